@@ -1,0 +1,3 @@
+//! The mcp-mock command.
+
+fn main() {}

@@ -1,0 +1,66 @@
+//! The first line of a history: the facts that hold for the whole plan.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Limits, Promises};
+
+/// Number of the written format. Any change raises it and brings a test that reads the old one.
+pub const SCHEMA: u32 = 1;
+
+/// What was run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Id of the plan.
+    pub plan: String,
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Name of the loader, with its stack.
+    pub loader: String,
+    /// Revision of the protocol the loader was asked to speak.
+    pub revision: String,
+    /// `memory`, `stdio`, `http` or `sse`.
+    pub transport: String,
+    /// Seed of whatever is drawn by chance.
+    pub seed: u64,
+    /// The loader's promises.
+    #[serde(default)]
+    pub promises: Promises,
+    /// Limits in force.
+    #[serde(default)]
+    pub limits: Limits,
+    /// The servers of the scenario.
+    #[serde(default)]
+    pub servers: Vec<ServerFacts>,
+}
+
+/// One server of the scenario.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerFacts {
+    /// Name in the configuration.
+    pub name: String,
+    /// Name of its script.
+    pub script: String,
+}
+
+impl Header {
+    /// A header with default promises and limits, for tests and for histories that do not say more.
+    #[must_use]
+    pub fn new(plan: &str) -> Self {
+        Self {
+            schema: SCHEMA,
+            plan: plan.to_owned(),
+            scenario: plan.to_owned(),
+            loader: "unnamed".to_owned(),
+            revision: "2025-11-25".to_owned(),
+            transport: "stdio".to_owned(),
+            seed: 0,
+            promises: Promises::default(),
+            limits: Limits::default(),
+            servers: Vec::new(),
+        }
+    }
+}

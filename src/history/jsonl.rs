@@ -1,0 +1,111 @@
+//! `history.jsonl`: the header on the first line, then one event a line.
+
+use serde_json::{Map, Value};
+
+use crate::history::{Event, EventKind, Header, History, SCHEMA, Seq, Source};
+use crate::plan::InputError;
+
+/// One event as one line, without the line end.
+#[must_use]
+pub fn event_to_line(event: &Event) -> String {
+    let mut fields = kind_fields(&event.kind);
+    let kind = fields.remove("kind").unwrap_or_default();
+    let mut line = format!(
+        r#"{{"seq":{},"at_us":{},"source":{},"kind":{}"#,
+        event.seq.0,
+        event.at_us,
+        Value::from(event.source.to_string()),
+        kind
+    );
+    for (name, value) in fields {
+        line.push_str(&format!(",{}:{}", Value::from(name), value));
+    }
+    line.push('}');
+    line
+}
+
+/// The fields of a kind, with its name as `kind`.
+pub(super) fn kind_fields(kind: &EventKind) -> Map<String, Value> {
+    match serde_json::to_value(kind) {
+        Ok(Value::Object(fields)) => fields,
+        Ok(_) | Err(_) => unreachable!("an event kind is written as an object with string keys"),
+    }
+}
+
+/// Reads a history.
+///
+/// A history that merely lacks its end is accepted; one that was cut inside a line or reordered is not.
+///
+/// # Errors
+/// With the line, what was found and what was expected.
+pub fn read_history(file: &str, text: &str) -> Result<History, InputError> {
+    let mut lines = text.lines().enumerate().map(|(index, line)| (index + 1, line));
+    let Some((_, first)) = lines.next() else {
+        return Err(InputError::whole(file, "found an empty file, expected a history: its first line is the header"));
+    };
+    let header = read_header(file, first)?;
+    let mut events = Vec::new();
+    for (number, line) in lines {
+        let event = read_event(file, number, line)?;
+        let expected = Seq(events.len() as u64 + 1);
+        if event.seq != expected {
+            return Err(InputError::line(
+                file,
+                number,
+                format!("found event {}, expected {expected}: lines are missing or reordered", event.seq),
+            ));
+        }
+        events.push(event);
+    }
+    if !text.ends_with('\n') {
+        let number = text.lines().count();
+        return Err(InputError::line(
+            file,
+            number,
+            "found a line without its end, expected a whole line: the file was cut",
+        ));
+    }
+    History::from_events(header, events).map_err(|error| InputError::whole(file, error.to_string()))
+}
+
+fn read_header(file: &str, line: &str) -> Result<Header, InputError> {
+    let value: Value = serde_json::from_str(line).map_err(|error| InputError::json(file, 1, &error))?;
+    match value.get("schema").and_then(Value::as_u64) {
+        Some(schema) if schema == u64::from(SCHEMA) => {}
+        Some(schema) => {
+            return Err(InputError::line(file, 1, format!("found schema {schema}, expected {SCHEMA}")));
+        }
+        None => return Err(InputError::line(file, 1, "found no `schema`, expected the header of a history")),
+    }
+    serde_json::from_value(value).map_err(|error| InputError::line(file, 1, error.to_string()))
+}
+
+fn read_event(file: &str, number: usize, line: &str) -> Result<Event, InputError> {
+    let value: Value = serde_json::from_str(line).map_err(|error| InputError::json(file, number, &error))?;
+    let Value::Object(fields) = value else {
+        return Err(InputError::line(file, number, "found something else, expected an event: a JSON object"));
+    };
+    event_from_fields(fields).map_err(|message| InputError::line(file, number, message))
+}
+
+/// What is wrong with the fields of an event, as a sentence.
+type FieldError = String;
+
+pub(super) fn event_from_fields(mut fields: Map<String, Value>) -> Result<Event, FieldError> {
+    let seq = take_number(&mut fields, "seq")?;
+    let at_us = take_number(&mut fields, "at_us")?;
+    let source = match fields.remove("source") {
+        Some(Value::String(text)) => text.parse::<Source>().map_err(|error| error.to_string())?,
+        Some(other) => return Err(format!("found source {other}, expected a string")),
+        None => return Err("found no `source`, expected who reported the event".to_owned()),
+    };
+    let kind: EventKind = serde_json::from_value(Value::Object(fields)).map_err(|error| error.to_string())?;
+    Ok(Event { seq: Seq(seq), at_us, source, kind })
+}
+
+fn take_number(fields: &mut Map<String, Value>, name: &str) -> Result<u64, FieldError> {
+    match fields.remove(name) {
+        Some(value) => value.as_u64().ok_or_else(|| format!("found {name} {value}, expected a whole number from 0")),
+        None => Err(format!("found no `{name}`, expected a whole number from 0")),
+    }
+}

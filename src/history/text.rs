@@ -1,0 +1,124 @@
+//! The readable form of a history: one event a line, `#SEQ TIME SOURCE KIND field=value …`.
+//!
+//! Printing and parsing agree. Number and time may be left out when reading, so that a test can be written by hand:
+//!
+//! ```text
+//! driver operation.invoked operation=1 action=load servers=["files"]
+//! mock:files#1 wire.received connection=c1 message={"id":1,"method":"initialize"}
+//! ```
+//!
+//! A value is a bare word, or JSON.
+
+use serde_json::{Map, Value};
+
+use crate::history::jsonl::{event_from_fields, kind_fields};
+use crate::history::{Event, Header, History, Seq};
+use crate::plan::InputError;
+
+/// One event as a person reads it.
+#[must_use]
+pub fn event_to_text(event: &Event) -> String {
+    let mut fields = kind_fields(&event.kind);
+    let kind = fields.remove("kind").unwrap_or_default();
+    let kind = kind.as_str().unwrap_or_default().to_owned();
+    let ms = event.at_us / 1_000;
+    let mut text = format!("{} {ms}.{:03}ms {} {kind}", event.seq, event.at_us % 1_000, event.source);
+    for (name, value) in fields {
+        text.push_str(&format!(" {name}={}", word(&value)));
+    }
+    text
+}
+
+/// All events of a history, one a line.
+#[must_use]
+pub fn history_to_text(history: &History) -> String {
+    history.events().iter().map(|event| event_to_text(event) + "\n").collect()
+}
+
+/// Reads one line; `seq` and `at_us` are used where the line gives none.
+///
+/// # Errors
+/// With the line, what was found and what was expected.
+pub fn event_from_text(file: &str, number: usize, line: &str, seq: Seq, at_us: u64) -> Result<Event, InputError> {
+    let error = |message: String| InputError::line(file, number, message);
+    let mut fields = Map::from_iter([("seq".to_owned(), Value::from(seq.0)), ("at_us".to_owned(), Value::from(at_us))]);
+    let mut rest = line.trim();
+    if let Some((found, after)) = rest.strip_prefix('#').and_then(|tail| tail.split_once(' ')) {
+        let found: u64 = found.parse().map_err(|_| error(format!("found #{found}, expected a number after #")))?;
+        fields.insert("seq".to_owned(), Value::from(found));
+        rest = after.trim_start();
+    }
+    if let Some((time, after)) = rest.split_once(' ') {
+        if let Some(found) = parse_ms(time) {
+            fields.insert("at_us".to_owned(), Value::from(found));
+            rest = after.trim_start();
+        }
+    }
+    let (source, after) = rest.split_once(' ').ok_or_else(|| error("expected SOURCE KIND field=value …".to_owned()))?;
+    fields.insert("source".to_owned(), Value::from(source));
+    let after = after.trim_start();
+    let (kind, mut rest) = after.split_once(' ').unwrap_or((after, ""));
+    fields.insert("kind".to_owned(), Value::from(kind));
+    rest = rest.trim_start();
+    while !rest.is_empty() {
+        let (name, after) =
+            rest.split_once('=').ok_or_else(|| error(format!("found {rest:?}, expected field=value")))?;
+        let (value, used) = take_value(after).map_err(error)?;
+        fields.insert(name.to_owned(), value);
+        rest = after[used..].trim_start();
+    }
+    event_from_fields(fields).map_err(error)
+}
+
+/// Reads a whole history in text form; blank lines and lines that start with `//` are passed over.
+///
+/// # Errors
+/// With the line, what was found and what was expected.
+pub fn history_from_text(file: &str, header: Header, text: &str) -> Result<History, InputError> {
+    let mut events = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let trimmed = line.trim();
+        if trimmed.is_empty() || trimmed.starts_with("//") {
+            continue;
+        }
+        let n_before = events.len() as u64;
+        // A millisecond apart, so that a history written by hand has a time that rises.
+        events.push(event_from_text(file, index + 1, trimmed, Seq(n_before + 1), n_before * 1_000)?);
+    }
+    History::from_events(header, events).map_err(|error| InputError::whole(file, error.to_string()))
+}
+
+fn word(value: &Value) -> String {
+    match value {
+        Value::String(text) if is_bare(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Whether a string may stand without quotes: it can not be taken for JSON or for the end of a value.
+fn is_bare(text: &str) -> bool {
+    let starts = text.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '/');
+    let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:#@".contains(c));
+    starts && plain && !matches!(text, "true" | "false" | "null")
+}
+
+fn take_value(text: &str) -> Result<(Value, usize), String> {
+    let bare = text.split(' ').next().unwrap_or_default();
+    if is_bare(bare) {
+        return Ok((Value::from(bare), bare.len()));
+    }
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    match values.next() {
+        Some(Ok(value)) => Ok((value, values.byte_offset())),
+        Some(Err(error)) => Err(format!("found {bare:?}, expected a bare word or JSON ({error})")),
+        None => Err("found no value, expected a bare word or JSON".to_owned()),
+    }
+}
+
+fn parse_ms(text: &str) -> Option<u64> {
+    let (ms, us) = text.strip_suffix("ms")?.split_once('.')?;
+    if us.len() != 3 {
+        return None;
+    }
+    Some(ms.parse::<u64>().ok()?.checked_mul(1_000)? + us.parse::<u64>().ok()?)
+}

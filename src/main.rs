@@ -1,0 +1,3 @@
+//! The mcp-vigil command.
+
+fn main() {}

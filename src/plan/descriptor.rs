@@ -1,0 +1,125 @@
+//! Loader descriptions: how a loader is started and what it promises.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::plan::{InputError, Promises};
+
+/// A way to run loaders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lane {
+    /// In a plan process, from a factory.
+    Rust,
+    /// A Python process, on a locked stack.
+    Python,
+    /// A Node process.
+    Node,
+    /// Any command that speaks the adapter protocol.
+    Command,
+}
+
+/// A loader description (`fixtures/loaders/*.toml`, or a file of the user's).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Descriptor {
+    /// Name of the loader.
+    pub name: String,
+    /// How it is run.
+    pub lane: Lane,
+    /// The command, for lanes that start one; `{python}` stands for the stack's interpreter.
+    pub command: Vec<String>,
+    /// Stacks it runs on; empty for lanes without stacks.
+    pub stacks: Vec<String>,
+    /// What is known of it over suite `core`; read by our own tests only.
+    pub known: Known,
+    promises: toml::Table,
+    on: BTreeMap<String, toml::Table>,
+}
+
+/// Which invariants are known to fail, and which must not. Others may do either.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Known {
+    /// These fail, each in at least one scenario.
+    pub must_fail: Vec<String>,
+    /// These never fail.
+    pub must_not: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DescriptorFile {
+    name: String,
+    lane: Lane,
+    #[serde(default)]
+    command: Vec<String>,
+    #[serde(default)]
+    stacks: Vec<String>,
+    #[serde(default)]
+    promises: toml::Table,
+    #[serde(default)]
+    known: toml::Table,
+    #[serde(default)]
+    on: BTreeMap<String, OnStack>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct OnStack {
+    promises: toml::Table,
+    known: toml::Table,
+}
+
+impl Descriptor {
+    /// Reads a loader description.
+    ///
+    /// # Errors
+    /// With the position of what is wrong, what was found and what was expected.
+    pub fn from_toml(file: &str, text: &str) -> Result<Self, InputError> {
+        let parsed: DescriptorFile = toml::from_str(text).map_err(|error| InputError::toml(file, text, &error))?;
+        let needs_command = match parsed.lane {
+            Lane::Rust => false,
+            Lane::Python | Lane::Node | Lane::Command => true,
+        };
+        if needs_command && parsed.command.is_empty() {
+            return Err(InputError::whole(file, "found no `command`, expected the command that starts the adapter"));
+        }
+        let known = Known::deserialize(parsed.known.clone())
+            .map_err(|error| InputError::whole(file, format!("in [known]: {}", error.message())))?;
+        let descriptor = Self {
+            name: parsed.name,
+            lane: parsed.lane,
+            command: parsed.command,
+            stacks: parsed.stacks,
+            known,
+            promises: parsed.promises,
+            on: parsed.on.iter().map(|(stack, on)| (stack.clone(), on.promises.clone())).collect(),
+        };
+        for (stack, on) in &parsed.on {
+            descriptor.merged(Some(stack), "").map_err(|error| InputError::whole(file, error))?;
+            Known::deserialize(on.known.clone())
+                .map_err(|error| InputError::whole(file, format!("in [on.{stack:?}.known]: {}", error.message())))?;
+        }
+        descriptor.merged(None, "").map_err(|error| InputError::whole(file, error))?;
+        Ok(descriptor)
+    }
+
+    /// What the loader promises on this stack and transport: the general promises, overridden by those of
+    /// `[on."STACK"]` and then by those of `[on."STACK/TRANSPORT"]`.
+    #[must_use]
+    pub fn promises(&self, stack: Option<&str>, transport: &str) -> Promises {
+        self.merged(stack, transport).expect("from_toml has read every combination once")
+    }
+
+    fn merged(&self, stack: Option<&str>, transport: &str) -> Result<Promises, String> {
+        let mut table = self.promises.clone();
+        if let Some(stack) = stack {
+            for key in [stack.to_owned(), format!("{stack}/{transport}")] {
+                let overrides = self.on.get(&key).into_iter().flatten();
+                table.extend(overrides.map(|(name, value)| (name.clone(), value.clone())));
+            }
+        }
+        Promises::deserialize(table).map_err(|error| format!("in [promises]: {}", error.message()))
+    }
+}

@@ -1,0 +1,95 @@
+//! What one plan is: a scenario for one loader on one transport, revision and temperament of its servers.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Limits, Promises, Revision};
+
+/// How a loader reaches its servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    /// Pipes in memory.
+    Memory,
+    /// A child process.
+    Stdio,
+    /// Streamable HTTP on loopback.
+    Http,
+    /// HTTP with server-sent events, revision 2024-11-05.
+    Sse,
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Memory => "memory",
+            Self::Stdio => "stdio",
+            Self::Http => "http",
+            Self::Sse => "sse",
+        })
+    }
+}
+
+/// How servers take the end of their connection, laid over their scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Temperament {
+    /// They end when asked.
+    Polite,
+    /// They ignore EOF and SIGTERM.
+    Stubborn,
+}
+
+impl fmt::Display for Temperament {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Polite => "polite",
+            Self::Stubborn => "stubborn",
+        })
+    }
+}
+
+/// One plan: everything needed to run it again. Written as `plan.toml` into its folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Plan {
+    /// Unique in a run: `SCENARIO.LOADER.TRANSPORT.REVISION.TEMPERAMENT`, then `.rN` for repeats.
+    pub id: String,
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Name of the loader, with `@STACK`.
+    pub loader: String,
+    /// How it reaches its servers.
+    pub transport: Transport,
+    /// The revision it is asked to speak.
+    pub revision: Revision,
+    /// How the servers take their end.
+    pub server: Temperament,
+    /// Seed of whatever is drawn by chance.
+    pub seed: u64,
+    /// What the loader promises.
+    pub promises: Promises,
+    /// Limits in force.
+    pub limits: Limits,
+    /// The scenario file as it was, when it is not a shipped one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenario_text: Option<String>,
+    /// The loader description the loader came from, when it is not a shipped one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loader_file: Option<String>,
+}
+
+impl Plan {
+    /// The id of the first repeat of such a plan.
+    #[must_use]
+    pub fn id_of(
+        scenario: &str,
+        loader: &str,
+        transport: Transport,
+        revision: Revision,
+        server: Temperament,
+    ) -> String {
+        format!("{scenario}.{loader}.{transport}.{revision}.{server}")
+    }
+}

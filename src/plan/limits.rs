@@ -1,0 +1,128 @@
+//! Every wait of the harness, by name. A wait that is not here does not exist.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// One limit: its name on the command line, its default and what it bounds.
+#[derive(Debug, Clone, Copy)]
+pub struct LimitInfo {
+    /// Name in `--limit NAME=DURATION` and in reports.
+    pub name: &'static str,
+    /// Default in milliseconds.
+    pub default_ms: u64,
+    /// What it bounds.
+    pub about: &'static str,
+}
+
+macro_rules! limits {
+    ($($field:ident, $name:literal, $default_ms:literal, $about:literal;)*) => {
+        /// The limits in force for one plan. All in milliseconds when written.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+        pub struct Limits {
+            $(#[doc = $about] #[serde(with = "millis")] pub $field: Duration,)*
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($field: Duration::from_millis($default_ms),)* }
+            }
+        }
+
+        /// Every limit with its default.
+        pub const LIMITS: &[LimitInfo] = &[$(LimitInfo { name: $name, default_ms: $default_ms, about: $about },)*];
+
+        impl Limits {
+            /// Sets a limit by name. `None` when there is no limit of that name.
+            pub fn set(&mut self, name: &str, value: Duration) -> Option<()> {
+                match name {
+                    $($name => self.$field = value,)*
+                    _ => return None,
+                }
+                Some(())
+            }
+        }
+    };
+}
+
+limits! {
+    start, "start", 60_000, "From the start of the loader's process to its hello: interpreter, imports and all.";
+    operation, "operation", 10_000, "One operation, from its start in its context to its completion.";
+    cleanup, "cleanup", 15_000, "One cleanup (close), from its start in its context to its completion.";
+    connect, "connect", 15_000, "One load or reload, from its start in its context to its completion.";
+    in_flight, "in-flight", 10_000, "From invoking a call to its arrival at the mock, where a step asks for `in-flight`.";
+    gate, "gate", 10_000, "From asking for a gate until a mock has reached it.";
+    exit, "exit", 10_000, "From asking the program to end, or signalling it, to the end of its process.";
+    grace, "grace", 2_000, "After cleanup and after the end of the process: how long servers may still take to vanish.";
+    failure, "failure", 2_000, "From a server's death to the failure of the calls that were in flight on it.";
+    settle, "settle", 2_000, "How long the supervisor may take to end and reap a whole tree.";
+    stacks, "stacks", 2_000, "How long taking stacks may last when a bound was hit.";
+    acknowledge, "acknowledge", 10_000, "From an event sent over a link to its acknowledgement.";
+    hello, "hello", 5_000, "From an accepted connection to its hello.";
+    plan, "plan", 300_000, "One plan as a whole, whatever happens in it.";
+}
+
+/// Durations as whole milliseconds.
+mod millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        u64::try_from(value.as_millis()).unwrap_or(u64::MAX).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_millis)
+    }
+}
+
+/// Why a text is not a duration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("found {found:?}, expected a duration such as 250ms, 10s or 2m")]
+pub struct DurationError {
+    found: String,
+}
+
+/// Reads `250ms`, `10s` or `2m`.
+///
+/// # Errors
+/// When the text has another shape.
+pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
+    let error = || DurationError { found: text.to_owned() };
+    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(error)?;
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| error())?;
+    let ms_per_unit = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        _ => return Err(error()),
+    };
+    number.checked_mul(ms_per_unit).map(Duration::from_millis).ok_or_else(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_number_and_a_unit() {
+        assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(parse_duration("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
+        for bad in ["", "10", "s", "1h", "-1s", "99999999999999999999s", "18446744073709551615m"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_limit_can_be_set_by_its_name() {
+        for limit in LIMITS {
+            let mut limits = Limits::default();
+            assert!(limits.set(limit.name, Duration::from_millis(1)).is_some(), "{}", limit.name);
+            assert_ne!(limits, Limits::default(), "{}", limit.name);
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Plans as plain data: scenarios, loader descriptions, promises, limits.
+//!
+//! Start at [`Scenario`]. Pure: no tokio, no clock, no files other than what a caller hands over as text.
+
+mod baseline;
+mod descriptor;
+mod identity;
+mod input;
+mod limits;
+mod promises;
+mod revision;
+mod scenario;
+mod step;
+
+pub use baseline::{Baseline, BaselineEntry};
+pub use descriptor::{Descriptor, Known, Lane};
+pub use identity::{Plan, Temperament, Transport};
+pub use input::{InputError, read_text};
+pub use limits::{DurationError, LIMITS, LimitInfo, Limits, parse_duration};
+pub use promises::{Bound, ContextKind, PROMISES, Promise, Promises, SessionPromise};
+pub use revision::Revision;
+pub use scenario::{Scenario, ServerSpec};
+pub use step::{Place, PlaceKind, Step, StepDo, Until};

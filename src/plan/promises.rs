@@ -1,0 +1,140 @@
+//! What a loader claims about its own life. The default is the reference contract.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::limits::parse_duration;
+
+/// How long a session lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SessionPromise {
+    /// Opened by load, kept until cleanup.
+    Persistent,
+    /// Opened for each call.
+    PerCall,
+    /// Opened when first needed, kept until cleanup.
+    Lazy,
+    /// Taken from a pool.
+    Pooled,
+}
+
+/// A kind of context in which a loader promises to work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ContextKind {
+    /// Another task of the same loop or runtime.
+    Task,
+    /// Another operating-system thread.
+    Thread,
+    /// Another event loop or runtime.
+    Loop,
+}
+
+/// The promises of one loader. An invariant that needs one which is not given is not applicable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Promises {
+    /// How long a session lives.
+    pub session: SessionPromise,
+    /// Cleanup ends the servers; `false`: they may be kept alive beyond it.
+    pub closes_servers: bool,
+    /// A session that has an id is deleted at the end.
+    pub sends_delete: bool,
+    /// A cancelled call is announced to the server.
+    pub announces_cancel: bool,
+    /// A lost server is reconnected without being asked.
+    pub reconnects: bool,
+    /// Contexts in which a loaded tool may be used.
+    pub contexts: Vec<ContextKind>,
+    /// Declared bound on a call, such as `10s`. A bound that was declared is a Fail when broken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_bound: Option<Bound>,
+    /// Declared bound on cleanup.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cleanup_bound: Option<Bound>,
+}
+
+impl Default for Promises {
+    fn default() -> Self {
+        Self {
+            session: SessionPromise::Persistent,
+            closes_servers: true,
+            sends_delete: true,
+            announces_cancel: true,
+            reconnects: false,
+            contexts: vec![ContextKind::Task, ContextKind::Thread, ContextKind::Loop],
+            call_bound: None,
+            cleanup_bound: None,
+        }
+    }
+}
+
+/// A declared bound, written as `10s` or `250ms`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Bound(pub Duration);
+
+impl TryFrom<String> for Bound {
+    type Error = crate::plan::limits::DurationError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        parse_duration(&text).map(Self)
+    }
+}
+
+impl From<Bound> for String {
+    fn from(bound: Bound) -> Self {
+        format!("{}ms", bound.0.as_millis())
+    }
+}
+
+/// A promise an invariant may need, for `needs` and for `list promises`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Promise {
+    /// Nothing is needed: it holds for every loader.
+    None,
+    /// Sessions live from load to cleanup.
+    PersistentSession,
+    /// Cleanup ends the servers.
+    ClosesServers,
+    /// Cancelled calls are announced.
+    AnnouncesCancel,
+}
+
+impl Promise {
+    /// Whether `promises` give it.
+    #[must_use]
+    pub fn is_given(self, promises: &Promises) -> bool {
+        match self {
+            Self::None => true,
+            Self::PersistentSession => promises.session == SessionPromise::Persistent,
+            Self::ClosesServers => promises.closes_servers,
+            Self::AnnouncesCancel => promises.announces_cancel,
+        }
+    }
+
+    /// The promise as a descriptor writes it.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::PersistentSession => "session = persistent",
+            Self::ClosesServers => "closes-servers",
+            Self::AnnouncesCancel => "announces-cancel",
+        }
+    }
+}
+
+/// One row of `list promises`: the field, its default and what it claims.
+pub const PROMISES: &[(&str, &str, &str)] = &[
+    ("session", "persistent", "How long a session lives: persistent, per-call, lazy or pooled."),
+    ("closes-servers", "true", "Cleanup ends the servers; false means that they may be kept alive beyond it."),
+    ("sends-delete", "true", "A session that has an id is deleted at the end."),
+    ("announces-cancel", "true", "A cancelled call is announced to the server with notifications/cancelled."),
+    ("reconnects", "false", "A lost server is reconnected without being asked."),
+    ("contexts", "task, thread, loop", "Contexts other than the loading one in which a loaded tool may be used."),
+    ("call-bound", "none", "Declared bound on one call; breaking a declared bound is a Fail."),
+    ("cleanup-bound", "none", "Declared bound on one cleanup; breaking a declared bound is a Fail."),
+];

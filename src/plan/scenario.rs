@@ -1,0 +1,185 @@
+//! Scenarios: a loader's life as a list of steps.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+use crate::plan::step::{StepFile, WaitFor};
+use crate::plan::{InputError, Revision, Step, StepDo};
+
+/// A scenario, well formed: names are unique, and every name a step uses is declared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scenario {
+    /// Its name: the file name without its extension.
+    pub name: String,
+    /// What it is for, in one sentence.
+    pub about: String,
+    /// The revisions it applies to; the newest that the loader speaks is used first.
+    pub revisions: Vec<Revision>,
+    /// The servers, in configuration order.
+    pub servers: Vec<ServerSpec>,
+    /// The steps.
+    pub steps: Vec<Step>,
+}
+
+/// One server of a scenario.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSpec {
+    /// Name in the configuration.
+    pub name: String,
+    /// Name of its script.
+    pub script: String,
+    /// Whether the first load already has it.
+    #[serde(default = "yes")]
+    pub initially: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScenarioFile {
+    about: String,
+    #[serde(default = "legacy_with_current_features")]
+    revisions: Vec<Spanned<String>>,
+    servers: Vec<Spanned<ServerSpec>>,
+    #[serde(default)]
+    step: Vec<Spanned<StepFile>>,
+}
+
+fn legacy_with_current_features() -> Vec<Spanned<String>> {
+    [Revision::R20250618, Revision::R20251125].map(|revision| Spanned::new(0..0, revision.as_str().to_owned())).into()
+}
+
+impl Scenario {
+    /// Reads a scenario file.
+    ///
+    /// # Errors
+    /// With the position of what is wrong, what was found and what was expected.
+    pub fn from_toml(name: &str, file: &str, text: &str) -> Result<Self, InputError> {
+        let parsed: ScenarioFile = toml::from_str(text).map_err(|error| InputError::toml(file, text, &error))?;
+        let revisions = read_revisions(file, text, parsed.revisions)?;
+        let servers = read_servers(file, text, parsed.servers)?;
+        let mut steps = Vec::new();
+        for spanned in parsed.step {
+            let start = spanned.span().start;
+            let line = InputError::at(file, text, start, "").line;
+            let step = spanned.into_inner().check(line);
+            steps.push(step.map_err(|error| InputError::at(file, text, start, error.to_string()))?);
+        }
+        let scenario = Self { name: name.to_owned(), about: parsed.about, revisions, servers, steps };
+        scenario.check_names(file)?;
+        Ok(scenario)
+    }
+
+    /// The server with this name.
+    #[must_use]
+    pub fn server(&self, name: &str) -> Option<&ServerSpec> {
+        self.servers.iter().find(|server| server.name == name)
+    }
+
+    fn check_names(&self, file: &str) -> Result<(), InputError> {
+        if self.steps.is_empty() {
+            return Err(InputError::whole(file, "found no step, expected at least one [[step]]"));
+        }
+        let mut operations = BTreeSet::new();
+        for step in &self.steps {
+            let error = |message: String| InputError::line(file, step.line, message);
+            for server in step.action.servers() {
+                if self.server(server).is_none() {
+                    return Err(error(format!("found server {server:?}, expected one that `servers` declares")));
+                }
+            }
+            if let Some(name) = step.action.invoked().and_then(|invoked| invoked.name.clone()) {
+                if !operations.insert(name.clone()) {
+                    return Err(error(format!("found operation {name:?} a second time, expected a new name")));
+                }
+            }
+            if let Some(name) = step.action.operation() {
+                if !operations.contains(name) {
+                    return Err(error(format!(
+                        "found operation {name:?}, expected one that an earlier step names with `as`"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl StepDo {
+    /// Servers the step names.
+    fn servers(&self) -> Vec<&str> {
+        match self {
+            Self::Call { server, .. } | Self::KillServer { server } | Self::Wait(WaitFor::ServerEnd(server)) => {
+                vec![server]
+            }
+            Self::Reload { remove, add, .. } => remove.iter().chain(add).map(String::as_str).collect(),
+            Self::Load(_)
+            | Self::Rerun(_)
+            | Self::List(_)
+            | Self::Close(_)
+            | Self::Collect
+            | Self::Cancel { .. }
+            | Self::DropContext
+            | Self::Exit
+            | Self::Signal { .. }
+            | Self::OpenGate { .. }
+            | Self::Wait(WaitFor::Idle(_) | WaitFor::Operation(_) | WaitFor::Gate(_)) => Vec::new(),
+        }
+    }
+
+    /// The earlier operation the step refers to.
+    fn operation(&self) -> Option<&str> {
+        match self {
+            Self::Cancel { operation } | Self::Wait(WaitFor::Operation(operation)) => Some(operation),
+            Self::Load(_)
+            | Self::Rerun(_)
+            | Self::Reload { .. }
+            | Self::List(_)
+            | Self::Call { .. }
+            | Self::Close(_)
+            | Self::Collect
+            | Self::DropContext
+            | Self::Exit
+            | Self::Signal { .. }
+            | Self::OpenGate { .. }
+            | Self::KillServer { .. }
+            | Self::Wait(WaitFor::Idle(_) | WaitFor::Gate(_) | WaitFor::ServerEnd(_)) => None,
+        }
+    }
+}
+
+fn read_revisions(file: &str, text: &str, found: Vec<Spanned<String>>) -> Result<Vec<Revision>, InputError> {
+    let mut revisions = Vec::new();
+    for spanned in found {
+        let start = spanned.span().start;
+        let revision = spanned.into_inner().parse::<Revision>();
+        revisions.push(revision.map_err(|error| InputError::at(file, text, start, error.to_string()))?);
+    }
+    if revisions.is_empty() {
+        return Err(InputError::whole(file, "found no revision, expected at least one"));
+    }
+    Ok(revisions)
+}
+
+fn read_servers(file: &str, text: &str, found: Vec<Spanned<ServerSpec>>) -> Result<Vec<ServerSpec>, InputError> {
+    let mut servers: Vec<ServerSpec> = Vec::new();
+    for spanned in found {
+        let start = spanned.span().start;
+        let server = spanned.into_inner();
+        if servers.iter().any(|other| other.name == server.name) {
+            let message = format!("found server {:?} a second time, expected a new name", server.name);
+            return Err(InputError::at(file, text, start, message));
+        }
+        servers.push(server);
+    }
+    if servers.is_empty() {
+        return Err(InputError::whole(file, "found no server, expected at least one"));
+    }
+    Ok(servers)
+}
