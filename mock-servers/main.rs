@@ -1,3 +1,119 @@
-//! The mcp-mock command.
+//! The mcp-mock command: the mock servers of mcp-vigil by themselves.
 
-fn main() {}
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use mcp_vigil::mock::{LinkedArgs, StandaloneArgs, load_script, run_linked, run_standalone};
+use mcp_vigil::plan::{Revision, parse_duration};
+use mcp_vigil::script::{shipped, shipped_names};
+
+/// Mock MCP servers that misbehave on cue.
+#[derive(Parser)]
+#[command(name = "mcp-mock", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves a script over standard input and output, for any client's mcpServers file.
+    Stdio(Stdio),
+    /// Serves a script over streamable HTTP.
+    Http(NotYet),
+    /// Serves a script over HTTP with server-sent events.
+    Sse(NotYet),
+    /// Lists the scripts that are built in.
+    List,
+}
+
+#[derive(Args)]
+struct Stdio {
+    /// A built-in script by name, or a script file.
+    #[arg(long, value_name = "NAME|FILE", required_unless_present = "link")]
+    script: Option<String>,
+    /// Write a history here; where a file is already, beside it with a number.
+    #[arg(long, value_name = "FILE", conflicts_with = "link")]
+    journal: Option<PathBuf>,
+    /// End after this time, with exit code 88.
+    #[arg(long, value_name = "DURATION", default_value = "60m", value_parser = parse_duration)]
+    max_life: Duration,
+    /// The newest revision to speak.
+    #[arg(long, default_value = "2025-11-25")]
+    revision: Revision,
+    /// Report to mcp-vigil at this address and take the script from there.
+    #[arg(long, value_name = "ADDR", conflicts_with = "script", requires_all = ["token", "server"])]
+    link: Option<SocketAddr>,
+    /// The secret of the run.
+    #[arg(long, requires = "link")]
+    token: Option<String>,
+    /// Name of the server in the scenario.
+    #[arg(long, value_name = "NAME", requires = "link")]
+    server: Option<String>,
+}
+
+#[derive(Args)]
+struct NotYet {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    _rest: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    // A linked mock is started by the thousand: no parser for it. Anything else about its arguments is clap's to say.
+    if let Ok(linked) = LinkedArgs::from_args(std::env::args().skip(1)) {
+        return run_linked(&linked);
+    }
+    match Cli::parse().command {
+        Command::Stdio(Stdio { link: Some(link), token: Some(token), server: Some(server), .. }) => {
+            run_linked(&LinkedArgs { link, token, server })
+        }
+        Command::Stdio(stdio) => serve_alone(stdio),
+        Command::Http(_) => not_yet("http"),
+        Command::Sse(_) => not_yet("sse"),
+        Command::List => list(),
+    }
+}
+
+fn serve_alone(stdio: Stdio) -> ExitCode {
+    let Some(name) = stdio.script else { unreachable!("clap asks for --script where there is no --link") };
+    if stdio.revision > Revision::NEWEST_LEGACY {
+        let newest = Revision::NEWEST_LEGACY;
+        let message =
+            format!("found revision {}, expected at most {newest}: newer ones are not yet available", stdio.revision);
+        Cli::command().error(ErrorKind::InvalidValue, message).exit();
+    }
+    match load_script(&name) {
+        Ok(script) => run_standalone(&StandaloneArgs {
+            script,
+            journal: stdio.journal,
+            max_life: stdio.max_life,
+            revision: stdio.revision,
+        }),
+        Err(error) => {
+            // A stderr that is gone is no reason to fail differently.
+            let _ = writeln!(io::stderr(), "mcp-mock: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn not_yet(carrier: &str) -> ExitCode {
+    let message = format!("the carrier {carrier} is not yet available, expected stdio");
+    Cli::command().error(ErrorKind::InvalidSubcommand, message).exit()
+}
+
+fn list() -> ExitCode {
+    let mut out = io::stdout().lock();
+    for name in shipped_names() {
+        let script = shipped(name).expect("a test reads every shipped script");
+        if writeln!(out, "{name:<24}{}", script.about()).is_err() {
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}

@@ -1,3 +1,7 @@
 //! The mcp-vigil command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mcp_vigil::cli::main()
+}

@@ -214,6 +214,9 @@ event_kinds! {
         name: String,
         /// Whether it is bound to its task.
         form: ScopeForm,
+        /// The scope it was entered in, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<ScopeId>,
         /// Where.
         context: Context,
     }
@@ -462,7 +465,7 @@ impl Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Context {
-    /// Operating-system thread.
+    /// Operating-system thread; the workers of one work-stealing runtime count as one.
     pub thread: u32,
     /// Event loop or runtime, where there is one.
     #[serde(rename = "loop", default, skip_serializing_if = "Option::is_none")]

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::history::source::SourceError;
 use crate::history::{Event, EventKind, Header, History, SCHEMA, Seq, Source};
 use crate::plan::InputError;
 
@@ -85,27 +86,39 @@ fn read_event(file: &str, number: usize, line: &str) -> Result<Event, InputError
     let Value::Object(fields) = value else {
         return Err(InputError::line(file, number, "found something else, expected an event: a JSON object"));
     };
-    event_from_fields(fields).map_err(|message| InputError::line(file, number, message))
+    event_from_fields(fields).map_err(|error| InputError::line(file, number, error.to_string()))
 }
 
-/// What is wrong with the fields of an event, as a sentence.
-type FieldError = String;
+/// What is wrong with the fields of an event.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FieldError {
+    #[error("found no `{name}`, expected a whole number from 0")]
+    NumberMissing { name: &'static str },
+    #[error("found {name} {found}, expected a whole number from 0")]
+    NotANumber { name: &'static str, found: Value },
+    #[error("found no `source`, expected who reported the event")]
+    SourceMissing,
+    #[error("found source {found}, expected a string")]
+    SourceNotAString { found: Value },
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Kind(#[from] serde_json::Error),
+}
 
 pub(super) fn event_from_fields(mut fields: Map<String, Value>) -> Result<Event, FieldError> {
     let seq = take_number(&mut fields, "seq")?;
     let at_us = take_number(&mut fields, "at_us")?;
     let source = match fields.remove("source") {
-        Some(Value::String(text)) => text.parse::<Source>().map_err(|error| error.to_string())?,
-        Some(other) => return Err(format!("found source {other}, expected a string")),
-        None => return Err("found no `source`, expected who reported the event".to_owned()),
+        Some(Value::String(text)) => text.parse::<Source>()?,
+        Some(found) => return Err(FieldError::SourceNotAString { found }),
+        None => return Err(FieldError::SourceMissing),
     };
-    let kind: EventKind = serde_json::from_value(Value::Object(fields)).map_err(|error| error.to_string())?;
+    let kind: EventKind = serde_json::from_value(Value::Object(fields))?;
     Ok(Event { seq: Seq(seq), at_us, source, kind })
 }
 
-fn take_number(fields: &mut Map<String, Value>, name: &str) -> Result<u64, FieldError> {
-    match fields.remove(name) {
-        Some(value) => value.as_u64().ok_or_else(|| format!("found {name} {value}, expected a whole number from 0")),
-        None => Err(format!("found no `{name}`, expected a whole number from 0")),
-    }
+fn take_number(fields: &mut Map<String, Value>, name: &'static str) -> Result<u64, FieldError> {
+    let value = fields.remove(name).ok_or(FieldError::NumberMissing { name })?;
+    value.as_u64().ok_or(FieldError::NotANumber { name, found: value })
 }

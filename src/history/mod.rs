@@ -7,7 +7,10 @@ mod event;
 mod header;
 mod ids;
 mod jsonl;
+mod normal;
 mod source;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use event::{
@@ -17,6 +20,7 @@ pub use event::{
 pub use header::{Header, SCHEMA, ServerFacts};
 pub use ids::{ConnectionId, OpId, ProcessId, ScopeId, Seq};
 pub use jsonl::{event_to_line, read_history};
+pub use normal::{normal_lanes, normal_text};
 pub use source::Source;
 pub use text::{event_from_text, event_to_text, history_from_text, history_to_text};
 

@@ -11,7 +11,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::history::jsonl::{event_from_fields, kind_fields};
+use crate::history::jsonl::{FieldError, event_from_fields, kind_fields};
 use crate::history::{Event, Header, History, Seq};
 use crate::plan::InputError;
 
@@ -40,34 +40,51 @@ pub fn history_to_text(history: &History) -> String {
 /// # Errors
 /// With the line, what was found and what was expected.
 pub fn event_from_text(file: &str, number: usize, line: &str, seq: Seq, at_us: u64) -> Result<Event, InputError> {
-    let error = |message: String| InputError::line(file, number, message);
+    read_line(line, seq, at_us).map_err(|error| InputError::line(file, number, error.to_string()))
+}
+
+/// What is wrong with a line.
+#[derive(Debug, thiserror::Error)]
+enum LineError {
+    #[error("found #{found}, expected a number after #")]
+    NoNumber { found: String },
+    #[error("expected SOURCE KIND field=value …")]
+    TooShort,
+    #[error("found {found:?}, expected field=value")]
+    NoField { found: String },
+    #[error("found no value, expected a bare word or JSON")]
+    NoValue,
+    #[error("found {found:?}, expected a bare word or JSON ({source})")]
+    BadValue { found: String, source: serde_json::Error },
+    #[error(transparent)]
+    Fields(#[from] FieldError),
+}
+
+fn read_line(line: &str, seq: Seq, at_us: u64) -> Result<Event, LineError> {
     let mut fields = Map::from_iter([("seq".to_owned(), Value::from(seq.0)), ("at_us".to_owned(), Value::from(at_us))]);
     let mut rest = line.trim();
     if let Some((found, after)) = rest.strip_prefix('#').and_then(|tail| tail.split_once(' ')) {
-        let found: u64 = found.parse().map_err(|_| error(format!("found #{found}, expected a number after #")))?;
+        let found: u64 = found.parse().map_err(|_| LineError::NoNumber { found: found.to_owned() })?;
         fields.insert("seq".to_owned(), Value::from(found));
         rest = after.trim_start();
     }
-    if let Some((time, after)) = rest.split_once(' ') {
-        if let Some(found) = parse_ms(time) {
-            fields.insert("at_us".to_owned(), Value::from(found));
-            rest = after.trim_start();
-        }
+    if let Some((found, after)) = rest.split_once(' ').and_then(|(time, after)| Some((parse_ms(time)?, after))) {
+        fields.insert("at_us".to_owned(), Value::from(found));
+        rest = after.trim_start();
     }
-    let (source, after) = rest.split_once(' ').ok_or_else(|| error("expected SOURCE KIND field=value …".to_owned()))?;
+    let (source, after) = rest.split_once(' ').ok_or(LineError::TooShort)?;
     fields.insert("source".to_owned(), Value::from(source));
     let after = after.trim_start();
     let (kind, mut rest) = after.split_once(' ').unwrap_or((after, ""));
     fields.insert("kind".to_owned(), Value::from(kind));
     rest = rest.trim_start();
     while !rest.is_empty() {
-        let (name, after) =
-            rest.split_once('=').ok_or_else(|| error(format!("found {rest:?}, expected field=value")))?;
-        let (value, used) = take_value(after).map_err(error)?;
+        let (name, after) = rest.split_once('=').ok_or_else(|| LineError::NoField { found: rest.to_owned() })?;
+        let (value, used) = take_value(after)?;
         fields.insert(name.to_owned(), value);
         rest = after[used..].trim_start();
     }
-    event_from_fields(fields).map_err(error)
+    Ok(event_from_fields(fields)?)
 }
 
 /// Reads a whole history in text form; blank lines and lines that start with `//` are passed over.
@@ -102,7 +119,7 @@ fn is_bare(text: &str) -> bool {
     starts && plain && !matches!(text, "true" | "false" | "null")
 }
 
-fn take_value(text: &str) -> Result<(Value, usize), String> {
+fn take_value(text: &str) -> Result<(Value, usize), LineError> {
     let bare = text.split(' ').next().unwrap_or_default();
     if is_bare(bare) {
         return Ok((Value::from(bare), bare.len()));
@@ -110,8 +127,8 @@ fn take_value(text: &str) -> Result<(Value, usize), String> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
     match values.next() {
         Some(Ok(value)) => Ok((value, values.byte_offset())),
-        Some(Err(error)) => Err(format!("found {bare:?}, expected a bare word or JSON ({error})")),
-        None => Err("found no value, expected a bare word or JSON".to_owned()),
+        Some(Err(source)) => Err(LineError::BadValue { found: bare.to_owned(), source }),
+        None => Err(LineError::NoValue),
     }
 }
 
@@ -120,5 +137,5 @@ fn parse_ms(text: &str) -> Option<u64> {
     if us.len() != 3 {
         return None;
     }
-    Some(ms.parse::<u64>().ok()?.checked_mul(1_000)? + us.parse::<u64>().ok()?)
+    ms.parse::<u64>().ok()?.checked_mul(1_000)?.checked_add(us.parse::<u64>().ok()?)
 }

@@ -25,6 +25,8 @@ pub enum Lane {
 pub struct Descriptor {
     /// Name of the loader.
     pub name: String,
+    /// What it is, in one sentence.
+    pub about: String,
     /// How it is run.
     pub lane: Lane,
     /// The command, for lanes that start one; `{python}` stands for the stack's interpreter.
@@ -51,6 +53,8 @@ pub struct Known {
 #[serde(deny_unknown_fields)]
 struct DescriptorFile {
     name: String,
+    #[serde(default)]
+    about: String,
     lane: Lane,
     #[serde(default)]
     command: Vec<String>,
@@ -71,6 +75,11 @@ struct OnStack {
     known: toml::Table,
 }
 
+/// What is wrong with the promises, merged for one stack and transport.
+#[derive(Debug, thiserror::Error)]
+#[error("in [promises]: {}", .0.message())]
+struct PromisesError(#[from] toml::de::Error);
+
 impl Descriptor {
     /// Reads a loader description.
     ///
@@ -89,6 +98,7 @@ impl Descriptor {
             .map_err(|error| InputError::whole(file, format!("in [known]: {}", error.message())))?;
         let descriptor = Self {
             name: parsed.name,
+            about: parsed.about,
             lane: parsed.lane,
             command: parsed.command,
             stacks: parsed.stacks,
@@ -97,11 +107,11 @@ impl Descriptor {
             on: parsed.on.iter().map(|(stack, on)| (stack.clone(), on.promises.clone())).collect(),
         };
         for (stack, on) in &parsed.on {
-            descriptor.merged(Some(stack), "").map_err(|error| InputError::whole(file, error))?;
+            descriptor.merged(Some(stack), "").map_err(|error| InputError::whole(file, error.to_string()))?;
             Known::deserialize(on.known.clone())
                 .map_err(|error| InputError::whole(file, format!("in [on.{stack:?}.known]: {}", error.message())))?;
         }
-        descriptor.merged(None, "").map_err(|error| InputError::whole(file, error))?;
+        descriptor.merged(None, "").map_err(|error| InputError::whole(file, error.to_string()))?;
         Ok(descriptor)
     }
 
@@ -112,7 +122,7 @@ impl Descriptor {
         self.merged(stack, transport).expect("from_toml has read every combination once")
     }
 
-    fn merged(&self, stack: Option<&str>, transport: &str) -> Result<Promises, String> {
+    fn merged(&self, stack: Option<&str>, transport: &str) -> Result<Promises, PromisesError> {
         let mut table = self.promises.clone();
         if let Some(stack) = stack {
             for key in [stack.to_owned(), format!("{stack}/{transport}")] {
@@ -120,6 +130,6 @@ impl Descriptor {
                 table.extend(overrides.map(|(name, value)| (name.clone(), value.clone())));
             }
         }
-        Promises::deserialize(table).map_err(|error| format!("in [promises]: {}", error.message()))
+        Ok(Promises::deserialize(table)?)
     }
 }

@@ -20,4 +20,4 @@ pub use limits::{DurationError, LIMITS, LimitInfo, Limits, parse_duration};
 pub use promises::{Bound, ContextKind, PROMISES, Promise, Promises, SessionPromise};
 pub use revision::Revision;
 pub use scenario::{Scenario, ServerSpec};
-pub use step::{Place, PlaceKind, Step, StepDo, Until};
+pub use step::{Invoked, Place, PlaceKind, Step, StepDo, Until, WaitFor};

@@ -94,17 +94,17 @@ impl Scenario {
                     return Err(error(format!("found server {server:?}, expected one that `servers` declares")));
                 }
             }
-            if let Some(name) = step.action.invoked().and_then(|invoked| invoked.name.clone()) {
-                if !operations.insert(name.clone()) {
-                    return Err(error(format!("found operation {name:?} a second time, expected a new name")));
-                }
+            if let Some(name) = step.action.invoked().and_then(|invoked| invoked.name.clone())
+                && !operations.insert(name.clone())
+            {
+                return Err(error(format!("found operation {name:?} a second time, expected a new name")));
             }
-            if let Some(name) = step.action.operation() {
-                if !operations.contains(name) {
-                    return Err(error(format!(
-                        "found operation {name:?}, expected one that an earlier step names with `as`"
-                    )));
-                }
+            if let Some(name) = step.action.operation()
+                && !operations.contains(name)
+            {
+                return Err(error(format!(
+                    "found operation {name:?}, expected one that an earlier step names with `as`"
+                )));
             }
         }
         Ok(())

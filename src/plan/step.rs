@@ -139,6 +139,12 @@ impl Place {
     pub fn main() -> Self {
         Self { kind: PlaceKind::Task, name: "main".to_owned() }
     }
+
+    /// Whether an adapter without tasks runs it on the main thread.
+    #[must_use]
+    pub fn is_on_main_thread(&self) -> bool {
+        self.kind != PlaceKind::Thread
+    }
 }
 
 impl fmt::Display for Place {

@@ -1,0 +1,1402 @@
+"""Hosts a Python tool loader under mcp-vigil and reports what happens to it.
+
+Import this module before anything else, then hand the loader over:
+
+    import mcp_vigil_adapter as vigil
+    from my_application import Loader
+
+    vigil.serve(Loader)
+
+`serve` takes commands from mcp-vigil (PROTOCOL.md beside this file) and runs them in the threads, event loops and tasks
+they name. The loader has `load(config)`, `call(server, tool, arguments)`, `list()`, `close()`, and may have
+`reload(config)` and `errors()`; each may be a function or an `async def`.
+
+Observation is from outside: the import patches the dunders of the standard library's, anyio's and the MCP SDK's scopes and
+the error hooks, and only if the process was started by mcp-vigil. Without `MCP_VIGIL_LINK` in the environment it is inert.
+
+Start reading at `serve`; `_Link` is the connection, `_Thread` and `_Actor` are the contexts, `_Scopes` is the observation.
+Deliberately absent: deadlines (mcp-vigil has them, outside this process) and any judgement.
+"""
+
+from __future__ import annotations
+
+import _socket
+import _thread
+import collections
+import collections.abc
+import concurrent.futures
+import contextlib
+import functools
+import gc
+import importlib
+import importlib.abc
+import inspect
+import itertools
+import json
+import os
+import queue
+import struct
+import sys
+import threading
+import time
+import traceback
+import weakref
+
+__all__ = ["on_cancel", "serve"]
+__version__ = "0.1.0"
+
+PROTOCOL = 1
+
+# The exit code that tells "nobody is watching any more" from every end a loader can come to by itself.
+LINK_LOST = 86
+
+# Seconds. Home acknowledges within milliseconds; a home that is silent for this long is gone.
+ACK_LIMIT = 10.0
+
+# Bytes of UTF-8. A line may have 1 MiB; JSON escapes can make six bytes of one: 6 * 128 KiB = 768 KiB.
+TEXT_MAX = 16 * 1024
+LONG_TEXT_MAX = 128 * 1024
+
+# Descriptors of ours start here, so that the loader gets the numbers it would get without us.
+FIRST_DESCRIPTOR = 200
+
+# Scopes created by these packages are owned: the SDK, and frameworks that open sessions for a program.
+FRAMEWORKS = {"mcp", "langchain_mcp_adapters", "fastmcp", "mcp_use", "mcpadapt"}
+
+# One HTTP exchange each, thousands in a session's life, and no part of what keeps the session open.
+UNINTERESTING = {"mcp.shared._httpx_utils", "mcp.shared.progress"}
+
+# Frames that create nothing on their own account; their caller is the creator.
+PLUMBING = {"anyio", "sniffio", "contextlib", "asyncio", "functools", __name__}
+
+# Taken now, because loaders and their tests replace module attributes (time.monotonic, os._exit, threading.Thread).
+_monotonic_ns = time.monotonic_ns
+_exit_now = os._exit
+_getpid = os.getpid
+_get_ident = _thread.get_ident
+_is_finalizing = sys.is_finalizing
+
+
+# --- the public half ----------------------------------------------------------------------------------------------------
+
+
+def serve(
+    factory=None,
+    *,
+    load=None,
+    call=None,
+    list=None,
+    close=None,
+    reload=None,
+    errors=None,
+    adapter=None,
+    version=None,
+    contexts=None,
+    owned=(),
+    cancellable=None,
+):
+    """Runs the loader's commands until mcp-vigil says `exit`; call it from the main thread, as the last thing of a program.
+
+    Give either a `factory` that makes an object with the handlers as methods, or the handlers themselves. The object may
+    carry `adapter`, `version`, `contexts` and `cancellable` as attributes. `owned` names further packages whose scopes
+    shall be reported. Returns after `exit`, so that the interpreter ends as it always does; an interrupt becomes
+    `SystemExit(130)`, as in the `main` of most programs.
+    """
+    if not _adapter.linked:
+        sys.exit("mcp_vigil_adapter: nothing to serve: this program was not started by mcp-vigil")
+    FRAMEWORKS.update(owned)
+    loader = factory() if factory is not None else None
+    given = {"load": load, "call": call, "list": list, "close": close, "reload": reload, "errors": errors}
+    handlers = {name: value or getattr(loader, name, None) for name, value in given.items()}
+    host = _Host({name: value for name, value in handlers.items() if value is not None})
+    about = {
+        "adapter": adapter or getattr(loader, "adapter", None) or getattr(factory, "__module__", None) or "python",
+        "version": version or getattr(loader, "version", None) or "",
+        "contexts": [*(contexts or getattr(loader, "contexts", None) or ("task", "thread", "loop"))],
+    }
+    can_cancel = getattr(loader, "cancellable", False) if cancellable is None else cancellable
+    _adapter.run(host, about, can_cancel)
+
+
+def on_cancel(callback):
+    """Registers what a `cancel` of the operation that runs in this thread shall do.
+
+    For blocking handlers, which nobody can cancel from outside; for `async def` handlers the task is cancelled and this is
+    not needed. The callback runs in a thread of its own, possibly at once. Outside an operation this does nothing.
+    """
+    operation = getattr(_here, "operation", None)
+    if operation is not None:
+        operation.register(callback)
+
+
+# --- contexts: who is running this line? --------------------------------------------------------------------------------
+
+_here = threading.local()
+_thread_numbers = itertools.count(1)
+_loop_numbers = itertools.count(1)
+_task_numbers = itertools.count(1)
+
+# Weak and by identity: thread ids and id(loop) are recycled, and nest_asyncio swaps the class of tasks.
+_loops = weakref.WeakKeyDictionary()
+_tasks = weakref.WeakKeyDictionary()
+
+
+def _number(known, thing, numbers):
+    found = known.get(thing)
+    return known.setdefault(thing, next(numbers)) if found is None else found
+
+
+def _running_loop():
+    events = sys.modules.get("asyncio.events")
+    return getattr(events, "_get_running_loop", lambda: None)()
+
+
+def _running_task(loop):
+    tasks = sys.modules.get("asyncio.tasks")
+    if loop is None or tasks is None:
+        return None
+    try:
+        return tasks.current_task(loop)
+    except RuntimeError:
+        return None
+
+
+def _context():
+    """The numbers of this thread, its running loop and its current task."""
+    number = getattr(_here, "number", None)
+    if number is None:
+        number = _here.number = next(_thread_numbers)
+    context = {"thread": number}
+    loop = _running_loop()
+    if loop is not None:
+        context["loop"] = _number(_loops, loop, _loop_numbers)
+        task = _running_task(loop)
+        if task is not None:
+            context["task"] = _number(_tasks, task, _task_numbers)
+    return context
+
+
+def _clip(text, limit=TEXT_MAX):
+    """Valid UTF-8 of at most `limit` bytes; what is cut is said."""
+    raw = text.encode("utf-8", "replace")
+    if len(raw) <= limit:
+        return raw.decode("utf-8")
+    mark = f"\n[{len(raw)} bytes, cut]"
+    return raw[: limit - len(mark)].decode("utf-8", "ignore") + mark
+
+
+def _describe(error):
+    """An exception as a completion reports it."""
+    try:
+        message = str(error)
+    except Exception as broken:
+        message = f"<message of {type(error).__name__} raised {type(broken).__name__}>"
+    members = getattr(error, "exceptions", None)
+    if isinstance(members, tuple):
+        inner = "; ".join(f"{type(member).__name__}: {member}" for member in members)
+        message = f"{message}: {inner}"
+    return {"type": type(error).__name__, "message": _clip(message)}
+
+
+# --- the link -----------------------------------------------------------------------------------------------------------
+
+
+class _Link:
+    """The connection to mcp-vigil, and the two threads that read and write it.
+
+    Nobody else touches the socket. An emitting thread leaves its event in `outbox`, rings and waits until the
+    acknowledgement is in. So there is no lock that a finaliser, run by the garbage collector in the middle of a send, could
+    find taken; and an interrupt in the main thread cannot cut a line in half. The two threads themselves never wait for an
+    acknowledgement: what a finaliser emits in one of them goes out without a number.
+
+    That they run finalisers at all is avoided, for in the loader's own life other threads would: they make no object that
+    the collector tracks but while it is off, and block in calls that make none.
+    """
+
+    def __init__(self, address, token):
+        self.address = address
+        self.token = token
+        self.pid = _getpid()
+        self.outbox = collections.deque()
+        self.waiting = {}
+        self.rising = itertools.count(1)
+        self.on_command = None
+        self.socket = None
+        self.received = b""
+        self.bell = _thread.allocate_lock()
+        self.own = ()
+
+    def open(self, hello):
+        """Dials home and says hello; ends the process when nobody answers or mcp-vigil refuses."""
+        host, _, port = self.address.rpartition(":")
+        try:
+            self.socket = _out_of_sight(_socket.socket(_socket.AF_INET, _socket.SOCK_STREAM))
+            self.socket.settimeout(ACK_LIMIT)
+            self.socket.connect((host, int(port)))
+            self.socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+            self.socket.sendall(_line({**hello, "token": self.token}))
+            while b"\n" not in self.received:
+                self._receive()
+            answer, _, self.received = self.received.partition(b"\n")
+            if "welcome" not in json.loads(answer):
+                _exit_now(LINK_LOST)
+        except (OSError, ValueError):
+            _exit_now(LINK_LOST)
+        self.socket.settimeout(None)
+        with contextlib.suppress(OSError, AttributeError):
+            # A home that does not even read would hold the writing thread for ever.
+            limit = struct.pack("ll", int(ACK_LIMIT), 0)
+            self.socket.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDTIMEO, limit)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.forsake)
+        # Both threads are known before one of them, or anybody else, emits.
+        gate = _thread.allocate_lock()
+        with gate:
+            self.own = tuple(_thread.start_new_thread(self._run, (gate, work)) for work in (self._read, self._write))
+
+    def forsake(self):
+        """In a forked child: let go of the link, else its end could not be seen while the child lives."""
+        self.pid = None
+        if self.socket is not None:
+            self.socket.close()
+
+    def emit(self, event):
+        """Sends an event and waits until it is recorded, unless waiting would be for ever."""
+        event["at_us"] = _monotonic_ns() // 1000
+        if self.pid != _getpid():
+            return
+        if _is_finalizing():
+            self._write_last(event)
+            return
+        if not self.own or _get_ident() in self.own:
+            # Before the hello, or a finaliser in one of the link's own threads.
+            self.post(event, receipt=None)
+            return
+        receipt = _Receipt()
+        self.outbox.append((event, receipt))
+        self.ring()
+        interrupted = None
+        while not receipt.signed:
+            try:
+                receipt.lock.acquire()
+            except BaseException as error:
+                # A signal handler raised here. The event is on its way: wait for it, then let the interrupt go on.
+                # The handler may have run when the lock was taken already, so it is not the lock that is asked.
+                interrupted = error
+        if interrupted is not None:
+            raise interrupted
+
+    def post(self, event, receipt=...):
+        """Sends an event without waiting; from the link's own threads. Without a receipt it has no number either."""
+        event.setdefault("at_us", _monotonic_ns() // 1000)
+        self.outbox.append((event, _Receipt() if receipt is ... else receipt))
+        self.ring()
+
+    def ring(self):
+        # The bell is a lock that the writing thread takes to sleep. Two that ring at once find it released already.
+        with contextlib.suppress(RuntimeError):
+            self.bell.release()
+
+    def _write_last(self, event):
+        # The interpreter is ending and the link's threads are frozen; acknowledgements cannot be heard any more.
+        with contextlib.suppress(Exception):
+            self.socket.settimeout(1.0)
+            self.socket.sendall(_line(event))
+
+    def _run(self, gate, work):
+        with gate:
+            pass
+        try:
+            while True:
+                work()
+        except BaseException:
+            # Whatever it was, nobody hears us any more. A forked child has no such thread, so this is the parent.
+            _exit_now(LINK_LOST)
+
+    def _read(self):
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            self._take_lines()
+        finally:
+            if collecting:
+                gc.enable()
+        self._receive()
+
+    def _receive(self):
+        chunk = self.socket.recv(1 << 16)
+        if not chunk:
+            _exit_now(LINK_LOST)
+        self.received += chunk
+
+    def _take_lines(self):
+        *lines, self.received = self.received.split(b"\n")
+        for line in lines:
+            message = json.loads(line)
+            if "ack" in message:
+                _, receipt = self.waiting.pop(message["ack"], (0, None))
+                if receipt is not None:
+                    receipt.sign()
+            elif "do" in message:
+                self.on_command(message)
+
+    def _write(self):
+        self.bell.acquire(True, 1.0 if self.waiting else -1)
+        if not self.outbox and not self.waiting:
+            return
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            lines = self._take_events()
+            self._check_age()
+        finally:
+            if collecting:
+                gc.enable()
+        if lines:
+            self.socket.sendall(lines)
+
+    def _take_events(self):
+        lines = b""
+        while self.outbox and len(lines) < 1 << 16:
+            event, receipt = self.outbox.popleft()
+            if receipt is not None:
+                number = next(self.rising)
+                event = {"n": number, **event}
+                self.waiting[number] = (_monotonic_ns(), receipt)
+            lines += _line(event)
+        if self.outbox:
+            self.ring()
+        return lines
+
+    def _check_age(self):
+        with contextlib.suppress(RuntimeError):
+            sent_ns, _ = next(iter(self.waiting.values()), (_monotonic_ns(), None))
+            if _monotonic_ns() - sent_ns > ACK_LIMIT * 1e9:
+                _exit_now(LINK_LOST)
+
+
+class _Receipt:
+    """What an emitting thread waits for."""
+
+    __slots__ = ("lock", "signed")
+
+    def __init__(self):
+        self.lock = _thread.allocate_lock()
+        self.lock.acquire()
+        self.signed = False
+
+    def sign(self):
+        self.signed = True
+        self.lock.release()
+
+
+def _line(message):
+    return json.dumps(message, ensure_ascii=False, default=str).encode("utf-8", "replace") + b"\n"
+
+
+def _out_of_sight(end):
+    """The same socket under a high descriptor number; close-on-exec, as all of Python's are."""
+    try:
+        import fcntl
+
+        number = fcntl.fcntl(end.fileno(), fcntl.F_DUPFD_CLOEXEC, FIRST_DESCRIPTOR)
+    except (ImportError, OSError):
+        return end
+    moved = _socket.socket(end.family, end.type, end.proto, number)
+    end.close()
+    return moved
+
+
+# --- scopes: what was entered where, and where and how it was left ------------------------------------------------------
+
+
+class _Scope:
+    __slots__ = ("context", "form", "held_back", "id", "key", "name", "parent", "watch")
+
+
+class _Scopes:
+    """The scopes that are open now.
+
+    Keyed by the id of the object that is entered and left, or of its generator: no reference is held, so nothing lives
+    longer than it would unobserved. A generator that dies takes its entry with it; for the rest, an id that is recycled is
+    overwritten by the next enter.
+    """
+
+    def __init__(self, emit):
+        self.emit = emit
+        self.numbers = itertools.count(1)
+        self.open = {}
+        self.opening = weakref.WeakKeyDictionary()
+        self.ending = collections.Counter()
+
+    def enter(self, thing, name, form, generator=None, held_back=False):
+        """Reports that a scope is entered; one that is held back is reported when it is left wrongly, if ever."""
+        if _context is None:
+            return None  # The interpreter is ending and this module's names are gone already. Here and below.
+        scope = _Scope()
+        scope.key, scope.name, scope.form, scope.held_back = id(thing), name, form, held_back
+        scope.context = _context()
+        stack = self._stack()
+        scope.parent = stack[-1].id if stack else None
+        scope.id = None if held_back else f"s{next(self.numbers)}"
+        scope.watch = None
+        if generator is not None:
+            # Fires first of all when a generator dies, whether a hook then runs its end in a task or nobody does.
+            scope.watch = weakref.ref(generator, functools.partial(self._generator_died, scope))
+        self.open[scope.key] = scope
+        if not held_back:
+            self._report_enter(scope)
+        return scope
+
+    def leave(self, thing, exc_type):
+        """Reports that a scope is left; the first attempt counts, for a failing one is what shall be seen."""
+        scope = self.open.get(id(thing))
+        if scope is not None and _context is not None:
+            self._left(scope, self._how(exc_type))
+
+    def end_of(self, loop):
+        """Reports the generators that a loop closes as its last act: nobody calls the exits of their managers."""
+        closing = {id(generator) for generator in getattr(loop, "_asyncgens", ())}
+        for scope in reversed([*self.open.values()]):
+            if scope.watch is not None and scope.key in closing:
+                self._left(scope, "loop-end")
+
+    def opens_something(self):
+        """Whether this task is in the middle of entering a scope."""
+        return bool(self._stack())
+
+    def push(self, scope):
+        """From here to `pop`, what this task enters is part of `scope`."""
+        task = _running_task(_running_loop())
+        if task is not None and scope is not None:
+            self.opening.setdefault(task, []).append(scope)
+
+    def pop(self, scope):
+        stack = self._stack()
+        if scope in stack:
+            stack.remove(scope)
+
+    def _stack(self):
+        task = _running_task(_running_loop())
+        return self.opening.get(task, []) if task is not None else []
+
+    def _how(self, exc_type):
+        loop = _running_loop()
+        if loop is not None and self.ending[id(loop)]:
+            return "loop-end"
+        if exc_type is not None and issubclass(exc_type, GeneratorExit):
+            return "finaliser"
+        task = _running_task(loop)
+        # The hook for forgotten generators makes a task of `aclose()` itself. Inside, GeneratorExit may have become
+        # something else by the time it gets here, so the task is asked as well.
+        if task is not None and type(task.get_coro()).__name__ == "async_generator_athrow":
+            return "finaliser"
+        return "explicit"
+
+    def _generator_died(self, scope, _):
+        if self.open.get(scope.key) is scope and _context is not None:
+            self._left(scope, self._how(GeneratorExit))
+
+    def _left(self, scope, how):
+        del self.open[scope.key]
+        scope.watch = None
+        context = _context()
+        if scope.held_back:
+            # At the end of a loop a request's timeout is cancelled together with its task: no trace of a mistake.
+            if how != "finaliser" and context == scope.context:
+                return
+            scope.id = f"s{next(self.numbers)}"
+            self._report_enter(scope)
+        self.emit({"event": "scope.exit", "scope": scope.id, "how": how, "context": context})
+
+    def _report_enter(self, scope):
+        event = {"event": "scope.enter", "scope": scope.id, "name": scope.name, "form": scope.form, "context": scope.context}
+        if scope.parent is not None:
+            event["parent"] = scope.parent
+        self.emit(event)
+
+
+@functools.lru_cache(maxsize=None)
+def _of_program(path):
+    """Whether a file belongs to the program itself: neither the standard library nor an installed package."""
+    if path.startswith("<"):
+        return False
+    path = os.path.abspath(path)
+    installed = {"site-packages", "dist-packages"}
+    return not path.startswith(_STANDARD_LIBRARY) and not installed.intersection(path.split(os.sep))
+
+
+_STANDARD_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+
+
+def _owner(module, path):
+    """Who owns a scope made by this code: "framework", "program" or None."""
+    if module in UNINTERESTING:
+        return None
+    if module.partition(".")[0] in FRAMEWORKS:
+        return "framework"
+    return "program" if _of_program(path) else None
+
+
+def _creator(frame):
+    """Who owns a scope that is entered from this frame."""
+    while frame is not None:
+        module = frame.f_globals.get("__name__") or ""
+        if module.partition(".")[0] not in PLUMBING:
+            return _owner(module, frame.f_code.co_filename)
+        frame = frame.f_back
+    return None
+
+
+# The patches below keep what they need in their closures: they are called until the very end of the interpreter, when the
+# names of this module are gone.
+
+
+def _observe_class(cls, scopes, describe):
+    """Asynchronous managers: `describe(manager)` gives the thing to watch, its name and its generator, or None."""
+    enter, leave = cls.__aenter__, cls.__aexit__
+
+    @functools.wraps(enter)
+    async def __aenter__(self):
+        described = describe(self)
+        if described is None:
+            return await enter(self)
+        thing, name, generator = described
+        scope = scopes.enter(thing, name, "context-manager", generator)
+        del described, generator
+        return await _entering(scopes, scope, thing, enter(self))
+
+    @functools.wraps(leave)
+    async def __aexit__(self, exc_type, exc, trace):
+        scopes.leave(getattr(self, "gen", self), exc_type)
+        return await leave(self, exc_type, exc, trace)
+
+    cls.__aenter__, cls.__aexit__ = __aenter__, __aexit__
+
+
+async def _entering(scopes, scope, thing, enter):
+    scopes.push(scope)
+    try:
+        return await enter
+    except BaseException as error:
+        scopes.leave(thing, type(error))
+        raise
+    finally:
+        scopes.pop(scope)
+
+
+def _observe_managers(cls, adapter):
+    """The managers of `@asynccontextmanager`: what they wrap is told by the code of their generator."""
+    _observe_class(cls, adapter.scopes, _describe_generator)
+
+
+def _describe_generator(manager):
+    generator = getattr(manager, "gen", None)
+    frame = getattr(generator, "ag_frame", None)
+    if frame is None or _owner(frame.f_globals.get("__name__") or "", frame.f_code.co_filename) is None:
+        return None
+    return generator, generator.__qualname__, generator
+
+
+def _observe_sessions(cls, adapter):
+    """A session class of the SDK: a manager that is a class of its own, and no generator."""
+    adapter.observes_sessions = True
+    _observe_class(cls, adapter.scopes, lambda session: (session, type(session).__name__, None))
+
+
+def _observe_task_groups(cls, adapter):
+    """anyio's task groups. Their own cancel scope is entered and left with them and is not reported beside them."""
+    scopes = adapter.scopes
+    enter, leave = cls.__aenter__, cls.__aexit__
+
+    @functools.wraps(enter)
+    def __aenter__(self):
+        owner = _creator(sys._getframe(1))
+        return enter(self) if owner is None else entering(self, owner)
+
+    async def entering(self, owner):
+        # A group that the SDK opens while it opens nothing else serves one request.
+        passing = owner == "framework" and not scopes.opens_something()
+        scope = scopes.enter(self, "TaskGroup", "task-bound", held_back=passing)
+        return await _entering(scopes, scope, self, enter(self))
+
+    @functools.wraps(leave)
+    async def __aexit__(self, exc_type, exc, trace):
+        scopes.leave(self, exc_type)
+        return await leave(self, exc_type, exc, trace)
+
+    cls.__aenter__, cls.__aexit__ = __aenter__, __aexit__
+
+
+def _observe_cancel_scopes(cls, adapter):
+    """anyio's bare cancel scopes: timeouts of one request, most of them, so they are held back."""
+    scopes = adapter.scopes
+    enter, leave = cls.__enter__, cls.__exit__
+    backend = enter.__code__.co_filename
+
+    @functools.wraps(enter)
+    def __enter__(self):
+        result = enter(self)
+        frame = sys._getframe(1)
+        # What the backend enters itself is the scope of a task group.
+        if frame.f_code.co_filename != backend and _creator(frame) is not None:
+            scopes.enter(self, "CancelScope", "task-bound", held_back=True)
+        return result
+
+    @functools.wraps(leave)
+    def __exit__(self, exc_type, exc, trace):
+        scopes.leave(self, exc_type)
+        return leave(self, exc_type, exc, trace)
+
+    cls.__enter__, cls.__exit__ = __enter__, __exit__
+
+
+def _observe_loops(cls, adapter):
+    """Event loops: how they end, and what they report instead of raising it."""
+    scopes, tell = adapter.scopes, adapter.report
+    shut_down, handle = cls.shutdown_asyncgens, cls.call_exception_handler
+
+    @functools.wraps(shut_down)
+    async def shutdown_asyncgens(self):
+        scopes.ending[id(self)] += 1
+        try:
+            scopes.end_of(self)
+            return await shut_down(self)
+        finally:
+            scopes.ending[id(self)] -= 1
+
+    @functools.wraps(handle)
+    def call_exception_handler(self, context):
+        tell("loop-exception-handler", context.get("message") or "", context.get("exception"))
+        return handle(self, context)
+
+    cls.shutdown_asyncgens, cls.call_exception_handler = shutdown_asyncgens, call_exception_handler
+
+
+def _observe_runners(module, adapter):
+    """`asyncio.run` cancels what is left when its main function has returned."""
+    ending = adapter.scopes.ending
+    cancel_all = module._cancel_all_tasks
+
+    @functools.wraps(cancel_all)
+    def _cancel_all_tasks(loop):
+        ending[id(loop)] += 1
+        try:
+            return cancel_all(loop)
+        finally:
+            ending[id(loop)] -= 1
+
+    module._cancel_all_tasks = _cancel_all_tasks
+
+
+# What is patched, by module: the name for the hello, where to find it, what it must have, and the patch.
+PATCHES = {
+    "contextlib": [("_AsyncGeneratorContextManager", ("__aenter__", "__aexit__"), _observe_managers)],
+    "asyncio.base_events": [("BaseEventLoop", ("shutdown_asyncgens", "call_exception_handler"), _observe_loops)],
+    "asyncio.runners": [("", ("_cancel_all_tasks",), _observe_runners)],
+    "anyio._backends._asyncio": [
+        ("TaskGroup", ("__aenter__", "__aexit__"), _observe_task_groups),
+        ("CancelScope", ("__enter__", "__exit__"), _observe_cancel_scopes),
+    ],
+    # mcp 1.x has the manager on the base class, mcp 2.x on the session class and on the client around it.
+    "mcp.shared.session": [("BaseSession", ("__aenter__", "__aexit__"), _observe_sessions)],
+    "mcp.client.session": [("ClientSession", ("__aenter__", "__aexit__"), _observe_sessions)],
+    "mcp.client.client": [("Client", ("__aenter__", "__aexit__"), _observe_sessions)],
+}
+
+
+class _PatchOnImport(importlib.abc.MetaPathFinder):
+    """Patches a module when it has just been imported: before the loader can bind anything of it by name."""
+
+    def __init__(self, patch):
+        self.patch = patch
+
+    def find_spec(self, name, path=None, target=None):
+        if name not in PATCHES:
+            return None
+        others = (finder for finder in sys.meta_path if finder is not self and hasattr(finder, "find_spec"))
+        spec = next((spec for finder in others if (spec := finder.find_spec(name, path, target)) is not None), None)
+        if spec is not None and hasattr(spec.loader, "exec_module"):
+            execute = spec.loader.exec_module
+
+            def exec_module(module):
+                execute(module)
+                self.patch(module)
+
+            spec.loader.exec_module = exec_module
+        return spec
+
+
+# --- operations and the contexts that run them --------------------------------------------------------------------------
+
+
+class _Operation:
+    """One command on its way through a context."""
+
+    def __init__(self, command):
+        self.id = command["id"]
+        self.do = command["do"]
+        self.command = command
+        self.place = _Place(command.get("in"))
+        self.cancel_asked = False
+        self.running = False
+        self.callback = None
+        self.actor = None
+
+    def register(self, callback):
+        self.callback = callback
+        if self.cancel_asked:
+            _in_thread(callback)
+
+    def cancel(self, accepts):
+        """Asks for cancellation; in the reading thread. Tells whether there was something to cancel."""
+        if not self.running:
+            return False
+        if self.actor is not None:
+            self.cancel_asked = True
+            return self.actor.cancel(self)
+        if self.callback is None and not accepts:
+            return False
+        self.cancel_asked = True
+        if self.callback is not None:
+            _in_thread(self.callback)
+        return True
+
+
+def _in_thread(action, name=None):
+    """Runs an action in a thread of its own.
+
+    Made by a raw thread first: `Thread.start` takes a lock of the threading module, and the reading thread must never wait
+    for a lock that some thread may hold while it waits for an acknowledgement.
+    """
+    _thread.start_new_thread(lambda: threading.Thread(target=action, name=name, daemon=True).start(), ())
+
+
+class _Host:
+    """The loader's handlers, and the shapes of what they return."""
+
+    def __init__(self, handlers):
+        self.handlers = handlers
+        self.asynchronous = any(_is_async(handler) for handler in handlers.values())
+
+    def operations(self, can_cancel):
+        names = [name for name in ("load", "call", "list", "close") if name in self.handlers]
+        if "load" in names:
+            names.append("reload")
+        if can_cancel or _is_async(self.handlers.get("call")):
+            names.append("cancel")
+        return [*names, "collect", "probe"]
+
+    def handler(self, do):
+        return self.handlers.get("load" if do == "reload" and "reload" not in self.handlers else do)
+
+    def bound(self, command):
+        """The handler of a command with the command's arguments."""
+        do = command["do"]
+        handler = self.handler(do)
+        if do in ("load", "reload"):
+            return functools.partial(handler, command["config"])
+        if do == "call":
+            return functools.partial(handler, command["server"], command["tool"], command.get("arguments") or {})
+        return handler
+
+    def answer(self, do, value, errors):
+        if do == "call":
+            return _call_answer(value)
+        if do not in ("load", "reload", "list"):
+            return {}
+        return {"tools": _tools(value), "errors": {str(name): _error_text(error) for name, error in (errors or {}).items()}}
+
+
+def _is_async(handler):
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))
+
+
+def _error_text(error):
+    return _clip(f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else str(error))
+
+
+def _tools(value):
+    """Tools as mapping of server to names, as pairs, or as dicts; a tool with a `name` counts as its name."""
+    if isinstance(value, collections.abc.Mapping):
+        value = [(server, tool) for server, tools in value.items() for tool in tools]
+    tools = []
+    for one in value or ():
+        server, tool = (one["server"], one["name"]) if isinstance(one, collections.abc.Mapping) else one
+        tools.append({"server": str(server), "name": str(getattr(tool, "name", tool))})
+    return tools
+
+
+def _call_answer(value):
+    if isinstance(value, collections.abc.Mapping):
+        text, is_error = value.get("text", ""), value.get("is_error", False)
+    else:
+        text, is_error = value if isinstance(value, tuple) else (value, False)
+    answer = {"text": _clip(str(text), LONG_TEXT_MAX)}
+    return {**answer, "is_error": True} if is_error else answer
+
+
+def _outcome_of(operation, error):
+    """How a raised exception completes an operation."""
+    cancellations = [concurrent.futures.CancelledError]
+    if "asyncio" in sys.modules:
+        cancellations.append(sys.modules["asyncio"].CancelledError)
+    if operation.cancel_asked and isinstance(error, tuple(cancellations)):
+        return {"cancelled": True}
+    return {"failed": _describe(error)}
+
+
+class _Place:
+    """Where a command runs: names of a thread, a loop and a task. What is left out has the name of what is around it."""
+
+    def __init__(self, names):
+        names = names or {}
+        self.thread = names.get("thread") or "main"
+        self.loop = names.get("loop") or self.thread
+        self.task = names.get("task") or self.loop
+        # A context made for a thread or a loop bears its name on every level; so the outermost level that bears the
+        # name of the innermost one is what the context stands for.
+        self.level = "thread" if self.thread == self.task else "loop" if self.loop == self.task else "task"
+        if "task" not in names:
+            self.level = "loop" if "loop" in names and self.loop != self.thread else "thread"
+
+
+class _Turn:
+    """A named event loop of one thread, and the long-lived tasks on it."""
+
+    def __init__(self, name):
+        asyncio = sys.modules["asyncio"]
+        self.name = name
+        self.loop = asyncio.new_event_loop()
+        self.actors = {}
+
+    @property
+    def busy(self):
+        return any(actor.busy for actor in self.actors.values())
+
+    def end(self):
+        """What `asyncio.run` does when its main function has returned."""
+        asyncio = sys.modules["asyncio"]
+        if self.loop.is_closed():
+            return
+        asyncio.set_event_loop(self.loop)
+        try:
+            idle = [actor.task for actor in self.actors.values() if not actor.busy and not actor.task.done()]
+            for actor in self.actors.values():
+                actor.put(None)
+                if actor.task.done() and not actor.task.cancelled():
+                    actor.task.exception()  # An exit raised in it went through the loop; asyncio shall not report it again.
+            if idle:
+                self.loop.run_until_complete(asyncio.wait(idle))
+            asyncio.runners._cancel_all_tasks(self.loop)
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            self.loop.run_until_complete(self.loop.shutdown_default_executor())
+        finally:
+            asyncio.set_event_loop(None)
+            self.loop.close()
+
+
+class _Actor:
+    """One long-lived task that runs its commands one after another, in itself and never in a fresh task."""
+
+    def __init__(self, turn, thread, host):
+        self.turn, self.thread, self.host = turn, thread, host
+        self.commands = collections.deque()
+        self.waiter = None
+        self.current = None
+        self.struck = None
+        self.task = turn.loop.create_task(self._live())
+
+    @property
+    def busy(self):
+        return self.current is not None or bool(self.commands)
+
+    def put(self, operation):
+        self.commands.append(operation)
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+
+    def cancel(self, operation):
+        try:
+            self.turn.loop.call_soon_threadsafe(self._cancel_now, operation)
+        except RuntimeError:
+            return False
+        return True
+
+    def _cancel_now(self, operation):
+        if self.current is operation:
+            self.task.cancel()
+
+    async def _live(self):
+        while True:
+            operation = await self._next()
+            if operation is None:
+                return
+            self.current = operation
+            try:
+                await self._perform(operation)
+            finally:
+                self.current = None
+                self.thread.settle()
+
+    async def _next(self):
+        asyncio = sys.modules["asyncio"]
+        while not self.commands:
+            self.waiter = self.turn.loop.create_future()
+            try:
+                await self.waiter
+            except asyncio.CancelledError as error:
+                # Waiting here is an innocent await of the host task. What hits it is kept for the next probe.
+                self.struck = error
+                self._forget_cancellation()
+        self.waiter = None
+        return self.commands.popleft()
+
+    def _forget_cancellation(self):
+        uncancel = getattr(self.task, "uncancel", None)
+        while uncancel is not None and self.task.cancelling():
+            uncancel()
+
+    async def _perform(self, operation):
+        operation.actor = self
+        if operation.do == "drop-context":
+            self.task.add_done_callback(functools.partial(self._dropped, operation))
+            self.commands.appendleft(None)
+            return
+        _adapter.start(operation)
+        try:
+            outcome = {"ok": await self._result(operation)}
+        except BaseException as error:
+            outcome = _outcome_of(operation, error)
+            if isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit)):
+                _adapter.complete(operation, outcome)
+                raise
+        if operation.cancel_asked:
+            self._forget_cancellation()
+        _adapter.complete(operation, outcome)
+
+    def _dropped(self, operation, _):
+        self.turn.actors = {name: actor for name, actor in self.turn.actors.items() if actor is not self}
+        _adapter.complete(operation, {"ok": {}})
+        self.thread.settle()
+
+    async def _result(self, operation):
+        if operation.do == "collect":
+            gc.collect()
+            return {}
+        if operation.do == "probe":
+            struck, self.struck = self.struck, None
+            if struck is not None:
+                raise struck
+            await sys.modules["asyncio"].sleep(0)
+            return {}
+        value = await self.host.bound(operation.command)()
+        errors = self.host.handlers.get("errors") if operation.do in ("load", "reload", "list") else None
+        found = errors() if errors is not None else None
+        if inspect.isawaitable(found):
+            found = await found
+        return self.host.answer(operation.do, value, found)
+
+
+class _Thread:
+    """An OS thread that runs commands: blocking ones itself, asynchronous ones on one of its loops.
+
+    At most one loop is driven at a time. It is left for another one, or for a blocking command, when none of its tasks has
+    a command any more: one thread cannot do two things.
+    """
+
+    def __init__(self, name, host):
+        self.name, self.host = name, host
+        self.inbox = queue.SimpleQueue()
+        self.backlog = collections.deque()
+        self.turns = {}
+        self.driven = None
+        self.resting = None
+        self.wanted_elsewhere = False
+        self.ended = False
+
+    def submit(self, operation):
+        """Takes a command; in the reading thread."""
+        self.inbox.put(operation)
+        driven = self.driven
+        if driven is not None:
+            # A loop that has ended meanwhile is no loss: its thread looks into the inbox before it does anything else.
+            with contextlib.suppress(RuntimeError):
+                driven.loop.call_soon_threadsafe(self.pump)
+
+    def run(self):
+        while not self.ended:
+            if not self.backlog and self.resting is not None:
+                self._drive(self.resting)
+                continue
+            operation = self.backlog.popleft() if self.backlog else self.inbox.get()
+            if operation.do == "exit":
+                _adapter.complete(operation, {"ok": {}})
+                return
+            turn = self._turn_for(operation)
+            if turn is None:
+                self._perform(operation)
+            else:
+                self.backlog.appendleft(operation)
+                self._drive(turn)
+
+    def end(self):
+        self.ended = True
+        for turn in [*self.turns.values()]:
+            turn.end()
+        self.turns.clear()
+        self.resting = None
+
+    def rest_on(self, name):
+        """Drives this loop whenever there is nothing else to do."""
+        self.resting = self.turns.get(name) or self._make(name)
+
+    def pump(self):
+        """Hands waiting commands to the tasks of the driven loop; runs on that loop."""
+        while not self.wanted_elsewhere:
+            if not self.backlog:
+                try:
+                    self.backlog.append(self.inbox.get_nowait())
+                except queue.Empty:
+                    break
+            operation = self.backlog[0]
+            if operation.do == "exit":
+                self.driven.loop.stop()
+                return
+            if self._turn_for(operation) is not self.driven:
+                self.wanted_elsewhere = True
+                break
+            self._actor(self.driven, operation).put(self.backlog.popleft())
+        self.settle()
+
+    def settle(self):
+        """Leaves the driven loop when it has nothing to do and something else has."""
+        driven = self.driven
+        if driven is None or driven.busy:
+            return
+        if self.wanted_elsewhere or driven is not self.resting:
+            driven.loop.stop()
+
+    def _drive(self, turn):
+        asyncio = sys.modules["asyncio"]
+        self.driven, self.wanted_elsewhere = turn, False
+        if self.name != "main":
+            self.resting = turn
+        asyncio.set_event_loop(turn.loop)
+        turn.loop.call_soon(self.pump)
+        try:
+            turn.loop.run_forever()
+        finally:
+            asyncio.set_event_loop(None)
+            self.driven = None
+
+    def _turn_for(self, operation):
+        """The loop a command needs, or None for what blocks this thread or ends a part of it."""
+        place = operation.place
+        if operation.do == "drop-context":
+            turn = self.turns.get(place.loop)
+            return turn if place.level == "task" and turn is not None and place.task in turn.actors else None
+        handler = self.host.handler(operation.do)
+        wants_loop = _is_async(handler) if handler is not None else self.host.asynchronous
+        if not wants_loop:
+            return None
+        return self.turns.get(place.loop) or self._make(place.loop)
+
+    def _make(self, name):
+        turn = self.turns[name] = _Turn(name)
+        return turn
+
+    def _actor(self, turn, operation):
+        name = operation.place.task
+        actor = turn.actors.get(name)
+        if actor is None or actor.task.done():
+            actor = turn.actors[name] = _Actor(turn, self, self.host)
+        return actor
+
+    def _perform(self, operation):
+        """Runs a blocking command, outside any loop."""
+        if operation.do == "drop-context":
+            self._drop(operation)
+            return
+        _here.operation = operation
+        _adapter.start(operation)
+        try:
+            outcome = {"ok": self._result(operation)}
+        except BaseException as error:
+            outcome = _outcome_of(operation, error)
+            if isinstance(error, (KeyboardInterrupt, SystemExit)) and self.name == "main":
+                _adapter.complete(operation, outcome)
+                raise
+        finally:
+            _here.operation = None
+        _adapter.complete(operation, outcome)
+
+    def _result(self, operation):
+        if operation.do == "collect":
+            gc.collect()
+            return {}
+        if operation.do == "probe":
+            return {}
+        value = self.host.bound(operation.command)()
+        errors = self.host.handlers.get("errors") if operation.do in ("load", "reload", "list") else None
+        return self.host.answer(operation.do, value, errors() if errors is not None else None)
+
+    def _drop(self, operation):
+        place = operation.place
+        if place.level == "loop" or (place.level == "thread" and self.name == "main"):
+            turn = self.turns.pop(place.loop, None)
+            if turn is not None:
+                turn.end()
+            if self.resting is turn:
+                self.resting = None
+                if self.name == "main" and turn is not None:
+                    self.rest_on("main")
+        elif place.level == "thread":
+            _adapter.forget(self)
+            self.end()
+            ending = threading.current_thread()
+            _in_thread(lambda: (ending.join(), _adapter.complete(operation, {"ok": {}})))
+            return
+        _adapter.complete(operation, {"ok": {}})
+
+
+# --- putting it together ------------------------------------------------------------------------------------------------
+
+
+class _Adapter:
+    def __init__(self):
+        address = os.environ.pop("MCP_VIGIL_LINK", None)
+        token = os.environ.pop("MCP_VIGIL_TOKEN", "")
+        self.linked = address is not None
+        self.link = _Link(address, token) if self.linked else None
+        self.host = None
+        self.threads = {}
+        self.operations = {}
+        self.accepts_cancel = False
+        self.unobservable = {}
+        self.observes_sessions = False
+        self.scopes = _Scopes(self.emit)
+
+    def emit(self, event):
+        if self.linked:
+            self.link.emit(event)
+
+    def start(self, operation):
+        self.keep_hooks()
+        operation.running = True
+        self.operations[operation.id] = operation
+        self.emit({"event": "operation.started", "operation": operation.id, "context": _context()})
+
+    def complete(self, operation, outcome):
+        operation.running = False
+        self.operations.pop(operation.id, None)
+        self.emit({"id": operation.id, **outcome})
+
+    def run(self, host, about, accepts_cancel):
+        self.host, self.accepts_cancel = host, accepts_cancel
+        main = self.threads["main"] = _Thread("main", host)
+        if "anyio" in sys.modules:
+            # anyio imports its backend at first use. Now, so that the hello can tell what could not be patched.
+            with contextlib.suppress(ImportError):
+                importlib.import_module("anyio._backends._asyncio")
+        if "mcp" in sys.modules and not self.observes_sessions:
+            self.unobservable["mcp.ClientSession"] = "no class with __aenter__ where it was in mcp 1 and 2"
+        self.keep_hooks()
+        if host.asynchronous:
+            importlib.import_module("asyncio")
+            main.rest_on("main")
+        self.link.on_command = self.command
+        self.link.open({
+            "hello": PROTOCOL,
+            **about,
+            "language": "python " + ".".join(str(part) for part in sys.version_info[:3]),
+            "pid": _getpid(),
+            "operations": host.operations(accepts_cancel),
+            "unobservable": [{"what": what, "because": because} for what, because in self.unobservable.items()],
+            "observes": ["scopes", "loop-exception-handler", "unraisable-hook", "thread-exception-hook", "uncaught-exception"],
+        })
+        try:
+            main.run()
+        except KeyboardInterrupt:
+            # Out of serve an interrupt would print its traceback, which a program's own main would not let happen.
+            sys.exit(130)
+        finally:
+            main.end()
+
+    def command(self, command):
+        """Takes one command; in the reading thread, so nothing here may wait."""
+        do = command.get("do")
+        if do == "cancel":
+            target = self.operations.get(command.get("operation"))
+            delivered = target is not None and target.cancel(self.accepts_cancel)
+            self.link.post({"id": command["id"], "ok": {"delivered": delivered}})
+            return
+        if do == "stacks":
+            self.link.post({"id": command["id"], "ok": {"text": _clip(_stacks(), LONG_TEXT_MAX)}})
+            return
+        operation = _Operation(command)
+        if do not in ("collect", "probe", "drop-context", "exit") and (do == "errors" or self.host.handler(do) is None):
+            failed = {"type": "UnsupportedOperation", "message": _clip(f"this adapter cannot {do}")}
+            self.link.post({"id": command["id"], "failed": failed})
+            return
+        thread = self.threads.get("main" if do == "exit" else operation.place.thread)
+        if thread is None:
+            if do == "drop-context":
+                self.link.post({"id": command["id"], "ok": {}})
+                return
+            thread = self.threads[operation.place.thread] = _Thread(operation.place.thread, self.host)
+            _in_thread(thread.run, thread.name)
+        thread.submit(operation)
+
+    def forget(self, thread):
+        if self.threads.get(thread.name) is thread:
+            del self.threads[thread.name]
+
+    # Error channels.
+
+    def report(self, channel, message, error=None, trace=None):
+        """Reports what the interpreter says on a channel nobody may be listening on."""
+        if _clip is None:
+            return
+        try:
+            lines = [message] if message else []
+            if error is not None:
+                lines.append("".join(traceback.format_exception(type(error), error, trace or error.__traceback__)).rstrip())
+            self.emit({"event": "error.reported", "channel": channel, "text": _clip("\n".join(lines))})
+        except Exception as broken:
+            self.emit({"event": "error.reported", "channel": channel, "text": f"<not printable: {type(broken).__name__}>"})
+
+    def keep_hooks(self):
+        """Wraps the interpreter's hooks, again when somebody has replaced them since."""
+        for owner, name, channel in (
+            (sys, "unraisablehook", "unraisable-hook"),
+            (threading, "excepthook", "thread-exception-hook"),
+            (sys, "excepthook", "uncaught-exception"),
+        ):
+            current = getattr(owner, name)
+            if not isinstance(current, _Hook):
+                setattr(owner, name, _Hook(current, channel))
+
+    # Patches.
+
+    def patch(self, module):
+        for name, needed, apply in PATCHES[module.__name__]:
+            target = getattr(module, name, None) if name else module
+            searched, wanted = (module, (name,)) if target is None else (target, needed)
+            missing = next((one for one in wanted if one not in vars(searched)), None)
+            if missing is None:
+                apply(target, self)
+            elif not module.__name__.startswith("mcp."):
+                # Of mcp's classes it is only asked whether one was found: which one it is differs between majors.
+                shown = ".".join(part for part in (module.__name__.partition("._")[0], name) if part)
+                self.unobservable[shown] = f"no attribute {missing}"
+
+    def install(self):
+        for name in PATCHES:
+            if name in sys.modules:
+                self.patch(sys.modules[name])
+        sys.meta_path.insert(0, _PatchOnImport(self.patch))
+        self.keep_hooks()
+
+
+class _Hook:
+    """A hook of the interpreter that reports, then does what the hook before it did."""
+
+    def __init__(self, before, channel):
+        self.before, self.channel = before, channel
+
+    def __call__(self, *args):
+        # A hook that replaced ours may call ours in turn: one report is enough. At the very end of the interpreter the names
+        # of this module are gone, and what is left to do is what the hook before did.
+        outermost = _here is not None and not getattr(_here, "in_hook", False)
+        if not outermost:
+            return self.before(*args)
+        _here.in_hook = True
+        try:
+            self._report(args)
+            return self.before(*args)
+        finally:
+            _here.in_hook = False
+
+    def _report(self, args):
+        if len(args) == 3:
+            _, error, trace = args
+            _adapter.report(self.channel, "", error, trace)
+            return
+        info = args[0]
+        if info.exc_type is SystemExit and self.channel == "thread-exception-hook":
+            return
+        message = getattr(info, "err_msg", None) or ""
+        subject = getattr(info, "object", None)
+        if subject is not None:
+            message = f"{message or 'Exception ignored in'}: {_short(subject)}"
+        error = info.exc_value if info.exc_value is not None else info.exc_type()
+        _adapter.report(self.channel, message, error, info.exc_traceback)
+
+
+def _short(thing):
+    try:
+        return repr(thing)[:200]
+    except Exception:
+        return f"<{type(thing).__name__}>"
+
+
+# --- stacks -------------------------------------------------------------------------------------------------------------
+
+
+def _stacks():
+    """All threads, innermost frame first, then the tasks of all loops seen. Takes no lock and imports nothing."""
+    names = {ident: thread.name for ident, thread in [*threading._active.items()]}
+    lines = []
+    for ident, frame in sys._current_frames().items():
+        if ident in _adapter.link.own:
+            continue
+        lines.append(f"thread {names.get(ident, ident)!r}:")
+        lines += _frames(frame)
+    for loop in [*_loops]:
+        lines += _loop_stacks(loop)
+    return "\n".join(lines)
+
+
+def _frames(frame):
+    while frame is not None:
+        yield f"  {frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+        frame = frame.f_back
+
+
+def _loop_stacks(loop):
+    state = "closed" if loop.is_closed() else "running" if loop.is_running() else "not driven"
+    yield f"loop {_loops.get(loop)} ({state}):"
+    try:
+        tasks = sys.modules["asyncio"].all_tasks(loop)
+    except RuntimeError as error:
+        yield f"  tasks not available: {error}"
+        return
+    for task in sorted(tasks, key=lambda task: _tasks.get(task, 0)):
+        number = _tasks.get(task)
+        yield f"  task {number if number is not None else '-'} {task.get_name()!r} {_waits_for(task)}"
+        yield from _awaits(task.get_coro())
+
+
+def _waits_for(task):
+    waiter = getattr(task, "_fut_waiter", None)
+    return "runnable" if waiter is None else f"waits for {_short(waiter)}"
+
+
+def _awaits(coroutine):
+    """The chain of awaits under a coroutine, outermost first: what a suspended task would show as its stack."""
+    for _ in range(100):
+        for kind in ("cr", "ag", "gi"):
+            frame = getattr(coroutine, f"{kind}_frame", None)
+            if frame is not None:
+                yield f"    {frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+                break
+        inner = [getattr(coroutine, name, None) for name in ("cr_await", "ag_await", "gi_yieldfrom")]
+        coroutine = next((one for one in inner if one is not None), None)
+        if coroutine is None:
+            return
+
+
+_adapter = _Adapter()
+if _adapter.linked:
+    _adapter.install()

@@ -1,0 +1,91 @@
+//! The cache: files that must be files, extracted by the hash of their content.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+use include_dir::{Dir, DirEntry, include_dir};
+
+use crate::catalogue::loaders::LOADERS;
+
+static ADAPTERS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/adapters");
+
+/// Why the cache can not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// There is no place for it.
+    #[error("found neither MCP_VIGIL_CACHE nor XDG_CACHE_HOME nor HOME in the environment, expected one for the cache")]
+    NoFolder,
+    /// It can not be written.
+    #[error("the cache can not be written at {folder}: {source}")]
+    Io {
+        /// Where.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The cache folder: `MCP_VIGIL_CACHE`, else `mcp-vigil` in the user's cache.
+///
+/// # Errors
+/// When the environment names none.
+pub fn cache_folder() -> Result<PathBuf, CacheError> {
+    let named = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(folder) = named("MCP_VIGIL_CACHE") {
+        return Ok(folder);
+    }
+    let base = named("XDG_CACHE_HOME").or_else(|| named("HOME").map(|home| home.join(".cache")));
+    base.map(|base| base.join("mcp-vigil")).ok_or(CacheError::NoFolder)
+}
+
+/// Extracts the Python helper and the Python fixture loaders; gives their folder, with `adapters/python` and
+/// `loaders/python` in it.
+///
+/// # Errors
+/// When the cache can not be written.
+pub fn extract_python() -> Result<PathBuf, CacheError> {
+    let mut files = BTreeMap::new();
+    collect(&ADAPTERS, Path::new("adapters"), &mut files);
+    collect(&LOADERS, Path::new("loaders"), &mut files);
+    files.retain(|path, _| path.extension().is_some_and(|extension| extension == "py"));
+    extract(&files)
+}
+
+fn collect(folder: &Dir<'static>, below: &Path, files: &mut BTreeMap<PathBuf, &'static [u8]>) {
+    for entry in folder.entries() {
+        match entry {
+            DirEntry::Dir(folder) => collect(folder, below, files),
+            DirEntry::File(file) => {
+                files.insert(below.join(file.path()), file.contents());
+            }
+        }
+    }
+}
+
+fn extract(files: &BTreeMap<PathBuf, &'static [u8]>) -> Result<PathBuf, CacheError> {
+    let folder = cache_folder()?.join(format!("files-{:016x}", fingerprint(files)));
+    let failed = |source| CacheError::Io { folder: folder.clone(), source };
+    for (path, bytes) in files {
+        let path = folder.join(path);
+        if fs::read(&path).is_ok_and(|found| found == *bytes) {
+            continue;
+        }
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(failed)?;
+        }
+        // Another run may extract the same file: each writes its own and renames it whole.
+        let partial = path.with_extension(format!("{}.partial", std::process::id()));
+        fs::write(&partial, bytes).and_then(|()| fs::rename(&partial, &path)).map_err(failed)?;
+    }
+    Ok(folder)
+}
+
+/// Equal for equal files of one build; the folder's content is compared again before it is used.
+fn fingerprint(files: &BTreeMap<PathBuf, &'static [u8]>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    files.hash(&mut hasher);
+    hasher.finish()
+}

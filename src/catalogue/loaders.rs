@@ -1,0 +1,55 @@
+//! Shipped loader descriptions.
+
+use std::fmt;
+
+use include_dir::{Dir, include_dir};
+
+use crate::catalogue::scenarios::texts;
+use crate::plan::{Descriptor, InputError};
+
+pub(super) static LOADERS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/fixtures/loaders");
+
+/// A loader as it is named on the command line: `NAME` or `NAME@STACK`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoaderName {
+    /// Name of the description.
+    pub name: String,
+    /// Stack, where one was asked for.
+    pub stack: Option<String>,
+}
+
+impl LoaderName {
+    /// Takes a name apart; aliases are resolved.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let (name, stack) = match text.split_once('@') {
+            Some((name, stack)) => (name, Some(stack.to_owned())),
+            None => (text, None),
+        };
+        let name = if name == "rust-owner-task" { "reference" } else { name };
+        Self { name: name.to_owned(), stack }
+    }
+}
+
+impl fmt::Display for LoaderName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        self.stack.iter().try_for_each(|stack| write!(f, "@{stack}"))
+    }
+}
+
+/// Every shipped loader description, by name.
+///
+/// # Errors
+/// When a shipped file is malformed: a defect of this build, which a test finds.
+pub fn shipped_loaders() -> Result<Vec<Descriptor>, InputError> {
+    texts(&LOADERS).into_iter().map(|(_, file, text)| Descriptor::from_toml(&file, text)).collect()
+}
+
+/// The shipped loader description of that name.
+///
+/// # Errors
+/// When a shipped file is malformed.
+pub fn shipped_loader(name: &str) -> Result<Option<Descriptor>, InputError> {
+    Ok(shipped_loaders()?.into_iter().find(|loader| loader.name == name))
+}

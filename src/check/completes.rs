@@ -1,0 +1,152 @@
+//! Every operation ends, and the loader's process lives on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::check::outcome::Ended;
+use crate::check::{Invariant, Level, Monitor, Operation, Property, Scope, Tally, View, Violation, Witness};
+use crate::history::{Action, Event, EventKind, Header, Kind, OpId, Outcome, Seq};
+use crate::plan::{Bound, Promise};
+
+/// Counter-examples that shaped it. An operation whose context was ended on purpose has nowhere to complete. A process that
+/// ends after it was asked to, or was ended by the supervisor for a limit of its own, is not lost. A declared bound of 10 s that a loader keeps with a
+/// timer fires at 10.00x s, so a declared bound is broken only beyond a tenth more.
+pub(super) const OPERATION_COMPLETES: Invariant = Invariant {
+    id: "operation-completes",
+    property: Property::Liveness,
+    level: Level::Own,
+    claim: "every operation completes within its bound, and the loader's process does not end unasked",
+    source: "VG-11: every operation completes within its bound; the loader's process survives",
+    requirement: &["VG-11", "LC-TMO-01", "LC-TMO-05"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[
+        Kind::OperationInvoked,
+        Kind::OperationCompleted,
+        Kind::OperationOverdue,
+        Kind::OperationAbandoned,
+        Kind::ProcessExited,
+    ],
+    vacuous: "no operation ran undisturbed",
+    explain: "Something that was asked of the loader never ended, or its process died. Hangs are worse than errors: nothing is \
+        logged, the user waits, and in the end the process is killed and leaves its servers behind. `probe-failed` means that one \
+        innocent await right after a step raised: a cancellation or an error that belongs to someone else was delivered to it.\n\n\
+        Look at the stacks, taken before the end: who waits, and for what? A future of a loop that is not running any more, a \
+        server that is mute, a lock held by a task that was dropped. Mend it with a deadline on every wait, and by waking \
+        whoever waits when the owner of a session ends.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Completes::default()) },
+};
+
+#[derive(Default)]
+struct Completes {
+    open: BTreeMap<OpId, Seq>,
+}
+
+impl Monitor for Completes {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::OperationInvoked { operation, .. } => {
+                self.open.insert(*operation, event.seq);
+            }
+            EventKind::OperationAbandoned { operation, .. } => {
+                self.open.remove(operation);
+            }
+            EventKind::ProcessExited { role, .. } => {
+                let is_lost = role == "loader"
+                    && view.is_ready()
+                    && view.ending().is_none()
+                    && view.experiment_failed().is_none();
+                if is_lost {
+                    let because =
+                        format!("the loader's process ended at {} although nobody had asked it to", event.seq);
+                    tally.broken(Violation::new("process-lost", because, &[event.seq]));
+                }
+            }
+            _ => {
+                let Some((id, ended)) = Ended::of(event) else { return };
+                self.open.remove(&id);
+                if let Some(operation) = view.operation(id) {
+                    judge(event, view, operation, ended, tally);
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, view: &View, tally: &mut Tally) {
+        for (id, invoked) in &self.open {
+            if view.operation(*id).is_some_and(|operation| !operation.is_excused()) {
+                tally.open(format!("{id}, invoked at {invoked}, had not completed"), &[*invoked]);
+            }
+        }
+    }
+}
+
+fn judge(event: &Event, view: &View, operation: &Operation, ended: Ended<'_>, tally: &mut Tally) {
+    let witness = [operation.invoked, event.seq];
+    match ended {
+        // Cancellation and cleanup excuse a failure, but not a hang: whoever cancels waits for the end of it.
+        Ended::Overdue(bound) => {
+            if operation.is_moot() {
+                return;
+            }
+            let because = format!(
+                "{}, invoked at {}, had not completed within {} ms at {}",
+                operation.describe(),
+                operation.invoked,
+                bound.as_millis(),
+                event.seq
+            );
+            tally.broken(Violation::new(overdue_variant(operation.action), because, &witness).of_bound(bound));
+        }
+        Ended::Completed(outcome) => {
+            let is_bad_probe =
+                operation.action == Action::Probe && !operation.is_excused() && !matches!(outcome, Outcome::Ok { .. });
+            if is_bad_probe {
+                let because =
+                    format!("one innocent await after a step did not return: {} at {}", operation.id, event.seq);
+                tally.broken(Violation::new("probe-failed", because, &witness));
+                return;
+            }
+            match broken_bound(event, view, operation) {
+                Some(violation) => tally.broken(violation),
+                None => tally.held(),
+            }
+        }
+    }
+}
+
+fn broken_bound(event: &Event, view: &View, operation: &Operation) -> Option<Violation> {
+    let promises = view.promises();
+    let (Bound(bound), variant) = match operation.action {
+        Action::Call => (promises.call_bound?, "call-over-declared-bound"),
+        Action::Close => (promises.cleanup_bound?, "close-over-declared-bound"),
+        Action::Load | Action::Rerun | Action::Reload | Action::List | Action::Collect | Action::Probe => return None,
+    };
+    let (started, at_us) = operation.started.filter(|_| !operation.is_excused())?;
+    let took = Duration::from_micros(event.at_us.saturating_sub(at_us));
+    if took <= bound + bound / 10 {
+        return None;
+    }
+    let because = format!(
+        "{} took {} ms, from {started} to {}, where the loader declares {} ms",
+        operation.describe(),
+        took.as_millis(),
+        event.seq,
+        bound.as_millis()
+    );
+    Some(Violation::new(variant, because, &[operation.invoked, started, event.seq]).of_bound(bound))
+}
+
+fn overdue_variant(action: Action) -> &'static str {
+    match action {
+        Action::Load => "load-overdue",
+        Action::Rerun => "rerun-overdue",
+        Action::Reload => "reload-overdue",
+        Action::List => "list-overdue",
+        Action::Call => "call-overdue",
+        Action::Close => "close-overdue",
+        Action::Collect => "collect-overdue",
+        Action::Probe => "probe-overdue",
+    }
+}

@@ -1,0 +1,106 @@
+//! One pass over a history: the view first, then the monitors that subscribe to the kind of the event.
+
+use crate::check::experiment::Experiment;
+use crate::check::{Finding, INVARIANTS, Invariant, Judgement, Monitor, PlanVerdict, Tally, Verdict, View, Witness};
+use crate::history::{Event, Header, Kind};
+
+/// Judges a history as it comes.
+pub struct Engine {
+    view: View,
+    experiment: Experiment,
+    rows: Vec<Row>,
+    /// Indexes into `rows`, by the kind subscribed to.
+    subscribers: Vec<Vec<usize>>,
+}
+
+struct Row {
+    invariant: &'static Invariant,
+    standing: Standing,
+}
+
+enum Standing {
+    Watching { monitor: Box<dyn Monitor>, tally: Tally },
+    NotApplicable { because: String },
+}
+
+impl Engine {
+    /// Starts the monitors of every invariant that applies.
+    #[must_use]
+    pub fn new(header: &Header) -> Self {
+        let rows: Vec<Row> = INVARIANTS.iter().map(|invariant| Row::new(invariant, header)).collect();
+        let mut subscribers = vec![Vec::new(); Kind::ALL.len()];
+        for (index, row) in rows.iter().enumerate() {
+            for kind in row.invariant.kinds {
+                subscribers[*kind as usize].push(index);
+            }
+        }
+        Self { view: View::new(header), experiment: Experiment::default(), rows, subscribers }
+    }
+
+    /// One event, in recorded order.
+    ///
+    /// What follows the harness's own KILL of the loader reaches no monitor: from there on, no missing EOF, orphan, scope exit
+    /// or error report is the loader's doing.
+    pub fn see(&mut self, event: &Event) {
+        let was_killed = self.view.is_killed();
+        self.view.see(event);
+        self.experiment.see(event);
+        if !was_killed {
+            for index in &self.subscribers[event.kind.kind() as usize] {
+                if let Standing::Watching { monitor, tally } = &mut self.rows[*index].standing {
+                    monitor.see(event, &self.view, tally);
+                }
+            }
+        }
+        self.view.forget(event);
+    }
+
+    /// The history is over.
+    #[must_use]
+    pub fn end(self) -> Judgement {
+        let Self { view, experiment, rows, .. } = self;
+        let mut findings: Vec<Finding> = rows.into_iter().map(|row| row.end(&view)).collect();
+        findings.extend(experiment.end());
+        Judgement { verdict: PlanVerdict::of(&findings), findings }
+    }
+}
+
+impl Row {
+    fn new(invariant: &'static Invariant, header: &Header) -> Self {
+        let refused = invariant.applies.refuses(header);
+        let missing = (!invariant.needs.is_given(&header.promises))
+            .then(|| format!("needs the promise {}, which the loader does not give", invariant.needs.id()));
+        let standing = match refused.or(missing) {
+            Some(because) => Standing::NotApplicable { because },
+            None => Standing::Watching { monitor: (invariant.start)(header), tally: Tally::default() },
+        };
+        Self { invariant, standing }
+    }
+
+    fn end(self, view: &View) -> Finding {
+        let Self { invariant, standing } = self;
+        let plain = |verdict: Verdict, because: String| Finding {
+            invariant: invariant.id,
+            verdict,
+            because,
+            witness: Vec::new(),
+            requirement: invariant.requirement.to_vec(),
+            signature: format!("{}/{verdict}", invariant.id),
+        };
+        let (mut monitor, mut tally) = match standing {
+            Standing::NotApplicable { because } => return plain(Verdict::NotApplicable, because),
+            Standing::Watching { monitor, tally } => (monitor, tally),
+        };
+        monitor.end(view, &mut tally);
+        let finding = tally.finding(invariant, view);
+        let blind = match invariant.witness {
+            Witness::Always => None,
+            Witness::Scopes => view.blind_to_scopes(),
+        };
+        match (blind, finding.verdict) {
+            // A violation that was seen stays one, however much else was not seen.
+            (Some(because), Verdict::Pass | Verdict::Vacuous) => plain(Verdict::NotObservable, because),
+            (Some(_) | None, _) => finding,
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What makes the experiment itself doubtful. Each cause is a finding of its own, with the invariant id `experiment`.
+
+use std::collections::BTreeMap;
+
+use crate::check::{Finding, Verdict};
+use crate::history::{Event, EventKind, Seq};
+
+/// One way in which an experiment can go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExperimentCause {
+    /// The variant in the signature `experiment/VARIANT`.
+    pub id: &'static str,
+    /// What it means.
+    pub about: &'static str,
+}
+
+const FAILED: &str = "failed";
+const EVIDENCE_TRUNCATED: &str = "evidence-truncated";
+const FAULT_UNDELIVERED: &str = "fault-undelivered";
+const LIMIT_HIT: &str = "limit-hit";
+const CUT_OFF: &str = "cut-off";
+
+/// Every cause, in the order of the findings. Each makes a plan at least Inconclusive.
+pub const EXPERIMENT: &[ExperimentCause] = &[
+    ExperimentCause { id: FAILED, about: "the harness could not carry out or finish the experiment" },
+    ExperimentCause { id: EVIDENCE_TRUNCATED, about: "evidence was cut off at a limit, so something may be missing" },
+    ExperimentCause { id: FAULT_UNDELIVERED, about: "a fault the script promised never came about" },
+    ExperimentCause { id: LIMIT_HIT, about: "the supervisor ended the process tree because a limit on it was hit" },
+    ExperimentCause { id: CUT_OFF, about: "the history has no end: it stops before plan.ended" },
+];
+
+#[derive(Default)]
+pub(super) struct Experiment {
+    found: BTreeMap<&'static str, (Seq, String, usize)>,
+    overdue: Vec<String>,
+    last: Option<Seq>,
+    is_over: bool,
+}
+
+impl Experiment {
+    pub(super) fn see(&mut self, event: &Event) {
+        self.last = Some(event.seq);
+        match &event.kind {
+            EventKind::ExperimentFailed { because } => self.note(FAILED, event, because.clone()),
+            EventKind::EvidenceTruncated { what, because } => {
+                self.note(EVIDENCE_TRUNCATED, event, format!("{what} was cut off: {because}"));
+            }
+            EventKind::FaultUndelivered { server, fault } => {
+                self.note(FAULT_UNDELIVERED, event, format!("fault {fault} of server {server} was never delivered"));
+            }
+            // The end of the process within its limit is an obligation of the loader, judged by exit-completes and
+            // signal-ends-process; the bound of an operation by operation-completes.
+            EventKind::LimitHit { limit, because } if limit != "exit" && !self.overdue.contains(limit) => {
+                self.note(LIMIT_HIT, event, format!("limit {limit} was hit: {because}"));
+            }
+            EventKind::OperationOverdue { limit, .. } => self.overdue.push(limit.clone()),
+            EventKind::PlanEnded {} => self.is_over = true,
+            _ => {}
+        }
+    }
+
+    pub(super) fn end(mut self) -> Vec<Finding> {
+        if !self.is_over {
+            let seq = self.last.unwrap_or(Seq(0));
+            self.found.insert(CUT_OFF, (seq, format!("the history ends at {seq} without plan.ended"), 1));
+        }
+        let mut findings = Vec::new();
+        for cause in EXPERIMENT {
+            if let Some((seq, because, n)) = self.found.remove(cause.id) {
+                let more = if n > 1 { format!(" (and {} more)", n - 1) } else { String::new() };
+                findings.push(Finding {
+                    invariant: "experiment",
+                    verdict: Verdict::Inconclusive,
+                    because: format!("{because}{more}"),
+                    witness: if seq == Seq(0) { Vec::new() } else { vec![seq] },
+                    requirement: Vec::new(),
+                    signature: format!("experiment/{}", cause.id),
+                });
+            }
+        }
+        findings
+    }
+
+    fn note(&mut self, cause: &'static str, event: &Event, because: String) {
+        self.found.entry(cause).and_modify(|(_, _, n)| *n += 1).or_insert((event.seq, because, 1));
+    }
+}

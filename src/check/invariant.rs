@@ -1,0 +1,123 @@
+//! What an invariant is: a table row and a monitor.
+
+use crate::check::{Tally, View};
+use crate::history::{Event, Header, Kind};
+use crate::plan::{Promise, Revision, Transport};
+
+/// One named invariant.
+pub struct Invariant {
+    /// Kebab-case, states the good case, never changes once released.
+    pub id: &'static str,
+    /// Whether it forbids or demands.
+    pub property: Property,
+    /// How much a violation weighs.
+    pub level: Level,
+    /// One sentence, present tense.
+    pub claim: &'static str,
+    /// Revision and section, or our design note.
+    pub source: &'static str,
+    /// Ids of the requirements it stands for.
+    pub requirement: &'static [&'static str],
+    /// Revisions and transports it applies to.
+    pub applies: Scope,
+    /// The promise without which it does not apply.
+    pub needs: Promise,
+    /// The witness without which it can not be seen to hold.
+    pub witness: Witness,
+    /// The kinds of events its monitor sees.
+    pub kinds: &'static [Kind],
+    /// What is said when its trigger never happened.
+    pub vacuous: &'static str,
+    /// What breaks, why it matters, what to look at, how to mend it.
+    pub explain: &'static str,
+    /// Starts its monitor for one history.
+    pub start: fn(&Header) -> Box<dyn Monitor>,
+}
+
+/// Sees the events of the kinds its invariant subscribes to, once, in order.
+pub trait Monitor {
+    /// One event. The view has already taken notice of it.
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally);
+
+    /// The history is over. What is still open is reported with [`Tally::open`]; it counts only where the history was cut off.
+    fn end(&mut self, _view: &View, _tally: &mut Tally) {}
+}
+
+impl<F: FnMut(&Event, &View, &mut Tally)> Monitor for F {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        self(event, view, tally);
+    }
+}
+
+/// Whether an invariant forbids or demands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Property {
+    /// Something bad never happens.
+    Safety,
+    /// Something good happens before a bound.
+    Liveness,
+}
+
+/// How much a violation weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// A MUST of the specification: Fail.
+    Must,
+    /// A SHOULD of the specification: Warn.
+    Should,
+    /// Our own requirement: Fail.
+    Own,
+    /// Our own, about latency or resources: Warn.
+    OwnResource,
+}
+
+/// The revisions and transports an invariant applies to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scope {
+    era: Era,
+    transports: &'static [Transport],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Era {
+    Any,
+    Legacy,
+}
+
+const EVERY_TRANSPORT: &[Transport] = &[Transport::Memory, Transport::Stdio, Transport::Http, Transport::Sse];
+
+impl Scope {
+    /// Everywhere.
+    pub const ALL: Self = Self { era: Era::Any, transports: EVERY_TRANSPORT };
+    /// Transports on which one connection is one session: a pipe pair. A connection over HTTP may come and go within a session.
+    pub const LINES: Self = Self { era: Era::Any, transports: &[Transport::Memory, Transport::Stdio] };
+    /// As [`Self::LINES`], in the revisions that open with `initialize`.
+    pub const LEGACY_LINES: Self = Self { era: Era::Legacy, transports: &[Transport::Memory, Transport::Stdio] };
+    /// Where the server is a child process.
+    pub const STDIO: Self = Self { era: Era::Any, transports: &[Transport::Stdio] };
+
+    /// Why it does not apply to a history, if so.
+    pub(super) fn refuses(self, header: &Header) -> Option<String> {
+        let transport = header.transport.as_str();
+        if !self.transports.iter().any(|known| known.to_string() == transport) && self.transports != EVERY_TRANSPORT {
+            let names: Vec<String> = self.transports.iter().map(ToString::to_string).collect();
+            return Some(format!("applies to transport {}, this is {transport}", names.join(" and ")));
+        }
+        match self.era {
+            Era::Any => None,
+            Era::Legacy => match header.revision.parse::<Revision>() {
+                Ok(revision) if revision <= Revision::NEWEST_LEGACY => None,
+                Ok(_) | Err(_) => Some(format!("applies to revisions with a handshake, this is {}", header.revision)),
+            },
+        }
+    }
+}
+
+/// A witness an adapter may or may not be able to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Witness {
+    /// Wire, driver and system: always there.
+    Always,
+    /// Scope events.
+    Scopes,
+}

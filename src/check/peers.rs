@@ -1,0 +1,193 @@
+//! Servers and their connections: which live, which were handed out, which were made to misbehave.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::history::{
+    ConnectionId, Event, EventKind, Impairs, LinkPeer, Message, OpId, Seq, ServerEnd, Source, WireEnd,
+};
+
+/// One server of the configuration, over all its incarnations.
+#[derive(Debug, Clone, Default)]
+pub struct Server {
+    /// The latest event that made it lose answers or connections: a fault, a kill, its own end.
+    pub impaired: Option<Seq>,
+    /// The latest fault that holds or delays it.
+    pub delayed: Option<Seq>,
+    /// The completion of the load that handed out its tools, while they are handed out.
+    pub handed_out: Option<Seq>,
+    /// Whether it says that it has no tools.
+    pub is_toolless: bool,
+    /// Its newest connection.
+    pub newest: Option<ConnectionId>,
+}
+
+/// One connection.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// Name of its server.
+    pub server: String,
+    /// Which incarnation of it.
+    pub incarnation: u32,
+    /// Where it was opened.
+    pub opened: Seq,
+    /// Where it ended, and who ended it.
+    pub gone: Option<(Seq, Gone)>,
+    /// Requests that wait for their answer, by id as JSON text.
+    pub unanswered: BTreeMap<String, Pending>,
+}
+
+/// Who ended a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone {
+    /// The client: EOF, or an orderly close.
+    ByClient,
+    /// The server, a fault, or the end of the server's process.
+    ByServer,
+    /// It broke, and nobody can say who broke it.
+    Unclear,
+}
+
+/// A request that waits for its answer.
+#[derive(Debug, Clone)]
+pub struct Pending {
+    /// Its method.
+    pub method: String,
+    /// The call it belongs to, where that could be told.
+    pub operation: Option<OpId>,
+}
+
+/// All servers and connections.
+#[derive(Debug, Default)]
+pub struct Peers {
+    servers: BTreeMap<String, Server>,
+    connections: BTreeMap<ConnectionId, Connection>,
+}
+
+impl Peers {
+    pub(super) fn server(&self, name: &str) -> Option<&Server> {
+        self.servers.get(name)
+    }
+
+    pub(super) fn server_mut(&mut self, name: &str) -> &mut Server {
+        if !self.servers.contains_key(name) {
+            self.servers.insert(name.to_owned(), Server::default());
+        }
+        self.servers.get_mut(name).expect("inserted when it was missing")
+    }
+
+    pub(super) fn servers_mut(&mut self) -> impl Iterator<Item = (&String, &mut Server)> {
+        self.servers.iter_mut()
+    }
+
+    pub(super) fn connection(&self, id: &ConnectionId) -> Option<&Connection> {
+        self.connections.get(id)
+    }
+
+    pub(super) fn connections_of(&self, server: &str) -> impl Iterator<Item = (&ConnectionId, &Connection)> {
+        self.connections.iter().filter(move |(_, connection)| connection.server == server)
+    }
+
+    /// Takes notice of what concerns servers and connections, other than requests.
+    pub(super) fn see(&mut self, event: &Event) {
+        let seq = event.seq;
+        match (&event.kind, &event.source) {
+            (EventKind::ConnectionOpened { connection }, Source::Mock { .. }) => self.open(event, connection),
+            (EventKind::ConnectionClosed { connection, how }, Source::Mock { server, .. }) => {
+                let gone = match how {
+                    WireEnd::ByClient => Gone::ByClient,
+                    WireEnd::ByServer => Gone::ByServer,
+                    WireEnd::Broken => Gone::Unclear,
+                };
+                if gone == Gone::ByServer {
+                    self.server_mut(server).impaired = Some(seq);
+                }
+                self.end(connection, seq, gone);
+            }
+            (EventKind::WireEof { connection }, _) => self.end(connection, seq, Gone::ByClient),
+            (EventKind::FaultDelivered { impairs, .. }, Source::Mock { server, .. }) => match impairs {
+                Impairs::Answers | Impairs::Connection => self.server_mut(server).impaired = Some(seq),
+                Impairs::Timing => self.server_mut(server).delayed = Some(seq),
+                Impairs::Ending => {}
+            },
+            (EventKind::SignalSent { target, .. }, _) => {
+                if let Some(server) = target.strip_prefix("server:") {
+                    self.server_mut(server).impaired = Some(seq);
+                }
+            }
+            (EventKind::MockEnding { how }, Source::Mock { server, incarnation }) => {
+                match how {
+                    ServerEnd::Script | ServerEnd::MaxLife => self.server_mut(server).impaired = Some(seq),
+                    ServerEnd::Eof | ServerEnd::Signal(_) | ServerEnd::BrokenPipe => {}
+                }
+                self.end_all(server, *incarnation, seq);
+            }
+            (EventKind::LinkClosed { peer: LinkPeer::Mock { server, incarnation }, .. }, _) => {
+                self.end_all(server, *incarnation, seq);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn receive(&mut self, event: &Event, connection: &ConnectionId, message: &Message, owner: Option<OpId>) {
+        if !self.connections.contains_key(connection) {
+            self.open(event, connection);
+        }
+        let Some(known) = self.connections.get_mut(connection) else { return };
+        if let Some(cancelled) = message.cancelled_request() {
+            known.unanswered.remove(&cancelled.to_string());
+        }
+        if let (Some(method), Some(id)) = (message.method(), message.id()) {
+            let pending = Pending { method: method.to_owned(), operation: owner };
+            known.unanswered.insert(id.to_string(), pending);
+        }
+    }
+
+    /// The request an answer belongs to.
+    pub(super) fn answer(&mut self, connection: &ConnectionId, message: &Message) -> Option<Pending> {
+        let known = self.connections.get_mut(connection)?;
+        let pending = known.unanswered.remove(&message.id()?.to_string())?;
+        let server = known.server.clone();
+        let result = message.0.get("result");
+        let says_no_tools = match pending.method.as_str() {
+            "tools/list" => result.and_then(|result| result.get("tools")).and_then(Value::as_array).map(Vec::is_empty),
+            "initialize" => {
+                result.and_then(|result| result.get("capabilities")).map(|offered| offered.get("tools").is_none())
+            }
+            _ => None,
+        };
+        if let Some(is_toolless) = says_no_tools {
+            self.server_mut(&server).is_toolless = is_toolless;
+        }
+        Some(pending)
+    }
+
+    fn open(&mut self, event: &Event, id: &ConnectionId) {
+        let Source::Mock { server, incarnation } = &event.source else { return };
+        self.connections.retain(|_, connection| connection.gone.is_none() || connection.server != *server);
+        let connection = Connection {
+            server: server.clone(),
+            incarnation: *incarnation,
+            opened: event.seq,
+            gone: None,
+            unanswered: BTreeMap::new(),
+        };
+        self.connections.insert(id.clone(), connection);
+        self.server_mut(server).newest = Some(id.clone());
+    }
+
+    fn end(&mut self, id: &ConnectionId, seq: Seq, gone: Gone) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.gone.get_or_insert((seq, gone));
+        }
+    }
+
+    fn end_all(&mut self, server: &str, incarnation: u32, seq: Seq) {
+        for connection in self.connections.values_mut() {
+            if connection.server == server && connection.incarnation == incarnation {
+                connection.gone.get_or_insert((seq, Gone::ByServer));
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Taking one server out of several.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::check::outcome::{Ended, MissKind, Success, judge_call, judge_load};
+use crate::check::session::{Unproven, ended_connections, newest_open};
+use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, OpId, Seq};
+use crate::plan::Promise;
+
+/// Counter-examples that shaped it. A reload that also adds a server which does not work is not blamed on the removal. A
+/// per-call loader has no sibling connection that could stay open, so that part needs the persistent promise.
+pub(super) const REMOVAL_SPARES_SIBLINGS: Invariant = Invariant {
+    id: "removal-spares-siblings",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "removing one of several servers leaves the others connected and usable",
+    source: "VG-10: removing one of several servers, in any order, leaves the others alive",
+    requirement: &["VG-10"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[
+        Kind::OperationInvoked,
+        Kind::OperationStarted,
+        Kind::OperationCompleted,
+        Kind::OperationOverdue,
+        Kind::ExitRequested,
+        Kind::SignalSent,
+        Kind::ProcessExited,
+        Kind::WireEof,
+        Kind::ConnectionClosed,
+        Kind::MockEnding,
+        Kind::LinkClosed,
+    ],
+    vacuous: "no reload took a loaded server away beside others",
+    explain: "A server was taken out of the configuration, and another one lost its session, or the reload itself failed. \
+        Sessions that were entered one after another in one task nest: their cancel scopes are a stack. Closing the lower one \
+        first cancels the task that carries the upper one.\n\n\
+        Look at which connection got its EOF: if it is a sibling's, close order or a rebuild of everything is the reason. \
+        Mend it with one owner task per server, and by comparing configurations instead of starting over.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Removal::default()) },
+};
+
+#[derive(Default)]
+struct Removal {
+    loaded: BTreeSet<String>,
+    reload: Option<Reload>,
+    unproven: Unproven,
+}
+
+/// The latest reload that removed a server and kept others.
+struct Reload {
+    operation: OpId,
+    invoked: Seq,
+    completed: Option<Seq>,
+    siblings: BTreeSet<String>,
+    connections: BTreeMap<ConnectionId, String>,
+}
+
+impl Monitor for Removal {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        self.unproven.see(event, tally);
+        match &event.kind {
+            EventKind::OperationInvoked { operation, action, servers, .. } => match action {
+                Action::Reload => self.begin(event, view, *operation, servers),
+                Action::Close => {
+                    self.loaded.clear();
+                    self.reload = None;
+                }
+                Action::Load | Action::Rerun => self.stop_watching(),
+                Action::List | Action::Call | Action::Collect | Action::Probe => {}
+            },
+            EventKind::OperationStarted { .. } => {}
+            EventKind::ExitRequested {} => self.reload = None,
+            EventKind::SignalSent { target, .. } if target == "loader" => self.reload = None,
+            EventKind::ProcessExited { role, .. } if role == "loader" => self.reload = None,
+            EventKind::OperationCompleted { .. } | EventKind::OperationOverdue { .. } => self.ended(event, view, tally),
+            _ => self.connections_ended(event, view),
+        }
+    }
+
+    fn end(&mut self, view: &View, tally: &mut Tally) {
+        self.unproven.end(view, tally);
+        if let Some(reload) = self.reload.as_ref().filter(|reload| reload.completed.is_none()) {
+            tally.open(format!("the reload of {} had not completed", reload.invoked), &[reload.invoked]);
+        }
+    }
+}
+
+impl Removal {
+    fn begin(&mut self, event: &Event, view: &View, operation: OpId, servers: &[String]) {
+        let (siblings, removed): (BTreeSet<String>, BTreeSet<String>) =
+            self.loaded.iter().cloned().partition(|server| servers.contains(server));
+        self.loaded.clone_from(&siblings);
+        if siblings.is_empty() || removed.is_empty() {
+            self.stop_watching();
+            return;
+        }
+        let is_persistent = Promise::PersistentSession.is_given(view.promises());
+        let healthy = siblings.iter().filter(|server| is_persistent && view.is_healthy(server));
+        let connections = healthy
+            .filter_map(|server| newest_open(view, server, event.seq).map(|(id, _)| (id.clone(), server.clone())))
+            .collect();
+        self.reload = Some(Reload { operation, invoked: event.seq, completed: None, siblings, connections });
+    }
+
+    fn stop_watching(&mut self) {
+        if let Some(reload) = &mut self.reload {
+            reload.connections.clear();
+        }
+    }
+
+    fn ended(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        let Some((id, ended)) = Ended::of(event) else { return };
+        let Some(operation) = view.operation(id) else { return };
+        if operation.action.loads() {
+            let is_handed_out =
+                |server: &&String| view.server(server).is_some_and(|known| known.handed_out == Some(event.seq));
+            self.loaded.extend(operation.servers.iter().filter(is_handed_out).cloned());
+        }
+        let Some(reload) = &mut self.reload else { return };
+        if id == reload.operation {
+            reload.completed = Some(event.seq);
+            if operation.is_excused() {
+                self.reload = None;
+                return;
+            }
+            if !reload.siblings.iter().any(|server| view.is_healthy(server)) {
+                return;
+            }
+            match judge_load(event, view, operation, ended) {
+                Success::Excused => {}
+                Success::Held => tally.held(),
+                Success::Missed(miss) => match miss.kind {
+                    MissKind::Overdue => tally.broken(miss.violation("reload-overdue")),
+                    MissKind::Failed | MissKind::Cancelled => tally.broken(miss.violation("reload-failed")),
+                    MissKind::WithoutTools | MissKind::ServerInError => {}
+                },
+            }
+            return;
+        }
+        let is_later = reload.completed.is_some_and(|completed| operation.invoked > completed);
+        let is_sibling = operation.server.as_ref().is_some_and(|server| reload.siblings.contains(server));
+        if operation.action != Action::Call || !is_later || !is_sibling {
+            return;
+        }
+        match judge_call(event, view, operation, ended) {
+            Success::Excused => {}
+            Success::Held => tally.held(),
+            Success::Missed(mut miss) => {
+                miss.because.push_str(&format!(", after the reload of {} took another server away", reload.invoked));
+                miss.witness.push(reload.invoked);
+                let is_overdue = miss.kind == MissKind::Overdue;
+                tally.broken(miss.violation(if is_overdue { "sibling-call-overdue" } else { "sibling-call-failed" }));
+            }
+        }
+    }
+
+    fn connections_ended(&mut self, event: &Event, view: &View) {
+        for (connection, is_link) in ended_connections(event, view) {
+            let Some(reload) = &mut self.reload else { return };
+            let Some(server) = reload.connections.remove(&connection) else { continue };
+            let is_cancelled = view.operation(reload.operation).is_some_and(|operation| operation.is_excused());
+            if is_cancelled || !view.is_healthy(&server) {
+                continue;
+            }
+            let because = format!(
+                "connection {connection} of {server} ended at {}, after the reload of {} took another server away",
+                event.seq, reload.invoked
+            );
+            let violation = Violation::new("sibling-closed", because, &[reload.invoked, event.seq]);
+            self.unproven.suspect(if is_link { violation.of_link() } else { violation });
+        }
+    }
+}

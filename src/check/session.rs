@@ -1,0 +1,237 @@
+//! Sessions stay open from load to cleanup.
+
+use std::collections::BTreeMap;
+
+use crate::check::{
+    Connection, Gone, Invariant, Level, Monitor, Operation, Property, Scope, Tally, View, Violation, Witness,
+};
+use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, LinkPeer, Seq, ServerEnd, Source, WireEnd};
+use crate::plan::{ContextKind, PlaceKind, Promise};
+
+/// Counter-examples that shaped it. A program that crashes closes every pipe, and its servers may report that before the supervisor
+/// reports the crash: an end counts once the loader has given a sign of life after it. A server that died or was made to misbehave has lost its connection by itself. A load may
+/// open a first connection, drop it and use a second: the newest counts, and an older one that is still open after it.
+/// A context that was ended although the loader does not promise to survive that takes its sessions along.
+pub(super) const OPEN_UNTIL_CLEANUP: Invariant = Invariant {
+    id: "scope-open-until-cleanup",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "the session behind a tool that was handed out stays open until cleanup or the removal of its server",
+    source: "VG-03: under the persistent promise no session's scope is left between the end of load and the start of cleanup",
+    requirement: &["VG-03"],
+    applies: Scope::LINES,
+    needs: Promise::PersistentSession,
+    witness: Witness::Always,
+    kinds: &[
+        Kind::OperationInvoked,
+        Kind::OperationStarted,
+        Kind::OperationCompleted,
+        Kind::ContextEnded,
+        Kind::ExitRequested,
+        Kind::SignalSent,
+        Kind::ProcessExited,
+        Kind::WireEof,
+        Kind::ConnectionClosed,
+        Kind::MockEnding,
+        Kind::LinkClosed,
+    ],
+    vacuous: "no server was handed out by a load",
+    explain: "The load handed out tools, and the connection behind them ended before anybody asked for cleanup: its scope was \
+        left when `load` returned (`async with session: return tools`), or when the task, loop or runtime that loaded \
+        was over. Every later call fails with a closed-resource error, and cleanup reports success because nothing is left to close.\n\n\
+        The servers' journals decide, not the loader: the witness is the EOF that its mock saw. Mend it by making the \
+        owner of the tools the owner of the session: enter its scopes in a task that ends at cleanup, not in `load`.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(OpenUntilCleanup::default()) },
+};
+
+#[derive(Default)]
+struct OpenUntilCleanup {
+    /// Connections behind tools that were handed out.
+    watched: BTreeMap<ConnectionId, Watch>,
+    unproven: Unproven,
+}
+
+struct Watch {
+    server: String,
+    loaded: Seq,
+    place: String,
+    needs: ContextKind,
+}
+
+impl Monitor for OpenUntilCleanup {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        self.unproven.see(event, tally);
+        match &event.kind {
+            EventKind::OperationInvoked { action, servers, .. } => match action {
+                Action::Close => self.release(tally, |_| true),
+                Action::Reload => self.release(tally, |watch| !servers.contains(&watch.server)),
+                Action::Load | Action::Rerun | Action::List | Action::Call | Action::Collect | Action::Probe => {}
+            },
+            EventKind::OperationCompleted { operation, .. } => {
+                if let Some(operation) = view.operation(*operation).filter(|operation| operation.action.loads()) {
+                    self.load_completed(event, view, operation, tally);
+                }
+            }
+            EventKind::ContextEnded { place } => {
+                let contexts = &view.promises().contexts;
+                self.watched.retain(|_, watch| watch.place != *place || contexts.contains(&watch.needs));
+            }
+            EventKind::OperationStarted { .. } => {}
+            EventKind::ExitRequested {} => self.release(tally, |_| true),
+            EventKind::SignalSent { target, .. } if target == "loader" => self.release(tally, |_| true),
+            EventKind::ProcessExited { role, .. } if role == "loader" => self.watched.clear(),
+            _ => {
+                for (connection, is_link) in ended_connections(event, view) {
+                    self.connection_ended(event, view, &connection, is_link);
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, view: &View, tally: &mut Tally) {
+        self.unproven.end(view, tally);
+        if let Some(watch) = self.watched.values().next() {
+            tally.open(format!("{}, loaded at {}, was still in use", watch.server, watch.loaded), &[watch.loaded]);
+        }
+    }
+}
+
+impl OpenUntilCleanup {
+    fn release(&mut self, tally: &mut Tally, concerns: impl Fn(&Watch) -> bool) {
+        self.watched.retain(|_, watch| {
+            let is_over = concerns(watch);
+            if is_over {
+                tally.held();
+            }
+            !is_over
+        });
+    }
+
+    fn load_completed(&mut self, event: &Event, view: &View, operation: &Operation, tally: &mut Tally) {
+        if operation.is_excused() {
+            if operation.cancel_requested.is_some() {
+                self.watched.clear();
+            }
+            return;
+        }
+        for server in &operation.servers {
+            let is_handed_out = view.server(server).is_some_and(|server| server.handed_out == Some(event.seq));
+            if !is_handed_out || !view.is_healthy(server) {
+                continue;
+            }
+            if let Some((connection, _)) = newest_open(view, server, event.seq) {
+                self.watched.entry(connection.clone()).or_insert_with(|| Watch::new(server, operation, event.seq));
+                continue;
+            }
+            let last = view.connections_of(server).max_by_key(|(_, connection)| connection.opened);
+            if let Some((connection, Connection { gone: Some((gone, Gone::ByClient | Gone::ByServer)), .. })) = last {
+                let because = format!(
+                    "connection {connection} of {server} ended at {gone}, and its tools were handed out at {}",
+                    event.seq
+                );
+                tally.broken(Violation::new("closed-early", because, &[*gone, event.seq]));
+            }
+        }
+    }
+
+    fn connection_ended(&mut self, event: &Event, view: &View, id: &ConnectionId, is_link: bool) {
+        let Some(watch) = self.watched.remove(id) else { return };
+        if !view.is_healthy(&watch.server) {
+            return;
+        }
+        let loads_now: Vec<&Operation> = view.operations().filter(|operation| operation.action.loads()).collect();
+        if loads_now.iter().any(|operation| operation.is_excused()) {
+            return;
+        }
+        if let Some((older, _)) = newest_open(view, &watch.server, watch.loaded) {
+            self.watched.entry(older.clone()).or_insert(watch);
+            return;
+        }
+        let variant = if loads_now.is_empty() { "closed-early" } else { "closed-by-rerun" };
+        let because = format!(
+            "connection {id} of {}, whose tools were handed out at {}, ended at {} and no cleanup had begun",
+            watch.server, watch.loaded, event.seq
+        );
+        let violation = Violation::new(variant, because, &[watch.loaded, event.seq]);
+        self.unproven.suspect(if is_link { violation.of_link() } else { violation });
+    }
+}
+
+impl Watch {
+    fn new(server: &str, operation: &Operation, loaded: Seq) -> Self {
+        let needs = match operation.place.kind {
+            PlaceKind::Task => ContextKind::Task,
+            PlaceKind::Thread => ContextKind::Thread,
+            PlaceKind::Runtime | PlaceKind::CurrentThreadRuntime => ContextKind::Loop,
+        };
+        Self { server: server.to_owned(), loaded, place: operation.place.to_string(), needs }
+    }
+}
+
+/// Violations that a crash of the loader would explain as well, until it gives a sign of life.
+#[derive(Default)]
+pub(super) struct Unproven {
+    waiting: Vec<Violation>,
+}
+
+impl Unproven {
+    pub(super) fn suspect(&mut self, violation: Violation) {
+        self.waiting.push(violation);
+    }
+
+    pub(super) fn see(&mut self, event: &Event, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::ProcessExited { role, .. } if role == "loader" => self.waiting.clear(),
+            // What is asked to end, or is killed, is alive.
+            EventKind::ExitRequested {} | EventKind::SignalSent { .. } => self.settle(tally),
+            _ if event.source == Source::Loader => self.settle(tally),
+            _ => {}
+        }
+    }
+
+    pub(super) fn end(&mut self, view: &View, tally: &mut Tally) {
+        if !view.is_cut_off() {
+            self.settle(tally);
+        } else if !self.waiting.is_empty() {
+            tally.open("a connection had ended, and the loader had given no sign of life since,".to_owned(), &[]);
+        }
+    }
+
+    fn settle(&mut self, tally: &mut Tally) {
+        self.waiting.drain(..).for_each(|violation| tally.broken(violation));
+    }
+}
+
+/// The newest connection of a server that is open and was opened before `until`.
+pub(super) fn newest_open<'a>(
+    view: &'a View,
+    server: &'a str,
+    until: Seq,
+) -> Option<(&'a ConnectionId, &'a Connection)> {
+    let open =
+        view.connections_of(server).filter(|(_, connection)| connection.gone.is_none() && connection.opened < until);
+    open.max_by_key(|(_, connection)| connection.opened)
+}
+
+/// The connections that the client ended with this event, by closing them or by ending their server; and whether only the
+/// loss of a link says so. Servers that ended by themselves are unhealthy by then.
+pub(super) fn ended_connections(event: &Event, view: &View) -> Vec<(ConnectionId, bool)> {
+    let of_incarnation = |server: &str, incarnation: u32, is_link: bool| {
+        view.connections_of(server)
+            .filter(|(_, connection)| connection.incarnation == incarnation)
+            .map(|(id, _)| (id.clone(), is_link))
+            .collect()
+    };
+    match (&event.kind, &event.source) {
+        (EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, how: WireEnd::ByClient }, _) => {
+            vec![(connection.clone(), false)]
+        }
+        (EventKind::MockEnding { how: ServerEnd::Signal(_) }, Source::Mock { server, incarnation }) => {
+            of_incarnation(server, *incarnation, false)
+        }
+        (EventKind::LinkClosed { peer: LinkPeer::Mock { server, incarnation }, farewell: false }, _) => {
+            of_incarnation(server, *incarnation, true)
+        }
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,155 @@
+//! What a monitor has found so far.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::check::{Finding, Invariant, Level, Verdict, View};
+use crate::history::Seq;
+
+/// One violation of an invariant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    variant: &'static str,
+    because: String,
+    witness: Vec<Seq>,
+    weight: Weight,
+    doubt: Doubt,
+}
+
+/// Heavier ones are reported first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    OfLevel,
+    Warn,
+}
+
+/// What could make a violation doubtful.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Doubt {
+    None,
+    /// It exists only because this bound passed: a machine under load breaks bounds.
+    Bound(Duration),
+    /// It exists only because a link was lost: a mock that loses the recorder ends without a farewell.
+    Link,
+}
+
+impl Violation {
+    /// A violation that weighs as much as its invariant. The variant is structural and kebab-case.
+    #[must_use]
+    pub fn new(variant: &'static str, because: String, witness: &[Seq]) -> Self {
+        let mut witness = witness.to_vec();
+        witness.sort_unstable();
+        witness.dedup();
+        Self { variant, because, witness, weight: Weight::OfLevel, doubt: Doubt::None }
+    }
+
+    /// The same, as a warning whatever the invariant's level.
+    #[must_use]
+    pub fn as_warning(self) -> Self {
+        Self { weight: Weight::Warn, ..self }
+    }
+
+    /// The same, as one that exists only because a bound passed: doubtful on a machine that was too loaded.
+    #[must_use]
+    pub fn of_bound(self, bound: Duration) -> Self {
+        Self { doubt: Doubt::Bound(bound), ..self }
+    }
+
+    /// The same, as one that exists only because a link was lost: doubtful when the experiment failed.
+    #[must_use]
+    pub fn of_link(self) -> Self {
+        Self { doubt: Doubt::Link, ..self }
+    }
+}
+
+/// What a monitor has found so far. Of many violations it keeps one of each weight and doubt, and counts the others.
+#[derive(Debug, Default)]
+pub struct Tally {
+    n_held: u64,
+    broken: BTreeMap<(Weight, Doubt), (Violation, usize)>,
+    open: Option<(String, Vec<Seq>)>,
+}
+
+impl Tally {
+    /// The trigger happened, and what it demands or forbids held.
+    pub fn held(&mut self) {
+        self.n_held += 1;
+    }
+
+    /// The invariant was broken.
+    pub fn broken(&mut self, violation: Violation) {
+        let key = (violation.weight, violation.doubt);
+        self.broken.entry(key).and_modify(|(_, n)| *n += 1).or_insert((violation, 1));
+    }
+
+    /// Something was still awaited when the history ended. Counts only where the history was cut off.
+    pub fn open(&mut self, because: String, witness: &[Seq]) {
+        self.open.get_or_insert_with(|| (because, witness.to_vec()));
+    }
+
+    /// The finding.
+    pub(super) fn finding(self, invariant: &Invariant, view: &View) -> Finding {
+        let found = |verdict: Verdict, because: String, witness: Vec<Seq>, variant: &str| Finding {
+            invariant: invariant.id,
+            verdict,
+            because,
+            witness,
+            requirement: invariant.requirement.to_vec(),
+            signature: format!("{}/{variant}", invariant.id),
+        };
+        let n_broken: usize = self.broken.values().map(|(_, n)| n).sum();
+        let weighed = self.broken.into_values().map(|(violation, _)| {
+            let doubt = violation.doubt.holds(view);
+            let verdict = if doubt.is_some() { Verdict::Inconclusive } else { violation.verdict(invariant.level) };
+            (heaviness(verdict), violation.witness.clone(), verdict, violation, doubt)
+        });
+        let worst = weighed.min_by(|left, right| (left.0, &left.1).cmp(&(right.0, &right.1)));
+        if let Some((_, witness, verdict, violation, doubt)) = worst {
+            let more = if n_broken > 1 { format!(" (and {} more)", n_broken - 1) } else { String::new() };
+            let because = format!("{}{more}{}", violation.because, doubt.unwrap_or_default());
+            return found(verdict, because, witness, violation.variant);
+        }
+        if let (Some((because, witness)), true) = (self.open, view.is_cut_off()) {
+            return found(Verdict::Inconclusive, format!("{because} when the history was cut off"), witness, "cut-off");
+        }
+        match self.n_held {
+            0 => found(Verdict::Vacuous, invariant.vacuous.to_owned(), Vec::new(), Verdict::Vacuous.name()),
+            1 => found(Verdict::Pass, "held".to_owned(), Vec::new(), Verdict::Pass.name()),
+            n => found(Verdict::Pass, format!("held each of {n} times"), Vec::new(), Verdict::Pass.name()),
+        }
+    }
+}
+
+impl Violation {
+    fn verdict(&self, level: Level) -> Verdict {
+        match (self.weight, level) {
+            (Weight::Warn, _) | (Weight::OfLevel, Level::Should | Level::OwnResource) => Verdict::Warn,
+            (Weight::OfLevel, Level::Must | Level::Own) => Verdict::Fail,
+        }
+    }
+}
+
+impl Doubt {
+    /// Why the doubt is real on this history, if it is: as the end of a sentence.
+    fn holds(self, view: &View) -> Option<String> {
+        match self {
+            Self::None => None,
+            Self::Bound(bound) => {
+                let delay = view.longest_delay();
+                let because = || format!(", but the machine kept the supervisor waiting for {} ms", delay.as_millis());
+                (delay > bound / 5).then(because)
+            }
+            Self::Link => view.experiment_failed().map(|failed| format!(", but the experiment failed at {failed}")),
+        }
+    }
+}
+
+/// Lower is heavier.
+fn heaviness(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Fail => 0,
+        Verdict::Inconclusive => 1,
+        Verdict::Warn => 2,
+        Verdict::Vacuous | Verdict::NotObservable | Verdict::NotApplicable | Verdict::Pass => 3,
+    }
+}

@@ -1,0 +1,115 @@
+//! Histories as files: `fixtures/histories/INVARIANT/{holds,violated,vacuous}[-VARIANT].txt`.
+
+use std::collections::BTreeSet;
+
+use super::{Fixture, describe};
+use crate::check::{INVARIANTS, PlanVerdict, Verdict, invariant};
+
+#[test]
+fn every_history_gets_the_verdict_it_expects() {
+    let mut wrong = String::new();
+    for fixture in Fixture::all().into_iter().filter(|fixture| fixture.invariant != "whole-lives") {
+        let judgement = fixture.judge();
+        let found = describe(judgement.finding(&fixture.invariant).unwrap());
+        if found != fixture.expected {
+            wrong.push_str(&format!("{}/{}\n  found: {found}\n", fixture.invariant, fixture.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn the_name_of_a_history_tells_its_verdict_and_its_variant() {
+    for fixture in Fixture::all().into_iter().filter(|fixture| fixture.invariant != "whole-lives") {
+        let judgement = fixture.judge();
+        let finding = judgement.finding(&fixture.invariant).unwrap();
+        let verdicts: &[Verdict] = match fixture.name.split('-').next().unwrap() {
+            "holds" => &[Verdict::Pass],
+            "violated" => &[Verdict::Fail, Verdict::Warn],
+            "vacuous" => &[Verdict::Vacuous],
+            "inconclusive" => &[Verdict::Inconclusive],
+            "not" => &[Verdict::NotObservable, Verdict::NotApplicable],
+            other => panic!("unknown beginning {other} of {}", fixture.name),
+        };
+        assert!(verdicts.contains(&finding.verdict), "{}/{}: {finding:?}", fixture.invariant, fixture.name);
+        if let Some(variant) = fixture.name.strip_prefix("violated-") {
+            let found = finding.signature.strip_prefix(&format!("{}/", fixture.invariant)).unwrap();
+            let is_named = variant == found || variant.starts_with(&format!("{found}-"));
+            assert!(is_named, "{}/{}: {}", fixture.invariant, fixture.name, finding.signature);
+        }
+    }
+}
+
+#[test]
+fn where_an_invariant_holds_or_is_vacuous_no_other_one_cries() {
+    // Histories in which something else is broken on purpose: what is excused here is another rule's case.
+    let broken_elsewhere = [
+        // The harness killed a loader that hung.
+        "scope-exit-explicit/vacuous-after-kill",
+        "nothing-survives/vacuous-after-kill",
+        "error-channels-silent/holds-after-kill",
+        "call-after-load-succeeds/vacuous-held-by-script",
+        // A crash is operation-completes/process-lost, and nothing else.
+        "scope-open-until-cleanup/vacuous-loader-crashed",
+    ];
+    let mut wrong = String::new();
+    for fixture in Fixture::all() {
+        let id = format!("{}/{}", fixture.invariant, fixture.name);
+        let is_good = ["holds", "vacuous", "good"].iter().any(|good| fixture.name.starts_with(good));
+        if !is_good || broken_elsewhere.contains(&id.as_str()) {
+            continue;
+        }
+        for finding in fixture.judge().findings {
+            if matches!(finding.verdict, Verdict::Fail | Verdict::Warn | Verdict::Inconclusive) {
+                wrong.push_str(&format!("{id}: {} {}\n", finding.signature, finding.because));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn every_invariant_has_histories_that_hold_are_violated_and_are_vacuous() {
+    let names: BTreeSet<(String, String)> = Fixture::all()
+        .into_iter()
+        .map(|fixture| (fixture.invariant, fixture.name.split('-').next().unwrap().to_owned()))
+        .collect();
+    for invariant in INVARIANTS {
+        for kind in ["holds", "violated", "vacuous"] {
+            assert!(
+                names.contains(&(invariant.id.to_owned(), kind.to_owned())),
+                "fixtures/histories/{}/{kind}*.txt is missing",
+                invariant.id
+            );
+        }
+    }
+    for (folder, _) in names.iter().filter(|(folder, _)| folder != "whole-lives") {
+        assert!(invariant(folder).is_some(), "fixtures/histories/{folder} is about no invariant");
+    }
+}
+
+#[test]
+fn a_whole_good_life_passes() {
+    let lives: Vec<Fixture> = Fixture::all().into_iter().filter(|fixture| fixture.invariant == "whole-lives").collect();
+    assert!(!lives.is_empty());
+    for life in lives {
+        let judgement = life.judge();
+        assert_eq!(judgement.verdict, PlanVerdict::Pass, "{}: {:#?}", life.name, judgement.findings);
+    }
+}
+
+#[test]
+fn violations_have_a_witness_that_exists_and_is_in_order() {
+    for fixture in Fixture::all() {
+        for finding in fixture.judge().findings {
+            let n_events = fixture.events.len() as u64;
+            assert!(finding.witness.iter().all(|seq| (1..=n_events).contains(&seq.0)), "{finding:?}");
+            assert!(finding.witness.is_sorted_by(|left, right| left < right), "{finding:?}");
+            if matches!(finding.verdict, Verdict::Fail | Verdict::Warn) {
+                assert!(!finding.witness.is_empty(), "{finding:?}");
+                let names_one = finding.witness.iter().any(|seq| finding.because.contains(&seq.to_string()));
+                assert!(names_one || !finding.because.contains('#'), "{finding:?}");
+            }
+        }
+    }
+}

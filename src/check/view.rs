@@ -1,0 +1,383 @@
+//! What is known of the loader's life at one event: fed before the monitors, so that each of them is a few lines.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::check::operations::{LoadPlace, Overtaken, Removal, Request, hop_from, owner_of};
+use crate::check::peers::Peers;
+use crate::check::sight::{Sight, parts};
+use crate::check::{Connection, Operation, Server};
+use crate::history::{Action, ConnectionId, Event, EventKind, Header, Impairs, Message, OpId, Outcome, Seq, Source};
+use crate::plan::{Limits, Place, Promises, Revision};
+
+/// What is known at one event. Small: open operations, known servers, live connections.
+#[derive(Debug)]
+pub struct View {
+    promises: Promises,
+    limits: Limits,
+    transport: String,
+    ready: Option<Seq>,
+    scopes: Sight,
+    operations: BTreeMap<OpId, Operation>,
+    peers: Peers,
+    configured: Vec<String>,
+    load_places: Vec<LoadPlace>,
+    n_closes: usize,
+    removal: Option<Removal>,
+    last_close: Option<Seq>,
+    ending: Option<Seq>,
+    signalled: Option<Seq>,
+    loader_exited: Option<Seq>,
+    experiment_failed: Option<Seq>,
+    killed: Option<Seq>,
+    faulted: Option<Seq>,
+    is_modern: bool,
+    longest_delay: Duration,
+    is_over: bool,
+}
+
+impl View {
+    pub(super) fn new(header: &Header) -> Self {
+        Self {
+            promises: header.promises.clone(),
+            limits: header.limits.clone(),
+            transport: header.transport.clone(),
+            ready: None,
+            scopes: Sight::NoAdapter,
+            operations: BTreeMap::new(),
+            peers: Peers::default(),
+            configured: Vec::new(),
+            load_places: Vec::new(),
+            n_closes: 0,
+            removal: None,
+            last_close: None,
+            ending: None,
+            signalled: None,
+            loader_exited: None,
+            experiment_failed: None,
+            killed: None,
+            faulted: None,
+            is_modern: header.revision.parse::<Revision>().is_ok_and(|revision| revision > Revision::NEWEST_LEGACY),
+            longest_delay: Duration::ZERO,
+            is_over: false,
+        }
+    }
+
+    /// What the loader promises.
+    #[must_use]
+    pub fn promises(&self) -> &Promises {
+        &self.promises
+    }
+
+    /// The limits in force.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Whether servers are children of the loader.
+    #[must_use]
+    pub fn is_stdio(&self) -> bool {
+        self.transport == "stdio"
+    }
+
+    /// An open operation; at its completion it is still here.
+    #[must_use]
+    pub fn operation(&self, id: OpId) -> Option<&Operation> {
+        self.operations.get(&id)
+    }
+
+    /// Every open operation.
+    pub fn operations(&self) -> impl Iterator<Item = &Operation> {
+        self.operations.values()
+    }
+
+    /// What is known of a server.
+    #[must_use]
+    pub fn server(&self, name: &str) -> Option<&Server> {
+        self.peers.server(name)
+    }
+
+    /// Whether nothing made a server misbehave since it was last loaded on a fresh connection.
+    #[must_use]
+    pub fn is_healthy(&self, server: &str) -> bool {
+        self.server(server).is_none_or(|server| server.impaired.is_none())
+    }
+
+    /// A connection that lives, or the last of its server.
+    #[must_use]
+    pub fn connection(&self, id: &ConnectionId) -> Option<&Connection> {
+        self.peers.connection(id)
+    }
+
+    /// Connections of a server that live, and the last one.
+    pub fn connections_of(&self, server: &str) -> impl Iterator<Item = (&ConnectionId, &Connection)> {
+        self.peers.connections_of(server)
+    }
+
+    /// Whether the adapter said hello.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready.is_some()
+    }
+
+    /// How many cleanups were invoked.
+    #[must_use]
+    pub fn n_closes(&self) -> usize {
+        self.n_closes
+    }
+
+    /// Where the latest cleanup was invoked.
+    #[must_use]
+    pub fn last_close(&self) -> Option<Seq> {
+        self.last_close
+    }
+
+    /// Where the program was asked to end, or signalled.
+    #[must_use]
+    pub fn ending(&self) -> Option<Seq> {
+        self.ending
+    }
+
+    /// Where the loader's process was signalled.
+    #[must_use]
+    pub fn signalled(&self) -> Option<Seq> {
+        self.signalled
+    }
+
+    /// Where the loader's process ended.
+    #[must_use]
+    pub fn loader_exited(&self) -> Option<Seq> {
+        self.loader_exited
+    }
+
+    /// Where the experiment failed, or the harness hit a limit of its own.
+    #[must_use]
+    pub fn experiment_failed(&self) -> Option<Seq> {
+        self.experiment_failed
+    }
+
+    /// Where a server was first made to lose answers or connections.
+    #[must_use]
+    pub fn faulted(&self) -> Option<Seq> {
+        self.faulted
+    }
+
+    /// Whether the revision has no handshake and no session.
+    #[must_use]
+    pub fn is_modern(&self) -> bool {
+        self.is_modern
+    }
+
+    /// Whether the harness killed the loader.
+    #[must_use]
+    pub fn is_killed(&self) -> bool {
+        self.killed.is_some()
+    }
+
+    /// The longest time the machine kept the supervisor waiting.
+    #[must_use]
+    pub fn longest_delay(&self) -> Duration {
+        self.longest_delay
+    }
+
+    /// Whether the history stops although the plan went on.
+    #[must_use]
+    pub fn is_cut_off(&self) -> bool {
+        !self.is_over && !self.is_killed()
+    }
+
+    /// Why scopes can not be seen, if so.
+    pub(super) fn blind_to_scopes(&self) -> Option<String> {
+        self.scopes.blindness()
+    }
+
+    pub(super) fn see(&mut self, event: &Event) {
+        let seq = event.seq;
+        self.peers.see(event);
+        match &event.kind {
+            EventKind::LoaderReady { observes, unobservable, .. } => {
+                self.ready = Some(seq);
+                self.scopes = Sight::of_scopes(observes, unobservable);
+            }
+            EventKind::OperationInvoked { operation, action, .. } => self.invoke(event, *operation, *action),
+            EventKind::OperationStarted { operation, .. } => {
+                if let Some(operation) = self.operations.get_mut(operation) {
+                    operation.started = Some((seq, event.at_us));
+                }
+            }
+            EventKind::OperationCompleted { operation, outcome } => self.complete(*operation, outcome, seq),
+            EventKind::CancelRequested { operation } => {
+                if let Some(operation) = self.operations.get_mut(operation) {
+                    operation.cancel_requested.get_or_insert(seq);
+                }
+            }
+            EventKind::ContextEnded { place } => {
+                self.overtake(Overtaken::ByContextEnd, |operation| operation.place.to_string() == *place);
+                let ended = self.load_places.iter_mut().filter(|known| known.place.to_string() == *place);
+                ended.for_each(|known| known.is_over = true);
+            }
+            EventKind::WireReceived { connection, message } => self.receive(event, connection, message),
+            EventKind::WireSent { connection, message } => self.send(seq, connection, message),
+            EventKind::SignalSent { signal, target } if target == "loader" => {
+                if signal == "KILL" {
+                    self.killed.get_or_insert(seq);
+                } else {
+                    self.signalled.get_or_insert(seq);
+                    self.end_begins(seq);
+                }
+            }
+            EventKind::SignalSent { .. } => {
+                self.faulted.get_or_insert(seq);
+            }
+            EventKind::FaultDelivered { impairs: Impairs::Answers | Impairs::Connection, .. } => {
+                self.faulted.get_or_insert(seq);
+            }
+            EventKind::ExitRequested {} => self.end_begins(seq),
+            EventKind::ProcessExited { role, .. } if role == "loader" => {
+                self.loader_exited.get_or_insert(seq);
+            }
+            EventKind::ExperimentFailed { .. } => {
+                self.experiment_failed.get_or_insert(seq);
+            }
+            EventKind::LimitHit { limit, .. } if limit != "exit" => {
+                self.experiment_failed.get_or_insert(seq);
+            }
+            EventKind::SchedulingDelayed { delay_us } => {
+                self.longest_delay = self.longest_delay.max(Duration::from_micros(*delay_us));
+            }
+            EventKind::PlanEnded {} => self.is_over = true,
+            _ => {}
+        }
+    }
+
+    /// Drops what the monitors have seen the end of.
+    pub(super) fn forget(&mut self, event: &Event) {
+        match &event.kind {
+            EventKind::OperationCompleted { operation, .. } | EventKind::OperationAbandoned { operation, .. } => {
+                self.operations.remove(operation);
+            }
+            _ => {}
+        }
+    }
+
+    fn invoke(&mut self, event: &Event, id: OpId, action: Action) {
+        let EventKind::OperationInvoked { place, server, tool, servers, .. } = &event.kind else { return };
+        let seq = event.seq;
+        let place = place.as_deref().and_then(|place| place.parse().ok()).unwrap_or_else(Place::main);
+        if action.loads() {
+            // A rerun hands over the configuration of before; only a reload may take the last server away.
+            let takes_away = action == Action::Reload && self.configured.iter().any(|known| !servers.contains(known));
+            if takes_away {
+                self.removal = Some(Removal { operation: id, completed: None });
+            }
+            if !servers.is_empty() || action == Action::Reload {
+                self.configured.clone_from(servers);
+            }
+            let configured = &self.configured;
+            self.peers.servers_mut().filter(|(name, _)| !configured.contains(name)).for_each(|(_, server)| {
+                server.handed_out = None;
+            });
+            self.overtake(Overtaken::ByRemoval, |operation| {
+                operation.server.as_ref().is_some_and(|server| !servers.contains(server)) && action == Action::Reload
+            });
+        }
+        let loaded = server.as_ref().and_then(|server| self.peers.server(server)).and_then(|server| server.handed_out);
+        let (hop, is_promised) = hop_from(&self.load_places, &place, &self.promises.contexts);
+        if action == Action::Close {
+            self.overtake(Overtaken::ByCleanup, |operation| operation.action != Action::Close);
+            self.n_closes += 1;
+            self.last_close = Some(seq);
+            self.peers.servers_mut().for_each(|(_, server)| server.handed_out = None);
+        }
+        let operation = Operation {
+            id,
+            action,
+            place,
+            server: server.clone(),
+            tool: tool.clone(),
+            servers: if action.loads() { self.configured.clone() } else { Vec::new() },
+            invoked: seq,
+            started: None,
+            n_closes_before: self.n_closes - usize::from(action == Action::Close),
+            removal: self.removal,
+            hop,
+            is_promised,
+            loaded,
+            requests: Vec::new(),
+            is_ambiguous: false,
+            cancel_requested: None,
+            overtaken: self.ending.or(self.loader_exited).map(|_| Overtaken::ByEnding),
+        };
+        self.operations.insert(id, operation);
+    }
+
+    fn complete(&mut self, id: OpId, outcome: &Outcome, seq: Seq) {
+        if let Some(removal) = self.removal.as_mut().filter(|removal| removal.operation == id) {
+            removal.completed = Some(seq);
+        }
+        let Some(operation) = self.operations.get(&id) else { return };
+        if !operation.action.loads() || operation.overtaken.is_some() {
+            return;
+        }
+        let Outcome::Ok { tools, .. } = outcome else {
+            // A load that was cancelled half-way may have taken old sessions down already: nothing is known to be handed out.
+            if operation.cancel_requested.is_some() {
+                self.peers.servers_mut().for_each(|(_, server)| server.handed_out = None);
+            }
+            return;
+        };
+        let invoked = operation.invoked;
+        if !self.load_places.iter().any(|known| known.place == operation.place && !known.is_over) {
+            self.load_places.push(LoadPlace { place: operation.place.clone(), is_over: false });
+        }
+        for name in operation.servers.clone() {
+            let newest = self.server(&name).and_then(|server| server.newest.as_ref());
+            let opened = newest.and_then(|newest| self.connection(newest)).map(|connection| connection.opened);
+            let has_tools = tools.iter().any(|tool| tool.server == name);
+            let server = self.peers.server_mut(&name);
+            server.handed_out = has_tools.then_some(seq);
+            let is_fresh = |impaired: Seq| invoked > impaired && opened.is_some_and(|opened| opened > impaired);
+            if has_tools && server.impaired.is_some_and(is_fresh) {
+                server.impaired = None;
+            }
+        }
+    }
+
+    fn receive(&mut self, event: &Event, connection: &ConnectionId, message: &Message) {
+        let Source::Mock { server, .. } = &event.source else { return };
+        for part in parts(message).iter() {
+            let owner = owner_of(&mut self.operations, server, part);
+            if let (Some(operation), Some(id)) = (owner.and_then(|id| self.operations.get_mut(&id)), part.id()) {
+                let (connection, id) = (connection.clone(), id.to_string());
+                operation.requests.push(Request { connection, id, received: event.seq, answered: None });
+            }
+            self.peers.receive(event, connection, part, owner);
+        }
+    }
+
+    fn send(&mut self, seq: Seq, connection: &ConnectionId, message: &Message) {
+        for part in parts(message).iter().filter(|part| part.is_response()) {
+            let owner = self.peers.answer(connection, part).and_then(|pending| pending.operation);
+            let Some(operation) = owner.and_then(|id| self.operations.get_mut(&id)) else { continue };
+            let id = part.id().map(ToString::to_string);
+            let request = operation.requests.iter_mut().find(|request| Some(&request.id) == id.as_ref());
+            if let Some(request) = request {
+                request.answered.get_or_insert(seq);
+            }
+        }
+    }
+
+    fn end_begins(&mut self, seq: Seq) {
+        self.ending.get_or_insert(seq);
+        self.overtake(Overtaken::ByEnding, |_| true);
+    }
+
+    fn overtake(&mut self, by: Overtaken, concerns: impl Fn(&Operation) -> bool) {
+        for operation in self.operations.values_mut().filter(|operation| concerns(operation)) {
+            if !operation.is_moot() {
+                operation.overtaken = Some(by);
+            }
+        }
+    }
+}

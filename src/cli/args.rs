@@ -1,0 +1,206 @@
+//! Arguments.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::plan::{Revision, parse_duration};
+
+/// Test harness and lifecycle verifier for programs that use MCP servers.
+#[derive(Debug, Parser)]
+#[command(name = "mcp-vigil", version, about)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Verify loaders.
+    Run(RunArgs),
+    /// Run a scenario file, or the plan of a finding, again.
+    Replay(ReplayArgs),
+    /// Judge recorded histories.
+    Check(CheckArgs),
+    /// List what there is.
+    List(ListArgs),
+    /// Explain a scenario, script, fault, invariant, promise, limit or loader.
+    Explain(ExplainArgs),
+    /// Show which lanes and stacks this machine can run, and why not.
+    Doctor(DoctorArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// Scenarios or suites, by name, or scenario files.
+    #[arg(value_name = "SCENARIO|SUITE", default_value = "core")]
+    pub scenarios: Vec<String>,
+    /// A loader by name, with or without @STACK, or a loader description file; repeatable.
+    #[arg(long, value_name = "NAME|FILE", default_value = "reference")]
+    pub loader: Vec<String>,
+    /// Every shipped loader whose lane is available, known-broken ones excluded.
+    #[arg(long, conflicts_with = "loader")]
+    pub all_available: bool,
+    #[command(flatten)]
+    pub variants: VariantArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Args, Clone)]
+pub(super) struct VariantArgs {
+    /// How servers are reached; repeatable.
+    #[arg(long, value_name = "TRANSPORT")]
+    pub transport: Vec<TransportArg>,
+    /// Revision of the protocol.
+    #[arg(long, value_name = "REVISION")]
+    pub revision: Option<Revision>,
+    /// Kinds of plans.
+    #[arg(long, value_name = "TIER")]
+    pub tier: Option<TierArg>,
+    /// Only with polite servers.
+    #[arg(long, conflicts_with = "stubborn_too")]
+    pub polite_only: bool,
+    /// Also with servers that ignore the end of their input and SIGTERM.
+    #[arg(long)]
+    pub stubborn_too: bool,
+    /// How often each plan is run.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub repeat: u32,
+    /// Plans at once; as many as there are cores.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub jobs: Option<u32>,
+    /// Seed of whatever is drawn by chance.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+    /// Another value for a limit, such as operation=5s; repeatable.
+    #[arg(long, value_name = "NAME=DURATION", value_parser = limit)]
+    pub limit: Vec<(String, Duration)>,
+}
+
+#[derive(Debug, Args, Clone)]
+pub(super) struct OutputArgs {
+    /// Folder for everything that is written.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// What to print; repeatable.
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Vec<FormatArg>,
+    /// Findings that are known and accepted.
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// A Warn leads to exit code 1 as well.
+    #[arg(long)]
+    pub strict: bool,
+    /// Print nothing but failures.
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReplayArgs {
+    /// A scenario file, a verdict.json, or a plan folder of an --out directory.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// A loader for a scenario file.
+    #[arg(long, value_name = "NAME|FILE", default_value = "reference")]
+    pub loader: Vec<String>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// Histories: files, or plan folders.
+    #[arg(value_name = "HISTORY", required = true)]
+    pub histories: Vec<PathBuf>,
+    /// Where the histories come from.
+    #[arg(long, value_name = "KIND")]
+    pub from: Option<FromArg>,
+    /// What to print.
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<FormatArg>,
+    /// A Warn leads to exit code 1 as well.
+    #[arg(long)]
+    pub strict: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// What to list.
+    #[arg(value_name = "WHAT")]
+    pub what: ListWhat,
+    /// What to print.
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<FormatArg>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// Id of what to explain.
+    #[arg(value_name = "ID")]
+    pub id: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// Install the stacks that are missing.
+    #[arg(long)]
+    pub provision: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum TransportArg {
+    Stdio,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum TierArg {
+    Real,
+    Foreign,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum FormatArg {
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum FromArg {
+    /// The journal of a mock that ran alone.
+    Journal,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ListWhat {
+    Loaders,
+    Scenarios,
+    Suites,
+    Scripts,
+    Faults,
+    Invariants,
+    Promises,
+    Requirements,
+}
+
+fn limit(text: &str) -> Result<(String, Duration), LimitError> {
+    let (name, value) = text.split_once('=').ok_or(LimitError::Shape)?;
+    let value = parse_duration(value)?;
+    let mut limits = crate::plan::Limits::default();
+    limits.set(name, value).ok_or_else(|| LimitError::Unknown {
+        found: name.to_owned(),
+        known: crate::plan::LIMITS.iter().map(|limit| limit.name).collect::<Vec<_>>().join(", "),
+    })?;
+    Ok((name.to_owned(), value))
+}
+
+#[derive(Debug, thiserror::Error)]
+enum LimitError {
+    #[error("expected NAME=DURATION, such as operation=5s")]
+    Shape,
+    #[error("found limit {found:?}, expected one of {known}")]
+    Unknown { found: String, known: String },
+    #[error(transparent)]
+    Duration(#[from] crate::plan::DurationError),
+}

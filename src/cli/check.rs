@@ -1,0 +1,60 @@
+//! `mcp-vigil check`: the same verdict later, without the loader.
+
+use std::path::{Path, PathBuf};
+
+use crate::check::{Judgement, PlanVerdict, judge};
+use crate::cli::args::CheckArgs;
+use crate::cli::failure::findings_text;
+use crate::cli::outcome::{CliError, ExitReason};
+use crate::history::{History, read_history};
+use crate::plan::read_text;
+use crate::report::VerdictReport;
+
+/// Judges recorded histories.
+pub(super) fn check(arguments: &CheckArgs) -> Result<ExitReason, CliError> {
+    // Both kinds have one shape; the flag says that a journal of a mock alone is meant, without a loader's view.
+    let _ = arguments.from;
+    let mut judged = Vec::new();
+    for path in &arguments.histories {
+        let path = history_path(path);
+        let history = read_history(&path.display().to_string(), &read_text(&path)?)?;
+        let judgement = judge(&history);
+        judged.push((path, history, judgement));
+    }
+    print(arguments, &judged);
+    Ok(reason(judged.iter().map(|(_, _, judgement)| judgement.verdict), arguments.strict))
+}
+
+fn history_path(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join("history.jsonl") } else { path.to_path_buf() }
+}
+
+fn print(arguments: &CheckArgs, judged: &[(PathBuf, History, Judgement)]) {
+    let repeat = |path: &Path| format!("mcp-vigil check {}", path.display());
+    if arguments.format.is_some() {
+        let reports: Vec<_> = judged
+            .iter()
+            .map(|(path, history, judgement)| VerdictReport::new(history.header(), judgement, &repeat(path)))
+            .collect();
+        println!("{}", serde_json::to_string(&reports).expect("a report has string keys only"));
+        return;
+    }
+    for (path, history, judgement) in judged {
+        print!("{}", findings_text(history, judgement, &repeat(path)));
+        let word = crate::report::RunVerdict::from(judgement.verdict).word();
+        println!("{}: {word}", path.display());
+    }
+}
+
+/// The exit reason that verdicts lead to, without a baseline.
+fn reason(verdicts: impl Iterator<Item = PlanVerdict>, strict: bool) -> ExitReason {
+    let verdicts: Vec<_> = verdicts.collect();
+    let any = |wanted: PlanVerdict| verdicts.contains(&wanted);
+    if any(PlanVerdict::Fail) || strict && any(PlanVerdict::Warn) {
+        return ExitReason::Violations;
+    }
+    if any(PlanVerdict::Inconclusive) || !(any(PlanVerdict::Pass) || any(PlanVerdict::Warn)) {
+        return ExitReason::Inconclusive;
+    }
+    ExitReason::Conforms
+}

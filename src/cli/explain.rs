@@ -1,0 +1,55 @@
+//! `mcp-vigil explain`: everything there is to say of one id.
+
+use crate::catalogue::{shipped_loader, shipped_scenario, suite};
+use crate::check::{Invariant, invariant};
+use crate::cli::args::ExplainArgs;
+use crate::cli::outcome::{CliError, ExitReason};
+use crate::plan::{LIMITS, PROMISES, Promise, Scenario};
+use crate::script::{FAULTS, shipped, shipped_names};
+
+/// Prints a page on each thing of that id.
+pub(super) fn explain(arguments: &ExplainArgs) -> Result<ExitReason, CliError> {
+    let id = arguments.id.as_str();
+    let mut pages = Vec::new();
+    pages.extend(invariant(id).map(invariant_page));
+    pages.extend(shipped_scenario(id)?.as_ref().map(scenario_page));
+    pages
+        .extend(suite(id)?.map(|suite| format!("suite {id}\n\n{}\n\n  {}", suite.about, suite.scenarios.join("\n  "))));
+    if shipped_names().contains(&id) {
+        pages.push(format!("script {id}\n\n{}", shipped(id)?.about()));
+    }
+    let fault = FAULTS.iter().find(|fault| fault.id == id);
+    pages.extend(fault.map(|fault| format!("fault {id}\n\n{}\n\n{}", fault.about, fault.explain)));
+    let promise = PROMISES.iter().find(|(known, _, _)| *known == id);
+    pages.extend(promise.map(|(_, default, about)| format!("promise {id}\n\n{about}\nDefault: {default}.")));
+    let limit = LIMITS.iter().find(|limit| limit.name == id);
+    pages.extend(limit.map(|limit| format!("limit {id}\n\n{}\nDefault: {} ms.", limit.about, limit.default_ms)));
+    pages.extend(shipped_loader(id)?.map(|loader| format!("loader {id}\n\n{}", loader.about)));
+    if pages.is_empty() {
+        let message = format!("found {id:?}, expected the id of something that `mcp-vigil list` shows");
+        return Err(CliError::usage(message));
+    }
+    println!("{}", pages.join("\n\n"));
+    Ok(ExitReason::Conforms)
+}
+
+fn invariant_page(invariant: &Invariant) -> String {
+    let Invariant { id, claim, source, requirement, explain, needs, .. } = invariant;
+    let needs = match needs {
+        Promise::None => String::new(),
+        promise => format!("\nNeeds the promise: {}.", promise.id()),
+    };
+    format!("invariant {id}\n\nClaim: {claim}.\nSource: {source} ({}).{needs}\n\n{explain}", requirement.join(", "))
+}
+
+fn scenario_page(scenario: &Scenario) -> String {
+    let servers = scenario.servers.iter().map(|server| format!("  {} runs script {}", server.name, server.script));
+    let steps = scenario.steps.iter().enumerate().map(|(index, step)| format!("  {}. {step}", index + 1));
+    format!(
+        "scenario {}\n\n{}\n\nServers:\n{}\nSteps:\n{}",
+        scenario.name,
+        scenario.about,
+        servers.collect::<Vec<_>>().join("\n"),
+        steps.collect::<Vec<_>>().join("\n")
+    )
+}

@@ -1,0 +1,66 @@
+//! What is printed of a finding: invariant, claim, because, witness, stacks, and the line that repeats it.
+
+use std::fmt::Write as _;
+
+use crate::check::{Finding, Judgement, Verdict, invariant};
+use crate::history::{EventKind, History, event_to_text};
+
+/// Most witness events that are shown.
+const WITNESS_MAX: usize = 8;
+/// Longest line of a witness, in characters.
+const LINE_CHARS_MAX: usize = 240;
+/// Most lines of each dump of stacks.
+const STACK_LINES_MAX: usize = 30;
+
+/// Every finding of a plan that is not green.
+pub(super) fn findings_text(history: &History, judgement: &Judgement, repeat: &str) -> String {
+    let shown = |finding: &&Finding| matches!(finding.verdict, Verdict::Fail | Verdict::Warn | Verdict::Inconclusive);
+    let mut text = String::new();
+    for finding in judgement.findings.iter().filter(shown) {
+        finding_text(&mut text, history, finding);
+    }
+    if !text.is_empty() {
+        stacks_text(&mut text, history);
+        line(&mut text, format_args!("  repeat:  {repeat}\n"));
+    }
+    text
+}
+
+fn finding_text(text: &mut String, history: &History, finding: &Finding) {
+    let word = match finding.verdict {
+        Verdict::Fail => "FAIL",
+        Verdict::Warn => "WARN",
+        Verdict::Inconclusive => "INCONCLUSIVE",
+        Verdict::Pass | Verdict::Vacuous | Verdict::NotObservable | Verdict::NotApplicable => return,
+    };
+    line(text, format_args!("{word} {} ({})\n", finding.invariant, history.header().plan));
+    if let Some(invariant) = invariant(finding.invariant) {
+        line(text, format_args!("  claim:   {}\n", invariant.claim));
+    }
+    line(text, format_args!("  because: {}\n", finding.because));
+    for seq in finding.witness.iter().take(WITNESS_MAX) {
+        if let Some(event) = history.event(*seq) {
+            let shown: String = event_to_text(event).chars().take(LINE_CHARS_MAX).collect();
+            line(text, format_args!("    {shown}\n"));
+        }
+    }
+}
+
+fn stacks_text(text: &mut String, history: &History) {
+    for event in history.events() {
+        if let EventKind::StacksTaken { of, text: stacks } = &event.kind {
+            line(text, format_args!("  stacks of {of}, taken before the end ({}):\n", event.seq));
+            for shown in stacks.lines().take(STACK_LINES_MAX) {
+                line(text, format_args!("    {shown}\n"));
+            }
+            let n_more = stacks.lines().count().saturating_sub(STACK_LINES_MAX);
+            if n_more > 0 {
+                line(text, format_args!("    … {n_more} more lines in history.jsonl\n"));
+            }
+        }
+    }
+}
+
+fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    text.write_fmt(arguments).expect("writing to a string can not fail");
+}

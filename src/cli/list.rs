@@ -1,0 +1,75 @@
+//! `mcp-vigil list`.
+
+use std::collections::BTreeMap;
+
+use comfy_table::{Table, presets};
+use serde_json::{Value, json};
+
+use crate::catalogue::{shipped_loaders, shipped_scenarios, shipped_suites};
+use crate::check::INVARIANTS;
+use crate::cli::args::{ListArgs, ListWhat};
+use crate::cli::outcome::{CliError, ExitReason};
+use crate::plan::PROMISES;
+use crate::script::{FAULTS, Script, shipped, shipped_names};
+
+/// Lists what there is: an id and what it is about, and more where there is more to say.
+pub(super) fn list(arguments: &ListArgs) -> Result<ExitReason, CliError> {
+    let rows = rows(arguments.what)?;
+    if arguments.format.is_some() {
+        println!("{}", Value::from(rows));
+        return Ok(ExitReason::Conforms);
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    for row in &rows {
+        let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        table.add_row([text("id"), text("about")]);
+    }
+    println!("{table}");
+    Ok(ExitReason::Conforms)
+}
+
+fn rows(what: ListWhat) -> Result<Vec<Value>, CliError> {
+    Ok(match what {
+        ListWhat::Loaders => shipped_loaders()?
+            .iter()
+            .map(|loader| json!({ "id": loader.name, "about": loader.about, "stacks": loader.stacks }))
+            .collect(),
+        ListWhat::Scenarios => {
+            let row = |scenario: &crate::plan::Scenario| json!({ "id": scenario.name, "about": scenario.about });
+            shipped_scenarios()?.iter().map(row).collect()
+        }
+        ListWhat::Suites => shipped_suites()?
+            .iter()
+            .map(|suite| json!({ "id": suite.name, "about": suite.about, "scenarios": suite.scenarios }))
+            .collect(),
+        ListWhat::Scripts => {
+            let scripts = shipped_names().into_iter().map(shipped).collect::<Result<Vec<Script>, _>>()?;
+            scripts.iter().map(|script| json!({ "id": script.name(), "about": script.about() })).collect()
+        }
+        ListWhat::Faults => FAULTS.iter().map(|fault| json!({ "id": fault.id, "about": fault.about })).collect(),
+        ListWhat::Invariants => INVARIANTS
+            .iter()
+            .map(
+                |one| json!({ "id": one.id, "about": one.claim, "source": one.source, "requirement": one.requirement }),
+            )
+            .collect(),
+        ListWhat::Promises => PROMISES
+            .iter()
+            .map(|(id, default, about)| json!({ "id": id, "about": about, "default": default }))
+            .collect(),
+        ListWhat::Requirements => requirements(),
+    })
+}
+
+/// The requirements that invariants stand for, with the invariants.
+fn requirements() -> Vec<Value> {
+    let mut judged: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for invariant in INVARIANTS {
+        for requirement in invariant.requirement {
+            judged.entry(requirement).or_default().push(invariant.id);
+        }
+    }
+    let row = |(id, invariants): (&str, Vec<&str>)| json!({ "id": id, "about": format!("judged by {}", invariants.join(", ")), "invariants": invariants });
+    judged.into_iter().map(row).collect()
+}

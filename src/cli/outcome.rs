@@ -1,0 +1,109 @@
+//! Exit codes, and errors a user can mend.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
+
+use crate::catalogue::CacheError;
+use crate::plan::InputError;
+
+/// Why the command ends as it does; contract: 0 conforms, 1 violations, 2 bad input, 3 inconclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitReason {
+    /// Nothing to complain of.
+    Conforms,
+    /// A Fail outside the baseline, a stale baseline entry, or a Warn under `--strict`.
+    Violations,
+    /// Found before anything ran.
+    BadInput,
+    /// Something that was selected could not be judged.
+    Inconclusive,
+}
+
+impl ExitReason {
+    /// The exit code.
+    #[must_use]
+    pub fn code(self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Conforms => 0,
+            Self::Violations => 1,
+            Self::BadInput => 2,
+            Self::Inconclusive => 3,
+        })
+    }
+}
+
+/// Why a command could not do its work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CliError {
+    /// A file that a user wrote is wrong.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// An argument names something that does not exist, or contradicts another.
+    #[error("{message}")]
+    Usage {
+        /// What was found and what was expected.
+        message: String,
+    },
+    /// The cache can not be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// The system refused something before anything ran.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl CliError {
+    /// A usage error.
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self::Usage { message: message.into() }
+    }
+
+    /// A refusal of the system.
+    pub(super) fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::System { what: what.into(), source }
+    }
+
+    /// The exit code this error leads to.
+    #[must_use]
+    pub fn reason(&self) -> ExitReason {
+        match self {
+            Self::Input(_) | Self::Usage { .. } => ExitReason::BadInput,
+            Self::Cache(_) | Self::System { .. } => ExitReason::Inconclusive,
+        }
+    }
+
+    /// Prints the error; one with a position points into its file.
+    pub(super) fn print(&self) {
+        eprintln!("mcp-vigil: {self}");
+        if let Self::Input(error) = self {
+            if let Some(pointed) = point_into(error) {
+                eprint!("{pointed}");
+            }
+        }
+    }
+}
+
+/// The place in the file, as a person sees it; nothing where the file is not at hand.
+fn point_into(error: &InputError) -> Option<String> {
+    let text = std::fs::read_to_string(PathBuf::from(&error.file)).ok()?;
+    let line_start: usize = text.split_inclusive('\n').take(error.line.checked_sub(1)?).map(str::len).sum();
+    let line = text.get(line_start..)?.lines().next()?;
+    let column = line.char_indices().nth(error.column.saturating_sub(1)).map_or(line.len(), |(offset, _)| offset);
+    let label = LabeledSpan::at_offset(line_start + column, "here");
+    let diagnostic = MietteDiagnostic::new(error.message.clone()).with_label(label);
+    let report = Report::new(diagnostic).with_source_code(NamedSource::new(&error.file, text));
+    let mut rendered = String::new();
+    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor());
+    handler.render_report(&mut rendered, report.as_ref()).ok()?;
+    Some(rendered)
+}

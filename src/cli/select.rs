@@ -1,0 +1,412 @@
+//! From arguments to plans.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::catalogue::{LoaderName, extract_python, shipped_loader, shipped_loaders, shipped_scenario, suite};
+use crate::cli::args::{TierArg, VariantArgs};
+use crate::cli::outcome::CliError;
+use crate::drive::{LoaderLaunch, PlanInput};
+use crate::plan::{
+    Descriptor, InputError, Lane, Limits, Plan, Revision, Scenario, StepDo, Temperament, Transport, read_text,
+};
+use crate::script::{Script, shipped, shipped_names};
+use crate::stack::{StackError, python_stack};
+
+/// A loader on a stack, and how it is started here.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    /// As reports name it.
+    pub name: String,
+    pub descriptor: Descriptor,
+    pub stack: Option<String>,
+    /// The description file, for one that is not shipped.
+    pub file: Option<PathBuf>,
+    /// How it is started; or why it can not be, here.
+    pub launch: Result<Launch, String>,
+}
+
+/// How a target's loader is started.
+#[derive(Debug, Clone)]
+pub(super) enum Launch {
+    /// A plan process of this executable, by name of the loader.
+    PlanProcess(String),
+    /// Another program.
+    Program(LoaderLaunch),
+}
+
+/// One plan, ready but for its folder and its executable.
+#[derive(Debug, Clone)]
+pub(super) struct Selected {
+    pub plan: Plan,
+    pub scenario: Scenario,
+    pub scripts: BTreeMap<String, Script>,
+    pub target: Target,
+}
+
+impl Selected {
+    /// The input of a run; `None` where the loader can not be started here.
+    pub(super) fn input(&self, executable: &Path, directory: PathBuf) -> Option<PlanInput> {
+        let launch = match self.target.launch.as_ref().ok()? {
+            Launch::Program(launch) => launch.clone(),
+            Launch::PlanProcess(name) => {
+                let revision = self.plan.revision.to_string();
+                let executable = executable.display().to_string();
+                let command = vec![executable, "__plan".to_owned(), name.clone(), revision];
+                LoaderLaunch { command, directory: None, env: BTreeMap::new() }
+            }
+        };
+        Some(PlanInput {
+            plan: self.plan.clone(),
+            scenario: self.scenario.clone(),
+            scripts: self.scripts.clone(),
+            launch,
+            directory,
+        })
+    }
+}
+
+/// Scenarios by name, suite or file, each once, in order.
+pub(super) fn scenarios(names: &[String]) -> Result<Vec<(Scenario, Option<String>)>, CliError> {
+    let mut found: Vec<(Scenario, Option<String>)> = Vec::new();
+    for name in names {
+        let more = if let Some(suite) = suite(name)? {
+            suite.scenarios.iter().map(|name| Ok((known_scenario(name)?, None))).collect::<Result<_, CliError>>()?
+        } else if let Some(scenario) = shipped_scenario(name)? {
+            vec![(scenario, None)]
+        } else if is_file_name(name) {
+            vec![scenario_file(Path::new(name))?]
+        } else {
+            let message =
+                format!("found {name:?}, expected a scenario, a suite or a scenario file (see `mcp-vigil list`)");
+            return Err(CliError::usage(message));
+        };
+        for (scenario, text) in more {
+            if found.iter().all(|(other, _)| other.name != scenario.name) {
+                found.push((scenario, text));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn known_scenario(name: &str) -> Result<Scenario, CliError> {
+    shipped_scenario(name)?
+        .ok_or_else(|| CliError::usage(format!("found scenario {name:?} in a suite, expected a shipped one")))
+}
+
+/// A scenario file with its text.
+pub(super) fn scenario_file(path: &Path) -> Result<(Scenario, Option<String>), CliError> {
+    let text = read_text(path)?;
+    let shown = path.display().to_string();
+    let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("scenario");
+    Ok((Scenario::from_toml(name, &shown, &text)?, Some(text)))
+}
+
+fn is_file_name(name: &str) -> bool {
+    name.ends_with(".toml") || name.contains('/')
+}
+
+/// Loaders by name or file, each on the stacks that are asked for or installed.
+pub(super) fn targets(names: &[String]) -> Result<Vec<Target>, CliError> {
+    let mut found: Vec<Target> = Vec::new();
+    for name in names {
+        let more = if is_file_name(name) { file_targets(Path::new(name))? } else { shipped_targets(name)? };
+        for target in more {
+            if found.iter().all(|other| other.name != target.name) {
+                found.push(target);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Every shipped loader that is not known to be broken and whose lane is available.
+pub(super) fn available_targets() -> Result<Vec<Target>, CliError> {
+    let good = shipped_loaders()?.into_iter().filter(|loader| loader.known.must_fail.is_empty());
+    let names: Vec<_> = good.map(|loader| loader.name).collect();
+    Ok(targets(&names)?.into_iter().filter(|target| target.launch.is_ok()).collect())
+}
+
+fn shipped_targets(text: &str) -> Result<Vec<Target>, CliError> {
+    let name = LoaderName::parse(text);
+    let Some(descriptor) = shipped_loader(&name.name)? else {
+        let known: Vec<_> = shipped_loaders()?.into_iter().map(|loader| loader.name).collect();
+        let message = format!("found loader {text:?}, expected a description file or one of {}", known.join(", "));
+        return Err(CliError::usage(message));
+    };
+    let folder = match descriptor.lane {
+        Lane::Python => {
+            provision_first(&descriptor, name.stack.as_deref());
+            Some(extract_python()?.join("loaders").join("python"))
+        }
+        Lane::Rust | Lane::Node | Lane::Command => None,
+    };
+    on_stacks(&descriptor, name.stack, folder.as_deref(), None)
+}
+
+/// A shipped Python loader that was named brings its stacks along: none of them is installed yet, so this is the first
+/// time. Nothing is installed where `MCP_VIGIL_OFFLINE` is set.
+fn provision_first(descriptor: &Descriptor, wanted: Option<&str>) {
+    let is_wanted = |stack: &&String| wanted.is_none_or(|wanted| *stack == wanted);
+    let stacks: Vec<_> = descriptor.stacks.iter().filter(is_wanted).filter_map(|name| python_stack(name)).collect();
+    let is_first_time = stacks.iter().all(|stack| stack.interpreter().is_err());
+    if !is_first_time || std::env::var_os("MCP_VIGIL_OFFLINE").is_some() {
+        return;
+    }
+    for stack in stacks {
+        eprintln!("mcp-vigil: installing stack {} into the cache, once", stack.name);
+        if let Err(error) = stack.provision() {
+            // The plans on it are UNAVAILABLE, for the reason that is found then.
+            eprintln!("mcp-vigil: {error}");
+        }
+    }
+}
+
+fn file_targets(path: &Path) -> Result<Vec<Target>, CliError> {
+    let text = read_text(path)?;
+    let shown = path.display().to_string();
+    let descriptor = Descriptor::from_toml(&shown, &text)?;
+    let path = path.canonicalize().map_err(CliError::system(shown))?;
+    on_stacks(&descriptor, None, path.parent(), Some(&path))
+}
+
+fn on_stacks(
+    descriptor: &Descriptor,
+    stack: Option<String>,
+    folder: Option<&Path>,
+    file: Option<&Path>,
+) -> Result<Vec<Target>, CliError> {
+    if descriptor.stacks.is_empty() {
+        if let Some(stack) = stack {
+            let message = format!("found stack {stack:?}, expected none: loader {:?} has no stacks", descriptor.name);
+            return Err(CliError::usage(message));
+        }
+        let name = descriptor.name.clone();
+        let launch = launch(descriptor, None, folder)?;
+        let file = file.map(Path::to_path_buf);
+        return Ok(vec![Target { name, descriptor: descriptor.clone(), stack: None, file, launch }]);
+    }
+    if let Some(stack) = stack.as_ref().filter(|stack| !descriptor.stacks.contains(stack)) {
+        let known = descriptor.stacks.join(", ");
+        let message = format!("found stack {stack:?} for loader {:?}, expected one of {known}", descriptor.name);
+        return Err(CliError::usage(message));
+    }
+    let wanted = stack.as_ref().map_or_else(|| descriptor.stacks.clone(), |stack| vec![stack.clone()]);
+    let mut found = Vec::new();
+    for stack in wanted {
+        found.push(Target {
+            name: format!("{}@{stack}", descriptor.name),
+            descriptor: descriptor.clone(),
+            launch: launch(descriptor, Some(&stack), folder)?,
+            stack: Some(stack),
+            file: file.map(Path::to_path_buf),
+        });
+    }
+    // Without a stack on the command line, every installed one is run; where none is, all are told to be missing.
+    if stack.is_none() && found.iter().any(|target| target.launch.is_ok()) {
+        found.retain(|target| target.launch.is_ok());
+    }
+    Ok(found)
+}
+
+/// How a loader is started; the inner error says why it can not be here.
+fn launch(
+    descriptor: &Descriptor,
+    stack: Option<&str>,
+    folder: Option<&Path>,
+) -> Result<Result<Launch, String>, CliError> {
+    match descriptor.lane {
+        Lane::Rust => Ok(Ok(Launch::PlanProcess(descriptor.name.clone()))),
+        Lane::Python => python_launch(descriptor, stack, folder),
+        Lane::Node => Ok(Err("the node lane is not part of this build".to_owned())),
+        Lane::Command => Ok(Ok(Launch::Program(program(descriptor, folder, None, BTreeMap::new())))),
+    }
+}
+
+fn python_launch(
+    descriptor: &Descriptor,
+    stack: Option<&str>,
+    folder: Option<&Path>,
+) -> Result<Result<Launch, String>, CliError> {
+    let interpreter = match stack {
+        Some(name) => match python_stack(name) {
+            Some(stack) => stack.interpreter().map_err(|error: StackError| error.to_string()),
+            None => Err(format!("found stack {name:?}, expected a shipped one")),
+        },
+        None => Ok(PathBuf::from("python3")),
+    };
+    let helper = extract_python()?.join("adapters").join("python");
+    let env = BTreeMap::from([("PYTHONPATH".to_owned(), helper.display().to_string())]);
+    Ok(interpreter.map(|interpreter| Launch::Program(program(descriptor, folder, Some(&interpreter), env))))
+}
+
+fn program(
+    descriptor: &Descriptor,
+    folder: Option<&Path>,
+    interpreter: Option<&Path>,
+    env: BTreeMap<String, String>,
+) -> LoaderLaunch {
+    let fill = |word: &String| match interpreter {
+        Some(interpreter) => word.replace("{python}", &interpreter.display().to_string()),
+        None => word.clone(),
+    };
+    let command = descriptor.command.iter().map(fill).collect();
+    LoaderLaunch { command, directory: folder.map(Path::to_path_buf), env }
+}
+
+/// Every plan of a run, in order: by loader, then scenario, then temperament, then repeat.
+pub(super) fn plans(
+    scenarios: &[(Scenario, Option<String>)],
+    targets: &[Target],
+    variants: &VariantArgs,
+) -> Result<Vec<Selected>, CliError> {
+    let mut limits = Limits::default();
+    for (name, value) in &variants.limit {
+        limits
+            .set(name, *value)
+            .ok_or_else(|| CliError::usage(format!("found limit {name:?}, expected a known one")))?;
+    }
+    let mut selected = Vec::new();
+    for target in targets.iter().filter(|target| is_of_tier(target, variants.tier)) {
+        for (scenario, text) in scenarios {
+            let Some(revision) = revision_of(scenario, variants.revision) else { continue };
+            let scripts = scripts_of(scenario)?;
+            for server in temperaments(scenario, target, variants) {
+                for repeat in 1..=variants.repeat {
+                    let mut plan = plan_of(scenario, target, revision, server, variants.seed, &limits);
+                    plan.scenario_text.clone_from(text);
+                    if variants.repeat > 1 {
+                        plan.id = format!("{}.r{repeat}", plan.id);
+                    }
+                    selected.push(Selected {
+                        plan,
+                        scenario: scenario.clone(),
+                        scripts: scripts.clone(),
+                        target: target.clone(),
+                    });
+                }
+            }
+        }
+    }
+    Ok(selected)
+}
+
+fn is_of_tier(target: &Target, tier: Option<TierArg>) -> bool {
+    match tier {
+        None => true,
+        Some(TierArg::Real) => target.descriptor.lane == Lane::Rust,
+        Some(TierArg::Foreign) => target.descriptor.lane != Lane::Rust,
+    }
+}
+
+fn plan_of(
+    scenario: &Scenario,
+    target: &Target,
+    revision: Revision,
+    server: Temperament,
+    seed: u64,
+    limits: &Limits,
+) -> Plan {
+    let transport = Transport::Stdio;
+    Plan {
+        id: Plan::id_of(&scenario.name, &target.name, transport, revision, server),
+        scenario: scenario.name.clone(),
+        loader: target.name.clone(),
+        transport,
+        revision,
+        server,
+        seed,
+        promises: target.descriptor.promises(target.stack.as_deref(), "stdio"),
+        limits: limits.clone(),
+        scenario_text: None,
+        loader_file: target.file.as_ref().map(|file| file.display().to_string()),
+    }
+}
+
+/// The newest legacy revision the scenario names, or the one asked for.
+fn revision_of(scenario: &Scenario, wanted: Option<Revision>) -> Option<Revision> {
+    match wanted {
+        Some(wanted) => scenario.revisions.contains(&wanted).then_some(wanted),
+        None => scenario.revisions.iter().copied().filter(|revision| *revision <= Revision::NEWEST_LEGACY).max(),
+    }
+}
+
+/// A scenario as written, and doubled with stubborn servers for Rust loaders and on request.
+fn temperaments(scenario: &Scenario, target: &Target, variants: &VariantArgs) -> Vec<Temperament> {
+    let as_written = match scenario.servers.iter().any(|server| server.script == "stubborn") {
+        true => Temperament::Stubborn,
+        false => Temperament::Polite,
+    };
+    let doubled = target.descriptor.lane == Lane::Rust || variants.stubborn_too;
+    if as_written == Temperament::Polite && doubled && !variants.polite_only {
+        return vec![Temperament::Polite, Temperament::Stubborn];
+    }
+    if as_written == Temperament::Stubborn && variants.polite_only {
+        return Vec::new();
+    }
+    vec![as_written]
+}
+
+/// The script of each server of a scenario.
+fn scripts_of(scenario: &Scenario) -> Result<BTreeMap<String, Script>, CliError> {
+    let mut scripts = BTreeMap::new();
+    for server in &scenario.servers {
+        let script = if is_file_name(&server.script) {
+            let path = Path::new(&server.script);
+            Script::from_toml(&server.script, &server.script, &read_text(path)?)?
+        } else {
+            known_script(&server.script)?.ok_or_else(|| {
+                let message = format!(
+                    "scenario {}: found script {:?}, expected a shipped one or a file",
+                    scenario.name, server.script
+                );
+                CliError::usage(message)
+            })?
+        };
+        check_gates(scenario, &script)?;
+        scripts.insert(server.name.clone(), script);
+    }
+    Ok(scripts)
+}
+
+/// The shipped script of that name.
+fn known_script(name: &str) -> Result<Option<Script>, InputError> {
+    if shipped_names().contains(&name) { shipped(name).map(Some) } else { Ok(None) }
+}
+
+/// A gate that no step opens would hold its action until the end.
+fn check_gates(scenario: &Scenario, script: &Script) -> Result<(), InputError> {
+    // A step that waits for a gate has thought of it: the held action may be meant to stay held.
+    let named = |gate: &str| {
+        scenario.steps.iter().any(|step| match &step.action {
+            StepDo::OpenGate { gate: opened } => opened == gate,
+            StepDo::Wait(crate::plan::WaitFor::Gate(awaited)) => awaited == gate,
+            _ => false,
+        })
+    };
+    match script.gates().into_iter().find(|gate| !named(gate)) {
+        Some(gate) => {
+            let message = format!(
+                "found no step for gate {gate:?} of script {:?}, expected one that opens or awaits it",
+                script.name()
+            );
+            Err(InputError::whole(&scenario.name, message))
+        }
+        None => Ok(()),
+    }
+}
+
+/// A recorded plan, selected again.
+pub(super) fn recorded_plan(plan: Plan) -> Result<Selected, CliError> {
+    let scenario = match &plan.scenario_text {
+        Some(text) => Scenario::from_toml(&plan.scenario, "plan.toml", text)?,
+        None => known_scenario(&plan.scenario)?,
+    };
+    let names = [plan.loader_file.clone().unwrap_or_else(|| plan.loader.clone())];
+    let target = targets(&names)?.into_iter().find(|target| target.name == plan.loader);
+    let target =
+        target.ok_or_else(|| CliError::usage(format!("found loader {:?}, expected one that exists", plan.loader)))?;
+    let scripts = scripts_of(&scenario)?;
+    Ok(Selected { plan, scenario, scripts, target })
+}

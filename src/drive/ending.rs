@@ -1,0 +1,220 @@
+//! The end of a plan: exit, grace, survivors, and force where it must be.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value};
+
+use crate::drive::plan_run::Drive;
+use crate::history::{Channel, EventKind, ProcessId, Source};
+use crate::record::Completion;
+use crate::supervise::ProcessFacts;
+
+/// How often the process table is looked at while a grace lasts: nothing tells when another process's child is reaped.
+const LOOK: Duration = Duration::from_millis(5);
+/// Most bytes of stderr that are looked through.
+const STDERR_BYTES_MAX: usize = 1 << 20;
+
+impl Drive<'_> {
+    /// After a cleanup: servers have the grace to vanish, then what is left is told.
+    pub(super) async fn grace_after_close(&mut self) {
+        self.note(EventKind::GraceBegan { after: "close".to_owned() });
+        let left = self.await_vanishing(|process, role| process.is_zombie() || role.starts_with("server:")).await;
+        for process in left {
+            let (id, role) = self.identify(&process);
+            let kind = if process.is_zombie() {
+                EventKind::ProcessZombie { process: id, role }
+            } else {
+                EventKind::ProcessLeft { process: id, role }
+            };
+            self.recorder.note(Source::System, kind);
+        }
+        self.note(EventKind::GraceExpired { after: "close".to_owned() });
+    }
+
+    /// The program ends by itself or by the signal it was sent.
+    pub(super) async fn end_in_order(&mut self, exiting: bool) {
+        if !exiting {
+            self.request_exit();
+        }
+        let limit = self.limits().exit;
+        let end = tokio::select! {
+            end = self.supervised.loader_end(limit) => end,
+            () = self.environment.interruption() => return self.interrupted(),
+        };
+        if end.is_none() {
+            if !self.supervised.is_broken() {
+                let because = format!("the loader's process lived on for {} ms", limit.as_millis());
+                self.note(EventKind::LimitHit { limit: "exit".to_owned(), because });
+            }
+            return self.end_by_force("the program did not end").await;
+        }
+        self.home.adapter_gone(self.limits().settle).await;
+        self.abandon_running("the program ended");
+        self.grace_after_exit().await;
+        self.scan_stderr();
+        self.note_undelivered();
+    }
+
+    /// A bound was hit: stacks first, then everything is ended. From here on nothing is the loader's fault.
+    pub(super) async fn end_by_force(&mut self, because: &str) {
+        if !self.supervised.is_lost() {
+            self.take_stacks().await;
+        }
+        self.abandon_running(because);
+        self.note(EventKind::SignalSent { signal: "KILL".to_owned(), target: "loader".to_owned() });
+        self.scan_stderr();
+        self.note_undelivered();
+    }
+
+    /// The loader's process is gone unasked, or the experiment broke.
+    pub(super) async fn end_lost(&mut self) {
+        if self.environment.is_interrupted() {
+            return self.interrupted();
+        }
+        if self.supervised.loader_end(self.limits().settle).await.is_none() && !self.supervised.is_broken() {
+            let because = "the adapter's link ended while its process lives".to_owned();
+            self.note(EventKind::ExperimentFailed { because });
+        }
+        self.abandon_running("the loader's process was lost");
+        if self.supervised.loader_end_now().is_some() && !self.supervised.is_broken() {
+            self.grace_after_exit().await;
+        }
+        self.scan_stderr();
+        self.note_undelivered();
+    }
+
+    fn interrupted(&mut self) {
+        self.note(EventKind::ExperimentFailed { because: "the run was interrupted".to_owned() });
+        self.abandon_running("the run was interrupted");
+    }
+
+    fn abandon_running(&mut self, because: &str) {
+        for running in std::mem::take(&mut self.running) {
+            self.abandon(&running, because);
+        }
+    }
+
+    async fn take_stacks(&mut self) {
+        let limit = self.limits().stacks;
+        let answer = self.command("stacks", Map::new());
+        if let Ok(Ok(Completion::Ok(answer))) = tokio::time::timeout(limit, answer).await {
+            let text = answer.get("text").and_then(Value::as_str).unwrap_or_default().to_owned();
+            self.recorder.note(Source::Loader, EventKind::StacksTaken { of: "loader".to_owned(), text });
+        }
+        if let Ok(text) = self.supervised.stacks().await {
+            self.recorder.note(Source::System, EventKind::StacksTaken { of: "system".to_owned(), text });
+        }
+    }
+
+    async fn grace_after_exit(&mut self) {
+        self.note(EventKind::GraceBegan { after: "exit".to_owned() });
+        let left = self.await_vanishing(|process, _| !process.is_zombie()).await;
+        for process in left.iter().filter(|process| !process.is_zombie()) {
+            let (id, role) = self.identify(process);
+            let (pid, command) = (Some(process.pid), Some(process.command.clone()));
+            self.recorder.note(Source::System, EventKind::ProcessOrphan { process: id, role, pid, command });
+        }
+        self.note(EventKind::GraceExpired { after: "exit".to_owned() });
+    }
+
+    /// Waits until no mock is linked and no process matters any more, at most for the grace; gives what is left.
+    async fn await_vanishing(&self, matters: impl Fn(&ProcessFacts, &str) -> bool) -> Vec<ProcessFacts> {
+        let deadline = Instant::now() + self.limits().grace;
+        self.home.no_mock_left(self.limits().grace).await;
+        loop {
+            // Without the supervisor there is no process table to look at; the experiment has failed then.
+            let Ok(processes) = self.supervised.descendants().await else { return Vec::new() };
+            let loader = self.supervised.loader_pid();
+            let below: Vec<_> = processes.into_iter().filter(|process| process.pid != loader).collect();
+            let is_left = below.iter().any(|process| matters(process, &self.identify(process).1));
+            if !is_left || Instant::now() >= deadline {
+                return below;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// The id and role of a process: mocks by the pid of their hello, others by their pid.
+    fn identify(&self, process: &ProcessFacts) -> (ProcessId, String) {
+        let mocks = self.home.mocks();
+        // A pid may have been another mock's before: the newest counts.
+        match mocks.iter().rposition(|mock| mock.pid == process.pid) {
+            Some(index) => (ProcessId(format!("p{}", index + 2)), format!("server:{}", mocks[index].server)),
+            None => (ProcessId(format!("other-{}", process.pid)), "other".to_owned()),
+        }
+    }
+
+    /// Looks through the loader's stderr for the traces of errors that nobody handled.
+    fn scan_stderr(&self) {
+        let bytes = fs::read(self.input.directory.join("stderr.txt")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes[..bytes.len().min(STDERR_BYTES_MAX)]).into_owned();
+        for text in uncaught(&text) {
+            self.recorder.note(Source::System, EventKind::ErrorReported { channel: Channel::Stderr, text });
+        }
+    }
+
+    /// Tells which faults of the scripts never came about.
+    fn note_undelivered(&self) {
+        for (server, script) in &self.input.scripts {
+            for fault in script.required_faults() {
+                let delivered = self.recorder.any(|event| {
+                    event.source.server() == Some(server)
+                        && matches!(&event.kind, EventKind::FaultDelivered { fault: found, .. } if *found == fault)
+                });
+                if !delivered {
+                    self.note(EventKind::FaultUndelivered { server: server.clone(), fault });
+                }
+            }
+        }
+    }
+}
+
+/// Tracebacks of Python and panics of Rust, each from its first line to its last.
+///
+/// A traceback that ends in KeyboardInterrupt or SystemExit is how Python says that it was asked to end.
+fn uncaught(text: &str) -> Vec<String> {
+    const TRACEBACK: &str = "Traceback (most recent call last):";
+    let mut found = Vec::new();
+    let lines: Vec<&str> = text.lines().collect();
+    for (index, line) in lines.iter().enumerate() {
+        if line.trim_start_matches([' ', '|', '+']).starts_with(TRACEBACK) {
+            let indented = |line: &&&str| line.starts_with([' ', '\t', '|', '+']) || line.is_empty();
+            let body = lines[index + 1..].iter().take_while(indented).count();
+            let last = lines.get(index + 1 + body).copied().unwrap_or_default();
+            if !last.starts_with("KeyboardInterrupt") && !last.starts_with("SystemExit") {
+                let end = (index + 2 + body).min(lines.len());
+                found.push(lines[index..end].join("\n"));
+            }
+        } else if line.contains("panicked at ") {
+            found.push((*line).to_owned());
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::uncaught;
+
+    #[test]
+    fn a_traceback_is_found_from_its_first_line_to_its_last() {
+        let text = "before\nTraceback (most recent call last):\n  File \"a\"\n    x\nValueError: no\nafter\n";
+        let expected = "Traceback (most recent call last):\n  File \"a\"\n    x\nValueError: no";
+        assert_eq!(uncaught(text), [expected]);
+    }
+
+    #[test]
+    fn being_asked_to_end_is_no_error() {
+        assert!(uncaught("Traceback (most recent call last):\n  File \"a\"\nKeyboardInterrupt\n").is_empty());
+        assert!(uncaught("a line\nanother\n").is_empty());
+    }
+
+    #[test]
+    fn a_panic_is_found() {
+        assert_eq!(
+            uncaught("thread 'main' panicked at src/a.rs:1:2:\nno"),
+            ["thread 'main' panicked at src/a.rs:1:2:"]
+        );
+    }
+}

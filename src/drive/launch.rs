@@ -1,0 +1,78 @@
+//! How a loader and its mocks are started.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use rustix::rand::{GetRandomFlags, getrandom};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::supervise::Warden;
+
+/// How a loader's process is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoaderLaunch {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// Its working directory; the current one where there is none.
+    pub directory: Option<PathBuf>,
+    /// Laid over the inherited environment.
+    pub env: BTreeMap<String, String>,
+}
+
+/// What every plan of a run shares.
+#[derive(Clone)]
+pub struct RunEnvironment {
+    /// This executable: re-entered for supervisors, plan processes and mocks.
+    pub executable: PathBuf,
+    /// Marks every process of the run, as `MCP_VIGIL_RUN` in its environment.
+    pub run_id: String,
+    /// Starts children and ends what dead supervisors leave.
+    pub warden: Warden,
+    /// Becomes true when the run is interrupted.
+    pub interrupted: watch::Receiver<bool>,
+}
+
+impl RunEnvironment {
+    /// Whether the run is interrupted.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        *self.interrupted.borrow()
+    }
+
+    /// Waits until the run is interrupted.
+    pub async fn interruption(&self) {
+        let mut interrupted = self.interrupted.clone();
+        let waited = interrupted.wait_for(|interrupted| *interrupted).await.map(drop);
+        if waited.is_err() {
+            // Nobody is left who could interrupt.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// A secret of 128 bits in hexadecimal.
+#[must_use]
+pub fn fresh_token() -> String {
+    let mut bytes = [0_u8; 16];
+    // The call can only be interrupted before the system's pool is filled, at boot; then the rest stays zero.
+    let _ = getrandom(&mut bytes, GetRandomFlags::empty());
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string can not fail");
+        text
+    })
+}
+
+/// The entry of an `mcpServers` object that starts a linked mock over stdio.
+///
+/// Address and token stand in the arguments: SDKs scrub the environment of their servers and close inherited descriptors.
+#[must_use]
+pub fn mock_command(environment: &RunEnvironment, home: SocketAddr, token: &str, server: &str) -> Value {
+    json!({
+        "command": environment.executable,
+        "args": ["__mock", "stdio", "--link", home.to_string(), "--token", token, "--server", server],
+        "env": { "MCP_VIGIL_RUN": environment.run_id },
+    })
+}

@@ -1,0 +1,299 @@
+//! One plan from its start to its verdict.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+
+use crate::check::{Judgement, judge};
+use crate::drive::launch::{LoaderLaunch, RunEnvironment, fresh_token, mock_command};
+use crate::drive::operation::Running;
+use crate::drive::steps::StepsEnd;
+use crate::history::{EventKind, Header, History, ProcessId, SCHEMA, ServerFacts, Source};
+use crate::plan::{Limits, Place, Plan, Scenario};
+use crate::record::{AdapterLink, Home, HomeOptions, MockSetup, Recorder};
+use crate::script::Script;
+use crate::supervise::{LaunchSpec, SuperviseError, Supervised};
+
+/// Most bytes of a loader's stdout or stderr.
+const OUTPUT_BYTES_MAX: u64 = 8 << 20;
+/// Most processes below one supervisor.
+const PROCESSES_MAX: usize = 256;
+/// Most bytes of a message that are journalled whole.
+const BODY_BYTES_MAX: usize = 64 << 10;
+
+/// Everything one plan needs.
+#[derive(Clone)]
+pub struct PlanInput {
+    /// The plan.
+    pub plan: Plan,
+    /// Its scenario.
+    pub scenario: Scenario,
+    /// The script of each server.
+    pub scripts: BTreeMap<String, Script>,
+    /// How its loader is started.
+    pub launch: LoaderLaunch,
+    /// Its folder; exists.
+    pub directory: PathBuf,
+}
+
+/// What came of one plan.
+pub struct PlanOutput {
+    /// The plan.
+    pub plan: Plan,
+    /// What happened.
+    pub history: History,
+    /// What is to be said of it.
+    pub judgement: Judgement,
+    /// CPU time of the loader's tree and of its supervisor, as far as it was waited for.
+    pub cpu: Option<Duration>,
+    /// From the start to the verdict.
+    pub wall: Duration,
+}
+
+/// Runs one plan and judges it.
+///
+/// # Errors
+/// When the plan's own folder can not be written: then there is nothing to judge.
+pub async fn run_plan(input: &PlanInput, environment: &RunEnvironment) -> io::Result<PlanOutput> {
+    let began = Instant::now();
+    let file = File::create(input.directory.join("history.jsonl"))?;
+    let recorder = Recorder::start(header_of(input), Some(file))?;
+    let cpu_ms = match perform(input, environment, &recorder).await {
+        Ok(cpu) => cpu,
+        Err(error) => {
+            recorder.note(Source::Driver, EventKind::ExperimentFailed { because: error.to_string() });
+            None
+        }
+    };
+    recorder.note(Source::Driver, EventKind::PlanEnded {});
+    let history = recorder.history();
+    let judgement = judge(&history);
+    Ok(PlanOutput {
+        plan: input.plan.clone(),
+        history,
+        judgement,
+        cpu: cpu_ms.map(Duration::from_millis),
+        wall: began.elapsed(),
+    })
+}
+
+fn header_of(input: &PlanInput) -> Header {
+    let PlanInput { plan, scenario, .. } = input;
+    let servers = scenario.servers.iter();
+    Header {
+        schema: SCHEMA,
+        plan: plan.id.clone(),
+        scenario: plan.scenario.clone(),
+        loader: plan.loader.clone(),
+        revision: plan.revision.to_string(),
+        transport: plan.transport.to_string(),
+        seed: plan.seed,
+        promises: plan.promises.clone(),
+        limits: plan.limits.clone(),
+        servers: servers
+            .map(|server| ServerFacts { name: server.name.clone(), script: server.script.clone() })
+            .collect(),
+    }
+}
+
+/// Why a plan could not be carried out.
+#[derive(Debug, thiserror::Error)]
+enum PlanError {
+    #[error("no port for the recorder: {0}")]
+    Home(#[from] io::Error),
+    #[error(transparent)]
+    Supervise(#[from] SuperviseError),
+    #[error("the loader's process said no hello within {} ms; its stderr ends with: {stderr}", limit.as_millis())]
+    NoHello { limit: Duration, stderr: String },
+    #[error("the loader's process ended before its hello ({how}); its stderr ends with: {stderr}")]
+    EndedEarly { how: String, stderr: String },
+    #[error("a limit on the loader's process was hit before its hello")]
+    BrokenEarly,
+    #[error("the run was interrupted")]
+    Interrupted,
+}
+
+async fn perform(
+    input: &PlanInput,
+    environment: &RunEnvironment,
+    recorder: &Recorder,
+) -> Result<Option<u64>, PlanError> {
+    let token = fresh_token();
+    let options = HomeOptions { token: token.clone(), hello_limit: input.plan.limits.hello, mocks: mock_setups(input) };
+    let home = Home::open(recorder.clone(), options).await?;
+    let spec = launch_spec(input, environment, &home, &token);
+    let supervised = Supervised::start(&environment.executable, spec, recorder.clone(), &environment.warden).await?;
+    recorder.note(
+        Source::System,
+        EventKind::ProcessStarted {
+            process: ProcessId("p1".to_owned()),
+            role: "loader".to_owned(),
+            pid: Some(supervised.loader_pid()),
+            command: Some(input.launch.command.join(" ")),
+        },
+    );
+    let result = match await_hello(input, environment, &home, &supervised).await {
+        Ok(adapter) => {
+            let mut drive = Drive {
+                input,
+                environment,
+                recorder: recorder.clone(),
+                home: &home,
+                adapter,
+                supervised: &supervised,
+                token,
+                configured: initially_configured(&input.scenario),
+                running: Vec::new(),
+                named: BTreeMap::new(),
+                n_operations: 0,
+                n_commands: 0,
+            };
+            let end = drive.steps().await;
+            drive.finish(end).await;
+            Ok(())
+        }
+        Err(error) => Err(error),
+    };
+    let cpu_ms = supervised.end().await;
+    home.close().await;
+    result.map(|()| cpu_ms)
+}
+
+fn initially_configured(scenario: &Scenario) -> Vec<String> {
+    scenario.servers.iter().filter(|server| server.initially).map(|server| server.name.clone()).collect()
+}
+
+fn mock_setups(input: &PlanInput) -> BTreeMap<String, MockSetup> {
+    let plan = &input.plan;
+    let setups = input.scripts.iter().map(|(server, script)| {
+        (server.clone(), mock_setup(script, plan.server.to_string(), plan.revision.to_string(), &plan.limits))
+    });
+    setups.collect()
+}
+
+/// What a mock is told when it dials home.
+pub(super) fn mock_setup(script: &Script, temperament: String, revision: String, limits: &Limits) -> MockSetup {
+    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let welcome = json!({
+        "script": script,
+        "temperament": temperament,
+        "revision": revision,
+        "acknowledge_ms": ms(limits.acknowledge),
+        "max_life_ms": ms(limits.plan),
+        "body_bytes_max": BODY_BYTES_MAX,
+    });
+    let Value::Object(welcome) = welcome else { unreachable!("written as an object above") };
+    MockSetup { welcome }
+}
+
+fn launch_spec(input: &PlanInput, environment: &RunEnvironment, home: &Home, token: &str) -> LaunchSpec {
+    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let mut env = input.launch.env.clone();
+    env.insert("MCP_VIGIL_RUN".to_owned(), environment.run_id.clone());
+    env.insert("MCP_VIGIL_LINK".to_owned(), home.addr().to_string());
+    env.insert("MCP_VIGIL_TOKEN".to_owned(), token.to_owned());
+    LaunchSpec {
+        command: input.launch.command.clone(),
+        directory: input.launch.directory.clone(),
+        env,
+        stdout: input.directory.join("stdout.txt"),
+        stderr: input.directory.join("stderr.txt"),
+        output_bytes_max: OUTPUT_BYTES_MAX,
+        processes_max: PROCESSES_MAX,
+        life_ms: ms(input.plan.limits.plan),
+        settle_ms: ms(input.plan.limits.settle),
+    }
+}
+
+async fn await_hello(
+    input: &PlanInput,
+    environment: &RunEnvironment,
+    home: &Home,
+    supervised: &Supervised,
+) -> Result<AdapterLink, PlanError> {
+    let limit = input.plan.limits.start;
+    tokio::select! {
+        biased;
+        adapter = home.adapter(limit) => {
+            adapter.ok_or_else(|| PlanError::NoHello { limit, stderr: stderr_tail(input) })
+        }
+        () = environment.interruption() => Err(PlanError::Interrupted),
+        () = supervised.broken_or_ended() => Err(match supervised.loader_end_now() {
+            Some(end) if !supervised.is_broken() => {
+                let how = match (end.code, end.signal) {
+                    (Some(code), _) => format!("exit code {code}"),
+                    (None, Some(signal)) => format!("signal {signal}"),
+                    (None, None) => "unknown".to_owned(),
+                };
+                PlanError::EndedEarly { how, stderr: stderr_tail(input) }
+            }
+            Some(_) | None => PlanError::BrokenEarly,
+        }),
+    }
+}
+
+/// The last lines of the loader's stderr.
+fn stderr_tail(input: &PlanInput) -> String {
+    let bytes = fs::read(input.directory.join("stderr.txt")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().rev().take(5).collect();
+    lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
+}
+
+/// One plan while it runs.
+pub(super) struct Drive<'a> {
+    pub input: &'a PlanInput,
+    pub environment: &'a RunEnvironment,
+    pub recorder: Recorder,
+    pub home: &'a Home,
+    pub adapter: AdapterLink,
+    pub supervised: &'a Supervised,
+    pub token: String,
+    /// Servers in the configuration now, in the order of the scenario.
+    pub configured: Vec<String>,
+    /// Operations whose completion has not been seen.
+    pub running: Vec<Running>,
+    /// Operations by the name their step gave them.
+    pub named: BTreeMap<String, crate::history::OpId>,
+    pub n_operations: u32,
+    pub n_commands: u32,
+}
+
+impl Drive<'_> {
+    pub(super) fn limits(&self) -> &Limits {
+        &self.input.plan.limits
+    }
+
+    /// The configuration the loader is handed now.
+    pub(super) fn config(&self) -> Value {
+        let servers = self
+            .configured
+            .iter()
+            .map(|name| (name.clone(), mock_command(self.environment, self.home.addr(), &self.token, name)));
+        json!({ "mcpServers": Map::from_iter(servers) })
+    }
+
+    /// Whether an operation runs where a new one would have to wait for it.
+    pub(super) fn is_busy(&self, place: &Place) -> bool {
+        let alone = self.adapter.hello().contexts.iter().all(|kind| kind != "task");
+        self.running.iter().any(|running| {
+            // Without tasks of its own, every task of the main thread is the main thread.
+            running.place == *place || alone && running.place.is_on_main_thread() && place.is_on_main_thread()
+        })
+    }
+
+    async fn finish(&mut self, end: StepsEnd) {
+        match end {
+            StepsEnd::Done { exiting } => self.end_in_order(exiting).await,
+            StepsEnd::Overdue => self.end_by_force("a bound was hit").await,
+            StepsEnd::Lost => self.end_lost().await,
+        }
+        if self.supervised.is_lost() {
+            self.note(EventKind::ExperimentFailed { because: "the supervisor was lost".to_owned() });
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! The steps of a scenario, one after another.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::drive::operation::{Asked, Running, Waited, place_json};
+use crate::drive::plan_run::Drive;
+use crate::history::{Action, EventKind, LinkPeer, Source};
+use crate::plan::{Invoked, Place, Step, StepDo, Until, WaitFor};
+use crate::record::Completion;
+use crate::supervise::Signalled;
+
+/// How the steps ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StepsEnd {
+    /// All were carried out; `exiting` when one of them already asked the program to end.
+    Done {
+        /// Whether the program was asked to end.
+        exiting: bool,
+    },
+    /// An operation passed its bound.
+    Overdue,
+    /// The loader's process is gone unasked, or the experiment is broken.
+    Lost,
+}
+
+/// How one step ended.
+enum StepEnd {
+    GoOn,
+    Exiting,
+    Stop(StepsEnd),
+}
+
+impl Drive<'_> {
+    /// Carries out every step, and a canary in its context after each.
+    pub(super) async fn steps(&mut self) -> StepsEnd {
+        for (index, step) in self.input.scenario.steps.iter().enumerate() {
+            let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
+            self.note(EventKind::StepBegan { step: number, about: step.to_string() });
+            match self.step(number, step).await {
+                StepEnd::GoOn => {}
+                StepEnd::Exiting => return StepsEnd::Done { exiting: true },
+                StepEnd::Stop(end) => return end,
+            }
+            if let StepEnd::Stop(end) = self.canary(step).await {
+                return end;
+            }
+            if self.supervised.is_lost() {
+                return StepsEnd::Lost;
+            }
+        }
+        self.outstanding().await
+    }
+
+    async fn step(&mut self, number: u32, step: &Step) -> StepEnd {
+        match &step.action {
+            StepDo::Load(invoked) => self.operate(Action::Load, step, invoked, None).await,
+            StepDo::Rerun(invoked) => self.operate(Action::Rerun, step, invoked, None).await,
+            StepDo::Reload { remove, add, invoked } => {
+                self.reconfigure(remove, add);
+                self.operate(Action::Reload, step, invoked, None).await
+            }
+            StepDo::List(invoked) => self.operate(Action::List, step, invoked, None).await,
+            StepDo::Call { server, tool, invoked } => {
+                self.operate(Action::Call, step, invoked, Some((server, tool))).await
+            }
+            StepDo::Close(invoked) => self.close(step, invoked).await,
+            StepDo::Collect => self.operate(Action::Collect, step, &Invoked::default(), None).await,
+            StepDo::Cancel { operation } => self.cancel(number, operation).await,
+            StepDo::DropContext => self.drop_context(number, &step.place).await,
+            StepDo::Exit => {
+                self.request_exit();
+                StepEnd::Exiting
+            }
+            StepDo::Signal { signal } => self.signal_loader(signal).await,
+            StepDo::OpenGate { gate } => {
+                self.note(EventKind::GateOpened { gate: gate.clone() });
+                self.home.open_gate(gate);
+                StepEnd::GoOn
+            }
+            StepDo::KillServer { server } => self.kill_server(number, server).await,
+            StepDo::Wait(wait) => self.wait(number, wait).await,
+        }
+    }
+
+    fn reconfigure(&mut self, remove: &[String], add: &[String]) {
+        let kept = |name: &String| self.configured.contains(name) && !remove.contains(name) || add.contains(name);
+        let names = self.input.scenario.servers.iter().map(|server| server.name.clone());
+        self.configured = names.filter(kept).collect();
+    }
+
+    async fn operate(
+        &mut self,
+        action: Action,
+        step: &Step,
+        invoked: &Invoked,
+        target: Option<(&String, &String)>,
+    ) -> StepEnd {
+        let from = self.recorder.n_events();
+        let (server, tool) = (target.map(|(server, _)| server.clone()), target.map(|(_, tool)| tool.clone()));
+        let wanted_server = server.clone().unwrap_or_default();
+        let mut running = self.invoke(Asked { action, place: step.place.clone(), server, tool });
+        if let Some(name) = &invoked.name {
+            self.named.insert(name.clone(), running.id);
+        }
+        // Only a call has a request that is in flight at a mock; anything else is in flight once it was sent.
+        if invoked.until == Until::InFlight && action != Action::Call {
+            self.running.push(running);
+            return StepEnd::GoOn;
+        }
+        let waited = self.stay(&mut running, invoked.until, from, &wanted_server).await;
+        if waited == Waited::Completed {
+            return StepEnd::GoOn;
+        }
+        self.running.push(running);
+        self.go_on_after(waited)
+    }
+
+    fn go_on_after(&self, waited: Waited) -> StepEnd {
+        match waited {
+            Waited::Completed | Waited::InFlight => StepEnd::GoOn,
+            Waited::Overdue => StepEnd::Stop(StepsEnd::Overdue),
+            Waited::Lost => StepEnd::Stop(StepsEnd::Lost),
+        }
+    }
+
+    async fn close(&mut self, step: &Step, invoked: &Invoked) -> StepEnd {
+        let end = self.operate(Action::Close, step, invoked, None).await;
+        if matches!(end, StepEnd::GoOn) && invoked.until == Until::Completed {
+            self.grace_after_close().await;
+        }
+        end
+    }
+
+    /// One innocent await in the step's context: some bugs hit the next one.
+    async fn canary(&mut self, step: &Step) -> StepEnd {
+        let is_operation = step.action.invoked().is_some();
+        if !is_operation || self.is_busy(&step.place) || !self.can("probe") {
+            return StepEnd::GoOn;
+        }
+        self.operate(Action::Probe, step, &Invoked::default(), None).await
+    }
+
+    fn can(&self, operation: &str) -> bool {
+        self.adapter.hello().operations.iter().any(|known| known == operation)
+    }
+
+    fn skip(&self, step: u32, because: impl Into<String>) -> StepEnd {
+        self.note(EventKind::StepSkipped { step, because: because.into() });
+        StepEnd::GoOn
+    }
+
+    fn take_running(&mut self, name: &str) -> Option<Running> {
+        let id = *self.named.get(name)?;
+        let index = self.running.iter().position(|running| running.id == id)?;
+        Some(self.running.remove(index))
+    }
+
+    async fn cancel(&mut self, number: u32, name: &str) -> StepEnd {
+        if !self.can("cancel") {
+            return self.skip(number, "the adapter can not cancel");
+        }
+        let Some(mut running) = self.take_running(name) else {
+            return self.skip(number, format!("operation {name} has completed already"));
+        };
+        self.note(EventKind::CancelRequested { operation: running.id });
+        let answer = self.command("cancel", Map::from_iter([("operation".to_owned(), Value::from(running.id.0))]));
+        let delivered = match tokio::time::timeout(self.limits().operation, answer).await {
+            Ok(Ok(Completion::Ok(answer))) => answer.get("delivered").and_then(Value::as_bool) == Some(true),
+            Ok(Ok(Completion::Failed(_) | Completion::Cancelled) | Err(_)) | Err(_) => false,
+        };
+        self.note(EventKind::CancelDelivered { operation: running.id, delivered });
+        let waited = self.complete(&mut running).await;
+        if waited != Waited::Completed {
+            self.running.push(running);
+        }
+        self.go_on_after(waited)
+    }
+
+    async fn drop_context(&mut self, number: u32, place: &Place) -> StepEnd {
+        if !self.can("drop-context") {
+            return self.skip(number, "the adapter can not end a context");
+        }
+        self.note(EventKind::ContextEnded { place: place.to_string() });
+        let ended = self.command("drop-context", Map::from_iter([("in".to_owned(), place_json(place))]));
+        match tokio::time::timeout(self.limits().operation, ended).await {
+            Ok(Ok(_)) => StepEnd::GoOn,
+            Ok(Err(_)) => StepEnd::Stop(StepsEnd::Lost),
+            Err(_) => {
+                let because = format!("{place} did not end within its limit");
+                self.note(EventKind::LimitHit { limit: "operation".to_owned(), because });
+                StepEnd::Stop(StepsEnd::Overdue)
+            }
+        }
+    }
+
+    async fn signal_loader(&mut self, signal: &str) -> StepEnd {
+        self.note(EventKind::SignalSent { signal: signal.to_owned(), target: "loader".to_owned() });
+        match self.supervised.signal(None, signal).await {
+            Ok(Signalled::Sent) => StepEnd::Exiting,
+            Ok(Signalled::Gone) | Err(_) => StepEnd::Stop(StepsEnd::Lost),
+        }
+    }
+
+    async fn kill_server(&mut self, number: u32, server: &str) -> StepEnd {
+        let mocks = self.home.mocks();
+        let Some(mock) = mocks.iter().rfind(|mock| mock.server == server && mock.open) else {
+            return self.skip(number, format!("no server {server} is running"));
+        };
+        let from = self.recorder.n_events();
+        self.note(EventKind::SignalSent { signal: "KILL".to_owned(), target: format!("server:{server}") });
+        match self.supervised.signal(Some(mock.pid), "KILL").await {
+            Ok(Signalled::Sent) => self.wait_server_end(number, server, from).await,
+            Ok(Signalled::Gone) => self.skip(number, format!("server {server} is gone already")),
+            Err(_) => StepEnd::Stop(StepsEnd::Lost),
+        }
+    }
+
+    async fn wait(&mut self, number: u32, wait: &WaitFor) -> StepEnd {
+        match wait {
+            WaitFor::Idle(window) => {
+                self.note(EventKind::IdleBegan {});
+                if let Ok(Some(sample)) = self.supervised.sample(*window).await {
+                    self.note_sample("idle", sample);
+                }
+                StepEnd::GoOn
+            }
+            WaitFor::Operation(name) => match self.take_running(name) {
+                None => StepEnd::GoOn,
+                Some(mut running) => {
+                    let waited = self.complete(&mut running).await;
+                    if waited != Waited::Completed {
+                        self.running.push(running);
+                    }
+                    self.go_on_after(waited)
+                }
+            },
+            WaitFor::Gate(gate) => self.wait_gate(number, gate).await,
+            WaitFor::ServerEnd(server) => self.wait_server_end(number, server, 0).await,
+        }
+    }
+
+    async fn wait_gate(&mut self, number: u32, gate: &str) -> StepEnd {
+        // Only an operation that runs can bring a mock to a gate.
+        let limit = if self.running.is_empty() { Duration::ZERO } else { self.limits().gate };
+        let recorder = self.recorder.clone();
+        let reached = recorder.wait_for(
+            0,
+            limit,
+            |event| matches!(&event.kind, EventKind::GateReached { gate: reached } if reached == gate),
+        );
+        match reached.await {
+            Some(_) => StepEnd::GoOn,
+            None => self.skip(number, format!("gate {gate} was not reached within {} ms", limit.as_millis())),
+        }
+    }
+
+    async fn wait_server_end(&mut self, number: u32, server: &str, from: usize) -> StepEnd {
+        let ended = self.recorder.wait_for(from, self.limits().gate, |event| {
+            matches!(&event.kind, EventKind::LinkClosed { peer: LinkPeer::Mock { server: ended, .. }, .. } if ended == server)
+        });
+        match ended.await {
+            Some(_) => StepEnd::GoOn,
+            None => self.skip(number, format!("server {server} did not end within its limit")),
+        }
+    }
+
+    pub(super) fn note_sample(&self, label: &str, sample: crate::supervise::Sample) {
+        let kind = EventKind::SampleTaken {
+            label: label.to_owned(),
+            window_us: sample.window_us,
+            cpu_us: sample.cpu_us,
+            threads: sample.threads,
+            fds: sample.fds,
+            rss_kib: sample.rss_kib,
+        };
+        self.recorder.note(Source::System, kind);
+    }
+
+    pub(super) fn request_exit(&mut self) {
+        self.note(EventKind::ExitRequested {});
+        // Its completion is the end of the process.
+        drop(self.command("exit", Map::new()));
+    }
+
+    /// Waits for every operation that no step has waited for.
+    async fn outstanding(&mut self) -> StepsEnd {
+        while let Some(mut running) = self.running.pop() {
+            match self.complete(&mut running).await {
+                Waited::Completed | Waited::InFlight => {}
+                waited @ (Waited::Overdue | Waited::Lost) => {
+                    self.running.push(running);
+                    return if waited == Waited::Overdue { StepsEnd::Overdue } else { StepsEnd::Lost };
+                }
+            }
+        }
+        StepsEnd::Done { exiting: false }
+    }
+}

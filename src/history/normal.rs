@@ -1,0 +1,134 @@
+//! The normal form of a history: what must be equal when the same plan is run again.
+//!
+//! One lane per context and connection, since only the order within a lane is the loader's doing: two servers are
+//! opened at the same time in any order. Names take the place of numbers that are given in order of appearance; pids, times,
+//! samples and delays are left out.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::history::jsonl::kind_fields;
+use crate::history::{Context, EventKind, History, LinkPeer, OpId, Source};
+
+/// The lanes of a history, by name, each with its events as text.
+#[must_use]
+pub fn normal_lanes(history: &History) -> BTreeMap<String, Vec<String>> {
+    let mut names = Names::default();
+    let mut lanes: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for event in history.events() {
+        names.learn(&event.source, &event.kind);
+        if let Some(text) = names.text(&event.kind) {
+            lanes.entry(names.lane(&event.source, &event.kind)).or_default().push(text);
+        }
+    }
+    lanes
+}
+
+/// The normal form as one text: lanes by name.
+#[must_use]
+pub fn normal_text(history: &History) -> String {
+    let lanes = normal_lanes(history);
+    let mut text = String::new();
+    for (lane, events) in lanes {
+        text.push_str(&format!("[{lane}]\n"));
+        for event in events {
+            text.push_str(&format!("{event}\n"));
+        }
+    }
+    text
+}
+
+/// What is known so far of the numbers in events.
+#[derive(Default)]
+struct Names {
+    /// The context each operation was asked for in.
+    places: BTreeMap<OpId, String>,
+    /// Name of each scope, and where it was entered.
+    scopes: BTreeMap<String, (String, Context)>,
+    /// How many scopes of a name there were.
+    n_scopes: BTreeMap<String, u32>,
+}
+
+impl Names {
+    fn learn(&mut self, source: &Source, kind: &EventKind) {
+        match kind {
+            EventKind::OperationInvoked { operation, place, .. } if *source == Source::Driver => {
+                self.places.insert(*operation, place.clone().unwrap_or_default());
+            }
+            EventKind::ScopeEntered { scope, name, context, .. } => {
+                let count = self.n_scopes.entry(name.clone()).or_default();
+                *count += 1;
+                self.scopes.insert(scope.0.clone(), (format!("{name} {count}"), *context));
+            }
+            _ => {}
+        }
+    }
+
+    fn lane(&self, source: &Source, kind: &EventKind) -> String {
+        let place = |operation: &OpId| format!("loader {}", self.places.get(operation).map_or("?", String::as_str));
+        match kind {
+            EventKind::OperationStarted { operation, .. } | EventKind::OperationCompleted { operation, .. } => {
+                place(operation)
+            }
+            EventKind::ScopeEntered { scope, .. } | EventKind::ScopeLeft { scope, .. } => {
+                format!("scope {}", self.scopes.get(&scope.0).map_or("?", |(name, _)| name))
+            }
+            EventKind::LinkOpened { peer } | EventKind::LinkClosed { peer, .. } => match peer {
+                LinkPeer::Adapter => "link adapter".to_owned(),
+                LinkPeer::Mock { server, incarnation } => format!("link {server}#{incarnation}"),
+            },
+            EventKind::ProcessStarted { role, .. }
+            | EventKind::ProcessExited { role, .. }
+            | EventKind::ProcessOrphan { role, .. }
+            | EventKind::ProcessLeft { role, .. }
+            | EventKind::ProcessZombie { role, .. } => format!("process {role}"),
+            _ => source.to_string(),
+        }
+    }
+
+    /// The event without what differs between equal runs; nothing for an event that is left out.
+    fn text(&self, kind: &EventKind) -> Option<String> {
+        if matches!(
+            kind,
+            EventKind::SampleTaken { .. } | EventKind::SchedulingDelayed { .. } | EventKind::StacksTaken { .. }
+        ) {
+            return None;
+        }
+        let mut fields = kind_fields(kind);
+        let name = fields.remove("kind").and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default();
+        for volatile in ["pid", "command", "connection", "process", "scope", "context"] {
+            fields.remove(volatile);
+        }
+        if let EventKind::ScopeLeft { scope, context, .. } = kind {
+            let entered = self.scopes.get(&scope.0).map(|(_, entered)| *entered);
+            fields.insert("where".to_owned(), Value::from(whereabouts(entered, *context)));
+        }
+        Some(fields.into_iter().fold(name, |text, (name, value)| format!("{text} {name}={}", settled(value))))
+    }
+}
+
+/// Where a scope was left, seen from where it was entered.
+fn whereabouts(entered: Option<Context>, left: Context) -> &'static str {
+    match entered {
+        None => "unknown",
+        Some(entered) if entered.task.is_some() && (entered.runtime, entered.task) == (left.runtime, left.task) => {
+            "same-task"
+        }
+        Some(entered) if entered == left => "same-thread",
+        Some(entered) if entered.runtime == left.runtime => "other-task",
+        Some(_) => "elsewhere",
+    }
+}
+
+/// A value without the parts that name this run.
+fn settled(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let kept = fields.into_iter().filter(|(name, _)| name != "progressToken" && name != "version");
+            Value::Object(Map::from_iter(kept.map(|(name, value)| (name, settled(value)))))
+        }
+        Value::Array(values) => Value::Array(values.into_iter().map(settled).collect()),
+        other => other,
+    }
+}

@@ -1,0 +1,23 @@
+//! Loaders that make the mistakes met in published code, on rmcp used plainly, as its README shows.
+//!
+//! - `closed_early`: the session is a local variable of load. The tools outlive it.
+//! - `run_per_step`: every step has a runtime of its own, gone when the step is over.
+//! - `runtime_not_driven`: one runtime that nobody drives between steps.
+//! - `drop_outside_runtime`: an owner that is correct as long as it is dropped in the right place.
+//! - `rmcp_readme`: not broken by design: what the README shows, kept in a struct.
+//!
+//! `plain` and `aside` are what they share: connecting, listing and calling; a thread for a step, a task for a scope.
+
+mod aside;
+mod closed_early;
+mod drop_outside_runtime;
+mod plain;
+mod rmcp_readme;
+mod run_per_step;
+mod runtime_not_driven;
+
+pub use closed_early::ClosedEarly;
+pub use drop_outside_runtime::DropOutsideRuntime;
+pub use rmcp_readme::RmcpReadme;
+pub use run_per_step::RunPerStep;
+pub use runtime_not_driven::RuntimeNotDriven;

@@ -1,0 +1,71 @@
+//! Not broken by design: the `RunningService` is kept in the loader and closed by `close`, on whatever runtime the
+//! caller has. Its sessions live and die with the runtime of the load; its bounds are rmcp's own, which are none on
+//! `initialize` and on calls.
+
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use super::plain::{self, Services};
+use crate::loader::scopes::{ScopeGuard, Scopes};
+use crate::loader::target::{BoxFuture, Called, Failure, Loaded, Loader};
+
+/// What the README of rmcp shows, kept in a struct.
+pub struct RmcpReadme {
+    scopes: Scopes,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    services: Services,
+    scope: Option<ScopeGuard>,
+}
+
+impl RmcpReadme {
+    /// A loader that has loaded nothing.
+    #[must_use]
+    pub fn new(scopes: Scopes) -> Self {
+        Self { scopes, open: Mutex::default() }
+    }
+
+    async fn close_open(&self) -> Result<(), Failure> {
+        let Open { services, scope } = std::mem::take(&mut *self.open.lock().await);
+        let closed = plain::close_all(services).await;
+        if let Some(scope) = scope {
+            scope.leave();
+        }
+        closed
+    }
+}
+
+impl Loader for RmcpReadme {
+    fn load<'a>(&'a self, config: &'a Value) -> BoxFuture<'a, Result<Loaded, Failure>> {
+        Box::pin(async move {
+            let config = plain::servers(config)?;
+            self.close_open().await?;
+            let mut loaded = Loaded::default();
+            let scope = Some(self.scopes.enter("sessions"));
+            let services = plain::connect_all(&config, &mut loaded).await;
+            *self.open.lock().await = Open { services, scope };
+            Ok(loaded)
+        })
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Loaded, Failure>> {
+        Box::pin(async move {
+            let open = self.open.lock().await;
+            Ok(plain::list_all(open.services.iter().map(|(name, service)| (name, service.peer()))).await)
+        })
+    }
+
+    fn call<'a>(&'a self, server: &'a str, tool: &'a str, arguments: Value) -> BoxFuture<'a, Result<Called, Failure>> {
+        Box::pin(async move {
+            let peer = self.open.lock().await.services.get(server).map(|service| service.peer().clone());
+            plain::call(&peer.ok_or_else(|| plain::unknown(server))?, tool, arguments).await
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        Box::pin(self.close_open())
+    }
+}

@@ -1,0 +1,112 @@
+//! What a plan process reports: scopes, panics, operations.
+
+use std::sync::{Arc, OnceLock};
+
+use serde_json::{Map, Value, json};
+
+use crate::history::{Channel, EventKind, Leaving, OpId, ScopeForm, ScopeId};
+use crate::loader::host::numbering::Numbering;
+use crate::loader::scopes::{self, ScopeSink};
+use crate::loader::target::Failure;
+use crate::record::Link;
+
+/// Longest text that is reported, in bytes.
+const TEXT_BYTES_MAX: usize = 16 << 10;
+
+/// Reports over the link. Every report is recorded before the caller goes on. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Reporter {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    link: Link,
+    numbering: Numbering,
+}
+
+/// How one command ended.
+pub(super) enum Ended {
+    Ok(Value),
+    Failed(Failure),
+    Cancelled,
+}
+
+impl Reporter {
+    pub(super) fn new(link: Link) -> Self {
+        Self { inner: Arc::new(Inner { link, numbering: Numbering::default() }) }
+    }
+
+    /// Numbers the calling thread, so that the main thread is always the first.
+    pub(super) fn number_this_thread(&self) {
+        self.inner.numbering.here();
+    }
+
+    pub(super) fn started(&self, operation: u32) {
+        let context = self.inner.numbering.here();
+        self.event(&EventKind::OperationStarted { operation: OpId(operation), context });
+    }
+
+    pub(super) fn completed(&self, id: u32, ended: &Ended) {
+        let (name, value) = match ended {
+            Ended::Ok(answer) => ("ok", answer.clone()),
+            Ended::Failed(failure) => ("failed", json!({ "type": failure.kind, "message": shorten(&failure.message) })),
+            Ended::Cancelled => ("cancelled", Value::Bool(true)),
+        };
+        let mut fields = Map::new();
+        fields.insert("id".to_owned(), Value::from(id));
+        fields.insert(name.to_owned(), value);
+        // A lost link ends this process from the link's own thread.
+        let _ = self.inner.link.report(fields);
+    }
+
+    pub(super) fn error(&self, channel: Channel, text: &str) {
+        self.event(&EventKind::ErrorReported { channel, text: shorten(text) });
+    }
+
+    fn event(&self, kind: &EventKind) {
+        // A lost link ends this process from the link's own thread.
+        let _ = self.inner.link.journal(kind);
+    }
+
+    /// Reports every panic of this process, also one that a loader catches.
+    pub(super) fn report_panics(&self) {
+        static REPORTER: OnceLock<Reporter> = OnceLock::new();
+        if REPORTER.set(self.clone()).is_err() {
+            return;
+        }
+        let default = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            default(panic);
+            if let Some(reporter) = REPORTER.get() {
+                reporter.error(Channel::Panic, &panic.to_string());
+            }
+        }));
+    }
+}
+
+impl ScopeSink for Reporter {
+    fn entered(&self, number: u64, name: &str) {
+        // A session of a Rust loader promises what the reference contract says: opened and closed by one task.
+        self.event(&EventKind::ScopeEntered {
+            scope: ScopeId(format!("s{number}")),
+            name: name.to_owned(),
+            form: ScopeForm::TaskBound,
+            parent: None,
+            context: self.inner.numbering.here(),
+        });
+    }
+
+    fn left(&self, number: u64, how: scopes::Leaving) {
+        let how = match how {
+            scopes::Leaving::Explicit => Leaving::Explicit,
+            scopes::Leaving::Finaliser => Leaving::Finaliser,
+        };
+        let context = self.inner.numbering.here();
+        self.event(&EventKind::ScopeLeft { scope: ScopeId(format!("s{number}")), context, how });
+    }
+}
+
+fn shorten(text: &str) -> String {
+    let end = text.floor_char_boundary(TEXT_BYTES_MAX);
+    text[..end].to_owned()
+}

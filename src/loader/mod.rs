@@ -1,0 +1,15 @@
+//! Tool loaders: the part of an agent application that opens MCP connections and hands out their tools.
+//!
+//! - `target`: the one interface that every Rust loader offers.
+//! - `scopes`: how a loader reports what it entered and left.
+//! - `rmcp`: the reference loader, on rmcp.
+//! - `broken`: loaders that make the mistakes met in published code, on rmcp used plainly.
+//! - `host`: the plan process, in which a Rust loader runs.
+//! - `registry`: the Rust loaders by name.
+
+pub mod broken;
+pub mod host;
+pub mod registry;
+pub mod rmcp;
+pub mod scopes;
+pub mod target;

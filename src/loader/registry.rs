@@ -1,0 +1,41 @@
+//! The Rust loaders by name.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::loader::broken::{ClosedEarly, DropOutsideRuntime, RmcpReadme, RunPerStep, RuntimeNotDriven};
+use crate::loader::host::LoaderFactory;
+use crate::loader::rmcp::{Ladder, Options, Revision, ToolsLoader};
+use crate::loader::scopes::Scopes;
+use crate::loader::target::Loader;
+
+/// How long the reference loader lets a server take for each step of its shutdown ladder when it is verified.
+///
+/// Long enough for a polite server on a machine with twice as many busy threads as cores; short, because every
+/// stubborn server costs two of them.
+const LADDER_STEP: Duration = Duration::from_millis(250);
+
+/// The factory of the Rust loader with this name, offering `revision`.
+#[must_use]
+pub fn rust_loader(name: &str, revision: &str) -> Option<Box<dyn LoaderFactory>> {
+    let revision = Revision::ALL.into_iter().find(|known| known.as_str() == revision)?;
+    let factory: Box<dyn LoaderFactory> = match name {
+        "reference" => Box::new(move |scopes| reference(scopes, revision)),
+        "rust-closed-early" => plain(ClosedEarly::new),
+        "rust-run-per-step" => plain(RunPerStep::new),
+        "rust-runtime-not-driven" => plain(RuntimeNotDriven::new),
+        "rust-drop-outside-runtime" => plain(DropOutsideRuntime::new),
+        "rust-rmcp-readme" => plain(RmcpReadme::new),
+        _ => return None,
+    };
+    Some(factory)
+}
+
+fn plain<L: Loader + 'static>(make: fn(Scopes) -> L) -> Box<dyn LoaderFactory> {
+    Box::new(move |scopes| Arc::new(make(scopes)) as Arc<dyn Loader>)
+}
+
+fn reference(scopes: Scopes, revision: Revision) -> Arc<dyn Loader> {
+    let ladder = Ladder { eof_grace: LADDER_STEP, term_grace: LADDER_STEP, ..Ladder::default() };
+    Arc::new(ToolsLoader::new(Options { revision, ladder, scopes, ..Options::default() }))
+}

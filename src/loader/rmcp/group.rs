@@ -1,0 +1,101 @@
+//! The members of a process group, and how to wait for their end.
+//!
+//! A group has no event of its own, so its members are read from `/proc` and each is watched through a pidfd, which
+//! works for processes that are not our children and cannot be fooled by a reused pid.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use tokio::io::unix::AsyncFd;
+
+/// A process that can be waited for. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Watched {
+    pidfd: Arc<OwnedFd>,
+}
+
+impl Watched {
+    /// # Errors
+    /// When the process is gone already, or the system has no pidfds.
+    pub(super) fn open(pid: Pid) -> io::Result<Self> {
+        Ok(Self { pidfd: Arc::new(pidfd_open(pid, PidfdFlags::NONBLOCK)?) })
+    }
+
+    /// Makes it waitable on the current runtime.
+    ///
+    /// # Errors
+    /// When the runtime has no I/O driver or refuses another file.
+    #[expect(deprecated, reason = "its successor is unsafe; an OwnedFd in an Arc keeps what that one asks for")]
+    pub(super) fn on_runtime(&self) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
+        AsyncFd::new(Arc::clone(&self.pidfd))
+    }
+
+    /// Blocks until the process ends or `limit` passes.
+    pub(super) fn wait_blocking(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(timeout) = Timespec::try_from(left) else { return };
+            let mut fds = [PollFd::from_borrowed_fd(self.pidfd.as_fd(), PollFlags::IN)];
+            match poll(&mut fds, Some(&timeout)) {
+                Err(rustix::io::Errno::INTR) => {}
+                Ok(_) | Err(_) => return,
+            }
+        }
+    }
+}
+
+/// Resolves when no member of `group` is left alive. Zombies count as gone.
+///
+/// Has no bound of its own: a member that does not end keeps it waiting.
+pub(super) async fn gone(group: Pid) {
+    loop {
+        let members = living_members(group);
+        if members.is_empty() {
+            return;
+        }
+        for pid in members {
+            // A member that cannot be watched has just ended.
+            let Ok(member) = Watched::open(pid).and_then(|watched| watched.on_runtime()) else {
+                continue;
+            };
+            let _ = member.readable().await;
+        }
+        // The next reading may find members that were forked meanwhile. It follows at least one end of a process, or a
+        // yield if none could be watched, so that a bound around this future always gets its turn.
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Whether no member of `group` is left alive. Zombies count as gone.
+pub(super) fn is_gone(group: Pid) -> bool {
+    living_members(group).is_empty()
+}
+
+/// The members of `group` that are neither zombie nor dead. Empty when `/proc` cannot be read.
+fn living_members(group: Pid) -> Vec<Pid> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| is_living_member(*pid, group)).filter_map(Pid::from_raw).collect()
+}
+
+fn is_living_member(pid: i32, group: Pid) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+        return false;
+    };
+    // `pid (name) state ppid pgrp ...`; the name may hold spaces and parentheses.
+    let Some((_, fields)) = stat.rsplit_once(") ") else {
+        return false;
+    };
+    let mut fields = fields.split(' ');
+    let state = fields.next();
+    let pgrp = fields.nth(1).and_then(|field| field.parse::<i32>().ok());
+    pgrp == Some(group.as_raw_nonzero().get()) && !matches!(state, Some("Z" | "X"))
+}

@@ -1,0 +1,125 @@
+//! The conversation with one server: opened, watched and closed by the owner task.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rmcp::RoleClient;
+use rmcp::model::Tool;
+use rmcp::service::{ClientCacheConfig, ClientInitializeError, RunningService, serve_client};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use super::error::SessionError;
+use super::handler::Handler;
+use super::listing::all_tools;
+use super::options::{Bounds, Options};
+use super::process::ServerProcess;
+use super::request::{Requester, closed};
+use super::wire::{Wire, WireNotes};
+
+/// An open conversation.
+pub(super) struct Link {
+    running: RunningService<RoleClient, Handler>,
+    requester: Requester,
+    notes: Arc<WireNotes>,
+    changes: watch::Receiver<u64>,
+}
+
+/// Opens a conversation: `initialize`, `initialized`, `tools/list`, within [`Bounds::connect`].
+pub(super) async fn open(
+    process: &ServerProcess,
+    options: &Options,
+    closing: &watch::Receiver<bool>,
+) -> Result<(Link, Arc<[Tool]>), SessionError> {
+    let bound = options.bounds.connect;
+    let deadline = Instant::now() + bound;
+    let (stdout, stdin) = process.pipes();
+    let (wire, notes) = Wire::over_pipes(stdout, stdin);
+    let (told, changes) = watch::channel(0);
+    let handler = Handler::new(options.revision, told);
+    let running = tokio::select! {
+        biased;
+        () = closed(closing.clone()) => return Err(SessionError::Closed),
+        shaken = timeout(bound, shake_hands(handler, wire)) => match shaken {
+            Ok(Ok(running)) => running,
+            Ok(Err(error)) => return Err(failed(error, &notes, process, &options.bounds).await),
+            Err(_) => return Err(SessionError::ConnectTimedOut { bound }),
+        },
+    };
+    let requester =
+        Requester { peer: running.peer().clone(), bounds: options.bounds.clone(), closing: closing.clone() };
+    requester.peer.set_response_cache_config(ClientCacheConfig::disabled()).await;
+    let link = Link { running, requester, notes, changes };
+    let tools = tokio::select! {
+        biased;
+        tools = all_tools(&link.requester, deadline.saturating_duration_since(Instant::now())) => tools,
+        because = link.lost(process, &options.bounds) => Err(because),
+    };
+    match tools {
+        Ok(tools) => Ok((link, tools)),
+        Err(because) => {
+            link.close(options.bounds.transport_close).await;
+            // Listing that a close cut short is no fault of the server.
+            Err(if *closing.borrow() { SessionError::Closed } else { because })
+        }
+    }
+}
+
+/// The one place where rmcp's serve loop is instantiated for this loader.
+async fn shake_hands(
+    handler: Handler,
+    wire: Wire,
+) -> Result<RunningService<RoleClient, Handler>, Box<ClientInitializeError>> {
+    serve_client(handler, wire).await.map_err(Box::new)
+}
+
+/// Says why a handshake failed, as well as it can be known.
+async fn failed(
+    source: Box<ClientInitializeError>,
+    notes: &WireNotes,
+    process: &ServerProcess,
+    bounds: &Bounds,
+) -> SessionError {
+    if let Some(found) = notes.refused_revision() {
+        return SessionError::UnsupportedRevision { found: found.to_owned() };
+    }
+    match *source {
+        ClientInitializeError::ConnectionClosed(_) | ClientInitializeError::TransportError { .. } => {
+            let exit = timeout(bounds.exit_follows, process.exited()).await;
+            exit.map_or(SessionError::Handshake { source }, |exit| SessionError::ServerExited { exit })
+        }
+        _ => SessionError::Handshake { source },
+    }
+}
+
+impl Link {
+    pub(super) fn requester(&self) -> &Requester {
+        &self.requester
+    }
+
+    /// Changes with every `tools/list_changed`.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.clone()
+    }
+
+    /// Resolves when the server has ended or closed its stdout.
+    pub(super) async fn lost(&self, process: &ServerProcess, bounds: &Bounds) -> SessionError {
+        tokio::select! {
+            () = self.notes.ended() => {
+                let exit = timeout(bounds.exit_follows, process.exited()).await;
+                exit.map_or(SessionError::StdoutClosed, |exit| SessionError::ServerExited { exit })
+            }
+            exit = process.exited() => {
+                // Answers may still be in the pipe. A grandchild may hold it open, hence the bound.
+                let _ = timeout(bounds.last_words, self.notes.ended()).await;
+                SessionError::ServerExited { exit }
+            }
+        }
+    }
+
+    /// Closes the transport. What rmcp cannot finish within `limit` ends when the caller shuts the pipes.
+    pub(super) async fn close(mut self, limit: Duration) {
+        // An error is a serve loop that panicked or went with its runtime: closed as well.
+        let _ = self.running.close_with_timeout(limit).await;
+    }
+}

@@ -1,0 +1,48 @@
+//! The reference loader, on rmcp: what a correct tool loader looks like.
+//!
+//! Start with [`ToolsLoader`]. From the outside in:
+//!
+//! - `tools_loader`: the public face; needs no runtime around it.
+//! - `config`, `config_text`: which servers, from JSON, YAML or TOML.
+//! - `options`: every bound, with its default. `error`, `report`: what a caller gets back. `park`: blocking callers.
+//! - `engine`: owns all sessions between a load and a cleanup; one command after the other.
+//! - `session`, `owner`: the handle to one session, and the task that opens it, carries its calls and closes it.
+//! - `link`, `listing`, `call`, `request`, `handler`: the conversation with one server.
+//! - `wire`, `pipes`: the transport under rmcp. `process`, `group`: the server's process and its group.
+//!
+//! Deliberately absent: HTTP (see [`Endpoint::Http`]; `wire` is where it will be built), restarts (a dead server stays
+//! dead until the next load), and a session per call.
+
+mod call;
+mod config;
+mod config_text;
+mod engine;
+mod error;
+mod group;
+mod handler;
+mod link;
+mod listing;
+mod options;
+mod owner;
+mod park;
+mod pipes;
+mod process;
+mod report;
+mod request;
+mod session;
+mod target;
+mod tools_loader;
+mod wire;
+
+pub use config::{
+    CONFIG_VARIABLE, CommandLine, Config, ConfigError, ConfigFormat, Endpoint, HttpAddress, HttpKind, ParseError,
+    Position,
+};
+pub use error::{CallError, LoaderError, LookupError, RequestError, SessionError};
+pub use options::{Bounds, Ladder, Options, Revision, ServerStderr};
+pub use process::{Ending, Exit};
+pub use report::{CleanupReport, DuplicateName, FoundTool, LoadReport, ServerTools};
+pub use session::Freshness;
+pub use tools_loader::ToolsLoader;
+
+pub(in crate::loader) use target::called;

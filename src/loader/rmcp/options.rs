@@ -1,0 +1,181 @@
+//! What a caller may choose: the revision to offer, what becomes of stderr, and every bound with its default.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::loader::scopes::Scopes;
+
+/// Options of a [`ToolsLoader`](super::ToolsLoader). They hold for its whole life.
+#[derive(Clone)]
+pub struct Options {
+    /// The protocol revision to offer in `initialize`.
+    pub revision: Revision,
+    /// What becomes of a server's stderr.
+    pub stderr: ServerStderr,
+    /// The bounds on every wait.
+    pub bounds: Bounds,
+    /// How a server process is brought to its end.
+    pub ladder: Ladder,
+    /// Where the life of each session is reported.
+    pub scopes: Scopes,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            revision: Revision::V2025_11_25,
+            stderr: ServerStderr::Inherit,
+            bounds: Bounds::default(),
+            ladder: Ladder::default(),
+            scopes: Scopes::silent(),
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("revision", &self.revision)
+            .field("stderr", &self.stderr)
+            .field("bounds", &self.bounds)
+            .field("ladder", &self.ladder)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Options {
+    /// Longest time from the decision to close one session to the end of its process, when nothing else delays it.
+    #[must_use]
+    pub fn closing_max(&self) -> Duration {
+        let Ladder { eof_grace, term_grace, kill_grace, .. } = self.ladder;
+        self.bounds.farewell + self.bounds.transport_close + eof_grace + term_grace + kill_grace
+    }
+}
+
+/// A protocol revision that opens with `initialize`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Revision {
+    /// 2024-11-05.
+    V2024_11_05,
+    /// 2025-03-26.
+    V2025_03_26,
+    /// 2025-06-18.
+    V2025_06_18,
+    /// 2025-11-25.
+    V2025_11_25,
+}
+
+impl Revision {
+    /// Every revision that this loader speaks, oldest first.
+    pub const ALL: [Self; 4] = [Self::V2024_11_05, Self::V2025_03_26, Self::V2025_06_18, Self::V2025_11_25];
+
+    /// The revision as it is written on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::V2024_11_05 => "2024-11-05",
+            Self::V2025_03_26 => "2025-03-26",
+            Self::V2025_06_18 => "2025-06-18",
+            Self::V2025_11_25 => "2025-11-25",
+        }
+    }
+
+    /// The revision written as `text`, if this loader speaks it.
+    #[must_use]
+    pub fn from_wire(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|revision| revision.as_str() == text)
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What becomes of a server's stderr. It is never a pipe that nobody reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerStderr {
+    /// It goes where this process's stderr goes.
+    Inherit,
+    /// It is thrown away.
+    Discard,
+}
+
+/// Bounds on every wait but those of the [`Ladder`]. All are measured by the owner runtime's clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bounds {
+    /// From the start of a server to the last page of its tools. Default 10 s.
+    pub connect: Duration,
+    /// From the moment a call reaches its session to its answer. Default 10 s.
+    pub call: Duration,
+    /// On listing the tools again after `tools/list_changed`. Default 10 s.
+    pub relist: Duration,
+    /// Least time between the beginnings of two such listings. Default 100 ms.
+    pub relist_gap: Duration,
+    /// On writing one `notifications/cancelled`. Default 1 s.
+    pub announce: Duration,
+    /// On announcing the cancellation of all calls in flight when a session is closed. Default 200 ms.
+    pub farewell: Duration,
+    /// On rmcp's own close, before the pipes are shut in spite of it. Default 500 ms.
+    pub transport_close: Duration,
+    /// From a server's exit to the end of its stdout, which may still hold answers. Default 250 ms.
+    pub last_words: Duration,
+    /// From the end of a server's stdout to its exit, to tell the one from the other. Calls in flight wait this long
+    /// before they fail. Default 50 ms.
+    pub exit_follows: Duration,
+    /// What a blocking caller grants the owner runtime beyond the bound of the operation itself. Default 5 s.
+    pub owner_slack: Duration,
+    /// On a blocking load, which may have to wait for the loads before it. Default 60 s.
+    pub load_wait: Duration,
+    /// Pages of tools accepted from one server. Default 1,000.
+    pub n_pages_max: usize,
+    /// Calls in flight on one session. Default 512, half of rmcp's own queue.
+    pub n_calls_max: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            call: Duration::from_secs(10),
+            relist: Duration::from_secs(10),
+            relist_gap: Duration::from_millis(100),
+            announce: Duration::from_secs(1),
+            farewell: Duration::from_millis(200),
+            transport_close: Duration::from_millis(500),
+            last_words: Duration::from_millis(250),
+            exit_follows: Duration::from_millis(50),
+            owner_slack: Duration::from_secs(5),
+            load_wait: Duration::from_secs(60),
+            n_pages_max: 1_000,
+            n_calls_max: 512,
+        }
+    }
+}
+
+/// How a server process is brought to its end: EOF on its stdin, then SIGTERM, then SIGKILL to its process group.
+///
+/// Source: revision 2025-11-25, basic/lifecycle, Shutdown, stdio: gives the order of the steps, names no times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ladder {
+    /// From EOF on stdin to SIGTERM. Default 2 s.
+    pub eof_grace: Duration,
+    /// From SIGTERM to SIGKILL. Default 2 s.
+    pub term_grace: Duration,
+    /// From SIGKILL to giving the process up for one that the kernel cannot end. Default 1 s.
+    pub kill_grace: Duration,
+    /// From EOF to SIGKILL when the owner task is torn down and the thread that does it must wait. Default 250 ms.
+    pub drop_grace: Duration,
+}
+
+impl Default for Ladder {
+    fn default() -> Self {
+        Self {
+            eof_grace: Duration::from_secs(2),
+            term_grace: Duration::from_secs(2),
+            kill_grace: Duration::from_secs(1),
+            drop_grace: Duration::from_millis(250),
+        }
+    }
+}

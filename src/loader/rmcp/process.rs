@@ -1,0 +1,249 @@
+//! A server process: started in a group of its own, brought down by the ladder, always reaped.
+//!
+//! The leader is reaped last. Until then its zombie pins the number of the group, so no signal of ours can reach a
+//! group that happens to get the same number.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use tokio::io::unix::AsyncFd;
+use tokio::process::{ChildStdin, ChildStdout};
+use tokio::time::timeout;
+
+use super::config::CommandLine;
+use super::group::{self, Watched};
+use super::options::{Ladder, ServerStderr};
+use super::pipes::Gate;
+
+/// How a server process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Exit {
+    /// It exited with this status.
+    Status(i32),
+    /// This signal ended it.
+    Signal(i32),
+    /// It ended, and nobody knows how.
+    Unknown,
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "status {status}"),
+            Self::Signal(signal) => write!(f, "signal {signal}"),
+            Self::Unknown => f.write_str("an unknown status"),
+        }
+    }
+}
+
+/// Which step of the ladder ended the whole process group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ending {
+    /// There was no process.
+    NeverStarted,
+    /// EOF on stdin, or the server ended by itself.
+    Eof,
+    /// SIGTERM.
+    Term,
+    /// SIGKILL.
+    Kill,
+    /// Not even SIGKILL, within its grace.
+    StillThere,
+}
+
+/// A running server. Dropping it ends it as well, but blocks the thread for up to the drop grace.
+pub(super) struct ServerProcess {
+    leash: Arc<Leash>,
+    exit: AsyncFd<Arc<OwnedFd>>,
+    stdin: Gate<ChildStdin>,
+    stdout: Gate<ChildStdout>,
+    ladder: Ladder,
+}
+
+impl ServerProcess {
+    /// Starts a server. Must be called on a runtime.
+    ///
+    /// # Errors
+    /// What the system said. No process is left then.
+    pub(super) fn spawn(line: &CommandLine, stderr: ServerStderr, ladder: Ladder) -> io::Result<Self> {
+        let mut child = command(line, stderr).spawn()?;
+        let ends = child.stdin.take().zip(child.stdout.take());
+        let leash = Leash::of(child)?;
+        // From here on an early return drops the leash, which ends the process.
+        let (stdin, stdout) = ends.ok_or(io::ErrorKind::BrokenPipe)?;
+        Ok(Self {
+            exit: leash.watched.on_runtime()?,
+            stdin: Gate::new(ChildStdin::from_std(stdin)?),
+            stdout: Gate::new(ChildStdout::from_std(stdout)?),
+            leash: Arc::new(leash),
+            ladder,
+        })
+    }
+
+    /// The ends of its pipes that are ours.
+    pub(super) fn pipes(&self) -> (Gate<ChildStdout>, Gate<ChildStdin>) {
+        (self.stdout.clone(), self.stdin.clone())
+    }
+
+    /// A hand on the process for whoever must end it when the owner task cannot.
+    pub(super) fn leash(&self) -> Arc<Leash> {
+        Arc::clone(&self.leash)
+    }
+
+    /// Resolves when the leader has ended. Does not reap it.
+    pub(super) async fn exited(&self) -> Exit {
+        // An error means that the runtime is shutting down; then this task is about to be dropped.
+        let _ = self.exit.readable().await;
+        self.leash.exit()
+    }
+
+    /// Brings the process group to its end, step by step, and reaps the leader.
+    pub(super) async fn shut_down(self) -> Ending {
+        drop(self.stdin.take());
+        let stdout = self.stdout.take();
+        let ending = tokio::select! {
+            ending = self.climb() => ending,
+            // A server may still want to write while it ends, so its stdout is read until it does.
+            never = drain(stdout) => match never {},
+        };
+        // Whatever is left, be it a member that was forked in the last moment, goes before the leader is reaped.
+        self.leash.reap();
+        ending
+    }
+
+    async fn climb(&self) -> Ending {
+        let Ladder { eof_grace, term_grace, kill_grace, .. } = self.ladder;
+        let group = self.leash.group;
+        let left_early = timeout(eof_grace, self.exited()).await.is_ok();
+        if left_early && group::is_gone(group) {
+            return Ending::Eof;
+        }
+        self.leash.signal(Signal::TERM);
+        if timeout(term_grace, self.all_gone()).await.is_ok() {
+            return Ending::Term;
+        }
+        self.leash.signal(Signal::KILL);
+        match timeout(kill_grace, self.all_gone()).await {
+            Ok(()) => Ending::Kill,
+            Err(_) => Ending::StillThere,
+        }
+    }
+
+    async fn all_gone(&self) {
+        let _ = self.exited().await;
+        group::gone(self.leash.group).await;
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        drop(self.stdin.take());
+        drop(self.stdout.take());
+        self.leash.end_blocking(self.ladder);
+    }
+}
+
+fn command(line: &CommandLine, stderr: ServerStderr) -> Command {
+    let mut command = Command::new(&line.program);
+    command.args(&line.args).envs(&line.env).stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
+    command.stderr(match stderr {
+        ServerStderr::Inherit => Stdio::inherit(),
+        ServerStderr::Discard => Stdio::null(),
+    });
+    if let Some(directory) = &line.directory {
+        command.current_dir(directory);
+    }
+    command
+}
+
+async fn drain(stdout: Option<ChildStdout>) -> Infallible {
+    if let Some(mut stdout) = stdout {
+        // Errors and end of file alike: nothing more comes.
+        let _ = tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await;
+    }
+    std::future::pending().await
+}
+
+/// A hand on a process group that works from any thread, with or without a runtime.
+pub(super) struct Leash {
+    group: Pid,
+    watched: Watched,
+    /// None once it is reaped; from then on the group's number may be somebody else's.
+    leader: Mutex<Option<Child>>,
+}
+
+impl Leash {
+    fn of(mut child: Child) -> io::Result<Self> {
+        let group = Pid::from_child(&child);
+        match Watched::open(group) {
+            Ok(watched) => Ok(Self { group, watched, leader: Mutex::new(Some(child)) }),
+            Err(error) => {
+                // Killed before anybody could talk to it, so the wait is short.
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(error)
+            }
+        }
+    }
+
+    /// Ends the group without a runtime: waits the drop grace for a server that has seen EOF, then kills.
+    pub(super) fn end_blocking(&self, ladder: Ladder) {
+        if self.leader().is_none() {
+            return;
+        }
+        self.watched.wait_blocking(ladder.drop_grace);
+        self.signal(Signal::KILL);
+        self.watched.wait_blocking(ladder.kill_grace);
+        self.reap();
+    }
+
+    /// How the leader ended; [`Exit::Unknown`] while it lives or once it is reaped.
+    fn exit(&self) -> Exit {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        let leader = self.leader();
+        let status = leader.as_ref().and_then(|_| waitid(WaitId::Pid(self.group), options).ok().flatten());
+        let Some(status) = status else { return Exit::Unknown };
+        match (status.exit_status(), status.terminating_signal()) {
+            (Some(status), _) => Exit::Status(status),
+            (None, Some(signal)) => Exit::Signal(signal),
+            (None, None) => Exit::Unknown,
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        if self.leader().is_some() {
+            // The group has at least the leader, be it as a zombie. A failure leaves the next step of the ladder.
+            let _ = kill_process_group(self.group, signal);
+        }
+    }
+
+    /// Kills what is left of the group, then reaps the leader if it has ended.
+    fn reap(&self) {
+        self.signal(Signal::KILL);
+        let mut leader = self.leader();
+        if let Some(child) = leader.as_mut()
+            && let Ok(Some(_)) = child.try_wait()
+        {
+            *leader = None;
+        }
+    }
+
+    fn leader(&self) -> std::sync::MutexGuard<'_, Option<Child>> {
+        self.leader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        // Only when the process could not be handed on; otherwise it was ended before.
+        self.end_blocking(Ladder { drop_grace: std::time::Duration::ZERO, ..Ladder::default() });
+    }
+}

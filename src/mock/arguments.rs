@@ -1,0 +1,125 @@
+//! What a mock is started with.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::plan::{InputError, Revision, read_text};
+use crate::record::DialError;
+use crate::script::{Script, shipped};
+
+/// A mock that reports home: `stdio --link ADDR --token T --server NAME`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkedArgs {
+    /// Where home listens.
+    pub link: SocketAddr,
+    /// The secret of the run.
+    pub token: String,
+    /// Name of the server in the scenario.
+    pub server: String,
+}
+
+/// A mock that runs alone.
+#[derive(Debug, Clone)]
+pub struct StandaloneArgs {
+    /// What it does.
+    pub script: Script,
+    /// Where it writes its journal, if anywhere.
+    pub journal: Option<PathBuf>,
+    /// How long it lives at most.
+    pub max_life: Duration,
+    /// The newest revision it speaks.
+    pub revision: Revision,
+}
+
+/// What is wrong with the arguments of a linked mock.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArgumentError {
+    /// Another carrier than `stdio`.
+    #[error("found carrier {0:?}, expected stdio")]
+    Carrier(String),
+    /// An argument nobody knows.
+    #[error("found argument {0:?}, expected --link, --token or --server")]
+    Unknown(String),
+    /// An argument without its value.
+    #[error("found no value after {0}, expected one")]
+    NoValue(&'static str),
+    /// An argument is missing.
+    #[error("found no {0}, expected it")]
+    Missing(&'static str),
+    /// An address that is none.
+    #[error("found link address {0:?}, expected IP:PORT")]
+    Address(String),
+}
+
+/// Why a mock did not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MockError {
+    /// No link came about.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// The welcome can not be read.
+    #[error("found a welcome that can not be read: {0}")]
+    Welcome(#[from] serde_json::Error),
+    /// The journal can not be made.
+    #[error("the journal can not be made: {0}")]
+    Journal(io::Error),
+    /// Signals or threads can not be had.
+    #[error("the mock can not be set up: {0}")]
+    Setup(io::Error),
+}
+
+impl LinkedArgs {
+    /// Reads `stdio --link ADDR --token T --server NAME`, in any order, without a parser that costs start-up time.
+    ///
+    /// # Errors
+    /// With what was found and what was expected.
+    pub fn from_args(args: impl IntoIterator<Item = String>) -> Result<Self, ArgumentError> {
+        let mut args = args.into_iter();
+        let carrier = args.next().ok_or(ArgumentError::Missing("carrier"))?;
+        if carrier != "stdio" {
+            return Err(ArgumentError::Carrier(carrier));
+        }
+        let (mut link, mut token, mut server) = (None, None, None);
+        while let Some(name) = args.next() {
+            let (name, slot) = match name.as_str() {
+                "--link" => ("--link", &mut link),
+                "--token" => ("--token", &mut token),
+                "--server" => ("--server", &mut server),
+                _ => return Err(ArgumentError::Unknown(name)),
+            };
+            *slot = Some(args.next().ok_or(ArgumentError::NoValue(name))?);
+        }
+        let link = link.ok_or(ArgumentError::Missing("--link"))?;
+        Ok(Self {
+            link: link.parse().map_err(|_| ArgumentError::Address(link))?,
+            token: token.ok_or(ArgumentError::Missing("--token"))?,
+            server: server.ok_or(ArgumentError::Missing("--server"))?,
+        })
+    }
+
+    /// The arguments that [`LinkedArgs::from_args`] reads.
+    #[must_use]
+    pub fn to_args(&self) -> Vec<String> {
+        let link = self.link.to_string();
+        ["stdio", "--link", &link, "--token", &self.token, "--server", &self.server].map(str::to_owned).into()
+    }
+}
+
+/// The script with this name, or in this file: a file when it ends in `.toml` or has a path separator in it.
+///
+/// # Errors
+/// With the position of what is wrong, what was found and what was expected.
+pub fn load_script(name_or_file: &str) -> Result<Script, InputError> {
+    let path = Path::new(name_or_file);
+    let is_toml = path.extension().is_some_and(|extension| extension == "toml");
+    if !is_toml && !name_or_file.contains(std::path::MAIN_SEPARATOR) {
+        return shipped(name_or_file);
+    }
+    let text = read_text(path)?;
+    let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("script");
+    Script::from_toml(name, name_or_file, &text)
+}

@@ -1,0 +1,122 @@
+//! Lines from an input that may hold anything.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, sync_channel};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+
+use crate::script::Input;
+
+/// Longest line that is taken, in bytes.
+pub(super) const LINE_BYTES_MAX: usize = 4 << 20;
+/// Longest head of a line that is not.
+const HEAD_BYTES: usize = 256;
+/// Bytes read at once.
+const READ_BYTES: usize = 16 * 1_024;
+/// Most lines that are read and not yet taken.
+const LINES_AHEAD: usize = 4;
+
+/// Cuts bytes into lines; what is kept of a line that never ends is bounded.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    line: Vec<u8>,
+    n_dropped: u64,
+}
+
+impl Lines {
+    /// Takes bytes and gives every line that is complete by now.
+    pub(super) fn push(&mut self, mut bytes: &[u8], mut give: impl FnMut(Input)) {
+        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+            self.keep(&bytes[..end]);
+            give(self.line_end());
+            bytes = &bytes[end + 1..];
+        }
+        self.keep(bytes);
+    }
+
+    /// Gives what was left when the input ended.
+    pub(super) fn finish(&mut self) -> Option<Input> {
+        let is_empty = self.line.is_empty() && self.n_dropped == 0;
+        (!is_empty).then(|| self.noise())
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        if self.n_dropped > 0 || self.line.len() + bytes.len() > LINE_BYTES_MAX {
+            let n_kept = HEAD_BYTES.min(self.line.len());
+            self.n_dropped += (self.line.len() - n_kept + bytes.len()) as u64;
+            self.line.truncate(n_kept);
+            self.line.shrink_to_fit();
+        } else {
+            self.line.extend_from_slice(bytes);
+        }
+    }
+
+    fn line_end(&mut self) -> Input {
+        if self.n_dropped > 0 {
+            return self.noise();
+        }
+        let mut line = std::mem::take(&mut self.line);
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        Input::Line(line)
+    }
+
+    fn noise(&mut self) -> Input {
+        let line = std::mem::take(&mut self.line);
+        let bytes = line.len() as u64 + std::mem::take(&mut self.n_dropped);
+        Input::Noise { bytes, head: line[..line.len().min(HEAD_BYTES)].to_vec() }
+    }
+}
+
+/// Gives back the right to read ahead, one line at a time.
+pub(super) struct Credit {
+    taken: Receiver<()>,
+}
+
+impl Credit {
+    /// A line was taken: the reader may read another one.
+    pub(super) fn give_back(&self) {
+        // Empty when the input was not a line but a gate or a signal.
+        let _ = self.taken.try_recv();
+    }
+}
+
+/// Reads standard input on a thread of its own until it ends.
+pub(super) fn read_stdin(inputs: Sender<Input>) -> std::io::Result<Credit> {
+    let (spend, taken) = sync_channel(LINES_AHEAD);
+    std::thread::Builder::new()
+        .name("stdin".to_owned())
+        .stack_size(128 * 1_024)
+        .spawn(move || read_all(std::io::stdin().as_fd(), &inputs, &spend))?;
+    Ok(Credit { taken })
+}
+
+fn read_all(input: BorrowedFd<'_>, inputs: &Sender<Input>, spend: &SyncSender<()>) {
+    let mut lines = Lines::default();
+    let mut buffer = vec![0; READ_BYTES];
+    let give = |input| {
+        // Both fail only when the carrier has ended.
+        let _ = spend.send(());
+        let _ = inputs.send(input);
+    };
+    let last = loop {
+        match rustix::io::read(input, &mut buffer) {
+            Ok(0) => break Input::Eof,
+            Ok(n_bytes) => lines.push(&buffer[..n_bytes], give),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => wait_for(input, PollFlags::IN),
+            // What a terminal or a closed descriptor gives instead of an end.
+            Err(Errno::IO | Errno::BADF) => break Input::Eof,
+            Err(_) => break Input::InputBroken,
+        }
+    };
+    lines.finish().into_iter().chain([last]).for_each(give);
+}
+
+/// Waits until a descriptor is ready, or in error.
+pub(super) fn wait_for(fd: BorrowedFd<'_>, what: PollFlags) {
+    // An interrupted wait is repeated by the caller, who tries again first.
+    let _ = poll(&mut [PollFd::from_borrowed_fd(fd, what)], None);
+}

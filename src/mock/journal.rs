@@ -1,0 +1,154 @@
+//! Where a mock reports to.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use crate::history::{Event, EventKind, Header, Seq, ServerFacts, Source, event_to_line};
+use crate::plan::Revision;
+use crate::record::{Link, LinkLost, monotonic_us};
+
+/// Most bytes of a journal on file.
+const BYTES_MAX: u64 = 64 << 20;
+/// Most processes that may write a journal of the same name.
+const INCARNATIONS_MAX: u32 = 1_000;
+
+/// Takes the events of one mock. When it returns, the event is on record and the mock may act.
+pub trait Journal: Send + Sync {
+    /// Records one event.
+    ///
+    /// # Errors
+    /// When it can not be recorded: the mock must end.
+    fn journal(&self, kind: &EventKind) -> Result<(), JournalLost>;
+}
+
+/// Why an event is not on record.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalLost {
+    /// The link to home is lost.
+    #[error(transparent)]
+    Link(#[from] LinkLost),
+    /// The file can not be written.
+    #[error("the journal can not be written: {0}")]
+    File(#[from] io::Error),
+}
+
+impl Journal for Link {
+    fn journal(&self, kind: &EventKind) -> Result<(), JournalLost> {
+        Ok(Self::journal(self, kind)?)
+    }
+}
+
+impl Journal for Box<dyn Journal> {
+    fn journal(&self, kind: &EventKind) -> Result<(), JournalLost> {
+        self.as_ref().journal(kind)
+    }
+}
+
+/// Records nothing: a mock that runs alone.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoJournal;
+
+impl Journal for NoJournal {
+    fn journal(&self, _kind: &EventKind) -> Result<(), JournalLost> {
+        Ok(())
+    }
+}
+
+/// A `history.jsonl` of one mock alone.
+#[derive(Debug)]
+pub struct FileJournal {
+    path: PathBuf,
+    source: Source,
+    epoch_us: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    file: File,
+    n_events: u64,
+    n_bytes: u64,
+}
+
+impl FileJournal {
+    /// Starts a journal at `path`; where there is one already, at `path` with `.2` before its extension, and so on:
+    /// a client that restarts its server overwrites no evidence.
+    ///
+    /// # Errors
+    /// When no such file can be made or written.
+    pub fn create(path: &Path, script: &str, revision: Revision) -> io::Result<Self> {
+        let (path, file, incarnation) = create_new(path)?;
+        let mut state = State { file, n_events: 0, n_bytes: 0 };
+        let header = Header {
+            scenario: "standalone".to_owned(),
+            loader: "unknown".to_owned(),
+            revision: revision.to_string(),
+            servers: vec![ServerFacts { name: script.to_owned(), script: script.to_owned() }],
+            ..Header::new(&format!("standalone.{script}"))
+        };
+        state.append(&serde_json::to_string(&header).map_err(io::Error::other)?)?;
+        let source = Source::Mock { server: script.to_owned(), incarnation };
+        Ok(Self { path, source, epoch_us: monotonic_us(), state: Mutex::new(state) })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Journal for FileJournal {
+    fn journal(&self, kind: &EventKind) -> Result<(), JournalLost> {
+        let at_us = monotonic_us().saturating_sub(self.epoch_us);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.n_bytes > BYTES_MAX {
+            return Ok(());
+        }
+        state.n_events += 1;
+        let mut event = Event { seq: Seq(state.n_events), at_us, source: self.source.clone(), kind: kind.clone() };
+        let mut line = event_to_line(&event);
+        if state.n_bytes + line.len() as u64 >= BYTES_MAX {
+            event.kind = EventKind::EvidenceTruncated {
+                what: "history".to_owned(),
+                because: format!("it reached {BYTES_MAX} bytes"),
+            };
+            line = event_to_line(&event);
+            state.n_bytes = BYTES_MAX;
+        }
+        Ok(state.append(&line)?)
+    }
+}
+
+impl State {
+    /// One write for one line, so that a mock that dies leaves no half of one.
+    fn append(&mut self, line: &str) -> io::Result<()> {
+        let bytes = [line.as_bytes(), b"\n"].concat();
+        self.n_bytes += bytes.len() as u64;
+        self.file.write_all(&bytes)
+    }
+}
+
+fn create_new(path: &Path) -> io::Result<(PathBuf, File, u32)> {
+    for incarnation in 1..=INCARNATIONS_MAX {
+        let path = numbered(path, incarnation);
+        match File::create_new(&path) {
+            Ok(file) => return Ok((path, file, incarnation)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+fn numbered(path: &Path, incarnation: u32) -> PathBuf {
+    if incarnation == 1 {
+        return path.to_owned();
+    }
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some(extension) => path.with_extension(format!("{incarnation}.{extension}")),
+        None => path.with_extension(incarnation.to_string()),
+    }
+}

@@ -1,0 +1,189 @@
+//! Writing to a client that may not read.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use crate::mock::input::wait_for;
+use crate::script::Input;
+
+/// Most bytes that wait for a client that does not read.
+const BACKLOG_BYTES_MAX: usize = 16 << 20;
+/// What a pipe that is ready takes without blocking: PIPE_BUF.
+const CHUNK_BYTES: usize = 4_096;
+
+/// The output of a mock.
+///
+/// Writes at once what can be written without waiting; the rest goes to a thread, made when it is first needed, so that
+/// a client that does not read holds up nothing.
+pub(super) struct Output {
+    inputs: Sender<Input>,
+    backlog: Option<Arc<Backlog>>,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    /// Too much was waiting; what does not fit is dropped.
+    Full,
+    Closed,
+}
+
+#[derive(Default)]
+struct Backlog {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    chunks: VecDeque<Vec<u8>>,
+    n_bytes: usize,
+    writing: bool,
+    broken: bool,
+}
+
+impl Output {
+    pub(super) fn new(inputs: Sender<Input>) -> Self {
+        Self { inputs, backlog: None, state: State::Open }
+    }
+
+    /// Writes all of it, now or later and in order. A failure comes back as an input.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.state == State::Closed {
+            return Ok(());
+        }
+        let is_idle = self.backlog.as_ref().is_none_or(|backlog| backlog.queue().is_idle());
+        let written = if is_idle { write_ready(std::io::stdout().as_fd(), bytes) } else { Ok(0) };
+        match written {
+            Ok(n_bytes) if n_bytes == bytes.len() => Ok(()),
+            Ok(n_bytes) => self.defer(&bytes[n_bytes..]),
+            Err(_) => {
+                self.state = State::Closed;
+                // The carrier reads this channel itself: it can not be closed.
+                let _ = self.inputs.send(Input::OutputBroken);
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits until everything is written, at most for `limit`.
+    pub(super) fn drain(&self, limit: Duration) {
+        let Some(backlog) = &self.backlog else { return };
+        let is_busy = |queue: &mut Queue| !queue.is_idle() && !queue.broken;
+        // Whatever is not written by then is lost, as it is when a real server ends.
+        let _ = backlog.changed.wait_timeout_while(backlog.queue(), limit, is_busy);
+    }
+
+    /// Closes the output: the client sees its end.
+    pub(super) fn close(&mut self) -> io::Result<()> {
+        self.state = State::Closed;
+        let null = rustix::fs::open("/dev/null", rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC, 0.into())?;
+        // The descriptor stays taken, so that nothing opened later can become the output.
+        rustix::stdio::dup2_stdout(null)?;
+        Ok(())
+    }
+
+    fn defer(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let backlog = match &self.backlog {
+            Some(backlog) => Arc::clone(backlog),
+            None => self.start_backlog()?,
+        };
+        let mut queue = backlog.queue();
+        if queue.n_bytes + bytes.len() > BACKLOG_BYTES_MAX {
+            if self.state == State::Open {
+                self.state = State::Full;
+                let _ = self.inputs.send(Input::OutputFull);
+            }
+            return Ok(());
+        }
+        queue.n_bytes += bytes.len();
+        queue.chunks.push_back(bytes.to_vec());
+        backlog.changed.notify_all();
+        Ok(())
+    }
+
+    fn start_backlog(&mut self) -> io::Result<Arc<Backlog>> {
+        let backlog = Arc::new(Backlog::default());
+        let (working, inputs) = (Arc::clone(&backlog), self.inputs.clone());
+        let thread = std::thread::Builder::new().name("stdout".to_owned()).stack_size(64 * 1_024);
+        thread.spawn(move || working.work(&inputs))?;
+        self.backlog = Some(Arc::clone(&backlog));
+        Ok(backlog)
+    }
+}
+
+impl Queue {
+    fn is_idle(&self) -> bool {
+        self.chunks.is_empty() && !self.writing
+    }
+}
+
+impl Backlog {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self, inputs: &Sender<Input>) {
+        loop {
+            let waited = self.changed.wait_while(self.queue(), |queue| queue.chunks.is_empty());
+            let mut queue = waited.unwrap_or_else(PoisonError::into_inner);
+            let Some(chunk) = queue.chunks.pop_front() else { continue };
+            queue.n_bytes -= chunk.len();
+            queue.writing = true;
+            drop(queue);
+            let written = write_all(std::io::stdout().as_fd(), &chunk);
+            let mut queue = self.queue();
+            queue.writing = false;
+            queue.broken = written.is_err();
+            drop(queue);
+            self.changed.notify_all();
+            if written.is_err() {
+                // The carrier may have ended.
+                let _ = inputs.send(Input::OutputBroken);
+                return;
+            }
+        }
+    }
+}
+
+/// Writes what can be written without waiting; how much that was.
+fn write_ready(fd: BorrowedFd<'_>, bytes: &[u8]) -> rustix::io::Result<usize> {
+    let mut n_written = 0;
+    while n_written < bytes.len() {
+        let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
+        match poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(Errno::INTR) => continue,
+            Err(error) => return Err(error),
+        }
+        let end = bytes.len().min(n_written + CHUNK_BYTES);
+        match rustix::io::write(fd, &bytes[n_written..end]) {
+            Ok(n_bytes) => n_written += n_bytes,
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(n_written)
+}
+
+fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> rustix::io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(fd, bytes) {
+            Ok(n_bytes) => bytes = &bytes[n_bytes..],
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => wait_for(fd, PollFlags::OUT),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! Home's end of the link to the loader's process.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::history::{Failure, Outcome, Tool};
+
+/// What an adapter says of itself.
+#[derive(Debug, Clone, Deserialize)]
+pub struct AdapterHello {
+    /// Version of the protocol; 1.
+    pub hello: u64,
+    /// Name of the adapter.
+    pub adapter: String,
+    /// Version of what it adapts.
+    #[serde(default)]
+    pub version: String,
+    /// Language and version.
+    #[serde(default)]
+    pub language: String,
+    /// Its pid.
+    #[serde(default)]
+    pub pid: Option<u32>,
+    /// Kinds of contexts it can run operations in.
+    #[serde(default)]
+    pub contexts: Vec<String>,
+    /// Operations it can do.
+    pub operations: Vec<String>,
+    /// Witnesses it can give.
+    #[serde(default)]
+    pub observes: Vec<String>,
+    /// What it tried to observe and could not.
+    #[serde(default)]
+    pub unobservable: Vec<Unobservable>,
+}
+
+/// One thing an adapter could not observe.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Unobservable {
+    /// What.
+    pub what: String,
+    /// Why.
+    pub because: String,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Completion {
+    /// It did what it was asked, with this answer.
+    Ok(Value),
+    /// It failed.
+    Failed(Failure),
+    /// It ended because it was cancelled.
+    Cancelled,
+}
+
+impl Completion {
+    /// Reads the completion fields of a line; `None` when there are none.
+    pub(super) fn from_fields(fields: &mut Map<String, Value>) -> Option<Self> {
+        if let Some(answer) = fields.remove("ok") {
+            return Some(Self::Ok(answer));
+        }
+        if let Some(failed) = fields.remove("failed") {
+            let text = |name: &str| failed.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            return Some(Self::Failed(Failure { kind: text("type"), message: text("message") }));
+        }
+        fields.remove("cancelled").map(|_| Self::Cancelled)
+    }
+
+    /// As the outcome of an operation. A tool error is a failure: the caller did not get what it asked for.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        let answer = match self {
+            Self::Ok(answer) => answer,
+            Self::Failed(failure) => return Outcome::Failed(failure.clone()),
+            Self::Cancelled => return Outcome::Cancelled,
+        };
+        let text = answer.get("text").and_then(Value::as_str).map(str::to_owned);
+        if answer.get("is_error").and_then(Value::as_bool) == Some(true) {
+            return Outcome::Failed(Failure { kind: "tool error".to_owned(), message: text.unwrap_or_default() });
+        }
+        let tools = answer.get("tools").cloned().map(serde_json::from_value::<Vec<Tool>>);
+        let errors = answer.get("errors").cloned().map(serde_json::from_value::<BTreeMap<String, String>>);
+        match (tools.transpose(), errors.transpose()) {
+            (Ok(tools), Ok(errors)) => {
+                Outcome::Ok { tools: tools.unwrap_or_default(), errors: errors.unwrap_or_default(), text }
+            }
+            (Err(error), _) | (_, Err(error)) => Outcome::Failed(Failure {
+                kind: "adapter answer".to_owned(),
+                message: format!("the adapter's answer can not be read: {error}"),
+            }),
+        }
+    }
+}
+
+/// Sends commands to an adapter and hands out their completions. Cheap to clone.
+#[derive(Clone)]
+pub struct AdapterLink {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    hello: AdapterHello,
+    commands: mpsc::UnboundedSender<String>,
+    pending: Mutex<Option<BTreeMap<u32, oneshot::Sender<Completion>>>>,
+}
+
+impl AdapterLink {
+    pub(super) fn new(hello: AdapterHello, commands: mpsc::UnboundedSender<String>) -> Self {
+        Self { inner: Arc::new(Inner { hello, commands, pending: Mutex::new(Some(BTreeMap::new())) }) }
+    }
+
+    /// What the adapter said of itself.
+    #[must_use]
+    pub fn hello(&self) -> &AdapterHello {
+        &self.inner.hello
+    }
+
+    /// Sends one command. The receiver yields its completion; it ends without one when the link is lost.
+    pub fn send(&self, id: u32, mut command: Map<String, Value>) -> oneshot::Receiver<Completion> {
+        let (sender, receiver) = oneshot::channel();
+        command.insert("id".to_owned(), Value::from(id));
+        let mut pending = self.inner.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pending) = pending.as_mut() {
+            pending.insert(id, sender);
+            // A closed channel means that the link is lost; then `lost` drops the sender.
+            let _ = self.inner.commands.send(Value::Object(command).to_string());
+        }
+        receiver
+    }
+
+    /// Takes the completion of a command; `false` when no such command is pending.
+    pub(super) fn complete(&self, id: u32, completion: Completion) -> bool {
+        let mut pending = self.inner.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        match pending.as_mut().and_then(|pending| pending.remove(&id)) {
+            Some(sender) => {
+                // Nobody waits any more when its bound has passed.
+                let _ = sender.send(completion);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Ends every pending command: the link is lost.
+    pub(super) fn lost(&self) {
+        self.inner.pending.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}

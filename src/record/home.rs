@@ -1,0 +1,445 @@
+//! Home: the listener to which the mocks and the adapter of one plan dial.
+//!
+//! One line in, one acknowledgement out: an event is on file before its source goes on.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_stream::StreamExt;
+use tokio_util::codec::{FramedRead, LinesCodec};
+
+use crate::history::{ConnectionId, EventKind, LinkPeer, OpId, Source};
+use crate::record::adapter_link::{AdapterHello, AdapterLink, Completion};
+use crate::record::build::build_id;
+use crate::record::clock::monotonic_us;
+use crate::record::recorder::Recorder;
+
+/// Longest line of a link, in bytes.
+const LINE_BYTES_MAX: usize = 1 << 20;
+/// Most links one plan may have at once.
+const LINKS_MAX: usize = 1_024;
+/// Most peers refused before home stops to listen to more: a flood of strangers.
+const REFUSALS_MAX: usize = 64;
+
+/// What a plan's home hands to whoever dials.
+#[derive(Clone)]
+pub struct HomeOptions {
+    /// The secret peers must know.
+    pub token: String,
+    /// From an accepted connection to its hello.
+    pub hello_limit: Duration,
+    /// What each mock is told, by server name.
+    pub mocks: BTreeMap<String, MockSetup>,
+}
+
+/// What a mock is told in its welcome, beside the name of its connection.
+#[derive(Clone, Debug)]
+pub struct MockSetup {
+    /// The fields of the welcome: script, temperament, revision, limits.
+    pub welcome: Map<String, Value>,
+}
+
+/// A mock process that is linked or was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MockFacts {
+    /// Name of its server.
+    pub server: String,
+    /// Which incarnation, from 1.
+    pub incarnation: u32,
+    /// Its pid as it says.
+    pub pid: u32,
+    /// Whether its link is open.
+    pub open: bool,
+}
+
+/// The listener of one plan. Dropping it ends every link.
+pub struct Home {
+    addr: SocketAddr,
+    shared: Arc<Shared>,
+    tasks: JoinSet<()>,
+}
+
+struct Shared {
+    recorder: Recorder,
+    options: HomeOptions,
+    book: Mutex<Book>,
+    /// Number of changes to the book.
+    changed: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Book {
+    mocks: Vec<MockFacts>,
+    gate_senders: Vec<mpsc::UnboundedSender<String>>,
+    open_gates: Vec<String>,
+    n_connections: u32,
+    n_refused: usize,
+    adapter: Option<AdapterLink>,
+    adapter_open: bool,
+}
+
+impl Home {
+    /// Listens on a fresh loopback port.
+    ///
+    /// # Errors
+    /// When there is no port.
+    pub async fn open(recorder: Recorder, options: HomeOptions) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let addr = listener.local_addr()?;
+        let shared =
+            Arc::new(Shared { recorder, options, book: Mutex::new(Book::default()), changed: watch::Sender::new(0) });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(listener, Arc::clone(&shared)));
+        Ok(Self { addr, shared, tasks })
+    }
+
+    /// Where to dial.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Every mock that ever said hello, in order.
+    #[must_use]
+    pub fn mocks(&self) -> Vec<MockFacts> {
+        self.shared.book().mocks.clone()
+    }
+
+    /// Waits for the adapter's hello, at most for `limit`.
+    pub async fn adapter(&self, limit: Duration) -> Option<AdapterLink> {
+        self.wait(limit, |book| book.adapter.is_some()).await;
+        self.shared.book().adapter.clone()
+    }
+
+    /// Waits until no mock is linked; `false` when the limit passed.
+    pub async fn no_mock_left(&self, limit: Duration) -> bool {
+        self.wait(limit, |book| book.mocks.iter().all(|mock| !mock.open)).await
+    }
+
+    /// Waits until the adapter's link is closed, so that nothing it sent is still under way.
+    pub async fn adapter_gone(&self, limit: Duration) -> bool {
+        self.wait(limit, |book| !book.adapter_open).await
+    }
+
+    /// Opens a gate, for every mock now and later.
+    pub fn open_gate(&self, gate: &str) {
+        let mut book = self.shared.book();
+        book.open_gates.push(gate.to_owned());
+        let line = json!({ "open_gate": gate }).to_string();
+        book.gate_senders.retain(|sender| sender.send(line.clone()).is_ok());
+    }
+
+    /// Ends every link and the listener, and waits until they are closed.
+    pub async fn close(mut self) {
+        self.tasks.shutdown().await;
+    }
+
+    async fn wait(&self, limit: Duration, done: impl Fn(&Book) -> bool + Send) -> bool {
+        let mut changed = self.shared.changed.subscribe();
+        let wait = async {
+            loop {
+                changed.borrow_and_update();
+                if done(&self.shared.book()) {
+                    return;
+                }
+                if changed.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(limit, wait).await.is_ok()
+    }
+}
+
+impl Shared {
+    fn book(&self) -> std::sync::MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn touch(&self) {
+        self.changed.send_modify(|n_changes| *n_changes += 1);
+    }
+
+    fn refuse(&self, because: &str) -> String {
+        self.book().n_refused += 1;
+        self.recorder.note(Source::Recorder, EventKind::LinkRefused { because: because.to_owned() });
+        json!({ "refused": because }).to_string()
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let mut links = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = links.join_next() => continue,
+        };
+        let Ok((stream, _)) = accepted else { return };
+        if shared.book().n_refused >= REFUSALS_MAX || links.len() >= LINKS_MAX {
+            continue;
+        }
+        links.spawn(serve(stream, Arc::clone(&shared)));
+    }
+}
+
+type Lines = FramedRead<OwnedReadHalf, LinesCodec>;
+
+async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+    // Without it an acknowledgement waits for the peer's next packet; a failure only makes it slower.
+    let _ = stream.set_nodelay(true);
+    let (read, mut write) = stream.into_split();
+    let mut lines = FramedRead::new(read, LinesCodec::new_with_max_length(LINE_BYTES_MAX));
+    let hello = match tokio::time::timeout(shared.options.hello_limit, lines.next()).await {
+        Ok(Some(Ok(line))) => line,
+        Ok(Some(Err(error))) => return answer(&mut write, shared.refuse(&format!("no hello: {error}"))).await,
+        Ok(None) => return answer(&mut write, shared.refuse("the peer left without a hello")).await,
+        Err(_) => return answer(&mut write, shared.refuse("no hello within its limit")).await,
+    };
+    match read_hello(&hello, &shared.options.token) {
+        Ok(Hello::Mock { server, pid }) => serve_mock(server, pid, lines, write, &shared).await,
+        Ok(Hello::Adapter(hello)) => serve_adapter(*hello, lines, write, &shared).await,
+        Err(error) => answer(&mut write, shared.refuse(&error.to_string())).await,
+    }
+}
+
+async fn answer(write: &mut OwnedWriteHalf, line: String) {
+    // The peer may be gone already; then there is nobody to tell.
+    let _ = send(write, &line).await;
+}
+
+async fn send(write: &mut OwnedWriteHalf, line: &str) -> std::io::Result<()> {
+    let mut bytes = Vec::with_capacity(line.len() + 1);
+    bytes.extend_from_slice(line.as_bytes());
+    bytes.push(b'\n');
+    write.write_all(&bytes).await
+}
+
+enum Hello {
+    Mock { server: String, pid: u32 },
+    Adapter(Box<AdapterHello>),
+}
+
+#[derive(Debug, thiserror::Error)]
+enum HelloError {
+    #[error("found {0:?}, expected a hello: a JSON object")]
+    NoObject(String),
+    #[error("found protocol version {0}, expected 1")]
+    Version(Value),
+    #[error("found a wrong token, expected the one this run handed out")]
+    Token,
+    #[error("found a hello of build {found}, expected {expected}: the executable changed during the run")]
+    Build { found: String, expected: String },
+    #[error("found neither `mock` nor `adapter` in the hello, expected one")]
+    Role,
+    #[error("the hello can not be read: {0}")]
+    Shape(#[from] serde_json::Error),
+}
+
+fn read_hello(line: &str, token: &str) -> Result<Hello, HelloError> {
+    let head = || line.chars().take(120).collect::<String>();
+    let value: Value = serde_json::from_str(line).map_err(|_| HelloError::NoObject(head()))?;
+    let fields = value.as_object().ok_or_else(|| HelloError::NoObject(head()))?;
+    match fields.get("hello") {
+        Some(version) if version.as_u64() == Some(1) => {}
+        other => return Err(HelloError::Version(other.cloned().unwrap_or_default())),
+    }
+    if fields.get("token").and_then(Value::as_str) != Some(token) {
+        return Err(HelloError::Token);
+    }
+    if let Some(found) = fields.get("build").and_then(Value::as_str) {
+        let expected = build_id();
+        if found != expected {
+            return Err(HelloError::Build { found: found.to_owned(), expected });
+        }
+    }
+    if let Some(server) = fields.get("mock").and_then(Value::as_str) {
+        let pid = fields.get("pid").and_then(Value::as_u64).and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
+        return Ok(Hello::Mock { server: server.to_owned(), pid });
+    }
+    if fields.contains_key("adapter") {
+        return Ok(Hello::Adapter(Box::new(serde_json::from_value(value)?)));
+    }
+    Err(HelloError::Role)
+}
+
+async fn serve_mock(server: String, pid: u32, lines: Lines, mut write: OwnedWriteHalf, shared: &Arc<Shared>) {
+    let Some(setup) = shared.options.mocks.get(&server) else {
+        let line = shared.refuse(&format!("found mock {server:?}, expected a server of this scenario"));
+        return answer(&mut write, line).await;
+    };
+    let (sender, commands) = mpsc::unbounded_channel();
+    let (index, incarnation, connection) = {
+        let mut book = shared.book();
+        let incarnation = 1 + book.mocks.iter().filter(|mock| mock.server == server).count() as u32;
+        book.mocks.push(MockFacts { server: server.clone(), incarnation, pid, open: true });
+        for gate in &book.open_gates {
+            // The receiver is at hand: nothing can be lost.
+            let _ = sender.send(json!({ "open_gate": gate }).to_string());
+        }
+        book.gate_senders.push(sender);
+        book.n_connections += 1;
+        (book.mocks.len() - 1, incarnation, ConnectionId(format!("c{}", book.n_connections)))
+    };
+    let peer = LinkPeer::Mock { server: server.clone(), incarnation };
+    shared.recorder.note(Source::Recorder, EventKind::LinkOpened { peer: peer.clone() });
+    shared.touch();
+    let mut welcome = setup.welcome.clone();
+    welcome.insert("welcome".to_owned(), Value::from(1));
+    welcome.insert("connection".to_owned(), Value::from(connection.0));
+    let mut journal = Journal { source: Source::Mock { server, incarnation }, farewell: false, adapter: None };
+    if send(&mut write, &Value::Object(welcome).to_string()).await.is_ok() {
+        journal.follow(lines, write, commands, shared).await;
+    }
+    shared.book().mocks[index].open = false;
+    shared.recorder.note(Source::Recorder, EventKind::LinkClosed { peer, farewell: journal.farewell });
+    shared.touch();
+}
+
+async fn serve_adapter(hello: AdapterHello, lines: Lines, mut write: OwnedWriteHalf, shared: &Arc<Shared>) {
+    let (sender, commands) = mpsc::unbounded_channel();
+    let link = AdapterLink::new(hello, sender);
+    let is_second = {
+        let mut book = shared.book();
+        let is_second = book.adapter.is_some();
+        if !is_second {
+            book.adapter_open = true;
+        }
+        is_second
+    };
+    if is_second {
+        return answer(&mut write, shared.refuse("found a second adapter, expected one loader process")).await;
+    }
+    shared.recorder.note(Source::Recorder, EventKind::LinkOpened { peer: LinkPeer::Adapter });
+    let hello = link.hello();
+    let ready = EventKind::LoaderReady {
+        adapter: format!("{} {}", hello.adapter, hello.version).trim_end().to_owned(),
+        language: hello.language.clone(),
+        operations: hello.operations.clone(),
+        observes: hello.observes.clone(),
+        unobservable: hello.unobservable.iter().map(|one| (one.what.clone(), one.because.clone())).collect(),
+    };
+    shared.recorder.note(Source::Loader, ready);
+    let welcomed = send(&mut write, r#"{"welcome":1}"#).await;
+    shared.book().adapter = Some(link.clone());
+    shared.touch();
+    let mut journal = Journal { source: Source::Loader, farewell: false, adapter: Some(link.clone()) };
+    if welcomed.is_ok() {
+        journal.follow(lines, write, commands, shared).await;
+    }
+    link.lost();
+    shared.book().adapter_open = false;
+    shared
+        .recorder
+        .note(Source::Recorder, EventKind::LinkClosed { peer: LinkPeer::Adapter, farewell: journal.farewell });
+    shared.touch();
+}
+
+/// What is known while following one link.
+struct Journal {
+    source: Source,
+    farewell: bool,
+    adapter: Option<AdapterLink>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum LineError {
+    #[error("found {0:?}, expected a JSON object")]
+    NoObject(String),
+    #[error("found an event that can not be read: {0}")]
+    Event(#[from] serde_json::Error),
+    #[error("found a completion of command {0}, which is not pending")]
+    NotPending(u64),
+    #[error("found a line that is neither event nor completion: {0:?}")]
+    Neither(String),
+}
+
+impl Journal {
+    /// Records what comes until the link ends or breaks its rules.
+    async fn follow(
+        &mut self,
+        mut lines: Lines,
+        mut write: OwnedWriteHalf,
+        mut commands: mpsc::UnboundedReceiver<String>,
+        shared: &Shared,
+    ) {
+        loop {
+            let line = tokio::select! {
+                line = lines.next() => line,
+                Some(command) = commands.recv() => {
+                    if send(&mut write, &command).await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
+            };
+            let taken = match line {
+                Some(Ok(line)) => self.take(&line, shared).map_err(|error| error.to_string()),
+                Some(Err(error)) => Err(format!("found a line that can not be taken: {error}")),
+                None => return,
+            };
+            match taken {
+                Ok(Some(ack)) => {
+                    if send(&mut write, &ack).await.is_err() {
+                        return;
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    let because = format!("{} broke the link's rules: {error}", self.source);
+                    shared.recorder.note(Source::Recorder, EventKind::ExperimentFailed { because });
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Records one line; the acknowledgement it asks for, if any.
+    fn take(&mut self, line: &str, shared: &Shared) -> Result<Option<String>, LineError> {
+        let head = || line.chars().take(120).collect::<String>();
+        let value: Value = serde_json::from_str(line).map_err(|_| LineError::NoObject(head()))?;
+        let Value::Object(mut fields) = value else { return Err(LineError::NoObject(head())) };
+        let number = fields.remove("n").and_then(|n| n.as_u64());
+        let at_us = fields.remove("at_us").and_then(|at| at.as_u64()).unwrap_or_else(monotonic_us);
+        if let Some(kind) = fields.remove("event") {
+            fields.insert("kind".to_owned(), kind);
+            let kind: EventKind = serde_json::from_value(Value::Object(fields))?;
+            self.farewell |= matches!(kind, EventKind::MockEnding { .. });
+            shared.recorder.record(self.source.clone(), at_us, kind);
+        } else {
+            self.complete(fields, at_us, shared, head)?;
+        }
+        Ok(number.map(|n| format!(r#"{{"ack":{n}}}"#)))
+    }
+
+    fn complete(
+        &mut self,
+        mut fields: Map<String, Value>,
+        at_us: u64,
+        shared: &Shared,
+        head: impl Fn() -> String,
+    ) -> Result<(), LineError> {
+        let (Some(adapter), Some(id)) = (&self.adapter, fields.get("id").and_then(Value::as_u64)) else {
+            return Err(LineError::Neither(head()));
+        };
+        let completion = Completion::from_fields(&mut fields).ok_or_else(|| LineError::Neither(head()))?;
+        let command = u32::try_from(id).map_err(|_| LineError::NotPending(id))?;
+        if command < AdapterLink::FIRST_PLAIN_COMMAND {
+            let kind = EventKind::OperationCompleted { operation: OpId(command), outcome: completion.outcome() };
+            shared.recorder.record(Source::Loader, at_us, kind);
+        }
+        if adapter.complete(command, completion) { Ok(()) } else { Err(LineError::NotPending(id)) }
+    }
+}
+
+impl AdapterLink {
+    /// Commands that are no operation (cancel, stacks, exit, drop-context) are numbered from here.
+    pub const FIRST_PLAIN_COMMAND: u32 = 1_000_000;
+}

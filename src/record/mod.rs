@@ -1,0 +1,17 @@
+//! The recorder: the only giver of sequence numbers, and the links over which sources report.
+//!
+//! Start at [`Recorder`] (one history) and [`Home`] (the listener to which mocks and adapters of one plan dial).
+
+mod adapter_link;
+mod build;
+mod clock;
+mod dial;
+mod home;
+mod recorder;
+
+pub use adapter_link::{AdapterHello, AdapterLink, Completion};
+pub use build::build_id;
+pub use clock::monotonic_us;
+pub use dial::*;
+pub use home::{Home, HomeOptions, MockFacts, MockSetup};
+pub use recorder::Recorder;

@@ -1,0 +1,158 @@
+//! One history while it grows.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::history::{Event, EventKind, Header, History, Seq, Source, event_to_line};
+use crate::record::clock::monotonic_us;
+
+/// Most events of one history; beyond, evidence is truncated and said to be.
+const EVENTS_MAX: usize = 200_000;
+/// Most bytes of one `history.jsonl`.
+const BYTES_MAX: u64 = 64 << 20;
+
+/// Gives sequence numbers and keeps the history of one plan. Cheap to clone.
+///
+/// Each event is appended to `history.jsonl` before its number is returned, so that what was acknowledged is on file.
+#[derive(Clone)]
+pub struct Recorder {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    header: Header,
+    epoch_us: u64,
+    state: Mutex<State>,
+    n_events: watch::Sender<usize>,
+}
+
+struct State {
+    file: Option<File>,
+    n_bytes: u64,
+    events: Vec<Event>,
+    full: bool,
+}
+
+impl Recorder {
+    /// A recorder whose plan starts now; with a `file`, the header is its first line.
+    ///
+    /// # Errors
+    /// When the header can not be written.
+    pub fn start(header: Header, file: Option<File>) -> io::Result<Self> {
+        let mut state = State { file, n_bytes: 0, events: Vec::new(), full: false };
+        let line = serde_json::to_string(&header).map_err(io::Error::other)?;
+        state.append(&line)?;
+        let inner =
+            Inner { header, epoch_us: monotonic_us(), state: Mutex::new(state), n_events: watch::Sender::new(0) };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The facts of the plan.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.inner.header
+    }
+
+    /// Records an event that happened at `at_us`, absolute CLOCK_MONOTONIC of its source.
+    pub fn record(&self, source: Source, at_us: u64, kind: EventKind) -> Seq {
+        let mut state = self.inner.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let seq = state.push(source, at_us.saturating_sub(self.inner.epoch_us), kind);
+        let n_events = state.events.len();
+        drop(state);
+        self.inner.n_events.send_replace(n_events);
+        seq
+    }
+
+    /// Records an event that happens now.
+    pub fn note(&self, source: Source, kind: EventKind) -> Seq {
+        self.record(source, monotonic_us(), kind)
+    }
+
+    /// Waits until an event at or after position `from` (counted from 0) satisfies `wanted`, at most for `limit`.
+    ///
+    /// Returns its position, or `None` when the limit passed.
+    pub async fn wait_for(
+        &self,
+        from: usize,
+        limit: Duration,
+        mut wanted: impl FnMut(&Event) -> bool + Send,
+    ) -> Option<usize> {
+        let mut n_events = self.inner.n_events.subscribe();
+        let search = async {
+            let mut next = from;
+            loop {
+                n_events.borrow_and_update();
+                {
+                    let state = self.inner.state.lock().unwrap_or_else(PoisonError::into_inner);
+                    let found = state.events.iter().skip(next).position(&mut wanted);
+                    if let Some(offset) = found {
+                        return Some(next + offset);
+                    }
+                    next = state.events.len().max(next);
+                }
+                if n_events.changed().await.is_err() {
+                    return None;
+                }
+            }
+        };
+        tokio::time::timeout(limit, search).await.ok().flatten()
+    }
+
+    /// How many events there are: the position of the next one.
+    #[must_use]
+    pub fn n_events(&self) -> usize {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner).events.len()
+    }
+
+    /// Looks through the events so far, newest last.
+    pub fn any(&self, wanted: impl FnMut(&Event) -> bool) -> bool {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner).events.iter().any(wanted)
+    }
+
+    /// The history so far.
+    #[must_use]
+    pub fn history(&self) -> History {
+        let state = self.inner.state.lock().unwrap_or_else(PoisonError::into_inner);
+        History::from_events(self.inner.header.clone(), state.events.clone())
+            .expect("the recorder numbers events from 1 without a gap")
+    }
+}
+
+impl State {
+    fn push(&mut self, source: Source, at_us: u64, kind: EventKind) -> Seq {
+        let seq = Seq(self.events.len() as u64 + 1);
+        let ends = matches!(kind, EventKind::PlanEnded {});
+        if self.full && !ends {
+            return seq;
+        }
+        let mut event = Event { seq, at_us, source, kind };
+        if !ends && (self.events.len() >= EVENTS_MAX || self.n_bytes >= BYTES_MAX) {
+            self.full = true;
+            event.source = Source::Recorder;
+            event.kind = EventKind::EvidenceTruncated {
+                what: "history".to_owned(),
+                because: format!("it reached {EVENTS_MAX} events or {BYTES_MAX} bytes"),
+            };
+        }
+        if let Err(error) = self.append(&event_to_line(&event)) {
+            self.file = None;
+            event.kind = EventKind::ExperimentFailed { because: format!("history.jsonl can not be written: {error}") };
+            event.source = Source::Recorder;
+        }
+        self.events.push(event);
+        seq
+    }
+
+    fn append(&mut self, line: &str) -> io::Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let mut bytes = Vec::with_capacity(line.len() + 1);
+        bytes.extend_from_slice(line.as_bytes());
+        bytes.push(b'\n');
+        self.n_bytes += bytes.len() as u64;
+        file.write_all(&bytes)
+    }
+}

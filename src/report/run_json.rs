@@ -1,0 +1,145 @@
+//! `run.json`: what a run came to.
+
+use serde::{Deserialize, Serialize};
+
+use crate::check::PlanVerdict;
+use crate::report::verdict_json::FindingRow;
+
+/// A whole run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunReport {
+    /// Number of the format.
+    pub schema: u32,
+    /// Name and version of the tool.
+    pub tool: String,
+    /// Names of the loaders, with their stacks.
+    pub loaders: Vec<String>,
+    /// How many plans came to what.
+    pub counts: Counts,
+    /// The plans, in order.
+    pub plans: Vec<PlanRow>,
+    /// Whether the run was interrupted.
+    pub interrupted: bool,
+}
+
+/// One plan of a run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PlanRow {
+    /// Its id.
+    pub id: String,
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Name of the loader, with its stack.
+    pub loader: String,
+    /// How it reached its servers.
+    pub transport: String,
+    /// Revision of the protocol.
+    pub revision: String,
+    /// How the servers took their end.
+    pub server: String,
+    /// What it came to.
+    pub verdict: RunVerdict,
+    /// CPU time of the loader's tree, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_ms: Option<u64>,
+    /// From start to verdict, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wall_ms: Option<u64>,
+    /// Why it could not be run, for one that is unavailable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+    /// What failed, warned or could not be judged.
+    #[serde(default)]
+    pub findings: Vec<FindingRow>,
+}
+
+/// The verdict on a plan, or that it could not be run here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunVerdict {
+    /// Everything that was judged holds.
+    Pass,
+    /// Something that must hold does not.
+    Fail,
+    /// Something that should hold does not.
+    Warn,
+    /// Nothing came about that could be judged.
+    Vacuous,
+    /// Nothing applies.
+    NotApplicable,
+    /// The experiment failed.
+    Inconclusive,
+    /// The loader can not be run on this machine.
+    Unavailable,
+}
+
+impl RunVerdict {
+    /// As a person reads it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "FAIL",
+            Self::Warn => "warn",
+            Self::Vacuous => "vacuous",
+            Self::NotApplicable => "not applicable",
+            Self::Inconclusive => "INCONCLUSIVE",
+            Self::Unavailable => "UNAVAILABLE",
+        }
+    }
+}
+
+impl From<PlanVerdict> for RunVerdict {
+    fn from(verdict: PlanVerdict) -> Self {
+        match verdict {
+            PlanVerdict::Pass => Self::Pass,
+            PlanVerdict::Fail => Self::Fail,
+            PlanVerdict::Warn => Self::Warn,
+            PlanVerdict::Vacuous => Self::Vacuous,
+            PlanVerdict::NotApplicable => Self::NotApplicable,
+            PlanVerdict::Inconclusive => Self::Inconclusive,
+        }
+    }
+}
+
+/// How many plans came to what.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// All of them.
+    pub plans: usize,
+    /// [`RunVerdict::Pass`].
+    pub pass: usize,
+    /// [`RunVerdict::Fail`].
+    pub fail: usize,
+    /// [`RunVerdict::Warn`].
+    pub warn: usize,
+    /// [`RunVerdict::Vacuous`].
+    pub vacuous: usize,
+    /// [`RunVerdict::NotApplicable`].
+    pub not_applicable: usize,
+    /// [`RunVerdict::Inconclusive`].
+    pub inconclusive: usize,
+    /// [`RunVerdict::Unavailable`].
+    pub unavailable: usize,
+}
+
+impl Counts {
+    /// Counts the plans of a run.
+    #[must_use]
+    pub fn of(plans: &[PlanRow]) -> Self {
+        let mut counts = Self { plans: plans.len(), ..Self::default() };
+        for plan in plans {
+            let count = match plan.verdict {
+                RunVerdict::Pass => &mut counts.pass,
+                RunVerdict::Fail => &mut counts.fail,
+                RunVerdict::Warn => &mut counts.warn,
+                RunVerdict::Vacuous => &mut counts.vacuous,
+                RunVerdict::NotApplicable => &mut counts.not_applicable,
+                RunVerdict::Inconclusive => &mut counts.inconclusive,
+                RunVerdict::Unavailable => &mut counts.unavailable,
+            };
+            *count += 1;
+        }
+        counts
+    }
+}

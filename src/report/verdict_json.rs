@@ -1,0 +1,76 @@
+//! `verdict.json`: what was found in one plan.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::check::{Finding, Judgement, PlanVerdict, Verdict};
+use crate::history::{Header, SCHEMA, Seq};
+
+/// The verdict on one plan.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VerdictReport {
+    /// Number of the format.
+    pub schema: u32,
+    /// Id of the plan.
+    pub plan: String,
+    /// Name of the scenario.
+    pub scenario: String,
+    /// The worst verdict.
+    pub verdict: PlanVerdict,
+    /// What failed, warned or could not be judged.
+    pub findings: Vec<FindingRow>,
+    /// The verdict of every invariant.
+    pub verdicts: BTreeMap<String, Verdict>,
+}
+
+/// One finding that is not green.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FindingRow {
+    /// Id of the invariant.
+    pub invariant: String,
+    /// Fail, warn or inconclusive.
+    pub verdict: Verdict,
+    /// What one can check by hand.
+    pub because: String,
+    /// The events that show it.
+    pub witness: Vec<Seq>,
+    /// Where the demand comes from.
+    pub requirement: Vec<String>,
+    /// Equal for equal findings.
+    pub signature: String,
+    /// The line that repeats it.
+    pub repeat: String,
+}
+
+/// The findings that are not green, for a report. `repeat` is the line that runs the plan again.
+#[must_use]
+pub fn finding_rows(judgement: &Judgement, repeat: &str) -> Vec<FindingRow> {
+    let shown = |finding: &&Finding| matches!(finding.verdict, Verdict::Fail | Verdict::Warn | Verdict::Inconclusive);
+    let row = |finding: &Finding| FindingRow {
+        invariant: finding.invariant.to_owned(),
+        verdict: finding.verdict,
+        because: finding.because.clone(),
+        witness: finding.witness.clone(),
+        requirement: finding.requirement.iter().map(|id| (*id).to_owned()).collect(),
+        signature: finding.signature.clone(),
+        repeat: repeat.to_owned(),
+    };
+    judgement.findings.iter().filter(shown).map(row).collect()
+}
+
+impl VerdictReport {
+    /// The report on one judged history.
+    #[must_use]
+    pub fn new(header: &Header, judgement: &Judgement, repeat: &str) -> Self {
+        let verdicts = judgement.findings.iter().map(|finding| (finding.invariant.to_owned(), finding.verdict));
+        Self {
+            schema: SCHEMA,
+            plan: header.plan.clone(),
+            scenario: header.scenario.clone(),
+            verdict: judgement.verdict,
+            findings: finding_rows(judgement, repeat),
+            verdicts: verdicts.collect(),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What a rule does.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::history::Impairs;
+use crate::plan::parse_duration;
+use crate::script::fault::fault_info;
+use crate::script::{Signal, When};
+
+/// One action of a rule. The actions of a rule run in order; what no action settled is then done honestly.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Hold what follows until this gate is open.
+    Hold(String),
+    /// Hold what follows for a time.
+    Delay(#[serde(with = "duration_text")] Duration),
+    /// Give the honest answer now, so that what follows comes after it.
+    Answer,
+    /// Never answer.
+    Drop,
+    /// Answer with an error.
+    AnswerError(ErrorAnswer),
+    /// Give the honest answer twice.
+    Duplicate,
+    /// Offer these tools from here on.
+    Tools(Vec<String>),
+    /// Send a notification without parameters.
+    Notify(String),
+    /// Write this text and a line end.
+    Noise(String),
+    /// Write exactly these bytes.
+    Bytes(Bytes),
+    /// Close the output and go on reading.
+    CloseStdout,
+    /// Exit with this code, in order.
+    Exit(u8),
+    /// End at once, without a farewell.
+    Die(Death),
+    /// Do not end, although the input ended or a signal asked for it.
+    Ignore,
+}
+
+/// An error a script answers with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ErrorAnswer {
+    /// Code of the JSON-RPC error.
+    pub code: i64,
+    /// Its message.
+    pub message: String,
+}
+
+/// How a mock dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Death {
+    /// By a signal it sends to itself.
+    Signal(Signal),
+    /// With an exit code.
+    Code(u8),
+}
+
+/// Bytes, written in hexadecimal; spaces between pairs are passed over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Bytes(pub Vec<u8>);
+
+impl Action {
+    /// Its name in a script.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Hold(_) => "hold",
+            Self::Delay(_) => "delay",
+            Self::Answer => "answer",
+            Self::Drop => "drop",
+            Self::AnswerError(_) => "answer-error",
+            Self::Duplicate => "duplicate",
+            Self::Tools(_) => "tools",
+            Self::Notify(_) => "notify",
+            Self::Noise(_) => "noise",
+            Self::Bytes(_) => "bytes",
+            Self::CloseStdout => "close-stdout",
+            Self::Exit(_) => "exit",
+            Self::Die(_) => "die",
+            Self::Ignore => "ignore",
+        }
+    }
+
+    /// Its name in a history, when it is a fault: `hold:before-answer`, `die:KILL`, `ignore:eof`.
+    #[must_use]
+    pub fn fault(&self, when: &When) -> Option<(String, Impairs)> {
+        let info = fault_info(self.name())?;
+        let detail = match self {
+            Self::Hold(gate) => gate.clone(),
+            Self::Delay(delay) => format!("{}ms", delay.as_millis()),
+            Self::Drop | Self::Duplicate => when.detail().to_owned(),
+            Self::AnswerError(error) => error.code.to_string(),
+            Self::Exit(code) | Self::Die(Death::Code(code)) => code.to_string(),
+            Self::Die(Death::Signal(signal)) => signal.name().to_owned(),
+            Self::Ignore => when.detail().to_owned(),
+            Self::Noise(_) | Self::Bytes(_) | Self::CloseStdout => return Some((info.id.to_owned(), info.impairs)),
+            Self::Answer | Self::Tools(_) | Self::Notify(_) => return None,
+        };
+        Some((format!("{}:{detail}", info.id), info.impairs))
+    }
+
+    /// Whether it decides about the answer to a request.
+    #[must_use]
+    pub fn answers(&self) -> bool {
+        matches!(self, Self::Answer | Self::Drop | Self::AnswerError(_) | Self::Duplicate)
+    }
+
+    /// Whether it needs an output.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        match self {
+            Self::Answer | Self::AnswerError(_) | Self::Duplicate | Self::Notify(_) => true,
+            Self::Noise(_) | Self::Bytes(_) | Self::CloseStdout => true,
+            Self::Hold(_) | Self::Delay(_) | Self::Drop | Self::Tools(_) => false,
+            Self::Exit(_) | Self::Die(_) | Self::Ignore => false,
+        }
+    }
+
+    /// Whether nothing can follow it.
+    #[must_use]
+    pub fn ends(&self) -> bool {
+        matches!(self, Self::Exit(_) | Self::Die(_))
+    }
+
+    /// Whether what follows it may come later, or never.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        matches!(self, Self::Hold(_) | Self::Delay(_))
+    }
+}
+
+/// Why a text is not bytes in hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("found {0:?}, expected pairs of hexadecimal digits such as \"ff fe 0a\"")]
+pub struct BytesError(String);
+
+impl TryFrom<String> for Bytes {
+    type Error = BytesError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let error = || BytesError(text.chars().take(40).collect());
+        let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b' ').collect();
+        if digits.is_empty() || !digits.len().is_multiple_of(2) {
+            return Err(error());
+        }
+        let value = |digit: u8| char::from(digit).to_digit(16);
+        let pairs = digits.chunks_exact(2).map(|pair| Some(value(pair[0])? * 16 + value(pair[1])?));
+        let bytes: Option<Vec<u8>> = pairs.map(|pair| u8::try_from(pair?).ok()).collect();
+        bytes.map(Self).ok_or_else(error)
+    }
+}
+
+impl From<Bytes> for String {
+    fn from(bytes: Bytes) -> Self {
+        bytes.to_string()
+    }
+}
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, byte) in self.0.iter().enumerate() {
+            let space = if index == 0 { "" } else { " " };
+            write!(f, "{space}{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Durations as a script writes them: `250ms`.
+mod duration_text {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{Duration, parse_duration};
+
+    pub fn serialize<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        format!("{}ms", value.as_millis()).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        parse_duration(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,111 @@
+//! What is wrong with a script.
+
+use crate::script::Signal;
+
+/// Why a script is refused: it could not do what it says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Defect {
+    /// A rule has no trigger.
+    #[error("found no trigger, expected one of request, notification, tool, start, initialized, eof or signal")]
+    NoTrigger,
+    /// A rule has two triggers.
+    #[error("found both {first} and {second}, expected one trigger: write a rule for each")]
+    TwoTriggers {
+        /// The one that stands first.
+        first: &'static str,
+        /// The other one.
+        second: &'static str,
+    },
+    /// `start = false` and the like.
+    #[error("found {0} = false, which never comes about: expected true, or leave it out")]
+    FlagFalse(&'static str),
+    /// Occasions are counted from 1.
+    #[error("found nth = 0, which never comes about: occasions are counted from 1")]
+    NthZero,
+    /// An n-th occasion of what happens once.
+    #[error("found nth = {nth} of {occasion}, which comes about once in a process: leave nth out")]
+    NthOfOne {
+        /// What was asked for.
+        nth: u32,
+        /// Of what.
+        occasion: String,
+    },
+    /// A request that is a notification, or nothing.
+    #[error("found request {0:?}, which is never sent as a request: for a notification write notification = …")]
+    NotARequest(String),
+    /// A notification without the prefix all of them have.
+    #[error("found notification {0:?}, which is never sent: the names of all notifications begin with notifications/")]
+    NotANotification(String),
+    /// `tool` beside something else than a call.
+    #[error("found tool beside {trigger}, expected it alone or with request = \"tools/call\": only calls name a tool")]
+    ToolWithoutCall {
+        /// The other trigger.
+        trigger: &'static str,
+    },
+    /// A tool that nobody can call.
+    #[error("found tool {0:?}, which the script never offers: name it in tools, at the top or in an action")]
+    ToolNotOffered(String),
+    /// A signal no process can react to.
+    #[error("found signal {0} as a trigger, which can not be caught: expected one of HUP, INT, QUIT, TERM, USR1, USR2")]
+    SignalNotCaught(Signal),
+    /// A rule that does nothing.
+    #[error("found no action, expected at least one")]
+    NoAction,
+    /// An answer where there is no request.
+    #[error("found {action} on {occasion}, which is no request: there is nothing to answer")]
+    NothingToAnswer {
+        /// The action.
+        action: &'static str,
+        /// The trigger.
+        occasion: String,
+    },
+    /// A request answered twice.
+    #[error("found {second} after {first}, expected one of them: the answer is settled by then (see duplicate)")]
+    AnswerSettled {
+        /// The action that settles it.
+        first: &'static str,
+        /// The action that comes too late.
+        second: &'static str,
+    },
+    /// Something to send after the output is closed.
+    #[error("found {0} after close-stdout: nothing can be sent any more")]
+    OutputClosed(&'static str),
+    /// Something after the end of the process.
+    #[error("found {next} after {end}: the process has ended by then")]
+    AfterTheEnd {
+        /// The action that ends it.
+        end: &'static str,
+        /// What follows.
+        next: &'static str,
+    },
+    /// `ignore` where nothing would end.
+    #[error("found ignore on {0}, expected it on eof or signal: nothing else asks a server to end")]
+    NothingToIgnore(String),
+    /// `ignore` beside an end.
+    #[error("found {0} after ignore, expected one of them: the script ends what it ignores")]
+    IgnoreAndEnd(&'static str),
+    /// A delay that is too long.
+    #[error("found a delay of {found_ms}ms, expected at most {max_ms}ms: use hold for longer")]
+    DelayTooLong {
+        /// What was asked for.
+        found_ms: u128,
+        /// The longest.
+        max_ms: u128,
+    },
+    /// A gate without a name.
+    #[error("found an empty gate name, expected a name such as before-answer")]
+    GateWithoutName,
+    /// Noise that is more than one line.
+    #[error("found a noise line with a line end in it, expected one line: write a noise action for each")]
+    NoiseOfManyLines,
+    /// A tool twice, or without a name.
+    #[error("found tool {0:?} twice or without a name, expected each name once")]
+    ToolTwice(String),
+    /// A rule that comes after the end.
+    #[error("found a rule that never acts: the process has ended by then, because of rule {rule}")]
+    NeverReached {
+        /// Number of the rule that ends it, from 1.
+        rule: usize,
+    },
+}

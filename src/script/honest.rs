@@ -1,0 +1,133 @@
+//! What an honest server of the legacy era answers.
+
+use serde_json::{Value, json};
+
+use crate::plan::Revision;
+use crate::script::wire::{INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND};
+
+/// An honest server with a list of tools.
+#[derive(Debug)]
+pub(super) struct Honest {
+    tools: Vec<String>,
+    announces_tools: bool,
+    newest: Revision,
+    opened: Opened,
+}
+
+/// How far the opening has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opened {
+    /// `initialize` was not answered yet.
+    No,
+    /// `initialize` was answered.
+    Answered,
+    /// The client said that it is initialized.
+    Initialized,
+}
+
+/// A JSON-RPC error.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct RpcError {
+    pub code: i64,
+    pub message: String,
+}
+
+impl RpcError {
+    fn new(code: i64, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+impl Honest {
+    /// A server that speaks at most `newest`; never a revision without `initialize`.
+    pub(super) fn new(tools: Vec<String>, announces_tools: bool, newest: Revision) -> Self {
+        Self { tools, announces_tools, newest: newest.min(Revision::NEWEST_LEGACY), opened: Opened::No }
+    }
+
+    /// Offers these tools from here on.
+    pub(super) fn offer(&mut self, tools: Vec<String>) {
+        self.tools = tools;
+    }
+
+    /// Takes `notifications/initialized`; whether this was the first in its place.
+    pub(super) fn initialized(&mut self) -> bool {
+        let is_first = self.opened == Opened::Answered;
+        if is_first {
+            self.opened = Opened::Initialized;
+        }
+        is_first
+    }
+
+    /// Answers a request.
+    ///
+    /// A request between the answer to `initialize` and `notifications/initialized` is served: real servers differ here,
+    /// and whether a client may send it is for a checker to say.
+    pub(super) fn answer(&mut self, method: &str, params: &Value) -> Result<Value, RpcError> {
+        match method {
+            "ping" => Ok(json!({})),
+            "initialize" => self.initialize(params),
+            "tools/list" | "tools/call" if self.opened == Opened::No => {
+                // The text and code of the Python SDK, the most common server.
+                Err(RpcError::new(INVALID_PARAMS, "Received request before initialization was complete"))
+            }
+            "tools/list" => self.list(params),
+            "tools/call" => self.call(params),
+            _ => Err(RpcError::new(METHOD_NOT_FOUND, format!("Method not found: {}", shortened(method)))),
+        }
+    }
+
+    fn initialize(&mut self, params: &Value) -> Result<Value, RpcError> {
+        if self.opened != Opened::No {
+            return Err(RpcError::new(INVALID_REQUEST, "Already initialized"));
+        }
+        let Some(asked) = params.get("protocolVersion").and_then(Value::as_str) else {
+            return Err(RpcError::new(INVALID_PARAMS, "protocolVersion must be a string"));
+        };
+        // `draft` is a name of our command line, not of the protocol.
+        let known = Revision::ALL.into_iter().find(|revision| revision.as_str() == asked);
+        let revision = known.filter(|revision| *revision <= self.newest).unwrap_or(self.newest);
+        self.opened = Opened::Answered;
+        let tools = if self.announces_tools { json!({ "listChanged": true }) } else { json!({}) };
+        Ok(json!({
+            "protocolVersion": revision.as_str(),
+            "capabilities": { "tools": tools },
+            "serverInfo": { "name": "mcp-mock", "version": env!("CARGO_PKG_VERSION") },
+        }))
+    }
+
+    fn list(&self, params: &Value) -> Result<Value, RpcError> {
+        if params.get("cursor").is_some() {
+            return Err(RpcError::new(INVALID_PARAMS, "Invalid cursor"));
+        }
+        let tools: Vec<Value> = self.tools.iter().map(|name| described(name)).collect();
+        Ok(json!({ "tools": tools }))
+    }
+
+    fn call(&self, params: &Value) -> Result<Value, RpcError> {
+        let Some(name) = params.get("name").and_then(Value::as_str) else {
+            return Err(RpcError::new(INVALID_PARAMS, "name must be a string"));
+        };
+        if !self.tools.iter().any(|tool| tool == name) {
+            return Err(RpcError::new(INVALID_PARAMS, format!("Unknown tool: {}", shortened(name))));
+        }
+        let text = match params.get("arguments") {
+            None => name.to_owned(),
+            Some(arguments) if arguments.is_object() => format!("{name} {arguments}"),
+            Some(_) => return Err(RpcError::new(INVALID_PARAMS, "arguments must be an object")),
+        };
+        Ok(json!({ "content": [{ "type": "text", "text": text }], "isError": false }))
+    }
+}
+
+fn described(name: &str) -> Value {
+    json!({
+        "name": name,
+        "description": format!("Answers with its name and its arguments: {name}."),
+        "inputSchema": { "type": "object", "properties": { "path": { "type": "string" } } },
+    })
+}
+
+/// A name a client chose, short enough for a message.
+fn shortened(name: &str) -> String {
+    name.chars().take(80).collect()
+}

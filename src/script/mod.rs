@@ -1,0 +1,35 @@
+//! Scripts: what a mock server will do, and the state machine that does it.
+//!
+//! Start at [`Script`] (data, read from TOML or from a link) and [`Interpreter`] (inputs in, ordered effects out). Pure: no
+//! tokio, no clock, no files. The bytes are moved by a carrier in `mock`, which performs the effects in order and waits
+//! for the acknowledgement of each [`Effect::Journal`] before it goes on.
+//!
+//! Deliberately absent: any judgement. A mock takes what comes and journals it.
+
+mod action;
+mod check;
+mod defect;
+mod exchange;
+mod fault;
+mod honest;
+mod interpreter;
+mod shipped;
+mod signal;
+mod source;
+mod task;
+#[cfg(test)]
+mod tests;
+mod trigger;
+mod wire;
+
+pub use action::{Action, Bytes, Death};
+pub use defect::Defect;
+pub use exchange::{Effect, End, Input, Setup};
+pub use fault::{FAULTS, FaultInfo, fault_info};
+pub use interpreter::{Interpreter, LIFE_OVER_CODE};
+pub use shipped::{shipped, shipped_names};
+pub use signal::Signal;
+pub use source::{Rule, Script};
+pub use task::TimerId;
+pub use trigger::{Trigger, When};
+pub use wire::BODY_BYTES_MAX;

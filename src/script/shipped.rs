@@ -1,0 +1,30 @@
+//! The scripts that are built in.
+
+use include_dir::{Dir, include_dir};
+
+use crate::plan::InputError;
+use crate::script::Script;
+
+static SCRIPTS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/mock-servers/scripts");
+
+/// Names of the shipped scripts, in alphabetical order.
+#[must_use]
+pub fn shipped_names() -> Vec<&'static str> {
+    let stem = |file: &'static include_dir::File<'static>| file.path().to_str()?.strip_suffix(".toml");
+    let mut names: Vec<_> = SCRIPTS.files().filter_map(stem).collect();
+    names.sort_unstable();
+    names
+}
+
+/// The shipped script of this name.
+///
+/// # Errors
+/// When there is none, with the names there are.
+pub fn shipped(name: &str) -> Result<Script, InputError> {
+    let file = format!("{name}.toml");
+    let Some(text) = SCRIPTS.get_file(&file).and_then(include_dir::File::contents_utf8) else {
+        let names = shipped_names().join(", ");
+        return Err(InputError::whole(name, format!("found no shipped script of this name, expected one of {names}")));
+    };
+    Script::from_toml(name, &format!("mock-servers/scripts/{file}"), text)
+}

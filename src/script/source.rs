@@ -1,0 +1,196 @@
+//! Scripts as data: from TOML, and to and from JSON.
+
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+use crate::plan::{InputError, Temperament};
+use crate::script::check::{At, check_rules, check_tools};
+use crate::script::trigger::TriggerFile;
+use crate::script::{Action, Defect, Signal, Trigger, When};
+
+/// What a mock server will do where it is not simply honest. Well formed: every rule can act.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "ScriptJson", into = "ScriptJson")]
+pub struct Script {
+    name: String,
+    about: String,
+    tools: Vec<String>,
+    rules: Vec<Rule>,
+}
+
+/// A rule: on this occasion, do this.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// When it acts.
+    pub on: Trigger,
+    /// What it does, in order.
+    pub actions: Vec<Action>,
+    /// Whether the experiment stands although the rule never acted.
+    pub optional: bool,
+}
+
+/// A rule as it is written; generic over what is kept with its parts.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RuleFile<T, A> {
+    pub on: T,
+    #[serde(rename = "do")]
+    pub actions: Vec<A>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub optional: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScriptToml {
+    about: String,
+    tools: Option<Spanned<Vec<String>>>,
+    #[serde(default)]
+    rule: Vec<RuleFile<Spanned<TriggerFile>, Spanned<Action>>>,
+}
+
+/// A script as it crosses a link.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScriptJson {
+    name: String,
+    about: String,
+    tools: Vec<String>,
+    rule: Vec<RuleFile<TriggerFile, Action>>,
+}
+
+impl Script {
+    /// Reads a script file.
+    ///
+    /// # Errors
+    /// With the position of what is wrong, what was found and what was expected.
+    pub fn from_toml(name: &str, file: &str, text: &str) -> Result<Self, InputError> {
+        let parsed: ScriptToml = toml::from_str(text).map_err(|error| InputError::toml(file, text, &error))?;
+        let at = |(offset, defect): At<Defect>| InputError::at(file, text, offset, defect.to_string());
+        let tools = match parsed.tools {
+            Some(tools) => {
+                check_tools(tools.as_ref()).map_err(|defect| at((tools.span().start, defect)))?;
+                tools.into_inner()
+            }
+            None => default_tools(),
+        };
+        let rules = parsed.rule.into_iter().map(|rule| rule.map(located, located)).collect();
+        let rules = check_rules(rules, &tools).map_err(at)?;
+        Ok(Self { name: name.to_owned(), about: parsed.about, tools, rules })
+    }
+
+    /// Its name: the file name without its extension.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it is for, in one sentence.
+    #[must_use]
+    pub fn about(&self) -> &str {
+        &self.about
+    }
+
+    /// The tools it offers at first.
+    #[must_use]
+    pub fn tools(&self) -> &[String] {
+        &self.tools
+    }
+
+    /// Its rules. All that fit act, in this order; the first that settles an answer or an end wins.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// This script with a temperament laid over it: what the script itself says comes first.
+    #[must_use]
+    pub fn with(mut self, temperament: Temperament) -> Self {
+        match temperament {
+            Temperament::Polite => {}
+            Temperament::Stubborn => {
+                for when in [When::Eof, When::Signal(Signal::Term)] {
+                    let on = Trigger::every(when);
+                    let already = |rule: &Rule| rule.on == on && rule.actions.contains(&Action::Ignore);
+                    if !self.rules.iter().any(already) {
+                        self.rules.push(Rule { on, actions: vec![Action::Ignore], optional: true });
+                    }
+                }
+            }
+        }
+        self
+    }
+
+    /// Names, as in `fault.delivered`, of the faults without which the experiment failed. Each once, in script order.
+    #[must_use]
+    pub fn required_faults(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for rule in self.rules.iter().filter(|rule| !rule.optional) {
+            for (name, _) in rule.actions.iter().filter_map(|action| action.fault(&rule.on.when)) {
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
+        names
+    }
+
+    /// Names of the gates at which it holds an action, in script order.
+    #[must_use]
+    pub fn gates(&self) -> Vec<&str> {
+        let actions = self.rules.iter().flat_map(|rule| &rule.actions);
+        actions.filter_map(|action| if let Action::Hold(gate) = action { Some(gate.as_str()) } else { None }).collect()
+    }
+
+    /// Whether it ever says that its list of tools changed.
+    pub(super) fn announces_tools(&self) -> bool {
+        let announces =
+            |action: &Action| matches!(action, Action::Notify(method) if method == "notifications/tools/list_changed");
+        self.rules.iter().flat_map(|rule| &rule.actions).any(announces)
+    }
+}
+
+impl<T, A> RuleFile<T, A> {
+    fn map<T2, A2>(self, on: impl Fn(T) -> T2, action: impl Fn(A) -> A2) -> RuleFile<T2, A2> {
+        RuleFile { on: on(self.on), actions: self.actions.into_iter().map(action).collect(), optional: self.optional }
+    }
+}
+
+fn located<T>(spanned: Spanned<T>) -> At<T> {
+    (spanned.span().start, spanned.into_inner())
+}
+
+fn nowhere<T>(value: T) -> At<T> {
+    (0, value)
+}
+
+fn default_tools() -> Vec<String> {
+    vec!["read".to_owned()]
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+impl TryFrom<ScriptJson> for Script {
+    type Error = Defect;
+
+    fn try_from(json: ScriptJson) -> Result<Self, Self::Error> {
+        check_tools(&json.tools)?;
+        let rules = json.rule.into_iter().map(|rule| rule.map(nowhere, nowhere)).collect();
+        let rules = check_rules(rules, &json.tools).map_err(|(_, defect)| defect)?;
+        Ok(Self { name: json.name, about: json.about, tools: json.tools, rules })
+    }
+}
+
+impl From<Script> for ScriptJson {
+    fn from(script: Script) -> Self {
+        let written = |rule: Rule| RuleFile { on: (&rule.on).into(), actions: rule.actions, optional: rule.optional };
+        Self {
+            name: script.name,
+            about: script.about,
+            tools: script.tools,
+            rule: script.rules.into_iter().map(written).collect(),
+        }
+    }
+}

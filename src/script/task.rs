@@ -1,0 +1,100 @@
+//! What a mock still has to do about one occasion.
+
+use std::collections::VecDeque;
+
+use serde_json::Value;
+
+use crate::history::Impairs;
+use crate::script::{Action, Rule, Signal, Trigger, When};
+
+/// A timer an interpreter asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TimerId(pub u64);
+
+/// One occasion and the actions that are left to do.
+#[derive(Debug)]
+pub(super) struct Task {
+    pub cause: Cause,
+    pub steps: VecDeque<Step>,
+    /// Whether the answer, or the end, needs no more deciding.
+    pub settled: bool,
+}
+
+/// What came about.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Cause {
+    Start,
+    Initialized,
+    Request { id: Value, method: String, params: Value },
+    Notification(String),
+    Eof,
+    Signal(Signal),
+}
+
+/// One action, with the name of its fault.
+#[derive(Debug, Clone)]
+pub(super) struct Step {
+    pub action: Action,
+    pub fault: Option<(String, Impairs)>,
+}
+
+/// What a held task waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wait {
+    Gate(String),
+    Timer(TimerId),
+}
+
+/// A rule and how often its occasion came about.
+#[derive(Debug)]
+pub(super) struct Watch {
+    rule: Rule,
+    n_seen: u32,
+}
+
+impl Watch {
+    pub(super) fn new(rule: Rule) -> Self {
+        Self { rule, n_seen: 0 }
+    }
+
+    /// The steps of the rule, when this is its occasion.
+    pub(super) fn see(&mut self, cause: &Cause) -> Vec<Step> {
+        let Trigger { when, nth } = &self.rule.on;
+        if !when.fits(cause) {
+            return Vec::new();
+        }
+        self.n_seen = self.n_seen.saturating_add(1);
+        if nth.is_some_and(|nth| nth != self.n_seen) {
+            return Vec::new();
+        }
+        let step = |action: &Action| Step { action: action.clone(), fault: action.fault(when) };
+        self.rule.actions.iter().map(step).collect()
+    }
+}
+
+impl When {
+    fn fits(&self, cause: &Cause) -> bool {
+        match (self, cause) {
+            (Self::Start, Cause::Start) | (Self::Initialized, Cause::Initialized) | (Self::Eof, Cause::Eof) => true,
+            (Self::Signal(wanted), Cause::Signal(found)) => wanted == found,
+            (Self::Notification(wanted), Cause::Notification(found)) => wanted == found,
+            (Self::Request { method: wanted, tool }, Cause::Request { method, params, .. }) => {
+                let name = || params.get("name").and_then(Value::as_str);
+                wanted == method && tool.as_deref().is_none_or(|tool| name() == Some(tool))
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Task {
+    pub(super) fn new(cause: Cause, watches: &mut [Watch]) -> Self {
+        let steps = watches.iter_mut().flat_map(|watch| watch.see(&cause)).collect();
+        Self { cause, steps, settled: false }
+    }
+
+    /// Whether this is the request with this id, and a client may cancel it.
+    pub(super) fn may_be_cancelled(&self, request: &Value) -> bool {
+        matches!(&self.cause, Cause::Request { id, method, .. } if id == request && method != "initialize")
+    }
+}

@@ -1,0 +1,299 @@
+//! Scripts are read or refused with a position; the interpreter does what they say.
+
+use proptest::prelude::*;
+
+use crate::history::{ConnectionId, EventKind};
+use crate::plan::{Revision, Temperament};
+use crate::script::{
+    Effect, End, FAULTS, Input, Interpreter, Script, Setup, Signal, TimerId, fault_info, shipped, shipped_names,
+};
+
+fn read(text: &str) -> Result<Script, String> {
+    Script::from_toml("s", "s.toml", text).map_err(|error| error.to_string())
+}
+
+fn rule(on: &str, actions: &str) -> String {
+    format!("about = \"x\"\n[[rule]]\non = {on}\ndo = {actions}\n")
+}
+
+#[test]
+fn every_shipped_script_is_read_and_survives_the_link() {
+    assert!(shipped_names().len() >= 11);
+    for name in shipped_names() {
+        let script = shipped(name).unwrap();
+        assert_eq!(script.name(), name);
+        for temperament in [Temperament::Polite, Temperament::Stubborn] {
+            let script = script.clone().with(temperament);
+            let text = serde_json::to_string(&script).unwrap();
+            assert_eq!(serde_json::from_str::<Script>(&text).unwrap(), script, "{text}");
+        }
+        for fault in script.required_faults() {
+            assert!(fault_info(&fault).is_some(), "{fault}");
+        }
+    }
+}
+
+#[test]
+fn the_faults_an_experiment_needs_are_named_as_they_are_delivered() {
+    assert_eq!(shipped("die-in-call").unwrap().required_faults(), ["hold:before-answer", "die:KILL"]);
+    assert_eq!(shipped("stubborn").unwrap().required_faults(), Vec::<String>::new());
+    assert_eq!(shipped("mute-initialize").unwrap().required_faults(), ["drop:initialize"]);
+}
+
+#[test]
+fn fault_ids_are_unique_and_kebab_case() {
+    for (index, fault) in FAULTS.iter().enumerate() {
+        assert!(FAULTS[..index].iter().all(|other| other.id != fault.id));
+        assert!(fault.id.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
+    }
+}
+
+#[test]
+fn a_defective_script_is_refused_where_it_is_defective() {
+    let call = "{ request = \"tools/call\" }";
+    let cases = [
+        (rule("{}", "[\"drop\"]"), "s.toml:3:6: found no trigger"),
+        (rule("{ start = true, eof = true }", "[{ exit = 1 }]"), "s.toml:3:6: found both start and eof"),
+        (rule("{ eof = false }", "[\"ignore\"]"), "s.toml:3:6: found eof = false"),
+        (rule("{ request = \"ping\", nth = 0 }", "[\"drop\"]"), "s.toml:3:6: found nth = 0"),
+        (rule("{ eof = true, nth = 2 }", "[\"ignore\"]"), "s.toml:3:6: found nth = 2 of eof"),
+        (rule("{ request = \"notifications/x\" }", "[\"drop\"]"), "s.toml:3:6: found request"),
+        (rule("{ notification = \"tools/call\" }", "[{ exit = 1 }]"), "s.toml:3:6: found notification"),
+        (rule("{ request = \"ping\", tool = \"read\" }", "[\"drop\"]"), "s.toml:3:6: found tool beside request"),
+        (rule("{ tool = \"wirte\" }", "[\"drop\"]"), "s.toml:3:6: found tool \"wirte\", which the script never"),
+        (rule("{ signal = \"KILL\" }", "[\"ignore\"]"), "s.toml:3:6: found signal KILL as a trigger"),
+        (rule("{ signal = \"SIGTERM\" }", "[\"ignore\"]"), "s.toml:3:17: found signal \"SIGTERM\""),
+        (rule(call, "[]"), "s.toml:3:6: found no action"),
+        (rule("{ start = true }", "[\"drop\"]"), "s.toml:4:7: found drop on start"),
+        (rule(call, "[\"answer\", \"drop\"]"), "s.toml:4:17: found drop after answer"),
+        (rule(call, "[\"close-stdout\", \"answer\"]"), "s.toml:4:23: found answer after close-stdout"),
+        (rule(call, "[{ exit = 1 }, \"drop\"]"), "s.toml:4:21: found drop after exit"),
+        (rule(call, "[\"ignore\"]"), "s.toml:4:7: found ignore on tools/call"),
+        (rule("{ eof = true }", "[\"ignore\", { exit = 1 }]"), "s.toml:4:17: found exit after ignore"),
+        (rule(call, "[{ delay = \"2m\" }]"), "s.toml:4:7: found a delay of 120000ms"),
+        (rule(call, "[{ delay = \"soon\" }]"), "s.toml:4:7: found \"soon\", expected a duration"),
+        (rule(call, "[{ hold = \"\" }]"), "s.toml:4:7: found an empty gate name"),
+        (rule(call, "[{ noise = \"a\\nb\" }]"), "s.toml:4:7: found a noise line"),
+        (rule(call, "[{ bytes = \"f\" }]"), "s.toml:4:7: found \"f\", expected pairs"),
+        (rule(call, "[{ notify = \"ping\" }]"), "s.toml:4:7: found notification \"ping\""),
+        (rule(call, "[{ tools = [\"a\", \"a\"] }]"), "s.toml:4:7: found tool \"a\" twice"),
+        (rule(call, "[{ exit = 256 }]"), "s.toml:4:"),
+        (rule(call, "[{ explode = 1 }]"), "s.toml:4:9: unknown variant `explode`"),
+        (rule("{ when = 1 }", "[\"drop\"]"), "s.toml:3:8: unknown field `when`"),
+        ("about = \"x\"\nrules = 1\n".to_owned(), "s.toml:2:1: unknown field `rules`"),
+        ("about = \"x\"\ntools = [\"a\", \"a\"]\n".to_owned(), "s.toml:2:9: found tool \"a\" twice"),
+        ("\n[[rule]]\n".to_owned(), "s.toml:2:1: missing field `on`"),
+        ("about = \n".to_owned(), "s.toml:1:"),
+        (
+            rule("{ start = true }", "[{ exit = 1 }]") + "[[rule]]\non = { eof = true }\ndo = [\"ignore\"]\n",
+            "s.toml:6:6: found a rule that never acts: the process has ended by then, because of rule 1",
+        ),
+        (
+            rule(call, "[{ exit = 1 }]") + "[[rule]]\non = { request = \"tools/call\", nth = 2 }\ndo = [\"drop\"]\n",
+            "s.toml:6:6: found a rule that never acts",
+        ),
+    ];
+    for (text, expected) in cases {
+        let found = read(&text).expect_err(&text);
+        assert!(found.starts_with(expected), "found    {found}\nexpected {expected}\nin\n{text}");
+    }
+}
+
+fn setup(script: Script, temperament: Temperament, revision: Revision) -> Setup {
+    Setup {
+        script,
+        temperament,
+        revision,
+        connection: ConnectionId("c1".to_owned()),
+        pid: None,
+        body_bytes_max: 65_536,
+    }
+}
+
+fn mock(name: &str) -> Interpreter {
+    Interpreter::new(setup(shipped(name).unwrap(), Temperament::Polite, Revision::R20251125))
+}
+
+fn line(text: &str) -> Input {
+    Input::Line(text.as_bytes().to_vec())
+}
+
+const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25"}}"#;
+const CALL: &str = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"read"}}"#;
+
+fn written(effects: &[Effect]) -> String {
+    let bytes = effects.iter().filter_map(|effect| match effect {
+        Effect::Write(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        _ => None,
+    });
+    bytes.collect()
+}
+
+#[test]
+fn the_version_is_the_clients_where_it_is_known_and_ours_otherwise() {
+    let cases = [
+        (Revision::R20251125, "2025-11-25", "2025-11-25"),
+        (Revision::R20251125, "2024-11-05", "2024-11-05"),
+        (Revision::R20251125, "2026-07-28", "2025-11-25"),
+        (Revision::R20251125, "draft", "2025-11-25"),
+        (Revision::R20251125, "1999-01-01", "2025-11-25"),
+        (Revision::R20250618, "2025-11-25", "2025-06-18"),
+        (Revision::R20250618, "2025-03-26", "2025-03-26"),
+        (Revision::R20260728, "2026-07-28", "2025-11-25"),
+    ];
+    for (ours, theirs, expected) in cases {
+        let mut mock = Interpreter::new(setup(shipped("polite").unwrap(), Temperament::Polite, ours));
+        let answer = written(&mock.handle(line(&INITIALIZE.replace("2025-11-25", theirs))));
+        assert!(answer.contains(&format!(r#""protocolVersion":"{expected}""#)), "{ours} {theirs}: {answer}");
+    }
+}
+
+#[test]
+fn what_is_no_proper_request_is_answered_as_an_honest_server_does() {
+    let cases = [
+        (r#"{"jsonrpc":"2.0","id":1,"method":"server/discover"}"#, r#""id":1,"error":{"code":-32601"#),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#, r#""id":1,"error":{"code":-32602"#),
+        (r#"{"jsonrpc":"2.0","id":"a","method":"ping"}"#, r#""id":"a","result":{}"#),
+        (r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#, r#""id":null,"error":{"code":-32600"#),
+        (r#"{"id":1,"method":"ping"}"#, r#""id":1,"error":{"code":-32600"#),
+        (r#"{"jsonrpc":"2.0","id":1,"method":5}"#, r#""id":1,"error":{"code":-32600"#),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"initialize"}"#, r#""id":1,"error":{"code":-32602"#),
+        ("[]", r#""id":null,"error":{"code":-32600"#),
+        ("{", r#""id":null,"error":{"code":-32700"#),
+        ("\u{feff}{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}", r#""id":1,"result":{}"#),
+        (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, ""),
+        (r#"{"jsonrpc":"2.0","method":"notifications/x"}"#, ""),
+        ("  ", ""),
+    ];
+    for (sent, expected) in cases {
+        let answer = written(&mock("polite").handle(line(sent)));
+        assert!(answer.contains(expected) && answer.is_empty() == expected.is_empty(), "{sent}: {answer}");
+    }
+}
+
+#[test]
+fn a_long_body_is_journalled_as_head_length_and_hash() {
+    let mut mock = mock("polite");
+    mock.handle(line(INITIALIZE));
+    let long = CALL.replace("\"read\"", &format!("\"read\",\"arguments\":{{\"a\":\"{}\"}}", "x".repeat(100_000)));
+    let effects = mock.handle(line(&long));
+    let [Effect::Journal(EventKind::WireReceived { message, .. }), ..] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(message.0["method"], "tools/call");
+    assert_eq!(message.0["id"], 7);
+    assert_eq!(message.0["cut"]["bytes"], long.len());
+    assert!(message.0["cut"]["hash"].as_str().unwrap().starts_with("fnv1a:"));
+    assert!(written(&effects).len() > 100_000, "the answer itself is whole");
+}
+
+#[test]
+fn a_held_call_that_is_cancelled_is_never_answered() {
+    let mut mock = mock("hold-call");
+    mock.handle(line(INITIALIZE));
+    assert_eq!(written(&mock.handle(line(CALL))), "");
+    mock.handle(line(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}"#));
+    assert_eq!(mock.handle(Input::GateOpened("before-answer".to_owned())), []);
+    assert!(!written(&mock.handle(line(CALL))).is_empty(), "the connection stays usable");
+}
+
+#[test]
+fn a_gate_that_was_opened_before_it_is_reached_holds_nothing() {
+    let mut mock = mock("hold-call");
+    mock.handle(line(INITIALIZE));
+    assert_eq!(mock.handle(Input::GateOpened("before-answer".to_owned())), []);
+    let effects = mock.handle(line(CALL));
+    let reached = EventKind::GateReached { gate: "before-answer".to_owned() };
+    assert!(effects.contains(&Effect::Journal(reached)), "a driver that waits for the gate must not wait for ever");
+    assert!(written(&effects).contains("\"id\":7"));
+}
+
+#[test]
+fn a_delay_holds_its_action_until_its_timer_runs_out() {
+    let script = read(&rule("{ tool = \"read\" }", "[{ delay = \"250ms\" }]")).unwrap();
+    let mut mock = Interpreter::new(setup(script, Temperament::Polite, Revision::R20251125));
+    mock.handle(line(INITIALIZE));
+    let effects = mock.handle(line(CALL));
+    assert!(matches!(effects.last(), Some(Effect::SetTimer { timer: TimerId(0), .. })), "{effects:?}");
+    assert_eq!(written(&mock.handle(Input::Timer(TimerId(0)))).matches("\"id\":7").count(), 1);
+}
+
+#[test]
+fn every_kind_of_answer_is_given() {
+    let cases = [
+        ("[\"duplicate\"]", 2, r#""id":7,"result""#),
+        ("[{ answer-error = { code = -1, message = \"no\" } }]", 1, r#""error":{"code":-1,"message":"no"}"#),
+        ("[{ noise = \"hello\" }]", 1, "hello\n{"),
+        ("[{ bytes = \"41 42 0a\" }, \"drop\"]", 1, "AB\n"),
+        ("[\"drop\"]", 0, "id"),
+    ];
+    for (actions, n_found, expected) in cases {
+        let script = read(&rule("{ request = \"tools/call\" }", actions)).unwrap();
+        let mut mock = Interpreter::new(setup(script, Temperament::Polite, Revision::R20251125));
+        mock.handle(line(INITIALIZE));
+        let answer = written(&mock.handle(line(CALL)));
+        assert_eq!(answer.matches(expected).count(), n_found, "{actions}: {answer}");
+    }
+}
+
+fn any_input() -> impl Strategy<Value = Input> {
+    let messages = [
+        INITIALIZE,
+        CALL,
+        r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#,
+        "{",
+    ];
+    prop_oneof![
+        8 => prop::sample::select(messages.to_vec()).prop_map(line),
+        2 => prop::collection::vec(any::<u8>(), 0..40).prop_map(Input::Line),
+        2 => prop::sample::select(vec!["before-answer", "first-call", "die"]).prop_map(|gate| Input::GateOpened(gate.to_owned())),
+        1 => prop::sample::select(Signal::CAUGHT).prop_map(Input::Signal),
+        1 => (0..4_u64).prop_map(|timer| Input::Timer(TimerId(timer))),
+        1 => prop::sample::select(vec![Input::Started, Input::Eof, Input::InputBroken, Input::OutputBroken,
+            Input::OutputFull, Input::LifeOver, Input::Noise { bytes: 9, head: vec![0xff] }]),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever comes in whatever order: no panic, nothing after the end, and every message journalled before it is sent.
+    #[test]
+    fn any_inputs_give_ordered_effects_and_one_end(
+        name in prop::sample::select(shipped_names()),
+        stubborn in any::<bool>(),
+        inputs in prop::collection::vec(any_input(), 0..60),
+    ) {
+        let temperament = if stubborn { Temperament::Stubborn } else { Temperament::Polite };
+        let make = || Interpreter::new(setup(shipped(name).unwrap(), temperament, Revision::R20251125));
+        let (mut mock, mut again) = (make(), make());
+        let (mut ended, mut n_closed) = (false, 0);
+        for input in inputs {
+            let effects = mock.handle(input.clone());
+            prop_assert_eq!(&effects, &again.handle(input));
+            prop_assert!(!ended || effects.is_empty());
+            for (index, effect) in effects.iter().enumerate() {
+                match effect {
+                    Effect::Write(_) => {
+                        let before = &effects[index - 1];
+                        prop_assert!(matches!(before, Effect::Journal(EventKind::WireSent { .. })), "{:?}", before);
+                    }
+                    Effect::End(_) => prop_assert_eq!(index + 1, effects.len()),
+                    Effect::Journal(EventKind::ConnectionClosed { .. }) => n_closed += 1,
+                    Effect::Journal(_) | Effect::SetTimer { .. } | Effect::CloseStdout => {}
+                }
+            }
+            ended |= matches!(effects.last(), Some(Effect::End(End::Exit(_) | End::Signal(_))));
+        }
+        prop_assert!(n_closed <= 1);
+    }
+
+    /// Whatever is written, it is read or refused.
+    #[test]
+    fn any_text_is_a_script_or_refused(text in "[a-z={}\\[\\]\" \n]{0,80}") {
+        let _ = read(&text);
+        let _ = read(&rule(&format!("{{{text}}}"), &format!("[{text}]")));
+    }
+}

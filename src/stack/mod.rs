@@ -1,0 +1,8 @@
+//! Stacks: locked sets of packages in which foreign loaders run.
+//!
+//! A stack is a virtual environment in the cache, keyed by the hash of its lock. It counts as installed only when it
+//! was imported once after its installation.
+
+mod python;
+
+pub use python::{Provisioned, PythonStack, StackError, python_stack, python_stacks};

@@ -1,0 +1,16 @@
+//! Supervision: every loader runs below a supervisor that leaves nothing alive, whatever happens.
+//!
+//! Start at [`Supervised`] (the reporting process's side) and [`run_supervisor`] (the supervisor's own process). One
+//! supervisor a plan: adopting orphans is a property of a process, so two plans below one could not be told apart.
+
+mod handle;
+mod os;
+mod protocol;
+mod supervisor;
+mod tree;
+mod warden;
+
+pub use handle::{LoaderEnd, SuperviseError, Supervised};
+pub use protocol::{LaunchSpec, ProcessFacts, Sample, Signalled};
+pub use supervisor::run_supervisor;
+pub use warden::Warden;

@@ -1,0 +1,7 @@
+//! The calls of one operating system, behind one set of functions.
+
+mod linux;
+
+pub(super) use linux::{
+    adopt_orphans, children_cpu_ms, descendants, has_ended, raise_descriptor_limit, sample, send_signal, stacks,
+};

@@ -1,0 +1,188 @@
+//! What is said between the reporting process and a supervisor: JSON lines over its stdin and stdout.
+//!
+//! The supervisor's stdin is the lifeline as well: its end means that the reporting process is gone.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// First line: what to start.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LaunchSpec {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// Working directory; the current one where there is none.
+    pub directory: Option<PathBuf>,
+    /// Laid over the inherited environment.
+    pub env: BTreeMap<String, String>,
+    /// File for its stdout; appended to.
+    pub stdout: PathBuf,
+    /// File for its stderr; appended to.
+    pub stderr: PathBuf,
+    /// Most bytes of either file.
+    pub output_bytes_max: u64,
+    /// Most processes of the tree.
+    pub processes_max: usize,
+    /// Longest life of the tree, in milliseconds.
+    pub life_ms: u64,
+    /// Longest time for ending the tree, in milliseconds.
+    pub settle_ms: u64,
+}
+
+/// A request, answered by a [`Report`] with the same id.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// Chosen by the asker.
+    pub id: u32,
+    /// What is asked.
+    pub ask: Ask,
+}
+
+/// What can be asked of a supervisor.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Ask {
+    /// Send a signal, named without `SIG`.
+    Signal {
+        /// To this pid, if it belongs to the tree; to the loader itself where there is none.
+        pid: Option<u32>,
+        /// Its name.
+        signal: String,
+    },
+    /// The processes below the supervisor.
+    Descendants,
+    /// What the loader's process uses over a window.
+    Sample {
+        /// Length of the window in microseconds.
+        window_us: u64,
+    },
+    /// Stacks and wait channels of every thread of the tree.
+    Stacks,
+    /// End and reap the whole tree, then end.
+    End,
+}
+
+/// What a supervisor says.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Report {
+    /// The loader's process was started.
+    Started {
+        /// Its pid.
+        pid: u32,
+    },
+    /// It could not be started.
+    NotStarted {
+        /// Why.
+        because: String,
+    },
+    /// The loader's process ended.
+    Exited {
+        /// Exit code.
+        code: Option<i32>,
+        /// Signal, named without `SIG`.
+        signal: Option<String>,
+        /// CLOCK_MONOTONIC in microseconds when it was seen.
+        at_us: u64,
+    },
+    /// A limit of the launch was hit; the tree is being ended.
+    LimitHit {
+        /// `output`, `processes` or `life`.
+        limit: String,
+        /// What was seen.
+        because: String,
+    },
+    /// The supervisor was kept waiting longer than ever before.
+    Delayed {
+        /// In microseconds.
+        delay_us: u64,
+    },
+    /// Answer: the signal was sent or there was nobody to send it to.
+    Signalled {
+        /// Id of the request.
+        id: u32,
+        /// How it went.
+        how: Signalled,
+    },
+    /// Answer: the processes below the supervisor.
+    Descendants {
+        /// Id of the request.
+        id: u32,
+        /// Parents before children.
+        processes: Vec<ProcessFacts>,
+    },
+    /// Answer: a sample; nothing when the process is gone.
+    Sampled {
+        /// Id of the request.
+        id: u32,
+        /// The sample.
+        sample: Option<Sample>,
+    },
+    /// Answer: stacks as text.
+    Stacks {
+        /// Id of the request.
+        id: u32,
+        /// The text.
+        text: String,
+    },
+    /// Answer: the tree is ended; the last thing a supervisor says.
+    Ended {
+        /// Processes that had to be killed.
+        n_killed: usize,
+        /// CPU time of the tree as far as it was waited for, and of the supervisor, in milliseconds.
+        cpu_ms: u64,
+    },
+}
+
+/// How sending a signal went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Signalled {
+    /// It was sent.
+    Sent,
+    /// There is no such process in the tree.
+    Gone,
+}
+
+/// A process as the process table has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessFacts {
+    /// Its pid.
+    pub pid: u32,
+    /// Its parent's pid.
+    pub parent: u32,
+    /// Its start in clock ticks since boot: with the pid, unique.
+    pub started: u64,
+    /// One letter, as in /proc: R, S, D, T, Z …
+    pub state: char,
+    /// Its command line, at most 200 characters.
+    pub command: String,
+}
+
+impl ProcessFacts {
+    /// Whether it has ended and waits to be reaped.
+    #[must_use]
+    pub fn is_zombie(&self) -> bool {
+        matches!(self.state, 'Z' | 'X')
+    }
+}
+
+/// What a process uses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sample {
+    /// Length of the window in microseconds, as it came out.
+    pub window_us: u64,
+    /// CPU time used in the window, in microseconds.
+    pub cpu_us: u64,
+    /// Threads.
+    pub threads: u32,
+    /// Open descriptors by kind.
+    pub fds: BTreeMap<String, u32>,
+    /// Resident memory in KiB.
+    pub rss_kib: u64,
+}

@@ -1,0 +1,310 @@
+//! The supervisor: a process of its own between the reporting process and one loader.
+//!
+//! It has its own session and no death signal. Its stdin is a lifeline that nothing else inherits: the end of it means
+//! that everything below has to end. It adopts orphans, so that nothing below can escape, and it is the only one
+//! below which the loader's tree lives.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Signal, WaitStatus, setsid};
+use tokio::io::AsyncWriteExt;
+use tokio::net::unix::pipe;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::MissedTickBehavior;
+use tokio_stream::StreamExt;
+use tokio_util::codec::{FramedRead, LinesCodec};
+
+use crate::record::monotonic_us;
+use crate::supervise::os;
+use crate::supervise::protocol::{Ask, LaunchSpec, ProcessFacts, Report, Request, Sample, Signalled};
+use crate::supervise::tree::{has_ended, reap_any, sweep};
+
+/// How often limits are looked at.
+const TICK: Duration = Duration::from_millis(25);
+/// A delay is worth telling when it is longer than any before by this much, in microseconds.
+const DELAY_STEP_US: u64 = 20_000;
+/// Longest request line, in bytes.
+const LINE_BYTES_MAX: usize = 1 << 20;
+/// From the start of a supervisor to its launch line.
+const LAUNCH_LIMIT: Duration = Duration::from_secs(10);
+
+/// Why a supervisor could not do its work.
+#[derive(Debug, thiserror::Error)]
+enum SupervisorError {
+    #[error("{what}: {source}")]
+    Io {
+        what: &'static str,
+        #[source]
+        source: io::Error,
+    },
+    #[error("found no launch line, expected one within {} s", LAUNCH_LIMIT.as_secs())]
+    NoLaunch,
+    #[error("found a line that can not be read: {0}")]
+    Line(#[from] serde_json::Error),
+}
+
+fn failed(what: &'static str) -> impl FnOnce(io::Error) -> SupervisorError {
+    move |source| SupervisorError::Io { what, source }
+}
+
+/// Runs a supervisor on this process's stdin and stdout until its tree is ended. Never returns while anything lives.
+#[must_use]
+pub fn run_supervisor() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let result = runtime.map_err(failed("no runtime")).and_then(|runtime| runtime.block_on(supervise()));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mcp-vigil: supervisor: {error}");
+            ExitCode::from(70)
+        }
+    }
+}
+
+async fn supervise() -> Result<(), SupervisorError> {
+    // It fails only for a process that leads its group already, which has a session of its own then.
+    let _ = setsid();
+    os::adopt_orphans().map_err(failed("orphans can not be adopted"))?;
+    // A raised limit is a convenience for the loader; where it is refused, the loader meets the old one.
+    let _ = os::raise_descriptor_limit();
+    let signals = catch_signals().map_err(failed("signals can not be caught"))?;
+    let stdin = std::io::stdin();
+    let input = own(&stdin).and_then(pipe::Receiver::from_owned_fd).map_err(failed("stdin is no pipe"))?;
+    let output = own(&std::io::stdout()).and_then(pipe::Sender::from_owned_fd).map_err(failed("stdout is no pipe"))?;
+    let mut requests = FramedRead::new(input, LinesCodec::new_with_max_length(LINE_BYTES_MAX));
+    let launch = tokio::time::timeout(LAUNCH_LIMIT, requests.next()).await;
+    let Ok(Some(Ok(line))) = launch else { return Err(SupervisorError::NoLaunch) };
+    let spec: LaunchSpec = serde_json::from_str(&line)?;
+    Supervisor::launch(spec, output).await.watch(requests, signals).await;
+    Ok(())
+}
+
+fn own(fd: &impl std::os::fd::AsFd) -> io::Result<OwnedFd> {
+    fd.as_fd().try_clone_to_owned()
+}
+
+/// Catches signals for two reasons: this process must not be ended by them, and a caught signal is reset to its default
+/// in the loader, where an ignored one (SIGINT below a background shell) would stay ignored.
+fn catch_signals() -> io::Result<Signals> {
+    let kinds = [SignalKind::interrupt(), SignalKind::hangup(), SignalKind::quit(), SignalKind::pipe()];
+    let more = [SignalKind::user_defined1(), SignalKind::user_defined2(), SignalKind::alarm()];
+    let ignored = kinds.into_iter().chain(more).map(signal).collect::<io::Result<Vec<_>>>()?;
+    Ok(Signals { child: signal(SignalKind::child())?, term: signal(SignalKind::terminate())?, _ignored: ignored })
+}
+
+struct Signals {
+    child: tokio::signal::unix::Signal,
+    term: tokio::signal::unix::Signal,
+    _ignored: Vec<tokio::signal::unix::Signal>,
+}
+
+struct Supervisor {
+    spec: LaunchSpec,
+    output: pipe::Sender,
+    root: Option<ProcessFacts>,
+    born: Instant,
+    worst_delay_us: u64,
+    limit_hit: bool,
+}
+
+type Requests = FramedRead<pipe::Receiver, LinesCodec>;
+
+/// Whether the supervisor goes on.
+#[derive(PartialEq, Eq)]
+enum Turn {
+    GoOn,
+    End,
+}
+
+impl Supervisor {
+    async fn launch(spec: LaunchSpec, output: pipe::Sender) -> Self {
+        let mut supervisor =
+            Self { spec, output, root: None, born: Instant::now(), worst_delay_us: 0, limit_hit: false };
+        let report = match start(&supervisor.spec) {
+            Ok(pid) => {
+                supervisor.root = os::descendants(std::process::id()).into_iter().find(|process| process.pid == pid);
+                Report::Started { pid }
+            }
+            Err(error) => Report::NotStarted { because: error.to_string() },
+        };
+        supervisor.say(&report).await;
+        supervisor
+    }
+
+    async fn watch(mut self, mut requests: Requests, mut signals: Signals) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let due = Instant::now() + TICK;
+            let turn = tokio::select! {
+                line = requests.next() => match line {
+                    Some(Ok(line)) => self.take(&line).await,
+                    // The lifeline: the reporting process is gone, or talks nonsense.
+                    Some(Err(_)) | None => Turn::End,
+                },
+                _ = signals.child.recv() => { self.reap().await; Turn::GoOn }
+                _ = signals.term.recv() => Turn::End,
+                _ = tick.tick() => self.look(due).await,
+            };
+            if turn == Turn::End {
+                break;
+            }
+        }
+        let settle = Duration::from_millis(self.spec.settle_ms);
+        let swept = sweep(settle, |_| true).await;
+        while reap_any().is_some() {}
+        let ended = Report::Ended { n_killed: swept.n_killed, cpu_ms: os::children_cpu_ms() };
+        self.say(&ended).await;
+    }
+
+    async fn take(&mut self, line: &str) -> Turn {
+        let Ok(Request { id, ask }) = serde_json::from_str(line) else { return Turn::End };
+        let report = match ask {
+            Ask::Signal { pid, signal } => Report::Signalled { id, how: self.signal(pid, &signal) },
+            Ask::Descendants => Report::Descendants { id, processes: os::descendants(std::process::id()) },
+            Ask::Sample { window_us } => Report::Sampled { id, sample: self.sample(window_us).await },
+            Ask::Stacks => {
+                let pids: Vec<u32> = os::descendants(std::process::id()).iter().map(|process| process.pid).collect();
+                Report::Stacks { id, text: os::stacks(&pids) }
+            }
+            Ask::End => return Turn::End,
+        };
+        self.say(&report).await;
+        Turn::GoOn
+    }
+
+    fn signal(&self, pid: Option<u32>, signal: &str) -> Signalled {
+        let Some(signal) = signal_from_name(signal) else { return Signalled::Gone };
+        let target = match pid {
+            None => self.root.clone(),
+            Some(pid) => os::descendants(std::process::id()).into_iter().find(|process| process.pid == pid),
+        };
+        match target {
+            Some(process) if !has_ended(&process) => os::send_signal(&process, signal),
+            Some(_) | None => Signalled::Gone,
+        }
+    }
+
+    async fn sample(&self, window_us: u64) -> Option<Sample> {
+        let pid = self.root.as_ref()?.pid;
+        let began = Instant::now();
+        let before = os::sample(pid)?;
+        // This wait is the measurement, not a synchronisation.
+        tokio::time::sleep(Duration::from_micros(window_us)).await;
+        let mut after = os::sample(pid)?;
+        after.window_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        after.cpu_us = after.cpu_us.saturating_sub(before.cpu_us);
+        Some(after)
+    }
+
+    async fn reap(&mut self) {
+        while let Some((pid, status)) = reap_any() {
+            if self.root.as_ref().is_some_and(|root| root.pid == pid) {
+                self.root = None;
+                let (code, signal) = describe(status);
+                self.say(&Report::Exited { code, signal, at_us: monotonic_us() }).await;
+            }
+        }
+    }
+
+    /// Looks at every limit; `due` is when this look should have come.
+    async fn look(&mut self, due: Instant) -> Turn {
+        let delay_us = u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX);
+        if delay_us > self.worst_delay_us + DELAY_STEP_US {
+            self.worst_delay_us = delay_us;
+            self.say(&Report::Delayed { delay_us }).await;
+        }
+        match self.limit_hit() {
+            Some((limit, because)) if !self.limit_hit => {
+                self.limit_hit = true;
+                self.say(&Report::LimitHit { limit: limit.to_owned(), because }).await;
+                sweep(Duration::from_millis(self.spec.settle_ms), |_| true).await;
+                self.reap().await;
+                Turn::GoOn
+            }
+            Some(_) | None => Turn::GoOn,
+        }
+    }
+
+    fn limit_hit(&self) -> Option<(&'static str, String)> {
+        for path in [&self.spec.stdout, &self.spec.stderr] {
+            let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
+            if bytes > self.spec.output_bytes_max {
+                let max = self.spec.output_bytes_max;
+                cut(path, max);
+                return Some(("output", format!("{bytes} bytes of output, at most {max} are kept")));
+            }
+        }
+        let n_processes = os::descendants(std::process::id()).len();
+        if n_processes > self.spec.processes_max {
+            return Some(("processes", format!("{n_processes} processes, at most {}", self.spec.processes_max)));
+        }
+        let life = Duration::from_millis(self.spec.life_ms);
+        (self.born.elapsed() > life).then(|| ("life", format!("the tree lived longer than {} s", life.as_secs())))
+    }
+
+    /// Says something to the reporting process; when it is gone, the end of stdin tells so.
+    async fn say(&mut self, report: &Report) {
+        let Ok(mut line) = serde_json::to_string(report) else { return };
+        line.push('\n');
+        let _ = self.output.write_all(line.as_bytes()).await;
+    }
+}
+
+fn start(spec: &LaunchSpec) -> io::Result<u32> {
+    let (program, arguments) =
+        spec.command.split_first().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no command"))?;
+    let mut command = Command::new(program);
+    command.args(arguments).envs(&spec.env).stdin(Stdio::null());
+    command.stdout(append(&spec.stdout)?).stderr(append(&spec.stderr)?).process_group(0);
+    if let Some(directory) = &spec.directory {
+        command.current_dir(directory);
+    }
+    Ok(command.spawn()?.id())
+}
+
+fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// Keeps the head of an output file that grew too long.
+fn cut(path: &Path, bytes_max: u64) {
+    // Only disk space is lost where it fails.
+    let _ = OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(bytes_max));
+}
+
+fn describe(status: WaitStatus) -> (Option<i32>, Option<String>) {
+    (status.exit_status(), status.terminating_signal().map(signal_name))
+}
+
+const SIGNALS: [(&str, Signal); 14] = [
+    ("INT", Signal::INT),
+    ("TERM", Signal::TERM),
+    ("HUP", Signal::HUP),
+    ("KILL", Signal::KILL),
+    ("STOP", Signal::STOP),
+    ("CONT", Signal::CONT),
+    ("QUIT", Signal::QUIT),
+    ("ABRT", Signal::ABORT),
+    ("SEGV", Signal::SEGV),
+    ("BUS", Signal::BUS),
+    ("ILL", Signal::ILL),
+    ("FPE", Signal::FPE),
+    ("PIPE", Signal::PIPE),
+    ("ALRM", Signal::ALARM),
+];
+
+fn signal_from_name(name: &str) -> Option<Signal> {
+    SIGNALS.iter().find(|(known, _)| *known == name).map(|(_, signal)| *signal)
+}
+
+fn signal_name(number: i32) -> String {
+    let known = SIGNALS.iter().find(|(_, signal)| signal.as_raw() == number);
+    known.map_or_else(|| number.to_string(), |(name, _)| (*name).to_owned())
+}

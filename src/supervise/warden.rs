@@ -1,0 +1,71 @@
+//! The last resort: what a killed supervisor leaves falls to the reporting process.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::process::{Child, Command};
+
+use crate::supervise::os;
+use crate::supervise::tree::sweep;
+
+/// Starts every direct child of the reporting process, so that any other child must be the orphan of a dead supervisor.
+///
+/// Cheap to clone. One that was not appointed (in a process that has children of its own) ends nothing.
+#[derive(Clone, Default)]
+pub struct Warden {
+    appointed: bool,
+    children: Arc<Mutex<BTreeSet<u32>>>,
+}
+
+impl Warden {
+    /// Makes this process adopt what its supervisors leave when they are killed.
+    ///
+    /// # Errors
+    /// Where the system can not do that.
+    pub fn appoint() -> io::Result<Self> {
+        os::adopt_orphans()?;
+        // Where it is refused, fewer plans fit in at once.
+        let _ = os::raise_descriptor_limit();
+        Ok(Self { appointed: true, children: Arc::default() })
+    }
+
+    /// Starts a child. Starting and registering are one step, so that no sweep takes it for an orphan.
+    ///
+    /// # Errors
+    /// When it can not be started.
+    pub fn spawn(&self, command: &mut Command) -> io::Result<Child> {
+        let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
+        let child = command.spawn()?;
+        children.extend(child.id());
+        Ok(child)
+    }
+
+    /// A child was waited for.
+    pub fn ended(&self, pid: u32) {
+        self.children.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
+    }
+
+    /// Ends and reaps every process below this one that belongs to no living child of ours, at most for `limit`.
+    pub async fn sweep(&self, limit: Duration) {
+        if self.appointed && !self.strays().is_empty() {
+            sweep(limit, |process| self.strays().contains(&process.pid)).await;
+        }
+    }
+
+    fn strays(&self) -> BTreeSet<u32> {
+        let children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = children.clone();
+        let mut strays = BTreeSet::new();
+        // Parents come before children, so one pass knows every descendant of a child of ours.
+        for process in os::descendants(std::process::id()) {
+            if kept.contains(&process.parent) {
+                kept.insert(process.pid);
+            } else if !kept.contains(&process.pid) {
+                strays.insert(process.pid);
+            }
+        }
+        strays
+    }
+}

@@ -1,0 +1,221 @@
+//! Exit codes are a contract, and bad input says where it is bad.
+
+use std::fs;
+
+use crate::rig::{Ran, Rig};
+
+fn check(history: &str) -> Ran {
+    let rig = Rig::new();
+    let file = rig.file("history.jsonl", history);
+    rig.finish(rig.command(&["check", file.to_str().unwrap()]))
+}
+
+/// A whole history of the reference loader.
+fn recorded() -> String {
+    let rig = Rig::new();
+    let ran = rig.run(&["load-call-close", "--polite-only"]);
+    assert_eq!(ran.code, 0, "{}", ran.stdout);
+    let id = ran.report()["plans"][0]["id"].as_str().unwrap().to_owned();
+    fs::read_to_string(rig.out().join(id).join("history.jsonl")).unwrap()
+}
+
+#[test]
+fn a_conforming_loader_is_zero_and_its_history_is_judged_the_same_later() {
+    let ran = check(&recorded());
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+}
+
+#[test]
+fn a_violation_is_one() {
+    let rig = Rig::new();
+    let ran = rig.run(&["load-call-close", "--loader", "rust-closed-early"]);
+    assert_eq!(ran.code, 1, "{}", ran.stdout);
+}
+
+#[test]
+fn a_loader_that_can_not_be_run_is_three() {
+    let rig = Rig::new();
+    let mut command = rig.run_command(&["load-call-close", "--loader", "python-owner-task@mcp-1.30"]);
+    command.env("MCP_VIGIL_CACHE", rig.out().join("empty-cache")).env("MCP_VIGIL_OFFLINE", "1");
+    let ran = rig.finish(command);
+    assert_eq!(ran.code, 3, "{}", ran.stdout);
+    assert_eq!(ran.report()["plans"][0]["verdict"], "unavailable");
+}
+
+#[test]
+fn usage_errors_are_two() {
+    let rig = Rig::new();
+    for arguments in [
+        &["run", "no-such-scenario"][..],
+        &["run", "--loader", "no-such-loader"],
+        &["run", "--loader", "python-owner-task@no-such-stack"],
+        &["run", "--limit", "no-such-limit=1s"],
+        &["run", "--limit", "operation=soon"],
+        &["run", "--revision", "1999-01-01"],
+        &["run", "--no-such-flag"],
+        &["no-such-command"],
+        &["list", "nothing"],
+        &["explain", "no-such-id"],
+        &["check"],
+        &["check", "no-such-file"],
+        &["replay", "no-such-file"],
+    ] {
+        let ran = rig.finish(rig.command(arguments));
+        assert_eq!(ran.code, 2, "{arguments:?}: {}{}", ran.stdout, ran.stderr);
+        assert!(!ran.stderr.is_empty(), "{arguments:?} says nothing");
+        assert!(!ran.stderr.contains("panicked"), "{arguments:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_broken_scenario_says_where() {
+    let head = "about = \"x\"\nservers = [{ name = \"files\", script = \"polite\" }]\n";
+    for (text, position, expected) in [
+        ("about = ", ":1:", "expected"),
+        ("about = \"x\"\nservers = []\n[[step]]\ndo = \"load\"\n", ": ", "expected at least one"),
+        (&format!("{head}[[step]]\ndo = \"fly\"\n"), ":3:", "expected load, call"),
+        (&format!("{head}[[step]]\ndo = \"call\"\n"), ":3:", "without `server`"),
+        (&format!("{head}[[step]]\ndo = \"call\"\nserver = \"other\"\n"), ":3", "expected one that `servers` declares"),
+        (&format!("{head}[[step]]\ndo = \"load\"\nin = \"place:x\"\n"), ":3:", "expected task:NAME"),
+        (&format!("{head}[[step]]\ndo = \"load\"\nspeed = 3\n"), ":5:", "unknown field"),
+        (&format!("{head}[[step]]\ndo = \"load\"\nserver = \"files\"\n"), ":3:", "only where it has a meaning"),
+        (&format!("{head}[[step]]\ndo = \"cancel\"\noperation = \"c1\"\n"), ":3", "earlier step"),
+        (&format!("{head}revisions = [\"1999-01-01\"]\n"), ":3:", "expected 2024-11-05"),
+        (
+            "about = \"x\"\nservers = [{ name = \"files\", script = \"nice\" }]\n[[step]]\ndo = \"load\"\n",
+            "",
+            "expected a shipped one",
+        ),
+    ] {
+        let rig = Rig::new();
+        let file = rig.file("scenario.toml", text);
+        let ran = rig.finish(rig.command(&["run", file.to_str().unwrap()]));
+        assert_eq!(ran.code, 2, "{text:?}: {}{}", ran.stdout, ran.stderr);
+        assert!(
+            ran.stderr.contains(&format!("scenario.toml{position}")) || position.is_empty(),
+            "{text:?}: {}",
+            ran.stderr
+        );
+        assert!(ran.stderr.contains(expected), "{text:?}: expected {expected:?} in {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_broken_loader_description_says_where() {
+    for (text, expected) in [
+        ("name = \"x\"\n", "missing field `lane`"),
+        ("name = \"x\"\nlane = \"cobol\"\n", ":2:"),
+        ("name = \"x\"\nlane = \"command\"\n", "expected the command"),
+        ("name = \"x\"\nlane = \"command\"\ncommand = [\"x\"]\n[promises]\nsession = \"eternal\"\n", "eternal"),
+        (
+            "name = \"x\"\nlane = \"command\"\ncommand = [\"x\"]\n[promises]\ncall-bound = \"soon\"\n",
+            "expected a duration",
+        ),
+    ] {
+        let rig = Rig::new();
+        let file = rig.file("loader.toml", text);
+        let ran = rig.finish(rig.command(&["run", "--loader", file.to_str().unwrap()]));
+        assert_eq!(ran.code, 2, "{text:?}: {}{}", ran.stdout, ran.stderr);
+        assert!(ran.stderr.contains("loader.toml") && ran.stderr.contains(expected), "{text:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_broken_history_says_where() {
+    let whole = recorded();
+    let lines: Vec<&str> = whole.lines().collect();
+    let cut = &whole[..whole.len() - 5];
+    let mut reordered = lines.clone();
+    reordered.swap(4, 5);
+    let mut gap = lines.clone();
+    gap.remove(3);
+    for (text, expected) in [
+        (String::new(), "empty file"),
+        ("{}\n".to_owned(), ":1: found no `schema`"),
+        ("{\"schema\":9}\n".to_owned(), ":1: found schema 9, expected 1"),
+        ("not json\n".to_owned(), ":1:"),
+        (cut.to_owned(), &format!(":{}", lines.len())),
+        (reordered.join("\n") + "\n", ":5: found event #5, expected #4"),
+        (gap.join("\n") + "\n", ":4: found event #4, expected #3"),
+        (whole.replacen("\"kind\":\"step.began\"", "\"kind\":\"step.flew\"", 1), "step.flew"),
+        (whole.replacen("\"source\":\"driver\"", "\"source\":\"nobody\"", 1), "expected driver"),
+    ] {
+        let ran = check(&text);
+        assert_eq!(ran.code, 2, "{expected}: {}{}", ran.stdout, ran.stderr);
+        assert!(ran.stderr.contains(expected), "expected {expected:?} in {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_history_that_lacks_its_end_is_judged_and_inconclusive() {
+    let whole = recorded();
+    let n_lines = whole.lines().count();
+    let text: String = whole.lines().take(n_lines / 2).map(|line| format!("{line}\n")).collect();
+    let ran = check(&text);
+    assert_eq!(ran.code, 3, "{}{}", ran.stdout, ran.stderr);
+}
+
+#[test]
+fn a_baseline_accepts_what_it_lists_and_is_stale_when_it_does_not_occur() {
+    let rig = Rig::new();
+    let arguments = ["load-call-close", "--loader", "rust-closed-early", "--polite-only"];
+    let failed = rig.run(&arguments).invariants("fail");
+    let entries: String = failed.iter().map(|id| format!("  - load-call-close:{id}\n")).collect();
+    let run_with = |text: &str| {
+        let file = rig.file("baseline.yaml", text);
+        let mut command = rig.run_command(&arguments);
+        command.arg("--baseline").arg(file);
+        rig.finish(command)
+    };
+    let ran = run_with(&format!("client:\n{entries}"));
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let ran = run_with(&format!("client:\n{entries}  - load-call-close:signal-ends-process\n"));
+    assert_eq!(ran.code, 1, "a stale entry: {}{}", ran.stdout, ran.stderr);
+    for bad in [
+        "client:\n  - no-such-scenario:load-succeeds\n",
+        "client:\n  - load-call-close:no-such-invariant\n",
+        "client:\n  - load-call-close\n  - load-call-close:load-succeeds\n",
+        "servers: []\n",
+        "client: 3\n",
+    ] {
+        let ran = run_with(bad);
+        assert_eq!(ran.code, 2, "{bad:?}: {}{}", ran.stdout, ran.stderr);
+        assert!(ran.stderr.contains("baseline.yaml"), "{bad:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_finding_can_be_replayed_from_its_plan_folder() {
+    let rig = Rig::new();
+    let ran = rig.run(&["load-call-close", "--loader", "rust-closed-early", "--polite-only"]);
+    let plan = &ran.report()["plans"][0];
+    let folder = rig.out().join(plan["id"].as_str().unwrap());
+    for target in [folder.clone(), folder.join("verdict.json")] {
+        let again = rig.file("keep", "").with_file_name("again");
+        let mut command = rig.command(&["replay", "--format", "json"]);
+        command.arg(target).arg("--out").arg(again);
+        let again = rig.finish(command);
+        assert_eq!(again.code, 1, "{}{}", again.stdout, again.stderr);
+        assert_eq!(again.invariants("fail"), ran.invariants("fail"));
+    }
+}
+
+#[test]
+fn lists_are_arrays_of_objects_with_id_and_about() {
+    let rig = Rig::new();
+    for what in ["loaders", "scenarios", "suites", "scripts", "faults", "invariants", "promises", "requirements"] {
+        let ran = rig.finish(rig.command(&["list", what, "--format", "json"]));
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let rows: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        let rows = rows.as_array().unwrap();
+        assert!(!rows.is_empty(), "{what}");
+        for row in rows {
+            let id = row["id"].as_str().unwrap();
+            assert!(row["about"].as_str().is_some_and(|about| !about.is_empty()), "{what} {id}");
+            if what != "requirements" {
+                let ran = rig.finish(rig.command(&["explain", id]));
+                assert_eq!(ran.code, 0, "explain {id}: {}", ran.stderr);
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Integration tests: the executable as its users meet it. One binary, for the sake of compile times.
+
+#![expect(clippy::unwrap_used, reason = "tests and their helpers fail by panicking")]
+
+mod exit_codes;
+mod hostile;
+mod killing;
+mod lanes;
+mod layers;
+mod mock;
+mod rig;
+mod stability;

@@ -1,0 +1,141 @@
+//! A raw client: bytes in, bytes out, signals.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+
+use mcp_vigil::mock::LinkedArgs;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::mock::home::{Home, LIMIT};
+
+pub const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"raw","version":"1"}}}"#;
+pub const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+pub const LIST: &str = r#"{"jsonrpc":"2.0","id":2,"method":"tools/list"}"#;
+
+pub fn call(id: u32) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"read","arguments":{{"path":"/a"}}}}}}"#
+    )
+}
+
+pub struct Client {
+    pid: Pid,
+    stdin: Option<ChildStdin>,
+    stdout: Option<BufReader<ChildStdout>>,
+    ended: Receiver<ExitStatus>,
+    status: Option<ExitStatus>,
+}
+
+pub fn mock_command() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_mcp-mock"))
+}
+
+impl Client {
+    pub fn linked(home: &Home) -> Self {
+        let args = LinkedArgs { link: home.addr(), token: "secret".to_owned(), server: "files".to_owned() };
+        Self::spawn(mock_command().args(args.to_args()))
+    }
+
+    pub fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take().map(BufReader::new));
+        let pid = Pid::from_child(&child);
+        let (sender, ended) = channel();
+        std::thread::spawn(move || wait(child, &sender));
+        Self { pid, stdin, stdout, ended, status: None }
+    }
+
+    pub fn pid(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
+    /// Sends a line. A mock that is dead already takes nothing.
+    pub fn send(&mut self, line: &str) {
+        self.send_bytes(format!("{line}\n").as_bytes());
+    }
+
+    pub fn send_bytes(&mut self, bytes: &[u8]) {
+        let _ = self.stdin.as_mut().unwrap().write_all(bytes);
+    }
+
+    /// The next line as it was written; empty at the end.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.as_mut().unwrap().read_line(&mut line).unwrap();
+        line
+    }
+
+    pub fn answer(&mut self) -> Value {
+        serde_json::from_str(&self.line()).unwrap()
+    }
+
+    /// Opens the session and lists the tools.
+    pub fn open(&mut self) {
+        self.send(INITIALIZE);
+        assert_eq!(self.answer()["result"]["protocolVersion"], "2025-11-25");
+        self.send(INITIALIZED);
+        self.send(LIST);
+        assert_eq!(self.answer()["result"]["tools"][0]["name"], "read");
+    }
+
+    pub fn call(&mut self, id: u32) {
+        self.send(&call(id));
+        assert_eq!(self.answer(), answered(id));
+    }
+
+    pub fn close_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    pub fn close_stdout(&mut self) {
+        self.stdout = None;
+    }
+
+    pub fn rest(&mut self) -> String {
+        let mut rest = Vec::new();
+        self.stdout.as_mut().unwrap().read_to_end(&mut rest).unwrap();
+        String::from_utf8_lossy(&rest).into_owned()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        assert!(self.status.is_none(), "the mock has ended");
+        kill_process(self.pid, signal).unwrap();
+    }
+
+    pub fn wait(&mut self) -> ExitStatus {
+        let status = self.ended.recv_timeout(LIMIT).expect("the mock did not end");
+        self.status = Some(status);
+        status
+    }
+
+    pub fn exit_code(&mut self) -> i32 {
+        let status = self.wait();
+        status.code().unwrap_or_else(|| panic!("{status}"))
+    }
+
+    pub fn death(&mut self) -> i32 {
+        let status = self.wait();
+        status.signal().unwrap_or_else(|| panic!("{status}"))
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // Only while it was not waited for: its pid can not be another process's then.
+        if self.status.is_none() && self.ended.try_recv().is_err() {
+            let _ = kill_process(self.pid, Signal::KILL);
+        }
+    }
+}
+
+pub fn answered(id: u32) -> Value {
+    let content = json!([{ "type": "text", "text": "read {\"path\":\"/a\"}" }]);
+    json!({ "jsonrpc": "2.0", "id": id, "result": { "content": content, "isError": false } })
+}
+
+fn wait(mut child: Child, sender: &std::sync::mpsc::Sender<ExitStatus>) {
+    let _ = sender.send(child.wait().unwrap());
+}

@@ -1,0 +1,8 @@
+//! Mock servers as processes: every script over real pipes, with a home of our own, and everything that can go wrong.
+
+mod bytes;
+mod client;
+mod home;
+mod lifeline;
+mod scripts;
+mod standalone;

@@ -1,0 +1,89 @@
+//! mcp-mock by itself: in any client's configuration, without mcp-vigil.
+
+use std::fs;
+use std::path::Path;
+
+use mcp_vigil::history::{Kind, read_history};
+
+use crate::mock::client::{Client, mock_command};
+
+fn run(args: &[&str]) -> (i32, String) {
+    let output = mock_command().args(args).output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+fn live(journal: &Path) {
+    let mut client = Client::spawn(mock_command().args(["stdio", "--script", "hold-call", "--journal"]).arg(journal));
+    client.open();
+    client.close_stdin();
+    assert_eq!(client.exit_code(), 0);
+}
+
+#[test]
+fn a_journal_on_file_is_a_history_and_is_never_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("journal.jsonl");
+    live(&file);
+    live(&file);
+    for (name, source) in [("journal.jsonl", "mock:hold-call#1"), ("journal.2.jsonl", "mock:hold-call#2")] {
+        let text = fs::read_to_string(folder.path().join(name)).unwrap();
+        let history = read_history(name, &text).unwrap();
+        assert_eq!(history.events()[0].source.to_string(), source);
+        assert_eq!(history.events().last().unwrap().kind.kind(), Kind::MockEnding);
+    }
+}
+
+#[test]
+fn a_script_file_is_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.toml");
+    let text = "about = \"x\"\n[[rule]]\non = { initialized = true }\ndo = [{ die = { code = 101 } }]\n";
+    fs::write(&file, text).unwrap();
+    let mut client = Client::spawn(mock_command().args(["stdio", "--script"]).arg(&file));
+    client.send(crate::mock::client::INITIALIZE);
+    client.line();
+    client.send(crate::mock::client::INITIALIZED);
+    assert_eq!(client.exit_code(), 101);
+}
+
+#[test]
+fn what_can_not_be_run_is_said_with_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bad.toml");
+    fs::write(&file, "about = \"x\"\n[[rule]]\non = { start = true }\ndo = [\"drop\"]\n").unwrap();
+    let (code, text) = run(&["stdio", "--script", file.to_str().unwrap()]);
+    assert_eq!(code, 2);
+    assert!(text.contains("bad.toml:4:7: found drop on start"), "{text}");
+    let cases: [(&[&str], &str); 7] = [
+        (&["stdio", "--script", "nobody"], "expected one of dead-on-arrival, die-at-gate"),
+        (&["stdio", "--script", "./absent.toml"], "./absent.toml: cannot be read"),
+        (&["stdio"], "--script"),
+        (&["stdio", "--script", "polite", "--revision", "2026-07-28"], "expected at most 2025-11-25"),
+        (&["stdio", "--script", "polite", "--max-life", "soon"], "expected a duration"),
+        (&["http", "--script", "polite"], "not yet available"),
+        (&["sse", "--listen", "127.0.0.1:0"], "not yet available"),
+    ];
+    for (args, expected) in cases {
+        let (code, text) = run(args);
+        assert_eq!(code, 2, "{args:?}");
+        assert!(text.contains(expected), "{args:?}: {text}");
+    }
+}
+
+#[test]
+fn the_revision_is_capped_and_the_life_is_bounded() {
+    let args = ["stdio", "--script", "stubborn", "--revision", "2025-06-18", "--max-life", "300ms"];
+    let mut client = Client::spawn(mock_command().args(args));
+    client.send(crate::mock::client::INITIALIZE);
+    assert_eq!(client.answer()["result"]["protocolVersion"], "2025-06-18");
+    client.close_stdin();
+    assert_eq!(client.exit_code(), 88);
+}
+
+#[test]
+fn every_shipped_script_is_listed() {
+    let output = mock_command().arg("list").output().unwrap();
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.lines().count() >= 11 && text.contains("die-in-call"), "{text}");
+}

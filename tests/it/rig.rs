@@ -1,0 +1,161 @@
+//! Running the executable, and looking for what it leaves.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// The executable under test.
+pub const VIGIL: &str = env!("CARGO_BIN_EXE_mcp-vigil");
+
+/// One run in folders of its own, with a mark in the environment by which its processes are found.
+pub struct Rig {
+    folder: tempfile::TempDir,
+    mark: String,
+}
+
+/// What came of a run.
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Rig {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("tmp")).unwrap();
+        let mark = format!("MCP_VIGIL_TEST_MARK={}", folder.path().display());
+        Self { folder, mark }
+    }
+
+    /// Where results go.
+    pub fn out(&self) -> PathBuf {
+        self.folder.path().join("out")
+    }
+
+    /// A file of this rig.
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// The executable with these arguments.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(VIGIL);
+        let (name, value) = self.mark.split_once('=').unwrap();
+        command.args(arguments).env(name, value).env("TMPDIR", self.folder.path().join("tmp")).stdin(Stdio::null());
+        command
+    }
+
+    /// `run` with these arguments, into this rig's folder, with JSON on stdout.
+    pub fn run_command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command(&["run", "--format", "json", "--out"]);
+        command.arg(self.out()).args(arguments);
+        command
+    }
+
+    /// Runs to the end; at most for three minutes.
+    pub fn finish(&self, mut command: Command) -> Ran {
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        finish(child, Duration::from_secs(180))
+    }
+
+    /// Runs `run` with these arguments to its end.
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        self.finish(self.run_command(arguments))
+    }
+
+    /// Processes of this rig: by their environment, or by this rig's folder in their arguments.
+    pub fn processes(&self) -> Vec<String> {
+        let folder = self.folder.path().display().to_string();
+        let mut found = Vec::new();
+        for entry in fs::read_dir("/proc").unwrap().flatten() {
+            let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
+            let arguments = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let holds = |bytes: &[u8], text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+            if holds(&environment, &self.mark) || holds(&arguments, &folder) {
+                found.push(String::from_utf8_lossy(&arguments).replace('\0', " "));
+            }
+        }
+        found
+    }
+
+    /// Waits until no process and no temporary file is left.
+    pub fn assert_nothing_left(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        loop {
+            let processes = self.processes();
+            if processes.is_empty() {
+                break;
+            }
+            assert!(Instant::now() < deadline, "left after {limit:?}: {processes:#?}");
+            // The end of a process that is not our child can only be looked for.
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let temporary: Vec<_> = fs::read_dir(self.folder.path().join("tmp")).unwrap().flatten().collect();
+        assert!(temporary.is_empty(), "temporary files left: {temporary:?}");
+        let partial = files(&self.out()).into_iter().find(|path| path.extension().is_some_and(|end| end == "partial"));
+        assert_eq!(partial, None, "a partial file was left");
+    }
+}
+
+/// Every file below a folder.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+/// Waits for a child whose output is captured; a child that outlives the limit is a failure.
+pub fn finish(mut child: Child, limit: Duration) -> Ran {
+    fn reader(stream: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<String> {
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            stream.unwrap().read_to_end(&mut bytes).unwrap();
+            String::from_utf8_lossy(&bytes).into_owned()
+        })
+    }
+    let (stdout, stderr) = (reader(child.stdout.take()), reader(child.stderr.take()));
+    let deadline = Instant::now() + limit;
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("the run did not end within {limit:?}");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    Ran { code: status.code().unwrap_or(-1), stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
+}
+
+impl Ran {
+    /// The run report on stdout.
+    pub fn report(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}\nstderr: {}", self.stdout, self.stderr))
+    }
+
+    /// Ids of the invariants that came out with this verdict, each once.
+    pub fn invariants(&self, verdict: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        for plan in self.report()["plans"].as_array().unwrap() {
+            for finding in plan["findings"].as_array().unwrap() {
+                let id = finding["invariant"].as_str().unwrap().to_owned();
+                if finding["verdict"] == verdict && !found.contains(&id) {
+                    found.push(id);
+                }
+            }
+        }
+        found
+    }
+}
