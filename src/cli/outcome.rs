@@ -85,10 +85,9 @@ impl CliError {
     /// Prints the error; one with a position points into its file.
     pub(super) fn print(&self) {
         eprintln!("mcp-vigil: {self}");
-        if let Self::Input(error) = self {
-            if let Some(pointed) = point_into(error) {
-                eprint!("{pointed}");
-            }
+        let Self::Input(error) = self else { return };
+        if let Some(pointed) = point_into(error) {
+            eprint!("{pointed}");
         }
     }
 }

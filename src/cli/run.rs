@@ -189,11 +189,13 @@ fn print(report: &RunReport, finished: &[Finished], folder: &RunFolder, output: 
 }
 
 fn unavailable(finished: &[Finished]) -> BTreeMap<&str, &str> {
-    let of = |one| match one {
-        &Finished::Unavailable { ref plan, ref because } => Some((plan.loader.as_str(), because.as_str())),
-        Finished::Run(_) | Finished::NotRun { .. } => None,
-    };
-    finished.iter().filter_map(of).collect()
+    fn loader_of(one: &Finished) -> Option<(&str, &str)> {
+        match one {
+            Finished::Unavailable { plan, because } => Some((&plan.loader, because)),
+            Finished::Run(_) | Finished::NotRun { .. } => None,
+        }
+    }
+    finished.iter().filter_map(loader_of).collect()
 }
 
 /// A run held against its baseline.

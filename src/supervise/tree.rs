@@ -65,11 +65,11 @@ fn targets(is_ours: &impl Fn(&ProcessFacts) -> bool) -> Vec<ProcessFacts> {
 fn reap(is_ours: &impl Fn(&ProcessFacts) -> bool) {
     let me = std::process::id();
     for process in os::descendants(me) {
+        // Without a pid the call would take any child.
+        let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) else { continue };
         if process.parent == me && process.is_zombie() && is_ours(&process) {
-            if let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) {
-                // Somebody else may have waited for it; then it is gone as well.
-                let _ = waitpid(Some(pid), WaitOptions::NOHANG);
-            }
+            // Somebody else may have waited for it; then it is gone as well.
+            let _ = waitpid(Some(pid), WaitOptions::NOHANG);
         }
     }
 }

@@ -1,0 +1,11 @@
+//! The loaders against a raw server: contract, processes, hops, configuration, growth, and the broken ones.
+
+#![expect(clippy::unwrap_used, reason = "tests and their helpers fail by panicking")]
+
+mod broken;
+mod config;
+mod contract;
+mod faults;
+mod growth;
+mod hops;
+mod support;
