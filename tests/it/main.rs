@@ -8,5 +8,6 @@ mod killing;
 mod lanes;
 mod layers;
 mod mock;
+mod reentry;
 mod rig;
 mod stability;
