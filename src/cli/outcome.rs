@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use crate::catalogue::CacheError;
 use crate::plan::InputError;
@@ -97,12 +97,11 @@ fn point_into(error: &InputError) -> Option<String> {
     let text = std::fs::read_to_string(PathBuf::from(&error.file)).ok()?;
     let line_start: usize = text.split_inclusive('\n').take(error.line.checked_sub(1)?).map(str::len).sum();
     let line = text.get(line_start..)?.lines().next()?;
-    let column = line.char_indices().nth(error.column.saturating_sub(1)).map_or(line.len(), |(offset, _)| offset);
-    let label = LabeledSpan::at_offset(line_start + column, "here");
-    let diagnostic = MietteDiagnostic::new(error.message.clone()).with_label(label);
-    let report = Report::new(diagnostic).with_source_code(NamedSource::new(&error.file, text));
-    let mut rendered = String::new();
-    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor());
-    handler.render_report(&mut rendered, report.as_ref()).ok()?;
-    Some(rendered)
+    let columns = line.char_indices().map(|(offset, _)| offset).chain([line.len()]);
+    let start = line_start + columns.clone().nth(error.column.saturating_sub(1)).unwrap_or(line.len());
+    let end = line_start + columns.clone().nth(error.column.max(1)).unwrap_or(line.len());
+    let place = AnnotationKind::Primary.span(start..end.max(start));
+    let snippet = Snippet::source(&text).path(&error.file).annotation(place);
+    let report = [Level::NOTE.primary_title("in this place").element(snippet)];
+    Some(format!("{}\n", Renderer::plain().render(&report)))
 }

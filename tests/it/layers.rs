@@ -36,7 +36,7 @@ const IMPURE: &[&str] =
 const RESERVED: &[(&str, &[&str])] = &[
     ("rmcp::", &["loader"]),
     ("clap::", &["cli"]),
-    ("miette::", &["cli"]),
+    ("annotate_snippets::", &["cli"]),
     ("indicatif::", &["cli"]),
     ("comfy_table::", &["cli"]),
 ];

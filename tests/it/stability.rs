@@ -9,9 +9,22 @@ use mcp_vigil::history::{normal_text, read_history};
 
 use crate::rig::Rig;
 
-/// How often each Rust loader is run here; `MCP_VIGIL_REPEATS` asks for more.
+/// How often each Rust loader is run here; `MCP_VIGIL_REPEATS` asks for more, and for stubborn servers with every loader.
 fn n_repeats() -> usize {
-    std::env::var("MCP_VIGIL_REPEATS").ok().and_then(|text| text.parse().ok()).unwrap_or(3)
+    wanted_repeats().unwrap_or(2)
+}
+
+fn wanted_repeats() -> Option<usize> {
+    std::env::var("MCP_VIGIL_REPEATS").ok().and_then(|text| text.parse().ok())
+}
+
+/// The arguments for one loader. A loader that leaves stubborn servers to rmcp waits six seconds for each of them.
+fn arguments(loader: &str) -> Vec<&str> {
+    let mut arguments = vec!["core", "--loader", loader];
+    if loader != "reference" && wanted_repeats().is_none() {
+        arguments.push("--polite-only");
+    }
+    arguments
 }
 
 #[test]
@@ -34,7 +47,7 @@ fn repeats_itself(loader: &str, n_repeats: usize) {
     let mut first: BTreeMap<String, (String, String)> = BTreeMap::new();
     for repeat in 1..=n_repeats {
         let rig = Rig::new();
-        let ran = rig.run(&["core", "--loader", loader]);
+        let ran = rig.run(&arguments(loader));
         for plan in ran.report()["plans"].as_array().unwrap() {
             let id = plan["id"].as_str().unwrap().to_owned();
             let path = rig.out().join(&id).join("history.jsonl");
