@@ -154,6 +154,24 @@ fn misbehave(way: &str, action: &str, link: &mut TcpStream) {
             }
         },
         ("flood-stderr", "call") => flood(),
+        ("forge", "load") => {
+            write(link, "{\"event\":\"signal.sent\",\"signal\":\"KILL\",\"target\":\"loader\"}\n");
+        }
+        ("reset", "call") => {
+            // The answer to this event stays unread, so the end of this process resets the link.
+            write(link, "{\"n\":1,\"event\":\"error.reported\",\"channel\":\"panic\",\"text\":\"last\"}\n");
+            kill_process(getpid(), Signal::KILL).expect("a process may kill itself");
+        }
+        ("pipe-for-stderr", "call") => {
+            let stderr = std::fs::read_link("/proc/self/fd/2").expect("stderr is a file");
+            drop(std::fs::remove_file(&stderr));
+            drop(Command::new("mkfifo").arg(&stderr).status());
+            exit(9);
+        }
+        ("traceback-behind-noise", "close") => {
+            eprintln!("{}", "noise ".repeat(200_000));
+            eprintln!("Traceback (most recent call last):\n  File \"x\"\nValueError: no");
+        }
         ("hang-up-at-call", "call") => {
             drop(link.shutdown(std::net::Shutdown::Both));
             for_ever();

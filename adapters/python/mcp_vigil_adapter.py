@@ -785,7 +785,7 @@ class _Host:
             names.append("reload")
         if can_cancel or _is_async(self.handlers.get("call")):
             names.append("cancel")
-        return [*names, "collect", "probe"]
+        return [*names, "collect", "probe", "drop-context"]
 
     def handler(self, do):
         return self.handlers.get("load" if do == "reload" and "reload" not in self.handlers else do)

@@ -38,6 +38,9 @@ pub(super) const OPERATION_COMPLETES: Invariant = Invariant {
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Completes::default()) },
 };
 
+/// Exit code of an adapter that lost its link (adapters/PROTOCOL.md).
+const LINK_LOST: i32 = 86;
+
 #[derive(Default)]
 struct Completes {
     open: BTreeMap<OpId, Seq>,
@@ -52,8 +55,10 @@ impl Monitor for Completes {
             EventKind::OperationAbandoned { operation, .. } => {
                 self.open.remove(operation);
             }
-            EventKind::ProcessExited { role, .. } => {
+            EventKind::ProcessExited { role, code, .. } => {
+                // An adapter that lost its link ends with this code: the experiment failed, and the driver says so.
                 let is_lost = role == "loader"
+                    && *code != Some(LINK_LOST)
                     && view.is_ready()
                     && view.ending().is_none()
                     && view.experiment_failed().is_none();

@@ -58,7 +58,12 @@ impl Engine {
     /// The history is over.
     #[must_use]
     pub fn end(self) -> Judgement {
-        let Self { view, experiment, rows, .. } = self;
+        let Self { view, experiment, mut rows, .. } = self;
+        if let Some(because) = view.not_applicable() {
+            for row in &mut rows {
+                row.standing = Standing::NotApplicable { because: because.to_owned() };
+            }
+        }
         let mut findings: Vec<Finding> = rows.into_iter().map(|row| row.end(&view)).collect();
         findings.extend(experiment.end());
         Judgement { verdict: PlanVerdict::of(&findings), findings }

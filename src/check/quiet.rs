@@ -51,7 +51,7 @@ fn judge_report(event: &Event, view: &View) -> Judged {
 }
 
 /// Windows below this are not judged: CPU time is counted in ticks of 10 ms, and two ticks in 50 ms are 40 % of nothing.
-const IDLE_WINDOW_MIN_US: u64 = 200_000;
+const IDLE_WINDOW_MIN_US: u64 = 100_000;
 
 /// Counter-example that shaped it: a window in which an operation still runs is not idle.
 pub(super) const IDLE_WITHOUT_CPU: Invariant = Invariant {

@@ -34,6 +34,7 @@ pub struct View {
     is_modern: bool,
     longest_delay: Duration,
     is_over: bool,
+    not_applicable: Option<String>,
 }
 
 impl View {
@@ -50,6 +51,7 @@ impl View {
             load_places: Vec::new(),
             n_closes: 0,
             removal: None,
+            not_applicable: None,
             last_close: None,
             ending: None,
             signalled: None,
@@ -188,6 +190,11 @@ impl View {
     }
 
     /// Why scopes can not be seen, if so.
+    /// Why nothing of the plan was run, where that is so.
+    pub(super) fn not_applicable(&self) -> Option<&str> {
+        self.not_applicable.as_deref()
+    }
+
     pub(super) fn blind_to_scopes(&self) -> Option<String> {
         self.scopes.blindness()
     }
@@ -246,6 +253,7 @@ impl View {
             EventKind::SchedulingDelayed { delay_us } => {
                 self.longest_delay = self.longest_delay.max(Duration::from_micros(*delay_us));
             }
+            EventKind::PlanNotApplicable { because } => self.not_applicable = Some(because.clone()),
             EventKind::PlanEnded {} => self.is_over = true,
             _ => {}
         }

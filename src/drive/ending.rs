@@ -1,19 +1,18 @@
 //! The end of a plan: exit, grace, survivors, and force where it must be.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
-use crate::drive::plan_run::Drive;
+use crate::drive::plan_run::{Drive, OUTPUT_BYTES_MAX, read_head};
 use crate::history::{Channel, EventKind, ProcessId, Source};
 use crate::record::Completion;
 use crate::supervise::ProcessFacts;
 
+/// Exit code of an adapter that lost its link (adapters/PROTOCOL.md).
+const LINK_LOST: i32 = 86;
 /// How often the process table is looked at while a grace lasts: nothing tells when another process's child is reaped.
 const LOOK: Duration = Duration::from_millis(5);
-/// Most bytes of stderr that are looked through.
-const STDERR_BYTES_MAX: usize = 1 << 20;
 
 impl Drive<'_> {
     /// After a cleanup: servers have the grace to vanish, then what is left is told.
@@ -74,6 +73,10 @@ impl Drive<'_> {
         }
         if self.supervised.loader_end(self.limits().settle).await.is_none() && !self.supervised.is_broken() {
             let because = "the adapter's link ended while its process lives".to_owned();
+            self.note(EventKind::ExperimentFailed { because });
+        }
+        if self.supervised.loader_end_now().is_some_and(|end| end.code == Some(LINK_LOST)) {
+            let because = "the loader's adapter ended because it lost its link".to_owned();
             self.note(EventKind::ExperimentFailed { because });
         }
         self.abandon_running("the loader's process was lost");
@@ -147,8 +150,8 @@ impl Drive<'_> {
 
     /// Looks through the loader's stderr for the traces of errors that nobody handled.
     fn scan_stderr(&self) {
-        let bytes = fs::read(self.input.directory.join("stderr.txt")).unwrap_or_default();
-        let text = String::from_utf8_lossy(&bytes[..bytes.len().min(STDERR_BYTES_MAX)]).into_owned();
+        let bytes = read_head(self.stderr, OUTPUT_BYTES_MAX);
+        let text = String::from_utf8_lossy(&bytes);
         for text in uncaught(&text) {
             self.recorder.note(Source::System, EventKind::ErrorReported { channel: Channel::Stderr, text });
         }

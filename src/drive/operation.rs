@@ -10,11 +10,16 @@ use crate::history::{Action, EventKind, OpId, Source};
 use crate::plan::{Limits, Place, PlaceKind, Until};
 use crate::record::{AdapterLink, Completion};
 
+/// How long a completion may be under way when its bound passes.
+const DRAIN: Duration = Duration::from_millis(100);
+
 /// An operation that was invoked and whose completion has not been seen.
 pub(super) struct Running {
     pub id: OpId,
     pub action: Action,
     pub place: Place,
+    /// Position of its invocation in the history.
+    pub from: usize,
     began: Instant,
     completion: oneshot::Receiver<Completion>,
 }
@@ -58,22 +63,30 @@ impl Drive<'_> {
             command.insert("arguments".to_owned(), json!({ "n": id.0 }));
         }
         let place_text = Some(place.to_string());
+        let from = self.recorder.n_events();
         self.note(EventKind::OperationInvoked { operation: id, action, place: place_text, server, tool, servers });
         let completion = self.adapter.send(id.0, command);
-        Running { id, action, place, began: Instant::now(), completion }
+        Running { id, action, place, from, began: Instant::now(), completion }
     }
 
     /// Stays with an operation as long as its step says.
-    pub(super) async fn stay(&mut self, running: &mut Running, until: Until, from: usize, server: &str) -> Waited {
+    pub(super) async fn stay(&mut self, running: &mut Running, until: Until, server: &str) -> Waited {
         match until {
             Until::Completed => self.complete(running).await,
             Until::InFlight => {
                 let recorder = self.recorder.clone();
-                let arrived = recorder.wait_for(from, self.limits().in_flight, |event| {
-                    let EventKind::WireReceived { message, .. } = &event.kind else { return false };
-                    event.source.server() == Some(server) && message.is_request("tools/call")
+                let (id, is_call) = (running.id, running.action == Action::Call);
+                // A call is in flight when its request has arrived; anything else, when it has begun in its context.
+                let arrived = recorder.wait_for(running.from, self.limits().in_flight, |event| match &event.kind {
+                    EventKind::WireReceived { message, .. } => {
+                        is_call && event.source.server() == Some(server) && message.is_request("tools/call")
+                    }
+                    EventKind::OperationStarted { operation, .. } => !is_call && *operation == id,
+                    _ => false,
                 });
                 tokio::select! {
+                    // A request that has arrived was in flight, however soon its answer came.
+                    biased;
                     Some(_) = arrived => Waited::InFlight,
                     waited = self.complete(running) => waited,
                 }
@@ -94,6 +107,10 @@ impl Drive<'_> {
             () = self.supervised.broken_or_ended() => self.last_word(running).await,
             () = self.environment.interruption() => Waited::Lost,
             () = tokio::time::sleep(left) => {
+                // A completion that came while this process was kept waiting is still in its socket.
+                if let Ok(Ok(_)) = tokio::time::timeout(DRAIN, &mut running.completion).await {
+                    return Waited::Completed;
+                }
                 let (limit, bound) = bound_of(running.action, self.limits());
                 let bound_ms = u64::try_from(bound.as_millis()).unwrap_or(u64::MAX);
                 self.note(EventKind::OperationOverdue { operation: running.id, limit: limit.to_owned(), bound_ms });

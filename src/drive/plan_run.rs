@@ -1,25 +1,33 @@
 //! One plan from its start to its verdict.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
+use tokio::task::JoinHandle;
 
 use crate::check::{Judgement, judge};
 use crate::drive::launch::{LoaderLaunch, RunEnvironment, fresh_token, mock_command};
 use crate::drive::operation::Running;
 use crate::drive::steps::StepsEnd;
 use crate::history::{EventKind, Header, History, ProcessId, SCHEMA, ServerFacts, Source};
-use crate::plan::{Limits, Place, Plan, Scenario};
+use crate::plan::{Limits, Place, Plan, Scenario, StepDo};
 use crate::record::{AdapterLink, Home, HomeOptions, MockSetup, Recorder};
 use crate::script::Script;
 use crate::supervise::{LaunchSpec, SuperviseError, Supervised};
 
 /// Most bytes of a loader's stdout or stderr.
-const OUTPUT_BYTES_MAX: u64 = 8 << 20;
+pub(super) const OUTPUT_BYTES_MAX: u64 = 8 << 20;
+/// How long what a process said before its end may be under way.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How often this process looks how late it is woken.
+const DELAY_TICK: Duration = Duration::from_millis(25);
+/// A delay is worth telling when it is longer than any before by this much, in microseconds.
+const DELAY_STEP_US: u64 = 20_000;
 /// Most processes below one supervisor.
 const PROCESSES_MAX: usize = 256;
 /// Most bytes of a message that are journalled whole.
@@ -70,7 +78,7 @@ pub async fn run_plan(input: &PlanInput, environment: &RunEnvironment) -> io::Re
         }
     };
     recorder.note(Source::Driver, EventKind::PlanEnded {});
-    let history = recorder.history();
+    let history = recorder.take_history();
     let judgement = judge(&history);
     Ok(PlanOutput {
         plan: input.plan.clone(),
@@ -122,10 +130,17 @@ async fn perform(
     environment: &RunEnvironment,
     recorder: &Recorder,
 ) -> Result<Option<u64>, PlanError> {
-    let token = fresh_token();
-    let options = HomeOptions { token: token.clone(), hello_limit: input.plan.limits.hello, mocks: mock_setups(input) };
+    let options = HomeOptions {
+        adapter_token: fresh_token(),
+        mock_token: fresh_token(),
+        hello_limit: input.plan.limits.hello,
+        mocks: mock_setups(input),
+    };
+    let (adapter_token, token) = (options.adapter_token.clone(), options.mock_token.clone());
+    let stderr = create_outputs(input)?;
     let home = Home::open(recorder.clone(), options).await?;
-    let spec = launch_spec(input, environment, &home, &token);
+    let _sampler = DelaySampler::start(recorder.clone());
+    let spec = launch_spec(input, environment, &home, &adapter_token);
     let supervised = Supervised::start(&environment.executable, spec, recorder.clone(), &environment.warden).await?;
     recorder.note(
         Source::System,
@@ -136,7 +151,7 @@ async fn perform(
             command: Some(input.launch.command.join(" ")),
         },
     );
-    let result = match await_hello(input, environment, &home, &supervised).await {
+    match await_hello(input, environment, &home, &supervised, &stderr).await {
         Ok(adapter) => {
             let mut drive = Drive {
                 input,
@@ -146,21 +161,32 @@ async fn perform(
                 adapter,
                 supervised: &supervised,
                 token,
+                stderr: &stderr,
                 configured: initially_configured(&input.scenario),
                 running: Vec::new(),
                 named: BTreeMap::new(),
                 n_operations: 0,
                 n_commands: 0,
             };
-            let end = drive.steps().await;
+            let end = match drive.missing_operation() {
+                Some(because) => {
+                    drive.note(EventKind::PlanNotApplicable { because });
+                    StepsEnd::Done { exiting: false }
+                }
+                None => drive.steps().await,
+            };
             drive.finish(end).await;
-            Ok(())
         }
-        Err(error) => Err(error),
-    };
+        Err(error) => {
+            // Before the tree is ended: nothing that follows is the loader's doing.
+            recorder.note(Source::Driver, EventKind::ExperimentFailed { because: error.to_string() });
+            let kill = EventKind::SignalSent { signal: "KILL".to_owned(), target: "loader".to_owned() };
+            recorder.note(Source::Driver, kill);
+        }
+    }
     let cpu_ms = supervised.end().await;
     home.close().await;
-    result.map(|()| cpu_ms)
+    Ok(cpu_ms)
 }
 
 fn initially_configured(scenario: &Scenario) -> Vec<String> {
@@ -204,6 +230,7 @@ fn launch_spec(input: &PlanInput, environment: &RunEnvironment, home: &Home, tok
         stderr: input.directory.join("stderr.txt"),
         output_bytes_max: OUTPUT_BYTES_MAX,
         processes_max: PROCESSES_MAX,
+        descriptors_soft: None,
         life_ms: ms(input.plan.limits.plan),
         settle_ms: ms(input.plan.limits.settle),
     }
@@ -214,34 +241,84 @@ async fn await_hello(
     environment: &RunEnvironment,
     home: &Home,
     supervised: &Supervised,
+    stderr: &File,
 ) -> Result<AdapterLink, PlanError> {
     let limit = input.plan.limits.start;
     tokio::select! {
         biased;
         adapter = home.adapter(limit) => {
-            adapter.ok_or_else(|| PlanError::NoHello { limit, stderr: stderr_tail(input) })
+            adapter.ok_or_else(|| PlanError::NoHello { limit, stderr: stderr_tail(stderr) })
         }
         () = environment.interruption() => Err(PlanError::Interrupted),
-        () = supervised.broken_or_ended() => Err(match supervised.loader_end_now() {
+        () = supervised.broken_or_ended() => match supervised.loader_end_now() {
             Some(end) if !supervised.is_broken() => {
+                // What it said before it ended may still be under way.
+                if let Some(adapter) = home.adapter(LAST_WORDS).await {
+                    return Ok(adapter);
+                }
                 let how = match (end.code, end.signal) {
                     (Some(code), _) => format!("exit code {code}"),
                     (None, Some(signal)) => format!("signal {signal}"),
                     (None, None) => "unknown".to_owned(),
                 };
-                PlanError::EndedEarly { how, stderr: stderr_tail(input) }
+                Err(PlanError::EndedEarly { how, stderr: stderr_tail(stderr) })
             }
-            Some(_) | None => PlanError::BrokenEarly,
-        }),
+            Some(_) | None => Err(PlanError::BrokenEarly),
+        },
     }
 }
 
+/// Makes the files for the loader's stdout and stderr before it starts, and keeps the one for stderr: a loader that puts
+/// something else in its place can not make us read that.
+fn create_outputs(input: &PlanInput) -> io::Result<File> {
+    File::create(input.directory.join("stdout.txt"))?;
+    File::options().read(true).append(true).create(true).open(input.directory.join("stderr.txt"))
+}
+
+/// The first bytes of a file that may still grow, whoever else reads or writes it.
+pub(super) fn read_head(file: &File, bytes_max: u64) -> Vec<u8> {
+    let length = file.metadata().map_or(0, |file| file.len()).min(bytes_max);
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+    let n_read = file.read_at(&mut bytes, 0).unwrap_or(0);
+    bytes.truncate(n_read);
+    bytes
+}
+
 /// The last lines of the loader's stderr.
-fn stderr_tail(input: &PlanInput) -> String {
-    let bytes = fs::read(input.directory.join("stderr.txt")).unwrap_or_default();
+fn stderr_tail(stderr: &File) -> String {
+    let bytes = read_head(stderr, OUTPUT_BYTES_MAX);
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().rev().take(5).collect();
     lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
+}
+
+/// Measures how late this process itself is woken, for as long as it lives: bounds are kept by this process's timers.
+struct DelaySampler {
+    task: JoinHandle<()>,
+}
+
+impl DelaySampler {
+    fn start(recorder: Recorder) -> Self {
+        let task = tokio::spawn(async move {
+            let mut worst_us = 0;
+            loop {
+                let due = Instant::now() + DELAY_TICK;
+                tokio::time::sleep(DELAY_TICK).await;
+                let delay_us = u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX);
+                if delay_us > worst_us + DELAY_STEP_US {
+                    worst_us = delay_us;
+                    recorder.note(Source::Driver, EventKind::SchedulingDelayed { delay_us });
+                }
+            }
+        });
+        Self { task }
+    }
+}
+
+impl Drop for DelaySampler {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 /// One plan while it runs.
@@ -253,6 +330,8 @@ pub(super) struct Drive<'a> {
     pub adapter: AdapterLink,
     pub supervised: &'a Supervised,
     pub token: String,
+    /// The loader's stderr.
+    pub stderr: &'a File,
     /// Servers in the configuration now, in the order of the scenario.
     pub configured: Vec<String>,
     /// Operations whose completion has not been seen.
@@ -275,6 +354,19 @@ impl Drive<'_> {
             .iter()
             .map(|name| (name.clone(), mock_command(self.environment, self.home.addr(), &self.token, name)));
         json!({ "mcpServers": Map::from_iter(servers) })
+    }
+
+    /// What the scenario needs and the adapter can not do.
+    fn missing_operation(&self) -> Option<String> {
+        let needed = self.input.scenario.steps.iter().filter_map(|step| match &step.action {
+            StepDo::Cancel { .. } => Some("cancel"),
+            StepDo::DropContext => Some("drop-context"),
+            StepDo::Reload { .. } => Some("reload"),
+            StepDo::List(_) => Some("list"),
+            _ => None,
+        });
+        let missing = needed.into_iter().find(|needed| !self.can(needed))?;
+        Some(format!("the scenario needs `{missing}`, which the adapter does not offer"))
     }
 
     /// Whether an operation runs where a new one would have to wait for it.

@@ -56,7 +56,8 @@ async fn exchange(script: &Script, environment: &RunEnvironment) -> Result<(), E
     let limits = Limits::default();
     let setup = mock_setup(script, "polite".to_owned(), Revision::NEWEST_LEGACY.to_string(), &limits);
     let mocks = BTreeMap::from([("probe".to_owned(), setup)]);
-    let options = HomeOptions { token: token.clone(), hello_limit: limits.hello, mocks };
+    let options =
+        HomeOptions { adapter_token: fresh_token(), mock_token: token.clone(), hello_limit: limits.hello, mocks };
     let home = Home::open(recorder.clone(), options).await?;
     let mut command = Command::new(&environment.executable);
     let address = home.addr().to_string();

@@ -97,19 +97,13 @@ impl Drive<'_> {
         invoked: &Invoked,
         target: Option<(&String, &String)>,
     ) -> StepEnd {
-        let from = self.recorder.n_events();
         let (server, tool) = (target.map(|(server, _)| server.clone()), target.map(|(_, tool)| tool.clone()));
         let wanted_server = server.clone().unwrap_or_default();
         let mut running = self.invoke(Asked { action, place: step.place.clone(), server, tool });
         if let Some(name) = &invoked.name {
             self.named.insert(name.clone(), running.id);
         }
-        // Only a call has a request that is in flight at a mock; anything else is in flight once it was sent.
-        if invoked.until == Until::InFlight && action != Action::Call {
-            self.running.push(running);
-            return StepEnd::GoOn;
-        }
-        let waited = self.stay(&mut running, invoked.until, from, &wanted_server).await;
+        let waited = self.stay(&mut running, invoked.until, &wanted_server).await;
         if waited == Waited::Completed {
             return StepEnd::GoOn;
         }
@@ -142,7 +136,7 @@ impl Drive<'_> {
         self.operate(Action::Probe, step, &Invoked::default(), None).await
     }
 
-    fn can(&self, operation: &str) -> bool {
+    pub(super) fn can(&self, operation: &str) -> bool {
         self.adapter.hello().operations.iter().any(|known| known == operation)
     }
 
@@ -221,7 +215,11 @@ impl Drive<'_> {
         match wait {
             WaitFor::Idle(window) => {
                 self.note(EventKind::IdleBegan {});
-                if let Ok(Some(sample)) = self.supervised.sample(*window).await {
+                let sample = tokio::select! {
+                    sample = self.supervised.sample(*window) => sample,
+                    () = self.environment.interruption() => return StepEnd::Stop(StepsEnd::Lost),
+                };
+                if let Ok(Some(sample)) = sample {
                     self.note_sample("idle", sample);
                 }
                 StepEnd::GoOn
@@ -237,16 +235,26 @@ impl Drive<'_> {
                 }
             },
             WaitFor::Gate(gate) => self.wait_gate(number, gate).await,
-            WaitFor::ServerEnd(server) => self.wait_server_end(number, server, 0).await,
+            WaitFor::ServerEnd(server) => {
+                let from = self.recorder.n_events();
+                match self.home.mocks().iter().rfind(|mock| mock.server == *server) {
+                    Some(mock) if mock.open => self.wait_server_end(number, server, from).await,
+                    Some(_) => StepEnd::GoOn,
+                    None => self.skip(number, format!("server {server} was never started")),
+                }
+            }
         }
     }
 
     async fn wait_gate(&mut self, number: u32, gate: &str) -> StepEnd {
         // Only an operation that runs can bring a mock to a gate.
-        let limit = if self.running.is_empty() { Duration::ZERO } else { self.limits().gate };
+        let (limit, from) = match self.running.iter().map(|running| running.from).min() {
+            Some(from) => (self.limits().gate, from),
+            None => (Duration::ZERO, 0),
+        };
         let recorder = self.recorder.clone();
         let reached = recorder.wait_for(
-            0,
+            from,
             limit,
             |event| matches!(&event.kind, EventKind::GateReached { gate: reached } if reached == gate),
         );

@@ -174,6 +174,11 @@ event_kinds! {
         /// The fault as the script names it.
         fault: String,
     }
+    /// The adapter can not do what the scenario is about: nothing of it was run, nothing is judged.
+    PlanNotApplicable = "plan.not-applicable" {
+        /// What it can not do.
+        because: String,
+    }
     /// The plan is over; nothing is recorded after this.
     PlanEnded = "plan.ended" {}
 

@@ -11,18 +11,32 @@ use serde_json::{Map, Value};
 use crate::history::jsonl::kind_fields;
 use crate::history::{Context, EventKind, History, LinkPeer, OpId, Source};
 
-/// The lanes of a history, by name, each with its events as text.
+/// The lanes of a history, by name, each with its events as text. Scopes of one name, which may be opened at the same
+/// time in any order, are numbered by what happened to them.
 #[must_use]
 pub fn normal_lanes(history: &History) -> BTreeMap<String, Vec<String>> {
     let mut names = Names::default();
-    let mut lanes: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut lanes: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
     for event in history.events() {
         names.learn(&event.source, &event.kind);
         if let Some(text) = names.text(&event.kind) {
             lanes.entry(names.lane(&event.source, &event.kind)).or_default().push(text);
         }
     }
-    lanes
+    let mut alike: BTreeMap<String, Vec<Vec<String>>> = BTreeMap::new();
+    for ((lane, _), events) in lanes {
+        alike.entry(lane).or_default().push(events);
+    }
+    let mut numbered = BTreeMap::new();
+    for (lane, mut all) in alike {
+        all.sort();
+        let is_one = all.len() == 1;
+        for (index, events) in all.into_iter().enumerate() {
+            let name = if is_one { lane.clone() } else { format!("{lane} {}", index + 1) };
+            numbered.insert(name, events);
+        }
+    }
+    numbered
 }
 
 /// The normal form as one text: lanes by name.
@@ -46,8 +60,6 @@ struct Names {
     places: BTreeMap<OpId, String>,
     /// Name of each scope, and where it was entered.
     scopes: BTreeMap<String, (String, Context)>,
-    /// How many scopes of a name there were.
-    n_scopes: BTreeMap<String, u32>,
 }
 
 impl Names {
@@ -57,22 +69,26 @@ impl Names {
                 self.places.insert(*operation, place.clone().unwrap_or_default());
             }
             EventKind::ScopeEntered { scope, name, context, .. } => {
-                let count = self.n_scopes.entry(name.clone()).or_default();
-                *count += 1;
-                self.scopes.insert(scope.0.clone(), (format!("{name} {count}"), *context));
+                self.scopes.insert(scope.0.clone(), (name.clone(), *context));
             }
             _ => {}
         }
     }
 
-    fn lane(&self, source: &Source, kind: &EventKind) -> String {
+    /// Name of the lane, and what tells lanes of one name apart.
+    fn lane(&self, source: &Source, kind: &EventKind) -> (String, String) {
+        if let EventKind::ScopeEntered { scope, .. } | EventKind::ScopeLeft { scope, .. } = kind {
+            let name = self.scopes.get(&scope.0).map_or("?", |(name, _)| name);
+            return (format!("scope {name}"), scope.0.clone());
+        }
+        (self.plain_lane(source, kind), String::new())
+    }
+
+    fn plain_lane(&self, source: &Source, kind: &EventKind) -> String {
         let place = |operation: &OpId| format!("loader {}", self.places.get(operation).map_or("?", String::as_str));
         match kind {
             EventKind::OperationStarted { operation, .. } | EventKind::OperationCompleted { operation, .. } => {
                 place(operation)
-            }
-            EventKind::ScopeEntered { scope, .. } | EventKind::ScopeLeft { scope, .. } => {
-                format!("scope {}", self.scopes.get(&scope.0).map_or("?", |(name, _)| name))
             }
             EventKind::LinkOpened { peer } | EventKind::LinkClosed { peer, .. } => match peer {
                 LinkPeer::Adapter => "link adapter".to_owned(),
@@ -97,7 +113,8 @@ impl Names {
         }
         let mut fields = kind_fields(kind);
         let name = fields.remove("kind").and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default();
-        for volatile in ["pid", "command", "connection", "process", "scope", "context"] {
+        // Texts are for readers: they hold addresses and counters.
+        for volatile in ["pid", "command", "connection", "process", "scope", "parent", "context", "text"] {
             fields.remove(volatile);
         }
         if let EventKind::ScopeLeft { scope, context, .. } = kind {
@@ -121,13 +138,21 @@ fn whereabouts(entered: Option<Context>, left: Context) -> &'static str {
     }
 }
 
+/// A text in which every `0x…` is the same.
+fn without_addresses(text: &str) -> String {
+    let mut parts = text.split("0x");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + "0x…" + part.trim_start_matches(|c: char| c.is_ascii_hexdigit()))
+}
+
 /// A value without the parts that name this run.
 fn settled(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
-            let kept = fields.into_iter().filter(|(name, _)| name != "progressToken" && name != "version");
+            let kept = fields.into_iter().filter(|(name, _)| !["progressToken", "version"].contains(&name.as_str()));
             Value::Object(Map::from_iter(kept.map(|(name, value)| (name, settled(value)))))
         }
+        Value::String(text) => Value::String(without_addresses(&text)),
         Value::Array(values) => Value::Array(values.into_iter().map(settled).collect()),
         other => other,
     }

@@ -137,6 +137,7 @@ fn driver_kinds() -> Vec<(Kind, BoxedStrategy<EventKind>)> {
         ExperimentFailed { because: text() }
         EvidenceTruncated { what: text(), because: text() }
         FaultUndelivered { server: text(), fault: text() }
+        PlanNotApplicable { because: text() }
         PlanEnded {}
     }
 }

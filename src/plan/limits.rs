@@ -48,10 +48,10 @@ macro_rules! limits {
 
 limits! {
     start, "start", 60_000, "From the start of the loader's process to its hello: interpreter, imports and all.";
-    operation, "operation", 10_000, "One operation, from its start in its context to its completion.";
-    cleanup, "cleanup", 15_000, "One cleanup (close), from its start in its context to its completion.";
-    connect, "connect", 15_000, "One load or reload, from its start in its context to its completion.";
-    in_flight, "in-flight", 10_000, "From invoking a call to its arrival at the mock, where a step asks for `in-flight`.";
+    operation, "operation", 10_000, "One operation, from its invocation to its completion.";
+    cleanup, "cleanup", 15_000, "One cleanup (close), from its invocation to its completion.";
+    connect, "connect", 15_000, "One load or reload, from its invocation to its completion.";
+    in_flight, "in-flight", 10_000, "From invoking an operation until it is in flight, where a step asks for `in-flight`.";
     gate, "gate", 10_000, "From asking for a gate until a mock has reached it.";
     exit, "exit", 10_000, "From asking the program to end, or signalling it, to the end of its process.";
     grace, "grace", 2_000, "After cleanup and after the end of the process: how long servers may still take to vanish.";

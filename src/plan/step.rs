@@ -184,6 +184,9 @@ impl FromStr for Place {
     }
 }
 
+/// Longest observation window.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
 /// A step as the file has it: every field optional, judged by [`StepFile::check`].
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -244,6 +247,12 @@ pub enum StepError {
     /// A wait step names nothing or several things to wait for.
     #[error("found {0} things to wait for, expected exactly one of `for`, `operation`, `gate`, `end-of`")]
     WaitFor(usize),
+    /// An observation window that is too long.
+    #[error("found an idle window of {found}, expected at most {} s", IDLE_MAX.as_secs())]
+    IdleTooLong {
+        /// As written.
+        found: String,
+    },
     /// An unknown signal.
     #[error("found signal {0:?}, expected INT, TERM, HUP or KILL")]
     Signal(String),
@@ -314,7 +323,11 @@ impl StepFile {
     fn take_wait(&mut self) -> Result<WaitFor, StepError> {
         let mut found = Vec::new();
         if let Some(text) = self.duration.take() {
-            found.push(WaitFor::Idle(parse_duration(&text)?));
+            let window = parse_duration(&text)?;
+            if window > IDLE_MAX {
+                return Err(StepError::IdleTooLong { found: text });
+            }
+            found.push(WaitFor::Idle(window));
         }
         found.extend(self.operation.take().map(WaitFor::Operation));
         found.extend(self.gate.take().map(WaitFor::Gate));

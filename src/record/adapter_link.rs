@@ -133,17 +133,9 @@ impl AdapterLink {
         receiver
     }
 
-    /// Takes the completion of a command; `false` when no such command is pending.
-    pub(super) fn complete(&self, id: u32, completion: Completion) -> bool {
-        let mut pending = self.inner.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        match pending.as_mut().and_then(|pending| pending.remove(&id)) {
-            Some(sender) => {
-                // Nobody waits any more when its bound has passed.
-                let _ = sender.send(completion);
-                true
-            }
-            None => false,
-        }
+    /// Takes who waits for a command; `None` when no such command is pending.
+    pub(super) fn take_pending(&self, id: u32) -> Option<oneshot::Sender<Completion>> {
+        self.inner.pending.lock().unwrap_or_else(PoisonError::into_inner).as_mut()?.remove(&id)
     }
 
     /// Ends every pending command: the link is lost.

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt;
-use tokio_util::codec::{FramedRead, LinesCodec};
+use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 
 use crate::history::{ConnectionId, EventKind, LinkPeer, OpId, Source};
 use crate::record::adapter_link::{AdapterHello, AdapterLink, Completion};
@@ -26,14 +26,18 @@ use crate::record::recorder::Recorder;
 const LINE_BYTES_MAX: usize = 1 << 20;
 /// Most links one plan may have at once.
 const LINKS_MAX: usize = 1_024;
-/// Most peers refused before home stops to listen to more: a flood of strangers.
+/// Most refusals that are journalled: a flood of strangers must not fill the history.
 const REFUSALS_MAX: usize = 64;
+/// How long home waits after the system refused it a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 /// What a plan's home hands to whoever dials.
 #[derive(Clone)]
 pub struct HomeOptions {
-    /// The secret peers must know.
-    pub token: String,
+    /// The secret the adapter must know.
+    pub adapter_token: String,
+    /// The secret mocks must know; the loader sees it in its configuration.
+    pub mock_token: String,
     /// From an accepted connection to its hello.
     pub hello_limit: Duration,
     /// What each mock is told, by server name.
@@ -82,6 +86,7 @@ struct Book {
     open_gates: Vec<String>,
     n_connections: u32,
     n_refused: usize,
+    failed: Option<String>,
     adapter: Option<AdapterLink>,
     adapter_open: bool,
 }
@@ -164,13 +169,27 @@ impl Shared {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The experiment failed; told once for each reason in a row.
+    fn fail(&self, because: String) {
+        let is_told = self.book().failed.replace(because.clone()).as_ref() == Some(&because);
+        if !is_told {
+            self.recorder.note(Source::Recorder, EventKind::ExperimentFailed { because });
+        }
+    }
+
     fn touch(&self) {
         self.changed.send_modify(|n_changes| *n_changes += 1);
     }
 
     fn refuse(&self, because: &str) -> String {
-        self.book().n_refused += 1;
-        self.recorder.note(Source::Recorder, EventKind::LinkRefused { because: because.to_owned() });
+        let n_refused = {
+            let mut book = self.book();
+            book.n_refused += 1;
+            book.n_refused
+        };
+        if n_refused <= REFUSALS_MAX {
+            self.recorder.note(Source::Recorder, EventKind::LinkRefused { because: because.to_owned() });
+        }
         json!({ "refused": because }).to_string()
     }
 }
@@ -182,11 +201,17 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             accepted = listener.accept() => accepted,
             Some(_) = links.join_next() => continue,
         };
-        let Ok((stream, _)) = accepted else { return };
-        if shared.book().n_refused >= REFUSALS_MAX || links.len() >= LINKS_MAX {
-            continue;
+        match accepted {
+            Ok((stream, _)) if links.len() < LINKS_MAX => {
+                links.spawn(serve(stream, Arc::clone(&shared)));
+            }
+            Ok(_) => shared.fail(format!("more than {LINKS_MAX} links at once")),
+            Err(error) => {
+                // Out of descriptors, most likely: what is linked stays linked, and the experiment is doubtful.
+                shared.fail(format!("a link can not be accepted: {error}"));
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
         }
-        links.spawn(serve(stream, Arc::clone(&shared)));
     }
 }
 
@@ -203,10 +228,15 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
         Ok(None) => return answer(&mut write, shared.refuse("the peer left without a hello")).await,
         Err(_) => return answer(&mut write, shared.refuse("no hello within its limit")).await,
     };
-    match read_hello(&hello, &shared.options.token) {
+    match read_hello(&hello, &shared.options) {
         Ok(Hello::Mock { server, pid }) => serve_mock(server, pid, lines, write, &shared).await,
         Ok(Hello::Adapter(hello)) => serve_adapter(*hello, lines, write, &shared).await,
-        Err(error) => answer(&mut write, shared.refuse(&error.to_string())).await,
+        Err(error) => {
+            if matches!(error, HelloError::Build { .. }) {
+                shared.fail(error.to_string());
+            }
+            answer(&mut write, shared.refuse(&error.to_string())).await;
+        }
     }
 }
 
@@ -243,7 +273,7 @@ enum HelloError {
     Shape(#[from] serde_json::Error),
 }
 
-fn read_hello(line: &str, token: &str) -> Result<Hello, HelloError> {
+fn read_hello(line: &str, options: &HomeOptions) -> Result<Hello, HelloError> {
     let head = || line.chars().take(120).collect::<String>();
     let value: Value = serde_json::from_str(line).map_err(|_| HelloError::NoObject(head()))?;
     let fields = value.as_object().ok_or_else(|| HelloError::NoObject(head()))?;
@@ -251,6 +281,8 @@ fn read_hello(line: &str, token: &str) -> Result<Hello, HelloError> {
         Some(version) if version.as_u64() == Some(1) => {}
         other => return Err(HelloError::Version(other.cloned().unwrap_or_default())),
     }
+    let mock = fields.get("mock").and_then(Value::as_str);
+    let token = if mock.is_some() { &options.mock_token } else { &options.adapter_token };
     if fields.get("token").and_then(Value::as_str) != Some(token) {
         return Err(HelloError::Token);
     }
@@ -260,7 +292,7 @@ fn read_hello(line: &str, token: &str) -> Result<Hello, HelloError> {
             return Err(HelloError::Build { found: found.to_owned(), expected });
         }
     }
-    if let Some(server) = fields.get("mock").and_then(Value::as_str) {
+    if let Some(server) = mock {
         let pid = fields.get("pid").and_then(Value::as_u64).and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
         return Ok(Hello::Mock { server: server.to_owned(), pid });
     }
@@ -294,7 +326,8 @@ async fn serve_mock(server: String, pid: u32, lines: Lines, mut write: OwnedWrit
     let mut welcome = setup.welcome.clone();
     welcome.insert("welcome".to_owned(), Value::from(1));
     welcome.insert("connection".to_owned(), Value::from(connection.0));
-    let mut journal = Journal { source: Source::Mock { server, incarnation }, farewell: false, adapter: None };
+    let source = Source::Mock { server, incarnation };
+    let mut journal = Journal { source, farewell: false, adapter: None, last_us: 0 };
     if send(&mut write, &Value::Object(welcome).to_string()).await.is_ok() {
         journal.follow(lines, write, commands, shared).await;
     }
@@ -330,7 +363,7 @@ async fn serve_adapter(hello: AdapterHello, lines: Lines, mut write: OwnedWriteH
     let welcomed = send(&mut write, r#"{"welcome":1}"#).await;
     shared.book().adapter = Some(link.clone());
     shared.touch();
-    let mut journal = Journal { source: Source::Loader, farewell: false, adapter: Some(link.clone()) };
+    let mut journal = Journal { source: Source::Loader, farewell: false, adapter: Some(link.clone()), last_us: 0 };
     if welcomed.is_ok() {
         journal.follow(lines, write, commands, shared).await;
     }
@@ -347,10 +380,14 @@ struct Journal {
     source: Source,
     farewell: bool,
     adapter: Option<AdapterLink>,
+    /// Time of the last event: a source's clock does not run backwards, nor ahead of ours.
+    last_us: u64,
 }
 
 #[derive(Debug, thiserror::Error)]
 enum LineError {
+    #[error("found event {0}, which is not this source's to report")]
+    NotItsOwn(&'static str),
     #[error("found {0:?}, expected a JSON object")]
     NoObject(String),
     #[error("found an event that can not be read: {0}")]
@@ -382,8 +419,11 @@ impl Journal {
             };
             let taken = match line {
                 Some(Ok(line)) => self.take(&line, shared).map_err(|error| error.to_string()),
-                Some(Err(error)) => Err(format!("found a line that can not be taken: {error}")),
-                None => return,
+                Some(Err(LinesCodecError::MaxLineLengthExceeded)) => {
+                    Err(format!("found a line that is too long, expected at most {LINE_BYTES_MAX} bytes"))
+                }
+                // A process that dies with an unread acknowledgement resets its link: that is an end like any other.
+                Some(Err(LinesCodecError::Io(_))) | None => return,
             };
             match taken {
                 Ok(Some(ack)) => {
@@ -407,10 +447,16 @@ impl Journal {
         let value: Value = serde_json::from_str(line).map_err(|_| LineError::NoObject(head()))?;
         let Value::Object(mut fields) = value else { return Err(LineError::NoObject(head())) };
         let number = fields.remove("n").and_then(|n| n.as_u64());
-        let at_us = fields.remove("at_us").and_then(|at| at.as_u64()).unwrap_or_else(monotonic_us);
+        let now_us = monotonic_us();
+        let at_us = fields.remove("at_us").and_then(|at| at.as_u64()).unwrap_or(now_us);
+        let at_us = at_us.clamp(self.last_us.min(now_us), now_us);
+        self.last_us = at_us;
         if let Some(kind) = fields.remove("event") {
             fields.insert("kind".to_owned(), kind);
             let kind: EventKind = serde_json::from_value(Value::Object(fields))?;
+            if !may_report(&self.source, &kind) {
+                return Err(LineError::NotItsOwn(kind.kind().name()));
+            }
             self.farewell |= matches!(kind, EventKind::MockEnding { .. });
             shared.recorder.record(self.source.clone(), at_us, kind);
         } else {
@@ -431,11 +477,68 @@ impl Journal {
         };
         let completion = Completion::from_fields(&mut fields).ok_or_else(|| LineError::Neither(head()))?;
         let command = u32::try_from(id).map_err(|_| LineError::NotPending(id))?;
+        let waiting = adapter.take_pending(command).ok_or(LineError::NotPending(id))?;
         if command < AdapterLink::FIRST_PLAIN_COMMAND {
             let kind = EventKind::OperationCompleted { operation: OpId(command), outcome: completion.outcome() };
             shared.recorder.record(Source::Loader, at_us, kind);
         }
-        if adapter.complete(command, completion) { Ok(()) } else { Err(LineError::NotPending(id)) }
+        // Nobody waits any more when its bound has passed.
+        let _ = waiting.send(completion);
+        Ok(())
+    }
+}
+
+/// Whether an event is its source's own to report: a loader that could speak for the driver could switch the judge off.
+fn may_report(source: &Source, kind: &EventKind) -> bool {
+    match kind {
+        EventKind::OperationStarted { .. }
+        | EventKind::ScopeEntered { .. }
+        | EventKind::ScopeLeft { .. }
+        | EventKind::ErrorReported { .. } => *source == Source::Loader,
+        EventKind::MockStarted { .. }
+        | EventKind::ConnectionOpened { .. }
+        | EventKind::ConnectionClosed { .. }
+        | EventKind::WireReceived { .. }
+        | EventKind::WireSent { .. }
+        | EventKind::WireNoise { .. }
+        | EventKind::WireEof { .. }
+        | EventKind::SignalReceived { .. }
+        | EventKind::FaultDelivered { .. }
+        | EventKind::GateReached { .. }
+        | EventKind::MockEnding { .. }
+        | EventKind::EvidenceTruncated { .. } => source.server().is_some(),
+        EventKind::StepBegan { .. }
+        | EventKind::StepSkipped { .. }
+        | EventKind::OperationInvoked { .. }
+        | EventKind::CancelRequested { .. }
+        | EventKind::CancelDelivered { .. }
+        | EventKind::OperationOverdue { .. }
+        | EventKind::OperationAbandoned { .. }
+        | EventKind::ContextEnded { .. }
+        | EventKind::GateOpened { .. }
+        | EventKind::SignalSent { .. }
+        | EventKind::ExitRequested {}
+        | EventKind::IdleBegan {}
+        | EventKind::GraceBegan { .. }
+        | EventKind::GraceExpired { .. }
+        | EventKind::ExperimentFailed { .. }
+        | EventKind::FaultUndelivered { .. }
+        | EventKind::PlanNotApplicable { .. }
+        | EventKind::PlanEnded {}
+        | EventKind::LoaderReady { .. }
+        | EventKind::OperationCompleted { .. }
+        | EventKind::StacksTaken { .. }
+        | EventKind::LinkOpened { .. }
+        | EventKind::LinkClosed { .. }
+        | EventKind::LinkRefused { .. }
+        | EventKind::ProcessStarted { .. }
+        | EventKind::ProcessExited { .. }
+        | EventKind::ProcessOrphan { .. }
+        | EventKind::ProcessLeft { .. }
+        | EventKind::ProcessZombie { .. }
+        | EventKind::SampleTaken { .. }
+        | EventKind::SchedulingDelayed { .. }
+        | EventKind::LimitHit { .. } => false,
     }
 }
 

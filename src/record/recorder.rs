@@ -113,11 +113,12 @@ impl Recorder {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner).events.iter().any(wanted)
     }
 
-    /// The history so far.
+    /// Takes the history; to be called once, when nothing is recorded any more.
     #[must_use]
-    pub fn history(&self) -> History {
-        let state = self.inner.state.lock().unwrap_or_else(PoisonError::into_inner);
-        History::from_events(self.inner.header.clone(), state.events.clone())
+    pub fn take_history(&self) -> History {
+        let mut state = self.inner.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.full = true;
+        History::from_events(self.inner.header.clone(), std::mem::take(&mut state.events))
             .expect("the recorder numbers events from 1 without a gap")
     }
 }
@@ -148,11 +149,11 @@ impl State {
     }
 
     fn append(&mut self, line: &str) -> io::Result<()> {
+        self.n_bytes += line.len() as u64 + 1;
         let Some(file) = &mut self.file else { return Ok(()) };
         let mut bytes = Vec::with_capacity(line.len() + 1);
         bytes.extend_from_slice(line.as_bytes());
         bytes.push(b'\n');
-        self.n_bytes += bytes.len() as u64;
         file.write_all(&bytes)
     }
 }

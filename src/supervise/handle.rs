@@ -84,10 +84,11 @@ impl Supervised {
     /// When either can not be started.
     pub async fn start(
         executable: &Path,
-        spec: LaunchSpec,
+        mut spec: LaunchSpec,
         recorder: Recorder,
         warden: &Warden,
     ) -> Result<Self, SuperviseError> {
+        spec.descriptors_soft = warden.descriptors_soft();
         let mut command = Command::new(executable);
         command.arg("__supervise").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).envs(&spec.env);
         let mut child = warden.spawn(&mut command).map_err(SuperviseError::Start)?;
@@ -295,7 +296,13 @@ fn take(report: Report, shared: &Shared, states: &watch::Sender<State>) {
             shared.recorder.note(Source::System, EventKind::SchedulingDelayed { delay_us });
             states.send_modify(|state| state.worst_delay_us = delay_us);
         }
-        Report::Ended { cpu_ms, .. } => states.send_modify(|state| state.ended_cpu_ms = Some(cpu_ms)),
+        Report::Ended { cpu_ms, n_left, .. } => {
+            if n_left > 0 {
+                let because = format!("{n_left} processes could not be ended");
+                shared.recorder.note(Source::System, EventKind::ExperimentFailed { because });
+            }
+            states.send_modify(|state| state.ended_cpu_ms = Some(cpu_ms));
+        }
         Report::Signalled { id, .. }
         | Report::Descendants { id, .. }
         | Report::Sampled { id, .. }

@@ -25,6 +25,8 @@ pub struct LaunchSpec {
     pub output_bytes_max: u64,
     /// Most processes of the tree.
     pub processes_max: usize,
+    /// The soft limit of open descriptors the tree gets; the supervisor's own where there is none.
+    pub descriptors_soft: Option<u64>,
     /// Longest life of the tree, in milliseconds.
     pub life_ms: u64,
     /// Longest time for ending the tree, in milliseconds.
@@ -132,6 +134,8 @@ pub enum Report {
     Ended {
         /// Processes that had to be killed.
         n_killed: usize,
+        /// Processes that could not be ended within the limit.
+        n_left: usize,
         /// CPU time of the tree as far as it was waited for, and of the supervisor, in milliseconds.
         cpu_ms: u64,
     },
@@ -159,7 +163,7 @@ pub struct ProcessFacts {
     pub started: u64,
     /// One letter, as in /proc: R, S, D, T, Z …
     pub state: char,
-    /// Its command line, at most 200 characters.
+    /// Its command line, at most 200 characters; empty where it was not asked for.
     pub command: String,
 }
 

@@ -23,7 +23,7 @@ use tokio_util::codec::{FramedRead, LinesCodec};
 use crate::record::monotonic_us;
 use crate::supervise::os;
 use crate::supervise::protocol::{Ask, LaunchSpec, ProcessFacts, Report, Request, Sample, Signalled};
-use crate::supervise::tree::{has_ended, reap_any, sweep};
+use crate::supervise::tree::{Swept, has_ended, reap_any, sweep};
 
 /// How often limits are looked at.
 const TICK: Duration = Duration::from_millis(25);
@@ -31,6 +31,8 @@ const TICK: Duration = Duration::from_millis(25);
 const DELAY_STEP_US: u64 = 20_000;
 /// Longest request line, in bytes.
 const LINE_BYTES_MAX: usize = 1 << 20;
+/// How long a supervisor stays with processes that the kernel can not end, after it has told of them.
+const GIVE_UP: Duration = Duration::from_secs(30);
 /// From the start of a supervisor to its launch line.
 const LAUNCH_LIMIT: Duration = Duration::from_secs(10);
 
@@ -71,8 +73,6 @@ async fn supervise() -> Result<(), SupervisorError> {
     // It fails only for a process that leads its group already, which has a session of its own then.
     let _ = setsid();
     os::adopt_orphans().map_err(failed("orphans can not be adopted"))?;
-    // A raised limit is a convenience for the loader; where it is refused, the loader meets the old one.
-    let _ = os::raise_descriptor_limit();
     let signals = catch_signals().map_err(failed("signals can not be caught"))?;
     let stdin = std::io::stdin();
     let input = own(&stdin).and_then(pipe::Receiver::from_owned_fd).map_err(failed("stdin is no pipe"))?;
@@ -81,6 +81,7 @@ async fn supervise() -> Result<(), SupervisorError> {
     let launch = tokio::time::timeout(LAUNCH_LIMIT, requests.next()).await;
     let Ok(Some(Ok(line))) = launch else { return Err(SupervisorError::NoLaunch) };
     let spec: LaunchSpec = serde_json::from_str(&line)?;
+    spec.descriptors_soft.into_iter().for_each(os::lower_descriptor_limit);
     Supervisor::launch(spec, output).await.watch(requests, signals).await;
     Ok(())
 }
@@ -107,10 +108,21 @@ struct Signals {
 struct Supervisor {
     spec: LaunchSpec,
     output: pipe::Sender,
+    /// The loader's stdout and stderr, opened before it started: it can not put anything else in their place.
+    files: Vec<File>,
     root: Option<ProcessFacts>,
     born: Instant,
     worst_delay_us: u64,
     limit_hit: bool,
+    sampling: Vec<Sampling>,
+}
+
+/// A sample whose window is open.
+struct Sampling {
+    id: u32,
+    began: Instant,
+    due: Instant,
+    before: Option<Sample>,
 }
 
 type Requests = FramedRead<pipe::Receiver, LinesCodec>;
@@ -124,10 +136,19 @@ enum Turn {
 
 impl Supervisor {
     async fn launch(spec: LaunchSpec, output: pipe::Sender) -> Self {
-        let mut supervisor =
-            Self { spec, output, root: None, born: Instant::now(), worst_delay_us: 0, limit_hit: false };
+        let mut supervisor = Self {
+            spec,
+            output,
+            files: Vec::new(),
+            root: None,
+            born: Instant::now(),
+            worst_delay_us: 0,
+            limit_hit: false,
+            sampling: Vec::new(),
+        };
         let report = match start(&supervisor.spec) {
-            Ok(pid) => {
+            Ok((pid, files)) => {
+                supervisor.files = files;
                 supervisor.root = os::descendants(std::process::id()).into_iter().find(|process| process.pid == pid);
                 Report::Started { pid }
             }
@@ -142,6 +163,7 @@ impl Supervisor {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let due = Instant::now() + TICK;
+            let sample_due = self.sampling.iter().map(|sampling| sampling.due).min();
             let turn = tokio::select! {
                 line = requests.next() => match line {
                     Some(Ok(line)) => self.take(&line).await,
@@ -150,25 +172,45 @@ impl Supervisor {
                 },
                 _ = signals.child.recv() => { self.reap().await; Turn::GoOn }
                 _ = signals.term.recv() => Turn::End,
+                () = until(sample_due) => { self.end_samples().await; Turn::GoOn }
                 _ = tick.tick() => self.look(due).await,
             };
             if turn == Turn::End {
                 break;
             }
         }
-        let settle = Duration::from_millis(self.spec.settle_ms);
-        let swept = sweep(settle, |_| true).await;
+        let swept = self.sweep().await;
         while reap_any().is_some() {}
-        let ended = Report::Ended { n_killed: swept.n_killed, cpu_ms: os::children_cpu_ms() };
-        self.say(&ended).await;
+        let Swept { n_killed, n_left, .. } = swept;
+        self.say(&Report::Ended { n_killed, n_left, cpu_ms: os::children_cpu_ms() }).await;
+        // What the kernel can not end yet must not be left to nobody.
+        let given_up = Instant::now() + GIVE_UP;
+        while !os::descendants(std::process::id()).is_empty() && Instant::now() < given_up {
+            self.sweep().await;
+        }
+    }
+
+    async fn sweep(&mut self) -> Swept {
+        let swept = sweep(Duration::from_millis(self.spec.settle_ms), |_| true).await;
+        for (pid, status) in &swept.reaped {
+            self.ended(*pid, *status).await;
+        }
+        swept
     }
 
     async fn take(&mut self, line: &str) -> Turn {
         let Ok(Request { id, ask }) = serde_json::from_str(line) else { return Turn::End };
         let report = match ask {
             Ask::Signal { pid, signal } => Report::Signalled { id, how: self.signal(pid, &signal) },
-            Ask::Descendants => Report::Descendants { id, processes: os::descendants(std::process::id()) },
-            Ask::Sample { window_us } => Report::Sampled { id, sample: self.sample(window_us).await },
+            Ask::Descendants => {
+                let mut processes = os::descendants(std::process::id());
+                os::name_commands(&mut processes);
+                Report::Descendants { id, processes }
+            }
+            Ask::Sample { window_us } => {
+                self.begin_sample(id, window_us);
+                return Turn::GoOn;
+            }
             Ask::Stacks => {
                 let pids: Vec<u32> = os::descendants(std::process::id()).iter().map(|process| process.pid).collect();
                 Report::Stacks { id, text: os::stacks(&pids) }
@@ -191,25 +233,41 @@ impl Supervisor {
         }
     }
 
-    async fn sample(&self, window_us: u64) -> Option<Sample> {
-        let pid = self.root.as_ref()?.pid;
+    fn begin_sample(&mut self, id: u32, window_us: u64) {
         let began = Instant::now();
-        let before = os::sample(pid)?;
-        // This wait is the measurement, not a synchronisation.
-        tokio::time::sleep(Duration::from_micros(window_us)).await;
-        let mut after = os::sample(pid)?;
-        after.window_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        after.cpu_us = after.cpu_us.saturating_sub(before.cpu_us);
-        Some(after)
+        let before = self.root.as_ref().and_then(|root| os::sample(root.pid));
+        self.sampling.push(Sampling { id, began, due: began + Duration::from_micros(window_us), before });
+    }
+
+    /// Answers every sample whose window is over.
+    async fn end_samples(&mut self) {
+        let now = Instant::now();
+        let (over, open) = std::mem::take(&mut self.sampling).into_iter().partition(|sampling| sampling.due <= now);
+        self.sampling = open;
+        let over: Vec<Sampling> = over;
+        for Sampling { id, began, before, .. } in over {
+            let after = self.root.as_ref().and_then(|root| os::sample(root.pid));
+            let sample = before.zip(after).map(|(before, after)| Sample {
+                window_us: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
+                cpu_us: after.cpu_us.saturating_sub(before.cpu_us),
+                ..after
+            });
+            self.say(&Report::Sampled { id, sample }).await;
+        }
     }
 
     async fn reap(&mut self) {
         while let Some((pid, status)) = reap_any() {
-            if self.root.as_ref().is_some_and(|root| root.pid == pid) {
-                self.root = None;
-                let (code, signal) = describe(status);
-                self.say(&Report::Exited { code, signal, at_us: monotonic_us() }).await;
-            }
+            self.ended(pid, status).await;
+        }
+    }
+
+    /// A direct child was waited for; the loader's own end is told.
+    async fn ended(&mut self, pid: u32, status: WaitStatus) {
+        if self.root.as_ref().is_some_and(|root| root.pid == pid) {
+            self.root = None;
+            let (code, signal) = describe(status);
+            self.say(&Report::Exited { code, signal, at_us: monotonic_us() }).await;
         }
     }
 
@@ -220,24 +278,24 @@ impl Supervisor {
             self.worst_delay_us = delay_us;
             self.say(&Report::Delayed { delay_us }).await;
         }
-        match self.limit_hit() {
-            Some((limit, because)) if !self.limit_hit => {
-                self.limit_hit = true;
-                self.say(&Report::LimitHit { limit: limit.to_owned(), because }).await;
-                sweep(Duration::from_millis(self.spec.settle_ms), |_| true).await;
-                self.reap().await;
-                Turn::GoOn
-            }
-            Some(_) | None => Turn::GoOn,
+        if let Some((limit, because)) = self.limit_hit().filter(|_| !self.limit_hit) {
+            self.limit_hit = true;
+            self.say(&Report::LimitHit { limit: limit.to_owned(), because }).await;
         }
+        // Once a limit was hit nothing may live on, also not what escaped the first sweep.
+        if self.limit_hit && !os::descendants(std::process::id()).is_empty() {
+            self.sweep().await;
+        }
+        Turn::GoOn
     }
 
     fn limit_hit(&self) -> Option<(&'static str, String)> {
-        for path in [&self.spec.stdout, &self.spec.stderr] {
-            let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
+        for file in &self.files {
+            let bytes = file.metadata().map_or(0, |file| file.len());
             if bytes > self.spec.output_bytes_max {
                 let max = self.spec.output_bytes_max;
-                cut(path, max);
+                // Only disk space is lost where it fails.
+                let _ = file.set_len(max);
                 return Some(("output", format!("{bytes} bytes of output, at most {max} are kept")));
             }
         }
@@ -257,26 +315,31 @@ impl Supervisor {
     }
 }
 
-fn start(spec: &LaunchSpec) -> io::Result<u32> {
+/// Waits until an instant; for ever where there is none.
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn start(spec: &LaunchSpec) -> io::Result<(u32, Vec<File>)> {
     let (program, arguments) =
         spec.command.split_first().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no command"))?;
     let mut command = Command::new(program);
     command.args(arguments).envs(&spec.env).stdin(Stdio::null());
-    command.stdout(append(&spec.stdout)?).stderr(append(&spec.stderr)?).process_group(0);
+    let files = [&spec.stdout, &spec.stderr].map(|path| append(path));
+    let [stdout, stderr] = files;
+    let (stdout, stderr) = (stdout?, stderr?);
+    command.stdout(stdout.try_clone()?).stderr(stderr.try_clone()?).process_group(0);
     if let Some(directory) = &spec.directory {
         command.current_dir(directory);
     }
-    Ok(command.spawn()?.id())
+    Ok((command.spawn()?.id(), vec![stdout, stderr]))
 }
 
 fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
-}
-
-/// Keeps the head of an output file that grew too long.
-fn cut(path: &Path, bytes_max: u64) {
-    // Only disk space is lost where it fails.
-    let _ = OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(bytes_max));
 }
 
 fn describe(status: WaitStatus) -> (Option<i32>, Option<String>) {

@@ -1,6 +1,6 @@
 //! Ending a whole tree of processes.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, wait, waitpid};
@@ -10,48 +10,62 @@ use crate::supervise::protocol::ProcessFacts;
 
 /// How long one pass of freezing and killing waits before it looks again.
 const PASS: Duration = Duration::from_millis(2);
+/// Passes of freezing before the kill all the same: a tree that is still growing then is killed in the next passes.
+const FREEZE_PASSES_MAX: usize = 64;
 
 /// What ending a tree came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(super) struct Swept {
     /// Processes that had to be killed.
     pub n_killed: usize,
     /// Processes that are still there: the limit passed first.
-    pub left: Vec<ProcessFacts>,
+    pub n_left: usize,
+    /// Direct children that were waited for.
+    pub reaped: Vec<(u32, WaitStatus)>,
 }
+
+/// A process for as long as it lives: its pid and its start.
+type Identity = (u32, u64);
 
 /// Kills and reaps everything below this process for which `is_ours` holds, at most for `limit`.
 ///
 /// Freezes before it kills: a tree that forks faster than it is killed stops forking first.
 pub(super) async fn sweep(limit: Duration, is_ours: impl Fn(&ProcessFacts) -> bool) -> Swept {
     let deadline = Instant::now() + limit;
-    let mut killed = BTreeMap::new();
+    let mut killed: BTreeSet<Identity> = BTreeSet::new();
+    let mut swept = Swept::default();
     loop {
         freeze(&is_ours);
         for process in targets(&is_ours) {
             os::send_signal(&process, Signal::KILL);
-            killed.insert((process.pid, process.started), ());
+            killed.insert(identity(&process));
         }
         tokio::time::sleep(PASS).await;
-        reap(&is_ours);
-        let left: Vec<_> = os::descendants(std::process::id()).into_iter().filter(&is_ours).collect();
-        if left.is_empty() || Instant::now() >= deadline {
-            return Swept { n_killed: killed.len(), left };
+        reap(&is_ours, &mut swept.reaped);
+        swept.n_left = os::descendants(std::process::id()).iter().filter(|process| is_ours(process)).count();
+        if swept.n_left == 0 || Instant::now() >= deadline {
+            swept.n_killed = killed.len();
+            return swept;
         }
     }
 }
 
-/// Stops every process until a look finds no new one.
+fn identity(process: &ProcessFacts) -> Identity {
+    (process.pid, process.started)
+}
+
+/// Stops every process until a look finds no new one. Compared by identity: one that forks and exits keeps the count equal.
 fn freeze(is_ours: &impl Fn(&ProcessFacts) -> bool) {
-    let mut n_seen = 0;
-    for _ in 0..64 {
-        let found = targets(is_ours);
-        if found.len() == n_seen {
+    let mut stopped: BTreeSet<Identity> = BTreeSet::new();
+    for _ in 0..FREEZE_PASSES_MAX {
+        let fresh: Vec<_> =
+            targets(is_ours).into_iter().filter(|process| !stopped.contains(&identity(process))).collect();
+        if fresh.is_empty() {
             return;
         }
-        n_seen = found.len();
-        for process in &found {
+        for process in &fresh {
             os::send_signal(process, Signal::STOP);
+            stopped.insert(identity(process));
         }
     }
 }
@@ -62,14 +76,16 @@ fn targets(is_ours: &impl Fn(&ProcessFacts) -> bool) -> Vec<ProcessFacts> {
 }
 
 /// Waits for every direct child that has ended and is ours.
-fn reap(is_ours: &impl Fn(&ProcessFacts) -> bool) {
+fn reap(is_ours: &impl Fn(&ProcessFacts) -> bool, reaped: &mut Vec<(u32, WaitStatus)>) {
     let me = std::process::id();
     for process in os::descendants(me) {
         // Without a pid the call would take any child.
         let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) else { continue };
         if process.parent == me && process.is_zombie() && is_ours(&process) {
             // Somebody else may have waited for it; then it is gone as well.
-            let _ = waitpid(Some(pid), WaitOptions::NOHANG);
+            if let Ok(Some((_, status))) = waitpid(Some(pid), WaitOptions::NOHANG) {
+                reaped.push((process.pid, status));
+            }
         }
     }
 }

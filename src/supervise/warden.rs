@@ -17,6 +17,7 @@ use crate::supervise::tree::sweep;
 pub struct Warden {
     appointed: bool,
     children: Arc<Mutex<BTreeSet<u32>>>,
+    descriptors_soft: Option<u64>,
 }
 
 impl Warden {
@@ -26,9 +27,13 @@ impl Warden {
     /// Where the system can not do that.
     pub fn appoint() -> io::Result<Self> {
         os::adopt_orphans()?;
-        // Where it is refused, fewer plans fit in at once.
-        let _ = os::raise_descriptor_limit();
-        Ok(Self { appointed: true, children: Arc::default() })
+        let descriptors_soft = os::raise_descriptor_limit();
+        Ok(Self { appointed: true, children: Arc::default(), descriptors_soft })
+    }
+
+    /// The soft limit of open descriptors before it was raised for this process.
+    pub(super) fn descriptors_soft(&self) -> Option<u64> {
+        self.descriptors_soft
     }
 
     /// Starts a child. Starting and registering are one step, so that no sweep takes it for an orphan.

@@ -37,6 +37,10 @@ const WAYS: &[(&str, &str)] = &[
     ("flood-stderr", "limit"),
     ("hang-up-at-call", "link"),
     ("daemonise", "orphan"),
+    ("forge", "not this source's to report"),
+    ("reset", "nobody had asked it to"),
+    ("pipe-for-stderr", "nobody had asked it to"),
+    ("traceback-behind-noise", "stderr"),
     // Answers everything and connects to nothing: what it returns must not pass for evidence.
     ("liar", ""),
 ];

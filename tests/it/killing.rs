@@ -69,8 +69,9 @@ fn kill_at(moment: usize, signal: Signal) {
         std::thread::sleep(Duration::from_millis(5));
     };
     if signal != Signal::KILL {
-        assert_eq!(status.code(), Some(3), "an interrupted run without a failure is inconclusive");
         let report = fs::read_to_string(rig.out().join("run.json")).unwrap();
+        let told = "an interrupted run without a failure is inconclusive";
+        assert_eq!(status.code(), Some(3), "{told}: moment {moment}: {report}");
         let report: serde_json::Value = serde_json::from_str(&report).unwrap();
         assert_eq!(report["interrupted"], true);
     }

@@ -35,6 +35,8 @@ impl<F: Fn(Scopes) -> Arc<dyn Loader> + Send + Sync> LoaderFactory for F {
 
 /// Exit code when the link was lost: nobody is watching any more.
 const LINK_LOST: i32 = 86;
+/// Longest text of an answer that is reported, in bytes.
+const ANSWER_BYTES_MAX: usize = 128 << 10;
 /// How long the cleanup that is registered for the end of the program may take.
 const EXIT_CLEANUP_LIMIT: Duration = Duration::from_secs(15);
 
@@ -223,7 +225,7 @@ async fn operate(command: &Command, loader: &dyn Loader) -> Ended {
         "list" => loader.list().await.map(|loaded| loaded_json(&loaded)),
         "call" => {
             let called = loader.call(&command.server, &command.tool, command.arguments.clone()).await;
-            called.map(|called| json!({ "text": called.text, "is_error": called.is_error }))
+            called.map(|called| json!({ "text": clipped(&called.text), "is_error": called.is_error }))
         }
         "close" => loader.close().await.map(|()| json!({})),
         "collect" => Ok(json!({})),
@@ -239,6 +241,11 @@ async fn operate(command: &Command, loader: &dyn Loader) -> Ended {
         Ok(answer) => Ended::Ok(answer),
         Err(failure) => Ended::Failed(failure),
     }
+}
+
+/// The text of an answer as far as it fits into a line of the link with ease.
+fn clipped(text: &str) -> &str {
+    &text[..text.floor_char_boundary(ANSWER_BYTES_MAX)]
 }
 
 fn loaded_json(loaded: &Loaded) -> Value {

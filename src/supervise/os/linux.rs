@@ -23,10 +23,20 @@ pub(in crate::supervise) fn adopt_orphans() -> io::Result<()> {
     Ok(set_child_subreaper(Some(rustix::process::getpid()))?)
 }
 
-/// Raises the soft limit of open descriptors to the hard one.
-pub(in crate::supervise) fn raise_descriptor_limit() -> io::Result<()> {
+/// Raises the soft limit of open descriptors to the hard one; gives the old soft one.
+pub(in crate::supervise) fn raise_descriptor_limit() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
-    Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?)
+    // Where it is refused, fewer plans fit in at once.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    limit.current
+}
+
+/// Gives this process and its children the soft limit of open descriptors that there was before it was raised: a loader
+/// that leaks descriptors must meet the limit its users have.
+pub(in crate::supervise) fn lower_descriptor_limit(soft: u64) {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    // Lowering is never refused.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(soft), maximum });
 }
 
 /// Every process below `root`, parents before children, without `root` itself.
@@ -67,10 +77,16 @@ fn facts(pid: u32) -> Option<ProcessFacts> {
     let state = fields.first()?.chars().next()?;
     let parent = fields.get(1)?.parse().ok()?;
     let started = fields.get(19)?.parse().ok()?;
-    let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let command = String::from_utf8_lossy(&command).replace('\0', " ");
-    let command = command.trim_end().chars().take(COMMAND_CHARS_MAX).collect();
-    Some(ProcessFacts { pid, parent, started, state, command })
+    Some(ProcessFacts { pid, parent, started, state, command: String::new() })
+}
+
+/// Fills in command lines. Apart from the rest, because reading one takes a lock of the process it belongs to.
+pub(in crate::supervise) fn name_commands(processes: &mut [ProcessFacts]) {
+    for process in processes {
+        let command = fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command).replace('\0', " ");
+        process.command = command.trim_end().chars().take(COMMAND_CHARS_MAX).collect();
+    }
 }
 
 /// Whether the process with this pid and start is gone or a zombie.
@@ -143,6 +159,9 @@ pub(in crate::supervise) fn stacks(pids: &[u32]) -> String {
     let mut text = String::new();
     for pid in pids {
         let Some(process) = facts(*pid) else { continue };
+        let mut process = [process];
+        name_commands(&mut process);
+        let [process] = process;
         push(&mut text, format_args!("process {pid}: {}\n", process.command));
         let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { continue };
         for thread in threads.flatten() {
