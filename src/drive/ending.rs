@@ -90,6 +90,7 @@ impl Drive<'_> {
     fn interrupted(&mut self) {
         self.note(EventKind::ExperimentFailed { because: "the run was interrupted".to_owned() });
         self.abandon_running("the run was interrupted");
+        self.note(EventKind::SignalSent { signal: "KILL".to_owned(), target: "loader".to_owned() });
     }
 
     fn abandon_running(&mut self, because: &str) {

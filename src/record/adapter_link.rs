@@ -110,6 +110,9 @@ struct Inner {
 }
 
 impl AdapterLink {
+    /// Commands that are no operation (cancel, stacks, exit, drop-context) are numbered from here.
+    pub const FIRST_PLAIN_COMMAND: u32 = 1_000_000;
+
     pub(super) fn new(hello: AdapterHello, commands: mpsc::UnboundedSender<String>) -> Self {
         Self { inner: Arc::new(Inner { hello, commands, pending: Mutex::new(Some(BTreeMap::new())) }) }
     }

@@ -14,16 +14,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt;
-use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
+use tokio_util::codec::{FramedRead, LinesCodec};
 
-use crate::history::{ConnectionId, EventKind, LinkPeer, OpId, Source};
-use crate::record::adapter_link::{AdapterHello, AdapterLink, Completion};
-use crate::record::build::build_id;
-use crate::record::clock::monotonic_us;
+use crate::history::{ConnectionId, EventKind, LinkPeer, Source};
+use crate::record::adapter_link::{AdapterHello, AdapterLink};
+use crate::record::follow::Journal;
+use crate::record::hello::{Hello, HelloError, read_hello};
 use crate::record::recorder::Recorder;
 
 /// Longest line of a link, in bytes.
-const LINE_BYTES_MAX: usize = 1 << 20;
+pub(super) const LINE_BYTES_MAX: usize = 1 << 20;
 /// Most links one plan may have at once.
 const LINKS_MAX: usize = 1_024;
 /// Most refusals that are journalled: a flood of strangers must not fill the history.
@@ -215,7 +215,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-type Lines = FramedRead<OwnedReadHalf, LinesCodec>;
+/// The lines of a link.
+pub(super) type Lines = FramedRead<OwnedReadHalf, LinesCodec>;
 
 async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     // Without it an acknowledgement waits for the peer's next packet; a failure only makes it slower.
@@ -245,61 +246,12 @@ async fn answer(write: &mut OwnedWriteHalf, line: String) {
     let _ = send(write, &line).await;
 }
 
-async fn send(write: &mut OwnedWriteHalf, line: &str) -> std::io::Result<()> {
+/// Sends one line.
+pub(super) async fn send(write: &mut OwnedWriteHalf, line: &str) -> std::io::Result<()> {
     let mut bytes = Vec::with_capacity(line.len() + 1);
     bytes.extend_from_slice(line.as_bytes());
     bytes.push(b'\n');
     write.write_all(&bytes).await
-}
-
-enum Hello {
-    Mock { server: String, pid: u32 },
-    Adapter(Box<AdapterHello>),
-}
-
-#[derive(Debug, thiserror::Error)]
-enum HelloError {
-    #[error("found {0:?}, expected a hello: a JSON object")]
-    NoObject(String),
-    #[error("found protocol version {0}, expected 1")]
-    Version(Value),
-    #[error("found a wrong token, expected the one this run handed out")]
-    Token,
-    #[error("found a hello of build {found}, expected {expected}: the executable changed during the run")]
-    Build { found: String, expected: String },
-    #[error("found neither `mock` nor `adapter` in the hello, expected one")]
-    Role,
-    #[error("the hello can not be read: {0}")]
-    Shape(#[from] serde_json::Error),
-}
-
-fn read_hello(line: &str, options: &HomeOptions) -> Result<Hello, HelloError> {
-    let head = || line.chars().take(120).collect::<String>();
-    let value: Value = serde_json::from_str(line).map_err(|_| HelloError::NoObject(head()))?;
-    let fields = value.as_object().ok_or_else(|| HelloError::NoObject(head()))?;
-    match fields.get("hello") {
-        Some(version) if version.as_u64() == Some(1) => {}
-        other => return Err(HelloError::Version(other.cloned().unwrap_or_default())),
-    }
-    let mock = fields.get("mock").and_then(Value::as_str);
-    let token = if mock.is_some() { &options.mock_token } else { &options.adapter_token };
-    if fields.get("token").and_then(Value::as_str) != Some(token) {
-        return Err(HelloError::Token);
-    }
-    if let Some(found) = fields.get("build").and_then(Value::as_str) {
-        let expected = build_id();
-        if found != expected {
-            return Err(HelloError::Build { found: found.to_owned(), expected });
-        }
-    }
-    if let Some(server) = mock {
-        let pid = fields.get("pid").and_then(Value::as_u64).and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
-        return Ok(Hello::Mock { server: server.to_owned(), pid });
-    }
-    if fields.contains_key("adapter") {
-        return Ok(Hello::Adapter(Box::new(serde_json::from_value(value)?)));
-    }
-    Err(HelloError::Role)
 }
 
 async fn serve_mock(server: String, pid: u32, lines: Lines, mut write: OwnedWriteHalf, shared: &Arc<Shared>) {
@@ -326,13 +278,12 @@ async fn serve_mock(server: String, pid: u32, lines: Lines, mut write: OwnedWrit
     let mut welcome = setup.welcome.clone();
     welcome.insert("welcome".to_owned(), Value::from(1));
     welcome.insert("connection".to_owned(), Value::from(connection.0));
-    let source = Source::Mock { server, incarnation };
-    let mut journal = Journal { source, farewell: false, adapter: None, last_us: 0 };
+    let mut journal = Journal::new(Source::Mock { server, incarnation }, None);
     if send(&mut write, &Value::Object(welcome).to_string()).await.is_ok() {
-        journal.follow(lines, write, commands, shared).await;
+        journal.follow(lines, write, commands, &shared.recorder).await;
     }
     shared.book().mocks[index].open = false;
-    shared.recorder.note(Source::Recorder, EventKind::LinkClosed { peer, farewell: journal.farewell });
+    shared.recorder.note(Source::Recorder, EventKind::LinkClosed { peer, farewell: journal.farewell() });
     shared.touch();
 }
 
@@ -363,186 +314,14 @@ async fn serve_adapter(hello: AdapterHello, lines: Lines, mut write: OwnedWriteH
     let welcomed = send(&mut write, r#"{"welcome":1}"#).await;
     shared.book().adapter = Some(link.clone());
     shared.touch();
-    let mut journal = Journal { source: Source::Loader, farewell: false, adapter: Some(link.clone()), last_us: 0 };
+    let mut journal = Journal::new(Source::Loader, Some(link.clone()));
     if welcomed.is_ok() {
-        journal.follow(lines, write, commands, shared).await;
+        journal.follow(lines, write, commands, &shared.recorder).await;
     }
     link.lost();
     shared.book().adapter_open = false;
     shared
         .recorder
-        .note(Source::Recorder, EventKind::LinkClosed { peer: LinkPeer::Adapter, farewell: journal.farewell });
+        .note(Source::Recorder, EventKind::LinkClosed { peer: LinkPeer::Adapter, farewell: journal.farewell() });
     shared.touch();
-}
-
-/// What is known while following one link.
-struct Journal {
-    source: Source,
-    farewell: bool,
-    adapter: Option<AdapterLink>,
-    /// Time of the last event: a source's clock does not run backwards, nor ahead of ours.
-    last_us: u64,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum LineError {
-    #[error("found event {0}, which is not this source's to report")]
-    NotItsOwn(&'static str),
-    #[error("found {0:?}, expected a JSON object")]
-    NoObject(String),
-    #[error("found an event that can not be read: {0}")]
-    Event(#[from] serde_json::Error),
-    #[error("found a completion of command {0}, which is not pending")]
-    NotPending(u64),
-    #[error("found a line that is neither event nor completion: {0:?}")]
-    Neither(String),
-}
-
-impl Journal {
-    /// Records what comes until the link ends or breaks its rules.
-    async fn follow(
-        &mut self,
-        mut lines: Lines,
-        mut write: OwnedWriteHalf,
-        mut commands: mpsc::UnboundedReceiver<String>,
-        shared: &Shared,
-    ) {
-        loop {
-            let line = tokio::select! {
-                line = lines.next() => line,
-                Some(command) = commands.recv() => {
-                    if send(&mut write, &command).await.is_err() {
-                        return;
-                    }
-                    continue;
-                }
-            };
-            let taken = match line {
-                Some(Ok(line)) => self.take(&line, shared).map_err(|error| error.to_string()),
-                Some(Err(LinesCodecError::MaxLineLengthExceeded)) => {
-                    Err(format!("found a line that is too long, expected at most {LINE_BYTES_MAX} bytes"))
-                }
-                // A process that dies with an unread acknowledgement resets its link: that is an end like any other.
-                Some(Err(LinesCodecError::Io(_))) | None => return,
-            };
-            match taken {
-                Ok(Some(ack)) => {
-                    if send(&mut write, &ack).await.is_err() {
-                        return;
-                    }
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    let because = format!("{} broke the link's rules: {error}", self.source);
-                    shared.recorder.note(Source::Recorder, EventKind::ExperimentFailed { because });
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Records one line; the acknowledgement it asks for, if any.
-    fn take(&mut self, line: &str, shared: &Shared) -> Result<Option<String>, LineError> {
-        let head = || line.chars().take(120).collect::<String>();
-        let value: Value = serde_json::from_str(line).map_err(|_| LineError::NoObject(head()))?;
-        let Value::Object(mut fields) = value else { return Err(LineError::NoObject(head())) };
-        let number = fields.remove("n").and_then(|n| n.as_u64());
-        let now_us = monotonic_us();
-        let at_us = fields.remove("at_us").and_then(|at| at.as_u64()).unwrap_or(now_us);
-        let at_us = at_us.clamp(self.last_us.min(now_us), now_us);
-        self.last_us = at_us;
-        if let Some(kind) = fields.remove("event") {
-            fields.insert("kind".to_owned(), kind);
-            let kind: EventKind = serde_json::from_value(Value::Object(fields))?;
-            if !may_report(&self.source, &kind) {
-                return Err(LineError::NotItsOwn(kind.kind().name()));
-            }
-            self.farewell |= matches!(kind, EventKind::MockEnding { .. });
-            shared.recorder.record(self.source.clone(), at_us, kind);
-        } else {
-            self.complete(fields, at_us, shared, head)?;
-        }
-        Ok(number.map(|n| format!(r#"{{"ack":{n}}}"#)))
-    }
-
-    fn complete(
-        &mut self,
-        mut fields: Map<String, Value>,
-        at_us: u64,
-        shared: &Shared,
-        head: impl Fn() -> String,
-    ) -> Result<(), LineError> {
-        let (Some(adapter), Some(id)) = (&self.adapter, fields.get("id").and_then(Value::as_u64)) else {
-            return Err(LineError::Neither(head()));
-        };
-        let completion = Completion::from_fields(&mut fields).ok_or_else(|| LineError::Neither(head()))?;
-        let command = u32::try_from(id).map_err(|_| LineError::NotPending(id))?;
-        let waiting = adapter.take_pending(command).ok_or(LineError::NotPending(id))?;
-        if command < AdapterLink::FIRST_PLAIN_COMMAND {
-            let kind = EventKind::OperationCompleted { operation: OpId(command), outcome: completion.outcome() };
-            shared.recorder.record(Source::Loader, at_us, kind);
-        }
-        // Nobody waits any more when its bound has passed.
-        let _ = waiting.send(completion);
-        Ok(())
-    }
-}
-
-/// Whether an event is its source's own to report: a loader that could speak for the driver could switch the judge off.
-fn may_report(source: &Source, kind: &EventKind) -> bool {
-    match kind {
-        EventKind::OperationStarted { .. }
-        | EventKind::ScopeEntered { .. }
-        | EventKind::ScopeLeft { .. }
-        | EventKind::ErrorReported { .. } => *source == Source::Loader,
-        EventKind::MockStarted { .. }
-        | EventKind::ConnectionOpened { .. }
-        | EventKind::ConnectionClosed { .. }
-        | EventKind::WireReceived { .. }
-        | EventKind::WireSent { .. }
-        | EventKind::WireNoise { .. }
-        | EventKind::WireEof { .. }
-        | EventKind::SignalReceived { .. }
-        | EventKind::FaultDelivered { .. }
-        | EventKind::GateReached { .. }
-        | EventKind::MockEnding { .. }
-        | EventKind::EvidenceTruncated { .. } => source.server().is_some(),
-        EventKind::StepBegan { .. }
-        | EventKind::StepSkipped { .. }
-        | EventKind::OperationInvoked { .. }
-        | EventKind::CancelRequested { .. }
-        | EventKind::CancelDelivered { .. }
-        | EventKind::OperationOverdue { .. }
-        | EventKind::OperationAbandoned { .. }
-        | EventKind::ContextEnded { .. }
-        | EventKind::GateOpened { .. }
-        | EventKind::SignalSent { .. }
-        | EventKind::ExitRequested {}
-        | EventKind::IdleBegan {}
-        | EventKind::GraceBegan { .. }
-        | EventKind::GraceExpired { .. }
-        | EventKind::ExperimentFailed { .. }
-        | EventKind::FaultUndelivered { .. }
-        | EventKind::PlanNotApplicable { .. }
-        | EventKind::PlanEnded {}
-        | EventKind::LoaderReady { .. }
-        | EventKind::OperationCompleted { .. }
-        | EventKind::StacksTaken { .. }
-        | EventKind::LinkOpened { .. }
-        | EventKind::LinkClosed { .. }
-        | EventKind::LinkRefused { .. }
-        | EventKind::ProcessStarted { .. }
-        | EventKind::ProcessExited { .. }
-        | EventKind::ProcessOrphan { .. }
-        | EventKind::ProcessLeft { .. }
-        | EventKind::ProcessZombie { .. }
-        | EventKind::SampleTaken { .. }
-        | EventKind::SchedulingDelayed { .. }
-        | EventKind::LimitHit { .. } => false,
-    }
-}
-
-impl AdapterLink {
-    /// Commands that are no operation (cancel, stacks, exit, drop-context) are numbered from here.
-    pub const FIRST_PLAIN_COMMAND: u32 = 1_000_000;
 }

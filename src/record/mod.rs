@@ -6,6 +6,8 @@ mod adapter_link;
 mod build;
 mod clock;
 mod dial;
+mod follow;
+mod hello;
 mod home;
 mod recorder;
 
