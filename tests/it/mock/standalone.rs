@@ -29,7 +29,9 @@ fn a_journal_on_file_is_a_history_and_is_never_overwritten() {
         let text = fs::read_to_string(folder.path().join(name)).unwrap();
         let history = read_history(name, &text).unwrap();
         assert_eq!(history.events()[0].source.to_string(), source);
-        assert_eq!(history.events().last().unwrap().kind.kind(), Kind::MockEnding);
+        let kinds: Vec<Kind> = history.events().iter().map(|event| event.kind.kind()).collect();
+        assert!(kinds.ends_with(&[Kind::MockEnding, Kind::PlanEnded]), "{kinds:?}");
+        assert_eq!(mcp_vigil::check::judge(&history).verdict, mcp_vigil::check::PlanVerdict::Pass);
     }
 }
 
