@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::catalogue::write_whole;
 use crate::check::PlanVerdict;
 use crate::cli::args::{OutputArgs, ReplayArgs, RunArgs, VariantArgs};
 use crate::cli::failure::findings_text;
@@ -16,7 +17,7 @@ use crate::cli::run::pool::{Finished, Pool};
 use crate::cli::select::{self, Selected};
 use crate::cli::table::{counts_line, run_table};
 use crate::plan::{Baseline, BaselineEntry, InputError, Plan, read_text};
-use crate::report::{Counts, PlanRow, RunReport, RunVerdict, finding_rows, write_whole};
+use crate::report::{Counts, PlanRow, RunReport, RunVerdict, finding_rows};
 
 /// Verifies loaders.
 pub(super) fn run(arguments: &RunArgs) -> Result<ExitReason, CliError> {

@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::catalogue::write_whole;
 use crate::check::{PlanVerdict, Verdict};
 use crate::cli::args::OutputArgs;
 use crate::cli::outcome::CliError;
@@ -17,7 +18,7 @@ use crate::cli::run::folder::RunFolder;
 use crate::cli::select::Selected;
 use crate::drive::{PlanOutput, Preflight, RunEnvironment, fresh_token, preflight, run_plan};
 use crate::plan::Plan;
-use crate::report::{VerdictReport, write_whole};
+use crate::report::VerdictReport;
 use crate::supervise::Warden;
 
 /// What came of one selected plan.
