@@ -25,7 +25,7 @@ pub use crate::cli::outcome::{CliError, ExitReason};
 #[must_use]
 pub fn main() -> ExitCode {
     if let Some(code) = crate::reentry::enter() {
-        return code;
+        return ExitCode::from(code);
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
