@@ -8,6 +8,7 @@ use std::{env, fs, io};
 use include_dir::{Dir, DirEntry, include_dir};
 
 use crate::catalogue::loaders::LOADERS;
+use crate::catalogue::whole::write_whole;
 
 static ADAPTERS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/adapters");
 
@@ -76,9 +77,8 @@ fn extract(files: &BTreeMap<PathBuf, &'static [u8]>) -> Result<PathBuf, CacheErr
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(failed)?;
         }
-        // Another run may extract the same file: each writes its own and renames it whole.
-        let partial = path.with_extension(format!("{}.partial", std::process::id()));
-        fs::write(&partial, bytes).and_then(|()| fs::rename(&partial, &path)).map_err(failed)?;
+        // Another run may extract the same file now, or read it.
+        write_whole(&path, bytes).map_err(failed)?;
     }
     Ok(folder)
 }

@@ -1,11 +1,14 @@
 //! What is shipped: scenarios, suites, loader descriptions and the files that foreign loaders need.
 //!
-//! Everything is embedded, so that an installed executable works from an empty directory.
+//! Everything is embedded, so that an installed executable works from an empty directory. Here is also how files are
+//! written, the extracted ones and reports: whole or not at all.
 
 mod cache;
 mod loaders;
 mod scenarios;
+mod whole;
 
 pub use cache::{CacheError, cache_folder, extract_python};
 pub use loaders::{LoaderName, shipped_loader, shipped_loaders};
 pub use scenarios::{Suite, shipped_scenario, shipped_scenarios, shipped_suites, suite};
+pub use whole::write_whole;

@@ -103,8 +103,8 @@ pub(super) struct ReplayArgs {
     /// A scenario file, a verdict.json, or a plan folder of an --out directory.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// A loader for a scenario file.
-    #[arg(long, value_name = "NAME|FILE", default_value = "reference")]
+    /// A loader for a scenario file [default: reference], or the description file that a recorded plan names.
+    #[arg(long, value_name = "NAME|FILE")]
     pub loader: Vec<String>,
     #[command(flatten)]
     pub output: OutputArgs,

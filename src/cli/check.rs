@@ -6,6 +6,7 @@ use crate::check::{Judgement, PlanVerdict, judge};
 use crate::cli::args::CheckArgs;
 use crate::cli::failure::findings_text;
 use crate::cli::outcome::{CliError, ExitReason};
+use crate::cli::print::say;
 use crate::history::{History, read_history};
 use crate::plan::read_text;
 use crate::report::VerdictReport;
@@ -21,7 +22,7 @@ pub(super) fn check(arguments: &CheckArgs) -> Result<ExitReason, CliError> {
         let judgement = judge(&history);
         judged.push((path, history, judgement));
     }
-    print(arguments, &judged);
+    say(&text_of(arguments, &judged))?;
     Ok(reason(judged.iter().map(|(_, _, judgement)| judgement.verdict), arguments.strict))
 }
 
@@ -29,21 +30,22 @@ fn history_path(path: &Path) -> PathBuf {
     if path.is_dir() { path.join("history.jsonl") } else { path.to_path_buf() }
 }
 
-fn print(arguments: &CheckArgs, judged: &[(PathBuf, History, Judgement)]) {
+fn text_of(arguments: &CheckArgs, judged: &[(PathBuf, History, Judgement)]) -> String {
     let repeat = |path: &Path| format!("mcp-vigil check {}", path.display());
     if arguments.format.is_some() {
         let reports: Vec<_> = judged
             .iter()
             .map(|(path, history, judgement)| VerdictReport::new(history.header(), judgement, &repeat(path)))
             .collect();
-        println!("{}", serde_json::to_string(&reports).expect("a report has string keys only"));
-        return;
+        return serde_json::to_string(&reports).expect("a report has string keys only");
     }
+    let mut text = String::new();
     for (path, history, judgement) in judged {
-        print!("{}", findings_text(history, judgement, &repeat(path)));
+        text.push_str(&findings_text(history, judgement, &repeat(path)));
         let word = crate::report::RunVerdict::from(judgement.verdict).word();
-        println!("{}: {word}", path.display());
+        text.push_str(&format!("{}: {word}\n", path.display()));
     }
+    text
 }
 
 /// The exit reason that verdicts lead to, without a baseline.

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use crate::cli::args::DoctorArgs;
 use crate::cli::outcome::{CliError, ExitReason};
+use crate::cli::print::say;
 use crate::stack::{Provisioned, PythonStack, StackError, python_stacks};
 
 /// Shows every lane; installs missing stacks where that is asked for.
 pub(super) fn doctor(arguments: &DoctorArgs) -> Result<ExitReason, CliError> {
-    println!("lane rust      available");
+    say("lane rust      available")?;
     let mut all_available = true;
     for stack in python_stacks() {
         let state = match examine(&stack, arguments.provision) {
@@ -18,15 +19,13 @@ pub(super) fn doctor(arguments: &DoctorArgs) -> Result<ExitReason, CliError> {
                 format!("UNAVAILABLE: {error}")
             }
         };
-        println!("lane python    stack {:<9} {state}", stack.name);
+        say(&format!("lane python    stack {:<9} {state}", stack.name))?;
     }
-    println!("lane node      UNAVAILABLE: it is not part of this build");
+    say("lane node      UNAVAILABLE: it is not part of this build")?;
     let children = Path::new("/proc/self/task").join(std::process::id().to_string()).join("children");
     let table = if children.exists() { "by children lists" } else { "UNAVAILABLE: the kernel keeps no children lists" };
-    println!("process table  {table}");
-    println!(
-        "replay         order through gates; a real or foreign plan repeats its order, not its instruction timing"
-    );
+    say(&format!("process table  {table}"))?;
+    say("replay         order through gates; a real or foreign plan repeats its order, not its instruction timing")?;
     let failed = arguments.provision && !all_available;
     Ok(if failed { ExitReason::Inconclusive } else { ExitReason::Conforms })
 }

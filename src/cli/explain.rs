@@ -4,8 +4,10 @@ use crate::catalogue::{shipped_loader, shipped_scenario, suite};
 use crate::check::{Invariant, invariant};
 use crate::cli::args::ExplainArgs;
 use crate::cli::outcome::{CliError, ExitReason};
+use crate::cli::print::say;
 use crate::plan::{LIMITS, PROMISES, Promise, Scenario};
 use crate::script::{FAULTS, shipped, shipped_names};
+use crate::stack::STACK_LIMITS;
 
 /// Prints a page on each thing of that id.
 pub(super) fn explain(arguments: &ExplainArgs) -> Result<ExitReason, CliError> {
@@ -24,12 +26,15 @@ pub(super) fn explain(arguments: &ExplainArgs) -> Result<ExitReason, CliError> {
     pages.extend(promise.map(|(_, default, about)| format!("promise {id}\n\n{about}\nDefault: {default}.")));
     let limit = LIMITS.iter().find(|limit| limit.name == id);
     pages.extend(limit.map(|limit| format!("limit {id}\n\n{}\nDefault: {} ms.", limit.about, limit.default_ms)));
+    let limit = STACK_LIMITS.iter().find(|limit| limit.name == id);
+    let page = |about: &str, ms: u128| format!("limit {id}\n\n{about}\nAlways: {ms} ms.");
+    pages.extend(limit.map(|limit| page(limit.about, limit.default.as_millis())));
     pages.extend(shipped_loader(id)?.map(|loader| format!("loader {id}\n\n{}", loader.about)));
     if pages.is_empty() {
         let message = format!("found {id:?}, expected the id of something that `mcp-vigil list` shows");
         return Err(CliError::usage(message));
     }
-    println!("{}", pages.join("\n\n"));
+    say(&pages.join("\n\n"))?;
     Ok(ExitReason::Conforms)
 }
 

@@ -9,6 +9,7 @@ use crate::catalogue::{shipped_loaders, shipped_scenarios, shipped_suites};
 use crate::check::INVARIANTS;
 use crate::cli::args::{ListArgs, ListWhat};
 use crate::cli::outcome::{CliError, ExitReason};
+use crate::cli::print::say;
 use crate::plan::PROMISES;
 use crate::script::{FAULTS, Script, shipped, shipped_names};
 
@@ -16,7 +17,7 @@ use crate::script::{FAULTS, Script, shipped, shipped_names};
 pub(super) fn list(arguments: &ListArgs) -> Result<ExitReason, CliError> {
     let rows = rows(arguments.what)?;
     if arguments.format.is_some() {
-        println!("{}", Value::from(rows));
+        say(&Value::from(rows).to_string())?;
         return Ok(ExitReason::Conforms);
     }
     let mut table = Table::new();
@@ -25,7 +26,7 @@ pub(super) fn list(arguments: &ListArgs) -> Result<ExitReason, CliError> {
         let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         table.add_row([text("id"), text("about")]);
     }
-    println!("{table}");
+    say(&table.to_string())?;
     Ok(ExitReason::Conforms)
 }
 

@@ -1,23 +1,30 @@
 //! The command line. Start at [`main`].
 
 mod args;
+mod aside;
 mod check;
 mod doctor;
 mod explain;
 mod failure;
 mod list;
 mod outcome;
-
+mod print;
 mod run;
 mod select;
+mod signals;
 mod table;
 
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use crate::cli::args::{Cli, Command};
+use crate::cli::aside::{Called, called, run_aside};
 pub use crate::cli::outcome::{CliError, ExitReason};
+use crate::cli::print::{complain, say};
+use crate::supervise::Warden;
 
 /// Runs the command that the arguments of this process name.
 ///
@@ -25,29 +32,48 @@ pub use crate::cli::outcome::{CliError, ExitReason};
 #[must_use]
 pub fn main() -> ExitCode {
     if let Some(code) = crate::reentry::enter() {
-        return code;
+        return ExitCode::from(code);
     }
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    match called() {
+        Ok(Called { arguments, parent }) => ExitCode::from(command(&arguments, parent)),
         Err(error) => {
-            // Help and version are asked for; anything else is a usage error. There is nowhere to tell a failed print.
-            let _ = error.print();
-            return if error.use_stderr() { ExitReason::BadInput.code() } else { ExitReason::Conforms.code() };
+            complain(format_args!("{error}"));
+            error.reason().code()
         }
+    }
+}
+
+fn command(arguments: &[OsString], parent: Option<OwnedFd>) -> u8 {
+    let reason = match Cli::try_parse_from(arguments) {
+        Ok(Cli { command: Command::Run(_) | Command::Replay(_) }) if parent.is_none() && !Warden::is_alone() => {
+            match run_aside(arguments) {
+                Ok(code) => return code,
+                Err(error) => Err(CliError::system("no process of its own for the run")(error)),
+            }
+        }
+        Ok(cli) => perform(cli.command, parent),
+        // Help and version are asked for; anything else is a usage error.
+        Err(error) if error.use_stderr() => {
+            complain(format_args!("{}", error.render()));
+            return ExitReason::BadInput.number();
+        }
+        Err(error) => say(&error.render().to_string()).map(|()| ExitReason::Conforms),
     };
-    let result = match cli.command {
-        Command::Run(arguments) => run::run(&arguments),
-        Command::Replay(arguments) => run::replay(&arguments),
+    reason
+        .unwrap_or_else(|error| {
+            error.print();
+            error.reason()
+        })
+        .number()
+}
+
+fn perform(command: Command, parent: Option<OwnedFd>) -> Result<ExitReason, CliError> {
+    match command {
+        Command::Run(arguments) => run::run(&arguments, parent),
+        Command::Replay(arguments) => run::replay(&arguments, parent),
         Command::Check(arguments) => check::check(&arguments),
         Command::List(arguments) => list::list(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
-    };
-    match result {
-        Ok(reason) => reason.code(),
-        Err(error) => {
-            error.print();
-            error.reason().code()
-        }
     }
 }

@@ -1,13 +1,14 @@
 //! Exit codes, and errors a user can mend.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use crate::catalogue::CacheError;
-use crate::plan::InputError;
+use crate::cli::print::complain;
+use crate::plan::{InputError, read_text};
 
 /// Why the command ends as it does; contract: 0 conforms, 1 violations, 2 bad input, 3 inconclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,12 +27,18 @@ impl ExitReason {
     /// The exit code.
     #[must_use]
     pub fn code(self) -> ExitCode {
-        ExitCode::from(match self {
+        ExitCode::from(self.number())
+    }
+
+    /// The exit code as a number.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
             Self::Conforms => 0,
             Self::Violations => 1,
             Self::BadInput => 2,
             Self::Inconclusive => 3,
-        })
+        }
     }
 }
 
@@ -84,17 +91,17 @@ impl CliError {
 
     /// Prints the error; one with a position points into its file.
     pub(super) fn print(&self) {
-        eprintln!("mcp-vigil: {self}");
-        let Self::Input(error) = self else { return };
-        if let Some(pointed) = point_into(error) {
-            eprint!("{pointed}");
-        }
+        let pointed = match self {
+            Self::Input(error) => point_into(error).map(|pointed| format!("\n{}", pointed.trim_end())),
+            Self::Usage { .. } | Self::Cache(_) | Self::System { .. } => None,
+        };
+        complain(format_args!("{self}{}", pointed.unwrap_or_default()));
     }
 }
 
 /// The place in the file, as a person sees it; nothing where the file is not at hand.
 fn point_into(error: &InputError) -> Option<String> {
-    let text = std::fs::read_to_string(PathBuf::from(&error.file)).ok()?;
+    let text = read_text(Path::new(&error.file)).ok()?;
     let line_start: usize = text.split_inclusive('\n').take(error.line.checked_sub(1)?).map(str::len).sum();
     let line = text.get(line_start..)?.lines().next()?;
     let columns = line.char_indices().map(|(offset, _)| offset).chain([line.len()]);

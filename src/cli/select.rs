@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::catalogue::{LoaderName, extract_python, shipped_loader, shipped_loaders, shipped_scenario, suite};
 use crate::cli::args::{TierArg, VariantArgs};
 use crate::cli::outcome::CliError;
+use crate::cli::print::complain;
 use crate::drive::{LoaderLaunch, PlanInput};
 use crate::plan::{
     Descriptor, InputError, Lane, Limits, Plan, Revision, Scenario, StepDo, Temperament, Transport, read_text,
@@ -66,14 +67,22 @@ impl Selected {
     }
 }
 
+/// A scenario, and where it comes from.
+#[derive(Debug, Clone)]
+pub(super) struct Chosen {
+    pub scenario: Scenario,
+    /// The file and its text, for one that is not shipped.
+    file: Option<(PathBuf, String)>,
+}
+
 /// Scenarios by name, suite or file, each once, in order.
-pub(super) fn scenarios(names: &[String]) -> Result<Vec<(Scenario, Option<String>)>, CliError> {
-    let mut found: Vec<(Scenario, Option<String>)> = Vec::new();
+pub(super) fn scenarios(names: &[String]) -> Result<Vec<Chosen>, CliError> {
+    let mut found: Vec<Chosen> = Vec::new();
     for name in names {
         let more = if let Some(suite) = suite(name)? {
-            suite.scenarios.iter().map(|name| Ok((known_scenario(name)?, None))).collect::<Result<_, CliError>>()?
+            suite.scenarios.iter().map(|name| known_scenario(name)).collect::<Result<_, CliError>>()?
         } else if let Some(scenario) = shipped_scenario(name)? {
-            vec![(scenario, None)]
+            vec![Chosen { scenario, file: None }]
         } else if is_file_name(name) {
             vec![scenario_file(Path::new(name))?]
         } else {
@@ -81,26 +90,43 @@ pub(super) fn scenarios(names: &[String]) -> Result<Vec<(Scenario, Option<String
                 format!("found {name:?}, expected a scenario, a suite or a scenario file (see `mcp-vigil list`)");
             return Err(CliError::usage(message));
         };
-        for (scenario, text) in more {
-            if found.iter().all(|(other, _)| other.name != scenario.name) {
-                found.push((scenario, text));
+        for chosen in more {
+            let origin = |one: &Chosen| one.file.as_ref().map(|(path, _)| path.clone());
+            match found.iter().find(|other| other.scenario.name == chosen.scenario.name) {
+                None => found.push(chosen),
+                Some(other) if origin(other) == origin(&chosen) => {}
+                Some(other) => {
+                    return Err(same_name("scenario", &chosen.scenario.name, origin(other), origin(&chosen)));
+                }
             }
         }
     }
     Ok(found)
 }
 
-fn known_scenario(name: &str) -> Result<Scenario, CliError> {
-    shipped_scenario(name)?
-        .ok_or_else(|| CliError::usage(format!("found scenario {name:?} in a suite, expected a shipped one")))
+/// Plans are named by their scenario and loader: of two with one name, only one would be run.
+fn same_name(what: &str, name: &str, one: Option<PathBuf>, other: Option<PathBuf>) -> CliError {
+    let origin = |file: Option<PathBuf>| file.map_or("the shipped one".to_owned(), |file| file.display().to_string());
+    let (one, other) = (origin(one), origin(other));
+    CliError::usage(format!("found two {what}s named {name:?} ({one} and {other}), expected names that differ"))
+}
+
+fn known_scenario(name: &str) -> Result<Chosen, CliError> {
+    let scenario = shipped_scenario(name)?;
+    let scenario =
+        scenario.ok_or_else(|| CliError::usage(format!("found scenario {name:?}, expected a shipped one")))?;
+    Ok(Chosen { scenario, file: None })
 }
 
 /// A scenario file with its text.
-pub(super) fn scenario_file(path: &Path) -> Result<(Scenario, Option<String>), CliError> {
+pub(super) fn scenario_file(path: &Path) -> Result<Chosen, CliError> {
     let text = read_text(path)?;
     let shown = path.display().to_string();
-    let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("scenario");
-    Ok((Scenario::from_toml(name, &shown, &text)?, Some(text)))
+    // What is not UTF-8 is shown with replacements, which no name may hold.
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let scenario = Scenario::from_toml(&name, &shown, &text)?;
+    let path = path.canonicalize().map_err(CliError::system(shown))?;
+    Ok(Chosen { scenario, file: Some((path, text)) })
 }
 
 fn is_file_name(name: &str) -> bool {
@@ -113,8 +139,10 @@ pub(super) fn targets(names: &[String]) -> Result<Vec<Target>, CliError> {
     for name in names {
         let more = if is_file_name(name) { file_targets(Path::new(name))? } else { shipped_targets(name)? };
         for target in more {
-            if found.iter().all(|other| other.name != target.name) {
-                found.push(target);
+            match found.iter().find(|other| other.name == target.name) {
+                None => found.push(target),
+                Some(other) if other.file == target.file => {}
+                Some(other) => return Err(same_name("loader", &target.name, other.file.clone(), target.file)),
             }
         }
     }
@@ -155,10 +183,10 @@ fn provision_first(descriptor: &Descriptor, wanted: Option<&str>) {
         return;
     }
     for stack in stacks {
-        eprintln!("mcp-vigil: installing stack {} into the cache, once", stack.name);
+        complain(format_args!("installing stack {} into the cache, once", stack.name));
         if let Err(error) = stack.provision() {
             // The plans on it are UNAVAILABLE, for the reason that is found then.
-            eprintln!("mcp-vigil: {error}");
+            complain(format_args!("{error}"));
         }
     }
 }
@@ -257,7 +285,7 @@ fn program(
 
 /// Every plan of a run, in order: by loader, then scenario, then temperament, then repeat.
 pub(super) fn plans(
-    scenarios: &[(Scenario, Option<String>)],
+    scenarios: &[Chosen],
     targets: &[Target],
     variants: &VariantArgs,
 ) -> Result<Vec<Selected>, CliError> {
@@ -269,13 +297,13 @@ pub(super) fn plans(
     }
     let mut selected = Vec::new();
     for target in targets.iter().filter(|target| is_of_tier(target, variants.tier)) {
-        for (scenario, text) in scenarios {
+        for Chosen { scenario, file } in scenarios {
             let Some(revision) = revision_of(scenario, variants.revision) else { continue };
             let scripts = scripts_of(scenario)?;
             for server in temperaments(scenario, target, variants) {
                 for repeat in 1..=variants.repeat {
                     let mut plan = plan_of(scenario, target, revision, server, variants.seed, &limits);
-                    plan.scenario_text.clone_from(text);
+                    plan.scenario_text = file.as_ref().map(|(_, text)| text.clone());
                     if variants.repeat > 1 {
                         plan.id = format!("{}.r{repeat}", plan.id);
                     }
@@ -290,6 +318,23 @@ pub(super) fn plans(
         }
     }
     Ok(selected)
+}
+
+/// Why there is no plan.
+pub(super) fn why_nothing(scenarios: &[Chosen], targets: &[Target], variants: &VariantArgs) -> String {
+    if targets.is_empty() {
+        return "no shipped loader is available here (see `mcp-vigil doctor`)".to_owned();
+    }
+    if !targets.iter().any(|target| is_of_tier(target, variants.tier)) {
+        return "no chosen loader is of the tier that is asked for".to_owned();
+    }
+    if !scenarios.iter().any(|chosen| revision_of(&chosen.scenario, variants.revision).is_some()) {
+        return match variants.revision {
+            Some(wanted) => format!("no chosen scenario is for revision {wanted}"),
+            None => format!("no chosen scenario is for revision {} or an older one", Revision::NEWEST_LEGACY),
+        };
+    }
+    "every chosen scenario needs stubborn servers, and only polite ones are asked for".to_owned()
 }
 
 fn is_of_tier(target: &Target, tier: Option<TierArg>) -> bool {
@@ -397,16 +442,28 @@ fn check_gates(scenario: &Scenario, script: &Script) -> Result<(), InputError> {
     }
 }
 
-/// A recorded plan, selected again.
-pub(super) fn recorded_plan(plan: Plan) -> Result<Selected, CliError> {
+/// A recorded plan, selected again. What is written in `file` is an input: it names no folder and no executable.
+pub(super) fn recorded_plan(file: &Path, mut plan: Plan, loaders: &[String]) -> Result<Selected, CliError> {
     let scenario = match &plan.scenario_text {
-        Some(text) => Scenario::from_toml(&plan.scenario, "plan.toml", text)?,
-        None => known_scenario(&plan.scenario)?,
+        Some(text) => Scenario::from_toml(&plan.scenario, &file.display().to_string(), text)?,
+        None => known_scenario(&plan.scenario)?.scenario,
     };
-    let names = [plan.loader_file.clone().unwrap_or_else(|| plan.loader.clone())];
-    let target = targets(&names)?.into_iter().find(|target| target.name == plan.loader);
-    let target =
-        target.ok_or_else(|| CliError::usage(format!("found loader {:?}, expected one that exists", plan.loader)))?;
+    let targets = match (loaders, &plan.loader_file) {
+        ([], None) => shipped_targets(&plan.loader)?,
+        ([], Some(described)) => {
+            let message = format!(
+                "found a plan of the loader described in {described}, which a plan can not have started by itself; \
+                 expected that file on the command line: --loader {described}"
+            );
+            return Err(CliError::usage(message));
+        }
+        (named, _) => targets(named)?,
+    };
+    let target = targets.into_iter().find(|target| target.name == plan.loader).ok_or_else(|| {
+        CliError::usage(format!("found no loader {:?} among those that are named, expected the plan's", plan.loader))
+    })?;
+    plan.loader_file = target.file.as_ref().map(|file| file.display().to_string());
+    plan.rebuild_id();
     let scripts = scripts_of(&scenario)?;
     Ok(Selected { plan, scenario, scripts, target })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -36,6 +37,27 @@ pub struct RunEnvironment {
 }
 
 impl RunEnvironment {
+    /// A secret of 128 bits in hexadecimal.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub fn token() -> io::Result<String> {
+        let mut bytes = [0_u8; 16];
+        let mut n_filled = 0;
+        while n_filled < bytes.len() {
+            match getrandom(&mut bytes[n_filled..], GetRandomFlags::empty()) {
+                Ok(n_more) => n_filled += n_more,
+                // Only before the system's pool is filled, at boot.
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(io::Error::other(format!("no secret can be drawn: {error}"))),
+            }
+        }
+        Ok(bytes.iter().fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").expect("writing to a string can not fail");
+            text
+        }))
+    }
+
     /// Whether the run is interrupted.
     #[must_use]
     pub fn is_interrupted(&self) -> bool {
@@ -53,18 +75,6 @@ impl RunEnvironment {
     }
 }
 
-/// A secret of 128 bits in hexadecimal.
-#[must_use]
-pub fn fresh_token() -> String {
-    let mut bytes = [0_u8; 16];
-    // The call can only be interrupted before the system's pool is filled, at boot; then the rest stays zero.
-    let _ = getrandom(&mut bytes, GetRandomFlags::empty());
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string can not fail");
-        text
-    })
-}
-
 /// The entry of an `mcpServers` object that starts a linked mock over stdio.
 ///
 /// Address and token stand in the arguments: SDKs scrub the environment of their servers and close inherited descriptors.
@@ -75,4 +85,17 @@ pub fn mock_command(environment: &RunEnvironment, home: SocketAddr, token: &str,
         "args": ["__mock", "stdio", "--link", home.to_string(), "--token", token, "--server", server],
         "env": { "MCP_VIGIL_RUN": environment.run_id },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RunEnvironment;
+
+    #[test]
+    fn tokens_are_whole_and_differ() {
+        let (one, other) = (RunEnvironment::token().unwrap(), RunEnvironment::token().unwrap());
+        assert_eq!(one.len(), 32);
+        assert_ne!(one, other);
+        assert!(one.chars().all(|c| c.is_ascii_hexdigit()));
+    }
 }

@@ -9,6 +9,6 @@ mod plan_run;
 mod preflight;
 mod steps;
 
-pub use launch::{LoaderLaunch, RunEnvironment, fresh_token, mock_command};
+pub use launch::{LoaderLaunch, RunEnvironment, mock_command};
 pub use plan_run::{PlanInput, PlanOutput, run_plan};
 pub use preflight::{Preflight, preflight};

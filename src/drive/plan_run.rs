@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use tokio::task::JoinHandle;
 
 use crate::check::{Judgement, judge};
-use crate::drive::launch::{LoaderLaunch, RunEnvironment, fresh_token, mock_command};
+use crate::drive::launch::{LoaderLaunch, RunEnvironment, mock_command};
 use crate::drive::operation::Running;
 use crate::drive::steps::StepsEnd;
 use crate::history::{EventKind, Header, History, ProcessId, SCHEMA, ServerFacts, Source};
@@ -111,7 +111,7 @@ fn header_of(input: &PlanInput) -> Header {
 /// Why a plan could not be carried out.
 #[derive(Debug, thiserror::Error)]
 enum PlanError {
-    #[error("no port for the recorder: {0}")]
+    #[error("the plan can not be set up: {0}")]
     Home(#[from] io::Error),
     #[error(transparent)]
     Supervise(#[from] SuperviseError),
@@ -131,8 +131,8 @@ async fn perform(
     recorder: &Recorder,
 ) -> Result<Option<u64>, PlanError> {
     let options = HomeOptions {
-        adapter_token: fresh_token(),
-        mock_token: fresh_token(),
+        adapter_token: RunEnvironment::token()?,
+        mock_token: RunEnvironment::token()?,
         hello_limit: input.plan.limits.hello,
         mocks: mock_setups(input),
     };

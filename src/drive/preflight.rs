@@ -8,36 +8,35 @@ use std::io;
 use std::process::Stdio;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::drive::launch::{RunEnvironment, fresh_token};
+use crate::drive::launch::RunEnvironment;
 use crate::drive::plan_run::mock_setup;
 use crate::history::{EventKind, Header};
 use crate::plan::{Limits, Revision};
 use crate::record::{Home, HomeOptions, Recorder};
 use crate::script::Script;
+use crate::supervise::Warden;
 
-/// How long one exchange may take.
+/// How long one exchange may take: limit `preflight`.
 const EXCHANGE_LIMIT: Duration = Duration::from_secs(10);
+/// Exchanges at once: each is a process that mostly waits.
+const EXCHANGES_AT_ONCE: usize = 8;
 
 /// What came of the exchange with each script: by name, nothing or what is wrong.
 pub type Preflight = BTreeMap<String, Option<String>>;
 
-/// Makes one exchange with each script.
+/// Makes one exchange with each script, some at once; ends early when the run is interrupted.
 pub async fn preflight(scripts: &BTreeMap<String, Script>, environment: &RunEnvironment) -> Preflight {
-    let mut results = Preflight::new();
-    for (name, script) in scripts {
-        let exchange = tokio::time::timeout(EXCHANGE_LIMIT, exchange(script, environment));
-        let error = match exchange.await {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some(format!("no exchange within {} s", EXCHANGE_LIMIT.as_secs())),
-        };
-        results.insert(name.clone(), error);
-    }
-    results
+    let exchanges = scripts.iter().map(|(name, script)| async move {
+        let error = exchange(script, environment).await.err().map(|error| error.to_string());
+        (name.clone(), error)
+    });
+    stream::iter(exchanges).buffer_unordered(EXCHANGES_AT_ONCE).collect().await
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -48,28 +47,65 @@ enum ExchangeError {
     Answer { found: String },
     #[error("found an answer to a ping, expected the mock to end first, as its script says")]
     StillThere,
+    #[error("no exchange within {} s", EXCHANGE_LIMIT.as_secs())]
+    Overdue,
+    #[error("the run was interrupted")]
+    Interrupted,
+}
+
+/// A mock that is probed. However that ends, the mock is killed and the warden knows of it no more.
+struct Probed<'a> {
+    child: Child,
+    warden: &'a Warden,
+}
+
+impl<'a> Probed<'a> {
+    fn start(command: &mut Command, warden: &'a Warden) -> io::Result<Self> {
+        Ok(Self { child: warden.spawn(command.kill_on_drop(true))?, warden })
+    }
+
+    /// Kills it and waits for it.
+    async fn end(mut self) {
+        // It may have ended by itself.
+        let _ = self.child.start_kill();
+        let pid = self.child.id();
+        let _ = self.child.wait().await;
+        pid.into_iter().for_each(|pid| self.warden.ended(pid));
+    }
+}
+
+impl Drop for Probed<'_> {
+    fn drop(&mut self) {
+        // Only for one that was not waited for: the kill is sent by the drop of the child, and the warden reaps it.
+        self.child.id().into_iter().for_each(|pid| self.warden.ended(pid));
+    }
 }
 
 async fn exchange(script: &Script, environment: &RunEnvironment) -> Result<(), ExchangeError> {
     let recorder = Recorder::start(Header::new("preflight"), None)?;
-    let token = fresh_token();
+    let token = RunEnvironment::token()?;
     let limits = Limits::default();
     let setup = mock_setup(script, "polite".to_owned(), Revision::NEWEST_LEGACY.to_string(), &limits);
     let mocks = BTreeMap::from([("probe".to_owned(), setup)]);
-    let options =
-        HomeOptions { adapter_token: fresh_token(), mock_token: token.clone(), hello_limit: limits.hello, mocks };
+    let options = HomeOptions {
+        adapter_token: RunEnvironment::token()?,
+        mock_token: token.clone(),
+        hello_limit: limits.hello,
+        mocks,
+    };
     let home = Home::open(recorder.clone(), options).await?;
     let mut command = Command::new(&environment.executable);
     let address = home.addr().to_string();
     command.args(["__mock", "stdio", "--link", &address, "--token", &token, "--server", "probe"]);
     command.env("MCP_VIGIL_RUN", &environment.run_id);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
-    let mut child = environment.warden.spawn(&mut command)?;
-    let pid = child.id();
-    let result = ping(&mut child, &recorder).await;
-    // It may have ended by itself.
-    let _ = child.kill().await;
-    pid.into_iter().for_each(|pid| environment.warden.ended(pid));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut probed = Probed::start(&mut command, &environment.warden)?;
+    let result = tokio::select! {
+        result = ping(&mut probed.child, &recorder) => result,
+        () = tokio::time::sleep(EXCHANGE_LIMIT) => Err(ExchangeError::Overdue),
+        () = environment.interruption() => Err(ExchangeError::Interrupted),
+    };
+    probed.end().await;
     home.close().await;
     result
 }

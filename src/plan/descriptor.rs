@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use toml::Spanned;
 
+use crate::plan::input::check_name;
 use crate::plan::{InputError, Promises};
 
 /// A way to run loaders.
@@ -52,14 +54,14 @@ pub struct Known {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DescriptorFile {
-    name: String,
+    name: Spanned<String>,
     #[serde(default)]
     about: String,
     lane: Lane,
     #[serde(default)]
     command: Vec<String>,
     #[serde(default)]
-    stacks: Vec<String>,
+    stacks: Vec<Spanned<String>>,
     #[serde(default)]
     promises: toml::Table,
     #[serde(default)]
@@ -87,6 +89,9 @@ impl Descriptor {
     /// With the position of what is wrong, what was found and what was expected.
     pub fn from_toml(file: &str, text: &str) -> Result<Self, InputError> {
         let parsed: DescriptorFile = toml::from_str(text).map_err(|error| InputError::toml(file, text, &error))?;
+        let name = read_name(file, text, "loader", parsed.name)?;
+        let stacks = parsed.stacks.into_iter().map(|stack| read_name(file, text, "stack", stack));
+        let stacks = stacks.collect::<Result<_, _>>()?;
         let needs_command = match parsed.lane {
             Lane::Rust => false,
             Lane::Python | Lane::Node | Lane::Command => true,
@@ -97,11 +102,11 @@ impl Descriptor {
         let known = Known::deserialize(parsed.known.clone())
             .map_err(|error| InputError::whole(file, format!("in [known]: {}", error.message())))?;
         let descriptor = Self {
-            name: parsed.name,
+            name,
             about: parsed.about,
             lane: parsed.lane,
             command: parsed.command,
-            stacks: parsed.stacks,
+            stacks,
             known,
             promises: parsed.promises,
             on: parsed.on.iter().map(|(stack, on)| (stack.clone(), on.promises.clone())).collect(),
@@ -132,4 +137,11 @@ impl Descriptor {
         }
         Ok(Promises::deserialize(table)?)
     }
+}
+
+fn read_name(file: &str, text: &str, what: &str, name: Spanned<String>) -> Result<String, InputError> {
+    let start = name.span().start;
+    let name = name.into_inner();
+    check_name(what, &name).map_err(|error| InputError::at(file, text, start, error.to_string()))?;
+    Ok(name)
 }

@@ -92,4 +92,37 @@ impl Plan {
     ) -> String {
         format!("{scenario}.{loader}.{transport}.{revision}.{server}")
     }
+
+    /// Makes the id again from what the plan is. A written id is an input like any other; of it only the number of the
+    /// repeat is kept, where it is one.
+    pub fn rebuild_id(&mut self) {
+        let first = Self::id_of(&self.scenario, &self.loader, self.transport, self.revision, self.server);
+        self.id = match repeat_of(&self.id) {
+            Some(repeat) => format!("{first}.r{repeat}"),
+            None => first,
+        };
+    }
+}
+
+/// The number of the repeat that an id ends with, as `.rN`.
+fn repeat_of(id: &str) -> Option<u32> {
+    let (_, digits) = id.rsplit_once(".r")?;
+    let repeat: u32 = digits.parse().ok()?;
+    // Only the one way to write a number: no sign, no zeros before it.
+    (repeat > 0 && repeat.to_string() == digits).then_some(repeat)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::repeat_of;
+
+    #[test]
+    fn an_id_tells_its_repeat_only_in_the_one_way_it_is_written() {
+        assert_eq!(repeat_of("a.reference.stdio.2025-11-25.polite.r12"), Some(12));
+        for none in
+            ["a.reference.stdio.2025-11-25.polite", "a.r", "a.r0", "a.r01", "a.r+1", "a.r1/..", "a.r99999999999"]
+        {
+            assert_eq!(repeat_of(none), None, "{none}");
+        }
+    }
 }

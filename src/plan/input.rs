@@ -1,6 +1,14 @@
 //! What is wrong with an input file, in a form a person can act on.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// Most bytes of an input file.
+///
+/// Ten times the longest history that the limits of a plan allow; enough to refuse what has no end.
+pub const TEXT_BYTES_MAX: u64 = 256 << 20;
 
 /// A defect in a file that a user wrote: where it is, what was found and what was expected.
 ///
@@ -77,13 +85,36 @@ fn position(text: &str, offset: usize) -> (usize, usize) {
     (line, column)
 }
 
+/// Accepts a name that becomes part of a file name: of a scenario, a loader, a stack or a server.
+///
+/// Plan ids are made of such names, and every plan has a folder by its id: a name that could lead out of the folder it
+/// stands in, hide itself or pass for an option is refused.
+///
+/// # Errors
+/// With what was found and what was expected.
+pub(in crate::plan) fn check_name(what: &str, name: &str) -> Result<(), NameError> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '@' | '-');
+    if !name.is_empty() && name.chars().all(is_allowed) && !name.starts_with(['.', '-']) {
+        return Ok(());
+    }
+    Err(NameError { what: what.to_owned(), found: name.to_owned() })
+}
+
+/// Why a text is no name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("found {what} name {found:?}, expected letters of ASCII, digits and `._@-`, not starting with `.` or `-`")]
+pub(in crate::plan) struct NameError {
+    what: String,
+    found: String,
+}
+
 /// Reads a text file; what cannot be read is an [`InputError`] as well.
 ///
 /// # Errors
-/// When the file cannot be read or is not UTF-8.
-pub fn read_text(path: &std::path::Path) -> Result<String, InputError> {
+/// When the file cannot be read, is no regular file, is longer than [`TEXT_BYTES_MAX`] or is not UTF-8.
+pub fn read_text(path: &Path) -> Result<String, InputError> {
     let shown = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|error| InputError::whole(&shown, format!("cannot be read: {error}")))?;
+    let bytes = read_bytes(path, TEXT_BYTES_MAX).map_err(|error| InputError::whole(&shown, error.to_string()))?;
     String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
         let line = error.as_bytes()[..offset].iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -95,9 +126,56 @@ pub fn read_text(path: &std::path::Path) -> Result<String, InputError> {
     })
 }
 
+/// Why the bytes of a file were not read.
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    #[error("cannot be read: {0}")]
+    Io(#[from] io::Error),
+    #[error("found something else than a regular file, expected one: a device or a pipe may have no end")]
+    NotRegular,
+    #[error("found more than {bytes_max} bytes, expected at most as many")]
+    TooLong { bytes_max: u64 },
+}
+
+fn read_bytes(path: &Path, bytes_max: u64) -> Result<Vec<u8>, ReadError> {
+    // Looked at by name first, because opening a pipe waits for its other end.
+    let facts = std::fs::metadata(path)?;
+    if !facts.is_file() {
+        return Err(ReadError::NotRegular);
+    }
+    if facts.len() > bytes_max {
+        return Err(ReadError::TooLong { bytes_max });
+    }
+    // The length is no promise: a file may grow while it is read, and those of /proc have none.
+    let mut bytes = Vec::new();
+    File::open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(ReadError::TooLong { bytes_max });
+    }
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_stays_in_the_folder_it_stands_in() {
+        for good in ["reference", "mcp-1.30", "python-owner-task@mcp-1.30", "a_b", "9"] {
+            assert_eq!(check_name("loader", good), Ok(()), "{good}");
+        }
+        for bad in ["", ".", "..", ".x", "-x", "a/b", "/a", "a b", "a\nb", "\u{fc}", "a:b"] {
+            assert!(check_name("loader", bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_longer_than_its_facts_say_is_refused_all_the_same() {
+        // Files of /proc tell a length of 0.
+        let path = Path::new("/proc/self/status");
+        assert!(matches!(read_bytes(path, 16), Err(ReadError::TooLong { bytes_max: 16 })));
+        assert!(read_bytes(path, 1 << 20).is_ok_and(|bytes| bytes.len() > 16));
+    }
 
     #[test]
     fn an_offset_becomes_line_and_column() {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+use crate::plan::input::check_name;
 use crate::plan::step::{StepFile, WaitFor};
 use crate::plan::{InputError, Revision, Step, StepDo};
 
@@ -61,6 +62,7 @@ impl Scenario {
     /// # Errors
     /// With the position of what is wrong, what was found and what was expected.
     pub fn from_toml(name: &str, file: &str, text: &str) -> Result<Self, InputError> {
+        check_name("scenario", name).map_err(|error| InputError::whole(file, error.to_string()))?;
         let parsed: ScenarioFile = toml::from_str(text).map_err(|error| InputError::toml(file, text, &error))?;
         let revisions = read_revisions(file, text, parsed.revisions)?;
         let servers = read_servers(file, text, parsed.servers)?;
@@ -172,6 +174,7 @@ fn read_servers(file: &str, text: &str, found: Vec<Spanned<ServerSpec>>) -> Resu
     for spanned in found {
         let start = spanned.span().start;
         let server = spanned.into_inner();
+        check_name("server", &server.name).map_err(|error| InputError::at(file, text, start, error.to_string()))?;
         if servers.iter().any(|other| other.name == server.name) {
             let message = format!("found server {:?} a second time, expected a new name", server.name);
             return Err(InputError::at(file, text, start, message));

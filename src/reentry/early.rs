@@ -20,8 +20,7 @@ extern "C" fn early() {
     let entered = std::panic::catch_unwind(enter);
     match entered {
         Ok(None) => {}
-        Ok(Some(code)) if code == std::process::ExitCode::SUCCESS => exit(0),
-        Ok(Some(_)) => exit(70),
+        Ok(Some(code)) => exit(i32::from(code)),
         Err(_) => exit(101),
     }
 }

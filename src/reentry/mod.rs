@@ -5,6 +5,7 @@
 //! main would print to stdout, which is the helper's protocol channel.
 
 use std::env;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::loader::host::run_plan_process;
@@ -15,34 +16,58 @@ use crate::supervise::run_supervisor;
 #[cfg(target_os = "linux")]
 mod early;
 
-/// Runs the helper that the first argument names; `None` when it names none.
+/// Exit code of a helper that was started the wrong way.
+const USAGE_CODE: u8 = 2;
+
+/// Runs the helper that the first argument names and gives its exit code; `None` when it names none.
 #[must_use]
-pub fn enter() -> Option<ExitCode> {
-    let mut arguments = env::args().skip(1);
+pub fn enter() -> Option<u8> {
+    // Arguments of a helper are text; others are for whoever reads them next, and must not end this process.
+    let mut arguments = env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
     match arguments.next()?.as_str() {
-        "__supervise" => Some(run_supervisor()),
+        "__supervise" => Some(code_of(run_supervisor())),
         "__mock" => Some(mock(arguments)),
-        "__plan" => Some(plan(&arguments.next()?, &arguments.next()?)),
+        "__plan" => Some(plan(arguments)),
         _ => None,
     }
 }
 
-fn mock(arguments: impl Iterator<Item = String>) -> ExitCode {
+fn mock(arguments: impl Iterator<Item = String>) -> u8 {
     match LinkedArgs::from_args(arguments) {
-        Ok(arguments) => run_linked(&arguments),
-        Err(error) => {
-            eprintln!("mcp-vigil: mock: {error}");
-            ExitCode::from(2)
-        }
+        Ok(arguments) => code_of(run_linked(&arguments)),
+        Err(error) => misused(format_args!("mock: {error}")),
     }
 }
 
-fn plan(name: &str, revision: &str) -> ExitCode {
-    match rust_loader(name, revision) {
-        Some(factory) => run_plan_process(name, &*factory),
-        None => {
-            eprintln!("mcp-vigil: found loader {name:?} for revision {revision:?}, expected a Rust loader");
-            ExitCode::from(2)
+fn plan(mut arguments: impl Iterator<Item = String>) -> u8 {
+    let (Some(name), Some(revision)) = (arguments.next(), arguments.next()) else {
+        return misused(format_args!("found no loader or no revision, expected __plan LOADER REVISION"));
+    };
+    match rust_loader(&name, &revision) {
+        Some(factory) => code_of(run_plan_process(&name, &*factory)),
+        None => misused(format_args!("found loader {name:?} for revision {revision:?}, expected a Rust loader")),
+    }
+}
+
+fn misused(message: std::fmt::Arguments<'_>) -> u8 {
+    // A stderr that is gone is no reason to end differently.
+    let _ = writeln!(io::stderr(), "mcp-vigil: {message}");
+    USAGE_CODE
+}
+
+/// The number of an exit code. It can not be read, but it can be compared.
+fn code_of(code: ExitCode) -> u8 {
+    (0..=u8::MAX).find(|number| ExitCode::from(*number) == code).expect("an exit code on Unix is made of one byte")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_exit_code_is_told() {
+        for number in 0..=u8::MAX {
+            assert_eq!(code_of(ExitCode::from(number)), number);
         }
     }
 }

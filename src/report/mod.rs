@@ -2,8 +2,6 @@
 
 mod run_json;
 mod verdict_json;
-mod whole;
 
 pub use run_json::{Counts, PlanRow, RunReport, RunVerdict};
 pub use verdict_json::{FindingRow, VerdictReport, finding_rows};
-pub use whole::write_whole;

@@ -45,7 +45,7 @@ pub struct PlanRow {
     /// From start to verdict, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wall_ms: Option<u64>,
-    /// Why it could not be run, for one that is unavailable.
+    /// Why it could not be run here, begun, or written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
     /// What failed, warned or could not be judged.

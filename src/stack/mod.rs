@@ -3,6 +3,9 @@
 //! A stack is a virtual environment in the cache, keyed by the hash of its lock. It counts as installed only when it
 //! was imported once after its installation.
 
+mod bounded;
+mod limits;
 mod python;
 
+pub use limits::{STACK_LIMITS, StackLimit};
 pub use python::{Provisioned, PythonStack, StackError, python_stack, python_stacks};

@@ -2,18 +2,23 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
+use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use include_dir::{Dir, include_dir};
 use rustix::fs::{FlockOperation, flock};
 
-use crate::catalogue::{CacheError, cache_folder};
+use crate::catalogue::{CacheError, cache_folder, write_whole};
+use crate::stack::bounded::{Ended, run_within};
+use crate::stack::limits::{IMPORT, LOCK, PIP, StackLimit, VENV};
 
 static LOCKS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/fixtures/loaders/locks");
 
 /// What every stack must be able to import.
 const IMPORTS: &str = "import mcp, mcp.client.stdio, anyio";
+/// How often it is looked whether another run has let go of a stack: nothing tells.
+const LOOK: Duration = Duration::from_millis(50);
 /// Marks a stack that was installed whole and imported.
 const COMPLETE: &str = "complete";
 
@@ -51,6 +56,18 @@ pub enum StackError {
         step: &'static str,
         /// The end of what it printed.
         output: String,
+    },
+    /// A step did not end in time.
+    #[error("stack {name}: {step} did not end within limit {limit} of {} s", default.as_secs())]
+    Overdue {
+        /// Name of the stack.
+        name: &'static str,
+        /// Which step.
+        step: &'static str,
+        /// Name of the limit.
+        limit: &'static str,
+        /// Its length.
+        default: Duration,
     },
     /// The cache can not be used.
     #[error(transparent)]
@@ -119,7 +136,7 @@ impl PythonStack {
     /// # Errors
     /// When it is not installed or can not be imported.
     pub fn import(&self) -> Result<(), StackError> {
-        self.run("import", Command::new(self.interpreter()?).args(["-c", IMPORTS]))
+        self.run("import", IMPORT, Command::new(self.interpreter()?).args(["-c", IMPORTS]))
     }
 
     /// Installs the stack from its lock, with hashes and without resolution, and imports it.
@@ -135,38 +152,60 @@ impl PythonStack {
         fs::create_dir_all(&folder).map_err(failed)?;
         // Two runs may want the same stack; the second waits for the first and finds it installed.
         let lock = fs::File::create(folder.with_extension("lock")).map_err(failed)?;
-        flock(&lock, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
+        self.take(&lock)?;
         if self.interpreter().is_ok() {
             return Ok(Provisioned::Already);
         }
         self.install(&folder)?;
-        fs::write(folder.join(COMPLETE), self.lock).map_err(failed)?;
+        write_whole(&folder.join(COMPLETE), self.lock.as_bytes()).map_err(failed)?;
         Ok(Provisioned::Now)
+    }
+
+    /// Waits for the lock, at most for its limit.
+    fn take(&self, lock: &fs::File) -> Result<(), StackError> {
+        let deadline = Instant::now() + LOCK.default;
+        loop {
+            match flock(lock, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(()),
+                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) if Instant::now() < deadline => {
+                    std::thread::sleep(LOOK);
+                }
+                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {
+                    return Err(self.overdue("the installation by another run", LOCK));
+                }
+                Err(error) => return Err(StackError::Io { name: self.name, source: error.into() }),
+            }
+        }
+    }
+
+    fn overdue(&self, step: &'static str, limit: StackLimit) -> StackError {
+        StackError::Overdue { name: self.name, step, limit: limit.name, default: limit.default }
     }
 
     fn install(&self, folder: &Path) -> Result<(), StackError> {
         let failed = |source| StackError::Io { name: self.name, source };
         let requirements = folder.join("lock.txt");
-        self.run("python3 -m venv", Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder))?;
+        self.run("python3 -m venv", VENV, Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder))?;
         fs::write(&requirements, self.lock).map_err(failed)?;
         let interpreter = interpreter_in(folder);
         let pip =
             ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--no-deps", "-r"];
-        self.run("pip install", Command::new(&interpreter).args(pip).arg(&requirements))?;
-        self.run("import", Command::new(&interpreter).args(["-c", IMPORTS]))
+        self.run("pip install", PIP, Command::new(&interpreter).args(pip).arg(&requirements))?;
+        self.run("import", IMPORT, Command::new(&interpreter).args(["-c", IMPORTS]))
     }
 
-    fn run(&self, step: &'static str, command: &mut Command) -> Result<(), StackError> {
+    fn run(&self, step: &'static str, limit: StackLimit, command: &mut Command) -> Result<(), StackError> {
         // What runs the tool may point Python somewhere else; a stack is only what its lock says.
-        command.env_remove("PYTHONPATH").env_remove("PYTHONHOME").stdin(Stdio::null());
-        let output = command.output().map_err(|source| match source.kind() {
+        command.env_remove("PYTHONPATH").env_remove("PYTHONHOME");
+        let ended = run_within(command, limit.default).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => StackError::NoPython { source },
             _ => StackError::Io { name: self.name, source },
         })?;
-        if output.status.success() {
-            return Ok(());
+        match ended {
+            Ended::Itself(status, _) if status.success() => Ok(()),
+            Ended::Itself(_, stderr) => Err(StackError::Step { name: self.name, step, output: tail(&stderr) }),
+            Ended::Killed => Err(self.overdue(step, limit)),
         }
-        Err(StackError::Step { name: self.name, step, output: tail(&output) })
     }
 }
 
@@ -174,8 +213,8 @@ fn interpreter_in(folder: &Path) -> PathBuf {
     folder.join("bin").join("python")
 }
 
-fn tail(output: &Output) -> String {
-    let text = String::from_utf8_lossy(&output.stderr);
+/// The last lines of what a step printed.
+fn tail(text: &str) -> String {
     let lines: Vec<&str> = text.lines().rev().take(3).collect();
     lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
 }

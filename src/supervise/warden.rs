@@ -12,7 +12,8 @@ use crate::supervise::tree::sweep;
 
 /// Starts every direct child of the reporting process, so that any other child must be the orphan of a dead supervisor.
 ///
-/// Cheap to clone. One that was not appointed (in a process that has children of its own) ends nothing.
+/// Cheap to clone. One that was not appointed (in a process that has children of its own) ends nothing: there, a child
+/// that was not started here may be anybody's.
 #[derive(Clone, Default)]
 pub struct Warden {
     appointed: bool,
@@ -21,14 +22,27 @@ pub struct Warden {
 }
 
 impl Warden {
-    /// Makes this process adopt what its supervisors leave when they are killed.
+    /// Whether every process that will ever be below this one is started by it, or by what it starts.
+    ///
+    /// Not so in a process that was started by `exec` in one with children, as by `sh -c 'sidecar & exec mcp-vigil'`, nor
+    /// in the first process of a container, which is given every orphan. Such a process has to run its plans in a child.
+    #[must_use]
+    pub fn is_alone() -> bool {
+        let me = std::process::id();
+        me != 1 && os::descendants(me).is_empty()
+    }
+
+    /// Makes this process adopt what its supervisors leave when they are killed, where it [is alone](Self::is_alone).
     ///
     /// # Errors
     /// Where the system can not do that.
     pub fn appoint() -> io::Result<Self> {
-        os::adopt_orphans()?;
+        let appointed = Self::is_alone();
+        if appointed {
+            os::adopt_orphans()?;
+        }
         let descriptors_soft = os::raise_descriptor_limit();
-        Ok(Self { appointed: true, children: Arc::default(), descriptors_soft })
+        Ok(Self { appointed, children: Arc::default(), descriptors_soft })
     }
 
     /// The soft limit of open descriptors before it was raised for this process.

@@ -10,4 +10,5 @@ mod layers;
 mod mock;
 mod reentry;
 mod rig;
+mod robust;
 mod stability;

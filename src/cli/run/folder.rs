@@ -1,12 +1,13 @@
 //! The folder a run writes into.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
 use crate::catalogue::cache_folder;
 use crate::cli::outcome::CliError;
+use crate::plan::Plan;
 
 /// The folder of one run. Held by a lock, so that two runs do not write into one.
 pub(super) struct RunFolder {
@@ -54,8 +55,12 @@ impl RunFolder {
         &self.path
     }
 
-    /// An empty folder for a plan.
+    /// An empty folder for a plan, right below this one.
     pub(super) fn plan_folder(&self, id: &str) -> std::io::Result<PathBuf> {
+        if !is_one_name(id) {
+            let message = format!("found plan id {id:?}, expected one that is the name of a folder");
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, message));
+        }
         let path = self.path.join(id);
         match fs::remove_dir_all(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
@@ -67,9 +72,16 @@ impl RunFolder {
     }
 
     /// The line that runs a plan again.
-    pub(super) fn repeat_line(&self, id: &str) -> String {
-        format!("mcp-vigil replay {}", self.path.join(id).display())
+    pub(super) fn repeat_line(&self, plan: &Plan) -> String {
+        let loader = plan.loader_file.as_ref().map(|file| format!(" --loader {file}")).unwrap_or_default();
+        format!("mcp-vigil replay {}{loader}", self.path.join(&plan.id).display())
     }
+}
+
+/// Whether a text names something right inside a folder: it leads neither out of it nor further down.
+fn is_one_name(text: &str) -> bool {
+    let mut parts = Path::new(text).components();
+    matches!((parts.next(), parts.next()), (Some(Component::Normal(name)), None) if name == text)
 }
 
 fn default_base() -> Result<PathBuf, CliError> {
@@ -79,5 +91,18 @@ fn default_base() -> Result<PathBuf, CliError> {
         Some(project) if project == here => Ok(PathBuf::from("target").join("mcp-vigil")),
         Some(project) => Ok(project.join("target").join("mcp-vigil")),
         None => Ok(cache_folder()?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_one_name;
+
+    #[test]
+    fn only_a_name_right_inside_a_folder_is_one() {
+        assert!(is_one_name("load-call-close.reference.stdio.2025-11-25.polite"));
+        for other in ["", ".", "..", "/", "/etc", "a/b", "a/", "./a", "../a", "a/.."] {
+            assert!(!is_one_name(other), "{other:?}");
+        }
     }
 }

@@ -1,0 +1,144 @@
+//! Files that appear whole or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
+
+/// Writes a file that appears whole or not at all, in place of the old one. At every moment there is the old one or the
+/// new one.
+///
+/// Where the system can, the file has no name until it is whole. Where none of its name is there, it is given its own
+/// name at once, so that a killed process leaves nothing. A file that is there can not be replaced by one without a name
+/// (not by `renameat2` either): the new one is first given a hidden name, `.NAME.PID-N.partial`, whole as it is, and then
+/// renamed. A process that is killed between the two leaves that one file, which the next one that replaces the same
+/// file takes away; it does not pile up.
+///
+/// # Errors
+/// When it can not be written.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match write_unnamed(path, bytes) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::IsADirectory) => {
+            write_renamed(path, bytes)
+        }
+        result => result,
+    }
+}
+
+fn write_unnamed(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = folder_of(path);
+    let file = openat(CWD, folder, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::from_raw_mode(0o644))?;
+    let mut file = File::from(file);
+    file.write_all(bytes)?;
+    let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let name = |path: &Path| linkat(CWD, &unnamed, CWD, path, AtFlags::SYMLINK_FOLLOW);
+    match name(path) {
+        Err(rustix::io::Errno::EXIST) => replace(path, |hidden| Ok(name(hidden)?)),
+        result => Ok(result?),
+    }
+}
+
+/// Where the system has no unnamed files.
+fn write_renamed(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace(path, |hidden| fs::write(hidden, bytes))
+}
+
+/// Makes a file under a hidden name of its own and renames it.
+fn replace(path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    static N_WRITTEN: AtomicU64 = AtomicU64::new(0);
+    remove_leftovers(path);
+    let number = N_WRITTEN.fetch_add(1, Ordering::Relaxed);
+    let hidden = path.with_file_name(format!("{}{}-{number}{PARTIAL}", hidden_prefix(path), std::process::id()));
+    let result = make(&hidden).and_then(|()| fs::rename(&hidden, path));
+    if result.is_err() {
+        // What can not be put in place is not left lying about; the first error is the one to tell.
+        let _ = fs::remove_file(&hidden);
+    }
+    result
+}
+
+/// End of every hidden name.
+const PARTIAL: &str = ".partial";
+
+/// Takes away what writers of the same file left that were killed. Where that fails, only a file too many stays.
+fn remove_leftovers(path: &Path) {
+    let prefix = hidden_prefix(path);
+    for entry in fs::read_dir(folder_of(path)).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let writer = name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(PARTIAL)?.split_once('-'));
+        let Some((pid, _)) = writer else { continue };
+        if pid.parse::<u32>().is_ok_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn hidden_prefix(path: &Path) -> String {
+    format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_written_and_replaced_by_both_ways() {
+        for write in [write_unnamed, write_renamed] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("report.json");
+            write(&path, b"first").unwrap();
+            write(&path, b"second").unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"second");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_is_taken_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.json");
+        fs::write(&path, b"old").unwrap();
+        // No process has a pid as large: the kernel's bound is 4194304.
+        fs::write(path.with_file_name(".report.json.4194305-7.partial"), b"of a killed process").unwrap();
+        write_whole(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_can_not_be_put_in_place_is_not_left_lying_about() {
+        for write in [write_unnamed, write_renamed] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("report.json");
+            fs::create_dir(&path).unwrap();
+            assert!(write(&path, b"a file can not replace a folder").is_err());
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_by_several_is_whole_at_every_moment() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.json");
+        // Longer than a page, so that a torn write would show.
+        let texts: Vec<Vec<u8>> = (b'a'..=b'd').map(|letter| vec![letter; 20_000]).collect();
+        write_whole(&path, &texts[0]).unwrap();
+        std::thread::scope(|scope| {
+            for text in &texts {
+                scope.spawn(|| (0..50).for_each(|_| write_whole(&path, text).unwrap()));
+            }
+            for _ in 0..500 {
+                let found = fs::read(&path).unwrap();
+                assert!(texts.contains(&found), "{} bytes", found.len());
+            }
+        });
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,161 @@
+//! One plan of a run: its folder, its run, its report, and what is kept of it.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::catalogue::write_whole;
+use crate::check::{PlanVerdict, Verdict};
+use crate::cli::failure::findings_text;
+use crate::cli::run::folder::RunFolder;
+use crate::cli::select::Selected;
+use crate::drive::{PlanOutput, Preflight, RunEnvironment, run_plan};
+use crate::history::Kind;
+use crate::plan::Plan;
+use crate::report::{PlanRow, RunVerdict, VerdictReport, finding_rows};
+
+/// What is kept of a plan that is over. Its history is on disk, so that memory does not grow with it.
+pub(super) struct Finished {
+    /// Its row of the report.
+    pub row: PlanRow,
+    /// What a person is shown of it: nothing where all is well.
+    pub text: String,
+    /// Whether the machine was too loaded to tell: worth one more try, alone.
+    pub is_doubtful: bool,
+}
+
+/// Runs plans, each in its own folder. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct PlanRunner {
+    pub folder: Arc<RunFolder>,
+    pub environment: RunEnvironment,
+    pub preflight: Arc<Preflight>,
+}
+
+impl PlanRunner {
+    /// Runs one plan to its verdict. What goes wrong with its folder concerns this plan alone.
+    pub(super) async fn run(&self, selected: &Selected) -> Finished {
+        let plan = &selected.plan;
+        // In any case: what an earlier run left in it must not pass for this one's.
+        let directory = self.fresh_folder(plan);
+        if let Err(because) = &selected.target.launch {
+            return Finished::without_run(plan, RunVerdict::Unavailable, because.clone());
+        }
+        match self.output(selected, directory).await {
+            Ok(output) => self.finish(&output),
+            Err(because) => Finished::without_run(plan, RunVerdict::Inconclusive, because.to_string()),
+        }
+    }
+
+    async fn output(&self, selected: &Selected, directory: io::Result<PathBuf>) -> Result<PlanOutput, NotRun> {
+        if self.environment.is_interrupted() {
+            return Err(NotRun::Interrupted);
+        }
+        let broken = selected.scripts.values().find_map(|script| {
+            let because = self.preflight.get(script.name())?.clone()?;
+            Some(NotRun::BrokenMock { script: script.name().to_owned(), because })
+        });
+        broken.map_or(Ok(()), Err)?;
+        let directory = directory.map_err(NotRun::Folder)?;
+        let input = selected.input(&self.environment.executable, directory).ok_or(NotRun::NoLaunch)?;
+        run_plan(&input, &self.environment).await.map_err(NotRun::Folder)
+    }
+
+    fn fresh_folder(&self, plan: &Plan) -> io::Result<PathBuf> {
+        let path = self.folder.plan_folder(&plan.id)?;
+        let text = toml::to_string(plan).expect("a plan is a table of plain values");
+        write_whole(&path.join("plan.toml"), text.as_bytes())?;
+        Ok(path)
+    }
+
+    fn finish(&self, output: &PlanOutput) -> Finished {
+        let PlanOutput { plan, history, judgement, .. } = output;
+        let repeat = self.folder.repeat_line(plan);
+        let mut row = row(plan, judgement.verdict.into());
+        row.cpu_ms = output.cpu.map(ms);
+        row.wall_ms = Some(ms(output.wall));
+        row.findings = finding_rows(judgement, &repeat);
+        let mut text = findings_text(history, judgement, &repeat);
+        if judgement.verdict == PlanVerdict::Vacuous {
+            line(&mut text, format_args!("VACUOUS {}: nothing came about that could be judged", plan.id));
+        }
+        let mut is_doubtful = is_doubtful(output);
+        if let Err(error) = self.write(output, &repeat) {
+            // Somebody took the folder away, and with it the evidence. A failure that was seen was seen.
+            if row.verdict != RunVerdict::Fail {
+                row.verdict = RunVerdict::Inconclusive;
+            }
+            let because = format!("its verdict.json can not be written: {error}");
+            line(&mut text, format_args!("INCONCLUSIVE {}: {because}", plan.id));
+            row.because = Some(because);
+            is_doubtful = false;
+        }
+        Finished { row, text, is_doubtful }
+    }
+
+    fn write(&self, output: &PlanOutput, repeat: &str) -> io::Result<()> {
+        let report = VerdictReport::new(output.history.header(), &output.judgement, repeat);
+        let text = serde_json::to_string(&report).expect("a report has string keys only");
+        let path = self.folder.path().join(&output.plan.id).join("verdict.json");
+        write_whole(&path, format!("{text}\n").as_bytes())
+    }
+}
+
+/// Why a plan was not run.
+#[derive(Debug, thiserror::Error)]
+enum NotRun {
+    #[error("the run was interrupted")]
+    Interrupted,
+    #[error("mock script {script} failed its own exchange: {because}")]
+    BrokenMock { script: String, because: String },
+    #[error("the plan's folder can not be written: {0}")]
+    Folder(#[source] io::Error),
+    #[error("the loader can not be started")]
+    NoLaunch,
+}
+
+impl Finished {
+    fn without_run(plan: &Plan, verdict: RunVerdict, because: String) -> Self {
+        let mut text = String::new();
+        // The loaders that are not available are told once each, not plan by plan.
+        if verdict != RunVerdict::Unavailable {
+            line(&mut text, format_args!("INCONCLUSIVE {}: {because}", plan.id));
+        }
+        let row = PlanRow { because: Some(because), ..row(plan, verdict) };
+        Self { row, text, is_doubtful: false }
+    }
+}
+
+fn row(plan: &Plan, verdict: RunVerdict) -> PlanRow {
+    PlanRow {
+        id: plan.id.clone(),
+        scenario: plan.scenario.clone(),
+        loader: plan.loader.clone(),
+        transport: plan.transport.to_string(),
+        revision: plan.revision.to_string(),
+        server: plan.server.to_string(),
+        verdict,
+        cpu_ms: None,
+        wall_ms: None,
+        because: None,
+        findings: Vec::new(),
+    }
+}
+
+fn is_doubtful(output: &PlanOutput) -> bool {
+    let delayed = || output.history.events().iter().any(|event| event.kind.kind() == Kind::SchedulingDelayed);
+    let mut findings = output.judgement.findings.iter();
+    output.judgement.verdict == PlanVerdict::Inconclusive
+        && findings.all(|finding| finding.invariant != "experiment" || finding.verdict != Verdict::Inconclusive)
+        && delayed()
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    writeln!(text, "{arguments}").expect("writing to a string can not fail");
+}

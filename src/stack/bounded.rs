@@ -1,0 +1,112 @@
+//! Programs that are run to their end, or ended.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+
+/// How a program ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// By itself, with what it printed to stderr.
+    Itself(ExitStatus, String),
+    /// It was killed, and whatever it had started, because its limit had passed.
+    Killed,
+}
+
+/// Runs a program to its end, at most for `limit`.
+pub(super) fn run_within(command: &mut Command, limit: Duration) -> io::Result<Ended> {
+    // A file, not a pipe: the end of a pipe is that of everything that inherited it.
+    let mut stderr = File::from(memfd_create("stderr", MemfdFlags::CLOEXEC)?);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr.try_clone()?).spawn()?;
+    if !has_ended_within(&child, limit)? {
+        kill_tree(&mut child);
+        return Ok(Ended::Killed);
+    }
+    let status = child.wait()?;
+    let mut text = Vec::new();
+    stderr.rewind()?;
+    stderr.read_to_end(&mut text)?;
+    Ok(Ended::Itself(status, String::from_utf8_lossy(&text).into_owned()))
+}
+
+fn has_ended_within(child: &Child, limit: Duration) -> io::Result<bool> {
+    let deadline = Instant::now() + limit;
+    let pidfd = pidfd_open(pid_of(child.id()).ok_or(io::ErrorKind::NotFound)?, PidfdFlags::empty())?;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).map_err(|_| io::ErrorKind::InvalidInput)?;
+        match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&left)) {
+            Ok(n_ready) => return Ok(n_ready > 0),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Kills a child and what is below it; the child is waited for.
+fn kill_tree(child: &mut Child) {
+    // Their pids were children of a living process a moment ago; one that has ended meanwhile needs no signal.
+    for pid in descendants(child.id()).into_iter().filter_map(pid_of) {
+        let _ = kill_process(pid, Signal::KILL);
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+fn descendants(root: u32) -> Vec<u32> {
+    let mut found = Vec::new();
+    let mut next = vec![root];
+    while let Some(parent) = next.pop() {
+        let threads = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
+        for list in threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok()) {
+            let children: Vec<u32> = list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
+            next.extend(&children);
+            found.extend(children);
+        }
+    }
+    found
+}
+
+fn pid_of(pid: u32) -> Option<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn a_program_that_ends_tells_how_and_what_it_printed() {
+        let ended = run_within(&mut sh("echo out; echo no >&2; exit 3"), Duration::from_secs(30)).unwrap();
+        let Ended::Itself(status, stderr) = ended else { panic!("{ended:?}") };
+        assert_eq!((status.code(), stderr.as_str()), (Some(3), "no\n"));
+    }
+
+    #[test]
+    fn a_program_that_goes_on_is_killed_with_what_it_has_started() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let script = format!("sleep 60 & echo $! > {}; wait", file.path().display());
+        let began = Instant::now();
+        // Long enough for a shell to start a program, short of the sixty seconds that it sleeps.
+        let ended = run_within(&mut sh(&script), Duration::from_secs(2)).unwrap();
+        assert!(matches!(ended, Ended::Killed), "{ended:?}");
+        assert!(began.elapsed() < Duration::from_secs(30));
+        let pid = fs::read_to_string(file.path()).unwrap().trim().to_owned();
+        let command = || fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        while !command().is_empty() {
+            assert!(began.elapsed() < Duration::from_secs(30), "process {pid} lives on");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The waits of this module, by name. None of them is part of a plan.
+
+use std::time::Duration;
+
+/// One wait: its name, its length and what it bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StackLimit {
+    /// Name, as `mcp-vigil explain` and messages show it.
+    pub name: &'static str,
+    /// Its length.
+    pub default: Duration,
+    /// What it bounds.
+    pub about: &'static str,
+}
+
+/// Every wait of this module.
+pub const STACK_LIMITS: &[StackLimit] = &[LOCK, VENV, PIP, IMPORT];
+
+/// As long as another run may take for all its steps.
+pub(super) const LOCK: StackLimit = StackLimit {
+    name: "stack-lock",
+    default: Duration::from_secs(900),
+    about: "How long another run may take to install the same stack.",
+};
+pub(super) const VENV: StackLimit = StackLimit {
+    name: "stack-venv",
+    default: Duration::from_secs(120),
+    about: "Making the virtual environment of a stack.",
+};
+pub(super) const PIP: StackLimit = StackLimit {
+    name: "stack-pip",
+    default: Duration::from_secs(600),
+    about: "Fetching and installing the packages of a stack.",
+};
+pub(super) const IMPORT: StackLimit = StackLimit {
+    name: "stack-import",
+    default: Duration::from_secs(120),
+    about: "Importing a stack once: right after its installation, its files are read and compiled for the first time.",
+};
