@@ -40,9 +40,9 @@ impl Engine {
     /// One event, in recorded order.
     ///
     /// What follows the harness's own KILL of the loader reaches no monitor: from there on, no missing EOF, orphan, scope exit
-    /// or error report is the loader's doing.
+    /// or error report is the loader's doing. The same holds for what follows a failure of the experiment.
     pub fn see(&mut self, event: &Event) {
-        let was_killed = self.view.is_killed();
+        let was_killed = self.view.is_killed() || self.view.experiment_failed().is_some();
         self.view.see(event);
         self.experiment.see(event);
         if !was_killed {

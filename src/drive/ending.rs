@@ -158,8 +158,11 @@ impl Drive<'_> {
         }
     }
 
-    /// Tells which faults of the scripts never came about.
+    /// Tells which faults of the scripts never came about, in a plan that was to bring them about.
     fn note_undelivered(&self) {
+        if self.missing_operation().is_some() {
+            return;
+        }
         for (server, script) in &self.input.scripts {
             for fault in script.required_faults() {
                 let delivered = self.recorder.any(|event| {

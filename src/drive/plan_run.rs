@@ -357,7 +357,7 @@ impl Drive<'_> {
     }
 
     /// What the scenario needs and the adapter can not do.
-    fn missing_operation(&self) -> Option<String> {
+    pub(super) fn missing_operation(&self) -> Option<String> {
         let needed = self.input.scenario.steps.iter().filter_map(|step| match &step.action {
             StepDo::Cancel { .. } => Some("cancel"),
             StepDo::DropContext => Some("drop-context"),

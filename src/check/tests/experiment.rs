@@ -63,7 +63,9 @@ fn the_worst_finding_decides() {
     let end = "driver plan.ended";
     assert_eq!(judged(&format!("{READY}{warn}{end}")).verdict, PlanVerdict::Warn);
     assert_eq!(judged(&format!("{READY}{warn}{doubt}{end}")).verdict, PlanVerdict::Inconclusive);
-    assert_eq!(judged(&format!("{READY}{warn}{doubt}{fail}{end}")).verdict, PlanVerdict::Fail);
+    assert_eq!(judged(&format!("{READY}{warn}{fail}{doubt}{end}")).verdict, PlanVerdict::Fail);
+    // A supervisor that was killed takes its tree with it: the EOFs and errors after that are not the loader's.
+    assert_eq!(judged(&format!("{READY}{warn}{doubt}{fail}{end}")).verdict, PlanVerdict::Inconclusive);
 }
 
 #[test]
