@@ -15,7 +15,7 @@ mod step;
 pub use baseline::{Baseline, BaselineEntry};
 pub use descriptor::{Descriptor, Known, Lane};
 pub use identity::{Plan, Temperament, Transport};
-pub use input::{InputError, read_text};
+pub use input::{InputError, TEXT_BYTES_MAX, read_text};
 pub use limits::{DurationError, LIMITS, LimitInfo, Limits, parse_duration};
 pub use promises::{Bound, ContextKind, PROMISES, Promise, Promises, SessionPromise};
 pub use revision::Revision;
