@@ -4,14 +4,20 @@ use std::fs;
 
 use rustix::process::Signal;
 
-/// What asks for an end: INT, TERM and HUP, without those that were ignored when this process was started, as by `nohup`.
+/// What asks for an end: INT and TERM, and HUP where it was not ignored when this process was started, as by `nohup`.
+///
+/// INT is heeded also where it was ignored: a shell without job control ignores it in whatever it starts in the background,
+/// and who sends it to this very process means it.
 pub(super) fn heeded() -> Vec<i32> {
     // Without /proc nothing runs here anyway; then all of them are heeded.
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = ignored(&status);
-    let all = [Signal::INT, Signal::TERM, Signal::HUP].map(Signal::as_raw);
     // Signals count from 1, bits from 0.
-    all.into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0).collect()
+    let is_hangup_ignored = ignored(&status) & (1 << (Signal::HUP.as_raw() - 1)) != 0;
+    let mut heeded = vec![Signal::INT.as_raw(), Signal::TERM.as_raw()];
+    if !is_hangup_ignored {
+        heeded.push(Signal::HUP.as_raw());
+    }
+    heeded
 }
 
 /// The set of ignored signals, from the text of /proc/PID/status.

@@ -73,7 +73,8 @@ impl Home {
         let mut state = self.shared.state.lock().unwrap();
         state.open_gates.push(gate.to_owned());
         for mut link in &state.links {
-            writeln!(link, "{}", json!({ "open_gate": gate })).unwrap();
+            // In one write: an acknowledgement may go out at the same time.
+            link.write_all(format!("{}\n", json!({ "open_gate": gate })).as_bytes()).unwrap();
         }
     }
 
