@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::check::outcome::Ended;
 use crate::check::{Invariant, Level, Monitor, Operation, Property, Scope, Tally, View, Violation, Witness};
-use crate::history::{Action, Event, EventKind, Header, Kind, OpId, Outcome, Seq};
+use crate::history::{Action, Event, EventKind, Header, Kind, LINK_LOST_CODE, OpId, Outcome, Seq};
 use crate::plan::{Bound, Promise};
 
 /// Counter-examples that shaped it. An operation whose context was ended on purpose has nowhere to complete. A process that
@@ -38,9 +38,6 @@ pub(super) const OPERATION_COMPLETES: Invariant = Invariant {
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Completes::default()) },
 };
 
-/// Exit code of an adapter that lost its link (adapters/PROTOCOL.md).
-const LINK_LOST: i32 = 86;
-
 #[derive(Default)]
 struct Completes {
     open: BTreeMap<OpId, Seq>,
@@ -58,7 +55,7 @@ impl Monitor for Completes {
             EventKind::ProcessExited { role, code, .. } => {
                 // An adapter that lost its link ends with this code: the experiment failed, and the driver says so.
                 let is_lost = role == "loader"
-                    && *code != Some(LINK_LOST)
+                    && *code != Some(LINK_LOST_CODE)
                     && view.is_ready()
                     && view.ending().is_none()
                     && view.experiment_failed().is_none();

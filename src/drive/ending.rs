@@ -5,12 +5,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value};
 
 use crate::drive::plan_run::{Drive, OUTPUT_BYTES_MAX, read_head};
-use crate::history::{Channel, EventKind, ProcessId, Source};
+use crate::history::{Channel, EventKind, LINK_LOST_CODE, ProcessId, Source};
 use crate::record::Completion;
 use crate::supervise::ProcessFacts;
 
-/// Exit code of an adapter that lost its link (adapters/PROTOCOL.md).
-const LINK_LOST: i32 = 86;
 /// How often the process table is looked at while a grace lasts: nothing tells when another process's child is reaped.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -75,7 +73,7 @@ impl Drive<'_> {
             let because = "the adapter's link ended while its process lives".to_owned();
             self.note(EventKind::ExperimentFailed { because });
         }
-        if self.supervised.loader_end_now().is_some_and(|end| end.code == Some(LINK_LOST)) {
+        if self.supervised.loader_end_now().is_some_and(|end| end.code == Some(LINK_LOST_CODE)) {
             let because = "the loader's adapter ended because it lost its link".to_owned();
             self.note(EventKind::ExperimentFailed { because });
         }

@@ -7,6 +7,11 @@ use crate::plan::{Limits, Promises};
 /// Number of the written format. Any change raises it and brings a test that reads the old one.
 pub const SCHEMA: u32 = 1;
 
+/// Exit code of an adapter that ended because it lost its link: the experiment failed, and the loader is not to blame.
+///
+/// Source: adapters/PROTOCOL.md, Transport.
+pub const LINK_LOST_CODE: i32 = 86;
+
 /// What was run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

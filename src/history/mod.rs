@@ -17,7 +17,7 @@ pub use event::{
     Action, Channel, Context, Event, EventKind, Failure, Impairs, Kind, Leaving, LinkPeer, Message, Outcome, ScopeForm,
     ServerEnd, Tool, WireEnd,
 };
-pub use header::{Header, SCHEMA, ServerFacts};
+pub use header::{Header, LINK_LOST_CODE, SCHEMA, ServerFacts};
 pub use ids::{ConnectionId, OpId, ProcessId, ScopeId, Seq};
 pub use jsonl::{event_to_line, read_history};
 pub use normal::{normal_lanes, normal_text};

@@ -14,6 +14,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tokio::sync::oneshot;
 
+use crate::history::LINK_LOST_CODE;
 use crate::loader::host::command::Command;
 use crate::loader::host::contexts::Contexts;
 use crate::loader::host::reporting::{Ended, Reporter};
@@ -33,8 +34,6 @@ impl<F: Fn(Scopes) -> Arc<dyn Loader> + Send + Sync> LoaderFactory for F {
     }
 }
 
-/// Exit code when the link was lost: nobody is watching any more.
-const LINK_LOST: i32 = 86;
 /// Longest text of an answer that is reported, in bytes.
 const ANSWER_BYTES_MAX: usize = 128 << 10;
 /// How long the cleanup that is registered for the end of the program may take.
@@ -97,7 +96,7 @@ fn dial(name: &str, turns: mpsc::Sender<Turn>) -> Result<Link, HostError> {
         "observes": ["scopes", "panic"],
     });
     let address = read("MCP_VIGIL_LINK")?.parse().map_err(HostError::Address)?;
-    let on_loss = Box::new(|_: &LinkLost| std::process::exit(LINK_LOST));
+    let on_loss = Box::new(|_: &LinkLost| std::process::exit(LINK_LOST_CODE));
     // The main thread may have left already; then nobody wants commands.
     let on_command = move |command| drop(turns.send(Turn::Command(command)));
     let (link, _) = Link::dial_with(address, &hello, LinkLimits::default(), on_loss, on_command)?;
