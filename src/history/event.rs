@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::history::{ConnectionId, OpId, ProcessId, ScopeId, Seq, Source};
+use crate::history::{ConnectionId, ExchangeId, OpId, ProcessId, ScopeId, Seq, SessionId, SocketId, Source};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -257,7 +257,8 @@ event_kinds! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pid: Option<u32>,
     }
-    /// A transport connection came to be.
+    /// A transport connection came to be: a pair of pipes, or over HTTP what one `initialize` begins, however many sockets
+    /// it takes.
     ConnectionOpened = "connection.opened" {
         /// Which connection.
         connection: ConnectionId,
@@ -313,6 +314,74 @@ event_kinds! {
     GateReached = "gate.reached" {
         /// Name of the gate.
         gate: String,
+    }
+    /// A mock that is reached over HTTP is about to accept connections.
+    MockListening = "mock.listening" {
+        /// Where: its URL, whose path holds the secret of the run.
+        url: String,
+    }
+    /// A client connected to a mock over TCP. One socket may carry many exchanges, of several sessions.
+    SocketOpened = "socket.opened" {
+        /// Which socket.
+        socket: SocketId,
+    }
+    /// A TCP connection is over, as its mock saw it.
+    SocketClosed = "socket.closed" {
+        /// Which socket.
+        socket: SocketId,
+        /// Who ended it and how.
+        how: WireEnd,
+    }
+    /// The head of an HTTP request arrived at a mock.
+    HttpReceived = "http.received" {
+        /// Which exchange: this request and what answers it.
+        exchange: ExchangeId,
+        /// On which socket.
+        socket: SocketId,
+        /// The HTTP method: `POST`, `GET`, `DELETE`.
+        verb: String,
+        /// The connection it belongs to: that of the session it names, while there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        connection: Option<ConnectionId>,
+        /// The session it names, whether there is such a session or not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<SessionId>,
+        /// The header fields the protocol speaks of, by name in lower case; the session's own is left out.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        headers: BTreeMap<String, String>,
+    }
+    /// A mock is about to send the head of an HTTP response.
+    HttpAnswered = "http.answered" {
+        /// Which exchange.
+        exchange: ExchangeId,
+        /// The status code.
+        status: u16,
+        /// Whether messages follow as server-sent events, until the exchange ends.
+        #[serde(default, skip_serializing_if = "is_false")]
+        streams: bool,
+    }
+    /// The response of an exchange is over: sent to its end, cut by the mock, or given up by the client.
+    HttpEnded = "http.ended" {
+        /// Which exchange.
+        exchange: ExchangeId,
+        /// Who ended it and how; `by-server` for a response that was sent to its end.
+        how: WireEnd,
+    }
+    /// A mock is about to hand out a session.
+    SessionOpened = "session.opened" {
+        /// The connection that begins with it.
+        connection: ConnectionId,
+        /// Its id.
+        session: SessionId,
+    }
+    /// A session is over.
+    SessionClosed = "session.closed" {
+        /// The connection that ends with it.
+        connection: ConnectionId,
+        /// Its id.
+        session: SessionId,
+        /// Who ended it: `by-client` for a DELETE, `by-server` where the script let it expire.
+        how: WireEnd,
     }
     /// A mock is about to end, in an orderly way or by its script.
     MockEnding = "mock.ending" {
@@ -419,6 +488,10 @@ event_kinds! {
         /// What was seen.
         because: String,
     }
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// What an operation is.

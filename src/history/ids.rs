@@ -46,6 +46,18 @@ name_id! {
     ConnectionId
 }
 name_id! {
+    /// One session of the protocol over HTTP: the value of its `Mcp-Session-Id`. Chosen by its mock.
+    SessionId
+}
+name_id! {
+    /// One TCP connection, such as `t1`. Named by its mock, unique there.
+    SocketId
+}
+name_id! {
+    /// One HTTP request and its response, such as `x1`. Named by its mock, unique there.
+    ExchangeId
+}
+name_id! {
     /// One acquired resource with an enter and an exit, such as `s1`. Named by the adapter.
     ScopeId
 }

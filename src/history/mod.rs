@@ -18,7 +18,7 @@ pub use event::{
     ServerEnd, Tool, WireEnd,
 };
 pub use header::{Header, LINK_LOST_CODE, SCHEMA, ServerFacts};
-pub use ids::{ConnectionId, OpId, ProcessId, ScopeId, Seq};
+pub use ids::{ConnectionId, ExchangeId, OpId, ProcessId, ScopeId, Seq, SessionId, SocketId};
 pub use jsonl::{event_to_line, read_history};
 pub use normal::{normal_lanes, normal_text};
 pub use source::Source;

@@ -114,7 +114,8 @@ impl Names {
         let mut fields = kind_fields(kind);
         let name = fields.remove("kind").and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default();
         // Texts are for readers: they hold addresses and counters.
-        for volatile in ["pid", "command", "connection", "process", "scope", "parent", "context", "text"] {
+        let volatile = ["pid", "command", "connection", "process", "scope", "parent", "context", "text"];
+        for volatile in volatile.into_iter().chain(["url", "session", "socket", "exchange"]) {
             fields.remove(volatile);
         }
         if let EventKind::ScopeLeft { scope, context, .. } = kind {

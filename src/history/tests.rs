@@ -90,6 +90,22 @@ fn connection() -> impl Strategy<Value = ConnectionId> + Clone {
     text().prop_map(ConnectionId)
 }
 
+fn session() -> impl Strategy<Value = SessionId> + Clone {
+    text().prop_map(SessionId)
+}
+
+fn socket() -> impl Strategy<Value = SocketId> + Clone {
+    text().prop_map(SocketId)
+}
+
+fn exchange() -> impl Strategy<Value = ExchangeId> + Clone {
+    text().prop_map(ExchangeId)
+}
+
+fn wire_end() -> impl Strategy<Value = WireEnd> {
+    one_of(&[WireEnd::ByClient, WireEnd::ByServer, WireEnd::Broken])
+}
+
 fn operation() -> impl Strategy<Value = OpId> + Clone {
     any::<u32>().prop_map(OpId)
 }
@@ -172,7 +188,7 @@ fn loader_and_mock_kinds() -> Vec<(Kind, BoxedStrategy<EventKind>)> {
         ConnectionOpened { connection: connection() }
         ConnectionClosed {
             connection: connection(),
-            how: one_of(&[WireEnd::ByClient, WireEnd::ByServer, WireEnd::Broken]),
+            how: wire_end(),
         }
         WireReceived { connection: connection(), message: message() }
         WireSent { connection: connection(), message: message() }
@@ -184,6 +200,21 @@ fn loader_and_mock_kinds() -> Vec<(Kind, BoxedStrategy<EventKind>)> {
             impairs: one_of(&[Impairs::Timing, Impairs::Answers, Impairs::Connection, Impairs::Ending]),
         }
         GateReached { gate: text() }
+        MockListening { url: text() }
+        SocketOpened { socket: socket() }
+        SocketClosed { socket: socket(), how: wire_end() }
+        HttpReceived {
+            exchange: exchange(),
+            socket: socket(),
+            verb: text(),
+            connection: prop::option::of(connection()),
+            session: prop::option::of(session()),
+            headers: prop::collection::btree_map(text(), text(), 0..3),
+        }
+        HttpAnswered { exchange: exchange(), status: any::<u16>(), streams: any::<bool>() }
+        HttpEnded { exchange: exchange(), how: wire_end() }
+        SessionOpened { connection: connection(), session: session() }
+        SessionClosed { connection: connection(), session: session(), how: wire_end() }
         MockEnding { how: server_end() }
     }
 }

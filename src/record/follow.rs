@@ -152,6 +152,14 @@ fn may_report(source: &Source, kind: &EventKind) -> bool {
         | EventKind::SignalReceived { .. }
         | EventKind::FaultDelivered { .. }
         | EventKind::GateReached { .. }
+        | EventKind::MockListening { .. }
+        | EventKind::SocketOpened { .. }
+        | EventKind::SocketClosed { .. }
+        | EventKind::HttpReceived { .. }
+        | EventKind::HttpAnswered { .. }
+        | EventKind::HttpEnded { .. }
+        | EventKind::SessionOpened { .. }
+        | EventKind::SessionClosed { .. }
         | EventKind::MockEnding { .. }
         | EventKind::EvidenceTruncated { .. } => source.server().is_some(),
         EventKind::StepBegan { .. }
