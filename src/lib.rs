@@ -14,6 +14,7 @@
 //! - [`drive`]: runs a plan against a loader.
 //! - [`catalogue`], [`stack`]: what is shipped, and the package stacks of foreign loaders.
 //! - [`report`]: renders what was judged.
+//! - [`run`]: whole runs: selecting plans, running them a few at once, holding them against a baseline.
 //! - [`reentry`]: the executable as its own helper processes.
 //! - [`cli`]: the command line.
 
@@ -28,6 +29,7 @@ pub mod plan;
 pub mod record;
 pub mod reentry;
 pub mod report;
+pub mod run;
 pub mod script;
 pub mod stack;
 pub mod supervise;

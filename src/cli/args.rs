@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::plan::{Revision, parse_duration};
+use crate::plan::{Limits, Revision, parse_duration};
+use crate::run::{Temperaments, Tier, Variants};
 
 /// Test harness and lifecycle verifier for programs that use MCP servers.
 #[derive(Debug, Parser)]
@@ -77,6 +78,26 @@ pub(super) struct VariantArgs {
     /// Another value for a limit, such as operation=5s; repeatable.
     #[arg(long, value_name = "NAME=DURATION", value_parser = limit)]
     pub limit: Vec<(String, Duration)>,
+}
+
+impl VariantArgs {
+    /// The variants these arguments ask for.
+    pub(super) fn variants(&self) -> Variants {
+        let mut limits = Limits::default();
+        for (name, value) in &self.limit {
+            limits.set(name, *value).expect("parsing the argument has looked the name up");
+        }
+        let temperaments = match (self.polite_only, self.stubborn_too) {
+            (true, _) => Temperaments::PoliteOnly,
+            (false, true) => Temperaments::StubbornToo,
+            (false, false) => Temperaments::Usual,
+        };
+        let tier = self.tier.map(|tier| match tier {
+            TierArg::Real => Tier::Real,
+            TierArg::Foreign => Tier::Foreign,
+        });
+        Variants { revision: self.revision, tier, temperaments, repeat: self.repeat, seed: self.seed, limits }
+    }
 }
 
 #[derive(Debug, Args, Clone)]
@@ -187,7 +208,7 @@ pub(super) enum ListWhat {
 fn limit(text: &str) -> Result<(String, Duration), LimitError> {
     let (name, value) = text.split_once('=').ok_or(LimitError::Shape)?;
     let value = parse_duration(value)?;
-    let mut limits = crate::plan::Limits::default();
+    let mut limits = Limits::default();
     limits.set(name, value).ok_or_else(|| LimitError::Unknown {
         found: name.to_owned(),
         known: crate::plan::LIMITS.iter().map(|limit| limit.name).collect::<Vec<_>>().join(", "),

@@ -22,8 +22,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("catalogue", &["plan"]),
     ("stack", &["catalogue"]),
     ("report", &["check", "history"]),
+    ("run", &["catalogue", "check", "drive", "history", "plan", "report", "script", "stack", "supervise"]),
     ("reentry", &["loader", "mock", "supervise"]),
-    ("cli", &["catalogue", "check", "drive", "history", "plan", "reentry", "report", "script", "stack", "supervise"]),
+    ("cli", &["catalogue", "check", "history", "plan", "reentry", "report", "run", "script", "stack", "supervise"]),
 ];
 
 /// Modules that are pure: no runtime, no clock, no files.

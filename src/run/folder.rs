@@ -6,11 +6,11 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::catalogue::cache_folder;
-use crate::cli::outcome::CliError;
 use crate::plan::Plan;
+use crate::run::RunError;
 
 /// The folder of one run. Held by a lock, so that two runs do not write into one.
-pub(super) struct RunFolder {
+pub(crate) struct RunFolder {
     path: PathBuf,
     /// Released when it is closed, however this process ends.
     _lock: File,
@@ -18,10 +18,10 @@ pub(super) struct RunFolder {
 
 impl RunFolder {
     /// Opens `wanted`, or the default: `target/mcp-vigil/last` in a cargo project, else a folder of the cache.
-    pub(super) fn open(wanted: Option<&Path>) -> Result<Self, CliError> {
+    pub(crate) fn open(wanted: Option<&Path>) -> Result<Self, RunError> {
         match wanted {
             Some(path) => Self::take(path)?.ok_or_else(|| {
-                CliError::usage(format!(
+                RunError::usage(format!(
                     "found another run writing into {}, expected a folder of its own",
                     path.display()
                 ))
@@ -31,13 +31,13 @@ impl RunFolder {
                 // Another run may hold the last one's folder; then this one gets a folder by its pid.
                 let own = base.join(format!("run-{}", std::process::id()));
                 Self::take(&base.join("last"))?
-                    .map_or_else(|| Self::take(&own)?.ok_or_else(|| CliError::usage("found no free folder")), Ok)
+                    .map_or_else(|| Self::take(&own)?.ok_or_else(|| RunError::usage("found no free folder")), Ok)
             }
         }
     }
 
-    fn take(path: &Path) -> Result<Option<Self>, CliError> {
-        let failed = || CliError::system(path.display().to_string());
+    fn take(path: &Path) -> Result<Option<Self>, RunError> {
+        let failed = || RunError::system(path.display().to_string());
         fs::create_dir_all(path).map_err(failed())?;
         let lock = File::open(path).map_err(failed())?;
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
@@ -51,12 +51,12 @@ impl RunFolder {
     }
 
     /// Where it is.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// An empty folder for a plan, right below this one.
-    pub(super) fn plan_folder(&self, id: &str) -> std::io::Result<PathBuf> {
+    pub(crate) fn plan_folder(&self, id: &str) -> std::io::Result<PathBuf> {
         if !is_one_name(id) {
             let message = format!("found plan id {id:?}, expected one that is the name of a folder");
             return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, message));
@@ -72,7 +72,7 @@ impl RunFolder {
     }
 
     /// The line that runs a plan again.
-    pub(super) fn repeat_line(&self, plan: &Plan) -> String {
+    pub(crate) fn repeat_line(&self, plan: &Plan) -> String {
         let loader = plan.loader_file.as_ref().map(|file| format!(" --loader {file}")).unwrap_or_default();
         format!("mcp-vigil replay {}{loader}", self.path.join(&plan.id).display())
     }
@@ -84,8 +84,8 @@ fn is_one_name(text: &str) -> bool {
     matches!((parts.next(), parts.next()), (Some(Component::Normal(name)), None) if name == text)
 }
 
-fn default_base() -> Result<PathBuf, CliError> {
-    let here = std::env::current_dir().map_err(CliError::system("no working directory"))?;
+fn default_base() -> Result<PathBuf, RunError> {
+    let here = std::env::current_dir().map_err(RunError::system("no working directory"))?;
     let project = here.ancestors().find(|folder| folder.join("Cargo.toml").is_file());
     match project {
         Some(project) if project == here => Ok(PathBuf::from("target").join("mcp-vigil")),

@@ -3,16 +3,16 @@
 use std::path::Path;
 
 use crate::check::Verdict;
-use crate::cli::outcome::{CliError, ExitReason};
-use crate::cli::select::Selected;
 use crate::plan::{Baseline, BaselineEntry, InputError, read_text};
 use crate::report::{RunReport, RunVerdict};
+use crate::run::select::Selected;
+use crate::run::{ExitReason, RunError};
 
 /// Reads a baseline for what was selected.
 ///
 /// # Errors
 /// With what is wrong in it, names that do not exist included.
-pub(super) fn read_baseline(file: &Path, selected: &[Selected]) -> Result<Baseline, CliError> {
+pub(crate) fn read_baseline(file: &Path, selected: &[Selected]) -> Result<Baseline, RunError> {
     let shown = file.display().to_string();
     let baseline = Baseline::from_text(&shown, &read_text(file)?)?;
     for entry in &baseline.entries {
@@ -30,7 +30,7 @@ pub(super) fn read_baseline(file: &Path, selected: &[Selected]) -> Result<Baseli
 }
 
 /// A run held against its baseline.
-pub(super) struct Judged {
+pub(crate) struct Judged {
     /// A Fail, or a Warn, that the baseline does not accept.
     new_fail: bool,
     new_warn: bool,
@@ -38,7 +38,7 @@ pub(super) struct Judged {
 }
 
 impl Judged {
-    pub(super) fn of(report: &RunReport, baseline: Option<&Baseline>) -> Self {
+    pub(crate) fn of(report: &RunReport, baseline: Option<&Baseline>) -> Self {
         let entries = baseline.map(|baseline| baseline.entries.as_slice()).unwrap_or_default();
         let accepts = |entry: &BaselineEntry, scenario: &str, invariant: &str| {
             entry.scenario == scenario && entry.invariant.as_ref().is_none_or(|id| id == invariant)
@@ -62,7 +62,7 @@ impl Judged {
     }
 
     /// What is to be said of the baseline.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let line = |entry: &BaselineEntry| {
             let invariant = entry.invariant.as_ref().map(|id| format!(":{id}")).unwrap_or_default();
             format!("STALE baseline entry {}{invariant}: listed and not found\n", entry.scenario)
@@ -70,7 +70,7 @@ impl Judged {
         self.stale.iter().map(line).collect()
     }
 
-    pub(super) fn reason(&self, report: &RunReport, strict: bool) -> ExitReason {
+    pub(crate) fn reason(&self, report: &RunReport, strict: bool) -> ExitReason {
         if self.new_fail || !self.stale.is_empty() || strict && self.new_warn {
             return ExitReason::Violations;
         }
