@@ -16,6 +16,7 @@
 //! - [`report`]: renders what was judged.
 //! - [`run`]: whole runs: selecting plans, running them a few at once, holding them against a baseline.
 //! - [`reentry`]: the executable as its own helper processes.
+//! - [`testing`]: what another crate uses in `cargo test`.
 //! - [`cli`]: the command line.
 
 pub mod catalogue;
@@ -33,3 +34,4 @@ pub mod run;
 pub mod script;
 pub mod stack;
 pub mod supervise;
+pub mod testing;

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use crate::cli::args::{OutputArgs, ReplayArgs, RunArgs, VariantArgs};
 use crate::cli::print::{complain, say};
 use crate::cli::run::watch::{progress_bar, watch_signals};
-use crate::cli::table::{counts_line, run_table};
+use crate::cli::table::run_table;
 use crate::plan::{InputError, Plan, read_text};
 use crate::report::{RunReport, RunVerdict};
 use crate::run::{
-    Chosen, ExitReason, Finished, Judged, Pool, RunError, RunFolder, Selected, Target, Variants, environment,
+    Chosen, ExitReason, Finished, Judged, Pool, Repeat, RunError, RunFolder, Selected, Target, Variants, environment,
     read_baseline, report_of, select, write_report,
 };
 use crate::supervise::Warden;
@@ -117,7 +117,8 @@ async fn run_all(
         progress.set_message(one.row.id.clone());
         progress.inc(1);
     };
-    let pool = Pool { folder: Arc::clone(folder), jobs, environment: environment.clone(), told: &told };
+    let (folder, repeat) = (Arc::clone(folder), Repeat::Replay);
+    let pool = Pool { folder, jobs, environment: environment.clone(), repeat, told: &told };
     let finished = pool.run(selected).await;
     progress.finish_and_clear();
     Ok((finished, environment.is_interrupted()))
@@ -133,7 +134,7 @@ fn text_of(report: &RunReport, texts: &str, judged: &Judged, folder: &RunFolder,
     }
     if !output.quiet {
         line(format_args!("{}", run_table(report)));
-        line(format_args!("{}", counts_line(&report.counts)));
+        line(format_args!("{}", report.counts));
         line(format_args!("results in {}", folder.path().display()));
     }
     text.push_str(&judged.text());

@@ -5,10 +5,12 @@
 //! - `rmcp`: the reference loader, on rmcp.
 //! - `broken`: loaders that make the mistakes met in published code, on rmcp used plainly.
 //! - `host`: the plan process, in which a Rust loader runs.
+//! - `registered`: Rust loaders that another crate brings.
 //! - `registry`: the Rust loaders by name.
 
 pub mod broken;
 pub mod host;
+pub mod registered;
 pub mod registry;
 pub mod rmcp;
 pub mod scopes;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::loader::broken::{ClosedEarly, DropOutsideRuntime, RmcpReadme, RunPerStep, RuntimeNotDriven};
 use crate::loader::host::LoaderFactory;
+use crate::loader::registered::registered_loader;
 use crate::loader::rmcp::{Ladder, Options, Revision, ToolsLoader};
 use crate::loader::scopes::Scopes;
 use crate::loader::target::Loader;
@@ -18,6 +19,9 @@ const LADDER_STEP: Duration = Duration::from_millis(250);
 /// The factory of the Rust loader with this name, offering `revision`.
 #[must_use]
 pub fn rust_loader(name: &str, revision: &str) -> Option<Box<dyn LoaderFactory>> {
+    if let Some(factory) = registered_loader(name, revision) {
+        return Some(factory);
+    }
     let revision = Revision::ALL.into_iter().find(|known| known.as_str() == revision)?;
     let factory: Box<dyn LoaderFactory> = match name {
         "reference" => Box::new(move |scopes| reference(scopes, revision)),

@@ -6,7 +6,6 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::catalogue::cache_folder;
-use crate::plan::Plan;
 use crate::run::RunError;
 
 /// The folder of one run. Held by a lock, so that two runs do not write into one.
@@ -27,13 +26,24 @@ impl RunFolder {
                 ))
             }),
             None => {
-                let base = default_base()?;
+                let base = Self::usual_base()?;
                 // Another run may hold the last one's folder; then this one gets a folder by its pid.
                 let own = base.join(format!("run-{}", std::process::id()));
                 Self::take(&base.join("last"))?
                     .map_or_else(|| Self::take(&own)?.ok_or_else(|| RunError::usage("found no free folder")), Ok)
             }
         }
+    }
+
+    /// Opens `base/name`; one of its own beside it, where another process holds that.
+    pub(crate) fn open_below(base: &Path, name: &str) -> Result<Self, RunError> {
+        let own = base.join(format!("{name}-{}", std::process::id()));
+        Self::take(&base.join(name))?.map_or_else(|| Self::open(Some(&own)), Ok)
+    }
+
+    /// Where runs write that were given no folder: below `target` in a cargo project, else in the cache.
+    pub(crate) fn usual_base() -> Result<PathBuf, RunError> {
+        default_base()
     }
 
     fn take(path: &Path) -> Result<Option<Self>, RunError> {
@@ -69,12 +79,6 @@ impl RunFolder {
         fs::create_dir_all(&path)?;
         // Absolute: the supervisor and the loader have working directories of their own.
         fs::canonicalize(path)
-    }
-
-    /// The line that runs a plan again.
-    pub(crate) fn repeat_line(&self, plan: &Plan) -> String {
-        let loader = plan.loader_file.as_ref().map(|file| format!(" --loader {file}")).unwrap_or_default();
-        format!("mcp-vigil replay {}{loader}", self.path.join(&plan.id).display())
     }
 }
 

@@ -15,18 +15,24 @@ use crate::run::{ExitReason, RunError};
 pub(crate) fn read_baseline(file: &Path, selected: &[Selected]) -> Result<Baseline, RunError> {
     let shown = file.display().to_string();
     let baseline = Baseline::from_text(&shown, &read_text(file)?)?;
+    known_baseline(&shown, &baseline, selected)?;
+    Ok(baseline)
+}
+
+/// Refuses a baseline that names what does not exist; `shown` is what it is called.
+pub(crate) fn known_baseline(shown: &str, baseline: &Baseline, selected: &[Selected]) -> Result<(), RunError> {
     for entry in &baseline.entries {
         let known_scenario = selected.iter().any(|selected| selected.scenario.name == entry.scenario)
             || crate::catalogue::shipped_scenario(&entry.scenario)?.is_some();
         if !known_scenario {
             let message = format!("found scenario {:?}, expected one that exists", entry.scenario);
-            return Err(InputError::whole(&shown, message).into());
+            return Err(InputError::whole(shown, message).into());
         }
         if let Some(id) = entry.invariant.as_ref().filter(|id| crate::check::invariant(id).is_none()) {
-            return Err(InputError::whole(&shown, format!("found invariant {id:?}, expected one that exists")).into());
+            return Err(InputError::whole(shown, format!("found invariant {id:?}, expected one that exists")).into());
         }
     }
-    Ok(baseline)
+    Ok(())
 }
 
 /// A run held against its baseline.

@@ -14,6 +14,7 @@ use crate::plan::Plan;
 use crate::report::findings_text;
 use crate::report::{PlanRow, RunVerdict, VerdictReport, finding_rows};
 use crate::run::folder::RunFolder;
+use crate::run::repeat::Repeat;
 use crate::run::select::Selected;
 
 /// What is kept of a plan that is over. Its history is on disk, so that memory does not grow with it.
@@ -32,6 +33,7 @@ pub(crate) struct PlanRunner {
     pub folder: Arc<RunFolder>,
     pub environment: RunEnvironment,
     pub preflight: Arc<Preflight>,
+    pub repeat: Repeat,
 }
 
 impl PlanRunner {
@@ -72,7 +74,7 @@ impl PlanRunner {
 
     fn finish(&self, output: &PlanOutput) -> Finished {
         let PlanOutput { plan, history, judgement, .. } = output;
-        let repeat = self.folder.repeat_line(plan);
+        let repeat = self.repeat.line(self.folder.path(), plan);
         let mut row = row(plan, judgement.verdict.into());
         row.cpu_ms = output.cpu.map(ms);
         row.wall_ms = Some(ms(output.wall));

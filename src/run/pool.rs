@@ -10,6 +10,7 @@ use crate::drive::{RunEnvironment, preflight};
 use crate::run::RunError;
 use crate::run::folder::RunFolder;
 use crate::run::plan::{Finished, PlanRunner};
+use crate::run::repeat::Repeat;
 use crate::run::select::Selected;
 use crate::supervise::Warden;
 
@@ -18,6 +19,7 @@ pub(crate) struct Pool<'a> {
     pub folder: Arc<RunFolder>,
     pub jobs: usize,
     pub environment: RunEnvironment,
+    pub repeat: Repeat,
     /// Told of every plan that is over.
     pub told: &'a (dyn Fn(&Finished) + Sync),
 }
@@ -37,7 +39,12 @@ impl Pool<'_> {
             .flat_map(|one| one.scripts.values())
             .map(|script| (script.name().to_owned(), script.clone()));
         let preflight = Arc::new(preflight(&scripts.collect::<BTreeMap<_, _>>(), &self.environment).await);
-        let runner = PlanRunner { folder: Arc::clone(&self.folder), environment: self.environment.clone(), preflight };
+        let runner = PlanRunner {
+            folder: Arc::clone(&self.folder),
+            environment: self.environment.clone(),
+            preflight,
+            repeat: self.repeat.clone(),
+        };
         let mut finished = self.run_all(selected, &runner).await;
         for (index, one) in finished.iter_mut().enumerate() {
             if one.is_doubtful && !self.environment.is_interrupted() {
