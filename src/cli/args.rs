@@ -105,7 +105,7 @@ pub(super) struct OutputArgs {
     /// Folder for everything that is written.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// What to print; repeatable.
+    /// What to print instead of a table; repeatable: the first is printed, all are written to the folder.
     #[arg(long, value_name = "FORMAT")]
     pub format: Vec<FormatArg>,
     /// Findings that are known and accepted.
@@ -141,7 +141,7 @@ pub(super) struct CheckArgs {
     pub from: Option<FromArg>,
     /// What to print.
     #[arg(long, value_name = "FORMAT")]
-    pub format: Option<FormatArg>,
+    pub format: Option<JsonArg>,
     /// A Warn leads to exit code 1 as well.
     #[arg(long)]
     pub strict: bool,
@@ -154,7 +154,7 @@ pub(super) struct ListArgs {
     pub what: ListWhat,
     /// What to print.
     #[arg(long, value_name = "FORMAT")]
-    pub format: Option<FormatArg>,
+    pub format: Option<JsonArg>,
 }
 
 #[derive(Debug, Args)]
@@ -182,8 +182,15 @@ pub(super) enum TierArg {
     Foreign,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(super) enum FormatArg {
+    Json,
+    Junit,
+}
+
+/// The format of what is no run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum JsonArg {
     Json,
 }
 

@@ -8,12 +8,12 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::cli::args::{OutputArgs, ReplayArgs, RunArgs, VariantArgs};
+use crate::cli::args::{FormatArg, OutputArgs, ReplayArgs, RunArgs, VariantArgs};
 use crate::cli::print::{complain, say};
 use crate::cli::run::watch::{progress_bar, watch_signals};
 use crate::cli::table::run_table;
 use crate::plan::{InputError, Plan, read_text};
-use crate::report::{RunReport, RunVerdict};
+use crate::report::{RunReport, RunVerdict, junit_xml};
 use crate::run::{
     Chosen, ExitReason, Finished, Judged, Pool, Repeat, RunError, RunFolder, Selected, Target, Variants, environment,
     read_baseline, report_of, select, write_report,
@@ -89,15 +89,36 @@ fn perform(
     // Whatever still runs on it belongs to plans that are over.
     runtime.shutdown_background();
     let (report, texts) = report_of(finished, interrupted);
-    let text = serde_json::to_string(&report).expect("a report has string keys only");
-    write_report(folder.path(), "run.json", &text)?;
+    let written = write_reports(&report, &texts, &folder, output)?;
     let judged = Judged::of(&report, baseline.as_ref());
-    if output.format.is_empty() {
-        say(&text_of(&report, &texts, &judged, &folder, output))?;
-    } else {
-        say(&text)?;
+    // The first format that is asked for is printed; all of them are written.
+    match output.format.first() {
+        None => say(&text_of(&report, &texts.concat(), &judged, &folder, output))?,
+        Some(first) => say(&written[first])?,
     }
     Ok(judged.reason(&report, output.strict))
+}
+
+/// Writes the report in each format that is asked for; in JSON always.
+fn write_reports(
+    report: &RunReport,
+    texts: &[String],
+    folder: &RunFolder,
+    output: &OutputArgs,
+) -> Result<BTreeMap<FormatArg, String>, RunError> {
+    let mut written = BTreeMap::new();
+    for format in std::iter::once(FormatArg::Json).chain(output.format.iter().copied()) {
+        let (name, text) = match format {
+            FormatArg::Json => ("run.json", serde_json::to_string(report).expect("a report has string keys only")),
+            FormatArg::Junit => {
+                let failed = |error| RunError::system("junit.xml")(std::io::Error::other(error));
+                ("junit.xml", junit_xml(report, texts).map_err(failed)?)
+            }
+        };
+        write_report(folder.path(), name, &text)?;
+        written.insert(format, text);
+    }
+    Ok(written)
 }
 
 /// Runs every plan; tells whether the run was interrupted.

@@ -8,6 +8,9 @@ use rustix::fs::{FlockOperation, flock};
 use crate::catalogue::cache_folder;
 use crate::run::RunError;
 
+/// Reports on a whole run.
+const REPORTS: [&str; 2] = ["run.json", "junit.xml"];
+
 /// The folder of one run. Held by a lock, so that two runs do not write into one.
 pub(crate) struct RunFolder {
     path: PathBuf,
@@ -54,10 +57,13 @@ impl RunFolder {
             return Ok(None);
         }
         // An old report must not be taken for this run's.
-        match fs::remove_file(path.join("run.json")) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed()(error)),
-            Ok(()) | Err(_) => Ok(Some(Self { path: path.to_path_buf(), _lock: lock })),
+        for name in REPORTS {
+            match fs::remove_file(path.join(name)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed()(error)),
+                Ok(()) | Err(_) => {}
+            }
         }
+        Ok(Some(Self { path: path.to_path_buf(), _lock: lock }))
     }
 
     /// Where it is.

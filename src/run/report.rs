@@ -7,17 +7,17 @@ use crate::report::{Counts, RunReport};
 use crate::run::RunError;
 use crate::run::plan::Finished;
 
-/// The report, and what a person is shown of its plans.
-pub(crate) fn report_of(finished: Vec<Finished>, interrupted: bool) -> (RunReport, String) {
+/// The report, and what a person is shown of each plan.
+pub(crate) fn report_of(finished: Vec<Finished>, interrupted: bool) -> (RunReport, Vec<String>) {
     let mut loaders: Vec<String> = Vec::new();
     let mut plans = Vec::new();
-    let mut texts = String::new();
+    let mut texts = Vec::new();
     for Finished { row, text, .. } in finished {
         if !loaders.contains(&row.loader) {
             loaders.push(row.loader.clone());
         }
         plans.push(row);
-        texts.push_str(&text);
+        texts.push(text);
     }
     let report = RunReport {
         schema: crate::history::SCHEMA,
@@ -33,5 +33,6 @@ pub(crate) fn report_of(finished: Vec<Finished>, interrupted: bool) -> (RunRepor
 /// Writes one report into the run's folder, whole or not at all.
 pub(crate) fn write_report(folder: &Path, name: &str, text: &str) -> Result<(), RunError> {
     let path = folder.join(name);
-    write_whole(&path, format!("{text}\n").as_bytes()).map_err(RunError::system(path.display().to_string()))
+    write_whole(&path, format!("{}\n", text.trim_end()).as_bytes())
+        .map_err(RunError::system(path.display().to_string()))
 }

@@ -118,7 +118,8 @@ fn run(
     let finished = runtime.block_on(pool.run(selected));
     // Whatever still runs on it belongs to plans that are over.
     runtime.shutdown_background();
-    Ok(report_of(finished, false))
+    let (report, texts) = report_of(finished, false);
+    Ok((report, texts.concat()))
 }
 
 fn usual_jobs() -> usize {
