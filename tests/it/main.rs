@@ -13,4 +13,5 @@ mod mock;
 mod reentry;
 mod rig;
 mod robust;
+mod snapshots;
 mod stability;

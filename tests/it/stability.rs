@@ -10,7 +10,7 @@ use mcp_vigil::history::{normal_text, read_history};
 use crate::rig::Rig;
 
 /// How often each Rust loader is run here; `MCP_VIGIL_REPEATS` asks for more, and for stubborn servers with every loader.
-fn n_repeats() -> usize {
+pub fn n_repeats() -> usize {
     wanted_repeats().unwrap_or(2)
 }
 
@@ -67,12 +67,12 @@ fn verdicts(plan: &serde_json::Value) -> String {
 }
 
 /// Threads that do nothing but take the processor.
-struct Busy {
+pub struct Busy {
     stop: Arc<AtomicBool>,
 }
 
 impl Busy {
-    fn start(n_threads: usize) -> Self {
+    pub fn start(n_threads: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         for _ in 0..n_threads {
             let stop = Arc::clone(&stop);
