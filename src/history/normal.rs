@@ -154,9 +154,9 @@ impl Names {
     fn plain_text(&self, kind: &EventKind) -> String {
         let mut fields = kind_fields(kind);
         let name = fields.remove("kind").and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default();
-        // Texts are for readers: they hold addresses and counters.
+        // Texts are for readers: they hold addresses and counters. Who the loader is says nothing of its life.
         let volatile = ["pid", "command", "connection", "process", "scope", "parent", "context", "text"];
-        for volatile in volatile.into_iter().chain(["url", "session", "socket", "exchange", "peer"]) {
+        for volatile in volatile.into_iter().chain(["url", "session", "socket", "exchange", "peer", "adapter"]) {
             fields.remove(volatile);
         }
         if let EventKind::ScopeLeft { scope, context, .. } = kind {

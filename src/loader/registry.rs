@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::loader::broken::{ClosedEarly, DropOutsideRuntime, RmcpReadme, RunPerStep, RuntimeNotDriven};
 use crate::loader::host::LoaderFactory;
+use crate::loader::mutant::{PREFIX, mutant};
 use crate::loader::registered::registered_loader;
 use crate::loader::rmcp::{Ladder, Options, Revision, ToolsLoader};
 use crate::loader::scopes::Scopes;
@@ -30,7 +31,10 @@ pub fn rust_loader(name: &str, revision: &str) -> Option<Box<dyn LoaderFactory>>
         "rust-runtime-not-driven" => plain(RuntimeNotDriven::new),
         "rust-drop-outside-runtime" => plain(DropOutsideRuntime::new),
         "rust-rmcp-readme" => plain(RmcpReadme::new),
-        _ => return None,
+        changed => {
+            let mutant = mutant(changed.strip_prefix(PREFIX)?)?;
+            Box::new(move |scopes| mutant.loader(options(scopes, revision)))
+        }
     };
     Some(factory)
 }
@@ -40,6 +44,10 @@ fn plain<L: Loader + 'static>(make: fn(Scopes) -> L) -> Box<dyn LoaderFactory> {
 }
 
 fn reference(scopes: Scopes, revision: Revision) -> Arc<dyn Loader> {
+    Arc::new(ToolsLoader::new(options(scopes, revision)))
+}
+
+fn options(scopes: Scopes, revision: Revision) -> Options {
     let ladder = Ladder { eof_grace: LADDER_STEP, term_grace: LADDER_STEP, ..Ladder::default() };
-    Arc::new(ToolsLoader::new(Options { revision, ladder, scopes, ..Options::default() }))
+    Options { revision, ladder, scopes, ..Options::default() }
 }

@@ -13,5 +13,6 @@ mod mock;
 mod reentry;
 mod rig;
 mod robust;
+mod seeded;
 mod snapshots;
 mod stability;

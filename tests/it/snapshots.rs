@@ -27,7 +27,8 @@ pub fn lives(arguments: &[&str]) -> BTreeMap<String, Vec<String>> {
     lives
 }
 
-fn life(rig: &Rig, plan: &Value) -> String {
+/// The normal form of one plan of a run.
+pub fn life(rig: &Rig, plan: &Value) -> String {
     let id = plan["id"].as_str().unwrap();
     let path = rig.out().join(id).join("history.jsonl");
     normal_text(&read_history(id, &fs::read_to_string(path).unwrap()).unwrap())
@@ -54,8 +55,10 @@ fn as_reviewed() {
     settings.set_omit_expression(true);
     settings.bind(|| {
         for (name, repeats) in &lives {
-            for life in repeats {
-                insta::allow_duplicates!({ insta::assert_snapshot!(name.as_str(), life) });
+            insta::allow_duplicates! {
+                for life in repeats {
+                    insta::assert_snapshot!(name.as_str(), life);
+                }
             }
         }
     });
