@@ -288,3 +288,60 @@ fn settled(value: Value) -> Value {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::normal_text;
+    use crate::history::{Header, history_from_text};
+
+    fn normal(transport: &str, lines: &[&str]) -> String {
+        let header = Header { transport: transport.to_owned(), ..Header::new("test") };
+        normal_text(&history_from_text("test", header, &lines.join("\n")).unwrap())
+    }
+
+    const LOAD: &str = "driver operation.invoked operation=1 action=load in=task:a servers=[\"a\",\"b\"]";
+    const FROM_A: &str = "mock:a#1 wire.received connection=c1 message={\"id\":7,\"method\":\"initialize\"}";
+    const FROM_B: &str = "mock:b#1 wire.received connection=c2 message={\"id\":3,\"method\":\"initialize\"}";
+
+    #[test]
+    fn the_order_of_arrival_does_not_show() {
+        let one = normal("stdio", &[LOAD, FROM_A, FROM_B]);
+        assert_eq!(one, normal("stdio", &[LOAD, FROM_B, FROM_A]));
+        insta::assert_snapshot!(one, @r"
+        [driver]
+          op1 load a, b in task:a
+        [mock:a#1]
+          received request r1 initialize (during op1)
+        [mock:b#1]
+          received request r1 initialize (during op1)
+        ");
+    }
+
+    #[test]
+    fn the_order_within_a_lane_shows() {
+        let eof = "mock:a#1 wire.eof connection=c1";
+        let term = "mock:a#1 signal.received signal=TERM";
+        assert_ne!(normal("stdio", &[eof, term]), normal("stdio", &[term, eof]));
+    }
+
+    #[test]
+    fn connections_of_one_mock_are_numbered_by_what_happened_to_them() {
+        let call = |connection: &str| {
+            format!(
+                "mock:a#1 wire.received connection={connection} \
+                 message={{\"id\":1,\"method\":\"tools/call\",\"params\":{{\"arguments\":{{\"n\":3}}}}}}"
+            )
+        };
+        let list =
+            |connection: &str| format!("mock:a#1 wire.received connection={connection} message={{\"method\":\"x\"}}");
+        let one = normal("http", &[&call("c1"), &list("c2")]);
+        assert_eq!(one, normal("http", &[&list("c1"), &call("c2")]));
+        assert!(one.contains("[connection of mock:a#1 2]\n") && one.contains("(for op3)"), "{one}");
+    }
+
+    #[test]
+    fn an_id_that_is_used_again_keeps_its_name() {
+        let lines = normal("stdio", &[FROM_A, FROM_A]);
+        assert_eq!(lines.matches("request r1 ").count(), 2, "{lines}");
+    }
+}

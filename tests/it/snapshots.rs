@@ -11,7 +11,7 @@ use mcp_vigil::history::{normal_text, read_history};
 use serde_json::Value;
 
 use crate::rig::Rig;
-use crate::stability::{Busy, n_repeats};
+use crate::stability::{Busy, wanted_repeats};
 
 const SUITE: &str = "core";
 
@@ -47,7 +47,7 @@ fn the_reference_loader_lives_as_it_was_reviewed_beside_two_busy_loops() {
 }
 
 fn as_reviewed() {
-    let repeat = n_repeats().to_string();
+    let repeat = wanted_repeats().unwrap_or(1).to_string();
     let lives = lives(&[SUITE, "--transport", "stdio", "--repeat", &repeat]);
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);

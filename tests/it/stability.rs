@@ -10,11 +10,12 @@ use mcp_vigil::history::{normal_text, read_history};
 use crate::rig::Rig;
 
 /// How often each Rust loader is run here; `MCP_VIGIL_REPEATS` asks for more, and for stubborn servers with every loader.
-pub fn n_repeats() -> usize {
+fn n_repeats() -> usize {
     wanted_repeats().unwrap_or(2)
 }
 
-fn wanted_repeats() -> Option<usize> {
+/// How often `MCP_VIGIL_REPEATS` asks for each plan.
+pub fn wanted_repeats() -> Option<usize> {
     std::env::var("MCP_VIGIL_REPEATS").ok().and_then(|text| text.parse().ok())
 }
 
