@@ -101,32 +101,25 @@ impl Alter for DeadAfterClose {
     }
 }
 
-#[derive(Default)]
-pub(super) struct RestartOnRerun {
-    loaded: AtomicBool,
+/// Closes everything before some of the later loads.
+pub(super) struct Restart {
+    n_servers: AtomicUsize,
+    /// Whether to, by the number of servers before and now.
+    when: fn(usize, usize) -> bool,
 }
 
-impl Alter for RestartOnRerun {
-    fn load<'a>(&'a self, inner: &'a dyn Loader, config: &'a Value) -> BoxFuture<'a, Result<Loaded, Failure>> {
-        Box::pin(async move {
-            if self.loaded.swap(true, Ordering::Relaxed) {
-                inner.close().await?;
-            }
-            inner.load(config).await
-        })
+impl Restart {
+    pub(super) fn when(when: fn(usize, usize) -> bool) -> Self {
+        Self { n_servers: AtomicUsize::new(0), when }
     }
 }
 
-#[derive(Default)]
-pub(super) struct SiblingsClosed {
-    n_servers: AtomicUsize,
-}
-
-impl Alter for SiblingsClosed {
+impl Alter for Restart {
     fn load<'a>(&'a self, inner: &'a dyn Loader, config: &'a Value) -> BoxFuture<'a, Result<Loaded, Failure>> {
         Box::pin(async move {
-            let n_servers = config["mcpServers"].as_object().map_or(0, serde_json::Map::len);
-            if self.n_servers.swap(n_servers, Ordering::Relaxed) > n_servers {
+            let now = config["mcpServers"].as_object().map_or(0, serde_json::Map::len);
+            let before = self.n_servers.swap(now, Ordering::Relaxed);
+            if before > 0 && (self.when)(before, now) {
                 inner.close().await?;
             }
             inner.load(config).await
