@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use crate::history::{ConnectionId, EventKind};
 use crate::plan::{Revision, Temperament};
 use crate::script::{
-    Effect, End, FAULTS, Input, Interpreter, Script, Setup, Signal, TimerId, fault_info, shipped, shipped_names,
+    Effect, End, FAULTS, Input, Interpreter, Medium, Script, Setup, Signal, TimerId, fault_info, shipped, shipped_names,
 };
 
 fn read(text: &str) -> Result<Script, String> {
@@ -105,6 +105,8 @@ fn setup(script: Script, temperament: Temperament, revision: Revision) -> Setup 
         temperament,
         revision,
         connection: ConnectionId("c1".to_owned()),
+        incarnation: 1,
+        medium: Medium::Lines,
         pid: None,
         body_bytes_max: 65_536,
     }
@@ -282,7 +284,7 @@ proptest! {
                     }
                     Effect::End(_) => prop_assert_eq!(index + 1, effects.len()),
                     Effect::Journal(EventKind::ConnectionClosed { .. }) => n_closed += 1,
-                    Effect::Journal(_) | Effect::SetTimer { .. } | Effect::CloseStdout => {}
+                    _ => {}
                 }
             }
             ended |= matches!(effects.last(), Some(Effect::End(End::Exit(_) | End::Signal(_))));
