@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::plan::{Revision, parse_duration};
+use crate::plan::{Revision, Transport, parse_duration};
 
 /// Test harness and lifecycle verifier for programs that use MCP servers.
 #[derive(Debug, Parser)]
@@ -50,7 +50,7 @@ pub(super) struct RunArgs {
 
 #[derive(Debug, Args, Clone)]
 pub(super) struct VariantArgs {
-    /// How servers are reached; repeatable.
+    /// How servers are reached; repeatable. By default in every way that the loader and the scenario's scripts know.
     #[arg(long, value_name = "TRANSPORT")]
     pub transport: Vec<TransportArg>,
     /// Revision of the protocol.
@@ -153,6 +153,16 @@ pub(super) struct DoctorArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum TransportArg {
     Stdio,
+    Http,
+}
+
+impl From<TransportArg> for Transport {
+    fn from(argument: TransportArg) -> Self {
+        match argument {
+            TransportArg::Stdio => Self::Stdio,
+            TransportArg::Http => Self::Http,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

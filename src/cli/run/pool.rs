@@ -45,10 +45,10 @@ impl Pool<'_> {
             warden: Warden::appoint().map_err(CliError::system("orphans can not be adopted"))?,
             interrupted,
         };
-        let scripts = selected
-            .iter()
-            .flat_map(|one| one.scripts.values())
-            .map(|script| (script.name().to_owned(), script.clone()));
+        let scripts = selected.iter().filter(|one| one.misfit.is_none()).flat_map(|one| {
+            let transport = one.plan.transport;
+            one.scripts.values().map(move |script| ((transport, script.name().to_owned()), script.clone()))
+        });
         let preflight = Arc::new(preflight(&scripts.collect::<BTreeMap<_, _>>(), &environment).await);
         let runner = PlanRunner { folder: Arc::clone(&self.folder), environment, preflight };
         let mut finished = self.run_all(selected, &runner).await;
