@@ -340,7 +340,8 @@ pub(super) fn why_nothing(scenarios: &[Chosen], targets: &[Target], variants: &V
         };
     }
     if scenarios.iter().any(|chosen| !fits_anything(chosen, targets)) {
-        return "a chosen scenario fits no transport of the chosen loaders; name one with --transport to see why".to_owned();
+        return "a chosen scenario fits no transport of the chosen loaders; name one with --transport to see why"
+            .to_owned();
     }
     "every chosen scenario needs stubborn servers, and only polite ones are asked for".to_owned()
 }

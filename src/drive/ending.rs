@@ -17,8 +17,7 @@ impl Drive<'_> {
     /// After a cleanup: servers have the grace to vanish, then what is left is told.
     pub(super) async fn grace_after_close(&mut self) {
         self.note(EventKind::GraceBegan { after: "close".to_owned() });
-        let matters =
-            |process: &ProcessFacts, role: &str| process.is_zombie() || role.starts_with("server:");
+        let matters = |process: &ProcessFacts, role: &str| process.is_zombie() || role.starts_with("server:");
         let left = self.await_vanishing(After::Close, matters).await;
         for process in left {
             let (id, role) = self.identify(&process);
@@ -125,11 +124,7 @@ impl Drive<'_> {
 
     /// Waits until no mock is linked, or over HTTP talked to, and no process matters any more, at most for the grace; gives
     /// what is left.
-    async fn await_vanishing(
-        &self,
-        after: After,
-        matters: impl Fn(&ProcessFacts, &str) -> bool,
-    ) -> Vec<ProcessFacts> {
+    async fn await_vanishing(&self, after: After, matters: impl Fn(&ProcessFacts, &str) -> bool) -> Vec<ProcessFacts> {
         let deadline = Instant::now() + self.limits().grace;
         if self.is_over_http() {
             self.await_quiet_wire(after, deadline).await;

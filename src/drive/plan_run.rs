@@ -358,10 +358,7 @@ impl Drive<'_> {
 
     /// The configuration the loader is handed now.
     pub(super) fn config(&self) -> Value {
-        let servers = self
-            .configured
-            .iter()
-            .map(|name| (name.clone(), self.server_entry(name)));
+        let servers = self.configured.iter().map(|name| (name.clone(), self.server_entry(name)));
         json!({ "mcpServers": Map::from_iter(servers) })
     }
 

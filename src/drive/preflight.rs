@@ -93,11 +93,7 @@ impl Drop for Probed<'_> {
     }
 }
 
-async fn exchange(
-    transport: Transport,
-    script: &Script,
-    environment: &RunEnvironment,
-) -> Result<(), ExchangeError> {
+async fn exchange(transport: Transport, script: &Script, environment: &RunEnvironment) -> Result<(), ExchangeError> {
     let recorder = Recorder::start(Header::new("preflight"), None)?;
     let token = RunEnvironment::token()?;
     let limits = Limits::default();

@@ -135,12 +135,8 @@ impl Drive<'_> {
             if self.servers.running.contains_key(&name) {
                 continue;
             }
-            let dialling = Dialling {
-                home: self.home.addr(),
-                token: &self.token,
-                recorder: &self.recorder,
-                limit: limits.listen,
-            };
+            let dialling =
+                Dialling { home: self.home.addr(), token: &self.token, recorder: &self.recorder, limit: limits.listen };
             match HttpServer::start(self.environment, &dialling, &name).await {
                 Ok(server) => {
                     self.servers.running.insert(name, server);

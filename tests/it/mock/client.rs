@@ -35,12 +35,12 @@ pub fn mock_command() -> Command {
 
 impl Client {
     pub fn linked(home: &Home) -> Self {
-        let args = LinkedArgs {
-            carrier: CarrierKind::Stdio,
-            link: home.addr(),
-            token: "secret".to_owned(),
-            server: "files".to_owned(),
-        };
+        Self::linked_over(CarrierKind::Stdio, home)
+    }
+
+    pub fn linked_over(carrier: CarrierKind, home: &Home) -> Self {
+        let (token, server) = ("secret".to_owned(), "files".to_owned());
+        let args = LinkedArgs { carrier, link: home.addr(), token, server };
         Self::spawn(mock_command().args(args.to_args()))
     }
 

@@ -3,6 +3,9 @@
 mod bytes;
 mod client;
 mod home;
+mod http;
+mod http_bytes;
+mod http_client;
 mod lifeline;
 mod scripts;
 mod standalone;
