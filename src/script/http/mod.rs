@@ -10,6 +10,8 @@ mod admit;
 mod answer;
 mod post;
 mod session;
+#[cfg(test)]
+mod tests;
 mod types;
 
 use std::collections::{BTreeMap, HashMap};
