@@ -35,6 +35,7 @@ const IMPURE: &[&str] =
 /// Crates that only some modules may name.
 const RESERVED: &[(&str, &[&str])] = &[
     ("rmcp::", &["loader"]),
+    ("hyper::", &["loader", "mock"]),
     ("clap::", &["cli"]),
     ("annotate_snippets::", &["cli"]),
     ("indicatif::", &["cli"]),

@@ -73,10 +73,7 @@ impl Mock {
     }
 
     pub fn socket(&self) -> Socket {
-        let stream = TcpStream::connect(&self.host).unwrap();
-        stream.set_read_timeout(Some(LIMIT)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Socket { stream: BufReader::new(stream), host: self.host.clone(), path: self.path.clone(), session: None }
+        Socket::to(&self.host, &self.path)
     }
 
     /// A socket of this session.
@@ -105,6 +102,13 @@ impl Mock {
 }
 
 impl Socket {
+    pub fn to(host: &str, path: &str) -> Self {
+        let stream = TcpStream::connect(host).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream: BufReader::new(stream), host: host.to_owned(), path: path.to_owned(), session: None }
+    }
+
     pub fn stream(&self) -> &TcpStream {
         self.stream.get_ref()
     }

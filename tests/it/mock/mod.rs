@@ -6,6 +6,7 @@ mod home;
 mod http;
 mod http_bytes;
 mod http_client;
+mod http_sdk;
 mod lifeline;
 mod scripts;
 mod standalone;
