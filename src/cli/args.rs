@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::plan::{Limits, Revision, parse_duration};
+use crate::plan::{Limits, Revision, Transport, parse_duration};
 use crate::run::{Temperaments, Tier, Variants};
 
 /// Test harness and lifecycle verifier for programs that use MCP servers.
@@ -51,7 +51,7 @@ pub(super) struct RunArgs {
 
 #[derive(Debug, Args, Clone)]
 pub(super) struct VariantArgs {
-    /// How servers are reached; repeatable.
+    /// How servers are reached; repeatable. By default in every way that the loader and the scenario's scripts know.
     #[arg(long, value_name = "TRANSPORT")]
     pub transport: Vec<TransportArg>,
     /// Revision of the protocol.
@@ -96,7 +96,9 @@ impl VariantArgs {
             TierArg::Real => Tier::Real,
             TierArg::Foreign => Tier::Foreign,
         });
-        Variants { revision: self.revision, tier, temperaments, repeat: self.repeat, seed: self.seed, limits }
+        let transports = self.transport.iter().copied().map(Transport::from).collect();
+        let (revision, repeat, seed) = (self.revision, self.repeat, self.seed);
+        Variants { transports, revision, tier, temperaments, repeat, seed, limits }
     }
 }
 
@@ -174,6 +176,16 @@ pub(super) struct DoctorArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum TransportArg {
     Stdio,
+    Http,
+}
+
+impl From<TransportArg> for Transport {
+    fn from(argument: TransportArg) -> Self {
+        match argument {
+            TransportArg::Stdio => Self::Stdio,
+            TransportArg::Http => Self::Http,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

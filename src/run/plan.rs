@@ -45,6 +45,9 @@ impl PlanRunner {
         if let Err(because) = &selected.target.launch {
             return Finished::without_run(plan, RunVerdict::Unavailable, because.clone());
         }
+        if let Some(misfit) = &selected.misfit {
+            return Finished::without_run(plan, RunVerdict::NotApplicable, misfit.clone());
+        }
         match self.output(selected, directory).await {
             Ok(output) => self.finish(&output),
             Err(because) => Finished::without_run(plan, RunVerdict::Inconclusive, because.to_string()),
@@ -56,7 +59,7 @@ impl PlanRunner {
             return Err(NotRun::Interrupted);
         }
         let broken = selected.scripts.values().find_map(|script| {
-            let because = self.preflight.get(script.name())?.clone()?;
+            let because = self.preflight.get(&(selected.plan.transport, script.name().to_owned()))?.clone()?;
             Some(NotRun::BrokenMock { script: script.name().to_owned(), because })
         });
         broken.map_or(Ok(()), Err)?;
@@ -121,9 +124,11 @@ enum NotRun {
 impl Finished {
     fn without_run(plan: &Plan, verdict: RunVerdict, because: String) -> Self {
         let mut text = String::new();
-        // The loaders that are not available are told once each, not plan by plan.
-        if verdict != RunVerdict::Unavailable {
-            line(&mut text, format_args!("INCONCLUSIVE {}: {because}", plan.id));
+        match verdict {
+            // The loaders that are not available are told once each, not plan by plan.
+            RunVerdict::Unavailable => {}
+            RunVerdict::NotApplicable => line(&mut text, format_args!("NOT APPLICABLE {}: {because}", plan.id)),
+            _ => line(&mut text, format_args!("INCONCLUSIVE {}: {because}", plan.id)),
         }
         let row = PlanRow { because: Some(because), ..row(plan, verdict) };
         Self { row, text, is_doubtful: false }

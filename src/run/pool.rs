@@ -34,10 +34,10 @@ pub(crate) fn environment(warden: Warden, interrupted: watch::Receiver<bool>) ->
 impl Pool<'_> {
     /// Runs every plan, at most to where the run is interrupted.
     pub(crate) async fn run(&self, selected: &[Selected]) -> Vec<Finished> {
-        let scripts = selected
-            .iter()
-            .flat_map(|one| one.scripts.values())
-            .map(|script| (script.name().to_owned(), script.clone()));
+        let scripts = selected.iter().filter(|one| one.misfit.is_none()).flat_map(|one| {
+            let transport = one.plan.transport;
+            one.scripts.values().map(move |script| ((transport, script.name().to_owned()), script.clone()))
+        });
         let preflight = Arc::new(preflight(&scripts.collect::<BTreeMap<_, _>>(), &self.environment).await);
         let runner = PlanRunner {
             folder: Arc::clone(&self.folder),

@@ -41,6 +41,8 @@ pub(crate) struct Selected {
     pub scenario: Scenario,
     pub scripts: BTreeMap<String, Script>,
     pub target: Target,
+    /// Why it does not apply: the loader or a script can not do what the transport asks for.
+    pub misfit: Option<String>,
 }
 
 impl Selected {
@@ -291,19 +293,22 @@ pub(crate) fn plans(scenarios: &[Chosen], targets: &[Target], variants: &Variant
         for Chosen { scenario, file } in scenarios {
             let Some(revision) = revision_of(scenario, variants.revision) else { continue };
             let scripts = scripts_of(scenario)?;
-            for server in temperaments(scenario, target, variants) {
-                for repeat in 1..=variants.repeat {
-                    let mut plan = plan_of(scenario, target, revision, server, variants.seed, &variants.limits);
-                    plan.scenario_text = file.as_ref().map(|(_, text)| text.clone());
-                    if variants.repeat > 1 {
-                        plan.id = format!("{}.r{repeat}", plan.id);
+            for (transport, misfit) in transports(target, &scripts, variants) {
+                for server in temperaments(scenario, target, transport, variants) {
+                    for repeat in 1..=variants.repeat {
+                        let mut plan = plan_of(scenario, target, transport, revision, server, variants.seed, &variants.limits);
+                        plan.scenario_text = file.as_ref().map(|(_, text)| text.clone());
+                        if variants.repeat > 1 {
+                            plan.id = format!("{}.r{repeat}", plan.id);
+                        }
+                        selected.push(Selected {
+                            plan,
+                            scenario: scenario.clone(),
+                            scripts: scripts.clone(),
+                            target: target.clone(),
+                            misfit: misfit.clone(),
+                        });
                     }
-                    selected.push(Selected {
-                        plan,
-                        scenario: scenario.clone(),
-                        scripts: scripts.clone(),
-                        target: target.clone(),
-                    });
                 }
             }
         }
@@ -325,7 +330,19 @@ pub(crate) fn why_nothing(scenarios: &[Chosen], targets: &[Target], variants: &V
             None => format!("no chosen scenario is for revision {} or an older one", Revision::NEWEST_LEGACY),
         };
     }
+    if scenarios.iter().any(|chosen| !fits_anything(chosen, targets)) {
+        return "a chosen scenario fits no transport of the chosen loaders; name one with --transport to see why"
+            .to_owned();
+    }
     "every chosen scenario needs stubborn servers, and only polite ones are asked for".to_owned()
+}
+
+fn fits_anything(chosen: &Chosen, targets: &[Target]) -> bool {
+    let Ok(scripts) = scripts_of(&chosen.scenario) else { return true };
+    let fits = |target: &Target| {
+        target.descriptor.transports.iter().any(|transport| misfit(target, &scripts, *transport).is_none())
+    };
+    targets.iter().any(fits)
 }
 
 fn is_of_tier(target: &Target, tier: Option<Tier>) -> bool {
@@ -339,12 +356,12 @@ fn is_of_tier(target: &Target, tier: Option<Tier>) -> bool {
 fn plan_of(
     scenario: &Scenario,
     target: &Target,
+    transport: Transport,
     revision: Revision,
     server: Temperament,
     seed: u64,
     limits: &Limits,
 ) -> Plan {
-    let transport = Transport::Stdio;
     Plan {
         id: Plan::id_of(&scenario.name, &target.name, transport, revision, server),
         scenario: scenario.name.clone(),
@@ -353,11 +370,38 @@ fn plan_of(
         revision,
         server,
         seed,
-        promises: target.descriptor.promises(target.stack.as_deref(), "stdio"),
+        promises: target.descriptor.promises(target.stack.as_deref(), &transport.to_string()),
         limits: limits.clone(),
         scenario_text: None,
         loader_file: target.file.as_ref().map(|file| file.display().to_string()),
     }
+}
+
+/// The transports of a scenario for a loader, and why one that was asked for does not apply. By default, all that do.
+fn transports(
+    target: &Target,
+    scripts: &BTreeMap<String, Script>,
+    variants: &Variants,
+) -> Vec<(Transport, Option<String>)> {
+    if variants.transports.is_empty() {
+        let all = target.descriptor.transports.iter().map(|transport| (*transport, None));
+        return all.filter(|(transport, _)| misfit(target, scripts, *transport).is_none()).collect();
+    }
+    let mut found: Vec<(Transport, Option<String>)> = Vec::new();
+    for transport in variants.transports.iter().copied() {
+        if found.iter().all(|(other, _)| *other != transport) {
+            found.push((transport, misfit(target, scripts, transport)));
+        }
+    }
+    found
+}
+
+/// Why a loader can not run with these scripts over a transport.
+fn misfit(target: &Target, scripts: &BTreeMap<String, Script>, transport: Transport) -> Option<String> {
+    if !target.descriptor.transports.contains(&transport) {
+        return Some(format!("loader {} does not speak {transport}", target.name));
+    }
+    scripts.values().find_map(|script| script.fits(transport).err()).map(|misfit| misfit.to_string())
 }
 
 /// The newest legacy revision the scenario names, or the one asked for.
@@ -368,12 +412,21 @@ fn revision_of(scenario: &Scenario, wanted: Option<Revision>) -> Option<Revision
     }
 }
 
-/// A scenario as written, and doubled with stubborn servers for Rust loaders and on request.
-fn temperaments(scenario: &Scenario, target: &Target, variants: &Variants) -> Vec<Temperament> {
+/// A scenario as written, and doubled with stubborn servers for Rust loaders and on request: where servers are the loader's
+/// children, which others are not its to end.
+fn temperaments(
+    scenario: &Scenario,
+    target: &Target,
+    transport: Transport,
+    variants: &Variants,
+) -> Vec<Temperament> {
     let as_written = match scenario.servers.iter().any(|server| server.script == "stubborn") {
         true => Temperament::Stubborn,
         false => Temperament::Polite,
     };
+    if transport.is_http() {
+        return vec![Temperament::Polite];
+    }
     let doubled = match variants.temperaments {
         Temperaments::Usual => target.descriptor.lane == Lane::Rust,
         Temperaments::PoliteOnly => false,
@@ -463,5 +516,6 @@ pub(crate) fn recorded_plan(
     plan.loader_file = target.file.as_ref().map(|file| file.display().to_string());
     plan.rebuild_id();
     let scripts = scripts_of(&scenario)?;
-    Ok(Selected { plan, scenario, scripts, target })
+    let misfit = misfit(&target, &scripts, plan.transport);
+    Ok(Selected { plan, scenario, scripts, target, misfit })
 }

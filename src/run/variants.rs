@@ -1,10 +1,12 @@
 //! In which variants scenarios are run.
 
-use crate::plan::{Limits, Revision};
+use crate::plan::{Limits, Revision, Transport};
 
 /// What a run asks of its plans.
 #[derive(Debug, Clone)]
 pub(crate) struct Variants {
+    /// How servers are reached; all ways that apply where none is named.
+    pub transports: Vec<Transport>,
     /// The revision to speak; the newest legacy one of each scenario where none is named.
     pub revision: Option<Revision>,
     /// Kinds of plans; all where none is named.
@@ -20,6 +22,7 @@ pub(crate) struct Variants {
 impl Default for Variants {
     fn default() -> Self {
         Self {
+            transports: Vec::new(),
             revision: None,
             tier: None,
             temperaments: Temperaments::default(),

@@ -37,6 +37,7 @@ const IMPURE: &[&str] =
 /// Crates that only some modules may name.
 const RESERVED: &[(&str, &[&str])] = &[
     ("rmcp::", &["loader"]),
+    ("hyper::", &["loader", "mock"]),
     ("clap::", &["cli"]),
     ("annotate_snippets::", &["cli"]),
     ("indicatif::", &["cli"]),

@@ -5,6 +5,7 @@
 mod contexts;
 mod exit_codes;
 mod hostile;
+mod http;
 mod junit;
 mod killing;
 mod lanes;
