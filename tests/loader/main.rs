@@ -1,4 +1,4 @@
-//! The loaders against a raw server: contract, processes, hops, configuration, growth, and the broken ones.
+//! The loaders against a raw server: contract, processes, hops, HTTP, configuration, growth, and the broken ones.
 
 #![expect(clippy::unwrap_used, reason = "tests and their helpers fail by panicking")]
 
@@ -8,4 +8,7 @@ mod contract;
 mod faults;
 mod growth;
 mod hops;
+mod http;
+mod http_faults;
 mod support;
+mod web;

@@ -84,12 +84,7 @@ async fn shake_hands(
 }
 
 /// Says why a handshake failed, as well as it can be known.
-async fn failed(
-    source: Box<ClientInitializeError>,
-    notes: &WireNotes,
-    far: Far<'_>,
-    bounds: &Bounds,
-) -> SessionError {
+async fn failed(source: Box<ClientInitializeError>, notes: &WireNotes, far: Far<'_>, bounds: &Bounds) -> SessionError {
     if let Some(found) = notes.refused_revision() {
         return SessionError::UnsupportedRevision { found: found.to_owned() };
     }

@@ -109,8 +109,17 @@ enum Event {
     Answered(Result<Option<Exchange>, HttpError>),
     Initialized(Done, Result<(), HttpError>),
     Asked(RequestId, Result<Option<Exchange>, HttpError>),
-    Told { epoch: u32, done: Done, outcome: Result<(), HttpError> },
-    Announced { id: RequestId, epoch: u32, done: Done, outcome: Result<(), HttpError> },
+    Told {
+        epoch: u32,
+        done: Done,
+        outcome: Result<(), HttpError>,
+    },
+    Announced {
+        id: RequestId,
+        epoch: u32,
+        done: Done,
+        outcome: Result<(), HttpError>,
+    },
     Renewed(Result<Arc<Epoch>, HttpError>),
     GraceOver,
     Nothing,
@@ -458,7 +467,10 @@ async fn until_over(stream: &mut Option<Pin<Box<dyn Future<Output = StreamOver> 
     }
 }
 
-async fn within<T>(bound: std::time::Duration, work: impl Future<Output = Result<T, HttpError>>) -> Result<T, HttpError> {
+async fn within<T>(
+    bound: std::time::Duration,
+    work: impl Future<Output = Result<T, HttpError>>,
+) -> Result<T, HttpError> {
     timeout(bound, work).await.unwrap_or(Err(HttpError::TimedOut { bound }))
 }
 
@@ -482,12 +494,7 @@ async fn initialize_first(talk: Talk, id: RequestId, body: Bytes, done: Done) ->
 }
 
 /// One request, until its answer is handed to rmcp.
-async fn answer(
-    talk: &Talk,
-    id: &RequestId,
-    body: Bytes,
-    flight: &Arc<Flight>,
-) -> Result<Option<Exchange>, HttpError> {
+async fn answer(talk: &Talk, id: &RequestId, body: Bytes, flight: &Arc<Flight>) -> Result<Option<Exchange>, HttpError> {
     let answer = talk.ask(id, body, flight).await?;
     // Before it is handed on, so that nobody cancels what was answered.
     flight.mark_answered();

@@ -140,7 +140,8 @@ mod tests {
 
     #[test]
     fn every_line_end_and_every_split_gives_the_same_events() {
-        let texts = ["id: 7\ndata: a\ndata: b\n\n: ping\n\ndata:c\n\n", "id: 7\rdata: a\rdata: b\r\r: ping\r\rdata:c\r\r"];
+        let texts =
+            ["id: 7\ndata: a\ndata: b\n\n: ping\n\ndata:c\n\n", "id: 7\rdata: a\rdata: b\r\r: ping\r\rdata:c\r\r"];
         for text in texts.iter().map(|text| (*text).to_owned()).chain([texts[0].replace('\n', "\r\n")]) {
             for at in 0..=text.len() {
                 let (first, second) = text.as_bytes().split_at(at);
@@ -153,7 +154,8 @@ mod tests {
 
     #[test]
     fn only_messages_with_data_are_messages() {
-        let (found, events) = events(&["\u{feff}data: x\n\nid: 1\ndata:\n\nevent: other\ndata: y\n\ndata: cut off".as_bytes()]);
+        let (found, events) =
+            events(&["\u{feff}data: x\n\nid: 1\ndata:\n\nevent: other\ndata: y\n\ndata: cut off".as_bytes()]);
         assert_eq!(found, ["x"]);
         assert_eq!(events.last_id(), Some("1"));
     }
