@@ -355,6 +355,21 @@ fn a_batch_of_messages_is_taken_apart() {
     });
 }
 
+#[test]
+fn a_server_over_http_is_loaded_through_the_interface_of_all_loaders() {
+    bounded(|| async {
+        let web = Web::honest();
+        let loader = ToolsLoader::new(options());
+        let target: &dyn mcp_vigil::loader::target::Loader = &loader;
+        let config = json!({"mcpServers": {"a": {"url": web.url(), "type": "http"}}});
+        let loaded = target.load(&config).await.unwrap();
+        assert_eq!(loaded.tools, [("a".to_owned(), "echo".to_owned())]);
+        assert_eq!(target.call("a", "echo", json!({"text": "hello"})).await.unwrap().text, "hello");
+        target.close().await.unwrap();
+        assert_eq!(target.call("a", "echo", Value::Null).await.unwrap_err().kind, "CallError::Closed");
+    });
+}
+
 /// The HTTP error of a call.
 pub fn http_error(error: &CallError) -> Arc<HttpError> {
     match error {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests and their helpers fail by panicking")]
 
 mod broken;
+mod broken_http;
 mod config;
 mod contract;
 mod faults;

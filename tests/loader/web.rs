@@ -196,6 +196,11 @@ impl Web {
         self.inner.state().session = None;
     }
 
+    /// Lets go of the server's ends of streams that are closed.
+    pub fn clear(&self) {
+        self.inner.state().streams.clear();
+    }
+
     /// Takes a session for the current one.
     pub fn adopt(&self, session: &str) {
         self.inner.state().session = Some(session.to_owned());
