@@ -128,7 +128,7 @@ fn a_call_of_the_readme_loader_waits_for_the_whole_ladder_when_stdout_ends() {
         let hanging = call("hang");
         case.world.seen("a", "call hang 2").await;
         let begun = Instant::now();
-        let _ = call("shut-stdout");
+        drop(call("shut-stdout"));
         assert_eq!(kind(hanging.await), "ServiceError::TransportClosed");
         // 3 s from EOF to SIGTERM and 3 s from there to SIGKILL, though nothing can be answered from the start.
         assert!(begun.elapsed() >= ms(6000), "{:?}", begun.elapsed());

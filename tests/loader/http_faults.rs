@@ -16,6 +16,7 @@ const NOT_ALLOWED: &str = "HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n";
 const NOT_FOUND: &str = "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n";
 const EVENTS: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n";
 
+type IsExpected = fn(&HttpError) -> bool;
 type Outcome = Result<String, mcp_vigil::loader::rmcp::CallError>;
 
 fn call(loader: &Arc<ToolsLoader>) -> JoinHandle<Outcome> {
@@ -291,7 +292,7 @@ fn a_renewal_that_fails_ends_the_session_and_the_next_load_tries_again() {
 fn a_call_whose_response_is_cut_fails_promptly_and_alone() {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{\"jsonrpc\"";
     let chunked = format!("{EVENTS}Transfer-Encoding: chunked\r\n\r\n");
-    let cuts: [(String, fn(&HttpError) -> bool); 5] = [
+    let cuts: [(String, IsExpected); 5] = [
         (String::new(), |error| matches!(error, HttpError::BrokeOff(_))),
         ("HTTP/1.1 200 OK\r\nContent-".to_owned(), |error| matches!(error, HttpError::BrokeOff(_))),
         (head.to_owned(), |error| matches!(error, HttpError::BrokeOff(_))),
@@ -309,7 +310,7 @@ fn an_answer_that_is_none_is_an_error_of_its_call_alone() {
         format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
     };
     let event = "data: garbage\n\n";
-    let answers: [(String, fn(&HttpError) -> bool); 7] = [
+    let answers: [(String, IsExpected); 7] = [
         (json("<html>"), |error| matches!(error, HttpError::NotAMessage { .. })),
         (json("{}"), |error| matches!(error, HttpError::NotAMessage { .. })),
         (json(r#"{"jsonrpc":"2.0","id":999,"result":{}}"#), |error| matches!(error, HttpError::NoAnswer)),
@@ -328,7 +329,7 @@ fn an_answer_that_is_none_is_an_error_of_its_call_alone() {
     one_bad_answer("this is not HTTP\r\n\r\n".to_owned(), |error| matches!(error, HttpError::BrokeOff(_)));
 }
 
-fn one_bad_answer(answer: String, is_expected: fn(&HttpError) -> bool) {
+fn one_bad_answer(answer: String, is_expected: IsExpected) {
     bounded(move || async move {
         let told = answer.clone();
         let web = Web::new(move |hit, n| match hit.label.as_str() {
