@@ -133,7 +133,7 @@ impl Descriptor {
     ///
     /// # Errors
     /// When the name is none.
-    pub fn of_rust(name: &str, promises: &Promises) -> Result<Self, InputError> {
+    pub fn of_rust(name: &str, promises: &Promises, transports: &[Transport]) -> Result<Self, InputError> {
         check_name("loader", name).map_err(|error| InputError::whole(name, error.to_string()))?;
         let promises = toml::Table::try_from(promises).expect("promises are a table of plain values");
         Ok(Self {
@@ -142,6 +142,7 @@ impl Descriptor {
             lane: Lane::Rust,
             command: Vec::new(),
             stacks: Vec::new(),
+            transports: transports.to_vec(),
             known: Known::default(),
             promises,
             on: BTreeMap::new(),
