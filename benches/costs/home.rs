@@ -5,7 +5,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 
-use mcp_vigil::mock::LinkedArgs;
+use mcp_vigil::mock::{CarrierKind, LinkedArgs};
 use mcp_vigil::script::shipped;
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ pub fn open() -> LinkedArgs {
             serve(&stream, &welcome);
         }
     });
-    LinkedArgs { link, token: "secret".to_owned(), server: "files".to_owned() }
+    LinkedArgs { carrier: CarrierKind::Stdio, link, token: "secret".to_owned(), server: "files".to_owned() }
 }
 
 /// Serves one mock to its end; they come one after the other. An error is the end of a mock like any other.

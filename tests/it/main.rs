@@ -5,6 +5,8 @@
 mod contexts;
 mod exit_codes;
 mod hostile;
+mod http;
+mod junit;
 mod killing;
 mod lanes;
 mod layers;
@@ -13,4 +15,6 @@ mod mock;
 mod reentry;
 mod rig;
 mod robust;
+mod seeded;
+mod snapshots;
 mod stability;

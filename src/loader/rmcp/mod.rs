@@ -8,8 +8,12 @@
 //! - `engine`: owns all sessions between a load and a cleanup; one command after the other.
 //! - `session`, `owner`: the handle to one session, and the task that opens it, carries its calls and closes it.
 //! - `link`, `listing`, `call`, `request`, `handler`: the conversation with one server.
+<<<<<<< HEAD
 //! - `wire`: the transport under rmcp. `pipes` are under it for stdio, `http` for streamable HTTP.
 //! - `process`, `group`: the server's process and its group.
+=======
+//! - `seam`: where tests lay a hand on the messages. `wire`, `pipes`: the transport under rmcp. `process`, `group`: the server's process and its group.
+>>>>>>> main
 //!
 //! Deliberately absent: legacy HTTP+SSE, restarts (a dead server stays dead until the next load), and a session per
 //! call.
@@ -31,6 +35,7 @@ mod pipes;
 mod process;
 mod report;
 mod request;
+mod seam;
 mod session;
 mod target;
 mod tools_loader;
@@ -45,7 +50,10 @@ pub use http::HttpError;
 pub use options::{Bounds, Ladder, Options, Revision, ServerStderr};
 pub use process::{Ending, Exit};
 pub use report::{CleanupReport, DuplicateName, FoundTool, LoadReport, ServerTools};
+pub use seam::Seam;
 pub use session::Freshness;
 pub use tools_loader::ToolsLoader;
 
+pub(in crate::loader) use group::Watched;
+pub(in crate::loader) use seam::Tamper;
 pub(in crate::loader) use target::called;
