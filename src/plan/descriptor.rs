@@ -142,6 +142,7 @@ impl Descriptor {
             lane: Lane::Rust,
             command: Vec::new(),
             stacks: Vec::new(),
+            transports: vec![Transport::Stdio],
             known: Known::default(),
             promises,
             on: BTreeMap::new(),

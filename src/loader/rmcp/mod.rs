@@ -8,12 +8,9 @@
 //! - `engine`: owns all sessions between a load and a cleanup; one command after the other.
 //! - `session`, `owner`: the handle to one session, and the task that opens it, carries its calls and closes it.
 //! - `link`, `listing`, `call`, `request`, `handler`: the conversation with one server.
-<<<<<<< HEAD
+//! - `seam`: where tests lay a hand on the messages.
 //! - `wire`: the transport under rmcp. `pipes` are under it for stdio, `http` for streamable HTTP.
 //! - `process`, `group`: the server's process and its group.
-=======
-//! - `seam`: where tests lay a hand on the messages. `wire`, `pipes`: the transport under rmcp. `process`, `group`: the server's process and its group.
->>>>>>> main
 //!
 //! Deliberately absent: legacy HTTP+SSE, restarts (a dead server stays dead until the next load), and a session per
 //! call.
