@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::catalogue::write_whole;
+use crate::check::ModeTally;
 use crate::cli::args::{OutputArgs, ReplayArgs, RunArgs, VariantArgs};
 use crate::cli::outcome::{CliError, ExitReason};
 use crate::cli::print::{complain, say};
@@ -23,7 +24,7 @@ use crate::cli::run::pool::Pool;
 use crate::cli::select::{self, Chosen, Selected, Target};
 use crate::cli::table::{counts_line, run_table};
 use crate::plan::{InputError, Plan, read_text};
-use crate::report::{Counts, RunReport, RunVerdict};
+use crate::report::{Counts, ModeRow, RunReport, RunVerdict};
 
 /// Verifies loaders. `parent` is readable when there is nobody to report to any more.
 pub(super) fn run(arguments: &RunArgs, parent: Option<OwnedFd>) -> Result<ExitReason, CliError> {
@@ -108,7 +109,8 @@ fn perform(
     let (finished, interrupted) = runtime.block_on(pool.run(selected, parent))?;
     // Whatever still runs on it belongs to plans that are over.
     runtime.shutdown_background();
-    let (report, texts) = report_of(finished, interrupted);
+    let modes = modes_of(selected, &finished);
+    let (report, texts) = report_of(finished, modes, interrupted);
     let text = serde_json::to_string(&report).expect("a report has string keys only");
     let path = folder.path().join("run.json");
     write_whole(&path, format!("{text}\n").as_bytes()).map_err(CliError::system(path.display().to_string()))?;
@@ -122,7 +124,7 @@ fn perform(
 }
 
 /// The report, and what a person is shown of its plans.
-fn report_of(finished: Vec<Finished>, interrupted: bool) -> (RunReport, String) {
+fn report_of(finished: Vec<Finished>, modes: BTreeMap<String, ModeRow>, interrupted: bool) -> (RunReport, String) {
     let mut loaders: Vec<String> = Vec::new();
     let mut plans = Vec::new();
     let mut texts = String::new();
@@ -139,9 +141,24 @@ fn report_of(finished: Vec<Finished>, interrupted: bool) -> (RunReport, String) 
         loaders,
         counts: Counts::of(&plans),
         plans,
+        modes,
         interrupted,
     };
     (report, texts)
+}
+
+/// How long the sessions of each loader that was run were seen to live, over all its plans.
+fn modes_of(selected: &[Selected], finished: &[Finished]) -> BTreeMap<String, ModeRow> {
+    let mut seen: BTreeMap<&str, (ModeTally, bool)> = BTreeMap::new();
+    for (Selected { target, plan, .. }, Finished { row, mode, .. }) in selected.iter().zip(finished) {
+        if row.wall_ms.is_some() {
+            let declares = target.descriptor.declares_session(target.stack.as_deref(), &row.transport);
+            let (tally, declared) = seen.entry(&plan.loader).or_insert((ModeTally::default(), true));
+            *tally = tally.and(*mode);
+            *declared &= declares;
+        }
+    }
+    seen.into_iter().map(|(loader, (tally, declared))| (loader.to_owned(), ModeRow::new(&tally, declared))).collect()
 }
 
 fn text_of(report: &RunReport, texts: &str, judged: &Judged, folder: &RunFolder, output: &OutputArgs) -> String {
@@ -154,6 +171,9 @@ fn text_of(report: &RunReport, texts: &str, judged: &Judged, folder: &RunFolder,
     }
     if !output.quiet {
         line(format_args!("{}", run_table(report)));
+        for (loader, row) in report.modes.iter().filter(|(_, row)| !row.declared) {
+            line(format_args!("{loader} mode: {} (inferred: {})", row.mode, row.evidence()));
+        }
         line(format_args!("{}", counts_line(&report.counts)));
         line(format_args!("results in {}", folder.path().display()));
     }

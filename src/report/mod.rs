@@ -3,5 +3,5 @@
 mod run_json;
 mod verdict_json;
 
-pub use run_json::{Counts, PlanRow, RunReport, RunVerdict};
+pub use run_json::{Counts, ModeRow, PlanRow, RunReport, RunVerdict};
 pub use verdict_json::{FindingRow, VerdictReport, finding_rows};

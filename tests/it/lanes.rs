@@ -1,7 +1,7 @@
 //! Known loaders come out as known: the sets in their descriptions, over suite `core`.
 
 use mcp_vigil::catalogue::shipped_loaders;
-use mcp_vigil::plan::{Descriptor, Lane};
+use mcp_vigil::plan::{Known, Lane};
 use mcp_vigil::stack::python_stack;
 
 use crate::rig::Rig;
@@ -10,7 +10,7 @@ use crate::rig::Rig;
 fn rust_loaders_come_out_as_known() {
     for loader in shipped_loaders().unwrap().iter().filter(|loader| loader.lane == Lane::Rust) {
         // These plans wait rather than work.
-        comes_out_as_known(loader, &loader.name, "8");
+        comes_out_as_known(&loader.known, &loader.name, "8");
     }
 }
 
@@ -29,7 +29,7 @@ fn python_loaders_come_out_as_known() {
             }
             let name = format!("{}@{stack}", loader.name);
             match python_stack(stack).map(|stack| stack.interpreter()) {
-                Some(Ok(_)) => comes_out_as_known(loader, &name, "2"),
+                Some(Ok(_)) => comes_out_as_known(&loader.known_on(Some(stack), "stdio"), &name, "2"),
                 Some(Err(error)) => unavailable(&name, &error.to_string()),
                 None => panic!("{name}: no such stack"),
             }
@@ -43,17 +43,17 @@ fn unavailable(name: &str, because: &str) {
     eprintln!("UNAVAILABLE: {name} was not tested: {because}");
 }
 
-fn comes_out_as_known(loader: &Descriptor, name: &str, jobs: &str) {
+fn comes_out_as_known(known: &Known, name: &str, jobs: &str) {
     let rig = Rig::new();
     let ran = rig.run(&["core", "--loader", name, "--jobs", jobs]);
     let failed = ran.invariants("fail");
-    for id in &loader.known.must_fail {
+    for id in &known.must_fail {
         assert!(failed.contains(id), "{name}: {id} must fail, found only {failed:?}");
     }
-    for id in &loader.known.must_not {
+    for id in &known.must_not {
         assert!(!failed.contains(id), "{name}: {id} must not fail: {}", ran.stdout);
     }
-    let expected = if loader.known.must_fail.is_empty() { 0 } else { 1 };
+    let expected = if known.must_fail.is_empty() { 0 } else { 1 };
     assert_eq!(ran.code, expected, "{name}: {}\n{}", ran.stdout, ran.stderr);
     assert_eq!(ran.report()["counts"]["inconclusive"], 0, "{name}: {}", ran.stdout);
     rig.assert_nothing_left(std::time::Duration::from_secs(6));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalogue::write_whole;
-use crate::check::{PlanVerdict, Verdict};
+use crate::check::{ModeTally, PlanVerdict, Verdict};
 use crate::cli::failure::findings_text;
 use crate::cli::run::folder::RunFolder;
 use crate::cli::select::Selected;
@@ -22,6 +22,8 @@ pub(super) struct Finished {
     pub row: PlanRow,
     /// What a person is shown of it: nothing where all is well.
     pub text: String,
+    /// How long the sessions of its loader were seen to live.
+    pub mode: ModeTally,
     /// Whether the machine was too loaded to tell: worth one more try, alone.
     pub is_doubtful: bool,
 }
@@ -92,7 +94,7 @@ impl PlanRunner {
             row.because = Some(because);
             is_doubtful = false;
         }
-        Finished { row, text, is_doubtful }
+        Finished { row, text, mode: ModeTally::of(history), is_doubtful }
     }
 
     fn write(&self, output: &PlanOutput, repeat: &str) -> io::Result<()> {
@@ -124,7 +126,7 @@ impl Finished {
             line(&mut text, format_args!("INCONCLUSIVE {}: {because}", plan.id));
         }
         let row = PlanRow { because: Some(because), ..row(plan, verdict) };
-        Self { row, text, is_doubtful: false }
+        Self { row, text, mode: ModeTally::default(), is_doubtful: false }
     }
 }
 
