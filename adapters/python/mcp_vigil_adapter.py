@@ -461,7 +461,7 @@ class _Scopes:
 
     Keyed by the id of the object that is entered and left, or of its generator: no reference is held, so nothing lives
     longer than it would unobserved. A generator that dies takes its entry with it; for the rest, an id that is recycled is
-    overwritten by the next enter.
+    overwritten by the next enter, or forgotten when what is entered then is nobody's of interest.
     """
 
     def __init__(self, emit):
@@ -495,6 +495,10 @@ class _Scopes:
         scope = self.open.get(id(thing))
         if scope is not None and _context is not None:
             self._left(scope, self._how(exc_type))
+
+    def forget(self, thing):
+        """What has this id now is not what was entered under it before and never left."""
+        self.open.pop(id(thing), None)
 
     def end_of(self, loop):
         """Reports the generators that a loop closes as its last act: nobody calls the exits of their managers."""
@@ -602,6 +606,7 @@ def _observe_class(cls, scopes, describe):
     async def __aenter__(self):
         described = describe(self)
         if described is None:
+            scopes.forget(getattr(self, "gen", self))
             return await enter(self)
         thing, name, generator = described
         scope = scopes.enter(thing, name, "context-manager", generator)
@@ -654,7 +659,10 @@ def _observe_task_groups(cls, adapter):
     @functools.wraps(enter)
     def __aenter__(self):
         owner = _creator(sys._getframe(1))
-        return enter(self) if owner is None else entering(self, owner)
+        if owner is None:
+            scopes.forget(self)
+            return enter(self)
+        return entering(self, owner)
 
     async def entering(self, owner):
         # A group that the SDK opens while it opens nothing else serves one request.
@@ -683,6 +691,8 @@ def _observe_cancel_scopes(cls, adapter):
         # What the backend enters itself is the scope of a task group.
         if frame.f_code.co_filename != backend and _creator(frame) is not None:
             scopes.enter(self, "CancelScope", "task-bound", held_back=True)
+        else:
+            scopes.forget(self)
         return result
 
     @functools.wraps(leave)
@@ -1243,6 +1253,8 @@ class _Adapter:
                 importlib.import_module("anyio._backends._asyncio")
         if "mcp" in sys.modules and not self.observes_sessions:
             self.unobservable["mcp.ClientSession"] = "no class with __aenter__ where it was in mcp 1 and 2"
+        if "uvloop" in sys.modules:
+            self.unobservable["uvloop.Loop"] = "its loops have methods of their own; their end and their exception handler are not seen"
         self.keep_hooks()
         if host.asynchronous:
             importlib.import_module("asyncio")
