@@ -82,7 +82,7 @@ fn the_garbage_collector_is_given_back_as_the_loader_wants_it() {
 fn run(program: &str) {
     let helper = Path::new(env!("CARGO_MANIFEST_DIR")).join("adapters/python");
     let mut python = Command::new("python3");
-    let Ok(ran) = python.args(["-c", RACE]).env("PYTHONPATH", helper).output() else {
+    let Ok(ran) = python.args(["-c", program]).env("PYTHONPATH", helper).output() else {
         eprintln!("UNAVAILABLE: the Python helper was not tested: no python3");
         return;
     };

@@ -14,22 +14,30 @@ fn rust_loaders_come_out_as_known() {
     }
 }
 
-/// Python loaders and stacks that every `cargo test` runs; `MCP_VIGIL_ALL_LOADERS` asks for all of them.
+/// Python loaders that every `cargo test` runs; `MCP_VIGIL_ALL_LOADERS` asks for all of them.
 const PYTHON_LOADERS: &[&str] = &["python-closed-early", "python-background-loop", "python-owner-task"];
 const PYTHON_STACKS: &[&str] = &["mcp-1.13", "mcp-1.30"];
 
 #[test]
 fn python_loaders_come_out_as_known() {
+    python_loaders_on(PYTHON_STACKS);
+}
+
+#[test]
+fn python_loaders_come_out_as_known_on_the_second_major_version_of_mcp() {
+    python_loaders_on(&["mcp-2.3"]);
+}
+
+fn python_loaders_on(stacks: &[&str]) {
     let all = std::env::var_os("MCP_VIGIL_ALL_LOADERS").is_some();
     for loader in shipped_loaders().unwrap().iter().filter(|loader| loader.lane == Lane::Python) {
-        for stack in &loader.stacks {
-            let is_usual = PYTHON_LOADERS.contains(&loader.name.as_str()) && PYTHON_STACKS.contains(&stack.as_str());
-            if !all && !is_usual {
-                continue;
-            }
+        if !all && !PYTHON_LOADERS.contains(&loader.name.as_str()) {
+            continue;
+        }
+        for stack in loader.stacks.iter().filter(|stack| stacks.contains(&stack.as_str())) {
             let name = format!("{}@{stack}", loader.name);
             match python_stack(stack).map(|stack| stack.interpreter()) {
-                Some(Ok(_)) => comes_out_as_known(&loader.known_on(Some(stack), "stdio"), &name, "2"),
+                Some(Ok(_)) => comes_out_as_known(&loader.known_on(Some(stack), "stdio"), &name, "3"),
                 Some(Err(error)) => unavailable(&name, &error.to_string()),
                 None => panic!("{name}: no such stack"),
             }
