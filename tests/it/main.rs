@@ -9,6 +9,7 @@ mod hostile;
 mod killing;
 mod lanes;
 mod layers;
+mod load_guard;
 mod mock;
 mod reentry;
 mod rig;
