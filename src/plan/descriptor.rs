@@ -170,3 +170,42 @@ fn read_name(file: &str, text: &str, what: &str, name: Spanned<String>) -> Resul
     check_name(what, &name).map_err(|error| InputError::at(file, text, start, error.to_string()))?;
     Ok(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOADER: &str = r#"
+        name = "l"
+        lane = "rust"
+        [known]
+        must-fail = ["a"]
+        must-not = ["b"]
+        [on."s".promises]
+        session = "per-call"
+        [on."s".known]
+        must-not = []
+        [on."s/http".known]
+        must-fail = []
+    "#;
+
+    #[test]
+    fn what_is_known_on_a_stack_and_transport_overrides_what_is_known_in_general() {
+        let loader = Descriptor::from_toml("l.toml", LOADER).unwrap();
+        let known = |stack, transport| {
+            let known = loader.known_on(stack, transport);
+            (known.must_fail.concat(), known.must_not.concat())
+        };
+        assert_eq!(known(None, "http"), ("a".to_owned(), "b".to_owned()));
+        assert_eq!(known(Some("s"), "stdio"), ("a".to_owned(), String::new()));
+        assert_eq!(known(Some("s"), "http"), (String::new(), String::new()));
+    }
+
+    #[test]
+    fn a_session_promise_counts_as_declared_only_where_it_is_made() {
+        let loader = Descriptor::from_toml("l.toml", LOADER).unwrap();
+        assert!(!loader.declares_session(None, "stdio"));
+        assert!(!loader.declares_session(Some("other"), "stdio"));
+        assert!(loader.declares_session(Some("s"), "stdio"));
+    }
+}

@@ -45,6 +45,20 @@ fn python_loaders_on(stacks: &[&str]) {
     }
 }
 
+#[test]
+fn a_loader_that_promises_nothing_is_told_how_long_its_sessions_live() {
+    let rig = Rig::new();
+    let silent = rig.file("silent.toml", "name = \"rust-rmcp-readme\"\nlane = \"rust\"\n");
+    let out = rig.out();
+    let arguments = ["run", "load-call-close", "--polite-only", "--out", out.to_str().unwrap(), "--loader"];
+    let told = |loader: &str| rig.finish(rig.command(&[&arguments[..], &[loader]].concat())).stdout;
+    let line = "rust-rmcp-readme mode: persistent (inferred: 2 connections for 2 calls)\n";
+    let text = told(silent.to_str().unwrap());
+    assert!(text.contains(line), "{text}");
+    let text = told("reference");
+    assert!(!text.contains(" mode: "), "its description says it: {text}");
+}
+
 /// Says loudly that a lane was not tested; where `MCP_VIGIL_REQUIRE_LANES` is set, that is a failure.
 fn unavailable(name: &str, because: &str) {
     assert!(std::env::var_os("MCP_VIGIL_REQUIRE_LANES").is_none(), "{name} is UNAVAILABLE: {because}");
