@@ -15,14 +15,14 @@ use tokio::io::unix::AsyncFd;
 
 /// A process that can be waited for. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Watched {
+pub(in crate::loader) struct Watched {
     pidfd: Arc<OwnedFd>,
 }
 
 impl Watched {
     /// # Errors
     /// When the process is gone already, or the system has no pidfds.
-    pub(super) fn open(pid: Pid) -> io::Result<Self> {
+    pub(in crate::loader) fn open(pid: Pid) -> io::Result<Self> {
         Ok(Self { pidfd: Arc::new(pidfd_open(pid, PidfdFlags::NONBLOCK)?) })
     }
 
@@ -31,7 +31,7 @@ impl Watched {
     /// # Errors
     /// When the runtime has no I/O driver or refuses another file.
     #[expect(deprecated, reason = "its successor is unsafe; an OwnedFd in an Arc keeps what that one asks for")]
-    pub(super) fn on_runtime(&self) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
+    pub(in crate::loader) fn on_runtime(&self) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
         AsyncFd::new(Arc::clone(&self.pidfd))
     }
 

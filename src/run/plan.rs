@@ -8,37 +8,47 @@ use std::time::Duration;
 
 use crate::catalogue::write_whole;
 use crate::check::{ModeTally, PlanVerdict, Verdict};
-use crate::cli::failure::findings_text;
-use crate::cli::run::folder::RunFolder;
-use crate::cli::select::Selected;
 use crate::drive::{PlanOutput, Preflight, RunEnvironment, run_plan};
 use crate::history::Kind;
 use crate::plan::Plan;
+use crate::report::findings_text;
 use crate::report::{PlanRow, RunVerdict, VerdictReport, finding_rows};
+use crate::run::folder::RunFolder;
+use crate::run::repeat::Repeat;
+use crate::run::select::Selected;
 
 /// What is kept of a plan that is over. Its history is on disk, so that memory does not grow with it.
-pub(super) struct Finished {
+pub(crate) struct Finished {
     /// Its row of the report.
     pub row: PlanRow,
     /// What a person is shown of it: nothing where all is well.
     pub text: String,
-    /// How long the sessions of its loader were seen to live.
-    pub mode: ModeTally,
+    /// How long the sessions of its loader were seen to live, where it was run.
+    pub mode: Option<SeenMode>,
     /// Whether the machine was too loaded to tell: worth one more try, alone.
     pub is_doubtful: bool,
 }
 
+/// How long the sessions of a loader were seen to live in one plan.
+pub(crate) struct SeenMode {
+    /// What its calls show.
+    pub tally: ModeTally,
+    /// Whether its description says how long they live.
+    pub is_declared: bool,
+}
+
 /// Runs plans, each in its own folder. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct PlanRunner {
+pub(crate) struct PlanRunner {
     pub folder: Arc<RunFolder>,
     pub environment: RunEnvironment,
     pub preflight: Arc<Preflight>,
+    pub repeat: Repeat,
 }
 
 impl PlanRunner {
     /// Runs one plan to its verdict. What goes wrong with its folder concerns this plan alone.
-    pub(super) async fn run(&self, selected: &Selected) -> Finished {
+    pub(crate) async fn run(&self, selected: &Selected) -> Finished {
         let plan = &selected.plan;
         // In any case: what an earlier run left in it must not pass for this one's.
         let directory = self.fresh_folder(plan);
@@ -46,7 +56,13 @@ impl PlanRunner {
             return Finished::without_run(plan, RunVerdict::Unavailable, because.clone());
         }
         match self.output(selected, directory).await {
-            Ok(output) => self.finish(&output),
+            Ok(output) => {
+                let target = &selected.target;
+                let transport = plan.transport.to_string();
+                let is_declared = target.descriptor.declares_session(target.stack.as_deref(), &transport);
+                let mode = Some(SeenMode { tally: ModeTally::of(&output.history), is_declared });
+                Finished { mode, ..self.finish(&output) }
+            }
             Err(because) => Finished::without_run(plan, RunVerdict::Inconclusive, because.to_string()),
         }
     }
@@ -74,7 +90,7 @@ impl PlanRunner {
 
     fn finish(&self, output: &PlanOutput) -> Finished {
         let PlanOutput { plan, history, judgement, .. } = output;
-        let repeat = self.folder.repeat_line(plan);
+        let repeat = self.repeat.line(self.folder.path(), plan);
         let mut row = row(plan, judgement.verdict.into());
         row.cpu_ms = output.cpu.map(ms);
         row.wall_ms = Some(ms(output.wall));
@@ -94,7 +110,7 @@ impl PlanRunner {
             row.because = Some(because);
             is_doubtful = false;
         }
-        Finished { row, text, mode: ModeTally::of(history), is_doubtful }
+        Finished { row, text, mode: None, is_doubtful }
     }
 
     fn write(&self, output: &PlanOutput, repeat: &str) -> io::Result<()> {
@@ -126,7 +142,7 @@ impl Finished {
             line(&mut text, format_args!("INCONCLUSIVE {}: {because}", plan.id));
         }
         let row = PlanRow { because: Some(because), ..row(plan, verdict) };
-        Self { row, text, mode: ModeTally::default(), is_doubtful: false }
+        Self { row, text, mode: None, is_doubtful: false }
     }
 }
 
