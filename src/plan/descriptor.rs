@@ -129,6 +129,25 @@ impl Descriptor {
         Ok(descriptor)
     }
 
+    /// The description of a Rust loader that has no file.
+    ///
+    /// # Errors
+    /// When the name is none.
+    pub fn of_rust(name: &str, promises: &Promises) -> Result<Self, InputError> {
+        check_name("loader", name).map_err(|error| InputError::whole(name, error.to_string()))?;
+        let promises = toml::Table::try_from(promises).expect("promises are a table of plain values");
+        Ok(Self {
+            name: name.to_owned(),
+            about: String::new(),
+            lane: Lane::Rust,
+            command: Vec::new(),
+            stacks: Vec::new(),
+            known: Known::default(),
+            promises,
+            on: BTreeMap::new(),
+        })
+    }
+
     /// What the loader promises on this stack and transport: the general promises, overridden by those of
     /// `[on."STACK"]` and then by those of `[on."STACK/TRANSPORT"]`.
     #[must_use]

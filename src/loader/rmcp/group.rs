@@ -10,19 +10,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, getpgid, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::unix::AsyncFd;
 
 /// A process that can be waited for. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Watched {
+pub(in crate::loader) struct Watched {
     pidfd: Arc<OwnedFd>,
 }
 
 impl Watched {
     /// # Errors
     /// When the process is gone already, or the system has no pidfds.
-    pub(super) fn open(pid: Pid) -> io::Result<Self> {
+    pub(in crate::loader) fn open(pid: Pid) -> io::Result<Self> {
         Ok(Self { pidfd: Arc::new(pidfd_open(pid, PidfdFlags::NONBLOCK)?) })
     }
 
@@ -31,7 +31,7 @@ impl Watched {
     /// # Errors
     /// When the runtime has no I/O driver or refuses another file.
     #[expect(deprecated, reason = "its successor is unsafe; an OwnedFd in an Arc keeps what that one asks for")]
-    pub(super) fn on_runtime(&self) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
+    pub(in crate::loader) fn on_runtime(&self) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
         AsyncFd::new(Arc::clone(&self.pidfd))
     }
 
@@ -83,16 +83,20 @@ fn living_members(group: Pid) -> Vec<Pid> {
         return Vec::new();
     };
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    let members = pids.filter_map(Pid::from_raw).filter(|pid| getpgid(Some(*pid)).is_ok_and(|found| found == group));
-    members.filter(|pid| is_living(*pid)).collect()
+    pids.filter(|pid| is_living_member(*pid, group)).filter_map(Pid::from_raw).collect()
 }
 
-/// Read for members only: a file of every process of the machine would cost a hundred times as much as its group does.
-fn is_living(pid: Pid) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())) else {
+/// Read from its `stat`: `getpgid` of rustix holds that no group is 0, which is that of every thread of the kernel.
+fn is_living_member(pid: i32, group: Pid) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
         return false;
     };
-    // `pid (name) state ...`; the name may hold spaces and parentheses.
-    let state = stat.rsplit_once(") ").and_then(|(_, fields)| fields.split(' ').next());
-    !matches!(state, None | Some("Z" | "X"))
+    // `pid (name) state ppid pgrp ...`; the name may hold spaces and parentheses.
+    let Some((_, fields)) = stat.rsplit_once(") ") else {
+        return false;
+    };
+    let mut fields = fields.split(' ');
+    let state = fields.next();
+    let pgrp = fields.nth(1).and_then(|field| field.parse::<i32>().ok());
+    pgrp == Some(group.as_raw_nonzero().get()) && !matches!(state, Some("Z" | "X"))
 }

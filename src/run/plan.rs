@@ -8,16 +8,17 @@ use std::time::Duration;
 
 use crate::catalogue::write_whole;
 use crate::check::{PlanVerdict, Verdict};
-use crate::cli::failure::findings_text;
-use crate::cli::run::folder::RunFolder;
-use crate::cli::select::Selected;
 use crate::drive::{PlanOutput, Preflight, RunEnvironment, run_plan};
 use crate::history::Kind;
 use crate::plan::Plan;
+use crate::report::findings_text;
 use crate::report::{PlanRow, RunVerdict, VerdictReport, finding_rows};
+use crate::run::folder::RunFolder;
+use crate::run::repeat::Repeat;
+use crate::run::select::Selected;
 
 /// What is kept of a plan that is over. Its history is on disk, so that memory does not grow with it.
-pub(super) struct Finished {
+pub(crate) struct Finished {
     /// Its row of the report.
     pub row: PlanRow,
     /// What a person is shown of it: nothing where all is well.
@@ -28,15 +29,16 @@ pub(super) struct Finished {
 
 /// Runs plans, each in its own folder. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct PlanRunner {
+pub(crate) struct PlanRunner {
     pub folder: Arc<RunFolder>,
     pub environment: RunEnvironment,
     pub preflight: Arc<Preflight>,
+    pub repeat: Repeat,
 }
 
 impl PlanRunner {
     /// Runs one plan to its verdict. What goes wrong with its folder concerns this plan alone.
-    pub(super) async fn run(&self, selected: &Selected) -> Finished {
+    pub(crate) async fn run(&self, selected: &Selected) -> Finished {
         let plan = &selected.plan;
         // In any case: what an earlier run left in it must not pass for this one's.
         let directory = self.fresh_folder(plan);
@@ -75,7 +77,7 @@ impl PlanRunner {
 
     fn finish(&self, output: &PlanOutput) -> Finished {
         let PlanOutput { plan, history, judgement, .. } = output;
-        let repeat = self.folder.repeat_line(plan);
+        let repeat = self.repeat.line(self.folder.path(), plan);
         let mut row = row(plan, judgement.verdict.into());
         row.cpu_ms = output.cpu.map(ms);
         row.wall_ms = Some(ms(output.wall));
