@@ -142,6 +142,8 @@ impl Descriptor {
             lane: Lane::Rust,
             command: Vec::new(),
             stacks: Vec::new(),
+            // Loaders in files say more; one that is handed over as a factory is run over stdio until it can say so.
+            transports: vec![Transport::Stdio],
             known: Known::default(),
             promises,
             on: BTreeMap::new(),

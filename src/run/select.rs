@@ -296,7 +296,8 @@ pub(crate) fn plans(scenarios: &[Chosen], targets: &[Target], variants: &Variant
             for (transport, misfit) in transports(target, &scripts, variants) {
                 for server in temperaments(scenario, target, transport, variants) {
                     for repeat in 1..=variants.repeat {
-                        let mut plan = plan_of(scenario, target, transport, revision, server, variants.seed, &variants.limits);
+                        let mut plan =
+                            plan_of(scenario, target, transport, revision, server, variants.seed, &variants.limits);
                         plan.scenario_text = file.as_ref().map(|(_, text)| text.clone());
                         if variants.repeat > 1 {
                             plan.id = format!("{}.r{repeat}", plan.id);
@@ -414,12 +415,7 @@ fn revision_of(scenario: &Scenario, wanted: Option<Revision>) -> Option<Revision
 
 /// A scenario as written, and doubled with stubborn servers for Rust loaders and on request: where servers are the loader's
 /// children, which others are not its to end.
-fn temperaments(
-    scenario: &Scenario,
-    target: &Target,
-    transport: Transport,
-    variants: &Variants,
-) -> Vec<Temperament> {
+fn temperaments(scenario: &Scenario, target: &Target, transport: Transport, variants: &Variants) -> Vec<Temperament> {
     let as_written = match scenario.servers.iter().any(|server| server.script == "stubborn") {
         true => Temperament::Stubborn,
         false => Temperament::Polite,
