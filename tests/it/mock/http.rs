@@ -64,6 +64,9 @@ fn a_whole_life_is_answered_and_journalled_before_it_is_answered() {
     "#);
 }
 
+/// The status that is expected, and the request: verb, path, header fields, body.
+type Refused<'a> = (u16, &'a str, &'a str, Vec<(&'a str, &'a str)>, &'a str);
+
 #[test]
 fn what_an_honest_server_refuses_is_refused() {
     let mock = Mock::shipped("polite");
@@ -74,7 +77,7 @@ fn what_an_honest_server_refuses_is_refused() {
     let json = ("Content-Type", "application/json");
     let stream = ("Accept", "text/event-stream");
     let (path, long) = (mock.path.clone(), "x".repeat((4 << 20) + 1));
-    let cases: Vec<(u16, &str, &str, Vec<(&str, &str)>, &str)> = vec![
+    let cases: Vec<Refused<'_>> = vec![
         (404, "POST", "/mcp", vec![accept, json], INITIALIZE),
         (404, "POST", "/", vec![accept, json, of], LIST),
         (404, "GET", "/guessed/mcp", vec![stream, of], ""),

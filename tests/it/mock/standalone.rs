@@ -57,7 +57,7 @@ fn what_can_not_be_run_is_said_with_exit_code_2() {
     assert_eq!(code, 2);
     assert!(text.contains("bad.toml:4:7: found drop on start"), "{text}");
     let cases: [(&[&str], &str); 13] = [
-        (&["stdio", "--script", "nobody"], "expected one of dead-on-arrival, die-at-gate"),
+        (&["stdio", "--script", "nobody"], "expected one of dead-on-arrival"),
         (&["stdio", "--script", "./absent.toml"], "./absent.toml: cannot be read"),
         (&["stdio"], "--script"),
         (&["stdio", "--script", "polite", "--revision", "2026-07-28"], "expected at most 2025-11-25"),
