@@ -62,9 +62,11 @@ impl Monitor for OpenUntilCleanup {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         self.unproven.see(event, tally);
         match &event.kind {
-            EventKind::OperationInvoked { action, servers, .. } => match action {
+            EventKind::OperationInvoked { action, servers, changed, .. } => match action {
                 Action::Close => self.release(tally, |_| true),
-                Action::Reload => self.release(tally, |watch| !servers.contains(&watch.server)),
+                Action::Reload => {
+                    self.release(tally, |watch| !servers.contains(&watch.server) || changed.contains(&watch.server));
+                }
                 Action::Load | Action::Rerun | Action::List | Action::Call | Action::Collect | Action::Probe => {}
             },
             EventKind::OperationCompleted { operation, .. } => {

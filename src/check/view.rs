@@ -270,12 +270,14 @@ impl View {
     }
 
     fn invoke(&mut self, event: &Event, id: OpId, action: Action) {
-        let EventKind::OperationInvoked { place, server, tool, servers, .. } = &event.kind else { return };
+        let EventKind::OperationInvoked { place, server, tool, servers, changed, .. } = &event.kind else { return };
         let seq = event.seq;
         let place = place.as_deref().and_then(|place| place.parse().ok()).unwrap_or_else(Place::main);
         if action.loads() {
             // A rerun hands over the configuration of before; only a reload may take the last server away.
-            let takes_away = action == Action::Reload && self.configured.iter().any(|known| !servers.contains(known));
+            // A server whose entry changes is taken away and put back.
+            let takes_away = action == Action::Reload
+                && self.configured.iter().any(|known| !servers.contains(known) || changed.contains(known));
             if takes_away {
                 self.removal = Some(Removal { operation: id, completed: None });
             }
@@ -283,11 +285,13 @@ impl View {
                 self.configured.clone_from(servers);
             }
             let configured = &self.configured;
-            self.peers.servers_mut().filter(|(name, _)| !configured.contains(name)).for_each(|(_, server)| {
+            let is_kept = |name: &String| configured.contains(name) && !changed.contains(name);
+            self.peers.servers_mut().filter(|(name, _)| !is_kept(name)).for_each(|(_, server)| {
                 server.handed_out = None;
             });
             self.overtake(Overtaken::ByRemoval, |operation| {
-                operation.server.as_ref().is_some_and(|server| !servers.contains(server)) && action == Action::Reload
+                let is_taken = |server: &String| !servers.contains(server) || changed.contains(server);
+                operation.server.as_ref().is_some_and(is_taken) && action == Action::Reload
             });
         }
         let loaded = server.as_ref().and_then(|server| self.peers.server(server)).and_then(|server| server.handed_out);

@@ -299,6 +299,9 @@ pub(super) fn plans(
     for target in targets.iter().filter(|target| is_of_tier(target, variants.tier)) {
         for Chosen { scenario, file } in scenarios {
             let Some(revision) = revision_of(scenario, variants.revision) else { continue };
+            if !scenario.runs_over(Transport::Stdio) {
+                continue;
+            }
             let scripts = scripts_of(scenario)?;
             for server in temperaments(scenario, target, variants) {
                 for repeat in 1..=variants.repeat {

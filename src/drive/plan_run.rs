@@ -163,6 +163,8 @@ async fn perform(
                 token,
                 stderr: &stderr,
                 configured: initially_configured(&input.scenario),
+                changes: BTreeMap::new(),
+                changed: Vec::new(),
                 running: Vec::new(),
                 named: BTreeMap::new(),
                 n_operations: 0,
@@ -187,6 +189,17 @@ async fn perform(
     let cpu_ms = supervised.end().await;
     home.close().await;
     Ok(cpu_ms)
+}
+
+/// Makes an entry another one that leads to the same mock: by its environment, or by a header where it has a URL.
+fn change_entry(entry: &mut Value, n_changes: u32) {
+    let (field, name) =
+        if entry.get("url").is_some() { ("headers", "x-mcp-vigil-entry") } else { ("env", "MCP_VIGIL_ENTRY") };
+    if let Value::Object(entry) = entry
+        && let Value::Object(values) = entry.entry(field).or_insert_with(|| json!({}))
+    {
+        values.insert(name.to_owned(), Value::from(n_changes.to_string()));
+    }
 }
 
 fn initially_configured(scenario: &Scenario) -> Vec<String> {
@@ -334,6 +347,10 @@ pub(super) struct Drive<'a> {
     pub stderr: &'a File,
     /// Servers in the configuration now, in the order of the scenario.
     pub configured: Vec<String>,
+    /// How often the entry of a server was changed.
+    pub changes: BTreeMap<String, u32>,
+    /// Servers whose entry the reload that is asked for next changes.
+    pub changed: Vec<String>,
     /// Operations whose completion has not been seen.
     pub running: Vec<Running>,
     /// Operations by the name their step gave them.
@@ -353,7 +370,13 @@ impl Drive<'_> {
             .configured
             .iter()
             .map(|name| (name.clone(), mock_command(self.environment, self.home.addr(), &self.token, name)));
-        json!({ "mcpServers": Map::from_iter(servers) })
+        let mut servers = Map::from_iter(servers);
+        for (name, n_changes) in &self.changes {
+            if let Some(entry) = servers.get_mut(name) {
+                change_entry(entry, *n_changes);
+            }
+        }
+        json!({ "mcpServers": servers })
     }
 
     /// What the scenario needs and the adapter can not do.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::loader::broken::{ClosedEarly, DropOutsideRuntime, RmcpReadme, RunPerStep, RuntimeNotDriven};
 use crate::loader::host::LoaderFactory;
-use crate::loader::rmcp::{Ladder, Options, Revision, ToolsLoader};
+use crate::loader::rmcp::{Bounds, Ladder, Options, Revision, ToolsLoader};
 use crate::loader::scopes::Scopes;
 use crate::loader::target::Loader;
 
@@ -14,6 +14,11 @@ use crate::loader::target::Loader;
 /// Long enough for a polite server on a machine with twice as many busy threads as cores; short, because every
 /// stubborn server costs two of them.
 const LADDER_STEP: Duration = Duration::from_millis(250);
+
+/// How long the reference loader lets a server take to open a session when it is verified.
+///
+/// A hundred times what one takes on a busy machine; short, because every mute server costs it.
+const CONNECT: Duration = Duration::from_secs(2);
 
 /// The factory of the Rust loader with this name, offering `revision`.
 #[must_use]
@@ -37,5 +42,6 @@ fn plain<L: Loader + 'static>(make: fn(Scopes) -> L) -> Box<dyn LoaderFactory> {
 
 fn reference(scopes: Scopes, revision: Revision) -> Arc<dyn Loader> {
     let ladder = Ladder { eof_grace: LADDER_STEP, term_grace: LADDER_STEP, ..Ladder::default() };
-    Arc::new(ToolsLoader::new(Options { revision, ladder, scopes, ..Options::default() }))
+    let bounds = Bounds { connect: CONNECT, ..Bounds::default() };
+    Arc::new(ToolsLoader::new(Options { revision, ladder, bounds, scopes, ..Options::default() }))
 }
