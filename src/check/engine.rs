@@ -1,5 +1,7 @@
 //! One pass over a history: the view first, then the monitors that subscribe to the kind of the event.
 
+use std::sync::LazyLock;
+
 use crate::check::experiment::Experiment;
 use crate::check::{Finding, INVARIANTS, Invariant, Judgement, Monitor, PlanVerdict, Tally, Verdict, View, Witness};
 use crate::history::{Event, Header, Kind};
@@ -8,10 +10,20 @@ use crate::history::{Event, Header, Kind};
 pub struct Engine {
     view: View,
     experiment: Experiment,
+    /// In the order of [`INVARIANTS`].
     rows: Vec<Row>,
-    /// Indexes into `rows`, by the kind subscribed to.
-    subscribers: Vec<Vec<usize>>,
 }
+
+/// Indexes into [`INVARIANTS`], by the kind subscribed to: the same for every history.
+static SUBSCRIBERS: LazyLock<Vec<Vec<usize>>> = LazyLock::new(|| {
+    let mut subscribers = vec![Vec::new(); Kind::ALL.len()];
+    for (index, invariant) in INVARIANTS.iter().enumerate() {
+        for kind in invariant.kinds {
+            subscribers[*kind as usize].push(index);
+        }
+    }
+    subscribers
+});
 
 struct Row {
     invariant: &'static Invariant,
@@ -27,14 +39,8 @@ impl Engine {
     /// Starts the monitors of every invariant that applies.
     #[must_use]
     pub fn new(header: &Header) -> Self {
-        let rows: Vec<Row> = INVARIANTS.iter().map(|invariant| Row::new(invariant, header)).collect();
-        let mut subscribers = vec![Vec::new(); Kind::ALL.len()];
-        for (index, row) in rows.iter().enumerate() {
-            for kind in row.invariant.kinds {
-                subscribers[*kind as usize].push(index);
-            }
-        }
-        Self { view: View::new(header), experiment: Experiment::default(), rows, subscribers }
+        let rows = INVARIANTS.iter().map(|invariant| Row::new(invariant, header)).collect();
+        Self { view: View::new(header), experiment: Experiment::default(), rows }
     }
 
     /// One event, in recorded order.
@@ -46,7 +52,7 @@ impl Engine {
         self.view.see(event);
         self.experiment.see(event);
         if !was_killed {
-            for index in &self.subscribers[event.kind.kind() as usize] {
+            for index in &SUBSCRIBERS[event.kind.kind() as usize] {
                 if let Standing::Watching { monitor, tally } = &mut self.rows[*index].standing {
                     monitor.see(event, &self.view, tally);
                 }
@@ -89,7 +95,7 @@ impl Row {
             verdict,
             because,
             witness: Vec::new(),
-            requirement: invariant.requirement.to_vec(),
+            requirement: invariant.requirement,
             signature: format!("{}/{verdict}", invariant.id),
         };
         let (mut monitor, mut tally) = match standing {

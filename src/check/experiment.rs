@@ -73,7 +73,7 @@ impl Experiment {
                     verdict: Verdict::Inconclusive,
                     because: format!("{because}{more}"),
                     witness: if seq == Seq(0) { Vec::new() } else { vec![seq] },
-                    requirement: Vec::new(),
+                    requirement: &[],
                     signature: format!("experiment/{}", cause.id),
                 });
             }

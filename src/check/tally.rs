@@ -94,7 +94,7 @@ impl Tally {
             verdict,
             because,
             witness,
-            requirement: invariant.requirement.to_vec(),
+            requirement: invariant.requirement,
             signature: format!("{}/{variant}", invariant.id),
         };
         let n_broken: usize = self.broken.values().map(|(_, n)| n).sum();

@@ -118,7 +118,7 @@ pub struct Finding {
     /// The events that prove it, in order. Never empty for Fail and Warn.
     pub witness: Vec<Seq>,
     /// Ids of the requirements it stands for.
-    pub requirement: Vec<&'static str>,
+    pub requirement: &'static [&'static str],
     /// `INVARIANT/VARIANT` of what was broken, else `INVARIANT/VERDICT`: structural, never a message text.
     pub signature: String,
 }

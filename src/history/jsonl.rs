@@ -1,5 +1,9 @@
 //! `history.jsonl`: the header on the first line, then one event a line.
 
+use std::fmt;
+
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::history::source::SourceError;
@@ -82,11 +86,52 @@ fn read_header(file: &str, line: &str) -> Result<Header, InputError> {
 }
 
 fn read_event(file: &str, number: usize, line: &str) -> Result<Event, InputError> {
+    // What can not be read in one go is read again, for what is wrong with it; or because its fields stand in another order.
+    if let Ok(InOrder(event)) = serde_json::from_str(line) {
+        return Ok(event);
+    }
     let value: Value = serde_json::from_str(line).map_err(|error| InputError::json(file, number, &error))?;
     let Value::Object(fields) = value else {
         return Err(InputError::line(file, number, "found something else, expected an event: a JSON object"));
     };
     event_from_fields(fields).map_err(|error| InputError::line(file, number, error.to_string()))
+}
+
+/// An event whose line begins as [`event_to_line`] begins it: `seq`, `at_us`, `source`, `kind`.
+struct InOrder(Event);
+
+impl<'de> Deserialize<'de> for InOrder {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(InOrderVisitor)
+    }
+}
+
+struct InOrderVisitor;
+
+impl<'de> Visitor<'de> for InOrderVisitor {
+    type Value = InOrder;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("seq, at_us, source and kind, in this order")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<InOrder, A::Error> {
+        let seq = Seq(next_value(&mut map, "seq")?);
+        let at_us = next_value(&mut map, "at_us")?;
+        // Borrowed, so only without escapes: whatever has some is read again as well.
+        let source: &'de str = next_value(&mut map, "source")?;
+        let source = source.parse().map_err(A::Error::custom)?;
+        let kind: &'de str = next_value(&mut map, "kind")?;
+        Ok(InOrder(Event { seq, at_us, source, kind: EventKind::from_fields_of(kind, map)? }))
+    }
+}
+
+/// The value of the next field, which has to have this name.
+fn next_value<'de, A: MapAccess<'de>, T: Deserialize<'de>>(map: &mut A, name: &'static str) -> Result<T, A::Error> {
+    match map.next_key::<&'de str>()? {
+        Some(found) if found == name => map.next_value(),
+        Some(_) | None => Err(A::Error::missing_field(name)),
+    }
 }
 
 /// What is wrong with the fields of an event.

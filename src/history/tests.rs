@@ -301,6 +301,15 @@ proptest! {
 }
 
 #[test]
+fn the_order_of_the_fields_of_a_line_does_not_matter() {
+    let header = serde_json::to_string(&Header::new("test")).unwrap();
+    let read = |line: &str| read_history("test", &format!("{header}\n{line}\n")).unwrap().events().to_vec();
+    let written = read(r#"{"seq":1,"at_us":2,"source":"driver","kind":"gate.opened","gate":"a"}"#);
+    assert_eq!(read(r#"{"gate":"a","kind":"gate.opened","source":"driver","at_us":2,"seq":1}"#), written);
+    assert_eq!(read(r#"{"seq":1,"at_us":2,"source":"\u0064river","kind":"gate.\u006fpened","gate":"a"}"#), written);
+}
+
+#[test]
 fn a_defect_in_a_line_says_what_was_found_and_what_was_expected() {
     let error = |line: &str| event_from_text("h.txt", 3, line, Seq(1), 0).unwrap_err().to_string();
     insta::assert_snapshot!(error("#x driver plan.ended"), @"h.txt:3: found #x, expected a number after #");
