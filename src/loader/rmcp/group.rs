@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, getpgid, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::unix::AsyncFd;
 
 /// A process that can be waited for. Cheap to clone.
@@ -83,16 +83,21 @@ fn living_members(group: Pid) -> Vec<Pid> {
         return Vec::new();
     };
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    let members = pids.filter_map(Pid::from_raw).filter(|pid| getpgid(Some(*pid)).is_ok_and(|found| found == group));
-    members.filter(|pid| is_living(*pid)).collect()
+    pids.filter(|pid| is_living_member(*pid, group)).filter_map(Pid::from_raw).collect()
 }
 
-/// Read for members only: a file of every process of the machine would cost a hundred times as much as its group does.
-fn is_living(pid: Pid) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())) else {
+/// Read from its file and not asked of the kernel by `getpgid`: a process whose group lies outside this PID namespace has the
+/// group 0 there, which rustix takes for impossible.
+fn is_living_member(pid: i32, group: Pid) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
         return false;
     };
-    // `pid (name) state ...`; the name may hold spaces and parentheses.
-    let state = stat.rsplit_once(") ").and_then(|(_, fields)| fields.split(' ').next());
-    !matches!(state, None | Some("Z" | "X"))
+    // `pid (name) state ppid pgrp ...`; the name may hold spaces and parentheses.
+    let Some((_, fields)) = stat.rsplit_once(") ") else {
+        return false;
+    };
+    let mut fields = fields.split(' ');
+    let state = fields.next();
+    let pgrp = fields.nth(1).and_then(|field| field.parse::<i32>().ok());
+    pgrp == Some(group.as_raw_nonzero().get()) && !matches!(state, Some("Z" | "X"))
 }
