@@ -19,7 +19,7 @@ pub(super) const OPEN_UNTIL_CLEANUP: Invariant = Invariant {
     claim: "the session behind a tool that was handed out stays open until cleanup or the removal of its server",
     source: "VG-03: under the persistent promise no session's scope is left between the end of load and the start of cleanup",
     requirement: &["VG-03"],
-    applies: Scope::LINES,
+    applies: Scope::ALL,
     needs: Promise::PersistentSession,
     witness: Witness::Always,
     kinds: &[

@@ -25,6 +25,7 @@ pub struct View {
     n_closes: usize,
     removal: Option<Removal>,
     last_close: Option<Seq>,
+    closed: Option<(Seq, u64)>,
     ending: Option<Seq>,
     signalled: Option<Seq>,
     loader_exited: Option<Seq>,
@@ -53,6 +54,7 @@ impl View {
             removal: None,
             not_applicable: None,
             last_close: None,
+            closed: None,
             ending: None,
             signalled: None,
             loader_exited: None,
@@ -94,6 +96,23 @@ impl View {
         self.operations.values()
     }
 
+    /// Whether a connection is a pair of pipes.
+    #[must_use]
+    pub fn is_line(&self) -> bool {
+        matches!(self.transport.as_str(), "stdio" | "memory")
+    }
+
+    /// The servers of the configuration in force.
+    #[must_use]
+    pub fn configured(&self) -> &[String] {
+        &self.configured
+    }
+
+    /// Every connection that lives, and the last of each server.
+    pub fn connections(&self) -> impl Iterator<Item = (&ConnectionId, &Connection)> {
+        self.peers.connections()
+    }
+
     /// What is known of a server.
     #[must_use]
     pub fn server(&self, name: &str) -> Option<&Server> {
@@ -133,6 +152,12 @@ impl View {
     #[must_use]
     pub fn last_close(&self) -> Option<Seq> {
         self.last_close
+    }
+
+    /// Where and when a cleanup had succeeded, while nothing was loaded since or beside it.
+    #[must_use]
+    pub fn closed(&self) -> Option<(Seq, u64)> {
+        self.closed
     }
 
     /// Where the program was asked to end, or signalled.
@@ -189,12 +214,12 @@ impl View {
         !self.is_over && !self.is_killed()
     }
 
-    /// Why scopes can not be seen, if so.
     /// Why nothing of the plan was run, where that is so.
     pub(super) fn not_applicable(&self) -> Option<&str> {
         self.not_applicable.as_deref()
     }
 
+    /// Why scopes can not be seen, if so.
     pub(super) fn blind_to_scopes(&self) -> Option<String> {
         self.scopes.blindness()
     }
@@ -213,7 +238,7 @@ impl View {
                     operation.started = Some((seq, event.at_us));
                 }
             }
-            EventKind::OperationCompleted { operation, outcome } => self.complete(*operation, outcome, seq),
+            EventKind::OperationCompleted { operation, outcome } => self.complete(event, *operation, outcome),
             EventKind::CancelRequested { operation } => {
                 if let Some(operation) = self.operations.get_mut(operation) {
                     operation.cancel_requested.get_or_insert(seq);
@@ -274,6 +299,7 @@ impl View {
         let seq = event.seq;
         let place = place.as_deref().and_then(|place| place.parse().ok()).unwrap_or_else(Place::main);
         if action.loads() {
+            self.closed = None;
             // A rerun hands over the configuration of before; only a reload may take the last server away.
             // A server whose entry changes is taken away and put back.
             let takes_away = action == Action::Reload
@@ -324,11 +350,19 @@ impl View {
         self.operations.insert(id, operation);
     }
 
-    fn complete(&mut self, id: OpId, outcome: &Outcome, seq: Seq) {
+    fn complete(&mut self, event: &Event, id: OpId, outcome: &Outcome) {
+        let seq = event.seq;
         if let Some(removal) = self.removal.as_mut().filter(|removal| removal.operation == id) {
             removal.completed = Some(seq);
         }
         let Some(operation) = self.operations.get(&id) else { return };
+        if operation.action == Action::Close {
+            let is_loading = self.operations.values().any(|operation| operation.action.loads());
+            if matches!(outcome, Outcome::Ok { .. }) && !is_loading && self.closed.is_none() {
+                self.closed = Some((seq, event.at_us));
+            }
+            return;
+        }
         if !operation.action.loads() || operation.overtaken.is_some() {
             return;
         }
