@@ -242,7 +242,8 @@ fn judge_cancel(event: &Event, view: &View) -> Judged {
     Judged::Broken(Violation::new("unasked", because, &[operation.invoked, event.seq]))
 }
 
-/// Counter-example that shaped it: an operation that never ends is told by `operation-completes`.
+/// Counter-examples that shaped it. An operation that never ends is told by `operation-completes`. The completion may be
+/// journalled before the answer that the cancellation was delivered.
 pub(super) const CANCEL_PROMPT: Invariant = Invariant {
     id: "cancel-prompt",
     property: Property::Liveness,
@@ -253,8 +254,8 @@ pub(super) const CANCEL_PROMPT: Invariant = Invariant {
     applies: Scope::ALL,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::CancelDelivered, Kind::OperationCompleted],
-    vacuous: "no operation was cancelled",
+    kinds: &[Kind::CancelRequested, Kind::OperationCompleted],
+    vacuous: "no operation that was cancelled came to an end",
     explain: "The user pressed stop and had to wait all the same. The cancellation was delivered, and the operation went on with \
         something it could not be taken out of: the shutdown of a server, a lock, a shielded wait.\n\n\
         Look at what happened between the two witnesses. Mend it by leaving slow work to the task that owns the session, and \
@@ -270,7 +271,7 @@ struct Prompt {
 impl Monitor for Prompt {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
-            EventKind::CancelDelivered { operation, delivered: true } => {
+            EventKind::CancelRequested { operation } => {
                 self.cancelled.entry(*operation).or_insert((event.seq, event.at_us));
             }
             EventKind::OperationCompleted { operation, .. } => {

@@ -85,10 +85,6 @@ impl Peers {
         self.connections.get(id)
     }
 
-    pub(super) fn connections(&self) -> impl Iterator<Item = (&ConnectionId, &Connection)> {
-        self.connections.iter()
-    }
-
     pub(super) fn connections_of(&self, server: &str) -> impl Iterator<Item = (&ConnectionId, &Connection)> {
         self.connections.iter().filter(move |(_, connection)| connection.server == server)
     }

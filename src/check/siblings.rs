@@ -225,6 +225,7 @@ pub(super) const REMOVED_SERVER_CLOSED: Invariant = Invariant {
 
 #[derive(Default)]
 struct Removed {
+    configured: Vec<String>,
     leaving: Vec<(OpId, String, ConnectionId)>,
     owed: Vec<(Seq, String, ConnectionId)>,
 }
@@ -235,14 +236,11 @@ impl Monitor for Removed {
             self.due(event, view, tally);
         }
         match &event.kind {
-            EventKind::OperationInvoked { operation, action: Action::Reload, servers, changed, .. } => {
-                let is_leaving = |server: &str| {
-                    !servers.iter().any(|kept| kept == server) || changed.iter().any(|one| one == server)
-                };
-                let open = view.connections().filter(|(_, connection)| {
-                    connection.gone.is_none() && connection.opened < event.seq && is_leaving(&connection.server)
-                });
-                self.leaving.extend(open.map(|(id, connection)| (*operation, connection.server.clone(), id.clone())));
+            EventKind::OperationInvoked { operation, action, servers, changed, .. } if action.loads() => {
+                if *action == Action::Reload {
+                    self.begin(event, view, *operation, |server| !servers.contains(server) || changed.contains(server));
+                }
+                self.configured.clone_from(servers);
             }
             EventKind::OperationCompleted { operation, .. } if !self.leaving.is_empty() => {
                 let is_good = loaded(event, view).is_some();
@@ -260,6 +258,14 @@ impl Monitor for Removed {
 }
 
 impl Removed {
+    fn begin(&mut self, event: &Event, view: &View, reload: OpId, is_taken: impl Fn(&String) -> bool) {
+        for server in self.configured.iter().filter(|server| is_taken(server)) {
+            let open = view.connections_of(server).filter(|(_, connection)| connection.gone.is_none());
+            let open = open.filter(|(_, connection)| connection.opened < event.seq);
+            self.leaving.extend(open.map(|(id, _)| (reload, server.clone(), id.clone())));
+        }
+    }
+
     fn due(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         for (reloaded, server, connection) in self.owed.drain(..).filter(|_| sees_ends(view)) {
             if view.connection(&connection).is_none_or(|connection| connection.gone.is_some()) {

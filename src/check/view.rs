@@ -108,11 +108,6 @@ impl View {
         &self.configured
     }
 
-    /// Every connection that lives, and the last of each server.
-    pub fn connections(&self) -> impl Iterator<Item = (&ConnectionId, &Connection)> {
-        self.peers.connections()
-    }
-
     /// What is known of a server.
     #[must_use]
     pub fn server(&self, name: &str) -> Option<&Server> {
