@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use mcp_vigil::mock::{LinkedArgs, StandaloneArgs, load_script, run_linked, run_standalone};
-use mcp_vigil::plan::{Revision, parse_duration};
+use mcp_vigil::mock::{CarrierKind, LinkedArgs, StandaloneArgs, load_script, run_linked, run_standalone};
+use mcp_vigil::plan::{Revision, Transport, parse_duration};
 use mcp_vigil::script::{shipped, shipped_names};
 
 /// Mock MCP servers that misbehave on cue.
@@ -24,8 +24,8 @@ struct Cli {
 enum Command {
     /// Serves a script over standard input and output, for any client's mcpServers file.
     Stdio(Stdio),
-    /// Serves a script over streamable HTTP.
-    Http(NotYet),
+    /// Serves a script over streamable HTTP on loopback; prints its URL when it is ready.
+    Http(Http),
     /// Serves a script over HTTP with server-sent events.
     Sse(NotYet),
     /// Lists the scripts that are built in.
@@ -34,6 +34,21 @@ enum Command {
 
 #[derive(Args)]
 struct Stdio {
+    #[command(flatten)]
+    served: Served,
+}
+
+#[derive(Args)]
+struct Http {
+    #[command(flatten)]
+    served: Served,
+    /// Listen here, on loopback; port 0 is a fresh one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", conflicts_with = "link")]
+    listen: SocketAddr,
+}
+
+#[derive(Args)]
+struct Served {
     /// A built-in script by name, or a script file.
     #[arg(long, value_name = "NAME|FILE", required_unless_present = "link")]
     script: Option<String>,
@@ -69,31 +84,39 @@ fn main() -> ExitCode {
         return run_linked(&linked);
     }
     match Cli::parse().command {
-        Command::Stdio(Stdio { link: Some(link), token: Some(token), server: Some(server), .. }) => {
-            run_linked(&LinkedArgs { link, token, server })
-        }
-        Command::Stdio(stdio) => serve_alone(stdio),
-        Command::Http(_) => not_yet("http"),
+        Command::Stdio(Stdio { served }) => serve(CarrierKind::Stdio, served, None),
+        Command::Http(Http { served, listen }) => serve(CarrierKind::Http, served, Some(listen)),
         Command::Sse(_) => not_yet("sse"),
         Command::List => list(),
     }
 }
 
-fn serve_alone(stdio: Stdio) -> ExitCode {
-    let Some(name) = stdio.script else { unreachable!("clap asks for --script where there is no --link") };
-    if stdio.revision > Revision::NEWEST_LEGACY {
-        let newest = Revision::NEWEST_LEGACY;
-        let message =
-            format!("found revision {}, expected at most {newest}: newer ones are not yet available", stdio.revision);
-        Cli::command().error(ErrorKind::InvalidValue, message).exit();
+fn serve(carrier: CarrierKind, served: Served, listen: Option<SocketAddr>) -> ExitCode {
+    if let Served { link: Some(link), token: Some(token), server: Some(server), .. } = served {
+        return run_linked(&LinkedArgs { carrier, link, token, server });
     }
-    match load_script(&name) {
-        Ok(script) => run_standalone(&StandaloneArgs {
-            script,
-            journal: stdio.journal,
-            max_life: stdio.max_life,
-            revision: stdio.revision,
-        }),
+    let Some(name) = served.script else { unreachable!("clap asks for --script where there is no --link") };
+    let newest = Revision::NEWEST_LEGACY;
+    if served.revision > newest {
+        let found = served.revision;
+        refuse(format!("found revision {found}, expected at most {newest}: newer ones are not yet available"));
+    }
+    let (oldest, found) = (Revision::R20250326, served.revision);
+    if carrier == CarrierKind::Http && found < oldest {
+        refuse(format!("found revision {found}, expected at least {oldest}: older ones have no streamable HTTP"));
+    }
+    if let Some(listen) = listen.filter(|listen| !listen.ip().is_loopback()) {
+        refuse(format!("found listen address {listen}, expected a loopback address such as 127.0.0.1:0"));
+    }
+    let script = load_script(&name).map_err(|error| error.to_string()).and_then(|script| {
+        let transport = if carrier == CarrierKind::Http { Transport::Http } else { Transport::Stdio };
+        script.fits(transport).map(|()| script.clone()).map_err(|misfit| misfit.to_string())
+    });
+    match script {
+        Ok(script) => {
+            let (journal, max_life, revision) = (served.journal, served.max_life, served.revision);
+            run_standalone(carrier, &StandaloneArgs { script, journal, max_life, revision, listen })
+        }
         Err(error) => {
             // A stderr that is gone is no reason to fail differently.
             let _ = writeln!(io::stderr(), "mcp-mock: {error}");
@@ -102,8 +125,12 @@ fn serve_alone(stdio: Stdio) -> ExitCode {
     }
 }
 
+fn refuse(message: String) -> ! {
+    Cli::command().error(ErrorKind::InvalidValue, message).exit()
+}
+
 fn not_yet(carrier: &str) -> ExitCode {
-    let message = format!("the carrier {carrier} is not yet available, expected stdio");
+    let message = format!("the carrier {carrier} is not yet available, expected stdio or http");
     Cli::command().error(ErrorKind::InvalidSubcommand, message).exit()
 }
 

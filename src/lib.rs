@@ -14,7 +14,9 @@
 //! - [`drive`]: runs a plan against a loader.
 //! - [`catalogue`], [`stack`]: what is shipped, and the package stacks of foreign loaders.
 //! - [`report`]: renders what was judged.
+//! - [`run`]: whole runs: selecting plans, running them a few at once, holding them against a baseline.
 //! - [`reentry`]: the executable as its own helper processes.
+//! - [`testing`]: what another crate uses in `cargo test`.
 //! - [`cli`]: the command line.
 
 pub mod catalogue;
@@ -28,6 +30,8 @@ pub mod plan;
 pub mod record;
 pub mod reentry;
 pub mod report;
+pub mod run;
 pub mod script;
 pub mod stack;
 pub mod supervise;
+pub mod testing;

@@ -5,6 +5,7 @@
 
 mod checker;
 mod clock;
+mod home;
 mod ledger;
 mod life;
 mod mock;

@@ -1,19 +1,13 @@
 //! The CPU time of one mock process, from its spawn to its exit.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use criterion::{BenchmarkGroup, Criterion, SamplingMode};
-use mcp_vigil::history::Header;
-use mcp_vigil::mock::LinkedArgs;
-use mcp_vigil::plan::{Limits, Temperament};
-use mcp_vigil::record::{Home, HomeOptions, MockSetup, Recorder};
-use mcp_vigil::script::shipped;
-use serde_json::{Value, json};
-use tokio::runtime::Runtime;
 
 use crate::clock::{CpuTime, children};
+use crate::home;
 use crate::ledger::{Ledger, at_most};
 
 /// What a client says that lists and calls once; the flag tells whether an answer follows.
@@ -36,19 +30,15 @@ enum Answered {
     No,
 }
 
-const SERVER: &str = "files";
-const TOKEN: &str = "secret";
-
 /// Measures the bare process, a life alone, and a life with a link home.
 pub fn measure(ledger: &Ledger) {
     let mut criterion = Criterion::default().with_measurement(CpuTime::new()).configure_from_args();
     let mut group = criterion.benchmark_group("mock");
-    group.sample_size(10).sampling_mode(SamplingMode::Flat).measurement_time(std::time::Duration::from_secs(8));
+    group.sample_size(10).sampling_mode(SamplingMode::Flat).measurement_time(Duration::from_secs(8));
     let alone = ["stdio", "--script", "polite"].map(str::to_owned).to_vec();
-    lives(&mut group, ledger, "mock/bare", || Arranged::alone(&alone), &[]);
-    lives(&mut group, ledger, "mock/standalone", || Arranged::alone(&alone), &LIFE);
-    let runtime = Runtime::new().expect("a runtime");
-    lives(&mut group, ledger, "mock/linked", || Arranged::linked(&runtime), &LIFE);
+    lives(&mut group, ledger, "mock/bare", &alone, &[]);
+    lives(&mut group, ledger, "mock/standalone", &alone, &LIFE);
+    lives(&mut group, ledger, "mock/linked", &home::open().to_args(), &LIFE);
     group.finish();
 }
 
@@ -70,66 +60,20 @@ pub fn bounds(ledger: &Ledger) -> bool {
     kept.into_iter().all(|kept| kept)
 }
 
-/// How a mock is started, and what has to live meanwhile.
-struct Arranged<'a> {
-    arguments: Vec<String>,
-    home: Option<(Home, &'a Runtime)>,
-}
-
-impl<'a> Arranged<'a> {
-    fn alone(arguments: &[String]) -> Self {
-        Self { arguments: arguments.to_vec(), home: None }
-    }
-
-    fn linked(runtime: &'a Runtime) -> Self {
-        let recorder = Recorder::start(Header::new("bench"), None).expect("no file is written");
-        let home = runtime.block_on(Home::open(recorder, options())).expect("a loopback port");
-        let args = LinkedArgs { link: home.addr(), token: TOKEN.to_owned(), server: SERVER.to_owned() };
-        Self { arguments: args.to_args(), home: Some((home, runtime)) }
-    }
-
-    fn end(self) {
-        if let Some((home, runtime)) = self.home {
-            runtime.block_on(home.close());
-        }
-    }
-}
-
-fn options() -> HomeOptions {
-    let limits = Limits::default();
-    let welcome = json!({
-        "script": shipped("polite").expect("it is shipped"),
-        "temperament": Temperament::Polite,
-        "revision": "2025-11-25",
-        "acknowledge_ms": limits.acknowledge.as_millis() as u64,
-        "max_life_ms": 60_000,
-    });
-    let Value::Object(welcome) = welcome else { unreachable!("written as an object above") };
-    HomeOptions {
-        adapter_token: TOKEN.to_owned(),
-        mock_token: TOKEN.to_owned(),
-        hello_limit: limits.hello,
-        mocks: BTreeMap::from([(SERVER.to_owned(), MockSetup { welcome })]),
-    }
-}
-
-fn lives<'a>(
+fn lives(
     group: &mut BenchmarkGroup<'_, CpuTime>,
     ledger: &Ledger,
     name: &'static str,
-    arrange: impl Fn() -> Arranged<'a>,
+    arguments: &[String],
     says: &[(&str, Answered)],
 ) {
     group.bench_function(name.trim_start_matches("mock/"), |bencher| {
         bencher.iter_custom(|n_lives| {
-            let arranged = arrange();
             let before = children();
             for _ in 0..n_lives {
-                live(&arranged.arguments, says);
+                live(arguments, says);
             }
-            let cpu = children() - before;
-            arranged.end();
-            ledger.add(name, cpu, n_lives)
+            ledger.add(name, children() - before, n_lives)
         });
     });
 }

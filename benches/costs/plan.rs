@@ -92,14 +92,14 @@ fn supervised_true() {
         settle_ms: 2_000,
     };
     let mut command = Command::new(VIGIL);
-    command.arg("__supervise").stdin(Stdio::piped()).stdout(Stdio::null());
+    command.arg("__supervise").stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().expect("the supervisor starts");
     let line = serde_json::to_string(&spec).expect("a launch is plain data");
     let mut stdin = child.stdin.take().expect("it is piped");
     stdin.write_all(format!("{line}\n").as_bytes()).expect("the supervisor reads");
     drop(stdin);
-    let status = child.wait().expect("it is our child");
-    assert!(status.success(), "the supervisor ended with {status}");
+    let ended = child.wait_with_output().expect("it is our child");
+    assert!(ended.status.success(), "the supervisor ended with {}", ended.status);
 }
 
 /// Runs the plan many times over, one at a time; CPU time of a single one.

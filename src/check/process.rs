@@ -88,8 +88,8 @@ impl Monitor for Survivors {
         }
     }
 
-    fn end(&mut self, _view: &View, tally: &mut Tally) {
-        if let Some(((server, _), opened)) = self.links.iter().next() {
+    fn end(&mut self, view: &View, tally: &mut Tally) {
+        if let Some(((server, _), opened)) = self.links.iter().next().filter(|_| view.is_stdio()) {
             tally.open(format!("server {server}, started at {opened}, was still there"), &[*opened]);
         }
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::plan::{Revision, parse_duration};
+use crate::plan::{Limits, Revision, Transport, parse_duration};
+use crate::run::{Temperaments, Tier, Variants};
 
 /// Test harness and lifecycle verifier for programs that use MCP servers.
 #[derive(Debug, Parser)]
@@ -50,7 +51,7 @@ pub(super) struct RunArgs {
 
 #[derive(Debug, Args, Clone)]
 pub(super) struct VariantArgs {
-    /// How servers are reached; repeatable.
+    /// How servers are reached; repeatable. By default in every way that the loader and the scenario's scripts know.
     #[arg(long, value_name = "TRANSPORT")]
     pub transport: Vec<TransportArg>,
     /// Revision of the protocol.
@@ -79,12 +80,34 @@ pub(super) struct VariantArgs {
     pub limit: Vec<(String, Duration)>,
 }
 
+impl VariantArgs {
+    /// The variants these arguments ask for.
+    pub(super) fn variants(&self) -> Variants {
+        let mut limits = Limits::default();
+        for (name, value) in &self.limit {
+            limits.set(name, *value).expect("parsing the argument has looked the name up");
+        }
+        let temperaments = match (self.polite_only, self.stubborn_too) {
+            (true, _) => Temperaments::PoliteOnly,
+            (false, true) => Temperaments::StubbornToo,
+            (false, false) => Temperaments::Usual,
+        };
+        let tier = self.tier.map(|tier| match tier {
+            TierArg::Real => Tier::Real,
+            TierArg::Foreign => Tier::Foreign,
+        });
+        let transports = self.transport.iter().copied().map(Transport::from).collect();
+        let (revision, repeat, seed) = (self.revision, self.repeat, self.seed);
+        Variants { transports, revision, tier, temperaments, repeat, seed, limits }
+    }
+}
+
 #[derive(Debug, Args, Clone)]
 pub(super) struct OutputArgs {
     /// Folder for everything that is written.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// What to print; repeatable.
+    /// What to print instead of a table; repeatable: the first is printed, all are written to the folder.
     #[arg(long, value_name = "FORMAT")]
     pub format: Vec<FormatArg>,
     /// Findings that are known and accepted.
@@ -120,7 +143,7 @@ pub(super) struct CheckArgs {
     pub from: Option<FromArg>,
     /// What to print.
     #[arg(long, value_name = "FORMAT")]
-    pub format: Option<FormatArg>,
+    pub format: Option<JsonArg>,
     /// A Warn leads to exit code 1 as well.
     #[arg(long)]
     pub strict: bool,
@@ -133,7 +156,7 @@ pub(super) struct ListArgs {
     pub what: ListWhat,
     /// What to print.
     #[arg(long, value_name = "FORMAT")]
-    pub format: Option<FormatArg>,
+    pub format: Option<JsonArg>,
 }
 
 #[derive(Debug, Args)]
@@ -153,6 +176,16 @@ pub(super) struct DoctorArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum TransportArg {
     Stdio,
+    Http,
+}
+
+impl From<TransportArg> for Transport {
+    fn from(argument: TransportArg) -> Self {
+        match argument {
+            TransportArg::Stdio => Self::Stdio,
+            TransportArg::Http => Self::Http,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -161,8 +194,15 @@ pub(super) enum TierArg {
     Foreign,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(super) enum FormatArg {
+    Json,
+    Junit,
+}
+
+/// The format of what is no run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum JsonArg {
     Json,
 }
 
@@ -187,7 +227,7 @@ pub(super) enum ListWhat {
 fn limit(text: &str) -> Result<(String, Duration), LimitError> {
     let (name, value) = text.split_once('=').ok_or(LimitError::Shape)?;
     let value = parse_duration(value)?;
-    let mut limits = crate::plan::Limits::default();
+    let mut limits = Limits::default();
     limits.set(name, value).ok_or_else(|| LimitError::Unknown {
         found: name.to_owned(),
         known: crate::plan::LIMITS.iter().map(|limit| limit.name).collect::<Vec<_>>().join(", "),

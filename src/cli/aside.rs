@@ -15,9 +15,9 @@ use std::thread;
 use rustix::process::{Pid, PidfdFlags, Signal, getppid, kill_process_group, pidfd_open};
 use signal_hook::iterator::Signals;
 
-use crate::cli::outcome::ExitReason;
 use crate::cli::print::complain;
 use crate::cli::signals::heeded;
+use crate::run::ExitReason;
 
 /// First argument of a child that runs the command; the second is the pid of its parent.
 const MARK: &str = "__aside";

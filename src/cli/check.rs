@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 
 use crate::check::{Judgement, PlanVerdict, judge};
 use crate::cli::args::CheckArgs;
-use crate::cli::failure::findings_text;
-use crate::cli::outcome::{CliError, ExitReason};
 use crate::cli::print::say;
 use crate::history::{History, read_history};
 use crate::plan::read_text;
 use crate::report::VerdictReport;
+use crate::report::findings_text;
+use crate::run::{ExitReason, RunError};
 
 /// Judges recorded histories.
-pub(super) fn check(arguments: &CheckArgs) -> Result<ExitReason, CliError> {
+pub(super) fn check(arguments: &CheckArgs) -> Result<ExitReason, RunError> {
     // Both kinds have one shape; the flag says that a journal of a mock alone is meant, without a loader's view.
     let _ = arguments.from;
     let mut judged = Vec::new();

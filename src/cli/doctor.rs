@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use crate::cli::args::DoctorArgs;
-use crate::cli::outcome::{CliError, ExitReason};
 use crate::cli::print::say;
+use crate::run::{ExitReason, RunError};
 use crate::stack::{Provisioned, PythonStack, StackError, python_stacks};
 
 /// Shows every lane; installs missing stacks where that is asked for.
-pub(super) fn doctor(arguments: &DoctorArgs) -> Result<ExitReason, CliError> {
+pub(super) fn doctor(arguments: &DoctorArgs) -> Result<ExitReason, RunError> {
     say("lane rust      available")?;
     let mut all_available = true;
     for stack in python_stacks() {

@@ -3,14 +3,14 @@
 use crate::catalogue::{shipped_loader, shipped_scenario, suite};
 use crate::check::{Invariant, invariant};
 use crate::cli::args::ExplainArgs;
-use crate::cli::outcome::{CliError, ExitReason};
 use crate::cli::print::say;
 use crate::plan::{LIMITS, PROMISES, Promise, Scenario};
+use crate::run::{ExitReason, RunError};
 use crate::script::{FAULTS, shipped, shipped_names};
 use crate::stack::STACK_LIMITS;
 
 /// Prints a page on each thing of that id.
-pub(super) fn explain(arguments: &ExplainArgs) -> Result<ExitReason, CliError> {
+pub(super) fn explain(arguments: &ExplainArgs) -> Result<ExitReason, RunError> {
     let id = arguments.id.as_str();
     let mut pages = Vec::new();
     pages.extend(invariant(id).map(invariant_page));
@@ -32,7 +32,7 @@ pub(super) fn explain(arguments: &ExplainArgs) -> Result<ExitReason, CliError> {
     pages.extend(shipped_loader(id)?.map(|loader| format!("loader {id}\n\n{}", loader.about)));
     if pages.is_empty() {
         let message = format!("found {id:?}, expected the id of something that `mcp-vigil list` shows");
-        return Err(CliError::usage(message));
+        return Err(RunError::usage(message));
     }
     say(&pages.join("\n\n"))?;
     Ok(ExitReason::Conforms)

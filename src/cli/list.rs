@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use crate::catalogue::{shipped_loaders, shipped_scenarios, shipped_suites};
 use crate::check::INVARIANTS;
 use crate::cli::args::{ListArgs, ListWhat};
-use crate::cli::outcome::{CliError, ExitReason};
 use crate::cli::print::say;
 use crate::plan::PROMISES;
+use crate::run::{ExitReason, RunError};
 use crate::script::{FAULTS, Script, shipped, shipped_names};
 
 /// Lists what there is: an id and what it is about, and more where there is more to say.
-pub(super) fn list(arguments: &ListArgs) -> Result<ExitReason, CliError> {
+pub(super) fn list(arguments: &ListArgs) -> Result<ExitReason, RunError> {
     let rows = rows(arguments.what)?;
     if arguments.format.is_some() {
         say(&Value::from(rows).to_string())?;
@@ -30,7 +30,7 @@ pub(super) fn list(arguments: &ListArgs) -> Result<ExitReason, CliError> {
     Ok(ExitReason::Conforms)
 }
 
-fn rows(what: ListWhat) -> Result<Vec<Value>, CliError> {
+fn rows(what: ListWhat) -> Result<Vec<Value>, RunError> {
     Ok(match what {
         ListWhat::Loaders => shipped_loaders()?
             .iter()

@@ -5,12 +5,10 @@ mod aside;
 mod check;
 mod doctor;
 mod explain;
-mod failure;
 mod list;
 mod outcome;
 mod print;
 mod run;
-mod select;
 mod signals;
 mod table;
 
@@ -22,8 +20,9 @@ use clap::Parser;
 
 use crate::cli::args::{Cli, Command};
 use crate::cli::aside::{Called, called, run_aside};
-pub use crate::cli::outcome::{CliError, ExitReason};
+use crate::cli::outcome::print_error;
 use crate::cli::print::{complain, say};
+use crate::run::{ExitReason, RunError};
 use crate::supervise::Warden;
 
 /// Runs the command that the arguments of this process name.
@@ -48,7 +47,7 @@ fn command(arguments: &[OsString], parent: Option<OwnedFd>) -> u8 {
         Ok(Cli { command: Command::Run(_) | Command::Replay(_) }) if parent.is_none() && !Warden::is_alone() => {
             match run_aside(arguments) {
                 Ok(code) => return code,
-                Err(error) => Err(CliError::system("no process of its own for the run")(error)),
+                Err(error) => Err(RunError::system("no process of its own for the run")(error)),
             }
         }
         Ok(cli) => perform(cli.command, parent),
@@ -61,13 +60,13 @@ fn command(arguments: &[OsString], parent: Option<OwnedFd>) -> u8 {
     };
     reason
         .unwrap_or_else(|error| {
-            error.print();
+            print_error(&error);
             error.reason()
         })
         .number()
 }
 
-fn perform(command: Command, parent: Option<OwnedFd>) -> Result<ExitReason, CliError> {
+fn perform(command: Command, parent: Option<OwnedFd>) -> Result<ExitReason, RunError> {
     match command {
         Command::Run(arguments) => run::run(&arguments, parent),
         Command::Replay(arguments) => run::replay(&arguments, parent),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use crate::cli::outcome::CliError;
+use crate::run::RunError;
 
 /// Prints lines to stdout, all at once.
 ///
@@ -11,9 +11,9 @@ use crate::cli::outcome::CliError;
 ///
 /// # Errors
 /// When stdout takes no more for any other reason: what was found is not told then.
-pub(super) fn say(text: &str) -> Result<(), CliError> {
+pub(super) fn say(text: &str) -> Result<(), RunError> {
     match write_line(&mut io::stdout().lock(), text) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::system("stdout")(error)),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(RunError::system("stdout")(error)),
         Ok(()) | Err(_) => Ok(()),
     }
 }

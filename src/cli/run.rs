@@ -1,41 +1,39 @@
 //! `mcp-vigil run` and `mcp-vigil replay`.
 
-mod folder;
-mod judged;
-mod plan;
-mod pool;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::catalogue::write_whole;
-use crate::cli::args::{OutputArgs, ReplayArgs, RunArgs, VariantArgs};
-use crate::cli::outcome::{CliError, ExitReason};
+use crate::cli::args::{FormatArg, OutputArgs, ReplayArgs, RunArgs, VariantArgs};
 use crate::cli::print::{complain, say};
-use crate::cli::run::folder::RunFolder;
-use crate::cli::run::judged::{Judged, read_baseline};
-use crate::cli::run::plan::Finished;
-use crate::cli::run::pool::Pool;
-use crate::cli::select::{self, Chosen, Selected, Target};
-use crate::cli::table::{counts_line, run_table};
+use crate::cli::run::watch::{progress_bar, watch_signals};
+use crate::cli::table::run_table;
 use crate::plan::{InputError, Plan, read_text};
-use crate::report::{Counts, RunReport, RunVerdict};
+use crate::report::{RunReport, RunVerdict, junit_xml};
+use crate::run::{
+    Chosen, ExitReason, Finished, Judged, Pool, Repeat, RunError, RunFolder, Selected, Target, Variants, environment,
+    read_baseline, report_of, select, write_report,
+};
+use crate::supervise::Warden;
 
 /// Verifies loaders. `parent` is readable when there is nobody to report to any more.
-pub(super) fn run(arguments: &RunArgs, parent: Option<OwnedFd>) -> Result<ExitReason, CliError> {
+pub(super) fn run(arguments: &RunArgs, parent: Option<OwnedFd>) -> Result<ExitReason, RunError> {
     let scenarios = select::scenarios(&arguments.scenarios)?;
-    let targets =
-        if arguments.all_available { select::available_targets()? } else { select::targets(&arguments.loader)? };
-    let selected = plans(&scenarios, &targets, &arguments.variants)?;
+    let targets = if arguments.all_available {
+        select::available_targets(&complain)?
+    } else {
+        select::targets(&arguments.loader, &complain)?
+    };
+    let selected = plans(&scenarios, &targets, &arguments.variants.variants())?;
     perform(&selected, &arguments.output, jobs(&arguments.variants), parent)
 }
 
 /// Runs a scenario file, or the plan of a finding, again.
-pub(super) fn replay(arguments: &ReplayArgs, parent: Option<OwnedFd>) -> Result<ExitReason, CliError> {
+pub(super) fn replay(arguments: &ReplayArgs, parent: Option<OwnedFd>) -> Result<ExitReason, RunError> {
     let path = &arguments.file;
     let plan_file = if path.is_dir() {
         Some(path.join("plan.toml"))
@@ -45,14 +43,14 @@ pub(super) fn replay(arguments: &ReplayArgs, parent: Option<OwnedFd>) -> Result<
         None
     };
     let selected = match plan_file {
-        Some(file) => vec![select::recorded_plan(&file, read_plan(&file)?, &arguments.loader)?],
+        Some(file) => vec![select::recorded_plan(&file, read_plan(&file)?, &arguments.loader, &complain)?],
         None => {
             let scenario = select::scenario_file(path)?;
             let loaders = match arguments.loader.as_slice() {
                 [] => &["reference".to_owned()],
                 named => named,
             };
-            plans(&[scenario], &select::targets(loaders)?, &VariantArgs::as_written())?
+            plans(&[scenario], &select::targets(loaders, &complain)?, &Variants::default())?
         }
     };
     perform(&selected, &arguments.output, 1, parent)
@@ -64,29 +62,12 @@ fn read_plan(file: &Path) -> Result<Plan, InputError> {
     toml::from_str(&text).map_err(|error| InputError::toml(&shown, &text, &error))
 }
 
-fn plans(scenarios: &[Chosen], targets: &[Target], variants: &VariantArgs) -> Result<Vec<Selected>, CliError> {
+fn plans(scenarios: &[Chosen], targets: &[Target], variants: &Variants) -> Result<Vec<Selected>, RunError> {
     let selected = select::plans(scenarios, targets, variants)?;
     if selected.is_empty() {
         complain(format_args!("nothing was selected: {}", select::why_nothing(scenarios, targets, variants)));
     }
     Ok(selected)
-}
-
-impl VariantArgs {
-    /// What a scenario file says, without doubling and repeats.
-    fn as_written() -> Self {
-        Self {
-            transport: Vec::new(),
-            revision: None,
-            tier: None,
-            polite_only: false,
-            stubborn_too: false,
-            repeat: 1,
-            jobs: None,
-            seed: 0,
-            limit: Vec::new(),
-        }
-    }
 }
 
 fn jobs(variants: &VariantArgs) -> usize {
@@ -99,49 +80,69 @@ fn perform(
     output: &OutputArgs,
     jobs: usize,
     parent: Option<OwnedFd>,
-) -> Result<ExitReason, CliError> {
+) -> Result<ExitReason, RunError> {
     let baseline = output.baseline.as_ref().map(|file| read_baseline(file, selected)).transpose()?;
     let folder = Arc::new(RunFolder::open(output.out.as_deref())?);
-    let pool = Pool { folder: Arc::clone(&folder), output, jobs };
     let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::system("no runtime"))?;
-    let (finished, interrupted) = runtime.block_on(pool.run(selected, parent))?;
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::system("no runtime"))?;
+    let (finished, interrupted) = runtime.block_on(run_all(selected, &folder, output, jobs, parent))?;
     // Whatever still runs on it belongs to plans that are over.
     runtime.shutdown_background();
     let (report, texts) = report_of(finished, interrupted);
-    let text = serde_json::to_string(&report).expect("a report has string keys only");
-    let path = folder.path().join("run.json");
-    write_whole(&path, format!("{text}\n").as_bytes()).map_err(CliError::system(path.display().to_string()))?;
+    let written = write_reports(&report, &texts, &folder, output)?;
     let judged = Judged::of(&report, baseline.as_ref());
-    if output.format.is_empty() {
-        say(&text_of(&report, &texts, &judged, &folder, output))?;
-    } else {
-        say(&text)?;
+    // The first format that is asked for is printed; all of them are written.
+    match output.format.first() {
+        None => say(&text_of(&report, &texts.concat(), &judged, &folder, output))?,
+        Some(first) => say(&written[first])?,
     }
     Ok(judged.reason(&report, output.strict))
 }
 
-/// The report, and what a person is shown of its plans.
-fn report_of(finished: Vec<Finished>, interrupted: bool) -> (RunReport, String) {
-    let mut loaders: Vec<String> = Vec::new();
-    let mut plans = Vec::new();
-    let mut texts = String::new();
-    for Finished { row, text, .. } in finished {
-        if !loaders.contains(&row.loader) {
-            loaders.push(row.loader.clone());
-        }
-        plans.push(row);
-        texts.push_str(&text);
+/// Writes the report in each format that is asked for; in JSON always.
+fn write_reports(
+    report: &RunReport,
+    texts: &[String],
+    folder: &RunFolder,
+    output: &OutputArgs,
+) -> Result<BTreeMap<FormatArg, String>, RunError> {
+    let mut written = BTreeMap::new();
+    for format in std::iter::once(FormatArg::Json).chain(output.format.iter().copied()) {
+        let (name, text) = match format {
+            FormatArg::Json => ("run.json", serde_json::to_string(report).expect("a report has string keys only")),
+            FormatArg::Junit => {
+                let failed = |error| RunError::system("junit.xml")(std::io::Error::other(error));
+                ("junit.xml", junit_xml(report, texts).map_err(failed)?)
+            }
+        };
+        write_report(folder.path(), name, &text)?;
+        written.insert(format, text);
     }
-    let report = RunReport {
-        schema: crate::history::SCHEMA,
-        tool: format!("mcp-vigil {}", env!("CARGO_PKG_VERSION")),
-        loaders,
-        counts: Counts::of(&plans),
-        plans,
-        interrupted,
+    Ok(written)
+}
+
+/// Runs every plan; tells whether the run was interrupted.
+async fn run_all(
+    selected: &[Selected],
+    folder: &Arc<RunFolder>,
+    output: &OutputArgs,
+    jobs: usize,
+    parent: Option<OwnedFd>,
+) -> Result<(Vec<Finished>, bool), RunError> {
+    let (interrupt, interrupted) = tokio::sync::watch::channel(false);
+    watch_signals(interrupt, parent).map_err(RunError::system("signals can not be caught"))?;
+    let warden = Warden::appoint().map_err(RunError::system("orphans can not be adopted"))?;
+    let environment = environment(warden, interrupted)?;
+    let progress = progress_bar(selected.len(), output);
+    let told = |one: &Finished| {
+        progress.set_message(one.row.id.clone());
+        progress.inc(1);
     };
-    (report, texts)
+    let (folder, repeat) = (Arc::clone(folder), Repeat::Replay);
+    let pool = Pool { folder, jobs, environment: environment.clone(), repeat, told: &told };
+    let finished = pool.run(selected).await;
+    progress.finish_and_clear();
+    Ok((finished, environment.is_interrupted()))
 }
 
 fn text_of(report: &RunReport, texts: &str, judged: &Judged, folder: &RunFolder, output: &OutputArgs) -> String {
@@ -154,7 +155,7 @@ fn text_of(report: &RunReport, texts: &str, judged: &Judged, folder: &RunFolder,
     }
     if !output.quiet {
         line(format_args!("{}", run_table(report)));
-        line(format_args!("{}", counts_line(&report.counts)));
+        line(format_args!("{}", report.counts));
         line(format_args!("results in {}", folder.path().display()));
     }
     text.push_str(&judged.text());
@@ -165,10 +166,4 @@ fn text_of(report: &RunReport, texts: &str, judged: &Judged, folder: &RunFolder,
 fn unavailable(report: &RunReport) -> BTreeMap<&str, &str> {
     let missing = report.plans.iter().filter(|plan| plan.verdict == RunVerdict::Unavailable);
     missing.map(|plan| (plan.loader.as_str(), plan.because.as_deref().unwrap_or_default())).collect()
-}
-
-impl From<ExitReason> for ExitCode {
-    fn from(reason: ExitReason) -> Self {
-        reason.code()
-    }
 }

@@ -2,7 +2,7 @@
 
 use comfy_table::{Table, presets};
 
-use crate::report::{Counts, PlanRow, RunReport};
+use crate::report::{PlanRow, RunReport};
 
 /// Scenarios by loaders; a cell counts the temperaments and repeats in it.
 pub(super) fn run_table(report: &RunReport) -> String {
@@ -48,20 +48,4 @@ fn cell(plans: &[&PlanRow]) -> String {
     let words =
         counted.iter().map(|(word, count)| if *count == 1 { (*word).to_owned() } else { format!("{count} {word}") });
     words.collect::<Vec<_>>().join(", ")
-}
-
-/// How many plans came to what, in one line.
-pub(super) fn counts_line(counts: &Counts) -> String {
-    let all = [
-        (counts.pass, "passed"),
-        (counts.fail, "failed"),
-        (counts.warn, "warned"),
-        (counts.inconclusive, "inconclusive"),
-        (counts.vacuous, "vacuous"),
-        (counts.not_applicable, "not applicable"),
-        (counts.unavailable, "unavailable"),
-    ];
-    let parts = all.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
-    let noun = if counts.plans == 1 { "plan" } else { "plans" };
-    format!("{} {noun}: {}", counts.plans, parts.collect::<Vec<_>>().join(", "))
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value};
 
 use crate::drive::plan_run::{Drive, OUTPUT_BYTES_MAX, read_head};
+use crate::drive::servers::After;
 use crate::history::{Channel, EventKind, LINK_LOST_CODE, ProcessId, Source};
 use crate::record::Completion;
 use crate::supervise::ProcessFacts;
@@ -16,7 +17,8 @@ impl Drive<'_> {
     /// After a cleanup: servers have the grace to vanish, then what is left is told.
     pub(super) async fn grace_after_close(&mut self) {
         self.note(EventKind::GraceBegan { after: "close".to_owned() });
-        let left = self.await_vanishing(|process, role| process.is_zombie() || role.starts_with("server:")).await;
+        let matters = |process: &ProcessFacts, role: &str| process.is_zombie() || role.starts_with("server:");
+        let left = self.await_vanishing(After::Close, matters).await;
         for process in left {
             let (id, role) = self.identify(&process);
             let kind = if process.is_zombie() {
@@ -111,7 +113,7 @@ impl Drive<'_> {
 
     async fn grace_after_exit(&mut self) {
         self.note(EventKind::GraceBegan { after: "exit".to_owned() });
-        let left = self.await_vanishing(|process, _| !process.is_zombie()).await;
+        let left = self.await_vanishing(After::Exit, |process, _| !process.is_zombie()).await;
         for process in left.iter().filter(|process| !process.is_zombie()) {
             let (id, role) = self.identify(process);
             let (pid, command) = (Some(process.pid), Some(process.command.clone()));
@@ -120,10 +122,15 @@ impl Drive<'_> {
         self.note(EventKind::GraceExpired { after: "exit".to_owned() });
     }
 
-    /// Waits until no mock is linked and no process matters any more, at most for the grace; gives what is left.
-    async fn await_vanishing(&self, matters: impl Fn(&ProcessFacts, &str) -> bool) -> Vec<ProcessFacts> {
+    /// Waits until no mock is linked, or over HTTP talked to, and no process matters any more, at most for the grace; gives
+    /// what is left.
+    async fn await_vanishing(&self, after: After, matters: impl Fn(&ProcessFacts, &str) -> bool) -> Vec<ProcessFacts> {
         let deadline = Instant::now() + self.limits().grace;
-        self.home.no_mock_left(self.limits().grace).await;
+        if self.is_over_http() {
+            self.await_quiet_wire(after, deadline).await;
+        } else {
+            self.home.no_mock_left(self.limits().grace).await;
+        }
         loop {
             // Without the supervisor there is no process table to look at; the experiment has failed then.
             let Ok(processes) = self.supervised.descendants().await else { return Vec::new() };

@@ -1,15 +1,14 @@
 //! How a loader and its mocks are started.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use rustix::rand::{GetRandomFlags, getrandom};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::record::secret;
 use crate::supervise::Warden;
 
 /// How a loader's process is started.
@@ -42,20 +41,7 @@ impl RunEnvironment {
     /// # Errors
     /// When the system gives no random bytes.
     pub fn token() -> io::Result<String> {
-        let mut bytes = [0_u8; 16];
-        let mut n_filled = 0;
-        while n_filled < bytes.len() {
-            match getrandom(&mut bytes[n_filled..], GetRandomFlags::empty()) {
-                Ok(n_more) => n_filled += n_more,
-                // Only before the system's pool is filled, at boot.
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(io::Error::other(format!("no secret can be drawn: {error}"))),
-            }
-        }
-        Ok(bytes.iter().fold(String::new(), |mut text, byte| {
-            write!(text, "{byte:02x}").expect("writing to a string can not fail");
-            text
-        }))
+        secret()
     }
 
     /// Whether the run is interrupted.
@@ -85,17 +71,4 @@ pub fn mock_command(environment: &RunEnvironment, home: SocketAddr, token: &str,
         "args": ["__mock", "stdio", "--link", home.to_string(), "--token", token, "--server", server],
         "env": { "MCP_VIGIL_RUN": environment.run_id },
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::RunEnvironment;
-
-    #[test]
-    fn tokens_are_whole_and_differ() {
-        let (one, other) = (RunEnvironment::token().unwrap(), RunEnvironment::token().unwrap());
-        assert_eq!(one.len(), 32);
-        assert_ne!(one, other);
-        assert!(one.chars().all(|c| c.is_ascii_hexdigit()));
-    }
 }

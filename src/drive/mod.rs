@@ -7,6 +7,7 @@ mod launch;
 mod operation;
 mod plan_run;
 mod preflight;
+mod servers;
 mod steps;
 
 pub use launch::{LoaderLaunch, RunEnvironment, mock_command};

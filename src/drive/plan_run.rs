@@ -11,8 +11,9 @@ use serde_json::{Map, Value, json};
 use tokio::task::JoinHandle;
 
 use crate::check::{Judgement, judge};
-use crate::drive::launch::{LoaderLaunch, RunEnvironment, mock_command};
+use crate::drive::launch::{LoaderLaunch, RunEnvironment};
 use crate::drive::operation::Running;
+use crate::drive::servers::Servers;
 use crate::drive::steps::StepsEnd;
 use crate::history::{EventKind, Header, History, ProcessId, SCHEMA, ServerFacts, Source};
 use crate::plan::{Limits, Place, Plan, Scenario, StepDo};
@@ -151,6 +152,7 @@ async fn perform(
             command: Some(input.launch.command.join(" ")),
         },
     );
+    let mut servers = Servers::default();
     match await_hello(input, environment, &home, &supervised, &stderr).await {
         Ok(adapter) => {
             let mut drive = Drive {
@@ -162,6 +164,7 @@ async fn perform(
                 supervised: &supervised,
                 token,
                 stderr: &stderr,
+                servers: Servers::default(),
                 configured: initially_configured(&input.scenario),
                 changes: BTreeMap::new(),
                 changed: Vec::new(),
@@ -175,9 +178,11 @@ async fn perform(
                     drive.note(EventKind::PlanNotApplicable { because });
                     StepsEnd::Done { exiting: false }
                 }
-                None => drive.steps().await,
+                None if drive.start_servers().await => drive.steps().await,
+                None => StepsEnd::Lost,
             };
             drive.finish(end).await;
+            servers = std::mem::take(&mut drive.servers);
         }
         Err(error) => {
             // Before the tree is ended: nothing that follows is the loader's doing.
@@ -187,7 +192,9 @@ async fn perform(
         }
     }
     let cpu_ms = supervised.end().await;
+    // In this order: the end of servers that we end is nobody's doing, and not to be told.
     home.close().await;
+    servers.end().await;
     Ok(cpu_ms)
 }
 
@@ -345,6 +352,8 @@ pub(super) struct Drive<'a> {
     pub token: String,
     /// The loader's stderr.
     pub stderr: &'a File,
+    /// The servers that are reached over HTTP.
+    pub servers: Servers,
     /// Servers in the configuration now, in the order of the scenario.
     pub configured: Vec<String>,
     /// How often the entry of a server was changed.
@@ -366,10 +375,7 @@ impl Drive<'_> {
 
     /// The configuration the loader is handed now.
     pub(super) fn config(&self) -> Value {
-        let servers = self
-            .configured
-            .iter()
-            .map(|name| (name.clone(), mock_command(self.environment, self.home.addr(), &self.token, name)));
+        let servers = self.configured.iter().map(|name| (name.clone(), self.server_entry(name)));
         let mut servers = Map::from_iter(servers);
         for (name, n_changes) in &self.changes {
             if let Some(entry) = servers.get_mut(name) {

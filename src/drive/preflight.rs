@@ -5,36 +5,46 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use crate::drive::launch::RunEnvironment;
 use crate::drive::plan_run::mock_setup;
-use crate::history::{EventKind, Header};
-use crate::plan::{Limits, Revision};
+use crate::drive::servers::{Dialling, HttpServer, ServerError};
+use crate::history::{EventKind, Header, Impairs};
+use crate::plan::{Limits, Revision, Transport};
 use crate::record::{Home, HomeOptions, Recorder};
 use crate::script::Script;
 use crate::supervise::Warden;
 
 /// How long one exchange may take: limit `preflight`.
 const EXCHANGE_LIMIT: Duration = Duration::from_secs(10);
+/// Most bytes of a response that are looked at.
+const RESPONSE_BYTES_MAX: u64 = 64 << 10;
+/// What is sent to a mock.
+const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 /// Exchanges at once: each is a process that mostly waits.
 const EXCHANGES_AT_ONCE: usize = 8;
 
-/// What came of the exchange with each script: by name, nothing or what is wrong.
-pub type Preflight = BTreeMap<String, Option<String>>;
+/// A script over a transport.
+pub type Probe = (Transport, String);
 
-/// Makes one exchange with each script, some at once; ends early when the run is interrupted.
-pub async fn preflight(scripts: &BTreeMap<String, Script>, environment: &RunEnvironment) -> Preflight {
-    let exchanges = scripts.iter().map(|(name, script)| async move {
-        let error = exchange(script, environment).await.err().map(|error| error.to_string());
-        (name.clone(), error)
+/// What came of the exchange with each script: by transport and name, nothing or what is wrong.
+pub type Preflight = BTreeMap<Probe, Option<String>>;
+
+/// Makes one exchange with each script over its transport, some at once; ends early when the run is interrupted.
+pub async fn preflight(scripts: &BTreeMap<Probe, Script>, environment: &RunEnvironment) -> Preflight {
+    let exchanges = scripts.iter().map(|(probe, script)| async move {
+        let error = exchange(probe.0, script, environment).await.err().map(|error| error.to_string());
+        (probe.clone(), error)
     });
     stream::iter(exchanges).buffer_unordered(EXCHANGES_AT_ONCE).collect().await
 }
@@ -47,6 +57,8 @@ enum ExchangeError {
     Answer { found: String },
     #[error("found an answer to a ping, expected the mock to end first, as its script says")]
     StillThere,
+    #[error(transparent)]
+    Server(#[from] ServerError),
     #[error("no exchange within {} s", EXCHANGE_LIMIT.as_secs())]
     Overdue,
     #[error("the run was interrupted")]
@@ -81,7 +93,7 @@ impl Drop for Probed<'_> {
     }
 }
 
-async fn exchange(script: &Script, environment: &RunEnvironment) -> Result<(), ExchangeError> {
+async fn exchange(transport: Transport, script: &Script, environment: &RunEnvironment) -> Result<(), ExchangeError> {
     let recorder = Recorder::start(Header::new("preflight"), None)?;
     let token = RunEnvironment::token()?;
     let limits = Limits::default();
@@ -94,20 +106,69 @@ async fn exchange(script: &Script, environment: &RunEnvironment) -> Result<(), E
         mocks,
     };
     let home = Home::open(recorder.clone(), options).await?;
+    let result = if transport.is_http() {
+        let dialling = Dialling { home: home.addr(), token: &token, recorder: &recorder, limit: limits.listen };
+        over_http(environment, &dialling).await
+    } else {
+        over_stdio(environment, home.addr(), &token, &recorder).await
+    };
+    home.close().await;
+    result
+}
+
+async fn over_http(environment: &RunEnvironment, dialling: &Dialling<'_>) -> Result<(), ExchangeError> {
+    let server = HttpServer::start(environment, dialling, "probe").await?;
+    let result = within_limit(environment, ping_http(&server.url, dialling.recorder)).await;
+    server.end().await;
+    result
+}
+
+async fn over_stdio(
+    environment: &RunEnvironment,
+    home: SocketAddr,
+    token: &str,
+    recorder: &Recorder,
+) -> Result<(), ExchangeError> {
     let mut command = Command::new(&environment.executable);
-    let address = home.addr().to_string();
-    command.args(["__mock", "stdio", "--link", &address, "--token", &token, "--server", "probe"]);
+    let address = home.to_string();
+    command.args(["__mock", "stdio", "--link", &address, "--token", token, "--server", "probe"]);
     command.env("MCP_VIGIL_RUN", &environment.run_id);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut probed = Probed::start(&mut command, &environment.warden)?;
-    let result = tokio::select! {
-        result = ping(&mut probed.child, &recorder) => result,
+    let result = within_limit(environment, ping(&mut probed.child, recorder)).await;
+    probed.end().await;
+    result
+}
+
+async fn within_limit(
+    environment: &RunEnvironment,
+    ping: impl Future<Output = Result<(), ExchangeError>>,
+) -> Result<(), ExchangeError> {
+    tokio::select! {
+        result = ping => result,
         () = tokio::time::sleep(EXCHANGE_LIMIT) => Err(ExchangeError::Overdue),
         () = environment.interruption() => Err(ExchangeError::Interrupted),
-    };
-    probed.end().await;
-    home.close().await;
-    result
+    }
+}
+
+/// Sends a ping by POST over a socket of our own; a ping needs no session.
+async fn ping_http(url: &str, recorder: &Recorder) -> Result<(), ExchangeError> {
+    let no_url = || ExchangeError::Answer { found: url.to_owned() };
+    let (host, path) = url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).ok_or_else(no_url)?;
+    let request = format!(
+        "POST /{path} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json, text/event-stream\r\n\
+         Content-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{PING}",
+        PING.len()
+    );
+    let mut response = Vec::new();
+    // A mock that ends at its start may be gone already.
+    if let Ok(mut socket) = TcpStream::connect(host).await {
+        let _ = socket.write_all(request.as_bytes()).await;
+        let _ = socket.take(RESPONSE_BYTES_MAX).read_to_end(&mut response).await;
+    }
+    let text = String::from_utf8_lossy(&response).into_owned();
+    let body = text.split_once("\r\n\r\n").filter(|_| text.starts_with("HTTP/1.1 200 ")).map(|(_, body)| body);
+    judged(body.unwrap_or(&text), recorder)
 }
 
 async fn ping(child: &mut Child, recorder: &Recorder) -> Result<(), ExchangeError> {
@@ -115,16 +176,22 @@ async fn ping(child: &mut Child, recorder: &Recorder) -> Result<(), ExchangeErro
         return Err(ExchangeError::Io(io::ErrorKind::BrokenPipe.into()));
     };
     // A mock that ends at its start may be gone already.
-    let _ = stdin.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n").await;
+    let _ = stdin.write_all(format!("{PING}\n").as_bytes()).await;
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line).await?;
-    let ends_by_script = recorder.any(|event| matches!(event.kind, EventKind::FaultDelivered { .. }));
-    let answer: Value = serde_json::from_str(&line).unwrap_or_default();
+    judged(&line, recorder)
+}
+
+/// What an answer to a ping, or none, says of a mock.
+fn judged(found: &str, recorder: &Recorder) -> Result<(), ExchangeError> {
+    let ends_by_script =
+        recorder.any(|event| matches!(event.kind, EventKind::FaultDelivered { impairs: Impairs::Connection, .. }));
+    let answer: Value = serde_json::from_str(found).unwrap_or_default();
     let is_answer = answer.get("id") == Some(&json!(1)) && answer.get("result").is_some();
     match (is_answer, ends_by_script) {
         (true, false) => Ok(()),
-        (false, true) if line.is_empty() => Ok(()),
+        (false, true) if found.is_empty() => Ok(()),
         (true, true) => Err(ExchangeError::StillThere),
-        (false, _) => Err(ExchangeError::Answer { found: line }),
+        (false, _) => Err(ExchangeError::Answer { found: found.to_owned() }),
     }
 }

@@ -63,6 +63,9 @@ impl Drive<'_> {
             StepDo::Rerun(invoked) => self.operate(Action::Rerun, step, invoked, None).await,
             StepDo::Reload { remove, add, change, invoked } => {
                 self.reconfigure(remove, add, change);
+                if !self.start_servers().await {
+                    return StepEnd::Stop(StepsEnd::Lost);
+                }
                 self.operate(Action::Reload, step, invoked, None).await
             }
             StepDo::List(invoked) => self.operate(Action::List, step, invoked, None).await,
@@ -248,7 +251,7 @@ impl Drive<'_> {
         };
         let from = self.recorder.n_events();
         self.note(EventKind::SignalSent { signal: "KILL".to_owned(), target: format!("server:{server}") });
-        match self.supervised.signal(Some(mock.pid), "KILL").await {
+        match self.kill_mock(mock).await {
             Ok(Signalled::Sent) => self.wait_server_end(number, server, from).await,
             Ok(Signalled::Gone) => self.skip(number, format!("server {server} is gone already")),
             Err(_) => StepEnd::Stop(StepsEnd::Lost),

@@ -279,8 +279,8 @@ event_kinds! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pid: Option<u32>,
     }
-    /// A transport connection came to be: a pair of pipes, or over HTTP what one `initialize` begins, however many sockets
-    /// it takes.
+    /// A transport connection came to be: a pair of pipes, or over HTTP what the arrival of one `initialize` begins, however
+    /// many sockets it takes. What names no session and is no `initialize` belongs to a connection of its own, `c3.0`.
     ConnectionOpened = "connection.opened" {
         /// Which connection.
         connection: ConnectionId,
@@ -354,7 +354,7 @@ event_kinds! {
         /// Who ended it and how.
         how: WireEnd,
     }
-    /// The head of an HTTP request arrived at a mock.
+    /// An HTTP request arrived at a mock, or as much of it as its client sent.
     HttpReceived = "http.received" {
         /// Which exchange: this request and what answers it.
         exchange: ExchangeId,
@@ -382,11 +382,13 @@ event_kinds! {
         #[serde(default, skip_serializing_if = "is_false")]
         streams: bool,
     }
-    /// The response of an exchange is over: sent to its end, cut by the mock, or given up by the client.
+    /// The response of an exchange is over: about to be sent to its end (for one in one piece, together with its head), cut
+    /// by the mock, or given up by the client.
     HttpEnded = "http.ended" {
         /// Which exchange.
         exchange: ExchangeId,
-        /// Who ended it and how; `by-server` for a response that was sent to its end.
+        /// Who ended it and how: `by-server` for a response that is sent to its end, `broken` for one that the script cuts or
+        /// resets, `by-client` for one that the client gave up.
         how: WireEnd,
     }
     /// A mock is about to hand out a session.

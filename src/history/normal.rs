@@ -1,26 +1,32 @@
-//! The normal form of a history: what must be equal when the same plan is run again.
+//! The normal form of a history: what must be equal when the same plan is run again, written so that a person can review it.
 //!
-//! One lane per context and connection, since only the order within a lane is the loader's doing: two servers are
-//! opened at the same time in any order. Names take the place of numbers that are given in order of appearance; pids, times,
-//! samples and delays are left out.
+//! One lane per context and per connection, since only the order within a lane is the loader's doing: two servers are
+//! opened at the same time in any order. Lanes stand in the order of their names, so that the order of arrival does not
+//! show. Requests are named `r1`, `r2`, … in the order in which their lane first shows them, operations `op1`, `op2`, … as the
+//! driver asked for them; pids, times, samples and delays are left out.
+//!
+//! Across lanes only what is certain is told: `during op1` stands at a request that a mock acknowledged between the
+//! invocation of an operation and its completion, `for op3` at a call whose arguments name its operation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
 use crate::history::jsonl::kind_fields;
-use crate::history::{Context, EventKind, History, LinkPeer, OpId, Source};
+use crate::history::{Action, ConnectionId, Context, EventKind, History, LinkPeer, Message, OpId, Outcome, Source};
 
-/// The lanes of a history, by name, each with its events as text. Scopes of one name, which may be opened at the same
-/// time in any order, are numbered by what happened to them.
+/// The lanes of a history, by name, each with its events as text. Scopes and connections of one name, which may be opened
+/// at the same time in any order, are numbered by what happened to them.
 #[must_use]
 pub fn normal_lanes(history: &History) -> BTreeMap<String, Vec<String>> {
-    let mut names = Names::default();
-    let mut lanes: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    let shares_mocks = history.header().transport == "http";
+    let mut names = Names { shares_mocks, ..Names::default() };
+    let mut lanes: BTreeMap<Lane, Vec<String>> = BTreeMap::new();
     for event in history.events() {
         names.learn(&event.source, &event.kind);
-        if let Some(text) = names.text(&event.kind) {
-            lanes.entry(names.lane(&event.source, &event.kind)).or_default().push(text);
+        let lane = names.lane(&event.source, &event.kind);
+        if let Some(text) = names.text(&lane, &event.kind) {
+            lanes.entry(lane).or_default().push(text);
         }
     }
     let mut alike: BTreeMap<String, Vec<Vec<String>>> = BTreeMap::new();
@@ -47,15 +53,26 @@ pub fn normal_text(history: &History) -> String {
     for (lane, events) in lanes {
         text.push_str(&format!("[{lane}]\n"));
         for event in events {
-            text.push_str(&format!("{event}\n"));
+            text.push_str(&format!("  {event}\n"));
         }
     }
     text
 }
 
+/// Name of a lane, and what tells lanes of one name apart.
+type Lane = (String, String);
+
 /// What is known so far of the numbers in events.
 #[derive(Default)]
 struct Names {
+    /// Whether one mock serves several connections, as over HTTP.
+    shares_mocks: bool,
+    /// Operations that were asked for and have not completed, without canaries.
+    open: Vec<OpId>,
+    /// The driver's own probes: told only where one fails.
+    canaries: BTreeSet<OpId>,
+    /// The ids of requests in the order in which each lane showed them.
+    requests: BTreeMap<Lane, Vec<Value>>,
     /// The context each operation was asked for in.
     places: BTreeMap<OpId, String>,
     /// Name of each scope, and where it was entered.
@@ -65,9 +82,16 @@ struct Names {
 impl Names {
     fn learn(&mut self, source: &Source, kind: &EventKind) {
         match kind {
-            EventKind::OperationInvoked { operation, place, .. } if *source == Source::Driver => {
+            EventKind::OperationInvoked { operation, action, place, .. } if *source == Source::Driver => {
                 self.places.insert(*operation, place.clone().unwrap_or_default());
+                match action {
+                    Action::Probe => {
+                        self.canaries.insert(*operation);
+                    }
+                    _ => self.open.push(*operation),
+                }
             }
+            EventKind::OperationCompleted { operation, .. } => self.open.retain(|open| open != operation),
             EventKind::ScopeEntered { scope, name, context, .. } => {
                 self.scopes.insert(scope.0.clone(), (name.clone(), *context));
             }
@@ -75,11 +99,14 @@ impl Names {
         }
     }
 
-    /// Name of the lane, and what tells lanes of one name apart.
-    fn lane(&self, source: &Source, kind: &EventKind) -> (String, String) {
+    fn lane(&self, source: &Source, kind: &EventKind) -> Lane {
         if let EventKind::ScopeEntered { scope, .. } | EventKind::ScopeLeft { scope, .. } = kind {
             let name = self.scopes.get(&scope.0).map_or("?", |(name, _)| name);
             return (format!("scope {name}"), scope.0.clone());
+        }
+        // Over pipes a mock is one connection, and what else befalls it belongs between its messages.
+        if let (true, Source::Mock { .. }, Some(connection)) = (self.shares_mocks, source, connection_of(kind)) {
+            return (format!("connection of {source}"), connection.0.clone());
         }
         (self.plain_lane(source, kind), String::new())
     }
@@ -104,25 +131,130 @@ impl Names {
     }
 
     /// The event without what differs between equal runs; nothing for an event that is left out.
-    fn text(&self, kind: &EventKind) -> Option<String> {
-        if matches!(
-            kind,
-            EventKind::SampleTaken { .. } | EventKind::SchedulingDelayed { .. } | EventKind::StacksTaken { .. }
-        ) {
-            return None;
+    fn text(&mut self, lane: &Lane, kind: &EventKind) -> Option<String> {
+        match kind {
+            EventKind::SampleTaken { .. } | EventKind::SchedulingDelayed { .. } | EventKind::StacksTaken { .. } => None,
+            EventKind::StepBegan { step, about } => Some(format!("step {step}: {about}")),
+            EventKind::OperationStarted { operation, .. }
+            | EventKind::OperationCompleted { operation, outcome: Outcome::Ok { .. } }
+            | EventKind::OperationInvoked { operation, .. }
+                if self.canaries.contains(operation) =>
+            {
+                None
+            }
+            EventKind::OperationInvoked { .. } => Some(invoked(kind)),
+            EventKind::OperationStarted { operation, .. } => Some(format!("op{} begins", operation.0)),
+            EventKind::OperationCompleted { operation, outcome } => Some(completed(*operation, outcome)),
+            EventKind::WireReceived { message, .. } => Some(self.message(lane, "received", message)),
+            EventKind::WireSent { message, .. } => Some(self.message(lane, "sent", message)),
+            _ => Some(self.plain_text(kind)),
         }
+    }
+
+    fn plain_text(&self, kind: &EventKind) -> String {
         let mut fields = kind_fields(kind);
         let name = fields.remove("kind").and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default();
-        // Texts are for readers: they hold addresses and counters.
+        // Texts are for readers: they hold addresses and counters. Who the loader is says nothing of its life.
         let volatile = ["pid", "command", "connection", "process", "scope", "parent", "context", "text"];
-        for volatile in volatile.into_iter().chain(["url", "session", "socket", "exchange"]) {
+        for volatile in volatile.into_iter().chain(["url", "session", "socket", "exchange", "peer", "adapter"]) {
             fields.remove(volatile);
         }
         if let EventKind::ScopeLeft { scope, context, .. } = kind {
             let entered = self.scopes.get(&scope.0).map(|(_, entered)| *entered);
             fields.insert("where".to_owned(), Value::from(whereabouts(entered, *context)));
         }
-        Some(fields.into_iter().fold(name, |text, (name, value)| format!("{text} {name}={}", settled(value))))
+        if let Some(operation) = fields.remove("operation") {
+            fields.insert("operation".to_owned(), Value::from(format!("op{operation}")));
+        }
+        fields.into_iter().fold(name, |text, (name, value)| format!("{text} {name}={}", settled(value)))
+    }
+
+    /// A message: which way it went, what it is, its request by name, and the operation it belongs to.
+    fn message(&mut self, lane: &Lane, way: &str, message: &Message) -> String {
+        let Value::Object(mut fields) = message.0.clone() else { return format!("{way} {}", message.0) };
+        fields.remove("jsonrpc");
+        let id = fields.remove("id").filter(|id| !id.is_null());
+        let method = fields.remove("method").and_then(|method| method.as_str().map(str::to_owned));
+        let request = id.map(|id| self.request(lane, id));
+        let what = match (&method, &request) {
+            (Some(method), Some(request)) => format!("request {request} {method}"),
+            (Some(method), None) => method.clone(),
+            (None, Some(request)) => format!("answer to {request}"),
+            (None, None) => "neither request nor answer".to_owned(),
+        };
+        if let Some(cancelled) = message.cancelled_request() {
+            let request = self.request(lane, cancelled.clone());
+            let params = fields.get_mut("params").and_then(Value::as_object_mut);
+            params.and_then(|params| params.insert("requestId".to_owned(), Value::from(request)));
+        }
+        let belongs = if message.is_any_request() { self.belongs(message) } else { String::new() };
+        let rest =
+            fields.into_iter().fold(String::new(), |text, (name, value)| format!("{text} {name}={}", settled(value)));
+        format!("{way} {what}{rest}{belongs}")
+    }
+
+    /// The operation that a request is part of, as far as it is certain.
+    fn belongs(&self, message: &Message) -> String {
+        match message.0.pointer("/params/arguments/n") {
+            Some(operation) => format!(" (for op{operation})"),
+            None if self.open.is_empty() => String::new(),
+            None => {
+                let open: Vec<_> = self.open.iter().map(|operation| format!("op{}", operation.0)).collect();
+                format!(" (during {})", open.join(", "))
+            }
+        }
+    }
+
+    /// The name of a request in its lane.
+    fn request(&mut self, lane: &Lane, id: Value) -> String {
+        let seen = self.requests.entry(lane.clone()).or_default();
+        let index = seen.iter().position(|known| *known == id).unwrap_or_else(|| {
+            seen.push(id);
+            seen.len() - 1
+        });
+        format!("r{}", index + 1)
+    }
+}
+
+/// What was asked of the loader; nothing for any other event.
+fn invoked(kind: &EventKind) -> String {
+    let EventKind::OperationInvoked { operation, action, place, server, tool, servers, changed } = kind else {
+        return String::new();
+    };
+    let called = server.iter().zip(tool).map(|(server, tool)| format!("{server}.{tool}"));
+    let is_changed = |server: &String| if changed.contains(server) { "~" } else { "" };
+    let loaded = servers.iter().map(|server| format!("{}{server}", is_changed(server)));
+    let on: Vec<_> = called.chain(loaded).collect();
+    let on = if on.is_empty() { String::new() } else { format!(" {}", on.join(", ")) };
+    format!("op{} {}{on} in {}", operation.0, action.name(), place.as_deref().unwrap_or("?"))
+}
+
+fn completed(operation: OpId, outcome: &Outcome) -> String {
+    let how = match outcome {
+        Outcome::Ok { tools, errors, text } => {
+            let tools: Vec<_> = tools.iter().map(|tool| format!("{}.{}", tool.server, tool.name)).collect();
+            let tools = if tools.is_empty() { String::new() } else { format!(" with {}", tools.join(", ")) };
+            let errors =
+                errors.iter().map(|(server, because)| format!(" without {server}: {}", without_addresses(because)));
+            let text = text.as_ref().map(|text| format!(" {text:?}")).unwrap_or_default();
+            format!("ok{tools}{}{text}", errors.collect::<String>())
+        }
+        Outcome::Failed(failure) => format!("failed: {}: {}", failure.kind, without_addresses(&failure.message)),
+        Outcome::Cancelled => "cancelled".to_owned(),
+    };
+    format!("op{} {how}", operation.0)
+}
+
+/// The connection an event of a mock is about.
+fn connection_of(kind: &EventKind) -> Option<&ConnectionId> {
+    match kind {
+        EventKind::ConnectionOpened { connection }
+        | EventKind::ConnectionClosed { connection, .. }
+        | EventKind::WireReceived { connection, .. }
+        | EventKind::WireSent { connection, .. }
+        | EventKind::WireNoise { connection, .. }
+        | EventKind::WireEof { connection } => Some(connection),
+        _ => None,
     }
 }
 
@@ -156,5 +288,62 @@ fn settled(value: Value) -> Value {
         Value::String(text) => Value::String(without_addresses(&text)),
         Value::Array(values) => Value::Array(values.into_iter().map(settled).collect()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::normal_text;
+    use crate::history::{Header, history_from_text};
+
+    fn normal(transport: &str, lines: &[&str]) -> String {
+        let header = Header { transport: transport.to_owned(), ..Header::new("test") };
+        normal_text(&history_from_text("test", header, &lines.join("\n")).unwrap())
+    }
+
+    const LOAD: &str = "driver operation.invoked operation=1 action=load in=task:a servers=[\"a\",\"b\"]";
+    const FROM_A: &str = "mock:a#1 wire.received connection=c1 message={\"id\":7,\"method\":\"initialize\"}";
+    const FROM_B: &str = "mock:b#1 wire.received connection=c2 message={\"id\":3,\"method\":\"initialize\"}";
+
+    #[test]
+    fn the_order_of_arrival_does_not_show() {
+        let one = normal("stdio", &[LOAD, FROM_A, FROM_B]);
+        assert_eq!(one, normal("stdio", &[LOAD, FROM_B, FROM_A]));
+        insta::assert_snapshot!(one, @r"
+        [driver]
+          op1 load a, b in task:a
+        [mock:a#1]
+          received request r1 initialize (during op1)
+        [mock:b#1]
+          received request r1 initialize (during op1)
+        ");
+    }
+
+    #[test]
+    fn the_order_within_a_lane_shows() {
+        let eof = "mock:a#1 wire.eof connection=c1";
+        let term = "mock:a#1 signal.received signal=TERM";
+        assert_ne!(normal("stdio", &[eof, term]), normal("stdio", &[term, eof]));
+    }
+
+    #[test]
+    fn connections_of_one_mock_are_numbered_by_what_happened_to_them() {
+        let call = |connection: &str| {
+            format!(
+                "mock:a#1 wire.received connection={connection} \
+                 message={{\"id\":1,\"method\":\"tools/call\",\"params\":{{\"arguments\":{{\"n\":3}}}}}}"
+            )
+        };
+        let list =
+            |connection: &str| format!("mock:a#1 wire.received connection={connection} message={{\"method\":\"x\"}}");
+        let one = normal("http", &[&call("c1"), &list("c2")]);
+        assert_eq!(one, normal("http", &[&list("c1"), &call("c2")]));
+        assert!(one.contains("[connection of mock:a#1 2]\n") && one.contains("(for op3)"), "{one}");
+    }
+
+    #[test]
+    fn an_id_that_is_used_again_keeps_its_name() {
+        let lines = normal("stdio", &[FROM_A, FROM_A]);
+        assert_eq!(lines.matches("request r1 ").count(), 2, "{lines}");
     }
 }

@@ -4,11 +4,15 @@
 //! - `scopes`: how a loader reports what it entered and left.
 //! - `rmcp`: the reference loader, on rmcp.
 //! - `broken`: loaders that make the mistakes met in published code, on rmcp used plainly.
+//! - `mutant`: seeded changes of the reference loader, for tests.
 //! - `host`: the plan process, in which a Rust loader runs.
+//! - `registered`: Rust loaders that another crate brings.
 //! - `registry`: the Rust loaders by name.
 
 pub mod broken;
 pub mod host;
+pub mod mutant;
+pub mod registered;
 pub mod registry;
 pub mod rmcp;
 pub mod scopes;

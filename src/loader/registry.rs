@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::loader::broken::{ClosedEarly, DropOutsideRuntime, RmcpReadme, RunPerStep, RuntimeNotDriven};
 use crate::loader::host::LoaderFactory;
+use crate::loader::mutant::{PREFIX, mutant};
+use crate::loader::registered::registered_loader;
 use crate::loader::rmcp::{Bounds, Ladder, Options, Revision, ToolsLoader};
 use crate::loader::scopes::Scopes;
 use crate::loader::target::Loader;
@@ -23,6 +25,9 @@ const CONNECT: Duration = Duration::from_secs(2);
 /// The factory of the Rust loader with this name, offering `revision`.
 #[must_use]
 pub fn rust_loader(name: &str, revision: &str) -> Option<Box<dyn LoaderFactory>> {
+    if let Some(factory) = registered_loader(name, revision) {
+        return Some(factory);
+    }
     let revision = Revision::ALL.into_iter().find(|known| known.as_str() == revision)?;
     let factory: Box<dyn LoaderFactory> = match name {
         "reference" => Box::new(move |scopes| reference(scopes, revision)),
@@ -31,7 +36,10 @@ pub fn rust_loader(name: &str, revision: &str) -> Option<Box<dyn LoaderFactory>>
         "rust-runtime-not-driven" => plain(RuntimeNotDriven::new),
         "rust-drop-outside-runtime" => plain(DropOutsideRuntime::new),
         "rust-rmcp-readme" => plain(RmcpReadme::new),
-        _ => return None,
+        changed => {
+            let mutant = mutant(changed.strip_prefix(PREFIX)?)?;
+            Box::new(move |scopes| mutant.loader(options(scopes, revision)))
+        }
     };
     Some(factory)
 }
@@ -41,7 +49,11 @@ fn plain<L: Loader + 'static>(make: fn(Scopes) -> L) -> Box<dyn LoaderFactory> {
 }
 
 fn reference(scopes: Scopes, revision: Revision) -> Arc<dyn Loader> {
+    Arc::new(ToolsLoader::new(options(scopes, revision)))
+}
+
+fn options(scopes: Scopes, revision: Revision) -> Options {
     let ladder = Ladder { eof_grace: LADDER_STEP, term_grace: LADDER_STEP, ..Ladder::default() };
     let bounds = Bounds { connect: CONNECT, ..Bounds::default() };
-    Arc::new(ToolsLoader::new(Options { revision, ladder, bounds, scopes, ..Options::default() }))
+    Options { revision, ladder, bounds, scopes, ..Options::default() }
 }

@@ -5,13 +5,36 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::mock::journal::JournalLost;
 use crate::plan::{InputError, Revision, read_text};
 use crate::record::DialError;
 use crate::script::{Script, shipped};
 
+/// What carries a mock's messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CarrierKind {
+    /// Standard input and output.
+    Stdio,
+    /// Streamable HTTP on loopback.
+    Http,
+}
+
+impl CarrierKind {
+    /// As it is written in arguments.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stdio => "stdio",
+            Self::Http => "http",
+        }
+    }
+}
+
 /// A mock that reports home: `stdio --link ADDR --token T --server NAME`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkedArgs {
+    /// What carries its messages.
+    pub carrier: CarrierKind,
     /// Where home listens.
     pub link: SocketAddr,
     /// The secret of the run.
@@ -31,14 +54,16 @@ pub struct StandaloneArgs {
     pub max_life: Duration,
     /// The newest revision it speaks.
     pub revision: Revision,
+    /// Where it listens, over HTTP; a fresh port on loopback where none is asked for.
+    pub listen: Option<SocketAddr>,
 }
 
 /// What is wrong with the arguments of a linked mock.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArgumentError {
-    /// Another carrier than `stdio`.
-    #[error("found carrier {0:?}, expected stdio")]
+    /// An unknown carrier.
+    #[error("found carrier {0:?}, expected stdio or http")]
     Carrier(String),
     /// An argument nobody knows.
     #[error("found argument {0:?}, expected --link, --token or --server")]
@@ -67,22 +92,38 @@ pub enum MockError {
     /// The journal can not be made.
     #[error("the journal can not be made: {0}")]
     Journal(io::Error),
+    /// The address is not on this machine.
+    #[error("found listen address {0}, expected a loopback address such as 127.0.0.1:0")]
+    NotLoopback(SocketAddr),
+    /// The journal is lost.
+    #[error(transparent)]
+    Lost(#[from] JournalLost),
+    /// The port can not be had.
+    #[error("can not listen on {addr}: {source}")]
+    Listen {
+        /// Where.
+        addr: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
     /// Signals or threads can not be had.
     #[error("the mock can not be set up: {0}")]
     Setup(io::Error),
 }
 
 impl LinkedArgs {
-    /// Reads `stdio --link ADDR --token T --server NAME`, in any order, without a parser that costs start-up time.
+    /// Reads `stdio|http --link ADDR --token T --server NAME`, in any order, without a parser that costs start-up time.
     ///
     /// # Errors
     /// With what was found and what was expected.
     pub fn from_args(args: impl IntoIterator<Item = String>) -> Result<Self, ArgumentError> {
         let mut args = args.into_iter();
         let carrier = args.next().ok_or(ArgumentError::Missing("carrier"))?;
-        if carrier != "stdio" {
-            return Err(ArgumentError::Carrier(carrier));
-        }
+        let carrier = match carrier.as_str() {
+            "stdio" => CarrierKind::Stdio,
+            "http" => CarrierKind::Http,
+            _ => return Err(ArgumentError::Carrier(carrier)),
+        };
         let (mut link, mut token, mut server) = (None, None, None);
         while let Some(name) = args.next() {
             let (name, slot) = match name.as_str() {
@@ -95,6 +136,7 @@ impl LinkedArgs {
         }
         let link = link.ok_or(ArgumentError::Missing("--link"))?;
         Ok(Self {
+            carrier,
             link: link.parse().map_err(|_| ArgumentError::Address(link))?,
             token: token.ok_or(ArgumentError::Missing("--token"))?,
             server: server.ok_or(ArgumentError::Missing("--server"))?,
@@ -105,7 +147,9 @@ impl LinkedArgs {
     #[must_use]
     pub fn to_args(&self) -> Vec<String> {
         let link = self.link.to_string();
-        ["stdio", "--link", &link, "--token", &self.token, "--server", &self.server].map(str::to_owned).into()
+        [self.carrier.name(), "--link", &link, "--token", &self.token, "--server", &self.server]
+            .map(str::to_owned)
+            .into()
     }
 }
 

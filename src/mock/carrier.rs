@@ -96,6 +96,9 @@ impl<J: Journal> Carrier<J> {
                 output.close()?;
             }
             Effect::End(end) => return Ok(Progress::End(end)),
+            // An interpreter over lines knows no exchange.
+            Effect::Respond { .. } | Effect::BeginStream { .. } | Effect::StreamPart { .. } => {}
+            Effect::EndStream(_) | Effect::Cut(_) | Effect::Reset(_) => {}
         }
         Ok(Progress::On)
     }
@@ -128,7 +131,7 @@ pub(super) fn complain(message: &str) {
 }
 
 /// Ends the process by a signal, as a real server does: abruptly, and visibly to its parent.
-fn die(signal: Signal) -> u8 {
+pub(super) fn die(signal: Signal) -> u8 {
     let number = match signal {
         Signal::Kill => {
             // A process may always kill itself.

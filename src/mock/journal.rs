@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::history::{Event, EventKind, Header, Seq, ServerFacts, Source, event_to_line};
-use crate::plan::Revision;
+use crate::plan::{Revision, Transport};
 use crate::record::{Link, LinkLost, monotonic_us};
 
 /// Most bytes of a journal on file.
@@ -21,6 +21,14 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// When it can not be recorded: the mock must end.
     fn journal(&self, kind: &EventKind) -> Result<(), JournalLost>;
+
+    /// Records some events, in order; when it returns, all of them are on record.
+    ///
+    /// # Errors
+    /// When one can not be recorded: the mock must end.
+    fn journal_all(&self, kinds: &[EventKind]) -> Result<(), JournalLost> {
+        kinds.iter().try_for_each(|kind| self.journal(kind))
+    }
 }
 
 /// Why an event is not on record.
@@ -38,11 +46,19 @@ impl Journal for Link {
     fn journal(&self, kind: &EventKind) -> Result<(), JournalLost> {
         Ok(Self::journal(self, kind)?)
     }
+
+    fn journal_all(&self, kinds: &[EventKind]) -> Result<(), JournalLost> {
+        Ok(Self::journal_all(self, kinds)?)
+    }
 }
 
 impl Journal for Box<dyn Journal> {
     fn journal(&self, kind: &EventKind) -> Result<(), JournalLost> {
         self.as_ref().journal(kind)
+    }
+
+    fn journal_all(&self, kinds: &[EventKind]) -> Result<(), JournalLost> {
+        self.as_ref().journal_all(kinds)
     }
 }
 
@@ -78,13 +94,14 @@ impl FileJournal {
     ///
     /// # Errors
     /// When no such file can be made or written.
-    pub fn create(path: &Path, script: &str, revision: Revision) -> io::Result<Self> {
+    pub fn create(path: &Path, script: &str, revision: Revision, transport: Transport) -> io::Result<Self> {
         let (path, file, incarnation) = create_new(path)?;
         let mut state = State { file, n_events: 0, n_bytes: 0 };
         let header = Header {
             scenario: "standalone".to_owned(),
             loader: "unknown".to_owned(),
             revision: revision.to_string(),
+            transport: transport.to_string(),
             servers: vec![ServerFacts { name: script.to_owned(), script: script.to_owned() }],
             ..Header::new(&format!("standalone.{script}"))
         };

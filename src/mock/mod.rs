@@ -1,18 +1,21 @@
 //! Mock servers: what carries the bytes of a [`script`](crate::script) interpreter.
 //!
 //! Start at [`run_linked`] (the loader's child, reporting home) and [`run_standalone`] (alone, in any client's
-//! configuration). Blocking, with plain threads: a mock starts in a millisecond and can not be stalled by its client.
+//! configuration). Over stdio: blocking, with plain threads, so that a mock starts in a millisecond and can not be stalled by
+//! its client. Over HTTP: see [`HttpMock`], which runs on any runtime and over any stream of bytes.
 //!
 //! Deliberately absent: any judgement, and any memory of earlier processes.
 
 mod arguments;
 mod carrier;
+mod http;
 mod input;
 mod journal;
 mod output;
 mod stdio;
 
-pub use arguments::{ArgumentError, LinkedArgs, MockError, StandaloneArgs, load_script};
+pub use arguments::{ArgumentError, CarrierKind, LinkedArgs, MockError, StandaloneArgs, load_script};
+pub use http::{ByteStream, Connector, HttpMock, Inbox, connector};
 pub use journal::{FileJournal, Journal, JournalLost, NoJournal};
 pub use stdio::{run_linked, run_standalone};
 

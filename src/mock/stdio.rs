@@ -2,7 +2,7 @@
 
 use std::io;
 use std::process::{ExitCode, exit};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -12,17 +12,23 @@ use signal_hook::iterator::Signals;
 
 use crate::history::ConnectionId;
 use crate::mock::JOURNAL_LOST_CODE;
-use crate::mock::arguments::{LinkedArgs, MockError, StandaloneArgs};
+use crate::mock::arguments::{CarrierKind, LinkedArgs, MockError, StandaloneArgs};
 use crate::mock::carrier::{Carrier, complain};
+use crate::mock::http::{run_linked_http, run_standalone_http};
 use crate::mock::journal::{FileJournal, Journal, NoJournal};
-use crate::plan::{Revision, Temperament};
+use crate::plan::{Revision, Temperament, Transport};
 use crate::record::{Link, LinkLimits, build_id};
-use crate::script::{BODY_BYTES_MAX, Input, Interpreter, Script, Setup, Signal};
+use crate::script::{BODY_BYTES_MAX, Input, Interpreter, Medium, Script, Setup, Signal};
+
+/// Exit code of a mock that can not be where it is asked to be.
+const USAGE_CODE: u8 = 2;
 
 /// What home tells a mock.
 #[derive(Deserialize)]
-struct Welcome {
+pub(super) struct Welcome {
     connection: ConnectionId,
+    #[serde(default = "first")]
+    incarnation: u64,
     script: Script,
     temperament: Temperament,
     revision: Revision,
@@ -31,13 +37,87 @@ struct Welcome {
     body_bytes_max: usize,
 }
 
+fn first() -> u64 {
+    1
+}
+
 fn body_bytes_max() -> usize {
     BODY_BYTES_MAX
 }
 
+impl Welcome {
+    /// What an interpreter is told.
+    pub(super) fn setup(self, medium: Medium) -> Setup {
+        Setup {
+            script: self.script,
+            temperament: self.temperament,
+            revision: self.revision,
+            connection: self.connection,
+            incarnation: self.incarnation,
+            medium,
+            pid: Some(std::process::id()),
+            body_bytes_max: self.body_bytes_max,
+        }
+    }
+
+    /// How long the mock may live.
+    pub(super) fn max_life(&self) -> Duration {
+        Duration::from_millis(self.max_life_ms)
+    }
+}
+
+/// Dials home with the hello of a mock; hands on the gates that home opens. A mock whose link is lost ends at once.
+///
+/// Whatever the script says and whatever the carrier does at that moment: a mock nobody watches must not live on.
+pub(super) fn dial_home(
+    args: &LinkedArgs,
+    on_gate: impl Fn(String) + Send + 'static,
+) -> Result<(Link, Welcome), MockError> {
+    let hello = json!({
+        "hello": 1, "token": args.token, "mock": args.server, "build": build_id(), "pid": std::process::id(),
+    });
+    let on_loss = Box::new(|_: &_| exit(JOURNAL_LOST_CODE.into()));
+    let on_command = move |command: serde_json::Value| {
+        if let Some(gate) = command.get("open_gate").and_then(serde_json::Value::as_str) {
+            on_gate(gate.to_owned());
+        }
+    };
+    let (link, welcome) = Link::dial_with(args.link, &hello, LinkLimits::default(), on_loss, on_command)?;
+    Ok((link, serde_json::from_value(welcome)?))
+}
+
+/// The journal of a mock that runs alone.
+pub(super) fn journal_alone(args: &StandaloneArgs, transport: Transport) -> Result<Box<dyn Journal>, MockError> {
+    let Some(path) = &args.journal else { return Ok(Box::new(NoJournal)) };
+    let journal =
+        FileJournal::create(path, args.script.name(), args.revision, transport).map_err(MockError::Journal)?;
+    if journal.path() != path {
+        complain(&format!("{} is there already; the journal is {}", path.display(), journal.path().display()));
+    }
+    Ok(Box::new(journal))
+}
+
+/// What a mock that runs alone is told.
+pub(super) fn setup_alone(args: &StandaloneArgs, medium: Medium) -> Setup {
+    Setup {
+        script: args.script.clone(),
+        temperament: Temperament::Polite,
+        revision: args.revision,
+        connection: ConnectionId("c1".to_owned()),
+        incarnation: 1,
+        medium,
+        pid: Some(std::process::id()),
+        body_bytes_max: BODY_BYTES_MAX,
+    }
+}
+
 /// Dials home, takes its script from there and serves. Without a link it ends with [`JOURNAL_LOST_CODE`].
 pub fn run_linked(args: &LinkedArgs) -> ExitCode {
-    match linked(args) {
+    let ran = match args.carrier {
+        CarrierKind::Stdio => linked(args),
+        CarrierKind::Http => run_linked_http(args),
+    };
+    match ran {
         Ok(code) => code.into(),
         Err(error) => {
             complain(&error.to_string());
@@ -47,12 +127,19 @@ pub fn run_linked(args: &LinkedArgs) -> ExitCode {
 }
 
 /// Serves a script alone, with a journal on file or none.
-pub fn run_standalone(args: &StandaloneArgs) -> ExitCode {
-    match standalone(args) {
+pub fn run_standalone(carrier: CarrierKind, args: &StandaloneArgs) -> ExitCode {
+    let ran = match carrier {
+        CarrierKind::Stdio => standalone(args),
+        CarrierKind::Http => run_standalone_http(args),
+    };
+    match ran {
         Ok(code) => code.into(),
         Err(error) => {
             complain(&error.to_string());
-            JOURNAL_LOST_CODE.into()
+            match error {
+                MockError::NotLoopback(_) | MockError::Listen { .. } => USAGE_CODE.into(),
+                _ => JOURNAL_LOST_CODE.into(),
+            }
         }
     }
 }
@@ -60,30 +147,13 @@ pub fn run_standalone(args: &StandaloneArgs) -> ExitCode {
 fn linked(args: &LinkedArgs) -> Result<u8, MockError> {
     let started = Instant::now();
     let (sender, inputs) = channel();
-    catch_signals(sender.clone()).map_err(MockError::Setup)?;
-    let hello = json!({
-        "hello": 1, "token": args.token, "mock": args.server, "build": build_id(), "pid": std::process::id(),
-    });
-    // Whatever the script says and whatever the carrier does at that moment: a mock nobody watches must not live on.
-    let on_loss = Box::new(|_: &_| exit(JOURNAL_LOST_CODE.into()));
+    // The carrier may have ended.
+    let signals = sender.clone();
+    catch_signals(move |signal| drop(signals.send(Input::Signal(signal)))).map_err(MockError::Setup)?;
     let gates = sender.clone();
-    let on_command = move |command: serde_json::Value| {
-        if let Some(gate) = command.get("open_gate").and_then(serde_json::Value::as_str) {
-            // The carrier may have ended.
-            let _ = gates.send(Input::GateOpened(gate.to_owned()));
-        }
-    };
-    let (link, welcome) = Link::dial_with(args.link, &hello, LinkLimits::default(), on_loss, on_command)?;
-    let welcome: Welcome = serde_json::from_value(welcome)?;
-    let interpreter = Interpreter::new(Setup {
-        script: welcome.script,
-        temperament: welcome.temperament,
-        revision: welcome.revision,
-        connection: welcome.connection,
-        pid: Some(std::process::id()),
-        body_bytes_max: welcome.body_bytes_max,
-    });
-    let life_ends = started + Duration::from_millis(welcome.max_life_ms);
+    let (link, welcome) = dial_home(args, move |gate| drop(gates.send(Input::GateOpened(gate))))?;
+    let life_ends = started + welcome.max_life();
+    let interpreter = Interpreter::new(welcome.setup(Medium::Lines));
     let code = Carrier { interpreter, journal: link.clone(), sender, inputs, life_ends }.run();
     // Ends here rather than in `main`: nothing that happens between can turn a farewell into a lost link.
     exit(code.into())
@@ -92,45 +162,29 @@ fn linked(args: &LinkedArgs) -> Result<u8, MockError> {
 fn standalone(args: &StandaloneArgs) -> Result<u8, MockError> {
     let started = Instant::now();
     let (sender, inputs) = channel();
-    catch_signals(sender.clone()).map_err(MockError::Setup)?;
-    let journal: Box<dyn Journal> = match &args.journal {
-        None => Box::new(NoJournal),
-        Some(path) => {
-            let journal = FileJournal::create(path, args.script.name(), args.revision).map_err(MockError::Journal)?;
-            if journal.path() != path {
-                complain(&format!("{} is there already; the journal is {}", path.display(), journal.path().display()));
-            }
-            Box::new(journal)
-        }
-    };
-    let interpreter = Interpreter::new(Setup {
-        script: args.script.clone(),
-        temperament: Temperament::Polite,
-        revision: args.revision,
-        connection: ConnectionId("c1".to_owned()),
-        pid: Some(std::process::id()),
-        body_bytes_max: BODY_BYTES_MAX,
-    });
+    let signals = sender.clone();
+    // The carrier may have ended.
+    catch_signals(move |signal| drop(signals.send(Input::Signal(signal)))).map_err(MockError::Setup)?;
+    let journal = journal_alone(args, Transport::Stdio)?;
+    let interpreter = Interpreter::new(setup_alone(args, Medium::Lines));
     let life_ends = started + args.max_life;
     Ok(Carrier { interpreter, journal, sender, inputs, life_ends }.run())
 }
 
 /// Turns signals into inputs, on a thread: nothing is journalled inside a signal handler.
-fn catch_signals(inputs: Sender<Input>) -> io::Result<()> {
+pub(super) fn catch_signals(on_signal: impl Fn(Signal) + Send + 'static) -> io::Result<()> {
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2])?;
     let thread = std::thread::Builder::new().name("signals".to_owned()).stack_size(64 * 1_024);
     thread.spawn(move || {
         for number in signals.forever() {
-            let signal = match number {
+            on_signal(match number {
                 SIGHUP => Signal::Hup,
                 SIGINT => Signal::Int,
                 SIGQUIT => Signal::Quit,
                 SIGTERM => Signal::Term,
                 SIGUSR1 => Signal::Usr1,
                 _ => Signal::Usr2,
-            };
-            // The carrier may have ended.
-            let _ = inputs.send(Input::Signal(signal));
+            });
         }
     })?;
     Ok(())

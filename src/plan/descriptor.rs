@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::plan::input::check_name;
-use crate::plan::{InputError, Promises};
+use crate::plan::{InputError, Promises, Transport};
 
 /// A way to run loaders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -35,6 +35,8 @@ pub struct Descriptor {
     pub command: Vec<String>,
     /// Stacks it runs on; empty for lanes without stacks.
     pub stacks: Vec<String>,
+    /// How it can reach servers; stdio alone where it does not say.
+    pub transports: Vec<Transport>,
     /// What is known of it over suite `core`; read by our own tests only.
     pub known: Known,
     promises: toml::Table,
@@ -62,12 +64,18 @@ struct DescriptorFile {
     command: Vec<String>,
     #[serde(default)]
     stacks: Vec<Spanned<String>>,
+    #[serde(default = "stdio_alone")]
+    transports: Spanned<Vec<Transport>>,
     #[serde(default)]
     promises: toml::Table,
     #[serde(default)]
     known: toml::Table,
     #[serde(default)]
     on: BTreeMap<String, OnStack>,
+}
+
+fn stdio_alone() -> Spanned<Vec<Transport>> {
+    Spanned::new(0..0, vec![Transport::Stdio])
 }
 
 #[derive(Deserialize, Default)]
@@ -107,6 +115,7 @@ impl Descriptor {
             lane: parsed.lane,
             command: parsed.command,
             stacks,
+            transports: read_transports(file, text, parsed.transports)?,
             known,
             promises: parsed.promises,
             on: parsed.on.iter().map(|(stack, on)| (stack.clone(), on.promises.clone())).collect(),
@@ -118,6 +127,25 @@ impl Descriptor {
         }
         descriptor.merged(None, "").map_err(|error| InputError::whole(file, error.to_string()))?;
         Ok(descriptor)
+    }
+
+    /// The description of a Rust loader that has no file.
+    ///
+    /// # Errors
+    /// When the name is none.
+    pub fn of_rust(name: &str, promises: &Promises) -> Result<Self, InputError> {
+        check_name("loader", name).map_err(|error| InputError::whole(name, error.to_string()))?;
+        let promises = toml::Table::try_from(promises).expect("promises are a table of plain values");
+        Ok(Self {
+            name: name.to_owned(),
+            about: String::new(),
+            lane: Lane::Rust,
+            command: Vec::new(),
+            stacks: Vec::new(),
+            known: Known::default(),
+            promises,
+            on: BTreeMap::new(),
+        })
     }
 
     /// What the loader promises on this stack and transport: the general promises, overridden by those of
@@ -137,6 +165,17 @@ impl Descriptor {
         }
         Ok(Promises::deserialize(table)?)
     }
+}
+
+fn read_transports(file: &str, text: &str, found: Spanned<Vec<Transport>>) -> Result<Vec<Transport>, InputError> {
+    let start = found.span().start;
+    let transports = found.into_inner();
+    let is_unique = |(index, transport): (usize, &Transport)| !transports[..index].contains(transport);
+    if transports.is_empty() || !transports.iter().enumerate().all(is_unique) {
+        let message = "found no transport or one twice, expected some of \"stdio\" and \"http\", each once";
+        return Err(InputError::at(file, text, start, message));
+    }
+    Ok(transports)
 }
 
 fn read_name(file: &str, text: &str, what: &str, name: Spanned<String>) -> Result<String, InputError> {

@@ -20,6 +20,17 @@ pub enum Transport {
     Sse,
 }
 
+impl Transport {
+    /// Whether servers are reached by a URL, and so are no children of the loader.
+    #[must_use]
+    pub fn is_http(self) -> bool {
+        match self {
+            Self::Http | Self::Sse => true,
+            Self::Memory | Self::Stdio => false,
+        }
+    }
+}
+
 impl fmt::Display for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

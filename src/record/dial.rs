@@ -179,6 +179,25 @@ impl Link {
         self.report(event_fields(kind))
     }
 
+    /// Reports events that happen now, in order and in one write, and waits until all of them are recorded: home takes the
+    /// lines of a link in order, so the acknowledgement of the last is one for all.
+    ///
+    /// # Errors
+    /// When the link is lost; the reaction to that has run by then.
+    pub fn journal_all(&self, kinds: &[EventKind]) -> Result<(), LinkLost> {
+        let Some((last, earlier)) = kinds.split_last() else { return Ok(()) };
+        let mut lines = Vec::new();
+        for kind in earlier {
+            let line = line_of(event_fields(kind), None);
+            if line.len() > LINK_LINE_BYTES_MAX {
+                return Err(self.shared.lose(LinkLost::TooLong(line.len())));
+            }
+            lines.extend(line);
+        }
+        let number = self.shared.send_after(lines, event_fields(last), Answer::Acknowledged)?;
+        self.shared.wait_for(number)
+    }
+
     /// Sends a line with these fields, such as a completion, and waits until it is recorded.
     ///
     /// # Errors
@@ -227,6 +246,11 @@ impl Shared {
     }
 
     fn send(&self, fields: Map<String, Value>, answer: Answer) -> Result<u64, LinkLost> {
+        self.send_after(Vec::new(), fields, answer)
+    }
+
+    /// Sends a line behind others that are complete.
+    fn send_after(&self, mut lines: Vec<u8>, fields: Map<String, Value>, answer: Answer) -> Result<u64, LinkLost> {
         let mut writing = self.writing();
         let number = writing.n_sent + 1;
         let line = line_of(fields, (answer == Answer::Acknowledged).then_some(number));
@@ -242,7 +266,8 @@ impl Shared {
             waiting.pending.insert(number);
             writing.n_sent = number;
         }
-        let sent = writing.stream.write_all(&line);
+        lines.extend(line);
+        let sent = writing.stream.write_all(&lines);
         drop(writing);
         sent.map_err(|error| self.lose(LinkLost::Broken(error.kind())))?;
         Ok(number)

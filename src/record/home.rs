@@ -278,6 +278,7 @@ async fn serve_mock(server: String, pid: u32, lines: Lines, mut write: OwnedWrit
     let mut welcome = setup.welcome.clone();
     welcome.insert("welcome".to_owned(), Value::from(1));
     welcome.insert("connection".to_owned(), Value::from(connection.0));
+    welcome.insert("incarnation".to_owned(), Value::from(incarnation));
     let mut journal = Journal::new(Source::Mock { server, incarnation }, None);
     if send(&mut write, &Value::Object(welcome).to_string()).await.is_ok() {
         journal.follow(lines, write, commands, &shared.recorder).await;

@@ -10,6 +10,7 @@ mod follow;
 mod hello;
 mod home;
 mod recorder;
+mod secret;
 
 pub use adapter_link::{AdapterHello, AdapterLink, Completion};
 pub use build::build_id;
@@ -17,3 +18,4 @@ pub use clock::monotonic_us;
 pub use dial::*;
 pub use home::{Home, HomeOptions, MockFacts, MockSetup};
 pub use recorder::Recorder;
+pub use secret::secret;

@@ -1,7 +1,11 @@
 //! Reports: what a run came to, in the shapes that others read. A renderer never decides.
 
+mod failure;
+mod junit;
 mod run_json;
 mod verdict_json;
 
+pub use failure::findings_text;
+pub use junit::junit_xml;
 pub use run_json::{Counts, PlanRow, RunReport, RunVerdict};
 pub use verdict_json::{FindingRow, VerdictReport, finding_rows};

@@ -1,5 +1,7 @@
 //! `run.json`: what a run came to.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::check::PlanVerdict;
@@ -141,5 +143,23 @@ impl Counts {
             *count += 1;
         }
         counts
+    }
+}
+
+impl fmt::Display for Counts {
+    /// How many plans came to what, in one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = [
+            (self.pass, "passed"),
+            (self.fail, "failed"),
+            (self.warn, "warned"),
+            (self.inconclusive, "inconclusive"),
+            (self.vacuous, "vacuous"),
+            (self.not_applicable, "not applicable"),
+            (self.unavailable, "unavailable"),
+        ];
+        let parts = all.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
+        let noun = if self.plans == 1 { "plan" } else { "plans" };
+        write!(f, "{} {noun}: {}", self.plans, parts.collect::<Vec<_>>().join(", "))
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::history::Impairs;
 use crate::plan::parse_duration;
 use crate::script::fault::fault_info;
-use crate::script::{Signal, When};
+use crate::script::{Carriage, Signal, When};
 
 /// One action of a rule. The actions of a rule run in order; what no action settled is then done honestly.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,18 @@ pub enum Action {
     Bytes(Bytes),
     /// Close the output and go on reading.
     CloseStdout,
+    /// Answer this HTTP request with a status code of its choice instead.
+    Status(u16),
+    /// Answer this request as a stream of events, which begins now.
+    Sse,
+    /// End the session: from now on it is unknown, and its streams end.
+    ExpireSession,
+    /// End the stream of events in order.
+    EndStream,
+    /// Close the socket of the stream of events in the middle.
+    CutStream,
+    /// Reset the socket of this HTTP request.
+    Reset,
     /// Exit with this code, in order.
     Exit(u8),
     /// End at once, without a farewell.
@@ -85,34 +97,61 @@ impl Action {
             Self::Noise(_) => "noise",
             Self::Bytes(_) => "bytes",
             Self::CloseStdout => "close-stdout",
+            Self::Status(_) => "status",
+            Self::Sse => "sse",
+            Self::ExpireSession => "expire-session",
+            Self::EndStream => "end-stream",
+            Self::CutStream => "cut-stream",
+            Self::Reset => "reset",
             Self::Exit(_) => "exit",
             Self::Die(_) => "die",
             Self::Ignore => "ignore",
         }
     }
 
-    /// Its name in a history, when it is a fault: `hold:before-answer`, `die:KILL`, `ignore:eof`.
+    /// Its name in a history, when it is a fault: `hold:before-answer`, `die:KILL`, `ignore:eof`, `status:get-405`.
     #[must_use]
     pub fn fault(&self, when: &When) -> Option<(String, Impairs)> {
         let info = fault_info(self.name())?;
+        let impairs = self.impairs(when, info.impairs);
         let detail = match self {
             Self::Hold(gate) => gate.clone(),
             Self::Delay(delay) => format!("{}ms", delay.as_millis()),
-            Self::Drop | Self::Duplicate => when.detail().to_owned(),
+            Self::Status(status) => format!("{}-{status}", when.detail()),
             Self::AnswerError(error) => error.code.to_string(),
             Self::Exit(code) | Self::Die(Death::Code(code)) => code.to_string(),
             Self::Die(Death::Signal(signal)) => signal.name().to_owned(),
-            Self::Ignore => when.detail().to_owned(),
-            Self::Noise(_) | Self::Bytes(_) | Self::CloseStdout => return Some((info.id.to_owned(), info.impairs)),
-            Self::Answer | Self::Tools(_) | Self::Notify(_) => return None,
+            Self::Drop | Self::Duplicate | Self::Ignore | Self::EndStream | Self::CutStream | Self::Reset => {
+                when.detail().to_owned()
+            }
+            Self::Noise(_) | Self::Bytes(_) | Self::CloseStdout | Self::ExpireSession => {
+                return Some((info.id.to_owned(), impairs));
+            }
+            Self::Answer | Self::Tools(_) | Self::Notify(_) | Self::Sse => return None,
         };
-        Some((format!("{}:{detail}", info.id), info.impairs))
+        Some((format!("{}:{detail}", info.id), impairs))
+    }
+
+    /// What it impairs on this occasion: what happens to a DELETE concerns the end alone, and what happens to the
+    /// stream of a GET concerns no answer.
+    fn impairs(&self, when: &When, usual: Impairs) -> Impairs {
+        let is_of_exchange =
+            matches!(self, Self::Drop | Self::Status(_) | Self::EndStream | Self::CutStream | Self::Reset);
+        match when {
+            When::Delete if is_of_exchange => Impairs::Ending,
+            When::Get if is_of_exchange => Impairs::Timing,
+            When::Request { .. } if is_of_exchange => Impairs::Answers,
+            _ => usual,
+        }
     }
 
     /// Whether it decides about the answer to a request.
     #[must_use]
     pub fn answers(&self) -> bool {
-        matches!(self, Self::Answer | Self::Drop | Self::AnswerError(_) | Self::Duplicate)
+        matches!(
+            self,
+            Self::Answer | Self::Drop | Self::AnswerError(_) | Self::Duplicate | Self::Status(_) | Self::Reset
+        )
     }
 
     /// Whether it needs an output.
@@ -123,6 +162,20 @@ impl Action {
             Self::Noise(_) | Self::Bytes(_) | Self::CloseStdout => true,
             Self::Hold(_) | Self::Delay(_) | Self::Drop | Self::Tools(_) => false,
             Self::Exit(_) | Self::Die(_) | Self::Ignore => false,
+            Self::Status(_) | Self::Sse | Self::ExpireSession => false,
+            Self::EndStream | Self::CutStream | Self::Reset => false,
+        }
+    }
+
+    /// What it needs to be carried out over, where not anything will do.
+    #[must_use]
+    pub fn needs(&self) -> Option<Carriage> {
+        match self {
+            Self::Noise(_) | Self::Bytes(_) | Self::CloseStdout => Some(Carriage::Lines),
+            Self::Status(_) | Self::Sse | Self::ExpireSession => Some(Carriage::Http),
+            Self::EndStream | Self::CutStream | Self::Reset => Some(Carriage::Http),
+            Self::Hold(_) | Self::Delay(_) | Self::Answer | Self::Drop | Self::AnswerError(_) => None,
+            Self::Duplicate | Self::Tools(_) | Self::Notify(_) | Self::Exit(_) | Self::Die(_) | Self::Ignore => None,
         }
     }
 

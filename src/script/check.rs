@@ -31,6 +31,7 @@ pub(super) fn check_rules(
         rules.push(rule);
         places.push(place);
     }
+    check_carriages(&rules, &places)?;
     let offered = offered_tools(&rules, tools);
     for (rule, place) in rules.iter().zip(places) {
         if let When::Request { tool: Some(tool), .. } = &rule.on.when
@@ -40,6 +41,23 @@ pub(super) fn check_rules(
         }
     }
     Ok(rules)
+}
+
+/// No script needs two carriages at once.
+fn check_carriages(rules: &[Rule], places: &[usize]) -> Result<(), At<Defect>> {
+    let mut needed = None;
+    for (rule, place) in rules.iter().zip(places) {
+        for (second, second_needs) in rule.needs() {
+            match needed {
+                None => needed = Some((second, second_needs)),
+                Some((first, first_needs)) if first_needs != second_needs => {
+                    return Err((*place, Defect::NoTransport { first, first_needs, second, second_needs }));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Checks a list of tool names.
@@ -90,13 +108,14 @@ fn check_action(when: &When, action: &Action, earlier: &[Action]) -> Result<(), 
         return Err(Defect::AfterTheEnd { end: end.name(), next: name });
     }
     if action.answers() {
-        if !matches!(when, When::Request { .. }) {
+        if !when.is_answered_by(action) {
             return Err(Defect::NothingToAnswer { action: name, occasion: occasion() });
         }
         if let Some(first) = earlier.iter().find(|earlier| earlier.answers()) {
             return Err(Defect::AnswerSettled { first: first.name(), second: name });
         }
     }
+    check_http(when, action, earlier)?;
     let is_closed = earlier.contains(&Action::CloseStdout);
     match action {
         action if is_closed && action.writes() => Err(Defect::OutputClosed(name)),
@@ -114,5 +133,45 @@ fn check_action(when: &When, action: &Action, earlier: &[Action]) -> Result<(), 
             Err(Defect::IgnoreAndEnd(name))
         }
         _ => Ok(()),
+    }
+}
+
+/// Whether an exchange is still open after these actions is known before; whether a stream is, too.
+fn check_http(when: &When, action: &Action, earlier: &[Action]) -> Result<(), Defect> {
+    let occasion = || when.detail().to_owned();
+    let name = action.name();
+    let is_before_answer = !earlier.iter().any(Action::answers);
+    let has_begun = earlier.contains(&Action::Sse) || *when == When::Get && earlier.contains(&Action::Answer);
+    match action {
+        Action::Status(status) if !(400..=599).contains(status) => Err(Defect::StatusNoFailure(*status)),
+        Action::Status(_) if has_begun => Err(Defect::ExchangeOver { first: "sse", second: name }),
+        Action::Sse if !matches!(when, When::Request { .. }) => Err(Defect::NoStreamOfAnswers(occasion())),
+        Action::Sse if !is_before_answer => Err(Defect::ExchangeOver { first: "the answer", second: name }),
+        Action::Sse if earlier.contains(&Action::Sse) => Err(Defect::AnswerSettled { first: name, second: name }),
+        Action::EndStream | Action::CutStream => match when {
+            When::Start | When::Signal(_) | When::Eof | When::Delete => {
+                Err(Defect::NoStream { action: name, occasion: occasion() })
+            }
+            When::Get if !has_begun => Err(Defect::StreamNotBegun(name)),
+            When::Get | When::Request { .. } | When::Notification(_) | When::Initialized => Ok(()),
+        },
+        Action::ExpireSession => match when {
+            When::Request { method, .. } if method == "initialize" && is_before_answer => Err(Defect::NoSessionYet),
+            _ => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+impl When {
+    /// Whether there is something that this action can answer.
+    fn is_answered_by(&self, action: &Action) -> bool {
+        let is_http_only = matches!(action, Action::Status(_) | Action::Reset);
+        match self {
+            Self::Request { .. } => true,
+            Self::Notification(_) => is_http_only,
+            Self::Get | Self::Delete => is_http_only || matches!(action, Action::Answer | Action::Drop),
+            Self::Start | Self::Initialized | Self::Eof | Self::Signal(_) => false,
+        }
     }
 }

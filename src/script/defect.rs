@@ -1,13 +1,15 @@
 //! What is wrong with a script.
 
-use crate::script::Signal;
+use crate::script::{Carriage, Signal};
 
 /// Why a script is refused: it could not do what it says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Defect {
     /// A rule has no trigger.
-    #[error("found no trigger, expected one of request, notification, tool, start, initialized, eof or signal")]
+    #[error(
+        "found no trigger, expected one of request, notification, tool, start, initialized, eof, signal, get or delete"
+    )]
     NoTrigger,
     /// A rule has two triggers.
     #[error("found both {first} and {second}, expected one trigger: write a rule for each")]
@@ -23,8 +25,11 @@ pub enum Defect {
     /// Occasions are counted from 1.
     #[error("found nth = 0, which never comes about: occasions are counted from 1")]
     NthZero,
+    /// Connections are counted from 1.
+    #[error("found connection = 0, which never comes about: connections are counted from 1")]
+    ConnectionZero,
     /// An n-th occasion of what happens once.
-    #[error("found nth = {nth} of {occasion}, which comes about once in a process: leave nth out")]
+    #[error("found nth = {nth} of {occasion}, which comes about once on a connection: leave nth out")]
     NthOfOne {
         /// What was asked for.
         nth: u32,
@@ -71,6 +76,50 @@ pub enum Defect {
     /// Something to send after the output is closed.
     #[error("found {0} after close-stdout: nothing can be sent any more")]
     OutputClosed(&'static str),
+    /// A status code that is no failure.
+    #[error("found status {0}, expected one from 400 to 599: what succeeds is answered honestly")]
+    StatusNoFailure(u16),
+    /// A stream for what is no request.
+    #[error("found sse on {0}, expected it on a request: nothing else is answered with messages")]
+    NoStreamOfAnswers(String),
+    /// The end of a stream where there can be none.
+    #[error(
+        "found {action} on {occasion}, which has no stream: expected it on request, notification, initialized or get"
+    )]
+    NoStream {
+        /// The action.
+        action: &'static str,
+        /// The trigger.
+        occasion: String,
+    },
+    /// The end of a stream that has not begun.
+    #[error("found {0} before the stream begins: write answer first")]
+    StreamNotBegun(&'static str),
+    /// The end of a session that there is not yet.
+    #[error("found expire-session before initialize is answered: there is no session yet, write answer first")]
+    NoSessionYet,
+    /// Something to send on an exchange that is over.
+    #[error("found {second} after {first}: the HTTP exchange is over by then")]
+    ExchangeOver {
+        /// The action that ends it.
+        first: &'static str,
+        /// The action that comes too late.
+        second: &'static str,
+    },
+    /// A script for which there is no transport.
+    #[error(
+        "found {second}, which needs {second_needs}, beside {first}, which needs {first_needs}: write a script for each"
+    )]
+    NoTransport {
+        /// The part that stands first.
+        first: &'static str,
+        /// What it needs.
+        first_needs: Carriage,
+        /// The other part.
+        second: &'static str,
+        /// What that needs.
+        second_needs: Carriage,
+    },
     /// Something after the end of the process.
     #[error("found {next} after {end}: the process has ended by then")]
     AfterTheEnd {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::history::{ConnectionId, EventKind};
+use crate::history::{ConnectionId, EventKind, WireEnd};
 use crate::plan::{Revision, Temperament};
-use crate::script::{Script, Signal, TimerId};
+use crate::script::{ExchangeNo, HttpSetup, Request, Response, Script, Signal, SocketNo, TimerId};
 
 /// What a mock is told before it starts.
 #[derive(Debug, Clone)]
@@ -15,12 +15,25 @@ pub struct Setup {
     pub temperament: Temperament,
     /// The newest revision it speaks; never one without `initialize`.
     pub revision: Revision,
-    /// Name of its connection.
+    /// Name of its connection; over HTTP, what the names of its connections begin with.
     pub connection: ConnectionId,
+    /// Which process serves this name, from 1: over lines also the number of its one connection.
+    pub incarnation: u64,
+    /// What carries its messages.
+    pub medium: Medium,
     /// Its process, for a reader.
     pub pid: Option<u32>,
     /// Above this, a body is journalled as head, length and hash.
     pub body_bytes_max: usize,
+}
+
+/// What carries the messages of a mock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Medium {
+    /// Lines: one connection for the whole life of the mock.
+    Lines,
+    /// Streamable HTTP: a connection for each `initialize`.
+    Http(HttpSetup),
 }
 
 /// What comes about.
@@ -45,6 +58,21 @@ pub enum Input {
     OutputBroken,
     /// More was to be written than a client that does not read may leave behind.
     OutputFull,
+    /// A client connected over TCP.
+    SocketOpened(SocketNo),
+    /// Such a connection is over; its exchanges are told to be over before.
+    SocketClosed {
+        /// Which.
+        socket: SocketNo,
+        /// Who ended it, where it was not ended by an effect.
+        how: WireEnd,
+    },
+    /// A client was turned away: there are too many.
+    SocketRefused,
+    /// An HTTP request arrived, with its body or with what became of that.
+    Request(Request),
+    /// A client gave up an exchange that is not over.
+    ExchangeGone(ExchangeNo),
     /// A signal arrived.
     Signal(Signal),
     /// A gate was opened. It stays open.
@@ -71,7 +99,34 @@ pub enum Effect {
     },
     /// Close the output.
     CloseStdout,
-    /// End the process; nothing follows.
+    /// Answer a request, with its whole body: its exchange is over.
+    Respond {
+        /// Which.
+        exchange: ExchangeNo,
+        /// With what.
+        response: Response,
+    },
+    /// Begin to answer a request with a body that goes on; its own body comes first.
+    BeginStream {
+        /// Which.
+        exchange: ExchangeNo,
+        /// With what.
+        response: Response,
+    },
+    /// Send these bytes as the next part of such a body.
+    StreamPart {
+        /// Of which exchange.
+        exchange: ExchangeNo,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// End such a body in order: its exchange is over.
+    EndStream(ExchangeNo),
+    /// Close the socket of an exchange in the middle: its exchange is over.
+    Cut(ExchangeNo),
+    /// Reset the socket of an exchange: its exchange is over.
+    Reset(ExchangeNo),
+    /// End the mock; nothing follows.
     End(End),
 }
 

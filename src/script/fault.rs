@@ -34,7 +34,8 @@ pub const FAULTS: &[FaultInfo] = &[
         id: "drop",
         about: "never answers a request",
         impairs: Impairs::Answers,
-        explain: "`\"drop\"`, for a request. The connection stays usable.",
+        explain: "`\"drop\"`, for a request, and over HTTP for `get` and `delete`. The connection stays usable. Over HTTP \
+                  the exchange stays open until its client gives it up or its session ends.",
     },
     FaultInfo {
         id: "answer-error",
@@ -46,7 +47,8 @@ pub const FAULTS: &[FaultInfo] = &[
         id: "duplicate",
         about: "answers a request twice",
         impairs: Impairs::Answers,
-        explain: "`\"duplicate\"`, for a request: the honest answer, and the same bytes again.",
+        explain: "`\"duplicate\"`, for a request: the honest answer, and the same bytes again. Over HTTP both come as \
+                  events of one stream.",
     },
     FaultInfo {
         id: "noise",
@@ -78,6 +80,41 @@ pub const FAULTS: &[FaultInfo] = &[
         about: "dies abruptly: by a signal, or with a code",
         impairs: Impairs::Connection,
         explain: "`{ die = { signal = \"KILL\" } }` or `{ die = { code = 101 } }`: no farewell, as in a crash.",
+    },
+    FaultInfo {
+        id: "status",
+        about: "answers an HTTP request with a status code of its choice",
+        impairs: Impairs::Answers,
+        explain: "`{ status = 405 }`, from 400 to 599, for a request, a notification, `get` and `delete`. The session goes \
+                  on. On `get` it impairs no answer, on `delete` only the end.",
+    },
+    FaultInfo {
+        id: "expire-session",
+        about: "ends the session: its id is unknown from now on, and its streams end",
+        impairs: Impairs::Connection,
+        explain: "`\"expire-session\"`, of the connection on which the rule acts; on `start` and `signal`, of all that \
+                  there are. Every HTTP request that names the session is answered with 404 from then on, those that \
+                  wait for an answer as well; its streams end in order. A client has to open a new session.",
+    },
+    FaultInfo {
+        id: "end-stream",
+        about: "ends a stream of events in order",
+        impairs: Impairs::Timing,
+        explain: "`\"end-stream\"`: that of the request itself where `sse` or `answer` has begun one, otherwise the stream \
+                  that the session's GET opened. The session goes on: either side may close that stream at any time.",
+    },
+    FaultInfo {
+        id: "cut-stream",
+        about: "closes the socket of a stream of events in the middle",
+        impairs: Impairs::Timing,
+        explain: "`\"cut-stream\"`: as end-stream, but the body of the response is never completed.",
+    },
+    FaultInfo {
+        id: "reset",
+        about: "resets the TCP socket of an HTTP request",
+        impairs: Impairs::Answers,
+        explain: "`\"reset\"`, for a request, a notification, `get` and `delete`: the client sees a reset connection and no \
+                  answer. The session goes on.",
     },
     FaultInfo {
         id: "ignore",

@@ -12,6 +12,7 @@ pub(super) struct Honest {
     announces_tools: bool,
     newest: Revision,
     opened: Opened,
+    negotiated: Option<Revision>,
 }
 
 /// How far the opening has come.
@@ -41,7 +42,18 @@ impl RpcError {
 impl Honest {
     /// A server that speaks at most `newest`; never a revision without `initialize`.
     pub(super) fn new(tools: Vec<String>, announces_tools: bool, newest: Revision) -> Self {
-        Self { tools, announces_tools, newest: newest.min(Revision::NEWEST_LEGACY), opened: Opened::No }
+        Self {
+            tools,
+            announces_tools,
+            newest: newest.min(Revision::NEWEST_LEGACY),
+            opened: Opened::No,
+            negotiated: None,
+        }
+    }
+
+    /// The revision that was agreed on, once `initialize` was answered with a result.
+    pub(super) fn revision(&self) -> Option<Revision> {
+        self.negotiated
     }
 
     /// Offers these tools from here on.
@@ -87,6 +99,7 @@ impl Honest {
         let known = Revision::ALL.into_iter().find(|revision| revision.as_str() == asked);
         let revision = known.filter(|revision| *revision <= self.newest).unwrap_or(self.newest);
         self.opened = Opened::Answered;
+        self.negotiated = Some(revision);
         let tools = if self.announces_tools { json!({ "listChanged": true }) } else { json!({}) };
         Ok(json!({
             "protocolVersion": revision.as_str(),

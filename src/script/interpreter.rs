@@ -1,40 +1,50 @@
 //! The state machine of one mock: inputs in, effects out, in the order in which they have to be carried out.
 //!
-//! Journals before it acts. A held action holds nothing else: every input is handled at once.
+//! Journals before it acts. A held action holds nothing else: every input is handled at once. What is the same over every
+//! medium is here; what lines and HTTP have of their own is in `line` and `http`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
 use serde_json::Value;
 
 use crate::history::{ConnectionId, EventKind, ServerEnd, WireEnd};
 use crate::script::honest::Honest;
-use crate::script::task::{Cause, Step, Task, Wait, Watch};
-use crate::script::wire::{self, Incoming};
-use crate::script::{Action, Death, Effect, End, Input, Setup, TimerId};
+use crate::script::http::HttpFace;
+use crate::script::line::LineFace;
+use crate::script::talk::Talk;
+use crate::script::task::{At, Cause, Step, Task, Wait, Watch};
+use crate::script::wire;
+use crate::script::{Action, Death, Effect, End, Input, Medium, Setup, TimerId};
 
 /// Exit code of a mock whose longest life is over.
 pub const LIFE_OVER_CODE: u8 = 88;
 /// Most actions held at once; beyond, nothing is held and the evidence counts as truncated.
 const HELD_MAX: usize = 1_024;
-/// Longest head of noise, in bytes.
-const NOISE_HEAD_BYTES: usize = 256;
 
 /// One mock server.
 #[derive(Debug)]
 pub struct Interpreter {
-    setup: Setup,
-    honest: Honest,
+    pub(super) setup: Setup,
+    pub(super) face: Face,
+    /// The connections there are, by number.
+    pub(super) talks: BTreeMap<u64, Talk>,
+    /// The tools a new connection is offered.
+    pub(super) tools: Vec<String>,
+    /// What waits for occasions that belong to no connection.
     watches: Vec<Watch>,
     held: Vec<(Wait, Task)>,
     open_gates: BTreeSet<String>,
-    n_lines: u64,
     n_timers: u64,
-    output_open: bool,
-    connection_open: bool,
-    eof_ignored: bool,
-    ended: bool,
+    pub(super) ended: bool,
     effects: Vec<Effect>,
+}
+
+/// What it has of its own over its medium.
+#[derive(Debug)]
+pub(super) enum Face {
+    Line(LineFace),
+    Http(HttpFace),
 }
 
 /// Whether a task goes on.
@@ -49,22 +59,26 @@ impl Interpreter {
     #[must_use]
     pub fn new(mut setup: Setup) -> Self {
         setup.script = setup.script.with(setup.temperament);
-        let honest = Honest::new(setup.script.tools().to_vec(), setup.script.announces_tools(), setup.revision);
-        let watches = setup.script.rules().iter().cloned().map(Watch::new).collect();
-        Self {
+        let face = match &setup.medium {
+            Medium::Lines => Face::Line(LineFace::new()),
+            Medium::Http(http) => Face::Http(HttpFace::new(http.clone())),
+        };
+        let mut mock = Self {
+            tools: setup.script.tools().to_vec(),
+            watches: setup.script.rules().iter().cloned().map(Watch::new).collect(),
             setup,
-            honest,
-            watches,
+            face,
+            talks: BTreeMap::new(),
             held: Vec::new(),
             open_gates: BTreeSet::new(),
-            n_lines: 0,
             n_timers: 0,
-            output_open: true,
-            connection_open: true,
-            eof_ignored: false,
             ended: false,
             effects: Vec::new(),
+        };
+        if mock.setup.medium == Medium::Lines {
+            mock.add_talk(mock.setup.incarnation, mock.setup.connection.clone());
         }
+        mock
     }
 
     /// Takes one input. After an `Effect::End` there are no more effects.
@@ -78,25 +92,17 @@ impl Interpreter {
     fn take(&mut self, input: Input) {
         match input {
             Input::Started => self.start(),
-            Input::Line(line) => self.line(&line),
-            Input::Noise { bytes, head } => self.noise(bytes, &head),
-            Input::Eof => {
-                self.journal(EventKind::WireEof { connection: self.connection() });
-                self.begin(Cause::Eof);
-            }
-            Input::InputBroken => {
-                self.close(WireEnd::Broken);
-                self.journal(EventKind::WireEof { connection: self.connection() });
-                self.begin(Cause::Eof);
-            }
-            Input::OutputBroken => self.output_broken(),
+            Input::Line(_) | Input::Noise { .. } | Input::Eof => self.take_line(input),
+            Input::InputBroken | Input::OutputBroken => self.take_line(input),
+            Input::SocketOpened(_) | Input::SocketClosed { .. } | Input::SocketRefused => self.take_http(input),
+            Input::Request(_) | Input::ExchangeGone(_) => self.take_http(input),
             Input::OutputFull => {
                 let because = "the client does not read what is written".to_owned();
                 self.journal(EventKind::EvidenceTruncated { what: "answers".to_owned(), because });
             }
             Input::Signal(signal) => {
                 self.journal(EventKind::SignalReceived { signal: signal.name().to_owned() });
-                self.begin(Cause::Signal(signal));
+                self.begin(Cause::Signal(signal), self.whole());
             }
             Input::GateOpened(gate) => {
                 self.open_gates.insert(gate.clone());
@@ -110,56 +116,54 @@ impl Interpreter {
     fn start(&mut self) {
         let script = self.setup.script.name().to_owned();
         self.journal(EventKind::MockStarted { script, pid: self.setup.pid });
-        self.journal(EventKind::ConnectionOpened { connection: self.connection() });
-        self.begin(Cause::Start);
-    }
-
-    fn line(&mut self, line: &[u8]) {
-        self.n_lines += 1;
-        let line = if self.n_lines == 1 { wire::without_mark(line) } else { line };
-        match wire::read_line(line) {
-            Incoming::Blank => self.noise(line.len() as u64 + 1, line),
-            Incoming::NoJson => {
-                self.noise(line.len() as u64, line);
-                self.send_error(&Value::Null, wire::PARSE_ERROR, "Parse error");
-            }
-            Incoming::NoObject => {
-                self.noise(line.len() as u64, line);
-                self.send_error(&Value::Null, wire::INVALID_REQUEST, "Invalid request: not an object");
-            }
-            Incoming::NoMessage { body, id, because } => {
-                self.received(&body, line);
-                self.send_error(&id, wire::INVALID_REQUEST, &format!("Invalid request: {because}"));
-            }
-            Incoming::Response { body } => self.received(&body, line),
-            Incoming::Notification { body, method } => {
-                self.received(&body, line);
-                self.notification(method, &body);
-            }
-            Incoming::Request { mut body, id, method } => {
-                self.received(&body, line);
-                let params = body.get_mut("params").map(Value::take).unwrap_or_default();
-                self.begin(Cause::Request { id, method, params });
-            }
+        match &self.setup.medium {
+            Medium::Lines => self.journal(EventKind::ConnectionOpened { connection: self.setup.connection.clone() }),
+            Medium::Http(http) => self.journal(EventKind::MockListening { url: http.url.clone() }),
         }
+        self.begin(Cause::Start, self.whole());
     }
 
-    fn notification(&mut self, method: String, body: &Value) {
+    /// Where what concerns the whole mock comes about: over lines, on its one connection.
+    pub(super) fn whole(&self) -> At {
+        let connection = (self.setup.medium == Medium::Lines).then_some(self.setup.incarnation);
+        At { connection, exchange: None }
+    }
+
+    pub(super) fn add_talk(&mut self, number: u64, id: ConnectionId) {
+        let script = &self.setup.script;
+        let honest = Honest::new(self.tools.clone(), script.announces_tools(), self.setup.revision);
+        let watches = script.rules().iter().cloned().map(Watch::new).collect();
+        self.talks.insert(number, Talk::new(id, honest, watches));
+    }
+
+    /// A client cancelled a request: while that is held, it is never answered.
+    pub(super) fn cancel(&mut self, at: At, request: &Value) {
+        let held = self.held.iter_mut().map(|(_, task)| task);
+        held.filter(|task| task.may_be_cancelled(at.connection, request)).for_each(|task| task.settled = true);
+    }
+
+    /// Takes a notification of a connection.
+    pub(super) fn notification(&mut self, at: At, method: String, body: &Value) {
         if method == "notifications/cancelled"
             && let Some(request) = body.pointer("/params/requestId")
         {
-            let held = self.held.iter_mut().map(|(_, task)| task);
-            held.filter(|task| task.may_be_cancelled(request)).for_each(|task| task.settled = true);
+            self.cancel(at, request);
         }
-        let is_first = method == "notifications/initialized" && self.honest.initialized();
-        self.begin(Cause::Notification(method));
+        let honest = at.connection.and_then(|number| self.talks.get_mut(&number)).map(|talk| &mut talk.honest);
+        let is_first = method == "notifications/initialized" && honest.is_some_and(Honest::initialized);
+        self.begin(Cause::Notification(method), at);
         if is_first && !self.ended {
-            self.begin(Cause::Initialized);
+            self.begin(Cause::Initialized, At { exchange: None, ..at });
         }
     }
 
-    fn begin(&mut self, cause: Cause) {
-        let task = Task::new(cause, &mut self.watches);
+    pub(super) fn begin(&mut self, cause: Cause, at: At) {
+        let watches = match at.connection {
+            None => &mut self.watches[..],
+            // Nothing waits for what comes about on a connection that is over.
+            Some(number) => self.talks.get_mut(&number).map_or(&mut [][..], |talk| &mut talk.watches),
+        };
+        let task = Task::new(cause, at, watches);
         self.run(task);
     }
 
@@ -182,14 +186,14 @@ impl Interpreter {
             }
         }
         if !task.settled {
-            self.settle(&task.cause);
+            self.settle(&task.cause, task.at);
         }
     }
 
     /// Does one action of a script.
     fn step(&mut self, task: &mut Task, step: Step) -> Flow {
         let comes_too_late = task.settled && (step.action.answers() || step.action == Action::Ignore);
-        if comes_too_late || (!self.output_open && step.action.writes()) {
+        if comes_too_late || !self.can(&step.action, task.at) {
             return Flow::On;
         }
         if step.action.holds() && self.held.len() >= HELD_MAX {
@@ -200,51 +204,38 @@ impl Interpreter {
         if let Some((fault, impairs)) = step.fault {
             self.journal(EventKind::FaultDelivered { fault, impairs });
         }
+        task.settled |= step.action.answers();
         match step.action {
             Action::Hold(gate) => return self.hold(gate),
             Action::Delay(after) => {
                 let timer = TimerId(self.n_timers);
                 self.n_timers += 1;
-                self.effects.push(Effect::SetTimer { timer, after });
+                self.push(Effect::SetTimer { timer, after });
                 return Flow::Hold(Wait::Timer(timer));
             }
-            Action::Answer => {
-                self.settle(&task.cause);
-                task.settled = true;
-            }
-            Action::Duplicate => {
-                if let Some(line) = self.honest_answer(&task.cause) {
-                    self.send(line.clone());
-                    self.send(line);
-                }
-                task.settled = true;
-            }
+            Action::Answer => self.settle(&task.cause, task.at),
+            Action::Duplicate => self.answer_twice(&task.cause, task.at),
             Action::AnswerError(error) => {
                 if let Cause::Request { id, .. } = &task.cause {
-                    self.send_error(id, error.code, &error.message);
+                    self.answer(task.at, wire::error_line(id, error.code, &error.message));
                 }
-                task.settled = true;
             }
-            Action::Drop => task.settled = true,
+            Action::Drop => {}
             Action::Ignore => {
-                self.eof_ignored |= task.cause == Cause::Eof;
+                self.note_ignored(&task.cause);
                 task.settled = true;
             }
-            Action::Tools(tools) => self.honest.offer(tools),
-            Action::Notify(method) => self.send(wire::notification_line(&method)),
-            Action::Noise(text) => self.effects.push(Effect::Write(format!("{text}\n").into_bytes())),
-            Action::Bytes(bytes) => self.effects.push(Effect::Write(bytes.0)),
-            Action::CloseStdout => {
-                self.close(WireEnd::ByServer);
-                self.output_open = false;
-                self.effects.push(Effect::CloseStdout);
-            }
+            Action::Tools(tools) => self.offer(task.at, &tools),
+            Action::Notify(method) => self.notify(task.at, &wire::notification_line(&method)),
             Action::Exit(code) => {
-                self.close(WireEnd::ByServer);
+                self.close_all(WireEnd::ByServer);
                 self.end(Some(ServerEnd::Script), End::Exit(code));
             }
             Action::Die(Death::Code(code)) => self.end(None, End::Exit(code)),
             Action::Die(Death::Signal(signal)) => self.end(None, End::Signal(signal)),
+            Action::Noise(_) | Action::Bytes(_) | Action::CloseStdout => self.line_action(step.action),
+            Action::Status(_) | Action::Sse | Action::ExpireSession => self.http_action(step.action, task),
+            Action::EndStream | Action::CutStream | Action::Reset => self.http_action(step.action, task),
         }
         if self.ended { Flow::Over } else { Flow::On }
     }
@@ -254,17 +245,28 @@ impl Interpreter {
         if self.open_gates.contains(&gate) { Flow::On } else { Flow::Hold(Wait::Gate(gate)) }
     }
 
+    /// Whether an action can still be carried out.
+    fn can(&self, action: &Action, at: At) -> bool {
+        match &self.face {
+            Face::Line(line) => line.can(action),
+            Face::Http(_) => self.can_over_http(action, at),
+        }
+    }
+
     /// Does what an honest server does about an occasion.
-    fn settle(&mut self, cause: &Cause) {
+    fn settle(&mut self, cause: &Cause, at: At) {
         match cause {
-            Cause::Start | Cause::Initialized | Cause::Notification(_) => {}
+            Cause::Start | Cause::Initialized => {}
             Cause::Request { .. } => {
-                if let Some(line) = self.honest_answer(cause) {
-                    self.send(line);
+                if let Some(line) = self.honest_answer(cause, at) {
+                    self.answer(at, line);
                 }
             }
+            Cause::Notification(_) => self.accept(at),
+            Cause::Get => self.open_stream(at),
+            Cause::Delete => self.delete_session(at),
             Cause::Eof => {
-                self.close(WireEnd::ByClient);
+                self.close_all(WireEnd::ByClient);
                 self.end(Some(ServerEnd::Eof), End::Exit(0));
             }
             Cause::Signal(signal) => {
@@ -273,68 +275,115 @@ impl Interpreter {
         }
     }
 
-    fn honest_answer(&mut self, cause: &Cause) -> Option<Vec<u8>> {
+    /// The honest answer to a request; none where nobody is left to take it.
+    pub(super) fn honest_answer(&mut self, cause: &Cause, at: At) -> Option<Vec<u8>> {
         let Cause::Request { id, method, params } = cause else { return None };
-        Some(match self.honest.answer(method, params) {
+        if !self.is_awaited(at) {
+            return None;
+        }
+        let talk = self.talks.get_mut(&at.connection?)?;
+        Some(match talk.honest.answer(method, params) {
             Ok(result) => wire::result_line(id, &result),
             Err(error) => wire::error_line(id, error.code, &error.message),
         })
     }
 
-    /// A server that ignores the end of its input does not mind the end of its output either.
-    fn output_broken(&mut self) {
-        self.output_open = false;
-        self.close(WireEnd::Broken);
-        if !self.eof_ignored {
-            self.end(Some(ServerEnd::BrokenPipe), End::Exit(1));
+    fn is_awaited(&self, at: At) -> bool {
+        match &self.face {
+            Face::Line(_) => true,
+            Face::Http(http) => at.exchange.is_some_and(|exchange| http.is_open(exchange)),
         }
     }
 
-    fn end(&mut self, farewell: Option<ServerEnd>, end: End) {
+    /// Sends an answer.
+    pub(super) fn answer(&mut self, at: At, line: Vec<u8>) {
+        match &self.face {
+            Face::Line(_) => self.send_line(line),
+            Face::Http(_) => self.answer_exchange(at, line),
+        }
+    }
+
+    fn answer_twice(&mut self, cause: &Cause, at: At) {
+        let Some(line) = self.honest_answer(cause, at) else { return };
+        match &self.face {
+            Face::Line(_) => {
+                self.send_line(line.clone());
+                self.send_line(line);
+            }
+            Face::Http(_) => self.answer_exchange_twice(at, &line),
+        }
+    }
+
+    /// Sends a message that is no answer.
+    fn notify(&mut self, at: At, line: &[u8]) {
+        match &self.face {
+            Face::Line(_) => self.send_line(line.to_vec()),
+            Face::Http(_) => self.numbers_at(at).into_iter().for_each(|number| self.push_note(number, line)),
+        }
+    }
+
+    /// The connection something came about on; where it concerns the whole mock, all there are.
+    pub(super) fn numbers_at(&self, at: At) -> Vec<u64> {
+        at.connection.map_or_else(|| self.talks.keys().copied().collect(), |number| vec![number])
+    }
+
+    fn offer(&mut self, at: At, tools: &[String]) {
+        if at.connection.is_none() {
+            self.tools = tools.to_vec();
+        }
+        for number in self.numbers_at(at) {
+            if let Some(talk) = self.talks.get_mut(&number) {
+                talk.honest.offer(tools.to_vec());
+            }
+        }
+    }
+
+    fn note_ignored(&mut self, cause: &Cause) {
+        if let Face::Line(line) = &mut self.face {
+            line.eof_ignored |= *cause == Cause::Eof;
+        }
+    }
+
+    fn close_all(&mut self, how: WireEnd) {
+        match &self.face {
+            Face::Line(_) => self.close_line(how),
+            Face::Http(_) => self.close_talks(how),
+        }
+    }
+
+    pub(super) fn end(&mut self, farewell: Option<ServerEnd>, end: End) {
         if let Some(how) = farewell {
             self.journal(EventKind::MockEnding { how });
         }
-        self.effects.push(Effect::End(end));
+        self.push(Effect::End(end));
         self.held.clear();
         self.ended = true;
     }
 
-    fn close(&mut self, how: WireEnd) {
-        if mem::replace(&mut self.connection_open, false) {
-            self.journal(EventKind::ConnectionClosed { connection: self.connection(), how });
-        }
+    /// Journals a message that is about to be sent.
+    pub(super) fn sent(&mut self, connection: ConnectionId, line: &[u8]) {
+        let body = serde_json::from_slice(line).expect("our own lines are JSON");
+        let message = wire::journalled(&body, line, self.setup.body_bytes_max);
+        self.journal(EventKind::WireSent { connection, message });
     }
 
-    fn received(&mut self, body: &Value, line: &[u8]) {
+    /// Journals a message that has arrived.
+    pub(super) fn received(&mut self, connection: ConnectionId, body: &Value, line: &[u8]) {
         let message = wire::journalled(body, line, self.setup.body_bytes_max);
-        self.journal(EventKind::WireReceived { connection: self.connection(), message });
+        self.journal(EventKind::WireReceived { connection, message });
     }
 
-    fn noise(&mut self, bytes: u64, head: &[u8]) {
-        let head = wire::head(head, NOISE_HEAD_BYTES);
-        self.journal(EventKind::WireNoise { connection: self.connection(), bytes, head });
+    /// Journals bytes that are no message.
+    pub(super) fn noise(&mut self, connection: ConnectionId, bytes: u64, head: &[u8]) {
+        let head = wire::head(head, wire::NOISE_HEAD_BYTES);
+        self.journal(EventKind::WireNoise { connection, bytes, head });
     }
 
-    fn send_error(&mut self, id: &Value, code: i64, message: &str) {
-        self.send(wire::error_line(id, code, message));
+    pub(super) fn journal(&mut self, kind: EventKind) {
+        self.push(Effect::Journal(kind));
     }
 
-    fn send(&mut self, mut line: Vec<u8>) {
-        if !self.output_open {
-            return;
-        }
-        let body = serde_json::from_slice(&line).expect("our own lines are JSON");
-        let message = wire::journalled(&body, &line, self.setup.body_bytes_max);
-        self.journal(EventKind::WireSent { connection: self.connection(), message });
-        line.push(b'\n');
-        self.effects.push(Effect::Write(line));
-    }
-
-    fn journal(&mut self, kind: EventKind) {
-        self.effects.push(Effect::Journal(kind));
-    }
-
-    fn connection(&self) -> ConnectionId {
-        self.setup.connection.clone()
+    pub(super) fn push(&mut self, effect: Effect) {
+        self.effects.push(effect);
     }
 }

@@ -7,15 +7,19 @@
 //! Deliberately absent: any judgement. A mock takes what comes and journals it.
 
 mod action;
+mod carriage;
 mod check;
 mod defect;
 mod exchange;
 mod fault;
 mod honest;
+mod http;
 mod interpreter;
+mod line;
 mod shipped;
 mod signal;
 mod source;
+mod talk;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -23,9 +27,11 @@ mod trigger;
 mod wire;
 
 pub use action::{Action, Bytes, Death};
+pub use carriage::{Carriage, Misfit};
 pub use defect::Defect;
-pub use exchange::{Effect, End, Input, Setup};
+pub use exchange::{Effect, End, Input, Medium, Setup};
 pub use fault::{FAULTS, FaultInfo, fault_info};
+pub use http::{Body, ExchangeNo, HttpSetup, Request, Response, SocketNo};
 pub use interpreter::{Interpreter, LIFE_OVER_CODE};
 pub use shipped::{shipped, shipped_names};
 pub use signal::Signal;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use serde_json::Value;
 
 use crate::history::Impairs;
-use crate::script::{Action, Rule, Signal, Trigger, When};
+use crate::script::{Action, ExchangeNo, Rule, Signal, Trigger, When};
 
 /// A timer an interpreter asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,9 +15,19 @@ pub struct TimerId(pub u64);
 #[derive(Debug)]
 pub(super) struct Task {
     pub cause: Cause,
+    pub at: At,
     pub steps: VecDeque<Step>,
     /// Whether the answer, or the end, needs no more deciding.
     pub settled: bool,
+}
+
+/// Where something came about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct At {
+    /// The number of the connection; none for what concerns the whole mock.
+    pub connection: Option<u64>,
+    /// The HTTP exchange that is to be answered.
+    pub exchange: Option<ExchangeNo>,
 }
 
 /// What came about.
@@ -29,6 +39,8 @@ pub(super) enum Cause {
     Notification(String),
     Eof,
     Signal(Signal),
+    Get,
+    Delete,
 }
 
 /// One action, with the name of its fault.
@@ -58,9 +70,9 @@ impl Watch {
     }
 
     /// The steps of the rule, when this is its occasion.
-    pub(super) fn see(&mut self, cause: &Cause) -> Vec<Step> {
-        let Trigger { when, nth } = &self.rule.on;
-        if !when.fits(cause) {
+    pub(super) fn see(&mut self, cause: &Cause, at: At) -> Vec<Step> {
+        let Trigger { when, nth, connection } = &self.rule.on;
+        if !when.fits(cause) || connection.is_some_and(|wanted| at.connection != Some(wanted)) {
             return Vec::new();
         }
         self.n_seen = self.n_seen.saturating_add(1);
@@ -76,6 +88,7 @@ impl When {
     fn fits(&self, cause: &Cause) -> bool {
         match (self, cause) {
             (Self::Start, Cause::Start) | (Self::Initialized, Cause::Initialized) | (Self::Eof, Cause::Eof) => true,
+            (Self::Get, Cause::Get) | (Self::Delete, Cause::Delete) => true,
             (Self::Signal(wanted), Cause::Signal(found)) => wanted == found,
             (Self::Notification(wanted), Cause::Notification(found)) => wanted == found,
             (Self::Request { method: wanted, tool }, Cause::Request { method, params, .. }) => {
@@ -88,13 +101,14 @@ impl When {
 }
 
 impl Task {
-    pub(super) fn new(cause: Cause, watches: &mut [Watch]) -> Self {
-        let steps = watches.iter_mut().flat_map(|watch| watch.see(&cause)).collect();
-        Self { cause, steps, settled: false }
+    pub(super) fn new(cause: Cause, at: At, watches: &mut [Watch]) -> Self {
+        let steps = watches.iter_mut().flat_map(|watch| watch.see(&cause, at)).collect();
+        Self { cause, at, steps, settled: false }
     }
 
-    /// Whether this is the request with this id, and a client may cancel it.
-    pub(super) fn may_be_cancelled(&self, request: &Value) -> bool {
-        matches!(&self.cause, Cause::Request { id, method, .. } if id == request && method != "initialize")
+    /// Whether this is the request of this connection with this id, and a client may cancel it.
+    pub(super) fn may_be_cancelled(&self, connection: Option<u64>, request: &Value) -> bool {
+        self.at.connection == connection
+            && matches!(&self.cause, Cause::Request { id, method, .. } if id == request && method != "initialize")
     }
 }

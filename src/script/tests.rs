@@ -2,10 +2,10 @@
 
 use proptest::prelude::*;
 
-use crate::history::{ConnectionId, EventKind};
-use crate::plan::{Revision, Temperament};
+use crate::history::{ConnectionId, EventKind, Impairs};
+use crate::plan::{Revision, Temperament, Transport};
 use crate::script::{
-    Effect, End, FAULTS, Input, Interpreter, Script, Setup, Signal, TimerId, fault_info, shipped, shipped_names,
+    Effect, End, FAULTS, Input, Interpreter, Medium, Script, Setup, Signal, TimerId, fault_info, shipped, shipped_names,
 };
 
 fn read(text: &str) -> Result<Script, String> {
@@ -38,6 +38,51 @@ fn the_faults_an_experiment_needs_are_named_as_they_are_delivered() {
     assert_eq!(shipped("die-in-call").unwrap().required_faults(), ["hold:before-answer", "die:KILL"]);
     assert_eq!(shipped("stubborn").unwrap().required_faults(), Vec::<String>::new());
     assert_eq!(shipped("mute-initialize").unwrap().required_faults(), ["drop:initialize"]);
+}
+
+#[test]
+fn a_script_says_which_transports_it_fits() {
+    for (name, stdio, http) in [
+        ("polite", true, true),
+        ("stubborn", true, true),
+        ("die-in-call", true, true),
+        ("stdout-closed-in-call", true, false),
+        ("get-refused", false, true),
+        ("session-expires-idle", false, true),
+        ("sse-answers", false, true),
+    ] {
+        let script = shipped(name).unwrap();
+        assert_eq!(script.fits(Transport::Stdio).is_ok(), stdio, "{name}");
+        assert_eq!(script.fits(Transport::Http).is_ok(), http, "{name}");
+    }
+    let ignores = read(&rule("{ eof = true }", "[\"ignore\"]")).unwrap();
+    let because = ignores.fits(Transport::Http).unwrap_err().to_string();
+    assert_eq!(because, "script s needs lines over pipes: rule 1 has eof", "a rule that must act can not");
+}
+
+#[test]
+fn what_happens_to_a_get_or_a_delete_impairs_no_answer() {
+    let impairs = |name: &str| {
+        let script = shipped(name).unwrap();
+        let rule = &script.rules()[0];
+        rule.actions.iter().find_map(|action| action.fault(&rule.on.when)).unwrap()
+    };
+    assert_eq!(impairs("get-refused"), ("status:get-405".to_owned(), Impairs::Timing));
+    assert_eq!(impairs("get-closed-at-once"), ("end-stream:get".to_owned(), Impairs::Timing));
+    assert_eq!(impairs("delete-mute"), ("drop:delete".to_owned(), Impairs::Ending));
+    assert_eq!(impairs("delete-refused"), ("status:delete-405".to_owned(), Impairs::Ending));
+    assert_eq!(impairs("mute-initialize"), ("drop:initialize".to_owned(), Impairs::Answers));
+}
+
+#[test]
+fn a_rule_may_be_for_one_connection_alone() {
+    let script = read(&rule("{ request = \"tools/call\", connection = 2 }", "[\"drop\"]")).unwrap();
+    for (incarnation, is_answered) in [(1, true), (2, false), (3, true)] {
+        let setup = Setup { incarnation, ..setup(script.clone(), Temperament::Polite, Revision::R20251125) };
+        let mut mock = Interpreter::new(setup);
+        mock.handle(line(INITIALIZE));
+        assert_eq!(!written(&mock.handle(line(CALL))).is_empty(), is_answered, "{incarnation}");
+    }
 }
 
 #[test]
@@ -77,6 +122,22 @@ fn a_defective_script_is_refused_where_it_is_defective() {
         (rule(call, "[{ bytes = \"f\" }]"), "s.toml:4:7: found \"f\", expected pairs"),
         (rule(call, "[{ notify = \"ping\" }]"), "s.toml:4:7: found notification \"ping\""),
         (rule(call, "[{ tools = [\"a\", \"a\"] }]"), "s.toml:4:7: found tool \"a\" twice"),
+        (rule("{ get = false }", "[\"drop\"]"), "s.toml:3:6: found get = false"),
+        (rule("{ request = \"ping\", connection = 0 }", "[\"drop\"]"), "s.toml:3:6: found connection = 0"),
+        (rule(call, "[{ status = 200 }]"), "s.toml:4:7: found status 200, expected one from 400 to 599"),
+        (rule("{ start = true }", "[{ status = 500 }]"), "s.toml:4:7: found status on start, which is no request"),
+        (rule(call, "[\"sse\", { status = 500 }]"), "s.toml:4:14: found status after sse"),
+        (rule(call, "[\"answer\", \"sse\"]"), "s.toml:4:17: found sse after the answer"),
+        (rule("{ get = true }", "[\"sse\"]"), "s.toml:4:7: found sse on get"),
+        (rule("{ get = true }", "[\"duplicate\"]"), "s.toml:4:7: found duplicate on get"),
+        (rule("{ get = true }", "[\"end-stream\"]"), "s.toml:4:7: found end-stream before the stream begins"),
+        (rule("{ delete = true }", "[\"cut-stream\"]"), "s.toml:4:7: found cut-stream on delete, which has no stream"),
+        (rule("{ notification = \"notifications/x\" }", "[\"drop\"]"), "s.toml:4:7: found drop on notifications/x"),
+        (rule("{ request = \"initialize\" }", "[\"expire-session\"]"), "s.toml:4:7: found expire-session before"),
+        (
+            rule(call, "[\"close-stdout\"]") + "[[rule]]\non = { get = true }\ndo = [\"drop\"]\n",
+            "s.toml:6:6: found get, which needs HTTP, beside close-stdout, which needs lines over pipes",
+        ),
         (rule(call, "[{ exit = 256 }]"), "s.toml:4:"),
         (rule(call, "[{ explode = 1 }]"), "s.toml:4:9: unknown variant `explode`"),
         (rule("{ when = 1 }", "[\"drop\"]"), "s.toml:3:8: unknown field `when`"),
@@ -105,6 +166,8 @@ fn setup(script: Script, temperament: Temperament, revision: Revision) -> Setup 
         temperament,
         revision,
         connection: ConnectionId("c1".to_owned()),
+        incarnation: 1,
+        medium: Medium::Lines,
         pid: None,
         body_bytes_max: 65_536,
     }
@@ -282,7 +345,7 @@ proptest! {
                     }
                     Effect::End(_) => prop_assert_eq!(index + 1, effects.len()),
                     Effect::Journal(EventKind::ConnectionClosed { .. }) => n_closed += 1,
-                    Effect::Journal(_) | Effect::SetTimer { .. } | Effect::CloseStdout => {}
+                    _ => {}
                 }
             }
             ended |= matches!(effects.last(), Some(Effect::End(End::Exit(_) | End::Signal(_))));

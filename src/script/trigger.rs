@@ -2,17 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::script::{Defect, Signal};
+use crate::script::{Carriage, Defect, Signal};
 
 /// When a rule acts: an occasion, and which one of its kind.
 ///
-/// Further conditions (phase, gate, session, connection, elapsed) become further fields; a rule acts when all are met.
+/// Further conditions (phase, gate, elapsed) become further fields; a rule acts when all are met.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trigger {
     /// The occasion.
     pub when: When,
-    /// Only the n-th such occasion of a process, from 1; without it, every one.
+    /// Only the n-th such occasion of a connection, from 1; without it, every one.
     pub nth: Option<u32>,
+    /// Only on the n-th connection to this server, from 1: over stdio its n-th process, over HTTP what its n-th
+    /// `initialize` begins; without it, on every one.
+    pub connection: Option<u64>,
 }
 
 /// An occasion on which a mock can act.
@@ -35,6 +38,10 @@ pub enum When {
     Eof,
     /// A signal arrived.
     Signal(Signal),
+    /// A client asked for the stream of its session: an HTTP GET.
+    Get,
+    /// A client asked for the end of its session: an HTTP DELETE.
+    Delete,
 }
 
 /// A trigger as it is written.
@@ -56,14 +63,20 @@ pub(super) struct TriggerFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     signal: Option<Signal>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    get: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    delete: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     nth: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    connection: Option<u64>,
 }
 
 impl Trigger {
     /// A trigger on every occasion of a kind.
     #[must_use]
     pub fn every(when: When) -> Self {
-        Self { when, nth: None }
+        Self { when, nth: None, connection: None }
     }
 }
 
@@ -72,7 +85,7 @@ impl When {
     #[must_use]
     pub fn recurs(&self) -> bool {
         match self {
-            Self::Request { .. } | Self::Notification(_) | Self::Signal(_) => true,
+            Self::Request { .. } | Self::Notification(_) | Self::Signal(_) | Self::Get | Self::Delete => true,
             Self::Start | Self::Initialized | Self::Eof => false,
         }
     }
@@ -85,6 +98,31 @@ impl When {
             Self::Initialized => "initialized",
             Self::Eof => "eof",
             Self::Signal(signal) => signal.name(),
+            Self::Get => "get",
+            Self::Delete => "delete",
+        }
+    }
+
+    /// Its name in a script.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Request { .. } => "request",
+            Self::Notification(_) => "notification",
+            Self::Start => "start",
+            Self::Initialized => "initialized",
+            Self::Eof => "eof",
+            Self::Signal(_) => "signal",
+            Self::Get => "get",
+            Self::Delete => "delete",
+        }
+    }
+
+    /// What it comes about over, where not over anything.
+    pub(super) fn needs(&self) -> Option<Carriage> {
+        match self {
+            Self::Eof => Some(Carriage::Lines),
+            Self::Get | Self::Delete => Some(Carriage::Http),
+            Self::Request { .. } | Self::Notification(_) | Self::Start | Self::Initialized | Self::Signal(_) => None,
         }
     }
 }
@@ -92,36 +130,38 @@ impl When {
 impl TriggerFile {
     /// Refuses what can never come about.
     pub(super) fn check(self) -> Result<Trigger, Defect> {
-        let nth = self.nth;
+        let (nth, connection) = (self.nth, self.connection);
         let when = self.when()?;
+        if connection == Some(0) {
+            return Err(Defect::ConnectionZero);
+        }
         match nth {
             Some(0) => Err(Defect::NthZero),
             Some(nth) if nth > 1 && !when.recurs() => Err(Defect::NthOfOne { nth, occasion: when.detail().to_owned() }),
-            _ => Ok(Trigger { when, nth }),
+            _ => Ok(Trigger { when, nth, connection }),
         }
     }
 
     fn when(self) -> Result<When, Defect> {
-        for (name, flag) in [("start", self.start), ("initialized", self.initialized), ("eof", self.eof)] {
-            if flag == Some(false) {
-                return Err(Defect::FlagFalse(name));
+        let mut found = Vec::new();
+        for (name, flag, when) in [
+            ("start", self.start, When::Start),
+            ("initialized", self.initialized, When::Initialized),
+            ("eof", self.eof, When::Eof),
+            ("get", self.get, When::Get),
+            ("delete", self.delete, When::Delete),
+        ] {
+            match flag {
+                Some(true) => found.push((name, when)),
+                Some(false) => return Err(Defect::FlagFalse(name)),
+                None => {}
             }
         }
-        let mut found = Vec::new();
         if let Some(method) = self.request {
             found.push(("request", When::Request { method: checked_request(method)?, tool: None }));
         }
         if let Some(method) = self.notification {
             found.push(("notification", When::Notification(checked_notification(method)?)));
-        }
-        if self.start.is_some() {
-            found.push(("start", When::Start));
-        }
-        if self.initialized.is_some() {
-            found.push(("initialized", When::Initialized));
-        }
-        if self.eof.is_some() {
-            found.push(("eof", When::Eof));
         }
         if let Some(signal) = self.signal {
             if !Signal::CAUGHT.contains(&signal) {
@@ -163,7 +203,7 @@ fn checked_notification(method: String) -> Result<String, Defect> {
 
 impl From<&Trigger> for TriggerFile {
     fn from(trigger: &Trigger) -> Self {
-        let mut file = Self { nth: trigger.nth, ..Self::default() };
+        let mut file = Self { nth: trigger.nth, connection: trigger.connection, ..Self::default() };
         match &trigger.when {
             When::Request { method, tool } => {
                 file.request = Some(method.clone());
@@ -174,6 +214,8 @@ impl From<&Trigger> for TriggerFile {
             When::Initialized => file.initialized = Some(true),
             When::Eof => file.eof = Some(true),
             When::Signal(signal) => file.signal = Some(*signal),
+            When::Get => file.get = Some(true),
+            When::Delete => file.delete = Some(true),
         }
         file
     }

@@ -12,6 +12,8 @@ const BODY_BYTES_CAP: usize = 128 * 1_024;
 const HEAD_BYTES: usize = 512;
 /// Longest method or id that is kept of a body that is cut.
 const NAME_BYTES: usize = 256;
+/// Longest head of noise, in bytes.
+pub(super) const NOISE_HEAD_BYTES: usize = 256;
 /// How messages open in UTF-8 files of some systems; passed over before the first one.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -50,6 +52,11 @@ pub(super) fn read_line(line: &[u8]) -> Incoming {
         return Incoming::Blank;
     }
     let Ok(body) = serde_json::from_slice::<Value>(line) else { return Incoming::NoJson };
+    read_body(body)
+}
+
+/// Reads one JSON value.
+pub(super) fn read_body(body: Value) -> Incoming {
     if !body.is_object() {
         return Incoming::NoObject;
     }

@@ -38,7 +38,7 @@ fn python_loaders_come_out_as_known() {
 }
 
 /// Says loudly that a lane was not tested; where `MCP_VIGIL_REQUIRE_LANES` is set, that is a failure.
-fn unavailable(name: &str, because: &str) {
+pub fn unavailable(name: &str, because: &str) {
     assert!(std::env::var_os("MCP_VIGIL_REQUIRE_LANES").is_none(), "{name} is UNAVAILABLE: {because}");
     eprintln!("UNAVAILABLE: {name} was not tested: {because}");
 }

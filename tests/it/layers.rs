@@ -17,13 +17,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("record", &["history", "plan"]),
     ("mock", &["history", "plan", "record", "script"]),
     ("supervise", &["history", "record"]),
-    ("loader", &["history", "record"]),
+    ("loader", &["history", "plan", "record"]),
     ("drive", &["check", "history", "plan", "record", "script", "supervise"]),
     ("catalogue", &["plan"]),
     ("stack", &["catalogue"]),
     ("report", &["check", "history"]),
+    ("run", &["catalogue", "check", "drive", "history", "plan", "report", "script", "stack", "supervise"]),
     ("reentry", &["loader", "mock", "supervise"]),
-    ("cli", &["catalogue", "check", "drive", "history", "plan", "reentry", "report", "script", "stack", "supervise"]),
+    ("testing", &["catalogue", "loader", "plan", "reentry", "report", "run", "supervise"]),
+    ("cli", &["catalogue", "check", "history", "plan", "reentry", "report", "run", "script", "stack", "supervise"]),
 ];
 
 /// Modules that are pure: no runtime, no clock, no files.
@@ -35,10 +37,12 @@ const IMPURE: &[&str] =
 /// Crates that only some modules may name.
 const RESERVED: &[(&str, &[&str])] = &[
     ("rmcp::", &["loader"]),
+    ("hyper::", &["loader", "mock"]),
     ("clap::", &["cli"]),
     ("annotate_snippets::", &["cli"]),
     ("indicatif::", &["cli"]),
     ("comfy_table::", &["cli"]),
+    ("linkme::", &["loader", "testing"]),
 ];
 
 fn sources() -> BTreeMap<String, Vec<(String, String)>> {

@@ -5,11 +5,16 @@
 mod contexts;
 mod exit_codes;
 mod hostile;
+mod http;
+mod junit;
 mod killing;
 mod lanes;
 mod layers;
+mod load_guard;
 mod mock;
 mod reentry;
 mod rig;
 mod robust;
+mod seeded;
+mod snapshots;
 mod stability;

@@ -14,7 +14,8 @@ fn n_repeats() -> usize {
     wanted_repeats().unwrap_or(2)
 }
 
-fn wanted_repeats() -> Option<usize> {
+/// How often `MCP_VIGIL_REPEATS` asks for each plan.
+pub fn wanted_repeats() -> Option<usize> {
     std::env::var("MCP_VIGIL_REPEATS").ok().and_then(|text| text.parse().ok())
 }
 
@@ -67,12 +68,12 @@ fn verdicts(plan: &serde_json::Value) -> String {
 }
 
 /// Threads that do nothing but take the processor.
-struct Busy {
+pub struct Busy {
     stop: Arc<AtomicBool>,
 }
 
 impl Busy {
-    fn start(n_threads: usize) -> Self {
+    pub fn start(n_threads: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         for _ in 0..n_threads {
             let stop = Arc::clone(&stop);

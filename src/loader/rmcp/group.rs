@@ -15,14 +15,14 @@ use tokio::io::unix::AsyncFd;
 
 /// A process that can be waited for. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Watched {
+pub(in crate::loader) struct Watched {
     pidfd: Arc<OwnedFd>,
 }
 
 impl Watched {
     /// # Errors
     /// When the process is gone already, or the system has no pidfds.
-    pub(super) fn open(pid: Pid) -> io::Result<Self> {
+    pub(in crate::loader) fn open(pid: Pid) -> io::Result<Self> {
         Ok(Self { pidfd: Arc::new(pidfd_open(pid, PidfdFlags::NONBLOCK)?) })
     }
 
@@ -31,7 +31,7 @@ impl Watched {
     /// # Errors
     /// When the runtime has no I/O driver or refuses another file.
     #[expect(deprecated, reason = "its successor is unsafe; an OwnedFd in an Arc keeps what that one asks for")]
-    pub(super) fn on_runtime(&self) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
+    pub(in crate::loader) fn on_runtime(&self) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
         AsyncFd::new(Arc::clone(&self.pidfd))
     }
 
@@ -86,8 +86,7 @@ fn living_members(group: Pid) -> Vec<Pid> {
     pids.filter(|pid| is_living_member(*pid, group)).filter_map(Pid::from_raw).collect()
 }
 
-/// Read from its file and not asked of the kernel by `getpgid`: a process whose group lies outside this PID namespace has the
-/// group 0 there, which rustix takes for impossible.
+/// Read from its `stat`: `getpgid` of rustix holds that no group is 0, which is that of every thread of the kernel.
 fn is_living_member(pid: i32, group: Pid) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
         return false;

@@ -15,6 +15,7 @@ use super::listing::all_tools;
 use super::options::{Bounds, Options};
 use super::process::ServerProcess;
 use super::request::{Requester, closed};
+use super::seam::Seamed;
 use super::wire::{Wire, WireNotes};
 
 /// An open conversation.
@@ -40,7 +41,7 @@ pub(super) async fn open(
     let running = tokio::select! {
         biased;
         () = closed(closing.clone()) => return Err(SessionError::Closed),
-        shaken = timeout(bound, shake_hands(handler, wire)) => match shaken {
+        shaken = timeout(bound, shake_hands(handler, Seamed::new(wire, &options.seam))) => match shaken {
             Ok(Ok(running)) => running,
             Ok(Err(error)) => return Err(failed(error, &notes, process, &options.bounds).await),
             Err(_) => return Err(SessionError::ConnectTimedOut { bound }),
@@ -68,7 +69,7 @@ pub(super) async fn open(
 /// The one place where rmcp's serve loop is instantiated for this loader.
 async fn shake_hands(
     handler: Handler,
-    wire: Wire,
+    wire: Seamed,
 ) -> Result<RunningService<RoleClient, Handler>, Box<ClientInitializeError>> {
     serve_client(handler, wire).await.map_err(Box::new)
 }

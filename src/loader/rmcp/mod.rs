@@ -8,7 +8,7 @@
 //! - `engine`: owns all sessions between a load and a cleanup; one command after the other.
 //! - `session`, `owner`: the handle to one session, and the task that opens it, carries its calls and closes it.
 //! - `link`, `listing`, `call`, `request`, `handler`: the conversation with one server.
-//! - `wire`, `pipes`: the transport under rmcp. `process`, `group`: the server's process and its group.
+//! - `seam`: where tests lay a hand on the messages. `wire`, `pipes`: the transport under rmcp. `process`, `group`: the server's process and its group.
 //!
 //! Deliberately absent: HTTP (see [`Endpoint::Http`]; `wire` is where it will be built), restarts (a dead server stays
 //! dead until the next load), and a session per call.
@@ -29,6 +29,7 @@ mod pipes;
 mod process;
 mod report;
 mod request;
+mod seam;
 mod session;
 mod target;
 mod tools_loader;
@@ -42,7 +43,10 @@ pub use error::{CallError, LoaderError, LookupError, RequestError, SessionError}
 pub use options::{Bounds, Ladder, Options, Revision, ServerStderr};
 pub use process::{Ending, Exit};
 pub use report::{CleanupReport, DuplicateName, FoundTool, LoadReport, ServerTools};
+pub use seam::Seam;
 pub use session::Freshness;
 pub use tools_loader::ToolsLoader;
 
+pub(in crate::loader) use group::Watched;
+pub(in crate::loader) use seam::Tamper;
 pub(in crate::loader) use target::called;

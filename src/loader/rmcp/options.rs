@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::seam::Seam;
 use crate::loader::scopes::Scopes;
 
 /// Options of a [`ToolsLoader`](super::ToolsLoader). They hold for its whole life.
@@ -18,6 +19,8 @@ pub struct Options {
     pub ladder: Ladder,
     /// Where the life of each session is reported.
     pub scopes: Scopes,
+    /// Where this crate's own tests change what is said. Empty for everybody else.
+    pub seam: Seam,
 }
 
 impl Default for Options {
@@ -28,6 +31,7 @@ impl Default for Options {
             bounds: Bounds::default(),
             ladder: Ladder::default(),
             scopes: Scopes::silent(),
+            seam: Seam::default(),
         }
     }
 }

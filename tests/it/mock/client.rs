@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
-use mcp_vigil::mock::LinkedArgs;
+use mcp_vigil::mock::{CarrierKind, LinkedArgs};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -35,7 +35,12 @@ pub fn mock_command() -> Command {
 
 impl Client {
     pub fn linked(home: &Home) -> Self {
-        let args = LinkedArgs { link: home.addr(), token: "secret".to_owned(), server: "files".to_owned() };
+        Self::linked_over(CarrierKind::Stdio, home)
+    }
+
+    pub fn linked_over(carrier: CarrierKind, home: &Home) -> Self {
+        let (token, server) = ("secret".to_owned(), "files".to_owned());
+        let args = LinkedArgs { carrier, link: home.addr(), token, server };
         Self::spawn(mock_command().args(args.to_args()))
     }
 

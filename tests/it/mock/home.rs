@@ -97,6 +97,15 @@ impl Home {
         assert!(!timeout.timed_out(), "no {kind} among {:#?}", state.events);
     }
 
+    /// Waits until an event is there that holds these words, in its short form; the event.
+    pub fn wait_for_short(&self, words: &str) -> Value {
+        let is_missing = |state: &mut State| !state.events.iter().any(|event| short(event).contains(words));
+        let state = self.shared.state.lock().unwrap();
+        let (state, timeout) = self.shared.changed.wait_timeout_while(state, LIMIT, is_missing).unwrap();
+        assert!(!timeout.timed_out(), "no {words} among {:#?}", state.events.iter().map(short).collect::<Vec<_>>());
+        state.events.iter().find(|event| short(event).contains(words)).unwrap().clone()
+    }
+
     /// Every event, shortly: its kind and what it is told apart by.
     pub fn journal(&self) -> Vec<String> {
         self.shared.state.lock().unwrap().events.iter().map(short).collect()
@@ -135,13 +144,14 @@ impl Shared {
         }
         for line in lines.map_while(Result::ok) {
             let event: Value = serde_json::from_str(&line).unwrap();
-            let number = event["n"].as_u64().unwrap();
+            // A line without a number is acknowledged with the next one that has it.
+            let number = event["n"].as_u64();
             let mut state = self.state.lock().unwrap();
             let is_acked = state.n_acked_max.is_none_or(|n_max| state.events.len() < n_max);
             state.events.push(event);
             self.changed.notify_all();
             drop(state);
-            if is_acked {
+            if let Some(number) = number.filter(|_| is_acked) {
                 // The mock may have died meanwhile.
                 let _ = writer.write_all(format!("{{\"ack\":{number}}}\n").as_bytes());
             }
@@ -159,7 +169,14 @@ fn short(event: &Value) -> String {
         "fault.delivered" => event["fault"].clone(),
         "gate.reached" => event["gate"].clone(),
         "signal.received" => event["signal"].clone(),
-        "connection.closed" | "mock.ending" => event["how"].clone(),
+        "connection.closed" | "mock.ending" | "socket.closed" | "session.closed" => event["how"].clone(),
+        "http.received" => {
+            Value::from(format!("{} {}", event["exchange"].as_str().unwrap(), event["verb"].as_str().unwrap()))
+        }
+        "http.answered" => Value::from(format!("{} {}", event["exchange"].as_str().unwrap(), event["status"])),
+        "http.ended" => {
+            Value::from(format!("{} {}", event["exchange"].as_str().unwrap(), event["how"].as_str().unwrap()))
+        }
         _ => Value::Null,
     };
     match detail {

@@ -3,6 +3,10 @@
 mod bytes;
 mod client;
 mod home;
+mod http;
+mod http_bytes;
+mod http_client;
+mod http_sdk;
 mod lifeline;
 mod scripts;
 mod standalone;

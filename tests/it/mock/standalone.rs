@@ -56,13 +56,19 @@ fn what_can_not_be_run_is_said_with_exit_code_2() {
     let (code, text) = run(&["stdio", "--script", file.to_str().unwrap()]);
     assert_eq!(code, 2);
     assert!(text.contains("bad.toml:4:7: found drop on start"), "{text}");
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 13] = [
         (&["stdio", "--script", "nobody"], "expected one of dead-on-arrival, die-at-gate"),
         (&["stdio", "--script", "./absent.toml"], "./absent.toml: cannot be read"),
         (&["stdio"], "--script"),
         (&["stdio", "--script", "polite", "--revision", "2026-07-28"], "expected at most 2025-11-25"),
         (&["stdio", "--script", "polite", "--max-life", "soon"], "expected a duration"),
-        (&["http", "--script", "polite"], "not yet available"),
+        (&["http"], "--script"),
+        (&["http", "--script", "nobody"], "expected one of dead-on-arrival"),
+        (&["http", "--script", "polite", "--listen", "0.0.0.0:0"], "expected a loopback address"),
+        (&["http", "--script", "polite", "--listen", "here"], "--listen"),
+        (&["http", "--script", "polite", "--revision", "2024-11-05"], "expected at least 2025-03-26"),
+        (&["http", "--script", "stdout-closed-in-call"], "needs lines over pipes: rule 1 has close-stdout"),
+        (&["stdio", "--script", "get-refused"], "needs HTTP: rule 1 has get"),
         (&["sse", "--listen", "127.0.0.1:0"], "not yet available"),
     ];
     for (args, expected) in cases {
@@ -80,6 +86,29 @@ fn the_revision_is_capped_and_the_life_is_bounded() {
     assert_eq!(client.answer()["result"]["protocolVersion"], "2025-06-18");
     client.close_stdin();
     assert_eq!(client.exit_code(), 88);
+}
+
+#[test]
+fn over_http_it_prints_its_url_serves_and_ends_on_a_signal() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("journal.jsonl");
+    let args = ["http", "--script", "polite", "--revision", "2025-06-18", "--journal"];
+    let mut mock = Client::spawn(mock_command().args(args).arg(&file));
+    let url = mock.line();
+    let (host, path) = url.trim_end().strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut socket = crate::mock::http_client::Socket::to(host, &format!("/{path}"));
+    let reply = socket.post(crate::mock::client::INITIALIZE);
+    assert_eq!(reply.json()["result"]["protocolVersion"], "2025-06-18");
+    let taken = run(&["http", "--script", "polite", "--listen", host]);
+    assert_eq!(taken.0, 2, "{taken:?}");
+    assert!(taken.1.contains("can not listen on"), "{taken:?}");
+    mock.signal(rustix::process::Signal::INT);
+    assert_eq!(mock.death(), rustix::process::Signal::INT.as_raw());
+    let text = fs::read_to_string(&file).unwrap();
+    let history = read_history("journal.jsonl", &text).unwrap();
+    assert_eq!(history.header().transport, "http");
+    let kinds: Vec<Kind> = history.events().iter().map(|event| event.kind.kind()).collect();
+    assert!(kinds.contains(&Kind::SessionOpened) && kinds.ends_with(&[Kind::MockEnding, Kind::PlanEnded]), "{kinds:?}");
 }
 
 #[test]

@@ -12,8 +12,9 @@ const LINE_CHARS_MAX: usize = 240;
 /// Most lines of each dump of stacks.
 const STACK_LINES_MAX: usize = 30;
 
-/// Every finding of a plan that is not green.
-pub(super) fn findings_text(history: &History, judgement: &Judgement, repeat: &str) -> String {
+/// Every finding of a plan that is not green, as a person reads it. `repeat` is the line that runs the plan again.
+#[must_use]
+pub fn findings_text(history: &History, judgement: &Judgement, repeat: &str) -> String {
     let shown = |finding: &&Finding| matches!(finding.verdict, Verdict::Fail | Verdict::Warn | Verdict::Inconclusive);
     let mut text = String::new();
     for finding in judgement.findings.iter().filter(shown) {

@@ -8,16 +8,17 @@ use std::time::Duration;
 
 use crate::catalogue::write_whole;
 use crate::check::{PlanVerdict, Verdict};
-use crate::cli::failure::findings_text;
-use crate::cli::run::folder::RunFolder;
-use crate::cli::select::Selected;
 use crate::drive::{PlanOutput, Preflight, RunEnvironment, run_plan};
 use crate::history::Kind;
 use crate::plan::Plan;
+use crate::report::findings_text;
 use crate::report::{PlanRow, RunVerdict, VerdictReport, finding_rows};
+use crate::run::folder::RunFolder;
+use crate::run::repeat::Repeat;
+use crate::run::select::Selected;
 
 /// What is kept of a plan that is over. Its history is on disk, so that memory does not grow with it.
-pub(super) struct Finished {
+pub(crate) struct Finished {
     /// Its row of the report.
     pub row: PlanRow,
     /// What a person is shown of it: nothing where all is well.
@@ -28,20 +29,24 @@ pub(super) struct Finished {
 
 /// Runs plans, each in its own folder. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct PlanRunner {
+pub(crate) struct PlanRunner {
     pub folder: Arc<RunFolder>,
     pub environment: RunEnvironment,
     pub preflight: Arc<Preflight>,
+    pub repeat: Repeat,
 }
 
 impl PlanRunner {
     /// Runs one plan to its verdict. What goes wrong with its folder concerns this plan alone.
-    pub(super) async fn run(&self, selected: &Selected) -> Finished {
+    pub(crate) async fn run(&self, selected: &Selected) -> Finished {
         let plan = &selected.plan;
         // In any case: what an earlier run left in it must not pass for this one's.
         let directory = self.fresh_folder(plan);
         if let Err(because) = &selected.target.launch {
             return Finished::without_run(plan, RunVerdict::Unavailable, because.clone());
+        }
+        if let Some(misfit) = &selected.misfit {
+            return Finished::without_run(plan, RunVerdict::NotApplicable, misfit.clone());
         }
         match self.output(selected, directory).await {
             Ok(output) => self.finish(&output),
@@ -54,7 +59,7 @@ impl PlanRunner {
             return Err(NotRun::Interrupted);
         }
         let broken = selected.scripts.values().find_map(|script| {
-            let because = self.preflight.get(script.name())?.clone()?;
+            let because = self.preflight.get(&(selected.plan.transport, script.name().to_owned()))?.clone()?;
             Some(NotRun::BrokenMock { script: script.name().to_owned(), because })
         });
         broken.map_or(Ok(()), Err)?;
@@ -72,7 +77,7 @@ impl PlanRunner {
 
     fn finish(&self, output: &PlanOutput) -> Finished {
         let PlanOutput { plan, history, judgement, .. } = output;
-        let repeat = self.folder.repeat_line(plan);
+        let repeat = self.repeat.line(self.folder.path(), plan);
         let mut row = row(plan, judgement.verdict.into());
         row.cpu_ms = output.cpu.map(ms);
         row.wall_ms = Some(ms(output.wall));
@@ -119,9 +124,11 @@ enum NotRun {
 impl Finished {
     fn without_run(plan: &Plan, verdict: RunVerdict, because: String) -> Self {
         let mut text = String::new();
-        // The loaders that are not available are told once each, not plan by plan.
-        if verdict != RunVerdict::Unavailable {
-            line(&mut text, format_args!("INCONCLUSIVE {}: {because}", plan.id));
+        match verdict {
+            // The loaders that are not available are told once each, not plan by plan.
+            RunVerdict::Unavailable => {}
+            RunVerdict::NotApplicable => line(&mut text, format_args!("NOT APPLICABLE {}: {because}", plan.id)),
+            _ => line(&mut text, format_args!("INCONCLUSIVE {}: {because}", plan.id)),
         }
         let row = PlanRow { because: Some(because), ..row(plan, verdict) };
         Self { row, text, is_doubtful: false }

@@ -3,34 +3,40 @@
 use std::path::Path;
 
 use crate::check::Verdict;
-use crate::cli::outcome::{CliError, ExitReason};
-use crate::cli::select::Selected;
 use crate::plan::{Baseline, BaselineEntry, InputError, read_text};
 use crate::report::{RunReport, RunVerdict};
+use crate::run::select::Selected;
+use crate::run::{ExitReason, RunError};
 
 /// Reads a baseline for what was selected.
 ///
 /// # Errors
 /// With what is wrong in it, names that do not exist included.
-pub(super) fn read_baseline(file: &Path, selected: &[Selected]) -> Result<Baseline, CliError> {
+pub(crate) fn read_baseline(file: &Path, selected: &[Selected]) -> Result<Baseline, RunError> {
     let shown = file.display().to_string();
     let baseline = Baseline::from_text(&shown, &read_text(file)?)?;
+    known_baseline(&shown, &baseline, selected)?;
+    Ok(baseline)
+}
+
+/// Refuses a baseline that names what does not exist; `shown` is what it is called.
+pub(crate) fn known_baseline(shown: &str, baseline: &Baseline, selected: &[Selected]) -> Result<(), RunError> {
     for entry in &baseline.entries {
         let known_scenario = selected.iter().any(|selected| selected.scenario.name == entry.scenario)
             || crate::catalogue::shipped_scenario(&entry.scenario)?.is_some();
         if !known_scenario {
             let message = format!("found scenario {:?}, expected one that exists", entry.scenario);
-            return Err(InputError::whole(&shown, message).into());
+            return Err(InputError::whole(shown, message).into());
         }
         if let Some(id) = entry.invariant.as_ref().filter(|id| crate::check::invariant(id).is_none()) {
-            return Err(InputError::whole(&shown, format!("found invariant {id:?}, expected one that exists")).into());
+            return Err(InputError::whole(shown, format!("found invariant {id:?}, expected one that exists")).into());
         }
     }
-    Ok(baseline)
+    Ok(())
 }
 
 /// A run held against its baseline.
-pub(super) struct Judged {
+pub(crate) struct Judged {
     /// A Fail, or a Warn, that the baseline does not accept.
     new_fail: bool,
     new_warn: bool,
@@ -38,7 +44,7 @@ pub(super) struct Judged {
 }
 
 impl Judged {
-    pub(super) fn of(report: &RunReport, baseline: Option<&Baseline>) -> Self {
+    pub(crate) fn of(report: &RunReport, baseline: Option<&Baseline>) -> Self {
         let entries = baseline.map(|baseline| baseline.entries.as_slice()).unwrap_or_default();
         let accepts = |entry: &BaselineEntry, scenario: &str, invariant: &str| {
             entry.scenario == scenario && entry.invariant.as_ref().is_none_or(|id| id == invariant)
@@ -62,7 +68,7 @@ impl Judged {
     }
 
     /// What is to be said of the baseline.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let line = |entry: &BaselineEntry| {
             let invariant = entry.invariant.as_ref().map(|id| format!(":{id}")).unwrap_or_default();
             format!("STALE baseline entry {}{invariant}: listed and not found\n", entry.scenario)
@@ -70,7 +76,7 @@ impl Judged {
         self.stale.iter().map(line).collect()
     }
 
-    pub(super) fn reason(&self, report: &RunReport, strict: bool) -> ExitReason {
+    pub(crate) fn reason(&self, report: &RunReport, strict: bool) -> ExitReason {
         if self.new_fail || !self.stale.is_empty() || strict && self.new_warn {
             return ExitReason::Violations;
         }

@@ -6,11 +6,13 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::catalogue::cache_folder;
-use crate::cli::outcome::CliError;
-use crate::plan::Plan;
+use crate::run::RunError;
+
+/// Reports on a whole run.
+const REPORTS: [&str; 2] = ["run.json", "junit.xml"];
 
 /// The folder of one run. Held by a lock, so that two runs do not write into one.
-pub(super) struct RunFolder {
+pub(crate) struct RunFolder {
     path: PathBuf,
     /// Released when it is closed, however this process ends.
     _lock: File,
@@ -18,45 +20,59 @@ pub(super) struct RunFolder {
 
 impl RunFolder {
     /// Opens `wanted`, or the default: `target/mcp-vigil/last` in a cargo project, else a folder of the cache.
-    pub(super) fn open(wanted: Option<&Path>) -> Result<Self, CliError> {
+    pub(crate) fn open(wanted: Option<&Path>) -> Result<Self, RunError> {
         match wanted {
             Some(path) => Self::take(path)?.ok_or_else(|| {
-                CliError::usage(format!(
+                RunError::usage(format!(
                     "found another run writing into {}, expected a folder of its own",
                     path.display()
                 ))
             }),
             None => {
-                let base = default_base()?;
+                let base = Self::usual_base()?;
                 // Another run may hold the last one's folder; then this one gets a folder by its pid.
                 let own = base.join(format!("run-{}", std::process::id()));
                 Self::take(&base.join("last"))?
-                    .map_or_else(|| Self::take(&own)?.ok_or_else(|| CliError::usage("found no free folder")), Ok)
+                    .map_or_else(|| Self::take(&own)?.ok_or_else(|| RunError::usage("found no free folder")), Ok)
             }
         }
     }
 
-    fn take(path: &Path) -> Result<Option<Self>, CliError> {
-        let failed = || CliError::system(path.display().to_string());
+    /// Opens `base/name`; one of its own beside it, where another process holds that.
+    pub(crate) fn open_below(base: &Path, name: &str) -> Result<Self, RunError> {
+        let own = base.join(format!("{name}-{}", std::process::id()));
+        Self::take(&base.join(name))?.map_or_else(|| Self::open(Some(&own)), Ok)
+    }
+
+    /// Where runs write that were given no folder: below `target` in a cargo project, else in the cache.
+    pub(crate) fn usual_base() -> Result<PathBuf, RunError> {
+        default_base()
+    }
+
+    fn take(path: &Path) -> Result<Option<Self>, RunError> {
+        let failed = || RunError::system(path.display().to_string());
         fs::create_dir_all(path).map_err(failed())?;
         let lock = File::open(path).map_err(failed())?;
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Ok(None);
         }
         // An old report must not be taken for this run's.
-        match fs::remove_file(path.join("run.json")) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed()(error)),
-            Ok(()) | Err(_) => Ok(Some(Self { path: path.to_path_buf(), _lock: lock })),
+        for name in REPORTS {
+            match fs::remove_file(path.join(name)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed()(error)),
+                Ok(()) | Err(_) => {}
+            }
         }
+        Ok(Some(Self { path: path.to_path_buf(), _lock: lock }))
     }
 
     /// Where it is.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// An empty folder for a plan, right below this one.
-    pub(super) fn plan_folder(&self, id: &str) -> std::io::Result<PathBuf> {
+    pub(crate) fn plan_folder(&self, id: &str) -> std::io::Result<PathBuf> {
         if !is_one_name(id) {
             let message = format!("found plan id {id:?}, expected one that is the name of a folder");
             return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, message));
@@ -70,12 +86,6 @@ impl RunFolder {
         // Absolute: the supervisor and the loader have working directories of their own.
         fs::canonicalize(path)
     }
-
-    /// The line that runs a plan again.
-    pub(super) fn repeat_line(&self, plan: &Plan) -> String {
-        let loader = plan.loader_file.as_ref().map(|file| format!(" --loader {file}")).unwrap_or_default();
-        format!("mcp-vigil replay {}{loader}", self.path.join(&plan.id).display())
-    }
 }
 
 /// Whether a text names something right inside a folder: it leads neither out of it nor further down.
@@ -84,8 +94,8 @@ fn is_one_name(text: &str) -> bool {
     matches!((parts.next(), parts.next()), (Some(Component::Normal(name)), None) if name == text)
 }
 
-fn default_base() -> Result<PathBuf, CliError> {
-    let here = std::env::current_dir().map_err(CliError::system("no working directory"))?;
+fn default_base() -> Result<PathBuf, RunError> {
+    let here = std::env::current_dir().map_err(RunError::system("no working directory"))?;
     let project = here.ancestors().find(|folder| folder.join("Cargo.toml").is_file());
     match project {
         Some(project) if project == here => Ok(PathBuf::from("target").join("mcp-vigil")),

@@ -4,19 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::catalogue::{LoaderName, extract_python, shipped_loader, shipped_loaders, shipped_scenario, suite};
-use crate::cli::args::{TierArg, VariantArgs};
-use crate::cli::outcome::CliError;
-use crate::cli::print::complain;
 use crate::drive::{LoaderLaunch, PlanInput};
 use crate::plan::{
     Descriptor, InputError, Lane, Limits, Plan, Revision, Scenario, StepDo, Temperament, Transport, read_text,
 };
+use crate::run::{RunError, Temperaments, Tier, Variants};
 use crate::script::{Script, shipped, shipped_names};
 use crate::stack::{StackError, python_stack};
 
 /// A loader on a stack, and how it is started here.
 #[derive(Debug, Clone)]
-pub(super) struct Target {
+pub(crate) struct Target {
     /// As reports name it.
     pub name: String,
     pub descriptor: Descriptor,
@@ -29,7 +27,7 @@ pub(super) struct Target {
 
 /// How a target's loader is started.
 #[derive(Debug, Clone)]
-pub(super) enum Launch {
+pub(crate) enum Launch {
     /// A plan process of this executable, by name of the loader.
     PlanProcess(String),
     /// Another program.
@@ -38,16 +36,18 @@ pub(super) enum Launch {
 
 /// One plan, ready but for its folder and its executable.
 #[derive(Debug, Clone)]
-pub(super) struct Selected {
+pub(crate) struct Selected {
     pub plan: Plan,
     pub scenario: Scenario,
     pub scripts: BTreeMap<String, Script>,
     pub target: Target,
+    /// Why it does not apply: the loader or a script can not do what the transport asks for.
+    pub misfit: Option<String>,
 }
 
 impl Selected {
     /// The input of a run; `None` where the loader can not be started here.
-    pub(super) fn input(&self, executable: &Path, directory: PathBuf) -> Option<PlanInput> {
+    pub(crate) fn input(&self, executable: &Path, directory: PathBuf) -> Option<PlanInput> {
         let launch = match self.target.launch.as_ref().ok()? {
             Launch::Program(launch) => launch.clone(),
             Launch::PlanProcess(name) => {
@@ -69,18 +69,18 @@ impl Selected {
 
 /// A scenario, and where it comes from.
 #[derive(Debug, Clone)]
-pub(super) struct Chosen {
+pub(crate) struct Chosen {
     pub scenario: Scenario,
     /// The file and its text, for one that is not shipped.
     file: Option<(PathBuf, String)>,
 }
 
 /// Scenarios by name, suite or file, each once, in order.
-pub(super) fn scenarios(names: &[String]) -> Result<Vec<Chosen>, CliError> {
+pub(crate) fn scenarios(names: &[String]) -> Result<Vec<Chosen>, RunError> {
     let mut found: Vec<Chosen> = Vec::new();
     for name in names {
         let more = if let Some(suite) = suite(name)? {
-            suite.scenarios.iter().map(|name| known_scenario(name)).collect::<Result<_, CliError>>()?
+            suite.scenarios.iter().map(|name| known_scenario(name)).collect::<Result<_, RunError>>()?
         } else if let Some(scenario) = shipped_scenario(name)? {
             vec![Chosen { scenario, file: None }]
         } else if is_file_name(name) {
@@ -88,7 +88,7 @@ pub(super) fn scenarios(names: &[String]) -> Result<Vec<Chosen>, CliError> {
         } else {
             let message =
                 format!("found {name:?}, expected a scenario, a suite or a scenario file (see `mcp-vigil list`)");
-            return Err(CliError::usage(message));
+            return Err(RunError::usage(message));
         };
         for chosen in more {
             let origin = |one: &Chosen| one.file.as_ref().map(|(path, _)| path.clone());
@@ -105,27 +105,27 @@ pub(super) fn scenarios(names: &[String]) -> Result<Vec<Chosen>, CliError> {
 }
 
 /// Plans are named by their scenario and loader: of two with one name, only one would be run.
-fn same_name(what: &str, name: &str, one: Option<PathBuf>, other: Option<PathBuf>) -> CliError {
+fn same_name(what: &str, name: &str, one: Option<PathBuf>, other: Option<PathBuf>) -> RunError {
     let origin = |file: Option<PathBuf>| file.map_or("the shipped one".to_owned(), |file| file.display().to_string());
     let (one, other) = (origin(one), origin(other));
-    CliError::usage(format!("found two {what}s named {name:?} ({one} and {other}), expected names that differ"))
+    RunError::usage(format!("found two {what}s named {name:?} ({one} and {other}), expected names that differ"))
 }
 
-fn known_scenario(name: &str) -> Result<Chosen, CliError> {
+fn known_scenario(name: &str) -> Result<Chosen, RunError> {
     let scenario = shipped_scenario(name)?;
     let scenario =
-        scenario.ok_or_else(|| CliError::usage(format!("found scenario {name:?}, expected a shipped one")))?;
+        scenario.ok_or_else(|| RunError::usage(format!("found scenario {name:?}, expected a shipped one")))?;
     Ok(Chosen { scenario, file: None })
 }
 
 /// A scenario file with its text.
-pub(super) fn scenario_file(path: &Path) -> Result<Chosen, CliError> {
+pub(crate) fn scenario_file(path: &Path) -> Result<Chosen, RunError> {
     let text = read_text(path)?;
     let shown = path.display().to_string();
     // What is not UTF-8 is shown with replacements, which no name may hold.
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let scenario = Scenario::from_toml(&name, &shown, &text)?;
-    let path = path.canonicalize().map_err(CliError::system(shown))?;
+    let path = path.canonicalize().map_err(RunError::system(shown))?;
     Ok(Chosen { scenario, file: Some((path, text)) })
 }
 
@@ -133,11 +133,14 @@ fn is_file_name(name: &str) -> bool {
     name.ends_with(".toml") || name.contains('/')
 }
 
+/// Where a line goes that a user is to see while something lasts.
+pub(crate) type Tell<'a> = &'a dyn Fn(std::fmt::Arguments<'_>);
+
 /// Loaders by name or file, each on the stacks that are asked for or installed.
-pub(super) fn targets(names: &[String]) -> Result<Vec<Target>, CliError> {
+pub(crate) fn targets(names: &[String], tell: Tell<'_>) -> Result<Vec<Target>, RunError> {
     let mut found: Vec<Target> = Vec::new();
     for name in names {
-        let more = if is_file_name(name) { file_targets(Path::new(name))? } else { shipped_targets(name)? };
+        let more = if is_file_name(name) { file_targets(Path::new(name))? } else { shipped_targets(name, tell)? };
         for target in more {
             match found.iter().find(|other| other.name == target.name) {
                 None => found.push(target),
@@ -150,22 +153,22 @@ pub(super) fn targets(names: &[String]) -> Result<Vec<Target>, CliError> {
 }
 
 /// Every shipped loader that is not known to be broken and whose lane is available.
-pub(super) fn available_targets() -> Result<Vec<Target>, CliError> {
+pub(crate) fn available_targets(tell: Tell<'_>) -> Result<Vec<Target>, RunError> {
     let good = shipped_loaders()?.into_iter().filter(|loader| loader.known.must_fail.is_empty());
     let names: Vec<_> = good.map(|loader| loader.name).collect();
-    Ok(targets(&names)?.into_iter().filter(|target| target.launch.is_ok()).collect())
+    Ok(targets(&names, tell)?.into_iter().filter(|target| target.launch.is_ok()).collect())
 }
 
-fn shipped_targets(text: &str) -> Result<Vec<Target>, CliError> {
+fn shipped_targets(text: &str, tell: Tell<'_>) -> Result<Vec<Target>, RunError> {
     let name = LoaderName::parse(text);
     let Some(descriptor) = shipped_loader(&name.name)? else {
         let known: Vec<_> = shipped_loaders()?.into_iter().map(|loader| loader.name).collect();
         let message = format!("found loader {text:?}, expected a description file or one of {}", known.join(", "));
-        return Err(CliError::usage(message));
+        return Err(RunError::usage(message));
     };
     let folder = match descriptor.lane {
         Lane::Python => {
-            provision_first(&descriptor, name.stack.as_deref());
+            provision_first(&descriptor, name.stack.as_deref(), tell);
             Some(extract_python()?.join("loaders").join("python"))
         }
         Lane::Rust | Lane::Node | Lane::Command => None,
@@ -175,7 +178,7 @@ fn shipped_targets(text: &str) -> Result<Vec<Target>, CliError> {
 
 /// A shipped Python loader that was named brings its stacks along: none of them is installed yet, so this is the first
 /// time. Nothing is installed where `MCP_VIGIL_OFFLINE` is set.
-fn provision_first(descriptor: &Descriptor, wanted: Option<&str>) {
+fn provision_first(descriptor: &Descriptor, wanted: Option<&str>, tell: Tell<'_>) {
     let is_wanted = |stack: &&String| wanted.is_none_or(|wanted| *stack == wanted);
     let stacks: Vec<_> = descriptor.stacks.iter().filter(is_wanted).filter_map(|name| python_stack(name)).collect();
     let is_first_time = stacks.iter().all(|stack| stack.interpreter().is_err());
@@ -183,19 +186,19 @@ fn provision_first(descriptor: &Descriptor, wanted: Option<&str>) {
         return;
     }
     for stack in stacks {
-        complain(format_args!("installing stack {} into the cache, once", stack.name));
+        tell(format_args!("installing stack {} into the cache, once", stack.name));
         if let Err(error) = stack.provision() {
             // The plans on it are UNAVAILABLE, for the reason that is found then.
-            complain(format_args!("{error}"));
+            tell(format_args!("{error}"));
         }
     }
 }
 
-fn file_targets(path: &Path) -> Result<Vec<Target>, CliError> {
+fn file_targets(path: &Path) -> Result<Vec<Target>, RunError> {
     let text = read_text(path)?;
     let shown = path.display().to_string();
     let descriptor = Descriptor::from_toml(&shown, &text)?;
-    let path = path.canonicalize().map_err(CliError::system(shown))?;
+    let path = path.canonicalize().map_err(RunError::system(shown))?;
     on_stacks(&descriptor, None, path.parent(), Some(&path))
 }
 
@@ -204,11 +207,11 @@ fn on_stacks(
     stack: Option<String>,
     folder: Option<&Path>,
     file: Option<&Path>,
-) -> Result<Vec<Target>, CliError> {
+) -> Result<Vec<Target>, RunError> {
     if descriptor.stacks.is_empty() {
         if let Some(stack) = stack {
             let message = format!("found stack {stack:?}, expected none: loader {:?} has no stacks", descriptor.name);
-            return Err(CliError::usage(message));
+            return Err(RunError::usage(message));
         }
         let name = descriptor.name.clone();
         let launch = launch(descriptor, None, folder)?;
@@ -218,7 +221,7 @@ fn on_stacks(
     if let Some(stack) = stack.as_ref().filter(|stack| !descriptor.stacks.contains(stack)) {
         let known = descriptor.stacks.join(", ");
         let message = format!("found stack {stack:?} for loader {:?}, expected one of {known}", descriptor.name);
-        return Err(CliError::usage(message));
+        return Err(RunError::usage(message));
     }
     let wanted = stack.as_ref().map_or_else(|| descriptor.stacks.clone(), |stack| vec![stack.clone()]);
     let mut found = Vec::new();
@@ -243,7 +246,7 @@ fn launch(
     descriptor: &Descriptor,
     stack: Option<&str>,
     folder: Option<&Path>,
-) -> Result<Result<Launch, String>, CliError> {
+) -> Result<Result<Launch, String>, RunError> {
     match descriptor.lane {
         Lane::Rust => Ok(Ok(Launch::PlanProcess(descriptor.name.clone()))),
         Lane::Python => python_launch(descriptor, stack, folder),
@@ -256,7 +259,7 @@ fn python_launch(
     descriptor: &Descriptor,
     stack: Option<&str>,
     folder: Option<&Path>,
-) -> Result<Result<Launch, String>, CliError> {
+) -> Result<Result<Launch, String>, RunError> {
     let interpreter = match stack {
         Some(name) => match python_stack(name) {
             Some(stack) => stack.interpreter().map_err(|error: StackError| error.to_string()),
@@ -284,38 +287,30 @@ fn program(
 }
 
 /// Every plan of a run, in order: by loader, then scenario, then temperament, then repeat.
-pub(super) fn plans(
-    scenarios: &[Chosen],
-    targets: &[Target],
-    variants: &VariantArgs,
-) -> Result<Vec<Selected>, CliError> {
-    let mut limits = Limits::default();
-    for (name, value) in &variants.limit {
-        limits
-            .set(name, *value)
-            .ok_or_else(|| CliError::usage(format!("found limit {name:?}, expected a known one")))?;
-    }
+pub(crate) fn plans(scenarios: &[Chosen], targets: &[Target], variants: &Variants) -> Result<Vec<Selected>, RunError> {
     let mut selected = Vec::new();
     for target in targets.iter().filter(|target| is_of_tier(target, variants.tier)) {
         for Chosen { scenario, file } in scenarios {
             let Some(revision) = revision_of(scenario, variants.revision) else { continue };
-            if !scenario.runs_over(Transport::Stdio) {
-                continue;
-            }
             let scripts = scripts_of(scenario)?;
-            for server in temperaments(scenario, target, variants) {
-                for repeat in 1..=variants.repeat {
-                    let mut plan = plan_of(scenario, target, revision, server, variants.seed, &limits);
-                    plan.scenario_text = file.as_ref().map(|(_, text)| text.clone());
-                    if variants.repeat > 1 {
-                        plan.id = format!("{}.r{repeat}", plan.id);
+            let fitting = transports(target, &scripts, variants);
+            for (transport, misfit) in fitting.into_iter().filter(|(transport, _)| scenario.runs_over(*transport)) {
+                for server in temperaments(scenario, target, transport, variants) {
+                    for repeat in 1..=variants.repeat {
+                        let mut plan =
+                            plan_of(scenario, target, transport, revision, server, variants.seed, &variants.limits);
+                        plan.scenario_text = file.as_ref().map(|(_, text)| text.clone());
+                        if variants.repeat > 1 {
+                            plan.id = format!("{}.r{repeat}", plan.id);
+                        }
+                        selected.push(Selected {
+                            plan,
+                            scenario: scenario.clone(),
+                            scripts: scripts.clone(),
+                            target: target.clone(),
+                            misfit: misfit.clone(),
+                        });
                     }
-                    selected.push(Selected {
-                        plan,
-                        scenario: scenario.clone(),
-                        scripts: scripts.clone(),
-                        target: target.clone(),
-                    });
                 }
             }
         }
@@ -324,7 +319,7 @@ pub(super) fn plans(
 }
 
 /// Why there is no plan.
-pub(super) fn why_nothing(scenarios: &[Chosen], targets: &[Target], variants: &VariantArgs) -> String {
+pub(crate) fn why_nothing(scenarios: &[Chosen], targets: &[Target], variants: &Variants) -> String {
     if targets.is_empty() {
         return "no shipped loader is available here (see `mcp-vigil doctor`)".to_owned();
     }
@@ -337,26 +332,38 @@ pub(super) fn why_nothing(scenarios: &[Chosen], targets: &[Target], variants: &V
             None => format!("no chosen scenario is for revision {} or an older one", Revision::NEWEST_LEGACY),
         };
     }
+    if scenarios.iter().any(|chosen| !fits_anything(chosen, targets)) {
+        return "a chosen scenario fits no transport of the chosen loaders; name one with --transport to see why"
+            .to_owned();
+    }
     "every chosen scenario needs stubborn servers, and only polite ones are asked for".to_owned()
 }
 
-fn is_of_tier(target: &Target, tier: Option<TierArg>) -> bool {
+fn fits_anything(chosen: &Chosen, targets: &[Target]) -> bool {
+    let Ok(scripts) = scripts_of(&chosen.scenario) else { return true };
+    let fits = |target: &Target| {
+        target.descriptor.transports.iter().any(|transport| misfit(target, &scripts, *transport).is_none())
+    };
+    targets.iter().any(fits)
+}
+
+fn is_of_tier(target: &Target, tier: Option<Tier>) -> bool {
     match tier {
         None => true,
-        Some(TierArg::Real) => target.descriptor.lane == Lane::Rust,
-        Some(TierArg::Foreign) => target.descriptor.lane != Lane::Rust,
+        Some(Tier::Real) => target.descriptor.lane == Lane::Rust,
+        Some(Tier::Foreign) => target.descriptor.lane != Lane::Rust,
     }
 }
 
 fn plan_of(
     scenario: &Scenario,
     target: &Target,
+    transport: Transport,
     revision: Revision,
     server: Temperament,
     seed: u64,
     limits: &Limits,
 ) -> Plan {
-    let transport = Transport::Stdio;
     Plan {
         id: Plan::id_of(&scenario.name, &target.name, transport, revision, server),
         scenario: scenario.name.clone(),
@@ -365,11 +372,38 @@ fn plan_of(
         revision,
         server,
         seed,
-        promises: target.descriptor.promises(target.stack.as_deref(), "stdio"),
+        promises: target.descriptor.promises(target.stack.as_deref(), &transport.to_string()),
         limits: limits.clone(),
         scenario_text: None,
         loader_file: target.file.as_ref().map(|file| file.display().to_string()),
     }
+}
+
+/// The transports of a scenario for a loader, and why one that was asked for does not apply. By default, all that do.
+fn transports(
+    target: &Target,
+    scripts: &BTreeMap<String, Script>,
+    variants: &Variants,
+) -> Vec<(Transport, Option<String>)> {
+    if variants.transports.is_empty() {
+        let all = target.descriptor.transports.iter().map(|transport| (*transport, None));
+        return all.filter(|(transport, _)| misfit(target, scripts, *transport).is_none()).collect();
+    }
+    let mut found: Vec<(Transport, Option<String>)> = Vec::new();
+    for transport in variants.transports.iter().copied() {
+        if found.iter().all(|(other, _)| *other != transport) {
+            found.push((transport, misfit(target, scripts, transport)));
+        }
+    }
+    found
+}
+
+/// Why a loader can not run with these scripts over a transport.
+fn misfit(target: &Target, scripts: &BTreeMap<String, Script>, transport: Transport) -> Option<String> {
+    if !target.descriptor.transports.contains(&transport) {
+        return Some(format!("loader {} does not speak {transport}", target.name));
+    }
+    scripts.values().find_map(|script| script.fits(transport).err()).map(|misfit| misfit.to_string())
 }
 
 /// The newest legacy revision the scenario names, or the one asked for.
@@ -380,24 +414,30 @@ fn revision_of(scenario: &Scenario, wanted: Option<Revision>) -> Option<Revision
     }
 }
 
-/// A scenario as written, and doubled with stubborn servers for Rust loaders and on request.
-fn temperaments(scenario: &Scenario, target: &Target, variants: &VariantArgs) -> Vec<Temperament> {
+/// A scenario as written, and doubled with stubborn servers for Rust loaders and on request: where servers are the loader's
+/// children, which others are not its to end.
+fn temperaments(scenario: &Scenario, target: &Target, transport: Transport, variants: &Variants) -> Vec<Temperament> {
     let as_written = match scenario.servers.iter().any(|server| server.script == "stubborn") {
         true => Temperament::Stubborn,
         false => Temperament::Polite,
     };
-    let doubled = target.descriptor.lane == Lane::Rust || variants.stubborn_too;
-    if as_written == Temperament::Polite && doubled && !variants.polite_only {
-        return vec![Temperament::Polite, Temperament::Stubborn];
+    if transport.is_http() {
+        return vec![Temperament::Polite];
     }
-    if as_written == Temperament::Stubborn && variants.polite_only {
-        return Vec::new();
+    let doubled = match variants.temperaments {
+        Temperaments::Usual => target.descriptor.lane == Lane::Rust,
+        Temperaments::PoliteOnly => false,
+        Temperaments::StubbornToo => true,
+    };
+    match as_written {
+        Temperament::Polite if doubled => vec![Temperament::Polite, Temperament::Stubborn],
+        Temperament::Stubborn if variants.temperaments == Temperaments::PoliteOnly => Vec::new(),
+        Temperament::Polite | Temperament::Stubborn => vec![as_written],
     }
-    vec![as_written]
 }
 
 /// The script of each server of a scenario.
-fn scripts_of(scenario: &Scenario) -> Result<BTreeMap<String, Script>, CliError> {
+fn scripts_of(scenario: &Scenario) -> Result<BTreeMap<String, Script>, RunError> {
     let mut scripts = BTreeMap::new();
     for server in &scenario.servers {
         let script = if is_file_name(&server.script) {
@@ -409,7 +449,7 @@ fn scripts_of(scenario: &Scenario) -> Result<BTreeMap<String, Script>, CliError>
                     "scenario {}: found script {:?}, expected a shipped one or a file",
                     scenario.name, server.script
                 );
-                CliError::usage(message)
+                RunError::usage(message)
             })?
         };
         check_gates(scenario, &script)?;
@@ -446,27 +486,33 @@ fn check_gates(scenario: &Scenario, script: &Script) -> Result<(), InputError> {
 }
 
 /// A recorded plan, selected again. What is written in `file` is an input: it names no folder and no executable.
-pub(super) fn recorded_plan(file: &Path, mut plan: Plan, loaders: &[String]) -> Result<Selected, CliError> {
+pub(crate) fn recorded_plan(
+    file: &Path,
+    mut plan: Plan,
+    loaders: &[String],
+    tell: Tell<'_>,
+) -> Result<Selected, RunError> {
     let scenario = match &plan.scenario_text {
         Some(text) => Scenario::from_toml(&plan.scenario, &file.display().to_string(), text)?,
         None => known_scenario(&plan.scenario)?.scenario,
     };
     let targets = match (loaders, &plan.loader_file) {
-        ([], None) => shipped_targets(&plan.loader)?,
+        ([], None) => shipped_targets(&plan.loader, tell)?,
         ([], Some(described)) => {
             let message = format!(
                 "found a plan of the loader described in {described}, which a plan can not have started by itself; \
                  expected that file on the command line: --loader {described}"
             );
-            return Err(CliError::usage(message));
+            return Err(RunError::usage(message));
         }
-        (named, _) => targets(named)?,
+        (named, _) => targets(named, tell)?,
     };
     let target = targets.into_iter().find(|target| target.name == plan.loader).ok_or_else(|| {
-        CliError::usage(format!("found no loader {:?} among those that are named, expected the plan's", plan.loader))
+        RunError::usage(format!("found no loader {:?} among those that are named, expected the plan's", plan.loader))
     })?;
     plan.loader_file = target.file.as_ref().map(|file| file.display().to_string());
     plan.rebuild_id();
     let scripts = scripts_of(&scenario)?;
-    Ok(Selected { plan, scenario, scripts, target })
+    let misfit = misfit(&target, &scripts, plan.transport);
+    Ok(Selected { plan, scenario, scripts, target, misfit })
 }

@@ -1,0 +1,41 @@
+//! A home that welcomes every mock and acknowledges whatever it says.
+//!
+//! The real one refuses mocks of another build, which `mcp-mock` is, seen from this bench. What the mock does is the same.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+
+use mcp_vigil::mock::{CarrierKind, LinkedArgs};
+use mcp_vigil::script::shipped;
+use serde_json::{Value, json};
+
+/// Listens for as long as this process lives; what a mock is started with to dial there.
+pub fn open() -> LinkedArgs {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a loopback port");
+    let link = listener.local_addr().expect("it is bound");
+    let welcome = json!({
+        "welcome": 1, "connection": "c1", "script": shipped("polite").expect("it is shipped"), "temperament": "polite",
+        "revision": "2025-11-25", "acknowledge_ms": 10_000, "max_life_ms": 60_000,
+    });
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            serve(&stream, &welcome);
+        }
+    });
+    LinkedArgs { carrier: CarrierKind::Stdio, link, token: "secret".to_owned(), server: "files".to_owned() }
+}
+
+/// Serves one mock to its end; they come one after the other. An error is the end of a mock like any other.
+fn serve(stream: &TcpStream, welcome: &Value) {
+    // Without it an acknowledgement waits for the next packet.
+    let _ = stream.set_nodelay(true);
+    for (index, line) in BufReader::new(stream).lines().map_while(Result::ok).enumerate() {
+        let answer = match index {
+            0 => welcome.clone(),
+            _ => json!({ "ack": serde_json::from_str::<Value>(&line).unwrap_or_default()["n"] }),
+        };
+        if (&mut &*stream).write_all(format!("{answer}\n").as_bytes()).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! One server: its process, its pipes, and the requests that are open on them.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::OwnedFd;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use mcp_vigil::testing::Failure;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde_json::{Value, json};
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+
+/// From a step of the ending to the next one.
+const GRACE: Duration = Duration::from_millis(250);
+/// From a request to its answer.
+const ANSWER: Duration = Duration::from_secs(8);
+
+type Waiting = Mutex<BTreeMap<u64, oneshot::Sender<Value>>>;
+
+/// A session with a server. Works from every thread and runtime: it is carried by a thread of its own.
+pub(crate) struct Server {
+    config: Value,
+    pub(crate) tools: Vec<String>,
+    pidfd: OwnedFd,
+    stdin: Mutex<Option<ChildStdin>>,
+    waiting: Arc<Waiting>,
+    n_requests: AtomicU64,
+    /// True when the process has ended and was waited for.
+    ended: watch::Receiver<bool>,
+}
+
+pub(crate) fn failure(kind: &str, message: &str) -> Failure {
+    Failure { kind: kind.to_owned(), message: message.to_owned() }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Server {
+    pub(crate) async fn open(config: &Value, revision: &str) -> Result<Arc<Self>, Failure> {
+        let mut server = Self::spawn(config).map_err(|error| failure("Spawn", &error.to_string()))?;
+        match server.shake_hands(revision).await {
+            Ok(tools) => {
+                server.tools = tools;
+                Ok(Arc::new(server))
+            }
+            Err(failure) => {
+                server.end().await;
+                Err(failure)
+            }
+        }
+    }
+
+    fn spawn(config: &Value) -> std::io::Result<Self> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let mut command = Command::new(text(&config["command"]));
+        command.args(config["args"].as_array().into_iter().flatten().map(text));
+        command.envs(config["env"].as_object().into_iter().flatten().map(|(name, value)| (name, text(value))));
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let (told, ended) = watch::channel(false);
+        let waiting = Arc::new(Waiting::default());
+        let answered = Arc::clone(&waiting);
+        std::thread::spawn(move || carry(child, stdout, &answered, &told));
+        Ok(Self {
+            config: config.clone(),
+            tools: Vec::new(),
+            pidfd,
+            stdin: Mutex::new(stdin),
+            waiting,
+            n_requests: AtomicU64::new(0),
+            ended,
+        })
+    }
+
+    async fn shake_hands(&self, revision: &str) -> Result<Vec<String>, Failure> {
+        let client = json!({ "name": "downstream", "version": "0.1.0" });
+        let params = json!({ "protocolVersion": revision, "capabilities": {}, "clientInfo": client });
+        self.request("initialize", params).await?;
+        self.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }))?;
+        let listed = self.request("tools/list", json!({})).await?;
+        let tools = listed["tools"].as_array().into_iter().flatten();
+        Ok(tools.filter_map(|tool| tool["name"].as_str().map(str::to_owned)).collect())
+    }
+
+    pub(crate) fn is_usable(&self, config: &Value) -> bool {
+        self.config == *config && !*self.ended.borrow()
+    }
+
+    /// Calls a tool. Dropped before its answer, it tells the server so.
+    pub(crate) async fn call(&self, params: Value) -> Result<Value, Failure> {
+        self.request("tools/call", params).await
+    }
+
+    async fn request(&self, method: &str, params: Value) -> Result<Value, Failure> {
+        let id = self.n_requests.fetch_add(1, Ordering::Relaxed) + 1;
+        let (answer, answered) = oneshot::channel();
+        lock(&self.waiting).insert(id, answer);
+        let _open = Open { server: self, id, announces: method == "tools/call" };
+        self.send(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }))?;
+        if *self.ended.borrow() {
+            return Err(failure("ServerEnded", "the server has ended"));
+        }
+        let mut message = match timeout(ANSWER, answered).await {
+            Ok(Ok(message)) => message,
+            Ok(Err(_)) => return Err(failure("ServerEnded", "the server has ended")),
+            Err(_) => return Err(failure("TimedOut", "no answer in time")),
+        };
+        match message.get("error") {
+            Some(error) => Err(failure("Refused", &error.to_string())),
+            None => Ok(message["result"].take()),
+        }
+    }
+
+    fn send(&self, message: &Value) -> Result<(), Failure> {
+        let mut stdin = lock(&self.stdin);
+        let pipe = stdin.as_mut().ok_or_else(|| failure("Closed", "the session is closed"))?;
+        writeln!(pipe, "{message}").map_err(|error| failure("ServerEnded", &error.to_string()))
+    }
+
+    /// The end of the server's input.
+    pub(crate) fn close_input(&self) {
+        drop(lock(&self.stdin).take());
+    }
+
+    /// Brings the process to its end, step by step, and waits for it.
+    pub(crate) async fn end(&self) {
+        self.close_input();
+        for signal in [Signal::TERM, Signal::KILL] {
+            if timeout(GRACE, self.ended.clone().wait_for(|ended| *ended)).await.is_ok() {
+                return;
+            }
+            // It may have ended this moment; then there is nobody to signal.
+            let _ = pidfd_send_signal(&self.pidfd, signal);
+        }
+        let _ = timeout(ANSWER, self.ended.clone().wait_for(|ended| *ended)).await;
+    }
+}
+
+/// A request that has not been answered.
+struct Open<'a> {
+    server: &'a Server,
+    id: u64,
+    announces: bool,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        let was_open = lock(&self.server.waiting).remove(&self.id).is_some();
+        if was_open && self.announces {
+            let params = json!({ "requestId": self.id, "reason": "given up" });
+            // A server that has ended needs not be told.
+            let _ = self.server.send(&json!({
+                "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params,
+            }));
+        }
+    }
+}
+
+/// Reads what the server says until it ends, then waits for its process.
+fn carry(mut child: Child, stdout: Option<ChildStdout>, waiting: &Waiting, told: &watch::Sender<bool>) {
+    for line in BufReader::new(stdout.expect("it was asked for as a pipe")).lines() {
+        let Ok(line) = line else { break };
+        let message: Value = serde_json::from_str(&line).unwrap_or_default();
+        let answer = message["id"].as_u64().and_then(|id| lock(waiting).remove(&id));
+        if let Some(answer) = answer {
+            // Who asked may have given up in this moment.
+            let _ = answer.send(message);
+        }
+    }
+    // Nobody will answer any more: who waits is told by the loss of the sender.
+    lock(waiting).clear();
+    let _ = child.wait();
+    told.send_replace(true);
+}

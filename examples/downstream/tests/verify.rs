@@ -1,0 +1,107 @@
+//! What a crate with a loader of its own has in its tests.
+
+use downstream::{Ending, PipeLoader};
+use mcp_vigil::loader_factory;
+use mcp_vigil::testing::{
+    Baseline, BaselineEntry, BoxFuture, Called, Failure, Loaded, Loader, NotVerified, Options, Registered, RunVerdict,
+    Temperaments, verify, verify_with,
+};
+use serde_json::Value;
+
+static HOPEFUL: &Registered = loader_factory!("hopeful", |setup| PipeLoader::new(setup, Ending::Hope));
+
+fn stubborn_server() -> Options {
+    Options { scenarios: vec!["stubborn-server".to_owned()], ..Options::default() }
+}
+
+/// Does nothing at all.
+struct Refusing;
+
+impl Refusing {
+    fn refuse<T: Send + 'static>() -> BoxFuture<'static, Result<T, Failure>> {
+        Box::pin(async { Err(Failure { kind: "Refused".to_owned(), message: "not today".to_owned() }) })
+    }
+}
+
+impl Loader for Refusing {
+    fn load<'a>(&'a self, _: &'a Value) -> BoxFuture<'a, Result<Loaded, Failure>> {
+        Self::refuse()
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Loaded, Failure>> {
+        Self::refuse()
+    }
+
+    fn call<'a>(&'a self, _: &'a str, _: &'a str, _: Value) -> BoxFuture<'a, Result<Called, Failure>> {
+        Self::refuse()
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        Self::refuse()
+    }
+}
+
+#[test]
+fn a_correct_loader_is_verified() {
+    verify(loader_factory!("pipes", |setup| PipeLoader::new(setup, Ending::Ladder)));
+}
+
+#[test]
+fn a_loader_that_only_hopes_for_the_end_of_its_servers_is_found() {
+    let Err(NotVerified::Violations { report, text }) = verify_with(HOPEFUL, &stubborn_server()) else {
+        panic!("the mistake was not found");
+    };
+    let found = report.plans.iter().flat_map(|plan| &plan.findings).any(|one| one.invariant == "nothing-survives");
+    assert!(found, "{text}");
+    for part in ["FAIL nothing-survives", "claim:", "because:", "repeat:  MCP_VIGIL_PLAN=stubborn-server.hopeful."] {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+    let me = "cargo test -p downstream a_loader_that_only_hopes_for_the_end_of_its_servers_is_found -- --exact";
+    assert!(text.contains(me), "no {me:?} in\n{text}");
+}
+
+#[test]
+#[should_panic(expected = "FAIL load-succeeds")]
+fn verify_itself_fails_the_test() {
+    verify(loader_factory!("refusing", |_| Refusing));
+}
+
+#[test]
+fn polite_servers_do_not_show_the_mistake() {
+    let options = Options {
+        scenarios: vec!["load-call-close".to_owned(), "hop-close".to_owned()],
+        temperaments: Temperaments::PoliteOnly,
+        ..Options::default()
+    };
+    let loader = loader_factory!("hopeful-and-lucky", |setup| PipeLoader::new(setup, Ending::Hope));
+    let report = verify_with(loader, &options).unwrap();
+    assert_eq!(report.plans.len(), 2);
+    assert!(report.plans.iter().all(|plan| plan.verdict == RunVerdict::Pass), "{:#?}", report.plans);
+}
+
+#[test]
+fn what_is_known_can_be_accepted() {
+    let entry = BaselineEntry { scenario: "stubborn-server".to_owned(), invariant: None };
+    let options = Options { baseline: Baseline { entries: vec![entry] }, ..stubborn_server() };
+    verify_with(loader_factory!("hopeful-and-known", |setup| PipeLoader::new(setup, Ending::Hope)), &options).unwrap();
+}
+
+mod one {
+    use super::*;
+
+    pub static TWIN: &Registered = loader_factory!("twin", |setup| PipeLoader::new(setup, Ending::Ladder));
+}
+
+mod other {
+    use super::*;
+
+    pub static TWIN: &Registered = loader_factory!("twin", |setup| PipeLoader::new(setup, Ending::Hope));
+}
+
+#[test]
+fn two_loaders_of_one_name_are_refused() {
+    for twin in [one::TWIN, other::TWIN] {
+        let error = verify_with(twin, &Options::default()).unwrap_err();
+        assert!(error.to_string().contains("found a loader named \"twin\" that is not the only one"), "{error}");
+    }
+}

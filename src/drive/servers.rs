@@ -1,0 +1,242 @@
+//! Servers that are reached over HTTP: the driver starts them, not the loader.
+//!
+//! They are no children of the loader: nothing the process table says of them is told, so that nobody blames it for them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::process::{Child, Command};
+
+use crate::drive::launch::{RunEnvironment, mock_command};
+use crate::drive::plan_run::Drive;
+use crate::history::{ConnectionId, Event, EventKind, LinkPeer, SocketId};
+use crate::plan::Limits;
+use crate::record::{MockFacts, Recorder};
+use crate::supervise::{Signalled, SuperviseError, Warden};
+
+/// The HTTP servers of one plan, each started when it is first configured.
+#[derive(Default)]
+pub(super) struct Servers {
+    running: BTreeMap<String, HttpServer>,
+}
+
+/// A mock over HTTP in a process of ours. However that ends, it is killed and the warden knows of it no more.
+pub(super) struct HttpServer {
+    child: Child,
+    warden: Warden,
+    /// Where it is reached.
+    pub url: String,
+}
+
+/// Why a server over HTTP could not be started.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ServerError {
+    #[error("server {server} can not be started: {source}")]
+    Start { server: String, source: io::Error },
+    #[error("server {server} did not listen within {} ms", limit.as_millis())]
+    Mute { server: String, limit: Duration },
+    #[error("the run was interrupted")]
+    Interrupted,
+}
+
+/// What a server dials home with.
+pub(super) struct Dialling<'a> {
+    pub home: SocketAddr,
+    pub token: &'a str,
+    pub recorder: &'a Recorder,
+    pub limit: Duration,
+}
+
+impl HttpServer {
+    /// Starts a mock over HTTP and waits until it is about to accept connections.
+    pub(super) async fn start(
+        environment: &RunEnvironment,
+        dialling: &Dialling<'_>,
+        server: &str,
+    ) -> Result<Self, ServerError> {
+        let from = dialling.recorder.n_events();
+        let mut command = Command::new(&environment.executable);
+        let address = dialling.home.to_string();
+        command.args(["__mock", "http", "--link", &address, "--token", dialling.token, "--server", server]);
+        command.env("MCP_VIGIL_RUN", &environment.run_id);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        let warden = environment.warden.clone();
+        let failed = |source| ServerError::Start { server: server.to_owned(), source };
+        let child = warden.spawn(&mut command).map_err(failed)?;
+        let mut started = Self { child, warden, url: String::new() };
+        let mut url = None;
+        let listening = dialling.recorder.wait_for(from, dialling.limit, |event| match &event.kind {
+            EventKind::MockListening { url: found } if event.source.server() == Some(server) => {
+                url = Some(found.clone());
+                true
+            }
+            _ => false,
+        });
+        let waited = tokio::select! {
+            found = listening => found.ok_or(ServerError::Mute { server: server.to_owned(), limit: dialling.limit }),
+            () = environment.interruption() => Err(ServerError::Interrupted),
+        };
+        match (waited, url) {
+            (Ok(_), Some(url)) => {
+                started.url = url;
+                Ok(started)
+            }
+            (Ok(_), None) => unreachable!("the event that was found has its URL"),
+            (Err(error), _) => {
+                started.end().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Kills it and waits for it.
+    pub(super) async fn end(mut self) {
+        // It may have ended by itself.
+        let _ = self.child.start_kill();
+        let pid = self.child.id();
+        let _ = self.child.wait().await;
+        pid.into_iter().for_each(|pid| self.warden.ended(pid));
+    }
+}
+
+impl Drop for HttpServer {
+    fn drop(&mut self) {
+        // Only for one that was not waited for: the kill is sent by the drop of the child, and the warden reaps it.
+        self.child.id().into_iter().for_each(|pid| self.warden.ended(pid));
+    }
+}
+
+impl Servers {
+    /// Kills all of them and waits for them.
+    pub(super) async fn end(&mut self) {
+        for server in std::mem::take(&mut self.running).into_values() {
+            server.end().await;
+        }
+    }
+}
+
+impl Drive<'_> {
+    /// Whether servers are reached over HTTP, and so are no children of the loader.
+    pub(super) fn is_over_http(&self) -> bool {
+        self.input.plan.transport.is_http()
+    }
+
+    /// Starts the servers that are in the configuration for the first time; whether all of them are there.
+    pub(super) async fn start_servers(&mut self) -> bool {
+        if !self.is_over_http() {
+            return true;
+        }
+        let limits: &Limits = &self.input.plan.limits;
+        for name in self.configured.clone() {
+            if self.servers.running.contains_key(&name) {
+                continue;
+            }
+            let dialling =
+                Dialling { home: self.home.addr(), token: &self.token, recorder: &self.recorder, limit: limits.listen };
+            match HttpServer::start(self.environment, &dialling, &name).await {
+                Ok(server) => {
+                    self.servers.running.insert(name, server);
+                }
+                Err(error) => {
+                    self.note(EventKind::ExperimentFailed { because: error.to_string() });
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// The entry of a server in the loader's configuration.
+    pub(super) fn server_entry(&self, name: &str) -> Value {
+        match self.servers.running.get(name) {
+            Some(server) => json!({ "url": server.url, "type": "http" }),
+            None => mock_command(self.environment, self.home.addr(), &self.token, name),
+        }
+    }
+
+    /// Kills a mock.
+    pub(super) async fn kill_mock(&mut self, mock: &MockFacts) -> Result<Signalled, SuperviseError> {
+        match self.servers.running.get_mut(&mock.server) {
+            None => self.supervised.signal(Some(mock.pid), "KILL").await,
+            Some(server) => match server.child.start_kill() {
+                Ok(()) => Ok(Signalled::Sent),
+                // It has ended already.
+                Err(_) => Ok(Signalled::Gone),
+            },
+        }
+    }
+
+    /// Waits until nothing is under way between the loader and its HTTP servers, at most until `deadline`: no socket is open,
+    /// and after a cleanup no session either that nobody asked to end.
+    pub(super) async fn await_quiet_wire(&self, after: After, deadline: Instant) {
+        loop {
+            let from = self.recorder.n_events();
+            let mut wire = OpenWire::default();
+            self.recorder.any(|event| {
+                wire.see(event);
+                false
+            });
+            let left = deadline.saturating_duration_since(Instant::now());
+            if wire.is_quiet(after) || left.is_zero() || self.supervised.is_lost() {
+                return;
+            }
+            // Whatever comes may have changed it.
+            self.recorder.wait_for(from, left, |_| true).await;
+        }
+    }
+}
+
+/// After what something is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    Close,
+    Exit,
+}
+
+/// What is open between a loader and its HTTP servers.
+#[derive(Debug, Default)]
+struct OpenWire {
+    sockets: BTreeSet<(String, SocketId)>,
+    /// Sessions that nobody asked to end, with their servers.
+    sessions: BTreeSet<(String, ConnectionId)>,
+}
+
+impl OpenWire {
+    fn see(&mut self, event: &Event) {
+        let server = || event.source.server().unwrap_or_default().to_owned();
+        match &event.kind {
+            EventKind::SocketOpened { socket } => {
+                self.sockets.insert((server(), socket.clone()));
+            }
+            EventKind::SocketClosed { socket, .. } => {
+                self.sockets.remove(&(server(), socket.clone()));
+            }
+            EventKind::SessionOpened { connection, .. } => {
+                self.sessions.insert((server(), connection.clone()));
+            }
+            EventKind::SessionClosed { connection, .. } => {
+                self.sessions.remove(&(server(), connection.clone()));
+            }
+            EventKind::HttpReceived { verb, connection: Some(connection), .. } if verb == "DELETE" => {
+                self.sessions.remove(&(server(), connection.clone()));
+            }
+            // A mock that has ended has nothing open.
+            EventKind::MockEnding { .. } => self.forget(&server()),
+            EventKind::LinkClosed { peer: LinkPeer::Mock { server, .. }, .. } => self.forget(server),
+            _ => {}
+        }
+    }
+
+    fn forget(&mut self, server: &str) {
+        self.sockets.retain(|(of, _)| of != server);
+        self.sessions.retain(|(of, _)| of != server);
+    }
+
+    fn is_quiet(&self, after: After) -> bool {
+        self.sockets.is_empty() && (after == After::Exit || self.sessions.is_empty())
+    }
+}

@@ -1,0 +1,91 @@
+//! Seeded changes of the reference loader: what would be noticed if it were changed.
+//!
+//! Each is one small change of a life that is correct otherwise, made from outside: at the seam where messages pass
+//! (`wire`), or around the loader (`around`). They are for this crate's own tests, so nothing lists them; a loader
+//! description names one as `reference-but-NAME`.
+
+mod around;
+mod children;
+mod wire;
+
+use std::sync::Arc;
+
+use crate::loader::mutant::around::{Alter, Altered};
+use crate::loader::rmcp::{Options, Seam, ToolsLoader};
+use crate::loader::target::Loader;
+
+/// What the name of a changed loader begins with.
+pub const PREFIX: &str = "reference-but-";
+
+/// One seeded change.
+#[derive(Debug, Clone, Copy)]
+pub struct Mutant {
+    /// Its name, behind [`PREFIX`].
+    pub name: &'static str,
+    /// What is different, in one sentence.
+    pub about: &'static str,
+    make: fn(Options) -> Arc<dyn Loader>,
+}
+
+impl Mutant {
+    /// The reference loader with this change.
+    #[must_use]
+    pub fn loader(&self, options: Options) -> Arc<dyn Loader> {
+        (self.make)(options)
+    }
+}
+
+/// The change of that name.
+#[must_use]
+pub fn mutant(name: &str) -> Option<&'static Mutant> {
+    MUTANTS.iter().find(|mutant| mutant.name == name)
+}
+
+macro_rules! mutants {
+    (wire { $($wire:literal, $make:path, $wire_about:literal;)* } around { $($around:literal, $alter:expr, $about:literal;)* }) => {
+        /// Every seeded change.
+        pub const MUTANTS: &[Mutant] = &[
+            $(Mutant { name: $wire, about: $wire_about, make: |options| on_the_wire(options, Seam::with($make)) },)*
+            $(Mutant { name: $around, about: $about, make: |options| around(options, $alter) },)*
+        ];
+    };
+}
+
+mutants! {
+    wire {
+        "initialized-lost", wire::initialized_lost, "never says that it is initialized";
+        "initialized-late", wire::initialized_late, "lists the tools first and says then that it is initialized";
+        "initialized-twice", wire::initialized_twice, "says twice that it is initialized";
+        "initialize-twice", wire::initialize_twice, "asks twice for the handshake";
+        "older-revision", wire::older_revision, "offers an older revision than it was made for";
+        "false-capabilities", wire::false_capabilities, "announces roots and sampling, which it does not have";
+        "list-twice", wire::list_twice, "lists the tools twice";
+        "list-before-call", wire::list_before_call, "lists the tools again before each call";
+        "call-twice", wire::call_twice, "sends each call twice";
+        "ids-reused", wire::ids_reused, "gives every call the same id";
+        "cancel-lost", wire::cancel_lost, "does not announce a cancellation";
+        "cancel-twice", wire::cancel_twice, "announces a cancellation twice";
+        "cancel-of-another", wire::cancel_of_another, "announces the cancellation of a request that it never sent";
+        "cancel-of-the-answered", wire::cancel_of_the_answered, "announces the cancellation of calls that were answered";
+    }
+    around {
+        "close-lost", around::CloseLost, "does nothing to close";
+        "second-close-fails", around::SecondCloseFails::default(), "fails when it is closed again";
+        "dead-after-close", around::DeadAfterClose::default(), "loads nothing more once it was closed";
+        "restart-on-rerun", around::Restart::when(|_, _| true), "starts every server anew on each load";
+        "siblings-closed", around::Restart::when(|before, now| now < before), "starts the others anew when one server is removed";
+        "removed-kept", around::RemovedKept::default(), "keeps a server that was removed";
+        "session-per-call", around::SessionPerCall::default(), "closes everything after each call, and loads again for the next";
+        "error-swallowed", around::ErrorSwallowed, "answers nothing where a call fails";
+        "term-before-eof", around::TermBeforeEof, "sends SIGTERM before the end of input";
+        "kill-before-eof", around::KillBeforeEof, "kills without asking";
+    }
+}
+
+fn on_the_wire(options: Options, seam: Seam) -> Arc<dyn Loader> {
+    Arc::new(ToolsLoader::new(Options { seam, ..options }))
+}
+
+fn around<A: Alter>(options: Options, alter: A) -> Arc<dyn Loader> {
+    Arc::new(Altered { inner: ToolsLoader::new(options), alter })
+}

@@ -1,0 +1,55 @@
+//! Errors a user can mend, and what the system refused.
+
+use std::io;
+
+use crate::catalogue::CacheError;
+use crate::plan::InputError;
+use crate::run::ExitReason;
+
+/// Why a run, or another command, could not do its work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// A file that a user wrote is wrong.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// An argument names something that does not exist, or contradicts another.
+    #[error("{message}")]
+    Usage {
+        /// What was found and what was expected.
+        message: String,
+    },
+    /// The cache can not be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// The system refused something before anything ran.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl RunError {
+    /// A usage error.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::Usage { message: message.into() }
+    }
+
+    /// A refusal of the system.
+    pub(crate) fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::System { what: what.into(), source }
+    }
+
+    /// The exit code this error leads to.
+    #[must_use]
+    pub fn reason(&self) -> ExitReason {
+        match self {
+            Self::Input(_) | Self::Usage { .. } => ExitReason::BadInput,
+            Self::Cache(_) | Self::System { .. } => ExitReason::Inconclusive,
+        }
+    }
+}

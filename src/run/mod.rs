@@ -1,0 +1,28 @@
+//! A whole run: from names to plans, plans run a few at once, each in a folder of its own, and the whole held against a
+//! baseline.
+//!
+//! What the command line and `testing` share. Start at `select`, then `pool`. Prints nothing: what is to
+//! be told meanwhile goes to whoever called.
+
+mod error;
+mod folder;
+mod judged;
+mod plan;
+mod pool;
+mod reason;
+mod repeat;
+mod report;
+pub(crate) mod select;
+mod variants;
+
+pub use error::RunError;
+pub(crate) use folder::RunFolder;
+pub(crate) use judged::{Judged, known_baseline, read_baseline};
+pub(crate) use plan::Finished;
+pub(crate) use pool::{Pool, environment};
+pub use reason::ExitReason;
+pub(crate) use repeat::Repeat;
+pub(crate) use report::{report_of, write_report};
+pub(crate) use select::{Chosen, Launch, Selected, Target};
+pub use variants::Temperaments;
+pub(crate) use variants::{Tier, Variants};

@@ -1,0 +1,38 @@
+//! What a run came to, and how it is written.
+
+use std::path::Path;
+
+use crate::catalogue::write_whole;
+use crate::report::{Counts, RunReport};
+use crate::run::RunError;
+use crate::run::plan::Finished;
+
+/// The report, and what a person is shown of each plan.
+pub(crate) fn report_of(finished: Vec<Finished>, interrupted: bool) -> (RunReport, Vec<String>) {
+    let mut loaders: Vec<String> = Vec::new();
+    let mut plans = Vec::new();
+    let mut texts = Vec::new();
+    for Finished { row, text, .. } in finished {
+        if !loaders.contains(&row.loader) {
+            loaders.push(row.loader.clone());
+        }
+        plans.push(row);
+        texts.push(text);
+    }
+    let report = RunReport {
+        schema: crate::history::SCHEMA,
+        tool: format!("mcp-vigil {}", env!("CARGO_PKG_VERSION")),
+        loaders,
+        counts: Counts::of(&plans),
+        plans,
+        interrupted,
+    };
+    (report, texts)
+}
+
+/// Writes one report into the run's folder, whole or not at all.
+pub(crate) fn write_report(folder: &Path, name: &str, text: &str) -> Result<(), RunError> {
+    let path = folder.join(name);
+    write_whole(&path, format!("{}\n", text.trim_end()).as_bytes())
+        .map_err(RunError::system(path.display().to_string()))
+}

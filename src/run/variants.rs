@@ -1,0 +1,55 @@
+//! In which variants scenarios are run.
+
+use crate::plan::{Limits, Revision, Transport};
+
+/// What a run asks of its plans.
+#[derive(Debug, Clone)]
+pub(crate) struct Variants {
+    /// How servers are reached; all ways that apply where none is named.
+    pub transports: Vec<Transport>,
+    /// The revision to speak; the newest legacy one of each scenario where none is named.
+    pub revision: Option<Revision>,
+    /// Kinds of plans; all where none is named.
+    pub tier: Option<Tier>,
+    pub temperaments: Temperaments,
+    /// How often each plan is run, from 1.
+    pub repeat: u32,
+    /// Seed of whatever is drawn by chance.
+    pub seed: u64,
+    pub limits: Limits,
+}
+
+impl Default for Variants {
+    fn default() -> Self {
+        Self {
+            transports: Vec::new(),
+            revision: None,
+            tier: None,
+            temperaments: Temperaments::default(),
+            repeat: 1,
+            seed: 0,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// How the servers of a scenario take their end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Temperaments {
+    /// As the scenario says; for a Rust loader, polite and stubborn where it says nothing.
+    #[default]
+    Usual,
+    /// Only with polite servers; a scenario that needs stubborn ones is left out.
+    PoliteOnly,
+    /// Polite and stubborn where the scenario says nothing.
+    StubbornToo,
+}
+
+/// Kinds of plans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tier {
+    /// Loaders in Rust, in a plan process.
+    Real,
+    /// Loaders in a process of their own that speaks the adapter protocol.
+    Foreign,
+}

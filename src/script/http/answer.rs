@@ -1,0 +1,167 @@
+//! Responses: each is journalled before it is sent, with what it carries.
+
+use serde_json::Value;
+
+use crate::history::{ConnectionId, EventKind, WireEnd};
+use crate::script::http::admit::Refusal;
+use crate::script::http::{ExchangeNo, Response};
+use crate::script::interpreter::Interpreter;
+use crate::script::task::At;
+use crate::script::{Effect, wire};
+
+impl Interpreter {
+    /// The connection of what came about here; the one for stateless talk is opened with its first message.
+    pub(super) fn connection_of(&mut self, at: At) -> ConnectionId {
+        let connection = self.connection_id(at.connection);
+        let is_first = at.connection.is_none()
+            && self.http().is_some_and(|http| !std::mem::replace(&mut http.is_stateless_open, true));
+        if is_first {
+            self.journal(EventKind::ConnectionOpened { connection: connection.clone() });
+        }
+        connection
+    }
+
+    /// Refuses a request as a whole.
+    pub(super) fn refuse(&mut self, no: ExchangeNo, refusal: &Refusal) {
+        let line = wire::error_line(&Value::Null, refusal.code, refusal.message);
+        let mut headers = vec![JSON];
+        if refusal.status == 405 {
+            headers.push(("allow", "GET, POST, DELETE"));
+        }
+        self.respond(no, refusal.status, &headers, line);
+    }
+
+    /// Refuses a message with an error that names it.
+    pub(super) fn refuse_message(&mut self, no: ExchangeNo, id: &Value, code: i64, message: &str) {
+        let Some(exchange) = self.http().and_then(|http| http.exchanges.get_mut(&no)) else { return };
+        exchange.status = 400;
+        let at = At { connection: exchange.connection, exchange: Some(no) };
+        self.answer_exchange(at, wire::error_line(id, code, message));
+    }
+
+    /// Says that a notification or a response was taken.
+    pub(in crate::script) fn accept(&mut self, at: At) {
+        if let Some(no) = at.exchange {
+            self.respond(no, 202, &[], Vec::new());
+        }
+    }
+
+    /// Answers with a whole body that is no message, unless something was sent on this exchange already.
+    pub(super) fn respond(&mut self, no: ExchangeNo, status: u16, headers: &[(&'static str, &str)], body: Vec<u8>) {
+        let is_waiting = self.http().and_then(|http| http.exchanges.get(&no)).is_some_and(|exchange| !exchange.streams);
+        if !is_waiting {
+            return;
+        }
+        let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        self.journal(EventKind::HttpAnswered { exchange: no.id(), status, streams: false });
+        let done = self.take_exchange(no, WireEnd::ByServer);
+        self.push(Effect::Respond { exchange: no, response: Response { status, headers, body } });
+        self.close_unopened(done, WireEnd::ByServer);
+    }
+
+    /// Sends an answer on its exchange, or keeps it until the others of its batch are there.
+    pub(in crate::script) fn answer_exchange(&mut self, at: At, line: Vec<u8>) {
+        let Some(no) = at.exchange else { return };
+        let Some(exchange) = self.http().and_then(|http| http.exchanges.get_mut(&no)) else { return };
+        let streams = exchange.streams;
+        let is_last = match &mut exchange.batch {
+            None => true,
+            Some(batch) => {
+                batch.n_missing = batch.n_missing.saturating_sub(1);
+                if !streams {
+                    batch.answers.push(line.clone());
+                }
+                batch.n_missing == 0
+            }
+        };
+        match (streams, is_last) {
+            (true, _) => {
+                self.stream_message(no, at, &line);
+                if is_last {
+                    self.end_stream(no);
+                }
+            }
+            (false, true) => self.answer_whole(no, at, line),
+            (false, false) => {}
+        }
+    }
+
+    fn answer_whole(&mut self, no: ExchangeNo, at: At, line: Vec<u8>) {
+        // An opening that failed brings no session.
+        let talk = at.connection.and_then(|number| self.talks.get(&number));
+        let has_succeeded = talk.is_some_and(|talk| talk.honest.revision().is_some());
+        let session = if has_succeeded { self.hand_out_session(no) } else { None };
+        let Some(exchange) = self.http().and_then(|http| http.exchanges.get_mut(&no)) else { return };
+        let (status, batch) = (exchange.status, exchange.batch.take());
+        let connection = self.connection_of(at);
+        let body = match batch {
+            None => {
+                self.sent(connection, &line);
+                line
+            }
+            Some(batch) => {
+                batch.answers.iter().for_each(|line| self.sent(connection.clone(), line));
+                [&b"["[..], &batch.answers.join(&b','), b"]"].concat()
+            }
+        };
+        let mut headers = vec![JSON];
+        headers.extend(session.as_deref().map(|session| (SESSION, session)));
+        self.respond(no, status, &headers, body);
+    }
+
+    /// Sends the same answer twice, for which it takes a stream.
+    pub(in crate::script) fn answer_exchange_twice(&mut self, at: At, line: &[u8]) {
+        let Some(no) = at.exchange else { return };
+        self.begin_stream(no);
+        self.stream_message(no, at, line);
+        self.answer_exchange(at, line.to_vec());
+    }
+
+    /// Begins a body that goes on, unless something was sent on this exchange already.
+    pub(super) fn begin_stream(&mut self, no: ExchangeNo) {
+        let is_waiting = self.http().and_then(|http| http.exchanges.get(&no)).is_some_and(|exchange| !exchange.streams);
+        if !is_waiting {
+            return;
+        }
+        let session = self.hand_out_session(no);
+        if let Some(exchange) = self.http().and_then(|http| http.exchanges.get_mut(&no)) {
+            exchange.streams = true;
+        }
+        let mut headers = vec![
+            ("content-type", "text/event-stream".to_owned()),
+            ("cache-control", "no-cache, no-transform".to_owned()),
+        ];
+        headers.extend(session.map(|session| (SESSION, session)));
+        self.journal(EventKind::HttpAnswered { exchange: no.id(), status: 200, streams: true });
+        let response = Response { status: 200, headers, body: Vec::new() };
+        self.push(Effect::BeginStream { exchange: no, response });
+    }
+
+    /// Sends a message as an event of a stream.
+    pub(super) fn stream_message(&mut self, no: ExchangeNo, at: At, line: &[u8]) {
+        let connection = self.connection_of(at);
+        self.sent(connection, line);
+        let bytes = [b"event: message\ndata: ", line, b"\n\n"].concat();
+        self.push(Effect::StreamPart { exchange: no, bytes });
+    }
+
+    /// Ends a stream in order.
+    pub(super) fn end_stream(&mut self, no: ExchangeNo) {
+        let done = self.take_exchange(no, WireEnd::ByServer);
+        if done.is_some() {
+            self.push(Effect::EndStream(no));
+        }
+        self.close_unopened(done, WireEnd::ByServer);
+    }
+
+    /// Ends an exchange that is over without anything more to send.
+    pub(super) fn end_exchange(&mut self, no: ExchangeNo, how: WireEnd) {
+        let done = self.take_exchange(no, how);
+        self.close_unopened(done, how);
+    }
+}
+
+/// The header field that says that a body is JSON.
+const JSON: (&str, &str) = ("content-type", "application/json");
+/// The header field that names a session.
+const SESSION: &str = "mcp-session-id";

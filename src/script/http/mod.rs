@@ -1,0 +1,161 @@
+//! A mock over streamable HTTP: sessions, exchanges, and what an honest server answers.
+//!
+//! A connection is what one `initialize` begins, however many sockets and exchanges it takes. What names no session and is
+//! no `initialize` belongs to a connection of its own, number 0.
+//!
+//! Source: revisions 2025-03-26, 2025-06-18 and 2025-11-25, basic/transports, Streamable HTTP.
+
+mod actions;
+mod admit;
+mod answer;
+mod post;
+mod session;
+#[cfg(test)]
+mod tests;
+mod types;
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::history::{ConnectionId, EventKind, SessionId, WireEnd};
+use crate::script::Input;
+use crate::script::interpreter::{Face, Interpreter};
+use crate::script::task::{At, Cause};
+
+pub use types::{Body, ExchangeNo, HttpSetup, Request, Response, SocketNo};
+
+use admit::{Refusal, Verb, admit};
+
+/// Most characters of a verb that are journalled.
+const VERB_CHARS: usize = 32;
+
+/// What a mock over HTTP knows beside its connections.
+#[derive(Debug)]
+pub(super) struct HttpFace {
+    setup: HttpSetup,
+    exchanges: BTreeMap<ExchangeNo, Exchange>,
+    /// The sockets there are, and how those end that an effect ends.
+    sockets: BTreeMap<SocketNo, Option<WireEnd>>,
+    /// The connection of each session there is.
+    sessions: HashMap<SessionId, u64>,
+    n_connections: u64,
+    is_stateless_open: bool,
+    is_refusal_told: bool,
+}
+
+/// An HTTP request whose response is not over.
+#[derive(Debug)]
+struct Exchange {
+    socket: SocketNo,
+    /// The number of its connection; none for stateless talk.
+    connection: Option<u64>,
+    /// Whether it is the `initialize` that begins its connection.
+    opens: bool,
+    streams: bool,
+    /// Status code of an answer.
+    status: u16,
+    /// For a batch: how many answers are missing, and those that are not.
+    batch: Option<Batch>,
+}
+
+#[derive(Debug)]
+struct Batch {
+    n_missing: usize,
+    answers: Vec<Vec<u8>>,
+}
+
+impl HttpFace {
+    pub(super) fn new(setup: HttpSetup) -> Self {
+        Self {
+            setup,
+            exchanges: BTreeMap::new(),
+            sockets: BTreeMap::new(),
+            sessions: HashMap::new(),
+            n_connections: 0,
+            is_stateless_open: false,
+            is_refusal_told: false,
+        }
+    }
+
+    /// Whether a client still waits for what this exchange brings.
+    pub(super) fn is_open(&self, exchange: ExchangeNo) -> bool {
+        self.exchanges.contains_key(&exchange)
+    }
+}
+
+impl Interpreter {
+    /// What it knows over HTTP. Only reached over HTTP: `take_http` and `can_over_http` see to that.
+    fn http(&mut self) -> Option<&mut HttpFace> {
+        match &mut self.face {
+            Face::Http(http) => Some(http),
+            Face::Line(_) => None,
+        }
+    }
+
+    /// Takes an input of HTTP; over another medium there is none.
+    pub(super) fn take_http(&mut self, input: Input) {
+        let Some(http) = self.http() else { return };
+        match input {
+            Input::SocketOpened(socket) => {
+                http.sockets.insert(socket, None);
+                self.journal(EventKind::SocketOpened { socket: socket.id() });
+            }
+            Input::SocketClosed { socket, how } => {
+                let by_effect = http.sockets.remove(&socket).flatten();
+                self.journal(EventKind::SocketClosed { socket: socket.id(), how: by_effect.unwrap_or(how) });
+            }
+            Input::SocketRefused if !std::mem::replace(&mut http.is_refusal_told, true) => {
+                let because = "too many clients at once".to_owned();
+                self.journal(EventKind::EvidenceTruncated { what: "sockets".to_owned(), because });
+            }
+            Input::Request(request) => self.request(request),
+            Input::ExchangeGone(exchange) => self.gone(exchange),
+            _ => {}
+        }
+    }
+
+    fn request(&mut self, request: Request) {
+        let no = request.exchange;
+        let Some(http) = self.http() else { return };
+        let is_ours = request.path == http.setup.path;
+        let named = request.header("mcp-session-id").filter(|_| is_ours).map(|id| SessionId(id.to_owned()));
+        let number = named.as_ref().and_then(|session| http.sessions.get(session)).copied();
+        let exchange = Exchange {
+            socket: request.socket,
+            connection: number,
+            opens: false,
+            streams: false,
+            status: 200,
+            batch: None,
+        };
+        http.exchanges.insert(no, exchange);
+        let revision = self.setup.revision;
+        let admitted = admit(&request, is_ours, named.is_some(), number.is_some(), revision);
+        self.journal(EventKind::HttpReceived {
+            exchange: no.id(),
+            socket: request.socket.id(),
+            verb: request.verb.chars().take(VERB_CHARS).collect(),
+            connection: number.map(|number| self.connection_id(Some(number))),
+            session: named,
+            headers: request.headers.into_iter().filter(|(name, _)| name != "mcp-session-id").collect(),
+        });
+        let at = At { connection: number, exchange: Some(no) };
+        match (admitted, request.body) {
+            (_, Body::Cut) => self.gone(no),
+            (Err(refusal), _) => self.refuse(no, &refusal),
+            (Ok(Verb::Get), _) => self.begin(Cause::Get, at),
+            (Ok(Verb::Delete), _) => self.begin(Cause::Delete, at),
+            (Ok(Verb::Post), Body::Whole(body)) => self.post(at, &body),
+            (Ok(Verb::Post), Body::TooLong) => self.refuse(no, &Refusal::TOO_LONG),
+        }
+    }
+
+    /// A client gave up: what is still to come on this exchange can reach nobody.
+    fn gone(&mut self, no: ExchangeNo) {
+        self.end_exchange(no, WireEnd::ByClient);
+    }
+
+    /// The name of a connection.
+    fn connection_id(&self, number: Option<u64>) -> ConnectionId {
+        ConnectionId(format!("{}.{}", self.setup.connection, number.unwrap_or(0)))
+    }
+}

@@ -1,0 +1,153 @@
+//! Messages that arrive by POST.
+
+use serde_json::Value;
+
+use crate::history::EventKind;
+use crate::plan::Revision;
+use crate::script::http::admit::Refusal;
+use crate::script::http::{Batch, ExchangeNo};
+use crate::script::interpreter::Interpreter;
+use crate::script::task::{At, Cause};
+use crate::script::wire::{self, Incoming};
+
+/// Most connections at once.
+const CONNECTIONS_MAX: usize = 16_384;
+
+impl Interpreter {
+    /// Takes the body of a POST: a message, or under revision 2025-03-26 a batch of them.
+    pub(super) fn post(&mut self, at: At, bytes: &[u8]) {
+        let Some(no) = at.exchange else { return };
+        match serde_json::from_slice(bytes) {
+            Ok(Value::Array(bodies)) => self.batch(no, at, bodies, bytes),
+            Ok(body @ Value::Object(_)) => self.message(no, at, wire::read_body(body), bytes),
+            Ok(_) => self.no_message(no, at, bytes, &Refusal::NO_OBJECT),
+            Err(_) => self.no_message(no, at, bytes, &Refusal::NO_JSON),
+        }
+    }
+
+    fn no_message(&mut self, no: ExchangeNo, at: At, bytes: &[u8], refusal: &Refusal) {
+        let connection = self.connection_of(at);
+        self.noise(connection, bytes.len() as u64, bytes);
+        self.refuse_message(no, &Value::Null, refusal.code, refusal.message);
+    }
+
+    fn message(&mut self, no: ExchangeNo, at: At, incoming: Incoming, line: &[u8]) {
+        if at.connection.is_none() {
+            return self.message_without_session(no, incoming, line);
+        }
+        match incoming {
+            Incoming::NoMessage { body, id, because } => {
+                self.take_message(at, &body, line);
+                self.refuse_message(no, &id, wire::INVALID_REQUEST, &format!("Invalid request: {because}"));
+            }
+            Incoming::Response { body } => {
+                self.take_message(at, &body, line);
+                self.accept(at);
+            }
+            Incoming::Notification { body, method } => {
+                self.take_message(at, &body, line);
+                self.notification(at, method, &body);
+            }
+            Incoming::Request { body, id, method } => self.take_request(at, body, id, method, line),
+            Incoming::Blank | Incoming::NoJson | Incoming::NoObject => {
+                self.no_message(no, at, line, &Refusal::NO_OBJECT);
+            }
+        }
+    }
+
+    fn take_message(&mut self, at: At, body: &Value, line: &[u8]) {
+        let connection = self.connection_of(at);
+        self.received(connection, body, line);
+    }
+
+    fn take_request(&mut self, at: At, mut body: Value, id: Value, method: String, line: &[u8]) {
+        self.take_message(at, &body, line);
+        let params = body.get_mut("params").map(Value::take).unwrap_or_default();
+        self.begin(Cause::Request { id, method, params }, at);
+    }
+
+    fn message_without_session(&mut self, no: ExchangeNo, incoming: Incoming, line: &[u8]) {
+        let at = At { connection: None, exchange: Some(no) };
+        match incoming {
+            Incoming::Request { body, id, method } if method == "initialize" => {
+                self.initialize(no, body, id, method, line);
+            }
+            Incoming::Request { body, id, method } => {
+                self.take_message(at, &body, line);
+                match method.as_str() {
+                    "ping" => self.answer_exchange(at, wire::result_line(&id, &Value::Object(serde_json::Map::new()))),
+                    // A client of both eras asks this first; the code tells it that this server is of the older one.
+                    "server/discover" => {
+                        self.refuse_message(no, &id, wire::METHOD_NOT_FOUND, "Method not found: server/discover");
+                    }
+                    _ => self.refuse_message(no, &id, Refusal::NO_SESSION.code, Refusal::NO_SESSION.message),
+                }
+            }
+            Incoming::NoMessage { body, .. } | Incoming::Response { body } | Incoming::Notification { body, .. } => {
+                self.take_message(at, &body, line);
+                self.refuse_message(no, &Value::Null, Refusal::NO_SESSION.code, Refusal::NO_SESSION.message);
+            }
+            Incoming::Blank | Incoming::NoJson | Incoming::NoObject => {
+                self.no_message(no, at, line, &Refusal::NO_OBJECT);
+            }
+        }
+    }
+
+    /// A connection begins.
+    fn initialize(&mut self, no: ExchangeNo, body: Value, id: Value, method: String, line: &[u8]) {
+        if self.talks.len() >= CONNECTIONS_MAX {
+            return self.refuse(no, &Refusal::TOO_MANY);
+        }
+        let Some(http) = self.http() else { return };
+        http.n_connections += 1;
+        let number = http.n_connections;
+        if let Some(exchange) = http.exchanges.get_mut(&no) {
+            exchange.connection = Some(number);
+            exchange.opens = true;
+        }
+        let connection = self.connection_id(Some(number));
+        self.add_talk(number, connection.clone());
+        self.journal(EventKind::ConnectionOpened { connection });
+        self.take_request(At { connection: Some(number), exchange: Some(no) }, body, id, method, line);
+    }
+
+    /// Takes several messages at once, where the revision of the session has that.
+    ///
+    /// Source: revision 2025-03-26, basic/transports, Sending Messages to the Server; taken out in 2025-06-18.
+    fn batch(&mut self, no: ExchangeNo, at: At, bodies: Vec<Value>, bytes: &[u8]) {
+        let talk = at.connection.and_then(|number| self.talks.get(&number));
+        let is_allowed = talk.is_some_and(|talk| talk.honest.revision() == Some(Revision::R20250326));
+        let is_empty = bodies.is_empty();
+        let incoming: Vec<(Incoming, Vec<u8>)> = bodies
+            .into_iter()
+            .map(|body| {
+                let line = body.to_string().into_bytes();
+                (wire::read_body(body), line)
+            })
+            .collect();
+        let is_good = |one: &Incoming| match one {
+            Incoming::Request { method, .. } => method != "initialize",
+            Incoming::Notification { .. } | Incoming::Response { .. } => true,
+            Incoming::Blank | Incoming::NoJson | Incoming::NoObject | Incoming::NoMessage { .. } => false,
+        };
+        if !is_allowed || is_empty || !incoming.iter().all(|(one, _)| is_good(one)) {
+            return self.no_message(no, at, bytes, &Refusal::BATCH);
+        }
+        let n_missing = incoming.iter().filter(|(one, _)| matches!(one, Incoming::Request { .. })).count();
+        if let Some(exchange) = self.http().and_then(|http| http.exchanges.get_mut(&no)).filter(|_| n_missing > 0) {
+            exchange.batch = Some(Batch { n_missing, answers: Vec::new() });
+        }
+        for (one, line) in incoming {
+            let is_request = matches!(one, Incoming::Request { .. });
+            // Only requests are answered; the others have no exchange of their own.
+            let exchange = is_request.then_some(no);
+            self.message(no, At { exchange, ..at }, one, &line);
+            if self.ended {
+                return;
+            }
+        }
+        if n_missing == 0 {
+            self.accept(at);
+        }
+    }
+}

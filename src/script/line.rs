@@ -1,0 +1,144 @@
+//! A mock over lines: one connection, as long as it lives.
+
+use std::mem;
+
+use serde_json::Value;
+
+use crate::history::{ConnectionId, EventKind, ServerEnd, WireEnd};
+use crate::script::interpreter::{Face, Interpreter};
+use crate::script::task::Cause;
+use crate::script::wire::{self, Incoming};
+use crate::script::{Action, Effect, End, Input};
+
+/// What a mock over lines knows beside its connection.
+#[derive(Debug)]
+pub(super) struct LineFace {
+    n_lines: u64,
+    output_open: bool,
+    connection_open: bool,
+    pub eof_ignored: bool,
+}
+
+impl LineFace {
+    pub(super) fn new() -> Self {
+        Self { n_lines: 0, output_open: true, connection_open: true, eof_ignored: false }
+    }
+
+    /// Whether an action can still be carried out.
+    pub(super) fn can(&self, action: &Action) -> bool {
+        self.output_open || !action.writes()
+    }
+}
+
+impl Interpreter {
+    fn line_face(&mut self) -> Option<&mut LineFace> {
+        match &mut self.face {
+            Face::Line(line) => Some(line),
+            Face::Http(_) => None,
+        }
+    }
+
+    fn line_connection(&self) -> ConnectionId {
+        self.setup.connection.clone()
+    }
+
+    /// Takes an input of lines; over another medium there is none.
+    pub(super) fn take_line(&mut self, input: Input) {
+        if self.line_face().is_none() {
+            return;
+        }
+        match input {
+            Input::Line(line) => self.line(&line),
+            Input::Noise { bytes, head } => self.noise(self.line_connection(), bytes, &head),
+            Input::Eof => self.eof(),
+            Input::InputBroken => {
+                self.close_line(WireEnd::Broken);
+                self.eof();
+            }
+            Input::OutputBroken => self.output_broken(),
+            _ => {}
+        }
+    }
+
+    fn eof(&mut self) {
+        self.journal(EventKind::WireEof { connection: self.line_connection() });
+        self.begin(Cause::Eof, self.whole());
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        let Some(face) = self.line_face() else { return };
+        face.n_lines += 1;
+        let line = if face.n_lines == 1 { wire::without_mark(line) } else { line };
+        let (at, connection) = (self.whole(), self.line_connection());
+        match wire::read_line(line) {
+            Incoming::Blank => self.noise(connection, line.len() as u64 + 1, line),
+            Incoming::NoJson => {
+                self.noise(connection, line.len() as u64, line);
+                self.answer(at, wire::error_line(&Value::Null, wire::PARSE_ERROR, "Parse error"));
+            }
+            Incoming::NoObject => {
+                self.noise(connection, line.len() as u64, line);
+                self.answer(
+                    at,
+                    wire::error_line(&Value::Null, wire::INVALID_REQUEST, "Invalid request: not an object"),
+                );
+            }
+            Incoming::NoMessage { body, id, because } => {
+                self.received(connection, &body, line);
+                let message = format!("Invalid request: {because}");
+                self.answer(at, wire::error_line(&id, wire::INVALID_REQUEST, &message));
+            }
+            Incoming::Response { body } => self.received(connection, &body, line),
+            Incoming::Notification { body, method } => {
+                self.received(connection, &body, line);
+                self.notification(at, method, &body);
+            }
+            Incoming::Request { mut body, id, method } => {
+                self.received(connection, &body, line);
+                let params = body.get_mut("params").map(Value::take).unwrap_or_default();
+                self.begin(Cause::Request { id, method, params }, at);
+            }
+        }
+    }
+
+    /// Does an action that only lines have.
+    pub(super) fn line_action(&mut self, action: Action) {
+        match action {
+            Action::Noise(text) => self.push(Effect::Write(format!("{text}\n").into_bytes())),
+            Action::Bytes(bytes) => self.push(Effect::Write(bytes.0)),
+            Action::CloseStdout => {
+                self.close_line(WireEnd::ByServer);
+                if let Some(face) = self.line_face() {
+                    face.output_open = false;
+                }
+                self.push(Effect::CloseStdout);
+            }
+            _ => {}
+        }
+    }
+
+    /// A server that ignores the end of its input does not mind the end of its output either.
+    fn output_broken(&mut self) {
+        self.close_line(WireEnd::Broken);
+        let Some(face) = self.line_face() else { return };
+        face.output_open = false;
+        if !face.eof_ignored {
+            self.end(Some(ServerEnd::BrokenPipe), End::Exit(1));
+        }
+    }
+
+    pub(super) fn send_line(&mut self, mut line: Vec<u8>) {
+        if self.line_face().is_none_or(|face| !face.output_open) {
+            return;
+        }
+        self.sent(self.line_connection(), &line);
+        line.push(b'\n');
+        self.push(Effect::Write(line));
+    }
+
+    pub(super) fn close_line(&mut self, how: WireEnd) {
+        if self.line_face().is_some_and(|face| mem::replace(&mut face.connection_open, false)) {
+            self.journal(EventKind::ConnectionClosed { connection: self.line_connection(), how });
+        }
+    }
+}

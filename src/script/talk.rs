@@ -1,0 +1,44 @@
+//! What a mock knows of one connection.
+
+use std::mem;
+
+use crate::history::{ConnectionId, SessionId};
+use crate::script::ExchangeNo;
+use crate::script::honest::Honest;
+use crate::script::task::Watch;
+
+/// Most messages that wait for a stream.
+const NOTES_MAX: usize = 64;
+
+/// One connection: over lines the only one, over HTTP what one `initialize` began.
+#[derive(Debug)]
+pub(super) struct Talk {
+    pub id: ConnectionId,
+    pub honest: Honest,
+    pub watches: Vec<Watch>,
+    /// Its session, once it was handed out.
+    pub session: Option<SessionId>,
+    /// Its open streams for what is no answer, the newest last.
+    pub streams: Vec<ExchangeNo>,
+    notes: Vec<Vec<u8>>,
+}
+
+impl Talk {
+    pub(super) fn new(id: ConnectionId, honest: Honest, watches: Vec<Watch>) -> Self {
+        Self { id, honest, watches, session: None, streams: Vec::new(), notes: Vec::new() }
+    }
+
+    /// Keeps a message until there is a stream for it; whether there is room.
+    pub(super) fn keep(&mut self, line: Vec<u8>) -> bool {
+        let has_room = self.notes.len() < NOTES_MAX;
+        if has_room {
+            self.notes.push(line);
+        }
+        has_room
+    }
+
+    /// What waited for a stream.
+    pub(super) fn take_notes(&mut self) -> Vec<Vec<u8>> {
+        mem::take(&mut self.notes)
+    }
+}

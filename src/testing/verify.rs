@@ -1,0 +1,177 @@
+//! The verification itself.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::catalogue::shipped_loader;
+use crate::loader::registered::Registered;
+use crate::plan::Descriptor;
+use crate::report::RunReport;
+use crate::run::{
+    ExitReason, Finished, Judged, Launch, Pool, Repeat, RunError, RunFolder, Selected, Target, Variants, environment,
+    known_baseline, report_of, select, write_report,
+};
+use crate::supervise::Warden;
+use crate::testing::{Options, Severity};
+
+/// Names the plans to run, of all that are selected; a failure is repeated with it.
+const PLAN_VARIABLE: &str = "MCP_VIGIL_PLAN";
+
+/// Verifies a loader over suite `core`, with polite and stubborn servers.
+///
+/// # Panics
+/// When it is not verified, with the text of [`NotVerified`].
+#[track_caller]
+pub fn verify(loader: &Registered) {
+    if let Err(error) = verify_with(loader, &Options::default()) {
+        panic!("{error}");
+    }
+}
+
+/// Verifies a loader; gives the report on every plan.
+///
+/// Runs on threads of its own, so it may be called from anywhere, a runtime included, which it blocks. One verification
+/// runs at a time in a process: each takes every core.
+///
+/// # Errors
+/// When anything that was selected failed or could not be judged; with the whole text of it.
+pub fn verify_with(loader: &Registered, options: &Options) -> Result<RunReport, NotVerified> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let repeat = Repeat::ByTest { command: test_command(loader) };
+    let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let verified = std::thread::scope(|scope| scope.spawn(|| perform(loader, options, repeat)).join());
+    drop(turn);
+    // A panic in there is a defect of ours; it must not pass for a verdict.
+    verified.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Why a loader is not verified. Its text is what `mcp-vigil run` prints: each finding with its invariant, claim, cause and
+/// witness, and the line that repeats it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotVerified {
+    /// Something that must hold does not, or a baseline entry is stale.
+    #[error("loader {} does not keep its promises\n\n{text}", loader_of(report))]
+    Violations {
+        /// Every plan with its findings.
+        report: Box<RunReport>,
+        /// What is to be said of them.
+        text: String,
+    },
+    /// Something that was selected could not be judged.
+    #[error("loader {} could not be judged\n\n{text}", loader_of(report))]
+    Inconclusive {
+        /// Every plan with its findings.
+        report: Box<RunReport>,
+        /// What is to be said of them.
+        text: String,
+    },
+    /// Nothing was run.
+    #[error("the verification can not be run: {0}")]
+    NotRun(#[from] RunError),
+}
+
+fn loader_of(report: &RunReport) -> String {
+    report.loaders.join(", ")
+}
+
+fn perform(loader: &Registered, options: &Options, repeat: Repeat) -> Result<RunReport, NotVerified> {
+    let selected = selected(loader, options)?;
+    known_baseline("the baseline", &options.baseline, &selected)?;
+    let folder = Arc::new(match &options.out {
+        Some(out) => RunFolder::open(Some(out))?,
+        None => RunFolder::open_below(&target_folder()?, loader.name())?,
+    });
+    let (report, mut text) = run(&selected, &folder, options, repeat)?;
+    let json = serde_json::to_string(&report).expect("a report has string keys only");
+    write_report(folder.path(), "run.json", &json)?;
+    let judged = Judged::of(&report, Some(&options.baseline));
+    text.push_str(&judged.text());
+    text.push_str(&format!("{}\nresults in {}", report.counts, folder.path().display()));
+    let report = Box::new(report);
+    match judged.reason(&report, options.severity == Severity::Warn) {
+        ExitReason::Conforms => Ok(*report),
+        ExitReason::Violations | ExitReason::BadInput => Err(NotVerified::Violations { report, text }),
+        ExitReason::Inconclusive => Err(NotVerified::Inconclusive { report, text }),
+    }
+}
+
+fn run(
+    selected: &[Selected],
+    folder: &Arc<RunFolder>,
+    options: &Options,
+    repeat: Repeat,
+) -> Result<(RunReport, String), RunError> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::system("no runtime"))?;
+    // Nobody interrupts it: a signal ends the whole test binary, and the supervisors see to the rest.
+    let (_interrupt, interrupted) = tokio::sync::watch::channel(false);
+    // Not appointed: a test binary may have children of its own.
+    let environment = environment(Warden::default(), interrupted)?;
+    let pool = Pool {
+        folder: Arc::clone(folder),
+        jobs: options.jobs.unwrap_or_else(usual_jobs).max(1),
+        environment,
+        repeat,
+        told: &|_: &Finished| {},
+    };
+    let finished = runtime.block_on(pool.run(selected));
+    // Whatever still runs on it belongs to plans that are over.
+    runtime.shutdown_background();
+    let (report, texts) = report_of(finished, false);
+    Ok((report, texts.concat()))
+}
+
+fn usual_jobs() -> usize {
+    // nextest runs as many processes as there are cores by itself.
+    if std::env::var_os("NEXTEST").is_some() {
+        return 1;
+    }
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn selected(loader: &Registered, options: &Options) -> Result<Vec<Selected>, RunError> {
+    let name = loader.name();
+    if loader.n_of_its_name() != 1 || shipped_loader(name)?.is_some() {
+        let message =
+            format!("found a loader named {name:?} that is not the only one of its name, expected another name");
+        return Err(RunError::usage(message));
+    }
+    let descriptor = Descriptor::of_rust(name, &options.promises)?;
+    let launch = Ok(Launch::PlanProcess(name.to_owned()));
+    let target = Target { name: name.to_owned(), descriptor, stack: None, file: None, launch };
+    let variants = Variants {
+        revision: options.revision,
+        temperaments: options.temperaments,
+        repeat: options.repeat.max(1),
+        limits: options.limits.clone(),
+        ..Variants::default()
+    };
+    let mut selected = select::plans(&select::scenarios(&options.scenarios)?, &[target], &variants)?;
+    if let Ok(wanted) = std::env::var(PLAN_VARIABLE) {
+        // Other tests of the same run have other plans: what is not wanted is no failure of theirs, so only a
+        // verification that has the plan is narrowed down to it.
+        if selected.iter().any(|one| one.plan.id == wanted) {
+            selected.retain(|one| one.plan.id == wanted);
+        }
+    }
+    Ok(selected)
+}
+
+/// The line that runs the calling test again.
+fn test_command(loader: &Registered) -> String {
+    let mut command = format!("cargo test -p {}", loader.package());
+    // Under libtest the thread of a test has its name, except where tests run one by one in the main thread.
+    let current = std::thread::current();
+    if let Some(name) = current.name().filter(|name| *name != "main") {
+        command.push_str(&format!(" {name} -- --exact"));
+    }
+    command
+}
+
+/// The target folder of this test binary: where cargo keeps a tag that says so; else the folder for every run.
+fn target_folder() -> Result<PathBuf, RunError> {
+    let executable = std::env::current_exe().map_err(RunError::system("the path of this executable"))?;
+    let tagged = executable.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
+    tagged.map(|target: &Path| Ok(target.join("mcp-vigil"))).unwrap_or_else(RunFolder::usual_base)
+}

@@ -1,0 +1,71 @@
+//! The life of the reference loader, as snapshots to review: one for each plan of suite `core` over stdio.
+//!
+//! A change of the reference loader, of a mock or of the harness that changes a life shows here. `INSTA_UPDATE=no`, as in
+//! `.ci/run`, refuses to write; accept a change with `cargo insta accept`, or by running with `INSTA_UPDATE=always`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use mcp_vigil::history::{normal_text, read_history};
+use serde_json::Value;
+
+use crate::rig::Rig;
+use crate::stability::{Busy, wanted_repeats};
+
+const SUITE: &str = "core";
+
+/// Runs plans and gives the normal forms of each plan's repeats, by scenario and temperament.
+pub fn lives(arguments: &[&str]) -> BTreeMap<String, Vec<String>> {
+    let rig = Rig::new();
+    let ran = rig.run(arguments);
+    let mut lives: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for plan in ran.report()["plans"].as_array().unwrap() {
+        let name = format!("{}.{}", plan["scenario"].as_str().unwrap(), plan["server"].as_str().unwrap());
+        lives.entry(name).or_default().push(life(&rig, plan));
+    }
+    lives
+}
+
+/// The normal form of one plan of a run.
+pub fn life(rig: &Rig, plan: &Value) -> String {
+    let id = plan["id"].as_str().unwrap();
+    let path = rig.out().join(id).join("history.jsonl");
+    normal_text(&read_history(id, &fs::read_to_string(path).unwrap()).unwrap())
+}
+
+#[test]
+fn the_reference_loader_lives_as_it_was_reviewed() {
+    as_reviewed();
+}
+
+#[test]
+fn the_reference_loader_lives_as_it_was_reviewed_beside_two_busy_loops() {
+    let busy = Busy::start(2);
+    as_reviewed();
+    drop(busy);
+}
+
+fn as_reviewed() {
+    let repeat = wanted_repeats().unwrap_or(1).to_string();
+    let lives = lives(&[SUITE, "--transport", "stdio", "--repeat", &repeat]);
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_snapshot_path("snapshots/lives");
+    settings.set_omit_expression(true);
+    settings.bind(|| {
+        for (name, repeats) in &lives {
+            insta::allow_duplicates! {
+                for life in repeats {
+                    insta::assert_snapshot!(name.as_str(), life);
+                }
+            }
+        }
+    });
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/snapshots/lives");
+    for file in fs::read_dir(folder).unwrap().flatten() {
+        let file = file.file_name().into_string().unwrap();
+        let known = file.strip_suffix(".snap").is_none_or(|name| lives.contains_key(name));
+        assert!(known, "found snapshot {file}, expected one of a plan of suite {SUITE}");
+    }
+}
