@@ -218,9 +218,8 @@ impl Monitor for Repeated {
             }
             EventKind::OperationInvoked { action, .. } if *action != Action::Probe => self.running = None,
             EventKind::OperationCompleted { operation, .. } => {
-                if self.running.take_if(|(running, _)| running == operation).is_some() {
-                    tally.held();
-                }
+                let Some(_) = self.running.take_if(|(running, _)| running == operation) else { return };
+                tally.held();
             }
             EventKind::WireReceived { message, .. } if !message.is_any_request() => {}
             EventKind::WireReceived { .. } | EventKind::HttpReceived { .. } => {

@@ -211,9 +211,8 @@ impl Monitor for CallsEnd {
                 self.waiting.extend(hit.map(|operation| (operation.id, event.seq)));
             }
             EventKind::OperationCompleted { operation, .. } => {
-                if self.waiting.remove(operation).is_some() {
-                    tally.held();
-                }
+                let Some(_) = self.waiting.remove(operation) else { return };
+                tally.held();
             }
             EventKind::OperationOverdue { operation, bound_ms, .. } => {
                 let Some(lost) = self.waiting.remove(operation) else { return };
@@ -266,9 +265,8 @@ impl Monitor for Deleted {
                 self.open.remove(session);
             }
             EventKind::HttpReceived { verb, session: Some(session), .. } if verb == "DELETE" => {
-                if self.open.remove(session).is_some() {
-                    tally.held();
-                }
+                let Some(_) = self.open.remove(session) else { return };
+                tally.held();
             }
             EventKind::GraceExpired { after } if after == "close" => self.due(event, view, tally),
             _ => {}

@@ -155,6 +155,9 @@ fn text_of(report: &RunReport, texts: &str, judged: &Judged, folder: &RunFolder,
     }
     if !output.quiet {
         line(format_args!("{}", run_table(report)));
+        for (loader, row) in report.modes.iter().filter(|(_, row)| !row.declared) {
+            line(format_args!("{loader} mode: {} (inferred: {})", row.mode, row.evidence()));
+        }
         line(format_args!("{}", report.counts));
         line(format_args!("results in {}", folder.path().display()));
     }

@@ -37,10 +37,10 @@ pub struct Descriptor {
     pub stacks: Vec<String>,
     /// How it can reach servers; stdio alone where it does not say.
     pub transports: Vec<Transport>,
-    /// What is known of it over suite `core`; read by our own tests only.
+    /// What is known of it over suite `core` in general; see [`Self::known_on`]. Read by our own tests only.
     pub known: Known,
     promises: toml::Table,
-    on: BTreeMap<String, toml::Table>,
+    on: BTreeMap<String, OnStack>,
 }
 
 /// Which invariants are known to fail, and which must not. Others may do either.
@@ -78,7 +78,7 @@ fn stdio_alone() -> Spanned<Vec<Transport>> {
     Spanned::new(0..0, vec![Transport::Stdio])
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct OnStack {
     promises: toml::Table,
@@ -118,9 +118,9 @@ impl Descriptor {
             transports: read_transports(file, text, parsed.transports)?,
             known,
             promises: parsed.promises,
-            on: parsed.on.iter().map(|(stack, on)| (stack.clone(), on.promises.clone())).collect(),
+            on: parsed.on,
         };
-        for (stack, on) in &parsed.on {
+        for (stack, on) in &descriptor.on {
             descriptor.merged(Some(stack), "").map_err(|error| InputError::whole(file, error.to_string()))?;
             Known::deserialize(on.known.clone())
                 .map_err(|error| InputError::whole(file, format!("in [on.{stack:?}.known]: {}", error.message())))?;
@@ -133,7 +133,7 @@ impl Descriptor {
     ///
     /// # Errors
     /// When the name is none.
-    pub fn of_rust(name: &str, promises: &Promises) -> Result<Self, InputError> {
+    pub fn of_rust(name: &str, promises: &Promises, transports: &[Transport]) -> Result<Self, InputError> {
         check_name("loader", name).map_err(|error| InputError::whole(name, error.to_string()))?;
         let promises = toml::Table::try_from(promises).expect("promises are a table of plain values");
         Ok(Self {
@@ -142,6 +142,7 @@ impl Descriptor {
             lane: Lane::Rust,
             command: Vec::new(),
             stacks: Vec::new(),
+            transports: transports.to_vec(),
             known: Known::default(),
             promises,
             on: BTreeMap::new(),
@@ -155,15 +156,40 @@ impl Descriptor {
         self.merged(stack, transport).expect("from_toml has read every combination once")
     }
 
+    /// What is known of the loader on this stack and transport: overridden in the same way as its promises.
+    #[must_use]
+    pub fn known_on(&self, stack: Option<&str>, transport: &str) -> Known {
+        let mut known = self.known.clone();
+        for on in self.overrides(stack, transport) {
+            let read = |name: &str| {
+                let ids = on.known.get(name).cloned();
+                ids.map(|ids| Vec::deserialize(ids).expect("from_toml has read every table once"))
+            };
+            known.must_fail = read("must-fail").unwrap_or(known.must_fail);
+            known.must_not = read("must-not").unwrap_or(known.must_not);
+        }
+        known
+    }
+
+    /// Whether it says how long its sessions live, on this stack and transport; else the reference contract is only assumed.
+    #[must_use]
+    pub fn declares_session(&self, stack: Option<&str>, transport: &str) -> bool {
+        let says = |promises: &toml::Table| promises.contains_key("session");
+        says(&self.promises) || self.overrides(stack, transport).any(|on| says(&on.promises))
+    }
+
     fn merged(&self, stack: Option<&str>, transport: &str) -> Result<Promises, PromisesError> {
         let mut table = self.promises.clone();
-        if let Some(stack) = stack {
-            for key in [stack.to_owned(), format!("{stack}/{transport}")] {
-                let overrides = self.on.get(&key).into_iter().flatten();
-                table.extend(overrides.map(|(name, value)| (name.clone(), value.clone())));
-            }
+        for on in self.overrides(stack, transport) {
+            table.extend(on.promises.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
         Ok(Promises::deserialize(table)?)
+    }
+
+    /// What is said of a stack, then of a stack and a transport.
+    fn overrides<'a>(&'a self, stack: Option<&str>, transport: &str) -> impl Iterator<Item = &'a OnStack> {
+        let keys = stack.map(|stack| [stack.to_owned(), format!("{stack}/{transport}")]);
+        keys.into_iter().flatten().filter_map(|key| self.on.get(&key))
     }
 }
 
@@ -183,4 +209,43 @@ fn read_name(file: &str, text: &str, what: &str, name: Spanned<String>) -> Resul
     let name = name.into_inner();
     check_name(what, &name).map_err(|error| InputError::at(file, text, start, error.to_string()))?;
     Ok(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOADER: &str = r#"
+        name = "l"
+        lane = "rust"
+        [known]
+        must-fail = ["a"]
+        must-not = ["b"]
+        [on."s".promises]
+        session = "per-call"
+        [on."s".known]
+        must-not = []
+        [on."s/http".known]
+        must-fail = []
+    "#;
+
+    #[test]
+    fn what_is_known_on_a_stack_and_transport_overrides_what_is_known_in_general() {
+        let loader = Descriptor::from_toml("l.toml", LOADER).unwrap();
+        let known = |stack, transport| {
+            let known = loader.known_on(stack, transport);
+            (known.must_fail.concat(), known.must_not.concat())
+        };
+        assert_eq!(known(None, "http"), ("a".to_owned(), "b".to_owned()));
+        assert_eq!(known(Some("s"), "stdio"), ("a".to_owned(), String::new()));
+        assert_eq!(known(Some("s"), "http"), (String::new(), String::new()));
+    }
+
+    #[test]
+    fn a_session_promise_counts_as_declared_only_where_it_is_made() {
+        let loader = Descriptor::from_toml("l.toml", LOADER).unwrap();
+        assert!(!loader.declares_session(None, "stdio"));
+        assert!(!loader.declares_session(Some("other"), "stdio"));
+        assert!(loader.declares_session(Some("s"), "stdio"));
+    }
 }

@@ -132,7 +132,15 @@ mod tests {
     fn report(plans: Vec<PlanRow>) -> RunReport {
         let counts = Counts::of(&plans);
         let tool = "mcp-vigil".to_owned();
-        RunReport { schema: 1, tool, loaders: vec!["l".to_owned()], counts, plans, interrupted: false }
+        RunReport {
+            schema: 1,
+            tool,
+            loaders: vec!["l".to_owned()],
+            counts,
+            plans,
+            modes: Default::default(),
+            interrupted: false,
+        }
     }
 
     fn read_back(report: &RunReport, texts: &[String]) -> Report {

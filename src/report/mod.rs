@@ -7,5 +7,5 @@ mod verdict_json;
 
 pub use failure::findings_text;
 pub use junit::junit_xml;
-pub use run_json::{Counts, PlanRow, RunReport, RunVerdict};
+pub use run_json::{Counts, ModeRow, PlanRow, RunReport, RunVerdict};
 pub use verdict_json::{FindingRow, VerdictReport, finding_rows};

@@ -1,10 +1,11 @@
 //! `run.json`: what a run came to.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::PlanVerdict;
+use crate::check::{Mode, ModeTally, PlanVerdict};
 use crate::report::verdict_json::FindingRow;
 
 /// A whole run.
@@ -20,8 +21,42 @@ pub struct RunReport {
     pub counts: Counts,
     /// The plans, in order.
     pub plans: Vec<PlanRow>,
+    /// How long the sessions of each loader were seen to live; nothing is judged by it.
+    #[serde(default)]
+    pub modes: BTreeMap<String, ModeRow>,
     /// Whether the run was interrupted.
     pub interrupted: bool,
+}
+
+/// How long the sessions of a loader were seen to live.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ModeRow {
+    /// What most calls show.
+    pub mode: Mode,
+    /// Whether the loader's description says how long its sessions live; else the reference contract was assumed.
+    pub declared: bool,
+    /// Connections that carried calls.
+    pub connections: usize,
+    /// Calls that reached a server.
+    pub calls: usize,
+}
+
+impl ModeRow {
+    /// The row of a loader.
+    #[must_use]
+    pub fn new(tally: &ModeTally, declared: bool) -> Self {
+        Self { mode: tally.mode(), declared, connections: tally.n_connections, calls: tally.n_calls }
+    }
+
+    /// What the mode is inferred from, as in `12 connections for 12 calls`.
+    #[must_use]
+    pub fn evidence(&self) -> String {
+        let noun = |n: usize, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
+        match self.calls {
+            0 => "no call reached a server".to_owned(),
+            calls => format!("{} for {}", noun(self.connections, "connection"), noun(calls, "call")),
+        }
+    }
 }
 
 /// One plan of a run.

@@ -127,7 +127,7 @@ mod tests {
         let plans: Vec<_> = verdicts.iter().map(row).collect();
         let counts = Counts::of(&plans);
         let tool = "mcp-vigil".to_owned();
-        RunReport { schema: 1, tool, loaders: Vec::new(), counts, plans, interrupted: false }
+        RunReport { schema: 1, tool, loaders: Vec::new(), counts, plans, modes: Default::default(), interrupted: false }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalogue::write_whole;
-use crate::check::{PlanVerdict, Verdict};
+use crate::check::{ModeTally, PlanVerdict, Verdict};
 use crate::drive::{PlanOutput, Preflight, RunEnvironment, run_plan};
 use crate::history::Kind;
 use crate::plan::Plan;
@@ -23,8 +23,18 @@ pub(crate) struct Finished {
     pub row: PlanRow,
     /// What a person is shown of it: nothing where all is well.
     pub text: String,
+    /// How long the sessions of its loader were seen to live, where it was run.
+    pub mode: Option<SeenMode>,
     /// Whether the machine was too loaded to tell: worth one more try, alone.
     pub is_doubtful: bool,
+}
+
+/// How long the sessions of a loader were seen to live in one plan.
+pub(crate) struct SeenMode {
+    /// What its calls show.
+    pub tally: ModeTally,
+    /// Whether its description says how long they live.
+    pub is_declared: bool,
 }
 
 /// Runs plans, each in its own folder. Cheap to clone.
@@ -49,7 +59,13 @@ impl PlanRunner {
             return Finished::without_run(plan, RunVerdict::NotApplicable, misfit.clone());
         }
         match self.output(selected, directory).await {
-            Ok(output) => self.finish(&output),
+            Ok(output) => {
+                let target = &selected.target;
+                let transport = plan.transport.to_string();
+                let is_declared = target.descriptor.declares_session(target.stack.as_deref(), &transport);
+                let mode = Some(SeenMode { tally: ModeTally::of(&output.history), is_declared });
+                Finished { mode, ..self.finish(&output) }
+            }
             Err(because) => Finished::without_run(plan, RunVerdict::Inconclusive, because.to_string()),
         }
     }
@@ -97,7 +113,7 @@ impl PlanRunner {
             row.because = Some(because);
             is_doubtful = false;
         }
-        Finished { row, text, is_doubtful }
+        Finished { row, text, mode: None, is_doubtful }
     }
 
     fn write(&self, output: &PlanOutput, repeat: &str) -> io::Result<()> {
@@ -131,7 +147,7 @@ impl Finished {
             _ => line(&mut text, format_args!("INCONCLUSIVE {}: {because}", plan.id)),
         }
         let row = PlanRow { because: Some(because), ..row(plan, verdict) };
-        Self { row, text, is_doubtful: false }
+        Self { row, text, mode: None, is_doubtful: false }
     }
 }
 

@@ -1,14 +1,17 @@
 //! What a run came to, and how it is written.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::catalogue::write_whole;
-use crate::report::{Counts, RunReport};
+use crate::check::ModeTally;
+use crate::report::{Counts, ModeRow, RunReport};
 use crate::run::RunError;
 use crate::run::plan::Finished;
 
 /// The report, and what a person is shown of each plan.
 pub(crate) fn report_of(finished: Vec<Finished>, interrupted: bool) -> (RunReport, Vec<String>) {
+    let modes = modes_of(&finished);
     let mut loaders: Vec<String> = Vec::new();
     let mut plans = Vec::new();
     let mut texts = Vec::new();
@@ -25,9 +28,21 @@ pub(crate) fn report_of(finished: Vec<Finished>, interrupted: bool) -> (RunRepor
         loaders,
         counts: Counts::of(&plans),
         plans,
+        modes,
         interrupted,
     };
     (report, texts)
+}
+
+/// How long the sessions of each loader that was run were seen to live, over all its plans.
+fn modes_of(finished: &[Finished]) -> BTreeMap<String, ModeRow> {
+    let mut seen: BTreeMap<&str, (ModeTally, bool)> = BTreeMap::new();
+    for (row, mode) in finished.iter().filter_map(|one| Some((&one.row, one.mode.as_ref()?))) {
+        let (tally, is_declared) = seen.entry(&row.loader).or_insert((ModeTally::default(), true));
+        *tally = tally.and(mode.tally);
+        *is_declared &= mode.is_declared;
+    }
+    seen.into_iter().map(|(loader, (tally, declared))| (loader.to_owned(), ModeRow::new(&tally, declared))).collect()
 }
 
 /// Writes one report into the run's folder, whole or not at all.

@@ -1,13 +1,29 @@
 //! Programs that are run to their end, or ended.
+//!
+//! Each is the leader of a process group and has a lifeline as its stdin: nothing is ever written to it, and it ends when this
+//! process does, in whichever way. [`PYTHON_HEEDS_LIFELINE`] makes a Python program heed it.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+
+/// Statements of Python: from here on the program's whole process group is killed when its lifeline ends.
+///
+/// A pip that a killed run leaves behind would go on writing into the folder that the next run clears.
+pub(super) const PYTHON_HEEDS_LIFELINE: &str = "\
+import os as _os, signal as _signal, threading as _threading
+def _heed():
+    while _os.read(0, 1):
+        pass
+    _os.killpg(0, _signal.SIGKILL)
+_threading.Thread(target=_heed, daemon=True).start()
+";
 
 /// How a program ended.
 #[derive(Debug)]
@@ -22,7 +38,10 @@ pub(super) enum Ended {
 pub(super) fn run_within(command: &mut Command, limit: Duration) -> io::Result<Ended> {
     // A file, not a pipe: the end of a pipe is that of everything that inherited it.
     let mut stderr = File::from(memfd_create("stderr", MemfdFlags::CLOEXEC)?);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr.try_clone()?).spawn()?;
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(stderr.try_clone()?).process_group(0);
+    let mut child = command.spawn()?;
+    // Open until the program has ended; a wait for the child would close it first.
+    let _lifeline = child.stdin.take();
     if !has_ended_within(&child, limit)? {
         kill_tree(&mut child);
         return Ok(Ended::Killed);
@@ -91,6 +110,33 @@ mod tests {
         let ended = run_within(&mut sh("echo out; echo no >&2; exit 3"), Duration::from_secs(30)).unwrap();
         let Ended::Itself(status, stderr) = ended else { panic!("{ended:?}") };
         assert_eq!((status.code(), stderr.as_str()), (Some(3), "no\n"));
+    }
+
+    #[test]
+    fn a_python_program_ends_with_its_lifeline_and_takes_along_what_it_has_started() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let program = "import subprocess, sys\n\
+                       print(subprocess.Popen(['sleep', '60']).pid, file=open(sys.argv[1], 'w'), flush=True)\n\
+                       subprocess.run(['sleep', '60'])";
+        let mut command = Command::new("python3");
+        command.args(["-c", &format!("{PYTHON_HEEDS_LIFELINE}{program}")]).arg(file.path());
+        let Ok(mut child) = command.stdin(Stdio::piped()).process_group(0).spawn() else {
+            eprintln!("UNAVAILABLE: lifelines of Python programs were not tested: no python3");
+            return;
+        };
+        let began = Instant::now();
+        let await_that = |what: &str, holds: &dyn Fn() -> bool| {
+            while !holds() {
+                assert!(began.elapsed() < Duration::from_secs(30), "{what}");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        };
+        let pid = || fs::read_to_string(file.path()).unwrap().trim().to_owned();
+        await_that("nothing was started", &|| !pid().is_empty());
+        drop(child.stdin.take());
+        assert!(!child.wait().unwrap().success());
+        let command = || fs::read(format!("/proc/{}/cmdline", pid())).unwrap_or_default();
+        await_that("what it had started lives on", &|| command().is_empty());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use include_dir::{Dir, include_dir};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::catalogue::{CacheError, cache_folder, write_whole};
-use crate::stack::bounded::{Ended, run_within};
+use crate::stack::bounded::{Ended, PYTHON_HEEDS_LIFELINE, run_within};
 use crate::stack::limits::{IMPORT, LOCK, PIP, StackLimit, VENV};
 
 static LOCKS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/fixtures/loaders/locks");
@@ -136,7 +136,7 @@ impl PythonStack {
     /// # Errors
     /// When it is not installed or can not be imported.
     pub fn import(&self) -> Result<(), StackError> {
-        self.run("import", IMPORT, Command::new(self.interpreter()?).args(["-c", IMPORTS]))
+        self.run("import", IMPORT, &mut python(&self.interpreter()?, IMPORTS))
     }
 
     /// Installs the stack from its lock, with hashes and without resolution, and imports it.
@@ -151,7 +151,7 @@ impl PythonStack {
         let failed = |source| StackError::Io { name: self.name, source };
         fs::create_dir_all(&folder).map_err(failed)?;
         // Two runs may want the same stack; the second waits for the first and finds it installed.
-        let lock = fs::File::create(folder.with_extension("lock")).map_err(failed)?;
+        let lock = fs::File::create(lock_of(&folder)).map_err(failed)?;
         self.take(&lock)?;
         if self.interpreter().is_ok() {
             return Ok(Provisioned::Already);
@@ -185,13 +185,17 @@ impl PythonStack {
     fn install(&self, folder: &Path) -> Result<(), StackError> {
         let failed = |source| StackError::Io { name: self.name, source };
         let requirements = folder.join("lock.txt");
-        self.run("python3 -m venv", VENV, Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder))?;
+        let module = |interpreter: &Path, name: &str| {
+            let run =
+                format!("import runpy, sys\nsys.argv[0] = {name:?}\nrunpy.run_module({name:?}, run_name='__main__')");
+            python(interpreter, &run)
+        };
+        self.run("python3 -m venv", VENV, module(Path::new("python3"), "venv").arg("--clear").arg(folder))?;
         fs::write(&requirements, self.lock).map_err(failed)?;
         let interpreter = interpreter_in(folder);
-        let pip =
-            ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--no-deps", "-r"];
-        self.run("pip install", PIP, Command::new(&interpreter).args(pip).arg(&requirements))?;
-        self.run("import", IMPORT, Command::new(&interpreter).args(["-c", IMPORTS]))
+        let install = ["install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--no-deps", "-r"];
+        self.run("pip install", PIP, module(&interpreter, "pip").args(install).arg(&requirements))?;
+        self.run("import", IMPORT, &mut python(&interpreter, IMPORTS))
     }
 
     fn run(&self, step: &'static str, limit: StackLimit, command: &mut Command) -> Result<(), StackError> {
@@ -207,6 +211,21 @@ impl PythonStack {
             Ended::Killed => Err(self.overdue(step, limit)),
         }
     }
+}
+
+/// A Python program, given as text, that does not outlive this process.
+fn python(interpreter: &Path, program: &str) -> Command {
+    let mut command = Command::new(interpreter);
+    command.args(["-c", &format!("{PYTHON_HEEDS_LIFELINE}{program}")]);
+    command
+}
+
+/// The file that is locked while a stack is installed, beside its folder.
+fn lock_of(folder: &Path) -> PathBuf {
+    let mut name = folder.as_os_str().to_owned();
+    // Appended: a stack's name has a point in it, behind which an extension would be put in place of the rest.
+    name.push(".lock");
+    PathBuf::from(name)
 }
 
 fn interpreter_in(folder: &Path) -> PathBuf {

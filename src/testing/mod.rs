@@ -43,7 +43,7 @@ mod verify;
 pub use crate::loader::registered::{Registered, Setup};
 pub use crate::loader::scopes::{ScopeGuard, Scopes};
 pub use crate::loader::target::{BoxFuture, Called, Failure, Loaded, Loader};
-pub use crate::plan::{Baseline, BaselineEntry, ContextKind, Limits, Promises, Revision, SessionPromise};
+pub use crate::plan::{Baseline, BaselineEntry, ContextKind, Limits, Promises, Revision, SessionPromise, Transport};
 pub use crate::report::{Counts, FindingRow, PlanRow, RunReport, RunVerdict};
 pub use crate::run::{RunError, Temperaments};
 pub use options::{Options, Severity};

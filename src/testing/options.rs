@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::plan::{Baseline, Limits, Promises, Revision};
+use crate::plan::{Baseline, Limits, Promises, Revision, Transport};
 use crate::run::Temperaments;
 
 /// Options of a verification. The default is what [`verify`](crate::testing::verify) does.
@@ -12,6 +12,8 @@ pub struct Options {
     pub scenarios: Vec<String>,
     /// What the loader claims about its own life. Default: the reference contract.
     pub promises: Promises,
+    /// How the loader reaches its servers; each scenario is run over all of them that it fits. Default: stdio.
+    pub transports: Vec<Transport>,
     /// The revision to speak. Default: the newest that each scenario allows.
     pub revision: Option<Revision>,
     /// How the servers take their end. Default: polite and stubborn.
@@ -35,6 +37,7 @@ impl Default for Options {
         Self {
             scenarios: vec!["core".to_owned()],
             promises: Promises::default(),
+            transports: vec![Transport::Stdio],
             revision: None,
             temperaments: Temperaments::default(),
             limits: Limits::default(),

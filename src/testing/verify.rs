@@ -137,7 +137,7 @@ fn selected(loader: &Registered, options: &Options) -> Result<Vec<Selected>, Run
             format!("found a loader named {name:?} that is not the only one of its name, expected another name");
         return Err(RunError::usage(message));
     }
-    let descriptor = Descriptor::of_rust(name, &options.promises)?;
+    let descriptor = Descriptor::of_rust(name, &options.promises, &options.transports)?;
     let launch = Ok(Launch::PlanProcess(name.to_owned()));
     let target = Target { name: name.to_owned(), descriptor, stack: None, file: None, launch };
     let variants = Variants {

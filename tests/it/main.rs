@@ -4,6 +4,7 @@
 
 mod contexts;
 mod exit_codes;
+mod helper;
 mod hostile;
 mod http;
 mod junit;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
 use mcp_vigil::loader::broken::{ClosedEarly, DropOutsideRuntime, RmcpReadme, RunPerStep, RuntimeNotDriven};
 use mcp_vigil::loader::rmcp::ToolsLoader;
@@ -112,6 +113,27 @@ fn the_readme_loader_works_while_its_runtime_does() {
             case.world.assert_nothing_left();
             assert_eq!(case.n_left("Explicit"), 1);
         }
+    });
+}
+
+#[test]
+fn a_call_of_the_readme_loader_waits_for_the_whole_ladder_when_stdout_ends() {
+    bounded(|| async {
+        let case = Case::new(Place::Task, RmcpReadme::new);
+        case.load(&["stubborn"]).await;
+        let call = |tool: &'static str| {
+            let loader = Arc::clone(&case.loader);
+            tokio::spawn(async move { loader.call("a", tool, json!({})).await })
+        };
+        let hanging = call("hang");
+        case.world.seen("a", "call hang 2").await;
+        let begun = Instant::now();
+        drop(call("shut-stdout"));
+        assert_eq!(kind(hanging.await), "ServiceError::TransportClosed");
+        // 3 s from EOF to SIGTERM and 3 s from there to SIGKILL, though nothing can be answered from the start.
+        assert!(begun.elapsed() >= ms(6000), "{:?}", begun.elapsed());
+        case.close().await.unwrap().unwrap();
+        case.world.assert_nothing_left();
     });
 }
 

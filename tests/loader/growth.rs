@@ -6,6 +6,7 @@ use mcp_vigil::loader::rmcp::{Config, ToolsLoader};
 use serde_json::Value;
 
 use crate::support::*;
+use crate::web::Web;
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Clone)]
 struct Held {
@@ -62,6 +63,31 @@ fn fifty_reruns_grow_nothing() {
         back_to(&first).await;
         world.assert_nothing_left();
     });
+}
+
+#[test]
+fn fifty_lives_over_http_grow_nothing() {
+    let _alone = ALONE.write().unwrap_or_else(PoisonError::into_inner);
+    bounded_alone(|| async {
+        let web = Web::honest();
+        let loader = ToolsLoader::new(impatient());
+        fifty_lives(&loader, &web).await;
+        let first = held();
+        fifty_lives(&loader, &web).await;
+        back_to(&first).await;
+        assert_eq!((web.count("initialize"), web.count("DELETE")), (100, 100));
+    });
+}
+
+async fn fifty_lives(loader: &ToolsLoader, web: &Web) {
+    for _ in 0..50 {
+        loader.load(&web.config()).await.unwrap();
+        echo(loader, "a").await;
+        // The stream may still be on its way.
+        loader.cleanup().await.unwrap();
+        web.all_closed().await;
+        web.clear();
+    }
 }
 
 async fn life(loader: &ToolsLoader, config: &Config) {

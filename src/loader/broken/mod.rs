@@ -6,7 +6,8 @@
 //! - `drop_outside_runtime`: an owner that is correct as long as it is dropped in the right place.
 //! - `rmcp_readme`: not broken by design: what the README shows, kept in a struct.
 //!
-//! `plain` and `aside` are what they share: connecting, listing and calling; a thread for a step, a task for a scope.
+//! `plain`, `web` and `aside` are what they share: connecting over stdio and HTTP, listing and calling; a thread for a
+//! step, a task for a scope.
 
 mod aside;
 mod closed_early;
@@ -15,6 +16,7 @@ mod plain;
 mod rmcp_readme;
 mod run_per_step;
 mod runtime_not_driven;
+mod web;
 
 pub use closed_early::ClosedEarly;
 pub use drop_outside_runtime::DropOutsideRuntime;

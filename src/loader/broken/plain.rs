@@ -1,4 +1,8 @@
-//! rmcp as its README uses it: `TokioChildProcess`, `().serve(...)`, `list_all_tools`, `call_tool`.
+//! rmcp as its README uses it: `TokioChildProcess` or `StreamableHttpClientTransport`, `().serve(...)`,
+//! `list_all_tools`, `call_tool`.
+//!
+//! The transport for HTTP is rmcp's own on reqwest, behind the feature `rmcp-reqwest`, so that a build without it
+//! compiles no reqwest.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +13,7 @@ use rmcp::{RoleClient, ServiceExt};
 use serde_json::Value;
 use tokio::process::Command;
 
+use super::web;
 use crate::loader::rmcp::{CommandLine, Config, Endpoint, called};
 use crate::loader::target::{Called, Failure, Loaded};
 
@@ -42,14 +47,16 @@ pub(super) async fn connect_all(config: &Config, loaded: &mut Loaded) -> Service
 }
 
 async fn connect(endpoint: &Endpoint) -> Result<Service, Failure> {
-    let Endpoint::Command(line) = endpoint else {
-        return Err(failure("TransportUnavailable", "only stdio is available"));
-    };
-    let process = TokioChildProcess::new(command(line)).map_err(|error| Failure::of("Spawn", &error))?;
-    serve(process).await.map_err(|error| Failure::of("ClientInitializeError", &*error))
+    match endpoint {
+        Endpoint::Command(line) => {
+            let process = TokioChildProcess::new(command(line)).map_err(|error| Failure::of("Spawn", &error))?;
+            serve(process).await.map_err(|error| Failure::of("ClientInitializeError", &*error))
+        }
+        Endpoint::Http(address) => web::connect(address).await,
+    }
 }
 
-/// The one place where rmcp's serve loop is instantiated for the broken loaders.
+/// The one place where rmcp's serve loop is instantiated for the broken loaders over stdio.
 async fn serve(process: TokioChildProcess) -> Result<Service, Box<ClientInitializeError>> {
     ().serve(process).await.map_err(Box::new)
 }

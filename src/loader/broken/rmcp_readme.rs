@@ -5,8 +5,9 @@
 use serde_json::Value;
 use tokio::sync::Mutex;
 
+use super::aside::HeldScope;
 use super::plain::{self, Services};
-use crate::loader::scopes::{ScopeGuard, Scopes};
+use crate::loader::scopes::Scopes;
 use crate::loader::target::{BoxFuture, Called, Failure, Loaded, Loader};
 
 /// What the README of rmcp shows, kept in a struct.
@@ -18,7 +19,7 @@ pub struct RmcpReadme {
 #[derive(Default)]
 struct Open {
     services: Services,
-    scope: Option<ScopeGuard>,
+    scope: Option<HeldScope>,
 }
 
 impl RmcpReadme {
@@ -32,7 +33,7 @@ impl RmcpReadme {
         let Open { services, scope } = std::mem::take(&mut *self.open.lock().await);
         let closed = plain::close_all(services).await;
         if let Some(scope) = scope {
-            scope.leave();
+            scope.leave().await;
         }
         closed
     }
@@ -44,7 +45,7 @@ impl Loader for RmcpReadme {
             let config = plain::servers(config)?;
             self.close_open().await?;
             let mut loaded = Loaded::default();
-            let scope = Some(self.scopes.enter("sessions"));
+            let scope = Some(HeldScope::enter(self.scopes.clone()).await);
             let services = plain::connect_all(&config, &mut loaded).await;
             *self.open.lock().await = Open { services, scope };
             Ok(loaded)

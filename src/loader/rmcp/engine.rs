@@ -138,9 +138,11 @@ fn start_thread(task: Task, predecessor: Option<watch::Receiver<Progress>>, told
                 return;
             }
         };
+        let look_up_limit = task.options.bounds.transport_close;
         let report = runtime.block_on(task.run(predecessor));
-        // The end is told when the runtime and its files are gone as well.
-        drop(runtime);
+        // The end is told when the runtime and its files are gone as well. The name of a server may still be looked up,
+        // on a thread that nobody can interrupt.
+        runtime.shutdown_timeout(look_up_limit);
         tell.send_replace(Progress::Finished(report));
     });
     if let Err(error) = started {

@@ -7,6 +7,7 @@ use rmcp::model::ErrorData;
 use rmcp::service::{ClientInitializeError, ServiceError};
 
 use super::config::HttpKind;
+use super::http::HttpError;
 use super::process::Exit;
 
 /// Why a session is not usable. Shared by everybody who asks, hence the [`Arc`]s around it.
@@ -23,10 +24,17 @@ pub enum SessionError {
         source: std::io::Error,
     },
     /// The transport is not part of this loader.
-    #[error("transport {transport} is not available in this loader, only stdio is")]
+    #[error("transport {transport} is not available in this loader, only stdio and streamable HTTP are")]
     TransportUnavailable {
         /// The transport asked for.
         transport: HttpKind,
+    },
+    /// The server can not be talked to over HTTP.
+    #[error("the server can not be talked to over HTTP")]
+    Http {
+        /// Why.
+        #[source]
+        source: Arc<HttpError>,
     },
     /// The session is being opened.
     #[error("the session is still being opened")]
@@ -107,6 +115,9 @@ pub enum RequestError {
     /// The request could not be sent.
     #[error("the request could not be sent")]
     NotSent(#[source] Box<ServiceError>),
+    /// The HTTP exchange of the request failed.
+    #[error("the HTTP exchange failed")]
+    Http(#[source] Arc<HttpError>),
     /// The session ended, or was closed, before the answer.
     #[error("the session ended before the answer")]
     SessionEnded,

@@ -11,12 +11,22 @@ use tokio::time::{Instant, timeout};
 
 use super::error::SessionError;
 use super::handler::Handler;
+use super::http::HttpError;
 use super::listing::all_tools;
 use super::options::{Bounds, Options};
 use super::process::ServerProcess;
 use super::request::{Requester, closed};
 use super::seam::Seamed;
 use super::wire::{Wire, WireNotes};
+
+/// The other side of a session, as far as it can be watched apart from what it says.
+#[derive(Clone, Copy)]
+pub(super) enum Far<'a> {
+    /// A process of ours.
+    Process(&'a ServerProcess),
+    /// Somewhere, over HTTP.
+    Http,
+}
 
 /// An open conversation.
 pub(super) struct Link {
@@ -28,14 +38,14 @@ pub(super) struct Link {
 
 /// Opens a conversation: `initialize`, `initialized`, `tools/list`, within [`Bounds::connect`].
 pub(super) async fn open(
-    process: &ServerProcess,
+    wire: Wire,
+    far: Far<'_>,
     options: &Options,
     closing: &watch::Receiver<bool>,
 ) -> Result<(Link, Arc<[Tool]>), SessionError> {
     let bound = options.bounds.connect;
     let deadline = Instant::now() + bound;
-    let (stdout, stdin) = process.pipes();
-    let (wire, notes) = Wire::over_pipes(stdout, stdin);
+    let notes = wire.notes();
     let (told, changes) = watch::channel(0);
     let handler = Handler::new(options.revision, told);
     let running = tokio::select! {
@@ -43,7 +53,7 @@ pub(super) async fn open(
         () = closed(closing.clone()) => return Err(SessionError::Closed),
         shaken = timeout(bound, shake_hands(handler, Seamed::new(wire, &options.seam))) => match shaken {
             Ok(Ok(running)) => running,
-            Ok(Err(error)) => return Err(failed(error, &notes, process, &options.bounds).await),
+            Ok(Err(error)) => return Err(failed(error, &notes, far, &options.bounds).await),
             Err(_) => return Err(SessionError::ConnectTimedOut { bound }),
         },
     };
@@ -54,7 +64,7 @@ pub(super) async fn open(
     let tools = tokio::select! {
         biased;
         tools = all_tools(&link.requester, deadline.saturating_duration_since(Instant::now())) => tools,
-        because = link.lost(process, &options.bounds) => Err(because),
+        because = link.lost(far, &options.bounds) => Err(because),
     };
     match tools {
         Ok(tools) => Ok((link, tools)),
@@ -75,17 +85,18 @@ async fn shake_hands(
 }
 
 /// Says why a handshake failed, as well as it can be known.
-async fn failed(
-    source: Box<ClientInitializeError>,
-    notes: &WireNotes,
-    process: &ServerProcess,
-    bounds: &Bounds,
-) -> SessionError {
+async fn failed(source: Box<ClientInitializeError>, notes: &WireNotes, far: Far<'_>, bounds: &Bounds) -> SessionError {
     if let Some(found) = notes.refused_revision() {
         return SessionError::UnsupportedRevision { found: found.to_owned() };
     }
-    match *source {
-        ClientInitializeError::ConnectionClosed(_) | ClientInitializeError::TransportError { .. } => {
+    if let Some(source) = notes.fault() {
+        return SessionError::Http { source };
+    }
+    match (&*source, far) {
+        (
+            ClientInitializeError::ConnectionClosed(_) | ClientInitializeError::TransportError { .. },
+            Far::Process(process),
+        ) => {
             let exit = timeout(bounds.exit_follows, process.exited()).await;
             exit.map_or(SessionError::Handshake { source }, |exit| SessionError::ServerExited { exit })
         }
@@ -103,8 +114,16 @@ impl Link {
         self.changes.clone()
     }
 
-    /// Resolves when the server has ended or closed its stdout.
-    pub(super) async fn lost(&self, process: &ServerProcess, bounds: &Bounds) -> SessionError {
+    /// Resolves when the server has ended or closed its stdout, or can not be reached any more.
+    pub(super) async fn lost(&self, far: Far<'_>, bounds: &Bounds) -> SessionError {
+        let process = match far {
+            Far::Process(process) => process,
+            Far::Http => {
+                self.notes.ended().await;
+                let source = self.notes.fault().unwrap_or_else(|| Arc::new(HttpError::Closed));
+                return SessionError::Http { source };
+            }
+        };
         tokio::select! {
             () = self.notes.ended() => {
                 let exit = timeout(bounds.exit_follows, process.exited()).await;

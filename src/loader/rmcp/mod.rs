@@ -8,10 +8,12 @@
 //! - `engine`: owns all sessions between a load and a cleanup; one command after the other.
 //! - `session`, `owner`: the handle to one session, and the task that opens it, carries its calls and closes it.
 //! - `link`, `listing`, `call`, `request`, `handler`: the conversation with one server.
-//! - `seam`: where tests lay a hand on the messages. `wire`, `pipes`: the transport under rmcp. `process`, `group`: the server's process and its group.
+//! - `seam`: where tests lay a hand on the messages. `wire`: the transport under rmcp. `pipes` are under it for stdio,
+//!   `http` for streamable HTTP.
+//! - `process`, `group`: the server's process and its group.
 //!
-//! Deliberately absent: HTTP (see [`Endpoint::Http`]; `wire` is where it will be built), restarts (a dead server stays
-//! dead until the next load), and a session per call.
+//! Deliberately absent: legacy HTTP+SSE, restarts (a dead server stays dead until the next load), and a session per
+//! call.
 
 mod call;
 mod config;
@@ -20,6 +22,7 @@ mod engine;
 mod error;
 mod group;
 mod handler;
+mod http;
 mod link;
 mod listing;
 mod options;
@@ -40,6 +43,7 @@ pub use config::{
     Position,
 };
 pub use error::{CallError, LoaderError, LookupError, RequestError, SessionError};
+pub use http::HttpError;
 pub use options::{Bounds, Ladder, Options, Revision, ServerStderr};
 pub use process::{Ending, Exit};
 pub use report::{CleanupReport, DuplicateName, FoundTool, LoadReport, ServerTools};

@@ -48,11 +48,13 @@ impl fmt::Debug for Options {
 }
 
 impl Options {
-    /// Longest time from the decision to close one session to the end of its process, when nothing else delays it.
+    /// Longest time from the decision to close one session to the end of its process, or of its session at the
+    /// server, when nothing else delays it.
     #[must_use]
     pub fn closing_max(&self) -> Duration {
         let Ladder { eof_grace, term_grace, kill_grace, .. } = self.ladder;
-        self.bounds.farewell + self.bounds.transport_close + eof_grace + term_grace + kill_grace
+        let far_end = (eof_grace + term_grace + kill_grace).max(self.bounds.delete);
+        self.bounds.farewell + self.bounds.transport_close + far_end
     }
 }
 
@@ -117,17 +119,32 @@ pub struct Bounds {
     pub relist: Duration,
     /// Least time between the beginnings of two such listings. Default 100 ms.
     pub relist_gap: Duration,
-    /// On writing one `notifications/cancelled`. Default 1 s.
+    /// On writing one `notifications/cancelled`; over HTTP, on every POST that has no answer. Default 1 s.
     pub announce: Duration,
     /// On announcing the cancellation of all calls in flight when a session is closed. Default 200 ms.
     pub farewell: Duration,
     /// On rmcp's own close, before the pipes are shut in spite of it. Default 500 ms.
     pub transport_close: Duration,
-    /// From a server's exit to the end of its stdout, which may still hold answers. Default 250 ms.
+    /// From a server's exit to the end of its stdout, which may still hold answers; over HTTP, from an answer to the end
+    /// of its stream. Default 250 ms.
     pub last_words: Duration,
     /// From the end of a server's stdout to its exit, to tell the one from the other. Calls in flight wait this long
     /// before they fail. Default 50 ms.
     pub exit_follows: Duration,
+    /// On ending a session with DELETE. Default 2 s.
+    pub delete: Duration,
+    /// From the renewal of a session that the server had forgotten to giving up the requests that the old one neither
+    /// refused nor answered. Default 500 ms.
+    pub expired_grace: Duration,
+    /// Before a stream that ended is opened again for the first time; twice as long each time after. Default 500 ms.
+    pub stream_retry_min: Duration,
+    /// Longest such delay, unless the server asks for more. A stream that stayed open for so long starts the row anew.
+    /// Default 30 s.
+    pub stream_retry_max: Duration,
+    /// Attempts in a row to open such a stream again. Default 8.
+    pub n_stream_retries_max: u32,
+    /// Bytes of one message over HTTP. Default 16 MiB.
+    pub message_bytes_max: usize,
     /// What a blocking caller grants the owner runtime beyond the bound of the operation itself. Default 5 s.
     pub owner_slack: Duration,
     /// On a blocking load, which may have to wait for the loads before it. Default 60 s.
@@ -150,6 +167,12 @@ impl Default for Bounds {
             transport_close: Duration::from_millis(500),
             last_words: Duration::from_millis(250),
             exit_follows: Duration::from_millis(50),
+            delete: Duration::from_secs(2),
+            expired_grace: Duration::from_millis(500),
+            stream_retry_min: Duration::from_millis(500),
+            stream_retry_max: Duration::from_secs(30),
+            n_stream_retries_max: 8,
+            message_bytes_max: 16 << 20,
             owner_slack: Duration::from_secs(5),
             load_wait: Duration::from_secs(60),
             n_pages_max: 1_000,

@@ -1,6 +1,6 @@
 //! The owner task of a session: opens it, carries its calls, closes it, all in this one task.
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, PoisonError};
 
@@ -12,14 +12,16 @@ use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::call::carry;
-use super::config::{CommandLine, Endpoint};
+use super::config::{CommandLine, Endpoint, HttpAddress, HttpKind};
 use super::error::{CallError, SessionError};
-use super::link::{self, Link};
+use super::http::Carrier;
+use super::link::{self, Far, Link};
 use super::listing::all_tools;
 use super::options::Options;
 use super::process::{Ending, ServerProcess};
 use super::request::{Requester, closed};
 use super::session::{Call, Freshness, LeashSlot, Listing, Status, until_ended};
+use super::wire::{Wire, WireNotes};
 
 /// The state of an owner task between its steps.
 pub(super) struct Owner {
@@ -47,11 +49,14 @@ impl Owner {
             until_ended(predecessor).await;
         }
         let ending = match endpoint {
-            Endpoint::Command(_) if *self.closing.borrow() => self.never_started(SessionError::Closed),
-            Endpoint::Command(command) => self.live(&command).await,
-            Endpoint::Http(address) => {
-                self.never_started(SessionError::TransportUnavailable { transport: address.kind })
-            }
+            _ if *self.closing.borrow() => self.never_started(SessionError::Closed),
+            Endpoint::Command(command) => self.live_in_process(&command).await,
+            Endpoint::Http(address) => match address.kind {
+                HttpKind::Streamable => self.live_over_http(&address).await,
+                HttpKind::LegacySse => {
+                    self.never_started(SessionError::TransportUnavailable { transport: address.kind })
+                }
+            },
         };
         self.status.send_modify(|status| {
             if let Status::Gone(because) = status {
@@ -60,13 +65,14 @@ impl Owner {
         });
     }
 
-    async fn live(&mut self, command: &CommandLine) -> Ending {
+    async fn live_in_process(&mut self, command: &CommandLine) -> Ending {
         let scope = self.options.scopes.enter(&format!("session {}", self.name));
         let ending = match ServerProcess::spawn(command, self.options.stderr, self.options.ladder) {
             Err(source) => self.never_started(SessionError::Spawn { program: command.program.clone(), source }),
             Ok(process) => {
                 self.hold(Some(&process));
-                self.converse(&process).await;
+                let (stdout, stdin) = process.pipes();
+                self.converse(Wire::over_pipes(stdout, stdin, WireNotes::new()), Far::Process(&process)).await;
                 let ending = process.shut_down().await;
                 self.hold(None);
                 ending
@@ -76,14 +82,37 @@ impl Owner {
         ending
     }
 
-    /// From `initialize` to the close of the transport. The process is left to the caller.
-    async fn converse(&mut self, process: &ServerProcess) {
-        match link::open(process, &self.options, &self.closing).await {
+    async fn live_over_http(&mut self, address: &HttpAddress) -> Ending {
+        let scope = self.options.scopes.enter(&format!("session {}", self.name));
+        let notes = WireNotes::new();
+        let ending = match Carrier::new(address, &self.options.bounds, Arc::clone(&notes)) {
+            Err(source) => self.never_started(SessionError::Http { source: Arc::new(source) }),
+            Ok((mut carrier, posted)) => {
+                // Both in this task: whatever the carrier has in flight ends with it.
+                let carried = async {
+                    carrier.run().await;
+                    pending::<()>().await;
+                };
+                tokio::select! {
+                    biased;
+                    () = self.converse(Wire::over_http(posted, notes), Far::Http) => {}
+                    () = carried => {}
+                }
+                carrier.shut_down().await
+            }
+        };
+        scope.leave();
+        ending
+    }
+
+    /// From `initialize` to the close of the transport. The other side is left to the caller.
+    async fn converse(&mut self, wire: Wire, far: Far<'_>) {
+        match link::open(wire, far, &self.options, &self.closing).await {
             Err(because) => self.gone(because),
             Ok((link, tools)) => {
                 self.status.send_replace(Status::Ready(Listing { tools, freshness: Freshness::Current }));
                 let mut in_flight = InFlight::new();
-                let because = self.serve(&link, process, &mut in_flight).await;
+                let because = self.serve(&link, far, &mut in_flight).await;
                 let farewell = matches!(because, SessionError::Closed);
                 self.gone(because);
                 if farewell {
@@ -100,12 +129,12 @@ impl Owner {
     }
 
     /// Carries calls until the session has to end; says why.
-    async fn serve(&mut self, link: &Link, process: &ServerProcess, in_flight: &mut InFlight) -> SessionError {
+    async fn serve(&mut self, link: &Link, far: Far<'_>, in_flight: &mut InFlight) -> SessionError {
         let mut changes = link.changes();
         let mut relisting = Relisting::Idle;
         let mut next_relist = Instant::now();
         let mut closing = pin!(closed(self.closing.clone()));
-        let mut lost = pin!(link.lost(process, &self.options.bounds));
+        let mut lost = pin!(link.lost(far, &self.options.bounds));
         loop {
             tokio::select! {
                 biased;

@@ -43,11 +43,11 @@ impl fmt::Display for Exit {
     }
 }
 
-/// Which step of the ladder ended the whole process group.
+/// How a server was left: which step of the ladder ended its whole process group, or what became of its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ending {
-    /// There was no process.
+    /// There was no process, or no conversation.
     NeverStarted,
     /// EOF on stdin, or the server ended by itself.
     Eof,
@@ -57,6 +57,13 @@ pub enum Ending {
     Kill,
     /// Not even SIGKILL, within its grace.
     StillThere,
+    /// Over HTTP, the server confirmed the DELETE of its session.
+    SessionDeleted,
+    /// Over HTTP, the server refused the DELETE, which it may, could not be reached, or did not answer within
+    /// [`Bounds::delete`](super::Bounds::delete).
+    SessionLeft,
+    /// Over HTTP, the server had given no session id, or had forgotten it.
+    NoSession,
 }
 
 /// A running server. Dropping it ends it as well, but blocks the thread for up to the drop grace.

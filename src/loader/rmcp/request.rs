@@ -5,6 +5,7 @@
 //! an answered request when that future is dropped before it is polled again; here the owner task decides.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::RoleClient;
@@ -14,7 +15,9 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::error::RequestError;
+use super::http::HttpError;
 use super::options::Bounds;
+use super::wire::WireError;
 
 /// What a request needs to know of its session. Cheap to clone.
 #[derive(Clone)]
@@ -80,6 +83,11 @@ fn refused(error: ServiceError) -> RequestError {
         ServiceError::McpError(error) => RequestError::Refused(error),
         ServiceError::TransportClosed => RequestError::SessionEnded,
         ServiceError::UnexpectedResponse => RequestError::UnexpectedResult,
+        ServiceError::TransportSend(error) => match error.error.downcast_ref::<WireError>() {
+            Some(WireError::Http(error)) if matches!(**error, HttpError::Closed) => RequestError::SessionEnded,
+            Some(WireError::Http(error)) => RequestError::Http(Arc::clone(error)),
+            Some(WireError::Pipe(_)) | None => RequestError::NotSent(Box::new(ServiceError::TransportSend(error))),
+        },
         other => RequestError::NotSent(Box::new(other)),
     }
 }

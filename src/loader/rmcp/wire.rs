@@ -1,16 +1,18 @@
-//! The transport that rmcp gets: its own line transport over our pipes, plus three things it does not do.
+//! The transport that rmcp gets, for pipes or for HTTP: one type, so that rmcp's serve loop is compiled once.
+//!
+//! Over pipes it is rmcp's own line transport, plus three things it does not do. Over HTTP it is the near end of a
+//! [`Carrier`](super::http::Carrier), which does the first by itself.
 //!
 //! 1. Messages reach the pipe in the order of `send`. rmcp sends each from a task of its own, so on a runtime with many
 //!    workers a cancellation could overtake its request.
-//! 2. The end of the server's stdout is reported at once. rmcp first drains handlers, up to 5 s, before calls fail.
+//! 2. The end of the server's side is reported at once. rmcp first drains handlers, up to 5 s, before calls fail.
 //! 3. An `initialize` answer of a revision that we do not speak ends the conversation before `initialized` is sent.
-//!
-//! Streamable HTTP will be a second way to build a [`Wire`], so that rmcp's serve loop is compiled once.
 
 use std::future::Future;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
+use futures_util::future::{Either, TryFutureExt};
 use rmcp::RoleClient;
 use rmcp::model::{JsonRpcMessage, ServerResult};
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
@@ -19,6 +21,7 @@ use rmcp::transport::async_rw::AsyncRwTransport;
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{oneshot, watch};
 
+use super::http::{HttpError, Posted};
 use super::options::Revision;
 use super::pipes::Gate;
 
@@ -26,19 +29,51 @@ type Lines = AsyncRwTransport<RoleClient, Gate<ChildStdout>, Gate<ChildStdin>>;
 
 /// The transport of one session.
 pub(super) struct Wire {
-    lines: Lines,
-    /// Resolves when the message before the next one is written.
-    turn: Option<oneshot::Receiver<()>>,
+    bearer: Bearer,
     notes: Arc<WireNotes>,
+}
+
+/// What carries the messages.
+enum Bearer {
+    Pipes {
+        lines: Box<Lines>,
+        /// Resolves when the message before the next one is written.
+        turn: Option<oneshot::Receiver<()>>,
+    },
+    Http(Posted),
+}
+
+/// Why a message could not be sent.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WireError {
+    #[error(transparent)]
+    Pipe(#[from] io::Error),
+    #[error(transparent)]
+    Http(Arc<HttpError>),
 }
 
 /// What the session wants to know about its wire.
 pub(super) struct WireNotes {
     ended: watch::Sender<bool>,
     refused: OnceLock<String>,
+    fault: OnceLock<Arc<HttpError>>,
 }
 
 impl WireNotes {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self { ended: watch::Sender::new(false), refused: OnceLock::new(), fault: OnceLock::new() })
+    }
+
+    /// Notes why the conversation can not go on. The first reason stands.
+    pub(super) fn lose(&self, because: Arc<HttpError>) {
+        let _ = self.fault.set(because);
+    }
+
+    /// Why the conversation can not go on, if that is known.
+    pub(super) fn fault(&self) -> Option<Arc<HttpError>> {
+        self.fault.get().cloned()
+    }
+
     /// Resolves when the server's side has ended.
     pub(super) async fn ended(&self) {
         // The sender lives in self, so an error cannot occur; if it could, it would mean the same.
@@ -52,10 +87,18 @@ impl WireNotes {
 }
 
 impl Wire {
-    pub(super) fn over_pipes(stdout: Gate<ChildStdout>, stdin: Gate<ChildStdin>) -> (Self, Arc<WireNotes>) {
-        let notes = Arc::new(WireNotes { ended: watch::Sender::new(false), refused: OnceLock::new() });
-        let wire = Self { lines: AsyncRwTransport::new(stdout, stdin), turn: None, notes: Arc::clone(&notes) };
-        (wire, notes)
+    pub(super) fn over_pipes(stdout: Gate<ChildStdout>, stdin: Gate<ChildStdin>, notes: Arc<WireNotes>) -> Self {
+        let lines = Box::new(AsyncRwTransport::new(stdout, stdin));
+        Self { bearer: Bearer::Pipes { lines, turn: None }, notes }
+    }
+
+    pub(super) fn over_http(posted: Posted, notes: Arc<WireNotes>) -> Self {
+        Self { bearer: Bearer::Http(posted), notes }
+    }
+
+    /// What the session wants to know about this wire.
+    pub(super) fn notes(&self) -> Arc<WireNotes> {
+        Arc::clone(&self.notes)
     }
 
     /// Passes a message on, unless the conversation must end with it.
@@ -80,26 +123,37 @@ impl Drop for Wire {
 }
 
 impl Transport<RoleClient> for Wire {
-    type Error = io::Error;
+    type Error = WireError;
 
-    fn send(&mut self, message: TxJsonRpcMessage<RoleClient>) -> impl Future<Output = io::Result<()>> + Send + 'static {
-        let (written, next) = oneshot::channel();
-        let turn = self.turn.replace(next);
-        let write = self.lines.send(message);
-        async move {
-            if let Some(turn) = turn {
-                // An error means that the message before was given up, so it is our turn as well.
-                let _ = turn.await;
+    fn send(
+        &mut self,
+        message: TxJsonRpcMessage<RoleClient>,
+    ) -> impl Future<Output = Result<(), WireError>> + Send + 'static {
+        match &mut self.bearer {
+            Bearer::Http(posted) => Either::Left(posted.send(message).map_err(WireError::Http)),
+            Bearer::Pipes { lines, turn } => {
+                let (written, next) = oneshot::channel();
+                let turn = turn.replace(next);
+                let write = lines.send(message);
+                Either::Right(async move {
+                    if let Some(turn) = turn {
+                        // An error means that the message before was given up, so it is our turn as well.
+                        let _ = turn.await;
+                    }
+                    let result = write.await;
+                    drop(written);
+                    result.map_err(WireError::Pipe)
+                })
             }
-            let result = write.await;
-            drop(written);
-            result
         }
     }
 
     /// Safe to cancel: nothing is awaited after the inner `receive`.
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {
-        let message = self.lines.receive().await;
+        let message = match &mut self.bearer {
+            Bearer::Pipes { lines, .. } => lines.receive().await,
+            Bearer::Http(posted) => posted.receive().await,
+        };
         let admitted = message.and_then(|message| self.admit(message));
         if admitted.is_none() {
             self.notes.ended.send_replace(true);
@@ -107,7 +161,11 @@ impl Transport<RoleClient> for Wire {
         admitted
     }
 
-    async fn close(&mut self) -> io::Result<()> {
-        self.lines.close().await
+    async fn close(&mut self) -> Result<(), WireError> {
+        match &mut self.bearer {
+            Bearer::Pipes { lines, .. } => Ok(lines.close().await?),
+            // The owner task closes it: what must be done then outlasts rmcp.
+            Bearer::Http(_) => Ok(()),
+        }
     }
 }

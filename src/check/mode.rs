@@ -1,0 +1,322 @@
+//! The mode of a loader: how long its sessions live, as its connections and calls show. Nothing is demanded here, so
+//! nothing fails; a loader that declares no session promise is told what it was seen to do.
+//!
+//! Start at [`ModeTally::of`]. Only calls that reached a server count. A connection that carried one call and whose end nobody
+//! saw before the program's own may be that call's, or kept: it counts for neither.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::check::sight::parts;
+use crate::history::{Action, ConnectionId, Event, EventKind, History, LinkPeer, OpId, Seq, Source};
+
+/// How long sessions live, as far as was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Opened by load, and used by the calls behind it.
+    Persistent,
+    /// Opened by each call and over with it.
+    PerCall,
+    /// Opened by the first call, and used by those behind it.
+    Lazy,
+    /// Several of one server at once, each with calls of its own.
+    Pooled,
+    /// No call tells, or they do not agree.
+    Unknown,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Persistent => "persistent",
+            Self::PerCall => "per-call",
+            Self::Lazy => "lazy",
+            Self::Pooled => "pooled",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// What the calls of some plans show. Tallies of several plans add up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ModeTally {
+    /// Calls on a connection that load had opened.
+    pub n_persistent: usize,
+    /// Calls on a connection of their own.
+    pub n_per_call: usize,
+    /// Calls on a connection that a call had opened and others used, or that was kept.
+    pub n_lazy: usize,
+    /// Calls on one of several connections that a server had at once.
+    pub n_pooled: usize,
+    /// Calls that reached a server.
+    pub n_calls: usize,
+    /// Connections that carried calls.
+    pub n_connections: usize,
+}
+
+impl ModeTally {
+    /// What one history shows.
+    #[must_use]
+    pub fn of(history: &History) -> Self {
+        let mut watch = Watch::default();
+        history.events().iter().for_each(|event| watch.see(event));
+        watch.tally()
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            n_persistent: self.n_persistent + other.n_persistent,
+            n_per_call: self.n_per_call + other.n_per_call,
+            n_lazy: self.n_lazy + other.n_lazy,
+            n_pooled: self.n_pooled + other.n_pooled,
+            n_calls: self.n_calls + other.n_calls,
+            n_connections: self.n_connections + other.n_connections,
+        }
+    }
+
+    /// The mode of more than half of the calls.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        let counted = [
+            (self.n_persistent, Mode::Persistent),
+            (self.n_per_call, Mode::PerCall),
+            (self.n_lazy, Mode::Lazy),
+            (self.n_pooled, Mode::Pooled),
+        ];
+        let most = counted.into_iter().find(|(n_calls, _)| n_calls * 2 > self.n_calls);
+        most.map_or(Mode::Unknown, |(_, mode)| mode)
+    }
+}
+
+/// In whose time a connection was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opener {
+    /// A load, or the loader on its own account.
+    Loader,
+    /// A call to its server.
+    Call,
+}
+
+#[derive(Debug)]
+struct Life {
+    server: String,
+    incarnation: u32,
+    opener: Opener,
+    opened: Seq,
+    ended: Option<Seq>,
+    n_calls: usize,
+}
+
+#[derive(Debug, Default)]
+struct Watch {
+    /// The open loads and calls, with the server of a call.
+    open: BTreeMap<OpId, (Action, Option<String>)>,
+    lives: BTreeMap<ConnectionId, Life>,
+    /// Where cleanups were asked for.
+    cleanups: Vec<Seq>,
+    /// The end of the program, by whichever means.
+    ending: Option<Seq>,
+}
+
+impl Watch {
+    fn see(&mut self, event: &Event) {
+        let seq = event.seq;
+        match (&event.kind, &event.source) {
+            (EventKind::OperationInvoked { operation, action, server, .. }, _) => {
+                self.open.insert(*operation, (*action, server.clone()));
+                if *action == Action::Close {
+                    self.cleanups.push(seq);
+                }
+            }
+            (EventKind::OperationCompleted { operation, .. } | EventKind::OperationAbandoned { operation, .. }, _) => {
+                self.open.remove(operation);
+            }
+            (EventKind::ExitRequested {}, _) => self.end_of_program(seq),
+            (EventKind::SignalSent { target, .. }, _) if target == "loader" => self.end_of_program(seq),
+            (EventKind::ProcessExited { role, .. }, _) if role == "loader" => self.end_of_program(seq),
+            (EventKind::ConnectionOpened { connection }, Source::Mock { server, incarnation }) => {
+                let opener = self.opener(server);
+                let (server, incarnation) = (server.clone(), *incarnation);
+                let life = Life { server, incarnation, opener, opened: seq, ended: None, n_calls: 0 };
+                self.lives.insert(connection.clone(), life);
+            }
+            (EventKind::ConnectionClosed { connection, .. } | EventKind::WireEof { connection }, _) => {
+                self.end(seq, |known, _| known == connection);
+            }
+            (EventKind::LinkClosed { peer: LinkPeer::Mock { server, incarnation }, .. }, _) => {
+                self.end(seq, |_, life| life.server == *server && life.incarnation == *incarnation);
+            }
+            (EventKind::WireReceived { connection, message }, _) => {
+                let n_calls = parts(message).iter().filter(|part| part.is_request("tools/call")).count();
+                if let Some(life) = self.lives.get_mut(connection) {
+                    life.n_calls += n_calls;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn opener(&self, server: &str) -> Opener {
+        let loads = self.open.values().any(|(action, _)| action.loads());
+        let calls = self.open.values().any(|(action, to)| *action == Action::Call && to.as_deref() == Some(server));
+        if calls && !loads { Opener::Call } else { Opener::Loader }
+    }
+
+    fn end_of_program(&mut self, seq: Seq) {
+        self.ending.get_or_insert(seq);
+    }
+
+    fn end(&mut self, seq: Seq, is_it: impl Fn(&ConnectionId, &Life) -> bool) {
+        for (_, life) in self.lives.iter_mut().filter(|(id, life)| is_it(id, life)) {
+            life.ended.get_or_insert(seq);
+        }
+    }
+
+    fn tally(&self) -> ModeTally {
+        let mut tally = ModeTally::default();
+        for life in self.lives.values().filter(|life| life.n_calls > 0) {
+            tally.n_calls += life.n_calls;
+            tally.n_connections += 1;
+            match self.mode_of(life) {
+                Mode::Persistent => tally.n_persistent += life.n_calls,
+                Mode::PerCall => tally.n_per_call += life.n_calls,
+                Mode::Lazy => tally.n_lazy += life.n_calls,
+                Mode::Pooled => tally.n_pooled += life.n_calls,
+                Mode::Unknown => {}
+            }
+        }
+        tally
+    }
+
+    fn mode_of(&self, life: &Life) -> Mode {
+        let alone = self.alone(life);
+        if alone != Mode::Persistent && alone != Mode::Lazy {
+            return alone;
+        }
+        let shares = |other: &&Life| other.opened != life.opened && other.server == life.server && other.n_calls > 0;
+        let mut siblings = self.lives.values().filter(shares).filter(|other| self.alone(other) == alone);
+        if siblings.any(|other| overlap(life, other)) { Mode::Pooled } else { alone }
+    }
+
+    /// The mode of a connection, were it the only one.
+    fn alone(&self, life: &Life) -> Mode {
+        if life.opener == Opener::Loader {
+            return Mode::Persistent;
+        }
+        if life.n_calls > 1 {
+            return Mode::Lazy;
+        }
+        let cleanup = self.cleanups.iter().copied().find(|cleanup| *cleanup > life.opened);
+        match (life.ended, cleanup) {
+            (Some(ended), _) if self.ending.is_none_or(|ending| ended < ending) => {
+                if cleanup.is_none_or(|cleanup| ended < cleanup) { Mode::PerCall } else { Mode::Lazy }
+            }
+            (_, Some(_)) => Mode::Lazy,
+            (_, None) => Mode::Unknown,
+        }
+    }
+}
+
+fn overlap(one: &Life, other: &Life) -> bool {
+    let (first, second) = if one.opened < other.opened { (one, other) } else { (other, one) };
+    first.ended.is_none_or(|ended| second.opened < ended)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Mode, ModeTally};
+    use crate::history::{Header, history_from_text};
+
+    const LOAD: &str = "driver operation.invoked operation=1 action=load servers=[\"files\"]\n";
+    const LOADED: &str = "loader operation.completed operation=1 outcome={\"ok\":{}}\n";
+    const CLOSE: &str = "driver operation.invoked operation=9 action=close\n";
+
+    fn tally(lines: &[&str]) -> ModeTally {
+        ModeTally::of(&history_from_text("test", Header::new("test"), &lines.concat()).unwrap())
+    }
+
+    fn open(connection: &str) -> String {
+        format!("mock:files#1 connection.opened connection={connection}\n")
+    }
+
+    fn eof(connection: &str) -> String {
+        format!("mock:files#1 wire.eof connection={connection}\n")
+    }
+
+    /// A call in three lines: asked for, on the wire, done. `before` and `after` are what its loader does around the wire.
+    fn call(operation: u32, connection: &str, before: &str, after: &str) -> String {
+        format!(
+            "driver operation.invoked operation={operation} action=call server=files tool=read\n{before}\
+             mock:files#1 wire.received connection={connection} message={{\"id\":1,\"method\":\"tools/call\"}}\n{after}\
+             loader operation.completed operation={operation} outcome={{\"ok\":{{}}}}\n"
+        )
+    }
+
+    #[test]
+    fn sessions_that_load_opened_are_persistent() {
+        let tally =
+            tally(&[LOAD, &open("c1"), LOADED, &call(2, "c1", "", ""), &call(3, "c1", "", ""), CLOSE, &eof("c1")]);
+        assert_eq!((tally.mode(), tally.n_connections, tally.n_calls), (Mode::Persistent, 1, 2));
+    }
+
+    #[test]
+    fn sessions_that_end_with_their_call_are_per_call() {
+        let first = call(2, "c2", &open("c2"), &eof("c2"));
+        let second = call(3, "c3", &open("c3"), &eof("c3"));
+        let tally = tally(&[LOAD, &open("c1"), &eof("c1"), LOADED, &first, &second, CLOSE]);
+        assert_eq!((tally.mode(), tally.n_connections, tally.n_calls), (Mode::PerCall, 2, 2));
+    }
+
+    #[test]
+    fn sessions_that_outlive_their_first_call_are_lazy() {
+        let used = tally(&[LOAD, LOADED, &call(2, "c1", &open("c1"), ""), &call(3, "c1", "", "")]);
+        assert_eq!(used.mode(), Mode::Lazy);
+        let kept = tally(&[LOAD, LOADED, &call(2, "c1", &open("c1"), ""), CLOSE, &eof("c1")]);
+        assert_eq!(kept.mode(), Mode::Lazy);
+    }
+
+    #[test]
+    fn sessions_of_one_server_that_share_its_calls_are_pooled() {
+        let opened = [open("c1"), open("c2")].concat();
+        let pooled = tally(&[LOAD, &opened, LOADED, &call(2, "c1", "", ""), &call(3, "c2", "", "")]);
+        assert_eq!(pooled.mode(), Mode::Pooled);
+        // One behind the other is a session that was replaced.
+        let replaced = [&call(2, "c1", "", ""), &*eof("c1"), &open("c2"), &call(3, "c2", "", "")].concat();
+        assert_eq!(tally(&[LOAD, &open("c1"), LOADED, &replaced]).mode(), Mode::Persistent);
+    }
+
+    #[test]
+    fn calls_at_once_with_a_session_each_are_per_call() {
+        let invoked = "driver operation.invoked operation=2 action=call server=files tool=read\n\
+                       driver operation.invoked operation=3 action=call server=files tool=read\n";
+        let on_wire = |connection: &str| {
+            format!(
+                "mock:files#1 wire.received connection={connection} message={{\"id\":1,\"method\":\"tools/call\"}}\n"
+            )
+        };
+        let both = [open("c2"), open("c3"), on_wire("c2"), on_wire("c3"), eof("c2"), eof("c3")].concat();
+        assert_eq!(tally(&[LOAD, LOADED, invoked, &both]).mode(), Mode::PerCall);
+    }
+
+    #[test]
+    fn nothing_is_known_without_calls_and_of_calls_that_the_end_cut_off() {
+        let idle = tally(&[LOAD, &open("c1"), LOADED, CLOSE]);
+        assert_eq!((idle.mode(), idle.n_connections, idle.n_calls), (Mode::Unknown, 0, 0));
+        let signal = "driver signal.sent signal=INT target=loader\n";
+        let cut = call(2, "c1", &open("c1"), &[signal, &eof("c1")].concat());
+        assert_eq!(tally(&[LOAD, LOADED, &cut]).mode(), Mode::Unknown);
+    }
+
+    #[test]
+    fn plans_add_up_and_the_most_calls_tell() {
+        let persistent = tally(&[LOAD, &open("c1"), LOADED, &call(2, "c1", "", ""), &call(3, "c1", "", "")]);
+        let per_call = tally(&[LOAD, LOADED, &call(2, "c2", &open("c2"), &eof("c2"))]);
+        assert_eq!(persistent.and(per_call).mode(), Mode::Persistent);
+        assert_eq!(persistent.and(per_call).and(per_call).mode(), Mode::Unknown);
+    }
+}

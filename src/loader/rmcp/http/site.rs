@@ -1,0 +1,131 @@
+//! Where a server is, and what every request to it carries.
+
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::{Request, Uri, http};
+use tokio::net::TcpStream;
+
+use super::super::config::HttpAddress;
+use super::super::options::Bounds;
+use super::epoch::Epoch;
+use super::error::HttpError;
+use super::socket::Payload;
+
+const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// The name of the header that carries a session id.
+pub(super) const fn session_id_header() -> HeaderName {
+    SESSION_ID
+}
+
+/// A server's address, taken apart, and the bounds of every exchange with it.
+pub(super) struct Site {
+    host: String,
+    port: u16,
+    authority: HeaderValue,
+    target: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) bounds: Bounds,
+}
+
+/// What a request is for.
+pub(super) enum Purpose<'a> {
+    /// One message.
+    Post,
+    /// A stream, from behind this event if there is one.
+    Listen { last_event_id: Option<&'a str> },
+    /// The end of the session.
+    Delete,
+}
+
+impl Site {
+    /// Takes an address apart.
+    ///
+    /// # Errors
+    /// [`HttpError::BadUrl`], [`HttpError::HttpsUnsupported`] or [`HttpError::BadHeader`].
+    pub(super) fn of(address: &HttpAddress, bounds: Bounds) -> Result<Self, HttpError> {
+        let url = &address.url;
+        let bad = |problem: &str| HttpError::BadUrl { url: url.clone(), problem: problem.to_owned() };
+        let uri = url.parse::<Uri>().map_err(|error| bad(&format!("is no address ({error})")))?;
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some("https") => return Err(HttpError::HttpsUnsupported { url: url.clone() }),
+            Some(_) => return Err(bad("has another scheme")),
+            None => return Err(bad("has no scheme")),
+        }
+        let authority = uri.authority().ok_or_else(|| bad("has no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(bad("has a user name in it"));
+        }
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        if host.is_empty() {
+            return Err(bad("has no host"));
+        }
+        Ok(Self {
+            host,
+            port: authority.port_u16().unwrap_or(80),
+            authority: HeaderValue::from_str(authority.as_str()).map_err(|_| bad("has a host that can not be sent"))?,
+            target: uri.path_and_query().map_or("/", |target| target.as_str()).to_owned(),
+            headers: headers_of(address)?,
+            bounds,
+        })
+    }
+
+    pub(super) async fn connect(&self) -> Result<TcpStream, HttpError> {
+        let connected = TcpStream::connect((self.host.as_str(), self.port)).await;
+        let socket = connected.and_then(|socket| socket.set_nodelay(true).map(|()| socket));
+        socket.map_err(|source| HttpError::Connect { authority: format!("{}:{}", self.host, self.port), source })
+    }
+
+    /// A request within a session. What the protocol needs wins over configured headers of the same name.
+    pub(super) fn request(
+        &self,
+        epoch: &Epoch,
+        purpose: &Purpose<'_>,
+        payload: Payload,
+    ) -> Result<Request<Payload>, HttpError> {
+        let mut request = Request::new(payload);
+        *request.method_mut() = match purpose {
+            Purpose::Post => http::Method::POST,
+            Purpose::Listen { .. } => http::Method::GET,
+            Purpose::Delete => http::Method::DELETE,
+        };
+        *request.uri_mut() = Uri::try_from(self.target.as_str()).expect("it was part of an address");
+        let headers = request.headers_mut();
+        headers.extend(self.headers.iter().cloned());
+        headers.insert(http::header::HOST, self.authority.clone());
+        headers.insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+        match purpose {
+            Purpose::Post => {
+                headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                let both = HeaderValue::from_static("application/json, text/event-stream");
+                headers.insert(http::header::ACCEPT, both);
+            }
+            Purpose::Listen { last_event_id } => {
+                headers.insert(http::header::ACCEPT, HeaderValue::from_static("text/event-stream"));
+                if let Some(id) = last_event_id {
+                    let name = LAST_EVENT_ID.to_string();
+                    let id = HeaderValue::from_str(id).map_err(|_| HttpError::BadHeader { name })?;
+                    headers.insert(LAST_EVENT_ID, id);
+                }
+            }
+            Purpose::Delete => {}
+        }
+        if let Some(id) = epoch.session_id() {
+            headers.insert(SESSION_ID, id.clone());
+        }
+        if let Some(revision) = epoch.revision() {
+            headers.insert(PROTOCOL_VERSION, HeaderValue::from_static(revision.as_str()));
+        }
+        Ok(request)
+    }
+}
+
+fn headers_of(address: &HttpAddress) -> Result<Vec<(HeaderName, HeaderValue)>, HttpError> {
+    let read = |(name, value): (&String, &String)| {
+        let pair = HeaderName::try_from(name.as_str()).ok().zip(HeaderValue::try_from(value.as_str()).ok());
+        pair.ok_or_else(|| HttpError::BadHeader { name: name.clone() })
+    };
+    address.headers.iter().map(read).collect()
+}

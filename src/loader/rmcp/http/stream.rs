@@ -1,0 +1,174 @@
+//! The stream on which the server speaks unasked, and how often it is opened again.
+//!
+//! Source: revision 2025-11-25, basic/transports, Listening for Messages from the Server: a server may refuse with 405
+//! and may end the stream at any time; the client waits for as long as `retry` says.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::super::options::Bounds;
+use super::error::HttpError;
+use super::events::Events;
+use super::exchange::{Carries, Exchange};
+use super::post::{Talk, bad_status, expired, messages};
+use super::site::Purpose;
+use super::socket::Payload;
+
+/// Why there is no stream any more.
+pub(super) enum StreamOver {
+    /// The server offers none. It is not asked again.
+    Refused,
+    /// The server does not know the session; `was_open` says whether it ever had this stream.
+    Expired { was_open: bool },
+    /// It ended too often; this is how it ended last.
+    GivenUp(HttpError),
+}
+
+/// How long to wait before the next of a row of attempts: twice as long each time, without jitter, until they are
+/// too many.
+pub(super) struct Backoff {
+    n_tried: u32,
+    shortest: Duration,
+    longest: Duration,
+    n_max: u32,
+}
+
+impl Backoff {
+    pub(super) fn new(bounds: &Bounds) -> Self {
+        Self {
+            n_tried: 0,
+            shortest: bounds.stream_retry_min,
+            longest: bounds.stream_retry_max,
+            n_max: bounds.n_stream_retries_max,
+        }
+    }
+
+    fn reset(&mut self) {
+        self.n_tried = 0;
+    }
+
+    /// The next delay, at least as long as the server asks for; None when there were enough attempts.
+    pub(super) fn next(&mut self, retry: Option<Duration>) -> Option<Duration> {
+        if self.n_tried >= self.n_max {
+            return None;
+        }
+        let factor = 2_u32.saturating_pow(self.n_tried);
+        self.n_tried += 1;
+        Some(self.shortest.saturating_mul(factor).min(self.longest).max(retry.unwrap_or_default()))
+    }
+}
+
+/// Opens a stream with GET.
+pub(super) async fn open(talk: &Talk, last_event_id: Option<&str>) -> Result<Exchange, HttpError> {
+    let request = talk.site.request(&talk.epoch, &Purpose::Listen { last_event_id }, Payload::none())?;
+    let exchange = Exchange::begin(&talk.site, request).await?;
+    expired(&exchange, &talk.epoch)?;
+    match exchange.carries() {
+        _ if !exchange.status().is_success() => Err(bad_status(&exchange, "200 or 405")),
+        Carries::Events => Ok(exchange),
+        Carries::Json => {
+            Err(HttpError::ContentType { found: "application/json".to_owned(), expected: "text/event-stream" })
+        }
+        Carries::Other(found) => Err(HttpError::ContentType { found, expected: "text/event-stream" }),
+    }
+}
+
+/// Delivers what the server says unasked, for as long as it may.
+pub(super) async fn listen(talk: Talk) -> StreamOver {
+    let mut events = Events::new(talk.site.bounds.message_bytes_max);
+    let mut backoff = Backoff::new(&talk.site.bounds);
+    let mut was_open = false;
+    loop {
+        let ended = match open(&talk, events.last_id()).await {
+            Err(HttpError::SessionExpired) => return StreamOver::Expired { was_open },
+            Err(error) if is_final(&error) => return StreamOver::Refused,
+            Err(error) => error,
+            Ok(exchange) => {
+                was_open = true;
+                let opened = Instant::now();
+                let (n_heard, ended) = hear(&talk, exchange, &mut events).await;
+                let asked_to_return = n_heard > 0 && events.retry().is_some();
+                if asked_to_return || opened.elapsed() >= talk.site.bounds.stream_retry_max {
+                    backoff.reset();
+                }
+                ended
+            }
+        };
+        let Some(delay) = backoff.next(events.retry()) else { return StreamOver::GivenUp(ended) };
+        sleep(delay).await;
+    }
+}
+
+/// Whether asking again would be answered the same.
+fn is_final(error: &HttpError) -> bool {
+    match error {
+        HttpError::Status { found, .. } => (400..500).contains(found) && !matches!(found, 408 | 425 | 429),
+        HttpError::ContentType { .. } | HttpError::BadHeader { .. } => true,
+        _ => false,
+    }
+}
+
+/// Delivers the messages of one stream; says how many, and how it ended.
+async fn hear(talk: &Talk, mut exchange: Exchange, events: &mut Events) -> (usize, HttpError) {
+    events.restart();
+    let mut n_heard = 0;
+    loop {
+        match exchange.chunk().await.and_then(|bytes| bytes.ok_or(HttpError::NoAnswer)) {
+            Err(ended) => return (n_heard, ended),
+            Ok(bytes) => {
+                if let Err(error) = events.feed(&bytes) {
+                    return (n_heard, error);
+                }
+            }
+        }
+        while let Some(data) = events.next() {
+            // An event that is no message is nobody's answer: nothing waits for it.
+            for message in messages(data.as_bytes()).unwrap_or_default() {
+                if talk.deliver(message).await.is_err() {
+                    return (n_heard, HttpError::Closed);
+                }
+                n_heard += 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bounds() -> Bounds {
+        Bounds {
+            stream_retry_min: Duration::from_millis(500),
+            stream_retry_max: Duration::from_secs(3),
+            n_stream_retries_max: 5,
+            ..Bounds::default()
+        }
+    }
+
+    fn delays(retry: Option<Duration>) -> Vec<u128> {
+        let mut backoff = Backoff::new(&bounds());
+        std::iter::from_fn(|| backoff.next(retry)).map(|delay| delay.as_millis()).collect()
+    }
+
+    #[test]
+    fn delays_grow_to_their_bound_and_end() {
+        assert_eq!(delays(None), [500, 1000, 2000, 3000, 3000]);
+    }
+
+    #[test]
+    fn a_server_can_ask_for_more_patience_and_not_for_less() {
+        assert_eq!(delays(Some(Duration::ZERO)), [500, 1000, 2000, 3000, 3000]);
+        assert_eq!(delays(Some(Duration::from_millis(1500))), [1500, 1500, 2000, 3000, 3000]);
+        assert_eq!(delays(Some(Duration::from_secs(60))), [60_000; 5]);
+    }
+
+    #[test]
+    fn a_reset_begins_the_row_anew() {
+        let mut backoff = Backoff::new(&bounds());
+        while backoff.next(None).is_some() {}
+        backoff.reset();
+        assert_eq!(backoff.next(None), Some(Duration::from_millis(500)));
+    }
+}

@@ -1,0 +1,90 @@
+//! The Python helper by itself, where its insides matter more than what comes of them.
+
+use std::path::Path;
+use std::process::Command;
+
+/// A loader that disables the garbage collector in the very moment in which a thread of the helper gives it back.
+const RACE: &str = r"
+import gc
+
+truly_enabled = gc.isenabled
+import mcp_vigil_adapter as vigil
+
+collector = vigil._collector
+collector.install()
+collector.hold_off()
+assert gc.isenabled() and not truly_enabled(), 'the loader sees what it wants, not what is'
+
+enable = collector._enable
+def enable_late():
+    gc.disable()
+    enable()
+collector._enable = enable_late
+collector.let_go()
+collector._enable = enable
+assert not gc.isenabled() and not truly_enabled(), 'the disable of the loader was undone'
+
+gc.enable()
+collector.hold_off()
+collector.let_go()
+assert gc.isenabled() and truly_enabled(), 'the collector was kept'
+";
+
+/// A scope of the program's that is never left, and one of a library's that has the same id later and is left elsewhere.
+const RECYCLED: &str = r"
+import threading
+import mcp_vigil_adapter as vigil
+
+class CancelScope:
+    def __enter__(self):
+        return self
+    def __exit__(self, *_):
+        return False
+
+class Adapter:
+    scopes = vigil._Scopes(lambda event: reported.append(event['event']))
+
+reported = []
+vigil._observe_cancel_scopes(CancelScope, Adapter)
+def enter(scope, owner):
+    vigil._creator = lambda frame: owner
+    # From another file: what the class enters itself is no scope of its own.
+    exec(compile('scope.__enter__()', 'elsewhere', 'exec'), {'scope': scope})
+
+def leave(scope):
+    scope.__exit__(None, None, None)
+
+def elsewhere(*actions):
+    thread = threading.Thread(target=lambda: [action() for action in actions])
+    thread.start()
+    thread.join()
+
+scope = CancelScope()
+enter(scope, 'program')
+elsewhere(lambda: enter(scope, None), lambda: leave(scope))
+assert reported == [], reported
+
+enter(scope, 'program')
+elsewhere(lambda: leave(scope))
+assert reported == ['scope.enter', 'scope.exit'], reported
+";
+
+#[test]
+fn a_scope_that_was_never_left_is_not_left_by_what_gets_its_id() {
+    run(RECYCLED);
+}
+
+#[test]
+fn the_garbage_collector_is_given_back_as_the_loader_wants_it() {
+    run(RACE);
+}
+
+fn run(program: &str) {
+    let helper = Path::new(env!("CARGO_MANIFEST_DIR")).join("adapters/python");
+    let mut python = Command::new("python3");
+    let Ok(ran) = python.args(["-c", program]).env("PYTHONPATH", helper).output() else {
+        eprintln!("UNAVAILABLE: the Python helper was not tested: no python3");
+        return;
+    };
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+}
