@@ -166,6 +166,8 @@ async fn perform(
                 stderr: &stderr,
                 servers: Servers::default(),
                 configured: initially_configured(&input.scenario),
+                changes: BTreeMap::new(),
+                changed: Vec::new(),
                 running: Vec::new(),
                 named: BTreeMap::new(),
                 n_operations: 0,
@@ -194,6 +196,17 @@ async fn perform(
     home.close().await;
     servers.end().await;
     Ok(cpu_ms)
+}
+
+/// Makes an entry another one that leads to the same mock: by its environment, or by a header where it has a URL.
+fn change_entry(entry: &mut Value, n_changes: u32) {
+    let (field, name) =
+        if entry.get("url").is_some() { ("headers", "x-mcp-vigil-entry") } else { ("env", "MCP_VIGIL_ENTRY") };
+    if let Value::Object(entry) = entry
+        && let Value::Object(values) = entry.entry(field).or_insert_with(|| json!({}))
+    {
+        values.insert(name.to_owned(), Value::from(n_changes.to_string()));
+    }
 }
 
 fn initially_configured(scenario: &Scenario) -> Vec<String> {
@@ -343,6 +356,10 @@ pub(super) struct Drive<'a> {
     pub servers: Servers,
     /// Servers in the configuration now, in the order of the scenario.
     pub configured: Vec<String>,
+    /// How often the entry of a server was changed.
+    pub changes: BTreeMap<String, u32>,
+    /// Servers whose entry the reload that is asked for next changes.
+    pub changed: Vec<String>,
     /// Operations whose completion has not been seen.
     pub running: Vec<Running>,
     /// Operations by the name their step gave them.
@@ -359,7 +376,13 @@ impl Drive<'_> {
     /// The configuration the loader is handed now.
     pub(super) fn config(&self) -> Value {
         let servers = self.configured.iter().map(|name| (name.clone(), self.server_entry(name)));
-        json!({ "mcpServers": Map::from_iter(servers) })
+        let mut servers = Map::from_iter(servers);
+        for (name, n_changes) in &self.changes {
+            if let Some(entry) = servers.get_mut(name) {
+                change_entry(entry, *n_changes);
+            }
+        }
+        json!({ "mcpServers": servers })
     }
 
     /// What the scenario needs and the adapter can not do.

@@ -293,7 +293,8 @@ pub(crate) fn plans(scenarios: &[Chosen], targets: &[Target], variants: &Variant
         for Chosen { scenario, file } in scenarios {
             let Some(revision) = revision_of(scenario, variants.revision) else { continue };
             let scripts = scripts_of(scenario)?;
-            for (transport, misfit) in transports(target, &scripts, variants) {
+            let fitting = transports(target, &scripts, variants);
+            for (transport, misfit) in fitting.into_iter().filter(|(transport, _)| scenario.runs_over(*transport)) {
                 for server in temperaments(scenario, target, transport, variants) {
                     for repeat in 1..=variants.repeat {
                         let mut plan =
