@@ -18,7 +18,7 @@ fn caller_of(message: &Message) -> Option<OpId> {
     if !message.is_request("tools/call") {
         return None;
     }
-    let number = message.0.pointer("/params/arguments/n").and_then(Value::as_u64)?;
+    let number = message.at(&["params", "arguments", "n"]).and_then(Value::as_u64)?;
     u32::try_from(number).ok().map(OpId)
 }
 
@@ -108,8 +108,8 @@ fn judge_arrival(event: &Event, view: &View) -> Judged {
     if operation.action != Action::Call {
         return Judged::Unrelated;
     }
-    let arguments = message.0.pointer("/params/arguments").and_then(Value::as_object);
-    let tool = message.0.pointer("/params/name").and_then(Value::as_str);
+    let arguments = message.at(&["params", "arguments"]).and_then(Value::as_object);
+    let tool = message.at(&["params", "name"]).and_then(Value::as_str);
     let variant = if operation.server.as_deref() != event.source.server() {
         "other-server"
     } else if operation.tool.as_deref() != tool {
@@ -195,7 +195,8 @@ impl Answers {
         let is_it = |(on, asked, _): &(ConnectionId, Value, OpId)| on == connection && asked == id;
         let Some(index) = self.asked.iter().position(is_it) else { return };
         let (_, _, operation) = self.asked.swap_remove(index);
-        if let Some(text) = message.0.pointer("/result/content/0/text").and_then(Value::as_str) {
+        let content = message.at(&["result", "content"]).and_then(|content| content.get(0));
+        if let Some(text) = content.and_then(|first| first.get("text")).and_then(Value::as_str) {
             self.answered.insert(operation, (seq, text.to_owned()));
         }
     }

@@ -134,7 +134,7 @@ impl Monitor for Versions {
 }
 
 fn agreed_version(message: &Message) -> Option<&str> {
-    message.0.pointer("/result/protocolVersion").and_then(serde_json::Value::as_str)
+    message.at(&["result", "protocolVersion"]).and_then(serde_json::Value::as_str)
 }
 
 /// Counter-example that shaped it: a wildcard accepts both.

@@ -31,27 +31,22 @@ pub(super) const INITIALIZE_COMPLETE: Invariant = Invariant {
 
 fn judge_initialize(event: &Event, _view: &View) -> Judged {
     let EventKind::WireReceived { connection, message } = &event.kind else { return Judged::Unrelated };
-    if !message.is_request("initialize") || is_cut(message) {
+    if !message.is_request("initialize") || message.is_cut() {
         return Judged::Unrelated;
     }
-    let param = |pointer: &str| message.0.pointer(pointer);
-    let is_text = |pointer: &str| param(pointer).is_some_and(Value::is_string);
-    let missing = if !is_text("/params/protocolVersion") {
+    let param = |path: &[&str]| message.at(&[&["params"], path].concat());
+    let is_text = |path: &[&str]| param(path).is_some_and(Value::is_string);
+    let missing = if !is_text(&["protocolVersion"]) {
         "protocol-version"
-    } else if !param("/params/capabilities").is_some_and(Value::is_object) {
+    } else if !param(&["capabilities"]).is_some_and(Value::is_object) {
         "capabilities"
-    } else if !is_text("/params/clientInfo/name") || !is_text("/params/clientInfo/version") {
+    } else if !is_text(&["clientInfo", "name"]) || !is_text(&["clientInfo", "version"]) {
         "client-info"
     } else {
         return Judged::Held;
     };
     let because = format!("initialize was sent on connection {connection} at {} without {missing}", event.seq);
     Judged::Broken(Violation::new(missing, because, &[event.seq]))
-}
-
-/// Whether a message was too long to be kept whole.
-pub(super) fn is_cut(message: &Message) -> bool {
-    message.0.get("head").is_some() && message.0.get("length").is_some()
 }
 
 /// Counter-example that shaped it: a load that was cancelled, or gave the server up, need not finish the handshake.
@@ -94,7 +89,7 @@ impl Monitor for Initialized {
             }
             EventKind::WireSent { connection, message } if !self.asked.is_empty() => {
                 let id = message.id().map(ToString::to_string);
-                if message.0.get("result").is_some() && self.asked.get(connection) == id.as_ref() {
+                if message.at(&["result"]).is_some() && self.asked.get(connection) == id.as_ref() {
                     self.asked.remove(connection);
                     self.owed.insert(connection.clone(), event.seq);
                 }
@@ -169,7 +164,7 @@ impl Monitor for Capabilities {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireSent { connection, message } => {
-                if let Some(Value::Object(offered)) = message.0.pointer("/result/capabilities") {
+                if let Some(Value::Object(offered)) = message.at(&["result", "capabilities"]) {
                     let names = NEEDS.iter().map(|(_, name)| *name).filter(|name| offered.contains_key(*name));
                     self.offered.insert(connection.clone(), names.collect());
                 }

@@ -207,7 +207,7 @@ pub(super) fn owner_of(
     if !message.is_request("tools/call") {
         return None;
     }
-    let tool = message.0.pointer("/params/name").and_then(serde_json::Value::as_str);
+    let tool = message.at(&["params", "name"]).and_then(serde_json::Value::as_str);
     let fits = |operation: &Operation| {
         operation.action == Action::Call
             && operation.server.as_deref() == Some(server)

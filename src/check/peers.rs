@@ -149,7 +149,7 @@ impl Peers {
         let known = self.connections.get_mut(connection)?;
         let pending = known.unanswered.remove(&message.id()?.to_string())?;
         let server = known.server.clone();
-        let result = message.0.get("result");
+        let result = message.at(&["result"]);
         let says_no_tools = match pending.method.as_str() {
             "tools/list" => result.and_then(|result| result.get("tools")).and_then(Value::as_array).map(Vec::is_empty),
             "initialize" => {

@@ -399,8 +399,7 @@ struct Offer {
 impl Monitor for Offers {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         if let EventKind::WireSent { message, .. } = &event.kind {
-            if let (Some(server), Some(Value::Array(tools))) =
-                (event.source.server(), message.0.pointer("/result/tools"))
+            if let (Some(server), Some(Value::Array(tools))) = (event.source.server(), message.at(&["result", "tools"]))
             {
                 self.offer(event.seq, server, message, tools);
             }
@@ -419,7 +418,7 @@ impl Offers {
     fn offer(&mut self, seq: Seq, server: &str, message: &Message, tools: &[Value]) {
         let names = tools.iter().filter_map(|tool| tool.get("name").and_then(Value::as_str)).map(str::to_owned);
         let names: BTreeSet<String> = names.collect();
-        let is_page = message.0.pointer("/result/nextCursor").is_some();
+        let is_page = message.at(&["result", "nextCursor"]).is_some();
         let offer = self.offered.entry(server.to_owned()).or_default();
         offer.is_partial |= is_page || (offer.seq.is_some() && offer.tools != names);
         offer.tools.extend(names);

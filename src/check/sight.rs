@@ -47,8 +47,8 @@ impl Sight {
 
 /// The messages in one frame: a batch (revision 2025-03-26) has several.
 pub(super) fn parts(message: &Message) -> Cow<'_, [Message]> {
-    match message.0.as_array() {
-        Some(batch) => batch.iter().cloned().map(Message).collect(),
+    match message.body().as_array() {
+        Some(batch) => batch.iter().cloned().map(Message::new).collect(),
         None => Cow::Borrowed(std::slice::from_ref(message)),
     }
 }

@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use crate::check::combinator::{Count, Judged, at_most, both, each};
-use crate::check::opening::is_cut;
 use crate::check::sight::parts;
 use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
@@ -68,7 +67,7 @@ fn id_used_twice((connection, id): &(ConnectionId, String), first: Seq, event: &
 fn malformed_id(event: &Event, _view: &View) -> Judged {
     let EventKind::WireReceived { connection, message } = &event.kind else { return Judged::Unrelated };
     for part in parts(message).iter() {
-        let variant = match (part.method(), part.0.get("id")) {
+        let variant = match (part.method(), part.at(&["id"])) {
             (Some(_), Some(Value::Null)) => "null",
             (Some(_), Some(Value::Bool(_) | Value::Array(_) | Value::Object(_))) => "neither-string-nor-number",
             (Some(_) | None, _) => continue,
@@ -138,7 +137,7 @@ pub(super) const ONE_MESSAGE_AT_A_TIME: Invariant = Invariant {
 
 fn judge_batch(event: &Event, has_batches: bool, tally: &mut Tally) {
     let EventKind::WireReceived { connection, message } = &event.kind else { return };
-    let Value::Array(_) = message.0 else {
+    let Value::Array(_) = message.body() else {
         tally.held();
         return;
     };
@@ -173,9 +172,9 @@ pub(super) const MESSAGES_WELL_FORMED: Invariant = Invariant {
 
 fn judge_form(event: &Event, _view: &View) -> Judged {
     let EventKind::WireReceived { connection, message } = &event.kind else { return Judged::Unrelated };
-    for part in parts(message).iter().filter(|part| !is_cut(part)) {
-        let has = |name: &str| part.0.get(name).is_some();
-        let variant = if part.0.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
+    for part in parts(message).iter().filter(|part| !part.is_cut()) {
+        let has = |name: &str| part.at(&[name]).is_some();
+        let variant = if part.at(&["jsonrpc"]).and_then(Value::as_str) != Some("2.0") {
             "no-version"
         } else if part.is_response() && has("result") == has("error") {
             "no-single-outcome"

@@ -6,9 +6,8 @@ use std::fmt;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error as _, MapAccess};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::history::{ConnectionId, ExchangeId, OpId, ProcessId, ScopeId, Seq, SessionId, SocketId, Source};
+use crate::history::{ConnectionId, ExchangeId, Message, OpId, ProcessId, ScopeId, Seq, SessionId, SocketId, Source};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -741,59 +740,4 @@ pub enum LinkPeer {
         /// Which incarnation, from 1.
         incarnation: u32,
     },
-}
-
-/// A JSON-RPC message as it crossed the wire. Bodies above the limit keep `method` and `id` beside head, length and hash.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Message(pub Value);
-
-impl Message {
-    /// `method`, for a request or a notification.
-    #[must_use]
-    pub fn method(&self) -> Option<&str> {
-        self.0.get("method").and_then(Value::as_str)
-    }
-
-    /// `id`, when there is one that is not null.
-    #[must_use]
-    pub fn id(&self) -> Option<&Value> {
-        self.0.get("id").filter(|id| !id.is_null())
-    }
-
-    /// Whether it has a method and an id.
-    #[must_use]
-    pub fn is_any_request(&self) -> bool {
-        self.method().is_some() && self.id().is_some()
-    }
-
-    /// Whether it is a request with this method.
-    #[must_use]
-    pub fn is_request(&self, method: &str) -> bool {
-        self.is_any_request() && self.method() == Some(method)
-    }
-
-    /// Whether it is a notification with this method.
-    #[must_use]
-    pub fn is_notification(&self, method: &str) -> bool {
-        self.id().is_none() && self.method() == Some(method)
-    }
-
-    /// Whether it answers a request: an id and no method.
-    #[must_use]
-    pub fn is_response(&self) -> bool {
-        self.method().is_none() && self.id().is_some()
-    }
-
-    /// Whether it is an answer that carries an error.
-    #[must_use]
-    pub fn is_error(&self) -> bool {
-        self.is_response() && self.0.get("error").is_some()
-    }
-
-    /// The request a `notifications/cancelled` names.
-    #[must_use]
-    pub fn cancelled_request(&self) -> Option<&Value> {
-        self.is_notification("notifications/cancelled").then(|| self.0.pointer("/params/requestId")).flatten()
-    }
 }

@@ -7,6 +7,7 @@ mod event;
 mod header;
 mod ids;
 mod jsonl;
+mod message;
 mod normal;
 mod source;
 #[cfg(test)]
@@ -14,12 +15,13 @@ mod tests;
 mod text;
 
 pub use event::{
-    Action, Channel, Context, Event, EventKind, Failure, Impairs, Kind, Leaving, LinkPeer, Message, Outcome, ScopeForm,
+    Action, Channel, Context, Event, EventKind, Failure, Impairs, Kind, Leaving, LinkPeer, Outcome, ScopeForm,
     ServerEnd, Tool, WireEnd,
 };
 pub use header::{Header, LINK_LOST_CODE, SCHEMA, ServerFacts};
 pub use ids::{ConnectionId, ExchangeId, OpId, ProcessId, ScopeId, Seq, SessionId, SocketId};
 pub use jsonl::{event_to_line, read_history};
+pub use message::Message;
 pub use normal::{normal_lanes, normal_text};
 pub use source::Source;
 pub use text::{event_from_text, event_to_text, history_from_text, history_to_text};

@@ -171,7 +171,7 @@ impl Names {
 
     /// A message: which way it went, what it is, its request by name, and the operation it belongs to.
     fn message(&mut self, lane: &Lane, way: &str, message: &Message) -> String {
-        let Value::Object(mut fields) = message.0.clone() else { return format!("{way} {}", message.0) };
+        let Value::Object(mut fields) = message.body().clone() else { return format!("{way} {}", message.body()) };
         fields.remove("jsonrpc");
         let id = fields.remove("id").filter(|id| !id.is_null());
         let method = fields.remove("method").and_then(|method| method.as_str().map(str::to_owned));
@@ -195,7 +195,7 @@ impl Names {
 
     /// The operation that a request is part of, as far as it is certain.
     fn belongs(&self, message: &Message) -> String {
-        match message.0.pointer("/params/arguments/n") {
+        match message.at(&["params", "arguments", "n"]) {
             Some(operation) => format!(" (for op{operation})"),
             None if self.open.is_empty() => String::new(),
             None => {

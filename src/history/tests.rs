@@ -36,7 +36,7 @@ fn message() -> impl Strategy<Value = Message> {
             Just(json!([{"id": id, "result": {}}, {"method": method}])),
             Just(json!({"id": id, "error": {"code": -32601, "message": method}})),
         ]
-        .prop_map(Message)
+        .prop_map(Message::new)
     })
 }
 

@@ -31,14 +31,22 @@ impl Transport {
     }
 }
 
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Transport {
+    /// Its name on the command line and in histories.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Memory => "memory",
             Self::Stdio => "stdio",
             Self::Http => "http",
             Self::Sse => "sse",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -87,7 +87,7 @@ pub(super) fn read_body(body: Value) -> Incoming {
 /// A message as it is journalled: whole, or cut when its `line` is above the limit.
 pub(super) fn journalled(body: &Value, line: &[u8], body_bytes_max: usize) -> Message {
     if line.len() <= body_bytes_max.min(BODY_BYTES_CAP) {
-        return Message(body.clone());
+        return Message::new(body.clone());
     }
     let mut short = json!({ "cut": { "head": head(line, HEAD_BYTES), "bytes": line.len(), "hash": hash(line) } });
     for name in ["method", "id"] {
@@ -96,7 +96,7 @@ pub(super) fn journalled(body: &Value, line: &[u8], body_bytes_max: usize) -> Me
             value.as_str().is_none_or(|text| text.len() <= NAME_BYTES) && !value.is_array() && !value.is_object();
         short[name] = if is_short { value.clone() } else { Value::from(head(line, NAME_BYTES)) };
     }
-    Message(short)
+    Message::new(short)
 }
 
 /// The beginning of some bytes as text.

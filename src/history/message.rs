@@ -1,0 +1,105 @@
+//! JSON-RPC messages as they crossed the wire.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+/// A JSON-RPC message as it crossed the wire. Bodies above the limit keep `method` and `id` beside head, length and hash.
+///
+/// What every rule asks of it is found out once, when it is made: two dozen monitors see each message.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    body: Value,
+    method: Option<Box<str>>,
+    has_id: bool,
+    has_error: bool,
+}
+
+impl Message {
+    /// A message with this body, whatever it is.
+    #[must_use]
+    pub fn new(body: Value) -> Self {
+        let field = |name: &str| body.as_object().and_then(|fields| fields.get(name));
+        let method = field("method").and_then(Value::as_str).map(Box::from);
+        let has_id = field("id").is_some_and(|id| !id.is_null());
+        let has_error = field("error").is_some();
+        Self { body, method, has_id, has_error }
+    }
+
+    /// All of it.
+    #[must_use]
+    pub fn body(&self) -> &Value {
+        &self.body
+    }
+
+    /// The value behind these names, from the outside in; nothing where one of them is missing.
+    #[must_use]
+    pub fn at(&self, path: &[&str]) -> Option<&Value> {
+        path.iter().try_fold(&self.body, |value, name| value.as_object()?.get(*name))
+    }
+
+    /// `method`, for a request or a notification.
+    #[must_use]
+    pub fn method(&self) -> Option<&str> {
+        self.method.as_deref()
+    }
+
+    /// `id`, when there is one that is not null.
+    #[must_use]
+    pub fn id(&self) -> Option<&Value> {
+        if self.has_id { self.at(&["id"]) } else { None }
+    }
+
+    /// Whether it has a method and an id.
+    #[must_use]
+    pub fn is_any_request(&self) -> bool {
+        self.method.is_some() && self.has_id
+    }
+
+    /// Whether it is a request with this method.
+    #[must_use]
+    pub fn is_request(&self, method: &str) -> bool {
+        self.has_id && self.method() == Some(method)
+    }
+
+    /// Whether it is a notification with this method.
+    #[must_use]
+    pub fn is_notification(&self, method: &str) -> bool {
+        !self.has_id && self.method() == Some(method)
+    }
+
+    /// Whether it answers a request: an id and no method.
+    #[must_use]
+    pub fn is_response(&self) -> bool {
+        self.method.is_none() && self.has_id
+    }
+
+    /// Whether it is an answer that carries an error.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        self.is_response() && self.has_error
+    }
+
+    /// Whether it was too long to be kept whole.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.at(&["cut"]).is_some()
+    }
+
+    /// The request a `notifications/cancelled` names.
+    #[must_use]
+    pub fn cancelled_request(&self) -> Option<&Value> {
+        if self.is_notification("notifications/cancelled") { self.at(&["params", "requestId"]) } else { None }
+    }
+}
+
+impl Serialize for Message {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.body.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Message {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Value::deserialize(deserializer).map(Self::new)
+    }
+}
