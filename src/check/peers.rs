@@ -32,6 +32,8 @@ pub struct Connection {
     pub incarnation: u32,
     /// Where it was opened.
     pub opened: Seq,
+    /// Whether its client said that it is initialized.
+    pub is_initialized: bool,
     /// Where it ended, and who ended it.
     pub gone: Option<(Seq, Gone)>,
     /// Requests that wait for their answer, by id as JSON text.
@@ -135,6 +137,7 @@ impl Peers {
             self.open(event, connection);
         }
         let Some(known) = self.connections.get_mut(connection) else { return };
+        known.is_initialized |= message.method() == Some("notifications/initialized");
         if let Some(cancelled) = message.cancelled_request() {
             known.unanswered.remove(&cancelled.to_string());
         }
@@ -170,6 +173,7 @@ impl Peers {
             server: server.clone(),
             incarnation: *incarnation,
             opened: event.seq,
+            is_initialized: false,
             gone: None,
             unanswered: BTreeMap::new(),
         };

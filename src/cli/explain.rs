@@ -6,7 +6,7 @@ use crate::cli::args::ExplainArgs;
 use crate::cli::print::say;
 use crate::plan::{LIMITS, PROMISES, Promise, Scenario};
 use crate::run::{ExitReason, RunError};
-use crate::script::{FAULTS, shipped, shipped_names};
+use crate::script::{FAULTS, Script, shipped, shipped_names, shipped_text};
 use crate::stack::STACK_LIMITS;
 
 /// Prints a page on each thing of that id.
@@ -18,7 +18,7 @@ pub(super) fn explain(arguments: &ExplainArgs) -> Result<ExitReason, RunError> {
     pages
         .extend(suite(id)?.map(|suite| format!("suite {id}\n\n{}\n\n  {}", suite.about, suite.scenarios.join("\n  "))));
     if shipped_names().contains(&id) {
-        pages.push(format!("script {id}\n\n{}", shipped(id)?.about()));
+        pages.push(script_page(&shipped(id)?));
     }
     let fault = FAULTS.iter().find(|fault| fault.id == id);
     pages.extend(fault.map(|fault| format!("fault {id}\n\n{}\n\n{}", fault.about, fault.explain)));
@@ -47,13 +47,26 @@ fn invariant_page(invariant: &Invariant) -> String {
     format!("invariant {id}\n\nClaim: {claim}.\nSource: {source} ({}).{needs}\n\n{explain}", requirement.join(", "))
 }
 
+/// A script with its rules as its file has them.
+fn script_page(script: &Script) -> String {
+    let text = shipped_text(script.name()).unwrap_or_default();
+    let rules: Vec<&str> = text.lines().filter(|line| !line.starts_with("about =")).collect();
+    let rules = if rules.is_empty() { "No rules: it is an honest server.".to_owned() } else { rules.join("\n") };
+    format!("script {}\n\n{}\n\n{rules}", script.name(), script.about())
+}
+
 fn scenario_page(scenario: &Scenario) -> String {
     let servers = scenario.servers.iter().map(|server| format!("  {} runs script {}", server.name, server.script));
+    let transports = match scenario.transports.as_slice() {
+        [] => String::new(),
+        some => format!("\nOver: {}.", some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+    };
     let steps = scenario.steps.iter().enumerate().map(|(index, step)| format!("  {}. {step}", index + 1));
     format!(
-        "scenario {}\n\n{}\n\nServers:\n{}\nSteps:\n{}",
+        "scenario {}\n\n{}{}\n\nServers:\n{}\nSteps:\n{}",
         scenario.name,
         scenario.about,
+        transports,
         servers.collect::<Vec<_>>().join("\n"),
         steps.collect::<Vec<_>>().join("\n")
     )

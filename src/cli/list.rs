@@ -9,9 +9,12 @@ use crate::catalogue::{shipped_loaders, shipped_scenarios, shipped_suites};
 use crate::check::INVARIANTS;
 use crate::cli::args::{ListArgs, ListWhat};
 use crate::cli::print::say;
-use crate::plan::PROMISES;
+use crate::plan::{PROMISES, Scenario, Transport};
 use crate::run::{ExitReason, RunError};
 use crate::script::{FAULTS, Script, shipped, shipped_names};
+
+/// What this version runs plans over.
+const TRANSPORTS: [Transport; 3] = [Transport::Memory, Transport::Stdio, Transport::Http];
 
 /// Lists what there is: an id and what it is about, and more where there is more to say.
 pub(super) fn list(arguments: &ListArgs) -> Result<ExitReason, RunError> {
@@ -36,17 +39,14 @@ fn rows(what: ListWhat) -> Result<Vec<Value>, RunError> {
             .iter()
             .map(|loader| json!({ "id": loader.name, "about": loader.about, "stacks": loader.stacks }))
             .collect(),
-        ListWhat::Scenarios => {
-            let row = |scenario: &crate::plan::Scenario| json!({ "id": scenario.name, "about": scenario.about });
-            shipped_scenarios()?.iter().map(row).collect()
-        }
+        ListWhat::Scenarios => shipped_scenarios()?.iter().map(scenario_row).collect(),
         ListWhat::Suites => shipped_suites()?
             .iter()
             .map(|suite| json!({ "id": suite.name, "about": suite.about, "scenarios": suite.scenarios }))
             .collect(),
         ListWhat::Scripts => {
             let scripts = shipped_names().into_iter().map(shipped).collect::<Result<Vec<Script>, _>>()?;
-            scripts.iter().map(|script| json!({ "id": script.name(), "about": script.about() })).collect()
+            scripts.iter().map(script_row).collect()
         }
         ListWhat::Faults => FAULTS.iter().map(|fault| json!({ "id": fault.id, "about": fault.about })).collect(),
         ListWhat::Invariants => INVARIANTS
@@ -61,6 +61,24 @@ fn rows(what: ListWhat) -> Result<Vec<Value>, RunError> {
             .collect(),
         ListWhat::Requirements => requirements(),
     })
+}
+
+fn scenario_row(scenario: &Scenario) -> Value {
+    json!({
+        "id": scenario.name,
+        "about": scenario.about,
+        "transports": carried_by(|transport| scenario.runs_over(transport)),
+    })
+}
+
+fn script_row(script: &Script) -> Value {
+    let transports = carried_by(|transport| script.fits(transport).is_ok());
+    json!({ "id": script.name(), "about": script.about(), "transports": transports })
+}
+
+/// The transports of which something is true.
+fn carried_by(is_carried: impl Fn(Transport) -> bool) -> Vec<String> {
+    TRANSPORTS.into_iter().filter(|transport| is_carried(*transport)).map(|one| one.to_string()).collect()
 }
 
 /// The requirements that invariants stand for, with the invariants.

@@ -3,7 +3,8 @@
 //! One lane per context and per connection, since only the order within a lane is the loader's doing: two servers are
 //! opened at the same time in any order. Lanes stand in the order of their names, so that the order of arrival does not
 //! show. Requests are named `r1`, `r2`, … in the order in which their lane first shows them, operations `op1`, `op2`, … as the
-//! driver asked for them; pids, times, samples and delays are left out.
+//! driver asked for them; pids, times, samples, delays and the texts of failures are left out. Over HTTP, where each exchange may
+//! have a socket of its own, each socket and each call is a lane.
 //!
 //! Across lanes only what is certain is told: `during op1` stands at a request that a mock acknowledged between the
 //! invocation of an operation and its completion, `for op3` at a call whose arguments name its operation.
@@ -75,6 +76,10 @@ struct Names {
     requests: BTreeMap<Lane, Vec<Value>>,
     /// The context each operation was asked for in.
     places: BTreeMap<OpId, String>,
+    /// The socket of each exchange, by the mock it was made with.
+    sockets: BTreeMap<(String, String), String>,
+    /// The lane of each call over HTTP, by its connection and its id as JSON text.
+    calls: BTreeMap<(String, String), String>,
     /// Name of each scope, and where it was entered.
     scopes: BTreeMap<String, (String, Context)>,
 }
@@ -92,6 +97,16 @@ impl Names {
                 }
             }
             EventKind::OperationCompleted { operation, .. } => self.open.retain(|open| open != operation),
+            EventKind::HttpReceived { exchange, socket, .. } => {
+                self.sockets.insert((source.to_string(), exchange.0.clone()), socket.0.clone());
+            }
+            EventKind::WireReceived { connection, message } if self.shares_mocks => {
+                let operation = message.0.pointer("/params/arguments/n");
+                if let (Some(operation), Some(id)) = (operation, message.id()) {
+                    let lane = format!("call op{operation} of {source}");
+                    self.calls.insert((connection.0.clone(), id.to_string()), lane);
+                }
+            }
             EventKind::ScopeEntered { scope, name, context, .. } => {
                 self.scopes.insert(scope.0.clone(), (name.clone(), *context));
             }
@@ -105,10 +120,33 @@ impl Names {
             return (format!("scope {name}"), scope.0.clone());
         }
         // Over pipes a mock is one connection, and what else befalls it belongs between its messages.
-        if let (true, Source::Mock { .. }, Some(connection)) = (self.shares_mocks, source, connection_of(kind)) {
-            return (format!("connection of {source}"), connection.0.clone());
+        if let (true, Source::Mock { .. }) = (self.shares_mocks, source)
+            && let Some(lane) = self.http_lane(source, kind)
+        {
+            return lane;
         }
         (self.plain_lane(source, kind), String::new())
+    }
+
+    /// Over HTTP each exchange may have a socket of its own, so only what belongs together keeps its order: what is on one
+    /// socket, a call and its answer, and the other messages of a connection.
+    fn http_lane(&self, source: &Source, kind: &EventKind) -> Option<Lane> {
+        let socket = |socket: &str| Some((format!("socket of {source}"), socket.to_owned()));
+        match kind {
+            EventKind::SocketOpened { socket: id } | EventKind::SocketClosed { socket: id, .. } => socket(&id.0),
+            EventKind::HttpReceived { exchange, .. }
+            | EventKind::HttpAnswered { exchange, .. }
+            | EventKind::HttpEnded { exchange, .. } => {
+                socket(self.sockets.get(&(source.to_string(), exchange.0.clone())).map_or("", String::as_str))
+            }
+            EventKind::WireReceived { connection, message } | EventKind::WireSent { connection, message } => {
+                let id = message.cancelled_request().or_else(|| message.id()).map(ToString::to_string);
+                let call = id.and_then(|id| self.calls.get(&(connection.0.clone(), id)));
+                let lane = call.cloned().unwrap_or_else(|| format!("connection of {source}"));
+                Some((lane, connection.0.clone()))
+            }
+            _ => connection_of(kind).map(|connection| (format!("connection of {source}"), connection.0.clone())),
+        }
     }
 
     fn plain_lane(&self, source: &Source, kind: &EventKind) -> String {
@@ -234,12 +272,12 @@ fn completed(operation: OpId, outcome: &Outcome) -> String {
         Outcome::Ok { tools, errors, text } => {
             let tools: Vec<_> = tools.iter().map(|tool| format!("{}.{}", tool.server, tool.name)).collect();
             let tools = if tools.is_empty() { String::new() } else { format!(" with {}", tools.join(", ")) };
-            let errors =
-                errors.iter().map(|(server, because)| format!(" without {server}: {}", without_addresses(because)));
+            let errors = errors.keys().map(|server| format!(" without {server}"));
             let text = text.as_ref().map(|text| format!(" {text:?}")).unwrap_or_default();
             format!("ok{tools}{}{text}", errors.collect::<String>())
         }
-        Outcome::Failed(failure) => format!("failed: {}: {}", failure.kind, without_addresses(&failure.message)),
+        // What it says depends on which sign of a server's end was seen first.
+        Outcome::Failed(failure) => format!("failed: {}", failure.kind),
         Outcome::Cancelled => "cancelled".to_owned(),
     };
     format!("op{} {how}", operation.0)
@@ -338,7 +376,29 @@ mod tests {
             |connection: &str| format!("mock:a#1 wire.received connection={connection} message={{\"method\":\"x\"}}");
         let one = normal("http", &[&call("c1"), &list("c2")]);
         assert_eq!(one, normal("http", &[&list("c1"), &call("c2")]));
-        assert!(one.contains("[connection of mock:a#1 2]\n") && one.contains("(for op3)"), "{one}");
+        assert!(one.contains("[call op3 of mock:a#1]\n") && one.contains("[connection of mock:a#1]\n"), "{one}");
+    }
+
+    #[test]
+    fn what_is_on_other_sockets_has_no_order_over_http() {
+        let exchange = |n: u32, verb: &str| {
+            format!(
+                "mock:a#1 http.received exchange=x{n} socket=t{n} verb={verb} headers={{}}\nmock:a#1 http.answered exchange=x{n} status=200"
+            )
+        };
+        let one = normal("http", &[&exchange(1, "GET"), &exchange(2, "POST")]);
+        assert_eq!(one, normal("http", &[&exchange(1, "POST"), &exchange(2, "GET")]));
+        assert!(one.contains("[socket of mock:a#1 2]\n"), "{one}");
+    }
+
+    #[test]
+    fn what_a_failure_says_does_not_show() {
+        let failed = |port: u32| {
+            format!(
+                "loader operation.completed operation=1 outcome={{\"failed\":{{\"type\":\"X\",\"message\":\"127.0.0.1:{port} is closed\"}}}}"
+            )
+        };
+        assert_eq!(normal("http", &[LOAD, &failed(4_711)]), normal("http", &[LOAD, &failed(40_000)]));
     }
 
     #[test]

@@ -21,10 +21,15 @@ pub fn shipped_names() -> Vec<&'static str> {
 /// # Errors
 /// When there is none, with the names there are.
 pub fn shipped(name: &str) -> Result<Script, InputError> {
-    let file = format!("{name}.toml");
-    let Some(text) = SCRIPTS.get_file(&file).and_then(include_dir::File::contents_utf8) else {
+    let Some(text) = shipped_text(name) else {
         let names = shipped_names().join(", ");
         return Err(InputError::whole(name, format!("found no shipped script of this name, expected one of {names}")));
     };
-    Script::from_toml(name, &format!("mock-servers/scripts/{file}"), text)
+    Script::from_toml(name, &format!("mock-servers/scripts/{name}.toml"), text)
+}
+
+/// The file of the shipped script of this name.
+#[must_use]
+pub fn shipped_text(name: &str) -> Option<&'static str> {
+    SCRIPTS.get_file(format!("{name}.toml"))?.contents_utf8()
 }

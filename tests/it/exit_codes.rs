@@ -81,6 +81,22 @@ fn a_broken_scenario_says_where() {
         (&format!("{head}[[step]]\ndo = \"load\"\nserver = \"files\"\n"), ":3:", "only where it has a meaning"),
         (&format!("{head}[[step]]\ndo = \"cancel\"\noperation = \"c1\"\n"), ":3", "earlier step"),
         (&format!("{head}revisions = [\"1999-01-01\"]\n"), ":3:", "expected 2024-11-05"),
+        (&format!("{head}[[step]]\ndo = \"load\"\nrepeat = 0\n"), ":3:", "found repeat = 0, expected 1 to 1000"),
+        (&format!("{head}[[step]]\ndo = \"load\"\nrepeat = 1001\n"), ":3:", "expected 1 to 1000"),
+        (&format!("{head}[[step]]\ndo = \"load\"\nrepeat = -1\n"), ":5:", "expected u32"),
+        (&format!("{head}[[step]]\ndo = \"load\"\nrepeat = 2\nas = \"l1\"\n"), ":3:", "found `as` beside `repeat`"),
+        (&format!("{head}[[step]]\ndo = \"load\"\nrepeat = 2\nuntil = \"invoked\"\n"), ":3:", "found `until` beside"),
+        (&format!("{head}[[step]]\ndo = \"close\"\nrepeat = 2\n"), ":3:", "found `repeat` in a close step"),
+        (&format!("{head}[[step]]\ndo = \"load\"\nchange = [\"files\"]\n"), ":3:", "found `change` in a load step"),
+        (&format!("{head}[[step]]\ndo = \"reload\"\nchange = [\"x\"]\n"), ":3", "expected one that `servers` declares"),
+        (&format!("{head}[[step]]\ndo = \"load\"\nuntil = \"later\"\n"), ":5:", "`completed`, `in-flight`, `invoked`"),
+        (&format!("{head}[[step]]\ndo = \"exit\"\nuntil = \"invoked\"\n"), ":3:", "found `until` in a exit step"),
+        (
+            &format!("{head}transports = []\n[[step]]\ndo = \"load\"\n"),
+            ":3:",
+            "found no transport, expected at least one",
+        ),
+        (&format!("{head}transports = [\"smoke\"]\n"), ":3:", "`memory`, `stdio`, `http`, `sse`"),
         (
             "about = \"x\"\nservers = [{ name = \"files\", script = \"nice\" }]\n[[step]]\ndo = \"load\"\n",
             "",
@@ -197,6 +213,36 @@ fn a_finding_can_be_replayed_from_its_plan_folder() {
         let again = rig.finish(command);
         assert_eq!(again.code, 1, "{}{}", again.stdout, again.stderr);
         assert_eq!(again.invariants("fail"), ran.invariants("fail"));
+    }
+}
+
+#[test]
+fn a_script_is_explained_with_its_rules() {
+    let rig = Rig::new();
+    for (id, expected) in [
+        ("hold-call", "[[rule]]\non = { request = \"tools/call\", nth = 1 }\ndo = [{ hold = \"before-answer\" }]"),
+        ("polite", "No rules: it is an honest server."),
+        ("stream-breaks", "Over: http."),
+    ] {
+        let ran = rig.finish(rig.command(&["explain", id]));
+        assert!(ran.stdout.contains(expected), "expected {expected:?} in {}", ran.stdout);
+    }
+}
+
+#[test]
+fn lists_of_scripts_and_scenarios_tell_their_transports() {
+    let rig = Rig::new();
+    for (what, id, expected) in [
+        ("scenarios", "stream-breaks", &["http"][..]),
+        ("scenarios", "load-call-close", &["memory", "stdio", "http"]),
+        ("scripts", "get-dropped", &["http"]),
+        ("scripts", "stdout-closed-in-call", &["memory", "stdio"]),
+        ("scripts", "polite", &["memory", "stdio", "http"]),
+    ] {
+        let ran = rig.finish(rig.command(&["list", what, "--format", "json"]));
+        let rows: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        let row = rows.as_array().unwrap().iter().find(|row| row["id"] == id).unwrap();
+        assert_eq!(row["transports"], serde_json::json!(expected), "{what} {id}");
     }
 }
 

@@ -19,3 +19,4 @@ mod robust;
 mod seeded;
 mod snapshots;
 mod stability;
+mod vacuity;

@@ -1,4 +1,5 @@
-//! The life of the reference loader, as snapshots to review: one for each plan of suite `core` over stdio.
+//! The life of the reference loader, as snapshots to review: one for each plan of suite `standard` over the transports
+//! that it speaks.
 //!
 //! A change of the reference loader, of a mock or of the harness that changes a life shows here. `INSTA_UPDATE=no`, as in
 //! `.ci/run`, refuses to write; accept a change with `cargo insta accept`, or by running with `INSTA_UPDATE=always`.
@@ -13,16 +14,25 @@ use serde_json::Value;
 use crate::rig::Rig;
 use crate::stability::{Busy, wanted_repeats};
 
-const SUITE: &str = "core";
+const SUITE: &str = "standard";
 
-/// Runs plans and gives the normal forms of each plan's repeats, by scenario and temperament.
+/// Lives without a snapshot. Over HTTP nobody starts the server that was killed, and whether the loader has seen its stream end
+/// before it is called is chance: the call fails as unavailable or as broken off.
+const LEFT_OUT: [&str; 1] = ["dies-while-idle.http"];
+
+/// Runs plans and gives the normal forms of each plan's repeats, by scenario and temperament; over another transport than
+/// stdio, where servers are always polite, by scenario and transport.
 pub fn lives(arguments: &[&str]) -> BTreeMap<String, Vec<String>> {
     let rig = Rig::new();
     let ran = rig.run(arguments);
     let mut lives: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for plan in ran.report()["plans"].as_array().unwrap() {
-        let name = format!("{}.{}", plan["scenario"].as_str().unwrap(), plan["server"].as_str().unwrap());
-        lives.entry(name).or_default().push(life(&rig, plan));
+        let transport = plan["transport"].as_str().unwrap();
+        let variant = if transport == "stdio" { plan["server"].as_str().unwrap() } else { transport };
+        let name = format!("{}.{variant}", plan["scenario"].as_str().unwrap());
+        if !LEFT_OUT.contains(&name.as_str()) {
+            lives.entry(name).or_default().push(life(&rig, plan));
+        }
     }
     lives
 }
@@ -48,7 +58,9 @@ fn the_reference_loader_lives_as_it_was_reviewed_beside_two_busy_loops() {
 
 fn as_reviewed() {
     let repeat = wanted_repeats().unwrap_or(1).to_string();
-    let lives = lives(&[SUITE, "--transport", "stdio", "--repeat", &repeat]);
+    let lives = lives(&[SUITE, "--repeat", &repeat]);
+    let differing: Vec<_> = lives.iter().filter_map(|(name, repeats)| difference(name, repeats)).collect();
+    assert!(differing.is_empty(), "lives that differ from repeat to repeat:\n{}", differing.join("\n"));
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);
     settings.set_snapshot_path("snapshots/lives");
@@ -68,4 +80,13 @@ fn as_reviewed() {
         let known = file.strip_suffix(".snap").is_none_or(|name| lives.contains_key(name));
         assert!(known, "found snapshot {file}, expected one of a plan of suite {SUITE}");
     }
+}
+
+/// Where a life first differs from the first repeat.
+fn difference(name: &str, repeats: &[String]) -> Option<String> {
+    let first = repeats.first()?;
+    let n_different = repeats.iter().filter(|life| *life != first).count();
+    let other = repeats.iter().find(|life| *life != first)?;
+    let (one, two) = first.lines().zip(other.lines()).find(|(one, two)| one != two).unwrap_or_default();
+    Some(format!("{name}, {n_different} of {}:\n  {one}\n  {two}", repeats.len()))
 }
