@@ -8,19 +8,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::check::combinator::{Judged, each};
+use crate::check::operations::caller_of;
 use crate::check::sight::parts;
 use crate::check::{Gone, Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
 use crate::history::{Action, ConnectionId, Event, EventKind, Header, Impairs, Kind, Message, OpId, Outcome, Seq};
 use crate::plan::Promise;
-
-/// The operation a `tools/call` says it is of.
-fn caller_of(message: &Message) -> Option<OpId> {
-    if !message.is_request("tools/call") {
-        return None;
-    }
-    let number = message.0.pointer("/params/arguments/n").and_then(Value::as_u64)?;
-    u32::try_from(number).ok().map(OpId)
-}
 
 /// Counter-examples that shaped it. A server that says over HTTP that it does not know the session has not done the work, so
 /// the call may be sent again on a new one. Where a server died, it may have done the work before: that is a warning, because

@@ -196,9 +196,19 @@ impl Operation {
     }
 }
 
+/// The operation a `tools/call` says it is of: the driver gives each call its operation's number as argument `n`.
+pub(super) fn caller_of(message: &Message) -> Option<OpId> {
+    if !message.is_request("tools/call") {
+        return None;
+    }
+    let number = message.0.pointer("/params/arguments/n").and_then(serde_json::Value::as_u64)?;
+    u32::try_from(number).ok().map(OpId)
+}
+
 /// The operation a `tools/call` belongs to, and whether it could be another one.
 ///
-/// Counter-example that shaped it: two calls of one tool, both started before either request arrived, can not be told apart.
+/// Counter-examples that shaped it. Two calls of one tool, both started before either request arrived, can not be told apart
+/// unless they say whose they are. Five calls that lost their session are sent again, and each has a request already.
 pub(super) fn owner_of(
     operations: &mut std::collections::BTreeMap<OpId, Operation>,
     server: &str,
@@ -214,6 +224,10 @@ pub(super) fn owner_of(
             && (tool.is_none() || operation.tool.is_none() || operation.tool.as_deref() == tool)
     };
     let mut fitting: Vec<&mut Operation> = operations.values_mut().filter(|operation| fits(operation)).collect();
+    let said = caller_of(message);
+    if fitting.iter().any(|operation| Some(operation.id) == said) {
+        return said;
+    }
     if fitting.iter().any(|operation| operation.started.is_some()) {
         fitting.retain(|operation| operation.started.is_some());
     }

@@ -402,7 +402,9 @@ impl View {
             let owner = self.peers.answer(connection, part).and_then(|pending| pending.operation);
             let Some(operation) = owner.and_then(|id| self.operations.get_mut(&id)) else { continue };
             let id = part.id().map(ToString::to_string);
-            let request = operation.requests.iter_mut().find(|request| Some(&request.id) == id.as_ref());
+            // A request that is sent again on a new connection may keep its id.
+            let is_it = |request: &&mut Request| request.connection == *connection && Some(&request.id) == id.as_ref();
+            let request = operation.requests.iter_mut().find(is_it);
             if let Some(request) = request {
                 request.answered.get_or_insert(seq);
             }

@@ -131,7 +131,7 @@ pub struct Bounds {
     /// From the end of a server's stdout to its exit, to tell the one from the other. Calls in flight wait this long
     /// before they fail. Default 50 ms.
     pub exit_follows: Duration,
-    /// On ending a session with DELETE. Default 2 s.
+    /// On ending a session with DELETE. Default 1 s.
     pub delete: Duration,
     /// From the renewal of a session that the server had forgotten to giving up the requests that the old one neither
     /// refused nor answered. Default 500 ms.
@@ -167,7 +167,7 @@ impl Default for Bounds {
             transport_close: Duration::from_millis(500),
             last_words: Duration::from_millis(250),
             exit_follows: Duration::from_millis(50),
-            delete: Duration::from_secs(2),
+            delete: Duration::from_secs(1),
             expired_grace: Duration::from_millis(500),
             stream_retry_min: Duration::from_millis(500),
             stream_retry_max: Duration::from_secs(30),
