@@ -12,7 +12,9 @@ fn rust_loaders_come_out_as_known() {
         for transport in loader.transports.iter().copied() {
             match loader.lacking(transport) {
                 // These plans wait rather than work.
-                None => comes_out_as_known(&loader.known_on(None, &transport.to_string()), &loader.name, transport, "8"),
+                None => {
+                    comes_out_as_known(&loader.known_on(None, &transport.to_string()), &loader.name, transport, "8")
+                }
                 Some(because) => unavailable(&format!("{} over {transport}", loader.name), &because),
             }
         }

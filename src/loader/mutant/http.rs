@@ -135,41 +135,20 @@ pub(super) fn one_kind_accepted() -> Box<dyn TamperHttp> {
     })
 }
 
-/// The last thing is the answer to the DELETE, so what is done after it is done by way of it.
-fn behind_delete(mut more: impl FnMut(&Request<Bytes>) -> Option<Request<Bytes>> + Send + 'static) -> Box<dyn TamperHttp> {
+pub(super) fn open_after_delete() -> Box<dyn TamperHttp> {
+    let mut opening = None;
     sends(move |request| {
-        let more = more(&request);
+        if is_of(&request, "initialize") {
+            opening = Some(outside(&request));
+        }
+        let more = opening.clone().filter(|_| request.method() == Method::DELETE);
         std::iter::once(request).chain(more).collect()
     })
 }
 
-pub(super) fn open_after_delete() -> Box<dyn TamperHttp> {
-    let mut opening = None;
-    behind_delete(move |request| {
-        if is_of(request, "initialize") {
-            opening = Some(outside(request));
-        }
-        opening.clone().filter(|_| request.method() == Method::DELETE)
-    })
-}
-
-pub(super) fn stream_after_delete() -> Box<dyn TamperHttp> {
-    let mut listening = None;
-    behind_delete(move |request| {
-        if request.method() == Method::GET {
-            listening = Some(request.clone());
-        }
-        listening.clone().filter(|_| request.method() == Method::DELETE)
-    })
-}
-
 fn with_stream_retries(options: Options, delay: Duration) -> Options {
-    let bounds = Bounds {
-        stream_retry_min: delay,
-        stream_retry_max: delay,
-        n_stream_retries_max: u32::MAX,
-        ..options.bounds
-    };
+    let bounds =
+        Bounds { stream_retry_min: delay, stream_retry_max: delay, n_stream_retries_max: u32::MAX, ..options.bounds };
     Options { bounds, ..options }
 }
 

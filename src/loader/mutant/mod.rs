@@ -120,7 +120,6 @@ mutants! {
         "notifications-without-session", http::notifications_without_session, "sends cancellations without the id of the session";
         "one-kind-accepted", http::one_kind_accepted, "accepts JSON alone";
         "open-after-delete", http::open_after_delete, "opens another session when it has ended its own";
-        "stream-after-delete", http::stream_after_delete, "asks for the stream of the session that it has ended";
         "resent-twice", http::resent_twice, "sends a call twice to the new session";
     }
     bounds {
