@@ -48,20 +48,16 @@ type Plans = BTreeMap<String, Value>;
 
 #[test]
 fn every_seeded_change_over_http_shows_and_breaks_its_invariant() {
-    let (rig, again) = (Rig::new(), Rig::new());
-    let plans = plans(&run(&rig, changes()));
-    let repeated = plans_of_reference(&again);
-    let reference = &plans["reference"];
-    assert!(reference.values().all(|plan| plan["verdict"] == "pass"), "{reference:?}");
-    // What differs from one run to the next shows nothing.
-    let steady: Vec<_> =
-        reference.iter().filter(|(name, plan)| life(&rig, plan) == life(&again, &repeated[*name])).collect();
+    let rig = Rig::new();
+    let plans = plans(&run(&rig, changes(), "1"));
+    let reference = lives_of_reference();
+    assert!(plans["reference"].values().all(|plan| plan["verdict"] == "pass"), "{:?}", plans["reference"]);
     let names: Vec<_> = changes().map(|change| change.name).collect();
     assert_eq!(names, CAUGHT_BY.map(|(name, _)| name), "one line for each change");
     let mut wrong = String::new();
     for (name, invariant) in CAUGHT_BY {
         let changed = &plans[&format!("{PREFIX}{name}")];
-        if steady.iter().all(|(scenario, plan)| life(&rig, plan) == life(&rig, &changed[*scenario])) {
+        if changed.iter().all(|(scenario, plan)| reference[scenario].contains(&lines(&rig, plan))) {
             wrong.push_str(&format!("{name} shows in no life\n"));
         }
         let failed = failed(changed);
@@ -72,18 +68,33 @@ fn every_seeded_change_over_http_shows_and_breaks_its_invariant() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
+/// What happened in a life, in no order: over HTTP each request has a socket of its own, and they race.
+fn lines(rig: &Rig, plan: &Value) -> Vec<String> {
+    let mut lines: Vec<_> = life(rig, plan).lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
 /// Those that can be seen over HTTP alone.
 fn changes() -> impl Iterator<Item = &'static Mutant> {
     MUTANTS.iter().filter(|mutant| mutant.shows_over == Over::Http)
 }
 
-fn plans_of_reference(rig: &Rig) -> Plans {
-    plans(&run(rig, std::iter::empty())).remove("reference").unwrap()
+/// Some lives of the reference loader, by scenario: they are not all alike, because sockets race.
+fn lives_of_reference() -> BTreeMap<String, Vec<Vec<String>>> {
+    let rig = Rig::new();
+    let ran = run(&rig, std::iter::empty(), "3");
+    let mut lives: BTreeMap<String, Vec<Vec<String>>> = BTreeMap::new();
+    for plan in ran.report()["plans"].as_array().unwrap() {
+        lives.entry(plan["scenario"].as_str().unwrap().to_owned()).or_default().push(lines(&rig, plan));
+    }
+    lives
 }
 
 /// The reference loader and these changes of it, in one run.
-fn run(rig: &Rig, changes: impl Iterator<Item = &'static Mutant>) -> Ran {
-    let mut command = rig.run_command(&["--transport", "http", "--limit", "grace=500ms", "--jobs", "8"]);
+fn run(rig: &Rig, changes: impl Iterator<Item = &'static Mutant>, n_repeats: &str) -> Ran {
+    let mut command =
+        rig.run_command(&["--transport", "http", "--limit", "grace=500ms", "--jobs", "8", "--repeat", n_repeats]);
     command.args(SCENARIOS).arg(rig.file("streams-end.toml", STREAMS_END)).args(["--loader", "reference"]);
     for change in changes {
         let text = format!("name = \"{PREFIX}{}\"\nlane = \"rust\"\ntransports = [\"http\"]\n", change.name);
