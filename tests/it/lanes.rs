@@ -1,7 +1,7 @@
 //! Known loaders come out as known: the sets in their descriptions, over suite `core`.
 
 use mcp_vigil::catalogue::shipped_loaders;
-use mcp_vigil::plan::{Feature, Known, Lane, Transport};
+use mcp_vigil::plan::{Feature, Known, Lane};
 use mcp_vigil::stack::python_stack;
 
 use crate::rig::Rig;
@@ -10,18 +10,17 @@ use crate::rig::Rig;
 fn rust_loaders_come_out_as_known() {
     for loader in shipped_loaders().unwrap().iter().filter(|loader| loader.lane == Lane::Rust) {
         for transport in loader.transports.iter().copied() {
+            let over = transport.to_string();
             match loader.lacking(transport) {
                 // These plans wait rather than work.
-                None => {
-                    comes_out_as_known(&loader.known_on(None, &transport.to_string()), &loader.name, transport, "8")
-                }
-                Some(because) => unavailable(&format!("{} over {transport}", loader.name), &because),
+                None => comes_out_as_known(&loader.known_on(None, &over), &loader.name, &over, "8"),
+                Some(because) => unavailable(&format!("{} over {over}", loader.name), &because),
             }
         }
     }
 }
 
-/// Python loaders that every `cargo test` runs; `MCP_VIGIL_ALL_LOADERS` asks for all of them.
+/// Python loaders that every `cargo test` runs, over stdio; `MCP_VIGIL_ALL_LOADERS` asks for all of them, over HTTP as well.
 const PYTHON_LOADERS: &[&str] = &["python-closed-early", "python-background-loop", "python-owner-task"];
 const PYTHON_STACKS: &[&str] = &["mcp-1.13", "mcp-1.30"];
 
@@ -37,6 +36,7 @@ fn python_loaders_come_out_as_known_on_the_second_major_version_of_mcp() {
 
 fn python_loaders_on(stacks: &[&str]) {
     let all = std::env::var_os("MCP_VIGIL_ALL_LOADERS").is_some();
+    let transports = if all { ["stdio", "http"].as_slice() } else { &["stdio"] };
     for loader in shipped_loaders().unwrap().iter().filter(|loader| loader.lane == Lane::Python) {
         if !all && !PYTHON_LOADERS.contains(&loader.name.as_str()) {
             continue;
@@ -44,7 +44,11 @@ fn python_loaders_on(stacks: &[&str]) {
         for stack in loader.stacks.iter().filter(|stack| stacks.contains(&stack.as_str())) {
             let name = format!("{}@{stack}", loader.name);
             match python_stack(stack).map(|stack| stack.interpreter()) {
-                Some(Ok(_)) => comes_out_as_known(&loader.known_on(Some(stack), "stdio"), &name, Transport::Stdio, "3"),
+                Some(Ok(_)) => {
+                    for transport in transports {
+                        comes_out_as_known(&loader.known_on(Some(stack), transport), &name, transport, "3");
+                    }
+                }
                 Some(Err(error)) => unavailable(&name, &error.to_string()),
                 None => panic!("{name}: no such stack"),
             }
@@ -94,18 +98,19 @@ pub fn unavailable(name: &str, because: &str) {
     eprintln!("UNAVAILABLE: {name} was not tested: {because}");
 }
 
-fn comes_out_as_known(known: &Known, name: &str, transport: Transport, jobs: &str) {
+fn comes_out_as_known(known: &Known, loader: &str, transport: &str, jobs: &str) {
     let rig = Rig::new();
-    let ran = rig.run(&["core", "--loader", name, "--jobs", jobs, "--transport", &transport.to_string()]);
+    let ran = rig.run(&["core", "--loader", loader, "--transport", transport, "--jobs", jobs]);
+    let name = format!("{loader} over {transport}");
     let failed = ran.invariants("fail");
     for id in &known.must_fail {
         assert!(failed.contains(id), "{name}: {id} must fail, found only {failed:?}");
     }
     for id in &known.must_not {
-        assert!(!failed.contains(id), "{name}: {id} must not fail: {}", ran.stdout);
+        assert!(!failed.contains(id), "{name}: {id} must not fail: {}", ran.findings_of(id));
     }
     let expected = if known.must_fail.is_empty() { 0 } else { 1 };
-    assert_eq!(ran.code, expected, "{name}: {}\n{}", ran.stdout, ran.stderr);
+    assert_eq!(ran.code, expected, "{name}: {failed:?}\n{}", ran.stderr);
     assert_eq!(ran.report()["counts"]["inconclusive"], 0, "{name}: {}", ran.stdout);
     rig.assert_nothing_left(std::time::Duration::from_secs(6));
 }

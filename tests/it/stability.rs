@@ -2,63 +2,128 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use mcp_vigil::history::{normal_text, read_history};
+use mcp_vigil::stack::python_stack;
 
-use crate::rig::Rig;
+use crate::lanes::unavailable;
+use crate::rig::{Rig, finish};
 
-/// How often each Rust loader is run here; `MCP_VIGIL_REPEATS` asks for more, and for stubborn servers with every loader.
+/// Two scenarios that decide about each Python loader: they show what it is known for, or that it is not so.
+const DECIDING: &[(&str, [&str; 2])] = &[
+    ("python-closed-early", ["load-call-close", "rerun-hop"]),
+    ("python-background-loop", ["hop-close", "load-after-close"]),
+    ("python-owner-task", ["hop-close", "load-after-close"]),
+];
+/// How long all the plans of one loader may take together: twenty times the whole suite, with stubborn servers.
+const LIMIT: Duration = Duration::from_secs(1_200);
+const STACKS: [&str; 2] = ["mcp-1.13", "mcp-1.30"];
+
+/// How often each plan is run; `MCP_VIGIL_REPEATS` asks for more, for stubborn servers with every Rust loader, and for every
+/// Python loader and stack.
 fn n_repeats() -> usize {
     wanted_repeats().unwrap_or(2)
 }
 
-/// How often `MCP_VIGIL_REPEATS` asks for each plan.
 pub fn wanted_repeats() -> Option<usize> {
     std::env::var("MCP_VIGIL_REPEATS").ok().and_then(|text| text.parse().ok())
 }
 
-/// The arguments for one loader. A loader that leaves stubborn servers to rmcp waits six seconds for each of them.
-fn arguments(loader: &str) -> Vec<&str> {
-    let mut arguments = vec!["core", "--loader", loader];
-    if loader != "reference" && wanted_repeats().is_none() {
-        arguments.push("--polite-only");
-    }
-    arguments
-}
-
 #[test]
 fn rust_loaders_repeat_their_histories() {
-    for loader in ["reference", "rust-closed-early"] {
-        repeats_itself(loader, n_repeats());
-    }
+    rust_loaders();
 }
 
 #[test]
 fn rust_loaders_repeat_their_histories_beside_two_busy_loops() {
     let busy = Busy::start(2);
-    for loader in ["reference", "rust-closed-early"] {
-        repeats_itself(loader, n_repeats());
-    }
+    rust_loaders();
     drop(busy);
 }
 
-fn repeats_itself(loader: &str, n_repeats: usize) {
-    let mut first: BTreeMap<String, (String, String)> = BTreeMap::new();
-    for repeat in 1..=n_repeats {
-        let rig = Rig::new();
-        let ran = rig.run(&arguments(loader));
-        for plan in ran.report()["plans"].as_array().unwrap() {
-            let id = plan["id"].as_str().unwrap().to_owned();
-            let path = rig.out().join(&id).join("history.jsonl");
-            let history = read_history(&id, &fs::read_to_string(path).unwrap()).unwrap();
-            let now = (verdicts(plan), normal_text(&history));
-            let before = first.entry(id.clone()).or_insert_with(|| now.clone());
-            assert_eq!(before.0, now.0, "verdicts of {id}, repeat {repeat} of {n_repeats}");
-            assert_eq!(before.1, now.1, "history of {id}, repeat {repeat} of {n_repeats}");
+#[test]
+fn python_loaders_repeat_their_verdicts() {
+    python_loaders();
+}
+
+#[test]
+fn python_loaders_repeat_their_verdicts_beside_two_busy_loops() {
+    let busy = Busy::start(2);
+    python_loaders();
+    drop(busy);
+}
+
+fn rust_loaders() {
+    repeat(&["core", "--loader", "reference", "--jobs", "2"], Same::VerdictAndHistory);
+    // A loader that leaves stubborn servers to rmcp waits six seconds for each of them, and does nothing meanwhile.
+    let mut arguments = vec!["core", "--loader", "rust-closed-early", "--jobs", "12", "--transport", "stdio"];
+    if wanted_repeats().is_none() {
+        arguments.push("--polite-only");
+    }
+    repeat(&arguments, Same::VerdictAndHistory);
+}
+
+fn python_loaders() {
+    for (loader, scenarios) in DECIDING {
+        for stack in STACKS {
+            if wanted_repeats().is_none() && (*loader, stack) != ("python-closed-early", "mcp-1.30") {
+                continue;
+            }
+            let name = format!("{loader}@{stack}");
+            match python_stack(stack).map(|stack| stack.interpreter()) {
+                Some(Ok(_)) => {
+                    repeat(&[scenarios[0], scenarios[1], "--loader", &name, "--jobs", "2"], Same::Verdict);
+                }
+                Some(Err(error)) => unavailable(&name, &error.to_string()),
+                None => panic!("{name}: no such stack"),
+            }
         }
     }
+}
+
+/// What has to be the same each time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Same {
+    /// The verdict of the plan, and the signatures of what is wrong with it.
+    Verdict,
+    /// The normalised history as well.
+    VerdictAndHistory,
+}
+
+/// Runs plans over stdio again and again, and holds each against its first time.
+fn repeat(arguments: &[&str], same: Same) {
+    let n_repeats = n_repeats().to_string();
+    let rig = Rig::new();
+    let mut command = rig.run_command(&[arguments, &["--transport", "stdio", "--repeat", &n_repeats]].concat());
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let ran = finish(child, LIMIT);
+    let report = ran.report();
+    let plans = report["plans"].as_array().unwrap();
+    assert!(!plans.is_empty(), "{}", ran.stderr);
+    let mut first: BTreeMap<String, (String, String)> = BTreeMap::new();
+    for plan in plans {
+        let id = plan["id"].as_str().unwrap();
+        let history = match same {
+            Same::Verdict => String::new(),
+            Same::VerdictAndHistory => normal_history(&rig, id),
+        };
+        let now = (verdicts(plan), history);
+        let what = id.rsplit_once(".r").unwrap().0.to_owned();
+        let before = first.entry(what).or_insert_with(|| now.clone());
+        assert_eq!(before.0, now.0, "verdicts of {id}, of {n_repeats}");
+        assert_eq!(before.1, now.1, "history of {id}, of {n_repeats}");
+    }
+    assert_eq!(report["counts"]["inconclusive"], 0, "{arguments:?}");
+    println!("{arguments:?}: {} plans, each {n_repeats} times the same", first.len());
+}
+
+fn normal_history(rig: &Rig, id: &str) -> String {
+    let path = rig.out().join(id).join("history.jsonl");
+    normal_text(&read_history(id, &fs::read_to_string(path).unwrap()).unwrap())
 }
 
 /// The verdict of a plan and the signatures of its findings.
