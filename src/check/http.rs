@@ -186,22 +186,27 @@ fn accepts(accept: &str, wanted: &str) -> bool {
 const STREAMS_MAX: usize = 5;
 /// Length of that window, on the mock's own clock.
 const WINDOW_US: u64 = 1_000_000;
+/// As many pauses of one length in a row are no backoff: whoever gives up has done so, and delays drawn by chance differ.
+const STEADY_PAUSES: usize = 5;
+/// Pauses this long need not grow any more.
+const SLOW_US: u64 = 10_000_000;
 
-/// Counter-example that shaped it: a stream that is cut may be asked for again at once, and once more when that fails.
+/// Counter-examples that shaped it. A stream that is cut may be asked for again at once, and once more when that fails. A stream
+/// that said something, or lived longer than the pause behind it, was worth asking for. Delays of a backoff may have a bound.
 pub(super) const STREAM_REOPENED_SLOWLY: Invariant = Invariant {
     id: "stream-reopened-slowly",
     property: Property::Safety,
     level: Level::Own,
-    claim: "a client asks for the stream of one session at most five times a second",
+    claim: "a client asks for the stream of one session at most five times a second, and ever more slowly while it brings nothing",
     source: "VG-19: who reconnects, does it ever more slowly; 2025-11-25, basic/transports: either side may close the stream",
     requirement: &["VG-19", "LC-HTTP-11", "LC-HTTP-06"],
     applies: Scope::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::HttpReceived],
+    kinds: &[Kind::HttpReceived, Kind::HttpEnded, Kind::WireSent],
     vacuous: "no client asked for a stream",
-    explain: "The server closed the stream it need not keep, and the client asked for it again and again without a pause. One client \
-        is a warm processor; a thousand of them after a deployment are an outage.\n\n\
+    explain: "The server closed the stream it need not keep, and the client asked for it again and again, without a pause or after \
+        the same one each time. One client is a warm processor; a thousand of them after a deployment are an outage.\n\n\
         Look at the times of the GET requests. Mend it by waiting longer after each attempt that brought nothing, and by \
         honouring `retry` as a lower bound.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Streams::default()) },
@@ -209,29 +214,95 @@ pub(super) const STREAM_REOPENED_SLOWLY: Invariant = Invariant {
 
 #[derive(Default)]
 struct Streams {
-    asked: BTreeMap<SessionId, Vec<(Seq, u64)>>,
+    sessions: BTreeMap<SessionId, Asked>,
+}
+
+/// What was asked of the stream of one session.
+#[derive(Default)]
+struct Asked {
+    connection: Option<ConnectionId>,
+    /// Within the last window.
+    lately: Vec<(Seq, u64)>,
+    /// The stream that is open: when it was asked for.
+    open: Option<(ExchangeId, u64)>,
+    /// The stream that ended and brought nothing: where, when, and how long it lived.
+    ended: Option<(Seq, u64, u64)>,
+    /// Where streams ended that brought nothing, and how long it took to ask for the next, all in a row.
+    pauses: Vec<(Seq, u64)>,
 }
 
 impl Monitor for Streams {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
-        let EventKind::HttpReceived { verb, session: Some(session), .. } = &event.kind else { return };
-        if verb != "GET" {
-            return;
+        match &event.kind {
+            EventKind::HttpReceived { verb, session: Some(session), exchange, connection, .. } if verb == "GET" => {
+                let asked = self.sessions.entry(session.clone()).or_default();
+                asked.connection.clone_from(connection);
+                asked.again(event, exchange, tally);
+            }
+            EventKind::HttpEnded { exchange, .. } => {
+                for asked in self.sessions.values_mut() {
+                    if let Some((_, at_us)) = asked.open.take_if(|(open, _)| open == exchange) {
+                        asked.ended = Some((event.seq, event.at_us, event.at_us.saturating_sub(at_us)));
+                    }
+                }
+            }
+            EventKind::WireSent { connection, message } if message.method().is_some() => {
+                for asked in self.sessions.values_mut().filter(|asked| asked.connection.as_ref() == Some(connection)) {
+                    asked.pauses.clear();
+                }
+            }
+            _ => {}
         }
-        if !self.asked.contains_key(session) {
-            self.asked.insert(session.clone(), Vec::with_capacity(STREAMS_MAX + 1));
+    }
+}
+
+impl Asked {
+    fn again(&mut self, event: &Event, exchange: &ExchangeId, tally: &mut Tally) {
+        let storm = self.storm(event);
+        let steady = self.steady(event);
+        self.open = Some((exchange.clone(), event.at_us));
+        match storm.or(steady) {
+            None => tally.held(),
+            Some(violation) => tally.broken(violation),
         }
-        let Some(asked) = self.asked.get_mut(session) else { return };
-        asked.retain(|(_, at_us)| event.at_us < at_us + WINDOW_US);
-        asked.push((event.seq, event.at_us));
-        if asked.len() <= STREAMS_MAX {
-            tally.held();
-            return;
+    }
+
+    fn storm(&mut self, event: &Event) -> Option<Violation> {
+        self.lately.retain(|(_, at_us)| event.at_us < at_us + WINDOW_US);
+        self.lately.push((event.seq, event.at_us));
+        if self.lately.len() <= STREAMS_MAX {
+            return None;
         }
-        let (first, _) = asked.remove(0);
+        let (first, _) = self.lately.remove(0);
         let because =
             format!("the stream of one session was asked for {} times from {first} to {}", STREAMS_MAX + 1, event.seq);
-        tally.broken(Violation::new("storm", because, &[first, event.seq]));
+        Some(Violation::new("storm", because, &[first, event.seq]))
+    }
+
+    fn steady(&mut self, event: &Event) -> Option<Violation> {
+        let (seq, at_us, lived_us) = self.ended.take()?;
+        let pause_us = event.at_us.saturating_sub(at_us);
+        if lived_us > pause_us || pause_us >= SLOW_US {
+            self.pauses.clear();
+            return None;
+        }
+        self.pauses.push((seq, pause_us));
+        let lately = &self.pauses[self.pauses.len().checked_sub(STEADY_PAUSES)?..];
+        let lengths = || lately.iter().map(|(_, us)| *us);
+        let (shortest, longest) = (lengths().min()?, lengths().max()?);
+        // A quarter more is what a busy machine adds.
+        if longest > shortest + shortest / 4 {
+            return None;
+        }
+        let first = lately[0].0;
+        let because = format!(
+            "a stream that brought nothing was asked for again {STEADY_PAUSES} times from {first} to {}, after {} to {} ms each time",
+            event.seq,
+            shortest / 1_000,
+            longest / 1_000
+        );
+        self.pauses.clear();
+        Some(Violation::new("steady", because, &[first, event.seq]))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
-use crate::history::{Action, Event, EventKind, ExchangeId, Header, Kind, OpId, Seq, SessionId, WireEnd};
+use crate::history::{Action, Event, EventKind, ExchangeId, Header, Kind, OpId, Outcome, Seq, SessionId, WireEnd};
 use crate::plan::Promise;
 
 /// What was sent on another socket before may be read this much later.
@@ -80,7 +80,8 @@ impl Monitor for Stale {
 }
 
 /// Counter-examples that shaped it. The call that was told need not be repeated; the next one is. A session for each call
-/// renews itself. A load in between opens what it likes. Where the new session is lost as well, there is a third.
+/// renews itself. A load in between opens what it likes. Where the new session is lost as well, there is a third. A new session
+/// is of use only once it was granted, and while its server does as it should.
 pub(super) const LOST_SESSION_RENEWED_ONCE: Invariant = Invariant {
     id: "lost-session-renewed-once",
     property: Property::Liveness,
@@ -96,13 +97,14 @@ pub(super) const LOST_SESSION_RENEWED_ONCE: Invariant = Invariant {
         Kind::HttpAnswered,
         Kind::ConnectionOpened,
         Kind::SessionClosed,
+        Kind::WireSent,
         Kind::OperationInvoked,
         Kind::OperationCompleted,
         Kind::ExitRequested,
     ],
     vacuous: "no request was answered with 404 for its session",
     explain: "A server restarted or let the session expire, and answered 404. Either the client never opened a new one, so that every \
-        later call fails until the program restarts; or each of the calls that were told opened one of its own, and all \
+        later call fails until the program restarts; or it opened one and goes on with the old; or each of the calls that were told opened one of its own, and all \
         but the last are left behind on the server.\n\n\
         Look at the sessions opened after the first 404. Mend it by renewing behind one lock, and by looking, once it is held, \
         whether somebody else has renewed already.",
@@ -118,15 +120,23 @@ struct Renewed {
 struct Loss {
     told: Seq,
     opened: Option<Seq>,
+    /// Where the new session was granted.
+    granted: Option<Seq>,
 }
 
 impl Monitor for Renewed {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         if let (Some((_, true)), Some(server)) = (self.strangers.told(event), event.source.server()) {
-            self.lost.entry(server.to_owned()).or_insert(Loss { told: event.seq, opened: None });
+            self.lost.entry(server.to_owned()).or_insert(Loss { told: event.seq, opened: None, granted: None });
         }
         match &event.kind {
             EventKind::ConnectionOpened { .. } => self.opened(event, view, tally),
+            EventKind::WireSent { message, .. } if message.0.pointer("/result/protocolVersion").is_some() => {
+                let loss = self.lost.get_mut(event.source.server().unwrap_or_default());
+                if let Some(loss) = loss.filter(|loss| loss.opened.is_some()) {
+                    loss.granted.get_or_insert(event.seq);
+                }
+            }
             EventKind::SessionClosed { how: WireEnd::ByServer, .. } => {
                 self.lost.remove(event.source.server().unwrap_or_default());
             }
@@ -134,8 +144,8 @@ impl Monitor for Renewed {
                 self.lost.clear()
             }
             EventKind::ExitRequested {} => self.lost.clear(),
-            EventKind::OperationCompleted { operation, .. } if !self.lost.is_empty() => {
-                self.completed(event, view, *operation, tally);
+            EventKind::OperationCompleted { operation, outcome } if !self.lost.is_empty() => {
+                self.completed(event, view, *operation, outcome, tally);
             }
             _ => {}
         }
@@ -159,11 +169,27 @@ impl Renewed {
         }
     }
 
-    fn completed(&mut self, event: &Event, view: &View, operation: OpId, tally: &mut Tally) {
+    fn completed(&mut self, event: &Event, view: &View, operation: OpId, outcome: &Outcome, tally: &mut Tally) {
         let Some(operation) = view.operation(operation).filter(|operation| operation.action == Action::Call) else {
             return;
         };
-        let Some(loss) = operation.server.as_ref().and_then(|server| self.lost.get(server)) else { return };
+        let Some(server) = operation.server.as_ref() else { return };
+        let Some(loss) = self.lost.get(server) else { return };
+        let is_unused = matches!(outcome, Outcome::Failed(_)) && operation.requests.is_empty();
+        if let Some(granted) = loss.granted
+            && is_unused
+            && operation.invoked > granted
+            && !operation.is_excused()
+            && is_untroubled_since(view, server, granted)
+        {
+            let because = format!(
+                "{} failed at {} and never left, although the session that was lost at {} was replaced at {granted}",
+                operation.describe(),
+                event.seq,
+                loss.told
+            );
+            tally.broken(Violation::new("not-used", because, &[loss.told, granted, operation.invoked, event.seq]));
+        }
         if loss.opened.is_none() && operation.invoked > loss.told && !operation.is_excused() {
             let because = format!(
                 "{} ended at {}, and the session that was lost at {} had not been opened anew",
@@ -174,6 +200,15 @@ impl Renewed {
             tally.broken(Violation::new("not-renewed", because, &[loss.told, operation.invoked, event.seq]));
         }
     }
+}
+
+/// Whether nothing went wrong with a server, and nothing held it up, after this.
+fn is_untroubled_since(view: &View, server: &str, since: Seq) -> bool {
+    let Some(server) = view.server(server) else { return false };
+    let newest = server.newest.as_ref().and_then(|newest| view.connection(newest));
+    newest.is_some_and(|newest| newest.gone.is_none())
+        && server.impaired.is_none_or(|impaired| impaired < since)
+        && server.delayed.is_none_or(|delayed| delayed < since)
 }
 
 /// Counter-example that shaped it: what becomes of the call, a failure or an answer on the new session, is the loader's choice.
@@ -229,7 +264,7 @@ impl Monitor for CallsEnd {
 }
 
 /// Counter-examples that shaped it. A server may refuse the DELETE, or never answer it; to be asked is enough. A session whose
-/// server was made to misbehave, or that was lost, has no end to be asked for. Where cleanup overtakes `initialize`, the client
+/// server was made to misbehave since, or that was lost, has no end to be asked for. Where cleanup overtakes `initialize`, the client
 /// may never have read the id: a session that no request has named is not judged.
 pub(super) const SESSION_DELETED: Invariant = Invariant {
     id: "session-deleted",
@@ -292,7 +327,8 @@ impl Deleted {
             if *opened > closed {
                 return true;
             }
-            if *is_known && view.is_healthy(server) {
+            let impaired = view.server(server).and_then(|server| server.impaired);
+            if *is_known && impaired.is_none_or(|impaired| impaired < *opened) {
                 let because = format!(
                     "session {session} of {server}, opened at {opened}, was not deleted by the cleanup that ended at {closed}"
                 );

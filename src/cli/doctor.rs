@@ -4,12 +4,16 @@ use std::path::Path;
 
 use crate::cli::args::DoctorArgs;
 use crate::cli::print::say;
+use crate::plan::Feature;
 use crate::run::{ExitReason, RunError};
 use crate::stack::{Provisioned, PythonStack, StackError, python_stacks};
 
 /// Shows every lane; installs missing stacks where that is asked for.
 pub(super) fn doctor(arguments: &DoctorArgs) -> Result<ExitReason, RunError> {
     say("lane rust      available")?;
+    let reqwest = Feature::RmcpReqwest;
+    let built = if reqwest.is_built() { "available" } else { "UNAVAILABLE: this executable was built without it" };
+    say(&format!("lane rust      feature {} {built}", reqwest.name()))?;
     let mut all_available = true;
     for stack in python_stacks() {
         let state = match examine(&stack, arguments.provision) {

@@ -22,6 +22,32 @@ pub enum Lane {
     Command,
 }
 
+/// A cargo feature of this crate, without which some loaders can not use some transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Feature {
+    /// rmcp's own transport for streamable HTTP.
+    RmcpReqwest,
+}
+
+impl Feature {
+    /// Its name in `Cargo.toml`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RmcpReqwest => "rmcp-reqwest",
+        }
+    }
+
+    /// Whether this executable was built with it.
+    #[must_use]
+    pub const fn is_built(self) -> bool {
+        match self {
+            Self::RmcpReqwest => cfg!(feature = "rmcp-reqwest"),
+        }
+    }
+}
+
 /// A loader description (`fixtures/loaders/*.toml`, or a file of the user's).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Descriptor {
@@ -37,6 +63,8 @@ pub struct Descriptor {
     pub stacks: Vec<String>,
     /// How it can reach servers; stdio alone where it does not say.
     pub transports: Vec<Transport>,
+    /// What this crate has to be built with for a transport of it.
+    pub needs: BTreeMap<Transport, Feature>,
     /// What is known of it over suite `core` in general; see [`Self::known_on`]. Read by our own tests only.
     pub known: Known,
     promises: toml::Table,
@@ -66,6 +94,8 @@ struct DescriptorFile {
     stacks: Vec<Spanned<String>>,
     #[serde(default = "stdio_alone")]
     transports: Spanned<Vec<Transport>>,
+    #[serde(default)]
+    needs: BTreeMap<Transport, Feature>,
     #[serde(default)]
     promises: toml::Table,
     #[serde(default)]
@@ -116,14 +146,19 @@ impl Descriptor {
             command: parsed.command,
             stacks,
             transports: read_transports(file, text, parsed.transports)?,
+            needs: parsed.needs,
             known,
             promises: parsed.promises,
             on: parsed.on,
         };
-        for (stack, on) in &descriptor.on {
-            descriptor.merged(Some(stack), "").map_err(|error| InputError::whole(file, error.to_string()))?;
+        for (key, on) in &descriptor.on {
+            let merged = match descriptor.stacks.is_empty() {
+                true => descriptor.merged(None, key),
+                false => descriptor.merged(Some(key), ""),
+            };
+            merged.map_err(|error| InputError::whole(file, error.to_string()))?;
             Known::deserialize(on.known.clone())
-                .map_err(|error| InputError::whole(file, format!("in [on.{stack:?}.known]: {}", error.message())))?;
+                .map_err(|error| InputError::whole(file, format!("in [on.{key:?}.known]: {}", error.message())))?;
         }
         descriptor.merged(None, "").map_err(|error| InputError::whole(file, error.to_string()))?;
         Ok(descriptor)
@@ -143,14 +178,22 @@ impl Descriptor {
             command: Vec::new(),
             stacks: Vec::new(),
             transports: transports.to_vec(),
+            needs: BTreeMap::new(),
             known: Known::default(),
             promises,
             on: BTreeMap::new(),
         })
     }
 
+    /// Why this executable can not run it over a transport that it speaks, if it can not.
+    #[must_use]
+    pub fn lacking(&self, transport: Transport) -> Option<String> {
+        let feature = self.needs.get(&transport).filter(|feature| !feature.is_built())?;
+        Some(format!("built without the feature {}", feature.name()))
+    }
+
     /// What the loader promises on this stack and transport: the general promises, overridden by those of
-    /// `[on."STACK"]` and then by those of `[on."STACK/TRANSPORT"]`.
+    /// `[on."STACK"]` and then by those of `[on."STACK/TRANSPORT"]`; without stacks, by those of `[on."TRANSPORT"]`.
     #[must_use]
     pub fn promises(&self, stack: Option<&str>, transport: &str) -> Promises {
         self.merged(stack, transport).expect("from_toml has read every combination once")
@@ -186,10 +229,13 @@ impl Descriptor {
         Ok(Promises::deserialize(table)?)
     }
 
-    /// What is said of a stack, then of a stack and a transport.
+    /// What is said of a stack, then of a stack and a transport; where there are no stacks, of a transport.
     fn overrides<'a>(&'a self, stack: Option<&str>, transport: &str) -> impl Iterator<Item = &'a OnStack> {
-        let keys = stack.map(|stack| [stack.to_owned(), format!("{stack}/{transport}")]);
-        keys.into_iter().flatten().filter_map(|key| self.on.get(&key))
+        let keys = match stack {
+            Some(stack) => vec![stack.to_owned(), format!("{stack}/{transport}")],
+            None => vec![transport.to_owned()],
+        };
+        keys.into_iter().filter_map(|key| self.on.get(&key))
     }
 }
 
@@ -239,6 +285,35 @@ mod tests {
         assert_eq!(known(None, "http"), ("a".to_owned(), "b".to_owned()));
         assert_eq!(known(Some("s"), "stdio"), ("a".to_owned(), String::new()));
         assert_eq!(known(Some("s"), "http"), (String::new(), String::new()));
+    }
+
+    #[test]
+    fn a_loader_without_stacks_says_what_is_different_over_a_transport() {
+        let text = r#"
+            name = "l"
+            lane = "rust"
+            transports = ["stdio", "http"]
+            [needs]
+            http = "rmcp-reqwest"
+            [promises]
+            session = "persistent"
+            [known]
+            must-fail = ["a"]
+            [on."http".promises]
+            session = "per-call"
+            [on."http".known]
+            must-fail = []
+        "#;
+        let loader = Descriptor::from_toml("l.toml", text).unwrap();
+        assert_eq!(loader.known_on(None, "stdio").must_fail, ["a"]);
+        assert!(loader.known_on(None, "http").must_fail.is_empty());
+        assert_ne!(loader.promises(None, "stdio"), loader.promises(None, "http"));
+        assert_eq!(loader.lacking(Transport::Stdio), None);
+        assert_eq!(loader.lacking(Transport::Http).is_none(), cfg!(feature = "rmcp-reqwest"));
+        let wrong = Descriptor::from_toml("l.toml", &text.replace("per-call", "nightly")).unwrap_err();
+        assert!(wrong.to_string().contains("session") || wrong.to_string().contains("nightly"), "{wrong}");
+        let wrong = Descriptor::from_toml("l.toml", &text.replace("rmcp-reqwest", "rmcp-curl")).unwrap_err();
+        assert!(wrong.to_string().contains("rmcp-curl"), "{wrong}");
     }
 
     #[test]

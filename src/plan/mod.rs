@@ -13,7 +13,7 @@ mod scenario;
 mod step;
 
 pub use baseline::{Baseline, BaselineEntry};
-pub use descriptor::{Descriptor, Known, Lane};
+pub use descriptor::{Descriptor, Feature, Known, Lane};
 pub use identity::{Plan, Temperament, Transport};
 pub use input::{InputError, TEXT_BYTES_MAX, read_text};
 pub use limits::{DurationError, LIMITS, LimitInfo, Limits, parse_duration};

@@ -307,7 +307,7 @@ pub(crate) fn plans(scenarios: &[Chosen], targets: &[Target], variants: &Variant
                             plan,
                             scenario: scenario.clone(),
                             scripts: scripts.clone(),
-                            target: target.clone(),
+                            target: over(target, transport),
                             misfit: misfit.clone(),
                         });
                     }
@@ -386,8 +386,12 @@ fn transports(
     variants: &Variants,
 ) -> Vec<(Transport, Option<String>)> {
     if variants.transports.is_empty() {
-        let all = target.descriptor.transports.iter().map(|transport| (*transport, None));
-        return all.filter(|(transport, _)| misfit(target, scripts, *transport).is_none()).collect();
+        let all = target.descriptor.transports.iter().copied();
+        let fitting: Vec<_> = all.filter(|transport| misfit(target, scripts, *transport).is_none()).collect();
+        // As with stacks: what this executable has is run; where it has nothing, all are told to be missing.
+        let built = |transport: &Transport| target.descriptor.lacking(*transport).is_none();
+        let has_any = fitting.iter().any(built);
+        return fitting.into_iter().filter(|each| !has_any || built(each)).map(|each| (each, None)).collect();
     }
     let mut found: Vec<(Transport, Option<String>)> = Vec::new();
     for transport in variants.transports.iter().copied() {
@@ -396,6 +400,15 @@ fn transports(
         }
     }
     found
+}
+
+/// A target over one transport: not to be started where this executable was built without what its loader needs for it.
+fn over(target: &Target, transport: Transport) -> Target {
+    let mut target = target.clone();
+    if let Some(because) = target.descriptor.lacking(transport) {
+        target.launch = Err(because);
+    }
+    target
 }
 
 /// Why a loader can not run with these scripts over a transport.
@@ -514,5 +527,6 @@ pub(crate) fn recorded_plan(
     plan.rebuild_id();
     let scripts = scripts_of(&scenario)?;
     let misfit = misfit(&target, &scripts, plan.transport);
+    let target = over(&target, plan.transport);
     Ok(Selected { plan, scenario, scripts, target, misfit })
 }

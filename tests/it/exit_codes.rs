@@ -174,7 +174,7 @@ fn a_history_that_lacks_its_end_is_judged_and_inconclusive() {
 #[test]
 fn a_baseline_accepts_what_it_lists_and_is_stale_when_it_does_not_occur() {
     let rig = Rig::new();
-    let arguments = ["load-call-close", "--loader", "rust-closed-early", "--polite-only"];
+    let arguments = ["load-call-close", "--loader", "rust-closed-early", "--polite-only", "--transport", "stdio"];
     let failed = rig.run(&arguments).invariants("fail");
     let entries: String = failed.iter().map(|id| format!("  - load-call-close:{id}\n")).collect();
     let run_with = |text: &str| {
@@ -203,7 +203,7 @@ fn a_baseline_accepts_what_it_lists_and_is_stale_when_it_does_not_occur() {
 #[test]
 fn a_finding_can_be_replayed_from_its_plan_folder() {
     let rig = Rig::new();
-    let ran = rig.run(&["load-call-close", "--loader", "rust-closed-early", "--polite-only"]);
+    let ran = rig.run(&["load-call-close", "--loader", "rust-closed-early", "--polite-only", "--transport", "stdio"]);
     let plan = &ran.report()["plans"][0];
     let folder = rig.out().join(plan["id"].as_str().unwrap());
     for target in [folder.clone(), folder.join("verdict.json")] {

@@ -1,7 +1,7 @@
 //! Known loaders come out as known: the sets in their descriptions, over suite `core`.
 
 use mcp_vigil::catalogue::shipped_loaders;
-use mcp_vigil::plan::{Known, Lane};
+use mcp_vigil::plan::{Feature, Known, Lane};
 use mcp_vigil::stack::python_stack;
 
 use crate::rig::Rig;
@@ -9,8 +9,14 @@ use crate::rig::Rig;
 #[test]
 fn rust_loaders_come_out_as_known() {
     for loader in shipped_loaders().unwrap().iter().filter(|loader| loader.lane == Lane::Rust) {
-        // These plans wait rather than work.
-        comes_out_as_known(&loader.known, &loader.name, "stdio", "8");
+        for transport in loader.transports.iter().copied() {
+            let over = transport.to_string();
+            match loader.lacking(transport) {
+                // These plans wait rather than work.
+                None => comes_out_as_known(&loader.known_on(None, &over), &loader.name, &over, "8"),
+                Some(because) => unavailable(&format!("{} over {over}", loader.name), &because),
+            }
+        }
     }
 }
 
@@ -47,6 +53,28 @@ fn python_loaders_on(stacks: &[&str]) {
                 None => panic!("{name}: no such stack"),
             }
         }
+    }
+}
+
+#[test]
+fn a_build_without_a_feature_runs_what_it_can_and_says_what_it_lacks() {
+    let rig = Rig::new();
+    let arguments = ["load-call-close", "--polite-only", "--loader", "rust-rmcp-readme"];
+    let transports = |ran: &crate::rig::Ran| {
+        let report = ran.report();
+        report["plans"].as_array().unwrap().iter().map(|plan| plan["transport"].clone()).collect::<Vec<_>>()
+    };
+    let by_default = rig.run(&arguments);
+    assert_eq!(by_default.code, 0, "{}", by_default.stdout);
+    let over_http = rig.run(&[&arguments[..], &["--transport", "http"]].concat());
+    let plan = &over_http.report()["plans"][0];
+    if Feature::RmcpReqwest.is_built() {
+        assert_eq!(transports(&by_default), ["stdio", "http"]);
+        assert_eq!((&plan["verdict"], over_http.code), (&"pass".into(), 0), "{}", over_http.stdout);
+    } else {
+        assert_eq!(transports(&by_default), ["stdio"]);
+        assert_eq!((&plan["verdict"], over_http.code), (&"unavailable".into(), 3), "{}", over_http.stdout);
+        assert_eq!(plan["because"], "built without the feature rmcp-reqwest");
     }
 }
 

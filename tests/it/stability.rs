@@ -60,7 +60,7 @@ fn python_loaders_repeat_their_verdicts_beside_two_busy_loops() {
 fn rust_loaders() {
     repeat(&["core", "--loader", "reference", "--jobs", "2"], Same::VerdictAndHistory);
     // A loader that leaves stubborn servers to rmcp waits six seconds for each of them, and does nothing meanwhile.
-    let mut arguments = vec!["core", "--loader", "rust-closed-early", "--jobs", "12"];
+    let mut arguments = vec!["core", "--loader", "rust-closed-early", "--jobs", "12", "--transport", "stdio"];
     if wanted_repeats().is_none() {
         arguments.push("--polite-only");
     }

@@ -1,11 +1,12 @@
 //! Seeded changes of the reference loader: what would be noticed if it were changed.
 //!
 //! Each is one small change of a life that is correct otherwise, made from outside: at the seam where messages pass
-//! (`wire`), or around the loader (`around`). They are for this crate's own tests, so nothing lists them; a loader
+//! (`wire`), where HTTP requests pass (`http`), or around the loader (`around`). They are for this crate's own tests, so nothing lists them; a loader
 //! description names one as `reference-but-NAME`.
 
 mod around;
 mod children;
+mod http;
 mod wire;
 
 use std::sync::Arc;
@@ -24,7 +25,18 @@ pub struct Mutant {
     pub name: &'static str,
     /// What is different, in one sentence.
     pub about: &'static str,
+    /// What it can be seen over.
+    pub shows_over: Over,
     make: fn(Options) -> Arc<dyn Loader>,
+}
+
+/// What a change can be seen over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// Any transport.
+    Any,
+    /// HTTP alone.
+    Http,
 }
 
 impl Mutant {
@@ -42,11 +54,29 @@ pub fn mutant(name: &str) -> Option<&'static Mutant> {
 }
 
 macro_rules! mutants {
-    (wire { $($wire:literal, $make:path, $wire_about:literal;)* } around { $($around:literal, $alter:expr, $about:literal;)* }) => {
+    (wire { $($wire:literal, $make:path, $wire_about:literal;)* } around { $($around:literal, $alter:expr, $about:literal;)* }
+     http { $($http:literal, $change:path, $http_about:literal;)* } bounds { $($bound:literal, $loosen:path, $bound_about:literal;)* }) => {
         /// Every seeded change.
         pub const MUTANTS: &[Mutant] = &[
-            $(Mutant { name: $wire, about: $wire_about, make: |options| on_the_wire(options, Seam::with($make)) },)*
-            $(Mutant { name: $around, about: $about, make: |options| around(options, $alter) },)*
+            $(Mutant {
+                name: $wire,
+                about: $wire_about,
+                shows_over: Over::Any,
+                make: |options| sewn(options, Seam::with($make)),
+            },)*
+            $(Mutant { name: $around, about: $about, shows_over: Over::Any, make: |options| around(options, $alter) },)*
+            $(Mutant {
+                name: $http,
+                about: $http_about,
+                shows_over: Over::Http,
+                make: |options| sewn(options, Seam::with_http($change)),
+            },)*
+            $(Mutant {
+                name: $bound,
+                about: $bound_about,
+                shows_over: Over::Http,
+                make: |options| Arc::new(ToolsLoader::new($loosen(options))),
+            },)*
         ];
     };
 }
@@ -80,9 +110,25 @@ mutants! {
         "term-before-eof", around::TermBeforeEof, "sends SIGTERM before the end of input";
         "kill-before-eof", around::KillBeforeEof, "kills without asking";
     }
+    http {
+        "delete-lost", http::delete_lost, "does not ask for the end of its session";
+        "delete-of-the-first", http::delete_of_the_first, "asks for the end of the session that was renewed, not of the new one";
+        "first-session-for-ever", http::first_session_for_ever, "names its first session after it has renewed it";
+        "stream-of-the-first", http::stream_of_the_first, "asks for the stream of its first session after it has renewed it";
+        "racers-initialize", http::racers_initialize, "opens a session of its own for each call that was told that there is none";
+        "version-lost", http::version_lost, "does not say which revision was agreed on";
+        "notifications-without-session", http::notifications_without_session, "sends cancellations without the id of the session";
+        "one-kind-accepted", http::one_kind_accepted, "accepts JSON alone";
+        "open-after-delete", http::open_after_delete, "opens another session when it has ended its own";
+        "resent-twice", http::resent_twice, "sends a call twice to the new session";
+    }
+    bounds {
+        "stream-at-once", http::stream_at_once, "opens a stream that ended again at once, for ever";
+        "stream-steadily", http::stream_steadily, "opens a stream that ended again after the same time, for ever";
+    }
 }
 
-fn on_the_wire(options: Options, seam: Seam) -> Arc<dyn Loader> {
+fn sewn(options: Options, seam: Seam) -> Arc<dyn Loader> {
     Arc::new(ToolsLoader::new(Options { seam, ..options }))
 }
 

@@ -52,5 +52,5 @@ pub use session::Freshness;
 pub use tools_loader::ToolsLoader;
 
 pub(in crate::loader) use group::Watched;
-pub(in crate::loader) use seam::Tamper;
+pub(in crate::loader) use seam::{Tamper, TamperHttp};
 pub(in crate::loader) use target::called;

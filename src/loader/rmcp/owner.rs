@@ -85,7 +85,7 @@ impl Owner {
     async fn live_over_http(&mut self, address: &HttpAddress) -> Ending {
         let scope = self.options.scopes.enter(&format!("session {}", self.name));
         let notes = WireNotes::new();
-        let ending = match Carrier::new(address, &self.options.bounds, Arc::clone(&notes)) {
+        let ending = match Carrier::new(address, &self.options.bounds, &self.options.seam, Arc::clone(&notes)) {
             Err(source) => self.never_started(SessionError::Http { source: Arc::new(source) }),
             Ok((mut carrier, posted)) => {
                 // Both in this task: whatever the carrier has in flight ends with it.

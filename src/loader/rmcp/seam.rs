@@ -1,9 +1,12 @@
-//! The one place where every message passes, open to whoever wants to know what a changed conversation leads to.
+//! The places where every message and every HTTP request pass, open to whoever wants to know what a changed conversation leads to.
 //!
 //! Empty but for the seeded changes of the reference loader, by which this crate tests what it would notice.
 
 use std::future::Future;
+use std::sync::{Mutex, PoisonError};
 
+use hyper::Request;
+use hyper::body::Bytes;
 use rmcp::RoleClient;
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
@@ -23,16 +26,54 @@ pub(in crate::loader) trait Tamper: Send {
     }
 }
 
-/// Where somebody may change the messages of every conversation. Only this crate can make one that does.
+/// Changes the HTTP requests of one conversation.
+pub(in crate::loader) trait TamperHttp: Send {
+    /// What is sent in place of a request, one after the other. The response to the last of them is the response to it;
+    /// where nothing is sent, there is none.
+    fn request(&mut self, request: Request<Bytes>) -> Vec<Request<Bytes>>;
+}
+
+/// Where somebody may change what is said in every conversation. Only this crate can make one that does.
 #[derive(Clone, Default)]
 pub struct Seam {
     make: Option<fn() -> Box<dyn Tamper>>,
+    make_http: Option<fn() -> Box<dyn TamperHttp>>,
 }
 
 impl Seam {
-    /// A seam with something of its own for each conversation.
+    /// A seam with something of its own for the messages of each conversation.
     pub(in crate::loader) fn with(make: fn() -> Box<dyn Tamper>) -> Self {
-        Self { make: Some(make) }
+        Self { make: Some(make), make_http: None }
+    }
+
+    /// A seam with something of its own for the HTTP requests of each conversation.
+    pub(in crate::loader) fn with_http(make: fn() -> Box<dyn TamperHttp>) -> Self {
+        Self { make: None, make_http: Some(make) }
+    }
+}
+
+/// What somebody does to the requests of one conversation, if anything.
+pub(super) struct Requests {
+    tamper: Option<Mutex<Box<dyn TamperHttp>>>,
+}
+
+impl Requests {
+    pub(super) fn of(seam: &Seam) -> Self {
+        Self { tamper: seam.make_http.map(|make| Mutex::new(make())) }
+    }
+
+    /// What is sent in place of a request with this body.
+    pub(super) fn passed<B>(
+        &self,
+        request: Request<B>,
+        bytes: impl FnOnce(&B) -> Bytes,
+        body: impl Fn(&B, Bytes) -> B,
+    ) -> Vec<Request<B>> {
+        let Some(tamper) = &self.tamper else { return vec![request] };
+        let (head, original) = request.into_parts();
+        let request = Request::from_parts(head, bytes(&original));
+        let changed = tamper.lock().unwrap_or_else(PoisonError::into_inner).request(request);
+        changed.into_iter().map(|request| request.map(|bytes| body(&original, bytes))).collect()
     }
 }
 

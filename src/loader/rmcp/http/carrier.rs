@@ -27,6 +27,7 @@ use tokio::time::{sleep, timeout};
 use super::super::config::HttpAddress;
 use super::super::options::{Bounds, Revision};
 use super::super::process::Ending;
+use super::super::seam::Seam;
 use super::super::wire::WireNotes;
 use super::epoch::Epoch;
 use super::error::HttpError;
@@ -155,9 +156,10 @@ impl Carrier {
     pub(in super::super) fn new(
         address: &HttpAddress,
         bounds: &Bounds,
+        seam: &Seam,
         notes: Arc<WireNotes>,
     ) -> Result<(Self, Posted), HttpError> {
-        let site = Arc::new(Site::of(address, bounds.clone())?);
+        let site = Arc::new(Site::of(address, bounds.clone(), seam)?);
         let (outgoing, outbox) = mpsc::unbounded_channel();
         let (inbox, incoming) = mpsc::channel(INBOX_LENGTH);
         let carrier = Self {

@@ -56,6 +56,15 @@ impl Line {
 impl Exchange {
     /// Sends a request and waits for the head of the response.
     pub(super) async fn begin(site: &Site, request: Request<Payload>) -> Result<Self, HttpError> {
+        let mut requests = site.requests.passed(request, Payload::bytes, Payload::with);
+        let last = requests.pop().ok_or(HttpError::Closed)?;
+        for request in requests {
+            Self::exchange(site, request).await?;
+        }
+        Self::exchange(site, last).await
+    }
+
+    async fn exchange(site: &Site, request: Request<Payload>) -> Result<Self, HttpError> {
         let socket = Socket::new(site.connect().await?, request.body().flight());
         let (mut sender, connection) = handshake(socket).await.map_err(HttpError::BrokeOff)?;
         let mut line = Line(Some(Box::pin(connection)));

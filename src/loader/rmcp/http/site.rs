@@ -6,6 +6,7 @@ use tokio::net::TcpStream;
 
 use super::super::config::HttpAddress;
 use super::super::options::Bounds;
+use super::super::seam::{Requests, Seam};
 use super::epoch::Epoch;
 use super::error::HttpError;
 use super::socket::Payload;
@@ -27,6 +28,7 @@ pub(super) struct Site {
     target: String,
     headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) bounds: Bounds,
+    pub(super) requests: Requests,
 }
 
 /// What a request is for.
@@ -44,7 +46,7 @@ impl Site {
     ///
     /// # Errors
     /// [`HttpError::BadUrl`], [`HttpError::HttpsUnsupported`] or [`HttpError::BadHeader`].
-    pub(super) fn of(address: &HttpAddress, bounds: Bounds) -> Result<Self, HttpError> {
+    pub(super) fn of(address: &HttpAddress, bounds: Bounds, seam: &Seam) -> Result<Self, HttpError> {
         let url = &address.url;
         let bad = |problem: &str| HttpError::BadUrl { url: url.clone(), problem: problem.to_owned() };
         let uri = url.parse::<Uri>().map_err(|error| bad(&format!("is no address ({error})")))?;
@@ -69,6 +71,7 @@ impl Site {
             target: uri.path_and_query().map_or("/", |target| target.as_str()).to_owned(),
             headers: headers_of(address)?,
             bounds,
+            requests: Requests::of(seam),
         })
     }
 

@@ -63,6 +63,16 @@ impl Payload {
         Self { bytes: None, flight: Flight::new() }
     }
 
+    /// What it holds; nothing once it was taken.
+    pub(super) fn bytes(&self) -> Bytes {
+        self.bytes.clone().unwrap_or_default()
+    }
+
+    /// The same flight with other bytes.
+    pub(super) fn with(&self, bytes: Bytes) -> Self {
+        Self { bytes: (!bytes.is_empty()).then_some(bytes), flight: self.flight() }
+    }
+
     pub(super) fn flight(&self) -> Arc<Flight> {
         Arc::clone(&self.flight)
     }
