@@ -98,7 +98,7 @@ impl Scope {
 
     /// Why it does not apply to a history, if so.
     pub(super) fn refuses(self, header: &Header) -> Option<String> {
-        let transport = header.transport.as_str();
+        let transport = header.carried_by();
         if !self.transports.iter().any(|known| known.to_string() == transport) && self.transports != EVERY_TRANSPORT {
             let names: Vec<String> = self.transports.iter().map(ToString::to_string).collect();
             return Some(format!("applies to transport {}, this is {transport}", names.join(" and ")));

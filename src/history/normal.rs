@@ -19,7 +19,7 @@ use crate::history::{Action, ConnectionId, Context, EventKind, History, LinkPeer
 /// at the same time in any order, are numbered by what happened to them.
 #[must_use]
 pub fn normal_lanes(history: &History) -> BTreeMap<String, Vec<String>> {
-    let shares_mocks = history.header().transport == "http";
+    let shares_mocks = history.header().carried_by() == "http";
     let mut names = Names { shares_mocks, ..Names::default() };
     let mut lanes: BTreeMap<Lane, Vec<String>> = BTreeMap::new();
     for event in history.events() {

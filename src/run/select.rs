@@ -9,7 +9,7 @@ use crate::plan::{
     Descriptor, InputError, Lane, Limits, Plan, Revision, Scenario, StepDo, Temperament, Transport, read_text,
 };
 use crate::run::{RunError, Temperaments, Tier, Variants};
-use crate::script::{Script, shipped, shipped_names};
+use crate::script::{Carriage, Script, shipped, shipped_names};
 use crate::stack::{StackError, python_stack};
 
 /// A loader on a stack, and how it is started here.
@@ -46,6 +46,18 @@ pub(crate) struct Selected {
 }
 
 impl Selected {
+    /// The transport over which its scripts are probed before the run.
+    ///
+    /// Those in memory are probed as processes. What could break there and not here is the interpreter, which is the same; the
+    /// carrier in memory lives in the plan process alone, where nobody but the loader under test could be its client.
+    pub(crate) fn probed_over(&self) -> Transport {
+        match (self.plan.transport, Carriage::of(self.plan.transport, self.scripts.values())) {
+            (Transport::Memory, Carriage::Lines) => Transport::Stdio,
+            (Transport::Memory, Carriage::Http) => Transport::Http,
+            (transport @ (Transport::Stdio | Transport::Http | Transport::Sse), _) => transport,
+        }
+    }
+
     /// The input of a run; `None` where the loader can not be started here.
     pub(crate) fn input(&self, executable: &Path, directory: PathBuf) -> Option<PlanInput> {
         let launch = match self.target.launch.as_ref().ok()? {
@@ -402,7 +414,8 @@ fn misfit(target: &Target, scripts: &BTreeMap<String, Script>, transport: Transp
     if !target.descriptor.transports.contains(&transport) {
         return Some(format!("loader {} does not speak {transport}", target.name));
     }
-    scripts.values().find_map(|script| script.fits(transport).err()).map(|misfit| misfit.to_string())
+    let carriage = Carriage::of(transport, scripts.values());
+    scripts.values().find_map(|script| script.fits(transport, carriage).err()).map(|misfit| misfit.to_string())
 }
 
 /// The newest legacy revision the scenario names, or the one asked for.
@@ -420,7 +433,7 @@ fn temperaments(scenario: &Scenario, target: &Target, transport: Transport, vari
         true => Temperament::Stubborn,
         false => Temperament::Polite,
     };
-    if transport.is_http() {
+    if !transport.has_children() {
         return vec![Temperament::Polite];
     }
     let doubled = match variants.temperaments {
