@@ -22,7 +22,7 @@ pub(super) const CANCEL_ANNOUNCED: Invariant = Invariant {
     claim: "a call that is cancelled in flight is announced to its server exactly once",
     source: "the loader's promise announces-cancel; 2026-07-28, basic/patterns/cancellation (SHOULD), basic/transports/stdio (MUST)",
     requirement: &["LC-CAN-04", "LC-CAN-06"],
-    applies: Scope::LINES,
+    applies: Scope::ALL,
     needs: Promise::AnnouncesCancel,
     witness: Witness::Always,
     kinds: &[
@@ -179,7 +179,7 @@ pub(super) const CANCEL_ONLY_OPEN_REQUESTS: Invariant = Invariant {
     claim: "a cancellation names a request of the same connection that is still open, and never initialize",
     source: "2025-11-25, basic/utilities/cancellation, Behavior Requirements; the same in all revisions",
     requirement: &["LC-CAN-01", "LC-CAN-02"],
-    applies: Scope::LINES,
+    applies: Scope::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[

@@ -19,7 +19,7 @@ pub(super) const FAILURE_PROMPT: Invariant = Invariant {
     claim: "a call in flight on a server that dies fails promptly, and never succeeds without an answer",
     source: "VG-12: in-flight requests of a dead process are lost, so the caller is told at once",
     requirement: &["VG-12", "LC-STD-12", "LC-STD-15"],
-    applies: Scope::LINES,
+    applies: Scope::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[
@@ -96,12 +96,21 @@ impl Monitor for Prompt {
 impl Prompt {
     fn server_ended(&mut self, event: &Event, view: &View) {
         let Some((server, incarnation)) = dead_server(event) else { return };
+        // Over HTTP one server has many connections, and one of them may end.
+        let closed = match &event.kind {
+            EventKind::ConnectionClosed { connection, .. } => Some(connection),
+            _ => None,
+        };
         let is_hit = |operation: &&Operation| {
             let is_in_flight = operation.requests.iter().any(|request| {
                 let connection = view.connection(&request.connection);
                 request.answered.is_none()
                     && connection.is_some_and(|found| {
-                        found.server == server && found.incarnation == incarnation && died_by_itself(found, event)
+                        let is_its = closed.is_none_or(|closed| *closed == request.connection);
+                        is_its
+                            && found.server == server
+                            && found.incarnation == incarnation
+                            && died_by_itself(found, event)
                     })
             });
             operation.action == Action::Call && !operation.is_excused() && is_in_flight

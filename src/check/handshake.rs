@@ -17,7 +17,7 @@ pub(super) const HANDSHAKE_ORDER: Invariant = Invariant {
     claim: "a connection opens with one initialize, its answer, and one initialized before anything else is asked",
     source: "2025-11-25, basic/lifecycle, Initialization; the same in all revisions from 2024-11-05",
     requirement: &["LC-INIT-01", "LC-INIT-03", "LC-INIT-05"],
-    applies: Scope::LEGACY_LINES,
+    applies: Scope::LEGACY,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[

@@ -89,10 +89,10 @@ const EVERY_TRANSPORT: &[Transport] = &[Transport::Memory, Transport::Stdio, Tra
 impl Scope {
     /// Everywhere.
     pub const ALL: Self = Self { era: Era::Any, transports: EVERY_TRANSPORT };
-    /// Transports on which one connection is one session: a pipe pair. A connection over HTTP may come and go within a session.
-    pub const LINES: Self = Self { era: Era::Any, transports: &[Transport::Memory, Transport::Stdio] };
-    /// As [`Self::LINES`], in the revisions that open with `initialize`.
-    pub const LEGACY_LINES: Self = Self { era: Era::Legacy, transports: &[Transport::Memory, Transport::Stdio] };
+    /// Everywhere, in the revisions that open with `initialize`.
+    pub const LEGACY: Self = Self { era: Era::Legacy, transports: EVERY_TRANSPORT };
+    /// Where sessions have ids: streamable HTTP, in the revisions that open with `initialize`.
+    pub const SESSIONS: Self = Self { era: Era::Legacy, transports: &[Transport::Http] };
     /// Where the server is a child process.
     pub const STDIO: Self = Self { era: Era::Any, transports: &[Transport::Stdio] };
 

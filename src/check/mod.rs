@@ -10,6 +10,7 @@
 //! between versions.
 
 mod call;
+mod calls;
 mod cancel;
 mod cleanup;
 mod combinator;
@@ -17,19 +18,25 @@ mod completes;
 mod engine;
 mod experiment;
 mod failure;
+mod growth;
 mod handshake;
+mod http;
 mod invariant;
+mod life;
 mod load;
 mod mode;
+mod opening;
 mod operations;
 mod outcome;
 mod peers;
 mod process;
 mod quiet;
 mod removal;
+mod renewal;
 mod scope;
 mod session;
 mod shutdown;
+mod siblings;
 mod sight;
 mod table;
 mod tally;

@@ -62,8 +62,11 @@ impl Monitor for Removal {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         self.unproven.see(event, tally);
         match &event.kind {
-            EventKind::OperationInvoked { operation, action, servers, .. } => match action {
-                Action::Reload => self.begin(event, view, *operation, servers),
+            EventKind::OperationInvoked { operation, action, servers, changed, .. } => match action {
+                Action::Reload => {
+                    let kept: Vec<String> = servers.iter().filter(|name| !changed.contains(name)).cloned().collect();
+                    self.begin(event, view, *operation, &kept);
+                }
                 Action::Close => {
                     self.loaded.clear();
                     self.reload = None;

@@ -19,7 +19,7 @@ pub(super) const OPEN_UNTIL_CLEANUP: Invariant = Invariant {
     claim: "the session behind a tool that was handed out stays open until cleanup or the removal of its server",
     source: "VG-03: under the persistent promise no session's scope is left between the end of load and the start of cleanup",
     requirement: &["VG-03"],
-    applies: Scope::LINES,
+    applies: Scope::ALL,
     needs: Promise::PersistentSession,
     witness: Witness::Always,
     kinds: &[
@@ -62,9 +62,11 @@ impl Monitor for OpenUntilCleanup {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         self.unproven.see(event, tally);
         match &event.kind {
-            EventKind::OperationInvoked { action, servers, .. } => match action {
+            EventKind::OperationInvoked { action, servers, changed, .. } => match action {
                 Action::Close => self.release(tally, |_| true),
-                Action::Reload => self.release(tally, |watch| !servers.contains(&watch.server)),
+                Action::Reload => {
+                    self.release(tally, |watch| !servers.contains(&watch.server) || changed.contains(&watch.server));
+                }
                 Action::Load | Action::Rerun | Action::List | Action::Call | Action::Collect | Action::Probe => {}
             },
             EventKind::OperationCompleted { operation, .. } => {

@@ -115,3 +115,121 @@ fn signalled_first(server: &str, seq: Seq, signal: &str) -> Violation {
 fn is_judged(view: &View, server: &str) -> bool {
     view.signalled().is_none() && view.loader_exited().is_none() && view.is_healthy(server)
 }
+
+/// Counter-examples that shaped it. Whatever follows the end of the program, or a signal to it, is the system's doing. A server
+/// that a script made misbehave may be ended in any way.
+pub(super) const TERM_BEFORE_KILL: Invariant = Invariant {
+    id: "term-before-kill",
+    property: Property::Safety,
+    level: Level::Should,
+    claim: "a server that does not end with its input is asked by SIGTERM before it is killed",
+    source: "2025-11-25, basic/lifecycle, Shutdown, stdio; the same in all revisions",
+    requirement: &["LC-STD-08", "LC-STD-09"],
+    applies: Scope::STDIO,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireEof, Kind::SignalReceived, Kind::MockEnding, Kind::LinkClosed],
+    vacuous: "no server outlived its input",
+    explain: "A server did not end when its stdin did, and was killed without having been asked. A server that waits for its own \
+        children, or for a write to disk, has a handler for SIGTERM and none for SIGKILL.\n\n\
+        Look at the server's journal between EOF and its end. Mend it with the whole ladder: close stdin, wait, SIGTERM, wait, SIGKILL.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Ladder::default()) },
+};
+
+/// EOF seen, asked by a signal, ending by itself; by server and incarnation.
+#[derive(Default)]
+struct Ladder {
+    servers: BTreeMap<(String, u32), Rung>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rung {
+    /// Its input ended.
+    Eof,
+    /// It was asked by a signal, or ends by itself.
+    Asked,
+}
+
+impl Monitor for Ladder {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match (&event.kind, &event.source) {
+            (EventKind::WireEof { .. }, Source::Mock { server, incarnation }) => {
+                self.servers.entry((server.clone(), *incarnation)).or_insert(Rung::Eof);
+            }
+            (EventKind::SignalReceived { .. }, Source::Mock { server, incarnation }) => {
+                let before = self.servers.insert((server.clone(), *incarnation), Rung::Asked);
+                if before == Some(Rung::Eof) {
+                    tally.held();
+                }
+            }
+            (EventKind::MockEnding { .. }, Source::Mock { server, incarnation }) => {
+                self.servers.insert((server.clone(), *incarnation), Rung::Asked);
+            }
+            (EventKind::LinkClosed { peer: LinkPeer::Mock { server, incarnation }, farewell }, _) => {
+                let rung = self.servers.remove(&(server.clone(), *incarnation));
+                let is_killed = rung == Some(Rung::Eof) && !farewell;
+                if is_killed && view.ending().is_none() && is_judged(view, server) {
+                    let because =
+                        format!("server {server} was killed at {} and had received no signal before", event.seq);
+                    tally.broken(Violation::new("unasked", because, &[event.seq]).of_link());
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Shorter than this is no time at all.
+const TIME_TO_END_US: u64 = 20_000;
+
+/// Counter-examples that shaped it. A signal to the program's whole group reaches its servers as well. EOF and a signal come
+/// over two roads, so an earlier signal is told by `eof-before-signal`.
+pub(super) const TIME_BEFORE_SIGNAL: Invariant = Invariant {
+    id: "time-before-signal",
+    property: Property::Safety,
+    level: Level::Should,
+    claim: "a server is given time to end after its input ended before it is signalled",
+    source: "2025-11-25, basic/lifecycle, Shutdown, stdio; the same in all revisions",
+    requirement: &["LC-STD-07"],
+    applies: Scope::STDIO,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireEof, Kind::SignalReceived, Kind::LinkClosed],
+    vacuous: "no server was signalled after its input had ended",
+    explain: "The server's stdin was closed and the signal came at once. A server that needs a moment to write what it holds \
+        never gets it; the file it was writing is the user's.\n\n\
+        Look at the time between the two witnesses. Mend it by waiting for the process between the rungs of the ladder.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Hurry::default()) },
+};
+
+#[derive(Default)]
+struct Hurry {
+    ended: BTreeMap<(String, u32), (Seq, u64)>,
+}
+
+impl Monitor for Hurry {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match (&event.kind, &event.source) {
+            (EventKind::WireEof { .. }, Source::Mock { server, incarnation }) => {
+                self.ended.insert((server.clone(), *incarnation), (event.seq, event.at_us));
+            }
+            (EventKind::SignalReceived { signal }, Source::Mock { server, incarnation }) => {
+                let Some((eof, at_us)) = self.ended.remove(&(server.clone(), *incarnation)) else { return };
+                if event.at_us >= at_us + TIME_TO_END_US {
+                    tally.held();
+                } else if view.ending().is_none() && is_judged(view, server) {
+                    let because = format!(
+                        "server {server} received SIG{signal} at {}, {} ms after its input had ended at {eof}",
+                        event.seq,
+                        event.at_us.saturating_sub(at_us) / 1_000
+                    );
+                    tally.broken(Violation::new("at-once", because, &[eof, event.seq]));
+                }
+            }
+            (EventKind::LinkClosed { peer: LinkPeer::Mock { server, incarnation }, .. }, _) => {
+                self.ended.remove(&(server.clone(), *incarnation));
+            }
+            _ => {}
+        }
+    }
+}

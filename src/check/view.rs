@@ -25,6 +25,7 @@ pub struct View {
     n_closes: usize,
     removal: Option<Removal>,
     last_close: Option<Seq>,
+    closed: Option<(Seq, u64)>,
     ending: Option<Seq>,
     signalled: Option<Seq>,
     loader_exited: Option<Seq>,
@@ -53,6 +54,7 @@ impl View {
             removal: None,
             not_applicable: None,
             last_close: None,
+            closed: None,
             ending: None,
             signalled: None,
             loader_exited: None,
@@ -94,6 +96,18 @@ impl View {
         self.operations.values()
     }
 
+    /// Whether a connection is a pair of pipes.
+    #[must_use]
+    pub fn is_line(&self) -> bool {
+        matches!(self.transport.as_str(), "stdio" | "memory")
+    }
+
+    /// The servers of the configuration in force.
+    #[must_use]
+    pub fn configured(&self) -> &[String] {
+        &self.configured
+    }
+
     /// What is known of a server.
     #[must_use]
     pub fn server(&self, name: &str) -> Option<&Server> {
@@ -133,6 +147,12 @@ impl View {
     #[must_use]
     pub fn last_close(&self) -> Option<Seq> {
         self.last_close
+    }
+
+    /// Where and when a cleanup had succeeded, while nothing was loaded since or beside it.
+    #[must_use]
+    pub fn closed(&self) -> Option<(Seq, u64)> {
+        self.closed
     }
 
     /// Where the program was asked to end, or signalled.
@@ -189,12 +209,12 @@ impl View {
         !self.is_over && !self.is_killed()
     }
 
-    /// Why scopes can not be seen, if so.
     /// Why nothing of the plan was run, where that is so.
     pub(super) fn not_applicable(&self) -> Option<&str> {
         self.not_applicable.as_deref()
     }
 
+    /// Why scopes can not be seen, if so.
     pub(super) fn blind_to_scopes(&self) -> Option<String> {
         self.scopes.blindness()
     }
@@ -213,7 +233,7 @@ impl View {
                     operation.started = Some((seq, event.at_us));
                 }
             }
-            EventKind::OperationCompleted { operation, outcome } => self.complete(*operation, outcome, seq),
+            EventKind::OperationCompleted { operation, outcome } => self.complete(event, *operation, outcome),
             EventKind::CancelRequested { operation } => {
                 if let Some(operation) = self.operations.get_mut(operation) {
                     operation.cancel_requested.get_or_insert(seq);
@@ -270,12 +290,15 @@ impl View {
     }
 
     fn invoke(&mut self, event: &Event, id: OpId, action: Action) {
-        let EventKind::OperationInvoked { place, server, tool, servers, .. } = &event.kind else { return };
+        let EventKind::OperationInvoked { place, server, tool, servers, changed, .. } = &event.kind else { return };
         let seq = event.seq;
         let place = place.as_deref().and_then(|place| place.parse().ok()).unwrap_or_else(Place::main);
         if action.loads() {
+            self.closed = None;
             // A rerun hands over the configuration of before; only a reload may take the last server away.
-            let takes_away = action == Action::Reload && self.configured.iter().any(|known| !servers.contains(known));
+            // A server whose entry changes is taken away and put back.
+            let takes_away = action == Action::Reload
+                && self.configured.iter().any(|known| !servers.contains(known) || changed.contains(known));
             if takes_away {
                 self.removal = Some(Removal { operation: id, completed: None });
             }
@@ -283,11 +306,13 @@ impl View {
                 self.configured.clone_from(servers);
             }
             let configured = &self.configured;
-            self.peers.servers_mut().filter(|(name, _)| !configured.contains(name)).for_each(|(_, server)| {
+            let is_kept = |name: &String| configured.contains(name) && !changed.contains(name);
+            self.peers.servers_mut().filter(|(name, _)| !is_kept(name)).for_each(|(_, server)| {
                 server.handed_out = None;
             });
             self.overtake(Overtaken::ByRemoval, |operation| {
-                operation.server.as_ref().is_some_and(|server| !servers.contains(server)) && action == Action::Reload
+                let is_taken = |server: &String| !servers.contains(server) || changed.contains(server);
+                operation.server.as_ref().is_some_and(is_taken) && action == Action::Reload
             });
         }
         let loaded = server.as_ref().and_then(|server| self.peers.server(server)).and_then(|server| server.handed_out);
@@ -320,11 +345,19 @@ impl View {
         self.operations.insert(id, operation);
     }
 
-    fn complete(&mut self, id: OpId, outcome: &Outcome, seq: Seq) {
+    fn complete(&mut self, event: &Event, id: OpId, outcome: &Outcome) {
+        let seq = event.seq;
         if let Some(removal) = self.removal.as_mut().filter(|removal| removal.operation == id) {
             removal.completed = Some(seq);
         }
         let Some(operation) = self.operations.get(&id) else { return };
+        if operation.action == Action::Close {
+            let is_loading = self.operations.values().any(|operation| operation.action.loads());
+            if matches!(outcome, Outcome::Ok { .. }) && !is_loading && self.closed.is_none() {
+                self.closed = Some((seq, event.at_us));
+            }
+            return;
+        }
         if !operation.action.loads() || operation.overtaken.is_some() {
             return;
         }

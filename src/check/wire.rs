@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use crate::check::combinator::{Count, Judged, at_most, both, each};
+use crate::check::opening::is_cut;
 use crate::check::sight::parts;
-use crate::check::{Invariant, Level, Monitor, Property, Scope, View, Violation, Witness};
+use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
 use crate::plan::Promise;
 
@@ -17,7 +18,7 @@ pub(super) const REQUEST_ID_UNIQUE: Invariant = Invariant {
     claim: "no request id is used twice in a session, and each is a string or a number",
     source: "2025-11-25, basic/index, Requests; 2026-07-28 asks it of unanswered requests only",
     requirement: &["LC-MSG-03", "LC-MSG-04", "LC-MSG-05"],
-    applies: Scope::LINES,
+    applies: Scope::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
@@ -111,4 +112,78 @@ fn judge_bytes(event: &Event, view: &View) -> Judged {
         }
         _ => Judged::Unrelated,
     }
+}
+
+/// Counter-example that shaped it: 2025-03-26 has batches, but not for `initialize`.
+pub(super) const ONE_MESSAGE_AT_A_TIME: Invariant = Invariant {
+    id: "one-message-at-a-time",
+    property: Property::Safety,
+    level: Level::Must,
+    claim: "a client sends one message at a time, and initialize never in a batch",
+    source: "2025-06-18, basic/transports: batches were taken out; 2025-03-26, basic/lifecycle, Initialization",
+    requirement: &["LC-MSG-10", "LC-INIT-16"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireReceived],
+    vacuous: "no client spoke on any connection",
+    explain: "The client sent several messages as one array. Since 2025-06-18 a server need not understand that, and most answer \
+        with one error for all of them, without the ids: every call in the batch then waits until its timeout.\n\n\
+        Look at the message in the witness. Mend it by sending each message by itself once the revision is known.",
+    start: |header: &Header| -> Box<dyn Monitor> {
+        let has_batches = header.revision == "2025-03-26";
+        Box::new(move |event: &Event, _view: &View, tally: &mut Tally| judge_batch(event, has_batches, tally))
+    },
+};
+
+fn judge_batch(event: &Event, has_batches: bool, tally: &mut Tally) {
+    let EventKind::WireReceived { connection, message } = &event.kind else { return };
+    let Value::Array(_) = message.0 else {
+        tally.held();
+        return;
+    };
+    let has_initialize = parts(message).iter().any(|part| part.is_request("initialize"));
+    let (variant, what) = match (has_batches, has_initialize) {
+        (true, false) => return tally.held(),
+        (_, true) => ("initialize", "a batch with initialize"),
+        (false, false) => ("batch", "a batch"),
+    };
+    let because = format!("{what} was sent on connection {connection} at {}", event.seq);
+    tally.broken(Violation::new(variant, because, &[event.seq]));
+}
+
+/// Counter-example that shaped it: a message above the limit is kept without its other fields.
+pub(super) const MESSAGES_WELL_FORMED: Invariant = Invariant {
+    id: "messages-well-formed",
+    property: Property::Safety,
+    level: Level::Must,
+    claim: "each message is JSON-RPC 2.0, and a response holds a result or an error",
+    source: "2025-11-25, basic/index, Messages; the same in all revisions",
+    requirement: &["LC-MSG-01", "LC-MSG-06"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireReceived],
+    vacuous: "no client spoke on any connection",
+    explain: "The client sent a message without `jsonrpc: \"2.0\"`, or a response with both a result and an error, or with \
+        neither. Strict servers close the session at that; lenient ones answer, and the program works until it meets a strict one.\n\n\
+        Look at the message in the witness. Mend it where the client writes messages by hand instead of by its library.",
+    start: |_: &Header| -> Box<dyn Monitor> { each(judge_form) },
+};
+
+fn judge_form(event: &Event, _view: &View) -> Judged {
+    let EventKind::WireReceived { connection, message } = &event.kind else { return Judged::Unrelated };
+    for part in parts(message).iter().filter(|part| !is_cut(part)) {
+        let has = |name: &str| part.0.get(name).is_some();
+        let variant = if part.0.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
+            "no-version"
+        } else if part.is_response() && has("result") == has("error") {
+            "no-single-outcome"
+        } else {
+            continue;
+        };
+        let because = format!("a message with {variant} was sent on connection {connection} at {}", event.seq);
+        return Judged::Broken(Violation::new(variant, because, &[event.seq]));
+    }
+    Judged::Held
 }

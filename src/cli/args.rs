@@ -35,7 +35,7 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     /// Scenarios or suites, by name, or scenario files.
-    #[arg(value_name = "SCENARIO|SUITE", default_value = "core")]
+    #[arg(value_name = "SCENARIO|SUITE", default_value = "standard")]
     pub scenarios: Vec<String>,
     /// A loader by name, with or without @STACK, or a loader description file; repeatable.
     #[arg(long, value_name = "NAME|FILE", default_value = "reference")]

@@ -127,7 +127,7 @@ impl Drive<'_> {
     /// what is left.
     async fn await_vanishing(&self, after: After, matters: impl Fn(&ProcessFacts, &str) -> bool) -> Vec<ProcessFacts> {
         let deadline = Instant::now() + self.limits().grace;
-        match self.carriage() {
+        match self.input.carriage() {
             Carriage::Http => self.await_quiet_wire(after, deadline).await,
             Carriage::Lines => {
                 self.home.no_mock_left(self.limits().grace).await;

@@ -39,6 +39,8 @@ pub(super) enum Waited {
     Completed,
     /// It is in flight and runs on.
     InFlight,
+    /// It was invoked and runs on.
+    Invoked,
     /// Its bound has passed.
     Overdue,
     /// The loader's process is gone, or the experiment is broken.
@@ -64,7 +66,16 @@ impl Drive<'_> {
         }
         let place_text = Some(place.to_string());
         let from = self.recorder.n_events();
-        self.note(EventKind::OperationInvoked { operation: id, action, place: place_text, server, tool, servers });
+        let changed = if action == Action::Reload { std::mem::take(&mut self.changed) } else { Vec::new() };
+        self.note(EventKind::OperationInvoked {
+            operation: id,
+            action,
+            place: place_text,
+            server,
+            tool,
+            servers,
+            changed,
+        });
         let completion = self.adapter.send(id.0, command);
         Running { id, action, place, from, began: Instant::now(), completion }
     }
@@ -73,6 +84,7 @@ impl Drive<'_> {
     pub(super) async fn stay(&mut self, running: &mut Running, until: Until, server: &str) -> Waited {
         match until {
             Until::Completed => self.complete(running).await,
+            Until::Invoked => Waited::Invoked,
             Until::InFlight => {
                 let recorder = self.recorder.clone();
                 let (id, is_call) = (running.id, running.action == Action::Call);

@@ -49,6 +49,13 @@ pub struct PlanInput {
     pub directory: PathBuf,
 }
 
+impl PlanInput {
+    /// What carries the messages of its servers.
+    pub(super) fn carriage(&self) -> Carriage {
+        Carriage::of_plan(self.plan.transport, &self.scenario, self.scripts.values())
+    }
+}
+
 /// What came of one plan.
 pub struct PlanOutput {
     /// The plan.
@@ -112,7 +119,7 @@ fn header_of(input: &PlanInput) -> Header {
 /// The transport as a history names it: in memory, with what carries there where it is not lines.
 fn transport_of(input: &PlanInput) -> String {
     let transport = input.plan.transport;
-    match (transport, Carriage::of(transport, input.scripts.values())) {
+    match (transport, input.carriage()) {
         (Transport::Memory, Carriage::Http) => "memory/http".to_owned(),
         (Transport::Memory | Transport::Stdio | Transport::Http | Transport::Sse, _) => transport.to_string(),
     }
@@ -175,6 +182,8 @@ async fn perform(
                 stderr: &stderr,
                 servers: Servers::default(),
                 configured: initially_configured(&input.scenario),
+                changes: BTreeMap::new(),
+                changed: Vec::new(),
                 running: Vec::new(),
                 named: BTreeMap::new(),
                 n_operations: 0,
@@ -203,6 +212,17 @@ async fn perform(
     home.close().await;
     servers.end().await;
     Ok(cpu_ms)
+}
+
+/// Makes an entry another one that leads to the same mock: by its environment, or by a header where it has a URL.
+fn change_entry(entry: &mut Value, n_changes: u32) {
+    let (field, name) =
+        if entry.get("url").is_some() { ("headers", "x-mcp-vigil-entry") } else { ("env", "MCP_VIGIL_ENTRY") };
+    if let Value::Object(entry) = entry
+        && let Value::Object(values) = entry.entry(field).or_insert_with(|| json!({}))
+    {
+        values.insert(name.to_owned(), Value::from(n_changes.to_string()));
+    }
 }
 
 fn initially_configured(scenario: &Scenario) -> Vec<String> {
@@ -352,6 +372,10 @@ pub(super) struct Drive<'a> {
     pub servers: Servers,
     /// Servers in the configuration now, in the order of the scenario.
     pub configured: Vec<String>,
+    /// How often the entry of a server was changed.
+    pub changes: BTreeMap<String, u32>,
+    /// Servers whose entry the reload that is asked for next changes.
+    pub changed: Vec<String>,
     /// Operations whose completion has not been seen.
     pub running: Vec<Running>,
     /// Operations by the name their step gave them.
@@ -368,7 +392,13 @@ impl Drive<'_> {
     /// The configuration the loader is handed now.
     pub(super) fn config(&self) -> Value {
         let servers = self.configured.iter().map(|name| (name.clone(), self.server_entry(name)));
-        json!({ "mcpServers": Map::from_iter(servers) })
+        let mut servers = Map::from_iter(servers);
+        for (name, n_changes) in &self.changes {
+            if let Some(entry) = servers.get_mut(name) {
+                change_entry(entry, *n_changes);
+            }
+        }
+        json!({ "mcpServers": servers })
     }
 
     /// What the scenario needs and the adapter can not do.

@@ -16,7 +16,6 @@ use crate::drive::plan_run::Drive;
 use crate::history::{ConnectionId, Event, EventKind, LinkPeer, SocketId};
 use crate::plan::{Limits, Transport};
 use crate::record::{MockFacts, Recorder};
-use crate::script::Carriage;
 use crate::supervise::{Signalled, SuperviseError, Warden};
 
 /// The HTTP servers of one plan, each started when it is first configured.
@@ -121,11 +120,6 @@ impl Servers {
 }
 
 impl Drive<'_> {
-    /// What carries the messages of servers: over memory, their scripts decide.
-    pub(super) fn carriage(&self) -> Carriage {
-        Carriage::of(self.input.plan.transport, self.input.scripts.values())
-    }
-
     /// Starts the servers that are in the configuration for the first time; whether all of them are there.
     pub(super) async fn start_servers(&mut self) -> bool {
         if !self.input.plan.transport.is_http() {
@@ -156,7 +150,7 @@ impl Drive<'_> {
         match self.servers.running.get(name) {
             Some(server) => json!({ "url": server.url, "type": "http" }),
             None if self.input.plan.transport == Transport::Memory => {
-                memory_entry(self.carriage(), self.home.addr(), &self.token, name)
+                memory_entry(self.input.carriage(), self.home.addr(), &self.token, name)
             }
             None => mock_command(self.environment, self.home.addr(), &self.token, name),
         }

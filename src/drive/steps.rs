@@ -1,15 +1,19 @@
 //! The steps of a scenario, one after another.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use crate::drive::operation::{Asked, Running, Waited, place_json};
 use crate::drive::plan_run::Drive;
-use crate::history::{Action, EventKind, LinkPeer, Source};
+use crate::history::{Action, EventKind, LinkPeer, OpId, Source};
 use crate::plan::{Invoked, Place, Step, StepDo, Until, WaitFor};
 use crate::record::Completion;
 use crate::supervise::Signalled;
+
+/// How many operations of a repeated step lie between two samples.
+const REPEATS_PER_SAMPLE: u32 = 10;
 
 /// How the steps ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +61,8 @@ impl Drive<'_> {
         match &step.action {
             StepDo::Load(invoked) => self.operate(Action::Load, step, invoked, None).await,
             StepDo::Rerun(invoked) => self.operate(Action::Rerun, step, invoked, None).await,
-            StepDo::Reload { remove, add, invoked } => {
-                self.reconfigure(remove, add);
+            StepDo::Reload { remove, add, change, invoked } => {
+                self.reconfigure(remove, add, change);
                 if !self.start_servers().await {
                     return StepEnd::Stop(StepsEnd::Lost);
                 }
@@ -87,13 +91,53 @@ impl Drive<'_> {
         }
     }
 
-    fn reconfigure(&mut self, remove: &[String], add: &[String]) {
+    fn reconfigure(&mut self, remove: &[String], add: &[String], change: &[String]) {
         let kept = |name: &String| self.configured.contains(name) && !remove.contains(name) || add.contains(name);
         let names = self.input.scenario.servers.iter().map(|server| server.name.clone());
         self.configured = names.filter(kept).collect();
+        for name in change {
+            *self.changes.entry(name.clone()).or_default() += 1;
+        }
+        self.changed = change.iter().filter(|name| self.configured.contains(name)).cloned().collect();
     }
 
+    /// One operation, and again as often as its step says, with a sample of the loader's process now and then.
     async fn operate(
+        &mut self,
+        action: Action,
+        step: &Step,
+        invoked: &Invoked,
+        target: Option<(&String, &String)>,
+    ) -> StepEnd {
+        let mut end = self.operate_once(action, step, invoked, target).await;
+        for n_done in 1..=invoked.again {
+            if !matches!(end, StepEnd::GoOn) || self.supervised.is_lost() {
+                return end;
+            }
+            if n_done % REPEATS_PER_SAMPLE == 1 && !self.sample_between().await {
+                return StepEnd::Stop(StepsEnd::Lost);
+            }
+            end = self.operate_once(action, step, invoked, target).await;
+        }
+        if invoked.again > 0 && matches!(end, StepEnd::GoOn) && !self.sample_between().await {
+            return StepEnd::Stop(StepsEnd::Lost);
+        }
+        end
+    }
+
+    /// What the loader's process uses between two operations; whether the plan can go on.
+    async fn sample_between(&self) -> bool {
+        let sample = tokio::select! {
+            sample = self.supervised.sample(Duration::ZERO) => sample,
+            () = self.environment.interruption() => return false,
+        };
+        if let Ok(Some(sample)) = sample {
+            self.note_sample("repeated", sample);
+        }
+        true
+    }
+
+    async fn operate_once(
         &mut self,
         action: Action,
         step: &Step,
@@ -116,7 +160,7 @@ impl Drive<'_> {
 
     fn go_on_after(&self, waited: Waited) -> StepEnd {
         match waited {
-            Waited::Completed | Waited::InFlight => StepEnd::GoOn,
+            Waited::Completed | Waited::InFlight | Waited::Invoked => StepEnd::GoOn,
             Waited::Overdue => StepEnd::Stop(StepsEnd::Overdue),
             Waited::Lost => StepEnd::Stop(StepsEnd::Lost),
         }
@@ -231,8 +275,11 @@ impl Drive<'_> {
                 None => StepEnd::GoOn,
                 Some(mut running) => {
                     let waited = self.complete(&mut running).await;
+                    let is_close = running.action == Action::Close;
                     if waited != Waited::Completed {
                         self.running.push(running);
+                    } else if is_close && self.running.is_empty() {
+                        self.grace_after_close().await;
                     }
                     self.go_on_after(waited)
                 }
@@ -255,14 +302,25 @@ impl Drive<'_> {
             Some(from) => (self.limits().gate, from),
             None => (Duration::ZERO, 0),
         };
+        let open: BTreeSet<OpId> = self.running.iter().map(|running| running.id).collect();
+        let mut n_open = open.len();
+        let mut is_reached = false;
         let recorder = self.recorder.clone();
-        let reached = recorder.wait_for(
-            from,
-            limit,
-            |event| matches!(&event.kind, EventKind::GateReached { gate: reached } if reached == gate),
-        );
+        // Once nothing runs any more, nothing can reach the gate.
+        let reached = recorder.wait_for(from, limit, |event| match &event.kind {
+            EventKind::GateReached { gate: reached } => {
+                is_reached = reached == gate;
+                is_reached
+            }
+            EventKind::OperationCompleted { operation, .. } if open.contains(operation) => {
+                n_open -= 1;
+                n_open == 0
+            }
+            _ => false,
+        });
         match reached.await {
-            Some(_) => StepEnd::GoOn,
+            Some(_) if is_reached => StepEnd::GoOn,
+            Some(_) => self.skip(number, format!("gate {gate} was not reached by any operation that ran")),
             None => self.skip(number, format!("gate {gate} was not reached within {} ms", limit.as_millis())),
         }
     }
@@ -299,7 +357,7 @@ impl Drive<'_> {
     async fn outstanding(&mut self) -> StepsEnd {
         while let Some(mut running) = self.running.pop() {
             match self.complete(&mut running).await {
-                Waited::Completed | Waited::InFlight => {}
+                Waited::Completed | Waited::InFlight | Waited::Invoked => {}
                 waited @ (Waited::Overdue | Waited::Lost) => {
                     self.running.push(running);
                     return if waited == Waited::Overdue { StepsEnd::Overdue } else { StepsEnd::Lost };

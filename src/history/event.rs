@@ -113,6 +113,9 @@ event_kinds! {
         /// The servers of the configuration handed over, for load and reload.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         servers: Vec<String>,
+        /// Those of them whose entry differs from the one handed over before, for reload.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        changed: Vec<String>,
     }
     /// The driver is about to ask for the cancellation of an operation.
     CancelRequested = "cancel.requested" {
@@ -483,7 +486,7 @@ event_kinds! {
     }
     /// What the loader's process uses, over a window.
     SampleTaken = "sample.taken" {
-        /// When: `idle`, `loaded`, `closed`.
+        /// When: `idle`, or `repeated` between the operations of a step that is done many times.
         label: String,
         /// Length of the window in microseconds; 0 for a moment.
         window_us: u64,

@@ -218,11 +218,13 @@ impl Names {
 
 /// What was asked of the loader; nothing for any other event.
 fn invoked(kind: &EventKind) -> String {
-    let EventKind::OperationInvoked { operation, action, place, server, tool, servers } = kind else {
+    let EventKind::OperationInvoked { operation, action, place, server, tool, servers, changed } = kind else {
         return String::new();
     };
     let called = server.iter().zip(tool).map(|(server, tool)| format!("{server}.{tool}"));
-    let on: Vec<_> = called.chain(servers.iter().cloned()).collect();
+    let is_changed = |server: &String| if changed.contains(server) { "~" } else { "" };
+    let loaded = servers.iter().map(|server| format!("{}{server}", is_changed(server)));
+    let on: Vec<_> = called.chain(loaded).collect();
     let on = if on.is_empty() { String::new() } else { format!(" {}", on.join(", ")) };
     format!("op{} {}{on} in {}", operation.0, action.name(), place.as_deref().unwrap_or("?"))
 }

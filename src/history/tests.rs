@@ -138,6 +138,7 @@ fn driver_kinds() -> Vec<(Kind, BoxedStrategy<EventKind>)> {
             server: prop::option::of(text()),
             tool: prop::option::of(text()),
             servers: names(),
+            changed: names(),
         }
         CancelRequested { operation: operation() }
         CancelDelivered { operation: operation(), delivered: any::<bool>() }

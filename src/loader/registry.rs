@@ -8,7 +8,7 @@ use crate::loader::host::LoaderFactory;
 use crate::loader::memory::Connector;
 use crate::loader::mutant::{PREFIX, mutant};
 use crate::loader::registered::registered_loader;
-use crate::loader::rmcp::{Ladder, Options, Revision, ToolsLoader};
+use crate::loader::rmcp::{Bounds, Ladder, Options, Revision, ToolsLoader};
 use crate::loader::scopes::Scopes;
 use crate::loader::target::Loader;
 
@@ -17,6 +17,11 @@ use crate::loader::target::Loader;
 /// Long enough for a polite server on a machine with twice as many busy threads as cores; short, because every
 /// stubborn server costs two of them.
 const LADDER_STEP: Duration = Duration::from_millis(250);
+
+/// How long the reference loader lets a server take to open a session when it is verified.
+///
+/// A hundred times what one takes on a busy machine; short, because every mute server costs it.
+const CONNECT: Duration = Duration::from_secs(2);
 
 /// The factory of the Rust loader with this name, offering `revision`. Those that speak to servers in memory reach them by
 /// `memory`.
@@ -49,5 +54,6 @@ fn plain<L: Loader + 'static>(make: fn(Scopes) -> L) -> Box<dyn LoaderFactory> {
 
 fn options(scopes: Scopes, revision: Revision, memory: Arc<dyn Connector>) -> Options {
     let ladder = Ladder { eof_grace: LADDER_STEP, term_grace: LADDER_STEP, ..Ladder::default() };
-    Options { revision, ladder, scopes, memory: Some(memory), ..Options::default() }
+    let bounds = Bounds { connect: CONNECT, ..Bounds::default() };
+    Options { revision, ladder, bounds, scopes, memory: Some(memory), ..Options::default() }
 }

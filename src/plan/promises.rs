@@ -101,6 +101,8 @@ pub enum Promise {
     ClosesServers,
     /// Cancelled calls are announced.
     AnnouncesCancel,
+    /// Sessions that have an id are deleted.
+    SendsDelete,
 }
 
 impl Promise {
@@ -112,6 +114,7 @@ impl Promise {
             Self::PersistentSession => promises.session == SessionPromise::Persistent,
             Self::ClosesServers => promises.closes_servers,
             Self::AnnouncesCancel => promises.announces_cancel,
+            Self::SendsDelete => promises.sends_delete,
         }
     }
 
@@ -123,6 +126,7 @@ impl Promise {
             Self::PersistentSession => "session = persistent",
             Self::ClosesServers => "closes-servers",
             Self::AnnouncesCancel => "announces-cancel",
+            Self::SendsDelete => "sends-delete",
         }
     }
 }

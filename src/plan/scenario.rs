@@ -7,7 +7,7 @@ use toml::Spanned;
 
 use crate::plan::input::check_name;
 use crate::plan::step::{StepFile, WaitFor};
-use crate::plan::{InputError, Revision, Step, StepDo};
+use crate::plan::{InputError, Revision, Step, StepDo, Transport};
 
 /// A scenario, well formed: names are unique, and every name a step uses is declared.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +18,8 @@ pub struct Scenario {
     pub about: String,
     /// The revisions it applies to; the newest that the loader speaks is used first.
     pub revisions: Vec<Revision>,
+    /// The transports it applies to; none named: all.
+    pub transports: Vec<Transport>,
     /// The servers, in configuration order.
     pub servers: Vec<ServerSpec>,
     /// The steps.
@@ -47,6 +49,7 @@ struct ScenarioFile {
     about: String,
     #[serde(default = "legacy_with_current_features")]
     revisions: Vec<Spanned<String>>,
+    transports: Option<Spanned<Vec<Transport>>>,
     servers: Vec<Spanned<ServerSpec>>,
     #[serde(default)]
     step: Vec<Spanned<StepFile>>,
@@ -65,6 +68,7 @@ impl Scenario {
         check_name("scenario", name).map_err(|error| InputError::whole(file, error.to_string()))?;
         let parsed: ScenarioFile = toml::from_str(text).map_err(|error| InputError::toml(file, text, &error))?;
         let revisions = read_revisions(file, text, parsed.revisions)?;
+        let transports = read_transports(file, text, parsed.transports)?;
         let servers = read_servers(file, text, parsed.servers)?;
         let mut steps = Vec::new();
         for spanned in parsed.step {
@@ -73,7 +77,7 @@ impl Scenario {
             let step = spanned.into_inner().check(line);
             steps.push(step.map_err(|error| InputError::at(file, text, start, error.to_string()))?);
         }
-        let scenario = Self { name: name.to_owned(), about: parsed.about, revisions, servers, steps };
+        let scenario = Self { name: name.to_owned(), about: parsed.about, revisions, transports, servers, steps };
         scenario.check_names(file)?;
         Ok(scenario)
     }
@@ -82,6 +86,19 @@ impl Scenario {
     #[must_use]
     pub fn server(&self, name: &str) -> Option<&ServerSpec> {
         self.servers.iter().find(|server| server.name == name)
+    }
+
+    /// Whether it applies to a transport. What is for HTTP alone applies to HTTP in memory as well.
+    #[must_use]
+    pub fn runs_over(&self, transport: Transport) -> bool {
+        let is_for_http_in_memory = transport == Transport::Memory && self.is_for_http_alone();
+        self.transports.is_empty() || self.transports.contains(&transport) || is_for_http_in_memory
+    }
+
+    /// Whether streamable HTTP is the only transport it applies to.
+    #[must_use]
+    pub fn is_for_http_alone(&self) -> bool {
+        self.transports == [Transport::Http]
     }
 
     fn check_names(&self, file: &str) -> Result<(), InputError> {
@@ -120,7 +137,9 @@ impl StepDo {
             Self::Call { server, .. } | Self::KillServer { server } | Self::Wait(WaitFor::ServerEnd(server)) => {
                 vec![server]
             }
-            Self::Reload { remove, add, .. } => remove.iter().chain(add).map(String::as_str).collect(),
+            Self::Reload { remove, add, change, .. } => {
+                remove.iter().chain(add).chain(change).map(String::as_str).collect()
+            }
             Self::Load(_)
             | Self::Rerun(_)
             | Self::List(_)
@@ -167,6 +186,20 @@ fn read_revisions(file: &str, text: &str, found: Vec<Spanned<String>>) -> Result
         return Err(InputError::whole(file, "found no revision, expected at least one"));
     }
     Ok(revisions)
+}
+
+fn read_transports(
+    file: &str,
+    text: &str,
+    found: Option<Spanned<Vec<Transport>>>,
+) -> Result<Vec<Transport>, InputError> {
+    let Some(spanned) = found else { return Ok(Vec::new()) };
+    let start = spanned.span().start;
+    let transports = spanned.into_inner();
+    if transports.is_empty() {
+        return Err(InputError::at(file, text, start, "found no transport, expected at least one or no `transports`"));
+    }
+    Ok(transports)
 }
 
 fn read_servers(file: &str, text: &str, found: Vec<Spanned<ServerSpec>>) -> Result<Vec<ServerSpec>, InputError> {

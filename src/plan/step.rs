@@ -32,6 +32,8 @@ pub enum StepDo {
         remove: Vec<String>,
         /// Servers put into it: those declared with `initially = false`, or removed before.
         add: Vec<String>,
+        /// Servers whose entry is another one from here on: the same script, started in another way.
+        change: Vec<String>,
         /// How it is invoked.
         invoked: Invoked,
     },
@@ -85,6 +87,8 @@ pub struct Invoked {
     pub name: Option<String>,
     /// When the driver goes on.
     pub until: Until,
+    /// How often it is done again once it has completed.
+    pub again: u32,
 }
 
 /// When the driver goes on to the next step.
@@ -96,6 +100,8 @@ pub enum Until {
     Completed,
     /// When its request has arrived at the mock: it is in flight.
     InFlight,
+    /// At once: what the next steps do races with it.
+    Invoked,
 }
 
 /// What a `wait` step waits for.
@@ -186,6 +192,8 @@ impl FromStr for Place {
 
 /// Longest observation window.
 const IDLE_MAX: Duration = Duration::from_secs(60);
+/// Most times one step is done.
+const REPEAT_MAX: u32 = 1_000;
 
 /// A step as the file has it: every field optional, judged by [`StepFile::check`].
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -217,6 +225,10 @@ pub(super) struct StepFile {
     remove: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     add: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repeat: Option<u32>,
 }
 
 /// What is wrong with a step.
@@ -253,6 +265,12 @@ pub enum StepError {
         /// As written.
         found: String,
     },
+    /// A step that is repeated no time or too often.
+    #[error("found repeat = {0}, expected 1 to {REPEAT_MAX}")]
+    Repeat(u32),
+    /// A repeated step that has a name, or that nobody stays with.
+    #[error("found `{0}` beside `repeat`, expected a step without a name that is stayed with until it has completed")]
+    RepeatWith(&'static str),
     /// An unknown signal.
     #[error("found signal {0:?}, expected INT, TERM, HUP or KILL")]
     Signal(String),
@@ -278,18 +296,19 @@ impl StepFile {
 
     fn take_action(&mut self) -> Result<StepDo, StepError> {
         Ok(match self.action.as_str() {
-            "load" => StepDo::Load(self.invoked()),
-            "rerun" => StepDo::Rerun(self.invoked()),
+            "load" => StepDo::Load(self.repeated()?),
+            "rerun" => StepDo::Rerun(self.repeated()?),
             "reload" => StepDo::Reload {
                 remove: self.remove.take().unwrap_or_default(),
                 add: self.add.take().unwrap_or_default(),
+                change: self.change.take().unwrap_or_default(),
                 invoked: self.invoked(),
             },
-            "list" => StepDo::List(self.invoked()),
+            "list" => StepDo::List(self.repeated()?),
             "call" => StepDo::Call {
                 server: self.server.take().ok_or_else(|| self.missing("server"))?,
                 tool: self.tool.take().unwrap_or_else(|| "read".to_owned()),
-                invoked: self.invoked(),
+                invoked: self.repeated()?,
             },
             "close" => StepDo::Close(self.invoked()),
             "collect" => StepDo::Collect,
@@ -305,7 +324,23 @@ impl StepFile {
     }
 
     fn invoked(&mut self) -> Invoked {
-        Invoked { name: self.name.take(), until: self.until.take().unwrap_or_default() }
+        Invoked { name: self.name.take(), until: self.until.take().unwrap_or_default(), again: 0 }
+    }
+
+    /// As [`Self::invoked`], for an operation that may be repeated.
+    fn repeated(&mut self) -> Result<Invoked, StepError> {
+        let Some(n_times) = self.repeat.take() else { return Ok(self.invoked()) };
+        if !(1..=REPEAT_MAX).contains(&n_times) {
+            return Err(StepError::Repeat(n_times));
+        }
+        let invoked = self.invoked();
+        if invoked.name.is_some() {
+            return Err(StepError::RepeatWith("as"));
+        }
+        if invoked.until != Until::Completed {
+            return Err(StepError::RepeatWith("until"));
+        }
+        Ok(Invoked { again: n_times - 1, ..invoked })
     }
 
     fn missing(&self, field: &'static str) -> StepError {
@@ -353,6 +388,8 @@ impl StepFile {
             ("end-of", self.end_of.is_some()),
             ("remove", self.remove.is_some()),
             ("add", self.add.is_some()),
+            ("change", self.change.is_some()),
+            ("repeat", self.repeat.is_some()),
         ];
         match left.into_iter().find(|(_, is_left)| *is_left) {
             Some((field, _)) => Err(StepError::Foreign { action: self.action.clone(), field }),
@@ -406,9 +443,10 @@ impl fmt::Display for Step {
         f.write_str(self.action.name())?;
         match &self.action {
             StepDo::Call { server, tool, .. } => write!(f, " {server}.{tool}")?,
-            StepDo::Reload { remove, add, .. } => {
+            StepDo::Reload { remove, add, change, .. } => {
                 remove.iter().try_for_each(|name| write!(f, " -{name}"))?;
                 add.iter().try_for_each(|name| write!(f, " +{name}"))?;
+                change.iter().try_for_each(|name| write!(f, " ~{name}"))?;
             }
             StepDo::Cancel { operation } => write!(f, " {operation}")?,
             StepDo::Signal { signal } => write!(f, " {signal}")?,
@@ -426,8 +464,18 @@ impl fmt::Display for Step {
             | StepDo::DropContext
             | StepDo::Exit => {}
         }
-        if let Some(name) = self.action.invoked().and_then(|invoked| invoked.name.as_ref()) {
-            write!(f, " as {name}")?;
+        if let Some(invoked) = self.action.invoked() {
+            if let Some(name) = &invoked.name {
+                write!(f, " as {name}")?;
+            }
+            match invoked.until {
+                Until::Completed => {}
+                Until::InFlight => f.write_str(" until in flight")?,
+                Until::Invoked => f.write_str(" until invoked")?,
+            }
+            if invoked.again > 0 {
+                write!(f, " {} times", invoked.again + 1)?;
+            }
         }
         write!(f, " in {}", self.place)
     }

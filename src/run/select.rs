@@ -51,7 +51,8 @@ impl Selected {
     /// Those in memory are probed as processes. What could break there and not here is the interpreter, which is the same; the
     /// carrier in memory lives in the plan process alone, where nobody but the loader under test could be its client.
     pub(crate) fn probed_over(&self) -> Transport {
-        match (self.plan.transport, Carriage::of(self.plan.transport, self.scripts.values())) {
+        let carriage = Carriage::of_plan(self.plan.transport, &self.scenario, self.scripts.values());
+        match (self.plan.transport, carriage) {
             (Transport::Memory, Carriage::Lines) => Transport::Stdio,
             (Transport::Memory, Carriage::Http) => Transport::Http,
             (transport @ (Transport::Stdio | Transport::Http | Transport::Sse), _) => transport,
@@ -305,7 +306,8 @@ pub(crate) fn plans(scenarios: &[Chosen], targets: &[Target], variants: &Variant
         for Chosen { scenario, file } in scenarios {
             let Some(revision) = revision_of(scenario, variants.revision) else { continue };
             let scripts = scripts_of(scenario)?;
-            for (transport, misfit) in transports(target, &scripts, variants) {
+            let fitting = transports(target, scenario, &scripts, variants);
+            for (transport, misfit) in fitting.into_iter().filter(|(transport, _)| scenario.runs_over(*transport)) {
                 for server in temperaments(scenario, target, transport, variants) {
                     for repeat in 1..=variants.repeat {
                         let mut plan =
@@ -353,7 +355,11 @@ pub(crate) fn why_nothing(scenarios: &[Chosen], targets: &[Target], variants: &V
 fn fits_anything(chosen: &Chosen, targets: &[Target]) -> bool {
     let Ok(scripts) = scripts_of(&chosen.scenario) else { return true };
     let fits = |target: &Target| {
-        target.descriptor.transports.iter().any(|transport| misfit(target, &scripts, *transport).is_none())
+        target
+            .descriptor
+            .transports
+            .iter()
+            .any(|transport| misfit(target, &chosen.scenario, &scripts, *transport).is_none())
     };
     targets.iter().any(fits)
 }
@@ -393,28 +399,34 @@ fn plan_of(
 /// The transports of a scenario for a loader, and why one that was asked for does not apply. By default, all that do.
 fn transports(
     target: &Target,
+    scenario: &Scenario,
     scripts: &BTreeMap<String, Script>,
     variants: &Variants,
 ) -> Vec<(Transport, Option<String>)> {
     if variants.transports.is_empty() {
         let all = target.descriptor.transports.iter().map(|transport| (*transport, None));
-        return all.filter(|(transport, _)| misfit(target, scripts, *transport).is_none()).collect();
+        return all.filter(|(transport, _)| misfit(target, scenario, scripts, *transport).is_none()).collect();
     }
     let mut found: Vec<(Transport, Option<String>)> = Vec::new();
     for transport in variants.transports.iter().copied() {
         if found.iter().all(|(other, _)| *other != transport) {
-            found.push((transport, misfit(target, scripts, transport)));
+            found.push((transport, misfit(target, scenario, scripts, transport)));
         }
     }
     found
 }
 
 /// Why a loader can not run with these scripts over a transport.
-fn misfit(target: &Target, scripts: &BTreeMap<String, Script>, transport: Transport) -> Option<String> {
+fn misfit(
+    target: &Target,
+    scenario: &Scenario,
+    scripts: &BTreeMap<String, Script>,
+    transport: Transport,
+) -> Option<String> {
     if !target.descriptor.transports.contains(&transport) {
         return Some(format!("loader {} does not speak {transport}", target.name));
     }
-    let carriage = Carriage::of(transport, scripts.values());
+    let carriage = Carriage::of_plan(transport, scenario, scripts.values());
     scripts.values().find_map(|script| script.fits(transport, carriage).err()).map(|misfit| misfit.to_string())
 }
 
@@ -525,6 +537,6 @@ pub(crate) fn recorded_plan(
     plan.loader_file = target.file.as_ref().map(|file| file.display().to_string());
     plan.rebuild_id();
     let scripts = scripts_of(&scenario)?;
-    let misfit = misfit(&target, &scripts, plan.transport);
+    let misfit = misfit(&target, &scenario, &scripts, plan.transport);
     Ok(Selected { plan, scenario, scripts, target, misfit })
 }

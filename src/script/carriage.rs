@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::plan::Transport;
+use crate::plan::{Scenario, Transport};
 use crate::script::{Action, Rule, Script, When};
 
 /// A way in which messages are carried.
@@ -15,6 +15,18 @@ pub enum Carriage {
 }
 
 impl Carriage {
+    /// What carries the messages of a plan: over memory, HTTP where the scenario is for that alone or a script needs it.
+    pub fn of_plan<'a>(
+        transport: Transport,
+        scenario: &Scenario,
+        scripts: impl IntoIterator<Item = &'a Script>,
+    ) -> Self {
+        match transport {
+            Transport::Memory if scenario.is_for_http_alone() => Self::Http,
+            Transport::Memory | Transport::Stdio | Transport::Http | Transport::Sse => Self::of(transport, scripts),
+        }
+    }
+
     /// What carries the messages of a transport, for servers with these scripts.
     ///
     /// Over memory the scripts decide: HTTP where one of them needs it, else lines.

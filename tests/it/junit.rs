@@ -8,12 +8,14 @@ use serde_json::Value;
 use crate::rig::{Ran, Rig};
 
 /// Two loaders, one of them broken, each plan twice.
-const ARGUMENTS: [&str; 9] = [
+const ARGUMENTS: [&str; 11] = [
     "load-call-close",
     "hop-close",
     "--repeat",
     "2",
     "--polite-only",
+    "--transport",
+    "stdio",
     "--loader",
     "reference",
     "--loader",

@@ -101,7 +101,7 @@ fn kill_helper(kind: &str) -> crate::rig::Ran {
         "about = \"Stays loaded for a while.\"\nservers = [{ name = \"files\", script = \"stubborn\" }]\n\
          [[step]]\ndo = \"load\"\n[[step]]\ndo = \"wait\"\nfor = \"3s\"\n[[step]]\ndo = \"close\"\n",
     );
-    let mut command = rig.run_command(&[scenario.to_str().unwrap()]);
+    let mut command = rig.run_command(&[scenario.to_str().unwrap(), "--transport", "stdio"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(30);
     while !files(&rig.out()).iter().any(|path| fs::read_to_string(path).unwrap_or_default().contains("idle.began")) {

@@ -10,11 +10,11 @@ use crate::rig::Rig;
 fn rust_loaders_come_out_as_known() {
     for loader in shipped_loaders().unwrap().iter().filter(|loader| loader.lane == Lane::Rust) {
         // These plans wait rather than work.
-        comes_out_as_known(&loader.known, &loader.name, "8");
+        comes_out_as_known(&loader.known, &loader.name, "stdio", "8");
     }
 }
 
-/// Python loaders that every `cargo test` runs; `MCP_VIGIL_ALL_LOADERS` asks for all of them.
+/// Python loaders that every `cargo test` runs, over stdio; `MCP_VIGIL_ALL_LOADERS` asks for all of them, over HTTP as well.
 const PYTHON_LOADERS: &[&str] = &["python-closed-early", "python-background-loop", "python-owner-task"];
 const PYTHON_STACKS: &[&str] = &["mcp-1.13", "mcp-1.30"];
 
@@ -30,6 +30,7 @@ fn python_loaders_come_out_as_known_on_the_second_major_version_of_mcp() {
 
 fn python_loaders_on(stacks: &[&str]) {
     let all = std::env::var_os("MCP_VIGIL_ALL_LOADERS").is_some();
+    let transports = if all { ["stdio", "http"].as_slice() } else { &["stdio"] };
     for loader in shipped_loaders().unwrap().iter().filter(|loader| loader.lane == Lane::Python) {
         if !all && !PYTHON_LOADERS.contains(&loader.name.as_str()) {
             continue;
@@ -37,7 +38,11 @@ fn python_loaders_on(stacks: &[&str]) {
         for stack in loader.stacks.iter().filter(|stack| stacks.contains(&stack.as_str())) {
             let name = format!("{}@{stack}", loader.name);
             match python_stack(stack).map(|stack| stack.interpreter()) {
-                Some(Ok(_)) => comes_out_as_known(&loader.known_on(Some(stack), "stdio"), &name, "3"),
+                Some(Ok(_)) => {
+                    for transport in transports {
+                        comes_out_as_known(&loader.known_on(Some(stack), transport), &name, transport, "3");
+                    }
+                }
                 Some(Err(error)) => unavailable(&name, &error.to_string()),
                 None => panic!("{name}: no such stack"),
             }
@@ -65,18 +70,19 @@ pub fn unavailable(name: &str, because: &str) {
     eprintln!("UNAVAILABLE: {name} was not tested: {because}");
 }
 
-fn comes_out_as_known(known: &Known, name: &str, jobs: &str) {
+fn comes_out_as_known(known: &Known, loader: &str, transport: &str, jobs: &str) {
     let rig = Rig::new();
-    let ran = rig.run(&["core", "--loader", name, "--jobs", jobs]);
+    let ran = rig.run(&["core", "--loader", loader, "--transport", transport, "--jobs", jobs]);
+    let name = format!("{loader} over {transport}");
     let failed = ran.invariants("fail");
     for id in &known.must_fail {
         assert!(failed.contains(id), "{name}: {id} must fail, found only {failed:?}");
     }
     for id in &known.must_not {
-        assert!(!failed.contains(id), "{name}: {id} must not fail: {}", ran.stdout);
+        assert!(!failed.contains(id), "{name}: {id} must not fail: {}", ran.findings_of(id));
     }
     let expected = if known.must_fail.is_empty() { 0 } else { 1 };
-    assert_eq!(ran.code, expected, "{name}: {}\n{}", ran.stdout, ran.stderr);
+    assert_eq!(ran.code, expected, "{name}: {failed:?}\n{}", ran.stderr);
     assert_eq!(ran.report()["counts"]["inconclusive"], 0, "{name}: {}", ran.stdout);
     rig.assert_nothing_left(std::time::Duration::from_secs(6));
 }

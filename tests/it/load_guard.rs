@@ -37,7 +37,8 @@ fn a_machine_that_stalls_each_time_leaves_the_plan_inconclusive_after_the_second
 fn run_stalled(n_stalls: usize) -> (i32, String, usize) {
     let rig = Rig::new();
     let scenario = rig.file("mute.toml", MUTE);
-    let arguments = [scenario.to_str().unwrap(), "--polite-only", "--jobs", "1", "--limit", BOUND];
+    let arguments =
+        [scenario.to_str().unwrap(), "--polite-only", "--transport", "stdio", "--jobs", "1", "--limit", BOUND];
     let mut command = rig.run_command(&arguments);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut seen = BTreeSet::new();

@@ -158,4 +158,17 @@ impl Ran {
         }
         found
     }
+
+    /// What was found of one invariant: the plan, the verdict and why, a line each.
+    pub fn findings_of(&self, invariant: &str) -> String {
+        let mut text = String::new();
+        for plan in self.report()["plans"].as_array().unwrap() {
+            for finding in plan["findings"].as_array().unwrap() {
+                if finding["invariant"] == invariant {
+                    text.push_str(&format!("{} {} {}\n", plan["id"], finding["verdict"], finding["because"]));
+                }
+            }
+        }
+        text
+    }
 }

@@ -164,7 +164,7 @@ fn end_sidecar(pid_file: &Path) -> bool {
 fn a_child_that_the_harness_did_not_start_lives_on() {
     let rig = Rig::new();
     // A supervisor that is killed makes the reporting process sweep; so does the end of every plan.
-    let (mut command, pid_file) = with_sidecar(&rig, "load-call-close");
+    let (mut command, pid_file) = with_sidecar(&rig, "load-call-close --transport stdio");
     let ran = finish(command.spawn().unwrap(), LIMIT);
     let was_alive = end_sidecar(&pid_file);
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
@@ -230,7 +230,7 @@ fn a_loader_that_deletes_its_plan_folder_spoils_only_its_own_plan() {
     let command = toml::Value::from(vec!["sh", "-c", delete]);
     let vandal = rig.file("vandal.toml", &format!("name = \"vandal\"\nlane = \"command\"\ncommand = {command}\n"));
     let loaders = ["--loader", vandal.to_str().unwrap(), "--loader", "reference"];
-    let ran = rig.run(&[&["load-call-close", "--polite-only"][..], &loaders].concat());
+    let ran = rig.run(&[&["load-call-close", "--polite-only", "--transport", "stdio"][..], &loaders].concat());
     assert_eq!(ran.code, 3, "{}{}", ran.stdout, ran.stderr);
     let report = ran.report();
     assert_eq!(report["counts"]["pass"], 1, "{report}");
@@ -252,7 +252,7 @@ fn two_scenarios_or_loaders_of_one_name_are_told_apart() {
         assert_eq!(ran.code, 2, "{pair:?}: {}{}", ran.stdout, ran.stderr);
         assert!(ran.stderr.contains("expected names that differ"), "{}", ran.stderr);
     }
-    let ran = rig.run(&[&first, &first, "--polite-only"]);
+    let ran = rig.run(&[&first, &first, "--polite-only", "--transport", "stdio"]);
     assert_eq!((ran.code, &ran.report()["counts"]["plans"]), (0, &1.into()), "{}", ran.stdout);
     let text = "name = \"reference\"\nlane = \"rust\"\n";
     let (one, two) = (file_in(&rig, "a", "l.toml", text), file_in(&rig, "b", "l.toml", text));
@@ -261,7 +261,16 @@ fn two_scenarios_or_loaders_of_one_name_are_told_apart() {
         assert_eq!(ran.code, 2, "{pair:?}: {}{}", ran.stdout, ran.stderr);
         assert!(ran.stderr.contains("expected names that differ"), "{}", ran.stderr);
     }
-    let ran = rig.run(&["load-call-close", "--polite-only", "--loader", "reference", "--loader", "rust-owner-task"]);
+    let ran = rig.run(&[
+        "load-call-close",
+        "--polite-only",
+        "--transport",
+        "stdio",
+        "--loader",
+        "reference",
+        "--loader",
+        "rust-owner-task",
+    ]);
     assert_eq!((ran.code, &ran.report()["counts"]["plans"]), (0, &1.into()), "{}", ran.stdout);
 }
 

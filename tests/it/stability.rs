@@ -21,7 +21,7 @@ pub fn wanted_repeats() -> Option<usize> {
 
 /// The arguments for one loader. A loader that leaves stubborn servers to rmcp waits six seconds for each of them.
 fn arguments(loader: &str) -> Vec<&str> {
-    let mut arguments = vec!["core", "--loader", loader];
+    let mut arguments = vec!["core", "--transport", "stdio", "--loader", loader];
     if loader != "reference" && wanted_repeats().is_none() {
         arguments.push("--polite-only");
     }

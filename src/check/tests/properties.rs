@@ -54,7 +54,7 @@ fn strangers() -> Vec<EventKind> {
     [
         r#"mock:stranger#1 mock.started script=polite"#,
         r#"mock:stranger#1 connection.opened connection=x1"#,
-        r#"mock:stranger#1 wire.received connection=x1 message={"method":"notifications/progress"}"#,
+        r#"mock:stranger#1 wire.received connection=x1 message={"jsonrpc":"2.0","method":"notifications/progress"}"#,
         r#"mock:stranger#1 gate.reached gate=before-answer"#,
         r#"mock:stranger#1 fault.delivered fault=slow impairs=timing"#,
         r#"driver gate.opened gate=before-answer"#,
@@ -105,6 +105,7 @@ fn unrelated_events_change_no_verdict() {
         .filter(|fixture| !(fixture.name == "vacuous" && speaks_for_itself(&fixture.invariant)))
         // A stranger's message with no handshake before it is a violation of its own.
         .filter(|fixture| fixture.invariant != "handshake-order")
+        .filter(|fixture| !judges_every_server(&fixture.invariant))
         .collect();
     let places = prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..12);
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig { cases: 400, ..ProptestConfig::default() });
@@ -118,6 +119,12 @@ fn unrelated_events_change_no_verdict() {
             Ok(())
         })
         .unwrap();
+}
+
+/// Whether a stranger that starts, connects or speaks at the wrong moment breaks it by itself.
+fn judges_every_server(id: &str) -> bool {
+    let kinds = invariant(id).unwrap().kinds;
+    kinds.contains(&Kind::ConnectionOpened) || kinds.contains(&Kind::MockStarted) || id == "closed-stays-silent"
 }
 
 fn speaks_for_itself(id: &str) -> bool {

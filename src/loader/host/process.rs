@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGPIPE, SIGTERM};
 use signal_hook::iterator::Signals;
 use tokio::sync::oneshot;
 
@@ -104,9 +104,11 @@ fn dial(name: &str, turns: mpsc::Sender<Turn>) -> Result<Link, HostError> {
 }
 
 fn forward_signals(turns: mpsc::Sender<Turn>) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    // SIGPIPE is caught to be passed over: a helper is entered before the standard library has it ignored, and a loader that
+    // writes to a server which has just died would be ended by it, as no Rust program is.
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGPIPE])?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        for _ in signals.forever() {
+        for _ in signals.forever().filter(|signal| *signal != SIGPIPE) {
             if turns.send(Turn::Signal).is_err() {
                 return;
             }

@@ -1,0 +1,295 @@
+//! Calls on the wire: that each arrives once, where it was sent and as it was made, and that its answer finds its caller.
+//!
+//! The driver gives each call its operation's number as argument `n`; so a call on the wire tells whose it is. One without it is not judged.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::check::combinator::{Judged, each};
+use crate::check::sight::parts;
+use crate::check::{Gone, Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::history::{Action, ConnectionId, Event, EventKind, Header, Impairs, Kind, Message, OpId, Outcome, Seq};
+use crate::plan::Promise;
+
+/// The operation a `tools/call` says it is of.
+fn caller_of(message: &Message) -> Option<OpId> {
+    if !message.is_request("tools/call") {
+        return None;
+    }
+    let number = message.0.pointer("/params/arguments/n").and_then(Value::as_u64)?;
+    u32::try_from(number).ok().map(OpId)
+}
+
+/// Counter-examples that shaped it. A server that says over HTTP that it does not know the session has not done the work, so
+/// the call may be sent again on a new one. Where a server died, it may have done the work before: that is a warning, because
+/// some callers want it so.
+pub(super) const CALL_SENT_ONCE: Invariant = Invariant {
+    id: "call-sent-once",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "one call of a tool is one request on the wire",
+    source: "VG-16: a tool may have effects, and whoever called it once wants them once",
+    requirement: &["VG-16", "LC-STD-15"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireReceived, Kind::OperationCompleted, Kind::OperationAbandoned],
+    vacuous: "no call that tells whose it is reached a server",
+    explain: "The program called a tool once and a server received the call twice. A retry below the caller, after a lost answer \
+        or a new session, does that: the mail goes out twice, the row is written twice, and nobody is told.\n\n\
+        Look at the two requests and at what happened between them. Mend it by failing the call and letting the caller \
+        decide; only what a server has surely not seen may be sent again.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(SentOnce::default()) },
+};
+
+#[derive(Default)]
+struct SentOnce {
+    sent: BTreeMap<OpId, (ConnectionId, Seq)>,
+}
+
+impl Monitor for SentOnce {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::WireReceived { connection, message } => {
+                for operation in parts(message).iter().filter_map(caller_of) {
+                    self.receive(event.seq, view, connection, operation, tally);
+                }
+            }
+            EventKind::OperationCompleted { operation, .. } | EventKind::OperationAbandoned { operation, .. } => {
+                self.sent.remove(operation);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl SentOnce {
+    fn receive(&mut self, seq: Seq, view: &View, connection: &ConnectionId, operation: OpId, tally: &mut Tally) {
+        let Some((before, first)) = self.sent.insert(operation, (connection.clone(), seq)) else {
+            tally.held();
+            return;
+        };
+        let is_lost = view.connection(&before).is_none_or(|before| matches!(before.gone, Some((_, Gone::ByServer))));
+        if is_lost && !view.is_stdio() {
+            return;
+        }
+        let because = format!("the call of {operation} was received at {first} and again at {seq}");
+        let variant = if before == *connection { "sent-twice" } else { "sent-again-elsewhere" };
+        let violation = Violation::new(variant, because, &[first, seq]);
+        tally.broken(if is_lost { violation.as_warning() } else { violation });
+    }
+}
+
+/// Counter-example that shaped it: a call that arrives when its operation has completed, cancelled for example, is not judged.
+pub(super) const CALL_ARRIVES_AS_MADE: Invariant = Invariant {
+    id: "call-arrives-as-made",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "a call arrives at the server it was made to, for the tool and with the arguments it was made with",
+    source: "VG-16: what is called is what was meant",
+    requirement: &["VG-16"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireReceived],
+    vacuous: "no call that tells whose it is reached a server while it ran",
+    explain: "A call reached another server than the one it was made to, or another tool, or lost or gained an argument. Loaders \
+        keep tools of several servers in one table; when two have the same name, the last one wins, and the caller talks to a stranger.\n\n\
+        Look at the request and at the invocation. Mend it by keeping tools by server *and* name, by refusing names that \
+        collide, and by passing arguments through untouched.",
+    start: |_: &Header| -> Box<dyn Monitor> { each(judge_arrival) },
+};
+
+fn judge_arrival(event: &Event, view: &View) -> Judged {
+    let EventKind::WireReceived { message, .. } = &event.kind else { return Judged::Unrelated };
+    let Some(operation) = caller_of(message).and_then(|id| view.operation(id)) else { return Judged::Unrelated };
+    if operation.action != Action::Call {
+        return Judged::Unrelated;
+    }
+    let arguments = message.0.pointer("/params/arguments").and_then(Value::as_object);
+    let tool = message.0.pointer("/params/name").and_then(Value::as_str);
+    let variant = if operation.server.as_deref() != event.source.server() {
+        "other-server"
+    } else if operation.tool.as_deref() != tool {
+        "other-tool"
+    } else if arguments.is_some_and(|arguments| arguments.len() != 1) {
+        "other-arguments"
+    } else {
+        return Judged::Held;
+    };
+    let because = format!("{} arrived at {} with {variant}", operation.describe(), event.seq);
+    Judged::Broken(Violation::new(variant, because, &[operation.invoked, event.seq]))
+}
+
+/// Counter-examples that shaped it. A script that garbles answers may have sent others than the journal shows. A loader that
+/// gives no text for an answer gives nothing to compare.
+pub(super) const ANSWER_REACHES_ITS_CALLER: Invariant = Invariant {
+    id: "answer-reaches-its-caller",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "a call that succeeds returns what its server answered to it",
+    source: "VG-16: an answer belongs to the request whose id it carries (JSON-RPC 2.0)",
+    requirement: &["VG-16", "LC-MSG-06"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[
+        Kind::WireReceived,
+        Kind::WireSent,
+        Kind::FaultDelivered,
+        Kind::OperationCompleted,
+        Kind::OperationAbandoned,
+    ],
+    vacuous: "no call that tells whose it is was answered and succeeded",
+    explain: "A call succeeded with another text than its server had answered: the answer of another call, a late one of a call \
+        that was given up, or one out of a cache. This is the worst that concurrency can do here, because nothing fails.\n\n\
+        Look at the two requests that were in flight together, and at their ids. Mend it by handing each answer to the waiter \
+        of its id, and by forgetting the waiter when its call is given up.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Answers::default()) },
+};
+
+#[derive(Default)]
+struct Answers {
+    asked: Vec<(ConnectionId, Value, OpId)>,
+    answered: BTreeMap<OpId, (Seq, String)>,
+    is_garbled: bool,
+}
+
+impl Monitor for Answers {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::WireReceived { connection, message } => {
+                if let (Some(operation), Some(id)) = (caller_of(message), message.id()) {
+                    self.asked.push((connection.clone(), id.clone(), operation));
+                }
+            }
+            EventKind::WireSent { connection, message } if !self.asked.is_empty() => {
+                self.answer(event.seq, connection, message);
+            }
+            EventKind::FaultDelivered { impairs: Impairs::Answers, .. } => self.is_garbled = true,
+            EventKind::OperationCompleted { operation, outcome } => {
+                self.asked.retain(|(_, _, asked)| asked != operation);
+                let Some((sent, expected)) = self.answered.remove(operation) else { return };
+                let Outcome::Ok { text: Some(text), .. } = outcome else { return };
+                if *text == expected {
+                    tally.held();
+                } else if !self.is_garbled {
+                    let because = format!("{operation} returned at {} another text than was sent at {sent}", event.seq);
+                    tally.broken(Violation::new("other-text", because, &[sent, event.seq]));
+                }
+            }
+            EventKind::OperationAbandoned { operation, .. } => {
+                self.asked.retain(|(_, _, asked)| asked != operation);
+                self.answered.remove(operation);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Answers {
+    fn answer(&mut self, seq: Seq, connection: &ConnectionId, message: &Message) {
+        let Some(id) = message.id().filter(|_| message.is_response()) else { return };
+        let is_it = |(on, asked, _): &(ConnectionId, Value, OpId)| on == connection && asked == id;
+        let Some(index) = self.asked.iter().position(is_it) else { return };
+        let (_, _, operation) = self.asked.swap_remove(index);
+        if let Some(text) = message.0.pointer("/result/content/0/text").and_then(Value::as_str) {
+            self.answered.insert(operation, (seq, text.to_owned()));
+        }
+    }
+}
+
+/// A loader that has waited this long may have a timeout of its own.
+const OWN_TIMEOUT_US: u64 = 4_000_000;
+
+/// Counter-examples that shaped it. A timeout of the loader's own is a reason, so a call that ran for seconds is not judged. A
+/// cleanup, a removal, the end of the program and the end of the caller's context are reasons. A request that could be another call's is not judged.
+pub(super) const CANCEL_HAS_A_REASON: Invariant = Invariant {
+    id: "cancel-has-a-reason",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "a call is cancelled on the wire only if somebody gave it up",
+    source: "VG-16: nobody's work is stopped unasked",
+    requirement: &["VG-16"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireReceived],
+    vacuous: "no call that was open was cancelled on the wire",
+    explain: "A call was in flight, nobody had given it up, and the loader told the server to cancel it. A cancel scope that \
+        belongs to somebody else was hit: the session of a sibling was closed, or another call's timeout ended the task both share.\n\n\
+        Look at what happened just before the notification. Mend it by giving each call a scope of its own.",
+    start: |_: &Header| -> Box<dyn Monitor> { each(judge_cancel) },
+};
+
+fn judge_cancel(event: &Event, view: &View) -> Judged {
+    let EventKind::WireReceived { connection, message } = &event.kind else { return Judged::Unrelated };
+    let Some(id) = message.cancelled_request().map(ToString::to_string) else { return Judged::Unrelated };
+    let is_it = |request: &crate::check::Request| request.connection == *connection && request.id == id;
+    let found = view.operations().find(|operation| operation.requests.iter().any(is_it));
+    let Some(operation) = found.filter(|operation| !operation.is_ambiguous) else { return Judged::Unrelated };
+    if operation.is_excused() {
+        return Judged::Held;
+    }
+    let is_long = operation.started.is_none_or(|(_, at_us)| event.at_us > at_us + OWN_TIMEOUT_US);
+    if is_long || !view.is_healthy(event.source.server().unwrap_or_default()) {
+        return Judged::Unrelated;
+    }
+    let because =
+        format!("{} was cancelled on the wire at {}, and nobody had given it up", operation.describe(), event.seq);
+    Judged::Broken(Violation::new("unasked", because, &[operation.invoked, event.seq]))
+}
+
+/// Counter-examples that shaped it. An operation that never ends is told by `operation-completes`. The completion may be
+/// journalled before the answer that the cancellation was delivered.
+pub(super) const CANCEL_PROMPT: Invariant = Invariant {
+    id: "cancel-prompt",
+    property: Property::Liveness,
+    level: Level::OwnResource,
+    claim: "an operation that is cancelled ends soon",
+    source: "VG-12: whoever gives up is not made to wait",
+    requirement: &["VG-12", "LC-CAN-08"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::CancelRequested, Kind::OperationCompleted],
+    vacuous: "no operation that was cancelled came to an end",
+    explain: "The user pressed stop and had to wait all the same. The cancellation was delivered, and the operation went on with \
+        something it could not be taken out of: the shutdown of a server, a lock, a shielded wait.\n\n\
+        Look at what happened between the two witnesses. Mend it by leaving slow work to the task that owns the session, and \
+        letting the caller go.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Prompt::default()) },
+};
+
+#[derive(Default)]
+struct Prompt {
+    cancelled: BTreeMap<OpId, (Seq, u64)>,
+}
+
+impl Monitor for Prompt {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::CancelRequested { operation } => {
+                self.cancelled.entry(*operation).or_insert((event.seq, event.at_us));
+            }
+            EventKind::OperationCompleted { operation, .. } => {
+                let Some((cancelled, at_us)) = self.cancelled.remove(operation) else { return };
+                let limit = view.limits().failure;
+                let took = Duration::from_micros(event.at_us.saturating_sub(at_us));
+                if took <= limit {
+                    tally.held();
+                    return;
+                }
+                let because = format!(
+                    "{operation} ended at {}, {} ms after it was cancelled at {cancelled}",
+                    event.seq,
+                    took.as_millis()
+                );
+                tally.broken(Violation::new("late", because, &[cancelled, event.seq]).of_bound(limit));
+            }
+            _ => {}
+        }
+    }
+}

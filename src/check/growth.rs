@@ -1,0 +1,208 @@
+//! What grows while the same thing is done again and again.
+//!
+//! Judged as a slope over the samples the driver takes between the operations of a repeated step: caches fill and pools
+//! warm up, so the first samples do not count, and one jump is no growth.
+
+use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::history::{Event, EventKind, Header, Kind, LinkPeer, Seq};
+use crate::plan::Promise;
+
+const KINDS: &[Kind] = &[Kind::SampleTaken];
+const VACUOUS: &str = "nothing was repeated often enough to tell growth from noise";
+const SOURCE: &str = "VG-17: what a program needs does not grow with how often it has run";
+
+const fn growth(
+    id: &'static str,
+    claim: &'static str,
+    kinds: &'static [Kind],
+    explain: &'static str,
+    start: fn(&Header) -> Box<dyn Monitor>,
+) -> Invariant {
+    Invariant {
+        id,
+        property: Property::Safety,
+        level: Level::OwnResource,
+        claim,
+        source: SOURCE,
+        requirement: &["VG-17"],
+        applies: Scope::ALL,
+        needs: Promise::None,
+        witness: Witness::Always,
+        kinds,
+        vacuous: VACUOUS,
+        explain,
+        start,
+    }
+}
+
+/// Counter-example that shaped it: a pool that opens its second socket late is one step up, not a slope.
+pub(super) const REPEATS_KEEP_DESCRIPTORS: Invariant = growth(
+    "repeats-keep-descriptors",
+    "the loader's process has no more open descriptors after many reruns than after a few",
+    KINDS,
+    "Each rerun left a descriptor open: a pipe of a server that has ended, a socket, the self-pipe of an event loop that was \
+     never closed. At 1,024 of them the program can open nothing any more, and what fails then has nothing to do with the cause.\n\n\
+     Look at the kinds of descriptors in the samples. Mend it by closing loops and pipes where sessions are closed.",
+    |_| {
+        Box::new(Growth::new("descriptors", 0.05, 3.0, |kind| match kind {
+            EventKind::SampleTaken { fds, .. } => Some(fds.values().map(|n| f64::from(*n)).sum()),
+            _ => None,
+        }))
+    },
+);
+
+/// Counter-example that shaped it: a runtime starts threads for blocking work when they are first needed.
+pub(super) const REPEATS_KEEP_THREADS: Invariant = growth(
+    "repeats-keep-threads",
+    "the loader's process has no more threads after many reruns than after a few",
+    KINDS,
+    "Each rerun left a thread behind: a background loop a run, an executor that was never shut down. Each holds a stack, and \
+     together they slow the end of the program, which waits for them.\n\n\
+     Look at the thread counts in the samples. Mend it by keeping one owner thread for all runs, and ending it in cleanup.",
+    |_| {
+        Box::new(Growth::new("threads", 0.05, 3.0, |kind| match kind {
+            EventKind::SampleTaken { threads, .. } => Some(f64::from(*threads)),
+            _ => None,
+        }))
+    },
+);
+
+/// Counter-example that shaped it: an allocator takes memory in steps of a MiB, so less than two are no growth.
+pub(super) const REPEATS_KEEP_MEMORY: Invariant = growth(
+    "repeats-keep-memory",
+    "the loader's process needs no more memory after many reruns than after a few",
+    KINDS,
+    "Each rerun left something in memory: a session table that is only added to, tool lists of old runs, callbacks that keep \
+     a closed session alive. Programs that run for days are restarted because of this.\n\n\
+     Look at the resident memory in the samples. Mend it by dropping a run's objects with its session.",
+    |_| {
+        Box::new(Growth::new("KiB of memory", 20.0, 2_048.0, |kind| match kind {
+            #[expect(clippy::cast_precision_loss, reason = "a process has less memory than 2^52 KiB")]
+            EventKind::SampleTaken { rss_kib, .. } => Some(*rss_kib as f64),
+            _ => None,
+        }))
+    },
+);
+
+/// Counter-example that shaped it: between two runs one server may be ending while its successor starts.
+pub(super) const REPEATS_KEEP_SERVERS: Invariant = growth(
+    "repeats-keep-servers",
+    "no more servers are running after many reruns than after a few",
+    &[Kind::SampleTaken, Kind::LinkOpened, Kind::LinkClosed],
+    "Each rerun started servers and left the old ones running. They answer nobody, hold their locks and ports, and are found \
+     by the user's task manager.\n\n\
+     Look at which servers have no EOF in their journal. Mend it by closing a session before it is replaced, or by keeping it.",
+    |_| Box::new(Servers { n_running: 0, growth: Growth::new("servers", 0.05, 3.0, |_| None) }),
+);
+
+/// Samples that do not count: what a program sets up once.
+const WARM_UP: u32 = 2;
+/// Fewer samples than this have no slope.
+const SAMPLES_MIN: u32 = 5;
+/// Operations between two samples.
+const OPERATIONS_PER_SAMPLE: f64 = 10.0;
+
+struct Growth {
+    what: &'static str,
+    slope_max: f64,
+    rise_max: f64,
+    measure: fn(&EventKind) -> Option<f64>,
+    n_seen: u32,
+    first: Option<(Seq, f64)>,
+    last: Option<(Seq, f64)>,
+    sums: Sums,
+}
+
+/// What a straight line through the samples needs.
+#[derive(Default)]
+struct Sums {
+    n: f64,
+    x: f64,
+    y: f64,
+    xx: f64,
+    xy: f64,
+}
+
+impl Sums {
+    fn add(&mut self, x: f64, y: f64) {
+        self.n += 1.0;
+        self.x += x;
+        self.y += y;
+        self.xx += x * x;
+        self.xy += x * y;
+    }
+
+    /// Least squares.
+    fn slope(&self) -> f64 {
+        let spread = self.n * self.xx - self.x * self.x;
+        if spread > 0.0 { (self.n * self.xy - self.x * self.y) / spread } else { 0.0 }
+    }
+}
+
+impl Growth {
+    fn new(what: &'static str, slope_max: f64, rise_max: f64, measure: fn(&EventKind) -> Option<f64>) -> Self {
+        Self { what, slope_max, rise_max, measure, n_seen: 0, first: None, last: None, sums: Sums::default() }
+    }
+
+    fn sample(&mut self, seq: Seq, value: f64) {
+        self.n_seen += 1;
+        if self.n_seen <= WARM_UP {
+            return;
+        }
+        self.sums.add(f64::from(self.n_seen) * OPERATIONS_PER_SAMPLE, value);
+        self.first.get_or_insert((seq, value));
+        self.last = Some((seq, value));
+    }
+
+    fn judge(&self, tally: &mut Tally) {
+        let (Some((first, from)), Some((last, to))) = (self.first, self.last) else { return };
+        if self.n_seen < WARM_UP + SAMPLES_MIN {
+            return;
+        }
+        let slope = self.sums.slope();
+        if slope < self.slope_max || to - from < self.rise_max {
+            tally.held();
+            return;
+        }
+        let because = format!("{} grew from {from} at {first} to {to} at {last}, by {slope:.2} a rerun", self.what);
+        tally.broken(Violation::new("grew", because, &[first, last]));
+    }
+}
+
+fn is_repeated(kind: &EventKind) -> bool {
+    matches!(kind, EventKind::SampleTaken { label, .. } if label == "repeated")
+}
+
+impl Monitor for Growth {
+    fn see(&mut self, event: &Event, _view: &View, _tally: &mut Tally) {
+        if let Some(value) = (self.measure)(&event.kind).filter(|_| is_repeated(&event.kind)) {
+            self.sample(event.seq, value);
+        }
+    }
+
+    fn end(&mut self, _view: &View, tally: &mut Tally) {
+        self.judge(tally);
+    }
+}
+
+struct Servers {
+    n_running: u32,
+    growth: Growth,
+}
+
+impl Monitor for Servers {
+    fn see(&mut self, event: &Event, _view: &View, _tally: &mut Tally) {
+        match &event.kind {
+            EventKind::LinkOpened { peer: LinkPeer::Mock { .. } } => self.n_running += 1,
+            EventKind::LinkClosed { peer: LinkPeer::Mock { .. }, .. } => {
+                self.n_running = self.n_running.saturating_sub(1)
+            }
+            kind if is_repeated(kind) => self.growth.sample(event.seq, f64::from(self.n_running)),
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, _view: &View, tally: &mut Tally) {
+        self.growth.judge(tally);
+    }
+}

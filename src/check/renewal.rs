@@ -1,0 +1,337 @@
+//! Sessions that have an id: how they are lost, renewed and ended.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::history::{Action, Event, EventKind, ExchangeId, Header, Kind, OpId, Seq, SessionId, WireEnd};
+use crate::plan::Promise;
+
+/// What was sent on another socket before may be read this much later.
+const UNDER_WAY_US: u64 = 100_000;
+
+/// Requests that name a session their server does not know, until they are answered.
+#[derive(Default)]
+struct Strangers {
+    asked: BTreeMap<(String, ExchangeId), (SessionId, bool)>,
+}
+
+impl Strangers {
+    /// The session an event says is unknown to its server, and whether that answers a POST.
+    fn told(&mut self, event: &Event) -> Option<(SessionId, bool)> {
+        let server = event.source.server()?;
+        match &event.kind {
+            EventKind::HttpReceived { exchange, session: Some(session), connection: None, verb, .. } => {
+                let key = (server.to_owned(), exchange.clone());
+                self.asked.insert(key, (session.clone(), verb == "POST"));
+                None
+            }
+            EventKind::HttpAnswered { exchange, status, .. } if !self.asked.is_empty() => {
+                let found = self.asked.remove(&(server.to_owned(), exchange.clone()))?;
+                (*status == 404).then_some(found)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Counter-examples that shaped it. Calls that race are all told, each by its own 404. What was under way when the first was
+/// told is not stubbornness. A DELETE of a session that is gone is only useless.
+pub(super) const STALE_SESSION_UNUSED: Invariant = Invariant {
+    id: "stale-session-unused",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "a client that is told that a session is gone does not use its id any more",
+    source: "2025-11-25, basic/transports, Session Management, follows from it; VG-20",
+    requirement: &["VG-20", "LC-SESS-06"],
+    applies: Scope::SESSIONS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::HttpReceived, Kind::HttpAnswered],
+    vacuous: "no client was told that its session is gone",
+    explain: "The server had answered 404 to the id of a session, and the client went on using it. Each such request is lost. A stream \
+        that is asked for again for ever, and an id that was copied into a task before the renewal, are the usual reasons.\n\n\
+        Look at the verb in the reason. Mend it by keeping the id in one place that the renewal replaces, and by ending what \
+        belongs to the old session.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Stale::default()) },
+};
+
+#[derive(Default)]
+struct Stale {
+    strangers: Strangers,
+    told: BTreeMap<SessionId, (Seq, u64)>,
+}
+
+impl Monitor for Stale {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        if let EventKind::HttpReceived { session: Some(session), verb, .. } = &event.kind
+            && let Some((told, at_us)) = self.told.get(session)
+            && event.at_us > at_us + UNDER_WAY_US
+        {
+            let because = format!("{verb} named a session at {}, whose end was told at {told}", event.seq);
+            let violation = Violation::new("used", because, &[*told, event.seq]);
+            tally.broken(if verb == "DELETE" { violation.as_warning() } else { violation });
+        }
+        if let Some((session, _)) = self.strangers.told(event) {
+            self.told.entry(session).or_insert((event.seq, event.at_us));
+            tally.held();
+        }
+    }
+}
+
+/// Counter-examples that shaped it. The call that was told need not be repeated; the next one is. A session for each call
+/// renews itself. A load in between opens what it likes. Where the new session is lost as well, there is a third.
+pub(super) const LOST_SESSION_RENEWED_ONCE: Invariant = Invariant {
+    id: "lost-session-renewed-once",
+    property: Property::Liveness,
+    level: Level::Must,
+    claim: "a session that its server has forgotten is opened anew, once for all who miss it",
+    source: "2025-11-25, basic/transports, Session Management: MUST start a new session; once: VG-20",
+    requirement: &["LC-SESS-05", "LC-SESS-06", "VG-20"],
+    applies: Scope::SESSIONS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[
+        Kind::HttpReceived,
+        Kind::HttpAnswered,
+        Kind::ConnectionOpened,
+        Kind::SessionClosed,
+        Kind::OperationInvoked,
+        Kind::OperationCompleted,
+        Kind::ExitRequested,
+    ],
+    vacuous: "no request was answered with 404 for its session",
+    explain: "A server restarted or let the session expire, and answered 404. Either the client never opened a new one, so that every \
+        later call fails until the program restarts; or each of the calls that were told opened one of its own, and all \
+        but the last are left behind on the server.\n\n\
+        Look at the sessions opened after the first 404. Mend it by renewing behind one lock, and by looking, once it is held, \
+        whether somebody else has renewed already.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Renewed::default()) },
+};
+
+#[derive(Default)]
+struct Renewed {
+    strangers: Strangers,
+    lost: BTreeMap<String, Loss>,
+}
+
+struct Loss {
+    told: Seq,
+    opened: Option<Seq>,
+}
+
+impl Monitor for Renewed {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        if let (Some((_, true)), Some(server)) = (self.strangers.told(event), event.source.server()) {
+            self.lost.entry(server.to_owned()).or_insert(Loss { told: event.seq, opened: None });
+        }
+        match &event.kind {
+            EventKind::ConnectionOpened { .. } => self.opened(event, view, tally),
+            EventKind::SessionClosed { how: WireEnd::ByServer, .. } => {
+                self.lost.remove(event.source.server().unwrap_or_default());
+            }
+            EventKind::OperationInvoked { action, .. } if *action == Action::Close || action.loads() => {
+                self.lost.clear()
+            }
+            EventKind::ExitRequested {} => self.lost.clear(),
+            EventKind::OperationCompleted { operation, .. } if !self.lost.is_empty() => {
+                self.completed(event, view, *operation, tally);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Renewed {
+    fn opened(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        let Some(loss) = self.lost.get_mut(event.source.server().unwrap_or_default()) else { return };
+        let Some(first) = loss.opened else {
+            loss.opened = Some(event.seq);
+            tally.held();
+            return;
+        };
+        if Promise::PersistentSession.is_given(view.promises()) {
+            let because = format!(
+                "the session that was lost at {} was opened anew at {first} and again at {}",
+                loss.told, event.seq
+            );
+            tally.broken(Violation::new("renewed-twice", because, &[loss.told, first, event.seq]));
+        }
+    }
+
+    fn completed(&mut self, event: &Event, view: &View, operation: OpId, tally: &mut Tally) {
+        let Some(operation) = view.operation(operation).filter(|operation| operation.action == Action::Call) else {
+            return;
+        };
+        let Some(loss) = operation.server.as_ref().and_then(|server| self.lost.get(server)) else { return };
+        if loss.opened.is_none() && operation.invoked > loss.told && !operation.is_excused() {
+            let because = format!(
+                "{} ended at {}, and the session that was lost at {} had not been opened anew",
+                operation.describe(),
+                event.seq,
+                loss.told
+            );
+            tally.broken(Violation::new("not-renewed", because, &[loss.told, operation.invoked, event.seq]));
+        }
+    }
+}
+
+/// Counter-example that shaped it: what becomes of the call, a failure or an answer on the new session, is the loader's choice.
+pub(super) const LOST_SESSION_CALLS_END: Invariant = Invariant {
+    id: "lost-session-calls-end",
+    property: Property::Liveness,
+    level: Level::Own,
+    claim: "a call in flight on a session that is lost ends, one way or the other",
+    source: "VG-20: whoever waits on a lost session is told",
+    requirement: &["VG-20", "LC-SESS-06", "LC-TMO-01"],
+    applies: Scope::SESSIONS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::SessionClosed, Kind::OperationCompleted, Kind::OperationOverdue, Kind::OperationAbandoned],
+    vacuous: "no session was lost with a call in flight",
+    explain: "The session was lost while a call was in flight on it, and the caller was never told. The answer would have come on \
+        the session that is gone; the renewal replaced it and forgot who was waiting there.\n\n\
+        Look at the call and at the end of its session. Mend it by failing, or sending again, whatever waits on the old \
+        session in the same step that opens the new one.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(CallsEnd::default()) },
+};
+
+#[derive(Default)]
+struct CallsEnd {
+    waiting: BTreeMap<OpId, Seq>,
+}
+
+impl Monitor for CallsEnd {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::SessionClosed { connection, how: WireEnd::ByServer, .. } => {
+                let is_hit =
+                    |request: &crate::check::Request| request.connection == *connection && request.answered.is_none();
+                let hit = view.operations().filter(|operation| operation.requests.iter().any(is_hit));
+                self.waiting.extend(hit.map(|operation| (operation.id, event.seq)));
+            }
+            EventKind::OperationCompleted { operation, .. } => {
+                let Some(_) = self.waiting.remove(operation) else { return };
+                tally.held();
+            }
+            EventKind::OperationOverdue { operation, bound_ms, .. } => {
+                let Some(lost) = self.waiting.remove(operation) else { return };
+                let because = format!("{operation} lost its session at {lost} and had not ended at {}", event.seq);
+                let violation = Violation::new("never", because, &[lost, event.seq]);
+                tally.broken(violation.of_bound(Duration::from_millis(*bound_ms)));
+            }
+            EventKind::OperationAbandoned { operation, .. } => {
+                self.waiting.remove(operation);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Counter-examples that shaped it. A server may refuse the DELETE, or never answer it; to be asked is enough. A session whose
+/// server was made to misbehave, or that was lost, has no end to be asked for.
+pub(super) const SESSION_DELETED: Invariant = Invariant {
+    id: "session-deleted",
+    property: Property::Liveness,
+    level: Level::Own,
+    claim: "cleanup asks for the end of every session that has an id",
+    source: "the loader's promise sends-delete; 2025-11-25, basic/transports, Session Management (SHOULD)",
+    requirement: &["LC-SESS-07", "VG-06"],
+    applies: Scope::SESSIONS,
+    needs: Promise::SendsDelete,
+    witness: Witness::Always,
+    kinds: &[Kind::SessionOpened, Kind::SessionClosed, Kind::HttpReceived, Kind::GraceExpired],
+    vacuous: "no session had an id",
+    explain: "Cleanup was over and a session had not been deleted. The server keeps it, with what it holds for it, until it expires: \
+        for a remote server that is memory and licences, paid by somebody else.\n\n\
+        Look at which session it is: one that a renewal or a second load replaced is forgotten most often. Mend it by sending DELETE \
+        wherever a session is given up, with a bound on the wait.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Deleted::default()) },
+};
+
+#[derive(Default)]
+struct Deleted {
+    open: BTreeMap<SessionId, (Seq, String)>,
+}
+
+impl Monitor for Deleted {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::SessionOpened { session, .. } => {
+                let server = event.source.server().unwrap_or_default().to_owned();
+                self.open.insert(session.clone(), (event.seq, server));
+            }
+            EventKind::SessionClosed { session, .. } => {
+                self.open.remove(session);
+            }
+            EventKind::HttpReceived { verb, session: Some(session), .. } if verb == "DELETE" => {
+                let Some(_) = self.open.remove(session) else { return };
+                tally.held();
+            }
+            EventKind::GraceExpired { after } if after == "close" => self.due(event, view, tally),
+            _ => {}
+        }
+    }
+}
+
+impl Deleted {
+    fn due(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        let Some((closed, _)) = view.closed() else { return };
+        self.open.retain(|session, (opened, server)| {
+            if *opened > closed {
+                return true;
+            }
+            if view.is_healthy(server) {
+                let because = format!(
+                    "session {session} of {server}, opened at {opened}, was not deleted by the cleanup that ended at {closed}"
+                );
+                tally.broken(Violation::new("not-deleted", because, &[*opened, closed, event.seq]));
+            }
+            false
+        });
+    }
+}
+
+/// Counter-examples that shaped it. What was under way on another socket is read later. A second DELETE is useless, no more.
+pub(super) const DELETED_SESSION_SILENT: Invariant = Invariant {
+    id: "deleted-session-silent",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "nothing is sent on a session whose end was asked for",
+    source: "VG-20: a session that is over is not used",
+    requirement: &["VG-20", "LC-SESS-07"],
+    applies: Scope::SESSIONS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::HttpReceived],
+    vacuous: "no session was deleted",
+    explain: "The client had asked for the end of a session and then used it. Its server answers 404, which the client takes for a \
+        lost session and renews: the session that was just closed is open again, and nobody closes that one.\n\n\
+        Look at the request behind the DELETE: a stream that reconnects, a call that was let through. Mend it by stopping \
+        everything else on a session before its DELETE is sent.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(AfterDelete::default()) },
+};
+
+#[derive(Default)]
+struct AfterDelete {
+    deleted: BTreeMap<SessionId, (Seq, u64)>,
+}
+
+impl Monitor for AfterDelete {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        let EventKind::HttpReceived { session: Some(session), verb, .. } = &event.kind else { return };
+        let Some((deleted, at_us)) = self.deleted.get(session) else {
+            if verb == "DELETE" {
+                self.deleted.insert(session.clone(), (event.seq, event.at_us));
+                tally.held();
+            }
+            return;
+        };
+        if event.at_us <= at_us + UNDER_WAY_US {
+            return;
+        }
+        let because = format!("{verb} named a session at {}, which was deleted at {deleted}", event.seq);
+        let violation = Violation::new("used", because, &[*deleted, event.seq]);
+        tally.broken(if verb == "DELETE" { violation.as_warning() } else { violation });
+    }
+}
