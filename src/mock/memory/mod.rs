@@ -5,6 +5,8 @@
 //! signals or refuses to end.
 
 mod lines;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
