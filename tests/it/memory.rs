@@ -93,7 +93,7 @@ fn the_wire_is_the_same_as_over_stdio() {
     let wire = |plan: &Value| {
         let id = plan["id"].as_str().unwrap();
         let lanes = normal_lanes(&read_history(id, &history(&rig, plan)).unwrap());
-        let of_wire = |(name, _): &(String, Vec<String>)| name.starts_with("connection");
+        let of_wire = |(name, _): &(String, Vec<String>)| name.starts_with("mock:");
         lanes.into_iter().filter(of_wire).collect::<Vec<_>>()
     };
     let mut n_compared = 0;
