@@ -10,7 +10,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use mcp_vigil::mock::{CarrierKind, LinkedArgs, StandaloneArgs, load_script, run_linked, run_standalone};
 use mcp_vigil::plan::{Revision, Transport, parse_duration};
-use mcp_vigil::script::{shipped, shipped_names};
+use mcp_vigil::script::{Carriage, shipped, shipped_names};
 
 /// Mock MCP servers that misbehave on cue.
 #[derive(Parser)]
@@ -110,7 +110,10 @@ fn serve(carrier: CarrierKind, served: Served, listen: Option<SocketAddr>) -> Ex
     }
     let script = load_script(&name).map_err(|error| error.to_string()).and_then(|script| {
         let transport = if carrier == CarrierKind::Http { Transport::Http } else { Transport::Stdio };
-        script.fits(transport).map(|()| script.clone()).map_err(|misfit| misfit.to_string())
+        script
+            .fits(transport, Carriage::of(transport, [&script]))
+            .map(|()| script.clone())
+            .map_err(|misfit| misfit.to_string())
     });
     match script {
         Ok(script) => {

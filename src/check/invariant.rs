@@ -98,7 +98,7 @@ impl Scope {
 
     /// Why it does not apply to a history, if so.
     pub(super) fn refuses(self, header: &Header) -> Option<String> {
-        let transport = header.transport.as_str();
+        let transport = header.carried_by();
         if self.transports != EVERY_TRANSPORT && !self.transports.iter().any(|known| known.as_str() == transport) {
             let names: Vec<String> = self.transports.iter().map(ToString::to_string).collect();
             return Some(format!("applies to transport {}, this is {transport}", names.join(" and ")));

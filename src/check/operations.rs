@@ -201,7 +201,7 @@ pub(super) fn caller_of(message: &Message) -> Option<OpId> {
     if !message.is_request("tools/call") {
         return None;
     }
-    let number = message.0.pointer("/params/arguments/n").and_then(serde_json::Value::as_u64)?;
+    let number = message.at(&["params", "arguments", "n"]).and_then(serde_json::Value::as_u64)?;
     u32::try_from(number).ok().map(OpId)
 }
 

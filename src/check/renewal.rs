@@ -131,7 +131,7 @@ impl Monitor for Renewed {
         }
         match &event.kind {
             EventKind::ConnectionOpened { .. } => self.opened(event, view, tally),
-            EventKind::WireSent { message, .. } if message.0.pointer("/result/protocolVersion").is_some() => {
+            EventKind::WireSent { message, .. } if message.at(&["result", "protocolVersion"]).is_some() => {
                 let loss = self.lost.get_mut(event.source.server().unwrap_or_default());
                 if let Some(loss) = loss.filter(|loss| loss.opened.is_some()) {
                     loss.granted.get_or_insert(event.seq);

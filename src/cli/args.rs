@@ -175,6 +175,7 @@ pub(super) struct DoctorArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum TransportArg {
+    Memory,
     Stdio,
     Http,
 }
@@ -182,6 +183,7 @@ pub(super) enum TransportArg {
 impl From<TransportArg> for Transport {
     fn from(argument: TransportArg) -> Self {
         match argument {
+            TransportArg::Memory => Self::Memory,
             TransportArg::Stdio => Self::Stdio,
             TransportArg::Http => Self::Http,
         }

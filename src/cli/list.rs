@@ -11,7 +11,7 @@ use crate::cli::args::{ListArgs, ListWhat};
 use crate::cli::print::say;
 use crate::plan::{PROMISES, Scenario, Transport};
 use crate::run::{ExitReason, RunError};
-use crate::script::{FAULTS, Script, shipped, shipped_names};
+use crate::script::{Carriage, FAULTS, Script, shipped, shipped_names};
 
 /// What this version runs plans over.
 const TRANSPORTS: [Transport; 3] = [Transport::Memory, Transport::Stdio, Transport::Http];
@@ -72,7 +72,7 @@ fn scenario_row(scenario: &Scenario) -> Value {
 }
 
 fn script_row(script: &Script) -> Value {
-    let transports = carried_by(|transport| script.fits(transport).is_ok());
+    let transports = carried_by(|transport| script.fits(transport, Carriage::of(transport, [script])).is_ok());
     json!({ "id": script.name(), "about": script.about(), "transports": transports })
 }
 

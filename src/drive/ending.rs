@@ -8,6 +8,7 @@ use crate::drive::plan_run::{Drive, OUTPUT_BYTES_MAX, read_head};
 use crate::drive::servers::After;
 use crate::history::{Channel, EventKind, LINK_LOST_CODE, ProcessId, Source};
 use crate::record::Completion;
+use crate::script::Carriage;
 use crate::supervise::ProcessFacts;
 
 /// How often the process table is looked at while a grace lasts: nothing tells when another process's child is reaped.
@@ -126,10 +127,11 @@ impl Drive<'_> {
     /// what is left.
     async fn await_vanishing(&self, after: After, matters: impl Fn(&ProcessFacts, &str) -> bool) -> Vec<ProcessFacts> {
         let deadline = Instant::now() + self.limits().grace;
-        if self.is_over_http() {
-            self.await_quiet_wire(after, deadline).await;
-        } else {
-            self.home.no_mock_left(self.limits().grace).await;
+        match self.input.carriage() {
+            Carriage::Http => self.await_quiet_wire(after, deadline).await,
+            Carriage::Lines => {
+                self.home.no_mock_left(self.limits().grace).await;
+            }
         }
         loop {
             // Without the supervisor there is no process table to look at; the experiment has failed then.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::record::secret;
+use crate::script::Carriage;
 use crate::supervise::Warden;
 
 /// How a loader's process is started.
@@ -71,4 +72,16 @@ pub fn mock_command(environment: &RunEnvironment, home: SocketAddr, token: &str,
         "args": ["__mock", "stdio", "--link", home.to_string(), "--token", token, "--server", server],
         "env": { "MCP_VIGIL_RUN": environment.run_id },
     })
+}
+
+/// The entry of an `mcpServers` object that names a linked mock in the loader's own process.
+///
+/// Our own kind of entry: only a loader that is hosted with a way to such servers understands it.
+#[must_use]
+pub(super) fn memory_entry(carriage: Carriage, home: SocketAddr, token: &str, server: &str) -> Value {
+    let carrier = match carriage {
+        Carriage::Lines => "lines",
+        Carriage::Http => "http",
+    };
+    json!({ "memory": { "server": server, "carrier": carrier, "link": home.to_string(), "token": token } })
 }

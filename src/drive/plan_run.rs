@@ -16,9 +16,9 @@ use crate::drive::operation::Running;
 use crate::drive::servers::Servers;
 use crate::drive::steps::StepsEnd;
 use crate::history::{EventKind, Header, History, ProcessId, SCHEMA, ServerFacts, Source};
-use crate::plan::{Limits, Place, Plan, Scenario, StepDo};
+use crate::plan::{Limits, Place, Plan, Scenario, StepDo, Transport};
 use crate::record::{AdapterLink, Home, HomeOptions, MockSetup, Recorder};
-use crate::script::Script;
+use crate::script::{Carriage, Script};
 use crate::supervise::{LaunchSpec, SuperviseError, Supervised};
 
 /// Most bytes of a loader's stdout or stderr.
@@ -47,6 +47,13 @@ pub struct PlanInput {
     pub launch: LoaderLaunch,
     /// Its folder; exists.
     pub directory: PathBuf,
+}
+
+impl PlanInput {
+    /// What carries the messages of its servers.
+    pub(super) fn carriage(&self) -> Carriage {
+        Carriage::of_plan(self.plan.transport, &self.scenario, self.scripts.values())
+    }
 }
 
 /// What came of one plan.
@@ -99,13 +106,22 @@ fn header_of(input: &PlanInput) -> Header {
         scenario: plan.scenario.clone(),
         loader: plan.loader.clone(),
         revision: plan.revision.to_string(),
-        transport: plan.transport.to_string(),
+        transport: transport_of(input),
         seed: plan.seed,
         promises: plan.promises.clone(),
         limits: plan.limits.clone(),
         servers: servers
             .map(|server| ServerFacts { name: server.name.clone(), script: server.script.clone() })
             .collect(),
+    }
+}
+
+/// The transport as a history names it: in memory, with what carries there where it is not lines.
+fn transport_of(input: &PlanInput) -> String {
+    let transport = input.plan.transport;
+    match (transport, input.carriage()) {
+        (Transport::Memory, Carriage::Http) => "memory/http".to_owned(),
+        (Transport::Memory | Transport::Stdio | Transport::Http | Transport::Sse, _) => transport.to_string(),
     }
 }
 

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
-use crate::drive::launch::{RunEnvironment, mock_command};
+use crate::drive::launch::{RunEnvironment, memory_entry, mock_command};
 use crate::drive::plan_run::Drive;
 use crate::history::{ConnectionId, Event, EventKind, LinkPeer, SocketId};
-use crate::plan::Limits;
+use crate::plan::{Limits, Transport};
 use crate::record::{MockFacts, Recorder};
 use crate::supervise::{Signalled, SuperviseError, Warden};
 
@@ -120,14 +120,9 @@ impl Servers {
 }
 
 impl Drive<'_> {
-    /// Whether servers are reached over HTTP, and so are no children of the loader.
-    pub(super) fn is_over_http(&self) -> bool {
-        self.input.plan.transport.is_http()
-    }
-
     /// Starts the servers that are in the configuration for the first time; whether all of them are there.
     pub(super) async fn start_servers(&mut self) -> bool {
-        if !self.is_over_http() {
+        if !self.input.plan.transport.is_http() {
             return true;
         }
         let limits: &Limits = &self.input.plan.limits;
@@ -154,6 +149,9 @@ impl Drive<'_> {
     pub(super) fn server_entry(&self, name: &str) -> Value {
         match self.servers.running.get(name) {
             Some(server) => json!({ "url": server.url, "type": "http" }),
+            None if self.input.plan.transport == Transport::Memory => {
+                memory_entry(self.input.carriage(), self.home.addr(), &self.token, name)
+            }
             None => mock_command(self.environment, self.home.addr(), &self.token, name),
         }
     }
@@ -161,6 +159,9 @@ impl Drive<'_> {
     /// Kills a mock.
     pub(super) async fn kill_mock(&mut self, mock: &MockFacts) -> Result<Signalled, SuperviseError> {
         match self.servers.running.get_mut(&mock.server) {
+            None if self.input.plan.transport == Transport::Memory => {
+                Ok(if self.home.kill(mock) { Signalled::Sent } else { Signalled::Gone })
+            }
             None => self.supervised.signal(Some(mock.pid), "KILL").await,
             Some(server) => match server.child.start_kill() {
                 Ok(()) => Ok(Signalled::Sent),

@@ -26,7 +26,7 @@ pub struct Header {
     pub loader: String,
     /// Revision of the protocol the loader was asked to speak.
     pub revision: String,
-    /// `memory`, `stdio`, `http` or `sse`.
+    /// `memory` (lines), `memory/http`, `stdio`, `http` or `sse`.
     pub transport: String,
     /// Seed of whatever is drawn by chance.
     pub seed: u64,
@@ -52,6 +52,12 @@ pub struct ServerFacts {
 }
 
 impl Header {
+    /// The transport, with HTTP in memory as the HTTP it is.
+    #[must_use]
+    pub fn carried_by(&self) -> &str {
+        self.transport.strip_prefix("memory/").unwrap_or(&self.transport)
+    }
+
     /// A header with default promises and limits, for tests and for histories that do not say more.
     #[must_use]
     pub fn new(plan: &str) -> Self {

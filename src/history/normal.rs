@@ -20,7 +20,7 @@ use crate::history::{Action, ConnectionId, Context, EventKind, History, LinkPeer
 /// at the same time in any order, are numbered by what happened to them.
 #[must_use]
 pub fn normal_lanes(history: &History) -> BTreeMap<String, Vec<String>> {
-    let shares_mocks = history.header().transport == "http";
+    let shares_mocks = history.header().carried_by() == "http";
     let mut names = Names { shares_mocks, ..Names::default() };
     let mut lanes: BTreeMap<Lane, Vec<String>> = BTreeMap::new();
     for event in history.events() {
@@ -101,7 +101,7 @@ impl Names {
                 self.sockets.insert((source.to_string(), exchange.0.clone()), socket.0.clone());
             }
             EventKind::WireReceived { connection, message } if self.shares_mocks => {
-                let operation = message.0.pointer("/params/arguments/n");
+                let operation = message.at(&["params", "arguments", "n"]);
                 if let (Some(operation), Some(id)) = (operation, message.id()) {
                     let lane = format!("call op{operation} of {source}");
                     self.calls.insert((connection.0.clone(), id.to_string()), lane);

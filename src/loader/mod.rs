@@ -2,6 +2,7 @@
 //!
 //! - `target`: the one interface that every Rust loader offers.
 //! - `scopes`: how a loader reports what it entered and left.
+//! - `memory`: servers in this very process, as a loader sees them.
 //! - `rmcp`: the reference loader, on rmcp.
 //! - `broken`: loaders that make the mistakes met in published code, on rmcp used plainly.
 //! - `mutant`: seeded changes of the reference loader, for tests.
@@ -11,6 +12,7 @@
 
 pub mod broken;
 pub mod host;
+pub mod memory;
 pub mod mutant;
 pub mod registered;
 pub mod registry;

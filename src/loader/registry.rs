@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::loader::broken::{ClosedEarly, DropOutsideRuntime, RmcpReadme, RunPerStep, RuntimeNotDriven};
 use crate::loader::host::LoaderFactory;
+use crate::loader::memory::Connector;
 use crate::loader::mutant::{PREFIX, mutant};
 use crate::loader::registered::registered_loader;
 use crate::loader::rmcp::{Bounds, Ladder, Options, Revision, ToolsLoader};
@@ -22,15 +23,18 @@ const LADDER_STEP: Duration = Duration::from_millis(250);
 /// A hundred times what one takes on a busy machine; short, because every mute server costs it.
 const CONNECT: Duration = Duration::from_secs(2);
 
-/// The factory of the Rust loader with this name, offering `revision`.
+/// The factory of the Rust loader with this name, offering `revision`. Those that speak to servers in memory reach them by
+/// `memory`.
 #[must_use]
-pub fn rust_loader(name: &str, revision: &str) -> Option<Box<dyn LoaderFactory>> {
+pub fn rust_loader(name: &str, revision: &str, memory: &Arc<dyn Connector>) -> Option<Box<dyn LoaderFactory>> {
     if let Some(factory) = registered_loader(name, revision) {
         return Some(factory);
     }
     let revision = Revision::ALL.into_iter().find(|known| known.as_str() == revision)?;
+    let memory = Arc::clone(memory);
+    let options = move |scopes| options(scopes, revision, Arc::clone(&memory));
     let factory: Box<dyn LoaderFactory> = match name {
-        "reference" => Box::new(move |scopes| reference(scopes, revision)),
+        "reference" => Box::new(move |scopes| Arc::new(ToolsLoader::new(options(scopes))) as Arc<dyn Loader>),
         "rust-closed-early" => plain(ClosedEarly::new),
         "rust-run-per-step" => plain(RunPerStep::new),
         "rust-runtime-not-driven" => plain(RuntimeNotDriven::new),
@@ -38,7 +42,7 @@ pub fn rust_loader(name: &str, revision: &str) -> Option<Box<dyn LoaderFactory>>
         "rust-rmcp-readme" => plain(RmcpReadme::new),
         changed => {
             let mutant = mutant(changed.strip_prefix(PREFIX)?)?;
-            Box::new(move |scopes| mutant.loader(options(scopes, revision)))
+            Box::new(move |scopes| mutant.loader(options(scopes)))
         }
     };
     Some(factory)
@@ -48,12 +52,8 @@ fn plain<L: Loader + 'static>(make: fn(Scopes) -> L) -> Box<dyn LoaderFactory> {
     Box::new(move |scopes| Arc::new(make(scopes)) as Arc<dyn Loader>)
 }
 
-fn reference(scopes: Scopes, revision: Revision) -> Arc<dyn Loader> {
-    Arc::new(ToolsLoader::new(options(scopes, revision)))
-}
-
-fn options(scopes: Scopes, revision: Revision) -> Options {
+fn options(scopes: Scopes, revision: Revision, memory: Arc<dyn Connector>) -> Options {
     let ladder = Ladder { eof_grace: LADDER_STEP, term_grace: LADDER_STEP, ..Ladder::default() };
     let bounds = Bounds { connect: CONNECT, ..Bounds::default() };
-    Options { revision, ladder, bounds, scopes, ..Options::default() }
+    Options { revision, ladder, bounds, scopes, memory: Some(memory), ..Options::default() }
 }

@@ -14,7 +14,7 @@ use crate::mock::input::wait_for;
 use crate::script::Input;
 
 /// Most bytes that wait for a client that does not read.
-const BACKLOG_BYTES_MAX: usize = 16 << 20;
+pub(super) const BACKLOG_BYTES_MAX: usize = 16 << 20;
 /// What a pipe that is ready takes without blocking: PIPE_BUF.
 const CHUNK_BYTES: usize = 4_096;
 

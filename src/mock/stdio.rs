@@ -46,8 +46,13 @@ fn body_bytes_max() -> usize {
 }
 
 impl Welcome {
-    /// What an interpreter is told.
+    /// What the interpreter of a process is told.
     pub(super) fn setup(self, medium: Medium) -> Setup {
+        Setup { pid: Some(std::process::id()), ..self.setup_in_memory(medium) }
+    }
+
+    /// What an interpreter without a process of its own is told.
+    pub(super) fn setup_in_memory(self, medium: Medium) -> Setup {
         Setup {
             script: self.script,
             temperament: self.temperament,
@@ -55,7 +60,7 @@ impl Welcome {
             connection: self.connection,
             incarnation: self.incarnation,
             medium,
-            pid: Some(std::process::id()),
+            pid: None,
             body_bytes_max: self.body_bytes_max,
         }
     }
@@ -66,20 +71,46 @@ impl Welcome {
     }
 }
 
-/// Dials home with the hello of a mock; hands on the gates that home opens. A mock whose link is lost ends at once.
+/// What home tells a mock while it lives.
+pub(super) enum Told {
+    /// A gate is open.
+    Gate(String),
+    /// It is to end at once, without a farewell. Only a mock without a process is told so: others are killed.
+    Die,
+}
+
+/// Dials home with the hello of a mock that is a process; hands on the gates that home opens. A mock whose link is lost ends
+/// at once.
 ///
 /// Whatever the script says and whatever the carrier does at that moment: a mock nobody watches must not live on.
 pub(super) fn dial_home(
     args: &LinkedArgs,
     on_gate: impl Fn(String) + Send + 'static,
 ) -> Result<(Link, Welcome), MockError> {
-    let hello = json!({
-        "hello": 1, "token": args.token, "mock": args.server, "build": build_id(), "pid": std::process::id(),
-    });
-    let on_loss = Box::new(|_: &_| exit(JOURNAL_LOST_CODE.into()));
+    let on_told = move |told| match told {
+        Told::Gate(gate) => on_gate(gate),
+        Told::Die => {}
+    };
+    dial_as(args, Some(std::process::id()), JOURNAL_LOST_CODE.into(), on_told)
+}
+
+/// Dials home; the process ends with `code` when the link is lost.
+pub(super) fn dial_as(
+    args: &LinkedArgs,
+    pid: Option<u32>,
+    code: i32,
+    on_told: impl Fn(Told) + Send + 'static,
+) -> Result<(Link, Welcome), MockError> {
+    let mut hello = json!({ "hello": 1, "token": args.token, "mock": args.server, "build": build_id() });
+    if let (Some(pid), Some(hello)) = (pid, hello.as_object_mut()) {
+        hello.insert("pid".to_owned(), pid.into());
+    }
+    let on_loss = Box::new(move |_: &_| exit(code));
     let on_command = move |command: serde_json::Value| {
         if let Some(gate) = command.get("open_gate").and_then(serde_json::Value::as_str) {
-            on_gate(gate.to_owned());
+            on_told(Told::Gate(gate.to_owned()));
+        } else if command.get("die").is_some() {
+            on_told(Told::Die);
         }
     };
     let (link, welcome) = Link::dial_with(args.link, &hello, LinkLimits::default(), on_loss, on_command)?;

@@ -10,7 +10,7 @@ use crate::plan::{Limits, Promises, Revision};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Transport {
-    /// Pipes in memory.
+    /// Pipes in memory: servers live in the loader's own process.
     Memory,
     /// A child process.
     Stdio,
@@ -21,6 +21,15 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// Whether servers are children of the loader, which can be stubborn about their end.
+    #[must_use]
+    pub fn has_children(self) -> bool {
+        match self {
+            Self::Stdio => true,
+            Self::Memory | Self::Http | Self::Sse => false,
+        }
+    }
+
     /// Whether servers are reached by a URL, and so are no children of the loader.
     #[must_use]
     pub fn is_http(self) -> bool {

@@ -88,10 +88,17 @@ impl Scenario {
         self.servers.iter().find(|server| server.name == name)
     }
 
-    /// Whether it applies to a transport.
+    /// Whether it applies to a transport. What is for HTTP alone applies to HTTP in memory as well.
     #[must_use]
     pub fn runs_over(&self, transport: Transport) -> bool {
-        self.transports.is_empty() || self.transports.contains(&transport)
+        let is_for_http_in_memory = transport == Transport::Memory && self.is_for_http_alone();
+        self.transports.is_empty() || self.transports.contains(&transport) || is_for_http_in_memory
+    }
+
+    /// Whether streamable HTTP is the only transport it applies to.
+    #[must_use]
+    pub fn is_for_http_alone(&self) -> bool {
+        self.transports == [Transport::Http]
     }
 
     fn check_names(&self, file: &str) -> Result<(), InputError> {

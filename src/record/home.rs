@@ -58,7 +58,7 @@ pub struct MockFacts {
     pub server: String,
     /// Which incarnation, from 1.
     pub incarnation: u32,
-    /// Its pid as it says.
+    /// Its pid as it says; 0 for one that is no process.
     pub pid: u32,
     /// Whether its link is open.
     pub open: bool,
@@ -82,7 +82,8 @@ struct Shared {
 #[derive(Default)]
 struct Book {
     mocks: Vec<MockFacts>,
-    gate_senders: Vec<mpsc::UnboundedSender<String>>,
+    /// What home tells each mock, by its place in `mocks`.
+    commands: BTreeMap<usize, mpsc::UnboundedSender<String>>,
     open_gates: Vec<String>,
     n_connections: u32,
     n_refused: usize,
@@ -139,7 +140,16 @@ impl Home {
         let mut book = self.shared.book();
         book.open_gates.push(gate.to_owned());
         let line = json!({ "open_gate": gate }).to_string();
-        book.gate_senders.retain(|sender| sender.send(line.clone()).is_ok());
+        book.commands.retain(|_, sender| sender.send(line.clone()).is_ok());
+    }
+
+    /// Tells a mock that is no process to die; whether it is linked and could be told.
+    pub fn kill(&self, mock: &MockFacts) -> bool {
+        let book = self.shared.book();
+        let is_it = |known: &MockFacts| known.server == mock.server && known.incarnation == mock.incarnation;
+        let index = book.mocks.iter().position(|known| known.open && is_it(known));
+        let sender = index.and_then(|index| book.commands.get(&index));
+        sender.is_some_and(|sender| sender.send(r#"{"die":true}"#.to_owned()).is_ok())
     }
 
     /// Ends every link and the listener, and waits until they are closed.
@@ -268,9 +278,10 @@ async fn serve_mock(server: String, pid: u32, lines: Lines, mut write: OwnedWrit
             // The receiver is at hand: nothing can be lost.
             let _ = sender.send(json!({ "open_gate": gate }).to_string());
         }
-        book.gate_senders.push(sender);
+        let index = book.mocks.len() - 1;
+        book.commands.insert(index, sender);
         book.n_connections += 1;
-        (book.mocks.len() - 1, incarnation, ConnectionId(format!("c{}", book.n_connections)))
+        (index, incarnation, ConnectionId(format!("c{}", book.n_connections)))
     };
     let peer = LinkPeer::Mock { server: server.clone(), incarnation };
     shared.recorder.note(Source::Recorder, EventKind::LinkOpened { peer: peer.clone() });

@@ -7,17 +7,23 @@
 use std::env;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::loader::host::run_plan_process;
+use crate::loader::memory::Connector;
 use crate::loader::registry::rust_loader;
-use crate::mock::{LinkedArgs, run_linked};
+use crate::mock::{LinkedArgs, MemoryMocks, run_linked};
 use crate::supervise::run_supervisor;
 
 #[cfg(target_os = "linux")]
 mod early;
+mod memory;
 
 /// Exit code of a helper that was started the wrong way.
 const USAGE_CODE: u8 = 2;
+/// How long mocks in memory have to end once their loader is gone, as it would be with its process.
+const MOCKS_LIMIT: Duration = Duration::from_secs(1);
 
 /// Runs the helper that the first argument names and gives its exit code; `None` when it names none.
 #[must_use]
@@ -43,8 +49,14 @@ fn plan(mut arguments: impl Iterator<Item = String>) -> u8 {
     let (Some(name), Some(revision)) = (arguments.next(), arguments.next()) else {
         return misused(format_args!("found no loader or no revision, expected __plan LOADER REVISION"));
     };
-    match rust_loader(&name, &revision) {
-        Some(factory) => code_of(run_plan_process(&name, &*factory)),
+    let mocks = Arc::new(MemoryMocks::default());
+    let connector: Arc<dyn Connector> = Arc::<MemoryMocks>::clone(&mocks);
+    match rust_loader(&name, &revision, &connector) {
+        Some(factory) => {
+            let code = code_of(run_plan_process(&name, &*factory));
+            mocks.close(MOCKS_LIMIT);
+            code
+        }
         None => misused(format_args!("found loader {name:?} for revision {revision:?}, expected a Rust loader")),
     }
 }

@@ -35,7 +35,7 @@ impl Pool<'_> {
     /// Runs every plan, at most to where the run is interrupted.
     pub(crate) async fn run(&self, selected: &[Selected]) -> Vec<Finished> {
         let scripts = selected.iter().filter(|one| one.misfit.is_none()).flat_map(|one| {
-            let transport = one.plan.transport;
+            let transport = one.probed_over();
             one.scripts.values().map(move |script| ((transport, script.name().to_owned()), script.clone()))
         });
         let preflight = Arc::new(preflight(&scripts.collect::<BTreeMap<_, _>>(), &self.environment).await);

@@ -9,7 +9,7 @@ use crate::plan::{
     Descriptor, InputError, Lane, Limits, Plan, Revision, Scenario, StepDo, Temperament, Transport, read_text,
 };
 use crate::run::{RunError, Temperaments, Tier, Variants};
-use crate::script::{Script, shipped, shipped_names};
+use crate::script::{Carriage, Script, shipped, shipped_names};
 use crate::stack::{StackError, python_stack};
 
 /// A loader on a stack, and how it is started here.
@@ -46,6 +46,19 @@ pub(crate) struct Selected {
 }
 
 impl Selected {
+    /// The transport over which its scripts are probed before the run.
+    ///
+    /// Those in memory are probed as processes. What could break there and not here is the interpreter, which is the same; the
+    /// carrier in memory lives in the plan process alone, where nobody but the loader under test could be its client.
+    pub(crate) fn probed_over(&self) -> Transport {
+        let carriage = Carriage::of_plan(self.plan.transport, &self.scenario, self.scripts.values());
+        match (self.plan.transport, carriage) {
+            (Transport::Memory, Carriage::Lines) => Transport::Stdio,
+            (Transport::Memory, Carriage::Http) => Transport::Http,
+            (transport @ (Transport::Stdio | Transport::Http | Transport::Sse), _) => transport,
+        }
+    }
+
     /// The input of a run; `None` where the loader can not be started here.
     pub(crate) fn input(&self, executable: &Path, directory: PathBuf) -> Option<PlanInput> {
         let launch = match self.target.launch.as_ref().ok()? {
@@ -293,7 +306,7 @@ pub(crate) fn plans(scenarios: &[Chosen], targets: &[Target], variants: &Variant
         for Chosen { scenario, file } in scenarios {
             let Some(revision) = revision_of(scenario, variants.revision) else { continue };
             let scripts = scripts_of(scenario)?;
-            let fitting = transports(target, &scripts, variants);
+            let fitting = transports(target, scenario, &scripts, variants);
             for (transport, misfit) in fitting.into_iter().filter(|(transport, _)| scenario.runs_over(*transport)) {
                 for server in temperaments(scenario, target, transport, variants) {
                     for repeat in 1..=variants.repeat {
@@ -342,7 +355,11 @@ pub(crate) fn why_nothing(scenarios: &[Chosen], targets: &[Target], variants: &V
 fn fits_anything(chosen: &Chosen, targets: &[Target]) -> bool {
     let Ok(scripts) = scripts_of(&chosen.scenario) else { return true };
     let fits = |target: &Target| {
-        target.descriptor.transports.iter().any(|transport| misfit(target, &scripts, *transport).is_none())
+        target
+            .descriptor
+            .transports
+            .iter()
+            .any(|transport| misfit(target, &chosen.scenario, &scripts, *transport).is_none())
     };
     targets.iter().any(fits)
 }
@@ -382,12 +399,13 @@ fn plan_of(
 /// The transports of a scenario for a loader, and why one that was asked for does not apply. By default, all that do.
 fn transports(
     target: &Target,
+    scenario: &Scenario,
     scripts: &BTreeMap<String, Script>,
     variants: &Variants,
 ) -> Vec<(Transport, Option<String>)> {
     if variants.transports.is_empty() {
         let all = target.descriptor.transports.iter().copied();
-        let fitting: Vec<_> = all.filter(|transport| misfit(target, scripts, *transport).is_none()).collect();
+        let fitting: Vec<_> = all.filter(|transport| misfit(target, scenario, scripts, *transport).is_none()).collect();
         // As with stacks: what this executable has is run; where it has nothing, all are told to be missing.
         let built = |transport: &Transport| target.descriptor.lacking(*transport).is_none();
         let has_any = fitting.iter().any(built);
@@ -396,7 +414,7 @@ fn transports(
     let mut found: Vec<(Transport, Option<String>)> = Vec::new();
     for transport in variants.transports.iter().copied() {
         if found.iter().all(|(other, _)| *other != transport) {
-            found.push((transport, misfit(target, scripts, transport)));
+            found.push((transport, misfit(target, scenario, scripts, transport)));
         }
     }
     found
@@ -412,11 +430,17 @@ fn over(target: &Target, transport: Transport) -> Target {
 }
 
 /// Why a loader can not run with these scripts over a transport.
-fn misfit(target: &Target, scripts: &BTreeMap<String, Script>, transport: Transport) -> Option<String> {
+fn misfit(
+    target: &Target,
+    scenario: &Scenario,
+    scripts: &BTreeMap<String, Script>,
+    transport: Transport,
+) -> Option<String> {
     if !target.descriptor.transports.contains(&transport) {
         return Some(format!("loader {} does not speak {transport}", target.name));
     }
-    scripts.values().find_map(|script| script.fits(transport).err()).map(|misfit| misfit.to_string())
+    let carriage = Carriage::of_plan(transport, scenario, scripts.values());
+    scripts.values().find_map(|script| script.fits(transport, carriage).err()).map(|misfit| misfit.to_string())
 }
 
 /// The newest legacy revision the scenario names, or the one asked for.
@@ -434,7 +458,7 @@ fn temperaments(scenario: &Scenario, target: &Target, transport: Transport, vari
         true => Temperament::Stubborn,
         false => Temperament::Polite,
     };
-    if transport.is_http() {
+    if !transport.has_children() {
         return vec![Temperament::Polite];
     }
     let doubled = match variants.temperaments {
@@ -526,7 +550,7 @@ pub(crate) fn recorded_plan(
     plan.loader_file = target.file.as_ref().map(|file| file.display().to_string());
     plan.rebuild_id();
     let scripts = scripts_of(&scenario)?;
-    let misfit = misfit(&target, &scripts, plan.transport);
+    let misfit = misfit(&target, &scenario, &scripts, plan.transport);
     let target = over(&target, plan.transport);
     Ok(Selected { plan, scenario, scripts, target, misfit })
 }

@@ -50,7 +50,7 @@ pub enum Input {
         /// The first of them.
         head: Vec<u8>,
     },
-    /// The input ended.
+    /// The input ended; over HTTP, nobody can connect any more.
     Eof,
     /// The input broke.
     InputBroken,

@@ -92,6 +92,8 @@ impl Interpreter {
     fn take(&mut self, input: Input) {
         match input {
             Input::Started => self.start(),
+            // Over HTTP: nobody can connect any more.
+            Input::Eof if matches!(self.face, Face::Http(_)) => self.end(Some(ServerEnd::Eof), End::Exit(0)),
             Input::Line(_) | Input::Noise { .. } | Input::Eof => self.take_line(input),
             Input::InputBroken | Input::OutputBroken => self.take_line(input),
             Input::SocketOpened(_) | Input::SocketClosed { .. } | Input::SocketRefused => self.take_http(input),

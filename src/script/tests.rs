@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use crate::history::{ConnectionId, EventKind, Impairs};
 use crate::plan::{Revision, Temperament, Transport};
 use crate::script::{
-    Effect, End, FAULTS, Input, Interpreter, Medium, Script, Setup, Signal, TimerId, fault_info, shipped, shipped_names,
+    Carriage, Effect, End, FAULTS, Input, Interpreter, Medium, Misfit, Script, Setup, Signal, TimerId, fault_info,
+    shipped, shipped_names,
 };
 
 fn read(text: &str) -> Result<Script, String> {
@@ -40,24 +41,45 @@ fn the_faults_an_experiment_needs_are_named_as_they_are_delivered() {
     assert_eq!(shipped("mute-initialize").unwrap().required_faults(), ["drop:initialize"]);
 }
 
+fn fits(script: &Script, transport: Transport) -> Result<(), Misfit> {
+    script.fits(transport, Carriage::of(transport, [script]))
+}
+
+#[test]
+fn over_memory_the_scripts_of_all_servers_decide_what_carries() {
+    let (any, http) = (shipped("polite").unwrap(), shipped("sse-answers").unwrap());
+    let lines = shipped("stdout-closed-in-call").unwrap();
+    assert_eq!(Carriage::of(Transport::Memory, [&any, &any]), Carriage::Lines);
+    assert_eq!(Carriage::of(Transport::Memory, [&any, &lines]), Carriage::Lines);
+    assert_eq!(Carriage::of(Transport::Memory, [&any, &http]), Carriage::Http);
+    // Both at once are refused, whichever is carried.
+    let both = Carriage::of(Transport::Memory, [&lines, &http]);
+    assert!(lines.fits(Transport::Memory, both).is_err() || http.fits(Transport::Memory, both).is_err());
+}
+
 #[test]
 fn a_script_says_which_transports_it_fits() {
-    for (name, stdio, http) in [
-        ("polite", true, true),
-        ("stubborn", true, true),
-        ("die-in-call", true, true),
-        ("stdout-closed-in-call", true, false),
-        ("get-refused", false, true),
-        ("session-expires-idle", false, true),
-        ("sse-answers", false, true),
+    for (name, stdio, http, memory) in [
+        ("polite", true, true, true),
+        ("stubborn", true, true, false),
+        ("die-in-call", true, true, true),
+        ("stdout-closed-in-call", true, false, true),
+        ("get-refused", false, true, true),
+        ("session-expires-idle", false, true, true),
+        ("sse-answers", false, true, true),
     ] {
         let script = shipped(name).unwrap();
-        assert_eq!(script.fits(Transport::Stdio).is_ok(), stdio, "{name}");
-        assert_eq!(script.fits(Transport::Http).is_ok(), http, "{name}");
+        for (transport, expected) in [(Transport::Stdio, stdio), (Transport::Http, http), (Transport::Memory, memory)] {
+            assert_eq!(fits(&script, transport).is_ok(), expected, "{name} over {transport}");
+        }
     }
     let ignores = read(&rule("{ eof = true }", "[\"ignore\"]")).unwrap();
-    let because = ignores.fits(Transport::Http).unwrap_err().to_string();
-    assert_eq!(because, "script s needs lines over pipes: rule 1 has eof", "a rule that must act can not");
+    let because = |script: &Script, transport| fits(script, transport).unwrap_err().to_string();
+    let over_http = because(&ignores, Transport::Http);
+    assert_eq!(over_http, "script s needs lines over pipes: rule 1 has eof", "a rule that must act can not");
+    assert_eq!(because(&ignores, Transport::Memory), "script s needs a process of its own: rule 1 has ignore");
+    let awaits = read(&rule("{ signal = \"HUP\" }", "[{ exit = 0 }]")).unwrap();
+    assert_eq!(because(&awaits, Transport::Memory), "script s needs a process of its own: rule 1 has signal");
 }
 
 #[test]

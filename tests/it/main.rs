@@ -12,6 +12,7 @@ mod killing;
 mod lanes;
 mod layers;
 mod load_guard;
+mod memory;
 mod mock;
 mod readme;
 mod reentry;

@@ -53,6 +53,9 @@ async fn connect(endpoint: &Endpoint) -> Result<Service, Failure> {
             serve(process).await.map_err(|error| Failure::of("ClientInitializeError", &*error))
         }
         Endpoint::Http(address) => web::connect(address).await,
+        Endpoint::Memory(address) => {
+            Err(failure("TransportUnavailable", &format!("server {:?} is in memory", address.server)))
+        }
     }
 }
 

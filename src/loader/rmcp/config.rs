@@ -12,6 +12,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::config_text::{self, Entry};
+use crate::loader::memory::MemoryAddress;
 
 pub use super::config_text::{ConfigError, ConfigFormat, ParseError, Position};
 
@@ -88,6 +89,8 @@ pub enum Endpoint {
     Command(CommandLine),
     /// A server somewhere, over HTTP.
     Http(HttpAddress),
+    /// A server in this very process.
+    Memory(MemoryAddress),
 }
 
 /// A server that is a process of ours.

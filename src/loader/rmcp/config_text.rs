@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::config::{CommandLine, Endpoint, HttpAddress, HttpKind};
+use crate::loader::memory::MemoryAddress;
 
 /// The formats of a configuration file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -243,6 +244,7 @@ struct RawServer {
     #[serde(rename = "type")]
     kind: Option<RawKind>,
     headers: Option<BTreeMap<String, String>>,
+    memory: Option<MemoryAddress>,
     disabled: Option<bool>,
 }
 
@@ -263,6 +265,8 @@ enum EntryError {
     Both,
     #[error("found neither `command` nor `url`, expected one of them")]
     Neither,
+    #[error("found `memory` beside `{field}`, expected one of them")]
+    MemoryBeside { field: &'static str },
     #[error("found an empty `{field}`, expected {expected}")]
     Empty { field: &'static str, expected: &'static str },
     #[error("found type \"stdio\" with `url`, expected \"http\" or \"sse\"")]
@@ -277,6 +281,15 @@ impl TryFrom<RawServer> for Entry {
     fn try_from(raw: RawServer) -> Result<Self, EntryError> {
         if raw.disabled == Some(true) {
             return Ok(Self::Disabled);
+        }
+        if let Some(address) = raw.memory {
+            let other = raw.command.map(|_| "command").or(raw.url.map(|_| "url"));
+            return match other {
+                Some(field) => Err(EntryError::MemoryBeside { field }),
+                None => {
+                    Ok(Self::Enabled(Endpoint::Memory(MemoryAddress { env: raw.env.unwrap_or_default(), ..address })))
+                }
+            };
         }
         match (raw.command, raw.url) {
             (Some(_), Some(_)) => Err(EntryError::Both),

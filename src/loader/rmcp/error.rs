@@ -29,6 +29,15 @@ pub enum SessionError {
         /// The transport asked for.
         transport: HttpKind,
     },
+    /// A server in memory can not be reached.
+    #[error("failed to reach server {server:?} in memory")]
+    Memory {
+        /// Its name, for whoever hosts it.
+        server: String,
+        /// Why; without a [`Connector`](crate::loader::memory::Connector) nothing in memory is reached.
+        #[source]
+        source: std::io::Error,
+    },
     /// The server can not be talked to over HTTP.
     #[error("the server can not be talked to over HTTP")]
     Http {

@@ -26,6 +26,8 @@ pub(super) enum Far<'a> {
     Process(&'a ServerProcess),
     /// Somewhere, over HTTP.
     Http,
+    /// In this process, behind pipes: all that is seen of it is the end of its output.
+    Memory,
 }
 
 /// An open conversation.
@@ -118,6 +120,10 @@ impl Link {
     pub(super) async fn lost(&self, far: Far<'_>, bounds: &Bounds) -> SessionError {
         let process = match far {
             Far::Process(process) => process,
+            Far::Memory => {
+                self.notes.ended().await;
+                return SessionError::StdoutClosed;
+            }
             Far::Http => {
                 self.notes.ended().await;
                 let source = self.notes.fault().unwrap_or_else(|| Arc::new(HttpError::Closed));

@@ -10,7 +10,7 @@
 //! - `link`, `listing`, `call`, `request`, `handler`: the conversation with one server.
 //! - `seam`: where tests lay a hand on the messages. `wire`: the transport under rmcp. `pipes` are under it for stdio,
 //!   `http` for streamable HTTP.
-//! - `process`, `group`: the server's process and its group.
+//! - `process`, `group`: the server's process and its group. `memory`: a server behind pipes in this process.
 //!
 //! Deliberately absent: legacy HTTP+SSE, restarts (a dead server stays dead until the next load), and a session per
 //! call.
@@ -25,6 +25,7 @@ mod handler;
 mod http;
 mod link;
 mod listing;
+mod memory;
 mod options;
 mod owner;
 mod park;

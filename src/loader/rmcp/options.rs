@@ -1,9 +1,11 @@
 //! What a caller may choose: the revision to offer, what becomes of stderr, and every bound with its default.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::seam::Seam;
+use crate::loader::memory::Connector;
 use crate::loader::scopes::Scopes;
 
 /// Options of a [`ToolsLoader`](super::ToolsLoader). They hold for its whole life.
@@ -19,6 +21,8 @@ pub struct Options {
     pub ladder: Ladder,
     /// Where the life of each session is reported.
     pub scopes: Scopes,
+    /// How servers in memory are reached; without it, none is.
+    pub memory: Option<Arc<dyn Connector>>,
     /// Where this crate's own tests change what is said. Empty for everybody else.
     pub seam: Seam,
 }
@@ -31,6 +35,7 @@ impl Default for Options {
             bounds: Bounds::default(),
             ladder: Ladder::default(),
             scopes: Scopes::silent(),
+            memory: None,
             seam: Seam::default(),
         }
     }

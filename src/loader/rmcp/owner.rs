@@ -12,16 +12,18 @@ use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::call::carry;
-use super::config::{CommandLine, Endpoint, HttpAddress, HttpKind};
+use super::config::{CommandLine, Endpoint, HttpKind};
 use super::error::{CallError, SessionError};
-use super::http::Carrier;
+use super::http::{Carrier, HttpError, Site};
 use super::link::{self, Far, Link};
 use super::listing::all_tools;
+use super::memory::{MemoryServer, connector};
 use super::options::Options;
 use super::process::{Ending, ServerProcess};
 use super::request::{Requester, closed};
 use super::session::{Call, Freshness, LeashSlot, Listing, Status, until_ended};
 use super::wire::{Wire, WireNotes};
+use crate::loader::memory::{MemoryAddress, MemoryCarrier};
 
 /// The state of an owner task between its steps.
 pub(super) struct Owner {
@@ -52,10 +54,25 @@ impl Owner {
             _ if *self.closing.borrow() => self.never_started(SessionError::Closed),
             Endpoint::Command(command) => self.live_in_process(&command).await,
             Endpoint::Http(address) => match address.kind {
-                HttpKind::Streamable => self.live_over_http(&address).await,
+                HttpKind::Streamable => {
+                    let Options { bounds, seam, .. } = &*self.options;
+                    let site = Site::of(&address, bounds.clone(), seam);
+                    self.live_over_http(site).await
+                }
                 HttpKind::LegacySse => {
                     self.never_started(SessionError::TransportUnavailable { transport: address.kind })
                 }
+            },
+            Endpoint::Memory(address) => match address.carrier {
+                MemoryCarrier::Lines => self.live_in_memory(&address).await,
+                MemoryCarrier::Http => match connector(&self.options) {
+                    Err(source) => self.never_started(SessionError::Memory { server: address.server, source }),
+                    Ok(connector) => {
+                        let Options { bounds, seam, .. } = &*self.options;
+                        let site = Site::in_memory(address, connector, bounds.clone(), seam);
+                        self.live_over_http(Ok(site)).await
+                    }
+                },
             },
         };
         self.status.send_modify(|status| {
@@ -82,12 +99,27 @@ impl Owner {
         ending
     }
 
-    async fn live_over_http(&mut self, address: &HttpAddress) -> Ending {
+    async fn live_in_memory(&mut self, address: &MemoryAddress) -> Ending {
+        let scope = self.options.scopes.enter(&format!("session {}", self.name));
+        let ending = match MemoryServer::start(address, &self.options) {
+            Err(source) => self.never_started(SessionError::Memory { server: address.server.clone(), source }),
+            Ok(server) => {
+                let (stdout, stdin) = server.pipes();
+                self.converse(Wire::over_pipes(stdout, stdin, WireNotes::new()), Far::Memory).await;
+                server.shut_down().await
+            }
+        };
+        scope.leave();
+        ending
+    }
+
+    async fn live_over_http(&mut self, site: Result<Site, HttpError>) -> Ending {
         let scope = self.options.scopes.enter(&format!("session {}", self.name));
         let notes = WireNotes::new();
-        let ending = match Carrier::new(address, &self.options.bounds, &self.options.seam, Arc::clone(&notes)) {
+        let ending = match site {
             Err(source) => self.never_started(SessionError::Http { source: Arc::new(source) }),
-            Ok((mut carrier, posted)) => {
+            Ok(site) => {
+                let (mut carrier, posted) = Carrier::new(site, Arc::clone(&notes));
                 // Both in this task: whatever the carrier has in flight ends with it.
                 let carried = async {
                     carrier.run().await;

@@ -10,6 +10,11 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+/// What a server writes: of a process, or in memory.
+pub(super) type Inlet = Box<dyn AsyncRead + Send + Unpin>;
+/// What a server reads.
+pub(super) type Outlet = Box<dyn AsyncWrite + Send + Unpin>;
+
 /// One end of a pipe, shared by rmcp and the session.
 pub(super) struct Gate<T> {
     slot: Arc<Mutex<Slot<T>>>,
@@ -88,5 +93,13 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Gate<T> {
     fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
         drop(self.take());
         Poll::Ready(Ok(()))
+    }
+}
+
+/// Reads what a server still writes, until that ends.
+pub(super) async fn drained(stdout: Option<Inlet>) {
+    if let Some(mut stdout) = stdout {
+        // Errors and end of file alike: nothing more comes.
+        let _ = tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await;
     }
 }

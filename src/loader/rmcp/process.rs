@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::config::CommandLine;
 use super::group::{self, Watched};
 use super::options::{Ladder, ServerStderr};
-use super::pipes::Gate;
+use super::pipes::{Gate, Inlet, Outlet, drained};
 
 /// How a server process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,8 +70,8 @@ pub enum Ending {
 pub(super) struct ServerProcess {
     leash: Arc<Leash>,
     exit: AsyncFd<Arc<OwnedFd>>,
-    stdin: Gate<ChildStdin>,
-    stdout: Gate<ChildStdout>,
+    stdin: Gate<Outlet>,
+    stdout: Gate<Inlet>,
     ladder: Ladder,
 }
 
@@ -88,15 +88,15 @@ impl ServerProcess {
         let (stdin, stdout) = ends.ok_or(io::ErrorKind::BrokenPipe)?;
         Ok(Self {
             exit: leash.watched.on_runtime()?,
-            stdin: Gate::new(ChildStdin::from_std(stdin)?),
-            stdout: Gate::new(ChildStdout::from_std(stdout)?),
+            stdin: Gate::new(Box::new(ChildStdin::from_std(stdin)?)),
+            stdout: Gate::new(Box::new(ChildStdout::from_std(stdout)?)),
             leash: Arc::new(leash),
             ladder,
         })
     }
 
     /// The ends of its pipes that are ours.
-    pub(super) fn pipes(&self) -> (Gate<ChildStdout>, Gate<ChildStdin>) {
+    pub(super) fn pipes(&self) -> (Gate<Inlet>, Gate<Outlet>) {
         (self.stdout.clone(), self.stdin.clone())
     }
 
@@ -119,7 +119,7 @@ impl ServerProcess {
         let ending = tokio::select! {
             ending = self.climb() => ending,
             // A server may still want to write while it ends, so its stdout is read until it does.
-            never = drain(stdout) => match never {},
+            never = drained_for_ever(stdout) => match never {},
         };
         // Whatever is left, be it a member that was forked in the last moment, goes before the leader is reaped.
         self.leash.reap();
@@ -171,11 +171,8 @@ fn command(line: &CommandLine, stderr: ServerStderr) -> Command {
     command
 }
 
-async fn drain(stdout: Option<ChildStdout>) -> Infallible {
-    if let Some(mut stdout) = stdout {
-        // Errors and end of file alike: nothing more comes.
-        let _ = tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await;
-    }
+async fn drained_for_ever(stdout: Option<Inlet>) -> Infallible {
+    drained(stdout).await;
     std::future::pending().await
 }
 

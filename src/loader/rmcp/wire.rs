@@ -18,14 +18,13 @@ use rmcp::model::{JsonRpcMessage, ServerResult};
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use rmcp::transport::async_rw::AsyncRwTransport;
-use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{oneshot, watch};
 
 use super::http::{HttpError, Posted};
 use super::options::Revision;
-use super::pipes::Gate;
+use super::pipes::{Gate, Inlet, Outlet};
 
-type Lines = AsyncRwTransport<RoleClient, Gate<ChildStdout>, Gate<ChildStdin>>;
+type Lines = AsyncRwTransport<RoleClient, Gate<Inlet>, Gate<Outlet>>;
 
 /// The transport of one session.
 pub(super) struct Wire {
@@ -87,7 +86,7 @@ impl WireNotes {
 }
 
 impl Wire {
-    pub(super) fn over_pipes(stdout: Gate<ChildStdout>, stdin: Gate<ChildStdin>, notes: Arc<WireNotes>) -> Self {
+    pub(super) fn over_pipes(stdout: Gate<Inlet>, stdin: Gate<Outlet>, notes: Arc<WireNotes>) -> Self {
         let lines = Box::new(AsyncRwTransport::new(stdout, stdin));
         Self { bearer: Bearer::Pipes { lines, turn: None }, notes }
     }

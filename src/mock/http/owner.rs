@@ -107,7 +107,7 @@ impl<J: Journal> HttpMock<J> {
                 }
                 None => Event::Input(Input::LifeOver),
             },
-            event = self.inbox.recv() => event.unwrap_or(Event::Input(Input::LifeOver)),
+            event = self.inbox.recv() => event.unwrap_or(Event::Input(Input::Eof)),
         }
     }
 

@@ -111,7 +111,7 @@ fn a_session_that_ends_answers_what_waits() {
 #[test]
 fn inputs_of_lines_are_none_over_http_and_the_other_way_round() {
     let mut http = mock(shipped("polite").unwrap());
-    for input in [Input::Line(CALL.into()), Input::Eof, Input::InputBroken, Input::OutputBroken] {
+    for input in [Input::Line(CALL.into()), Input::InputBroken, Input::OutputBroken] {
         assert_eq!(http.handle(input), []);
     }
 }

@@ -24,10 +24,8 @@ use rmcp::service::TxJsonRpcMessage;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::super::config::HttpAddress;
-use super::super::options::{Bounds, Revision};
+use super::super::options::Revision;
 use super::super::process::Ending;
-use super::super::seam::Seam;
 use super::super::wire::WireNotes;
 use super::epoch::Epoch;
 use super::error::HttpError;
@@ -150,20 +148,11 @@ pub(in super::super) struct Carrier {
 
 impl Carrier {
     /// A conversation that has not begun.
-    ///
-    /// # Errors
-    /// What is wrong with the address.
-    pub(in super::super) fn new(
-        address: &HttpAddress,
-        bounds: &Bounds,
-        seam: &Seam,
-        notes: Arc<WireNotes>,
-    ) -> Result<(Self, Posted), HttpError> {
-        let site = Arc::new(Site::of(address, bounds.clone(), seam)?);
+    pub(in super::super) fn new(site: Site, notes: Arc<WireNotes>) -> (Self, Posted) {
         let (outgoing, outbox) = mpsc::unbounded_channel();
         let (inbox, incoming) = mpsc::channel(INBOX_LENGTH);
         let carrier = Self {
-            site,
+            site: Arc::new(site),
             notes,
             outbox,
             inbox,
@@ -177,7 +166,7 @@ impl Carrier {
             forgotten: false,
             stream_expired_unopened: false,
         };
-        Ok((carrier, Posted { outbox: outgoing, inbox: incoming }))
+        (carrier, Posted { outbox: outgoing, inbox: incoming })
     }
 
     /// Carries messages until the conversation is lost or rmcp has let go of it. Safe to cancel.
@@ -198,7 +187,7 @@ impl Carrier {
         }
     }
 
-    /// Cuts whatever is in flight, then ends the session at the server, within [`Bounds::delete`].
+    /// Cuts whatever is in flight, then ends the session at the server, within [`Bounds::delete`](super::super::Bounds::delete).
     pub(in super::super) async fn shut_down(mut self) -> Ending {
         self.let_go();
         if self.epoch.session_id().is_none() || self.forgotten {

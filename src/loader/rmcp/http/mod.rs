@@ -35,3 +35,4 @@ mod stream;
 
 pub(super) use carrier::{Carrier, Posted};
 pub use error::HttpError;
+pub(super) use site::Site;

@@ -1,5 +1,7 @@
 //! Where a server is, and what every request to it carries.
 
+use std::sync::Arc;
+
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Request, Uri, http};
 use tokio::net::TcpStream;
@@ -9,7 +11,8 @@ use super::super::options::Bounds;
 use super::super::seam::{Requests, Seam};
 use super::epoch::Epoch;
 use super::error::HttpError;
-use super::socket::Payload;
+use super::socket::{Payload, Stream};
+use crate::loader::memory::{Connector, MemoryAddress};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -21,14 +24,19 @@ pub(super) const fn session_id_header() -> HeaderName {
 }
 
 /// A server's address, taken apart, and the bounds of every exchange with it.
-pub(super) struct Site {
-    host: String,
-    port: u16,
+pub(in super::super) struct Site {
+    place: Place,
     authority: HeaderValue,
     target: String,
     headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) bounds: Bounds,
     pub(super) requests: Requests,
+}
+
+/// Where bytes go.
+enum Place {
+    Host { host: String, port: u16 },
+    Memory { connector: Arc<dyn Connector>, address: MemoryAddress },
 }
 
 /// What a request is for.
@@ -46,7 +54,7 @@ impl Site {
     ///
     /// # Errors
     /// [`HttpError::BadUrl`], [`HttpError::HttpsUnsupported`] or [`HttpError::BadHeader`].
-    pub(super) fn of(address: &HttpAddress, bounds: Bounds, seam: &Seam) -> Result<Self, HttpError> {
+    pub(in super::super) fn of(address: &HttpAddress, bounds: Bounds, seam: &Seam) -> Result<Self, HttpError> {
         let url = &address.url;
         let bad = |problem: &str| HttpError::BadUrl { url: url.clone(), problem: problem.to_owned() };
         let uri = url.parse::<Uri>().map_err(|error| bad(&format!("is no address ({error})")))?;
@@ -65,8 +73,7 @@ impl Site {
             return Err(bad("has no host"));
         }
         Ok(Self {
-            host,
-            port: authority.port_u16().unwrap_or(80),
+            place: Place::Host { host, port: authority.port_u16().unwrap_or(80) },
             authority: HeaderValue::from_str(authority.as_str()).map_err(|_| bad("has a host that can not be sent"))?,
             target: uri.path_and_query().map_or("/", |target| target.as_str()).to_owned(),
             headers: headers_of(address)?,
@@ -75,10 +82,40 @@ impl Site {
         })
     }
 
-    pub(super) async fn connect(&self) -> Result<TcpStream, HttpError> {
-        let connected = TcpStream::connect((self.host.as_str(), self.port)).await;
-        let socket = connected.and_then(|socket| socket.set_nodelay(true).map(|()| socket));
-        socket.map_err(|source| HttpError::Connect { authority: format!("{}:{}", self.host, self.port), source })
+    /// A server in memory.
+    pub(in super::super) fn in_memory(
+        address: MemoryAddress,
+        connector: Arc<dyn Connector>,
+        bounds: Bounds,
+        seam: &Seam,
+    ) -> Self {
+        Self {
+            place: Place::Memory { connector, address },
+            authority: HeaderValue::from_static(MemoryAddress::HOST),
+            target: MemoryAddress::PATH.to_owned(),
+            headers: Vec::new(),
+            bounds,
+            requests: Requests::of(seam),
+        }
+    }
+
+    pub(super) async fn connect(&self) -> Result<Box<dyn Stream>, HttpError> {
+        match &self.place {
+            Place::Host { host, port } => {
+                let connected = TcpStream::connect((host.as_str(), *port)).await;
+                let socket = connected.and_then(|socket| socket.set_nodelay(true).map(|()| socket));
+                let socket =
+                    socket.map_err(|source| HttpError::Connect { authority: format!("{host}:{port}"), source })?;
+                Ok(Box::new(socket))
+            }
+            Place::Memory { connector, address } => {
+                let socket = connector.socket(address).map_err(|source| HttpError::Connect {
+                    authority: format!("{} in memory", address.server),
+                    source,
+                })?;
+                Ok(Box::new(socket))
+            }
+        }
     }
 
     /// A request within a session. What the protocol needs wins over configured headers of the same name.

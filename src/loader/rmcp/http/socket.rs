@@ -10,7 +10,6 @@ use std::task::{Context, Poll, ready};
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 /// Read at once, in bytes.
@@ -97,15 +96,20 @@ impl Body for Payload {
     }
 }
 
+/// What carries the bytes of an exchange: TCP, or a pipe in memory.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
 /// A socket, which tells a flight when the request has left.
 pub(super) struct Socket {
-    tcp: TcpStream,
+    stream: Box<dyn Stream>,
     flight: Arc<Flight>,
 }
 
 impl Socket {
-    pub(super) fn new(tcp: TcpStream, flight: Arc<Flight>) -> Self {
-        Self { tcp, flight }
+    pub(super) fn new(stream: Box<dyn Stream>, flight: Arc<Flight>) -> Self {
+        Self { stream, flight }
     }
 }
 
@@ -118,7 +122,7 @@ impl Read for Socket {
         // By way of the stack: without `unsafe`, hyper's buffer can only be copied into.
         let mut chunk = [0; CHUNK];
         let mut buffer = ReadBuf::new(&mut chunk[..CHUNK.min(cursor.remaining())]);
-        ready!(Pin::new(&mut self.tcp).poll_read(context, &mut buffer))?;
+        ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
         cursor.put_slice(buffer.filled());
         Poll::Ready(Ok(()))
     }
@@ -126,12 +130,12 @@ impl Read for Socket {
 
 impl Write for Socket {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write(context, bytes)
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     /// hyper flushes a socket when it has written all it had. If it had taken the body before, that is everything.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.tcp).poll_flush(context))?;
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
         if self.flight.taken.load(Ordering::Acquire) {
             self.flight.sent.send_if_modified(|sent| !std::mem::replace(sent, true));
         }
@@ -139,6 +143,6 @@ impl Write for Socket {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(context)
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

@@ -1,0 +1,36 @@
+//! Servers in memory for a loader that is hosted here: the one place that knows both.
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::io::DuplexStream;
+
+use crate::loader::memory::{Connector, MemoryAddress, MemoryCarrier, Pipes};
+use crate::mock::{CarrierKind, ClientPipes, LinkedArgs, MemoryMocks, Served};
+
+impl Connector for MemoryMocks {
+    fn pipes(&self, address: &MemoryAddress) -> io::Result<Pipes> {
+        let ClientPipes { stdin, stdout } = Self::pipes(self, arguments(address)?)?;
+        Ok(Pipes { stdin, stdout })
+    }
+
+    fn socket(&self, address: &MemoryAddress) -> io::Result<DuplexStream> {
+        let path = MemoryAddress::PATH.to_owned();
+        let url = format!("http://{}{path}", MemoryAddress::HOST);
+        Self::socket(self, arguments(address)?, Served { path, url })
+    }
+}
+
+/// What a mock is told that would be told in its arguments if it were a process.
+fn arguments(address: &MemoryAddress) -> io::Result<LinkedArgs> {
+    let link = address.link.parse::<SocketAddr>();
+    Ok(LinkedArgs {
+        carrier: match address.carrier {
+            MemoryCarrier::Lines => CarrierKind::Stdio,
+            MemoryCarrier::Http => CarrierKind::Http,
+        },
+        link: link.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?,
+        token: address.token.clone(),
+        server: address.server.clone(),
+    })
+}
