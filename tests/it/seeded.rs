@@ -57,7 +57,7 @@ fn run_all(rig: &Rig) -> BTreeMap<String, Plans> {
         rig.file(&format!("{}.toml", mutant.name), &text).display().to_string()
     });
     let files: Vec<_> = described.collect();
-    let mut command = rig.run_command(&["--polite-only", "--limit", "grace=500ms"]);
+    let mut command = rig.run_command(&["--polite-only", "--transport", "stdio", "--limit", "grace=500ms"]);
     command.args(SCENARIOS).args(["--loader", "reference"]);
     command.args(files.iter().flat_map(|file| ["--loader", file.as_str()]));
     let ran = rig.finish(command);
