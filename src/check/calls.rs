@@ -2,7 +2,7 @@
 //!
 //! The driver gives each call its operation's number as argument `n`; so a call on the wire tells whose it is. One without it is not judged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -209,17 +209,47 @@ pub(super) const CANCEL_HAS_A_REASON: Invariant = Invariant {
     applies: Scope::ALL,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::WireReceived],
-    vacuous: "no call that was open was cancelled on the wire",
+    kinds: &[Kind::WireReceived, Kind::OperationCompleted, Kind::ConnectionClosed],
+    vacuous: "no call was cancelled on the wire",
     explain: "A call was in flight, nobody had given it up, and the loader told the server to cancel it. A cancel scope that \
         belongs to somebody else was hit: the session of a sibling was closed, or another call's timeout ended the task both share.\n\n\
         Look at what happened just before the notification. Mend it by giving each call a scope of its own.",
-    start: |_: &Header| -> Box<dyn Monitor> { each(judge_cancel) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Reasons::default()) },
 };
 
-fn judge_cancel(event: &Event, view: &View) -> Judged {
-    let EventKind::WireReceived { connection, message } = &event.kind else { return Judged::Unrelated };
-    let Some(id) = message.cancelled_request().map(ToString::to_string) else { return Judged::Unrelated };
+/// Requests of calls that were given up and have ended: their caller is told first, and the server after.
+#[derive(Default)]
+struct Reasons {
+    given_up: BTreeSet<(ConnectionId, String)>,
+}
+
+impl Monitor for Reasons {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::OperationCompleted { operation, .. } => {
+                let excused = view.operation(*operation).filter(|operation| operation.is_excused());
+                let requests = excused.into_iter().flat_map(|operation| &operation.requests);
+                self.given_up.extend(requests.map(|request| (request.connection.clone(), request.id.clone())));
+            }
+            EventKind::ConnectionClosed { connection, .. } => self.given_up.retain(|(known, _)| known != connection),
+            EventKind::WireReceived { connection, message } => {
+                let Some(id) = message.cancelled_request().map(ToString::to_string) else { return };
+                if self.given_up.contains(&(connection.clone(), id.clone())) {
+                    return tally.held();
+                }
+                match judge_cancel(event, view, connection, &id) {
+                    Judged::Unrelated => {}
+                    Judged::Held => tally.held(),
+                    Judged::Broken(violation) => tally.broken(violation),
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A cancellation of a call that is still open.
+fn judge_cancel(event: &Event, view: &View, connection: &ConnectionId, id: &str) -> Judged {
     let is_it = |request: &crate::check::Request| request.connection == *connection && request.id == id;
     let found = view.operations().find(|operation| operation.requests.iter().any(is_it));
     let Some(operation) = found.filter(|operation| !operation.is_ambiguous) else { return Judged::Unrelated };

@@ -233,9 +233,9 @@ fn a_script_is_explained_with_its_rules() {
 fn lists_of_scripts_and_scenarios_tell_their_transports() {
     let rig = Rig::new();
     for (what, id, expected) in [
-        ("scenarios", "stream-breaks", &["http"][..]),
+        ("scenarios", "stream-breaks", &["memory", "http"][..]),
         ("scenarios", "load-call-close", &["memory", "stdio", "http"]),
-        ("scripts", "get-dropped", &["http"]),
+        ("scripts", "get-dropped", &["memory", "http"]),
         ("scripts", "stdout-closed-in-call", &["memory", "stdio"]),
         ("scripts", "polite", &["memory", "stdio", "http"]),
     ] {
