@@ -26,7 +26,9 @@ pub fn lives(arguments: &[&str]) -> BTreeMap<String, Vec<String>> {
     let rig = Rig::new();
     let ran = rig.run(arguments);
     let mut lives: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for plan in ran.report()["plans"].as_array().unwrap() {
+    // What a scenario is not for is not run, and has no life.
+    let is_lived = |plan: &&Value| plan["verdict"] != "not-applicable";
+    for plan in ran.report()["plans"].as_array().unwrap().iter().filter(is_lived) {
         let transport = plan["transport"].as_str().unwrap();
         let variant = if transport == "stdio" { plan["server"].as_str().unwrap() } else { transport };
         let name = format!("{}.{variant}", plan["scenario"].as_str().unwrap());
