@@ -6,7 +6,7 @@
 //! driver asked for them; pids, times, samples, delays and the texts of failures are left out. Over HTTP, where each exchange may
 //! have a socket of its own, each socket and each call is a lane.
 //!
-//! Across lanes only what is certain is told: `during op1` stands at a request that a mock acknowledged between the
+//! Across lanes only what is certain is told: over pipes `during op1` stands at a request that a mock acknowledged between the
 //! invocation of an operation and its completion, `for op3` at a call whose arguments name its operation.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -235,7 +235,8 @@ impl Names {
     fn belongs(&self, message: &Message) -> String {
         match message.at(&["params", "arguments", "n"]) {
             Some(operation) => format!(" (for op{operation})"),
-            None if self.open.is_empty() => String::new(),
+            // Over HTTP a lost session is renewed by whoever finds out first, a call or the stream that nobody waits for.
+            None if self.open.is_empty() || self.shares_mocks => String::new(),
             None => {
                 let open: Vec<_> = self.open.iter().map(|operation| format!("op{}", operation.0)).collect();
                 format!(" (during {})", open.join(", "))
