@@ -109,9 +109,10 @@ impl Life {
         let rename = |(name, value): (String, Value)| {
             let value = match (name.as_str(), value) {
                 ("message", message) => message,
-                ("connection" | "scope" | "parent" | "process", Value::String(text)) if text != "p1" => {
-                    Value::from(format!("{text}.{turn}"))
-                }
+                (
+                    "connection" | "scope" | "parent" | "process" | "session" | "socket" | "exchange",
+                    Value::String(text),
+                ) if text != "p1" => Value::from(format!("{text}.{turn}")),
                 ("operation", Value::Number(number)) => {
                     Value::from(number.as_u64().unwrap_or(0) + turn * self.n_operations)
                 }

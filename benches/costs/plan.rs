@@ -127,7 +127,17 @@ fn many() -> (Duration, Duration) {
 
 fn run(n_plans: u64, arguments: &[&str], folder: &Path) -> Child {
     let mut command = Command::new(VIGIL);
-    command.args(["run", SCENARIO, "--polite-only", "--quiet", "--repeat", &n_plans.to_string(), "--out"]);
+    command.args([
+        "run",
+        SCENARIO,
+        "--polite-only",
+        "--transport",
+        "stdio",
+        "--quiet",
+        "--repeat",
+        &n_plans.to_string(),
+        "--out",
+    ]);
     command.arg(folder).args(arguments).stdout(Stdio::null()).spawn().expect("mcp-vigil starts")
 }
 
