@@ -65,11 +65,9 @@ impl<J: Journal> Carrier<J> {
                 None => self.wait(&mut timers),
             };
             let was_read = matches!(input, Input::Line(_) | Input::Noise { .. } | Input::Eof | Input::InputBroken);
-            for effect in self.interpreter.handle(input) {
-                if let Progress::End(end) = self.carry_out(effect, &mut output, &mut timers)? {
-                    output.drain(DRAIN_LIMIT);
-                    return Ok(end);
-                }
+            if let Progress::End(end) = self.take(input, &mut output, &mut timers)? {
+                output.drain(DRAIN_LIMIT);
+                return Ok(end);
             }
             match &credit {
                 Some(credit) if was_read => credit.give_back(),
@@ -79,27 +77,26 @@ impl<J: Journal> Carrier<J> {
         }
     }
 
-    fn carry_out(
-        &self,
-        effect: Effect,
+    /// Carries out what an input leads to: whatever is done is done after all that comes before it is on record.
+    fn take(
+        &mut self,
+        input: Input,
         output: &mut Output,
         timers: &mut BTreeSet<(Instant, TimerId)>,
     ) -> Result<Progress, CarrierError> {
-        match effect {
-            Effect::Journal(kind) => self.journal.journal(&kind)?,
-            Effect::Write(bytes) => output.write(&bytes)?,
-            Effect::SetTimer { timer, after } => {
-                timers.insert((Instant::now() + after, timer));
+        let mut to_journal = Vec::new();
+        for effect in self.interpreter.handle(input) {
+            if let Effect::Journal(kind) = effect {
+                to_journal.push(kind);
+                continue;
             }
-            Effect::CloseStdout => {
-                output.drain(DRAIN_LIMIT);
-                output.close()?;
+            self.journal.journal_all(&to_journal)?;
+            to_journal.clear();
+            if let Progress::End(end) = carry_out(effect, output, timers)? {
+                return Ok(Progress::End(end));
             }
-            Effect::End(end) => return Ok(Progress::End(end)),
-            // An interpreter over lines knows no exchange.
-            Effect::Respond { .. } | Effect::BeginStream { .. } | Effect::StreamPart { .. } => {}
-            Effect::EndStream(_) | Effect::Cut(_) | Effect::Reset(_) => {}
         }
+        self.journal.journal_all(&to_journal)?;
         Ok(Progress::On)
     }
 
@@ -123,6 +120,28 @@ impl<J: Journal> Carrier<J> {
             }
         }
     }
+}
+
+fn carry_out(
+    effect: Effect,
+    output: &mut Output,
+    timers: &mut BTreeSet<(Instant, TimerId)>,
+) -> Result<Progress, CarrierError> {
+    match effect {
+        Effect::Write(bytes) => output.write(&bytes)?,
+        Effect::SetTimer { timer, after } => {
+            timers.insert((Instant::now() + after, timer));
+        }
+        Effect::CloseStdout => {
+            output.drain(DRAIN_LIMIT);
+            output.close()?;
+        }
+        Effect::End(end) => return Ok(Progress::End(end)),
+        // Taken before; and an interpreter over lines knows no exchange.
+        Effect::Journal(_) | Effect::Respond { .. } | Effect::BeginStream { .. } | Effect::StreamPart { .. } => {}
+        Effect::EndStream(_) | Effect::Cut(_) | Effect::Reset(_) => {}
+    }
+    Ok(Progress::On)
 }
 
 /// Says on stderr what no journal can be told any more; a stderr that is gone is no reason to fail.

@@ -4,8 +4,10 @@
 //! supervisor a plan: adopting orphans is a property of a process, so two plans below one could not be told apart.
 
 mod handle;
+mod headcount;
 mod os;
 mod protocol;
+mod signals;
 mod supervisor;
 mod tree;
 mod warden;

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Signal, WaitStatus, setsid};
+use rustix::process::setsid;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,15 +21,14 @@ use tokio_stream::StreamExt;
 use tokio_util::codec::{FramedRead, LinesCodec};
 
 use crate::record::monotonic_us;
+use crate::supervise::headcount::Headcount;
 use crate::supervise::os;
 use crate::supervise::protocol::{Ask, LaunchSpec, ProcessFacts, Report, Request, Sample, Signalled};
-use crate::supervise::tree::{Swept, has_ended, reap_any, sweep};
+use crate::supervise::signals::signal_from_name;
+use crate::supervise::tree::{HowEnded, Swept, has_ended, how_it_ended, reap_all_but, sweep};
 
 /// How often limits are looked at.
 const TICK: Duration = Duration::from_millis(25);
-/// Processes are counted at every n-th look: it is by far the dearest limit to look at, and the tree is frozen before it
-/// is killed, however many there are by then.
-const LOOKS_PER_COUNT: u32 = 4;
 /// A delay is worth telling when it is longer than any before by this much, in microseconds.
 const DELAY_STEP_US: u64 = 20_000;
 /// Longest request line, in bytes.
@@ -113,10 +112,12 @@ struct Supervisor {
     output: pipe::Sender,
     /// The loader's stdout and stderr, opened before it started: it can not put anything else in their place.
     files: Vec<File>,
+    /// The loader's process; `None` once it has ended.
     root: Option<ProcessFacts>,
+    root_pid: Option<u32>,
     born: Instant,
     worst_delay_us: u64,
-    n_looks: u32,
+    headcount: Headcount,
     limit_hit: bool,
     sampling: Vec<Sampling>,
 }
@@ -141,20 +142,22 @@ enum Turn {
 impl Supervisor {
     async fn launch(spec: LaunchSpec, output: pipe::Sender) -> Self {
         let mut supervisor = Self {
+            headcount: Headcount::new(spec.processes_max, os::n_tasks()),
             spec,
             output,
             files: Vec::new(),
             root: None,
+            root_pid: None,
             born: Instant::now(),
             worst_delay_us: 0,
-            n_looks: 0,
             limit_hit: false,
             sampling: Vec::new(),
         };
         let report = match start(&supervisor.spec) {
             Ok((pid, files)) => {
                 supervisor.files = files;
-                supervisor.root = os::descendants(std::process::id()).into_iter().find(|process| process.pid == pid);
+                supervisor.root = os::facts(pid);
+                supervisor.root_pid = Some(pid);
                 Report::Started { pid }
             }
             Err(error) => Report::NotStarted { because: error.to_string() },
@@ -185,7 +188,7 @@ impl Supervisor {
             }
         }
         let swept = self.sweep().await;
-        while reap_any().is_some() {}
+        reap_all_but(None);
         let Swept { n_killed, n_left, .. } = swept;
         self.say(&Report::Ended { n_killed, n_left, cpu_ms: os::children_cpu_ms() }).await;
         // What the kernel can not end yet must not be left to nobody.
@@ -197,8 +200,9 @@ impl Supervisor {
 
     async fn sweep(&mut self) -> Swept {
         let swept = sweep(Duration::from_millis(self.spec.settle_ms), |_| true).await;
-        for (pid, status) in &swept.reaped {
-            self.ended(*pid, *status).await;
+        let root = swept.reaped.iter().find(|(pid, _)| Some(*pid) == self.root_pid);
+        if let Some((_, how)) = root {
+            self.loader_ended(how.clone()).await;
         }
         swept
     }
@@ -261,17 +265,22 @@ impl Supervisor {
         }
     }
 
+    /// Tells that the loader has ended, and waits for whatever else has.
+    ///
+    /// The loader's own zombie stays until the tree is ended: the kernel tells of an end before it has cleared away the last
+    /// thread, and whoever waits for a process in that moment spins until that is done.
     async fn reap(&mut self) {
-        while let Some((pid, status)) = reap_any() {
-            self.ended(pid, status).await;
+        if let Some(root) = &self.root
+            && let Some(how) = how_it_ended(root.pid)
+        {
+            self.loader_ended(how).await;
         }
+        reap_all_but(self.root_pid);
     }
 
-    /// A direct child was waited for; the loader's own end is told.
-    async fn ended(&mut self, pid: u32, status: WaitStatus) {
-        if self.root.as_ref().is_some_and(|root| root.pid == pid) {
-            self.root = None;
-            let (code, signal) = describe(status);
+    /// Tells how the loader ended, once.
+    async fn loader_ended(&mut self, (code, signal): HowEnded) {
+        if self.root.take().is_some() {
             self.say(&Report::Exited { code, signal, at_us: monotonic_us() }).await;
         }
     }
@@ -283,8 +292,9 @@ impl Supervisor {
             self.worst_delay_us = delay_us;
             self.say(&Report::Delayed { delay_us }).await;
         }
-        self.n_looks = self.n_looks.wrapping_add(1);
-        if let Some((limit, because)) = self.limit_hit().filter(|_| !self.limit_hit) {
+        if !self.limit_hit
+            && let Some((limit, because)) = self.limit_hit()
+        {
             self.limit_hit = true;
             self.say(&Report::LimitHit { limit: limit.to_owned(), because }).await;
         }
@@ -295,7 +305,7 @@ impl Supervisor {
         Turn::GoOn
     }
 
-    fn limit_hit(&self) -> Option<(&'static str, String)> {
+    fn limit_hit(&mut self) -> Option<(&'static str, String)> {
         for file in &self.files {
             let bytes = file.metadata().map_or(0, |file| file.len());
             if bytes > self.spec.output_bytes_max {
@@ -305,7 +315,7 @@ impl Supervisor {
                 return Some(("output", format!("{bytes} bytes of output, at most {max} are kept")));
             }
         }
-        if self.n_looks.is_multiple_of(LOOKS_PER_COUNT) {
+        if self.headcount.is_due(os::n_tasks()) {
             let n_processes = os::descendants(std::process::id()).len();
             if n_processes > self.spec.processes_max {
                 return Some(("processes", format!("{n_processes} processes, at most {}", self.spec.processes_max)));
@@ -348,34 +358,4 @@ fn start(spec: &LaunchSpec) -> io::Result<(u32, Vec<File>)> {
 
 fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
-}
-
-fn describe(status: WaitStatus) -> (Option<i32>, Option<String>) {
-    (status.exit_status(), status.terminating_signal().map(signal_name))
-}
-
-const SIGNALS: [(&str, Signal); 14] = [
-    ("INT", Signal::INT),
-    ("TERM", Signal::TERM),
-    ("HUP", Signal::HUP),
-    ("KILL", Signal::KILL),
-    ("STOP", Signal::STOP),
-    ("CONT", Signal::CONT),
-    ("QUIT", Signal::QUIT),
-    ("ABRT", Signal::ABORT),
-    ("SEGV", Signal::SEGV),
-    ("BUS", Signal::BUS),
-    ("ILL", Signal::ILL),
-    ("FPE", Signal::FPE),
-    ("PIPE", Signal::PIPE),
-    ("ALRM", Signal::ALARM),
-];
-
-fn signal_from_name(name: &str) -> Option<Signal> {
-    SIGNALS.iter().find(|(known, _)| *known == name).map(|(_, signal)| *signal)
-}
-
-fn signal_name(number: i32) -> String {
-    let known = SIGNALS.iter().find(|(_, signal)| signal.as_raw() == number);
-    known.map_or_else(|| number.to_string(), |(name, _)| (*name).to_owned())
 }

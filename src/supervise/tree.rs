@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, wait, waitpid};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, waitid, waitpid};
 
 use crate::supervise::os;
 use crate::supervise::protocol::ProcessFacts;
+use crate::supervise::signals::signal_name;
 
 /// How long one pass of freezing and killing waits before it looks again.
 const PASS: Duration = Duration::from_millis(2);
@@ -21,7 +22,7 @@ pub(super) struct Swept {
     /// Processes that are still there: the limit passed first.
     pub n_left: usize,
     /// Direct children that were waited for.
-    pub reaped: Vec<(u32, WaitStatus)>,
+    pub reaped: Vec<(u32, HowEnded)>,
 }
 
 /// A process for as long as it lives: its pid and its start.
@@ -40,13 +41,14 @@ pub(super) async fn sweep(limit: Duration, is_ours: impl Fn(&ProcessFacts) -> bo
             os::send_signal(&process, Signal::KILL);
             killed.insert(identity(&process));
         }
-        tokio::time::sleep(PASS).await;
         reap(&is_ours, &mut swept.reaped);
         swept.n_left = os::descendants(std::process::id()).iter().filter(|process| is_ours(process)).count();
         if swept.n_left == 0 || Instant::now() >= deadline {
             swept.n_killed = killed.len();
             return swept;
         }
+        // Nothing tells when what is no child of ours has ended.
+        tokio::time::sleep(PASS).await;
     }
 }
 
@@ -75,27 +77,42 @@ fn targets(is_ours: &impl Fn(&ProcessFacts) -> bool) -> Vec<ProcessFacts> {
     all.into_iter().filter(|process| !process.is_zombie() && is_ours(process)).collect()
 }
 
+/// Exit code, or signal named without `SIG`.
+pub(super) type HowEnded = (Option<i32>, Option<String>);
+
+/// How a direct child ended that is not waited for yet; `None` while it lives.
+pub(super) fn how_it_ended(pid: u32) -> Option<HowEnded> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+    let status = waitid(WaitId::Pid(raw(pid)?), options).ok()??;
+    Some((status.exit_status(), status.terminating_signal().map(signal_name)))
+}
+
 /// Waits for every direct child that has ended and is ours.
-fn reap(is_ours: &impl Fn(&ProcessFacts) -> bool, reaped: &mut Vec<(u32, WaitStatus)>) {
+fn reap(is_ours: &impl Fn(&ProcessFacts) -> bool, reaped: &mut Vec<(u32, HowEnded)>) {
     let me = std::process::id();
     for process in os::descendants(me) {
-        // Without a pid the call would take any child.
-        let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) else { continue };
         if process.parent == me && process.is_zombie() && is_ours(&process) {
             // Somebody else may have waited for it; then it is gone as well.
-            if let Ok(Some((_, status))) = waitpid(Some(pid), WaitOptions::NOHANG) {
-                reaped.push((process.pid, status));
-            }
+            reaped.extend(reap_child(process.pid).map(|how| (process.pid, how)));
         }
     }
 }
 
-/// Waits for any child that has ended, without blocking.
-pub(super) fn reap_any() -> Option<(u32, WaitStatus)> {
-    match wait(WaitOptions::NOHANG) {
-        Ok(Some((pid, status))) => Some((pid.as_raw_nonzero().get().unsigned_abs(), status)),
-        Ok(None) | Err(_) => None,
-    }
+/// Waits for every direct child that has ended, but for this one.
+pub(super) fn reap_all_but(kept: Option<u32>) {
+    let children = os::children(std::process::id());
+    children.into_iter().filter(|child| Some(*child) != kept).for_each(|child| drop(reap_child(child)));
+}
+
+/// Waits for a direct child without blocking; how it ended.
+fn reap_child(pid: u32) -> Option<HowEnded> {
+    let (_, status) = waitpid(Some(raw(pid)?), WaitOptions::NOHANG).ok()??;
+    Some((status.exit_status(), status.terminating_signal().map(signal_name)))
+}
+
+/// A pid as the system calls take it. Without one they would take any child.
+fn raw(pid: u32) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(pid).ok()?)
 }
 
 /// Whether a killed process vanishes; used after a signal to know that it has been dealt with.

@@ -68,9 +68,16 @@ impl Warden {
 
     /// Ends and reaps every process below this one that belongs to no living child of ours, at most for `limit`.
     pub async fn sweep(&self, limit: Duration) {
-        if self.appointed && !self.strays().is_empty() {
+        if self.appointed && self.has_strays() {
             sweep(limit, |process| self.strays().contains(&process.pid)).await;
         }
+    }
+
+    /// Whether any direct child was not started here. Looks no further: a stray's tree hangs below a stray, and what hangs below
+    /// the supervisors of other plans is not to be touched, not even by looking.
+    fn has_strays(&self) -> bool {
+        let children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
+        os::children(std::process::id()).iter().any(|child| !children.contains(child))
     }
 
     fn strays(&self) -> BTreeSet<u32> {

@@ -1,7 +1,8 @@
 //! A server process: started in a group of its own, brought down by the ladder, always reaped.
 //!
-//! The leader is reaped last. Until then its zombie pins the number of the group, so no signal of ours can reach a
-//! group that happens to get the same number.
+//! Until the leader is reaped its zombie pins the number of the group, so no signal of ours can reach a group that happens to
+//! get the same number. Where signals to a group need no number (see [`group`]) the leader is reaped as soon as it has ended;
+//! elsewhere it is reaped last.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -11,6 +12,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use tokio::io::unix::AsyncFd;
 use tokio::process::{ChildStdin, ChildStdout};
@@ -128,9 +130,8 @@ impl ServerProcess {
 
     async fn climb(&self) -> Ending {
         let Ladder { eof_grace, term_grace, kill_grace, .. } = self.ladder;
-        let group = self.leash.group;
         let left_early = timeout(eof_grace, self.exited()).await.is_ok();
-        if left_early && group::is_gone(group) {
+        if left_early && self.leash.is_group_gone() {
             return Ending::Eof;
         }
         self.leash.signal(Signal::TERM);
@@ -146,7 +147,9 @@ impl ServerProcess {
 
     async fn all_gone(&self) {
         let _ = self.exited().await;
-        group::gone(self.leash.group).await;
+        if !self.leash.is_group_gone() {
+            group::gone(self.leash.group).await;
+        }
     }
 }
 
@@ -201,7 +204,8 @@ impl Leash {
     /// Ends the group without a runtime: waits the drop grace for a server that has seen EOF, then kills.
     pub(super) fn end_blocking(&self, ladder: Ladder) {
         if self.leader().is_none() {
-            return;
+            // Others may have outlived the leader, where it was reaped before them.
+            return self.signal(Signal::KILL);
         }
         self.watched.wait_blocking(ladder.drop_grace);
         self.signal(Signal::KILL);
@@ -223,15 +227,35 @@ impl Leash {
     }
 
     fn signal(&self, signal: Signal) {
-        if self.leader().is_some() {
-            // The group has at least the leader, be it as a zombie. A failure leaves the next step of the ladder.
-            let _ = kill_process_group(self.group, signal);
+        // A failure leaves the next step of the ladder.
+        let _ = match *self.leader() {
+            // The group has at least the leader, be it as a zombie.
+            Some(_) => kill_process_group(self.group, signal),
+            None => self.watched.signal_group(Some(signal)),
+        };
+    }
+
+    /// Whether no member of the group is left alive; to be asked once the leader has ended, which is reaped where its zombie
+    /// is not needed any more.
+    fn is_group_gone(&self) -> bool {
+        // The leader is still there, be it as a zombie: only a kernel that knows no signals to groups refuses.
+        let needs_zombie = self.leader().is_some() && self.watched.signal_group(None).is_err();
+        if !needs_zombie {
+            self.reap_leader();
+            if self.watched.signal_group(None) == Err(Errno::SRCH) {
+                return true;
+            }
         }
+        group::is_gone(self.group)
     }
 
     /// Kills what is left of the group, then reaps the leader if it has ended.
     fn reap(&self) {
         self.signal(Signal::KILL);
+        self.reap_leader();
+    }
+
+    fn reap_leader(&self) {
         let mut leader = self.leader();
         if let Some(child) = leader.as_mut()
             && let Ok(Some(_)) = child.try_wait()

@@ -8,6 +8,7 @@ use std::io;
 use rustix::process::{
     Pid, PidfdFlags, Resource, Rlimit, Signal, getrlimit, pidfd_open, pidfd_send_signal, set_child_subreaper, setrlimit,
 };
+use rustix::system::sysinfo;
 
 use crate::supervise::protocol::{ProcessFacts, Sample, Signalled};
 
@@ -60,10 +61,16 @@ pub(in crate::supervise) fn descendants(root: u32) -> Vec<ProcessFacts> {
     found
 }
 
-fn children(pid: u32) -> Vec<u32> {
+/// The processes that the threads of this one have started, or that it has adopted.
+pub(in crate::supervise) fn children(pid: u32) -> Vec<u32> {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
     let lists = threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
     lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>()).collect()
+}
+
+/// How many processes and threads the whole machine has, as far as 16 bits tell it.
+pub(in crate::supervise) fn n_tasks() -> usize {
+    sysinfo().procs.into()
 }
 
 /// The fields of /proc/PID/stat behind the command, which may itself hold blanks and parentheses.
@@ -71,7 +78,8 @@ fn stat_fields(stat: &str) -> Option<Vec<&str>> {
     Some(stat.rsplit_once(')')?.1.split_whitespace().collect())
 }
 
-fn facts(pid: u32) -> Option<ProcessFacts> {
+/// What the process table says of a process, without its command; `None` when it is gone.
+pub(in crate::supervise) fn facts(pid: u32) -> Option<ProcessFacts> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields = stat_fields(&stat)?;
     let state = fields.first()?.chars().next()?;

@@ -3,6 +3,6 @@
 mod linux;
 
 pub(super) use linux::{
-    adopt_orphans, children_cpu_ms, descendants, has_ended, lower_descriptor_limit, name_commands,
-    raise_descriptor_limit, sample, send_signal, stacks,
+    adopt_orphans, children, children_cpu_ms, descendants, facts, has_ended, lower_descriptor_limit, n_tasks,
+    name_commands, raise_descriptor_limit, sample, send_signal, stacks,
 };
