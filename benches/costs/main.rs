@@ -1,11 +1,13 @@
 //! What things cost in CPU time, each beside the bare thing measured in the same run.
 //!
-//! `cargo bench --bench costs` measures everything, `-- checker`, `-- mock` or `-- plan` one part. Criterion keeps the
+//! `cargo bench --bench costs` measures everything, `-- checker`, `-- mock`, `-- http`, `-- crowd` or `-- plan` one part. Criterion keeps the
 //! samples; at the end the bounds are held against all that was measured, and a broken one leads to exit code 1.
 
 mod checker;
 mod clock;
+mod crowd;
 mod home;
+mod http;
 mod ledger;
 mod life;
 mod mock;
@@ -16,10 +18,23 @@ use std::process::ExitCode;
 use crate::ledger::Ledger;
 
 fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some(http::ECHO) {
+        return http::echo(&arguments.next().expect("the answers of a session"));
+    }
     let ledger = Ledger::default();
+    let crowds = crowd::Crowds::default();
     checker::measure(&ledger);
     mock::measure(&ledger);
+    http::measure(&ledger);
+    crowd::measure(&crowds);
     plan::measure(&ledger);
-    let is_kept = [checker::bounds(&ledger), mock::bounds(&ledger), plan::bounds(&ledger)];
+    let is_kept = [
+        checker::bounds(&ledger),
+        mock::bounds(&ledger),
+        http::bounds(&ledger),
+        crowd::bounds(&crowds),
+        plan::bounds(&ledger),
+    ];
     if is_kept.into_iter().all(|kept| kept) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
