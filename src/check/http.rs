@@ -215,12 +215,15 @@ pub(super) const STREAM_REOPENED_SLOWLY: Invariant = Invariant {
 #[derive(Default)]
 struct Streams {
     sessions: BTreeMap<SessionId, Asked>,
+    /// The session of each stream that is open; the numbers of exchanges are those of one server.
+    open: BTreeMap<(String, ExchangeId), SessionId>,
+    /// The session whose stream a connection asked for last.
+    asked_by: BTreeMap<ConnectionId, SessionId>,
 }
 
 /// What was asked of the stream of one session.
 #[derive(Default)]
 struct Asked {
-    connection: Option<ConnectionId>,
     /// Within the last window.
     lately: Vec<(Seq, u64)>,
     /// The stream that is open: when it was asked for.
@@ -235,25 +238,35 @@ impl Monitor for Streams {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::HttpReceived { verb, session: Some(session), exchange, connection, .. } if verb == "GET" => {
-                let asked = self.sessions.entry(session.clone()).or_default();
-                asked.connection.clone_from(connection);
-                asked.again(event, exchange, tally);
+                if let Some(connection) = connection {
+                    self.asked_by.insert(connection.clone(), session.clone());
+                }
+                self.open.insert(stream_of(event, exchange), session.clone());
+                self.sessions.entry(session.clone()).or_default().again(event, exchange, tally);
             }
             EventKind::HttpEnded { exchange, .. } => {
-                for asked in self.sessions.values_mut() {
-                    if let Some((_, at_us)) = asked.open.take_if(|(open, _)| open == exchange) {
-                        asked.ended = Some((event.seq, event.at_us, event.at_us.saturating_sub(at_us)));
-                    }
+                let session = self.open.remove(&stream_of(event, exchange));
+                let asked = session.and_then(|session| self.sessions.get_mut(&session));
+                // A stream that another has replaced ended unheard.
+                if let Some(asked) = asked
+                    && let Some((_, at_us)) = asked.open.take_if(|(open, _)| open == exchange)
+                {
+                    asked.ended = Some((event.seq, event.at_us, event.at_us.saturating_sub(at_us)));
                 }
             }
             EventKind::WireSent { connection, message } if message.method().is_some() => {
-                for asked in self.sessions.values_mut().filter(|asked| asked.connection.as_ref() == Some(connection)) {
+                let session = self.asked_by.get(connection);
+                if let Some(asked) = session.and_then(|session| self.sessions.get_mut(session)) {
                     asked.pauses.clear();
                 }
             }
             _ => {}
         }
     }
+}
+
+fn stream_of(event: &Event, exchange: &ExchangeId) -> (String, ExchangeId) {
+    (event.source.server().unwrap_or_default().to_owned(), exchange.clone())
 }
 
 impl Asked {
