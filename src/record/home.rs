@@ -294,8 +294,9 @@ async fn serve_mock(server: String, pid: u32, lines: Lines, mut write: OwnedWrit
     if send(&mut write, &Value::Object(welcome).to_string()).await.is_ok() {
         journal.follow(lines, write, commands, &shared.recorder).await;
     }
-    shared.book().mocks[index].open = false;
+    // On record before anybody can know of it: whoever waits for the end of a link may end the history next.
     shared.recorder.note(Source::Recorder, EventKind::LinkClosed { peer, farewell: journal.farewell() });
+    shared.book().mocks[index].open = false;
     shared.touch();
 }
 
@@ -331,9 +332,9 @@ async fn serve_adapter(hello: AdapterHello, lines: Lines, mut write: OwnedWriteH
         journal.follow(lines, write, commands, &shared.recorder).await;
     }
     link.lost();
+    let closed = EventKind::LinkClosed { peer: LinkPeer::Adapter, farewell: journal.farewell() };
+    // As for the link of a mock.
+    shared.recorder.note(Source::Recorder, closed);
     shared.book().adapter_open = false;
-    shared
-        .recorder
-        .note(Source::Recorder, EventKind::LinkClosed { peer: LinkPeer::Adapter, farewell: journal.farewell() });
     shared.touch();
 }
