@@ -15,7 +15,7 @@ use crate::drive::launch::{LoaderLaunch, RunEnvironment};
 use crate::drive::operation::Running;
 use crate::drive::servers::Servers;
 use crate::drive::steps::StepsEnd;
-use crate::history::{EventKind, Header, History, ProcessId, SCHEMA, ServerFacts, Source};
+use crate::history::{EventKind, Header, History, SCHEMA, ServerFacts, Source};
 use crate::plan::{Limits, Place, Plan, Scenario, StepDo, Transport};
 use crate::record::{AdapterLink, Home, HomeOptions, MockSetup, Recorder};
 use crate::script::{Carriage, Script};
@@ -159,15 +159,6 @@ async fn perform(
     let _sampler = DelaySampler::start(recorder.clone());
     let spec = launch_spec(input, environment, &home, &adapter_token);
     let supervised = Supervised::start(&environment.executable, spec, recorder.clone(), &environment.warden).await?;
-    recorder.note(
-        Source::System,
-        EventKind::ProcessStarted {
-            process: ProcessId("p1".to_owned()),
-            role: "loader".to_owned(),
-            pid: Some(supervised.loader_pid()),
-            command: Some(input.launch.command.join(" ")),
-        },
-    );
     let mut servers = Servers::default();
     match await_hello(input, environment, &home, &supervised, &stderr).await {
         Ok(adapter) => {

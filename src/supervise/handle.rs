@@ -65,6 +65,8 @@ struct Shared {
     pending: Mutex<Option<BTreeMap<u32, oneshot::Sender<Report>>>>,
     next_id: Mutex<u32>,
     recorder: Recorder,
+    /// The loader's command line, as it is told.
+    command: String,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -96,7 +98,8 @@ impl Supervised {
             return Err(SuperviseError::Lost);
         };
         let settle = Duration::from_millis(spec.settle_ms);
-        let shared = Arc::new(Shared { pending: Mutex::new(Some(BTreeMap::new())), next_id: Mutex::new(1), recorder });
+        let (pending, command) = (Mutex::new(Some(BTreeMap::new())), spec.command.join(" "));
+        let shared = Arc::new(Shared { pending, next_id: Mutex::new(1), recorder, command });
         let (requests, queue) = mpsc::unbounded_channel();
         let (states, state) = watch::channel(State::default());
         // A closed queue means that the supervisor is gone; its state tells so.
@@ -276,7 +279,17 @@ async fn read_reports(stdout: ChildStdout, shared: Arc<Shared>, states: watch::S
 
 fn take(report: Report, shared: &Shared, states: &watch::Sender<State>) {
     match report {
-        Report::Started { pid } => states.send_modify(|state| state.started = Some(Ok(pid))),
+        Report::Started { pid } => {
+            // Here, so that no end can be on record before the start.
+            let kind = EventKind::ProcessStarted {
+                process: ProcessId("p1".to_owned()),
+                role: "loader".to_owned(),
+                pid: Some(pid),
+                command: Some(shared.command.clone()),
+            };
+            shared.recorder.note(Source::System, kind);
+            states.send_modify(|state| state.started = Some(Ok(pid)));
+        }
         Report::NotStarted { because } => states.send_modify(|state| state.started = Some(Err(because))),
         Report::Exited { code, signal, at_us } => {
             let kind = EventKind::ProcessExited {
