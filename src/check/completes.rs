@@ -41,6 +41,15 @@ pub(super) const OPERATION_COMPLETES: Invariant = Invariant {
 #[derive(Default)]
 struct Completes {
     open: BTreeMap<OpId, Seq>,
+    /// Where the loader's process ended before its hello was on record, which may still have been under way.
+    ended_unready: Option<Seq>,
+}
+
+impl Completes {
+    fn process_lost(at: Seq, tally: &mut Tally) {
+        let because = format!("the loader's process ended at {at} although nobody had asked it to");
+        tally.broken(Violation::new("process-lost", because, &[at]));
+    }
 }
 
 impl Monitor for Completes {
@@ -48,6 +57,9 @@ impl Monitor for Completes {
         match &event.kind {
             EventKind::OperationInvoked { operation, .. } => {
                 self.open.insert(*operation, event.seq);
+                if let Some(at) = self.ended_unready.take() {
+                    Self::process_lost(at, tally);
+                }
             }
             EventKind::OperationAbandoned { operation, .. } => {
                 self.open.remove(operation);
@@ -56,13 +68,12 @@ impl Monitor for Completes {
                 // An adapter that lost its link ends with this code: the experiment failed, and the driver says so.
                 let is_lost = role == "loader"
                     && *code != Some(LINK_LOST_CODE)
-                    && view.is_ready()
                     && view.ending().is_none()
                     && view.experiment_failed().is_none();
-                if is_lost {
-                    let because =
-                        format!("the loader's process ended at {} although nobody had asked it to", event.seq);
-                    tally.broken(Violation::new("process-lost", because, &[event.seq]));
+                if is_lost && view.is_ready() {
+                    Self::process_lost(event.seq, tally);
+                } else if is_lost {
+                    self.ended_unready = Some(event.seq);
                 }
             }
             _ => {
