@@ -5,10 +5,9 @@ use std::fs;
 use std::time::Duration;
 
 use criterion::{Criterion, SamplingMode};
-use mcp_vigil::history::ConnectionId;
 use mcp_vigil::mock::{LineMock, LineSender, NoJournal, line_inbox};
-use mcp_vigil::plan::{Revision, Temperament};
-use mcp_vigil::script::{BODY_BYTES_MAX, Interpreter, Medium, Setup, shipped};
+use mcp_vigil::plan::Revision;
+use mcp_vigil::script::{Interpreter, Medium, Setup, shipped};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
 use tokio::task::JoinHandle;
@@ -97,16 +96,8 @@ struct Client {
 
 impl Client {
     async fn open() -> Self {
-        let setup = Setup {
-            script: shipped("polite").expect("it is shipped"),
-            temperament: Temperament::Polite,
-            revision: Revision::R20251125,
-            connection: ConnectionId("c1".to_owned()),
-            incarnation: 1,
-            medium: Medium::Lines,
-            pid: None,
-            body_bytes_max: BODY_BYTES_MAX,
-        };
+        let script = shipped("polite").expect("it is shipped");
+        let setup = Setup::alone(script, Revision::R20251125, Medium::Lines);
         let (mut stdin, its_stdin) = duplex(64 << 10);
         let (its_stdout, stdout) = duplex(64 << 10);
         let mut stdout = BufReader::with_capacity(4 << 10, stdout);

@@ -22,6 +22,7 @@ pub(super) const OPERATION_COMPLETES: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[
+        Kind::LoaderReady,
         Kind::OperationInvoked,
         Kind::OperationCompleted,
         Kind::OperationOverdue,
@@ -57,6 +58,8 @@ impl Monitor for Completes {
         match &event.kind {
             EventKind::OperationInvoked { operation, .. } => {
                 self.open.insert(*operation, event.seq);
+            }
+            EventKind::LoaderReady { .. } => {
                 if let Some(at) = self.ended_unready.take() {
                     Self::process_lost(at, tally);
                 }

@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, getpid, kill_process, setrlimit};
 
 use crate::mock::JOURNAL_LOST_CODE;
 use crate::mock::input::{Credit, read_stdin};
-use crate::mock::journal::{Journal, JournalLost};
+use crate::mock::journal::{Journal, JournalLost, Step, steps};
 use crate::mock::output::Output;
 use crate::script::{Effect, End, Input, Interpreter, Signal, TimerId};
 
@@ -32,12 +32,6 @@ enum CarrierError {
     Journal(#[from] JournalLost),
     #[error("standard input or output can not be used: {0}")]
     Stdio(#[from] io::Error),
-}
-
-/// What has come of carrying out some effects.
-enum Progress {
-    On,
-    End(End),
 }
 
 impl<J: Journal> Carrier<J> {
@@ -65,9 +59,16 @@ impl<J: Journal> Carrier<J> {
                 None => self.wait(&mut timers),
             };
             let was_read = matches!(input, Input::Line(_) | Input::Noise { .. } | Input::Eof | Input::InputBroken);
-            if let Progress::End(end) = self.take(input, &mut output, &mut timers)? {
-                output.drain(DRAIN_LIMIT);
-                return Ok(end);
+            for Step { to_journal, then } in steps(self.interpreter.handle(input)) {
+                self.journal.journal_all(&to_journal)?;
+                match then {
+                    Some(Effect::End(end)) => {
+                        output.drain(DRAIN_LIMIT);
+                        return Ok(end);
+                    }
+                    Some(effect) => carry_out(effect, &mut output, &mut timers)?,
+                    None => {}
+                }
             }
             match &credit {
                 Some(credit) if was_read => credit.give_back(),
@@ -75,29 +76,6 @@ impl<J: Journal> Carrier<J> {
                 None => credit = Some(read_stdin(self.sender.clone())?),
             }
         }
-    }
-
-    /// Carries out what an input leads to: whatever is done is done after all that comes before it is on record.
-    fn take(
-        &mut self,
-        input: Input,
-        output: &mut Output,
-        timers: &mut BTreeSet<(Instant, TimerId)>,
-    ) -> Result<Progress, CarrierError> {
-        let mut to_journal = Vec::new();
-        for effect in self.interpreter.handle(input) {
-            if let Effect::Journal(kind) = effect {
-                to_journal.push(kind);
-                continue;
-            }
-            self.journal.journal_all(&to_journal)?;
-            to_journal.clear();
-            if let Progress::End(end) = carry_out(effect, output, timers)? {
-                return Ok(Progress::End(end));
-            }
-        }
-        self.journal.journal_all(&to_journal)?;
-        Ok(Progress::On)
     }
 
     /// The next input: what arrives, or the first timer that runs out.
@@ -126,7 +104,7 @@ fn carry_out(
     effect: Effect,
     output: &mut Output,
     timers: &mut BTreeSet<(Instant, TimerId)>,
-) -> Result<Progress, CarrierError> {
+) -> Result<(), CarrierError> {
     match effect {
         Effect::Write(bytes) => output.write(&bytes)?,
         Effect::SetTimer { timer, after } => {
@@ -136,12 +114,12 @@ fn carry_out(
             output.drain(DRAIN_LIMIT);
             output.close()?;
         }
-        Effect::End(end) => return Ok(Progress::End(end)),
-        // Taken before; and an interpreter over lines knows no exchange.
-        Effect::Journal(_) | Effect::Respond { .. } | Effect::BeginStream { .. } | Effect::StreamPart { .. } => {}
+        // Done by the caller, or an effect of HTTP: an interpreter over lines knows no exchange.
+        Effect::Journal(_) | Effect::End(_) => {}
+        Effect::Respond { .. } | Effect::BeginStream { .. } | Effect::StreamPart { .. } => {}
         Effect::EndStream(_) | Effect::Cut(_) | Effect::Reset(_) => {}
     }
-    Ok(Progress::On)
+    Ok(())
 }
 
 /// Says on stderr what no journal can be told any more; a stderr that is gone is no reason to fail.

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::history::{Event, EventKind, Header, Seq, ServerFacts, Source, event_to_line};
 use crate::plan::{Revision, Transport};
 use crate::record::{Link, LinkLost, monotonic_us};
+use crate::script::Effect;
 
 /// Most bytes of a journal on file.
 const BYTES_MAX: u64 = 64 << 20;
@@ -29,6 +30,27 @@ pub trait Journal: Send + Sync {
     fn journal_all(&self, kinds: &[EventKind]) -> Result<(), JournalLost> {
         kinds.iter().try_for_each(|kind| self.journal(kind))
     }
+}
+
+/// One thing to do, and what has to be on record before it.
+pub(super) struct Step {
+    pub to_journal: Vec<EventKind>,
+    /// Nothing behind the last thing to do.
+    pub then: Option<Effect>,
+}
+
+/// Puts the effects of one input together so that what is journalled between two things is journalled in one go.
+pub(super) fn steps(effects: Vec<Effect>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut to_journal = Vec::new();
+    for effect in effects {
+        match effect {
+            Effect::Journal(kind) => to_journal.push(kind),
+            effect => steps.push(Step { to_journal: std::mem::take(&mut to_journal), then: Some(effect) }),
+        }
+    }
+    steps.push(Step { to_journal, then: None });
+    steps
 }
 
 /// Why an event is not on record.

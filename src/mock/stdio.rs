@@ -130,16 +130,7 @@ pub(super) fn journal_alone(args: &StandaloneArgs, transport: Transport) -> Resu
 
 /// What a mock that runs alone is told.
 pub(super) fn setup_alone(args: &StandaloneArgs, medium: Medium) -> Setup {
-    Setup {
-        script: args.script.clone(),
-        temperament: Temperament::Polite,
-        revision: args.revision,
-        connection: ConnectionId("c1".to_owned()),
-        incarnation: 1,
-        medium,
-        pid: Some(std::process::id()),
-        body_bytes_max: BODY_BYTES_MAX,
-    }
+    Setup { pid: Some(std::process::id()), ..Setup::alone(args.script.clone(), args.revision, medium) }
 }
 
 /// Dials home, takes its script from there and serves. Without a link it ends with [`JOURNAL_LOST_CODE`].

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::history::{ConnectionId, EventKind, WireEnd};
 use crate::plan::{Revision, Temperament};
-use crate::script::{ExchangeNo, HttpSetup, Request, Response, Script, Signal, SocketNo, TimerId};
+use crate::script::{BODY_BYTES_MAX, ExchangeNo, HttpSetup, Request, Response, Script, Signal, SocketNo, TimerId};
 
 /// What a mock is told before it starts.
 #[derive(Debug, Clone)]
@@ -25,6 +25,23 @@ pub struct Setup {
     pub pid: Option<u32>,
     /// Above this, a body is journalled as head, length and hash.
     pub body_bytes_max: usize,
+}
+
+impl Setup {
+    /// What a polite mock is told that nobody has to tell from another: its first process, without a pid.
+    #[must_use]
+    pub fn alone(script: Script, revision: Revision, medium: Medium) -> Self {
+        Self {
+            script,
+            temperament: Temperament::Polite,
+            revision,
+            connection: ConnectionId("c1".to_owned()),
+            incarnation: 1,
+            medium,
+            pid: None,
+            body_bytes_max: BODY_BYTES_MAX,
+        }
+    }
 }
 
 /// What carries the messages of a mock.

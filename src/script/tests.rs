@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::history::{ConnectionId, EventKind, Impairs};
+use crate::history::{EventKind, Impairs};
 use crate::plan::{Revision, Temperament, Transport};
 use crate::script::{
     Carriage, Effect, End, FAULTS, Input, Interpreter, Medium, Misfit, Script, Setup, Signal, TimerId, fault_info,
@@ -183,16 +183,7 @@ fn a_defective_script_is_refused_where_it_is_defective() {
 }
 
 fn setup(script: Script, temperament: Temperament, revision: Revision) -> Setup {
-    Setup {
-        script,
-        temperament,
-        revision,
-        connection: ConnectionId("c1".to_owned()),
-        incarnation: 1,
-        medium: Medium::Lines,
-        pid: None,
-        body_bytes_max: 65_536,
-    }
+    Setup { temperament, ..Setup::alone(script, revision, Medium::Lines) }
 }
 
 fn mock(name: &str) -> Interpreter {

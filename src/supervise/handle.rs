@@ -279,7 +279,7 @@ async fn read_reports(stdout: ChildStdout, shared: Arc<Shared>, states: watch::S
 
 fn take(report: Report, shared: &Shared, states: &watch::Sender<State>) {
     match report {
-        Report::Started { pid } => {
+        Report::Started { pid, at_us } => {
             // Here, so that no end can be on record before the start.
             let kind = EventKind::ProcessStarted {
                 process: ProcessId("p1".to_owned()),
@@ -287,7 +287,7 @@ fn take(report: Report, shared: &Shared, states: &watch::Sender<State>) {
                 pid: Some(pid),
                 command: Some(shared.command.clone()),
             };
-            shared.recorder.note(Source::System, kind);
+            shared.recorder.record(Source::System, at_us, kind);
             states.send_modify(|state| state.started = Some(Ok(pid)));
         }
         Report::NotStarted { because } => states.send_modify(|state| state.started = Some(Err(because))),

@@ -75,6 +75,8 @@ pub enum Report {
     Started {
         /// Its pid.
         pid: u32,
+        /// When, on the monotonic clock, in microseconds.
+        at_us: u64,
     },
     /// It could not be started.
     NotStarted {

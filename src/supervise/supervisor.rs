@@ -153,12 +153,13 @@ impl Supervisor {
             limit_hit: false,
             sampling: Vec::new(),
         };
+        let at_us = monotonic_us();
         let report = match start(&supervisor.spec) {
             Ok((pid, files)) => {
                 supervisor.files = files;
                 supervisor.root = os::facts(pid);
                 supervisor.root_pid = Some(pid);
-                Report::Started { pid }
+                Report::Started { pid, at_us }
             }
             Err(error) => Report::NotStarted { because: error.to_string() },
         };

@@ -6,11 +6,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::history::EventKind;
 use crate::mock::http::body::{Part, PartSender, parts};
 use crate::mock::http::connection::Reply;
 use crate::mock::http::{Inbox, Stage};
-use crate::mock::journal::{Journal, JournalLost};
+use crate::mock::journal::{Journal, JournalLost, Step, steps};
 use crate::script::{Body, Effect, End, ExchangeNo, Input, Interpreter, Request, TimerId};
 
 /// How long an ending mock waits until what it answered before is written.
@@ -112,26 +111,20 @@ impl<J: Journal> HttpMock<J> {
     }
 
     fn take(&mut self, input: Input) -> Result<Option<End>, JournalLost> {
-        let mut to_journal: Vec<EventKind> = Vec::new();
         let mut inputs = vec![input];
         while let Some(input) = inputs.pop() {
-            for effect in self.interpreter.handle(input) {
-                if let Effect::Journal(kind) = effect {
-                    to_journal.push(kind);
-                    continue;
-                }
-                // Whatever is done is done after all that comes before it is on record.
+            for Step { to_journal, then } in steps(self.interpreter.handle(input)) {
                 self.journal.journal_all(&to_journal)?;
-                to_journal.clear();
-                if let Effect::End(end) = effect {
-                    return Ok(Some(end));
-                }
+                let effect = match then {
+                    Some(Effect::End(end)) => return Ok(Some(end)),
+                    Some(effect) => effect,
+                    None => continue,
+                };
                 if self.carry_out(effect) == Room::None && !std::mem::replace(&mut self.is_full_told, true) {
                     inputs.push(Input::OutputFull);
                 }
             }
         }
-        self.journal.journal_all(&to_journal)?;
         Ok(None)
     }
 

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::mock::input::Lines;
-use crate::mock::journal::{Journal, JournalLost};
+use crate::mock::journal::{Journal, JournalLost, Step, steps};
 use crate::mock::output::BACKLOG_BYTES_MAX;
 use crate::script::{Effect, End, Input, Interpreter, TimerId};
 
@@ -119,18 +119,18 @@ impl<J: Journal, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> LineMock<J, R, W> 
     fn take(&mut self, input: Input) -> Result<Option<End>, JournalLost> {
         let mut inputs = vec![input];
         while let Some(input) = inputs.pop() {
-            for effect in self.interpreter.handle(input) {
-                match effect {
-                    Effect::Journal(kind) => self.journal.journal(&kind)?,
-                    Effect::Write(bytes) => inputs.extend(self.output.write(bytes)),
-                    Effect::SetTimer { timer, after } => {
+            for Step { to_journal, then } in steps(self.interpreter.handle(input)) {
+                self.journal.journal_all(&to_journal)?;
+                match then {
+                    Some(Effect::Write(bytes)) => inputs.extend(self.output.write(bytes)),
+                    Some(Effect::SetTimer { timer, after }) => {
                         self.timers.insert((Instant::now() + after, timer));
                     }
-                    Effect::CloseStdout => self.output.close(),
-                    Effect::End(end) => return Ok(Some(end)),
-                    // An interpreter over lines knows no exchange.
-                    Effect::Respond { .. } | Effect::BeginStream { .. } | Effect::StreamPart { .. } => {}
-                    Effect::EndStream(_) | Effect::Cut(_) | Effect::Reset(_) => {}
+                    Some(Effect::CloseStdout) => self.output.close(),
+                    Some(Effect::End(end)) => return Ok(Some(end)),
+                    // Journalled, or an effect of HTTP: an interpreter over lines knows no exchange.
+                    Some(Effect::Journal(_) | Effect::Respond { .. } | Effect::BeginStream { .. }) | None => {}
+                    Some(Effect::StreamPart { .. } | Effect::EndStream(_) | Effect::Cut(_) | Effect::Reset(_)) => {}
                 }
             }
         }

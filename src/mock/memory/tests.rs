@@ -7,11 +7,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use crate::history::ConnectionId;
 use crate::mock::NoJournal;
 use crate::mock::memory::lines::{LineMock, LineSender, line_inbox};
-use crate::plan::{Revision, Temperament};
-use crate::script::{BODY_BYTES_MAX, End, Input, Interpreter, Medium, Script, Setup, shipped};
+use crate::plan::Revision;
+use crate::script::{End, Input, Interpreter, Medium, Script, Setup, shipped};
 
 const LIMIT: Duration = Duration::from_secs(20);
 const PING: &[u8] = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n";
@@ -30,16 +29,7 @@ fn start(script: Script) -> Client {
 }
 
 fn start_with(script: Script, pipe_bytes: usize) -> Client {
-    let setup = Setup {
-        script,
-        temperament: Temperament::Polite,
-        revision: Revision::R20251125,
-        connection: ConnectionId("c1".to_owned()),
-        incarnation: 1,
-        medium: Medium::Lines,
-        pid: None,
-        body_bytes_max: BODY_BYTES_MAX,
-    };
+    let setup = Setup::alone(script, Revision::R20251125, Medium::Lines);
     let (stdin, its_stdin) = duplex(pipe_bytes);
     let (its_stdout, stdout) = duplex(pipe_bytes);
     let (sender, inbox) = line_inbox();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use crate::history::{ConnectionId, EventKind, Kind, WireEnd};
-use crate::plan::{Revision, Temperament};
+use crate::plan::Revision;
 use crate::script::{
     Body, Effect, ExchangeNo, HttpSetup, Input, Interpreter, Medium, Request, Script, Setup, Signal, SocketNo, TimerId,
     shipped, shipped_names,
@@ -18,16 +18,8 @@ const CALL: &str = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"n
 fn mock(script: Script) -> Interpreter {
     let http =
         HttpSetup { url: "http://h/t/mcp".to_owned(), path: "/t/mcp".to_owned(), session_prefix: "s".to_owned() };
-    Interpreter::new(Setup {
-        script,
-        temperament: Temperament::Polite,
-        revision: Revision::R20251125,
-        connection: ConnectionId("c3".to_owned()),
-        incarnation: 1,
-        medium: Medium::Http(http),
-        pid: None,
-        body_bytes_max: 65_536,
-    })
+    let setup = Setup::alone(script, Revision::R20251125, Medium::Http(http));
+    Interpreter::new(Setup { connection: ConnectionId("c3".to_owned()), ..setup })
 }
 
 fn request(exchange: u64, verb: &str, session: Option<&str>, body: &str) -> Input {
