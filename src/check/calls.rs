@@ -116,7 +116,8 @@ fn judge_arrival(event: &Event, view: &View) -> Judged {
 }
 
 /// Counter-examples that shaped it. A script that garbles answers may have sent others than the journal shows. A loader that
-/// gives no text for an answer gives nothing to compare.
+/// gives no text for an answer gives nothing to compare. Some loaders hand what went wrong to a model as a text, which is told
+/// as a success: that is a warning.
 pub(super) const ANSWER_REACHES_ITS_CALLER: Invariant = Invariant {
     id: "answer-reaches-its-caller",
     property: Property::Safety,
@@ -138,15 +139,26 @@ pub(super) const ANSWER_REACHES_ITS_CALLER: Invariant = Invariant {
     explain: "A call succeeded with another text than its server had answered: the answer of another call, a late one of a call \
         that was given up, or one out of a cache. This is the worst that concurrency can do here, because nothing fails.\n\n\
         Look at the two requests that were in flight together, and at their ids. Mend it by handing each answer to the waiter \
-        of its id, and by forgetting the waiter when its call is given up.",
+        of its id, and by forgetting the waiter when its call is given up.\n\n\
+        Or a call succeeded that was never answered: its server died or was cut off, and the caller was told nothing of it. Mend \
+        that by letting the failure through.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Answers::default()) },
 };
 
 #[derive(Default)]
 struct Answers {
-    asked: Vec<(ConnectionId, Value, OpId)>,
-    answered: BTreeMap<OpId, (Seq, String)>,
+    asked: Vec<Asked>,
+    /// What was answered to each call that runs, and when; without a text where the answer has none.
+    answered: BTreeMap<OpId, (Seq, Option<String>)>,
     is_garbled: bool,
+}
+
+/// A call on the wire that has not been answered.
+struct Asked {
+    at: Seq,
+    connection: ConnectionId,
+    id: Value,
+    operation: OpId,
 }
 
 impl Monitor for Answers {
@@ -154,7 +166,7 @@ impl Monitor for Answers {
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
                 if let (Some(operation), Some(id)) = (caller_of(message), message.id()) {
-                    self.asked.push((connection.clone(), id.clone(), operation));
+                    self.asked.push(Asked { at: event.seq, connection: connection.clone(), id: id.clone(), operation });
                 }
             }
             EventKind::WireSent { connection, message } if !self.asked.is_empty() => {
@@ -162,18 +174,15 @@ impl Monitor for Answers {
             }
             EventKind::FaultDelivered { impairs: Impairs::Answers, .. } => self.is_garbled = true,
             EventKind::OperationCompleted { operation, outcome } => {
-                self.asked.retain(|(_, _, asked)| asked != operation);
-                let Some((sent, expected)) = self.answered.remove(operation) else { return };
-                let Outcome::Ok { text: Some(text), .. } = outcome else { return };
-                if *text == expected {
-                    tally.held();
-                } else if !self.is_garbled {
-                    let because = format!("{operation} returned at {} another text than was sent at {sent}", event.seq);
-                    tally.broken(Violation::new("other-text", because, &[sent, event.seq]));
+                let asked = self.asked.iter().find(|asked| asked.operation == *operation).map(|asked| asked.at);
+                self.asked.retain(|asked| asked.operation != *operation);
+                let answered = self.answered.remove(operation);
+                if let Outcome::Ok { text: Some(text), .. } = outcome {
+                    self.judge(event.seq, *operation, text, asked, answered, tally);
                 }
             }
             EventKind::OperationAbandoned { operation, .. } => {
-                self.asked.retain(|(_, _, asked)| asked != operation);
+                self.asked.retain(|asked| asked.operation != *operation);
                 self.answered.remove(operation);
             }
             _ => {}
@@ -184,12 +193,37 @@ impl Monitor for Answers {
 impl Answers {
     fn answer(&mut self, seq: Seq, connection: &ConnectionId, message: &Message) {
         let Some(id) = message.id().filter(|_| message.is_response()) else { return };
-        let is_it = |(on, asked, _): &(ConnectionId, Value, OpId)| on == connection && asked == id;
+        let is_it = |asked: &Asked| asked.connection == *connection && asked.id == *id;
         let Some(index) = self.asked.iter().position(is_it) else { return };
-        let (_, _, operation) = self.asked.swap_remove(index);
+        let asked = self.asked.swap_remove(index);
         let content = message.at(&["result", "content"]).and_then(|content| content.get(0));
-        if let Some(text) = content.and_then(|first| first.get("text")).and_then(Value::as_str) {
-            self.answered.insert(operation, (seq, text.to_owned()));
+        let text = content.and_then(|first| first.get("text")).and_then(Value::as_str);
+        self.answered.insert(asked.operation, (seq, text.map(str::to_owned)));
+    }
+
+    /// A call that succeeded with this text.
+    fn judge(
+        &self,
+        now: Seq,
+        operation: OpId,
+        text: &str,
+        asked: Option<Seq>,
+        answered: Option<(Seq, Option<String>)>,
+        tally: &mut Tally,
+    ) {
+        match (answered, asked) {
+            (Some((_, Some(expected))), _) if expected == text => tally.held(),
+            _ if self.is_garbled => {}
+            (Some((sent, Some(_))), _) => {
+                let because = format!("{operation} returned at {now} another text than was sent at {sent}");
+                tally.broken(Violation::new("other-text", because, &[sent, now]));
+            }
+            (None, Some(asked)) => {
+                let because = format!("{operation} succeeded at {now}, and its request of {asked} was never answered");
+                let violation = Violation::new("never-answered", because, &[asked, now]);
+                tally.broken(if text.is_empty() { violation } else { violation.as_warning() });
+            }
+            (Some((_, None)) | None, _) => {}
         }
     }
 }

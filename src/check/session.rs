@@ -204,6 +204,12 @@ impl Unproven {
     }
 }
 
+/// Whether a connection is open and somebody's to close: over HTTP only what was initialized is a session. A client may have asked
+/// before which era the server is of.
+pub(super) fn is_open(connection: &Connection, view: &View) -> bool {
+    connection.gone.is_none() && (view.is_line() || connection.is_initialized)
+}
+
 /// The newest connection of a server that is open and was opened before `until`.
 pub(super) fn newest_open<'a>(
     view: &'a View,
@@ -211,7 +217,7 @@ pub(super) fn newest_open<'a>(
     until: Seq,
 ) -> Option<(&'a ConnectionId, &'a Connection)> {
     let open =
-        view.connections_of(server).filter(|(_, connection)| connection.gone.is_none() && connection.opened < until);
+        view.connections_of(server).filter(|(_, connection)| is_open(connection, view) && connection.opened < until);
     open.max_by_key(|(_, connection)| connection.opened)
 }
 

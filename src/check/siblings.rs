@@ -5,10 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::check::combinator::{Count, at_most};
-use crate::check::session::newest_open;
-use crate::check::{
-    Connection, Invariant, Level, Monitor, Operation, Property, Scope, Tally, View, Violation, Witness,
-};
+use crate::check::session::{is_open, newest_open};
+use crate::check::{Invariant, Level, Monitor, Operation, Property, Scope, Tally, View, Violation, Witness};
 use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, Message, OpId, Outcome, Seq, Tool};
 use crate::plan::Promise;
 
@@ -34,11 +32,6 @@ fn moves_on(event: &Event) -> bool {
 /// Whether the end of a connection can be seen: over HTTP only where sessions are deleted.
 fn sees_ends(view: &View) -> bool {
     view.is_line() || view.promises().sends_delete
-}
-
-/// Whether a connection is open and somebody's to close: over HTTP only what was initialized is a session.
-fn is_open(connection: &Connection, view: &View) -> bool {
-    connection.gone.is_none() && (view.is_line() || connection.is_initialized)
 }
 
 /// Counter-example that shaped it: a load may open a connection, drop it and use a second one, and the end of the first may be

@@ -26,7 +26,7 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// List what there is.
     List(ListArgs),
-    /// Explain a scenario, script, fault, invariant, promise, limit or loader.
+    /// Explain a scenario, script, fault, invariant, requirement, promise, limit, transport or loader.
     Explain(ExplainArgs),
     /// Show which lanes and stacks this machine can run, and why not.
     Doctor(DoctorArgs),
@@ -223,6 +223,7 @@ pub(super) enum ListWhat {
     Faults,
     Invariants,
     Promises,
+    Transports,
     Requirements,
 }
 

@@ -1,10 +1,12 @@
 //! `mcp-vigil explain`: everything there is to say of one id.
 
+use std::collections::BTreeSet;
+
 use crate::catalogue::{shipped_loader, shipped_scenario, suite};
-use crate::check::{Invariant, invariant};
+use crate::check::{INVARIANTS, Invariant, invariant};
 use crate::cli::args::ExplainArgs;
 use crate::cli::print::say;
-use crate::plan::{LIMITS, PROMISES, Promise, Scenario};
+use crate::plan::{LIMITS, PROMISES, Promise, Scenario, Transport};
 use crate::run::{ExitReason, RunError};
 use crate::script::{FAULTS, Script, shipped, shipped_names, shipped_text};
 use crate::stack::STACK_LIMITS;
@@ -29,7 +31,10 @@ pub(super) fn explain(arguments: &ExplainArgs) -> Result<ExitReason, RunError> {
     let limit = STACK_LIMITS.iter().find(|limit| limit.name == id);
     let page = |about: &str, ms: u128| format!("limit {id}\n\n{about}\nAlways: {ms} ms.");
     pages.extend(limit.map(|limit| page(limit.about, limit.default.as_millis())));
+    let transport = Transport::ALL.into_iter().find(|transport| transport.as_str() == id);
+    pages.extend(transport.map(|transport| format!("transport {id}\n\n{}", transport.about())));
     pages.extend(shipped_loader(id)?.map(|loader| format!("loader {id}\n\n{}", loader.about)));
+    pages.extend(requirement_page(id));
     if pages.is_empty() {
         let message = format!("found {id:?}, expected the id of something that `mcp-vigil list` shows");
         return Err(RunError::usage(message));
@@ -47,6 +52,15 @@ fn invariant_page(invariant: &Invariant) -> String {
     format!("invariant {id}\n\nClaim: {claim}.\nSource: {source} ({}).{needs}\n\n{explain}", requirement.join(", "))
 }
 
+/// A requirement of the specification, or of this project where it begins with `VG-`, with what judges it.
+fn requirement_page(id: &str) -> Option<String> {
+    let judging: Vec<_> = INVARIANTS.iter().filter(|invariant| invariant.requirement.contains(&id)).collect();
+    let sources: BTreeSet<&str> = judging.iter().map(|invariant| invariant.source).collect();
+    let lines: Vec<_> = judging.iter().map(|invariant| format!("  {}: {}", invariant.id, invariant.claim)).collect();
+    let source = sources.into_iter().collect::<Vec<_>>().join("; ");
+    (!lines.is_empty()).then(|| format!("requirement {id}\n\nSource: {source}.\nJudged by:\n{}", lines.join("\n")))
+}
+
 /// A script with its rules as its file has them.
 fn script_page(script: &Script) -> String {
     let text = shipped_text(script.name()).unwrap_or_default();
@@ -61,12 +75,19 @@ fn scenario_page(scenario: &Scenario) -> String {
         [] => String::new(),
         some => format!("\nOver: {}.", some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
     };
+    let sessions = match scenario.sessions.as_slice() {
+        [] => String::new(),
+        some => {
+            format!("\nFor sessions that are: {}.", some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+        }
+    };
     let steps = scenario.steps.iter().enumerate().map(|(index, step)| format!("  {}. {step}", index + 1));
     format!(
-        "scenario {}\n\n{}{}\n\nServers:\n{}\nSteps:\n{}",
+        "scenario {}\n\n{}{}{}\n\nServers:\n{}\nSteps:\n{}",
         scenario.name,
         scenario.about,
         transports,
+        sessions,
         servers.collect::<Vec<_>>().join("\n"),
         steps.collect::<Vec<_>>().join("\n")
     )

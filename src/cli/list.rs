@@ -13,9 +13,6 @@ use crate::plan::{PROMISES, Scenario, Transport};
 use crate::run::{ExitReason, RunError};
 use crate::script::{Carriage, FAULTS, Script, shipped, shipped_names};
 
-/// What this version runs plans over.
-const TRANSPORTS: [Transport; 3] = [Transport::Memory, Transport::Stdio, Transport::Http];
-
 /// Lists what there is: an id and what it is about, and more where there is more to say.
 pub(super) fn list(arguments: &ListArgs) -> Result<ExitReason, RunError> {
     let rows = rows(arguments.what)?;
@@ -59,6 +56,10 @@ fn rows(what: ListWhat) -> Result<Vec<Value>, RunError> {
             .iter()
             .map(|(id, default, about)| json!({ "id": id, "about": about, "default": default }))
             .collect(),
+        ListWhat::Transports => {
+            let row = |one: Transport| json!({ "id": one.as_str(), "about": one.about() });
+            Transport::ALL.into_iter().map(row).collect()
+        }
         ListWhat::Requirements => requirements(),
     })
 }
@@ -78,7 +79,7 @@ fn script_row(script: &Script) -> Value {
 
 /// The transports of which something is true.
 fn carried_by(is_carried: impl Fn(Transport) -> bool) -> Vec<String> {
-    TRANSPORTS.into_iter().filter(|transport| is_carried(*transport)).map(|one| one.to_string()).collect()
+    Transport::ALL.into_iter().filter(|transport| is_carried(*transport)).map(|one| one.to_string()).collect()
 }
 
 /// The requirements that invariants stand for, with the invariants.

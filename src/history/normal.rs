@@ -4,7 +4,8 @@
 //! opened at the same time in any order. Lanes stand in the order of their names, so that the order of arrival does not
 //! show. Requests are named `r1`, `r2`, … in the order in which their lane first shows them, operations `op1`, `op2`, … as the
 //! driver asked for them; pids, times, samples, delays and the texts of failures are left out. Over HTTP, where each exchange may
-//! have a socket of its own, each socket and each call is a lane.
+//! have a socket of its own, each socket and each call is a lane, and where a session is lost, the sockets on which its client is
+//! told so are one lane: which request finds out first, and how many do, is chance.
 //!
 //! Across lanes only what is certain is told: over pipes `during op1` stands at a request that a mock acknowledged between the
 //! invocation of an operation and its completion, `for op3` at a call whose arguments name its operation.
@@ -36,6 +37,7 @@ pub fn normal_lanes(history: &History) -> BTreeMap<String, Vec<String>> {
     }
     let mut numbered = BTreeMap::new();
     for (lane, mut all) in alike {
+        tell_once_of_lost_sessions(&mut all);
         all.sort();
         let is_one = all.len() == 1;
         for (index, events) in all.into_iter().enumerate() {
@@ -44,6 +46,15 @@ pub fn normal_lanes(history: &History) -> BTreeMap<String, Vec<String>> {
         }
     }
     numbered
+}
+
+/// Leaves one of the sockets on which a client was told that its session is unknown, without what it had asked for.
+fn tell_once_of_lost_sessions(sockets: &mut Vec<Vec<String>>) {
+    let n_sockets = sockets.len();
+    sockets.retain(|events| !events.iter().any(|event| event == UNKNOWN_SESSION));
+    if sockets.len() < n_sockets {
+        sockets.push(vec![format!("{UNKNOWN_SESSION}, once or more")]);
+    }
 }
 
 /// The normal form as one text: lanes by name.
@@ -59,6 +70,9 @@ pub fn normal_text(history: &History) -> String {
     }
     text
 }
+
+/// How an answer reads that tells a client that its session is unknown.
+const UNKNOWN_SESSION: &str = "http.answered status=404";
 
 /// Name of a lane, and what tells lanes of one name apart.
 type Lane = (String, String);
@@ -390,6 +404,19 @@ mod tests {
         let one = normal("http", &[&exchange(1, "GET"), &exchange(2, "POST")]);
         assert_eq!(one, normal("http", &[&exchange(1, "POST"), &exchange(2, "GET")]));
         assert!(one.contains("[socket of mock:a#1 2]\n"), "{one}");
+    }
+
+    #[test]
+    fn who_finds_out_that_a_session_is_lost_does_not_show() {
+        let told = |n: u32, verb: &str| {
+            format!(
+                "mock:a#1 http.received exchange=x{n} socket=t{n} verb={verb} headers={{}}\nmock:a#1 http.answered exchange=x{n} status=404"
+            )
+        };
+        let one = normal("http", &[&told(1, "GET"), &told(2, "POST")]);
+        assert_eq!(one, normal("http", &[&told(1, "POST")]));
+        assert_eq!(one, "[socket of mock:a#1]\n  http.answered status=404, once or more\n");
+        assert_ne!(one, normal("http", &[&told(1, "POST").replace("404", "405")]));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use linkme::distributed_slice;
 
 use crate::loader::host::LoaderFactory;
+use crate::loader::memory::Connector;
 use crate::loader::scopes::Scopes;
 use crate::loader::target::Loader;
 use crate::plan::Revision;
@@ -32,6 +33,9 @@ pub struct Setup {
     pub revision: Revision,
     /// Where the loader reports its sessions, if it likes.
     pub scopes: Scopes,
+    /// How it reaches its servers over transport `memory`, where an entry of the configuration reads `{"memory": {...}}`, a
+    /// [`MemoryAddress`](crate::loader::memory::MemoryAddress).
+    pub memory: Arc<dyn Connector>,
 }
 
 impl Registered {
@@ -67,8 +71,13 @@ impl fmt::Debug for Registered {
 }
 
 /// The factory of the registered loader with this name, offering `revision`.
-pub(super) fn registered_loader(name: &str, revision: &str) -> Option<Box<dyn LoaderFactory>> {
+pub(super) fn registered_loader(
+    name: &str,
+    revision: &str,
+    memory: &Arc<dyn Connector>,
+) -> Option<Box<dyn LoaderFactory>> {
     let revision = Revision::ALL.into_iter().find(|known| known.as_str() == revision)?;
     let fresh = REGISTERED.iter().find(|loader| loader.name == name)?.fresh;
-    Some(Box::new(move |scopes| fresh(Setup { revision, scopes })))
+    let memory = Arc::clone(memory);
+    Some(Box::new(move |scopes| fresh(Setup { revision, scopes, memory: Arc::clone(&memory) })))
 }

@@ -27,7 +27,7 @@ const CONNECT: Duration = Duration::from_secs(2);
 /// `memory`.
 #[must_use]
 pub fn rust_loader(name: &str, revision: &str, memory: &Arc<dyn Connector>) -> Option<Box<dyn LoaderFactory>> {
-    if let Some(factory) = registered_loader(name, revision) {
+    if let Some(factory) = registered_loader(name, revision, memory) {
         return Some(factory);
     }
     let revision = Revision::ALL.into_iter().find(|known| known.as_str() == revision)?;

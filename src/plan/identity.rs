@@ -41,6 +41,31 @@ impl Transport {
 }
 
 impl Transport {
+    /// What this version runs plans over.
+    pub const ALL: [Self; 3] = [Self::Memory, Self::Stdio, Self::Http];
+
+    /// What it is, and what it means for a plan, in sentences for a reader.
+    #[must_use]
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Memory => {
+                "The servers live in the loader's own process, behind pipes of bytes: lines as over stdio, or HTTP/1.1 where a \
+                 scenario is about HTTP. There are no processes and no sockets, so a plan costs little; what only a \
+                 process can show, as a server that ignores signals, does not apply. The reference loader speaks it, and a \
+                 Rust loader under `cargo test` can, by the `memory` of its setup."
+            }
+            Self::Stdio => {
+                "Each server is a child process of the loader, and messages are lines over its stdin and stdout. Servers are run \
+                 polite, and stubborn as well: ignoring the end of their input and SIGTERM."
+            }
+            Self::Http => {
+                "Streamable HTTP on loopback, with a session id: a POST for each message, a GET for the server's own stream, a \
+                 DELETE for the end. The servers are processes of mcp-vigil, not of the loader, and always polite."
+            }
+            Self::Sse => "HTTP with server-sent events, as in revision 2024-11-05.",
+        }
+    }
+
     /// Its name on the command line and in histories.
     #[must_use]
     pub fn as_str(self) -> &'static str {

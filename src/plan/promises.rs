@@ -1,5 +1,6 @@
 //! What a loader claims about its own life. The default is the reference contract.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,17 @@ pub enum SessionPromise {
     Lazy,
     /// Taken from a pool.
     Pooled,
+}
+
+impl fmt::Display for SessionPromise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Persistent => "persistent",
+            Self::PerCall => "per-call",
+            Self::Lazy => "lazy",
+            Self::Pooled => "pooled",
+        })
+    }
 }
 
 /// A kind of context in which a loader promises to work.

@@ -7,7 +7,7 @@ use toml::Spanned;
 
 use crate::plan::input::check_name;
 use crate::plan::step::{StepFile, WaitFor};
-use crate::plan::{InputError, Revision, Step, StepDo, Transport};
+use crate::plan::{InputError, Revision, SessionPromise, Step, StepDo, Transport};
 
 /// A scenario, well formed: names are unique, and every name a step uses is declared.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +20,8 @@ pub struct Scenario {
     pub revisions: Vec<Revision>,
     /// The transports it applies to; none named: all.
     pub transports: Vec<Transport>,
+    /// How long sessions have to live for it to make sense; nothing named: as long or as short as they like.
+    pub sessions: Vec<SessionPromise>,
     /// The servers, in configuration order.
     pub servers: Vec<ServerSpec>,
     /// The steps.
@@ -50,6 +52,7 @@ struct ScenarioFile {
     #[serde(default = "legacy_with_current_features")]
     revisions: Vec<Spanned<String>>,
     transports: Option<Spanned<Vec<Transport>>>,
+    sessions: Option<Spanned<Vec<SessionPromise>>>,
     servers: Vec<Spanned<ServerSpec>>,
     #[serde(default)]
     step: Vec<Spanned<StepFile>>,
@@ -68,7 +71,8 @@ impl Scenario {
         check_name("scenario", name).map_err(|error| InputError::whole(file, error.to_string()))?;
         let parsed: ScenarioFile = toml::from_str(text).map_err(|error| InputError::toml(file, text, &error))?;
         let revisions = read_revisions(file, text, parsed.revisions)?;
-        let transports = read_transports(file, text, parsed.transports)?;
+        let transports = read_some(file, text, "transport", parsed.transports)?;
+        let sessions = read_some(file, text, "session", parsed.sessions)?;
         let servers = read_servers(file, text, parsed.servers)?;
         let mut steps = Vec::new();
         for spanned in parsed.step {
@@ -77,7 +81,8 @@ impl Scenario {
             let step = spanned.into_inner().check(line);
             steps.push(step.map_err(|error| InputError::at(file, text, start, error.to_string()))?);
         }
-        let scenario = Self { name: name.to_owned(), about: parsed.about, revisions, transports, servers, steps };
+        let (name, about) = (name.to_owned(), parsed.about);
+        let scenario = Self { name, about, revisions, transports, sessions, servers, steps };
         scenario.check_names(file)?;
         Ok(scenario)
     }
@@ -93,6 +98,12 @@ impl Scenario {
     pub fn runs_over(&self, transport: Transport) -> bool {
         let is_for_http_in_memory = transport == Transport::Memory && self.is_for_http_alone();
         self.transports.is_empty() || self.transports.contains(&transport) || is_for_http_in_memory
+    }
+
+    /// Whether it makes sense for a loader whose sessions live so long.
+    #[must_use]
+    pub fn is_for_sessions(&self, promise: SessionPromise) -> bool {
+        self.sessions.is_empty() || self.sessions.contains(&promise)
     }
 
     /// Whether streamable HTTP is the only transport it applies to.
@@ -188,18 +199,16 @@ fn read_revisions(file: &str, text: &str, found: Vec<Spanned<String>>) -> Result
     Ok(revisions)
 }
 
-fn read_transports(
-    file: &str,
-    text: &str,
-    found: Option<Spanned<Vec<Transport>>>,
-) -> Result<Vec<Transport>, InputError> {
+/// What a scenario is narrowed to, if it is: then at least one of it is named.
+fn read_some<T>(file: &str, text: &str, what: &str, found: Option<Spanned<Vec<T>>>) -> Result<Vec<T>, InputError> {
     let Some(spanned) = found else { return Ok(Vec::new()) };
     let start = spanned.span().start;
-    let transports = spanned.into_inner();
-    if transports.is_empty() {
-        return Err(InputError::at(file, text, start, "found no transport, expected at least one or no `transports`"));
+    let some = spanned.into_inner();
+    if some.is_empty() {
+        let message = format!("found no {what}, expected at least one or no `{what}s`");
+        return Err(InputError::at(file, text, start, message));
     }
-    Ok(transports)
+    Ok(some)
 }
 
 fn read_servers(file: &str, text: &str, found: Vec<Spanned<ServerSpec>>) -> Result<Vec<ServerSpec>, InputError> {

@@ -346,7 +346,7 @@ pub(crate) fn why_nothing(scenarios: &[Chosen], targets: &[Target], variants: &V
         };
     }
     if scenarios.iter().any(|chosen| !fits_anything(chosen, targets)) {
-        return "a chosen scenario fits no transport of the chosen loaders; name one with --transport to see why"
+        return "a chosen scenario fits none of the chosen loaders over any of their transports; name one with --transport to see why"
             .to_owned();
     }
     "every chosen scenario needs stubborn servers, and only polite ones are asked for".to_owned()
@@ -438,6 +438,12 @@ fn misfit(
 ) -> Option<String> {
     if !target.descriptor.transports.contains(&transport) {
         return Some(format!("loader {} does not speak {transport}", target.name));
+    }
+    let promised = target.descriptor.promises(target.stack.as_deref(), &transport.to_string()).session;
+    if !scenario.is_for_sessions(promised) {
+        let needed: Vec<_> = scenario.sessions.iter().map(ToString::to_string).collect();
+        let needed = needed.join(", ");
+        return Some(format!("found sessions that are {promised}, and the scenario is about ones that are {needed}"));
     }
     let carriage = Carriage::of_plan(transport, scenario, scripts.values());
     scripts.values().find_map(|script| script.fits(transport, carriage).err()).map(|misfit| misfit.to_string())

@@ -40,6 +40,7 @@
 mod options;
 mod verify;
 
+pub use crate::loader::memory::{Connector, MemoryAddress, MemoryCarrier, Pipes};
 pub use crate::loader::registered::{Registered, Setup};
 pub use crate::loader::scopes::{ScopeGuard, Scopes};
 pub use crate::loader::target::{BoxFuture, Called, Failure, Loaded, Loader};

@@ -13,6 +13,8 @@ pub struct Options {
     /// What the loader claims about its own life. Default: the reference contract.
     pub promises: Promises,
     /// How the loader reaches its servers; each scenario is run over all of them that it fits. Default: stdio.
+    /// Over memory the servers live in the process of the loader, which reaches them by the `memory` of its
+    /// [`Setup`](crate::testing::Setup).
     pub transports: Vec<Transport>,
     /// The revision to speak. Default: the newest that each scenario allows.
     pub revision: Option<Revision>,

@@ -1,7 +1,5 @@
 //! Exit codes are a contract, and bad input says where it is bad.
 
-use std::fs;
-
 use crate::rig::{Ran, Rig};
 
 fn check(history: &str) -> Ran {
@@ -16,7 +14,7 @@ fn recorded() -> String {
     let ran = rig.run(&["load-call-close", "--polite-only"]);
     assert_eq!(ran.code, 0, "{}", ran.stdout);
     let id = ran.report()["plans"][0]["id"].as_str().unwrap().to_owned();
-    fs::read_to_string(rig.out().join(id).join("history.jsonl")).unwrap()
+    rig.history_text(&id)
 }
 
 #[test]
@@ -249,7 +247,9 @@ fn lists_of_scripts_and_scenarios_tell_their_transports() {
 #[test]
 fn lists_are_arrays_of_objects_with_id_and_about() {
     let rig = Rig::new();
-    for what in ["loaders", "scenarios", "suites", "scripts", "faults", "invariants", "promises", "requirements"] {
+    let kinds =
+        ["loaders", "scenarios", "suites", "scripts", "faults", "invariants", "promises", "transports", "requirements"];
+    for what in kinds {
         let ran = rig.finish(rig.command(&["list", what, "--format", "json"]));
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         let rows: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
@@ -258,10 +258,8 @@ fn lists_are_arrays_of_objects_with_id_and_about() {
         for row in rows {
             let id = row["id"].as_str().unwrap();
             assert!(row["about"].as_str().is_some_and(|about| !about.is_empty()), "{what} {id}");
-            if what != "requirements" {
-                let ran = rig.finish(rig.command(&["explain", id]));
-                assert_eq!(ran.code, 0, "explain {id}: {}", ran.stderr);
-            }
+            let ran = rig.finish(rig.command(&["explain", id]));
+            assert_eq!(ran.code, 0, "explain {id}: {}", ran.stderr);
         }
     }
 }

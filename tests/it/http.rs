@@ -1,7 +1,6 @@
 //! Plans over HTTP: the driver starts the servers, and ends them.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -66,21 +65,15 @@ const BOTH: &str = "transports = [\"stdio\", \"http\"]\n";
 
 fn run(rig: &Rig, scenario: &str, way: &str, more: &[&str]) -> Ran {
     let loader = loader(rig, way, BOTH).display().to_string();
-    let scenario = rig.file("scenario.toml", scenario).display().to_string();
+    let scenario = rig.scenario(scenario);
     let ran = rig.run(&[&[scenario.as_str(), "--loader", &loader, "--transport", "http"], more].concat());
     rig.assert_nothing_left(Duration::from_secs(6));
     ran
 }
 
-fn events(rig: &Rig, kind: &str) -> Vec<Value> {
-    let path = history(&rig.out());
-    let text = fs::read_to_string(path).unwrap();
-    let events = text.lines().skip(1).map(|line| serde_json::from_str::<Value>(line).unwrap());
-    events.filter(|event| event["kind"] == kind).collect()
-}
-
-fn history(out: &Path) -> PathBuf {
-    crate::rig::files(out).into_iter().find(|path| path.ends_with("history.jsonl")).unwrap()
+/// The events of this kind in the only plan.
+fn events(rig: &Rig, ran: &Ran, kind: &str) -> Vec<Value> {
+    rig.events(&ran.id()).into_iter().filter(|event| event["kind"] == kind).collect()
 }
 
 #[test]
@@ -93,24 +86,24 @@ fn a_loader_lives_with_servers_that_the_driver_started() {
         (&plan["verdict"], &plan["transport"], &plan["server"]),
         (&"pass".into(), &"http".into(), &"polite".into())
     );
-    assert_eq!(events(&rig, "session.closed")[0]["how"], "by-client");
-    assert_eq!(events(&rig, "mock.listening").len(), 1);
+    assert_eq!(events(&rig, &ran, "session.closed")[0]["how"], "by-client");
+    assert_eq!(events(&rig, &ran, "mock.listening").len(), 1);
     for kind in ["process.left", "process.orphan", "link.closed"] {
-        let servers: Vec<_> = events(&rig, kind).into_iter().filter(|event| event["peer"] != "adapter").collect();
+        let servers: Vec<_> = events(&rig, &ran, kind).into_iter().filter(|event| event["peer"] != "adapter").collect();
         assert!(servers.is_empty(), "{servers:?}");
     }
     // Nothing was open any more, so nobody waited for the grace.
-    let grace = |kind| events(&rig, kind)[0]["at_us"].as_u64().unwrap();
+    let grace = |kind| events(&rig, &ran, kind)[0]["at_us"].as_u64().unwrap();
     assert!(grace("grace.expired") - grace("grace.began") < 1_000_000);
 }
 
 #[test]
 fn a_session_that_is_left_open_is_waited_for_until_the_grace_ends() {
     let rig = Rig::new();
-    run(&rig, &WITH.replace("SCRIPT", "polite"), "leaks", &["--limit", "grace=700ms"]);
-    let grace = |kind| events(&rig, kind)[0]["at_us"].as_u64().unwrap();
+    let ran = run(&rig, &WITH.replace("SCRIPT", "polite"), "leaks", &["--limit", "grace=700ms"]);
+    let grace = |kind| events(&rig, &ran, kind)[0]["at_us"].as_u64().unwrap();
     assert!(grace("grace.expired") - grace("grace.began") >= 700_000);
-    assert!(events(&rig, "session.closed").is_empty());
+    assert!(events(&rig, &ran, "session.closed").is_empty());
 }
 
 #[test]
@@ -118,13 +111,13 @@ fn a_server_is_killed_and_another_is_added() {
     let rig = Rig::new();
     let ran = run(&rig, DIES, "", &[]);
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
-    assert_eq!(events(&rig, "link.closed")[0]["peer"]["mock"]["server"], "search");
-    assert!(events(&rig, "step.skipped").is_empty());
+    assert_eq!(events(&rig, &ran, "link.closed")[0]["peer"]["mock"]["server"], "search");
+    assert!(events(&rig, &ran, "step.skipped").is_empty());
     let rig = Rig::new();
     let ran = run(&rig, ADDS, "", &[]);
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
-    let listening = events(&rig, "mock.listening");
-    let first_load = &events(&rig, "operation.completed")[0];
+    let listening = events(&rig, &ran, "mock.listening");
+    let first_load = &events(&rig, &ran, "operation.completed")[0];
     assert!(listening[1]["seq"].as_u64() > first_load["seq"].as_u64(), "it is started when it is first configured");
 }
 
@@ -135,7 +128,7 @@ fn every_script_for_http_passes_its_preflight_and_delivers_its_faults() {
         let ran = run(&rig, &WITH.replace("SCRIPT", script), "", &["--limit", "cleanup=1s", "--limit", "grace=200ms"]);
         let report = ran.report();
         assert_ne!(report["plans"][0]["verdict"], "inconclusive", "{script}: {}", ran.stdout);
-        assert!(!events(&rig, "fault.delivered").is_empty(), "{script}");
+        assert!(!events(&rig, &ran, "fault.delivered").is_empty(), "{script}");
     }
 }
 
@@ -148,7 +141,7 @@ fn what_does_not_fit_a_transport_does_not_apply_to_it() {
     for (transport, script, because) in cases {
         let rig = Rig::new();
         let loader = loader(&rig, "", BOTH).display().to_string();
-        let scenario = rig.file("scenario.toml", &WITH.replace("SCRIPT", script)).display().to_string();
+        let scenario = rig.scenario(&WITH.replace("SCRIPT", script));
         let ran = rig.run(&[&scenario, "--loader", &loader, "--transport", transport]);
         let plan = &ran.report()["plans"][0];
         assert_eq!(plan["verdict"], "not-applicable", "{}", ran.stdout);
@@ -161,7 +154,7 @@ fn what_does_not_fit_a_transport_does_not_apply_to_it() {
 fn by_default_every_transport_is_run_that_applies() {
     let rig = Rig::new();
     let loader = loader(&rig, "", BOTH).display().to_string();
-    let scenario = rig.file("scenario.toml", &WITH.replace("SCRIPT", "delete-refused")).display().to_string();
+    let scenario = rig.scenario(&WITH.replace("SCRIPT", "delete-refused"));
     let transports = |ran: &Ran| {
         let report = ran.report();
         report["plans"].as_array().unwrap().iter().map(|plan| plan["transport"].clone()).collect::<Vec<_>>()

@@ -1,9 +1,8 @@
 //! Plans over memory: the servers live in the plan process, behind pipes of bytes.
 
-use std::fs;
 use std::time::Duration;
 
-use mcp_vigil::history::{normal_lanes, read_history};
+use mcp_vigil::history::normal_lanes;
 use serde_json::Value;
 
 use crate::rig::{Ran, Rig};
@@ -38,23 +37,10 @@ server = "files"
 do = "close"
 "#;
 
-fn run(rig: &Rig, scenarios: &[&str]) -> Ran {
-    let ran = rig.run(&[scenarios, &["--transport", "memory"]].concat());
+fn run(rig: &Rig, scenario: &str) -> Ran {
+    let ran = rig.run(&[&rig.scenario(scenario), "--transport", "memory"]);
     rig.assert_nothing_left(Duration::from_secs(6));
     ran
-}
-
-fn run_text(rig: &Rig, scenario: &str) -> Ran {
-    run(rig, &[&rig.file("scenario.toml", scenario).display().to_string()])
-}
-
-fn history(rig: &Rig, plan: &Value) -> String {
-    fs::read_to_string(rig.out().join(plan["id"].as_str().unwrap()).join("history.jsonl")).unwrap()
-}
-
-fn events(rig: &Rig, ran: &Ran) -> Vec<Value> {
-    let text = history(rig, &ran.report()["plans"][0]);
-    text.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 fn of_kind<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
@@ -72,12 +58,12 @@ fn assert_all_pass(ran: &Ran) {
 #[test]
 fn the_reference_loader_passes_the_core_and_no_process_but_its_own_is_started() {
     let rig = Rig::new();
-    let ran = run(&rig, &["core"]);
+    let ran = run(&rig, "core");
     assert_all_pass(&ran);
     for plan in ran.report()["plans"].as_array().unwrap() {
         if plan["verdict"] == "pass" {
-            let roles = history(&rig, plan).lines().filter(|line| line.contains("\"process.started\"")).count();
-            assert_eq!(roles, 1, "{plan}");
+            let events = rig.events(plan["id"].as_str().unwrap());
+            assert_eq!(of_kind(&events, "process.started").len(), 1, "{plan}");
             assert_eq!(plan["server"], "polite");
         }
     }
@@ -91,8 +77,7 @@ fn the_wire_is_the_same_as_over_stdio() {
     let report = ran.report();
     let plans = report["plans"].as_array().unwrap();
     let wire = |plan: &Value| {
-        let id = plan["id"].as_str().unwrap();
-        let lanes = normal_lanes(&read_history(id, &history(&rig, plan)).unwrap());
+        let lanes = normal_lanes(&rig.history(plan["id"].as_str().unwrap()));
         let of_wire = |(name, _): &(String, Vec<String>)| name.starts_with("mock:");
         lanes.into_iter().filter(of_wire).collect::<Vec<_>>()
     };
@@ -112,9 +97,9 @@ fn the_wire_is_the_same_as_over_stdio() {
 #[test]
 fn what_is_for_http_is_carried_as_http() {
     let rig = Rig::new();
-    let ran = run_text(&rig, &WITH.replace("SCRIPT", "sse-answers"));
+    let ran = run(&rig, &WITH.replace("SCRIPT", "sse-answers"));
     assert_all_pass(&ran);
-    let found = events(&rig, &ran);
+    let found = rig.events(&ran.id());
     assert!(!of_kind(&found, "http.received").is_empty());
     assert_eq!(of_kind(&found, "mock.listening").len(), 1);
     let verbs: Vec<_> = of_kind(&found, "http.received").iter().map(|event| event["verb"].clone()).collect();
@@ -128,9 +113,9 @@ fn what_is_for_http_is_carried_as_http() {
 #[test]
 fn a_mock_that_dies_ends_its_pipes_and_not_the_process() {
     let rig = Rig::new();
-    let ran = run(&rig, &["server-dies-in-call"]);
+    let ran = run(&rig, "server-dies-in-call");
     assert_all_pass(&ran);
-    let found = events(&rig, &ran);
+    let found = rig.events(&ran.id());
     let abrupt: Vec<_> =
         of_kind(&found, "link.closed").into_iter().filter(|event| event["farewell"] == false).collect();
     assert!(abrupt.iter().any(|event| event["peer"] != "adapter"), "{abrupt:?}");
@@ -141,9 +126,9 @@ fn a_mock_that_dies_ends_its_pipes_and_not_the_process() {
 fn a_server_in_memory_is_killed_by_cutting_it_off() {
     for (script, n_links) in [("polite", 1), ("sse-answers", 1)] {
         let rig = Rig::new();
-        let ran = run_text(&rig, &KILLS.replace("polite", script));
+        let ran = run(&rig, &KILLS.replace("polite", script));
         assert_all_pass(&ran);
-        let found = events(&rig, &ran);
+        let found = rig.events(&ran.id());
         assert!(of_kind(&found, "step.skipped").is_empty(), "{found:#?}");
         let is_abrupt = |event: &&&Value| event["farewell"] == false && event.to_string().contains("search");
         assert_eq!(of_kind(&found, "link.closed").iter().filter(is_abrupt).count(), n_links, "{script}");

@@ -60,14 +60,10 @@ fn found(scenario: &str, transport: &str, server: &str) -> Option<Vec<Value>> {
         return None;
     }
     let rig = Rig::new();
-    let scenario = match scenario.contains('\n') {
-        true => rig.file("scenario.toml", scenario).display().to_string(),
-        false => scenario.to_owned(),
-    };
-    let ran = rig.run(&[&scenario, "--loader", "rust-rmcp-readme", "--transport", transport, "--stubborn-too"]);
-    let report = ran.report();
-    let mut plans = report["plans"].as_array().unwrap().iter().filter(|plan| plan["server"] == server);
-    let plan = plans.next().unwrap_or_else(|| panic!("{}{}", ran.stdout, ran.stderr));
+    let ran =
+        rig.run(&[&rig.scenario(scenario), "--loader", "rust-rmcp-readme", "--transport", transport, "--stubborn-too"]);
+    let plan = ran.plans().into_iter().find(|plan| plan["server"] == server);
+    let plan = plan.unwrap_or_else(|| panic!("{}{}", ran.stdout, ran.stderr));
     Some(plan["findings"].as_array().unwrap().clone())
 }
 

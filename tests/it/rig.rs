@@ -1,11 +1,13 @@
 //! Running the executable, and looking for what it leaves.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use mcp_vigil::history::{History, read_history};
 use serde_json::Value;
 
 /// The executable under test.
@@ -42,6 +44,30 @@ impl Rig {
         let path = self.folder.path().join(name);
         fs::write(&path, text).unwrap();
         path
+    }
+
+    /// A scenario as an argument: the path of a file of this rig where it is the text of one, else its name.
+    pub fn scenario(&self, scenario: &str) -> String {
+        match scenario.contains('\n') {
+            true => self.file("scenario.toml", scenario).display().to_string(),
+            false => scenario.to_owned(),
+        }
+    }
+
+    /// The text of the history of a plan.
+    pub fn history_text(&self, id: &str) -> String {
+        let path = self.out().join(id).join("history.jsonl");
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// The history of a plan.
+    pub fn history(&self, id: &str) -> History {
+        read_history(id, &self.history_text(id)).unwrap()
+    }
+
+    /// The events of a plan as JSON, without the header.
+    pub fn events(&self, id: &str) -> Vec<Value> {
+        self.history_text(id).lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// The executable with these arguments.
@@ -145,10 +171,33 @@ impl Ran {
             .unwrap_or_else(|error| panic!("{error}: {}\nstderr: {}", self.stdout, self.stderr))
     }
 
+    /// The plans that were selected.
+    pub fn plans(&self) -> Vec<Value> {
+        self.report()["plans"].as_array().unwrap().clone()
+    }
+
+    /// The plans by loader and scenario; of several repeats the last.
+    pub fn plans_by_loader(&self) -> BTreeMap<String, BTreeMap<String, Value>> {
+        let mut plans: BTreeMap<String, BTreeMap<String, Value>> = BTreeMap::new();
+        for plan in self.plans() {
+            let name = |field: &str| plan[field].as_str().unwrap().to_owned();
+            let (loader, scenario) = (name("loader"), name("scenario"));
+            plans.entry(loader).or_default().insert(scenario, plan);
+        }
+        plans
+    }
+
+    /// The id of the only plan that was run.
+    pub fn id(&self) -> String {
+        let plans = self.plans();
+        assert_eq!(plans.len(), 1, "{plans:#?}");
+        plans[0]["id"].as_str().unwrap().to_owned()
+    }
+
     /// Ids of the invariants that came out with this verdict, each once.
     pub fn invariants(&self, verdict: &str) -> Vec<String> {
         let mut found = Vec::new();
-        for plan in self.report()["plans"].as_array().unwrap() {
+        for plan in self.plans() {
             for finding in plan["findings"].as_array().unwrap() {
                 let id = finding["invariant"].as_str().unwrap().to_owned();
                 if finding["verdict"] == verdict && !found.contains(&id) {
@@ -162,7 +211,7 @@ impl Ran {
     /// What was found of one invariant: the plan, the verdict and why, a line each.
     pub fn findings_of(&self, invariant: &str) -> String {
         let mut text = String::new();
-        for plan in self.report()["plans"].as_array().unwrap() {
+        for plan in self.plans() {
             for finding in plan["findings"].as_array().unwrap() {
                 if finding["invariant"] == invariant {
                     text.push_str(&format!("{} {} {}\n", plan["id"], finding["verdict"], finding["because"]));

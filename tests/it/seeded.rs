@@ -43,7 +43,7 @@ const CAUGHT_BY: [(&str, Option<&str>); 24] = [
     ("siblings-closed", Some("removal-spares-siblings")),
     ("removed-kept", Some("removed-server-closed")),
     ("session-per-call", Some("scope-open-until-cleanup")),
-    ("error-swallowed", None),
+    ("error-swallowed", Some("answer-reaches-its-caller")),
     ("term-before-eof", Some("eof-before-signal")),
     ("kill-before-eof", Some("eof-before-signal")),
 ];
@@ -90,13 +90,7 @@ fn run_all(rig: &Rig) -> BTreeMap<String, Plans> {
     let mut command = rig.run_command(&["--polite-only", "--transport", "stdio", "--limit", "grace=500ms"]);
     command.args(SCENARIOS).args(["--loader", "reference"]);
     command.args(files.iter().flat_map(|file| ["--loader", file.as_str()]));
-    let ran = rig.finish(command);
-    let mut plans: BTreeMap<String, Plans> = BTreeMap::new();
-    for plan in ran.report()["plans"].as_array().unwrap() {
-        let name = |field: &str| plan[field].as_str().unwrap().to_owned();
-        plans.entry(name("loader")).or_default().insert(name("scenario"), plan.clone());
-    }
-    plans
+    rig.finish(command).plans_by_loader()
 }
 
 /// Ids of the invariants that failed or warned in any plan.

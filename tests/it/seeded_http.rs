@@ -49,7 +49,7 @@ type Plans = BTreeMap<String, Value>;
 #[test]
 fn every_seeded_change_over_http_shows_and_breaks_its_invariant() {
     let rig = Rig::new();
-    let plans = plans(&run(&rig, changes(), "1"));
+    let plans = run(&rig, changes(), "1").plans_by_loader();
     let reference = lives_of_reference();
     assert!(plans["reference"].values().all(|plan| plan["verdict"] == "pass"), "{:?}", plans["reference"]);
     let names: Vec<_> = changes().map(|change| change.name).collect();
@@ -85,7 +85,7 @@ fn lives_of_reference() -> BTreeMap<String, Vec<Vec<String>>> {
     let rig = Rig::new();
     let ran = run(&rig, std::iter::empty(), "3");
     let mut lives: BTreeMap<String, Vec<Vec<String>>> = BTreeMap::new();
-    for plan in ran.report()["plans"].as_array().unwrap() {
+    for plan in &ran.plans() {
         lives.entry(plan["scenario"].as_str().unwrap().to_owned()).or_default().push(lines(&rig, plan));
     }
     lives
@@ -101,15 +101,6 @@ fn run(rig: &Rig, changes: impl Iterator<Item = &'static Mutant>, n_repeats: &st
         command.arg("--loader").arg(rig.file(&format!("{}.toml", change.name), &text));
     }
     rig.finish(command)
-}
-
-fn plans(ran: &Ran) -> BTreeMap<String, Plans> {
-    let mut plans: BTreeMap<String, Plans> = BTreeMap::new();
-    for plan in ran.report()["plans"].as_array().unwrap() {
-        let name = |field: &str| plan[field].as_str().unwrap().to_owned();
-        plans.entry(name("loader")).or_default().insert(name("scenario"), plan.clone());
-    }
-    plans
 }
 
 /// Invariants that failed, each with a witness.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use mcp_vigil::history::{normal_text, read_history};
+use mcp_vigil::history::normal_text;
 use serde_json::Value;
 
 use crate::rig::Rig;
@@ -16,19 +16,9 @@ use crate::stability::{Busy, wanted_repeats};
 
 const SUITE: &str = "standard";
 
-/// Lives without a snapshot. Over HTTP nobody starts the server that was killed, and whether the loader has seen its stream end
-/// before it is called is chance: the call fails as unavailable or as broken off.
-///
-/// Where a session is lost or its stream breaks, a call and the stream that nobody waits for race for who finds out; the invariants
-/// of sessions and streams judge those lives.
-const LEFT_OUT: [&str; 6] = [
-    "dies-while-idle.http",
-    "session-lost-idle.http",
-    "session-lost-in-call.http",
-    "session-lost-by-five.http",
-    "stream-breaks.http",
-    "stream-ends-at-once.http",
-];
+/// A life without a snapshot: over HTTP nobody starts the server that was killed, and whether the loader has seen its stream end
+/// before it is called is chance: the call fails as unavailable or as broken off. The life over stdio has one.
+const LEFT_OUT: [&str; 1] = ["dies-while-idle.http"];
 
 /// Runs plans and gives the normal forms of each plan's repeats, by scenario and temperament; over another transport than
 /// stdio, where servers are always polite, by scenario and transport.
@@ -38,7 +28,7 @@ pub fn lives(arguments: &[&str]) -> BTreeMap<String, Vec<String>> {
     let mut lives: BTreeMap<String, Vec<String>> = BTreeMap::new();
     // What a scenario is not for is not run, and has no life.
     let is_lived = |plan: &&Value| plan["verdict"] != "not-applicable";
-    for plan in ran.report()["plans"].as_array().unwrap().iter().filter(is_lived) {
+    for plan in ran.plans().iter().filter(is_lived) {
         let transport = plan["transport"].as_str().unwrap();
         let variant = if transport == "stdio" { plan["server"].as_str().unwrap() } else { transport };
         let name = format!("{}.{variant}", plan["scenario"].as_str().unwrap());
@@ -51,9 +41,7 @@ pub fn lives(arguments: &[&str]) -> BTreeMap<String, Vec<String>> {
 
 /// The normal form of one plan of a run.
 pub fn life(rig: &Rig, plan: &Value) -> String {
-    let id = plan["id"].as_str().unwrap();
-    let path = rig.out().join(id).join("history.jsonl");
-    normal_text(&read_history(id, &fs::read_to_string(path).unwrap()).unwrap())
+    normal_text(&rig.history(plan["id"].as_str().unwrap()))
 }
 
 #[test]

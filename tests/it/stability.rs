@@ -1,13 +1,14 @@
 //! The same plan gives the same verdict and the same normalised history, quiet and beside two busy loops.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use mcp_vigil::history::{normal_text, read_history};
+use mcp_vigil::catalogue::shipped_loaders;
+use mcp_vigil::history::normal_text;
+use mcp_vigil::plan::Lane;
 use mcp_vigil::stack::python_stack;
 
 use crate::lanes::unavailable;
@@ -16,12 +17,18 @@ use crate::rig::{Rig, finish};
 /// Two scenarios that decide about each Python loader: they show what it is known for, or that it is not so.
 const DECIDING: &[(&str, [&str; 2])] = &[
     ("python-closed-early", ["load-call-close", "rerun-hop"]),
+    ("python-run-per-step", ["load-call-close", "hop-close"]),
+    ("python-run-per-step-dropped", ["load-call-close", "hop-close"]),
     ("python-background-loop", ["hop-close", "load-after-close"]),
+    ("python-nest", ["hop-close", "interrupt"]),
+    ("python-nest-dropped", ["load-call-close", "interrupt"]),
     ("python-owner-task", ["hop-close", "load-after-close"]),
+    ("python-per-call", ["hop-close", "load-after-close"]),
 ];
+/// The one that every `cargo test` repeats, and its stack.
+const BY_DEFAULT: (&str, &str) = ("python-closed-early", "mcp-1.30");
 /// How long all the plans of one loader may take together: twenty times the whole suite, with stubborn servers.
 const LIMIT: Duration = Duration::from_secs(1_200);
-const STACKS: [&str; 2] = ["mcp-1.13", "mcp-1.30"];
 
 /// How often each plan is run; `MCP_VIGIL_REPEATS` asks for more, for stubborn servers with every Rust loader, and for every
 /// Python loader and stack.
@@ -68,15 +75,20 @@ fn rust_loaders() {
 }
 
 fn python_loaders() {
-    for (loader, scenarios) in DECIDING {
-        for stack in STACKS {
-            if wanted_repeats().is_none() && (*loader, stack) != ("python-closed-early", "mcp-1.30") {
+    let loaders = shipped_loaders().unwrap();
+    let designs: Vec<_> = loaders.iter().filter(|loader| loader.lane == Lane::Python).collect();
+    assert_eq!(designs.len(), DECIDING.len(), "two scenarios for each Python loader");
+    for loader in designs {
+        let of_it = |(name, _): &&(&str, [&str; 2])| *name == loader.name;
+        let (_, scenarios) = DECIDING.iter().find(of_it).expect("two scenarios for each Python loader");
+        for stack in &loader.stacks {
+            if wanted_repeats().is_none() && (loader.name.as_str(), stack.as_str()) != BY_DEFAULT {
                 continue;
             }
-            let name = format!("{loader}@{stack}");
+            let name = format!("{}@{stack}", loader.name);
             match python_stack(stack).map(|stack| stack.interpreter()) {
                 Some(Ok(_)) => {
-                    repeat(&[scenarios[0], scenarios[1], "--loader", &name, "--jobs", "2"], Same::Verdict);
+                    repeat(&[scenarios[0], scenarios[1], "--loader", &name, "--jobs", "3"], Same::Verdict);
                 }
                 Some(Err(error)) => unavailable(&name, &error.to_string()),
                 None => panic!("{name}: no such stack"),
@@ -101,15 +113,14 @@ fn repeat(arguments: &[&str], same: Same) {
     let mut command = rig.run_command(&[arguments, &["--transport", "stdio", "--repeat", &n_repeats]].concat());
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let ran = finish(child, LIMIT);
-    let report = ran.report();
-    let plans = report["plans"].as_array().unwrap();
+    let plans = ran.plans();
     assert!(!plans.is_empty(), "{}", ran.stderr);
     let mut first: BTreeMap<String, (String, String)> = BTreeMap::new();
-    for plan in plans {
+    for plan in &plans {
         let id = plan["id"].as_str().unwrap();
         let history = match same {
             Same::Verdict => String::new(),
-            Same::VerdictAndHistory => normal_history(&rig, id),
+            Same::VerdictAndHistory => normal_text(&rig.history(id)),
         };
         let now = (verdicts(plan), history);
         let what = id.rsplit_once(".r").unwrap().0.to_owned();
@@ -117,13 +128,8 @@ fn repeat(arguments: &[&str], same: Same) {
         assert_eq!(before.0, now.0, "verdicts of {id}, of {n_repeats}");
         assert_eq!(before.1, now.1, "history of {id}, of {n_repeats}");
     }
-    assert_eq!(report["counts"]["inconclusive"], 0, "{arguments:?}");
+    assert_eq!(ran.report()["counts"]["inconclusive"], 0, "{arguments:?}");
     println!("{arguments:?}: {} plans, each {n_repeats} times the same", first.len());
-}
-
-fn normal_history(rig: &Rig, id: &str) -> String {
-    let path = rig.out().join(id).join("history.jsonl");
-    normal_text(&read_history(id, &fs::read_to_string(path).unwrap()).unwrap())
 }
 
 /// The verdict of a plan and the signatures of its findings.

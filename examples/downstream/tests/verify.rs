@@ -1,10 +1,11 @@
 //! What a crate with a loader of its own has in its tests.
 
 use downstream::{Ending, PipeLoader};
+use mcp_vigil::loader::rmcp::{self, ToolsLoader};
 use mcp_vigil::loader_factory;
 use mcp_vigil::testing::{
     Baseline, BaselineEntry, BoxFuture, Called, Failure, Loaded, Loader, NotVerified, Options, Registered, RunVerdict,
-    Temperaments, verify, verify_with,
+    Temperaments, Transport, verify, verify_with,
 };
 use serde_json::Value;
 
@@ -84,6 +85,28 @@ fn what_is_known_can_be_accepted() {
     let entry = BaselineEntry { scenario: "stubborn-server".to_owned(), invariant: None };
     let options = Options { baseline: Baseline { entries: vec![entry] }, ..stubborn_server() };
     verify_with(loader_factory!("hopeful-and-known", |setup| PipeLoader::new(setup, Ending::Hope)), &options).unwrap();
+}
+
+#[test]
+fn a_loader_reaches_servers_in_memory_by_what_it_is_made_with() {
+    let options = Options {
+        scenarios: vec!["load-call-close".to_owned()],
+        transports: vec![Transport::Memory],
+        ..Options::default()
+    };
+    let in_memory = loader_factory!("in-memory", |setup| {
+        ToolsLoader::new(rmcp::Options {
+            revision: setup.revision,
+            scopes: setup.scopes,
+            memory: Some(setup.memory),
+            ..rmcp::Options::default()
+        })
+    });
+    let report = verify_with(in_memory, &options).unwrap();
+    assert!(report.plans.iter().all(|plan| plan.verdict == RunVerdict::Pass), "{:#?}", report.plans);
+    // One that knows only processes finds no command, and is not taken for one that was verified.
+    let pipes = loader_factory!("pipes-alone", |setup| PipeLoader::new(setup, Ending::Ladder));
+    assert!(matches!(verify_with(pipes, &options), Err(NotVerified::Violations { .. })));
 }
 
 mod one {
