@@ -49,7 +49,7 @@ fn yes() -> bool {
 #[serde(deny_unknown_fields)]
 struct ScenarioFile {
     about: String,
-    #[serde(default = "legacy_with_current_features")]
+    #[serde(default = "since_streamable_http")]
     revisions: Vec<Spanned<String>>,
     transports: Option<Spanned<Vec<Transport>>>,
     sessions: Option<Spanned<Vec<SessionPromise>>>,
@@ -58,8 +58,9 @@ struct ScenarioFile {
     step: Vec<Spanned<StepFile>>,
 }
 
-fn legacy_with_current_features() -> Vec<Spanned<String>> {
-    [Revision::R20250618, Revision::R20251125].map(|revision| Spanned::new(0..0, revision.as_str().to_owned())).into()
+fn since_streamable_http() -> Vec<Spanned<String>> {
+    let revisions = [Revision::R20250326, Revision::R20250618, Revision::R20251125];
+    revisions.map(|revision| Spanned::new(0..0, revision.as_str().to_owned())).into()
 }
 
 impl Scenario {

@@ -16,6 +16,7 @@ mod memory;
 mod mock;
 mod readme;
 mod reentry;
+mod revisions;
 mod rig;
 mod robust;
 mod seeded;
