@@ -70,7 +70,10 @@ fn script_page(script: &Script) -> String {
 }
 
 fn scenario_page(scenario: &Scenario) -> String {
-    let servers = scenario.servers.iter().map(|server| format!("  {} runs script {}", server.name, server.script));
+    let servers = scenario.servers.iter().map(|server| {
+        let temperament = server.temperament.map(|temperament| format!(", and is {temperament}")).unwrap_or_default();
+        format!("  {} runs script {}{temperament}", server.name, server.script)
+    });
     let transports = match scenario.transports.as_slice() {
         [] => String::new(),
         some => format!("\nOver: {}.", some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),

@@ -222,8 +222,10 @@ fn initially_configured(scenario: &Scenario) -> Vec<String> {
 
 fn mock_setups(input: &PlanInput) -> BTreeMap<String, MockSetup> {
     let plan = &input.plan;
-    let setups = input.scripts.iter().map(|(server, script)| {
-        (server.clone(), mock_setup(script, plan.server.to_string(), plan.revision.to_string(), &plan.limits))
+    let setups = input.scripts.iter().map(|(name, script)| {
+        let server = input.scenario.server(name);
+        let temperament = server.map_or(plan.server, |server| server.temperament(plan.transport, plan.server));
+        (name.clone(), mock_setup(script, temperament.to_string(), plan.revision.to_string(), &plan.limits))
     });
     setups.collect()
 }

@@ -7,7 +7,7 @@ use toml::Spanned;
 
 use crate::plan::input::check_name;
 use crate::plan::step::{StepFile, WaitFor};
-use crate::plan::{InputError, Revision, SessionPromise, Step, StepDo, Transport};
+use crate::plan::{InputError, Revision, SessionPromise, Step, StepDo, Temperament, Transport};
 
 /// A scenario, well formed: names are unique, and every name a step uses is declared.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +39,23 @@ pub struct ServerSpec {
     /// Whether the first load already has it.
     #[serde(default = "yes")]
     pub initially: bool,
+    /// How it takes its end where it is a child of the loader; nothing said: as the plan has it for all servers.
+    #[serde(default)]
+    pub temperament: Option<Temperament>,
+}
+
+impl ServerSpec {
+    /// How it takes its end in a plan over this transport whose servers are so in general.
+    #[must_use]
+    pub fn temperament(&self, transport: Transport, usual: Temperament) -> Temperament {
+        self.temperament.filter(|_| transport.has_children()).unwrap_or(usual)
+    }
+
+    /// Whether it is stubborn in every plan in which it is a child of the loader.
+    #[must_use]
+    pub fn is_always_stubborn(&self) -> bool {
+        self.script == "stubborn" || self.temperament == Some(Temperament::Stubborn)
+    }
 }
 
 fn yes() -> bool {

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::catalogue::{LoaderName, extract_python, shipped_loader, shipped_loaders, shipped_scenario, suite};
 use crate::drive::{LoaderLaunch, PlanInput};
 use crate::plan::{
-    Descriptor, InputError, Lane, Limits, Plan, Revision, Scenario, StepDo, Temperament, Transport, read_text,
+    Descriptor, InputError, Lane, Limits, Plan, Revision, Scenario, ServerSpec, StepDo, Temperament, Transport,
+    read_text,
 };
 use crate::run::{RunError, Temperaments, Tier, Variants};
 use crate::script::{Carriage, Script, shipped, shipped_names};
@@ -460,13 +461,17 @@ fn revision_of(scenario: &Scenario, wanted: Option<Revision>) -> Option<Revision
 /// A scenario as written, and doubled with stubborn servers for Rust loaders and on request: where servers are the loader's
 /// children, which others are not its to end.
 fn temperaments(scenario: &Scenario, target: &Target, transport: Transport, variants: &Variants) -> Vec<Temperament> {
+    if !transport.has_children() {
+        return vec![Temperament::Polite];
+    }
+    if variants.temperaments == Temperaments::PoliteOnly && scenario.servers.iter().any(ServerSpec::is_always_stubborn)
+    {
+        return Vec::new();
+    }
     let as_written = match scenario.servers.iter().any(|server| server.script == "stubborn") {
         true => Temperament::Stubborn,
         false => Temperament::Polite,
     };
-    if !transport.has_children() {
-        return vec![Temperament::Polite];
-    }
     let doubled = match variants.temperaments {
         Temperaments::Usual => target.descriptor.lane == Lane::Rust,
         Temperaments::PoliteOnly => false,
@@ -474,7 +479,6 @@ fn temperaments(scenario: &Scenario, target: &Target, transport: Transport, vari
     };
     match as_written {
         Temperament::Polite if doubled => vec![Temperament::Polite, Temperament::Stubborn],
-        Temperament::Stubborn if variants.temperaments == Temperaments::PoliteOnly => Vec::new(),
         Temperament::Polite | Temperament::Stubborn => vec![as_written],
     }
 }
