@@ -4,6 +4,7 @@
 
 mod contexts;
 mod exit_codes;
+mod formats;
 mod helper;
 mod hostile;
 mod http;

@@ -86,9 +86,13 @@ impl Rig {
     }
 
     /// Runs to the end; at most for three minutes.
-    pub fn finish(&self, mut command: Command) -> Ran {
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        finish(child, Duration::from_secs(180))
+    pub fn finish(&self, command: Command) -> Ran {
+        self.finish_within(command, Duration::from_secs(180))
+    }
+
+    /// Runs to the end, within a limit.
+    pub fn finish_within(&self, mut command: Command, limit: Duration) -> Ran {
+        finish(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap(), limit)
     }
 
     /// Runs `run` with these arguments to its end.

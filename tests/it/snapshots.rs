@@ -12,7 +12,7 @@ use mcp_vigil::history::normal_text;
 use serde_json::Value;
 
 use crate::rig::Rig;
-use crate::stability::{Busy, wanted_repeats};
+use crate::stability::{Busy, LIMIT, wanted_repeats};
 
 const SUITE: &str = "standard";
 
@@ -24,7 +24,7 @@ const LEFT_OUT: [&str; 1] = ["dies-while-idle.http"];
 /// stdio, where servers are always polite, by scenario and transport.
 pub fn lives(arguments: &[&str]) -> BTreeMap<String, Vec<String>> {
     let rig = Rig::new();
-    let ran = rig.run(arguments);
+    let ran = rig.finish_within(rig.run_command(arguments), LIMIT);
     let mut lives: BTreeMap<String, Vec<String>> = BTreeMap::new();
     // What a scenario is not for is not run, and has no life.
     let is_lived = |plan: &&Value| plan["verdict"] != "not-applicable";

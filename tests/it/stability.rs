@@ -1,7 +1,6 @@
 //! The same plan gives the same verdict and the same normalised history, quiet and beside two busy loops.
 
 use std::collections::BTreeMap;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,7 +11,7 @@ use mcp_vigil::plan::Lane;
 use mcp_vigil::stack::python_stack;
 
 use crate::lanes::unavailable;
-use crate::rig::{Rig, finish};
+use crate::rig::Rig;
 
 /// Two scenarios that decide about each Python loader: they show what it is known for, or that it is not so.
 const DECIDING: &[(&str, [&str; 2])] = &[
@@ -28,7 +27,7 @@ const DECIDING: &[(&str, [&str; 2])] = &[
 /// The one that every `cargo test` repeats, and its stack.
 const BY_DEFAULT: (&str, &str) = ("python-closed-early", "mcp-1.30");
 /// How long all the plans of one loader may take together: twenty times the whole suite, with stubborn servers.
-const LIMIT: Duration = Duration::from_secs(1_200);
+pub const LIMIT: Duration = Duration::from_secs(1_200);
 
 /// How often each plan is run; `MCP_VIGIL_REPEATS` asks for more, for stubborn servers with every Rust loader, and for every
 /// Python loader and stack.
@@ -110,9 +109,8 @@ enum Same {
 fn repeat(arguments: &[&str], same: Same) {
     let n_repeats = n_repeats().to_string();
     let rig = Rig::new();
-    let mut command = rig.run_command(&[arguments, &["--transport", "stdio", "--repeat", &n_repeats]].concat());
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let ran = finish(child, LIMIT);
+    let arguments = [arguments, &["--transport", "stdio", "--repeat", &n_repeats]].concat();
+    let ran = rig.finish_within(rig.run_command(&arguments), LIMIT);
     let plans = ran.plans();
     assert!(!plans.is_empty(), "{}", ran.stderr);
     let mut first: BTreeMap<String, (String, String)> = BTreeMap::new();

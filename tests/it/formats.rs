@@ -1,0 +1,84 @@
+//! What the documentation of the files says of their format is so.
+
+use std::collections::BTreeSet;
+
+use mcp_vigil::plan::Scenario;
+
+use crate::rig::Rig;
+
+const FORMATS: &str = include_str!("../../fixtures/README.md");
+/// Every step there is.
+const STEPS: [&str; 14] = [
+    "load",
+    "rerun",
+    "reload",
+    "list",
+    "call",
+    "close",
+    "collect",
+    "cancel",
+    "drop-context",
+    "exit",
+    "signal",
+    "open-gate",
+    "kill-server",
+    "wait",
+];
+
+/// The first example below a heading.
+fn example(heading: &str) -> &'static str {
+    let section = FORMATS.split_once(&format!("## {heading}\n")).expect("the heading is there").1;
+    let block = section.split_once("```toml\n").expect("an example is there").1;
+    block.split_once("```").expect("the example has an end").0
+}
+
+#[test]
+fn the_scenario_in_the_documentation_has_every_step_and_is_one() {
+    let scenario = Scenario::from_toml("documented", "fixtures/README.md", example("A scenario")).unwrap();
+    let steps: BTreeSet<_> = scenario.steps.iter().map(|step| step.action.name()).collect();
+    assert_eq!(steps, BTreeSet::from(STEPS));
+    // A step that is not in the list would be unknown to the reader as well.
+    let unknown = Scenario::from_toml(
+        "x",
+        "x.toml",
+        "about = \"x\"\nservers = [{ name = \"a\", script = \"polite\" }]\n[[step]]\ndo = \"x\"\n",
+    );
+    let expected = unknown.unwrap_err().to_string();
+    for step in STEPS {
+        assert!(expected.contains(step), "{step} is not in: {expected}");
+    }
+}
+
+#[test]
+fn the_key_of_a_scenario_that_is_for_sessions_that_last_keeps_others_out() {
+    let rig = Rig::new();
+    let scenario = rig.scenario(
+        "about = \"For sessions that last.\"\nsessions = [\"persistent\"]\nservers = [{ name = \"files\", script = \"polite\" }]\n\
+         [[step]]\ndo = \"load\"\n",
+    );
+    let loader = rig.file("brief.toml", "name = \"reference\"\nlane = \"rust\"\n[promises]\nsession = \"per-call\"\n");
+    let ran = rig.run(&[&scenario, "--loader", loader.to_str().unwrap(), "--transport", "stdio", "--polite-only"]);
+    let plan = &ran.plans()[0];
+    assert_eq!(plan["verdict"], "not-applicable", "{}", ran.stdout);
+    assert!(plan["because"].as_str().unwrap().contains("per-call"), "{plan}");
+    let ran = rig.run(&[&scenario, "--loader", "reference", "--transport", "stdio", "--polite-only"]);
+    assert_eq!(ran.plans()[0]["verdict"], "pass", "{}", ran.stdout);
+}
+
+#[test]
+fn a_server_that_a_scenario_calls_stubborn_is_so_in_every_plan_and_the_others_are_not() {
+    let rig = Rig::new();
+    let ran = rig.run(&["interrupt", "--loader", "reference", "--transport", "stdio"]);
+    let plans = ran.plans();
+    let ignoring = |plan: &serde_json::Value| -> BTreeSet<String> {
+        let events = rig.events(plan["id"].as_str().unwrap());
+        let ignored = events.iter().filter(|event| event["fault"] == "ignore:eof");
+        ignored.map(|event| event["source"].as_str().unwrap().to_owned()).collect()
+    };
+    let of = |server: &str| plans.iter().find(|plan| plan["server"] == server).unwrap_or_else(|| panic!("{plans:#?}"));
+    assert_eq!(ignoring(of("polite")), BTreeSet::from(["mock:files#1".to_owned()]));
+    assert_eq!(ignoring(of("stubborn")).len(), 2);
+    // Who asks for polite servers alone does not get it.
+    let ran = rig.run(&["core", "--loader", "reference", "--transport", "stdio", "--polite-only"]);
+    assert!(ran.plans().iter().all(|plan| plan["scenario"] != "interrupt"), "{}", ran.stdout);
+}
