@@ -29,6 +29,7 @@ mod opening;
 mod operations;
 mod outcome;
 mod peers;
+mod ping;
 mod process;
 mod quiet;
 mod removal;

@@ -3,7 +3,7 @@
 use crate::check::{
     Invariant, call, calls, cancel, cleanup, completes, failure, growth, handshake, http, life, load, opening, process,
 };
-use crate::check::{quiet, removal, renewal, scope, session, shutdown, siblings, wire};
+use crate::check::{ping, quiet, removal, renewal, scope, session, shutdown, siblings, wire};
 
 /// Every invariant.
 pub const INVARIANTS: &[Invariant] = &[
@@ -33,6 +33,7 @@ pub const INVARIANTS: &[Invariant] = &[
     opening::CAPABILITIES_RESPECTED,
     wire::ONE_MESSAGE_AT_A_TIME,
     wire::MESSAGES_WELL_FORMED,
+    ping::PING_ANSWERED,
     calls::CALL_SENT_ONCE,
     calls::CALL_ARRIVES_AS_MADE,
     calls::ANSWER_REACHES_ITS_CALLER,

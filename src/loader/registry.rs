@@ -23,6 +23,12 @@ const LADDER_STEP: Duration = Duration::from_millis(250);
 /// A hundred times what one takes on a busy machine; short, because every mute server costs it.
 const CONNECT: Duration = Duration::from_secs(2);
 
+/// How long the reference loader waits for the answer to a call when it is verified.
+///
+/// Half of what it promises, so that its own bound is surely met before the driver's; short, because every call that is never answered
+/// costs it.
+const CALL: Duration = Duration::from_secs(5);
+
 /// The factory of the Rust loader with this name, offering `revision`. Those that speak to servers in memory reach them by
 /// `memory`.
 #[must_use]
@@ -54,6 +60,6 @@ fn plain<L: Loader + 'static>(make: fn(Scopes) -> L) -> Box<dyn LoaderFactory> {
 
 fn options(scopes: Scopes, revision: Revision, memory: Arc<dyn Connector>) -> Options {
     let ladder = Ladder { eof_grace: LADDER_STEP, term_grace: LADDER_STEP, ..Ladder::default() };
-    let bounds = Bounds { connect: CONNECT, ..Bounds::default() };
+    let bounds = Bounds { connect: CONNECT, call: CALL, ..Bounds::default() };
     Options { revision, ladder, bounds, scopes, memory: Some(memory), ..Options::default() }
 }

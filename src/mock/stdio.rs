@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::json;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
 use crate::history::ConnectionId;
@@ -195,10 +195,12 @@ fn standalone(args: &StandaloneArgs) -> Result<u8, MockError> {
 
 /// Turns signals into inputs, on a thread: nothing is journalled inside a signal handler.
 pub(super) fn catch_signals(on_signal: impl Fn(Signal) + Send + 'static) -> io::Result<()> {
-    let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2])?;
+    // SIGPIPE is caught to be passed over: a helper is entered before the standard library has it ignored, and a client that
+    // goes away must not end a mock without a word.
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE])?;
     let thread = std::thread::Builder::new().name("signals".to_owned()).stack_size(64 * 1_024);
     thread.spawn(move || {
-        for number in signals.forever() {
+        for number in signals.forever().filter(|number| *number != SIGPIPE) {
             on_signal(match number {
                 SIGHUP => Signal::Hup,
                 SIGINT => Signal::Int,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::history::Impairs;
 use crate::plan::parse_duration;
@@ -26,6 +27,24 @@ pub enum Action {
     AnswerError(ErrorAnswer),
     /// Give the honest answer twice.
     Duplicate,
+    /// Give the honest answer under an id that nobody has asked with.
+    UnknownId,
+    /// Give the honest answer under an id of the other kind: a number as a string, a string as the number 0.
+    ConvertedId,
+    /// Give the honest answer under the id null.
+    NullId,
+    /// Answer with a result and with an error.
+    ResultAndError,
+    /// Answer with neither a result nor an error.
+    NoResult,
+    /// Give the honest answer without its `jsonrpc`.
+    NoJsonrpc,
+    /// Answer with this result.
+    AnswerResult(Value),
+    /// Give the honest answer with these members of its result in place of its own.
+    AlterResult(Map<String, Value>),
+    /// Send a request of the server's own, with this method and without parameters.
+    Ask(String),
     /// Offer these tools from here on.
     Tools(Vec<String>),
     /// Send a notification without parameters.
@@ -34,6 +53,14 @@ pub enum Action {
     Noise(String),
     /// Write exactly these bytes.
     Bytes(Bytes),
+    /// Give the honest answer with a carriage return before its line end.
+    CarriageReturn,
+    /// Give the honest answer with a byte order mark before it.
+    ByteOrderMark,
+    /// Write half of the honest answer, and no line end.
+    HalfLine,
+    /// Write half of the honest answer, and a line end.
+    BrokenJson,
     /// Close the output and go on reading.
     CloseStdout,
     /// Answer this HTTP request with a status code of its choice instead.
@@ -92,10 +119,23 @@ impl Action {
             Self::Drop => "drop",
             Self::AnswerError(_) => "answer-error",
             Self::Duplicate => "duplicate",
+            Self::UnknownId => "unknown-id",
+            Self::ConvertedId => "converted-id",
+            Self::NullId => "null-id",
+            Self::ResultAndError => "result-and-error",
+            Self::NoResult => "no-result",
+            Self::NoJsonrpc => "no-jsonrpc",
+            Self::AnswerResult(_) => "answer-result",
+            Self::AlterResult(_) => "alter-result",
+            Self::Ask(_) => "ask",
             Self::Tools(_) => "tools",
             Self::Notify(_) => "notify",
             Self::Noise(_) => "noise",
             Self::Bytes(_) => "bytes",
+            Self::CarriageReturn => "carriage-return",
+            Self::ByteOrderMark => "byte-order-mark",
+            Self::HalfLine => "half-line",
+            Self::BrokenJson => "broken-json",
             Self::CloseStdout => "close-stdout",
             Self::Status(_) => "status",
             Self::Sse => "sse",
@@ -121,13 +161,15 @@ impl Action {
             Self::AnswerError(error) => error.code.to_string(),
             Self::Exit(code) | Self::Die(Death::Code(code)) => code.to_string(),
             Self::Die(Death::Signal(signal)) => signal.name().to_owned(),
+            Self::Ask(method) => method.clone(),
             Self::Drop | Self::Duplicate | Self::Ignore | Self::EndStream | Self::CutStream | Self::Reset => {
                 when.detail().to_owned()
             }
+            forged if forged.forges() => when.detail().to_owned(),
             Self::Noise(_) | Self::Bytes(_) | Self::CloseStdout | Self::ExpireSession => {
                 return Some((info.id.to_owned(), impairs));
             }
-            Self::Answer | Self::Tools(_) | Self::Notify(_) | Self::Sse => return None,
+            _ => return None,
         };
         Some((format!("{}:{detail}", info.id), impairs))
     }
@@ -145,25 +187,43 @@ impl Action {
         }
     }
 
+    /// Whether it sends an answer that is not as it should be, made of the honest one.
+    #[must_use]
+    pub fn forges(&self) -> bool {
+        match self {
+            Self::UnknownId | Self::ConvertedId | Self::NullId | Self::ResultAndError | Self::NoResult => true,
+            Self::NoJsonrpc | Self::AnswerResult(_) | Self::AlterResult(_) => true,
+            other => other.forges_line(),
+        }
+    }
+
+    /// Whether what is wrong with its answer is the line, not the message.
+    #[must_use]
+    pub fn forges_line(&self) -> bool {
+        matches!(self, Self::CarriageReturn | Self::ByteOrderMark | Self::HalfLine | Self::BrokenJson)
+    }
+
     /// Whether it decides about the answer to a request.
     #[must_use]
     pub fn answers(&self) -> bool {
-        matches!(
+        let is_plain = matches!(
             self,
             Self::Answer | Self::Drop | Self::AnswerError(_) | Self::Duplicate | Self::Status(_) | Self::Reset
-        )
+        );
+        is_plain || self.forges()
     }
 
     /// Whether it needs an output.
     #[must_use]
     pub fn writes(&self) -> bool {
         match self {
-            Self::Answer | Self::AnswerError(_) | Self::Duplicate | Self::Notify(_) => true,
+            Self::Answer | Self::AnswerError(_) | Self::Duplicate | Self::Notify(_) | Self::Ask(_) => true,
             Self::Noise(_) | Self::Bytes(_) | Self::CloseStdout => true,
             Self::Hold(_) | Self::Delay(_) | Self::Drop | Self::Tools(_) => false,
             Self::Exit(_) | Self::Die(_) | Self::Ignore => false,
             Self::Status(_) | Self::Sse | Self::ExpireSession => false,
             Self::EndStream | Self::CutStream | Self::Reset => false,
+            forged => forged.forges(),
         }
     }
 
@@ -172,10 +232,10 @@ impl Action {
     pub fn needs(&self) -> Option<Carriage> {
         match self {
             Self::Noise(_) | Self::Bytes(_) | Self::CloseStdout => Some(Carriage::Lines),
+            forged if forged.forges_line() => Some(Carriage::Lines),
             Self::Status(_) | Self::Sse | Self::ExpireSession => Some(Carriage::Http),
             Self::EndStream | Self::CutStream | Self::Reset => Some(Carriage::Http),
-            Self::Hold(_) | Self::Delay(_) | Self::Answer | Self::Drop | Self::AnswerError(_) => None,
-            Self::Duplicate | Self::Tools(_) | Self::Notify(_) | Self::Exit(_) | Self::Die(_) | Self::Ignore => None,
+            _ => None,
         }
     }
 

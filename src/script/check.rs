@@ -123,6 +123,9 @@ fn check_action(when: &When, action: &Action, earlier: &[Action]) -> Result<(), 
         Action::Delay(delay) if *delay > DELAY_MAX => {
             Err(Defect::DelayTooLong { found_ms: delay.as_millis(), max_ms: DELAY_MAX.as_millis() })
         }
+        Action::Ask(method) if method.is_empty() || method.starts_with("notifications/") => {
+            Err(Defect::NotARequest(method.clone()))
+        }
         Action::Notify(method) if !method.starts_with("notifications/") => {
             Err(Defect::NotANotification(method.clone()))
         }

@@ -51,6 +51,95 @@ pub const FAULTS: &[FaultInfo] = &[
                   events of one stream.",
     },
     FaultInfo {
+        id: "unknown-id",
+        about: "answers a request under an id that nobody has asked with",
+        impairs: Impairs::Answers,
+        explain: "`\"unknown-id\"`, for a request: the honest answer, its id a million higher, or `-1000000` behind it. The request \
+                  itself is never answered. A client passes such an answer over; it must not take it for another request's.",
+    },
+    FaultInfo {
+        id: "converted-id",
+        about: "answers a request under an id of the other kind: a number as a string",
+        impairs: Impairs::Answers,
+        explain: "`\"converted-id\"`, for a request: 7 becomes \"7\", and a string becomes 0. To JSON-RPC these are two ids, so \
+                  the request itself is never answered; some servers do this with every id.",
+    },
+    FaultInfo {
+        id: "null-id",
+        about: "answers a request under the id null",
+        impairs: Impairs::Answers,
+        explain: "`\"null-id\"`, for a request. JSON-RPC has this id for errors about what could not be read; the protocol \
+                  forbids it. The request itself is never answered.",
+    },
+    FaultInfo {
+        id: "result-and-error",
+        about: "answers a request with a result and with an error",
+        impairs: Impairs::Answers,
+        explain: "`\"result-and-error\"`, for a request: the honest answer, and an error of code -32000 beside its result; where the \
+                  honest answer is an error, an empty result beside that. A client may take either, or fail; it may not hang.",
+    },
+    FaultInfo {
+        id: "no-result",
+        about: "answers a request with neither a result nor an error",
+        impairs: Impairs::Answers,
+        explain: "`\"no-result\"`, for a request: `{\"jsonrpc\":\"2.0\",\"id\":7}`. The one who asked has to be told that it failed.",
+    },
+    FaultInfo {
+        id: "no-jsonrpc",
+        about: "answers a request without saying that it is JSON-RPC 2.0",
+        impairs: Impairs::Answers,
+        explain: "`\"no-jsonrpc\"`, for a request: the honest answer without its member `jsonrpc`.",
+    },
+    FaultInfo {
+        id: "answer-result",
+        about: "answers a request with a result of its choice",
+        impairs: Impairs::Answers,
+        explain: "`{ answer-result = { tools = \"none\" } }`, for a request: exactly this result, also where the honest answer is \
+                  an error.",
+    },
+    FaultInfo {
+        id: "alter-result",
+        about: "answers a request with some members of the result changed",
+        impairs: Impairs::Answers,
+        explain: "`{ alter-result = { protocolVersion = \"1999-01-01\" } }`, for a request: the honest result with these members \
+                  in place of its own, or beside them. An answer that is an error stays as it is.",
+    },
+    FaultInfo {
+        id: "ask",
+        about: "sends a request of the server's own",
+        impairs: Impairs::Timing,
+        explain: "`{ ask = \"ping\" }`, on any occasion: a request with this method and without parameters. The ids of such requests \
+                  are 0, 1, 2 and so on. Over HTTP it goes to the stream of the session, as a notification does. Whatever a \
+                  client answers is on record. It may come before the answer to `initialize`, where only a ping is allowed.",
+    },
+    FaultInfo {
+        id: "carriage-return",
+        about: "ends the line of an answer as other systems do",
+        impairs: Impairs::Timing,
+        explain: "`\"carriage-return\"`, for a request: the honest answer, `\\r\\n`. JSON takes a carriage return for white space, so a \
+                  client that reads lines has to understand it.",
+    },
+    FaultInfo {
+        id: "byte-order-mark",
+        about: "writes a byte order mark before an answer",
+        impairs: Impairs::Answers,
+        explain: "`\"byte-order-mark\"`, for a request: `ef bb bf` and the honest answer. A client may pass the mark over or fail \
+                  the request; it may not hang.",
+    },
+    FaultInfo {
+        id: "half-line",
+        about: "writes half of an answer, and no line end",
+        impairs: Impairs::Connection,
+        explain: "`\"half-line\"`, for a request. Nothing is wrong with the connection until more is written: what comes next, if \
+                  anything does, is the rest of this line to a client.",
+    },
+    FaultInfo {
+        id: "broken-json",
+        about: "writes half of an answer, and a line end",
+        impairs: Impairs::Answers,
+        explain: "`\"broken-json\"`, for a request: a line that is no JSON. The next line is whole again.",
+    },
+    FaultInfo {
         id: "noise",
         about: "writes a line that is no message",
         impairs: Impairs::Connection,

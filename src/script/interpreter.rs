@@ -14,8 +14,8 @@ use crate::script::http::HttpFace;
 use crate::script::line::LineFace;
 use crate::script::talk::Talk;
 use crate::script::task::{At, Cause, Step, Task, Wait, Watch};
-use crate::script::wire;
 use crate::script::{Action, Death, Effect, End, Input, Medium, Setup, TimerId};
+use crate::script::{forge, wire};
 
 /// Exit code of a mock whose longest life is over.
 pub const LIFE_OVER_CODE: u8 = 88;
@@ -36,6 +36,8 @@ pub struct Interpreter {
     held: Vec<(Wait, Task)>,
     open_gates: BTreeSet<String>,
     n_timers: u64,
+    /// Requests of its own; the first one has the id 0.
+    n_asked: u64,
     pub(super) ended: bool,
     effects: Vec<Effect>,
 }
@@ -72,6 +74,7 @@ impl Interpreter {
             held: Vec::new(),
             open_gates: BTreeSet::new(),
             n_timers: 0,
+            n_asked: 0,
             ended: false,
             effects: Vec::new(),
         };
@@ -223,12 +226,26 @@ impl Interpreter {
                 }
             }
             Action::Drop => {}
+            Action::UnknownId | Action::ConvertedId | Action::NullId | Action::NoJsonrpc | Action::NoResult => {
+                self.answer_forged(&step.action, task);
+            }
+            Action::ResultAndError | Action::AnswerResult(_) | Action::AlterResult(_) => {
+                self.answer_forged(&step.action, task);
+            }
+            Action::CarriageReturn | Action::ByteOrderMark | Action::HalfLine | Action::BrokenJson => {
+                self.answer_forged(&step.action, task);
+            }
             Action::Ignore => {
                 self.note_ignored(&task.cause);
                 task.settled = true;
             }
             Action::Tools(tools) => self.offer(task.at, &tools),
             Action::Notify(method) => self.notify(task.at, &wire::notification_line(&method)),
+            Action::Ask(method) => {
+                let line = wire::request_line(self.n_asked, &method);
+                self.n_asked += 1;
+                self.notify(task.at, &line);
+            }
             Action::Exit(code) => {
                 self.close_all(WireEnd::ByServer);
                 self.end(Some(ServerEnd::Script), End::Exit(code));
@@ -302,6 +319,16 @@ impl Interpreter {
         match &self.face {
             Face::Line(_) => self.send_line(line),
             Face::Http(_) => self.answer_exchange(at, line),
+        }
+    }
+
+    /// Sends an answer that is not as it should be.
+    fn answer_forged(&mut self, action: &Action, task: &Task) {
+        let Some(honest) = self.honest_answer(&task.cause, task.at) else { return };
+        if action.forges_line() {
+            self.send_forged(action, &honest);
+        } else {
+            self.answer(task.at, forge::forged(action, &honest).to_string().into_bytes());
         }
     }
 

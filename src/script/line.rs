@@ -8,7 +8,7 @@ use crate::history::{ConnectionId, EventKind, ServerEnd, WireEnd};
 use crate::script::interpreter::{Face, Interpreter};
 use crate::script::task::Cause;
 use crate::script::wire::{self, Incoming};
-use crate::script::{Action, Effect, End, Input};
+use crate::script::{Action, Effect, End, Input, forge};
 
 /// What a mock over lines knows beside its connection.
 #[derive(Debug)]
@@ -134,6 +134,17 @@ impl Interpreter {
         self.sent(self.line_connection(), &line);
         line.push(b'\n');
         self.push(Effect::Write(line));
+    }
+
+    /// Sends an answer in a line that is not as it should be.
+    pub(super) fn send_forged(&mut self, action: &Action, message: &[u8]) {
+        if self.line_face().is_none_or(|face| !face.output_open) {
+            return;
+        }
+        if forge::is_whole(action) {
+            self.sent(self.line_connection(), message);
+        }
+        self.push(Effect::Write(forge::line_of(action, message)));
     }
 
     pub(super) fn close_line(&mut self, how: WireEnd) {

@@ -12,6 +12,7 @@ mod check;
 mod defect;
 mod exchange;
 mod fault;
+mod forge;
 mod honest;
 mod http;
 mod interpreter;

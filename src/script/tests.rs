@@ -335,7 +335,8 @@ fn any_input() -> impl Strategy<Value = Input> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever comes in whatever order: no panic, nothing after the end, and every message journalled before it is sent.
+    /// Whatever comes in whatever order: no panic, nothing after the end, and every message, and what is none, journalled before it
+    /// is sent.
     #[test]
     fn any_inputs_give_ordered_effects_and_one_end(
         name in prop::sample::select(shipped_names()),
@@ -354,7 +355,11 @@ proptest! {
                 match effect {
                     Effect::Write(_) => {
                         let before = &effects[index - 1];
-                        prop_assert!(matches!(before, Effect::Journal(EventKind::WireSent { .. })), "{:?}", before);
+                        let is_on_record = matches!(
+                            before,
+                            Effect::Journal(EventKind::WireSent { .. } | EventKind::FaultDelivered { .. })
+                        );
+                        prop_assert!(is_on_record, "{:?}", before);
                     }
                     Effect::End(_) => prop_assert_eq!(index + 1, effects.len()),
                     Effect::Journal(EventKind::ConnectionClosed { .. }) => n_closed += 1,

@@ -120,6 +120,11 @@ pub(super) fn notification_line(method: &str) -> Vec<u8> {
     format!(r#"{{"jsonrpc":"2.0","method":{}}}"#, Value::from(method)).into_bytes()
 }
 
+/// A request without parameters as a line.
+pub(super) fn request_line(id: u64, method: &str) -> Vec<u8> {
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":{}}}"#, Value::from(method)).into_bytes()
+}
+
 /// FNV-1a, 64 bits: tells bodies apart, protects from nobody.
 fn hash(bytes: &[u8]) -> String {
     let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);

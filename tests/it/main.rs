@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests and their helpers fail by panicking")]
 
+mod answers;
 mod contexts;
 mod exit_codes;
 mod formats;

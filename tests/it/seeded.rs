@@ -14,14 +14,21 @@ use crate::snapshots::life;
 type Plans = BTreeMap<String, Value>;
 
 /// Where a change may show: every turn of a life that one of them is about, and no more, for the sake of time.
-const SCENARIOS: [&str; 6] =
-    ["load-call-close", "rerun-hop", "cancel-in-flight", "server-dies-in-call", "load-after-close", "remove-first"];
+const SCENARIOS: [&str; 7] = [
+    "load-call-close",
+    "rerun-hop",
+    "cancel-in-flight",
+    "server-dies-in-call",
+    "load-after-close",
+    "remove-first",
+    "server-asks",
+];
 /// How many there have to be.
 const N_CHANGES_MIN: usize = 20;
 
 /// Each change, and an invariant that it breaks in any case; nothing for those that only a snapshot shows so far. What else they
 /// break may depend on who is faster.
-const CAUGHT_BY: [(&str, Option<&str>); 24] = [
+const CAUGHT_BY: [(&str, Option<&str>); 25] = [
     ("initialized-lost", Some("initialized-sent")),
     ("initialized-late", Some("handshake-order")),
     ("initialized-twice", Some("handshake-order")),
@@ -32,6 +39,7 @@ const CAUGHT_BY: [(&str, Option<&str>); 24] = [
     ("list-before-call", None),
     ("call-twice", Some("call-sent-once")),
     ("ids-reused", Some("request-id-unique")),
+    ("answers-lost", Some("ping-answered")),
     ("cancel-lost", Some("cancel-announced")),
     ("cancel-twice", Some("cancel-announced")),
     ("cancel-of-another", Some("cancel-only-open-requests")),

@@ -87,7 +87,7 @@ fn python_loaders() {
             let name = format!("{}@{stack}", loader.name);
             match python_stack(stack).map(|stack| stack.interpreter()) {
                 Some(Ok(_)) => {
-                    repeat(&[scenarios[0], scenarios[1], "--loader", &name, "--jobs", "3"], Same::Verdict);
+                    repeat(&[scenarios[0], scenarios[1], "--loader", &name, "--jobs", "2"], Same::Verdict);
                 }
                 Some(Err(error)) => unavailable(&name, &error.to_string()),
                 None => panic!("{name}: no such stack"),

@@ -93,6 +93,7 @@ mutants! {
         "list-before-call", wire::list_before_call, "lists the tools again before each call";
         "call-twice", wire::call_twice, "sends each call twice";
         "ids-reused", wire::ids_reused, "gives every call the same id";
+        "answers-lost", wire::answers_lost, "answers nothing that a server asks";
         "cancel-lost", wire::cancel_lost, "does not announce a cancellation";
         "cancel-twice", wire::cancel_twice, "announces a cancellation twice";
         "cancel-of-another", wire::cancel_of_another, "announces the cancellation of a request that it never sent";

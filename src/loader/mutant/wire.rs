@@ -116,6 +116,20 @@ pub(super) fn ids_reused() -> Box<dyn Tamper> {
     Box::new(SameId::default())
 }
 
+/// Answers nothing that a server asks.
+struct AnswersLost;
+
+impl Tamper for AnswersLost {
+    fn outgoing(&mut self, message: Value) -> Vec<Value> {
+        let is_answer = message.get("method").is_none();
+        if is_answer { Vec::new() } else { vec![message] }
+    }
+}
+
+pub(super) fn answers_lost() -> Box<dyn Tamper> {
+    Box::new(AnswersLost)
+}
+
 pub(super) fn cancel_lost() -> Box<dyn Tamper> {
     each("notifications/cancelled", |_| Vec::new())
 }

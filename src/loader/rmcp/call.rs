@@ -4,6 +4,7 @@ use rmcp::model::{CallToolRequest, CallToolResult, ClientRequest, ServerResult};
 use tokio::time::sleep;
 
 use super::error::{CallError, RequestError};
+use super::listing::announces_tools;
 use super::request::Requester;
 use super::session::Call;
 
@@ -12,6 +13,10 @@ pub(super) async fn carry(server: String, requester: Requester, call: Call) {
     let Call { params, mut reply } = call;
     if reply.is_closed() {
         // Given up before it was sent: nothing to cancel.
+        return;
+    }
+    if !announces_tools(&requester) {
+        let _: Result<(), Result<CallToolResult, CallError>> = reply.send(Err(CallError::NoTools { server }));
         return;
     }
     let tool = params.name.to_string();

@@ -160,6 +160,12 @@ pub enum CallError {
         #[source]
         because: Arc<SessionError>,
     },
+    /// The server never said that it has tools, so none of it may be called.
+    #[error("server {server:?} offers no tools")]
+    NoTools {
+        /// The server's name.
+        server: String,
+    },
     /// Arguments that are neither an object nor null.
     #[error("arguments are {found}, expected an object or null")]
     BadArguments {

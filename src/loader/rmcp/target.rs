@@ -79,6 +79,7 @@ fn call_failure(error: &CallError) -> Failure {
         CallError::NotLoaded => "CallError::NotLoaded",
         CallError::Closed => "CallError::Closed",
         CallError::UnknownServer { .. } => "CallError::UnknownServer",
+        CallError::NoTools { .. } => "CallError::NoTools",
         CallError::Unavailable { .. } => "CallError::Unavailable",
         CallError::BadArguments { .. } => "CallError::BadArguments",
         CallError::TooManyCalls { .. } => "CallError::TooManyCalls",

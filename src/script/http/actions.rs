@@ -5,7 +5,7 @@ use crate::script::http::ExchangeNo;
 use crate::script::http::admit::Refusal;
 use crate::script::interpreter::{Face, Interpreter};
 use crate::script::task::{At, Task};
-use crate::script::{Action, Effect, wire};
+use crate::script::{Action, Carriage, Effect, wire};
 
 impl Interpreter {
     /// Whether an action can still be carried out.
@@ -20,10 +20,8 @@ impl Interpreter {
             Action::EndStream | Action::CutStream => {
                 exchange.is_some_and(|exchange| exchange.streams) || talks.any(|talk| !talk.streams.is_empty())
             }
-            Action::Noise(_) | Action::Bytes(_) | Action::CloseStdout => false,
-            Action::Hold(_) | Action::Delay(_) | Action::Answer | Action::Drop | Action::AnswerError(_) => true,
-            Action::Duplicate | Action::Tools(_) | Action::Notify(_) => true,
-            Action::Exit(_) | Action::Die(_) | Action::Ignore => true,
+            lines if lines.needs() == Some(Carriage::Lines) => false,
+            _ => true,
         }
     }
 

@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::mock::home::{Home, LIMIT};
+use crate::rig::VIGIL;
 
 pub const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"raw","version":"1"}}}"#;
 pub const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
@@ -39,9 +40,17 @@ impl Client {
     }
 
     pub fn linked_over(carrier: CarrierKind, home: &Home) -> Self {
+        Self::spawn(mock_command().args(Self::arguments(carrier, home)))
+    }
+
+    /// As a loader starts it in a plan: as a helper of mcp-vigil, which is entered before its main.
+    pub fn helper(home: &Home) -> Self {
+        Self::spawn(Command::new(VIGIL).arg("__mock").args(Self::arguments(CarrierKind::Stdio, home)))
+    }
+
+    fn arguments(carrier: CarrierKind, home: &Home) -> Vec<String> {
         let (token, server) = ("secret".to_owned(), "files".to_owned());
-        let args = LinkedArgs { carrier, link: home.addr(), token, server };
-        Self::spawn(mock_command().args(args.to_args()))
+        LinkedArgs { carrier, link: home.addr(), token, server }.to_args()
     }
 
     pub fn spawn(command: &mut Command) -> Self {

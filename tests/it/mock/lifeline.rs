@@ -117,13 +117,16 @@ fn a_client_that_reads_late_gets_everything_in_order() {
 
 #[test]
 fn an_output_that_broke_ends_a_polite_mock() {
-    let (home, mut client) = start("polite", Polite);
-    client.open();
-    client.close_stdout();
-    client.send(&call(3));
-    assert_eq!(client.exit_code(), 1);
-    let journal = home.journal();
-    assert_eq!(journal[journal.len() - 2..], ["connection.closed broken", "mock.ending broken-pipe"]);
+    for start in [Client::linked, Client::helper] {
+        let home = Home::new(&shipped("polite").unwrap(), Polite);
+        let mut client = start(&home);
+        client.open();
+        client.close_stdout();
+        client.send(&call(3));
+        assert_eq!(client.exit_code(), 1);
+        let journal = home.journal();
+        assert_eq!(journal[journal.len() - 2..], ["connection.closed broken", "mock.ending broken-pipe"]);
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod bytes;
 mod client;
+mod forged;
 mod home;
 mod http;
 mod http_bytes;
