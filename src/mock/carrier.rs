@@ -107,6 +107,7 @@ fn carry_out(
 ) -> Result<(), CarrierError> {
     match effect {
         Effect::Write(bytes) => output.write(&bytes)?,
+        Effect::WriteApart(bytes) => bytes.chunks(1).try_for_each(|byte| output.write(byte))?,
         Effect::SetTimer { timer, after } => {
             timers.insert((Instant::now() + after, timer));
         }

@@ -27,6 +27,8 @@ pub enum Action {
     AnswerError(ErrorAnswer),
     /// Give the honest answer twice.
     Duplicate,
+    /// Give the honest answer, also where the request was cancelled.
+    AnswerAnyway,
     /// Give the honest answer under an id that nobody has asked with.
     UnknownId,
     /// Give the honest answer under an id of the other kind: a number as a string, a string as the number 0.
@@ -57,6 +59,8 @@ pub enum Action {
     CarriageReturn,
     /// Give the honest answer with a byte order mark before it.
     ByteOrderMark,
+    /// Give the honest answer byte by byte.
+    Split,
     /// Write half of the honest answer, and no line end.
     HalfLine,
     /// Write half of the honest answer, and a line end.
@@ -65,6 +69,8 @@ pub enum Action {
     CloseStdout,
     /// Answer this HTTP request with a status code of its choice instead.
     Status(u16),
+    /// Give the honest answer to this HTTP request as a body of this type.
+    ContentType(String),
     /// Answer this request as a stream of events, which begins now.
     Sse,
     /// End the session: from now on it is unknown, and its streams end.
@@ -119,6 +125,7 @@ impl Action {
             Self::Drop => "drop",
             Self::AnswerError(_) => "answer-error",
             Self::Duplicate => "duplicate",
+            Self::AnswerAnyway => "answer-anyway",
             Self::UnknownId => "unknown-id",
             Self::ConvertedId => "converted-id",
             Self::NullId => "null-id",
@@ -134,10 +141,12 @@ impl Action {
             Self::Bytes(_) => "bytes",
             Self::CarriageReturn => "carriage-return",
             Self::ByteOrderMark => "byte-order-mark",
+            Self::Split => "split",
             Self::HalfLine => "half-line",
             Self::BrokenJson => "broken-json",
             Self::CloseStdout => "close-stdout",
             Self::Status(_) => "status",
+            Self::ContentType(_) => "content-type",
             Self::Sse => "sse",
             Self::ExpireSession => "expire-session",
             Self::EndStream => "end-stream",
@@ -161,15 +170,22 @@ impl Action {
             Self::AnswerError(error) => error.code.to_string(),
             Self::Exit(code) | Self::Die(Death::Code(code)) => code.to_string(),
             Self::Die(Death::Signal(signal)) => signal.name().to_owned(),
-            Self::Ask(method) => method.clone(),
+            Self::Ask(text) | Self::ContentType(text) => text.clone(),
+            Self::AnswerAnyway => when.detail().to_owned(),
             Self::Drop | Self::Duplicate | Self::Ignore | Self::EndStream | Self::CutStream | Self::Reset => {
                 when.detail().to_owned()
             }
-            forged if forged.forges() => when.detail().to_owned(),
+            Self::UnknownId | Self::ConvertedId | Self::NullId | Self::ResultAndError | Self::NoResult => {
+                when.detail().to_owned()
+            }
+            Self::NoJsonrpc | Self::AnswerResult(_) | Self::AlterResult(_) => when.detail().to_owned(),
+            Self::CarriageReturn | Self::ByteOrderMark | Self::Split | Self::HalfLine | Self::BrokenJson => {
+                when.detail().to_owned()
+            }
             Self::Noise(_) | Self::Bytes(_) | Self::CloseStdout | Self::ExpireSession => {
                 return Some((info.id.to_owned(), impairs));
             }
-            _ => return None,
+            Self::Answer | Self::Tools(_) | Self::Notify(_) | Self::Sse => return None,
         };
         Some((format!("{}:{detail}", info.id), impairs))
     }
@@ -190,17 +206,24 @@ impl Action {
     /// Whether it sends an answer that is not as it should be, made of the honest one.
     #[must_use]
     pub fn forges(&self) -> bool {
-        match self {
-            Self::UnknownId | Self::ConvertedId | Self::NullId | Self::ResultAndError | Self::NoResult => true,
-            Self::NoJsonrpc | Self::AnswerResult(_) | Self::AlterResult(_) => true,
-            other => other.forges_line(),
-        }
+        let is_message = matches!(
+            self,
+            Self::UnknownId
+                | Self::ConvertedId
+                | Self::NullId
+                | Self::ResultAndError
+                | Self::NoResult
+                | Self::NoJsonrpc
+                | Self::AnswerResult(_)
+                | Self::AlterResult(_)
+        );
+        is_message || self.forges_line()
     }
 
     /// Whether what is wrong with its answer is the line, not the message.
     #[must_use]
     pub fn forges_line(&self) -> bool {
-        matches!(self, Self::CarriageReturn | Self::ByteOrderMark | Self::HalfLine | Self::BrokenJson)
+        matches!(self, Self::CarriageReturn | Self::ByteOrderMark | Self::Split | Self::HalfLine | Self::BrokenJson)
     }
 
     /// Whether it decides about the answer to a request.
@@ -208,7 +231,14 @@ impl Action {
     pub fn answers(&self) -> bool {
         let is_plain = matches!(
             self,
-            Self::Answer | Self::Drop | Self::AnswerError(_) | Self::Duplicate | Self::Status(_) | Self::Reset
+            Self::Answer
+                | Self::AnswerAnyway
+                | Self::Drop
+                | Self::AnswerError(_)
+                | Self::Duplicate
+                | Self::Status(_)
+                | Self::ContentType(_)
+                | Self::Reset
         );
         is_plain || self.forges()
     }
@@ -217,13 +247,16 @@ impl Action {
     #[must_use]
     pub fn writes(&self) -> bool {
         match self {
-            Self::Answer | Self::AnswerError(_) | Self::Duplicate | Self::Notify(_) | Self::Ask(_) => true,
+            Self::Answer | Self::AnswerAnyway | Self::AnswerError(_) | Self::Duplicate => true,
+            Self::Notify(_) | Self::Ask(_) => true,
             Self::Noise(_) | Self::Bytes(_) | Self::CloseStdout => true,
             Self::Hold(_) | Self::Delay(_) | Self::Drop | Self::Tools(_) => false,
             Self::Exit(_) | Self::Die(_) | Self::Ignore => false,
-            Self::Status(_) | Self::Sse | Self::ExpireSession => false,
+            Self::Status(_) | Self::ContentType(_) | Self::Sse | Self::ExpireSession => false,
             Self::EndStream | Self::CutStream | Self::Reset => false,
-            forged => forged.forges(),
+            Self::UnknownId | Self::ConvertedId | Self::NullId | Self::ResultAndError | Self::NoResult => true,
+            Self::NoJsonrpc | Self::AnswerResult(_) | Self::AlterResult(_) => true,
+            Self::CarriageReturn | Self::ByteOrderMark | Self::Split | Self::HalfLine | Self::BrokenJson => true,
         }
     }
 
@@ -232,10 +265,16 @@ impl Action {
     pub fn needs(&self) -> Option<Carriage> {
         match self {
             Self::Noise(_) | Self::Bytes(_) | Self::CloseStdout => Some(Carriage::Lines),
-            forged if forged.forges_line() => Some(Carriage::Lines),
-            Self::Status(_) | Self::Sse | Self::ExpireSession => Some(Carriage::Http),
+            Self::CarriageReturn | Self::ByteOrderMark | Self::Split | Self::HalfLine | Self::BrokenJson => {
+                Some(Carriage::Lines)
+            }
+            Self::Status(_) | Self::ContentType(_) | Self::Sse | Self::ExpireSession => Some(Carriage::Http),
             Self::EndStream | Self::CutStream | Self::Reset => Some(Carriage::Http),
-            _ => None,
+            Self::Hold(_) | Self::Delay(_) | Self::Answer | Self::Drop | Self::AnswerError(_) | Self::Ask(_) => None,
+            Self::Duplicate | Self::Tools(_) | Self::Notify(_) | Self::Exit(_) | Self::Die(_) | Self::Ignore => None,
+            Self::AnswerAnyway => None,
+            Self::UnknownId | Self::ConvertedId | Self::NullId | Self::ResultAndError | Self::NoResult => None,
+            Self::NoJsonrpc | Self::AnswerResult(_) | Self::AlterResult(_) => None,
         }
     }
 

@@ -147,7 +147,12 @@ fn check_http(when: &When, action: &Action, earlier: &[Action]) -> Result<(), De
     let has_begun = earlier.contains(&Action::Sse) || *when == When::Get && earlier.contains(&Action::Answer);
     match action {
         Action::Status(status) if !(400..=599).contains(status) => Err(Defect::StatusNoFailure(*status)),
-        Action::Status(_) if has_begun => Err(Defect::ExchangeOver { first: "sse", second: name }),
+        Action::ContentType(kind) if kind.is_empty() || !kind.bytes().all(|byte| (b' '..=b'~').contains(&byte)) => {
+            Err(Defect::ContentType(kind.clone()))
+        }
+        Action::Status(_) | Action::ContentType(_) if has_begun => {
+            Err(Defect::ExchangeOver { first: "sse", second: name })
+        }
         Action::Sse if !matches!(when, When::Request { .. }) => Err(Defect::NoStreamOfAnswers(occasion())),
         Action::Sse if !is_before_answer => Err(Defect::ExchangeOver { first: "the answer", second: name }),
         Action::Sse if earlier.contains(&Action::Sse) => Err(Defect::AnswerSettled { first: name, second: name }),

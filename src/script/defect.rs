@@ -79,6 +79,9 @@ pub enum Defect {
     /// A status code that is no failure.
     #[error("found status {0}, expected one from 400 to 599: what succeeds is answered honestly")]
     StatusNoFailure(u16),
+    /// A type of a body that no header field can hold.
+    #[error("found content type {0:?}, expected visible ASCII such as \"text/html\"")]
+    ContentType(String),
     /// A stream for what is no request.
     #[error("found sse on {0}, expected it on a request: nothing else is answered with messages")]
     NoStreamOfAnswers(String),

@@ -107,6 +107,8 @@ pub enum Effect {
     Journal(EventKind),
     /// Write these bytes.
     Write(Vec<u8>),
+    /// Write these bytes, each by itself.
+    WriteApart(Vec<u8>),
     /// Give `Input::Timer` after this time.
     SetTimer {
         /// Which.

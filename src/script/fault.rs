@@ -51,6 +51,14 @@ pub const FAULTS: &[FaultInfo] = &[
                   events of one stream.",
     },
     FaultInfo {
+        id: "answer-anyway",
+        about: "answers a request although it was cancelled",
+        impairs: Impairs::Timing,
+        explain: "`{ hold = \"late\" }, \"answer-anyway\"`, for a request: the honest answer, also when the client has cancelled the \
+                  request meanwhile. Servers may do so, and a client passes such an answer over. Over HTTP it needs an exchange that \
+                  is still open.",
+    },
+    FaultInfo {
         id: "unknown-id",
         about: "answers a request under an id that nobody has asked with",
         impairs: Impairs::Answers,
@@ -127,6 +135,12 @@ pub const FAULTS: &[FaultInfo] = &[
                   the request; it may not hang.",
     },
     FaultInfo {
+        id: "split",
+        about: "writes an answer byte by byte",
+        impairs: Impairs::Timing,
+        explain: "`\"split\"`, for a request: the honest answer, each byte written by itself. What a client reads at once is no message.",
+    },
+    FaultInfo {
         id: "half-line",
         about: "writes half of an answer, and no line end",
         impairs: Impairs::Connection,
@@ -176,6 +190,13 @@ pub const FAULTS: &[FaultInfo] = &[
         impairs: Impairs::Answers,
         explain: "`{ status = 405 }`, from 400 to 599, for a request, a notification, `get` and `delete`. The session goes \
                   on. On `get` it impairs no answer, on `delete` only the end.",
+    },
+    FaultInfo {
+        id: "content-type",
+        about: "answers an HTTP request with a body of another type",
+        impairs: Impairs::Answers,
+        explain: "`{ content-type = \"text/html\" }`, for a request: the honest answer under this type, as a proxy answers that has \
+                  something to say of its own. A client fails the request; the session goes on.",
     },
     FaultInfo {
         id: "expire-session",

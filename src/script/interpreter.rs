@@ -197,7 +197,8 @@ impl Interpreter {
 
     /// Does one action of a script.
     fn step(&mut self, task: &mut Task, step: Step) -> Flow {
-        let comes_too_late = task.settled && (step.action.answers() || step.action == Action::Ignore);
+        let decides = step.action.answers() || step.action == Action::Ignore;
+        let comes_too_late = task.settled && decides && step.action != Action::AnswerAnyway;
         if comes_too_late || !self.can(&step.action, task.at) {
             return Flow::On;
         }
@@ -218,7 +219,7 @@ impl Interpreter {
                 self.push(Effect::SetTimer { timer, after });
                 return Flow::Hold(Wait::Timer(timer));
             }
-            Action::Answer => self.settle(&task.cause, task.at),
+            Action::Answer | Action::AnswerAnyway => self.settle(&task.cause, task.at),
             Action::Duplicate => self.answer_twice(&task.cause, task.at),
             Action::AnswerError(error) => {
                 if let Cause::Request { id, .. } = &task.cause {
@@ -232,9 +233,8 @@ impl Interpreter {
             Action::ResultAndError | Action::AnswerResult(_) | Action::AlterResult(_) => {
                 self.answer_forged(&step.action, task);
             }
-            Action::CarriageReturn | Action::ByteOrderMark | Action::HalfLine | Action::BrokenJson => {
-                self.answer_forged(&step.action, task);
-            }
+            Action::CarriageReturn | Action::ByteOrderMark | Action::Split => self.answer_forged(&step.action, task),
+            Action::HalfLine | Action::BrokenJson => self.answer_forged(&step.action, task),
             Action::Ignore => {
                 self.note_ignored(&task.cause);
                 task.settled = true;
@@ -253,7 +253,8 @@ impl Interpreter {
             Action::Die(Death::Code(code)) => self.end(None, End::Exit(code)),
             Action::Die(Death::Signal(signal)) => self.end(None, End::Signal(signal)),
             Action::Noise(_) | Action::Bytes(_) | Action::CloseStdout => self.line_action(step.action),
-            Action::Status(_) | Action::Sse | Action::ExpireSession => self.http_action(step.action, task),
+            Action::Status(_) | Action::ContentType(_) | Action::Sse => self.http_action(step.action, task),
+            Action::ExpireSession => self.http_action(step.action, task),
             Action::EndStream | Action::CutStream | Action::Reset => self.http_action(step.action, task),
         }
         if self.ended { Flow::Over } else { Flow::On }

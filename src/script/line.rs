@@ -144,7 +144,8 @@ impl Interpreter {
         if forge::is_whole(action) {
             self.sent(self.line_connection(), message);
         }
-        self.push(Effect::Write(forge::line_of(action, message)));
+        let line = forge::line_of(action, message);
+        self.push(if *action == Action::Split { Effect::WriteApart(line) } else { Effect::Write(line) });
     }
 
     pub(super) fn close_line(&mut self, how: WireEnd) {

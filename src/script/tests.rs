@@ -144,6 +144,11 @@ fn a_defective_script_is_refused_where_it_is_defective() {
         (rule(call, "[{ bytes = \"f\" }]"), "s.toml:4:7: found \"f\", expected pairs"),
         (rule(call, "[{ notify = \"ping\" }]"), "s.toml:4:7: found notification \"ping\""),
         (rule(call, "[{ tools = [\"a\", \"a\"] }]"), "s.toml:4:7: found tool \"a\" twice"),
+        (rule(call, "[{ ask = \"notifications/x\" }]"), "s.toml:4:7: found request \"notifications/x\""),
+        (rule(call, "[{ content-type = \"a\\nb\" }]"), "s.toml:4:7: found content type"),
+        (rule(call, "[\"unknown-id\", \"answer\"]"), "s.toml:4:21: found answer after unknown-id"),
+        (rule("{ start = true }", "[\"no-result\"]"), "s.toml:4:7: found no-result on start"),
+        (rule(call, "[\"split\", { content-type = \"x\" }]"), "s.toml:4:16: found content-type after split"),
         (rule("{ get = false }", "[\"drop\"]"), "s.toml:3:6: found get = false"),
         (rule("{ request = \"ping\", connection = 0 }", "[\"drop\"]"), "s.toml:3:6: found connection = 0"),
         (rule(call, "[{ status = 200 }]"), "s.toml:4:7: found status 200, expected one from 400 to 599"),
@@ -353,7 +358,7 @@ proptest! {
             prop_assert!(!ended || effects.is_empty());
             for (index, effect) in effects.iter().enumerate() {
                 match effect {
-                    Effect::Write(_) => {
+                    Effect::Write(_) | Effect::WriteApart(_) => {
                         let before = &effects[index - 1];
                         let is_on_record = matches!(
                             before,

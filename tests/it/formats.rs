@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use mcp_vigil::plan::Scenario;
+use mcp_vigil::script::Script;
 
 use crate::rig::Rig;
 
@@ -47,6 +48,12 @@ fn the_scenario_in_the_documentation_has_every_step_and_is_one() {
     for step in STEPS {
         assert!(expected.contains(step), "{step} is not in: {expected}");
     }
+}
+
+#[test]
+fn the_script_in_the_documentation_is_one() {
+    let script = Script::from_toml("documented", "fixtures/README.md", example("A script")).unwrap();
+    assert_eq!((script.tools().len(), script.rules().len()), (2, 2));
 }
 
 #[test]

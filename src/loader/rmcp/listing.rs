@@ -31,7 +31,9 @@ pub(super) async fn all_tools(requester: &Requester, bound: Duration) -> Result<
     Err(SessionError::EndlessList { n_pages_max: requester.bounds.n_pages_max })
 }
 
-/// Whether a server says that it has tools at all. Source: revision 2025-11-25, basic/lifecycle, Operation: only capabilities that were negotiated may be used.
+/// Whether a server says that it has tools at all.
+///
+/// Source: revision 2025-11-25, basic/lifecycle, Operation: only capabilities that were negotiated may be used.
 pub(super) fn announces_tools(requester: &Requester) -> bool {
     requester.peer.peer_info().is_some_and(|server| server.capabilities.tools.is_some())
 }

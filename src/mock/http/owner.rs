@@ -150,7 +150,8 @@ impl<J: Journal> HttpMock<J> {
             Effect::Cut(exchange) => self.end(exchange, Part::Cut, Reply::Cut),
             Effect::Reset(exchange) => self.end(exchange, Part::Reset, Reply::Reset),
             // Done by the caller, or an effect of lines, which an interpreter over HTTP does not have.
-            Effect::Journal(_) | Effect::End(_) | Effect::Write(_) | Effect::CloseStdout => {}
+            Effect::Journal(_) | Effect::End(_) => {}
+            Effect::Write(_) | Effect::WriteApart(_) | Effect::CloseStdout => {}
         }
         Room::Some
     }

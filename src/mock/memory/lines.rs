@@ -123,6 +123,11 @@ impl<J: Journal, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> LineMock<J, R, W> 
                 self.journal.journal_all(&to_journal)?;
                 match then {
                     Some(Effect::Write(bytes)) => inputs.extend(self.output.write(bytes)),
+                    Some(Effect::WriteApart(bytes)) => {
+                        for byte in bytes {
+                            inputs.extend(self.output.write(vec![byte]));
+                        }
+                    }
                     Some(Effect::SetTimer { timer, after }) => {
                         self.timers.insert((Instant::now() + after, timer));
                     }

@@ -14,8 +14,10 @@ impl Interpreter {
         let exchange = at.exchange.and_then(|no| http.exchanges.get(&no));
         let mut talks = self.numbers_at(at).into_iter().filter_map(|number| self.talks.get(&number));
         match action {
-            Action::Status(_) | Action::Sse => exchange.is_some_and(|exchange| !exchange.streams),
-            Action::Reset => exchange.is_some(),
+            Action::Status(_) | Action::ContentType(_) | Action::Sse => {
+                exchange.is_some_and(|exchange| !exchange.streams)
+            }
+            Action::Reset | Action::AnswerAnyway => exchange.is_some(),
             Action::ExpireSession => talks.any(|talk| talk.session.is_some()),
             Action::EndStream | Action::CutStream => {
                 exchange.is_some_and(|exchange| exchange.streams) || talks.any(|talk| !talk.streams.is_empty())
@@ -30,6 +32,12 @@ impl Interpreter {
         let at = task.at;
         match action {
             Action::Status(status) => self.answer_status(at, status),
+            Action::ContentType(kind) => {
+                let answer = self.honest_answer(&task.cause, at);
+                if let (Some(no), Some(line)) = (at.exchange, answer) {
+                    self.answer_typed(no, at, line, &kind);
+                }
+            }
             Action::Sse => at.exchange.into_iter().for_each(|no| self.begin_stream(no)),
             Action::ExpireSession => {
                 for number in self.numbers_at(at) {

@@ -87,6 +87,11 @@ impl Interpreter {
     }
 
     fn answer_whole(&mut self, no: ExchangeNo, at: At, line: Vec<u8>) {
+        self.answer_typed(no, at, line, JSON.1);
+    }
+
+    /// Sends an answer as a whole body of this type.
+    pub(super) fn answer_typed(&mut self, no: ExchangeNo, at: At, line: Vec<u8>, kind: &str) {
         // An opening that failed brings no session.
         let talk = at.connection.and_then(|number| self.talks.get(&number));
         let has_succeeded = talk.is_some_and(|talk| talk.honest.revision().is_some());
@@ -104,7 +109,7 @@ impl Interpreter {
                 [&b"["[..], &batch.answers.join(&b','), b"]"].concat()
             }
         };
-        let mut headers = vec![JSON];
+        let mut headers = vec![(JSON.0, kind)];
         headers.extend(session.as_deref().map(|session| (SESSION, session)));
         self.respond(no, status, &headers, body);
     }

@@ -176,7 +176,9 @@ impl Seen {
             Effect::EndStream(exchange) | Effect::Cut(exchange) | Effect::Reset(exchange) => {
                 wrong(!self.over.contains(&exchange.0), "not on record")
             }
-            Effect::Write(_) | Effect::CloseStdout => Err(format!("an effect of lines: {effect:?}")),
+            Effect::Write(_) | Effect::WriteApart(_) | Effect::CloseStdout => {
+                Err(format!("an effect of lines: {effect:?}"))
+            }
             Effect::Journal(_) | Effect::SetTimer { .. } | Effect::End(_) => Ok(()),
         }
     }

@@ -69,6 +69,7 @@ fn a_line_is_forged_once_and_what_comes_next_is_whole() {
         ("call-carriage-return", format!("{HONEST}\r\n"), true),
         ("call-byte-order-mark", format!("\u{feff}{HONEST}\n"), true),
         ("call-broken-json", format!("{half}\n"), false),
+        ("call-split", format!("{HONEST}\n"), true),
     ] {
         let (home, mut client) = start(script);
         client.open();
@@ -78,6 +79,33 @@ fn a_line_is_forged_once_and_what_comes_next_is_whole() {
         // What a client can not read as a message is on record as a fault, and not as one that was sent.
         assert_eq!(home.journal().contains(&"wire.sent 3".to_owned()), is_message, "{script}");
     }
+}
+
+#[test]
+fn a_cancelled_call_is_answered_anyway() {
+    let (home, mut client) = start("call-answered-late");
+    client.open();
+    client.send(&call(3));
+    home.wait_for("gate.reached");
+    client.send(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":3}}"#);
+    client.call(4);
+    home.open_gate("before-answer");
+    assert_eq!(client.answer(), answered(3));
+    let late = ["fault.delivered answer-anyway:tools/call", "wire.sent 3"];
+    assert!(home.journal().windows(2).any(|events| events == late), "{:?}", home.journal());
+}
+
+#[test]
+fn an_answer_calls_itself_a_page_once() {
+    let mock = Mock::shipped("call-html");
+    let mut socket = mock.session();
+    let reply = socket.post(&call(3));
+    assert_eq!((reply.status, reply.headers["content-type"].as_str()), (200, "text/html"));
+    assert_eq!(reply.json(), answered(3));
+    let reply = socket.post(&call(4));
+    assert_eq!(reply.headers["content-type"], "application/json");
+    assert_eq!(reply.json(), answered(4));
+    mock.home.wait_for_short("fault.delivered content-type:text/html");
 }
 
 #[test]
