@@ -4,8 +4,8 @@
 //! opened at the same time in any order. Lanes stand in the order of their names, so that the order of arrival does not
 //! show. Requests are named `r1`, `r2`, … in the order in which their lane first shows them, operations `op1`, `op2`, … as the
 //! driver asked for them; pids, times, samples, delays and the texts of failures are left out. Over HTTP, where each exchange may
-//! have a socket of its own, each socket and each call is a lane, and where a session is lost, the sockets on which its client is
-//! told so are one lane: which request finds out first, and how many do, is chance.
+//! have a socket of its own, each socket and each call is a lane, and so is what a server says on its stream. Where a session is
+//! lost, the sockets on which its client is told so are one lane: which request finds out first, and how many do, is chance.
 //!
 //! Across lanes only what is certain is told: over pipes `during op1` stands at a request that a mock acknowledged between the
 //! invocation of an operation and its completion, `for op3` at a call whose arguments name its operation.
@@ -143,7 +143,8 @@ impl Names {
     }
 
     /// Over HTTP each exchange may have a socket of its own, so only what belongs together keeps its order: what is on one
-    /// socket, a call and its answer, and the other messages of a connection.
+    /// socket, a call and its answer, what a server says of its own accord with what it is answered, and the other messages of a
+    /// connection.
     fn http_lane(&self, source: &Source, kind: &EventKind) -> Option<Lane> {
         let socket = |socket: &str| Some((format!("socket of {source}"), socket.to_owned()));
         match kind {
@@ -152,6 +153,12 @@ impl Names {
             | EventKind::HttpAnswered { exchange, .. }
             | EventKind::HttpEnded { exchange, .. } => {
                 socket(self.sockets.get(&(source.to_string(), exchange.0.clone())).map_or("", String::as_str))
+            }
+            EventKind::WireSent { connection, message } if message.method().is_some() => {
+                Some((format!("stream of {source}"), connection.0.clone()))
+            }
+            EventKind::WireReceived { connection, message } if message.is_response() => {
+                Some((format!("stream of {source}"), connection.0.clone()))
             }
             EventKind::WireReceived { connection, message } | EventKind::WireSent { connection, message } => {
                 let id = message.cancelled_request().or_else(|| message.id()).map(ToString::to_string);
@@ -404,6 +411,20 @@ mod tests {
         let one = normal("http", &[&exchange(1, "GET"), &exchange(2, "POST")]);
         assert_eq!(one, normal("http", &[&exchange(1, "POST"), &exchange(2, "GET")]));
         assert!(one.contains("[socket of mock:a#1 2]\n"), "{one}");
+    }
+
+    #[test]
+    fn what_a_server_says_on_its_stream_has_a_lane_of_its_own_over_http() {
+        let ping = "mock:a#1 wire.sent connection=c1 message={\"id\":0,\"method\":\"ping\"}";
+        let pong = "mock:a#1 wire.received connection=c1 message={\"id\":0,\"result\":{}}";
+        let list = "mock:a#1 wire.received connection=c1 message={\"id\":1,\"method\":\"tools/list\"}";
+        let one = normal("http", &[ping, list, pong]);
+        assert_eq!(one, normal("http", &[list, ping, pong]));
+        assert!(
+            one.ends_with("[stream of mock:a#1]\n  sent request r1 ping\n  received answer to r1 result={}\n"),
+            "{one}"
+        );
+        assert_ne!(one, normal("http", &[list, pong, ping]));
     }
 
     #[test]
