@@ -32,7 +32,9 @@ pub(super) fn explain(arguments: &ExplainArgs) -> Result<ExitReason, RunError> {
     let page = |about: &str, ms: u128| format!("limit {id}\n\n{about}\nAlways: {ms} ms.");
     pages.extend(limit.map(|limit| page(limit.about, limit.default.as_millis())));
     let transport = Transport::ALL.into_iter().find(|transport| transport.as_str() == id);
-    pages.extend(transport.map(|transport| format!("transport {id}\n\n{}", transport.about())));
+    pages.extend(
+        transport.map(|transport| format!("transport {id}\n\n{}\n\n{}", transport.about(), transport.explain())),
+    );
     pages.extend(shipped_loader(id)?.map(|loader| format!("loader {id}\n\n{}", loader.about)));
     pages.extend(requirement_page(id));
     if pages.is_empty() {

@@ -44,25 +44,37 @@ impl Transport {
     /// What this version runs plans over.
     pub const ALL: [Self; 3] = [Self::Memory, Self::Stdio, Self::Http];
 
-    /// What it is, and what it means for a plan, in sentences for a reader.
+    /// What it is, in one sentence.
     #[must_use]
     pub fn about(self) -> &'static str {
         match self {
+            Self::Memory => "Servers live in the loader's own process, behind pipes of bytes.",
+            Self::Stdio => {
+                "Each server is a child process of the loader, and messages are lines over its stdin and stdout."
+            }
+            Self::Http => "Streamable HTTP on loopback, with sessions.",
+            Self::Sse => "HTTP with server-sent events, as in revision 2024-11-05.",
+        }
+    }
+
+    /// What it means for a plan.
+    #[must_use]
+    pub fn explain(self) -> &'static str {
+        match self {
             Self::Memory => {
-                "The servers live in the loader's own process, behind pipes of bytes: lines as over stdio, or HTTP/1.1 where a \
-                 scenario is about HTTP. There are no processes and no sockets, so a plan costs little; what only a \
-                 process can show, as a server that ignores signals, does not apply. The reference loader speaks it, and a \
-                 Rust loader under `cargo test` can, by the `memory` of its setup."
+                "Messages are lines as over stdio, or HTTP/1.1 where a scenario is about HTTP. There are no processes and no \
+                 sockets, so a plan costs little; what only a process can show, as a server that ignores signals, does not \
+                 apply. The reference loader speaks it, and a Rust loader under `cargo test` can, by the `memory` of its setup."
             }
             Self::Stdio => {
-                "Each server is a child process of the loader, and messages are lines over its stdin and stdout. Servers are run \
-                 polite, and stubborn as well: ignoring the end of their input and SIGTERM."
+                "Servers are run polite, and stubborn as well: ignoring the end of their input and SIGTERM. What is left of \
+                 them after cleanup and after the end of the program is seen in the process table."
             }
             Self::Http => {
-                "Streamable HTTP on loopback, with a session id: a POST for each message, a GET for the server's own stream, a \
-                 DELETE for the end. The servers are processes of mcp-vigil, not of the loader, and always polite."
+                "A POST for each message, a GET for the server's own stream, a DELETE for the end. The servers are processes of \
+                 mcp-vigil, not of the loader, and always polite; sessions that are left open are seen at the server."
             }
-            Self::Sse => "HTTP with server-sent events, as in revision 2024-11-05.",
+            Self::Sse => "Not part of this version.",
         }
     }
 
