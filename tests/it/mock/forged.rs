@@ -1,10 +1,15 @@
 //! Answers that are not as they should be, and what a server asks: exactly these bytes, on record, over either medium.
 
+use std::fs::File;
+use std::io::{Read, Write};
+use std::process::Stdio;
+
 use mcp_vigil::plan::Temperament::Polite;
 use mcp_vigil::script::shipped;
+use rustix::pipe::{PipeFlags, pipe_with};
 use serde_json::{Value, json};
 
-use crate::mock::client::{Client, INITIALIZE, INITIALIZED, LIST, answered, call};
+use crate::mock::client::{Client, INITIALIZE, INITIALIZED, LIST, answered, call, mock_command};
 use crate::mock::home::Home;
 use crate::mock::http_client::Mock;
 
@@ -106,6 +111,29 @@ fn an_answer_calls_itself_a_page_once() {
     assert_eq!(reply.headers["content-type"], "application/json");
     assert_eq!(reply.json(), answered(4));
     mock.home.wait_for_short("fault.delivered content-type:text/html");
+}
+
+/// A pipe in packet mode gives what was written at once, and no more, to each read.
+#[test]
+fn a_split_answer_is_written_byte_by_byte() {
+    let (ours, theirs) = pipe_with(PipeFlags::DIRECT | PipeFlags::CLOEXEC).unwrap();
+    let mut command = mock_command();
+    command.args(["stdio", "--script", "call-split"]).stdin(Stdio::piped()).stdout(theirs);
+    let mut child = command.spawn().unwrap();
+    // The command keeps its end too: while it lives, ours would never see the end.
+    drop(command);
+    let mut stdin = child.stdin.take().unwrap();
+    writeln!(stdin, "{INITIALIZE}\n{}\n{}", call(3), call(4)).unwrap();
+    drop(stdin);
+    let (mut ours, mut packets) = (File::from(ours), Vec::new());
+    let mut buffer = [0; 4_096];
+    while let n @ 1.. = ours.read(&mut buffer).unwrap() {
+        packets.push(String::from_utf8(buffer[..n].to_vec()).unwrap());
+    }
+    assert!(child.wait().unwrap().success());
+    let (split, whole): (Vec<_>, Vec<_>) = packets.into_iter().partition(|packet| packet.len() == 1);
+    assert_eq!(split.concat(), format!("{HONEST}\n"));
+    assert_eq!(whole.len(), 2, "the answers to initialize and to the next call, each at once: {whole:?}");
 }
 
 #[test]
