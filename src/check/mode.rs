@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::sight::parts;
 use crate::history::{Action, ConnectionId, Event, EventKind, History, LinkPeer, OpId, Seq, Source};
+use crate::plan::SessionPromise;
 
 /// How long sessions live, as far as was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,13 +31,13 @@ pub enum Mode {
 
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Persistent => "persistent",
-            Self::PerCall => "per-call",
-            Self::Lazy => "lazy",
-            Self::Pooled => "pooled",
-            Self::Unknown => "unknown",
-        })
+        match self {
+            Self::Persistent => SessionPromise::Persistent.fmt(f),
+            Self::PerCall => SessionPromise::PerCall.fmt(f),
+            Self::Lazy => SessionPromise::Lazy.fmt(f),
+            Self::Pooled => SessionPromise::Pooled.fmt(f),
+            Self::Unknown => f.write_str("unknown"),
+        }
     }
 }
 

@@ -76,24 +76,20 @@ fn scenario_page(scenario: &Scenario) -> String {
         let temperament = server.temperament.map(|temperament| format!(", and is {temperament}")).unwrap_or_default();
         format!("  {} runs script {}{temperament}", server.name, server.script)
     });
-    let transports = match scenario.transports.as_slice() {
-        [] => String::new(),
-        some => format!("\nOver: {}.", some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
-    };
-    let sessions = match scenario.sessions.as_slice() {
-        [] => String::new(),
-        some => {
-            format!("\nFor sessions that are: {}.", some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
-        }
-    };
     let steps = scenario.steps.iter().enumerate().map(|(index, step)| format!("  {}. {step}", index + 1));
     format!(
         "scenario {}\n\n{}{}{}\n\nServers:\n{}\nSteps:\n{}",
         scenario.name,
         scenario.about,
-        transports,
-        sessions,
+        narrowed("Over", &scenario.transports),
+        narrowed("For sessions that are", &scenario.sessions),
         servers.collect::<Vec<_>>().join("\n"),
         steps.collect::<Vec<_>>().join("\n")
     )
+}
+
+/// What a scenario is for, where it is not for everything.
+fn narrowed(what: &str, some: &[impl ToString]) -> String {
+    let some: Vec<_> = some.iter().map(ToString::to_string).collect();
+    if some.is_empty() { String::new() } else { format!("\n{what}: {}.", some.join(", ")) }
 }

@@ -154,13 +154,12 @@ impl Names {
             | EventKind::HttpEnded { exchange, .. } => {
                 socket(self.sockets.get(&(source.to_string(), exchange.0.clone())).map_or("", String::as_str))
             }
-            EventKind::WireSent { connection, message } if message.method().is_some() => {
-                Some((format!("stream of {source}"), connection.0.clone()))
-            }
-            EventKind::WireReceived { connection, message } if message.is_response() => {
-                Some((format!("stream of {source}"), connection.0.clone()))
-            }
             EventKind::WireReceived { connection, message } | EventKind::WireSent { connection, message } => {
+                let is_sent = matches!(kind, EventKind::WireSent { .. });
+                let is_of_stream = if is_sent { message.method().is_some() } else { message.is_response() };
+                if is_of_stream {
+                    return Some((format!("stream of {source}"), connection.0.clone()));
+                }
                 let id = message.cancelled_request().or_else(|| message.id()).map(ToString::to_string);
                 let call = id.and_then(|id| self.calls.get(&(connection.0.clone(), id)));
                 let lane = call.cloned().unwrap_or_else(|| format!("connection of {source}"));

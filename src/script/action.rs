@@ -171,21 +171,11 @@ impl Action {
             Self::Exit(code) | Self::Die(Death::Code(code)) => code.to_string(),
             Self::Die(Death::Signal(signal)) => signal.name().to_owned(),
             Self::Ask(text) | Self::ContentType(text) => text.clone(),
-            Self::AnswerAnyway => when.detail().to_owned(),
-            Self::Drop | Self::Duplicate | Self::Ignore | Self::EndStream | Self::CutStream | Self::Reset => {
-                when.detail().to_owned()
-            }
-            Self::UnknownId | Self::ConvertedId | Self::NullId | Self::ResultAndError | Self::NoResult => {
-                when.detail().to_owned()
-            }
-            Self::NoJsonrpc | Self::AnswerResult(_) | Self::AlterResult(_) => when.detail().to_owned(),
-            Self::CarriageReturn | Self::ByteOrderMark | Self::Split | Self::HalfLine | Self::BrokenJson => {
-                when.detail().to_owned()
-            }
             Self::Noise(_) | Self::Bytes(_) | Self::CloseStdout | Self::ExpireSession => {
                 return Some((info.id.to_owned(), impairs));
             }
-            Self::Answer | Self::Tools(_) | Self::Notify(_) | Self::Sse => return None,
+            // What is told apart by its occasion alone.
+            _ => when.detail().to_owned(),
         };
         Some((format!("{}:{detail}", info.id), impairs))
     }
@@ -203,78 +193,56 @@ impl Action {
         }
     }
 
-    /// Whether it sends an answer that is not as it should be, made of the honest one.
-    #[must_use]
-    pub fn forges(&self) -> bool {
-        let is_message = matches!(
-            self,
-            Self::UnknownId
-                | Self::ConvertedId
-                | Self::NullId
-                | Self::ResultAndError
-                | Self::NoResult
-                | Self::NoJsonrpc
-                | Self::AnswerResult(_)
-                | Self::AlterResult(_)
-        );
-        is_message || self.forges_line()
+    /// Which others it is treated like.
+    fn family(&self) -> Family {
+        match self {
+            Self::Hold(_) | Self::Delay(_) => Family::Pause,
+            Self::Answer | Self::AnswerAnyway | Self::AnswerError(_) | Self::Duplicate => Family::Answer,
+            Self::UnknownId | Self::ConvertedId | Self::NullId | Self::ResultAndError => Family::ForgedMessage,
+            Self::NoResult | Self::NoJsonrpc | Self::AnswerResult(_) | Self::AlterResult(_) => Family::ForgedMessage,
+            Self::CarriageReturn | Self::ByteOrderMark | Self::Split => Family::ForgedLine,
+            Self::HalfLine | Self::BrokenJson => Family::ForgedLine,
+            Self::Drop => Family::Silence,
+            Self::Notify(_) | Self::Ask(_) => Family::Message,
+            Self::Noise(_) | Self::Bytes(_) | Self::CloseStdout => Family::Line,
+            Self::Status(_) | Self::ContentType(_) | Self::Reset => Family::Response,
+            Self::Sse | Self::ExpireSession | Self::EndStream | Self::CutStream => Family::Session,
+            Self::Tools(_) | Self::Exit(_) | Self::Die(_) | Self::Ignore => Family::Server,
+        }
     }
 
     /// Whether what is wrong with its answer is the line, not the message.
     #[must_use]
     pub fn forges_line(&self) -> bool {
-        matches!(self, Self::CarriageReturn | Self::ByteOrderMark | Self::Split | Self::HalfLine | Self::BrokenJson)
+        self.family() == Family::ForgedLine
     }
 
     /// Whether it decides about the answer to a request.
     #[must_use]
     pub fn answers(&self) -> bool {
-        let is_plain = matches!(
-            self,
-            Self::Answer
-                | Self::AnswerAnyway
-                | Self::Drop
-                | Self::AnswerError(_)
-                | Self::Duplicate
-                | Self::Status(_)
-                | Self::ContentType(_)
-                | Self::Reset
-        );
-        is_plain || self.forges()
+        match self.family() {
+            Family::Answer | Family::ForgedMessage | Family::ForgedLine | Family::Silence | Family::Response => true,
+            Family::Pause | Family::Message | Family::Line | Family::Session | Family::Server => false,
+        }
     }
 
     /// Whether it needs an output.
     #[must_use]
     pub fn writes(&self) -> bool {
-        match self {
-            Self::Answer | Self::AnswerAnyway | Self::AnswerError(_) | Self::Duplicate => true,
-            Self::Notify(_) | Self::Ask(_) => true,
-            Self::Noise(_) | Self::Bytes(_) | Self::CloseStdout => true,
-            Self::Hold(_) | Self::Delay(_) | Self::Drop | Self::Tools(_) => false,
-            Self::Exit(_) | Self::Die(_) | Self::Ignore => false,
-            Self::Status(_) | Self::ContentType(_) | Self::Sse | Self::ExpireSession => false,
-            Self::EndStream | Self::CutStream | Self::Reset => false,
-            Self::UnknownId | Self::ConvertedId | Self::NullId | Self::ResultAndError | Self::NoResult => true,
-            Self::NoJsonrpc | Self::AnswerResult(_) | Self::AlterResult(_) => true,
-            Self::CarriageReturn | Self::ByteOrderMark | Self::Split | Self::HalfLine | Self::BrokenJson => true,
+        match self.family() {
+            Family::Answer | Family::ForgedMessage | Family::ForgedLine | Family::Message | Family::Line => true,
+            Family::Pause | Family::Silence | Family::Response | Family::Session | Family::Server => false,
         }
     }
 
     /// What it needs to be carried out over, where not anything will do.
     #[must_use]
     pub fn needs(&self) -> Option<Carriage> {
-        match self {
-            Self::Noise(_) | Self::Bytes(_) | Self::CloseStdout => Some(Carriage::Lines),
-            Self::CarriageReturn | Self::ByteOrderMark | Self::Split | Self::HalfLine | Self::BrokenJson => {
-                Some(Carriage::Lines)
-            }
-            Self::Status(_) | Self::ContentType(_) | Self::Sse | Self::ExpireSession => Some(Carriage::Http),
-            Self::EndStream | Self::CutStream | Self::Reset => Some(Carriage::Http),
-            Self::Hold(_) | Self::Delay(_) | Self::Answer | Self::Drop | Self::AnswerError(_) | Self::Ask(_) => None,
-            Self::Duplicate | Self::Tools(_) | Self::Notify(_) | Self::Exit(_) | Self::Die(_) | Self::Ignore => None,
-            Self::AnswerAnyway => None,
-            Self::UnknownId | Self::ConvertedId | Self::NullId | Self::ResultAndError | Self::NoResult => None,
-            Self::NoJsonrpc | Self::AnswerResult(_) | Self::AlterResult(_) => None,
+        match self.family() {
+            Family::ForgedLine | Family::Line => Some(Carriage::Lines),
+            Family::Response | Family::Session => Some(Carriage::Http),
+            Family::Pause | Family::Answer | Family::ForgedMessage | Family::Silence => None,
+            Family::Message | Family::Server => None,
         }
     }
 
@@ -289,6 +257,31 @@ impl Action {
     pub fn holds(&self) -> bool {
         matches!(self, Self::Hold(_) | Self::Delay(_))
     }
+}
+
+/// Actions that are treated alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Family {
+    /// Puts off what follows.
+    Pause,
+    /// Sends the honest answer, or an error.
+    Answer,
+    /// Sends the honest answer with something wrong in the message.
+    ForgedMessage,
+    /// Writes the honest answer with something wrong in the line.
+    ForgedLine,
+    /// Sends no answer.
+    Silence,
+    /// Sends a message that is no answer.
+    Message,
+    /// Does something to the output that is no message.
+    Line,
+    /// Answers an HTTP request in a way of its own.
+    Response,
+    /// Does something to an HTTP session or its streams.
+    Session,
+    /// Changes the server, or ends it.
+    Server,
 }
 
 /// Why a text is not bytes in hexadecimal.

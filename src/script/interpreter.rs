@@ -227,14 +227,19 @@ impl Interpreter {
                 }
             }
             Action::Drop => {}
-            Action::UnknownId | Action::ConvertedId | Action::NullId | Action::NoJsonrpc | Action::NoResult => {
-                self.answer_forged(&step.action, task);
-            }
-            Action::ResultAndError | Action::AnswerResult(_) | Action::AlterResult(_) => {
-                self.answer_forged(&step.action, task);
-            }
-            Action::CarriageReturn | Action::ByteOrderMark | Action::Split => self.answer_forged(&step.action, task),
-            Action::HalfLine | Action::BrokenJson => self.answer_forged(&step.action, task),
+            Action::UnknownId
+            | Action::ConvertedId
+            | Action::NullId
+            | Action::ResultAndError
+            | Action::NoResult
+            | Action::NoJsonrpc
+            | Action::AnswerResult(_)
+            | Action::AlterResult(_)
+            | Action::CarriageReturn
+            | Action::ByteOrderMark
+            | Action::Split
+            | Action::HalfLine
+            | Action::BrokenJson => self.answer_forged(&step.action, task),
             Action::Ignore => {
                 self.note_ignored(&task.cause);
                 task.settled = true;
