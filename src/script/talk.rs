@@ -3,9 +3,9 @@
 use std::mem;
 
 use crate::history::{ConnectionId, SessionId};
-use crate::script::ExchangeNo;
 use crate::script::honest::Honest;
 use crate::script::task::Watch;
+use crate::script::{ExchangeNo, Phase};
 
 /// Most messages that wait for a stream.
 const NOTES_MAX: usize = 64;
@@ -16,6 +16,10 @@ pub(super) struct Talk {
     pub id: ConnectionId,
     pub honest: Honest,
     pub watches: Vec<Watch>,
+    /// How far it has come.
+    pub phase: Phase,
+    /// Whether its session is to have the id of the one before.
+    pub repeats_session: bool,
     /// Its session, once it was handed out.
     pub session: Option<SessionId>,
     /// Its open streams for what is no answer, the newest last.
@@ -25,7 +29,9 @@ pub(super) struct Talk {
 
 impl Talk {
     pub(super) fn new(id: ConnectionId, honest: Honest, watches: Vec<Watch>) -> Self {
-        Self { id, honest, watches, session: None, streams: Vec::new(), notes: Vec::new() }
+        let phase = Phase::BeforeInitialize;
+        let (streams, notes) = (Vec::new(), Vec::new());
+        Self { id, honest, watches, phase, repeats_session: false, session: None, streams, notes }
     }
 
     /// Keeps a message until there is a stream for it; whether there is room.

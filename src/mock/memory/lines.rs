@@ -136,6 +136,9 @@ impl<J: Journal, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> LineMock<J, R, W> 
                     // Journalled, or an effect of HTTP: an interpreter over lines knows no exchange.
                     Some(Effect::Journal(_) | Effect::Respond { .. } | Effect::BeginStream { .. }) | None => {}
                     Some(Effect::StreamPart { .. } | Effect::EndStream(_) | Effect::Cut(_) | Effect::Reset(_)) => {}
+                    // Effects on a process, which no script has here.
+                    Some(Effect::Raw { .. } | Effect::CloseStdin | Effect::Stop | Effect::Spawn(_)) => {}
+                    Some(Effect::WriteStderr { then, .. }) => inputs.push(Input::Timer(then)),
                 }
             }
         }

@@ -9,6 +9,7 @@ mod actions;
 mod admit;
 mod answer;
 mod post;
+mod raw;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -17,9 +18,9 @@ mod types;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::history::{ConnectionId, EventKind, SessionId, WireEnd};
-use crate::script::Input;
 use crate::script::interpreter::{Face, Interpreter};
 use crate::script::task::{At, Cause};
+use crate::script::{Input, Phase};
 
 pub use types::{Body, ExchangeNo, HttpSetup, Request, Response, SocketNo};
 
@@ -37,6 +38,8 @@ pub(super) struct HttpFace {
     sockets: BTreeMap<SocketNo, Option<WireEnd>>,
     /// The connection of each session there is.
     sessions: HashMap<SessionId, u64>,
+    /// The session that was handed out last.
+    last_session: Option<SessionId>,
     n_connections: u64,
     is_stateless_open: bool,
     is_refusal_told: bool,
@@ -70,6 +73,7 @@ impl HttpFace {
             exchanges: BTreeMap::new(),
             sockets: BTreeMap::new(),
             sessions: HashMap::new(),
+            last_session: None,
             n_connections: 0,
             is_stateless_open: false,
             is_refusal_told: false,
@@ -143,7 +147,10 @@ impl Interpreter {
             (_, Body::Cut) => self.gone(no),
             (Err(refusal), _) => self.refuse(no, &refusal),
             (Ok(Verb::Get), _) => self.begin(Cause::Get, at),
-            (Ok(Verb::Delete), _) => self.begin(Cause::Delete, at),
+            (Ok(Verb::Delete), _) => {
+                self.begin(Cause::Delete, at);
+                self.advance(at, Phase::DuringShutdown);
+            }
             (Ok(Verb::Post), Body::Whole(body)) => self.post(at, &body),
             (Ok(Verb::Post), Body::TooLong) => self.refuse(no, &Refusal::TOO_LONG),
         }
