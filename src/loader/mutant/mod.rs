@@ -1,18 +1,20 @@
 //! Seeded changes of the reference loader: what would be noticed if it were changed.
 //!
 //! Each is one small change of a life that is correct otherwise, made from outside: at the seam where messages pass
-//! (`wire`), where HTTP requests pass (`http`), or around the loader (`around`). They are for this crate's own tests, so nothing lists them; a loader
+//! (`wire`), where HTTP requests pass (`http`), where bytes are read (`bytes`), or around the loader (`around`). They are for this crate's own tests, so nothing lists them; a loader
 //! description names one as `reference-but-NAME`.
 
 mod around;
+mod bytes;
 mod children;
 mod http;
 mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::loader::mutant::around::{Alter, Altered};
-use crate::loader::rmcp::{Options, Seam, ToolsLoader};
+use crate::loader::rmcp::{Bounds, Ladder, Options, Seam, ToolsLoader};
 use crate::loader::target::Loader;
 
 /// What the name of a changed loader begins with.
@@ -37,6 +39,8 @@ pub enum Over {
     Any,
     /// HTTP alone.
     Http,
+    /// Servers that are not honest; the lives of others are the same.
+    Odd,
 }
 
 impl Mutant {
@@ -55,7 +59,8 @@ pub fn mutant(name: &str) -> Option<&'static Mutant> {
 
 macro_rules! mutants {
     (wire { $($wire:literal, $make:path, $wire_about:literal;)* } around { $($around:literal, $alter:expr, $about:literal;)* }
-     http { $($http:literal, $change:path, $http_about:literal;)* } bounds { $($bound:literal, $loosen:path, $bound_about:literal;)* }) => {
+     http { $($http:literal, $change:path, $http_about:literal;)* } bounds { $($bound:literal, $loosen:path, $bound_about:literal;)* }
+     odd { $($odd:literal, $make_odd:expr, $odd_about:literal;)* }) => {
         /// Every seeded change.
         pub const MUTANTS: &[Mutant] = &[
             $(Mutant {
@@ -77,6 +82,7 @@ macro_rules! mutants {
                 shows_over: Over::Http,
                 make: |options| Arc::new(ToolsLoader::new($loosen(options))),
             },)*
+            $(Mutant { name: $odd, about: $odd_about, shows_over: Over::Odd, make: $make_odd },)*
         ];
     };
 }
@@ -127,7 +133,33 @@ mutants! {
         "stream-at-once", http::stream_at_once, "opens a stream that ended again at once, for ever";
         "stream-steadily", http::stream_steadily, "opens a stream that ended again after the same time, for ever";
     }
+    odd {
+        "strict", |options| sewn(options, Seam::with_bytes(bytes::strict)), "takes whatever is not the next plain answer for the end";
+        "stderr-unread", |options| sewn(options, Seam::with_stderr_left()), "has the stderr of its servers in a pipe, and does not read it";
+        "changes-unheard", |options| sewn(options, Seam::with(wire::changes_unheard)), "does not hear that a list of tools has changed";
+        "tools-assumed", |options| sewn(options, Seam::with(wire::tools_assumed)), "takes every server for one that has tools";
+        "one-fails-all", |options| around(options, around::OneFailsAll), "closes everything when one server fails";
+        "unbounded", |options| Arc::new(ToolsLoader::new(unbounded(options))), "waits for ever for an answer";
+        "hasty", |options| Arc::new(ToolsLoader::new(hasty(options))), "gives a server hardly any time to end by itself";
+    }
 }
+
+/// Without a bound on anything that a server is asked.
+fn unbounded(options: Options) -> Options {
+    let Options { bounds, .. } = options;
+    let (connect, call, delete) = (NEVER, NEVER, NEVER);
+    Options { bounds: Bounds { connect, call, delete, ..bounds }, ..options }
+}
+
+/// With hardly any time for a server to end by itself.
+fn hasty(options: Options) -> Options {
+    Options { ladder: Ladder { eof_grace: HASTE, ..options.ladder }, ..options }
+}
+
+/// Longer than any plan.
+const NEVER: Duration = Duration::from_secs(3_600);
+/// Enough for a server that ends at once, and for no other.
+const HASTE: Duration = Duration::from_millis(100);
 
 fn sewn(options: Options, seam: Seam) -> Arc<dyn Loader> {
     Arc::new(ToolsLoader::new(Options { seam, ..options }))

@@ -223,7 +223,8 @@ impl<W: AsyncWrite + Unpin> LineWriter<W> {
         if self.bytes.is_none() || self.state == Writing::Closing {
             return None;
         }
-        if self.waiting.len() + bytes.len() > BACKLOG_BYTES_MAX {
+        // One message of whatever length a script wants has room: scripts bound it.
+        if !self.waiting.is_empty() && self.waiting.len() + bytes.len() > BACKLOG_BYTES_MAX {
             let is_told = std::mem::replace(&mut self.state, Writing::Full) == Writing::Full;
             return (!is_told).then_some(Input::OutputFull);
         }
