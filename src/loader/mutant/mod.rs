@@ -135,6 +135,10 @@ mutants! {
     }
     odd {
         "strict", |options| sewn(options, Seam::with_bytes(bytes::strict)), "takes whatever is not the next plain answer for the end";
+        "stuck", |options| sewn(unbounded(options), Seam::with_bytes(bytes::stuck)), "waits for ever behind whatever is not the next plain answer";
+        "group-spared", |options| sewn(options, Seam::with_group_spared()), "ends a server, and not what that has started";
+        "json-alone", |options| sewn(options, Seam::with_bytes(bytes::json_alone)), "does not understand events";
+        "stream-insisted", |options| sewn(options, Seam::with_http(http::stream_insisted)), "asks twice for each stream";
         "stderr-unread", |options| sewn(options, Seam::with_stderr_left()), "has the stderr of its servers in a pipe, and does not read it";
         "changes-unheard", |options| sewn(options, Seam::with(wire::changes_unheard)), "does not hear that a list of tools has changed";
         "tools-assumed", |options| sewn(options, Seam::with(wire::tools_assumed)), "takes every server for one that has tools";
