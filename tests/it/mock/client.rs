@@ -100,6 +100,11 @@ impl Client {
         assert_eq!(self.answer(), answered(id));
     }
 
+    /// For a reader of its own.
+    pub fn take_stdout(&mut self) -> BufReader<ChildStdout> {
+        self.stdout.take().unwrap()
+    }
+
     pub fn close_stdin(&mut self) {
         self.stdin = None;
     }

@@ -1,8 +1,10 @@
 //! Mock servers as processes: every script over real pipes, with a home of our own, and everything that can go wrong.
 
+mod any_input;
 mod bytes;
 mod client;
 mod forged;
+mod garbage;
 mod home;
 mod http;
 mod http_bytes;
