@@ -24,7 +24,9 @@ fn any_runs() -> impl Strategy<Value = Vec<Run>> {
 
 fn bytes_of(runs: &[Run]) -> Vec<u8> {
     // Line ends come one at a time: four million lines are no better a case than one.
-    runs.iter().flat_map(|(byte, length)| std::iter::repeat_n(*byte, if *byte == b'\n' { 1 } else { *length })).collect()
+    runs.iter()
+        .flat_map(|(byte, length)| std::iter::repeat_n(*byte, if *byte == b'\n' { 1 } else { *length }))
+        .collect()
 }
 
 /// The inputs that come of these pieces.
@@ -43,10 +45,8 @@ fn inputs<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Input> {
 fn expected(bytes: &[u8]) -> Vec<Input> {
     let mut pieces: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
     let last = pieces.pop().unwrap_or_default();
-    let noise = |line: &[u8]| Input::Noise {
-        bytes: line.len() as u64,
-        head: line[..line.len().min(HEAD_BYTES)].to_vec(),
-    };
+    let noise =
+        |line: &[u8]| Input::Noise { bytes: line.len() as u64, head: line[..line.len().min(HEAD_BYTES)].to_vec() };
     let line = |line: &[u8]| match line {
         long if long.len() > LINE_BYTES_MAX => noise(long),
         line => Input::Line(line.strip_suffix(b"\r").unwrap_or(line).to_vec()),

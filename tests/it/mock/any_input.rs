@@ -57,7 +57,8 @@ fn any_message() -> impl Strategy<Value = Value> + Clone {
         "no/such/method",
     ];
     let proper = (prop::sample::select(methods), 0..9_u32, any::<bool>()).prop_map(|(method, id, has_id)| {
-        let params = json!({ "protocolVersion": "2025-11-25", "name": "read", "arguments": { "path": "/a" }, "requestId": id });
+        let params =
+            json!({ "protocolVersion": "2025-11-25", "name": "read", "arguments": { "path": "/a" }, "requestId": id });
         let mut message = json!({ "jsonrpc": "2.0", "method": method, "params": params });
         if has_id && !method.starts_with("notifications/") {
             message["id"] = id.into();
@@ -216,11 +217,12 @@ fn any_inputs_to_any_shipped_script_give_bounded_effects_in_order() {
     let revision = prop::sample::select(Revision::ALL.to_vec());
     let config = ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() };
     let mut runner = proptest::test_runner::TestRunner::new(config);
-    let ran = runner.run(&(chosen, revision, any::<bool>(), inputs), |((name, carriage), revision, stubborn, inputs)| {
-        let temperament = if stubborn { Temperament::Stubborn } else { Temperament::Polite };
-        let wrong = fed(setup(scripts[name].clone(), carriage, revision, temperament), &inputs);
-        wrong.map_err(TestCaseError::fail)
-    });
+    let ran =
+        runner.run(&(chosen, revision, any::<bool>(), inputs), |((name, carriage), revision, stubborn, inputs)| {
+            let temperament = if stubborn { Temperament::Stubborn } else { Temperament::Polite };
+            let wrong = fed(setup(scripts[name].clone(), carriage, revision, temperament), &inputs);
+            wrong.map_err(TestCaseError::fail)
+        });
     if let Err(error) = ran {
         panic!("{error}");
     }
