@@ -106,6 +106,14 @@ impl Home {
         state.events.iter().find(|event| short(event).contains(words)).unwrap().clone()
     }
 
+    /// Waits until the events are as they are awaited.
+    pub fn wait_until(&self, what: &str, are_there: impl Fn(&[Value]) -> bool) {
+        let state = self.shared.state.lock().unwrap();
+        let is_missing = |state: &mut State| !are_there(&state.events);
+        let (state, timeout) = self.shared.changed.wait_timeout_while(state, LIMIT, is_missing).unwrap();
+        assert!(!timeout.timed_out(), "no {what} among {:#?}", state.events.iter().map(short).collect::<Vec<_>>());
+    }
+
     /// Every event, shortly: its kind and what it is told apart by.
     pub fn journal(&self) -> Vec<String> {
         self.shared.state.lock().unwrap().events.iter().map(short).collect()

@@ -11,5 +11,6 @@ mod http_bytes;
 mod http_client;
 mod http_sdk;
 mod lifeline;
+mod repeats;
 mod scripts;
 mod standalone;
