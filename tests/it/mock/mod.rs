@@ -12,5 +12,6 @@ mod http_client;
 mod http_sdk;
 mod lifeline;
 mod repeats;
+mod schemas;
 mod scripts;
 mod standalone;

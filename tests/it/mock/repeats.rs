@@ -82,7 +82,7 @@ fn over_pipes(script: &Script) -> String {
     }
     client.close_stdin();
     if ignores_eof(script) {
-        home.wait_for("wire.eof");
+        home.wait_for_short("fault.delivered ignore:eof");
         client.signal(Signal::KILL);
     }
     told.push_str(&client.rest());
@@ -243,13 +243,24 @@ fn repeat(scripts: Vec<Script>, live: fn(&Script) -> String) {
                     let first = live(script);
                     for n_time in 2..=n_repeats {
                         let now = live(script);
-                        assert_eq!(first, now, "script {}, time {n_time} of {n_repeats}", script.name());
+                        assert_same(&first, &now, &format!("script {}, time {n_time} of {n_repeats}", script.name()));
                     }
                 }
             });
         }
     });
     println!("{} scripts, each {n_repeats} times the same", scripts.len());
+}
+
+/// Tells the first line in which two lives differ.
+fn assert_same(first: &str, now: &str, what: &str) {
+    let lines = |text: &str| text.lines().map(str::to_owned).chain(["(the end)".to_owned()]).collect::<Vec<_>>();
+    let differing = lines(first).into_iter().zip(lines(now)).find(|(first, now)| first != now);
+    assert!(
+        differing.is_none(),
+        "{what}: first and now\n{}",
+        differing.map_or_else(String::new, |(a, b)| a + "\n" + &b)
+    );
 }
 
 #[test]
