@@ -26,6 +26,8 @@ pub struct Socket {
     host: String,
     path: String,
     pub session: Option<String>,
+    /// The revision it says was agreed on.
+    pub revision: Option<&'static str>,
 }
 
 /// A response.
@@ -115,7 +117,8 @@ impl Socket {
         let stream = TcpStream::connect(host).ok()?;
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Some(Self { stream: BufReader::new(stream), host: host.to_owned(), path: path.to_owned(), session: None })
+        let (host, path) = (host.to_owned(), path.to_owned());
+        Some(Self { stream: BufReader::new(stream), host, path, session: None, revision: None })
     }
 
     pub fn stream(&self) -> &TcpStream {
@@ -132,6 +135,9 @@ impl Socket {
         let mut text = format!("{verb} {path} HTTP/1.1\r\nHost: {}\r\n", self.host);
         if let Some(session) = &self.session {
             text.push_str(&format!("Mcp-Session-Id: {session}\r\n"));
+        }
+        if let Some(revision) = self.revision {
+            text.push_str(&format!("MCP-Protocol-Version: {revision}\r\n"));
         }
         for (name, value) in headers {
             text.push_str(&format!("{name}: {value}\r\n"));

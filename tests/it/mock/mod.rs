@@ -10,6 +10,7 @@ mod http;
 mod http_bytes;
 mod http_client;
 mod http_sdk;
+mod in_test;
 mod lifeline;
 mod repeats;
 mod schemas;
