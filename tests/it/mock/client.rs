@@ -48,7 +48,8 @@ impl Client {
         Self::spawn(Command::new(VIGIL).arg("__mock").args(Self::arguments(CarrierKind::Stdio, home)))
     }
 
-    fn arguments(carrier: CarrierKind, home: &Home) -> Vec<String> {
+    /// The arguments of a mock that reports to this home.
+    pub fn arguments(carrier: CarrierKind, home: &Home) -> Vec<String> {
         let (token, server) = ("secret".to_owned(), "files".to_owned());
         LinkedArgs { carrier, link: home.addr(), token, server }.to_args()
     }
