@@ -187,6 +187,14 @@ impl Socket {
         self.stream.fill_buf().is_ok_and(|bytes| !bytes.is_empty())
     }
 
+    /// Whether the other end closes it before anything comes.
+    pub fn has_ended(&mut self) -> bool {
+        match self.stream.fill_buf() {
+            Ok(bytes) => bytes.is_empty(),
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
+        }
+    }
+
     /// A body of this length.
     pub fn body(&mut self, length: usize) -> String {
         let mut body = vec![0; length];

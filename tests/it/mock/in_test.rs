@@ -153,10 +153,9 @@ fn mocks_are_apart_and_end_when_they_are_dropped() {
     drop(stubborn);
     // Nobody is left to report to: it must not live on, whatever its script says.
     assert_eq!(client.exit_code(), 87);
-    let host = one.url().split('/').nth(2).unwrap().to_owned();
-    let mut open = socket(&one);
+    let mut open = session(&one);
     drop(one);
-    assert!(!open.is_answered(), "{host} still answers");
+    assert!(open.has_ended(), "it still serves");
 }
 
 /// The loader of the whole life of a client, on a runtime with one thread, on which the mock is started and dropped as well.
