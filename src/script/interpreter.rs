@@ -21,6 +21,8 @@ use crate::script::{forge, wire};
 pub const LIFE_OVER_CODE: u8 = 88;
 /// Most actions held at once; beyond, nothing is held and the evidence counts as truncated.
 const HELD_MAX: usize = 1_024;
+/// Most bytes of messages whose actions are held, but for the last one; beyond, the same.
+const HELD_BYTES_MAX: usize = 64 << 20;
 
 /// One mock server.
 #[derive(Debug)]
@@ -202,8 +204,9 @@ impl Interpreter {
         if comes_too_late || !self.can(&step.action, task.at) {
             return Flow::On;
         }
-        if step.action.holds() && self.held.len() >= HELD_MAX {
-            let because = format!("{HELD_MAX} actions are held already");
+        if step.action.holds()
+            && let Some(because) = self.cannot_hold_more()
+        {
             self.journal(EventKind::EvidenceTruncated { what: "holds".to_owned(), because });
             return Flow::On;
         }
@@ -263,6 +266,15 @@ impl Interpreter {
             Action::EndStream | Action::CutStream | Action::Reset => self.http_action(step.action, task),
         }
         if self.ended { Flow::Over } else { Flow::On }
+    }
+
+    /// Why nothing more can be held, where that is so.
+    fn cannot_hold_more(&self) -> Option<String> {
+        if self.held.len() >= HELD_MAX {
+            return Some(format!("{HELD_MAX} actions are held already"));
+        }
+        let n_bytes: usize = self.held.iter().map(|(_, task)| task.weight).sum();
+        (n_bytes >= HELD_BYTES_MAX).then(|| format!("{n_bytes} bytes of messages are held already"))
     }
 
     fn hold(&mut self, gate: String) -> Flow {

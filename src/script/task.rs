@@ -19,6 +19,8 @@ pub(super) struct Task {
     pub steps: VecDeque<Step>,
     /// Whether the answer, or the end, needs no more deciding.
     pub settled: bool,
+    /// What keeping it costs, in bytes, where it may be held; about so.
+    pub weight: usize,
 }
 
 /// Where something came about.
@@ -100,10 +102,34 @@ impl When {
     }
 }
 
+impl Cause {
+    /// The bytes it takes in memory, about.
+    fn weight(&self) -> usize {
+        match self {
+            Self::Request { id, method, params } => weight(id) + method.len() + weight(params),
+            Self::Notification(method) => method.len(),
+            Self::Start | Self::Initialized | Self::Eof | Self::Signal(_) | Self::Get | Self::Delete => 0,
+        }
+    }
+}
+
+/// The bytes a value takes in memory, about. It was read from JSON, so it is not nested deeply.
+fn weight(value: &Value) -> usize {
+    let inner = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(all) => all.iter().map(weight).sum(),
+        Value::Object(all) => all.iter().map(|(key, value)| key.len() + weight(value)).sum(),
+    };
+    size_of::<Value>() + inner
+}
+
 impl Task {
     pub(super) fn new(cause: Cause, at: At, watches: &mut [Watch]) -> Self {
-        let steps = watches.iter_mut().flat_map(|watch| watch.see(&cause, at)).collect();
-        Self { cause, at, steps, settled: false }
+        let steps: VecDeque<Step> = watches.iter_mut().flat_map(|watch| watch.see(&cause, at)).collect();
+        let may_be_held = steps.iter().any(|step| step.action.holds());
+        let weight = if may_be_held { cause.weight() } else { 0 };
+        Self { cause, at, steps, settled: false, weight }
     }
 
     /// Whether this is the request of this connection with this id, and a client may cancel it.

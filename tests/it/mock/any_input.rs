@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// Most effects that one message may lead to, now or when what holds it lets go.
-const EFFECTS_PER_MESSAGE: usize = 24;
+const EFFECTS_PER_MESSAGE: usize = 12;
 const PATH: &str = "/t/mcp";
 
 fn setup(script: Script, carriage: Carriage, revision: Revision, temperament: Temperament) -> Setup {
@@ -226,4 +226,24 @@ fn any_inputs_to_any_shipped_script_give_bounded_effects_in_order() {
     if let Err(error) = ran {
         panic!("{error}");
     }
+}
+
+/// A client may send what is held faster than anybody lets it go, and each message may be long.
+#[test]
+fn what_is_held_is_bounded_in_bytes_and_the_rest_goes_on() {
+    let text = "about = \"x\"\n[[rule]]\non = { request = \"tools/call\" }\ndo = [{ hold = \"g\" }]\n";
+    let script = Script::from_toml("s", "s.toml", text).unwrap();
+    let mut mock = Interpreter::new(setup(script, Carriage::Lines, Revision::NEWEST_LEGACY, Temperament::Polite));
+    let mut answered = |body: Value| {
+        let line = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "read", "arguments": body } });
+        let effects = mock.handle(Input::Line(line.to_string().into_bytes()));
+        effects.iter().any(|effect| matches!(effect, Effect::Write(_)))
+    };
+    // Half of them are one long text, half are many short values, which weigh more in memory than on the wire.
+    let long =
+        |n: usize| if n % 2 == 0 { json!({ "a": "x".repeat(1 << 20) }) } else { json!({ "a": vec![0; 1 << 15] }) };
+    let n_held = (0..200).take_while(|n| !answered(long(*n))).count();
+    // 1 MiB each, and 64 MiB may be held.
+    assert!((48..=65).contains(&n_held), "{n_held} are held");
+    assert!(answered(json!({})), "as if it were not to be held");
 }
