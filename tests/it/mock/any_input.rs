@@ -240,8 +240,9 @@ fn what_is_held_is_bounded_in_bytes_and_the_rest_goes_on() {
         effects.iter().any(|effect| matches!(effect, Effect::Write(_)))
     };
     // Half of them are one long text, half are many short values, which weigh more in memory than on the wire.
-    let long =
-        |n: usize| if n % 2 == 0 { json!({ "a": "x".repeat(1 << 20) }) } else { json!({ "a": vec![0; 1 << 15] }) };
+    let long = |n: usize| {
+        if n.is_multiple_of(2) { json!({ "a": "x".repeat(1 << 20) }) } else { json!({ "a": vec![0; 1 << 15] }) }
+    };
     let n_held = (0..200).take_while(|n| !answered(long(*n))).count();
     // 1 MiB each, and 64 MiB may be held.
     assert!((48..=65).contains(&n_held), "{n_held} are held");
