@@ -215,7 +215,7 @@ fn any_inputs_to_any_shipped_script_give_bounded_effects_in_order() {
     let chosen = prop::sample::select(carried());
     let inputs = prop::collection::vec(any_input(), 0..60);
     let revision = prop::sample::select(Revision::ALL.to_vec());
-    let config = ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() };
     let mut runner = proptest::test_runner::TestRunner::new(config);
     let ran =
         runner.run(&(chosen, revision, any::<bool>(), inputs), |((name, carriage), revision, stubborn, inputs)| {
