@@ -144,7 +144,8 @@ mutants! {
         "tools-assumed", |options| sewn(options, Seam::with(wire::tools_assumed)), "takes every server for one that has tools";
         "one-fails-all", |options| around(options, around::OneFailsAll), "closes everything when one server fails";
         "unbounded", |options| Arc::new(ToolsLoader::new(unbounded(options))), "waits for ever for an answer";
-        "hasty", |options| Arc::new(ToolsLoader::new(hasty(options))), "gives a server hardly any time to end by itself";
+        "patient", |options| Arc::new(ToolsLoader::new(patient(options))), "waits for ever for a server to end by itself";
+        "close-queued", |options| around(unbounded(options), around::CloseQueued::default()), "closes when the load before it has ended, which has no bound";
     }
 }
 
@@ -155,16 +156,13 @@ fn unbounded(options: Options) -> Options {
     Options { bounds: Bounds { connect, call, delete, ..bounds }, ..options }
 }
 
-/// With hardly any time for a server to end by itself.
-fn hasty(options: Options) -> Options {
-    Options { ladder: Ladder { eof_grace: HASTE, ..options.ladder }, ..options }
+/// With all the time in the world for a server to end by itself.
+fn patient(options: Options) -> Options {
+    Options { ladder: Ladder { eof_grace: NEVER, ..options.ladder }, ..options }
 }
 
 /// Longer than any plan.
 const NEVER: Duration = Duration::from_secs(3_600);
-/// Enough for a server that ends at once, and for no other.
-const HASTE: Duration = Duration::from_millis(100);
-
 fn sewn(options: Options, seam: Seam) -> Arc<dyn Loader> {
     Arc::new(ToolsLoader::new(Options { seam, ..options }))
 }
