@@ -55,7 +55,7 @@ impl Selected {
         let carriage = Carriage::of_plan(self.plan.transport, &self.scenario, self.scripts.values());
         match (self.plan.transport, carriage) {
             (Transport::Memory, Carriage::Lines) => Transport::Stdio,
-            (Transport::Memory, Carriage::Http) => Transport::Http,
+            (Transport::Memory, Carriage::Http | Carriage::Sse) => Transport::Http,
             (transport @ (Transport::Stdio | Transport::Http | Transport::Sse), _) => transport,
         }
     }

@@ -168,7 +168,8 @@ impl Interpreter {
             // Nothing waits for what comes about on a connection that is over.
             Some(number) => self.talks.get_mut(&number).map_or(&mut [][..], |talk| &mut talk.watches),
         };
-        let task = Task::new(cause, at, watches);
+        let mut task = Task::new(cause, at, watches);
+        self.accept_at_once(&mut task);
         self.run(task);
     }
 
@@ -193,6 +194,7 @@ impl Interpreter {
         if !task.settled {
             self.settle(&task.cause, task.at);
         }
+        self.accept_posted(&task);
     }
 
     /// Does one action of a script.
@@ -316,6 +318,7 @@ impl Interpreter {
     fn is_awaited(&self, at: At) -> bool {
         match &self.face {
             Face::Line(_) => true,
+            Face::Http(_) if self.is_sse() => self.has_stream(at),
             Face::Http(http) => at.exchange.is_some_and(|exchange| http.is_open(exchange)),
         }
     }

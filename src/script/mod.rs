@@ -32,7 +32,7 @@ pub use carriage::{Carriage, Misfit};
 pub use defect::Defect;
 pub use exchange::{Effect, End, Input, Medium, Setup};
 pub use fault::{FAULTS, FaultInfo, fault_info};
-pub use http::{Body, ExchangeNo, HttpSetup, Request, Response, SocketNo};
+pub use http::{Body, ExchangeNo, HttpSetup, HttpStyle, Request, Response, SocketNo};
 pub use interpreter::{Interpreter, LIFE_OVER_CODE};
 pub use shipped::{shipped, shipped_names, shipped_text};
 pub use signal::Signal;

@@ -17,6 +17,7 @@ impl Interpreter {
             Action::Status(_) | Action::ContentType(_) | Action::Sse => {
                 exchange.is_some_and(|exchange| !exchange.streams)
             }
+            Action::AnswerAnyway if self.is_sse() => self.has_stream(at),
             Action::Reset | Action::AnswerAnyway => exchange.is_some(),
             Action::ExpireSession => talks.any(|talk| talk.session.is_some()),
             Action::EndStream | Action::CutStream => {
@@ -80,7 +81,7 @@ impl Interpreter {
         if let Some(http) = self.http() {
             http.sockets.insert(exchange.socket, Some(how));
         }
+        self.close_with(Some(exchange), WireEnd::ByServer);
         self.push(effect);
-        self.close_unopened(Some(exchange), WireEnd::ByServer);
     }
 }

@@ -26,23 +26,27 @@ impl Interpreter {
         let line = wire::error_line(&Value::Null, refusal.code, refusal.message);
         let mut headers = vec![JSON];
         if refusal.status == 405 {
-            headers.push(("allow", "GET, POST, DELETE"));
+            headers.push(("allow", refusal.allowed()));
         }
         self.respond(no, refusal.status, &headers, line);
     }
 
     /// Refuses a message with an error that names it.
     pub(super) fn refuse_message(&mut self, no: ExchangeNo, id: &Value, code: i64, message: &str) {
+        if self.is_sse() {
+            return self.respond(no, 400, &[JSON], wire::error_line(id, code, message));
+        }
         let Some(exchange) = self.http().and_then(|http| http.exchanges.get_mut(&no)) else { return };
         exchange.status = 400;
         let at = At { connection: exchange.connection, exchange: Some(no) };
         self.answer_exchange(at, wire::error_line(id, code, message));
     }
 
-    /// Says that a notification or a response was taken.
+    /// Says that a message was taken that is not answered here.
     pub(in crate::script) fn accept(&mut self, at: At) {
+        let body: &[u8] = if self.is_sse() { b"Accepted" } else { b"" };
         if let Some(no) = at.exchange {
-            self.respond(no, 202, &[], Vec::new());
+            self.respond(no, 202, &[], body.to_vec());
         }
     }
 
@@ -55,12 +59,15 @@ impl Interpreter {
         let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         self.journal(EventKind::HttpAnswered { exchange: no.id(), status, streams: false });
         let done = self.take_exchange(no, WireEnd::ByServer);
+        self.close_with(done, WireEnd::ByServer);
         self.push(Effect::Respond { exchange: no, response: Response { status, headers, body } });
-        self.close_unopened(done, WireEnd::ByServer);
     }
 
     /// Sends an answer on its exchange, or keeps it until the others of its batch are there.
     pub(in crate::script) fn answer_exchange(&mut self, at: At, line: Vec<u8>) {
+        if self.is_sse() {
+            return self.answer_on_stream(at, &line);
+        }
         let Some(no) = at.exchange else { return };
         let Some(exchange) = self.http().and_then(|http| http.exchanges.get_mut(&no)) else { return };
         let streams = exchange.streams;
@@ -110,12 +117,15 @@ impl Interpreter {
             }
         };
         let mut headers = vec![(JSON.0, kind)];
-        headers.extend(session.as_deref().map(|session| (SESSION, session)));
+        headers.extend(session.as_ref().map(|session| (SESSION, session.0.as_str())));
         self.respond(no, status, &headers, body);
     }
 
     /// Sends the same answer twice, for which it takes a stream.
     pub(in crate::script) fn answer_exchange_twice(&mut self, at: At, line: &[u8]) {
+        if self.is_sse() {
+            return (0..2).for_each(|_| self.answer_on_stream(at, line));
+        }
         let Some(no) = at.exchange else { return };
         self.begin_stream(no);
         self.stream_message(no, at, line);
@@ -136,10 +146,13 @@ impl Interpreter {
             ("content-type", "text/event-stream".to_owned()),
             ("cache-control", "no-cache, no-transform".to_owned()),
         ];
-        headers.extend(session.map(|session| (SESSION, session)));
+        if !self.is_sse() {
+            headers.extend(session.as_ref().map(|session| (SESSION, session.0.clone())));
+        }
         self.journal(EventKind::HttpAnswered { exchange: no.id(), status: 200, streams: true });
         let response = Response { status: 200, headers, body: Vec::new() };
         self.push(Effect::BeginStream { exchange: no, response });
+        session.into_iter().for_each(|session| self.tell_endpoint(no, &session));
     }
 
     /// Sends a message as an event of a stream.
@@ -152,17 +165,15 @@ impl Interpreter {
 
     /// Ends a stream in order.
     pub(super) fn end_stream(&mut self, no: ExchangeNo) {
-        let done = self.take_exchange(no, WireEnd::ByServer);
-        if done.is_some() {
-            self.push(Effect::EndStream(no));
-        }
-        self.close_unopened(done, WireEnd::ByServer);
+        let Some(done) = self.take_exchange(no, WireEnd::ByServer) else { return };
+        self.close_with(Some(done), WireEnd::ByServer);
+        self.push(Effect::EndStream(no));
     }
 
     /// Ends an exchange that is over without anything more to send.
     pub(super) fn end_exchange(&mut self, no: ExchangeNo, how: WireEnd) {
         let done = self.take_exchange(no, how);
-        self.close_unopened(done, how);
+        self.close_with(done, how);
     }
 }
 

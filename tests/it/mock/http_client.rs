@@ -55,8 +55,13 @@ impl Mock {
 
     /// With some fields of the welcome of the caller's choice.
     pub fn with(script: &Script, fields: Value) -> Self {
+        Self::over(CarrierKind::Http, script, fields)
+    }
+
+    /// Over one of the HTTP transports.
+    pub fn over(carrier: CarrierKind, script: &Script, fields: Value) -> Self {
         let home = Home::with(script, Temperament::Polite, fields);
-        let process = Client::linked_over(CarrierKind::Http, &home);
+        let process = Client::linked_over(carrier, &home);
         let url = home.wait_for_short("mock.listening")["url"].as_str().unwrap().to_owned();
         let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
         Self { home, process, host: host.to_owned(), path: format!("/{path}") }

@@ -10,4 +10,5 @@ mod http_client;
 mod http_sdk;
 mod lifeline;
 mod scripts;
+mod sse;
 mod standalone;
