@@ -23,6 +23,7 @@ mod rig;
 mod robust;
 mod seeded;
 mod seeded_http;
+mod seeded_sse;
 mod snapshots;
 mod stability;
 mod vacuity;
