@@ -169,7 +169,8 @@ async fn ping_sse(url: &str, recorder: &Recorder) -> Result<(), ExchangeError> {
     let mut answer = None;
     // A mock that ends at its start may be gone already.
     if let Ok(mut socket) = TcpStream::connect(host).await {
-        let request = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\n\r\n");
+        let request =
+            format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\nConnection: close\r\n\r\n");
         let _ = socket.write_all(request.as_bytes()).await;
         let mut stream = BufReader::new(socket.take(RESPONSE_BYTES_MAX)).lines();
         if let Some(endpoint) = data_of(&mut stream, "endpoint").await {

@@ -348,6 +348,14 @@ pub(crate) fn why_nothing(scenarios: &[Chosen], targets: &[Target], variants: &V
             None => format!("no chosen scenario is for revision {} or an older one", Revision::NEWEST_LEGACY),
         };
     }
+    let is_for = |scenario: &Scenario| asked.iter().any(|one| scenario.runs_over(*one));
+    if !scenarios.iter().any(|chosen| is_for(&chosen.scenario)) {
+        let asked: Vec<_> = asked.iter().map(ToString::to_string).collect();
+        let asked = asked.join(" or ");
+        return format!(
+            "no chosen scenario is for transport {asked}; `mcp-vigil list scenarios` tells what each is for"
+        );
+    }
     if scenarios.iter().any(|chosen| !fits_anything(chosen, targets, &variants.usual)) {
         return "a chosen scenario fits none of the chosen loaders over any of their transports; name one with --transport to see why"
             .to_owned();

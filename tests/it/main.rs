@@ -25,5 +25,6 @@ mod seeded;
 mod seeded_http;
 mod seeded_sse;
 mod snapshots;
+mod sse;
 mod stability;
 mod vacuity;
