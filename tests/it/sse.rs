@@ -142,4 +142,5 @@ fn a_plan_over_sse_is_run_again_as_it_was() {
     command.arg(rig.out().join(ran.id())).arg("--out").arg(again);
     let again = rig.finish(command);
     assert_eq!((again.code, again.id()), (0, ran.id()), "{}{}", again.stdout, again.stderr);
+    assert_eq!((&ran.plans()[0]["verdict"], &again.plans()[0]["verdict"]), (&"pass".into(), &"pass".into()));
 }
