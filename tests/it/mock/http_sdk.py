@@ -1,4 +1,4 @@
-"""A client on the Python SDK: opens a session, lists, calls, hears of a change, closes. Warnings are failures."""
+"""A client on the Python SDK over HTTP or SSE: opens a session, lists, calls, hears of a change, closes. Warnings are failures."""
 
 import asyncio
 import logging
@@ -6,11 +6,12 @@ import sys
 import warnings
 
 from mcp import ClientSession
+from mcp.client.sse import sse_client
 
 try:
-    from mcp.client.streamable_http import streamable_http_client as connect
+    from mcp.client.streamable_http import streamable_http_client as http_client
 except ImportError:
-    from mcp.client.streamable_http import streamablehttp_client as connect
+    from mcp.client.streamable_http import streamablehttp_client as http_client
 
 warnings.simplefilter("error", ResourceWarning)
 
@@ -24,7 +25,7 @@ class Complaints(logging.Handler):
         self.seen.append(record.getMessage())
 
 
-async def live(url):
+async def live(connect, url):
     changed = asyncio.Event()
 
     async def on_message(message):
@@ -45,6 +46,6 @@ async def live(url):
 
 complaints = Complaints()
 logging.getLogger().addHandler(complaints)
-asyncio.run(live(sys.argv[1]))
+asyncio.run(live({"http": http_client, "sse": sse_client}[sys.argv[1]], sys.argv[2]))
 assert not complaints.seen, complaints.seen
 print("no complaint")
