@@ -10,7 +10,7 @@ use crate::script::{Action, Rule, Script, When};
 pub enum Carriage {
     /// Lines, over pipes.
     Lines,
-    /// HTTP: streamable HTTP, where it is not what a script needs but what it gets.
+    /// HTTP: as what a script needs, either transport over it; as what carries a plan, streamable HTTP.
     Http,
     /// HTTP with server-sent events.
     Sse,
