@@ -39,6 +39,7 @@ mod session;
 mod shutdown;
 mod siblings;
 mod sight;
+mod stream;
 mod table;
 mod tally;
 #[cfg(test)]

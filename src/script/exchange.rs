@@ -51,7 +51,7 @@ impl Setup {
 pub enum Medium {
     /// Lines: one connection for the whole life of the mock.
     Lines,
-    /// Streamable HTTP: a connection for each `initialize`.
+    /// HTTP: over streamable HTTP a connection for each `initialize`, with server-sent events one for each GET.
     Http(HttpSetup),
 }
 

@@ -11,5 +11,6 @@ mod growth;
 mod hops;
 mod http;
 mod http_faults;
+mod sse;
 mod support;
 mod web;

@@ -16,4 +16,5 @@ mod repeats;
 mod schemas;
 mod scripts;
 mod sdk;
+mod sse;
 mod standalone;
