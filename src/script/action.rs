@@ -262,12 +262,10 @@ impl Action {
 
     /// Whether it answers an HTTP request of whatever kind, without an answer of an honest server.
     pub(super) fn is_of_exchange(&self) -> bool {
-        match self {
-            Self::Status(_) | Self::BareStatus(_) | Self::Unauthorized | Self::RetryAfter(_) => true,
-            Self::Redirect(_) | Self::RedirectLoop(_) | Self::Reset => true,
-            Self::StalledHead | Self::RawBytes(_) => true,
-            _ => false,
-        }
+        let is_refusal =
+            matches!(self, Self::Status(_) | Self::BareStatus(_) | Self::Unauthorized | Self::RetryAfter(_));
+        let is_elsewhere = matches!(self, Self::Redirect(_) | Self::RedirectLoop(_));
+        is_refusal || is_elsewhere || matches!(self, Self::Reset | Self::StalledHead | Self::RawBytes(_))
     }
 
     /// Whether it decides about the answer to a request.
@@ -291,11 +289,8 @@ impl Action {
     /// Whether it needs a process, and can not be done by one of several mocks in another program.
     #[must_use]
     pub fn needs_process(&self) -> bool {
-        match self {
-            Self::Ignore | Self::Stop | Self::Grandchild(_) | Self::CloseStdin => true,
-            Self::Stderr(_) | Self::StderrFlood(_) => true,
-            _ => false,
-        }
+        let is_of_process = matches!(self, Self::Ignore | Self::Stop | Self::Grandchild(_));
+        is_of_process || matches!(self, Self::CloseStdin | Self::Stderr(_) | Self::StderrFlood(_))
     }
 
     /// Whether nothing can follow it.

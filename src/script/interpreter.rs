@@ -54,7 +54,7 @@ pub struct Interpreter {
 #[derive(Debug)]
 pub(super) enum Face {
     Line(LineFace),
-    Http(HttpFace),
+    Http(Box<HttpFace>),
 }
 
 /// Whether a task goes on.
@@ -71,7 +71,7 @@ impl Interpreter {
         setup.script = setup.script.with(setup.temperament);
         let face = match &setup.medium {
             Medium::Lines => Face::Line(LineFace::new()),
-            Medium::Http(http) => Face::Http(HttpFace::new(http.clone())),
+            Medium::Http(http) => Face::Http(Box::new(HttpFace::new(http.clone()))),
         };
         let mut mock = Self {
             tools: setup.script.tools().to_vec(),
