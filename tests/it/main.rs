@@ -17,6 +17,7 @@ mod layers;
 mod load_guard;
 mod memory;
 mod mock;
+mod provoked;
 mod readme;
 mod reentry;
 mod revisions;
