@@ -10,7 +10,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use mcp_vigil::mock::{CarrierKind, LinkedArgs, StandaloneArgs, load_script, run_linked, run_standalone};
 use mcp_vigil::plan::{Revision, parse_duration};
-use mcp_vigil::script::{Carriage, shipped, shipped_names};
+use mcp_vigil::script::{Carriage, script_schema, shipped, shipped_names};
 
 /// Mock MCP servers that misbehave on cue.
 #[derive(Parser)]
@@ -30,6 +30,8 @@ enum Command {
     Sse(Http),
     /// Lists the scripts that are built in.
     List,
+    /// Prints the JSON schema of script files.
+    Schema,
 }
 
 #[derive(Args)]
@@ -82,6 +84,7 @@ fn main() -> ExitCode {
         Command::Http(Http { served, listen }) => serve(CarrierKind::Http, served, Some(listen)),
         Command::Sse(Http { served, listen }) => serve(CarrierKind::Sse, served, Some(listen)),
         Command::List => list(),
+        Command::Schema => print(&format!("{:#}\n", script_schema())),
     }
 }
 
@@ -124,6 +127,13 @@ fn serve(carrier: CarrierKind, served: Served, listen: Option<SocketAddr>) -> Ex
 
 fn refuse(message: String) -> ! {
     Cli::command().error(ErrorKind::InvalidValue, message).exit()
+}
+
+fn print(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
 }
 
 fn list() -> ExitCode {

@@ -1,5 +1,6 @@
 //! What a rule does.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -11,7 +12,7 @@ use crate::script::{Bytes, Carriage, Death, ErrorAnswer, Family, Grandchild, Man
 macro_rules! actions {
     ($($(#[$doc:meta])* $variant:ident $(($payload:ty))? = $name:literal in $family:ident;)*) => {
         /// One action of a rule. The actions of a rule run in order; what no action settled is then done honestly.
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
         pub enum Action {
             $($(#[$doc])* #[serde(rename = $name)] $variant $(($payload))?,)*
         }

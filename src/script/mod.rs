@@ -41,7 +41,7 @@ pub use http::{Body, ExchangeNo, HttpSetup, HttpStyle, Request, Response, Socket
 pub use interpreter::{Interpreter, LIFE_OVER_CODE};
 pub use shipped::{shipped, shipped_names, shipped_text};
 pub use signal::Signal;
-pub use source::{Rule, Script};
+pub use source::{Rule, Script, script_schema};
 pub use task::TimerId;
 pub use trigger::{Phase, Trigger, When};
 pub use value::{Bytes, Death, ErrorAnswer, Grandchild, Many, Span, Told};

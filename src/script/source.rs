@@ -1,5 +1,6 @@
 //! Scripts as data: from TOML, and to and from JSON.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
@@ -30,12 +31,15 @@ pub struct Rule {
 }
 
 /// A rule as it is written; generic over what is kept with its parts.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RuleFile<T, A> {
+    /// When it acts.
     pub on: T,
+    /// What it does, in order.
     #[serde(rename = "do")]
     pub actions: Vec<A>,
+    /// Whether the experiment stands although the rule never acted.
     #[serde(default, skip_serializing_if = "is_false")]
     pub optional: bool,
 }
@@ -47,6 +51,28 @@ struct ScriptToml {
     tools: Option<Spanned<Vec<String>>>,
     #[serde(default)]
     rule: Vec<RuleFile<Spanned<TriggerFile>, Spanned<Action>>>,
+}
+
+/// A script file, for its schema: as it is read, without the places of its parts.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "A script of a mock server")]
+#[expect(dead_code, reason = "only its schema is made")]
+struct ScriptFile {
+    /// What it is for, in one sentence.
+    about: String,
+    /// The tools it offers at first; `read` where none are named.
+    #[serde(default)]
+    tools: Option<Vec<String>>,
+    /// What it does where it is not simply honest.
+    #[serde(default)]
+    rule: Vec<RuleFile<TriggerFile, Action>>,
+}
+
+/// The JSON schema of script files, generated from the types that read them.
+#[must_use]
+pub fn script_schema() -> serde_json::Value {
+    schemars::schema_for!(ScriptFile).to_value()
 }
 
 /// A script as it crosses a link.

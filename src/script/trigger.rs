@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::script::methods::{EVERY, checked_notification, checked_request};
@@ -24,7 +25,7 @@ pub struct Trigger {
 }
 
 /// How far a connection has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// Before `initialize` has arrived.
@@ -84,37 +85,52 @@ pub enum When {
 const ELAPSED_MAX: Span = Span(Duration::from_secs(60));
 
 /// A trigger as it is written.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TriggerFile {
+    /// A request arrived; its method, or `*` for each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     request: Option<String>,
+    /// A notification arrived; its method, or `*` for each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     notification: Option<String>,
+    /// A call of this tool arrived; also beside `request = "tools/call"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tool: Option<String>,
+    /// The client answered something that the server had asked: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     response: Option<bool>,
+    /// This gate was opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     gate: Option<String>,
+    /// So much time has passed since the start, as `250ms`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     elapsed: Option<Span>,
+    /// The mock started: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     start: Option<bool>,
+    /// The client said for the first time that it is initialized: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     initialized: Option<bool>,
+    /// The input ended: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     eof: Option<bool>,
+    /// This signal arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     signal: Option<Signal>,
+    /// A client asked for a stream, an HTTP GET: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     get: Option<bool>,
+    /// A client asked for the end of its session, an HTTP DELETE: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     delete: Option<bool>,
+    /// Only the n-th of its kind on a connection, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     nth: Option<u32>,
+    /// Only on the n-th connection, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     connection: Option<u64>,
+    /// Only while the connection is in this phase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     phase: Option<Phase>,
 }

@@ -1,9 +1,10 @@
 //! What the documentation of the files says of their format is so.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use mcp_vigil::plan::Scenario;
-use mcp_vigil::script::Script;
+use mcp_vigil::script::{Script, script_schema, shipped_names, shipped_text};
 
 use crate::rig::Rig;
 
@@ -88,4 +89,30 @@ fn a_server_that_a_scenario_calls_stubborn_is_so_in_every_plan_and_the_others_ar
     // Who asks for polite servers alone does not get it.
     let ran = rig.run(&["core", "--loader", "reference", "--transport", "stdio", "--polite-only"]);
     assert!(ran.plans().iter().all(|plan| plan["scenario"] != "interrupt"), "{}", ran.stdout);
+}
+
+/// The committed schema is the one of the types; `mcp-mock schema > mock-servers/script.schema.json` makes it anew.
+#[test]
+fn the_schema_of_scripts_is_that_of_what_reads_them() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("mock-servers/script.schema.json")).unwrap();
+    let schema: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(schema, script_schema());
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let as_json = |text: &str| serde_json::to_value(text.parse::<toml::Table>().unwrap()).unwrap();
+    for name in shipped_names() {
+        let script = as_json(shipped_text(name).unwrap());
+        let wrong: Vec<_> = validator.iter_errors(&script).map(|error| error.to_string()).collect();
+        assert!(wrong.is_empty(), "{name}: {wrong:?}");
+    }
+    for wrong in [
+        "",
+        "about = \"x\"\nrules = []",
+        "about = \"x\"\n[[rule]]\non = { requests = \"tools/call\" }\ndo = [\"drop\"]",
+        "about = \"x\"\n[[rule]]\non = { start = true }\ndo = [\"dorp\"]",
+        "about = \"x\"\n[[rule]]\non = { start = true }\ndo = [{ exit = \"three\" }]",
+        "about = \"x\"\n[[rule]]\non = { eof = true, phase = \"later\" }\ndo = [\"ignore\"]",
+    ] {
+        assert!(!validator.is_valid(&as_json(wrong)), "{wrong}");
+    }
 }
