@@ -38,25 +38,6 @@ fn forged() -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn an_answer_is_forged_once_and_the_next_one_is_honest() {
-    for (script, expected) in forged() {
-        let (home, mut client) = start(script);
-        client.open();
-        client.send(&call(3));
-        assert_eq!(client.line(), format!("{expected}\n"), "{script}");
-        client.call(4);
-        let fault = format!("fault.delivered {}:tools/call", script.strip_prefix("call-").unwrap());
-        let fault = fault.replace("odd-result", "answer-result");
-        let journal = home.journal();
-        let at = journal.iter().position(|event| *event == fault).unwrap_or_else(|| panic!("{fault}: {journal:?}"));
-        assert!(
-            journal[at - 1] == "wire.received tools/call" && journal[at + 1].starts_with("wire.sent"),
-            "{journal:?}"
-        );
-    }
-}
-
-#[test]
 fn an_answer_is_forged_over_http_as_over_lines() {
     for (script, expected) in forged() {
         let mock = Mock::shipped(script);
@@ -65,52 +46,6 @@ fn an_answer_is_forged_over_http_as_over_lines() {
         assert_eq!((reply.status, reply.json()), (200, serde_json::from_str::<Value>(&expected).unwrap()), "{script}");
         assert_eq!(socket.post(&call(4)).json(), answered(4), "{script}");
     }
-}
-
-#[test]
-fn a_line_is_forged_once_and_what_comes_next_is_whole() {
-    let half = &HONEST[..HONEST.len() / 2];
-    for (script, expected, is_message) in [
-        ("call-carriage-return", format!("{HONEST}\r\n"), true),
-        ("call-byte-order-mark", format!("\u{feff}{HONEST}\n"), true),
-        ("call-broken-json", format!("{half}\n"), false),
-        ("call-split", format!("{HONEST}\n"), true),
-    ] {
-        let (home, mut client) = start(script);
-        client.open();
-        client.send(&call(3));
-        assert_eq!(client.line(), expected, "{script}");
-        client.call(4);
-        // What a client can not read as a message is on record as a fault, and not as one that was sent.
-        assert_eq!(home.journal().contains(&"wire.sent 3".to_owned()), is_message, "{script}");
-    }
-}
-
-#[test]
-fn a_cancelled_call_is_answered_anyway() {
-    let (home, mut client) = start("call-answered-late");
-    client.open();
-    client.send(&call(3));
-    home.wait_for("gate.reached");
-    client.send(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":3}}"#);
-    client.call(4);
-    home.open_gate("before-answer");
-    assert_eq!(client.answer(), answered(3));
-    let late = ["fault.delivered answer-anyway:tools/call", "wire.sent 3"];
-    assert!(home.journal().windows(2).any(|events| events == late), "{:?}", home.journal());
-}
-
-#[test]
-fn an_answer_calls_itself_a_page_once() {
-    let mock = Mock::shipped("call-html");
-    let mut socket = mock.session();
-    let reply = socket.post(&call(3));
-    assert_eq!((reply.status, reply.headers["content-type"].as_str()), (200, "text/html"));
-    assert_eq!(reply.json(), answered(3));
-    let reply = socket.post(&call(4));
-    assert_eq!(reply.headers["content-type"], "application/json");
-    assert_eq!(reply.json(), answered(4));
-    mock.home.wait_for_short("fault.delivered content-type:text/html");
 }
 
 /// A pipe in packet mode gives what was written at once, and no more, to each read.
