@@ -74,6 +74,17 @@ pub fn mock_command(environment: &RunEnvironment, home: SocketAddr, token: &str,
     })
 }
 
+/// The same behind a shell, which waits for its child and takes signals itself.
+#[must_use]
+pub(super) fn wrapped(mut entry: Value) -> Value {
+    const WRAPPER: [&str; 3] = ["-c", "\"$@\"; exit $?", "sh"];
+    let own = [entry["command"].take()].into_iter().chain(entry["args"].as_array().cloned().unwrap_or_default());
+    let args: Vec<Value> = WRAPPER.map(Value::from).into_iter().chain(own).collect();
+    entry["command"] = "sh".into();
+    entry["args"] = args.into();
+    entry
+}
+
 /// The entry of an `mcpServers` object that names a linked mock in the loader's own process.
 ///
 /// Our own kind of entry: only a loader that is hosted with a way to such servers understands it.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
-use crate::drive::launch::{RunEnvironment, memory_entry, mock_command};
+use crate::drive::launch::{RunEnvironment, memory_entry, mock_command, wrapped};
 use crate::drive::plan_run::Drive;
 use crate::history::{ConnectionId, Event, EventKind, LinkPeer, SocketId};
 use crate::plan::{Limits, Transport};
@@ -168,7 +168,11 @@ impl Drive<'_> {
             None if self.input.plan.transport == Transport::Memory => {
                 memory_entry(self.input.carriage(), self.home.addr(), &self.token, name)
             }
-            None => mock_command(self.environment, self.home.addr(), &self.token, name),
+            None => {
+                let entry = mock_command(self.environment, self.home.addr(), &self.token, name);
+                let is_wrapped = self.input.scenario.server(name).is_some_and(|server| server.wrapped);
+                if is_wrapped { wrapped(entry) } else { entry }
+            }
         }
     }
 

@@ -39,6 +39,9 @@ pub struct ServerSpec {
     /// Whether the first load already has it.
     #[serde(default = "yes")]
     pub initially: bool,
+    /// Whether it is started by a shell that waits for it, as `npx` and `uv` do, where it is a child of the loader.
+    #[serde(default)]
+    pub wrapped: bool,
     /// How it takes its end where it is a child of the loader; nothing said: as the plan has it for all servers.
     #[serde(default)]
     pub temperament: Option<Temperament>,
