@@ -1,7 +1,7 @@
 //! Before a run judges: one exchange of our own raw client with each mock script in use.
 //!
-//! A broken mock can reproduce anything. So every script must first answer a ping to a client that is not under test;
-//! one that is told to end before it can answer must do that instead.
+//! A broken mock can reproduce anything. So every script must first answer a client that is not under test: a ping, or
+//! where it has none `tools/list`. One that is told to end before it can answer must do that instead.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,7 +22,7 @@ use crate::drive::servers::{Dialling, HttpServer, ServerError};
 use crate::history::{EventKind, Header, Impairs};
 use crate::plan::{Limits, Revision, Transport};
 use crate::record::{Home, HomeOptions, Recorder};
-use crate::script::Script;
+use crate::script::{Era, Script};
 use crate::supervise::Warden;
 
 /// How long one exchange may take: limit `preflight`.
@@ -31,6 +31,10 @@ const EXCHANGE_LIMIT: Duration = Duration::from_secs(10);
 const RESPONSE_BYTES_MAX: u64 = 64 << 10;
 /// What is sent to a mock.
 const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+/// What is sent to a mock that speaks the modern era alone, which has no ping.
+const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
+/// What goes with it over HTTP.
+const LIST_FIELDS: &str = "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/list\r\n";
 /// Exchanges at once: each is a process that mostly waits.
 const EXCHANGES_AT_ONCE: usize = 8;
 
@@ -53,9 +57,9 @@ pub async fn preflight(scripts: &BTreeMap<Probe, Script>, environment: &RunEnvir
 enum ExchangeError {
     #[error("the mock can not be run: {0}")]
     Io(#[from] io::Error),
-    #[error("found {found:?}, expected an answer to a ping")]
+    #[error("found {found:?}, expected an answer")]
     Answer { found: String },
-    #[error("found an answer to a ping, expected the mock to end first, as its script says")]
+    #[error("found an answer, expected the mock to end first, as its script says")]
     StillThere,
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -63,6 +67,22 @@ enum ExchangeError {
     Overdue,
     #[error("the run was interrupted")]
     Interrupted,
+}
+
+/// What a mock is asked.
+#[derive(Debug, Clone, Copy)]
+struct Question {
+    line: &'static str,
+    fields: &'static str,
+}
+
+impl Question {
+    fn to(script: &Script) -> Self {
+        match script.era() {
+            Some(Era::Modern) => Self { line: LIST, fields: LIST_FIELDS },
+            Some(Era::Legacy | Era::Dual) | None => Self { line: PING, fields: "" },
+        }
+    }
 }
 
 /// A mock that is probed. However that ends, the mock is killed and the warden knows of it no more.
@@ -106,19 +126,24 @@ async fn exchange(transport: Transport, script: &Script, environment: &RunEnviro
         mocks,
     };
     let home = Home::open(recorder.clone(), options).await?;
+    let question = Question::to(script);
     let result = if transport.is_http() {
         let dialling = Dialling { home: home.addr(), token: &token, recorder: &recorder, limit: limits.listen };
-        over_http(environment, &dialling).await
+        over_http(environment, &dialling, question).await
     } else {
-        over_stdio(environment, home.addr(), &token, &recorder).await
+        over_stdio(environment, home.addr(), &token, &recorder, question).await
     };
     home.close().await;
     result
 }
 
-async fn over_http(environment: &RunEnvironment, dialling: &Dialling<'_>) -> Result<(), ExchangeError> {
+async fn over_http(
+    environment: &RunEnvironment,
+    dialling: &Dialling<'_>,
+    question: Question,
+) -> Result<(), ExchangeError> {
     let server = HttpServer::start(environment, dialling, "probe").await?;
-    let result = within_limit(environment, ping_http(&server.url, dialling.recorder)).await;
+    let result = within_limit(environment, ask_http(&server.url, dialling.recorder, question)).await;
     server.end().await;
     result
 }
@@ -128,6 +153,7 @@ async fn over_stdio(
     home: SocketAddr,
     token: &str,
     recorder: &Recorder,
+    question: Question,
 ) -> Result<(), ExchangeError> {
     let mut command = Command::new(&environment.executable);
     let address = home.to_string();
@@ -135,30 +161,31 @@ async fn over_stdio(
     command.env("MCP_VIGIL_RUN", &environment.run_id);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut probed = Probed::start(&mut command, &environment.warden)?;
-    let result = within_limit(environment, ping(&mut probed.child, recorder)).await;
+    let result = within_limit(environment, ask(&mut probed.child, recorder, question)).await;
     probed.end().await;
     result
 }
 
 async fn within_limit(
     environment: &RunEnvironment,
-    ping: impl Future<Output = Result<(), ExchangeError>>,
+    exchange: impl Future<Output = Result<(), ExchangeError>>,
 ) -> Result<(), ExchangeError> {
     tokio::select! {
-        result = ping => result,
+        result = exchange => result,
         () = tokio::time::sleep(EXCHANGE_LIMIT) => Err(ExchangeError::Overdue),
         () = environment.interruption() => Err(ExchangeError::Interrupted),
     }
 }
 
-/// Sends a ping by POST over a socket of our own; a ping needs no session.
-async fn ping_http(url: &str, recorder: &Recorder) -> Result<(), ExchangeError> {
+/// Asks by POST over a socket of our own; what is asked needs no session.
+async fn ask_http(url: &str, recorder: &Recorder, question: Question) -> Result<(), ExchangeError> {
     let no_url = || ExchangeError::Answer { found: url.to_owned() };
     let (host, path) = url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).ok_or_else(no_url)?;
+    let Question { line, fields } = question;
     let request = format!(
         "POST /{path} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json, text/event-stream\r\n\
-         Content-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{PING}",
-        PING.len()
+         Content-Type: application/json\r\nConnection: close\r\n{fields}Content-Length: {}\r\n\r\n{line}",
+        line.len()
     );
     let mut response = Vec::new();
     // A mock that ends at its start may be gone already.
@@ -171,18 +198,18 @@ async fn ping_http(url: &str, recorder: &Recorder) -> Result<(), ExchangeError> 
     judged(body.unwrap_or(&text), recorder)
 }
 
-async fn ping(child: &mut Child, recorder: &Recorder) -> Result<(), ExchangeError> {
+async fn ask(child: &mut Child, recorder: &Recorder, question: Question) -> Result<(), ExchangeError> {
     let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(ExchangeError::Io(io::ErrorKind::BrokenPipe.into()));
     };
     // A mock that ends at its start may be gone already.
-    let _ = stdin.write_all(format!("{PING}\n").as_bytes()).await;
+    let _ = stdin.write_all(format!("{}\n", question.line).as_bytes()).await;
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line).await?;
     judged(&line, recorder)
 }
 
-/// What an answer to a ping, or none, says of a mock.
+/// What an answer, or none, says of a mock.
 fn judged(found: &str, recorder: &Recorder) -> Result<(), ExchangeError> {
     let ends_by_script =
         recorder.any(|event| matches!(event.kind, EventKind::FaultDelivered { impairs: Impairs::Connection, .. }));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::history::{ConnectionId, EventKind, WireEnd};
 use crate::plan::{Revision, Temperament};
-use crate::script::{BODY_BYTES_MAX, ExchangeNo, HttpSetup, Request, Response, Script, Signal, SocketNo, TimerId};
+use crate::script::{BODY_BYTES_MAX, Era, ExchangeNo, HttpSetup, Request, Response, Script, Signal, SocketNo, TimerId};
 
 /// What a mock is told before it starts.
 #[derive(Debug, Clone)]
@@ -13,7 +13,7 @@ pub struct Setup {
     pub script: Script,
     /// How it takes its end.
     pub temperament: Temperament,
-    /// The newest revision it speaks; never one without `initialize`.
+    /// The newest revision it speaks; its era is that of the script, where that names one.
     pub revision: Revision,
     /// Name of its connection; over HTTP, what the names of its connections begin with.
     pub connection: ConnectionId,
@@ -28,6 +28,12 @@ pub struct Setup {
 }
 
 impl Setup {
+    /// The era it speaks.
+    #[must_use]
+    pub fn era(&self) -> Era {
+        self.script.era().unwrap_or_else(|| Era::of(self.revision))
+    }
+
     /// What a polite mock is told that nobody has to tell from another: its first process, without a pid.
     #[must_use]
     pub fn alone(script: Script, revision: Revision, medium: Medium) -> Self {
@@ -49,7 +55,7 @@ impl Setup {
 pub enum Medium {
     /// Lines: one connection for the whole life of the mock.
     Lines,
-    /// Streamable HTTP: a connection for each `initialize`.
+    /// Streamable HTTP: a connection for each `initialize`, and one for all of the modern era.
     Http(HttpSetup),
 }
 

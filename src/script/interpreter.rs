@@ -9,12 +9,12 @@ use std::mem;
 use serde_json::Value;
 
 use crate::history::{ConnectionId, EventKind, ServerEnd, WireEnd};
-use crate::script::honest::Honest;
 use crate::script::http::HttpFace;
 use crate::script::line::LineFace;
+use crate::script::server::Server;
 use crate::script::talk::Talk;
 use crate::script::task::{At, Cause, Step, Task, Wait, Watch};
-use crate::script::{Action, Death, Effect, End, Input, Medium, Setup, TimerId};
+use crate::script::{Action, Death, Effect, End, Era, Input, Medium, Setup, TimerId};
 use crate::script::{forge, wire};
 
 /// Exit code of a mock whose longest life is over.
@@ -79,7 +79,7 @@ impl Interpreter {
             effects: Vec::new(),
         };
         if mock.setup.medium == Medium::Lines {
-            mock.add_talk(mock.setup.incarnation, mock.setup.connection.clone());
+            mock.add_talk(mock.setup.incarnation, mock.setup.connection.clone(), mock.setup.era());
         }
         mock
     }
@@ -134,15 +134,18 @@ impl Interpreter {
         At { connection, exchange: None }
     }
 
-    pub(super) fn add_talk(&mut self, number: u64, id: ConnectionId) {
+    pub(super) fn add_talk(&mut self, number: u64, id: ConnectionId, era: Era) {
         let script = &self.setup.script;
-        let honest = Honest::new(self.tools.clone(), script.announces_tools(), self.setup.revision);
+        let server = Server::new(era, self.tools.clone(), script.announces_tools(), self.setup.revision);
         let watches = script.rules().iter().cloned().map(Watch::new).collect();
-        self.talks.insert(number, Talk::new(id, honest, watches));
+        self.talks.insert(number, Talk::new(id, server, watches));
     }
 
     /// A client cancelled a request: while that is held, it is never answered.
     pub(super) fn cancel(&mut self, at: At, request: &Value) {
+        if let Some(talk) = at.connection.and_then(|number| self.talks.get_mut(&number)) {
+            talk.subscriptions.cancel(request);
+        }
         let held = self.held.iter_mut().map(|(_, task)| task);
         held.filter(|task| task.may_be_cancelled(at.connection, request)).for_each(|task| task.settled = true);
     }
@@ -154,8 +157,8 @@ impl Interpreter {
         {
             self.cancel(at, request);
         }
-        let honest = at.connection.and_then(|number| self.talks.get_mut(&number)).map(|talk| &mut talk.honest);
-        let is_first = method == "notifications/initialized" && honest.is_some_and(Honest::initialized);
+        let server = at.connection.and_then(|number| self.talks.get_mut(&number)).map(|talk| &mut talk.server);
+        let is_first = method == "notifications/initialized" && server.is_some_and(Server::initialized);
         self.begin(Cause::Notification(method), at);
         if is_first && !self.ended {
             self.begin(Cause::Initialized, At { exchange: None, ..at });
@@ -163,6 +166,11 @@ impl Interpreter {
     }
 
     pub(super) fn begin(&mut self, cause: Cause, at: At) {
+        if let (Cause::Request { id, .. }, Some(number)) = (&cause, at.connection)
+            && let Some(talk) = self.talks.get_mut(&number)
+        {
+            talk.subscriptions.ask(id);
+        }
         let watches = match at.connection {
             None => &mut self.watches[..],
             // Nothing waits for what comes about on a connection that is over.
@@ -223,6 +231,7 @@ impl Interpreter {
             Action::Duplicate => self.answer_twice(&task.cause, task.at),
             Action::AnswerError(error) => {
                 if let Cause::Request { id, .. } = &task.cause {
+                    self.mark_status(task.at, error.code);
                     self.answer(task.at, wire::error_line(id, error.code, &error.message));
                 }
             }
@@ -245,7 +254,7 @@ impl Interpreter {
                 task.settled = true;
             }
             Action::Tools(tools) => self.offer(task.at, &tools),
-            Action::Notify(method) => self.notify(task.at, &wire::notification_line(&method)),
+            Action::Notify(method) => self.send_notification(task.at, &method),
             Action::Ask(method) => {
                 let line = wire::request_line(self.n_asked, &method);
                 self.n_asked += 1;
@@ -282,6 +291,7 @@ impl Interpreter {
     fn settle(&mut self, cause: &Cause, at: At) {
         match cause {
             Cause::Start | Cause::Initialized => {}
+            Cause::Request { .. } if self.settle_listen(cause, at) => {}
             Cause::Request { .. } => {
                 if let Some(line) = self.honest_answer(cause, at) {
                     self.answer(at, line);
@@ -306,14 +316,17 @@ impl Interpreter {
         if !self.is_awaited(at) {
             return None;
         }
-        let talk = self.talks.get_mut(&at.connection?)?;
-        Some(match talk.honest.answer(method, params) {
-            Ok(result) => wire::result_line(id, &result),
-            Err(error) => wire::error_line(id, error.code, &error.message),
-        })
+        let Some(number) = at.connection else { return Some(self.stateless_answer(at, id, method)) };
+        match self.talks.get_mut(&number)?.server.answer(method, params, id) {
+            Ok(result) => Some(wire::result_line(id, &result)),
+            Err(error) => {
+                self.set_status(at, error.status());
+                Some(error.line(id))
+            }
+        }
     }
 
-    fn is_awaited(&self, at: At) -> bool {
+    pub(super) fn is_awaited(&self, at: At) -> bool {
         match &self.face {
             Face::Line(_) => true,
             Face::Http(http) => at.exchange.is_some_and(|exchange| http.is_open(exchange)),
@@ -350,7 +363,7 @@ impl Interpreter {
     }
 
     /// Sends a message that is no answer.
-    fn notify(&mut self, at: At, line: &[u8]) {
+    pub(super) fn notify(&mut self, at: At, line: &[u8]) {
         match &self.face {
             Face::Line(_) => self.send_line(line.to_vec()),
             Face::Http(_) => self.numbers_at(at).into_iter().for_each(|number| self.push_note(number, line)),
@@ -368,7 +381,7 @@ impl Interpreter {
         }
         for number in self.numbers_at(at) {
             if let Some(talk) = self.talks.get_mut(&number) {
-                talk.honest.offer(tools.to_vec());
+                talk.server.offer(tools);
             }
         }
     }

@@ -6,7 +6,7 @@ use toml::Spanned;
 use crate::plan::{InputError, Temperament};
 use crate::script::check::{At, check_rules, check_tools};
 use crate::script::trigger::TriggerFile;
-use crate::script::{Action, Defect, Signal, Trigger, When};
+use crate::script::{Action, Defect, Era, Signal, Trigger, When};
 
 /// What a mock server will do where it is not simply honest. Well formed: every rule can act.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,7 @@ use crate::script::{Action, Defect, Signal, Trigger, When};
 pub struct Script {
     name: String,
     about: String,
+    era: Option<Era>,
     tools: Vec<String>,
     rules: Vec<Rule>,
 }
@@ -44,6 +45,7 @@ pub(super) struct RuleFile<T, A> {
 #[serde(deny_unknown_fields)]
 struct ScriptToml {
     about: String,
+    era: Option<Era>,
     tools: Option<Spanned<Vec<String>>>,
     #[serde(default)]
     rule: Vec<RuleFile<Spanned<TriggerFile>, Spanned<Action>>>,
@@ -55,6 +57,8 @@ struct ScriptToml {
 struct ScriptJson {
     name: String,
     about: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    era: Option<Era>,
     tools: Vec<String>,
     rule: Vec<RuleFile<TriggerFile, Action>>,
 }
@@ -76,7 +80,7 @@ impl Script {
         };
         let rules = parsed.rule.into_iter().map(|rule| rule.map(located, located)).collect();
         let rules = check_rules(rules, &tools).map_err(at)?;
-        Ok(Self { name: name.to_owned(), about: parsed.about, tools, rules })
+        Ok(Self { name: name.to_owned(), about: parsed.about, era: parsed.era, tools, rules })
     }
 
     /// Its name: the file name without its extension.
@@ -89,6 +93,12 @@ impl Script {
     #[must_use]
     pub fn about(&self) -> &str {
         &self.about
+    }
+
+    /// The era of its server; that of the revision in use where it names none.
+    #[must_use]
+    pub fn era(&self) -> Option<Era> {
+        self.era
     }
 
     /// The tools it offers at first.
@@ -179,7 +189,7 @@ impl TryFrom<ScriptJson> for Script {
         check_tools(&json.tools)?;
         let rules = json.rule.into_iter().map(|rule| rule.map(nowhere, nowhere)).collect();
         let rules = check_rules(rules, &json.tools).map_err(|(_, defect)| defect)?;
-        Ok(Self { name: json.name, about: json.about, tools: json.tools, rules })
+        Ok(Self { name: json.name, about: json.about, era: json.era, tools: json.tools, rules })
     }
 }
 
@@ -189,6 +199,7 @@ impl From<Script> for ScriptJson {
         Self {
             name: script.name,
             about: script.about,
+            era: script.era,
             tools: script.tools,
             rule: script.rules.into_iter().map(written).collect(),
         }

@@ -4,28 +4,39 @@ use std::mem;
 
 use crate::history::{ConnectionId, SessionId};
 use crate::script::ExchangeNo;
-use crate::script::honest::Honest;
+use crate::script::listen::Subscriptions;
+use crate::script::server::Server;
 use crate::script::task::Watch;
 
 /// Most messages that wait for a stream.
 const NOTES_MAX: usize = 64;
 
-/// One connection: over lines the only one, over HTTP what one `initialize` began.
+/// One connection: over lines the only one, over HTTP what one `initialize` began, or
+/// all there is of the modern era.
 #[derive(Debug)]
 pub(super) struct Talk {
     pub id: ConnectionId,
-    pub honest: Honest,
+    pub server: Server,
     pub watches: Vec<Watch>,
     /// Its session, once it was handed out.
     pub session: Option<SessionId>,
     /// Its open streams for what is no answer, the newest last.
     pub streams: Vec<ExchangeNo>,
+    pub subscriptions: Subscriptions,
     notes: Vec<Vec<u8>>,
 }
 
 impl Talk {
-    pub(super) fn new(id: ConnectionId, honest: Honest, watches: Vec<Watch>) -> Self {
-        Self { id, honest, watches, session: None, streams: Vec::new(), notes: Vec::new() }
+    pub(super) fn new(id: ConnectionId, server: Server, watches: Vec<Watch>) -> Self {
+        Self {
+            id,
+            server,
+            watches,
+            session: None,
+            streams: Vec::new(),
+            subscriptions: Subscriptions::default(),
+            notes: Vec::new(),
+        }
     }
 
     /// Keeps a message until there is a stream for it; whether there is room.

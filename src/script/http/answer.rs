@@ -26,7 +26,7 @@ impl Interpreter {
         let line = wire::error_line(&Value::Null, refusal.code, refusal.message);
         let mut headers = vec![JSON];
         if refusal.status == 405 {
-            headers.push(("allow", "GET, POST, DELETE"));
+            headers.push(("allow", self.verbs()));
         }
         self.respond(no, refusal.status, &headers, line);
     }
@@ -94,7 +94,7 @@ impl Interpreter {
     pub(super) fn answer_typed(&mut self, no: ExchangeNo, at: At, line: Vec<u8>, kind: &str) {
         // An opening that failed brings no session.
         let talk = at.connection.and_then(|number| self.talks.get(&number));
-        let has_succeeded = talk.is_some_and(|talk| talk.honest.revision().is_some());
+        let has_succeeded = talk.is_some_and(|talk| talk.server.revision().is_some());
         let session = if has_succeeded { self.hand_out_session(no) } else { None };
         let Some(exchange) = self.http().and_then(|http| http.exchanges.get_mut(&no)) else { return };
         let (status, batch) = (exchange.status, exchange.batch.take());
@@ -123,7 +123,7 @@ impl Interpreter {
     }
 
     /// Begins a body that goes on, unless something was sent on this exchange already.
-    pub(super) fn begin_stream(&mut self, no: ExchangeNo) {
+    pub(in crate::script) fn begin_stream(&mut self, no: ExchangeNo) {
         let is_waiting = self.http().and_then(|http| http.exchanges.get(&no)).is_some_and(|exchange| !exchange.streams);
         if !is_waiting {
             return;
@@ -143,7 +143,7 @@ impl Interpreter {
     }
 
     /// Sends a message as an event of a stream.
-    pub(super) fn stream_message(&mut self, no: ExchangeNo, at: At, line: &[u8]) {
+    pub(in crate::script) fn stream_message(&mut self, no: ExchangeNo, at: At, line: &[u8]) {
         let connection = self.connection_of(at);
         self.sent(connection, line);
         let bytes = [b"event: message\ndata: ", line, b"\n\n"].concat();

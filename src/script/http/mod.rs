@@ -1,13 +1,14 @@
 //! A mock over streamable HTTP: sessions, exchanges, and what an honest server answers.
 //!
 //! A connection is what one `initialize` begins, however many sockets and exchanges it takes. What names no session and is
-//! no `initialize` belongs to a connection of its own, number 0.
+//! no `initialize` belongs to a connection of its own, number 0. The modern era has no sessions: see `modern`.
 //!
 //! Source: revisions 2025-03-26, 2025-06-18 and 2025-11-25, basic/transports, Streamable HTTP.
 
 mod actions;
 mod admit;
 mod answer;
+mod modern;
 mod post;
 mod session;
 #[cfg(test)]
@@ -17,13 +18,14 @@ mod types;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::history::{ConnectionId, EventKind, SessionId, WireEnd};
-use crate::script::Input;
 use crate::script::interpreter::{Face, Interpreter};
 use crate::script::task::{At, Cause};
+use crate::script::{Era, Input};
 
 pub use types::{Body, ExchangeNo, HttpSetup, Request, Response, SocketNo};
 
-use admit::{Refusal, Verb, admit};
+use admit::{Refusal, Verb, admit, admit_post};
+use modern::Mirror;
 
 /// Most characters of a verb that are journalled.
 const VERB_CHARS: usize = 32;
@@ -38,6 +40,8 @@ pub(super) struct HttpFace {
     /// The connection of each session there is.
     sessions: HashMap<SessionId, u64>,
     n_connections: u64,
+    /// The connection of the modern era, once it was opened.
+    modern: Option<u64>,
     is_stateless_open: bool,
     is_refusal_told: bool,
 }
@@ -51,6 +55,7 @@ struct Exchange {
     /// Whether it is the `initialize` that begins its connection.
     opens: bool,
     streams: bool,
+    mirror: Mirror,
     /// Status code of an answer.
     status: u16,
     /// For a batch: how many answers are missing, and those that are not.
@@ -71,6 +76,7 @@ impl HttpFace {
             sockets: BTreeMap::new(),
             sessions: HashMap::new(),
             n_connections: 0,
+            modern: None,
             is_stateless_open: false,
             is_refusal_told: false,
         }
@@ -124,12 +130,16 @@ impl Interpreter {
             connection: number,
             opens: false,
             streams: false,
+            mirror: Mirror::of(&request),
             status: 200,
             batch: None,
         };
         http.exchanges.insert(no, exchange);
         let revision = self.setup.revision;
-        let admitted = admit(&request, is_ours, named.is_some(), number.is_some(), revision);
+        let admitted = match self.setup.era() {
+            Era::Modern => admit_post(&request, is_ours),
+            Era::Legacy | Era::Dual => admit(&request, is_ours, named.is_some(), number.is_some(), revision),
+        };
         self.journal(EventKind::HttpReceived {
             exchange: no.id(),
             socket: request.socket.id(),

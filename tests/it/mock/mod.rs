@@ -9,5 +9,8 @@ mod http_bytes;
 mod http_client;
 mod http_sdk;
 mod lifeline;
+mod modern;
+mod modern_client;
+mod modern_honesty;
 mod scripts;
 mod standalone;
