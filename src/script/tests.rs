@@ -220,7 +220,6 @@ fn the_version_is_the_clients_where_it_is_known_and_ours_otherwise() {
         (Revision::R20251125, "1999-01-01", "2025-11-25"),
         (Revision::R20250618, "2025-11-25", "2025-06-18"),
         (Revision::R20250618, "2025-03-26", "2025-03-26"),
-        (Revision::R20260728, "2026-07-28", "2025-11-25"),
     ];
     for (ours, theirs, expected) in cases {
         let mut mock = Interpreter::new(setup(shipped("polite").unwrap(), Temperament::Polite, ours));

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::RoleClient;
+use rmcp::model::ProtocolVersion;
 use rmcp::model::Tool;
-use rmcp::service::{ClientCacheConfig, ClientInitializeError, RunningService, serve_client};
+use rmcp::serve_client_with_lifecycle;
+use rmcp::service::{ClientCacheConfig, ClientInitializeError, ClientLifecycleMode, RunningService};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
@@ -13,7 +15,7 @@ use super::error::SessionError;
 use super::handler::Handler;
 use super::http::HttpError;
 use super::listing::all_tools;
-use super::options::{Bounds, Options};
+use super::options::{Bounds, Opening, Options};
 use super::process::ServerProcess;
 use super::request::{Requester, closed};
 use super::seam::Seamed;
@@ -38,7 +40,7 @@ pub(super) struct Link {
     changes: watch::Receiver<u64>,
 }
 
-/// Opens a conversation: `initialize`, `initialized`, `tools/list`, within [`Bounds::connect`].
+/// Opens a conversation: `initialize` and `initialized` or `server/discover`, then `tools/list`, within [`Bounds::connect`].
 pub(super) async fn open(
     wire: Wire,
     far: Far<'_>,
@@ -53,7 +55,7 @@ pub(super) async fn open(
     let running = tokio::select! {
         biased;
         () = closed(closing.clone()) => return Err(SessionError::Closed),
-        shaken = timeout(bound, shake_hands(handler, Seamed::new(wire, &options.seam))) => match shaken {
+        shaken = timeout(bound, shake_hands(handler, Seamed::new(wire, &options.seam), options.opening)) => match shaken {
             Ok(Ok(running)) => running,
             Ok(Err(error)) => return Err(failed(error, &notes, far, &options.bounds).await),
             Err(_) => return Err(SessionError::ConnectTimedOut { bound }),
@@ -82,8 +84,16 @@ pub(super) async fn open(
 async fn shake_hands(
     handler: Handler,
     wire: Seamed,
+    opening: Opening,
 ) -> Result<RunningService<RoleClient, Handler>, Box<ClientInitializeError>> {
-    serve_client(handler, wire).await.map_err(Box::new)
+    let preferred_versions = vec![ProtocolVersion::V_2026_07_28];
+    let lifecycle = match opening {
+        Opening::Initialize => ClientLifecycleMode::Initialize,
+        Opening::Discover => ClientLifecycleMode::Discover { preferred_versions },
+        // What is offered to a server of the legacy era is what the handler says.
+        Opening::Auto => ClientLifecycleMode::Auto { preferred_versions, legacy_version: None },
+    };
+    serve_client_with_lifecycle(handler, wire, lifecycle).await.map_err(Box::new)
 }
 
 /// Says why a handshake failed, as well as it can be known.

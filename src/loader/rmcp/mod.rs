@@ -30,6 +30,7 @@ mod options;
 mod owner;
 mod park;
 mod pipes;
+mod probe;
 mod process;
 mod report;
 mod request;
@@ -45,7 +46,7 @@ pub use config::{
 };
 pub use error::{CallError, LoaderError, LookupError, RequestError, SessionError};
 pub use http::HttpError;
-pub use options::{Bounds, Ladder, Options, Revision, ServerStderr};
+pub use options::{Bounds, Ladder, Opening, Options, Revision, ServerStderr};
 pub use process::{Ending, Exit};
 pub use report::{CleanupReport, DuplicateName, FoundTool, LoadReport, ServerTools};
 pub use seam::Seam;

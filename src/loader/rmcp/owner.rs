@@ -89,7 +89,11 @@ impl Owner {
             Ok(process) => {
                 self.hold(Some(&process));
                 let (stdout, stdin) = process.pipes();
-                self.converse(Wire::over_pipes(stdout, stdin, WireNotes::new()), Far::Process(&process)).await;
+                self.converse(
+                    Wire::over_pipes(stdout, stdin, &self.options.bounds, WireNotes::new()),
+                    Far::Process(&process),
+                )
+                .await;
                 let ending = process.shut_down().await;
                 self.hold(None);
                 ending
@@ -105,7 +109,8 @@ impl Owner {
             Err(source) => self.never_started(SessionError::Memory { server: address.server.clone(), source }),
             Ok(server) => {
                 let (stdout, stdin) = server.pipes();
-                self.converse(Wire::over_pipes(stdout, stdin, WireNotes::new()), Far::Memory).await;
+                self.converse(Wire::over_pipes(stdout, stdin, &self.options.bounds, WireNotes::new()), Far::Memory)
+                    .await;
                 server.shut_down().await
             }
         };
@@ -120,6 +125,7 @@ impl Owner {
             Err(source) => self.never_started(SessionError::Http { source: Arc::new(source) }),
             Ok(site) => {
                 let (mut carrier, posted) = Carrier::new(site, Arc::clone(&notes));
+                let wire = Wire::over_http(posted, &self.options.bounds, notes);
                 // Both in this task: whatever the carrier has in flight ends with it.
                 let carried = async {
                     carrier.run().await;
@@ -127,7 +133,7 @@ impl Owner {
                 };
                 tokio::select! {
                     biased;
-                    () = self.converse(Wire::over_http(posted, notes), Far::Http) => {}
+                    () = self.converse(wire, Far::Http) => {}
                     () = carried => {}
                 }
                 carrier.shut_down().await

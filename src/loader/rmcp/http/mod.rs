@@ -15,6 +15,7 @@
 //!   task, so nothing of it is left when that task lets go.
 //! - `post`: one message to the server, and the answer. `stream`: the stream for what the server says unasked.
 //! - `epoch`: one session of the protocol. `site`: where the server is. `error`: what can go wrong.
+//! - `mirror`: what a header says of its body in the modern era, which has neither sessions nor a stream of the server's.
 //! - `exchange`, `socket`, `events`: one HTTP exchange, its bytes, and the events of a stream.
 //!
 //! Every exchange has a connection of its own. A connection that was kept may be closed by the server just when the
@@ -28,6 +29,7 @@ mod epoch;
 mod error;
 mod events;
 mod exchange;
+mod mirror;
 mod post;
 mod site;
 mod socket;
