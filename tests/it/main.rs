@@ -16,6 +16,7 @@ mod layers;
 mod load_guard;
 mod memory;
 mod mock;
+mod modern;
 mod readme;
 mod reentry;
 mod revisions;

@@ -37,6 +37,8 @@ pub enum Over {
     Any,
     /// HTTP alone.
     Http,
+    /// Revision 2026-07-28 alone.
+    Modern,
 }
 
 impl Mutant {
@@ -55,7 +57,8 @@ pub fn mutant(name: &str) -> Option<&'static Mutant> {
 
 macro_rules! mutants {
     (wire { $($wire:literal, $make:path, $wire_about:literal;)* } around { $($around:literal, $alter:expr, $about:literal;)* }
-     http { $($http:literal, $change:path, $http_about:literal;)* } bounds { $($bound:literal, $loosen:path, $bound_about:literal;)* }) => {
+     http { $($http:literal, $change:path, $http_about:literal;)* } bounds { $($bound:literal, $loosen:path, $bound_about:literal;)* }
+     modern { $($modern:literal, $seam:expr, $modern_about:literal;)* }) => {
         /// Every seeded change.
         pub const MUTANTS: &[Mutant] = &[
             $(Mutant {
@@ -76,6 +79,12 @@ macro_rules! mutants {
                 about: $bound_about,
                 shows_over: Over::Http,
                 make: |options| Arc::new(ToolsLoader::new($loosen(options))),
+            },)*
+            $(Mutant {
+                name: $modern,
+                about: $modern_about,
+                shows_over: Over::Modern,
+                make: |options| sewn(options, $seam),
             },)*
         ];
     };
@@ -126,6 +135,10 @@ mutants! {
     bounds {
         "stream-at-once", http::stream_at_once, "opens a stream that ended again at once, for ever";
         "stream-steadily", http::stream_steadily, "opens a stream that ended again after the same time, for ever";
+    }
+    modern {
+        "metadata-lost", Seam::with(wire::metadata_lost), "does not say with a call of which revision it is";
+        "name-lost", Seam::with_http(http::name_lost), "does not show the tool of a call in the header";
     }
 }
 
