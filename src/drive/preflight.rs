@@ -78,7 +78,7 @@ struct Question {
 
 impl Question {
     fn to(script: &Script) -> Self {
-        match script.era() {
+        match script.era(1) {
             Some(Era::Modern) => Self { line: LIST, fields: LIST_FIELDS },
             Some(Era::Legacy | Era::Dual) | None => Self { line: PING, fields: "" },
         }

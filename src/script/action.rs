@@ -97,6 +97,9 @@ pub struct ErrorAnswer {
     pub code: i64,
     /// Its message.
     pub message: String,
+    /// Its data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Value>,
 }
 
 /// How a mock dies.

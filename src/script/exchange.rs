@@ -31,7 +31,7 @@ impl Setup {
     /// The era it speaks.
     #[must_use]
     pub fn era(&self) -> Era {
-        self.script.era().unwrap_or_else(|| Era::of(self.revision))
+        self.script.era(self.incarnation).unwrap_or_else(|| Era::of(self.revision))
     }
 
     /// What a polite mock is told that nobody has to tell from another: its first process, without a pid.

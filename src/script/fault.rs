@@ -41,7 +41,8 @@ pub const FAULTS: &[FaultInfo] = &[
         id: "answer-error",
         about: "answers a request with an error of its choice",
         impairs: Impairs::Answers,
-        explain: "`{ answer-error = { code = -32000, message = \"out of order\" } }`, for a request.",
+        explain: "`{ answer-error = { code = -32000, message = \"out of order\" } }`, for a request; with `data = …` beside them where \
+                  an error has such.",
     },
     FaultInfo {
         id: "duplicate",

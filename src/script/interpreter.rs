@@ -232,7 +232,7 @@ impl Interpreter {
             Action::AnswerError(error) => {
                 if let Cause::Request { id, .. } = &task.cause {
                     self.mark_status(task.at, error.code);
-                    self.answer(task.at, wire::error_line(id, error.code, &error.message));
+                    self.answer(task.at, error.line(id));
                 }
             }
             Action::Drop => {}

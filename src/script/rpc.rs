@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::script::action::ErrorAnswer;
+
 /// A JSON-RPC error.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct RpcError {
@@ -9,6 +11,15 @@ pub(super) struct RpcError {
     pub message: String,
     data: Option<Value>,
     status: u16,
+}
+
+impl ErrorAnswer {
+    /// It as the answer to a request.
+    pub(super) fn line(&self, id: &Value) -> Vec<u8> {
+        let error = RpcError::new(self.code, self.message.clone());
+        let error = self.data.iter().fold(error, |error, data| error.with(data.clone()));
+        error.line(id)
+    }
 }
 
 impl RpcError {

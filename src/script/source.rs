@@ -5,6 +5,7 @@ use toml::Spanned;
 
 use crate::plan::{InputError, Temperament};
 use crate::script::check::{At, check_rules, check_tools};
+use crate::script::era::Eras;
 use crate::script::trigger::TriggerFile;
 use crate::script::{Action, Defect, Era, Signal, Trigger, When};
 
@@ -14,7 +15,7 @@ use crate::script::{Action, Defect, Era, Signal, Trigger, When};
 pub struct Script {
     name: String,
     about: String,
-    era: Option<Era>,
+    eras: Eras,
     tools: Vec<String>,
     rules: Vec<Rule>,
 }
@@ -45,7 +46,8 @@ pub(super) struct RuleFile<T, A> {
 #[serde(deny_unknown_fields)]
 struct ScriptToml {
     about: String,
-    era: Option<Era>,
+    #[serde(default)]
+    era: Eras,
     tools: Option<Spanned<Vec<String>>>,
     #[serde(default)]
     rule: Vec<RuleFile<Spanned<TriggerFile>, Spanned<Action>>>,
@@ -57,8 +59,8 @@ struct ScriptToml {
 struct ScriptJson {
     name: String,
     about: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    era: Option<Era>,
+    #[serde(default, skip_serializing_if = "Eras::is_empty")]
+    era: Eras,
     tools: Vec<String>,
     rule: Vec<RuleFile<TriggerFile, Action>>,
 }
@@ -80,7 +82,7 @@ impl Script {
         };
         let rules = parsed.rule.into_iter().map(|rule| rule.map(located, located)).collect();
         let rules = check_rules(rules, &tools).map_err(at)?;
-        Ok(Self { name: name.to_owned(), about: parsed.about, era: parsed.era, tools, rules })
+        Ok(Self { name: name.to_owned(), about: parsed.about, eras: parsed.era, tools, rules })
     }
 
     /// Its name: the file name without its extension.
@@ -95,10 +97,10 @@ impl Script {
         &self.about
     }
 
-    /// The era of its server; that of the revision in use where it names none.
+    /// The era of its server at its n-th start, counted from 1; that of the revision in use where it names none.
     #[must_use]
-    pub fn era(&self) -> Option<Era> {
-        self.era
+    pub fn era(&self, start: u64) -> Option<Era> {
+        self.eras.at(start)
     }
 
     /// The tools it offers at first.
@@ -189,7 +191,7 @@ impl TryFrom<ScriptJson> for Script {
         check_tools(&json.tools)?;
         let rules = json.rule.into_iter().map(|rule| rule.map(nowhere, nowhere)).collect();
         let rules = check_rules(rules, &json.tools).map_err(|(_, defect)| defect)?;
-        Ok(Self { name: json.name, about: json.about, era: json.era, tools: json.tools, rules })
+        Ok(Self { name: json.name, about: json.about, eras: json.era, tools: json.tools, rules })
     }
 }
 
@@ -199,7 +201,7 @@ impl From<Script> for ScriptJson {
         Self {
             name: script.name,
             about: script.about,
-            era: script.era,
+            era: script.eras,
             tools: script.tools,
             rule: script.rules.into_iter().map(written).collect(),
         }

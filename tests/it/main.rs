@@ -4,6 +4,7 @@
 
 mod answers;
 mod contexts;
+mod eras;
 mod exit_codes;
 mod formats;
 mod helper;

@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 use super::error::SessionError;
 use super::handler::Handler;
 use super::http::HttpError;
+use super::listening::listen;
 use super::listing::all_tools;
 use super::options::{Bounds, Opening, Options};
 use super::process::ServerProcess;
@@ -37,6 +38,7 @@ pub(super) struct Link {
     running: RunningService<RoleClient, Handler>,
     requester: Requester,
     notes: Arc<WireNotes>,
+    told: watch::Sender<u64>,
     changes: watch::Receiver<u64>,
 }
 
@@ -51,7 +53,7 @@ pub(super) async fn open(
     let deadline = Instant::now() + bound;
     let notes = wire.notes();
     let (told, changes) = watch::channel(0);
-    let handler = Handler::new(options.revision, told);
+    let handler = Handler::new(options.revision, told.clone());
     let running = tokio::select! {
         biased;
         () = closed(closing.clone()) => return Err(SessionError::Closed),
@@ -64,7 +66,7 @@ pub(super) async fn open(
     let requester =
         Requester { peer: running.peer().clone(), bounds: options.bounds.clone(), closing: closing.clone() };
     requester.peer.set_response_cache_config(ClientCacheConfig::disabled()).await;
-    let link = Link { running, requester, notes, changes };
+    let link = Link { running, requester, notes, told, changes };
     let tools = tokio::select! {
         biased;
         tools = all_tools(&link.requester, deadline.saturating_duration_since(Instant::now())) => tools,
@@ -121,9 +123,14 @@ impl Link {
         &self.requester
     }
 
-    /// Changes with every `tools/list_changed`.
+    /// Changes with every `tools/list_changed`, and with all that may stand for one.
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.clone()
+    }
+
+    /// Asks for what a server tells only those who ask, and counts it among the changes.
+    pub(super) fn listen(&self) -> impl Future<Output = ()> + use<> {
+        listen(self.requester.clone(), self.told.clone())
     }
 
     /// Resolves when the server has ended or closed its stdout, or can not be reached any more.

@@ -24,6 +24,7 @@ mod group;
 mod handler;
 mod http;
 mod link;
+mod listening;
 mod listing;
 mod memory;
 mod options;

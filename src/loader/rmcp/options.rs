@@ -173,6 +173,8 @@ pub struct Bounds {
     pub load_wait: Duration,
     /// Pages of tools accepted from one server. Default 1,000.
     pub n_pages_max: usize,
+    /// How often one call is made because its server sends it back for more. Default 10.
+    pub n_rounds_max: usize,
     /// Calls in flight on one session. Default 512, half of rmcp's own queue.
     pub n_calls_max: usize,
 }
@@ -199,6 +201,7 @@ impl Default for Bounds {
             owner_slack: Duration::from_secs(5),
             load_wait: Duration::from_secs(60),
             n_pages_max: 1_000,
+            n_rounds_max: 10,
             n_calls_max: 512,
         }
     }

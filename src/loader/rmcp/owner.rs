@@ -38,6 +38,7 @@ pub(super) struct Owner {
 /// What one of the things in flight came to.
 enum Done {
     Call,
+    Listening,
     Listed(Result<Arc<[Tool]>, SessionError>),
 }
 
@@ -172,6 +173,7 @@ impl Owner {
         let mut relisting = Relisting::Idle;
         let mut next_relist = Instant::now();
         let mut closing = pin!(closed(self.closing.clone()));
+        in_flight.push(Box::pin(link.listen().map(|()| Done::Listening)));
         let mut lost = pin!(link.lost(far, &self.options.bounds));
         loop {
             tokio::select! {

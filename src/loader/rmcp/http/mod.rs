@@ -38,3 +38,4 @@ mod stream;
 pub(super) use carrier::{Carrier, Posted};
 pub use error::HttpError;
 pub(super) use site::Site;
+pub(super) use stream::Backoff;
