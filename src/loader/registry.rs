@@ -26,8 +26,9 @@ const CONNECT: Duration = Duration::from_secs(2);
 
 /// How long the reference loader waits for a server to say which era it is of when it is verified.
 ///
-/// A quarter of what opening a session may take; short, because every server that is mute to the question costs it.
-const PROBE: Duration = Duration::from_millis(500);
+/// Half of what opening a session may take, so that there is as much left for the other way to open it; short, because every
+/// server that is mute to the question costs it.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// How long the reference loader waits for the answer to a call when it is verified.
 ///

@@ -172,6 +172,8 @@ fn changes_are_heard_on_a_subscription_which_is_asked_for_again_and_ended() {
 fn a_subscription_that_is_never_acknowledged_holds_nothing() {
     for transport in TRANSPORTS {
         let life = Life::of("subscription-mute", transport);
+        let n_asked = life.heard("files#1").iter().filter(|method| **method == "subscriptions/listen").count();
+        assert_eq!(n_asked, 1, "{transport}: {:?}", life.heard("files#1"));
         assert!(all(&life.calls()), "{transport}: {:?}", life.calls());
     }
 }

@@ -6,6 +6,7 @@ mod broken;
 mod broken_http;
 mod config;
 mod contract;
+mod eras;
 mod faults;
 mod growth;
 mod hops;
