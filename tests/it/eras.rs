@@ -96,6 +96,17 @@ fn whatever_the_code_of_a_refusal_it_is_followed_by_initialize() {
 }
 
 #[test]
+fn whatever_the_status_of_a_refusal_it_is_followed_by_initialize() {
+    for transport in ["memory", "http"] {
+        let life = Life::of("discover-refused-by-status", transport);
+        for name in ["400", "404", "405"] {
+            assert!(life.heard(&format!("{name}#1")).starts_with(&FALLBACK), "{name} over {transport}");
+        }
+        assert!(all(&life.calls()), "{transport}: {:?}", life.calls());
+    }
+}
+
+#[test]
 fn silence_is_followed_by_initialize_and_a_late_answer_harms_nothing() {
     for transport in TRANSPORTS {
         let life = Life::of("discover-mute", transport);

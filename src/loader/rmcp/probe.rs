@@ -1,8 +1,8 @@
 //! The question with which a client of both eras opens, and how long it waits for an answer.
 //!
-//! rmcp takes an error that names its request as the sign of a server of the legacy era, and waits ten seconds for it. Here
-//! silence past [`Bounds::probe`](super::Bounds::probe) is made such an error, and so is an error that names no request.
-//! What is answered after that reaches nobody.
+//! rmcp takes an error as the sign of a server of the legacy era, and waits ten seconds for it; when the answer comes after all, it
+//! gives up. Here silence past [`Bounds::probe`](super::Bounds::probe) is made such an error, and what is answered after that
+//! reaches nobody.
 //!
 //! Source: revision 2026-07-28, basic/transports/stdio, Backward Compatibility.
 
@@ -48,23 +48,17 @@ impl Probe {
     }
 
     /// What is to be seen of a message that came; nothing of an answer that comes too late.
-    pub(super) fn seen(&mut self, mut message: RxJsonRpcMessage<RoleClient>) -> Option<RxJsonRpcMessage<RoleClient>> {
-        if let JsonRpcMessage::Error(error) = &mut message
-            && error.id.is_none()
-        {
-            error.id = self.open.as_ref().map(|(id, _)| id.clone());
-        }
+    pub(super) fn seen(&mut self, message: RxJsonRpcMessage<RoleClient>) -> Option<RxJsonRpcMessage<RoleClient>> {
         let answered = match &message {
             JsonRpcMessage::Response(response) => Some(&response.id),
             JsonRpcMessage::Error(error) => error.id.as_ref(),
-            JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_) => None,
+            JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_) => return Some(message),
         };
         if answered.is_some_and(|id| self.given_up.contains(id)) {
             return None;
         }
-        if answered.is_some() && answered == self.open.as_ref().map(|(id, _)| id) {
-            self.open = None;
-        }
+        // Nothing else was asked yet, so an answer that names no request is one to this.
+        self.open = None;
         Some(message)
     }
 }
