@@ -7,6 +7,7 @@ mod broken_http;
 mod config;
 mod contract;
 mod eras;
+mod eras_http;
 mod faults;
 mod growth;
 mod hops;
