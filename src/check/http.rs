@@ -76,8 +76,8 @@ impl SessionIds {
     }
 }
 
-/// Counter-examples that shaped it. 2025-03-26 has no such header. A server that answers with a revision that nobody knows has agreed
-/// on none: what its client still sends is its goodbye.
+/// Counter-examples that shaped it. 2025-03-26 has no such header. A server that answers with a revision that nobody knows, or with
+/// none, has agreed on none: what its client still sends is its goodbye.
 pub(super) const PROTOCOL_VERSION_SENT: Invariant = Invariant {
     id: "protocol-version-sent",
     property: Property::Safety,
@@ -116,7 +116,7 @@ impl Monitor for Versions {
             EventKind::HttpReceived { verb, connection: Some(connection), headers, .. } => {
                 let found = headers.get("mcp-protocol-version").map(String::as_str);
                 let agreed = self.agreed.get(connection).map(String::as_str);
-                let is_unheard_of = agreed.is_some_and(|agreed| agreed.parse::<Revision>().is_err());
+                let is_unheard_of = agreed.is_none_or(|agreed| agreed.parse::<Revision>().is_err());
                 let because = match (found, agreed) {
                     (None, _) if is_unheard_of => return,
                     (None, _) if self.is_required => {

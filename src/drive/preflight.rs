@@ -1,11 +1,13 @@
 //! Before a run judges: one exchange of our own raw client with each mock script in use.
 //!
 //! A broken mock can reproduce anything. So every script must first answer a client that is not under test: a ping, or
-//! where it has none `tools/list`. One that is told to end before it can answer must do that instead.
+//! where it has none `tools/list`. One that is told to end before it can answer must do that instead, and of one whose connection is
+//! spoilt before, that is enough.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -15,11 +17,12 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
+use tokio::time::timeout;
 
 use crate::drive::launch::RunEnvironment;
 use crate::drive::plan_run::mock_setup;
 use crate::drive::servers::{Dialling, HttpServer, ServerError};
-use crate::history::{EventKind, Header, Impairs};
+use crate::history::{Event, EventKind, Header, Impairs};
 use crate::plan::{Limits, Revision, Transport};
 use crate::record::{Home, HomeOptions, Recorder};
 use crate::script::{Era, Script};
@@ -143,7 +146,7 @@ async fn over_http(
     question: Question,
 ) -> Result<(), ExchangeError> {
     let server = HttpServer::start(environment, dialling, "probe").await?;
-    let result = within_limit(environment, ask_http(&server.url, dialling.recorder, question)).await;
+    let result = within_limit(environment, dialling.recorder, ask_http(&server.url, question)).await;
     server.end().await;
     result
 }
@@ -161,24 +164,42 @@ async fn over_stdio(
     command.env("MCP_VIGIL_RUN", &environment.run_id);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut probed = Probed::start(&mut command, &environment.warden)?;
-    let result = within_limit(environment, ask(&mut probed.child, recorder, question)).await;
+    let result = within_limit(environment, recorder, ask(&mut probed.child, question)).await;
     probed.end().await;
     result
 }
 
+/// Waits for what a mock writes until its script has done what makes an answer something that nobody can count on.
 async fn within_limit(
     environment: &RunEnvironment,
-    exchange: impl Future<Output = Result<(), ExchangeError>>,
+    recorder: &Recorder,
+    exchange: impl Future<Output = Result<String, ExchangeError>>,
 ) -> Result<(), ExchangeError> {
-    tokio::select! {
-        result = exchange => result,
-        () = tokio::time::sleep(EXCHANGE_LIMIT) => Err(ExchangeError::Overdue),
-        () = environment.interruption() => Err(ExchangeError::Interrupted),
-    }
+    let is_fault = |event: &Event| matches!(event.kind, EventKind::FaultDelivered { impairs: Impairs::Connection, .. });
+    let mut exchange = pin!(exchange);
+    let found = tokio::select! {
+        found = exchange.as_mut() => found?,
+        _ = recorder.wait_for(0, EXCHANGE_LIMIT, is_fault) => {
+            // One that is to end has to; of any other the fault says enough.
+            if !recorder.any(|event| is_fault(event) && ends(&event.kind)) {
+                return Ok(());
+            }
+            timeout(EXCHANGE_LIMIT, exchange).await.map_err(|_| ExchangeError::Overdue)??
+        }
+        () = tokio::time::sleep(EXCHANGE_LIMIT) => return Err(ExchangeError::Overdue),
+        () = environment.interruption() => return Err(ExchangeError::Interrupted),
+    };
+    judged(&found, recorder.any(|event| is_fault(event) && ends(&event.kind)), recorder.any(is_fault))
+}
+
+/// Whether a fault is the end of its mock.
+fn ends(kind: &EventKind) -> bool {
+    let EventKind::FaultDelivered { fault, .. } = kind else { return false };
+    matches!(fault.split(':').next(), Some("exit" | "die" | "close-stdout"))
 }
 
 /// Asks by POST over a socket of our own; what is asked needs no session.
-async fn ask_http(url: &str, recorder: &Recorder, question: Question) -> Result<(), ExchangeError> {
+async fn ask_http(url: &str, question: Question) -> Result<String, ExchangeError> {
     let no_url = || ExchangeError::Answer { found: url.to_owned() };
     let (host, path) = url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).ok_or_else(no_url)?;
     let Question { line, fields } = question;
@@ -195,10 +216,10 @@ async fn ask_http(url: &str, recorder: &Recorder, question: Question) -> Result<
     }
     let text = String::from_utf8_lossy(&response).into_owned();
     let body = text.split_once("\r\n\r\n").filter(|_| text.starts_with("HTTP/1.1 200 ")).map(|(_, body)| body);
-    judged(body.unwrap_or(&text), recorder)
+    Ok(body.unwrap_or(&text).to_owned())
 }
 
-async fn ask(child: &mut Child, recorder: &Recorder, question: Question) -> Result<(), ExchangeError> {
+async fn ask(child: &mut Child, question: Question) -> Result<String, ExchangeError> {
     let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(ExchangeError::Io(io::ErrorKind::BrokenPipe.into()));
     };
@@ -206,19 +227,18 @@ async fn ask(child: &mut Child, recorder: &Recorder, question: Question) -> Resu
     let _ = stdin.write_all(format!("{}\n", question.line).as_bytes()).await;
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line).await?;
-    judged(&line, recorder)
+    Ok(line)
 }
 
-/// What an answer, or none, says of a mock.
-fn judged(found: &str, recorder: &Recorder) -> Result<(), ExchangeError> {
-    let ends_by_script =
-        recorder.any(|event| matches!(event.kind, EventKind::FaultDelivered { impairs: Impairs::Connection, .. }));
+/// What an answer, or none, says of a mock whose script ends it, or makes it unsound in another way.
+fn judged(found: &str, is_ended: bool, is_unsound: bool) -> Result<(), ExchangeError> {
     let answer: Value = serde_json::from_str(found).unwrap_or_default();
     let is_answer = answer.get("id") == Some(&json!(1)) && answer.get("result").is_some();
-    match (is_answer, ends_by_script) {
+    match (is_answer, is_ended) {
+        (true, true) => Err(ExchangeError::StillThere),
         (true, false) => Ok(()),
         (false, true) if found.is_empty() => Ok(()),
-        (true, true) => Err(ExchangeError::StillThere),
+        (false, false) if is_unsound => Ok(()),
         (false, _) => Err(ExchangeError::Answer { found: found.to_owned() }),
     }
 }

@@ -11,6 +11,7 @@ use crate::mock::JOURNAL_LOST_CODE;
 use crate::mock::input::{Credit, read_stdin};
 use crate::mock::journal::{Journal, JournalLost, Step, steps};
 use crate::mock::output::Output;
+use crate::mock::own::{spawn, stop, write_stderr};
 use crate::script::{Effect, End, Input, Interpreter, Signal, TimerId};
 
 /// How long an ending mock waits for a client to read what was written before.
@@ -66,14 +67,19 @@ impl<J: Journal> Carrier<J> {
                         output.drain(DRAIN_LIMIT);
                         return Ok(end);
                     }
-                    Some(effect) => carry_out(effect, &mut output, &mut timers)?,
+                    Some(Effect::CloseStdin) => {
+                        if let Some(credit) = &credit {
+                            credit.close();
+                        }
+                    }
+                    Some(effect) => self.carry_out(effect, &mut output, &mut timers)?,
                     None => {}
                 }
             }
             match &credit {
                 Some(credit) if was_read => credit.give_back(),
                 Some(_) => {}
-                None => credit = Some(read_stdin(self.sender.clone())?),
+                None => credit = Some(read_stdin(self.sender.clone(), self.interpreter.may_close_input())?),
             }
         }
     }
@@ -98,29 +104,37 @@ impl<J: Journal> Carrier<J> {
             }
         }
     }
-}
 
-fn carry_out(
-    effect: Effect,
-    output: &mut Output,
-    timers: &mut BTreeSet<(Instant, TimerId)>,
-) -> Result<(), CarrierError> {
-    match effect {
-        Effect::Write(bytes) => output.write(&bytes)?,
-        Effect::WriteApart(bytes) => bytes.chunks(1).try_for_each(|byte| output.write(byte))?,
-        Effect::SetTimer { timer, after } => {
-            timers.insert((Instant::now() + after, timer));
+    fn carry_out(
+        &self,
+        effect: Effect,
+        output: &mut Output,
+        timers: &mut BTreeSet<(Instant, TimerId)>,
+    ) -> Result<(), CarrierError> {
+        match effect {
+            Effect::Write(bytes) => output.write(&bytes)?,
+            Effect::WriteApart(bytes) => bytes.chunks(1).try_for_each(|byte| output.write(byte))?,
+            Effect::SetTimer { timer, after } => {
+                timers.insert((Instant::now() + after, timer));
+            }
+            Effect::CloseStdout => {
+                output.drain(DRAIN_LIMIT);
+                output.close()?;
+            }
+            Effect::WriteStderr { bytes, then } => {
+                let sender = self.sender.clone();
+                // The carrier may have ended.
+                write_stderr(bytes, move || drop(sender.send(Input::Timer(then))))?;
+            }
+            Effect::Stop => stop(),
+            Effect::Spawn(grandchild) => spawn(grandchild)?,
+            // Done by the caller, or an effect of HTTP: an interpreter over lines knows no exchange.
+            Effect::Journal(_) | Effect::End(_) | Effect::CloseStdin => {}
+            Effect::Respond { .. } | Effect::BeginStream { .. } | Effect::StreamPart { .. } => {}
+            Effect::EndStream(_) | Effect::Cut(_) | Effect::Reset(_) | Effect::Raw { .. } => {}
         }
-        Effect::CloseStdout => {
-            output.drain(DRAIN_LIMIT);
-            output.close()?;
-        }
-        // Done by the caller, or an effect of HTTP: an interpreter over lines knows no exchange.
-        Effect::Journal(_) | Effect::End(_) => {}
-        Effect::Respond { .. } | Effect::BeginStream { .. } | Effect::StreamPart { .. } => {}
-        Effect::EndStream(_) | Effect::Cut(_) | Effect::Reset(_) => {}
+        Ok(())
     }
-    Ok(())
 }
 
 /// Says on stderr what no journal can be told any more; a stderr that is gone is no reason to fail.

@@ -1,10 +1,12 @@
 //! Lines from an input that may hold anything.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, sync_channel};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
+use rustix::pipe::pipe;
 
 use crate::script::Input;
 
@@ -73,6 +75,8 @@ impl Lines {
 /// Gives back the right to read ahead, one line at a time.
 pub(super) struct Credit {
     taken: Receiver<()>,
+    /// Tells the reader to close the input; there where a script may ask for that.
+    close: Option<OwnedFd>,
 }
 
 impl Credit {
@@ -81,19 +85,28 @@ impl Credit {
         // Empty when the input was not a line but a gate or a signal.
         let _ = self.taken.try_recv();
     }
+
+    /// Closes the input, as soon as the reader has seen to it: the client finds nobody at the other end of its pipe.
+    pub(super) fn close(&self) {
+        if let Some(close) = &self.close {
+            // The reader may have ended.
+            let _ = rustix::io::write(close, b"x");
+        }
+    }
 }
 
-/// Reads standard input on a thread of its own until it ends.
-pub(super) fn read_stdin(inputs: Sender<Input>) -> std::io::Result<Credit> {
+/// Reads standard input on a thread of its own until it ends, or is closed where it `may_close`.
+pub(super) fn read_stdin(inputs: Sender<Input>, may_close: bool) -> io::Result<Credit> {
     let (spend, taken) = sync_channel(LINES_AHEAD);
+    let (closing, close) = if may_close { Some(pipe()?).unzip() } else { (None, None) };
     std::thread::Builder::new()
         .name("stdin".to_owned())
         .stack_size(128 * 1_024)
-        .spawn(move || read_all(std::io::stdin().as_fd(), &inputs, &spend))?;
-    Ok(Credit { taken })
+        .spawn(move || read_all(std::io::stdin().as_fd(), closing, &inputs, &spend))?;
+    Ok(Credit { taken, close })
 }
 
-fn read_all(input: BorrowedFd<'_>, inputs: &Sender<Input>, spend: &SyncSender<()>) {
+fn read_all(input: BorrowedFd<'_>, closing: Option<OwnedFd>, inputs: &Sender<Input>, spend: &SyncSender<()>) {
     let mut lines = Lines::default();
     let mut buffer = vec![0; READ_BYTES];
     let give = |input| {
@@ -102,6 +115,10 @@ fn read_all(input: BorrowedFd<'_>, inputs: &Sender<Input>, spend: &SyncSender<()
         let _ = inputs.send(input);
     };
     let last = loop {
+        // A read that waits would keep the pipe open.
+        if closing.as_ref().is_some_and(|closing| is_closing(input, closing.as_fd())) {
+            return close_stdin();
+        }
         match rustix::io::read(input, &mut buffer) {
             Ok(0) => break Input::Eof,
             Ok(n_bytes) => lines.push(&buffer[..n_bytes], give),
@@ -113,6 +130,22 @@ fn read_all(input: BorrowedFd<'_>, inputs: &Sender<Input>, spend: &SyncSender<()
         }
     };
     lines.finish().into_iter().chain([last]).for_each(give);
+}
+
+/// Waits until there is something to read, or the input is to be closed: that, where both are true.
+fn is_closing(input: BorrowedFd<'_>, closing: BorrowedFd<'_>) -> bool {
+    let watch = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+    let mut fds = [watch(input), watch(closing)];
+    // An interrupted wait is repeated by the caller.
+    let _ = poll(&mut fds, None);
+    !fds[1].revents().is_empty()
+}
+
+/// Puts something else in the place of standard input, so that nothing opened later can become it.
+fn close_stdin() {
+    let null = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC, 0.into());
+    // Without it the input stays open, and the client sees a server that does not read.
+    let _ = null.and_then(rustix::stdio::dup2_stdin);
 }
 
 /// Waits until a descriptor is ready, or in error.

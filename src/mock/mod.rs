@@ -15,6 +15,7 @@ mod input;
 mod journal;
 mod memory;
 mod output;
+mod own;
 mod stdio;
 
 pub use arguments::{ArgumentError, CarrierKind, LinkedArgs, MockError, StandaloneArgs, load_script};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::plan::input::check_name;
-use crate::plan::step::{StepFile, WaitFor};
+use crate::plan::step::{Invoked, Place, PlaceKind, StepFile, Until, WaitFor};
 use crate::plan::{InputError, Revision, SessionPromise, Step, StepDo, Temperament, Transport};
 
 /// A scenario, well formed: names are unique, and every name a step uses is declared.
@@ -97,7 +97,9 @@ impl Scenario {
             let start = spanned.span().start;
             let line = InputError::at(file, text, start, "").line;
             let step = spanned.into_inner().check(line);
-            steps.push(step.map_err(|error| InputError::at(file, text, start, error.to_string()))?);
+            let step = step.map_err(|error| InputError::at(file, text, start, error.to_string()))?;
+            let spread = spread(step, &servers).map_err(|message| InputError::at(file, text, start, message))?;
+            steps.extend(spread);
         }
         let (name, about) = (name.to_owned(), parsed.about);
         let scenario = Self { name, about, revisions, transports, sessions, servers, steps };
@@ -202,6 +204,35 @@ impl StepDo {
             | Self::Wait(WaitFor::Idle(_) | WaitFor::Gate(_) | WaitFor::ServerEnd(_)) => None,
         }
     }
+}
+
+/// What stands for every server in a step.
+const EVERY_SERVER: &str = "*";
+
+/// A call to every server is one to each of them at once, on threads of their own, and waits for all of them.
+fn spread(step: Step, servers: &[ServerSpec]) -> Result<Vec<Step>, String> {
+    let (tool, invoked) = match &step.action {
+        StepDo::Call { server, tool, invoked } if server == EVERY_SERVER => (tool, invoked),
+        _ => return Ok(vec![step]),
+    };
+    if *invoked != Invoked::default() {
+        return Err(
+            "found `as`, `until` or `repeat` beside server = \"*\", expected none: each call is waited for".to_owned()
+        );
+    }
+    let named = |server: &ServerSpec| format!("{}-{}", step.line, server.name);
+    let call = |server: &ServerSpec| {
+        let invoked = Invoked { name: Some(named(server)), until: Until::Invoked, again: 0 };
+        let place = Place { kind: PlaceKind::Thread, name: format!("{}-{}", step.place.name, server.name) };
+        let action = StepDo::Call { server: server.name.clone(), tool: tool.clone(), invoked };
+        Step { action, place, line: step.line }
+    };
+    let wait = |server: &ServerSpec| Step {
+        action: StepDo::Wait(WaitFor::Operation(named(server))),
+        place: Place::main(),
+        line: step.line,
+    };
+    Ok(servers.iter().map(call).chain(servers.iter().map(wait)).collect())
 }
 
 fn read_revisions(file: &str, text: &str, found: Vec<Spanned<String>>) -> Result<Vec<Revision>, InputError> {

@@ -121,6 +121,6 @@ impl Rule {
     fn needs_process(&self) -> Option<&'static str> {
         let is_signal = matches!(self.on.when, When::Signal(_)) && !self.optional;
         let occasion = is_signal.then(|| self.on.when.name());
-        occasion.or_else(|| self.actions.contains(&Action::Ignore).then(|| Action::Ignore.name()))
+        occasion.or_else(|| self.actions.iter().find(|action| action.needs_process()).map(Action::name))
     }
 }

@@ -6,10 +6,14 @@ use std::time::Duration;
 use crate::script::modern::LISTEN;
 use crate::script::source::{Rule, RuleFile};
 use crate::script::trigger::TriggerFile;
-use crate::script::{Action, Defect, When};
+use crate::script::{Action, Defect, Family, Span, When};
 
 /// Longest delay of an action.
 const DELAY_MAX: Duration = Duration::from_secs(60);
+/// Most bytes that an action writes.
+const BYTES_MAX: u32 = 64 << 20;
+/// How often an action does what it does, at most.
+const TIMES_MAX: u32 = 100_000;
 
 /// Something and the offset in its file at which it stands.
 pub(super) type At<T> = (usize, T);
@@ -103,7 +107,7 @@ fn check_actions(when: &When, place: usize, found: Vec<At<Action>>) -> Result<Ve
 }
 
 fn check_action(when: &When, action: &Action, earlier: &[Action]) -> Result<(), Defect> {
-    let occasion = || when.detail().to_owned();
+    let occasion = || when.detail();
     let name = action.name();
     if let Some(end) = earlier.iter().find(|earlier| earlier.ends()) {
         return Err(Defect::AfterTheEnd { end: end.name(), next: name });
@@ -119,53 +123,110 @@ fn check_action(when: &When, action: &Action, earlier: &[Action]) -> Result<(), 
         }
     }
     check_http(when, action, earlier)?;
-    let is_closed = earlier.contains(&Action::CloseStdout);
+    check_occasion(when, action)?;
+    check_amount(action)?;
     match action {
-        action if is_closed && action.writes() => Err(Defect::OutputClosed(name)),
+        action if earlier.contains(&Action::CloseStdout) && action.writes() => Err(Defect::OutputClosed(name)),
         Action::Hold(gate) if gate.is_empty() => Err(Defect::GateWithoutName),
-        Action::Delay(delay) if *delay > DELAY_MAX => {
+        Action::Delay(Span(delay)) | Action::ProgressForever(Span(delay)) if *delay > DELAY_MAX => {
             Err(Defect::DelayTooLong { found_ms: delay.as_millis(), max_ms: DELAY_MAX.as_millis() })
         }
-        Action::Ask(method) if method.is_empty() || method.starts_with("notifications/") => {
-            Err(Defect::NotARequest(method.clone()))
-        }
-        Action::Notify(method) if !method.starts_with("notifications/") => {
-            Err(Defect::NotANotification(method.clone()))
-        }
-        Action::Noise(text) if text.contains('\n') => Err(Defect::NoiseOfManyLines),
         Action::Tools(tools) => check_tools(tools),
-        Action::Ignore if !matches!(when, When::Eof | When::Signal(_)) => Err(Defect::NothingToIgnore(occasion())),
         Action::Exit(_) | Action::Die(_) | Action::Ignore if earlier.contains(&Action::Ignore) => {
             Err(Defect::IgnoreAndEnd(name))
+        }
+        _ => check_text(action),
+    }
+}
+
+/// What a text has to be that is written as it stands.
+fn check_text(action: &Action) -> Result<(), Defect> {
+    let is_request = |method: &str| !method.is_empty() && !method.starts_with("notifications/");
+    match action {
+        Action::Ask(method) | Action::AskAgain(method) if !is_request(method) => {
+            Err(Defect::NotARequest(method.clone()))
+        }
+        Action::AskWith(told) if !is_request(&told.method) => Err(Defect::NotARequest(told.method.clone())),
+        Action::Notify(method) if is_request(method) || method.is_empty() => {
+            Err(Defect::NotANotification(method.clone()))
+        }
+        Action::NotifyWith(told) if is_request(&told.method) => Err(Defect::NotANotification(told.method.clone())),
+        Action::NotifyMany(many) if is_request(&many.method) => Err(Defect::NotANotification(many.method.clone())),
+        Action::Noise(text) if text.contains('\n') => Err(Defect::NoiseOfManyLines),
+        Action::EventId(text) | Action::OtherEvent(text) if text.is_empty() || text.contains(['\n', '\r', '\0']) => {
+            Err(Defect::TextOfManyLines { action: action.name(), found: text.clone() })
+        }
+        Action::OtherEvent(kind) if kind == "message" => {
+            Err(Defect::TextOfManyLines { action: action.name(), found: kind.clone() })
         }
         _ => Ok(()),
     }
 }
 
+/// Actions that make sense on one kind of occasion alone.
+fn check_occasion(when: &When, action: &Action) -> Result<(), Defect> {
+    let is_initialize = matches!(when, When::Request { method, .. } if method == "initialize");
+    let is_request = matches!(when, When::Request { .. });
+    let expected = match action {
+        Action::Ignore if !matches!(when, When::Eof | When::Signal(_)) => {
+            return Err(Defect::NothingToIgnore(when.detail()));
+        }
+        Action::EchoVersion | Action::SameSession if !is_initialize => "request = \"initialize\"",
+        Action::Progress(_) | Action::CancelRequest | Action::Reorder if !is_request => "request",
+        _ => return Ok(()),
+    };
+    Err(Defect::OtherOccasion { action: action.name(), occasion: when.detail(), expected })
+}
+
+/// How much there may be of something.
+fn check_amount(action: &Action) -> Result<(), Defect> {
+    let (found, max) = match action {
+        Action::Pad(found) | Action::EndlessLine(found) | Action::StderrFlood(found) => (*found, BYTES_MAX),
+        Action::Deep(found) | Action::BlankLines(found) | Action::NoiseFlood(found) => (*found, TIMES_MAX),
+        Action::Comments(found) | Action::Progress(found) => (*found, TIMES_MAX),
+        Action::NotifyMany(many) => (many.times, TIMES_MAX),
+        Action::Grandchild(grandchild) if grandchild.life.0 > DELAY_MAX => {
+            let found_ms = grandchild.life.0.as_millis();
+            return Err(Defect::DelayTooLong { found_ms, max_ms: DELAY_MAX.as_millis() });
+        }
+        Action::Redirect(status) | Action::RedirectLoop(status) if ![301, 302, 303, 307, 308].contains(status) => {
+            return Err(Defect::StatusNoRedirect(*status));
+        }
+        Action::Status(status) | Action::BareStatus(status) if !(400..=599).contains(status) => {
+            return Err(Defect::StatusNoFailure(*status));
+        }
+        _ => return Ok(()),
+    };
+    if (1..=max).contains(&found) { Ok(()) } else { Err(Defect::OutOfRange { action: action.name(), found, max }) }
+}
+
 /// Whether an exchange is still open after these actions is known before; whether a stream is, too.
 fn check_http(when: &When, action: &Action, earlier: &[Action]) -> Result<(), Defect> {
-    let occasion = || when.detail().to_owned();
+    let occasion = || when.detail();
     let name = action.name();
     let is_before_answer = !earlier.iter().any(Action::answers);
-    let has_begun = earlier.contains(&Action::Sse) || *when == When::Get && earlier.contains(&Action::Answer);
+    let begins = |action: &Action| *action == Action::Sse || action.family() == Family::Event;
+    let has_begun = earlier.iter().any(begins) || *when == When::Get && earlier.contains(&Action::Answer);
     match action {
-        Action::Status(status) if !(400..=599).contains(status) => Err(Defect::StatusNoFailure(*status)),
         Action::ContentType(kind) if kind.is_empty() || !kind.bytes().all(|byte| (b' '..=b'~').contains(&byte)) => {
             Err(Defect::ContentType(kind.clone()))
         }
-        Action::Status(_) | Action::ContentType(_) if has_begun => {
+        // A reset ends a stream as well.
+        Action::Reset => Ok(()),
+        action if has_begun && matches!(action.family(), Family::Response | Family::Raw) => {
             Err(Defect::ExchangeOver { first: "sse", second: name })
         }
         Action::Sse if !matches!(when, When::Request { .. }) => Err(Defect::NoStreamOfAnswers(occasion())),
         Action::Sse if !is_before_answer => Err(Defect::ExchangeOver { first: "the answer", second: name }),
         Action::Sse if earlier.contains(&Action::Sse) => Err(Defect::AnswerSettled { first: name, second: name }),
-        Action::EndStream | Action::CutStream => match when {
-            When::Start | When::Signal(_) | When::Eof | When::Delete => {
-                Err(Defect::NoStream { action: name, occasion: occasion() })
+        action if action.family() == Family::Event || matches!(action, Action::EndStream | Action::CutStream) => {
+            match when {
+                When::Start | When::Eof | When::Delete => Err(Defect::NoStream { action: name, occasion: occasion() }),
+                When::Get if !has_begun => Err(Defect::StreamNotBegun(name)),
+                _ => Ok(()),
             }
-            When::Get if !has_begun => Err(Defect::StreamNotBegun(name)),
-            When::Get | When::Request { .. } | When::Notification(_) | When::Initialized => Ok(()),
-        },
+        }
+        Action::SameSession if !is_before_answer => Err(Defect::ExchangeOver { first: "the answer", second: name }),
         Action::ExpireSession => match when {
             When::Request { method, .. } if method == "initialize" && is_before_answer => Err(Defect::NoSessionYet),
             _ => Ok(()),
@@ -183,12 +244,12 @@ impl When {
 
     /// Whether there is something that this action can answer.
     fn is_answered_by(&self, action: &Action) -> bool {
-        let is_http_only = matches!(action, Action::Status(_) | Action::Reset);
         match self {
-            Self::Request { .. } => true,
-            Self::Notification(_) => is_http_only,
-            Self::Get | Self::Delete => is_http_only || matches!(action, Action::Answer | Action::Drop),
-            Self::Start | Self::Initialized | Self::Eof | Self::Signal(_) => false,
+            Self::Request { .. } => *action != Action::AcceptedBody,
+            Self::Notification(_) => action.is_of_exchange() || *action == Action::AcceptedBody,
+            Self::Response => action.is_of_exchange(),
+            Self::Get | Self::Delete => action.is_of_exchange() || matches!(action, Action::Answer | Action::Drop),
+            Self::Start | Self::Initialized | Self::Eof | Self::Signal(_) | Self::Gate(_) | Self::Elapsed(_) => false,
         }
     }
 }

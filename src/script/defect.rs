@@ -1,6 +1,6 @@
 //! What is wrong with a script.
 
-use crate::script::{Carriage, Signal};
+use crate::script::{Carriage, Phase, Signal};
 
 /// Why a script is refused: it could not do what it says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -8,7 +8,8 @@ use crate::script::{Carriage, Signal};
 pub enum Defect {
     /// A rule has no trigger.
     #[error(
-        "found no trigger, expected one of request, notification, tool, start, initialized, eof, signal, get or delete"
+        "found no trigger, expected one of request, notification, tool, response, start, initialized, eof, signal, get, delete, \
+         gate or elapsed"
     )]
     NoTrigger,
     /// A rule has two triggers.
@@ -28,6 +29,30 @@ pub enum Defect {
     /// Connections are counted from 1.
     #[error("found connection = 0, which never comes about: connections are counted from 1")]
     ConnectionZero,
+    /// A phase in which this does not come about.
+    #[error("found {occasion} in phase {phase}, where it never comes about: leave the phase out or name another one")]
+    NeverInPhase {
+        /// The occasion.
+        occasion: String,
+        /// The phase.
+        phase: Phase,
+    },
+    /// A time after which no mock lives any more.
+    #[error("found elapsed {found_ms}ms, expected at most {max_ms}ms: mocks of a plan do not live longer")]
+    ElapsedTooLong {
+        /// What was asked for.
+        found_ms: u128,
+        /// The longest.
+        max_ms: u128,
+    },
+    /// A method that is nearly one of the protocol's.
+    #[error("found method {found:?}, which no client sends: did you mean {nearest}?")]
+    MethodNeverSent {
+        /// What was found.
+        found: String,
+        /// The one it is like.
+        nearest: &'static str,
+    },
     /// An n-th occasion of what happens once.
     #[error("found nth = {nth} of {occasion}, which comes about once on a connection: leave nth out")]
     NthOfOne {
@@ -79,6 +104,37 @@ pub enum Defect {
     /// A status code that is no failure.
     #[error("found status {0}, expected one from 400 to 599: what succeeds is answered honestly")]
     StatusNoFailure(u16),
+    /// A status code that sends nobody elsewhere.
+    #[error("found status {0}, expected one of 301, 302, 303, 307 and 308: others send nobody elsewhere")]
+    StatusNoRedirect(u16),
+    /// More than an action does, or nothing.
+    #[error("found {action} = {found}, expected 1 to {max}")]
+    OutOfRange {
+        /// The action.
+        action: &'static str,
+        /// What was asked for.
+        found: u32,
+        /// The most.
+        max: u32,
+    },
+    /// Something that concerns one kind of request on another occasion.
+    #[error("found {action} on {occasion}, expected it on {expected}")]
+    OtherOccasion {
+        /// The action.
+        action: &'static str,
+        /// The trigger.
+        occasion: String,
+        /// Where it makes sense.
+        expected: &'static str,
+    },
+    /// A text that does not fit in a line of events.
+    #[error("found {action} with {found:?}, expected a text of one line")]
+    TextOfManyLines {
+        /// The action.
+        action: &'static str,
+        /// The text.
+        found: String,
+    },
     /// A type of a body that no header field can hold.
     #[error("found content type {0:?}, expected visible ASCII such as \"text/html\"")]
     ContentType(String),

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::history::{ConnectionId, EventKind, WireEnd};
 use crate::plan::{Revision, Temperament};
-use crate::script::{BODY_BYTES_MAX, Era, ExchangeNo, HttpSetup, Request, Response, Script, Signal, SocketNo, TimerId};
+use crate::script::{
+    BODY_BYTES_MAX, Era, ExchangeNo, Grandchild, HttpSetup, Request, Response, Script, Signal, SocketNo, TimerId,
+};
 
 /// What a mock is told before it starts.
 #[derive(Debug, Clone)]
@@ -100,7 +102,7 @@ pub enum Input {
     Signal(Signal),
     /// A gate was opened. It stays open.
     GateOpened(String),
-    /// A timer ran out.
+    /// A timer ran out, or what was to be written to stderr is written.
     Timer(TimerId),
     /// The longest life is over.
     LifeOver,
@@ -124,6 +126,19 @@ pub enum Effect {
     },
     /// Close the output.
     CloseStdout,
+    /// Close the input.
+    CloseStdin,
+    /// Write these bytes to stderr, however long that takes; then give `Input::Timer`.
+    WriteStderr {
+        /// The bytes.
+        bytes: Vec<u8>,
+        /// Which.
+        then: TimerId,
+    },
+    /// Stop the process, as SIGSTOP does.
+    Stop,
+    /// Start a child.
+    Spawn(Grandchild),
     /// Answer a request, with its whole body: its exchange is over.
     Respond {
         /// Which.
@@ -151,8 +166,28 @@ pub enum Effect {
     Cut(ExchangeNo),
     /// Reset the socket of an exchange: its exchange is over.
     Reset(ExchangeNo),
+    /// Write these bytes where the response of an exchange should be.
+    Raw {
+        /// Which.
+        exchange: ExchangeNo,
+        /// The bytes.
+        bytes: Vec<u8>,
+        /// What becomes of its socket.
+        after: After,
+    },
     /// End the mock; nothing follows.
     End(End),
+}
+
+/// What becomes of a socket after bytes of a script's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// It is closed: the exchange is over.
+    Close,
+    /// This side of it is closed. The exchange is over when its client has left.
+    HalfClose,
+    /// Nothing: the exchange is over when its client has left.
+    Stall,
 }
 
 /// How a mock ends.

@@ -8,9 +8,11 @@ use crate::script::Action;
 const FAR: u64 = 1_000_000;
 /// The code of an error that stands beside a result.
 const BESIDE: i64 = -32_000;
+/// What stands behind a message in the same line.
+const NOTICE: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
 
-/// The message that is sent in place of an honest answer.
-pub(super) fn forged(action: &Action, honest: &[u8]) -> Value {
+/// The message that is sent in place of an honest answer to a request with these parameters.
+pub(super) fn forged(action: &Action, honest: &[u8], params: &Value) -> Value {
     let mut answer: Value = serde_json::from_slice(honest).expect("our own lines are JSON");
     match action {
         Action::UnknownId => answer["id"] = unknown(&answer["id"]),
@@ -24,6 +26,25 @@ pub(super) fn forged(action: &Action, honest: &[u8]) -> Value {
         Action::NoResult => {
             members(&mut answer).remove("result");
             members(&mut answer).remove("error");
+        }
+        Action::OddError => {
+            members(&mut answer).remove("result");
+            answer["error"] = Value::from("something went wrong");
+        }
+        Action::ExtraMember => answer["trace"] = json!({ "span": "7f3a" }),
+        Action::FloatId => answer["id"] = fraction(&answer["id"]),
+        Action::Batch => answer = Value::Array(vec![answer]),
+        Action::OmitResult(names) => {
+            if let Some(Value::Object(result)) = answer.get_mut("result") {
+                result.retain(|name, _| !names.contains(name));
+            }
+        }
+        Action::EchoVersion => {
+            if let (Some(found), Some(asked)) =
+                (answer.pointer_mut("/result/protocolVersion"), params.get("protocolVersion"))
+            {
+                *found = asked.clone();
+            }
         }
         Action::NoJsonrpc => {
             members(&mut answer).remove("jsonrpc");
@@ -42,6 +63,20 @@ pub(super) fn forged(action: &Action, honest: &[u8]) -> Value {
     answer
 }
 
+/// An honest answer with more in its `_meta` than a reader may want. One that has no result stays as it is.
+pub(super) fn text(action: &Action, honest: &[u8]) -> Vec<u8> {
+    const RESULT: &[u8] = br#","result":{"#;
+    let Some(at) = honest.windows(RESULT.len()).position(|window| window == RESULT) else { return honest.to_vec() };
+    let (head, rest) = honest.split_at(at + RESULT.len());
+    let more = match action {
+        Action::Deep(depth) => [vec![b'['; *depth as usize], vec![b']'; *depth as usize]].concat(),
+        Action::Pad(n_bytes) => [&b"\""[..], &vec![b'x'; *n_bytes as usize], b"\""].concat(),
+        _ => b"null".to_vec(),
+    };
+    let comma: &[u8] = if rest.starts_with(b"}") { b"" } else { b"," };
+    [head, br#""_meta":{"mcp-mock/more":"#, &more, b"}", comma, rest].concat()
+}
+
 /// The bytes of a message over lines, as such an action writes them.
 pub(super) fn line_of(action: &Action, message: &[u8]) -> Vec<u8> {
     let half = &message[..message.len() / 2];
@@ -50,13 +85,37 @@ pub(super) fn line_of(action: &Action, message: &[u8]) -> Vec<u8> {
         Action::ByteOrderMark => [b"\xEF\xBB\xBF", message, b"\n"].concat(),
         Action::HalfLine => half.to_vec(),
         Action::BrokenJson => [half, b"\n"].concat(),
+        Action::BlankLines(times) => [&b"\n".repeat(*times as usize), message, b"\n"].concat(),
+        Action::BadUtf8 => [without_utf8(message), b"\n".to_vec()].concat(),
+        Action::Glued => [message, NOTICE, b"\n"].concat(),
+        Action::Pretty => [pretty(message), b"\n".to_vec()].concat(),
+        Action::LengthHeader => [format!("Content-Length: {}\r\n\r\n", message.len()).as_bytes(), message].concat(),
         _ => [message, b"\n"].concat(),
     }
 }
 
 /// Whether a client can find a whole message in such a line.
 pub(super) fn is_whole(action: &Action) -> bool {
-    !matches!(action, Action::HalfLine | Action::BrokenJson)
+    let is_broken = matches!(action, Action::HalfLine | Action::BrokenJson | Action::BadUtf8);
+    !is_broken && !matches!(action, Action::Glued | Action::Pretty | Action::LengthHeader)
+}
+
+/// The message with a byte before the end of its last text that no UTF-8 has there.
+fn without_utf8(message: &[u8]) -> Vec<u8> {
+    let at = message.iter().rposition(|byte| *byte == b'"').unwrap_or_default();
+    [&message[..at], &[0xFF], &message[at..]].concat()
+}
+
+fn pretty(message: &[u8]) -> Vec<u8> {
+    let message: Value = serde_json::from_slice(message).expect("our own lines are JSON");
+    format!("{message:#}").into_bytes()
+}
+
+fn fraction(id: &Value) -> Value {
+    match id.as_f64() {
+        Some(number) => Value::from(number),
+        None => Value::from(0.5),
+    }
 }
 
 fn members(answer: &mut Value) -> &mut Map<String, Value> {
@@ -99,19 +158,19 @@ mod tests {
             (Action::AnswerResult(json!([])), json!({ "jsonrpc": "2.0", "id": 7, "result": [] })),
             (Action::AlterResult(changes), json!({ "jsonrpc": "2.0", "id": 7, "result": { "a": 1, "b": 3 } })),
         ] {
-            assert_eq!(forged(&action, HONEST), expected, "{}", action.name());
+            assert_eq!(forged(&action, HONEST, &Value::Null), expected, "{}", action.name());
         }
     }
 
     #[test]
     fn an_answer_that_is_an_error_is_forged_too() {
-        assert_eq!(forged(&Action::UnknownId, FAILED)["id"], "x-1000000");
-        assert_eq!(forged(&Action::ConvertedId, FAILED)["id"], 0);
-        let both = forged(&Action::ResultAndError, FAILED);
+        assert_eq!(forged(&Action::UnknownId, FAILED, &Value::Null)["id"], "x-1000000");
+        assert_eq!(forged(&Action::ConvertedId, FAILED, &Value::Null)["id"], 0);
+        let both = forged(&Action::ResultAndError, FAILED, &Value::Null);
         assert_eq!((&both["result"], &both["error"]["code"]), (&json!({}), &json!(-1)));
-        let both = forged(&Action::ResultAndError, HONEST);
+        let both = forged(&Action::ResultAndError, HONEST, &Value::Null);
         assert_eq!((&both["result"]["a"], &both["error"]["code"]), (&json!(1), &json!(-32_000)));
-        assert_eq!(forged(&Action::AnswerResult(json!({})), FAILED).get("error"), None::<&Value>);
+        assert_eq!(forged(&Action::AnswerResult(json!({})), FAILED, &Value::Null).get("error"), None::<&Value>);
     }
 
     #[test]

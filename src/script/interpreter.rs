@@ -1,7 +1,7 @@
 //! The state machine of one mock: inputs in, effects out, in the order in which they have to be carried out.
 //!
 //! Journals before it acts. A held action holds nothing else: every input is handled at once. What is the same over every
-//! medium is here; what lines and HTTP have of their own is in `line` and `http`.
+//! medium is here; what lines and HTTP have of their own is in `line` and `http`, and what each action does in `act`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
@@ -14,8 +14,7 @@ use crate::script::line::LineFace;
 use crate::script::server::Server;
 use crate::script::talk::Talk;
 use crate::script::task::{At, Cause, Step, Task, Wait, Watch};
-use crate::script::{Action, Death, Effect, End, Era, Input, Medium, Setup, TimerId};
-use crate::script::{forge, wire};
+use crate::script::{Action, Effect, End, Era, Family, Input, Medium, Phase, Setup, Signal, Span, TimerId, When, wire};
 
 /// Exit code of a mock whose longest life is over.
 pub const LIFE_OVER_CODE: u8 = 88;
@@ -35,9 +34,16 @@ pub struct Interpreter {
     watches: Vec<Watch>,
     held: Vec<(Wait, Task)>,
     open_gates: BTreeSet<String>,
-    n_timers: u64,
+    pub(super) n_timers: u64,
+    /// What was to come about so long after the start.
+    clocks: BTreeMap<TimerId, Span>,
     /// Requests of its own; the first one has the id 0.
-    n_asked: u64,
+    pub(super) n_asked: u64,
+    /// Connections on which an answer was sent, and nobody who waited for that was told.
+    answered: Vec<u64>,
+    pub(super) is_frozen: bool,
+    /// Whether its end was asked for.
+    is_leaving: bool,
     pub(super) ended: bool,
     effects: Vec<Effect>,
 }
@@ -46,11 +52,11 @@ pub struct Interpreter {
 #[derive(Debug)]
 pub(super) enum Face {
     Line(LineFace),
-    Http(HttpFace),
+    Http(Box<HttpFace>),
 }
 
 /// Whether a task goes on.
-enum Flow {
+pub(super) enum Flow {
     On,
     Hold(Wait),
     Over,
@@ -63,7 +69,7 @@ impl Interpreter {
         setup.script = setup.script.with(setup.temperament);
         let face = match &setup.medium {
             Medium::Lines => Face::Line(LineFace::new()),
-            Medium::Http(http) => Face::Http(HttpFace::new(http.clone())),
+            Medium::Http(http) => Face::Http(Box::new(HttpFace::new(http.clone()))),
         };
         let mut mock = Self {
             tools: setup.script.tools().to_vec(),
@@ -74,7 +80,11 @@ impl Interpreter {
             held: Vec::new(),
             open_gates: BTreeSet::new(),
             n_timers: 0,
+            clocks: BTreeMap::new(),
             n_asked: 0,
+            answered: Vec::new(),
+            is_frozen: false,
+            is_leaving: false,
             ended: false,
             effects: Vec::new(),
         };
@@ -84,15 +94,27 @@ impl Interpreter {
         mock
     }
 
+    /// Whether its script may close the input.
+    #[must_use]
+    pub fn may_close_input(&self) -> bool {
+        self.setup.script.rules().iter().any(|rule| rule.actions.contains(&Action::CloseStdin))
+    }
+
     /// Takes one input. After an `Effect::End` there are no more effects.
     pub fn handle(&mut self, input: Input) -> Vec<Effect> {
         if !self.ended {
             self.take(input);
         }
+        while let Some(number) = self.answered.pop().filter(|_| !self.ended) {
+            self.resume(&Wait::Answer(number));
+        }
         mem::take(&mut self.effects)
     }
 
     fn take(&mut self, input: Input) {
+        if self.is_frozen {
+            return self.take_frozen(input);
+        }
         match input {
             Input::Started => self.start(),
             // Over HTTP: nobody can connect any more.
@@ -105,17 +127,44 @@ impl Interpreter {
                 let because = "the client does not read what is written".to_owned();
                 self.journal(EventKind::EvidenceTruncated { what: "answers".to_owned(), because });
             }
-            Input::Signal(signal) => {
-                self.journal(EventKind::SignalReceived { signal: signal.name().to_owned() });
-                self.begin(Cause::Signal(signal), self.whole());
-            }
+            Input::Signal(signal) => self.signal(signal),
             Input::GateOpened(gate) => {
-                self.open_gates.insert(gate.clone());
-                self.resume(&Wait::Gate(gate));
+                let is_new = self.open_gates.insert(gate.clone());
+                self.resume(&Wait::Gate(gate.clone()));
+                if is_new && !self.ended {
+                    self.begin(Cause::Gate(gate), self.whole());
+                }
             }
-            Input::Timer(timer) => self.resume(&Wait::Timer(timer)),
+            Input::Timer(timer) => match self.clocks.remove(&timer) {
+                Some(time) => self.begin(Cause::Elapsed(time), self.whole()),
+                None => self.resume(&Wait::Timer(timer)),
+            },
             Input::LifeOver => self.end(Some(ServerEnd::MaxLife), End::Exit(LIFE_OVER_CODE)),
         }
+    }
+
+    /// Takes what reaches even a server that does nothing any more.
+    fn take_frozen(&mut self, input: Input) {
+        match input {
+            Input::Signal(signal) => self.signal(signal),
+            // Nobody reads it; but that it was there belongs to the history of its client.
+            Input::Eof if matches!(self.face, Face::Line(_)) => self.note_eof(),
+            Input::SocketOpened(_) | Input::SocketClosed { .. } => self.take_http(input),
+            Input::LifeOver => self.end(Some(ServerEnd::MaxLife), End::Exit(LIFE_OVER_CODE)),
+            _ => {}
+        }
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        self.journal(EventKind::SignalReceived { signal: signal.name().to_owned() });
+        self.begin(Cause::Signal(signal), self.whole());
+        self.leave();
+    }
+
+    /// The end of all connections was asked for.
+    pub(super) fn leave(&mut self) {
+        self.is_leaving = true;
+        self.talks.values_mut().for_each(|talk| talk.phase = Phase::DuringShutdown);
     }
 
     fn start(&mut self) {
@@ -125,7 +174,18 @@ impl Interpreter {
             Medium::Lines => self.journal(EventKind::ConnectionOpened { connection: self.setup.connection.clone() }),
             Medium::Http(http) => self.journal(EventKind::MockListening { url: http.url.clone() }),
         }
+        for time in self.times() {
+            let timer = self.new_timer();
+            self.clocks.insert(timer, time);
+            self.push(Effect::SetTimer { timer, after: time.0 });
+        }
         self.begin(Cause::Start, self.whole());
+    }
+
+    /// The times after which a rule acts, each once.
+    fn times(&self) -> BTreeSet<Span> {
+        let rules = self.setup.script.rules().iter();
+        rules.filter_map(|rule| if let When::Elapsed(time) = rule.on.when { Some(time) } else { None }).collect()
     }
 
     /// Where what concerns the whole mock comes about: over lines, on its one connection.
@@ -138,7 +198,12 @@ impl Interpreter {
         let script = &self.setup.script;
         let server = Server::new(era, self.tools.clone(), script.announces_tools(), self.setup.revision);
         let watches = script.rules().iter().cloned().map(Watch::new).collect();
+        let is_modern = server.is_modern();
         self.talks.insert(number, Talk::new(id, server, watches));
+        if is_modern {
+            // There is no handshake to come.
+            self.advance(At { connection: Some(number), exchange: None }, Phase::AfterInitialize);
+        }
     }
 
     /// A client cancelled a request: while that is held, it is never answered.
@@ -158,10 +223,21 @@ impl Interpreter {
             self.cancel(at, request);
         }
         let server = at.connection.and_then(|number| self.talks.get_mut(&number)).map(|talk| &mut talk.server);
-        let is_first = method == "notifications/initialized" && server.is_some_and(Server::initialized);
+        let is_initialized = method == "notifications/initialized";
+        let is_first = is_initialized && server.is_some_and(Server::initialized);
         self.begin(Cause::Notification(method), at);
         if is_first && !self.ended {
             self.begin(Cause::Initialized, At { exchange: None, ..at });
+        }
+        if is_initialized {
+            self.advance(at, Phase::AfterInitialize);
+        }
+    }
+
+    /// A connection has come this far; none goes back.
+    pub(super) fn advance(&mut self, at: At, phase: Phase) {
+        if let Some(talk) = at.connection.and_then(|number| self.talks.get_mut(&number)) {
+            talk.phase = talk.phase.max(phase);
         }
     }
 
@@ -171,12 +247,18 @@ impl Interpreter {
         {
             talk.subscriptions.ask(id);
         }
-        let watches = match at.connection {
-            None => &mut self.watches[..],
+        if matches!(&cause, Cause::Request { method, .. } if method == "initialize") {
+            self.advance(at, Phase::DuringInitialize);
+        }
+        let whole = if self.is_leaving { Phase::DuringShutdown } else { Phase::BeforeInitialize };
+        let (so_far, watches) = match at.connection {
+            None => (whole, &mut self.watches[..]),
             // Nothing waits for what comes about on a connection that is over.
-            Some(number) => self.talks.get_mut(&number).map_or(&mut [][..], |talk| &mut talk.watches),
+            Some(number) => {
+                self.talks.get_mut(&number).map_or((whole, &mut [][..]), |talk| (talk.phase, &mut talk.watches[..]))
+            }
         };
-        let task = Task::new(cause, at, watches);
+        let task = Task::new(cause, at, so_far, watches);
         self.run(task);
     }
 
@@ -218,63 +300,12 @@ impl Interpreter {
         if let Some((fault, impairs)) = step.fault {
             self.journal(EventKind::FaultDelivered { fault, impairs });
         }
-        task.settled |= step.action.answers();
-        match step.action {
-            Action::Hold(gate) => return self.hold(gate),
-            Action::Delay(after) => {
-                let timer = TimerId(self.n_timers);
-                self.n_timers += 1;
-                self.push(Effect::SetTimer { timer, after });
-                return Flow::Hold(Wait::Timer(timer));
-            }
-            Action::Answer | Action::AnswerAnyway => self.settle(&task.cause, task.at),
-            Action::Duplicate => self.answer_twice(&task.cause, task.at),
-            Action::AnswerError(error) => {
-                if let Cause::Request { id, .. } = &task.cause {
-                    self.mark_status(task.at, error.code);
-                    self.answer(task.at, error.line(id));
-                }
-            }
-            Action::Drop => {}
-            Action::UnknownId
-            | Action::ConvertedId
-            | Action::NullId
-            | Action::ResultAndError
-            | Action::NoResult
-            | Action::NoJsonrpc
-            | Action::AnswerResult(_)
-            | Action::AlterResult(_)
-            | Action::CarriageReturn
-            | Action::ByteOrderMark
-            | Action::Split
-            | Action::HalfLine
-            | Action::BrokenJson => self.answer_forged(&step.action, task),
-            Action::Ignore => {
-                self.note_ignored(&task.cause);
-                task.settled = true;
-            }
-            Action::Tools(tools) => self.offer(task.at, &tools),
-            Action::Notify(method) => self.send_notification(task.at, &method),
-            Action::Ask(method) => {
-                let line = wire::request_line(self.n_asked, &method);
-                self.n_asked += 1;
-                self.notify(task.at, &line);
-            }
-            Action::Exit(code) => {
-                self.close_all(WireEnd::ByServer);
-                self.end(Some(ServerEnd::Script), End::Exit(code));
-            }
-            Action::Die(Death::Code(code)) => self.end(None, End::Exit(code)),
-            Action::Die(Death::Signal(signal)) => self.end(None, End::Signal(signal)),
-            Action::Noise(_) | Action::Bytes(_) | Action::CloseStdout => self.line_action(step.action),
-            Action::Status(_) | Action::ContentType(_) | Action::Sse => self.http_action(step.action, task),
-            Action::ExpireSession => self.http_action(step.action, task),
-            Action::EndStream | Action::CutStream | Action::Reset => self.http_action(step.action, task),
-        }
-        if self.ended { Flow::Over } else { Flow::On }
+        task.settled |= step.action.answers() && step.action.family() != Family::Endless;
+        let flow = self.act(task, step.action);
+        if self.ended { Flow::Over } else { flow }
     }
 
-    fn hold(&mut self, gate: String) -> Flow {
+    pub(super) fn hold(&mut self, gate: String) -> Flow {
         self.journal(EventKind::GateReached { gate: gate.clone() });
         if self.open_gates.contains(&gate) { Flow::On } else { Flow::Hold(Wait::Gate(gate)) }
     }
@@ -288,16 +319,16 @@ impl Interpreter {
     }
 
     /// Does what an honest server does about an occasion.
-    fn settle(&mut self, cause: &Cause, at: At) {
+    pub(super) fn settle(&mut self, cause: &Cause, at: At) {
         match cause {
-            Cause::Start | Cause::Initialized => {}
+            Cause::Start | Cause::Initialized | Cause::Gate(_) | Cause::Elapsed(_) => {}
             Cause::Request { .. } if self.settle_listen(cause, at) => {}
             Cause::Request { .. } => {
                 if let Some(line) = self.honest_answer(cause, at) {
                     self.answer(at, line);
                 }
             }
-            Cause::Notification(_) => self.accept(at),
+            Cause::Notification(_) | Cause::Response => self.accept(at),
             Cause::Get => self.open_stream(at),
             Cause::Delete => self.delete_session(at),
             Cause::Eof => {
@@ -335,23 +366,19 @@ impl Interpreter {
 
     /// Sends an answer.
     pub(super) fn answer(&mut self, at: At, line: Vec<u8>) {
+        self.note_answer(at);
         match &self.face {
             Face::Line(_) => self.send_line(line),
             Face::Http(_) => self.answer_exchange(at, line),
         }
     }
 
-    /// Sends an answer that is not as it should be.
-    fn answer_forged(&mut self, action: &Action, task: &Task) {
-        let Some(honest) = self.honest_answer(&task.cause, task.at) else { return };
-        if action.forges_line() {
-            self.send_forged(action, &honest);
-        } else {
-            self.answer(task.at, forge::forged(action, &honest).to_string().into_bytes());
-        }
+    /// An answer is about to be sent.
+    pub(super) fn note_answer(&mut self, at: At) {
+        self.answered.extend(at.connection);
     }
 
-    fn answer_twice(&mut self, cause: &Cause, at: At) {
+    pub(super) fn answer_twice(&mut self, cause: &Cause, at: At) {
         let Some(line) = self.honest_answer(cause, at) else { return };
         match &self.face {
             Face::Line(_) => {
@@ -375,7 +402,7 @@ impl Interpreter {
         at.connection.map_or_else(|| self.talks.keys().copied().collect(), |number| vec![number])
     }
 
-    fn offer(&mut self, at: At, tools: &[String]) {
+    pub(super) fn offer(&mut self, at: At, tools: &[String]) {
         if at.connection.is_none() {
             self.tools = tools.to_vec();
         }
@@ -386,13 +413,13 @@ impl Interpreter {
         }
     }
 
-    fn note_ignored(&mut self, cause: &Cause) {
+    pub(super) fn note_ignored(&mut self, cause: &Cause) {
         if let Face::Line(line) = &mut self.face {
             line.eof_ignored |= *cause == Cause::Eof;
         }
     }
 
-    fn close_all(&mut self, how: WireEnd) {
+    pub(super) fn close_all(&mut self, how: WireEnd) {
         match &self.face {
             Face::Line(_) => self.close_line(how),
             Face::Http(_) => self.close_talks(how),
@@ -410,8 +437,7 @@ impl Interpreter {
 
     /// Journals a message that is about to be sent.
     pub(super) fn sent(&mut self, connection: ConnectionId, line: &[u8]) {
-        let body = serde_json::from_slice(line).expect("our own lines are JSON");
-        let message = wire::journalled(&body, line, self.setup.body_bytes_max);
+        let message = wire::journalled_line(line, self.setup.body_bytes_max);
         self.journal(EventKind::WireSent { connection, message });
     }
 

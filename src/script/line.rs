@@ -10,6 +10,9 @@ use crate::script::task::Cause;
 use crate::script::wire::{self, Incoming};
 use crate::script::{Action, Effect, End, Input, forge};
 
+/// A line that is no message, where there are many.
+const NOISE: &[u8] = b"mcp-mock is ready to serve\n";
+
 /// What a mock over lines knows beside its connection.
 #[derive(Debug)]
 pub(super) struct LineFace {
@@ -61,8 +64,14 @@ impl Interpreter {
     }
 
     fn eof(&mut self) {
-        self.journal(EventKind::WireEof { connection: self.line_connection() });
+        self.note_eof();
         self.begin(Cause::Eof, self.whole());
+        self.leave();
+    }
+
+    /// Journals that the input has ended.
+    pub(super) fn note_eof(&mut self) {
+        self.journal(EventKind::WireEof { connection: self.line_connection() });
     }
 
     fn line(&mut self, line: &[u8]) {
@@ -74,21 +83,24 @@ impl Interpreter {
             Incoming::Blank => self.noise(connection, line.len() as u64 + 1, line),
             Incoming::NoJson => {
                 self.noise(connection, line.len() as u64, line);
-                self.answer(at, wire::error_line(&Value::Null, wire::PARSE_ERROR, "Parse error"));
+                self.answer(at, wire::error_line(&Value::Null, wire::PARSE_ERROR, "Parse error", None));
             }
             Incoming::NoObject => {
                 self.noise(connection, line.len() as u64, line);
                 self.answer(
                     at,
-                    wire::error_line(&Value::Null, wire::INVALID_REQUEST, "Invalid request: not an object"),
+                    wire::error_line(&Value::Null, wire::INVALID_REQUEST, "Invalid request: not an object", None),
                 );
             }
             Incoming::NoMessage { body, id, because } => {
                 self.received(connection, &body, line);
                 let message = format!("Invalid request: {because}");
-                self.answer(at, wire::error_line(&id, wire::INVALID_REQUEST, &message));
+                self.answer(at, wire::error_line(&id, wire::INVALID_REQUEST, &message, None));
             }
-            Incoming::Response { body } => self.received(connection, &body, line),
+            Incoming::Response { body } => {
+                self.received(connection, &body, line);
+                self.begin(Cause::Response, at);
+            }
             Incoming::Notification { body, method } => {
                 self.received(connection, &body, line);
                 self.notification(at, method, &body);
@@ -105,7 +117,10 @@ impl Interpreter {
     pub(super) fn line_action(&mut self, action: Action) {
         match action {
             Action::Noise(text) => self.push(Effect::Write(format!("{text}\n").into_bytes())),
+            Action::NoiseFlood(times) => self.push(Effect::Write(NOISE.repeat(times as usize))),
             Action::Bytes(bytes) => self.push(Effect::Write(bytes.0)),
+            Action::EndlessLine(n_bytes) => self.push(Effect::Write(vec![b'x'; n_bytes as usize])),
+            Action::CloseStdin => self.push(Effect::CloseStdin),
             Action::CloseStdout => {
                 self.close_line(WireEnd::ByServer);
                 if let Some(face) = self.line_face() {
@@ -141,6 +156,7 @@ impl Interpreter {
         if self.line_face().is_none_or(|face| !face.output_open) {
             return;
         }
+        self.note_answer(self.whole());
         if forge::is_whole(action) {
             self.sent(self.line_connection(), message);
         }

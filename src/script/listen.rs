@@ -91,22 +91,22 @@ impl Interpreter {
         talk.subscriptions.open.push(Subscription { id: id.clone(), exchange, filter });
     }
 
-    /// Sends a notification without parameters; what is subscribed to goes to those alone who asked for it.
-    pub(super) fn send_notification(&mut self, at: At, method: &str) {
+    /// Sends a notification; what is subscribed to goes to those alone who asked for it.
+    pub(super) fn send_notification(&mut self, at: At, method: &str, params: Option<&Value>) {
         for number in self.numbers_at(at) {
             let is_modern = self.talks.get(&number).is_some_and(|talk| talk.server.is_modern());
             if is_modern && modern::is_subscribed_to(method) {
-                self.send_to_listeners(number, method);
+                self.send_to_listeners(number, method, params);
             } else {
-                self.notify(At { connection: Some(number), ..at }, &wire::notification_line(method));
+                self.notify(At { connection: Some(number), ..at }, &wire::notification_line(method, params));
             }
         }
     }
 
-    fn send_to_listeners(&mut self, number: u64, method: &str) {
+    fn send_to_listeners(&mut self, number: u64, method: &str, params: Option<&Value>) {
         let Some(talk) = self.talks.get(&number) else { return };
         let asked = talk.subscriptions.open.iter().filter(|one| one.filter.lets_through(method));
-        let lines: Vec<_> = asked.map(|one| (one.exchange, modern::notification_of(&one.id, method))).collect();
+        let lines: Vec<_> = asked.map(|one| (one.exchange, modern::notification_of(&one.id, method, params))).collect();
         for (exchange, line) in lines {
             self.send_apart(At { connection: Some(number), exchange }, line);
         }

@@ -6,12 +6,14 @@
 //!
 //! Deliberately absent: any judgement. A mock takes what comes and journals it.
 
+mod act;
 mod action;
 mod carriage;
 mod check;
 mod defect;
 mod era;
 mod exchange;
+mod family;
 mod fault;
 mod forge;
 mod honest;
@@ -19,6 +21,7 @@ mod http;
 mod interpreter;
 mod line;
 mod listen;
+mod methods;
 mod modern;
 mod offer;
 mod rpc;
@@ -31,13 +34,15 @@ mod task;
 #[cfg(test)]
 mod tests;
 mod trigger;
+mod value;
 mod wire;
 
-pub use action::{Action, Bytes, Death};
+pub use action::Action;
 pub use carriage::{Carriage, Misfit};
 pub use defect::Defect;
 pub use era::Era;
-pub use exchange::{Effect, End, Input, Medium, Setup};
+pub use exchange::{After, Effect, End, Input, Medium, Setup};
+pub use family::Family;
 pub use fault::{FAULTS, FaultInfo, fault_info};
 pub use http::{Body, ExchangeNo, HttpSetup, Request, Response, SocketNo};
 pub use interpreter::{Interpreter, LIFE_OVER_CODE};
@@ -45,5 +50,6 @@ pub use shipped::{shipped, shipped_names, shipped_text};
 pub use signal::Signal;
 pub use source::{Rule, Script};
 pub use task::TimerId;
-pub use trigger::{Trigger, When};
+pub use trigger::{Phase, Trigger, When};
+pub use value::{Bytes, Death, ErrorAnswer, Grandchild, Many, Span, Told};
 pub use wire::BODY_BYTES_MAX;

@@ -102,8 +102,10 @@ impl Filter {
 }
 
 /// A notification of a subscription.
-pub(super) fn notification_of(subscription: &Value, method: &str) -> Vec<u8> {
-    notification(method, &json!({ "_meta": { SUBSCRIPTION: subscription } }))
+pub(super) fn notification_of(subscription: &Value, method: &str, params: Option<&Value>) -> Vec<u8> {
+    let mut params = params.cloned().unwrap_or_else(|| json!({}));
+    params["_meta"] = json!({ SUBSCRIPTION: subscription });
+    notification(method, &params)
 }
 
 /// Whether a notification is for those alone who asked for it.

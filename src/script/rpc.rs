@@ -1,8 +1,8 @@
 //! Errors that are sent.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::script::action::ErrorAnswer;
+use crate::script::wire;
 
 /// A JSON-RPC error.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,15 +11,6 @@ pub(super) struct RpcError {
     pub message: String,
     data: Option<Value>,
     status: u16,
-}
-
-impl ErrorAnswer {
-    /// It as the answer to a request.
-    pub(super) fn line(&self, id: &Value) -> Vec<u8> {
-        let error = RpcError::new(self.code, self.message.clone());
-        let error = self.data.iter().fold(error, |error, data| error.with(data.clone()));
-        error.line(id)
-    }
 }
 
 impl RpcError {
@@ -44,10 +35,6 @@ impl RpcError {
 
     /// It as the answer to a request.
     pub(super) fn line(&self, id: &Value) -> Vec<u8> {
-        let mut error = json!({ "code": self.code, "message": self.message });
-        if let Some(data) = &self.data {
-            error["data"] = data.clone();
-        }
-        format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#).into_bytes()
+        wire::error_line(id, self.code, &self.message, self.data.as_ref())
     }
 }

@@ -3,10 +3,10 @@
 use std::mem;
 
 use crate::history::{ConnectionId, SessionId};
-use crate::script::ExchangeNo;
 use crate::script::listen::Subscriptions;
 use crate::script::server::Server;
 use crate::script::task::Watch;
+use crate::script::{ExchangeNo, Phase};
 
 /// Most messages that wait for a stream.
 const NOTES_MAX: usize = 64;
@@ -18,6 +18,10 @@ pub(super) struct Talk {
     pub id: ConnectionId,
     pub server: Server,
     pub watches: Vec<Watch>,
+    /// How far it has come.
+    pub phase: Phase,
+    /// Whether its session is to have the id of the one before.
+    pub repeats_session: bool,
     /// Its session, once it was handed out.
     pub session: Option<SessionId>,
     /// Its open streams for what is no answer, the newest last.
@@ -32,6 +36,8 @@ impl Talk {
             id,
             server,
             watches,
+            phase: Phase::BeforeInitialize,
+            repeats_session: false,
             session: None,
             streams: Vec::new(),
             subscriptions: Subscriptions::default(),

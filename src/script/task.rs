@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use serde_json::Value;
 
 use crate::history::Impairs;
-use crate::script::{Action, ExchangeNo, Rule, Signal, Trigger, When};
+use crate::script::methods::EVERY;
+use crate::script::{Action, ExchangeNo, Phase, Rule, Signal, Span, Trigger, When};
 
 /// A timer an interpreter asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,6 +20,8 @@ pub(super) struct Task {
     pub steps: VecDeque<Step>,
     /// Whether the answer, or the end, needs no more deciding.
     pub settled: bool,
+    /// How often progress of it was reported.
+    pub n_reports: u64,
 }
 
 /// Where something came about.
@@ -37,6 +40,9 @@ pub(super) enum Cause {
     Initialized,
     Request { id: Value, method: String, params: Value },
     Notification(String),
+    Response,
+    Gate(String),
+    Elapsed(Span),
     Eof,
     Signal(Signal),
     Get,
@@ -55,6 +61,8 @@ pub(super) struct Step {
 pub(super) enum Wait {
     Gate(String),
     Timer(TimerId),
+    /// Another answer of the connection with this number.
+    Answer(u64),
 }
 
 /// A rule and how often its occasion came about.
@@ -69,10 +77,11 @@ impl Watch {
         Self { rule, n_seen: 0 }
     }
 
-    /// The steps of the rule, when this is its occasion.
-    pub(super) fn see(&mut self, cause: &Cause, at: At) -> Vec<Step> {
-        let Trigger { when, nth, connection } = &self.rule.on;
-        if !when.fits(cause) || connection.is_some_and(|wanted| at.connection != Some(wanted)) {
+    /// The steps of the rule, when this is its occasion, on a connection that has come so far.
+    pub(super) fn see(&mut self, cause: &Cause, at: At, so_far: Phase) -> Vec<Step> {
+        let Trigger { when, nth, connection, phase } = &self.rule.on;
+        let is_elsewhere = connection.is_some_and(|wanted| at.connection != Some(wanted));
+        if !when.fits(cause) || is_elsewhere || phase.is_some_and(|wanted| wanted != so_far) {
             return Vec::new();
         }
         self.n_seen = self.n_seen.saturating_add(1);
@@ -89,11 +98,14 @@ impl When {
         match (self, cause) {
             (Self::Start, Cause::Start) | (Self::Initialized, Cause::Initialized) | (Self::Eof, Cause::Eof) => true,
             (Self::Get, Cause::Get) | (Self::Delete, Cause::Delete) => true,
+            (Self::Response, Cause::Response) => true,
+            (Self::Gate(wanted), Cause::Gate(found)) => wanted == found,
+            (Self::Elapsed(wanted), Cause::Elapsed(found)) => wanted == found,
             (Self::Signal(wanted), Cause::Signal(found)) => wanted == found,
-            (Self::Notification(wanted), Cause::Notification(found)) => wanted == found,
+            (Self::Notification(wanted), Cause::Notification(found)) => wanted == EVERY || wanted == found,
             (Self::Request { method: wanted, tool }, Cause::Request { method, params, .. }) => {
                 let name = || params.get("name").and_then(Value::as_str);
-                wanted == method && tool.as_deref().is_none_or(|tool| name() == Some(tool))
+                (wanted == EVERY || wanted == method) && tool.as_deref().is_none_or(|tool| name() == Some(tool))
             }
             _ => false,
         }
@@ -101,9 +113,9 @@ impl When {
 }
 
 impl Task {
-    pub(super) fn new(cause: Cause, at: At, watches: &mut [Watch]) -> Self {
-        let steps = watches.iter_mut().flat_map(|watch| watch.see(&cause, at)).collect();
-        Self { cause, at, steps, settled: false }
+    pub(super) fn new(cause: Cause, at: At, so_far: Phase, watches: &mut [Watch]) -> Self {
+        let steps = watches.iter_mut().flat_map(|watch| watch.see(&cause, at, so_far)).collect();
+        Self { cause, at, steps, settled: false, n_reports: 0 }
     }
 
     /// Whether this is the request of this connection with this id, and a client may cancel it.

@@ -1,12 +1,15 @@
 //! When a rule acts.
 
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::script::{Carriage, Defect, Signal};
+use crate::script::methods::{EVERY, checked_notification, checked_request};
+use crate::script::{Carriage, Defect, Signal, Span};
 
-/// When a rule acts: an occasion, and which one of its kind.
-///
-/// Further conditions (phase, gate, elapsed) become further fields; a rule acts when all are met.
+/// When a rule acts: an occasion, and conditions that have to be met as well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trigger {
     /// The occasion.
@@ -16,6 +19,33 @@ pub struct Trigger {
     /// Only on the n-th connection to this server, from 1: over stdio its n-th process, over HTTP what its n-th
     /// `initialize` begins; without it, on every one.
     pub connection: Option<u64>,
+    /// Only in this phase of the connection; without it, in each.
+    pub phase: Option<Phase>,
+}
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Before `initialize` has arrived.
+    BeforeInitialize,
+    /// From the arrival of `initialize` to that of `notifications/initialized`, both included.
+    DuringInitialize,
+    /// From then on.
+    AfterInitialize,
+    /// After its end was asked for: the input ended, a signal came, or a DELETE.
+    DuringShutdown,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BeforeInitialize => "before-initialize",
+            Self::DuringInitialize => "during-initialize",
+            Self::AfterInitialize => "after-initialize",
+            Self::DuringShutdown => "during-shutdown",
+        })
+    }
 }
 
 /// An occasion on which a mock can act.
@@ -23,13 +53,19 @@ pub struct Trigger {
 pub enum When {
     /// A request arrived.
     Request {
-        /// Its method.
+        /// Its method, or `*` for each.
         method: String,
         /// For `tools/call`: only calls of this tool.
         tool: Option<String>,
     },
-    /// A notification arrived.
+    /// A notification arrived; its method, or `*` for each.
     Notification(String),
+    /// The client answered something that the server had asked.
+    Response,
+    /// This gate was opened.
+    Gate(String),
+    /// So much time has passed since the start.
+    Elapsed(Span),
     /// The mock started.
     Start,
     /// The client said that it is initialized, for the first time.
@@ -44,6 +80,9 @@ pub enum When {
     Delete,
 }
 
+/// Longest time after which a rule may act: the longest life of a mock in a plan is below it.
+const ELAPSED_MAX: Span = Span(Duration::from_secs(60));
+
 /// A trigger as it is written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,6 +93,12 @@ pub(super) struct TriggerFile {
     notification: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tool: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    response: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    gate: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    elapsed: Option<Span>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     start: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,13 +115,15 @@ pub(super) struct TriggerFile {
     nth: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     connection: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    phase: Option<Phase>,
 }
 
 impl Trigger {
     /// A trigger on every occasion of a kind.
     #[must_use]
     pub fn every(when: When) -> Self {
-        Self { when, nth: None, connection: None }
+        Self { when, nth: None, connection: None, phase: None }
     }
 }
 
@@ -85,21 +132,24 @@ impl When {
     #[must_use]
     pub fn recurs(&self) -> bool {
         match self {
-            Self::Request { .. } | Self::Notification(_) | Self::Signal(_) | Self::Get | Self::Delete => true,
-            Self::Start | Self::Initialized | Self::Eof => false,
+            Self::Request { .. } | Self::Notification(_) | Self::Response => true,
+            Self::Signal(_) | Self::Get | Self::Delete => true,
+            Self::Start | Self::Initialized | Self::Eof | Self::Gate(_) | Self::Elapsed(_) => false,
         }
     }
 
     /// What a fault on this occasion is told apart by.
-    pub(super) fn detail(&self) -> &str {
+    pub(super) fn detail(&self) -> String {
         match self {
-            Self::Request { method, .. } | Self::Notification(method) => method,
-            Self::Start => "start",
-            Self::Initialized => "initialized",
-            Self::Eof => "eof",
-            Self::Signal(signal) => signal.name(),
-            Self::Get => "get",
-            Self::Delete => "delete",
+            Self::Request { method, .. } if method == EVERY => "request".to_owned(),
+            Self::Notification(method) if method == EVERY => "notification".to_owned(),
+            Self::Request { method, .. } | Self::Notification(method) => method.clone(),
+            Self::Signal(signal) => signal.name().to_owned(),
+            Self::Gate(gate) => format!("gate-{gate}"),
+            Self::Elapsed(Span(time)) => format!("elapsed-{}ms", time.as_millis()),
+            Self::Response | Self::Start | Self::Initialized | Self::Eof | Self::Get | Self::Delete => {
+                self.name().to_owned()
+            }
         }
     }
 
@@ -108,6 +158,9 @@ impl When {
         match self {
             Self::Request { .. } => "request",
             Self::Notification(_) => "notification",
+            Self::Response => "response",
+            Self::Gate(_) => "gate",
+            Self::Elapsed(_) => "elapsed",
             Self::Start => "start",
             Self::Initialized => "initialized",
             Self::Eof => "eof",
@@ -122,7 +175,32 @@ impl When {
         match self {
             Self::Eof => Some(Carriage::Lines),
             Self::Get | Self::Delete => Some(Carriage::Http),
-            Self::Request { .. } | Self::Notification(_) | Self::Start | Self::Initialized | Self::Signal(_) => None,
+            Self::Request { .. } | Self::Notification(_) | Self::Response | Self::Start | Self::Initialized => None,
+            Self::Signal(_) | Self::Gate(_) | Self::Elapsed(_) => None,
+        }
+    }
+
+    /// Whether it comes about on one connection alone, over whatever it is carried.
+    fn is_of_connection(&self) -> bool {
+        match self {
+            Self::Request { .. } | Self::Notification(_) | Self::Response | Self::Initialized => true,
+            Self::Eof | Self::Get | Self::Delete => true,
+            Self::Start | Self::Signal(_) | Self::Gate(_) | Self::Elapsed(_) => false,
+        }
+    }
+
+    /// The phases in which it can come about, where not in each.
+    fn phases(&self) -> Option<BTreeSet<Phase>> {
+        use Phase::{AfterInitialize, DuringInitialize, DuringShutdown};
+        match self {
+            // What is asked twice is asked later.
+            Self::Request { method, .. } if method == "initialize" => {
+                Some([DuringInitialize, AfterInitialize, DuringShutdown].into())
+            }
+            Self::Initialized => Some([DuringInitialize].into()),
+            Self::Get | Self::Delete => Some([DuringInitialize, AfterInitialize, DuringShutdown].into()),
+            _ if !self.is_of_connection() => Some(BTreeSet::new()),
+            _ => None,
         }
     }
 }
@@ -130,15 +208,20 @@ impl When {
 impl TriggerFile {
     /// Refuses what can never come about.
     pub(super) fn check(self) -> Result<Trigger, Defect> {
-        let (nth, connection) = (self.nth, self.connection);
+        let (nth, connection, phase) = (self.nth, self.connection, self.phase);
         let when = self.when()?;
         if connection == Some(0) {
             return Err(Defect::ConnectionZero);
         }
+        if let Some(phase) = phase
+            && when.phases().is_some_and(|phases| !phases.contains(&phase))
+        {
+            return Err(Defect::NeverInPhase { occasion: when.detail(), phase });
+        }
         match nth {
             Some(0) => Err(Defect::NthZero),
-            Some(nth) if nth > 1 && !when.recurs() => Err(Defect::NthOfOne { nth, occasion: when.detail().to_owned() }),
-            _ => Ok(Trigger { when, nth, connection }),
+            Some(nth) if nth > 1 && !when.recurs() => Err(Defect::NthOfOne { nth, occasion: when.detail() }),
+            _ => Ok(Trigger { when, nth, connection, phase }),
         }
     }
 
@@ -146,6 +229,7 @@ impl TriggerFile {
         let mut found = Vec::new();
         for (name, flag, when) in [
             ("start", self.start, When::Start),
+            ("response", self.response, When::Response),
             ("initialized", self.initialized, When::Initialized),
             ("eof", self.eof, When::Eof),
             ("get", self.get, When::Get),
@@ -162,6 +246,18 @@ impl TriggerFile {
         }
         if let Some(method) = self.notification {
             found.push(("notification", When::Notification(checked_notification(method)?)));
+        }
+        if let Some(gate) = self.gate {
+            if gate.is_empty() {
+                return Err(Defect::GateWithoutName);
+            }
+            found.push(("gate", When::Gate(gate)));
+        }
+        if let Some(time) = self.elapsed {
+            if time > ELAPSED_MAX {
+                return Err(Defect::ElapsedTooLong { found_ms: time.0.as_millis(), max_ms: ELAPSED_MAX.0.as_millis() });
+            }
+            found.push(("elapsed", When::Elapsed(time)));
         }
         if let Some(signal) = self.signal {
             if !Signal::CAUGHT.contains(&signal) {
@@ -187,29 +283,19 @@ impl TriggerFile {
     }
 }
 
-fn checked_request(method: String) -> Result<String, Defect> {
-    if method.is_empty() || method.starts_with("notifications/") {
-        return Err(Defect::NotARequest(method));
-    }
-    Ok(method)
-}
-
-fn checked_notification(method: String) -> Result<String, Defect> {
-    if method.strip_prefix("notifications/").is_none_or(str::is_empty) {
-        return Err(Defect::NotANotification(method));
-    }
-    Ok(method)
-}
-
 impl From<&Trigger> for TriggerFile {
     fn from(trigger: &Trigger) -> Self {
-        let mut file = Self { nth: trigger.nth, connection: trigger.connection, ..Self::default() };
+        let Trigger { nth, connection, phase, .. } = trigger;
+        let mut file = Self { nth: *nth, connection: *connection, phase: *phase, ..Self::default() };
         match &trigger.when {
             When::Request { method, tool } => {
                 file.request = Some(method.clone());
                 file.tool.clone_from(tool);
             }
             When::Notification(method) => file.notification = Some(method.clone()),
+            When::Response => file.response = Some(true),
+            When::Gate(gate) => file.gate = Some(gate.clone()),
+            When::Elapsed(time) => file.elapsed = Some(*time),
             When::Start => file.start = Some(true),
             When::Initialized => file.initialized = Some(true),
             When::Eof => file.eof = Some(true),

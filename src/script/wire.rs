@@ -99,6 +99,21 @@ pub(super) fn journalled(body: &Value, line: &[u8], body_bytes_max: usize) -> Me
     Message::new(short)
 }
 
+/// A line of our own as it is journalled. One that no reader would take apart, because it is too deep, is cut whatever its length.
+pub(super) fn journalled_line(line: &[u8], body_bytes_max: usize) -> Message {
+    match serde_json::from_slice(line) {
+        Ok(body) => journalled(&body, line, body_bytes_max),
+        Err(_) => journalled(&json!({ "id": id_of(line) }), line, 0),
+    }
+}
+
+/// The id of an answer of our own, which has it before its result.
+fn id_of(line: &[u8]) -> Value {
+    let head = String::from_utf8_lossy(&line[..line.len().min(2 * NAME_BYTES)]);
+    let id = head.split_once(r#""id":"#).and_then(|(_, rest)| rest.split_once(r#","result""#));
+    id.and_then(|(id, _)| serde_json::from_str(id).ok()).unwrap_or_default()
+}
+
 /// The beginning of some bytes as text.
 pub(super) fn head(bytes: &[u8], n_bytes_max: usize) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(n_bytes_max)]).into_owned()
@@ -110,19 +125,24 @@ pub(super) fn result_line(id: &Value, result: &Value) -> Vec<u8> {
 }
 
 /// An error as a line.
-pub(super) fn error_line(id: &Value, code: i64, message: &str) -> Vec<u8> {
+pub(super) fn error_line(id: &Value, code: i64, message: &str, data: Option<&Value>) -> Vec<u8> {
     let message = Value::from(message);
-    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{message}}}}}"#).into_bytes()
+    let data = data.map(|data| format!(r#","data":{data}"#)).unwrap_or_default();
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{message}{data}}}}}"#).into_bytes()
 }
 
-/// A notification without parameters as a line.
-pub(super) fn notification_line(method: &str) -> Vec<u8> {
-    format!(r#"{{"jsonrpc":"2.0","method":{}}}"#, Value::from(method)).into_bytes()
+/// A notification as a line.
+pub(super) fn notification_line(method: &str, params: Option<&Value>) -> Vec<u8> {
+    format!(r#"{{"jsonrpc":"2.0","method":{}{}}}"#, Value::from(method), params_text(params)).into_bytes()
 }
 
-/// A request without parameters as a line.
-pub(super) fn request_line(id: u64, method: &str) -> Vec<u8> {
-    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":{}}}"#, Value::from(method)).into_bytes()
+/// A request as a line.
+pub(super) fn request_line(id: u64, method: &str, params: Option<&Value>) -> Vec<u8> {
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":{}{}}}"#, Value::from(method), params_text(params)).into_bytes()
+}
+
+fn params_text(params: Option<&Value>) -> String {
+    params.map(|params| format!(r#","params":{params}"#)).unwrap_or_default()
 }
 
 /// FNV-1a, 64 bits: tells bodies apart, protects from nobody.

@@ -217,3 +217,34 @@ impl Alter for KillBeforeEof {
         })
     }
 }
+
+pub(super) struct OneFailsAll;
+
+impl Alter for OneFailsAll {
+    fn load<'a>(&'a self, inner: &'a dyn Loader, config: &'a Value) -> BoxFuture<'a, Result<Loaded, Failure>> {
+        Box::pin(async move {
+            let loaded = inner.load(config).await?;
+            if loaded.errors.is_empty() {
+                return Ok(loaded);
+            }
+            inner.close().await?;
+            Err(refused("one server failed"))
+        })
+    }
+
+    fn call<'a>(
+        &'a self,
+        inner: &'a dyn Loader,
+        server: &'a str,
+        tool: &'a str,
+        arguments: Value,
+    ) -> BoxFuture<'a, Result<Called, Failure>> {
+        Box::pin(async move {
+            let answer = inner.call(server, tool, arguments).await;
+            if answer.is_err() {
+                inner.close().await?;
+            }
+            answer
+        })
+    }
+}

@@ -1,18 +1,20 @@
 //! Seeded changes of the reference loader: what would be noticed if it were changed.
 //!
 //! Each is one small change of a life that is correct otherwise, made from outside: at the seam where messages pass
-//! (`wire`), where HTTP requests pass (`http`), or around the loader (`around`). They are for this crate's own tests, so nothing lists them; a loader
+//! (`wire`), where HTTP requests pass (`http`), where bytes are read (`bytes`), or around the loader (`around`). They are for this crate's own tests, so nothing lists them; a loader
 //! description names one as `reference-but-NAME`.
 
 mod around;
+mod bytes;
 mod children;
 mod http;
 mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::loader::mutant::around::{Alter, Altered};
-use crate::loader::rmcp::{Options, Seam, ToolsLoader};
+use crate::loader::rmcp::{Bounds, Ladder, Options, Seam, ToolsLoader};
 use crate::loader::target::Loader;
 
 /// What the name of a changed loader begins with.
@@ -39,6 +41,8 @@ pub enum Over {
     Http,
     /// Revision 2026-07-28 alone.
     Modern,
+    /// Servers that are not honest; the lives of others are the same.
+    Odd,
 }
 
 impl Mutant {
@@ -58,7 +62,8 @@ pub fn mutant(name: &str) -> Option<&'static Mutant> {
 macro_rules! mutants {
     (wire { $($wire:literal, $make:path, $wire_about:literal;)* } around { $($around:literal, $alter:expr, $about:literal;)* }
      http { $($http:literal, $change:path, $http_about:literal;)* } bounds { $($bound:literal, $loosen:path, $bound_about:literal;)* }
-     modern { $($modern:literal, $seam:expr, $modern_about:literal;)* }) => {
+     modern { $($modern:literal, $seam:expr, $modern_about:literal;)* }
+     odd { $($odd:literal, $make_odd:expr, $odd_about:literal;)* }) => {
         /// Every seeded change.
         pub const MUTANTS: &[Mutant] = &[
             $(Mutant {
@@ -86,6 +91,7 @@ macro_rules! mutants {
                 shows_over: Over::Modern,
                 make: |options| sewn(options, $seam),
             },)*
+            $(Mutant { name: $odd, about: $odd_about, shows_over: Over::Odd, make: $make_odd },)*
         ];
     };
 }
@@ -140,7 +146,33 @@ mutants! {
         "metadata-lost", Seam::with(wire::metadata_lost), "does not say with a call of which revision it is";
         "name-lost", Seam::with_http(http::name_lost), "does not show the tool of a call in the header";
     }
+    odd {
+        "strict", |options| sewn(options, Seam::with_bytes(bytes::strict)), "takes whatever is not the next plain answer for the end";
+        "stderr-unread", |options| sewn(options, Seam::with_stderr_left()), "has the stderr of its servers in a pipe, and does not read it";
+        "changes-unheard", |options| sewn(options, Seam::with(wire::changes_unheard)), "does not hear that a list of tools has changed";
+        "tools-assumed", |options| sewn(options, Seam::with(wire::tools_assumed)), "takes every server for one that has tools";
+        "one-fails-all", |options| around(options, around::OneFailsAll), "closes everything when one server fails";
+        "unbounded", |options| Arc::new(ToolsLoader::new(unbounded(options))), "waits for ever for an answer";
+        "hasty", |options| Arc::new(ToolsLoader::new(hasty(options))), "gives a server hardly any time to end by itself";
+    }
 }
+
+/// Without a bound on anything that a server is asked.
+fn unbounded(options: Options) -> Options {
+    let Options { bounds, .. } = options;
+    let (connect, call, delete) = (NEVER, NEVER, NEVER);
+    Options { bounds: Bounds { connect, call, delete, ..bounds }, ..options }
+}
+
+/// With hardly any time for a server to end by itself.
+fn hasty(options: Options) -> Options {
+    Options { ladder: Ladder { eof_grace: HASTE, ..options.ladder }, ..options }
+}
+
+/// Longer than any plan.
+const NEVER: Duration = Duration::from_secs(3_600);
+/// Enough for a server that ends at once, and for no other.
+const HASTE: Duration = Duration::from_millis(100);
 
 fn sewn(options: Options, seam: Seam) -> Arc<dyn Loader> {
     Arc::new(ToolsLoader::new(Options { seam, ..options }))

@@ -107,8 +107,8 @@ impl Tamper for SameId {
         vec![with(&message, "/id", Value::from(SAME_ID))]
     }
 
-    fn incoming(&mut self, message: Value) -> Value {
-        if message["id"] == SAME_ID { with(&message, "/id", self.real.clone()) } else { message }
+    fn incoming(&mut self, message: Value) -> Option<Value> {
+        Some(if message["id"] == SAME_ID { with(&message, "/id", self.real.clone()) } else { message })
     }
 }
 
@@ -157,11 +157,11 @@ impl Tamper for CancelAnswered {
         self.answered.take().iter().map(cancelled).chain([message]).collect()
     }
 
-    fn incoming(&mut self, message: Value) -> Value {
+    fn incoming(&mut self, message: Value) -> Option<Value> {
         if self.calls.contains(&message["id"]) {
             self.answered = Some(message["id"].clone());
         }
-        message
+        Some(message)
     }
 }
 
@@ -176,4 +176,30 @@ pub(super) fn metadata_lost() -> Box<dyn Tamper> {
         }
         vec![message]
     })
+}
+
+/// Changes the messages of servers where they stand.
+struct Sees(fn(Value) -> Option<Value>);
+
+impl Tamper for Sees {
+    fn outgoing(&mut self, message: Value) -> Vec<Value> {
+        vec![message]
+    }
+
+    fn incoming(&mut self, message: Value) -> Option<Value> {
+        (self.0)(message)
+    }
+}
+
+pub(super) fn changes_unheard() -> Box<dyn Tamper> {
+    Box::new(Sees(|message| (message["method"] != "notifications/tools/list_changed").then_some(message)))
+}
+
+pub(super) fn tools_assumed() -> Box<dyn Tamper> {
+    Box::new(Sees(|mut message| {
+        if let Some(capabilities) = message.pointer_mut("/result/capabilities") {
+            capabilities["tools"] = json!({});
+        }
+        Some(message)
+    }))
 }

@@ -55,5 +55,5 @@ pub use session::Freshness;
 pub use tools_loader::ToolsLoader;
 
 pub(in crate::loader) use group::Watched;
-pub(in crate::loader) use seam::{Tamper, TamperHttp};
+pub(in crate::loader) use seam::{Framing, Tamper, TamperBytes, TamperHttp};
 pub(in crate::loader) use target::called;

@@ -85,7 +85,7 @@ impl Owner {
 
     async fn live_in_process(&mut self, command: &CommandLine) -> Ending {
         let scope = self.options.scopes.enter(&format!("session {}", self.name));
-        let ending = match ServerProcess::spawn(command, self.options.stderr, self.options.ladder) {
+        let ending = match ServerProcess::spawn(command, &self.options) {
             Err(source) => self.never_started(SessionError::Spawn { program: command.program.clone(), source }),
             Ok(process) => {
                 self.hold(Some(&process));

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use super::config::CommandLine;
 use super::group::{self, Watched};
-use super::options::{Ladder, ServerStderr};
+use super::options::{Ladder, Options, ServerStderr};
 use super::pipes::{Gate, Inlet, Outlet, drained};
 
 /// How a server process ended.
@@ -82,8 +82,9 @@ impl ServerProcess {
     ///
     /// # Errors
     /// What the system said. No process is left then.
-    pub(super) fn spawn(line: &CommandLine, stderr: ServerStderr, ladder: Ladder) -> io::Result<Self> {
-        let mut child = command(line, stderr).spawn()?;
+    pub(super) fn spawn(line: &CommandLine, options: &Options) -> io::Result<Self> {
+        let Options { seam, ladder, .. } = options;
+        let mut child = command(line, options).spawn()?;
         let ends = child.stdin.take().zip(child.stdout.take());
         let leash = Leash::of(child)?;
         // From here on an early return drops the leash, which ends the process.
@@ -91,9 +92,9 @@ impl ServerProcess {
         Ok(Self {
             exit: leash.watched.on_runtime()?,
             stdin: Gate::new(Box::new(ChildStdin::from_std(stdin)?)),
-            stdout: Gate::new(Box::new(ChildStdout::from_std(stdout)?)),
+            stdout: Gate::new(seam.inlet(Box::new(ChildStdout::from_std(stdout)?))),
             leash: Arc::new(leash),
-            ladder,
+            ladder: *ladder,
         })
     }
 
@@ -161,13 +162,13 @@ impl Drop for ServerProcess {
     }
 }
 
-fn command(line: &CommandLine, stderr: ServerStderr) -> Command {
+fn command(line: &CommandLine, options: &Options) -> Command {
     let mut command = Command::new(&line.program);
     command.args(&line.args).envs(&line.env).stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
-    command.stderr(match stderr {
+    command.stderr(options.seam.stderr().unwrap_or_else(|| match options.stderr {
         ServerStderr::Inherit => Stdio::inherit(),
         ServerStderr::Discard => Stdio::null(),
-    });
+    }));
     if let Some(directory) = &line.directory {
         command.current_dir(directory);
     }

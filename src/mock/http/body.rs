@@ -81,7 +81,8 @@ impl PartSender {
     pub(super) fn send(&self, part: Part) -> bool {
         if let Part::Bytes(bytes) = &part {
             let n_waiting = self.n_bytes.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len();
-            if n_waiting > STREAM_BYTES_MAX {
+            // One message of whatever length a script wants has room: scripts bound it.
+            if n_waiting > STREAM_BYTES_MAX && n_waiting > bytes.len() {
                 self.n_bytes.fetch_sub(bytes.len(), Ordering::Relaxed);
                 return false;
             }

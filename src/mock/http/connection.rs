@@ -1,6 +1,7 @@
 //! One client's connection: its requests become inputs, and what answers them is written.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -12,9 +13,9 @@ use tokio::sync::{oneshot, watch};
 
 use crate::mock::http::body::{CutState, MockBody, Parts, read_body};
 use crate::mock::http::owner::Event;
-use crate::mock::http::stream::{ByteStream, Fate, Wire};
+use crate::mock::http::stream::{ByteStream, Fate, Raw, Wire};
 use crate::mock::http::{SOCKETS_MAX, Shared, Stage};
-use crate::script::{ExchangeNo, Input, Request, Response, SocketNo};
+use crate::script::{After, ExchangeNo, Input, Request, Response, SocketNo};
 
 /// Most bytes of a request's head, and of what is buffered for a client that does not read.
 const BUFFER_BYTES_MAX: usize = 64 * 1_024;
@@ -27,6 +28,7 @@ const HEADER_CHARS_MAX: usize = 256;
 pub(super) enum Reply {
     Whole(Response),
     Stream(Response, Parts),
+    Raw(Raw),
     Cut,
     Reset,
 }
@@ -95,23 +97,33 @@ pub(super) fn spawn<S: ByteStream>(stream: S, shared: Arc<Shared>) {
 }
 
 async fn serve<S: ByteStream>(wire: Wire<S>, socket: SocketNo, shared: &Arc<Shared>, fate: &Arc<Fate>) {
-    let service = service_fn(|request| exchange(request, socket, Arc::clone(shared), Arc::clone(fate)));
-    let connection = http1::Builder::new()
+    let service = service_fn(|request| Box::pin(exchange(request, socket, Arc::clone(shared), Arc::clone(fate))));
+    let mut connection = http1::Builder::new()
         .auto_date_header(false)
         .header_read_timeout(None)
         .max_buf_size(BUFFER_BYTES_MAX)
         .max_headers(HEADERS_MAX)
         .serve_connection(wire, service);
-    let mut connection = std::pin::pin!(connection);
     let mut stage = shared.stage.clone();
-    tokio::select! {
+    let ended = tokio::select! {
+        ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => ended,
+        () = reached(&mut stage, Stage::Ending) => {
+            Pin::new(&mut connection).graceful_shutdown();
+            tokio::select! {
+                ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => ended,
+                () = reached(&mut stage, Stage::Over) => return,
+            }
+        }
+    };
+    let mut wire = connection.into_parts().io;
+    match (ended, fate.take_raw()) {
+        (Ok(()), None) => wire.shut().await,
         // How it ended is told by its fate.
-        _ = connection.as_mut() => return,
-        () = reached(&mut stage, Stage::Ending) => connection.as_mut().graceful_shutdown(),
-    }
-    tokio::select! {
-        _ = connection => {}
-        () = reached(&mut stage, Stage::Over) => {}
+        (Err(_), None) => {}
+        (_, Some((raw, _open))) => tokio::select! {
+            () = wire.write_raw(raw) => {}
+            () = reached(&mut stage, Stage::Over) => {}
+        },
     }
 }
 
@@ -155,6 +167,14 @@ async fn exchange(
     if let Ok(Reply::Stream(response, parts)) = answer {
         return Ok(response_of(response, |_| MockBody::Stream { parts, open, cut: CutState::No }));
     }
+    if let Ok(Reply::Raw(raw)) = answer {
+        // Where the exchange goes on, its client's leave is told when the socket is over.
+        if raw.after == After::Close {
+            open.settle();
+        }
+        Arc::clone(&open.fate).keep_raw(raw, open);
+        return Err(NoResponse);
+    }
     open.settle();
     match answer {
         Ok(Reply::Whole(response)) => Ok(response_of(response, MockBody::whole)),
@@ -162,7 +182,7 @@ async fn exchange(
             open.reset();
             Err(NoResponse)
         }
-        Ok(Reply::Cut | Reply::Stream(..)) | Err(_) => Err(NoResponse),
+        Ok(Reply::Cut | Reply::Stream(..) | Reply::Raw(_)) | Err(_) => Err(NoResponse),
     }
 }
 

@@ -68,6 +68,7 @@ impl Connector {
 /// What a mock takes its inputs from.
 pub struct Inbox {
     events: mpsc::UnboundedReceiver<Event>,
+    tell: mpsc::UnboundedSender<Event>,
     stage: watch::Sender<Stage>,
 }
 
@@ -76,6 +77,7 @@ pub struct Inbox {
 pub fn connector() -> (Connector, Inbox) {
     let (events, inbox) = mpsc::unbounded_channel();
     let (stage_sender, stage) = watch::channel(Stage::Serving);
+    let tell = events.clone();
     let shared = Shared {
         events,
         stage,
@@ -84,5 +86,5 @@ pub fn connector() -> (Connector, Inbox) {
         n_exchanges: AtomicU64::new(0),
         n_body_bytes: AtomicUsize::new(0),
     };
-    (Connector { shared: Arc::new(shared) }, Inbox { events: inbox, stage: stage_sender })
+    (Connector { shared: Arc::new(shared) }, Inbox { events: inbox, tell, stage: stage_sender })
 }

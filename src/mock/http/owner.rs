@@ -8,8 +8,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::mock::http::body::{Part, PartSender, parts};
 use crate::mock::http::connection::Reply;
+use crate::mock::http::stream::Raw;
 use crate::mock::http::{Inbox, Stage};
 use crate::mock::journal::{Journal, JournalLost, Step, steps};
+use crate::mock::own::{spawn, stop, write_stderr};
 use crate::script::{Body, Effect, End, ExchangeNo, Input, Interpreter, Request, TimerId};
 
 /// How long an ending mock waits until what it answered before is written.
@@ -29,6 +31,7 @@ pub struct HttpMock<J> {
     interpreter: Interpreter,
     journal: J,
     inbox: mpsc::UnboundedReceiver<Event>,
+    tell: mpsc::UnboundedSender<Event>,
     stage: watch::Sender<Stage>,
     answering: HashMap<ExchangeNo, Answering>,
     timers: BTreeSet<(Instant, TimerId)>,
@@ -49,6 +52,7 @@ impl<J: Journal> HttpMock<J> {
             interpreter,
             journal,
             inbox: inbox.events,
+            tell: inbox.tell,
             stage: inbox.stage,
             answering: HashMap::new(),
             timers: BTreeSet::new(),
@@ -149,9 +153,18 @@ impl<J: Journal> HttpMock<J> {
             Effect::EndStream(exchange) => self.end(exchange, Part::End, Reply::Cut),
             Effect::Cut(exchange) => self.end(exchange, Part::Cut, Reply::Cut),
             Effect::Reset(exchange) => self.end(exchange, Part::Reset, Reply::Reset),
+            Effect::Raw { exchange, bytes, after } => self.reply(exchange, Reply::Raw(Raw { bytes, after })),
+            Effect::WriteStderr { bytes, then } => {
+                let tell = self.tell.clone();
+                // The mock may be over; without a thread nothing is written, and what follows stays held.
+                let _ = write_stderr(bytes, move || drop(tell.send(Event::Input(Input::Timer(then)))));
+            }
+            Effect::Stop => stop(),
+            // Without it there is one process less to find.
+            Effect::Spawn(grandchild) => drop(spawn(grandchild)),
             // Done by the caller, or an effect of lines, which an interpreter over HTTP does not have.
             Effect::Journal(_) | Effect::End(_) => {}
-            Effect::Write(_) | Effect::WriteApart(_) | Effect::CloseStdout => {}
+            Effect::Write(_) | Effect::WriteApart(_) | Effect::CloseStdout | Effect::CloseStdin => {}
         }
         Room::Some
     }

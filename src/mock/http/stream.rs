@@ -3,15 +3,17 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::history::WireEnd;
+use crate::mock::http::connection::Open;
+use crate::script::After;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 8 * 1_024;
@@ -35,10 +37,17 @@ impl ByteStream for DuplexStream {
 }
 
 /// How a connection ends, as its parts see it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Fate {
     reset: AtomicBool,
     seen: AtomicU8,
+    raw: Mutex<Option<(Raw, Open)>>,
+}
+
+/// Bytes of a script's own in place of a response.
+pub(super) struct Raw {
+    pub bytes: Vec<u8>,
+    pub after: After,
 }
 
 const SEEN_EOF: u8 = 1;
@@ -48,6 +57,15 @@ impl Fate {
     /// The connection is to be reset when it is dropped.
     pub(super) fn reset(&self) {
         self.reset.store(true, Ordering::Relaxed);
+    }
+
+    /// What is to be written when hyper has let go of the connection, and the exchange it belongs to.
+    pub(super) fn keep_raw(&self, raw: Raw, open: Open) {
+        *self.raw.lock().unwrap_or_else(PoisonError::into_inner) = Some((raw, open));
+    }
+
+    pub(super) fn take_raw(&self) -> Option<(Raw, Open)> {
+        self.raw.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Who ended it, as far as the bytes tell; what nobody ended we did.
@@ -80,6 +98,37 @@ pub(super) struct Wire<S: ByteStream> {
 impl<S: ByteStream> Wire<S> {
     pub(super) fn new(stream: S, fate: Arc<Fate>) -> Self {
         Self { stream, fate }
+    }
+
+    /// Ends this side of the connection.
+    pub(super) async fn shut(&mut self) {
+        // The client may have left.
+        let _ = self.stream.shutdown().await;
+    }
+
+    /// Writes bytes of a script's own, and does what follows. Returns when nothing more can come of the connection.
+    pub(super) async fn write_raw(&mut self, raw: Raw) {
+        if let Err(_gone) = self.stream.write_all(&raw.bytes).await {
+            return self.fate.see(SEEN_ERROR);
+        }
+        if raw.after != After::Stall {
+            self.shut().await;
+        }
+        if raw.after != After::Close {
+            self.until_left().await;
+        }
+    }
+
+    /// Reads until the client has left.
+    async fn until_left(&mut self) {
+        let mut rest = [0; 1_024];
+        loop {
+            match self.stream.read(&mut rest).await {
+                Ok(0) => return self.fate.see(SEEN_EOF),
+                Ok(_) => {}
+                Err(_) => return self.fate.see(SEEN_ERROR),
+            }
+        }
     }
 }
 

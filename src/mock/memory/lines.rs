@@ -136,6 +136,9 @@ impl<J: Journal, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> LineMock<J, R, W> 
                     // Journalled, or an effect of HTTP: an interpreter over lines knows no exchange.
                     Some(Effect::Journal(_) | Effect::Respond { .. } | Effect::BeginStream { .. }) | None => {}
                     Some(Effect::StreamPart { .. } | Effect::EndStream(_) | Effect::Cut(_) | Effect::Reset(_)) => {}
+                    // Effects on a process, which no script has here.
+                    Some(Effect::Raw { .. } | Effect::CloseStdin | Effect::Stop | Effect::Spawn(_)) => {}
+                    Some(Effect::WriteStderr { then, .. }) => inputs.push(Input::Timer(then)),
                 }
             }
         }
@@ -220,7 +223,8 @@ impl<W: AsyncWrite + Unpin> LineWriter<W> {
         if self.bytes.is_none() || self.state == Writing::Closing {
             return None;
         }
-        if self.waiting.len() + bytes.len() > BACKLOG_BYTES_MAX {
+        // One message of whatever length a script wants has room: scripts bound it.
+        if !self.waiting.is_empty() && self.waiting.len() + bytes.len() > BACKLOG_BYTES_MAX {
             let is_told = std::mem::replace(&mut self.state, Writing::Full) == Writing::Full;
             return (!is_told).then_some(Input::OutputFull);
         }

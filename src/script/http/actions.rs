@@ -1,11 +1,17 @@
 //! The actions that only HTTP has.
 
+use serde_json::Value;
+
 use crate::history::WireEnd;
 use crate::script::http::ExchangeNo;
 use crate::script::http::admit::Refusal;
+use crate::script::http::answer::JSON;
 use crate::script::interpreter::{Face, Interpreter};
-use crate::script::task::{At, Task};
-use crate::script::{Action, Carriage, Effect, wire};
+use crate::script::task::{At, Cause, Task};
+use crate::script::{Action, Carriage, Effect, Family, wire};
+
+/// Status code of a client that is to come back later.
+const TOO_MANY_REQUESTS: u16 = 429;
 
 impl Interpreter {
     /// Whether an action can still be carried out.
@@ -13,64 +19,137 @@ impl Interpreter {
         let Face::Http(http) = &self.face else { return false };
         let exchange = at.exchange.and_then(|no| http.exchanges.get(&no));
         let mut talks = self.numbers_at(at).into_iter().filter_map(|number| self.talks.get(&number));
-        match action {
-            Action::Status(_) | Action::ContentType(_) | Action::Sse => {
+        match (action.family(), action) {
+            (_, Action::Reset | Action::AnswerAnyway | Action::ProgressForever(_) | Action::Progress(_)) => {
+                exchange.is_some()
+            }
+            (Family::Response | Family::Raw, _) | (_, Action::Sse) => {
                 exchange.is_some_and(|exchange| !exchange.streams)
             }
-            Action::Reset | Action::AnswerAnyway => exchange.is_some(),
-            Action::ExpireSession => talks.any(|talk| talk.session.is_some()),
-            Action::EndStream | Action::CutStream => {
-                exchange.is_some_and(|exchange| exchange.streams) || talks.any(|talk| !talk.streams.is_empty())
+            (Family::ForgedEvent, _) => exchange.is_some(),
+            (_, Action::ExpireSession) => talks.any(|talk| talk.session.is_some()),
+            (_, Action::SameSession) => exchange.is_some_and(|exchange| exchange.opens),
+            (Family::Event, _) | (_, Action::EndStream | Action::CutStream) => {
+                let is_own = exchange.is_some_and(|exchange| exchange.streams || action.family() == Family::Event);
+                is_own || talks.any(|talk| !talk.streams.is_empty())
             }
-            lines if lines.needs() == Some(Carriage::Lines) => false,
-            _ => true,
+            _ => action.needs() != Some(Carriage::Lines),
         }
     }
 
     /// Does an action that only HTTP has.
     pub(in crate::script) fn http_action(&mut self, action: Action, task: &mut Task) {
         let at = task.at;
+        match action.family() {
+            Family::Response => at.exchange.into_iter().for_each(|no| self.respond_oddly(no, &action, task)),
+            Family::Event => {
+                let bytes = event(&action);
+                self.send_event(task, &bytes);
+            }
+            Family::ForgedEvent => self.answer_in_lines(task),
+            _ => match action {
+                Action::Sse => at.exchange.into_iter().for_each(|no| self.begin_stream(no)),
+                Action::SameSession => {
+                    if let Some(talk) = at.connection.and_then(|number| self.talks.get_mut(&number)) {
+                        talk.repeats_session = true;
+                    }
+                }
+                Action::ExpireSession => {
+                    for number in self.numbers_at(at) {
+                        self.close_talk(number, WireEnd::ByServer, None);
+                    }
+                    task.settled = true;
+                }
+                Action::EndStream => self.streams_at(at).into_iter().for_each(|no| self.end_stream(no)),
+                Action::CutStream => self.streams_at(at).into_iter().for_each(|no| self.cut(no, Effect::Cut(no))),
+                _ => {}
+            },
+        }
+    }
+
+    fn respond_oddly(&mut self, no: ExchangeNo, action: &Action, task: &Task) {
+        let at = task.at;
         match action {
-            Action::Status(status) => self.answer_status(at, status),
-            Action::ContentType(kind) => {
-                let answer = self.honest_answer(&task.cause, at);
-                if let (Some(no), Some(line)) = (at.exchange, answer) {
-                    self.answer_typed(no, at, line, &kind);
+            Action::Status(status) => self.answer_status(no, *status),
+            Action::BareStatus(status) => self.respond(no, *status, &[], Vec::new()),
+            Action::Unauthorized => {
+                self.respond(no, 401, &[("www-authenticate", "Bearer realm=\"mcp-mock\"")], Vec::new());
+            }
+            Action::RetryAfter(seconds) => {
+                self.respond(no, TOO_MANY_REQUESTS, &[("retry-after", &seconds.to_string())], Vec::new());
+            }
+            Action::Redirect(status) => {
+                let elsewhere = self.path().map(|path| format!("{path}/moved")).unwrap_or_default();
+                self.respond(no, *status, &[("location", &elsewhere)], Vec::new());
+            }
+            Action::RedirectLoop(status) => {
+                let here = self.path().unwrap_or_default();
+                self.respond(no, *status, &[("location", &here)], Vec::new());
+            }
+            Action::EmptyBody => self.respond(no, 200, &[JSON], Vec::new()),
+            Action::Accepted => self.accept(at),
+            Action::AcceptedBody => self.respond(no, 202, &[JSON], b"{}".to_vec()),
+            Action::Reset => self.cut(no, Effect::Reset(no)),
+            Action::ContentType(_) | Action::Trickle | Action::WrongStream => {
+                let Some(line) = self.honest_answer(&task.cause, at) else { return };
+                match action {
+                    Action::ContentType(kind) => self.answer_typed(no, at, line, kind),
+                    Action::Trickle => self.trickle(no, at, &line),
+                    _ => {
+                        self.accept(at);
+                        at.connection.into_iter().for_each(|number| self.push_note(number, &line));
+                    }
                 }
             }
-            Action::Sse => at.exchange.into_iter().for_each(|no| self.begin_stream(no)),
-            Action::ExpireSession => {
-                for number in self.numbers_at(at) {
-                    self.close_talk(number, WireEnd::ByServer, None);
-                }
-                task.settled = true;
-            }
-            Action::EndStream => self.streams_at(at).into_iter().for_each(|no| self.end_stream(no)),
-            Action::CutStream => self.streams_at(at).into_iter().for_each(|no| self.cut(no, Effect::Cut(no))),
-            Action::Reset => at.exchange.into_iter().for_each(|no| self.cut(no, Effect::Reset(no))),
             _ => {}
         }
     }
 
-    fn answer_status(&mut self, at: At, status: u16) {
-        let Some(no) = at.exchange else { return };
+    fn path(&mut self) -> Option<String> {
+        self.http().map(|http| http.setup.path.clone())
+    }
+
+    fn answer_status(&mut self, no: ExchangeNo, status: u16) {
         if status == 404 {
             return self.refuse(no, &Refusal::UNKNOWN_SESSION);
         }
-        let line = wire::error_line(&serde_json::Value::Null, wire::INVALID_REQUEST, "Refused by the script");
-        let mut headers = vec![("content-type", "application/json")];
+        let line = wire::error_line(&Value::Null, wire::INVALID_REQUEST, "Refused by the script", None);
+        let mut headers = vec![JSON];
         if status == 405 {
             headers.push(("allow", "POST"));
         }
         self.respond(no, status, &headers, line);
     }
 
+    /// Sends something beside messages on the stream of this request, which begins with it, or of its session.
+    fn send_event(&mut self, task: &Task, bytes: &[u8]) {
+        if let (Cause::Request { .. }, Some(no)) = (&task.cause, task.at.exchange) {
+            self.begin_stream(no);
+        }
+        for no in self.streams_at(task.at) {
+            self.push(Effect::StreamPart { exchange: no, bytes: bytes.to_vec() });
+        }
+    }
+
+    /// Gives the honest answer as an event with two lines of data: JSON takes the line end between them for white space.
+    fn answer_in_lines(&mut self, task: &Task) {
+        let Some(no) = task.at.exchange else { return };
+        let Some(line) = self.honest_answer(&task.cause, task.at) else { return };
+        self.note_answer(task.at);
+        self.begin_stream(no);
+        let (brace, rest) = line.split_at(1);
+        let bytes = [b"event: message\ndata: ", brace, b"\ndata: ", rest, b"\n\n"].concat();
+        self.stream_event(no, task.at, &line, bytes);
+        self.end_stream(no);
+    }
+
     /// The stream of this exchange, where it is one; otherwise those of its session.
     fn streams_at(&self, at: At) -> Vec<ExchangeNo> {
         let Face::Http(http) = &self.face else { return Vec::new() };
         let own = at.exchange.filter(|no| http.exchanges.get(no).is_some_and(|exchange| exchange.streams));
-        let talk = at.connection.and_then(|number| self.talks.get(&number));
-        own.map_or_else(|| talk.map(|talk| talk.streams.clone()).unwrap_or_default(), |no| vec![no])
+        let numbers = self.numbers_at(at);
+        let of_sessions = || numbers.iter().filter_map(|number| self.talks.get(number)).flat_map(|talk| &talk.streams);
+        own.map_or_else(|| of_sessions().copied().collect(), |no| vec![no])
     }
 
     /// Ends the socket of an exchange in the middle.
@@ -82,5 +161,16 @@ impl Interpreter {
         }
         self.push(effect);
         self.close_unopened(Some(exchange), WireEnd::ByServer);
+    }
+}
+
+/// Something on a stream of events that is no message.
+fn event(action: &Action) -> Vec<u8> {
+    match action {
+        Action::EventId(id) => format!("id: {id}\ndata:\n\n").into_bytes(),
+        Action::Retry(ms) => format!("retry: {ms}\n\n").into_bytes(),
+        Action::Comments(times) => ": still here\n\n".repeat(*times as usize).into_bytes(),
+        Action::OtherEvent(kind) => format!("event: {kind}\ndata: {{\"is\":\"no message\"}}\n\n").into_bytes(),
+        _ => Vec::new(),
     }
 }

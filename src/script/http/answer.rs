@@ -23,7 +23,7 @@ impl Interpreter {
 
     /// Refuses a request as a whole.
     pub(super) fn refuse(&mut self, no: ExchangeNo, refusal: &Refusal) {
-        let line = wire::error_line(&Value::Null, refusal.code, refusal.message);
+        let line = wire::error_line(&Value::Null, refusal.code, refusal.message, None);
         let mut headers = vec![JSON];
         if refusal.status == 405 {
             headers.push(("allow", self.verbs()));
@@ -36,7 +36,7 @@ impl Interpreter {
         let Some(exchange) = self.http().and_then(|http| http.exchanges.get_mut(&no)) else { return };
         exchange.status = 400;
         let at = At { connection: exchange.connection, exchange: Some(no) };
-        self.answer_exchange(at, wire::error_line(id, code, message));
+        self.answer_exchange(at, wire::error_line(id, code, message, None));
     }
 
     /// Says that a notification or a response was taken.
@@ -92,10 +92,7 @@ impl Interpreter {
 
     /// Sends an answer as a whole body of this type.
     pub(super) fn answer_typed(&mut self, no: ExchangeNo, at: At, line: Vec<u8>, kind: &str) {
-        // An opening that failed brings no session.
-        let talk = at.connection.and_then(|number| self.talks.get(&number));
-        let has_succeeded = talk.is_some_and(|talk| talk.server.revision().is_some());
-        let session = if has_succeeded { self.hand_out_session(no) } else { None };
+        let session = self.session_of_answer(no, at);
         let Some(exchange) = self.http().and_then(|http| http.exchanges.get_mut(&no)) else { return };
         let (status, batch) = (exchange.status, exchange.batch.take());
         let connection = self.connection_of(at);
@@ -112,6 +109,13 @@ impl Interpreter {
         let mut headers = vec![(JSON.0, kind)];
         headers.extend(session.as_deref().map(|session| (SESSION, session)));
         self.respond(no, status, &headers, body);
+    }
+
+    /// The session that an answer brings: none for an opening that failed.
+    pub(super) fn session_of_answer(&mut self, no: ExchangeNo, at: At) -> Option<String> {
+        let talk = at.connection.and_then(|number| self.talks.get(&number));
+        let has_succeeded = talk.is_some_and(|talk| talk.server.revision().is_some());
+        if has_succeeded { self.hand_out_session(no) } else { None }
     }
 
     /// Sends the same answer twice, for which it takes a stream.
@@ -142,12 +146,38 @@ impl Interpreter {
         self.push(Effect::BeginStream { exchange: no, response });
     }
 
+    /// Sends a message about a request as an event of its response, which becomes a stream with it.
+    pub(in crate::script) fn stream_beside(&mut self, no: ExchangeNo, at: At, line: &[u8]) {
+        self.begin_stream(no);
+        self.stream_message(no, at, line);
+    }
+
     /// Sends a message as an event of a stream.
     pub(in crate::script) fn stream_message(&mut self, no: ExchangeNo, at: At, line: &[u8]) {
+        self.stream_event(no, at, line, [b"event: message\ndata: ", line, b"\n\n"].concat());
+    }
+
+    /// Sends a message as an event that is written like this.
+    pub(super) fn stream_event(&mut self, no: ExchangeNo, at: At, line: &[u8], bytes: Vec<u8>) {
         let connection = self.connection_of(at);
         self.sent(connection, line);
-        let bytes = [b"event: message\ndata: ", line, b"\n\n"].concat();
         self.push(Effect::StreamPart { exchange: no, bytes });
+    }
+
+    /// Sends an answer as a body of chunks of one byte each.
+    pub(super) fn trickle(&mut self, no: ExchangeNo, at: At, line: &[u8]) {
+        let session = self.session_of_answer(no, at);
+        let connection = self.connection_of(at);
+        let mut headers = vec![(JSON.0, JSON.1.to_owned())];
+        headers.extend(session.map(|session| (SESSION, session)));
+        self.note_answer(at);
+        self.journal(EventKind::HttpAnswered { exchange: no.id(), status: 200, streams: false });
+        self.sent(connection, line);
+        self.push(Effect::BeginStream { exchange: no, response: Response { status: 200, headers, body: Vec::new() } });
+        for byte in line {
+            self.push(Effect::StreamPart { exchange: no, bytes: vec![*byte] });
+        }
+        self.end_stream(no);
     }
 
     /// Ends a stream in order.
@@ -167,6 +197,6 @@ impl Interpreter {
 }
 
 /// The header field that says that a body is JSON.
-const JSON: (&str, &str) = ("content-type", "application/json");
+pub(super) const JSON: (&str, &str) = ("content-type", "application/json");
 /// The header field that names a session.
-const SESSION: &str = "mcp-session-id";
+pub(super) const SESSION: &str = "mcp-session-id";

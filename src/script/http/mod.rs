@@ -10,6 +10,7 @@ mod admit;
 mod answer;
 mod modern;
 mod post;
+mod raw;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::history::{ConnectionId, EventKind, SessionId, WireEnd};
 use crate::script::interpreter::{Face, Interpreter};
 use crate::script::task::{At, Cause};
-use crate::script::{Era, Input};
+use crate::script::{Era, Input, Phase};
 
 pub use types::{Body, ExchangeNo, HttpSetup, Request, Response, SocketNo};
 
@@ -39,6 +40,8 @@ pub(super) struct HttpFace {
     sockets: BTreeMap<SocketNo, Option<WireEnd>>,
     /// The connection of each session there is.
     sessions: HashMap<SessionId, u64>,
+    /// The session that was handed out last.
+    last_session: Option<SessionId>,
     n_connections: u64,
     /// The connection of the modern era, once it was opened.
     modern: Option<u64>,
@@ -75,6 +78,7 @@ impl HttpFace {
             exchanges: BTreeMap::new(),
             sockets: BTreeMap::new(),
             sessions: HashMap::new(),
+            last_session: None,
             n_connections: 0,
             modern: None,
             is_stateless_open: false,
@@ -153,7 +157,10 @@ impl Interpreter {
             (_, Body::Cut) => self.gone(no),
             (Err(refusal), _) => self.refuse(no, &refusal),
             (Ok(Verb::Get), _) => self.begin(Cause::Get, at),
-            (Ok(Verb::Delete), _) => self.begin(Cause::Delete, at),
+            (Ok(Verb::Delete), _) => {
+                self.begin(Cause::Delete, at);
+                self.advance(at, Phase::DuringShutdown);
+            }
             (Ok(Verb::Post), Body::Whole(body)) => self.post(at, &body),
             (Ok(Verb::Post), Body::TooLong) => self.refuse(no, &Refusal::TOO_LONG),
         }

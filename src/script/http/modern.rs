@@ -109,7 +109,7 @@ impl Interpreter {
     /// What a server of the legacy era answers to a request that names no session.
     pub(in crate::script) fn stateless_answer(&mut self, at: At, id: &Value, method: &str) -> Vec<u8> {
         self.set_status(at, 400);
-        wire::error_line(id, wire::METHOD_NOT_FOUND, &format!("Method not found: {method}"))
+        wire::error_line(id, wire::METHOD_NOT_FOUND, &format!("Method not found: {method}"), None)
     }
 
     /// Takes a message of the modern era.

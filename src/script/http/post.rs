@@ -48,7 +48,7 @@ impl Interpreter {
             }
             Incoming::Response { body } => {
                 self.take_message(at, &body, line);
-                self.accept(at);
+                self.begin(Cause::Response, at);
             }
             Incoming::Notification { body, method } => {
                 self.take_message(at, &body, line);

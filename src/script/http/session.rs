@@ -12,8 +12,10 @@ impl Interpreter {
         let http = self.http()?;
         let exchange = http.exchanges.get(&no).filter(|exchange| exchange.opens)?;
         let number = exchange.connection?;
-        let session = SessionId(format!("{}-{number}", http.setup.session_prefix));
+        let fresh = SessionId(format!("{}-{number}", http.setup.session_prefix));
+        let last = http.last_session.clone();
         let talk = self.talks.get_mut(&number)?;
+        let session = last.filter(|_| talk.repeats_session).unwrap_or(fresh);
         if talk.session.is_some() {
             return None;
         }
@@ -21,6 +23,7 @@ impl Interpreter {
         let connection = talk.id.clone();
         if let Some(http) = self.http() {
             http.sessions.insert(session.clone(), number);
+            http.last_session = Some(session.clone());
         }
         self.journal(EventKind::SessionOpened { connection, session: session.clone() });
         Some(session.0)

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use crate::history::{ConnectionId, EventKind, Kind, WireEnd};
 use crate::plan::Revision;
 use crate::script::{
-    Body, Effect, ExchangeNo, HttpSetup, Input, Interpreter, Medium, Request, Script, Setup, Signal, SocketNo, TimerId,
-    shipped, shipped_names,
+    After, Body, Effect, ExchangeNo, HttpSetup, Input, Interpreter, Medium, Request, Script, Setup, Signal, SocketNo,
+    TimerId, shipped, shipped_names,
 };
 
 const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25"}}"#;
@@ -176,10 +176,14 @@ impl Seen {
             Effect::EndStream(exchange) | Effect::Cut(exchange) | Effect::Reset(exchange) => {
                 wrong(!self.over.contains(&exchange.0), "not on record")
             }
-            Effect::Write(_) | Effect::WriteApart(_) | Effect::CloseStdout => {
+            Effect::Raw { exchange, after, .. } => {
+                wrong((*after == After::Close) != self.over.contains(&exchange.0), "over, or not, against what follows")
+            }
+            Effect::Write(_) | Effect::WriteApart(_) | Effect::CloseStdout | Effect::CloseStdin => {
                 Err(format!("an effect of lines: {effect:?}"))
             }
             Effect::Journal(_) | Effect::SetTimer { .. } | Effect::End(_) => Ok(()),
+            Effect::WriteStderr { .. } | Effect::Stop | Effect::Spawn(_) => Ok(()),
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 use mcp_vigil::mock::{CarrierKind, LinkedArgs};
 use rustix::process::{Pid, Signal, kill_process};
@@ -26,6 +27,7 @@ pub struct Client {
     pid: Pid,
     stdin: Option<ChildStdin>,
     stdout: Option<BufReader<ChildStdout>>,
+    stderr: Option<ChildStderr>,
     ended: Receiver<ExitStatus>,
     status: Option<ExitStatus>,
 }
@@ -53,13 +55,23 @@ impl Client {
         LinkedArgs { carrier, link: home.addr(), token, server }.to_args()
     }
 
+    /// With its stderr where the test wants it.
+    pub fn linked_with_stderr(home: &Home, stderr: Stdio) -> Self {
+        Self::spawn_with(mock_command().args(Self::arguments(CarrierKind::Stdio, home)), stderr)
+    }
+
     pub fn spawn(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        Self::spawn_with(command, Stdio::null())
+    }
+
+    fn spawn_with(command: &mut Command, stderr: Stdio) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
+        let stderr = child.stderr.take();
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take().map(BufReader::new));
         let pid = Pid::from_child(&child);
         let (sender, ended) = channel();
         std::thread::spawn(move || wait(child, &sender));
-        Self { pid, stdin, stdout, ended, status: None }
+        Self { pid, stdin, stdout, stderr, ended, status: None }
     }
 
     pub fn pid(&self) -> i32 {
@@ -75,11 +87,43 @@ impl Client {
         let _ = self.stdin.as_mut().unwrap().write_all(bytes);
     }
 
+    /// Sends empty lines until nobody is there to take them.
+    pub fn send_until_refused(&mut self) {
+        let until = Instant::now() + LIMIT;
+        while self.stdin.as_mut().unwrap().write_all(b"\n").is_ok() {
+            assert!(Instant::now() < until, "the input is still open");
+        }
+    }
+
     /// The next line as it was written; empty at the end.
     pub fn line(&mut self) -> String {
         let mut line = String::new();
         self.stdout.as_mut().unwrap().read_line(&mut line).unwrap();
         line
+    }
+
+    /// So many bytes as they were written; fewer at the end.
+    pub fn raw(&mut self, n_bytes: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.stdout.as_mut().unwrap().take(n_bytes as u64).read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// So many bytes as text.
+    pub fn bytes(&mut self, n_bytes: usize) -> String {
+        String::from_utf8(self.raw(n_bytes)).unwrap()
+    }
+
+    pub fn stderr(&mut self) -> Option<ChildStderr> {
+        self.stderr.take()
+    }
+
+    /// Processes that this one has started and not outlived.
+    pub fn children(&self) -> Vec<Pid> {
+        let path = format!("/proc/{0}/task/{0}/children", self.pid());
+        let of_thread = |path| std::fs::read_to_string(path).unwrap_or_default();
+        let pids = of_thread(path).split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<i32>>();
+        pids.into_iter().filter_map(Pid::from_raw).collect()
     }
 
     pub fn answer(&mut self) -> Value {
@@ -120,9 +164,15 @@ impl Client {
     }
 
     pub fn wait(&mut self) -> ExitStatus {
-        let status = self.ended.recv_timeout(LIMIT).expect("the mock did not end");
+        let status = self.status.unwrap_or_else(|| self.ended.recv_timeout(LIMIT).expect("the mock did not end"));
         self.status = Some(status);
         status
+    }
+
+    /// Whether it ends in this time.
+    pub fn ends_within(&mut self, time: Duration) -> bool {
+        self.status = self.status.or_else(|| self.ended.recv_timeout(time).ok());
+        self.status.is_some()
     }
 
     pub fn exit_code(&mut self) -> i32 {
@@ -143,6 +193,12 @@ impl Drop for Client {
             let _ = kill_process(self.pid, Signal::KILL);
         }
     }
+}
+
+/// Ends a process that a mock has left behind; its number is its own until somebody waits for it.
+pub fn kill_child(pid: Pid) {
+    // It may have ended by itself.
+    let _ = kill_process(pid, Signal::KILL);
 }
 
 pub fn answered(id: u32) -> Value {

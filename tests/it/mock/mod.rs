@@ -2,6 +2,7 @@
 
 mod bytes;
 mod client;
+mod faults;
 mod forged;
 mod home;
 mod http;

@@ -9,6 +9,7 @@ use hyper::client::conn::http1::{Connection, handshake};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Request, StatusCode, http};
 
+use super::super::seam::TamperBytes;
 use super::error::HttpError;
 use super::site::Site;
 use super::socket::{Payload, Socket};
@@ -18,6 +19,7 @@ pub(super) struct Exchange {
     line: Line,
     head: http::response::Parts,
     body: Pin<Box<Incoming>>,
+    tamper: Option<Box<dyn TamperBytes>>,
 }
 
 /// What a response claims to carry.
@@ -70,7 +72,7 @@ impl Exchange {
         let mut line = Line(Some(Box::pin(connection)));
         let response = line.beside(sender.send_request(request)).await.map_err(HttpError::BrokeOff)?;
         let (head, body) = response.into_parts();
-        Ok(Self { line, head, body: Box::pin(body) })
+        Ok(Self { line, head, body: Box::pin(body), tamper: site.requests.body() })
     }
 
     pub(super) fn status(&self) -> StatusCode {
@@ -93,12 +95,17 @@ impl Exchange {
 
     /// The next piece of the body; None at its proper end.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, HttpError> {
-        let Self { line, body, .. } = self;
+        let Self { line, body, tamper, .. } = self;
         loop {
             let frame = line.beside(poll_fn(|context| body.as_mut().poll_frame(context))).await;
             match frame.transpose().map_err(HttpError::BrokeOff)?.map(hyper::body::Frame::into_data) {
                 None => return Ok(None),
-                Some(Ok(bytes)) => return Ok(Some(bytes)),
+                Some(Ok(bytes)) => {
+                    return Ok(match tamper {
+                        None => Some(bytes),
+                        Some(tamper) => tamper.read(&bytes).map(Bytes::from),
+                    });
+                }
                 // Trailers.
                 Some(Err(_)) => {}
             }
