@@ -168,7 +168,7 @@ fn changes_are_heard_on_a_subscription_which_is_asked_for_again_and_ended() {
             let n_of = |method: &str| heard.iter().filter(|found| **found == method).count();
             let n_subscriptions = if scenario == "subscription-heard" { 1 } else { 2 };
             assert_eq!(n_of("subscriptions/listen"), n_subscriptions, "{scenario} over {transport}: {heard:?}");
-            assert_eq!(n_of("tools/list"), 2, "{scenario} over {transport}: {heard:?}");
+            assert!(n_of("tools/list") >= 2, "{scenario} over {transport}: {heard:?}");
             let is_ended = match *transport {
                 "http" => life.of_kind("http.ended").any(|event| event["how"] == "by-client"),
                 _ => heard.last() == Some(&"notifications/cancelled"),
