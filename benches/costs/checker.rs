@@ -7,7 +7,7 @@ use mcp_vigil::check::{Engine, PlanVerdict, judge};
 use mcp_vigil::history::read_history;
 
 use crate::clock::{CpuTime, own};
-use crate::ledger::{Ledger, at_least, at_most};
+use crate::ledger::{Ledger, at_least, at_most, is_wanted};
 use crate::life::{Life, Recorded, record};
 
 /// The suite whose recorded histories are judged, and the one of its plans that is lived over and over.
@@ -72,12 +72,6 @@ pub fn bounds(ledger: &Ledger) -> bool {
         is_linear,
     ];
     kept.into_iter().all(|kept| kept)
-}
-
-/// Whether this part, or one inside or around it, is asked for: without a filter, all are.
-fn is_wanted(part: &str) -> bool {
-    let filters: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    filters.is_empty() || filters.iter().any(|filter| filter.starts_with(part) || part.starts_with(filter))
 }
 
 fn judge_all(recorded: &[Recorded]) {

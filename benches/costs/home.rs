@@ -19,13 +19,14 @@ pub fn open() -> LinkedArgs {
     });
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            serve(&stream, &welcome);
+            let welcome = welcome.clone();
+            std::thread::spawn(move || serve(&stream, &welcome));
         }
     });
     LinkedArgs { carrier: CarrierKind::Stdio, link, token: "secret".to_owned(), server: "files".to_owned() }
 }
 
-/// Serves one mock to its end; they come one after the other. An error is the end of a mock like any other.
+/// Serves one mock to its end. An error is the end of a mock like any other.
 fn serve(stream: &TcpStream, welcome: &Value) {
     // Without it an acknowledgement waits for the next packet.
     let _ = stream.set_nodelay(true);

@@ -25,6 +25,12 @@ impl Ledger {
     }
 }
 
+/// Whether this part, or one inside or around it, is asked for: without a filter, all are.
+pub fn is_wanted(part: &str) -> bool {
+    let filters: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    filters.is_empty() || filters.iter().any(|filter| filter.starts_with(part) || part.starts_with(filter))
+}
+
 /// Tells a figure and its bound; whether it is kept.
 pub fn at_most(what: &str, found: f64, bound: f64, unit: &str) -> bool {
     told(what, found, bound, unit, "at most", found <= bound)

@@ -1,11 +1,13 @@
 //! What things cost in CPU time, each beside the bare thing measured in the same run.
 //!
-//! `cargo bench --bench costs` measures everything, `-- checker`, `-- mock`, `-- http`, `-- crowd` or `-- plan` one part. Criterion keeps the
+//! `cargo bench --bench costs` measures everything, `-- checker`, `-- mock`, `-- http`, `-- crowd`,
+//! `-- five-hundred` or `-- plan` one part. Criterion keeps the
 //! samples; at the end the bounds are held against all that was measured, and a broken one leads to exit code 1.
 
 mod checker;
 mod clock;
 mod crowd;
+mod five_hundred;
 mod home;
 mod http;
 mod ledger;
@@ -24,16 +26,19 @@ fn main() -> ExitCode {
     }
     let ledger = Ledger::default();
     let crowds = crowd::Crowds::default();
+    let rounds = five_hundred::Rounds::default();
     checker::measure(&ledger);
     mock::measure(&ledger);
     http::measure(&ledger);
     crowd::measure(&crowds);
+    five_hundred::measure(&rounds);
     plan::measure(&ledger);
     let is_kept = [
         checker::bounds(&ledger),
         mock::bounds(&ledger),
         http::bounds(&ledger),
         crowd::bounds(&crowds),
+        five_hundred::bounds(&rounds),
         plan::bounds(&ledger),
     ];
     if is_kept.into_iter().all(|kept| kept) { ExitCode::SUCCESS } else { ExitCode::FAILURE }

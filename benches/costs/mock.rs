@@ -10,12 +10,11 @@ use crate::clock::{CpuTime, children};
 use crate::home;
 use crate::ledger::{Ledger, at_most};
 
+/// What opens a session.
+pub const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}}"#;
 /// What a client says that lists and calls once; the flag tells whether an answer follows.
 const LIFE: [(&str, Answered); 4] = [
-    (
-        r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}}"#,
-        Answered::Yes,
-    ),
+    (INITIALIZE, Answered::Yes),
     (r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#, Answered::No),
     (r#"{"jsonrpc":"2.0","id":2,"method":"tools/list"}"#, Answered::Yes),
     (

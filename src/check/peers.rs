@@ -111,7 +111,7 @@ impl Peers {
             (EventKind::FaultDelivered { impairs, .. }, Source::Mock { server, .. }) => match impairs {
                 Impairs::Answers | Impairs::Connection => self.server_mut(server).impaired = Some(seq),
                 Impairs::Timing => self.server_mut(server).delayed = Some(seq),
-                Impairs::Ending => {}
+                Impairs::Ending | Impairs::Nothing => {}
             },
             (EventKind::SignalSent { target, .. }, _) => {
                 if let Some(server) = target.strip_prefix("server:") {

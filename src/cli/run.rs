@@ -15,8 +15,8 @@ use crate::cli::table::run_table;
 use crate::plan::{InputError, Plan, read_text};
 use crate::report::{RunReport, RunVerdict, junit_xml};
 use crate::run::{
-    Chosen, ExitReason, Finished, Judged, Pool, Repeat, RunError, RunFolder, Selected, Target, Variants, environment,
-    read_baseline, report_of, select, write_report,
+    Chosen, ExitReason, Finished, Judged, Pool, Repeat, RunError, RunFolder, Selected, Target, Variants, descriptors,
+    environment, read_baseline, report_of, select, write_report,
 };
 use crate::supervise::Warden;
 
@@ -132,6 +132,7 @@ async fn run_all(
     let (interrupt, interrupted) = tokio::sync::watch::channel(false);
     watch_signals(interrupt, parent).map_err(RunError::system("signals can not be caught"))?;
     let warden = Warden::appoint().map_err(RunError::system("orphans can not be adopted"))?;
+    descriptors::fit(selected, jobs)?;
     let environment = environment(warden, interrupted)?;
     let progress = progress_bar(selected.len(), output);
     let told = |one: &Finished| {

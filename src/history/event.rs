@@ -717,6 +717,8 @@ pub enum ServerEnd {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Impairs {
+    /// Nothing: a server may do so.
+    Nothing,
     /// Only when things happen: a hold, a delay.
     Timing,
     /// Answers: missing, wrong or doubled.

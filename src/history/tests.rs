@@ -198,7 +198,7 @@ fn loader_and_mock_kinds() -> Vec<(Kind, BoxedStrategy<EventKind>)> {
         SignalReceived { signal: text() }
         FaultDelivered {
             fault: text(),
-            impairs: one_of(&[Impairs::Timing, Impairs::Answers, Impairs::Connection, Impairs::Ending]),
+            impairs: one_of(&[Impairs::Nothing, Impairs::Timing, Impairs::Answers, Impairs::Connection, Impairs::Ending]),
         }
         GateReached { gate: text() }
         MockListening { url: text() }

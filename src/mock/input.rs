@@ -1,5 +1,8 @@
 //! Lines from an input that may hold anything.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, sync_channel};
@@ -45,9 +48,12 @@ impl Lines {
 
     fn keep(&mut self, bytes: &[u8]) {
         if self.n_dropped > 0 || self.line.len() + bytes.len() > LINE_BYTES_MAX {
-            let n_kept = HEAD_BYTES.min(self.line.len());
-            self.n_dropped += (self.line.len() - n_kept + bytes.len()) as u64;
-            self.line.truncate(n_kept);
+            let n_bytes = self.line.len() + bytes.len();
+            // The head is the same however the bytes were cut into pieces.
+            let n_wanted = HEAD_BYTES.saturating_sub(self.line.len());
+            self.line.extend_from_slice(&bytes[..n_wanted.min(bytes.len())]);
+            self.line.truncate(HEAD_BYTES);
+            self.n_dropped += (n_bytes - self.line.len()) as u64;
             self.line.shrink_to_fit();
         } else {
             self.line.extend_from_slice(bytes);

@@ -113,6 +113,31 @@ impl Recorder {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner).events.iter().any(wanted)
     }
 
+    /// Waits until the events so far are as they are awaited, at most for `limit`; whether they are.
+    pub async fn wait_until(&self, limit: Duration, mut is_so: impl FnMut(&[Event]) -> bool + Send) -> bool {
+        let mut n_events = self.inner.n_events.subscribe();
+        let search = async {
+            loop {
+                n_events.borrow_and_update();
+                if is_so(&self.inner.state.lock().unwrap_or_else(PoisonError::into_inner).events) {
+                    return true;
+                }
+                if n_events.changed().await.is_err() {
+                    return false;
+                }
+            }
+        };
+        tokio::time::timeout(limit, search).await.unwrap_or(false)
+    }
+
+    /// The history as it is now.
+    #[must_use]
+    pub fn history_so_far(&self) -> History {
+        let events = self.inner.state.lock().unwrap_or_else(PoisonError::into_inner).events.clone();
+        History::from_events(self.inner.header.clone(), events)
+            .expect("the recorder numbers events from 1 without a gap")
+    }
+
     /// Takes the history; to be called once, when nothing is recorded any more.
     #[must_use]
     pub fn take_history(&self) -> History {

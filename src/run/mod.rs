@@ -4,6 +4,7 @@
 //! What the command line and `testing` share. Start at `select`, then `pool`. Prints nothing: what is to
 //! be told meanwhile goes to whoever called.
 
+pub(crate) mod descriptors;
 mod error;
 mod folder;
 mod judged;

@@ -20,6 +20,8 @@ use crate::script::{Action, Effect, End, Era, Family, Input, Medium, Phase, Setu
 pub const LIFE_OVER_CODE: u8 = 88;
 /// Most actions held at once; beyond, nothing is held and the evidence counts as truncated.
 const HELD_MAX: usize = 1_024;
+/// Most bytes of messages whose actions are held, but for the last one; beyond, the same.
+const HELD_BYTES_MAX: usize = 64 << 20;
 
 /// One mock server.
 #[derive(Debug)]
@@ -292,8 +294,9 @@ impl Interpreter {
         if comes_too_late || !self.can(&step.action, task.at) {
             return Flow::On;
         }
-        if step.action.holds() && self.held.len() >= HELD_MAX {
-            let because = format!("{HELD_MAX} actions are held already");
+        if step.action.holds()
+            && let Some(because) = self.cannot_hold_more()
+        {
             self.journal(EventKind::EvidenceTruncated { what: "holds".to_owned(), because });
             return Flow::On;
         }
@@ -303,6 +306,15 @@ impl Interpreter {
         task.settled |= step.action.answers() && step.action.family() != Family::Endless;
         let flow = self.act(task, step.action);
         if self.ended { Flow::Over } else { flow }
+    }
+
+    /// Why nothing more can be held, where that is so.
+    fn cannot_hold_more(&self) -> Option<String> {
+        if self.held.len() >= HELD_MAX {
+            return Some(format!("{HELD_MAX} actions are held already"));
+        }
+        let n_bytes: usize = self.held.iter().map(|(_, task)| task.weight).sum();
+        (n_bytes >= HELD_BYTES_MAX).then(|| format!("{n_bytes} bytes of messages are held already"))
     }
 
     pub(super) fn hold(&mut self, gate: String) -> Flow {

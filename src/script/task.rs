@@ -22,6 +22,8 @@ pub(super) struct Task {
     pub settled: bool,
     /// How often progress of it was reported.
     pub n_reports: u64,
+    /// What keeping it costs, in bytes, where it may be held; about so.
+    pub weight: usize,
 }
 
 /// Where something came about.
@@ -112,10 +114,36 @@ impl When {
     }
 }
 
+impl Cause {
+    /// The bytes it takes in memory, about.
+    fn weight(&self) -> usize {
+        match self {
+            Self::Request { id, method, params } => weight(id) + method.len() + weight(params),
+            Self::Notification(method) => method.len(),
+            Self::Gate(gate) => gate.len(),
+            Self::Start | Self::Initialized | Self::Eof | Self::Signal(_) | Self::Get | Self::Delete => 0,
+            Self::Response | Self::Elapsed(_) => 0,
+        }
+    }
+}
+
+/// The bytes a value takes in memory, about. It was read from JSON, so it is not nested deeply.
+fn weight(value: &Value) -> usize {
+    let inner = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(all) => all.iter().map(weight).sum(),
+        Value::Object(all) => all.iter().map(|(key, value)| key.len() + weight(value)).sum(),
+    };
+    size_of::<Value>() + inner
+}
+
 impl Task {
     pub(super) fn new(cause: Cause, at: At, so_far: Phase, watches: &mut [Watch]) -> Self {
-        let steps = watches.iter_mut().flat_map(|watch| watch.see(&cause, at, so_far)).collect();
-        Self { cause, at, steps, settled: false, n_reports: 0 }
+        let steps: VecDeque<Step> = watches.iter_mut().flat_map(|watch| watch.see(&cause, at, so_far)).collect();
+        let may_be_held = steps.iter().any(|step| step.action.holds());
+        let weight = if may_be_held { cause.weight() } else { 0 };
+        Self { cause, at, steps, settled: false, n_reports: 0, weight }
     }
 
     /// Whether this is the request of this connection with this id, and a client may cancel it.

@@ -45,6 +45,12 @@ impl Warden {
         Ok(Self { appointed, children: Arc::default(), descriptors_soft })
     }
 
+    /// Adopts nothing, for a process that may have children of its own; makes room for the descriptors of many plans.
+    #[must_use]
+    pub fn beside_others() -> Self {
+        Self { descriptors_soft: os::raise_descriptor_limit(), ..Self::default() }
+    }
+
     /// The soft limit of open descriptors before it was raised for this process.
     pub(super) fn descriptors_soft(&self) -> Option<u64> {
         self.descriptors_soft

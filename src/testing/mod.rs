@@ -1,6 +1,6 @@
-//! Verifying a loader of your own in `cargo test`.
+//! Verifying a loader of your own in `cargo test`; and a mock server for any test of a client, [`MockServer`].
 //!
-//! Implement [`Loader`] for it, and hand it over:
+//! For a verification, implement [`Loader`] for it, and hand it over:
 //!
 //! ```no_run
 //! use mcp_vigil::testing::{BoxFuture, Called, Failure, Loaded, Loader, verify};
@@ -37,6 +37,7 @@
 //!
 //! Reporting [`Scopes`] is optional: without them a loader is judged from the wire and the process table.
 
+pub mod mock;
 mod options;
 mod verify;
 
@@ -47,6 +48,7 @@ pub use crate::loader::target::{BoxFuture, Called, Failure, Loaded, Loader};
 pub use crate::plan::{Baseline, BaselineEntry, ContextKind, Limits, Promises, Revision, SessionPromise, Transport};
 pub use crate::report::{Counts, FindingRow, PlanRow, RunReport, RunVerdict};
 pub use crate::run::{RunError, Temperaments};
+pub use mock::MockServer;
 pub use options::{Options, Severity};
 pub use verify::{NotVerified, verify, verify_with};
 

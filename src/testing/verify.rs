@@ -8,8 +8,8 @@ use crate::loader::registered::Registered;
 use crate::plan::Descriptor;
 use crate::report::RunReport;
 use crate::run::{
-    ExitReason, Finished, Judged, Launch, Pool, Repeat, RunError, RunFolder, Selected, Target, Variants, environment,
-    known_baseline, report_of, select, write_report,
+    ExitReason, Finished, Judged, Launch, Pool, Repeat, RunError, RunFolder, Selected, Target, Variants, descriptors,
+    environment, known_baseline, report_of, select, write_report,
 };
 use crate::supervise::Warden;
 use crate::testing::{Options, Severity};
@@ -107,14 +107,11 @@ fn run(
     // Nobody interrupts it: a signal ends the whole test binary, and the supervisors see to the rest.
     let (_interrupt, interrupted) = tokio::sync::watch::channel(false);
     // Not appointed: a test binary may have children of its own.
-    let environment = environment(Warden::default(), interrupted)?;
-    let pool = Pool {
-        folder: Arc::clone(folder),
-        jobs: options.jobs.unwrap_or_else(usual_jobs).max(1),
-        environment,
-        repeat,
-        told: &|_: &Finished| {},
-    };
+    let warden = Warden::beside_others();
+    let jobs = options.jobs.unwrap_or_else(usual_jobs).max(1);
+    descriptors::fit(selected, jobs)?;
+    let environment = environment(warden, interrupted)?;
+    let pool = Pool { folder: Arc::clone(folder), jobs, environment, repeat, told: &|_: &Finished| {} };
     let finished = runtime.block_on(pool.run(selected));
     // Whatever still runs on it belongs to plans that are over.
     runtime.shutdown_background();

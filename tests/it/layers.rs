@@ -24,7 +24,23 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("report", &["check", "history"]),
     ("run", &["catalogue", "check", "drive", "history", "plan", "report", "script", "stack", "supervise"]),
     ("reentry", &["loader", "mock", "supervise"]),
-    ("testing", &["catalogue", "loader", "plan", "reentry", "report", "run", "supervise"]),
+    (
+        "testing",
+        &[
+            "catalogue",
+            "check",
+            "history",
+            "loader",
+            "mock",
+            "plan",
+            "record",
+            "reentry",
+            "report",
+            "run",
+            "script",
+            "supervise",
+        ],
+    ),
     ("cli", &["catalogue", "check", "history", "plan", "reentry", "report", "run", "script", "stack", "supervise"]),
 ];
 

@@ -4,6 +4,7 @@
 
 mod answers;
 mod contexts;
+mod descriptors;
 mod eras;
 mod exit_codes;
 mod formats;

@@ -248,3 +248,25 @@ impl Alter for OneFailsAll {
         })
     }
 }
+
+/// One thing at a time: closing waits for the load before it.
+#[derive(Default)]
+pub(super) struct CloseQueued {
+    turn: Mutex<()>,
+}
+
+impl Alter for CloseQueued {
+    fn load<'a>(&'a self, inner: &'a dyn Loader, config: &'a Value) -> BoxFuture<'a, Result<Loaded, Failure>> {
+        Box::pin(async move {
+            let _turn = self.turn.lock().await;
+            inner.load(config).await
+        })
+    }
+
+    fn close<'a>(&'a self, inner: &'a dyn Loader) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move {
+            let _turn = self.turn.lock().await;
+            inner.close().await
+        })
+    }
+}

@@ -113,6 +113,10 @@ pub(super) fn resent_twice() -> Box<dyn TamperHttp> {
     sends(move |request| if resent.is_again(&request) { vec![request.clone(), request] } else { vec![request] })
 }
 
+pub(super) fn stream_insisted() -> Box<dyn TamperHttp> {
+    sends(|request| if request.method() == Method::GET { vec![request.clone(), request] } else { vec![request] })
+}
+
 pub(super) fn version_lost() -> Box<dyn TamperHttp> {
     each(|request| {
         request.headers_mut().remove(PROTOCOL_VERSION);

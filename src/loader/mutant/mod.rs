@@ -148,12 +148,17 @@ mutants! {
     }
     odd {
         "strict", |options| sewn(options, Seam::with_bytes(bytes::strict)), "takes whatever is not the next plain answer for the end";
+        "stuck", |options| sewn(unbounded(options), Seam::with_bytes(bytes::stuck)), "waits for ever behind whatever is not the next plain answer";
+        "group-spared", |options| sewn(options, Seam::with_group_spared()), "ends a server, and not what that has started";
+        "json-alone", |options| sewn(options, Seam::with_bytes(bytes::json_alone)), "does not understand events";
+        "stream-insisted", |options| sewn(options, Seam::with_http(http::stream_insisted)), "asks twice for each stream";
         "stderr-unread", |options| sewn(options, Seam::with_stderr_left()), "has the stderr of its servers in a pipe, and does not read it";
         "changes-unheard", |options| sewn(options, Seam::with(wire::changes_unheard)), "does not hear that a list of tools has changed";
         "tools-assumed", |options| sewn(options, Seam::with(wire::tools_assumed)), "takes every server for one that has tools";
         "one-fails-all", |options| around(options, around::OneFailsAll), "closes everything when one server fails";
         "unbounded", |options| Arc::new(ToolsLoader::new(unbounded(options))), "waits for ever for an answer";
-        "hasty", |options| Arc::new(ToolsLoader::new(hasty(options))), "gives a server hardly any time to end by itself";
+        "patient", |options| Arc::new(ToolsLoader::new(patient(options))), "waits for ever for a server to end by itself";
+        "close-queued", |options| around(unbounded(options), around::CloseQueued::default()), "closes when the load before it has ended, which has no bound";
     }
 }
 
@@ -164,16 +169,13 @@ fn unbounded(options: Options) -> Options {
     Options { bounds: Bounds { connect, call, delete, ..bounds }, ..options }
 }
 
-/// With hardly any time for a server to end by itself.
-fn hasty(options: Options) -> Options {
-    Options { ladder: Ladder { eof_grace: HASTE, ..options.ladder }, ..options }
+/// With all the time in the world for a server to end by itself.
+fn patient(options: Options) -> Options {
+    Options { ladder: Ladder { eof_grace: NEVER, ..options.ladder }, ..options }
 }
 
 /// Longer than any plan.
 const NEVER: Duration = Duration::from_secs(3_600);
-/// Enough for a server that ends at once, and for no other.
-const HASTE: Duration = Duration::from_millis(100);
-
 fn sewn(options: Options, seam: Seam) -> Arc<dyn Loader> {
     Arc::new(ToolsLoader::new(Options { seam, ..options }))
 }

@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 use tokio::io::unix::AsyncFd;
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::time::timeout;
@@ -86,7 +86,7 @@ impl ServerProcess {
         let Options { seam, ladder, .. } = options;
         let mut child = command(line, options).spawn()?;
         let ends = child.stdin.take().zip(child.stdout.take());
-        let leash = Leash::of(child)?;
+        let leash = Leash::of(child, seam.spares_group())?;
         // From here on an early return drops the leash, which ends the process.
         let (stdin, stdout) = ends.ok_or(io::ErrorKind::BrokenPipe)?;
         Ok(Self {
@@ -186,13 +186,15 @@ pub(super) struct Leash {
     watched: Watched,
     /// None once it is reaped; from then on the group's number may be somebody else's.
     leader: Mutex<Option<Child>>,
+    /// Only in a seeded change: whether signals go to the leader alone.
+    spares_group: bool,
 }
 
 impl Leash {
-    fn of(mut child: Child) -> io::Result<Self> {
+    fn of(mut child: Child, spares_group: bool) -> io::Result<Self> {
         let group = Pid::from_child(&child);
         match Watched::open(group) {
-            Ok(watched) => Ok(Self { group, watched, leader: Mutex::new(Some(child)) }),
+            Ok(watched) => Ok(Self { group, watched, leader: Mutex::new(Some(child)), spares_group }),
             Err(error) => {
                 // Killed before anybody could talk to it, so the wait is short.
                 let _ = child.kill();
@@ -228,6 +230,11 @@ impl Leash {
     }
 
     fn signal(&self, signal: Signal) {
+        if self.spares_group {
+            // It may have ended by itself; its zombie is still ours.
+            let _ = self.leader().as_ref().map(|_| kill_process(self.group, signal));
+            return;
+        }
         // A failure leaves the next step of the ladder.
         let _ = match *self.leader() {
             // The group has at least the leader, be it as a zombie.
@@ -239,6 +246,9 @@ impl Leash {
     /// Whether no member of the group is left alive; to be asked once the leader has ended, which is reaped where its zombie
     /// is not needed any more.
     fn is_group_gone(&self) -> bool {
+        if self.spares_group {
+            return true;
+        }
         // The leader is still there, be it as a zombie: only a kernel that knows no signals to groups refuses.
         let needs_zombie = self.leader().is_some() && self.watched.signal_group(None).is_err();
         if !needs_zombie {

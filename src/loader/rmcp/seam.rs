@@ -54,6 +54,8 @@ pub struct Seam {
     make_bytes: Option<fn(Framing) -> Box<dyn TamperBytes>>,
     /// Whether a server's stderr goes into a pipe that nobody reads.
     leaves_stderr: bool,
+    /// Whether what a server has started is left alone.
+    spares_group: bool,
 }
 
 /// How messages stand among bytes.
@@ -84,6 +86,16 @@ impl Seam {
     /// A seam that leaves stderr in a pipe.
     pub(in crate::loader) fn with_stderr_left() -> Self {
         Self { leaves_stderr: true, ..Self::default() }
+    }
+
+    /// A seam that leaves what a server has started alone.
+    pub(in crate::loader) fn with_group_spared() -> Self {
+        Self { spares_group: true, ..Self::default() }
+    }
+
+    /// Whether what a server has started is left alone.
+    pub(super) fn spares_group(&self) -> bool {
+        self.spares_group
     }
 
     /// What becomes of a server's stderr, unless it goes where it should.

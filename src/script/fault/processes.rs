@@ -7,14 +7,14 @@ pub(super) const ROWS: &[FaultInfo] = &[
     FaultInfo {
         id: "stderr",
         about: "writes a line to stderr",
-        impairs: Impairs::Timing,
+        impairs: Impairs::Nothing,
         explain: "`{ stderr = \"warming up\" }`, on any occasion. It may mean anything; a client takes it for no \
                   failure.",
     },
     FaultInfo {
         id: "stderr-flood",
         about: "writes a lot to stderr",
-        impairs: Impairs::Timing,
+        impairs: Impairs::Nothing,
         explain: "`{ stderr-flood = 1048576 }`, on any occasion, at most 64 MiB: what follows is held until it is \
                   written, so a client that has stderr in a pipe has to read that. Everything else is handled \
                   meanwhile.",

@@ -50,7 +50,8 @@ impl Client {
         Self::spawn(Command::new(VIGIL).arg("__mock").args(Self::arguments(CarrierKind::Stdio, home)))
     }
 
-    fn arguments(carrier: CarrierKind, home: &Home) -> Vec<String> {
+    /// The arguments of a mock that reports to this home.
+    pub fn arguments(carrier: CarrierKind, home: &Home) -> Vec<String> {
         let (token, server) = ("secret".to_owned(), "files".to_owned());
         LinkedArgs { carrier, link: home.addr(), token, server }.to_args()
     }
@@ -102,6 +103,13 @@ impl Client {
         line
     }
 
+    /// The next line as it was written, whatever it holds; empty at the end.
+    pub fn line_lossy(&mut self) -> String {
+        let mut line = Vec::new();
+        self.stdout.as_mut().unwrap().read_until(b'\n', &mut line).unwrap();
+        String::from_utf8_lossy(&line).into_owned()
+    }
+
     /// So many bytes as they were written; fewer at the end.
     pub fn raw(&mut self, n_bytes: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -144,6 +152,25 @@ impl Client {
         assert_eq!(self.answer(), answered(id));
     }
 
+    /// For a reader of its own.
+    pub fn take_stdout(&mut self) -> BufReader<ChildStdout> {
+        self.stdout.take().unwrap()
+    }
+
+    /// Calls again and again, for a mock whose answers nobody can read: a process that another test starts at this moment holds
+    /// the other end of its output until its own program begins, so that the first answers may still be taken.
+    pub fn call_until_it_ends(&mut self) {
+        let began = Instant::now();
+        let mut id = 3;
+        while began.elapsed() < LIMIT {
+            self.send(&call(id));
+            id += 1;
+            if self.ends_within(Duration::from_millis(50)) {
+                return;
+            }
+        }
+    }
+
     pub fn close_stdin(&mut self) {
         self.stdin = None;
     }
@@ -163,16 +190,15 @@ impl Client {
         kill_process(self.pid, signal).unwrap();
     }
 
-    pub fn wait(&mut self) -> ExitStatus {
-        let status = self.status.unwrap_or_else(|| self.ended.recv_timeout(LIMIT).expect("the mock did not end"));
-        self.status = Some(status);
-        status
+    /// Whether it ends within a time.
+    pub fn ends_within(&mut self, limit: Duration) -> bool {
+        self.status = self.status.or_else(|| self.ended.recv_timeout(limit).ok());
+        self.status.is_some()
     }
 
-    /// Whether it ends in this time.
-    pub fn ends_within(&mut self, time: Duration) -> bool {
-        self.status = self.status.or_else(|| self.ended.recv_timeout(time).ok());
-        self.status.is_some()
+    pub fn wait(&mut self) -> ExitStatus {
+        assert!(self.ends_within(LIMIT), "the mock did not end");
+        self.status.unwrap()
     }
 
     pub fn exit_code(&mut self) -> i32 {

@@ -23,6 +23,7 @@ struct State {
     links: Vec<TcpStream>,
     open_gates: Vec<String>,
     n_acked_max: Option<usize>,
+    is_over: bool,
 }
 
 struct Shared {
@@ -51,7 +52,8 @@ impl Home {
         let addr = listener.local_addr().unwrap();
         let accepting = Arc::clone(&shared);
         std::thread::spawn(move || {
-            for stream in listener.incoming() {
+            // Ends when the home is dropped: a test may have thousands of them.
+            for stream in listener.incoming().take_while(|_| !accepting.state.lock().unwrap().is_over) {
                 let serving = Arc::clone(&accepting);
                 std::thread::spawn(move || serving.serve(stream.unwrap()));
             }
@@ -106,6 +108,14 @@ impl Home {
         state.events.iter().find(|event| short(event).contains(words)).unwrap().clone()
     }
 
+    /// Waits until the events are as they are awaited.
+    pub fn wait_until(&self, what: &str, are_there: impl Fn(&[Value]) -> bool) {
+        let state = self.shared.state.lock().unwrap();
+        let is_missing = |state: &mut State| !are_there(&state.events);
+        let (state, timeout) = self.shared.changed.wait_timeout_while(state, LIMIT, is_missing).unwrap();
+        assert!(!timeout.timed_out(), "no {what} among {:#?}", state.events.iter().map(short).collect::<Vec<_>>());
+    }
+
     /// Every event, shortly: its kind and what it is told apart by.
     pub fn journal(&self) -> Vec<String> {
         self.shared.state.lock().unwrap().events.iter().map(short).collect()
@@ -118,6 +128,16 @@ impl Home {
             event.as_object_mut().unwrap().retain(|name, _| name != "at_us" && name != "pid");
         }
         events
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if let Ok(mut state) = self.shared.state.lock() {
+            state.is_over = true;
+        }
+        // Wakes the listener, where it still listens.
+        let _ = TcpStream::connect(self.addr);
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Socket {
     host: String,
     path: String,
     pub session: Option<String>,
+    /// The revision it says was agreed on.
+    pub revision: Option<&'static str>,
 }
 
 /// A response.
@@ -55,7 +57,11 @@ impl Mock {
 
     /// With some fields of the welcome of the caller's choice.
     pub fn with(script: &Script, fields: Value) -> Self {
-        let home = Home::with(script, Temperament::Polite, fields);
+        Self::of(Home::with(script, Temperament::Polite, fields))
+    }
+
+    /// With a home that is there already.
+    pub fn of(home: Home) -> Self {
         let process = Client::linked_over(CarrierKind::Http, &home);
         let url = home.wait_for_short("mock.listening")["url"].as_str().unwrap().to_owned();
         let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
@@ -103,10 +109,16 @@ impl Mock {
 
 impl Socket {
     pub fn to(host: &str, path: &str) -> Self {
-        let stream = TcpStream::connect(host).unwrap();
+        Self::try_to(host, path).unwrap()
+    }
+
+    /// Nothing where nobody listens any more.
+    pub fn try_to(host: &str, path: &str) -> Option<Self> {
+        let stream = TcpStream::connect(host).ok()?;
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream: BufReader::new(stream), host: host.to_owned(), path: path.to_owned(), session: None }
+        let (host, path) = (host.to_owned(), path.to_owned());
+        Some(Self { stream: BufReader::new(stream), host, path, session: None, revision: None })
     }
 
     pub fn stream(&self) -> &TcpStream {
@@ -123,6 +135,9 @@ impl Socket {
         let mut text = format!("{verb} {path} HTTP/1.1\r\nHost: {}\r\n", self.host);
         if let Some(session) = &self.session {
             text.push_str(&format!("Mcp-Session-Id: {session}\r\n"));
+        }
+        if let Some(revision) = self.revision {
+            text.push_str(&format!("MCP-Protocol-Version: {revision}\r\n"));
         }
         for (name, value) in headers {
             text.push_str(&format!("{name}: {value}\r\n"));
@@ -167,13 +182,31 @@ impl Socket {
         Reply { status, headers, body: String::new() }
     }
 
+    /// Whether a response begins before the socket ends.
+    pub fn is_answered(&mut self) -> bool {
+        self.stream.fill_buf().is_ok_and(|bytes| !bytes.is_empty())
+    }
+
+    /// Whether the other end closes it before anything comes.
+    pub fn has_ended(&mut self) -> bool {
+        match self.stream.fill_buf() {
+            Ok(bytes) => bytes.is_empty(),
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
+        }
+    }
+
+    /// A body of this length.
+    pub fn body(&mut self, length: usize) -> String {
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body).unwrap();
+        String::from_utf8(body).unwrap()
+    }
+
     /// A response with the body its length tells.
     pub fn reply(&mut self) -> Reply {
         let mut reply = self.head();
         let length = reply.headers.get("content-length").map_or(0, |length| length.parse().unwrap());
-        let mut body = vec![0; length];
-        self.stream.read_exact(&mut body).unwrap();
-        reply.body = String::from_utf8(body).unwrap();
+        reply.body = self.body(length);
         reply
     }
 

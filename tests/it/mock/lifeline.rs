@@ -122,7 +122,7 @@ fn an_output_that_broke_ends_a_polite_mock() {
         let mut client = start(&home);
         client.open();
         client.close_stdout();
-        client.send(&call(3));
+        client.call_until_it_ends();
         assert_eq!(client.exit_code(), 1);
         let journal = home.journal();
         assert_eq!(journal[journal.len() - 2..], ["connection.closed broken", "mock.ending broken-pipe"]);

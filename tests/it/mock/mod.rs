@@ -1,17 +1,22 @@
 //! Mock servers as processes: every script over real pipes, with a home of our own, and everything that can go wrong.
 
+mod any_input;
 mod bytes;
 mod client;
 mod faults;
 mod forged;
+mod garbage;
 mod home;
 mod http;
 mod http_bytes;
 mod http_client;
-mod http_sdk;
+mod in_test;
 mod lifeline;
 mod modern;
 mod modern_client;
 mod modern_honesty;
+mod repeats;
+mod schemas;
 mod scripts;
+mod sdk;
 mod standalone;

@@ -1,0 +1,204 @@
+//! What a mock in a test lives on: a thread, a history, and a port.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::history::{Event, EventKind, Header, History, ServerFacts, Source};
+use crate::mock::{CarrierKind, Connector, HttpMock, Journal, JournalLost, LinkedArgs, connector};
+use crate::plan::{Limits, Revision, Temperament, Transport};
+use crate::record::{Home, HomeOptions, MockSetup, Recorder, secret};
+use crate::script::{BODY_BYTES_MAX, HttpSetup, Input, Interpreter, Medium, Script, Setup};
+
+/// Name of the server in its history.
+const SERVER: &str = "mock";
+/// How long a mock lives at most: far beyond any test, so that nothing is left for ever by one that is killed.
+const MAX_LIFE: Duration = Duration::from_secs(3_600);
+/// How long the thread of a mock may take to be ready.
+const READY_LIMIT: Duration = Duration::from_secs(10);
+/// How long it waits after the system refused it a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// Hosts one mock over HTTP, or is home to every process of one over stdio.
+pub(super) struct Host {
+    pub script: Script,
+    recorder: Recorder,
+    gates: Gates,
+    /// Taken when it is dropped, which must not wait.
+    runtime: Option<Runtime>,
+}
+
+/// Who is told that a gate is open.
+enum Gates {
+    Http(Connector),
+    Stdio(Home),
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").field("script", &self.script.name()).finish_non_exhaustive()
+    }
+}
+
+/// A mock over HTTP in this process, and its URL.
+pub(super) fn over_http(script: Script, revision: Revision) -> io::Result<(Host, String)> {
+    let recorder = recorder(&script, revision, Transport::Http)?;
+    let runtime = runtime()?;
+    let listener = std::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    listener.set_nonblocking(true)?;
+    let path = format!("/{}/mcp", secret()?);
+    let url = format!("http://{}{path}", listener.local_addr()?);
+    let medium = Medium::Http(HttpSetup { url: url.clone(), path, session_prefix: secret()? });
+    let (connector, inbox) = connector();
+    let journal =
+        Recorded { recorder: recorder.clone(), source: Source::Mock { server: SERVER.to_owned(), incarnation: 1 } };
+    let mut mock = HttpMock::new(Interpreter::new(Setup::alone(script.clone(), revision, medium)), journal, inbox);
+    let listener = {
+        let _entered = runtime.enter();
+        TcpListener::from_std(listener)?
+    };
+    let ended = mock.start().map_err(io::Error::other)?;
+    // One that ends at its start closes its port at once: that is what its client is to see.
+    if ended.is_none() {
+        let accepting = connector.clone();
+        runtime.spawn(async move {
+            let life_ends = Instant::now() + MAX_LIFE;
+            tokio::select! {
+                // However it ends, nobody listens any more; its journal can not be lost.
+                ended = mock.run(life_ends) => drop(ended),
+                () = accept(listener, accepting) => {}
+            }
+        });
+    }
+    Ok((Host { script, recorder, gates: Gates::Http(connector), runtime: Some(runtime) }, url))
+}
+
+/// Home to the processes that are started with these arguments.
+pub(super) fn over_stdio(
+    script: Script,
+    revision: Revision,
+    temperament: Temperament,
+) -> io::Result<(Host, Vec<String>)> {
+    let recorder = recorder(&script, revision, Transport::Stdio)?;
+    let runtime = runtime()?;
+    let token = secret()?;
+    let options = HomeOptions {
+        adapter_token: secret()?,
+        mock_token: token.clone(),
+        hello_limit: Limits::default().hello,
+        mocks: BTreeMap::from([(SERVER.to_owned(), setup(&script, revision, temperament)?)]),
+    };
+    let (sender, opened) = channel();
+    let recording = recorder.clone();
+    // Not by blocking on it: the caller may be within a runtime of its own.
+    runtime.spawn(async move {
+        // The caller waits for it.
+        let _ = sender.send(Home::open(recording, options).await);
+    });
+    let home = opened.recv_timeout(READY_LIMIT).map_err(io::Error::other)??;
+    let linked = LinkedArgs { carrier: CarrierKind::Stdio, link: home.addr(), token, server: SERVER.to_owned() };
+    let args = [vec!["__mock".to_owned()], linked.to_args()].concat();
+    Ok((Host { script, recorder, gates: Gates::Stdio(home), runtime: Some(runtime) }, args))
+}
+
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(1).thread_name("mock").enable_all().build()
+}
+
+fn recorder(script: &Script, revision: Revision, transport: Transport) -> io::Result<Recorder> {
+    let header = Header {
+        scenario: "test".to_owned(),
+        loader: "unknown".to_owned(),
+        revision: revision.to_string(),
+        transport: transport.to_string(),
+        servers: vec![ServerFacts { name: SERVER.to_owned(), script: script.name().to_owned() }],
+        ..Header::new(&format!("test.{}", script.name()))
+    };
+    Recorder::start(header, None)
+}
+
+/// What each process is told when it dials.
+fn setup(script: &Script, revision: Revision, temperament: Temperament) -> io::Result<MockSetup> {
+    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let welcome = serde_json::json!({
+        "script": script,
+        "temperament": temperament,
+        "revision": revision,
+        "acknowledge_ms": ms(Limits::default().acknowledge),
+        "max_life_ms": ms(MAX_LIFE),
+        "body_bytes_max": BODY_BYTES_MAX,
+    });
+    Ok(MockSetup { welcome: serde_json::from_value(welcome)? })
+}
+
+async fn accept(listener: TcpListener, connector: Connector) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Without it an event waits for the client's next packet; a failure only makes it slower.
+                let _ = stream.set_nodelay(true);
+                connector.connect(stream);
+            }
+            // Out of descriptors, most likely: what is connected stays connected.
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}
+
+/// Journals straight into a history.
+struct Recorded {
+    recorder: Recorder,
+    source: Source,
+}
+
+impl Journal for Recorded {
+    fn journal(&self, kind: &EventKind) -> Result<(), JournalLost> {
+        self.recorder.note(self.source.clone(), kind.clone());
+        Ok(())
+    }
+}
+
+impl Host {
+    pub(super) fn history(&self) -> History {
+        self.recorder.history_so_far()
+    }
+
+    pub(super) fn open_gate(&self, gate: &str) {
+        match &self.gates {
+            Gates::Http(connector) => connector.tell(Input::GateOpened(gate.to_owned())),
+            Gates::Stdio(home) => home.open_gate(gate),
+        }
+    }
+
+    /// Waits until the events so far are as they are awaited, at most for `limit`; whether they are.
+    ///
+    /// Waits on the thread of the mock, so that it may be awaited on any runtime.
+    pub(super) async fn until(&self, limit: Duration, is_so: impl Fn(&[Event]) -> bool + Send + 'static) -> bool {
+        let recorder = self.recorder.clone();
+        let (sender, found) = oneshot::channel();
+        let Some(runtime) = &self.runtime else { return false };
+        runtime.spawn(async move {
+            let is_so = recorder.wait_until(limit, is_so).await;
+            // Whoever waited may have given up.
+            let _ = sender.send(is_so);
+        });
+        found.await.unwrap_or(false)
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // Within a runtime nothing may wait for the end of another one.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}

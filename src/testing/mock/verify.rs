@@ -1,0 +1,70 @@
+//! Whether what a mock saw is what was expected.
+
+use std::fmt::Write as _;
+
+use crate::check::{Verdict, judge};
+use crate::history::{Event, EventKind, History, Seq, Source};
+use crate::report::findings_text;
+use crate::script::Script;
+use crate::testing::mock::Times;
+
+/// What a mock saw that is not as it has to be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the client of mock {script} is not as expected\n{text}")]
+pub struct Unmet {
+    script: String,
+    text: String,
+}
+
+/// Holds a history against expectations, protocol and script.
+pub(super) fn verify(history: &History, script: &Script, expected: &[(String, Times)]) -> Result<(), Unmet> {
+    let mut text = String::new();
+    let mut line = |arguments: std::fmt::Arguments<'_>| {
+        writeln!(text, "{arguments}").expect("writing to a string can not fail");
+    };
+    for (method, times) in expected {
+        let n_received = n_received(history, method);
+        if !times.allows(n_received) {
+            line(format_args!("found {n_received} messages {method}, expected {times}"));
+        }
+    }
+    for fault in missing_faults(history, script) {
+        line(format_args!("found no occasion for {fault}, which the script is for: nothing was tested"));
+    }
+    text.push_str(&broken_invariants(history));
+    if text.is_empty() { Ok(()) } else { Err(Unmet { script: script.name().to_owned(), text }) }
+}
+
+fn n_received(history: &History, wanted: &str) -> usize {
+    let is_wanted = |event: &&Event| match &event.kind {
+        EventKind::WireReceived { message, .. } => message.method() == Some(wanted),
+        _ => false,
+    };
+    history.events().iter().filter(is_wanted).count()
+}
+
+fn missing_faults(history: &History, script: &Script) -> Vec<String> {
+    let is_delivered = |name: &String| {
+        let is_it = |event: &Event| matches!(&event.kind, EventKind::FaultDelivered { fault, .. } if fault == name);
+        history.events().iter().any(is_it)
+    };
+    script.required_faults().into_iter().filter(|name| !is_delivered(name)).collect()
+}
+
+/// What breaks the protocol, as a report tells it. A mock sees messages and connections; what needs another witness is silent.
+fn broken_invariants(history: &History) -> String {
+    let whole = ended(history);
+    let mut judgement = judge(&whole);
+    // A test is not an experiment: what a script impairs on purpose is no reason to doubt the rest.
+    judgement.findings.retain(|finding| finding.verdict == Verdict::Fail);
+    findings_text(&whole, &judgement, "run this test again")
+}
+
+/// The history, ended here.
+fn ended(history: &History) -> History {
+    let mut events = history.events().to_vec();
+    let at_us = events.last().map_or(0, |event| event.at_us);
+    let seq = Seq(events.len() as u64 + 1);
+    events.push(Event { seq, at_us, source: Source::Recorder, kind: EventKind::PlanEnded {} });
+    History::from_events(history.header().clone(), events).expect("the last event has the next number")
+}

@@ -1,0 +1,265 @@
+//! Any inputs to an interpreter, over both media: it never panics, and what comes of them is in order and bounded.
+
+use std::collections::BTreeMap;
+
+use mcp_vigil::history::{EventKind, WireEnd};
+use mcp_vigil::plan::{Revision, Temperament, Transport};
+use mcp_vigil::script::{
+    Action, Body, Carriage, Effect, ExchangeNo, HttpSetup, Input, Interpreter, Medium, Request, Script, Setup, Signal,
+    SocketNo, TimerId, shipped, shipped_names,
+};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+/// Most effects that one message may lead to, now or when what holds it lets go, beside what its script does many times.
+const EFFECTS_PER_MESSAGE: usize = 12;
+/// Most bytes of an honest answer to what is sent here: as many effects where a script sends it byte by byte.
+const ANSWER_BYTES: usize = 2_048;
+const PATH: &str = "/t/mcp";
+
+fn setup(script: Script, carriage: Carriage, revision: Revision, temperament: Temperament) -> Setup {
+    let medium = match carriage {
+        Carriage::Lines => Medium::Lines,
+        Carriage::Http => Medium::Http(HttpSetup {
+            url: format!("http://h{PATH}"),
+            path: PATH.to_owned(),
+            session_prefix: "s".to_owned(),
+        }),
+    };
+    Setup { temperament, ..Setup::alone(script, revision, medium) }
+}
+
+fn any_json() -> impl Strategy<Value = Value> + Clone {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,12}".prop_map(Value::from),
+    ];
+    let keys = prop::sample::select(vec!["name", "arguments", "protocolVersion", "requestId", "cursor", "uri", "x"]);
+    leaf.prop_recursive(4, 24, 4, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(keys.clone().prop_map(str::to_owned), inner, 0..4)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+fn any_message() -> impl Strategy<Value = Value> + Clone {
+    let methods = vec![
+        "initialize",
+        "notifications/initialized",
+        "notifications/cancelled",
+        "ping",
+        "tools/list",
+        "tools/call",
+        "server/discover",
+        "no/such/method",
+    ];
+    let proper = (prop::sample::select(methods), 0..9_u32, any::<bool>()).prop_map(|(method, id, has_id)| {
+        let params =
+            json!({ "protocolVersion": "2025-11-25", "name": "read", "arguments": { "path": "/a" }, "requestId": id });
+        let mut message = json!({ "jsonrpc": "2.0", "method": method, "params": params });
+        if has_id && !method.starts_with("notifications/") {
+            message["id"] = id.into();
+        }
+        message
+    });
+    let changed = (proper.clone(), prop::sample::select(vec!["jsonrpc", "id", "method", "params", "result", "error"]));
+    let changed = (changed, any_json()).prop_map(|((mut message, key), value)| {
+        message[key] = value;
+        message
+    });
+    prop_oneof![6 => proper, 3 => changed, 1 => any_json()]
+}
+
+/// The bytes of one message, or of what is none.
+fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
+    let text = any_message().prop_map(|message| message.to_string().into_bytes());
+    let cut = (text.clone(), any::<prop::sample::Index>()).prop_map(|(mut bytes, at)| {
+        bytes.truncate(at.index(bytes.len() + 1));
+        bytes
+    });
+    prop_oneof![10 => text, 1 => cut, 1 => prop::collection::vec(any::<u8>(), 0..64)]
+}
+
+fn any_request() -> impl Strategy<Value = Request> {
+    let batch = prop::collection::vec(any_message(), 0..6).prop_map(|all| Value::from(all).to_string().into_bytes());
+    let body = prop_oneof![
+        12 => any_bytes().prop_map(Body::Whole),
+        2 => batch.prop_map(Body::Whole),
+        1 => Just(Body::TooLong),
+        1 => Just(Body::Cut),
+    ];
+    let verb = prop::sample::select(vec!["POST", "POST", "POST", "POST", "GET", "DELETE", "PUT", "\u{e9}"]);
+    let path = prop::sample::select(vec![PATH, PATH, PATH, PATH, "/", "/t/mcp/", ""]);
+    let headers = [
+        ("accept", vec!["application/json, text/event-stream", "application/json, text/event-stream", "*/*", "x"]),
+        ("content-type", vec!["application/json", "application/json", "text/plain"]),
+        ("mcp-session-id", vec!["s-1", "s-1", "s-2", "s-9"]),
+        ("mcp-protocol-version", vec!["2025-11-25", "2025-03-26", "never"]),
+        ("last-event-id", vec!["1", "x"]),
+        ("origin", vec!["http://localhost", "http://evil.example"]),
+    ];
+    let header = |(name, values): (&'static str, Vec<&'static str>)| {
+        let likely = if name == "origin" { 0.1 } else { 0.8 };
+        prop::option::weighted(likely, prop::sample::select(values)).prop_map(move |value| Some((name, value?)))
+    };
+    let headers: Vec<_> = headers.into_iter().map(header).collect();
+    (verb, path, headers, body).prop_map(|(verb, path, headers, body)| Request {
+        // Numbered where it is handed over: a carrier never uses a number twice.
+        exchange: ExchangeNo(0),
+        socket: SocketNo(1),
+        verb: verb.to_owned(),
+        path: path.to_owned(),
+        headers: headers.into_iter().flatten().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        body,
+    })
+}
+
+fn any_input() -> impl Strategy<Value = Input> {
+    let gates = vec!["before-answer", "first-call", "die", "drop", "expire", "connect", "closing", "no-such-gate"];
+    let rare = vec![
+        Input::Started,
+        Input::Eof,
+        Input::InputBroken,
+        Input::OutputBroken,
+        Input::OutputFull,
+        Input::SocketRefused,
+        Input::SocketOpened(SocketNo(1)),
+        Input::SocketClosed { socket: SocketNo(1), how: WireEnd::Broken },
+        Input::LifeOver,
+        Input::Noise { bytes: u64::MAX, head: vec![0xff; 300] },
+    ];
+    prop_oneof![
+        12 => any_bytes().prop_map(Input::Line),
+        12 => any_request().prop_map(Input::Request),
+        3 => (0..40_u64).prop_map(|exchange| Input::ExchangeGone(ExchangeNo(exchange))),
+        3 => prop::sample::select(gates).prop_map(|gate| Input::GateOpened(gate.to_owned())),
+        1 => prop::sample::select(Signal::ALL).prop_map(Input::Signal),
+        1 => (0..4_u64).prop_map(|timer| Input::Timer(TimerId(timer))),
+        1 => prop::sample::select(rare),
+    ]
+}
+
+/// How many messages an input may hold.
+fn n_messages(input: &Input) -> usize {
+    match input {
+        Input::Request(Request { body: Body::Whole(body), .. }) => {
+            serde_json::from_slice::<Value>(body).ok().and_then(|body| Some(body.as_array()?.len())).unwrap_or(1).max(1)
+        }
+        _ => 1,
+    }
+}
+
+/// What is wrong with the effects of one input, where anything is.
+fn defect(effects: &[Effect]) -> Option<&'static str> {
+    let is_on_record = |before: Option<&Effect>| {
+        matches!(before, Some(Effect::Journal(EventKind::WireSent { .. } | EventKind::FaultDelivered { .. })))
+    };
+    effects.iter().enumerate().find_map(|(index, effect)| match effect {
+        Effect::Write(_) | Effect::WriteApart(_) => {
+            // Two writes of one kind of answer stand on one record only where the answer is a fault in itself.
+            let before = index.checked_sub(1).map(|before| &effects[before]);
+            (!is_on_record(before)).then_some("a write that is not on record")
+        }
+        Effect::End(_) => (index + 1 < effects.len()).then_some("something after the end"),
+        Effect::Journal(_) | Effect::SetTimer { .. } | Effect::CloseStdout => None,
+        Effect::Respond { .. } | Effect::BeginStream { .. } | Effect::StreamPart { .. } => None,
+        Effect::EndStream(_) | Effect::Cut(_) | Effect::Reset(_) | Effect::Raw { .. } => None,
+        Effect::CloseStdin | Effect::WriteStderr { .. } | Effect::Stop | Effect::Spawn(_) => None,
+    })
+}
+
+/// How many effects one message may lead to with this script.
+fn effects_per_message(script: &Script) -> usize {
+    let many = |action: &Action| match action {
+        Action::NotifyMany(many) => 2 * many.times as usize,
+        Action::Progress(times) => 2 * *times as usize,
+        Action::Trickle => ANSWER_BYTES,
+        _ => 0,
+    };
+    EFFECTS_PER_MESSAGE + script.rules().iter().flat_map(|rule| &rule.actions).map(many).sum::<usize>()
+}
+
+/// Feeds inputs to a mock; what is wrong, where anything is.
+fn fed(setup: Setup, inputs: &[Input]) -> Result<(), String> {
+    let effects_max = effects_per_message(&setup.script);
+    let mut mock = Interpreter::new(setup);
+    let mut all = vec![Input::Started];
+    all.extend(inputs.iter().cloned());
+    let (mut n_messages_so_far, mut n_effects, mut ended) = (0, 0, false);
+    for (index, mut input) in all.into_iter().enumerate() {
+        if let Input::Request(request) = &mut input {
+            request.exchange = ExchangeNo(index as u64);
+        }
+        n_messages_so_far += n_messages(&input);
+        let shown = format!("{input:?}");
+        let effects = mock.handle(input);
+        n_effects += effects.len();
+        if ended && !effects.is_empty() {
+            return Err(format!("after the end, {shown} led to {effects:?}"));
+        }
+        if let Some(defect) = defect(&effects) {
+            return Err(format!("{defect}: {shown} led to {effects:?}"));
+        }
+        if n_effects > n_messages_so_far * effects_max {
+            return Err(format!("{n_effects} effects of {n_messages_so_far} messages, the last {shown}: {effects:?}"));
+        }
+        ended |= matches!(effects.last(), Some(Effect::End(_)));
+    }
+    Ok(())
+}
+
+/// Every shipped script over every carriage that it fits.
+fn carried() -> Vec<(&'static str, Carriage)> {
+    let over = [(Transport::Stdio, Carriage::Lines), (Transport::Http, Carriage::Http)];
+    let fits = |name: &&str, (transport, carriage)| shipped(name).unwrap().fits(transport, carriage).is_ok();
+    let names = shipped_names();
+    let all = names.iter().flat_map(|name| over.map(|(transport, carriage)| (*name, transport, carriage)));
+    all.filter(|(name, transport, carriage)| fits(name, (*transport, *carriage)))
+        .map(|(name, _, carriage)| (name, carriage))
+        .collect()
+}
+
+#[test]
+fn any_inputs_to_any_shipped_script_give_bounded_effects_in_order() {
+    let scripts: BTreeMap<_, _> = shipped_names().into_iter().map(|name| (name, shipped(name).unwrap())).collect();
+    let chosen = prop::sample::select(carried());
+    let inputs = prop::collection::vec(any_input(), 0..60);
+    let revision = prop::sample::select(Revision::ALL.to_vec());
+    let config = ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() };
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+    let ran =
+        runner.run(&(chosen, revision, any::<bool>(), inputs), |((name, carriage), revision, stubborn, inputs)| {
+            let temperament = if stubborn { Temperament::Stubborn } else { Temperament::Polite };
+            let wrong = fed(setup(scripts[name].clone(), carriage, revision, temperament), &inputs);
+            wrong.map_err(TestCaseError::fail)
+        });
+    if let Err(error) = ran {
+        panic!("{error}");
+    }
+}
+
+/// A client may send what is held faster than anybody lets it go, and each message may be long.
+#[test]
+fn what_is_held_is_bounded_in_bytes_and_the_rest_goes_on() {
+    let text = "about = \"x\"\n[[rule]]\non = { request = \"tools/call\" }\ndo = [{ hold = \"g\" }]\n";
+    let script = Script::from_toml("s", "s.toml", text).unwrap();
+    let mut mock = Interpreter::new(setup(script, Carriage::Lines, Revision::NEWEST_LEGACY, Temperament::Polite));
+    let mut answered = |body: Value| {
+        let line = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "read", "arguments": body } });
+        let effects = mock.handle(Input::Line(line.to_string().into_bytes()));
+        effects.iter().any(|effect| matches!(effect, Effect::Write(_)))
+    };
+    // Half of them are one long text, half are many short values, which weigh more in memory than on the wire.
+    let long = |n: usize| {
+        if n.is_multiple_of(2) { json!({ "a": "x".repeat(1 << 20) }) } else { json!({ "a": vec![0; 1 << 15] }) }
+    };
+    let n_held = (0..200).take_while(|n| !answered(long(*n))).count();
+    // 1 MiB each, and 64 MiB may be held.
+    assert!((48..=65).contains(&n_held), "{n_held} are held");
+    assert!(answered(json!({})), "as if it were not to be held");
+}
