@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use mcp_vigil::mock::{CarrierKind, LinkedArgs, StandaloneArgs, load_script, run_linked, run_standalone};
-use mcp_vigil::plan::{Revision, Transport, parse_duration};
+use mcp_vigil::plan::{Revision, parse_duration};
 use mcp_vigil::script::{Carriage, shipped, shipped_names};
 
 /// Mock MCP servers that misbehave on cue.
@@ -26,8 +26,8 @@ enum Command {
     Stdio(Stdio),
     /// Serves a script over streamable HTTP on loopback; prints its URL when it is ready.
     Http(Http),
-    /// Serves a script over HTTP with server-sent events.
-    Sse(NotYet),
+    /// Serves a script over HTTP with server-sent events on loopback; prints its URL when it is ready.
+    Sse(Http),
     /// Lists the scripts that are built in.
     List,
 }
@@ -72,12 +72,6 @@ struct Served {
     server: Option<String>,
 }
 
-#[derive(Args)]
-struct NotYet {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    _rest: Vec<String>,
-}
-
 fn main() -> ExitCode {
     // A linked mock is started by the thousand: no parser for it. Anything else about its arguments is clap's to say.
     if let Ok(linked) = LinkedArgs::from_args(std::env::args().skip(1)) {
@@ -86,7 +80,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Stdio(Stdio { served }) => serve(CarrierKind::Stdio, served, None),
         Command::Http(Http { served, listen }) => serve(CarrierKind::Http, served, Some(listen)),
-        Command::Sse(_) => not_yet("sse"),
+        Command::Sse(Http { served, listen }) => serve(CarrierKind::Sse, served, Some(listen)),
         Command::List => list(),
     }
 }
@@ -104,7 +98,7 @@ fn serve(carrier: CarrierKind, served: Served, listen: Option<SocketAddr>) -> Ex
         refuse(format!("found listen address {listen}, expected a loopback address such as 127.0.0.1:0"));
     }
     let script = load_script(&name).map_err(|error| error.to_string()).and_then(|script| {
-        let transport = if carrier == CarrierKind::Http { Transport::Http } else { Transport::Stdio };
+        let transport = carrier.transport();
         script
             .fits(transport, Carriage::of(transport, [&script]))
             .map(|()| script.clone())
@@ -125,11 +119,6 @@ fn serve(carrier: CarrierKind, served: Served, listen: Option<SocketAddr>) -> Ex
 
 fn refuse(message: String) -> ! {
     Cli::command().error(ErrorKind::InvalidValue, message).exit()
-}
-
-fn not_yet(carrier: &str) -> ExitCode {
-    let message = format!("the carrier {carrier} is not yet available, expected stdio or http");
-    Cli::command().error(ErrorKind::InvalidSubcommand, message).exit()
 }
 
 fn list() -> ExitCode {

@@ -86,7 +86,7 @@ impl SentOnce {
             return;
         };
         let is_lost = view.connection(&before).is_none_or(|before| matches!(before.gone, Some((_, Gone::ByServer))));
-        if is_lost && !view.is_stdio() {
+        if is_lost && !view.is_stdio() && !view.is_sse() {
             return;
         }
         let because = format!("the call of {operation} was received at {first} and again at {seq}");

@@ -96,6 +96,8 @@ impl Scope {
     pub const MODERN: Self = Self { era: Era::Modern, transports: EVERY_TRANSPORT };
     /// Where sessions have ids: streamable HTTP, in the revisions that open with `initialize`.
     pub const SESSIONS: Self = Self { era: Era::Legacy, transports: &[Transport::Http] };
+    /// Where a session is a stream of events: HTTP with server-sent events.
+    pub const STREAMS: Self = Self { era: Era::Legacy, transports: &[Transport::Sse] };
     /// Where the server is a child process.
     pub const STDIO: Self = Self { era: Era::Any, transports: &[Transport::Stdio] };
 

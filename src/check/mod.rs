@@ -40,6 +40,7 @@ mod session;
 mod shutdown;
 mod siblings;
 mod sight;
+mod stream;
 mod table;
 mod tally;
 #[cfg(test)]

@@ -204,10 +204,10 @@ impl Unproven {
     }
 }
 
-/// Whether a connection is open and somebody's to close: over HTTP only what was initialized is a session. A client may have asked
+/// Whether a connection is open and somebody's to close: over streamable HTTP only what was initialized is a session. A client may have asked
 /// before which era the server is of.
 pub(super) fn is_open(connection: &Connection, view: &View) -> bool {
-    connection.gone.is_none() && (view.is_line() || connection.is_initialized)
+    connection.gone.is_none() && (view.shows_ends() || connection.is_initialized)
 }
 
 /// The newest connection of a server that is open and was opened before `until`.

@@ -29,9 +29,9 @@ fn moves_on(event: &Event) -> bool {
     }
 }
 
-/// Whether the end of a connection can be seen: over HTTP only where sessions are deleted.
+/// Whether the end of a connection can be seen: over streamable HTTP only where sessions are deleted.
 fn sees_ends(view: &View) -> bool {
-    view.is_line() || view.promises().sends_delete
+    view.shows_ends() || view.promises().sends_delete
 }
 
 /// Counter-example that shaped it: a load may open a connection, drop it and use a second one, and the end of the first may be

@@ -4,7 +4,7 @@ use crate::check::{
     Invariant, call, calls, cancel, cleanup, completes, failure, growth, handshake, http, life, load, modern, opening,
     process,
 };
-use crate::check::{ping, quiet, removal, renewal, scope, session, shutdown, siblings, wire};
+use crate::check::{ping, quiet, removal, renewal, scope, session, shutdown, siblings, stream, wire};
 
 /// Every invariant.
 pub const INVARIANTS: &[Invariant] = &[
@@ -71,6 +71,8 @@ pub const INVARIANTS: &[Invariant] = &[
     http::ACCEPT_OFFERS_BOTH,
     http::STREAM_REOPENED_SLOWLY,
     http::REFUSED_STREAM_ACCEPTED,
+    stream::POSTED_TO_ENDPOINT,
+    stream::STREAM_CLOSED,
 ];
 
 /// The invariant with this id.

@@ -102,6 +102,18 @@ impl View {
         matches!(self.transport.as_str(), "stdio" | "memory")
     }
 
+    /// Whether the end of a connection shows by itself: it is a pair of pipes, or a stream.
+    #[must_use]
+    pub fn shows_ends(&self) -> bool {
+        self.is_line() || self.is_sse()
+    }
+
+    /// Whether a connection is a stream of events.
+    #[must_use]
+    pub fn is_sse(&self) -> bool {
+        self.transport == "sse"
+    }
+
     /// The servers of the configuration in force.
     #[must_use]
     pub fn configured(&self) -> &[String] {

@@ -51,7 +51,7 @@ pub(super) struct RunArgs {
 
 #[derive(Debug, Args, Clone)]
 pub(super) struct VariantArgs {
-    /// How servers are reached; repeatable. By default in every way that the loader and the scenario's scripts know.
+    /// How servers are reached; repeatable. By default in every way but sse that the loader and the scenario's scripts know.
     #[arg(long, value_name = "TRANSPORT")]
     pub transport: Vec<TransportArg>,
     /// Revision of the protocol.
@@ -98,7 +98,7 @@ impl VariantArgs {
         });
         let transports = self.transport.iter().copied().map(Transport::from).collect();
         let (revision, repeat, seed) = (self.revision, self.repeat, self.seed);
-        Variants { transports, revision, tier, temperaments, repeat, seed, limits }
+        Variants { transports, revision, tier, temperaments, repeat, seed, limits, ..Variants::default() }
     }
 }
 
@@ -178,6 +178,7 @@ pub(super) enum TransportArg {
     Memory,
     Stdio,
     Http,
+    Sse,
 }
 
 impl From<TransportArg> for Transport {
@@ -186,6 +187,7 @@ impl From<TransportArg> for Transport {
             TransportArg::Memory => Self::Memory,
             TransportArg::Stdio => Self::Stdio,
             TransportArg::Http => Self::Http,
+            TransportArg::Sse => Self::Sse,
         }
     }
 }

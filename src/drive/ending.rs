@@ -128,7 +128,7 @@ impl Drive<'_> {
     async fn await_vanishing(&self, after: After, matters: impl Fn(&ProcessFacts, &str) -> bool) -> Vec<ProcessFacts> {
         let deadline = Instant::now() + self.limits().grace;
         match self.input.carriage() {
-            Carriage::Http => self.await_quiet_wire(after, deadline).await,
+            Carriage::Http | Carriage::Sse => self.await_quiet_wire(after, deadline).await,
             Carriage::Lines => {
                 self.home.no_mock_left(self.limits().grace).await;
             }

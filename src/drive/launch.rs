@@ -81,7 +81,8 @@ pub fn mock_command(environment: &RunEnvironment, home: SocketAddr, token: &str,
 pub(super) fn memory_entry(carriage: Carriage, home: SocketAddr, token: &str, server: &str) -> Value {
     let carrier = match carriage {
         Carriage::Lines => "lines",
-        Carriage::Http => "http",
+        // Nothing in memory speaks HTTP with server-sent events.
+        Carriage::Http | Carriage::Sse => "http",
     };
     json!({ "memory": { "server": server, "carrier": carrier, "link": home.to_string(), "token": token } })
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -131,7 +131,8 @@ async fn exchange(transport: Transport, script: &Script, environment: &RunEnviro
     let home = Home::open(recorder.clone(), options).await?;
     let question = Question::to(script);
     let result = if transport.is_http() {
-        let dialling = Dialling { home: home.addr(), token: &token, recorder: &recorder, limit: limits.listen };
+        let (home, limit) = (home.addr(), limits.listen);
+        let dialling = Dialling { home, token: &token, transport, recorder: &recorder, limit };
         over_http(environment, &dialling, question).await
     } else {
         over_stdio(environment, home.addr(), &token, &recorder, question).await
@@ -146,7 +147,12 @@ async fn over_http(
     question: Question,
 ) -> Result<(), ExchangeError> {
     let server = HttpServer::start(environment, dialling, "probe").await?;
-    let result = within_limit(environment, dialling.recorder, ask_http(&server.url, question)).await;
+    let result = match dialling.transport {
+        Transport::Sse => within_limit(environment, dialling.recorder, ping_sse(&server.url)).await,
+        Transport::Memory | Transport::Stdio | Transport::Http => {
+            within_limit(environment, dialling.recorder, ask_http(&server.url, question)).await
+        }
+    };
     server.end().await;
     result
 }
@@ -198,23 +204,69 @@ fn ends(kind: &EventKind) -> bool {
     matches!(fault.split(':').next(), Some("exit" | "die" | "close-stdout"))
 }
 
-/// Asks by POST over a socket of our own; what is asked needs no session.
-async fn ask_http(url: &str, question: Question) -> Result<String, ExchangeError> {
+/// The host of a URL, and its path without the first slash.
+fn place_of(url: &str) -> Result<(&str, &str), ExchangeError> {
     let no_url = || ExchangeError::Answer { found: url.to_owned() };
-    let (host, path) = url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).ok_or_else(no_url)?;
-    let Question { line, fields } = question;
-    let request = format!(
-        "POST /{path} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json, text/event-stream\r\n\
-         Content-Type: application/json\r\nConnection: close\r\n{fields}Content-Length: {}\r\n\r\n{line}",
-        line.len()
-    );
+    url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).ok_or_else(no_url)
+}
+
+/// Asks for a stream over a socket of our own, posts a ping to where that says, and waits for its answer on the stream.
+async fn ping_sse(url: &str) -> Result<String, ExchangeError> {
+    let (host, path) = place_of(url)?;
+    let mut answer = None;
+    // A mock that ends at its start may be gone already.
+    if let Ok(mut socket) = TcpStream::connect(host).await {
+        let request =
+            format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\nConnection: close\r\n\r\n");
+        let _ = socket.write_all(request.as_bytes()).await;
+        let mut stream = BufReader::new(socket.take(RESPONSE_BYTES_MAX)).lines();
+        if let Some(endpoint) = data_of(&mut stream, "endpoint").await {
+            let request = format!(
+                "POST {endpoint} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nConnection: close\r\n\
+                 Content-Length: {}\r\n\r\n{PING}",
+                PING.len()
+            );
+            exchange_over(host, &request).await;
+            answer = data_of(&mut stream, "message").await;
+        }
+    }
+    Ok(answer.unwrap_or_default())
+}
+
+/// The data of the next event of this name, as an honest mock writes it; none where the stream ends before.
+async fn data_of(lines: &mut Lines<impl AsyncBufRead + Unpin>, name: &str) -> Option<String> {
+    let mut is_named = false;
+    while let Ok(Some(line)) = lines.next_line().await {
+        match line.split_once(": ") {
+            Some(("event", found)) => is_named = found == name,
+            Some(("data", data)) if is_named => return Some(data.to_owned()),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The response to a request over a socket of our own; empty where there is none.
+async fn exchange_over(host: &str, request: &str) -> String {
     let mut response = Vec::new();
     // A mock that ends at its start may be gone already.
     if let Ok(mut socket) = TcpStream::connect(host).await {
         let _ = socket.write_all(request.as_bytes()).await;
         let _ = socket.take(RESPONSE_BYTES_MAX).read_to_end(&mut response).await;
     }
-    let text = String::from_utf8_lossy(&response).into_owned();
+    String::from_utf8_lossy(&response).into_owned()
+}
+
+/// Asks by POST over a socket of our own; what is asked needs no session.
+async fn ask_http(url: &str, question: Question) -> Result<String, ExchangeError> {
+    let (host, path) = place_of(url)?;
+    let Question { line, fields } = question;
+    let request = format!(
+        "POST /{path} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json, text/event-stream\r\n\
+         Content-Type: application/json\r\nConnection: close\r\n{fields}Content-Length: {}\r\n\r\n{line}",
+        line.len()
+    );
+    let text = exchange_over(host, &request).await;
     let body = text.split_once("\r\n\r\n").filter(|_| text.starts_with("HTTP/1.1 200 ")).map(|(_, body)| body);
     Ok(body.unwrap_or(&text).to_owned())
 }

@@ -47,6 +47,8 @@ pub(super) enum ServerError {
 pub(super) struct Dialling<'a> {
     pub home: SocketAddr,
     pub token: &'a str,
+    /// Over which of the HTTP transports it is to listen.
+    pub transport: Transport,
     pub recorder: &'a Recorder,
     pub limit: Duration,
 }
@@ -61,7 +63,16 @@ impl HttpServer {
         let from = dialling.recorder.n_events();
         let mut command = Command::new(&environment.executable);
         let address = dialling.home.to_string();
-        command.args(["__mock", "http", "--link", &address, "--token", dialling.token, "--server", server]);
+        command.args([
+            "__mock",
+            dialling.transport.as_str(),
+            "--link",
+            &address,
+            "--token",
+            dialling.token,
+            "--server",
+            server,
+        ]);
         command.env("MCP_VIGIL_RUN", &environment.run_id);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         let warden = environment.warden.clone();
@@ -130,8 +141,13 @@ impl Drive<'_> {
             if self.servers.running.contains_key(&name) {
                 continue;
             }
-            let dialling =
-                Dialling { home: self.home.addr(), token: &self.token, recorder: &self.recorder, limit: limits.listen };
+            let dialling = Dialling {
+                home: self.home.addr(),
+                token: &self.token,
+                transport: self.input.plan.transport,
+                recorder: &self.recorder,
+                limit: limits.listen,
+            };
             match HttpServer::start(self.environment, &dialling, &name).await {
                 Ok(server) => {
                     self.servers.running.insert(name, server);
@@ -148,7 +164,7 @@ impl Drive<'_> {
     /// The entry of a server in the loader's configuration.
     pub(super) fn server_entry(&self, name: &str) -> Value {
         match self.servers.running.get(name) {
-            Some(server) => json!({ "url": server.url, "type": "http" }),
+            Some(server) => json!({ "url": server.url, "type": self.input.plan.transport.as_str() }),
             None if self.input.plan.transport == Transport::Memory => {
                 memory_entry(self.input.carriage(), self.home.addr(), &self.token, name)
             }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::mock::journal::JournalLost;
-use crate::plan::{InputError, Revision, read_text};
+use crate::plan::{InputError, Revision, Transport, read_text};
 use crate::record::DialError;
 use crate::script::{Script, shipped};
 
@@ -17,15 +17,28 @@ pub enum CarrierKind {
     Stdio,
     /// Streamable HTTP on loopback.
     Http,
+    /// HTTP with server-sent events on loopback.
+    Sse,
 }
 
 impl CarrierKind {
+    /// The transport whose messages it carries.
+    #[must_use]
+    pub fn transport(self) -> Transport {
+        match self {
+            Self::Stdio => Transport::Stdio,
+            Self::Http => Transport::Http,
+            Self::Sse => Transport::Sse,
+        }
+    }
+
     /// As it is written in arguments.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Stdio => "stdio",
             Self::Http => "http",
+            Self::Sse => "sse",
         }
     }
 }
@@ -63,7 +76,7 @@ pub struct StandaloneArgs {
 #[non_exhaustive]
 pub enum ArgumentError {
     /// An unknown carrier.
-    #[error("found carrier {0:?}, expected stdio or http")]
+    #[error("found carrier {0:?}, expected stdio, http or sse")]
     Carrier(String),
     /// An argument nobody knows.
     #[error("found argument {0:?}, expected --link, --token or --server")]
@@ -112,7 +125,7 @@ pub enum MockError {
 }
 
 impl LinkedArgs {
-    /// Reads `stdio|http --link ADDR --token T --server NAME`, in any order, without a parser that costs start-up time.
+    /// Reads `stdio|http|sse --link ADDR --token T --server NAME`, in any order, without a parser that costs start-up time.
     ///
     /// # Errors
     /// With what was found and what was expected.
@@ -122,6 +135,7 @@ impl LinkedArgs {
         let carrier = match carrier.as_str() {
             "stdio" => CarrierKind::Stdio,
             "http" => CarrierKind::Http,
+            "sse" => CarrierKind::Sse,
             _ => return Err(ArgumentError::Carrier(carrier)),
         };
         let (mut link, mut token, mut server) = (None, None, None);

@@ -14,7 +14,7 @@ use crate::history::ConnectionId;
 use crate::mock::JOURNAL_LOST_CODE;
 use crate::mock::arguments::{CarrierKind, LinkedArgs, MockError, StandaloneArgs};
 use crate::mock::carrier::{Carrier, complain};
-use crate::mock::http::{run_linked_http, run_standalone_http};
+use crate::mock::http::{Http, run_linked_http, run_standalone_http};
 use crate::mock::journal::{FileJournal, Journal, NoJournal};
 use crate::plan::{Revision, Temperament, Transport};
 use crate::record::{Link, LinkLimits, build_id};
@@ -137,7 +137,8 @@ pub(super) fn setup_alone(args: &StandaloneArgs, medium: Medium) -> Setup {
 pub fn run_linked(args: &LinkedArgs) -> ExitCode {
     let ran = match args.carrier {
         CarrierKind::Stdio => linked(args),
-        CarrierKind::Http => run_linked_http(args),
+        CarrierKind::Http => run_linked_http(args, Http::Streamable),
+        CarrierKind::Sse => run_linked_http(args, Http::Sse),
     };
     match ran {
         Ok(code) => code.into(),
@@ -152,7 +153,8 @@ pub fn run_linked(args: &LinkedArgs) -> ExitCode {
 pub fn run_standalone(carrier: CarrierKind, args: &StandaloneArgs) -> ExitCode {
     let ran = match carrier {
         CarrierKind::Stdio => standalone(args),
-        CarrierKind::Http => run_standalone_http(args),
+        CarrierKind::Http => run_standalone_http(args, Http::Streamable),
+        CarrierKind::Sse => run_standalone_http(args, Http::Sse),
     };
     match ran {
         Ok(code) => code.into(),

@@ -244,7 +244,7 @@ fn read_transports(file: &str, text: &str, found: Spanned<Vec<Transport>>) -> Re
     let transports = found.into_inner();
     let is_unique = |(index, transport): (usize, &Transport)| !transports[..index].contains(transport);
     if transports.is_empty() || !transports.iter().enumerate().all(is_unique) {
-        let message = "found no transport or one twice, expected some of \"stdio\" and \"http\", each once";
+        let message = "found no transport or one twice, expected some of \"stdio\", \"http\" and \"sse\", each once";
         return Err(InputError::at(file, text, start, message));
     }
     Ok(transports)

@@ -42,7 +42,10 @@ impl Transport {
 
 impl Transport {
     /// What this version runs plans over.
-    pub const ALL: [Self; 3] = [Self::Memory, Self::Stdio, Self::Http];
+    pub const ALL: [Self; 4] = [Self::Memory, Self::Stdio, Self::Http, Self::Sse];
+
+    /// What plans are run over where nobody names a transport: all but the one that is outdated.
+    pub const USUAL: [Self; 3] = [Self::Memory, Self::Stdio, Self::Http];
 
     /// What it is, in one sentence.
     #[must_use]
@@ -53,7 +56,7 @@ impl Transport {
                 "Each server is a child process of the loader, and messages are lines over its stdin and stdout."
             }
             Self::Http => "Streamable HTTP on loopback, with sessions.",
-            Self::Sse => "HTTP with server-sent events, as in revision 2024-11-05.",
+            Self::Sse => "HTTP with server-sent events on loopback, as in revision 2024-11-05; run only on request.",
         }
     }
 
@@ -74,7 +77,13 @@ impl Transport {
                 "A POST for each message, a GET for the server's own stream, a DELETE for the end. The servers are processes of \
                  mcp-vigil, not of the loader, and always polite; sessions that are left open are seen at the server."
             }
-            Self::Sse => "Not part of this version.",
+            Self::Sse => {
+                "A GET for the stream on which every message of the server comes, and a POST for each message to where the first \
+                 event of that stream says; the end of the stream is the end of the session. Outdated since 2025-03-26 and still \
+                 served by many, so it is run only where it is asked for, and then with any revision that has `initialize`. The \
+                 servers are processes of mcp-vigil, not of the loader, and always polite. What is demanded of session ids, and \
+                 what a script does to a DELETE or to the body of an answer, does not apply."
+            }
         }
     }
 

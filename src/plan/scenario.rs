@@ -120,6 +120,21 @@ impl Scenario {
         self.transports.is_empty() || self.transports.contains(&transport) || is_for_http_in_memory
     }
 
+    /// The newest revision with `initialize` in which it applies to a transport, or the one that is wanted, where it applies.
+    ///
+    /// Where it goes back to the first revision with streamable HTTP, it is not that which keeps the transport of the
+    /// revision before out: over that one, it goes back to 2024-11-05.
+    #[must_use]
+    pub fn revision(&self, transport: Transport, wanted: Option<Revision>) -> Option<Revision> {
+        let goes_back = transport == Transport::Sse && self.revisions.contains(&Revision::R20250326);
+        let older = goes_back.then_some(Revision::R20241105);
+        let mut speaks = self.revisions.iter().copied().chain(older);
+        match wanted {
+            Some(wanted) => speaks.find(|revision| *revision == wanted),
+            None => speaks.filter(|revision| *revision <= Revision::NEWEST_LEGACY).max(),
+        }
+    }
+
     /// Whether it makes sense for a loader whose sessions live so long.
     #[must_use]
     pub fn is_for_sessions(&self, promise: SessionPromise) -> bool {

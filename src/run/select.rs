@@ -55,7 +55,7 @@ impl Selected {
         let carriage = Carriage::of_plan(self.plan.transport, &self.scenario, self.scripts.values());
         match (self.plan.transport, carriage) {
             (Transport::Memory, Carriage::Lines) => Transport::Stdio,
-            (Transport::Memory, Carriage::Http) => Transport::Http,
+            (Transport::Memory, Carriage::Http | Carriage::Sse) => Transport::Http,
             (transport @ (Transport::Stdio | Transport::Http | Transport::Sse), _) => transport,
         }
     }
@@ -305,10 +305,10 @@ pub(crate) fn plans(scenarios: &[Chosen], targets: &[Target], variants: &Variant
     let mut selected = Vec::new();
     for target in targets.iter().filter(|target| is_of_tier(target, variants.tier)) {
         for Chosen { scenario, file } in scenarios {
-            let Some(revision) = revision_of(scenario, variants.revision) else { continue };
             let scripts = scripts_of(scenario)?;
             let fitting = transports(target, scenario, &scripts, variants);
             for (transport, misfit) in fitting.into_iter().filter(|(transport, _)| scenario.runs_over(*transport)) {
+                let Some(revision) = scenario.revision(transport, variants.revision) else { continue };
                 for server in temperaments(scenario, target, transport, variants) {
                     for repeat in 1..=variants.repeat {
                         let mut plan =
@@ -340,26 +340,37 @@ pub(crate) fn why_nothing(scenarios: &[Chosen], targets: &[Target], variants: &V
     if !targets.iter().any(|target| is_of_tier(target, variants.tier)) {
         return "no chosen loader is of the tier that is asked for".to_owned();
     }
-    if !scenarios.iter().any(|chosen| revision_of(&chosen.scenario, variants.revision).is_some()) {
+    let asked = if variants.transports.is_empty() { &variants.usual } else { &variants.transports };
+    let speaks = |scenario: &Scenario| asked.iter().any(|one| scenario.revision(*one, variants.revision).is_some());
+    if !scenarios.iter().any(|chosen| speaks(&chosen.scenario)) {
         return match variants.revision {
             Some(wanted) => format!("no chosen scenario is for revision {wanted}"),
             None => format!("no chosen scenario is for revision {} or an older one", Revision::NEWEST_LEGACY),
         };
     }
-    if scenarios.iter().any(|chosen| !fits_anything(chosen, targets)) {
+    let is_for = |scenario: &Scenario| asked.iter().any(|one| scenario.runs_over(*one));
+    if !scenarios.iter().any(|chosen| is_for(&chosen.scenario)) {
+        let asked: Vec<_> = asked.iter().map(ToString::to_string).collect();
+        let asked = asked.join(" or ");
+        return format!(
+            "no chosen scenario is for transport {asked}; `mcp-vigil list scenarios` tells what each is for"
+        );
+    }
+    if scenarios.iter().any(|chosen| !fits_anything(chosen, targets, &variants.usual)) {
         return "a chosen scenario fits none of the chosen loaders over any of their transports; name one with --transport to see why"
             .to_owned();
     }
     "every chosen scenario needs stubborn servers, and only polite ones are asked for".to_owned()
 }
 
-fn fits_anything(chosen: &Chosen, targets: &[Target]) -> bool {
+fn fits_anything(chosen: &Chosen, targets: &[Target], usual: &[Transport]) -> bool {
     let Ok(scripts) = scripts_of(&chosen.scenario) else { return true };
     let fits = |target: &Target| {
         target
             .descriptor
             .transports
             .iter()
+            .filter(|transport| usual.contains(transport))
             .any(|transport| misfit(target, &chosen.scenario, &scripts, *transport).is_none())
     };
     targets.iter().any(fits)
@@ -397,7 +408,8 @@ fn plan_of(
     }
 }
 
-/// The transports of a scenario for a loader, and why one that was asked for does not apply. By default, all that do.
+/// The transports of a scenario for a loader, and why one that was asked for does not apply. By default, all usual ones that
+/// do.
 fn transports(
     target: &Target,
     scenario: &Scenario,
@@ -405,7 +417,7 @@ fn transports(
     variants: &Variants,
 ) -> Vec<(Transport, Option<String>)> {
     if variants.transports.is_empty() {
-        let all = target.descriptor.transports.iter().copied();
+        let all = target.descriptor.transports.iter().copied().filter(|transport| variants.usual.contains(transport));
         let fitting: Vec<_> = all.filter(|transport| misfit(target, scenario, scripts, *transport).is_none()).collect();
         // As with stacks: what this executable has is run; where it has nothing, all are told to be missing.
         let built = |transport: &Transport| target.descriptor.lacking(*transport).is_none();
@@ -448,14 +460,6 @@ fn misfit(
     }
     let carriage = Carriage::of_plan(transport, scenario, scripts.values());
     scripts.values().find_map(|script| script.fits(transport, carriage).err()).map(|misfit| misfit.to_string())
-}
-
-/// The newest legacy revision the scenario names, or the one asked for.
-fn revision_of(scenario: &Scenario, wanted: Option<Revision>) -> Option<Revision> {
-    match wanted {
-        Some(wanted) => scenario.revisions.contains(&wanted).then_some(wanted),
-        None => scenario.revisions.iter().copied().filter(|revision| *revision <= Revision::NEWEST_LEGACY).max(),
-    }
 }
 
 /// A scenario as written, and doubled with stubborn servers for Rust loaders and on request: where servers are the loader's

@@ -5,8 +5,10 @@ use crate::plan::{Limits, Revision, Transport};
 /// What a run asks of its plans.
 #[derive(Debug, Clone)]
 pub(crate) struct Variants {
-    /// How servers are reached; all ways that apply where none is named.
+    /// How servers are reached; where nothing is named, in all usual ways that apply.
     pub transports: Vec<Transport>,
+    /// The usual ways.
+    pub usual: Vec<Transport>,
     /// The revision to speak; the newest legacy one of each scenario where none is named.
     pub revision: Option<Revision>,
     /// Kinds of plans; all where none is named.
@@ -23,6 +25,7 @@ impl Default for Variants {
     fn default() -> Self {
         Self {
             transports: Vec::new(),
+            usual: Transport::USUAL.to_vec(),
             revision: None,
             tier: None,
             temperaments: Temperaments::default(),

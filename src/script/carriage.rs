@@ -3,15 +3,17 @@
 use std::fmt;
 
 use crate::plan::{Scenario, Transport};
-use crate::script::{Action, Rule, Script, When};
+use crate::script::{Action, Family, Rule, Script, When};
 
 /// A way in which messages are carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Carriage {
     /// Lines, over pipes.
     Lines,
-    /// HTTP.
+    /// HTTP: as what a script needs, either transport over it; as what carries a plan, streamable HTTP.
     Http,
+    /// HTTP with server-sent events.
+    Sse,
 }
 
 impl Carriage {
@@ -33,7 +35,8 @@ impl Carriage {
     pub fn of<'a>(transport: Transport, scripts: impl IntoIterator<Item = &'a Script>) -> Self {
         match transport {
             Transport::Stdio => Self::Lines,
-            Transport::Http | Transport::Sse => Self::Http,
+            Transport::Http => Self::Http,
+            Transport::Sse => Self::Sse,
             Transport::Memory => {
                 let needs_http = |script: &Script| script.needs().any(|(_, _, needs)| needs == Self::Http);
                 if scripts.into_iter().any(needs_http) { Self::Http } else { Self::Lines }
@@ -42,11 +45,19 @@ impl Carriage {
     }
 }
 
+impl Carriage {
+    /// Whether it has what a script needs of a carriage.
+    fn offers(self, needed: Self) -> bool {
+        self == needed || self == Self::Sse && needed == Self::Http
+    }
+}
+
 impl fmt::Display for Carriage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Lines => "lines over pipes",
             Self::Http => "HTTP",
+            Self::Sse => "HTTP with server-sent events",
         })
     }
 }
@@ -65,6 +76,8 @@ pub struct Misfit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Need {
     Carriage(Carriage),
+    /// Streamable HTTP alone.
+    Streamable,
     /// A process, which takes signals and may refuse to end.
     Process,
 }
@@ -73,6 +86,7 @@ impl fmt::Display for Need {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Carriage(carriage) => carriage.fmt(f),
+            Self::Streamable => f.write_str("streamable HTTP"),
             Self::Process => f.write_str("a process of its own"),
         }
     }
@@ -85,15 +99,18 @@ impl Script {
     /// With the rule that can not act there, or could not do what it says.
     pub fn fits(&self, transport: Transport, carriage: Carriage) -> Result<(), Misfit> {
         let misfit = |(rule, part), needs| Misfit { script: self.name().to_owned(), needs, rule, part };
-        if let Some((rule, part, needs)) = self.needs().find(|(_, _, needs)| *needs != carriage) {
+        if let Some((rule, part, needs)) = self.needs().find(|(_, _, needs)| !carriage.offers(*needs)) {
             return Err(misfit((rule, part), Need::Carriage(needs)));
+        }
+        let mut streamable = numbered(self.rules().iter().map(Rule::needs_streamable));
+        if let Some(found) = streamable.next().filter(|_| carriage == Carriage::Sse) {
+            return Err(misfit(found, Need::Streamable));
         }
         let has_process = match transport {
             Transport::Memory => false,
             Transport::Stdio | Transport::Http | Transport::Sse => true,
         };
-        let rules = self.rules().iter().enumerate();
-        let mut needs_process = rules.filter_map(|(index, rule)| Some((index + 1, rule.needs_process()?)));
+        let mut needs_process = numbered(self.rules().iter().map(Rule::needs_process));
         match needs_process.next().filter(|_| !has_process) {
             Some(found) => Err(misfit(found, Need::Process)),
             None => Ok(()),
@@ -107,6 +124,19 @@ impl Script {
     }
 }
 
+/// What was found in some rules, with the number of each.
+fn numbered(found: impl Iterator<Item = Option<&'static str>>) -> impl Iterator<Item = (usize, &'static str)> {
+    found.enumerate().filter_map(|(index, part)| Some((index + 1, part?)))
+}
+
+impl Action {
+    /// Whether it is of HTTP, and can be carried out over HTTP with server-sent events as well.
+    fn is_of_any_http(&self) -> bool {
+        let is_of_stream = matches!(self, Self::EndStream | Self::CutStream | Self::ExpireSession);
+        is_of_stream || self.is_of_exchange() || self.family() == Family::Event
+    }
+}
+
 impl Rule {
     /// The parts of it that need a carriage of their own. The occasion of an optional rule needs none: it may as well never
     /// come about.
@@ -114,6 +144,14 @@ impl Rule {
         let occasion = self.on.when.needs().filter(|_| !self.optional).map(|needs| (self.on.when.name(), needs));
         let actions = self.actions.iter().filter_map(|action| Some((action.name(), action.needs()?)));
         occasion.into_iter().chain(actions)
+    }
+
+    /// The part of it that needs streamable HTTP, where there is one: a DELETE, which must come, or an answer to a POST in a
+    /// way of its own.
+    fn needs_streamable(&self) -> Option<&'static str> {
+        let occasion = (self.on.when == When::Delete && !self.optional).then(|| self.on.when.name());
+        let is_of_it = |action: &&Action| action.needs() == Some(Carriage::Http) && !action.is_of_any_http();
+        occasion.or_else(|| self.actions.iter().find(is_of_it).map(Action::name))
     }
 
     /// The part of it that needs a process, where there is one: a signal that must come, or an end that is refused, which

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::history::{ConnectionId, EventKind, WireEnd};
 use crate::plan::{Revision, Temperament};
 use crate::script::{
-    BODY_BYTES_MAX, Era, ExchangeNo, Grandchild, HttpSetup, Request, Response, Script, Signal, SocketNo, TimerId,
+    BODY_BYTES_MAX, Era, ExchangeNo, Grandchild, HttpSetup, HttpStyle, Request, Response, Script, Signal, SocketNo,
+    TimerId,
 };
 
 /// What a mock is told before it starts.
@@ -30,9 +31,12 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// The era it speaks.
+    /// The era it speaks. HTTP with server-sent events is of the legacy one.
     #[must_use]
     pub fn era(&self) -> Era {
+        if matches!(&self.medium, Medium::Http(HttpSetup { style: HttpStyle::Sse { .. }, .. })) {
+            return Era::Legacy;
+        }
         self.script.era(self.incarnation).unwrap_or_else(|| Era::of(self.revision))
     }
 
@@ -57,7 +61,8 @@ impl Setup {
 pub enum Medium {
     /// Lines: one connection for the whole life of the mock.
     Lines,
-    /// Streamable HTTP: a connection for each `initialize`, and one for all of the modern era.
+    /// HTTP: over streamable HTTP a connection for each `initialize`, and one for all of the modern era; with server-sent events
+    /// one for each GET.
     Http(HttpSetup),
 }
 

@@ -260,7 +260,8 @@ impl Interpreter {
                 self.talks.get_mut(&number).map_or((whole, &mut [][..]), |talk| (talk.phase, &mut talk.watches[..]))
             }
         };
-        let task = Task::new(cause, at, so_far, watches);
+        let mut task = Task::new(cause, at, so_far, watches);
+        self.accept_at_once(&mut task);
         self.run(task);
     }
 
@@ -285,6 +286,7 @@ impl Interpreter {
         if !task.settled {
             self.settle(&task.cause, task.at);
         }
+        self.accept_posted(&task);
     }
 
     /// Does one action of a script.
@@ -372,6 +374,7 @@ impl Interpreter {
     pub(super) fn is_awaited(&self, at: At) -> bool {
         match &self.face {
             Face::Line(_) => true,
+            Face::Http(_) if self.is_sse() => self.has_stream(at),
             Face::Http(http) => at.exchange.is_some_and(|exchange| http.is_open(exchange)),
         }
     }

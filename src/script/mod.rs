@@ -44,7 +44,7 @@ pub use era::Era;
 pub use exchange::{After, Effect, End, Input, Medium, Setup};
 pub use family::Family;
 pub use fault::{FAULTS, FaultInfo, fault_info};
-pub use http::{Body, ExchangeNo, HttpSetup, Request, Response, SocketNo};
+pub use http::{Body, ExchangeNo, HttpSetup, HttpStyle, Request, Response, SocketNo};
 pub use interpreter::{Interpreter, LIFE_OVER_CODE};
 pub use shipped::{shipped, shipped_names, shipped_text};
 pub use signal::Signal;

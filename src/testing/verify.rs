@@ -138,6 +138,7 @@ fn selected(loader: &Registered, options: &Options) -> Result<Vec<Selected>, Run
     let launch = Ok(Launch::PlanProcess(name.to_owned()));
     let target = Target { name: name.to_owned(), descriptor, stack: None, file: None, launch };
     let variants = Variants {
+        usual: options.transports.clone(),
         revision: options.revision,
         temperaments: options.temperaments,
         repeat: options.repeat.max(1),

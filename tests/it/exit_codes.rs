@@ -232,10 +232,12 @@ fn lists_of_scripts_and_scenarios_tell_their_transports() {
     let rig = Rig::new();
     for (what, id, expected) in [
         ("scenarios", "stream-breaks", &["memory", "http"][..]),
-        ("scenarios", "load-call-close", &["memory", "stdio", "http"]),
-        ("scripts", "get-dropped", &["memory", "http"]),
+        ("scenarios", "load-call-close", &["memory", "stdio", "http", "sse"]),
+        ("scenarios", "stream-lost-in-call", &["sse"]),
+        ("scripts", "get-dropped", &["memory", "http", "sse"]),
+        ("scripts", "sse-answers", &["memory", "http"]),
         ("scripts", "stdout-closed-in-call", &["memory", "stdio"]),
-        ("scripts", "polite", &["memory", "stdio", "http"]),
+        ("scripts", "polite", &["memory", "stdio", "http", "sse"]),
     ] {
         let ran = rig.finish(rig.command(&["list", what, "--format", "json"]));
         let rows: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();

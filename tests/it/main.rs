@@ -26,6 +26,8 @@ mod rig;
 mod robust;
 mod seeded;
 mod seeded_http;
+mod seeded_sse;
 mod snapshots;
+mod sse;
 mod stability;
 mod vacuity;

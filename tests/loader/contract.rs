@@ -119,10 +119,10 @@ fn a_failing_server_is_reported_and_retried_once_per_load() {
 fn a_program_that_does_not_exist_is_an_error_of_its_server() {
     bounded(|| async {
         let loader = ToolsLoader::new(options());
-        let value = json!({"mcpServers": {"x": {"command": "/does/not/exist"}, "y": {"url": "http://[::1]/mcp", "type": "sse"}}});
+        let value = json!({"mcpServers": {"x": {"command": "/does/not/exist"}, "y": {"url": "ftp://[::1]/sse", "type": "sse"}}});
         let report = loader.load(&mcp_vigil::loader::rmcp::Config::from_value(&value).unwrap()).await.unwrap();
         assert!(matches!(*report.errors["x"], SessionError::Spawn { .. }));
-        assert!(matches!(*report.errors["y"], SessionError::TransportUnavailable { .. }));
+        assert!(matches!(*report.errors["y"], SessionError::Http { .. }));
         assert_eq!(loader.cleanup().await.unwrap().endings["x"], Ending::NeverStarted);
     });
 }

@@ -284,7 +284,7 @@ fn an_address_that_can_not_be_used_says_why() {
             (json!({"url": "http://u:p@127.0.0.1/mcp"}), "has a user name in it"),
             (json!({"url": "http://exa mple/"}), "is no address"),
             (json!({"url": "http://127.0.0.1:1/", "headers": {"b d": "x"}}), "header \"b d\""),
-            (json!({"url": "http://127.0.0.1:1/sse", "type": "sse"}), "legacy HTTP+SSE is not available"),
+            (json!({"url": "https://127.0.0.1:1/sse", "type": "sse"}), "https is not supported by this build"),
         ] {
             let loader = ToolsLoader::new(options());
             let config = json!({"mcpServers": {"x": server}});

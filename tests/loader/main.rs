@@ -13,5 +13,6 @@ mod growth;
 mod hops;
 mod http;
 mod http_faults;
+mod sse;
 mod support;
 mod web;

@@ -16,6 +16,8 @@ use crate::support::*;
 #[derive(Debug, Clone)]
 pub struct Hit {
     pub verb: String,
+    /// Its path and query.
+    pub target: String,
     pub headers: BTreeMap<String, String>,
     pub body: Value,
     pub at: Instant,
@@ -171,7 +173,12 @@ impl Web {
     }
 
     pub fn config(&self) -> Config {
-        let server = json!({"url": self.url(), "type": "http", "headers": {"x-key": "k"}});
+        self.config_of("http")
+    }
+
+    /// With one of the HTTP transports.
+    pub fn config_of(&self, kind: &str) -> Config {
+        let server = json!({"url": self.url(), "type": kind, "headers": {"x-key": "k"}});
         Config::from_value(&json!({"mcpServers": {"a": server}})).unwrap()
     }
 
@@ -319,7 +326,8 @@ fn read(socket: &TcpStream) -> Option<Hit> {
     if reader.read_line(&mut first).ok()? == 0 {
         return None;
     }
-    let verb = first.split(' ').next().unwrap_or_default().to_owned();
+    let mut words = first.split(' ').map(str::to_owned);
+    let (verb, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let mut headers = BTreeMap::new();
     loop {
         let mut line = String::new();
@@ -336,7 +344,7 @@ fn read(socket: &TcpStream) -> Option<Hit> {
         None if body.is_null() => verb.clone(),
         None => "answer".to_owned(),
     };
-    Some(Hit { verb, headers, body, at: Instant::now(), label })
+    Some(Hit { verb, target, headers, body, at: Instant::now(), label })
 }
 
 /// A loader that has loaded the server of `web`.

@@ -150,6 +150,23 @@ pub(super) fn open_after_delete() -> Box<dyn TamperHttp> {
     })
 }
 
+/// Leaves out the query of the address that messages of some kind are posted to.
+fn without_query(is_meant: fn(&Request<Bytes>) -> bool) -> Box<dyn TamperHttp> {
+    each(move |request| {
+        if request.method() == Method::POST && is_meant(request) {
+            *request.uri_mut() = request.uri().path().parse().expect("a path is a target");
+        }
+    })
+}
+
+pub(super) fn posted_without_query() -> Box<dyn TamperHttp> {
+    without_query(|_| true)
+}
+
+pub(super) fn cancelled_without_query() -> Box<dyn TamperHttp> {
+    without_query(|request| is_of(request, "notifications/cancelled"))
+}
+
 fn with_stream_retries(options: Options, delay: Duration) -> Options {
     let bounds =
         Bounds { stream_retry_min: delay, stream_retry_max: delay, n_stream_retries_max: u32::MAX, ..options.bounds };

@@ -43,6 +43,8 @@ pub enum Over {
     Modern,
     /// Servers that are not honest; the lives of others are the same.
     Odd,
+    /// HTTP with server-sent events alone.
+    Sse,
 }
 
 impl Mutant {
@@ -61,7 +63,8 @@ pub fn mutant(name: &str) -> Option<&'static Mutant> {
 
 macro_rules! mutants {
     (wire { $($wire:literal, $make:path, $wire_about:literal;)* } around { $($around:literal, $alter:expr, $about:literal;)* }
-     http { $($http:literal, $change:path, $http_about:literal;)* } bounds { $($bound:literal, $loosen:path, $bound_about:literal;)* }
+     http { $($http:literal, $change:path, $http_about:literal;)* } sse { $($sse:literal, $detour:path, $sse_about:literal;)* }
+     bounds { $($bound:literal, $loosen:path, $bound_about:literal;)* }
      modern { $($modern:literal, $seam:expr, $modern_about:literal;)* }
      odd { $($odd:literal, $make_odd:expr, $odd_about:literal;)* }) => {
         /// Every seeded change.
@@ -78,6 +81,12 @@ macro_rules! mutants {
                 about: $http_about,
                 shows_over: Over::Http,
                 make: |options| sewn(options, Seam::with_http($change)),
+            },)*
+            $(Mutant {
+                name: $sse,
+                about: $sse_about,
+                shows_over: Over::Sse,
+                make: |options| sewn(options, Seam::with_http($detour)),
             },)*
             $(Mutant {
                 name: $bound,
@@ -137,6 +146,10 @@ mutants! {
         "one-kind-accepted", http::one_kind_accepted, "accepts JSON alone";
         "open-after-delete", http::open_after_delete, "opens another session when it has ended its own";
         "resent-twice", http::resent_twice, "sends a call twice to the new session";
+    }
+    sse {
+        "posted-without-query", http::posted_without_query, "posts to the path of the address that the stream says, and leaves its query out";
+        "cancelled-without-query", http::cancelled_without_query, "leaves the query of the address out where it cancels a call";
     }
     bounds {
         "stream-at-once", http::stream_at_once, "opens a stream that ended again at once, for ever";

@@ -6,7 +6,6 @@ use std::time::Duration;
 use rmcp::model::ErrorData;
 use rmcp::service::{ClientInitializeError, ServiceError};
 
-use super::config::HttpKind;
 use super::http::HttpError;
 use super::process::Exit;
 
@@ -22,12 +21,6 @@ pub enum SessionError {
         /// What the system said.
         #[source]
         source: std::io::Error,
-    },
-    /// The transport is not part of this loader.
-    #[error("transport {transport} is not available in this loader, only stdio and streamable HTTP are")]
-    TransportUnavailable {
-        /// The transport asked for.
-        transport: HttpKind,
     },
     /// A server in memory can not be reached.
     #[error("failed to reach server {server:?} in memory")]

@@ -9,11 +9,10 @@
 //! - `session`, `owner`: the handle to one session, and the task that opens it, carries its calls and closes it.
 //! - `link`, `listing`, `call`, `request`, `handler`: the conversation with one server.
 //! - `seam`: where tests lay a hand on the messages. `wire`: the transport under rmcp. `pipes` are under it for stdio,
-//!   `http` for streamable HTTP.
+//!   `http` for streamable HTTP and for HTTP with server-sent events.
 //! - `process`, `group`: the server's process and its group. `memory`: a server behind pipes in this process.
 //!
-//! Deliberately absent: legacy HTTP+SSE, restarts (a dead server stays dead until the next load), and a session per
-//! call.
+//! Deliberately absent: restarts (a dead server stays dead until the next load), and a session per call.
 
 mod call;
 mod config;

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::call::carry;
 use super::config::{CommandLine, Endpoint, HttpKind};
 use super::error::{CallError, SessionError};
-use super::http::{Carrier, HttpError, Site};
+use super::http::{Conversation, HttpError, Site};
 use super::link::{self, Far, Link};
 use super::listing::all_tools;
 use super::memory::{MemoryServer, connector};
@@ -54,16 +54,11 @@ impl Owner {
         let ending = match endpoint {
             _ if *self.closing.borrow() => self.never_started(SessionError::Closed),
             Endpoint::Command(command) => self.live_in_process(&command).await,
-            Endpoint::Http(address) => match address.kind {
-                HttpKind::Streamable => {
-                    let Options { bounds, seam, .. } = &*self.options;
-                    let site = Site::of(&address, bounds.clone(), seam);
-                    self.live_over_http(site).await
-                }
-                HttpKind::LegacySse => {
-                    self.never_started(SessionError::TransportUnavailable { transport: address.kind })
-                }
-            },
+            Endpoint::Http(address) => {
+                let Options { bounds, seam, .. } = &*self.options;
+                let site = Site::of(&address, bounds.clone(), seam);
+                self.live_over_http(address.kind, site).await
+            }
             Endpoint::Memory(address) => match address.carrier {
                 MemoryCarrier::Lines => self.live_in_memory(&address).await,
                 MemoryCarrier::Http => match connector(&self.options) {
@@ -71,7 +66,7 @@ impl Owner {
                     Ok(connector) => {
                         let Options { bounds, seam, .. } = &*self.options;
                         let site = Site::in_memory(address, connector, bounds.clone(), seam);
-                        self.live_over_http(Ok(site)).await
+                        self.live_over_http(HttpKind::Streamable, Ok(site)).await
                     }
                 },
             },
@@ -119,13 +114,13 @@ impl Owner {
         ending
     }
 
-    async fn live_over_http(&mut self, site: Result<Site, HttpError>) -> Ending {
+    async fn live_over_http(&mut self, kind: HttpKind, site: Result<Site, HttpError>) -> Ending {
         let scope = self.options.scopes.enter(&format!("session {}", self.name));
         let notes = WireNotes::new();
         let ending = match site {
             Err(source) => self.never_started(SessionError::Http { source: Arc::new(source) }),
             Ok(site) => {
-                let (mut carrier, posted) = Carrier::new(site, Arc::clone(&notes));
+                let (mut carrier, posted) = Conversation::new(kind, site, Arc::clone(&notes));
                 let wire = Wire::over_http(posted, &self.options.bounds, notes);
                 // Both in this task: whatever the carrier has in flight ends with it.
                 let carried = async {

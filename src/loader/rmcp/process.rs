@@ -66,6 +66,8 @@ pub enum Ending {
     SessionLeft,
     /// Over HTTP, the server had given no session id, or had forgotten it.
     NoSession,
+    /// Over HTTP with server-sent events, the stream was closed, and the session with it.
+    StreamClosed,
 }
 
 /// A running server. Dropping it ends it as well, but blocks the thread for up to the drop grace.

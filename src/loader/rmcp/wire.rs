@@ -1,7 +1,7 @@
 //! The transport that rmcp gets, for pipes or for HTTP: one type, so that rmcp's serve loop is compiled once.
 //!
 //! Over pipes it is rmcp's own line transport, plus four things it does not do. Over HTTP it is the near end of a
-//! [`Carrier`](super::http::Carrier), which does the first by itself.
+//! [`Conversation`](super::http::Conversation), which does the first by itself.
 //!
 //! 1. Messages reach the pipe in the order of `send`. rmcp sends each from a task of its own, so on a runtime with many
 //!    workers a cancellation could overtake its request.

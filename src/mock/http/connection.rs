@@ -21,7 +21,7 @@ use crate::script::{After, ExchangeNo, Input, Request, Response, SocketNo};
 const BUFFER_BYTES_MAX: usize = 64 * 1_024;
 /// Most header fields of a request.
 const HEADERS_MAX: usize = 128;
-/// Most characters of a header field that are kept.
+/// Most characters of a header field, and of a query, that are kept.
 const HEADER_CHARS_MAX: usize = 256;
 
 /// How the owner answers a request.
@@ -151,6 +151,7 @@ async fn exchange(
         socket,
         verb: head.method.as_str().to_owned(),
         path: head.uri.path().to_owned(),
+        query: head.uri.query().unwrap_or_default().chars().take(HEADER_CHARS_MAX).collect(),
         headers: known_headers(&head.headers),
         body: crate::script::Body::Cut,
     };

@@ -1,4 +1,4 @@
-//! A mock behind streamable HTTP: real HTTP/1.1 over any stream of bytes.
+//! A mock behind HTTP, streamable or with server-sent events: real HTTP/1.1 over any stream of bytes.
 //!
 //! Start at [`HttpMock`]: one task owns the interpreter and carries out its effects in order; each connection is a task of
 //! its own, so that a client that does not read holds up nobody. It ends no process and installs nothing: that belongs to
@@ -19,7 +19,7 @@ use crate::mock::http::owner::Event;
 use crate::script::Input;
 
 pub use owner::HttpMock;
-pub(super) use process::{run_linked_http, run_standalone_http};
+pub(super) use process::{Http, run_linked_http, run_standalone_http};
 pub use stream::ByteStream;
 
 /// Most clients that are connected at once; enough for a thousand sessions with a stream and a few requests each.

@@ -17,16 +17,40 @@ use crate::mock::journal::Journal;
 use crate::mock::stdio::{catch_signals, dial_home, journal_alone, setup_alone};
 use crate::plan::Transport;
 use crate::record::secret;
-use crate::script::{End, HttpSetup, Input, Interpreter, Medium, Setup};
+use crate::script::{End, HttpSetup, HttpStyle, Input, Interpreter, Medium, Setup};
 
 /// Descriptors it asks for: one for each client, and a few.
 const DESCRIPTORS: u64 = 16_384;
 /// How long it waits after the system refused it a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
+/// Which HTTP transport a process speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::mock) enum Http {
+    Streamable,
+    Sse,
+}
+
+impl Http {
+    fn transport(self) -> Transport {
+        match self {
+            Self::Streamable => Transport::Http,
+            Self::Sse => Transport::Sse,
+        }
+    }
+
+    /// The path under this token where it is reached, and what it does there.
+    fn place(self, token: &str) -> (String, HttpStyle) {
+        match self {
+            Self::Streamable => (format!("/{token}/mcp"), HttpStyle::Streamable),
+            Self::Sse => (format!("/{token}/sse"), HttpStyle::Sse { messages: format!("/{token}/messages") }),
+        }
+    }
+}
+
 /// Dials home, tells it where it listens, and serves.
-pub(in crate::mock) fn run_linked_http(args: &LinkedArgs) -> Result<u8, MockError> {
-    let process = Process::new(fresh_port(), &args.token)?;
+pub(in crate::mock) fn run_linked_http(args: &LinkedArgs, http: Http) -> Result<u8, MockError> {
+    let process = Process::new(fresh_port(), http.place(&args.token))?;
     let gates = process.connector.clone();
     let (link, welcome) = dial_home(args, move |gate| gates.tell(Input::GateOpened(gate)))?;
     let life = welcome.max_life();
@@ -37,10 +61,10 @@ pub(in crate::mock) fn run_linked_http(args: &LinkedArgs) -> Result<u8, MockErro
 }
 
 /// Serves alone; prints its URL when it is ready.
-pub(in crate::mock) fn run_standalone_http(args: &StandaloneArgs) -> Result<u8, MockError> {
+pub(in crate::mock) fn run_standalone_http(args: &StandaloneArgs, http: Http) -> Result<u8, MockError> {
     let token = secret().map_err(MockError::Setup)?;
-    let process = Process::new(args.listen.unwrap_or_else(fresh_port), &token)?;
-    let journal = journal_alone(args, Transport::Http)?;
+    let process = Process::new(args.listen.unwrap_or_else(fresh_port), http.place(&token))?;
+    let journal = journal_alone(args, http.transport())?;
     let setup = setup_alone(args, process.medium()?);
     process.serve(setup, journal, args.max_life, |url| {
         // Nobody may care for it.
@@ -56,6 +80,7 @@ fn fresh_port() -> SocketAddr {
 struct Process {
     listener: std::net::TcpListener,
     path: String,
+    style: HttpStyle,
     connector: Connector,
     inbox: Inbox,
     started: std::time::Instant,
@@ -63,7 +88,7 @@ struct Process {
 
 impl Process {
     /// Takes a port and signals from here on; nobody is accepted yet.
-    fn new(addr: SocketAddr, token: &str) -> Result<Self, MockError> {
+    fn new(addr: SocketAddr, (path, style): (String, HttpStyle)) -> Result<Self, MockError> {
         let started = std::time::Instant::now();
         if !addr.ip().is_loopback() {
             return Err(MockError::NotLoopback(addr));
@@ -73,7 +98,7 @@ impl Process {
         catch_signals(move |signal| signals.tell(Input::Signal(signal))).map_err(MockError::Setup)?;
         let listener = std::net::TcpListener::bind(addr).map_err(|source| MockError::Listen { addr, source })?;
         listener.set_nonblocking(true).map_err(MockError::Setup)?;
-        Ok(Self { listener, path: format!("/{token}/mcp"), connector, inbox, started })
+        Ok(Self { listener, path, style, connector, inbox, started })
     }
 
     fn medium(&self) -> Result<Medium, MockError> {
@@ -81,6 +106,7 @@ impl Process {
         Ok(Medium::Http(HttpSetup {
             url: format!("http://{addr}{}", self.path),
             path: self.path.clone(),
+            style: self.style.clone(),
             session_prefix: secret().map_err(MockError::Setup)?,
         }))
     }

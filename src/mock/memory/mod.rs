@@ -26,7 +26,7 @@ use crate::mock::carrier::complain;
 use crate::mock::http::{Connector, HttpMock, connector};
 use crate::mock::stdio::{Told, Welcome, dial_as};
 use crate::record::{Link, secret};
-use crate::script::{HttpSetup, Input, Interpreter, Medium};
+use crate::script::{HttpSetup, HttpStyle, Input, Interpreter, Medium};
 
 pub use lines::{LineInbox, LineMock, LineSender, line_inbox};
 
@@ -207,7 +207,8 @@ impl Mocks {
         let Dialled { link, welcome, killed } = dial(args, move |gate| gates.tell(Input::GateOpened(gate)))?;
         let life_ends = Instant::now() + welcome.max_life();
         let session_prefix = secret().map_err(MockError::Setup)?;
-        let medium = Medium::Http(HttpSetup { url: served.url, path: served.path, session_prefix });
+        let Served { url, path } = served;
+        let medium = Medium::Http(HttpSetup { url, path, style: HttpStyle::Streamable, session_prefix });
         let mut mock = HttpMock::new(Interpreter::new(welcome.setup_in_memory(medium)), link, inbox);
         let ended = mock.start()?;
         let (server, over) = (args.server.clone(), Arc::clone(&self.over));

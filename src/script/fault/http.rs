@@ -202,7 +202,7 @@ pub(super) const ROWS: &[FaultInfo] = &[
         impairs: Impairs::Timing,
         explain: "`\"end-stream\"`: that of the request itself where `sse` or `answer` has begun one, otherwise the \
                   stream that the session's GET opened. The session goes on: either side may close that stream at any \
-                  time.",
+                  time. With server-sent events (`sse`) that stream is the connection, and both end.",
     },
     FaultInfo {
         id: "cut-stream",

@@ -20,6 +20,9 @@ impl Interpreter {
         let exchange = at.exchange.and_then(|no| http.exchanges.get(&no));
         let mut talks = self.numbers_at(at).into_iter().filter_map(|number| self.talks.get(&number));
         match (action.family(), action) {
+            (_, Action::AnswerAnyway | Action::ProgressForever(_) | Action::Progress(_)) if self.is_sse() => {
+                self.has_stream(at)
+            }
             (_, Action::Reset | Action::AnswerAnyway | Action::ProgressForever(_) | Action::Progress(_)) => {
                 exchange.is_some()
             }
@@ -159,8 +162,8 @@ impl Interpreter {
         if let Some(http) = self.http() {
             http.sockets.insert(exchange.socket, Some(how));
         }
+        self.close_with(Some(exchange), WireEnd::ByServer);
         self.push(effect);
-        self.close_unopened(Some(exchange), WireEnd::ByServer);
     }
 }
 

@@ -37,11 +37,22 @@ impl Refusal {
     const NO_PATH: Self = Self::new(404, "Not Found");
     const ORIGIN: Self = Self::new(403, "Forbidden: origin is not on loopback");
     const VERB: Self = Self::new(405, "Method Not Allowed");
+    const NO_GET: Self = Self::new(405, "Method Not Allowed: this is a stream of events");
+    const NO_POST: Self = Self::new(405, "Method Not Allowed: messages are posted here");
     const NOT_ACCEPTABLE: Self =
         Self::new(406, "Not Acceptable: client must accept both application/json and text/event-stream");
     const NO_STREAM_ACCEPTED: Self = Self::new(406, "Not Acceptable: client must accept text/event-stream");
     const MEDIA_TYPE: Self = Self::new(415, "Unsupported Media Type: Content-Type must be application/json");
     const VERSION: Self = Self::new(400, "Bad Request: Unsupported protocol version");
+
+    /// For a verb that is refused: those that are not.
+    pub(super) fn allowed(&self) -> &'static str {
+        match *self {
+            Self::NO_GET => "GET",
+            Self::NO_POST => "POST",
+            _ => "GET, POST, DELETE",
+        }
+    }
 }
 
 /// What is known of a request before its body is looked at.
@@ -101,6 +112,34 @@ fn check_post(request: &Request) -> Result<Verb, Refusal> {
 
 fn takes(request: &Request, wanted: &str) -> bool {
     request.header("accept").is_some_and(|accept| accepts(accept, wanted))
+}
+
+/// What is known of a request before its body is looked at, over HTTP with server-sent events.
+///
+/// As real servers of that transport do, it asks for no `accept` header.
+pub(super) fn admit_sse(
+    request: &Request,
+    stream: &str,
+    messages: &str,
+    names_session: bool,
+    session_is_known: bool,
+) -> Result<Verb, Refusal> {
+    let is_stream = request.path == stream;
+    if !is_stream && request.path != messages {
+        return Err(Refusal::NO_PATH);
+    }
+    if request.header("origin").is_some_and(|origin| !is_loopback(origin)) {
+        return Err(Refusal::ORIGIN);
+    }
+    match request.verb.as_str() {
+        "GET" if is_stream => Ok(Verb::Get),
+        _ if is_stream => Err(Refusal::NO_GET),
+        "POST" if !request.header("content-type").is_some_and(is_json) => Err(Refusal::MEDIA_TYPE),
+        "POST" if session_is_known => Ok(Verb::Post),
+        "POST" if names_session => Err(Refusal::UNKNOWN_SESSION),
+        "POST" => Err(Refusal::NO_SESSION),
+        _ => Err(Refusal::NO_POST),
+    }
 }
 
 /// Whether a mock that speaks at most `newest` speaks this revision over HTTP.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::history::{ConnectionId, EventKind, WireEnd};
+use crate::history::{ConnectionId, EventKind, SessionId, WireEnd};
 use crate::script::http::admit::Refusal;
 use crate::script::http::{ExchangeNo, Response};
 use crate::script::interpreter::Interpreter;
@@ -26,23 +26,27 @@ impl Interpreter {
         let line = wire::error_line(&Value::Null, refusal.code, refusal.message, None);
         let mut headers = vec![JSON];
         if refusal.status == 405 {
-            headers.push(("allow", self.verbs()));
+            headers.push(("allow", self.verbs(refusal)));
         }
         self.respond(no, refusal.status, &headers, line);
     }
 
     /// Refuses a message with an error that names it.
     pub(super) fn refuse_message(&mut self, no: ExchangeNo, id: &Value, code: i64, message: &str) {
+        if self.is_sse() {
+            return self.respond(no, 400, &[JSON], wire::error_line(id, code, message, None));
+        }
         let Some(exchange) = self.http().and_then(|http| http.exchanges.get_mut(&no)) else { return };
         exchange.status = 400;
         let at = At { connection: exchange.connection, exchange: Some(no) };
         self.answer_exchange(at, wire::error_line(id, code, message, None));
     }
 
-    /// Says that a notification or a response was taken.
+    /// Says that a message was taken that is not answered here.
     pub(in crate::script) fn accept(&mut self, at: At) {
+        let body: &[u8] = if self.is_sse() { b"Accepted" } else { b"" };
         if let Some(no) = at.exchange {
-            self.respond(no, 202, &[], Vec::new());
+            self.respond(no, 202, &[], body.to_vec());
         }
     }
 
@@ -55,12 +59,15 @@ impl Interpreter {
         let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         self.journal(EventKind::HttpAnswered { exchange: no.id(), status, streams: false });
         let done = self.take_exchange(no, WireEnd::ByServer);
+        self.close_with(done, WireEnd::ByServer);
         self.push(Effect::Respond { exchange: no, response: Response { status, headers, body } });
-        self.close_unopened(done, WireEnd::ByServer);
     }
 
     /// Sends an answer on its exchange, or keeps it until the others of its batch are there.
     pub(in crate::script) fn answer_exchange(&mut self, at: At, line: Vec<u8>) {
+        if self.is_sse() {
+            return self.answer_on_stream(at, &line);
+        }
         let Some(no) = at.exchange else { return };
         let Some(exchange) = self.http().and_then(|http| http.exchanges.get_mut(&no)) else { return };
         let streams = exchange.streams;
@@ -107,12 +114,12 @@ impl Interpreter {
             }
         };
         let mut headers = vec![(JSON.0, kind)];
-        headers.extend(session.as_deref().map(|session| (SESSION, session)));
+        headers.extend(session.as_ref().map(|session| (SESSION, session.0.as_str())));
         self.respond(no, status, &headers, body);
     }
 
     /// The session that an answer brings: none for an opening that failed.
-    pub(super) fn session_of_answer(&mut self, no: ExchangeNo, at: At) -> Option<String> {
+    pub(super) fn session_of_answer(&mut self, no: ExchangeNo, at: At) -> Option<SessionId> {
         let talk = at.connection.and_then(|number| self.talks.get(&number));
         let has_succeeded = talk.is_some_and(|talk| talk.server.revision().is_some());
         if has_succeeded { self.hand_out_session(no) } else { None }
@@ -120,6 +127,9 @@ impl Interpreter {
 
     /// Sends the same answer twice, for which it takes a stream.
     pub(in crate::script) fn answer_exchange_twice(&mut self, at: At, line: &[u8]) {
+        if self.is_sse() {
+            return (0..2).for_each(|_| self.answer_on_stream(at, line));
+        }
         let Some(no) = at.exchange else { return };
         self.begin_stream(no);
         self.stream_message(no, at, line);
@@ -140,10 +150,13 @@ impl Interpreter {
             ("content-type", "text/event-stream".to_owned()),
             ("cache-control", "no-cache, no-transform".to_owned()),
         ];
-        headers.extend(session.map(|session| (SESSION, session)));
+        if !self.is_sse() {
+            headers.extend(session.as_ref().map(|session| (SESSION, session.0.clone())));
+        }
         self.journal(EventKind::HttpAnswered { exchange: no.id(), status: 200, streams: true });
         let response = Response { status: 200, headers, body: Vec::new() };
         self.push(Effect::BeginStream { exchange: no, response });
+        session.into_iter().for_each(|session| self.tell_endpoint(no, &session));
     }
 
     /// Sends a message about a request as an event of its response, which becomes a stream with it.
@@ -169,7 +182,7 @@ impl Interpreter {
         let session = self.session_of_answer(no, at);
         let connection = self.connection_of(at);
         let mut headers = vec![(JSON.0, JSON.1.to_owned())];
-        headers.extend(session.map(|session| (SESSION, session)));
+        headers.extend(session.map(|session| (SESSION, session.0)));
         self.note_answer(at);
         self.journal(EventKind::HttpAnswered { exchange: no.id(), status: 200, streams: false });
         self.sent(connection, line);
@@ -182,17 +195,15 @@ impl Interpreter {
 
     /// Ends a stream in order.
     pub(super) fn end_stream(&mut self, no: ExchangeNo) {
-        let done = self.take_exchange(no, WireEnd::ByServer);
-        if done.is_some() {
-            self.push(Effect::EndStream(no));
-        }
-        self.close_unopened(done, WireEnd::ByServer);
+        let Some(done) = self.take_exchange(no, WireEnd::ByServer) else { return };
+        self.close_with(Some(done), WireEnd::ByServer);
+        self.push(Effect::EndStream(no));
     }
 
     /// Ends an exchange that is over without anything more to send.
     pub(super) fn end_exchange(&mut self, no: ExchangeNo, how: WireEnd) {
         let done = self.take_exchange(no, how);
-        self.close_unopened(done, how);
+        self.close_with(done, how);
     }
 }
 

@@ -1,9 +1,12 @@
-//! A mock over streamable HTTP: sessions, exchanges, and what an honest server answers.
+//! A mock over HTTP: sessions, exchanges, and what an honest server answers.
+//!
+//! Streamable HTTP is told here; what HTTP with server-sent events does in another way is in `sse`.
 //!
 //! A connection is what one `initialize` begins, however many sockets and exchanges it takes. What names no session and is
 //! no `initialize` belongs to a connection of its own, number 0. The modern era has no sessions: see `modern`.
 //!
-//! Source: revisions 2025-03-26, 2025-06-18 and 2025-11-25, basic/transports, Streamable HTTP.
+//! Source: revisions 2025-03-26, 2025-06-18 and 2025-11-25, basic/transports, Streamable HTTP; revision 2024-11-05,
+//! basic/transports, HTTP with SSE.
 
 mod actions;
 mod admit;
@@ -12,6 +15,7 @@ mod modern;
 mod post;
 mod raw;
 mod session;
+mod sse;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -19,13 +23,14 @@ mod types;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::history::{ConnectionId, EventKind, SessionId, WireEnd};
+use crate::plan::Revision;
 use crate::script::interpreter::{Face, Interpreter};
 use crate::script::task::{At, Cause};
 use crate::script::{Era, Input, Phase};
 
-pub use types::{Body, ExchangeNo, HttpSetup, Request, Response, SocketNo};
+pub use types::{Body, ExchangeNo, HttpSetup, HttpStyle, Request, Response, SocketNo};
 
-use admit::{Refusal, Verb, admit, admit_post};
+use admit::{Refusal, Verb, admit, admit_post, admit_sse};
 use modern::Mirror;
 
 /// Most characters of a verb that are journalled.
@@ -55,7 +60,7 @@ struct Exchange {
     socket: SocketNo,
     /// The number of its connection; none for stateless talk.
     connection: Option<u64>,
-    /// Whether it is the `initialize` that begins its connection.
+    /// Whether it begins its connection: the `initialize`, or over HTTP with server-sent events the GET.
     opens: bool,
     streams: bool,
     mirror: Mirror,
@@ -89,6 +94,23 @@ impl HttpFace {
     /// Whether a client still waits for what this exchange brings.
     pub(super) fn is_open(&self, exchange: ExchangeNo) -> bool {
         self.exchanges.contains_key(&exchange)
+    }
+
+    /// The session that a request says it is of.
+    fn session_named(&self, request: &Request) -> Option<SessionId> {
+        let named = match &self.setup.style {
+            HttpStyle::Streamable => request.header("mcp-session-id").filter(|_| request.path == self.setup.path),
+            HttpStyle::Sse { messages } => sse::session_in(&request.query).filter(|_| request.path == *messages),
+        };
+        named.map(|id| SessionId(id.to_owned()))
+    }
+
+    fn admit(&self, request: &Request, names: bool, is_known: bool, newest: Revision) -> Result<Verb, Refusal> {
+        let path = &self.setup.path;
+        match &self.setup.style {
+            HttpStyle::Streamable => admit(request, request.path == *path, names, is_known, newest),
+            HttpStyle::Sse { messages } => admit_sse(request, path, messages, names, is_known),
+        }
     }
 }
 
@@ -125,9 +147,9 @@ impl Interpreter {
 
     fn request(&mut self, request: Request) {
         let no = request.exchange;
+        let (revision, era) = (self.setup.revision, self.setup.era());
         let Some(http) = self.http() else { return };
-        let is_ours = request.path == http.setup.path;
-        let named = request.header("mcp-session-id").filter(|_| is_ours).map(|id| SessionId(id.to_owned()));
+        let named = http.session_named(&request);
         let number = named.as_ref().and_then(|session| http.sessions.get(session)).copied();
         let exchange = Exchange {
             socket: request.socket,
@@ -138,12 +160,11 @@ impl Interpreter {
             status: 200,
             batch: None,
         };
-        http.exchanges.insert(no, exchange);
-        let revision = self.setup.revision;
-        let admitted = match self.setup.era() {
-            Era::Modern => admit_post(&request, is_ours),
-            Era::Legacy | Era::Dual => admit(&request, is_ours, named.is_some(), number.is_some(), revision),
+        let admitted = match era {
+            Era::Modern => admit_post(&request, request.path == http.setup.path),
+            Era::Legacy | Era::Dual => http.admit(&request, named.is_some(), number.is_some(), revision),
         };
+        http.exchanges.insert(no, exchange);
         self.journal(EventKind::HttpReceived {
             exchange: no.id(),
             socket: request.socket.id(),
@@ -156,6 +177,7 @@ impl Interpreter {
         match (admitted, request.body) {
             (_, Body::Cut) => self.gone(no),
             (Err(refusal), _) => self.refuse(no, &refusal),
+            (Ok(Verb::Get), _) if self.is_sse() => self.begin_sse(no),
             (Ok(Verb::Get), _) => self.begin(Cause::Get, at),
             (Ok(Verb::Delete), _) => {
                 self.begin(Cause::Delete, at);

@@ -84,10 +84,10 @@ impl Interpreter {
     }
 
     /// What a server takes, for who asked otherwise.
-    pub(super) fn verbs(&self) -> &'static str {
+    pub(super) fn verbs(&self, refusal: &Refusal) -> &'static str {
         match self.setup.era() {
             Era::Modern => "POST",
-            Era::Legacy | Era::Dual => "GET, POST, DELETE",
+            Era::Legacy | Era::Dual => refusal.allowed(),
         }
     }
 

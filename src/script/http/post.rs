@@ -101,10 +101,16 @@ impl Interpreter {
 
     /// A connection begins.
     fn initialize(&mut self, no: ExchangeNo, body: Value, id: Value, method: String, line: &[u8]) {
+        let Some(number) = self.open_connection(no) else { return self.refuse(no, &Refusal::TOO_MANY) };
+        self.take_request(At { connection: Some(number), exchange: Some(no) }, body, id, method, line);
+    }
+
+    /// Opens the connection that an exchange begins; none where there are too many.
+    pub(super) fn open_connection(&mut self, no: ExchangeNo) -> Option<u64> {
         if self.talks.len() >= CONNECTIONS_MAX {
-            return self.refuse(no, &Refusal::TOO_MANY);
+            return None;
         }
-        let Some(http) = self.http() else { return };
+        let http = self.http()?;
         http.n_connections += 1;
         let number = http.n_connections;
         if let Some(exchange) = http.exchanges.get_mut(&no) {
@@ -114,7 +120,7 @@ impl Interpreter {
         let connection = self.connection_id(Some(number));
         self.add_talk(number, connection.clone(), Era::Legacy);
         self.journal(EventKind::ConnectionOpened { connection });
-        self.take_request(At { connection: Some(number), exchange: Some(no) }, body, id, method, line);
+        Some(number)
     }
 
     /// Takes several messages at once, where the revision of the session has that.
@@ -122,7 +128,8 @@ impl Interpreter {
     /// Source: revision 2025-03-26, basic/transports, Sending Messages to the Server; taken out in 2025-06-18.
     fn batch(&mut self, no: ExchangeNo, at: At, bodies: Vec<Value>, bytes: &[u8]) {
         let talk = at.connection.and_then(|number| self.talks.get(&number));
-        let is_allowed = talk.is_some_and(|talk| talk.server.revision() == Some(Revision::R20250326));
+        let has_batches = talk.is_some_and(|talk| talk.server.revision() == Some(Revision::R20250326));
+        let is_allowed = has_batches && !self.is_sse();
         let is_empty = bodies.is_empty();
         let incoming: Vec<(Incoming, Vec<u8>)> = bodies
             .into_iter()

@@ -60,8 +60,8 @@ impl Interpreter {
                 if let Some(http) = self.http() {
                     http.sockets.insert(exchange.socket, Some(WireEnd::ByServer));
                 }
+                self.close_with(Some(exchange), WireEnd::ByServer);
                 self.push(Effect::Raw { exchange: no, bytes, after });
-                self.close_unopened(Some(exchange), WireEnd::ByServer);
             }
             After::HalfClose | After::Stall => {
                 // Nothing more is sent on it; it is over when its client leaves.

@@ -8,7 +8,7 @@ use crate::script::task::At;
 
 impl Interpreter {
     /// Gives the connection that this exchange begins its session.
-    pub(super) fn hand_out_session(&mut self, no: ExchangeNo) -> Option<String> {
+    pub(super) fn hand_out_session(&mut self, no: ExchangeNo) -> Option<SessionId> {
         let http = self.http()?;
         let exchange = http.exchanges.get(&no).filter(|exchange| exchange.opens)?;
         let number = exchange.connection?;
@@ -26,7 +26,7 @@ impl Interpreter {
             http.last_session = Some(session.clone());
         }
         self.journal(EventKind::SessionOpened { connection, session: session.clone() });
-        Some(session.0)
+        Some(session)
     }
 
     /// Takes an exchange that is over off the books.
@@ -40,12 +40,13 @@ impl Interpreter {
         Some(exchange)
     }
 
-    /// A connection whose opening came to nothing is over with the exchange that was to open it.
-    pub(super) fn close_unopened(&mut self, done: Option<Exchange>, how: WireEnd) {
+    /// A connection is over with the exchange that was to open it, where its opening came to nothing; over HTTP with
+    /// server-sent events in any case: that exchange is its stream.
+    pub(super) fn close_with(&mut self, done: Option<Exchange>, how: WireEnd) {
         let Some(number) = done.filter(|exchange| exchange.opens).and_then(|exchange| exchange.connection) else {
             return;
         };
-        if self.talks.get(&number).is_some_and(|talk| talk.session.is_none()) {
+        if self.is_sse() || self.talks.get(&number).is_some_and(|talk| talk.session.is_none()) {
             self.close_talk(number, how, None);
         }
     }

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use crate::history::{ConnectionId, EventKind, Kind, WireEnd};
 use crate::plan::Revision;
 use crate::script::{
-    After, Body, Effect, ExchangeNo, HttpSetup, Input, Interpreter, Medium, Request, Script, Setup, Signal, SocketNo,
-    TimerId, shipped, shipped_names,
+    After, Body, Effect, ExchangeNo, HttpSetup, HttpStyle, Input, Interpreter, Medium, Request, Script, Setup, Signal,
+    SocketNo, TimerId, shipped, shipped_names,
 };
 
 const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25"}}"#;
@@ -16,8 +16,20 @@ const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialize
 const CALL: &str = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"read"}}"#;
 
 fn mock(script: Script) -> Interpreter {
-    let http =
-        HttpSetup { url: "http://h/t/mcp".to_owned(), path: "/t/mcp".to_owned(), session_prefix: "s".to_owned() };
+    mock_of(HttpStyle::Streamable, script)
+}
+
+fn sse(script: Script) -> Interpreter {
+    mock_of(HttpStyle::Sse { messages: "/t/messages".to_owned() }, script)
+}
+
+fn mock_of(style: HttpStyle, script: Script) -> Interpreter {
+    let http = HttpSetup {
+        url: "http://h/t/mcp".to_owned(),
+        path: "/t/mcp".to_owned(),
+        style,
+        session_prefix: "s".to_owned(),
+    };
     let setup = Setup::alone(script, Revision::R20251125, Medium::Http(http));
     Interpreter::new(Setup { connection: ConnectionId("c3".to_owned()), ..setup })
 }
@@ -33,9 +45,21 @@ fn request(exchange: u64, verb: &str, session: Option<&str>, body: &str) -> Inpu
         socket: SocketNo(1),
         verb: verb.to_owned(),
         path: "/t/mcp".to_owned(),
+        query: String::new(),
         headers,
         body: Body::Whole(body.as_bytes().to_vec()),
     })
+}
+
+/// The same request over HTTP with server-sent events.
+fn over_sse(input: Input) -> Input {
+    let Input::Request(mut request) = input else { return input };
+    if request.verb != "GET" {
+        request.path = "/t/messages".to_owned();
+        let session = request.headers.remove("mcp-session-id");
+        request.query = session.map(|session| format!("session={session}")).unwrap_or_default();
+    }
+    Input::Request(request)
 }
 
 fn status(effects: &[Effect]) -> Vec<(u64, u16)> {
@@ -106,6 +130,41 @@ fn inputs_of_lines_are_none_over_http_and_the_other_way_round() {
     for input in [Input::Line(CALL.into()), Input::InputBroken, Input::OutputBroken] {
         assert_eq!(http.handle(input), []);
     }
+}
+
+#[test]
+fn over_sse_a_post_is_answered_once_whatever_several_rules_say_of_it() {
+    let text = "about = \"x\"\n[[rule]]\non = { request = \"tools/call\" }\ndo = [\"drop\"]\n\
+                [[rule]]\non = { request = \"tools/call\" }\ndo = [{ status = 500 }]\n";
+    let mut mock = sse(Script::from_toml("s", "s.toml", text).unwrap());
+    mock.handle(request(1, "GET", None, ""));
+    let effects = mock.handle(over_sse(request(2, "POST", Some("s-1"), CALL)));
+    assert_eq!(status(&effects), [(2, 202)]);
+}
+
+#[test]
+fn over_sse_a_call_that_is_cancelled_while_its_post_waits_is_accepted() {
+    let text =
+        "about = \"x\"\n[[rule]]\non = { request = \"tools/call\" }\ndo = [{ hold = \"g\" }, { status = 500 }]\n";
+    let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}"#;
+    let mut mock = sse(Script::from_toml("s", "s.toml", text).unwrap());
+    mock.handle(request(1, "GET", None, ""));
+    assert_eq!(status(&mock.handle(over_sse(request(2, "POST", Some("s-1"), CALL)))), []);
+    assert_eq!(status(&mock.handle(over_sse(request(3, "POST", Some("s-1"), cancel)))), [(3, 202)]);
+    assert_eq!(status(&mock.handle(Input::GateOpened("g".to_owned()))), [(2, 202)]);
+}
+
+#[test]
+fn over_sse_a_stream_that_its_client_gives_up_is_the_end_of_what_waits() {
+    let mut mock = sse(shipped("hold-first-call").unwrap());
+    let opened = mock.handle(request(1, "GET", None, ""));
+    let endpoint = b"event: endpoint\ndata: /t/messages?session=s-1\n\n".to_vec();
+    assert_eq!(opened.last(), Some(&Effect::StreamPart { exchange: ExchangeNo(1), bytes: endpoint }));
+    assert_eq!(status(&mock.handle(over_sse(request(2, "POST", Some("s-1"), CALL)))), [(2, 202)]);
+    let gone = mock.handle(Input::ExchangeGone(ExchangeNo(1)));
+    let closed = EventKind::ConnectionClosed { connection: ConnectionId("c3.1".to_owned()), how: WireEnd::ByClient };
+    assert!(gone.contains(&Effect::Journal(closed)), "{gone:?}");
+    assert_eq!(mock.handle(Input::GateOpened("first-call".to_owned())), []);
 }
 
 fn any_input() -> impl Strategy<Value = Input> {
@@ -196,11 +255,14 @@ proptest! {
     #[test]
     fn any_inputs_give_ordered_effects(
         name in prop::sample::select(shipped_names()),
+        is_sse in any::<bool>(),
         inputs in prop::collection::vec(any_input(), 0..60),
     ) {
-        let (mut mock, mut again) = (mock(shipped(name).unwrap()), mock(shipped(name).unwrap()));
+        let make = if is_sse { sse } else { mock };
+        let (mut mock, mut again) = (make(shipped(name).unwrap()), make(shipped(name).unwrap()));
         let (mut seen, mut ended) = (Seen::default(), false);
-        for (index, mut input) in inputs.into_iter().enumerate() {
+        for (index, input) in inputs.into_iter().enumerate() {
+            let mut input = if is_sse { over_sse(input) } else { input };
             if let Input::Request(request) = &mut input {
                 request.exchange = ExchangeNo(index as u64);
             }

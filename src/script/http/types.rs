@@ -33,10 +33,24 @@ impl ExchangeNo {
 pub struct HttpSetup {
     /// Where it is reached.
     pub url: String,
-    /// The path of that URL: the only one it serves.
+    /// The path of that URL.
     pub path: String,
+    /// Which of the HTTP transports it speaks there.
+    pub style: HttpStyle,
     /// What its session ids begin with: visible ASCII.
     pub session_prefix: String,
+}
+
+/// The HTTP transports of the protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HttpStyle {
+    /// Streamable HTTP: one path for everything.
+    Streamable,
+    /// HTTP with server-sent events: a GET is a connection, and messages are posted elsewhere.
+    Sse {
+        /// The path messages are posted to.
+        messages: String,
+    },
 }
 
 /// An HTTP request.
@@ -50,6 +64,8 @@ pub struct Request {
     pub verb: String,
     /// Its path, without a query.
     pub path: String,
+    /// Its query; empty where it has none.
+    pub query: String,
     /// The header fields of [`Request::HEADERS`] that it has, by name in lower case, shortened.
     pub headers: BTreeMap<String, String>,
     /// Its body.

@@ -16,7 +16,7 @@ use crate::history::{Event, EventKind, Header, History, ServerFacts, Source};
 use crate::mock::{CarrierKind, Connector, HttpMock, Journal, JournalLost, LinkedArgs, connector};
 use crate::plan::{Limits, Revision, Temperament, Transport};
 use crate::record::{Home, HomeOptions, MockSetup, Recorder, secret};
-use crate::script::{BODY_BYTES_MAX, HttpSetup, Input, Interpreter, Medium, Script, Setup};
+use crate::script::{BODY_BYTES_MAX, HttpSetup, HttpStyle, Input, Interpreter, Medium, Script, Setup};
 
 /// Name of the server in its history.
 const SERVER: &str = "mock";
@@ -56,7 +56,8 @@ pub(super) fn over_http(script: Script, revision: Revision) -> io::Result<(Host,
     listener.set_nonblocking(true)?;
     let path = format!("/{}/mcp", secret()?);
     let url = format!("http://{}{path}", listener.local_addr()?);
-    let medium = Medium::Http(HttpSetup { url: url.clone(), path, session_prefix: secret()? });
+    let medium =
+        Medium::Http(HttpSetup { url: url.clone(), path, style: HttpStyle::Streamable, session_prefix: secret()? });
     let (connector, inbox) = connector();
     let journal =
         Recorded { recorder: recorder.clone(), source: Source::Mock { server: SERVER.to_owned(), incarnation: 1 } };

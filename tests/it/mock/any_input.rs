@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use mcp_vigil::history::{EventKind, WireEnd};
 use mcp_vigil::plan::{Revision, Temperament, Transport};
 use mcp_vigil::script::{
-    Action, Body, Carriage, Effect, ExchangeNo, HttpSetup, Input, Interpreter, Medium, Request, Script, Setup, Signal,
-    SocketNo, TimerId, shipped, shipped_names,
+    Action, Body, Carriage, Effect, ExchangeNo, HttpSetup, HttpStyle, Input, Interpreter, Medium, Request, Script,
+    Setup, Signal, SocketNo, TimerId, shipped, shipped_names,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -16,15 +16,17 @@ const EFFECTS_PER_MESSAGE: usize = 12;
 /// Most bytes of an honest answer to what is sent here: as many effects where a script sends it byte by byte.
 const ANSWER_BYTES: usize = 2_048;
 const PATH: &str = "/t/mcp";
+const MESSAGES: &str = "/t/messages";
 
 fn setup(script: Script, carriage: Carriage, revision: Revision, temperament: Temperament) -> Setup {
+    let over = |style| {
+        let (url, path, session_prefix) = (format!("http://h{PATH}"), PATH.to_owned(), "s".to_owned());
+        Medium::Http(HttpSetup { url, path, style, session_prefix })
+    };
     let medium = match carriage {
         Carriage::Lines => Medium::Lines,
-        Carriage::Http => Medium::Http(HttpSetup {
-            url: format!("http://h{PATH}"),
-            path: PATH.to_owned(),
-            session_prefix: "s".to_owned(),
-        }),
+        Carriage::Http => over(HttpStyle::Streamable),
+        Carriage::Sse => over(HttpStyle::Sse { messages: MESSAGES.to_owned() }),
     };
     Setup { temperament, ..Setup::alone(script, revision, medium) }
 }
@@ -94,7 +96,7 @@ fn any_request() -> impl Strategy<Value = Request> {
         1 => Just(Body::Cut),
     ];
     let verb = prop::sample::select(vec!["POST", "POST", "POST", "POST", "GET", "DELETE", "PUT", "\u{e9}"]);
-    let path = prop::sample::select(vec![PATH, PATH, PATH, PATH, "/", "/t/mcp/", ""]);
+    let path = prop::sample::select(vec![PATH, PATH, PATH, MESSAGES, MESSAGES, "/", "/t/mcp/", ""]);
     let headers = [
         ("accept", vec!["application/json, text/event-stream", "application/json, text/event-stream", "*/*", "x"]),
         ("content-type", vec!["application/json", "application/json", "text/plain"]),
@@ -108,12 +110,14 @@ fn any_request() -> impl Strategy<Value = Request> {
         prop::option::weighted(likely, prop::sample::select(values)).prop_map(move |value| Some((name, value?)))
     };
     let headers: Vec<_> = headers.into_iter().map(header).collect();
-    (verb, path, headers, body).prop_map(|(verb, path, headers, body)| Request {
+    let query = prop::sample::select(vec!["", "session=s-1", "session=s-1", "session=s-2", "session", "&="]);
+    (verb, path, query, headers, body).prop_map(|(verb, path, query, headers, body)| Request {
         // Numbered where it is handed over: a carrier never uses a number twice.
         exchange: ExchangeNo(0),
         socket: SocketNo(1),
         verb: verb.to_owned(),
         path: path.to_owned(),
+        query: query.to_owned(),
         headers: headers.into_iter().flatten().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         body,
     })
@@ -215,7 +219,8 @@ fn fed(setup: Setup, inputs: &[Input]) -> Result<(), String> {
 
 /// Every shipped script over every carriage that it fits.
 fn carried() -> Vec<(&'static str, Carriage)> {
-    let over = [(Transport::Stdio, Carriage::Lines), (Transport::Http, Carriage::Http)];
+    let over =
+        [(Transport::Stdio, Carriage::Lines), (Transport::Http, Carriage::Http), (Transport::Sse, Carriage::Sse)];
     let fits = |name: &&str, (transport, carriage)| shipped(name).unwrap().fits(transport, carriage).is_ok();
     let names = shipped_names();
     let all = names.iter().flat_map(|name| over.map(|(transport, carriage)| (*name, transport, carriage)));

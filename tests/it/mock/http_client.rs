@@ -62,7 +62,16 @@ impl Mock {
 
     /// With a home that is there already.
     pub fn of(home: Home) -> Self {
-        let process = Client::linked_over(CarrierKind::Http, &home);
+        Self::at(CarrierKind::Http, home)
+    }
+
+    /// Over one of the HTTP transports.
+    pub fn over(carrier: CarrierKind, script: &Script, fields: Value) -> Self {
+        Self::at(carrier, Home::with(script, Temperament::Polite, fields))
+    }
+
+    fn at(carrier: CarrierKind, home: Home) -> Self {
+        let process = Client::linked_over(carrier, &home);
         let url = home.wait_for_short("mock.listening")["url"].as_str().unwrap().to_owned();
         let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
         Self { home, process, host: host.to_owned(), path: format!("/{path}") }

@@ -19,4 +19,5 @@ mod repeats;
 mod schemas;
 mod scripts;
 mod sdk;
+mod sse;
 mod standalone;

@@ -9,8 +9,8 @@ use std::sync::Mutex;
 use mcp_vigil::mock::CarrierKind;
 use mcp_vigil::plan::{Temperament, Transport};
 use mcp_vigil::script::{
-    Action, Carriage, Effect, ExchangeNo, Family, HttpSetup, Input, Interpreter, Medium, Request, Script, Setup,
-    SocketNo, TimerId, When, shipped, shipped_names,
+    Action, Carriage, Effect, ExchangeNo, Family, HttpSetup, HttpStyle, Input, Interpreter, Medium, Request, Script,
+    Setup, SocketNo, TimerId, When, shipped, shipped_names,
 };
 use rustix::process::Signal;
 use serde_json::Value;
@@ -296,7 +296,7 @@ fn over_http_every_script_repeats_its_journal_and_its_answers() {
 fn inputs(script: &Script, carriage: Carriage) -> Vec<Input> {
     let said = |(index, text): (usize, String)| match carriage {
         Carriage::Lines => Input::Line(text.into_bytes()),
-        Carriage::Http => request(index as u64, "POST", (index > 0).then_some("s-1"), text),
+        Carriage::Http | Carriage::Sse => request(index as u64, "POST", (index > 0).then_some("s-1"), text),
     };
     let mut inputs = vec![Input::Started];
     if carriage == Carriage::Http {
@@ -325,6 +325,7 @@ fn request(exchange: u64, verb: &str, session: Option<&str>, body: String) -> In
         socket: SocketNo(1),
         verb: verb.to_owned(),
         path: "/t/mcp".to_owned(),
+        query: String::new(),
         headers: headers.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect(),
         body: mcp_vigil::script::Body::Whole(body.into_bytes()),
     })
@@ -333,9 +334,10 @@ fn request(exchange: u64, verb: &str, session: Option<&str>, body: String) -> In
 fn effects(script: &Script, carriage: Carriage) -> Vec<Effect> {
     let medium = match carriage {
         Carriage::Lines => Medium::Lines,
-        Carriage::Http => Medium::Http(HttpSetup {
+        Carriage::Http | Carriage::Sse => Medium::Http(HttpSetup {
             url: "http://h/t/mcp".to_owned(),
             path: "/t/mcp".to_owned(),
+            style: HttpStyle::Streamable,
             session_prefix: "s".to_owned(),
         }),
     };

@@ -56,7 +56,7 @@ fn what_can_not_be_run_is_said_with_exit_code_2() {
     let (code, text) = run(&["stdio", "--script", file.to_str().unwrap()]);
     assert_eq!(code, 2);
     assert!(text.contains("bad.toml:4:7: found drop on start"), "{text}");
-    let cases: [(&[&str], &str); 13] = [
+    let cases: [(&[&str], &str); 18] = [
         (&["stdio", "--script", "nobody"], "expected one of bytes-in-call, call-400-empty"),
         (&["stdio", "--script", "./absent.toml"], "./absent.toml: cannot be read"),
         (&["stdio"], "--script"),
@@ -69,7 +69,12 @@ fn what_can_not_be_run_is_said_with_exit_code_2() {
         (&["http", "--script", "polite", "--revision", "2024-11-05"], "expected at least 2025-03-26"),
         (&["http", "--script", "stdout-closed-in-call"], "needs lines over pipes: rule 1 has close-stdout"),
         (&["stdio", "--script", "get-refused"], "needs HTTP: rule 1 has get"),
-        (&["sse", "--listen", "127.0.0.1:0"], "not yet available"),
+        (&["sse"], "--script"),
+        (&["sse", "--script", "sse-answers"], "needs streamable HTTP: rule 1 has sse"),
+        (&["sse", "--script", "delete-mute"], "needs streamable HTTP: rule 1 has delete"),
+        (&["sse", "--script", "call-html"], "needs streamable HTTP: rule 1 has content-type"),
+        (&["sse", "--script", "stdout-closed-in-call"], "needs lines over pipes: rule 1 has close-stdout"),
+        (&["sse", "--script", "polite", "--listen", "0.0.0.0:0"], "expected a loopback address"),
     ];
     for (args, expected) in cases {
         let (code, text) = run(args);

@@ -21,7 +21,6 @@ use rmcp::model::{
     ServerNotification, ServerResult, ToolListChangedNotification,
 };
 use rmcp::service::TxJsonRpcMessage;
-use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::super::options::Revision;
@@ -31,44 +30,10 @@ use super::epoch::Epoch;
 use super::error::HttpError;
 use super::exchange::Exchange;
 use super::post::{Broken, Message, Talk};
+use super::posted::{Done, Mail, Outgoing, Posted, settle};
 use super::site::{Purpose, Site, session_id_header};
 use super::socket::{Flight, Payload};
 use super::stream::{StreamOver, listen};
-
-/// Messages from the server that rmcp has not taken yet. Beyond that nothing is read.
-const INBOX_LENGTH: usize = 64;
-
-type Done = oneshot::Sender<Result<(), Arc<HttpError>>>;
-
-/// A message on its way to the server.
-pub(in super::super) struct Outgoing {
-    message: TxJsonRpcMessage<RoleClient>,
-    done: Done,
-}
-
-/// rmcp's end of a conversation.
-pub(in super::super) struct Posted {
-    outbox: mpsc::UnboundedSender<Outgoing>,
-    inbox: mpsc::Receiver<Message>,
-}
-
-impl Posted {
-    /// Hands a message over. What comes back resolves when it was accepted, for a request when it was answered.
-    pub(in super::super) fn send(
-        &self,
-        message: TxJsonRpcMessage<RoleClient>,
-    ) -> impl Future<Output = Result<(), Arc<HttpError>>> + Send + 'static {
-        let (done, outcome) = oneshot::channel();
-        // If the conversation is over, `done` goes with the message.
-        let _ = self.outbox.send(Outgoing { message, done });
-        async move { outcome.await.unwrap_or_else(|_| Err(Arc::new(HttpError::Closed))) }
-    }
-
-    /// The next message from the server. Safe to cancel.
-    pub(in super::super) async fn receive(&mut self) -> Option<Message> {
-        self.inbox.recv().await
-    }
-}
 
 /// A request that waits for its answer, or for its turn.
 struct Ask {
@@ -128,8 +93,7 @@ enum Event {
 pub(in super::super) struct Carrier {
     site: Arc<Site>,
     notes: Arc<WireNotes>,
-    outbox: mpsc::UnboundedReceiver<Outgoing>,
-    inbox: mpsc::Sender<Message>,
+    mail: Mail,
     state: State,
     epoch: Arc<Epoch>,
     /// `initialize` and `initialized`, kept for a renewal.
@@ -151,13 +115,11 @@ pub(in super::super) struct Carrier {
 impl Carrier {
     /// A conversation that has not begun.
     pub(in super::super) fn new(site: Site, notes: Arc<WireNotes>) -> (Self, Posted) {
-        let (outgoing, outbox) = mpsc::unbounded_channel();
-        let (inbox, incoming) = mpsc::channel(INBOX_LENGTH);
+        let (mail, posted) = Posted::new();
         let carrier = Self {
             site: Arc::new(site),
             notes,
-            outbox,
-            inbox,
+            mail,
             state: State::Opening,
             epoch: Arc::new(Epoch::new(1)),
             handshake: (None, Bytes::new()),
@@ -169,7 +131,7 @@ impl Carrier {
             forgotten: false,
             stream_expired_unopened: false,
         };
-        (carrier, Posted { outbox: outgoing, inbox: incoming })
+        (carrier, posted)
     }
 
     /// Carries messages until the conversation is lost or rmcp has let go of it. Safe to cancel.
@@ -177,7 +139,7 @@ impl Carrier {
         while self.state != State::Over {
             tokio::select! {
                 biased;
-                outgoing = self.outbox.recv() => match outgoing {
+                outgoing = self.mail.outbox.recv() => match outgoing {
                     Some(outgoing) => self.begin(outgoing),
                     None => return,
                 },
@@ -203,7 +165,7 @@ impl Carrier {
     }
 
     fn talk(&self) -> Talk {
-        Talk { site: Arc::clone(&self.site), epoch: Arc::clone(&self.epoch), inbox: self.inbox.clone() }
+        Talk { site: Arc::clone(&self.site), epoch: Arc::clone(&self.epoch), inbox: self.mail.inbox.clone() }
     }
 
     fn begin(&mut self, Outgoing { message, done }: Outgoing) {
@@ -477,16 +439,8 @@ impl Carrier {
         self.stream = None;
         self.open.clear();
         self.waiting.clear();
-        self.outbox.close();
-        while self.outbox.try_recv().is_ok() {}
-        // rmcp's end sees the end when the last sender is gone, this one included.
-        self.inbox = mpsc::channel(1).0;
+        self.mail.let_go();
     }
-}
-
-fn settle(done: Done, outcome: Result<(), HttpError>) {
-    // If rmcp has let go, nobody needs to know.
-    let _ = done.send(outcome.map_err(Arc::new));
 }
 
 async fn until_over(stream: &mut Option<Pin<Box<dyn Future<Output = StreamOver> + Send>>>) -> StreamOver {
@@ -496,7 +450,7 @@ async fn until_over(stream: &mut Option<Pin<Box<dyn Future<Output = StreamOver> 
     }
 }
 
-async fn within<T>(
+pub(super) async fn within<T>(
     bound: std::time::Duration,
     work: impl Future<Output = Result<T, HttpError>>,
 ) -> Result<T, HttpError> {
@@ -504,7 +458,7 @@ async fn within<T>(
 }
 
 /// Whether nobody listens at the server's address.
-fn is_gone(error: &HttpError) -> bool {
+pub(super) fn is_gone(error: &HttpError) -> bool {
     matches!(error, HttpError::Connect { source, .. } if source.kind() == std::io::ErrorKind::ConnectionRefused)
 }
 

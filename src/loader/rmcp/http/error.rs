@@ -68,6 +68,26 @@ pub enum HttpError {
     /// The response had messages, but not the answer to its request.
     #[error("the response ended without the answer to its request")]
     NoAnswer,
+    /// A stream of events that does not begin with where to post.
+    #[error("the stream of the server did not begin with where to post")]
+    NoEndpoint,
+    /// Where to post is no address.
+    #[error("found endpoint {found:?}, expected a path or an address")]
+    BadEndpoint {
+        /// What the server said.
+        found: String,
+    },
+    /// Where to post is at another server.
+    #[error("found endpoint {found:?}, expected one of {origin}")]
+    ForeignEndpoint {
+        /// What the server said.
+        found: String,
+        /// Scheme and authority of its stream.
+        origin: String,
+    },
+    /// The stream that carries every answer ended.
+    #[error("the stream of the server ended")]
+    StreamEnded,
     /// A body or an event is too large.
     #[error("server sent more than {bytes_max} bytes at once")]
     TooLarge {

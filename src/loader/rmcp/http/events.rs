@@ -18,6 +18,7 @@ pub(super) struct Events {
     last_id: Option<String>,
     retry: Option<Duration>,
     ready: VecDeque<String>,
+    endpoint: Option<String>,
 }
 
 impl Events {
@@ -32,6 +33,7 @@ impl Events {
             last_id: None,
             retry: None,
             ready: VecDeque::new(),
+            endpoint: None,
         }
     }
 
@@ -57,6 +59,11 @@ impl Events {
     /// The data of the next message that is complete.
     pub(super) fn next(&mut self) -> Option<String> {
         self.ready.pop_front()
+    }
+
+    /// The data of the first event that says where to post, as revision 2024-11-05 has it.
+    pub(super) fn endpoint(&self) -> Option<&str> {
+        self.endpoint.as_deref()
     }
 
     /// Takes in more bytes.
@@ -119,8 +126,10 @@ impl Events {
         let name = std::mem::take(&mut self.name);
         // An event without data only carries an id.
         let data = self.data.take().filter(|data| !data.trim().is_empty());
-        if matches!(name.as_str(), "" | "message") {
-            self.ready.extend(data);
+        match name.as_str() {
+            "" | "message" => self.ready.extend(data),
+            "endpoint" if self.endpoint.is_none() => self.endpoint = data,
+            _ => {}
         }
     }
 }
@@ -158,6 +167,12 @@ mod tests {
             events(&["\u{feff}data: x\n\nid: 1\ndata:\n\nevent: other\ndata: y\n\ndata: cut off".as_bytes()]);
         assert_eq!(found, ["x"]);
         assert_eq!(events.last_id(), Some("1"));
+    }
+
+    #[test]
+    fn the_first_endpoint_stands_and_is_no_message() {
+        let (found, events) = events(&[b"event: endpoint\r\ndata: /a\r\n\r\nevent: endpoint\ndata: /b\n\ndata: x\n\n"]);
+        assert_eq!((events.endpoint(), found.as_slice()), (Some("/a"), &["x".to_owned()][..]));
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Streamable HTTP: an own transport on bare hyper connections.
+//! HTTP, streamable or with server-sent events: own transports on bare hyper connections.
 //!
-//! rmcp 3.9 has a client worker for this transport, open to other HTTP clients through its `StreamableHttpClient`
+//! rmcp 3.9 has a client worker for streamable HTTP, open to other HTTP clients through its `StreamableHttpClient`
 //! trait. It is not used, because what is wrong with it lies above that trait:
 //!
 //! - a stream of the server that ends is opened again every second without limit, and at once if `retry: 0` was given;
@@ -16,6 +16,8 @@
 //! - `post`: one message to the server, and the answer. `stream`: the stream for what the server says unasked.
 //! - `epoch`: one session of the protocol. `site`: where the server is. `error`: what can go wrong.
 //! - `mirror`: what a header says of its body in the modern era, which has neither sessions nor a stream of the server's.
+//! - `posted`: rmcp's end of a conversation.
+//! - `sse`, `endpoint`: the transport of revision 2024-11-05, of which rmcp 3.9 has nothing, in place of `carrier` and `post`.
 //! - `exchange`, `socket`, `events`: one HTTP exchange, its bytes, and the events of a stream.
 //!
 //! Every exchange has a connection of its own. A connection that was kept may be closed by the server just when the
@@ -25,17 +27,22 @@
 //! Deliberately absent: TLS, redirects, compression, authorization.
 
 mod carrier;
+mod conversation;
+mod endpoint;
 mod epoch;
 mod error;
 mod events;
 mod exchange;
 mod mirror;
 mod post;
+mod posted;
 mod site;
 mod socket;
+mod sse;
 mod stream;
 
-pub(super) use carrier::{Carrier, Posted};
+pub(super) use conversation::Conversation;
 pub use error::HttpError;
+pub(super) use posted::Posted;
 pub(super) use site::Site;
 pub(super) use stream::Backoff;

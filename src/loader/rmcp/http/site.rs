@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use super::super::config::HttpAddress;
 use super::super::options::Bounds;
 use super::super::seam::{Requests, Seam};
+use super::endpoint::Endpoint;
 use super::epoch::Epoch;
 use super::error::HttpError;
 use super::mirror::Mirror;
@@ -44,6 +45,8 @@ enum Place {
 pub(super) enum Purpose<'a> {
     /// One message; in the modern era the header shows what it is.
     Post { mirror: Option<&'a Mirror> },
+    /// One message to where the stream of the server says.
+    PostTo(&'a Endpoint),
     /// A stream, from behind this event if there is one.
     Listen { last_event_id: Option<&'a str> },
     /// The end of the session.
@@ -100,6 +103,14 @@ impl Site {
         }
     }
 
+    /// Where to post, from what the stream of the server says.
+    ///
+    /// # Errors
+    /// [`HttpError::ForeignEndpoint`] or [`HttpError::BadEndpoint`].
+    pub(super) fn endpoint(&self, found: &str) -> Result<Endpoint, HttpError> {
+        Endpoint::resolve(self.authority.to_str().unwrap_or_default(), &self.target, found)
+    }
+
     pub(super) async fn connect(&self) -> Result<Box<dyn Stream>, HttpError> {
         match &self.place {
             Place::Host { host, port } => {
@@ -128,11 +139,12 @@ impl Site {
     ) -> Result<Request<Payload>, HttpError> {
         let mut request = Request::new(payload);
         *request.method_mut() = match purpose {
-            Purpose::Post { .. } => http::Method::POST,
+            Purpose::Post { .. } | Purpose::PostTo(_) => http::Method::POST,
             Purpose::Listen { .. } => http::Method::GET,
             Purpose::Delete => http::Method::DELETE,
         };
-        *request.uri_mut() = Uri::try_from(self.target.as_str()).expect("it was part of an address");
+        let target = if let Purpose::PostTo(endpoint) = purpose { endpoint.as_str() } else { &self.target };
+        *request.uri_mut() = Uri::try_from(target).expect("it was part of an address");
         let headers = request.headers_mut();
         headers.extend(self.headers.iter().cloned());
         headers.insert(http::header::HOST, self.authority.clone());
@@ -142,6 +154,9 @@ impl Site {
                 headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 let both = HeaderValue::from_static("application/json, text/event-stream");
                 headers.insert(http::header::ACCEPT, both);
+            }
+            Purpose::PostTo(_) => {
+                headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             }
             Purpose::Listen { last_event_id } => {
                 headers.insert(http::header::ACCEPT, HeaderValue::from_static("text/event-stream"));

@@ -1,0 +1,140 @@
+//! HTTP with server-sent events: where messages are posted, and what ends a session.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, LinkPeer, Seq, SessionId, WireEnd};
+use crate::plan::Promise;
+
+/// Counter-examples that shaped it. A client of both transports first posts `initialize` to the address of the stream, to
+/// see whether it is streamable HTTP, and is told by 405 that it is not. What names a session that is over was posted to the right
+/// place, too late.
+pub(super) const POSTED_TO_ENDPOINT: Invariant = Invariant {
+    id: "posted-to-endpoint",
+    property: Property::Safety,
+    level: Level::Must,
+    claim: "once a stream has said where to post, every message is posted there",
+    source: "2024-11-05, basic/transports, HTTP with SSE",
+    requirement: &["LC-SSE-02"],
+    applies: Scope::STREAMS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::SessionOpened, Kind::SessionClosed, Kind::HttpReceived, Kind::HttpAnswered],
+    vacuous: "nothing was posted",
+    explain: "The first event of the stream says where messages are posted, and a message was posted elsewhere. The address may be \
+        relative and mostly has a query, which names the session: a client that joins the two as texts, or keeps the path alone, \
+        works with some servers and not with the next.\n\n\
+        Look at the request of the witness and at what it was answered. Mend it by resolving the address of the event against that \
+        of the stream, as a browser does, and by using all of it.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Posts::default()) },
+};
+
+#[derive(Default)]
+struct Posts {
+    known: BTreeSet<SessionId>,
+    /// How many streams each server has open.
+    open: BTreeMap<String, usize>,
+    /// What was posted and names no session that there ever was, until it is answered.
+    strays: BTreeMap<(String, ExchangeId), Seq>,
+}
+
+impl Monitor for Posts {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        let Some(server) = event.source.server() else { return };
+        match &event.kind {
+            EventKind::SessionOpened { session, .. } => {
+                self.known.insert(session.clone());
+                *self.open.entry(server.to_owned()).or_default() += 1;
+            }
+            EventKind::SessionClosed { .. } => {
+                self.open.entry(server.to_owned()).and_modify(|n_open| *n_open = n_open.saturating_sub(1));
+            }
+            EventKind::HttpReceived { verb, session, exchange, .. } if verb == "POST" => match session {
+                Some(session) if self.known.contains(session) => tally.held(),
+                _ if self.open.get(server).is_some_and(|n_open| *n_open > 0) => {
+                    self.strays.insert((server.to_owned(), exchange.clone()), event.seq);
+                }
+                _ => {}
+            },
+            EventKind::HttpAnswered { exchange, status, .. } => {
+                let Some(posted) = self.strays.remove(&(server.to_owned(), exchange.clone())) else { return };
+                if *status != 405 {
+                    let because = format!("a message was posted to {server} at {posted} where its stream has not said");
+                    tally.broken(Violation::new("elsewhere", because, &[posted, event.seq]));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Counter-examples that shaped it. A server that has ended has no stream. One that misbehaved may still have one, which is the
+/// client's to close. What was opened while cleanup ran, or after it, is not judged.
+pub(super) const STREAM_CLOSED: Invariant = Invariant {
+    id: "stream-closed",
+    property: Property::Liveness,
+    level: Level::Own,
+    claim: "cleanup closes every stream that is a session",
+    source: "VG-06: no session is left; 2024-11-05, basic/lifecycle, Shutdown, HTTP: closing the connection is the shutdown",
+    requirement: &["VG-06", "LC-SSE-04"],
+    applies: Scope::STREAMS,
+    needs: Promise::ClosesServers,
+    witness: Witness::Always,
+    kinds: &[Kind::SessionOpened, Kind::ConnectionClosed, Kind::MockEnding, Kind::LinkClosed, Kind::GraceExpired],
+    vacuous: "no stream was open at a cleanup",
+    explain: "Cleanup was over and the grace after it, and the stream of a session was still open. Over this transport nothing else \
+        ends a session: the server keeps it, with a socket and whatever it holds for it, as long as the program runs.\n\n\
+        Look at which stream it is. Mend it by ending the task that reads the stream, and by waiting for that, before close says \
+        that it is done.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Streams::default()) },
+};
+
+#[derive(Default)]
+struct Streams {
+    /// Streams that are open, with their servers.
+    open: BTreeMap<ConnectionId, (String, Seq)>,
+}
+
+impl Monitor for Streams {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        let server = event.source.server();
+        match &event.kind {
+            EventKind::SessionOpened { connection, .. } => {
+                let server = server.unwrap_or_default().to_owned();
+                self.open.insert(connection.clone(), (server, event.seq));
+            }
+            EventKind::ConnectionClosed { connection, how } => {
+                let was_open = self.open.remove(connection).is_some();
+                if was_open && *how == WireEnd::ByClient && view.last_close().is_some() {
+                    tally.held();
+                }
+            }
+            EventKind::MockEnding { .. } => server.into_iter().for_each(|server| self.forget(server)),
+            EventKind::LinkClosed { peer: LinkPeer::Mock { server, .. }, .. } => self.forget(server),
+            EventKind::GraceExpired { after } if after == "close" => self.due(event, view, tally),
+            _ => {}
+        }
+    }
+}
+
+impl Streams {
+    fn forget(&mut self, server: &str) {
+        self.open.retain(|_, (of, _)| of != server);
+    }
+
+    fn due(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        let (Some((closed, _)), Some(invoked)) = (view.closed(), view.last_close()) else { return };
+        self.open.retain(|connection, (server, opened)| {
+            let is_due = *opened < invoked;
+            if is_due {
+                let because = format!(
+                    "the stream of {server}, connection {connection}, open since {opened}, was still open at {}, after the \
+                     cleanup that ended at {closed}",
+                    event.seq
+                );
+                tally.broken(Violation::new("left-open", because, &[*opened, closed, event.seq]));
+            }
+            !is_due
+        });
+    }
+}

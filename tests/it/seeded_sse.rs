@@ -1,0 +1,82 @@
+//! Seeded changes over HTTP with server-sent events: what breaks an invariant over another transport breaks one here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mcp_vigil::loader::mutant::{MUTANTS, Over, PREFIX};
+use serde_json::Value;
+
+use crate::rig::Rig;
+
+/// Plans of one loader, by scenario.
+type Plans = BTreeMap<String, Value>;
+
+/// Where they show.
+const SCENARIOS: [&str; 7] = [
+    "load-call-close",
+    "rerun-hop",
+    "cancel-in-flight",
+    "server-dies-in-call",
+    "load-after-close",
+    "remove-first",
+    "server-asks",
+];
+
+/// Each change, and an invariant that it must break. A cancellation of what is not open never leaves the transport, and what is
+/// about processes alone does not show.
+const CAUGHT_BY: [(&str, &str); 19] = [
+    ("initialized-lost", "initialized-sent"),
+    ("initialized-late", "handshake-order"),
+    ("initialized-twice", "handshake-order"),
+    ("initialize-twice", "handshake-order"),
+    ("call-twice", "call-sent-once"),
+    ("ids-reused", "request-id-unique"),
+    ("answers-lost", "ping-answered"),
+    ("cancel-lost", "cancel-announced"),
+    ("cancel-twice", "cancel-announced"),
+    ("close-lost", "stream-closed"),
+    ("second-close-fails", "cleanup-repeatable"),
+    ("dead-after-close", "cleanup-repeatable"),
+    ("restart-on-rerun", "unchanged-server-kept"),
+    ("siblings-closed", "removal-spares-siblings"),
+    ("removed-kept", "removed-server-closed"),
+    ("session-per-call", "scope-open-until-cleanup"),
+    ("error-swallowed", "answer-reaches-its-caller"),
+    ("posted-without-query", "posted-to-endpoint"),
+    ("cancelled-without-query", "posted-to-endpoint"),
+];
+
+#[test]
+fn every_seeded_change_over_sse_breaks_its_invariant() {
+    let rig = Rig::new();
+    let mut command = rig.run_command(&["--transport", "sse", "--limit", "grace=500ms", "--jobs", "8"]);
+    command.args(SCENARIOS).args(["--loader", "reference"]);
+    for (name, _) in CAUGHT_BY {
+        let text = format!("name = \"{PREFIX}{name}\"\nlane = \"rust\"\ntransports = [\"sse\"]\n");
+        command.arg("--loader").arg(rig.file(&format!("{name}.toml"), &text));
+    }
+    let plans = rig.finish(command).plans_by_loader();
+    assert!(plans["reference"].values().all(|plan| plan["verdict"] == "pass"), "{:?}", plans["reference"]);
+    let mut wrong = String::new();
+    for (name, invariant) in CAUGHT_BY {
+        let failed = failed(&plans[&format!("{PREFIX}{name}")]);
+        if !failed.contains(invariant) {
+            wrong.push_str(&format!("{name} must break {invariant}, found {failed:?}\n"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn every_change_that_sse_alone_shows_is_caught_there() {
+    let changes: Vec<_> = MUTANTS.iter().filter(|one| one.shows_over == Over::Sse).map(|one| one.name).collect();
+    let caught = CAUGHT_BY.map(|(name, _)| name);
+    assert!(!changes.is_empty() && changes.iter().all(|name| caught.contains(name)), "{changes:?}");
+}
+
+/// Ids of the invariants that failed in any plan, each with a witness.
+fn failed(plans: &Plans) -> BTreeSet<String> {
+    let findings = plans.values().flat_map(|plan| plan["findings"].as_array().unwrap());
+    let failed = findings.filter(|finding| finding["verdict"] == "fail");
+    let witnessed = failed.filter(|finding| !finding["witness"].as_array().unwrap().is_empty());
+    witnessed.map(|finding| finding["invariant"].as_str().unwrap().to_owned()).collect()
+}
