@@ -92,8 +92,9 @@ impl Scope {
     pub const ALL: Self = Self { era: Era::Any, transports: EVERY_TRANSPORT };
     /// Everywhere, in the revisions that open with `initialize`.
     pub const LEGACY: Self = Self { era: Era::Legacy, transports: EVERY_TRANSPORT };
-    /// Everywhere, in the revisions in which every request stands for itself.
-    pub const MODERN: Self = Self { era: Era::Modern, transports: EVERY_TRANSPORT };
+    /// Over the transports of the revisions in which every request stands for itself.
+    pub const MODERN: Self =
+        Self { era: Era::Modern, transports: &[Transport::Memory, Transport::Stdio, Transport::Http] };
     /// Where sessions have ids: streamable HTTP, in the revisions that open with `initialize`.
     pub const SESSIONS: Self = Self { era: Era::Legacy, transports: &[Transport::Http] };
     /// Where a session is a stream of events: HTTP with server-sent events.
