@@ -262,10 +262,10 @@ impl Action {
 
     /// Whether it answers an HTTP request of whatever kind, without an answer of an honest server.
     pub(super) fn is_of_exchange(&self) -> bool {
-        let is_status =
+        let is_refusal =
             matches!(self, Self::Status(_) | Self::BareStatus(_) | Self::Unauthorized | Self::RetryAfter(_));
-        let is_redirect = matches!(self, Self::Redirect(_) | Self::RedirectLoop(_));
-        is_status || is_redirect || matches!(self, Self::Reset | Self::StalledHead | Self::RawBytes(_))
+        let is_elsewhere = matches!(self, Self::Redirect(_) | Self::RedirectLoop(_));
+        is_refusal || is_elsewhere || matches!(self, Self::Reset | Self::StalledHead | Self::RawBytes(_))
     }
 
     /// Whether it decides about the answer to a request.
@@ -289,8 +289,8 @@ impl Action {
     /// Whether it needs a process, and can not be done by one of several mocks in another program.
     #[must_use]
     pub fn needs_process(&self) -> bool {
-        let is_of_process = matches!(self, Self::Ignore | Self::Stop | Self::Grandchild(_) | Self::CloseStdin);
-        is_of_process || matches!(self, Self::Stderr(_) | Self::StderrFlood(_))
+        let is_of_process = matches!(self, Self::Ignore | Self::Stop | Self::Grandchild(_));
+        is_of_process || matches!(self, Self::CloseStdin | Self::Stderr(_) | Self::StderrFlood(_))
     }
 
     /// Whether nothing can follow it.

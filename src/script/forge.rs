@@ -96,8 +96,8 @@ pub(super) fn line_of(action: &Action, message: &[u8]) -> Vec<u8> {
 
 /// Whether a client can find a whole message in such a line.
 pub(super) fn is_whole(action: &Action) -> bool {
-    let is_broken = matches!(action, Action::HalfLine | Action::BrokenJson | Action::BadUtf8);
-    !is_broken && !matches!(action, Action::Glued | Action::Pretty | Action::LengthHeader)
+    let is_cut = matches!(action, Action::HalfLine | Action::BrokenJson | Action::BadUtf8);
+    !is_cut && !matches!(action, Action::Glued | Action::Pretty | Action::LengthHeader)
 }
 
 /// The message with a byte before the end of its last text that no UTF-8 has there.

@@ -1,0 +1,294 @@
+//! Every shipped script, the scenario that uses it, and a known-broken loader that fails there because of it.
+//!
+//! A scenario often has many odd servers. Here it is narrowed to one of them and an honest one, and lived three times: the
+//! reference loader passes; the broken loader breaks the invariant; and with an honest server in the place of the odd one, the
+//! broken loader keeps it. So it is the script that makes the difference.
+//!
+//! All of them take a minute, most of it waiting: `cargo test` tries some, and all where every lane is required or
+//! `MCP_VIGIL_ALL_SCRIPTS=1`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use mcp_vigil::check::INVARIANTS;
+use mcp_vigil::loader::mutant::{PREFIX, mutant};
+use mcp_vigil::plan::{Scenario, Transport};
+use mcp_vigil::script::{shipped, shipped_names};
+use serde_json::Value;
+
+use crate::rig::{Ran, Rig};
+
+/// Script, scenario, seeded change of the reference loader, the invariant that breaks, and the transport it is seen over.
+const ROWS: [(&str, &str, &str, &str, &str); 113] = [
+    ("session-expires-in-call", "session-lost-in-call", "first-session-for-ever", "lost-session-renewed-once", "http"),
+    ("sse-answers", "answers-as-events", "json-alone", "load-succeeds", "http"),
+    ("initialize-as-event", "odd-handshakes", "json-alone", "load-succeeds", "http"),
+    ("call-accepted", "odd-bodies", "one-fails-all", "call-after-load-succeeds", "http"),
+    ("call-empty-body", "odd-bodies", "one-fails-all", "call-after-load-succeeds", "http"),
+    ("call-html", "odd-bodies", "one-fails-all", "call-after-load-succeeds", "http"),
+    ("call-on-wrong-stream", "odd-bodies", "one-fails-all", "call-after-load-succeeds", "http"),
+    ("call-cut-after-event-id", "odd-events", "one-fails-all", "call-after-load-succeeds", "http"),
+    ("call-stream-ends", "odd-events", "one-fails-all", "call-after-load-succeeds", "http"),
+    ("initialize-500", "odd-handshakes", "one-fails-all", "load-succeeds", "http"),
+    ("initialized-refused", "odd-handshakes", "one-fails-all", "load-succeeds", "http"),
+    ("call-half-closed", "odd-sockets", "one-fails-all", "call-after-load-succeeds", "http"),
+    ("call-length-too-long", "odd-sockets", "one-fails-all", "call-after-load-succeeds", "http"),
+    ("call-length-too-short", "odd-sockets", "one-fails-all", "call-after-load-succeeds", "http"),
+    ("call-no-http", "odd-sockets", "one-fails-all", "call-after-load-succeeds", "http"),
+    ("call-reset", "odd-sockets", "one-fails-all", "call-after-load-succeeds", "http"),
+    ("call-stalled-body", "odd-sockets", "one-fails-all", "call-after-load-succeeds", "http"),
+    ("call-stalled-head", "odd-sockets", "one-fails-all", "call-after-load-succeeds", "http"),
+    ("call-truncated", "odd-sockets", "one-fails-all", "call-after-load-succeeds", "http"),
+    ("call-400-empty", "odd-statuses", "one-fails-all", "call-after-load-succeeds", "http"),
+    ("call-403", "odd-statuses", "one-fails-all", "call-after-load-succeeds", "http"),
+    ("call-500", "odd-statuses", "one-fails-all", "call-after-load-succeeds", "http"),
+    ("call-redirect-loop", "odd-statuses", "one-fails-all", "call-after-load-succeeds", "http"),
+    ("call-redirected", "odd-statuses", "one-fails-all", "call-after-load-succeeds", "http"),
+    ("call-too-many", "odd-statuses", "one-fails-all", "call-after-load-succeeds", "http"),
+    ("call-unauthorized", "odd-statuses", "one-fails-all", "call-after-load-succeeds", "http"),
+    ("get-retry-zero", "odd-streams", "stream-at-once", "stream-reopened-slowly", "http"),
+    ("get-closed-at-once", "stream-ends-at-once", "stream-at-once", "stream-reopened-slowly", "http"),
+    ("get-refused", "stream-refused", "stream-insisted", "refused-stream-accepted", "http"),
+    ("call-trickles", "odd-bodies", "strict", "call-after-load-succeeds", "http"),
+    ("call-commented", "odd-events", "strict", "call-after-load-succeeds", "http"),
+    ("call-data-lines", "odd-events", "strict", "call-after-load-succeeds", "http"),
+    ("call-other-event", "odd-events", "strict", "call-after-load-succeeds", "http"),
+    ("call-with-event-id", "odd-events", "strict", "call-after-load-succeeds", "http"),
+    ("session-expires-idle", "session-lost-idle", "strict", "lost-session-renewed-once", "http"),
+    ("delete-mute", "end-unanswered", "unbounded", "operation-completes", "http"),
+    ("hold-call", "cancel-in-flight", "cancel-lost", "cancel-announced", "stdio"),
+    ("call-answered-late", "late-answer", "cancel-lost", "cancel-announced", "stdio"),
+    ("hold-initialize", "close-during-connect", "close-queued", "operation-completes", "stdio"),
+    ("grandchild-apart", "odd-processes", "group-spared", "nothing-survives", "stdio"),
+    ("grandchild-with-pipes", "odd-processes", "group-spared", "nothing-survives", "stdio"),
+    ("call-cancelled-by-server", "cancelled-by-server", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("call-progress-forever", "cancelled-by-server", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("dead-on-arrival", "dead-and-mute", "one-fails-all", "load-succeeds", "stdio"),
+    ("mute-initialize", "dead-and-mute", "one-fails-all", "load-succeeds", "stdio"),
+    ("die-at-gate", "dies-at-gate", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("die-after-initialize", "dies-in-handshake", "one-fails-all", "load-succeeds", "stdio"),
+    ("hold-first-call", "held-call", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("endless-line-in-call", "noise", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("half-line-then-noise", "noise", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("call-null-id", "odd-ids", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("call-unknown-id", "odd-ids", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("call-bad-utf8", "odd-lines", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("call-broken-json", "odd-lines", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("call-glued", "odd-lines", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("call-half-line", "odd-lines", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("call-length-header", "odd-lines", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("call-pretty", "odd-lines", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("call-error", "odd-messages", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("call-in-batch", "odd-messages", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("call-mute", "odd-messages", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("call-no-jsonrpc", "odd-messages", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("call-no-result", "odd-messages", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("call-odd-error", "odd-messages", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("call-odd-result", "odd-messages", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("call-result-and-error", "odd-messages", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("initialize-bare", "odd-openings", "one-fails-all", "load-succeeds", "stdio"),
+    ("initialize-error", "odd-openings", "one-fails-all", "load-succeeds", "stdio"),
+    ("initialize-unknown-version", "odd-openings", "one-fails-all", "load-succeeds", "stdio"),
+    ("list-error", "odd-openings", "one-fails-all", "load-succeeds", "stdio"),
+    ("list-mute", "odd-openings", "one-fails-all", "load-succeeds", "stdio"),
+    ("list-null-id", "odd-openings", "one-fails-all", "load-succeeds", "stdio"),
+    ("list-odd-result", "odd-openings", "one-fails-all", "load-succeeds", "stdio"),
+    ("close-stdin-in-call", "odd-processes", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("exit-on-call", "odd-processes", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("freeze-in-call", "odd-processes", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("stdout-closed-in-call", "odd-processes", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("stop-in-call", "odd-processes", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("call-deep", "odd-sizes", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("call-padded", "odd-sizes", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("exit-on-list", "odd-starts", "one-fails-all", "load-succeeds", "stdio"),
+    ("exit-when-initialized", "odd-starts", "one-fails-all", "load-succeeds", "stdio"),
+    ("freeze-at-start", "odd-starts", "one-fails-all", "load-succeeds", "stdio"),
+    ("die-in-call", "server-dies-in-call", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("slow-to-end", "cancel-during-close", "patient", "operation-completes", "stdio"),
+    ("stderr-flood-in-call", "noise", "stderr-unread", "call-after-load-succeeds", "stdio"),
+    ("call-reordered", "answers-in-any-order", "strict", "call-after-load-succeeds", "stdio"),
+    ("call-carriage-return", "odd-lines", "strict", "call-after-load-succeeds", "stdio"),
+    ("list-changed-before-initialize", "odd-openings", "strict", "load-succeeds", "stdio"),
+    ("elicitation-asked-in-call", "server-asks", "strict", "call-after-load-succeeds", "stdio"),
+    ("ping-before-initialized", "server-asks", "strict", "load-succeeds", "stdio"),
+    ("ping-in-call", "server-asks", "strict", "call-after-load-succeeds", "stdio"),
+    ("ping-twice-in-call", "server-asks", "strict", "call-after-load-succeeds", "stdio"),
+    ("ping-when-initialized", "server-asks", "strict", "load-succeeds", "stdio"),
+    ("roots-asked-in-call", "server-asks", "strict", "call-after-load-succeeds", "stdio"),
+    ("sampling-asked-in-call", "server-asks", "strict", "call-after-load-succeeds", "stdio"),
+    ("call-with-progress", "unasked", "strict", "call-after-load-succeeds", "stdio"),
+    ("list-changed-flood", "unasked", "strict", "call-after-load-succeeds", "stdio"),
+    ("stray-answer-in-call", "unasked", "strict", "call-after-load-succeeds", "stdio"),
+    ("bytes-in-call", "noise", "stuck", "operation-completes", "stdio"),
+    ("noise-at-start", "noise", "stuck", "operation-completes", "stdio"),
+    ("noise-flood-in-call", "noise", "stuck", "operation-completes", "stdio"),
+    ("noise-in-call", "noise", "stuck", "operation-completes", "stdio"),
+    ("call-converted-id", "odd-ids", "stuck", "operation-completes", "stdio"),
+    ("call-float-id", "odd-ids", "stuck", "operation-completes", "stdio"),
+    ("call-after-blank-lines", "odd-lines", "stuck", "operation-completes", "stdio"),
+    ("call-byte-order-mark", "odd-lines", "stuck", "operation-completes", "stdio"),
+    ("call-extra-member", "odd-messages", "stuck", "operation-completes", "stdio"),
+    ("initialize-twice", "odd-openings", "stuck", "operation-completes", "stdio"),
+    ("call-answered-twice", "unasked", "stuck", "operation-completes", "stdio"),
+    ("stray-error-in-call", "unasked", "stuck", "operation-completes", "stdio"),
+    ("initialize-without-tools", "odd-openings", "tools-assumed", "capabilities-respected", "stdio"),
+    ("hold-first-initialize", "cancel-during-connect", "unbounded", "operation-completes", "stdio"),
+];
+
+/// Scripts for which there is no loader yet that stumbles over them, or that need none.
+const WITHOUT: [(&str, &str); 13] = [
+    ("polite", "what all others are compared with"),
+    ("stubborn", "tests/it/lanes.rs: rust-run-per-step and others leave it behind"),
+    ("call-split", "what a loader reads at once is the system's to say"),
+    ("call-then-closed", "the reference loader keeps no socket; one that does is missing"),
+    ("call-without-content", "a loader that hangs on it is missing"),
+    ("delete-refused", "a loader that takes it for a failure is missing"),
+    ("get-commented", "a loader that keeps comments is missing"),
+    ("get-dropped", "a loader whose calls need that stream is missing"),
+    ("get-stalled", "a loader whose load waits for that stream is missing"),
+    ("get-unauthorized", "a loader that takes it for its end is missing"),
+    ("initialized-accepted-with-body", "a loader that reads it is missing"),
+    ("same-session-again", "a loader that mixes the two up is missing"),
+    ("tools-that-change", "what is handed out after a change is not judged yet"),
+];
+/// Of so many rows `cargo test` tries one.
+const EVERY: usize = 10;
+
+#[test]
+fn every_script_has_its_row() {
+    let listed: BTreeSet<&str> = shipped_names().into_iter().collect();
+    let named: Vec<&str> = ROWS.iter().map(|row| row.0).chain(WITHOUT.iter().map(|row| row.0)).collect();
+    assert_eq!(named.len(), named.iter().collect::<BTreeSet<_>>().len(), "a script twice");
+    assert_eq!(named.into_iter().collect::<BTreeSet<_>>(), listed);
+    assert!(ROWS.len() >= 80, "{}", ROWS.len());
+    let in_suites: String = ["standard", "answers", "core"].map(|name| fixture("suites", name)).concat();
+    for (script, scenario, change, invariant, transport) in ROWS {
+        let found = scenario_named(scenario);
+        assert!(found.servers.iter().any(|server| server.script == script), "{scenario} has no {script}");
+        assert!(in_suites.contains(&format!("\"{scenario}\"")), "{scenario} is in no suite");
+        assert!(mutant(change).is_some(), "{change}");
+        assert!(INVARIANTS.iter().any(|one| one.id == invariant), "{invariant}");
+        let over = Transport::ALL.into_iter().find(|one| one.as_str() == transport).unwrap();
+        assert!(found.runs_over(over), "{scenario} over {transport}");
+    }
+}
+
+#[test]
+fn a_broken_loader_fails_because_of_the_script() {
+    let wants_all = std::env::var_os("MCP_VIGIL_ALL_SCRIPTS").or(std::env::var_os("MCP_VIGIL_REQUIRE_LANES")).is_some();
+    let rows: Vec<_> = ROWS.iter().enumerate().filter(|(index, _)| wants_all || index % EVERY == 0).collect();
+    let changes: BTreeSet<(&str, &str)> = rows.iter().map(|(_, row)| (row.2, row.4)).collect();
+    let waiting = std::sync::Mutex::new(changes.into_iter());
+    let next = || waiting.lock().unwrap().next();
+    let wrong = std::sync::Mutex::new(String::new());
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while let Some((change, transport)) = next() {
+                    let of_it = rows.iter().map(|(_, row)| *row).filter(|row| (row.2, row.4) == (change, transport));
+                    wrong.lock().unwrap().push_str(&lived(change, transport, &of_it.collect::<Vec<_>>()));
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "{wrong}");
+    println!("{} of {} scripts", rows.len(), ROWS.len());
+}
+
+/// The text of a shipped file.
+fn fixture(folder: &str, name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(folder).join(format!("{name}.toml"));
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn scenario_named(name: &str) -> Scenario {
+    Scenario::from_toml(name, name, &fixture("scenarios", name)).unwrap()
+}
+
+type Row = (&'static str, &'static str, &'static str, &'static str, &'static str);
+
+/// Lives the scenarios of some rows with one broken loader over one transport; what is not as they say.
+fn lived(change: &str, transport: &str, rows: &[&Row]) -> String {
+    let rig = Rig::new();
+    let text = format!(
+        "name = \"{PREFIX}{change}\"\nlane = \"rust\"\ntransports = [\"{transport}\"]\n[promises]\nsession = \"persistent\"\n"
+    );
+    let broken = rig.file(&format!("{change}.toml"), &text).display().to_string();
+    let mut files = Vec::new();
+    for (script, scenario, ..) in rows {
+        let scenario = scenario_named(scenario);
+        files.push(rig.file(&format!("{script}-odd.toml"), &narrowed(&scenario, script, script)));
+        if can_be_honest(&scenario, script) {
+            files.push(rig.file(&format!("{script}-honest.toml"), &narrowed(&scenario, script, "polite")));
+        }
+    }
+    let limits = ["--limit", "grace=500ms", "--limit", "cleanup=8s", "--jobs", "8"];
+    let mut command = rig.run_command(&["--polite-only", "--transport", transport]);
+    command.args(limits).args(&files).args(["--loader", "reference", "--loader", &broken]);
+    let ran = rig.finish(command);
+    let verdicts = verdicts(&ran);
+    let mut wrong = String::new();
+    for (script, _, _, invariant, _) in rows {
+        let at = |kind: &str, loader: &str| verdicts.get(&(format!("{script}-{kind}"), loader.to_owned())).cloned();
+        let found = at("odd", "reference");
+        if found.as_ref().is_none_or(|found| !found.is_empty()) {
+            wrong.push_str(&format!("{script}: the reference loader: {found:?}\n{}", ran.stderr));
+        }
+        let loader = format!("{PREFIX}{change}");
+        let found = at("odd", &loader);
+        if !found.as_ref().is_some_and(|found| found.contains(*invariant)) {
+            wrong.push_str(&format!("{script}: {loader} must break {invariant}, found {found:?}\n"));
+        }
+        if at("honest", &loader).is_some_and(|found| found.contains(*invariant)) {
+            wrong.push_str(&format!("{script}: {loader} breaks {invariant} without it too\n"));
+        }
+    }
+    wrong
+}
+
+/// What was broken, or could not be said, by scenario and loader.
+fn verdicts(ran: &Ran) -> BTreeMap<(String, String), BTreeSet<String>> {
+    let plan = |plan: &Value| {
+        let text = |name: &str| plan[name].as_str().unwrap().to_owned();
+        let findings = plan["findings"].as_array().unwrap().iter();
+        let told = findings.map(|finding| finding["invariant"].as_str().unwrap().to_owned()).collect();
+        ((text("scenario"), text("loader")), told)
+    };
+    ran.plans().iter().map(plan).collect()
+}
+
+/// An honest server has no gate at which anything could be awaited, and no tool beside the first.
+fn can_be_honest(scenario: &Scenario, script: &str) -> bool {
+    let text = fixture("scenarios", &scenario.name);
+    shipped(script).unwrap().gates().is_empty() && !text.contains("\ngate = ")
+}
+
+/// A shipped scenario with one odd server and the honest ones, the odd one with another script.
+fn narrowed(scenario: &Scenario, odd: &str, script: &str) -> String {
+    let text = fixture("scenarios", &scenario.name);
+    let mut table: toml::Table = text.parse().unwrap();
+    let mut kept = BTreeSet::new();
+    let servers = table["servers"].as_array_mut().unwrap();
+    servers.retain(|server| ["polite", odd].contains(&server["script"].as_str().unwrap()));
+    for server in servers {
+        kept.insert(server["name"].as_str().unwrap().to_owned());
+        if server["script"].as_str() == Some(odd) {
+            server.as_table_mut().unwrap().insert("script".to_owned(), script.into());
+        }
+    }
+    let mut named = BTreeSet::new();
+    table["step"].as_array_mut().unwrap().retain(|step| {
+        let text = |key: &str| step.get(key).and_then(toml::Value::as_str);
+        let is_there = |server: &str| server == "*" || kept.contains(server);
+        let stays = text("server").is_none_or(is_there)
+            && text("end-of").is_none_or(is_there)
+            && text("operation").is_none_or(|operation| named.contains(operation));
+        if stays {
+            named.extend(text("as").map(str::to_owned));
+        }
+        stays
+    });
+    table.to_string()
+}
