@@ -60,7 +60,7 @@ struct Served {
     /// End after this time, with exit code 88.
     #[arg(long, value_name = "DURATION", default_value = "60m", value_parser = parse_duration)]
     max_life: Duration,
-    /// The newest revision to speak.
+    /// The newest revision to speak, where the script names no era of its own.
     #[arg(long, default_value = "2025-11-25")]
     revision: Revision,
     /// Report to mcp-vigil at this address and take the script from there.
@@ -93,11 +93,6 @@ fn serve(carrier: CarrierKind, served: Served, listen: Option<SocketAddr>) -> Ex
         return run_linked(&LinkedArgs { carrier, link, token, server });
     }
     let Some(name) = served.script else { unreachable!("clap asks for --script where there is no --link") };
-    let newest = Revision::NEWEST_LEGACY;
-    if served.revision > newest {
-        let found = served.revision;
-        refuse(format!("found revision {found}, expected at most {newest}: newer ones are not yet available"));
-    }
     let (oldest, found) = (Revision::R20250326, served.revision);
     if carrier == CarrierKind::Http && found < oldest {
         refuse(format!("found revision {found}, expected at least {oldest}: older ones have no streamable HTTP"));

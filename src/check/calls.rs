@@ -15,7 +15,7 @@ use crate::history::{Action, ConnectionId, Event, EventKind, Header, Impairs, Ki
 use crate::plan::Promise;
 
 /// Counter-examples that shaped it. A server that says over HTTP that it does not know the session has not done the work, so
-/// the call may be sent again on a new one. Where a server died, it may have done the work before: that is a warning, because
+/// the call may be sent again on a new one. One that a server answered with its own need of more is asked again as it says. Where a server died, it may have done the work before: that is a warning, because
 /// some callers want it so.
 pub(super) const CALL_SENT_ONCE: Invariant = Invariant {
     id: "call-sent-once",
@@ -27,7 +27,7 @@ pub(super) const CALL_SENT_ONCE: Invariant = Invariant {
     applies: Scope::ALL,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::WireReceived, Kind::OperationCompleted, Kind::OperationAbandoned],
+    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::OperationCompleted, Kind::OperationAbandoned],
     vacuous: "no call that tells whose it is reached a server",
     explain: "The program called a tool once and a server received the call twice. A retry below the caller, after a lost answer \
         or a new session, does that: the mail goes out twice, the row is written twice, and nobody is told.\n\n\
@@ -38,15 +38,30 @@ pub(super) const CALL_SENT_ONCE: Invariant = Invariant {
 
 #[derive(Default)]
 struct SentOnce {
-    sent: BTreeMap<OpId, (ConnectionId, Seq)>,
+    sent: BTreeMap<OpId, Sent>,
+}
+
+struct Sent {
+    connection: ConnectionId,
+    request: String,
+    seq: Seq,
 }
 
 impl Monitor for SentOnce {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
-                for operation in parts(message).iter().filter_map(caller_of) {
-                    self.receive(event.seq, view, connection, operation, tally);
+                for part in parts(message).iter() {
+                    if let Some(operation) = caller_of(part) {
+                        let request = part.id().map(ToString::to_string).unwrap_or_default();
+                        let sent = Sent { connection: connection.clone(), request, seq: event.seq };
+                        self.receive(view, sent, operation, tally);
+                    }
+                }
+            }
+            EventKind::WireSent { connection, message } => {
+                for request in parts(message).iter().filter_map(asked_for_more) {
+                    self.sent.retain(|_, sent| sent.connection != *connection || sent.request != request);
                 }
             }
             EventKind::OperationCompleted { operation, .. } | EventKind::OperationAbandoned { operation, .. } => {
@@ -57,9 +72,16 @@ impl Monitor for SentOnce {
     }
 }
 
+/// The request that an answer sends back for more, in the modern era.
+fn asked_for_more(answer: &Message) -> Option<String> {
+    let kind = answer.at(&["result", "resultType"]).and_then(Value::as_str);
+    answer.id().filter(|_| kind == Some("input_required")).map(ToString::to_string)
+}
+
 impl SentOnce {
-    fn receive(&mut self, seq: Seq, view: &View, connection: &ConnectionId, operation: OpId, tally: &mut Tally) {
-        let Some((before, first)) = self.sent.insert(operation, (connection.clone(), seq)) else {
+    fn receive(&mut self, view: &View, sent: Sent, operation: OpId, tally: &mut Tally) {
+        let (connection, seq) = (sent.connection.clone(), sent.seq);
+        let Some(Sent { connection: before, seq: first, .. }) = self.sent.insert(operation, sent) else {
             tally.held();
             return;
         };
@@ -68,7 +90,7 @@ impl SentOnce {
             return;
         }
         let because = format!("the call of {operation} was received at {first} and again at {seq}");
-        let variant = if before == *connection { "sent-twice" } else { "sent-again-elsewhere" };
+        let variant = if before == connection { "sent-twice" } else { "sent-again-elsewhere" };
         let violation = Violation::new(variant, because, &[first, seq]);
         tally.broken(if is_lost { violation.as_warning() } else { violation });
     }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::check::sight::parts;
 use crate::check::{Invariant, Level, Monitor, Operation, Property, Scope, Tally, View, Violation, Witness};
 use crate::history::{
-    Action, ConnectionId, Event, EventKind, Header, Kind, LinkPeer, Message, OpId, Outcome, Seq, Source,
+    Action, ConnectionId, Event, EventKind, ExchangeId, Header, Kind, LinkPeer, Message, OpId, Outcome, Seq, Source,
+    WireEnd,
 };
 use crate::plan::Promise;
 
@@ -30,6 +31,8 @@ pub(super) const CANCEL_ANNOUNCED: Invariant = Invariant {
         Kind::CancelDelivered,
         Kind::OperationCompleted,
         Kind::OperationAbandoned,
+        Kind::HttpReceived,
+        Kind::HttpEnded,
         Kind::WireReceived,
         Kind::WireSent,
         Kind::WireEof,
@@ -43,7 +46,8 @@ pub(super) const CANCEL_ANNOUNCED: Invariant = Invariant {
     explain: "The user pressed stop, the caller got its cancellation, and the server was never told: it goes on with work that \
         nobody wants, and may hold a lock or spend money meanwhile.\n\n\
         Look at the connection after the cancellation: no `notifications/cancelled` with the id of the request. Often the code that would send \
-        it runs inside the scope that was just cancelled. Mend it by sending it from the session's own task, or shielded.",
+        it runs inside the scope that was just cancelled. Mend it by sending it from the session's own task, or shielded. Over HTTP, \
+        since 2026-07-28, the end of the response stream says it, and nothing else does: close it.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Announced::default()) },
 };
 
@@ -51,6 +55,31 @@ pub(super) const CANCEL_ANNOUNCED: Invariant = Invariant {
 struct Announced {
     owed: BTreeMap<OpId, Owed>,
     notices: BTreeMap<Key, usize>,
+    exchanges: Exchanges,
+}
+
+/// Which request each open HTTP exchange carries.
+#[derive(Default)]
+struct Exchanges {
+    newest: Option<(Source, ExchangeId)>,
+    requests: BTreeMap<(String, ExchangeId), Key>,
+}
+
+impl Exchanges {
+    fn begin(&mut self, source: &Source, exchange: &ExchangeId) {
+        self.newest = Some((source.clone(), exchange.clone()));
+    }
+
+    /// A message follows the exchange that brought it.
+    fn carry(&mut self, source: &Source, connection: &ConnectionId, message: &Message) {
+        if let (Some((_, exchange)), Some(id)) = (self.newest.take_if(|(of, _)| of == source), message.id()) {
+            self.requests.insert((source.to_string(), exchange), (connection.clone(), id.to_string()));
+        }
+    }
+
+    fn end(&mut self, source: &Source, exchange: &ExchangeId) -> Option<Key> {
+        self.requests.remove(&(source.to_string(), exchange.clone()))
+    }
 }
 
 struct Owed {
@@ -88,6 +117,16 @@ impl Monitor for Announced {
             },
             (EventKind::OperationAbandoned { operation, .. }, _) => {
                 self.owed.remove(operation);
+            }
+            (EventKind::HttpReceived { exchange, .. }, source) => self.exchanges.begin(source, exchange),
+            (EventKind::HttpEnded { exchange, how }, source) => {
+                if let Some(key) = self.exchanges.end(source, exchange).filter(|_| *how == WireEnd::ByClient) {
+                    *self.notices.entry(key).or_default() += 1;
+                }
+            }
+            // What is posted of it in the modern era tells the server nothing.
+            (EventKind::WireReceived { connection, message }, source) if view.is_modern() && !view.is_line() => {
+                self.exchanges.carry(source, connection, message);
             }
             (EventKind::WireReceived { connection, message }, _) => {
                 for id in parts(message).iter().filter_map(Message::cancelled_request) {

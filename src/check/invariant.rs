@@ -82,6 +82,7 @@ pub struct Scope {
 enum Era {
     Any,
     Legacy,
+    Modern,
 }
 
 const EVERY_TRANSPORT: &[Transport] = &[Transport::Memory, Transport::Stdio, Transport::Http, Transport::Sse];
@@ -91,6 +92,9 @@ impl Scope {
     pub const ALL: Self = Self { era: Era::Any, transports: EVERY_TRANSPORT };
     /// Everywhere, in the revisions that open with `initialize`.
     pub const LEGACY: Self = Self { era: Era::Legacy, transports: EVERY_TRANSPORT };
+    /// Over the transports of the revisions in which every request stands for itself.
+    pub const MODERN: Self =
+        Self { era: Era::Modern, transports: &[Transport::Memory, Transport::Stdio, Transport::Http] };
     /// Where sessions have ids: streamable HTTP, in the revisions that open with `initialize`.
     pub const SESSIONS: Self = Self { era: Era::Legacy, transports: &[Transport::Http] };
     /// Where a session is a stream of events: HTTP with server-sent events.
@@ -105,12 +109,11 @@ impl Scope {
             let names: Vec<String> = self.transports.iter().map(ToString::to_string).collect();
             return Some(format!("applies to transport {}, this is {transport}", names.join(" and ")));
         }
-        match self.era {
-            Era::Any => None,
-            Era::Legacy => match header.revision.parse::<Revision>() {
-                Ok(revision) if revision <= Revision::NEWEST_LEGACY => None,
-                Ok(_) | Err(_) => Some(format!("applies to revisions with a handshake, this is {}", header.revision)),
-            },
+        let has_handshake = header.revision.parse::<Revision>().map(|revision| revision <= Revision::NEWEST_LEGACY);
+        match (self.era, has_handshake) {
+            (Era::Any, _) | (Era::Legacy, Ok(true)) | (Era::Modern, Ok(false)) => None,
+            (Era::Legacy, _) => Some(format!("applies to revisions with a handshake, this is {}", header.revision)),
+            (Era::Modern, _) => Some(format!("applies to revisions without a handshake, this is {}", header.revision)),
         }
     }
 }

@@ -25,6 +25,7 @@ mod invariant;
 mod life;
 mod load;
 mod mode;
+mod modern;
 mod opening;
 mod operations;
 mod outcome;

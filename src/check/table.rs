@@ -1,7 +1,8 @@
 //! The table of invariants. Its order is the order of findings and reports.
 
 use crate::check::{
-    Invariant, call, calls, cancel, cleanup, completes, failure, growth, handshake, http, life, load, opening, process,
+    Invariant, call, calls, cancel, cleanup, completes, failure, growth, handshake, http, life, load, modern, opening,
+    process,
 };
 use crate::check::{ping, quiet, removal, renewal, scope, session, shutdown, siblings, stream, wire};
 
@@ -28,6 +29,7 @@ pub const INVARIANTS: &[Invariant] = &[
     wire::STDIN_CARRIES_MESSAGES_ONLY,
     cancel::CANCEL_ANNOUNCED,
     cancel::CANCEL_ONLY_OPEN_REQUESTS,
+    modern::METADATA_SENT,
     opening::INITIALIZE_COMPLETE,
     opening::INITIALIZED_SENT,
     opening::CAPABILITIES_RESPECTED,

@@ -61,7 +61,9 @@ impl View {
             experiment_failed: None,
             killed: None,
             faulted: None,
-            is_modern: header.revision.parse::<Revision>().is_ok_and(|revision| revision > Revision::NEWEST_LEGACY),
+            // HTTP with server-sent events is of the legacy era, whatever the revision.
+            is_modern: header.carried_by() != "sse"
+                && header.revision.parse::<Revision>().is_ok_and(|revision| revision > Revision::NEWEST_LEGACY),
             longest_delay: Duration::ZERO,
             is_over: false,
         }

@@ -1,7 +1,8 @@
 //! Before a run judges: one exchange of our own raw client with each mock script in use.
 //!
-//! A broken mock can reproduce anything. So every script must first answer a ping to a client that is not under test;
-//! one that is told to end before it can answer must do that instead, and of one whose connection is spoilt before, that is enough.
+//! A broken mock can reproduce anything. So every script must first answer a client that is not under test: a ping, or
+//! where it has none `tools/list`. One that is told to end before it can answer must do that instead, and of one whose connection is
+//! spoilt before, that is enough.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -24,7 +25,7 @@ use crate::drive::servers::{Dialling, HttpServer, ServerError};
 use crate::history::{Event, EventKind, Header, Impairs};
 use crate::plan::{Limits, Revision, Transport};
 use crate::record::{Home, HomeOptions, Recorder};
-use crate::script::Script;
+use crate::script::{Era, Script};
 use crate::supervise::Warden;
 
 /// How long one exchange may take: limit `preflight`.
@@ -33,6 +34,10 @@ const EXCHANGE_LIMIT: Duration = Duration::from_secs(10);
 const RESPONSE_BYTES_MAX: u64 = 64 << 10;
 /// What is sent to a mock.
 const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+/// What is sent to a mock that speaks the modern era alone, which has no ping.
+const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
+/// What goes with it over HTTP.
+const LIST_FIELDS: &str = "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/list\r\n";
 /// Exchanges at once: each is a process that mostly waits.
 const EXCHANGES_AT_ONCE: usize = 8;
 
@@ -55,9 +60,9 @@ pub async fn preflight(scripts: &BTreeMap<Probe, Script>, environment: &RunEnvir
 enum ExchangeError {
     #[error("the mock can not be run: {0}")]
     Io(#[from] io::Error),
-    #[error("found {found:?}, expected an answer to a ping")]
+    #[error("found {found:?}, expected an answer")]
     Answer { found: String },
-    #[error("found an answer to a ping, expected the mock to end first, as its script says")]
+    #[error("found an answer, expected the mock to end first, as its script says")]
     StillThere,
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -65,6 +70,22 @@ enum ExchangeError {
     Overdue,
     #[error("the run was interrupted")]
     Interrupted,
+}
+
+/// What a mock is asked.
+#[derive(Debug, Clone, Copy)]
+struct Question {
+    line: &'static str,
+    fields: &'static str,
+}
+
+impl Question {
+    fn to(script: &Script) -> Self {
+        match script.era(1) {
+            Some(Era::Modern) => Self { line: LIST, fields: LIST_FIELDS },
+            Some(Era::Legacy | Era::Dual) | None => Self { line: PING, fields: "" },
+        }
+    }
 }
 
 /// A mock that is probed. However that ends, the mock is killed and the warden knows of it no more.
@@ -108,23 +129,28 @@ async fn exchange(transport: Transport, script: &Script, environment: &RunEnviro
         mocks,
     };
     let home = Home::open(recorder.clone(), options).await?;
+    let question = Question::to(script);
     let result = if transport.is_http() {
         let (home, limit) = (home.addr(), limits.listen);
         let dialling = Dialling { home, token: &token, transport, recorder: &recorder, limit };
-        over_http(environment, &dialling).await
+        over_http(environment, &dialling, question).await
     } else {
-        over_stdio(environment, home.addr(), &token, &recorder).await
+        over_stdio(environment, home.addr(), &token, &recorder, question).await
     };
     home.close().await;
     result
 }
 
-async fn over_http(environment: &RunEnvironment, dialling: &Dialling<'_>) -> Result<(), ExchangeError> {
+async fn over_http(
+    environment: &RunEnvironment,
+    dialling: &Dialling<'_>,
+    question: Question,
+) -> Result<(), ExchangeError> {
     let server = HttpServer::start(environment, dialling, "probe").await?;
     let result = match dialling.transport {
         Transport::Sse => within_limit(environment, dialling.recorder, ping_sse(&server.url)).await,
         Transport::Memory | Transport::Stdio | Transport::Http => {
-            within_limit(environment, dialling.recorder, ping_http(&server.url)).await
+            within_limit(environment, dialling.recorder, ask_http(&server.url, question)).await
         }
     };
     server.end().await;
@@ -136,6 +162,7 @@ async fn over_stdio(
     home: SocketAddr,
     token: &str,
     recorder: &Recorder,
+    question: Question,
 ) -> Result<(), ExchangeError> {
     let mut command = Command::new(&environment.executable);
     let address = home.to_string();
@@ -143,7 +170,7 @@ async fn over_stdio(
     command.env("MCP_VIGIL_RUN", &environment.run_id);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut probed = Probed::start(&mut command, &environment.warden)?;
-    let result = within_limit(environment, recorder, ping(&mut probed.child)).await;
+    let result = within_limit(environment, recorder, ask(&mut probed.child, question)).await;
     probed.end().await;
     result
 }
@@ -152,18 +179,18 @@ async fn over_stdio(
 async fn within_limit(
     environment: &RunEnvironment,
     recorder: &Recorder,
-    ping: impl Future<Output = Result<String, ExchangeError>>,
+    exchange: impl Future<Output = Result<String, ExchangeError>>,
 ) -> Result<(), ExchangeError> {
     let is_fault = |event: &Event| matches!(event.kind, EventKind::FaultDelivered { impairs: Impairs::Connection, .. });
-    let mut ping = pin!(ping);
+    let mut exchange = pin!(exchange);
     let found = tokio::select! {
-        found = ping.as_mut() => found?,
+        found = exchange.as_mut() => found?,
         _ = recorder.wait_for(0, EXCHANGE_LIMIT, is_fault) => {
             // One that is to end has to; of any other the fault says enough.
             if !recorder.any(|event| is_fault(event) && ends(&event.kind)) {
                 return Ok(());
             }
-            timeout(EXCHANGE_LIMIT, ping).await.map_err(|_| ExchangeError::Overdue)??
+            timeout(EXCHANGE_LIMIT, exchange).await.map_err(|_| ExchangeError::Overdue)??
         }
         () = tokio::time::sleep(EXCHANGE_LIMIT) => return Err(ExchangeError::Overdue),
         () = environment.interruption() => return Err(ExchangeError::Interrupted),
@@ -230,31 +257,32 @@ async fn exchange_over(host: &str, request: &str) -> String {
     String::from_utf8_lossy(&response).into_owned()
 }
 
-/// Sends a ping by POST over a socket of our own; a ping needs no session.
-async fn ping_http(url: &str) -> Result<String, ExchangeError> {
+/// Asks by POST over a socket of our own; what is asked needs no session.
+async fn ask_http(url: &str, question: Question) -> Result<String, ExchangeError> {
     let (host, path) = place_of(url)?;
+    let Question { line, fields } = question;
     let request = format!(
         "POST /{path} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json, text/event-stream\r\n\
-         Content-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{PING}",
-        PING.len()
+         Content-Type: application/json\r\nConnection: close\r\n{fields}Content-Length: {}\r\n\r\n{line}",
+        line.len()
     );
     let text = exchange_over(host, &request).await;
     let body = text.split_once("\r\n\r\n").filter(|_| text.starts_with("HTTP/1.1 200 ")).map(|(_, body)| body);
     Ok(body.unwrap_or(&text).to_owned())
 }
 
-async fn ping(child: &mut Child) -> Result<String, ExchangeError> {
+async fn ask(child: &mut Child, question: Question) -> Result<String, ExchangeError> {
     let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(ExchangeError::Io(io::ErrorKind::BrokenPipe.into()));
     };
     // A mock that ends at its start may be gone already.
-    let _ = stdin.write_all(format!("{PING}\n").as_bytes()).await;
+    let _ = stdin.write_all(format!("{}\n", question.line).as_bytes()).await;
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line).await?;
     Ok(line)
 }
 
-/// What an answer to a ping, or none, says of a mock whose script ends it, or makes it unsound in another way.
+/// What an answer, or none, says of a mock whose script ends it, or makes it unsound in another way.
 fn judged(found: &str, is_ended: bool, is_unsound: bool) -> Result<(), ExchangeError> {
     let answer: Value = serde_json::from_str(found).unwrap_or_default();
     let is_answer = answer.get("id") == Some(&json!(1)) && answer.get("result").is_some();

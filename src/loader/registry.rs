@@ -8,9 +8,10 @@ use crate::loader::host::LoaderFactory;
 use crate::loader::memory::Connector;
 use crate::loader::mutant::{PREFIX, mutant};
 use crate::loader::registered::registered_loader;
-use crate::loader::rmcp::{Bounds, Ladder, Options, Revision, ToolsLoader};
+use crate::loader::rmcp::{Bounds, Ladder, Opening, Options, Revision, ToolsLoader};
 use crate::loader::scopes::Scopes;
 use crate::loader::target::Loader;
+use crate::plan::Revision as Offered;
 
 /// How long the reference loader lets a server take for each step of its shutdown ladder when it is verified.
 ///
@@ -22,6 +23,12 @@ const LADDER_STEP: Duration = Duration::from_millis(250);
 ///
 /// A hundred times what one takes on a busy machine; short, because every mute server costs it.
 const CONNECT: Duration = Duration::from_secs(2);
+
+/// How long the reference loader waits for a server to say which era it is of when it is verified.
+///
+/// Half of what opening a session may take, so that there is as much left for the other way to open it; short, because every
+/// server that is mute to the question costs it.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// How long the reference loader waits for the answer to a call when it is verified.
 ///
@@ -36,9 +43,9 @@ pub fn rust_loader(name: &str, revision: &str, memory: &Arc<dyn Connector>) -> O
     if let Some(factory) = registered_loader(name, revision, memory) {
         return Some(factory);
     }
-    let revision = Revision::ALL.into_iter().find(|known| known.as_str() == revision)?;
+    let (opening, revision) = opened(revision)?;
     let memory = Arc::clone(memory);
-    let options = move |scopes| options(scopes, revision, Arc::clone(&memory));
+    let options = move |scopes| Options { opening, ..options(scopes, revision, Arc::clone(&memory)) };
     let factory: Box<dyn LoaderFactory> = match name {
         "reference" => Box::new(move |scopes| Arc::new(ToolsLoader::new(options(scopes))) as Arc<dyn Loader>),
         "rust-closed-early" => plain(ClosedEarly::new),
@@ -54,12 +61,20 @@ pub fn rust_loader(name: &str, revision: &str, memory: &Arc<dyn Connector>) -> O
     Some(factory)
 }
 
+/// How a loader that is made for `revision` opens, and what it offers where it does so with `initialize`.
+fn opened(revision: &str) -> Option<(Opening, Revision)> {
+    match revision.parse::<Offered>().ok()? {
+        Offered::R20260728 => Some((Opening::Auto, Revision::V2025_11_25)),
+        legacy => Revision::from_wire(legacy.as_str()).map(|revision| (Opening::Initialize, revision)),
+    }
+}
+
 fn plain<L: Loader + 'static>(make: fn(Scopes) -> L) -> Box<dyn LoaderFactory> {
     Box::new(move |scopes| Arc::new(make(scopes)) as Arc<dyn Loader>)
 }
 
 fn options(scopes: Scopes, revision: Revision, memory: Arc<dyn Connector>) -> Options {
     let ladder = Ladder { eof_grace: LADDER_STEP, term_grace: LADDER_STEP, ..Ladder::default() };
-    let bounds = Bounds { connect: CONNECT, call: CALL, ..Bounds::default() };
+    let bounds = Bounds { connect: CONNECT, probe: PROBE, call: CALL, ..Bounds::default() };
     Options { revision, ladder, bounds, scopes, memory: Some(memory), ..Options::default() }
 }

@@ -52,6 +52,7 @@ impl Interpreter {
             Action::Duplicate => self.answer_twice(&task.cause, task.at),
             Action::AnswerError(error) => {
                 if let Cause::Request { id, .. } = &task.cause {
+                    self.mark_status(task.at, error.code);
                     self.answer(task.at, wire::error_line(id, error.code, &error.message, error.data.as_ref()));
                 }
             }
@@ -72,13 +73,12 @@ impl Interpreter {
 
     fn say(&mut self, task: &Task, action: Action) {
         match action {
-            Action::Notify(method) => self.notify(task.at, &wire::notification_line(&method, None)),
+            Action::Notify(method) => self.send_notification(task.at, &method, None),
             Action::NotifyWith(Told { method, params }) => {
-                self.notify(task.at, &wire::notification_line(&method, Some(&Value::Object(params))));
+                self.send_notification(task.at, &method, Some(&Value::Object(params)));
             }
             Action::NotifyMany(Many { method, times }) => {
-                let line = wire::notification_line(&method, None);
-                (0..times).for_each(|_| self.notify(task.at, &line));
+                (0..times).for_each(|_| self.send_notification(task.at, &method, None));
             }
             Action::Ask(method) => self.ask(task.at, &method, None, true),
             Action::AskWith(Told { method, params }) => self.ask(task.at, &method, Some(&Value::Object(params)), true),

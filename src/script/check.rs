@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::script::modern::LISTEN;
 use crate::script::source::{Rule, RuleFile};
 use crate::script::trigger::TriggerFile;
 use crate::script::{Action, Defect, Family, Span, When};
@@ -115,7 +116,9 @@ fn check_action(when: &When, action: &Action, earlier: &[Action]) -> Result<(), 
         if !when.is_answered_by(action) {
             return Err(Defect::NothingToAnswer { action: name, occasion: occasion() });
         }
-        if let Some(first) = earlier.iter().find(|earlier| earlier.answers()) {
+        if let Some(first) = earlier.iter().find(|earlier| earlier.answers())
+            && !when.stays_open(first, action)
+        {
             return Err(Defect::AnswerSettled { first: first.name(), second: name });
         }
     }
@@ -233,6 +236,12 @@ fn check_http(when: &When, action: &Action, earlier: &[Action]) -> Result<(), De
 }
 
 impl When {
+    /// Whether what the first action began is there for the second to end: a subscription.
+    fn stays_open(&self, first: &Action, second: &Action) -> bool {
+        let is_listen = matches!(self, Self::Request { method, .. } if method == LISTEN);
+        is_listen && *first == Action::Answer && *second == Action::AnswerAnyway
+    }
+
     /// Whether there is something that this action can answer.
     fn is_answered_by(&self, action: &Action) -> bool {
         match self {

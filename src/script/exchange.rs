@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::history::{ConnectionId, EventKind, WireEnd};
 use crate::plan::{Revision, Temperament};
 use crate::script::{
-    BODY_BYTES_MAX, ExchangeNo, Grandchild, HttpSetup, Request, Response, Script, Signal, SocketNo, TimerId,
+    BODY_BYTES_MAX, Era, ExchangeNo, Grandchild, HttpSetup, HttpStyle, Request, Response, Script, Signal, SocketNo,
+    TimerId,
 };
 
 /// What a mock is told before it starts.
@@ -15,7 +16,7 @@ pub struct Setup {
     pub script: Script,
     /// How it takes its end.
     pub temperament: Temperament,
-    /// The newest revision it speaks; never one without `initialize`.
+    /// The newest revision it speaks; its era is that of the script, where that names one.
     pub revision: Revision,
     /// Name of its connection; over HTTP, what the names of its connections begin with.
     pub connection: ConnectionId,
@@ -30,6 +31,15 @@ pub struct Setup {
 }
 
 impl Setup {
+    /// The era it speaks. HTTP with server-sent events is of the legacy one.
+    #[must_use]
+    pub fn era(&self) -> Era {
+        if matches!(&self.medium, Medium::Http(HttpSetup { style: HttpStyle::Sse { .. }, .. })) {
+            return Era::Legacy;
+        }
+        self.script.era(self.incarnation).unwrap_or_else(|| Era::of(self.revision))
+    }
+
     /// What a polite mock is told that nobody has to tell from another: its first process, without a pid.
     #[must_use]
     pub fn alone(script: Script, revision: Revision, medium: Medium) -> Self {
@@ -51,7 +61,8 @@ impl Setup {
 pub enum Medium {
     /// Lines: one connection for the whole life of the mock.
     Lines,
-    /// HTTP: over streamable HTTP a connection for each `initialize`, with server-sent events one for each GET.
+    /// HTTP: over streamable HTTP a connection for each `initialize`, and one for all of the modern era; with server-sent events
+    /// one for each GET.
     Http(HttpSetup),
 }
 

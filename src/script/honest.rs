@@ -3,13 +3,14 @@
 use serde_json::{Value, json};
 
 use crate::plan::Revision;
+use crate::script::offer::{Offer, server_info, shortened};
+use crate::script::rpc::RpcError;
 use crate::script::wire::{INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND};
 
 /// An honest server with a list of tools.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Honest {
-    tools: Vec<String>,
-    announces_tools: bool,
+    offer: Offer,
     newest: Revision,
     opened: Opened,
     negotiated: Option<Revision>,
@@ -26,29 +27,10 @@ enum Opened {
     Initialized,
 }
 
-/// A JSON-RPC error.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct RpcError {
-    pub code: i64,
-    pub message: String,
-}
-
-impl RpcError {
-    fn new(code: i64, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
-    }
-}
-
 impl Honest {
     /// A server that speaks at most `newest`; never a revision without `initialize`.
-    pub(super) fn new(tools: Vec<String>, announces_tools: bool, newest: Revision) -> Self {
-        Self {
-            tools,
-            announces_tools,
-            newest: newest.min(Revision::NEWEST_LEGACY),
-            opened: Opened::No,
-            negotiated: None,
-        }
+    pub(super) fn new(offer: Offer, newest: Revision) -> Self {
+        Self { offer, newest: newest.min(Revision::NEWEST_LEGACY), opened: Opened::No, negotiated: None }
     }
 
     /// The revision that was agreed on, once `initialize` was answered with a result.
@@ -58,7 +40,7 @@ impl Honest {
 
     /// Offers these tools from here on.
     pub(super) fn offer(&mut self, tools: Vec<String>) {
-        self.tools = tools;
+        self.offer.set(tools);
     }
 
     /// Takes `notifications/initialized`; whether this was the first in its place.
@@ -82,8 +64,8 @@ impl Honest {
                 // The text and code of the Python SDK, the most common server.
                 Err(RpcError::new(INVALID_PARAMS, "Received request before initialization was complete"))
             }
-            "tools/list" => self.list(params),
-            "tools/call" => self.call(params),
+            "tools/list" => self.offer.list(params),
+            "tools/call" => self.offer.call(params),
             _ => Err(RpcError::new(METHOD_NOT_FOUND, format!("Method not found: {}", shortened(method)))),
         }
     }
@@ -100,47 +82,10 @@ impl Honest {
         let revision = known.filter(|revision| *revision <= self.newest).unwrap_or(self.newest);
         self.opened = Opened::Answered;
         self.negotiated = Some(revision);
-        let tools = if self.announces_tools { json!({ "listChanged": true }) } else { json!({}) };
         Ok(json!({
             "protocolVersion": revision.as_str(),
-            "capabilities": { "tools": tools },
-            "serverInfo": { "name": "mcp-mock", "version": env!("CARGO_PKG_VERSION") },
+            "capabilities": { "tools": self.offer.capability() },
+            "serverInfo": server_info(),
         }))
     }
-
-    fn list(&self, params: &Value) -> Result<Value, RpcError> {
-        if params.get("cursor").is_some() {
-            return Err(RpcError::new(INVALID_PARAMS, "Invalid cursor"));
-        }
-        let tools: Vec<Value> = self.tools.iter().map(|name| described(name)).collect();
-        Ok(json!({ "tools": tools }))
-    }
-
-    fn call(&self, params: &Value) -> Result<Value, RpcError> {
-        let Some(name) = params.get("name").and_then(Value::as_str) else {
-            return Err(RpcError::new(INVALID_PARAMS, "name must be a string"));
-        };
-        if !self.tools.iter().any(|tool| tool == name) {
-            return Err(RpcError::new(INVALID_PARAMS, format!("Unknown tool: {}", shortened(name))));
-        }
-        let text = match params.get("arguments") {
-            None => name.to_owned(),
-            Some(arguments) if arguments.is_object() => format!("{name} {arguments}"),
-            Some(_) => return Err(RpcError::new(INVALID_PARAMS, "arguments must be an object")),
-        };
-        Ok(json!({ "content": [{ "type": "text", "text": text }], "isError": false }))
-    }
-}
-
-fn described(name: &str) -> Value {
-    json!({
-        "name": name,
-        "description": format!("Answers with its name and its arguments: {name}."),
-        "inputSchema": { "type": "object", "properties": { "path": { "type": "string" } } },
-    })
-}
-
-/// A name a client chose, short enough for a message.
-fn shortened(name: &str) -> String {
-    name.chars().take(80).collect()
 }

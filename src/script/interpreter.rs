@@ -9,12 +9,12 @@ use std::mem;
 use serde_json::Value;
 
 use crate::history::{ConnectionId, EventKind, ServerEnd, WireEnd};
-use crate::script::honest::Honest;
 use crate::script::http::HttpFace;
 use crate::script::line::LineFace;
+use crate::script::server::Server;
 use crate::script::talk::Talk;
 use crate::script::task::{At, Cause, Step, Task, Wait, Watch};
-use crate::script::{Action, Effect, End, Family, Input, Medium, Phase, Setup, Signal, Span, TimerId, When, wire};
+use crate::script::{Action, Effect, End, Era, Family, Input, Medium, Phase, Setup, Signal, Span, TimerId, When, wire};
 
 /// Exit code of a mock whose longest life is over.
 pub const LIFE_OVER_CODE: u8 = 88;
@@ -91,7 +91,7 @@ impl Interpreter {
             effects: Vec::new(),
         };
         if mock.setup.medium == Medium::Lines {
-            mock.add_talk(mock.setup.incarnation, mock.setup.connection.clone());
+            mock.add_talk(mock.setup.incarnation, mock.setup.connection.clone(), mock.setup.era());
         }
         mock
     }
@@ -196,15 +196,23 @@ impl Interpreter {
         At { connection, exchange: None }
     }
 
-    pub(super) fn add_talk(&mut self, number: u64, id: ConnectionId) {
+    pub(super) fn add_talk(&mut self, number: u64, id: ConnectionId, era: Era) {
         let script = &self.setup.script;
-        let honest = Honest::new(self.tools.clone(), script.announces_tools(), self.setup.revision);
+        let server = Server::new(era, self.tools.clone(), script.announces_tools(), self.setup.revision);
         let watches = script.rules().iter().cloned().map(Watch::new).collect();
-        self.talks.insert(number, Talk::new(id, honest, watches));
+        let is_modern = server.is_modern();
+        self.talks.insert(number, Talk::new(id, server, watches));
+        if is_modern {
+            // There is no handshake to come.
+            self.advance(At { connection: Some(number), exchange: None }, Phase::AfterInitialize);
+        }
     }
 
     /// A client cancelled a request: while that is held, it is never answered.
     pub(super) fn cancel(&mut self, at: At, request: &Value) {
+        if let Some(talk) = at.connection.and_then(|number| self.talks.get_mut(&number)) {
+            talk.subscriptions.cancel(request);
+        }
         let held = self.held.iter_mut().map(|(_, task)| task);
         held.filter(|task| task.may_be_cancelled(at.connection, request)).for_each(|task| task.settled = true);
     }
@@ -216,9 +224,9 @@ impl Interpreter {
         {
             self.cancel(at, request);
         }
-        let honest = at.connection.and_then(|number| self.talks.get_mut(&number)).map(|talk| &mut talk.honest);
+        let server = at.connection.and_then(|number| self.talks.get_mut(&number)).map(|talk| &mut talk.server);
         let is_initialized = method == "notifications/initialized";
-        let is_first = is_initialized && honest.is_some_and(Honest::initialized);
+        let is_first = is_initialized && server.is_some_and(Server::initialized);
         self.begin(Cause::Notification(method), at);
         if is_first && !self.ended {
             self.begin(Cause::Initialized, At { exchange: None, ..at });
@@ -236,6 +244,11 @@ impl Interpreter {
     }
 
     pub(super) fn begin(&mut self, cause: Cause, at: At) {
+        if let (Cause::Request { id, .. }, Some(number)) = (&cause, at.connection)
+            && let Some(talk) = self.talks.get_mut(&number)
+        {
+            talk.subscriptions.ask(id);
+        }
         if matches!(&cause, Cause::Request { method, .. } if method == "initialize") {
             self.advance(at, Phase::DuringInitialize);
         }
@@ -323,6 +336,7 @@ impl Interpreter {
     pub(super) fn settle(&mut self, cause: &Cause, at: At) {
         match cause {
             Cause::Start | Cause::Initialized | Cause::Gate(_) | Cause::Elapsed(_) => {}
+            Cause::Request { .. } if self.settle_listen(cause, at) => {}
             Cause::Request { .. } => {
                 if let Some(line) = self.honest_answer(cause, at) {
                     self.answer(at, line);
@@ -347,14 +361,17 @@ impl Interpreter {
         if !self.is_awaited(at) {
             return None;
         }
-        let talk = self.talks.get_mut(&at.connection?)?;
-        Some(match talk.honest.answer(method, params) {
-            Ok(result) => wire::result_line(id, &result),
-            Err(error) => wire::error_line(id, error.code, &error.message, None),
-        })
+        let Some(number) = at.connection else { return Some(self.stateless_answer(at, id, method)) };
+        match self.talks.get_mut(&number)?.server.answer(method, params, id) {
+            Ok(result) => Some(wire::result_line(id, &result)),
+            Err(error) => {
+                self.set_status(at, error.status());
+                Some(error.line(id))
+            }
+        }
     }
 
-    fn is_awaited(&self, at: At) -> bool {
+    pub(super) fn is_awaited(&self, at: At) -> bool {
         match &self.face {
             Face::Line(_) => true,
             Face::Http(_) if self.is_sse() => self.has_stream(at),
@@ -406,7 +423,7 @@ impl Interpreter {
         }
         for number in self.numbers_at(at) {
             if let Some(talk) = self.talks.get_mut(&number) {
-                talk.honest.offer(tools.to_vec());
+                talk.server.offer(tools);
             }
         }
     }

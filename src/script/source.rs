@@ -6,8 +6,9 @@ use toml::Spanned;
 
 use crate::plan::{InputError, Temperament};
 use crate::script::check::{At, check_rules, check_tools};
+use crate::script::era::Eras;
 use crate::script::trigger::TriggerFile;
-use crate::script::{Action, Defect, Signal, Trigger, When};
+use crate::script::{Action, Defect, Era, Signal, Trigger, When};
 
 /// What a mock server will do where it is not simply honest. Well formed: every rule can act.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +16,7 @@ use crate::script::{Action, Defect, Signal, Trigger, When};
 pub struct Script {
     name: String,
     about: String,
+    eras: Eras,
     tools: Vec<String>,
     rules: Vec<Rule>,
 }
@@ -48,6 +50,8 @@ pub(super) struct RuleFile<T, A> {
 #[serde(deny_unknown_fields)]
 struct ScriptToml {
     about: String,
+    #[serde(default)]
+    era: Eras,
     tools: Option<Spanned<Vec<String>>>,
     #[serde(default)]
     rule: Vec<RuleFile<Spanned<TriggerFile>, Spanned<Action>>>,
@@ -61,6 +65,9 @@ struct ScriptToml {
 struct ScriptFile {
     /// What it is for, in one sentence.
     about: String,
+    /// The era it speaks, or one for each start; that of the revision where none is named.
+    #[serde(default)]
+    era: Eras,
     /// The tools it offers at first; `read` where none are named.
     #[serde(default)]
     tools: Option<Vec<String>>,
@@ -81,6 +88,8 @@ pub fn script_schema() -> serde_json::Value {
 struct ScriptJson {
     name: String,
     about: String,
+    #[serde(default, skip_serializing_if = "Eras::is_empty")]
+    era: Eras,
     tools: Vec<String>,
     rule: Vec<RuleFile<TriggerFile, Action>>,
 }
@@ -102,7 +111,7 @@ impl Script {
         };
         let rules = parsed.rule.into_iter().map(|rule| rule.map(located, located)).collect();
         let rules = check_rules(rules, &tools).map_err(at)?;
-        Ok(Self { name: name.to_owned(), about: parsed.about, tools, rules })
+        Ok(Self { name: name.to_owned(), about: parsed.about, eras: parsed.era, tools, rules })
     }
 
     /// Its name: the file name without its extension.
@@ -115,6 +124,12 @@ impl Script {
     #[must_use]
     pub fn about(&self) -> &str {
         &self.about
+    }
+
+    /// The era of its server at its n-th start, counted from 1; that of the revision in use where it names none.
+    #[must_use]
+    pub fn era(&self, start: u64) -> Option<Era> {
+        self.eras.at(start)
     }
 
     /// The tools it offers at first.
@@ -205,7 +220,7 @@ impl TryFrom<ScriptJson> for Script {
         check_tools(&json.tools)?;
         let rules = json.rule.into_iter().map(|rule| rule.map(nowhere, nowhere)).collect();
         let rules = check_rules(rules, &json.tools).map_err(|(_, defect)| defect)?;
-        Ok(Self { name: json.name, about: json.about, tools: json.tools, rules })
+        Ok(Self { name: json.name, about: json.about, eras: json.era, tools: json.tools, rules })
     }
 }
 
@@ -215,6 +230,7 @@ impl From<Script> for ScriptJson {
         Self {
             name: script.name,
             about: script.about,
+            era: script.eras,
             tools: script.tools,
             rule: script.rules.into_iter().map(written).collect(),
         }

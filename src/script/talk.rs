@@ -3,18 +3,20 @@
 use std::mem;
 
 use crate::history::{ConnectionId, SessionId};
-use crate::script::honest::Honest;
+use crate::script::listen::Subscriptions;
+use crate::script::server::Server;
 use crate::script::task::Watch;
 use crate::script::{ExchangeNo, Phase};
 
 /// Most messages that wait for a stream.
 const NOTES_MAX: usize = 64;
 
-/// One connection: over lines the only one, over HTTP what one `initialize` began.
+/// One connection: over lines the only one, over HTTP what one `initialize` began, or
+/// all there is of the modern era.
 #[derive(Debug)]
 pub(super) struct Talk {
     pub id: ConnectionId,
-    pub honest: Honest,
+    pub server: Server,
     pub watches: Vec<Watch>,
     /// How far it has come.
     pub phase: Phase,
@@ -24,14 +26,23 @@ pub(super) struct Talk {
     pub session: Option<SessionId>,
     /// Its open streams for what is no answer, the newest last.
     pub streams: Vec<ExchangeNo>,
+    pub subscriptions: Subscriptions,
     notes: Vec<Vec<u8>>,
 }
 
 impl Talk {
-    pub(super) fn new(id: ConnectionId, honest: Honest, watches: Vec<Watch>) -> Self {
-        let phase = Phase::BeforeInitialize;
-        let (streams, notes) = (Vec::new(), Vec::new());
-        Self { id, honest, watches, phase, repeats_session: false, session: None, streams, notes }
+    pub(super) fn new(id: ConnectionId, server: Server, watches: Vec<Watch>) -> Self {
+        Self {
+            id,
+            server,
+            watches,
+            phase: Phase::BeforeInitialize,
+            repeats_session: false,
+            session: None,
+            streams: Vec::new(),
+            subscriptions: Subscriptions::default(),
+            notes: Vec::new(),
+        }
     }
 
     /// Keeps a message until there is a stream for it; whether there is room.

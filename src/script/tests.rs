@@ -114,7 +114,7 @@ fn a_rule_may_be_for_one_connection_alone() {
 fn fault_ids_are_unique_and_kebab_case() {
     for (index, fault) in FAULTS.iter().enumerate() {
         assert!(FAULTS[..index].iter().all(|other| other.id != fault.id));
-        assert!(fault.id.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
+        assert!(fault.id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{}", fault.id);
     }
 }
 
@@ -223,7 +223,6 @@ fn the_version_is_the_clients_where_it_is_known_and_ours_otherwise() {
         (Revision::R20251125, "1999-01-01", "2025-11-25"),
         (Revision::R20250618, "2025-11-25", "2025-06-18"),
         (Revision::R20250618, "2025-03-26", "2025-03-26"),
-        (Revision::R20260728, "2026-07-28", "2025-11-25"),
     ];
     for (ours, theirs, expected) in cases {
         let mut mock = Interpreter::new(setup(shipped("polite").unwrap(), Temperament::Polite, ours));

@@ -5,6 +5,7 @@
 mod answers;
 mod contexts;
 mod descriptors;
+mod eras;
 mod exit_codes;
 mod formats;
 mod helper;
@@ -17,6 +18,7 @@ mod layers;
 mod load_guard;
 mod memory;
 mod mock;
+mod modern;
 mod provoked;
 mod readme;
 mod reentry;

@@ -6,6 +6,8 @@ mod broken;
 mod broken_http;
 mod config;
 mod contract;
+mod eras;
+mod eras_http;
 mod faults;
 mod growth;
 mod hops;

@@ -180,3 +180,9 @@ pub(super) fn stream_at_once(options: Options) -> Options {
 pub(super) fn stream_steadily(options: Options) -> Options {
     with_stream_retries(options, STEADY)
 }
+
+pub(super) fn name_lost() -> Box<dyn TamperHttp> {
+    each(|request| {
+        request.headers_mut().remove("mcp-name");
+    })
+}

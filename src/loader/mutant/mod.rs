@@ -39,6 +39,8 @@ pub enum Over {
     Any,
     /// HTTP alone.
     Http,
+    /// Revision 2026-07-28 alone.
+    Modern,
     /// Servers that are not honest; the lives of others are the same.
     Odd,
     /// HTTP with server-sent events alone.
@@ -62,7 +64,9 @@ pub fn mutant(name: &str) -> Option<&'static Mutant> {
 macro_rules! mutants {
     (wire { $($wire:literal, $make:path, $wire_about:literal;)* } around { $($around:literal, $alter:expr, $about:literal;)* }
      http { $($http:literal, $change:path, $http_about:literal;)* } sse { $($sse:literal, $detour:path, $sse_about:literal;)* }
-     bounds { $($bound:literal, $loosen:path, $bound_about:literal;)* } odd { $($odd:literal, $make_odd:expr, $odd_about:literal;)* }) => {
+     bounds { $($bound:literal, $loosen:path, $bound_about:literal;)* }
+     modern { $($modern:literal, $seam:expr, $modern_about:literal;)* }
+     odd { $($odd:literal, $make_odd:expr, $odd_about:literal;)* }) => {
         /// Every seeded change.
         pub const MUTANTS: &[Mutant] = &[
             $(Mutant {
@@ -89,6 +93,12 @@ macro_rules! mutants {
                 about: $bound_about,
                 shows_over: Over::Http,
                 make: |options| Arc::new(ToolsLoader::new($loosen(options))),
+            },)*
+            $(Mutant {
+                name: $modern,
+                about: $modern_about,
+                shows_over: Over::Modern,
+                make: |options| sewn(options, $seam),
             },)*
             $(Mutant { name: $odd, about: $odd_about, shows_over: Over::Odd, make: $make_odd },)*
         ];
@@ -144,6 +154,10 @@ mutants! {
     bounds {
         "stream-at-once", http::stream_at_once, "opens a stream that ended again at once, for ever";
         "stream-steadily", http::stream_steadily, "opens a stream that ended again after the same time, for ever";
+    }
+    modern {
+        "metadata-lost", Seam::with(wire::metadata_lost), "does not say with a call of which revision it is";
+        "name-lost", Seam::with_http(http::name_lost), "does not show the tool of a call in the header";
     }
     odd {
         "strict", |options| sewn(options, Seam::with_bytes(bytes::strict)), "takes whatever is not the next plain answer for the end";

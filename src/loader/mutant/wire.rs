@@ -169,6 +169,15 @@ pub(super) fn cancel_of_the_answered() -> Box<dyn Tamper> {
     Box::new(CancelAnswered::default())
 }
 
+pub(super) fn metadata_lost() -> Box<dyn Tamper> {
+    each("tools/call", |mut message| {
+        if let Some(params) = message["params"].as_object_mut() {
+            params.remove("_meta");
+        }
+        vec![message]
+    })
+}
+
 /// Changes the messages of servers where they stand.
 struct Sees(fn(Value) -> Option<Value>);
 

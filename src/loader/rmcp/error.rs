@@ -114,6 +114,15 @@ pub enum RequestError {
     /// The server answered with a result of another kind.
     #[error("server answered with a result that does not fit the request")]
     UnexpectedResult,
+    /// The server sends the request back for what this client does not have: it announces nothing that a server may ask of it.
+    #[error("server asks its client for what the client does not offer")]
+    InputUnavailable,
+    /// The server sent the request back too often.
+    #[error("server has sent the request back {n_rounds_max} times")]
+    EndlessRounds {
+        /// [`Bounds::n_rounds_max`](super::Bounds::n_rounds_max).
+        n_rounds_max: usize,
+    },
     /// The request could not be sent.
     #[error("the request could not be sent")]
     NotSent(#[source] Box<ServiceError>),

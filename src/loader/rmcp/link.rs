@@ -4,16 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::RoleClient;
+use rmcp::model::ProtocolVersion;
 use rmcp::model::Tool;
-use rmcp::service::{ClientCacheConfig, ClientInitializeError, RunningService, serve_client};
+use rmcp::serve_client_with_lifecycle;
+use rmcp::service::{ClientCacheConfig, ClientInitializeError, ClientLifecycleMode, RunningService};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::error::SessionError;
 use super::handler::Handler;
 use super::http::HttpError;
+use super::listening::listen;
 use super::listing::all_tools;
-use super::options::{Bounds, Options};
+use super::options::{Bounds, Opening, Options};
 use super::process::ServerProcess;
 use super::request::{Requester, closed};
 use super::seam::Seamed;
@@ -35,10 +38,11 @@ pub(super) struct Link {
     running: RunningService<RoleClient, Handler>,
     requester: Requester,
     notes: Arc<WireNotes>,
+    told: watch::Sender<u64>,
     changes: watch::Receiver<u64>,
 }
 
-/// Opens a conversation: `initialize`, `initialized`, `tools/list`, within [`Bounds::connect`].
+/// Opens a conversation: `initialize` and `initialized` or `server/discover`, then `tools/list`, within [`Bounds::connect`].
 pub(super) async fn open(
     wire: Wire,
     far: Far<'_>,
@@ -49,11 +53,11 @@ pub(super) async fn open(
     let deadline = Instant::now() + bound;
     let notes = wire.notes();
     let (told, changes) = watch::channel(0);
-    let handler = Handler::new(options.revision, told);
+    let handler = Handler::new(options.revision, told.clone());
     let running = tokio::select! {
         biased;
         () = closed(closing.clone()) => return Err(SessionError::Closed),
-        shaken = timeout(bound, shake_hands(handler, Seamed::new(wire, &options.seam))) => match shaken {
+        shaken = timeout(bound, shake_hands(handler, Seamed::new(wire, &options.seam), options.opening)) => match shaken {
             Ok(Ok(running)) => running,
             Ok(Err(error)) => return Err(failed(error, &notes, far, &options.bounds).await),
             Err(_) => return Err(SessionError::ConnectTimedOut { bound }),
@@ -62,7 +66,7 @@ pub(super) async fn open(
     let requester =
         Requester { peer: running.peer().clone(), bounds: options.bounds.clone(), closing: closing.clone() };
     requester.peer.set_response_cache_config(ClientCacheConfig::disabled()).await;
-    let link = Link { running, requester, notes, changes };
+    let link = Link { running, requester, notes, told, changes };
     let tools = tokio::select! {
         biased;
         tools = all_tools(&link.requester, deadline.saturating_duration_since(Instant::now())) => tools,
@@ -82,8 +86,16 @@ pub(super) async fn open(
 async fn shake_hands(
     handler: Handler,
     wire: Seamed,
+    opening: Opening,
 ) -> Result<RunningService<RoleClient, Handler>, Box<ClientInitializeError>> {
-    serve_client(handler, wire).await.map_err(Box::new)
+    let preferred_versions = vec![ProtocolVersion::V_2026_07_28];
+    let lifecycle = match opening {
+        Opening::Initialize => ClientLifecycleMode::Initialize,
+        Opening::Discover => ClientLifecycleMode::Discover { preferred_versions },
+        // What is offered to a server of the legacy era is what the handler says.
+        Opening::Auto => ClientLifecycleMode::Auto { preferred_versions, legacy_version: None },
+    };
+    serve_client_with_lifecycle(handler, wire, lifecycle).await.map_err(Box::new)
 }
 
 /// Says why a handshake failed, as well as it can be known.
@@ -111,9 +123,14 @@ impl Link {
         &self.requester
     }
 
-    /// Changes with every `tools/list_changed`.
+    /// Changes with every `tools/list_changed`, and with all that may stand for one.
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.clone()
+    }
+
+    /// Asks for what a server tells only those who ask, and counts it among the changes.
+    pub(super) fn listen(&self) -> impl Future<Output = ()> + use<> {
+        listen(self.requester.clone(), self.told.clone())
     }
 
     /// Resolves when the server has ended or closed its stdout, or can not be reached any more.

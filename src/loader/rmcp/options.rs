@@ -11,6 +11,8 @@ use crate::loader::scopes::Scopes;
 /// Options of a [`ToolsLoader`](super::ToolsLoader). They hold for its whole life.
 #[derive(Clone)]
 pub struct Options {
+    /// How a conversation is opened.
+    pub opening: Opening,
     /// The protocol revision to offer in `initialize`.
     pub revision: Revision,
     /// What becomes of a server's stderr.
@@ -30,6 +32,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            opening: Opening::Initialize,
             revision: Revision::V2025_11_25,
             stderr: ServerStderr::Inherit,
             bounds: Bounds::default(),
@@ -44,6 +47,7 @@ impl Default for Options {
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
+            .field("opening", &self.opening)
             .field("revision", &self.revision)
             .field("stderr", &self.stderr)
             .field("bounds", &self.bounds)
@@ -61,6 +65,17 @@ impl Options {
         let far_end = (eof_grace + term_grace + kill_grace).max(self.bounds.delete);
         self.bounds.farewell + self.bounds.transport_close + far_end
     }
+}
+
+/// How a conversation is opened, and thereby which era it may be of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// With `initialize`: the legacy era.
+    Initialize,
+    /// With `server/discover`: the modern era, revision 2026-07-28. A server of the legacy era alone is not talked to.
+    Discover,
+    /// With `server/discover`, and with `initialize` where the answer, or its absence, says that the server does not know it.
+    Auto,
 }
 
 /// A protocol revision that opens with `initialize`.
@@ -118,6 +133,8 @@ pub enum ServerStderr {
 pub struct Bounds {
     /// From the start of a server to the last page of its tools. Default 10 s.
     pub connect: Duration,
+    /// From `server/discover` to taking silence for the answer of a server that does not know it. Default 2 s.
+    pub probe: Duration,
     /// From the moment a call reaches its session to its answer. Default 10 s.
     pub call: Duration,
     /// On listing the tools again after `tools/list_changed`. Default 10 s.
@@ -156,6 +173,8 @@ pub struct Bounds {
     pub load_wait: Duration,
     /// Pages of tools accepted from one server. Default 1,000.
     pub n_pages_max: usize,
+    /// How often one call is made because its server sends it back for more. Default 10.
+    pub n_rounds_max: usize,
     /// Calls in flight on one session. Default 512, half of rmcp's own queue.
     pub n_calls_max: usize,
 }
@@ -164,6 +183,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(10),
+            probe: Duration::from_secs(2),
             call: Duration::from_secs(10),
             relist: Duration::from_secs(10),
             relist_gap: Duration::from_millis(100),
@@ -181,6 +201,7 @@ impl Default for Bounds {
             owner_slack: Duration::from_secs(5),
             load_wait: Duration::from_secs(60),
             n_pages_max: 1_000,
+            n_rounds_max: 10,
             n_calls_max: 512,
         }
     }

@@ -38,6 +38,7 @@ pub(super) struct Owner {
 /// What one of the things in flight came to.
 enum Done {
     Call,
+    Listening,
     Listed(Result<Arc<[Tool]>, SessionError>),
 }
 
@@ -84,7 +85,11 @@ impl Owner {
             Ok(process) => {
                 self.hold(Some(&process));
                 let (stdout, stdin) = process.pipes();
-                self.converse(Wire::over_pipes(stdout, stdin, WireNotes::new()), Far::Process(&process)).await;
+                self.converse(
+                    Wire::over_pipes(stdout, stdin, &self.options.bounds, WireNotes::new()),
+                    Far::Process(&process),
+                )
+                .await;
                 let ending = process.shut_down().await;
                 self.hold(None);
                 ending
@@ -100,7 +105,8 @@ impl Owner {
             Err(source) => self.never_started(SessionError::Memory { server: address.server.clone(), source }),
             Ok(server) => {
                 let (stdout, stdin) = server.pipes();
-                self.converse(Wire::over_pipes(stdout, stdin, WireNotes::new()), Far::Memory).await;
+                self.converse(Wire::over_pipes(stdout, stdin, &self.options.bounds, WireNotes::new()), Far::Memory)
+                    .await;
                 server.shut_down().await
             }
         };
@@ -115,6 +121,7 @@ impl Owner {
             Err(source) => self.never_started(SessionError::Http { source: Arc::new(source) }),
             Ok(site) => {
                 let (mut carrier, posted) = Conversation::new(kind, site, Arc::clone(&notes));
+                let wire = Wire::over_http(posted, &self.options.bounds, notes);
                 // Both in this task: whatever the carrier has in flight ends with it.
                 let carried = async {
                     carrier.run().await;
@@ -122,7 +129,7 @@ impl Owner {
                 };
                 tokio::select! {
                     biased;
-                    () = self.converse(Wire::over_http(posted, notes), Far::Http) => {}
+                    () = self.converse(wire, Far::Http) => {}
                     () = carried => {}
                 }
                 carrier.shut_down().await
@@ -161,6 +168,7 @@ impl Owner {
         let mut relisting = Relisting::Idle;
         let mut next_relist = Instant::now();
         let mut closing = pin!(closed(self.closing.clone()));
+        in_flight.push(Box::pin(link.listen().map(|()| Done::Listening)));
         let mut lost = pin!(link.lost(far, &self.options.bounds));
         loop {
             tokio::select! {

@@ -1,12 +1,13 @@
 //! The transport that rmcp gets, for pipes or for HTTP: one type, so that rmcp's serve loop is compiled once.
 //!
-//! Over pipes it is rmcp's own line transport, plus three things it does not do. Over HTTP it is the near end of a
+//! Over pipes it is rmcp's own line transport, plus four things it does not do. Over HTTP it is the near end of a
 //! [`Conversation`](super::http::Conversation), which does the first by itself.
 //!
 //! 1. Messages reach the pipe in the order of `send`. rmcp sends each from a task of its own, so on a runtime with many
 //!    workers a cancellation could overtake its request.
 //! 2. The end of the server's side is reported at once. rmcp first drains handlers, up to 5 s, before calls fail.
-//! 3. An `initialize` answer of a revision that we do not speak ends the conversation before `initialized` is sent.
+//! 3. A probe that is never answered ends: see [`Probe`].
+//! 4. An `initialize` answer of a revision that we do not speak ends the conversation before `initialized` is sent.
 
 use std::future::Future;
 use std::io;
@@ -19,16 +20,19 @@ use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use rmcp::transport::async_rw::AsyncRwTransport;
 use tokio::sync::{oneshot, watch};
+use tokio::time::timeout_at;
 
 use super::http::{HttpError, Posted};
-use super::options::Revision;
+use super::options::{Bounds, Revision};
 use super::pipes::{Gate, Inlet, Outlet};
+use super::probe::Probe;
 
 type Lines = AsyncRwTransport<RoleClient, Gate<Inlet>, Gate<Outlet>>;
 
 /// The transport of one session.
 pub(super) struct Wire {
     bearer: Bearer,
+    probe: Probe,
     notes: Arc<WireNotes>,
 }
 
@@ -86,18 +90,41 @@ impl WireNotes {
 }
 
 impl Wire {
-    pub(super) fn over_pipes(stdout: Gate<Inlet>, stdin: Gate<Outlet>, notes: Arc<WireNotes>) -> Self {
+    pub(super) fn over_pipes(stdout: Gate<Inlet>, stdin: Gate<Outlet>, bounds: &Bounds, notes: Arc<WireNotes>) -> Self {
         let lines = Box::new(AsyncRwTransport::new(stdout, stdin));
-        Self { bearer: Bearer::Pipes { lines, turn: None }, notes }
+        Self { bearer: Bearer::Pipes { lines, turn: None }, probe: Probe::new(bounds.probe), notes }
     }
 
-    pub(super) fn over_http(posted: Posted, notes: Arc<WireNotes>) -> Self {
-        Self { bearer: Bearer::Http(posted), notes }
+    pub(super) fn over_http(posted: Posted, bounds: &Bounds, notes: Arc<WireNotes>) -> Self {
+        Self { bearer: Bearer::Http(posted), probe: Probe::new(bounds.probe), notes }
     }
 
     /// What the session wants to know about this wire.
     pub(super) fn notes(&self) -> Arc<WireNotes> {
         Arc::clone(&self.notes)
+    }
+
+    /// The next message that is not too late. Safe to cancel.
+    async fn next(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {
+        loop {
+            let bearer = &mut self.bearer;
+            let received = async {
+                match bearer {
+                    Bearer::Pipes { lines, .. } => lines.receive().await,
+                    Bearer::Http(posted) => posted.receive().await,
+                }
+            };
+            let message = match self.probe.deadline() {
+                None => received.await,
+                Some(deadline) => match timeout_at(deadline, received).await {
+                    Ok(message) => message,
+                    Err(_) => return self.probe.silence(),
+                },
+            };
+            if let Some(seen) = self.probe.seen(message?) {
+                return Some(seen);
+            }
+        }
     }
 
     /// Passes a message on, unless the conversation must end with it.
@@ -128,6 +155,7 @@ impl Transport<RoleClient> for Wire {
         &mut self,
         message: TxJsonRpcMessage<RoleClient>,
     ) -> impl Future<Output = Result<(), WireError>> + Send + 'static {
+        self.probe.sent(&message);
         match &mut self.bearer {
             Bearer::Http(posted) => Either::Left(posted.send(message).map_err(WireError::Http)),
             Bearer::Pipes { lines, turn } => {
@@ -147,12 +175,9 @@ impl Transport<RoleClient> for Wire {
         }
     }
 
-    /// Safe to cancel: nothing is awaited after the inner `receive`.
+    /// Safe to cancel: nothing is kept over an `await` here.
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {
-        let message = match &mut self.bearer {
-            Bearer::Pipes { lines, .. } => lines.receive().await,
-            Bearer::Http(posted) => posted.receive().await,
-        };
+        let message = self.next().await;
         let admitted = message.and_then(|message| self.admit(message));
         if admitted.is_none() {
             self.notes.ended.send_replace(true);

@@ -63,20 +63,10 @@ pub(super) fn admit(
     session_is_known: bool,
     newest: Revision,
 ) -> Result<Verb, Refusal> {
-    if !is_ours {
-        return Err(Refusal::NO_PATH);
-    }
-    if request.header("origin").is_some_and(|origin| !is_loopback(origin)) {
-        return Err(Refusal::ORIGIN);
-    }
-    let accepts = |wanted: &str| request.header("accept").is_some_and(|accept| accepts(accept, wanted));
+    check_place(request, is_ours)?;
     let verb = match request.verb.as_str() {
-        "POST" if !(accepts("application/json") && accepts("text/event-stream")) => {
-            return Err(Refusal::NOT_ACCEPTABLE);
-        }
-        "POST" if !request.header("content-type").is_some_and(is_json) => return Err(Refusal::MEDIA_TYPE),
-        "POST" => Verb::Post,
-        "GET" if !accepts("text/event-stream") => return Err(Refusal::NO_STREAM_ACCEPTED),
+        "POST" => check_post(request)?,
+        "GET" if !takes(request, "text/event-stream") => return Err(Refusal::NO_STREAM_ACCEPTED),
         "GET" => Verb::Get,
         "DELETE" => Verb::Delete,
         _ => return Err(Refusal::VERB),
@@ -92,6 +82,36 @@ pub(super) fn admit(
         Some(version) if names_session && !is_supported(version, newest) => Err(Refusal::VERSION),
         _ => Ok(verb),
     }
+}
+
+/// The same for a server without sessions, which takes messages and nothing else.
+pub(super) fn admit_post(request: &Request, is_ours: bool) -> Result<Verb, Refusal> {
+    check_place(request, is_ours)?;
+    if request.verb == "POST" { check_post(request) } else { Err(Refusal::VERB) }
+}
+
+fn check_place(request: &Request, is_ours: bool) -> Result<(), Refusal> {
+    if !is_ours {
+        return Err(Refusal::NO_PATH);
+    }
+    match request.header("origin") {
+        Some(origin) if !is_loopback(origin) => Err(Refusal::ORIGIN),
+        _ => Ok(()),
+    }
+}
+
+fn check_post(request: &Request) -> Result<Verb, Refusal> {
+    if !(takes(request, "application/json") && takes(request, "text/event-stream")) {
+        return Err(Refusal::NOT_ACCEPTABLE);
+    }
+    if !request.header("content-type").is_some_and(is_json) {
+        return Err(Refusal::MEDIA_TYPE);
+    }
+    Ok(Verb::Post)
+}
+
+fn takes(request: &Request, wanted: &str) -> bool {
+    request.header("accept").is_some_and(|accept| accepts(accept, wanted))
 }
 
 /// What is known of a request before its body is looked at, over HTTP with server-sent events.

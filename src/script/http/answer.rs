@@ -26,7 +26,7 @@ impl Interpreter {
         let line = wire::error_line(&Value::Null, refusal.code, refusal.message, None);
         let mut headers = vec![JSON];
         if refusal.status == 405 {
-            headers.push(("allow", refusal.allowed()));
+            headers.push(("allow", self.verbs(refusal)));
         }
         self.respond(no, refusal.status, &headers, line);
     }
@@ -121,7 +121,7 @@ impl Interpreter {
     /// The session that an answer brings: none for an opening that failed.
     pub(super) fn session_of_answer(&mut self, no: ExchangeNo, at: At) -> Option<SessionId> {
         let talk = at.connection.and_then(|number| self.talks.get(&number));
-        let has_succeeded = talk.is_some_and(|talk| talk.honest.revision().is_some());
+        let has_succeeded = talk.is_some_and(|talk| talk.server.revision().is_some());
         if has_succeeded { self.hand_out_session(no) } else { None }
     }
 
@@ -137,7 +137,7 @@ impl Interpreter {
     }
 
     /// Begins a body that goes on, unless something was sent on this exchange already.
-    pub(super) fn begin_stream(&mut self, no: ExchangeNo) {
+    pub(in crate::script) fn begin_stream(&mut self, no: ExchangeNo) {
         let is_waiting = self.http().and_then(|http| http.exchanges.get(&no)).is_some_and(|exchange| !exchange.streams);
         if !is_waiting {
             return;
@@ -166,7 +166,7 @@ impl Interpreter {
     }
 
     /// Sends a message as an event of a stream.
-    pub(super) fn stream_message(&mut self, no: ExchangeNo, at: At, line: &[u8]) {
+    pub(in crate::script) fn stream_message(&mut self, no: ExchangeNo, at: At, line: &[u8]) {
         self.stream_event(no, at, line, [b"event: message\ndata: ", line, b"\n\n"].concat());
     }
 

@@ -3,7 +3,7 @@
 //! Streamable HTTP is told here; what HTTP with server-sent events does in another way is in `sse`.
 //!
 //! A connection is what one `initialize` begins, however many sockets and exchanges it takes. What names no session and is
-//! no `initialize` belongs to a connection of its own, number 0.
+//! no `initialize` belongs to a connection of its own, number 0. The modern era has no sessions: see `modern`.
 //!
 //! Source: revisions 2025-03-26, 2025-06-18 and 2025-11-25, basic/transports, Streamable HTTP; revision 2024-11-05,
 //! basic/transports, HTTP with SSE.
@@ -11,6 +11,7 @@
 mod actions;
 mod admit;
 mod answer;
+mod modern;
 mod post;
 mod raw;
 mod session;
@@ -25,11 +26,12 @@ use crate::history::{ConnectionId, EventKind, SessionId, WireEnd};
 use crate::plan::Revision;
 use crate::script::interpreter::{Face, Interpreter};
 use crate::script::task::{At, Cause};
-use crate::script::{Input, Phase};
+use crate::script::{Era, Input, Phase};
 
 pub use types::{Body, ExchangeNo, HttpSetup, HttpStyle, Request, Response, SocketNo};
 
-use admit::{Refusal, Verb, admit, admit_sse};
+use admit::{Refusal, Verb, admit, admit_post, admit_sse};
+use modern::Mirror;
 
 /// Most characters of a verb that are journalled.
 const VERB_CHARS: usize = 32;
@@ -46,6 +48,8 @@ pub(super) struct HttpFace {
     /// The session that was handed out last.
     last_session: Option<SessionId>,
     n_connections: u64,
+    /// The connection of the modern era, once it was opened.
+    modern: Option<u64>,
     is_stateless_open: bool,
     is_refusal_told: bool,
 }
@@ -59,6 +63,7 @@ struct Exchange {
     /// Whether it begins its connection: the `initialize`, or over HTTP with server-sent events the GET.
     opens: bool,
     streams: bool,
+    mirror: Mirror,
     /// Status code of an answer.
     status: u16,
     /// For a batch: how many answers are missing, and those that are not.
@@ -80,6 +85,7 @@ impl HttpFace {
             sessions: HashMap::new(),
             last_session: None,
             n_connections: 0,
+            modern: None,
             is_stateless_open: false,
             is_refusal_told: false,
         }
@@ -141,7 +147,7 @@ impl Interpreter {
 
     fn request(&mut self, request: Request) {
         let no = request.exchange;
-        let revision = self.setup.revision;
+        let (revision, era) = (self.setup.revision, self.setup.era());
         let Some(http) = self.http() else { return };
         let named = http.session_named(&request);
         let number = named.as_ref().and_then(|session| http.sessions.get(session)).copied();
@@ -150,10 +156,14 @@ impl Interpreter {
             connection: number,
             opens: false,
             streams: false,
+            mirror: Mirror::of(&request),
             status: 200,
             batch: None,
         };
-        let admitted = http.admit(&request, named.is_some(), number.is_some(), revision);
+        let admitted = match era {
+            Era::Modern => admit_post(&request, request.path == http.setup.path),
+            Era::Legacy | Era::Dual => http.admit(&request, named.is_some(), number.is_some(), revision),
+        };
         http.exchanges.insert(no, exchange);
         self.journal(EventKind::HttpReceived {
             exchange: no.id(),

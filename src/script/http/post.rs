@@ -4,9 +4,11 @@ use serde_json::Value;
 
 use crate::history::EventKind;
 use crate::plan::Revision;
+use crate::script::Era;
 use crate::script::http::admit::Refusal;
 use crate::script::http::{Batch, ExchangeNo};
 use crate::script::interpreter::Interpreter;
+use crate::script::modern::DISCOVER;
 use crate::script::task::{At, Cause};
 use crate::script::wire::{self, Incoming};
 
@@ -17,7 +19,11 @@ impl Interpreter {
     /// Takes the body of a POST: a message, or under revision 2025-03-26 a batch of them.
     pub(super) fn post(&mut self, at: At, bytes: &[u8]) {
         let Some(no) = at.exchange else { return };
-        match serde_json::from_slice(bytes) {
+        let parsed = serde_json::from_slice(bytes);
+        if self.is_modern_post(at, parsed.as_ref().unwrap_or(&Value::Null)) {
+            return self.modern_post(no, parsed.ok(), bytes);
+        }
+        match parsed {
             Ok(Value::Array(bodies)) => self.batch(no, at, bodies, bytes),
             Ok(body @ Value::Object(_)) => self.message(no, at, wire::read_body(body), bytes),
             Ok(_) => self.no_message(no, at, bytes, &Refusal::NO_OBJECT),
@@ -25,7 +31,7 @@ impl Interpreter {
         }
     }
 
-    fn no_message(&mut self, no: ExchangeNo, at: At, bytes: &[u8], refusal: &Refusal) {
+    pub(super) fn no_message(&mut self, no: ExchangeNo, at: At, bytes: &[u8], refusal: &Refusal) {
         let connection = self.connection_of(at);
         self.noise(connection, bytes.len() as u64, bytes);
         self.refuse_message(no, &Value::Null, refusal.code, refusal.message);
@@ -55,7 +61,7 @@ impl Interpreter {
         }
     }
 
-    fn take_message(&mut self, at: At, body: &Value, line: &[u8]) {
+    pub(super) fn take_message(&mut self, at: At, body: &Value, line: &[u8]) {
         let connection = self.connection_of(at);
         self.received(connection, body, line);
     }
@@ -73,13 +79,13 @@ impl Interpreter {
                 self.initialize(no, body, id, method, line);
             }
             Incoming::Request { body, id, method } => {
+                // A client of both eras asks this first; the answer tells it that this server is of the older one.
+                if method == DISCOVER {
+                    return self.take_request(at, body, id, method, line);
+                }
                 self.take_message(at, &body, line);
                 match method.as_str() {
                     "ping" => self.answer_exchange(at, wire::result_line(&id, &Value::Object(serde_json::Map::new()))),
-                    // A client of both eras asks this first; the code tells it that this server is of the older one.
-                    "server/discover" => {
-                        self.refuse_message(no, &id, wire::METHOD_NOT_FOUND, "Method not found: server/discover");
-                    }
                     _ => self.refuse_message(no, &id, Refusal::NO_SESSION.code, Refusal::NO_SESSION.message),
                 }
             }
@@ -112,7 +118,7 @@ impl Interpreter {
             exchange.opens = true;
         }
         let connection = self.connection_id(Some(number));
-        self.add_talk(number, connection.clone());
+        self.add_talk(number, connection.clone(), Era::Legacy);
         self.journal(EventKind::ConnectionOpened { connection });
         Some(number)
     }
@@ -122,7 +128,7 @@ impl Interpreter {
     /// Source: revision 2025-03-26, basic/transports, Sending Messages to the Server; taken out in 2025-06-18.
     fn batch(&mut self, no: ExchangeNo, at: At, bodies: Vec<Value>, bytes: &[u8]) {
         let talk = at.connection.and_then(|number| self.talks.get(&number));
-        let has_batches = talk.is_some_and(|talk| talk.honest.revision() == Some(Revision::R20250326));
+        let has_batches = talk.is_some_and(|talk| talk.server.revision() == Some(Revision::R20250326));
         let is_allowed = has_batches && !self.is_sse();
         let is_empty = bodies.is_empty();
         let incoming: Vec<(Incoming, Vec<u8>)> = bodies

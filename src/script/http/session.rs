@@ -34,6 +34,7 @@ impl Interpreter {
         let exchange = self.http()?.exchanges.remove(&no)?;
         if let Some(talk) = exchange.connection.and_then(|number| self.talks.get_mut(&number)) {
             talk.streams.retain(|stream| *stream != no);
+            talk.subscriptions.end_with(no);
         }
         self.journal(EventKind::HttpEnded { exchange: no.id(), how });
         Some(exchange)

@@ -60,7 +60,7 @@ fn what_can_not_be_run_is_said_with_exit_code_2() {
         (&["stdio", "--script", "nobody"], "expected one of bytes-in-call, call-400-empty"),
         (&["stdio", "--script", "./absent.toml"], "./absent.toml: cannot be read"),
         (&["stdio"], "--script"),
-        (&["stdio", "--script", "polite", "--revision", "2026-07-28"], "expected at most 2025-11-25"),
+        (&["stdio", "--script", "polite", "--revision", "2027-01-01"], "found revision \"2027-01-01\""),
         (&["stdio", "--script", "polite", "--max-life", "soon"], "expected a duration"),
         (&["http"], "--script"),
         (&["http", "--script", "nobody"], "expected one of bytes-in-call, call-400-empty"),

@@ -17,8 +17,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use hyper::body::Bytes;
 use rmcp::RoleClient;
 use rmcp::model::{
-    ClientNotification, ClientRequest, JsonRpcMessage, RequestId, ServerNotification, ServerResult,
-    ToolListChangedNotification,
+    ClientNotification, ClientRequest, ErrorCode, ErrorData, JsonRpcError, JsonRpcMessage, RequestId,
+    ServerNotification, ServerResult, ToolListChangedNotification,
 };
 use rmcp::service::TxJsonRpcMessage;
 use tokio::time::{sleep, timeout};
@@ -29,7 +29,7 @@ use super::super::wire::WireNotes;
 use super::epoch::Epoch;
 use super::error::HttpError;
 use super::exchange::Exchange;
-use super::post::{Message, Talk};
+use super::post::{Broken, Message, Talk};
 use super::posted::{Done, Mail, Outgoing, Posted, settle};
 use super::site::{Purpose, Site, session_id_header};
 use super::socket::{Flight, Payload};
@@ -99,6 +99,8 @@ pub(in super::super) struct Carrier {
     /// `initialize` and `initialized`, kept for a renewal.
     handshake: (Option<ClientRequest>, Bytes),
     in_flight: FuturesUnordered<BoxFuture<'static, Event>>,
+    /// Questions about the era that were not settled otherwise.
+    probes: Vec<AbortHandle>,
     /// Requests that were sent, by id.
     open: HashMap<RequestId, Open>,
     /// Requests that wait for a renewal, in the order they were sent.
@@ -122,6 +124,7 @@ impl Carrier {
             epoch: Arc::new(Epoch::new(1)),
             handshake: (None, Bytes::new()),
             in_flight: FuturesUnordered::new(),
+            probes: Vec::new(),
             open: HashMap::new(),
             waiting: Vec::new(),
             stream: None,
@@ -169,8 +172,10 @@ impl Carrier {
         let body = Bytes::from(serde_json::to_vec(&message).expect("every key in a message is a string"));
         match message {
             JsonRpcMessage::Request(request) => match request.request {
+                ClientRequest::DiscoverRequest(_) => self.probe(request.id, body, done),
                 initialize @ ClientRequest::InitializeRequest(_) => {
                     self.handshake.0 = Some(initialize);
+                    self.give_up_probes();
                     self.in_flight.push(Box::pin(initialize_first(self.talk(), request.id, body, done)));
                 }
                 _ => self.ask_in_turn(Ask { id: request.id, body, done, refused: Refused::Never }),
@@ -190,6 +195,33 @@ impl Carrier {
             },
             JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) => self.tell(body, done),
         }
+    }
+
+    /// Asks which era the server is of. rmcp waits for the question to be accepted, and only then reads.
+    fn probe(&mut self, id: RequestId, body: Bytes, done: Done) {
+        settle(done, Ok(()));
+        let (talk, flight) = (self.talk(), Flight::new());
+        let (abort, registration) = AbortHandle::new_pair();
+        self.probes.push(abort);
+        let asked = async move {
+            match answer(&talk, &id, body, &flight).await {
+                Err(error) if says_nothing_of_eras(&error) => {
+                    Event::Answered(talk.deliver(refusal(id, &error)).await.map(|()| None))
+                }
+                outcome => Event::Answered(outcome),
+            }
+        };
+        self.in_flight.push(Box::pin(Abortable::new(asked, registration).map(|event| event.unwrap_or(Event::Nothing))));
+    }
+
+    /// Closes the sockets of questions that are taken for answered.
+    fn give_up_probes(&mut self) {
+        self.probes.drain(..).for_each(|probe| probe.abort());
+    }
+
+    /// Whether there is no session, because none was ever to be opened.
+    fn is_modern(&self) -> bool {
+        self.handshake.0.is_none()
     }
 
     fn ask_in_turn(&mut self, ask: Ask) {
@@ -214,8 +246,14 @@ impl Carrier {
         self.in_flight.push(Box::pin(Abortable::new(asked, registration).map(|event| event.unwrap_or(Event::Nothing))));
     }
 
-    /// Announces a cancellation, if its request is open and the server knows of it.
+    /// Announces a cancellation, if its request is open and the server knows of it. In the modern era the end of its socket
+    /// says it.
     fn cancel(&mut self, id: RequestId, body: Bytes, done: Done) {
+        if self.is_modern() {
+            self.abort(&id, HttpError::Cancelled);
+            settle(done, Ok(()));
+            return;
+        }
         let is_current = self.state != State::Renewing;
         match self.open.get(&id) {
             Some(open) if is_current && open.epoch == self.epoch.number && !open.flight.is_answered() => {
@@ -430,7 +468,7 @@ async fn initialize_first(talk: Talk, id: RequestId, body: Bytes, done: Done) ->
         let exchange = talk.post(body, &Flight::new()).await?;
         talk.epoch.note_session_id(exchange.header(&session_id_header()));
         settle(done, Ok(()));
-        let answer = talk.read_answer(exchange, &id).await?;
+        let answer = talk.read_answer(exchange, &id, Broken::Resumed).await?;
         talk.epoch.note_revision(revision(&answer.message));
         talk.deliver(answer.message).await?;
         Ok(answer.rest)
@@ -462,12 +500,26 @@ async fn renew(talk: Talk, initialize: ClientRequest, initialized: Bytes) -> Res
         let body = Bytes::from(serde_json::to_vec(&message).expect("every key in a message is a string"));
         let exchange = talk.post(body, &Flight::new()).await?;
         talk.epoch.note_session_id(exchange.header(&session_id_header()));
-        let answer = talk.read_answer(exchange, &id).await?;
+        let answer = talk.read_answer(exchange, &id, Broken::Resumed).await?;
         talk.epoch.note_revision(Some(revision(&answer.message).ok_or_else(|| bad_renewal(&answer.message))?));
         talk.tell(initialized).await?;
         Ok(Arc::clone(&talk.epoch))
     };
     within(talk.site.bounds.connect, renewed).await
+}
+
+/// Whether a refusal is of no modern form, so that a server of the legacy era may have given it.
+///
+/// Source: revision 2026-07-28, basic/transports/streamable-http, Backward Compatibility.
+fn says_nothing_of_eras(error: &HttpError) -> bool {
+    matches!(error, HttpError::Status { found: 400..500, .. })
+        && !matches!(error, HttpError::Status { found: 401 | 403, .. })
+}
+
+/// A refusal as an answer, which is what rmcp looks at.
+fn refusal(id: RequestId, error: &HttpError) -> Message {
+    let error = ErrorData::new(ErrorCode::METHOD_NOT_FOUND, error.to_string(), None);
+    JsonRpcMessage::Error(JsonRpcError::new(Some(id), error))
 }
 
 fn revision(answer: &Message) -> Option<Revision> {

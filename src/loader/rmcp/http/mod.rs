@@ -15,6 +15,7 @@
 //!   task, so nothing of it is left when that task lets go.
 //! - `post`: one message to the server, and the answer. `stream`: the stream for what the server says unasked.
 //! - `epoch`: one session of the protocol. `site`: where the server is. `error`: what can go wrong.
+//! - `mirror`: what a header says of its body in the modern era, which has neither sessions nor a stream of the server's.
 //! - `posted`: rmcp's end of a conversation.
 //! - `sse`, `endpoint`: the transport of revision 2024-11-05, of which rmcp 3.9 has nothing, in place of `carrier` and `post`.
 //! - `exchange`, `socket`, `events`: one HTTP exchange, its bytes, and the events of a stream.
@@ -32,6 +33,7 @@ mod epoch;
 mod error;
 mod events;
 mod exchange;
+mod mirror;
 mod post;
 mod posted;
 mod site;
@@ -43,3 +45,4 @@ pub(super) use conversation::Conversation;
 pub use error::HttpError;
 pub(super) use posted::Posted;
 pub(super) use site::Site;
+pub(super) use stream::Backoff;

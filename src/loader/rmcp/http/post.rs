@@ -14,6 +14,7 @@ use super::epoch::Epoch;
 use super::error::HttpError;
 use super::events::Events;
 use super::exchange::{Carries, Exchange};
+use super::mirror::Mirror;
 use super::site::{Purpose, Site};
 use super::socket::{Flight, Payload};
 use super::stream::{self, Backoff};
@@ -39,13 +40,24 @@ pub(super) struct Answer {
     pub(super) rest: Option<Exchange>,
 }
 
+/// What becomes of a stream that breaks off before the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Broken {
+    /// It is opened again with GET.
+    Resumed,
+    /// It is lost: the modern era has no GET.
+    Lost,
+}
+
 impl Talk {
     /// POSTs a message and waits for the head of the response.
     ///
     /// # Errors
     /// [`HttpError::SessionExpired`] for 404 to a session id: then the message was surely not processed.
     pub(super) async fn post(&self, body: Bytes, flight: &Arc<Flight>) -> Result<Exchange, HttpError> {
-        let request = self.site.request(&self.epoch, &Purpose::Post, Payload::of(body, flight))?;
+        let mirror = Mirror::of(&body);
+        let purpose = Purpose::Post { mirror: mirror.as_ref() };
+        let request = self.site.request(&self.epoch, &purpose, Payload::of(body, flight))?;
         let exchange = Exchange::begin(&self.site, request).await?;
         expired(&exchange, &self.epoch)?;
         Ok(exchange)
@@ -59,12 +71,18 @@ impl Talk {
 
     /// POSTs a request and reads its answer.
     pub(super) async fn ask(&self, id: &RequestId, body: Bytes, flight: &Arc<Flight>) -> Result<Answer, HttpError> {
+        let broken = if Mirror::of(&body).is_some() { Broken::Lost } else { Broken::Resumed };
         let exchange = self.post(body, flight).await?;
-        self.read_answer(exchange, id).await
+        self.read_answer(exchange, id, broken).await
     }
 
     /// Reads the response of a POST up to the answer. Other messages in it are delivered.
-    pub(super) async fn read_answer(&self, mut exchange: Exchange, id: &RequestId) -> Result<Answer, HttpError> {
+    pub(super) async fn read_answer(
+        &self,
+        mut exchange: Exchange,
+        id: &RequestId,
+        broken: Broken,
+    ) -> Result<Answer, HttpError> {
         let bytes_max = self.site.bounds.message_bytes_max;
         match (exchange.status(), exchange.carries()) {
             (status, Carries::Json) if status.is_success() => {
@@ -72,7 +90,7 @@ impl Talk {
                 let answer = self.sort(messages(&body)?, id).await?;
                 answer.map(|message| Answer { message, rest: None }).ok_or(HttpError::NoAnswer)
             }
-            (status, Carries::Events) if status.is_success() => self.read_events(exchange, id).await,
+            (status, Carries::Events) if status.is_success() => self.read_events(exchange, id, broken).await,
             (StatusCode::ACCEPTED | StatusCode::NO_CONTENT, _) => Err(bad_status(&exchange, "200 with an answer")),
             (status, Carries::Other(found)) if status.is_success() => {
                 Err(HttpError::ContentType { found, expected: "application/json or text/event-stream" })
@@ -93,8 +111,8 @@ impl Talk {
         }
     }
 
-    /// Reads a stream up to the answer. A stream that ends before is resumed if its events had ids.
-    async fn read_events(&self, mut exchange: Exchange, id: &RequestId) -> Result<Answer, HttpError> {
+    /// Reads a stream up to the answer. A stream that ends before is resumed if its events had ids and it may be.
+    async fn read_events(&self, mut exchange: Exchange, id: &RequestId, broken: Broken) -> Result<Answer, HttpError> {
         let mut events = Events::new(self.site.bounds.message_bytes_max);
         let mut backoff = Backoff::new(&self.site.bounds);
         loop {
@@ -105,7 +123,7 @@ impl Talk {
                 Err(error) => return Err(error),
             };
             drop(exchange);
-            let Some(last_id) = events.last_id() else { return Err(ended) };
+            let Some(last_id) = events.last_id().filter(|_| broken == Broken::Resumed) else { return Err(ended) };
             let Some(delay) = backoff.next(events.retry()) else { return Err(ended) };
             sleep(delay).await;
             exchange = match stream::open(self, Some(last_id)).await {

@@ -12,11 +12,12 @@ use super::super::seam::{Requests, Seam};
 use super::endpoint::Endpoint;
 use super::epoch::Epoch;
 use super::error::HttpError;
+use super::mirror::Mirror;
 use super::socket::{Payload, Stream};
 use crate::loader::memory::{Connector, MemoryAddress};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
-const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+pub(super) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// The name of the header that carries a session id.
@@ -42,8 +43,8 @@ enum Place {
 
 /// What a request is for.
 pub(super) enum Purpose<'a> {
-    /// One message.
-    Post,
+    /// One message; in the modern era the header shows what it is.
+    Post { mirror: Option<&'a Mirror> },
     /// One message to where the stream of the server says.
     PostTo(&'a Endpoint),
     /// A stream, from behind this event if there is one.
@@ -138,7 +139,7 @@ impl Site {
     ) -> Result<Request<Payload>, HttpError> {
         let mut request = Request::new(payload);
         *request.method_mut() = match purpose {
-            Purpose::Post | Purpose::PostTo(_) => http::Method::POST,
+            Purpose::Post { .. } | Purpose::PostTo(_) => http::Method::POST,
             Purpose::Listen { .. } => http::Method::GET,
             Purpose::Delete => http::Method::DELETE,
         };
@@ -149,7 +150,7 @@ impl Site {
         headers.insert(http::header::HOST, self.authority.clone());
         headers.insert(http::header::CONNECTION, HeaderValue::from_static("close"));
         match purpose {
-            Purpose::Post => {
+            Purpose::Post { .. } => {
                 headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 let both = HeaderValue::from_static("application/json, text/event-stream");
                 headers.insert(http::header::ACCEPT, both);
@@ -172,6 +173,9 @@ impl Site {
         }
         if let Some(revision) = epoch.revision() {
             headers.insert(PROTOCOL_VERSION, HeaderValue::from_static(revision.as_str()));
+        }
+        if let Purpose::Post { mirror: Some(mirror) } = purpose {
+            mirror.show(headers)?;
         }
         Ok(request)
     }

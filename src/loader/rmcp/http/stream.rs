@@ -27,7 +27,7 @@ pub(super) enum StreamOver {
 
 /// How long to wait before the next of a row of attempts: twice as long each time, without jitter, until they are
 /// too many.
-pub(super) struct Backoff {
+pub(in super::super) struct Backoff {
     n_tried: u32,
     shortest: Duration,
     longest: Duration,
@@ -35,7 +35,7 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    pub(super) fn new(bounds: &Bounds) -> Self {
+    pub(in super::super) fn new(bounds: &Bounds) -> Self {
         Self {
             n_tried: 0,
             shortest: bounds.stream_retry_min,
@@ -44,12 +44,17 @@ impl Backoff {
         }
     }
 
+    /// Whether there was an attempt.
+    pub(in super::super) fn has_begun(&self) -> bool {
+        self.n_tried > 0
+    }
+
     fn reset(&mut self) {
         self.n_tried = 0;
     }
 
     /// The next delay, at least as long as the server asks for; None when there were enough attempts.
-    pub(super) fn next(&mut self, retry: Option<Duration>) -> Option<Duration> {
+    pub(in super::super) fn next(&mut self, retry: Option<Duration>) -> Option<Duration> {
         if self.n_tried >= self.n_max {
             return None;
         }
