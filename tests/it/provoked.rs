@@ -18,6 +18,7 @@ use mcp_vigil::script::{shipped, shipped_names};
 use serde_json::Value;
 
 use crate::rig::{Ran, Rig};
+use crate::stability::is_thorough;
 
 /// Script, scenario, seeded change of the reference loader, the invariant that breaks, and the transport it is seen over.
 const ROWS: [(&str, &str, &str, &str, &str); 113] = [
@@ -205,7 +206,7 @@ fn every_script_has_its_row() {
 
 #[test]
 fn a_broken_loader_fails_because_of_the_script() {
-    let wants_all = std::env::var_os("MCP_VIGIL_ALL_SCRIPTS").or(std::env::var_os("MCP_VIGIL_REQUIRE_LANES")).is_some();
+    let wants_all = std::env::var_os("MCP_VIGIL_ALL_SCRIPTS").is_some() || is_thorough();
     let rows: Vec<_> = ROWS.iter().enumerate().filter(|(index, _)| wants_all || index % EVERY == 0).collect();
     let changes: BTreeSet<(&str, &str)> = rows.iter().map(|(_, row)| (row.2, row.4)).collect();
     let waiting = std::sync::Mutex::new(changes.into_iter());

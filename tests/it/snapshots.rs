@@ -12,7 +12,7 @@ use mcp_vigil::history::normal_text;
 use serde_json::Value;
 
 use crate::rig::Rig;
-use crate::stability::{Busy, LIMIT, wanted_repeats};
+use crate::stability::{LIMIT, busy_beside, wanted_repeats};
 
 const SUITE: &str = "standard";
 
@@ -51,7 +51,7 @@ fn the_reference_loader_lives_as_it_was_reviewed() {
 
 #[test]
 fn the_reference_loader_lives_as_it_was_reviewed_beside_two_busy_loops() {
-    let busy = Busy::start(2);
+    let Some(busy) = busy_beside("the lives of the reference loader") else { return };
     as_reviewed();
     drop(busy);
 }
