@@ -1,6 +1,6 @@
 //! Cancellation on the wire.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check::sight::parts;
 use crate::check::{Invariant, Level, Monitor, Operation, Property, Scope, Tally, View, Violation, Witness};
@@ -56,6 +56,17 @@ struct Announced {
     owed: BTreeMap<OpId, Owed>,
     notices: BTreeMap<Key, usize>,
     exchanges: Exchanges,
+    /// Connections that were opened by `initialize` although the plan is of the modern era.
+    fallen_back: BTreeSet<ConnectionId>,
+}
+
+impl Announced {
+    fn fell_back(&mut self, connection: &ConnectionId, message: &Message) -> bool {
+        if message.is_request("initialize") {
+            self.fallen_back.insert(connection.clone());
+        }
+        self.fallen_back.contains(connection)
+    }
 }
 
 /// Which request each open HTTP exchange carries.
@@ -124,8 +135,10 @@ impl Monitor for Announced {
                     *self.notices.entry(key).or_default() += 1;
                 }
             }
-            // What is posted of it in the modern era tells the server nothing.
-            (EventKind::WireReceived { connection, message }, source) if view.is_modern() && !view.is_line() => {
+            // What is posted of it in the modern era tells the server nothing; where a client fell back, it does.
+            (EventKind::WireReceived { connection, message }, source)
+                if view.is_modern() && !view.is_line() && !self.fell_back(connection, message) =>
+            {
                 self.exchanges.carry(source, connection, message);
             }
             (EventKind::WireReceived { connection, message }, _) => {

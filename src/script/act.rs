@@ -112,7 +112,7 @@ impl Interpreter {
         let params = json!({ "progressToken": token, "progress": done });
         let line = wire::notification_line("notifications/progress", Some(&params));
         match (&self.face, task.at.exchange) {
-            (Face::Http(_), Some(no)) => self.stream_beside(no, task.at, &line),
+            (Face::Http(_), Some(no)) if !self.is_sse() => self.stream_beside(no, task.at, &line),
             _ => self.notify(task.at, &line),
         }
     }

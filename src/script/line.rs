@@ -8,7 +8,7 @@ use crate::history::{ConnectionId, EventKind, ServerEnd, WireEnd};
 use crate::script::interpreter::{Face, Interpreter};
 use crate::script::task::Cause;
 use crate::script::wire::{self, Incoming};
-use crate::script::{Action, Effect, End, Input, forge};
+use crate::script::{Action, Carriage, Effect, End, Input, forge};
 
 /// A line that is no message, where there are many.
 const NOISE: &[u8] = b"mcp-mock is ready to serve\n";
@@ -29,7 +29,7 @@ impl LineFace {
 
     /// Whether an action can still be carried out.
     pub(super) fn can(&self, action: &Action) -> bool {
-        self.output_open || !action.writes()
+        action.needs() != Some(Carriage::Http) && (self.output_open || !action.writes())
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::loader::mutant::around::{Alter, Altered};
-use crate::loader::rmcp::{Bounds, Ladder, Options, Seam, ToolsLoader};
+use crate::loader::rmcp::{Bounds, Ladder, Opening, Options, Seam, ToolsLoader};
 use crate::loader::target::Loader;
 
 /// What the name of a changed loader begins with.
@@ -170,6 +170,7 @@ mutants! {
         "tools-assumed", |options| sewn(options, Seam::with(wire::tools_assumed)), "takes every server for one that has tools";
         "one-fails-all", |options| around(options, around::OneFailsAll), "closes everything when one server fails";
         "unbounded", |options| Arc::new(ToolsLoader::new(unbounded(options))), "waits for ever for an answer";
+        "never-falls-back", |options| Arc::new(ToolsLoader::new(Options { opening: Opening::Discover, ..options })), "speaks the modern era alone";
         "patient", |options| Arc::new(ToolsLoader::new(patient(options))), "waits for ever for a server to end by itself";
         "close-queued", |options| around(unbounded(options), around::CloseQueued::default()), "closes when the load before it has ended, which has no bound";
     }

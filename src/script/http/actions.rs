@@ -126,7 +126,7 @@ impl Interpreter {
 
     /// Sends something beside messages on the stream of this request, which begins with it, or of its session.
     fn send_event(&mut self, task: &Task, bytes: &[u8]) {
-        if let (Cause::Request { .. }, Some(no)) = (&task.cause, task.at.exchange) {
+        if let (Cause::Request { .. }, Some(no), false) = (&task.cause, task.at.exchange, self.is_sse()) {
             self.begin_stream(no);
         }
         for no in self.streams_at(task.at) {
