@@ -15,7 +15,7 @@ fn the_reference_loader_copes_with_whatever_servers_say() {
     let ran = rig.run(&[&["answers", "--polite-only", "--jobs", "6"], over].concat());
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     let plans = ran.plans();
-    assert!(plans.len() >= 24, "{} plans", plans.len());
+    assert!(plans.len() >= 22, "{} plans", plans.len());
     assert!(plans.iter().all(|plan| plan["verdict"] == "pass"), "{plans:#?}");
 }
 

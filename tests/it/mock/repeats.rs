@@ -26,7 +26,7 @@ const N_IN_MEMORY: usize = 20;
 const N_HEAVY: usize = 2;
 
 fn n_repeats() -> usize {
-    wanted_repeats().unwrap_or(3)
+    wanted_repeats().unwrap_or(2)
 }
 
 /// What the client says in one life.
