@@ -185,7 +185,7 @@ async fn within_limit(
     let mut exchange = pin!(exchange);
     let found = tokio::select! {
         found = exchange.as_mut() => found?,
-        _ = recorder.wait_for(0, EXCHANGE_LIMIT, is_fault) => {
+        Some(_) = recorder.wait_for(0, EXCHANGE_LIMIT, is_fault) => {
             // One that is to end has to; of any other the fault says enough.
             if !recorder.any(|event| is_fault(event) && ends(&event.kind)) {
                 return Ok(());

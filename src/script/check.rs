@@ -85,12 +85,18 @@ fn offered_tools<'a>(rules: &'a [Rule], tools: &'a [String]) -> BTreeSet<&'a str
 }
 
 impl Rule {
-    /// Whether the process has surely ended before `later`, which has to act, could act for the first time.
+    /// Whether the mock surely does nothing any more before `later`, which has to act, could act for the first time.
     fn ends_before(&self, later: &Self) -> bool {
-        let ends = self.actions.iter().any(Action::ends) && !self.actions.iter().any(Action::holds);
+        // A frozen mock still takes signals.
+        let is_end = |action: &Action| action.ends() && !(*action == Action::Freeze && later.on.when.is_signal());
+        let ends = self.actions.iter().any(is_end) && !self.actions.iter().any(Action::holds);
         let same_or_start = self.on.when == When::Start || self.on.when == later.on.when;
+        // Where the earlier rule acts on some connections, or in some phase, the later one may act on others.
+        let is_wherever = self.on.connection.is_none_or(|number| later.on.connection == Some(number))
+            && self.on.phase.is_none_or(|phase| later.on.phase == Some(phase));
         // The n-th occasion of the earlier rule comes at or before the first one of the later rule.
-        ends && !later.optional && same_or_start && self.on.nth.unwrap_or(1) <= later.on.nth.unwrap_or(1)
+        let is_first = self.on.nth.unwrap_or(1) <= later.on.nth.unwrap_or(1);
+        ends && !later.optional && same_or_start && is_wherever && is_first
     }
 }
 
@@ -236,6 +242,10 @@ fn check_http(when: &When, action: &Action, earlier: &[Action]) -> Result<(), De
 }
 
 impl When {
+    fn is_signal(&self) -> bool {
+        matches!(self, Self::Signal(_))
+    }
+
     /// Whether what the first action began is there for the second to end: a subscription.
     fn stays_open(&self, first: &Action, second: &Action) -> bool {
         let is_listen = matches!(self, Self::Request { method, .. } if method == LISTEN);

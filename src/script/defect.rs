@@ -143,7 +143,8 @@ pub enum Defect {
     NoStreamOfAnswers(String),
     /// The end of a stream where there can be none.
     #[error(
-        "found {action} on {occasion}, which has no stream: expected it on request, notification, initialized or get"
+        "found {action} on {occasion}, which has no stream: expected it on request, notification, response, initialized, get, gate, \
+         elapsed or signal"
     )]
     NoStream {
         /// The action.
@@ -180,7 +181,7 @@ pub enum Defect {
         second_needs: Carriage,
     },
     /// Something after the end of the process.
-    #[error("found {next} after {end}: the process has ended by then")]
+    #[error("found {next} after {end}: nothing is done any more by then")]
     AfterTheEnd {
         /// The action that ends it.
         end: &'static str,
@@ -211,7 +212,7 @@ pub enum Defect {
     #[error("found tool {0:?} twice or without a name, expected each name once")]
     ToolTwice(String),
     /// A rule that comes after the end.
-    #[error("found a rule that never acts: the process has ended by then, because of rule {rule}")]
+    #[error("found a rule that never acts: nothing is done any more by then, because of rule {rule}")]
     NeverReached {
         /// Number of the rule that ends it, from 1.
         rule: usize,

@@ -168,6 +168,33 @@ fn a_defective_script_is_refused_where_it_is_defective() {
             rule(call, "[\"close-stdout\"]") + "[[rule]]\non = { get = true }\ndo = [\"drop\"]\n",
             "s.toml:6:6: found get, which needs HTTP, beside close-stdout, which needs lines over pipes",
         ),
+        (
+            rule("{ request = \"tools/cal\" }", "[\"drop\"]"),
+            "s.toml:3:6: found method \"tools/cal\", which no client sends: did you",
+        ),
+        (rule("{ gate = \"\" }", "[{ exit = 1 }]"), "s.toml:3:6: found an empty gate name"),
+        (rule("{ elapsed = \"61s\" }", "[{ exit = 1 }]"), "s.toml:3:6: found elapsed 61000ms"),
+        (
+            rule("{ request = \"initialize\", phase = \"before-initialize\" }", "[\"drop\"]"),
+            "s.toml:3:6: found initialize in phase before-initialize, where it never comes about",
+        ),
+        (rule("{ gate = \"g\", phase = \"after-initialize\" }", "[{ exit = 1 }]"), "s.toml:3:6: found gate-g in phase"),
+        (rule("{ start = true, phase = \"soon\" }", "[{ exit = 1 }]"), "s.toml:3:30: unknown variant `soon`"),
+        (rule("{ response = true }", "[\"drop\"]"), "s.toml:4:7: found drop on response, which is no request"),
+        (rule(call, "[{ pad = 67108865 }]"), "s.toml:4:7: found pad = 67108865, expected 1 to 67108864"),
+        (rule(call, "[{ progress = 0 }]"), "s.toml:4:7: found progress = 0, expected 1 to"),
+        (rule("{ start = true }", "[{ progress = 1 }]"), "s.toml:4:7: found progress on start, expected it on request"),
+        (
+            rule(call, "[\"echo-version\"]"),
+            "s.toml:4:7: found echo-version on tools/call, expected it on request = \"init",
+        ),
+        (rule(call, "[{ redirect = 304 }]"), "s.toml:4:7: found status 304, expected one of 301"),
+        (
+            rule(call, "[{ event-id = \"a\\nb\" }]"),
+            "s.toml:4:7: found event-id with \"a\\nb\", expected a text of one line",
+        ),
+        (rule(call, "[{ comments = 1 }, \"truncate-chunk\"]"), "s.toml:4:25: found truncate-chunk after sse"),
+        (rule(call, "[\"freeze\", \"answer\"]"), "s.toml:4:17: found answer after freeze"),
         (rule(call, "[{ exit = 256 }]"), "s.toml:4:"),
         (rule(call, "[{ explode = 1 }]"), "s.toml:4:9: unknown variant `explode`"),
         (rule("{ when = 1 }", "[\"drop\"]"), "s.toml:3:8: unknown field `when`"),
@@ -177,7 +204,7 @@ fn a_defective_script_is_refused_where_it_is_defective() {
         ("about = \n".to_owned(), "s.toml:1:"),
         (
             rule("{ start = true }", "[{ exit = 1 }]") + "[[rule]]\non = { eof = true }\ndo = [\"ignore\"]\n",
-            "s.toml:6:6: found a rule that never acts: the process has ended by then, because of rule 1",
+            "s.toml:6:6: found a rule that never acts: nothing is done any more by then, because of rule 1",
         ),
         (
             rule(call, "[{ exit = 1 }]") + "[[rule]]\non = { request = \"tools/call\", nth = 2 }\ndo = [\"drop\"]\n",
@@ -188,6 +215,65 @@ fn a_defective_script_is_refused_where_it_is_defective() {
         let found = read(&text).expect_err(&text);
         assert!(found.starts_with(expected), "found    {found}\nexpected {expected}\nin\n{text}");
     }
+}
+
+/// Where the earlier rule ends the mock on some occasions alone, the later one may act on others.
+#[test]
+fn a_rule_behind_an_end_is_taken_where_it_can_act() {
+    for (on, then) in [
+        ("{ request = \"tools/call\", connection = 1 }", "{ request = \"tools/call\", connection = 2 }"),
+        ("{ request = \"ping\", phase = \"before-initialize\" }", "{ request = \"ping\" }"),
+    ] {
+        read(&format!("{}[[rule]]\non = {then}\ndo = [\"drop\"]\n", rule(on, "[{ exit = 1 }]"))).unwrap();
+    }
+    let frozen = rule("{ start = true }", "[\"freeze\"]");
+    read(&format!("{frozen}[[rule]]\non = {{ signal = \"TERM\" }}\ndo = [\"ignore\"]\n")).unwrap();
+    read(&format!("{frozen}[[rule]]\non = {{ request = \"ping\" }}\ndo = [\"drop\"]\n")).unwrap_err();
+    read(&format!("{frozen}[[rule]]\non = {{ start = true }}\ndo = [{{ exit = 1 }}]\n")).unwrap_err();
+}
+
+/// What a mock with one rule writes about each of some inputs; whether it did what the rule says.
+fn acts(on: &str, inputs: &[Input]) -> Vec<bool> {
+    let script = read(&rule(on, "[{ noise = \"now\" }]")).unwrap();
+    let mut mock = Interpreter::new(setup(script, Temperament::Stubborn, Revision::R20251125));
+    mock.handle(Input::Started);
+    inputs.iter().map(|input| written(&mock.handle(input.clone())).contains("now\n")).collect()
+}
+
+#[test]
+fn a_rule_acts_on_its_occasion_and_under_its_conditions_alone() {
+    let (initialize, call) = (line(INITIALIZE), line(CALL));
+    let initialized = line(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+    let answer = line(r#"{"jsonrpc":"2.0","id":0,"result":{}}"#);
+    let (opened, term) = (Input::GateOpened("g".to_owned()), Input::Signal(Signal::Term));
+    let life =
+        [&call, &initialize, &call, &initialized, &call, &answer, &opened, &opened, &term, &call].map(Clone::clone);
+    for (on, expected) in [
+        ("{ request = \"*\" }", "1110100001"),
+        ("{ request = \"*\", nth = 2 }", "0100000000"),
+        ("{ notification = \"*\" }", "0001000000"),
+        ("{ response = true }", "0000010000"),
+        ("{ gate = \"g\" }", "0000001000"),
+        ("{ signal = \"TERM\" }", "0000000010"),
+        ("{ request = \"tools/call\", phase = \"before-initialize\" }", "1000000000"),
+        ("{ request = \"*\", phase = \"during-initialize\" }", "0110000000"),
+        ("{ request = \"*\", phase = \"after-initialize\" }", "0000100000"),
+        ("{ request = \"*\", phase = \"after-initialize\", nth = 1 }", "0000100000"),
+        ("{ request = \"*\", phase = \"during-shutdown\" }", "0000000001"),
+    ] {
+        let found: String = acts(on, &life).into_iter().map(|acts| if acts { '1' } else { '0' }).collect();
+        assert_eq!(found, expected, "{on}");
+    }
+}
+
+#[test]
+fn a_rule_acts_when_its_time_has_passed_and_once() {
+    let script = read(&rule("{ elapsed = \"250ms\" }", "[{ noise = \"now\" }]")).unwrap();
+    let mut mock = Interpreter::new(setup(script, Temperament::Polite, Revision::R20251125));
+    let set = Effect::SetTimer { timer: TimerId(0), after: std::time::Duration::from_millis(250) };
+    assert!(mock.handle(Input::Started).contains(&set));
+    assert_eq!(written(&mock.handle(Input::Timer(TimerId(0)))), "now\n");
+    assert_eq!(written(&mock.handle(Input::Timer(TimerId(0)))), "");
 }
 
 fn setup(script: Script, temperament: Temperament, revision: Revision) -> Setup {

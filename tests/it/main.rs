@@ -19,6 +19,7 @@ mod load_guard;
 mod memory;
 mod mock;
 mod modern;
+mod preflight;
 mod provoked;
 mod readme;
 mod reentry;

@@ -12,7 +12,9 @@ mod stream;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::mock::http::owner::Event;
@@ -24,6 +26,8 @@ pub use stream::ByteStream;
 
 /// Most clients that are connected at once; enough for a thousand sessions with a stream and a few requests each.
 const SOCKETS_MAX: usize = 8_192;
+/// How long it waits after the system refused it a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// Most bytes of the bodies that are read at once, over all clients.
 const BODIES_BYTES_MAX: usize = 64 << 20;
 
@@ -56,6 +60,21 @@ impl Connector {
     /// Serves a client over this stream, on the current runtime, until either side ends it.
     pub fn connect<S: ByteStream>(&self, stream: S) {
         connection::spawn(stream, Arc::clone(&self.shared));
+    }
+
+    /// Serves everybody who connects here, until nobody polls it any more.
+    pub async fn accept(self, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    // Without it an event waits for the client's next packet; a failure only makes it slower.
+                    let _ = stream.set_nodelay(true);
+                    self.connect(stream);
+                }
+                // Out of descriptors, most likely: what is connected stays connected.
+                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            }
+        }
     }
 
     /// Hands the mock a signal or an open gate.

@@ -21,8 +21,6 @@ use crate::script::{End, HttpSetup, HttpStyle, Input, Interpreter, Medium, Setup
 
 /// Descriptors it asks for: one for each client, and a few.
 const DESCRIPTORS: u64 = 16_384;
-/// How long it waits after the system refused it a connection.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 /// Which HTTP transport a process speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,27 +131,13 @@ impl Process {
                 return Ok(end);
             }
             on_ready(&url);
-            tokio::spawn(accept(listener, self.connector));
+            tokio::spawn(self.connector.accept(listener));
             Ok::<_, MockError>(mock.run(life_ends).await?)
         })?;
         Ok(match end {
             End::Exit(code) => code,
             End::Signal(signal) => die(signal),
         })
-    }
-}
-
-async fn accept(listener: TcpListener, connector: Connector) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                // Without it an event waits for the client's next packet; a failure only makes it slower.
-                let _ = stream.set_nodelay(true);
-                connector.connect(stream);
-            }
-            // Out of descriptors, most likely: what is connected stays connected.
-            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
-        }
     }
 }
 

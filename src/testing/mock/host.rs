@@ -24,8 +24,6 @@ const SERVER: &str = "mock";
 const MAX_LIFE: Duration = Duration::from_secs(3_600);
 /// How long the thread of a mock may take to be ready.
 const READY_LIMIT: Duration = Duration::from_secs(10);
-/// How long it waits after the system refused it a connection.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 /// Hosts one mock over HTTP, or is home to every process of one over stdio.
 pub(super) struct Host {
@@ -75,7 +73,7 @@ pub(super) fn over_http(script: Script, revision: Revision) -> io::Result<(Host,
             tokio::select! {
                 // However it ends, nobody listens any more; its journal can not be lost.
                 ended = mock.run(life_ends) => drop(ended),
-                () = accept(listener, accepting) => {}
+                () = accepting.accept(listener) => {}
             }
         });
     }
@@ -138,20 +136,6 @@ fn setup(script: &Script, revision: Revision, temperament: Temperament) -> io::R
         "body_bytes_max": BODY_BYTES_MAX,
     });
     Ok(MockSetup { welcome: serde_json::from_value(welcome)? })
-}
-
-async fn accept(listener: TcpListener, connector: Connector) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                // Without it an event waits for the client's next packet; a failure only makes it slower.
-                let _ = stream.set_nodelay(true);
-                connector.connect(stream);
-            }
-            // Out of descriptors, most likely: what is connected stays connected.
-            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
-        }
-    }
 }
 
 /// Journals straight into a history.

@@ -11,6 +11,7 @@ import sys
 import warnings
 
 from mcp import ClientSession, StdioServerParameters
+from mcp.client.sse import sse_client
 from mcp.client.stdio import stdio_client
 
 try:
@@ -31,6 +32,8 @@ class Complaints(logging.Handler):
 
 
 def connect(server):
+    if server.get("type") == "sse":
+        return sse_client(server["url"])
     if "url" in server:
         return http_client(server["url"])
     return stdio_client(StdioServerParameters(command=server["command"], args=server["args"]))

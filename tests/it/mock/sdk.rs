@@ -1,4 +1,5 @@
-//! The official SDKs as clients of the mocks: what real clients take without complaint, over pipes and over HTTP.
+//! The official SDKs as clients of the mocks: what real clients take without complaint, over pipes, over
+//! HTTP, and the one for Python over HTTP with server-sent events.
 //!
 //! The third one, rmcp, is in the tests of the loaders.
 
@@ -34,11 +35,20 @@ const LIMIT: Duration = Duration::from_secs(90);
 struct Servers {
     over_pipes: Vec<Home>,
     over_http: Vec<Mock>,
+    over_sse: Vec<Mock>,
     configured: Vec<Value>,
 }
 
-fn servers() -> Servers {
-    let mut servers = Servers { over_pipes: Vec::new(), over_http: Vec::new(), configured: Vec::new() };
+/// Whether a client speaks HTTP with server-sent events as well.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sse {
+    Spoken,
+    Not,
+}
+
+fn servers(sse: Sse) -> Servers {
+    let (over_pipes, over_http, over_sse) = (Vec::new(), Vec::new(), Vec::new());
+    let mut servers = Servers { over_pipes, over_http, over_sse, configured: Vec::new() };
     for (name, changes) in SCRIPTS {
         let home = Home::new(&shipped(name).unwrap(), Temperament::Polite);
         let (command, args) = (env!("CARGO_BIN_EXE_mcp-mock"), Client::arguments(CarrierKind::Stdio, &home));
@@ -51,12 +61,18 @@ fn servers() -> Servers {
         servers.configured.push(json!({ "url": url, "changes": changes }));
         servers.over_http.push(mock);
     }
+    for (name, changes) in SCRIPTS.into_iter().filter(|_| sse == Sse::Spoken) {
+        let mock = Mock::over(CarrierKind::Sse, &shipped(name).unwrap(), json!({}));
+        let url = format!("http://{}{}", mock.host, mock.path);
+        servers.configured.push(json!({ "type": "sse", "url": url, "changes": changes }));
+        servers.over_sse.push(mock);
+    }
     servers
 }
 
 /// Lets a client live with every server; it has nothing to complain of, and the servers saw whole lives.
-fn lives_without_complaint(name: &str, client: &mut Command) {
-    let servers = servers();
+fn lives_without_complaint(name: &str, client: &mut Command, sse: Sse) {
+    let servers = servers(sse);
     client.arg(Value::from(servers.configured.clone()).to_string()).stdin(Stdio::null());
     let ran = finish(client.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap(), LIMIT);
     assert_eq!((ran.stdout.trim(), ran.code), ("no complaint", 0), "{name}: {}", ran.stderr);
@@ -67,11 +83,13 @@ fn lives_without_complaint(name: &str, client: &mut Command) {
         assert_eq!((n_of("connection.opened"), n_of("connection.closed by-client")), (1, 1), "{name}: {journal:#?}");
         assert_eq!((n_of("wire.noise"), n_of("wire.received tools/call")), (0, 2), "{name}: {journal:#?}");
     }
-    for mock in &servers.over_http {
+    // Streamable HTTP ends a session by DELETE, the older transport by the end of its stream.
+    let over_web = servers.over_http.iter().map(|mock| (mock, 1)).chain(servers.over_sse.iter().map(|mock| (mock, 0)));
+    for (mock, n_deletes) in over_web {
         mock.home.wait_for_short("session.closed by-client");
         let journal = mock.home.journal();
         let n_of = |words: &str| journal.iter().filter(|event| event.contains(words)).count();
-        assert_eq!((n_of("GET"), n_of("DELETE"), n_of("session.opened")), (1, 1, 1), "{name}: {journal:#?}");
+        assert_eq!((n_of("GET"), n_of("DELETE"), n_of("session.opened")), (1, n_deletes, 1), "{name}: {journal:#?}");
         let answers = || journal.iter().filter(|event| event.starts_with("http.answered"));
         assert!(answers().all(|event| event.contains(" 20")), "{name}: {journal:#?}");
     }
@@ -83,7 +101,7 @@ fn the_python_sdk_lives_whole_lives_without_complaint() {
         match python_stack(name).unwrap().interpreter() {
             Ok(interpreter) => {
                 let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/mock/sdk.py");
-                lives_without_complaint(name, Command::new(interpreter).arg(client));
+                lives_without_complaint(name, Command::new(interpreter).arg(client), Sse::Spoken);
             }
             Err(error) => unavailable(name, &error.to_string()),
         }
@@ -100,5 +118,5 @@ fn the_typescript_sdk_lives_whole_lives_without_complaint() {
     if let Err(error) = Command::new("node").arg("--version").output() {
         return unavailable(name, &format!("no node in PATH can be run: {error}"));
     }
-    lives_without_complaint(name, Command::new("node").arg(folder.join("client.mjs")));
+    lives_without_complaint(name, Command::new("node").arg(folder.join("client.mjs")), Sse::Not);
 }
