@@ -15,12 +15,14 @@ use crate::script::Input;
 
 /// Longest line that is taken, in bytes.
 pub(super) const LINE_BYTES_MAX: usize = 4 << 20;
+/// From here on a line is long.
+const LONG_BYTES: usize = 64 * 1_024;
 /// Longest head of a line that is not.
 const HEAD_BYTES: usize = 256;
 /// Bytes read at once.
 const READ_BYTES: usize = 16 * 1_024;
-/// Most lines that are read and not yet taken.
-const LINES_AHEAD: usize = 4;
+/// Most lines that are read and not yet taken: few, because each may be as long as a line may be.
+const LINES_AHEAD: usize = 2;
 
 /// Cuts bytes into lines; what is kept of a line that never ends is bounded.
 #[derive(Debug, Default)]
@@ -56,6 +58,10 @@ impl Lines {
             self.n_dropped += (n_bytes - self.line.len()) as u64;
             self.line.shrink_to_fit();
         } else {
+            if self.line.len() + bytes.len() > LONG_BYTES {
+                // At once all that it may ever need: growing step by step takes twice as much, and leaves holes behind.
+                self.line.reserve_exact(LINE_BYTES_MAX - self.line.len());
+            }
             self.line.extend_from_slice(bytes);
         }
     }
@@ -67,6 +73,9 @@ impl Lines {
         let mut line = std::mem::take(&mut self.line);
         if line.last() == Some(&b'\r') {
             line.pop();
+        }
+        if line.len() > LONG_BYTES {
+            line.shrink_to_fit();
         }
         Input::Line(line)
     }

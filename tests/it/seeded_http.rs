@@ -24,7 +24,7 @@ const CAUGHT_BY: [(&str, &str); 12] = [
     ("stream-steadily", "stream-reopened-slowly"),
 ];
 
-/// Where they may show; the scenario of streams is this test's own, because five pauses in a row take their time.
+/// Where they may show; those below are this test's own, because they take their time.
 const SCENARIOS: [&str; 5] =
     ["load-call-close", "cancel-in-flight", "session-lost-idle", "session-lost-in-call", "session-lost-by-five"];
 
@@ -39,6 +39,28 @@ server = "files"
 [[step]]
 do = "wait"
 for = "2500ms"
+[[step]]
+do = "close"
+"#;
+
+/// As session-lost-idle, with time before the end: what a change does about a stream is done by then, however slow the machine is.
+const SESSION_LOST: &str = r#"
+about = "The server forgets its session while nothing is asked of it, and what comes of that is waited for."
+servers = [{ name = "files", script = "session-expires-idle" }]
+[[step]]
+do = "load"
+[[step]]
+do = "call"
+server = "files"
+[[step]]
+do = "open-gate"
+gate = "expire"
+[[step]]
+do = "call"
+server = "files"
+[[step]]
+do = "wait"
+for = "1500ms"
 [[step]]
 do = "close"
 "#;
@@ -95,7 +117,8 @@ fn lives_of_reference() -> BTreeMap<String, Vec<Vec<String>>> {
 fn run(rig: &Rig, changes: impl Iterator<Item = &'static Mutant>, n_repeats: &str) -> Ran {
     let mut command =
         rig.run_command(&["--transport", "http", "--limit", "grace=500ms", "--jobs", "8", "--repeat", n_repeats]);
-    command.args(SCENARIOS).arg(rig.file("streams-end.toml", STREAMS_END)).args(["--loader", "reference"]);
+    let own = [rig.file("streams-end.toml", STREAMS_END), rig.file("session-lost.toml", SESSION_LOST)];
+    command.args(SCENARIOS).args(own).args(["--loader", "reference"]);
     for change in changes {
         let text = format!("name = \"{PREFIX}{}\"\nlane = \"rust\"\ntransports = [\"http\"]\n", change.name);
         command.arg("--loader").arg(rig.file(&format!("{}.toml", change.name), &text));
