@@ -99,6 +99,9 @@ impl Scope {
     pub const SESSIONS: Self = Self { era: Era::Legacy, transports: &[Transport::Http] };
     /// Where a session is a stream of events: HTTP with server-sent events.
     pub const STREAMS: Self = Self { era: Era::Legacy, transports: &[Transport::Sse] };
+    /// Where a server is heard without being asked, in the revisions that open with `initialize`.
+    pub const HEARD: Self =
+        Self { era: Era::Legacy, transports: &[Transport::Memory, Transport::Stdio, Transport::Sse] };
     /// Where the server is a child process.
     pub const STDIO: Self = Self { era: Era::Any, transports: &[Transport::Stdio] };
 

@@ -12,6 +12,7 @@
 mod call;
 mod calls;
 mod cancel;
+mod changes;
 mod cleanup;
 mod combinator;
 mod completes;

@@ -1,8 +1,8 @@
 //! The table of invariants. Its order is the order of findings and reports.
 
 use crate::check::{
-    Invariant, call, calls, cancel, cleanup, completes, failure, growth, handshake, http, life, load, modern, opening,
-    process,
+    Invariant, call, calls, cancel, changes, cleanup, completes, failure, growth, handshake, http, life, load, modern,
+    opening, process,
 };
 use crate::check::{ping, quiet, removal, renewal, scope, session, shutdown, siblings, stream, wire};
 
@@ -42,6 +42,7 @@ pub const INVARIANTS: &[Invariant] = &[
     calls::CANCEL_HAS_A_REASON,
     calls::CANCEL_PROMPT,
     siblings::TOOLS_MATCH_OFFER,
+    changes::CHANGED_TOOLS_LISTED_AGAIN,
     siblings::FAILURE_REPORTED,
     siblings::ONE_CONNECTION_PER_SERVER,
     siblings::UNCHANGED_SERVER_KEPT,

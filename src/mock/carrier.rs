@@ -113,7 +113,7 @@ impl<J: Journal> Carrier<J> {
     ) -> Result<(), CarrierError> {
         match effect {
             Effect::Write(bytes) => output.write(&bytes)?,
-            Effect::WriteApart(bytes) => bytes.chunks(1).try_for_each(|byte| output.write(byte))?,
+            Effect::WriteApart(bytes) => output.write_apart(bytes)?,
             Effect::SetTimer { timer, after } => {
                 timers.insert((Instant::now() + after, timer));
             }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::pipe::{fcntl_getpipe_size, fcntl_setpipe_size};
 
 use crate::mock::input::wait_for;
 use crate::script::Input;
@@ -17,6 +18,11 @@ use crate::script::Input;
 pub(super) const BACKLOG_BYTES_MAX: usize = 16 << 20;
 /// What a pipe that is ready takes without blocking: PIPE_BUF.
 const CHUNK_BYTES: usize = 4_096;
+
+/// The smallest pipe.
+const PAGE_BYTES: usize = 4_096;
+/// How long a byte that is written by itself may lie in the pipe before the next ones follow in any case.
+const APART_LIMIT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// The output of a mock.
 ///
@@ -44,10 +50,24 @@ struct Backlog {
 
 #[derive(Default)]
 struct Queue {
-    chunks: VecDeque<Vec<u8>>,
+    chunks: VecDeque<Chunk>,
     n_bytes: usize,
     writing: bool,
     broken: bool,
+}
+
+/// Bytes that wait, and how they are to be written.
+enum Chunk {
+    Together(Vec<u8>),
+    Apart(Vec<u8>),
+}
+
+impl Chunk {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Together(bytes) | Self::Apart(bytes) => bytes,
+        }
+    }
 }
 
 impl Output {
@@ -64,7 +84,7 @@ impl Output {
         let written = if is_idle { write_ready(std::io::stdout().as_fd(), bytes) } else { Ok(0) };
         match written {
             Ok(n_bytes) if n_bytes == bytes.len() => Ok(()),
-            Ok(n_bytes) => self.defer(&bytes[n_bytes..]),
+            Ok(n_bytes) => self.defer(Chunk::Together(bytes[n_bytes..].to_vec())),
             Err(_) => {
                 self.state = State::Closed;
                 // The carrier reads this channel itself: it can not be closed.
@@ -72,6 +92,11 @@ impl Output {
                 Ok(())
             }
         }
+    }
+
+    /// Writes each byte by itself, now or later: where the output is a pipe, when the one before it was read.
+    pub(super) fn write_apart(&mut self, bytes: Vec<u8>) -> io::Result<()> {
+        if self.state == State::Closed { Ok(()) } else { self.defer(Chunk::Apart(bytes)) }
     }
 
     /// Waits until everything is written, at most for `limit`.
@@ -91,22 +116,22 @@ impl Output {
         Ok(())
     }
 
-    fn defer(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn defer(&mut self, chunk: Chunk) -> io::Result<()> {
         let backlog = match &self.backlog {
             Some(backlog) => Arc::clone(backlog),
             None => self.start_backlog()?,
         };
         let mut queue = backlog.queue();
         // One message of whatever length a script wants has room: scripts bound it.
-        if !queue.is_idle() && queue.n_bytes + bytes.len() > BACKLOG_BYTES_MAX {
+        if !queue.is_idle() && queue.n_bytes + chunk.bytes().len() > BACKLOG_BYTES_MAX {
             if self.state == State::Open {
                 self.state = State::Full;
                 let _ = self.inputs.send(Input::OutputFull);
             }
             return Ok(());
         }
-        queue.n_bytes += bytes.len();
-        queue.chunks.push_back(bytes.to_vec());
+        queue.n_bytes += chunk.bytes().len();
+        queue.chunks.push_back(chunk);
         backlog.changed.notify_all();
         Ok(())
     }
@@ -137,10 +162,14 @@ impl Backlog {
             let waited = self.changed.wait_while(self.queue(), |queue| queue.chunks.is_empty());
             let mut queue = waited.unwrap_or_else(PoisonError::into_inner);
             let Some(chunk) = queue.chunks.pop_front() else { continue };
-            queue.n_bytes -= chunk.len();
+            queue.n_bytes -= chunk.bytes().len();
             queue.writing = true;
             drop(queue);
-            let written = write_all(std::io::stdout().as_fd(), &chunk);
+            let stdout = std::io::stdout();
+            let written = match &chunk {
+                Chunk::Together(bytes) => write_all(stdout.as_fd(), bytes),
+                Chunk::Apart(bytes) => write_apart(stdout.as_fd(), bytes),
+            };
             let mut queue = self.queue();
             queue.writing = false;
             queue.broken = written.is_err();
@@ -187,4 +216,27 @@ fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> rustix::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Writes each byte when the one before it was read. What is no pipe, or is not read, is written all the same.
+fn write_apart(fd: BorrowedFd<'_>, bytes: &[u8]) -> rustix::io::Result<()> {
+    // A pipe of one page takes more only while it has none: it is ready when all of it was read.
+    let n_bytes = fcntl_getpipe_size(fd).and_then(|before| fcntl_setpipe_size(fd, PAGE_BYTES).map(|_| before));
+    let mut is_read = n_bytes.is_ok() && is_ready_within(fd, APART_LIMIT)?;
+    for byte in bytes.chunks(1) {
+        write_all(fd, byte)?;
+        is_read = is_read && is_ready_within(fd, APART_LIMIT)?;
+    }
+    // More may be in it by now than fits: then it stays as it is.
+    let _ = n_bytes.and_then(|before| fcntl_setpipe_size(fd, before));
+    Ok(())
+}
+
+fn is_ready_within(fd: BorrowedFd<'_>, limit: Timespec) -> rustix::io::Result<bool> {
+    let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
+    match poll(&mut fds, Some(&limit)) {
+        Ok(n_ready) => Ok(n_ready > 0),
+        Err(Errno::INTR) => Ok(false),
+        Err(error) => Err(error),
+    }
 }

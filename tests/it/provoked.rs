@@ -21,7 +21,7 @@ use crate::rig::{Ran, Rig};
 use crate::stability::is_thorough;
 
 /// Script, scenario, seeded change of the reference loader, the invariant that breaks, and the transport it is seen over.
-const ROWS: [Row; 113] = [
+const ROWS: [Row; 116] = [
     ("session-expires-in-call", "session-lost-in-call", "first-session-for-ever", "lost-session-renewed-once", "http"),
     ("sse-answers", "answers-as-events", "json-alone", "load-succeeds", "http"),
     ("initialize-as-event", "odd-handshakes", "json-alone", "load-succeeds", "http"),
@@ -134,6 +134,9 @@ const ROWS: [Row; 113] = [
     ("call-answered-twice", "unasked", "stuck", "operation-completes", "stdio"),
     ("stray-error-in-call", "unasked", "stuck", "operation-completes", "stdio"),
     ("initialize-without-tools", "odd-openings", "tools-assumed", "capabilities-respected", "stdio"),
+    ("call-split", "odd-lines", "strict", "call-after-load-succeeds", "stdio"),
+    ("call-without-content", "odd-results", "content-assumed", "operation-completes", "stdio"),
+    ("tools-that-change", "tools-change", "changes-unheard", "changed-tools-listed-again", "stdio"),
     ("hold-first-initialize", "cancel-during-connect", "unbounded", "operation-completes", "stdio"),
 ];
 
@@ -146,13 +149,11 @@ const ERA_ROWS: [Row; 3] = [
 const MODERN_REVISION: &str = "2026-07-28";
 
 /// Scripts for which there is no loader yet that stumbles over them, or that need none.
-const WITHOUT: [(&str, &str); 37] = [
+const WITHOUT: [(&str, &str); 34] = [
     ("modern-only", "in its revision every honest server is one"),
     ("polite", "what all others are compared with"),
-    ("stubborn", "tests/it/lanes.rs: rust-run-per-step and others leave it behind"),
-    ("call-split", "what a loader reads at once is the system's to say"),
+    ("stubborn", "every server is polite here; tests/it/lanes.rs: rust-run-per-step and others leave it behind"),
     ("call-then-closed", "the reference loader keeps no socket; one that does is missing"),
-    ("call-without-content", "a loader that hangs on it is missing"),
     ("delete-refused", "a loader that takes it for a failure is missing"),
     ("get-commented", "a loader that keeps comments is missing"),
     ("get-dropped", "a loader whose calls need that stream is missing"),
@@ -160,7 +161,6 @@ const WITHOUT: [(&str, &str); 37] = [
     ("get-unauthorized", "a loader that takes it for its end is missing"),
     ("initialized-accepted-with-body", "a loader that reads it is missing"),
     ("same-session-again", "a loader that mixes the two up is missing"),
-    ("tools-that-change", "what is handed out after a change is not judged yet"),
     ("discover-error-draft-code", MODERN),
     ("discover-error-internal", MODERN),
     ("discover-error-invalid-params", MODERN),

@@ -203,3 +203,8 @@ pub(super) fn tools_assumed() -> Box<dyn Tamper> {
         Some(message)
     }))
 }
+
+/// Whoever reads ends on a result without content, and nobody learns of it. What lacks it reads as if it were empty.
+pub(super) fn content_assumed() -> Box<dyn Tamper> {
+    Box::new(Sees(|message| (message.pointer("/result/content") != Some(&json!([]))).then_some(message)))
+}

@@ -22,8 +22,8 @@ pub(super) const ROWS: &[FaultInfo] = &[
         id: "split",
         about: "writes an answer byte by byte",
         impairs: Impairs::Timing,
-        explain: "`\"split\"`, for a request: the honest answer, each byte written by itself. What a client reads at \
-                  once is no message.",
+        explain: "`\"split\"`, for a request: the honest answer, each byte written by itself, and over a pipe read by itself. \
+                  What a client reads at once is no message.",
     },
     FaultInfo {
         id: "half-line",

@@ -1,0 +1,117 @@
+//! What a server says of its own accord, and what has to come of it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::check::sight::parts;
+use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, OpId, Outcome, Seq};
+use crate::plan::Promise;
+
+/// How long a client may take to hear of it before a load counts. A busy client in Python takes a tenth of it.
+const HEARD: Duration = Duration::from_millis(250);
+
+/// Counter-examples that shaped it. A load that begins a moment after the notification can not know of it. A list that was asked for
+/// in between, by whomever, may be the new one. Before `initialized` nothing was handed out that could have changed. Over streamable HTTP a
+/// client need not have a stream on which it would hear.
+pub(super) const CHANGED_TOOLS_LISTED_AGAIN: Invariant = Invariant {
+    id: "changed-tools-listed-again",
+    property: Property::Safety,
+    level: Level::Should,
+    claim: "a load after a server said that its tools have changed asks that server for them",
+    source: "2025-11-25, server/tools, List Changed Notification and Message Flow; VG-04: a load hands out what is there",
+    requirement: &["LC-SUB-01", "VG-04"],
+    applies: Scope::HEARD,
+    needs: Promise::PersistentSession,
+    witness: Witness::Always,
+    kinds: &[
+        Kind::WireSent,
+        Kind::WireReceived,
+        Kind::ConnectionClosed,
+        Kind::OperationInvoked,
+        Kind::OperationCompleted,
+    ],
+    vacuous: "no server said that its tools have changed before a load",
+    explain: "A server said that its list of tools is no longer what it was, and the next load handed out the old one: the loader \
+        keeps its sessions, and the lists of each with them. The model is offered tools that are gone, and never those that came.\n\n\
+        Look at the notification and at what the server was asked afterwards. Mend it by marking the list of that session when \
+        `notifications/tools/list_changed` arrives, and by listing again before tools are next handed out.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Changes::default()) },
+};
+
+#[derive(Default)]
+struct Changes {
+    /// What each server said on which connection, and has not been asked about since.
+    said: BTreeMap<String, Change>,
+    /// The loads that began long enough after a change, and of which servers.
+    late: BTreeMap<OpId, Vec<String>>,
+}
+
+struct Change {
+    connection: ConnectionId,
+    seq: Seq,
+    at_us: u64,
+}
+
+impl Monitor for Changes {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::WireSent { connection, message } => {
+                let is_change =
+                    parts(message).iter().any(|part| part.method() == Some("notifications/tools/list_changed"));
+                let known = view.connection(connection).filter(|known| is_change && known.is_initialized);
+                if let Some(known) = known {
+                    let change = Change { connection: connection.clone(), seq: event.seq, at_us: event.at_us };
+                    self.said.entry(known.server.clone()).or_insert(change);
+                }
+            }
+            EventKind::WireReceived { message, .. } => {
+                let is_list = parts(message).iter().any(|part| part.is_request("tools/list"));
+                let asked = event.source.server().filter(|_| is_list).and_then(|server| self.said.remove(server));
+                if asked.is_some() {
+                    tally.held();
+                }
+            }
+            EventKind::ConnectionClosed { connection, .. } => {
+                self.said.retain(|_, change| change.connection != *connection)
+            }
+            EventKind::OperationInvoked { operation, action, .. } if action.loads() => {
+                self.begin(*operation, event.at_us)
+            }
+            EventKind::OperationCompleted { operation, outcome } => {
+                self.complete(event.seq, *operation, outcome, view, tally)
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Changes {
+    fn begin(&mut self, operation: OpId, at_us: u64) {
+        let is_heard = |change: &Change| Duration::from_micros(at_us.saturating_sub(change.at_us)) >= HEARD;
+        let servers =
+            self.said.iter().filter(|(_, change)| is_heard(change)).map(|(server, _)| server.clone()).collect();
+        self.late.insert(operation, servers);
+    }
+
+    fn complete(&mut self, now: Seq, id: OpId, outcome: &Outcome, view: &View, tally: &mut Tally) {
+        let servers = self.late.remove(&id).unwrap_or_default();
+        let Some(operation) = view.operation(id).filter(|operation| !operation.is_excused()) else { return };
+        let Outcome::Ok { tools, .. } = outcome else { return };
+        for server in servers.iter().filter(|server| view.is_healthy(server)) {
+            let Some(change) = self.said.get(server) else { continue };
+            if !tools.iter().any(|tool| tool.server == *server) {
+                continue;
+            }
+            let because = format!(
+                "{server} said at {} that its tools have changed; {}, invoked at {}, handed out tools of it at {now} and nobody \
+                 had asked for them since",
+                change.seq,
+                operation.describe(),
+                operation.invoked
+            );
+            let witness = [change.seq, operation.invoked, now];
+            tally.broken(Violation::new("stale", because, &witness).of_bound(HEARD));
+        }
+    }
+}
