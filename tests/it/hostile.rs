@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::rig::Rig;
+use crate::rig::{Rig, few_at_once};
 
 /// Each way of `examples/hostile_adapter.rs`, and what the report must say of it.
 const WAYS: &[(&str, &str)] = &[
@@ -50,28 +50,27 @@ const LIMIT: Duration = Duration::from_secs(25);
 
 #[test]
 fn every_hostile_loader_is_bounded_explained_and_not_green() {
-    for (way, explanation) in WAYS {
-        let rig = Rig::new();
-        let example = example();
-        let loader = rig.file(
-            "hostile.toml",
-            &format!("name = \"hostile\"\nlane = \"command\"\ncommand = [{example:?}, {way:?}]\n"),
-        );
-        let began = Instant::now();
-        let loader = loader.display().to_string();
-        let mut arguments = vec!["load-call-close", "--loader", &loader];
-        let limits = ["start=2s", "operation=1s", "connect=1s", "cleanup=1s", "exit=1s", "grace=300ms", "hello=1s"];
-        arguments.extend(limits.iter().flat_map(|limit| ["--limit", limit]));
-        let ran = rig.run(&arguments);
-        assert!(began.elapsed() < LIMIT, "{way} took {:?}", began.elapsed());
-        rig.assert_nothing_left(Duration::from_secs(6));
-        let report = ran.report();
-        let verdict = report["plans"][0]["verdict"].as_str().unwrap();
-        assert!(!["pass", "warn"].contains(&verdict), "{way}: {}", ran.stdout);
-        assert!(ran.code == 1 || ran.code == 3, "{way}: exit code {}", ran.code);
-        let told = report["plans"][0]["findings"].to_string();
-        assert!(told.contains(explanation), "{way}: expected {explanation:?} in {told}");
-    }
+    few_at_once(2, WAYS.iter(), |(way, explanation)| is_bounded_and_explained(way, explanation));
+}
+
+fn is_bounded_and_explained(way: &str, explanation: &str) {
+    let rig = Rig::new();
+    let example = example();
+    let text = format!("name = \"hostile\"\nlane = \"command\"\ncommand = [{example:?}, {way:?}]\n");
+    let loader = rig.file("hostile.toml", &text).display().to_string();
+    let began = Instant::now();
+    let mut arguments = vec!["load-call-close", "--loader", &loader];
+    let limits = ["start=2s", "operation=1s", "connect=1s", "cleanup=1s", "exit=1s", "grace=300ms", "hello=1s"];
+    arguments.extend(limits.iter().flat_map(|limit| ["--limit", limit]));
+    let ran = rig.run(&arguments);
+    assert!(began.elapsed() < LIMIT, "{way} took {:?}", began.elapsed());
+    rig.assert_nothing_left(Duration::from_secs(6));
+    let report = ran.report();
+    let verdict = report["plans"][0]["verdict"].as_str().unwrap();
+    assert!(!["pass", "warn"].contains(&verdict), "{way}: {}", ran.stdout);
+    assert!(ran.code == 1 || ran.code == 3, "{way}: exit code {}", ran.code);
+    let told = report["plans"][0]["findings"].to_string();
+    assert!(told.contains(explanation), "{way}: expected {explanation:?} in {told}");
 }
 
 /// Built by `cargo test` beside this test.

@@ -32,4 +32,5 @@ mod seeded_sse;
 mod snapshots;
 mod sse;
 mod stability;
+mod standard;
 mod vacuity;

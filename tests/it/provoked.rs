@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::sync::Mutex;
 
 use mcp_vigil::check::INVARIANTS;
 use mcp_vigil::loader::mutant::{PREFIX, mutant};
@@ -17,7 +18,7 @@ use mcp_vigil::plan::{Scenario, Transport};
 use mcp_vigil::script::{shipped, shipped_names};
 use serde_json::Value;
 
-use crate::rig::{Ran, Rig};
+use crate::rig::{Ran, Rig, few_at_once};
 use crate::stability::is_thorough;
 
 /// Script, scenario, seeded change of the reference loader, the invariant that breaks, and the transport it is seen over.
@@ -217,19 +218,12 @@ fn a_broken_loader_fails_because_of_the_script() {
     let rows: Vec<_> =
         all.enumerate().filter(|(index, _)| wants_all || index % EVERY == 0).map(|(_, row)| row).collect();
     let lives: BTreeSet<_> = rows.iter().map(|(row, revision)| (row.2, row.4, *revision)).collect();
-    let waiting = std::sync::Mutex::new(lives.into_iter());
-    let next = || waiting.lock().unwrap().next();
-    let wrong = std::sync::Mutex::new(String::new());
-    std::thread::scope(|scope| {
-        for _ in 0..3 {
-            scope.spawn(|| {
-                while let Some(life) = next() {
-                    let is_of_it = |(row, revision): &&(&Row, Option<&str>)| (row.2, row.4, *revision) == life;
-                    let of_it: Vec<_> = rows.iter().filter(is_of_it).map(|(row, _)| *row).collect();
-                    wrong.lock().unwrap().push_str(&lived(life, &of_it));
-                }
-            });
-        }
+    let wrong = Mutex::new(String::new());
+    few_at_once(3, lives.into_iter(), |life| {
+        let is_of_it = |(row, revision): &&(&Row, Option<&str>)| (row.2, row.4, *revision) == life;
+        let of_it: Vec<_> = rows.iter().filter(is_of_it).map(|(row, _)| *row).collect();
+        let found = lived(life, &of_it);
+        wrong.lock().unwrap().push_str(&found);
     });
     let wrong = wrong.into_inner().unwrap();
     assert!(wrong.is_empty(), "{wrong}");

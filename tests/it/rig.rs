@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use mcp_vigil::history::{History, read_history};
@@ -224,4 +225,19 @@ impl Ran {
         }
         text
     }
+}
+
+/// Does something with each of some things, as many at once as `n_at_once`: for plans that wait rather than work.
+pub fn few_at_once<T: Send>(n_at_once: usize, things: impl Iterator<Item = T> + Send, of_each: impl Fn(T) + Sync) {
+    let things = Mutex::new(things);
+    let next = || things.lock().unwrap().next();
+    std::thread::scope(|scope| {
+        for _ in 0..n_at_once {
+            scope.spawn(|| {
+                while let Some(thing) = next() {
+                    of_each(thing);
+                }
+            });
+        }
+    });
 }
