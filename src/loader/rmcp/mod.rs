@@ -54,5 +54,5 @@ pub use session::Freshness;
 pub use tools_loader::ToolsLoader;
 
 pub(in crate::loader) use group::Watched;
-pub(in crate::loader) use seam::{Framing, Tamper, TamperBytes, TamperHttp};
+pub(in crate::loader) use seam::{Fate, Framing, Seen, Tamper, TamperBytes, TamperHttp};
 pub(in crate::loader) use target::called;

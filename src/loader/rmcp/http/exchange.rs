@@ -9,7 +9,7 @@ use hyper::client::conn::http1::{Connection, handshake};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Request, StatusCode, http};
 
-use super::super::seam::TamperBytes;
+use super::super::seam::Passage;
 use super::error::HttpError;
 use super::site::Site;
 use super::socket::{Payload, Socket};
@@ -19,7 +19,7 @@ pub(super) struct Exchange {
     line: Line,
     head: http::response::Parts,
     body: Pin<Box<Incoming>>,
-    tamper: Option<Box<dyn TamperBytes>>,
+    passage: Passage,
 }
 
 /// What a response claims to carry.
@@ -58,8 +58,8 @@ impl Line {
 impl Exchange {
     /// Sends a request and waits for the head of the response.
     pub(super) async fn begin(site: &Site, request: Request<Payload>) -> Result<Self, HttpError> {
-        let mut requests = site.requests.passed(request, Payload::bytes, Payload::with);
-        let last = requests.pop().ok_or(HttpError::Closed)?;
+        let mut requests = site.requests.passed(request, Payload::bytes, Payload::with).await;
+        let last = requests.pop().ok_or(HttpError::Cancelled)?;
         for request in requests {
             Self::exchange(site, request).await?;
         }
@@ -67,12 +67,17 @@ impl Exchange {
     }
 
     async fn exchange(site: &Site, request: Request<Payload>) -> Result<Self, HttpError> {
-        let socket = Socket::new(site.connect().await?, request.body().flight());
+        let mut passage = site.requests.passage(request.method());
+        let socket = Socket::new(passage.socket(site.connect()).await?, request.body().flight());
         let (mut sender, connection) = handshake(socket).await.map_err(HttpError::BrokeOff)?;
         let mut line = Line(Some(Box::pin(connection)));
         let response = line.beside(sender.send_request(request)).await.map_err(HttpError::BrokeOff)?;
         let (head, body) = response.into_parts();
-        Ok(Self { line, head, body: Box::pin(body), tamper: site.requests.body() })
+        if passage.takes(&head) {
+            Ok(Self { line, head, body: Box::pin(body), passage })
+        } else {
+            Err(HttpError::Cancelled)
+        }
     }
 
     pub(super) fn status(&self) -> StatusCode {
@@ -95,17 +100,12 @@ impl Exchange {
 
     /// The next piece of the body; None at its proper end.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, HttpError> {
-        let Self { line, body, tamper, .. } = self;
+        let Self { line, body, passage, .. } = self;
         loop {
             let frame = line.beside(poll_fn(|context| body.as_mut().poll_frame(context))).await;
             match frame.transpose().map_err(HttpError::BrokeOff)?.map(hyper::body::Frame::into_data) {
                 None => return Ok(None),
-                Some(Ok(bytes)) => {
-                    return Ok(match tamper {
-                        None => Some(bytes),
-                        Some(tamper) => tamper.read(&bytes).map(Bytes::from),
-                    });
-                }
+                Some(Ok(bytes)) => return Ok(passage.read(bytes)),
                 // Trailers.
                 Some(Err(_)) => {}
             }

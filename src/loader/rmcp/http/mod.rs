@@ -45,4 +45,5 @@ pub(super) use conversation::Conversation;
 pub use error::HttpError;
 pub(super) use posted::Posted;
 pub(super) use site::Site;
+pub(super) use socket::Stream;
 pub(super) use stream::Backoff;

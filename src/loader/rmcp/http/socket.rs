@@ -97,7 +97,7 @@ impl Body for Payload {
 }
 
 /// What carries the bytes of an exchange: TCP, or a pipe in memory.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(in super::super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 

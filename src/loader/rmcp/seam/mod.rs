@@ -1,17 +1,19 @@
-//! The places where every message and every HTTP request pass, open to whoever wants to know what a changed conversation leads to.
+//! The places where every message and every HTTP exchange pass, open to whoever wants to know what a changed conversation leads to.
+//!
+//! Here are the messages, and the bytes of pipes; `http` has the exchanges, and `sockets` what carries them.
 //!
 //! Empty but for the seeded changes of the reference loader, by which this crate tests what it would notice.
+
+mod http;
+mod sockets;
 
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::process::Stdio;
-use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use hyper::Request;
-use hyper::body::Bytes;
 use rmcp::RoleClient;
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
@@ -21,6 +23,9 @@ use tokio::io::{AsyncRead, ReadBuf};
 use super::pipes::Inlet;
 use super::wire::Wire;
 use crate::loader::target::BoxFuture;
+
+pub(in crate::loader) use http::{Fate, Seen, TamperHttp};
+pub(super) use http::{Passage, Requests};
 
 /// Changes the messages of one conversation.
 pub(in crate::loader) trait Tamper: Send {
@@ -37,13 +42,6 @@ pub(in crate::loader) trait Tamper: Send {
 pub(in crate::loader) trait TamperBytes: Send {
     /// What is read in place of bytes that were read at once; nothing: the end.
     fn read(&mut self, bytes: &[u8]) -> Option<Vec<u8>>;
-}
-
-/// Changes the HTTP requests of one conversation.
-pub(in crate::loader) trait TamperHttp: Send {
-    /// What is sent in place of a request, one after the other. The response to the last of them is the response to it;
-    /// where nothing is sent, there is none.
-    fn request(&mut self, request: Request<Bytes>) -> Vec<Request<Bytes>>;
 }
 
 /// Where somebody may change what is said in every conversation. Only this crate can make one that does.
@@ -73,7 +71,7 @@ impl Seam {
         Self { make: Some(make), ..Self::default() }
     }
 
-    /// A seam with something of its own for the HTTP requests of each conversation.
+    /// A seam with something of its own for the HTTP exchanges of each conversation.
     pub(in crate::loader) fn with_http(make: fn() -> Box<dyn TamperHttp>) -> Self {
         Self { make_http: Some(make), ..Self::default() }
     }
@@ -144,37 +142,6 @@ impl AsyncRead for Tampered {
         let n_bytes = self.rest.len().min(buffer.remaining());
         self.rest.drain(..n_bytes).for_each(|byte| buffer.put_slice(&[byte]));
         Poll::Ready(Ok(()))
-    }
-}
-
-/// What somebody does to the requests of one conversation, if anything.
-pub(super) struct Requests {
-    tamper: Option<Mutex<Box<dyn TamperHttp>>>,
-    make_bytes: Option<fn(Framing) -> Box<dyn TamperBytes>>,
-}
-
-impl Requests {
-    pub(super) fn of(seam: &Seam) -> Self {
-        Self { tamper: seam.make_http.map(|make| Mutex::new(make())), make_bytes: seam.make_bytes }
-    }
-
-    /// What somebody does to the body of one response, if anything.
-    pub(super) fn body(&self) -> Option<Box<dyn TamperBytes>> {
-        self.make_bytes.map(|make| make(Framing::Body))
-    }
-
-    /// What is sent in place of a request with this body.
-    pub(super) fn passed<B>(
-        &self,
-        request: Request<B>,
-        bytes: impl FnOnce(&B) -> Bytes,
-        body: impl Fn(&B, Bytes) -> B,
-    ) -> Vec<Request<B>> {
-        let Some(tamper) = &self.tamper else { return vec![request] };
-        let (head, original) = request.into_parts();
-        let request = Request::from_parts(head, bytes(&original));
-        let changed = tamper.lock().unwrap_or_else(PoisonError::into_inner).request(request);
-        changed.into_iter().map(|request| request.map(|bytes| body(&original, bytes))).collect()
     }
 }
 
