@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::loader::mutant::children::signal_children;
-use crate::loader::rmcp::ToolsLoader;
+use crate::loader::rmcp::{Ending, ToolsLoader};
 use crate::loader::target::{BoxFuture, Called, Failure, Loaded, Loader};
 
 /// A change: what it does not say stays as it is.
@@ -26,7 +26,7 @@ pub(super) trait Alter: Send + Sync + 'static {
         inner.call(server, tool, arguments)
     }
 
-    fn close<'a>(&'a self, inner: &'a dyn Loader) -> BoxFuture<'a, Result<(), Failure>> {
+    fn close<'a>(&'a self, inner: &'a ToolsLoader) -> BoxFuture<'a, Result<(), Failure>> {
         inner.close()
     }
 }
@@ -62,8 +62,21 @@ fn refused(message: &str) -> Failure {
 pub(super) struct CloseLost;
 
 impl Alter for CloseLost {
-    fn close<'a>(&'a self, _: &'a dyn Loader) -> BoxFuture<'a, Result<(), Failure>> {
+    fn close<'a>(&'a self, _: &'a ToolsLoader) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async { Ok(()) })
+    }
+}
+
+/// Takes a session that its server does not end for a failure.
+pub(super) struct DeleteInsisted;
+
+impl Alter for DeleteInsisted {
+    fn close<'a>(&'a self, inner: &'a ToolsLoader) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async {
+            let report = inner.cleanup().await.map_err(|error| Failure::of("LoaderError", &error))?;
+            let is_left = report.endings.values().any(|ending| *ending == Ending::SessionLeft);
+            if is_left { Err(refused("a server did not end its session")) } else { Ok(()) }
+        })
     }
 }
 
@@ -73,7 +86,7 @@ pub(super) struct SecondCloseFails {
 }
 
 impl Alter for SecondCloseFails {
-    fn close<'a>(&'a self, inner: &'a dyn Loader) -> BoxFuture<'a, Result<(), Failure>> {
+    fn close<'a>(&'a self, inner: &'a ToolsLoader) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async move {
             match self.n_closes.fetch_add(1, Ordering::Relaxed) {
                 1 => Err(refused("it is closed already")),
@@ -95,7 +108,7 @@ impl Alter for DeadAfterClose {
         })
     }
 
-    fn close<'a>(&'a self, inner: &'a dyn Loader) -> BoxFuture<'a, Result<(), Failure>> {
+    fn close<'a>(&'a self, inner: &'a ToolsLoader) -> BoxFuture<'a, Result<(), Failure>> {
         self.closed.store(true, Ordering::Relaxed);
         inner.close()
     }
@@ -199,7 +212,7 @@ impl Alter for ErrorSwallowed {
 pub(super) struct TermBeforeEof;
 
 impl Alter for TermBeforeEof {
-    fn close<'a>(&'a self, inner: &'a dyn Loader) -> BoxFuture<'a, Result<(), Failure>> {
+    fn close<'a>(&'a self, inner: &'a ToolsLoader) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async {
             signal_children(Signal::TERM).await;
             inner.close().await
@@ -210,7 +223,7 @@ impl Alter for TermBeforeEof {
 pub(super) struct KillBeforeEof;
 
 impl Alter for KillBeforeEof {
-    fn close<'a>(&'a self, inner: &'a dyn Loader) -> BoxFuture<'a, Result<(), Failure>> {
+    fn close<'a>(&'a self, inner: &'a ToolsLoader) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async {
             signal_children(Signal::KILL).await;
             inner.close().await
@@ -263,7 +276,7 @@ impl Alter for CloseQueued {
         })
     }
 
-    fn close<'a>(&'a self, inner: &'a dyn Loader) -> BoxFuture<'a, Result<(), Failure>> {
+    fn close<'a>(&'a self, inner: &'a ToolsLoader) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async move {
             let _turn = self.turn.lock().await;
             inner.close().await

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::loader::rmcp::{Bounds, Options, TamperHttp};
 
-const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 /// Far below the delay that a good client begins with, and below any rate that would be a storm.
 const STEADY: Duration = Duration::from_millis(300);
@@ -39,7 +39,7 @@ fn message(request: &Request<Bytes>) -> Value {
     serde_json::from_slice(request.body()).unwrap_or_default()
 }
 
-fn is_of(request: &Request<Bytes>, method: &str) -> bool {
+pub(super) fn is_of(request: &Request<Bytes>, method: &str) -> bool {
     message(request)["method"] == method
 }
 
@@ -115,6 +115,10 @@ pub(super) fn resent_twice() -> Box<dyn TamperHttp> {
 
 pub(super) fn stream_insisted() -> Box<dyn TamperHttp> {
     sends(|request| if request.method() == Method::GET { vec![request.clone(), request] } else { vec![request] })
+}
+
+pub(super) fn streamless() -> Box<dyn TamperHttp> {
+    sends(|request| if request.method() == Method::GET { Vec::new() } else { vec![request] })
 }
 
 pub(super) fn version_lost() -> Box<dyn TamperHttp> {

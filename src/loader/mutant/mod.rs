@@ -1,20 +1,22 @@
 //! Seeded changes of the reference loader: what would be noticed if it were changed.
 //!
 //! Each is one small change of a life that is correct otherwise, made from outside: at the seam where messages pass
-//! (`wire`), where HTTP requests pass (`http`), where bytes are read (`bytes`), or around the loader (`around`). They are for this crate's own tests, so nothing lists them; a loader
-//! description names one as `reference-but-NAME`.
+//! (`wire`), where HTTP requests pass (`http`) and their responses (`responses`), where bytes are read (`bytes`), or around the
+//! loader (`around`). They are for this crate's own tests, so nothing lists them; a loader description names one as
+//! `reference-but-NAME`.
 
 mod around;
 mod bytes;
 mod children;
 mod http;
+mod responses;
 mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::loader::mutant::around::{Alter, Altered};
-use crate::loader::rmcp::{Bounds, Ladder, Opening, Options, Seam, ToolsLoader};
+use crate::loader::rmcp::{Bounds, Ladder, Opening, Options, Seam, TamperHttp, ToolsLoader};
 use crate::loader::target::Loader;
 
 /// What the name of a changed loader begins with.
@@ -170,6 +172,12 @@ mutants! {
         "tools-assumed", |options| sewn(options, Seam::with(wire::tools_assumed)), "takes every server for one that has tools";
         "content-assumed", |options| sewn(unbounded(options), Seam::with(wire::content_assumed)), "waits for ever behind a result without content";
         "one-fails-all", |options| around(options, around::OneFailsAll), "closes everything when one server fails";
+        "streamless", |options| one_fails_all(options, http::streamless), "opens no stream, and closes everything when one server fails";
+        "accepted-empty", |options| one_fails_all(options, responses::accepted_empty), "takes a message that was accepted with more than a status for refused, and closes everything when one server fails";
+        "dead-ids-remembered", |options| one_fails_all(options, responses::dead_ids_remembered), "never names a session again that was once unknown to its server, and closes everything when one server fails";
+        "stream-needed", |options| sewn(unbounded(options), Seam::with_http(responses::stream_needed)), "makes no call before the stream of the session is open, for which it waits for ever, or after it, and takes a comment for its end";
+        "delete-insisted", |options| around(options, around::DeleteInsisted), "fails to close when a server does not end its session";
+        "socket-kept", |options| sewn(options, Seam::with_http(responses::socket_kept)), "sends the next request on the socket of the last one, without a look at it";
         "unbounded", |options| Arc::new(ToolsLoader::new(unbounded(options))), "waits for ever for an answer";
         "never-falls-back", |options| Arc::new(ToolsLoader::new(Options { opening: Opening::Discover, ..options })), "speaks the modern era alone";
         "patient", |options| Arc::new(ToolsLoader::new(patient(options))), "waits for ever for a server to end by itself";
@@ -191,6 +199,12 @@ fn patient(options: Options) -> Options {
 
 /// Longer than any plan.
 const NEVER: Duration = Duration::from_secs(3_600);
+
+/// With something of its own for the HTTP exchanges, where what goes wrong with one server goes wrong with all.
+fn one_fails_all(options: Options, make: fn() -> Box<dyn TamperHttp>) -> Arc<dyn Loader> {
+    around(Options { seam: Seam::with_http(make), ..options }, around::OneFailsAll)
+}
+
 fn sewn(options: Options, seam: Seam) -> Arc<dyn Loader> {
     Arc::new(ToolsLoader::new(Options { seam, ..options }))
 }
