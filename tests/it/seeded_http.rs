@@ -56,6 +56,9 @@ server = "files"
 do = "open-gate"
 gate = "expire"
 [[step]]
+do = "wait"
+for = "150ms"
+[[step]]
 do = "call"
 server = "files"
 [[step]]
