@@ -57,7 +57,7 @@ do = "open-gate"
 gate = "expire"
 [[step]]
 do = "wait"
-for = "150ms"
+gate = "expired"
 [[step]]
 do = "call"
 server = "files"
