@@ -35,6 +35,7 @@ mod process;
 mod quiet;
 mod removal;
 mod renewal;
+mod rounds;
 mod scope;
 mod session;
 mod shutdown;

@@ -4,7 +4,7 @@ use crate::check::{
     Invariant, call, calls, cancel, cleanup, completes, failure, growth, handshake, http, life, load, modern, opening,
     process,
 };
-use crate::check::{ping, quiet, removal, renewal, scope, session, shutdown, siblings, stream, wire};
+use crate::check::{ping, quiet, removal, renewal, rounds, scope, session, shutdown, siblings, stream, wire};
 
 /// Every invariant.
 pub const INVARIANTS: &[Invariant] = &[
@@ -30,6 +30,8 @@ pub const INVARIANTS: &[Invariant] = &[
     cancel::CANCEL_ANNOUNCED,
     cancel::CANCEL_ONLY_OPEN_REQUESTS,
     modern::METADATA_SENT,
+    modern::SESSIONS_OVER,
+    rounds::SENT_BACK_KEEPS_STATE,
     opening::INITIALIZE_COMPLETE,
     opening::INITIALIZED_SENT,
     opening::CAPABILITIES_RESPECTED,

@@ -1,4 +1,4 @@
-//! Suites `standard` and, in the modern era, `core` leave no invariant without a verdict: what is never triggered proves nothing.
+//! Suites `standard` and, in the modern era, `eras` leave no invariant without a verdict: what is never triggered proves nothing.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::rig::Rig;
 /// request among them, with polite servers and with stubborn ones. One that is vacuous, not applicable or not observable everywhere would be green for any loader.
 #[test]
 fn every_invariant_passes_somewhere() {
-    let modern = vec!["core", "--revision", "2026-07-28", "--transport", "memory"];
+    let modern = vec!["eras", "--revision", "2026-07-28", "--transport", "memory"];
     let passed: BTreeSet<_> = [vec!["standard"], vec!["core", "--transport", "sse"], modern]
         .iter()
         .flat_map(|arguments| passed(arguments))
