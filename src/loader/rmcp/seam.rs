@@ -10,8 +10,8 @@ use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use hyper::Request;
 use hyper::body::Bytes;
+use hyper::{HeaderMap, Request};
 use rmcp::RoleClient;
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
@@ -44,6 +44,9 @@ pub(in crate::loader) trait TamperHttp: Send {
     /// What is sent in place of a request, one after the other. The response to the last of them is the response to it;
     /// where nothing is sent, there is none.
     fn request(&mut self, request: Request<Bytes>) -> Vec<Request<Bytes>>;
+
+    /// Looks at the header of a response.
+    fn response(&mut self, _headers: &HeaderMap) {}
 }
 
 /// Where somebody may change what is said in every conversation. Only this crate can make one that does.
@@ -161,6 +164,13 @@ impl Requests {
     /// What somebody does to the body of one response, if anything.
     pub(super) fn body(&self) -> Option<Box<dyn TamperBytes>> {
         self.make_bytes.map(|make| make(Framing::Body))
+    }
+
+    /// Shows somebody the header of a response.
+    pub(super) fn seen(&self, headers: &HeaderMap) {
+        if let Some(tamper) = &self.tamper {
+            tamper.lock().unwrap_or_else(PoisonError::into_inner).response(headers);
+        }
     }
 
     /// What is sent in place of a request with this body.

@@ -72,6 +72,7 @@ impl Exchange {
         let mut line = Line(Some(Box::pin(connection)));
         let response = line.beside(sender.send_request(request)).await.map_err(HttpError::BrokeOff)?;
         let (head, body) = response.into_parts();
+        site.requests.seen(&head.headers);
         Ok(Self { line, head, body: Box::pin(body), tamper: site.requests.body() })
     }
 
