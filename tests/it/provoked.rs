@@ -138,16 +138,40 @@ const ROWS: [Row; 113] = [
 ];
 
 /// The same in the modern era, over which these lives are lived.
-const ERA_ROWS: [Row; 3] = [
+const ERA_ROWS: [Row; 27] = [
     ("legacy-only", "eras-side-by-side", "never-falls-back", "load-succeeds", "stdio"),
     ("era-changes", "era-changes", "never-falls-back", "load-succeeds", "stdio"),
+    ("modern-only", "eras-side-by-side", "never-discovers", "load-succeeds", "stdio"),
+    ("discover-error-parse", "discover-refused", "never-falls-back", "load-succeeds", "stdio"),
+    ("discover-error-invalid-request", "discover-refused", "never-falls-back", "load-succeeds", "stdio"),
+    ("discover-error-invalid-params", "discover-refused", "never-falls-back", "load-succeeds", "stdio"),
+    ("discover-error-internal", "discover-refused", "never-falls-back", "load-succeeds", "stdio"),
+    ("discover-error-uninitialized", "discover-refused", "never-falls-back", "load-succeeds", "stdio"),
+    ("discover-error-draft-code", "discover-refused", "never-falls-back", "load-succeeds", "stdio"),
+    ("discover-error-own-code", "discover-refused", "never-falls-back", "load-succeeds", "stdio"),
+    ("discover-error-without-id", "discover-refused", "never-falls-back", "load-succeeds", "stdio"),
+    ("discover-mute", "discover-mute", "never-falls-back", "load-succeeds", "stdio"),
+    ("discover-late", "discover-late", "never-falls-back", "load-succeeds", "stdio"),
+    ("discover-status-400", "discover-refused-by-status", "never-falls-back", "load-succeeds", "http"),
+    ("discover-status-404", "discover-refused-by-status", "never-falls-back", "load-succeeds", "http"),
+    ("discover-status-405", "discover-refused-by-status", "never-falls-back", "load-succeeds", "http"),
+    ("discover-more-versions", "discover-versions", "first-revision-alone", "load-succeeds", "stdio"),
+    ("discover-unsupported-once", "discover-versions", "refusal-for-legacy", "load-succeeds", "stdio"),
+    ("discover-unknown-versions", "discover-versions", "one-fails-all", "load-succeeds", "stdio"),
     ("input-required-for-ever", "input-required", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("input-required-once", "input-required", "sent-back-for-answer", "answer-reaches-its-caller", "stdio"),
+    ("input-required-repeatedly", "input-required", "first-state-kept", "sent-back-call-keeps-state", "stdio"),
+    ("modern-names-session", "remnants", "session-believed", "modern-without-session", "http"),
+    ("listen-heard", "subscription-heard", "strict", "call-after-load-succeeds", "stdio"),
+    ("listen-mute", "subscription-mute", "acknowledgement-awaited", "call-after-load-succeeds", "stdio"),
+    ("listen-answered", "subscription-ends", "subscription-for-all", "call-after-load-succeeds", "stdio"),
+    ("listen-cut", "subscription-cut", "subscription-for-all", "call-after-load-succeeds", "http"),
 ];
 const MODERN_REVISION: &str = "2026-07-28";
 
 /// Scripts for which there is no loader yet that stumbles over them, or that need none.
-const WITHOUT: [(&str, &str); 37] = [
-    ("modern-only", "in its revision every honest server is one"),
+const WITHOUT: [(&str, &str); 14] = [
+    ("dual", "what others of the modern era are compared with"),
     ("polite", "what all others are compared with"),
     ("stubborn", "tests/it/lanes.rs: rust-run-per-step and others leave it behind"),
     ("call-split", "what a loader reads at once is the system's to say"),
@@ -161,32 +185,7 @@ const WITHOUT: [(&str, &str); 37] = [
     ("initialized-accepted-with-body", "a loader that reads it is missing"),
     ("same-session-again", "a loader that mixes the two up is missing"),
     ("tools-that-change", "what is handed out after a change is not judged yet"),
-    ("discover-error-draft-code", MODERN),
-    ("discover-error-internal", MODERN),
-    ("discover-error-invalid-params", MODERN),
-    ("discover-error-invalid-request", MODERN),
-    ("discover-error-own-code", MODERN),
-    ("discover-error-parse", MODERN),
-    ("discover-error-uninitialized", MODERN),
-    ("discover-error-without-id", MODERN),
-    ("discover-late", MODERN),
-    ("discover-more-versions", MODERN),
-    ("discover-mute", MODERN),
-    ("discover-status-400", MODERN),
-    ("discover-status-404", MODERN),
-    ("discover-status-405", MODERN),
-    ("discover-unknown-versions", MODERN),
-    ("discover-unsupported-once", MODERN),
-    ("dual", MODERN),
-    ("input-required-once", MODERN),
-    ("input-required-repeatedly", MODERN),
-    ("listen-answered", MODERN),
-    ("listen-cut", MODERN),
-    ("listen-heard", MODERN),
-    ("listen-mute", MODERN),
 ];
-/// Why scripts of suite `eras` have no row.
-const MODERN: &str = "a loader that stumbles over it is missing";
 /// Of so many rows `cargo test` tries one.
 const EVERY: usize = 10;
 
@@ -260,7 +259,9 @@ fn lived((change, transport, revision): (&str, &str, Option<&str>), rows: &[&Row
         let scenario = scenario_named(scenario);
         files.push(rig.file(&format!("{script}-odd.toml"), &narrowed(&scenario, script, script)));
         if can_be_honest(&scenario, script) {
-            files.push(rig.file(&format!("{script}-honest.toml"), &narrowed(&scenario, script, "polite")));
+            // In the modern era: one that any client can open.
+            let honest = if revision.is_some() { "dual" } else { "polite" };
+            files.push(rig.file(&format!("{script}-honest.toml"), &narrowed(&scenario, script, honest)));
         }
     }
     let limits = ["--limit", "grace=500ms", "--limit", "cleanup=8s", "--jobs", "8"];
@@ -311,8 +312,8 @@ fn narrowed(scenario: &Scenario, odd: &str, script: &str) -> String {
     let mut table: toml::Table = text.parse().unwrap();
     let mut kept = BTreeSet::new();
     let servers = table["servers"].as_array_mut().unwrap();
-    // In the modern era the honest one has to say of which it is.
-    let is_kept = |script: &str| script == odd || script == "polite" || script == "dual";
+    // Where eras are told apart, honest ones say of which they are.
+    let is_kept = |script: &str| script == odd || ["polite", "dual", "modern-only"].contains(&script);
     servers.retain(|server| is_kept(server["script"].as_str().unwrap()));
     for server in servers {
         kept.insert(server["name"].as_str().unwrap().to_owned());

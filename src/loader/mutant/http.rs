@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, HeaderName, HeaderValue};
-use hyper::{Method, Request};
+use hyper::{HeaderMap, Method, Request};
 use serde_json::Value;
 
 use crate::loader::rmcp::{Bounds, Options, TamperHttp};
@@ -179,6 +179,27 @@ pub(super) fn stream_at_once(options: Options) -> Options {
 
 pub(super) fn stream_steadily(options: Options) -> Options {
     with_stream_retries(options, STEADY)
+}
+
+/// Names the session that the newest response named.
+#[derive(Default)]
+struct NamesTheNewest(Option<HeaderValue>);
+
+impl TamperHttp for NamesTheNewest {
+    fn request(&mut self, mut request: Request<Bytes>) -> Vec<Request<Bytes>> {
+        if let Some(session) = &self.0 {
+            request.headers_mut().insert(SESSION_ID, session.clone());
+        }
+        vec![request]
+    }
+
+    fn response(&mut self, headers: &HeaderMap) {
+        self.0 = headers.get(SESSION_ID).cloned().or(self.0.take());
+    }
+}
+
+pub(super) fn session_believed() -> Box<dyn TamperHttp> {
+    Box::new(NamesTheNewest::default())
 }
 
 pub(super) fn name_lost() -> Box<dyn TamperHttp> {
