@@ -16,6 +16,7 @@ mod cleanup;
 mod combinator;
 mod completes;
 mod engine;
+mod era;
 mod experiment;
 mod failure;
 mod growth;

@@ -1,4 +1,4 @@
-//! What every request of the modern era says of itself, and what no request of it does any more.
+//! What every request of the modern era says of itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -110,59 +110,5 @@ fn lacking(request: &Message, header: Option<&BTreeMap<String, String>>) -> Opti
         Some(("header-name", "does not show its tool in the header"))
     } else {
         None
-    }
-}
-
-/// Counter-examples that shaped it. A server is of the modern era once it has answered without a handshake; before that a client
-/// may still try what the older one has. A server of both eras has sessions with whoever initializes.
-pub(super) const SESSIONS_OVER: Invariant = Invariant {
-    id: "modern-without-session",
-    property: Property::Safety,
-    level: Level::Should,
-    claim: "a client names no session, resumes no stream and sends neither GET nor DELETE to a server that has answered without a handshake",
-    source: "2026-07-28, basic/transports/streamable-http, Earlier Streamable HTTP Revisions",
-    requirement: &["LC-HTTP-19"],
-    applies: Scope::STATELESS,
-    needs: Promise::None,
-    witness: Witness::Always,
-    kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent],
-    vacuous: "no client spoke to a server that had answered without a handshake",
-    explain: "The client does what only the revisions with sessions have: it names one, asks for its stream or for its end, or for what \
-        came behind an event. A server of this era knows none of that and may refuse it; where a gateway in front of it hands out \
-        such an id, the client is bound to something that the server does not know.\n\n\
-        Look at the HTTP request in the witness. Mend it by deciding about headers and streams by the era of the server, not by what its \
-        responses carry.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(SessionsOver::default()) },
-};
-
-#[derive(Default)]
-struct SessionsOver {
-    /// Whether each server has answered without a handshake.
-    is_modern: BTreeMap<String, bool>,
-}
-
-impl Monitor for SessionsOver {
-    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
-        let server = || event.source.to_string();
-        match &event.kind {
-            EventKind::WireReceived { message, .. } if message.is_request("initialize") => {
-                self.is_modern.insert(server(), false);
-            }
-            EventKind::WireSent { message, .. } if message.at(&["result"]).is_some() => {
-                self.is_modern.entry(server()).or_insert(true);
-            }
-            EventKind::HttpReceived { verb, session, headers, .. } if self.is_modern.get(&server()) == Some(&true) => {
-                let (variant, what) = match verb.as_str() {
-                    "GET" => ("get", "asks for a stream"),
-                    "DELETE" => ("delete", "asks for the end of a session"),
-                    _ if session.is_some() => ("session", "names a session"),
-                    _ if headers.contains_key("last-event-id") => ("event-id", "resumes a stream"),
-                    _ => return tally.held(),
-                };
-                let because = format!("{verb} at {} {what}, and {} has none", event.seq, event.source);
-                tally.broken(Violation::new(variant, because, &[event.seq]));
-            }
-            _ => {}
-        }
     }
 }

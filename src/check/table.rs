@@ -1,8 +1,8 @@
 //! The table of invariants. Its order is the order of findings and reports.
 
 use crate::check::{
-    Invariant, call, calls, cancel, cleanup, completes, failure, growth, handshake, http, life, load, modern, opening,
-    process,
+    Invariant, call, calls, cancel, cleanup, completes, era, failure, growth, handshake, http, life, load, modern,
+    opening, process,
 };
 use crate::check::{ping, quiet, removal, renewal, rounds, scope, session, shutdown, siblings, stream, wire};
 
@@ -30,7 +30,8 @@ pub const INVARIANTS: &[Invariant] = &[
     cancel::CANCEL_ANNOUNCED,
     cancel::CANCEL_ONLY_OPEN_REQUESTS,
     modern::METADATA_SENT,
-    modern::SESSIONS_OVER,
+    era::ERA_KEPT,
+    era::SESSIONS_OVER,
     rounds::SENT_BACK_KEEPS_STATE,
     opening::INITIALIZE_COMPLETE,
     opening::INITIALIZED_SENT,

@@ -138,9 +138,10 @@ const ROWS: [Row; 113] = [
 ];
 
 /// The same in the modern era, over which these lives are lived.
-const ERA_ROWS: [Row; 27] = [
+const ERA_ROWS: [Row; 28] = [
     ("legacy-only", "eras-side-by-side", "never-falls-back", "load-succeeds", "stdio"),
     ("era-changes", "era-changes", "never-falls-back", "load-succeeds", "stdio"),
+    ("dual", "eras-side-by-side", "initializes-as-well", "modern-era-kept", "stdio"),
     ("modern-only", "eras-side-by-side", "never-discovers", "load-succeeds", "stdio"),
     ("discover-error-parse", "discover-refused", "never-falls-back", "load-succeeds", "stdio"),
     ("discover-error-invalid-request", "discover-refused", "never-falls-back", "load-succeeds", "stdio"),
@@ -170,8 +171,7 @@ const ERA_ROWS: [Row; 27] = [
 const MODERN_REVISION: &str = "2026-07-28";
 
 /// Scripts for which there is no loader yet that stumbles over them, or that need none.
-const WITHOUT: [(&str, &str); 14] = [
-    ("dual", "what others of the modern era are compared with"),
+const WITHOUT: [(&str, &str); 13] = [
     ("polite", "what all others are compared with"),
     ("stubborn", "tests/it/lanes.rs: rust-run-per-step and others leave it behind"),
     ("call-split", "what a loader reads at once is the system's to say"),
@@ -259,8 +259,7 @@ fn lived((change, transport, revision): (&str, &str, Option<&str>), rows: &[&Row
         let scenario = scenario_named(scenario);
         files.push(rig.file(&format!("{script}-odd.toml"), &narrowed(&scenario, script, script)));
         if can_be_honest(&scenario, script) {
-            // In the modern era: one that any client can open.
-            let honest = if revision.is_some() { "dual" } else { "polite" };
+            let honest = honest(script, revision);
             files.push(rig.file(&format!("{script}-honest.toml"), &narrowed(&scenario, script, honest)));
         }
     }
@@ -300,6 +299,15 @@ fn verdicts(ran: &Ran) -> BTreeMap<(String, String), BTreeSet<String>> {
     ran.plans().iter().map(plan).collect()
 }
 
+/// The honest server in the place of the odd one: in the modern era one that any client can open, and in the place of that one of the legacy era.
+fn honest(script: &str, revision: Option<&str>) -> &'static str {
+    match (script, revision) {
+        (_, None) => "polite",
+        ("dual", Some(_)) => "legacy-only",
+        (_, Some(_)) => "dual",
+    }
+}
+
 /// An honest server has no gate at which anything could be awaited, and no tool beside the first.
 fn can_be_honest(scenario: &Scenario, script: &str) -> bool {
     let text = fixture("scenarios", &scenario.name);
@@ -312,8 +320,10 @@ fn narrowed(scenario: &Scenario, odd: &str, script: &str) -> String {
     let mut table: toml::Table = text.parse().unwrap();
     let mut kept = BTreeSet::new();
     let servers = table["servers"].as_array_mut().unwrap();
-    // Where eras are told apart, honest ones say of which they are.
-    let is_kept = |script: &str| script == odd || ["polite", "dual", "modern-only"].contains(&script);
+    // Where eras are told apart, honest ones say of which they are; those of the modern era are no different from `dual` here.
+    let is_kept = |script: &str| {
+        script == odd || script == "polite" || odd != "dual" && ["dual", "modern-only"].contains(&script)
+    };
     servers.retain(|server| is_kept(server["script"].as_str().unwrap()));
     for server in servers {
         kept.insert(server["name"].as_str().unwrap().to_owned());

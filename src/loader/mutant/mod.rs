@@ -175,6 +175,7 @@ mutants! {
         "never-discovers", |options| Arc::new(ToolsLoader::new(Options { opening: Opening::Initialize, ..options })), "speaks the legacy era alone";
         "first-revision-alone", |options| sewn(options, Seam::with(modern::first_revision_alone)), "knows of a server the first revision that it names, and no other";
         "refusal-for-legacy", |options| sewn(options, Seam::with(modern::refusal_for_legacy)), "takes a server that refuses a revision for one of the legacy era";
+        "initializes-as-well", |options| sewn(options, Seam::with(modern::initializes_as_well)), "initializes a server that was found to be of the modern era";
         "sent-back-for-answer", |options| sewn(options, Seam::with(modern::sent_back_for_answer)), "takes a call that is sent back for one that was answered with nothing";
         "first-state-kept", |options| sewn(options, Seam::with(modern::first_state_kept)), "returns the first state that it was given with every call that it makes again";
         "acknowledgement-awaited", |options| sewn(options, Seam::with(modern::acknowledgement_awaited)), "takes no answer to a call before its subscription is acknowledged";

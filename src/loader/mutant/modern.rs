@@ -24,6 +24,28 @@ pub(super) fn refusal_for_legacy() -> Box<dyn Tamper> {
     })
 }
 
+/// Far from every id that rmcp gives.
+const OTHER_ID: u64 = 3_000_000;
+
+/// Whether `initialize` was sent.
+#[derive(Default)]
+struct Initializes(bool);
+
+impl Tamper for Initializes {
+    fn outgoing(&mut self, message: Value) -> Vec<Value> {
+        let is_late = message["method"] == "tools/list" && !self.0;
+        self.0 |= is_late || message["method"] == "initialize";
+        let us = json!({ "name": "seeded", "version": "1" });
+        let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": us });
+        let initialize = json!({ "jsonrpc": "2.0", "id": OTHER_ID, "method": "initialize", "params": params });
+        is_late.then_some(initialize).into_iter().chain([message]).collect()
+    }
+}
+
+pub(super) fn initializes_as_well() -> Box<dyn Tamper> {
+    Box::new(Initializes::default())
+}
+
 pub(super) fn sent_back_for_answer() -> Box<dyn Tamper> {
     sees(|message| {
         let is_sent_back = message.pointer("/result/resultType").is_some_and(|kind| kind == "input_required");
