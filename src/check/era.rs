@@ -12,8 +12,11 @@ use crate::plan::Promise;
 /// Errors that only servers of the modern era send.
 const ERRORS: std::ops::RangeInclusive<i64> = -32_022..=-32_020;
 
+/// Where an answer took longer, its client may have given up waiting for it.
+const PATIENCE_US: u64 = 1_000_000;
+
 /// Counter-examples that shaped it. A server that was opened with `initialize` may be asked again. One that is started again may be of
-/// another era, and is another one here.
+/// another era, and is another one here. Who takes silence for the legacy era may initialize while the answer is on its way.
 pub(super) const ERA_KEPT: Invariant = Invariant {
     id: "modern-era-kept",
     property: Property::Safety,
@@ -36,16 +39,18 @@ pub(super) const ERA_KEPT: Invariant = Invariant {
 
 #[derive(Default)]
 struct EraKept {
-    /// How each server has shown its era: by which answer, or by a handshake.
+    /// What each server has shown first.
     shown: BTreeMap<String, Shown>,
-    /// Questions that have not been answered.
-    asked: BTreeMap<String, Value>,
+    /// The newest question of each, and when it came.
+    asked: BTreeMap<String, (Value, u64)>,
 }
 
 #[derive(Clone, Copy)]
 enum Shown {
+    /// That it is of the modern era, with this answer.
     Modern(Seq),
-    Legacy,
+    /// Nothing that binds its client: it was initialized, or answered late.
+    Nothing,
 }
 
 impl Monitor for EraKept {
@@ -66,7 +71,7 @@ impl EraKept {
     fn receive(&mut self, event: &Event, request: &Message, tally: &mut Tally) {
         let server = event.source.to_string();
         if request.is_request("server/discover") {
-            self.asked.extend(request.id().map(|id| (server.clone(), id.clone())));
+            self.asked.extend(request.id().map(|id| (server.clone(), (id.clone(), event.at_us))));
         }
         match self.shown.get(&server) {
             Some(Shown::Modern(shown)) if request.is_request("initialize") => {
@@ -75,9 +80,9 @@ impl EraKept {
                 tally.broken(Violation::new("initialized", because, &[*shown, event.seq]));
             }
             Some(Shown::Modern(_)) => tally.held(),
-            Some(Shown::Legacy) => {}
+            Some(Shown::Nothing) => {}
             None if request.is_request("initialize") => {
-                self.shown.insert(server, Shown::Legacy);
+                self.shown.insert(server, Shown::Nothing);
             }
             None => {}
         }
@@ -85,11 +90,14 @@ impl EraKept {
 
     fn send(&mut self, event: &Event, message: &Message) {
         let server = event.source.to_string();
+        let asked = self.asked.get(&server).filter(|(id, _)| message.id() == Some(id));
+        let is_discovered = asked.is_some() && message.at(&["result"]).is_some();
         let code = message.at(&["error", "code"]).and_then(Value::as_i64);
-        let is_discovered = message.at(&["result"]).is_some() && self.asked.get(&server) == message.id();
-        if is_discovered || code.is_some_and(|code| ERRORS.contains(&code)) {
-            self.shown.entry(server).or_insert(Shown::Modern(event.seq));
+        if !is_discovered && !code.is_some_and(|code| ERRORS.contains(&code)) {
+            return;
         }
+        let is_late = asked.is_some_and(|(_, asked_at_us)| event.at_us > asked_at_us + PATIENCE_US);
+        self.shown.entry(server).or_insert(if is_late { Shown::Nothing } else { Shown::Modern(event.seq) });
     }
 }
 
