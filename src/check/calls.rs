@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::check::combinator::{Judged, each};
 use crate::check::operations::caller_of;
+use crate::check::rounds::sent_back;
 use crate::check::sight::parts;
 use crate::check::{Gone, Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
 use crate::history::{Action, ConnectionId, Event, EventKind, Header, Impairs, Kind, Message, OpId, Outcome, Seq};
@@ -60,7 +61,7 @@ impl Monitor for SentOnce {
                 }
             }
             EventKind::WireSent { connection, message } => {
-                for request in parts(message).iter().filter_map(asked_for_more) {
+                for request in parts(message).iter().filter_map(|part| sent_back(part).map(ToString::to_string)) {
                     self.sent.retain(|_, sent| sent.connection != *connection || sent.request != request);
                 }
             }
@@ -70,12 +71,6 @@ impl Monitor for SentOnce {
             _ => {}
         }
     }
-}
-
-/// The request that an answer sends back for more, in the modern era.
-fn asked_for_more(answer: &Message) -> Option<String> {
-    let kind = answer.at(&["result", "resultType"]).and_then(Value::as_str);
-    answer.id().filter(|_| kind == Some("input_required")).map(ToString::to_string)
 }
 
 impl SentOnce {
@@ -139,7 +134,7 @@ fn judge_arrival(event: &Event, view: &View) -> Judged {
 
 /// Counter-examples that shaped it. A script that garbles answers may have sent others than the journal shows. A loader that
 /// gives no text for an answer gives nothing to compare. Some loaders hand what went wrong to a model as a text, which is told
-/// as a success: that is a warning.
+/// as a success: that is a warning. A call that is sent back is not answered; that is on record as it was sent, whatever else is wrong.
 pub(super) const ANSWER_REACHES_ITS_CALLER: Invariant = Invariant {
     id: "answer-reaches-its-caller",
     property: Property::Safety,
@@ -162,8 +157,8 @@ pub(super) const ANSWER_REACHES_ITS_CALLER: Invariant = Invariant {
         that was given up, or one out of a cache. This is the worst that concurrency can do here, because nothing fails.\n\n\
         Look at the two requests that were in flight together, and at their ids. Mend it by handing each answer to the waiter \
         of its id, and by forgetting the waiter when its call is given up.\n\n\
-        Or a call succeeded that was never answered: its server died or was cut off, and the caller was told nothing of it. Mend \
-        that by letting the failure through.",
+        Or a call succeeded that was never answered: its server died or was cut off, or sent it back to be made again, and the caller \
+        was told nothing of it. Mend that by making it again as the server says, or by letting the failure through.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Answers::default()) },
 };
 
@@ -172,6 +167,8 @@ struct Answers {
     asked: Vec<Asked>,
     /// What was answered to each call that runs, and when; without a text where the answer has none.
     answered: BTreeMap<OpId, (Seq, Option<String>)>,
+    /// When each call was sent back that was not made again.
+    sent_back: BTreeMap<OpId, Seq>,
     is_garbled: bool,
 }
 
@@ -188,6 +185,7 @@ impl Monitor for Answers {
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
                 if let (Some(operation), Some(id)) = (caller_of(message), message.id()) {
+                    self.sent_back.remove(&operation);
                     self.asked.push(Asked { at: event.seq, connection: connection.clone(), id: id.clone(), operation });
                 }
             }
@@ -199,13 +197,21 @@ impl Monitor for Answers {
                 let asked = self.asked.iter().find(|asked| asked.operation == *operation).map(|asked| asked.at);
                 self.asked.retain(|asked| asked.operation != *operation);
                 let answered = self.answered.remove(operation);
-                if let Outcome::Ok { text: Some(text), .. } = outcome {
-                    self.judge(event.seq, *operation, text, asked, answered, tally);
+                let sent_back = self.sent_back.remove(operation);
+                match (outcome, sent_back) {
+                    (Outcome::Ok { text: Some(text), .. }, Some(sent)) => {
+                        judge_sent_back(event.seq, *operation, text, sent, tally);
+                    }
+                    (Outcome::Ok { text: Some(text), .. }, None) => {
+                        self.judge(event.seq, *operation, text, asked, answered, tally);
+                    }
+                    _ => {}
                 }
             }
             EventKind::OperationAbandoned { operation, .. } => {
                 self.asked.retain(|asked| asked.operation != *operation);
                 self.answered.remove(operation);
+                self.sent_back.remove(operation);
             }
             _ => {}
         }
@@ -218,6 +224,10 @@ impl Answers {
         let is_it = |asked: &Asked| asked.connection == *connection && asked.id == *id;
         let Some(index) = self.asked.iter().position(is_it) else { return };
         let asked = self.asked.swap_remove(index);
+        if sent_back(message).is_some() {
+            self.sent_back.insert(asked.operation, seq);
+            return;
+        }
         let content = message.at(&["result", "content"]).and_then(|content| content.get(0));
         let text = content.and_then(|first| first.get("text")).and_then(Value::as_str);
         self.answered.insert(asked.operation, (seq, text.map(str::to_owned)));
@@ -248,6 +258,13 @@ impl Answers {
             (Some((_, None)) | None, _) => {}
         }
     }
+}
+
+/// A call that succeeded with this text when it was to be made again.
+fn judge_sent_back(now: Seq, operation: OpId, text: &str, sent: Seq, tally: &mut Tally) {
+    let because = format!("{operation} succeeded at {now}, and was sent back at {sent} to be made again");
+    let violation = Violation::new("sent-back", because, &[sent, now]);
+    tally.broken(if text.is_empty() { violation } else { violation.as_warning() });
 }
 
 /// A loader that has waited this long may have a timeout of its own.

@@ -95,6 +95,8 @@ impl Scope {
     /// Over the transports of the revisions in which every request stands for itself.
     pub const MODERN: Self =
         Self { era: Era::Modern, transports: &[Transport::Memory, Transport::Stdio, Transport::Http] };
+    /// Over HTTP, in the revisions in which every request stands for itself.
+    pub const STATELESS: Self = Self { era: Era::Modern, transports: &[Transport::Http] };
     /// Where sessions have ids: streamable HTTP, in the revisions that open with `initialize`.
     pub const SESSIONS: Self = Self { era: Era::Legacy, transports: &[Transport::Http] };
     /// Where a session is a stream of events: HTTP with server-sent events.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::check::{Operation, View, Violation};
+use crate::check::{Operation, Pending, View, Violation};
 use crate::history::{Event, EventKind, OpId, Outcome, Seq};
 
 /// How an operation came to an end in the history.
@@ -93,12 +93,13 @@ pub(super) enum Success {
 ///
 /// Counter-examples that shaped it. All servers dead: raising is a fair answer, so at least one healthy server is needed for a
 /// failed load to count. A server held at a gate by its script has not answered: neither overdue nor missing tools
-/// count. A server that declares no tools has none to hand out.
+/// count. A server that declares no tools has none to hand out. A server of the legacy era may keep silent on `server/discover`: a load
+/// may wait for that, and not give the server up.
 pub(super) fn judge_load(event: &Event, view: &View, operation: &Operation, ended: Ended<'_>) -> Success {
     if operation.is_excused() || !operation.is_promised {
         return Success::Excused;
     }
-    let is_sound = |name: &&String| view.is_healthy(name) && !is_held(view, name);
+    let is_sound = |name: &&String| view.is_healthy(name) && !is_held(view, name, ended);
     let sound: Vec<&String> = operation.servers.iter().filter(is_sound).collect();
     if sound.is_empty() && !operation.servers.is_empty() {
         return Success::Excused;
@@ -128,10 +129,15 @@ pub(super) fn judge_load(event: &Event, view: &View, operation: &Operation, ende
     Success::Held
 }
 
-/// Whether a delay or hold of its script keeps a server from answering now.
-fn is_held(view: &View, server: &str) -> bool {
+/// Whether a delay or hold of its script keeps a server from answering now what a load needs.
+fn is_held(view: &View, server: &str, ended: Ended<'_>) -> bool {
     let is_delayed = view.server(server).is_some_and(|server| server.delayed.is_some());
-    is_delayed && view.connections_of(server).any(|(_, connection)| !connection.unanswered.is_empty())
+    let is_needed = |pending: &Pending| match pending.method.as_str() {
+        "subscriptions/listen" => false,
+        "server/discover" => matches!(ended, Ended::Overdue(_)),
+        _ => true,
+    };
+    is_delayed && view.connections_of(server).any(|(_, connection)| connection.unanswered.values().any(is_needed))
 }
 
 /// Judges the end of a call to a server that was loaded when it was invoked.

@@ -1,10 +1,10 @@
 //! The table of invariants. Its order is the order of findings and reports.
 
 use crate::check::{
-    Invariant, call, calls, cancel, changes, cleanup, completes, failure, growth, handshake, http, life, load, modern,
-    opening, process,
+    Invariant, call, calls, cancel, changes, cleanup, completes, era, failure, growth, handshake, http, life, load,
+    modern, opening, process,
 };
-use crate::check::{ping, quiet, removal, renewal, scope, session, shutdown, siblings, stream, wire};
+use crate::check::{ping, quiet, removal, renewal, rounds, scope, session, shutdown, siblings, stream, wire};
 
 /// Every invariant.
 pub const INVARIANTS: &[Invariant] = &[
@@ -30,6 +30,9 @@ pub const INVARIANTS: &[Invariant] = &[
     cancel::CANCEL_ANNOUNCED,
     cancel::CANCEL_ONLY_OPEN_REQUESTS,
     modern::METADATA_SENT,
+    era::ERA_KEPT,
+    era::SESSIONS_OVER,
+    rounds::SENT_BACK_KEEPS_STATE,
     opening::INITIALIZE_COMPLETE,
     opening::INITIALIZED_SENT,
     opening::CAPABILITIES_RESPECTED,

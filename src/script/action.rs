@@ -198,6 +198,8 @@ actions! {
     OtherEvent(String) = "other-event" in Event;
     /// Give the honest answer as an event of several lines.
     DataLines = "data-lines" in ForgedEvent;
+    /// Name this session beside the answer to this HTTP request, where none was opened.
+    NameSession(String) = "name-session" in Session;
     /// Give a new session the id that the last one was given.
     SameSession = "same-session" in Session;
     /// End the session: from now on it is unknown, and its streams end.

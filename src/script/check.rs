@@ -178,6 +178,7 @@ fn check_occasion(when: &When, action: &Action) -> Result<(), Defect> {
             return Err(Defect::NothingToIgnore(when.detail()));
         }
         Action::EchoVersion | Action::SameSession if !is_initialize => "request = \"initialize\"",
+        Action::NameSession(_) if is_initialize || !is_request => "request other than initialize",
         Action::Progress(_) | Action::CancelRequest | Action::Reorder if !is_request => "request",
         _ => return Ok(()),
     };
@@ -206,6 +207,11 @@ fn check_amount(action: &Action) -> Result<(), Defect> {
     if (1..=max).contains(&found) { Ok(()) } else { Err(Defect::OutOfRange { action: action.name(), found, max }) }
 }
 
+/// Whether a header field can hold a text.
+fn is_visible(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+}
+
 /// Whether an exchange is still open after these actions is known before; whether a stream is, too.
 fn check_http(when: &When, action: &Action, earlier: &[Action]) -> Result<(), Defect> {
     let occasion = || when.detail();
@@ -214,9 +220,8 @@ fn check_http(when: &When, action: &Action, earlier: &[Action]) -> Result<(), De
     let begins = |action: &Action| *action == Action::Sse || action.family() == Family::Event;
     let has_begun = earlier.iter().any(begins) || *when == When::Get && earlier.contains(&Action::Answer);
     match action {
-        Action::ContentType(kind) if kind.is_empty() || !kind.bytes().all(|byte| (b' '..=b'~').contains(&byte)) => {
-            Err(Defect::ContentType(kind.clone()))
-        }
+        Action::ContentType(kind) if !is_visible(kind) => Err(Defect::ContentType(kind.clone())),
+        Action::NameSession(id) if !is_visible(id) || id.contains(' ') => Err(Defect::SessionId(id.clone())),
         // A reset ends a stream as well.
         Action::Reset => Ok(()),
         action if has_begun && matches!(action.family(), Family::Response | Family::Raw) => {
@@ -233,6 +238,8 @@ fn check_http(when: &When, action: &Action, earlier: &[Action]) -> Result<(), De
             }
         }
         Action::SameSession if !is_before_answer => Err(Defect::ExchangeOver { first: "the answer", second: name }),
+        Action::NameSession(_) if has_begun => Err(Defect::ExchangeOver { first: "sse", second: name }),
+        Action::NameSession(_) if !is_before_answer => Err(Defect::ExchangeOver { first: "the answer", second: name }),
         Action::ExpireSession => match when {
             When::Request { method, .. } if method == "initialize" && is_before_answer => Err(Defect::NoSessionYet),
             _ => Ok(()),

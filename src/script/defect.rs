@@ -138,6 +138,9 @@ pub enum Defect {
     /// A type of a body that no header field can hold.
     #[error("found content type {0:?}, expected visible ASCII such as \"text/html\"")]
     ContentType(String),
+    /// A session id that no header field can hold.
+    #[error("found session {0:?}, expected visible ASCII such as \"s-1\"")]
+    SessionId(String),
     /// A stream for what is no request.
     #[error("found sse on {0}, expected it on a request: nothing else is answered with messages")]
     NoStreamOfAnswers(String),

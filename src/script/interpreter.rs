@@ -252,6 +252,7 @@ impl Interpreter {
         if matches!(&cause, Cause::Request { method, .. } if method == "initialize") {
             self.advance(at, Phase::DuringInitialize);
         }
+        let era = self.setup.era();
         let whole = if self.is_leaving { Phase::DuringShutdown } else { Phase::BeforeInitialize };
         let (so_far, watches) = match at.connection {
             None => (whole, &mut self.watches[..]),
@@ -260,7 +261,7 @@ impl Interpreter {
                 self.talks.get_mut(&number).map_or((whole, &mut [][..]), |talk| (talk.phase, &mut talk.watches[..]))
             }
         };
-        let mut task = Task::new(cause, at, so_far, watches);
+        let mut task = Task::new(cause, at, so_far, era, watches);
         self.accept_at_once(&mut task);
         self.run(task);
     }

@@ -8,6 +8,7 @@
 
 mod act;
 mod action;
+mod bearing;
 mod carriage;
 mod check;
 mod defect;

@@ -134,6 +134,16 @@ pub(super) fn status_of(code: i64) -> u16 {
     }
 }
 
+/// Whether an error says that its server is of the modern era.
+pub(super) fn is_error_of_era(code: i64) -> bool {
+    matches!(code, HEADER_MISMATCH | MISSING_CAPABILITY | UNSUPPORTED_VERSION)
+}
+
+/// Whether an error says that the revision of a request is not spoken.
+pub(super) fn is_refused_revision(code: i64) -> bool {
+    code == UNSUPPORTED_VERSION
+}
+
 /// What every request says of itself.
 fn check_context(params: &Value) -> Result<(), RpcError> {
     let meta = params.get("_meta");

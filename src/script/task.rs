@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use serde_json::Value;
 
 use crate::history::Impairs;
+use crate::script::bearing;
 use crate::script::methods::EVERY;
-use crate::script::{Action, ExchangeNo, Phase, Rule, Signal, Span, Trigger, When};
+use crate::script::{Action, Era, ExchangeNo, Phase, Rule, Signal, Span, Trigger, When};
 
 /// A timer an interpreter asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,8 +80,8 @@ impl Watch {
         Self { rule, n_seen: 0 }
     }
 
-    /// The steps of the rule, when this is its occasion, on a connection that has come so far.
-    pub(super) fn see(&mut self, cause: &Cause, at: At, so_far: Phase) -> Vec<Step> {
+    /// The steps of the rule, when this is its occasion, on a connection that has come so far, of a server of this era.
+    pub(super) fn see(&mut self, cause: &Cause, at: At, so_far: Phase, era: Era) -> Vec<Step> {
         let Trigger { when, nth, connection, phase } = &self.rule.on;
         let is_elsewhere = connection.is_some_and(|wanted| at.connection != Some(wanted));
         if !when.fits(cause) || is_elsewhere || phase.is_some_and(|wanted| wanted != so_far) {
@@ -90,7 +91,11 @@ impl Watch {
         if nth.is_some_and(|nth| nth != self.n_seen) {
             return Vec::new();
         }
-        let step = |action: &Action| Step { action: action.clone(), fault: action.fault(when) };
+        let weighed = |action: &Action| {
+            let (name, usual) = action.fault(when)?;
+            Some((name, bearing::impairs(action, &self.rule.on, cause, era, usual)))
+        };
+        let step = |action: &Action| Step { action: action.clone(), fault: weighed(action) };
         self.rule.actions.iter().map(step).collect()
     }
 }
@@ -139,8 +144,8 @@ fn weight(value: &Value) -> usize {
 }
 
 impl Task {
-    pub(super) fn new(cause: Cause, at: At, so_far: Phase, watches: &mut [Watch]) -> Self {
-        let steps: VecDeque<Step> = watches.iter_mut().flat_map(|watch| watch.see(&cause, at, so_far)).collect();
+    pub(super) fn new(cause: Cause, at: At, so_far: Phase, era: Era, watches: &mut [Watch]) -> Self {
+        let steps: VecDeque<Step> = watches.iter_mut().flat_map(|watch| watch.see(&cause, at, so_far, era)).collect();
         let may_be_held = steps.iter().any(|step| step.action.holds());
         let weight = if may_be_held { cause.weight() } else { 0 };
         Self { cause, at, steps, settled: false, n_reports: 0, weight }

@@ -149,6 +149,13 @@ fn a_defective_script_is_refused_where_it_is_defective() {
         (rule(call, "[{ tools = [\"a\", \"a\"] }]"), "s.toml:4:7: found tool \"a\" twice"),
         (rule(call, "[{ ask = \"notifications/x\" }]"), "s.toml:4:7: found request \"notifications/x\""),
         (rule(call, "[{ content-type = \"a\\nb\" }]"), "s.toml:4:7: found content type"),
+        (rule(call, "[{ name-session = \"a b\" }]"), "s.toml:4:7: found session"),
+        (rule(call, "[\"answer\", { name-session = \"a\" }]"), "s.toml:4:17: found name-session after the answer"),
+        (rule(call, "[\"sse\", { name-session = \"a\" }]"), "s.toml:4:14: found name-session after sse"),
+        (
+            rule("{ request = \"initialize\" }", "[{ name-session = \"a\" }]"),
+            "s.toml:4:7: found name-session on initialize",
+        ),
         (rule(call, "[\"unknown-id\", \"answer\"]"), "s.toml:4:21: found answer after unknown-id"),
         (rule("{ start = true }", "[\"no-result\"]"), "s.toml:4:7: found no-result on start"),
         (rule(call, "[\"split\", { content-type = \"x\" }]"), "s.toml:4:16: found content-type after split"),

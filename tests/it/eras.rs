@@ -188,3 +188,16 @@ fn a_subscription_that_is_never_acknowledged_holds_nothing() {
         assert!(all(&life.calls()), "{transport}: {:?}", life.calls());
     }
 }
+
+#[test]
+fn what_only_sessions_have_is_not_looked_at() {
+    for transport in ["memory", "http"] {
+        let life = Life::of("remnants", transport);
+        assert!(life.of_kind("fault.delivered").any(|event| event["fault"] == "name-session:request"), "{transport}");
+        assert!(life.of_kind("http.received").all(|event| event["verb"] == "POST"), "{transport}");
+        assert!(life.of_kind("http.received").all(|event| event["session"].is_null()), "{transport}");
+        let mut calls = life.calls();
+        assert_eq!(calls.remove("cut"), Some(vec![false, true]), "{transport}");
+        assert!(all(&calls), "{transport}: {calls:?}");
+    }
+}

@@ -150,44 +150,43 @@ const ROWS: [Row; 124] = [
 ];
 
 /// The same in the modern era, over which these lives are lived.
-const ERA_ROWS: [Row; 3] = [
+const ERA_ROWS: [Row; 28] = [
     ("legacy-only", "eras-side-by-side", "never-falls-back", "load-succeeds", "stdio"),
     ("era-changes", "era-changes", "never-falls-back", "load-succeeds", "stdio"),
+    ("dual", "eras-side-by-side", "initializes-as-well", "modern-era-kept", "stdio"),
+    ("modern-only", "eras-side-by-side", "never-discovers", "load-succeeds", "stdio"),
+    ("discover-error-parse", "discover-refused", "never-falls-back", "load-succeeds", "stdio"),
+    ("discover-error-invalid-request", "discover-refused", "never-falls-back", "load-succeeds", "stdio"),
+    ("discover-error-invalid-params", "discover-refused", "never-falls-back", "load-succeeds", "stdio"),
+    ("discover-error-internal", "discover-refused", "never-falls-back", "load-succeeds", "stdio"),
+    ("discover-error-uninitialized", "discover-refused", "never-falls-back", "load-succeeds", "stdio"),
+    ("discover-error-draft-code", "discover-refused", "never-falls-back", "load-succeeds", "stdio"),
+    ("discover-error-own-code", "discover-refused", "never-falls-back", "load-succeeds", "stdio"),
+    ("discover-error-without-id", "discover-refused", "never-falls-back", "load-succeeds", "stdio"),
+    ("discover-mute", "discover-mute", "never-falls-back", "load-succeeds", "stdio"),
+    ("discover-late", "discover-late", "never-falls-back", "load-succeeds", "stdio"),
+    ("discover-status-400", "discover-refused-by-status", "never-falls-back", "load-succeeds", "http"),
+    ("discover-status-404", "discover-refused-by-status", "never-falls-back", "load-succeeds", "http"),
+    ("discover-status-405", "discover-refused-by-status", "never-falls-back", "load-succeeds", "http"),
+    ("discover-more-versions", "discover-versions", "first-revision-alone", "load-succeeds", "stdio"),
+    ("discover-unsupported-once", "discover-versions", "refusal-for-legacy", "load-succeeds", "stdio"),
+    ("discover-unknown-versions", "discover-versions", "one-fails-all", "load-succeeds", "stdio"),
     ("input-required-for-ever", "input-required", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("input-required-once", "input-required", "sent-back-for-answer", "answer-reaches-its-caller", "stdio"),
+    ("input-required-repeatedly", "input-required", "first-state-kept", "sent-back-call-keeps-state", "stdio"),
+    ("modern-names-session", "remnants", "session-believed", "modern-without-session", "http"),
+    ("listen-heard", "subscription-heard", "strict", "call-after-load-succeeds", "stdio"),
+    ("listen-mute", "subscription-mute", "acknowledgement-awaited", "call-after-load-succeeds", "stdio"),
+    ("listen-answered", "subscription-ends", "subscription-for-all", "call-after-load-succeeds", "stdio"),
+    ("listen-cut", "subscription-cut", "subscription-for-all", "call-after-load-succeeds", "http"),
 ];
 const MODERN_REVISION: &str = "2026-07-28";
 
 /// Scripts for which there is no loader yet that stumbles over them, or that need none.
-const WITHOUT: [(&str, &str); 26] = [
-    ("modern-only", "in its revision every honest server is one"),
+const WITHOUT: [(&str, &str); 2] = [
     ("polite", "what all others are compared with"),
     ("stubborn", "every server is polite here; tests/it/lanes.rs: rust-run-per-step and others leave it behind"),
-    ("discover-error-draft-code", MODERN),
-    ("discover-error-internal", MODERN),
-    ("discover-error-invalid-params", MODERN),
-    ("discover-error-invalid-request", MODERN),
-    ("discover-error-own-code", MODERN),
-    ("discover-error-parse", MODERN),
-    ("discover-error-uninitialized", MODERN),
-    ("discover-error-without-id", MODERN),
-    ("discover-late", MODERN),
-    ("discover-more-versions", MODERN),
-    ("discover-mute", MODERN),
-    ("discover-status-400", MODERN),
-    ("discover-status-404", MODERN),
-    ("discover-status-405", MODERN),
-    ("discover-unknown-versions", MODERN),
-    ("discover-unsupported-once", MODERN),
-    ("dual", MODERN),
-    ("input-required-once", MODERN),
-    ("input-required-repeatedly", MODERN),
-    ("listen-answered", MODERN),
-    ("listen-cut", MODERN),
-    ("listen-heard", MODERN),
-    ("listen-mute", MODERN),
 ];
-/// Why scripts of suite `eras` have no row.
-const MODERN: &str = "a loader that stumbles over it is missing";
 /// Of so many rows `cargo test` tries one.
 const EVERY: usize = 10;
 
@@ -254,7 +253,8 @@ fn lived((change, transport, revision): (&str, &str, Option<&str>), rows: &[&Row
         let scenario = scenario_named(scenario);
         files.push(rig.file(&format!("{script}-odd.toml"), &narrowed(&scenario, script, script)));
         if can_be_honest(&scenario, script) {
-            files.push(rig.file(&format!("{script}-honest.toml"), &narrowed(&scenario, script, "polite")));
+            let honest = honest(script, revision);
+            files.push(rig.file(&format!("{script}-honest.toml"), &narrowed(&scenario, script, honest)));
         }
     }
     let limits = ["--limit", "grace=500ms", "--limit", "cleanup=8s", "--jobs", "8"];
@@ -293,6 +293,15 @@ fn verdicts(ran: &Ran) -> BTreeMap<(String, String), BTreeSet<String>> {
     ran.plans().iter().map(plan).collect()
 }
 
+/// The honest server in the place of the odd one: in the modern era one that any client can open, and in the place of that one of the legacy era.
+fn honest(script: &str, revision: Option<&str>) -> &'static str {
+    match (script, revision) {
+        (_, None) => "polite",
+        ("dual", Some(_)) => "legacy-only",
+        (_, Some(_)) => "dual",
+    }
+}
+
 /// An honest server has no gate at which anything could be awaited, and no tool beside the first.
 fn can_be_honest(scenario: &Scenario, script: &str) -> bool {
     let text = fixture("scenarios", &scenario.name);
@@ -305,8 +314,10 @@ fn narrowed(scenario: &Scenario, odd: &str, script: &str) -> String {
     let mut table: toml::Table = text.parse().unwrap();
     let mut kept = BTreeSet::new();
     let servers = table["servers"].as_array_mut().unwrap();
-    // In the modern era the honest one has to say of which it is.
-    let is_kept = |script: &str| script == odd || script == "polite" || script == "dual";
+    // Where eras are told apart, honest ones say of which they are; those of the modern era are no different from `dual` here.
+    let is_kept = |script: &str| {
+        script == odd || script == "polite" || odd != "dual" && ["dual", "modern-only"].contains(&script)
+    };
     servers.retain(|server| is_kept(server["script"].as_str().unwrap()));
     for server in servers {
         kept.insert(server["name"].as_str().unwrap().to_owned());

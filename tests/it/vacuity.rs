@@ -1,4 +1,4 @@
-//! Suites `standard` and, in the modern era, `core` leave no invariant without a verdict, but for one that a scenario of suite
+//! Suites `standard` and, in the modern era, `eras` leave no invariant without a verdict, but for one that a scenario of suite
 //! `answers` triggers: what is never triggered proves nothing.
 
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ use crate::standard::{lived, standard};
 fn every_invariant_passes_somewhere() {
     let more = [
         lived(&["core", "--transport", "sse"]),
-        lived(&["core", "--revision", "2026-07-28", "--transport", "memory"]),
+        lived(&["eras", "--revision", "2026-07-28", "--transport", "memory"]),
         lived(&["tools-change", "--transport", "memory"]),
     ];
     let lived = more.iter().chain([standard()]);

@@ -1,14 +1,15 @@
 //! Seeded changes of the reference loader: what would be noticed if it were changed.
 //!
 //! Each is one small change of a life that is correct otherwise, made from outside: at the seam where messages pass
-//! (`wire`), where HTTP requests pass (`http`) and their responses (`responses`), where bytes are read (`bytes`), or around the
-//! loader (`around`). They are for this crate's own tests, so nothing lists them; a loader description names one as
-//! `reference-but-NAME`.
+//! (`wire`, and `modern` for what only the modern era has), where HTTP requests pass (`http`) and their responses (`responses`),
+//! where bytes are read (`bytes`), or around the loader (`around`). They are for this crate's own tests, so nothing lists them; a
+//! loader description names one as `reference-but-NAME`.
 
 mod around;
 mod bytes;
 mod children;
 mod http;
+mod modern;
 mod responses;
 mod wire;
 
@@ -180,6 +181,15 @@ mutants! {
         "socket-kept", |options| sewn(options, Seam::with_http(responses::socket_kept)), "sends the next request on the socket of the last one, without a look at it";
         "unbounded", |options| Arc::new(ToolsLoader::new(unbounded(options))), "waits for ever for an answer";
         "never-falls-back", |options| Arc::new(ToolsLoader::new(Options { opening: Opening::Discover, ..options })), "speaks the modern era alone";
+        "never-discovers", |options| Arc::new(ToolsLoader::new(Options { opening: Opening::Initialize, ..options })), "speaks the legacy era alone";
+        "first-revision-alone", |options| sewn(options, Seam::with(modern::first_revision_alone)), "knows of a server the first revision that it names, and no other";
+        "refusal-for-legacy", |options| sewn(options, Seam::with(modern::refusal_for_legacy)), "takes a server that refuses a revision for one of the legacy era";
+        "initializes-as-well", |options| sewn(options, Seam::with(modern::initializes_as_well)), "initializes a server that was found to be of the modern era";
+        "sent-back-for-answer", |options| sewn(options, Seam::with(modern::sent_back_for_answer)), "takes a call that is sent back for one that was answered with nothing";
+        "first-state-kept", |options| sewn(options, Seam::with(modern::first_state_kept)), "returns the first state that it was given with every call that it makes again";
+        "acknowledgement-awaited", |options| sewn(options, Seam::with(modern::acknowledgement_awaited)), "takes no answer to a call before its subscription is acknowledged";
+        "subscription-for-all", |options| sewn(options, Seam::with(modern::subscription_for_all)), "takes no answer to a call once a subscription has ended";
+        "session-believed", |options| sewn(options, Seam::with_http(responses::session_believed)), "names every session that a response names";
         "patient", |options| Arc::new(ToolsLoader::new(patient(options))), "waits for ever for a server to end by itself";
         "close-queued", |options| around(unbounded(options), around::CloseQueued::default()), "closes when the load before it has ended, which has no bound";
     }

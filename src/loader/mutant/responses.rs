@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use hyper::body::Bytes;
-use hyper::header::{CONNECTION, CONTENT_TYPE};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 
 use crate::loader::mutant::http::{SESSION_ID, is_of};
@@ -113,4 +113,28 @@ impl TamperHttp for SocketKept {
 
 pub(super) fn socket_kept() -> Box<dyn TamperHttp> {
     Box::new(SocketKept)
+}
+
+/// Names the session that the newest response named.
+#[derive(Default)]
+struct NamesTheNewest(Option<HeaderValue>);
+
+impl TamperHttp for NamesTheNewest {
+    fn request(&mut self, mut request: Request<Bytes>) -> Vec<Request<Bytes>> {
+        if let Some(session) = &self.0 {
+            request.headers_mut().insert(SESSION_ID, session.clone());
+        }
+        vec![request]
+    }
+
+    fn see(&mut self, _: &Method, seen: Seen<'_>) -> Fate {
+        if let Seen::Head(head) = seen {
+            self.0 = head.headers.get(SESSION_ID).cloned().or(self.0.take());
+        }
+        Fate::Taken
+    }
+}
+
+pub(super) fn session_believed() -> Box<dyn TamperHttp> {
+    Box::new(NamesTheNewest::default())
 }

@@ -32,7 +32,7 @@ fn with_other_id(message: &Value) -> Value {
     with(message, "/id", Value::from(id))
 }
 
-fn with(message: &Value, pointer: &str, value: Value) -> Value {
+pub(super) fn with(message: &Value, pointer: &str, value: Value) -> Value {
     let mut changed = message.clone();
     if let Some(field) = changed.pointer_mut(pointer) {
         *field = value;
@@ -191,17 +191,21 @@ impl Tamper for Sees {
     }
 }
 
+pub(super) fn sees(change: fn(Value) -> Option<Value>) -> Box<dyn Tamper> {
+    Box::new(Sees(change))
+}
+
 pub(super) fn changes_unheard() -> Box<dyn Tamper> {
-    Box::new(Sees(|message| (message["method"] != "notifications/tools/list_changed").then_some(message)))
+    sees(|message| (message["method"] != "notifications/tools/list_changed").then_some(message))
 }
 
 pub(super) fn tools_assumed() -> Box<dyn Tamper> {
-    Box::new(Sees(|mut message| {
+    sees(|mut message| {
         if let Some(capabilities) = message.pointer_mut("/result/capabilities") {
             capabilities["tools"] = json!({});
         }
         Some(message)
-    }))
+    })
 }
 
 /// Whoever reads ends on a result without content, and nobody learns of it. What lacks it reads as if it were empty.

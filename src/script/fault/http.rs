@@ -182,6 +182,14 @@ pub(super) const ROWS: &[FaultInfo] = &[
                   together again.",
     },
     FaultInfo {
+        id: "name-session",
+        about: "names a session that was never opened",
+        impairs: Impairs::Timing,
+        explain: "`{ name-session = \"s-1\" }`, for a request other than `initialize`, before its answer: as a server or \
+                  a gateway does that has not learnt that the modern era has no sessions. It is in the header of the \
+                  response alone. A client does not look at it.",
+    },
+    FaultInfo {
         id: "same-session",
         about: "gives a new session the id of the one before",
         impairs: Impairs::Connection,

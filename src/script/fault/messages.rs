@@ -22,13 +22,16 @@ pub(super) const ROWS: &[FaultInfo] = &[
         about: "never answers a request",
         impairs: Impairs::Answers,
         explain: "`\"drop\"`, for a request, and over HTTP for `get` and `delete`. The connection stays usable. Over \
-                  HTTP the exchange stays open until its client gives it up or its session ends.",
+                  HTTP the exchange stays open until its client gives it up or its session ends. A server of the legacy \
+                  era that is silent on `server/discover` is expected to be opened all the same.",
     },
     FaultInfo {
         id: "answer-error",
         about: "answers a request with an error of its choice",
         impairs: Impairs::Answers,
-        explain: "`{ answer-error = { code = -32000, message = \"out of order\" } }`, for a request.",
+        explain: "`{ answer-error = { code = -32000, message = \"out of order\" } }`, for a request. On \
+                  `server/discover`, a server of the legacy era is expected to be opened all the same, and one of the \
+                  modern era that refuses once and names the revision.",
     },
     FaultInfo {
         id: "duplicate",

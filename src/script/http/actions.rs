@@ -26,7 +26,7 @@ impl Interpreter {
             (_, Action::Reset | Action::AnswerAnyway | Action::ProgressForever(_) | Action::Progress(_)) => {
                 exchange.is_some()
             }
-            (Family::Response | Family::Raw, _) | (_, Action::Sse) => {
+            (Family::Response | Family::Raw, _) | (_, Action::Sse | Action::NameSession(_)) => {
                 exchange.is_some_and(|exchange| !exchange.streams)
             }
             (Family::ForgedEvent, _) => exchange.is_some(),
@@ -52,6 +52,10 @@ impl Interpreter {
             Family::ForgedEvent => self.answer_in_lines(task),
             _ => match action {
                 Action::Sse => at.exchange.into_iter().for_each(|no| self.begin_stream(no)),
+                Action::NameSession(id) => {
+                    let exchange = at.exchange.and_then(|no| self.http()?.exchanges.get_mut(&no));
+                    exchange.into_iter().for_each(|exchange| exchange.names_session = Some(id.clone()));
+                }
                 Action::SameSession => {
                     if let Some(talk) = at.connection.and_then(|number| self.talks.get_mut(&number)) {
                         talk.repeats_session = true;

@@ -56,7 +56,8 @@ impl Interpreter {
         if !is_waiting {
             return;
         }
-        let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        let mut headers: Vec<_> = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        headers.extend(self.named_session(no));
         self.journal(EventKind::HttpAnswered { exchange: no.id(), status, streams: false });
         let done = self.take_exchange(no, WireEnd::ByServer);
         self.close_with(done, WireEnd::ByServer);
@@ -125,6 +126,12 @@ impl Interpreter {
         if has_succeeded { self.hand_out_session(no) } else { None }
     }
 
+    /// The header field of a session that was never opened, where a script names one.
+    fn named_session(&mut self, no: ExchangeNo) -> Option<(&'static str, String)> {
+        let named = self.http()?.exchanges.get_mut(&no)?.names_session.take()?;
+        Some((SESSION, named))
+    }
+
     /// Sends the same answer twice, for which it takes a stream.
     pub(in crate::script) fn answer_exchange_twice(&mut self, at: At, line: &[u8]) {
         if self.is_sse() {
@@ -153,6 +160,7 @@ impl Interpreter {
         if !self.is_sse() {
             headers.extend(session.as_ref().map(|session| (SESSION, session.0.clone())));
         }
+        headers.extend(self.named_session(no));
         self.journal(EventKind::HttpAnswered { exchange: no.id(), status: 200, streams: true });
         let response = Response { status: 200, headers, body: Vec::new() };
         self.push(Effect::BeginStream { exchange: no, response });
@@ -183,6 +191,7 @@ impl Interpreter {
         let connection = self.connection_of(at);
         let mut headers = vec![(JSON.0, JSON.1.to_owned())];
         headers.extend(session.map(|session| (SESSION, session.0)));
+        headers.extend(self.named_session(no));
         self.note_answer(at);
         self.journal(EventKind::HttpAnswered { exchange: no.id(), status: 200, streams: false });
         self.sent(connection, line);

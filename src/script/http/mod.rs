@@ -66,6 +66,8 @@ struct Exchange {
     mirror: Mirror,
     /// Status code of an answer.
     status: u16,
+    /// The session that its response names, where none was opened.
+    names_session: Option<String>,
     /// For a batch: how many answers are missing, and those that are not.
     batch: Option<Batch>,
 }
@@ -158,6 +160,7 @@ impl Interpreter {
             streams: false,
             mirror: Mirror::of(&request),
             status: 200,
+            names_session: None,
             batch: None,
         };
         let admitted = match era {

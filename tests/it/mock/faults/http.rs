@@ -105,6 +105,11 @@ fn responses() -> Vec<Case> {
             "[{ content-type = \"text/html\" }]",
             response("200 OK", &["content-type: text/html"], &honest(3)),
         ),
+        case(
+            "name-session",
+            "[{ name-session = \"s-1\" }]",
+            response("200 OK", &[json, "mcp-session-id: s-1"], &honest(3)),
+        ),
         case("empty-body", "[\"empty-body\"]", response("200 OK", &[json], "")),
         case("accepted", "[\"accepted\"]", response("202 Accepted", &[], "")),
         case("accepted-body", "[\"accepted-body\"]", response("202 Accepted", &[json], "{}"))
