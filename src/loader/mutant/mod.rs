@@ -176,7 +176,7 @@ mutants! {
         "streamless", |options| one_fails_all(options, http::streamless), "opens no stream, and closes everything when one server fails";
         "accepted-empty", |options| one_fails_all(options, responses::accepted_empty), "takes a message that was accepted with more than a status for refused, and closes everything when one server fails";
         "dead-ids-remembered", |options| one_fails_all(options, responses::dead_ids_remembered), "never names a session again that was once unknown to its server, and closes everything when one server fails";
-        "stream-needed", |options| sewn(unbounded(options), Seam::with_http(responses::stream_needed)), "makes no call before the stream of the session is open, for which it waits for ever, or after it, and takes a comment for its end";
+        "stream-needed", |options| sewn(unbounded(options), Seam::with_http(responses::stream_needed)), "makes no call while the stream of the session is not open, for which it waits for ever, and takes a comment for its end";
         "delete-insisted", |options| around(options, around::DeleteInsisted), "fails to close when a server does not end its session";
         "socket-kept", |options| sewn(options, Seam::with_http(responses::socket_kept)), "sends the next request on the socket of the last one, without a look at it";
         "unbounded", |options| Arc::new(ToolsLoader::new(unbounded(options))), "waits for ever for an answer";

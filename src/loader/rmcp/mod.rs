@@ -8,7 +8,7 @@
 //! - `engine`: owns all sessions between a load and a cleanup; one command after the other.
 //! - `session`, `owner`: the handle to one session, and the task that opens it, carries its calls and closes it.
 //! - `link`, `listing`, `call`, `request`, `handler`: the conversation with one server.
-//! - `seam`: where tests lay a hand on the messages. `wire`: the transport under rmcp. `pipes` are under it for stdio,
+//! - `seam`: where tests lay a hand on messages and exchanges. `wire`: the transport under rmcp. `pipes` are under it for stdio,
 //!   `http` for streamable HTTP and for HTTP with server-sent events.
 //! - `process`, `group`: the server's process and its group. `memory`: a server behind pipes in this process.
 //!
