@@ -9,6 +9,7 @@ use std::mem;
 use serde_json::Value;
 
 use crate::history::{ConnectionId, EventKind, ServerEnd, WireEnd};
+use crate::script::batch::Batches;
 use crate::script::http::HttpFace;
 use crate::script::line::LineFace;
 use crate::script::server::Server;
@@ -35,6 +36,7 @@ pub struct Interpreter {
     /// What waits for occasions that belong to no connection.
     watches: Vec<Watch>,
     held: Vec<(Wait, Task)>,
+    pub(super) batches: Batches,
     open_gates: BTreeSet<String>,
     pub(super) n_timers: u64,
     /// What was to come about so long after the start.
@@ -80,6 +82,7 @@ impl Interpreter {
             face,
             talks: BTreeMap::new(),
             held: Vec::new(),
+            batches: Batches::default(),
             open_gates: BTreeSet::new(),
             n_timers: 0,
             clocks: BTreeMap::new(),
@@ -193,7 +196,7 @@ impl Interpreter {
     /// Where what concerns the whole mock comes about: over lines, on its one connection.
     pub(super) fn whole(&self) -> At {
         let connection = (self.setup.medium == Medium::Lines).then_some(self.setup.incarnation);
-        At { connection, exchange: None }
+        At { connection, ..At::default() }
     }
 
     pub(super) fn add_talk(&mut self, number: u64, id: ConnectionId, era: Era) {
@@ -204,7 +207,7 @@ impl Interpreter {
         self.talks.insert(number, Talk::new(id, server, watches));
         if is_modern {
             // There is no handshake to come.
-            self.advance(At { connection: Some(number), exchange: None }, Phase::AfterInitialize);
+            self.advance(At { connection: Some(number), ..At::default() }, Phase::AfterInitialize);
         }
     }
 
@@ -214,7 +217,12 @@ impl Interpreter {
             talk.subscriptions.cancel(request);
         }
         let held = self.held.iter_mut().map(|(_, task)| task);
-        held.filter(|task| task.may_be_cancelled(at.connection, request)).for_each(|task| task.settled = true);
+        let mut places = Vec::new();
+        for task in held.filter(|task| task.may_be_cancelled(at.connection, request)) {
+            task.settled = true;
+            places.push(task.at);
+        }
+        places.into_iter().for_each(|place| self.leave_batch(place));
     }
 
     /// Takes a notification of a connection.
@@ -287,6 +295,7 @@ impl Interpreter {
             self.settle(&task.cause, task.at);
         }
         self.accept_posted(&task);
+        self.leave_batch(task.at);
     }
 
     /// Does one action of a script.
@@ -315,7 +324,7 @@ impl Interpreter {
         if self.held.len() >= HELD_MAX {
             return Some(format!("{HELD_MAX} actions are held already"));
         }
-        let n_bytes: usize = self.held.iter().map(|(_, task)| task.weight).sum();
+        let n_bytes = self.held.iter().map(|(_, task)| task.weight).sum::<usize>() + self.batches.n_bytes();
         (n_bytes >= HELD_BYTES_MAX).then(|| format!("{n_bytes} bytes of messages are held already"))
     }
 
@@ -383,7 +392,7 @@ impl Interpreter {
     pub(super) fn answer(&mut self, at: At, line: Vec<u8>) {
         self.note_answer(at);
         match &self.face {
-            Face::Line(_) => self.send_line(line),
+            Face::Line(_) => self.answer_line(at, line),
             Face::Http(_) => self.answer_exchange(at, line),
         }
     }
@@ -397,8 +406,8 @@ impl Interpreter {
         let Some(line) = self.honest_answer(cause, at) else { return };
         match &self.face {
             Face::Line(_) => {
-                self.send_line(line.clone());
-                self.send_line(line);
+                self.send_or_keep(at, line.clone());
+                self.answer_line(at, line);
             }
             Face::Http(_) => self.answer_exchange_twice(at, &line),
         }
@@ -447,6 +456,7 @@ impl Interpreter {
         }
         self.push(Effect::End(end));
         self.held.clear();
+        self.batches.clear();
         self.ended = true;
     }
 

@@ -108,7 +108,7 @@ impl Interpreter {
         let asked = talk.subscriptions.open.iter().filter(|one| one.filter.lets_through(method));
         let lines: Vec<_> = asked.map(|one| (one.exchange, modern::notification_of(&one.id, method, params))).collect();
         for (exchange, line) in lines {
-            self.send_apart(At { connection: Some(number), exchange }, line);
+            self.send_apart(At { connection: Some(number), exchange, seat: None }, line);
         }
     }
 

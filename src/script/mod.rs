@@ -8,6 +8,7 @@
 
 mod act;
 mod action;
+mod batch;
 mod carriage;
 mod check;
 mod defect;

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use serde_json::Value;
 
 use crate::history::Impairs;
+use crate::script::batch::Seat;
 use crate::script::methods::EVERY;
 use crate::script::{Action, ExchangeNo, Phase, Rule, Signal, Span, Trigger, When};
 
@@ -33,6 +34,8 @@ pub(super) struct At {
     pub connection: Option<u64>,
     /// The HTTP exchange that is to be answered.
     pub exchange: Option<ExchangeNo>,
+    /// The place of a request in a batch.
+    pub seat: Option<Seat>,
 }
 
 /// What came about.

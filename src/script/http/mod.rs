@@ -66,14 +66,6 @@ struct Exchange {
     mirror: Mirror,
     /// Status code of an answer.
     status: u16,
-    /// For a batch: how many answers are missing, and those that are not.
-    batch: Option<Batch>,
-}
-
-#[derive(Debug)]
-struct Batch {
-    n_missing: usize,
-    answers: Vec<Vec<u8>>,
 }
 
 impl HttpFace {
@@ -158,7 +150,6 @@ impl Interpreter {
             streams: false,
             mirror: Mirror::of(&request),
             status: 200,
-            batch: None,
         };
         let admitted = match era {
             Era::Modern => admit_post(&request, request.path == http.setup.path),
@@ -173,7 +164,7 @@ impl Interpreter {
             session: named,
             headers: request.headers.into_iter().filter(|(name, _)| name != "mcp-session-id").collect(),
         });
-        let at = At { connection: number, exchange: Some(no) };
+        let at = At { connection: number, exchange: Some(no), seat: None };
         match (admitted, request.body) {
             (_, Body::Cut) => self.gone(no),
             (Err(refusal), _) => self.refuse(no, &refusal),
