@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::plan::Revision;
+use crate::script::logging::{Log, SET_LEVEL};
 use crate::script::offer::{Offer, server_info, shortened};
 use crate::script::rpc::RpcError;
 use crate::script::wire::{INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND};
@@ -14,6 +15,7 @@ pub(super) struct Honest {
     newest: Revision,
     opened: Opened,
     negotiated: Option<Revision>,
+    log: Log,
 }
 
 /// How far the opening has come.
@@ -30,7 +32,13 @@ enum Opened {
 impl Honest {
     /// A server that speaks at most `newest`; never a revision without `initialize`.
     pub(super) fn new(offer: Offer, newest: Revision) -> Self {
-        Self { offer, newest: newest.min(Revision::NEWEST_LEGACY), opened: Opened::No, negotiated: None }
+        Self {
+            offer,
+            newest: newest.min(Revision::NEWEST_LEGACY),
+            opened: Opened::No,
+            negotiated: None,
+            log: Log::default(),
+        }
     }
 
     /// The revision that was agreed on, once `initialize` was answered with a result.
@@ -60,14 +68,21 @@ impl Honest {
         match method {
             "ping" => Ok(json!({})),
             "initialize" => self.initialize(params),
-            "tools/list" | "tools/call" if self.opened == Opened::No => {
+            SET_LEVEL if !self.offer.features().logs => Err(unknown(method)),
+            "tools/list" | "tools/call" | SET_LEVEL if self.opened == Opened::No => {
                 // The text and code of the Python SDK, the most common server.
                 Err(RpcError::new(INVALID_PARAMS, "Received request before initialization was complete"))
             }
             "tools/list" => self.offer.list(params),
             "tools/call" => self.offer.call(params),
-            _ => Err(RpcError::new(METHOD_NOT_FOUND, format!("Method not found: {}", shortened(method)))),
+            SET_LEVEL => self.log.set_level(params),
+            _ => Err(unknown(method)),
         }
+    }
+
+    /// Whether the client is told a message of the log.
+    pub(super) fn tells_log(&self, params: Option<&Value>) -> bool {
+        self.log.tells(params)
     }
 
     fn initialize(&mut self, params: &Value) -> Result<Value, RpcError> {
@@ -84,8 +99,12 @@ impl Honest {
         self.negotiated = Some(revision);
         Ok(json!({
             "protocolVersion": revision.as_str(),
-            "capabilities": { "tools": self.offer.capability() },
+            "capabilities": self.offer.capabilities(),
             "serverInfo": server_info(),
         }))
     }
+}
+
+fn unknown(method: &str) -> RpcError {
+    RpcError::new(METHOD_NOT_FOUND, format!("Method not found: {}", shortened(method)))
 }

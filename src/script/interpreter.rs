@@ -201,7 +201,7 @@ impl Interpreter {
 
     pub(super) fn add_talk(&mut self, number: u64, id: ConnectionId, era: Era) {
         let script = &self.setup.script;
-        let server = Server::new(era, self.tools.clone(), script.announces_tools(), self.setup.revision);
+        let server = Server::new(era, self.tools.clone(), script.features(), self.setup.revision);
         let watches = script.rules().iter().cloned().map(Watch::new).collect();
         let is_modern = server.is_modern();
         self.talks.insert(number, Talk::new(id, server, watches));

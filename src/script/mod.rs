@@ -22,6 +22,7 @@ mod http;
 mod interpreter;
 mod line;
 mod listen;
+mod logging;
 mod methods;
 mod modern;
 mod offer;

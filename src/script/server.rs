@@ -6,7 +6,7 @@ use crate::plan::Revision;
 use crate::script::Era;
 use crate::script::honest::Honest;
 use crate::script::modern::{self, DISCOVER, Filter, Modern};
-use crate::script::offer::Offer;
+use crate::script::offer::{Features, Offer};
 use crate::script::rpc::RpcError;
 
 /// An honest server.
@@ -19,9 +19,9 @@ pub(super) enum Server {
 }
 
 impl Server {
-    /// A server with these tools; `announces` says whether their list ever changes, `newest` what a legacy one speaks.
-    pub(super) fn new(era: Era, tools: Vec<String>, announces: bool, newest: Revision) -> Self {
-        let offer = Offer::new(tools, announces);
+    /// A server with these tools and features; `newest` says what a legacy one speaks.
+    pub(super) fn new(era: Era, tools: Vec<String>, features: Features, newest: Revision) -> Self {
+        let offer = Offer::new(tools, features);
         match era {
             Era::Legacy => Self::Legacy(Honest::new(offer, newest)),
             Era::Modern => Self::Modern(Modern::new(offer)),
@@ -81,6 +81,15 @@ impl Server {
                 }
                 answer
             }
+        }
+    }
+
+    /// Whether a client is told a message of the log.
+    pub(super) fn tells_log(&self, params: Option<&Value>) -> bool {
+        match self {
+            Self::Legacy(honest) | Self::Either(honest, _) => honest.tells_log(params),
+            // There is no level for a whole session.
+            Self::Modern(_) => true,
         }
     }
 

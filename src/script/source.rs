@@ -7,8 +7,10 @@ use toml::Spanned;
 use crate::plan::{InputError, Temperament};
 use crate::script::check::{At, check_rules, check_tools};
 use crate::script::era::Eras;
+use crate::script::logging::MESSAGE;
+use crate::script::offer::Features;
 use crate::script::trigger::TriggerFile;
-use crate::script::{Action, Defect, Era, Signal, Trigger, When};
+use crate::script::{Action, Defect, Era, Many, Signal, Told, Trigger, When};
 
 /// What a mock server will do where it is not simply honest. Well formed: every rule can act.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,11 +185,13 @@ impl Script {
         actions.filter_map(|action| if let Action::Hold(gate) = action { Some(gate.as_str()) } else { None }).collect()
     }
 
-    /// Whether it ever says that its list of tools changed.
-    pub(super) fn announces_tools(&self) -> bool {
+    /// What an honest server has to announce that does what this script says.
+    pub(super) fn features(&self) -> Features {
         let announces =
             |action: &Action| matches!(action, Action::Notify(method) if method == "notifications/tools/list_changed");
-        self.rules.iter().flat_map(|rule| &rule.actions).any(announces)
+        let logs = |action: &Action| matches!(action, Action::NotifyWith(Told { method, .. }) | Action::NotifyMany(Many { method, .. }) if method == MESSAGE);
+        let actions = || self.rules.iter().flat_map(|rule| &rule.actions);
+        Features { tools_change: actions().any(announces), logs: actions().any(logs) }
     }
 }
 

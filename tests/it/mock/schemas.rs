@@ -15,23 +15,29 @@ use crate::mock::home::Home;
 use crate::mock::http_client::{Chunk, Mock, Socket};
 
 /// The shipped scripts whose every message is as it has to be, over pipes.
-const OVER_PIPES: [&str; 8] = [
+const OVER_PIPES: [&str; 11] = [
     "polite",
     "tools-that-change",
     "ping-in-call",
     "ping-before-initialized",
     "roots-asked-in-call",
+    "logs-before-initialized",
+    "logs-in-call",
+    "log-flood-in-call",
     "call-split",
     "slow-to-end",
     "stubborn",
 ];
 /// Those over HTTP.
-const OVER_HTTP: [&str; 8] = [
+const OVER_HTTP: [&str; 11] = [
     "polite",
     "tools-that-change",
     "ping-in-call",
     "ping-before-initialized",
     "roots-asked-in-call",
+    "logs-before-initialized",
+    "logs-in-call",
+    "log-flood-in-call",
     "sse-answers",
     "get-closed-at-once",
     "delete-refused",
@@ -52,6 +58,8 @@ fn requests() -> Vec<(&'static str, Value)> {
         ("tools/call", json!({ "name": "read", "arguments": 7 })),
         ("initialize", initialize(Revision::NEWEST_LEGACY)),
         ("no/such/method", json!({})),
+        ("logging/setLevel", json!({ "level": "warning" })),
+        ("logging/setLevel", json!({ "level": "loud" })),
         ("ping", json!({})),
     ]
 }
@@ -121,7 +129,7 @@ impl Schema {
                 Some("initialize") => "InitializeResult",
                 Some("tools/list") => "ListToolsResult",
                 Some("tools/call") => "CallToolResult",
-                Some("ping") => "EmptyResult",
+                Some("ping" | "logging/setLevel") => "EmptyResult",
                 other => panic!("found an answer to {other:?}: {message}"),
             };
             wrong.extend(self.errors(definition, &message["result"]));
