@@ -45,6 +45,8 @@ pub struct Interpreter {
     pub(super) n_asked: u64,
     /// Connections on which an answer was sent, and nobody who waited for that was told.
     answered: Vec<u64>,
+    /// Connections on which a task has ended, and nobody who waited for that was told.
+    pub(super) worked: Vec<u64>,
     pub(super) is_frozen: bool,
     /// Whether its end was asked for.
     is_leaving: bool,
@@ -88,6 +90,7 @@ impl Interpreter {
             clocks: BTreeMap::new(),
             n_asked: 0,
             answered: Vec::new(),
+            worked: Vec::new(),
             is_frozen: false,
             is_leaving: false,
             ended: false,
@@ -112,6 +115,9 @@ impl Interpreter {
         }
         while let Some(number) = self.answered.pop().filter(|_| !self.ended) {
             self.resume(&Wait::Answer(number));
+        }
+        while let Some(number) = self.worked.pop().filter(|_| !self.ended) {
+            self.resume(&Wait::Work(number));
         }
         mem::take(&mut self.effects)
     }
@@ -291,11 +297,16 @@ impl Interpreter {
                 Flow::Over => return,
             }
         }
+        if let Some(wait) = self.wait_for_work(&task, None) {
+            task.weigh();
+            return self.held.push((wait, task));
+        }
         if !task.settled {
             self.settle(&task.cause, task.at);
         }
         self.accept_posted(&task);
         self.leave_batch(task.at);
+        self.finish_work(&task);
     }
 
     /// Does one action of a script.
@@ -304,6 +315,11 @@ impl Interpreter {
         let comes_too_late = task.settled && decides && step.action != Action::AnswerAnyway;
         if comes_too_late || !self.can(&step.action, task.at) {
             return Flow::On;
+        }
+        if let Some(wait) = self.wait_for_work(task, Some(&step.action)) {
+            task.weigh();
+            task.steps.push_front(step);
+            return Flow::Hold(wait);
         }
         if step.action.holds()
             && let Some(because) = self.cannot_hold_more()
@@ -320,7 +336,7 @@ impl Interpreter {
     }
 
     /// Why nothing more can be held, where that is so.
-    fn cannot_hold_more(&self) -> Option<String> {
+    pub(super) fn cannot_hold_more(&self) -> Option<String> {
         if self.held.len() >= HELD_MAX {
             return Some(format!("{HELD_MAX} actions are held already"));
         }

@@ -33,6 +33,7 @@ mod signal;
 mod source;
 mod talk;
 mod task;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod trigger;

@@ -12,6 +12,8 @@ pub(super) struct Features {
     pub tools_change: bool,
     /// It sends messages of its log.
     pub logs: bool,
+    /// It takes calls as tasks, in the revision that has them.
+    pub tasks: bool,
 }
 
 /// The tools of a server.

@@ -8,6 +8,7 @@ use crate::script::honest::Honest;
 use crate::script::modern::{self, DISCOVER, Filter, Modern};
 use crate::script::offer::{Features, Offer};
 use crate::script::rpc::RpcError;
+use crate::script::tasks::Tasks;
 
 /// An honest server.
 #[derive(Debug)]
@@ -65,7 +66,7 @@ impl Server {
     /// Answers a request. The first good one of either era decides.
     pub(super) fn answer(&mut self, method: &str, params: &Value, id: &Value) -> Result<Value, RpcError> {
         match self {
-            Self::Legacy(honest) => honest.answer(method, params),
+            Self::Legacy(honest) => honest.answer(method, params, id),
             Self::Modern(modern) => modern.answer(method, params, id),
             Self::Either(_, modern) if is_of_modern_era(method, params) => {
                 let answer = modern.answer(method, params, id);
@@ -75,7 +76,7 @@ impl Server {
                 answer
             }
             Self::Either(honest, _) => {
-                let answer = honest.answer(method, params);
+                let answer = honest.answer(method, params, id);
                 if honest.revision().is_some() {
                     *self = Self::Legacy(honest.clone());
                 }
@@ -90,6 +91,22 @@ impl Server {
             Self::Legacy(honest) | Self::Either(honest, _) => honest.tells_log(params),
             // There is no level for a whole session.
             Self::Modern(_) => true,
+        }
+    }
+
+    /// The tasks of its session, where it has any.
+    pub(super) fn tasks(&self) -> Option<&Tasks> {
+        match self {
+            Self::Legacy(honest) | Self::Either(honest, _) => honest.tasks(),
+            Self::Modern(_) => None,
+        }
+    }
+
+    /// The same, to change them.
+    pub(super) fn tasks_mut(&mut self) -> Option<&mut Tasks> {
+        match self {
+            Self::Legacy(honest) | Self::Either(honest, _) => honest.tasks_mut(),
+            Self::Modern(_) => None,
         }
     }
 

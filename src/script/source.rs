@@ -20,6 +20,7 @@ pub struct Script {
     about: String,
     eras: Eras,
     tools: Vec<String>,
+    tasks: bool,
     rules: Vec<Rule>,
 }
 
@@ -56,6 +57,8 @@ struct ScriptToml {
     era: Eras,
     tools: Option<Spanned<Vec<String>>>,
     #[serde(default)]
+    tasks: bool,
+    #[serde(default)]
     rule: Vec<RuleFile<Spanned<TriggerFile>, Spanned<Action>>>,
 }
 
@@ -73,6 +76,9 @@ struct ScriptFile {
     /// The tools it offers at first; `read` where none are named.
     #[serde(default)]
     tools: Option<Vec<String>>,
+    /// Whether it takes calls as tasks, in revision 2025-11-25.
+    #[serde(default)]
+    tasks: bool,
     /// What it does where it is not simply honest.
     #[serde(default)]
     rule: Vec<RuleFile<TriggerFile, Action>>,
@@ -93,6 +99,8 @@ struct ScriptJson {
     #[serde(default, skip_serializing_if = "Eras::is_empty")]
     era: Eras,
     tools: Vec<String>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    tasks: bool,
     rule: Vec<RuleFile<TriggerFile, Action>>,
 }
 
@@ -113,7 +121,7 @@ impl Script {
         };
         let rules = parsed.rule.into_iter().map(|rule| rule.map(located, located)).collect();
         let rules = check_rules(rules, &tools).map_err(at)?;
-        Ok(Self { name: name.to_owned(), about: parsed.about, eras: parsed.era, tools, rules })
+        Ok(Self { name: name.to_owned(), about: parsed.about, eras: parsed.era, tools, tasks: parsed.tasks, rules })
     }
 
     /// Its name: the file name without its extension.
@@ -191,7 +199,7 @@ impl Script {
             |action: &Action| matches!(action, Action::Notify(method) if method == "notifications/tools/list_changed");
         let logs = |action: &Action| matches!(action, Action::NotifyWith(Told { method, .. }) | Action::NotifyMany(Many { method, .. }) if method == MESSAGE);
         let actions = || self.rules.iter().flat_map(|rule| &rule.actions);
-        Features { tools_change: actions().any(announces), logs: actions().any(logs) }
+        Features { tools_change: actions().any(announces), logs: actions().any(logs), tasks: self.tasks }
     }
 }
 
@@ -224,7 +232,7 @@ impl TryFrom<ScriptJson> for Script {
         check_tools(&json.tools)?;
         let rules = json.rule.into_iter().map(|rule| rule.map(nowhere, nowhere)).collect();
         let rules = check_rules(rules, &json.tools).map_err(|(_, defect)| defect)?;
-        Ok(Self { name: json.name, about: json.about, eras: json.era, tools: json.tools, rules })
+        Ok(Self { name: json.name, about: json.about, eras: json.era, tools: json.tools, tasks: json.tasks, rules })
     }
 }
 
@@ -236,6 +244,7 @@ impl From<Script> for ScriptJson {
             about: script.about,
             era: script.eras,
             tools: script.tools,
+            tasks: script.tasks,
             rule: script.rules.into_iter().map(written).collect(),
         }
     }

@@ -68,6 +68,8 @@ pub(super) enum Wait {
     Timer(TimerId),
     /// Another answer of the connection with this number.
     Answer(u64),
+    /// The end of a task of the connection with this number.
+    Work(u64),
 }
 
 /// A rule and how often its occasion came about.
@@ -147,6 +149,11 @@ impl Task {
         let may_be_held = steps.iter().any(|step| step.action.holds());
         let weight = if may_be_held { cause.weight() } else { 0 };
         Self { cause, at, steps, settled: false, n_reports: 0, weight }
+    }
+
+    /// Counts what keeping it costs, whatever its steps are.
+    pub(super) fn weigh(&mut self) {
+        self.weight = self.cause.weight();
     }
 
     /// Whether this is the request of this connection with this id, and a client may cancel it.

@@ -21,7 +21,7 @@ use crate::rig::{Ran, Rig};
 use crate::stability::is_thorough;
 
 /// Script, scenario, seeded change of the reference loader, the invariant that breaks, and the transport it is seen over.
-const ROWS: [Row; 116] = [
+const ROWS: [Row; 119] = [
     ("session-expires-in-call", "session-lost-in-call", "first-session-for-ever", "lost-session-renewed-once", "http"),
     ("sse-answers", "answers-as-events", "json-alone", "load-succeeds", "http"),
     ("initialize-as-event", "odd-handshakes", "json-alone", "load-succeeds", "http"),
@@ -118,6 +118,9 @@ const ROWS: [Row; 116] = [
     ("ping-when-initialized", "server-asks-more", "strict", "load-succeeds", "stdio"),
     ("roots-asked-in-call", "server-asks", "strict", "call-after-load-succeeds", "stdio"),
     ("sampling-asked-in-call", "server-asks-more", "strict", "call-after-load-succeeds", "stdio"),
+    ("tasks-served", "tasks", "task-asked", "call-after-load-succeeds", "http"),
+    ("task-held", "task-left-open", "task-asked", "call-after-load-succeeds", "http"),
+    ("task-unasked", "tasks", "one-fails-all", "call-after-load-succeeds", "stdio"),
     ("log-flood-in-call", "server-logs", "strict", "call-after-load-succeeds", "stdio"),
     ("logs-before-initialized", "server-logs", "strict", "load-succeeds", "stdio"),
     ("logs-in-call", "server-logs", "strict", "call-after-load-succeeds", "stdio"),

@@ -58,16 +58,24 @@ fn any_message() -> impl Strategy<Value = Value> + Clone {
         "tools/list",
         "tools/call",
         "server/discover",
+        "logging/setLevel",
+        "tasks/get",
+        "tasks/result",
+        "tasks/cancel",
+        "tasks/list",
         "no/such/method",
     ];
     let versions = prop::sample::select(vec!["2025-11-25", "2025-03-26", "2025-03-26"]);
     let proper = (prop::sample::select(methods), 0..9_u32, any::<bool>(), versions);
     let proper = proper.prop_map(|(method, id, has_id, version)| {
         let params =
-            json!({ "protocolVersion": version, "name": "read", "arguments": { "path": "/a" }, "requestId": id });
+            json!({ "protocolVersion": version, "name": "read", "arguments": { "path": "/a" }, "requestId": id, "taskId": format!("task-{id}") });
         let mut message = json!({ "jsonrpc": "2.0", "method": method, "params": params });
         if has_id && !method.starts_with("notifications/") {
             message["id"] = id.into();
+        }
+        if id % 2 == 1 {
+            message["params"]["task"] = json!({ "ttl": 1_000 });
         }
         message
     });

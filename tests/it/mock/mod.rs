@@ -22,3 +22,4 @@ mod scripts;
 mod sdk;
 mod sse;
 mod standalone;
+mod tasks;
