@@ -146,6 +146,7 @@ mutants! {
         "one-kind-accepted", http::one_kind_accepted, "accepts JSON alone";
         "open-after-delete", http::open_after_delete, "opens another session when it has ended its own";
         "resent-twice", http::resent_twice, "sends a call twice to the new session";
+        "task-asked", http::task_asked, "asks for a task with each call, and does not know what that is";
     }
     sse {
         "posted-without-query", http::posted_without_query, "posts to the path of the address that the stream says, and leaves its query out";
@@ -168,7 +169,6 @@ mutants! {
         "stderr-unread", |options| sewn(options, Seam::with_stderr_left()), "has the stderr of its servers in a pipe, and does not read it";
         "changes-unheard", |options| sewn(options, Seam::with(wire::changes_unheard)), "does not hear that a list of tools has changed";
         "tools-assumed", |options| sewn(options, Seam::with(wire::tools_assumed)), "takes every server for one that has tools";
-        "task-asked", |options| sewn(options, Seam::with_http(http::task_asked)), "asks for a task with each call, and does not know what that is";
         "one-fails-all", |options| around(options, around::OneFailsAll), "closes everything when one server fails";
         "unbounded", |options| Arc::new(ToolsLoader::new(unbounded(options))), "waits for ever for an answer";
         "never-falls-back", |options| Arc::new(ToolsLoader::new(Options { opening: Opening::Discover, ..options })), "speaks the modern era alone";
