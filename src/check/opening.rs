@@ -130,13 +130,13 @@ pub(super) const CAPABILITIES_RESPECTED: Invariant = Invariant {
     level: Level::Must,
     claim: "nothing is asked of a server that it did not offer",
     source: "2025-11-25, basic/lifecycle, Operation (MUST from 2025-06-18, SHOULD before)",
-    requirement: &["LC-INIT-11", "LC-LOG-01"],
+    requirement: &["LC-INIT-11", "LC-LOG-01", "LC-TASK-01"],
     applies: Scope::LEGACY,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
     vacuous: "nothing that needs a capability was asked of a server that had told its capabilities",
-    explain: "The client asked for prompts, resources, completions or tools of a server that had said it has none. Many servers \
+    explain: "The client asked for prompts, resources, completions, tools or tasks of a server that had said it has none. Many servers \
         answer with an error, which is then taken for a broken server; some answer nothing, and the load hangs.\n\n\
         Look at the request and at the capabilities in the answer to `initialize`. Mend it by asking only for what is offered.",
     start: |header: &Header| -> Box<dyn Monitor> {
@@ -152,13 +152,17 @@ struct Capabilities {
 }
 
 /// The capability a request needs, by the beginning of its method.
-const NEEDS: [(&str, &str); 5] = [
+const NEEDS: [(&str, &str); 6] = [
     ("tools/", "tools"),
     ("prompts/", "prompts"),
     ("resources/", "resources"),
     ("completion/", "completions"),
     ("logging/", "logging"),
+    ("tasks/", "tasks"),
 ];
+/// What a call needs that is to be made a task, and where that stands among the capabilities.
+const TASK_CALLS: (&str, [&str; 6]) =
+    ("tasks for calls", ["result", "capabilities", "tasks", "requests", "tools", "call"]);
 
 impl Monitor for Capabilities {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
@@ -166,13 +170,20 @@ impl Monitor for Capabilities {
             EventKind::WireSent { connection, message } => {
                 if let Some(Value::Object(offered)) = message.at(&["result", "capabilities"]) {
                     let names = NEEDS.iter().map(|(_, name)| *name).filter(|name| offered.contains_key(*name));
-                    self.offered.insert(connection.clone(), names.collect());
+                    let task_calls = message.at(&TASK_CALLS.1).map(|_| TASK_CALLS.0);
+                    self.offered.insert(connection.clone(), names.chain(task_calls).collect());
                 }
             }
             EventKind::WireReceived { connection, message } => {
                 let Some(offered) = self.offered.get(connection) else { return };
                 for part in parts(message).iter().filter(|part| part.is_any_request()) {
-                    self.judge(event.seq, connection, offered, part.method().unwrap_or_default(), tally);
+                    let method = part.method().unwrap_or_default();
+                    let by_method =
+                        NEEDS.iter().find(|(prefix, _)| method.starts_with(prefix)).map(|(_, needed)| *needed);
+                    let is_task = method == "tools/call" && part.at(&["params", "task"]).is_some();
+                    for needed in by_method.into_iter().chain(is_task.then_some(TASK_CALLS.0)) {
+                        self.judge(event.seq, connection, offered, (method, needed), tally);
+                    }
                 }
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
@@ -184,9 +195,15 @@ impl Monitor for Capabilities {
 }
 
 impl Capabilities {
-    fn judge(&self, seq: Seq, connection: &ConnectionId, offered: &[&str], method: &str, tally: &mut Tally) {
-        let Some((_, needed)) = NEEDS.iter().find(|(prefix, _)| method.starts_with(prefix)) else { return };
-        if offered.contains(needed) {
+    fn judge(
+        &self,
+        seq: Seq,
+        connection: &ConnectionId,
+        offered: &[&str],
+        (method, needed): (&str, &str),
+        tally: &mut Tally,
+    ) {
+        if offered.contains(&needed) {
             tally.held();
             return;
         }

@@ -77,8 +77,9 @@ impl Interpreter {
             Action::NotifyWith(Told { method, params }) => {
                 self.send_notification(task.at, &method, Some(&Value::Object(params)));
             }
-            Action::NotifyMany(Many { method, times }) => {
-                (0..times).for_each(|_| self.send_notification(task.at, &method, None));
+            Action::NotifyMany(Many { method, params, times }) => {
+                let params = params.map(Value::Object);
+                (0..times).for_each(|_| self.send_notification(task.at, &method, params.as_ref()));
             }
             Action::Ask(method) => self.ask(task.at, &method, None, true),
             Action::AskWith(Told { method, params }) => self.ask(task.at, &method, Some(&Value::Object(params)), true),

@@ -9,6 +9,7 @@ use std::mem;
 use serde_json::Value;
 
 use crate::history::{ConnectionId, EventKind, ServerEnd, WireEnd};
+use crate::script::batch::Batches;
 use crate::script::http::HttpFace;
 use crate::script::line::LineFace;
 use crate::script::server::Server;
@@ -35,6 +36,7 @@ pub struct Interpreter {
     /// What waits for occasions that belong to no connection.
     watches: Vec<Watch>,
     held: Vec<(Wait, Task)>,
+    pub(super) batches: Batches,
     open_gates: BTreeSet<String>,
     pub(super) n_timers: u64,
     /// What was to come about so long after the start.
@@ -43,6 +45,8 @@ pub struct Interpreter {
     pub(super) n_asked: u64,
     /// Connections on which an answer was sent, and nobody who waited for that was told.
     answered: Vec<u64>,
+    /// Connections on which a task has ended, and nobody who waited for that was told.
+    pub(super) worked: Vec<u64>,
     pub(super) is_frozen: bool,
     /// Whether its end was asked for.
     is_leaving: bool,
@@ -80,11 +84,13 @@ impl Interpreter {
             face,
             talks: BTreeMap::new(),
             held: Vec::new(),
+            batches: Batches::default(),
             open_gates: BTreeSet::new(),
             n_timers: 0,
             clocks: BTreeMap::new(),
             n_asked: 0,
             answered: Vec::new(),
+            worked: Vec::new(),
             is_frozen: false,
             is_leaving: false,
             ended: false,
@@ -109,6 +115,9 @@ impl Interpreter {
         }
         while let Some(number) = self.answered.pop().filter(|_| !self.ended) {
             self.resume(&Wait::Answer(number));
+        }
+        while let Some(number) = self.worked.pop().filter(|_| !self.ended) {
+            self.resume(&Wait::Work(number));
         }
         mem::take(&mut self.effects)
     }
@@ -193,18 +202,18 @@ impl Interpreter {
     /// Where what concerns the whole mock comes about: over lines, on its one connection.
     pub(super) fn whole(&self) -> At {
         let connection = (self.setup.medium == Medium::Lines).then_some(self.setup.incarnation);
-        At { connection, exchange: None }
+        At { connection, ..At::default() }
     }
 
     pub(super) fn add_talk(&mut self, number: u64, id: ConnectionId, era: Era) {
         let script = &self.setup.script;
-        let server = Server::new(era, self.tools.clone(), script.announces_tools(), self.setup.revision);
+        let server = Server::new(era, self.tools.clone(), script.features(), self.setup.revision);
         let watches = script.rules().iter().cloned().map(Watch::new).collect();
         let is_modern = server.is_modern();
         self.talks.insert(number, Talk::new(id, server, watches));
         if is_modern {
             // There is no handshake to come.
-            self.advance(At { connection: Some(number), exchange: None }, Phase::AfterInitialize);
+            self.advance(At { connection: Some(number), ..At::default() }, Phase::AfterInitialize);
         }
     }
 
@@ -214,7 +223,12 @@ impl Interpreter {
             talk.subscriptions.cancel(request);
         }
         let held = self.held.iter_mut().map(|(_, task)| task);
-        held.filter(|task| task.may_be_cancelled(at.connection, request)).for_each(|task| task.settled = true);
+        let mut places = Vec::new();
+        for task in held.filter(|task| task.may_be_cancelled(at.connection, request)) {
+            task.settled = true;
+            places.push(task.at);
+        }
+        places.into_iter().for_each(|place| self.leave_batch(place));
     }
 
     /// Takes a notification of a connection.
@@ -284,10 +298,16 @@ impl Interpreter {
                 Flow::Over => return,
             }
         }
+        if let Some(wait) = self.wait_for_work(&task, None) {
+            task.weigh();
+            return self.held.push((wait, task));
+        }
         if !task.settled {
             self.settle(&task.cause, task.at);
         }
         self.accept_posted(&task);
+        self.leave_batch(task.at);
+        self.finish_work(&task);
     }
 
     /// Does one action of a script.
@@ -296,6 +316,11 @@ impl Interpreter {
         let comes_too_late = task.settled && decides && step.action != Action::AnswerAnyway;
         if comes_too_late || !self.can(&step.action, task.at) {
             return Flow::On;
+        }
+        if let Some(wait) = self.wait_for_work(task, Some(&step.action)) {
+            task.weigh();
+            task.steps.push_front(step);
+            return Flow::Hold(wait);
         }
         if step.action.holds()
             && let Some(because) = self.cannot_hold_more()
@@ -312,11 +337,11 @@ impl Interpreter {
     }
 
     /// Why nothing more can be held, where that is so.
-    fn cannot_hold_more(&self) -> Option<String> {
+    pub(super) fn cannot_hold_more(&self) -> Option<String> {
         if self.held.len() >= HELD_MAX {
             return Some(format!("{HELD_MAX} actions are held already"));
         }
-        let n_bytes: usize = self.held.iter().map(|(_, task)| task.weight).sum();
+        let n_bytes = self.held.iter().map(|(_, task)| task.weight).sum::<usize>() + self.batches.n_bytes();
         (n_bytes >= HELD_BYTES_MAX).then(|| format!("{n_bytes} bytes of messages are held already"))
     }
 
@@ -384,7 +409,7 @@ impl Interpreter {
     pub(super) fn answer(&mut self, at: At, line: Vec<u8>) {
         self.note_answer(at);
         match &self.face {
-            Face::Line(_) => self.send_line(line),
+            Face::Line(_) => self.answer_line(at, line),
             Face::Http(_) => self.answer_exchange(at, line),
         }
     }
@@ -398,8 +423,8 @@ impl Interpreter {
         let Some(line) = self.honest_answer(cause, at) else { return };
         match &self.face {
             Face::Line(_) => {
-                self.send_line(line.clone());
-                self.send_line(line);
+                self.send_or_keep(at, line.clone());
+                self.answer_line(at, line);
             }
             Face::Http(_) => self.answer_exchange_twice(at, &line),
         }
@@ -448,6 +473,7 @@ impl Interpreter {
         }
         self.push(Effect::End(end));
         self.held.clear();
+        self.batches.clear();
         self.ended = true;
     }
 

@@ -2,12 +2,11 @@
 
 use std::mem;
 
-use serde_json::Value;
-
 use crate::history::{ConnectionId, EventKind, ServerEnd, WireEnd};
+use crate::script::batch::array;
 use crate::script::interpreter::{Face, Interpreter};
-use crate::script::task::Cause;
-use crate::script::wire::{self, Incoming};
+use crate::script::task::{At, Cause};
+use crate::script::wire::{self, Incoming, Line};
 use crate::script::{Action, Carriage, Effect, End, Input, forge};
 
 /// A line that is no message, where there are many.
@@ -78,38 +77,11 @@ impl Interpreter {
         let Some(face) = self.line_face() else { return };
         face.n_lines += 1;
         let line = if face.n_lines == 1 { wire::without_mark(line) } else { line };
-        let (at, connection) = (self.whole(), self.line_connection());
+        let at = self.whole();
         match wire::read_line(line) {
-            Incoming::Blank => self.noise(connection, line.len() as u64 + 1, line),
-            Incoming::NoJson => {
-                self.noise(connection, line.len() as u64, line);
-                self.answer(at, wire::error_line(&Value::Null, wire::PARSE_ERROR, "Parse error", None));
-            }
-            Incoming::NoObject => {
-                self.noise(connection, line.len() as u64, line);
-                self.answer(
-                    at,
-                    wire::error_line(&Value::Null, wire::INVALID_REQUEST, "Invalid request: not an object", None),
-                );
-            }
-            Incoming::NoMessage { body, id, because } => {
-                self.received(connection, &body, line);
-                let message = format!("Invalid request: {because}");
-                self.answer(at, wire::error_line(&id, wire::INVALID_REQUEST, &message, None));
-            }
-            Incoming::Response { body } => {
-                self.received(connection, &body, line);
-                self.begin(Cause::Response, at);
-            }
-            Incoming::Notification { body, method } => {
-                self.received(connection, &body, line);
-                self.notification(at, method, &body);
-            }
-            Incoming::Request { mut body, id, method } => {
-                self.received(connection, &body, line);
-                let params = body.get_mut("params").map(Value::take).unwrap_or_default();
-                self.begin(Cause::Request { id, method, params }, at);
-            }
+            Line::Batch(bodies) if !bodies.is_empty() && self.has_batches(at) => self.take_batch(at, bodies),
+            Line::Batch(_) => self.take_incoming(at, Incoming::NoObject, line),
+            Line::One(incoming) => self.take_incoming(at, incoming, line),
         }
     }
 
@@ -140,6 +112,29 @@ impl Interpreter {
         if !face.eof_ignored {
             self.end(Some(ServerEnd::BrokenPipe), End::Exit(1));
         }
+    }
+
+    /// Sends an answer; that to a request in a batch when the others are there.
+    pub(super) fn answer_line(&mut self, at: At, line: Vec<u8>) {
+        self.send_or_keep(at, line);
+        self.leave_batch(at);
+    }
+
+    /// Sends an answer, or keeps it for its batch.
+    pub(super) fn send_or_keep(&mut self, at: At, line: Vec<u8>) {
+        match at.seat.filter(|seat| self.batches.is_open(*seat)) {
+            Some(seat) => self.batches.keep(seat, line),
+            None => self.send_line(line),
+        }
+    }
+
+    /// Sends the answers to a batch, if there are any.
+    pub(super) fn send_batch(&mut self, answers: &[Vec<u8>]) {
+        if answers.is_empty() || self.line_face().is_none_or(|face| !face.output_open) {
+            return;
+        }
+        answers.iter().for_each(|line| self.sent(self.line_connection(), line));
+        self.push(Effect::Write([array(answers), b"\n".to_vec()].concat()));
     }
 
     pub(super) fn send_line(&mut self, mut line: Vec<u8>) {

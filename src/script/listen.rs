@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use crate::script::ExchangeNo;
 use crate::script::interpreter::{Face, Interpreter};
+use crate::script::logging::MESSAGE;
 use crate::script::modern::{self, Filter, LISTEN};
+use crate::script::server::Server;
 use crate::script::task::{At, Cause};
 use crate::script::wire;
 
@@ -94,8 +96,11 @@ impl Interpreter {
     /// Sends a notification; what is subscribed to goes to those alone who asked for it.
     pub(super) fn send_notification(&mut self, at: At, method: &str, params: Option<&Value>) {
         for number in self.numbers_at(at) {
-            let is_modern = self.talks.get(&number).is_some_and(|talk| talk.server.is_modern());
-            if is_modern && modern::is_subscribed_to(method) {
+            let server = self.talks.get(&number).map(|talk| &talk.server);
+            if method == MESSAGE && server.is_some_and(|server| !server.tells_log(params)) {
+                continue;
+            }
+            if server.is_some_and(Server::is_modern) && modern::is_subscribed_to(method) {
                 self.send_to_listeners(number, method, params);
             } else {
                 self.notify(At { connection: Some(number), ..at }, &wire::notification_line(method, params));
@@ -108,7 +113,7 @@ impl Interpreter {
         let asked = talk.subscriptions.open.iter().filter(|one| one.filter.lets_through(method));
         let lines: Vec<_> = asked.map(|one| (one.exchange, modern::notification_of(&one.id, method, params))).collect();
         for (exchange, line) in lines {
-            self.send_apart(At { connection: Some(number), exchange }, line);
+            self.send_apart(At { connection: Some(number), exchange, seat: None }, line);
         }
     }
 

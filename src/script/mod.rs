@@ -8,6 +8,7 @@
 
 mod act;
 mod action;
+mod batch;
 mod bearing;
 mod carriage;
 mod check;
@@ -22,6 +23,7 @@ mod http;
 mod interpreter;
 mod line;
 mod listen;
+mod logging;
 mod methods;
 mod modern;
 mod offer;
@@ -32,6 +34,7 @@ mod signal;
 mod source;
 mod talk;
 mod task;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod trigger;

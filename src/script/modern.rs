@@ -74,7 +74,7 @@ impl Modern {
     fn discover(&self) -> Value {
         cacheable(json!({
             "supportedVersions": supported(),
-            "capabilities": { "tools": self.offer.capability() },
+            "capabilities": self.offer.capabilities(),
         }))
     }
 
@@ -83,7 +83,7 @@ impl Modern {
             return Err(RpcError::new(INVALID_PARAMS, "notifications must be an object").under(400));
         };
         let asks = asked.get("toolsListChanged") == Some(&Value::Bool(true));
-        Ok(Filter { tools_changed: asks && self.offer.announces() })
+        Ok(Filter { tools_changed: asks && self.offer.features().tools_change })
     }
 }
 

@@ -5,17 +5,28 @@ use serde_json::{Value, json};
 use crate::script::rpc::RpcError;
 use crate::script::wire::INVALID_PARAMS;
 
+/// What a server has beside tools, and therefore announces.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Features {
+    /// It says when its list of tools changes.
+    pub tools_change: bool,
+    /// It sends messages of its log.
+    pub logs: bool,
+    /// It takes calls as tasks, in the revision that has them.
+    pub tasks: bool,
+}
+
 /// The tools of a server.
 #[derive(Debug, Clone)]
 pub(super) struct Offer {
     tools: Vec<String>,
-    announces: bool,
+    features: Features,
 }
 
 impl Offer {
-    /// These tools; `announces` says whether their list ever changes.
-    pub(super) fn new(tools: Vec<String>, announces: bool) -> Self {
-        Self { tools, announces }
+    /// These tools, of a server that has these features.
+    pub(super) fn new(tools: Vec<String>, features: Features) -> Self {
+        Self { tools, features }
     }
 
     /// Offers these tools from here on.
@@ -23,14 +34,19 @@ impl Offer {
         self.tools = tools;
     }
 
-    /// Whether it says so when its list changes.
-    pub(super) fn announces(&self) -> bool {
-        self.announces
+    /// What its server has beside tools.
+    pub(super) fn features(&self) -> Features {
+        self.features
     }
 
-    /// What is said of it among the capabilities.
-    pub(super) fn capability(&self) -> Value {
-        if self.announces { json!({ "listChanged": true }) } else { json!({}) }
+    /// What its server can do.
+    pub(super) fn capabilities(&self) -> Value {
+        let mut all =
+            json!({ "tools": if self.features.tools_change { json!({ "listChanged": true }) } else { json!({}) } });
+        if self.features.logs {
+            all["logging"] = json!({});
+        }
+        all
     }
 
     /// The result of `tools/list`.

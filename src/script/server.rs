@@ -6,8 +6,9 @@ use crate::plan::Revision;
 use crate::script::Era;
 use crate::script::honest::Honest;
 use crate::script::modern::{self, DISCOVER, Filter, Modern};
-use crate::script::offer::Offer;
+use crate::script::offer::{Features, Offer};
 use crate::script::rpc::RpcError;
+use crate::script::tasks::Tasks;
 
 /// An honest server.
 #[derive(Debug)]
@@ -19,9 +20,9 @@ pub(super) enum Server {
 }
 
 impl Server {
-    /// A server with these tools; `announces` says whether their list ever changes, `newest` what a legacy one speaks.
-    pub(super) fn new(era: Era, tools: Vec<String>, announces: bool, newest: Revision) -> Self {
-        let offer = Offer::new(tools, announces);
+    /// A server with these tools and features; `newest` says what a legacy one speaks.
+    pub(super) fn new(era: Era, tools: Vec<String>, features: Features, newest: Revision) -> Self {
+        let offer = Offer::new(tools, features);
         match era {
             Era::Legacy => Self::Legacy(Honest::new(offer, newest)),
             Era::Modern => Self::Modern(Modern::new(offer)),
@@ -65,7 +66,7 @@ impl Server {
     /// Answers a request. The first good one of either era decides.
     pub(super) fn answer(&mut self, method: &str, params: &Value, id: &Value) -> Result<Value, RpcError> {
         match self {
-            Self::Legacy(honest) => honest.answer(method, params),
+            Self::Legacy(honest) => honest.answer(method, params, id),
             Self::Modern(modern) => modern.answer(method, params, id),
             Self::Either(_, modern) if is_of_modern_era(method, params) => {
                 let answer = modern.answer(method, params, id);
@@ -75,12 +76,37 @@ impl Server {
                 answer
             }
             Self::Either(honest, _) => {
-                let answer = honest.answer(method, params);
+                let answer = honest.answer(method, params, id);
                 if honest.revision().is_some() {
                     *self = Self::Legacy(honest.clone());
                 }
                 answer
             }
+        }
+    }
+
+    /// Whether a client is told a message of the log.
+    pub(super) fn tells_log(&self, params: Option<&Value>) -> bool {
+        match self {
+            Self::Legacy(honest) | Self::Either(honest, _) => honest.tells_log(params),
+            // There is no level for a whole session.
+            Self::Modern(_) => true,
+        }
+    }
+
+    /// The tasks of its session, where it has any.
+    pub(super) fn tasks(&self) -> Option<&Tasks> {
+        match self {
+            Self::Legacy(honest) | Self::Either(honest, _) => honest.tasks(),
+            Self::Modern(_) => None,
+        }
+    }
+
+    /// The same, to change them.
+    pub(super) fn tasks_mut(&mut self) -> Option<&mut Tasks> {
+        match self {
+            Self::Legacy(honest) | Self::Either(honest, _) => honest.tasks_mut(),
+            Self::Modern(_) => None,
         }
     }
 

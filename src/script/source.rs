@@ -7,8 +7,10 @@ use toml::Spanned;
 use crate::plan::{InputError, Temperament};
 use crate::script::check::{At, check_rules, check_tools};
 use crate::script::era::Eras;
+use crate::script::logging::MESSAGE;
+use crate::script::offer::Features;
 use crate::script::trigger::TriggerFile;
-use crate::script::{Action, Defect, Era, Signal, Trigger, When};
+use crate::script::{Action, Defect, Era, Many, Signal, Told, Trigger, When};
 
 /// What a mock server will do where it is not simply honest. Well formed: every rule can act.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +20,7 @@ pub struct Script {
     about: String,
     eras: Eras,
     tools: Vec<String>,
+    tasks: bool,
     rules: Vec<Rule>,
 }
 
@@ -54,6 +57,8 @@ struct ScriptToml {
     era: Eras,
     tools: Option<Spanned<Vec<String>>>,
     #[serde(default)]
+    tasks: bool,
+    #[serde(default)]
     rule: Vec<RuleFile<Spanned<TriggerFile>, Spanned<Action>>>,
 }
 
@@ -71,6 +76,9 @@ struct ScriptFile {
     /// The tools it offers at first; `read` where none are named.
     #[serde(default)]
     tools: Option<Vec<String>>,
+    /// Whether it takes calls as tasks, in revision 2025-11-25.
+    #[serde(default)]
+    tasks: bool,
     /// What it does where it is not simply honest.
     #[serde(default)]
     rule: Vec<RuleFile<TriggerFile, Action>>,
@@ -91,6 +99,8 @@ struct ScriptJson {
     #[serde(default, skip_serializing_if = "Eras::is_empty")]
     era: Eras,
     tools: Vec<String>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    tasks: bool,
     rule: Vec<RuleFile<TriggerFile, Action>>,
 }
 
@@ -111,7 +121,7 @@ impl Script {
         };
         let rules = parsed.rule.into_iter().map(|rule| rule.map(located, located)).collect();
         let rules = check_rules(rules, &tools).map_err(at)?;
-        Ok(Self { name: name.to_owned(), about: parsed.about, eras: parsed.era, tools, rules })
+        Ok(Self { name: name.to_owned(), about: parsed.about, eras: parsed.era, tools, tasks: parsed.tasks, rules })
     }
 
     /// Its name: the file name without its extension.
@@ -183,11 +193,13 @@ impl Script {
         actions.filter_map(|action| if let Action::Hold(gate) = action { Some(gate.as_str()) } else { None }).collect()
     }
 
-    /// Whether it ever says that its list of tools changed.
-    pub(super) fn announces_tools(&self) -> bool {
+    /// What an honest server has to announce that does what this script says.
+    pub(super) fn features(&self) -> Features {
         let announces =
             |action: &Action| matches!(action, Action::Notify(method) if method == "notifications/tools/list_changed");
-        self.rules.iter().flat_map(|rule| &rule.actions).any(announces)
+        let logs = |action: &Action| matches!(action, Action::NotifyWith(Told { method, .. }) | Action::NotifyMany(Many { method, .. }) if method == MESSAGE);
+        let actions = || self.rules.iter().flat_map(|rule| &rule.actions);
+        Features { tools_change: actions().any(announces), logs: actions().any(logs), tasks: self.tasks }
     }
 }
 
@@ -220,7 +232,7 @@ impl TryFrom<ScriptJson> for Script {
         check_tools(&json.tools)?;
         let rules = json.rule.into_iter().map(|rule| rule.map(nowhere, nowhere)).collect();
         let rules = check_rules(rules, &json.tools).map_err(|(_, defect)| defect)?;
-        Ok(Self { name: json.name, about: json.about, eras: json.era, tools: json.tools, rules })
+        Ok(Self { name: json.name, about: json.about, eras: json.era, tools: json.tools, tasks: json.tasks, rules })
     }
 }
 
@@ -232,6 +244,7 @@ impl From<Script> for ScriptJson {
             about: script.about,
             era: script.eras,
             tools: script.tools,
+            tasks: script.tasks,
             rule: script.rules.into_iter().map(written).collect(),
         }
     }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use serde_json::Value;
 
 use crate::history::Impairs;
+use crate::script::batch::Seat;
 use crate::script::bearing;
 use crate::script::methods::EVERY;
 use crate::script::{Action, Era, ExchangeNo, Phase, Rule, Signal, Span, Trigger, When};
@@ -34,6 +35,8 @@ pub(super) struct At {
     pub connection: Option<u64>,
     /// The HTTP exchange that is to be answered.
     pub exchange: Option<ExchangeNo>,
+    /// The place of a request in a batch.
+    pub seat: Option<Seat>,
 }
 
 /// What came about.
@@ -66,6 +69,8 @@ pub(super) enum Wait {
     Timer(TimerId),
     /// Another answer of the connection with this number.
     Answer(u64),
+    /// The end of a task of the connection with this number.
+    Work(u64),
 }
 
 /// A rule and how often its occasion came about.
@@ -149,6 +154,11 @@ impl Task {
         let may_be_held = steps.iter().any(|step| step.action.holds());
         let weight = if may_be_held { cause.weight() } else { 0 };
         Self { cause, at, steps, settled: false, n_reports: 0, weight }
+    }
+
+    /// Counts what keeping it costs, whatever its steps are.
+    pub(super) fn weigh(&mut self) {
+        self.weight = self.cause.weight();
     }
 
     /// Whether this is the request of this connection with this id, and a client may cancel it.

@@ -412,6 +412,33 @@ fn every_kind_of_answer_is_given() {
     }
 }
 
+#[test]
+fn a_client_is_told_of_the_log_from_the_level_on_that_it_has_set() {
+    let set = |level: &str| {
+        line(&format!(r#"{{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{{"level":"{level}"}}}}"#))
+    };
+    let message = "{ notify-with = { method = \"notifications/message\", params = { level = \"LEVEL\", data = 1 } } }";
+    let [debug, error] = ["debug", "error"].map(|level| message.replace("LEVEL", level));
+    let script = read(&rule("{ request = \"tools/call\" }", &format!("[{debug}, {error}]"))).unwrap();
+    let mut mock = Interpreter::new(setup(script, Temperament::Polite, Revision::R20251125));
+    assert!(written(&mock.handle(line(INITIALIZE))).contains(r#""capabilities":{"logging":{},"tools":{}}"#));
+    let mut told = |level: Option<&str>| {
+        let answer = level.map(|level| written(&mock.handle(set(level))));
+        let said = written(&mock.handle(line(CALL)));
+        (answer.unwrap_or_default(), said.contains(r#""level":"debug""#), said.contains(r#""level":"error""#))
+    };
+    let done = "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n".to_owned();
+    assert_eq!(told(None), (String::new(), true, true));
+    assert_eq!(told(Some("error")), (done.clone(), false, true));
+    assert_eq!(told(Some("alert")), (done.clone(), false, false));
+    let (refused, ..) = told(Some("loud"));
+    assert!(refused.contains("-32602"), "{refused}");
+    assert_eq!(told(Some("debug")), (done, true, true));
+    // A server without a log has no level.
+    let refused = written(&self::mock("polite").handle(set("error")));
+    assert!(refused.contains("-32601"), "{refused}");
+}
+
 fn any_input() -> impl Strategy<Value = Input> {
     let messages = [
         INITIALIZE,

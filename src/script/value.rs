@@ -33,12 +33,15 @@ pub struct Told {
     pub params: Map<String, Value>,
 }
 
-/// A notification without parameters, many times.
+/// A notification, many times.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Many {
     /// Its method.
     pub method: String,
+    /// Its parameters, where it has some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub params: Option<Map<String, Value>>,
     /// How often.
     pub times: u32,
 }

@@ -41,18 +41,30 @@ pub(super) enum Incoming {
     Response { body: Value },
 }
 
+/// What one line is.
+#[derive(Debug, PartialEq)]
+pub(super) enum Line {
+    /// A message, or none.
+    One(Incoming),
+    /// A list: in one revision, several messages at once.
+    Batch(Vec<Value>),
+}
+
 /// Drops what may stand before the first message of a stream.
 pub(super) fn without_mark(line: &[u8]) -> &[u8] {
     line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)
 }
 
 /// Reads one line, without its line end.
-pub(super) fn read_line(line: &[u8]) -> Incoming {
+pub(super) fn read_line(line: &[u8]) -> Line {
     if line.iter().all(u8::is_ascii_whitespace) {
-        return Incoming::Blank;
+        return Line::One(Incoming::Blank);
     }
-    let Ok(body) = serde_json::from_slice::<Value>(line) else { return Incoming::NoJson };
-    read_body(body)
+    match serde_json::from_slice(line) {
+        Ok(Value::Array(bodies)) => Line::Batch(bodies),
+        Ok(body) => Line::One(read_body(body)),
+        Err(_) => Line::One(Incoming::NoJson),
+    }
 }
 
 /// Reads one JSON value.

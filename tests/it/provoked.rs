@@ -22,7 +22,7 @@ use crate::rig::{Ran, Rig, few_at_once};
 use crate::stability::is_thorough;
 
 /// Script, scenario, seeded change of the reference loader, the invariant that breaks, and the transport it is seen over.
-const ROWS: [Row; 124] = [
+const ROWS: [Row; 130] = [
     ("session-expires-in-call", "session-lost-in-call", "first-session-for-ever", "lost-session-renewed-once", "http"),
     ("sse-answers", "answers-as-events", "json-alone", "load-succeeds", "http"),
     ("initialize-as-event", "odd-handshakes", "json-alone", "load-succeeds", "http"),
@@ -127,6 +127,12 @@ const ROWS: [Row; 124] = [
     ("ping-when-initialized", "server-asks-more", "strict", "load-succeeds", "stdio"),
     ("roots-asked-in-call", "server-asks", "strict", "call-after-load-succeeds", "stdio"),
     ("sampling-asked-in-call", "server-asks-more", "strict", "call-after-load-succeeds", "stdio"),
+    ("tasks-served", "tasks", "task-asked", "call-after-load-succeeds", "http"),
+    ("task-held", "task-left-open", "task-asked", "call-after-load-succeeds", "http"),
+    ("task-unasked", "tasks", "one-fails-all", "call-after-load-succeeds", "stdio"),
+    ("log-flood-in-call", "server-logs", "strict", "call-after-load-succeeds", "stdio"),
+    ("logs-before-initialized", "server-logs", "strict", "load-succeeds", "stdio"),
+    ("logs-in-call", "server-logs", "strict", "call-after-load-succeeds", "stdio"),
     ("call-with-progress", "unasked", "strict", "call-after-load-succeeds", "stdio"),
     ("list-changed-flood", "unasked", "strict", "call-after-load-succeeds", "stdio"),
     ("stray-answer-in-call", "unasked", "strict", "call-after-load-succeeds", "stdio"),

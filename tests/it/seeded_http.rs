@@ -9,7 +9,7 @@ use crate::rig::{Ran, Rig};
 use crate::snapshots::life;
 
 /// Each change, and an invariant that it must break.
-const CAUGHT_BY: [(&str, &str); 12] = [
+const CAUGHT_BY: [(&str, &str); 13] = [
     ("delete-lost", "session-deleted"),
     ("delete-of-the-first", "session-deleted"),
     ("first-session-for-ever", "lost-session-renewed-once"),
@@ -20,6 +20,7 @@ const CAUGHT_BY: [(&str, &str); 12] = [
     ("one-kind-accepted", "accept-offers-both"),
     ("open-after-delete", "cleanup-opens-nothing"),
     ("resent-twice", "call-sent-once"),
+    ("task-asked", "capabilities-respected"),
     ("stream-at-once", "stream-reopened-slowly"),
     ("stream-steadily", "stream-reopened-slowly"),
 ];

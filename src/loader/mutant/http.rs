@@ -5,7 +5,7 @@ use std::time::Duration;
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, HeaderName, HeaderValue};
 use hyper::{Method, Request};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::loader::rmcp::{Bounds, Options, TamperHttp};
 
@@ -59,6 +59,16 @@ fn names_the_first(is_meant: fn(&Request<Bytes>) -> bool) -> Box<dyn TamperHttp>
         let first = first.get_or_insert_with(|| named.clone());
         if is_meant(request) {
             request.headers_mut().insert(SESSION_ID, first.clone());
+        }
+    })
+}
+
+pub(super) fn task_asked() -> Box<dyn TamperHttp> {
+    each(|request| {
+        let mut message = message(request);
+        if message["method"] == "tools/call" {
+            message["params"]["task"] = json!({ "ttl": 60_000 });
+            *request.body_mut() = Bytes::from(message.to_string());
         }
     })
 }

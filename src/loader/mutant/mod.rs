@@ -149,6 +149,7 @@ mutants! {
         "one-kind-accepted", http::one_kind_accepted, "accepts JSON alone";
         "open-after-delete", http::open_after_delete, "opens another session when it has ended its own";
         "resent-twice", http::resent_twice, "sends a call twice to the new session";
+        "task-asked", http::task_asked, "asks for a task with each call, and does not know what that is";
     }
     sse {
         "posted-without-query", http::posted_without_query, "posts to the path of the address that the stream says, and leaves its query out";

@@ -86,6 +86,19 @@ async fn the_end_of_its_input_ends_it_and_its_output() {
 }
 
 #[tokio::test]
+async fn a_batch_is_answered_in_one_line() {
+    let mut client = start(polite());
+    let params = r#"{"protocolVersion":"2025-03-26"}"#;
+    let initialize = format!("{{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"initialize\",\"params\":{params}}}\n");
+    client.stdin.write_all(initialize.as_bytes()).await.unwrap();
+    assert_eq!(client.answered().await, 0);
+    let batch = [b"[", PING.trim_ascii_end(), b",", PING.trim_ascii_end(), b"]\n"].concat();
+    client.stdin.write_all(&batch).await.unwrap();
+    let answer = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+    assert_eq!(client.line().await, format!("[{answer},{answer}]\n"));
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_read_any_more_ends_it() {
     let Client { mut stdin, stdout, mock, .. } = start(polite());
     drop(stdout);

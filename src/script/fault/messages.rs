@@ -197,7 +197,7 @@ pub(super) const ROWS: &[FaultInfo] = &[
         about: "sends a notification many times",
         impairs: Impairs::Timing,
         explain: "`{ notify-many = { method = \"notifications/tools/list_changed\", times = 200 } }`, on any \
-                  occasion, at most 100000 times. A client that lists the tools after each of them does nothing else \
+                  occasion, at most 100000 times, with `params` where it has some. A client that lists the tools after each of them does nothing else \
                   any more.",
     },
     FaultInfo {

@@ -100,7 +100,11 @@ impl Interpreter {
             Action::ContentType(_) | Action::Trickle | Action::WrongStream => {
                 let Some(line) = self.honest_answer(&task.cause, at) else { return };
                 match action {
-                    Action::ContentType(kind) => self.answer_typed(no, at, line, kind),
+                    Action::ContentType(kind) => {
+                        let mut answers = at.seat.map(|seat| self.batches.take_kept(seat)).unwrap_or_default();
+                        answers.push(line);
+                        self.answer_typed(no, at, &answers, kind);
+                    }
                     Action::Trickle => self.trickle(no, at, &line),
                     _ => {
                         self.accept(at);

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::history::{ConnectionId, EventKind, SessionId, WireEnd};
+use crate::script::batch::array;
 use crate::script::http::admit::Refusal;
 use crate::script::http::{ExchangeNo, Response};
 use crate::script::interpreter::Interpreter;
@@ -38,7 +39,7 @@ impl Interpreter {
         }
         let Some(exchange) = self.http().and_then(|http| http.exchanges.get_mut(&no)) else { return };
         exchange.status = 400;
-        let at = At { connection: exchange.connection, exchange: Some(no) };
+        let at = At { connection: exchange.connection, exchange: Some(no), seat: None };
         self.answer_exchange(at, wire::error_line(id, code, message, None));
     }
 
@@ -70,50 +71,47 @@ impl Interpreter {
             return self.answer_on_stream(at, &line);
         }
         let Some(no) = at.exchange else { return };
-        let Some(exchange) = self.http().and_then(|http| http.exchanges.get_mut(&no)) else { return };
-        let streams = exchange.streams;
-        let is_last = match &mut exchange.batch {
-            None => true,
-            Some(batch) => {
-                batch.n_missing = batch.n_missing.saturating_sub(1);
-                if !streams {
-                    batch.answers.push(line.clone());
-                }
-                batch.n_missing == 0
-            }
-        };
-        match (streams, is_last) {
-            (true, _) => {
-                self.stream_message(no, at, &line);
-                if is_last {
-                    self.end_stream(no);
-                }
-            }
-            (false, true) => self.answer_whole(no, at, line),
-            (false, false) => {}
+        let Some(exchange) = self.http().and_then(|http| http.exchanges.get(&no)) else { return };
+        if exchange.streams {
+            self.stream_kept(no, at);
+            self.stream_message(no, at, &line);
+        } else if let Some(seat) = at.seat {
+            self.batches.keep(seat, line);
+        } else {
+            return self.answer_typed(no, at, &[line], JSON.1);
+        }
+        match at.seat {
+            None => self.end_stream(no),
+            Some(_) => self.leave_batch(at),
         }
     }
 
-    fn answer_whole(&mut self, no: ExchangeNo, at: At, line: Vec<u8>) {
-        self.answer_typed(no, at, line, JSON.1);
+    /// Sends the answers to a batch, of which there will be no more.
+    pub(in crate::script) fn answer_batch(&mut self, at: At, answers: &[Vec<u8>]) {
+        let Some(no) = at.exchange else { return };
+        let Some(exchange) = self.http().and_then(|http| http.exchanges.get(&no)) else { return };
+        if exchange.streams {
+            answers.iter().for_each(|line| self.stream_message(no, at, line));
+            self.end_stream(no);
+        } else if !answers.is_empty() {
+            self.answer_typed(no, at, answers, JSON.1);
+        }
     }
 
-    /// Sends an answer as a whole body of this type.
-    pub(super) fn answer_typed(&mut self, no: ExchangeNo, at: At, line: Vec<u8>, kind: &str) {
+    /// Sends the answers that are kept for a batch on its stream, where no body can bring them any more.
+    fn stream_kept(&mut self, no: ExchangeNo, at: At) {
+        let kept = at.seat.map(|seat| self.batches.take_kept(seat)).unwrap_or_default();
+        kept.iter().for_each(|line| self.stream_message(no, at, line));
+    }
+
+    /// Sends an answer, or those to a batch, as a whole body of this type.
+    pub(super) fn answer_typed(&mut self, no: ExchangeNo, at: At, answers: &[Vec<u8>], kind: &str) {
         let session = self.session_of_answer(no, at);
         let Some(exchange) = self.http().and_then(|http| http.exchanges.get_mut(&no)) else { return };
-        let (status, batch) = (exchange.status, exchange.batch.take());
+        let status = exchange.status;
         let connection = self.connection_of(at);
-        let body = match batch {
-            None => {
-                self.sent(connection, &line);
-                line
-            }
-            Some(batch) => {
-                batch.answers.iter().for_each(|line| self.sent(connection.clone(), line));
-                [&b"["[..], &batch.answers.join(&b','), b"]"].concat()
-            }
-        };
+        answers.iter().for_each(|line| self.sent(connection.clone(), line));
+        let body = if at.seat.is_some() { array(answers) } else { answers.concat() };
         let mut headers = vec![(JSON.0, kind)];
         headers.extend(session.as_ref().map(|session| (SESSION, session.0.as_str())));
         self.respond(no, status, &headers, body);

@@ -68,14 +68,6 @@ struct Exchange {
     status: u16,
     /// The session that its response names, where none was opened.
     names_session: Option<String>,
-    /// For a batch: how many answers are missing, and those that are not.
-    batch: Option<Batch>,
-}
-
-#[derive(Debug)]
-struct Batch {
-    n_missing: usize,
-    answers: Vec<Vec<u8>>,
 }
 
 impl HttpFace {
@@ -161,7 +153,6 @@ impl Interpreter {
             mirror: Mirror::of(&request),
             status: 200,
             names_session: None,
-            batch: None,
         };
         let admitted = match era {
             Era::Modern => admit_post(&request, request.path == http.setup.path),
@@ -176,7 +167,7 @@ impl Interpreter {
             session: named,
             headers: request.headers.into_iter().filter(|(name, _)| name != "mcp-session-id").collect(),
         });
-        let at = At { connection: number, exchange: Some(no) };
+        let at = At { connection: number, exchange: Some(no), seat: None };
         match (admitted, request.body) {
             (_, Body::Cut) => self.gone(no),
             (Err(refusal), _) => self.refuse(no, &refusal),

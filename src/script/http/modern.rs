@@ -158,7 +158,7 @@ impl Interpreter {
         if let Some(exchange) = self.http().and_then(|http| http.exchanges.get_mut(&no)) {
             exchange.connection = Some(number);
         }
-        At { connection: Some(number), exchange: Some(no) }
+        At { connection: Some(number), exchange: Some(no), seat: None }
     }
 
     fn open_modern(&mut self) -> u64 {

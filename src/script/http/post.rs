@@ -3,10 +3,9 @@
 use serde_json::Value;
 
 use crate::history::EventKind;
-use crate::plan::Revision;
 use crate::script::Era;
+use crate::script::http::ExchangeNo;
 use crate::script::http::admit::Refusal;
-use crate::script::http::{Batch, ExchangeNo};
 use crate::script::interpreter::Interpreter;
 use crate::script::modern::DISCOVER;
 use crate::script::task::{At, Cause};
@@ -24,7 +23,8 @@ impl Interpreter {
             return self.modern_post(no, parsed.ok(), bytes);
         }
         match parsed {
-            Ok(Value::Array(bodies)) => self.batch(no, at, bodies, bytes),
+            Ok(Value::Array(bodies)) if !bodies.is_empty() && self.has_batches(at) => self.take_batch(at, bodies),
+            Ok(Value::Array(_)) => self.no_message(no, at, bytes, &Refusal::BATCH),
             Ok(body @ Value::Object(_)) => self.message(no, at, wire::read_body(body), bytes),
             Ok(_) => self.no_message(no, at, bytes, &Refusal::NO_OBJECT),
             Err(_) => self.no_message(no, at, bytes, &Refusal::NO_JSON),
@@ -73,7 +73,7 @@ impl Interpreter {
     }
 
     fn message_without_session(&mut self, no: ExchangeNo, incoming: Incoming, line: &[u8]) {
-        let at = At { connection: None, exchange: Some(no) };
+        let at = At { exchange: Some(no), ..At::default() };
         match incoming {
             Incoming::Request { body, id, method } if method == "initialize" => {
                 self.initialize(no, body, id, method, line);
@@ -102,7 +102,7 @@ impl Interpreter {
     /// A connection begins.
     fn initialize(&mut self, no: ExchangeNo, body: Value, id: Value, method: String, line: &[u8]) {
         let Some(number) = self.open_connection(no) else { return self.refuse(no, &Refusal::TOO_MANY) };
-        self.take_request(At { connection: Some(number), exchange: Some(no) }, body, id, method, line);
+        self.take_request(At { connection: Some(number), exchange: Some(no), seat: None }, body, id, method, line);
     }
 
     /// Opens the connection that an exchange begins; none where there are too many.
@@ -121,46 +121,5 @@ impl Interpreter {
         self.add_talk(number, connection.clone(), Era::Legacy);
         self.journal(EventKind::ConnectionOpened { connection });
         Some(number)
-    }
-
-    /// Takes several messages at once, where the revision of the session has that.
-    ///
-    /// Source: revision 2025-03-26, basic/transports, Sending Messages to the Server; taken out in 2025-06-18.
-    fn batch(&mut self, no: ExchangeNo, at: At, bodies: Vec<Value>, bytes: &[u8]) {
-        let talk = at.connection.and_then(|number| self.talks.get(&number));
-        let has_batches = talk.is_some_and(|talk| talk.server.revision() == Some(Revision::R20250326));
-        let is_allowed = has_batches && !self.is_sse();
-        let is_empty = bodies.is_empty();
-        let incoming: Vec<(Incoming, Vec<u8>)> = bodies
-            .into_iter()
-            .map(|body| {
-                let line = body.to_string().into_bytes();
-                (wire::read_body(body), line)
-            })
-            .collect();
-        let is_good = |one: &Incoming| match one {
-            Incoming::Request { method, .. } => method != "initialize",
-            Incoming::Notification { .. } | Incoming::Response { .. } => true,
-            Incoming::Blank | Incoming::NoJson | Incoming::NoObject | Incoming::NoMessage { .. } => false,
-        };
-        if !is_allowed || is_empty || !incoming.iter().all(|(one, _)| is_good(one)) {
-            return self.no_message(no, at, bytes, &Refusal::BATCH);
-        }
-        let n_missing = incoming.iter().filter(|(one, _)| matches!(one, Incoming::Request { .. })).count();
-        if let Some(exchange) = self.http().and_then(|http| http.exchanges.get_mut(&no)).filter(|_| n_missing > 0) {
-            exchange.batch = Some(Batch { n_missing, answers: Vec::new() });
-        }
-        for (one, line) in incoming {
-            let is_request = matches!(one, Incoming::Request { .. });
-            // Only requests are answered; the others have no exchange of their own.
-            let exchange = is_request.then_some(no);
-            self.message(no, At { exchange, ..at }, one, &line);
-            if self.ended {
-                return;
-            }
-        }
-        if n_missing == 0 {
-            self.accept(at);
-        }
     }
 }

@@ -70,7 +70,7 @@ impl Interpreter {
     pub(in crate::script) fn push_note(&mut self, number: u64, line: &[u8]) {
         let Some(talk) = self.talks.get_mut(&number) else { return };
         if let Some(no) = talk.streams.last().copied() {
-            self.stream_message(no, At { connection: Some(number), exchange: Some(no) }, line);
+            self.stream_message(no, At { connection: Some(number), exchange: Some(no), seat: None }, line);
         } else if !talk.keep(line.to_vec()) {
             let because = "too many wait for the stream of a session".to_owned();
             self.journal(EventKind::EvidenceTruncated { what: "notifications".to_owned(), because });

@@ -30,7 +30,7 @@ impl Interpreter {
     /// A connection begins with its stream.
     pub(super) fn begin_sse(&mut self, no: ExchangeNo) {
         match self.open_connection(no) {
-            Some(number) => self.begin(Cause::Get, At { connection: Some(number), exchange: Some(no) }),
+            Some(number) => self.begin(Cause::Get, At { connection: Some(number), exchange: Some(no), seat: None }),
             None => self.refuse(no, &Refusal::TOO_MANY),
         }
     }

@@ -8,11 +8,12 @@ use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 
 use mcp_vigil::plan::Temperament::Polite;
-use mcp_vigil::script::shipped;
+use mcp_vigil::script::{Script, shipped};
 use proptest::prelude::*;
 
 use crate::mock::client::{Client, INITIALIZE, mock_command};
 use crate::mock::home::Home;
+use crate::stability::is_thorough;
 
 const PING: &str = r#"{"jsonrpc":"2.0","id":9,"method":"ping"}"#;
 const PONG: &str = "{\"jsonrpc\":\"2.0\",\"id\":9,\"result\":{}}\n";
@@ -111,6 +112,35 @@ fn a_client_that_asks_for_ever_and_never_reads_does_not_make_the_mock_grow_for_e
     assert!(peak_kib < 64 * 1_024, "{peak_kib} KiB");
     client.close_stdin();
     assert_eq!(client.exit_code(), 0);
+}
+
+/// The longest text that a script may put into an answer.
+const LONGEST: usize = 64 << 20;
+/// Most memory that it takes: the message, and what is made of it or read of it at the time; it is never there three times.
+const LONGEST_KIB_MAX: u64 = 3 * (LONGEST as u64 >> 10);
+
+#[test]
+fn the_longest_answer_arrives_whole_and_is_written_in_bounded_memory() {
+    if !is_thorough() {
+        return;
+    }
+    let text = format!("about = \"x\"\n[[rule]]\non = {{ request = \"ping\" }}\ndo = [{{ pad = {LONGEST} }}]\n");
+    let home = Home::new(&Script::from_toml("s", "s.toml", &text).unwrap(), Polite);
+    let mut client = Client::linked(&home);
+    client.send(PING);
+    let (before, behind) = (r#"{"jsonrpc":"2.0","id":9,"result":{"_meta":{"mcp-mock/more":""#, "\"}}}\n");
+    assert_eq!(client.bytes(before.len()), before);
+    let text = client.raw(LONGEST);
+    assert!(text.len() == LONGEST && text.iter().all(|byte| *byte == b'x'), "{} bytes", text.len());
+    assert_eq!(client.bytes(behind.len()), behind);
+    let sent = home.wait_for_short("wire.sent");
+    let n_bytes = before.len() + LONGEST + behind.len() - 1;
+    assert_eq!(sent["message"]["cut"]["bytes"].as_u64(), Some(n_bytes as u64));
+    let peak_kib = peak_kib(&client);
+    assert!(peak_kib < LONGEST_KIB_MAX, "{peak_kib} KiB");
+    client.close_stdin();
+    assert_eq!((client.rest().as_str(), client.exit_code()), ("", 0));
+    println!("{n_bytes} bytes, at most {peak_kib} KiB");
 }
 
 /// Most memory the process ever used.

@@ -1,6 +1,7 @@
 //! Mock servers as processes: every script over real pipes, with a home of our own, and everything that can go wrong.
 
 mod any_input;
+mod batches;
 mod bytes;
 mod client;
 mod faults;
@@ -21,3 +22,4 @@ mod scripts;
 mod sdk;
 mod sse;
 mod standalone;
+mod tasks;

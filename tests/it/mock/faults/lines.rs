@@ -81,6 +81,7 @@ fn messages() -> Vec<Case> {
     let parse_error = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"Parse error"}}"#;
     let cancelled = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"reason":"the script says so","requestId":3}}"#;
     let sampling = r#"{"jsonrpc":"2.0","id":0,"method":"sampling/createMessage","params":{"maxTokens":1}}"#;
+    let noted = r#"{"jsonrpc":"2.0","method":"notifications/x","params":{"a":1}}"#;
     let pretty = format!("{:#}", serde_json::from_str::<serde_json::Value>(&honest(3)).unwrap());
     let half = honest(3)[..honest(3).len() / 2].to_owned();
     vec![
@@ -143,6 +144,11 @@ fn messages() -> Vec<Case> {
             "notify-many",
             "[{ notify-many = { method = \"notifications/tools/list_changed\", times = 3 } }]",
             lines(&[CHANGED, CHANGED, CHANGED, &honest(3)]),
+        ),
+        case(
+            "notify-many",
+            "[{ notify-many = { method = \"notifications/x\", params = { a = 1 }, times = 2 } }]",
+            lines(&[noted, noted, &honest(3)]),
         ),
         case("progress", "[{ progress = 2 }]", lines(&[&progress(1), &progress(2), &honest(3)])),
         case("cancel-request", "[\"cancel-request\"]", lines(&[cancelled, &honest(3)])),
