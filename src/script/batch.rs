@@ -174,12 +174,22 @@ impl Interpreter {
     }
 }
 
-/// What was read in a batch, where not everything may be that may be elsewhere.
+/// What was read in a batch, where not everything may be that may be elsewhere. On record it stays in a batch.
 fn in_batch(one: Incoming) -> Incoming {
     match one {
         Incoming::Request { body, id, method } if method == "initialize" => {
+            let body = Value::Array(vec![body]);
             Incoming::NoMessage { body, id, because: "initialize must not be in a batch" }
         }
         other => other,
+    }
+}
+
+/// What a list is where no batch is taken.
+pub(super) fn refused(bodies: Vec<Value>) -> Incoming {
+    if wire::is_batch(&bodies) {
+        Incoming::NoMessage { body: Value::Array(bodies), id: Value::Null, because: "batches are not supported" }
+    } else {
+        Incoming::NoObject
     }
 }

@@ -3,10 +3,10 @@
 use std::mem;
 
 use crate::history::{ConnectionId, EventKind, ServerEnd, WireEnd};
-use crate::script::batch::array;
+use crate::script::batch::{array, refused};
 use crate::script::interpreter::{Face, Interpreter};
 use crate::script::task::{At, Cause};
-use crate::script::wire::{self, Incoming, Line};
+use crate::script::wire::{self, Line};
 use crate::script::{Action, Carriage, Effect, End, Input, forge};
 
 /// A line that is no message, where there are many.
@@ -80,7 +80,7 @@ impl Interpreter {
         let at = self.whole();
         match wire::read_line(line) {
             Line::Batch(bodies) if !bodies.is_empty() && self.has_batches(at) => self.take_batch(at, bodies),
-            Line::Batch(_) => self.take_incoming(at, Incoming::NoObject, line),
+            Line::Batch(bodies) => self.take_incoming(at, refused(bodies), line),
             Line::One(incoming) => self.take_incoming(at, incoming, line),
         }
     }

@@ -67,6 +67,11 @@ pub(super) fn read_line(line: &[u8]) -> Line {
     }
 }
 
+/// Whether a list is one of messages, be it taken or not.
+pub(super) fn is_batch(bodies: &[Value]) -> bool {
+    !bodies.is_empty() && bodies.iter().all(Value::is_object)
+}
+
 /// Reads one JSON value.
 pub(super) fn read_body(body: Value) -> Incoming {
     if !body.is_object() {

@@ -9,7 +9,7 @@ use crate::rig::{Ran, Rig};
 use crate::snapshots::life;
 
 /// Each change, and an invariant that it must break.
-const CAUGHT_BY: [(&str, &str); 13] = [
+const CAUGHT_BY: [(&str, &str); 14] = [
     ("delete-lost", "session-deleted"),
     ("delete-of-the-first", "session-deleted"),
     ("first-session-for-ever", "lost-session-renewed-once"),
@@ -19,6 +19,7 @@ const CAUGHT_BY: [(&str, &str); 13] = [
     ("notifications-without-session", "session-id-sent"),
     ("one-kind-accepted", "accept-offers-both"),
     ("open-after-delete", "cleanup-opens-nothing"),
+    ("calls-in-batches", "one-message-at-a-time"),
     ("resent-twice", "call-sent-once"),
     ("task-asked", "capabilities-respected"),
     ("stream-at-once", "stream-reopened-slowly"),

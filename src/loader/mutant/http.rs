@@ -195,6 +195,14 @@ pub(super) fn stream_steadily(options: Options) -> Options {
     with_stream_retries(options, STEADY)
 }
 
+pub(super) fn calls_in_batches() -> Box<dyn TamperHttp> {
+    each(|request| {
+        if is_of(request, "tools/call") {
+            *request.body_mut() = Value::Array(vec![message(request)]).to_string().into();
+        }
+    })
+}
+
 pub(super) fn name_lost() -> Box<dyn TamperHttp> {
     each(|request| {
         request.headers_mut().remove("mcp-name");

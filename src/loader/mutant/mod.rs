@@ -148,6 +148,7 @@ mutants! {
         "notifications-without-session", http::notifications_without_session, "sends cancellations without the id of the session";
         "one-kind-accepted", http::one_kind_accepted, "accepts JSON alone";
         "open-after-delete", http::open_after_delete, "opens another session when it has ended its own";
+        "calls-in-batches", http::calls_in_batches, "sends each call as a batch of one";
         "resent-twice", http::resent_twice, "sends a call twice to the new session";
         "task-asked", http::task_asked, "asks for a task with each call, and does not know what that is";
     }

@@ -72,6 +72,10 @@ impl Interpreter {
     pub(super) fn modern_post(&mut self, no: ExchangeNo, parsed: Option<Value>, bytes: &[u8]) {
         match parsed {
             Some(body @ Value::Object(_)) => self.modern_message(no, wire::read_body(body), bytes),
+            Some(body @ Value::Array(_)) => {
+                let at = self.modern_at(no);
+                self.refuse_batch(no, at, &body, bytes);
+            }
             Some(_) => {
                 let at = self.modern_at(no);
                 self.no_message(no, at, bytes, &Refusal::NO_OBJECT);

@@ -24,11 +24,20 @@ impl Interpreter {
         }
         match parsed {
             Ok(Value::Array(bodies)) if !bodies.is_empty() && self.has_batches(at) => self.take_batch(at, bodies),
-            Ok(Value::Array(_)) => self.no_message(no, at, bytes, &Refusal::BATCH),
+            Ok(body @ Value::Array(_)) => self.refuse_batch(no, at, &body, bytes),
             Ok(body @ Value::Object(_)) => self.message(no, at, wire::read_body(body), bytes),
             Ok(_) => self.no_message(no, at, bytes, &Refusal::NO_OBJECT),
             Err(_) => self.no_message(no, at, bytes, &Refusal::NO_JSON),
         }
+    }
+
+    /// A list, where no batch is taken. One of messages is on record as it came.
+    pub(super) fn refuse_batch(&mut self, no: ExchangeNo, at: At, body: &Value, bytes: &[u8]) {
+        if !body.as_array().is_some_and(|bodies| wire::is_batch(bodies)) {
+            return self.no_message(no, at, bytes, &Refusal::BATCH);
+        }
+        self.take_message(at, body, bytes);
+        self.refuse_message(no, &Value::Null, Refusal::BATCH.code, Refusal::BATCH.message);
     }
 
     pub(super) fn no_message(&mut self, no: ExchangeNo, at: At, bytes: &[u8], refusal: &Refusal) {

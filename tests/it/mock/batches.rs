@@ -82,11 +82,13 @@ fn shortly(answer: &Value) -> Value {
 
 #[test]
 fn what_is_no_good_batch_is_answered_as_json_rpc_says() {
-    let (_home, mut client) = start(&shipped("polite").unwrap());
+    let (home, mut client) = start(&shipped("polite").unwrap());
     for (sent, expected) in cases() {
         client.send(&sent);
         assert_eq!(shortly(&client.answer()), expected, "{sent}");
     }
+    let in_a_batch = |event: &Value| event["message"][0]["method"] == "initialize";
+    assert_eq!(home.events().into_iter().filter(in_a_batch).count(), 1, "it is on record as it came");
     // Nothing answers notifications alone: the next line is the answer to the next request.
     client.send(&batch(&[NOTE, NOTE, CANCELLED]));
     client.send(PING);
@@ -123,7 +125,11 @@ fn other_revisions_have_no_batches() {
         assert_eq!(client.answer()["result"]["protocolVersion"], revision);
         client.send(&batch(&[PING]));
         assert_eq!(shortly(&client.answer()), json!({ "id": null, "code": -32_600 }), "{revision}");
-        home.wait_for_n("wire.noise", 2);
+        home.wait_for_n("wire.received", 3);
+        let is_received = |event: &Value| event["event"] == "wire.received";
+        let received = home.events().into_iter().filter(is_received).map(|event| event["message"].clone());
+        let ping: Value = serde_json::from_str(PING).unwrap();
+        assert_eq!(received.filter(Value::is_array).collect::<Vec<_>>(), [json!([ping]), json!([ping])], "{revision}");
     }
 }
 
