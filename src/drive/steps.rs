@@ -297,9 +297,11 @@ impl Drive<'_> {
     }
 
     async fn wait_gate(&mut self, number: u32, gate: &str) -> StepEnd {
-        // Only an operation that runs can bring a mock to a gate.
+        // Only an operation that runs can bring a mock to a gate, or another gate that was opened.
+        let has_opened = || self.recorder.any(|event| matches!(event.kind, EventKind::GateOpened { .. }));
         let (limit, from) = match self.running.iter().map(|running| running.from).min() {
             Some(from) => (self.limits().gate, from),
+            None if has_opened() => (self.limits().gate, 0),
             None => (Duration::ZERO, 0),
         };
         let open: BTreeSet<OpId> = self.running.iter().map(|running| running.id).collect();

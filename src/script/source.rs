@@ -186,11 +186,10 @@ impl Script {
         names
     }
 
-    /// Names of the gates at which it holds an action, in script order.
+    /// Names of the gates at which it holds an action, in script order. Where nothing follows, a gate only shows how far it is.
     #[must_use]
     pub fn gates(&self) -> Vec<&str> {
-        let actions = self.rules.iter().flat_map(|rule| &rule.actions);
-        actions.filter_map(|action| if let Action::Hold(gate) = action { Some(gate.as_str()) } else { None }).collect()
+        self.rules.iter().flat_map(gates_of).collect()
     }
 
     /// What an honest server has to announce that does what this script says.
@@ -201,6 +200,14 @@ impl Script {
         let actions = || self.rules.iter().flat_map(|rule| &rule.actions);
         Features { tools_change: actions().any(announces), logs: actions().any(logs), tasks: self.tasks }
     }
+}
+
+fn gates_of(rule: &Rule) -> impl Iterator<Item = &str> {
+    let last = rule.actions.len().saturating_sub(usize::from(!rule.on.when.has_honest_end()));
+    rule.actions.iter().enumerate().filter_map(move |(index, action)| match action {
+        Action::Hold(gate) if index < last => Some(gate.as_str()),
+        _ => None,
+    })
 }
 
 impl<T, A> RuleFile<T, A> {

@@ -505,3 +505,17 @@ proptest! {
         let _ = read(&rule(&format!("{{{text}}}"), &format!("[{text}]")));
     }
 }
+
+#[test]
+fn a_gate_behind_which_nothing_is_held_is_none_that_has_to_be_opened() {
+    for (on, actions, expected) in [
+        ("{ start = true }", "[{ hold = \"a\" }, \"expire-session\", { hold = \"b\" }]", vec!["a"]),
+        ("{ gate = \"x\" }", "[{ hold = \"a\" }]", vec![]),
+        ("{ request = \"tools/call\" }", "[{ hold = \"a\" }]", vec!["a"]),
+        ("{ request = \"tools/call\" }", "[\"answer\", { hold = \"a\" }]", vec!["a"]),
+        ("{ eof = true }", "[{ hold = \"a\" }]", vec!["a"]),
+    ] {
+        let text = format!("about = \"x\"\n[[rule]]\non = {on}\ndo = {actions}\n");
+        assert_eq!(Script::from_toml("s", "s.toml", &text).unwrap().gates(), expected, "{text}");
+    }
+}

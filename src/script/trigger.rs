@@ -144,6 +144,19 @@ impl Trigger {
 }
 
 impl When {
+    /// Whether an honest server does something on this occasion, behind all that a script says.
+    pub(super) fn has_honest_end(&self) -> bool {
+        match self {
+            Self::Request { .. } | Self::Get | Self::Delete | Self::Eof | Self::Signal(_) => true,
+            Self::Notification(_)
+            | Self::Response
+            | Self::Gate(_)
+            | Self::Elapsed(_)
+            | Self::Start
+            | Self::Initialized => false,
+        }
+    }
+
     /// Whether it can come about more than once in a process.
     #[must_use]
     pub fn recurs(&self) -> bool {

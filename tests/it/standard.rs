@@ -37,7 +37,7 @@ pub fn lived(arguments: &[&str]) -> Lived {
 
 fn verdicts(rig: &Rig, ran: &Ran) -> BTreeMap<String, Vec<String>> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for plan in ran.plans() {
+    for plan in ran.plans().iter().filter(|plan| plan["verdict"] != "not-applicable") {
         let path = rig.out().join(plan["id"].as_str().unwrap()).join("verdict.json");
         let verdict: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
         for (invariant, verdict) in verdict["verdicts"].as_object().unwrap() {
