@@ -206,6 +206,8 @@ actions! {
     EndStream = "end-stream" in Session;
     /// Close the socket of the stream of events in the middle.
     CutStream = "cut-stream" in Session;
+    /// Keep the honest answer for the stream with which the client takes up where this one ended.
+    AnswerOnReturn = "answer-on-return" in Session;
     /// Reset the socket of this HTTP request.
     Reset = "reset" in Response;
     /// Stop doing anything: what comes is neither read nor answered.

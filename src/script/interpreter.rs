@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::history::{ConnectionId, EventKind, ServerEnd, WireEnd};
 use crate::script::http::HttpFace;
 use crate::script::line::LineFace;
+use crate::script::offer::Offer;
 use crate::script::server::Server;
 use crate::script::talk::Talk;
 use crate::script::task::{At, Cause, Step, Task, Wait, Watch};
@@ -198,7 +199,8 @@ impl Interpreter {
 
     pub(super) fn add_talk(&mut self, number: u64, id: ConnectionId, era: Era) {
         let script = &self.setup.script;
-        let server = Server::new(era, self.tools.clone(), script.announces_tools(), self.setup.revision);
+        let offer = Offer::new(self.tools.clone(), script.tool_kinds().to_vec(), script.announces_tools());
+        let server = Server::new(era, offer, self.setup.revision);
         let watches = script.rules().iter().cloned().map(Watch::new).collect();
         let is_modern = server.is_modern();
         self.talks.insert(number, Talk::new(id, server, watches));

@@ -19,9 +19,8 @@ pub(super) enum Server {
 }
 
 impl Server {
-    /// A server with these tools; `announces` says whether their list ever changes, `newest` what a legacy one speaks.
-    pub(super) fn new(era: Era, tools: Vec<String>, announces: bool, newest: Revision) -> Self {
-        let offer = Offer::new(tools, announces);
+    /// A server with these tools; `newest` is what a legacy one speaks.
+    pub(super) fn new(era: Era, offer: Offer, newest: Revision) -> Self {
         match era {
             Era::Legacy => Self::Legacy(Honest::new(offer, newest)),
             Era::Modern => Self::Modern(Modern::new(offer)),

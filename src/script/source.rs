@@ -8,7 +8,7 @@ use crate::plan::{InputError, Temperament};
 use crate::script::check::{At, check_rules, check_tools};
 use crate::script::era::Eras;
 use crate::script::trigger::TriggerFile;
-use crate::script::{Action, Defect, Era, Signal, Trigger, When};
+use crate::script::{Action, Defect, Era, Signal, ToolKind, Trigger, When};
 
 /// What a mock server will do where it is not simply honest. Well formed: every rule can act.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,7 @@ pub struct Script {
     about: String,
     eras: Eras,
     tools: Vec<String>,
+    tool_kinds: Vec<ToolKind>,
     rules: Vec<Rule>,
 }
 
@@ -54,6 +55,8 @@ struct ScriptToml {
     era: Eras,
     tools: Option<Spanned<Vec<String>>>,
     #[serde(default)]
+    tool: Vec<ToolKind>,
+    #[serde(default)]
     rule: Vec<RuleFile<Spanned<TriggerFile>, Spanned<Action>>>,
 }
 
@@ -68,9 +71,12 @@ struct ScriptFile {
     /// The era it speaks, or one for each start; that of the revision where none is named.
     #[serde(default)]
     era: Eras,
-    /// The tools it offers at first; `read` where none are named.
+    /// The tools it offers at first; those that are described where none are named, and `read` where there are none.
     #[serde(default)]
     tools: Option<Vec<String>>,
+    /// The tools that answer in a way of their own.
+    #[serde(default)]
+    tool: Vec<ToolKind>,
     /// What it does where it is not simply honest.
     #[serde(default)]
     rule: Vec<RuleFile<TriggerFile, Action>>,
@@ -91,6 +97,8 @@ struct ScriptJson {
     #[serde(default, skip_serializing_if = "Eras::is_empty")]
     era: Eras,
     tools: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tool: Vec<ToolKind>,
     rule: Vec<RuleFile<TriggerFile, Action>>,
 }
 
@@ -107,11 +115,12 @@ impl Script {
                 check_tools(tools.as_ref()).map_err(|defect| at((tools.span().start, defect)))?;
                 tools.into_inner()
             }
-            None => default_tools(),
+            None => default_tools(&parsed.tool),
         };
         let rules = parsed.rule.into_iter().map(|rule| rule.map(located, located)).collect();
         let rules = check_rules(rules, &tools).map_err(at)?;
-        Ok(Self { name: name.to_owned(), about: parsed.about, eras: parsed.era, tools, rules })
+        let (name, tool_kinds) = (name.to_owned(), parsed.tool);
+        Ok(Self { name, about: parsed.about, eras: parsed.era, tools, tool_kinds, rules })
     }
 
     /// Its name: the file name without its extension.
@@ -136,6 +145,12 @@ impl Script {
     #[must_use]
     pub fn tools(&self) -> &[String] {
         &self.tools
+    }
+
+    /// The tools that answer in a way of their own.
+    #[must_use]
+    pub fn tool_kinds(&self) -> &[ToolKind] {
+        &self.tool_kinds
     }
 
     /// Its rules. All that fit act, in this order; the first that settles an answer or an end wins.
@@ -205,8 +220,11 @@ fn nowhere<T>(value: T) -> At<T> {
     (0, value)
 }
 
-fn default_tools() -> Vec<String> {
-    vec!["read".to_owned()]
+fn default_tools(described: &[ToolKind]) -> Vec<String> {
+    match described {
+        [] => vec!["read".to_owned()],
+        described => described.iter().map(|tool| tool.name.clone()).collect(),
+    }
 }
 
 fn is_false(flag: &bool) -> bool {
@@ -217,10 +235,11 @@ impl TryFrom<ScriptJson> for Script {
     type Error = Defect;
 
     fn try_from(json: ScriptJson) -> Result<Self, Self::Error> {
-        check_tools(&json.tools)?;
-        let rules = json.rule.into_iter().map(|rule| rule.map(nowhere, nowhere)).collect();
-        let rules = check_rules(rules, &json.tools).map_err(|(_, defect)| defect)?;
-        Ok(Self { name: json.name, about: json.about, eras: json.era, tools: json.tools, rules })
+        let ScriptJson { name, about, era, tools, tool, rule } = json;
+        check_tools(&tools)?;
+        let rules = rule.into_iter().map(|rule| rule.map(nowhere, nowhere)).collect();
+        let rules = check_rules(rules, &tools).map_err(|(_, defect)| defect)?;
+        Ok(Self { name, about, eras: era, tools, tool_kinds: tool, rules })
     }
 }
 
@@ -232,6 +251,7 @@ impl From<Script> for ScriptJson {
             about: script.about,
             era: script.eras,
             tools: script.tools,
+            tool: script.tool_kinds,
             rule: script.rules.into_iter().map(written).collect(),
         }
     }

@@ -63,6 +63,8 @@ struct Exchange {
     /// Whether it begins its connection: the `initialize`, or over HTTP with server-sent events the GET.
     opens: bool,
     streams: bool,
+    /// Whether it takes up a stream that ended.
+    resumes: bool,
     mirror: Mirror,
     /// Status code of an answer.
     status: u16,
@@ -156,6 +158,7 @@ impl Interpreter {
             connection: number,
             opens: false,
             streams: false,
+            resumes: request.header("last-event-id").is_some(),
             mirror: Mirror::of(&request),
             status: 200,
             batch: None,
