@@ -234,6 +234,13 @@ fn do_right(mode: &str, client: &mut Client) -> bool {
             drop(stream);
             client.delete();
         }
+        "stream-closed-last" => {
+            client.open();
+            let stream = client.stream();
+            client.request("tools/list", "{}");
+            client.call();
+            drop(stream);
+        }
         "cancelling" => {
             client.open();
             client.request("tools/list", "{}");
