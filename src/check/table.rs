@@ -103,6 +103,7 @@ pub const HOST_RULES: &[Invariant] = &[
     host::calls::ABANDONED_CALL_CANCELLED,
     host::calls::RETRY_HONOURED,
     wire::REQUEST_ID_UNIQUE,
+    host::exchange::POSTS_ARE_MESSAGES,
     wire::ONE_MESSAGE_AT_A_TIME,
     wire::MESSAGES_WELL_FORMED,
     cancel::CANCEL_ONLY_OPEN_REQUESTS,

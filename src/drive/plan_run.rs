@@ -261,6 +261,7 @@ fn launch_spec(input: &PlanInput, environment: &RunEnvironment, home: &Home, tok
         output_bytes_max: OUTPUT_BYTES_MAX,
         processes_max: PROCESSES_MAX,
         descriptors_soft: None,
+        ports: Vec::new(),
         life_ms: ms(input.plan.limits.plan),
         settle_ms: ms(input.plan.limits.settle),
     }

@@ -1,10 +1,14 @@
 //! The end of a host: by itself, or by force when its time is over.
 
+use std::collections::BTreeSet;
 use std::fs::File;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use tokio::net::TcpStream;
+
 use crate::drive::{After, RunEnvironment, await_quiet_wire, read_head};
-use crate::history::{Channel, EventKind, ProcessId, Source};
+use crate::history::{Channel, Event, EventKind, ProcessId, Source};
 use crate::host::stderr::errors_in;
 use crate::record::Recorder;
 use crate::supervise::{ProcessFacts, Supervised};
@@ -21,7 +25,12 @@ pub(super) struct Ending<'a> {
     pub supervised: &'a Supervised,
     /// Its stderr.
     pub stderr: &'a File,
+    /// Where its servers listen.
+    pub servers: &'a [SocketAddr],
 }
+
+/// How long a server may take to tell what has happened.
+const CATCH_UP: Duration = Duration::from_millis(900);
 
 /// Why waiting is over.
 enum Waited {
@@ -33,6 +42,45 @@ enum Waited {
 impl Ending<'_> {
     /// Waits until the host has ended, at most for `life`, and records how, and what it left. What is left is not ended here.
     pub(super) async fn await_end(&self, life: Duration) {
+        tokio::select! {
+            () = self.await_its_end(life) => {}
+            () = self.tell_exits() => {}
+        }
+    }
+
+    /// Has it on record of each process that it is about to exit, behind what its servers had seen before.
+    async fn tell_exits(&self) {
+        while let Some(exiting) = self.supervised.next_exit().await {
+            for server in self.servers {
+                self.catch_up(*server).await;
+            }
+            let kind = EventKind::ProcessExiting { pid: exiting.pid, sockets: exiting.n_sockets };
+            self.recorder.note(Source::System, kind);
+            self.supervised.let_exit(exiting);
+        }
+        // The supervisor is gone, and whoever waits for the end will see that.
+        std::future::pending::<()>().await;
+    }
+
+    /// Waits until a server has told what had happened before now: it takes connections and their ends in order, so a connection
+    /// of ours that it has seen come and go is behind all of that.
+    async fn catch_up(&self, server: SocketAddr) {
+        let from = self.recorder.n_events();
+        let Ok(Ok(fence)) = tokio::time::timeout(CATCH_UP, TcpStream::connect(server)).await else { return };
+        drop(fence);
+        let mut opened = BTreeSet::new();
+        let has_gone = |event: &Event| match &event.kind {
+            EventKind::SocketOpened { socket } => {
+                opened.insert((event.source.to_string(), socket.clone()));
+                false
+            }
+            EventKind::SocketClosed { socket, .. } => opened.contains(&(event.source.to_string(), socket.clone())),
+            _ => false,
+        };
+        self.recorder.wait_for(from, CATCH_UP, has_gone).await;
+    }
+
+    async fn await_its_end(&self, life: Duration) {
         let waited = tokio::select! {
             biased;
             () = self.supervised.broken_or_ended() => Waited::ForItsEnd,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -144,15 +145,27 @@ async fn watch(
     stderr: &File,
     servers: &[HttpServer],
 ) -> Result<(), HostError> {
-    let urls = servers.iter().map(|server| server.url.clone());
-    let spec = launch_spec(input, environment, recorder, urls.collect());
+    let addresses: Vec<SocketAddr> = servers.iter().filter_map(|server| address(&server.url)).collect();
+    let urls = servers.iter().map(|server| server.url.clone()).collect();
+    let spec = launch_spec(input, environment, recorder, urls, &addresses);
     let supervised = Supervised::start(&environment.executable, spec, recorder.clone(), &environment.warden).await?;
-    Ending { environment, recorder, supervised: &supervised, stderr }.await_end(input.life).await;
+    Ending { environment, recorder, supervised: &supervised, stderr, servers: &addresses }.await_end(input.life).await;
     supervised.end().await;
     Ok(())
 }
 
-fn launch_spec(input: &HostInput, environment: &RunEnvironment, recorder: &Recorder, urls: Vec<String>) -> LaunchSpec {
+/// Where a server listens, from its URL.
+fn address(url: &str) -> Option<SocketAddr> {
+    url.strip_prefix("http://")?.split('/').next()?.parse().ok()
+}
+
+fn launch_spec(
+    input: &HostInput,
+    environment: &RunEnvironment,
+    recorder: &Recorder,
+    urls: Vec<String>,
+    addresses: &[SocketAddr],
+) -> LaunchSpec {
     let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let mut env = input.env.clone();
     env.insert("MCP_VIGIL_RUN".to_owned(), environment.run_id.clone());
@@ -165,6 +178,7 @@ fn launch_spec(input: &HostInput, environment: &RunEnvironment, recorder: &Recor
         output_bytes_max: OUTPUT_BYTES_MAX,
         processes_max: PROCESSES_MAX,
         descriptors_soft: None,
+        ports: addresses.iter().map(SocketAddr::port).collect(),
         life_ms: ms(input.life + LIFE_MARGIN),
         settle_ms: ms(recorder.header().limits.settle),
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::check::combinator::{Judged, each};
 use crate::check::host::is_its_doing;
 use crate::check::sight::parts;
 use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
@@ -31,6 +32,36 @@ pub(in crate::check) const EXCHANGE_COMPLETE: Invariant = Invariant {
         Box::new(Exchange { expected, ..Exchange::default() })
     },
 };
+
+/// Counter-example that shaped it: a batch is a message under 2025-03-26, and is journalled as the messages in it.
+pub(in crate::check) const POSTS_ARE_MESSAGES: Invariant = Invariant {
+    id: "posts-are-messages",
+    property: Property::Safety,
+    level: Level::Must,
+    claim: "every POST is one JSON-RPC message",
+    source: "2025-11-25, basic/transports, Sending Messages to the Server; the same from 2025-06-18",
+    requirement: &["LC-MSG-01", "LC-MSG-10"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireReceived, Kind::WireNoise],
+    vacuous: "nothing was posted",
+    explain: "The body of a POST was no message: no JSON, no object, or several messages as one array. A server answers with one \
+        error for all of it, without an id, so whoever waits for an answer waits until its timeout.\n\n\
+        Look at the head of the bytes in the witness. Mend it by sending each message by itself.",
+    start: |_: &Header| -> Box<dyn Monitor> { each(judge_post) },
+};
+
+fn judge_post(event: &Event, _view: &View) -> Judged {
+    match &event.kind {
+        EventKind::WireReceived { .. } => Judged::Held,
+        EventKind::WireNoise { connection, bytes, .. } => {
+            let because = format!("{bytes} bytes that are no message were posted on {connection} at {}", event.seq);
+            Judged::Broken(Violation::new("no-message", because, &[event.seq]))
+        }
+        _ => Judged::Unrelated,
+    }
+}
 
 #[derive(Default)]
 struct Exchange {
