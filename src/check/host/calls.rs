@@ -174,7 +174,7 @@ pub(in crate::check) const RETRY_HONOURED: Invariant = Invariant {
     level: Level::Must,
     claim: "a stream that its server ended is taken up no earlier than `retry` says",
     source: "2025-11-25, basic/transports, Sending Messages to the Server: MUST respect the retry field",
-    requirement: &["LC-HTTP-11", "VG-19"],
+    requirement: &["LC-RES-04", "VG-19"],
     applies: Scope::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
