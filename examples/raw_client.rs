@@ -1,5 +1,7 @@
 //! A client that speaks raw HTTP, right or wrong in one way: `raw_client MODE URL`. Started by the tests of `mcp-vigil client`.
 
+#![expect(clippy::unwrap_used, reason = "a client of tests fails by panicking")]
+
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio, exit};
@@ -200,8 +202,8 @@ fn scenario(client: &mut Client, is_hasty: bool, says_nothing: bool) -> bool {
     }
 }
 
+#[expect(clippy::zombie_processes, reason = "a child that nobody waits for is what is tested")]
 fn spawn(program: &str, arguments: &[&str]) {
-    // Whatever it is, it is nobody's to wait for.
     let _ = Command::new(program).args(arguments).stdin(Stdio::null()).spawn().unwrap();
 }
 

@@ -51,7 +51,8 @@ impl Ending<'_> {
     /// Has it on record of each process that it is about to exit, behind what its servers had seen before.
     async fn tell_exits(&self) {
         while let Some(exiting) = self.supervised.next_exit().await {
-            for server in self.servers {
+            // One without a connection has nothing to leave open.
+            for server in self.servers.iter().filter(|_| exiting.n_sockets > 0) {
                 self.catch_up(*server).await;
             }
             let kind = EventKind::ProcessExiting { pid: exiting.pid, sockets: exiting.n_sockets };

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::plan::{InputError, Temperament};
-use crate::script::check::{At, check_rules, check_tools};
+use crate::script::check::{At, check_rules, check_tool_kinds, check_tools};
 use crate::script::era::Eras;
 use crate::script::trigger::TriggerFile;
 use crate::script::{Action, Defect, Era, Signal, ToolKind, Trigger, When};
@@ -55,7 +55,7 @@ struct ScriptToml {
     era: Eras,
     tools: Option<Spanned<Vec<String>>>,
     #[serde(default)]
-    tool: Vec<ToolKind>,
+    tool: Vec<Spanned<ToolKind>>,
     #[serde(default)]
     rule: Vec<RuleFile<Spanned<TriggerFile>, Spanned<Action>>>,
 }
@@ -115,11 +115,13 @@ impl Script {
                 check_tools(tools.as_ref()).map_err(|defect| at((tools.span().start, defect)))?;
                 tools.into_inner()
             }
-            None => default_tools(&parsed.tool),
+            None => default_tools(parsed.tool.iter().map(|tool| &tool.as_ref().name)),
         };
         let rules = parsed.rule.into_iter().map(|rule| rule.map(located, located)).collect();
         let rules = check_rules(rules, &tools).map_err(at)?;
-        let (name, tool_kinds) = (name.to_owned(), parsed.tool);
+        let kinds: Vec<At<ToolKind>> = parsed.tool.into_iter().map(located).collect();
+        check_tool_kinds(&kinds, &rules, &tools).map_err(at)?;
+        let (name, tool_kinds) = (name.to_owned(), kinds.into_iter().map(|(_, kind)| kind).collect());
         Ok(Self { name, about: parsed.about, eras: parsed.era, tools, tool_kinds, rules })
     }
 
@@ -220,11 +222,10 @@ fn nowhere<T>(value: T) -> At<T> {
     (0, value)
 }
 
-fn default_tools(described: &[ToolKind]) -> Vec<String> {
-    match described {
-        [] => vec!["read".to_owned()],
-        described => described.iter().map(|tool| tool.name.clone()).collect(),
-    }
+/// The tools that are described; one where none are.
+fn default_tools<'a>(described: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let described: Vec<String> = described.cloned().collect();
+    if described.is_empty() { vec!["read".to_owned()] } else { described }
 }
 
 fn is_false(flag: &bool) -> bool {
@@ -239,6 +240,9 @@ impl TryFrom<ScriptJson> for Script {
         check_tools(&tools)?;
         let rules = rule.into_iter().map(|rule| rule.map(nowhere, nowhere)).collect();
         let rules = check_rules(rules, &tools).map_err(|(_, defect)| defect)?;
+        let kinds: Vec<At<ToolKind>> = tool.into_iter().map(nowhere).collect();
+        check_tool_kinds(&kinds, &rules, &tools).map_err(|(_, defect)| defect)?;
+        let tool = kinds.into_iter().map(|(_, kind)| kind).collect();
         Ok(Self { name, about, eras: era, tools, tool_kinds: tool, rules })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::check::host::is_its_doing;
+use crate::check::host::{Exchange, exchange_of, is_its_doing};
 use crate::check::sight::parts;
 use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Message, Seq, WireEnd};
@@ -87,8 +87,8 @@ pub(in crate::check) const ABANDONED_CALL_CANCELLED: Invariant = Invariant {
     property: Property::Liveness,
     level: Level::Own,
     claim: "a request that the client gives up is cancelled",
-    source: "2025-11-25, basic/lifecycle, Timeouts; basic/transports: a disconnect is no cancellation",
-    requirement: &["LC-TMO-01", "LC-CAN-04"],
+    source: "2025-11-25, basic/transports, Sending Messages to the Server: a disconnect is no cancellation; basic/lifecycle, Timeouts",
+    requirement: &["LC-CAN-03", "LC-TMO-02"],
     applies: Scope::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
@@ -105,7 +105,7 @@ pub(in crate::check) const ABANDONED_CALL_CANCELLED: Invariant = Invariant {
 struct Abandoned {
     /// The exchange whose message comes next, by server.
     newest: BTreeMap<String, ExchangeId>,
-    asked: BTreeMap<(String, ExchangeId), Asked>,
+    asked: BTreeMap<Exchange, Asked>,
     given_up: Vec<(Asked, Seq)>,
 }
 
@@ -145,7 +145,7 @@ impl Monitor for Abandoned {
                 }
             }
             EventKind::HttpEnded { exchange, how: WireEnd::ByClient } => {
-                let asked = self.asked.remove(&(server(), exchange.clone()));
+                let asked = self.asked.remove(&exchange_of(event, exchange));
                 let asked = asked.filter(|asked| asked.method != "initialize");
                 self.given_up.extend(asked.map(|asked| (asked, event.seq)));
             }
@@ -192,7 +192,7 @@ pub(in crate::check) const RETRY_HONOURED: Invariant = Invariant {
 #[derive(Default)]
 struct Retry {
     retry_us: Option<u64>,
-    posts: BTreeMap<ExchangeId, bool>,
+    posts: BTreeMap<Exchange, bool>,
     ended: Option<(Seq, u64)>,
 }
 
@@ -201,15 +201,14 @@ impl Monitor for Retry {
         let Some(retry_us) = self.retry_us else { return };
         match &event.kind {
             EventKind::HttpReceived { verb, exchange, .. } if verb == "POST" => {
-                self.posts.insert(exchange.clone(), false);
+                self.posts.insert(exchange_of(event, exchange), false);
             }
             EventKind::HttpAnswered { exchange, streams: true, .. } => {
-                self.posts.entry(exchange.clone()).and_modify(|streams| *streams = true);
+                self.posts.entry(exchange_of(event, exchange)).and_modify(|streams| *streams = true);
             }
             EventKind::HttpEnded { exchange, how: WireEnd::ByServer | WireEnd::Broken } => {
-                if self.posts.remove(exchange) == Some(true) {
-                    self.ended = Some((event.seq, event.at_us));
-                }
+                let streamed = self.posts.remove(&exchange_of(event, exchange)).filter(|streams| *streams);
+                self.ended = streamed.map(|_| (event.seq, event.at_us)).or(self.ended);
             }
             EventKind::HttpReceived { verb, headers, .. } if verb == "GET" && headers.contains_key("last-event-id") => {
                 let Some((ended, at_us)) = self.ended.take() else { return };

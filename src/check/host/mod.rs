@@ -13,8 +13,16 @@ pub(super) mod sockets;
 mod tests;
 
 use crate::check::View;
+use crate::history::{Event, ExchangeId};
 
 /// Whether what a host has not done by the end of the history is its own doing.
 fn is_its_doing(view: &View) -> bool {
     view.experiment_failed().is_none() && !view.is_cut_off()
+}
+
+/// An exchange of one server: their numbers are each server's own.
+type Exchange = (String, ExchangeId);
+
+fn exchange_of(event: &Event, exchange: &ExchangeId) -> Exchange {
+    (event.source.server().unwrap_or_default().to_owned(), exchange.clone())
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::check::host::is_its_doing;
+use crate::check::host::{Exchange, exchange_of, is_its_doing};
 use crate::check::sight::parts;
 use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Seq, SessionId};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Seq, SessionId};
 use crate::plan::Promise;
 
 /// Counter-example that shaped it: a client that was ended by force while it opened a session may have been about to.
@@ -138,7 +138,7 @@ pub(in crate::check) const SILENT_AFTER_END: Invariant = Invariant {
 
 #[derive(Default)]
 struct Silent {
-    asked: BTreeMap<ExchangeId, SessionId>,
+    asked: BTreeMap<Exchange, SessionId>,
     ended: BTreeMap<SessionId, Seq>,
 }
 
@@ -152,11 +152,11 @@ impl Monitor for Silent {
                     tally.broken(Violation::new("used", because, &[*ended, event.seq]));
                 }
                 if verb == "DELETE" {
-                    self.asked.insert(exchange.clone(), session.clone());
+                    self.asked.insert(exchange_of(event, exchange), session.clone());
                 }
             }
             EventKind::HttpAnswered { exchange, status, .. } if (200..300).contains(status) => {
-                if let Some(session) = self.asked.remove(exchange) {
+                if let Some(session) = self.asked.remove(&exchange_of(event, exchange)) {
                     self.ended.insert(session, event.seq);
                     tally.held();
                 }
@@ -199,9 +199,8 @@ impl Monitor for Ended {
                 self.open.remove(session);
             }
             EventKind::HttpReceived { verb, session: Some(session), .. } if verb == "DELETE" => {
-                if self.open.remove(session).is_some() {
-                    tally.held();
-                }
+                let Some(_) = self.open.remove(session) else { return };
+                tally.held();
             }
             _ => {}
         }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::check::host::is_its_doing;
+use crate::check::host::{Exchange, exchange_of, is_its_doing};
 use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, ExchangeId, Header, Kind, Seq, SocketId, WireEnd};
+use crate::history::{Event, EventKind, Header, Kind, Seq, SocketId, WireEnd};
 use crate::plan::Promise;
 
 /// Counter-examples that shaped it. Idle connections that are kept for later are no streams. A stream that its server ended, also by the
@@ -17,7 +17,7 @@ pub(in crate::check) const STREAMS_CLOSED: Invariant = Invariant {
     level: Level::Own,
     claim: "no stream is open when the client exits",
     source: "VG-06: no process, socket or session is left",
-    requirement: &["VG-06"],
+    requirement: &["VG-06", "LC-HTTP-12"],
     applies: Scope::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
@@ -31,8 +31,8 @@ pub(in crate::check) const STREAMS_CLOSED: Invariant = Invariant {
 
 #[derive(Default)]
 struct Streams {
-    asked: BTreeMap<ExchangeId, Seq>,
-    open: BTreeMap<ExchangeId, Stream>,
+    asked: BTreeMap<Exchange, Seq>,
+    open: BTreeMap<Exchange, Stream>,
     /// Streams that were closed before anybody exited, or by their server.
     n_closed: usize,
     /// Streams that ended with a process that had them open: where they were asked for, and where it exited.
@@ -52,15 +52,15 @@ impl Monitor for Streams {
             EventKind::HttpReceived { verb, exchange, .. } => {
                 self.open.values_mut().for_each(|stream| stream.held = None);
                 if verb == "GET" {
-                    self.asked.insert(exchange.clone(), event.seq);
+                    self.asked.insert(exchange_of(event, exchange), event.seq);
                 }
             }
             EventKind::HttpAnswered { exchange, streams: true, .. } => {
-                if let Some(asked) = self.asked.remove(exchange) {
-                    self.open.insert(exchange.clone(), Stream { asked, held: None });
+                if let Some(asked) = self.asked.remove(&exchange_of(event, exchange)) {
+                    self.open.insert(exchange_of(event, exchange), Stream { asked, held: None });
                 }
             }
-            EventKind::HttpEnded { exchange, how } => match self.open.remove(exchange) {
+            EventKind::HttpEnded { exchange, how } => match self.open.remove(&exchange_of(event, exchange)) {
                 Some(Stream { asked, held: Some(exit) }) if *how != WireEnd::ByServer => self.left.push((asked, exit)),
                 Some(_) => self.n_closed += 1,
                 None => {}
@@ -107,11 +107,18 @@ pub(in crate::check) const ANSWERS_READ: Invariant = Invariant {
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Answers::default()) },
 };
 
+/// A socket of one server.
+type Socket = (String, SocketId);
+
+fn socket_of(event: &Event, socket: &SocketId) -> Socket {
+    (event.source.server().unwrap_or_default().to_owned(), socket.clone())
+}
+
 #[derive(Default)]
 struct Answers {
-    asked: BTreeMap<ExchangeId, (SocketId, Seq)>,
+    asked: BTreeMap<Exchange, (Socket, Seq)>,
     /// The last whole answer on each socket: its request.
-    answered: BTreeMap<SocketId, Seq>,
+    answered: BTreeMap<Socket, Seq>,
     reset: bool,
     broken: Vec<(Seq, Seq)>,
 }
@@ -120,11 +127,11 @@ impl Monitor for Answers {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::HttpReceived { exchange, socket, .. } => {
-                self.answered.remove(socket);
-                self.asked.insert(exchange.clone(), (socket.clone(), event.seq));
+                self.answered.remove(&socket_of(event, socket));
+                self.asked.insert(exchange_of(event, exchange), (socket_of(event, socket), event.seq));
             }
             EventKind::HttpAnswered { exchange, streams, .. } => {
-                let Some((socket, asked)) = self.asked.remove(exchange) else { return };
+                let Some((socket, asked)) = self.asked.remove(&exchange_of(event, exchange)) else { return };
                 tally.held();
                 if !streams {
                     self.answered.insert(socket, asked);
@@ -132,7 +139,7 @@ impl Monitor for Answers {
             }
             EventKind::FaultDelivered { fault, .. } => self.reset |= fault.starts_with("reset"),
             EventKind::SocketClosed { socket, how } => {
-                let asked = self.answered.remove(socket).filter(|_| *how == WireEnd::Broken);
+                let asked = self.answered.remove(&socket_of(event, socket)).filter(|_| *how == WireEnd::Broken);
                 self.broken.extend(asked.map(|asked| (asked, event.seq)));
             }
             _ => {}
