@@ -168,9 +168,40 @@ fn read(socket: &TcpStream) -> io::Result<Answer> {
     Ok(answer)
 }
 
+/// Is asked for input in a call, and gives this.
+fn elicited(client: &mut Client, content: &str) {
+    client.open();
+    client.request("tools/list", "{}");
+    let id = client.id();
+    let socket = client.send(
+        "POST",
+        &[],
+        &request(id, "tools/call", r#"{"name":"test_client_elicitation_defaults","arguments":{}}"#),
+    );
+    let mut reader = BufReader::new(&socket);
+    head(&mut reader).unwrap();
+    let mut line = String::new();
+    while !line.contains("elicitation/create") {
+        line.clear();
+        assert!(reader.read_line(&mut line).unwrap() > 0);
+    }
+    client.post(&format!(r#"{{"jsonrpc":"2.0","id":0,"result":{{"action":"accept","content":{content}}}}}"#));
+    while line.trim() != "0" {
+        line.clear();
+        assert!(reader.read_line(&mut line).unwrap() > 0);
+    }
+    client.delete();
+}
+
+const FILLED_IN: &str = r#"{"name":"John Doe","age":30,"score":95.5,"status":"active","verified":true}"#;
+
 /// Lives by a scenario of another era or with a stream that ends; whether there is one.
 fn scenario(client: &mut Client, is_hasty: bool, says_nothing: bool) -> bool {
     match std::env::var("MCP_CONFORMANCE_SCENARIO").as_deref() {
+        Ok("elicitation-sep1034-client-defaults") => {
+            elicited(client, if says_nothing { r#"{"name":"John Doe"}"# } else { FILLED_IN });
+            true
+        }
         Ok("sse-retry") => {
             client.open();
             client.request("tools/list", "{}");
@@ -381,7 +412,7 @@ fn do_wrong_on_the_wire(mode: &str, client: &mut Client) -> bool {
             client.live_on();
         }
         "hasty" => return scenario(client, true, false),
-        "no-metadata" => return scenario(client, false, true),
+        "no-metadata" | "no-defaults" => return scenario(client, false, true),
         _ => return false,
     }
     true

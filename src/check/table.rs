@@ -102,6 +102,7 @@ pub const HOST_RULES: &[Invariant] = &[
     host::calls::CALL_MADE_ONCE,
     host::calls::ABANDONED_CALL_CANCELLED,
     host::calls::RETRY_HONOURED,
+    host::elicitation::DEFAULTS_APPLIED,
     wire::REQUEST_ID_UNIQUE,
     host::exchange::POSTS_ARE_MESSAGES,
     wire::ONE_MESSAGE_AT_A_TIME,

@@ -36,6 +36,7 @@ impl Interpreter {
                 self.push(Effect::SetTimer { timer, after });
                 Flow::Hold(Wait::Timer(timer))
             }
+            (Action::AwaitResponse, Some(number)) => Flow::Hold(Wait::Response(number)),
             (Action::Reorder, Some(number)) => Flow::Hold(Wait::Answer(number)),
             _ => Flow::On,
         }

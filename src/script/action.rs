@@ -44,6 +44,8 @@ actions! {
     Delay(Span) = "delay" in Pause;
     /// Hold what follows until another answer of the connection was sent.
     Reorder = "reorder" in Pause;
+    /// Hold what follows until the client has answered something that the server asked.
+    AwaitResponse = "await-response" in Pause;
     /// Give the honest answer now, so that what follows comes after it.
     Answer = "answer" in Answer;
     /// Never answer.

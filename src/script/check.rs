@@ -193,9 +193,8 @@ fn check_occasion(when: &When, action: &Action) -> Result<(), Defect> {
             return Err(Defect::NothingToIgnore(when.detail()));
         }
         Action::EchoVersion | Action::SameSession if !is_initialize => "request = \"initialize\"",
-        Action::Progress(_) | Action::CancelRequest | Action::Reorder | Action::AnswerOnReturn if !is_request => {
-            "request"
-        }
+        Action::Progress(_) | Action::CancelRequest | Action::Reorder if !is_request => "request",
+        Action::AnswerOnReturn | Action::AwaitResponse if !is_request => "request",
         _ => return Ok(()),
     };
     Err(Defect::OtherOccasion { action: action.name(), occasion: when.detail(), expected })

@@ -65,6 +65,8 @@ pub(super) enum Wait {
     Timer(TimerId),
     /// Another answer of the connection with this number.
     Answer(u64),
+    /// Until something is answered that was asked on this connection.
+    Response(u64),
 }
 
 /// A rule and how often its occasion came about.

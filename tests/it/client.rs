@@ -18,6 +18,7 @@ const RIGHT: &[(&str, &str, &[&str])] = &[
     ("good", "tools_call", &[]),
     ("good", "sse-retry", &[]),
     ("good", "request-metadata", &[]),
+    ("good", "elicitation-sep1034-client-defaults", &[]),
     ("without-delete", "tools_call", &["session-ended"]),
     ("keep-alive", "tools_call", &[]),
     ("with-stream", "tools_call", &[]),
@@ -50,6 +51,7 @@ const WRONG: &[(&str, &str, &[&str])] = &[
     ("calls-twice", "tools_call", &["call-made-once"]),
     ("abandons", "tools_call", &["abandoned-call-cancelled"]),
     ("hasty", "sse-retry", &["retry-honoured"]),
+    ("no-defaults", "elicitation-sep1034-client-defaults", &["defaults-applied"]),
     ("id-reused", "tools_call", &["request-id-unique"]),
     ("in-batch", "tools_call", &["posts-are-messages"]),
     ("no-jsonrpc", "tools_call", &["messages-well-formed"]),
@@ -186,7 +188,7 @@ fn the_suite_is_every_scenario_of_the_revision_and_runs_some_at_once() {
     for name in ["PASS initialize:", "PASS tools_call:", "PASS sse-retry:", "  PASS handshake-order:"] {
         assert!(run.ran.stdout.contains(name), "{name}: {}", run.ran.stdout);
     }
-    assert_eq!(run.texts("checks.json").len(), 3);
+    assert_eq!(run.texts("checks.json").len(), 4);
     let run = Run::of("good", &["--spec-version", "draft"]);
     assert_eq!(run.ran.code, 0, "{}", run.ran.stdout);
     assert!(run.ran.stdout.contains("PASS request-metadata:"), "{}", run.ran.stdout);
@@ -272,5 +274,5 @@ fn a_client_on_the_typescript_sdk_conforms() {
     let run = Run::of_command(&format!("node {}", folder.join("conformance.mjs").display()), &["--suite", "lifecycle"]);
     assert_eq!(run.ran.code, 0, "{}{}", run.ran.stdout, run.ran.stderr);
     // It sends no DELETE unless it is told to.
-    assert_eq!(run.ran.stdout.matches("WARN session-ended").count(), 3, "{}", run.ran.stdout);
+    assert_eq!(run.ran.stdout.matches("WARN session-ended").count(), 4, "{}", run.ran.stdout);
 }

@@ -4,6 +4,7 @@
 //! have their own table, because a loader that is driven may do some of this: it calls the same tool twice when it is told to.
 
 pub(super) mod calls;
+pub(super) mod elicitation;
 pub(super) mod ending;
 pub(super) mod exchange;
 pub(super) mod output;

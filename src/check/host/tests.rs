@@ -107,11 +107,20 @@ const CASES: &[Case] = &[
     ("retry-honoured", Verdict::Pass, &[CALLED, STREAM_OF_CALL_ENDED, TAKEN_UP_LATE]),
     ("retry-honoured", Verdict::Fail, &[CALLED, STREAM_OF_CALL_ENDED, TAKEN_UP_AT_ONCE]),
     ("retry-honoured", Verdict::Vacuous, &[CALLED, STREAM_OF_CALL_ENDED]),
+    ("defaults-applied", Verdict::Pass, &[OPENED, ELICITED, FILLED_IN]),
+    ("defaults-applied", Verdict::Fail, &[OPENED, ELICITED, LEFT_OUT]),
+    ("defaults-applied", Verdict::Fail, &[OPENED, ELICITED, DECLINED]),
+    ("defaults-applied", Verdict::Vacuous, &[OPENED, ELICITED]),
     ("posts-are-messages", Verdict::Pass, &[OPENED]),
     ("posts-are-messages", Verdict::Fail, &["mock:s#1 wire.noise connection=c1.1 bytes=9 head=x"]),
     ("posts-are-messages", Verdict::Vacuous, &[EXITED]),
 ];
 
+const ELICITED: &str = r#"mock:s#1 wire.sent connection=c1.1 message={"jsonrpc":"2.0","id":0,"method":"elicitation/create","params":{"message":"?","requestedSchema":{"type":"object","properties":{"name":{"type":"string","default":"x"},"note":{"type":"string"}}}}}"#;
+const FILLED_IN: &str = r#"mock:s#1 wire.received connection=c1.1 message={"jsonrpc":"2.0","id":0,"result":{"action":"accept","content":{"name":"x"}}}"#;
+const LEFT_OUT: &str = r#"mock:s#1 wire.received connection=c1.1 message={"jsonrpc":"2.0","id":0,"result":{"action":"accept","content":{"note":"y"}}}"#;
+const DECLINED: &str =
+    r#"mock:s#1 wire.received connection=c1.1 message={"jsonrpc":"2.0","id":0,"error":{"code":-32601,"message":"no"}}"#;
 const FAILED: &str =
     r#"mock:s#1 wire.sent connection=c1.1 message={"jsonrpc":"2.0","id":2,"error":{"code":-32602,"message":"no"}}"#;
 const STREAM_ENDED: &str = "mock:s#1 http.ended exchange=x5 how=by-client";

@@ -98,6 +98,11 @@ impl HttpFace {
         self.exchanges.contains_key(&exchange)
     }
 
+    /// Whether the response of this exchange is a stream of events that goes on.
+    pub(super) fn is_streaming(&self, exchange: ExchangeNo) -> bool {
+        self.setup.style == HttpStyle::Streamable && self.exchanges.get(&exchange).is_some_and(|found| found.streams)
+    }
+
     /// The session that a request says it is of.
     fn session_named(&self, request: &Request) -> Option<SessionId> {
         let named = match &self.setup.style {
