@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use mcp_vigil::stack::python_stack;
 use serde_json::Value;
 
 use crate::lanes::unavailable;
@@ -275,4 +276,26 @@ fn a_client_on_the_typescript_sdk_conforms() {
     assert_eq!(run.ran.code, 0, "{}{}", run.ran.stdout, run.ran.stderr);
     // It sends no DELETE unless it is told to.
     assert_eq!(run.ran.stdout.matches("WARN session-ended").count(), 4, "{}", run.ran.stdout);
+}
+
+/// What the two majors of the Python SDK do in every scenario, and what one does that is older than the streams that are taken up.
+#[test]
+fn clients_on_the_python_sdk_conform_and_an_old_one_does_not_take_up_its_stream() {
+    let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/clients/python/conformance.py");
+    for (name, code, more) in [
+        ("mcp-2.3", 0, &[][..]),
+        ("mcp-1.30", 0, &[]),
+        ("mcp-1.13", 0, &["--scenario", "tools_call"]),
+        ("mcp-1.13", 1, &["--scenario", "sse-retry", "--timeout", "8000"]),
+    ] {
+        match python_stack(name).unwrap().interpreter() {
+            Ok(interpreter) => {
+                let run = Run::of_command(&format!("{} {}", interpreter.display(), client.display()), more);
+                assert_eq!(run.ran.code, code, "{name}: {}{}", run.ran.stdout, run.ran.stderr);
+                let is_told = run.ran.stdout.contains("FAIL exchange-complete: tools/call was received at ");
+                assert_eq!(is_told, code == 1, "{name}: {}", run.ran.stdout);
+            }
+            Err(error) => unavailable(name, &error.to_string()),
+        }
+    }
 }

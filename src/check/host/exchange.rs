@@ -21,7 +21,7 @@ pub(in crate::check) const EXCHANGE_COMPLETE: Invariant = Invariant {
     applies: Scope::ALL,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::ProcessExited],
+    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::ProcessExited, Kind::LimitHit],
     vacuous: "nothing was expected of the client, or it never ran",
     explain: "The client ended before the scenario was over: a message that belongs to it never came, or its answer was an error or was \
         never given. A client that exits early with status 0 looks well everywhere else.\n\n\
