@@ -414,11 +414,7 @@ impl Interpreter {
     pub(super) fn notify(&mut self, at: At, line: &[u8]) {
         match &self.face {
             Face::Line(_) => self.send_line(line.to_vec()),
-            Face::Http(http) => match at.exchange.filter(|no| http.is_streaming(*no)) {
-                // What belongs to a request is said on its own stream, where it has one.
-                Some(no) => self.stream_message(no, at, line),
-                None => self.numbers_at(at).into_iter().for_each(|number| self.push_note(number, line)),
-            },
+            Face::Http(_) => self.numbers_at(at).into_iter().for_each(|number| self.push_note(number, line)),
         }
     }
 
