@@ -267,11 +267,13 @@ fn do_right(mode: &str, client: &mut Client) -> bool {
             drop(stream);
             client.delete();
         }
-        "stream-closed-last" => {
+        "stream-closed-last" | "stream-closed-last-beside-an-idle-connection" => {
+            client.keeps = mode != "stream-closed-last";
             client.open();
             let stream = client.stream();
             client.request("tools/list", "{}");
             client.call();
+            std::mem::forget(client.kept.take());
             drop(stream);
         }
         "cancelling" => {

@@ -24,6 +24,7 @@ const RIGHT: &[(&str, &str, &[&str])] = &[
     ("keep-alive", "tools_call", &[]),
     ("with-stream", "tools_call", &[]),
     ("stream-closed-last", "tools_call", &["session-ended"]),
+    ("stream-closed-last-beside-an-idle-connection", "tools_call", &["session-ended"]),
     ("cancelling", "tools_call", &[]),
     ("talkative", "tools_call", &[]),
 ];
