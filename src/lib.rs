@@ -12,6 +12,7 @@
 //! - [`supervise`]: supervisors, and the end of every process.
 //! - [`loader`]: loaders in Rust, the reference among them, and the process that hosts one.
 //! - [`drive`]: runs a plan against a loader.
+//! - [`host`]: starts a program against mocks, watches it, and asks nothing of it.
 //! - [`catalogue`], [`stack`]: what is shipped, and the package stacks of foreign loaders.
 //! - [`report`]: renders what was judged.
 //! - [`run`]: whole runs: selecting plans, running them a few at once, holding them against a baseline.
@@ -24,6 +25,7 @@ pub mod check;
 pub mod cli;
 pub mod drive;
 pub mod history;
+pub mod host;
 pub mod loader;
 pub mod mock;
 pub mod plan;

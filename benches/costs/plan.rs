@@ -90,6 +90,7 @@ fn supervised_true() {
         output_bytes_max: 1 << 20,
         processes_max: 16,
         descriptors_soft: None,
+        ports: Vec::new(),
         life_ms: 10_000,
         settle_ms: 2_000,
     };

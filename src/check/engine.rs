@@ -3,27 +3,35 @@
 use std::sync::LazyLock;
 
 use crate::check::experiment::Experiment;
-use crate::check::{Finding, INVARIANTS, Invariant, Judgement, Monitor, PlanVerdict, Tally, Verdict, View, Witness};
+use crate::check::{
+    Finding, HOST_RULES, INVARIANTS, Invariant, Judgement, Monitor, PlanVerdict, Tally, Verdict, View, Witness,
+};
 use crate::history::{Event, Header, Kind};
 
 /// Judges a history as it comes.
 pub struct Engine {
     view: View,
     experiment: Experiment,
-    /// In the order of [`INVARIANTS`].
+    /// In the order of their table.
     rows: Vec<Row>,
+    subscribers: &'static Subscribers,
 }
 
-/// Indexes into [`INVARIANTS`], by the kind subscribed to: the same for every history.
-static SUBSCRIBERS: LazyLock<Vec<Vec<usize>>> = LazyLock::new(|| {
+/// Indexes into a table, by the kind subscribed to: the same for every history.
+type Subscribers = Vec<Vec<usize>>;
+
+static OF_LOADERS: LazyLock<Subscribers> = LazyLock::new(|| subscribers(INVARIANTS));
+static OF_HOSTS: LazyLock<Subscribers> = LazyLock::new(|| subscribers(HOST_RULES));
+
+fn subscribers(table: &[Invariant]) -> Subscribers {
     let mut subscribers = vec![Vec::new(); Kind::ALL.len()];
-    for (index, invariant) in INVARIANTS.iter().enumerate() {
+    for (index, invariant) in table.iter().enumerate() {
         for kind in invariant.kinds {
             subscribers[*kind as usize].push(index);
         }
     }
     subscribers
-});
+}
 
 struct Row {
     invariant: &'static Invariant,
@@ -36,11 +44,15 @@ enum Standing {
 }
 
 impl Engine {
-    /// Starts the monitors of every invariant that applies.
+    /// Starts the monitors of every invariant that applies: those of a host where the history is one of a host.
     #[must_use]
     pub fn new(header: &Header) -> Self {
-        let rows = INVARIANTS.iter().map(|invariant| Row::new(invariant, header)).collect();
-        Self { view: View::new(header), experiment: Experiment::default(), rows }
+        let (table, subscribers) = match header.host {
+            None => (INVARIANTS, &*OF_LOADERS),
+            Some(_) => (HOST_RULES, &*OF_HOSTS),
+        };
+        let rows = table.iter().map(|invariant| Row::new(invariant, header)).collect();
+        Self { view: View::new(header), experiment: Experiment::default(), rows, subscribers }
     }
 
     /// One event, in recorded order.
@@ -52,7 +64,7 @@ impl Engine {
         self.view.see(event);
         self.experiment.see(event);
         if !was_killed {
-            for index in &SUBSCRIBERS[event.kind.kind() as usize] {
+            for index in &self.subscribers[event.kind.kind() as usize] {
                 if let Standing::Watching { monitor, tally } = &mut self.rows[*index].standing {
                     monitor.see(event, &self.view, tally);
                 }

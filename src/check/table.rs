@@ -1,8 +1,8 @@
 //! The table of invariants. Its order is the order of findings and reports.
 
 use crate::check::{
-    Invariant, call, calls, cancel, changes, cleanup, completes, era, failure, growth, handshake, http, life, load,
-    modern, opening, process,
+    Invariant, call, calls, cancel, changes, cleanup, completes, era, failure, growth, handshake, host, http, life,
+    load, modern, opening, process,
 };
 use crate::check::{ping, quiet, removal, renewal, rounds, scope, session, shutdown, siblings, stream, wire};
 
@@ -79,8 +79,43 @@ pub const INVARIANTS: &[Invariant] = &[
     stream::STREAM_CLOSED,
 ];
 
-/// The invariant with this id.
+/// What a host is judged by: rules of its own, then those invariants that are about the wire and processes alone.
+pub const HOST_RULES: &[Invariant] = &[
+    host::exchange::EXCHANGE_COMPLETE,
+    host::ending::EXITS_WITH_SUCCESS,
+    host::ending::ENDED_BY_NO_SIGNAL,
+    host::ending::ENDS_IN_TIME,
+    process::NOTHING_SURVIVES,
+    host::output::STDERR_WITHOUT_ERRORS,
+    host::output::OUTPUT_BOUNDED,
+    host::sockets::STREAMS_CLOSED,
+    host::sockets::ANSWERS_READ,
+    handshake::HANDSHAKE_ORDER,
+    opening::INITIALIZE_COMPLETE,
+    opening::CAPABILITIES_RESPECTED,
+    host::sessions::SESSION_INITIALIZED,
+    host::sessions::SESSIONS_USED,
+    host::sessions::SILENT_AFTER_END,
+    host::sessions::SESSION_ENDED,
+    http::SESSION_ID_SENT,
+    http::PROTOCOL_VERSION_SENT,
+    http::ACCEPT_OFFERS_BOTH,
+    http::STREAM_REOPENED_SLOWLY,
+    http::REFUSED_STREAM_ACCEPTED,
+    host::calls::CALL_MADE_ONCE,
+    host::calls::ABANDONED_CALL_CANCELLED,
+    host::calls::RETRY_HONOURED,
+    host::elicitation::DEFAULTS_APPLIED,
+    wire::REQUEST_ID_UNIQUE,
+    host::exchange::POSTS_ARE_MESSAGES,
+    wire::ONE_MESSAGE_AT_A_TIME,
+    wire::MESSAGES_WELL_FORMED,
+    cancel::CANCEL_ONLY_OPEN_REQUESTS,
+    modern::METADATA_SENT,
+];
+
+/// The invariant with this id, of loaders or of hosts.
 #[must_use]
 pub fn invariant(id: &str) -> Option<&'static Invariant> {
-    INVARIANTS.iter().find(|invariant| invariant.id == id)
+    INVARIANTS.iter().chain(HOST_RULES).find(|invariant| invariant.id == id)
 }

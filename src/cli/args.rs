@@ -22,6 +22,8 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Run a scenario file, or the plan of a finding, again.
     Replay(ReplayArgs),
+    /// Run an official conformance client against mocks.
+    Client(ClientArgs),
     /// Judge recorded histories.
     Check(CheckArgs),
     /// List what there is.
@@ -131,6 +133,37 @@ pub(super) struct ReplayArgs {
     pub loader: Vec<String>,
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ClientArgs {
+    /// The client and its arguments, split on spaces; the URL of the server is appended.
+    #[arg(long, value_name = "CMD")]
+    pub command: String,
+    /// A scenario by the name clients know; repeatable. Without it, the suite.
+    #[arg(long, value_name = "SCENARIO", conflicts_with = "suite")]
+    pub scenario: Vec<String>,
+    /// Every scenario that is served for the revision [default: lifecycle].
+    #[arg(long, value_name = "SUITE")]
+    pub suite: Option<String>,
+    /// Revision of the protocol [default: 2025-11-25, or that of the scenario].
+    #[arg(long, value_name = "REVISION")]
+    pub spec_version: Option<Revision>,
+    /// Failures that are expected: `client:` with `scenario` or `scenario:check-id`.
+    #[arg(long, value_name = "FILE")]
+    pub expected_failures: Option<PathBuf>,
+    /// How long the client may live in each scenario, with everything it starts.
+    #[arg(long, value_name = "MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    pub timeout: u64,
+    /// Scenarios at once; at most as many as there are cores.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub jobs: u32,
+    /// Folder for everything that is written.
+    #[arg(short = 'o', long = "output-dir", value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Show the checks that passed as well.
+    #[arg(long)]
+    pub verbose: bool,
 }
 
 #[derive(Debug, Args)]

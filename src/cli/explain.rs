@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::catalogue::{shipped_loader, shipped_scenario, suite};
-use crate::check::{INVARIANTS, Invariant, invariant};
+use crate::check::{HOST_RULES, INVARIANTS, Invariant, invariant};
 use crate::cli::args::ExplainArgs;
 use crate::cli::print::say;
 use crate::plan::{LIMITS, PROMISES, Promise, Scenario, Transport};
@@ -56,7 +56,10 @@ fn invariant_page(invariant: &Invariant) -> String {
 
 /// A requirement of the specification, or of this project where it begins with `VG-`, with what judges it.
 fn requirement_page(id: &str) -> Option<String> {
-    let judging: Vec<_> = INVARIANTS.iter().filter(|invariant| invariant.requirement.contains(&id)).collect();
+    let mut judging: Vec<_> = INVARIANTS.iter().filter(|invariant| invariant.requirement.contains(&id)).collect();
+    // Those of hosts that are not the same.
+    let own = HOST_RULES.iter().filter(|rule| INVARIANTS.iter().all(|invariant| invariant.id != rule.id));
+    judging.extend(own.filter(|rule| rule.requirement.contains(&id)));
     let sources: BTreeSet<&str> = judging.iter().map(|invariant| invariant.source).collect();
     let lines: Vec<_> = judging.iter().map(|invariant| format!("  {}: {}", invariant.id, invariant.claim)).collect();
     let source = sources.into_iter().collect::<Vec<_>>().join("; ");

@@ -3,6 +3,7 @@
 mod args;
 mod aside;
 mod check;
+mod client;
 mod doctor;
 mod explain;
 mod list;
@@ -44,7 +45,9 @@ pub fn main() -> ExitCode {
 
 fn command(arguments: &[OsString], parent: Option<OwnedFd>) -> u8 {
     let reason = match Cli::try_parse_from(arguments) {
-        Ok(Cli { command: Command::Run(_) | Command::Replay(_) }) if parent.is_none() && !Warden::is_alone() => {
+        Ok(Cli { command: Command::Run(_) | Command::Replay(_) | Command::Client(_) })
+            if parent.is_none() && !Warden::is_alone() =>
+        {
             match run_aside(arguments) {
                 Ok(code) => return code,
                 Err(error) => Err(RunError::system("no process of its own for the run")(error)),
@@ -70,6 +73,7 @@ fn perform(command: Command, parent: Option<OwnedFd>) -> Result<ExitReason, RunE
     match command {
         Command::Run(arguments) => run::run(&arguments, parent),
         Command::Replay(arguments) => run::replay(&arguments, parent),
+        Command::Client(arguments) => client::client(&arguments, parent),
         Command::Check(arguments) => check::check(&arguments),
         Command::List(arguments) => list::list(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),

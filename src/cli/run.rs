@@ -1,6 +1,6 @@
 //! `mcp-vigil run` and `mcp-vigil replay`.
 
-mod watch;
+pub(super) mod watch;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

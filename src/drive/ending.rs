@@ -187,7 +187,7 @@ impl Drive<'_> {
 /// Tracebacks of Python and panics of Rust, each from its first line to its last.
 ///
 /// A traceback that ends in KeyboardInterrupt or SystemExit is how Python says that it was asked to end.
-fn uncaught(text: &str) -> Vec<String> {
+pub(crate) fn uncaught(text: &str) -> Vec<String> {
     const TRACEBACK: &str = "Traceback (most recent call last):";
     let mut found = Vec::new();
     let lines: Vec<&str> = text.lines().collect();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
@@ -30,7 +30,7 @@ const DELAY_TICK: Duration = Duration::from_millis(25);
 /// A delay is worth telling when it is longer than any before by this much, in microseconds.
 const DELAY_STEP_US: u64 = 20_000;
 /// Most processes below one supervisor.
-const PROCESSES_MAX: usize = 256;
+pub(crate) const PROCESSES_MAX: usize = 256;
 /// Most bytes of a message that are journalled whole.
 const BODY_BYTES_MAX: usize = 64 << 10;
 
@@ -113,6 +113,7 @@ fn header_of(input: &PlanInput) -> Header {
         servers: servers
             .map(|server| ServerFacts { name: server.name.clone(), script: server.script.clone() })
             .collect(),
+        host: None,
     }
 }
 
@@ -154,7 +155,7 @@ async fn perform(
         mocks: mock_setups(input),
     };
     let (adapter_token, token) = (options.adapter_token.clone(), options.mock_token.clone());
-    let stderr = create_outputs(input)?;
+    let stderr = create_outputs(&input.directory)?;
     let home = Home::open(recorder.clone(), options).await?;
     let _sampler = DelaySampler::start(recorder.clone());
     let spec = launch_spec(input, environment, &home, &adapter_token);
@@ -231,7 +232,7 @@ fn mock_setups(input: &PlanInput) -> BTreeMap<String, MockSetup> {
 }
 
 /// What a mock is told when it dials home.
-pub(super) fn mock_setup(script: &Script, temperament: String, revision: String, limits: &Limits) -> MockSetup {
+pub(crate) fn mock_setup(script: &Script, temperament: String, revision: String, limits: &Limits) -> MockSetup {
     let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let welcome = json!({
         "script": script,
@@ -260,6 +261,7 @@ fn launch_spec(input: &PlanInput, environment: &RunEnvironment, home: &Home, tok
         output_bytes_max: OUTPUT_BYTES_MAX,
         processes_max: PROCESSES_MAX,
         descriptors_soft: None,
+        ports: Vec::new(),
         life_ms: ms(input.plan.limits.plan),
         settle_ms: ms(input.plan.limits.settle),
     }
@@ -299,13 +301,13 @@ async fn await_hello(
 
 /// Makes the files for the loader's stdout and stderr before it starts, and keeps the one for stderr: a loader that puts
 /// something else in its place can not make us read that.
-fn create_outputs(input: &PlanInput) -> io::Result<File> {
-    File::create(input.directory.join("stdout.txt"))?;
-    File::options().read(true).append(true).create(true).open(input.directory.join("stderr.txt"))
+pub(crate) fn create_outputs(directory: &Path) -> io::Result<File> {
+    File::create(directory.join("stdout.txt"))?;
+    File::options().read(true).append(true).create(true).open(directory.join("stderr.txt"))
 }
 
 /// The first bytes of a file that may still grow, whoever else reads or writes it.
-pub(super) fn read_head(file: &File, bytes_max: u64) -> Vec<u8> {
+pub(crate) fn read_head(file: &File, bytes_max: u64) -> Vec<u8> {
     let length = file.metadata().map_or(0, |file| file.len()).min(bytes_max);
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
     let n_read = file.read_at(&mut bytes, 0).unwrap_or(0);
@@ -322,12 +324,13 @@ fn stderr_tail(stderr: &File) -> String {
 }
 
 /// Measures how late this process itself is woken, for as long as it lives: bounds are kept by this process's timers.
-struct DelaySampler {
+pub(crate) struct DelaySampler {
     task: JoinHandle<()>,
 }
 
 impl DelaySampler {
-    fn start(recorder: Recorder) -> Self {
+    /// Measures from here on, into this history.
+    pub(crate) fn start(recorder: Recorder) -> Self {
         let task = tokio::spawn(async move {
             let mut worst_us = 0;
             loop {

@@ -16,7 +16,7 @@ use crate::drive::plan_run::Drive;
 use crate::history::{ConnectionId, Event, EventKind, LinkPeer, SocketId};
 use crate::plan::{Limits, Transport};
 use crate::record::{MockFacts, Recorder};
-use crate::supervise::{Signalled, SuperviseError, Warden};
+use crate::supervise::{Signalled, SuperviseError, Supervised, Warden};
 
 /// The HTTP servers of one plan, each started when it is first configured.
 #[derive(Default)]
@@ -25,7 +25,7 @@ pub(super) struct Servers {
 }
 
 /// A mock over HTTP in a process of ours. However that ends, it is killed and the warden knows of it no more.
-pub(super) struct HttpServer {
+pub(crate) struct HttpServer {
     child: Child,
     warden: Warden,
     /// Where it is reached.
@@ -34,7 +34,7 @@ pub(super) struct HttpServer {
 
 /// Why a server over HTTP could not be started.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ServerError {
+pub(crate) enum ServerError {
     #[error("server {server} can not be started: {source}")]
     Start { server: String, source: io::Error },
     #[error("server {server} did not listen within {} ms", limit.as_millis())]
@@ -44,7 +44,7 @@ pub(super) enum ServerError {
 }
 
 /// What a server dials home with.
-pub(super) struct Dialling<'a> {
+pub(crate) struct Dialling<'a> {
     pub home: SocketAddr,
     pub token: &'a str,
     /// Over which of the HTTP transports it is to listen.
@@ -55,7 +55,7 @@ pub(super) struct Dialling<'a> {
 
 impl HttpServer {
     /// Starts a mock over HTTP and waits until it is about to accept connections.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         environment: &RunEnvironment,
         dialling: &Dialling<'_>,
         server: &str,
@@ -105,7 +105,7 @@ impl HttpServer {
     }
 
     /// Kills it and waits for it.
-    pub(super) async fn end(mut self) {
+    pub(crate) async fn end(mut self) {
         // It may have ended by itself.
         let _ = self.child.start_kill();
         let pid = self.child.id();
@@ -191,29 +191,34 @@ impl Drive<'_> {
         }
     }
 
-    /// Waits until nothing is under way between the loader and its HTTP servers, at most until `deadline`: no socket is open,
-    /// and after a cleanup no session either that nobody asked to end.
+    /// Waits until nothing is under way between the loader and its HTTP servers, at most until `deadline`.
     pub(super) async fn await_quiet_wire(&self, after: After, deadline: Instant) {
-        loop {
-            let from = self.recorder.n_events();
-            let mut wire = OpenWire::default();
-            self.recorder.any(|event| {
-                wire.see(event);
-                false
-            });
-            let left = deadline.saturating_duration_since(Instant::now());
-            if wire.is_quiet(after) || left.is_zero() || self.supervised.is_lost() {
-                return;
-            }
-            // Whatever comes may have changed it.
-            self.recorder.wait_for(from, left, |_| true).await;
+        await_quiet_wire(&self.recorder, self.supervised, after, deadline).await;
+    }
+}
+
+/// Waits until nothing is under way between a program and the HTTP servers of its history, at most until `deadline`: no
+/// socket is open, and after a cleanup no session either that nobody asked to end.
+pub(crate) async fn await_quiet_wire(recorder: &Recorder, supervised: &Supervised, after: After, deadline: Instant) {
+    loop {
+        let from = recorder.n_events();
+        let mut wire = OpenWire::default();
+        recorder.any(|event| {
+            wire.see(event);
+            false
+        });
+        let left = deadline.saturating_duration_since(Instant::now());
+        if wire.is_quiet(after) || left.is_zero() || supervised.is_lost() {
+            return;
         }
+        // Whatever comes may have changed it.
+        recorder.wait_for(from, left, |_| true).await;
     }
 }
 
 /// After what something is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum After {
+pub(crate) enum After {
     Close,
     Exit,
 }

@@ -511,6 +511,14 @@ event_kinds! {
         /// What was seen.
         because: String,
     }
+    /// A process of a host is about to exit, and is held until this is on file. What had ended before on its connections, ended by its
+    /// own doing.
+    ProcessExiting = "process.exiting" {
+        /// Its pid, for a reader.
+        pid: u32,
+        /// How many connections to mocks it has open.
+        sockets: u32,
+    }
 }
 
 fn is_false(flag: &bool) -> bool {

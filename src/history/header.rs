@@ -39,6 +39,20 @@ pub struct Header {
     /// The servers of the scenario.
     #[serde(default)]
     pub servers: Vec<ServerFacts>,
+    /// What is expected of a host: a program that is started and watched, and of which nothing is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostFacts>,
+}
+
+/// What is expected of a host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct HostFacts {
+    /// Methods that have to arrive before its end, and to be answered where they are requests.
+    pub exchange: Vec<String>,
+    /// How long it is told to wait before it takes up a stream that ended, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_ms: Option<u64>,
 }
 
 /// One server of the scenario.
@@ -72,6 +86,7 @@ impl Header {
             promises: Promises::default(),
             limits: Limits::default(),
             servers: Vec::new(),
+            host: None,
         }
     }
 }

@@ -246,6 +246,7 @@ fn system_kinds() -> Vec<(Kind, BoxedStrategy<EventKind>)> {
         }
         SchedulingDelayed { delay_us: any::<u64>() }
         LimitHit { limit: text(), because: text() }
+        ProcessExiting { pid: any::<u32>(), sockets: any::<u32>() }
     }
 }
 

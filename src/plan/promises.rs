@@ -83,6 +83,21 @@ impl Default for Promises {
     }
 }
 
+impl Promises {
+    /// No promise at all: what a program is judged by that has made none.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            session: SessionPromise::Lazy,
+            closes_servers: false,
+            sends_delete: false,
+            announces_cancel: false,
+            contexts: Vec::new(),
+            ..Self::default()
+        }
+    }
+}
+
 /// A declared bound, written as `10s` or `250ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -193,6 +193,7 @@ fn may_report(source: &Source, kind: &EventKind) -> bool {
         | EventKind::ProcessZombie { .. }
         | EventKind::SampleTaken { .. }
         | EventKind::SchedulingDelayed { .. }
-        | EventKind::LimitHit { .. } => false,
+        | EventKind::LimitHit { .. }
+        | EventKind::ProcessExiting { .. } => false,
     }
 }

@@ -1,10 +1,12 @@
 //! Reports: what a run came to, in the shapes that others read. A renderer never decides.
 
+mod checks;
 mod failure;
 mod junit;
 mod run_json;
 mod verdict_json;
 
+pub use checks::{CheckRow, CheckStatus, SpecReference, check_rows, iso};
 pub use failure::findings_text;
 pub use junit::junit_xml;
 pub use run_json::{Counts, ModeRow, PlanRow, RunReport, RunVerdict};

@@ -4,6 +4,7 @@
 //! What the command line and `testing` share. Start at `select`, then `pool`. Prints nothing: what is to
 //! be told meanwhile goes to whoever called.
 
+mod client;
 pub(crate) mod descriptors;
 mod error;
 mod folder;
@@ -16,6 +17,7 @@ mod report;
 pub(crate) mod select;
 mod variants;
 
+pub(crate) use client::{ClientJudged, ClientPlan, ClientResult, ClientRun, read_expected};
 pub use error::RunError;
 pub(crate) use folder::RunFolder;
 pub(crate) use judged::{Judged, known_baseline, read_baseline};

@@ -36,6 +36,7 @@ impl Interpreter {
                 self.push(Effect::SetTimer { timer, after });
                 Flow::Hold(Wait::Timer(timer))
             }
+            (Action::AwaitResponse, Some(number)) => Flow::Hold(Wait::Response(number)),
             (Action::Reorder, Some(number)) => Flow::Hold(Wait::Answer(number)),
             _ => Flow::On,
         }
@@ -102,7 +103,14 @@ impl Interpreter {
     fn ask(&mut self, at: At, method: &str, params: Option<&Value>, is_new: bool) {
         let id = if is_new { self.n_asked } else { self.n_asked.saturating_sub(1) };
         self.n_asked = id + 1;
-        self.notify(at, &wire::request_line(id, method, params));
+        let line = wire::request_line(id, method, params);
+        match &self.face {
+            // What is asked because of a request is asked on its own stream, where it has one.
+            Face::Http(http) if at.exchange.is_some_and(|no| http.is_streaming(no)) => {
+                at.exchange.into_iter().for_each(|no| self.stream_message(no, at, &line));
+            }
+            _ => self.notify(at, &line),
+        }
     }
 
     /// Reports progress of the request of a task: over HTTP on a stream that is its response.

@@ -44,6 +44,8 @@ actions! {
     Delay(Span) = "delay" in Pause;
     /// Hold what follows until another answer of the connection was sent.
     Reorder = "reorder" in Pause;
+    /// Hold what follows until the client has answered something that the server asked.
+    AwaitResponse = "await-response" in Pause;
     /// Give the honest answer now, so that what follows comes after it.
     Answer = "answer" in Answer;
     /// Never answer.
@@ -208,6 +210,8 @@ actions! {
     EndStream = "end-stream" in Session;
     /// Close the socket of the stream of events in the middle.
     CutStream = "cut-stream" in Session;
+    /// Keep the honest answer for the stream with which the client takes up where this one ended.
+    AnswerOnReturn = "answer-on-return" in Session;
     /// Reset the socket of this HTTP request.
     Reset = "reset" in Response;
     /// Stop doing anything: what comes is neither read nor answered.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::script::modern::LISTEN;
 use crate::script::source::{Rule, RuleFile};
 use crate::script::trigger::TriggerFile;
-use crate::script::{Action, Defect, Family, Span, When};
+use crate::script::{Action, Defect, Family, Span, ToolKind, When};
 
 /// Longest delay of an action.
 const DELAY_MAX: Duration = Duration::from_secs(60);
@@ -72,6 +72,21 @@ pub(super) fn check_tools(tools: &[String]) -> Result<(), Defect> {
         Some(tool) => Err(Defect::ToolTwice(tool.clone())),
         None => Ok(()),
     }
+}
+
+/// Checks the tools that answer in a way of their own: each is offered some time, and there is one of each name.
+pub(super) fn check_tool_kinds(kinds: &[At<ToolKind>], rules: &[Rule], tools: &[String]) -> Result<(), At<Defect>> {
+    let offered = offered_tools(rules, tools);
+    let mut seen = BTreeSet::new();
+    for (place, kind) in kinds {
+        if !seen.insert(kind.name.as_str()) {
+            return Err((*place, Defect::ToolTwice(kind.name.clone())));
+        }
+        if !offered.contains(kind.name.as_str()) {
+            return Err((*place, Defect::ToolNotOffered(kind.name.clone())));
+        }
+    }
+    Ok(())
 }
 
 fn offered_tools<'a>(rules: &'a [Rule], tools: &'a [String]) -> BTreeSet<&'a str> {
@@ -180,6 +195,7 @@ fn check_occasion(when: &When, action: &Action) -> Result<(), Defect> {
         Action::EchoVersion | Action::SameSession if !is_initialize => "request = \"initialize\"",
         Action::NameSession(_) if is_initialize || !is_request => "request other than initialize",
         Action::Progress(_) | Action::CancelRequest | Action::Reorder if !is_request => "request",
+        Action::AnswerOnReturn | Action::AwaitResponse if !is_request => "request",
         _ => return Ok(()),
     };
     Err(Defect::OtherOccasion { action: action.name(), occasion: when.detail(), expected })

@@ -12,6 +12,7 @@ use crate::history::{ConnectionId, EventKind, ServerEnd, WireEnd};
 use crate::script::batch::Batches;
 use crate::script::http::HttpFace;
 use crate::script::line::LineFace;
+use crate::script::offer::Offer;
 use crate::script::server::Server;
 use crate::script::talk::Talk;
 use crate::script::task::{At, Cause, Step, Task, Wait, Watch};
@@ -207,7 +208,8 @@ impl Interpreter {
 
     pub(super) fn add_talk(&mut self, number: u64, id: ConnectionId, era: Era) {
         let script = &self.setup.script;
-        let server = Server::new(era, self.tools.clone(), script.features(), self.setup.revision);
+        let offer = Offer::new(self.tools.clone(), script.tool_kinds().to_vec(), script.features());
+        let server = Server::new(era, offer, self.setup.revision);
         let watches = script.rules().iter().cloned().map(Watch::new).collect();
         let is_modern = server.is_modern();
         self.talks.insert(number, Talk::new(id, server, watches));
@@ -368,7 +370,11 @@ impl Interpreter {
                     self.answer(at, line);
                 }
             }
-            Cause::Notification(_) | Cause::Response => self.accept(at),
+            Cause::Notification(_) => self.accept(at),
+            Cause::Response => {
+                self.accept(at);
+                at.connection.into_iter().for_each(|number| self.resume(&Wait::Response(number)));
+            }
             Cause::Get => self.open_stream(at),
             Cause::Delete => self.delete_session(at),
             Cause::Eof => {

@@ -37,6 +37,7 @@ mod task;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod tool;
 mod trigger;
 mod value;
 mod wire;
@@ -54,6 +55,7 @@ pub use shipped::{shipped, shipped_names, shipped_text};
 pub use signal::Signal;
 pub use source::{Rule, Script, script_schema};
 pub use task::TimerId;
+pub use tool::{ToolAnswer, ToolKind};
 pub use trigger::{Phase, Trigger, When};
 pub use value::{Bytes, Death, ErrorAnswer, Grandchild, Many, Span, Told};
 pub use wire::BODY_BYTES_MAX;

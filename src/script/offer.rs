@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::script::ToolKind;
 use crate::script::rpc::RpcError;
 use crate::script::wire::INVALID_PARAMS;
 
@@ -20,13 +21,19 @@ pub(super) struct Features {
 #[derive(Debug, Clone)]
 pub(super) struct Offer {
     tools: Vec<String>,
+    /// What some of them are, where they are not of the usual kind.
+    kinds: Vec<ToolKind>,
     features: Features,
 }
 
 impl Offer {
     /// These tools, of a server that has these features.
-    pub(super) fn new(tools: Vec<String>, features: Features) -> Self {
-        Self { tools, features }
+    pub(super) fn new(tools: Vec<String>, kinds: Vec<ToolKind>, features: Features) -> Self {
+        Self { tools, kinds, features }
+    }
+
+    fn kind(&self, name: &str) -> Option<&ToolKind> {
+        self.kinds.iter().find(|kind| kind.name == name)
     }
 
     /// Offers these tools from here on.
@@ -54,7 +61,7 @@ impl Offer {
         if params.get("cursor").is_some() {
             return Err(RpcError::new(INVALID_PARAMS, "Invalid cursor"));
         }
-        let tools: Vec<Value> = self.tools.iter().map(|name| described(name)).collect();
+        let tools: Vec<Value> = self.tools.iter().map(|name| described(name, self.kind(name))).collect();
         Ok(json!({ "tools": tools }))
     }
 
@@ -66,16 +73,25 @@ impl Offer {
         if !self.tools.iter().any(|tool| tool == name) {
             return Err(RpcError::new(INVALID_PARAMS, format!("Unknown tool: {}", shortened(name))));
         }
-        let text = match params.get("arguments") {
-            None => name.to_owned(),
-            Some(arguments) if arguments.is_object() => format!("{name} {arguments}"),
-            Some(_) => return Err(RpcError::new(INVALID_PARAMS, "arguments must be an object")),
+        let arguments = params.get("arguments");
+        if arguments.is_some_and(|arguments| !arguments.is_object()) {
+            return Err(RpcError::new(INVALID_PARAMS, "arguments must be an object"));
+        }
+        let text = match (self.kind(name), arguments) {
+            (Some(kind), _) => kind.answer.text(arguments.unwrap_or(&Value::Null)),
+            (None, None) => Ok(name.to_owned()),
+            (None, Some(arguments)) => Ok(format!("{name} {arguments}")),
         };
-        Ok(json!({ "content": [{ "type": "text", "text": text }], "isError": false }))
+        let is_error = text.is_err();
+        let text = text.unwrap_or_else(|because| because);
+        Ok(json!({ "content": [{ "type": "text", "text": text }], "isError": is_error }))
     }
 }
 
-fn described(name: &str) -> Value {
+fn described(name: &str, kind: Option<&ToolKind>) -> Value {
+    if let Some(kind) = kind {
+        return json!({ "name": name, "description": kind.about, "inputSchema": kind.schema });
+    }
     json!({
         "name": name,
         "description": format!("Answers with its name and its arguments: {name}."),

@@ -6,7 +6,7 @@ use crate::plan::Revision;
 use crate::script::Era;
 use crate::script::honest::Honest;
 use crate::script::modern::{self, DISCOVER, Filter, Modern};
-use crate::script::offer::{Features, Offer};
+use crate::script::offer::Offer;
 use crate::script::rpc::RpcError;
 use crate::script::tasks::Tasks;
 
@@ -20,9 +20,8 @@ pub(super) enum Server {
 }
 
 impl Server {
-    /// A server with these tools and features; `newest` says what a legacy one speaks.
-    pub(super) fn new(era: Era, tools: Vec<String>, features: Features, newest: Revision) -> Self {
-        let offer = Offer::new(tools, features);
+    /// A server with this offer; `newest` says what a legacy one speaks.
+    pub(super) fn new(era: Era, offer: Offer, newest: Revision) -> Self {
         match era {
             Era::Legacy => Self::Legacy(Honest::new(offer, newest)),
             Era::Modern => Self::Modern(Modern::new(offer)),

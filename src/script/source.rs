@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::plan::{InputError, Temperament};
-use crate::script::check::{At, check_rules, check_tools};
+use crate::script::check::{At, check_rules, check_tool_kinds, check_tools};
 use crate::script::era::Eras;
 use crate::script::logging::MESSAGE;
 use crate::script::offer::Features;
 use crate::script::trigger::TriggerFile;
-use crate::script::{Action, Defect, Era, Many, Signal, Told, Trigger, When};
+use crate::script::{Action, Defect, Era, Many, Signal, Told, ToolKind, Trigger, When};
 
 /// What a mock server will do where it is not simply honest. Well formed: every rule can act.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,7 @@ pub struct Script {
     eras: Eras,
     tools: Vec<String>,
     tasks: bool,
+    tool_kinds: Vec<ToolKind>,
     rules: Vec<Rule>,
 }
 
@@ -59,6 +60,8 @@ struct ScriptToml {
     #[serde(default)]
     tasks: bool,
     #[serde(default)]
+    tool: Vec<Spanned<ToolKind>>,
+    #[serde(default)]
     rule: Vec<RuleFile<Spanned<TriggerFile>, Spanned<Action>>>,
 }
 
@@ -73,12 +76,15 @@ struct ScriptFile {
     /// The era it speaks, or one for each start; that of the revision where none is named.
     #[serde(default)]
     era: Eras,
-    /// The tools it offers at first; `read` where none are named.
+    /// The tools it offers at first; those that are described where none are named, and `read` where there are none.
     #[serde(default)]
     tools: Option<Vec<String>>,
     /// Whether it takes calls as tasks, in revision 2025-11-25.
     #[serde(default)]
     tasks: bool,
+    /// The tools that answer in a way of their own.
+    #[serde(default)]
+    tool: Vec<ToolKind>,
     /// What it does where it is not simply honest.
     #[serde(default)]
     rule: Vec<RuleFile<TriggerFile, Action>>,
@@ -101,6 +107,8 @@ struct ScriptJson {
     tools: Vec<String>,
     #[serde(default, skip_serializing_if = "is_false")]
     tasks: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tool: Vec<ToolKind>,
     rule: Vec<RuleFile<TriggerFile, Action>>,
 }
 
@@ -117,11 +125,14 @@ impl Script {
                 check_tools(tools.as_ref()).map_err(|defect| at((tools.span().start, defect)))?;
                 tools.into_inner()
             }
-            None => default_tools(),
+            None => default_tools(parsed.tool.iter().map(|tool| &tool.as_ref().name)),
         };
         let rules = parsed.rule.into_iter().map(|rule| rule.map(located, located)).collect();
         let rules = check_rules(rules, &tools).map_err(at)?;
-        Ok(Self { name: name.to_owned(), about: parsed.about, eras: parsed.era, tools, tasks: parsed.tasks, rules })
+        let kinds: Vec<At<ToolKind>> = parsed.tool.into_iter().map(located).collect();
+        check_tool_kinds(&kinds, &rules, &tools).map_err(at)?;
+        let (name, tool_kinds) = (name.to_owned(), kinds.into_iter().map(|(_, kind)| kind).collect());
+        Ok(Self { name, about: parsed.about, eras: parsed.era, tools, tool_kinds, tasks: parsed.tasks, rules })
     }
 
     /// Its name: the file name without its extension.
@@ -146,6 +157,12 @@ impl Script {
     #[must_use]
     pub fn tools(&self) -> &[String] {
         &self.tools
+    }
+
+    /// The tools that answer in a way of their own.
+    #[must_use]
+    pub fn tool_kinds(&self) -> &[ToolKind] {
+        &self.tool_kinds
     }
 
     /// Its rules. All that fit act, in this order; the first that settles an answer or an end wins.
@@ -224,8 +241,10 @@ fn nowhere<T>(value: T) -> At<T> {
     (0, value)
 }
 
-fn default_tools() -> Vec<String> {
-    vec!["read".to_owned()]
+/// The tools that are described; one where none are.
+fn default_tools<'a>(described: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let described: Vec<String> = described.cloned().collect();
+    if described.is_empty() { vec!["read".to_owned()] } else { described }
 }
 
 fn is_false(flag: &bool) -> bool {
@@ -236,10 +255,14 @@ impl TryFrom<ScriptJson> for Script {
     type Error = Defect;
 
     fn try_from(json: ScriptJson) -> Result<Self, Self::Error> {
-        check_tools(&json.tools)?;
-        let rules = json.rule.into_iter().map(|rule| rule.map(nowhere, nowhere)).collect();
-        let rules = check_rules(rules, &json.tools).map_err(|(_, defect)| defect)?;
-        Ok(Self { name: json.name, about: json.about, eras: json.era, tools: json.tools, tasks: json.tasks, rules })
+        let ScriptJson { name, about, era, tools, tasks, tool, rule } = json;
+        check_tools(&tools)?;
+        let rules = rule.into_iter().map(|rule| rule.map(nowhere, nowhere)).collect();
+        let rules = check_rules(rules, &tools).map_err(|(_, defect)| defect)?;
+        let kinds: Vec<At<ToolKind>> = tool.into_iter().map(nowhere).collect();
+        check_tool_kinds(&kinds, &rules, &tools).map_err(|(_, defect)| defect)?;
+        let tool = kinds.into_iter().map(|(_, kind)| kind).collect();
+        Ok(Self { name, about, eras: era, tools, tool_kinds: tool, tasks, rules })
     }
 }
 
@@ -252,6 +275,7 @@ impl From<Script> for ScriptJson {
             era: script.eras,
             tools: script.tools,
             tasks: script.tasks,
+            tool: script.tool_kinds,
             rule: script.rules.into_iter().map(written).collect(),
         }
     }

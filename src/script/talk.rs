@@ -27,6 +27,8 @@ pub(super) struct Talk {
     /// Its open streams for what is no answer, the newest last.
     pub streams: Vec<ExchangeNo>,
     pub subscriptions: Subscriptions,
+    /// Answers that wait for the stream with which the client takes up where another ended.
+    pub returns: Vec<Vec<u8>>,
     notes: Vec<Vec<u8>>,
 }
 
@@ -41,6 +43,7 @@ impl Talk {
             session: None,
             streams: Vec::new(),
             subscriptions: Subscriptions::default(),
+            returns: Vec::new(),
             notes: Vec::new(),
         }
     }

@@ -71,6 +71,8 @@ pub(super) enum Wait {
     Answer(u64),
     /// The end of a task of the connection with this number.
     Work(u64),
+    /// Until something is answered that was asked on this connection.
+    Response(u64),
 }
 
 /// A rule and how often its occasion came about.

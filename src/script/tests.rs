@@ -17,6 +17,11 @@ fn rule(on: &str, actions: &str) -> String {
     format!("about = \"x\"\n[[rule]]\non = {on}\ndo = {actions}\n")
 }
 
+/// A tool that answers in a way of its own, behind a rule.
+fn tool(name: &str) -> String {
+    format!("[[tool]]\nname = \"{name}\"\nabout = \"x\"\nschema = {{}}\nanswer = {{ text = \"x\" }}\n")
+}
+
 #[test]
 fn every_shipped_script_is_read_and_survives_the_link() {
     assert!(shipped_names().len() >= 11);
@@ -180,6 +185,12 @@ fn a_defective_script_is_refused_where_it_is_defective() {
             "s.toml:3:6: found method \"tools/cal\", which no client sends: did you",
         ),
         (rule("{ gate = \"\" }", "[{ exit = 1 }]"), "s.toml:3:6: found an empty gate name"),
+        (rule("{ get = true }", "[\"answer-on-return\"]"), "s.toml:4:7: found answer-on-return on get"),
+        (rule(call, "[\"drop\"]") + &tool("read") + &tool("read"), "s.toml:10:1: found tool \"read\" twice"),
+        (
+            "tools = [\"read\"]\n".to_owned() + &rule(call, "[\"drop\"]") + &tool("write"),
+            "s.toml:6:1: found tool \"write\", which",
+        ),
         (rule("{ elapsed = \"61s\" }", "[{ exit = 1 }]"), "s.toml:3:6: found elapsed 61000ms"),
         (
             rule("{ request = \"initialize\", phase = \"before-initialize\" }", "[\"drop\"]"),

@@ -49,6 +49,16 @@ pub struct LoaderEnd {
     pub signal: Option<String>,
 }
 
+/// A process that is about to exit, and is held until it is [let go](Supervised::let_exit), for a second at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exiting {
+    exit: u32,
+    /// Its pid.
+    pub pid: u32,
+    /// How many connections to the ports of the launch it has open.
+    pub n_sockets: u32,
+}
+
 /// One supervised loader. When it is dropped, the lifeline ends and with it everything below.
 pub struct Supervised {
     child: Child,
@@ -59,12 +69,14 @@ pub struct Supervised {
     tasks: Vec<JoinHandle<()>>,
     settle: Duration,
     warden: Warden,
+    exits: tokio::sync::Mutex<mpsc::UnboundedReceiver<Exiting>>,
 }
 
 struct Shared {
     pending: Mutex<Option<BTreeMap<u32, oneshot::Sender<Report>>>>,
     next_id: Mutex<u32>,
     recorder: Recorder,
+    exits: mpsc::UnboundedSender<Exiting>,
     /// The loader's command line, as it is told.
     command: String,
 }
@@ -99,7 +111,8 @@ impl Supervised {
         };
         let settle = Duration::from_millis(spec.settle_ms);
         let (pending, command) = (Mutex::new(Some(BTreeMap::new())), spec.command.join(" "));
-        let shared = Arc::new(Shared { pending, next_id: Mutex::new(1), recorder, command });
+        let (told, exits) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared { pending, next_id: Mutex::new(1), recorder, exits: told, command });
         let (requests, queue) = mpsc::unbounded_channel();
         let (states, state) = watch::channel(State::default());
         // A closed queue means that the supervisor is gone; its state tells so.
@@ -108,7 +121,8 @@ impl Supervised {
             tokio::spawn(write_requests(stdin, queue)),
             tokio::spawn(read_reports(stdout, Arc::clone(&shared), states)),
         ];
-        let supervised = Self { child, pid, requests, shared, state, tasks, settle, warden: warden.clone() };
+        let (exits, warden) = (tokio::sync::Mutex::new(exits), warden.clone());
+        let supervised = Self { child, pid, requests, shared, state, tasks, settle, warden, exits };
         let started = supervised.wait(ANSWER_LIMIT, |state| state.started.is_some()).await;
         match started.and_then(|state| state.started) {
             Some(Ok(_)) => Ok(supervised),
@@ -162,6 +176,18 @@ impl Supervised {
         let mut state = self.state.clone();
         // An error means that the supervisor is gone.
         let _ = state.wait_for(|state| state.end.is_some() || state.limit_hit || state.lost).await;
+    }
+
+    /// Waits for the next process that is about to exit, where the launch has ports; `None` when the supervisor is gone.
+    pub async fn next_exit(&self) -> Option<Exiting> {
+        self.exits.lock().await.recv().await
+    }
+
+    /// Lets a process exit.
+    pub fn let_exit(&self, exiting: Exiting) {
+        let line = serde_json::to_string(&Request { id: 0, ask: Ask::LetExit { exit: exiting.exit } });
+        // When the supervisor is gone, so is the process.
+        let _ = self.requests.send(line.unwrap_or_default());
     }
 
     /// Sends a signal, named without `SIG`, to a pid of the tree, or to the loader itself.
@@ -300,6 +326,10 @@ fn take(report: Report, shared: &Shared, states: &watch::Sender<State>) {
             };
             shared.recorder.record(Source::System, at_us, kind);
             states.send_modify(|state| state.end = Some(LoaderEnd { code, signal }));
+        }
+        Report::Exiting { exit, pid, n_sockets } => {
+            // Where nobody waits for it, the supervisor lets it go.
+            let _ = shared.exits.send(Exiting { exit, pid, n_sockets });
         }
         Report::LimitHit { limit, because } => {
             shared.recorder.note(Source::System, EventKind::LimitHit { limit, because });

@@ -12,7 +12,7 @@ mod supervisor;
 mod tree;
 mod warden;
 
-pub use handle::{LoaderEnd, SuperviseError, Supervised};
+pub use handle::{Exiting, LoaderEnd, SuperviseError, Supervised};
 pub use protocol::{LaunchSpec, ProcessFacts, Sample, Signalled};
 pub use supervisor::run_supervisor;
 pub use warden::Warden;

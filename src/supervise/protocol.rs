@@ -27,6 +27,9 @@ pub struct LaunchSpec {
     pub processes_max: usize,
     /// The soft limit of open descriptors the tree gets; the supervisor's own where there is none.
     pub descriptors_soft: Option<u64>,
+    /// Ports to which connections matter: where there are some, every process of the tree is held when it is about to exit.
+    #[serde(default)]
+    pub ports: Vec<u16>,
     /// Longest life of the tree, in milliseconds.
     pub life_ms: u64,
     /// Longest time for ending the tree, in milliseconds.
@@ -63,6 +66,11 @@ pub enum Ask {
     },
     /// Stacks and wait channels of every thread of the tree.
     Stacks,
+    /// Let a process exit that is held. Not answered.
+    LetExit {
+        /// Its number.
+        exit: u32,
+    },
     /// End and reap the whole tree, then end.
     End,
 }
@@ -91,6 +99,15 @@ pub enum Report {
         signal: Option<String>,
         /// CLOCK_MONOTONIC in microseconds when it was seen.
         at_us: u64,
+    },
+    /// A process of the tree is about to exit, and is held until it is let go, for a second at most.
+    Exiting {
+        /// Its number, for the answer.
+        exit: u32,
+        /// Its pid.
+        pid: u32,
+        /// How many connections that matter it has open.
+        n_sockets: u32,
     },
     /// A limit of the launch was hit; the tree is being ended.
     LimitHit {

@@ -4,6 +4,7 @@
 //! that everything below has to end. It adopts orphans, so that nothing below can escape, and it is the only one
 //! below which the loader's tree lives.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -16,13 +17,14 @@ use rustix::process::setsid;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_stream::StreamExt;
 use tokio_util::codec::{FramedRead, LinesCodec};
 
 use crate::record::monotonic_us;
 use crate::supervise::headcount::Headcount;
-use crate::supervise::os;
+use crate::supervise::os::{self, Held};
 use crate::supervise::protocol::{Ask, LaunchSpec, ProcessFacts, Report, Request, Sample, Signalled};
 use crate::supervise::signals::signal_from_name;
 use crate::supervise::tree::{HowEnded, Swept, has_ended, how_it_ended, reap_all_but, sweep};
@@ -120,6 +122,10 @@ struct Supervisor {
     headcount: Headcount,
     limit_hit: bool,
     sampling: Vec<Sampling>,
+    /// Processes that are held at their exit, by number.
+    held: BTreeMap<u32, Held>,
+    n_held: u32,
+    exits: mpsc::UnboundedReceiver<Held>,
 }
 
 /// A sample whose window is open.
@@ -141,6 +147,7 @@ enum Turn {
 
 impl Supervisor {
     async fn launch(spec: LaunchSpec, output: pipe::Sender) -> Self {
+        let (told, exits) = mpsc::unbounded_channel();
         let mut supervisor = Self {
             headcount: Headcount::new(spec.processes_max, os::n_tasks()),
             spec,
@@ -152,9 +159,15 @@ impl Supervisor {
             worst_delay_us: 0,
             limit_hit: false,
             sampling: Vec::new(),
+            held: BTreeMap::new(),
+            n_held: 0,
+            exits,
         };
         let at_us = monotonic_us();
-        let report = match start(&supervisor.spec) {
+        let spec = &supervisor.spec;
+        let started =
+            if spec.ports.is_empty() { start(spec) } else { os::holding_exits(&spec.ports, told, || start(spec)) };
+        let report = match started {
             Ok((pid, files)) => {
                 supervisor.files = files;
                 supervisor.root = os::facts(pid);
@@ -181,6 +194,7 @@ impl Supervisor {
                 },
                 _ = signals.child.recv() => { self.reap().await; Turn::GoOn }
                 _ = signals.term.recv() => Turn::End,
+                Some(held) = self.exits.recv() => { self.hold(held).await; Turn::GoOn }
                 () = until(sample_due) => { self.end_samples().await; Turn::GoOn }
                 _ = tick.tick() => self.look(due).await,
             };
@@ -225,10 +239,23 @@ impl Supervisor {
                 let pids: Vec<u32> = os::descendants(std::process::id()).iter().map(|process| process.pid).collect();
                 Report::Stacks { id, text: os::stacks(&pids) }
             }
+            Ask::LetExit { exit } => {
+                // What holds it may have given up already.
+                let _ = self.held.remove(&exit).map(|held| held.let_go.send(()));
+                return Turn::GoOn;
+            }
             Ask::End => return Turn::End,
         };
         self.say(&report).await;
         Turn::GoOn
+    }
+
+    async fn hold(&mut self, held: Held) {
+        self.n_held += 1;
+        let report = Report::Exiting { exit: self.n_held, pid: held.pid, n_sockets: held.n_sockets };
+        // One at a time: whoever is held before was let go.
+        self.held = BTreeMap::from([(self.n_held, held)]);
+        self.say(&report).await;
     }
 
     fn signal(&self, pid: Option<u32>, signal: &str) -> Signalled {

@@ -19,10 +19,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("supervise", &["history", "record"]),
     ("loader", &["history", "plan", "record"]),
     ("drive", &["check", "history", "plan", "record", "script", "supervise"]),
+    ("host", &["check", "drive", "history", "plan", "record", "script", "supervise"]),
     ("catalogue", &["plan"]),
     ("stack", &["catalogue"]),
     ("report", &["check", "history"]),
-    ("run", &["catalogue", "check", "drive", "history", "plan", "report", "script", "stack", "supervise"]),
+    (
+        "run",
+        &["catalogue", "check", "drive", "history", "host", "plan", "record", "report", "script", "stack", "supervise"],
+    ),
     ("reentry", &["loader", "mock", "supervise"]),
     (
         "testing",
@@ -41,7 +45,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "supervise",
         ],
     ),
-    ("cli", &["catalogue", "check", "history", "plan", "reentry", "report", "run", "script", "stack", "supervise"]),
+    (
+        "cli",
+        &["catalogue", "check", "history", "host", "plan", "reentry", "report", "run", "script", "stack", "supervise"],
+    ),
 ];
 
 /// Modules that are pure: no runtime, no clock, no files.

@@ -24,7 +24,7 @@ pub(super) fn progress_bar(n_plans: usize, output: &OutputArgs) -> ProgressBar {
 
 /// The first signal stops the run in order; another one ends this process at once, and supervisors see to the rest.
 /// The end of the parent stops the run in order as well.
-pub(super) fn watch_signals(interrupt: watch::Sender<bool>, parent: Option<OwnedFd>) -> io::Result<()> {
+pub(in crate::cli) fn watch_signals(interrupt: watch::Sender<bool>, parent: Option<OwnedFd>) -> io::Result<()> {
     let interrupt = Arc::new(interrupt);
     for number in heeded() {
         let mut signals = signal(SignalKind::from_raw(number))?;

@@ -31,6 +31,7 @@ impl Interpreter {
             }
             (Family::ForgedEvent, _) => exchange.is_some(),
             (_, Action::ExpireSession) => talks.any(|talk| talk.session.is_some()),
+            (_, Action::AnswerOnReturn) => exchange.is_some(),
             (_, Action::SameSession) => exchange.is_some_and(|exchange| exchange.opens),
             (Family::Event, _) | (_, Action::EndStream | Action::CutStream) => {
                 let is_own = exchange.is_some_and(|exchange| exchange.streams || action.family() == Family::Event);
@@ -68,6 +69,7 @@ impl Interpreter {
                     task.settled = true;
                 }
                 Action::EndStream => self.streams_at(at).into_iter().for_each(|no| self.end_stream(no)),
+                Action::AnswerOnReturn => self.keep_for_return(task),
                 Action::CutStream => self.streams_at(at).into_iter().for_each(|no| self.cut(no, Effect::Cut(no))),
                 _ => {}
             },
@@ -113,6 +115,14 @@ impl Interpreter {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Keeps the honest answer until the client takes up its stream again.
+    fn keep_for_return(&mut self, task: &Task) {
+        let Some(line) = self.honest_answer(&task.cause, task.at) else { return };
+        if let Some(talk) = task.at.connection.and_then(|number| self.talks.get_mut(&number)) {
+            talk.returns.push(line);
         }
     }
 

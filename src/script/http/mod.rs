@@ -63,6 +63,8 @@ struct Exchange {
     /// Whether it begins its connection: the `initialize`, or over HTTP with server-sent events the GET.
     opens: bool,
     streams: bool,
+    /// Whether it takes up a stream that ended.
+    resumes: bool,
     mirror: Mirror,
     /// Status code of an answer.
     status: u16,
@@ -88,6 +90,11 @@ impl HttpFace {
     /// Whether a client still waits for what this exchange brings.
     pub(super) fn is_open(&self, exchange: ExchangeNo) -> bool {
         self.exchanges.contains_key(&exchange)
+    }
+
+    /// Whether the response of this exchange is a stream of events that goes on.
+    pub(super) fn is_streaming(&self, exchange: ExchangeNo) -> bool {
+        self.setup.style == HttpStyle::Streamable && self.exchanges.get(&exchange).is_some_and(|found| found.streams)
     }
 
     /// The session that a request says it is of.
@@ -150,6 +157,7 @@ impl Interpreter {
             connection: number,
             opens: false,
             streams: false,
+            resumes: request.header("last-event-id").is_some(),
             mirror: Mirror::of(&request),
             status: 200,
             names_session: None,

@@ -64,6 +64,20 @@ impl Interpreter {
         for line in talk.take_notes() {
             self.stream_message(no, at, &line);
         }
+        self.give_returned(no, at);
+    }
+
+    /// A client has come back to take up a stream that ended: it is given what was kept for it, and the stream ends.
+    fn give_returned(&mut self, no: ExchangeNo, at: At) {
+        let resumes = self.http().and_then(|http| http.exchanges.get(&no)).is_some_and(|exchange| exchange.resumes);
+        let talk = at.connection.and_then(|number| self.talks.get_mut(&number)).filter(|_| resumes);
+        let lines = talk.map(|talk| std::mem::take(&mut talk.returns)).unwrap_or_default();
+        for line in &lines {
+            self.stream_message(no, at, line);
+        }
+        if !lines.is_empty() {
+            self.end_stream(no);
+        }
     }
 
     /// Sends a message that is no answer on the newest stream of a connection, or keeps it until there is one.

@@ -1,0 +1,67 @@
+//! What a host writes.
+
+use crate::check::combinator::{Judged, each};
+use crate::check::{Invariant, Level, Monitor, Property, Scope, View, Violation, Witness};
+use crate::history::{Channel, Event, EventKind, Header, Kind};
+use crate::plan::Promise;
+
+/// Counter-example that shaped it: a log on stderr is no error; a line that names one, a traceback or a panic is.
+pub(in crate::check) const STDERR_WITHOUT_ERRORS: Invariant = Invariant {
+    id: "stderr-without-errors",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "nothing on stderr is an error that nobody caught",
+    source: "VG-07: error channels stay silent",
+    requirement: &["VG-07"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::ProcessExited, Kind::ErrorReported],
+    vacuous: "the client did not end by itself",
+    explain: "The client wrote an error to stderr as a program does that has not caught it: a line that begins with the name of an \
+        error and a colon, a traceback, or a panic. Many such errors change no exit status: they are raised where nobody awaits.\n\n\
+        Look at the text in the witness. Most come from cleanup: a stream that is closed twice, a task that is left behind.",
+    start: |_: &Header| -> Box<dyn Monitor> { each(judge_stderr) },
+};
+
+fn judge_stderr(event: &Event, _view: &View) -> Judged {
+    match &event.kind {
+        EventKind::ProcessExited { role, .. } if role == "loader" => Judged::Held,
+        EventKind::ErrorReported { channel: Channel::Stderr, text } => {
+            let first: String = text.lines().next().unwrap_or_default().chars().take(120).collect();
+            let because = format!("stderr has an error that nobody caught, at {}: {first}", event.seq);
+            Judged::Broken(Violation::new("uncaught", because, &[event.seq]))
+        }
+        _ => Judged::Unrelated,
+    }
+}
+
+/// Counter-example that shaped it: only what the supervisor had to stop counts; a client may be talkative.
+pub(in crate::check) const OUTPUT_BOUNDED: Invariant = Invariant {
+    id: "output-bounded",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "what the client writes and starts has bounds",
+    source: "VG-17: what a program needs does not grow without end",
+    requirement: &["VG-17"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::ProcessExited, Kind::LimitHit],
+    vacuous: "the client did not end by itself",
+    explain: "The client wrote so much, or started so many processes, that it had to be ended. A retry without a pause that logs \
+        each failure does that within seconds.\n\n\
+        Look at the end of stderr.txt: it is the same few lines again and again.",
+    start: |_: &Header| -> Box<dyn Monitor> { each(judge_amount) },
+};
+
+fn judge_amount(event: &Event, _view: &View) -> Judged {
+    match &event.kind {
+        EventKind::ProcessExited { role, .. } if role == "loader" => Judged::Held,
+        EventKind::LimitHit { limit, because } if matches!(limit.as_str(), "output" | "processes") => {
+            let because = format!("the client was ended at {}: {because}", event.seq);
+            Judged::Broken(Violation::new("ended", because, &[event.seq]))
+        }
+        _ => Judged::Unrelated,
+    }
+}

@@ -1,0 +1,241 @@
+//! Conformance clients: each scenario in a folder of its own, a few at once, and the whole held against a baseline.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::task::JoinSet;
+
+use crate::catalogue::write_whole;
+use crate::check::{Finding, HOST_RULES, Judgement, PlanVerdict, Verdict, judge};
+use crate::drive::{RunEnvironment, preflight};
+use crate::history::{EventKind, Header, History, Source};
+use crate::host::{ClientScenario, HostInput, run_host};
+use crate::plan::{Baseline, BaselineEntry, InputError, Revision, Transport, read_text};
+use crate::record::Recorder;
+use crate::report::{VerdictReport, check_rows, iso};
+use crate::run::{ExitReason, RunError};
+
+/// Name of the only server of a scenario.
+const SERVER: &str = "server";
+
+/// One scenario that was selected, and the revision it is run under.
+#[derive(Debug, Clone)]
+pub(crate) struct ClientPlan {
+    pub scenario: ClientScenario,
+    pub revision: Revision,
+}
+
+/// How clients are run.
+#[derive(Clone)]
+pub(crate) struct ClientRun {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// How long each may live.
+    pub life: Duration,
+    /// How many at once.
+    pub jobs: usize,
+    /// Folder for all of them.
+    pub base: PathBuf,
+    pub environment: RunEnvironment,
+}
+
+/// What came of one scenario.
+pub(crate) struct ClientResult {
+    pub scenario: String,
+    pub directory: PathBuf,
+    pub judgement: Judgement,
+}
+
+impl ClientRun {
+    /// Runs every scenario; gives what came of each, in order.
+    ///
+    /// # Errors
+    /// When a folder can not be written.
+    pub(crate) async fn run(&self, plans: &[ClientPlan]) -> Result<Vec<ClientResult>, RunError> {
+        let probe = |plan: &ClientPlan| {
+            ((Transport::Http, plan.scenario.script.name().to_owned()), plan.scenario.script.clone())
+        };
+        let broken = Arc::new(preflight(&plans.iter().map(probe).collect(), &self.environment).await);
+        let mut tasks = JoinSet::new();
+        let mut done = BTreeMap::new();
+        let mut waiting = plans.iter().cloned().enumerate();
+        loop {
+            while tasks.len() < self.jobs
+                && let Some((index, plan)) = waiting.next()
+            {
+                let (run, broken) = (self.clone(), Arc::clone(&broken));
+                tasks.spawn(async move {
+                    let because = broken.get(&(Transport::Http, plan.scenario.script.name().to_owned())).cloned();
+                    (index, run.one(&plan, because.flatten()).await)
+                });
+            }
+            match tasks.join_next().await {
+                Some(Ok((index, result))) => done.insert(index, result?),
+                // A panic here is a defect of ours; it must not pass for a verdict.
+                Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
+                None => break,
+            };
+        }
+        Ok(done.into_values().collect())
+    }
+
+    async fn one(&self, plan: &ClientPlan, broken: Option<String>) -> Result<ClientResult, RunError> {
+        let name = &plan.scenario.name;
+        let directory = self.fresh_folder(name)?;
+        let failed = |what: &str| RunError::system(directory.join(what).display().to_string());
+        let history = match broken.or_else(|| self.environment.is_interrupted().then(|| "interrupted".to_owned())) {
+            Some(because) => not_run(name, because).map_err(failed("history.jsonl"))?,
+            None => {
+                let input = self.input(plan, &directory);
+                run_host(&input, &self.environment).await.map_err(failed("history.jsonl"))?
+            }
+        };
+        let judgement = judge(&history);
+        let checks = check_rows(&history, &judgement, SystemTime::now());
+        let repeat = format!("mcp-vigil client --command \"{}\" --scenario {name}", self.command.join(" "));
+        let verdict = VerdictReport::new(history.header(), &judgement, &repeat);
+        for (file, text) in
+            [("checks.json", serde_json::to_string_pretty(&checks)), ("verdict.json", serde_json::to_string(&verdict))]
+        {
+            let text = text.expect("a report has string keys only");
+            write_whole(&directory.join(file), format!("{text}\n").as_bytes()).map_err(failed(file))?;
+        }
+        Ok(ClientResult { scenario: name.clone(), directory, judgement })
+    }
+
+    fn input(&self, plan: &ClientPlan, directory: &Path) -> HostInput {
+        HostInput {
+            name: "client".to_owned(),
+            scenario: plan.scenario.name.clone(),
+            revision: plan.revision,
+            servers: BTreeMap::from([(SERVER.to_owned(), plan.scenario.script.clone())]),
+            command: self.command.clone(),
+            env: plan.scenario.environment(plan.revision),
+            facts: plan.scenario.facts.clone(),
+            life: self.life,
+            directory: directory.to_path_buf(),
+        }
+    }
+
+    /// A folder of the scenario's name and the time, which no other run has.
+    fn fresh_folder(&self, scenario: &str) -> Result<PathBuf, RunError> {
+        let failed = |path: &Path| RunError::system(path.display().to_string());
+        std::fs::create_dir_all(&self.base).map_err(failed(&self.base))?;
+        let stamp = iso(SystemTime::now()).replace([':', '.'], "-");
+        for n in 1.. {
+            let more = if n == 1 { String::new() } else { format!("-{n}") };
+            let path = self.base.join(format!("{scenario}-{stamp}{more}"));
+            match std::fs::create_dir(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed(&path)(error)),
+                // Absolute: the supervisor may have a working directory of its own.
+                Ok(()) => return std::fs::canonicalize(&path).map_err(failed(&path)),
+            }
+        }
+        unreachable!("there are more numbers than folders")
+    }
+}
+
+/// The history of a scenario that was not run.
+fn not_run(scenario: &str, because: String) -> std::io::Result<History> {
+    let header = Header { host: Some(Default::default()), transport: "http".to_owned(), ..Header::new(scenario) };
+    let recorder = Recorder::start(header, None)?;
+    recorder.note(Source::Driver, EventKind::ExperimentFailed { because });
+    recorder.note(Source::Driver, EventKind::PlanEnded {});
+    Ok(recorder.take_history())
+}
+
+/// Reads a file of failures that are expected.
+///
+/// # Errors
+/// With what is wrong in it, names that do not exist included.
+pub(crate) fn read_expected(file: &Path, known: &[ClientScenario]) -> Result<Baseline, RunError> {
+    let shown = file.display().to_string();
+    let baseline = Baseline::from_text(&shown, &read_text(file)?)?;
+    for entry in &baseline.entries {
+        if !known.iter().any(|scenario| scenario.name == entry.scenario) {
+            let message = format!("found scenario {:?}, expected one that exists", entry.scenario);
+            return Err(InputError::whole(&shown, message).into());
+        }
+        let is_unknown = |id: &&String| HOST_RULES.iter().all(|rule| rule.id != id.as_str());
+        if let Some(id) = entry.invariant.as_ref().filter(is_unknown) {
+            return Err(InputError::whole(&shown, format!("found check {id:?}, expected one that exists")).into());
+        }
+    }
+    Ok(baseline)
+}
+
+/// What came of a run, held against what was expected to fail.
+pub(crate) struct ClientJudged<'a> {
+    entries: &'a [BaselineEntry],
+    found: Vec<bool>,
+    is_settled: Vec<bool>,
+    has_failed: bool,
+    is_doubtful: bool,
+    has_passed: bool,
+}
+
+impl<'a> ClientJudged<'a> {
+    pub(crate) fn new(results: &[ClientResult], expected: &'a Baseline) -> Self {
+        let entries = expected.entries.as_slice();
+        let settled = |entry: &BaselineEntry| {
+            let mut of_it = results.iter().filter(|result| result.scenario == entry.scenario);
+            of_it.any(|result| result.judgement.verdict != PlanVerdict::Inconclusive)
+        };
+        let mut judged = Self {
+            entries,
+            found: vec![false; entries.len()],
+            is_settled: entries.iter().map(settled).collect(),
+            has_failed: false,
+            is_doubtful: false,
+            has_passed: false,
+        };
+        for result in results {
+            result.judgement.findings.iter().for_each(|finding| judged.take(&result.scenario, finding));
+        }
+        judged
+    }
+
+    fn take(&mut self, scenario: &str, finding: &Finding) {
+        let accepted = self.accepts(scenario, finding);
+        match finding.verdict {
+            Verdict::Pass => self.has_passed = true,
+            Verdict::Inconclusive => self.is_doubtful = true,
+            Verdict::Fail | Verdict::Warn => match accepted {
+                Some(index) => self.found[index] = true,
+                None => self.has_failed |= finding.verdict == Verdict::Fail,
+            },
+            Verdict::Vacuous | Verdict::NotObservable | Verdict::NotApplicable => {}
+        }
+    }
+
+    fn accepts(&self, scenario: &str, finding: &Finding) -> Option<usize> {
+        self.entries.iter().position(|entry| {
+            entry.scenario == scenario && entry.invariant.as_ref().is_none_or(|id| id == finding.invariant)
+        })
+    }
+
+    /// Whether a finding was expected.
+    pub(crate) fn is_expected(&self, scenario: &str, finding: &Finding) -> bool {
+        self.accepts(scenario, finding).is_some()
+    }
+
+    /// Entries whose scenario was judged, and that nothing was found of.
+    pub(crate) fn stale(&self) -> impl Iterator<Item = &'a BaselineEntry> {
+        let states = self.found.iter().zip(&self.is_settled);
+        let entries = self.entries;
+        states.zip(entries).filter(|((found, settled), _)| !**found && **settled).map(|(_, entry)| entry)
+    }
+
+    pub(crate) fn reason(&self, is_interrupted: bool) -> ExitReason {
+        if self.has_failed || self.stale().next().is_some() {
+            ExitReason::Violations
+        } else if is_interrupted || self.is_doubtful || !self.has_passed {
+            ExitReason::Inconclusive
+        } else {
+            ExitReason::Conforms
+        }
+    }
+}
