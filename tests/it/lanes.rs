@@ -12,7 +12,7 @@ fn rust_loaders_come_out_as_known() {
     let loaders = shipped_loaders().unwrap();
     let rust = loaders.iter().filter(|loader| loader.lane == Lane::Rust);
     let lanes = rust.flat_map(|loader| loader.transports.iter().map(move |transport| (loader, *transport)));
-    few_at_once(3, lanes, |(loader, transport)| {
+    few_at_once(2, lanes, |(loader, transport)| {
         let over = transport.to_string();
         match loader.lacking(transport) {
             None => comes_out_as_known(&loader.known_on(None, &over), &loader.name, &over, "8"),

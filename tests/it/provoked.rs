@@ -224,7 +224,7 @@ fn a_broken_loader_fails_because_of_the_script() {
         all.enumerate().filter(|(index, _)| wants_all || index % EVERY == 0).map(|(_, row)| row).collect();
     let lives: BTreeSet<_> = rows.iter().map(|(row, revision)| (row.2, row.4, *revision)).collect();
     let wrong = Mutex::new(String::new());
-    few_at_once(3, lives.into_iter(), |life| {
+    few_at_once(2, lives.into_iter(), |life| {
         let is_of_it = |(row, revision): &&(&Row, Option<&str>)| (row.2, row.4, *revision) == life;
         let of_it: Vec<_> = rows.iter().filter(is_of_it).map(|(row, _)| *row).collect();
         let found = lived(life, &of_it);
