@@ -15,9 +15,11 @@ use crate::rig::{Ran, Rig};
 use crate::stability::{busy_beside, wanted_repeats};
 use crate::standard::{SUITE, lived, standard};
 
-/// A life without a snapshot: over HTTP nobody starts the server that was killed, and whether the loader has seen its stream end
-/// before it is called is chance: the call fails as unavailable or as broken off. The life over stdio has one.
-const LEFT_OUT: [&str; 1] = ["dies-while-idle.http"];
+/// Lives without a snapshot. `dies-while-idle`: over HTTP nobody starts the server that was killed, and whether the loader has
+/// seen its stream end before it is called is chance: the call fails as unavailable or as broken off. The life over stdio has one.
+/// `stream-ends-at-once`: a stream that ends is asked for again half a second later, so how often depends on how long the
+/// life takes; invariants judge that, and the seeded changes of it have a scenario of their own.
+const LEFT_OUT: [&str; 2] = ["dies-while-idle.http", "stream-ends-at-once.http"];
 
 /// The normal forms of each plan's repeats, by scenario and temperament; over another transport than stdio, where servers
 /// are always polite, by scenario and transport.
