@@ -1,13 +1,12 @@
 //! `mcp-vigil client`: raw clients that are right, and others that are wrong in one way each.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use mcp_vigil::stack::python_stack;
 use serde_json::Value;
 
-use crate::lanes::unavailable;
+use crate::lanes::{typescript_client, unavailable};
 use crate::rig::{Ran, Rig, few_at_once, files};
 
 /// Longest time of one run, in which nothing hangs.
@@ -266,15 +265,8 @@ fn every_rule_of_a_host_is_explained() {
 
 #[test]
 fn a_client_on_the_typescript_sdk_conforms() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/clients/typescript");
-    let name = "the TypeScript SDK";
-    if !folder.join("node_modules/@modelcontextprotocol/sdk").is_dir() {
-        return unavailable(name, "it is not installed; `npm ci` in fixtures/clients/typescript installs it");
-    }
-    if let Err(error) = Command::new("node").arg("--version").output() {
-        return unavailable(name, &format!("no node in PATH can be run: {error}"));
-    }
-    let run = Run::of_command(&format!("node {}", folder.join("conformance.mjs").display()), &["--suite", "lifecycle"]);
+    let Some(client) = typescript_client("conformance.mjs") else { return };
+    let run = Run::of_command(&format!("node {}", client.display()), &["--suite", "lifecycle"]);
     assert_eq!(run.ran.code, 0, "{}{}", run.ran.stdout, run.ran.stderr);
     // It sends no DELETE unless it is told to.
     assert_eq!(run.ran.stdout.matches("WARN session-ended").count(), 4, "{}", run.ran.stdout);

@@ -1,5 +1,8 @@
 //! Known loaders come out as known: the sets in their descriptions, over suite `core`.
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
 use mcp_vigil::catalogue::shipped_loaders;
 use mcp_vigil::plan::{Feature, Known, Lane};
 use mcp_vigil::stack::python_stack;
@@ -102,6 +105,21 @@ fn a_loader_that_promises_nothing_is_told_how_long_its_sessions_live() {
 pub fn unavailable(name: &str, because: &str) {
     assert!(std::env::var_os("MCP_VIGIL_REQUIRE_LANES").is_none(), "{name} is UNAVAILABLE: {because}");
     eprintln!("UNAVAILABLE: {name} was not tested: {because}");
+}
+
+/// A client on the TypeScript SDK; nothing where it can not be run, which is said loudly.
+pub fn typescript_client(file: &str) -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/clients/typescript");
+    let name = "the TypeScript SDK";
+    if !folder.join("node_modules/@modelcontextprotocol/sdk").is_dir() {
+        unavailable(name, "it is not installed; `npm ci` in fixtures/clients/typescript installs it");
+        return None;
+    }
+    if let Err(error) = Command::new("node").arg("--version").output() {
+        unavailable(name, &format!("no node in PATH can be run: {error}"));
+        return None;
+    }
+    Some(folder.join(file))
 }
 
 fn comes_out_as_known(known: &Known, loader: &str, transport: &str, jobs: &str) {

@@ -13,7 +13,7 @@ use mcp_vigil::script::shipped;
 use mcp_vigil::stack::python_stack;
 use serde_json::{Value, json};
 
-use crate::lanes::unavailable;
+use crate::lanes::{typescript_client, unavailable};
 use crate::mock::client::Client;
 use crate::mock::home::Home;
 use crate::mock::http_client::Mock;
@@ -110,13 +110,6 @@ fn the_python_sdk_lives_whole_lives_without_complaint() {
 
 #[test]
 fn the_typescript_sdk_lives_whole_lives_without_complaint() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/clients/typescript");
-    let name = "the TypeScript SDK";
-    if !folder.join("node_modules/@modelcontextprotocol/sdk").is_dir() {
-        return unavailable(name, "it is not installed; `npm ci` in fixtures/clients/typescript installs it");
-    }
-    if let Err(error) = Command::new("node").arg("--version").output() {
-        return unavailable(name, &format!("no node in PATH can be run: {error}"));
-    }
-    lives_without_complaint(name, Command::new("node").arg(folder.join("client.mjs")), Sse::Not);
+    let Some(client) = typescript_client("client.mjs") else { return };
+    lives_without_complaint("the TypeScript SDK", Command::new("node").arg(client), Sse::Not);
 }
