@@ -22,7 +22,7 @@ use crate::rig::{Ran, Rig, few_at_once};
 use crate::stability::is_thorough;
 
 /// Script, scenario, seeded change of the reference loader, the invariant that breaks, and the transport it is seen over.
-const ROWS: [Row; 130] = [
+const ROWS: [Row; 131] = [
     ("session-expires-in-call", "session-lost-in-call", "first-session-for-ever", "lost-session-renewed-once", "http"),
     ("sse-answers", "answers-as-events", "json-alone", "load-succeeds", "http"),
     ("initialize-as-event", "odd-handshakes", "json-alone", "load-succeeds", "http"),
@@ -151,6 +151,7 @@ const ROWS: [Row; 130] = [
     ("initialize-without-tools", "odd-openings", "tools-assumed", "capabilities-respected", "stdio"),
     ("call-split", "odd-lines", "strict", "call-after-load-succeeds", "stdio"),
     ("call-without-content", "odd-results", "content-assumed", "operation-completes", "stdio"),
+    ("stubborn", "stubborn-server", "patient", "operation-completes", "stdio"),
     ("tools-that-change", "tools-change", "changes-unheard", "changed-tools-listed-again", "stdio"),
     ("hold-first-initialize", "cancel-during-connect", "unbounded", "operation-completes", "stdio"),
 ];
@@ -189,10 +190,9 @@ const ERA_ROWS: [Row; 28] = [
 const MODERN_REVISION: &str = "2026-07-28";
 
 /// Scripts for which there is no loader yet that stumbles over them, or that need none.
-const WITHOUT: [(&str, &str); 2] = [
-    ("polite", "what all others are compared with"),
-    ("stubborn", "every server is polite here; tests/it/lanes.rs: rust-run-per-step and others leave it behind"),
-];
+const WITHOUT: [(&str, &str); 1] = [("polite", "what all others are compared with")];
+/// The script that is a temperament, too.
+const STUBBORN: &str = "stubborn";
 /// Of so many rows `cargo test` tries one.
 const EVERY: usize = 10;
 
@@ -264,14 +264,20 @@ fn lived((change, transport, revision): (&str, &str, Option<&str>), rows: &[&Row
         }
     }
     let limits = ["--limit", "grace=500ms", "--limit", "cleanup=8s", "--jobs", "8"];
-    let mut command = rig.run_command(&["--polite-only", "--transport", transport]);
+    let mut command = rig.run_command(&["--transport", transport]);
+    if rows.iter().all(|row| row.0 != STUBBORN) {
+        command.arg("--polite-only");
+    }
     command.args(revision.iter().flat_map(|revision| ["--revision", revision]));
     command.args(limits).args(&files).args(["--loader", "reference", "--loader", &broken]);
     let ran = rig.finish(command);
     let verdicts = verdicts(&ran);
     let mut wrong = String::new();
     for (script, _, _, invariant, _) in rows {
-        let at = |kind: &str, loader: &str| verdicts.get(&(format!("{script}-{kind}"), loader.to_owned())).cloned();
+        let at = |kind: &str, loader: &str| {
+            let server = if (*script, kind) == (STUBBORN, "odd") { STUBBORN } else { "polite" };
+            verdicts.get(&[&format!("{script}-{kind}"), loader, server].map(str::to_owned)).cloned()
+        };
         let found = at("odd", "reference");
         if found.as_ref().is_none_or(|found| !found.is_empty()) {
             wrong.push_str(&format!("{script}: the reference loader: {found:?}\n{}", ran.stderr));
@@ -288,13 +294,13 @@ fn lived((change, transport, revision): (&str, &str, Option<&str>), rows: &[&Row
     wrong
 }
 
-/// What was broken, or could not be said, by scenario and loader.
-fn verdicts(ran: &Ran) -> BTreeMap<(String, String), BTreeSet<String>> {
+/// What was broken, or could not be said, by scenario, loader and temperament.
+fn verdicts(ran: &Ran) -> BTreeMap<[String; 3], BTreeSet<String>> {
     let plan = |plan: &Value| {
         let text = |name: &str| plan[name].as_str().unwrap().to_owned();
         let findings = plan["findings"].as_array().unwrap().iter();
         let told = findings.map(|finding| finding["invariant"].as_str().unwrap().to_owned()).collect();
-        ((text("scenario"), text("loader")), told)
+        ([text("scenario"), text("loader"), text("server")], told)
     };
     ran.plans().iter().map(plan).collect()
 }
