@@ -53,3 +53,11 @@ pub fn shipped_loaders() -> Result<Vec<Descriptor>, InputError> {
 pub fn shipped_loader(name: &str) -> Result<Option<Descriptor>, InputError> {
     Ok(shipped_loaders()?.into_iter().find(|loader| loader.name == name))
 }
+
+/// What is known and accepted of a shipped loader: the name and text of its baseline. `loader` is with its stack.
+#[must_use]
+pub fn shipped_baseline(loader: &str) -> Option<(String, &'static str)> {
+    let name = format!("{loader}.yaml");
+    let text = LOADERS.get_file(format!("baselines/{name}"))?.contents_utf8()?;
+    Some((name, text))
+}

@@ -9,6 +9,6 @@ mod scenarios;
 mod whole;
 
 pub use cache::{CacheError, cache_folder, extract_python};
-pub use loaders::{LoaderName, shipped_loader, shipped_loaders};
-pub use scenarios::{Suite, shipped_scenario, shipped_scenarios, shipped_suites, suite};
+pub use loaders::{LoaderName, shipped_baseline, shipped_loader, shipped_loaders};
+pub use scenarios::{Suite, SuiteScenario, shipped_scenario, shipped_scenarios, shipped_suites, suite};
 pub use whole::write_whole;

@@ -3,7 +3,7 @@
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 
-use crate::plan::{InputError, Scenario};
+use crate::plan::{InputError, Scenario, Transport};
 
 static SCENARIOS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/fixtures/scenarios");
 static SUITES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/fixtures/suites");
@@ -15,15 +15,69 @@ pub struct Suite {
     pub name: String,
     /// What it is for.
     pub about: String,
+    /// Its scenarios, in order.
+    pub scenarios: Vec<SuiteScenario>,
+}
+
+impl Suite {
     /// Names of its scenarios, in order.
-    pub scenarios: Vec<String>,
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        self.scenarios.iter().map(|scenario| scenario.name.as_str()).collect()
+    }
+
+    /// Its scenarios as a person reads them, such as `load-call-close (once over stdio and http)`.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let line = |scenario: &SuiteScenario| match scenario.once_over.as_slice() {
+            [] => scenario.name.clone(),
+            over => {
+                let over: Vec<_> = over.iter().map(|transport| transport.as_str()).collect();
+                format!("{} (once over {})", scenario.name, over.join(" and "))
+            }
+        };
+        self.scenarios.iter().map(line).collect()
+    }
+}
+
+/// A scenario of a suite, and the plans of it that belong there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SuiteScenario {
+    /// Name of the scenario.
+    pub name: String,
+    /// Over which transports, each a single plan with servers as the scenario has them; empty: in every variant that applies.
+    pub once_over: Vec<Transport>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SuiteFile {
     about: String,
-    scenarios: Vec<String>,
+    scenarios: Vec<EntryFile>,
+}
+
+/// `"NAME"`, or `{ scenario = "NAME", once-over = ["http"] }`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum EntryFile {
+    Whole(String),
+    Once(OnceFile),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct OnceFile {
+    scenario: String,
+    once_over: Vec<Transport>,
+}
+
+impl From<EntryFile> for SuiteScenario {
+    fn from(entry: EntryFile) -> Self {
+        match entry {
+            EntryFile::Whole(name) => Self { name, once_over: Vec::new() },
+            EntryFile::Once(OnceFile { scenario, once_over }) => Self { name: scenario, once_over },
+        }
+    }
 }
 
 /// Every shipped scenario, by name.
@@ -50,7 +104,8 @@ pub fn shipped_scenario(name: &str) -> Result<Option<Scenario>, InputError> {
 pub fn shipped_suites() -> Result<Vec<Suite>, InputError> {
     let read = |(name, file, text): (&str, String, &str)| {
         let parsed: SuiteFile = toml::from_str(text).map_err(|error| InputError::toml(&file, text, &error))?;
-        Ok(Suite { name: name.to_owned(), about: parsed.about, scenarios: parsed.scenarios })
+        let scenarios = parsed.scenarios.into_iter().map(SuiteScenario::from).collect();
+        Ok(Suite { name: name.to_owned(), about: parsed.about, scenarios })
     };
     texts(&SUITES).into_iter().map(read).collect()
 }
@@ -75,4 +130,32 @@ pub(super) fn texts(folder: &'static Dir<'static>) -> Vec<(&'static str, String,
         .collect();
     found.sort_by_key(|(name, _, _)| *name);
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_matrix_has_at_most_eight_plans_a_loader() {
+        let matrix = suite("matrix").unwrap().unwrap();
+        let plans: Vec<_> = matrix.scenarios.iter().map(|scenario| scenario.once_over.len()).collect();
+        assert!(plans.iter().all(|n| *n > 0), "a scenario that is not once over something has many plans: {plans:?}");
+        assert!(plans.iter().sum::<usize>() <= 8, "{plans:?}");
+    }
+
+    #[test]
+    fn every_scenario_of_a_suite_is_shipped_and_runs_where_the_suite_says() {
+        for suite in shipped_suites().unwrap() {
+            for SuiteScenario { name, once_over } in &suite.scenarios {
+                let scenario = shipped_scenario(name).unwrap();
+                let scenario = scenario.unwrap_or_else(|| panic!("suite {}: no scenario {name}", suite.name));
+                assert!(
+                    once_over.iter().all(|transport| scenario.runs_over(*transport)),
+                    "suite {}: {name}",
+                    suite.name
+                );
+            }
+        }
+    }
 }

@@ -45,6 +45,12 @@ pub(super) struct RunArgs {
     /// Every shipped loader whose lane is available, known-broken ones excluded.
     #[arg(long, conflicts_with = "loader")]
     pub all_available: bool,
+    /// A loader to hold the other against, such as the same one before a change: what is new, what is gone. It is run as well, and not judged.
+    #[arg(long, value_name = "NAME|FILE", conflicts_with = "all_available")]
+    pub against: Option<String>,
+    /// Accept what is known of shipped loaders: the baselines that are shipped with them.
+    #[arg(long)]
+    pub shipped_baselines: bool,
     #[command(flatten)]
     pub variants: VariantArgs,
     #[command(flatten)]

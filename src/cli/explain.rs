@@ -17,8 +17,7 @@ pub(super) fn explain(arguments: &ExplainArgs) -> Result<ExitReason, RunError> {
     let mut pages = Vec::new();
     pages.extend(invariant(id).map(invariant_page));
     pages.extend(shipped_scenario(id)?.as_ref().map(scenario_page));
-    pages
-        .extend(suite(id)?.map(|suite| format!("suite {id}\n\n{}\n\n  {}", suite.about, suite.scenarios.join("\n  "))));
+    pages.extend(suite(id)?.map(|suite| format!("suite {id}\n\n{}\n\n  {}", suite.about, suite.lines().join("\n  "))));
     if shipped_names().contains(&id) {
         pages.push(script_page(&shipped(id)?));
     }

@@ -39,7 +39,7 @@ fn rows(what: ListWhat) -> Result<Vec<Value>, RunError> {
         ListWhat::Scenarios => shipped_scenarios()?.iter().map(scenario_row).collect(),
         ListWhat::Suites => shipped_suites()?
             .iter()
-            .map(|suite| json!({ "id": suite.name, "about": suite.about, "scenarios": suite.scenarios }))
+            .map(|suite| json!({ "id": suite.name, "about": suite.about, "scenarios": suite.names() }))
             .collect(),
         ListWhat::Scripts => {
             let scripts = shipped_names().into_iter().map(shipped).collect::<Result<Vec<Script>, _>>()?;

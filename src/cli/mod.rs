@@ -7,6 +7,7 @@ mod client;
 mod doctor;
 mod explain;
 mod list;
+mod matrix;
 mod outcome;
 mod print;
 mod run;

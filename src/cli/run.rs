@@ -9,27 +9,39 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::cli::args::{FormatArg, OutputArgs, ReplayArgs, RunArgs, VariantArgs};
+use crate::cli::matrix::{comparison_text, matrix_tables};
 use crate::cli::print::{complain, say};
 use crate::cli::run::watch::{progress_bar, watch_signals};
 use crate::cli::table::run_table;
 use crate::plan::{InputError, Plan, read_text};
-use crate::report::{RunReport, RunVerdict, junit_xml};
+use crate::report::{Comparison, RunReport, RunVerdict, junit_xml};
+use crate::run::select::Versus;
 use crate::run::{
-    Chosen, ExitReason, Finished, Judged, Pool, Repeat, RunError, RunFolder, Selected, Target, Variants, descriptors,
-    environment, read_baseline, report_of, select, write_report,
+    Accepted, Chosen, ExitReason, Finished, Judged, Pool, Repeat, RunError, RunFolder, Selected, Target, Variants,
+    descriptors, environment, read_baseline, report_of, select, write_report,
 };
 use crate::supervise::Warden;
 
 /// Verifies loaders. `parent` is readable when there is nobody to report to any more.
 pub(super) fn run(arguments: &RunArgs, parent: Option<OwnedFd>) -> Result<ExitReason, RunError> {
     let scenarios = select::scenarios(&arguments.scenarios)?;
-    let targets = if arguments.all_available {
+    let mut targets = if arguments.all_available {
         select::available_targets(&complain)?
     } else {
         select::targets(&arguments.loader, &complain)?
     };
+    let versus =
+        arguments.against.as_ref().map(|against| select::versus(&mut targets, against, &complain)).transpose()?;
     let selected = plans(&scenarios, &targets, &arguments.variants.variants())?;
-    perform(&selected, &arguments.output, jobs(&arguments.variants), parent)
+    let asked = Asked { shipped_baselines: arguments.shipped_baselines, versus, jobs: jobs(&arguments.variants) };
+    perform(&selected, &arguments.output, &asked, parent)
+}
+
+/// What is asked of a run beside its plans and its output.
+struct Asked {
+    shipped_baselines: bool,
+    versus: Option<Versus>,
+    jobs: usize,
 }
 
 /// Runs a scenario file, or the plan of a finding, again.
@@ -53,7 +65,8 @@ pub(super) fn replay(arguments: &ReplayArgs, parent: Option<OwnedFd>) -> Result<
             plans(&[scenario], &select::targets(loaders, &complain)?, &Variants::default())?
         }
     };
-    perform(&selected, &arguments.output, 1, parent)
+    let asked = Asked { shipped_baselines: false, versus: None, jobs: 1 };
+    perform(&selected, &arguments.output, &asked, parent)
 }
 
 fn read_plan(file: &Path) -> Result<Plan, InputError> {
@@ -78,25 +91,38 @@ fn jobs(variants: &VariantArgs) -> usize {
 fn perform(
     selected: &[Selected],
     output: &OutputArgs,
-    jobs: usize,
+    asked: &Asked,
     parent: Option<OwnedFd>,
 ) -> Result<ExitReason, RunError> {
-    let baseline = output.baseline.as_ref().map(|file| read_baseline(file, selected)).transpose()?;
+    let accepted = accepted(selected, output, asked)?;
     let folder = Arc::new(RunFolder::open(output.out.as_deref())?);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::system("no runtime"))?;
-    let (finished, interrupted) = runtime.block_on(run_all(selected, &folder, output, jobs, parent))?;
+    let (finished, interrupted) = runtime.block_on(run_all(selected, &folder, output, asked.jobs, parent))?;
     // Whatever still runs on it belongs to plans that are over.
     runtime.shutdown_background();
-    let (report, texts) = report_of(finished, interrupted);
+    let (mut report, texts) = report_of(finished, interrupted);
+    report.comparison = asked.versus.as_ref().map(|Versus { of, against }| Comparison::of(of, against, &report.plans));
     let written = write_reports(&report, &texts, &folder, output)?;
-    let judged = Judged::of(&report, baseline.as_ref());
+    let judged = Judged::of(&report, &accepted);
     // The first format that is asked for is printed; all of them are written.
     match output.format.first() {
-        None => say(&text_of(&report, &texts.concat(), &judged, &folder, output))?,
+        None => say(&text_of(&report, &texts, &judged, &folder, output))?,
         Some(first) => say(&written[first])?,
     }
     Ok(judged.reason(&report, output.strict))
+}
+
+/// What is accepted of what may be found: the baseline of the command line, and what is shipped.
+fn accepted(selected: &[Selected], output: &OutputArgs, asked: &Asked) -> Result<Accepted, RunError> {
+    let mut accepted = Accepted::default();
+    if let Some(file) = &output.baseline {
+        accepted.add(None, &read_baseline(file, selected)?);
+    }
+    if asked.shipped_baselines {
+        accepted.add_shipped(selected)?;
+    }
+    Ok(accepted)
 }
 
 /// Writes the report in each format that is asked for; in JSON always.
@@ -146,8 +172,9 @@ async fn run_all(
     Ok((finished, environment.is_interrupted()))
 }
 
-fn text_of(report: &RunReport, texts: &str, judged: &Judged, folder: &RunFolder, output: &OutputArgs) -> String {
-    let mut text = texts.to_owned();
+fn text_of(report: &RunReport, texts: &[String], judged: &Judged, folder: &RunFolder, output: &OutputArgs) -> String {
+    let told = texts.iter().enumerate().filter(|(index, _)| !judged.is_accepted(*index));
+    let mut text = told.map(|(_, text)| text.as_str()).collect::<String>();
     let mut line = |arguments: std::fmt::Arguments<'_>| {
         writeln!(text, "{arguments}").expect("writing to a string can not fail");
     };
@@ -155,7 +182,14 @@ fn text_of(report: &RunReport, texts: &str, judged: &Judged, folder: &RunFolder,
         line(format_args!("UNAVAILABLE {loader}: {because}"));
     }
     if !output.quiet {
-        line(format_args!("{}", run_table(report)));
+        if report.loaders.len() > 1 {
+            line(format_args!("{}", matrix_tables(report)));
+        } else {
+            line(format_args!("{}", run_table(report)));
+        }
+        if let Some(comparison) = &report.comparison {
+            line(format_args!("{}", comparison_text(comparison)));
+        }
         for (loader, row) in report.modes.iter().filter(|(_, row)| !row.declared) {
             line(format_args!("{loader} mode: {} (inferred: {})", row.mode, row.evidence()));
         }

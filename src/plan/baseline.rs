@@ -1,8 +1,11 @@
 //! Baselines: findings that are known and accepted.
 
-use serde::Deserialize;
+use std::fmt;
 
-use crate::plan::InputError;
+use serde::Deserialize;
+use serde::de::value::StringDeserializer;
+
+use crate::plan::{InputError, Temperament, Transport};
 
 /// One accepted finding.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,6 +14,47 @@ pub struct BaselineEntry {
     pub scenario: String,
     /// Id of the invariant; `None` accepts whatever the scenario finds.
     pub invariant: Option<String>,
+    /// Over which transport; `None` accepts it over any.
+    pub transport: Option<Transport>,
+    /// With servers of which temperament; `None` accepts it with any.
+    pub server: Option<Temperament>,
+}
+
+impl BaselineEntry {
+    /// Whether it is about the plans of a scenario, over a transport, with servers of a temperament.
+    #[must_use]
+    pub fn is_about(&self, scenario: &str, transport: &str, server: &str) -> bool {
+        self.scenario == scenario
+            && self.transport.is_none_or(|one| one.as_str() == transport)
+            && self.server.is_none_or(|one| one.to_string() == server)
+    }
+
+    /// Whether it accepts what an invariant says of such a plan.
+    #[must_use]
+    pub fn accepts(&self, invariant: &str) -> bool {
+        self.invariant.as_ref().is_none_or(|id| id == invariant)
+    }
+
+    /// Whether the two are about the same, at least in part.
+    fn contradicts(&self, other: &Self) -> bool {
+        fn alike<T: PartialEq>(one: &Option<T>, other: &Option<T>) -> bool {
+            one.is_none() || other.is_none() || one == other
+        }
+        self.scenario == other.scenario
+            && alike(&self.invariant, &other.invariant)
+            && alike(&self.transport, &other.transport)
+            && alike(&self.server, &other.server)
+    }
+}
+
+impl fmt::Display for BaselineEntry {
+    /// As it is told, such as `reload-remove:removal-spares-siblings over http`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.scenario)?;
+        self.invariant.iter().try_for_each(|id| write!(f, ":{id}"))?;
+        self.transport.iter().try_for_each(|transport| write!(f, " over {transport}"))?;
+        self.server.iter().try_for_each(|server| write!(f, " with {server} servers"))
+    }
 }
 
 /// The accepted findings of one file.
@@ -29,10 +73,12 @@ struct BaselineFile {
     _server: Option<serde::de::IgnoredAny>,
 }
 
-/// `scenario:invariant`, or a table with it and a reason.
+/// `scenario:invariant`, or a table with it, a reason, a transport and a temperament.
 #[derive(Debug)]
 struct EntryFile {
     id: String,
+    transport: Option<Transport>,
+    server: Option<Temperament>,
 }
 
 impl<'de> Deserialize<'de> for EntryFile {
@@ -42,29 +88,33 @@ impl<'de> Deserialize<'de> for EntryFile {
             type Value = EntryFile;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("`scenario:invariant`, or a table with `id` and `reason`")
+                f.write_str("`scenario:invariant`, or a table with `id`, `reason`, `transport` and `server`")
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<EntryFile, E> {
-                Ok(EntryFile { id: text.to_owned() })
+                Ok(EntryFile { id: text.to_owned(), transport: None, server: None })
             }
 
             fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<EntryFile, A::Error> {
-                let mut id = None;
+                let (mut id, mut transport, mut server) = (None, None, None);
                 while let Some((key, value)) = map.next_entry::<String, String>()? {
                     match key.as_str() {
                         "id" => id = Some(value),
                         "reason" => {}
+                        "transport" => {
+                            transport = Some(Transport::deserialize(StringDeserializer::new(value))?);
+                        }
+                        "server" => server = Some(Temperament::deserialize(StringDeserializer::new(value))?),
                         // `- scenario:invariant: reason` is a map with the entry as its key.
                         _ if id.is_none() => id = Some(key),
                         other => {
                             return Err(serde::de::Error::custom(format!(
-                                "found `{other}`, expected `id` or `reason`"
+                                "found `{other}`, expected `id`, `reason`, `transport` or `server`"
                             )));
                         }
                     }
                 }
-                id.map(|id| EntryFile { id }).ok_or_else(|| serde::de::Error::missing_field("id"))
+                id.map(|id| EntryFile { id, transport, server }).ok_or_else(|| serde::de::Error::missing_field("id"))
             }
         }
         deserializer.deserialize_any(Entry)
@@ -83,18 +133,13 @@ impl Baseline {
             serde_saphyr::from_str(text).map_err(|error| InputError::whole(file, error.to_string()))?
         };
         let mut entries: Vec<BaselineEntry> = Vec::new();
-        for EntryFile { id } in parsed.client {
-            let entry = match id.split_once(':') {
-                Some((scenario, invariant)) => {
-                    BaselineEntry { scenario: scenario.to_owned(), invariant: Some(invariant.trim().to_owned()) }
-                }
-                None => BaselineEntry { scenario: id.clone(), invariant: None },
+        for EntryFile { id, transport, server } in parsed.client {
+            let (scenario, invariant) = match id.split_once(':') {
+                Some((scenario, invariant)) => (scenario.to_owned(), Some(invariant.trim().to_owned())),
+                None => (id.clone(), None),
             };
-            let contradicts = entries.iter().any(|other| {
-                other == &entry
-                    || other.scenario == entry.scenario && (other.invariant.is_none() || entry.invariant.is_none())
-            });
-            if contradicts {
+            let entry = BaselineEntry { scenario, invariant, transport, server };
+            if entries.iter().any(|other| other.contradicts(&entry)) {
                 return Err(InputError::whole(
                     file,
                     format!("found {id:?} beside another entry for the same, expected one"),

@@ -65,6 +65,8 @@ pub struct Descriptor {
     pub transports: Vec<Transport>,
     /// What this crate has to be built with for a transport of it.
     pub needs: BTreeMap<Transport, Feature>,
+    /// Whether it uses a published package as its documentation shows; else it is a fixture of ours.
+    pub adapter: bool,
     /// What is known of it over suite `core` in general; see [`Self::known_on`]. Read by our own tests only.
     pub known: Known,
     promises: toml::Table,
@@ -96,6 +98,8 @@ struct DescriptorFile {
     transports: Spanned<Vec<Transport>>,
     #[serde(default)]
     needs: BTreeMap<Transport, Feature>,
+    #[serde(default)]
+    adapter: bool,
     #[serde(default)]
     promises: toml::Table,
     #[serde(default)]
@@ -147,6 +151,7 @@ impl Descriptor {
             stacks,
             transports: read_transports(file, text, parsed.transports)?,
             needs: parsed.needs,
+            adapter: parsed.adapter,
             known,
             promises: parsed.promises,
             on: parsed.on,
@@ -179,6 +184,7 @@ impl Descriptor {
             stacks: Vec::new(),
             transports: transports.to_vec(),
             needs: BTreeMap::new(),
+            adapter: false,
             known: Known::default(),
             promises,
             on: BTreeMap::new(),

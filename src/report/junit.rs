@@ -139,6 +139,8 @@ mod tests {
             counts,
             plans,
             modes: Default::default(),
+            matrix: Default::default(),
+            comparison: None,
             interrupted: false,
         }
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::{Mode, ModeTally, PlanVerdict};
 use crate::report::verdict_json::FindingRow;
+use crate::report::{Comparison, Matrix};
 
 /// A whole run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -24,6 +25,12 @@ pub struct RunReport {
     /// How long the sessions of each loader were seen to live; nothing is judged by it.
     #[serde(default)]
     pub modes: BTreeMap<String, ModeRow>,
+    /// The loaders side by side.
+    #[serde(default)]
+    pub matrix: Matrix,
+    /// What differs from the loader that another is held against, where one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
     /// Whether the run was interrupted.
     pub interrupted: bool,
 }

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use crate::catalogue::shipped_baseline;
 use crate::check::Verdict;
 use crate::plan::{Baseline, BaselineEntry, InputError, read_text};
-use crate::report::{RunReport, RunVerdict};
+use crate::report::{PlanRow, RunReport, RunVerdict};
 use crate::run::select::Selected;
 use crate::run::{ExitReason, RunError};
 
@@ -35,45 +36,122 @@ pub(crate) fn known_baseline(shown: &str, baseline: &Baseline, selected: &[Selec
     Ok(())
 }
 
-/// A run held against its baseline.
+/// The findings that are accepted.
+#[derive(Debug, Default)]
+pub(crate) struct Accepted {
+    entries: Vec<AcceptedEntry>,
+}
+
+#[derive(Debug)]
+struct AcceptedEntry {
+    /// The loader of which it is accepted; `None`: of all.
+    loader: Option<String>,
+    entry: BaselineEntry,
+}
+
+impl Accepted {
+    /// Takes up a baseline: of one loader, or of all that are run.
+    pub(crate) fn add(&mut self, loader: Option<&str>, baseline: &Baseline) {
+        let own = |entry: &BaselineEntry| AcceptedEntry { loader: loader.map(str::to_owned), entry: entry.clone() };
+        self.entries.extend(baseline.entries.iter().map(own));
+    }
+
+    /// Takes up what is committed for each shipped loader that was selected.
+    ///
+    /// # Errors
+    /// When a shipped file is malformed: a defect of this build, which a test finds.
+    pub(crate) fn add_shipped(&mut self, selected: &[Selected]) -> Result<(), RunError> {
+        let mut names: Vec<&str> =
+            selected.iter().filter(|one| one.target.file.is_none()).map(|one| one.target.name.as_str()).collect();
+        names.dedup();
+        for name in names {
+            if let Some((file, text)) = shipped_baseline(name) {
+                let baseline = Baseline::from_text(&file, text)?;
+                known_baseline(&file, &baseline, selected)?;
+                self.add(Some(name), &baseline);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl AcceptedEntry {
+    fn is_about(&self, plan: &PlanRow) -> bool {
+        self.loader.as_ref().is_none_or(|loader| *loader == plan.loader)
+            && self.entry.is_about(&plan.scenario, &plan.transport, &plan.server)
+    }
+
+    fn accepts(&self, plan: &PlanRow, invariant: &str) -> bool {
+        self.is_about(plan) && self.entry.accepts(invariant)
+    }
+
+    fn shown(&self) -> String {
+        let loader = self.loader.as_ref().map(|loader| format!(" of {loader}")).unwrap_or_default();
+        format!("{}{loader}", self.entry)
+    }
+}
+
+/// A run held against what is accepted.
 pub(crate) struct Judged {
-    /// A Fail, or a Warn, that the baseline does not accept.
+    /// A Fail, or a Warn, that is not accepted.
     new_fail: bool,
     new_warn: bool,
-    stale: Vec<BaselineEntry>,
+    /// How many findings are accepted.
+    n_accepted: usize,
+    /// Of each plan, whether something was found and all of it is accepted.
+    is_accepted: Vec<bool>,
+    /// Entries for what was not found, as they are shown.
+    stale: Vec<String>,
 }
 
 impl Judged {
-    pub(crate) fn of(report: &RunReport, baseline: Option<&Baseline>) -> Self {
-        let entries = baseline.map(|baseline| baseline.entries.as_slice()).unwrap_or_default();
-        let accepts = |entry: &BaselineEntry, scenario: &str, invariant: &str| {
-            entry.scenario == scenario && entry.invariant.as_ref().is_none_or(|id| id == invariant)
-        };
-        let mut judged = Self { new_fail: false, new_warn: false, stale: Vec::new() };
-        let mut found = vec![false; entries.len()];
+    /// Judges a run. A loader that another is only held against is not judged.
+    pub(crate) fn of(report: &RunReport, accepted: &Accepted) -> Self {
+        let mut judged =
+            Self { new_fail: false, new_warn: false, n_accepted: 0, is_accepted: Vec::new(), stale: Vec::new() };
+        let mut found = vec![false; accepted.entries.len()];
+        let against = report.comparison.as_ref().map(|comparison| comparison.against.as_str());
         for plan in &report.plans {
+            let mut n_open = 0;
             for finding in &plan.findings {
-                let accepted = entries.iter().position(|entry| accepts(entry, &plan.scenario, &finding.invariant));
-                match (accepted, finding.verdict) {
-                    (_, Verdict::Inconclusive) => {}
-                    (Some(index), _) => found[index] = true,
-                    (None, Verdict::Fail) => judged.new_fail = true,
-                    (None, _) => judged.new_warn = true,
+                let entry = accepted.entries.iter().position(|entry| entry.accepts(plan, &finding.invariant));
+                match (entry, finding.verdict) {
+                    (_, Verdict::Inconclusive) => n_open += 1,
+                    (Some(index), _) => {
+                        found[index] = true;
+                        judged.n_accepted += 1;
+                    }
+                    (None, verdict) => {
+                        n_open += 1;
+                        let is_judged = against != Some(plan.loader.as_str());
+                        judged.new_fail |= is_judged && verdict == Verdict::Fail;
+                        judged.new_warn |= is_judged && verdict == Verdict::Warn;
+                    }
                 }
             }
+            judged.is_accepted.push(!plan.findings.is_empty() && n_open == 0);
         }
-        let stale = entries.iter().zip(found).filter(|(entry, found)| !found && is_settled(report, &entry.scenario));
-        judged.stale = stale.map(|(entry, _)| entry.clone()).collect();
+        let stale = accepted.entries.iter().zip(found).filter(|(entry, found)| !found && is_settled(report, entry));
+        judged.stale = stale.map(|(entry, _)| entry.shown()).collect();
         judged
+    }
+
+    /// Whether everything that was found in a plan, by its place in the report, is accepted.
+    pub(crate) fn is_accepted(&self, index: usize) -> bool {
+        self.is_accepted.get(index).copied().unwrap_or(false)
     }
 
     /// What is to be said of the baseline.
     pub(crate) fn text(&self) -> String {
-        let line = |entry: &BaselineEntry| {
-            let invariant = entry.invariant.as_ref().map(|id| format!(":{id}")).unwrap_or_default();
-            format!("STALE baseline entry {}{invariant}: listed and not found\n", entry.scenario)
+        let mut text = match self.n_accepted {
+            0 => String::new(),
+            1 => "1 finding is accepted by a baseline\n".to_owned(),
+            n => format!("{n} findings are accepted by a baseline\n"),
         };
-        self.stale.iter().map(line).collect()
+        for entry in &self.stale {
+            text.push_str(&format!("STALE baseline entry {entry}: listed and not found\n"));
+        }
+        text
     }
 
     pub(crate) fn reason(&self, report: &RunReport, strict: bool) -> ExitReason {
@@ -91,11 +169,11 @@ impl Judged {
     }
 }
 
-/// Whether a scenario was judged, and that in all of its plans. Where one could not be judged, what an entry lists may
+/// Whether what an entry is about was judged, and that in all plans. Where one could not be judged, what an entry lists may
 /// be just there; and an entry for a scenario that was not run says nothing.
-fn is_settled(report: &RunReport, scenario: &str) -> bool {
+fn is_settled(report: &RunReport, entry: &AcceptedEntry) -> bool {
     let mut is_judged = false;
-    for plan in report.plans.iter().filter(|plan| plan.scenario == scenario) {
+    for plan in report.plans.iter().filter(|plan| entry.is_about(plan)) {
         match plan.verdict {
             RunVerdict::Pass | RunVerdict::Fail | RunVerdict::Warn | RunVerdict::Vacuous => is_judged = true,
             RunVerdict::NotApplicable => {}
@@ -108,33 +186,61 @@ fn is_settled(report: &RunReport, scenario: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Counts, PlanRow};
+    use crate::plan::{Temperament, Transport};
+    use crate::report::{Comparison, Counts, FindingRow, Matrix};
 
-    fn report(verdicts: &[RunVerdict]) -> RunReport {
-        let row = |verdict: &RunVerdict| PlanRow {
+    const ENTRY: BaselineEntry =
+        BaselineEntry { scenario: String::new(), invariant: None, transport: None, server: None };
+
+    fn row(loader: &str, verdict: RunVerdict, found: &[(&str, Verdict)]) -> PlanRow {
+        let finding = |(invariant, verdict): &(&str, Verdict)| FindingRow {
+            invariant: (*invariant).to_owned(),
+            verdict: *verdict,
+            because: String::new(),
+            witness: Vec::new(),
+            requirement: Vec::new(),
+            signature: String::new(),
+            repeat: String::new(),
+        };
+        PlanRow {
             id: "x".to_owned(),
             scenario: "x".to_owned(),
-            loader: "l".to_owned(),
+            loader: loader.to_owned(),
             transport: "stdio".to_owned(),
             revision: "2025-11-25".to_owned(),
             server: "polite".to_owned(),
-            verdict: *verdict,
+            verdict,
             cpu_ms: None,
             wall_ms: None,
             because: None,
-            findings: Vec::new(),
-        };
-        let plans: Vec<_> = verdicts.iter().map(row).collect();
-        let counts = Counts::of(&plans);
-        let tool = "mcp-vigil".to_owned();
-        RunReport { schema: 1, tool, loaders: Vec::new(), counts, plans, modes: Default::default(), interrupted: false }
+            findings: found.iter().map(finding).collect(),
+        }
+    }
+
+    fn report(plans: Vec<PlanRow>) -> RunReport {
+        RunReport {
+            schema: 1,
+            tool: "mcp-vigil".to_owned(),
+            loaders: Vec::new(),
+            counts: Counts::of(&plans),
+            plans,
+            modes: Default::default(),
+            matrix: Matrix::default(),
+            comparison: None,
+            interrupted: false,
+        }
+    }
+
+    fn accepted(loader: Option<&str>, entry: BaselineEntry) -> Accepted {
+        let mut accepted = Accepted::default();
+        accepted.add(loader, &Baseline { entries: vec![BaselineEntry { scenario: "x".to_owned(), ..entry }] });
+        accepted
     }
 
     #[test]
     fn an_entry_is_stale_only_where_its_scenario_was_judged_in_all_plans() {
         use RunVerdict::{Fail, Inconclusive, NotApplicable, Pass, Unavailable, Vacuous, Warn};
-        let entry = BaselineEntry { scenario: "x".to_owned(), invariant: None };
-        let baseline = Baseline { entries: vec![entry] };
+        let accepted = accepted(None, ENTRY);
         for (verdicts, reason) in [
             (&[Pass][..], ExitReason::Violations),
             (&[Fail], ExitReason::Violations),
@@ -145,8 +251,49 @@ mod tests {
             (&[Pass, Unavailable], ExitReason::Inconclusive),
             (&[], ExitReason::Inconclusive),
         ] {
-            let report = report(verdicts);
-            assert_eq!(Judged::of(&report, Some(&baseline)).reason(&report, false), reason, "{verdicts:?}");
+            let report = report(verdicts.iter().map(|verdict| row("l", *verdict, &[])).collect());
+            assert_eq!(Judged::of(&report, &accepted).reason(&report, false), reason, "{verdicts:?}");
         }
+    }
+
+    #[test]
+    fn an_entry_accepts_what_its_loader_does_over_its_transport_and_nothing_else() {
+        let report = report(vec![row("l", RunVerdict::Fail, &[("a", Verdict::Fail)])]);
+        let over = |transport| BaselineEntry { transport: Some(transport), ..ENTRY };
+        let with = |server| BaselineEntry { server: Some(server), ..ENTRY };
+        let invariant = |id: &str| BaselineEntry { invariant: Some(id.to_owned()), ..ENTRY };
+        for (loader, entry, reason) in [
+            (None, ENTRY, ExitReason::Conforms),
+            (Some("l"), ENTRY, ExitReason::Conforms),
+            (Some("other"), ENTRY, ExitReason::Violations),
+            (None, over(Transport::Stdio), ExitReason::Conforms),
+            (None, over(Transport::Http), ExitReason::Violations),
+            (None, with(Temperament::Polite), ExitReason::Conforms),
+            (None, with(Temperament::Stubborn), ExitReason::Violations),
+            (None, invariant("a"), ExitReason::Conforms),
+            (None, invariant("b"), ExitReason::Violations),
+        ] {
+            let judged = Judged::of(&report, &accepted(loader, entry.clone()));
+            assert_eq!(judged.reason(&report, false), reason, "{loader:?} {entry:?}");
+            let is_accepted = reason == ExitReason::Conforms;
+            assert_eq!((judged.is_accepted(0), judged.n_accepted), (is_accepted, usize::from(is_accepted)));
+        }
+        // One that is about another transport, or another loader, is not stale here: nothing of its own was run.
+        let of_http = Judged::of(&report, &accepted(None, over(Transport::Http)));
+        assert!(of_http.stale.is_empty(), "{:?}", of_http.stale);
+        let stale = Judged::of(&report, &accepted(Some("l"), invariant("b"))).text();
+        assert_eq!(stale, "STALE baseline entry x:b of l: listed and not found\n");
+    }
+
+    #[test]
+    fn a_loader_that_another_is_held_against_is_not_judged() {
+        let fail = [("a", Verdict::Fail)];
+        let mut report = report(vec![row("after", RunVerdict::Pass, &[]), row("before", RunVerdict::Fail, &fail)]);
+        let reason = |report: &RunReport| Judged::of(report, &Accepted::default()).reason(report, false);
+        assert_eq!(reason(&report), ExitReason::Violations);
+        report.comparison = Some(Comparison::of("after", "before", &report.plans));
+        assert_eq!(reason(&report), ExitReason::Conforms);
+        report.comparison = Some(Comparison::of("before", "after", &report.plans));
+        assert_eq!(reason(&report), ExitReason::Violations);
     }
 }

@@ -20,7 +20,7 @@ mod variants;
 pub(crate) use client::{ClientJudged, ClientPlan, ClientResult, ClientRun, read_expected};
 pub use error::RunError;
 pub(crate) use folder::RunFolder;
-pub(crate) use judged::{Judged, known_baseline, read_baseline};
+pub(crate) use judged::{Accepted, Judged, known_baseline, read_baseline};
 pub(crate) use plan::Finished;
 pub(crate) use pool::{Pool, environment};
 pub use reason::ExitReason;

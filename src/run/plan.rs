@@ -1,5 +1,6 @@
 //! One plan of a run: its folder, its run, its report, and what is kept of it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use crate::drive::{PlanOutput, Preflight, RunEnvironment, run_plan};
 use crate::history::Kind;
 use crate::plan::Plan;
 use crate::report::findings_text;
-use crate::report::{PlanRow, RunVerdict, VerdictReport, finding_rows};
+use crate::report::{PlanRow, RunVerdict, VerdictReport, finding_rows, verdicts_of};
 use crate::run::folder::RunFolder;
 use crate::run::repeat::Repeat;
 use crate::run::select::Selected;
@@ -25,6 +26,8 @@ pub(crate) struct Finished {
     pub text: String,
     /// How long the sessions of its loader were seen to live, where it was run.
     pub mode: Option<SeenMode>,
+    /// The verdict of every invariant, where it was run.
+    pub verdicts: BTreeMap<&'static str, Verdict>,
     /// Whether the machine was too loaded to tell: worth one more try, alone.
     pub is_doubtful: bool,
 }
@@ -114,7 +117,7 @@ impl PlanRunner {
             row.because = Some(because);
             is_doubtful = false;
         }
-        Finished { row, text, mode: None, is_doubtful }
+        Finished { row, text, mode: None, verdicts: verdicts_of(judgement), is_doubtful }
     }
 
     fn write(&self, output: &PlanOutput, repeat: &str) -> io::Result<()> {
@@ -148,7 +151,7 @@ impl Finished {
             _ => line(&mut text, format_args!("INCONCLUSIVE {}: {because}", plan.id)),
         }
         let row = PlanRow { because: Some(because), ..row(plan, verdict) };
-        Self { row, text, mode: None, is_doubtful: false }
+        Self { row, text, mode: None, verdicts: BTreeMap::new(), is_doubtful: false }
     }
 }
 

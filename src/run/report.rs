@@ -5,13 +5,17 @@ use std::path::Path;
 
 use crate::catalogue::write_whole;
 use crate::check::ModeTally;
-use crate::report::{Counts, ModeRow, RunReport};
+use crate::report::{Counts, Matrix, ModeRow, RunReport};
 use crate::run::RunError;
 use crate::run::plan::Finished;
 
 /// The report, and what a person is shown of each plan.
 pub(crate) fn report_of(finished: Vec<Finished>, interrupted: bool) -> (RunReport, Vec<String>) {
     let modes = modes_of(&finished);
+    let mut matrix = Matrix::default();
+    for one in &finished {
+        matrix.add(&one.row, &one.verdicts);
+    }
     let mut loaders: Vec<String> = Vec::new();
     let mut plans = Vec::new();
     let mut texts = Vec::new();
@@ -29,6 +33,8 @@ pub(crate) fn report_of(finished: Vec<Finished>, interrupted: bool) -> (RunRepor
         counts: Counts::of(&plans),
         plans,
         modes,
+        matrix,
+        comparison: None,
         interrupted,
     };
     (report, texts)

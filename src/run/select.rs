@@ -1,9 +1,12 @@
 //! From arguments to plans.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::catalogue::{LoaderName, extract_python, shipped_loader, shipped_loaders, shipped_scenario, suite};
+use crate::catalogue::{
+    LoaderName, SuiteScenario, extract_python, shipped_loader, shipped_loaders, shipped_scenario, suite,
+};
 use crate::drive::{LoaderLaunch, PlanInput};
 use crate::plan::{
     Descriptor, InputError, Lane, Limits, Plan, Revision, Scenario, ServerSpec, StepDo, Temperament, Transport,
@@ -87,6 +90,55 @@ pub(crate) struct Chosen {
     pub scenario: Scenario,
     /// The file and its text, for one that is not shipped.
     file: Option<(PathBuf, String)>,
+    /// Over which transports it is run, a single plan each, where a suite says so; empty: in every variant that applies.
+    once_over: Vec<Transport>,
+}
+
+impl Chosen {
+    /// A shipped scenario, in every variant.
+    fn shipped(name: &str) -> Result<Self, RunError> {
+        let scenario = shipped_scenario(name)?;
+        let scenario =
+            scenario.ok_or_else(|| RunError::usage(format!("found scenario {name:?}, expected a shipped one")))?;
+        Ok(Self { scenario, file: None, once_over: Vec::new() })
+    }
+
+    /// A scenario of a suite, in the variants that belong to it.
+    fn of_suite(entry: &SuiteScenario) -> Result<Self, RunError> {
+        Ok(Self { once_over: entry.once_over.clone(), ..Self::shipped(&entry.name)? })
+    }
+
+    /// Takes up the same scenario, chosen once more: what either asks for is run.
+    fn join(&mut self, other: &Self) {
+        if self.once_over.is_empty() || other.once_over.is_empty() {
+            self.once_over.clear();
+            return;
+        }
+        for transport in &other.once_over {
+            if !self.once_over.contains(transport) {
+                self.once_over.push(*transport);
+            }
+        }
+    }
+
+    /// What a run asks for, narrowed down to what is chosen.
+    fn narrowed<'a>(&self, variants: &'a Variants) -> Cow<'a, Variants> {
+        if self.once_over.is_empty() {
+            return Cow::Borrowed(variants);
+        }
+        let mut narrowed = variants.clone();
+        let is_chosen = |transport: &Transport| self.once_over.contains(transport);
+        narrowed.usual = self.once_over.clone();
+        narrowed.transports.retain(is_chosen);
+        // Nothing is left of what was asked for: then nothing is run, and not what is usual.
+        if narrowed.transports.is_empty() && !variants.transports.is_empty() {
+            narrowed.usual.clear();
+        }
+        if variants.temperaments == Temperaments::Usual {
+            narrowed.temperaments = Temperaments::AsWritten;
+        }
+        Cow::Owned(narrowed)
+    }
 }
 
 /// Scenarios by name, suite or file, each once, in order.
@@ -94,9 +146,9 @@ pub(crate) fn scenarios(names: &[String]) -> Result<Vec<Chosen>, RunError> {
     let mut found: Vec<Chosen> = Vec::new();
     for name in names {
         let more = if let Some(suite) = suite(name)? {
-            suite.scenarios.iter().map(|name| known_scenario(name)).collect::<Result<_, RunError>>()?
-        } else if let Some(scenario) = shipped_scenario(name)? {
-            vec![Chosen { scenario, file: None }]
+            suite.scenarios.iter().map(Chosen::of_suite).collect::<Result<_, RunError>>()?
+        } else if shipped_scenario(name)?.is_some() {
+            vec![Chosen::shipped(name)?]
         } else if is_file_name(name) {
             vec![scenario_file(Path::new(name))?]
         } else {
@@ -106,9 +158,9 @@ pub(crate) fn scenarios(names: &[String]) -> Result<Vec<Chosen>, RunError> {
         };
         for chosen in more {
             let origin = |one: &Chosen| one.file.as_ref().map(|(path, _)| path.clone());
-            match found.iter().find(|other| other.scenario.name == chosen.scenario.name) {
+            match found.iter_mut().find(|other| other.scenario.name == chosen.scenario.name) {
                 None => found.push(chosen),
-                Some(other) if origin(other) == origin(&chosen) => {}
+                Some(other) if origin(other) == origin(&chosen) => other.join(&chosen),
                 Some(other) => {
                     return Err(same_name("scenario", &chosen.scenario.name, origin(other), origin(&chosen)));
                 }
@@ -125,13 +177,6 @@ fn same_name(what: &str, name: &str, one: Option<PathBuf>, other: Option<PathBuf
     RunError::usage(format!("found two {what}s named {name:?} ({one} and {other}), expected names that differ"))
 }
 
-fn known_scenario(name: &str) -> Result<Chosen, RunError> {
-    let scenario = shipped_scenario(name)?;
-    let scenario =
-        scenario.ok_or_else(|| RunError::usage(format!("found scenario {name:?}, expected a shipped one")))?;
-    Ok(Chosen { scenario, file: None })
-}
-
 /// A scenario file with its text.
 pub(crate) fn scenario_file(path: &Path) -> Result<Chosen, RunError> {
     let text = read_text(path)?;
@@ -140,7 +185,7 @@ pub(crate) fn scenario_file(path: &Path) -> Result<Chosen, RunError> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let scenario = Scenario::from_toml(&name, &shown, &text)?;
     let path = path.canonicalize().map_err(RunError::system(shown))?;
-    Ok(Chosen { scenario, file: Some((path, text)) })
+    Ok(Chosen { scenario, file: Some((path, text)), once_over: Vec::new() })
 }
 
 fn is_file_name(name: &str) -> bool {
@@ -166,11 +211,54 @@ pub(crate) fn targets(names: &[String], tell: Tell<'_>) -> Result<Vec<Target>, R
     Ok(found)
 }
 
-/// Every shipped loader that is not known to be broken and whose lane is available.
+/// Every shipped loader that is not broken on purpose and whose lane is available; the others are told.
 pub(crate) fn available_targets(tell: Tell<'_>) -> Result<Vec<Target>, RunError> {
-    let good = shipped_loaders()?.into_iter().filter(|loader| loader.known.must_fail.is_empty());
-    let names: Vec<_> = good.map(|loader| loader.name).collect();
-    Ok(targets(&names, tell)?.into_iter().filter(|target| target.launch.is_ok()).collect())
+    let is_meant = |loader: &Descriptor| loader.adapter || loader.known.must_fail.is_empty();
+    let names: Vec<_> = shipped_loaders()?.into_iter().filter(is_meant).map(|loader| loader.name).collect();
+    let mut available = targets(&names, tell)?;
+    available.retain_mut(|Target { name, launch, descriptor, .. }| {
+        if let Err(because) = launch {
+            tell(format_args!("UNAVAILABLE {name}: {because}"));
+        }
+        for transport in Transport::ALL {
+            if let Some(because) = descriptor.lacking(transport) {
+                tell(format_args!("UNAVAILABLE {name} over {transport}: {because}"));
+                descriptor.transports.retain(|one| *one != transport);
+            }
+        }
+        launch.is_ok()
+    });
+    Ok(available)
+}
+
+/// A loader, and the one it is held against.
+#[derive(Debug, Clone)]
+pub(crate) struct Versus {
+    pub of: String,
+    pub against: String,
+}
+
+/// Adds the loader that the other is held against.
+pub(crate) fn versus(found: &mut Vec<Target>, against: &str, tell: Tell<'_>) -> Result<Versus, RunError> {
+    let [of] = found.as_slice() else {
+        return Err(not_one("--loader", found));
+    };
+    let more = targets(&[against.to_owned()], tell)?;
+    let [other] = more.as_slice() else {
+        return Err(not_one("--against", &more));
+    };
+    if other.name == of.name {
+        let message = format!("found loader {:?} held against itself, expected another one", of.name);
+        return Err(RunError::usage(message));
+    }
+    let versus = Versus { of: of.name.clone(), against: other.name.clone() };
+    found.extend(more);
+    Ok(versus)
+}
+
+fn not_one(what: &str, found: &[Target]) -> RunError {
+    let names: Vec<_> = found.iter().map(|target| target.name.as_str()).collect();
+    RunError::usage(format!("found {} for {what}, expected one loader to compare: name its stack", names.join(" and ")))
 }
 
 fn shipped_targets(text: &str, tell: Tell<'_>) -> Result<Vec<Target>, RunError> {
@@ -304,7 +392,9 @@ fn program(
 pub(crate) fn plans(scenarios: &[Chosen], targets: &[Target], variants: &Variants) -> Result<Vec<Selected>, RunError> {
     let mut selected = Vec::new();
     for target in targets.iter().filter(|target| is_of_tier(target, variants.tier)) {
-        for Chosen { scenario, file } in scenarios {
+        for chosen in scenarios {
+            let Chosen { scenario, file, .. } = chosen;
+            let variants = &*chosen.narrowed(variants);
             let scripts = scripts_of(scenario)?;
             let fitting = transports(target, scenario, &scripts, variants);
             for (transport, misfit) in fitting.into_iter().filter(|(transport, _)| scenario.runs_over(*transport)) {
@@ -355,6 +445,11 @@ pub(crate) fn why_nothing(scenarios: &[Chosen], targets: &[Target], variants: &V
         return format!(
             "no chosen scenario is for transport {asked}; `mcp-vigil list scenarios` tells what each is for"
         );
+    }
+    let is_chosen =
+        |chosen: &Chosen| chosen.once_over.is_empty() || asked.iter().any(|one| chosen.once_over.contains(one));
+    if !scenarios.iter().any(is_chosen) {
+        return "the suite runs none of its scenarios over the transport that is asked for".to_owned();
     }
     if scenarios.iter().any(|chosen| !fits_anything(chosen, targets, &variants.usual)) {
         return "a chosen scenario fits none of the chosen loaders over any of their transports; name one with --transport to see why"
@@ -478,7 +573,7 @@ fn temperaments(scenario: &Scenario, target: &Target, transport: Transport, vari
     };
     let doubled = match variants.temperaments {
         Temperaments::Usual => target.descriptor.lane == Lane::Rust,
-        Temperaments::PoliteOnly => false,
+        Temperaments::AsWritten | Temperaments::PoliteOnly => false,
         Temperaments::StubbornToo => true,
     };
     match as_written {
@@ -545,7 +640,7 @@ pub(crate) fn recorded_plan(
 ) -> Result<Selected, RunError> {
     let scenario = match &plan.scenario_text {
         Some(text) => Scenario::from_toml(&plan.scenario, &file.display().to_string(), text)?,
-        None => known_scenario(&plan.scenario)?.scenario,
+        None => Chosen::shipped(&plan.scenario)?.scenario,
     };
     let targets = match (loaders, &plan.loader_file) {
         ([], None) => shipped_targets(&plan.loader, tell)?,

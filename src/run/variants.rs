@@ -42,6 +42,8 @@ pub enum Temperaments {
     /// As the scenario says; for a Rust loader, polite and stubborn where it says nothing.
     #[default]
     Usual,
+    /// As the scenario says, for a Rust loader as well.
+    AsWritten,
     /// Only with polite servers; a scenario that needs stubborn ones is left out.
     PoliteOnly,
     /// Polite and stubborn where the scenario says nothing.

@@ -8,8 +8,8 @@ use crate::loader::registered::Registered;
 use crate::plan::Descriptor;
 use crate::report::RunReport;
 use crate::run::{
-    ExitReason, Finished, Judged, Launch, Pool, Repeat, RunError, RunFolder, Selected, Target, Variants, descriptors,
-    environment, known_baseline, report_of, select, write_report,
+    Accepted, ExitReason, Finished, Judged, Launch, Pool, Repeat, RunError, RunFolder, Selected, Target, Variants,
+    descriptors, environment, known_baseline, report_of, select, write_report,
 };
 use crate::supervise::Warden;
 use crate::testing::{Options, Severity};
@@ -85,7 +85,9 @@ fn perform(loader: &Registered, options: &Options, repeat: Repeat) -> Result<Run
     let (report, mut text) = run(&selected, &folder, options, repeat)?;
     let json = serde_json::to_string(&report).expect("a report has string keys only");
     write_report(folder.path(), "run.json", &json)?;
-    let judged = Judged::of(&report, Some(&options.baseline));
+    let mut accepted = Accepted::default();
+    accepted.add(None, &options.baseline);
+    let judged = Judged::of(&report, &accepted);
     text.push_str(&judged.text());
     text.push_str(&format!("{}\nresults in {}", report.counts, folder.path().display()));
     let report = Box::new(report);

@@ -17,6 +17,7 @@ mod killing;
 mod lanes;
 mod layers;
 mod load_guard;
+mod matrix;
 mod memory;
 mod mock;
 mod modern;

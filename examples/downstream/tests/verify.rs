@@ -82,7 +82,7 @@ fn polite_servers_do_not_show_the_mistake() {
 
 #[test]
 fn what_is_known_can_be_accepted() {
-    let entry = BaselineEntry { scenario: "stubborn-server".to_owned(), invariant: None };
+    let entry = BaselineEntry { scenario: "stubborn-server".to_owned(), invariant: None, transport: None, server: None };
     let options = Options { baseline: Baseline { entries: vec![entry] }, ..stubborn_server() };
     verify_with(loader_factory!("hopeful-and-known", |setup| PipeLoader::new(setup, Ending::Hope)), &options).unwrap();
 }
