@@ -26,7 +26,7 @@ pub(super) fn run(arguments: &RunArgs, parent: Option<OwnedFd>) -> Result<ExitRe
     let targets = if arguments.all_available {
         select::available_targets(&complain)?
     } else {
-        select::targets(&arguments.loader, &complain)?
+        select::targets(&arguments.loader, &arguments.checkout.checkout()?, &complain)?
     };
     let selected = plans(&scenarios, &targets, &arguments.variants.variants())?;
     perform(&selected, &arguments.output, jobs(&arguments.variants), parent)
@@ -42,15 +42,16 @@ pub(super) fn replay(arguments: &ReplayArgs, parent: Option<OwnedFd>) -> Result<
     } else {
         None
     };
+    let checkout = arguments.checkout.checkout()?;
     let selected = match plan_file {
-        Some(file) => vec![select::recorded_plan(&file, read_plan(&file)?, &arguments.loader, &complain)?],
+        Some(file) => vec![select::recorded_plan(&file, read_plan(&file)?, &arguments.loader, &checkout, &complain)?],
         None => {
             let scenario = select::scenario_file(path)?;
             let loaders = match arguments.loader.as_slice() {
                 [] => &["reference".to_owned()],
                 named => named,
             };
-            plans(&[scenario], &select::targets(loaders, &complain)?, &Variants::default())?
+            plans(&[scenario], &select::targets(loaders, &checkout, &complain)?, &Variants::default())?
         }
     };
     perform(&selected, &arguments.output, 1, parent)

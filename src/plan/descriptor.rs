@@ -57,6 +57,8 @@ pub struct Descriptor {
     pub about: String,
     /// How it is run.
     pub lane: Lane,
+    /// Whether it is a published client, used as its documentation shows; else it is a design, good or broken, of our own.
+    pub adapter: bool,
     /// The command, for lanes that start one; `{python}` stands for the stack's interpreter.
     pub command: Vec<String>,
     /// Stacks it runs on; empty for lanes without stacks.
@@ -88,6 +90,8 @@ struct DescriptorFile {
     #[serde(default)]
     about: String,
     lane: Lane,
+    #[serde(default)]
+    adapter: bool,
     #[serde(default)]
     command: Vec<String>,
     #[serde(default)]
@@ -143,6 +147,7 @@ impl Descriptor {
             name,
             about: parsed.about,
             lane: parsed.lane,
+            adapter: parsed.adapter,
             command: parsed.command,
             stacks,
             transports: read_transports(file, text, parsed.transports)?,
@@ -175,6 +180,7 @@ impl Descriptor {
             name: name.to_owned(),
             about: String::new(),
             lane: Lane::Rust,
+            adapter: false,
             command: Vec::new(),
             stacks: Vec::new(),
             transports: transports.to_vec(),
