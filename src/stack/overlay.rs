@@ -86,7 +86,8 @@ impl Overlay {
                     below = os.path.relpath(there, sys.prefix)\n\
                     shutil.copytree(there, os.path.join(sys.argv[1], below), dirs_exist_ok=True)";
         run("copying the stack", VENV, python(base, copy).arg(folder))?;
-        let install = ["install", "--quiet", "--disable-pip-version-check", "--no-input"];
+        // Not quiet: what a build has printed would then be left out of the error.
+        let install = ["install", "--progress-bar", "off", "--disable-pip-version-check", "--no-input"];
         run("pip install", WITH, module(&interpreter, "pip").args(install).args(self.words()))
     }
 }

@@ -239,8 +239,14 @@ pub(super) fn interpreter_in(folder: &Path) -> PathBuf {
     folder.join("bin").join("python")
 }
 
-/// The last lines of what a step printed.
+/// The last lines of what a step printed, without those by which pip frames the output of what it has run.
 fn tail(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().rev().take(3).collect();
+    let frames =
+        ["note:", "hint:", "[end of output]", "[notice]", "error: subprocess-", "│ exit code", "╰─> See above"];
+    let says_something = |line: &&str| {
+        let line = line.trim();
+        !line.is_empty() && !frames.iter().any(|frame| line.starts_with(frame))
+    };
+    let lines: Vec<&str> = text.lines().rev().filter(says_something).take(3).map(str::trim).collect();
     lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
 }
