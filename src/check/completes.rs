@@ -27,12 +27,15 @@ pub(super) const OPERATION_COMPLETES: Invariant = Invariant {
         Kind::OperationCompleted,
         Kind::OperationOverdue,
         Kind::OperationAbandoned,
+        Kind::ContextOverdue,
         Kind::ProcessExited,
     ],
     vacuous: "no operation ran undisturbed",
     explain: "Something that was asked of the loader never ended, or its process died. Hangs are worse than errors: nothing is \
         logged, the user waits, and in the end the process is killed and leaves its servers behind. `probe-failed` means that one \
-        innocent await right after a step raised: a cancellation or an error that belongs to someone else was delivered to it.\n\n\
+        innocent await right after a step raised: a cancellation or an error that belongs to someone else was delivered to it. \
+        `context-overdue`: a task, thread or loop in which nothing ran any more could not be ended, as when a program returns from \
+        the main function of its loop and waits for ever in what the loop still has to finish.\n\n\
         Look at the stacks, taken before the end: who waits, and for what? A future of a loop that is not running any more, a \
         server that is mute, a lock held by a task that was dropped. Mend it with a deadline on every wait, and by waking \
         whoever waits when the owner of a session ends.",
@@ -66,6 +69,12 @@ impl Monitor for Completes {
             }
             EventKind::OperationAbandoned { operation, .. } => {
                 self.open.remove(operation);
+            }
+            EventKind::ContextOverdue { place, bound_ms, .. } => {
+                let because =
+                    format!("{place}, in which nothing ran, had not ended within {bound_ms} ms at {}", event.seq);
+                let violation = Violation::new("context-overdue", because, &[event.seq]);
+                tally.broken(violation.of_bound(Duration::from_millis(*bound_ms)));
             }
             EventKind::ProcessExited { role, code, .. } => {
                 // An adapter that lost its link ends with this code: the experiment failed, and the driver says so.

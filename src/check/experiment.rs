@@ -53,7 +53,9 @@ impl Experiment {
             EventKind::LimitHit { limit, because } if limit != "exit" && !self.overdue.contains(limit) => {
                 self.note(LIMIT_HIT, event, format!("limit {limit} was hit: {because}"));
             }
-            EventKind::OperationOverdue { limit, .. } => self.overdue.push(limit.clone()),
+            EventKind::OperationOverdue { limit, .. } | EventKind::ContextOverdue { limit, .. } => {
+                self.overdue.push(limit.clone())
+            }
             EventKind::PlanEnded {} => self.is_over = true,
             _ => {}
         }

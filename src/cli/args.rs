@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::plan::{Limits, Revision, Transport, parse_duration};
-use crate::run::{Temperaments, Tier, Variants};
+use crate::run::{Checkout, RunError, Temperaments, Tier, Variants};
 
 /// Test harness and lifecycle verifier for programs that use MCP servers.
 #[derive(Debug, Parser)]
@@ -43,7 +43,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "NAME|FILE", default_value = "reference")]
     pub loader: Vec<String>,
     /// Every shipped loader whose lane is available, known-broken ones excluded.
-    #[arg(long, conflicts_with = "loader")]
+    #[arg(long, conflicts_with_all = ["loader", "checkout"])]
     pub all_available: bool,
     /// A loader to hold the other against, such as the same one before a change: what is new, what is gone. It is run as well, and not judged.
     #[arg(long, value_name = "NAME|FILE", conflicts_with = "all_available")]
@@ -52,9 +52,37 @@ pub(super) struct RunArgs {
     #[arg(long)]
     pub shipped_baselines: bool,
     #[command(flatten)]
+    pub checkout: CheckoutArgs,
+    #[command(flatten)]
     pub variants: VariantArgs,
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// What shipped loaders are run on in place of their locked packages.
+#[derive(Debug, Args, Clone)]
+#[group(id = "checkout", multiple = true)]
+pub(super) struct CheckoutArgs {
+    /// Run the shipped Python loaders of --loader on this interpreter, or on that of this virtual environment.
+    #[arg(long, value_name = "PATH")]
+    pub python: Option<PathBuf>,
+    /// Install these over the loader's stack, in an environment of its own: NAME==VERSION, a folder, a wheel; repeatable.
+    // None at all may be behind it: `--with "-e PATH"` is `--with` and `-e PATH`.
+    #[arg(long, value_name = "PIP_SPEC", num_args = 0..)]
+    pub with: Option<Vec<String>>,
+    /// Like --with, for a checkout whose modules are imported from where they lie; repeatable.
+    #[arg(short = 'e', long, value_name = "PATH")]
+    pub editable: Vec<String>,
+    /// Run the shipped Node loaders of --loader on the packages of this folder.
+    #[arg(long, value_name = "DIR")]
+    pub node_modules: Option<PathBuf>,
+}
+
+impl CheckoutArgs {
+    /// The checkout these arguments ask for.
+    pub(super) fn checkout(&self) -> Result<Checkout, RunError> {
+        Checkout::new(self.python.as_deref(), self.with.as_deref(), &self.editable, self.node_modules.as_deref())
+    }
 }
 
 #[derive(Debug, Args, Clone)]
@@ -137,6 +165,8 @@ pub(super) struct ReplayArgs {
     /// A loader for a scenario file [default: reference], or the description file that a recorded plan names.
     #[arg(long, value_name = "NAME|FILE")]
     pub loader: Vec<String>,
+    #[command(flatten)]
+    pub checkout: CheckoutArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }

@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &RunArgs, parent: Option<OwnedFd>) -> Result<ExitRe
     let mut targets = if arguments.all_available {
         select::available_targets(&complain)?
     } else {
-        select::targets(&arguments.loader, &complain)?
+        select::targets(&arguments.loader, &arguments.checkout.checkout()?, &complain)?
     };
     let versus =
         arguments.against.as_ref().map(|against| select::versus(&mut targets, against, &complain)).transpose()?;
@@ -54,15 +54,16 @@ pub(super) fn replay(arguments: &ReplayArgs, parent: Option<OwnedFd>) -> Result<
     } else {
         None
     };
+    let checkout = arguments.checkout.checkout()?;
     let selected = match plan_file {
-        Some(file) => vec![select::recorded_plan(&file, read_plan(&file)?, &arguments.loader, &complain)?],
+        Some(file) => vec![select::recorded_plan(&file, read_plan(&file)?, &arguments.loader, &checkout, &complain)?],
         None => {
             let scenario = select::scenario_file(path)?;
             let loaders = match arguments.loader.as_slice() {
                 [] => &["reference".to_owned()],
                 named => named,
             };
-            plans(&[scenario], &select::targets(loaders, &complain)?, &Variants::default())?
+            plans(&[scenario], &select::targets(loaders, &checkout, &complain)?, &Variants::default())?
         }
     };
     let asked = Asked { shipped_baselines: false, versus: None, jobs: 1 };

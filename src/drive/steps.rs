@@ -223,14 +223,20 @@ impl Drive<'_> {
         if !self.can("drop-context") {
             return self.skip(number, "the adapter can not end a context");
         }
+        // What still runs there may be what keeps it from ending, and has a bound of its own.
+        let was_busy = self.is_busy(place);
         self.note(EventKind::ContextEnded { place: place.to_string() });
         let ended = self.command("drop-context", Map::from_iter([("in".to_owned(), place_json(place))]));
         match tokio::time::timeout(self.limits().operation, ended).await {
             Ok(Ok(_)) => StepEnd::GoOn,
             Ok(Err(_)) => StepEnd::Stop(StepsEnd::Lost),
             Err(_) => {
-                let because = format!("{place} did not end within its limit");
-                self.note(EventKind::LimitHit { limit: "operation".to_owned(), because });
+                let (place, limit) = (place.to_string(), "operation".to_owned());
+                let bound_ms = u64::try_from(self.limits().operation.as_millis()).unwrap_or(u64::MAX);
+                self.note(match was_busy {
+                    true => EventKind::LimitHit { limit, because: format!("{place} did not end within its limit") },
+                    false => EventKind::ContextOverdue { place, limit, bound_ms },
+                });
                 StepEnd::Stop(StepsEnd::Overdue)
             }
         }

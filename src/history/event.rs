@@ -150,6 +150,17 @@ event_kinds! {
         #[serde(rename = "in")]
         place: String,
     }
+    /// A context that the driver ended, and in which nothing ran, was not over when its bound had passed; stacks are taken
+    /// next, then the plan ends.
+    ContextOverdue = "context.overdue" {
+        /// The context as the scenario names it.
+        #[serde(rename = "in")]
+        place: String,
+        /// Name of the limit.
+        limit: String,
+        /// The limit, in milliseconds.
+        bound_ms: u64,
+    }
     /// The driver opened a gate.
     GateOpened = "gate.opened" {
         /// Name of the gate.

@@ -145,6 +145,7 @@ fn driver_kinds() -> Vec<(Kind, BoxedStrategy<EventKind>)> {
         OperationOverdue { operation: operation(), limit: text(), bound_ms: any::<u64>() }
         OperationAbandoned { operation: operation(), because: text() }
         ContextEnded { place: text() }
+        ContextOverdue { place: text(), limit: text(), bound_ms: any::<u64>() }
         GateOpened { gate: text() }
         SignalSent { signal: text(), target: text() }
         ExitRequested {}

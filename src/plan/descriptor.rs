@@ -57,6 +57,8 @@ pub struct Descriptor {
     pub about: String,
     /// How it is run.
     pub lane: Lane,
+    /// Whether it is a published client, used as its documentation shows; else it is a design, good or broken, of our own.
+    pub adapter: bool,
     /// The command, for lanes that start one; `{python}` stands for the stack's interpreter.
     pub command: Vec<String>,
     /// Stacks it runs on; empty for lanes without stacks.
@@ -65,8 +67,6 @@ pub struct Descriptor {
     pub transports: Vec<Transport>,
     /// What this crate has to be built with for a transport of it.
     pub needs: BTreeMap<Transport, Feature>,
-    /// Whether it uses a published package as its documentation shows; else it is a fixture of ours.
-    pub adapter: bool,
     /// What is known of it over suite `core` in general; see [`Self::known_on`]. Read by our own tests only.
     pub known: Known,
     promises: toml::Table,
@@ -91,6 +91,8 @@ struct DescriptorFile {
     about: String,
     lane: Lane,
     #[serde(default)]
+    adapter: bool,
+    #[serde(default)]
     command: Vec<String>,
     #[serde(default)]
     stacks: Vec<Spanned<String>>,
@@ -98,8 +100,6 @@ struct DescriptorFile {
     transports: Spanned<Vec<Transport>>,
     #[serde(default)]
     needs: BTreeMap<Transport, Feature>,
-    #[serde(default)]
-    adapter: bool,
     #[serde(default)]
     promises: toml::Table,
     #[serde(default)]
@@ -147,11 +147,11 @@ impl Descriptor {
             name,
             about: parsed.about,
             lane: parsed.lane,
+            adapter: parsed.adapter,
             command: parsed.command,
             stacks,
             transports: read_transports(file, text, parsed.transports)?,
             needs: parsed.needs,
-            adapter: parsed.adapter,
             known,
             promises: parsed.promises,
             on: parsed.on,
@@ -180,11 +180,11 @@ impl Descriptor {
             name: name.to_owned(),
             about: String::new(),
             lane: Lane::Rust,
+            adapter: false,
             command: Vec::new(),
             stacks: Vec::new(),
             transports: transports.to_vec(),
             needs: BTreeMap::new(),
-            adapter: false,
             known: Known::default(),
             promises,
             on: BTreeMap::new(),

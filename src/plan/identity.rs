@@ -152,6 +152,10 @@ pub struct Plan {
     /// The loader description the loader came from, when it is not a shipped one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loader_file: Option<String>,
+    /// The arguments that put the loader on the user's own checkout, such as `--python PATH`; empty where it ran on its stack.
+    /// To run the plan again they are given again: a plan starts no program that it names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checkout: Vec<String>,
 }
 
 impl Plan {

@@ -170,6 +170,7 @@ fn may_report(source: &Source, kind: &EventKind) -> bool {
         | EventKind::OperationOverdue { .. }
         | EventKind::OperationAbandoned { .. }
         | EventKind::ContextEnded { .. }
+        | EventKind::ContextOverdue { .. }
         | EventKind::GateOpened { .. }
         | EventKind::SignalSent { .. }
         | EventKind::ExitRequested {}

@@ -4,6 +4,7 @@
 //! What the command line and `testing` share. Start at `select`, then `pool`. Prints nothing: what is to
 //! be told meanwhile goes to whoever called.
 
+mod checkout;
 mod client;
 pub(crate) mod descriptors;
 mod error;
@@ -17,6 +18,7 @@ mod report;
 pub(crate) mod select;
 mod variants;
 
+pub(crate) use checkout::Checkout;
 pub(crate) use client::{ClientJudged, ClientPlan, ClientResult, ClientRun, read_expected};
 pub use error::RunError;
 pub(crate) use folder::RunFolder;

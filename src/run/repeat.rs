@@ -19,9 +19,34 @@ impl Repeat {
         match self {
             Self::Replay => {
                 let loader = plan.loader_file.as_ref().map(|file| format!(" --loader {file}")).unwrap_or_default();
-                format!("mcp-vigil replay {}{loader}", folder.join(&plan.id).display())
+                let checkout = match plan.checkout.as_slice() {
+                    [] => String::new(),
+                    words => format!(" {}", shell_words(words)),
+                };
+                format!("mcp-vigil replay {}{loader}{checkout}", folder.join(&plan.id).display())
             }
             Self::ByTest { command } => format!("MCP_VIGIL_PLAN={} {command}", plan.id),
         }
+    }
+}
+
+/// Arguments as a shell takes them: quoted where they hold more than plain characters.
+pub(crate) fn shell_words(words: &[String]) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./=+,:@".contains(c);
+    let quoted = words.iter().map(|word| match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.clone(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    });
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shell_words;
+
+    #[test]
+    fn a_shell_reads_what_was_meant() {
+        let words = ["--with", "mcp>=1,<2", "it's", "./a b[cli]", ""].map(str::to_owned);
+        assert_eq!(shell_words(&words), r"--with 'mcp>=1,<2' 'it'\''s' './a b[cli]' ''");
     }
 }

@@ -12,7 +12,9 @@ use crate::plan::{
     Descriptor, InputError, Lane, Limits, Plan, Revision, Scenario, ServerSpec, StepDo, Temperament, Transport,
     read_text,
 };
-use crate::run::{RunError, Temperaments, Tier, Variants};
+use crate::run::checkout::{OFFLINE, OWN_PYTHON, WITH};
+use crate::run::repeat::shell_words;
+use crate::run::{Checkout, RunError, Temperaments, Tier, Variants};
 use crate::script::{Carriage, Script, shipped, shipped_names};
 use crate::stack::{StackError, python_stack};
 
@@ -25,6 +27,8 @@ pub(crate) struct Target {
     pub stack: Option<String>,
     /// The description file, for one that is not shipped.
     pub file: Option<PathBuf>,
+    /// The arguments without which it is not what its name says: those of the user's own checkout.
+    pub checkout: Vec<String>,
     /// How it is started; or why it can not be, here.
     pub launch: Result<Launch, String>,
 }
@@ -195,11 +199,14 @@ fn is_file_name(name: &str) -> bool {
 /// Where a line goes that a user is to see while something lasts.
 pub(crate) type Tell<'a> = &'a dyn Fn(std::fmt::Arguments<'_>);
 
-/// Loaders by name or file, each on the stacks that are asked for or installed.
-pub(crate) fn targets(names: &[String], tell: Tell<'_>) -> Result<Vec<Target>, RunError> {
+/// Loaders by name or file, each on the stacks that are asked for or installed; or on the user's own checkout.
+pub(crate) fn targets(names: &[String], checkout: &Checkout, tell: Tell<'_>) -> Result<Vec<Target>, RunError> {
     let mut found: Vec<Target> = Vec::new();
     for name in names {
-        let more = if is_file_name(name) { file_targets(Path::new(name))? } else { shipped_targets(name, tell)? };
+        let more = match is_file_name(name) {
+            true => file_targets(Path::new(name), checkout)?,
+            false => shipped_targets(name, checkout, tell)?,
+        };
         for target in more {
             match found.iter().find(|other| other.name == target.name) {
                 None => found.push(target),
@@ -215,7 +222,7 @@ pub(crate) fn targets(names: &[String], tell: Tell<'_>) -> Result<Vec<Target>, R
 pub(crate) fn available_targets(tell: Tell<'_>) -> Result<Vec<Target>, RunError> {
     let is_meant = |loader: &Descriptor| loader.adapter || loader.known.must_fail.is_empty();
     let names: Vec<_> = shipped_loaders()?.into_iter().filter(is_meant).map(|loader| loader.name).collect();
-    let mut available = targets(&names, tell)?;
+    let mut available = targets(&names, &Checkout::default(), tell)?;
     available.retain_mut(|Target { name, launch, descriptor, .. }| {
         if let Err(because) = launch {
             tell(format_args!("UNAVAILABLE {name}: {because}"));
@@ -243,7 +250,7 @@ pub(crate) fn versus(found: &mut Vec<Target>, against: &str, tell: Tell<'_>) -> 
     let [of] = found.as_slice() else {
         return Err(not_one("--loader", found));
     };
-    let more = targets(&[against.to_owned()], tell)?;
+    let more = targets(&[against.to_owned()], &Checkout::default(), tell)?;
     let [other] = more.as_slice() else {
         return Err(not_one("--against", &more));
     };
@@ -261,21 +268,60 @@ fn not_one(what: &str, found: &[Target]) -> RunError {
     RunError::usage(format!("found {} for {what}, expected one loader to compare: name its stack", names.join(" and ")))
 }
 
-fn shipped_targets(text: &str, tell: Tell<'_>) -> Result<Vec<Target>, RunError> {
+fn shipped_targets(text: &str, checkout: &Checkout, tell: Tell<'_>) -> Result<Vec<Target>, RunError> {
     let name = LoaderName::parse(text);
     let Some(descriptor) = shipped_loader(&name.name)? else {
         let known: Vec<_> = shipped_loaders()?.into_iter().map(|loader| loader.name).collect();
         let message = format!("found loader {text:?}, expected a description file or one of {}", known.join(", "));
         return Err(RunError::usage(message));
     };
+    checkout.check(&descriptor, true)?;
+    if !checkout.is_empty() {
+        return Ok(vec![on_checkout(&descriptor, name.stack, checkout, tell)?]);
+    }
     let folder = match descriptor.lane {
         Lane::Python => {
             provision_first(&descriptor, name.stack.as_deref(), tell);
-            Some(extract_python()?.join("loaders").join("python"))
+            Some(shipped_folder()?)
         }
         Lane::Rust | Lane::Node | Lane::Command => None,
     };
     on_stacks(&descriptor, name.stack, folder.as_deref(), None)
+}
+
+/// A shipped loader on the user's own checkout: one target, with the promises of the stack that is named, or of the newest.
+fn on_checkout(
+    descriptor: &Descriptor,
+    stack: Option<String>,
+    checkout: &Checkout,
+    tell: Tell<'_>,
+) -> Result<Target, RunError> {
+    check_stack(descriptor, stack.as_deref())?;
+    // Stacks are listed from the oldest to the newest.
+    let stack = stack.or_else(|| descriptor.stacks.last().cloned());
+    let (suffix, launch) = match (checkout, &stack) {
+        (Checkout { python: Some(interpreter), .. }, _) => {
+            (OWN_PYTHON.to_owned(), Checkout::own_python(descriptor, interpreter, &shipped_folder()?)?)
+        }
+        (Checkout { node_modules: Some(_), .. }, _) => {
+            ("@node-modules".to_owned(), Err("the node lane is not part of this build".to_owned()))
+        }
+        (_, Some(stack)) => {
+            provision_first(descriptor, Some(stack), tell);
+            (format!("@{stack}{WITH}"), checkout.overlaid(descriptor, stack, &shipped_folder()?, tell)?)
+        }
+        (_, None) => {
+            let message = format!("found --with, expected a loader with stacks: {:?} has none", descriptor.name);
+            return Err(RunError::usage(message));
+        }
+    };
+    let name = format!("{}{suffix}", descriptor.name);
+    Ok(Target { name, descriptor: descriptor.clone(), stack, file: None, checkout: checkout.words(), launch })
+}
+
+/// Where the files of shipped Python loaders are.
+fn shipped_folder() -> Result<PathBuf, RunError> {
+    Ok(extract_python()?.join("loaders").join("python"))
 }
 
 /// A shipped Python loader that was named brings its stacks along: none of them is installed yet, so this is the first
@@ -284,7 +330,7 @@ fn provision_first(descriptor: &Descriptor, wanted: Option<&str>, tell: Tell<'_>
     let is_wanted = |stack: &&String| wanted.is_none_or(|wanted| *stack == wanted);
     let stacks: Vec<_> = descriptor.stacks.iter().filter(is_wanted).filter_map(|name| python_stack(name)).collect();
     let is_first_time = stacks.iter().all(|stack| stack.interpreter().is_err());
-    if !is_first_time || std::env::var_os("MCP_VIGIL_OFFLINE").is_some() {
+    if !is_first_time || std::env::var_os(OFFLINE).is_some() {
         return;
     }
     for stack in stacks {
@@ -296,10 +342,11 @@ fn provision_first(descriptor: &Descriptor, wanted: Option<&str>, tell: Tell<'_>
     }
 }
 
-fn file_targets(path: &Path) -> Result<Vec<Target>, RunError> {
+fn file_targets(path: &Path, checkout: &Checkout) -> Result<Vec<Target>, RunError> {
     let text = read_text(path)?;
     let shown = path.display().to_string();
     let descriptor = Descriptor::from_toml(&shown, &text)?;
+    checkout.check(&descriptor, false)?;
     let path = path.canonicalize().map_err(RunError::system(shown))?;
     on_stacks(&descriptor, None, path.parent(), Some(&path))
 }
@@ -310,20 +357,13 @@ fn on_stacks(
     folder: Option<&Path>,
     file: Option<&Path>,
 ) -> Result<Vec<Target>, RunError> {
+    check_stack(descriptor, stack.as_deref())?;
     if descriptor.stacks.is_empty() {
-        if let Some(stack) = stack {
-            let message = format!("found stack {stack:?}, expected none: loader {:?} has no stacks", descriptor.name);
-            return Err(RunError::usage(message));
-        }
         let name = descriptor.name.clone();
         let launch = launch(descriptor, None, folder)?;
         let file = file.map(Path::to_path_buf);
-        return Ok(vec![Target { name, descriptor: descriptor.clone(), stack: None, file, launch }]);
-    }
-    if let Some(stack) = stack.as_ref().filter(|stack| !descriptor.stacks.contains(stack)) {
-        let known = descriptor.stacks.join(", ");
-        let message = format!("found stack {stack:?} for loader {:?}, expected one of {known}", descriptor.name);
-        return Err(RunError::usage(message));
+        let descriptor = descriptor.clone();
+        return Ok(vec![Target { name, descriptor, stack: None, file, checkout: Vec::new(), launch }]);
     }
     let wanted = stack.as_ref().map_or_else(|| descriptor.stacks.clone(), |stack| vec![stack.clone()]);
     let mut found = Vec::new();
@@ -334,6 +374,7 @@ fn on_stacks(
             launch: launch(descriptor, Some(&stack), folder)?,
             stack: Some(stack),
             file: file.map(Path::to_path_buf),
+            checkout: Vec::new(),
         });
     }
     // Without a stack on the command line, every installed one is run; where none is, all are told to be missing.
@@ -341,6 +382,18 @@ fn on_stacks(
         found.retain(|target| target.launch.is_ok());
     }
     Ok(found)
+}
+
+/// Refuses a stack that a loader does not have.
+fn check_stack(descriptor: &Descriptor, stack: Option<&str>) -> Result<(), RunError> {
+    let Some(stack) = stack.filter(|stack| descriptor.stacks.iter().all(|known| known != stack)) else { return Ok(()) };
+    let name = &descriptor.name;
+    Err(RunError::usage(match descriptor.stacks.is_empty() {
+        true => format!("found stack {stack:?}, expected none: loader {name:?} has no stacks"),
+        false => {
+            format!("found stack {stack:?} for loader {name:?}, expected one of {}", descriptor.stacks.join(", "))
+        }
+    }))
 }
 
 /// How a loader is started; the inner error says why it can not be here.
@@ -374,7 +427,7 @@ fn python_launch(
     Ok(interpreter.map(|interpreter| Launch::Program(program(descriptor, folder, Some(&interpreter), env))))
 }
 
-fn program(
+pub(super) fn program(
     descriptor: &Descriptor,
     folder: Option<&Path>,
     interpreter: Option<&Path>,
@@ -500,6 +553,7 @@ fn plan_of(
         limits: limits.clone(),
         scenario_text: None,
         loader_file: target.file.as_ref().map(|file| file.display().to_string()),
+        checkout: target.checkout.clone(),
     }
 }
 
@@ -636,14 +690,23 @@ pub(crate) fn recorded_plan(
     file: &Path,
     mut plan: Plan,
     loaders: &[String],
+    checkout: &Checkout,
     tell: Tell<'_>,
 ) -> Result<Selected, RunError> {
     let scenario = match &plan.scenario_text {
         Some(text) => Scenario::from_toml(&plan.scenario, &file.display().to_string(), text)?,
         None => Chosen::shipped(&plan.scenario)?.scenario,
     };
+    if !plan.checkout.is_empty() && checkout.is_empty() {
+        let words = shell_words(&plan.checkout);
+        let message = format!(
+            "found a plan of a loader on a checkout, which a plan can not have started by itself; expected the same \
+             arguments on the command line: {words}"
+        );
+        return Err(RunError::usage(message));
+    }
     let targets = match (loaders, &plan.loader_file) {
-        ([], None) => shipped_targets(&plan.loader, tell)?,
+        ([], None) => targets(&[recorded_name(&plan.loader, checkout)], checkout, tell)?,
         ([], Some(described)) => {
             let message = format!(
                 "found a plan of the loader described in {described}, which a plan can not have started by itself; \
@@ -651,15 +714,25 @@ pub(crate) fn recorded_plan(
             );
             return Err(RunError::usage(message));
         }
-        (named, _) => targets(named, tell)?,
+        (named, _) => targets(named, checkout, tell)?,
     };
     let target = targets.into_iter().find(|target| target.name == plan.loader).ok_or_else(|| {
         RunError::usage(format!("found no loader {:?} among those that are named, expected the plan's", plan.loader))
     })?;
     plan.loader_file = target.file.as_ref().map(|file| file.display().to_string());
+    plan.checkout.clone_from(&target.checkout);
     plan.rebuild_id();
     let scripts = scripts_of(&scenario)?;
     let misfit = misfit(&target, &scenario, &scripts, plan.transport);
     let target = over(&target, plan.transport);
     Ok(Selected { plan, scenario, scripts, target, misfit })
+}
+
+/// The name by which a recorded loader is named on the command line, beside its checkout.
+fn recorded_name(loader: &str, checkout: &Checkout) -> String {
+    if checkout.is_empty() {
+        return loader.to_owned();
+    }
+    let name = loader.strip_suffix(OWN_PYTHON).or_else(|| loader.strip_suffix("@node-modules"));
+    name.or_else(|| loader.strip_suffix(WITH)).unwrap_or(loader).to_owned()
 }

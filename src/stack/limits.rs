@@ -14,7 +14,7 @@ pub struct StackLimit {
 }
 
 /// Every wait of this module.
-pub const STACK_LIMITS: &[StackLimit] = &[LOCK, VENV, PIP, IMPORT];
+pub const STACK_LIMITS: &[StackLimit] = &[LOCK, VENV, PIP, WITH, IMPORT];
 
 /// As long as another run may take for all its steps.
 pub(super) const LOCK: StackLimit = StackLimit {
@@ -31,6 +31,11 @@ pub(super) const PIP: StackLimit = StackLimit {
     name: "stack-pip",
     default: Duration::from_secs(600),
     about: "Fetching and installing the packages of a stack.",
+};
+pub(super) const WITH: StackLimit = StackLimit {
+    name: "stack-with",
+    default: Duration::from_secs(600),
+    about: "Fetching, building and installing what --with names.",
 };
 pub(super) const IMPORT: StackLimit = StackLimit {
     name: "stack-import",

@@ -4,8 +4,14 @@
 //! was imported once after its installation.
 
 mod bounded;
+mod imports;
 mod limits;
+mod overlay;
 mod python;
+mod spec;
 
+pub use imports::{ImportError, import_program};
 pub use limits::{STACK_LIMITS, StackLimit};
+pub use overlay::Overlay;
 pub use python::{Provisioned, PythonStack, StackError, python_stack, python_stacks};
+pub use spec::{LocalSpec, PipSpec, SpecError};

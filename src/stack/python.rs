@@ -20,7 +20,7 @@ const IMPORTS: &str = "import mcp, mcp.client.stdio, anyio";
 /// How often it is looked whether another run has let go of a stack: nothing tells.
 const LOOK: Duration = Duration::from_millis(50);
 /// Marks a stack that was installed whole and imported.
-const COMPLETE: &str = "complete";
+pub(super) const COMPLETE: &str = "complete";
 
 /// A locked set of Python packages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,12 @@ pub enum StackError {
     /// It is not installed.
     #[error("stack {name} is not installed; `mcp-vigil doctor --provision` installs it")]
     NotInstalled {
+        /// Its name.
+        name: &'static str,
+    },
+    /// It would have to be installed, and nothing may be.
+    #[error("stack {name}: what is to be installed over it is not, and MCP_VIGIL_OFFLINE forbids to do it")]
+    NotAllowed {
         /// Its name.
         name: &'static str,
     },
@@ -111,7 +117,7 @@ pub fn python_stack(name: &str) -> Option<PythonStack> {
 }
 
 impl PythonStack {
-    fn folder(&self) -> Result<PathBuf, StackError> {
+    pub(super) fn folder(&self) -> Result<PathBuf, StackError> {
         let mut hasher = DefaultHasher::new();
         self.lock.hash(&mut hasher);
         Ok(cache_folder()?.join("stacks").join(format!("{}-{:016x}", self.name, hasher.finish())))
@@ -162,7 +168,7 @@ impl PythonStack {
     }
 
     /// Waits for the lock, at most for its limit.
-    fn take(&self, lock: &fs::File) -> Result<(), StackError> {
+    pub(super) fn take(&self, lock: &fs::File) -> Result<(), StackError> {
         let deadline = Instant::now() + LOCK.default;
         loop {
             match flock(lock, FlockOperation::NonBlockingLockExclusive) {
@@ -185,11 +191,6 @@ impl PythonStack {
     fn install(&self, folder: &Path) -> Result<(), StackError> {
         let failed = |source| StackError::Io { name: self.name, source };
         let requirements = folder.join("lock.txt");
-        let module = |interpreter: &Path, name: &str| {
-            let run =
-                format!("import runpy, sys\nsys.argv[0] = {name:?}\nrunpy.run_module({name:?}, run_name='__main__')");
-            python(interpreter, &run)
-        };
         self.run("python3 -m venv", VENV, module(Path::new("python3"), "venv").arg("--clear").arg(folder))?;
         fs::write(&requirements, self.lock).map_err(failed)?;
         let interpreter = interpreter_in(folder);
@@ -198,7 +199,7 @@ impl PythonStack {
         self.run("import", IMPORT, &mut python(&interpreter, IMPORTS))
     }
 
-    fn run(&self, step: &'static str, limit: StackLimit, command: &mut Command) -> Result<(), StackError> {
+    pub(super) fn run(&self, step: &'static str, limit: StackLimit, command: &mut Command) -> Result<(), StackError> {
         // What runs the tool may point Python somewhere else; a stack is only what its lock says.
         command.env_remove("PYTHONPATH").env_remove("PYTHONHOME");
         let ended = run_within(command, limit.default).map_err(|source| match source.kind() {
@@ -214,26 +215,38 @@ impl PythonStack {
 }
 
 /// A Python program, given as text, that does not outlive this process.
-fn python(interpreter: &Path, program: &str) -> Command {
+pub(super) fn python(interpreter: &Path, program: &str) -> Command {
     let mut command = Command::new(interpreter);
     command.args(["-c", &format!("{PYTHON_HEEDS_LIFELINE}{program}")]);
     command
 }
 
+/// A module that is run as a program, such as pip.
+pub(super) fn module(interpreter: &Path, name: &str) -> Command {
+    let run = format!("import runpy, sys\nsys.argv[0] = {name:?}\nrunpy.run_module({name:?}, run_name='__main__')");
+    python(interpreter, &run)
+}
+
 /// The file that is locked while a stack is installed, beside its folder.
-fn lock_of(folder: &Path) -> PathBuf {
+pub(super) fn lock_of(folder: &Path) -> PathBuf {
     let mut name = folder.as_os_str().to_owned();
     // Appended: a stack's name has a point in it, behind which an extension would be put in place of the rest.
     name.push(".lock");
     PathBuf::from(name)
 }
 
-fn interpreter_in(folder: &Path) -> PathBuf {
+pub(super) fn interpreter_in(folder: &Path) -> PathBuf {
     folder.join("bin").join("python")
 }
 
-/// The last lines of what a step printed.
+/// The last lines of what a step printed, without those by which pip frames the output of what it has run.
 fn tail(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().rev().take(3).collect();
+    let frames =
+        ["note:", "hint:", "[end of output]", "[notice]", "error: subprocess-", "│ exit code", "╰─> See above"];
+    let says_something = |line: &&str| {
+        let line = line.trim();
+        !line.is_empty() && !frames.iter().any(|frame| line.starts_with(frame))
+    };
+    let lines: Vec<&str> = text.lines().rev().filter(says_something).take(3).map(str::trim).collect();
     lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
 }

@@ -45,7 +45,9 @@ pub use crate::loader::memory::{Connector, MemoryAddress, MemoryCarrier, Pipes};
 pub use crate::loader::registered::{Registered, Setup};
 pub use crate::loader::scopes::{ScopeGuard, Scopes};
 pub use crate::loader::target::{BoxFuture, Called, Failure, Loaded, Loader};
-pub use crate::plan::{Baseline, BaselineEntry, ContextKind, Limits, Promises, Revision, SessionPromise, Temperament, Transport};
+pub use crate::plan::{
+    Baseline, BaselineEntry, ContextKind, Limits, Promises, Revision, SessionPromise, Temperament, Transport,
+};
 pub use crate::report::{Counts, FindingRow, PlanRow, RunReport, RunVerdict};
 pub use crate::run::{RunError, Temperaments};
 pub use mock::MockServer;

@@ -138,7 +138,7 @@ fn selected(loader: &Registered, options: &Options) -> Result<Vec<Selected>, Run
     }
     let descriptor = Descriptor::of_rust(name, &options.promises, &options.transports)?;
     let launch = Ok(Launch::PlanProcess(name.to_owned()));
-    let target = Target { name: name.to_owned(), descriptor, stack: None, file: None, launch };
+    let target = Target { name: name.to_owned(), descriptor, stack: None, file: None, checkout: Vec::new(), launch };
     let variants = Variants {
         usual: options.transports.clone(),
         revision: options.revision,

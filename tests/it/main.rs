@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests and their helpers fail by panicking")]
 
 mod answers;
+mod checkout;
 mod client;
 mod contexts;
 mod descriptors;
@@ -23,6 +24,7 @@ mod mock;
 mod modern;
 mod preflight;
 mod provoked;
+mod pythons;
 mod readme;
 mod reentry;
 mod revisions;
