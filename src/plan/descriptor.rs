@@ -57,7 +57,8 @@ pub struct Descriptor {
     pub about: String,
     /// How it is run.
     pub lane: Lane,
-    /// The command, for lanes that start one; `{python}` stands for the stack's interpreter.
+    /// The command, for lanes that start one; `{python}` stands for the stack's interpreter, `{node}` for the Node that was found, and
+    /// `{modules}` for the folder of its packages.
     pub command: Vec<String>,
     /// Stacks it runs on; empty for lanes without stacks.
     pub stacks: Vec<String>,

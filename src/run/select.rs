@@ -9,9 +9,9 @@ use crate::plan::{
     Descriptor, InputError, Lane, Limits, Plan, Revision, Scenario, ServerSpec, StepDo, Temperament, Transport,
     read_text,
 };
-use crate::run::{RunError, Temperaments, Tier, Variants};
+use crate::run::{RunError, Temperaments, Tier, Variants, node_launch};
 use crate::script::{Carriage, Script, shipped, shipped_names};
-use crate::stack::{StackError, python_stack};
+use crate::stack::{Stack, StackError, python_stack};
 
 /// A loader on a stack, and how it is started here.
 #[derive(Debug, Clone)]
@@ -185,22 +185,26 @@ fn shipped_targets(text: &str, tell: Tell<'_>) -> Result<Vec<Target>, RunError> 
             provision_first(&descriptor, name.stack.as_deref(), tell);
             Some(extract_python()?.join("loaders").join("python"))
         }
-        Lane::Rust | Lane::Node | Lane::Command => None,
+        Lane::Node => {
+            provision_first(&descriptor, name.stack.as_deref(), tell);
+            None
+        }
+        Lane::Rust | Lane::Command => None,
     };
     on_stacks(&descriptor, name.stack, folder.as_deref(), None)
 }
 
-/// A shipped Python loader that was named brings its stacks along: none of them is installed yet, so this is the first
+/// A shipped loader that was named brings its stacks along: none of them is installed yet, so this is the first
 /// time. Nothing is installed where `MCP_VIGIL_OFFLINE` is set.
 fn provision_first(descriptor: &Descriptor, wanted: Option<&str>, tell: Tell<'_>) {
     let is_wanted = |stack: &&String| wanted.is_none_or(|wanted| *stack == wanted);
-    let stacks: Vec<_> = descriptor.stacks.iter().filter(is_wanted).filter_map(|name| python_stack(name)).collect();
-    let is_first_time = stacks.iter().all(|stack| stack.interpreter().is_err());
+    let stacks: Vec<_> = descriptor.stacks.iter().filter(is_wanted).filter_map(|name| Stack::named(name)).collect();
+    let is_first_time = stacks.iter().all(|stack| !stack.is_installed());
     if !is_first_time || std::env::var_os("MCP_VIGIL_OFFLINE").is_some() {
         return;
     }
     for stack in stacks {
-        tell(format_args!("installing stack {} into the cache, once", stack.name));
+        tell(format_args!("installing stack {} into the cache, once", stack.name()));
         if let Err(error) = stack.provision() {
             // The plans on it are UNAVAILABLE, for the reason that is found then.
             tell(format_args!("{error}"));
@@ -264,7 +268,7 @@ fn launch(
     match descriptor.lane {
         Lane::Rust => Ok(Ok(Launch::PlanProcess(descriptor.name.clone()))),
         Lane::Python => python_launch(descriptor, stack, folder),
-        Lane::Node => Ok(Err("the node lane is not part of this build".to_owned())),
+        Lane::Node => node_launch(descriptor, stack, folder, None),
         Lane::Command => Ok(Ok(Launch::Program(program(descriptor, folder, None, BTreeMap::new())))),
     }
 }
