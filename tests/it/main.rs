@@ -20,6 +20,7 @@ mod load_guard;
 mod memory;
 mod mock;
 mod modern;
+mod node;
 mod preflight;
 mod provoked;
 mod readme;
