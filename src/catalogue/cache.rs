@@ -8,7 +8,7 @@ use std::{env, fs, io};
 use include_dir::{Dir, DirEntry, include_dir};
 
 use crate::catalogue::loaders::LOADERS;
-use crate::catalogue::whole::write_whole;
+use crate::catalogue::whole::{link_whole, write_whole};
 
 static ADAPTERS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/adapters");
 
@@ -53,6 +53,43 @@ pub fn extract_python() -> Result<PathBuf, CacheError> {
     collect(&LOADERS, Path::new("loaders"), &mut files);
     files.retain(|path, _| path.extension().is_some_and(|extension| extension == "py"));
     extract(&files)
+}
+
+/// Extracts the helper for Node; gives its file.
+///
+/// # Errors
+/// When the cache can not be written.
+pub fn extract_node_helper() -> Result<PathBuf, CacheError> {
+    let mut files = BTreeMap::new();
+    collect(&ADAPTERS, Path::new("adapters"), &mut files);
+    files.retain(|path, _| path.starts_with("adapters/typescript"));
+    Ok(extract(&files)?.join("adapters/typescript/mcp_vigil_adapter.mjs"))
+}
+
+/// Extracts the Node fixture loaders into a folder of their own beside these modules; gives that folder.
+///
+/// An ES module finds packages in the folders above it alone, no variable of the environment tells it of others. So the folder
+/// has a link `node_modules`, and the helper is in it as the package that the folder itself is, which comes before all others.
+///
+/// # Errors
+/// When the cache can not be written.
+pub fn extract_node(modules: &Path) -> Result<PathBuf, CacheError> {
+    let mut hasher = DefaultHasher::new();
+    modules.hash(&mut hasher);
+    let below = PathBuf::from(format!("node-{:016x}", hasher.finish()));
+    let mut found = BTreeMap::new();
+    collect(&ADAPTERS, Path::new(""), &mut found);
+    collect(&LOADERS, Path::new(""), &mut found);
+    let own = |path: &Path| {
+        path.parent().is_some_and(|parent| parent == Path::new("typescript") || parent == Path::new("node"))
+    };
+    let files = found.into_iter().filter(|(path, _)| own(path));
+    let files: BTreeMap<_, _> =
+        files.filter_map(|(path, bytes)| Some((below.join(path.file_name()?), bytes))).collect();
+    let folder = extract(&files)?.join(below);
+    link_whole(&folder.join("node_modules"), modules)
+        .map_err(|source| CacheError::Io { folder: folder.clone(), source })?;
+    Ok(folder)
 }
 
 fn collect(folder: &Dir<'static>, below: &Path, files: &mut BTreeMap<PathBuf, &'static [u8]>) {

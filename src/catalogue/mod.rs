@@ -8,7 +8,7 @@ mod loaders;
 mod scenarios;
 mod whole;
 
-pub use cache::{CacheError, cache_folder, extract_python};
+pub use cache::{CacheError, cache_folder, extract_node, extract_node_helper, extract_python};
 pub use loaders::{LoaderName, shipped_baseline, shipped_loader, shipped_loaders};
 pub use scenarios::{Suite, SuiteScenario, shipped_scenario, shipped_scenarios, shipped_suites, suite};
 pub use whole::write_whole;

@@ -28,6 +28,17 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
+/// Makes a symbolic link that leads to the right place at every moment, once it is there.
+///
+/// # Errors
+/// When it can not be made, as where something else than a link has its name.
+pub(super) fn link_whole(path: &Path, target: &Path) -> io::Result<()> {
+    if fs::read_link(path).is_ok_and(|found| found == target) {
+        return Ok(());
+    }
+    replace(path, |hidden| std::os::unix::fs::symlink(target, hidden))
+}
+
 fn write_unnamed(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = folder_of(path);
     let file = openat(CWD, folder, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::from_raw_mode(0o644))?;
@@ -98,6 +109,21 @@ mod tests {
             assert_eq!(fs::read(&path).unwrap(), b"second");
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         }
+    }
+
+    #[test]
+    fn a_link_is_made_and_replaced_and_a_folder_in_its_place_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("node_modules");
+        for target in ["a", "b", "b"] {
+            link_whole(&path, Path::new(target)).unwrap();
+            assert_eq!(fs::read_link(&path).unwrap(), Path::new(target));
+        }
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(link_whole(&path, Path::new("a")).is_err());
+        assert!(path.is_dir());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

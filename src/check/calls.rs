@@ -339,7 +339,8 @@ fn judge_cancel(event: &Event, view: &View, connection: &ConnectionId, id: &str)
 }
 
 /// Counter-examples that shaped it. An operation that never ends is told by `operation-completes`. The completion may be
-/// journalled before the answer that the cancellation was delivered.
+/// journalled before the answer that the cancellation was delivered. One that nobody could be told of is no cancellation: a
+/// cleanup that takes no signal is not slow to heed it.
 pub(super) const CANCEL_PROMPT: Invariant = Invariant {
     id: "cancel-prompt",
     property: Property::Liveness,
@@ -350,7 +351,7 @@ pub(super) const CANCEL_PROMPT: Invariant = Invariant {
     applies: Scope::ALL,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::CancelRequested, Kind::OperationCompleted],
+    kinds: &[Kind::CancelRequested, Kind::CancelDelivered, Kind::OperationCompleted],
     vacuous: "no operation that was cancelled came to an end",
     explain: "The user pressed stop and had to wait all the same. The cancellation was delivered, and the operation went on with \
         something it could not be taken out of: the shutdown of a server, a lock, a shielded wait.\n\n\
@@ -361,31 +362,54 @@ pub(super) const CANCEL_PROMPT: Invariant = Invariant {
 
 #[derive(Default)]
 struct Prompt {
-    cancelled: BTreeMap<OpId, (Seq, u64)>,
+    cancelled: BTreeMap<OpId, Cancelled>,
+}
+
+struct Cancelled {
+    seq: Seq,
+    at_us: u64,
+    is_delivered: bool,
+    ended: Option<(Seq, u64)>,
 }
 
 impl Monitor for Prompt {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        match &event.kind {
+        let operation = match &event.kind {
             EventKind::CancelRequested { operation } => {
-                self.cancelled.entry(*operation).or_insert((event.seq, event.at_us));
+                let cancelled = Cancelled { seq: event.seq, at_us: event.at_us, is_delivered: false, ended: None };
+                self.cancelled.entry(*operation).or_insert(cancelled);
+                return;
             }
-            EventKind::OperationCompleted { operation, .. } => {
-                let Some((cancelled, at_us)) = self.cancelled.remove(operation) else { return };
-                let limit = view.limits().failure;
-                let took = Duration::from_micros(event.at_us.saturating_sub(at_us));
-                if took <= limit {
-                    tally.held();
+            EventKind::CancelDelivered { operation, delivered } => {
+                let Some(cancelled) = self.cancelled.get_mut(operation) else { return };
+                // An earlier cancel that was delivered stays delivered, whatever a second one finds.
+                cancelled.is_delivered |= *delivered;
+                if !cancelled.is_delivered {
+                    self.cancelled.remove(operation);
                     return;
                 }
-                let because = format!(
-                    "{operation} ended at {}, {} ms after it was cancelled at {cancelled}",
-                    event.seq,
-                    took.as_millis()
-                );
-                tally.broken(Violation::new("late", because, &[cancelled, event.seq]).of_bound(limit));
+                operation
             }
-            _ => {}
+            EventKind::OperationCompleted { operation, .. } => {
+                let Some(cancelled) = self.cancelled.get_mut(operation) else { return };
+                cancelled.ended = Some((event.seq, event.at_us));
+                operation
+            }
+            _ => return,
+        };
+        let Some(&Cancelled { seq, at_us, is_delivered: true, ended: Some((ended, ended_us)) }) =
+            self.cancelled.get(operation)
+        else {
+            return;
+        };
+        self.cancelled.remove(operation);
+        let limit = view.limits().failure;
+        let took = Duration::from_micros(ended_us.saturating_sub(at_us));
+        if took <= limit {
+            tally.held();
+            return;
         }
+        let because = format!("{operation} ended at {ended}, {} ms after it was cancelled at {seq}", took.as_millis());
+        tally.broken(Violation::new("late", because, &[seq, ended]).of_bound(limit));
     }
 }

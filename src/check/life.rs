@@ -1,9 +1,11 @@
 //! What may not happen once cleanup or the end has begun.
 
+use std::collections::BTreeMap;
+
 use crate::check::combinator::{Judged, each};
 use crate::check::outcome::Ended;
 use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
-use crate::history::{Action, Event, EventKind, Header, Kind, OpId, Outcome, Seq, Source};
+use crate::history::{Action, Event, EventKind, Header, Kind, OpId, Outcome, Seq, SocketId, Source};
 use crate::plan::Promise;
 
 /// What was written before cleanup ended may be read by a mock this much later.
@@ -72,7 +74,9 @@ impl Cleanups {
     }
 }
 
-/// Counter-examples that shaped it. Whoever opens a session for each call may do so for a call that runs on.
+/// Counter-examples that shaped it. Whoever opens a session for each call may do so for a call that runs on. A pool of HTTP
+/// connections may put a fresh socket in place of one that was torn off, as Node's `fetch` does when a stream is aborted: a socket
+/// counts once something is asked over it.
 pub(super) const CLOSED_STAYS_CLOSED: Invariant = Invariant {
     id: "closed-stays-closed",
     property: Property::Safety,
@@ -83,25 +87,42 @@ pub(super) const CLOSED_STAYS_CLOSED: Invariant = Invariant {
     applies: Scope::ALL,
     needs: Promise::PersistentSession,
     witness: Witness::Always,
-    kinds: &[Kind::OperationCompleted, Kind::ConnectionOpened, Kind::SocketOpened],
+    kinds: &[Kind::OperationCompleted, Kind::ConnectionOpened, Kind::SocketOpened, Kind::HttpReceived],
     vacuous: "no cleanup succeeded",
     explain: "Cleanup had said that it was done, and then the loader connected to a server again. A timer for reconnecting that \
         nobody stopped, a health check, or a call that opens a session by itself brings a server back that nobody will close.\n\n\
         Look at how long after the cleanup it happened: the delay is that of the timer. Mend it by making every such timer a \
         part of the session, so that it ends with it.",
-    start: |_: &Header| -> Box<dyn Monitor> { each(judge_opening) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(AfterCleanup::default()) },
 };
 
-fn judge_opening(event: &Event, view: &View) -> Judged {
-    let Some((closed, _)) = view.closed() else { return Judged::Unrelated };
-    let what = match &event.kind {
-        EventKind::OperationCompleted { .. } if closed == event.seq => return Judged::Held,
-        EventKind::ConnectionOpened { connection } => format!("connection {connection} was opened"),
-        EventKind::SocketOpened { socket } => format!("socket {socket} was opened"),
-        _ => return Judged::Unrelated,
-    };
-    let because = format!("{what} at {}, after the cleanup that ended at {closed}", event.seq);
-    Judged::Broken(Violation::new("opened", because, &[closed, event.seq]))
+#[derive(Default)]
+struct AfterCleanup {
+    /// Sockets that were opened after a cleanup and over which nothing was asked yet, with the end of that cleanup.
+    unused: BTreeMap<(Source, SocketId), (Seq, Seq)>,
+}
+
+impl Monitor for AfterCleanup {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        let Some((closed, _)) = view.closed() else { return self.unused.clear() };
+        let (what, opened) = match &event.kind {
+            EventKind::OperationCompleted { .. } if closed == event.seq => return tally.held(),
+            EventKind::SocketOpened { socket } => {
+                self.unused.insert((event.source.clone(), socket.clone()), (closed, event.seq));
+                return;
+            }
+            EventKind::HttpReceived { socket, .. } => {
+                match self.unused.remove(&(event.source.clone(), socket.clone())) {
+                    Some((before, opened)) if before == closed => (format!("socket {socket} was opened"), opened),
+                    Some(_) | None => return,
+                }
+            }
+            EventKind::ConnectionOpened { connection } => (format!("connection {connection} was opened"), event.seq),
+            _ => return,
+        };
+        let because = format!("{what} at {opened}, after the cleanup that ended at {closed}");
+        tally.broken(Violation::new("opened", because, &[closed, opened]));
+    }
 }
 
 /// Counter-examples that shaped it. What was written before may be read after. A call that is made after cleanup is told by

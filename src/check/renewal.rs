@@ -36,7 +36,8 @@ impl Strangers {
 }
 
 /// Counter-examples that shaped it. Calls that race are all told, each by its own 404. What was under way when the first was
-/// told is not stubbornness. A DELETE of a session that is gone is only useless.
+/// told is not stubbornness; what an operation posts that was asked for after another one had failed of it is, however soon that
+/// comes. A DELETE of a session that is gone is only useless.
 pub(super) const STALE_SESSION_UNUSED: Invariant = Invariant {
     id: "stale-session-unused",
     property: Property::Safety,
@@ -47,7 +48,7 @@ pub(super) const STALE_SESSION_UNUSED: Invariant = Invariant {
     applies: Scope::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::HttpReceived, Kind::HttpAnswered],
+    kinds: &[Kind::CancelRequested, Kind::OperationCompleted, Kind::HttpReceived, Kind::HttpAnswered],
     vacuous: "no client was told that its session is gone",
     explain: "The server had answered 404 to the id of a session, and the client went on using it. Each such request is lost. A stream \
         that is asked for again for ever, and an id that was copied into a task before the renewal, are the usual reasons.\n\n\
@@ -59,23 +60,54 @@ pub(super) const STALE_SESSION_UNUSED: Invariant = Invariant {
 #[derive(Default)]
 struct Stale {
     strangers: Strangers,
-    told: BTreeMap<SessionId, (Seq, u64)>,
+    told: BTreeMap<SessionId, Told>,
+    /// What is posted of a cancellation comes after the operation that it is about.
+    is_cancelling: bool,
+}
+
+/// The client was told that a session is gone.
+struct Told {
+    seq: Seq,
+    at_us: u64,
+    /// The first completion of an operation since: from here on the loader knows.
+    known: Option<Seq>,
 }
 
 impl Monitor for Stale {
-    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
-        if let EventKind::HttpReceived { session: Some(session), verb, .. } = &event.kind
-            && let Some((told, at_us)) = self.told.get(session)
-            && event.at_us > at_us + UNDER_WAY_US
-        {
-            let because = format!("{verb} named a session at {}, whose end was told at {told}", event.seq);
-            let violation = Violation::new("used", because, &[*told, event.seq]);
-            tally.broken(if verb == "DELETE" { violation.as_warning() } else { violation });
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::CancelRequested { .. } => self.is_cancelling = true,
+            EventKind::OperationCompleted { .. } => {
+                for told in self.told.values_mut() {
+                    told.known.get_or_insert(event.seq);
+                }
+            }
+            EventKind::HttpReceived { session: Some(session), verb, .. } => {
+                if let Some(told) = self.told.get(session).filter(|told| self.is_late(told, event, verb, view)) {
+                    let because =
+                        format!("{verb} named a session at {}, whose end was told at {}", event.seq, told.seq);
+                    let violation = Violation::new("used", because, &[told.seq, event.seq]);
+                    tally.broken(if verb == "DELETE" { violation.as_warning() } else { violation });
+                }
+            }
+            _ => {}
         }
         if let Some((session, _)) = self.strangers.told(event) {
-            self.told.entry(session).or_insert((event.seq, event.at_us));
+            self.told.entry(session).or_insert(Told { seq: event.seq, at_us: event.at_us, known: None });
             tally.held();
         }
+    }
+}
+
+impl Stale {
+    /// Whether a request was surely sent after the client had been told.
+    fn is_late(&self, told: &Told, event: &Event, verb: &str, view: &View) -> bool {
+        let is_asked_since = || {
+            let mut asked = view.operations().filter(|operation| operation.action != Action::Probe).peekable();
+            let known = told.known.filter(|_| asked.peek().is_some());
+            known.is_some_and(|known| asked.all(|operation| operation.invoked > known))
+        };
+        event.at_us > told.at_us + UNDER_WAY_US || verb == "POST" && !self.is_cancelling && is_asked_since()
     }
 }
 

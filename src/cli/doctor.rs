@@ -6,7 +6,7 @@ use crate::cli::args::DoctorArgs;
 use crate::cli::print::say;
 use crate::plan::Feature;
 use crate::run::{ExitReason, RunError};
-use crate::stack::{Provisioned, PythonStack, StackError, python_stacks};
+use crate::stack::{Provisioned, Stack, StackError};
 
 /// Shows every lane; installs missing stacks where that is asked for.
 pub(super) fn doctor(arguments: &DoctorArgs) -> Result<ExitReason, RunError> {
@@ -15,7 +15,7 @@ pub(super) fn doctor(arguments: &DoctorArgs) -> Result<ExitReason, RunError> {
     let built = if reqwest.is_built() { "available" } else { "UNAVAILABLE: this executable was built without it" };
     say(&format!("lane rust      feature {} {built}", reqwest.name()))?;
     let mut all_available = true;
-    for stack in python_stacks() {
+    for stack in Stack::all() {
         let state = match examine(&stack, arguments.provision) {
             Ok(state) => state.to_owned(),
             Err(error) => {
@@ -23,9 +23,8 @@ pub(super) fn doctor(arguments: &DoctorArgs) -> Result<ExitReason, RunError> {
                 format!("UNAVAILABLE: {error}")
             }
         };
-        say(&format!("lane python    stack {:<9} {state}", stack.name))?;
+        say(&format!("lane {:<9} stack {:<10} {state}", stack.lane(), stack.name()))?;
     }
-    say("lane node      UNAVAILABLE: it is not part of this build")?;
     let children = Path::new("/proc/self/task").join(std::process::id().to_string()).join("children");
     let table = if children.exists() { "by children lists" } else { "UNAVAILABLE: the kernel keeps no children lists" };
     say(&format!("process table  {table}"))?;
@@ -34,7 +33,7 @@ pub(super) fn doctor(arguments: &DoctorArgs) -> Result<ExitReason, RunError> {
     Ok(if failed { ExitReason::Inconclusive } else { ExitReason::Conforms })
 }
 
-fn examine(stack: &PythonStack, provision: bool) -> Result<&'static str, StackError> {
+fn examine(stack: &Stack, provision: bool) -> Result<&'static str, StackError> {
     let provisioned = if provision { stack.provision()? } else { Provisioned::Already };
     stack.import()?;
     Ok(match provisioned {

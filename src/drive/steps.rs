@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::check::is_busy;
 use crate::drive::operation::{Asked, Running, Waited, place_json};
 use crate::drive::plan_run::Drive;
 use crate::history::{Action, EventKind, LinkPeer, OpId, Source};
@@ -14,6 +15,9 @@ use crate::supervise::Signalled;
 
 /// How many operations of a repeated step lie between two samples.
 const REPEATS_PER_SAMPLE: u32 = 10;
+
+/// Most windows that one wait for idleness looks at.
+const IDLE_WINDOWS_MAX: u32 = 4;
 
 /// How the steps ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -268,14 +272,7 @@ impl Drive<'_> {
         match wait {
             WaitFor::Idle(window) => {
                 self.note(EventKind::IdleBegan {});
-                let sample = tokio::select! {
-                    sample = self.supervised.sample(*window) => sample,
-                    () = self.environment.interruption() => return StepEnd::Stop(StepsEnd::Lost),
-                };
-                if let Ok(Some(sample)) = sample {
-                    self.note_sample("idle", sample);
-                }
-                StepEnd::GoOn
+                self.idle(*window).await
             }
             WaitFor::Operation(name) => match self.take_running(name) {
                 None => StepEnd::GoOn,
@@ -300,6 +297,25 @@ impl Drive<'_> {
                 }
             }
         }
+    }
+
+    /// Samples the loader's process while nothing is asked of it: until a window is quiet, at most a few times.
+    ///
+    /// A runtime that compiles what it has just run does so beside it, once; what turns without end is busy in every window.
+    async fn idle(&mut self, window: Duration) -> StepEnd {
+        for n_left in (0..IDLE_WINDOWS_MAX).rev() {
+            let sample = tokio::select! {
+                sample = self.supervised.sample(window) => sample,
+                () = self.environment.interruption() => return StepEnd::Stop(StepsEnd::Lost),
+            };
+            let Ok(Some(sample)) = sample else { break };
+            let is_last = n_left == 0 || !is_busy(sample.cpu_us, sample.window_us);
+            self.note_sample(if is_last { "idle" } else { "settling" }, sample);
+            if is_last {
+                break;
+            }
+        }
+        StepEnd::GoOn
     }
 
     async fn wait_gate(&mut self, number: u32, gate: &str) -> StepEnd {

@@ -59,7 +59,8 @@ pub struct Descriptor {
     pub lane: Lane,
     /// Whether it is a published client, used as its documentation shows; else it is a design, good or broken, of our own.
     pub adapter: bool,
-    /// The command, for lanes that start one; `{python}` stands for the stack's interpreter.
+    /// The command, for lanes that start one; `{python}` stands for the stack's interpreter, `{node}` for the Node that was found, and
+    /// `{modules}` for the folder of its packages.
     pub command: Vec<String>,
     /// Stacks it runs on; empty for lanes without stacks.
     pub stacks: Vec<String>,

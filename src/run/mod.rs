@@ -10,6 +10,7 @@ pub(crate) mod descriptors;
 mod error;
 mod folder;
 mod judged;
+mod node;
 mod plan;
 mod pool;
 mod reason;
@@ -23,6 +24,7 @@ pub(crate) use client::{ClientJudged, ClientPlan, ClientResult, ClientRun, read_
 pub use error::RunError;
 pub(crate) use folder::RunFolder;
 pub(crate) use judged::{Accepted, Judged, known_baseline, read_baseline};
+pub(crate) use node::node_launch;
 pub(crate) use plan::Finished;
 pub(crate) use pool::{Pool, environment};
 pub use reason::ExitReason;

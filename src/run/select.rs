@@ -14,9 +14,9 @@ use crate::plan::{
 };
 use crate::run::checkout::{OFFLINE, OWN_PYTHON, WITH};
 use crate::run::repeat::shell_words;
-use crate::run::{Checkout, RunError, Temperaments, Tier, Variants};
+use crate::run::{Checkout, RunError, Temperaments, Tier, Variants, node_launch};
 use crate::script::{Carriage, Script, shipped, shipped_names};
-use crate::stack::{StackError, python_stack};
+use crate::stack::{Stack, StackError, python_stack};
 
 /// A loader on a stack, and how it is started here.
 #[derive(Debug, Clone)]
@@ -284,7 +284,11 @@ fn shipped_targets(text: &str, checkout: &Checkout, tell: Tell<'_>) -> Result<Ve
             provision_first(&descriptor, name.stack.as_deref(), tell);
             Some(shipped_folder()?)
         }
-        Lane::Rust | Lane::Node | Lane::Command => None,
+        Lane::Node => {
+            provision_first(&descriptor, name.stack.as_deref(), tell);
+            None
+        }
+        Lane::Rust | Lane::Command => None,
     };
     on_stacks(&descriptor, name.stack, folder.as_deref(), None)
 }
@@ -303,8 +307,8 @@ fn on_checkout(
         (Checkout { python: Some(interpreter), .. }, _) => {
             (OWN_PYTHON.to_owned(), Checkout::own_python(descriptor, interpreter, &shipped_folder()?)?)
         }
-        (Checkout { node_modules: Some(_), .. }, _) => {
-            ("@node-modules".to_owned(), Err("the node lane is not part of this build".to_owned()))
+        (Checkout { node_modules: Some(modules), .. }, _) => {
+            ("@node-modules".to_owned(), node_launch(descriptor, None, None, Some(modules))?)
         }
         (_, Some(stack)) => {
             provision_first(descriptor, Some(stack), tell);
@@ -324,17 +328,17 @@ fn shipped_folder() -> Result<PathBuf, RunError> {
     Ok(extract_python()?.join("loaders").join("python"))
 }
 
-/// A shipped Python loader that was named brings its stacks along: none of them is installed yet, so this is the first
+/// A shipped loader that was named brings its stacks along: none of them is installed yet, so this is the first
 /// time. Nothing is installed where `MCP_VIGIL_OFFLINE` is set.
 fn provision_first(descriptor: &Descriptor, wanted: Option<&str>, tell: Tell<'_>) {
     let is_wanted = |stack: &&String| wanted.is_none_or(|wanted| *stack == wanted);
-    let stacks: Vec<_> = descriptor.stacks.iter().filter(is_wanted).filter_map(|name| python_stack(name)).collect();
-    let is_first_time = stacks.iter().all(|stack| stack.interpreter().is_err());
+    let stacks: Vec<_> = descriptor.stacks.iter().filter(is_wanted).filter_map(|name| Stack::named(name)).collect();
+    let is_first_time = stacks.iter().all(|stack| !stack.is_installed());
     if !is_first_time || std::env::var_os(OFFLINE).is_some() {
         return;
     }
     for stack in stacks {
-        tell(format_args!("installing stack {} into the cache, once", stack.name));
+        tell(format_args!("installing stack {} into the cache, once", stack.name()));
         if let Err(error) = stack.provision() {
             // The plans on it are UNAVAILABLE, for the reason that is found then.
             tell(format_args!("{error}"));
@@ -405,7 +409,7 @@ fn launch(
     match descriptor.lane {
         Lane::Rust => Ok(Ok(Launch::PlanProcess(descriptor.name.clone()))),
         Lane::Python => python_launch(descriptor, stack, folder),
-        Lane::Node => Ok(Err("the node lane is not part of this build".to_owned())),
+        Lane::Node => node_launch(descriptor, stack, folder, None),
         Lane::Command => Ok(Ok(Launch::Program(program(descriptor, folder, None, BTreeMap::new())))),
     }
 }

@@ -1,11 +1,12 @@
 //! Programs that are run to their end, or ended.
 //!
 //! Each is the leader of a process group and has a lifeline as its stdin: nothing is ever written to it, and it ends when this
-//! process does, in whichever way. [`PYTHON_HEEDS_LIFELINE`] makes a Python program heed it.
+//! process does, in whichever way. [`PYTHON_HEEDS_LIFELINE`] makes a Python program heed it, [`heeding_lifeline`] any other.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,16 @@ def _heed():
     _os.killpg(0, _signal.SIGKILL)
 _threading.Thread(target=_heed, daemon=True).start()
 ";
+
+/// Waits for the end of the lifeline beside the program, which has its stdin from nowhere; then kills the process group.
+const HEED: &str = "exec 3<&0 </dev/null; (while read -r line; do :; done <&3; kill -KILL 0) & exec \"$@\" 3<&-";
+
+/// A program that is killed, with whatever it has started, when its lifeline ends.
+pub(super) fn heeding_lifeline(program: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", HEED, "sh"]).arg(program).args(arguments);
+    command
+}
 
 /// How a program ended.
 #[derive(Debug)]
@@ -137,6 +148,29 @@ mod tests {
         assert!(!child.wait().unwrap().success());
         let command = || fs::read(format!("/proc/{}/cmdline", pid())).unwrap_or_default();
         await_that("what it had started lives on", &|| command().is_empty());
+    }
+
+    #[test]
+    fn any_program_can_be_made_to_heed_its_lifeline() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let script = format!("sleep 60 & echo $! > {}; wait", file.path().display());
+        let mut command = heeding_lifeline(Path::new("sh"), &["-c", &script]);
+        let mut child = command.stdin(Stdio::piped()).process_group(0).spawn().unwrap();
+        let began = Instant::now();
+        let await_that = |what: &str, holds: &dyn Fn() -> bool| {
+            while !holds() {
+                assert!(began.elapsed() < Duration::from_secs(30), "{what}");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        };
+        let pid = || fs::read_to_string(file.path()).unwrap().trim().to_owned();
+        await_that("nothing was started", &|| !pid().is_empty());
+        drop(child.stdin.take());
+        assert!(!child.wait().unwrap().success());
+        let command = || fs::read(format!("/proc/{}/cmdline", pid())).unwrap_or_default();
+        await_that("what it had started lives on", &|| command().is_empty());
+        let ended = run_within(&mut heeding_lifeline(Path::new("sh"), &["-c", "exit 3"]), Duration::from_secs(30));
+        assert!(matches!(ended, Ok(Ended::Itself(status, _)) if status.code() == Some(3)));
     }
 
     #[test]

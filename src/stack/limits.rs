@@ -14,7 +14,7 @@ pub struct StackLimit {
 }
 
 /// Every wait of this module.
-pub const STACK_LIMITS: &[StackLimit] = &[LOCK, VENV, PIP, WITH, IMPORT];
+pub const STACK_LIMITS: &[StackLimit] = &[LOCK, VENV, PIP, WITH, NPM, NODE, IMPORT];
 
 /// As long as another run may take for all its steps.
 pub(super) const LOCK: StackLimit = StackLimit {
@@ -37,6 +37,13 @@ pub(super) const WITH: StackLimit = StackLimit {
     default: Duration::from_secs(600),
     about: "Fetching, building and installing what --with names.",
 };
+pub(super) const NPM: StackLimit = StackLimit {
+    name: "stack-npm",
+    default: Duration::from_secs(600),
+    about: "Fetching and installing the packages of a Node stack.",
+};
+pub(super) const NODE: StackLimit =
+    StackLimit { name: "stack-node", default: Duration::from_secs(30), about: "Asking node for its version." };
 pub(super) const IMPORT: StackLimit = StackLimit {
     name: "stack-import",
     default: Duration::from_secs(120),

@@ -8,9 +8,10 @@ use std::sync::Mutex;
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::catalogue::{cache_folder, write_whole};
+use crate::catalogue::cache_folder;
 use crate::stack::limits::{VENV, WITH};
-use crate::stack::python::{COMPLETE, PythonStack, StackError, interpreter_in, lock_of, module, python};
+use crate::stack::python::{PythonStack, StackError, interpreter_in, module, python};
+use crate::stack::site::{Site, lock_of};
 use crate::stack::spec::PipSpec;
 
 /// Environments in use: each is locked, shared, as long as this process lives, so that no other run clears it away.
@@ -36,23 +37,20 @@ impl Overlay {
     pub fn provision(&self, may_install: bool, tell: &dyn Fn(&str)) -> Result<PathBuf, StackError> {
         let base = self.base.interpreter()?;
         let (family, state) = (self.family()?, self.state()?);
-        let folder = family.join(format!("{state:016x}"));
-        let failed = |source| StackError::Io { name: self.base.name, source };
-        fs::create_dir_all(&family).map_err(failed)?;
-        let lock = File::create(lock_of(&folder)).map_err(failed)?;
-        self.base.take(&lock)?;
-        let interpreter = interpreter_in(&folder);
-        if !(folder.join(COMPLETE).is_file() && interpreter.exists()) {
+        let site = Site::at(self.base.name, family.join(format!("{state:016x}")));
+        let lock = site.hold()?;
+        let interpreter = interpreter_in(&site.folder);
+        if !(site.is_complete() && interpreter.exists()) {
             if !may_install {
                 return Err(StackError::NotAllowed { name: self.base.name });
             }
             tell(&self.words().join(" "));
-            self.install(&base, &folder)?;
-            write_whole(&folder.join(COMPLETE), self.words().join("\n").as_bytes()).map_err(failed)?;
+            self.install(&base, &site.folder)?;
+            site.complete()?;
         }
-        flock(&lock, FlockOperation::LockShared).map_err(|error| failed(error.into()))?;
+        flock(&lock, FlockOperation::LockShared).map_err(|error| site.failed(error.into()))?;
         IN_USE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(lock);
-        clear_others(&family, &folder);
+        clear_others(&family, &site.folder);
         Ok(interpreter)
     }
 
@@ -63,7 +61,7 @@ impl Overlay {
     /// Where its environments lie, one for each state that was seen of it.
     fn family(&self) -> Result<PathBuf, StackError> {
         let mut hasher = DefaultHasher::new();
-        (self.base.folder()?, self.words()).hash(&mut hasher);
+        (self.base.site()?.folder, self.words()).hash(&mut hasher);
         let name = format!("{}-{:016x}", self.base.name, hasher.finish());
         Ok(cache_folder()?.join("with").join(name))
     }

@@ -1,26 +1,17 @@
 //! Python stacks.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{fs, io};
 
-use include_dir::{Dir, include_dir};
-use rustix::fs::{FlockOperation, flock};
-
-use crate::catalogue::{CacheError, cache_folder, write_whole};
-use crate::stack::bounded::{Ended, PYTHON_HEEDS_LIFELINE, run_within};
-use crate::stack::limits::{IMPORT, LOCK, PIP, StackLimit, VENV};
-
-static LOCKS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/fixtures/loaders/locks");
+use crate::catalogue::CacheError;
+use crate::stack::bounded::PYTHON_HEEDS_LIFELINE;
+use crate::stack::limits::{IMPORT, PIP, StackLimit, VENV};
+use crate::stack::site::{LOCKS, Site};
 
 /// What every stack must be able to import.
 const IMPORTS: &str = "import mcp, mcp.client.stdio, anyio";
-/// How often it is looked whether another run has let go of a stack: nothing tells.
-const LOOK: Duration = Duration::from_millis(50);
-/// Marks a stack that was installed whole and imported.
-pub(super) const COMPLETE: &str = "complete";
 
 /// A locked set of Python packages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +43,12 @@ pub enum StackError {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// There is no Node, or none that is new enough.
+    #[error("no usable node: {because}")]
+    NoNode {
+        /// What was found, and what was expected.
+        because: String,
     },
     /// A step of the installation failed.
     #[error("stack {name}: {step} failed: {output}")]
@@ -117,10 +114,8 @@ pub fn python_stack(name: &str) -> Option<PythonStack> {
 }
 
 impl PythonStack {
-    pub(super) fn folder(&self) -> Result<PathBuf, StackError> {
-        let mut hasher = DefaultHasher::new();
-        self.lock.hash(&mut hasher);
-        Ok(cache_folder()?.join("stacks").join(format!("{}-{:016x}", self.name, hasher.finish())))
+    pub(super) fn site(&self) -> Result<Site, StackError> {
+        Site::of(self.name, &[self.lock])
     }
 
     /// Its interpreter, when it is installed.
@@ -128,10 +123,10 @@ impl PythonStack {
     /// # Errors
     /// `NotInstalled`, or when there is no cache.
     pub fn interpreter(&self) -> Result<PathBuf, StackError> {
-        let folder = self.folder()?;
-        let interpreter = interpreter_in(&folder);
+        let site = self.site()?;
+        let interpreter = interpreter_in(&site.folder);
         // The base interpreter may have vanished since: the link would dangle then.
-        if folder.join(COMPLETE).is_file() && interpreter.exists() {
+        if site.is_complete() && interpreter.exists() {
             return Ok(interpreter);
         }
         Err(StackError::NotInstalled { name: self.name })
@@ -150,42 +145,7 @@ impl PythonStack {
     /// # Errors
     /// With the step that failed and the end of what it printed.
     pub fn provision(&self) -> Result<Provisioned, StackError> {
-        if self.interpreter().is_ok() {
-            return Ok(Provisioned::Already);
-        }
-        let folder = self.folder()?;
-        let failed = |source| StackError::Io { name: self.name, source };
-        fs::create_dir_all(&folder).map_err(failed)?;
-        // Two runs may want the same stack; the second waits for the first and finds it installed.
-        let lock = fs::File::create(lock_of(&folder)).map_err(failed)?;
-        self.take(&lock)?;
-        if self.interpreter().is_ok() {
-            return Ok(Provisioned::Already);
-        }
-        self.install(&folder)?;
-        write_whole(&folder.join(COMPLETE), self.lock.as_bytes()).map_err(failed)?;
-        Ok(Provisioned::Now)
-    }
-
-    /// Waits for the lock, at most for its limit.
-    pub(super) fn take(&self, lock: &fs::File) -> Result<(), StackError> {
-        let deadline = Instant::now() + LOCK.default;
-        loop {
-            match flock(lock, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(()),
-                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) if Instant::now() < deadline => {
-                    std::thread::sleep(LOOK);
-                }
-                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {
-                    return Err(self.overdue("the installation by another run", LOCK));
-                }
-                Err(error) => return Err(StackError::Io { name: self.name, source: error.into() }),
-            }
-        }
-    }
-
-    fn overdue(&self, step: &'static str, limit: StackLimit) -> StackError {
-        StackError::Overdue { name: self.name, step, limit: limit.name, default: limit.default }
+        self.site()?.provision(|| self.interpreter().is_ok(), |folder| self.install(folder))
     }
 
     fn install(&self, folder: &Path) -> Result<(), StackError> {
@@ -202,15 +162,12 @@ impl PythonStack {
     pub(super) fn run(&self, step: &'static str, limit: StackLimit, command: &mut Command) -> Result<(), StackError> {
         // What runs the tool may point Python somewhere else; a stack is only what its lock says.
         command.env_remove("PYTHONPATH").env_remove("PYTHONHOME");
-        let ended = run_within(command, limit.default).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => StackError::NoPython { source },
-            _ => StackError::Io { name: self.name, source },
-        })?;
-        match ended {
-            Ended::Itself(status, _) if status.success() => Ok(()),
-            Ended::Itself(_, stderr) => Err(StackError::Step { name: self.name, step, output: tail(&stderr) }),
-            Ended::Killed => Err(self.overdue(step, limit)),
-        }
+        self.site()?.run(step, limit, command).map_err(|error| match error {
+            StackError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                StackError::NoPython { source }
+            }
+            other => other,
+        })
     }
 }
 
@@ -227,26 +184,6 @@ pub(super) fn module(interpreter: &Path, name: &str) -> Command {
     python(interpreter, &run)
 }
 
-/// The file that is locked while a stack is installed, beside its folder.
-pub(super) fn lock_of(folder: &Path) -> PathBuf {
-    let mut name = folder.as_os_str().to_owned();
-    // Appended: a stack's name has a point in it, behind which an extension would be put in place of the rest.
-    name.push(".lock");
-    PathBuf::from(name)
-}
-
 pub(super) fn interpreter_in(folder: &Path) -> PathBuf {
     folder.join("bin").join("python")
-}
-
-/// The last lines of what a step printed, without those by which pip frames the output of what it has run.
-fn tail(text: &str) -> String {
-    let frames =
-        ["note:", "hint:", "[end of output]", "[notice]", "error: subprocess-", "│ exit code", "╰─> See above"];
-    let says_something = |line: &&str| {
-        let line = line.trim();
-        !line.is_empty() && !frames.iter().any(|frame| line.starts_with(frame))
-    };
-    let lines: Vec<&str> = text.lines().rev().filter(says_something).take(3).map(str::trim).collect();
-    lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
 }

@@ -22,6 +22,7 @@ mod matrix;
 mod memory;
 mod mock;
 mod modern;
+mod node;
 mod preflight;
 mod provoked;
 mod pythons;

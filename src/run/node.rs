@@ -1,0 +1,62 @@
+//! How a loader of the Node lane is started.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::catalogue::{extract_node, extract_node_helper};
+use crate::drive::LoaderLaunch;
+use crate::plan::Descriptor;
+use crate::run::{Launch, RunError};
+use crate::stack::{NODE_VARIABLES, node, node_stack};
+
+/// Where a loader that is not shipped finds the helper, if it has not installed it as a package: the URL of its file.
+const HELPER_VARIABLE: &str = "MCP_VIGIL_ADAPTER";
+
+/// How a Node loader is started; the inner error says why it can not be here.
+///
+/// A shipped one runs from a folder of its own beside the modules of its stack, or beside `node_modules`, those of the user's
+/// checkout. One of the user's (`folder` is that of its description) runs where it is.
+pub(crate) fn node_launch(
+    descriptor: &Descriptor,
+    stack: Option<&str>,
+    folder: Option<&Path>,
+    node_modules: Option<&Path>,
+) -> Result<Result<Launch, String>, RunError> {
+    let node = match node() {
+        Ok(node) => node,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let modules = match (node_modules, stack) {
+        (Some(modules), _) => {
+            let modules = modules.canonicalize().map_err(RunError::system(modules.display().to_string()))?;
+            Some(modules)
+        }
+        (None, None) => None,
+        (None, Some(name)) => {
+            let Some(stack) = node_stack(name) else {
+                return Ok(Err(format!("found stack {name:?}, expected a shipped one")));
+            };
+            match stack.modules() {
+                Ok(modules) => Some(modules),
+                Err(error) => return Ok(Err(error.to_string())),
+            }
+        }
+    };
+    let own = folder.map(|folder| folder.join("node_modules"));
+    let (directory, modules) = match (folder, modules) {
+        (None, Some(modules)) => (Some(extract_node(&modules)?), Some(modules)),
+        (folder, modules) => (folder.map(Path::to_path_buf), modules.or(own)),
+    };
+    let fill = |word: &String| {
+        let word = word.replace("{node}", &node.display().to_string());
+        modules.iter().fold(word, |word, modules| word.replace("{modules}", &modules.display().to_string()))
+    };
+    let command = descriptor.command.iter().map(fill).collect();
+    let helper = format!("file://{}", extract_node_helper()?.display());
+    let mut env = BTreeMap::from([(HELPER_VARIABLE.to_owned(), helper)]);
+    if stack.is_some() {
+        // What is inherited must not change a stack; an empty one is none.
+        env.extend(NODE_VARIABLES.map(|name| (name.to_owned(), String::new())));
+    }
+    Ok(Ok(Launch::Program(LoaderLaunch { command, directory, env })))
+}
