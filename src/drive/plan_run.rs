@@ -133,10 +133,12 @@ enum PlanError {
     Home(#[from] io::Error),
     #[error(transparent)]
     Supervise(#[from] SuperviseError),
-    #[error("the loader's process said no hello within {} ms; its stderr ends with: {stderr}", limit.as_millis())]
-    NoHello { limit: Duration, stderr: String },
+    #[error("the loader's process said no hello within {} ms{refused}; its stderr ends with: {stderr}", limit.as_millis())]
+    NoHello { limit: Duration, refused: String, stderr: String },
     #[error("the loader's process ended before its hello ({how}); its stderr ends with: {stderr}")]
     EndedEarly { how: String, stderr: String },
+    #[error("the loader's process said a hello that was refused: {because}")]
+    Refused { because: String },
     #[error("a limit on the loader's process was hit before its hello")]
     BrokenEarly,
     #[error("the run was interrupted")]
@@ -275,10 +277,11 @@ async fn await_hello(
     stderr: &File,
 ) -> Result<AdapterLink, PlanError> {
     let limit = input.plan.limits.start;
+    let began = Instant::now();
     tokio::select! {
         biased;
         adapter = home.adapter(limit) => {
-            adapter.ok_or_else(|| PlanError::NoHello { limit, stderr: stderr_tail(stderr) })
+            adapter.ok_or_else(|| no_hello(home, began.elapsed() < limit, limit, stderr))
         }
         () = environment.interruption() => Err(PlanError::Interrupted),
         () = supervised.broken_or_ended() => match supervised.loader_end_now() {
@@ -286,6 +289,9 @@ async fn await_hello(
                 // What it said before it ended may still be under way.
                 if let Some(adapter) = home.adapter(LAST_WORDS).await {
                     return Ok(adapter);
+                }
+                if let Some(because) = home.refusal() {
+                    return Err(PlanError::Refused { because });
                 }
                 let how = match (end.code, end.signal) {
                     (Some(code), _) => format!("exit code {code}"),
@@ -296,6 +302,17 @@ async fn await_hello(
             }
             Some(_) | None => Err(PlanError::BrokenEarly),
         },
+    }
+}
+
+/// Why there is no adapter: refused before its limit, or not there within it.
+fn no_hello(home: &Home, is_early: bool, limit: Duration, stderr: &File) -> PlanError {
+    match home.refusal() {
+        Some(because) if is_early => PlanError::Refused { because },
+        refused => {
+            let refused = refused.map(|because| format!("; who dialled was refused: {because}")).unwrap_or_default();
+            PlanError::NoHello { limit, refused, stderr: stderr_tail(stderr) }
+        }
     }
 }
 
