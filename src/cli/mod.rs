@@ -45,8 +45,7 @@ pub fn main() -> ExitCode {
 
 fn command(arguments: &[OsString], parent: Option<OwnedFd>) -> u8 {
     let reason = match Cli::try_parse_from(arguments) {
-        Ok(Cli { command }) if starts_loaders(&command) && parent.is_none() && !Warden::is_alone() =>
-        {
+        Ok(Cli { command }) if starts_loaders(&command) && parent.is_none() && !Warden::is_alone() => {
             match run_aside(arguments) {
                 Ok(code) => return code,
                 Err(error) => Err(RunError::system("no process of its own for the run")(error)),

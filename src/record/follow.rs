@@ -198,9 +198,9 @@ impl Journal {
 /// Whether an event is its source's own to report: a loader that could speak for the driver could switch the judge off.
 fn may_report(source: &Source, kind: &EventKind) -> bool {
     match kind {
-        EventKind::OperationStarted { .. }
-        | EventKind::ScopeEntered { .. }
-        | EventKind::ScopeLeft { .. } => *source == Source::Loader,
+        EventKind::OperationStarted { .. } | EventKind::ScopeEntered { .. } | EventKind::ScopeLeft { .. } => {
+            *source == Source::Loader
+        }
         // What is on stderr is the supervisor's to find.
         EventKind::ErrorReported { channel, .. } => *source == Source::Loader && *channel != Channel::Stderr,
         EventKind::MockStarted { .. }

@@ -113,7 +113,8 @@ impl<'a> Bench<'a> {
         let mut found = Vec::new();
         let mut position = 0;
         self.recorder.any(|event| {
-            if position >= from && is_request(event, server, method)
+            if position >= from
+                && is_request(event, server, method)
                 && let EventKind::WireReceived { message, .. } = &event.kind
             {
                 found.push(message.at(&["params"]).cloned().unwrap_or_default());

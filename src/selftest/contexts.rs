@@ -65,15 +65,18 @@ impl Session<'_> {
             self.notes.absent(check, why);
             return Some(());
         };
-        self.notes.judge(check, if of_first == of_main {
-            Err(format!("{kind} hop has number {of_first}, which is that of the main context as well"))
-        } else if of_first != of_again {
-            Err(format!("{kind} hop had number {of_first}, and {of_again} the next time"))
-        } else if kind == "task" && (first.thread, first.runtime) != (main.thread, main.runtime) {
-            Err(format!("task hop was in {first}, expected the thread and loop of {main}"))
-        } else {
-            Ok(())
-        });
+        self.notes.judge(
+            check,
+            if of_first == of_main {
+                Err(format!("{kind} hop has number {of_first}, which is that of the main context as well"))
+            } else if of_first != of_again {
+                Err(format!("{kind} hop had number {of_first}, and {of_again} the next time"))
+            } else if kind == "task" && (first.thread, first.runtime) != (main.thread, main.runtime) {
+                Err(format!("task hop was in {first}, expected the thread and loop of {main}"))
+            } else {
+                Ok(())
+            },
+        );
         Some(())
     }
 
@@ -98,12 +101,15 @@ impl Session<'_> {
         }
         let after = self.probe(check, place(kind, "hop")).await?;
         let numbers = before.zip(after).and_then(|(before, after)| number(kind, before).zip(number(kind, after)));
-        self.notes.judge(check, match numbers {
-            Some((before, after)) if before == after => {
-                Err(format!("{kind} hop has number {after} after it was dropped, as before"))
-            }
-            Some(_) | None => Ok(()),
-        });
+        self.notes.judge(
+            check,
+            match numbers {
+                Some((before, after)) if before == after => {
+                    Err(format!("{kind} hop has number {after} after it was dropped, as before"))
+                }
+                Some(_) | None => Ok(()),
+            },
+        );
         Some(())
     }
 

@@ -117,10 +117,13 @@ async fn read_hello(bench: &Bench<'_>, line: &str, notes: &mut Notes) -> Option<
     };
     let pids = bench.supervised.descendants().await.unwrap_or_default();
     let is_there = |pid: u32| pids.iter().any(|process| process.pid == pid);
-    notes.judge("hello-fields", names_are_known(&hello).and_then(|()| match hello.pid {
-        Some(pid) if !is_there(pid) => Err(format!("found pid {pid}, which is no process of this adapter")),
-        Some(_) | None => Ok(()),
-    }));
+    notes.judge(
+        "hello-fields",
+        names_are_known(&hello).and_then(|()| match hello.pid {
+            Some(pid) if !is_there(pid) => Err(format!("found pid {pid}, which is no process of this adapter")),
+            Some(_) | None => Ok(()),
+        }),
+    );
     Some(hello)
 }
 

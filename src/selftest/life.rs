@@ -108,7 +108,9 @@ impl Session<'_> {
             Some(Completion::Failed(failure)) => {
                 Some(Err(format!("it was completed as failed: {}: {}", failure.kind, failure.message)))
             }
-            Some(Completion::Cancelled) => Some(Err("it was completed as cancelled, which nobody had asked".to_owned())),
+            Some(Completion::Cancelled) => {
+                Some(Err("it was completed as cancelled, which nobody had asked".to_owned()))
+            }
             None if self.link.has_ended() => {
                 // A line that broke the rules is what ended it, and is told by itself.
                 if self.link.faults().is_empty() {
@@ -149,17 +151,18 @@ impl Session<'_> {
         let unknown = match self.link.completion(id, self.bench.limits().operation).await {
             Some(Completion::Failed(_)) => Ok(()),
             Some(other) => Err(format!("it was completed with {other:?}, expected failed")),
-            None if self.link.has_ended() => {
-                Err(format!("the link ended; {}", bench_ending(self.bench).await))
-            }
+            None if self.link.has_ended() => Err(format!("the link ended; {}", bench_ending(self.bench).await)),
             None => Err("it was not completed within limit operation".to_owned()),
         };
         self.notes.judge("unknown-command", unknown);
         let after = self.bench.output();
-        self.notes.judge("quiet-streams", match after {
-            Some(said) if before.is_none() => Err(format!("{said}, and the loader had not been called yet")),
-            Some(_) | None => Ok(()),
-        });
+        self.notes.judge(
+            "quiet-streams",
+            match after {
+                Some(said) if before.is_none() => Err(format!("{said}, and the loader had not been called yet")),
+                Some(_) | None => Ok(()),
+            },
+        );
         (!self.link.has_ended()).then_some(())
     }
 
@@ -214,13 +217,18 @@ impl Session<'_> {
         let id = self.link.send("call", call_of(FILES));
         if self.link.started(id, self.bench.limits().operation).await {
             let has_called = self.bench.has_come(from, FILES, "tools/call", HELD_BACK.default).await;
-            self.notes.judge("waits-for-acks", match self.link.asked(id).completion {
-                Some(_) => Err("an operation was completed while its operation.started was not acknowledged".to_owned()),
-                None if has_called => {
-                    Err("a call reached its server while its operation.started was not acknowledged".to_owned())
-                }
-                None => Ok(()),
-            });
+            self.notes.judge(
+                "waits-for-acks",
+                match self.link.asked(id).completion {
+                    Some(_) => {
+                        Err("an operation was completed while its operation.started was not acknowledged".to_owned())
+                    }
+                    None if has_called => {
+                        Err("a call reached its server while its operation.started was not acknowledged".to_owned())
+                    }
+                    None => Ok(()),
+                },
+            );
         } else {
             self.notes.absent("waits-for-acks", "no operation.started came");
         }
@@ -246,10 +254,13 @@ impl Session<'_> {
         }
         self.look_at_environment();
         let stacks = self.ask("stacks", "stacks", json!({}), ("stacks", self.bench.limits().stacks)).await?;
-        self.notes.judge("stacks", stacks.and_then(|answer| match answer.get("text").and_then(Value::as_str) {
-            Some(text) if !text.trim().is_empty() => Ok(()),
-            _ => Err("found no text, expected the stacks".to_owned()),
-        }));
+        self.notes.judge(
+            "stacks",
+            stacks.and_then(|answer| match answer.get("text").and_then(Value::as_str) {
+                Some(text) if !text.trim().is_empty() => Ok(()),
+                _ => Err("found no text, expected the stacks".to_owned()),
+            }),
+        );
         self.concurrent().await?;
         if self.can("cancel") {
             self.cancel(id).await
@@ -318,15 +329,21 @@ impl Session<'_> {
 
     /// What the servers inherited that are its children and live now.
     fn look_at_environment(&mut self) {
-        for mock in self.bench.home.mocks().iter().filter(|mock| mock.open && self.bench.over.transport.has_children()) {
+        for mock in self.bench.home.mocks().iter().filter(|mock| mock.open && self.bench.over.transport.has_children())
+        {
             let Ok(environment) = std::fs::read(format!("/proc/{}/environ", mock.pid)) else { continue };
-            let inherited = ["MCP_VIGIL_LINK=", "MCP_VIGIL_TOKEN="].into_iter().find(|name| {
-                environment.split(|byte| *byte == 0).any(|entry| entry.starts_with(name.as_bytes()))
-            });
-            self.notes.judge("server-environment", match inherited {
-                Some(name) => Err(format!("server {} has {} in its environment", mock.server, name.trim_end_matches('='))),
-                None => Ok(()),
-            });
+            let inherited = ["MCP_VIGIL_LINK=", "MCP_VIGIL_TOKEN="]
+                .into_iter()
+                .find(|name| environment.split(|byte| *byte == 0).any(|entry| entry.starts_with(name.as_bytes())));
+            self.notes.judge(
+                "server-environment",
+                match inherited {
+                    Some(name) => {
+                        Err(format!("server {} has {} in its environment", mock.server, name.trim_end_matches('=')))
+                    }
+                    None => Ok(()),
+                },
+            );
         }
     }
 }
@@ -347,7 +364,9 @@ fn hands_out(answer: &Value, server: &str) -> Result<(), String> {
     let tools = tools.ok_or_else(|| format!("found {answer}, expected an answer with tools"))?;
     match tools.iter().any(|tool| tool["server"] == server && tool["name"] == TOOL) {
         true => Ok(()),
-        false => Err(format!("found tools {}, expected {TOOL} of server {server} among them", Value::from(tools.clone()))),
+        false => {
+            Err(format!("found tools {}, expected {TOOL} of server {server} among them", Value::from(tools.clone())))
+        }
     }
 }
 

@@ -106,8 +106,10 @@ impl AdapterEnd {
 
     /// Waits for the completion of a command; `None` where its limit passed or the link ended before.
     pub(super) async fn completion(&self, id: u32, limit: Duration) -> Option<Completion> {
-        self.wait(limit, |state| state.has_ended || state.asked.get(&id).is_some_and(|asked| asked.completion.is_some()))
-            .await;
+        self.wait(limit, |state| {
+            state.has_ended || state.asked.get(&id).is_some_and(|asked| asked.completion.is_some())
+        })
+        .await;
         self.asked(id).completion
     }
 

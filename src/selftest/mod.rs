@@ -21,9 +21,9 @@ use std::path::PathBuf;
 use crate::drive::{LoaderLaunch, RunEnvironment};
 use crate::plan::{Limits, Transport};
 
+pub use crate::record::adapter_schema;
 pub use checks::{CHECKS, Check};
 pub use limits::{SELF_TEST_LIMITS, SelfTestLimit};
-pub use crate::record::adapter_schema;
 pub use notes::{Row, State};
 
 /// What is tested.
