@@ -16,7 +16,7 @@ use crate::drive::operation::Running;
 use crate::drive::servers::Servers;
 use crate::drive::steps::StepsEnd;
 use crate::history::{EventKind, Header, History, SCHEMA, ServerFacts, Source};
-use crate::plan::{Limits, Place, Plan, Scenario, StepDo, Transport};
+use crate::plan::{Limits, Place, PlaceKind, Plan, Scenario, StepDo, Transport};
 use crate::record::{AdapterLink, Home, HomeOptions, MockSetup, Recorder};
 use crate::script::{Carriage, Script};
 use crate::supervise::{LaunchSpec, SuperviseError, Supervised};
@@ -183,7 +183,7 @@ async fn perform(
                 n_operations: 0,
                 n_commands: 0,
             };
-            let end = match drive.missing_operation() {
+            let end = match drive.missing() {
                 Some(because) => {
                     drive.note(EventKind::PlanNotApplicable { because });
                     StepsEnd::Done { exiting: false }
@@ -414,8 +414,24 @@ impl Drive<'_> {
         json!({ "mcpServers": servers })
     }
 
-    /// What the scenario needs and the adapter can not do.
-    pub(super) fn missing_operation(&self) -> Option<String> {
+    /// What the scenario needs and the adapter does not offer: an operation, or a kind of context.
+    pub(super) fn missing(&self) -> Option<String> {
+        self.missing_operation().or_else(|| self.missing_context())
+    }
+
+    /// Where there are no tasks, those of the main thread are the main thread: nothing is missing.
+    fn missing_context(&self) -> Option<String> {
+        let offered = &self.adapter.hello().contexts;
+        let needed = self.input.scenario.steps.iter().filter_map(|step| match step.place.kind {
+            PlaceKind::Task => None,
+            PlaceKind::Thread => Some("thread"),
+            PlaceKind::Runtime | PlaceKind::CurrentThreadRuntime => Some("loop"),
+        });
+        let missing = needed.into_iter().find(|needed| offered.iter().all(|kind| kind != needed))?;
+        Some(format!("the scenario needs contexts of kind `{missing}`, which the adapter does not offer"))
+    }
+
+    fn missing_operation(&self) -> Option<String> {
         let needed = self.input.scenario.steps.iter().filter_map(|step| match &step.action {
             StepDo::Cancel { .. } => Some("cancel"),
             StepDo::DropContext => Some("drop-context"),

@@ -1,5 +1,7 @@
 //! Following one link: each line is recorded, then acknowledged.
 
+use std::io::ErrorKind;
+
 use serde_json::{Map, Value};
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::mpsc;
@@ -138,6 +140,9 @@ impl Journal {
                 Some(Ok(line)) => self.take(&line, recorder).map_err(|error| error.to_string()),
                 Some(Err(LinesCodecError::MaxLineLengthExceeded)) => {
                     Err(format!("found a line that is too long, expected at most {LINE_BYTES_MAX} bytes"))
+                }
+                Some(Err(LinesCodecError::Io(error))) if error.kind() == ErrorKind::InvalidData => {
+                    Err("found a line that is not UTF-8, expected UTF-8".to_owned())
                 }
                 // A process that dies with an unread acknowledgement resets its link: that is an end like any other.
                 Some(Err(LinesCodecError::Io(_))) | None => return,

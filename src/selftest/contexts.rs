@@ -26,15 +26,21 @@ fn number(kind: &str, context: Context) -> Option<u32> {
 }
 
 impl Session<'_> {
+    /// Whether a kind of context is offered and can be looked at.
     fn offers(&self, kind: &str) -> bool {
-        self.can("probe") && self.hello.contexts.iter().any(|known| known == kind)
+        self.notes.is_ok("probe") && self.hello.contexts.iter().any(|known| known == kind)
+    }
+
+    /// Whether a kind of context was seen to work.
+    fn has(&self, kind: &str) -> bool {
+        KINDS.iter().any(|(known, check)| *known == kind && self.notes.is_ok(check))
     }
 
     /// Each kind that is offered, and the end of one of them.
     pub(super) async fn contexts(&mut self) -> Option<()> {
         for (kind, check) in KINDS {
             if !self.offers(kind) {
-                self.notes.absent(check, "not among its contexts, or it offers no probe");
+                self.notes.absent(check, "not among its contexts, or it has no probe that works");
                 continue;
             }
             self.context(kind, check).await?;
@@ -43,10 +49,10 @@ impl Session<'_> {
             self.notes.absent("drop-context", "not among its operations");
             return Some(());
         }
-        match ["thread", "task", "loop"].into_iter().find(|kind| self.offers(kind)) {
+        match ["thread", "task", "loop"].into_iter().find(|kind| self.has(kind)) {
             Some(kind) => self.drop_context(kind).await,
             None => {
-                self.notes.absent("drop-context", "there is no context to drop");
+                self.notes.absent("drop-context", "no context that works can be dropped");
                 Some(())
             }
         }
@@ -116,15 +122,15 @@ impl Session<'_> {
     /// A probe in other contexts while an operation hangs in the task `a` of the main loop.
     pub(super) async fn concurrent(&mut self) -> Option<()> {
         let check = "concurrent";
-        // Without tasks of its own, every task of the main thread is the main thread.
-        let has_tasks = self.notes.is_ok("contexts-task");
-        let kinds = ["thread", "task"].into_iter().filter(|kind| self.offers(kind) && (*kind != "task" || has_tasks));
-        for kind in kinds.collect::<Vec<_>>() {
+        for kind in ["thread", "task"] {
+            if !self.has(kind) {
+                continue;
+            }
             if self.probe(check, place(kind, "beside")).await?.is_some() {
                 self.notes.ok(check);
             }
         }
-        self.notes.absent(check, "it offers no other context");
+        self.notes.absent(check, "it has no other context that works");
         Some(())
     }
 }

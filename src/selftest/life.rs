@@ -10,7 +10,7 @@ use crate::record::{AdapterHello, Completion};
 use crate::selftest::bench::{Bench, FILES, GATE, HELD, TOOL};
 use crate::selftest::first::welcome;
 use crate::selftest::limits::HELD_BACK;
-use crate::selftest::link::AdapterEnd;
+use crate::selftest::link::{AdapterEnd, UNKNOWN};
 use crate::selftest::notes::Notes;
 use crate::selftest::{SelfTestInput, SelfTestTransport};
 
@@ -147,7 +147,7 @@ impl Session<'_> {
             }
         }
         let fields = json!({ "in": main_task("a") });
-        let id = self.link.send("mcp-vigil-unknown", fields);
+        let id = self.link.send(UNKNOWN, fields);
         let unknown = match self.link.completion(id, self.bench.limits().operation).await {
             Some(Completion::Failed(_)) => Ok(()),
             Some(other) => Err(format!("it was completed with {other:?}, expected failed")),

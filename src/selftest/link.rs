@@ -1,6 +1,7 @@
 //! The end of an adapter's link that a self-test holds: it takes lines as home does, and can hold back what it owes.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,13 +12,15 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt;
-use tokio_util::codec::{FramedRead, LinesCodec};
+use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 
 use crate::history::{Context, EventKind, Source};
 use crate::record::{Completion, LINK_LINE_BYTES_MAX, Line, Said, monotonic_us};
 
 /// Most lines of one session: far more than any adapter has to say in one.
 const LINES_MAX: usize = 100_000;
+/// A command that is none.
+pub(super) const UNKNOWN: &str = "mcp-vigil-unknown";
 
 /// A link to an adapter. When it is dropped, the link ends.
 pub(super) struct AdapterEnd {
@@ -50,8 +53,10 @@ struct State {
 /// What is known of one command.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Asked {
-    /// Whether it is one that operation.started belongs to.
+    /// Whether operation.started belongs to it.
     is_operation: bool,
+    /// Whether nobody can say, because it is no command of the protocol.
+    is_unknown: bool,
     /// Where it runs, once that is told.
     pub started: Option<Context>,
     /// How it ended.
@@ -87,7 +92,8 @@ impl AdapterEnd {
         self.n_commands += 1;
         let id = self.n_commands;
         let is_operation = !["cancel", "stacks", "exit", "drop-context"].contains(&action);
-        self.shared.state().asked.insert(id, Asked { is_operation, ..Asked::default() });
+        let is_unknown = action == UNKNOWN;
+        self.shared.state().asked.insert(id, Asked { is_operation, is_unknown, ..Asked::default() });
         let mut command = match fields {
             Value::Object(fields) => fields,
             _ => Map::new(),
@@ -192,8 +198,13 @@ async fn read_lines(mut lines: Lines, shared: Arc<Shared>, out: mpsc::UnboundedS
                 None if state.has_ended => break,
                 None => {}
             },
-            Some(Err(tokio_util::codec::LinesCodecError::MaxLineLengthExceeded)) => {
+            Some(Err(LinesCodecError::MaxLineLengthExceeded)) => {
                 let because = format!("found a line that is too long, expected at most {LINK_LINE_BYTES_MAX} bytes");
+                state.faults.push(("lines-are-of-protocol", because));
+                break;
+            }
+            Some(Err(LinesCodecError::Io(error))) if error.kind() == ErrorKind::InvalidData => {
+                let because = "found a line that is not UTF-8, expected UTF-8".to_owned();
                 state.faults.push(("lines-are-of-protocol", because));
                 break;
             }
@@ -303,6 +314,7 @@ impl State {
         let (check, because) = match asked {
             Some(asked) if asked.completion.is_none() => {
                 let is_early = asked.is_operation
+                    && !asked.is_unknown
                     && asked.started.is_none()
                     // What can not be done is not begun.
                     && !matches!(completion, Completion::Failed(_));

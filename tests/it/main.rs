@@ -2,12 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "tests and their helpers fail by panicking")]
 
+mod adapter_protocol;
 mod answers;
 mod client;
 mod contexts;
 mod descriptors;
+mod doctor;
 mod eras;
 mod exit_codes;
+mod fastmcp;
 mod formats;
 mod helper;
 mod hostile;
