@@ -1,6 +1,7 @@
 //! `doctor --adapter`: adapters that keep every rule pass, and one that breaks a rule fails the check of that rule alone.
 
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use mcp_vigil::selftest::CHECKS;
@@ -47,11 +48,17 @@ fn each_mistake_of_an_adapter_fails_its_check_alone() {
     let right = tested("");
     assert_eq!(right.code, 0, "{}{}", right.stdout, right.stderr);
     assert_eq!(of_state(&states(&right), "ok").len(), CHECKS.len(), "{}", right.stdout);
+    let wrong = Mutex::new(Vec::new());
     few_at_once(4, CHECKS.iter(), |check| {
         let ran = tested(check.id);
-        assert_eq!(ran.code, 1, "{}: {}{}", check.id, ran.stdout, ran.stderr);
-        assert_eq!(of_state(&states(&ran), "fail"), [check.id], "{}", ran.stdout);
+        let states = states(&ran);
+        let found = of_state(&states, "fail");
+        if ran.code != 1 || found != [check.id] {
+            wrong.lock().unwrap().push(format!("{}: exit code {}, found {found:?} {}", check.id, ran.code, ran.stderr));
+        }
     });
+    let wrong = wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

@@ -55,7 +55,9 @@ fn the_adapter_runs_and_what_is_known_of_its_client_is_found() {
     });
     assert_eq!(tested.code, 0, "{}{}", tested.stdout, tested.stderr);
     assert!(tested.stdout.contains("0 failed, 0 not offered, 0 not reached"), "{}", tested.stdout);
-    let ran = with_path(rig.run_command(&["core", "--loader", &loader]));
+    let limits = ["--limit", "operation=3s", "--limit", "cleanup=5s", "--jobs", "4"];
+    let ran =
+        with_path(rig.run_command(&[&["core", "--transport", "stdio", "--loader", &loader][..], &limits].concat()));
     let plans = ran.plans_by_loader();
     let verdict = |scenario: &str| plans["my-fastmcp"][scenario]["verdict"].as_str().unwrap().to_owned();
     // What is done in one task works; a client belongs to the loop that opened it, and hangs in another one.

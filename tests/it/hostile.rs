@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::lanes::unavailable;
@@ -86,12 +87,12 @@ const MISDEEDS: &[(&str, &str)] = &[
 ];
 
 /// Most memory of the executable beside an adapter that floods it, in KiB.
-const MEMORY_KIB_MAX: u64 = 600 << 10;
+const MEMORY_KIB_MAX: u64 = 256 << 10;
 
 #[test]
 fn every_hostile_loader_is_bounded_explained_and_not_green() {
     let example = example().display().to_string();
-    few_at_once(2, WAYS.iter(), |(way, explanation)| is_bounded_and_explained(&[&example, way], explanation));
+    all_are_bounded_and_explained(2, &[&example], WAYS);
 }
 
 #[test]
@@ -110,9 +111,7 @@ fn misdeeds(program: &str, file: &str) {
         return unavailable(file, &format!("{program}: {error}"));
     }
     let file = format!("{}/tests/it/adapters/{file}", env!("CARGO_MANIFEST_DIR"));
-    few_at_once(4, MISDEEDS.iter(), |(misdeed, explanation)| {
-        is_bounded_and_explained(&[program, &file, misdeed], explanation);
-    });
+    all_are_bounded_and_explained(4, &[program, &file], MISDEEDS);
 }
 
 /// The most memory a process has had so far, in KiB; nothing when it is gone.
@@ -121,14 +120,29 @@ fn peak_kib(pid: u32) -> Option<u64> {
     status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()
 }
 
-fn is_bounded_and_explained(command: &[&str], explanation: &str) {
+/// Commits each of some misdeeds, a few at once; what is wrong with any is told together.
+fn all_are_bounded_and_explained(n_at_once: usize, program: &[&str], misdeeds: &[(&str, &str)]) {
+    let wrong = Mutex::new(Vec::new());
+    few_at_once(n_at_once, misdeeds.iter(), |(misdeed, explanation)| {
+        let command = [program, &[misdeed]].concat();
+        if let Err(because) = is_bounded_and_explained(&command, explanation) {
+            wrong.lock().unwrap().push(because);
+        }
+    });
+    let wrong = wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn is_bounded_and_explained(command: &[&str], explanation: &str) -> Result<(), String> {
     let rig = Rig::new();
     let way = command.last().unwrap();
     let text = format!("name = \"hostile\"\nlane = \"command\"\ncommand = {command:?}\n");
     let loader = rig.file("hostile.toml", &text).display().to_string();
     let began = Instant::now();
     let mut arguments = vec!["load-call-close", "--loader", &loader];
-    let limits = ["start=2s", "operation=1s", "connect=1s", "cleanup=1s", "exit=1s", "grace=300ms", "hello=1s"];
+    // How many processes there can be within a time depends on the machine; how many are too many does not.
+    let start = if *way == "bomb" { "start=20s" } else { "start=2s" };
+    let limits = [start, "operation=1s", "connect=1s", "cleanup=1s", "exit=1s", "grace=300ms", "hello=1s"];
     arguments.extend(limits.iter().flat_map(|limit| ["--limit", limit]));
     let child = rig.run_command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let pid = child.id();
@@ -142,16 +156,24 @@ fn is_bounded_and_explained(command: &[&str], explanation: &str) {
         peak
     });
     let ran = finish(child, Duration::from_secs(180));
-    let peak = watch.join().unwrap();
-    assert!(peak > 0 && peak < MEMORY_KIB_MAX, "{way}: {peak} KiB");
-    assert!(began.elapsed() < LIMIT, "{way} took {:?}", began.elapsed());
+    let (took, peak) = (began.elapsed(), watch.join().unwrap());
     rig.assert_nothing_left(Duration::from_secs(6));
     let report = ran.report();
     let verdict = report["plans"][0]["verdict"].as_str().unwrap();
-    assert!(!["pass", "warn"].contains(&verdict), "{way}: {}", ran.stdout);
-    assert!(ran.code == 1 || ran.code == 3, "{way}: exit code {}", ran.code);
     let told = report["plans"][0]["findings"].to_string();
-    assert!(told.contains(explanation), "{way}: expected {explanation:?} in {told}");
+    eprintln!("{way}: {verdict} after {} ms, {} MiB", took.as_millis(), peak >> 10);
+    for (is_right, what) in [
+        (took < LIMIT, format!("took {took:?}")),
+        (peak > 0 && peak < MEMORY_KIB_MAX, format!("had {peak} KiB")),
+        (!["pass", "warn"].contains(&verdict), format!("verdict {verdict}")),
+        (ran.code == 1 || ran.code == 3, format!("exit code {}", ran.code)),
+        (told.contains(explanation), format!("expected {explanation:?} in {told}")),
+    ] {
+        if !is_right {
+            return Err(format!("{way}: {what}"));
+        }
+    }
+    Ok(())
 }
 
 /// Built by `cargo test` beside this test.

@@ -227,6 +227,7 @@ class Adapter:
         self.contexts.pop((place["thread"], place["loop"], place["task"]), queue.SimpleQueue()).put(None)
         if MISTAKE != "drop-context":
             self.numbers["thread"].pop(place["thread"], None)
+            self.numbers["task"].pop(tuple(sorted(place.items())), None)
         return {}
 
     def exit(self, command):
