@@ -122,6 +122,9 @@ struct Hello {
     /// What it tried to observe and could not.
     #[serde(default)]
     unobservable: Vec<Blind>,
+    /// Error channels it can let an error reach, for a self-test.
+    #[serde(default)]
+    provokes: Vec<Channel>,
 }
 
 /// One thing an adapter could not observe.
@@ -372,6 +375,16 @@ enum Command {
         /// Where.
         #[serde(rename = "in")]
         place: Place,
+    },
+    /// Of self-tests alone: let an error reach a channel, as if the loader's code had lost it.
+    Provoke {
+        /// Id of the command.
+        id: u32,
+        /// Where.
+        #[serde(rename = "in")]
+        place: Place,
+        /// Which channel.
+        channel: Channel,
     },
     /// End a context.
     DropContext {

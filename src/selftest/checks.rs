@@ -77,6 +77,8 @@ checks! {
         "End the task, thread or loop, and forget its name; or do not offer it.";
     "close": "close completes with ok, and ends the servers where that is promised",
         "Call the loader's cleanup, and complete when it is over; `closes-servers = false` where servers are kept.";
+    "error-channels": "an error on a channel that it observes is reported with that channel's name",
+        "Hook the channel, and send error.reported before whatever was hooked before goes on.";
     "exit": "exit is completed, and the program ends by itself with code 0",
         "Complete first, then return from main, so that what is registered for exit runs.";
     "link-end": "when the link ends, the process is gone at once with exit code 86",

@@ -138,7 +138,7 @@ fn names_are_known(hello: &AdapterHello) -> Result<(), String> {
     for name in &hello.contexts {
         known(serde_json::from_value::<ContextKindName>(name.as_str().into()).is_ok(), "context", name)?;
     }
-    for name in &hello.observes {
+    for name in hello.observes.iter().chain(&hello.provokes) {
         known(WITNESSES.contains(&name.as_str()), "witness", name)?;
     }
     for needed in ["load", "call", "close"] {

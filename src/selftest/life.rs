@@ -73,6 +73,7 @@ impl Session<'_> {
         }
         self.while_a_call_hangs().await?;
         self.close().await?;
+        self.error_channels().await?;
         self.exit().await
     }
 

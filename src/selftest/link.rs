@@ -19,6 +19,8 @@ use crate::record::{Completion, LINK_LINE_BYTES_MAX, Line, Said, monotonic_us};
 
 /// Most lines of one session: far more than any adapter has to say in one.
 const LINES_MAX: usize = 100_000;
+/// Most errors of which the channel is kept.
+const ERRORS_MAX: usize = 1_000;
 /// A command that is none.
 pub(super) const UNKNOWN: &str = "mcp-vigil-unknown";
 
@@ -44,6 +46,8 @@ struct State {
     held: Option<Vec<u64>>,
     last_number: u64,
     n_lines: usize,
+    /// The channels of the errors that were reported.
+    errors: Vec<String>,
     began_us: u64,
     /// What is wrong, with the check it is about.
     faults: Vec<(&'static str, String)>,
@@ -137,6 +141,13 @@ impl AdapterEnd {
             // As with commands.
             let _ = self.out.send(ack(number));
         }
+    }
+
+    /// Waits until more than `n_before` errors were reported on a channel; how many there are.
+    pub(super) async fn errors(&self, channel: &str, n_before: usize, limit: Duration) -> usize {
+        let count = |state: &State| state.errors.iter().filter(|known| *known == channel).count();
+        self.wait(limit, |state| state.has_ended || count(state) > n_before).await;
+        count(&self.shared.state())
     }
 
     /// Waits until the adapter has ended the link.
@@ -292,6 +303,11 @@ impl State {
 
     /// Whether such an event has to have a number.
     fn take_event(&mut self, kind: EventKind) -> bool {
+        if let EventKind::ErrorReported { channel, .. } = &kind
+            && self.errors.len() < ERRORS_MAX
+        {
+            self.errors.push(channel.to_string());
+        }
         let EventKind::OperationStarted { operation, context } = kind else { return false };
         let because = match self.asked.get_mut(&operation.0) {
             Some(asked) if asked.completion.is_some() => {

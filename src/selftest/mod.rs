@@ -7,6 +7,7 @@
 mod bench;
 mod checks;
 mod contexts;
+mod errors;
 mod first;
 mod life;
 mod limits;

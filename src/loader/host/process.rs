@@ -115,6 +115,7 @@ fn dial(name: &str, home: &HomeAddress, turns: mpsc::Sender<Turn>) -> Result<Lin
         "contexts": ["task", "thread", "loop"],
         "operations": ["load", "call", "list", "cancel", "reload", "close", "collect", "probe", "drop-context"],
         "observes": ["scopes", "panic"],
+        "provokes": ["panic"],
     });
     let address = address.parse().map_err(HostError::Address)?;
     let on_loss = Box::new(|_: &LinkLost| std::process::exit(LINK_LOST_CODE));
@@ -253,6 +254,11 @@ async fn operate(command: &Command, loader: &dyn Loader) -> Ended {
         "collect" => Ok(json!({})),
         "probe" => {
             tokio::task::yield_now().await;
+            Ok(json!({}))
+        }
+        "provoke" => {
+            // The thread's end is that panic, which the hook has reported by then.
+            drop(thread::spawn(|| panic!("provoked by a self-test")).join());
             Ok(json!({}))
         }
         other => {

@@ -100,7 +100,7 @@ class Adapter:
             "hello": 2 if MISTAKE == "hello-version" else 1,
             "token": "guessed" if MISTAKE == "hello-token" else TOKEN,
             "adapter": "raw", "version": "1", "language": "python", "pid": os.getpid(),
-            "contexts": ["task", "thread", "loop"], "operations": operations, "observes": [],
+            "contexts": ["task", "thread", "loop"], "operations": operations, "observes": ["thread-exception-hook"], "provokes": ["thread-exception-hook"],
         })
         if MISTAKE == "waits-for-welcome":
             self.link.send({"at_us": time.monotonic_ns() // 1000, "event": "error.reported", "channel": "panic", "text": "early"})
@@ -228,6 +228,17 @@ class Adapter:
         if MISTAKE != "drop-context":
             self.numbers["thread"].pop(place["thread"], None)
             self.numbers["task"].pop(tuple(sorted(place.items())), None)
+        return {}
+
+    def provoke(self, command):
+        def report(error):
+            if MISTAKE != "error-channels":
+                self.link.tell({"event": "error.reported", "channel": "thread-exception-hook", "text": str(error.exc_value)})
+
+        threading.excepthook = report
+        lost = threading.Thread(target=lambda: 1 // 0)
+        lost.start()
+        lost.join()
         return {}
 
     def exit(self, command):
