@@ -13,6 +13,7 @@
 //! - [`loader`]: loaders in Rust, the reference among them, and the process that hosts one.
 //! - [`drive`]: runs a plan against a loader.
 //! - [`host`]: starts a program against mocks, watches it, and asks nothing of it.
+//! - [`selftest`]: holds an adapter against its protocol.
 //! - [`catalogue`], [`stack`]: what is shipped, and the package stacks of foreign loaders.
 //! - [`report`]: renders what was judged.
 //! - [`run`]: whole runs: selecting plans, running them a few at once, holding them against a baseline.
@@ -34,6 +35,7 @@ pub mod reentry;
 pub mod report;
 pub mod run;
 pub mod script;
+pub mod selftest;
 pub mod stack;
 pub mod supervise;
 pub mod testing;

@@ -1036,6 +1036,9 @@ class _Actor:
         if operation.do == "collect":
             gc.collect()
             return {}
+        if operation.do == "provoke":
+            CHANNELS[operation.command["channel"]]()
+            return {}
         if operation.do == "probe":
             struck, self.struck = self.struck, None
             if struck is not None:
@@ -1187,6 +1190,9 @@ class _Thread:
         if operation.do == "collect":
             gc.collect()
             return {}
+        if operation.do == "provoke":
+            CHANNELS[operation.command["channel"]]()
+            return {}
         if operation.do == "probe":
             return {}
         value = self.host.bound(operation.command)()
@@ -1267,7 +1273,8 @@ class _Adapter:
             "pid": _getpid(),
             "operations": host.operations(accepts_cancel),
             "unobservable": [{"what": what, "because": because} for what, because in self.unobservable.items()],
-            "observes": ["scopes", "loop-exception-handler", "unraisable-hook", "thread-exception-hook", "uncaught-exception"],
+            "observes": ["scopes", *CHANNELS],
+            "provokes": [*CHANNELS],
         })
         try:
             main.run()
@@ -1289,7 +1296,7 @@ class _Adapter:
             self.link.post({"id": command["id"], "ok": {"text": _clip(_stacks(), LONG_TEXT_MAX)}})
             return
         operation = _Operation(command)
-        if do not in ("collect", "probe", "drop-context", "exit") and (do == "errors" or self.host.handler(do) is None):
+        if do not in ("collect", "probe", "drop-context", "exit", "provoke") and (do == "errors" or self.host.handler(do) is None):
             failed = {"type": "UnsupportedOperation", "message": _clip(f"this adapter cannot {do}")}
             self.link.post({"id": command["id"], "failed": failed})
             return
@@ -1353,6 +1360,45 @@ class _Adapter:
                 self.patch(sys.modules[name])
         sys.meta_path.insert(0, _PatchOnImport(self.patch))
         self.keep_hooks()
+
+
+# Errors on purpose, as if the loader's code had lost them: so a self-test sees that each channel is reported.
+
+
+def _provoke_loop_handler():
+    asyncio = importlib.import_module("asyncio")
+    loop = asyncio.new_event_loop()
+    loop.call_exception_handler({"message": "provoked by a self-test"})
+    loop.close()
+
+
+class _Unraisable:
+    def __del__(self):
+        raise RuntimeError("provoked by a self-test")
+
+
+def _provoke_in_thread():
+    def fail():
+        raise RuntimeError("provoked by a self-test")
+
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+
+
+def _provoke_uncaught():
+    try:
+        raise RuntimeError("provoked by a self-test")
+    except RuntimeError:
+        sys.excepthook(*sys.exc_info())
+
+
+CHANNELS = {
+    "loop-exception-handler": _provoke_loop_handler,
+    "unraisable-hook": lambda: [_Unraisable()].clear(),
+    "thread-exception-hook": _provoke_in_thread,
+    "uncaught-exception": _provoke_uncaught,
+}
 
 
 class _Hook:

@@ -45,13 +45,13 @@ pub(super) const OPERATION_COMPLETES: Invariant = Invariant {
 #[derive(Default)]
 struct Completes {
     open: BTreeMap<OpId, Seq>,
-    /// Where the loader's process ended before its hello was on record, which may still have been under way.
-    ended_unready: Option<Seq>,
+    /// Where and how the loader's process ended before its hello was on record, which may still have been under way.
+    ended_unready: Option<(Seq, String)>,
 }
 
 impl Completes {
-    fn process_lost(at: Seq, tally: &mut Tally) {
-        let because = format!("the loader's process ended at {at} although nobody had asked it to");
+    fn process_lost(at: Seq, how: &str, tally: &mut Tally) {
+        let because = format!("the loader's process ended {how} at {at} although nobody had asked it to");
         tally.broken(Violation::new("process-lost", because, &[at]));
     }
 }
@@ -63,8 +63,8 @@ impl Monitor for Completes {
                 self.open.insert(*operation, event.seq);
             }
             EventKind::LoaderReady { .. } => {
-                if let Some(at) = self.ended_unready.take() {
-                    Self::process_lost(at, tally);
+                if let Some((at, how)) = self.ended_unready.take() {
+                    Self::process_lost(at, &how, tally);
                 }
             }
             EventKind::OperationAbandoned { operation, .. } => {
@@ -76,16 +76,16 @@ impl Monitor for Completes {
                 let violation = Violation::new("context-overdue", because, &[event.seq]);
                 tally.broken(violation.of_bound(Duration::from_millis(*bound_ms)));
             }
-            EventKind::ProcessExited { role, code, .. } => {
+            EventKind::ProcessExited { role, code, signal, .. } => {
                 // An adapter that lost its link ends with this code: the experiment failed, and the driver says so.
                 let is_lost = role == "loader"
                     && *code != Some(LINK_LOST_CODE)
                     && view.ending().is_none()
                     && view.experiment_failed().is_none();
                 if is_lost && view.is_ready() {
-                    Self::process_lost(event.seq, tally);
+                    Self::process_lost(event.seq, &how_it_ended(*code, signal.as_deref()), tally);
                 } else if is_lost {
-                    self.ended_unready = Some(event.seq);
+                    self.ended_unready = Some((event.seq, how_it_ended(*code, signal.as_deref())));
                 }
             }
             _ => {
@@ -104,6 +104,14 @@ impl Monitor for Completes {
                 tally.open(format!("{id}, invoked at {invoked}, had not completed"), &[*invoked]);
             }
         }
+    }
+}
+
+fn how_it_ended(code: Option<i32>, signal: Option<&str>) -> String {
+    match (code, signal) {
+        (Some(code), _) => format!("with exit code {code}"),
+        (None, Some(signal)) => format!("by signal {signal}"),
+        (None, None) => "in a way nobody saw".to_owned(),
     }
 }
 

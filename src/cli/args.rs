@@ -119,10 +119,7 @@ pub(super) struct VariantArgs {
 impl VariantArgs {
     /// The variants these arguments ask for.
     pub(super) fn variants(&self) -> Variants {
-        let mut limits = Limits::default();
-        for (name, value) in &self.limit {
-            limits.set(name, *value).expect("parsing the argument has looked the name up");
-        }
+        let limits = limits_with(&self.limit);
         let temperaments = match (self.polite_only, self.stubborn_too) {
             (true, _) => Temperaments::PoliteOnly,
             (false, true) => Temperaments::StubbornToo,
@@ -238,8 +235,38 @@ pub(super) struct ExplainArgs {
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
     /// Install the stacks that are missing.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "adapter")]
     pub provision: bool,
+    /// Test an adapter, by the description of its loader (or the name of a shipped one), against the adapter protocol.
+    #[arg(long, value_name = "FILE|NAME")]
+    pub adapter: Option<String>,
+    /// Print the JSON schema of the adapter protocol.
+    #[arg(long, conflicts_with_all = ["adapter", "provision"])]
+    pub adapter_schema: bool,
+    /// Another value for a limit, such as operation=5s; repeatable.
+    #[arg(long, value_name = "NAME=DURATION", value_parser = limit, requires = "adapter")]
+    pub limit: Vec<(String, Duration)>,
+    /// Folder for what an adapter writes.
+    #[arg(long, value_name = "DIR", requires = "adapter")]
+    pub out: Option<PathBuf>,
+    /// What to print.
+    #[arg(long, value_name = "FORMAT", requires = "adapter")]
+    pub format: Option<JsonArg>,
+}
+
+impl DoctorArgs {
+    /// The limits that are asked for.
+    pub(super) fn limits(&self) -> Limits {
+        limits_with(&self.limit)
+    }
+}
+
+fn limits_with(changed: &[(String, Duration)]) -> Limits {
+    let mut limits = Limits::default();
+    for (name, value) in changed {
+        limits.set(name, *value).expect("parsing the argument has looked the name up");
+    }
+    limits
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

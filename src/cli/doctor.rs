@@ -1,15 +1,27 @@
 //! `mcp-vigil doctor`: which lanes and stacks this machine can run, and why not.
 
+mod adapter;
+
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use crate::cli::args::DoctorArgs;
 use crate::cli::print::say;
 use crate::plan::Feature;
 use crate::run::{ExitReason, RunError};
+use crate::selftest::adapter_schema;
 use crate::stack::{Provisioned, Stack, StackError};
 
-/// Shows every lane; installs missing stacks where that is asked for.
-pub(super) fn doctor(arguments: &DoctorArgs) -> Result<ExitReason, RunError> {
+/// Shows every lane, and installs missing stacks where that is asked for; or tests an adapter. `parent` is readable when there is
+/// nobody to report to any more.
+pub(super) fn doctor(arguments: &DoctorArgs, parent: Option<OwnedFd>) -> Result<ExitReason, RunError> {
+    if arguments.adapter_schema {
+        say(&format!("{:#}", adapter_schema()))?;
+        return Ok(ExitReason::Conforms);
+    }
+    if let Some(name) = &arguments.adapter {
+        return adapter::test_adapter(name, arguments, parent);
+    }
     say("lane rust      available")?;
     let reqwest = Feature::RmcpReqwest;
     let built = if reqwest.is_built() { "available" } else { "UNAVAILABLE: this executable was built without it" };

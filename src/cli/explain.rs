@@ -9,6 +9,7 @@ use crate::cli::print::say;
 use crate::plan::{LIMITS, PROMISES, Promise, Scenario, Transport};
 use crate::run::{ExitReason, RunError};
 use crate::script::{FAULTS, Script, shipped, shipped_names, shipped_text};
+use crate::selftest::{CHECKS, SELF_TEST_LIMITS};
 use crate::stack::STACK_LIMITS;
 
 /// Prints a page on each thing of that id.
@@ -30,6 +31,10 @@ pub(super) fn explain(arguments: &ExplainArgs) -> Result<ExitReason, RunError> {
     let limit = STACK_LIMITS.iter().find(|limit| limit.name == id);
     let page = |about: &str, ms: u128| format!("limit {id}\n\n{about}\nAlways: {ms} ms.");
     pages.extend(limit.map(|limit| page(limit.about, limit.default.as_millis())));
+    let limit = SELF_TEST_LIMITS.iter().find(|limit| limit.name == id);
+    pages.extend(limit.map(|limit| page(limit.about, limit.default.as_millis())));
+    let check = CHECKS.iter().find(|check| check.id == id);
+    pages.extend(check.map(|check| format!("check of adapters {id}\n\nRule: {}.\nMend: {}", check.claim, check.mend)));
     let transport = Transport::ALL.into_iter().find(|transport| transport.as_str() == id);
     pages.extend(
         transport.map(|transport| format!("transport {id}\n\n{}\n\n{}", transport.about(), transport.explain())),

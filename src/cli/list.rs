@@ -6,7 +6,7 @@ use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
 use crate::catalogue::{shipped_loaders, shipped_scenarios, shipped_suites};
-use crate::check::INVARIANTS;
+use crate::check::{HOST_RULES, INVARIANTS, Invariant};
 use crate::cli::args::{ListArgs, ListWhat};
 use crate::cli::print::say;
 use crate::plan::{PROMISES, Scenario, Transport};
@@ -24,7 +24,8 @@ pub(super) fn list(arguments: &ListArgs) -> Result<ExitReason, RunError> {
     table.load_style(presets::NOTHING);
     for row in &rows {
         let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        table.add_row([text("id"), text("about")]);
+        let cells = [text("id"), text("of"), text("about")];
+        table.add_row(cells.into_iter().filter(|cell| !cell.is_empty()));
     }
     say(&table.to_string())?;
     Ok(ExitReason::Conforms)
@@ -46,12 +47,10 @@ fn rows(what: ListWhat) -> Result<Vec<Value>, RunError> {
             scripts.iter().map(script_row).collect()
         }
         ListWhat::Faults => FAULTS.iter().map(|fault| json!({ "id": fault.id, "about": fault.about })).collect(),
-        ListWhat::Invariants => INVARIANTS
-            .iter()
-            .map(
-                |one| json!({ "id": one.id, "about": one.claim, "source": one.source, "requirement": one.requirement }),
-            )
-            .collect(),
+        ListWhat::Invariants => {
+            let of_loaders = INVARIANTS.iter().map(|one| invariant_row("loaders", one));
+            of_loaders.chain(HOST_RULES.iter().map(|one| invariant_row("hosts", one))).collect()
+        }
         ListWhat::Promises => PROMISES
             .iter()
             .map(|(id, default, about)| json!({ "id": id, "about": about, "default": default }))
@@ -62,6 +61,11 @@ fn rows(what: ListWhat) -> Result<Vec<Value>, RunError> {
         }
         ListWhat::Requirements => requirements(),
     })
+}
+
+/// An invariant, and of which of the two tables it is; one that is in both has a row of each.
+fn invariant_row(of: &str, one: &Invariant) -> Value {
+    json!({ "id": one.id, "of": of, "about": one.claim, "source": one.source, "requirement": one.requirement })
 }
 
 fn scenario_row(scenario: &Scenario) -> Value {

@@ -46,9 +46,7 @@ pub fn main() -> ExitCode {
 
 fn command(arguments: &[OsString], parent: Option<OwnedFd>) -> u8 {
     let reason = match Cli::try_parse_from(arguments) {
-        Ok(Cli { command: Command::Run(_) | Command::Replay(_) | Command::Client(_) })
-            if parent.is_none() && !Warden::is_alone() =>
-        {
+        Ok(Cli { command }) if starts_loaders(&command) && parent.is_none() && !Warden::is_alone() => {
             match run_aside(arguments) {
                 Ok(code) => return code,
                 Err(error) => Err(RunError::system("no process of its own for the run")(error)),
@@ -70,6 +68,15 @@ fn command(arguments: &[OsString], parent: Option<OwnedFd>) -> u8 {
         .number()
 }
 
+/// Whether a command starts what it does not know: that needs a process with no children of others.
+fn starts_loaders(command: &Command) -> bool {
+    match command {
+        Command::Run(_) | Command::Replay(_) | Command::Client(_) => true,
+        Command::Doctor(arguments) => arguments.adapter.is_some(),
+        Command::Check(_) | Command::List(_) | Command::Explain(_) => false,
+    }
+}
+
 fn perform(command: Command, parent: Option<OwnedFd>) -> Result<ExitReason, RunError> {
     match command {
         Command::Run(arguments) => run::run(&arguments, parent),
@@ -78,6 +85,6 @@ fn perform(command: Command, parent: Option<OwnedFd>) -> Result<ExitReason, RunE
         Command::Check(arguments) => check::check(&arguments),
         Command::List(arguments) => list::list(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
-        Command::Doctor(arguments) => doctor::doctor(&arguments),
+        Command::Doctor(arguments) => doctor::doctor(&arguments, parent),
     }
 }

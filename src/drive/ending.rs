@@ -167,7 +167,7 @@ impl Drive<'_> {
 
     /// Tells which faults of the scripts never came about, in a plan that was to bring them about.
     fn note_undelivered(&self) {
-        if self.missing_operation().is_some() {
+        if self.missing().is_some() {
             return;
         }
         for (server, script) in &self.input.scripts {

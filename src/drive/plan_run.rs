@@ -16,7 +16,7 @@ use crate::drive::operation::Running;
 use crate::drive::servers::Servers;
 use crate::drive::steps::StepsEnd;
 use crate::history::{EventKind, Header, History, SCHEMA, ServerFacts, Source};
-use crate::plan::{Limits, Place, Plan, Scenario, StepDo, Transport};
+use crate::plan::{Limits, Place, PlaceKind, Plan, Scenario, StepDo, Transport};
 use crate::record::{AdapterLink, Home, HomeOptions, MockSetup, Recorder};
 use crate::script::{Carriage, Script};
 use crate::supervise::{LaunchSpec, SuperviseError, Supervised};
@@ -133,10 +133,12 @@ enum PlanError {
     Home(#[from] io::Error),
     #[error(transparent)]
     Supervise(#[from] SuperviseError),
-    #[error("the loader's process said no hello within {} ms; its stderr ends with: {stderr}", limit.as_millis())]
-    NoHello { limit: Duration, stderr: String },
+    #[error("the loader's process said no hello within {} ms{refused}; its stderr ends with: {stderr}", limit.as_millis())]
+    NoHello { limit: Duration, refused: String, stderr: String },
     #[error("the loader's process ended before its hello ({how}); its stderr ends with: {stderr}")]
     EndedEarly { how: String, stderr: String },
+    #[error("the loader's process said a hello that was refused: {because}")]
+    Refused { because: String },
     #[error("a limit on the loader's process was hit before its hello")]
     BrokenEarly,
     #[error("the run was interrupted")]
@@ -181,7 +183,7 @@ async fn perform(
                 n_operations: 0,
                 n_commands: 0,
             };
-            let end = match drive.missing_operation() {
+            let end = match drive.missing() {
                 Some(because) => {
                     drive.note(EventKind::PlanNotApplicable { because });
                     StepsEnd::Done { exiting: false }
@@ -275,10 +277,11 @@ async fn await_hello(
     stderr: &File,
 ) -> Result<AdapterLink, PlanError> {
     let limit = input.plan.limits.start;
+    let began = Instant::now();
     tokio::select! {
         biased;
         adapter = home.adapter(limit) => {
-            adapter.ok_or_else(|| PlanError::NoHello { limit, stderr: stderr_tail(stderr) })
+            adapter.ok_or_else(|| no_hello(home, began.elapsed() < limit, limit, stderr))
         }
         () = environment.interruption() => Err(PlanError::Interrupted),
         () = supervised.broken_or_ended() => match supervised.loader_end_now() {
@@ -286,6 +289,9 @@ async fn await_hello(
                 // What it said before it ended may still be under way.
                 if let Some(adapter) = home.adapter(LAST_WORDS).await {
                     return Ok(adapter);
+                }
+                if let Some(because) = home.refusal() {
+                    return Err(PlanError::Refused { because });
                 }
                 let how = match (end.code, end.signal) {
                     (Some(code), _) => format!("exit code {code}"),
@@ -296,6 +302,17 @@ async fn await_hello(
             }
             Some(_) | None => Err(PlanError::BrokenEarly),
         },
+    }
+}
+
+/// Why there is no adapter: refused before its limit, or not there within it.
+fn no_hello(home: &Home, is_early: bool, limit: Duration, stderr: &File) -> PlanError {
+    match home.refusal() {
+        Some(because) if is_early => PlanError::Refused { because },
+        refused => {
+            let refused = refused.map(|because| format!("; who dialled was refused: {because}")).unwrap_or_default();
+            PlanError::NoHello { limit, refused, stderr: stderr_tail(stderr) }
+        }
     }
 }
 
@@ -397,8 +414,24 @@ impl Drive<'_> {
         json!({ "mcpServers": servers })
     }
 
-    /// What the scenario needs and the adapter can not do.
-    pub(super) fn missing_operation(&self) -> Option<String> {
+    /// What the scenario needs and the adapter does not offer: an operation, or a kind of context.
+    pub(super) fn missing(&self) -> Option<String> {
+        self.missing_operation().or_else(|| self.missing_context())
+    }
+
+    /// Where there are no tasks, those of the main thread are the main thread: nothing is missing.
+    fn missing_context(&self) -> Option<String> {
+        let offered = &self.adapter.hello().contexts;
+        let needed = self.input.scenario.steps.iter().filter_map(|step| match step.place.kind {
+            PlaceKind::Task => None,
+            PlaceKind::Thread => Some("thread"),
+            PlaceKind::Runtime | PlaceKind::CurrentThreadRuntime => Some("loop"),
+        });
+        let missing = needed.into_iter().find(|needed| offered.iter().all(|kind| kind != needed))?;
+        Some(format!("the scenario needs contexts of kind `{missing}`, which the adapter does not offer"))
+    }
+
+    fn missing_operation(&self) -> Option<String> {
         let needed = self.input.scenario.steps.iter().filter_map(|step| match &step.action {
             StepDo::Cancel { .. } => Some("cancel"),
             StepDo::DropContext => Some("drop-context"),

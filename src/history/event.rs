@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error as _, MapAccess};
 use serde::{Deserialize, Serialize};
@@ -582,7 +583,7 @@ impl Action {
 }
 
 /// Where something ran, numbered in order of appearance by the adapter's own counters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Context {
     /// Operating-system thread; the workers of one work-stealing runtime count as one.
@@ -629,7 +630,7 @@ pub enum Outcome {
 }
 
 /// How an operation failed. The texts are for readers; nothing is judged by them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Failure {
     /// Type of the error in its own language.
@@ -640,7 +641,7 @@ pub struct Failure {
 }
 
 /// A tool a loader hands out.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Tool {
     /// Name of its server in the configuration.
     pub server: String,
@@ -649,7 +650,7 @@ pub struct Tool {
 }
 
 /// Whether a scope is bound to the task that entered it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScopeForm {
     /// Must be left by the task that entered it: a cancel scope, a task group, and what is built on them.
@@ -659,7 +660,7 @@ pub enum ScopeForm {
 }
 
 /// How a scope was left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Leaving {
     /// Its owner left it.
@@ -671,7 +672,7 @@ pub enum Leaving {
 }
 
 /// A channel on which errors come out that nobody awaits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Channel {
     /// asyncio's exception handler.
@@ -686,7 +687,8 @@ pub enum Channel {
     UnhandledRejection,
     /// A Rust panic.
     Panic,
-    /// A traceback or panic text on stderr.
+    /// A traceback or panic text on stderr: found by the supervisor, never reported over a link.
+    #[schemars(skip)]
     Stderr,
 }
 

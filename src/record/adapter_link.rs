@@ -36,6 +36,9 @@ pub struct AdapterHello {
     /// What it tried to observe and could not.
     #[serde(default)]
     pub unobservable: Vec<Unobservable>,
+    /// Error channels it can let an error reach, for a self-test.
+    #[serde(default)]
+    pub provokes: Vec<String>,
 }
 
 /// One thing an adapter could not observe.

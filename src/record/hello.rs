@@ -58,3 +58,9 @@ pub(super) fn read_hello(line: &str, options: &HomeOptions) -> Result<Hello, Hel
     }
     Err(HelloError::Role)
 }
+
+/// Whether a hello comes from the adapter that was started, whatever else is wrong with it.
+pub(super) fn knows_adapter_token(line: &str, options: &HomeOptions) -> bool {
+    let value: Value = serde_json::from_str(line).unwrap_or_default();
+    value.get("token").and_then(Value::as_str) == Some(&options.adapter_token)
+}

@@ -19,7 +19,7 @@ use tokio_util::codec::{FramedRead, LinesCodec};
 use crate::history::{ConnectionId, EventKind, LinkPeer, Source};
 use crate::record::adapter_link::{AdapterHello, AdapterLink};
 use crate::record::follow::Journal;
-use crate::record::hello::{Hello, HelloError, read_hello};
+use crate::record::hello::{Hello, HelloError, knows_adapter_token, read_hello};
 use crate::record::recorder::Recorder;
 
 /// Longest line of a link, in bytes.
@@ -90,6 +90,10 @@ struct Book {
     failed: Option<String>,
     adapter: Option<AdapterLink>,
     adapter_open: bool,
+    /// Why the hello of the adapter was refused: of one that knew its token.
+    adapter_refused: Option<String>,
+    /// Why somebody was refused last.
+    last_refusal: Option<String>,
 }
 
 impl Home {
@@ -119,10 +123,17 @@ impl Home {
         self.shared.book().mocks.clone()
     }
 
-    /// Waits for the adapter's hello, at most for `limit`.
+    /// Waits for the adapter's hello, at most for `limit`, or until the adapter is refused.
     pub async fn adapter(&self, limit: Duration) -> Option<AdapterLink> {
-        self.wait(limit, |book| book.adapter.is_some()).await;
+        self.wait(limit, |book| book.adapter.is_some() || book.adapter_refused.is_some()).await;
         self.shared.book().adapter.clone()
+    }
+
+    /// Why the adapter was refused, which is known where it had its token; else why somebody was refused last.
+    #[must_use]
+    pub fn refusal(&self) -> Option<String> {
+        let book = self.shared.book();
+        book.adapter_refused.clone().or_else(|| book.last_refusal.clone())
     }
 
     /// Waits until no mock is linked; `false` when the limit passed.
@@ -195,6 +206,7 @@ impl Shared {
         let n_refused = {
             let mut book = self.book();
             book.n_refused += 1;
+            book.last_refusal = Some(because.to_owned());
             book.n_refused
         };
         if n_refused <= REFUSALS_MAX {
@@ -245,6 +257,10 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
         Err(error) => {
             if matches!(error, HelloError::Build { .. }) {
                 shared.fail(error.to_string());
+            }
+            if knows_adapter_token(&hello, &shared.options) {
+                shared.book().adapter_refused = Some(error.to_string());
+                shared.touch();
             }
             answer(&mut write, shared.refuse(&error.to_string())).await;
         }

@@ -9,6 +9,7 @@ mod dial;
 mod follow;
 mod hello;
 mod home;
+mod protocol;
 mod recorder;
 mod secret;
 
@@ -16,6 +17,8 @@ pub use adapter_link::{AdapterHello, AdapterLink, Completion};
 pub use build::build_id;
 pub use clock::monotonic_us;
 pub use dial::*;
+pub use follow::{Line, LineError, Said};
 pub use home::{Home, HomeOptions, MockFacts, MockSetup};
+pub use protocol::{Capability, ContextKindName, adapter_schema};
 pub use recorder::Recorder;
 pub use secret::secret;

@@ -3,7 +3,8 @@
 use std::env;
 use std::process::exit;
 
-use crate::reentry::enter;
+use crate::loader::host::HomeAddress;
+use crate::reentry::enter_from;
 
 /// Run by the C library before `main`, after the standard library has taken the arguments.
 #[expect(unsafe_code, reason = "placing a function in .init_array is how code runs before main")]
@@ -16,11 +17,22 @@ extern "C" fn early() {
     if !is_helper {
         return;
     }
+    let home = HomeAddress::of_environment();
+    forget_home();
     // A panic must not unwind into the C library.
-    let entered = std::panic::catch_unwind(enter);
+    let entered = std::panic::catch_unwind(|| enter_from(home));
     match entered {
         Ok(None) => {}
         Ok(Some(code)) => exit(i32::from(code)),
         Err(_) => exit(101),
+    }
+}
+
+/// Takes the way home out of the environment, so that no server of a loader inherits it.
+#[expect(unsafe_code, reason = "changing the environment is safe while there is one thread, as there is before `main`")]
+fn forget_home() {
+    for name in HomeAddress::NAMES {
+        // SAFETY: see above; nobody else reads or writes the environment now.
+        unsafe { env::remove_var(name) };
     }
 }

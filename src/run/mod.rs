@@ -17,6 +17,7 @@ mod reason;
 mod repeat;
 mod report;
 pub(crate) mod select;
+mod self_test;
 mod variants;
 
 pub(crate) use checkout::Checkout;
@@ -31,5 +32,6 @@ pub use reason::ExitReason;
 pub(crate) use repeat::Repeat;
 pub(crate) use report::{report_of, write_report};
 pub(crate) use select::{Chosen, Launch, Selected, Target};
+pub(crate) use self_test::self_test_input;
 pub use variants::Temperaments;
 pub(crate) use variants::{Tier, Variants};

@@ -2,13 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "tests and their helpers fail by panicking")]
 
+mod adapter_protocol;
 mod answers;
 mod checkout;
 mod client;
 mod contexts;
 mod descriptors;
+mod doctor;
 mod eras;
 mod exit_codes;
+mod fastmcp;
 mod formats;
 mod helper;
 mod hostile;

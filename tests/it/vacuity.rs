@@ -25,7 +25,8 @@ fn every_invariant_passes_somewhere() {
     let ran = rig.finish(rig.command(&["list", "invariants", "--format", "json"]));
     let known: Vec<Value> = serde_json::from_str(&ran.stdout).unwrap();
     assert!(!known.is_empty());
-    let known = known.iter().map(|row| row["id"].as_str().unwrap().to_owned());
+    // The rules of hosts have a table of their own, and clients in tests/it/client.rs to prove them.
+    let known = known.iter().filter(|row| row["of"] == "loaders").map(|row| row["id"].as_str().unwrap().to_owned());
     let never: Vec<_> = known.filter(|id| !passed.contains(&id)).collect();
     assert!(never.is_empty(), "invariants that passed in no plan: {never:?}");
 }

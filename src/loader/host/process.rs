@@ -52,10 +52,29 @@ enum HostError {
     Setup(#[from] io::Error),
 }
 
+/// Where home is, as the environment of an adapter says it. Read before it is taken out of there.
+#[derive(Debug, Clone, Default)]
+pub struct HomeAddress {
+    link: Option<String>,
+    token: Option<String>,
+}
+
+impl HomeAddress {
+    /// The names of what an adapter takes out of its environment.
+    pub const NAMES: [&str; 2] = ["MCP_VIGIL_LINK", "MCP_VIGIL_TOKEN"];
+
+    /// What the environment says now.
+    #[must_use]
+    pub fn of_environment() -> Self {
+        let [link, token] = Self::NAMES.map(|name| std::env::var(name).ok());
+        Self { link, token }
+    }
+}
+
 /// Hosts one loader until it is told to exit.
 #[must_use]
-pub fn run_plan_process(name: &str, factory: &dyn LoaderFactory) -> ExitCode {
-    match host(name, factory) {
+pub fn run_plan_process(name: &str, factory: &dyn LoaderFactory, home: &HomeAddress) -> ExitCode {
+    match host(name, factory, home) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("mcp-vigil: plan process: {error}");
@@ -70,10 +89,10 @@ enum Turn {
     Signal,
 }
 
-fn host(name: &str, factory: &dyn LoaderFactory) -> Result<(), HostError> {
+fn host(name: &str, factory: &dyn LoaderFactory, home: &HomeAddress) -> Result<(), HostError> {
     let (turns, queue) = mpsc::channel();
     forward_signals(turns.clone())?;
-    let reporter = Reporter::new(dial(name, turns)?);
+    let reporter = Reporter::new(dial(name, home, turns)?);
     reporter.number_this_thread();
     reporter.report_panics();
     let contexts = Contexts::new()?;
@@ -81,11 +100,13 @@ fn host(name: &str, factory: &dyn LoaderFactory) -> Result<(), HostError> {
     Host { loader, reporter, contexts, running: Arc::default() }.serve(&queue)
 }
 
-fn dial(name: &str, turns: mpsc::Sender<Turn>) -> Result<Link, HostError> {
-    let read = |name: &'static str| std::env::var(name).map_err(|_| HostError::NotStartedByUs(name));
+fn dial(name: &str, home: &HomeAddress, turns: mpsc::Sender<Turn>) -> Result<Link, HostError> {
+    let [link, token] = HomeAddress::NAMES;
+    let token = home.token.as_ref().ok_or(HostError::NotStartedByUs(token))?;
+    let address = home.link.as_ref().ok_or(HostError::NotStartedByUs(link))?;
     let hello = json!({
         "hello": 1,
-        "token": read("MCP_VIGIL_TOKEN")?,
+        "token": token,
         "adapter": name,
         "version": env!("CARGO_PKG_VERSION"),
         "build": crate::record::build_id(),
@@ -94,8 +115,9 @@ fn dial(name: &str, turns: mpsc::Sender<Turn>) -> Result<Link, HostError> {
         "contexts": ["task", "thread", "loop"],
         "operations": ["load", "call", "list", "cancel", "reload", "close", "collect", "probe", "drop-context"],
         "observes": ["scopes", "panic"],
+        "provokes": ["panic"],
     });
-    let address = read("MCP_VIGIL_LINK")?.parse().map_err(HostError::Address)?;
+    let address = address.parse().map_err(HostError::Address)?;
     let on_loss = Box::new(|_: &LinkLost| std::process::exit(LINK_LOST_CODE));
     // The main thread may have left already; then nobody wants commands.
     let on_command = move |command| drop(turns.send(Turn::Command(command)));
@@ -232,6 +254,11 @@ async fn operate(command: &Command, loader: &dyn Loader) -> Ended {
         "collect" => Ok(json!({})),
         "probe" => {
             tokio::task::yield_now().await;
+            Ok(json!({}))
+        }
+        "provoke" => {
+            // The thread's end is that panic, which the hook has reported by then.
+            drop(thread::spawn(|| panic!("provoked by a self-test")).join());
             Ok(json!({}))
         }
         other => {

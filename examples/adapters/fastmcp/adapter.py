@@ -1,0 +1,47 @@
+import mcp_vigil_adapter as vigil  # first: it watches what the loader's imports define
+
+from fastmcp import Client
+
+
+class Loader:
+    version = "4.2.3"
+
+    def __init__(self):
+        self.clients = {}  # name of a server: its entry in the configuration, and the client that is connected to it
+        self.failed = {}
+
+    async def load(self, config):
+        wanted = config["mcpServers"]
+        for name in [name for name, (entry, _) in self.clients.items() if wanted.get(name) != entry]:
+            await self.disconnect(name)
+        self.failed = {}
+        for name, entry in wanted.items():
+            if name not in self.clients:
+                client = Client({"mcpServers": {name: entry}})
+                try:
+                    await client.__aenter__()
+                    self.clients[name] = (entry, client)
+                except Exception as error:
+                    self.failed[name] = error
+        return await self.list()
+
+    async def list(self):
+        return {name: await client.list_tools() for name, (_, client) in self.clients.items()}
+
+    def errors(self):
+        return self.failed
+
+    async def call(self, server, tool, arguments):
+        result = await self.clients[server][1].call_tool(tool, arguments, raise_on_error=False)
+        return result.content[0].text, result.is_error
+
+    async def disconnect(self, name):
+        _, client = self.clients.pop(name)
+        await client.close()
+
+    async def close(self):
+        for name in list(self.clients):
+            await self.disconnect(name)
+
+
+vigil.serve(Loader)

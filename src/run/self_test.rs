@@ -1,0 +1,45 @@
+//! From a loader to the self-test of its adapter.
+
+use std::collections::BTreeMap;
+
+use crate::drive::{LoaderLaunch, RunEnvironment};
+use crate::plan::{Limits, Revision, Transport};
+use crate::run::select::{Launch, Target};
+use crate::run::{RunError, RunFolder};
+use crate::selftest::{SelfTestInput, SelfTestTransport};
+
+/// What is tested of a loader's adapter; the inner error says why it can not be here.
+///
+/// # Errors
+/// When its folder can not be made.
+pub(crate) fn self_test_input(
+    target: &Target,
+    limits: &Limits,
+    environment: &RunEnvironment,
+    folder: &RunFolder,
+) -> Result<Result<SelfTestInput, String>, RunError> {
+    let launch = match &target.launch {
+        Err(because) => return Ok(Err(because.clone())),
+        Ok(Launch::Program(launch)) => launch.clone(),
+        Ok(Launch::PlanProcess(name)) => {
+            let executable = environment.executable.display().to_string();
+            let command = vec![executable, "__plan".to_owned(), name.clone(), Revision::NEWEST_LEGACY.to_string()];
+            LoaderLaunch { command, directory: None, env: BTreeMap::new() }
+        }
+    };
+    let transports: Vec<_> = target.descriptor.transports.iter().filter_map(|one| over(target, *one)).collect();
+    if transports.is_empty() {
+        return Ok(Err("none of its transports reaches a server that is a process".to_owned()));
+    }
+    let directory = folder.plan_folder(&target.name).map_err(RunError::system(target.name.clone()))?;
+    Ok(Ok(SelfTestInput { launch, transports, limits: limits.clone(), directory }))
+}
+
+/// A transport that can be tested: not memory, where servers live in the process that is tested.
+fn over(target: &Target, transport: Transport) -> Option<SelfTestTransport> {
+    if transport == Transport::Memory || target.descriptor.lacking(transport).is_some() {
+        return None;
+    }
+    let promises = target.descriptor.promises(target.stack.as_deref(), transport.as_str());
+    Some(SelfTestTransport { transport, closes_servers: promises.closes_servers })
+}

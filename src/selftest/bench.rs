@@ -1,0 +1,216 @@
+//! One session: a supervised adapter, its link, and mocks that dial a home of their own.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tokio::net::TcpListener;
+
+use crate::drive::{
+    Dialling, HttpServer, PROCESSES_MAX, RunEnvironment, create_outputs, mock_command, mock_setup, read_head,
+};
+use crate::history::{EventKind, Header};
+use crate::plan::{Limits, Revision, Transport};
+use crate::record::{Home, HomeOptions, Recorder};
+use crate::script::{Script, shipped};
+use crate::selftest::link::AdapterEnd;
+use crate::selftest::{SelfTestInput, SelfTestTransport};
+use crate::supervise::{LaunchSpec, Supervised};
+
+/// Most bytes of an adapter's stdout or stderr.
+const OUTPUT_BYTES_MAX: u64 = 8 << 20;
+/// The servers, and the script of each: one answers at once, one holds its first call.
+const SERVERS: [(&str, &str); 2] = [(FILES, "polite"), (HELD, "hold-first-call")];
+/// The server that answers at once.
+pub(super) const FILES: &str = "files";
+/// The server that holds its first call.
+pub(super) const HELD: &str = "held";
+/// The gate it holds it at.
+pub(super) const GATE: &str = "first-call";
+/// The tool that both have.
+pub(super) const TOOL: &str = "read";
+
+/// What one session needs. The adapter is started by `Bench::open`.
+pub(super) struct Bench<'a> {
+    pub input: &'a SelfTestInput,
+    pub over: SelfTestTransport,
+    environment: &'a RunEnvironment,
+    pub recorder: Recorder,
+    pub home: Home,
+    mock_token: String,
+    servers: BTreeMap<String, HttpServer>,
+    pub supervised: Supervised,
+    /// Where the adapter dials.
+    pub listener: TcpListener,
+    /// What its hello has to have.
+    pub token: String,
+    outputs: [File; 2],
+}
+
+impl<'a> Bench<'a> {
+    /// Starts mocks and the adapter.
+    pub(super) async fn open(
+        input: &'a SelfTestInput,
+        over: SelfTestTransport,
+        environment: &'a RunEnvironment,
+    ) -> io::Result<Self> {
+        let recorder = Recorder::start(header_of(input, over), None)?;
+        let (token, mock_token) = (RunEnvironment::token()?, RunEnvironment::token()?);
+        let options = HomeOptions {
+            adapter_token: RunEnvironment::token()?,
+            mock_token: mock_token.clone(),
+            hello_limit: input.limits.hello,
+            mocks: setups(over.transport, &input.limits)?,
+        };
+        let home = Home::open(recorder.clone(), options).await?;
+        let stderr = create_outputs(&input.directory)?;
+        let outputs = [File::open(input.directory.join("stdout.txt"))?, stderr];
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let mut servers = BTreeMap::new();
+        if over.transport.is_http() {
+            for (name, _) in SERVERS {
+                let dialling = Dialling {
+                    home: home.addr(),
+                    token: &mock_token,
+                    transport: over.transport,
+                    recorder: &recorder,
+                    limit: input.limits.listen,
+                };
+                let server = HttpServer::start(environment, &dialling, name).await.map_err(io::Error::other)?;
+                servers.insert(name.to_owned(), server);
+            }
+        }
+        let spec = launch_spec(input, environment, &listener, &token)?;
+        let supervised = Supervised::start(&environment.executable, spec, recorder.clone(), &environment.warden)
+            .await
+            .map_err(io::Error::other)?;
+        Ok(Self { input, over, environment, recorder, home, mock_token, servers, supervised, listener, token, outputs })
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.input.limits
+    }
+
+    /// The configuration with these servers.
+    pub(super) fn config(&self, names: &[&str]) -> Value {
+        let entry = |name: &str| match self.servers.get(name) {
+            Some(server) => json!({ "url": server.url, "type": self.over.transport.as_str() }),
+            None => mock_command(self.environment, self.home.addr(), &self.mock_token, name),
+        };
+        let servers: Map<String, Value> = names.iter().map(|name| ((*name).to_owned(), entry(name))).collect();
+        json!({ "mcpServers": servers })
+    }
+
+    /// Waits until a message of this method has come to a server, behind position `from`; whether it has.
+    pub(super) async fn has_come(&self, from: usize, server: &str, method: &str, limit: Duration) -> bool {
+        self.recorder.wait_for(from, limit, |event| is_request(event, server, method)).await.is_some()
+    }
+
+    /// The parameters of the requests of this method that have come to a server, behind position `from`.
+    pub(super) fn requests(&self, from: usize, server: &str, method: &str) -> Vec<Value> {
+        let mut found = Vec::new();
+        let mut position = 0;
+        self.recorder.any(|event| {
+            if position >= from
+                && is_request(event, server, method)
+                && let EventKind::WireReceived { message, .. } = &event.kind
+            {
+                found.push(message.at(&["params"]).cloned().unwrap_or_default());
+            }
+            position += 1;
+            false
+        });
+        found
+    }
+
+    /// The first line of what was written to stdout or stderr so far, with the name of the stream.
+    pub(super) fn output(&self) -> Option<String> {
+        ["stdout", "stderr"].iter().zip(&self.outputs).find_map(|(name, file)| {
+            let bytes = read_head(file, OUTPUT_BYTES_MAX);
+            let text = String::from_utf8_lossy(&bytes);
+            let line: String = text.lines().next()?.chars().take(120).collect();
+            Some(format!("{name} begins with {line:?}"))
+        })
+    }
+
+    /// How the adapter's process ended, in words; nothing where it lives.
+    pub(super) fn ending(&self) -> Option<String> {
+        let end = self.supervised.loader_end_now()?;
+        Some(match (end.code, end.signal) {
+            (Some(code), _) => format!("it ended with exit code {code}"),
+            (None, Some(signal)) => format!("it was ended by signal {signal}"),
+            (None, None) => "it ended".to_owned(),
+        })
+    }
+
+    /// Ends everything that is left, by force where it must be.
+    pub(super) async fn close(self, link: Option<AdapterEnd>) {
+        if let Some(link) = link {
+            link.cut().await;
+        }
+        self.supervised.end().await;
+        self.home.close().await;
+        for server in self.servers.into_values() {
+            server.end().await;
+        }
+    }
+}
+
+fn is_request(event: &crate::history::Event, server: &str, method: &str) -> bool {
+    let EventKind::WireReceived { message, .. } = &event.kind else { return false };
+    event.source.server() == Some(server) && message.is_request(method)
+}
+
+/// The newest revision that has the transport, and a handshake where it can be.
+fn revision_of(transport: Transport) -> Revision {
+    match transport {
+        Transport::Sse => Revision::R20241105,
+        Transport::Memory | Transport::Stdio | Transport::Http => Revision::NEWEST_LEGACY,
+    }
+}
+
+fn header_of(input: &SelfTestInput, over: SelfTestTransport) -> Header {
+    Header {
+        transport: over.transport.to_string(),
+        revision: revision_of(over.transport).to_string(),
+        limits: input.limits.clone(),
+        ..Header::new("self-test")
+    }
+}
+
+fn setups(transport: Transport, limits: &Limits) -> io::Result<BTreeMap<String, crate::record::MockSetup>> {
+    let revision = revision_of(transport);
+    let setup = |(name, script): (&str, &str)| {
+        let script: Script = shipped(script).map_err(io::Error::other)?;
+        Ok((name.to_owned(), mock_setup(&script, "polite".to_owned(), revision.to_string(), limits)))
+    };
+    SERVERS.into_iter().map(setup).collect()
+}
+
+fn launch_spec(
+    input: &SelfTestInput,
+    environment: &RunEnvironment,
+    listener: &TcpListener,
+    token: &str,
+) -> io::Result<LaunchSpec> {
+    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let mut env = input.launch.env.clone();
+    env.insert("MCP_VIGIL_RUN".to_owned(), environment.run_id.clone());
+    env.insert("MCP_VIGIL_LINK".to_owned(), listener.local_addr()?.to_string());
+    env.insert("MCP_VIGIL_TOKEN".to_owned(), token.to_owned());
+    Ok(LaunchSpec {
+        command: input.launch.command.clone(),
+        directory: input.launch.directory.clone(),
+        env,
+        stdout: input.directory.join("stdout.txt"),
+        stderr: input.directory.join("stderr.txt"),
+        output_bytes_max: OUTPUT_BYTES_MAX,
+        processes_max: PROCESSES_MAX,
+        descriptors_soft: None,
+        ports: Vec::new(),
+        life_ms: ms(input.limits.plan),
+        settle_ms: ms(input.limits.settle),
+    })
+}

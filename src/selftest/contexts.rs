@@ -1,0 +1,136 @@
+//! Contexts: whether those that are offered are there, are kept, and work beside each other.
+
+use serde_json::{Value, json};
+
+use crate::history::Context;
+use crate::selftest::life::{Session, main_task};
+
+/// A kind of context: its name in the hello, its check, and how two of its kind are named.
+const KINDS: [(&str, &str); 3] = [("task", "contexts-task"), ("thread", "contexts-thread"), ("loop", "contexts-loop")];
+
+fn place(kind: &str, name: &str) -> Value {
+    match kind {
+        "thread" => json!({ "thread": name, "loop": name, "task": name, "flavour": "current-thread" }),
+        "loop" => json!({ "thread": "main", "loop": name, "task": name, "flavour": "multi-thread" }),
+        _ => main_task(name),
+    }
+}
+
+/// The number that tells contexts of a kind apart.
+fn number(kind: &str, context: Context) -> Option<u32> {
+    match kind {
+        "thread" => Some(context.thread),
+        "loop" => context.runtime,
+        _ => context.task,
+    }
+}
+
+impl Session<'_> {
+    /// Whether a kind of context is offered and can be looked at.
+    fn offers(&self, kind: &str) -> bool {
+        self.notes.is_ok("probe") && self.hello.contexts.iter().any(|known| known == kind)
+    }
+
+    /// Whether a kind of context was seen to work.
+    fn has(&self, kind: &str) -> bool {
+        KINDS.iter().any(|(known, check)| *known == kind && self.notes.is_ok(check))
+    }
+
+    /// Each kind that is offered, and the end of one of them.
+    pub(super) async fn contexts(&mut self) -> Option<()> {
+        for (kind, check) in KINDS {
+            if !self.offers(kind) {
+                self.notes.absent(check, "not among its contexts, or it has no probe that works");
+                continue;
+            }
+            self.context(kind, check).await?;
+        }
+        if !self.can("drop-context") {
+            self.notes.absent("drop-context", "not among its operations");
+            return Some(());
+        }
+        match ["thread", "task", "loop"].into_iter().find(|kind| self.has(kind)) {
+            Some(kind) => self.drop_context(kind).await,
+            None => {
+                self.notes.absent("drop-context", "no context that works can be dropped");
+                Some(())
+            }
+        }
+    }
+
+    async fn context(&mut self, kind: &str, check: &'static str) -> Option<()> {
+        let main = self.probe(check, main_task("a")).await?;
+        let first = self.probe(check, place(kind, "hop")).await?;
+        // Between its two turns somebody else has one.
+        self.probe(check, main_task("a")).await?;
+        let again = self.probe(check, place(kind, "hop")).await?;
+        let (Some(main), Some(first), Some(again)) = (main, first, again) else { return Some(()) };
+        let numbers = (number(kind, main), number(kind, first), number(kind, again));
+        let (Some(of_main), Some(of_first), Some(of_again)) = numbers else {
+            let why = format!("operations say no {kind}: they block there");
+            self.notes.absent(check, why);
+            return Some(());
+        };
+        self.notes.judge(
+            check,
+            if of_first == of_main {
+                Err(format!("{kind} hop has number {of_first}, which is that of the main context as well"))
+            } else if of_first != of_again {
+                Err(format!("{kind} hop had number {of_first}, and {of_again} the next time"))
+            } else if kind == "task" && (first.thread, first.runtime) != (main.thread, main.runtime) {
+                Err(format!("task hop was in {first}, expected the thread and loop of {main}"))
+            } else {
+                Ok(())
+            },
+        );
+        Some(())
+    }
+
+    /// Where a probe runs; nothing inside where it did not say, which is on file.
+    async fn probe(&mut self, check: &'static str, place: Value) -> Option<Option<Context>> {
+        let id = self.link.send("probe", json!({ "in": place }));
+        let answered = self.answer(check, id, self.operation_limit()).await?;
+        if let Err(because) = answered {
+            self.notes.fail(check, because);
+            return Some(None);
+        }
+        Some(self.link.asked(id).started)
+    }
+
+    async fn drop_context(&mut self, kind: &str) -> Option<()> {
+        let check = "drop-context";
+        let before = self.probe(check, place(kind, "hop")).await?;
+        let fields = json!({ "in": place(kind, "hop") });
+        if let Err(because) = self.ask(check, "drop-context", fields, self.operation_limit()).await? {
+            self.notes.fail(check, because);
+            return Some(());
+        }
+        let after = self.probe(check, place(kind, "hop")).await?;
+        let numbers = before.zip(after).and_then(|(before, after)| number(kind, before).zip(number(kind, after)));
+        self.notes.judge(
+            check,
+            match numbers {
+                Some((before, after)) if before == after => {
+                    Err(format!("{kind} hop has number {after} after it was dropped, as before"))
+                }
+                Some(_) | None => Ok(()),
+            },
+        );
+        Some(())
+    }
+
+    /// A probe in other contexts while an operation hangs in the task `a` of the main loop.
+    pub(super) async fn concurrent(&mut self) -> Option<()> {
+        let check = "concurrent";
+        for kind in ["thread", "task"] {
+            if !self.has(kind) {
+                continue;
+            }
+            if self.probe(check, place(kind, "beside")).await?.is_some() {
+                self.notes.ok(check);
+            }
+        }
+        self.notes.absent(check, "it has no other context that works");
+        Some(())
+    }
+}
