@@ -73,6 +73,7 @@ const MISDEEDS: &[(&str, &str)] = &[
     ("hello-again", "found a second hello"),
     ("garbage-line", "found \\\"no JSON at all\\\", expected a JSON object"),
     ("binary-line", "expected UTF-8"),
+    ("foreign-channel", "found event error.reported, which is not this source's to report"),
     ("half-line", "operation-completes"),
     ("cut-line", "expected a JSON object"),
     ("endless-line", "found a line that is too long"),
