@@ -168,3 +168,17 @@ fn by_default_every_transport_is_run_that_applies() {
     assert_eq!(ran.report()["plans"][0]["because"], "loader reference does not speak http");
     assert_eq!(ran.code, 0);
 }
+
+/// Its adapter has tasks alone: what is about threads or loops is not run, and does not pass.
+#[test]
+fn a_scenario_in_contexts_that_are_not_offered_is_not_applicable() {
+    for (scenario, kind) in [("hop-close", "thread"), ("hop-runtime", "loop")] {
+        let rig = Rig::new();
+        let ran = run(&rig, scenario, "", &[]);
+        let plan = &ran.report()["plans"][0];
+        assert_eq!(plan["verdict"], "not-applicable", "{}", ran.stdout);
+        let why = events(&rig, &ran, "plan.not-applicable")[0]["because"].to_string();
+        assert!(why.contains(&format!("contexts of kind `{kind}`")), "{why}");
+        assert!(events(&rig, &ran, "operation.invoked").is_empty());
+    }
+}

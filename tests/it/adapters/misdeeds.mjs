@@ -45,6 +45,9 @@ const commit = (moment, link) => {
     case "binary-line@call":
       link.write(Buffer.from([0x00, 0xff, 0xfe, 0x80, 0x0a]));
       return true;
+    case "foreign-channel@call":
+      line(link, { event: "error.reported", channel: "stderr", text: "made up" });
+      return true;
     case "half-line@call":
       link.write('{"n":1,"at_us":');
       return false;

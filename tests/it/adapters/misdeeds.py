@@ -57,6 +57,8 @@ def commit(moment, link):
         write(link, b"no JSON at all\n")
     elif at == "binary-line@call":
         write(link, b"\x00\xff\xfe\x80\n")
+    elif at == "foreign-channel@call":
+        write(link, {"event": "error.reported", "channel": "stderr", "text": "made up"})
     elif at == "half-line@call":
         write(link, b'{"n":1,"at_us":')
         for_ever()
