@@ -65,8 +65,11 @@ fn python_loaders_on(stacks: &[&str]) {
     }
 }
 
+/// Name, stack, and what is found: scenarios and invariants.
+type Published = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
 /// Published clients, and what is found of each without being told: what fails in these scenarios over stdio.
-const PUBLISHED: [(&str, &str, &[(&str, &str)]); 4] = [
+const PUBLISHED: [Published; 4] = [
     ("python-mcp", "mcp-1.30", &[("cancel-in-flight", "cancel-announced")]),
     ("python-langchain", "mcp-1.30", &[("cancel-in-flight", "cancel-announced")]),
     ("python-langchain-per-call", "mcp-1.30", &[]),
