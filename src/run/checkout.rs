@@ -189,10 +189,10 @@ mod tests {
         std::fs::write(folder.path().join("pyproject.toml"), "").unwrap();
         let path = folder.path().canonicalize().unwrap().display().to_string();
         let with = ["mcp==1.29.0".to_owned(), path.clone()];
-        let checkout = Checkout::new(None, Some(&with), &[path.clone()], None).unwrap();
+        let checkout = Checkout::new(None, Some(&with), std::slice::from_ref(&path), None).unwrap();
         assert_eq!(checkout.words(), ["--with", "mcp==1.29.0", "--with", &path, "-e", &path]);
         assert!(Checkout::new(None, Some(&[]), &[], None).is_err());
-        assert!(Checkout::new(None, Some(&[]), &[path.clone()], None).is_ok());
+        assert!(Checkout::new(None, Some(&[]), std::slice::from_ref(&path), None).is_ok());
         let both = Checkout::new(None, Some(&with), &[], Some(folder.path())).unwrap_err();
         assert!(both.to_string().contains("--with and --node-modules"), "{both}");
     }

@@ -65,6 +65,51 @@ fn python_loaders_on(stacks: &[&str]) {
     }
 }
 
+/// Name, stack, and what is found: scenarios and invariants.
+type Published = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+/// Published clients, and what is found of each without being told: what fails in these scenarios over stdio.
+const PUBLISHED: [Published; 4] = [
+    ("python-mcp", "mcp-1.30", &[("cancel-in-flight", "cancel-announced")]),
+    ("python-langchain", "mcp-1.30", &[("cancel-in-flight", "cancel-announced")]),
+    ("python-langchain-per-call", "mcp-1.30", &[]),
+    // A program that ends with an open client hangs.
+    ("python-mcp-client", "mcp-2.3", &[("exit-without-close", "exit-completes")]),
+];
+
+#[test]
+fn published_python_clients_are_used_as_documented_and_found_out() {
+    for (name, stack, expected) in PUBLISHED {
+        if let Err(error) = python_stack(stack).unwrap().interpreter() {
+            unavailable(name, &error.to_string());
+            continue;
+        }
+        let rig = Rig::new();
+        let loader = format!("{name}@{stack}");
+        let scenarios = match expected.iter().any(|(scenario, _)| *scenario == "exit-without-close") {
+            true => vec!["load-call-close", "cancel-in-flight", "exit-without-close"],
+            false => vec!["load-call-close", "cancel-in-flight"],
+        };
+        let ran = rig.run(&[&scenarios[..], &["--transport", "stdio", "--loader", &loader]].concat());
+        let mut found = Vec::new();
+        for plan in ran.plans() {
+            for finding in plan["findings"].as_array().unwrap() {
+                found.push((
+                    plan["scenario"].as_str().unwrap().to_owned(),
+                    finding["invariant"].as_str().unwrap().to_owned(),
+                ));
+            }
+        }
+        let expected_of: Vec<_> = expected.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+        assert_eq!(found, expected_of, "{loader}: {}", ran.stdout);
+        assert_eq!(ran.code, i32::from(!expected.is_empty()), "{loader}");
+        // Told, and no failure: a server started for each call.
+        let mode = if name.ends_with("per-call") { "per-call" } else { "persistent" };
+        assert_eq!(ran.report()["modes"][&loader]["mode"], mode, "{loader}: {}", ran.report()["modes"]);
+        rig.assert_nothing_left(std::time::Duration::from_secs(10));
+    }
+}
+
 #[test]
 fn a_build_without_a_feature_runs_what_it_can_and_says_what_it_lacks() {
     let rig = Rig::new();
