@@ -5,7 +5,7 @@ use std::process::Command;
 
 use mcp_vigil::catalogue::shipped_loaders;
 use mcp_vigil::plan::{Feature, Known, Lane};
-use mcp_vigil::stack::python_stack;
+use mcp_vigil::stack::{node_stack, python_stack};
 
 use crate::rig::{Rig, few_at_once};
 use crate::stability::is_thorough;
@@ -56,6 +56,29 @@ fn python_loaders_on(stacks: &[&str]) {
                 Some(Ok(_)) => {
                     for transport in transports {
                         comes_out_as_known(&loader.known_on(Some(stack), transport), &name, transport, "3");
+                    }
+                }
+                Some(Err(error)) => unavailable(&name, &error.to_string()),
+                None => panic!("{name}: no such stack"),
+            }
+        }
+    }
+}
+
+#[test]
+fn node_loaders_come_out_as_known() {
+    if !is_thorough() {
+        eprintln!("LEFT OUT: the Node loaders over suite core; MCP_VIGIL_REPEATS=1 tries them");
+        return;
+    }
+    for loader in shipped_loaders().unwrap().iter().filter(|loader| loader.lane == Lane::Node) {
+        for stack in &loader.stacks {
+            let name = format!("{}@{stack}", loader.name);
+            match node_stack(stack).map(|stack| stack.modules()) {
+                Some(Ok(_)) => {
+                    for transport in &loader.transports {
+                        let over = transport.to_string();
+                        comes_out_as_known(&loader.known_on(Some(stack), &over), &name, &over, "3");
                     }
                 }
                 Some(Err(error)) => unavailable(&name, &error.to_string()),
