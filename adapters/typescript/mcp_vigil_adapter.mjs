@@ -125,7 +125,7 @@ function linkThread() {
   let rising = 0;
   // Numbers of events that are not acknowledged yet, with what shall be done then.
   const pending = new Map();
-  // Requests for stacks that the main thread has not answered yet.
+  // Commands that never queue and that the main thread has not answered yet, with the timers of their limits.
   const asked = new Map();
 
   function lost() {
@@ -168,22 +168,26 @@ function linkThread() {
       clearTimeout(known?.timer);
       known?.acknowledged();
     } else if (message.do === "stacks") {
-      stacks(message.id);
+      ask(message, () => fromOutside(message.id));
+    } else if (message.do === "cancel") {
+      // Nothing can be delivered to a thread that takes no turn.
+      ask(message, () => answer(message.id, { delivered: false }));
     } else if ("do" in message) {
       parentPort.postMessage({ command: message });
     }
   }
 
-  function stacks(id) {
-    asked.set(id, setTimeout(() => fromOutside(id), limits.answer));
-    parentPort.postMessage({ stacks: id });
+  /** Hands on a command that is answered soon, by somebody else where the main thread does not. */
+  function ask(command, otherwise) {
+    asked.set(command.id, setTimeout(otherwise, limits.answer));
+    parentPort.postMessage({ command });
   }
 
-  function answer(id, text) {
+  function answer(id, ok) {
     if (!asked.has(id)) return;
     clearTimeout(asked.get(id));
     asked.delete(id);
-    send({ id, ok: { text } }, () => {});
+    send({ id, ok }, () => {});
   }
 
   /** Stops the main thread at its next statement, looks at its stack, and lets it go on. */
@@ -192,7 +196,7 @@ function linkThread() {
     const session = new inspector.Session();
     const gone = setTimeout(() => {
       session.disconnect();
-      answer(id, outside);
+      answer(id, { text: outside });
     }, limits.interrupt);
     const files = new Map();
     session.on("Debugger.scriptParsed", ({ params }) => files.set(params.scriptId, params.url));
@@ -203,7 +207,7 @@ function linkThread() {
       session.post("Debugger.disable", () => {
         clearTimeout(gone);
         session.disconnect();
-        answer(id, text);
+        answer(id, { text });
       });
     });
     session.connectToMainThread();
@@ -229,8 +233,8 @@ function linkThread() {
     received = lines.pop();
     for (const line of lines) if (!isLost) take(line);
   });
-  parentPort.on("message", ({ event, stacks, text }) => {
-    if (event === undefined) answer(stacks, text);
+  parentPort.on("message", ({ event, answers, ok }) => {
+    if (event === undefined) answer(answers, ok);
     else send(event, () => sign(states.SIGNED));
   });
 }
@@ -280,9 +284,9 @@ class Link {
     }
   }
 
-  /** Answers without waiting. */
-  post(message) {
-    this.worker.postMessage(message);
+  /** Answers a command that never queues, without waiting. */
+  answer(id, ok) {
+    this.worker.postMessage({ answers: id, ok });
   }
 
   /** From here on the link does not keep the program alive. */
@@ -452,17 +456,17 @@ class Adapter {
     return [...offered, "cancel", "probe"];
   }
 
-  hear({ command, stacks, lost }) {
+  hear({ command, lost }) {
     if (lost) exitNow(LINK_LOST);
-    if (stacks !== undefined) this.link.post({ stacks, text: clip(this.stacks(), LONG_TEXT_MAX) });
-    if (command !== undefined) this.command(command);
+    else this.command(command);
   }
 
   command(command) {
     const { id, do: what } = command;
-    if (what === "cancel") {
-      const delivered = this.operations.get(command.operation)?.cancel() ?? false;
-      this.link.emit({ id, ok: { delivered } });
+    if (what === "stacks") {
+      this.link.answer(id, { text: clip(this.stacks(), LONG_TEXT_MAX) });
+    } else if (what === "cancel") {
+      this.link.answer(id, { delivered: this.operations.get(command.operation)?.cancel() ?? false });
     } else if (what === "exit") {
       this.link.emit({ id, ok: {} });
       this.leaveMain();

@@ -60,3 +60,36 @@ pub(crate) fn node_launch(
     }
     Ok(Ok(Launch::Program(LoaderLaunch { command, directory, env })))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::shipped_loader;
+
+    #[test]
+    fn a_shipped_loader_runs_beside_the_modules_of_a_checkout() {
+        if node().is_err() {
+            eprintln!("UNAVAILABLE: a checkout of a Node package was not tested: no node");
+            return;
+        }
+        let descriptor = shipped_loader("typescript-sdk").unwrap().unwrap();
+        let launch = |modules: &Path| node_launch(&descriptor, None, None, Some(modules));
+        let [one, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let folders = [&one, &other].map(|modules| {
+            let Launch::Program(launch) = launch(modules.path()).unwrap().unwrap() else { panic!("a program") };
+            assert!(launch.command[0].ends_with("/node"), "{:?}", launch.command);
+            assert!(launch.env.keys().eq([HELPER_VARIABLE]), "a checkout keeps what is inherited");
+            let folder = launch.directory.unwrap();
+            assert_eq!(folder.join("node_modules").canonicalize().unwrap(), modules.path().canonicalize().unwrap());
+            for file in ["typescript_sdk.mjs", "clients.mjs", "mcp_vigil_adapter.mjs", "package.json"] {
+                assert!(folder.join(file).is_file(), "{file}");
+            }
+            folder
+        });
+        assert_ne!(folders[0], folders[1], "two checkouts at once do not share a folder");
+        for folder in folders {
+            std::fs::remove_dir_all(folder.parent().unwrap()).unwrap();
+        }
+        assert!(launch(Path::new("/there/is/no/such/folder")).is_err());
+    }
+}

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use mcp_vigil::catalogue::shipped_loaders;
 use mcp_vigil::plan::{Feature, Known, Lane};
-use mcp_vigil::stack::python_stack;
+use mcp_vigil::stack::{node_stack, python_stack};
 
 use crate::rig::{Rig, few_at_once};
 use crate::stability::is_thorough;
@@ -107,6 +107,29 @@ fn published_python_clients_are_used_as_documented_and_found_out() {
         let mode = if name.ends_with("per-call") { "per-call" } else { "persistent" };
         assert_eq!(ran.report()["modes"][&loader]["mode"], mode, "{loader}: {}", ran.report()["modes"]);
         rig.assert_nothing_left(std::time::Duration::from_secs(10));
+    }
+}
+
+#[test]
+fn node_loaders_come_out_as_known() {
+    if !is_thorough() {
+        eprintln!("LEFT OUT: the Node loaders over suite core; MCP_VIGIL_REPEATS=1 tries them");
+        return;
+    }
+    for loader in shipped_loaders().unwrap().iter().filter(|loader| loader.lane == Lane::Node) {
+        for stack in &loader.stacks {
+            let name = format!("{}@{stack}", loader.name);
+            match node_stack(stack).map(|stack| stack.modules()) {
+                Some(Ok(_)) => {
+                    for transport in &loader.transports {
+                        let over = transport.to_string();
+                        comes_out_as_known(&loader.known_on(Some(stack), &over), &name, &over, "3");
+                    }
+                }
+                Some(Err(error)) => unavailable(&name, &error.to_string()),
+                None => panic!("{name}: no such stack"),
+            }
+        }
     }
 }
 

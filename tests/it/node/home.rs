@@ -104,7 +104,7 @@ impl Home {
     }
 
     /// Takes events until one of them is this one.
-    pub fn until(&mut self, is_last: impl Fn(&Value) -> bool) -> Vec<Value> {
+    pub fn until(&mut self, mut is_last: impl FnMut(&Value) -> bool) -> Vec<Value> {
         let mut events = Vec::new();
         loop {
             events.push(self.event());
