@@ -23,7 +23,7 @@ pub(super) fn doctor(arguments: &DoctorArgs) -> Result<ExitReason, RunError> {
                 format!("UNAVAILABLE: {error}")
             }
         };
-        say(&format!("lane python    stack {:<9} {state}", stack.name))?;
+        say(&format!("lane python    stack {:<14} {state}", stack.name))?;
     }
     say("lane node      UNAVAILABLE: it is not part of this build")?;
     let children = Path::new("/proc/self/task").join(std::process::id().to_string()).join("children");

@@ -17,6 +17,8 @@ static LOCKS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/fixtures/loaders/
 
 /// What every stack must be able to import.
 const IMPORTS: &str = "import mcp, mcp.client.stdio, anyio";
+/// What stacks whose name begins so must be able to import beside that: those of applications, on which no loader is run alone.
+const IMPORTS_OF_APPLICATIONS: &[(&str, &str)] = &[("streamlit-", "import streamlit.web.cli")];
 /// How often it is looked whether another run has let go of a stack: nothing tells.
 const LOOK: Duration = Duration::from_millis(50);
 /// Marks a stack that was installed whole and imported.
@@ -136,7 +138,14 @@ impl PythonStack {
     /// # Errors
     /// When it is not installed or can not be imported.
     pub fn import(&self) -> Result<(), StackError> {
-        self.run("import", IMPORT, &mut python(&self.interpreter()?, IMPORTS))
+        self.run("import", IMPORT, &mut python(&self.interpreter()?, &self.imports()))
+    }
+
+    /// A program that imports what this stack is for.
+    fn imports(&self) -> String {
+        let of_application = IMPORTS_OF_APPLICATIONS.iter().filter(|(prefix, _)| self.name.starts_with(prefix));
+        let statements: Vec<_> = [IMPORTS].into_iter().chain(of_application.map(|(_, import)| *import)).collect();
+        statements.join("\n")
     }
 
     /// Installs the stack from its lock, with hashes and without resolution, and imports it.
@@ -195,7 +204,7 @@ impl PythonStack {
         let interpreter = interpreter_in(folder);
         let install = ["install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--no-deps", "-r"];
         self.run("pip install", PIP, module(&interpreter, "pip").args(install).arg(&requirements))?;
-        self.run("import", IMPORT, &mut python(&interpreter, IMPORTS))
+        self.run("import", IMPORT, &mut python(&interpreter, &self.imports()))
     }
 
     fn run(&self, step: &'static str, limit: StackLimit, command: &mut Command) -> Result<(), StackError> {
