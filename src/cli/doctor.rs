@@ -6,7 +6,7 @@ use crate::cli::args::DoctorArgs;
 use crate::cli::print::say;
 use crate::plan::Feature;
 use crate::run::{ExitReason, RunError};
-use crate::stack::{Provisioned, PythonStack, StackError, python_stacks};
+use crate::stack::{Browser, BrowserError, Provisioned, PythonStack, StackError, python_stacks};
 
 /// Shows every lane; installs missing stacks where that is asked for.
 pub(super) fn doctor(arguments: &DoctorArgs) -> Result<ExitReason, RunError> {
@@ -26,6 +26,13 @@ pub(super) fn doctor(arguments: &DoctorArgs) -> Result<ExitReason, RunError> {
         say(&format!("lane python    stack {:<14} {state}", stack.name))?;
     }
     say("lane node      UNAVAILABLE: it is not part of this build")?;
+    match examine_browser(arguments.provision) {
+        Ok(found) => say(&format!("lane browser   {found}"))?,
+        Err(error) => {
+            all_available = false;
+            say(&format!("lane browser   UNAVAILABLE: {error}"))?;
+        }
+    }
     let children = Path::new("/proc/self/task").join(std::process::id().to_string()).join("children");
     let table = if children.exists() { "by children lists" } else { "UNAVAILABLE: the kernel keeps no children lists" };
     say(&format!("process table  {table}"))?;
@@ -41,4 +48,10 @@ fn examine(stack: &PythonStack, provision: bool) -> Result<&'static str, StackEr
         Provisioned::Already => "available",
         Provisioned::Now => "available, installed now",
     })
+}
+
+/// The browser that was found, once it has been started and ended.
+fn examine_browser(provision: bool) -> Result<String, BrowserError> {
+    let browser = if provision { Browser::provision()?.0 } else { Browser::find()? };
+    Ok(format!("{}, version {}", browser.program().display(), browser.version()?))
 }

@@ -14,7 +14,7 @@ pub struct StackLimit {
 }
 
 /// Every wait of this module.
-pub const STACK_LIMITS: &[StackLimit] = &[LOCK, VENV, PIP, IMPORT];
+pub const STACK_LIMITS: &[StackLimit] = &[LOCK, VENV, PIP, IMPORT, NODE, NPM, BROWSER];
 
 /// As long as another run may take for all its steps.
 pub(super) const LOCK: StackLimit = StackLimit {
@@ -36,4 +36,16 @@ pub(super) const IMPORT: StackLimit = StackLimit {
     name: "stack-import",
     default: Duration::from_secs(120),
     about: "Importing a stack once: right after its installation, its files are read and compiled for the first time.",
+};
+pub(super) const NODE: StackLimit =
+    StackLimit { name: "stack-node", default: Duration::from_secs(30), about: "Asking Node which version it is." };
+pub(super) const NPM: StackLimit = StackLimit {
+    name: "stack-npm",
+    default: Duration::from_secs(300),
+    about: "Fetching and installing the packages of the browser's driver.",
+};
+pub(super) const BROWSER: StackLimit = StackLimit {
+    name: "stack-browser",
+    default: Duration::from_secs(60),
+    about: "Starting and ending the browser once, to see that it can be driven.",
 };

@@ -242,7 +242,7 @@ fn interpreter_in(folder: &Path) -> PathBuf {
 }
 
 /// The last lines of what a step printed.
-fn tail(text: &str) -> String {
+pub(super) fn tail(text: &str) -> String {
     let lines: Vec<&str> = text.lines().rev().take(3).collect();
     lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
 }
