@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests and their helpers fail by panicking")]
 
 mod answers;
+mod browser;
 mod client;
 mod contexts;
 mod descriptors;

@@ -73,10 +73,20 @@ impl Rig {
 
     /// The executable with these arguments.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(VIGIL);
+        self.program(VIGIL, arguments)
+    }
+
+    /// Any program with these arguments; it and what it starts are found by this rig.
+    pub fn program(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         let (name, value) = self.mark.split_once('=').unwrap();
-        command.args(arguments).env(name, value).env("TMPDIR", self.folder.path().join("tmp")).stdin(Stdio::null());
+        command.args(arguments).env(name, value).env("TMPDIR", self.temporary()).stdin(Stdio::null());
         command
+    }
+
+    /// Where temporary files go, none of which may be left.
+    pub fn temporary(&self) -> PathBuf {
+        self.folder.path().join("tmp")
     }
 
     /// `run` with these arguments, into this rig's folder, with JSON on stdout.
@@ -128,7 +138,7 @@ impl Rig {
             // The end of a process that is not our child can only be looked for.
             std::thread::sleep(Duration::from_millis(20));
         }
-        let temporary: Vec<_> = fs::read_dir(self.folder.path().join("tmp")).unwrap().flatten().collect();
+        let temporary: Vec<_> = fs::read_dir(self.temporary()).unwrap().flatten().collect();
         assert!(temporary.is_empty(), "temporary files left: {temporary:?}");
         let partial = files(&self.out()).into_iter().find(|path| path.extension().is_some_and(|end| end == "partial"));
         assert_eq!(partial, None, "a partial file was left");
