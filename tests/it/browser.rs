@@ -1,11 +1,13 @@
 //! The browser's driver: what is asked of it happens on a page, what does not happen is told, and it leaves nothing.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use mcp_vigil::stack::Browser;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::lanes::unavailable;
@@ -41,7 +43,10 @@ impl Driver {
                 return None;
             }
         };
-        let words = browser.command(&rig.temporary());
+        Some(Self::run(rig, &browser.command(&rig.temporary())))
+    }
+
+    fn run(rig: &Rig, words: &[String]) -> Self {
         let arguments: Vec<&str> = words[1..].iter().map(String::as_str).collect();
         let mut command = rig.program(&words[0], &arguments);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -51,7 +56,7 @@ impl Driver {
                 let _ = sender.send(line);
             }
         });
-        Some(Self { stdin: child.stdin.take(), child, answers })
+        Self { stdin: child.stdin.take(), child, answers }
     }
 
     fn send(&mut self, line: &str) {
@@ -199,4 +204,37 @@ fn a_browser_ends_with_its_driver_whatever_is_under_way() {
         assert!(Instant::now() < deadline, "left behind: {:#?}", rig.processes());
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+#[test]
+fn a_browser_that_does_not_start_or_has_ended_is_no_fault_of_the_page() {
+    let rig = Rig::new();
+    let Some(mut driver) = Driver::start(&rig) else { return };
+    driver.does(json!({"id": 1, "do": "open", "tab": "a", "url": PAGE, "expect": "Fruit"}));
+    let browser = i32::try_from(child_of(driver.child.id())).unwrap();
+    kill_process(Pid::from_raw(browser).unwrap(), Signal::KILL).unwrap();
+    // Told at once, long before its bound, which is longer than that on an answer.
+    let answer = driver.ask(json!({"id": 2, "do": "expect", "tab": "a", "text": "never", "timeout_ms": 600_000}));
+    assert_eq!(answer["lost"]["message"], "the browser has ended");
+
+    let browser = Browser::find().unwrap();
+    let mut words = browser.command(&rig.temporary());
+    let program = words.iter_mut().find(|word| **word == browser.program().display().to_string()).unwrap();
+    *program = "/bin/false".to_owned();
+    let mut driver = Driver::run(&rig, &words);
+    let answer = driver.ask(json!({"id": 1, "do": "open", "tab": "a", "url": PAGE}));
+    let message = answer["lost"]["message"].as_str().unwrap_or_else(|| panic!("{answer}"));
+    assert!(message.starts_with("the browser /bin/false could not be started: "), "{message}");
+    drop(driver.stdin.take());
+    assert_eq!(driver.await_end(), Some(0));
+}
+
+/// The only child of a process.
+fn child_of(pid: u32) -> u32 {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    let lists = threads.map(|thread| fs::read_to_string(thread.path().join("children")).unwrap_or_default());
+    let children: Vec<u32> =
+        lists.flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>()).collect();
+    assert_eq!(children.len(), 1, "{children:?}");
+    children[0]
 }
