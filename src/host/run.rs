@@ -15,7 +15,7 @@ use crate::host::ending::Ending;
 use crate::plan::{Limits, Promises, Revision, Transport};
 use crate::record::{Home, HomeOptions, Recorder};
 use crate::script::Script;
-use crate::supervise::{LaunchSpec, SuperviseError, Supervised};
+use crate::supervise::{LaunchSpec, StdinKind, SuperviseError, Supervised};
 
 /// Most bytes of a host's stdout or stderr: a log may be long.
 const OUTPUT_BYTES_MAX: u64 = 64 << 20;
@@ -173,6 +173,7 @@ fn launch_spec(
         command: [input.command.clone(), urls].concat(),
         directory: None,
         env,
+        stdin: StdinKind::Null,
         stdout: input.directory.join("stdout.txt"),
         stderr: input.directory.join("stderr.txt"),
         output_bytes_max: OUTPUT_BYTES_MAX,
