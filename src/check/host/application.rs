@@ -50,8 +50,10 @@ impl Monitor for Reached {
 
     fn end(&mut self, view: &View, tally: &mut Tally) {
         let Some(last) = self.last.filter(|_| self.reached.is_empty() && is_its_doing(view)) else { return };
-        let because =
-            format!("the host never connected to a server: none of {} heard of it by {last}", self.servers.join(", "));
+        let because = format!(
+            "the host never connected to a server: no word of it had reached {} by {last}",
+            self.servers.join(", ")
+        );
         tally.broken(Violation::new("nothing-received", because, &[last]));
     }
 }
@@ -145,7 +147,8 @@ impl Monitor for AsAsked {
 
 impl AsAsked {
     fn is_right(&self, code: Option<i32>, signal: Option<&str>) -> bool {
-        let is_of_asked = |code: i32| self.asked.iter().any(|(asked, _)| number(asked).is_some_and(|n| code == 128 + n));
+        let is_of_asked =
+            |code: i32| self.asked.iter().any(|(asked, _)| number(asked).is_some_and(|n| code == 128 + n));
         match (self.status, code, signal) {
             (Some(expected), found, _) => found == Some(expected),
             (None, Some(code), _) => code == 0 || is_of_asked(code),

@@ -14,10 +14,18 @@ pub const HOST_LIMITS: &[LimitInfo] = &[
         about: "Until a host has as many connections as a step waits for.",
     },
     LimitInfo { name: "host-gate", default_ms: 30_000, about: "Until a server of a host waits at a gate." },
-    LimitInfo { name: "host-ready", default_ms: 60_000, about: "Until a host answers a request, tried again and again." },
+    LimitInfo {
+        name: "host-ready",
+        default_ms: 60_000,
+        about: "Until a host answers a request, tried again and again.",
+    },
     LimitInfo { name: "host-answer", default_ms: 30_000, about: "From a request to a host to its whole answer." },
     LimitInfo { name: "host-server-end", default_ms: 10_000, about: "From the kill of a host's server to its end." },
-    LimitInfo { name: "host-page", default_ms: 60_000, about: "One action on a page, from asking the browser to its answer." },
+    LimitInfo {
+        name: "host-page",
+        default_ms: 60_000,
+        about: "One action on a page, from asking the browser to its answer.",
+    },
     LimitInfo {
         name: "host-stdin-end",
         default_ms: 1_000,

@@ -89,11 +89,7 @@ impl HostPlan {
     }
 
     /// Every server has a name that can be one, and every server that a step names is there. A plan without servers leaves them open.
-    fn check_servers<'a>(
-        &self,
-        file: &str,
-        names: impl Iterator<Item = &'a String> + Clone,
-    ) -> Result<(), InputError> {
+    fn check_servers<'a>(&self, file: &str, names: impl Iterator<Item = &'a String> + Clone) -> Result<(), InputError> {
         for name in names.clone() {
             check_name("server", name).map_err(|error| InputError::whole(file, error.to_string()))?;
         }
@@ -178,9 +174,8 @@ status = 0
         let plan = read(text).unwrap();
         assert_eq!((plan.steps.len(), plan.status(), plan.needs_page()), (4, Some(0), true));
         let again = read(&plan.to_toml()).unwrap();
-        let without_lines = |plan: &HostPlan| {
-            plan.steps.iter().map(|step| HostStep { line: 0, ..step.clone() }).collect::<Vec<_>>()
-        };
+        let without_lines =
+            |plan: &HostPlan| plan.steps.iter().map(|step| HostStep { line: 0, ..step.clone() }).collect::<Vec<_>>();
         assert_eq!(without_lines(&again), without_lines(&plan));
         assert_eq!((again.servers, again.transport, again.same_servers), (plan.servers, plan.transport, true));
     }

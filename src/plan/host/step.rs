@@ -12,6 +12,8 @@ use crate::plan::limits::parse_duration;
 const WITHIN_MAX: Duration = Duration::from_secs(600);
 /// Longest window in which nothing is asked.
 const IDLE_MAX: Duration = Duration::from_secs(60);
+/// Most bytes of a text of a step: it has to fit into one write to a pipe.
+const TEXT_BYTES_MAX: usize = 1_024;
 /// Signals that make a program do something, and end none that expects them.
 const SIGNALS: [&str; 5] = ["USR1", "USR2", "HUP", "CONT", "WINCH"];
 
@@ -229,7 +231,9 @@ impl HostStep {
     /// How long it may take; `exit` is the limit of the run on the end of the host.
     #[must_use]
     pub fn limit(&self, exit: Duration) -> Duration {
-        let usual = || self.does.limit_name().map_or(Duration::ZERO, |name| if name == "exit" { exit } else { host_limit(name) });
+        let usual = || {
+            self.does.limit_name().map_or(Duration::ZERO, |name| if name == "exit" { exit } else { host_limit(name) })
+        };
         self.within.unwrap_or_else(usual)
     }
 }
@@ -273,20 +277,24 @@ impl HostDo {
     pub fn texts(&self) -> Vec<&str> {
         match self {
             Self::Ready { url, .. } => vec![url],
-            Self::Request { url, body, .. } => {
-                std::iter::once(url.as_str()).chain(body.as_deref()).collect()
-            }
+            Self::Request { url, body, .. } => std::iter::once(url.as_str()).chain(body.as_deref()).collect(),
             Self::Line { text } => vec![text],
-            Self::Page { url, text, expect, .. } => [url, text, expect].into_iter().filter_map(Option::as_deref).collect(),
+            Self::Page { url, text, expect, .. } => {
+                [url, text, expect].into_iter().filter_map(Option::as_deref).collect()
+            }
             _ => Vec::new(),
         }
     }
 
     fn check(&self) -> Result<(), String> {
+        if let Some(text) = self.texts().into_iter().find(|text| text.len() > TEXT_BYTES_MAX) {
+            return Err(format!("found a text of {} bytes, expected at most {TEXT_BYTES_MAX}", text.len()));
+        }
         match self {
-            Self::Signal { signal } if !SIGNALS.contains(&signal.as_str()) => {
-                Err(format!("found signal {signal:?}, expected one of {}; `interrupt` and `terminate` end a host", SIGNALS.join(", ")))
-            }
+            Self::Signal { signal } if !SIGNALS.contains(&signal.as_str()) => Err(format!(
+                "found signal {signal:?}, expected one of {}; `interrupt` and `terminate` end a host",
+                SIGNALS.join(", ")
+            )),
             Self::Ready { url, .. } => check_url(url),
             Self::Request { url, method, .. } => {
                 if method.is_empty() || !method.chars().all(|c| c.is_ascii_uppercase()) {
@@ -367,7 +375,8 @@ impl fmt::Display for HostStep {
         let again = |again: &bool| if *again { " since then" } else { "" };
         match &self.does {
             HostDo::Tools { at_least, of: server, again: since } => {
-                write!(f, "wait for {at_least} tools{}{}", of(server), again(since))
+                let noun = if *at_least == 1 { "tool" } else { "tools" };
+                write!(f, "wait for {at_least} {noun}{}{}", of(server), again(since))
             }
             HostDo::Call { nth, of: server, tool, again: since } => {
                 let tool = tool.as_deref().unwrap_or("any tool");
