@@ -6,9 +6,11 @@ mod check;
 mod client;
 mod doctor;
 mod explain;
+mod host;
 mod list;
 mod outcome;
 mod print;
+mod program;
 mod run;
 mod signals;
 mod table;
@@ -45,7 +47,7 @@ pub fn main() -> ExitCode {
 
 fn command(arguments: &[OsString], parent: Option<OwnedFd>) -> u8 {
     let reason = match Cli::try_parse_from(arguments) {
-        Ok(Cli { command: Command::Run(_) | Command::Replay(_) | Command::Client(_) })
+        Ok(Cli { command: Command::Run(_) | Command::Replay(_) | Command::Client(_) | Command::Host(_) })
             if parent.is_none() && !Warden::is_alone() =>
         {
             match run_aside(arguments) {
@@ -74,6 +76,7 @@ fn perform(command: Command, parent: Option<OwnedFd>) -> Result<ExitReason, RunE
         Command::Run(arguments) => run::run(&arguments, parent),
         Command::Replay(arguments) => run::replay(&arguments, parent),
         Command::Client(arguments) => client::client(&arguments, parent),
+        Command::Host(arguments) => host::host(&arguments, parent),
         Command::Check(arguments) => check::check(&arguments),
         Command::List(arguments) => list::list(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),

@@ -18,7 +18,7 @@ pub(in crate::check) const EXCHANGE_COMPLETE: Invariant = Invariant {
     claim: "everything the scenario consists of was asked and answered before the client ended",
     source: "VG-04: healthy servers load, and calls succeed; a client that does nothing has broken nothing and shown nothing",
     requirement: &["VG-04"],
-    applies: Scope::ALL,
+    applies: Scope::ALL.of_clients(),
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::ProcessExited, Kind::LimitHit],

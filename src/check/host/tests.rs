@@ -146,7 +146,7 @@ fn header() -> Header {
     Header {
         transport: "http".to_owned(),
         promises: Promises::none(),
-        host: Some(HostFacts { exchange: exchange.into(), retry_ms: Some(500) }),
+        host: Some(HostFacts { exchange: exchange.into(), retry_ms: Some(500), application: None }),
         ..Header::new("test")
     }
 }
