@@ -15,6 +15,7 @@ use crate::report::{
     CheckRow, Counts, PlanRow, RunReport, RunVerdict, VerdictReport, check_rows, finding_rows, findings_text,
 };
 use crate::run::{RunError, RunFolder};
+use crate::stack::Browser;
 
 /// What a run of a host leaves; what an earlier one has left must not pass for it.
 const FILES: [&str; 8] = [
@@ -58,7 +59,8 @@ pub(crate) fn page_driver(asked: Option<&str>) -> Result<Vec<String>, String> {
     let asked = asked.map(str::to_owned).or_else(|| std::env::var("MCP_VIGIL_PAGE_DRIVER").ok());
     let command: Vec<String> = asked.unwrap_or_default().split_whitespace().map(str::to_owned).collect();
     if command.is_empty() {
-        return Err("the plan needs a browser, and no program is named that drives one (--page-driver)".to_owned());
+        let browser = Browser::find().map_err(|error| format!("the plan needs a browser: {error}"))?;
+        return Ok(browser.command());
     }
     Ok(command)
 }

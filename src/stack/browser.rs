@@ -110,11 +110,11 @@ impl Browser {
 
     /// The program that drives it, with its arguments: commands come as JSON lines on stdin, and it ends with its stdin.
     ///
-    /// `folder` is where the browser keeps what it writes; it has to be there, and is empty again once the driver has ended by itself.
+    /// The browser's profile is a folder among the temporary files (`TMPDIR`), which is gone once the driver has ended by itself.
     #[must_use]
-    pub fn command(&self, folder: &Path) -> Vec<String> {
+    pub fn command(&self) -> Vec<String> {
         let text = |path: &Path| path.display().to_string();
-        vec!["node".to_owned(), text(&self.driver), text(&self.program), text(folder)]
+        vec!["node".to_owned(), text(&self.driver), text(&self.program)]
     }
 
     /// The browser's own program.
@@ -129,9 +129,10 @@ impl Browser {
     /// When it does not start, with what it said.
     pub fn version(&self) -> Result<String, BrowserError> {
         let folder = Unnamed::make("check")?;
-        let words = self.command(&folder.0);
+        let words = self.command();
         let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).arg("--version");
+        // A browser that has to be killed leaves its profile.
+        command.args(&words[1..]).arg("--version").env("TMPDIR", &folder.0);
         Ok(output("the browser", BROWSER, &mut command)?.trim().to_owned())
     }
 }

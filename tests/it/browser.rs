@@ -43,7 +43,7 @@ impl Driver {
                 return None;
             }
         };
-        Some(Self::run(rig, &browser.command(&rig.temporary())))
+        Some(Self::run(rig, &browser.command()))
     }
 
     fn run(rig: &Rig, words: &[String]) -> Self {
@@ -218,7 +218,7 @@ fn a_browser_that_does_not_start_or_has_ended_is_no_fault_of_the_page() {
     assert_eq!(answer["lost"]["message"], "the browser has ended");
 
     let browser = Browser::find().unwrap();
-    let mut words = browser.command(&rig.temporary());
+    let mut words = browser.command();
     let program = words.iter_mut().find(|word| **word == browser.program().display().to_string()).unwrap();
     *program = "/bin/false".to_owned();
     let mut driver = Driver::run(&rig, &words);

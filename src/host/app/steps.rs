@@ -160,13 +160,13 @@ impl Life<'_> {
     }
 
     async fn page(&mut self, step: &HostDo, limit: Duration) -> Came {
-        let HostDo::Page { action, tab, url, text, expect } = step else { return Came::Done };
+        let HostDo::Page { action, tab, url, text, expect, absent } = step else { return Came::Done };
         if matches!(action, PageAction::Open | PageAction::Reload | PageAction::Click) {
             self.prompt("page");
         }
-        let [url, text, expect] = [url, text, expect].map(|text| text.as_ref().map(|text| self.filled(text)));
-        let asked =
-            PageAsked { action: *action, tab, url: url.as_deref(), text: text.as_deref(), expect: expect.as_deref() };
+        let filled = [url, text, expect, absent].map(|text| text.as_ref().map(|text| self.filled(text)));
+        let [url, text, expect, absent] = filled.each_ref().map(Option::as_deref);
+        let asked = PageAsked { action: *action, tab, url, text, expect, absent };
         // Taken out, so that the host can be watched meanwhile.
         let mut page = match self.state.page.take() {
             Some(page) => page,

@@ -167,6 +167,7 @@ do = "page"
 action = "open"
 url = "http://127.0.0.1:{port}/"
 expect = "ready"
+absent = "sorry"
 [[step]]
 do = "exit"
 status = 0
@@ -197,6 +198,7 @@ status = 0
             (step("do = \"request\"\nurl = \"https://example.org\""), "expected http:// and a loopback address"),
             (step("do = \"page\"\naction = \"open\""), "expected `url`"),
             (step("do = \"page\"\naction = \"click\""), "expected `text`"),
+            (step("do = \"page\"\naction = \"click\"\ntext = \"a\"\nabsent = \"b\""), "expected `expect` as well"),
             (step("do = \"line\"\ntext = \"a\\nb\""), "expected one line"),
             (step("do = \"idle\"\nfor = \"1h\""), "expected a duration"),
             (step("do = \"connections\""), "expected `at-least` or `open`"),

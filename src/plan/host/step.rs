@@ -140,6 +140,9 @@ pub enum HostDo {
         /// A text that has to be there afterwards.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expect: Option<String>,
+        /// A text that ends the wait for another one, as a failure.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        absent: Option<String>,
     },
     /// Ends the host's stdin, and leaves it alone for a moment: many hosts end then.
     CloseStdin {},
@@ -279,8 +282,8 @@ impl HostDo {
             Self::Ready { url, .. } => vec![url],
             Self::Request { url, body, .. } => std::iter::once(url.as_str()).chain(body.as_deref()).collect(),
             Self::Line { text } => vec![text],
-            Self::Page { url, text, expect, .. } => {
-                [url, text, expect].into_iter().filter_map(Option::as_deref).collect()
+            Self::Page { url, text, expect, absent, .. } => {
+                [url, text, expect, absent].into_iter().filter_map(Option::as_deref).collect()
             }
             _ => Vec::new(),
         }
@@ -314,6 +317,9 @@ impl HostDo {
             }
             Self::Connections { at_least: None, open: None, .. } => {
                 Err("found neither, expected `at-least` or `open`".to_owned())
+            }
+            Self::Page { action, expect: None, absent: Some(_), .. } if *action != PageAction::Expect => {
+                Err("found `absent` and nothing to wait for meanwhile, expected `expect` as well".to_owned())
             }
             Self::Page { action, url, text, .. } => action.check(url.as_deref(), text.as_deref()),
             _ => Ok(()),
@@ -396,10 +402,11 @@ impl fmt::Display for HostStep {
             HostDo::Gate { gate } => write!(f, "wait for gate {gate}"),
             HostDo::OpenGate { gate } => write!(f, "open gate {gate}"),
             HostDo::Idle { window } => write!(f, "ask nothing for {window}"),
-            HostDo::Page { action, tab, url, text, expect } => {
+            HostDo::Page { action, tab, url, text, expect, absent } => {
                 write!(f, "page {tab}: {}", action.name())?;
                 [url, text].into_iter().flatten().try_for_each(|text| write!(f, " {text:?}"))?;
-                expect.iter().try_for_each(|text| write!(f, ", expecting {text:?}"))
+                expect.iter().try_for_each(|text| write!(f, ", expecting {text:?}"))?;
+                absent.iter().try_for_each(|text| write!(f, " and no {text:?}"))
             }
             HostDo::CloseStdin {} => f.write_str("close stdin"),
             HostDo::Interrupt {} => f.write_str("interrupt"),
