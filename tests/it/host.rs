@@ -240,13 +240,9 @@ fn a_host_on_the_python_sdk_conforms() {
     let host = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/clients/python/host.py").display().to_string();
     match python_stack("mcp-1.30").unwrap().interpreter() {
         Ok(interpreter) => {
-            let command = [&interpreter.display().to_string(), &host, "{config}"];
-            Run::of(SHORT, &["--config-shape", "langchain"], &command.map(String::as_str)).expect(
-                "python",
-                0,
-                &[],
-                &[],
-            );
+            let interpreter = interpreter.display().to_string();
+            let command = [interpreter.as_str(), &host, "{config}"];
+            Run::of(SHORT, &["--config-shape", "langchain"], &command).expect("python", 0, &[], &[]);
         }
         Err(error) => unavailable("mcp-1.30", &error.to_string()),
     }
