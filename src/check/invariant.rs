@@ -110,6 +110,8 @@ impl Scope {
     pub const STATELESS: Self = Self { era: Era::Modern, transports: &[Transport::Http], ..Self::ALL };
     /// Where sessions have ids: streamable HTTP, in the revisions that open with `initialize`.
     pub const SESSIONS: Self = Self { era: Era::Legacy, transports: &[Transport::Http], ..Self::ALL };
+    /// Where messages are posted: streamable HTTP, in every revision.
+    pub const POSTS: Self = Self { transports: &[Transport::Http], ..Self::ALL };
     /// Where a session is a stream of events: HTTP with server-sent events.
     pub const STREAMS: Self = Self { era: Era::Legacy, transports: &[Transport::Sse], ..Self::ALL };
     /// Where a server is heard without being asked, in the revisions that open with `initialize`.

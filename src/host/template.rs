@@ -166,7 +166,10 @@ impl Values {
                 json(Value::Object(entries.collect()))
             }
             // Inside the quotes of its place.
-            Hole::Command(name) => json(command(name)?.0.as_str().into()).trim_matches('"').to_owned(),
+            Hole::Command(name) => {
+                let quoted = json(command(name)?.0.as_str().into());
+                quoted.strip_prefix('"')?.strip_suffix('"')?.to_owned()
+            }
             Hole::Args(name) => json(command(name)?.1.clone().into()),
             Hole::Env(name) => serde_json::to_string(command(name)?.2).ok()?,
         })

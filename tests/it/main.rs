@@ -11,6 +11,7 @@ mod eras;
 mod exit_codes;
 mod formats;
 mod helper;
+mod host;
 mod hostile;
 mod http;
 mod junit;

@@ -137,7 +137,7 @@ impl Monitor for AsAsked {
                 };
                 let mut witness: Vec<Seq> = self.asked.iter().map(|(_, seq)| *seq).collect();
                 witness.push(event.seq);
-                let because = format!("the host ended {how} at {}, {}", event.seq, self.expected());
+                let because = format!("the host ended {how} at {}, {}", event.seq, self.expected(code.is_some()));
                 tally.broken(Violation::new("other-end", because, &witness));
             }
             _ => {}
@@ -157,10 +157,11 @@ impl AsAsked {
         }
     }
 
-    fn expected(&self) -> String {
+    fn expected(&self, has_status: bool) -> String {
         match (self.status, self.asked.first()) {
             (Some(status), _) => format!("expected status {status}"),
-            (None, None) => "and nobody had asked it to".to_owned(),
+            (None, None) if has_status => "expected status 0".to_owned(),
+            (None, None) => "and nobody had sent it one".to_owned(),
             (None, Some((signal, at))) => format!("expected status 0 or the end by SIG{signal} of {at}"),
         }
     }

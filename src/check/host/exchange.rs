@@ -41,7 +41,7 @@ pub(in crate::check) const POSTS_ARE_MESSAGES: Invariant = Invariant {
     claim: "every POST is one JSON-RPC message",
     source: "2025-11-25, basic/transports, Sending Messages to the Server; the same from 2025-06-18",
     requirement: &["LC-MSG-01"],
-    applies: Scope::ALL,
+    applies: Scope::POSTS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireNoise],

@@ -36,7 +36,7 @@ pub(super) struct Life<'a> {
 
 #[derive(Default)]
 struct State {
-    /// How many events there were when the host was last made to do something.
+    /// Position of the event with which the host was last made to do something, counted from 0.
     prompted: usize,
     /// Whether a signal has asked the host to end.
     is_asked: bool,

@@ -65,6 +65,25 @@ impl Seen {
         }
     }
 
+    /// From here on only what comes next counts, of what is listed and called.
+    fn begin_again(&mut self) {
+        for server in self.servers.values_mut() {
+            let OfServer { n_opened, open, listing, .. } = std::mem::take(server);
+            *server = OfServer { n_opened, open, listing, ..OfServer::default() };
+        }
+    }
+
+    /// One more event; whether it is the last that is missing to what a step waits for. Where that is to come since the host was last made
+    /// to do something, that was the event at position `from`, counted from 0.
+    pub(super) fn meets_with(&mut self, event: &Event, step: &HostDo, from: usize) -> bool {
+        let position = usize::try_from(event.seq.0).unwrap_or(usize::MAX).saturating_sub(1);
+        if from > 0 && position == from {
+            self.begin_again();
+        }
+        self.see(event);
+        position >= from && self.meets(step)
+    }
+
     /// Whether what a step waits for is there.
     pub(super) fn meets(&self, step: &HostDo) -> bool {
         match step {
@@ -200,6 +219,24 @@ mod tests {
             assert_eq!(seen.meets(&step), met, "{lines:?} {step:?}");
             assert!(seen.told(&step).contains(told), "{}", seen.told(&step));
         }
+    }
+
+    #[test]
+    fn what_is_counted_again_begins_at_the_last_prompt_and_connections_stay() {
+        let lines = [OPENED, ASKED, LIST, CALLED, "driver host.prompted how=line"];
+        let again = HostDo::Tools { at_least: 1, of: None, again: true };
+        let call = HostDo::Call { nth: 1, of: None, tool: None, again: true };
+        let met = |more: &[&str], step: &HostDo| {
+            let text = [&lines[..], more].concat().join("\n") + "\n";
+            let history = history_from_text("seen", Header::new("seen"), &text).unwrap();
+            let mut seen = Seen::of(["a".to_owned()].into_iter());
+            let met = history.events().iter().any(|event| seen.meets_with(event, step, 4));
+            (met, seen.told(step))
+        };
+        assert_eq!(met(&[], &again), (false, "a: connected, not asked for its tools".to_owned()));
+        assert_eq!(met(&[], &call), (false, "a: connected, not called".to_owned()));
+        assert!(met(&[CALLED], &call).0);
+        assert!(met(&[ASKED, LIST], &again).0);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::history::EventKind;
+use crate::history::{EventKind, Source};
 use crate::host::app::page::{Asked as PageAsked, Page};
 use crate::host::app::request::{Asked, ask};
 use crate::host::app::seen::Seen;
@@ -50,14 +50,12 @@ impl Life<'_> {
         }
     }
 
-    /// Waits until the servers have seen something, at most for `limit`, and no longer than the host lives.
+    /// Waits until the servers have seen something, from position `from` on, at most for `limit`, and no longer than the host lives.
     async fn await_seen(&self, step: &HostDo, from: usize, limit: Duration) -> Came {
-        let mut seen = Seen::of(self.input.servers.keys().cloned());
+        let nothing = || Seen::of(self.input.servers.keys().cloned());
+        let mut seen = nothing();
         let met = {
-            let waited = self.ending.recorder.wait_for(from, limit, |event| {
-                seen.see(event);
-                seen.meets(step)
-            });
+            let waited = self.ending.recorder.wait_for(0, limit, |event| seen.meets_with(event, step, from));
             tokio::select! {
                 biased;
                 met = waited => Some(met.is_some()),
@@ -69,15 +67,8 @@ impl Life<'_> {
             Some(false) => Came::Unmet(format!("not within {} ms; seen: {}", limit.as_millis(), seen.told(step))),
             None => self.ended_before(|| {
                 // What was acknowledged before the end may not have been looked at.
-                let mut seen = Seen::of(self.input.servers.keys().cloned());
-                let mut n_events = 0;
-                let met = self.ending.recorder.any(|event| {
-                    n_events += 1;
-                    if n_events > from {
-                        seen.see(event);
-                    }
-                    seen.meets(step)
-                });
+                let mut seen = nothing();
+                let met = self.ending.recorder.any(|event| seen.meets_with(event, step, from));
                 (met, seen.told(step))
             }),
         }
@@ -117,8 +108,8 @@ impl Life<'_> {
 
     /// What comes from here on is an answer to what the host is made to do now.
     fn prompt(&mut self, how: &str) {
-        self.state.prompted = self.ending.recorder.n_events();
-        self.note(EventKind::HostPrompted { how: how.to_owned() });
+        let seq = self.ending.recorder.note(Source::Driver, EventKind::HostPrompted { how: how.to_owned() });
+        self.state.prompted = usize::try_from(seq.0).unwrap_or(usize::MAX).saturating_sub(1);
     }
 
     async fn request(&mut self, asked: &Asked, status: u16, limit: Duration) -> Came {
