@@ -91,8 +91,6 @@ fn main() {
     let entries = config["mcpServers"].as_object().expect("servers").clone();
     let mut servers: Vec<Server> = entries.values().map(|entry| Server::start(entry, &mode)).collect();
     match mode.as_str() {
-        // As many as win some time also where others want it.
-        "busy" => (0..8).for_each(|_| drop(std::thread::spawn(|| while std::hint::black_box(true) {}))),
         "tells-an-error" => eprintln!("Traceback (most recent call last):\n  File \"a\"\nRuntimeError: no"),
         "leaves-child" => drop(Command::new("sleep").arg("600").process_group(0).spawn()),
         _ => {}

@@ -22,7 +22,11 @@ use crate::supervise::Warden;
 /// Runs a host through its plan. `parent` is readable when there is nobody to report to any more.
 pub(super) fn host(arguments: &HostArgs, parent: Option<OwnedFd>) -> Result<ExitReason, RunError> {
     let asked = asked(arguments)?;
-    let prepared = prepared(&asked)?;
+    let mut prepared = prepared(&asked)?;
+    if prepared.application.plan.needs_page() {
+        // Where there is none, the run says so.
+        prepared.application.page = page_driver(arguments.page_driver.as_deref()).ok();
+    }
     check_program(&arguments.command)?;
     let plan = prepared.application.plan.name.clone();
     let baseline = arguments.baseline.as_ref().map(|file| read_host_baseline(file, &plan)).transpose()?;
@@ -69,14 +73,13 @@ fn asked(arguments: &HostArgs) -> Result<Asked, RunError> {
             return Err(RunError::usage(format!("found transport {found}, expected stdio or http")));
         }
     };
-    let page = arguments.page_driver.as_deref().and_then(|driver| page_driver(Some(driver)).ok());
     Ok(Asked {
         plan: arguments.plan.clone(),
         servers: servers(&arguments.servers)?,
         transport,
         command: arguments.command.clone(),
         config: config(arguments)?,
-        page: page.or_else(|| page_driver(None).ok()),
+        page: None,
         limits,
         step_limits,
     })

@@ -100,7 +100,6 @@ fn hosts_that_are_wrong_in_one_way_fail_the_rule_for_it_and_exit_1() {
     few_at_once(2, cases.iter(), |(mode, plan, options, failing)| {
         Run::of_mode(plan, options, &[], mode).expect(mode, 1, failing, &[]);
     });
-    Run::of_mode(SHORT, &[], &[], "busy").expect("busy", 0, &[], &["idle-without-cpu"]);
 }
 
 /// Hosts that do all one can do to stay: what is said of them, and that nothing stays.
@@ -114,7 +113,7 @@ fn hosts_that_do_not_end_are_ended_with_all_they_started_and_told_why() {
         ("closes everything", &["sh", "-c", "exec <&- >&- 2>&-; exec sleep 600"], "steps-met", "no connection"),
         ("daemonises", &["sh", "-c", "setsid sh -c 'sleep 600 & wait' & exit 0"], "nothing-survives", "still there"),
         ("floods", &[&host, "{config}", "floods"], "output-bounded", "bytes of output"),
-        ("forks", &["sh", "-c", "while :; do sleep 600 & done"], "output-bounded", "processes"),
+        ("forks", &["sh", "-c", "while :; do sleep 600 & done"], "steps-met", "no connection"),
     ];
     few_at_once(2, cases.iter(), |(name, command, rule, because)| {
         let began = Instant::now();
@@ -148,6 +147,12 @@ fn a_folder_has_what_a_run_leaves_and_its_history_gives_the_same_verdict() {
     let judged = run.rig.finish(run.rig.command(&["check", &folder.display().to_string()]));
     assert_eq!(judged.code, 1, "{}", judged.stderr);
     assert!(judged.stdout.contains("FAIL ends-as-asked"), "{}", judged.stdout);
+    let verdict: Value = serde_json::from_str(&std::fs::read_to_string(folder.join("verdict.json")).unwrap()).unwrap();
+    for (rule, expected) in
+        [("idle-without-cpu", "pass"), ("steps-met", "pass"), ("exits-with-success", "not-applicable")]
+    {
+        assert_eq!(verdict["verdicts"][rule], expected, "{rule}: {verdict}");
+    }
     // The plan that was followed can be followed again.
     let plan = folder.join("plan.toml").display().to_string();
     let again = Run::of(&std::fs::read_to_string(&plan).unwrap(), &[], &[&raw_host(), "{config}"]);
@@ -161,8 +166,7 @@ fn a_folder_has_what_a_run_leaves_and_its_history_gives_the_same_verdict() {
 }
 
 #[test]
-fn what_is_wrong_before_anything_runs_is_exit_2_and_a_missing_browser_exit_3() {
-    let page = "about = \"p\"\n[[step]]\ndo = \"page\"\naction = \"open\"\nurl = \"http://127.0.0.1:{port}\"\n";
+fn what_is_wrong_before_anything_runs_is_exit_2_with_its_place() {
     let rig = Rig::new();
     let template = rig.file("t.json", "{\n \"x\": {nope} }").display().to_string();
     let cases: &[(&str, &[&str], &[&str], i32, &str)] = &[
@@ -174,15 +178,28 @@ fn what_is_wrong_before_anything_runs_is_exit_2_and_a_missing_browser_exit_3() {
         (SHORT, &["--transport", "memory"], &["true"], 2, "expected stdio or http"),
         (SHORT, &["--limit", "nope=1s"], &["true"], 2, "nope"),
         (SHORT, &["--config-shape", "nope"], &["true"], 2, "vscode"),
-        (page, &[], &["true"], 3, ""),
     ];
     for (plan, options, command, code, expected) in cases {
         let run = Run::of(plan, options, command);
         assert_eq!(run.ran.code, *code, "{options:?} {command:?}: {}{}", run.ran.stdout, run.ran.stderr);
         assert!(run.ran.stderr.contains(expected), "{options:?} {command:?}: {}", run.ran.stderr);
-        assert!(*code == 3 || !run.rig.out().exists(), "{options:?} {command:?} left something");
+        assert!(!run.rig.out().exists(), "{options:?} {command:?} left something");
         run.rig.assert_nothing_left(Duration::from_secs(5));
     }
+}
+
+#[test]
+fn a_plan_with_pages_is_unavailable_where_there_is_no_browser() {
+    let page = "about = \"p\"\n[[step]]\ndo = \"page\"\naction = \"open\"\nurl = \"http://127.0.0.1:{port}\"\n";
+    let rig = Rig::new();
+    let plan = rig.file("plan.toml", page);
+    let mut process = rig.command(&["host", "--plan"]);
+    process.arg(plan).arg("--out").arg(rig.out()).args(["--", &raw_host(), "{config}"]);
+    process.env("PATH", "/nonexistent").env_remove("MCP_VIGIL_PAGE_DRIVER");
+    let ran = rig.finish_within(process, LIMIT);
+    assert_eq!(ran.code, 3, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("UNAVAILABLE raw_host: the plan needs a browser"), "{}", ran.stdout);
+    rig.assert_nothing_left(Duration::from_secs(5));
 }
 
 /// A web application is waited for, asked to run, and asked for something it has not.
