@@ -76,6 +76,17 @@ pub enum Level {
 pub struct Scope {
     era: Era,
     transports: &'static [Transport],
+    subject: Subject,
+}
+
+/// Whose histories it is for, of those that it is a rule of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Subject {
+    Any,
+    /// A host that keeps the contract of conformance clients.
+    Client,
+    /// A finished application.
+    Application,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,26 +100,49 @@ const EVERY_TRANSPORT: &[Transport] = &[Transport::Memory, Transport::Stdio, Tra
 
 impl Scope {
     /// Everywhere.
-    pub const ALL: Self = Self { era: Era::Any, transports: EVERY_TRANSPORT };
+    pub const ALL: Self = Self { era: Era::Any, transports: EVERY_TRANSPORT, subject: Subject::Any };
     /// Everywhere, in the revisions that open with `initialize`.
-    pub const LEGACY: Self = Self { era: Era::Legacy, transports: EVERY_TRANSPORT };
+    pub const LEGACY: Self = Self { era: Era::Legacy, transports: EVERY_TRANSPORT, subject: Subject::Any };
     /// Over the transports of the revisions in which every request stands for itself.
     pub const MODERN: Self =
-        Self { era: Era::Modern, transports: &[Transport::Memory, Transport::Stdio, Transport::Http] };
+        Self { transports: &[Transport::Memory, Transport::Stdio, Transport::Http], era: Era::Modern, ..Self::ALL };
     /// Over HTTP, in the revisions in which every request stands for itself.
-    pub const STATELESS: Self = Self { era: Era::Modern, transports: &[Transport::Http] };
+    pub const STATELESS: Self = Self { era: Era::Modern, transports: &[Transport::Http], ..Self::ALL };
     /// Where sessions have ids: streamable HTTP, in the revisions that open with `initialize`.
-    pub const SESSIONS: Self = Self { era: Era::Legacy, transports: &[Transport::Http] };
+    pub const SESSIONS: Self = Self { era: Era::Legacy, transports: &[Transport::Http], ..Self::ALL };
+    /// Where messages are posted: streamable HTTP, in every revision.
+    pub const POSTS: Self = Self { transports: &[Transport::Http], ..Self::ALL };
     /// Where a session is a stream of events: HTTP with server-sent events.
-    pub const STREAMS: Self = Self { era: Era::Legacy, transports: &[Transport::Sse] };
+    pub const STREAMS: Self = Self { era: Era::Legacy, transports: &[Transport::Sse], ..Self::ALL };
     /// Where a server is heard without being asked, in the revisions that open with `initialize`.
     pub const HEARD: Self =
-        Self { era: Era::Legacy, transports: &[Transport::Memory, Transport::Stdio, Transport::Sse] };
+        Self { era: Era::Legacy, transports: &[Transport::Memory, Transport::Stdio, Transport::Sse], ..Self::ALL };
     /// Where the server is a child process.
-    pub const STDIO: Self = Self { era: Era::Any, transports: &[Transport::Stdio] };
+    pub const STDIO: Self = Self { era: Era::Any, transports: &[Transport::Stdio], ..Self::ALL };
+
+    /// The same, of all hosts for those that keep the contract of conformance clients.
+    #[must_use]
+    pub const fn of_clients(self) -> Self {
+        Self { subject: Subject::Client, ..self }
+    }
+
+    /// The same, of all hosts for finished applications.
+    #[must_use]
+    pub const fn of_applications(self) -> Self {
+        Self { subject: Subject::Application, ..self }
+    }
 
     /// Why it does not apply to a history, if so.
     pub(super) fn refuses(self, header: &Header) -> Option<String> {
+        match (self.subject, header.application()) {
+            (Subject::Client, Some(_)) => {
+                return Some("applies to conformance clients, this is a finished application".to_owned());
+            }
+            (Subject::Application, None) => {
+                return Some("applies to finished applications, this is a conformance client".to_owned());
+            }
+            (Subject::Any | Subject::Client | Subject::Application, _) => {}
+        }
         let transport = header.carried_by();
         if self.transports != EVERY_TRANSPORT && !self.transports.iter().any(|known| known.as_str() == transport) {
             let names: Vec<String> = self.transports.iter().map(ToString::to_string).collect();

@@ -81,11 +81,17 @@ pub const INVARIANTS: &[Invariant] = &[
 
 /// What a host is judged by: rules of its own, then those invariants that are about the wire and processes alone.
 pub const HOST_RULES: &[Invariant] = &[
+    host::application::SERVERS_REACHED,
+    host::application::STEPS_MET,
     host::exchange::EXCHANGE_COMPLETE,
     host::ending::EXITS_WITH_SUCCESS,
     host::ending::ENDED_BY_NO_SIGNAL,
     host::ending::ENDS_IN_TIME,
+    host::application::ENDS_AS_ASKED,
+    process::SIGNAL_ENDS_PROCESS,
     process::NOTHING_SURVIVES,
+    host::application::SERVERS_KEPT,
+    quiet::IDLE_WITHOUT_CPU,
     host::output::STDERR_WITHOUT_ERRORS,
     host::output::OUTPUT_BOUNDED,
     host::sockets::STREAMS_CLOSED,
@@ -108,6 +114,7 @@ pub const HOST_RULES: &[Invariant] = &[
     host::elicitation::DEFAULTS_APPLIED,
     wire::REQUEST_ID_UNIQUE,
     host::exchange::POSTS_ARE_MESSAGES,
+    wire::STDIN_CARRIES_MESSAGES_ONLY,
     wire::ONE_MESSAGE_AT_A_TIME,
     wire::MESSAGES_WELL_FORMED,
     cancel::CANCEL_ONLY_OPEN_REQUESTS,

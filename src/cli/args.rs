@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::plan::{Limits, Revision, Transport, parse_duration};
+use crate::plan::{HOST_LIMITS, Limits, Revision, Transport, parse_duration};
 use crate::run::{Checkout, RunError, Temperaments, Tier, Variants};
 
 /// Test harness and lifecycle verifier for programs that use MCP servers.
@@ -24,6 +24,8 @@ pub(super) enum Command {
     Replay(ReplayArgs),
     /// Run an official conformance client against mocks.
     Client(ClientArgs),
+    /// Run a finished application against mocks, through a plan.
+    Host(HostArgs),
     /// Judge recorded histories.
     Check(CheckArgs),
     /// List what there is.
@@ -200,6 +202,82 @@ pub(super) struct ClientArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct HostArgs {
+    /// The shape of the configuration that is written for the host [default: claude].
+    #[arg(long, value_name = "SHAPE", conflicts_with = "config_template")]
+    pub config_shape: Option<ConfigShapeArg>,
+    /// A configuration of your own, with placeholders such as {servers}, {url:NAME}, {command:NAME} and {args:NAME}.
+    #[arg(long, value_name = "FILE")]
+    pub config_template: Option<PathBuf>,
+    /// Its servers and their scripts [default: those of the plan, or server=polite].
+    #[arg(long, value_name = "NAME=SCRIPT", value_delimiter = ',')]
+    pub servers: Vec<String>,
+    /// How servers are reached: stdio or http [default: http where a {url} stands somewhere, else stdio].
+    #[arg(long, value_name = "TRANSPORT")]
+    pub transport: Option<TransportArg>,
+    /// Servers that ignore the end of their input and SIGTERM.
+    #[arg(long)]
+    pub stubborn: bool,
+    /// Revision of the protocol the servers speak [default: 2025-11-25].
+    #[arg(long, value_name = "REVISION")]
+    pub revision: Option<Revision>,
+    /// What is done with the host: a shipped plan by name, or a file [default: default].
+    #[arg(long, value_name = "NAME|FILE")]
+    pub plan: Option<String>,
+    /// The program that does things on pages, split on spaces; also MCP_VIGIL_PAGE_DRIVER.
+    #[arg(long, value_name = "CMD")]
+    pub page_driver: Option<String>,
+    /// Another value for a limit, such as exit=5s or host-tools=90s, where no step says its own; repeatable.
+    #[arg(long, value_name = "NAME=DURATION", value_parser = host_limit)]
+    pub limit: Vec<(String, Duration)>,
+    /// Folder for everything that is written.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// What to print instead of a table; repeatable: the first is printed, all are written to the folder.
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Vec<HostFormatArg>,
+    /// Findings that are known and accepted.
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// A Warn leads to exit code 1 as well.
+    #[arg(long)]
+    pub strict: bool,
+    /// Print nothing but failures.
+    #[arg(long)]
+    pub quiet: bool,
+    /// The host and its arguments; {config}, {port}, {url} and {url:NAME} are filled in.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ConfigShapeArg {
+    Claude,
+    Vscode,
+    Langchain,
+    Fastmcp,
+}
+
+impl ConfigShapeArg {
+    /// As it is written.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Claude => "claude",
+            Self::Vscode => "vscode",
+            Self::Langchain => "langchain",
+            Self::Fastmcp => "fastmcp",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(super) enum HostFormatArg {
+    Json,
+    Junit,
+    Checks,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct CheckArgs {
     /// Histories: files, or plan folders.
     #[arg(value_name = "HISTORY", required = true)]
@@ -334,6 +412,16 @@ fn limit(text: &str) -> Result<(String, Duration), LimitError> {
         known: crate::plan::LIMITS.iter().map(|limit| limit.name).collect::<Vec<_>>().join(", "),
     })?;
     Ok((name.to_owned(), value))
+}
+
+/// The same, with the limits of a host's plan.
+fn host_limit(text: &str) -> Result<(String, Duration), LimitError> {
+    match text.split_once('=') {
+        Some((name, value)) if HOST_LIMITS.iter().any(|limit| limit.name == name) => {
+            Ok((name.to_owned(), parse_duration(value)?))
+        }
+        _ => limit(text),
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -2,13 +2,12 @@
 
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::check::{Finding, Verdict, invariant};
 use crate::cli::args::ClientArgs;
 use crate::cli::print::say;
+use crate::cli::program::check_program;
 use crate::cli::run::watch::watch_signals;
 use crate::host::{ClientScenario, client_scenarios};
 use crate::plan::{Baseline, Revision};
@@ -96,23 +95,8 @@ fn plan(name: &str, asked: Option<Revision>, known: &[ClientScenario]) -> Result
 /// The command, split on spaces; its program has to be there.
 fn command(text: &str) -> Result<Vec<String>, RunError> {
     let command: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-    let Some(program) = command.first() else {
-        return Err(RunError::usage("found an empty command, expected a program and its arguments"));
-    };
-    if is_there(program) {
-        return Ok(command);
-    }
-    Err(RunError::usage(format!("found no program {program:?}, expected one that can be run")))
-}
-
-fn is_there(program: &str) -> bool {
-    let is_program =
-        |path: PathBuf| path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
-    if program.contains('/') {
-        return is_program(Path::new(program).to_path_buf());
-    }
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&folders).any(|folder| is_program(folder.join(program)))
+    check_program(&command)?;
+    Ok(command)
 }
 
 fn text_of(results: &[ClientResult], judged: &ClientJudged<'_>, is_verbose: bool) -> String {

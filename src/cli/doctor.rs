@@ -10,7 +10,7 @@ use crate::cli::print::say;
 use crate::plan::Feature;
 use crate::run::{ExitReason, RunError};
 use crate::selftest::adapter_schema;
-use crate::stack::{Provisioned, Stack, StackError};
+use crate::stack::{Browser, BrowserError, Provisioned, Stack, StackError};
 
 /// Shows every lane, and installs missing stacks where that is asked for; or tests an adapter. `parent` is readable when there is
 /// nobody to report to any more.
@@ -35,7 +35,14 @@ pub(super) fn doctor(arguments: &DoctorArgs, parent: Option<OwnedFd>) -> Result<
                 format!("UNAVAILABLE: {error}")
             }
         };
-        say(&format!("lane {:<9} stack {:<10} {state}", stack.lane(), stack.name()))?;
+        say(&format!("lane {:<9} stack {:<14} {state}", stack.lane(), stack.name()))?;
+    }
+    match examine_browser(arguments.provision) {
+        Ok(found) => say(&format!("lane browser   {found}"))?,
+        Err(error) => {
+            all_available = false;
+            say(&format!("lane browser   UNAVAILABLE: {error}"))?;
+        }
     }
     let children = Path::new("/proc/self/task").join(std::process::id().to_string()).join("children");
     let table = if children.exists() { "by children lists" } else { "UNAVAILABLE: the kernel keeps no children lists" };
@@ -52,4 +59,10 @@ fn examine(stack: &Stack, provision: bool) -> Result<&'static str, StackError> {
         Provisioned::Already => "available",
         Provisioned::Now => "available, installed now",
     })
+}
+
+/// The browser that was found, once it has been started and ended.
+fn examine_browser(provision: bool) -> Result<String, BrowserError> {
+    let browser = if provision { Browser::provision()?.0 } else { Browser::find()? };
+    Ok(format!("{}, version {}", browser.program().display(), browser.version()?))
 }

@@ -6,7 +6,8 @@ use crate::catalogue::{shipped_loader, shipped_scenario, suite};
 use crate::check::{HOST_RULES, INVARIANTS, Invariant, invariant};
 use crate::cli::args::ExplainArgs;
 use crate::cli::print::say;
-use crate::plan::{LIMITS, PROMISES, Promise, Scenario, Transport};
+use crate::host::shipped_host_plan;
+use crate::plan::{HOST_LIMITS, HostPlan, LIMITS, PROMISES, Promise, Scenario, Transport};
 use crate::run::{ExitReason, RunError};
 use crate::script::{FAULTS, Script, shipped, shipped_names, shipped_text};
 use crate::selftest::{CHECKS, SELF_TEST_LIMITS};
@@ -26,7 +27,7 @@ pub(super) fn explain(arguments: &ExplainArgs) -> Result<ExitReason, RunError> {
     pages.extend(fault.map(|fault| format!("fault {id}\n\n{}\n\n{}", fault.about, fault.explain)));
     let promise = PROMISES.iter().find(|(known, _, _)| *known == id);
     pages.extend(promise.map(|(_, default, about)| format!("promise {id}\n\n{about}\nDefault: {default}.")));
-    let limit = LIMITS.iter().find(|limit| limit.name == id);
+    let limit = LIMITS.iter().chain(HOST_LIMITS).find(|limit| limit.name == id);
     pages.extend(limit.map(|limit| format!("limit {id}\n\n{}\nDefault: {} ms.", limit.about, limit.default_ms)));
     let limit = STACK_LIMITS.iter().find(|limit| limit.name == id);
     let page = |about: &str, ms: u128| format!("limit {id}\n\n{about}\nAlways: {ms} ms.");
@@ -40,6 +41,7 @@ pub(super) fn explain(arguments: &ExplainArgs) -> Result<ExitReason, RunError> {
         transport.map(|transport| format!("transport {id}\n\n{}\n\n{}", transport.about(), transport.explain())),
     );
     pages.extend(shipped_loader(id)?.map(|loader| format!("loader {id}\n\n{}", loader.about)));
+    pages.extend(shipped_host_plan(id)?.as_ref().map(plan_page));
     pages.extend(requirement_page(id));
     if pages.is_empty() {
         let message = format!("found {id:?}, expected the id of something that `mcp-vigil list` shows");
@@ -93,6 +95,13 @@ fn scenario_page(scenario: &Scenario) -> String {
         servers.collect::<Vec<_>>().join("\n"),
         steps.collect::<Vec<_>>().join("\n")
     )
+}
+
+/// What a plan does with a host.
+fn plan_page(plan: &HostPlan) -> String {
+    let steps = plan.steps.iter().enumerate().map(|(index, step)| format!("  {}. {step}", index + 1));
+    let steps = steps.collect::<Vec<_>>().join("\n");
+    format!("plan {} (of `mcp-vigil host`)\n\n{}\n\nSteps:\n{steps}", plan.name, plan.about)
 }
 
 /// What a scenario is for, where it is not for everything.

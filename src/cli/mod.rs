@@ -6,10 +6,12 @@ mod check;
 mod client;
 mod doctor;
 mod explain;
+mod host;
 mod list;
 mod matrix;
 mod outcome;
 mod print;
+mod program;
 mod run;
 mod signals;
 mod table;
@@ -71,7 +73,7 @@ fn command(arguments: &[OsString], parent: Option<OwnedFd>) -> u8 {
 /// Whether a command starts what it does not know: that needs a process with no children of others.
 fn starts_loaders(command: &Command) -> bool {
     match command {
-        Command::Run(_) | Command::Replay(_) | Command::Client(_) => true,
+        Command::Run(_) | Command::Replay(_) | Command::Client(_) | Command::Host(_) => true,
         Command::Doctor(arguments) => arguments.adapter.is_some(),
         Command::Check(_) | Command::List(_) | Command::Explain(_) => false,
     }
@@ -82,6 +84,7 @@ fn perform(command: Command, parent: Option<OwnedFd>) -> Result<ExitReason, RunE
         Command::Run(arguments) => run::run(&arguments, parent),
         Command::Replay(arguments) => run::replay(&arguments, parent),
         Command::Client(arguments) => client::client(&arguments, parent),
+        Command::Host(arguments) => host::host(&arguments, parent),
         Command::Check(arguments) => check::check(&arguments),
         Command::List(arguments) => list::list(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),

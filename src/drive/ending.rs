@@ -186,7 +186,8 @@ impl Drive<'_> {
 
 /// Tracebacks of Python and panics of Rust, each from its first line to its last.
 ///
-/// A traceback that ends in KeyboardInterrupt or SystemExit is how Python says that it was asked to end.
+/// A traceback that ends in KeyboardInterrupt or SystemExit is how Python says that it was asked to end. So is a cancellation that came
+/// before such a one: asyncio cancels its main task when it is interrupted.
 pub(crate) fn uncaught(text: &str) -> Vec<String> {
     const TRACEBACK: &str = "Traceback (most recent call last):";
     let mut found = Vec::new();
@@ -196,7 +197,8 @@ pub(crate) fn uncaught(text: &str) -> Vec<String> {
             let indented = |line: &&&str| line.starts_with([' ', '\t', '|', '+']) || line.is_empty();
             let body = lines[index + 1..].iter().take_while(indented).count();
             let last = lines.get(index + 1 + body).copied().unwrap_or_default();
-            if !last.starts_with("KeyboardInterrupt") && !last.starts_with("SystemExit") {
+            let is_asked = last.starts_with("KeyboardInterrupt") || last.starts_with("SystemExit");
+            if !is_asked && !(is_cancellation(last) && is_followed_up(&lines[(index + 2 + body).min(lines.len())..])) {
                 let end = (index + 2 + body).min(lines.len());
                 found.push(lines[index..end].join("\n"));
             }
@@ -207,9 +209,33 @@ pub(crate) fn uncaught(text: &str) -> Vec<String> {
     found
 }
 
+fn is_cancellation(line: &str) -> bool {
+    line.split([':', ' ']).next().is_some_and(|name| name.rsplit('.').next() == Some("CancelledError"))
+}
+
+/// Whether what comes next tells of the error that came of the one before.
+fn is_followed_up(lines: &[&str]) -> bool {
+    let mut told = lines.iter().filter(|line| !line.is_empty());
+    told.next().is_some_and(|line| {
+        line.starts_with("During handling of the above exception") || line.starts_with("The above exception was")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::uncaught;
+
+    #[test]
+    fn a_cancellation_is_told_unless_it_came_of_being_asked_to_end() {
+        let first = "Traceback (most recent call last):\n  File \"a\"\nasyncio.exceptions.CancelledError\n";
+        let then = "\nDuring handling of the above exception, another exception occurred:\n\n";
+        let second = |last: &str| format!("Traceback (most recent call last):\n  File \"b\"\n{last}\n");
+        assert_eq!(uncaught(first).len(), 1);
+        assert!(uncaught(&format!("{first}{then}{}", second("KeyboardInterrupt"))).is_empty());
+        let found = uncaught(&format!("{first}{then}{}", second("RuntimeError: no")));
+        assert_eq!(found.len(), 1);
+        assert!(found[0].ends_with("RuntimeError: no"), "{found:?}");
+    }
 
     #[test]
     fn a_traceback_is_found_from_its_first_line_to_its_last() {

@@ -19,7 +19,7 @@ use crate::history::{EventKind, Header, History, SCHEMA, ServerFacts, Source};
 use crate::plan::{Limits, Place, PlaceKind, Plan, Scenario, StepDo, Transport};
 use crate::record::{AdapterLink, Home, HomeOptions, MockSetup, Recorder};
 use crate::script::{Carriage, Script};
-use crate::supervise::{LaunchSpec, SuperviseError, Supervised};
+use crate::supervise::{LaunchSpec, StdinKind, SuperviseError, Supervised};
 
 /// Most bytes of a loader's stdout or stderr.
 pub(super) const OUTPUT_BYTES_MAX: u64 = 8 << 20;
@@ -258,6 +258,7 @@ fn launch_spec(input: &PlanInput, environment: &RunEnvironment, home: &Home, tok
         command: input.launch.command.clone(),
         directory: input.launch.directory.clone(),
         env,
+        stdin: StdinKind::Null,
         stdout: input.directory.join("stdout.txt"),
         stderr: input.directory.join("stderr.txt"),
         output_bytes_max: OUTPUT_BYTES_MAX,

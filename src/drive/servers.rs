@@ -104,6 +104,15 @@ impl HttpServer {
         }
     }
 
+    /// Kills it, and does not wait for its end.
+    pub(crate) fn kill(&mut self) -> Signalled {
+        match self.child.start_kill() {
+            Ok(()) => Signalled::Sent,
+            // It has ended already.
+            Err(_) => Signalled::Gone,
+        }
+    }
+
     /// Kills it and waits for it.
     pub(crate) async fn end(mut self) {
         // It may have ended by itself.
@@ -183,11 +192,7 @@ impl Drive<'_> {
                 Ok(if self.home.kill(mock) { Signalled::Sent } else { Signalled::Gone })
             }
             None => self.supervised.signal(Some(mock.pid), "KILL").await,
-            Some(server) => match server.child.start_kill() {
-                Ok(()) => Ok(Signalled::Sent),
-                // It has ended already.
-                Err(_) => Ok(Signalled::Gone),
-            },
+            Some(server) => Ok(server.kill()),
         }
     }
 

@@ -95,6 +95,25 @@ event_kinds! {
         /// Why.
         because: String,
     }
+    /// What a step of a host's plan waits for has come about.
+    StepMet = "step.met" {
+        /// Position in the plan, from 1.
+        step: u32,
+        /// What was seen.
+        saw: String,
+    }
+    /// What a step of a host's plan waits for did not come about; the plan goes to its end.
+    StepUnmet = "step.unmet" {
+        /// Position in the plan, from 1.
+        step: u32,
+        /// What was awaited, and what was seen instead.
+        because: String,
+    }
+    /// A host is about to be made to do something, as its user would.
+    HostPrompted = "host.prompted" {
+        /// How: `request`, `signal`, `line` or `page`.
+        how: String,
+    }
     /// The driver is about to ask the loader for an operation.
     OperationInvoked = "operation.invoked" {
         /// Which operation.

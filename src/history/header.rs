@@ -53,6 +53,21 @@ pub struct HostFacts {
     /// How long it is told to wait before it takes up a stream that ended, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_ms: Option<u64>,
+    /// What is expected where the host is a finished application, which knows of no conformance contract.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<ApplicationFacts>,
+}
+
+/// What is expected of a finished application.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ApplicationFacts {
+    /// Whether the connections it opened first have to serve it to its end.
+    #[serde(default)]
+    pub same_servers: bool,
+    /// The status it has to exit with, where its plan says one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<i32>,
 }
 
 /// One server of the scenario.
@@ -66,6 +81,12 @@ pub struct ServerFacts {
 }
 
 impl Header {
+    /// What is expected of a finished application, where the history is one of that.
+    #[must_use]
+    pub fn application(&self) -> Option<&ApplicationFacts> {
+        self.host.as_ref()?.application.as_ref()
+    }
+
     /// The transport, with HTTP in memory as the HTTP it is.
     #[must_use]
     pub fn carried_by(&self) -> &str {

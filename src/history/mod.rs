@@ -18,7 +18,7 @@ pub use event::{
     Action, Channel, Context, Event, EventKind, Failure, Impairs, Kind, Leaving, LinkPeer, Outcome, ScopeForm,
     ServerEnd, Tool, WireEnd,
 };
-pub use header::{Header, HostFacts, LINK_LOST_CODE, SCHEMA, ServerFacts};
+pub use header::{ApplicationFacts, Header, HostFacts, LINK_LOST_CODE, SCHEMA, ServerFacts};
 pub use ids::{ConnectionId, ExchangeId, OpId, ProcessId, ScopeId, Seq, SessionId, SocketId};
 pub use jsonl::{event_to_line, read_history};
 pub use message::Message;

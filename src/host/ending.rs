@@ -10,8 +10,8 @@ use tokio::net::TcpStream;
 use crate::drive::{After, RunEnvironment, await_quiet_wire, read_head};
 use crate::history::{Channel, Event, EventKind, ProcessId, Source};
 use crate::host::stderr::errors_in;
-use crate::record::Recorder;
-use crate::supervise::{ProcessFacts, Supervised};
+use crate::record::{Home, Recorder};
+use crate::supervise::{ProcessFacts, Sample, Supervised};
 
 /// How often the process table is looked at while the grace lasts: nothing tells when another process's child is reaped.
 const LOOK: Duration = Duration::from_millis(5);
@@ -25,8 +25,10 @@ pub(super) struct Ending<'a> {
     pub supervised: &'a Supervised,
     /// Its stderr.
     pub stderr: &'a File,
-    /// Where its servers listen.
+    /// Where its servers listen; none where it starts them itself.
     pub servers: &'a [SocketAddr],
+    /// Where its servers dial.
+    pub home: &'a Home,
 }
 
 /// How long a server may take to tell what has happened.
@@ -48,8 +50,8 @@ impl Ending<'_> {
         }
     }
 
-    /// Has it on record of each process that it is about to exit, behind what its servers had seen before.
-    async fn tell_exits(&self) {
+    /// Has it on record of each process that it is about to exit, behind what its servers had seen before. Never ends.
+    pub(super) async fn tell_exits(&self) {
         while let Some(exiting) = self.supervised.next_exit().await {
             // One without a connection has nothing to leave open.
             for server in self.servers.iter().filter(|_| exiting.n_sockets > 0) {
@@ -114,33 +116,52 @@ impl Ending<'_> {
         }
     }
 
-    fn note(&self, kind: EventKind) {
+    pub(super) fn note(&self, kind: EventKind) {
         self.recorder.note(Source::Driver, kind);
     }
 
+    pub(super) fn note_sample(&self, label: &str, sample: Sample) {
+        let Sample { window_us, cpu_us, threads, fds, rss_kib } = sample;
+        let kind = EventKind::SampleTaken { label: label.to_owned(), window_us, cpu_us, threads, fds, rss_kib };
+        self.recorder.note(Source::System, kind);
+    }
+
     /// From here on nothing is the host's doing.
-    fn by_force(&self) {
+    pub(super) fn by_force(&self) {
         self.note(EventKind::SignalSent { signal: "KILL".to_owned(), target: "loader".to_owned() });
     }
 
-    async fn take_stacks(&self) {
+    pub(super) async fn take_stacks(&self) {
         if let Ok(text) = self.supervised.stacks().await {
             self.recorder.note(Source::System, EventKind::StacksTaken { of: "system".to_owned(), text });
         }
     }
 
     /// The process has ended: what it started, and what is under way, has the grace to vanish. Then what is left is told.
-    async fn grace(&self) {
+    pub(super) async fn grace(&self) {
         self.note(EventKind::GraceBegan { after: "exit".to_owned() });
         let deadline = Instant::now() + self.recorder.header().limits.grace;
-        await_quiet_wire(self.recorder, self.supervised, After::Exit, deadline).await;
+        if self.servers.is_empty() {
+            self.home.no_mock_left(self.recorder.header().limits.grace).await;
+        } else {
+            await_quiet_wire(self.recorder, self.supervised, After::Exit, deadline).await;
+        }
         for process in self.await_vanishing(deadline).await {
-            let id = ProcessId(format!("other-{}", process.pid));
+            let (id, role) = self.identify(&process);
             let (pid, command) = (Some(process.pid), Some(process.command));
-            let kind = EventKind::ProcessOrphan { process: id, role: "other".to_owned(), pid, command };
-            self.recorder.note(Source::System, kind);
+            self.recorder.note(Source::System, EventKind::ProcessOrphan { process: id, role, pid, command });
         }
         self.note(EventKind::GraceExpired { after: "exit".to_owned() });
+    }
+
+    /// The id and role of a process: servers by the pid of their hello, others by their pid.
+    fn identify(&self, process: &ProcessFacts) -> (ProcessId, String) {
+        let mocks = self.home.mocks();
+        // A pid may have been another server's before: the newest counts.
+        match mocks.iter().rposition(|mock| mock.pid == process.pid) {
+            Some(index) => (ProcessId(format!("p{}", index + 2)), format!("server:{}", mocks[index].server)),
+            None => (ProcessId(format!("other-{}", process.pid)), "other".to_owned()),
+        }
     }
 
     /// Waits until nothing the host started lives, at most until `deadline`; gives what does.
@@ -156,7 +177,7 @@ impl Ending<'_> {
         }
     }
 
-    fn scan_stderr(&self) {
+    pub(super) fn scan_stderr(&self) {
         let bytes = read_head(self.stderr, STDERR_BYTES_MAX);
         for text in errors_in(&String::from_utf8_lossy(&bytes)) {
             self.recorder.note(Source::System, EventKind::ErrorReported { channel: Channel::Stderr, text });

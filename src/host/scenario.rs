@@ -69,7 +69,7 @@ fn read(name: &str, text: &str) -> Result<ClientScenario, InputError> {
         script: Script::from_toml(&parsed.script, &format!("fixtures/client/{path}"), script)?,
         revisions,
         context,
-        facts: HostFacts { exchange, retry_ms },
+        facts: HostFacts { exchange, retry_ms, application: None },
     })
 }
 

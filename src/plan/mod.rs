@@ -4,6 +4,7 @@
 
 mod baseline;
 mod descriptor;
+mod host;
 mod identity;
 mod input;
 mod limits;
@@ -14,6 +15,7 @@ mod step;
 
 pub use baseline::{Baseline, BaselineEntry};
 pub use descriptor::{Descriptor, Feature, Known, Lane};
+pub use host::{HOST_LIMITS, HostDo, HostPlan, HostStep, PageAction, host_limit};
 pub use identity::{Plan, Temperament, Transport};
 pub use input::{InputError, TEXT_BYTES_MAX, read_text};
 pub use limits::{DurationError, LIMITS, LimitInfo, Limits, parse_duration};

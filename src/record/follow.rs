@@ -230,6 +230,9 @@ fn may_report(source: &Source, kind: &EventKind) -> bool {
         | EventKind::EvidenceTruncated { .. } => source.server().is_some(),
         EventKind::StepBegan { .. }
         | EventKind::StepSkipped { .. }
+        | EventKind::StepMet { .. }
+        | EventKind::StepUnmet { .. }
+        | EventKind::HostPrompted { .. }
         | EventKind::OperationInvoked { .. }
         | EventKind::CancelRequested { .. }
         | EventKind::CancelDelivered { .. }

@@ -11,8 +11,8 @@ use crate::catalogue::write_whole;
 use crate::check::{Finding, HOST_RULES, Judgement, PlanVerdict, Verdict, judge};
 use crate::drive::{RunEnvironment, preflight};
 use crate::history::{EventKind, Header, History, Source};
-use crate::host::{ClientScenario, HostInput, run_host};
-use crate::plan::{Baseline, BaselineEntry, InputError, Revision, Transport, read_text};
+use crate::host::{ClientScenario, HostInput, HostKind, run_host};
+use crate::plan::{Baseline, BaselineEntry, InputError, Limits, Revision, Temperament, Transport, read_text};
 use crate::record::Recorder;
 use crate::report::{VerdictReport, check_rows, iso};
 use crate::run::{ExitReason, RunError};
@@ -110,12 +110,16 @@ impl ClientRun {
             name: "client".to_owned(),
             scenario: plan.scenario.name.clone(),
             revision: plan.revision,
+            transport: Transport::Http,
+            temperament: Temperament::Polite,
             servers: BTreeMap::from([(SERVER.to_owned(), plan.scenario.script.clone())]),
             command: self.command.clone(),
             env: plan.scenario.environment(plan.revision),
             facts: plan.scenario.facts.clone(),
+            limits: Limits { exit: self.life, ..Limits::default() },
             life: self.life,
             directory: directory.to_path_buf(),
+            kind: HostKind::Client,
         }
     }
 

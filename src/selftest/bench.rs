@@ -17,7 +17,7 @@ use crate::record::{Home, HomeOptions, Recorder};
 use crate::script::{Script, shipped};
 use crate::selftest::link::AdapterEnd;
 use crate::selftest::{SelfTestInput, SelfTestTransport};
-use crate::supervise::{LaunchSpec, Supervised};
+use crate::supervise::{LaunchSpec, StdinKind, Supervised};
 
 /// Most bytes of an adapter's stdout or stderr.
 const OUTPUT_BYTES_MAX: u64 = 8 << 20;
@@ -204,6 +204,7 @@ fn launch_spec(
         command: input.launch.command.clone(),
         directory: input.launch.directory.clone(),
         env,
+        stdin: StdinKind::Null,
         stdout: input.directory.join("stdout.txt"),
         stderr: input.directory.join("stderr.txt"),
         output_bytes_max: OUTPUT_BYTES_MAX,

@@ -45,11 +45,33 @@ pub(super) enum Ended {
     Killed,
 }
 
-/// Runs a program to its end, at most for `limit`.
+/// Runs a program to its end, at most for `limit`. What it prints to stdout is lost.
 pub(super) fn run_within(command: &mut Command, limit: Duration) -> io::Result<Ended> {
-    // A file, not a pipe: the end of a pipe is that of everything that inherited it.
-    let mut stderr = File::from(memfd_create("stderr", MemfdFlags::CLOEXEC)?);
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(stderr.try_clone()?).process_group(0);
+    end_within(command.stdout(Stdio::null()), limit)
+}
+
+/// Runs a program to its end, at most for `limit`, and gives what it printed to stdout.
+pub(super) fn output_within(command: &mut Command, limit: Duration) -> io::Result<(Ended, String)> {
+    let stdout = unnamed_file("stdout")?;
+    let ended = end_within(command.stdout(stdout.try_clone()?), limit)?;
+    Ok((ended, whole_text(stdout)?))
+}
+
+/// A file, not a pipe: the end of a pipe is that of everything that inherited it.
+fn unnamed_file(name: &str) -> io::Result<File> {
+    Ok(File::from(memfd_create(name, MemfdFlags::CLOEXEC)?))
+}
+
+fn whole_text(mut file: File) -> io::Result<String> {
+    let mut text = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+fn end_within(command: &mut Command, limit: Duration) -> io::Result<Ended> {
+    let stderr = unnamed_file("stderr")?;
+    command.stdin(Stdio::piped()).stderr(stderr.try_clone()?).process_group(0);
     let mut child = command.spawn()?;
     // Open until the program has ended; a wait for the child would close it first.
     let _lifeline = child.stdin.take();
@@ -58,10 +80,7 @@ pub(super) fn run_within(command: &mut Command, limit: Duration) -> io::Result<E
         return Ok(Ended::Killed);
     }
     let status = child.wait()?;
-    let mut text = Vec::new();
-    stderr.rewind()?;
-    stderr.read_to_end(&mut text)?;
-    Ok(Ended::Itself(status, String::from_utf8_lossy(&text).into_owned()))
+    Ok(Ended::Itself(status, whole_text(stderr)?))
 }
 
 fn has_ended_within(child: &Child, limit: Duration) -> io::Result<bool> {

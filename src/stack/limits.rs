@@ -14,7 +14,7 @@ pub struct StackLimit {
 }
 
 /// Every wait of this module.
-pub const STACK_LIMITS: &[StackLimit] = &[LOCK, VENV, PIP, WITH, NPM, NODE, IMPORT];
+pub const STACK_LIMITS: &[StackLimit] = &[LOCK, VENV, PIP, WITH, NPM, NODE, IMPORT, BROWSER];
 
 /// As long as another run may take for all its steps.
 pub(super) const LOCK: StackLimit = StackLimit {
@@ -48,4 +48,9 @@ pub(super) const IMPORT: StackLimit = StackLimit {
     name: "stack-import",
     default: Duration::from_secs(120),
     about: "Importing a stack once: right after its installation, its files are read and compiled for the first time.",
+};
+pub(super) const BROWSER: StackLimit = StackLimit {
+    name: "stack-browser",
+    default: Duration::from_secs(60),
+    about: "Starting and ending the browser once, to see that it can be driven.",
 };

@@ -2,8 +2,11 @@
 //!
 //! A stack is a folder in the cache, keyed by the hash of its lock: a virtual environment of Python, or the modules of Node. It
 //! counts as installed only when it was imported once after its installation. `site` is what both kinds have in common.
+//!
+//! [`Browser`] is the system's browser, with the program that drives it for finished applications.
 
 mod bounded;
+mod browser;
 mod imports;
 mod limits;
 mod node;
@@ -12,6 +15,7 @@ mod python;
 mod site;
 mod spec;
 
+pub use browser::{Browser, BrowserError};
 pub use imports::{ImportError, import_program};
 pub use limits::{STACK_LIMITS, StackLimit};
 pub use node::{NODE_VARIABLES, NodeStack, node, node_stack, node_stacks};

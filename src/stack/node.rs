@@ -134,9 +134,14 @@ impl NodeStack {
         let write = |name: &str, text: &str| std::fs::write(folder.join(name), text);
         write("package.json", self.package).map_err(|source| site.failed(source))?;
         write("package-lock.json", self.lock).map_err(|source| site.failed(source))?;
-        let arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--omit=dev", "--loglevel=error"];
-        let mut npm = heeding_lifeline(Path::new("npm"), &arguments);
-        site.run("npm ci", NPM, without_options(&mut npm).current_dir(folder))?;
+        npm_ci(&site, folder)?;
         self.import_with(node)
     }
+}
+
+/// Installs what the lock in a folder says, with hashes and without resolution or scripts.
+pub(super) fn npm_ci(site: &Site, folder: &Path) -> Result<(), StackError> {
+    let arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--omit=dev", "--loglevel=error"];
+    let mut npm = heeding_lifeline(Path::new("npm"), &arguments);
+    site.run("npm ci", NPM, without_options(&mut npm).current_dir(folder))
 }

@@ -12,6 +12,8 @@ use crate::stack::site::{LOCKS, Site};
 
 /// What every stack must be able to import.
 const IMPORTS: &str = "import mcp, mcp.client.stdio, anyio";
+/// What stacks whose name begins so must be able to import beside that: those of applications, on which no loader is run alone.
+const IMPORTS_OF_APPLICATIONS: &[(&str, &str)] = &[("streamlit-", "import streamlit.web.cli")];
 
 /// A locked set of Python packages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,7 +139,14 @@ impl PythonStack {
     /// # Errors
     /// When it is not installed or can not be imported.
     pub fn import(&self) -> Result<(), StackError> {
-        self.run("import", IMPORT, &mut python(&self.interpreter()?, IMPORTS))
+        self.run("import", IMPORT, &mut python(&self.interpreter()?, &self.imports()))
+    }
+
+    /// A program that imports what this stack is for.
+    fn imports(&self) -> String {
+        let of_application = IMPORTS_OF_APPLICATIONS.iter().filter(|(prefix, _)| self.name.starts_with(prefix));
+        let statements: Vec<_> = [IMPORTS].into_iter().chain(of_application.map(|(_, import)| *import)).collect();
+        statements.join("\n")
     }
 
     /// Installs the stack from its lock, with hashes and without resolution, and imports it.
@@ -156,7 +165,7 @@ impl PythonStack {
         let interpreter = interpreter_in(folder);
         let install = ["install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--no-deps", "-r"];
         self.run("pip install", PIP, module(&interpreter, "pip").args(install).arg(&requirements))?;
-        self.run("import", IMPORT, &mut python(&interpreter, IMPORTS))
+        self.run("import", IMPORT, &mut python(&interpreter, &self.imports()))
     }
 
     pub(super) fn run(&self, step: &'static str, limit: StackLimit, command: &mut Command) -> Result<(), StackError> {

@@ -10,7 +10,7 @@ use include_dir::{Dir, include_dir};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::catalogue::{cache_folder, write_whole};
-use crate::stack::bounded::{Ended, run_within};
+use crate::stack::bounded::{Ended, output_within, run_within};
 use crate::stack::limits::{LOCK, StackLimit};
 use crate::stack::python::{Provisioned, StackError};
 
@@ -81,7 +81,19 @@ impl Site {
 
     /// Runs one step of an installation, at most for its limit.
     pub fn run(&self, step: &'static str, limit: StackLimit, command: &mut Command) -> Result<(), StackError> {
-        match run_within(command, limit.default).map_err(|source| self.failed(source))? {
+        let ended = run_within(command, limit.default).map_err(|source| self.failed(source))?;
+        self.finished(step, limit, ended)
+    }
+
+    /// Runs a step for what it prints, at most for its limit.
+    pub fn output(&self, step: &'static str, limit: StackLimit, command: &mut Command) -> Result<String, StackError> {
+        let (ended, text) = output_within(command, limit.default).map_err(|source| self.failed(source))?;
+        self.finished(step, limit, ended)?;
+        Ok(text)
+    }
+
+    fn finished(&self, step: &'static str, limit: StackLimit, ended: Ended) -> Result<(), StackError> {
+        match ended {
             Ended::Itself(status, _) if status.success() => Ok(()),
             Ended::Itself(_, stderr) => Err(StackError::Step { name: self.name, step, output: tail(&stderr) }),
             Ended::Killed => Err(self.overdue(step, limit)),

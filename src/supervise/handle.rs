@@ -15,7 +15,7 @@ use tokio_util::codec::{FramedRead, LinesCodec};
 
 use crate::history::{EventKind, ProcessId, Source};
 use crate::record::Recorder;
-use crate::supervise::protocol::{Ask, LaunchSpec, ProcessFacts, Report, Request, Sample, Signalled};
+use crate::supervise::protocol::{Ask, LaunchSpec, ProcessFacts, Report, Request, Sample, Signalled, Written};
 use crate::supervise::warden::Warden;
 
 /// Longest report line, in bytes: the table of a whole tree.
@@ -201,6 +201,39 @@ impl Supervised {
         }
     }
 
+    /// Sends a signal, named without `SIG`, to the process group of the loader, as a terminal does at Ctrl-C.
+    ///
+    /// # Errors
+    /// When the supervisor is lost.
+    pub async fn signal_group(&self, signal: &str) -> Result<Signalled, SuperviseError> {
+        match self.ask(Ask::SignalGroup { signal: signal.to_owned() }, ANSWER_LIMIT).await? {
+            Report::Signalled { how, .. } => Ok(how),
+            _ => Err(SuperviseError::Lost),
+        }
+    }
+
+    /// Writes a line to the loader's stdin, where it is a pipe. It has to fit into one page.
+    ///
+    /// # Errors
+    /// When the supervisor is lost.
+    pub async fn write_line(&self, line: &str) -> Result<Written, SuperviseError> {
+        match self.ask(Ask::Write { text: format!("{line}\n") }, ANSWER_LIMIT).await? {
+            Report::Written { how, .. } => Ok(how),
+            _ => Err(SuperviseError::Lost),
+        }
+    }
+
+    /// Closes the loader's stdin.
+    ///
+    /// # Errors
+    /// When the supervisor is lost.
+    pub async fn close_stdin(&self) -> Result<Written, SuperviseError> {
+        match self.ask(Ask::CloseStdin, ANSWER_LIMIT).await? {
+            Report::Written { how, .. } => Ok(how),
+            _ => Err(SuperviseError::Lost),
+        }
+    }
+
     /// The processes below the supervisor, the loader's own among them.
     ///
     /// # Errors
@@ -347,6 +380,7 @@ fn take(report: Report, shared: &Shared, states: &watch::Sender<State>) {
             states.send_modify(|state| state.ended_cpu_ms = Some(cpu_ms));
         }
         Report::Signalled { id, .. }
+        | Report::Written { id, .. }
         | Report::Descendants { id, .. }
         | Report::Sampled { id, .. }
         | Report::Stacks { id, .. } => {

@@ -13,6 +13,6 @@ mod tree;
 mod warden;
 
 pub use handle::{Exiting, LoaderEnd, SuperviseError, Supervised};
-pub use protocol::{LaunchSpec, ProcessFacts, Sample, Signalled};
+pub use protocol::{LaunchSpec, ProcessFacts, Sample, Signalled, StdinKind, Written};
 pub use supervisor::run_supervisor;
 pub use warden::Warden;

@@ -17,6 +17,9 @@ pub struct LaunchSpec {
     pub directory: Option<PathBuf>,
     /// Laid over the inherited environment.
     pub env: BTreeMap<String, String>,
+    /// What it has as its stdin.
+    #[serde(default)]
+    pub stdin: StdinKind,
     /// File for its stdout; appended to.
     pub stdout: PathBuf,
     /// File for its stderr; appended to.
@@ -34,6 +37,17 @@ pub struct LaunchSpec {
     pub life_ms: u64,
     /// Longest time for ending the tree, in milliseconds.
     pub settle_ms: u64,
+}
+
+/// What a process has as its stdin.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StdinKind {
+    /// Nothing: reading gives its end.
+    #[default]
+    Null,
+    /// A pipe that stays open until it is closed on request.
+    Pipe,
 }
 
 /// A request, answered by a [`Report`] with the same id.
@@ -57,6 +71,18 @@ pub enum Ask {
         /// Its name.
         signal: String,
     },
+    /// Send a signal, named without `SIG`, to the process group of the loader, as a terminal does.
+    SignalGroup {
+        /// Its name.
+        signal: String,
+    },
+    /// Write to the stdin of the loader, where it is a pipe.
+    Write {
+        /// What, with the end of its line. Written whole or not at all where it is no longer than a page.
+        text: String,
+    },
+    /// Close the stdin of the loader.
+    CloseStdin,
     /// The processes below the supervisor.
     Descendants,
     /// What the loader's process uses over a window.
@@ -128,6 +154,13 @@ pub enum Report {
         /// How it went.
         how: Signalled,
     },
+    /// Answer: it was written to stdin, or stdin was closed.
+    Written {
+        /// Id of the request.
+        id: u32,
+        /// How it went.
+        how: Written,
+    },
     /// Answer: the processes below the supervisor.
     Descendants {
         /// Id of the request.
@@ -168,6 +201,18 @@ pub enum Signalled {
     Sent,
     /// There is no such process in the tree.
     Gone,
+}
+
+/// How writing to stdin went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Written {
+    /// It was done.
+    Done,
+    /// Nobody can read it any more, or it was closed before.
+    Gone,
+    /// The pipe is full: the process does not read.
+    Full,
 }
 
 /// A process as the process table has it.

@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-const SIGNALS: [(&str, Signal); 14] = [
+const SIGNALS: [(&str, Signal); 17] = [
     ("INT", Signal::INT),
     ("TERM", Signal::TERM),
     ("HUP", Signal::HUP),
@@ -17,6 +17,9 @@ const SIGNALS: [(&str, Signal); 14] = [
     ("FPE", Signal::FPE),
     ("PIPE", Signal::PIPE),
     ("ALRM", Signal::ALARM),
+    ("USR1", Signal::USR1),
+    ("USR2", Signal::USR2),
+    ("WINCH", Signal::WINCH),
 ];
 
 /// The signal of this name, without `SIG`.

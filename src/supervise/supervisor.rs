@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{ChildStdin, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::setsid;
@@ -25,7 +25,9 @@ use tokio_util::codec::{FramedRead, LinesCodec};
 use crate::record::monotonic_us;
 use crate::supervise::headcount::Headcount;
 use crate::supervise::os::{self, Held};
-use crate::supervise::protocol::{Ask, LaunchSpec, ProcessFacts, Report, Request, Sample, Signalled};
+use crate::supervise::protocol::{
+    Ask, LaunchSpec, ProcessFacts, Report, Request, Sample, Signalled, StdinKind, Written,
+};
 use crate::supervise::signals::signal_from_name;
 use crate::supervise::tree::{HowEnded, Swept, has_ended, how_it_ended, reap_all_but, sweep};
 
@@ -114,6 +116,8 @@ struct Supervisor {
     output: pipe::Sender,
     /// The loader's stdout and stderr, opened before it started: it can not put anything else in their place.
     files: Vec<File>,
+    /// The loader's stdin, where it is a pipe that is open.
+    stdin: Option<pipe::Sender>,
     /// The loader's process; `None` once it has ended.
     root: Option<ProcessFacts>,
     root_pid: Option<u32>,
@@ -153,6 +157,7 @@ impl Supervisor {
             spec,
             output,
             files: Vec::new(),
+            stdin: None,
             root: None,
             root_pid: None,
             born: Instant::now(),
@@ -168,8 +173,10 @@ impl Supervisor {
         let started =
             if spec.ports.is_empty() { start(spec) } else { os::holding_exits(&spec.ports, told, || start(spec)) };
         let report = match started {
-            Ok((pid, files)) => {
+            Ok(Started { pid, files, stdin }) => {
                 supervisor.files = files;
+                // One that can not be written to is as one that nobody reads.
+                supervisor.stdin = stdin.and_then(|stdin| pipe::Sender::from_owned_fd(stdin.into()).ok());
                 supervisor.root = os::facts(pid);
                 supervisor.root_pid = Some(pid);
                 Report::Started { pid, at_us }
@@ -226,6 +233,12 @@ impl Supervisor {
         let Ok(Request { id, ask }) = serde_json::from_str(line) else { return Turn::End };
         let report = match ask {
             Ask::Signal { pid, signal } => Report::Signalled { id, how: self.signal(pid, &signal) },
+            Ask::SignalGroup { signal } => Report::Signalled { id, how: self.signal_group(&signal) },
+            Ask::Write { text } => Report::Written { id, how: self.write(&text) },
+            Ask::CloseStdin => {
+                let how = self.stdin.take().map_or(Written::Gone, |_| Written::Done);
+                Report::Written { id, how }
+            }
             Ask::Descendants => {
                 let mut processes = os::descendants(std::process::id());
                 os::name_commands(&mut processes);
@@ -267,6 +280,24 @@ impl Supervisor {
         match target {
             Some(process) if !has_ended(&process) => os::send_signal(&process, signal),
             Some(_) | None => Signalled::Gone,
+        }
+    }
+
+    fn signal_group(&self, signal: &str) -> Signalled {
+        match (signal_from_name(signal), &self.root) {
+            (Some(signal), Some(leader)) if !has_ended(leader) => os::send_group_signal(leader, signal),
+            _ => Signalled::Gone,
+        }
+    }
+
+    /// Writes to the loader's stdin and waits for nothing: a process that does not read can not hold this one up.
+    fn write(&mut self, text: &str) -> Written {
+        let Some(stdin) = &self.stdin else { return Written::Gone };
+        match stdin.try_write(text.as_bytes()) {
+            Ok(n) if n == text.len() => Written::Done,
+            Ok(_) => Written::Full,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Written::Full,
+            Err(_) => Written::Gone,
         }
     }
 
@@ -369,11 +400,22 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-fn start(spec: &LaunchSpec) -> io::Result<(u32, Vec<File>)> {
+/// A loader's process that was started.
+struct Started {
+    pid: u32,
+    files: Vec<File>,
+    stdin: Option<ChildStdin>,
+}
+
+fn start(spec: &LaunchSpec) -> io::Result<Started> {
     let (program, arguments) =
         spec.command.split_first().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no command"))?;
     let mut command = Command::new(program);
-    command.args(arguments).envs(&spec.env).stdin(Stdio::null());
+    let stdin = match spec.stdin {
+        StdinKind::Null => Stdio::null(),
+        StdinKind::Pipe => Stdio::piped(),
+    };
+    command.args(arguments).envs(&spec.env).stdin(stdin);
     let files = [&spec.stdout, &spec.stderr].map(|path| append(path));
     let [stdout, stderr] = files;
     let (stdout, stderr) = (stdout?, stderr?);
@@ -381,7 +423,8 @@ fn start(spec: &LaunchSpec) -> io::Result<(u32, Vec<File>)> {
     if let Some(directory) = &spec.directory {
         command.current_dir(directory);
     }
-    Ok((command.spawn()?.id(), vec![stdout, stderr]))
+    let mut child = command.spawn()?;
+    Ok(Started { pid: child.id(), files: vec![stdout, stderr], stdin: child.stdin.take() })
 }
 
 fn append(path: &Path) -> io::Result<File> {

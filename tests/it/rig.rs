@@ -73,10 +73,27 @@ impl Rig {
 
     /// The executable with these arguments.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(VIGIL);
+        self.program(VIGIL, arguments)
+    }
+
+    /// Any program with these arguments; it and what it starts are found by this rig.
+    pub fn program(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         let (name, value) = self.mark.split_once('=').unwrap();
-        command.args(arguments).env(name, value).env("TMPDIR", self.folder.path().join("tmp")).stdin(Stdio::null());
+        command.args(arguments).env(name, value).env("TMPDIR", self.temporary()).stdin(Stdio::null());
         command
+    }
+
+    /// A home folder with nothing in it.
+    pub fn home(&self) -> PathBuf {
+        let home = self.folder.path().join("home");
+        fs::create_dir_all(&home).unwrap();
+        home
+    }
+
+    /// Where temporary files go, none of which may be left.
+    pub fn temporary(&self) -> PathBuf {
+        self.folder.path().join("tmp")
     }
 
     /// `run` with these arguments, into this rig's folder, with JSON on stdout.
@@ -101,8 +118,14 @@ impl Rig {
         self.finish(self.run_command(arguments))
     }
 
-    /// Processes of this rig: by their environment, or by this rig's folder in their arguments.
+    /// Processes of this rig, as they were started.
     pub fn processes(&self) -> Vec<String> {
+        let arguments = |pid: i32| fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        self.pids().into_iter().map(|pid| String::from_utf8_lossy(&arguments(pid)).replace('\0', " ")).collect()
+    }
+
+    /// Processes of this rig: by their environment, or by this rig's folder in their arguments.
+    pub fn pids(&self) -> Vec<i32> {
         let folder = self.folder.path().display().to_string();
         let mut found = Vec::new();
         for entry in fs::read_dir("/proc").unwrap().flatten() {
@@ -110,7 +133,7 @@ impl Rig {
             let arguments = fs::read(entry.path().join("cmdline")).unwrap_or_default();
             let holds = |bytes: &[u8], text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
             if holds(&environment, &self.mark) || holds(&arguments, &folder) {
-                found.push(String::from_utf8_lossy(&arguments).replace('\0', " "));
+                found.extend(entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()));
             }
         }
         found
@@ -128,7 +151,7 @@ impl Rig {
             // The end of a process that is not our child can only be looked for.
             std::thread::sleep(Duration::from_millis(20));
         }
-        let temporary: Vec<_> = fs::read_dir(self.folder.path().join("tmp")).unwrap().flatten().collect();
+        let temporary: Vec<_> = fs::read_dir(self.temporary()).unwrap().flatten().collect();
         assert!(temporary.is_empty(), "temporary files left: {temporary:?}");
         let partial = files(&self.out()).into_iter().find(|path| path.extension().is_some_and(|end| end == "partial"));
         assert_eq!(partial, None, "a partial file was left");

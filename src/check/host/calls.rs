@@ -19,7 +19,7 @@ pub(in crate::check) const CALL_MADE_ONCE: Invariant = Invariant {
     claim: "one intention is one call: no tool is called twice with the same arguments",
     source: "VG-16: a tool may have effects, and whoever wanted them once wants them once",
     requirement: &["VG-16"],
-    applies: Scope::ALL,
+    applies: Scope::ALL.of_clients(),
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent],
@@ -81,7 +81,7 @@ impl Once {
 }
 
 /// Counter-examples that shaped it. `initialize` must not be cancelled. A stream that its server ended was not given up. A client that
-/// was ended by force had no chance to.
+/// was ended by force had no chance to, nor had one that a signal asked to end.
 pub(in crate::check) const ABANDONED_CALL_CANCELLED: Invariant = Invariant {
     id: "abandoned-call-cancelled",
     property: Property::Liveness,
@@ -117,7 +117,7 @@ struct Asked {
 }
 
 impl Monitor for Abandoned {
-    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         let server = || event.source.server().unwrap_or_default().to_owned();
         match &event.kind {
             EventKind::HttpReceived { verb, exchange, .. } if verb == "POST" => {
@@ -144,7 +144,8 @@ impl Monitor for Abandoned {
                     tally.held();
                 }
             }
-            EventKind::HttpEnded { exchange, how: WireEnd::ByClient } => {
+            // Whoever is asked to end by a signal has given up nothing, and may have no time to say so.
+            EventKind::HttpEnded { exchange, how: WireEnd::ByClient } if view.signalled().is_none() => {
                 let asked = self.asked.remove(&exchange_of(event, exchange));
                 let asked = asked.filter(|asked| asked.method != "initialize");
                 self.given_up.extend(asked.map(|asked| (asked, event.seq)));

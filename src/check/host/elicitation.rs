@@ -17,7 +17,7 @@ pub(in crate::check) const DEFAULTS_APPLIED: Invariant = Invariant {
     claim: "input that is given has a value for each field that has a default",
     source: "2025-11-25, client/elicitation, Requested Schema; a field with a default has a value",
     requirement: &["LC-INIT-12"],
-    applies: Scope::LEGACY,
+    applies: Scope::LEGACY.of_clients(),
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireSent, Kind::WireReceived],

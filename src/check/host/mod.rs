@@ -3,6 +3,7 @@
 //! It has promised nothing, and nobody sees inside it. So these are about the wire, its process and its output alone. They
 //! have their own table, because a loader that is driven may do some of this: it calls the same tool twice when it is told to.
 
+pub(super) mod application;
 pub(super) mod calls;
 pub(super) mod elicitation;
 pub(super) mod ending;

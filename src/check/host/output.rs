@@ -5,7 +5,8 @@ use crate::check::{Invariant, Level, Monitor, Property, Scope, View, Violation, 
 use crate::history::{Channel, Event, EventKind, Header, Kind};
 use crate::plan::Promise;
 
-/// Counter-example that shaped it: a log on stderr is no error; a line that names one, a traceback or a panic is.
+/// Counter-examples that shaped it. A log on stderr is no error; a line that names one, a traceback or a panic is. A finished application
+/// may log what a server did to it that was made to misbehave.
 pub(in crate::check) const STDERR_WITHOUT_ERRORS: Invariant = Invariant {
     id: "stderr-without-errors",
     property: Property::Safety,
@@ -21,8 +22,17 @@ pub(in crate::check) const STDERR_WITHOUT_ERRORS: Invariant = Invariant {
     explain: "The client wrote an error to stderr as a program does that has not caught it: a line that begins with the name of an \
         error and a colon, a traceback, or a panic. Many such errors change no exit status: they are raised where nobody awaits.\n\n\
         Look at the text in the witness. Most come from cleanup: a stream that is closed twice, a task that is left behind.",
-    start: |_: &Header| -> Box<dyn Monitor> { each(judge_stderr) },
+    start: |header: &Header| -> Box<dyn Monitor> {
+        if header.application().is_some() { each(judge_log) } else { each(judge_stderr) }
+    },
 };
+
+fn judge_log(event: &Event, view: &View) -> Judged {
+    match &event.kind {
+        EventKind::ErrorReported { .. } if view.faulted().is_some() => Judged::Unrelated,
+        _ => judge_stderr(event, view),
+    }
+}
 
 fn judge_stderr(event: &Event, _view: &View) -> Judged {
     match &event.kind {

@@ -47,7 +47,7 @@ struct Stream {
 }
 
 impl Monitor for Streams {
-    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::HttpReceived { verb, exchange, .. } => {
                 self.open.values_mut().for_each(|stream| stream.held = None);
@@ -65,7 +65,8 @@ impl Monitor for Streams {
                 Some(_) => self.n_closed += 1,
                 None => {}
             },
-            EventKind::ProcessExiting { sockets, .. } => {
+            // Whoever is asked to end by a signal may leave it to the system to close what is open.
+            EventKind::ProcessExiting { sockets, .. } if view.signalled().is_none() => {
                 self.exits = true;
                 if *sockets > 0 {
                     self.open.values_mut().for_each(|stream| stream.held = Some(event.seq));
@@ -124,7 +125,7 @@ struct Answers {
 }
 
 impl Monitor for Answers {
-    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::HttpReceived { exchange, socket, .. } => {
                 self.answered.remove(&socket_of(event, socket));
@@ -139,7 +140,8 @@ impl Monitor for Answers {
             }
             EventKind::FaultDelivered { fault, .. } => self.reset |= fault.starts_with("reset"),
             EventKind::SocketClosed { socket, how } => {
-                let asked = self.answered.remove(&socket_of(event, socket)).filter(|_| *how == WireEnd::Broken);
+                let is_left = *how == WireEnd::Broken && view.signalled().is_none();
+                let asked = self.answered.remove(&socket_of(event, socket)).filter(|_| is_left);
                 self.broken.extend(asked.map(|asked| (asked, event.seq)));
             }
             _ => {}

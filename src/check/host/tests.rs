@@ -1,7 +1,7 @@
 //! Each rule of a host on histories that hold, violate and are vacuous.
 
 use crate::check::{HOST_RULES, INVARIANTS, Verdict, judge};
-use crate::history::{Header, HostFacts, history_from_text};
+use crate::history::{ApplicationFacts, Header, HostFacts, ServerFacts, history_from_text};
 use crate::plan::Promises;
 
 /// Opens a session: the lines that most histories begin with.
@@ -116,6 +116,64 @@ const CASES: &[Case] = &[
     ("posts-are-messages", Verdict::Vacuous, &[EXITED]),
 ];
 
+/// The same, of a finished application whose plan demands that its servers are kept.
+const OF_APPLICATIONS: &[Case] = &[
+    ("servers-reached", Verdict::Pass, &[OPENED, INTERRUPTED, EXITED]),
+    ("servers-reached", Verdict::Fail, &[EXITED]),
+    ("servers-reached", Verdict::Fail, &[UNMET]),
+    ("servers-reached", Verdict::Vacuous, &["driver experiment.failed because=x"]),
+    ("steps-met", Verdict::Pass, &[MET, EXITED]),
+    ("steps-met", Verdict::Fail, &[MET, UNMET]),
+    ("steps-met", Verdict::Vacuous, &[EXITED]),
+    ("ends-as-asked", Verdict::Pass, &[EXITED]),
+    ("ends-as-asked", Verdict::Pass, &[INTERRUPTED, EXITED]),
+    ("ends-as-asked", Verdict::Pass, &[INTERRUPTED, "system process.exited process=p1 role=loader signal=INT"]),
+    ("ends-as-asked", Verdict::Pass, &[INTERRUPTED, "system process.exited process=p1 role=loader code=130"]),
+    ("ends-as-asked", Verdict::Fail, &[INTERRUPTED, "system process.exited process=p1 role=loader code=1"]),
+    ("ends-as-asked", Verdict::Fail, &[INTERRUPTED, "system process.exited process=p1 role=loader code=143"]),
+    ("ends-as-asked", Verdict::Fail, &[INTERRUPTED, "system process.exited process=p1 role=loader signal=SEGV"]),
+    ("ends-as-asked", Verdict::Fail, &["system process.exited process=p1 role=loader code=130"]),
+    ("ends-as-asked", Verdict::Fail, &["system process.exited process=p1 role=loader signal=INT"]),
+    ("ends-as-asked", Verdict::Vacuous, &[KILLED, "system process.exited process=p1 role=loader signal=KILL"]),
+    ("servers-kept", Verdict::Pass, &[OPENED, PROMPTED, CALLED, EXITED]),
+    ("servers-kept", Verdict::Pass, &[OPENED, PROMPTED, SERVER_KILLED, OPENED_AGAIN, EXITED]),
+    ("servers-kept", Verdict::Fail, &[OPENED, PROMPTED, OPENED_AGAIN, EXITED]),
+    ("servers-kept", Verdict::Fail, &[OPENED, PROMPTED, SERVER_KILLED, OPENED_AGAIN, OPENED_AGAIN, EXITED]),
+    ("servers-kept", Verdict::Vacuous, &[OPENED, EXITED]),
+    // What is different for an application.
+    ("exchange-complete", Verdict::NotApplicable, &[EXITED]),
+    ("exits-with-success", Verdict::NotApplicable, &["system process.exited process=p1 role=loader code=1"]),
+    ("ended-by-no-signal", Verdict::NotApplicable, &["system process.exited process=p1 role=loader signal=INT"]),
+    ("ends-in-time", Verdict::NotApplicable, &[OPENED, KILLED]),
+    ("call-made-once", Verdict::NotApplicable, &[CALLED, ANSWERED, CALLED_AGAIN]),
+    ("defaults-applied", Verdict::NotApplicable, &[OPENED, ELICITED, DECLINED]),
+    ("signal-ends-process", Verdict::Pass, &[INTERRUPTED, EXITED]),
+    ("signal-ends-process", Verdict::Fail, &[INTERRUPTED, KILLED]),
+    ("nothing-survives", Verdict::Fail, &[OPENED, EXITED, "system process.orphan process=other-7 role=other"]),
+    ("stderr-without-errors", Verdict::Fail, &[EXITED, "system error.reported channel=stderr text=\"E: x\""]),
+    (
+        "stderr-without-errors",
+        Verdict::Pass,
+        &[SERVER_KILLED, EXITED, "system error.reported channel=stderr text=\"E: x\""],
+    ),
+    ("idle-without-cpu", Verdict::Pass, &[RESTING]),
+    ("idle-without-cpu", Verdict::Warn, &[BUSY]),
+    ("streams-closed", Verdict::Fail, &[OPENED, STREAM, EXITING, EXITED]),
+    ("streams-closed", Verdict::Vacuous, &[OPENED, STREAM, INTERRUPTED, EXITING, EXITED]),
+    ("answers-read", Verdict::Pass, &[OPENED, INTERRUPTED, SOCKET_BROKEN, EXITED]),
+    ("abandoned-call-cancelled", Verdict::Vacuous, &[CALLED, INTERRUPTED, GIVEN_UP, EXITED]),
+    ("session-ended", Verdict::Warn, &[OPENED, INTERRUPTED, EXITED]),
+];
+
+const MET: &str = "driver step.met step=1 saw=x";
+const UNMET: &str = "driver step.unmet step=1 because=x";
+const INTERRUPTED: &str = "driver signal.sent signal=INT target=loader";
+const PROMPTED: &str = "driver host.prompted how=request";
+const SERVER_KILLED: &str = "driver signal.sent signal=KILL target=server:s";
+const OPENED_AGAIN: &str = "mock:s#1 connection.opened connection=c1.2";
+const RESTING: &str = "system sample.taken label=idle window_us=500000 cpu_us=10000 threads=1 rss_kib=1";
+const BUSY: &str = "system sample.taken label=idle window_us=500000 cpu_us=400000 threads=1 rss_kib=1";
+
 const ELICITED: &str = r#"mock:s#1 wire.sent connection=c1.1 message={"jsonrpc":"2.0","id":0,"method":"elicitation/create","params":{"message":"?","requestedSchema":{"type":"object","properties":{"name":{"type":"string","default":"x"},"note":{"type":"string"}}}}}"#;
 const FILLED_IN: &str = r#"mock:s#1 wire.received connection=c1.1 message={"jsonrpc":"2.0","id":0,"result":{"action":"accept","content":{"name":"x"}}}"#;
 const LEFT_OUT: &str = r#"mock:s#1 wire.received connection=c1.1 message={"jsonrpc":"2.0","id":0,"result":{"action":"accept","content":{"note":"y"}}}"#;
@@ -146,14 +204,20 @@ fn header() -> Header {
     Header {
         transport: "http".to_owned(),
         promises: Promises::none(),
-        host: Some(HostFacts { exchange: exchange.into(), retry_ms: Some(500) }),
+        host: Some(HostFacts { exchange: exchange.into(), retry_ms: Some(500), application: None }),
         ..Header::new("test")
     }
 }
 
-#[test]
-fn each_rule_holds_is_broken_and_is_vacuous() {
-    for (index, (rule, expected, parts)) in CASES.iter().enumerate() {
+fn header_of_application() -> Header {
+    let application = ApplicationFacts { same_servers: true, status: None };
+    let server = ServerFacts { name: "s".to_owned(), script: "polite".to_owned() };
+    let host = Some(HostFacts { application: Some(application), ..HostFacts::default() });
+    Header { host, servers: vec![server], ..header() }
+}
+
+fn judge_cases(cases: &[Case], header: fn() -> Header) {
+    for (index, (rule, expected, parts)) in cases.iter().enumerate() {
         let text = parts.join("\n") + "\ndriver plan.ended\n";
         let history = history_from_text(rule, header(), &text).unwrap_or_else(|error| panic!("case {index}: {error}"));
         let judgement = judge(&history);
@@ -165,11 +229,35 @@ fn each_rule_holds_is_broken_and_is_vacuous() {
 }
 
 #[test]
+fn each_rule_holds_is_broken_and_is_vacuous() {
+    judge_cases(CASES, header);
+}
+
+#[test]
+fn applications_are_judged_by_what_they_can_know() {
+    judge_cases(OF_APPLICATIONS, header_of_application);
+}
+
+#[test]
+fn a_status_that_the_plan_expects_is_the_only_right_one() {
+    for (code, expected) in [(3, Verdict::Pass), (0, Verdict::Fail)] {
+        let mut header = header_of_application();
+        let application = ApplicationFacts { same_servers: false, status: Some(3) };
+        header.host.as_mut().unwrap().application = Some(application);
+        let text = format!("system process.exited process=p1 role=loader code={code}\ndriver plan.ended\n");
+        let judgement = judge(&history_from_text("status", header, &text).unwrap());
+        assert_eq!(judgement.finding("ends-as-asked").unwrap().verdict, expected, "{code}");
+    }
+}
+
+#[test]
 fn every_rule_of_its_own_has_all_three_cases() {
     let own = HOST_RULES.iter().filter(|rule| INVARIANTS.iter().all(|one| one.id != rule.id));
     for rule in own {
-        let of_it =
-            |verdicts: &[Verdict]| CASES.iter().any(|(id, expected, _)| *id == rule.id && verdicts.contains(expected));
+        let of_it = |verdicts: &[Verdict]| {
+            let mut cases = CASES.iter().chain(OF_APPLICATIONS);
+            cases.any(|(id, expected, _)| *id == rule.id && verdicts.contains(expected))
+        };
         assert!(of_it(&[Verdict::Pass]), "{} never holds", rule.id);
         assert!(of_it(&[Verdict::Fail, Verdict::Warn]), "{} is never broken", rule.id);
         assert!(of_it(&[Verdict::Vacuous]), "{} is never vacuous", rule.id);
@@ -178,9 +266,17 @@ fn every_rule_of_its_own_has_all_three_cases() {
 
 #[test]
 fn a_life_as_it_should_be_breaks_no_rule() {
-    let parts = [OPENED, INITIALIZED, STREAM, CALLED, ANSWERED, STREAM_ENDED, DELETED, EXITING, EXITED];
+    let client = [OPENED, INITIALIZED, STREAM, CALLED, ANSWERED, STREAM_ENDED, DELETED, EXITING, EXITED];
+    breaks_no_rule(header(), &client);
+    breaks_no_rule(
+        header_of_application(),
+        &[OPENED, INITIALIZED, MET, STREAM, CALLED, ANSWERED, PROMPTED, RESTING, INTERRUPTED, DELETED, EXITING, EXITED],
+    );
+}
+
+fn breaks_no_rule(header: Header, parts: &[&str]) {
     let text = parts.join("\n") + "\ndriver plan.ended\n";
-    let judgement = judge(&history_from_text("life", header(), &text).unwrap());
+    let judgement = judge(&history_from_text("life", header, &text).unwrap());
     let broken: Vec<_> =
         judgement.findings.iter().filter(|one| matches!(one.verdict, Verdict::Fail | Verdict::Warn)).collect();
     assert!(broken.is_empty(), "{broken:#?}");

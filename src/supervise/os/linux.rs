@@ -6,7 +6,8 @@ use std::fs;
 use std::io;
 
 use rustix::process::{
-    Pid, PidfdFlags, Resource, Rlimit, Signal, getrlimit, pidfd_open, pidfd_send_signal, set_child_subreaper, setrlimit,
+    Pid, PidfdFlags, Resource, Rlimit, Signal, getrlimit, kill_process_group, pidfd_open, pidfd_send_signal,
+    set_child_subreaper, setrlimit,
 };
 use rustix::system::sysinfo;
 
@@ -111,6 +112,16 @@ pub(in crate::supervise) fn send_signal(process: &ProcessFacts, signal: Signal) 
         return Signalled::Gone;
     }
     match pidfd_send_signal(&pidfd, signal) {
+        Ok(()) => Signalled::Sent,
+        Err(_) => Signalled::Gone,
+    }
+}
+
+/// Sends a signal to the process group that this child of ours leads. It has to be one that was not waited for, so that no other group
+/// can have taken over its number.
+pub(in crate::supervise) fn send_group_signal(leader: &ProcessFacts, signal: Signal) -> Signalled {
+    let Some(group) = i32::try_from(leader.pid).ok().and_then(Pid::from_raw) else { return Signalled::Gone };
+    match kill_process_group(group, signal) {
         Ok(()) => Signalled::Sent,
         Err(_) => Signalled::Gone,
     }

@@ -1,0 +1,206 @@
+//! A browser: a program of its own that is told on its stdin, line by line, what to do on a page, and answers on its stdout.
+//!
+//! It is supervised as the host is, so that whatever it starts ends with the run. Its stdout is a named pipe, because a supervisor gives
+//! files to what it starts and nothing else.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use serde_json::{Value, json};
+use tokio::net::unix::pipe;
+use tokio_stream::StreamExt;
+use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
+
+use crate::drive::{PROCESSES_MAX, RunEnvironment};
+use crate::history::Header;
+use crate::plan::PageAction;
+use crate::record::Recorder;
+use crate::supervise::{LaunchSpec, StdinKind, SuperviseError, Supervised, Written};
+
+/// How long a browser may take to end by itself, once its stdin has ended.
+const END_LIMIT: Duration = Duration::from_secs(5);
+/// How much longer than its own limit an action may take until it is answered.
+const ANSWER_MARGIN: Duration = Duration::from_secs(10);
+/// Longest line of an answer, in bytes.
+const LINE_BYTES_MAX: usize = 1 << 20;
+/// Most bytes that a browser may write to stderr.
+const OUTPUT_BYTES_MAX: u64 = 8 << 20;
+
+/// A browser that runs.
+pub(super) struct Page {
+    files: Files,
+    supervised: Supervised,
+    answers: FramedRead<pipe::Receiver, LinesCodec>,
+    n_asked: u64,
+}
+
+/// What is done on a page.
+pub(super) struct Asked<'a> {
+    pub action: PageAction,
+    pub tab: &'a str,
+    pub url: Option<&'a str>,
+    pub text: Option<&'a str>,
+    pub expect: Option<&'a str>,
+    pub absent: Option<&'a str>,
+}
+
+/// Why nothing can be said of a page: the experiment failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PageError {
+    #[error("the browser's pipe can not be made: {0}")]
+    Pipe(#[source] io::Error),
+    #[error("the folder of the browser's temporary files can not be made: {0}")]
+    Files(#[source] io::Error),
+    #[error("the browser can not be started: {0}")]
+    Start(#[from] SuperviseError),
+    #[error("the browser takes no more")]
+    Deaf,
+    #[error("{0}")]
+    Lost(String),
+    #[error("the browser ended; its own words are in page-stderr.txt")]
+    Ended,
+    #[error("the browser gave no answer within {} ms", limit.as_millis())]
+    Mute { limit: Duration },
+    #[error("the browser's answer can not be read: {0}")]
+    Line(#[from] LinesCodecError),
+    #[error("found {0:?}, expected an answer of the browser: an object with `id`, and `ok` or `failed`")]
+    Answer(String),
+}
+
+impl Page {
+    /// Starts a browser. `life` is how long it may live, with everything it starts.
+    pub(super) async fn start(
+        command: &[String],
+        directory: &Path,
+        environment: &RunEnvironment,
+        life: Duration,
+    ) -> Result<Self, PageError> {
+        let pipe = directory.join("page.pipe");
+        let opened = open_pipe(&pipe).map_err(PageError::Pipe);
+        let receiver = match opened {
+            Ok(receiver) => receiver,
+            Err(error) => {
+                let _ = std::fs::remove_file(&pipe);
+                return Err(error);
+            }
+        };
+        let files = Files::make(directory).map_err(PageError::Files)?;
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let spec = LaunchSpec {
+            command: command.to_vec(),
+            directory: None,
+            env: [
+                ("MCP_VIGIL_RUN".to_owned(), environment.run_id.clone()),
+                ("TMPDIR".to_owned(), files.0.display().to_string()),
+            ]
+            .into(),
+            stdin: StdinKind::Pipe,
+            stdout: pipe.clone(),
+            stderr: directory.join("page-stderr.txt"),
+            output_bytes_max: OUTPUT_BYTES_MAX,
+            processes_max: PROCESSES_MAX,
+            descriptors_soft: None,
+            ports: Vec::new(),
+            life_ms: ms(life),
+            settle_ms: ms(crate::plan::Limits::default().settle),
+        };
+        // What becomes of its process is no part of the host's history.
+        let recorder = Recorder::start(Header::new("page"), None).map_err(PageError::Pipe)?;
+        let started = Supervised::start(&environment.executable, spec, recorder, &environment.warden).await;
+        // Both ends are open, or nobody needs it any more.
+        let _ = std::fs::remove_file(&pipe);
+        let answers = FramedRead::new(receiver, LinesCodec::new_with_max_length(LINE_BYTES_MAX));
+        Ok(Self { files, supervised: started?, answers, n_asked: 0 })
+    }
+
+    /// Does something on a page; what went wrong there where it did.
+    pub(super) async fn ask(&mut self, asked: Asked<'_>, limit: Duration) -> Result<Result<(), String>, PageError> {
+        self.n_asked += 1;
+        let Asked { action, tab, url, text, expect, absent } = asked;
+        let timeout_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        let mut line = json!({ "id": self.n_asked, "do": action.name(), "tab": tab, "timeout_ms": timeout_ms });
+        for (name, value) in [("url", url), ("text", text), ("expect", expect), ("absent", absent)] {
+            if let Some(value) = value {
+                line[name] = value.into();
+            }
+        }
+        match self.supervised.write_line(&line.to_string()).await? {
+            Written::Done => {}
+            Written::Gone => return Err(PageError::Ended),
+            Written::Full => return Err(PageError::Deaf),
+        }
+        let limit = limit + ANSWER_MARGIN;
+        let id = self.n_asked;
+        tokio::select! {
+            biased;
+            answer = tokio::time::timeout(limit, answer_to(&mut self.answers, id)) => {
+                answer.map_err(|_| PageError::Mute { limit })?
+            }
+            () = self.supervised.broken_or_ended() => Err(PageError::Ended),
+        }
+    }
+
+    /// Ends it, with everything it has started: by itself, else by force.
+    pub(super) async fn end(self) {
+        // Ended already, or it does not listen: both are ended below.
+        let _ = self.supervised.close_stdin().await;
+        let _ = tokio::time::timeout(END_LIMIT, self.supervised.broken_or_ended()).await;
+        self.supervised.end().await;
+        drop(self.files);
+    }
+}
+
+/// The folder of a browser's temporary files, removed with what a browser leaves that was ended by force.
+struct Files(PathBuf);
+
+impl Files {
+    fn make(directory: &Path) -> io::Result<Self> {
+        let folder = directory.join("page-files");
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        std::fs::create_dir(&folder)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        // What can not be removed is in the run's own folder, for everybody to see.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Makes a pipe and opens it for reading. For writing as well, so that it does not end before its writer has come.
+fn open_pipe(path: &Path) -> io::Result<pipe::Receiver> {
+    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
+    pipe::OpenOptions::new().read_write(true).open_receiver(path)
+}
+
+async fn answer_to(
+    answers: &mut FramedRead<pipe::Receiver, LinesCodec>,
+    id: u64,
+) -> Result<Result<(), String>, PageError> {
+    loop {
+        let line = answers.next().await.ok_or(PageError::Ended)??;
+        let head = || PageError::Answer(line.chars().take(200).collect());
+        let answer: Value = serde_json::from_str(&line).map_err(|_| head())?;
+        // An answer that came too late is to another question.
+        if answer.get("id").and_then(Value::as_u64).is_some_and(|found| found < id) {
+            continue;
+        }
+        let message = |name: &str| answer.get(name).map(|failed| failed.get("message").and_then(Value::as_str));
+        if let Some(lost) = message("lost") {
+            return Err(PageError::Lost(lost.unwrap_or("the browser is lost").to_owned()));
+        }
+        let failed = message("failed");
+        return match (answer.get("id").and_then(Value::as_u64) == Some(id), failed, answer.get("ok")) {
+            (true, Some(message), None) => Ok(Err(message.unwrap_or("it failed").to_owned())),
+            (true, None, Some(_)) => Ok(Ok(())),
+            _ => Err(head()),
+        };
+    }
+}

@@ -1,0 +1,418 @@
+//! Steps of a host's plan.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::host::limits::host_limit;
+use crate::plan::limits::parse_duration;
+
+/// Longest wait of one step.
+const WITHIN_MAX: Duration = Duration::from_secs(600);
+/// Longest window in which nothing is asked.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+/// Most bytes of a text of a step: it has to fit into one write to a pipe.
+const TEXT_BYTES_MAX: usize = 1_024;
+/// Signals that make a program do something, and end none that expects them.
+const SIGNALS: [&str; 5] = ["USR1", "USR2", "HUP", "CONT", "WINCH"];
+
+/// One step: what is done or waited for, and for how long.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostStep {
+    /// What is done.
+    pub does: HostDo,
+    /// How long it may take, where that is not the default.
+    pub within: Option<Duration>,
+    /// Line of the plan, from 1; 0 for a step that stands in no file.
+    pub line: usize,
+}
+
+/// What a step does. Those that name no server mean all of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+pub enum HostDo {
+    /// Waits until so many tools were listed, and every server that is meant has answered a whole list.
+    Tools {
+        /// How many tools, of all servers that are meant together.
+        #[serde(default = "one")]
+        at_least: u32,
+        /// One server.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<String>,
+        /// Count only what was listed since the last step that made the host do something.
+        #[serde(default, skip_serializing_if = "is_false")]
+        again: bool,
+    },
+    /// Waits until a call of a tool came in.
+    Call {
+        /// Which of them, from 1.
+        #[serde(default = "one")]
+        nth: u32,
+        /// Calls of one server.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<String>,
+        /// Calls of one tool.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tool: Option<String>,
+        /// Count only what came in since the last step that made the host do something.
+        #[serde(default, skip_serializing_if = "is_false")]
+        again: bool,
+    },
+    /// Waits for a number of connections: over stdio processes, over HTTP sessions.
+    Connections {
+        /// How many were opened at least, from the start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at_least: Option<u32>,
+        /// How many are open now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        open: Option<u32>,
+        /// Connections of one server.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<String>,
+    },
+    /// Waits until the host answers a GET; it is asked again and again, and not counted as having been made to do something.
+    Ready {
+        /// Where.
+        url: String,
+        /// The status that is waited for.
+        #[serde(default = "ok")]
+        status: u16,
+    },
+    /// Asks the host over HTTP, once, and expects a status.
+    Request {
+        /// The HTTP method.
+        #[serde(default = "get")]
+        method: String,
+        /// Where.
+        url: String,
+        /// The body; its type is JSON where it is, else plain text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        body: Option<String>,
+        /// The status that is expected.
+        #[serde(default = "ok")]
+        status: u16,
+    },
+    /// Sends a signal to the host's process that makes it do something.
+    Signal {
+        /// Its name, without SIG.
+        signal: String,
+    },
+    /// Writes a line to the host's stdin.
+    Line {
+        /// The line, without its end.
+        text: String,
+    },
+    /// Kills a server of the host and waits for its end.
+    KillServer {
+        /// Its name.
+        server: String,
+    },
+    /// Waits until a server waits at a gate of its script.
+    Gate {
+        /// Name of the gate.
+        gate: String,
+    },
+    /// Opens a gate.
+    OpenGate {
+        /// Its name.
+        gate: String,
+    },
+    /// Asks nothing for a while, and looks how much of a processor the host uses.
+    Idle {
+        /// How long.
+        #[serde(rename = "for")]
+        window: String,
+    },
+    /// Does something on a page, in a browser.
+    Page {
+        /// What.
+        action: PageAction,
+        /// In which tab, by a name of the plan's own.
+        #[serde(default = "first_tab")]
+        tab: String,
+        /// What to open.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        url: Option<String>,
+        /// The text to click on, to find, or not to find.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+        /// A text that has to be there afterwards.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expect: Option<String>,
+        /// A text that ends the wait for another one, as a failure.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        absent: Option<String>,
+    },
+    /// Ends the host's stdin, and leaves it alone for a moment: many hosts end then.
+    CloseStdin {},
+    /// Interrupts the host, as Ctrl-C does: SIGINT to its process group.
+    Interrupt {},
+    /// Asks the host to end, as a service manager does: SIGTERM to its process.
+    Terminate {},
+    /// Waits for the end of the host.
+    Exit {
+        /// The status it has to exit with; without it, what is right after what it was asked: 0, or the signal it was sent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status: Option<i32>,
+    },
+}
+
+/// What is done on a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PageAction {
+    /// Opens a URL, in a new tab or in one that is open.
+    Open,
+    /// Loads the page again.
+    Reload,
+    /// Clicks on what has this text.
+    Click,
+    /// Waits until a text is there.
+    Expect,
+    /// Looks that a text is not there.
+    Absent,
+    /// Closes the tab.
+    Close,
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn ok() -> u16 {
+    200
+}
+
+fn get() -> String {
+    "GET".to_owned()
+}
+
+fn first_tab() -> String {
+    "first".to_owned()
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+impl HostStep {
+    /// A step that stands in no file.
+    #[must_use]
+    pub fn new(does: HostDo) -> Self {
+        Self { does, within: None, line: 0 }
+    }
+
+    /// Reads one table of a plan; what is wrong is said as a sentence without its end.
+    pub(super) fn read(mut table: toml::Table, line: usize) -> Result<Self, String> {
+        let within = match table.remove("within") {
+            None => None,
+            Some(toml::Value::String(text)) => Some(parse_duration(&text).map_err(|error| error.to_string())?),
+            Some(other) => return Err(format!("found `within` {other}, expected a text such as \"5s\"")),
+        };
+        let does = HostDo::deserialize(toml::Value::Table(table)).map_err(|error| one_line(error.message()))?;
+        does.check()?;
+        let step = Self { does, within, line };
+        if within.is_some() && step.does.limit_name().is_none() {
+            return Err("found `within` in a step that waits for nothing, expected none".to_owned());
+        }
+        if within.is_some_and(|within| within > WITHIN_MAX) {
+            return Err(format!("found a longer wait, expected at most {} s", WITHIN_MAX.as_secs()));
+        }
+        Ok(step)
+    }
+
+    /// The table that reads as this step.
+    pub(super) fn to_table(&self) -> toml::Table {
+        let mut table = toml::Table::try_from(&self.does).expect("a step is a table of plain values");
+        if let Some(within) = self.within {
+            table.insert("within".to_owned(), format!("{}ms", within.as_millis()).into());
+        }
+        table
+    }
+
+    /// How long it may take; `exit` is the limit of the run on the end of the host.
+    #[must_use]
+    pub fn limit(&self, exit: Duration) -> Duration {
+        let usual = || {
+            self.does.limit_name().map_or(Duration::ZERO, |name| if name == "exit" { exit } else { host_limit(name) })
+        };
+        self.within.unwrap_or_else(usual)
+    }
+}
+
+impl HostDo {
+    /// The server it names.
+    #[must_use]
+    pub fn server(&self) -> Option<&str> {
+        match self {
+            Self::Tools { of, .. } | Self::Call { of, .. } | Self::Connections { of, .. } => of.as_deref(),
+            Self::KillServer { server } => Some(server),
+            _ => None,
+        }
+    }
+
+    /// Name of the limit on it; none where there is nothing to wait for.
+    #[must_use]
+    pub fn limit_name(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Tools { .. } => "host-tools",
+            Self::Call { .. } => "host-call",
+            Self::Connections { .. } => "host-connections",
+            Self::Ready { .. } => "host-ready",
+            Self::Request { .. } => "host-answer",
+            Self::KillServer { .. } => "host-server-end",
+            Self::Gate { .. } => "host-gate",
+            Self::Page { .. } => "host-page",
+            Self::Exit { .. } => "exit",
+            Self::Signal { .. }
+            | Self::Line { .. }
+            | Self::OpenGate { .. }
+            | Self::Idle { .. }
+            | Self::CloseStdin {}
+            | Self::Interrupt {}
+            | Self::Terminate {} => return None,
+        })
+    }
+
+    /// Every text of it in which placeholders are filled in.
+    #[must_use]
+    pub fn texts(&self) -> Vec<&str> {
+        match self {
+            Self::Ready { url, .. } => vec![url],
+            Self::Request { url, body, .. } => std::iter::once(url.as_str()).chain(body.as_deref()).collect(),
+            Self::Line { text } => vec![text],
+            Self::Page { url, text, expect, absent, .. } => {
+                [url, text, expect, absent].into_iter().filter_map(Option::as_deref).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if let Some(text) = self.texts().into_iter().find(|text| text.len() > TEXT_BYTES_MAX) {
+            return Err(format!("found a text of {} bytes, expected at most {TEXT_BYTES_MAX}", text.len()));
+        }
+        match self {
+            Self::Signal { signal } if !SIGNALS.contains(&signal.as_str()) => Err(format!(
+                "found signal {signal:?}, expected one of {}; `interrupt` and `terminate` end a host",
+                SIGNALS.join(", ")
+            )),
+            Self::Ready { url, .. } => check_url(url),
+            Self::Request { url, method, .. } => {
+                if method.is_empty() || !method.chars().all(|c| c.is_ascii_uppercase()) {
+                    return Err(format!("found method {method:?}, expected one such as POST"));
+                }
+                check_url(url)
+            }
+            Self::Line { text } if text.contains(['\n', '\r']) => {
+                Err(format!("found text {text:?}, expected one line"))
+            }
+            Self::Idle { window } => {
+                let window = parse_duration(window).map_err(|error| error.to_string())?;
+                if window > IDLE_MAX {
+                    return Err(format!("found a longer window, expected at most {} s", IDLE_MAX.as_secs()));
+                }
+                Ok(())
+            }
+            Self::Connections { at_least: None, open: None, .. } => {
+                Err("found neither, expected `at-least` or `open`".to_owned())
+            }
+            Self::Page { action, expect: None, absent: Some(_), .. } if *action != PageAction::Expect => {
+                Err("found `absent` and nothing to wait for meanwhile, expected `expect` as well".to_owned())
+            }
+            Self::Page { action, url, text, .. } => action.check(url.as_deref(), text.as_deref()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The window of an idle step.
+    #[must_use]
+    pub fn window(&self) -> Duration {
+        match self {
+            Self::Idle { window } => parse_duration(window).unwrap_or_default(),
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+impl PageAction {
+    fn check(self, url: Option<&str>, text: Option<&str>) -> Result<(), String> {
+        match (self, url, text) {
+            (Self::Open, None, _) => Err("found no URL to open, expected `url`".to_owned()),
+            (Self::Click | Self::Expect | Self::Absent, _, None) => {
+                Err(format!("found nothing to {}, expected `text`", self.name()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The name as it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Reload => "reload",
+            Self::Click => "click",
+            Self::Expect => "expect",
+            Self::Absent => "absent",
+            Self::Close => "close",
+        }
+    }
+}
+
+/// Only what listens on this machine is asked.
+fn check_url(url: &str) -> Result<(), String> {
+    let host = url.strip_prefix("http://").map(|rest| rest.split(['/', '?']).next().unwrap_or_default());
+    let name = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
+    match name {
+        Some("127.0.0.1" | "localhost" | "[::1]") => Ok(()),
+        _ => Err(format!("found URL {url:?}, expected http:// and a loopback address such as 127.0.0.1:{{port}}")),
+    }
+}
+
+fn one_line(message: &str) -> String {
+    message.trim_end().replace('\n', ", ")
+}
+
+impl fmt::Display for HostStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = |of: &Option<String>| of.as_ref().map_or_else(String::new, |of| format!(" of {of}"));
+        let again = |again: &bool| if *again { " since then" } else { "" };
+        match &self.does {
+            HostDo::Tools { at_least, of: server, again: since } => {
+                let noun = if *at_least == 1 { "tool" } else { "tools" };
+                write!(f, "wait for {at_least} {noun}{}{}", of(server), again(since))
+            }
+            HostDo::Call { nth, of: server, tool, again: since } => {
+                let tool = tool.as_deref().unwrap_or("any tool");
+                write!(f, "wait for call {nth} of {tool}{}{}", of(server), again(since))
+            }
+            HostDo::Connections { at_least, open, of: server } => {
+                f.write_str("wait for connections")?;
+                at_least.iter().try_for_each(|n| write!(f, ", {n} at least"))?;
+                open.iter().try_for_each(|n| write!(f, ", {n} open"))?;
+                f.write_str(&of(server))
+            }
+            HostDo::Ready { url, status } => write!(f, "wait until {url} answers {status}"),
+            HostDo::Request { method, url, status, .. } => write!(f, "{method} {url}, expecting {status}"),
+            HostDo::Signal { signal } => write!(f, "signal {signal}"),
+            HostDo::Line { text } => write!(f, "line {text:?} to stdin"),
+            HostDo::KillServer { server } => write!(f, "kill server {server}"),
+            HostDo::Gate { gate } => write!(f, "wait for gate {gate}"),
+            HostDo::OpenGate { gate } => write!(f, "open gate {gate}"),
+            HostDo::Idle { window } => write!(f, "ask nothing for {window}"),
+            HostDo::Page { action, tab, url, text, expect, absent } => {
+                write!(f, "page {tab}: {}", action.name())?;
+                [url, text].into_iter().flatten().try_for_each(|text| write!(f, " {text:?}"))?;
+                expect.iter().try_for_each(|text| write!(f, ", expecting {text:?}"))?;
+                absent.iter().try_for_each(|text| write!(f, " and no {text:?}"))
+            }
+            HostDo::CloseStdin {} => f.write_str("close stdin"),
+            HostDo::Interrupt {} => f.write_str("interrupt"),
+            HostDo::Terminate {} => f.write_str("terminate"),
+            HostDo::Exit { status: None } => f.write_str("wait for the end"),
+            HostDo::Exit { status: Some(status) } => write!(f, "wait for the end with status {status}"),
+        }
+    }
+}

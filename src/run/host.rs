@@ -1,0 +1,254 @@
+//! A finished application: one plan in one folder, held against a baseline like a run.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::{Instant, SystemTime};
+
+use crate::catalogue::write_whole;
+use crate::check::{PlanVerdict, judge};
+use crate::drive::{RunEnvironment, preflight};
+use crate::history::{EventKind, History};
+use crate::host::{HostInput, HostKind, Prepared, run_host};
+use crate::plan::{Baseline, InputError, Revision, Temperament, read_text};
+use crate::report::{
+    CheckRow, Counts, Matrix, PlanRow, RunReport, RunVerdict, VerdictReport, check_rows, finding_rows, findings_text,
+};
+use crate::run::{RunError, RunFolder};
+use crate::stack::Browser;
+
+/// What a run of a host leaves; what an earlier one has left must not pass for it.
+const FILES: [&str; 8] = [
+    "history.jsonl",
+    "verdict.json",
+    "plan.toml",
+    "stdout.txt",
+    "stderr.txt",
+    "checks.json",
+    "page-stderr.txt",
+    "mcp.json",
+];
+
+/// A host, and how it is run.
+pub(crate) struct HostRun<'a> {
+    pub prepared: Prepared,
+    /// Program and arguments, with placeholders.
+    pub command: Vec<String>,
+    pub revision: Revision,
+    pub temperament: Temperament,
+    pub folder: &'a RunFolder,
+    pub environment: RunEnvironment,
+    /// The line that runs it again.
+    pub repeat: String,
+}
+
+/// What came of a host.
+pub(crate) struct Hosted {
+    /// As of a run of one plan.
+    pub report: RunReport,
+    /// What a person is shown of what was found.
+    pub text: String,
+    /// Every rule as a check.
+    pub checks: Vec<CheckRow>,
+    /// How often the host opened each server, and how often it was made to run again: told, and not judged.
+    pub mode: String,
+}
+
+/// The program that does things on pages; why there is none.
+pub(crate) fn page_driver(asked: Option<&str>) -> Result<Vec<String>, String> {
+    let asked = asked.map(str::to_owned).or_else(|| std::env::var("MCP_VIGIL_PAGE_DRIVER").ok());
+    let command: Vec<String> = asked.unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+    if command.is_empty() {
+        let browser = Browser::find().map_err(|error| format!("the plan needs a browser: {error}"))?;
+        return Ok(browser.command());
+    }
+    Ok(command)
+}
+
+/// Reads a baseline for one plan of a host.
+///
+/// # Errors
+/// With what is wrong in it, names that do not exist included.
+pub(crate) fn read_host_baseline(file: &Path, plan: &str) -> Result<Baseline, RunError> {
+    let shown = file.display().to_string();
+    let baseline = Baseline::from_text(&shown, &read_text(file)?)?;
+    for entry in &baseline.entries {
+        if entry.scenario != plan {
+            let message = format!("found scenario {:?}, expected {plan:?}, the plan that is run", entry.scenario);
+            return Err(InputError::whole(&shown, message).into());
+        }
+        if let Some(id) = entry.invariant.as_ref().filter(|id| crate::check::invariant(id).is_none()) {
+            return Err(InputError::whole(&shown, format!("found invariant {id:?}, expected one that exists")).into());
+        }
+    }
+    Ok(baseline)
+}
+
+impl HostRun<'_> {
+    /// Runs the host to its verdict.
+    ///
+    /// # Errors
+    /// When the folder can not be written.
+    pub(crate) async fn run(&self) -> Result<Hosted, RunError> {
+        let began = Instant::now();
+        self.clear()?;
+        let plan = self.prepared.application.plan.to_toml();
+        self.write("plan.toml", &plan)?;
+        if let Err(because) = self.page_is_there() {
+            return Ok(self.without_run(RunVerdict::Unavailable, because));
+        }
+        if let Some(because) = self.broken_mock().await {
+            return Ok(self.without_run(RunVerdict::Inconclusive, because));
+        }
+        let input = self.input()?;
+        let failed = RunError::system(self.folder.path().join("history.jsonl").display().to_string());
+        let history = run_host(&input, &self.environment).await.map_err(failed)?;
+        self.judged(&history, began)
+    }
+
+    fn page_is_there(&self) -> Result<(), String> {
+        let application = &self.prepared.application;
+        if application.plan.needs_page() && application.page.is_none() { page_driver(None).map(drop) } else { Ok(()) }
+    }
+
+    async fn broken_mock(&self) -> Option<String> {
+        let transport = self.prepared.transport;
+        let scripts = self.prepared.servers.values();
+        let scripts = scripts.map(|script| ((transport, script.name().to_owned()), script.clone())).collect();
+        let broken = preflight(&scripts, &self.environment).await;
+        if self.environment.is_interrupted() {
+            return Some("the run was interrupted".to_owned());
+        }
+        let told = |(transport, name): &(_, String), because: Option<String>| {
+            let _: &crate::plan::Transport = transport;
+            Some(format!("mock script {name} failed its own exchange: {}", because?))
+        };
+        broken.into_iter().find_map(|(script, because)| told(&script, because))
+    }
+
+    fn clear(&self) -> Result<(), RunError> {
+        for name in FILES {
+            let path = self.folder.path().join(name);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(RunError::system(path.display().to_string())(error));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn input(&self) -> Result<HostInput, RunError> {
+        let Prepared { application, servers, transport, facts, limits, life } = &self.prepared;
+        let path = self.folder.path();
+        // Absolute: the supervisor may have a working directory of its own.
+        let directory = fs::canonicalize(path).map_err(RunError::system(path.display().to_string()))?;
+        Ok(HostInput {
+            name: self.name(),
+            scenario: application.plan.name.clone(),
+            revision: self.revision,
+            transport: *transport,
+            temperament: self.temperament,
+            servers: servers.clone(),
+            command: self.command.clone(),
+            env: BTreeMap::new(),
+            facts: facts.clone(),
+            limits: limits.clone(),
+            life: *life,
+            directory,
+            kind: HostKind::Application(application.clone()),
+        })
+    }
+
+    /// What the host is called: its program.
+    fn name(&self) -> String {
+        let program = self.command.first().map(Path::new).and_then(|path| path.file_name()?.to_str());
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '@' | '-');
+        program.unwrap_or("host").chars().map(|c| if is_allowed(c) { c } else { '-' }).collect()
+    }
+
+    fn judged(&self, history: &History, began: Instant) -> Result<Hosted, RunError> {
+        let judgement = judge(history);
+        let verdict = VerdictReport::new(history.header(), &judgement, &self.repeat);
+        self.write("verdict.json", &serde_json::to_string(&verdict).expect("a report has string keys only"))?;
+        let checks = check_rows(history, &judgement, SystemTime::now());
+        self.write("checks.json", &serde_json::to_string_pretty(&checks).expect("a report has string keys only"))?;
+        let mut row = self.row(judgement.verdict.into());
+        row.id.clone_from(&history.header().plan);
+        row.wall_ms = u64::try_from(began.elapsed().as_millis()).ok();
+        row.findings = finding_rows(&judgement, &self.repeat);
+        let mut text = findings_text(history, &judgement, &self.repeat);
+        if judgement.verdict == PlanVerdict::Vacuous {
+            text.push_str(&format!("VACUOUS {}: nothing came about that could be judged\n", row.id));
+        }
+        Ok(Hosted { report: self.report(row), text, checks, mode: mode_of(history) })
+    }
+
+    fn without_run(&self, verdict: RunVerdict, because: String) -> Hosted {
+        let word = verdict.word();
+        let name = self.name();
+        let text = format!("{word} {name}: {because}\n");
+        let row = PlanRow { because: Some(because), ..self.row(verdict) };
+        Hosted { report: self.report(row), text, checks: Vec::new(), mode: String::new() }
+    }
+
+    fn row(&self, verdict: RunVerdict) -> PlanRow {
+        let (scenario, loader) = (self.prepared.application.plan.name.clone(), self.name());
+        let (transport, revision, server) =
+            (self.prepared.transport.to_string(), self.revision.to_string(), self.temperament.to_string());
+        PlanRow {
+            id: format!("{scenario}.{loader}.{transport}.{revision}.{server}"),
+            scenario,
+            loader,
+            transport,
+            revision,
+            server,
+            verdict,
+            cpu_ms: None,
+            wall_ms: None,
+            because: None,
+            findings: Vec::new(),
+        }
+    }
+
+    fn report(&self, row: PlanRow) -> RunReport {
+        let plans = vec![row];
+        RunReport {
+            schema: crate::history::SCHEMA,
+            tool: format!("mcp-vigil {}", env!("CARGO_PKG_VERSION")),
+            loaders: vec![self.name()],
+            counts: Counts::of(&plans),
+            plans,
+            modes: BTreeMap::new(),
+            matrix: Matrix::default(),
+            comparison: None,
+            interrupted: self.environment.is_interrupted(),
+        }
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<(), RunError> {
+        let path = self.folder.path().join(name);
+        write_whole(&path, format!("{}\n", text.trim_end()).as_bytes())
+            .map_err(RunError::system(path.display().to_string()))
+    }
+}
+
+/// How a host used its servers, in one line.
+fn mode_of(history: &History) -> String {
+    let mut opened: BTreeMap<&str, usize> =
+        history.header().servers.iter().map(|server| (server.name.as_str(), 0)).collect();
+    let mut n_prompted = 0;
+    for event in history.events() {
+        match (&event.kind, event.source.server()) {
+            (EventKind::ConnectionOpened { connection }, Some(server)) if !connection.0.ends_with(".0") => {
+                *opened.entry(server).or_default() += 1;
+            }
+            (EventKind::HostPrompted { .. }, _) => n_prompted += 1,
+            _ => {}
+        }
+    }
+    let noun = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
+    let servers: Vec<String> = opened.iter().map(|(name, n)| format!("{name} {n}")).collect();
+    format!("connections opened: {} (made to do something {})", servers.join(", "), noun(n_prompted, "time"))
+}
