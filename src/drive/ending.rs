@@ -197,9 +197,10 @@ pub(crate) fn uncaught(text: &str) -> Vec<String> {
             let indented = |line: &&&str| line.starts_with([' ', '\t', '|', '+']) || line.is_empty();
             let body = lines[index + 1..].iter().take_while(indented).count();
             let last = lines.get(index + 1 + body).copied().unwrap_or_default();
+            let end = (index + 2 + body).min(lines.len());
             let is_asked = last.starts_with("KeyboardInterrupt") || last.starts_with("SystemExit");
-            if !is_asked && !(is_cancellation(last) && is_followed_up(&lines[(index + 2 + body).min(lines.len())..])) {
-                let end = (index + 2 + body).min(lines.len());
+            let is_told_with_the_next = is_cancellation(last) && is_followed_up(&lines[end..]);
+            if !is_asked && !is_told_with_the_next {
                 found.push(lines[index..end].join("\n"));
             }
         } else if line.contains("panicked at ") {

@@ -41,10 +41,10 @@ struct Reached {
 impl Monitor for Reached {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         self.last = Some(event.seq);
-        if let (EventKind::WireReceived { .. }, Some(server)) = (&event.kind, event.source.server()) {
-            if self.reached.insert(server.to_owned()) {
-                tally.held();
-            }
+        if let (EventKind::WireReceived { .. }, Some(server)) = (&event.kind, event.source.server())
+            && self.reached.insert(server.to_owned())
+        {
+            tally.held();
         }
     }
 
