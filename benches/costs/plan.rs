@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkGroup, Criterion, SamplingMode};
 use mcp_vigil::history::{EventKind, read_history};
-use mcp_vigil::supervise::LaunchSpec;
+use mcp_vigil::supervise::{LaunchSpec, StdinKind};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use crate::clock::{CpuTime, children, spent};
@@ -85,6 +85,7 @@ fn supervised_true() {
         command: vec!["true".to_owned()],
         directory: None,
         env: BTreeMap::new(),
+        stdin: StdinKind::Null,
         stdout: null.clone(),
         stderr: null,
         output_bytes_max: 1 << 20,

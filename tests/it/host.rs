@@ -169,7 +169,9 @@ fn a_folder_has_what_a_run_leaves_and_its_history_gives_the_same_verdict() {
 fn what_is_wrong_before_anything_runs_is_exit_2_with_its_place() {
     let rig = Rig::new();
     let template = rig.file("t.json", "{\n \"x\": {nope} }").display().to_string();
-    let cases: &[(&str, &[&str], &[&str], i32, &str)] = &[
+    /// A plan, options and a command, and what comes of them: the exit code and a part of what is said.
+    type Case<'a> = (&'a str, &'a [&'a str], &'a [&'a str], i32, &'a str);
+    let cases: &[Case<'_>] = &[
         ("about = 1\n", &[], &["true"], 2, "plan.toml:1:9"),
         (&SHORT.replace("tools", "dance"), &[], &["true"], 2, "plan.toml:2:1: unknown variant `dance`"),
         (SHORT, &[], &["/nonexistent/host"], 2, "no program"),
