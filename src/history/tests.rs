@@ -131,6 +131,9 @@ fn driver_kinds() -> Vec<(Kind, BoxedStrategy<EventKind>)> {
     kinds! {
         StepBegan { step: any::<u32>(), about: text() }
         StepSkipped { step: any::<u32>(), because: text() }
+        StepMet { step: any::<u32>(), saw: text() }
+        StepUnmet { step: any::<u32>(), because: text() }
+        HostPrompted { how: text() }
         OperationInvoked {
             operation: operation(),
             action: action(),
