@@ -1,8 +1,11 @@
 //! The browser lane: Chromium in PATH, and the program that drives it, on Node.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 use std::{env, fs};
 
 use crate::stack::limits::BROWSER;
@@ -116,17 +119,17 @@ fn install(site: &Site, folder: &Path) -> Result<(), StackError> {
     npm_ci(site, folder)
 }
 
-/// A folder of this process, removed with what is in it.
+/// A folder of this process, removed with what is in it. Among the temporary files: a browser has sockets in its profile, whose paths
+/// have to be short.
 struct Passing(PathBuf);
 
 impl Passing {
     fn make(site: &Site) -> Result<Self, StackError> {
         static N_MADE: AtomicU64 = AtomicU64::new(0);
         let number = N_MADE.fetch_add(1, Ordering::Relaxed);
-        let folder = site.folder.join(format!("check-{}-{number}", std::process::id()));
-        // What a killed process of the same number has left.
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).map_err(|source| site.failed(source))?;
+        let unused = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let folder = env::temp_dir().join(format!("mcp-vigil-{}-{number}-{unused:x}", std::process::id()));
+        DirBuilder::new().mode(0o700).create(&folder).map_err(|source| site.failed(source))?;
         Ok(Self(folder))
     }
 }

@@ -3,7 +3,9 @@
 //! It is supervised as the host is, so that whatever it starts ends with the run. Its stdout is a named pipe, because a supervisor gives
 //! files to what it starts and nothing else.
 
+use std::fs::DirBuilder;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 use crate::drive::{PROCESSES_MAX, RunEnvironment};
 use crate::history::Header;
 use crate::plan::PageAction;
-use crate::record::Recorder;
+use crate::record::{Recorder, secret};
 use crate::supervise::{LaunchSpec, StdinKind, SuperviseError, Supervised, Written};
 
 /// How long a browser may take to end by itself, once its stdin has ended.
@@ -155,6 +157,9 @@ impl Page {
 /// The folder of a browser's temporary files, removed with what a browser leaves that was ended by force.
 struct Files(PathBuf);
 
+/// Longest path, in bytes, below which a browser's sockets still have names that the system takes.
+const FILES_PATH_MAX: usize = 60;
+
 impl Files {
     fn make(directory: &Path) -> io::Result<Self> {
         let folder = directory.join("page-files");
@@ -162,7 +167,17 @@ impl Files {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
+        if folder.as_os_str().len() > FILES_PATH_MAX {
+            return Self::aside();
+        }
         std::fs::create_dir(&folder)?;
+        Ok(Self(folder))
+    }
+
+    /// Among the temporary files of the system.
+    fn aside() -> io::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("mcp-vigil-{}", secret()?));
+        DirBuilder::new().mode(0o700).create(&folder)?;
         Ok(Self(folder))
     }
 }

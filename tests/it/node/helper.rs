@@ -105,7 +105,9 @@ fn a_life_is_told_in_order_and_nothing_is_inherited() {
 
     let environment = home.ask(&call(3, "env", "a")).pop().unwrap();
     assert!(environment["ok"]["text"].as_str().unwrap().contains("PATH"), "{environment}");
-    assert!(!environment.to_string().contains("MCP_VIGIL_"), "{environment}");
+    for name in ["MCP_VIGIL_LINK", "MCP_VIGIL_TOKEN"] {
+        assert!(!environment.to_string().contains(name), "{environment}");
+    }
     let failed = home.ask(&call(4, "throw", "b"));
     assert_eq!(failed[0]["context"]["task"], json!(3), "main, a and b");
     assert_eq!(failed[1]["failed"], json!({ "type": "TypeError", "message": "not today" }));
