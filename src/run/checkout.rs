@@ -11,6 +11,8 @@ use crate::stack::{Overlay, PipSpec, SpecError, import_program, python_stack};
 
 /// Behind the name of a loader that runs on the user's own interpreter.
 pub(crate) const OWN_PYTHON: &str = "@python";
+/// Behind the name of a loader that runs on the user's own modules.
+pub(crate) const OWN_MODULES: &str = "@node-modules";
 /// Behind the name of a stack over which something is installed.
 pub(crate) const WITH: &str = "+with";
 /// The variable that forbids to install anything.

@@ -27,7 +27,7 @@ pub use error::RunError;
 pub(crate) use folder::RunFolder;
 pub(crate) use host::{HostRun, Hosted, page_driver, read_host_baseline};
 pub(crate) use judged::{Accepted, Judged, known_baseline, read_baseline};
-pub(crate) use node::node_launch;
+pub(crate) use node::{node_launch, own_modules_launch};
 pub(crate) use plan::Finished;
 pub(crate) use pool::{Pool, environment};
 pub use reason::ExitReason;

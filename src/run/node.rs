@@ -7,7 +7,7 @@ use crate::catalogue::{extract_node, extract_node_helper};
 use crate::drive::LoaderLaunch;
 use crate::plan::Descriptor;
 use crate::run::{Launch, RunError};
-use crate::stack::{NODE_VARIABLES, node, node_stack};
+use crate::stack::{NODE_VARIABLES, StackError, node, node_stack};
 
 /// Where a loader that is not shipped finds the helper, if it has not installed it as a package: the URL of its file.
 const HELPER_VARIABLE: &str = "MCP_VIGIL_ADAPTER";
@@ -59,6 +59,33 @@ pub(crate) fn node_launch(
         env.extend(NODE_VARIABLES.map(|name| (name.to_owned(), String::new())));
     }
     Ok(Ok(Launch::Program(LoaderLaunch { command, directory, env })))
+}
+
+/// How a shipped Node loader is started on the modules of the user's checkout; the inner error says why it can not be, also where
+/// something is missing there that its stack has.
+pub(crate) fn own_modules_launch(
+    descriptor: &Descriptor,
+    stack: Option<&str>,
+    modules: &Path,
+) -> Result<Result<Launch, String>, RunError> {
+    let launch = match node_launch(descriptor, None, None, Some(modules))? {
+        Ok(Launch::Program(launch)) => launch,
+        other => return Ok(other),
+    };
+    if let (Some(stack), Some(folder)) = (stack.and_then(node_stack), &launch.directory)
+        && let Err(error) = stack.import_from(folder)
+    {
+        return Ok(Err(format!("{}: {}", modules.display(), because(&error))));
+    }
+    Ok(Ok(Launch::Program(launch)))
+}
+
+/// What a failed import has printed; the stack whose imports are tried is not the one that is used.
+fn because(error: &StackError) -> String {
+    match error {
+        StackError::Step { step, output, .. } => format!("{step} failed: {output}"),
+        other => other.to_string(),
+    }
 }
 
 #[cfg(test)]

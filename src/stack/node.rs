@@ -16,8 +16,9 @@ const OLDEST_MAJOR: u32 = 20;
 /// Prints its version to where it is read.
 const TELL_VERSION: &str = "process.stderr.write(process.versions.node)";
 
-/// Imports what the `package.json` of this folder names, from the folder's own modules.
-const IMPORT_ALL: &str = "Promise.all(require('./package.json').mcpVigil.imports.map((name) => import(name)))";
+/// Imports what a `package.json`, its only argument, names, from the modules of its folder. What is missing is told in one line.
+const IMPORT_ALL: &str = "Promise.all(JSON.parse(process.argv[1]).mcpVigil.imports.map((name) => import(name)))\
+    .catch((error) => { console.error(String(error).split('\\n')[0]); process.exit(1); })";
 
 /// Variables of the environment that change what a Node program imports or does.
 pub const NODE_VARIABLES: [&str; 2] = ["NODE_OPTIONS", "NODE_PATH"];
@@ -116,8 +117,17 @@ impl NodeStack {
 
     fn import_with(&self, node: &Path) -> Result<(), StackError> {
         let site = self.site()?;
-        let mut import = heeding_lifeline(node, &["-e", IMPORT_ALL]);
+        let mut import = heeding_lifeline(node, &["-e", IMPORT_ALL, self.package]);
         site.run("import", IMPORT, without_options(&mut import).current_dir(&site.folder))
+    }
+
+    /// Imports what the stack imports, from other modules: those that a file in `folder` finds.
+    ///
+    /// # Errors
+    /// When there is no Node, or something can not be imported.
+    pub fn import_from(&self, folder: &Path) -> Result<(), StackError> {
+        let mut import = heeding_lifeline(&node()?, &["-e", IMPORT_ALL, self.package]);
+        self.site()?.run("import", IMPORT, import.current_dir(folder))
     }
 
     /// Installs the stack from its lock, with hashes and without resolution or scripts, and imports it.

@@ -8,7 +8,7 @@ use std::process::Command;
 use mcp_vigil::catalogue::cache_folder;
 use mcp_vigil::stack::python_stack;
 
-use crate::lanes::unavailable;
+use crate::lanes::{typescript_client, unavailable};
 use crate::rig::{Ran, Rig};
 use crate::stability::is_thorough;
 
@@ -170,4 +170,30 @@ fn what_is_installed_over_a_stack_is_as_new_as_its_checkout() {
         assert_eq!(ran.code, 3, "{}", ran.stdout);
         assert!(ran.report()["plans"][0]["because"].as_str().unwrap().contains(told), "{}", ran.stdout);
     }
+}
+
+#[test]
+fn a_shipped_node_loader_runs_on_the_users_own_modules_and_says_what_they_lack() {
+    let Some(modules) = typescript_client("conformance.mjs").map(|file| file.with_file_name("node_modules")) else {
+        return;
+    };
+    let rig = Rig::new();
+    let on = |modules: &Path| {
+        let folder = modules.to_str().unwrap();
+        rig.run(&["load-call-close", "--transport", "stdio", "--loader", "typescript-sdk", "--node-modules", folder])
+    };
+    let ran = on(&modules);
+    assert_eq!((ran.code, &ran.plans()[0]["loader"]), (0, &"typescript-sdk@node-modules".into()), "{}", ran.stdout);
+    let shown = |history: &str| history.lines().find(|line| line.contains("loader.ready")).unwrap().to_owned();
+    let ready = shown(&rig.history_text(&ran.id()));
+    let version = std::fs::read_to_string(modules.join("@modelcontextprotocol/sdk/package.json")).unwrap();
+    let version: serde_json::Value = serde_json::from_str(&version).unwrap();
+    assert!(ready.contains(version["version"].as_str().unwrap()), "{ready}");
+
+    let empty = tempfile::tempdir().unwrap();
+    let ran = on(empty.path());
+    let plan = &ran.plans()[0];
+    assert_eq!((ran.code, &plan["verdict"]), (3, &"unavailable".into()), "{}", ran.stdout);
+    let because = plan["because"].as_str().unwrap();
+    assert!(because.contains("import failed") && because.contains("@modelcontextprotocol/sdk"), "{because}");
 }

@@ -1,0 +1,106 @@
+//! Scenarios, by name, suite or file.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use crate::catalogue::{SuiteScenario, shipped_scenario, suite};
+use crate::plan::{Scenario, Transport, read_text};
+use crate::run::select::{is_file_name, same_name};
+use crate::run::{RunError, Temperaments, Variants};
+
+/// A scenario, and where it comes from.
+#[derive(Debug, Clone)]
+pub(crate) struct Chosen {
+    pub scenario: Scenario,
+    /// The file and its text, for one that is not shipped.
+    pub(super) file: Option<(PathBuf, String)>,
+    /// Over which transports it is run, a single plan each, where a suite says so; empty: in every variant that applies.
+    pub(super) once_over: Vec<Transport>,
+}
+
+impl Chosen {
+    /// A shipped scenario, in every variant.
+    pub(super) fn shipped(name: &str) -> Result<Self, RunError> {
+        let scenario = shipped_scenario(name)?;
+        let scenario =
+            scenario.ok_or_else(|| RunError::usage(format!("found scenario {name:?}, expected a shipped one")))?;
+        Ok(Self { scenario, file: None, once_over: Vec::new() })
+    }
+
+    /// A scenario of a suite, in the variants that belong to it.
+    fn of_suite(entry: &SuiteScenario) -> Result<Self, RunError> {
+        Ok(Self { once_over: entry.once_over.clone(), ..Self::shipped(&entry.name)? })
+    }
+
+    /// Takes up the same scenario, chosen once more: what either asks for is run.
+    fn join(&mut self, other: &Self) {
+        if self.once_over.is_empty() || other.once_over.is_empty() {
+            self.once_over.clear();
+            return;
+        }
+        for transport in &other.once_over {
+            if !self.once_over.contains(transport) {
+                self.once_over.push(*transport);
+            }
+        }
+    }
+
+    /// What a run asks for, narrowed down to what is chosen.
+    pub(super) fn narrowed<'a>(&self, variants: &'a Variants) -> Cow<'a, Variants> {
+        if self.once_over.is_empty() {
+            return Cow::Borrowed(variants);
+        }
+        let mut narrowed = variants.clone();
+        let is_chosen = |transport: &Transport| self.once_over.contains(transport);
+        narrowed.usual = self.once_over.clone();
+        narrowed.transports.retain(is_chosen);
+        // Nothing is left of what was asked for: then nothing is run, and not what is usual.
+        if narrowed.transports.is_empty() && !variants.transports.is_empty() {
+            narrowed.usual.clear();
+        }
+        if variants.temperaments == Temperaments::Usual {
+            narrowed.temperaments = Temperaments::AsWritten;
+        }
+        Cow::Owned(narrowed)
+    }
+}
+
+/// Scenarios by name, suite or file, each once, in order.
+pub(crate) fn scenarios(names: &[String]) -> Result<Vec<Chosen>, RunError> {
+    let mut found: Vec<Chosen> = Vec::new();
+    for name in names {
+        let more = if let Some(suite) = suite(name)? {
+            suite.scenarios.iter().map(Chosen::of_suite).collect::<Result<_, RunError>>()?
+        } else if shipped_scenario(name)?.is_some() {
+            vec![Chosen::shipped(name)?]
+        } else if is_file_name(name) {
+            vec![scenario_file(Path::new(name))?]
+        } else {
+            let message =
+                format!("found {name:?}, expected a scenario, a suite or a scenario file (see `mcp-vigil list`)");
+            return Err(RunError::usage(message));
+        };
+        for chosen in more {
+            let origin = |one: &Chosen| one.file.as_ref().map(|(path, _)| path.clone());
+            match found.iter_mut().find(|other| other.scenario.name == chosen.scenario.name) {
+                None => found.push(chosen),
+                Some(other) if origin(other) == origin(&chosen) => other.join(&chosen),
+                Some(other) => {
+                    return Err(same_name("scenario", &chosen.scenario.name, origin(other), origin(&chosen)));
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// A scenario file with its text.
+pub(crate) fn scenario_file(path: &Path) -> Result<Chosen, RunError> {
+    let text = read_text(path)?;
+    let shown = path.display().to_string();
+    // What is not UTF-8 is shown with replacements, which no name may hold.
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let scenario = Scenario::from_toml(&name, &shown, &text)?;
+    let path = path.canonicalize().map_err(RunError::system(shown))?;
+    Ok(Chosen { scenario, file: Some((path, text)), once_over: Vec::new() })
+}

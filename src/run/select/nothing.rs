@@ -1,0 +1,55 @@
+//! Why nothing was selected.
+
+use crate::plan::{Revision, Scenario, Transport};
+use crate::run::Variants;
+use crate::run::select::scripts::scripts_of;
+use crate::run::select::{Chosen, Target, is_of_tier, misfit};
+
+/// Why there is no plan.
+pub(crate) fn why_nothing(scenarios: &[Chosen], targets: &[Target], variants: &Variants) -> String {
+    if targets.is_empty() {
+        return "no shipped loader is available here (see `mcp-vigil doctor`)".to_owned();
+    }
+    if !targets.iter().any(|target| is_of_tier(target, variants.tier)) {
+        return "no chosen loader is of the tier that is asked for".to_owned();
+    }
+    let asked = if variants.transports.is_empty() { &variants.usual } else { &variants.transports };
+    let speaks = |scenario: &Scenario| asked.iter().any(|one| scenario.revision(*one, variants.revision).is_some());
+    if !scenarios.iter().any(|chosen| speaks(&chosen.scenario)) {
+        return match variants.revision {
+            Some(wanted) => format!("no chosen scenario is for revision {wanted}"),
+            None => format!("no chosen scenario is for revision {} or an older one", Revision::NEWEST_LEGACY),
+        };
+    }
+    let is_for = |scenario: &Scenario| asked.iter().any(|one| scenario.runs_over(*one));
+    if !scenarios.iter().any(|chosen| is_for(&chosen.scenario)) {
+        let asked: Vec<_> = asked.iter().map(ToString::to_string).collect();
+        let asked = asked.join(" or ");
+        return format!(
+            "no chosen scenario is for transport {asked}; `mcp-vigil list scenarios` tells what each is for"
+        );
+    }
+    let is_chosen =
+        |chosen: &Chosen| chosen.once_over.is_empty() || asked.iter().any(|one| chosen.once_over.contains(one));
+    if !scenarios.iter().any(is_chosen) {
+        return "the suite runs none of its scenarios over the transport that is asked for".to_owned();
+    }
+    if scenarios.iter().any(|chosen| !fits_anything(chosen, targets, &variants.usual)) {
+        return "a chosen scenario fits none of the chosen loaders over any of their transports; name one with --transport to see why"
+            .to_owned();
+    }
+    "every chosen scenario needs stubborn servers, and only polite ones are asked for".to_owned()
+}
+
+fn fits_anything(chosen: &Chosen, targets: &[Target], usual: &[Transport]) -> bool {
+    let Ok(scripts) = scripts_of(&chosen.scenario) else { return true };
+    let fits = |target: &Target| {
+        target
+            .descriptor
+            .transports
+            .iter()
+            .filter(|transport| usual.contains(transport))
+            .any(|transport| misfit(target, &chosen.scenario, &scripts, *transport).is_none())
+    };
+    targets.iter().any(fits)
+}

@@ -1,0 +1,58 @@
+//! The scripts of a scenario's servers.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::plan::{InputError, Scenario, StepDo, WaitFor, read_text};
+use crate::run::RunError;
+use crate::run::select::is_file_name;
+use crate::script::{Script, shipped, shipped_names};
+
+/// The script of each server of a scenario.
+pub(super) fn scripts_of(scenario: &Scenario) -> Result<BTreeMap<String, Script>, RunError> {
+    let mut scripts = BTreeMap::new();
+    for server in &scenario.servers {
+        let script = if is_file_name(&server.script) {
+            let path = Path::new(&server.script);
+            Script::from_toml(&server.script, &server.script, &read_text(path)?)?
+        } else {
+            known_script(&server.script)?.ok_or_else(|| {
+                let message = format!(
+                    "scenario {}: found script {:?}, expected a shipped one or a file",
+                    scenario.name, server.script
+                );
+                RunError::usage(message)
+            })?
+        };
+        check_gates(scenario, &script)?;
+        scripts.insert(server.name.clone(), script);
+    }
+    Ok(scripts)
+}
+
+/// The shipped script of that name.
+fn known_script(name: &str) -> Result<Option<Script>, InputError> {
+    if shipped_names().contains(&name) { shipped(name).map(Some) } else { Ok(None) }
+}
+
+/// A gate that no step opens would hold its action until the end.
+fn check_gates(scenario: &Scenario, script: &Script) -> Result<(), InputError> {
+    // A step that waits for a gate has thought of it: the held action may be meant to stay held.
+    let named = |gate: &str| {
+        scenario.steps.iter().any(|step| match &step.action {
+            StepDo::OpenGate { gate: opened } => opened == gate,
+            StepDo::Wait(WaitFor::Gate(awaited)) => awaited == gate,
+            _ => false,
+        })
+    };
+    match script.gates().into_iter().find(|gate| !named(gate)) {
+        Some(gate) => {
+            let message = format!(
+                "found no step for gate {gate:?} of script {:?}, expected one that opens or awaits it",
+                script.name()
+            );
+            Err(InputError::whole(&scenario.name, message))
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,240 @@
+//! Loaders, by name or file, each on the stacks that are asked for.
+
+use std::path::{Path, PathBuf};
+
+use crate::catalogue::{LoaderName, extract_python, shipped_loader, shipped_loaders};
+use crate::drive::LoaderLaunch;
+use crate::plan::{Descriptor, Lane, Transport, read_text};
+use crate::run::checkout::{OFFLINE, OWN_MODULES, OWN_PYTHON, WITH};
+use crate::run::select::launch::launch;
+use crate::run::select::{is_file_name, same_name};
+use crate::run::{Checkout, RunError, own_modules_launch};
+use crate::stack::Stack;
+
+/// A loader on a stack, and how it is started here.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    /// As reports name it.
+    pub name: String,
+    pub descriptor: Descriptor,
+    pub stack: Option<String>,
+    /// The description file, for one that is not shipped.
+    pub file: Option<PathBuf>,
+    /// The arguments without which it is not what its name says: those of the user's own checkout.
+    pub checkout: Vec<String>,
+    /// How it is started; or why it can not be, here.
+    pub launch: Result<Launch, String>,
+}
+
+/// How a target's loader is started.
+#[derive(Debug, Clone)]
+pub(crate) enum Launch {
+    /// A plan process of this executable, by name of the loader.
+    PlanProcess(String),
+    /// Another program.
+    Program(LoaderLaunch),
+}
+
+/// Where a line goes that a user is to see while something lasts.
+pub(crate) type Tell<'a> = &'a dyn Fn(std::fmt::Arguments<'_>);
+
+/// Loaders by name or file, each on the stacks that are asked for or installed; or on the user's own checkout.
+pub(crate) fn targets(names: &[String], checkout: &Checkout, tell: Tell<'_>) -> Result<Vec<Target>, RunError> {
+    let mut found: Vec<Target> = Vec::new();
+    for name in names {
+        let more = match is_file_name(name) {
+            true => file_targets(Path::new(name), checkout)?,
+            false => shipped_targets(name, checkout, tell)?,
+        };
+        for target in more {
+            match found.iter().find(|other| other.name == target.name) {
+                None => found.push(target),
+                Some(other) if other.file == target.file => {}
+                Some(other) => return Err(same_name("loader", &target.name, other.file.clone(), target.file)),
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Every shipped loader that is not broken on purpose and whose lane is available; the others are told.
+pub(crate) fn available_targets(tell: Tell<'_>) -> Result<Vec<Target>, RunError> {
+    let is_meant = |loader: &Descriptor| loader.adapter || loader.known.must_fail.is_empty();
+    let names: Vec<_> = shipped_loaders()?.into_iter().filter(is_meant).map(|loader| loader.name).collect();
+    let mut available = targets(&names, &Checkout::default(), tell)?;
+    available.retain_mut(|Target { name, launch, descriptor, .. }| {
+        if let Err(because) = launch {
+            tell(format_args!("UNAVAILABLE {name}: {because}"));
+        }
+        for transport in Transport::ALL {
+            if let Some(because) = descriptor.lacking(transport) {
+                tell(format_args!("UNAVAILABLE {name} over {transport}: {because}"));
+                descriptor.transports.retain(|one| *one != transport);
+            }
+        }
+        launch.is_ok()
+    });
+    Ok(available)
+}
+
+/// A loader, and the one it is held against.
+#[derive(Debug, Clone)]
+pub(crate) struct Versus {
+    pub of: String,
+    pub against: String,
+}
+
+/// Adds the loader that the other is held against.
+pub(crate) fn versus(found: &mut Vec<Target>, against: &str, tell: Tell<'_>) -> Result<Versus, RunError> {
+    let [of] = found.as_slice() else {
+        return Err(not_one("--loader", found));
+    };
+    let more = targets(&[against.to_owned()], &Checkout::default(), tell)?;
+    let [other] = more.as_slice() else {
+        return Err(not_one("--against", &more));
+    };
+    if other.name == of.name {
+        let message = format!("found loader {:?} held against itself, expected another one", of.name);
+        return Err(RunError::usage(message));
+    }
+    let versus = Versus { of: of.name.clone(), against: other.name.clone() };
+    found.extend(more);
+    Ok(versus)
+}
+
+fn not_one(what: &str, found: &[Target]) -> RunError {
+    let names: Vec<_> = found.iter().map(|target| target.name.as_str()).collect();
+    RunError::usage(format!("found {} for {what}, expected one loader to compare: name its stack", names.join(" and ")))
+}
+
+fn shipped_targets(text: &str, checkout: &Checkout, tell: Tell<'_>) -> Result<Vec<Target>, RunError> {
+    let name = LoaderName::parse(text);
+    let Some(descriptor) = shipped_loader(&name.name)? else {
+        let known: Vec<_> = shipped_loaders()?.into_iter().map(|loader| loader.name).collect();
+        let message = format!("found loader {text:?}, expected a description file or one of {}", known.join(", "));
+        return Err(RunError::usage(message));
+    };
+    checkout.check(&descriptor, true)?;
+    if !checkout.is_empty() {
+        return Ok(vec![on_checkout(&descriptor, name.stack, checkout, tell)?]);
+    }
+    let folder = match descriptor.lane {
+        Lane::Python => {
+            provision_first(&descriptor, name.stack.as_deref(), tell);
+            Some(shipped_folder()?)
+        }
+        Lane::Node => {
+            provision_first(&descriptor, name.stack.as_deref(), tell);
+            None
+        }
+        Lane::Rust | Lane::Command => None,
+    };
+    on_stacks(&descriptor, name.stack, folder.as_deref(), None)
+}
+
+/// A shipped loader on the user's own checkout: one target, with the promises of the stack that is named, or of the newest.
+fn on_checkout(
+    descriptor: &Descriptor,
+    stack: Option<String>,
+    checkout: &Checkout,
+    tell: Tell<'_>,
+) -> Result<Target, RunError> {
+    check_stack(descriptor, stack.as_deref())?;
+    // Stacks are listed from the oldest to the newest.
+    let stack = stack.or_else(|| descriptor.stacks.last().cloned());
+    let (suffix, launch) = match (checkout, &stack) {
+        (Checkout { python: Some(interpreter), .. }, _) => {
+            (OWN_PYTHON.to_owned(), Checkout::own_python(descriptor, interpreter, &shipped_folder()?)?)
+        }
+        (Checkout { node_modules: Some(modules), .. }, _) => {
+            (OWN_MODULES.to_owned(), own_modules_launch(descriptor, stack.as_deref(), modules)?)
+        }
+        (_, Some(stack)) => {
+            provision_first(descriptor, Some(stack), tell);
+            (format!("@{stack}{WITH}"), checkout.overlaid(descriptor, stack, &shipped_folder()?, tell)?)
+        }
+        (_, None) => {
+            let message = format!("found --with, expected a loader with stacks: {:?} has none", descriptor.name);
+            return Err(RunError::usage(message));
+        }
+    };
+    let name = format!("{}{suffix}", descriptor.name);
+    Ok(Target { name, descriptor: descriptor.clone(), stack, file: None, checkout: checkout.words(), launch })
+}
+
+/// Where the files of shipped Python loaders are.
+fn shipped_folder() -> Result<PathBuf, RunError> {
+    Ok(extract_python()?.join("loaders").join("python"))
+}
+
+/// A shipped loader that was named brings its stacks along: none of them is installed yet, so this is the first
+/// time. Nothing is installed where `MCP_VIGIL_OFFLINE` is set.
+fn provision_first(descriptor: &Descriptor, wanted: Option<&str>, tell: Tell<'_>) {
+    let is_wanted = |stack: &&String| wanted.is_none_or(|wanted| *stack == wanted);
+    let stacks: Vec<_> = descriptor.stacks.iter().filter(is_wanted).filter_map(|name| Stack::named(name)).collect();
+    let is_first_time = stacks.iter().all(|stack| !stack.is_installed());
+    if !is_first_time || std::env::var_os(OFFLINE).is_some() {
+        return;
+    }
+    for stack in stacks {
+        tell(format_args!("installing stack {} into the cache, once", stack.name()));
+        if let Err(error) = stack.provision() {
+            // The plans on it are UNAVAILABLE, for the reason that is found then.
+            tell(format_args!("{error}"));
+        }
+    }
+}
+
+fn file_targets(path: &Path, checkout: &Checkout) -> Result<Vec<Target>, RunError> {
+    let text = read_text(path)?;
+    let shown = path.display().to_string();
+    let descriptor = Descriptor::from_toml(&shown, &text)?;
+    checkout.check(&descriptor, false)?;
+    let path = path.canonicalize().map_err(RunError::system(shown))?;
+    on_stacks(&descriptor, None, path.parent(), Some(&path))
+}
+
+fn on_stacks(
+    descriptor: &Descriptor,
+    stack: Option<String>,
+    folder: Option<&Path>,
+    file: Option<&Path>,
+) -> Result<Vec<Target>, RunError> {
+    check_stack(descriptor, stack.as_deref())?;
+    if descriptor.stacks.is_empty() {
+        let name = descriptor.name.clone();
+        let launch = launch(descriptor, None, folder)?;
+        let file = file.map(Path::to_path_buf);
+        let descriptor = descriptor.clone();
+        return Ok(vec![Target { name, descriptor, stack: None, file, checkout: Vec::new(), launch }]);
+    }
+    let wanted = stack.as_ref().map_or_else(|| descriptor.stacks.clone(), |stack| vec![stack.clone()]);
+    let mut found = Vec::new();
+    for stack in wanted {
+        found.push(Target {
+            name: format!("{}@{stack}", descriptor.name),
+            descriptor: descriptor.clone(),
+            launch: launch(descriptor, Some(&stack), folder)?,
+            stack: Some(stack),
+            file: file.map(Path::to_path_buf),
+            checkout: Vec::new(),
+        });
+    }
+    // Without a stack on the command line, every installed one is run; where none is, all are told to be missing.
+    if stack.is_none() && found.iter().any(|target| target.launch.is_ok()) {
+        found.retain(|target| target.launch.is_ok());
+    }
+    Ok(found)
+}
+
+/// Refuses a stack that a loader does not have.
+fn check_stack(descriptor: &Descriptor, stack: Option<&str>) -> Result<(), RunError> {
+    let Some(stack) = stack.filter(|stack| descriptor.stacks.iter().all(|known| known != stack)) else { return Ok(()) };
+    let name = &descriptor.name;
+    Err(RunError::usage(match descriptor.stacks.is_empty() {
+        true => format!("found stack {stack:?}, expected none: loader {name:?} has no stacks"),
+        false => {
+            format!("found stack {stack:?} for loader {name:?}, expected one of {}", descriptor.stacks.join(", "))
+        }
+    }))
+}
