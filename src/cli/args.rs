@@ -139,12 +139,19 @@ impl VariantArgs {
 
 #[derive(Debug, Args, Clone)]
 pub(super) struct OutputArgs {
-    /// Folder for everything that is written.
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
     /// What to print instead of a table; repeatable: the first is printed, all are written to the folder.
     #[arg(long, value_name = "FORMAT")]
     pub format: Vec<FormatArg>,
+    #[command(flatten)]
+    pub results: ResultArgs,
+}
+
+/// Where results go, and what is made of them.
+#[derive(Debug, Args, Clone)]
+pub(super) struct ResultArgs {
+    /// Folder for everything that is written.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
     /// Findings that are known and accepted.
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
@@ -230,21 +237,11 @@ pub(super) struct HostArgs {
     /// Another value for a limit, such as exit=5s or host-tools=90s, where no step says its own; repeatable.
     #[arg(long, value_name = "NAME=DURATION", value_parser = host_limit)]
     pub limit: Vec<(String, Duration)>,
-    /// Folder for everything that is written.
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
     /// What to print instead of a table; repeatable: the first is printed, all are written to the folder.
     #[arg(long, value_name = "FORMAT")]
     pub format: Vec<HostFormatArg>,
-    /// Findings that are known and accepted.
-    #[arg(long, value_name = "FILE")]
-    pub baseline: Option<PathBuf>,
-    /// A Warn leads to exit code 1 as well.
-    #[arg(long)]
-    pub strict: bool,
-    /// Print nothing but failures.
-    #[arg(long)]
-    pub quiet: bool,
+    #[command(flatten)]
+    pub results: ResultArgs,
     /// The host and its arguments; {config}, {port}, {url} and {url:NAME} are filled in.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<String>,

@@ -29,8 +29,8 @@ pub(super) fn host(arguments: &HostArgs, parent: Option<OwnedFd>) -> Result<Exit
     }
     check_program(&arguments.command)?;
     let plan = prepared.application.plan.name.clone();
-    let baseline = arguments.baseline.as_ref().map(|file| read_host_baseline(file, &plan)).transpose()?;
-    let folder = match &arguments.out {
+    let baseline = arguments.results.baseline.as_ref().map(|file| read_host_baseline(file, &plan)).transpose()?;
+    let folder = match &arguments.results.out {
         Some(folder) => RunFolder::open(Some(folder))?,
         None => RunFolder::open_below(&RunFolder::usual_base()?, "host")?,
     };
@@ -53,10 +53,10 @@ pub(super) fn host(arguments: &HostArgs, parent: Option<OwnedFd>) -> Result<Exit
     let judged = Judged::of(&hosted.report, &accepted);
     let written = write_reports(&hosted, &folder, &arguments.format)?;
     match arguments.format.first() {
-        None => say(&text_of(&hosted, &judged, &folder, arguments.quiet))?,
+        None => say(&text_of(&hosted, &judged, &folder, arguments.results.quiet))?,
         Some(first) => say(&written[first])?,
     }
-    Ok(judged.reason(&hosted.report, arguments.strict))
+    Ok(judged.reason(&hosted.report, arguments.results.strict))
 }
 
 fn asked(arguments: &HostArgs) -> Result<Asked, RunError> {

@@ -96,7 +96,7 @@ fn perform(
     parent: Option<OwnedFd>,
 ) -> Result<ExitReason, RunError> {
     let accepted = accepted(selected, output, asked)?;
-    let folder = Arc::new(RunFolder::open(output.out.as_deref())?);
+    let folder = Arc::new(RunFolder::open(output.results.out.as_deref())?);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::system("no runtime"))?;
     let (finished, interrupted) = runtime.block_on(run_all(selected, &folder, output, asked.jobs, parent))?;
@@ -111,13 +111,13 @@ fn perform(
         None => say(&text_of(&report, &texts, &judged, &folder, output))?,
         Some(first) => say(&written[first])?,
     }
-    Ok(judged.reason(&report, output.strict))
+    Ok(judged.reason(&report, output.results.strict))
 }
 
 /// What is accepted of what may be found: the baseline of the command line, and what is shipped.
 fn accepted(selected: &[Selected], output: &OutputArgs, asked: &Asked) -> Result<Accepted, RunError> {
     let mut accepted = Accepted::default();
-    if let Some(file) = &output.baseline {
+    if let Some(file) = &output.results.baseline {
         accepted.add(None, &read_baseline(file, selected)?);
     }
     if asked.shipped_baselines {
@@ -182,7 +182,7 @@ fn text_of(report: &RunReport, texts: &[String], judged: &Judged, folder: &RunFo
     for (loader, because) in unavailable(report) {
         line(format_args!("UNAVAILABLE {loader}: {because}"));
     }
-    if !output.quiet {
+    if !output.results.quiet {
         if report.loaders.len() > 1 {
             line(format_args!("{}", matrix_tables(report)));
         } else {

@@ -136,39 +136,24 @@ fn turns(plans: &[PlanRow], loader: &str) -> BTreeMap<Turn, Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{FindingRow, RunVerdict};
-
-    fn plan(loader: &str, scenario: &str, verdict: RunVerdict, findings: &[(&str, Verdict)]) -> PlanRow {
-        let finding = |(invariant, verdict): &(&str, Verdict)| FindingRow {
-            invariant: (*invariant).to_owned(),
-            verdict: *verdict,
-            because: String::new(),
-            witness: Vec::new(),
-            requirement: Vec::new(),
-            signature: String::new(),
-            repeat: String::new(),
-        };
-        PlanRow {
-            id: format!("{scenario}.{loader}"),
-            scenario: scenario.to_owned(),
-            loader: loader.to_owned(),
-            transport: "stdio".to_owned(),
-            revision: "2025-11-25".to_owned(),
-            server: "polite".to_owned(),
-            verdict,
-            cpu_ms: None,
-            wall_ms: None,
-            because: None,
-            findings: findings.iter().map(finding).collect(),
-        }
-    }
+    use crate::report::RunVerdict;
 
     #[test]
     fn what_one_finds_and_the_other_does_not_is_new_or_gone() {
         let plans = [
-            plan("after", "x", RunVerdict::Fail, &[("a", Verdict::Fail), ("b", Verdict::Warn), ("c", Verdict::Fail)]),
-            plan("before", "x", RunVerdict::Fail, &[("b", Verdict::Fail), ("c", Verdict::Warn), ("d", Verdict::Fail)]),
-            plan("other", "x", RunVerdict::Fail, &[("e", Verdict::Fail)]),
+            PlanRow::of_test(
+                "after",
+                "x",
+                RunVerdict::Fail,
+                &[("a", Verdict::Fail), ("b", Verdict::Warn), ("c", Verdict::Fail)],
+            ),
+            PlanRow::of_test(
+                "before",
+                "x",
+                RunVerdict::Fail,
+                &[("b", Verdict::Fail), ("c", Verdict::Warn), ("d", Verdict::Fail)],
+            ),
+            PlanRow::of_test("other", "x", RunVerdict::Fail, &[("e", Verdict::Fail)]),
         ];
         let comparison = Comparison::of("after", "before", &plans);
         let ids = |found: &[Difference]| found.iter().map(|one| one.invariant.clone()).collect::<Vec<_>>();
@@ -182,12 +167,12 @@ mod tests {
     fn what_was_not_judged_on_both_sides_is_neither_new_nor_gone() {
         let fail = [("a", Verdict::Fail)];
         let plans = [
-            plan("after", "doubtful", RunVerdict::Inconclusive, &[]),
-            plan("before", "doubtful", RunVerdict::Fail, &fail),
-            plan("after", "alone", RunVerdict::Fail, &fail),
-            plan("before", "missing", RunVerdict::Fail, &fail),
-            plan("after", "inapplicable", RunVerdict::NotApplicable, &[]),
-            plan("before", "inapplicable", RunVerdict::Fail, &fail),
+            PlanRow::of_test("after", "doubtful", RunVerdict::Inconclusive, &[]),
+            PlanRow::of_test("before", "doubtful", RunVerdict::Fail, &fail),
+            PlanRow::of_test("after", "alone", RunVerdict::Fail, &fail),
+            PlanRow::of_test("before", "missing", RunVerdict::Fail, &fail),
+            PlanRow::of_test("after", "inapplicable", RunVerdict::NotApplicable, &[]),
+            PlanRow::of_test("before", "inapplicable", RunVerdict::Fail, &fail),
         ];
         let comparison = Comparison::of("after", "before", &plans);
         assert!(

@@ -205,3 +205,38 @@ impl fmt::Display for Counts {
         write!(f, "{} {noun}: {}", self.plans, parts.collect::<Vec<_>>().join(", "))
     }
 }
+
+/// Rows for tests.
+#[cfg(test)]
+impl PlanRow {
+    /// A plan over stdio with polite servers, and what was found in it.
+    pub(crate) fn of_test(
+        loader: &str,
+        scenario: &str,
+        verdict: RunVerdict,
+        found: &[(&str, crate::check::Verdict)],
+    ) -> Self {
+        let finding = |(invariant, verdict): &(&str, crate::check::Verdict)| FindingRow {
+            invariant: (*invariant).to_owned(),
+            verdict: *verdict,
+            because: String::new(),
+            witness: Vec::new(),
+            requirement: Vec::new(),
+            signature: String::new(),
+            repeat: String::new(),
+        };
+        Self {
+            id: format!("{scenario}.{loader}"),
+            scenario: scenario.to_owned(),
+            loader: loader.to_owned(),
+            transport: "stdio".to_owned(),
+            revision: "2025-11-25".to_owned(),
+            server: "polite".to_owned(),
+            verdict,
+            cpu_ms: None,
+            wall_ms: None,
+            because: None,
+            findings: found.iter().map(finding).collect(),
+        }
+    }
+}

@@ -187,35 +187,10 @@ fn is_settled(report: &RunReport, entry: &AcceptedEntry) -> bool {
 mod tests {
     use super::*;
     use crate::plan::{Temperament, Transport};
-    use crate::report::{Comparison, Counts, FindingRow, Matrix};
+    use crate::report::{Comparison, Counts, Matrix};
 
     const ENTRY: BaselineEntry =
         BaselineEntry { scenario: String::new(), invariant: None, transport: None, server: None };
-
-    fn row(loader: &str, verdict: RunVerdict, found: &[(&str, Verdict)]) -> PlanRow {
-        let finding = |(invariant, verdict): &(&str, Verdict)| FindingRow {
-            invariant: (*invariant).to_owned(),
-            verdict: *verdict,
-            because: String::new(),
-            witness: Vec::new(),
-            requirement: Vec::new(),
-            signature: String::new(),
-            repeat: String::new(),
-        };
-        PlanRow {
-            id: "x".to_owned(),
-            scenario: "x".to_owned(),
-            loader: loader.to_owned(),
-            transport: "stdio".to_owned(),
-            revision: "2025-11-25".to_owned(),
-            server: "polite".to_owned(),
-            verdict,
-            cpu_ms: None,
-            wall_ms: None,
-            because: None,
-            findings: found.iter().map(finding).collect(),
-        }
-    }
 
     fn report(plans: Vec<PlanRow>) -> RunReport {
         RunReport {
@@ -251,14 +226,14 @@ mod tests {
             (&[Pass, Unavailable], ExitReason::Inconclusive),
             (&[], ExitReason::Inconclusive),
         ] {
-            let report = report(verdicts.iter().map(|verdict| row("l", *verdict, &[])).collect());
+            let report = report(verdicts.iter().map(|verdict| PlanRow::of_test("l", "x", *verdict, &[])).collect());
             assert_eq!(Judged::of(&report, &accepted).reason(&report, false), reason, "{verdicts:?}");
         }
     }
 
     #[test]
     fn an_entry_accepts_what_its_loader_does_over_its_transport_and_nothing_else() {
-        let report = report(vec![row("l", RunVerdict::Fail, &[("a", Verdict::Fail)])]);
+        let report = report(vec![PlanRow::of_test("l", "x", RunVerdict::Fail, &[("a", Verdict::Fail)])]);
         let over = |transport| BaselineEntry { transport: Some(transport), ..ENTRY };
         let with = |server| BaselineEntry { server: Some(server), ..ENTRY };
         let invariant = |id: &str| BaselineEntry { invariant: Some(id.to_owned()), ..ENTRY };
@@ -288,7 +263,10 @@ mod tests {
     #[test]
     fn a_loader_that_another_is_held_against_is_not_judged() {
         let fail = [("a", Verdict::Fail)];
-        let mut report = report(vec![row("after", RunVerdict::Pass, &[]), row("before", RunVerdict::Fail, &fail)]);
+        let mut report = report(vec![
+            PlanRow::of_test("after", "x", RunVerdict::Pass, &[]),
+            PlanRow::of_test("before", "x", RunVerdict::Fail, &fail),
+        ]);
         let reason = |report: &RunReport| Judged::of(report, &Accepted::default()).reason(report, false);
         assert_eq!(reason(&report), ExitReason::Violations);
         report.comparison = Some(Comparison::of("after", "before", &report.plans));

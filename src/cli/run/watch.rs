@@ -15,7 +15,7 @@ use crate::run::ExitReason;
 
 /// A bar over so many plans, where there is a terminal to show it.
 pub(super) fn progress_bar(n_plans: usize, output: &OutputArgs) -> ProgressBar {
-    if output.quiet || !io::stderr().is_terminal() {
+    if output.results.quiet || !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}");
