@@ -108,6 +108,9 @@ event_kinds! {
         step: u32,
         /// What was awaited, and what was seen instead.
         because: String,
+        /// How long it was waited for, in milliseconds, where all of that time passed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bound_ms: Option<u64>,
     }
     /// A host is about to be made to do something, as its user would.
     HostPrompted = "host.prompted" {

@@ -132,7 +132,7 @@ fn driver_kinds() -> Vec<(Kind, BoxedStrategy<EventKind>)> {
         StepBegan { step: any::<u32>(), about: text() }
         StepSkipped { step: any::<u32>(), because: text() }
         StepMet { step: any::<u32>(), saw: text() }
-        StepUnmet { step: any::<u32>(), because: text() }
+        StepUnmet { step: any::<u32>(), because: text(), bound_ms: any::<Option<u64>>() }
         HostPrompted { how: text() }
         OperationInvoked {
             operation: operation(),

@@ -1,6 +1,7 @@
 //! What a finished application is judged by: that it uses its servers, does what its plan waits for, and ends as it is asked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::check::combinator::{Judged, each};
 use crate::check::host::is_its_doing;
@@ -82,9 +83,13 @@ pub(in crate::check) const STEPS_MET: Invariant = Invariant {
 fn judge_step(event: &Event, _view: &View) -> Judged {
     match &event.kind {
         EventKind::StepMet { .. } => Judged::Held,
-        EventKind::StepUnmet { step, because } => {
+        EventKind::StepUnmet { step, because, bound_ms } => {
             let because = format!("step {step} was not met at {}: {because}", event.seq);
-            Judged::Broken(Violation::new("unmet", because, &[event.seq]))
+            let violation = Violation::new("unmet", because, &[event.seq]);
+            Judged::Broken(match bound_ms {
+                Some(ms) => violation.of_bound(Duration::from_millis(*ms)),
+                None => violation,
+            })
         }
         _ => Judged::Unrelated,
     }

@@ -125,6 +125,10 @@ const OF_APPLICATIONS: &[Case] = &[
     ("steps-met", Verdict::Pass, &[MET, EXITED]),
     ("steps-met", Verdict::Fail, &[MET, UNMET]),
     ("steps-met", Verdict::Vacuous, &[EXITED]),
+    ("steps-met", Verdict::Fail, &[MET, UNMET_IN_TIME, EXITED]),
+    // The machine kept us waiting for more than a fifth of what the step waited.
+    ("steps-met", Verdict::Inconclusive, &[MET, UNMET_IN_TIME, DELAYED, EXITED]),
+    ("steps-met", Verdict::Fail, &[MET, UNMET, DELAYED, EXITED]),
     ("ends-as-asked", Verdict::Pass, &[EXITED]),
     ("ends-as-asked", Verdict::Pass, &[INTERRUPTED, EXITED]),
     ("ends-as-asked", Verdict::Pass, &[INTERRUPTED, "system process.exited process=p1 role=loader signal=INT"]),
@@ -167,6 +171,8 @@ const OF_APPLICATIONS: &[Case] = &[
 
 const MET: &str = "driver step.met step=1 saw=x";
 const UNMET: &str = "driver step.unmet step=1 because=x";
+const UNMET_IN_TIME: &str = "driver step.unmet step=1 because=x bound_ms=1000";
+const DELAYED: &str = "system scheduling.delayed delay_us=500000";
 const INTERRUPTED: &str = "driver signal.sent signal=INT target=loader";
 const PROMPTED: &str = "driver host.prompted how=request";
 const SERVER_KILLED: &str = "driver signal.sent signal=KILL target=server:s";

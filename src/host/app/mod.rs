@@ -8,7 +8,7 @@ mod seen;
 mod steps;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::drive::HttpServer;
 use crate::history::{EventKind, LinkPeer};
@@ -84,13 +84,16 @@ impl<'a> Life<'a> {
         for (index, step) in steps.iter().enumerate() {
             let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
             self.note(EventKind::StepBegan { step: number, about: step.to_string() });
-            match self.step(step).await {
+            let (began, limit) = (Instant::now(), step.limit(self.exit_limit()));
+            match self.step(step, limit).await {
                 Came::Done => {}
                 Came::Met(saw) => self.note(EventKind::StepMet { step: number, saw }),
                 Came::Skipped(because) => self.note(EventKind::StepSkipped { step: number, because }),
                 Came::Unmet(because) => {
                     let because = format!("{step}: {because}");
-                    self.note(EventKind::StepUnmet { step: number, because });
+                    let bound_ms =
+                        (began.elapsed() >= limit).then(|| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+                    self.note(EventKind::StepUnmet { step: number, because, bound_ms });
                     break;
                 }
                 Came::Lost => break,
@@ -258,8 +261,7 @@ impl<'a> Life<'a> {
         }
     }
 
-    async fn await_exit(&mut self, step: &HostStep) -> Came {
-        let limit = step.limit(self.exit_limit());
+    async fn await_exit(&mut self, step: &HostStep, limit: Duration) -> Came {
         self.await_end(limit).await;
         let supervised = self.supervised();
         if supervised.is_broken() || self.ending.environment.is_interrupted() {

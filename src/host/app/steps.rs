@@ -16,8 +16,8 @@ const ASK_AGAIN: Duration = Duration::from_millis(50);
 const TRY_LIMIT: Duration = Duration::from_secs(5);
 
 impl Life<'_> {
-    pub(super) async fn step(&mut self, step: &HostStep) -> Came {
-        let limit = step.limit(self.exit_limit());
+    /// Does one step, which may take as long as `limit`.
+    pub(super) async fn step(&mut self, step: &HostStep, limit: Duration) -> Came {
         match &step.does {
             HostDo::Tools { again, .. } | HostDo::Call { again, .. } => {
                 let from = if *again { self.state.prompted } else { 0 };
@@ -46,7 +46,7 @@ impl Life<'_> {
             }
             HostDo::Interrupt {} => self.end_by("INT").await,
             HostDo::Terminate {} => self.end_by("TERM").await,
-            HostDo::Exit { .. } => self.await_exit(step).await,
+            HostDo::Exit { .. } => self.await_exit(step, limit).await,
         }
     }
 
