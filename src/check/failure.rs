@@ -10,7 +10,8 @@ use crate::history::{
 use crate::plan::Promise;
 
 /// Counter-examples that shaped it. A server that ends because the loader closed it has not died. A loader that promises to
-/// reconnect may retry the call elsewhere and take its time. A call that was answered before the death owes nothing. A script that garbles answers
+/// reconnect may retry the call elsewhere and take its time. A caller may be told before home sees the end of the link: a mock says that it
+/// will die before it does. A call that was answered before the death owes nothing. A script that garbles answers
 /// may have given one that is not in the journal.
 pub(super) const FAILURE_PROMPT: Invariant = Invariant {
     id: "failure-prompt-after-server-death",
@@ -63,6 +64,7 @@ impl Monitor for Prompt {
         match &event.kind {
             EventKind::FaultDelivered { impairs: Impairs::Answers, .. } => {
                 self.garbling.extend(event.source.server().map(str::to_owned));
+                self.server_ended(event, view);
             }
             EventKind::OperationInvoked { .. } => self.time_passes(event, view, tally),
             EventKind::OperationCompleted { operation, outcome } => {
@@ -190,6 +192,13 @@ fn dead_server(event: &Event) -> Option<(&str, u32)> {
             | EventKind::ConnectionClosed { how: WireEnd::ByServer, .. },
             Source::Mock { server, incarnation },
         ) => Some((server, *incarnation)),
+        // A mock tells that it will die before it does. The end of its link is seen when that is looked at, which may be after its client
+        // has seen the end of its pipe, and has told its caller.
+        (EventKind::FaultDelivered { fault, .. }, Source::Mock { server, incarnation })
+            if fault == "die" || fault.starts_with("die:") =>
+        {
+            Some((server, *incarnation))
+        }
         (EventKind::LinkClosed { peer: LinkPeer::Mock { server, incarnation }, farewell: false }, _) => {
             Some((server, *incarnation))
         }

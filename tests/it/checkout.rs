@@ -122,6 +122,10 @@ fn an_interpreter_that_lacks_a_package_makes_its_plans_unavailable() {
 
 #[test]
 fn what_is_installed_over_a_stack_is_as_new_as_its_checkout() {
+    if !is_thorough() {
+        eprintln!("LEFT OUT: what --with installs; MCP_VIGIL_REPEATS=1 tries it");
+        return;
+    }
     let Some(interpreter) = interpreter() else { return };
     let rig = Rig::new();
     // A cache of its own, for what this test installs; the stacks are those of the user's cache.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::lanes::unavailable;
 use crate::rig::Rig;
+use crate::stability::is_thorough;
 
 const README: &str = include_str!("../../README.md");
 const ADAPTER: &str = include_str!("../../examples/adapters/fastmcp/adapter.py");
@@ -38,6 +39,10 @@ fn environment() -> Option<PathBuf> {
 
 #[test]
 fn the_adapter_runs_and_what_is_known_of_its_client_is_found() {
+    if !is_thorough() {
+        eprintln!("LEFT OUT: the adapter of the README; MCP_VIGIL_REPEATS=1 tries it");
+        return;
+    }
     let Some(programs) = environment() else {
         return unavailable("the FastMCP adapter", "bash examples/adapters/fastmcp/provision makes its environment");
     };

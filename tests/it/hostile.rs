@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::lanes::unavailable;
 use crate::rig::{Rig, few_at_once, finish};
+use crate::stability::is_thorough;
 
 /// Each way of `examples/hostile_adapter.rs`, and what the report must say of it.
 const WAYS: &[(&str, &str)] = &[
@@ -103,6 +104,10 @@ fn every_misdeed_in_python_is_bounded_explained_and_not_green() {
 
 #[test]
 fn every_misdeed_in_node_is_bounded_explained_and_not_green() {
+    if !is_thorough() {
+        eprintln!("LEFT OUT: the misdeeds of adapters in Node; MCP_VIGIL_REPEATS=1 tries it");
+        return;
+    }
     misdeeds("node", "misdeeds.mjs");
 }
 

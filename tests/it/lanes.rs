@@ -79,7 +79,11 @@ const PUBLISHED: [Published; 4] = [
 
 #[test]
 fn published_python_clients_are_used_as_documented_and_found_out() {
-    for (name, stack, expected) in PUBLISHED {
+    let n_tried = if is_thorough() { PUBLISHED.len() } else { 1 };
+    if n_tried < PUBLISHED.len() {
+        eprintln!("LEFT OUT: published Python clients but {}; MCP_VIGIL_REPEATS=1 tries them", PUBLISHED[0].0);
+    }
+    for (name, stack, expected) in &PUBLISHED[..n_tried] {
         if let Err(error) = python_stack(stack).unwrap().interpreter() {
             unavailable(name, &error.to_string());
             continue;

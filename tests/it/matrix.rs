@@ -22,7 +22,7 @@ fn loaders_stand_side_by_side_by_scenario_and_by_invariant() {
     }
     // In each cell is the worst of what its plans came to.
     assert_eq!(worst_in(&ran), worst_shown(&ran));
-    let mut command = rig.command(&["run", "matrix", "--transport", "stdio", "--out"]);
+    let mut command = rig.command(&["run", "hop-close", "--polite-only", "--transport", "stdio", "--out"]);
     command.arg(rig.out()).args(loaders);
     let text = rig.finish(command).stdout;
     for line in ["  A  reference", "  B  rust-closed-early", " hop-close stdio", " CPU seconds"] {
@@ -92,12 +92,12 @@ fn what_can_not_be_compared_is_refused_before_anything_runs() {
 fn each_shipped_loader_is_accepted_for_what_is_known_of_it_and_for_nothing_else() {
     let rig = Rig::new();
     let run = |loader: &str, more: &[&str]| {
-        let chosen = ["loading-thread-ends", "--transport", "stdio", "--loader", loader];
+        let chosen = ["remove-first", "--polite-only", "--transport", "stdio", "--loader", loader];
         rig.run(&[&chosen[..], more].concat()).code
     };
     assert_eq!(run("rust-rmcp-readme", &[]), 1);
     assert_eq!(run("rust-rmcp-readme", &["--shipped-baselines"]), 0);
-    // The same findings, of a loader of which they are not known.
+    // Findings of a loader of which nothing is known.
     assert_eq!(run("rust-closed-early", &["--shipped-baselines"]), 1);
 }
 
