@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::drive::plan_run::{OUTPUT_BYTES_MAX, PROCESSES_MAX};
+use crate::plan::Limits;
 use crate::record::secret;
 use crate::script::Carriage;
-use crate::supervise::Warden;
+use crate::supervise::{LaunchSpec, StdinKind, Warden};
 
 /// How a loader's process is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +24,38 @@ pub struct LoaderLaunch {
     pub directory: Option<PathBuf>,
     /// Laid over the inherited environment.
     pub env: BTreeMap<String, String>,
+}
+
+impl LoaderLaunch {
+    /// How a supervisor starts it: it dials home at `link` with `token`, and its output goes to files of `directory`.
+    pub(crate) fn supervised(
+        &self,
+        environment: &RunEnvironment,
+        link: SocketAddr,
+        token: &str,
+        directory: &Path,
+        limits: &Limits,
+    ) -> LaunchSpec {
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let mut env = self.env.clone();
+        env.insert("MCP_VIGIL_RUN".to_owned(), environment.run_id.clone());
+        env.insert("MCP_VIGIL_LINK".to_owned(), link.to_string());
+        env.insert("MCP_VIGIL_TOKEN".to_owned(), token.to_owned());
+        LaunchSpec {
+            command: self.command.clone(),
+            directory: self.directory.clone(),
+            env,
+            stdin: StdinKind::Null,
+            stdout: directory.join("stdout.txt"),
+            stderr: directory.join("stderr.txt"),
+            output_bytes_max: OUTPUT_BYTES_MAX,
+            processes_max: PROCESSES_MAX,
+            descriptors_soft: None,
+            ports: Vec::new(),
+            life_ms: ms(limits.plan),
+            settle_ms: ms(limits.settle),
+        }
+    }
 }
 
 /// What every plan of a run shares.

@@ -12,7 +12,7 @@ mod steps;
 
 pub(crate) use ending::uncaught;
 pub use launch::{LoaderLaunch, RunEnvironment, mock_command};
-pub(crate) use plan_run::{DelaySampler, PROCESSES_MAX, create_outputs, mock_setup, read_head};
+pub(crate) use plan_run::{DelaySampler, OUTPUT_BYTES_MAX, PROCESSES_MAX, create_outputs, mock_setup, read_head};
 pub use plan_run::{PlanInput, PlanOutput, run_plan};
 pub use preflight::{Preflight, preflight};
 pub(crate) use servers::{After, Dialling, HttpServer, ServerError, await_quiet_wire};

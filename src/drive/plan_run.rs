@@ -19,10 +19,10 @@ use crate::history::{EventKind, Header, History, SCHEMA, ServerFacts, Source};
 use crate::plan::{Limits, Place, PlaceKind, Plan, Scenario, StepDo, Transport};
 use crate::record::{AdapterLink, Home, HomeOptions, MockSetup, Recorder};
 use crate::script::{Carriage, Script};
-use crate::supervise::{LaunchSpec, StdinKind, SuperviseError, Supervised};
+use crate::supervise::{SuperviseError, Supervised};
 
 /// Most bytes of a loader's stdout or stderr.
-pub(super) const OUTPUT_BYTES_MAX: u64 = 8 << 20;
+pub(crate) const OUTPUT_BYTES_MAX: u64 = 8 << 20;
 /// How long what a process said before its end may be under way.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How often this process looks how late it is woken.
@@ -160,7 +160,7 @@ async fn perform(
     let stderr = create_outputs(&input.directory)?;
     let home = Home::open(recorder.clone(), options).await?;
     let _sampler = DelaySampler::start(recorder.clone());
-    let spec = launch_spec(input, environment, &home, &adapter_token);
+    let spec = input.launch.supervised(environment, home.addr(), &adapter_token, &input.directory, &input.plan.limits);
     let supervised = Supervised::start(&environment.executable, spec, recorder.clone(), &environment.warden).await?;
     let mut servers = Servers::default();
     match await_hello(input, environment, &home, &supervised, &stderr).await {
@@ -246,28 +246,6 @@ pub(crate) fn mock_setup(script: &Script, temperament: String, revision: String,
     });
     let Value::Object(welcome) = welcome else { unreachable!("written as an object above") };
     MockSetup { welcome }
-}
-
-fn launch_spec(input: &PlanInput, environment: &RunEnvironment, home: &Home, token: &str) -> LaunchSpec {
-    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let mut env = input.launch.env.clone();
-    env.insert("MCP_VIGIL_RUN".to_owned(), environment.run_id.clone());
-    env.insert("MCP_VIGIL_LINK".to_owned(), home.addr().to_string());
-    env.insert("MCP_VIGIL_TOKEN".to_owned(), token.to_owned());
-    LaunchSpec {
-        command: input.launch.command.clone(),
-        directory: input.launch.directory.clone(),
-        env,
-        stdin: StdinKind::Null,
-        stdout: input.directory.join("stdout.txt"),
-        stderr: input.directory.join("stderr.txt"),
-        output_bytes_max: OUTPUT_BYTES_MAX,
-        processes_max: PROCESSES_MAX,
-        descriptors_soft: None,
-        ports: Vec::new(),
-        life_ms: ms(input.plan.limits.plan),
-        settle_ms: ms(input.plan.limits.settle),
-    }
 }
 
 async fn await_hello(

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 
 use crate::drive::{
-    Dialling, HttpServer, PROCESSES_MAX, RunEnvironment, create_outputs, mock_command, mock_setup, read_head,
+    Dialling, HttpServer, OUTPUT_BYTES_MAX, RunEnvironment, create_outputs, mock_command, mock_setup, read_head,
 };
 use crate::history::{EventKind, Header};
 use crate::plan::{Limits, Revision, Transport};
@@ -17,10 +17,8 @@ use crate::record::{Home, HomeOptions, Recorder};
 use crate::script::{Script, shipped};
 use crate::selftest::link::AdapterEnd;
 use crate::selftest::{SelfTestInput, SelfTestTransport};
-use crate::supervise::{LaunchSpec, StdinKind, Supervised};
+use crate::supervise::Supervised;
 
-/// Most bytes of an adapter's stdout or stderr.
-const OUTPUT_BYTES_MAX: u64 = 8 << 20;
 /// The servers, and the script of each: one answers at once, one holds its first call.
 const SERVERS: [(&str, &str); 2] = [(FILES, "polite"), (HELD, "hold-first-call")];
 /// The server that answers at once.
@@ -82,7 +80,8 @@ impl<'a> Bench<'a> {
                 servers.insert(name.to_owned(), server);
             }
         }
-        let spec = launch_spec(input, environment, &listener, &token)?;
+        let spec =
+            input.launch.supervised(environment, listener.local_addr()?, &token, &input.directory, &input.limits);
         let supervised = Supervised::start(&environment.executable, spec, recorder.clone(), &environment.warden)
             .await
             .map_err(io::Error::other)?;
@@ -187,31 +186,4 @@ fn setups(transport: Transport, limits: &Limits) -> io::Result<BTreeMap<String, 
         Ok((name.to_owned(), mock_setup(&script, "polite".to_owned(), revision.to_string(), limits)))
     };
     SERVERS.into_iter().map(setup).collect()
-}
-
-fn launch_spec(
-    input: &SelfTestInput,
-    environment: &RunEnvironment,
-    listener: &TcpListener,
-    token: &str,
-) -> io::Result<LaunchSpec> {
-    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let mut env = input.launch.env.clone();
-    env.insert("MCP_VIGIL_RUN".to_owned(), environment.run_id.clone());
-    env.insert("MCP_VIGIL_LINK".to_owned(), listener.local_addr()?.to_string());
-    env.insert("MCP_VIGIL_TOKEN".to_owned(), token.to_owned());
-    Ok(LaunchSpec {
-        command: input.launch.command.clone(),
-        directory: input.launch.directory.clone(),
-        env,
-        stdin: StdinKind::Null,
-        stdout: input.directory.join("stdout.txt"),
-        stderr: input.directory.join("stderr.txt"),
-        output_bytes_max: OUTPUT_BYTES_MAX,
-        processes_max: PROCESSES_MAX,
-        descriptors_soft: None,
-        ports: Vec::new(),
-        life_ms: ms(input.limits.plan),
-        settle_ms: ms(input.limits.settle),
-    })
 }
