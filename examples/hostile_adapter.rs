@@ -56,7 +56,7 @@ fn for_ever() -> ! {
 }
 
 fn dial() -> TcpStream {
-    let address = env::var("MCP_VIGIL_LINK").expect("started by mcp-vigil");
+    let address = env::var("MCP_LIFECHECK_LINK").expect("started by mcp-lifecheck");
     TcpStream::connect(address).expect("home listens")
 }
 
@@ -68,7 +68,7 @@ fn write(link: &mut TcpStream, text: &str) {
 fn hello_with(change: &Value) -> Value {
     let mut hello = json!({
         "hello": 1,
-        "token": env::var("MCP_VIGIL_TOKEN").unwrap_or_default(),
+        "token": env::var("MCP_LIFECHECK_TOKEN").unwrap_or_default(),
         "adapter": "hostile",
         "contexts": ["task", "thread", "loop"],
         "operations": ["load", "call", "list", "close", "probe"],

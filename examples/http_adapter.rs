@@ -12,12 +12,12 @@ use std::process::exit;
 use serde_json::{Value, json};
 
 fn main() {
-    let address = env::var("MCP_VIGIL_LINK").expect("started by mcp-vigil");
+    let address = env::var("MCP_LIFECHECK_LINK").expect("started by mcp-lifecheck");
     let mut link = TcpStream::connect(address).expect("home listens");
     tell(
         &mut link,
         &json!({
-            "hello": 1, "token": env::var("MCP_VIGIL_TOKEN").unwrap_or_default(), "adapter": "http", "observes": [],
+            "hello": 1, "token": env::var("MCP_LIFECHECK_TOKEN").unwrap_or_default(), "adapter": "http", "observes": [],
             "contexts": ["task"], "operations": ["load", "call", "list", "close", "reload", "probe"],
         }),
     );

@@ -1,4 +1,4 @@
-//! A client that speaks raw HTTP, right or wrong in one way: `raw_client MODE URL`. Started by the tests of `mcp-vigil client`.
+//! A client that speaks raw HTTP, right or wrong in one way: `raw_client MODE URL`. Started by the tests of `mcp-lifecheck client`.
 
 #![expect(clippy::unwrap_used, reason = "a client of tests fails by panicking")]
 

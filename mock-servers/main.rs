@@ -1,4 +1,4 @@
-//! The mcp-mock command: the mock servers of mcp-vigil by themselves.
+//! The mcp-mock command: the mock servers of mcp-lifecheck by themselves.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use mcp_vigil::mock::{CarrierKind, LinkedArgs, StandaloneArgs, load_script, run_linked, run_standalone};
-use mcp_vigil::plan::{Revision, parse_duration};
-use mcp_vigil::script::{Carriage, script_schema, shipped, shipped_names};
+use mcp_lifecheck::mock::{CarrierKind, LinkedArgs, StandaloneArgs, load_script, run_linked, run_standalone};
+use mcp_lifecheck::plan::{Revision, parse_duration};
+use mcp_lifecheck::script::{Carriage, script_schema, shipped, shipped_names};
 
 /// Mock MCP servers that misbehave on cue.
 #[derive(Parser)]
@@ -63,7 +63,7 @@ struct Served {
     /// The newest revision to speak, where the script names no era of its own.
     #[arg(long, default_value = "2025-11-25")]
     revision: Revision,
-    /// Report to mcp-vigil at this address and take the script from there.
+    /// Report to mcp-lifecheck at this address and take the script from there.
     #[arg(long, value_name = "ADDR", conflicts_with = "script", requires_all = ["token", "server"])]
     link: Option<SocketAddr>,
     /// The secret of the run.

@@ -1,4 +1,4 @@
-//! mcp-vigil: a test harness and lifecycle verifier for programs that use MCP servers.
+//! mcp-lifecheck: a test harness and lifecycle verifier for programs that use MCP servers.
 //!
 //! Data flows one way: plan → driver → loader ↔ mock servers → recorder → history → check → verdict → report. Layers point
 //! down; `tests/layers.rs` lists who may use whom. From the bottom up:

@@ -1,7 +1,7 @@
-//! The mcp-vigil command.
+//! The mcp-lifecheck command.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    mcp_vigil::cli::main()
+    mcp_lifecheck::cli::main()
 }

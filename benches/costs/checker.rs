@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use criterion::{Criterion, SamplingMode, Throughput};
-use mcp_vigil::check::{Engine, PlanVerdict, judge};
-use mcp_vigil::history::read_history;
+use mcp_lifecheck::check::{Engine, PlanVerdict, judge};
+use mcp_lifecheck::history::read_history;
 
 use crate::clock::{CpuTime, own};
 use crate::ledger::{Ledger, at_least, at_most, is_wanted};

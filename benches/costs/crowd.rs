@@ -5,9 +5,9 @@ use std::fs;
 use std::time::Duration;
 
 use criterion::{Criterion, SamplingMode};
-use mcp_vigil::mock::{LineMock, LineSender, NoJournal, line_inbox};
-use mcp_vigil::plan::Revision;
-use mcp_vigil::script::{Interpreter, Medium, Setup, shipped};
+use mcp_lifecheck::mock::{LineMock, LineSender, NoJournal, line_inbox};
+use mcp_lifecheck::plan::Revision;
+use mcp_lifecheck::script::{Interpreter, Medium, Setup, shipped};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
 use tokio::task::JoinHandle;

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use mcp_vigil::mock::LinkedArgs;
+use mcp_lifecheck::mock::LinkedArgs;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::home;

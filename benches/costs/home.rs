@@ -5,8 +5,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 
-use mcp_vigil::mock::{CarrierKind, LinkedArgs};
-use mcp_vigil::script::shipped;
+use mcp_lifecheck::mock::{CarrierKind, LinkedArgs};
+use mcp_lifecheck::script::shipped;
 use serde_json::{Value, json};
 
 /// Listens for as long as this process lives; what a mock is started with to dial there.

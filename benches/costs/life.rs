@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use mcp_vigil::history::{Event, EventKind, Header, History, Seq, Source, read_history};
+use mcp_lifecheck::history::{Event, EventKind, Header, History, Seq, Source, read_history};
 use serde_json::{Map, Value};
 
 /// A history as it stands on file, and as it is read.
@@ -16,10 +16,10 @@ pub struct Recorded {
 /// Runs a suite with the reference loader and reads every history of it.
 pub fn record(suite: &str) -> Vec<Recorded> {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-vigil"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-lifecheck"));
     command.args(["run", suite, "--quiet", "--out"]).arg(folder.path()).stdout(Stdio::null());
-    let status = command.status().expect("mcp-vigil starts");
-    assert!(status.success(), "mcp-vigil run {suite} ended with {status}");
+    let status = command.status().expect("mcp-lifecheck starts");
+    assert!(status.success(), "mcp-lifecheck run {suite} ended with {status}");
     let mut plans: Vec<PathBuf> = entries(folder.path());
     plans.sort();
     plans.iter().map(|plan| plan.join("history.jsonl")).filter(|path| path.exists()).map(|path| read(&path)).collect()

@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkGroup, Criterion, SamplingMode};
-use mcp_vigil::history::{EventKind, read_history};
-use mcp_vigil::supervise::{LaunchSpec, StdinKind};
+use mcp_lifecheck::history::{EventKind, read_history};
+use mcp_lifecheck::supervise::{LaunchSpec, StdinKind};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use crate::clock::{CpuTime, children, spent};
@@ -26,7 +26,7 @@ const JOBS: &str = "48";
 const MANY_WALL_MAX: Duration = Duration::from_millis(7_220);
 const MANY_CPU_MAX: Duration = Duration::from_millis(14_400);
 
-const VIGIL: &str = env!("CARGO_BIN_EXE_mcp-vigil");
+const LIFECHECK: &str = env!("CARGO_BIN_EXE_mcp-lifecheck");
 
 /// Measures whole plans, and the bare processes they consist of.
 pub fn measure(ledger: &Ledger) {
@@ -50,7 +50,7 @@ pub fn bounds(ledger: &Ledger) -> bool {
     let supervisor = mean("plan/supervisor-of-true") - mean("plan/true");
     let own = mean("plan/own");
     println!("        one plan of {SCENARIO}, 5 processes: {:.2} ms of CPU", ms(whole));
-    println!("        mcp-vigil itself (driver, recorder, checker): {own:.2} ms");
+    println!("        mcp-lifecheck itself (driver, recorder, checker): {own:.2} ms");
     println!("        supervisor: {supervisor:.2} ms");
     println!("        the loader's process and its two mocks: {:.2} ms", ms(whole) - own - supervisor);
     println!("        a bare process of this executable: {:.2} ms", mean("plan/bare-process"));
@@ -74,7 +74,7 @@ fn each(group: &mut BenchmarkGroup<'_, CpuTime>, ledger: &Ledger, name: &'static
 
 /// A helper that has nothing to do and says so: the executable is mapped, linked and left.
 fn bare() -> Child {
-    let mut command = Command::new(VIGIL);
+    let mut command = Command::new(LIFECHECK);
     command.arg("__plan").stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the executable starts")
 }
 
@@ -95,7 +95,7 @@ fn supervised_true() {
         life_ms: 10_000,
         settle_ms: 2_000,
     };
-    let mut command = Command::new(VIGIL);
+    let mut command = Command::new(LIFECHECK);
     command.arg("__supervise").stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().expect("the supervisor starts");
     let line = serde_json::to_string(&spec).expect("a launch is plain data");
@@ -116,7 +116,7 @@ fn whole(ledger: &Ledger) -> Duration {
     // Not waited for yet: what it used by itself can still be read.
     ledger.add("plan/own", spent(child.id()), N_PLANS);
     succeed(child);
-    assert_eq!(n_processes(folder.path()), 5, "two mocks, the loader, its supervisor and mcp-vigil");
+    assert_eq!(n_processes(folder.path()), 5, "two mocks, the loader, its supervisor and mcp-lifecheck");
     let cpu = ledger.add("plan/whole", children() - before, N_PLANS);
     cpu / u32::try_from(N_PLANS).expect("a small number")
 }
@@ -130,7 +130,7 @@ fn many() -> (Duration, Duration) {
 }
 
 fn run(n_plans: u64, arguments: &[&str], folder: &Path) -> Child {
-    let mut command = Command::new(VIGIL);
+    let mut command = Command::new(LIFECHECK);
     command.args([
         "run",
         SCENARIO,
@@ -142,15 +142,15 @@ fn run(n_plans: u64, arguments: &[&str], folder: &Path) -> Child {
         &n_plans.to_string(),
         "--out",
     ]);
-    command.arg(folder).args(arguments).stdout(Stdio::null()).spawn().expect("mcp-vigil starts")
+    command.arg(folder).args(arguments).stdout(Stdio::null()).spawn().expect("mcp-lifecheck starts")
 }
 
 fn succeed(mut child: Child) {
     let status = child.wait().expect("it is our child");
-    assert!(status.success(), "mcp-vigil run ended with {status}");
+    assert!(status.success(), "mcp-lifecheck run ended with {status}");
 }
 
-/// Processes of one plan: those its history names, its supervisor, and mcp-vigil.
+/// Processes of one plan: those its history names, its supervisor, and mcp-lifecheck.
 fn n_processes(folder: &Path) -> usize {
     let plans = fs::read_dir(folder).expect("it was just written").flatten();
     let path = plans.map(|plan| plan.path().join("history.jsonl")).find(|path| path.exists()).expect("a plan was run");

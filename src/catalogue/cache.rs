@@ -16,7 +16,9 @@ static ADAPTERS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/adapters");
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
     /// There is no place for it.
-    #[error("found neither MCP_VIGIL_CACHE nor XDG_CACHE_HOME nor HOME in the environment, expected one for the cache")]
+    #[error(
+        "found neither MCP_LIFECHECK_CACHE nor XDG_CACHE_HOME nor HOME in the environment, expected one for the cache"
+    )]
     NoFolder,
     /// It can not be written.
     #[error("the cache can not be written at {folder}: {source}")]
@@ -29,17 +31,17 @@ pub enum CacheError {
     },
 }
 
-/// The cache folder: `MCP_VIGIL_CACHE`, else `mcp-vigil` in the user's cache.
+/// The cache folder: `MCP_LIFECHECK_CACHE`, else `mcp-lifecheck` in the user's cache.
 ///
 /// # Errors
 /// When the environment names none.
 pub fn cache_folder() -> Result<PathBuf, CacheError> {
     let named = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(folder) = named("MCP_VIGIL_CACHE") {
+    if let Some(folder) = named("MCP_LIFECHECK_CACHE") {
         return Ok(folder);
     }
     let base = named("XDG_CACHE_HOME").or_else(|| named("HOME").map(|home| home.join(".cache")));
-    base.map(|base| base.join("mcp-vigil")).ok_or(CacheError::NoFolder)
+    base.map(|base| base.join("mcp-lifecheck")).ok_or(CacheError::NoFolder)
 }
 
 /// Extracts the Python helper and the Python fixture loaders; gives their folder, with `adapters/python` and
@@ -63,7 +65,7 @@ pub fn extract_node_helper() -> Result<PathBuf, CacheError> {
     let mut files = BTreeMap::new();
     collect(&ADAPTERS, Path::new("adapters"), &mut files);
     files.retain(|path, _| path.starts_with("adapters/typescript"));
-    Ok(extract(&files)?.join("adapters/typescript/mcp_vigil_adapter.mjs"))
+    Ok(extract(&files)?.join("adapters/typescript/mcp_lifecheck_adapter.mjs"))
 }
 
 /// Extracts the Node fixture loaders into a folder of their own beside these modules; gives that folder.

@@ -10,7 +10,7 @@ use crate::run::{Checkout, RunError, Temperaments, Tier, Variants};
 
 /// Test harness and lifecycle verifier for programs that use MCP servers.
 #[derive(Debug, Parser)]
-#[command(name = "mcp-vigil", version, about)]
+#[command(name = "mcp-lifecheck", version, about)]
 pub(super) struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -231,7 +231,7 @@ pub(super) struct HostArgs {
     /// What is done with the host: a shipped plan by name, or a file [default: default].
     #[arg(long, value_name = "NAME|FILE")]
     pub plan: Option<String>,
-    /// The program that does things on pages, split on spaces; also MCP_VIGIL_PAGE_DRIVER.
+    /// The program that does things on pages, split on spaces; also MCP_LIFECHECK_PAGE_DRIVER.
     #[arg(long, value_name = "CMD")]
     pub page_driver: Option<String>,
     /// Another value for a limit, such as exit=5s or host-tools=90s, where no step says its own; repeatable.

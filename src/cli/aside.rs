@@ -1,7 +1,7 @@
 //! A run beside processes that are not its own: in a child that has none of them below it.
 //!
 //! The process that reports ends every orphan below it. Where it was given processes it did not start (by
-//! `sh -c 'sidecar & exec mcp-vigil run'`, or as the first process of a container) it could not tell them apart. There the
+//! `sh -c 'sidecar & exec mcp-lifecheck run'`, or as the first process of a container) it could not tell them apart. There the
 //! command runs in a re-entered child, and this process only passes signals on and its exit code back.
 
 use std::env;

@@ -1,4 +1,4 @@
-//! `mcp-vigil check`: the same verdict later, without the loader.
+//! `mcp-lifecheck check`: the same verdict later, without the loader.
 
 use std::path::{Path, PathBuf};
 
@@ -31,7 +31,7 @@ fn history_path(path: &Path) -> PathBuf {
 }
 
 fn text_of(arguments: &CheckArgs, judged: &[(PathBuf, History, Judgement)]) -> String {
-    let repeat = |path: &Path| format!("mcp-vigil check {}", path.display());
+    let repeat = |path: &Path| format!("mcp-lifecheck check {}", path.display());
     if arguments.format.is_some() {
         let reports: Vec<_> = judged
             .iter()

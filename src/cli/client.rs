@@ -1,4 +1,4 @@
-//! `mcp-vigil client`: official conformance clients against mocks.
+//! `mcp-lifecheck client`: official conformance clients against mocks.
 
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;

@@ -1,4 +1,4 @@
-//! `mcp-vigil doctor`: which lanes and stacks this machine can run, and why not.
+//! `mcp-lifecheck doctor`: which lanes and stacks this machine can run, and why not.
 
 mod adapter;
 

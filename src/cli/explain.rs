@@ -1,4 +1,4 @@
-//! `mcp-vigil explain`: everything there is to say of one id.
+//! `mcp-lifecheck explain`: everything there is to say of one id.
 
 use std::collections::BTreeSet;
 
@@ -44,7 +44,7 @@ pub(super) fn explain(arguments: &ExplainArgs) -> Result<ExitReason, RunError> {
     pages.extend(shipped_host_plan(id)?.as_ref().map(plan_page));
     pages.extend(requirement_page(id));
     if pages.is_empty() {
-        let message = format!("found {id:?}, expected the id of something that `mcp-vigil list` shows");
+        let message = format!("found {id:?}, expected the id of something that `mcp-lifecheck list` shows");
         return Err(RunError::usage(message));
     }
     say(&pages.join("\n\n"))?;
@@ -101,7 +101,7 @@ fn scenario_page(scenario: &Scenario) -> String {
 fn plan_page(plan: &HostPlan) -> String {
     let steps = plan.steps.iter().enumerate().map(|(index, step)| format!("  {}. {step}", index + 1));
     let steps = steps.collect::<Vec<_>>().join("\n");
-    format!("plan {} (of `mcp-vigil host`)\n\n{}\n\nSteps:\n{steps}", plan.name, plan.about)
+    format!("plan {} (of `mcp-lifecheck host`)\n\n{}\n\nSteps:\n{steps}", plan.name, plan.about)
 }
 
 /// What a scenario is for, where it is not for everything.

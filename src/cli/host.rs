@@ -1,4 +1,4 @@
-//! `mcp-vigil host`: a finished application against mocks.
+//! `mcp-lifecheck host`: a finished application against mocks.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -121,7 +121,7 @@ fn servers(texts: &[String]) -> Result<Vec<(String, String)>, RunError> {
 
 /// The line that runs it again, as far as a shell is asked for no more than quotes.
 fn repeat(arguments: &HostArgs) -> String {
-    let mut line = "mcp-vigil host".to_owned();
+    let mut line = "mcp-lifecheck host".to_owned();
     let mut push = |text: &str| {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/=:,@+".contains(c);
         let quoted = if !text.is_empty() && text.chars().all(is_plain) {

@@ -1,4 +1,4 @@
-//! `mcp-vigil list`.
+//! `mcp-lifecheck list`.
 
 use std::collections::BTreeMap;
 

@@ -20,7 +20,7 @@ pub(super) fn say(text: &str) -> Result<(), RunError> {
 
 /// Tells the user something beside the output. Where stderr takes no more, there is nowhere to tell that.
 pub(super) fn complain(message: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "mcp-vigil: {message}");
+    let _ = writeln!(io::stderr(), "mcp-lifecheck: {message}");
 }
 
 fn write_line(out: &mut impl Write, text: &str) -> io::Result<()> {

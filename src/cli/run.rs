@@ -1,4 +1,4 @@
-//! `mcp-vigil run` and `mcp-vigil replay`.
+//! `mcp-lifecheck run` and `mcp-lifecheck replay`.
 
 pub(super) mod watch;
 

@@ -38,9 +38,9 @@ impl LoaderLaunch {
     ) -> LaunchSpec {
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let mut env = self.env.clone();
-        env.insert("MCP_VIGIL_RUN".to_owned(), environment.run_id.clone());
-        env.insert("MCP_VIGIL_LINK".to_owned(), link.to_string());
-        env.insert("MCP_VIGIL_TOKEN".to_owned(), token.to_owned());
+        env.insert("MCP_LIFECHECK_RUN".to_owned(), environment.run_id.clone());
+        env.insert("MCP_LIFECHECK_LINK".to_owned(), link.to_string());
+        env.insert("MCP_LIFECHECK_TOKEN".to_owned(), token.to_owned());
         LaunchSpec {
             command: self.command.clone(),
             directory: self.directory.clone(),
@@ -63,7 +63,7 @@ impl LoaderLaunch {
 pub struct RunEnvironment {
     /// This executable: re-entered for supervisors, plan processes and mocks.
     pub executable: PathBuf,
-    /// Marks every process of the run, as `MCP_VIGIL_RUN` in its environment.
+    /// Marks every process of the run, as `MCP_LIFECHECK_RUN` in its environment.
     pub run_id: String,
     /// Starts children and ends what dead supervisors leave.
     pub warden: Warden,
@@ -105,7 +105,7 @@ pub fn mock_command(environment: &RunEnvironment, home: SocketAddr, token: &str,
     json!({
         "command": environment.executable,
         "args": ["__mock", "stdio", "--link", home.to_string(), "--token", token, "--server", server],
-        "env": { "MCP_VIGIL_RUN": environment.run_id },
+        "env": { "MCP_LIFECHECK_RUN": environment.run_id },
     })
 }
 

@@ -211,7 +211,7 @@ async fn perform(
 /// Makes an entry another one that leads to the same mock: by its environment, or by a header where it has a URL.
 fn change_entry(entry: &mut Value, n_changes: u32) {
     let (field, name) =
-        if entry.get("url").is_some() { ("headers", "x-mcp-vigil-entry") } else { ("env", "MCP_VIGIL_ENTRY") };
+        if entry.get("url").is_some() { ("headers", "x-mcp-lifecheck-entry") } else { ("env", "MCP_LIFECHECK_ENTRY") };
     if let Value::Object(entry) = entry
         && let Value::Object(values) = entry.entry(field).or_insert_with(|| json!({}))
     {

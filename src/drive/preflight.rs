@@ -167,7 +167,7 @@ async fn over_stdio(
     let mut command = Command::new(&environment.executable);
     let address = home.to_string();
     command.args(["__mock", "stdio", "--link", &address, "--token", token, "--server", "probe"]);
-    command.env("MCP_VIGIL_RUN", &environment.run_id);
+    command.env("MCP_LIFECHECK_RUN", &environment.run_id);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut probed = Probed::start(&mut command, &environment.warden)?;
     let result = within_limit(environment, recorder, ask(&mut probed.child, question)).await;

@@ -73,7 +73,7 @@ impl HttpServer {
             "--server",
             server,
         ]);
-        command.env("MCP_VIGIL_RUN", &environment.run_id);
+        command.env("MCP_LIFECHECK_RUN", &environment.run_id);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         let warden = environment.warden.clone();
         let failed = |source| ServerError::Start { server: server.to_owned(), source };

@@ -210,7 +210,7 @@ impl Stage<'_> {
             HostKind::Application(application) => {
                 let values = self.values(application)?;
                 let mut spec = self.launch_spec(filled(&self.input.command, &values), StdinKind::Pipe, &addresses);
-                spec.env.insert("MCP_VIGIL_CONFIG".to_owned(), values.config.clone());
+                spec.env.insert("MCP_LIFECHECK_CONFIG".to_owned(), values.config.clone());
                 (Some((application, values)), spec)
             }
         };
@@ -271,7 +271,7 @@ impl Stage<'_> {
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let input = self.input;
         let mut env = input.env.clone();
-        env.insert("MCP_VIGIL_RUN".to_owned(), self.environment.run_id.clone());
+        env.insert("MCP_LIFECHECK_RUN".to_owned(), self.environment.run_id.clone());
         LaunchSpec {
             command,
             directory: None,

@@ -75,13 +75,13 @@ impl Transport {
             }
             Self::Http => {
                 "A POST for each message, a GET for the server's own stream, a DELETE for the end. The servers are processes of \
-                 mcp-vigil, not of the loader, and always polite; sessions that are left open are seen at the server."
+                 mcp-lifecheck, not of the loader, and always polite; sessions that are left open are seen at the server."
             }
             Self::Sse => {
                 "A GET for the stream on which every message of the server comes, and a POST for each message to where the first \
                  event of that stream says; the end of the stream is the end of the session. Outdated since 2025-03-26 and still \
                  served by many, so it is run only where it is asked for, and then with any revision that has `initialize`. The \
-                 servers are processes of mcp-vigil, not of the loader, and always polite. What is demanded of session ids, and \
+                 servers are processes of mcp-lifecheck, not of the loader, and always polite. What is demanded of session ids, and \
                  what a script does to a DELETE or to the body of an answer, does not apply."
             }
         }

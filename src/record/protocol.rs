@@ -57,14 +57,14 @@ pub enum ContextKindName {
 
 /// One line of an adapter's link.
 #[derive(JsonSchema)]
-#[schemars(untagged, title = "The adapter protocol of mcp-vigil, version 1: one line")]
+#[schemars(untagged, title = "The adapter protocol of mcp-lifecheck, version 1: one line")]
 #[expect(dead_code, reason = "only its schema is made; of what follows as well")]
 enum AnyLine {
     ToHome(ToHome),
     ToAdapter(ToAdapter),
 }
 
-/// From the adapter to mcp-vigil.
+/// From the adapter to mcp-lifecheck.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 #[expect(dead_code, reason = "only its schema is made")]
@@ -76,7 +76,7 @@ enum ToHome {
     Cancelled(CompletedCancelled),
 }
 
-/// From mcp-vigil to the adapter.
+/// From mcp-lifecheck to the adapter.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 #[expect(dead_code, reason = "only its schema is made")]
@@ -94,7 +94,7 @@ struct Hello {
     /// Version of the protocol.
     #[schemars(extend("const" = 1))]
     hello: u64,
-    /// What MCP_VIGIL_TOKEN held.
+    /// What MCP_LIFECHECK_TOKEN held.
     token: String,
     /// Name of the adapter.
     adapter: String,
@@ -107,7 +107,7 @@ struct Hello {
     /// Its process.
     #[serde(default)]
     pid: Option<u32>,
-    /// Of executables of mcp-vigil alone: what they were built from.
+    /// Of executables of mcp-lifecheck alone: what they were built from.
     #[serde(default)]
     #[schemars(with = "String")]
     build: Option<String>,

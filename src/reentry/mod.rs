@@ -68,7 +68,7 @@ fn plan(mut arguments: impl Iterator<Item = String>, home: &HomeAddress) -> u8 {
 
 fn misused(message: std::fmt::Arguments<'_>) -> u8 {
     // A stderr that is gone is no reason to end differently.
-    let _ = writeln!(io::stderr(), "mcp-vigil: {message}");
+    let _ = writeln!(io::stderr(), "mcp-lifecheck: {message}");
     USAGE_CODE
 }
 

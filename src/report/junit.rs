@@ -112,7 +112,7 @@ mod tests {
             witness: Vec::new(),
             requirement: Vec::new(),
             signature: "nothing-survives".to_owned(),
-            repeat: "mcp-vigil replay x".to_owned(),
+            repeat: "mcp-lifecheck replay x".to_owned(),
         };
         PlanRow {
             id: id.to_owned(),
@@ -131,7 +131,7 @@ mod tests {
 
     fn report(plans: Vec<PlanRow>) -> RunReport {
         let counts = Counts::of(&plans);
-        let tool = "mcp-vigil".to_owned();
+        let tool = "mcp-lifecheck".to_owned();
         RunReport {
             schema: 1,
             tool,

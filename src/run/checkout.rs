@@ -16,7 +16,7 @@ pub(crate) const OWN_MODULES: &str = "@node-modules";
 /// Behind the name of a stack over which something is installed.
 pub(crate) const WITH: &str = "+with";
 /// The variable that forbids to install anything.
-pub(crate) const OFFLINE: &str = "MCP_VIGIL_OFFLINE";
+pub(crate) const OFFLINE: &str = "MCP_LIFECHECK_OFFLINE";
 
 /// What is to be run instead of locked packages; nothing by default. Applies to the shipped loaders of one lane.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl Checkout {
         }
         let kind = if is_shipped { "of another lane" } else { "described by a file, whose command is its own" };
         Err(RunError::usage(format!(
-            "found {flag} with loader {:?}, which is {kind}; expected a shipped loader of lane {word} (see `mcp-vigil list loaders`)",
+            "found {flag} with loader {:?}, which is {kind}; expected a shipped loader of lane {word} (see `mcp-lifecheck list loaders`)",
             descriptor.name
         )))
     }

@@ -94,7 +94,7 @@ impl ClientRun {
         };
         let judgement = judge(&history);
         let checks = check_rows(&history, &judgement, SystemTime::now());
-        let repeat = format!("mcp-vigil client --command \"{}\" --scenario {name}", self.command.join(" "));
+        let repeat = format!("mcp-lifecheck client --command \"{}\" --scenario {name}", self.command.join(" "));
         let verdict = VerdictReport::new(history.header(), &judgement, &repeat);
         for (file, text) in
             [("checks.json", serde_json::to_string_pretty(&checks)), ("verdict.json", serde_json::to_string(&verdict))]

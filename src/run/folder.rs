@@ -19,7 +19,7 @@ pub(crate) struct RunFolder {
 }
 
 impl RunFolder {
-    /// Opens `wanted`, or the default: `target/mcp-vigil/last` in a cargo project, else a folder of the cache.
+    /// Opens `wanted`, or the default: `target/mcp-lifecheck/last` in a cargo project, else a folder of the cache.
     pub(crate) fn open(wanted: Option<&Path>) -> Result<Self, RunError> {
         match wanted {
             Some(path) => Self::take(path)?.ok_or_else(|| {
@@ -98,8 +98,8 @@ fn default_base() -> Result<PathBuf, RunError> {
     let here = std::env::current_dir().map_err(RunError::system("no working directory"))?;
     let project = here.ancestors().find(|folder| folder.join("Cargo.toml").is_file());
     match project {
-        Some(project) if project == here => Ok(PathBuf::from("target").join("mcp-vigil")),
-        Some(project) => Ok(project.join("target").join("mcp-vigil")),
+        Some(project) if project == here => Ok(PathBuf::from("target").join("mcp-lifecheck")),
+        Some(project) => Ok(project.join("target").join("mcp-lifecheck")),
         None => Ok(cache_folder()?),
     }
 }

@@ -56,7 +56,7 @@ pub(crate) struct Hosted {
 
 /// The program that does things on pages; why there is none.
 pub(crate) fn page_driver(asked: Option<&str>) -> Result<Vec<String>, String> {
-    let asked = asked.map(str::to_owned).or_else(|| std::env::var("MCP_VIGIL_PAGE_DRIVER").ok());
+    let asked = asked.map(str::to_owned).or_else(|| std::env::var("MCP_LIFECHECK_PAGE_DRIVER").ok());
     let command: Vec<String> = asked.unwrap_or_default().split_whitespace().map(str::to_owned).collect();
     if command.is_empty() {
         let browser = Browser::find().map_err(|error| format!("the plan needs a browser: {error}"))?;
@@ -216,7 +216,7 @@ impl HostRun<'_> {
         let plans = vec![row];
         RunReport {
             schema: crate::history::SCHEMA,
-            tool: format!("mcp-vigil {}", env!("CARGO_PKG_VERSION")),
+            tool: format!("mcp-lifecheck {}", env!("CARGO_PKG_VERSION")),
             loaders: vec![self.name()],
             counts: Counts::of(&plans),
             plans,

@@ -195,7 +195,7 @@ mod tests {
     fn report(plans: Vec<PlanRow>) -> RunReport {
         RunReport {
             schema: 1,
-            tool: "mcp-vigil".to_owned(),
+            tool: "mcp-lifecheck".to_owned(),
             loaders: Vec::new(),
             counts: Counts::of(&plans),
             plans,

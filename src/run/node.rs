@@ -10,7 +10,7 @@ use crate::run::{Launch, RunError};
 use crate::stack::{NODE_VARIABLES, StackError, node, node_stack};
 
 /// Where a loader that is not shipped finds the helper, if it has not installed it as a package: the URL of its file.
-const HELPER_VARIABLE: &str = "MCP_VIGIL_ADAPTER";
+const HELPER_VARIABLE: &str = "MCP_LIFECHECK_ADAPTER";
 
 /// How a Node loader is started; the inner error says why it can not be here.
 ///
@@ -108,7 +108,7 @@ mod tests {
             assert!(launch.env.keys().eq([HELPER_VARIABLE]), "a checkout keeps what is inherited");
             let folder = launch.directory.unwrap();
             assert_eq!(folder.join("node_modules").canonicalize().unwrap(), modules.path().canonicalize().unwrap());
-            for file in ["typescript_sdk.mjs", "clients.mjs", "mcp_vigil_adapter.mjs", "package.json"] {
+            for file in ["typescript_sdk.mjs", "clients.mjs", "mcp_lifecheck_adapter.mjs", "package.json"] {
                 assert!(folder.join(file).is_file(), "{file}");
             }
             folder

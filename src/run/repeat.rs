@@ -23,9 +23,9 @@ impl Repeat {
                     [] => String::new(),
                     words => format!(" {}", shell_words(words)),
                 };
-                format!("mcp-vigil replay {}{loader}{checkout}", folder.join(&plan.id).display())
+                format!("mcp-lifecheck replay {}{loader}{checkout}", folder.join(&plan.id).display())
             }
-            Self::ByTest { command } => format!("MCP_VIGIL_PLAN={} {command}", plan.id),
+            Self::ByTest { command } => format!("MCP_LIFECHECK_PLAN={} {command}", plan.id),
         }
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn report_of(finished: Vec<Finished>, interrupted: bool) -> (RunRepor
     }
     let report = RunReport {
         schema: crate::history::SCHEMA,
-        tool: format!("mcp-vigil {}", env!("CARGO_PKG_VERSION")),
+        tool: format!("mcp-lifecheck {}", env!("CARGO_PKG_VERSION")),
         loaders,
         counts: Counts::of(&plans),
         plans,

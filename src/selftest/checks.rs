@@ -19,13 +19,13 @@ macro_rules! checks {
 }
 
 checks! {
-    "dials-home": "it connects to the address in MCP_VIGIL_LINK",
+    "dials-home": "it connects to the address in MCP_LIFECHECK_LINK",
         "Connect to it after the loader's imports, and keep the connection.";
     "hello-in-time": "it says hello, one line, as soon as it is connected",
         "Send the hello first, and end it with a line end.";
     "hello-version": "its hello is of version 1 of the protocol",
         "Send \"hello\":1, a number.";
-    "hello-token": "its hello has the token of MCP_VIGIL_TOKEN",
+    "hello-token": "its hello has the token of MCP_LIFECHECK_TOKEN",
         "Send the token as it stands in the environment.";
     "hello-fields": "its hello says what it is and what it can do, with the names of the protocol",
         "Compare the hello with adapters/protocol.schema.json.";
@@ -51,7 +51,7 @@ checks! {
         "Write what is for debugging to a file: both streams belong to the loader.";
     "load": "load connects to every configured server, and answers the tools it hands out",
         "Give the loader the configuration as it came; answer {\"tools\":[{\"server\":…,\"name\":…}],\"errors\":{}}.";
-    "server-environment": "nothing it starts inherits MCP_VIGIL_LINK or MCP_VIGIL_TOKEN",
+    "server-environment": "nothing it starts inherits MCP_LIFECHECK_LINK or MCP_LIFECHECK_TOKEN",
         "Remove both from the process's own environment as soon as they are read.";
     "waits-for-acks": "the loader's code does not go on before an event is acknowledged",
         "Block in the thread that reports until {\"ack\":n} has come, also inside of an event loop.";

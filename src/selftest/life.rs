@@ -333,7 +333,7 @@ impl Session<'_> {
         for mock in self.bench.home.mocks().iter().filter(|mock| mock.open && self.bench.over.transport.has_children())
         {
             let Ok(environment) = std::fs::read(format!("/proc/{}/environ", mock.pid)) else { continue };
-            let inherited = ["MCP_VIGIL_LINK=", "MCP_VIGIL_TOKEN="]
+            let inherited = ["MCP_LIFECHECK_LINK=", "MCP_LIFECHECK_TOKEN="]
                 .into_iter()
                 .find(|name| environment.split(|byte| *byte == 0).any(|entry| entry.starts_with(name.as_bytes())));
             self.notes.judge(

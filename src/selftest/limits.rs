@@ -5,7 +5,7 @@ use std::time::Duration;
 /// One wait: its name, its length and what it bounds.
 #[derive(Debug, Clone, Copy)]
 pub struct SelfTestLimit {
-    /// Name, for `mcp-vigil explain`.
+    /// Name, for `mcp-lifecheck explain`.
     pub name: &'static str,
     /// Its length; it can not be changed.
     pub default: Duration,

@@ -22,7 +22,7 @@ const LINES_MAX: usize = 100_000;
 /// Most errors of which the channel is kept.
 const ERRORS_MAX: usize = 1_000;
 /// A command that is none.
-pub(super) const UNKNOWN: &str = "mcp-vigil-unknown";
+pub(super) const UNKNOWN: &str = "mcp-lifecheck-unknown";
 
 /// A link to an adapter. When it is dropped, the link ends.
 pub(super) struct AdapterEnd {

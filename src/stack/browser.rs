@@ -128,7 +128,7 @@ impl Passing {
         static N_MADE: AtomicU64 = AtomicU64::new(0);
         let number = N_MADE.fetch_add(1, Ordering::Relaxed);
         let unused = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-        let folder = env::temp_dir().join(format!("mcp-vigil-{}-{number}-{unused:x}", std::process::id()));
+        let folder = env::temp_dir().join(format!("mcp-lifecheck-{}-{number}-{unused:x}", std::process::id()));
         DirBuilder::new().mode(0o700).create(&folder).map_err(|source| site.failed(source))?;
         Ok(Self(folder))
     }

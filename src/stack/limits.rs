@@ -5,7 +5,7 @@ use std::time::Duration;
 /// One wait: its name, its length and what it bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StackLimit {
-    /// Name, as `mcp-vigil explain` and messages show it.
+    /// Name, as `mcp-lifecheck explain` and messages show it.
     pub name: &'static str,
     /// Its length.
     pub default: Duration,

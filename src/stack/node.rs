@@ -17,7 +17,7 @@ const OLDEST_MAJOR: u32 = 20;
 const TELL_VERSION: &str = "process.stderr.write(process.versions.node)";
 
 /// Imports what a `package.json`, its only argument, names, from the modules of its folder. What is missing is told in one line.
-const IMPORT_ALL: &str = "Promise.all(JSON.parse(process.argv[1]).mcpVigil.imports.map((name) => import(name)))\
+const IMPORT_ALL: &str = "Promise.all(JSON.parse(process.argv[1]).mcpLifecheck.imports.map((name) => import(name)))\
     .catch((error) => { console.error(String(error).split('\\n')[0]); process.exit(1); })";
 
 /// Variables of the environment that change what a Node program imports or does.

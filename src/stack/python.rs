@@ -28,13 +28,13 @@ pub struct PythonStack {
 #[non_exhaustive]
 pub enum StackError {
     /// It is not installed.
-    #[error("stack {name} is not installed; `mcp-vigil doctor --provision` installs it")]
+    #[error("stack {name} is not installed; `mcp-lifecheck doctor --provision` installs it")]
     NotInstalled {
         /// Its name.
         name: &'static str,
     },
     /// It would have to be installed, and nothing may be.
-    #[error("stack {name}: what is to be installed over it is not, and MCP_VIGIL_OFFLINE forbids to do it")]
+    #[error("stack {name}: what is to be installed over it is not, and MCP_LIFECHECK_OFFLINE forbids to do it")]
     NotAllowed {
         /// Its name.
         name: &'static str,

@@ -103,7 +103,7 @@ impl PipSpec {
         }
     }
 
-    /// As arguments of pip, and of `mcp-vigil` behind `--with`.
+    /// As arguments of pip, and of `mcp-lifecheck` behind `--with`.
     #[must_use]
     pub fn words(&self) -> Vec<String> {
         match self {

@@ -69,7 +69,7 @@ pub fn run_supervisor() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("mcp-vigil: supervisor: {error}");
+            eprintln!("mcp-lifecheck: supervisor: {error}");
             ExitCode::from(70)
         }
     }

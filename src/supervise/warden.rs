@@ -24,7 +24,7 @@ pub struct Warden {
 impl Warden {
     /// Whether every process that will ever be below this one is started by it, or by what it starts.
     ///
-    /// Not so in a process that was started by `exec` in one with children, as by `sh -c 'sidecar & exec mcp-vigil'`, nor
+    /// Not so in a process that was started by `exec` in one with children, as by `sh -c 'sidecar & exec mcp-lifecheck'`, nor
     /// in the first process of a container, which is given every orphan. Such a process has to run its plans in a child.
     #[must_use]
     pub fn is_alone() -> bool {

@@ -3,7 +3,7 @@
 //! For a verification, implement [`Loader`] for it, and hand it over:
 //!
 //! ```no_run
-//! use mcp_vigil::testing::{BoxFuture, Called, Failure, Loaded, Loader, verify};
+//! use mcp_lifecheck::testing::{BoxFuture, Called, Failure, Loaded, Loader, verify};
 //! use serde_json::Value;
 //!
 //! struct Mine;
@@ -25,7 +25,7 @@
 //!
 //! // In a test this has a #[test] above it.
 //! fn my_loader_leads_a_good_life() {
-//!     verify(mcp_vigil::loader_factory!("mine", |_| Mine));
+//!     verify(mcp_lifecheck::loader_factory!("mine", |_| Mine));
 //! }
 //! # my_loader_leads_a_good_life();
 //! ```
@@ -61,7 +61,7 @@ pub use verify::{NotVerified, verify, verify_with};
 /// it runs again in every plan process.
 ///
 /// ```
-/// # use mcp_vigil::testing::{BoxFuture, Called, Failure, Loaded, Loader, Registered, Scopes};
+/// # use mcp_lifecheck::testing::{BoxFuture, Called, Failure, Loaded, Loader, Registered, Scopes};
 /// # use serde_json::Value;
 /// # struct Mine(Scopes);
 /// # impl Loader for Mine {
@@ -70,7 +70,7 @@ pub use verify::{NotVerified, verify, verify_with};
 /// #     fn call<'a>(&'a self, _: &'a str, _: &'a str, _: Value) -> BoxFuture<'a, Result<Called, Failure>> { unreachable!() }
 /// #     fn close(&self) -> BoxFuture<'_, Result<(), Failure>> { unreachable!() }
 /// # }
-/// static MINE: &Registered = mcp_vigil::loader_factory!("mine", |setup| Mine(setup.scopes));
+/// static MINE: &Registered = mcp_lifecheck::loader_factory!("mine", |setup| Mine(setup.scopes));
 /// assert_eq!(MINE.name(), "mine");
 /// ```
 #[macro_export]

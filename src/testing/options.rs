@@ -30,7 +30,7 @@ pub struct Options {
     pub repeat: u32,
     /// Plans at once. Default: as many as there are cores; one where the test runner itself runs many processes.
     pub jobs: Option<usize>,
-    /// Folder for what is written. Default: `mcp-vigil/NAME` in the target folder of the test binary.
+    /// Folder for what is written. Default: `mcp-lifecheck/NAME` in the target folder of the test binary.
     pub out: Option<PathBuf>,
 }
 

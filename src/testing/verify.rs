@@ -15,7 +15,7 @@ use crate::supervise::Warden;
 use crate::testing::{Options, Severity};
 
 /// Names the plans to run, of all that are selected; a failure is repeated with it.
-const PLAN_VARIABLE: &str = "MCP_VIGIL_PLAN";
+const PLAN_VARIABLE: &str = "MCP_LIFECHECK_PLAN";
 
 /// Verifies a loader over suite `core`, with polite and stubborn servers.
 ///
@@ -45,7 +45,7 @@ pub fn verify_with(loader: &Registered, options: &Options) -> Result<RunReport, 
     verified.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// Why a loader is not verified. Its text is what `mcp-vigil run` prints: each finding with its invariant, claim, cause and
+/// Why a loader is not verified. Its text is what `mcp-lifecheck run` prints: each finding with its invariant, claim, cause and
 /// witness, and the line that repeats it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -173,5 +173,5 @@ fn test_command(loader: &Registered) -> String {
 fn target_folder() -> Result<PathBuf, RunError> {
     let executable = std::env::current_exe().map_err(RunError::system("the path of this executable"))?;
     let tagged = executable.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
-    tagged.map(|target: &Path| Ok(target.join("mcp-vigil"))).unwrap_or_else(RunFolder::usual_base)
+    tagged.map(|target: &Path| Ok(target.join("mcp-lifecheck"))).unwrap_or_else(RunFolder::usual_base)
 }

@@ -8,12 +8,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use jsonschema::Validator;
-use mcp_vigil::selftest::adapter_schema;
-use mcp_vigil::stack::python_stack;
+use mcp_lifecheck::selftest::adapter_schema;
+use mcp_lifecheck::stack::python_stack;
 use serde_json::{Value, json};
 
 use crate::lanes::unavailable;
-use crate::rig::{Rig, VIGIL};
+use crate::rig::{LIFECHECK, Rig};
 
 /// The validator of one direction: `ToHome` or `ToAdapter`.
 fn validator(direction: &str) -> Validator {
@@ -32,7 +32,7 @@ fn overheard(command: &[&str], scenarios: &[&str]) -> Vec<(&'static str, Value)>
     let here = listener.local_addr().unwrap().to_string();
     let note = rig.out().with_file_name("home.txt").display().to_string();
     // The way home is noted before the adapter is there, so that it can be read as soon as the adapter dials.
-    let shim = format!("printf %s \"$MCP_VIGIL_LINK\" > {note}; MCP_VIGIL_LINK={here} exec \"$@\"");
+    let shim = format!("printf %s \"$MCP_LIFECHECK_LINK\" > {note}; MCP_LIFECHECK_LINK={here} exec \"$@\"");
     let command = [&["sh", "-c", &shim, "sh"], command].concat();
     let text = format!("name = \"overheard\"\nlane = \"command\"\ncommand = {command:?}\n");
     let loader = rig.file("overheard.toml", &text).display().to_string();
@@ -113,7 +113,7 @@ const SCENARIOS: [&str; 3] = ["cancel-in-flight", "remove-first", "loading-threa
 
 #[test]
 fn the_sessions_of_a_plan_process_keep_to_the_schema() {
-    let lines = overheard(&[VIGIL, "__plan", "reference", "2025-11-25"], &SCENARIOS);
+    let lines = overheard(&[LIFECHECK, "__plan", "reference", "2025-11-25"], &SCENARIOS);
     keep_to_the_schema(&lines, &EVERYWHERE);
 }
 
@@ -130,7 +130,7 @@ fn the_sessions_of_the_python_helper_keep_to_the_schema() {
     keep_to_the_schema(&lines, &EVERYWHERE);
 }
 
-/// The committed schema is the one of the types; `mcp-vigil doctor --adapter-schema > adapters/protocol.schema.json` makes it anew.
+/// The committed schema is the one of the types; `mcp-lifecheck doctor --adapter-schema > adapters/protocol.schema.json` makes it anew.
 #[test]
 fn the_schema_of_the_protocol_is_that_of_its_types() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("adapters/protocol.schema.json");

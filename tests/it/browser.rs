@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use mcp_vigil::stack::Browser;
+use mcp_lifecheck::stack::Browser;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 

@@ -5,8 +5,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use mcp_vigil::catalogue::cache_folder;
-use mcp_vigil::stack::python_stack;
+use mcp_lifecheck::catalogue::cache_folder;
+use mcp_lifecheck::stack::python_stack;
 
 use crate::lanes::{typescript_client, unavailable};
 use crate::rig::{Ran, Rig};
@@ -32,7 +32,7 @@ fn run_with(rig: &Rig, cache: Option<&Path>, more: &[&str]) -> Ran {
     let mut command = rig.run_command(&["load-call-close", "--transport", "stdio", "--loader", LOADER]);
     command.args(more);
     if let Some(cache) = cache {
-        command.env("MCP_VIGIL_CACHE", cache);
+        command.env("MCP_LIFECHECK_CACHE", cache);
     }
     rig.finish(command)
 }
@@ -123,7 +123,7 @@ fn an_interpreter_that_lacks_a_package_makes_its_plans_unavailable() {
 #[test]
 fn what_is_installed_over_a_stack_is_as_new_as_its_checkout() {
     if !is_thorough() {
-        eprintln!("LEFT OUT: what --with installs; MCP_VIGIL_REPEATS=1 tries it");
+        eprintln!("LEFT OUT: what --with installs; MCP_LIFECHECK_REPEATS=1 tries it");
         return;
     }
     let Some(interpreter) = interpreter() else { return };
@@ -163,13 +163,15 @@ fn what_is_installed_over_a_stack_is_as_new_as_its_checkout() {
         set_mark(&rig, "third");
         assert_eq!(run(&["-e", &checkout]), ("third".to_owned(), false));
     } else {
-        eprintln!("LEFT OUT: editable checkouts; MCP_VIGIL_REPEATS=1 tries them");
+        eprintln!("LEFT OUT: editable checkouts; MCP_LIFECHECK_REPEATS=1 tries them");
     }
     // Nothing is installed where that is forbidden, and what can not be built is told.
     fs::write(Path::new(&checkout).join("backend.py"), "raise RuntimeError('no backend today')").unwrap();
-    for (variable, told) in [("MCP_VIGIL_OFFLINE", "MCP_VIGIL_OFFLINE"), ("MCP_VIGIL_ONLINE", "no backend today")] {
+    for (variable, told) in
+        [("MCP_LIFECHECK_OFFLINE", "MCP_LIFECHECK_OFFLINE"), ("MCP_LIFECHECK_ONLINE", "no backend today")]
+    {
         let mut command = rig.run_command(&["load-call-close", "--transport", "stdio", "--loader", LOADER]);
-        command.args(["--with", &checkout]).env("MCP_VIGIL_CACHE", &cache).env(variable, "1");
+        command.args(["--with", &checkout]).env("MCP_LIFECHECK_CACHE", &cache).env(variable, "1");
         let ran = rig.finish(command);
         assert_eq!(ran.code, 3, "{}", ran.stdout);
         assert!(ran.report()["plans"][0]["because"].as_str().unwrap().contains(told), "{}", ran.stdout);

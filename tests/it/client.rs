@@ -1,9 +1,9 @@
-//! `mcp-vigil client`: raw clients that are right, and others that are wrong in one way each.
+//! `mcp-lifecheck client`: raw clients that are right, and others that are wrong in one way each.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use mcp_vigil::stack::python_stack;
+use mcp_lifecheck::stack::python_stack;
 use serde_json::Value;
 
 use crate::lanes::{typescript_client, unavailable};
@@ -256,7 +256,7 @@ fn a_client_behind_a_shell_is_judged_as_it_is() {
 #[test]
 fn every_rule_of_a_host_is_explained() {
     let rig = Rig::new();
-    for rule in mcp_vigil::check::HOST_RULES {
+    for rule in mcp_lifecheck::check::HOST_RULES {
         let ran = rig.finish(rig.command(&["explain", rule.id]));
         assert_eq!(ran.code, 0, "{}: {}", rule.id, ran.stderr);
         assert!(ran.stdout.contains("Claim: "), "{}", ran.stdout);

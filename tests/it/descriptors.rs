@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::rig::{Ran, Rig, VIGIL};
+use crate::rig::{LIFECHECK, Ran, Rig};
 
 /// A run in a process that may have this many open descriptors, and can not raise that.
 fn run_limited(soft: u32, hard: u32, arguments: &[&str]) -> Ran {
@@ -10,7 +10,7 @@ fn run_limited(soft: u32, hard: u32, arguments: &[&str]) -> Ran {
     let run = rig.run_command(arguments);
     let mut command = Command::new("sh");
     let limits = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" \"$@\"");
-    command.args(["-c", &limits, VIGIL]).args(run.get_args());
+    command.args(["-c", &limits, LIFECHECK]).args(run.get_args());
     command.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
     rig.finish(command)
 }

@@ -4,8 +4,8 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use mcp_vigil::selftest::CHECKS;
-use mcp_vigil::stack::python_stack;
+use mcp_lifecheck::selftest::CHECKS;
+use mcp_lifecheck::stack::python_stack;
 use serde_json::Value;
 
 use crate::lanes::unavailable;
@@ -109,7 +109,7 @@ fn the_list_of_invariants_has_the_rules_of_hosts_too() {
     let ran = rig.finish(rig.command(&["list", "invariants", "--format", "json"]));
     let rows: Vec<Value> = serde_json::from_str(&ran.stdout).unwrap();
     let of = |table: &str| rows.iter().filter(|row| row["of"] == table).count();
-    let known = (mcp_vigil::check::INVARIANTS.len(), mcp_vigil::check::HOST_RULES.len());
+    let known = (mcp_lifecheck::check::INVARIANTS.len(), mcp_lifecheck::check::HOST_RULES.len());
     assert_eq!((of("loaders"), of("hosts")), known);
     let ran = rig.finish(rig.command(&["list", "invariants"]));
     let is_told = |line: &str| line.contains("exchange-complete") && line.contains(" hosts ");

@@ -34,7 +34,7 @@ fn a_violation_is_one() {
 fn a_loader_that_can_not_be_run_is_three() {
     let rig = Rig::new();
     let mut command = rig.run_command(&["load-call-close", "--loader", "python-owner-task@mcp-1.30"]);
-    command.env("MCP_VIGIL_CACHE", rig.out().join("empty-cache")).env("MCP_VIGIL_OFFLINE", "1");
+    command.env("MCP_LIFECHECK_CACHE", rig.out().join("empty-cache")).env("MCP_LIFECHECK_OFFLINE", "1");
     let ran = rig.finish(command);
     assert_eq!(ran.code, 3, "{}", ran.stdout);
     assert_eq!(ran.report()["plans"][0]["verdict"], "unavailable");

@@ -40,7 +40,7 @@ fn environment() -> Option<PathBuf> {
 #[test]
 fn the_adapter_runs_and_what_is_known_of_its_client_is_found() {
     if !is_thorough() {
-        eprintln!("LEFT OUT: the adapter of the README; MCP_VIGIL_REPEATS=1 tries it");
+        eprintln!("LEFT OUT: the adapter of the README; MCP_LIFECHECK_REPEATS=1 tries it");
         return;
     }
     let Some(programs) = environment() else {

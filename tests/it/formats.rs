@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use mcp_vigil::plan::Scenario;
-use mcp_vigil::script::{Script, script_schema, shipped_names, shipped_text};
+use mcp_lifecheck::plan::Scenario;
+use mcp_lifecheck::script::{Script, script_schema, shipped_names, shipped_text};
 
 use crate::rig::Rig;
 

@@ -8,9 +8,9 @@ const RACE: &str = r"
 import gc
 
 truly_enabled = gc.isenabled
-import mcp_vigil_adapter as vigil
+import mcp_lifecheck_adapter as lifecheck
 
-collector = vigil._collector
+collector = lifecheck._collector
 collector.install()
 collector.hold_off()
 assert gc.isenabled() and not truly_enabled(), 'the loader sees what it wants, not what is'
@@ -33,7 +33,7 @@ assert gc.isenabled() and truly_enabled(), 'the collector was kept'
 /// A scope of the program's that is never left, and one of a library's that has the same id later and is left elsewhere.
 const RECYCLED: &str = r"
 import threading
-import mcp_vigil_adapter as vigil
+import mcp_lifecheck_adapter as lifecheck
 
 class CancelScope:
     def __enter__(self):
@@ -42,12 +42,12 @@ class CancelScope:
         return False
 
 class Adapter:
-    scopes = vigil._Scopes(lambda event: reported.append(event['event']))
+    scopes = lifecheck._Scopes(lambda event: reported.append(event['event']))
 
 reported = []
-vigil._observe_cancel_scopes(CancelScope, Adapter)
+lifecheck._observe_cancel_scopes(CancelScope, Adapter)
 def enter(scope, owner):
-    vigil._creator = lambda frame: owner
+    lifecheck._creator = lambda frame: owner
     # From another file: what the class enters itself is no scope of its own.
     exec(compile('scope.__enter__()', 'elsewhere', 'exec'), {'scope': scope})
 

@@ -1,9 +1,9 @@
-//! `mcp-vigil host`: hosts that are right, others that are wrong in one way each, and some that never end.
+//! `mcp-lifecheck host`: hosts that are right, others that are wrong in one way each, and some that never end.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use mcp_vigil::stack::python_stack;
+use mcp_lifecheck::stack::python_stack;
 use serde_json::Value;
 
 use crate::lanes::{typescript_client, unavailable};
@@ -240,7 +240,7 @@ fn a_plan_with_pages_is_unavailable_where_there_is_no_browser() {
     let plan = rig.file("plan.toml", page);
     let mut process = rig.command(&["host", "--plan"]);
     process.arg(plan).arg("--out").arg(rig.out()).args(["--", &raw_host(), "{config}"]);
-    process.env("PATH", "/nonexistent").env_remove("MCP_VIGIL_PAGE_DRIVER");
+    process.env("PATH", "/nonexistent").env_remove("MCP_LIFECHECK_PAGE_DRIVER");
     let ran = rig.finish_within(process, LIMIT);
     assert_eq!(ran.code, 3, "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stdout.contains("UNAVAILABLE raw_host: the plan needs a browser"), "{}", ran.stdout);

@@ -105,7 +105,7 @@ fn every_misdeed_in_python_is_bounded_explained_and_not_green() {
 #[test]
 fn every_misdeed_in_node_is_bounded_explained_and_not_green() {
     if !is_thorough() {
-        eprintln!("LEFT OUT: the misdeeds of adapters in Node; MCP_VIGIL_REPEATS=1 tries it");
+        eprintln!("LEFT OUT: the misdeeds of adapters in Node; MCP_LIFECHECK_REPEATS=1 tries it");
         return;
     }
     misdeeds("node", "misdeeds.mjs");

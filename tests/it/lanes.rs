@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use mcp_vigil::catalogue::shipped_loaders;
-use mcp_vigil::plan::{Feature, Known, Lane};
-use mcp_vigil::stack::{node_stack, python_stack};
+use mcp_lifecheck::catalogue::shipped_loaders;
+use mcp_lifecheck::plan::{Feature, Known, Lane};
+use mcp_lifecheck::stack::{node_stack, python_stack};
 
 use crate::rig::{Rig, few_at_once};
 use crate::stability::is_thorough;
@@ -25,7 +25,7 @@ fn rust_loaders_come_out_as_known() {
 }
 
 /// A design that is good and one that is not: those that every `cargo test` runs, over stdio. A thorough run has one more, and
-/// the older stack of the first major version; `MCP_VIGIL_ALL_LOADERS` asks for all of them, over HTTP as well.
+/// the older stack of the first major version; `MCP_LIFECHECK_ALL_LOADERS` asks for all of them, over HTTP as well.
 const PYTHON_LOADERS: [&str; 3] = ["python-owner-task", "python-closed-early", "python-background-loop"];
 
 #[test]
@@ -33,7 +33,7 @@ fn python_loaders_come_out_as_known() {
     if is_thorough() {
         return python_loaders_on(&["mcp-1.30", "mcp-1.13"]);
     }
-    eprintln!("LEFT OUT: {} and the Python loaders on mcp-1.13; MCP_VIGIL_REPEATS=1 tries them", PYTHON_LOADERS[2]);
+    eprintln!("LEFT OUT: {} and the Python loaders on mcp-1.13; MCP_LIFECHECK_REPEATS=1 tries them", PYTHON_LOADERS[2]);
     python_loaders_on(&["mcp-1.30"]);
 }
 
@@ -43,7 +43,7 @@ fn python_loaders_come_out_as_known_on_the_second_major_version_of_mcp() {
 }
 
 fn python_loaders_on(stacks: &[&str]) {
-    let all = std::env::var_os("MCP_VIGIL_ALL_LOADERS").is_some();
+    let all = std::env::var_os("MCP_LIFECHECK_ALL_LOADERS").is_some();
     let transports = if all { ["stdio", "http"].as_slice() } else { &["stdio"] };
     let wanted = if is_thorough() { &PYTHON_LOADERS[..] } else { &PYTHON_LOADERS[..2] };
     for loader in shipped_loaders().unwrap().iter().filter(|loader| loader.lane == Lane::Python) {
@@ -81,7 +81,7 @@ const PUBLISHED: [Published; 4] = [
 fn published_python_clients_are_used_as_documented_and_found_out() {
     let n_tried = if is_thorough() { PUBLISHED.len() } else { 1 };
     if n_tried < PUBLISHED.len() {
-        eprintln!("LEFT OUT: published Python clients but {}; MCP_VIGIL_REPEATS=1 tries them", PUBLISHED[0].0);
+        eprintln!("LEFT OUT: published Python clients but {}; MCP_LIFECHECK_REPEATS=1 tries them", PUBLISHED[0].0);
     }
     for (name, stack, expected) in &PUBLISHED[..n_tried] {
         if let Err(error) = python_stack(stack).unwrap().interpreter() {
@@ -150,7 +150,7 @@ fn is_found_out(loader: &str) {
     let expected: Vec<_> = OF_TYPESCRIPT.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
     assert_eq!((ran.code, found), (1, expected), "{loader}: {}", ran.stdout);
     if !is_thorough() {
-        eprintln!("LEFT OUT: {loader} over suite core; MCP_VIGIL_REPEATS=1 tries it");
+        eprintln!("LEFT OUT: {loader} over suite core; MCP_LIFECHECK_REPEATS=1 tries it");
         return;
     }
     // All that is found over suite core is known, and all that is known is found.
@@ -194,9 +194,9 @@ fn a_loader_that_promises_nothing_is_told_how_long_its_sessions_live() {
     assert!(!text.contains(" mode: "), "its description says it: {text}");
 }
 
-/// Says loudly that a lane was not tested; where `MCP_VIGIL_REQUIRE_LANES` is set, that is a failure.
+/// Says loudly that a lane was not tested; where `MCP_LIFECHECK_REQUIRE_LANES` is set, that is a failure.
 pub fn unavailable(name: &str, because: &str) {
-    assert!(std::env::var_os("MCP_VIGIL_REQUIRE_LANES").is_none(), "{name} is UNAVAILABLE: {because}");
+    assert!(std::env::var_os("MCP_LIFECHECK_REQUIRE_LANES").is_none(), "{name} is UNAVAILABLE: {because}");
     eprintln!("UNAVAILABLE: {name} was not tested: {because}");
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use mcp_vigil::catalogue::{shipped_baseline, shipped_loaders};
-use mcp_vigil::plan::Baseline;
+use mcp_lifecheck::catalogue::{shipped_baseline, shipped_loaders};
+use mcp_lifecheck::plan::Baseline;
 use serde_json::Value;
 
 use crate::rig::{Ran, Rig};
@@ -120,8 +120,8 @@ fn every_shipped_baseline_is_of_a_shipped_adapter_and_says_why() {
         let (file, text) = shipped_baseline(&name).unwrap();
         let baseline = Baseline::from_text(&file, text).unwrap();
         for entry in &baseline.entries {
-            assert!(mcp_vigil::catalogue::shipped_scenario(&entry.scenario).unwrap().is_some(), "{name}: {entry}");
-            let known = entry.invariant.as_deref().and_then(mcp_vigil::check::invariant);
+            assert!(mcp_lifecheck::catalogue::shipped_scenario(&entry.scenario).unwrap().is_some(), "{name}: {entry}");
+            let known = entry.invariant.as_deref().and_then(mcp_lifecheck::check::invariant);
             assert!(known.is_some(), "{name}: {entry} names no invariant");
         }
         let n_reasons = text.lines().filter(|line| line.trim_start().starts_with("reason:")).count();

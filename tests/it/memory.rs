@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp_vigil::history::normal_lanes;
+use mcp_lifecheck::history::normal_lanes;
 use serde_json::Value;
 
 use crate::rig::{Ran, Rig};

@@ -5,7 +5,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use mcp_vigil::stack::Browser;
+use mcp_lifecheck::stack::Browser;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::lanes::unavailable;

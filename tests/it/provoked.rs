@@ -5,17 +5,17 @@
 //! broken loader keeps it. So it is the script that makes the difference.
 //!
 //! All of them take a minute, most of it waiting: `cargo test` tries some, and all where every lane is required or
-//! `MCP_VIGIL_ALL_SCRIPTS=1`.
+//! `MCP_LIFECHECK_ALL_SCRIPTS=1`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
 
-use mcp_vigil::check::INVARIANTS;
-use mcp_vigil::loader::mutant::{PREFIX, mutant};
-use mcp_vigil::plan::{Scenario, Transport};
-use mcp_vigil::script::{shipped, shipped_names};
+use mcp_lifecheck::check::INVARIANTS;
+use mcp_lifecheck::loader::mutant::{PREFIX, mutant};
+use mcp_lifecheck::plan::{Scenario, Transport};
+use mcp_lifecheck::script::{shipped, shipped_names};
 use serde_json::Value;
 
 use crate::rig::{Ran, Rig, few_at_once};
@@ -218,7 +218,7 @@ fn every_script_has_its_row() {
 
 #[test]
 fn a_broken_loader_fails_because_of_the_script() {
-    let wants_all = std::env::var_os("MCP_VIGIL_ALL_SCRIPTS").is_some() || is_thorough();
+    let wants_all = std::env::var_os("MCP_LIFECHECK_ALL_SCRIPTS").is_some() || is_thorough();
     let all = ROWS.iter().map(|row| (row, None)).chain(ERA_ROWS.iter().map(|row| (row, Some(MODERN_REVISION))));
     let rows: Vec<_> =
         all.enumerate().filter(|(index, _)| wants_all || index % EVERY == 0).map(|(_, row)| row).collect();

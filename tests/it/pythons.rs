@@ -13,12 +13,12 @@ use crate::stability::is_thorough;
 const MINORS: std::ops::RangeInclusive<u32> = 10..=15;
 
 /// The types of the helper.
-const STUBS: &str = "mcp_vigil_adapter-stubs/__init__.pyi";
+const STUBS: &str = "mcp_lifecheck_adapter-stubs/__init__.pyi";
 
 /// A client of its own for servers that are child processes: tasks, futures, subprocesses and context managers of the
 /// standard library alone.
 const LOADER: &str = r#"
-import mcp_vigil_adapter as vigil
+import mcp_lifecheck_adapter as lifecheck
 
 import asyncio
 import contextlib
@@ -94,7 +94,7 @@ class Loader:
 
 
 if __name__ == "__main__":
-    vigil.serve(Loader, adapter="plain", contexts=["task"], owned=["__main__"])
+    lifecheck.serve(Loader, adapter="plain", contexts=["task"], owned=["__main__"])
 "#;
 
 /// Interpreters by minor version: those in `PATH`, and those of pyenv, whose names in `PATH` mostly lead nowhere.
@@ -162,7 +162,7 @@ fn a_loader_is_hosted_alike_by_every_python() {
 #[test]
 fn the_folder_of_the_helper_is_a_package_without_needs() {
     if !is_thorough() {
-        eprintln!("LEFT OUT: the Python helper as a package; MCP_VIGIL_REPEATS=1 tries it");
+        eprintln!("LEFT OUT: the Python helper as a package; MCP_LIFECHECK_REPEATS=1 tries it");
         return;
     }
     let helper = Path::new(env!("CARGO_MANIFEST_DIR")).join("adapters/python");
@@ -172,7 +172,7 @@ fn the_folder_of_the_helper_is_a_package_without_needs() {
     };
     // A copy, so that building it leaves nothing in the source.
     let copy = rig.out().with_file_name("package");
-    for file in ["pyproject.toml", "mcp_vigil_adapter.py", STUBS] {
+    for file in ["pyproject.toml", "mcp_lifecheck_adapter.py", STUBS] {
         fs::create_dir_all(copy.join(file).parent().unwrap()).unwrap();
         fs::copy(helper.join(file), copy.join(file)).unwrap();
     }
@@ -191,12 +191,12 @@ fn the_folder_of_the_helper_is_a_package_without_needs() {
         return unavailable("pip install of the Python helper", &said);
     }
     assert!(installed.status.success(), "{said}");
-    let look = "import importlib.metadata as m, mcp_vigil_adapter as v, pathlib\n\
-                about = m.metadata('mcp-vigil-adapter')\n\
+    let look = "import importlib.metadata as m, mcp_lifecheck_adapter as v, pathlib\n\
+                about = m.metadata('mcp-lifecheck-adapter')\n\
                 assert about['Version'] == v.__version__, about['Version']\n\
                 assert about['Requires-Python'] == '>=3.10', about['Requires-Python']\n\
-                assert m.requires('mcp-vigil-adapter') in (None, []), m.requires('mcp-vigil-adapter')\n\
-                assert pathlib.Path(v.__file__).with_name('mcp_vigil_adapter-stubs').joinpath('__init__.pyi').is_file()\n\
+                assert m.requires('mcp-lifecheck-adapter') in (None, []), m.requires('mcp-lifecheck-adapter')\n\
+                assert pathlib.Path(v.__file__).with_name('mcp_lifecheck_adapter-stubs').joinpath('__init__.pyi').is_file()\n\
                 assert not v._adapter.linked";
     let looked = Command::new(&inside).args(["-Ic", look]).output().unwrap();
     assert!(looked.status.success(), "3.{minor}: {}", String::from_utf8_lossy(&looked.stderr));

@@ -1,6 +1,6 @@
 //! What is known of rmcp 3.9, used plainly as its README shows (loader `rust-rmcp-readme`), is found, each with a witness.
 
-use mcp_vigil::plan::Feature;
+use mcp_lifecheck::plan::Feature;
 use serde_json::Value;
 
 use crate::lanes::unavailable;

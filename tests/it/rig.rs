@@ -8,11 +8,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use mcp_vigil::history::{History, read_history};
+use mcp_lifecheck::history::{History, read_history};
 use serde_json::Value;
 
 /// The executable under test.
-pub const VIGIL: &str = env!("CARGO_BIN_EXE_mcp-vigil");
+pub const LIFECHECK: &str = env!("CARGO_BIN_EXE_mcp-lifecheck");
 
 /// One run in folders of its own, with a mark in the environment by which its processes are found.
 pub struct Rig {
@@ -31,7 +31,7 @@ impl Rig {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("tmp")).unwrap();
-        let mark = format!("MCP_VIGIL_TEST_MARK={}", folder.path().display());
+        let mark = format!("MCP_LIFECHECK_TEST_MARK={}", folder.path().display());
         Self { folder, mark }
     }
 
@@ -73,7 +73,7 @@ impl Rig {
 
     /// The executable with these arguments.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        self.program(VIGIL, arguments)
+        self.program(LIFECHECK, arguments)
     }
 
     /// Any program with these arguments; it and what it starts are found by this rig.

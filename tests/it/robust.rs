@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::rig::{Ran, Rig, VIGIL, files, finish};
+use crate::rig::{LIFECHECK, Ran, Rig, files, finish};
 
 /// How long one thing may take to come about.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -140,7 +140,7 @@ fn names_that_are_no_file_names_are_refused() {
 fn with_sidecar(rig: &Rig, arguments: &str) -> (Command, PathBuf) {
     let pid_file = rig.out().with_file_name("sidecar.pid");
     let script = format!(
-        "sleep 60 >/dev/null 2>&1 & echo $! > {}; exec {VIGIL} run --format json --out {} {arguments}",
+        "sleep 60 >/dev/null 2>&1 & echo $! > {}; exec {LIFECHECK} run --format json --out {} {arguments}",
         pid_file.display(),
         rig.out().display()
     );
@@ -213,7 +213,10 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
     let mut command = rig.command(&[]);
     let like: Vec<_> = command.get_envs().map(|(name, value)| (name.to_owned(), value.unwrap().to_owned())).collect();
     command = Command::new("sh");
-    command.args(["-c", script, VIGIL, "run", "--polite-only", "--format", "json", "--out"]).arg(rig.out()).arg(long);
+    command
+        .args(["-c", script, LIFECHECK, "run", "--polite-only", "--format", "json", "--out"])
+        .arg(rig.out())
+        .arg(long);
     command.envs(like).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut child = command.spawn().unwrap();
     await_idle(&rig, &mut child);
@@ -280,7 +283,7 @@ fn a_baseline_entry_is_not_stale_where_nothing_could_be_judged() {
     let baseline = rig.file("baseline.yaml", "client:\n  - load-call-close:call-after-load-succeeds\n");
     let mut command = rig.command(&["run", "load-call-close", "--loader", "python-owner-task@mcp-1.30", "--out"]);
     command.arg(rig.out()).arg("--baseline").arg(baseline);
-    command.env("MCP_VIGIL_CACHE", rig.out().join("empty-cache")).env("MCP_VIGIL_OFFLINE", "1");
+    command.env("MCP_LIFECHECK_CACHE", rig.out().join("empty-cache")).env("MCP_LIFECHECK_OFFLINE", "1");
     let ran = rig.finish(command);
     assert_eq!(ran.code, 3, "{}{}", ran.stdout, ran.stderr);
     assert!(!ran.stdout.contains("STALE"), "{}", ran.stdout);
@@ -353,7 +356,7 @@ fn a_run_of_nothing_says_why() {
         ([&["stubborn-server", "--polite-only"][..], &python].concat(), "stubborn"),
     ] {
         let mut command = rig.run_command(&arguments);
-        command.env("MCP_VIGIL_OFFLINE", "1");
+        command.env("MCP_LIFECHECK_OFFLINE", "1");
         let ran = rig.finish(command);
         assert_eq!(ran.code, 3, "{arguments:?}: {}{}", ran.stdout, ran.stderr);
         assert!(ran.stderr.contains("nothing was selected") && ran.stderr.contains(why), "{}", ran.stderr);
@@ -365,13 +368,13 @@ fn a_run_of_nothing_says_why() {
 fn a_helper_without_its_arguments_is_a_usage_error() {
     // This test binary is a helper as well: what must not happen is that libtest's main runs.
     let me = std::env::current_exe().unwrap();
-    for program in [Path::new(VIGIL), &me] {
+    for program in [Path::new(LIFECHECK), &me] {
         for arguments in [&["__plan"][..], &["__plan", "reference"], &["__mock"], &["__mock", "stdio", "--link"]] {
             let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().unwrap();
             let stderr = String::from_utf8_lossy(&output.stderr);
             assert_eq!(output.status.code(), Some(2), "{program:?} {arguments:?}: {stderr}");
             assert_eq!(output.stdout, b"", "{program:?} {arguments:?}");
-            assert!(stderr.contains("mcp-vigil"), "{program:?} {arguments:?}: {stderr}");
+            assert!(stderr.contains("mcp-lifecheck"), "{program:?} {arguments:?}: {stderr}");
         }
     }
 }
@@ -380,6 +383,6 @@ fn a_helper_without_its_arguments_is_a_usage_error() {
 fn arguments_that_are_not_text_are_a_usage_error() {
     use std::os::unix::ffi::OsStrExt;
     let argument = std::ffi::OsStr::from_bytes(b"\xff");
-    let output = Command::new(VIGIL).arg(argument).stdin(Stdio::null()).output().unwrap();
+    let output = Command::new(LIFECHECK).arg(argument).stdin(Stdio::null()).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use mcp_vigil::history::normal_text;
+use mcp_lifecheck::history::normal_text;
 use serde_json::Value;
 
 use crate::rig::{Ran, Rig};

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use mcp_vigil::catalogue::shipped_loaders;
-use mcp_vigil::history::normal_text;
-use mcp_vigil::plan::Lane;
-use mcp_vigil::stack::python_stack;
+use mcp_lifecheck::catalogue::shipped_loaders;
+use mcp_lifecheck::history::normal_text;
+use mcp_lifecheck::plan::Lane;
+use mcp_lifecheck::stack::python_stack;
 
 use crate::lanes::unavailable;
 use crate::rig::Rig;
@@ -29,20 +29,20 @@ const BY_DEFAULT: (&str, &str) = ("python-closed-early", "mcp-1.30");
 /// How long all the plans of one loader may take together: twenty times the whole suite, with stubborn servers.
 pub const LIMIT: Duration = Duration::from_secs(1_200);
 
-/// How often each plan is run; `MCP_VIGIL_REPEATS` asks for more, for stubborn servers with every Rust loader, and for every
+/// How often each plan is run; `MCP_LIFECHECK_REPEATS` asks for more, for stubborn servers with every Rust loader, and for every
 /// Python loader and stack.
 fn n_repeats() -> usize {
     wanted_repeats().unwrap_or(2)
 }
 
 pub fn wanted_repeats() -> Option<usize> {
-    std::env::var("MCP_VIGIL_REPEATS").ok().and_then(|text| text.parse().ok())
+    std::env::var("MCP_LIFECHECK_REPEATS").ok().and_then(|text| text.parse().ok())
 }
 
 /// Whether everything is to be tried, however long it takes: where every lane is required, as before a change is merged, or repeats are
 /// asked for. A quick run leaves out what only repeats another test beside two busy loops.
 pub fn is_thorough() -> bool {
-    std::env::var_os("MCP_VIGIL_REQUIRE_LANES").is_some() || wanted_repeats().is_some()
+    std::env::var_os("MCP_LIFECHECK_REQUIRE_LANES").is_some() || wanted_repeats().is_some()
 }
 
 /// Busy loops beside a test, where it is worth their time.
@@ -50,7 +50,7 @@ pub fn busy_beside(test: &str) -> Option<Busy> {
     if is_thorough() {
         return Some(Busy::start(2));
     }
-    eprintln!("LEFT OUT: {test} beside two busy loops; MCP_VIGIL_REPEATS=1 tries it");
+    eprintln!("LEFT OUT: {test} beside two busy loops; MCP_LIFECHECK_REPEATS=1 tries it");
     None
 }
 

@@ -4,9 +4,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mcp_vigil::catalogue::cache_folder;
-use mcp_vigil::history::EventKind;
-use mcp_vigil::stack::{Browser, python_stack};
+use mcp_lifecheck::catalogue::cache_folder;
+use mcp_lifecheck::history::EventKind;
+use mcp_lifecheck::stack::{Browser, python_stack};
 
 use crate::lanes::unavailable;
 use crate::rig::{Ran, Rig, few_at_once};
@@ -42,7 +42,7 @@ const CASES: [(&str, &str, bool); 4] = [
 fn a_streamlit_application_comes_out_as_its_loader_is_designed() {
     if !is_thorough() {
         eprintln!(
-            "LEFT OUT: the design that hangs, and the older version of Streamlit; MCP_VIGIL_REPEATS=1 tries them"
+            "LEFT OUT: the design that hangs, and the older version of Streamlit; MCP_LIFECHECK_REPEATS=1 tries them"
         );
     }
     if let Err(error) = Browser::find() {
@@ -65,7 +65,7 @@ fn comes_out(stack: &str, design: &str, interpreter: PathBuf) {
     arguments.push(design);
     let mut command = rig.command(&arguments);
     // As of somebody who starts it for the first time.
-    command.env("HOME", rig.home()).env("MCP_VIGIL_CACHE", cache_folder().unwrap());
+    command.env("HOME", rig.home()).env("MCP_LIFECHECK_CACHE", cache_folder().unwrap());
     let ran = rig.finish_within(command, LIMIT);
     let name = format!("{design} on {stack}");
     match design {

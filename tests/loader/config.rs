@@ -1,6 +1,6 @@
 //! Configuration: every format, the order of the file, and the place of every mistake.
 
-use mcp_vigil::loader::rmcp::{Config, ConfigError, ConfigFormat, Endpoint, HttpKind, ToolsLoader};
+use mcp_lifecheck::loader::rmcp::{Config, ConfigError, ConfigFormat, Endpoint, HttpKind, ToolsLoader};
 use serde_json::json;
 
 use crate::support::*;
@@ -123,7 +123,7 @@ fn a_value_a_missing_file_an_odd_name_and_an_unset_variable_are_told_apart() {
 #[test]
 fn a_configuration_error_changes_nothing() {
     bounded(|| async {
-        use mcp_vigil::loader::target::Loader;
+        use mcp_lifecheck::loader::target::Loader;
         let world = World::new();
         let loader = ToolsLoader::new(options());
         Loader::load(&loader, &world.config_json(&[("a", &[])])).await.unwrap();

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Instant;
 
-use mcp_vigil::loader::rmcp::{CallError, Config, LoaderError, Options, ToolsLoader};
-use mcp_vigil::loader::scopes::Scopes;
+use mcp_lifecheck::loader::rmcp::{CallError, Config, LoaderError, Options, ToolsLoader};
+use mcp_lifecheck::loader::scopes::Scopes;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Handle, Runtime};
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use mcp_vigil::loader::rmcp::{
+use mcp_lifecheck::loader::rmcp::{
     CallError, Ending, Freshness, HttpError, Options, RequestError, SessionError, ToolsLoader,
 };
-use mcp_vigil::loader::scopes::Scopes;
+use mcp_lifecheck::loader::scopes::Scopes;
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -288,7 +288,7 @@ fn an_address_that_can_not_be_used_says_why() {
         ] {
             let loader = ToolsLoader::new(options());
             let config = json!({"mcpServers": {"x": server}});
-            let config = mcp_vigil::loader::rmcp::Config::from_value(&config).unwrap();
+            let config = mcp_lifecheck::loader::rmcp::Config::from_value(&config).unwrap();
             let report = loader.load(&config).await.unwrap();
             let told = match &*report.errors["x"] {
                 SessionError::Http { source } => source.to_string(),
@@ -360,7 +360,7 @@ fn a_server_over_http_is_loaded_through_the_interface_of_all_loaders() {
     bounded(|| async {
         let web = Web::honest();
         let loader = ToolsLoader::new(options());
-        let target: &dyn mcp_vigil::loader::target::Loader = &loader;
+        let target: &dyn mcp_lifecheck::loader::target::Loader = &loader;
         let config = json!({"mcpServers": {"a": {"url": web.url(), "type": "http"}}});
         let loaded = target.load(&config).await.unwrap();
         assert_eq!(loaded.tools, [("a".to_owned(), "echo".to_owned())]);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use mcp_vigil::loader::rmcp::{CommandLine, Config, Endpoint, Ladder, Options, ServerStderr, ToolsLoader};
+use mcp_lifecheck::loader::rmcp::{CommandLine, Config, Endpoint, Ladder, Options, ServerStderr, ToolsLoader};
 use rmcp::model::CallToolResult;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -179,13 +179,13 @@ impl ScopeLog {
     }
 }
 
-impl mcp_vigil::loader::scopes::ScopeSink for ScopeLog {
+impl mcp_lifecheck::loader::scopes::ScopeSink for ScopeLog {
     fn entered(&self, number: u64, name: &str) {
         let task = tokio::task::try_id();
         self.lines().push(format!("enter {number} {name} in {task:?}"));
     }
 
-    fn left(&self, number: u64, how: mcp_vigil::loader::scopes::Leaving) {
+    fn left(&self, number: u64, how: mcp_lifecheck::loader::scopes::Leaving) {
         let task = tokio::task::try_id();
         self.lines().push(format!("leave {number} {how:?} in {task:?}"));
     }

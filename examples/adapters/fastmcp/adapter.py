@@ -1,4 +1,4 @@
-import mcp_vigil_adapter as vigil  # first: it watches what the loader's imports define
+import mcp_lifecheck_adapter as lifecheck  # first: it watches what the loader's imports define
 
 from fastmcp import Client
 
@@ -44,4 +44,4 @@ class Loader:
             await self.disconnect(name)
 
 
-vigil.serve(Loader)
+lifecheck.serve(Loader)

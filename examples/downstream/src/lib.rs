@@ -5,7 +5,7 @@ mod server;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mcp_vigil::testing::{BoxFuture, Called, Failure, Loaded, Loader, Setup};
+use mcp_lifecheck::testing::{BoxFuture, Called, Failure, Loaded, Loader, Setup};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 

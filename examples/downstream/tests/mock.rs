@@ -1,7 +1,7 @@
 //! What a crate with a client of its own has in its tests: a mock server, and what that received.
 
-use mcp_vigil::loader::rmcp::{Config, LoaderError, Options, ToolsLoader};
-use mcp_vigil::testing::MockServer;
+use mcp_lifecheck::loader::rmcp::{Config, LoaderError, Options, ToolsLoader};
+use mcp_lifecheck::testing::MockServer;
 use serde_json::{Value, json};
 
 /// The client that is tested here: loads the tools of one server, calls one of them and closes.

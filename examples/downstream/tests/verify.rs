@@ -1,9 +1,9 @@
 //! What a crate with a loader of its own has in its tests.
 
 use downstream::{Ending, PipeLoader};
-use mcp_vigil::loader::rmcp::{self, ToolsLoader};
-use mcp_vigil::loader_factory;
-use mcp_vigil::testing::{
+use mcp_lifecheck::loader::rmcp::{self, ToolsLoader};
+use mcp_lifecheck::loader_factory;
+use mcp_lifecheck::testing::{
     Baseline, BaselineEntry, BoxFuture, Called, Failure, Loaded, Loader, NotVerified, Options, Registered, RunVerdict,
     Temperaments, Transport, verify, verify_with,
 };
@@ -54,7 +54,7 @@ fn a_loader_that_only_hopes_for_the_end_of_its_servers_is_found() {
     };
     let found = report.plans.iter().flat_map(|plan| &plan.findings).any(|one| one.invariant == "nothing-survives");
     assert!(found, "{text}");
-    for part in ["FAIL nothing-survives", "claim:", "because:", "repeat:  MCP_VIGIL_PLAN=stubborn-server.hopeful."] {
+    for part in ["FAIL nothing-survives", "claim:", "because:", "repeat:  MCP_LIFECHECK_PLAN=stubborn-server.hopeful."] {
         assert!(text.contains(part), "no {part:?} in\n{text}");
     }
     let me = "cargo test -p downstream a_loader_that_only_hopes_for_the_end_of_its_servers_is_found -- --exact";

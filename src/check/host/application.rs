@@ -26,7 +26,7 @@ pub(in crate::check) const SERVERS_REACHED: Invariant = Invariant {
     explain: "The host ran and no server heard a word of it, so nothing can be said of how it uses servers. Most often it did not find its \
         configuration: it reads another file, or the file has another shape.\n\n\
         Look at what stands in for `{config}` in the command, at `--config-shape`, and at stderr.txt. The path of the configuration is \
-        also in the environment, as `MCP_VIGIL_CONFIG`.",
+        also in the environment, as `MCP_LIFECHECK_CONFIG`.",
     start: |header: &Header| -> Box<dyn Monitor> {
         let servers = header.servers.iter().map(|server| server.name.clone()).collect();
         Box::new(Reached { servers, reached: BTreeSet::new(), last: None })

@@ -1,4 +1,4 @@
-//! `mcp-vigil doctor --adapter`: an adapter held against the protocol, and what to mend.
+//! `mcp-lifecheck doctor --adapter`: an adapter held against the protocol, and what to mend.
 
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;

@@ -94,7 +94,7 @@ impl Page {
             command: command.to_vec(),
             directory: None,
             env: [
-                ("MCP_VIGIL_RUN".to_owned(), environment.run_id.clone()),
+                ("MCP_LIFECHECK_RUN".to_owned(), environment.run_id.clone()),
                 ("TMPDIR".to_owned(), files.0.display().to_string()),
             ]
             .into(),
@@ -176,7 +176,7 @@ impl Files {
 
     /// Among the temporary files of the system.
     fn aside() -> io::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("mcp-vigil-{}", secret()?));
+        let folder = std::env::temp_dir().join(format!("mcp-lifecheck-{}", secret()?));
         DirBuilder::new().mode(0o700).create(&folder)?;
         Ok(Self(folder))
     }

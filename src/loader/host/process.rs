@@ -42,9 +42,9 @@ const EXIT_CLEANUP_LIMIT: Duration = Duration::from_secs(15);
 /// Why a plan process can not work.
 #[derive(Debug, thiserror::Error)]
 enum HostError {
-    #[error("found no {0} in the environment, expected to be started by mcp-vigil")]
+    #[error("found no {0} in the environment, expected to be started by mcp-lifecheck")]
     NotStartedByUs(&'static str),
-    #[error("MCP_VIGIL_LINK is no address: {0}")]
+    #[error("MCP_LIFECHECK_LINK is no address: {0}")]
     Address(#[source] std::net::AddrParseError),
     #[error(transparent)]
     Dial(#[from] DialError),
@@ -61,7 +61,7 @@ pub struct HomeAddress {
 
 impl HomeAddress {
     /// The names of what an adapter takes out of its environment.
-    pub const NAMES: [&str; 2] = ["MCP_VIGIL_LINK", "MCP_VIGIL_TOKEN"];
+    pub const NAMES: [&str; 2] = ["MCP_LIFECHECK_LINK", "MCP_LIFECHECK_TOKEN"];
 
     /// What the environment says now.
     #[must_use]
@@ -77,7 +77,7 @@ pub fn run_plan_process(name: &str, factory: &dyn LoaderFactory, home: &HomeAddr
     match host(name, factory, home) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("mcp-vigil: plan process: {error}");
+            eprintln!("mcp-lifecheck: plan process: {error}");
             ExitCode::from(70)
         }
     }

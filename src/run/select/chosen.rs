@@ -77,7 +77,7 @@ pub(crate) fn scenarios(names: &[String]) -> Result<Vec<Chosen>, RunError> {
             vec![scenario_file(Path::new(name))?]
         } else {
             let message =
-                format!("found {name:?}, expected a scenario, a suite or a scenario file (see `mcp-vigil list`)");
+                format!("found {name:?}, expected a scenario, a suite or a scenario file (see `mcp-lifecheck list`)");
             return Err(RunError::usage(message));
         };
         for chosen in more {

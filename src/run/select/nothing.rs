@@ -8,7 +8,7 @@ use crate::run::select::{Chosen, Target, is_of_tier, misfit};
 /// Why there is no plan.
 pub(crate) fn why_nothing(scenarios: &[Chosen], targets: &[Target], variants: &Variants) -> String {
     if targets.is_empty() {
-        return "no shipped loader is available here (see `mcp-vigil doctor`)".to_owned();
+        return "no shipped loader is available here (see `mcp-lifecheck doctor`)".to_owned();
     }
     if !targets.iter().any(|target| is_of_tier(target, variants.tier)) {
         return "no chosen loader is of the tier that is asked for".to_owned();
@@ -26,7 +26,7 @@ pub(crate) fn why_nothing(scenarios: &[Chosen], targets: &[Target], variants: &V
         let asked: Vec<_> = asked.iter().map(ToString::to_string).collect();
         let asked = asked.join(" or ");
         return format!(
-            "no chosen scenario is for transport {asked}; `mcp-vigil list scenarios` tells what each is for"
+            "no chosen scenario is for transport {asked}; `mcp-lifecheck list scenarios` tells what each is for"
         );
     }
     let is_chosen =

@@ -168,7 +168,7 @@ fn shipped_folder() -> Result<PathBuf, RunError> {
 }
 
 /// A shipped loader that was named brings its stacks along: none of them is installed yet, so this is the first
-/// time. Nothing is installed where `MCP_VIGIL_OFFLINE` is set.
+/// time. Nothing is installed where `MCP_LIFECHECK_OFFLINE` is set.
 fn provision_first(descriptor: &Descriptor, wanted: Option<&str>, tell: Tell<'_>) {
     let is_wanted = |stack: &&String| wanted.is_none_or(|wanted| *stack == wanted);
     let stacks: Vec<_> = descriptor.stacks.iter().filter(is_wanted).filter_map(|name| Stack::named(name)).collect();

@@ -3,7 +3,7 @@
 //! Start at [`MockServer::script`]: the name of a shipped script, or the path of a script file.
 //!
 //! ```
-//! use mcp_vigil::testing::MockServer;
+//! use mcp_lifecheck::testing::MockServer;
 //! # fn my_client(url: &str) -> std::io::Result<()> {
 //! #     use std::io::{Read, Write};
 //! #     let (host, path) = url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).ok_or(std::io::ErrorKind::InvalidInput)?;
@@ -40,7 +40,7 @@
 //! [`args`](MockServer::args), or from the whole entry for a configuration, [`config`](MockServer::config):
 //!
 //! ```no_run
-//! # use mcp_vigil::testing::MockServer;
+//! # use mcp_lifecheck::testing::MockServer;
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mock = MockServer::script("die-in-call").over_stdio().start()?;
 //! let child = std::process::Command::new(mock.command()).args(mock.args()).spawn()?;
@@ -111,7 +111,7 @@ pub struct Overdue {
 
 impl MockServer {
     /// A mock with a shipped script of this name, or with the script of a file: one whose name ends in `.toml` or has a path
-    /// separator in it. `mcp-vigil list scripts` names the shipped ones.
+    /// separator in it. `mcp-lifecheck list scripts` names the shipped ones.
     #[must_use]
     pub fn script(name_or_file: &str) -> MockBuilder<()> {
         MockBuilder::new(name_or_file)

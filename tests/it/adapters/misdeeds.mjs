@@ -10,7 +10,7 @@ const child = (detached) =>
 
 const hello = (changes = {}) => ({
   hello: 1,
-  token: process.env.MCP_VIGIL_TOKEN,
+  token: process.env.MCP_LIFECHECK_TOKEN,
   adapter: "misdeeds",
   contexts: ["task", "thread", "loop"],
   operations: ["load", "call", "list", "close", "probe"],
@@ -121,7 +121,7 @@ const begin = (link) => {
 if (misdeed === "exit-at-start") process.exit(7);
 rest();
 if (misdeed !== "never-dials") {
-  const [host, port] = process.env.MCP_VIGIL_LINK.split(":");
+  const [host, port] = process.env.MCP_LIFECHECK_LINK.split(":");
   const link = connect(Number(port), host, () => begin(link));
   link.on("error", () => {});
   // Of a link that is never listened to, nothing is read.

@@ -16,7 +16,7 @@ def for_ever():
 
 
 def dial():
-    host, port = os.environ["MCP_VIGIL_LINK"].split(":")
+    host, port = os.environ["MCP_LIFECHECK_LINK"].split(":")
     return socket.create_connection((host, int(port)))
 
 
@@ -29,7 +29,7 @@ def write(link, data):
 
 def hello(**changes):
     return {
-        "hello": 1, "token": os.environ["MCP_VIGIL_TOKEN"], "adapter": "misdeeds", "contexts": ["task", "thread", "loop"],
+        "hello": 1, "token": os.environ["MCP_LIFECHECK_TOKEN"], "adapter": "misdeeds", "contexts": ["task", "thread", "loop"],
         "operations": ["load", "call", "list", "close", "probe"], "observes": [], **changes,
     }
 

@@ -14,9 +14,9 @@ import threading
 import time
 
 MISTAKE = sys.argv[1] if len(sys.argv) > 1 else ""
-LINK, TOKEN = os.environ["MCP_VIGIL_LINK"], os.environ["MCP_VIGIL_TOKEN"]
+LINK, TOKEN = os.environ["MCP_LIFECHECK_LINK"], os.environ["MCP_LIFECHECK_TOKEN"]
 if MISTAKE != "server-environment":
-    del os.environ["MCP_VIGIL_LINK"], os.environ["MCP_VIGIL_TOKEN"]
+    del os.environ["MCP_LIFECHECK_LINK"], os.environ["MCP_LIFECHECK_TOKEN"]
 
 
 class Link:

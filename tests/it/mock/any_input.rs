@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use mcp_vigil::history::{EventKind, WireEnd};
-use mcp_vigil::plan::{Revision, Temperament, Transport};
-use mcp_vigil::script::{
+use mcp_lifecheck::history::{EventKind, WireEnd};
+use mcp_lifecheck::plan::{Revision, Temperament, Transport};
+use mcp_lifecheck::script::{
     Action, Body, Carriage, Effect, ExchangeNo, HttpSetup, HttpStyle, Input, Interpreter, Medium, Request, Script,
     Setup, Signal, SocketNo, TimerId, shipped, shipped_names,
 };

@@ -1,7 +1,7 @@
 //! Several messages in one line: revision 2025-03-26 has that, and each of them is taken as if it came alone.
 
-use mcp_vigil::plan::Temperament::Polite;
-use mcp_vigil::script::{Script, shipped};
+use mcp_lifecheck::plan::Temperament::Polite;
+use mcp_lifecheck::script::{Script, shipped};
 use serde_json::{Value, json};
 
 use crate::mock::client::{Client, INITIALIZE, INITIALIZED, LIST, answered, call};

@@ -7,8 +7,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 
-use mcp_vigil::plan::Temperament::Polite;
-use mcp_vigil::script::{Script, shipped};
+use mcp_lifecheck::plan::Temperament::Polite;
+use mcp_lifecheck::script::{Script, shipped};
 use proptest::prelude::*;
 
 use crate::mock::client::{Client, INITIALIZE, mock_command};

@@ -6,12 +6,12 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitSta
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use mcp_vigil::mock::{CarrierKind, LinkedArgs};
+use mcp_lifecheck::mock::{CarrierKind, LinkedArgs};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::mock::home::{Home, LIMIT};
-use crate::rig::VIGIL;
+use crate::rig::LIFECHECK;
 
 pub const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"raw","version":"1"}}}"#;
 pub const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
@@ -45,9 +45,9 @@ impl Client {
         Self::spawn(mock_command().args(Self::arguments(carrier, home)))
     }
 
-    /// As a loader starts it in a plan: as a helper of mcp-vigil, which is entered before its main.
+    /// As a loader starts it in a plan: as a helper of mcp-lifecheck, which is entered before its main.
     pub fn helper(home: &Home) -> Self {
-        Self::spawn(Command::new(VIGIL).arg("__mock").args(Self::arguments(CarrierKind::Stdio, home)))
+        Self::spawn(Command::new(LIFECHECK).arg("__mock").args(Self::arguments(CarrierKind::Stdio, home)))
     }
 
     /// The arguments of a mock that reports to this home.

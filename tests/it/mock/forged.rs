@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::process::Stdio;
 
-use mcp_vigil::plan::Temperament::Polite;
-use mcp_vigil::script::shipped;
+use mcp_lifecheck::plan::Temperament::Polite;
+use mcp_lifecheck::script::shipped;
 use rustix::pipe::{PipeFlags, pipe_with};
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! Clients that send garbage, half of things, or too much, and leave whenever they like: hundreds of them, generated, against one
 //! mock that runs alone. Afterwards it serves an honest client at once, and has not grown.
 //!
-//! A case that fails prints itself, with the seed that generates it again (`MCP_VIGIL_SEED`); it is not made smaller, since
+//! A case that fails prints itself, with the seed that generates it again (`MCP_LIFECHECK_SEED`); it is not made smaller, since
 //! the mock it failed against is not the same any more.
 
 use std::fs;
@@ -28,7 +28,7 @@ const HTTP_KIB_MAX: u64 = 48 << 10;
 const HONEST_LIMIT: Duration = Duration::from_secs(5);
 
 fn seed() -> u64 {
-    let wanted = std::env::var("MCP_VIGIL_SEED").ok().and_then(|text| text.parse().ok());
+    let wanted = std::env::var("MCP_LIFECHECK_SEED").ok().and_then(|text| text.parse().ok());
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     wanted.unwrap_or_else(now)
 }
@@ -44,7 +44,7 @@ fn run<S: Strategy>(n_cases: u32, cases: &S, check: impl Fn(S::Value) -> Result<
         ..ProptestConfig::default()
     });
     if let Err(error) = runner.run(cases, check) {
-        panic!("MCP_VIGIL_SEED={seed}: {error}");
+        panic!("MCP_LIFECHECK_SEED={seed}: {error}");
     }
 }
 

@@ -5,8 +5,8 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use mcp_vigil::plan::Temperament;
-use mcp_vigil::script::Script;
+use mcp_lifecheck::plan::Temperament;
+use mcp_lifecheck::script::Script;
 use serde_json::{Map, Value, json};
 
 /// Bound on every wait of these tests; generous, because a loaded machine must not fail them.

@@ -1,6 +1,6 @@
 //! Every script over streamable HTTP: status, headers, bytes, and their order in the journal.
 
-use mcp_vigil::script::Script;
+use mcp_lifecheck::script::Script;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -391,10 +391,10 @@ fn a_mock_that_ends_closes_what_is_open_and_answers_what_was_answered() {
     assert!(matches!(stream.chunk(), Chunk::Cut | Chunk::Reset));
 
     let dead = crate::mock::home::Home::new(
-        &mcp_vigil::script::shipped("dead-on-arrival").unwrap(),
-        mcp_vigil::plan::Temperament::Polite,
+        &mcp_lifecheck::script::shipped("dead-on-arrival").unwrap(),
+        mcp_lifecheck::plan::Temperament::Polite,
     );
-    let mut process = crate::mock::client::Client::linked_over(mcp_vigil::mock::CarrierKind::Http, &dead);
+    let mut process = crate::mock::client::Client::linked_over(mcp_lifecheck::mock::CarrierKind::Http, &dead);
     assert_eq!(process.exit_code(), 1);
     dead.wait_for("mock.listening");
 }

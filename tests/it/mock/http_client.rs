@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 
-use mcp_vigil::mock::CarrierKind;
-use mcp_vigil::plan::Temperament;
-use mcp_vigil::script::Script;
+use mcp_lifecheck::mock::CarrierKind;
+use mcp_lifecheck::plan::Temperament;
+use mcp_lifecheck::script::Script;
 use serde_json::{Value, json};
 
 use crate::mock::client::{Client, INITIALIZE, INITIALIZED};
@@ -78,7 +78,7 @@ impl Mock {
     }
 
     pub fn shipped(name: &str) -> Self {
-        Self::start(&mcp_vigil::script::shipped(name).unwrap())
+        Self::start(&mcp_lifecheck::script::shipped(name).unwrap())
     }
 
     /// With one rule.

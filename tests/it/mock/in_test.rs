@@ -3,10 +3,10 @@
 use std::process::Command;
 use std::time::Duration;
 
-use mcp_vigil::loader::rmcp::{Config, Options, ToolsLoader};
-use mcp_vigil::plan::Revision;
-use mcp_vigil::testing::MockServer;
-use mcp_vigil::testing::mock::{OverHttp, OverStdio, StartError};
+use mcp_lifecheck::loader::rmcp::{Config, Options, ToolsLoader};
+use mcp_lifecheck::plan::Revision;
+use mcp_lifecheck::testing::MockServer;
+use mcp_lifecheck::testing::mock::{OverHttp, OverStdio, StartError};
 use serde_json::{Value, json};
 
 use crate::mock::client::{Client, INITIALIZE, INITIALIZED, LIST, call};

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use mcp_vigil::plan::Temperament::{self, Polite, Stubborn};
-use mcp_vigil::script::{Script, shipped};
+use mcp_lifecheck::plan::Temperament::{self, Polite, Stubborn};
+use mcp_lifecheck::script::{Script, shipped};
 use rustix::process::Signal;
 use serde_json::json;
 

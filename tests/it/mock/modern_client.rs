@@ -1,7 +1,7 @@
 //! A raw client of the modern era, over lines and over HTTP.
 
-use mcp_vigil::plan::Temperament;
-use mcp_vigil::script::Script;
+use mcp_lifecheck::plan::Temperament;
+use mcp_lifecheck::script::Script;
 use serde_json::{Value, json};
 
 use crate::mock::client::Client;

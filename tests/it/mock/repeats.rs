@@ -1,14 +1,14 @@
 //! The same script and the same client give the same journal, event by event, and the same bytes, each time.
 //!
-//! Against processes as often as `MCP_VIGIL_REPEATS` says, through the interpreter alone at least twenty times. What differs
+//! Against processes as often as `MCP_LIFECHECK_REPEATS` says, through the interpreter alone at least twenty times. What differs
 //! between two runs by its nature is left out or named: times, pids, ports and session ids. The client takes one step at a
 //! time, and never decides by a clock: whether an answer comes it reads in the journal.
 
 use std::sync::Mutex;
 
-use mcp_vigil::mock::CarrierKind;
-use mcp_vigil::plan::{Temperament, Transport};
-use mcp_vigil::script::{
+use mcp_lifecheck::mock::CarrierKind;
+use mcp_lifecheck::plan::{Temperament, Transport};
+use mcp_lifecheck::script::{
     Action, Carriage, Effect, ExchangeNo, Family, HttpSetup, HttpStyle, Input, Interpreter, Medium, Request, Script,
     Setup, SocketNo, TimerId, When, shipped, shipped_names,
 };
@@ -327,7 +327,7 @@ fn request(exchange: u64, verb: &str, session: Option<&str>, body: String) -> In
         path: "/t/mcp".to_owned(),
         query: String::new(),
         headers: headers.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect(),
-        body: mcp_vigil::script::Body::Whole(body.into_bytes()),
+        body: mcp_lifecheck::script::Body::Whole(body.into_bytes()),
     })
 }
 
@@ -341,7 +341,7 @@ fn effects(script: &Script, carriage: Carriage) -> Vec<Effect> {
             session_prefix: "s".to_owned(),
         }),
     };
-    let mut mock = Interpreter::new(Setup::alone(script.clone(), mcp_vigil::plan::Revision::NEWEST_LEGACY, medium));
+    let mut mock = Interpreter::new(Setup::alone(script.clone(), mcp_lifecheck::plan::Revision::NEWEST_LEGACY, medium));
     inputs(script, carriage).into_iter().flat_map(|input| mock.handle(input)).collect()
 }
 

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use mcp_vigil::mock::CarrierKind;
-use mcp_vigil::plan::{Revision, Temperament};
-use mcp_vigil::script::shipped;
+use mcp_lifecheck::mock::CarrierKind;
+use mcp_lifecheck::plan::{Revision, Temperament};
+use mcp_lifecheck::script::shipped;
 use serde_json::{Value, json};
 
 use crate::mock::client::{Client, INITIALIZED};

@@ -1,7 +1,7 @@
 //! Every shipped script, driven over pipes: exact bytes, exact order.
 
-use mcp_vigil::plan::Temperament::{Polite, Stubborn};
-use mcp_vigil::script::shipped;
+use mcp_lifecheck::plan::Temperament::{Polite, Stubborn};
+use mcp_lifecheck::script::shipped;
 use rustix::process::Signal;
 use serde_json::json;
 

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use mcp_vigil::mock::CarrierKind;
-use mcp_vigil::plan::Temperament;
-use mcp_vigil::script::shipped;
-use mcp_vigil::stack::python_stack;
+use mcp_lifecheck::mock::CarrierKind;
+use mcp_lifecheck::plan::Temperament;
+use mcp_lifecheck::script::shipped;
+use mcp_lifecheck::stack::python_stack;
 use serde_json::{Value, json};
 
 use crate::lanes::{typescript_client, unavailable};

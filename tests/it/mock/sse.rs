@@ -3,14 +3,14 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use mcp_vigil::mock::CarrierKind;
-use mcp_vigil::script::{Script, shipped};
+use mcp_lifecheck::mock::CarrierKind;
+use mcp_lifecheck::script::{Script, shipped};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::mock::client::{INITIALIZE, INITIALIZED, LIST, answered, call, mock_command};
 use crate::mock::http_client::{Chunk, Mock, Reply, Socket};
-use crate::rig::VIGIL;
+use crate::rig::LIFECHECK;
 
 /// A client of the transport: its stream, and where it posts.
 struct Stream {
@@ -262,7 +262,7 @@ fn a_mock_alone_prints_its_url_and_leaves_a_journal_that_is_judged() {
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     child.wait().unwrap();
     assert_eq!(stream.socket.chunk(), Chunk::Cut);
-    let checked = Command::new(VIGIL).args(["check", "--from", "journal"]).arg(&file).output().unwrap();
+    let checked = Command::new(LIFECHECK).args(["check", "--from", "journal"]).arg(&file).output().unwrap();
     let text = String::from_utf8_lossy(&checked.stdout);
     assert_eq!(checked.status.code(), Some(0), "{text}{}", String::from_utf8_lossy(&checked.stderr));
     assert!(std::fs::read_to_string(&file).unwrap().contains("\"transport\":\"sse\""));

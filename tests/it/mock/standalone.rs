@@ -1,9 +1,9 @@
-//! mcp-mock by itself: in any client's configuration, without mcp-vigil.
+//! mcp-mock by itself: in any client's configuration, without mcp-lifecheck.
 
 use std::fs;
 use std::path::Path;
 
-use mcp_vigil::history::{Kind, read_history};
+use mcp_lifecheck::history::{Kind, read_history};
 
 use crate::mock::client::{Client, mock_command};
 
@@ -31,7 +31,7 @@ fn a_journal_on_file_is_a_history_and_is_never_overwritten() {
         assert_eq!(history.events()[0].source.to_string(), source);
         let kinds: Vec<Kind> = history.events().iter().map(|event| event.kind.kind()).collect();
         assert!(kinds.ends_with(&[Kind::MockEnding, Kind::PlanEnded]), "{kinds:?}");
-        assert_eq!(mcp_vigil::check::judge(&history).verdict, mcp_vigil::check::PlanVerdict::Pass);
+        assert_eq!(mcp_lifecheck::check::judge(&history).verdict, mcp_lifecheck::check::PlanVerdict::Pass);
     }
 }
 

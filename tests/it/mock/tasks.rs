@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
 
-use mcp_vigil::plan::Temperament::Polite;
-use mcp_vigil::script::shipped;
+use mcp_lifecheck::plan::Temperament::Polite;
+use mcp_lifecheck::script::shipped;
 use serde_json::{Value, json};
 
 use crate::mock::client::{Client, INITIALIZE, INITIALIZED, LIST, answered, call};

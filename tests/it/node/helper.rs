@@ -9,7 +9,7 @@ use crate::node::home::{Home, TOKEN, has_node, program};
 /// A loader whose calls do what the name of their tool says.
 const LOADER: &str = r#"
 import { spawnSync } from "node:child_process";
-import vigil from "mcp-vigil-adapter";
+import lifecheck from "mcp-lifecheck-adapter";
 
 class Client {
   async connect() {
@@ -17,7 +17,7 @@ class Client {
   }
   async close() {}
 }
-vigil.observe(Client);
+lifecheck.observe(Client);
 
 const tools = {
   env: () => spawnSync("env", { encoding: "utf8" }).stdout + Object.keys(process.env).join("\n"),
@@ -49,7 +49,7 @@ class Loader {
     await this.client?.close();
   }
 }
-await vigil.serve(Loader, { adapter: "test", version: "1" });
+await lifecheck.serve(Loader, { adapter: "test", version: "1" });
 "#;
 
 struct Started {
@@ -105,7 +105,7 @@ fn a_life_is_told_in_order_and_nothing_is_inherited() {
 
     let environment = home.ask(&call(3, "env", "a")).pop().unwrap();
     assert!(environment["ok"]["text"].as_str().unwrap().contains("PATH"), "{environment}");
-    for name in ["MCP_VIGIL_LINK", "MCP_VIGIL_TOKEN"] {
+    for name in ["MCP_LIFECHECK_LINK", "MCP_LIFECHECK_TOKEN"] {
         assert!(!environment.to_string().contains(name), "{environment}");
     }
     let failed = home.ask(&call(4, "throw", "b"));

@@ -28,7 +28,7 @@ pub struct Home {
 
 /// Whether Node can be run here; said loudly where it can not.
 pub fn has_node() -> bool {
-    match mcp_vigil::stack::node() {
+    match mcp_lifecheck::stack::node() {
         Ok(_) => true,
         Err(error) => {
             unavailable("the Node helper", &error.to_string());
@@ -37,14 +37,14 @@ pub fn has_node() -> bool {
     }
 }
 
-/// A program that imports the helper as `vigil`, without a link.
+/// A program that imports the helper as `lifecheck`, without a link.
 pub fn program(folder: &Path, name: &str, text: &str) -> Command {
-    let helper = Path::new(env!("CARGO_MANIFEST_DIR")).join("adapters/typescript/mcp_vigil_adapter.mjs");
+    let helper = Path::new(env!("CARGO_MANIFEST_DIR")).join("adapters/typescript/mcp_lifecheck_adapter.mjs");
     let file = folder.join(name);
-    std::fs::write(&file, text.replace("mcp-vigil-adapter", &format!("file://{}", helper.display()))).unwrap();
+    std::fs::write(&file, text.replace("mcp-lifecheck-adapter", &format!("file://{}", helper.display()))).unwrap();
     let mut command = Command::new("node");
     command.arg(file).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.env_remove("NODE_OPTIONS").env_remove("MCP_VIGIL_LINK");
+    command.env_remove("NODE_OPTIONS").env_remove("MCP_LIFECHECK_LINK");
     command
 }
 
@@ -53,7 +53,7 @@ impl Home {
     pub fn of(mut command: Command, answer: &Value) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let child = command.env("MCP_VIGIL_LINK", address).env("MCP_VIGIL_TOKEN", TOKEN).spawn().unwrap();
+        let child = command.env("MCP_LIFECHECK_LINK", address).env("MCP_LIFECHECK_TOKEN", TOKEN).spawn().unwrap();
         let write = accept(&listener);
         write.set_read_timeout(Some(LIMIT)).unwrap();
         let mut home =

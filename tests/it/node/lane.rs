@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mcp_vigil::catalogue::shipped_loaders;
-use mcp_vigil::plan::Lane;
-use mcp_vigil::stack::node_stack;
+use mcp_lifecheck::catalogue::shipped_loaders;
+use mcp_lifecheck::plan::Lane;
+use mcp_lifecheck::stack::node_stack;
 
 use crate::lanes::unavailable;
 use crate::node::home::has_node;
@@ -13,9 +13,9 @@ use crate::rig::{Ran, Rig, few_at_once};
 
 /// A loader that goes wrong where its argument says, without a server.
 const WRONG: &str = r#"
-const { default: vigil } = await import(process.env.MCP_VIGIL_ADAPTER);
+const { default: lifecheck } = await import(process.env.MCP_LIFECHECK_ADAPTER);
 const way = process.argv[2];
-await vigil.serve({
+await lifecheck.serve({
   load() {
     if (way === "throw-at-load") throw new Error("not today");
     if (way === "exit-at-load") process.exit(0);
@@ -117,7 +117,7 @@ fn without_a_node_that_is_new_enough_the_lane_is_told_to_be_unavailable() {
     write_executable(&broken.join("node"), "#!/bin/sh\nexit 7\n");
     for (folder, told) in [(&empty, "found none"), (&old, "found version"), (&broken, "exit status: 7")] {
         let mut command = rig.run_command(&["load-call-close", "--loader", "typescript-sdk", "--transport", "stdio"]);
-        command.env("PATH", folder).env("MCP_VIGIL_OFFLINE", "1");
+        command.env("PATH", folder).env("MCP_LIFECHECK_OFFLINE", "1");
         let ran: Ran = rig.finish(command);
         let plans = ran.plans();
         assert_eq!((ran.code, &plans[0]["verdict"]), (3, &"unavailable".into()), "{}", ran.stdout);

@@ -9,14 +9,14 @@ use crate::lanes::unavailable;
 use crate::node::home::{Home, has_node};
 
 const FROM_MODULE: &str = r#"
-import vigil, { serve } from "mcp-vigil-adapter";
-if (serve !== vigil.serve) throw new Error("two helpers");
-await vigil.serve(() => ({ load: () => ({ files: ["read"] }), call: () => "from a module" }));
+import lifecheck, { serve } from "mcp-lifecheck-adapter";
+if (serve !== lifecheck.serve) throw new Error("two helpers");
+await lifecheck.serve(() => ({ load: () => ({ files: ["read"] }), call: () => "from a module" }));
 "#;
 
 const FROM_COMMON_JS: &str = r#"
-import("mcp-vigil-adapter").then(({ default: vigil }) =>
-  vigil.serve({ load: () => new Map([["files", [{ name: "read" }]]]), call: () => "from a script" }));
+import("mcp-lifecheck-adapter").then(({ default: lifecheck }) =>
+  lifecheck.serve({ load: () => new Map([["files", [{ name: "read" }]]]), call: () => "from a script" }));
 "#;
 
 #[test]
@@ -33,8 +33,8 @@ fn the_folder_is_installed_and_imported_from_modules_of_both_kinds() {
         Ok(ran) => assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr)),
         Err(error) => return unavailable("npm install of the Node helper", &error.to_string()),
     }
-    let installed = folder.path().join("node_modules/mcp-vigil-adapter");
-    assert!(installed.join("mcp_vigil_adapter.d.mts").is_file(), "the types are installed as well");
+    let installed = folder.path().join("node_modules/mcp-lifecheck-adapter");
+    assert!(installed.join("mcp_lifecheck_adapter.d.mts").is_file(), "the types are installed as well");
     for (name, text, says) in [("a.mjs", FROM_MODULE, "from a module"), ("b.cjs", FROM_COMMON_JS, "from a script")] {
         std::fs::write(folder.path().join(name), text).unwrap();
         let mut node = Command::new("node");

@@ -12,7 +12,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::mock::home::Home;
-use crate::rig::VIGIL;
+use crate::rig::LIFECHECK;
 
 /// The result of every call of these tests.
 const RESULT: &str = r#"{"content":[{"text":"read {\"path\":\"/a\"}","type":"text"}],"isError":false}"#;
@@ -42,14 +42,14 @@ fn assert_delivered(home: &Home, fault: &str, case: &str) {
 }
 
 /// A script of one rule.
-fn script(on: &str, actions: &str) -> mcp_vigil::script::Script {
+fn script(on: &str, actions: &str) -> mcp_lifecheck::script::Script {
     let text = format!("about = \"x\"\n[[rule]]\non = {on}\ndo = {actions}\n");
-    mcp_vigil::script::Script::from_toml("s", "s.toml", &text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+    mcp_lifecheck::script::Script::from_toml("s", "s.toml", &text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
 #[test]
 fn every_fault_has_a_case_and_every_case_is_a_fault() {
-    let output = Command::new(VIGIL).args(["list", "faults", "--format", "json"]).output().unwrap();
+    let output = Command::new(LIFECHECK).args(["list", "faults", "--format", "json"]).output().unwrap();
     let listed: Value = serde_json::from_slice(&output.stdout).unwrap();
     let listed: BTreeSet<String> =
         listed.as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect();

@@ -1,21 +1,21 @@
-"""Hosts a Python tool loader under mcp-vigil and reports what happens to it.
+"""Hosts a Python tool loader under mcp-lifecheck and reports what happens to it.
 
 Import this module before anything else, then hand the loader over:
 
-    import mcp_vigil_adapter as vigil
+    import mcp_lifecheck_adapter as lifecheck
     from my_application import Loader
 
-    vigil.serve(Loader)
+    lifecheck.serve(Loader)
 
-`serve` takes commands from mcp-vigil (PROTOCOL.md beside this file) and runs them in the threads, event loops and tasks
+`serve` takes commands from mcp-lifecheck (PROTOCOL.md beside this file) and runs them in the threads, event loops and tasks
 they name. The loader has `load(config)`, `call(server, tool, arguments)`, `list()`, `close()`, and may have
 `reload(config)` and `errors()`; each may be a function or an `async def`.
 
 Observation is from outside: the import patches the dunders of the standard library's, anyio's and the MCP SDK's scopes and
-the error hooks, and only if the process was started by mcp-vigil. Without `MCP_VIGIL_LINK` in the environment it is inert.
+the error hooks, and only if the process was started by mcp-lifecheck. Without `MCP_LIFECHECK_LINK` in the environment it is inert.
 
 Start reading at `serve`; `_Link` is the connection, `_Thread` and `_Actor` are the contexts, `_Scopes` is the observation.
-Deliberately absent: deadlines (mcp-vigil has them, outside this process) and any judgement.
+Deliberately absent: deadlines (mcp-lifecheck has them, outside this process) and any judgement.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def serve(
     owned=(),
     cancellable=None,
 ):
-    """Runs the loader's commands until mcp-vigil says `exit`; call it from the main thread, as the last thing of a program.
+    """Runs the loader's commands until mcp-lifecheck says `exit`; call it from the main thread, as the last thing of a program.
 
     Give either a `factory` that makes an object with the handlers as methods, or the handlers themselves. The object may
     carry `adapter`, `version`, `contexts` and `cancellable` as attributes. `owned` names further packages whose scopes
@@ -103,7 +103,7 @@ def serve(
     `SystemExit(130)`, as in the `main` of most programs.
     """
     if not _adapter.linked:
-        sys.exit("mcp_vigil_adapter: nothing to serve: this program was not started by mcp-vigil")
+        sys.exit("mcp_lifecheck_adapter: nothing to serve: this program was not started by mcp-lifecheck")
     _collector.let_go()
     FRAMEWORKS.update(owned)
     loader = factory() if factory is not None else None
@@ -248,7 +248,7 @@ _collector = _Collector()
 
 
 class _Link:
-    """The connection to mcp-vigil, and the two threads that read and write it.
+    """The connection to mcp-lifecheck, and the two threads that read and write it.
 
     Nobody else touches the socket. An emitting thread leaves its event in `outbox`, rings and waits until the
     acknowledgement is in. So there is no lock that a finaliser, run by the garbage collector in the middle of a send, could
@@ -273,7 +273,7 @@ class _Link:
         self.own = ()
 
     def open(self, hello):
-        """Dials home and says hello; ends the process when nobody answers or mcp-vigil refuses."""
+        """Dials home and says hello; ends the process when nobody answers or mcp-lifecheck refuses."""
         host, _, port = self.address.rpartition(":")
         try:
             self.socket = _out_of_sight(_socket.socket(_socket.AF_INET, _socket.SOCK_STREAM))
@@ -1223,8 +1223,8 @@ class _Thread:
 
 class _Adapter:
     def __init__(self):
-        address = os.environ.pop("MCP_VIGIL_LINK", None)
-        token = os.environ.pop("MCP_VIGIL_TOKEN", "")
+        address = os.environ.pop("MCP_LIFECHECK_LINK", None)
+        token = os.environ.pop("MCP_LIFECHECK_TOKEN", "")
         self.linked = address is not None
         self.link = _Link(address, token) if self.linked else None
         self.host = None

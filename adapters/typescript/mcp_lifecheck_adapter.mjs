@@ -1,16 +1,16 @@
-// Hosts a tool loader under mcp-vigil and reports what happens to it.
+// Hosts a tool loader under mcp-lifecheck and reports what happens to it.
 //
-//     import vigil from "mcp-vigil-adapter";
+//     import lifecheck from "mcp-lifecheck-adapter";
 //     import { Loader } from "./my_application.mjs";
 //
-//     await vigil.serve(Loader);
+//     await lifecheck.serve(Loader);
 //
-// `serve` takes commands from mcp-vigil (PROTOCOL.md beside this folder) and runs them in the tasks they name. The loader has
+// `serve` takes commands from mcp-lifecheck (PROTOCOL.md beside this folder) and runs them in the tasks they name. The loader has
 // `load(config, { signal })`, `call(server, tool, arguments, { signal })`, `list()` and `close()`, and may have `reload` and
-// `errors()`; each may be asynchronous. Without MCP_VIGIL_LINK in the environment this module is inert.
+// `errors()`; each may be asynchronous. Without MCP_LIFECHECK_LINK in the environment this module is inert.
 //
 // Start reading at `serve`; `linkThread` is the connection, `Task` the contexts, `observe` and `scope` the observation.
-// Deliberately absent: deadlines (mcp-vigil has them, outside this process) and any judgement.
+// Deliberately absent: deadlines (mcp-lifecheck has them, outside this process) and any judgement.
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import process from "node:process";
@@ -51,10 +51,10 @@ const nowUs = () => Number(monotonicNs() / 1000n);
 
 // --- the public half ----------------------------------------------------------------------------------------------------
 
-/** Runs the loader's commands until mcp-vigil says `exit`; then the program goes on as it would by itself. */
+/** Runs the loader's commands until mcp-lifecheck says `exit`; then the program goes on as it would by itself. */
 export async function serve(loader, options = {}) {
   if (!adapter.linked) {
-    process.stderr.write("mcp-vigil-adapter: nothing to serve: this program was not started by mcp-vigil\n");
+    process.stderr.write("mcp-lifecheck-adapter: nothing to serve: this program was not started by mcp-lifecheck\n");
     process.exit(1);
   }
   if (options.scopes) adapter.seesScopes = true;
@@ -247,7 +247,7 @@ class Link {
     this.worker = undefined;
   }
 
-  /** Dials home and says hello; ends the process when nobody answers or mcp-vigil refuses. */
+  /** Dials home and says hello; ends the process when nobody answers or mcp-lifecheck refuses. */
   open(hello, onMessage) {
     // From its text, and without this program's options: a bundler or an `--import` shall not run the loader in it as well.
     this.worker = new Worker(`"use strict";(${linkThread})()`, {
@@ -412,11 +412,11 @@ function callAnswer(value) {
 
 class Adapter {
   constructor() {
-    const { MCP_VIGIL_LINK: address, MCP_VIGIL_TOKEN: token } = process.env;
+    const { MCP_LIFECHECK_LINK: address, MCP_LIFECHECK_TOKEN: token } = process.env;
     this.linked = isMainThread && address !== undefined;
     // Nothing that the loader starts shall inherit them.
-    delete process.env.MCP_VIGIL_LINK;
-    delete process.env.MCP_VIGIL_TOKEN;
+    delete process.env.MCP_LIFECHECK_LINK;
+    delete process.env.MCP_LIFECHECK_TOKEN;
     this.link = new Link(address, token);
     this.handlers = {};
     this.tasks = new Map();
@@ -587,6 +587,6 @@ function without(list, others) {
 }
 
 // One for the process, also where this file was loaded twice: by its path and as a package.
-const adapter = (globalThis[Symbol.for("mcp-vigil-adapter")] ??= new Adapter());
+const adapter = (globalThis[Symbol.for("mcp-lifecheck-adapter")] ??= new Adapter());
 
 export default { observe, scope, serve };

@@ -1,4 +1,4 @@
-/** An `mcpServers` configuration, as mcp-vigil hands it to a loader. */
+/** An `mcpServers` configuration, as mcp-lifecheck hands it to a loader. */
 export interface Config {
   mcpServers: Record<
     string,
@@ -62,7 +62,7 @@ export interface Scope {
 }
 
 /**
- * Runs the loader's commands until mcp-vigil says `exit`; then the program goes on as it would by itself.
+ * Runs the loader's commands until mcp-lifecheck says `exit`; then the program goes on as it would by itself.
  * The loader is an object, a class, or a function that makes one.
  */
 export function serve(loader: Loader | (new () => Loader) | (() => Loader | Promise<Loader>), options?: Options): Promise<void>;
@@ -76,5 +76,5 @@ export function observe(
   options?: { enter?: string; leave?: string; name?: string },
 ): void;
 
-declare const vigil: { observe: typeof observe; scope: typeof scope; serve: typeof serve };
-export default vigil;
+declare const lifecheck: { observe: typeof observe; scope: typeof scope; serve: typeof serve };
+export default lifecheck;
