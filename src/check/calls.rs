@@ -12,7 +12,7 @@ use crate::check::operations::caller_of;
 use crate::check::rounds::sent_back;
 use crate::check::sight::parts;
 use crate::check::{Gone, Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
-use crate::history::{Action, ConnectionId, Event, EventKind, Header, Impairs, Kind, Message, OpId, Outcome, Seq};
+use crate::history::{Action, ConnectionId, Event, EventKind, Header, Impact, Kind, Message, OpId, Outcome, Seq};
 use crate::plan::Promise;
 
 /// Counter-examples that shaped it. A server that says over HTTP that it does not know the session has not done the work, so
@@ -192,7 +192,7 @@ impl Monitor for Answers {
             EventKind::WireSent { connection, message } if !self.asked.is_empty() => {
                 self.answer(event.seq, connection, message);
             }
-            EventKind::FaultDelivered { impairs: Impairs::Answers, .. } => self.is_garbled = true,
+            EventKind::FaultDelivered { impairs: Impact::Answers, .. } => self.is_garbled = true,
             EventKind::OperationCompleted { operation, outcome } => {
                 let asked = self.asked.iter().find(|asked| asked.operation == *operation).map(|asked| asked.at);
                 self.asked.retain(|asked| asked.operation != *operation);

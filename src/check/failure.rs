@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::check::{Invariant, Level, Monitor, Operation, Property, Scope, Tally, View, Violation, Witness};
 use crate::history::{
-    Action, Event, EventKind, Header, Impairs, Kind, LinkPeer, OpId, Outcome, Seq, ServerEnd, Source, WireEnd,
+    Action, Event, EventKind, Header, Impact, Kind, LinkPeer, OpId, Outcome, Seq, ServerEnd, Source, WireEnd,
 };
 use crate::plan::Promise;
 
@@ -62,7 +62,7 @@ impl Death {
 impl Monitor for Prompt {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
-            EventKind::FaultDelivered { impairs: Impairs::Answers, .. } => {
+            EventKind::FaultDelivered { impairs: Impact::Answers, .. } => {
                 self.garbling.extend(event.source.server().map(str::to_owned));
                 self.server_ended(event, view);
             }

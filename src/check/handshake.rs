@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::check::sight::parts;
 use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Impairs, Kind, Message, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Impact, Kind, Message, Seq};
 use crate::plan::Promise;
 
 /// Counter-examples that shaped it. A client that knows both eras may ask `server/discover` first. Pings, responses and
@@ -66,7 +66,7 @@ impl Monitor for Handshakes {
             EventKind::ConnectionClosed { connection, .. } | EventKind::WireEof { connection } => {
                 self.open.remove(connection);
             }
-            EventKind::FaultDelivered { impairs: Impairs::Answers | Impairs::Connection, .. } => {
+            EventKind::FaultDelivered { impairs: Impact::Answers | Impact::Connection, .. } => {
                 let Some(server) = event.source.server() else { return };
                 for (id, handshake) in &mut self.open {
                     let is_of_server = view.connection(id).is_none_or(|connection| connection.server == server);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::history::{
-    ConnectionId, Event, EventKind, Impairs, LinkPeer, Message, OpId, Seq, ServerEnd, Source, WireEnd,
+    ConnectionId, Event, EventKind, Impact, LinkPeer, Message, OpId, Seq, ServerEnd, Source, WireEnd,
 };
 
 /// One server of the configuration, over all its incarnations.
@@ -109,9 +109,9 @@ impl Peers {
             }
             (EventKind::WireEof { connection }, _) => self.end(connection, seq, Gone::ByClient),
             (EventKind::FaultDelivered { impairs, .. }, Source::Mock { server, .. }) => match impairs {
-                Impairs::Answers | Impairs::Connection => self.server_mut(server).impaired = Some(seq),
-                Impairs::Timing => self.server_mut(server).delayed = Some(seq),
-                Impairs::Ending | Impairs::Nothing => {}
+                Impact::Answers | Impact::Connection => self.server_mut(server).impaired = Some(seq),
+                Impact::Timing => self.server_mut(server).delayed = Some(seq),
+                Impact::Ending | Impact::Nothing => {}
             },
             (EventKind::SignalSent { target, .. }, _) => {
                 if let Some(server) = target.strip_prefix("server:") {

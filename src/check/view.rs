@@ -7,7 +7,7 @@ use crate::check::operations::{LoadPlace, Overtaken, Removal, Request, hop_from,
 use crate::check::peers::Peers;
 use crate::check::sight::{Sight, parts};
 use crate::check::{Connection, Operation, Server};
-use crate::history::{Action, ConnectionId, Event, EventKind, Header, Impairs, Message, OpId, Outcome, Seq, Source};
+use crate::history::{Action, ConnectionId, Event, EventKind, Header, Impact, Message, OpId, Outcome, Seq, Source};
 use crate::plan::{Limits, Place, Promises, Revision};
 
 /// What is known at one event. Small: open operations, known servers, live connections.
@@ -271,7 +271,7 @@ impl View {
             EventKind::SignalSent { .. } => {
                 self.faulted.get_or_insert(seq);
             }
-            EventKind::FaultDelivered { impairs: Impairs::Answers | Impairs::Connection, .. } => {
+            EventKind::FaultDelivered { impairs: Impact::Answers | Impact::Connection, .. } => {
                 self.faulted.get_or_insert(seq);
             }
             EventKind::ExitRequested {} => self.end_begins(seq),

@@ -14,7 +14,7 @@ use crate::plan::{Baseline, Revision};
 use crate::run::{
     ClientJudged, ClientPlan, ClientResult, ClientRun, ExitReason, RunError, RunFolder, environment, read_expected,
 };
-use crate::supervise::Warden;
+use crate::supervise::OrphanReaper;
 
 /// The only suite there is.
 const SUITE: &str = "lifecycle";
@@ -36,8 +36,8 @@ pub(super) fn client(arguments: &ClientArgs, parent: Option<OwnedFd>) -> Result<
     let (results, is_interrupted) = runtime.block_on(async {
         let (interrupt, interrupted) = tokio::sync::watch::channel(false);
         watch_signals(interrupt, parent).map_err(RunError::system("signals can not be caught"))?;
-        let warden = Warden::appoint().map_err(RunError::system("orphans can not be adopted"))?;
-        let environment = environment(warden, interrupted)?;
+        let reaper = OrphanReaper::install().map_err(RunError::system("orphans can not be adopted"))?;
+        let environment = environment(reaper, interrupted)?;
         let run = ClientRun { command, life, jobs: jobs(arguments), base, environment: environment.clone() };
         Ok::<_, RunError>((run.run(&plans).await?, environment.is_interrupted()))
     })?;

@@ -17,7 +17,7 @@ use crate::run::{
     Accepted, ExitReason, HostRun, Hosted, Judged, RunError, RunFolder, environment, page_driver, read_host_baseline,
     write_report,
 };
-use crate::supervise::Warden;
+use crate::supervise::OrphanReaper;
 
 /// Runs a host through its plan. `parent` is readable when there is nobody to report to any more.
 pub(super) fn host(arguments: &HostArgs, parent: Option<OwnedFd>) -> Result<ExitReason, RunError> {
@@ -39,11 +39,11 @@ pub(super) fn host(arguments: &HostArgs, parent: Option<OwnedFd>) -> Result<Exit
     let hosted = runtime.block_on(async {
         let (interrupt, interrupted) = tokio::sync::watch::channel(false);
         watch_signals(interrupt, parent).map_err(RunError::system("signals can not be caught"))?;
-        let warden = Warden::appoint().map_err(RunError::system("orphans can not be adopted"))?;
+        let reaper = OrphanReaper::install().map_err(RunError::system("orphans can not be adopted"))?;
         let temperament = if arguments.stubborn { Temperament::Stubborn } else { Temperament::Polite };
         let revision = arguments.revision.unwrap_or(Revision::NEWEST_LEGACY);
         let (command, repeat) = (arguments.command.clone(), repeat(arguments));
-        let environment = environment(warden, interrupted)?;
+        let environment = environment(reaper, interrupted)?;
         HostRun { prepared, command, revision, temperament, folder: &folder, environment, repeat }.run().await
     })?;
     // Whatever still runs on it belongs to a plan that is over.

@@ -27,7 +27,7 @@ use crate::cli::aside::{Called, called, run_aside};
 use crate::cli::outcome::print_error;
 use crate::cli::print::{complain, say};
 use crate::run::{ExitReason, RunError};
-use crate::supervise::Warden;
+use crate::supervise::OrphanReaper;
 
 /// Runs the command that the arguments of this process name.
 ///
@@ -48,7 +48,7 @@ pub fn main() -> ExitCode {
 
 fn command(arguments: &[OsString], parent: Option<OwnedFd>) -> u8 {
     let reason = match Cli::try_parse_from(arguments) {
-        Ok(Cli { command }) if starts_loaders(&command) && parent.is_none() && !Warden::is_alone() => {
+        Ok(Cli { command }) if starts_loaders(&command) && parent.is_none() && !OrphanReaper::is_alone() => {
             match run_aside(arguments) {
                 Ok(code) => return code,
                 Err(error) => Err(RunError::system("no process of its own for the run")(error)),

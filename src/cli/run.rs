@@ -20,7 +20,7 @@ use crate::run::{
     Accepted, Chosen, ExitReason, Finished, Judged, Pool, Repeat, RunError, RunFolder, Selected, Target, Variants,
     descriptors, environment, read_baseline, report_of, select, write_report,
 };
-use crate::supervise::Warden;
+use crate::supervise::OrphanReaper;
 
 /// Verifies loaders. `parent` is readable when there is nobody to report to any more.
 pub(super) fn run(arguments: &RunArgs, parent: Option<OwnedFd>) -> Result<ExitReason, RunError> {
@@ -158,9 +158,9 @@ async fn run_all(
 ) -> Result<(Vec<Finished>, bool), RunError> {
     let (interrupt, interrupted) = tokio::sync::watch::channel(false);
     watch_signals(interrupt, parent).map_err(RunError::system("signals can not be caught"))?;
-    let warden = Warden::appoint().map_err(RunError::system("orphans can not be adopted"))?;
+    let reaper = OrphanReaper::install().map_err(RunError::system("orphans can not be adopted"))?;
     descriptors::fit(selected, jobs)?;
-    let environment = environment(warden, interrupted)?;
+    let environment = environment(reaper, interrupted)?;
     let progress = progress_bar(selected.len(), output);
     let told = |one: &Finished| {
         progress.set_message(one.row.id.clone());

@@ -49,7 +49,7 @@ impl Drive<'_> {
             }
             return self.end_by_force("the program did not end").await;
         }
-        self.home.adapter_gone(self.limits().settle).await;
+        self.endpoint.adapter_gone(self.limits().settle).await;
         self.abandon_running("the program ended");
         self.grace_after_exit().await;
         self.scan_stderr();
@@ -130,7 +130,7 @@ impl Drive<'_> {
         match self.input.carriage() {
             Carriage::Http | Carriage::Sse => self.await_quiet_wire(after, deadline).await,
             Carriage::Lines => {
-                self.home.no_mock_left(self.limits().grace).await;
+                self.endpoint.no_mock_left(self.limits().grace).await;
             }
         }
         loop {
@@ -148,7 +148,7 @@ impl Drive<'_> {
 
     /// The id and role of a process: mocks by the pid of their hello, others by their pid.
     fn identify(&self, process: &ProcessFacts) -> (ProcessId, String) {
-        let mocks = self.home.mocks();
+        let mocks = self.endpoint.mocks();
         // A pid may have been another mock's before: the newest counts.
         match mocks.iter().rposition(|mock| mock.pid == process.pid) {
             Some(index) => (ProcessId(format!("p{}", index + 2)), format!("server:{}", mocks[index].server)),

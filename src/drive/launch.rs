@@ -13,7 +13,7 @@ use crate::drive::plan_run::{OUTPUT_BYTES_MAX, PROCESSES_MAX};
 use crate::plan::Limits;
 use crate::record::secret;
 use crate::script::Carriage;
-use crate::supervise::{LaunchSpec, StdinKind, Warden};
+use crate::supervise::{LaunchSpec, OrphanReaper, StdinKind};
 
 /// How a loader's process is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub struct RunEnvironment {
     /// Marks every process of the run, as `MCP_LIFECHECK_RUN` in its environment.
     pub run_id: String,
     /// Starts children and ends what dead supervisors leave.
-    pub warden: Warden,
+    pub reaper: OrphanReaper,
     /// Becomes true when the run is interrupted.
     pub interrupted: watch::Receiver<bool>,
 }
@@ -101,10 +101,10 @@ impl RunEnvironment {
 ///
 /// Address and token stand in the arguments: SDKs scrub the environment of their servers and close inherited descriptors.
 #[must_use]
-pub fn mock_command(environment: &RunEnvironment, home: SocketAddr, token: &str, server: &str) -> Value {
+pub fn mock_command(environment: &RunEnvironment, endpoint: SocketAddr, token: &str, server: &str) -> Value {
     json!({
         "command": environment.executable,
-        "args": ["__mock", "stdio", "--link", home.to_string(), "--token", token, "--server", server],
+        "args": ["__mock", "stdio", "--link", endpoint.to_string(), "--token", token, "--server", server],
         "env": { "MCP_LIFECHECK_RUN": environment.run_id },
     })
 }
@@ -124,11 +124,11 @@ pub(super) fn wrapped(mut entry: Value) -> Value {
 ///
 /// Our own kind of entry: only a loader that is hosted with a way to such servers understands it.
 #[must_use]
-pub(super) fn memory_entry(carriage: Carriage, home: SocketAddr, token: &str, server: &str) -> Value {
+pub(super) fn memory_entry(carriage: Carriage, endpoint: SocketAddr, token: &str, server: &str) -> Value {
     let carrier = match carriage {
         Carriage::Lines => "lines",
         // Nothing in memory speaks HTTP with server-sent events.
         Carriage::Http | Carriage::Sse => "http",
     };
-    json!({ "memory": { "server": server, "carrier": carrier, "link": home.to_string(), "token": token } })
+    json!({ "memory": { "server": server, "carrier": carrier, "link": endpoint.to_string(), "token": token } })
 }

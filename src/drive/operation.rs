@@ -133,7 +133,7 @@ impl Drive<'_> {
 
     /// The process is gone; what it still said is on its way.
     async fn last_word(&self, running: &mut Running) -> Waited {
-        self.home.adapter_gone(self.limits().settle).await;
+        self.endpoint.adapter_gone(self.limits().settle).await;
         match running.completion.try_recv() {
             Ok(_) => Waited::Completed,
             Err(_) => Waited::Lost,

@@ -17,7 +17,7 @@ use crate::drive::servers::Servers;
 use crate::drive::steps::StepsEnd;
 use crate::history::{EventKind, Header, History, SCHEMA, ServerFacts, Source};
 use crate::plan::{Limits, Place, PlaceKind, Plan, Scenario, StepDo, Transport};
-use crate::record::{AdapterLink, Home, HomeOptions, MockSetup, Recorder};
+use crate::record::{AdapterLink, EndpointOptions, MockSetup, Recorder, RecorderEndpoint};
 use crate::script::{Carriage, Script};
 use crate::supervise::{SuperviseError, Supervised};
 
@@ -130,7 +130,7 @@ fn transport_of(input: &PlanInput) -> String {
 #[derive(Debug, thiserror::Error)]
 enum PlanError {
     #[error("the plan can not be set up: {0}")]
-    Home(#[from] io::Error),
+    RecorderEndpoint(#[from] io::Error),
     #[error(transparent)]
     Supervise(#[from] SuperviseError),
     #[error("the loader's process said no hello within {} ms{refused}; its stderr ends with: {stderr}", limit.as_millis())]
@@ -150,7 +150,7 @@ async fn perform(
     environment: &RunEnvironment,
     recorder: &Recorder,
 ) -> Result<Option<u64>, PlanError> {
-    let options = HomeOptions {
+    let options = EndpointOptions {
         adapter_token: RunEnvironment::token()?,
         mock_token: RunEnvironment::token()?,
         hello_limit: input.plan.limits.hello,
@@ -158,18 +158,19 @@ async fn perform(
     };
     let (adapter_token, token) = (options.adapter_token.clone(), options.mock_token.clone());
     let stderr = create_outputs(&input.directory)?;
-    let home = Home::open(recorder.clone(), options).await?;
+    let endpoint = RecorderEndpoint::open(recorder.clone(), options).await?;
     let _sampler = DelaySampler::start(recorder.clone());
-    let spec = input.launch.supervised(environment, home.addr(), &adapter_token, &input.directory, &input.plan.limits);
-    let supervised = Supervised::start(&environment.executable, spec, recorder.clone(), &environment.warden).await?;
+    let spec =
+        input.launch.supervised(environment, endpoint.addr(), &adapter_token, &input.directory, &input.plan.limits);
+    let supervised = Supervised::start(&environment.executable, spec, recorder.clone(), &environment.reaper).await?;
     let mut servers = Servers::default();
-    match await_hello(input, environment, &home, &supervised, &stderr).await {
+    match await_hello(input, environment, &endpoint, &supervised, &stderr).await {
         Ok(adapter) => {
             let mut drive = Drive {
                 input,
                 environment,
                 recorder: recorder.clone(),
-                home: &home,
+                endpoint: &endpoint,
                 adapter,
                 supervised: &supervised,
                 token,
@@ -203,7 +204,7 @@ async fn perform(
     }
     let cpu_ms = supervised.end().await;
     // In this order: the end of servers that we end is nobody's doing, and not to be told.
-    home.close().await;
+    endpoint.close().await;
     servers.end().await;
     Ok(cpu_ms)
 }
@@ -251,7 +252,7 @@ pub(crate) fn mock_setup(script: &Script, temperament: String, revision: String,
 async fn await_hello(
     input: &PlanInput,
     environment: &RunEnvironment,
-    home: &Home,
+    endpoint: &RecorderEndpoint,
     supervised: &Supervised,
     stderr: &File,
 ) -> Result<AdapterLink, PlanError> {
@@ -259,17 +260,17 @@ async fn await_hello(
     let began = Instant::now();
     tokio::select! {
         biased;
-        adapter = home.adapter(limit) => {
-            adapter.ok_or_else(|| no_hello(home, began.elapsed() < limit, limit, stderr))
+        adapter = endpoint.adapter(limit) => {
+            adapter.ok_or_else(|| no_hello(endpoint, began.elapsed() < limit, limit, stderr))
         }
         () = environment.interruption() => Err(PlanError::Interrupted),
         () = supervised.broken_or_ended() => match supervised.loader_end_now() {
             Some(end) if !supervised.is_broken() => {
                 // What it said before it ended may still be under way.
-                if let Some(adapter) = home.adapter(LAST_WORDS).await {
+                if let Some(adapter) = endpoint.adapter(LAST_WORDS).await {
                     return Ok(adapter);
                 }
-                if let Some(because) = home.refusal() {
+                if let Some(because) = endpoint.refusal() {
                     return Err(PlanError::Refused { because });
                 }
                 let how = match (end.code, end.signal) {
@@ -285,8 +286,8 @@ async fn await_hello(
 }
 
 /// Why there is no adapter: refused before its limit, or not there within it.
-fn no_hello(home: &Home, is_early: bool, limit: Duration, stderr: &File) -> PlanError {
-    match home.refusal() {
+fn no_hello(endpoint: &RecorderEndpoint, is_early: bool, limit: Duration, stderr: &File) -> PlanError {
+    match endpoint.refusal() {
         Some(because) if is_early => PlanError::Refused { because },
         refused => {
             let refused = refused.map(|because| format!("; who dialled was refused: {because}")).unwrap_or_default();
@@ -354,7 +355,7 @@ pub(super) struct Drive<'a> {
     pub input: &'a PlanInput,
     pub environment: &'a RunEnvironment,
     pub recorder: Recorder,
-    pub home: &'a Home,
+    pub endpoint: &'a RecorderEndpoint,
     pub adapter: AdapterLink,
     pub supervised: &'a Supervised,
     pub token: String,

@@ -22,11 +22,11 @@ use tokio::time::timeout;
 use crate::drive::launch::RunEnvironment;
 use crate::drive::plan_run::mock_setup;
 use crate::drive::servers::{Dialling, HttpServer, ServerError};
-use crate::history::{Event, EventKind, Header, Impairs};
+use crate::history::{Event, EventKind, Header, Impact};
 use crate::plan::{Limits, Revision, Transport};
-use crate::record::{Home, HomeOptions, Recorder};
+use crate::record::{EndpointOptions, Recorder, RecorderEndpoint};
 use crate::script::{Era, Script};
-use crate::supervise::Warden;
+use crate::supervise::OrphanReaper;
 
 /// How long one exchange may take: limit `preflight`.
 const EXCHANGE_LIMIT: Duration = Duration::from_secs(10);
@@ -88,15 +88,15 @@ impl Question {
     }
 }
 
-/// A mock that is probed. However that ends, the mock is killed and the warden knows of it no more.
+/// A mock that is probed. However that ends, the mock is killed and the reaper knows of it no more.
 struct Probed<'a> {
     child: Child,
-    warden: &'a Warden,
+    reaper: &'a OrphanReaper,
 }
 
 impl<'a> Probed<'a> {
-    fn start(command: &mut Command, warden: &'a Warden) -> io::Result<Self> {
-        Ok(Self { child: warden.spawn(command.kill_on_drop(true))?, warden })
+    fn start(command: &mut Command, reaper: &'a OrphanReaper) -> io::Result<Self> {
+        Ok(Self { child: reaper.spawn(command.kill_on_drop(true))?, reaper })
     }
 
     /// Kills it and waits for it.
@@ -105,14 +105,14 @@ impl<'a> Probed<'a> {
         let _ = self.child.start_kill();
         let pid = self.child.id();
         let _ = self.child.wait().await;
-        pid.into_iter().for_each(|pid| self.warden.ended(pid));
+        pid.into_iter().for_each(|pid| self.reaper.ended(pid));
     }
 }
 
 impl Drop for Probed<'_> {
     fn drop(&mut self) {
-        // Only for one that was not waited for: the kill is sent by the drop of the child, and the warden reaps it.
-        self.child.id().into_iter().for_each(|pid| self.warden.ended(pid));
+        // Only for one that was not waited for: the kill is sent by the drop of the child, and the reaper reaps it.
+        self.child.id().into_iter().for_each(|pid| self.reaper.ended(pid));
     }
 }
 
@@ -122,22 +122,22 @@ async fn exchange(transport: Transport, script: &Script, environment: &RunEnviro
     let limits = Limits::default();
     let setup = mock_setup(script, "polite".to_owned(), Revision::NEWEST_LEGACY.to_string(), &limits);
     let mocks = BTreeMap::from([("probe".to_owned(), setup)]);
-    let options = HomeOptions {
+    let options = EndpointOptions {
         adapter_token: RunEnvironment::token()?,
         mock_token: token.clone(),
         hello_limit: limits.hello,
         mocks,
     };
-    let home = Home::open(recorder.clone(), options).await?;
+    let endpoint = RecorderEndpoint::open(recorder.clone(), options).await?;
     let question = Question::to(script);
     let result = if transport.is_http() {
-        let (home, limit) = (home.addr(), limits.listen);
-        let dialling = Dialling { home, token: &token, transport, recorder: &recorder, limit };
+        let (endpoint, limit) = (endpoint.addr(), limits.listen);
+        let dialling = Dialling { endpoint, token: &token, transport, recorder: &recorder, limit };
         over_http(environment, &dialling, question).await
     } else {
-        over_stdio(environment, home.addr(), &token, &recorder, question).await
+        over_stdio(environment, endpoint.addr(), &token, &recorder, question).await
     };
-    home.close().await;
+    endpoint.close().await;
     result
 }
 
@@ -159,17 +159,17 @@ async fn over_http(
 
 async fn over_stdio(
     environment: &RunEnvironment,
-    home: SocketAddr,
+    endpoint: SocketAddr,
     token: &str,
     recorder: &Recorder,
     question: Question,
 ) -> Result<(), ExchangeError> {
     let mut command = Command::new(&environment.executable);
-    let address = home.to_string();
+    let address = endpoint.to_string();
     command.args(["__mock", "stdio", "--link", &address, "--token", token, "--server", "probe"]);
     command.env("MCP_LIFECHECK_RUN", &environment.run_id);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut probed = Probed::start(&mut command, &environment.warden)?;
+    let mut probed = Probed::start(&mut command, &environment.reaper)?;
     let result = within_limit(environment, recorder, ask(&mut probed.child, question)).await;
     probed.end().await;
     result
@@ -181,7 +181,7 @@ async fn within_limit(
     recorder: &Recorder,
     exchange: impl Future<Output = Result<String, ExchangeError>>,
 ) -> Result<(), ExchangeError> {
-    let is_fault = |event: &Event| matches!(event.kind, EventKind::FaultDelivered { impairs: Impairs::Connection, .. });
+    let is_fault = |event: &Event| matches!(event.kind, EventKind::FaultDelivered { impairs: Impact::Connection, .. });
     let mut exchange = pin!(exchange);
     let found = tokio::select! {
         found = exchange.as_mut() => found?,

@@ -16,7 +16,7 @@ use crate::drive::plan_run::Drive;
 use crate::history::{ConnectionId, Event, EventKind, LinkPeer, SocketId};
 use crate::plan::{Limits, Transport};
 use crate::record::{MockFacts, Recorder};
-use crate::supervise::{Signalled, SuperviseError, Supervised, Warden};
+use crate::supervise::{OrphanReaper, Signalled, SuperviseError, Supervised};
 
 /// The HTTP servers of one plan, each started when it is first configured.
 #[derive(Default)]
@@ -24,10 +24,10 @@ pub(super) struct Servers {
     running: BTreeMap<String, HttpServer>,
 }
 
-/// A mock over HTTP in a process of ours. However that ends, it is killed and the warden knows of it no more.
+/// A mock over HTTP in a process of ours. However that ends, it is killed and the reaper knows of it no more.
 pub(crate) struct HttpServer {
     child: Child,
-    warden: Warden,
+    reaper: OrphanReaper,
     /// Where it is reached.
     pub url: String,
 }
@@ -45,7 +45,7 @@ pub(crate) enum ServerError {
 
 /// What a server dials home with.
 pub(crate) struct Dialling<'a> {
-    pub home: SocketAddr,
+    pub endpoint: SocketAddr,
     pub token: &'a str,
     /// Over which of the HTTP transports it is to listen.
     pub transport: Transport,
@@ -62,7 +62,7 @@ impl HttpServer {
     ) -> Result<Self, ServerError> {
         let from = dialling.recorder.n_events();
         let mut command = Command::new(&environment.executable);
-        let address = dialling.home.to_string();
+        let address = dialling.endpoint.to_string();
         command.args([
             "__mock",
             dialling.transport.as_str(),
@@ -75,10 +75,10 @@ impl HttpServer {
         ]);
         command.env("MCP_LIFECHECK_RUN", &environment.run_id);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-        let warden = environment.warden.clone();
+        let reaper = environment.reaper.clone();
         let failed = |source| ServerError::Start { server: server.to_owned(), source };
-        let child = warden.spawn(&mut command).map_err(failed)?;
-        let mut started = Self { child, warden, url: String::new() };
+        let child = reaper.spawn(&mut command).map_err(failed)?;
+        let mut started = Self { child, reaper, url: String::new() };
         let mut url = None;
         let listening = dialling.recorder.wait_for(from, dialling.limit, |event| match &event.kind {
             EventKind::MockListening { url: found } if event.source.server() == Some(server) => {
@@ -119,14 +119,14 @@ impl HttpServer {
         let _ = self.child.start_kill();
         let pid = self.child.id();
         let _ = self.child.wait().await;
-        pid.into_iter().for_each(|pid| self.warden.ended(pid));
+        pid.into_iter().for_each(|pid| self.reaper.ended(pid));
     }
 }
 
 impl Drop for HttpServer {
     fn drop(&mut self) {
-        // Only for one that was not waited for: the kill is sent by the drop of the child, and the warden reaps it.
-        self.child.id().into_iter().for_each(|pid| self.warden.ended(pid));
+        // Only for one that was not waited for: the kill is sent by the drop of the child, and the reaper reaps it.
+        self.child.id().into_iter().for_each(|pid| self.reaper.ended(pid));
     }
 }
 
@@ -151,7 +151,7 @@ impl Drive<'_> {
                 continue;
             }
             let dialling = Dialling {
-                home: self.home.addr(),
+                endpoint: self.endpoint.addr(),
                 token: &self.token,
                 transport: self.input.plan.transport,
                 recorder: &self.recorder,
@@ -175,10 +175,10 @@ impl Drive<'_> {
         match self.servers.running.get(name) {
             Some(server) => json!({ "url": server.url, "type": self.input.plan.transport.as_str() }),
             None if self.input.plan.transport == Transport::Memory => {
-                memory_entry(self.input.carriage(), self.home.addr(), &self.token, name)
+                memory_entry(self.input.carriage(), self.endpoint.addr(), &self.token, name)
             }
             None => {
-                let entry = mock_command(self.environment, self.home.addr(), &self.token, name);
+                let entry = mock_command(self.environment, self.endpoint.addr(), &self.token, name);
                 let is_wrapped = self.input.scenario.server(name).is_some_and(|server| server.wrapped);
                 if is_wrapped { wrapped(entry) } else { entry }
             }
@@ -189,7 +189,7 @@ impl Drive<'_> {
     pub(super) async fn kill_mock(&mut self, mock: &MockFacts) -> Result<Signalled, SuperviseError> {
         match self.servers.running.get_mut(&mock.server) {
             None if self.input.plan.transport == Transport::Memory => {
-                Ok(if self.home.kill(mock) { Signalled::Sent } else { Signalled::Gone })
+                Ok(if self.endpoint.kill(mock) { Signalled::Sent } else { Signalled::Gone })
             }
             None => self.supervised.signal(Some(mock.pid), "KILL").await,
             Some(server) => Ok(server.kill()),

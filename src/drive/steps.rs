@@ -87,7 +87,7 @@ impl Drive<'_> {
             StepDo::Signal { signal } => self.signal_loader(signal).await,
             StepDo::OpenGate { gate } => {
                 self.note(EventKind::GateOpened { gate: gate.clone() });
-                self.home.open_gate(gate);
+                self.endpoint.open_gate(gate);
                 StepEnd::GoOn
             }
             StepDo::KillServer { server } => self.kill_server(number, server).await,
@@ -255,7 +255,7 @@ impl Drive<'_> {
     }
 
     async fn kill_server(&mut self, number: u32, server: &str) -> StepEnd {
-        let mocks = self.home.mocks();
+        let mocks = self.endpoint.mocks();
         let Some(mock) = mocks.iter().rfind(|mock| mock.server == server && mock.open) else {
             return self.skip(number, format!("no server {server} is running"));
         };
@@ -290,7 +290,7 @@ impl Drive<'_> {
             WaitFor::Gate(gate) => self.wait_gate(number, gate).await,
             WaitFor::ServerEnd(server) => {
                 let from = self.recorder.n_events();
-                match self.home.mocks().iter().rfind(|mock| mock.server == *server) {
+                match self.endpoint.mocks().iter().rfind(|mock| mock.server == *server) {
                     Some(mock) if mock.open => self.wait_server_end(number, server, from).await,
                     Some(_) => StepEnd::GoOn,
                     None => self.skip(number, format!("server {server} was never started")),

@@ -363,7 +363,7 @@ event_kinds! {
         /// The fault as the script names it.
         fault: String,
         /// What it impairs.
-        impairs: Impairs,
+        impairs: Impact,
     }
     /// An action of a mock waits at a gate.
     GateReached = "gate.reached" {
@@ -759,7 +759,7 @@ pub enum ServerEnd {
 /// What a fault impairs; decides what may still be expected of the loader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Impairs {
+pub enum Impact {
     /// Nothing: a server may do so.
     Nothing,
     /// Only when things happen: a hold, a delay.

@@ -15,7 +15,7 @@ mod tests;
 mod text;
 
 pub use event::{
-    Action, Channel, Context, Event, EventKind, Failure, Impairs, Kind, Leaving, LinkPeer, Outcome, ScopeForm,
+    Action, Channel, Context, Event, EventKind, Failure, Impact, Kind, Leaving, LinkPeer, Outcome, ScopeForm,
     ServerEnd, Tool, WireEnd,
 };
 pub use header::{ApplicationFacts, Header, HostFacts, LINK_LOST_CODE, SCHEMA, ServerFacts};

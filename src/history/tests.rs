@@ -202,7 +202,7 @@ fn loader_and_mock_kinds() -> Vec<(Kind, BoxedStrategy<EventKind>)> {
         SignalReceived { signal: text() }
         FaultDelivered {
             fault: text(),
-            impairs: one_of(&[Impairs::Nothing, Impairs::Timing, Impairs::Answers, Impairs::Connection, Impairs::Ending]),
+            impairs: one_of(&[Impact::Nothing, Impact::Timing, Impact::Answers, Impact::Connection, Impact::Ending]),
         }
         GateReached { gate: text() }
         MockListening { url: text() }

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use crate::drive::{After, RunEnvironment, await_quiet_wire, read_head};
 use crate::history::{Channel, Event, EventKind, ProcessId, Source};
 use crate::host::stderr::errors_in;
-use crate::record::{Home, Recorder};
+use crate::record::{Recorder, RecorderEndpoint};
 use crate::supervise::{ProcessFacts, Sample, Supervised};
 
 /// How often the process table is looked at while the grace lasts: nothing tells when another process's child is reaped.
@@ -28,7 +28,7 @@ pub(super) struct Ending<'a> {
     /// Where its servers listen; none where it starts them itself.
     pub servers: &'a [SocketAddr],
     /// Where its servers dial.
-    pub home: &'a Home,
+    pub endpoint: &'a RecorderEndpoint,
 }
 
 /// How long a server may take to tell what has happened.
@@ -142,7 +142,7 @@ impl Ending<'_> {
         self.note(EventKind::GraceBegan { after: "exit".to_owned() });
         let deadline = Instant::now() + self.recorder.header().limits.grace;
         if self.servers.is_empty() {
-            self.home.no_mock_left(self.recorder.header().limits.grace).await;
+            self.endpoint.no_mock_left(self.recorder.header().limits.grace).await;
         } else {
             await_quiet_wire(self.recorder, self.supervised, After::Exit, deadline).await;
         }
@@ -156,7 +156,7 @@ impl Ending<'_> {
 
     /// The id and role of a process: servers by the pid of their hello, others by their pid.
     fn identify(&self, process: &ProcessFacts) -> (ProcessId, String) {
-        let mocks = self.home.mocks();
+        let mocks = self.endpoint.mocks();
         // A pid may have been another server's before: the newest counts.
         match mocks.iter().rposition(|mock| mock.pid == process.pid) {
             Some(index) => (ProcessId(format!("p{}", index + 2)), format!("server:{}", mocks[index].server)),

@@ -19,7 +19,7 @@ use crate::host::config::{ConfigShape, ServerEntry};
 use crate::host::ending::Ending;
 use crate::host::template::{Strictness, Template, Values};
 use crate::plan::{HostPlan, Limits, Promises, Revision, Temperament, Transport};
-use crate::record::{Home, HomeOptions, Recorder};
+use crate::record::{EndpointOptions, Recorder, RecorderEndpoint};
 use crate::script::Script;
 use crate::supervise::{LaunchSpec, StdinKind, SuperviseError, Supervised};
 
@@ -128,7 +128,7 @@ impl HostInput {
 #[derive(Debug, thiserror::Error)]
 enum HostError {
     #[error("the host can not be set up: {0}")]
-    Home(#[from] io::Error),
+    RecorderEndpoint(#[from] io::Error),
     #[error(transparent)]
     Server(#[from] ServerError),
     #[error(transparent)]
@@ -154,23 +154,24 @@ async fn perform(input: &HostInput, environment: &RunEnvironment, recorder: &Rec
     let of_mocks = Limits { plan: input.life + LIFE_MARGIN, ..input.limits.clone() };
     let setup = |script| mock_setup(script, input.temperament.to_string(), input.revision.to_string(), &of_mocks);
     let token = RunEnvironment::token()?;
-    let options = HomeOptions {
+    let options = EndpointOptions {
         adapter_token: RunEnvironment::token()?,
         mock_token: token.clone(),
         hello_limit: input.limits.hello,
         mocks: input.servers.iter().map(|(name, script)| (name.clone(), setup(script))).collect(),
     };
     let stderr = create_outputs(&input.directory)?;
-    let home = Home::open(recorder.clone(), options).await?;
+    let endpoint = RecorderEndpoint::open(recorder.clone(), options).await?;
     let _sampler = DelaySampler::start(recorder.clone());
-    let mut stage = Stage { input, environment, recorder, home: &home, token: &token, servers: BTreeMap::new() };
+    let mut stage =
+        Stage { input, environment, recorder, endpoint: &endpoint, token: &token, servers: BTreeMap::new() };
     let result = match stage.start_servers().await {
         Ok(()) => stage.watch(&stderr).await,
         Err(error) => Err(error.into()),
     };
     let servers = stage.servers;
     // In this order: the end of servers that we end is nobody's doing, and not to be told.
-    home.close().await;
+    endpoint.close().await;
     for server in servers.into_values() {
         server.end().await;
     }
@@ -182,7 +183,7 @@ struct Stage<'a> {
     input: &'a HostInput,
     environment: &'a RunEnvironment,
     recorder: &'a Recorder,
-    home: &'a Home,
+    endpoint: &'a RecorderEndpoint,
     token: &'a str,
     /// The servers that are reached over HTTP.
     servers: BTreeMap<String, HttpServer>,
@@ -194,8 +195,8 @@ impl Stage<'_> {
             return Ok(());
         }
         let limit = self.input.limits.listen;
-        let (home, token, transport) = (self.home.addr(), self.token, self.input.transport);
-        let dialling = Dialling { home, token, transport, recorder: self.recorder, limit };
+        let (endpoint, token, transport) = (self.endpoint.addr(), self.token, self.input.transport);
+        let dialling = Dialling { endpoint, token, transport, recorder: self.recorder, limit };
         for name in self.input.servers.keys() {
             let server = HttpServer::start(self.environment, &dialling, name).await?;
             self.servers.insert(name.clone(), server);
@@ -216,9 +217,10 @@ impl Stage<'_> {
         };
         let (environment, recorder) = (self.environment, self.recorder);
         let supervised =
-            Supervised::start(&environment.executable, spec, recorder.clone(), &environment.warden).await?;
-        let (supervised_ref, home) = (&supervised, self.home);
-        let ending = Ending { environment, recorder, supervised: supervised_ref, stderr, servers: &addresses, home };
+            Supervised::start(&environment.executable, spec, recorder.clone(), &environment.reaper).await?;
+        let (supervised_ref, endpoint) = (&supervised, self.endpoint);
+        let ending =
+            Ending { environment, recorder, supervised: supervised_ref, stderr, servers: &addresses, endpoint };
         match &values {
             None => ending.await_end(self.input.life).await,
             Some((application, values)) => {
@@ -260,7 +262,7 @@ impl Stage<'_> {
         if let Some(server) = self.servers.get(name) {
             return ServerEntry::Url(server.url.clone());
         }
-        let entry = mock_command(self.environment, self.home.addr(), self.token, name);
+        let entry = mock_command(self.environment, self.endpoint.addr(), self.token, name);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let env = entry["env"].as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value)));
         let args = entry["args"].as_array().into_iter().flatten().map(text);

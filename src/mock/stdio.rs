@@ -83,7 +83,7 @@ pub(super) enum Told {
 /// at once.
 ///
 /// Whatever the script says and whatever the carrier does at that moment: a mock nobody watches must not live on.
-pub(super) fn dial_home(
+pub(super) fn connect_to_recorder(
     args: &LinkedArgs,
     on_gate: impl Fn(String) + Send + 'static,
 ) -> Result<(Link, Welcome), MockError> {
@@ -175,7 +175,7 @@ fn linked(args: &LinkedArgs) -> Result<u8, MockError> {
     let signals = sender.clone();
     catch_signals(move |signal| drop(signals.send(Input::Signal(signal)))).map_err(MockError::Setup)?;
     let gates = sender.clone();
-    let (link, welcome) = dial_home(args, move |gate| drop(gates.send(Input::GateOpened(gate))))?;
+    let (link, welcome) = connect_to_recorder(args, move |gate| drop(gates.send(Input::GateOpened(gate))))?;
     let life_ends = started + welcome.max_life();
     let interpreter = Interpreter::new(welcome.setup(Medium::Lines));
     let code = Carrier { interpreter, journal: link.clone(), sender, inputs, life_ends }.run();

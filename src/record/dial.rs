@@ -42,7 +42,7 @@ pub enum DialError {
     #[error("found link address {0}, expected a loopback address")]
     NotLoopback(SocketAddr),
     /// Nobody listens, or not in time.
-    #[error("home can not be reached at {addr}: {source}")]
+    #[error("the recorder cannot be reached at {addr}: {source}")]
     Connect {
         /// Where.
         addr: SocketAddr,
@@ -53,7 +53,7 @@ pub enum DialError {
     #[error("the link was lost before the welcome: {0}")]
     Lost(#[from] io::Error),
     /// Home refused.
-    #[error("home refused: {0}")]
+    #[error("the recorder refused the link: {0}")]
     Refused(String),
     /// Home answered something else.
     #[error("found {0:?}, expected a welcome")]
@@ -65,16 +65,16 @@ pub enum DialError {
 #[non_exhaustive]
 pub enum LinkLost {
     /// Home closed it.
-    #[error("home closed the link")]
+    #[error("the recorder closed the link")]
     Closed,
     /// It broke.
     #[error("the link broke: {0}")]
     Broken(io::ErrorKind),
     /// Home did not acknowledge in time.
-    #[error("home did not acknowledge within {0:?}")]
+    #[error("the recorder did not acknowledge within {0:?}")]
     NotAcknowledged(Duration),
     /// Home sent something that is no line of a link.
-    #[error("home sent a line that is no JSON object: {0:?}")]
+    #[error("the recorder sent a line that is not a JSON object: {0:?}")]
     BadLine(String),
     /// A line of ours is too long to send.
     #[error("found a line of {0} bytes to send, expected at most {LINK_LINE_BYTES_MAX}")]

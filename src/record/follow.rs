@@ -11,7 +11,7 @@ use tokio_util::codec::LinesCodecError;
 use crate::history::{Channel, EventKind, OpId, Source};
 use crate::record::adapter_link::{AdapterLink, Completion};
 use crate::record::clock::monotonic_us;
-use crate::record::home::{LINE_BYTES_MAX, Lines, send};
+use crate::record::endpoint::{LINE_BYTES_MAX, Lines, send};
 use crate::record::recorder::Recorder;
 
 /// What is known while following one link.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::record::adapter_link::AdapterHello;
 use crate::record::build::build_id;
-use crate::record::home::HomeOptions;
+use crate::record::endpoint::EndpointOptions;
 
 /// Who dials.
 pub(super) enum Hello {
@@ -30,7 +30,7 @@ pub(super) enum HelloError {
 }
 
 /// Reads a hello and holds it against what this plan expects.
-pub(super) fn read_hello(line: &str, options: &HomeOptions) -> Result<Hello, HelloError> {
+pub(super) fn read_hello(line: &str, options: &EndpointOptions) -> Result<Hello, HelloError> {
     let head = || line.chars().take(120).collect::<String>();
     let value: Value = serde_json::from_str(line).map_err(|_| HelloError::NoObject(head()))?;
     let fields = value.as_object().ok_or_else(|| HelloError::NoObject(head()))?;
@@ -60,7 +60,7 @@ pub(super) fn read_hello(line: &str, options: &HomeOptions) -> Result<Hello, Hel
 }
 
 /// Whether a hello comes from the adapter that was started, whatever else is wrong with it.
-pub(super) fn knows_adapter_token(line: &str, options: &HomeOptions) -> bool {
+pub(super) fn knows_adapter_token(line: &str, options: &EndpointOptions) -> bool {
     let value: Value = serde_json::from_str(line).unwrap_or_default();
     value.get("token").and_then(Value::as_str) == Some(&options.adapter_token)
 }

@@ -3,7 +3,7 @@
 use std::env;
 use std::process::exit;
 
-use crate::loader::host::HomeAddress;
+use crate::loader::host::RecorderAddress;
 use crate::reentry::enter_from;
 
 /// Run by the C library before `main`, after the standard library has taken the arguments.
@@ -17,10 +17,10 @@ extern "C" fn early() {
     if !is_helper {
         return;
     }
-    let home = HomeAddress::of_environment();
-    forget_home();
+    let endpoint = RecorderAddress::of_environment();
+    forget_recorder_address();
     // A panic must not unwind into the C library.
-    let entered = std::panic::catch_unwind(|| enter_from(home));
+    let entered = std::panic::catch_unwind(|| enter_from(endpoint));
     match entered {
         Ok(None) => {}
         Ok(Some(code)) => exit(i32::from(code)),
@@ -30,8 +30,8 @@ extern "C" fn early() {
 
 /// Takes the way home out of the environment, so that no server of a loader inherits it.
 #[expect(unsafe_code, reason = "changing the environment is safe while there is one thread, as there is before `main`")]
-fn forget_home() {
-    for name in HomeAddress::NAMES {
+fn forget_recorder_address() {
+    for name in RecorderAddress::NAMES {
         // SAFETY: see above; nobody else reads or writes the environment now.
         unsafe { env::remove_var(name) };
     }

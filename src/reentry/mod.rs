@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::loader::host::{HomeAddress, run_plan_process};
+use crate::loader::host::{RecorderAddress, run_plan_process};
 use crate::loader::memory::Connector;
 use crate::loader::registry::rust_loader;
 use crate::mock::{LinkedArgs, MemoryMocks, run_linked};
@@ -28,17 +28,17 @@ const MOCKS_LIMIT: Duration = Duration::from_secs(1);
 /// Runs the helper that the first argument names and gives its exit code; `None` when it names none.
 #[must_use]
 pub fn enter() -> Option<u8> {
-    enter_from(HomeAddress::of_environment())
+    enter_from(RecorderAddress::of_environment())
 }
 
 /// As [`enter`], with what the environment said of the way home.
-fn enter_from(home: HomeAddress) -> Option<u8> {
+fn enter_from(endpoint: RecorderAddress) -> Option<u8> {
     // Arguments of a helper are text; others are for whoever reads them next, and must not end this process.
     let mut arguments = env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
     match arguments.next()?.as_str() {
         "__supervise" => Some(code_of(run_supervisor())),
         "__mock" => Some(mock(arguments)),
-        "__plan" => Some(plan(arguments, &home)),
+        "__plan" => Some(plan(arguments, &endpoint)),
         _ => None,
     }
 }
@@ -50,7 +50,7 @@ fn mock(arguments: impl Iterator<Item = String>) -> u8 {
     }
 }
 
-fn plan(mut arguments: impl Iterator<Item = String>, home: &HomeAddress) -> u8 {
+fn plan(mut arguments: impl Iterator<Item = String>, endpoint: &RecorderAddress) -> u8 {
     let (Some(name), Some(revision)) = (arguments.next(), arguments.next()) else {
         return misused(format_args!("found no loader or no revision, expected __plan LOADER REVISION"));
     };
@@ -58,7 +58,7 @@ fn plan(mut arguments: impl Iterator<Item = String>, home: &HomeAddress) -> u8 {
     let connector: Arc<dyn Connector> = Arc::<MemoryMocks>::clone(&mocks);
     match rust_loader(&name, &revision, &connector) {
         Some(factory) => {
-            let code = code_of(run_plan_process(&name, &*factory, home));
+            let code = code_of(run_plan_process(&name, &*factory, endpoint));
             mocks.close(MOCKS_LIMIT);
             code
         }

@@ -12,7 +12,7 @@ use crate::run::folder::RunFolder;
 use crate::run::plan::{Finished, PlanRunner};
 use crate::run::repeat::Repeat;
 use crate::run::select::Selected;
-use crate::supervise::Warden;
+use crate::supervise::OrphanReaper;
 
 /// How a run's plans are run.
 pub(crate) struct Pool<'a> {
@@ -25,10 +25,13 @@ pub(crate) struct Pool<'a> {
 }
 
 /// What the plans of a run share, with this executable for every helper process.
-pub(crate) fn environment(warden: Warden, interrupted: watch::Receiver<bool>) -> Result<RunEnvironment, RunError> {
+pub(crate) fn environment(
+    reaper: OrphanReaper,
+    interrupted: watch::Receiver<bool>,
+) -> Result<RunEnvironment, RunError> {
     let token = RunEnvironment::token().map_err(RunError::system("no id for the run"))?;
     let executable = std::env::current_exe().map_err(RunError::system("the path of this executable"))?;
-    Ok(RunEnvironment { executable, run_id: token.chars().take(12).collect(), warden, interrupted })
+    Ok(RunEnvironment { executable, run_id: token.chars().take(12).collect(), reaper, interrupted })
 }
 
 impl Pool<'_> {

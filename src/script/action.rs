@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::history::Impairs;
+use crate::history::Impact;
 use crate::script::fault::fault_info;
 use crate::script::{Bytes, Carriage, Death, ErrorAnswer, Family, Grandchild, Many, Span, Told, When};
 
@@ -231,7 +231,7 @@ actions! {
 impl Action {
     /// Its name in a history, when it is a fault: `hold:before-answer`, `die:KILL`, `ignore:eof`, `status:get-405`.
     #[must_use]
-    pub fn fault(&self, when: &When) -> Option<(String, Impairs)> {
+    pub fn fault(&self, when: &When) -> Option<(String, Impact)> {
         let info = fault_info(self.name())?;
         let impairs = self.impairs(when, info.impairs);
         let detail = match self {
@@ -257,12 +257,12 @@ impl Action {
 
     /// What it impairs on this occasion: what happens to a DELETE concerns the end alone, and what happens to the
     /// stream of a GET concerns no answer.
-    fn impairs(&self, when: &When, usual: Impairs) -> Impairs {
+    fn impairs(&self, when: &When, usual: Impact) -> Impact {
         let is_of_stream = matches!(self, Self::Drop | Self::EndStream | Self::CutStream);
         match when {
-            When::Delete if is_of_stream || self.is_of_exchange() => Impairs::Ending,
-            When::Get if is_of_stream || self.is_of_exchange() => Impairs::Timing,
-            When::Request { .. } if is_of_stream => Impairs::Answers,
+            When::Delete if is_of_stream || self.is_of_exchange() => Impact::Ending,
+            When::Get if is_of_stream || self.is_of_exchange() => Impact::Timing,
+            When::Request { .. } if is_of_stream => Impact::Answers,
             _ => usual,
         }
     }

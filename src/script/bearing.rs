@@ -8,14 +8,14 @@
 
 use serde_json::Value;
 
-use crate::history::Impairs;
+use crate::history::Impact;
 use crate::plan::Revision;
 use crate::script::modern::{self, DISCOVER, LISTEN};
 use crate::script::task::Cause;
 use crate::script::{Action, Era, Family, Trigger};
 
 /// What an action impairs that is done on this occasion by a server of this era; `usual`: what it does elsewhere.
-pub(super) fn impairs(action: &Action, trigger: &Trigger, cause: &Cause, era: Era, usual: Impairs) -> Impairs {
+pub(super) fn impairs(action: &Action, trigger: &Trigger, cause: &Cause, era: Era, usual: Impact) -> Impact {
     let Cause::Request { method, .. } = cause else { return usual };
     match (method.as_str(), era) {
         (DISCOVER, Era::Modern) => of_modern_opening(action, trigger, usual),
@@ -26,35 +26,35 @@ pub(super) fn impairs(action: &Action, trigger: &Trigger, cause: &Cause, era: Er
 }
 
 /// Silence, and whatever error is none of the modern era, leave `initialize` to a client.
-fn of_legacy_opening(action: &Action, era: Era, usual: Impairs) -> Impairs {
+fn of_legacy_opening(action: &Action, era: Era, usual: Impact) -> Impact {
     match action {
-        Action::Drop => Impairs::Timing,
-        Action::AnswerError(error) if !modern::is_error_of_era(error.code) => Impairs::Nothing,
-        Action::NullId if era == Era::Legacy => Impairs::Nothing,
-        Action::Status(400 | 404 | 405) | Action::BareStatus(400 | 404 | 405) => Impairs::Nothing,
+        Action::Drop => Impact::Timing,
+        Action::AnswerError(error) if !modern::is_error_of_era(error.code) => Impact::Nothing,
+        Action::NullId if era == Era::Legacy => Impact::Nothing,
+        Action::Status(400 | 404 | 405) | Action::BareStatus(400 | 404 | 405) => Impact::Nothing,
         _ => usual,
     }
 }
 
 /// A client that is told of the revision it speaks goes on with it. Silence may be taken for a server of the legacy era.
-fn of_modern_opening(action: &Action, trigger: &Trigger, usual: Impairs) -> Impairs {
+fn of_modern_opening(action: &Action, trigger: &Trigger, usual: Impact) -> Impact {
     match action {
         Action::AlterResult(members) if members.len() == 1 && names_ours(members.get("supportedVersions")) => {
-            Impairs::Nothing
+            Impact::Nothing
         }
         // One that is refused for ever has nothing to go on with.
         Action::AnswerError(error) if trigger.nth.is_some() && modern::is_refused_revision(error.code) => {
             let supported = error.data.as_ref().and_then(|data| data.get("supported"));
-            if names_ours(supported) { Impairs::Nothing } else { usual }
+            if names_ours(supported) { Impact::Nothing } else { usual }
         }
-        _ if action.family() == Family::Pause => Impairs::Answers,
+        _ if action.family() == Family::Pause => Impact::Answers,
         _ => usual,
     }
 }
 
-fn of_subscription(action: &Action, usual: Impairs) -> Impairs {
+fn of_subscription(action: &Action, usual: Impact) -> Impact {
     let ends = matches!(action, Action::Drop | Action::EndStream | Action::CutStream | Action::AnswerError(_));
-    if ends || action.is_of_exchange() { Impairs::Timing } else { usual }
+    if ends || action.is_of_exchange() { Impact::Timing } else { usual }
 }
 
 /// Whether a list of revisions has the one of the modern era.
@@ -65,12 +65,12 @@ fn names_ours(versions: Option<&Value>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::history::{EventKind, Impairs};
+    use crate::history::{EventKind, Impact};
     use crate::plan::Revision;
     use crate::script::{Effect, Input, Interpreter, Medium, Script, Setup};
 
     /// What a rule of a server of this era impairs that acts on a request.
-    fn impaired(era: &str, nth: &str, method: &str, action: &str) -> Impairs {
+    fn impaired(era: &str, nth: &str, method: &str, action: &str) -> Impact {
         let rule = format!("[[rule]]\non = {{ request = \"{method}\"{nth} }}\ndo = [{action}]\n");
         let script = Script::from_toml("s", "s.toml", &format!("about = \"x\"\nera = \"{era}\"\n{rule}")).unwrap();
         let mut mock = Interpreter::new(Setup::alone(script, Revision::R20260728, Medium::Lines));
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_server_of_the_legacy_era_may_refuse_the_question_of_the_modern_one() {
-        let (nothing, timing, answers) = (Impairs::Nothing, Impairs::Timing, Impairs::Answers);
+        let (nothing, timing, answers) = (Impact::Nothing, Impact::Timing, Impact::Answers);
         for (action, legacy, modern) in [
             (refusal(-32_601, "{}").as_str(), nothing, answers),
             (&refusal(7, "{}"), nothing, answers),
@@ -113,13 +113,13 @@ mod tests {
     #[test]
     fn a_server_of_the_modern_era_that_names_the_revision_can_be_talked_to() {
         let discovered = |nth: &str, action: &str| impaired("modern", nth, "server/discover", action);
-        assert_eq!(discovered(", nth = 1", &refusal(-32_022, SUPPORTED)), Impairs::Nothing);
-        assert_eq!(discovered("", &refusal(-32_022, SUPPORTED)), Impairs::Answers, "for ever");
-        assert_eq!(discovered(", nth = 1", &refusal(-32_022, "{ supported = [] }")), Impairs::Answers);
+        assert_eq!(discovered(", nth = 1", &refusal(-32_022, SUPPORTED)), Impact::Nothing);
+        assert_eq!(discovered("", &refusal(-32_022, SUPPORTED)), Impact::Answers, "for ever");
+        assert_eq!(discovered(", nth = 1", &refusal(-32_022, "{ supported = [] }")), Impact::Answers);
         for (versions, expected) in [
-            ("[\"2099-01-01\", \"2026-07-28\"]", Impairs::Nothing),
-            ("[\"2099-01-01\"]", Impairs::Answers),
-            ("\"2026-07-28\"", Impairs::Answers),
+            ("[\"2099-01-01\", \"2026-07-28\"]", Impact::Nothing),
+            ("[\"2099-01-01\"]", Impact::Answers),
+            ("\"2026-07-28\"", Impact::Answers),
         ] {
             let action = format!("{{ alter-result = {{ supportedVersions = {versions} }} }}");
             assert_eq!(discovered("", &action), expected, "{versions}");
@@ -130,9 +130,9 @@ mod tests {
     fn what_becomes_of_a_subscription_impairs_no_answer() {
         for action in [refusal(-32_601, "{}").as_str(), "\"drop\""] {
             for era in ["modern", "dual"] {
-                assert_eq!(impaired(era, "", "subscriptions/listen", action), Impairs::Timing, "{action}");
+                assert_eq!(impaired(era, "", "subscriptions/listen", action), Impact::Timing, "{action}");
             }
         }
-        assert_eq!(impaired("modern", "", "subscriptions/listen", "\"null-id\""), Impairs::Answers);
+        assert_eq!(impaired("modern", "", "subscriptions/listen", "\"null-id\""), Impact::Answers);
     }
 }

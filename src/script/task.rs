@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde_json::Value;
 
-use crate::history::Impairs;
+use crate::history::Impact;
 use crate::script::batch::Seat;
 use crate::script::bearing;
 use crate::script::methods::EVERY;
@@ -59,7 +59,7 @@ pub(super) enum Cause {
 #[derive(Debug, Clone)]
 pub(super) struct Step {
     pub action: Action,
-    pub fault: Option<(String, Impairs)>,
+    pub fault: Option<(String, Impact)>,
 }
 
 /// What a held task waits for.

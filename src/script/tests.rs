@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::history::{EventKind, Impairs};
+use crate::history::{EventKind, Impact};
 use crate::plan::{Revision, Temperament, Transport};
 use crate::script::{
     Carriage, Effect, End, FAULTS, Input, Interpreter, Medium, Misfit, Script, Setup, Signal, TimerId, fault_info,
@@ -97,11 +97,11 @@ fn what_happens_to_a_get_or_a_delete_impairs_no_answer() {
         let rule = &script.rules()[0];
         rule.actions.iter().find_map(|action| action.fault(&rule.on.when)).unwrap()
     };
-    assert_eq!(impairs("get-refused"), ("status:get-405".to_owned(), Impairs::Timing));
-    assert_eq!(impairs("get-closed-at-once"), ("end-stream:get".to_owned(), Impairs::Timing));
-    assert_eq!(impairs("delete-mute"), ("drop:delete".to_owned(), Impairs::Ending));
-    assert_eq!(impairs("delete-refused"), ("status:delete-405".to_owned(), Impairs::Ending));
-    assert_eq!(impairs("mute-initialize"), ("drop:initialize".to_owned(), Impairs::Answers));
+    assert_eq!(impairs("get-refused"), ("status:get-405".to_owned(), Impact::Timing));
+    assert_eq!(impairs("get-closed-at-once"), ("end-stream:get".to_owned(), Impact::Timing));
+    assert_eq!(impairs("delete-mute"), ("drop:delete".to_owned(), Impact::Ending));
+    assert_eq!(impairs("delete-refused"), ("status:delete-405".to_owned(), Impact::Ending));
+    assert_eq!(impairs("mute-initialize"), ("drop:initialize".to_owned(), Impact::Answers));
 }
 
 #[test]

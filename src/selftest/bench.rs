@@ -13,7 +13,7 @@ use crate::drive::{
 };
 use crate::history::{EventKind, Header};
 use crate::plan::{Limits, Revision, Transport};
-use crate::record::{Home, HomeOptions, Recorder};
+use crate::record::{EndpointOptions, Recorder, RecorderEndpoint};
 use crate::script::{Script, shipped};
 use crate::selftest::link::AdapterEnd;
 use crate::selftest::{SelfTestInput, SelfTestTransport};
@@ -36,7 +36,7 @@ pub(super) struct Bench<'a> {
     pub over: SelfTestTransport,
     environment: &'a RunEnvironment,
     pub recorder: Recorder,
-    pub home: Home,
+    pub endpoint: RecorderEndpoint,
     mock_token: String,
     servers: BTreeMap<String, HttpServer>,
     pub supervised: Supervised,
@@ -56,13 +56,13 @@ impl<'a> Bench<'a> {
     ) -> io::Result<Self> {
         let recorder = Recorder::start(header_of(input, over), None)?;
         let (token, mock_token) = (RunEnvironment::token()?, RunEnvironment::token()?);
-        let options = HomeOptions {
+        let options = EndpointOptions {
             adapter_token: RunEnvironment::token()?,
             mock_token: mock_token.clone(),
             hello_limit: input.limits.hello,
             mocks: setups(over.transport, &input.limits)?,
         };
-        let home = Home::open(recorder.clone(), options).await?;
+        let endpoint = RecorderEndpoint::open(recorder.clone(), options).await?;
         let stderr = create_outputs(&input.directory)?;
         let outputs = [File::open(input.directory.join("stdout.txt"))?, stderr];
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
@@ -70,7 +70,7 @@ impl<'a> Bench<'a> {
         if over.transport.is_http() {
             for (name, _) in SERVERS {
                 let dialling = Dialling {
-                    home: home.addr(),
+                    endpoint: endpoint.addr(),
                     token: &mock_token,
                     transport: over.transport,
                     recorder: &recorder,
@@ -82,10 +82,22 @@ impl<'a> Bench<'a> {
         }
         let spec =
             input.launch.supervised(environment, listener.local_addr()?, &token, &input.directory, &input.limits);
-        let supervised = Supervised::start(&environment.executable, spec, recorder.clone(), &environment.warden)
+        let supervised = Supervised::start(&environment.executable, spec, recorder.clone(), &environment.reaper)
             .await
             .map_err(io::Error::other)?;
-        Ok(Self { input, over, environment, recorder, home, mock_token, servers, supervised, listener, token, outputs })
+        Ok(Self {
+            input,
+            over,
+            environment,
+            recorder,
+            endpoint,
+            mock_token,
+            servers,
+            supervised,
+            listener,
+            token,
+            outputs,
+        })
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -96,7 +108,7 @@ impl<'a> Bench<'a> {
     pub(super) fn config(&self, names: &[&str]) -> Value {
         let entry = |name: &str| match self.servers.get(name) {
             Some(server) => json!({ "url": server.url, "type": self.over.transport.as_str() }),
-            None => mock_command(self.environment, self.home.addr(), &self.mock_token, name),
+            None => mock_command(self.environment, self.endpoint.addr(), &self.mock_token, name),
         };
         let servers: Map<String, Value> = names.iter().map(|name| ((*name).to_owned(), entry(name))).collect();
         json!({ "mcpServers": servers })
@@ -150,7 +162,7 @@ impl<'a> Bench<'a> {
             link.cut().await;
         }
         self.supervised.end().await;
-        self.home.close().await;
+        self.endpoint.close().await;
         for server in self.servers.into_values() {
             server.end().await;
         }

@@ -267,7 +267,7 @@ impl Session<'_> {
             self.cancel(id).await
         } else {
             self.notes.absent("cancel", "not among its operations");
-            self.bench.home.open_gate(GATE);
+            self.bench.endpoint.open_gate(GATE);
             self.answer("call", id, self.operation_limit()).await.map(drop)
         }
     }
@@ -282,7 +282,7 @@ impl Session<'_> {
         let is_delivered = found.is_ok();
         self.notes.judge("cancel", found);
         if !is_delivered {
-            self.bench.home.open_gate(GATE);
+            self.bench.endpoint.open_gate(GATE);
         }
         match self.link.completion(operation, self.bench.limits().operation).await {
             Some(Completion::Cancelled) => {}
@@ -305,7 +305,7 @@ impl Session<'_> {
         let over = self.bench.over;
         if found.is_ok() && over.closes_servers && over.transport.has_children() {
             let grace = self.bench.limits().grace;
-            if !self.bench.home.no_mock_left(grace).await {
+            if !self.bench.endpoint.no_mock_left(grace).await {
                 found = Err(format!("a server was still there {} ms after it (limit grace)", grace.as_millis()));
             }
         }
@@ -330,7 +330,8 @@ impl Session<'_> {
 
     /// What the servers inherited that are its children and live now.
     fn look_at_environment(&mut self) {
-        for mock in self.bench.home.mocks().iter().filter(|mock| mock.open && self.bench.over.transport.has_children())
+        for mock in
+            self.bench.endpoint.mocks().iter().filter(|mock| mock.open && self.bench.over.transport.has_children())
         {
             let Ok(environment) = std::fs::read(format!("/proc/{}/environ", mock.pid)) else { continue };
             let inherited = ["MCP_LIFECHECK_LINK=", "MCP_LIFECHECK_TOKEN="]

@@ -16,7 +16,7 @@ use tokio_util::codec::{FramedRead, LinesCodec};
 use crate::history::{EventKind, ProcessId, Source};
 use crate::record::Recorder;
 use crate::supervise::protocol::{Ask, LaunchSpec, ProcessFacts, Report, Request, Sample, Signalled, Written};
-use crate::supervise::warden::Warden;
+use crate::supervise::reaper::OrphanReaper;
 
 /// Longest report line, in bytes: the table of a whole tree.
 const LINE_BYTES_MAX: usize = 4 << 20;
@@ -68,7 +68,7 @@ pub struct Supervised {
     state: watch::Receiver<State>,
     tasks: Vec<JoinHandle<()>>,
     settle: Duration,
-    warden: Warden,
+    reaper: OrphanReaper,
     exits: tokio::sync::Mutex<mpsc::UnboundedReceiver<Exiting>>,
 }
 
@@ -100,12 +100,12 @@ impl Supervised {
         executable: &Path,
         mut spec: LaunchSpec,
         recorder: Recorder,
-        warden: &Warden,
+        reaper: &OrphanReaper,
     ) -> Result<Self, SuperviseError> {
-        spec.descriptors_soft = warden.descriptors_soft();
+        spec.descriptors_soft = reaper.descriptors_soft();
         let mut command = Command::new(executable);
         command.arg("__supervise").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).envs(&spec.env);
-        let mut child = warden.spawn(&mut command).map_err(SuperviseError::Start)?;
+        let mut child = reaper.spawn(&mut command).map_err(SuperviseError::Start)?;
         let (Some(stdin), Some(stdout), Some(pid)) = (child.stdin.take(), child.stdout.take(), child.id()) else {
             return Err(SuperviseError::Lost);
         };
@@ -121,8 +121,8 @@ impl Supervised {
             tokio::spawn(write_requests(stdin, queue)),
             tokio::spawn(read_reports(stdout, Arc::clone(&shared), states)),
         ];
-        let (exits, warden) = (tokio::sync::Mutex::new(exits), warden.clone());
-        let supervised = Self { child, pid, requests, shared, state, tasks, settle, warden, exits };
+        let (exits, reaper) = (tokio::sync::Mutex::new(exits), reaper.clone());
+        let supervised = Self { child, pid, requests, shared, state, tasks, settle, reaper, exits };
         let started = supervised.wait(ANSWER_LIMIT, |state| state.started.is_some()).await;
         match started.and_then(|state| state.started) {
             Some(Ok(_)) => Ok(supervised),
@@ -272,7 +272,7 @@ impl Supervised {
     /// milliseconds, where the supervisor could still tell.
     pub async fn end(mut self) -> Option<u64> {
         let line = serde_json::to_string(&Request { id: 0, ask: Ask::End }).unwrap_or_default();
-        // When the supervisor is gone already, what is below it is the warden's.
+        // When the supervisor is gone already, what is below it is the reaper's.
         let _ = self.requests.send(line);
         let limit = self.settle + END_MARGIN;
         let state = self.wait(limit, |state| state.ended_cpu_ms.is_some() || state.lost).await;
@@ -283,8 +283,8 @@ impl Supervised {
         for task in &self.tasks {
             task.abort();
         }
-        self.warden.ended(self.pid);
-        self.warden.sweep(self.settle).await;
+        self.reaper.ended(self.pid);
+        self.reaper.sweep(self.settle).await;
         state.and_then(|state| state.ended_cpu_ms)
     }
 

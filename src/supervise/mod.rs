@@ -7,12 +7,12 @@ mod handle;
 mod headcount;
 mod os;
 mod protocol;
+mod reaper;
 mod signals;
 mod supervisor;
 mod tree;
-mod warden;
 
 pub use handle::{Exiting, LoaderEnd, SuperviseError, Supervised};
 pub use protocol::{LaunchSpec, ProcessFacts, Sample, Signalled, StdinKind, Written};
+pub use reaper::OrphanReaper;
 pub use supervisor::run_supervisor;
-pub use warden::Warden;

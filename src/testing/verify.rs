@@ -11,7 +11,7 @@ use crate::run::{
     Accepted, ExitReason, Finished, Judged, Launch, Pool, Repeat, RunError, RunFolder, Selected, Target, Variants,
     descriptors, environment, known_baseline, report_of, select, write_report,
 };
-use crate::supervise::Warden;
+use crate::supervise::OrphanReaper;
 use crate::testing::{Options, Severity};
 
 /// Names the plans to run, of all that are selected; a failure is repeated with it.
@@ -109,10 +109,10 @@ fn run(
     // Nobody interrupts it: a signal ends the whole test binary, and the supervisors see to the rest.
     let (_interrupt, interrupted) = tokio::sync::watch::channel(false);
     // Not appointed: a test binary may have children of its own.
-    let warden = Warden::beside_others();
+    let reaper = OrphanReaper::without_adopting();
     let jobs = options.jobs.unwrap_or_else(usual_jobs).max(1);
     descriptors::fit(selected, jobs)?;
-    let environment = environment(warden, interrupted)?;
+    let environment = environment(reaper, interrupted)?;
     let pool = Pool { folder: Arc::clone(folder), jobs, environment, repeat, told: &|_: &Finished| {} };
     let finished = runtime.block_on(pool.run(selected));
     // Whatever still runs on it belongs to plans that are over.

@@ -11,7 +11,7 @@ use crate::cli::print::{complain, say};
 use crate::cli::run::watch::watch_signals;
 use crate::run::{Checkout, ExitReason, RunError, RunFolder, environment, select, self_test_input};
 use crate::selftest::{Row, State, self_test};
-use crate::supervise::Warden;
+use crate::supervise::OrphanReaper;
 
 /// Tests the adapter of a loader on each of its stacks. `parent` is readable when there is nobody to report to any more.
 pub(super) fn test_adapter(
@@ -29,8 +29,8 @@ pub(super) fn test_adapter(
     let tested = runtime.block_on(async {
         let (interrupt, interrupted) = tokio::sync::watch::channel(false);
         watch_signals(interrupt, parent).map_err(RunError::system("signals can not be caught"))?;
-        let warden = Warden::appoint().map_err(RunError::system("orphans can not be adopted"))?;
-        let environment = environment(warden, interrupted)?;
+        let reaper = OrphanReaper::install().map_err(RunError::system("orphans can not be adopted"))?;
+        let environment = environment(reaper, interrupted)?;
         let mut tested = Vec::new();
         for target in &targets {
             let input = self_test_input(target, &arguments.limits(), &environment, &folder)?;

@@ -239,7 +239,7 @@ impl<'a> Life<'a> {
     }
 
     async fn kill_server(&mut self, server: &str, limit: Duration) -> Came {
-        let mocks = self.ending.home.mocks();
+        let mocks = self.ending.endpoint.mocks();
         let Some(mock) = mocks.iter().rfind(|mock| mock.server == server && mock.open) else {
             return Came::Unmet(format!("no server {server} is running"));
         };

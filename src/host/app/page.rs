@@ -110,7 +110,7 @@ impl Page {
         };
         // What becomes of its process is no part of the host's history.
         let recorder = Recorder::start(Header::new("page"), None).map_err(PageError::Pipe)?;
-        let started = Supervised::start(&environment.executable, spec, recorder, &environment.warden).await;
+        let started = Supervised::start(&environment.executable, spec, recorder, &environment.reaper).await;
         // Both ends are open, or nobody needs it any more.
         let _ = std::fs::remove_file(&pipe);
         let answers = FramedRead::new(receiver, LinesCodec::new_with_max_length(LINE_BYTES_MAX));

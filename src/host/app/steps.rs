@@ -35,7 +35,7 @@ impl Life<'_> {
             HostDo::KillServer { server } => self.kill_server(server, limit).await,
             HostDo::OpenGate { gate } => {
                 self.note(EventKind::GateOpened { gate: gate.clone() });
-                self.ending.home.open_gate(gate);
+                self.ending.endpoint.open_gate(gate);
                 Came::Done
             }
             HostDo::Idle { .. } => self.idle(step.does.window()).await,

@@ -9,4 +9,4 @@ mod numbering;
 mod process;
 mod reporting;
 
-pub use process::{HomeAddress, LoaderFactory, run_plan_process};
+pub use process::{LoaderFactory, RecorderAddress, run_plan_process};

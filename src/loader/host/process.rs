@@ -54,12 +54,12 @@ enum HostError {
 
 /// Where home is, as the environment of an adapter says it. Read before it is taken out of there.
 #[derive(Debug, Clone, Default)]
-pub struct HomeAddress {
+pub struct RecorderAddress {
     link: Option<String>,
     token: Option<String>,
 }
 
-impl HomeAddress {
+impl RecorderAddress {
     /// The names of what an adapter takes out of its environment.
     pub const NAMES: [&str; 2] = ["MCP_LIFECHECK_LINK", "MCP_LIFECHECK_TOKEN"];
 
@@ -73,8 +73,8 @@ impl HomeAddress {
 
 /// Hosts one loader until it is told to exit.
 #[must_use]
-pub fn run_plan_process(name: &str, factory: &dyn LoaderFactory, home: &HomeAddress) -> ExitCode {
-    match host(name, factory, home) {
+pub fn run_plan_process(name: &str, factory: &dyn LoaderFactory, endpoint: &RecorderAddress) -> ExitCode {
+    match host(name, factory, endpoint) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("mcp-lifecheck: plan process: {error}");
@@ -89,10 +89,10 @@ enum Turn {
     Signal,
 }
 
-fn host(name: &str, factory: &dyn LoaderFactory, home: &HomeAddress) -> Result<(), HostError> {
+fn host(name: &str, factory: &dyn LoaderFactory, endpoint: &RecorderAddress) -> Result<(), HostError> {
     let (turns, queue) = mpsc::channel();
     forward_signals(turns.clone())?;
-    let reporter = Reporter::new(dial(name, home, turns)?);
+    let reporter = Reporter::new(dial(name, endpoint, turns)?);
     reporter.number_this_thread();
     reporter.report_panics();
     let contexts = Contexts::new()?;
@@ -100,10 +100,10 @@ fn host(name: &str, factory: &dyn LoaderFactory, home: &HomeAddress) -> Result<(
     Host { loader, reporter, contexts, running: Arc::default() }.serve(&queue)
 }
 
-fn dial(name: &str, home: &HomeAddress, turns: mpsc::Sender<Turn>) -> Result<Link, HostError> {
-    let [link, token] = HomeAddress::NAMES;
-    let token = home.token.as_ref().ok_or(HostError::NotStartedByUs(token))?;
-    let address = home.link.as_ref().ok_or(HostError::NotStartedByUs(link))?;
+fn dial(name: &str, endpoint: &RecorderAddress, turns: mpsc::Sender<Turn>) -> Result<Link, HostError> {
+    let [link, token] = RecorderAddress::NAMES;
+    let token = endpoint.token.as_ref().ok_or(HostError::NotStartedByUs(token))?;
+    let address = endpoint.link.as_ref().ok_or(HostError::NotStartedByUs(link))?;
     let hello = json!({
         "hello": 1,
         "token": token,

@@ -14,7 +14,7 @@ use crate::mock::arguments::{LinkedArgs, MockError, StandaloneArgs};
 use crate::mock::carrier::die;
 use crate::mock::http::{Connector, HttpMock, Inbox, connector};
 use crate::mock::journal::Journal;
-use crate::mock::stdio::{catch_signals, dial_home, journal_alone, setup_alone};
+use crate::mock::stdio::{catch_signals, connect_to_recorder, journal_alone, setup_alone};
 use crate::plan::Transport;
 use crate::record::secret;
 use crate::script::{End, HttpSetup, HttpStyle, Input, Interpreter, Medium, Setup};
@@ -50,7 +50,7 @@ impl Http {
 pub(in crate::mock) fn run_linked_http(args: &LinkedArgs, http: Http) -> Result<u8, MockError> {
     let process = Process::new(fresh_port(), http.place(&args.token))?;
     let gates = process.connector.clone();
-    let (link, welcome) = dial_home(args, move |gate| gates.tell(Input::GateOpened(gate)))?;
+    let (link, welcome) = connect_to_recorder(args, move |gate| gates.tell(Input::GateOpened(gate)))?;
     let life = welcome.max_life();
     let setup = welcome.setup(process.medium()?);
     let code = process.serve(setup, link.clone(), life, |_| {})?;

@@ -7,7 +7,7 @@ mod processes;
 
 use std::sync::LazyLock;
 
-use crate::history::Impairs;
+use crate::history::Impact;
 
 /// One kind of fault: a row of `list faults`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct FaultInfo {
     /// What it does, in one sentence.
     pub about: &'static str,
     /// What may not be expected of a loader any more once it is delivered.
-    pub impairs: Impairs,
+    pub impairs: Impact,
     /// How it is written and what to know about it.
     pub explain: &'static str,
 }

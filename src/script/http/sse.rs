@@ -5,7 +5,7 @@
 //!
 //! Source: revision 2024-11-05, basic/transports, HTTP with SSE.
 
-use crate::history::{Impairs, SessionId};
+use crate::history::{Impact, SessionId};
 use crate::script::http::admit::Refusal;
 use crate::script::http::{ExchangeNo, HttpSetup, HttpStyle};
 use crate::script::interpreter::Interpreter;
@@ -84,7 +84,7 @@ fn impair(cause: &Cause, step: &mut Step) {
     let ends_stream = matches!(step.action, Action::EndStream | Action::CutStream);
     let is_of_get = (step.action == Action::Drop || step.action.is_of_exchange()) && *cause == Cause::Get;
     if ends_stream || is_of_get {
-        *impairs = Impairs::Connection;
+        *impairs = Impact::Connection;
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::history::{Event, EventKind, Header, History, ServerFacts, Source};
 use crate::mock::{CarrierKind, Connector, HttpMock, Journal, JournalLost, LinkedArgs, connector};
 use crate::plan::{Limits, Revision, Temperament, Transport};
-use crate::record::{Home, HomeOptions, MockSetup, Recorder, secret};
+use crate::record::{EndpointOptions, MockSetup, Recorder, RecorderEndpoint, secret};
 use crate::script::{BODY_BYTES_MAX, HttpSetup, HttpStyle, Input, Interpreter, Medium, Script, Setup};
 
 /// Name of the server in its history.
@@ -37,7 +37,7 @@ pub(super) struct Host {
 /// Who is told that a gate is open.
 enum Gates {
     Http(Connector),
-    Stdio(Home),
+    Stdio(RecorderEndpoint),
 }
 
 impl fmt::Debug for Host {
@@ -89,7 +89,7 @@ pub(super) fn over_stdio(
     let recorder = recorder(&script, revision, Transport::Stdio)?;
     let runtime = runtime()?;
     let token = secret()?;
-    let options = HomeOptions {
+    let options = EndpointOptions {
         adapter_token: secret()?,
         mock_token: token.clone(),
         hello_limit: Limits::default().hello,
@@ -100,12 +100,12 @@ pub(super) fn over_stdio(
     // Not by blocking on it: the caller may be within a runtime of its own.
     runtime.spawn(async move {
         // The caller waits for it.
-        let _ = sender.send(Home::open(recording, options).await);
+        let _ = sender.send(RecorderEndpoint::open(recording, options).await);
     });
-    let home = opened.recv_timeout(READY_LIMIT).map_err(io::Error::other)??;
-    let linked = LinkedArgs { carrier: CarrierKind::Stdio, link: home.addr(), token, server: SERVER.to_owned() };
+    let endpoint = opened.recv_timeout(READY_LIMIT).map_err(io::Error::other)??;
+    let linked = LinkedArgs { carrier: CarrierKind::Stdio, link: endpoint.addr(), token, server: SERVER.to_owned() };
     let args = [vec!["__mock".to_owned()], linked.to_args()].concat();
-    Ok((Host { script, recorder, gates: Gates::Stdio(home), runtime: Some(runtime) }, args))
+    Ok((Host { script, recorder, gates: Gates::Stdio(endpoint), runtime: Some(runtime) }, args))
 }
 
 fn runtime() -> io::Result<Runtime> {
@@ -159,7 +159,7 @@ impl Host {
     pub(super) fn open_gate(&self, gate: &str) {
         match &self.gates {
             Gates::Http(connector) => connector.tell(Input::GateOpened(gate.to_owned())),
-            Gates::Stdio(home) => home.open_gate(gate),
+            Gates::Stdio(endpoint) => endpoint.open_gate(gate),
         }
     }
 

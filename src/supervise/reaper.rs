@@ -15,13 +15,13 @@ use crate::supervise::tree::sweep;
 /// Cheap to clone. One that was not appointed (in a process that has children of its own) ends nothing: there, a child
 /// that was not started here may be anybody's.
 #[derive(Clone, Default)]
-pub struct Warden {
+pub struct OrphanReaper {
     appointed: bool,
     children: Arc<Mutex<BTreeSet<u32>>>,
     descriptors_soft: Option<u64>,
 }
 
-impl Warden {
+impl OrphanReaper {
     /// Whether every process that will ever be below this one is started by it, or by what it starts.
     ///
     /// Not so in a process that was started by `exec` in one with children, as by `sh -c 'sidecar & exec mcp-lifecheck'`, nor
@@ -36,7 +36,7 @@ impl Warden {
     ///
     /// # Errors
     /// Where the system can not do that.
-    pub fn appoint() -> io::Result<Self> {
+    pub fn install() -> io::Result<Self> {
         let appointed = Self::is_alone();
         if appointed {
             os::adopt_orphans()?;
@@ -47,7 +47,7 @@ impl Warden {
 
     /// Adopts nothing, for a process that may have children of its own; makes room for the descriptors of many plans.
     #[must_use]
-    pub fn beside_others() -> Self {
+    pub fn without_adopting() -> Self {
         Self { descriptors_soft: os::raise_descriptor_limit(), ..Self::default() }
     }
 

@@ -33,7 +33,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 /// What a plan's home hands to whoever dials.
 #[derive(Clone)]
-pub struct HomeOptions {
+pub struct EndpointOptions {
     /// The secret the adapter must know.
     pub adapter_token: String,
     /// The secret mocks must know; the loader sees it in its configuration.
@@ -65,7 +65,7 @@ pub struct MockFacts {
 }
 
 /// The listener of one plan. Dropping it ends every link.
-pub struct Home {
+pub struct RecorderEndpoint {
     addr: SocketAddr,
     shared: Arc<Shared>,
     tasks: JoinSet<()>,
@@ -73,7 +73,7 @@ pub struct Home {
 
 struct Shared {
     recorder: Recorder,
-    options: HomeOptions,
+    options: EndpointOptions,
     book: Mutex<Book>,
     /// Number of changes to the book.
     changed: watch::Sender<u64>,
@@ -96,12 +96,12 @@ struct Book {
     last_refusal: Option<String>,
 }
 
-impl Home {
+impl RecorderEndpoint {
     /// Listens on a fresh loopback port.
     ///
     /// # Errors
     /// When there is no port.
-    pub async fn open(recorder: Recorder, options: HomeOptions) -> std::io::Result<Self> {
+    pub async fn open(recorder: Recorder, options: EndpointOptions) -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let addr = listener.local_addr()?;
         let shared =
