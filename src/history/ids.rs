@@ -1,4 +1,4 @@
-//! A type of its own for every id.
+//! A separate type for each kind of id.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ impl fmt::Display for Seq {
     }
 }
 
-/// One operation: an invocation and its completion. Numbered from 1 by the driver.
+/// One operation: an invocation and its completion. The driver numbers operations from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct OpId(pub u32);
@@ -43,26 +43,26 @@ macro_rules! name_id {
 }
 
 name_id! {
-    /// One transport life, such as `c1`. Named by the recorder, unique in a plan.
+    /// One transport connection, such as `c1`. The recorder names it, unique in a plan.
     ConnectionId
 }
 name_id! {
-    /// One session of the protocol over HTTP: the value of its `Mcp-Session-Id`. Chosen by its mock.
+    /// One protocol session over HTTP: the value of `Mcp-Session-Id`. Its mock chooses it.
     SessionId
 }
 name_id! {
-    /// One TCP connection, such as `t1`. Named by its mock, unique there.
+    /// One TCP connection, such as `t1`. Its mock names it, unique for that mock.
     SocketId
 }
 name_id! {
-    /// One HTTP request and its response, such as `x1`. Named by its mock, unique there.
+    /// One HTTP request and its response, such as `x1`. Its mock names it, unique for that mock.
     ExchangeId
 }
 name_id! {
-    /// One acquired resource with an enter and an exit, such as `s1`. Named by the adapter.
+    /// One acquired resource with an enter and an exit, such as `s1`. The adapter names it.
     ScopeId
 }
 name_id! {
-    /// One process the supervisor saw, such as `p3`. Never recycled, unlike a pid.
+    /// One process that the supervisor saw, such as `p3`. Unlike a pid, the id is never reused.
     ProcessId
 }

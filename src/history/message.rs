@@ -3,9 +3,10 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-/// A JSON-RPC message as it crossed the wire. Bodies above the limit keep `method` and `id` beside head, length and hash.
+/// A JSON-RPC message as it crossed the wire. Of a body above the size limit, it keeps `method`, `id`, the beginning,
+/// the length and a hash.
 ///
-/// What every rule asks of it is found out once, when it is made: two dozen monitors see each message.
+/// The constructor computes the properties that rules need, because two dozen monitors examine each message.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
     body: Value,
@@ -15,7 +16,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// A message with this body, whatever it is.
+    /// Wraps any JSON value.
     #[must_use]
     pub fn new(body: Value) -> Self {
         let field = |name: &str| body.as_object().and_then(|fields| fields.get(name));
@@ -25,25 +26,25 @@ impl Message {
         Self { body, method, has_id, has_error }
     }
 
-    /// All of it.
+    /// The whole message.
     #[must_use]
     pub fn body(&self) -> &Value {
         &self.body
     }
 
-    /// The value behind these names, from the outside in; nothing where one of them is missing.
+    /// The value at this path of names, outermost first; `None` if one of them is missing.
     #[must_use]
     pub fn at(&self, path: &[&str]) -> Option<&Value> {
         path.iter().try_fold(&self.body, |value, name| value.as_object()?.get(*name))
     }
 
-    /// `method`, for a request or a notification.
+    /// `method`; `None` for a response.
     #[must_use]
     pub fn method(&self) -> Option<&str> {
         self.method.as_deref()
     }
 
-    /// `id`, when there is one that is not null.
+    /// `id`, unless it is missing or null.
     #[must_use]
     pub fn id(&self) -> Option<&Value> {
         if self.has_id { self.at(&["id"]) } else { None }
@@ -67,25 +68,25 @@ impl Message {
         !self.has_id && self.method() == Some(method)
     }
 
-    /// Whether it answers a request: an id and no method.
+    /// Whether it is a response: an id and no method.
     #[must_use]
     pub fn is_response(&self) -> bool {
         self.method.is_none() && self.has_id
     }
 
-    /// Whether it is an answer that carries an error.
+    /// Whether it is a response that carries an error.
     #[must_use]
     pub fn is_error(&self) -> bool {
         self.is_response() && self.has_error
     }
 
-    /// Whether it was too long to be kept whole.
+    /// Whether the mock shortened it because of its size.
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.at(&["cut"]).is_some()
     }
 
-    /// The request a `notifications/cancelled` names.
+    /// The id of the request that a `notifications/cancelled` cancels.
     #[must_use]
     pub fn cancelled_request(&self) -> Option<&Value> {
         if self.is_notification("notifications/cancelled") { self.at(&["params", "requestId"]) } else { None }

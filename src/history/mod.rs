@@ -1,7 +1,7 @@
-//! The history of one plan: what every source reported, merged in the order in which it was acknowledged.
+//! The history of one plan: the reports of every source, in the order in which the recorder acknowledged them.
 //!
-//! Start at [`Event`] and [`History`]. Plain data: nothing here waits, judges or knows a clock. Only the recorder gives
-//! sequence numbers; a [`History`] that exists is well formed, so that no monitor has to test for it again.
+//! Start at [`Event`] and [`History`]. This module holds plain data: it does not wait, judge or read a clock. Only the
+//! recorder assigns sequence numbers. Every [`History`] is well formed, so monitors do not check that again.
 
 mod event;
 mod header;
@@ -33,15 +33,15 @@ pub struct History {
     events: Vec<Event>,
 }
 
-/// Why a list of events is no history.
+/// Why a list of events is not a history.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HistoryError {
     /// Sequence numbers do not rise by exactly one.
     #[error("found event {found}, expected {expected}: sequence numbers rise by exactly one")]
     OutOfOrder {
-        /// The number that belongs here.
+        /// The number that belongs at this position.
         expected: Seq,
-        /// The number that stands here.
+        /// The number found at this position.
         found: Seq,
     },
 }
@@ -74,7 +74,7 @@ impl History {
         &self.events
     }
 
-    /// The event with this number.
+    /// The event with this number, if there is one.
     #[must_use]
     pub fn event(&self, seq: Seq) -> Option<&Event> {
         let index = usize::try_from(seq.0).ok()?.checked_sub(1)?;

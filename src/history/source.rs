@@ -1,15 +1,15 @@
-//! Who reported an event.
+//! Sources: the reporters of events.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The source of an event: one journal.
+/// The reporter of an event.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Source {
-    /// The driver: what was asked of the loader.
+    /// The driver: the requests to the loader.
     Driver,
     /// The loader's process, through its adapter.
     Loader,
@@ -17,17 +17,17 @@ pub enum Source {
     System,
     /// The recorder: links.
     Recorder,
-    /// A mock server: the n-th process or listener that served this name, from 1.
+    /// A mock server.
     Mock {
         /// Name of the server in the scenario.
         server: String,
-        /// Which incarnation, from 1.
+        /// Which process or listener of this server, counted from 1.
         incarnation: u32,
     },
 }
 
 impl Source {
-    /// Name of the server, when this is a mock.
+    /// Name of the server; `None` for any other source.
     #[must_use]
     pub fn server(&self) -> Option<&str> {
         match self {
@@ -49,7 +49,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// Why a text names no source.
+/// Text that does not name a source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("found source {0:?}, expected driver, loader, system, recorder or mock:NAME#N")]
 pub struct SourceError(String);

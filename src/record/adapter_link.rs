@@ -1,4 +1,4 @@
-//! Home's end of the link to the loader's process.
+//! The recorder's end of the link to the loader's process.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,60 +9,60 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::history::{Failure, Outcome, Tool};
 
-/// What an adapter says of itself.
+/// The adapter's description of itself: the first line of its link.
 #[derive(Debug, Clone, Deserialize)]
 pub struct AdapterHello {
-    /// Version of the protocol; 1.
+    /// Version of the adapter protocol; 1.
     pub hello: u64,
-    /// Name of the adapter.
+    /// Name of the adapter, such as `python-mcp`.
     pub adapter: String,
-    /// Version of what it adapts.
+    /// Version of the package that it adapts.
     #[serde(default)]
     pub version: String,
-    /// Language and version.
+    /// Language and its version, such as `Python 3.13`.
     #[serde(default)]
     pub language: String,
-    /// Its pid.
+    /// Pid of the loader's process.
     #[serde(default)]
     pub pid: Option<u32>,
-    /// Kinds of contexts it can run operations in.
+    /// Kinds of contexts that it offers: `task`, `thread`, `loop`.
     #[serde(default)]
     pub contexts: Vec<String>,
-    /// Operations it can do.
+    /// Names of the operations that it offers.
     pub operations: Vec<String>,
-    /// Witnesses it can give.
+    /// Witnesses that it provides, such as `scopes`.
     #[serde(default)]
     pub observes: Vec<String>,
-    /// What it tried to observe and could not.
+    /// Witnesses that it could not provide, each with its reason.
     #[serde(default)]
     pub unobservable: Vec<Unobservable>,
-    /// Error channels it can let an error reach, for a self-test.
+    /// Error channels into which it can raise an error for the self-test.
     #[serde(default)]
     pub provokes: Vec<String>,
 }
 
-/// One thing an adapter could not observe.
+/// A witness that an adapter could not provide.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Unobservable {
-    /// What.
+    /// Name of the witness.
     pub what: String,
-    /// Why.
+    /// The reason, as a sentence.
     pub because: String,
 }
 
 /// How a command ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Completion {
-    /// It did what it was asked, with this answer.
+    /// The command succeeded with this answer.
     Ok(Value),
-    /// It failed.
+    /// The command failed.
     Failed(Failure),
-    /// It ended because it was cancelled.
+    /// The driver cancelled the command.
     Cancelled,
 }
 
 impl Completion {
-    /// Reads the completion fields of a line; `None` when there are none.
+    /// Reads the completion fields of a line; `None` if it has none.
     pub(super) fn from_fields(fields: &mut Map<String, Value>) -> Option<Self> {
         if let Some(answer) = fields.remove("ok") {
             return Some(Self::Ok(answer));
@@ -74,7 +74,7 @@ impl Completion {
         fields.remove("cancelled").map(|_| Self::Cancelled)
     }
 
-    /// As the outcome of an operation. A tool error is a failure: the caller did not get what it asked for.
+    /// Converts to the outcome of an operation. A tool error is a failure, because the caller did not get its result.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         let answer = match self {
@@ -100,7 +100,7 @@ impl Completion {
     }
 }
 
-/// Sends commands to an adapter and hands out their completions. Cheap to clone.
+/// Sends commands to an adapter and delivers their completions. Cheap to clone.
 #[derive(Clone)]
 pub struct AdapterLink {
     inner: Arc<Inner>,
@@ -113,38 +113,38 @@ struct Inner {
 }
 
 impl AdapterLink {
-    /// Commands that are no operation (cancel, stacks, exit, drop-context) are numbered from here.
+    /// First id of commands that are not operations: cancel, stacks, exit, drop-context.
     pub const FIRST_PLAIN_COMMAND: u32 = 1_000_000;
 
     pub(super) fn new(hello: AdapterHello, commands: mpsc::UnboundedSender<String>) -> Self {
         Self { inner: Arc::new(Inner { hello, commands, pending: Mutex::new(Some(BTreeMap::new())) }) }
     }
 
-    /// What the adapter said of itself.
+    /// The hello that the adapter sent.
     #[must_use]
     pub fn hello(&self) -> &AdapterHello {
         &self.inner.hello
     }
 
-    /// Sends one command. The receiver yields its completion; it ends without one when the link is lost.
+    /// Sends one command. The receiver yields its completion, or an error if the link ends first.
     pub fn send(&self, id: u32, mut command: Map<String, Value>) -> oneshot::Receiver<Completion> {
         let (sender, receiver) = oneshot::channel();
         command.insert("id".to_owned(), Value::from(id));
         let mut pending = self.inner.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pending) = pending.as_mut() {
             pending.insert(id, sender);
-            // A closed channel means that the link is lost; then `lost` drops the sender.
+            // A closed channel means that the link is lost. In that case, `lost` drops the sender.
             let _ = self.inner.commands.send(Value::Object(command).to_string());
         }
         receiver
     }
 
-    /// Takes who waits for a command; `None` when no such command is pending.
+    /// Removes the pending command and returns the sender for its completion; `None` if it is not pending.
     pub(super) fn take_pending(&self, id: u32) -> Option<oneshot::Sender<Completion>> {
         self.inner.pending.lock().unwrap_or_else(PoisonError::into_inner).as_mut()?.remove(&id)
     }
 
-    /// Ends every pending command: the link is lost.
+    /// Ends every pending command, because the link is lost.
     pub(super) fn lost(&self) {
         self.inner.pending.lock().unwrap_or_else(PoisonError::into_inner).take();
     }

@@ -1,10 +1,10 @@
-//! Which executable this process runs.
+//! Identifies the executable that this process runs.
 
 use std::os::unix::fs::MetadataExt;
 
-/// A fingerprint of the running executable: two processes with the same one run the same build.
+/// Fingerprint of the running executable. Two processes with the same fingerprint run the same build.
 ///
-/// Taken from the file behind `/proc/self/exe`, so that it stays true when the path is overwritten by a new build.
+/// Read from the file behind `/proc/self/exe`. It therefore stays correct when a new build overwrites the path.
 #[must_use]
 pub fn build_id() -> String {
     match std::fs::metadata("/proc/self/exe") {

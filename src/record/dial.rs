@@ -1,8 +1,10 @@
-//! The dialling end of a link: what mocks and the plan process of a Rust loader report over.
+//! The connecting end of a link. Mocks and the plan process of a Rust loader report over it.
 //!
-//! Blocking, with one thread that reads. Start at [`Link::dial`]. Every line is on file at home before the call that sent
-//! it returns. A link is a lifeline too: when it is lost, the reaction handed to `dial` runs at once, on whichever thread
-//! noticed it; it is expected to end the process.
+//! Calls block, and one thread reads. Start at [`Link::dial`]. A call that sends a line returns only after the recorder
+//! has stored it.
+//!
+//! A link is also a lifeline: its end means that the recorder's process is gone. The thread that notices it runs the
+//! reaction passed to `dial`, which should end the process.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -16,15 +18,15 @@ use serde_json::{Map, Value};
 use crate::history::EventKind;
 use crate::record::clock::monotonic_us;
 
-/// Longest line of a link, in bytes, with its line end.
+/// Maximum length of a link's line, in bytes, with its line end.
 pub const LINK_LINE_BYTES_MAX: usize = 1 << 20;
 
-/// The waits of a link.
+/// Timeouts of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinkLimits {
-    /// From dialling to the welcome.
+    /// From the connection attempt to the welcome.
     pub hello: Duration,
-    /// From a line to its acknowledgement. A welcome that carries `acknowledge_ms` overrides it.
+    /// From a line to its acknowledgement. `acknowledge_ms` in the welcome overrides it.
     pub acknowledge: Duration,
 }
 
@@ -34,28 +36,28 @@ impl Default for LinkLimits {
     }
 }
 
-/// Why there is no link.
+/// Why no link was established.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DialError {
-    /// The address is not on this machine.
+    /// The recorder's address is not on this machine.
     #[error("found link address {0}, expected a loopback address")]
     NotLoopback(SocketAddr),
-    /// Nobody listens, or not in time.
+    /// Nothing accepted the connection in time.
     #[error("the recorder cannot be reached at {addr}: {source}")]
     Connect {
-        /// Where.
+        /// The address that was tried.
         addr: SocketAddr,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
     /// The connection ended or stalled before the welcome.
     #[error("the link was lost before the welcome: {0}")]
     Lost(#[from] io::Error),
-    /// Home refused.
+    /// The recorder refused the hello, for this reason.
     #[error("the recorder refused the link: {0}")]
     Refused(String),
-    /// Home answered something else.
+    /// The recorder answered with something other than a welcome.
     #[error("found {0:?}, expected a welcome")]
     NoWelcome(String),
 }
@@ -64,31 +66,31 @@ pub enum DialError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LinkLost {
-    /// Home closed it.
+    /// The recorder closed it.
     #[error("the recorder closed the link")]
     Closed,
-    /// It broke.
+    /// The connection broke.
     #[error("the link broke: {0}")]
     Broken(io::ErrorKind),
-    /// Home did not acknowledge in time.
+    /// The recorder did not acknowledge a line within this timeout.
     #[error("the recorder did not acknowledge within {0:?}")]
     NotAcknowledged(Duration),
-    /// Home sent something that is no line of a link.
+    /// The recorder sent something that is not a JSON object.
     #[error("the recorder sent a line that is not a JSON object: {0:?}")]
     BadLine(String),
-    /// A line of ours is too long to send.
+    /// This process tried to send a line that is too long.
     #[error("found a line of {0} bytes to send, expected at most {LINK_LINE_BYTES_MAX}")]
     TooLong(usize),
 }
 
-/// What happens when a link is lost. Runs once, on the thread that noticed.
+/// Reaction to the loss of a link. It runs once, on the thread that noticed the loss.
 pub type OnLoss = Box<dyn Fn(&LinkLost) + Send + Sync>;
 
-/// A link to home. Cheap to clone; any thread may use it. The last clone that is dropped closes it.
+/// A link to the recorder. Cheap to clone; any thread may use it. Dropping the last clone closes it.
 #[derive(Clone)]
 pub struct Link {
     shared: Arc<Shared>,
-    // Declared beside `shared`, which the reading thread keeps as well: this one only counts the users.
+    // Counts the users. `shared` cannot, because the reading thread also holds it.
     _users: Arc<Hangup>,
 }
 
@@ -113,10 +115,10 @@ struct Waiting {
 }
 
 impl Link {
-    /// Dials home and says hello; returns the link, the welcome and what home commands from then on.
+    /// Connects to the recorder and sends the hello. Returns the link, the welcome and a channel of later commands.
     ///
     /// # Errors
-    /// When home can not be reached, refuses, or answers nothing in time. `on_loss` does not run then.
+    /// When the recorder is unreachable, refuses, or does not answer in time. `on_loss` does not run in these cases.
     pub fn dial(
         addr: SocketAddr,
         hello: &Value,
@@ -124,16 +126,16 @@ impl Link {
         on_loss: OnLoss,
     ) -> Result<(Self, Value, Receiver<Value>), DialError> {
         let (sender, receiver) = mpsc::channel();
-        // The receiver may be gone: then nobody wants commands.
+        // The caller may have dropped the receiver because it needs no commands.
         let forward = move |command| drop(sender.send(command));
         let (link, welcome) = Self::dial_with(addr, hello, limits, on_loss, forward)?;
         Ok((link, welcome, receiver))
     }
 
-    /// As [`Link::dial`], with each command handed to `on_command` on the reading thread: it must not block.
+    /// Like [`Link::dial`], but passes each command to `on_command` on the reading thread. The callback must not block.
     ///
     /// # Errors
-    /// As [`Link::dial`].
+    /// Like [`Link::dial`].
     pub fn dial_with(
         addr: SocketAddr,
         hello: &Value,
@@ -146,7 +148,7 @@ impl Link {
         }
         let deadline = Instant::now() + limits.hello;
         let connected = TcpStream::connect_timeout(&addr, limits.hello);
-        // std makes sockets close-on-exec: no grandchild can hold this link open.
+        // std makes sockets close-on-exec, so no grandchild can keep this link open.
         let stream = connected.map_err(|source| DialError::Connect { addr, source })?;
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(limits.acknowledge))?;
@@ -171,19 +173,20 @@ impl Link {
         Ok((Self { shared, _users: users }, welcome))
     }
 
-    /// Reports an event that happens now, and waits until it is recorded.
+    /// Reports an event that happens now, and waits until the recorder has stored it.
     ///
     /// # Errors
-    /// When the link is lost; the reaction to that has run by then.
+    /// When the link is lost. The reaction to the loss has already run.
     pub fn journal(&self, kind: &EventKind) -> Result<(), LinkLost> {
         self.report(event_fields(kind))
     }
 
-    /// Reports events that happen now, in order and in one write, and waits until all of them are recorded: home takes the
-    /// lines of a link in order, so the acknowledgement of the last is one for all.
+    /// Reports events that happen now, in order and in one write. Waits until the recorder has stored all of them.
+    ///
+    /// The recorder processes a link's lines in order, so one acknowledgement for the last line covers all.
     ///
     /// # Errors
-    /// When the link is lost; the reaction to that has run by then.
+    /// When the link is lost. The reaction to the loss has already run.
     pub fn journal_all(&self, kinds: &[EventKind]) -> Result<(), LinkLost> {
         let Some((last, earlier)) = kinds.split_last() else { return Ok(()) };
         let mut lines = Vec::new();
@@ -198,16 +201,16 @@ impl Link {
         self.shared.wait_for(number)
     }
 
-    /// Sends a line with these fields, such as a completion, and waits until it is recorded.
+    /// Sends a line with these fields, such as a completion. Waits until the recorder has stored it.
     ///
     /// # Errors
-    /// When the link is lost; the reaction to that has run by then.
+    /// When the link is lost. The reaction to the loss has already run.
     pub fn report(&self, fields: Map<String, Value>) -> Result<(), LinkLost> {
         let number = self.shared.send(fields, Answer::Acknowledged)?;
         self.shared.wait_for(number)
     }
 
-    /// Sends an event without waiting and without asking for an acknowledgement: for code that must not wait.
+    /// Sends an event without waiting for an acknowledgement, for code that must not block.
     ///
     /// # Errors
     /// When the link is lost.
@@ -216,14 +219,14 @@ impl Link {
     }
 }
 
-/// Whether home answers a line.
+/// Whether the recorder acknowledges a line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Answer {
     Acknowledged,
     None,
 }
 
-/// Ends the connection, and with it the reading thread, when nobody uses the link any more.
+/// Ends the connection, and with it the reading thread, when the last user drops the link.
 struct Hangup {
     shared: Arc<Shared>,
 }
@@ -249,7 +252,7 @@ impl Shared {
         self.send_after(Vec::new(), fields, answer)
     }
 
-    /// Sends a line behind others that are complete.
+    /// Sends `lines`, which are complete, and after them a line with these fields.
     fn send_after(&self, mut lines: Vec<u8>, fields: Map<String, Value>, answer: Answer) -> Result<u64, LinkLost> {
         let mut writing = self.writing();
         let number = writing.n_sent + 1;
@@ -306,7 +309,7 @@ impl Shared {
         self.lose(lost);
     }
 
-    /// Runs the reaction, the first time, unless it was us who hung up.
+    /// Runs the reaction to the first loss, unless this process closed the link itself.
     fn lose(&self, found: LinkLost) -> LinkLost {
         let mut waiting = self.waiting();
         if let Some(lost) = &waiting.lost {
@@ -345,7 +348,7 @@ fn line_of(mut fields: Map<String, Value>, number: Option<u64>) -> Vec<u8> {
 fn read_welcome(reader: &mut BufReader<TcpStream>, stream: &TcpStream, deadline: Instant) -> Result<Value, DialError> {
     let mut line = Vec::new();
     while line.last() != Some(&b'\n') {
-        // At least a millisecond: zero would mean to wait for ever.
+        // At least a millisecond, because zero would disable the timeout.
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         stream.set_read_timeout(Some(left))?;
         let available = reader.fill_buf()?;
@@ -372,7 +375,7 @@ fn read_welcome(reader: &mut BufReader<TcpStream>, stream: &TcpStream, deadline:
     }
 }
 
-/// One line with its end; `None` at the end of the link, also in the middle of a line.
+/// Reads one line with its end; `None` if the link ends first, even within a line.
 fn read_line(reader: &mut BufReader<TcpStream>) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     reader.take(LINK_LINE_BYTES_MAX as u64).read_until(b'\n', &mut line)?;

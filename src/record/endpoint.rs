@@ -1,66 +1,44 @@
-//! Home: the listener to which the mocks and the adapter of one plan dial.
+//! The recorder's endpoint: a listener to which the mocks and the adapter of one plan connect.
 //!
-//! One line in, one acknowledgement out: an event is on file before its source goes on.
+//! The endpoint acknowledges each line after the recorder has stored it. Only then does the source act.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
-use tokio::io::AsyncWriteExt;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use serde_json::{Value, json};
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt;
-use tokio_util::codec::{FramedRead, LinesCodec};
 
 use crate::history::{ConnectionId, EventKind, LinkPeer, Source};
 use crate::record::adapter_link::{AdapterHello, AdapterLink};
-use crate::record::follow::Journal;
+use crate::record::follow::Follower;
 use crate::record::hello::{Hello, HelloError, knows_adapter_token, read_hello};
+use crate::record::lines::{Lines, lines_of, send};
+use crate::record::options::EndpointOptions;
 use crate::record::recorder::Recorder;
 
-/// Longest line of a link, in bytes.
-pub(super) const LINE_BYTES_MAX: usize = 1 << 20;
-/// Most links one plan may have at once.
+/// Maximum number of links that one plan may have at once.
 const LINKS_MAX: usize = 1_024;
-/// Most refusals that are journalled: a flood of strangers must not fill the history.
+/// Maximum number of refusals in a history. Without it, a flood of unknown processes could fill the history.
 const REFUSALS_MAX: usize = 64;
-/// How long home waits after the system refused it a connection.
+/// Pause after the system failed to accept a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// What a plan's home hands to whoever dials.
-#[derive(Clone)]
-pub struct EndpointOptions {
-    /// The secret the adapter must know.
-    pub adapter_token: String,
-    /// The secret mocks must know; the loader sees it in its configuration.
-    pub mock_token: String,
-    /// From an accepted connection to its hello.
-    pub hello_limit: Duration,
-    /// What each mock is told, by server name.
-    pub mocks: BTreeMap<String, MockSetup>,
-}
-
-/// What a mock is told in its welcome, beside the name of its connection.
-#[derive(Clone, Debug)]
-pub struct MockSetup {
-    /// The fields of the welcome: script, temperament, revision, limits.
-    pub welcome: Map<String, Value>,
-}
-
-/// A mock process that is linked or was.
+/// A mock that has, or had, a link to the recorder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MockFacts {
-    /// Name of its server.
+    /// Name of its server in the scenario.
     pub server: String,
-    /// Which incarnation, from 1.
+    /// Which process or listener of this server, counted from 1.
     pub incarnation: u32,
-    /// Its pid as it says; 0 for one that is no process.
+    /// Pid that the mock reported; 0 for a mock in memory, which is not a process.
     pub pid: u32,
-    /// Whether its link is open.
+    /// True while its link is open.
     pub open: bool,
 }
 
@@ -82,7 +60,7 @@ struct Shared {
 #[derive(Default)]
 struct Book {
     mocks: Vec<MockFacts>,
-    /// What home tells each mock, by its place in `mocks`.
+    /// Command channel of each mock, by its position in `mocks`.
     commands: BTreeMap<usize, mpsc::UnboundedSender<String>>,
     open_gates: Vec<String>,
     n_connections: u32,
@@ -90,17 +68,17 @@ struct Book {
     failed: Option<String>,
     adapter: Option<AdapterLink>,
     adapter_open: bool,
-    /// Why the hello of the adapter was refused: of one that knew its token.
+    /// Why the endpoint refused the hello of an adapter with the right token.
     adapter_refused: Option<String>,
-    /// Why somebody was refused last.
+    /// Why the endpoint last refused any process.
     last_refusal: Option<String>,
 }
 
 impl RecorderEndpoint {
-    /// Listens on a fresh loopback port.
+    /// Listens on a new loopback port.
     ///
     /// # Errors
-    /// When there is no port.
+    /// When the system provides no port.
     pub async fn open(recorder: Recorder, options: EndpointOptions) -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let addr = listener.local_addr()?;
@@ -111,42 +89,42 @@ impl RecorderEndpoint {
         Ok(Self { addr, shared, tasks })
     }
 
-    /// Where to dial.
+    /// The address to which mocks and adapters connect.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Every mock that ever said hello, in order.
+    /// Every mock that ever sent a hello, in order.
     #[must_use]
     pub fn mocks(&self) -> Vec<MockFacts> {
         self.shared.book().mocks.clone()
     }
 
-    /// Waits for the adapter's hello, at most for `limit`, or until the adapter is refused.
+    /// Waits for the adapter's hello, up to `limit`. Returns early if the endpoint refuses the adapter.
     pub async fn adapter(&self, limit: Duration) -> Option<AdapterLink> {
         self.wait(limit, |book| book.adapter.is_some() || book.adapter_refused.is_some()).await;
         self.shared.book().adapter.clone()
     }
 
-    /// Why the adapter was refused, which is known where it had its token; else why somebody was refused last.
+    /// Why the endpoint refused the adapter, if its token was right; otherwise the reason of the last refusal.
     #[must_use]
     pub fn refusal(&self) -> Option<String> {
         let book = self.shared.book();
         book.adapter_refused.clone().or_else(|| book.last_refusal.clone())
     }
 
-    /// Waits until no mock is linked; `false` when the limit passed.
+    /// Waits until no mock has a link; `false` if the limit passed.
     pub async fn no_mock_left(&self, limit: Duration) -> bool {
         self.wait(limit, |book| book.mocks.iter().all(|mock| !mock.open)).await
     }
 
-    /// Waits until the adapter's link is closed, so that nothing it sent is still under way.
+    /// Waits until the adapter's link is closed and every line from it is stored.
     pub async fn adapter_gone(&self, limit: Duration) -> bool {
         self.wait(limit, |book| !book.adapter_open).await
     }
 
-    /// Opens a gate, for every mock now and later.
+    /// Opens a gate for every present and future mock.
     pub fn open_gate(&self, gate: &str) {
         let mut book = self.shared.book();
         book.open_gates.push(gate.to_owned());
@@ -154,7 +132,7 @@ impl RecorderEndpoint {
         book.commands.retain(|_, sender| sender.send(line.clone()).is_ok());
     }
 
-    /// Tells a mock that is no process to die; whether it is linked and could be told.
+    /// Sends a mock in memory the command to die. Returns whether the mock is linked and the command was sent.
     pub fn kill(&self, mock: &MockFacts) -> bool {
         let book = self.shared.book();
         let is_it = |known: &MockFacts| known.server == mock.server && known.incarnation == mock.incarnation;
@@ -163,7 +141,7 @@ impl RecorderEndpoint {
         sender.is_some_and(|sender| sender.send(r#"{"die":true}"#.to_owned()).is_ok())
     }
 
-    /// Ends every link and the listener, and waits until they are closed.
+    /// Closes the listener and every link, and waits until they are closed.
     pub async fn close(mut self) {
         self.tasks.shutdown().await;
     }
@@ -190,10 +168,10 @@ impl Shared {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The experiment failed; told once for each reason in a row.
+    /// Records that the experiment failed. Records each reason once, if it repeats in a row.
     fn fail(&self, because: String) {
-        let is_told = self.book().failed.replace(because.clone()).as_ref() == Some(&because);
-        if !is_told {
+        let is_recorded = self.book().failed.replace(because.clone()).as_ref() == Some(&because);
+        if !is_recorded {
             self.recorder.note(Source::Recorder, EventKind::ExperimentFailed { because });
         }
     }
@@ -229,22 +207,19 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             }
             Ok(_) => shared.fail(format!("more than {LINKS_MAX} links at once")),
             Err(error) => {
-                // Out of descriptors, most likely: what is linked stays linked, and the experiment is doubtful.
-                shared.fail(format!("a link can not be accepted: {error}"));
+                // Probably out of descriptors. Existing links stay open, and the experiment is doubtful.
+                shared.fail(format!("cannot accept a link: {error}"));
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
-/// The lines of a link.
-pub(super) type Lines = FramedRead<OwnedReadHalf, LinesCodec>;
-
 async fn serve(stream: TcpStream, shared: Arc<Shared>) {
-    // Without it an acknowledgement waits for the peer's next packet; a failure only makes it slower.
+    // Without this, an acknowledgement waits for the peer's next packet. If it fails, the link is only slower.
     let _ = stream.set_nodelay(true);
     let (read, mut write) = stream.into_split();
-    let mut lines = FramedRead::new(read, LinesCodec::new_with_max_length(LINE_BYTES_MAX));
+    let mut lines = lines_of(read);
     let hello = match tokio::time::timeout(shared.options.hello_limit, lines.next()).await {
         Ok(Some(Ok(line))) => line,
         Ok(Some(Err(error))) => return answer(&mut write, shared.refuse(&format!("no hello: {error}"))).await,
@@ -268,16 +243,8 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
 }
 
 async fn answer(write: &mut OwnedWriteHalf, line: String) {
-    // The peer may be gone already; then there is nobody to tell.
+    // The peer may have closed the connection already. Then the answer has no reader.
     let _ = send(write, &line).await;
-}
-
-/// Sends one line.
-pub(super) async fn send(write: &mut OwnedWriteHalf, line: &str) -> std::io::Result<()> {
-    let mut bytes = Vec::with_capacity(line.len() + 1);
-    bytes.extend_from_slice(line.as_bytes());
-    bytes.push(b'\n');
-    write.write_all(&bytes).await
 }
 
 async fn serve_mock(server: String, pid: u32, lines: Lines, mut write: OwnedWriteHalf, shared: &Arc<Shared>) {
@@ -291,7 +258,7 @@ async fn serve_mock(server: String, pid: u32, lines: Lines, mut write: OwnedWrit
         let incarnation = 1 + book.mocks.iter().filter(|mock| mock.server == server).count() as u32;
         book.mocks.push(MockFacts { server: server.clone(), incarnation, pid, open: true });
         for gate in &book.open_gates {
-            // The receiver is at hand: nothing can be lost.
+            // The receiver exists in this function, so sending cannot fail.
             let _ = sender.send(json!({ "open_gate": gate }).to_string());
         }
         let index = book.mocks.len() - 1;
@@ -306,12 +273,12 @@ async fn serve_mock(server: String, pid: u32, lines: Lines, mut write: OwnedWrit
     welcome.insert("welcome".to_owned(), Value::from(1));
     welcome.insert("connection".to_owned(), Value::from(connection.0));
     welcome.insert("incarnation".to_owned(), Value::from(incarnation));
-    let mut journal = Journal::new(Source::Mock { server, incarnation }, None);
+    let mut follower = Follower::new(Source::Mock { server, incarnation }, None);
     if send(&mut write, &Value::Object(welcome).to_string()).await.is_ok() {
-        journal.follow(lines, write, commands, &shared.recorder).await;
+        follower.follow(lines, write, commands, &shared.recorder).await;
     }
-    // On record before anybody can know of it: whoever waits for the end of a link may end the history next.
-    shared.recorder.note(Source::Recorder, EventKind::LinkClosed { peer, farewell: journal.farewell() });
+    // Record the end before publishing it: a waiter may end the history as soon as it sees the change.
+    shared.recorder.note(Source::Recorder, EventKind::LinkClosed { peer, farewell: follower.farewell() });
     shared.book().mocks[index].open = false;
     shared.touch();
 }
@@ -343,13 +310,13 @@ async fn serve_adapter(hello: AdapterHello, lines: Lines, mut write: OwnedWriteH
     let welcomed = send(&mut write, r#"{"welcome":1}"#).await;
     shared.book().adapter = Some(link.clone());
     shared.touch();
-    let mut journal = Journal::new(Source::Loader, Some(link.clone()));
+    let mut follower = Follower::new(Source::Loader, Some(link.clone()));
     if welcomed.is_ok() {
-        journal.follow(lines, write, commands, &shared.recorder).await;
+        follower.follow(lines, write, commands, &shared.recorder).await;
     }
     link.lost();
-    let closed = EventKind::LinkClosed { peer: LinkPeer::Adapter, farewell: journal.farewell() };
-    // As for the link of a mock.
+    let closed = EventKind::LinkClosed { peer: LinkPeer::Adapter, farewell: follower.farewell() };
+    // Recorded before it is published, as for the link of a mock.
     shared.recorder.note(Source::Recorder, closed);
     shared.book().adapter_open = false;
     shared.touch();

@@ -1,4 +1,4 @@
-//! Following one link: each line is recorded, then acknowledged.
+//! Follows one link: the recorder stores each line, then acknowledges it.
 
 use std::io::ErrorKind;
 
@@ -11,59 +11,59 @@ use tokio_util::codec::LinesCodecError;
 use crate::history::{Channel, EventKind, OpId, Source};
 use crate::record::adapter_link::{AdapterLink, Completion};
 use crate::record::clock::monotonic_us;
-use crate::record::endpoint::{LINE_BYTES_MAX, Lines, send};
+use crate::record::lines::{LINE_BYTES_MAX, Lines, send};
 use crate::record::recorder::Recorder;
 
-/// What is known while following one link.
-pub(super) struct Journal {
+/// Stores the lines of one link.
+pub(super) struct Follower {
     source: Source,
     farewell: bool,
     adapter: Option<AdapterLink>,
-    /// Time of the last event: a source's clock does not run backwards, nor ahead of ours.
+    /// Time of the last event. A source's clock must not go back, and must not run ahead of the recorder's.
     last_us: u64,
 }
 
-/// One line as a source has sent it.
+/// One line from a source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
-    /// Its number, where it asks for an acknowledgement.
+    /// Number to acknowledge; `None` if the source expects no acknowledgement.
     pub number: Option<u64>,
-    /// When, on its source's monotonic clock, in microseconds; `None` where it does not say.
+    /// The source's CLOCK_MONOTONIC in microseconds; `None` if the line has no time.
     pub at_us: Option<u64>,
-    /// What it says.
-    pub said: Said,
+    /// The content of the line.
+    pub content: LineContent,
 }
 
-/// What a line says.
+/// The content of a line.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Said {
-    /// Something happened.
+pub enum LineContent {
+    /// An event.
     Event(Box<EventKind>),
-    /// A command is over.
+    /// The end of a command.
     Completion {
         /// Id of the command.
         id: u64,
-        /// How it ended.
+        /// Result of the command.
         completion: Completion,
     },
 }
 
 impl Line {
-    /// Reads a line of this source, as home takes it.
+    /// Reads a line under the rules that the recorder applies to this source.
     ///
     /// # Errors
-    /// With what was found, where it is no line of the protocol or not this source's to say.
+    /// When the line does not follow the protocol, or when this source may not report it.
     pub fn read(line: &str, source: &Source) -> Result<Self, LineError> {
         let value: Value = serde_json::from_str(line).map_err(|_| LineError::NoObject(head(line)))?;
         let Value::Object(mut fields) = value else { return Err(LineError::NoObject(head(line))) };
         let number = fields.remove("n").and_then(|n| n.as_u64());
         let at_us = fields.remove("at_us").and_then(|at| at.as_u64());
-        let said = match fields.remove("event") {
-            Some(kind) => Said::Event(Box::new(read_event(kind, fields, source)?)),
+        let content = match fields.remove("event") {
+            Some(kind) => LineContent::Event(Box::new(read_event(kind, fields, source)?)),
             None if fields.contains_key("hello") => return Err(LineError::HelloAgain),
             None => read_completion(&mut fields).ok_or_else(|| LineError::Neither(head(line)))?,
         };
-        Ok(Self { number, at_us, said })
+        Ok(Self { number, at_us, content })
     }
 }
 
@@ -73,42 +73,42 @@ fn read_event(kind: Value, mut fields: Map<String, Value>, source: &Source) -> R
     if may_report(source, &kind) { Ok(kind) } else { Err(LineError::NotItsOwn(kind.kind().name())) }
 }
 
-fn read_completion(fields: &mut Map<String, Value>) -> Option<Said> {
+fn read_completion(fields: &mut Map<String, Value>) -> Option<LineContent> {
     let id = fields.get("id").and_then(Value::as_u64)?;
-    Some(Said::Completion { id, completion: Completion::from_fields(fields)? })
+    Some(LineContent::Completion { id, completion: Completion::from_fields(fields)? })
 }
 
-/// The beginning of a line, to be shown.
+/// The beginning of a line, for a message.
 fn head(line: &str) -> String {
     line.chars().take(120).collect()
 }
 
-/// What is wrong with a line.
+/// Why the recorder rejects a line.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LineError {
-    /// An event that only somebody else can know of.
+    /// The source may not report this event, because only another source can know of it.
     #[error("found event {0}, which is not this source's to report")]
     NotItsOwn(&'static str),
-    /// No JSON object.
+    /// The line is not a JSON object.
     #[error("found {0:?}, expected a JSON object")]
     NoObject(String),
-    /// An event of an unknown name, or with fields that are missing, wrong or unknown.
+    /// The event has an unknown name, or fields that are missing, wrong or unknown.
     #[error("found an event that can not be read: {0}")]
     Event(#[from] serde_json::Error),
-    /// A completion nobody waits for: a second one, or of a command that was never given.
+    /// The line completes a command for the second time, or one that was never sent.
     #[error("found a completion of command {0}, which is not pending")]
     NotPending(u64),
-    /// A hello behind the first. Not shown: it holds the token.
+    /// The line is a second hello. The message omits it, because it contains the token.
     #[error("found a second hello, expected one a link")]
     HelloAgain,
-    /// An object that is nothing of the protocol.
+    /// The object is neither an event nor a completion.
     #[error("found a line that is neither event nor completion: {0:?}")]
     Neither(String),
 }
 
-impl Journal {
-    /// Follows a link of this source; with an adapter, completions are taken as well.
+impl Follower {
+    /// Creates a follower for this source. With an adapter, it also delivers completions.
     pub(super) fn new(source: Source, adapter: Option<AdapterLink>) -> Self {
         Self { source, farewell: false, adapter, last_us: 0 }
     }
@@ -118,7 +118,7 @@ impl Journal {
         self.farewell
     }
 
-    /// Records what comes until the link ends or breaks its rules.
+    /// Stores lines until the link ends or breaks its rules.
     pub(super) async fn follow(
         &mut self,
         mut lines: Lines,
@@ -144,7 +144,7 @@ impl Journal {
                 Some(Err(LinesCodecError::Io(error))) if error.kind() == ErrorKind::InvalidData => {
                     Err("found a line that is not UTF-8, expected UTF-8".to_owned())
                 }
-                // A process that dies with an unread acknowledgement resets its link: that is an end like any other.
+                // A process that dies with an unread acknowledgement resets its link. This is an ordinary end.
                 Some(Err(LinesCodecError::Io(_))) | None => return,
             };
             match taken {
@@ -163,18 +163,18 @@ impl Journal {
         }
     }
 
-    /// Records one line; the acknowledgement it asks for, if any.
+    /// Stores one line. Returns the acknowledgement, if the line has a number.
     fn take(&mut self, line: &str, recorder: &Recorder) -> Result<Option<String>, LineError> {
-        let Line { number, at_us, said } = Line::read(line, &self.source)?;
+        let Line { number, at_us, content } = Line::read(line, &self.source)?;
         let now_us = monotonic_us();
         let at_us = at_us.unwrap_or(now_us).clamp(self.last_us.min(now_us), now_us);
         self.last_us = at_us;
-        match said {
-            Said::Event(kind) => {
+        match content {
+            LineContent::Event(kind) => {
                 self.farewell |= matches!(*kind, EventKind::MockEnding { .. });
                 recorder.record(self.source.clone(), at_us, *kind);
             }
-            Said::Completion { id, completion } => self.complete(id, completion, at_us, recorder, line)?,
+            LineContent::Completion { id, completion } => self.complete(id, completion, at_us, recorder, line)?,
         }
         Ok(number.map(|n| format!(r#"{{"ack":{n}}}"#)))
     }
@@ -194,19 +194,19 @@ impl Journal {
             let kind = EventKind::OperationCompleted { operation: OpId(command), outcome: completion.outcome() };
             recorder.record(Source::Loader, at_us, kind);
         }
-        // Nobody waits any more when its bound has passed.
+        // The caller stops waiting when its limit passes. Then the completion has no receiver.
         let _ = waiting.send(completion);
         Ok(())
     }
 }
 
-/// Whether an event is its source's own to report: a loader that could speak for the driver could switch the judge off.
+/// Whether this source may report this event. A loader that could report as the driver could disable the checker.
 fn may_report(source: &Source, kind: &EventKind) -> bool {
     match kind {
         EventKind::OperationStarted { .. } | EventKind::ScopeEntered { .. } | EventKind::ScopeLeft { .. } => {
             *source == Source::Loader
         }
-        // What is on stderr is the supervisor's to find.
+        // Only the supervisor reads stderr.
         EventKind::ErrorReported { channel, .. } => *source == Source::Loader && *channel != Channel::Stderr,
         EventKind::MockStarted { .. }
         | EventKind::ConnectionOpened { .. }

@@ -1,18 +1,18 @@
-//! The first line of a link: who dials.
+//! The hello: the first line of a link, which identifies the peer.
 
 use serde_json::Value;
 
 use crate::record::adapter_link::AdapterHello;
 use crate::record::build::build_id;
-use crate::record::endpoint::EndpointOptions;
+use crate::record::options::EndpointOptions;
 
-/// Who dials.
+/// The process that connected.
 pub(super) enum Hello {
     Mock { server: String, pid: u32 },
     Adapter(Box<AdapterHello>),
 }
 
-/// Why a hello is refused.
+/// Why the endpoint refuses a hello.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HelloError {
     #[error("found {0:?}, expected a hello: a JSON object")]
@@ -29,7 +29,7 @@ pub(super) enum HelloError {
     Shape(#[from] serde_json::Error),
 }
 
-/// Reads a hello and holds it against what this plan expects.
+/// Reads a hello and compares it with the tokens and the build of this plan.
 pub(super) fn read_hello(line: &str, options: &EndpointOptions) -> Result<Hello, HelloError> {
     let head = || line.chars().take(120).collect::<String>();
     let value: Value = serde_json::from_str(line).map_err(|_| HelloError::NoObject(head()))?;
@@ -59,7 +59,7 @@ pub(super) fn read_hello(line: &str, options: &EndpointOptions) -> Result<Hello,
     Err(HelloError::Role)
 }
 
-/// Whether a hello comes from the adapter that was started, whatever else is wrong with it.
+/// Whether a hello has the adapter's token, even if the rest of it is wrong.
 pub(super) fn knows_adapter_token(line: &str, options: &EndpointOptions) -> bool {
     let value: Value = serde_json::from_str(line).unwrap_or_default();
     value.get("token").and_then(Value::as_str) == Some(&options.adapter_token)

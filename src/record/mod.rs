@@ -1,6 +1,7 @@
-//! The recorder: the only giver of sequence numbers, and the links over which sources report.
+//! The recorder: it alone assigns sequence numbers, and sources report to it over links.
 //!
-//! Start at [`Recorder`] (one history) and [`Home`] (the listener to which mocks and adapters of one plan dial).
+//! Start at [`Recorder`], which keeps one history. Then read [`RecorderEndpoint`], to which the mocks and the adapter
+//! of one plan connect.
 
 mod adapter_link;
 mod build;
@@ -9,6 +10,8 @@ mod dial;
 mod endpoint;
 mod follow;
 mod hello;
+mod lines;
+mod options;
 mod protocol;
 mod recorder;
 mod secret;
@@ -17,8 +20,9 @@ pub use adapter_link::{AdapterHello, AdapterLink, Completion};
 pub use build::build_id;
 pub use clock::monotonic_us;
 pub use dial::*;
-pub use endpoint::{EndpointOptions, MockFacts, MockSetup, RecorderEndpoint};
-pub use follow::{Line, LineError, Said};
+pub use endpoint::{MockFacts, RecorderEndpoint};
+pub use follow::{Line, LineContent, LineError};
+pub use options::{EndpointOptions, MockSetup};
 pub use protocol::{Capability, ContextKindName, adapter_schema};
 pub use recorder::Recorder;
 pub use secret::secret;

@@ -1,7 +1,7 @@
-//! The adapter protocol as types, from which `adapters/protocol.schema.json` is made.
+//! The adapter protocol as types. They generate `adapters/protocol.schema.json`.
 //!
-//! Home reads an adapter's lines with the types of `history`, which stand in these as well; what is wider there than here is told in
-//! `adapters/PROTOCOL.md`. Deliberately absent: reading and writing.
+//! The recorder reads an adapter's lines with the types of `history`, and this module reuses some of them.
+//! `adapters/PROTOCOL.md` lists where the recorder accepts more. This module contains no reading or writing.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +13,13 @@ use crate::history::{Channel, Context, Failure, Leaving, OpId, ScopeForm, ScopeI
 
 /// The JSON schema of the lines of an adapter's link, in both directions.
 ///
-/// `$defs` has `ToHome` and `ToAdapter`, one for each direction.
+/// `$defs` contains `ToHome` (from the adapter to the recorder) and `ToAdapter`.
 #[must_use]
 pub fn adapter_schema() -> Value {
     schemars::schema_for!(AnyLine).to_value()
 }
 
-/// What an adapter may offer to do.
+/// An operation or command that an adapter may offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Capability {
@@ -27,48 +27,48 @@ pub enum Capability {
     Load,
     /// Call one tool.
     Call,
-    /// The tools handed out now.
+    /// List the tools that the loader currently offers.
     List,
     /// Cancel an operation that runs.
     Cancel,
     /// Load with a changed configuration.
     Reload,
-    /// Cleanup.
+    /// Close every connection.
     Close,
-    /// Force garbage collection.
+    /// Force a garbage collection.
     Collect,
-    /// One innocent await.
+    /// Await something harmless.
     Probe,
     /// End a context.
     DropContext,
 }
 
-/// A kind of context an adapter may offer.
+/// A kind of context that an adapter may offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ContextKindName {
     /// Long-lived tasks, each with a number of its own.
     Task,
-    /// Threads beside the main one.
+    /// Threads other than the main thread.
     Thread,
-    /// Event loops or runtimes beside the main one.
+    /// Event loops or runtimes other than the main one.
     Loop,
 }
 
 /// One line of an adapter's link.
 #[derive(JsonSchema)]
 #[schemars(untagged, title = "The adapter protocol of mcp-lifecheck, version 1: one line")]
-#[expect(dead_code, reason = "only its schema is made; of what follows as well")]
+#[expect(dead_code, reason = "these types exist only for their schema")]
 enum AnyLine {
-    ToHome(ToHome),
+    ToRecorder(ToRecorder),
     ToAdapter(ToAdapter),
 }
 
 /// From the adapter to mcp-lifecheck.
 #[derive(JsonSchema)]
-#[schemars(untagged)]
-#[expect(dead_code, reason = "only its schema is made")]
-enum ToHome {
+#[schemars(untagged, rename = "ToHome")]
+#[expect(dead_code, reason = "exists only for its schema")]
+enum ToRecorder {
     Hello(Hello),
     Event(AdapterEvent),
     Ok(CompletedOk),
@@ -79,7 +79,7 @@ enum ToHome {
 /// From mcp-lifecheck to the adapter.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
-#[expect(dead_code, reason = "only its schema is made")]
+#[expect(dead_code, reason = "exists only for its schema")]
 enum ToAdapter {
     Welcome(Welcome),
     Refused(Refused),
@@ -87,65 +87,66 @@ enum ToAdapter {
     Command(Command),
 }
 
-/// The first line of a link. Fields beside these are passed over.
+/// The first line of a link. The recorder ignores unknown fields.
 #[derive(JsonSchema)]
-#[expect(dead_code, reason = "only its schema is made")]
+#[expect(dead_code, reason = "exists only for its schema")]
 struct Hello {
     /// Version of the protocol.
     #[schemars(extend("const" = 1))]
     hello: u64,
-    /// What MCP_LIFECHECK_TOKEN held.
+    /// The value of MCP_LIFECHECK_TOKEN.
     token: String,
     /// Name of the adapter.
     adapter: String,
-    /// Version of what it adapts.
+    /// Version of the package that it adapts.
     #[serde(default)]
     version: String,
-    /// Language and version.
+    /// Language and its version.
     #[serde(default)]
     language: String,
-    /// Its process.
+    /// Pid of the loader's process.
     #[serde(default)]
     pid: Option<u32>,
-    /// Of executables of mcp-lifecheck alone: what they were built from.
+    /// Fingerprint of the build; only executables of mcp-lifecheck send it.
     #[serde(default)]
     #[schemars(with = "String")]
     build: Option<String>,
-    /// Kinds of contexts it can run operations in.
+    /// Kinds of contexts in which it can run operations.
     #[serde(default)]
     contexts: Vec<ContextKindName>,
-    /// What it can do.
+    /// Operations and commands that it offers.
     operations: Vec<Capability>,
-    /// Witnesses it can give: `scopes`, and names of error channels.
+    /// Witnesses that it provides: `scopes`, and names of error channels.
     #[serde(default)]
     observes: Vec<String>,
-    /// What it tried to observe and could not.
+    /// Witnesses that it could not provide.
     #[serde(default)]
-    unobservable: Vec<Blind>,
-    /// Error channels it can let an error reach, for a self-test.
+    unobservable: Vec<Unobservable>,
+    /// Error channels into which it can raise an error for the self-test.
     #[serde(default)]
     provokes: Vec<Channel>,
 }
 
-/// One thing an adapter could not observe.
+/// A witness that an adapter could not provide.
 #[derive(JsonSchema)]
-#[expect(dead_code, reason = "only its schema is made")]
-struct Blind {
-    /// What.
+#[schemars(rename = "Blind")]
+#[expect(dead_code, reason = "exists only for its schema")]
+struct Unobservable {
+    /// Name of the witness.
     what: String,
-    /// Why.
+    /// The reason, as a sentence.
     because: String,
 }
 
-/// Something happened in the adapter's process.
+/// An event in the adapter's process.
 #[derive(JsonSchema)]
 #[schemars(tag = "event", deny_unknown_fields)]
-#[expect(dead_code, reason = "only its schema is made")]
+#[expect(dead_code, reason = "exists only for its schema")]
 enum AdapterEvent {
     /// An operation begins, in the context that runs it.
     #[schemars(rename = "operation.started")]
     OperationStarted {
-        /// Rises by one with each line that has it; it asks for an acknowledgement.
+        /// Number of the line; it requests an acknowledgement. Rises by one with each numbered line.
         #[schemars(with = "u64", range(min = 1))]
         #[serde(default)]
         n: Option<u64>,
@@ -153,124 +154,124 @@ enum AdapterEvent {
         at_us: u64,
         /// Id of the command.
         operation: OpId,
-        /// Where it runs.
+        /// The context in which it runs.
         context: Context,
     },
-    /// A scope was entered.
+    /// The loader entered a scope.
     #[schemars(rename = "scope.enter")]
     ScopeEntered {
-        /// As above.
+        /// Number of the line, as for `operation.started`.
         #[schemars(with = "u64", range(min = 1))]
         #[serde(default)]
         n: Option<u64>,
-        /// As above.
+        /// CLOCK_MONOTONIC in microseconds.
         at_us: u64,
-        /// Which scope; never used for another one.
+        /// Id of the scope. The adapter never reuses it.
         scope: ScopeId,
-        /// What it is, such as `stdio_client`.
+        /// Name of the resource, such as `stdio_client`.
         name: String,
-        /// Whether it is bound to its task.
+        /// Whether the scope is bound to the task that enters it.
         form: ScopeForm,
-        /// The scope in which it was entered.
+        /// The enclosing scope, if there is one.
         #[serde(default)]
         parent: Option<ScopeId>,
-        /// Where.
+        /// The context that entered the scope.
         context: Context,
     },
-    /// A scope was left.
+    /// The loader left a scope.
     #[schemars(rename = "scope.exit")]
     ScopeLeft {
-        /// As above.
+        /// Number of the line, as for `operation.started`.
         #[schemars(with = "u64", range(min = 1))]
         #[serde(default)]
         n: Option<u64>,
-        /// As above.
+        /// CLOCK_MONOTONIC in microseconds.
         at_us: u64,
-        /// Which scope.
+        /// Id of the scope, from its `scope.enter`.
         scope: ScopeId,
-        /// How.
+        /// The cause: its owner, a finaliser or the end of a loop.
         how: Leaving,
-        /// Where.
+        /// The context that left the scope.
         context: Context,
     },
-    /// An error came out where nobody listens.
+    /// An error reached a channel for unhandled errors.
     #[schemars(rename = "error.reported")]
     ErrorReported {
-        /// As above.
+        /// Number of the line, as for `operation.started`.
         #[schemars(with = "u64", range(min = 1))]
         #[serde(default)]
         n: Option<u64>,
-        /// As above.
+        /// CLOCK_MONOTONIC in microseconds.
         at_us: u64,
-        /// Which channel.
+        /// The channel that the error reached.
         channel: Channel,
-        /// The text, at most 16 KiB.
+        /// The error's text, at most 16 KiB.
         text: String,
     },
 }
 
-/// A command did what it was asked.
+/// A command succeeded.
 #[derive(JsonSchema)]
-#[expect(dead_code, reason = "only its schema is made")]
+#[expect(dead_code, reason = "exists only for its schema")]
 struct CompletedOk {
-    /// As with events.
+    /// Number of the line, as for events.
     #[schemars(range(min = 1))]
     n: u64,
-    /// As with events.
+    /// CLOCK_MONOTONIC in microseconds.
     at_us: u64,
     /// Id of the command.
     id: u32,
-    /// What came of it.
+    /// The answer to the command.
     ok: Answer,
 }
 
-/// What came of a command; which fields there are depends on the command.
+/// The answer to a command. The fields depend on the command.
 #[derive(JsonSchema)]
-#[expect(dead_code, reason = "only its schema is made")]
+#[expect(dead_code, reason = "exists only for its schema")]
 struct Answer {
-    /// Of load, reload and list: the tools that are handed out.
+    /// For load, reload and list: the tools that the loader offers.
     #[serde(default)]
     #[schemars(with = "Vec<Tool>")]
     tools: Option<Vec<Tool>>,
-    /// Of load, reload and list: the servers in error, and why.
+    /// For load, reload and list: an error text for each server that failed.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
     errors: Option<BTreeMap<String, String>>,
-    /// Of call: what the tool said. Of stacks: the stacks.
+    /// For call: the text from the tool. For stacks: the stacks.
     #[serde(default)]
     #[schemars(with = "String")]
     text: Option<String>,
-    /// Of call: whether the tool says that it failed.
+    /// For call: whether the tool reported an error.
     #[serde(default)]
     is_error: bool,
-    /// Of cancel: whether there was something to cancel.
+    /// For cancel: whether the operation was still running.
     #[serde(default)]
     delivered: bool,
 }
 
-/// A command failed: something was raised.
+/// A command failed with an error.
 #[derive(JsonSchema)]
-#[expect(dead_code, reason = "only its schema is made")]
+#[expect(dead_code, reason = "exists only for its schema")]
 struct CompletedFailed {
-    /// As with events.
+    /// Number of the line, as for events.
     #[schemars(range(min = 1))]
     n: u64,
-    /// As with events.
+    /// CLOCK_MONOTONIC in microseconds.
     at_us: u64,
     /// Id of the command.
     id: u32,
-    /// What was raised.
+    /// The error.
     failed: Failure,
 }
 
-/// An operation ended because it was cancelled on request.
+/// The driver cancelled an operation, and it ended.
 #[derive(JsonSchema)]
-#[expect(dead_code, reason = "only its schema is made")]
+#[expect(dead_code, reason = "exists only for its schema")]
 struct CompletedCancelled {
-    /// As with events.
+    /// Number of the line, as for events.
     #[schemars(range(min = 1))]
     n: u64,
-    /// As with events.
+    /// CLOCK_MONOTONIC in microseconds.
     at_us: u64,
     /// Id of the command.
     id: u32,
@@ -279,62 +280,62 @@ struct CompletedCancelled {
     cancelled: bool,
 }
 
-/// The hello was taken.
+/// The recorder accepted the hello.
 #[derive(JsonSchema)]
-#[expect(dead_code, reason = "only its schema is made")]
+#[expect(dead_code, reason = "exists only for its schema")]
 struct Welcome {
     /// Version of the protocol.
     #[schemars(extend("const" = 1))]
     welcome: u64,
 }
 
-/// The hello was refused; the link ends behind this.
+/// The recorder refused the hello and closes the link.
 #[derive(JsonSchema)]
-#[expect(dead_code, reason = "only its schema is made")]
+#[expect(dead_code, reason = "exists only for its schema")]
 struct Refused {
-    /// Why.
+    /// The reason, as a sentence.
     refused: String,
 }
 
-/// A line is on file.
+/// The recorder stored a line.
 #[derive(JsonSchema)]
-#[expect(dead_code, reason = "only its schema is made")]
+#[expect(dead_code, reason = "exists only for its schema")]
 struct Ack {
-    /// Its number.
+    /// Number of the line.
     #[schemars(range(min = 1))]
     ack: u64,
 }
 
-/// Something to be done. Fields that are added later are to be passed over.
+/// A command to the adapter. Adapters must ignore unknown fields.
 #[derive(JsonSchema)]
 #[schemars(tag = "do", rename_all = "kebab-case")]
-#[expect(dead_code, reason = "only its schema is made")]
+#[expect(dead_code, reason = "exists only for its schema")]
 enum Command {
     /// Connect to every configured server and list its tools.
     Load {
         /// Id of the command.
         id: u32,
-        /// Where.
+        /// Context in which to run it.
         #[serde(rename = "in")]
         place: Place,
-        /// The servers.
+        /// The servers to connect to.
         config: Configuration,
     },
     /// Load with a changed configuration.
     Reload {
         /// Id of the command.
         id: u32,
-        /// Where.
+        /// Context in which to run it.
         #[serde(rename = "in")]
         place: Place,
-        /// The servers.
+        /// The servers to connect to.
         config: Configuration,
     },
-    /// The tools that are handed out now.
+    /// List the tools that the loader currently offers.
     List {
         /// Id of the command.
         id: u32,
-        /// Where.
+        /// Context in which to run it.
         #[serde(rename = "in")]
         place: Place,
     },
@@ -342,55 +343,55 @@ enum Command {
     Call {
         /// Id of the command.
         id: u32,
-        /// Where.
+        /// Context in which to run it.
         #[serde(rename = "in")]
         place: Place,
         /// Name of the server in the configuration.
         server: String,
         /// Name of the tool on that server.
         tool: String,
-        /// An object.
+        /// The tool's arguments, a JSON object.
         arguments: BTreeMap<String, Value>,
     },
-    /// Cleanup.
+    /// Close every connection.
     Close {
         /// Id of the command.
         id: u32,
-        /// Where.
+        /// Context in which to run it.
         #[serde(rename = "in")]
         place: Place,
     },
-    /// Force garbage collection.
+    /// Force a garbage collection.
     Collect {
         /// Id of the command.
         id: u32,
-        /// Where.
+        /// Context in which to run it.
         #[serde(rename = "in")]
         place: Place,
     },
-    /// One innocent await.
+    /// Await something harmless.
     Probe {
         /// Id of the command.
         id: u32,
-        /// Where.
+        /// Context in which to run it.
         #[serde(rename = "in")]
         place: Place,
     },
-    /// Of self-tests alone: let an error reach a channel, as if the loader's code had lost it.
+    /// For the self-test only: raise an error into a channel, as if the loader's code had not handled it.
     Provoke {
         /// Id of the command.
         id: u32,
-        /// Where.
+        /// Context in which to run it.
         #[serde(rename = "in")]
         place: Place,
-        /// Which channel.
+        /// The channel that must receive the error.
         channel: Channel,
     },
     /// End a context.
     DropContext {
         /// Id of the command.
         id: u32,
-        /// Which.
+        /// The context to end.
         #[serde(rename = "in")]
         place: Place,
     },
@@ -401,30 +402,30 @@ enum Command {
         /// Id of the command that began the operation.
         operation: u32,
     },
-    /// The stacks of every thread and task.
+    /// Report the stacks of every thread and task.
     Stacks {
         /// Id of the command.
         id: u32,
     },
-    /// End the program as it would end by itself.
+    /// End the program in its usual way.
     Exit {
         /// Id of the command.
         id: u32,
     },
 }
 
-/// A context by its names.
+/// A context, given by names.
 #[derive(JsonSchema)]
-#[expect(dead_code, reason = "only its schema is made")]
+#[expect(dead_code, reason = "exists only for its schema")]
 struct Place {
-    /// An operating-system thread; `main` is the main thread.
+    /// Operating-system thread; `main` is the main thread.
     thread: String,
-    /// An event loop or runtime which that thread drives; `main` is the main one.
+    /// Event loop or runtime that this thread drives; `main` is the main one.
     #[serde(rename = "loop")]
     runtime: String,
-    /// A long-lived task of that loop.
+    /// Long-lived task of that loop.
     task: String,
-    /// For runtimes that come in kinds; others pass it over.
+    /// Kind of runtime. Languages with one kind ignore it.
     #[serde(default)]
     #[schemars(with = "Flavour")]
     flavour: Option<Flavour>,
@@ -433,51 +434,51 @@ struct Place {
 /// The kind of a runtime.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "kebab-case")]
-#[expect(dead_code, reason = "only its schema is made")]
+#[expect(dead_code, reason = "exists only for its schema")]
 enum Flavour {
     /// Driven only while a command runs on it.
     CurrentThread,
-    /// Driven all the time, by threads of its own.
+    /// Driven at all times by worker threads.
     MultiThread,
 }
 
-/// What a load is handed: an mcpServers file.
+/// The argument of a load: an mcpServers file.
 #[derive(JsonSchema)]
-#[expect(dead_code, reason = "only its schema is made")]
+#[expect(dead_code, reason = "exists only for its schema")]
 struct Configuration {
     /// The servers by name.
     #[serde(rename = "mcpServers")]
     servers: BTreeMap<String, ServerEntry>,
 }
 
-/// How a server is reached.
+/// How to reach a server.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
-#[expect(dead_code, reason = "only its schema is made")]
+#[expect(dead_code, reason = "exists only for its schema")]
 enum ServerEntry {
-    /// Over stdio: a program to start.
+    /// Over stdio: start a program.
     Program {
-        /// The program.
+        /// The program to start.
         command: String,
-        /// Its arguments.
+        /// Arguments of the program.
         args: Vec<String>,
-        /// Laid over the environment.
+        /// Variables to add to the environment.
         env: BTreeMap<String, String>,
     },
     /// Over HTTP.
     Url {
-        /// Where.
+        /// URL of the server.
         url: String,
-        /// Over which transport: `http` is streamable HTTP, `sse` HTTP with server-sent events.
+        /// `http` for streamable HTTP, `sse` for HTTP with server-sent events.
         r#type: HttpType,
         /// Header fields to send with every request.
         #[serde(default)]
         #[schemars(with = "BTreeMap<String, String>")]
         headers: Option<BTreeMap<String, String>>,
     },
-    /// Of Rust loaders alone: a server in the loader's own process.
+    /// In memory: a server in the loader's own process. Only Rust loaders receive it.
     Memory {
-        /// How it is found there.
+        /// Keys that identify the server within that process.
         memory: BTreeMap<String, String>,
     },
 }
@@ -485,7 +486,7 @@ enum ServerEntry {
 /// A transport over HTTP.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "kebab-case")]
-#[expect(dead_code, reason = "only its schema is made")]
+#[expect(dead_code, reason = "exists only for its schema")]
 enum HttpType {
     Http,
     Sse,

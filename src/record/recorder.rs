@@ -1,4 +1,4 @@
-//! One history while it grows.
+//! The history of one plan while it grows.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -10,14 +10,14 @@ use tokio::sync::watch;
 use crate::history::{Event, EventKind, Header, History, Seq, Source, event_to_line};
 use crate::record::clock::monotonic_us;
 
-/// Most events of one history; beyond, evidence is truncated and said to be.
+/// Maximum number of events in a history. Beyond it, the recorder records that it truncated the evidence.
 const EVENTS_MAX: usize = 200_000;
-/// Most bytes of one `history.jsonl`.
+/// Maximum size of one `history.jsonl`, in bytes.
 const BYTES_MAX: u64 = 64 << 20;
 
-/// Gives sequence numbers and keeps the history of one plan. Cheap to clone.
+/// Assigns sequence numbers and keeps the history of one plan. Cheap to clone.
 ///
-/// Each event is appended to `history.jsonl` before its number is returned, so that what was acknowledged is on file.
+/// It appends each event to `history.jsonl` before it returns the number. So every acknowledged event is on file.
 #[derive(Clone)]
 pub struct Recorder {
     inner: Arc<Inner>,
@@ -38,10 +38,10 @@ struct State {
 }
 
 impl Recorder {
-    /// A recorder whose plan starts now; with a `file`, the header is its first line.
+    /// Starts the clock of a plan. With a `file`, writes the header as its first line.
     ///
     /// # Errors
-    /// When the header can not be written.
+    /// When the header cannot be written.
     pub fn start(header: Header, file: Option<File>) -> io::Result<Self> {
         let mut state = State { file, n_bytes: 0, events: Vec::new(), full: false };
         let line = serde_json::to_string(&header).map_err(io::Error::other)?;
@@ -57,7 +57,7 @@ impl Recorder {
         &self.inner.header
     }
 
-    /// Records an event that happened at `at_us`, absolute CLOCK_MONOTONIC of its source.
+    /// Records an event that happened at `at_us`, on the absolute CLOCK_MONOTONIC of its source.
     pub fn record(&self, source: Source, at_us: u64, kind: EventKind) -> Seq {
         let mut state = self.inner.state.lock().unwrap_or_else(PoisonError::into_inner);
         let seq = state.push(source, at_us.saturating_sub(self.inner.epoch_us), kind);
@@ -72,9 +72,9 @@ impl Recorder {
         self.record(source, monotonic_us(), kind)
     }
 
-    /// Waits until an event at or after position `from` (counted from 0) satisfies `wanted`, at most for `limit`.
+    /// Waits up to `limit` for an event that satisfies `wanted`, from position `from` (counted from 0) on.
     ///
-    /// Returns its position, or `None` when the limit passed.
+    /// Returns the event's position, or `None` if the limit passed.
     pub async fn wait_for(
         &self,
         from: usize,
@@ -102,18 +102,18 @@ impl Recorder {
         tokio::time::timeout(limit, search).await.ok().flatten()
     }
 
-    /// How many events there are: the position of the next one.
+    /// The number of events so far, which is the position of the next one.
     #[must_use]
     pub fn n_events(&self) -> usize {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner).events.len()
     }
 
-    /// Looks through the events so far, newest last.
+    /// Whether any event so far satisfies `wanted`.
     pub fn any(&self, wanted: impl FnMut(&Event) -> bool) -> bool {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner).events.iter().any(wanted)
     }
 
-    /// Waits until the events so far are as they are awaited, at most for `limit`; whether they are.
+    /// Waits up to `limit` until the events so far satisfy `is_so`; `false` if the limit passed.
     pub async fn wait_until(&self, limit: Duration, mut is_so: impl FnMut(&[Event]) -> bool + Send) -> bool {
         let mut n_events = self.inner.n_events.subscribe();
         let search = async {
@@ -130,7 +130,7 @@ impl Recorder {
         tokio::time::timeout(limit, search).await.unwrap_or(false)
     }
 
-    /// The history as it is now.
+    /// A copy of the history so far.
     #[must_use]
     pub fn history_so_far(&self) -> History {
         let events = self.inner.state.lock().unwrap_or_else(PoisonError::into_inner).events.clone();
@@ -138,7 +138,7 @@ impl Recorder {
             .expect("the recorder numbers events from 1 without a gap")
     }
 
-    /// Takes the history; to be called once, when nothing is recorded any more.
+    /// Takes the history out. Call it once, after the last event.
     #[must_use]
     pub fn take_history(&self) -> History {
         let mut state = self.inner.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,21 +1,21 @@
-//! Secrets.
+//! Random tokens that authenticate links.
 
 use std::fmt::Write as _;
 use std::io;
 
 use rustix::rand::{GetRandomFlags, getrandom};
 
-/// A secret of 128 bits in hexadecimal.
+/// A random secret of 128 bits, in hexadecimal.
 ///
 /// # Errors
-/// When the system gives no random bytes.
+/// When the system provides no random bytes.
 pub fn secret() -> io::Result<String> {
     let mut bytes = [0_u8; 16];
     let mut n_filled = 0;
     while n_filled < bytes.len() {
         match getrandom(&mut bytes[n_filled..], GetRandomFlags::empty()) {
             Ok(n_more) => n_filled += n_more,
-            // Only before the system's pool is filled, at boot.
+            // Happens only at boot, before the system has gathered enough randomness.
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(io::Error::other(format!("no secret can be drawn: {error}"))),
         }

@@ -15,7 +15,7 @@ use tokio_stream::StreamExt;
 use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 
 use crate::history::{Context, EventKind, Source};
-use crate::record::{Completion, LINK_LINE_BYTES_MAX, Line, Said, monotonic_us};
+use crate::record::{Completion, LINK_LINE_BYTES_MAX, Line, LineContent, monotonic_us};
 
 /// Most lines of one session: far more than any adapter has to say in one.
 const LINES_MAX: usize = 100_000;
@@ -256,9 +256,9 @@ impl State {
             }
         };
         self.look_at_time(read.at_us);
-        let must_have_number = match read.said {
-            Said::Event(kind) => self.take_event(*kind),
-            Said::Completion { id, completion } => {
+        let must_have_number = match read.content {
+            LineContent::Event(kind) => self.take_event(*kind),
+            LineContent::Completion { id, completion } => {
                 self.take_completion(id, completion);
                 true
             }

@@ -1,0 +1,63 @@
+//! What a loader's process reports about itself: scopes and unhandled errors.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Whether a scope is bound to the task that entered it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScopeForm {
+    /// The task that entered it must leave it: a cancel scope, a task group, and anything built on them.
+    TaskBound,
+    /// Any task may leave it: an ordinary context manager or guard.
+    ContextManager,
+}
+
+/// How a scope was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Leaving {
+    /// Its owner left it.
+    Explicit,
+    /// A finaliser or a drop left it.
+    Finaliser,
+    /// The end of its event loop left it.
+    LoopEnd,
+}
+
+/// A channel for errors that no caller receives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Channel {
+    /// asyncio's exception handler.
+    LoopExceptionHandler,
+    /// Python's `sys.unraisablehook`.
+    UnraisableHook,
+    /// Python's `threading.excepthook`.
+    ThreadExceptionHook,
+    /// An exception that ended the program.
+    UncaughtException,
+    /// Node's unhandled rejection.
+    UnhandledRejection,
+    /// A Rust panic.
+    Panic,
+    /// A traceback or panic text on stderr. The supervisor finds it; no link reports it.
+    #[schemars(skip)]
+    Stderr,
+}
+
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LoopExceptionHandler => "loop-exception-handler",
+            Self::UnraisableHook => "unraisable-hook",
+            Self::ThreadExceptionHook => "thread-exception-hook",
+            Self::UncaughtException => "uncaught-exception",
+            Self::UnhandledRejection => "unhandled-rejection",
+            Self::Panic => "panic",
+            Self::Stderr => "stderr",
+        })
+    }
+}
