@@ -1,4 +1,4 @@
-//! The reporting process's side of one supervisor.
+//! The handle of one supervisor: how the reporting process controls it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,51 +15,51 @@ use tokio_util::codec::{FramedRead, LinesCodec};
 
 use crate::history::{EventKind, ProcessId, Source};
 use crate::record::Recorder;
-use crate::supervise::protocol::{Ask, LaunchSpec, ProcessFacts, Report, Request, Sample, Signalled, Written};
+use crate::supervise::protocol::{LaunchSpec, ProcessFacts, Report, Request, RequestKind, Sample, Signalled, Written};
 use crate::supervise::reaper::OrphanReaper;
 
-/// Longest report line, in bytes: the table of a whole tree.
+/// Maximum length of a report line, in bytes. The longest one lists the processes of a whole tree.
 const LINE_BYTES_MAX: usize = 4 << 20;
-/// How long a supervisor may take to answer a request that does not itself wait.
+/// Timeout of an answer, for requests that do not wait themselves.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
-/// How much longer than its own limit for ending a tree a supervisor may take to end itself.
+/// Time for a supervisor to end itself, in addition to its limit for ending the tree.
 const END_MARGIN: Duration = Duration::from_secs(2);
 
-/// Why supervision failed: the experiment can not be run or finished.
+/// Why supervision failed. The experiment cannot be run or finished.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SuperviseError {
     /// The supervisor could not be started.
-    #[error("the supervisor can not be started: {0}")]
+    #[error("cannot start the supervisor: {0}")]
     Start(#[source] std::io::Error),
-    /// The supervisor ended or fell silent.
+    /// The supervisor ended or stopped answering.
     #[error("the supervisor was lost")]
     Lost,
     /// The loader's process could not be started.
-    #[error("the loader's process can not be started: {0}")]
+    #[error("cannot start the loader's process: {0}")]
     Loader(String),
 }
 
 /// How the loader's process ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoaderEnd {
-    /// Exit code.
+    /// Exit code; `None` if a signal killed it.
     pub code: Option<i32>,
-    /// Signal, named without `SIG`.
+    /// Name of the signal that killed it, without `SIG`.
     pub signal: Option<String>,
 }
 
-/// A process that is about to exit, and is held until it is [let go](Supervised::let_exit), for a second at most.
+/// A process that waits to exit, until [`Supervised::let_exit`] releases it, for a second at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exiting {
     exit: u32,
-    /// Its pid.
+    /// Pid of the process.
     pub pid: u32,
-    /// How many connections to the ports of the launch it has open.
+    /// Number of its open connections to the ports of the launch.
     pub n_sockets: u32,
 }
 
-/// One supervised loader. When it is dropped, the lifeline ends and with it everything below.
+/// One supervised loader. Dropping it closes the lifeline, so the supervisor kills the tree and ends.
 pub struct Supervised {
     child: Child,
     pid: u32,
@@ -77,7 +77,7 @@ struct Shared {
     next_id: Mutex<u32>,
     recorder: Recorder,
     exits: mpsc::UnboundedSender<Exiting>,
-    /// The loader's command line, as it is told.
+    /// The loader's command line, for its `process.started` event.
     command: String,
 }
 
@@ -92,10 +92,10 @@ struct State {
 }
 
 impl Supervised {
-    /// Starts a supervisor from `executable` and the loader below it. What they report goes to `recorder`.
+    /// Starts a supervisor from `executable`, which starts the loader. Their reports go to `recorder`.
     ///
     /// # Errors
-    /// When either can not be started.
+    /// When either cannot be started.
     pub async fn start(
         executable: &Path,
         mut spec: LaunchSpec,
@@ -111,11 +111,11 @@ impl Supervised {
         };
         let settle = Duration::from_millis(spec.settle_ms);
         let (pending, command) = (Mutex::new(Some(BTreeMap::new())), spec.command.join(" "));
-        let (told, exits) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared { pending, next_id: Mutex::new(1), recorder, exits: told, command });
+        let (held, exits) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared { pending, next_id: Mutex::new(1), recorder, exits: held, command });
         let (requests, queue) = mpsc::unbounded_channel();
         let (states, state) = watch::channel(State::default());
-        // A closed queue means that the supervisor is gone; its state tells so.
+        // A closed queue means that the supervisor has ended. `state` shows this.
         let _ = requests.send(serde_json::to_string(&spec).unwrap_or_default());
         let tasks = vec![
             tokio::spawn(write_requests(stdin, queue)),
@@ -146,78 +146,78 @@ impl Supervised {
         }
     }
 
-    /// Waits for the end of the loader's process; `None` when the limit passed.
+    /// Waits for the end of the loader's process; `None` if the limit passed.
     pub async fn loader_end(&self, limit: Duration) -> Option<LoaderEnd> {
         let state = self.wait(limit, |state| state.end.is_some() || state.lost).await?;
         state.end
     }
 
-    /// The end of the loader's process, if it has come.
+    /// The end of the loader's process; `None` while it runs.
     #[must_use]
     pub fn loader_end_now(&self) -> Option<LoaderEnd> {
         self.state.borrow().end.clone()
     }
 
-    /// Whether a limit on the tree was hit, or the supervisor itself is gone.
+    /// Whether the tree reached a limit, or the supervisor was lost.
     #[must_use]
     pub fn is_broken(&self) -> bool {
         let state = self.state.borrow();
         state.limit_hit || state.lost
     }
 
-    /// Whether the supervisor itself is gone.
+    /// Whether the supervisor was lost.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.state.borrow().lost
     }
 
-    /// Waits until the loader's process has ended, a limit was hit, or the supervisor is lost.
+    /// Waits until the loader's process ends, the tree reaches a limit, or the supervisor is lost.
     pub async fn broken_or_ended(&self) {
         let mut state = self.state.clone();
         // An error means that the supervisor is gone.
         let _ = state.wait_for(|state| state.end.is_some() || state.limit_hit || state.lost).await;
     }
 
-    /// Waits for the next process that is about to exit, where the launch has ports; `None` when the supervisor is gone.
+    /// Waits for the next process that is about to exit, if the launch has ports; `None` when the supervisor has ended.
     pub async fn next_exit(&self) -> Option<Exiting> {
         self.exits.lock().await.recv().await
     }
 
-    /// Lets a process exit.
+    /// Releases a process that waits to exit.
     pub fn let_exit(&self, exiting: Exiting) {
-        let line = serde_json::to_string(&Request { id: 0, ask: Ask::LetExit { exit: exiting.exit } });
-        // When the supervisor is gone, so is the process.
+        let line = serde_json::to_string(&Request { id: 0, kind: RequestKind::LetExit { exit: exiting.exit } });
+        // If the supervisor has ended, so has the process.
         let _ = self.requests.send(line.unwrap_or_default());
     }
 
-    /// Sends a signal, named without `SIG`, to a pid of the tree, or to the loader itself.
+    /// Sends a signal to a process of the tree; without a pid, to the loader. The name has no `SIG`.
     ///
     /// # Errors
     /// When the supervisor is lost.
     pub async fn signal(&self, pid: Option<u32>, signal: &str) -> Result<Signalled, SuperviseError> {
-        match self.ask(Ask::Signal { pid, signal: signal.to_owned() }, ANSWER_LIMIT).await? {
+        match self.request(RequestKind::Signal { pid, signal: signal.to_owned() }, ANSWER_LIMIT).await? {
             Report::Signalled { how, .. } => Ok(how),
             _ => Err(SuperviseError::Lost),
         }
     }
 
-    /// Sends a signal, named without `SIG`, to the process group of the loader, as a terminal does at Ctrl-C.
+    /// Sends a signal to the loader's process group, as a terminal does at Ctrl-C. The name has no `SIG`.
     ///
     /// # Errors
     /// When the supervisor is lost.
     pub async fn signal_group(&self, signal: &str) -> Result<Signalled, SuperviseError> {
-        match self.ask(Ask::SignalGroup { signal: signal.to_owned() }, ANSWER_LIMIT).await? {
+        match self.request(RequestKind::SignalGroup { signal: signal.to_owned() }, ANSWER_LIMIT).await? {
             Report::Signalled { how, .. } => Ok(how),
             _ => Err(SuperviseError::Lost),
         }
     }
 
-    /// Writes a line to the loader's stdin, where it is a pipe. It has to fit into one page.
+    /// Writes a line to the loader's stdin, if it is a pipe. The line must fit into one page.
     ///
     /// # Errors
     /// When the supervisor is lost.
     pub async fn write_line(&self, line: &str) -> Result<Written, SuperviseError> {
-        match self.ask(Ask::Write { text: format!("{line}\n") }, ANSWER_LIMIT).await? {
+        match self.request(RequestKind::Write { text: format!("{line}\n") }, ANSWER_LIMIT).await? {
             Report::Written { how, .. } => Ok(how),
             _ => Err(SuperviseError::Lost),
         }
@@ -228,56 +228,56 @@ impl Supervised {
     /// # Errors
     /// When the supervisor is lost.
     pub async fn close_stdin(&self) -> Result<Written, SuperviseError> {
-        match self.ask(Ask::CloseStdin, ANSWER_LIMIT).await? {
+        match self.request(RequestKind::CloseStdin, ANSWER_LIMIT).await? {
             Report::Written { how, .. } => Ok(how),
             _ => Err(SuperviseError::Lost),
         }
     }
 
-    /// The processes below the supervisor, the loader's own among them.
+    /// The processes below the supervisor, including the loader.
     ///
     /// # Errors
     /// When the supervisor is lost.
     pub async fn descendants(&self) -> Result<Vec<ProcessFacts>, SuperviseError> {
-        match self.ask(Ask::Descendants, ANSWER_LIMIT).await? {
+        match self.request(RequestKind::Descendants, ANSWER_LIMIT).await? {
             Report::Descendants { processes, .. } => Ok(processes),
             _ => Err(SuperviseError::Lost),
         }
     }
 
-    /// What the loader's process uses over a window; `None` when it is gone.
+    /// Measures what the loader's process uses over a window; `None` if the process has ended.
     ///
     /// # Errors
     /// When the supervisor is lost.
     pub async fn sample(&self, window: Duration) -> Result<Option<Sample>, SuperviseError> {
         let window_us = u64::try_from(window.as_micros()).unwrap_or(u64::MAX);
-        match self.ask(Ask::Sample { window_us }, ANSWER_LIMIT + window).await? {
+        match self.request(RequestKind::Sample { window_us }, ANSWER_LIMIT + window).await? {
             Report::Sampled { sample, .. } => Ok(sample),
             _ => Err(SuperviseError::Lost),
         }
     }
 
-    /// Stacks of every thread of the tree.
+    /// The stacks of every thread of the tree.
     ///
     /// # Errors
     /// When the supervisor is lost.
     pub async fn stacks(&self) -> Result<String, SuperviseError> {
-        match self.ask(Ask::Stacks, ANSWER_LIMIT).await? {
+        match self.request(RequestKind::Stacks, ANSWER_LIMIT).await? {
             Report::Stacks { text, .. } => Ok(text),
             _ => Err(SuperviseError::Lost),
         }
     }
 
-    /// Ends the whole tree and the supervisor, bounded, by force where it must be. Gives the tree's CPU time in
-    /// milliseconds, where the supervisor could still tell.
+    /// Ends the tree and the supervisor in bounded time, by force if necessary. Returns the tree's CPU time in
+    /// milliseconds, if the supervisor could still report it.
     pub async fn end(mut self) -> Option<u64> {
-        let line = serde_json::to_string(&Request { id: 0, ask: Ask::End }).unwrap_or_default();
-        // When the supervisor is gone already, what is below it is the reaper's.
+        let line = serde_json::to_string(&Request { id: 0, kind: RequestKind::End }).unwrap_or_default();
+        // If the supervisor has ended already, the orphan reaper ends the tree.
         let _ = self.requests.send(line);
         let limit = self.settle + END_MARGIN;
         let state = self.wait(limit, |state| state.ended_cpu_ms.is_some() || state.lost).await;
         if tokio::time::timeout(limit, self.child.wait()).await.is_err() {
-            // A supervisor that does not end was stopped or wedged from outside: its tree falls to this process.
+            // Something outside stopped or blocked this supervisor. Its death leaves the tree to this process.
             let _ = self.child.kill().await;
         }
         for task in &self.tasks {
@@ -288,7 +288,7 @@ impl Supervised {
         state.and_then(|state| state.ended_cpu_ms)
     }
 
-    async fn ask(&self, ask: Ask, limit: Duration) -> Result<Report, SuperviseError> {
+    async fn request(&self, kind: RequestKind, limit: Duration) -> Result<Report, SuperviseError> {
         let (sender, receiver) = oneshot::channel();
         let id = {
             let mut next_id = self.shared.next_id.lock().unwrap_or_else(PoisonError::into_inner);
@@ -299,7 +299,7 @@ impl Supervised {
             Some(pending) => pending.insert(id, sender),
             None => return Err(SuperviseError::Lost),
         };
-        let line = serde_json::to_string(&Request { id, ask }).map_err(|_| SuperviseError::Lost)?;
+        let line = serde_json::to_string(&Request { id, kind }).map_err(|_| SuperviseError::Lost)?;
         self.requests.send(line).map_err(|_| SuperviseError::Lost)?;
         match tokio::time::timeout(limit, receiver).await {
             Ok(Ok(report)) => Ok(report),
@@ -339,7 +339,7 @@ async fn read_reports(stdout: ChildStdout, shared: Arc<Shared>, states: watch::S
 fn take(report: Report, shared: &Shared, states: &watch::Sender<State>) {
     match report {
         Report::Started { pid, at_us } => {
-            // Here, so that no end can be on record before the start.
+            // Recorded here, so that no end can precede the start in the history.
             let kind = EventKind::ProcessStarted {
                 process: ProcessId("p1".to_owned()),
                 role: "loader".to_owned(),
@@ -361,7 +361,7 @@ fn take(report: Report, shared: &Shared, states: &watch::Sender<State>) {
             states.send_modify(|state| state.end = Some(LoaderEnd { code, signal }));
         }
         Report::Exiting { exit, pid, n_sockets } => {
-            // Where nobody waits for it, the supervisor lets it go.
+            // If no caller waits for it, the supervisor releases the process.
             let _ = shared.exits.send(Exiting { exit, pid, n_sockets });
         }
         Report::LimitHit { limit, because } => {
@@ -386,7 +386,7 @@ fn take(report: Report, shared: &Shared, states: &watch::Sender<State>) {
         | Report::Stacks { id, .. } => {
             let mut pending = shared.pending.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(sender) = pending.as_mut().and_then(|pending| pending.remove(&id)) {
-                // The asker's limit may have passed.
+                // The caller's timeout may have passed.
                 let _ = sender.send(report);
             }
         }

@@ -1,11 +1,13 @@
-//! Supervision: every loader runs below a supervisor that leaves nothing alive, whatever happens.
+//! Supervision: every loader runs below a supervisor, which guarantees that no process survives the plan.
 //!
-//! Start at [`Supervised`] (the reporting process's side) and [`run_supervisor`] (the supervisor's own process). One
-//! supervisor a plan: adopting orphans is a property of a process, so two plans below one could not be told apart.
+//! Start at [`Supervised`], the handle in the reporting process, and [`run_supervisor`], the supervisor's own process.
+//!
+//! Each plan has its own supervisor. A process adopts all orphans below it, so one supervisor could not tell the
+//! processes of two plans apart.
 
 mod handle;
-mod headcount;
 mod os;
+mod process_count;
 mod protocol;
 mod reaper;
 mod signals;

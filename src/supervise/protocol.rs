@@ -1,164 +1,165 @@
-//! What is said between the reporting process and a supervisor: JSON lines over its stdin and stdout.
+//! The protocol between the reporting process and a supervisor: JSON lines over the supervisor's stdin and stdout.
 //!
-//! The supervisor's stdin is the lifeline as well: its end means that the reporting process is gone.
+//! Stdin is also the lifeline: its end means that the reporting process is gone.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// First line: what to start.
+/// The first line: the program to start, and its limits.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LaunchSpec {
     /// Program and arguments.
     pub command: Vec<String>,
-    /// Working directory; the current one where there is none.
+    /// Working directory; `None` for the supervisor's own.
     pub directory: Option<PathBuf>,
-    /// Laid over the inherited environment.
+    /// Variables to add to the inherited environment.
     pub env: BTreeMap<String, String>,
-    /// What it has as its stdin.
+    /// The loader's stdin.
     #[serde(default)]
     pub stdin: StdinKind,
-    /// File for its stdout; appended to.
+    /// The loader's stdout is appended to this file.
     pub stdout: PathBuf,
-    /// File for its stderr; appended to.
+    /// The loader's stderr is appended to this file.
     pub stderr: PathBuf,
-    /// Most bytes of either file.
+    /// Maximum size of either file, in bytes.
     pub output_bytes_max: u64,
-    /// Most processes of the tree.
+    /// Maximum number of processes in the tree.
     pub processes_max: usize,
-    /// The soft limit of open descriptors the tree gets; the supervisor's own where there is none.
+    /// Soft limit of open descriptors for the tree; `None` for the supervisor's own.
     pub descriptors_soft: Option<u64>,
-    /// Ports to which connections matter: where there are some, every process of the tree is held when it is about to exit.
+    /// Ports of mocks. If there are any, every process of the tree is held at its exit, and its connections to them are
+    /// counted.
     #[serde(default)]
     pub ports: Vec<u16>,
-    /// Longest life of the tree, in milliseconds.
+    /// Maximum lifetime of the tree, in milliseconds.
     pub life_ms: u64,
-    /// Longest time for ending the tree, in milliseconds.
+    /// Maximum time for ending the tree, in milliseconds.
     pub settle_ms: u64,
 }
 
-/// What a process has as its stdin.
+/// The kind of stdin that a process gets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StdinKind {
-    /// Nothing: reading gives its end.
+    /// Empty: a read returns the end of the file.
     #[default]
     Null,
-    /// A pipe that stays open until it is closed on request.
+    /// A pipe that stays open until a request closes it.
     Pipe,
 }
 
-/// A request, answered by a [`Report`] with the same id.
+/// A request. A [`Report`] with the same id answers it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// Chosen by the asker.
+    /// Id, chosen by the reporting process.
     pub id: u32,
-    /// What is asked.
-    pub ask: Ask,
+    /// The kind of request.
+    pub kind: RequestKind,
 }
 
-/// What can be asked of a supervisor.
+/// What a supervisor can do on request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Ask {
+pub enum RequestKind {
     /// Send a signal, named without `SIG`.
     Signal {
-        /// To this pid, if it belongs to the tree; to the loader itself where there is none.
+        /// A process of the tree; `None` for the loader.
         pid: Option<u32>,
-        /// Its name.
+        /// Name of the signal, without `SIG`.
         signal: String,
     },
-    /// Send a signal, named without `SIG`, to the process group of the loader, as a terminal does.
+    /// Send a signal to the loader's process group, as a terminal does.
     SignalGroup {
-        /// Its name.
+        /// Name of the signal, without `SIG`.
         signal: String,
     },
-    /// Write to the stdin of the loader, where it is a pipe.
+    /// Write to the loader's stdin, if it is a pipe.
     Write {
-        /// What, with the end of its line. Written whole or not at all where it is no longer than a page.
+        /// A line with its end. The kernel writes up to one page whole or not at all.
         text: String,
     },
-    /// Close the stdin of the loader.
+    /// Close the loader's stdin.
     CloseStdin,
-    /// The processes below the supervisor.
+    /// List the processes below the supervisor.
     Descendants,
-    /// What the loader's process uses over a window.
+    /// Measure what the loader's process uses over a window.
     Sample {
         /// Length of the window in microseconds.
         window_us: u64,
     },
-    /// Stacks and wait channels of every thread of the tree.
+    /// List the stacks and wait channels of every thread of the tree.
     Stacks,
-    /// Let a process exit that is held. Not answered.
+    /// Release a process that waits to exit. The supervisor does not answer.
     LetExit {
-        /// Its number.
+        /// Number of the held process, from its report.
         exit: u32,
     },
-    /// End and reap the whole tree, then end.
+    /// Kill and reap the whole tree, then end.
     End,
 }
 
-/// What a supervisor says.
+/// A line from a supervisor.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Report {
-    /// The loader's process was started.
+    /// The supervisor started the loader's process.
     Started {
-        /// Its pid.
+        /// Pid of the loader's process.
         pid: u32,
-        /// When, on the monotonic clock, in microseconds.
+        /// CLOCK_MONOTONIC at the start, in microseconds.
         at_us: u64,
     },
-    /// It could not be started.
+    /// The supervisor could not start the loader's process.
     NotStarted {
-        /// Why.
+        /// The system's error.
         because: String,
     },
     /// The loader's process ended.
     Exited {
-        /// Exit code.
+        /// Exit code; `None` if a signal killed it.
         code: Option<i32>,
-        /// Signal, named without `SIG`.
+        /// Name of the signal that killed it, without `SIG`.
         signal: Option<String>,
-        /// CLOCK_MONOTONIC in microseconds when it was seen.
+        /// CLOCK_MONOTONIC when the supervisor noticed, in microseconds.
         at_us: u64,
     },
-    /// A process of the tree is about to exit, and is held until it is let go, for a second at most.
+    /// A process of the tree waits to exit, until it is released, for a second at most.
     Exiting {
-        /// Its number, for the answer.
+        /// Number of the held process, for its release.
         exit: u32,
-        /// Its pid.
+        /// Pid of the process.
         pid: u32,
-        /// How many connections that matter it has open.
+        /// Number of its open connections to the ports of the launch.
         n_sockets: u32,
     },
-    /// A limit of the launch was hit; the tree is being ended.
+    /// The tree reached a limit of the launch. The supervisor kills it.
     LimitHit {
         /// `output`, `processes` or `life`.
         limit: String,
-        /// What was seen.
+        /// The measurement that exceeded the limit.
         because: String,
     },
-    /// The supervisor was kept waiting longer than ever before.
+    /// The machine delayed the supervisor by more than ever before.
     Delayed {
-        /// In microseconds.
+        /// The delay in microseconds.
         delay_us: u64,
     },
-    /// Answer: the signal was sent or there was nobody to send it to.
+    /// Answer: whether the signal was sent.
     Signalled {
         /// Id of the request.
         id: u32,
-        /// How it went.
+        /// The result.
         how: Signalled,
     },
-    /// Answer: it was written to stdin, or stdin was closed.
+    /// Answer: whether stdin was written to or closed.
     Written {
         /// Id of the request.
         id: u32,
-        /// How it went.
+        /// The result.
         how: Written,
     },
     /// Answer: the processes below the supervisor.
@@ -168,66 +169,66 @@ pub enum Report {
         /// Parents before children.
         processes: Vec<ProcessFacts>,
     },
-    /// Answer: a sample; nothing when the process is gone.
+    /// Answer: a sample.
     Sampled {
         /// Id of the request.
         id: u32,
-        /// The sample.
+        /// `None` if the process has ended.
         sample: Option<Sample>,
     },
     /// Answer: stacks as text.
     Stacks {
         /// Id of the request.
         id: u32,
-        /// The text.
+        /// Threads and stacks, one a line.
         text: String,
     },
-    /// Answer: the tree is ended; the last thing a supervisor says.
+    /// Answer: the tree has ended. This is a supervisor's last line.
     Ended {
-        /// Processes that had to be killed.
+        /// Processes that the supervisor killed.
         n_killed: usize,
-        /// Processes that could not be ended within the limit.
+        /// Processes that survived the limit for ending the tree.
         n_left: usize,
-        /// CPU time of the tree as far as it was waited for, and of the supervisor, in milliseconds.
+        /// CPU time of the supervisor and of every process it waited for, in milliseconds.
         cpu_ms: u64,
     },
 }
 
-/// How sending a signal went.
+/// The result of sending a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Signalled {
-    /// It was sent.
+    /// The signal was sent.
     Sent,
-    /// There is no such process in the tree.
+    /// The tree has no such process.
     Gone,
 }
 
-/// How writing to stdin went.
+/// The result of writing to stdin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Written {
-    /// It was done.
+    /// The supervisor wrote the line or closed the pipe.
     Done,
-    /// Nobody can read it any more, or it was closed before.
+    /// The pipe was closed before, or has no reader.
     Gone,
     /// The pipe is full: the process does not read.
     Full,
 }
 
-/// A process as the process table has it.
+/// A process, from the process table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProcessFacts {
-    /// Its pid.
+    /// Pid of the process.
     pub pid: u32,
-    /// Its parent's pid.
+    /// Pid of its parent.
     pub parent: u32,
-    /// Its start in clock ticks since boot: with the pid, unique.
+    /// Start in clock ticks since boot. Together, pid and start are unique.
     pub started: u64,
-    /// One letter, as in /proc: R, S, D, T, Z …
+    /// State as in /proc: R, S, D, T, Z and so on.
     pub state: char,
-    /// Its command line, at most 200 characters; empty where it was not asked for.
+    /// Command line, at most 200 characters; empty if the caller did not request it.
     pub command: String,
 }
 
@@ -243,14 +244,14 @@ impl ProcessFacts {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sample {
-    /// Length of the window in microseconds, as it came out.
+    /// Measured length of the window, in microseconds.
     pub window_us: u64,
     /// CPU time used in the window, in microseconds.
     pub cpu_us: u64,
-    /// Threads.
+    /// Number of threads at the end of the window.
     pub threads: u32,
-    /// Open descriptors by kind.
+    /// Open descriptors by kind: `pipe`, `socket`, `file`, `other`.
     pub fds: BTreeMap<String, u32>,
-    /// Resident memory in KiB.
+    /// Resident memory, in KiB.
     pub rss_kib: u64,
 }

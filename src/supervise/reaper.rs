@@ -1,4 +1,4 @@
-//! The last resort: what a killed supervisor leaves falls to the reporting process.
+//! The orphan reaper: it ends the processes that a killed supervisor leaves behind.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -10,56 +10,59 @@ use tokio::process::{Child, Command};
 use crate::supervise::os;
 use crate::supervise::tree::sweep;
 
-/// Starts every direct child of the reporting process, so that any other child must be the orphan of a dead supervisor.
+/// Starts every direct child of the reporting process. Any other child must therefore be the orphan of a dead
+/// supervisor, and the reaper ends it.
 ///
-/// Cheap to clone. One that was not appointed (in a process that has children of its own) ends nothing: there, a child
-/// that was not started here may be anybody's.
+/// Cheap to clone. In a process with children of other origin the reaper adopts nothing and ends nothing, because it
+/// could not recognise orphans.
 #[derive(Clone, Default)]
 pub struct OrphanReaper {
-    appointed: bool,
+    adopts: bool,
     children: Arc<Mutex<BTreeSet<u32>>>,
     descriptors_soft: Option<u64>,
 }
 
 impl OrphanReaper {
-    /// Whether every process that will ever be below this one is started by it, or by what it starts.
+    /// Whether this process will only ever have descendants that it starts itself, directly or indirectly.
     ///
-    /// Not so in a process that was started by `exec` in one with children, as by `sh -c 'sidecar & exec mcp-lifecheck'`, nor
-    /// in the first process of a container, which is given every orphan. Such a process has to run its plans in a child.
+    /// There are two exceptions. A process started by `exec` inherits children, as in `sh -c 'sidecar & exec
+    /// mcp-lifecheck'`. The first process of a container adopts every orphan. Such a process must run its plans in a
+    /// child.
     #[must_use]
     pub fn is_alone() -> bool {
         let me = std::process::id();
         me != 1 && os::descendants(me).is_empty()
     }
 
-    /// Makes this process adopt what its supervisors leave when they are killed, where it [is alone](Self::is_alone).
+    /// Makes this process adopt the orphans of killed supervisors, if it [is alone](Self::is_alone).
     ///
     /// # Errors
-    /// Where the system can not do that.
+    /// When the system refuses.
     pub fn install() -> io::Result<Self> {
-        let appointed = Self::is_alone();
-        if appointed {
+        let adopts = Self::is_alone();
+        if adopts {
             os::adopt_orphans()?;
         }
         let descriptors_soft = os::raise_descriptor_limit();
-        Ok(Self { appointed, children: Arc::default(), descriptors_soft })
+        Ok(Self { adopts, children: Arc::default(), descriptors_soft })
     }
 
-    /// Adopts nothing, for a process that may have children of its own; makes room for the descriptors of many plans.
+    /// Adopts nothing, for a process that may have children of other origin. Raises the limit of open descriptors, as
+    /// [`Self::install`] does.
     #[must_use]
     pub fn without_adopting() -> Self {
         Self { descriptors_soft: os::raise_descriptor_limit(), ..Self::default() }
     }
 
-    /// The soft limit of open descriptors before it was raised for this process.
+    /// The soft limit of open descriptors before this process raised it.
     pub(super) fn descriptors_soft(&self) -> Option<u64> {
         self.descriptors_soft
     }
 
-    /// Starts a child. Starting and registering are one step, so that no sweep takes it for an orphan.
+    /// Starts and registers a child in one step, so that no sweep mistakes it for an orphan.
     ///
     /// # Errors
-    /// When it can not be started.
+    /// When the child cannot be started.
     pub fn spawn(&self, command: &mut Command) -> io::Result<Child> {
         let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
         let child = command.spawn()?;
@@ -67,20 +70,20 @@ impl OrphanReaper {
         Ok(child)
     }
 
-    /// A child was waited for.
+    /// Removes a child that has been waited for.
     pub fn ended(&self, pid: u32) {
         self.children.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
     }
 
-    /// Ends and reaps every process below this one that belongs to no living child of ours, at most for `limit`.
+    /// Kills and reaps every descendant that no living registered child has, for at most `limit`.
     pub async fn sweep(&self, limit: Duration) {
-        if self.appointed && self.has_strays() {
+        if self.adopts && self.has_strays() {
             sweep(limit, |process| self.strays().contains(&process.pid)).await;
         }
     }
 
-    /// Whether any direct child was not started here. Looks no further: a stray's tree hangs below a stray, and what hangs below
-    /// the supervisors of other plans is not to be touched, not even by looking.
+    /// Whether any direct child is unregistered. It does not look further: a stray's tree hangs below a stray, and even
+    /// reading the trees of other supervisors would disturb them.
     fn has_strays(&self) -> bool {
         let children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
         os::children(std::process::id()).iter().any(|child| !children.contains(child))
@@ -90,7 +93,7 @@ impl OrphanReaper {
         let children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
         let mut kept = children.clone();
         let mut strays = BTreeSet::new();
-        // Parents come before children, so one pass knows every descendant of a child of ours.
+        // Parents come before children, so one pass finds every descendant of a registered child.
         for process in os::descendants(std::process::id()) {
             if kept.contains(&process.parent) {
                 kept.insert(process.pid);

@@ -1,4 +1,4 @@
-//! Signals by their names.
+//! Signals by name.
 
 use rustix::process::Signal;
 
@@ -27,7 +27,7 @@ pub(super) fn signal_from_name(name: &str) -> Option<Signal> {
     SIGNALS.iter().find(|(known, _)| *known == name).map(|(_, signal)| *signal)
 }
 
-/// The name of a signal without `SIG`; its number where it has none.
+/// The name of a signal without `SIG`, or its number if it has no name here.
 pub(super) fn signal_name(number: i32) -> String {
     let known = SIGNALS.iter().find(|(_, signal)| signal.as_raw() == number);
     known.map_or_else(|| number.to_string(), |(name, _)| (*name).to_owned())

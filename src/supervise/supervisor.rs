@@ -1,8 +1,8 @@
-//! The supervisor: a process of its own between the reporting process and one loader.
+//! The supervisor: a process between the reporting process and one loader.
 //!
-//! It has its own session and no death signal. Its stdin is a lifeline that nothing else inherits: the end of it means
-//! that everything below has to end. It adopts orphans, so that nothing below can escape, and it is the only one
-//! below which the loader's tree lives.
+//! It leads a session of its own. Its stdin is the lifeline, a pipe from the reporting process that no other process
+//! inherits. When the pipe ends, the supervisor kills everything below it. It adopts orphans, so no process of the
+//! loader's tree can escape it.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -23,26 +23,26 @@ use tokio_stream::StreamExt;
 use tokio_util::codec::{FramedRead, LinesCodec};
 
 use crate::record::monotonic_us;
-use crate::supervise::headcount::Headcount;
 use crate::supervise::os::{self, Held};
+use crate::supervise::process_count::ProcessCount;
 use crate::supervise::protocol::{
-    Ask, LaunchSpec, ProcessFacts, Report, Request, Sample, Signalled, StdinKind, Written,
+    LaunchSpec, ProcessFacts, Report, Request, RequestKind, Sample, Signalled, StdinKind, Written,
 };
 use crate::supervise::signals::signal_from_name;
 use crate::supervise::tree::{HowEnded, Swept, has_ended, how_it_ended, reap_all_but, sweep};
 
-/// How often limits are looked at.
+/// Interval between two checks of the limits.
 const TICK: Duration = Duration::from_millis(25);
-/// A delay is worth telling when it is longer than any before by this much, in microseconds.
+/// Minimum increase over the worst delay that is reported, in microseconds.
 const DELAY_STEP_US: u64 = 20_000;
-/// Longest request line, in bytes.
+/// Maximum length of a request line, in bytes.
 const LINE_BYTES_MAX: usize = 1 << 20;
-/// How long a supervisor stays with processes that the kernel can not end, after it has told of them.
+/// Time for which a supervisor keeps trying to end processes after it has reported them.
 const GIVE_UP: Duration = Duration::from_secs(30);
 /// From the start of a supervisor to its launch line.
 const LAUNCH_LIMIT: Duration = Duration::from_secs(10);
 
-/// Why a supervisor could not do its work.
+/// Why a supervisor failed.
 #[derive(Debug, thiserror::Error)]
 enum SupervisorError {
     #[error("{what}: {source}")]
@@ -53,7 +53,7 @@ enum SupervisorError {
     },
     #[error("found no launch line, expected one within {} s", LAUNCH_LIMIT.as_secs())]
     NoLaunch,
-    #[error("found a line that can not be read: {0}")]
+    #[error("found a line that cannot be read: {0}")]
     Line(#[from] serde_json::Error),
 }
 
@@ -61,7 +61,7 @@ fn failed(what: &'static str) -> impl FnOnce(io::Error) -> SupervisorError {
     move |source| SupervisorError::Io { what, source }
 }
 
-/// Runs a supervisor on this process's stdin and stdout until its tree is ended. Never returns while anything lives.
+/// Runs a supervisor on this process's stdin and stdout until its tree has ended.
 #[must_use]
 pub fn run_supervisor() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -76,13 +76,14 @@ pub fn run_supervisor() -> ExitCode {
 }
 
 async fn supervise() -> Result<(), SupervisorError> {
-    // It fails only for a process that leads its group already, which has a session of its own then.
+    // This fails only for a process that already leads its group, and such a process already has its own session.
     let _ = setsid();
-    os::adopt_orphans().map_err(failed("orphans can not be adopted"))?;
-    let signals = catch_signals().map_err(failed("signals can not be caught"))?;
+    os::adopt_orphans().map_err(failed("cannot adopt orphans"))?;
+    let signals = catch_signals().map_err(failed("cannot catch signals"))?;
     let stdin = std::io::stdin();
-    let input = own(&stdin).and_then(pipe::Receiver::from_owned_fd).map_err(failed("stdin is no pipe"))?;
-    let output = own(&std::io::stdout()).and_then(pipe::Sender::from_owned_fd).map_err(failed("stdout is no pipe"))?;
+    let input = own(&stdin).and_then(pipe::Receiver::from_owned_fd).map_err(failed("stdin is not a pipe"))?;
+    let output =
+        own(&std::io::stdout()).and_then(pipe::Sender::from_owned_fd).map_err(failed("stdout is not a pipe"))?;
     let mut requests = FramedRead::new(input, LinesCodec::new_with_max_length(LINE_BYTES_MAX));
     let launch = tokio::time::timeout(LAUNCH_LIMIT, requests.next()).await;
     let Ok(Some(Ok(line))) = launch else { return Err(SupervisorError::NoLaunch) };
@@ -96,8 +97,8 @@ fn own(fd: &impl std::os::fd::AsFd) -> io::Result<OwnedFd> {
     fd.as_fd().try_clone_to_owned()
 }
 
-/// Catches signals for two reasons: this process must not be ended by them, and a caught signal is reset to its default
-/// in the loader, where an ignored one (SIGINT below a background shell) would stay ignored.
+/// Catches signals for two reasons. They must not end this process. And the loader gets the default action for a signal
+/// caught here, but would inherit an ignored one, such as SIGINT below a background shell.
 fn catch_signals() -> io::Result<Signals> {
     let kinds = [SignalKind::interrupt(), SignalKind::hangup(), SignalKind::quit(), SignalKind::pipe()];
     let more = [SignalKind::user_defined1(), SignalKind::user_defined2(), SignalKind::alarm()];
@@ -114,25 +115,25 @@ struct Signals {
 struct Supervisor {
     spec: LaunchSpec,
     output: pipe::Sender,
-    /// The loader's stdout and stderr, opened before it started: it can not put anything else in their place.
+    /// The loader's stdout and stderr. Opened before the loader starts, so it cannot substitute other files.
     files: Vec<File>,
-    /// The loader's stdin, where it is a pipe that is open.
+    /// The loader's stdin, if it is an open pipe.
     stdin: Option<pipe::Sender>,
-    /// The loader's process; `None` once it has ended.
+    /// The loader's process; `None` after its end.
     root: Option<ProcessFacts>,
     root_pid: Option<u32>,
     born: Instant,
     worst_delay_us: u64,
-    headcount: Headcount,
+    process_count: ProcessCount,
     limit_hit: bool,
     sampling: Vec<Sampling>,
-    /// Processes that are held at their exit, by number.
+    /// Processes that wait to exit, by number.
     held: BTreeMap<u32, Held>,
     n_held: u32,
     exits: mpsc::UnboundedReceiver<Held>,
 }
 
-/// A sample whose window is open.
+/// A sample whose window is still open.
 struct Sampling {
     id: u32,
     began: Instant,
@@ -142,7 +143,7 @@ struct Sampling {
 
 type Requests = FramedRead<pipe::Receiver, LinesCodec>;
 
-/// Whether the supervisor goes on.
+/// Whether the supervisor continues.
 #[derive(PartialEq, Eq)]
 enum Turn {
     GoOn,
@@ -151,9 +152,9 @@ enum Turn {
 
 impl Supervisor {
     async fn launch(spec: LaunchSpec, output: pipe::Sender) -> Self {
-        let (told, exits) = mpsc::unbounded_channel();
+        let (held, exits) = mpsc::unbounded_channel();
         let mut supervisor = Self {
-            headcount: Headcount::new(spec.processes_max, os::n_tasks()),
+            process_count: ProcessCount::new(spec.processes_max, os::n_tasks()),
             spec,
             output,
             files: Vec::new(),
@@ -171,11 +172,11 @@ impl Supervisor {
         let at_us = monotonic_us();
         let spec = &supervisor.spec;
         let started =
-            if spec.ports.is_empty() { start(spec) } else { os::holding_exits(&spec.ports, told, || start(spec)) };
+            if spec.ports.is_empty() { start(spec) } else { os::holding_exits(&spec.ports, held, || start(spec)) };
         let report = match started {
             Ok(Started { pid, files, stdin }) => {
                 supervisor.files = files;
-                // One that can not be written to is as one that nobody reads.
+                // A pipe that cannot be written to is treated like one without a reader.
                 supervisor.stdin = stdin.and_then(|stdin| pipe::Sender::from_owned_fd(stdin.into()).ok());
                 supervisor.root = os::facts(pid);
                 supervisor.root_pid = Some(pid);
@@ -183,7 +184,7 @@ impl Supervisor {
             }
             Err(error) => Report::NotStarted { because: error.to_string() },
         };
-        supervisor.say(&report).await;
+        supervisor.send(&report).await;
         supervisor
     }
 
@@ -196,14 +197,14 @@ impl Supervisor {
             let turn = tokio::select! {
                 line = requests.next() => match line {
                     Some(Ok(line)) => self.take(&line).await,
-                    // The lifeline: the reporting process is gone, or talks nonsense.
+                    // The lifeline ended, or the reporting process broke the protocol.
                     Some(Err(_)) | None => Turn::End,
                 },
                 _ = signals.child.recv() => { self.reap().await; Turn::GoOn }
                 _ = signals.term.recv() => Turn::End,
                 Some(held) = self.exits.recv() => { self.hold(held).await; Turn::GoOn }
                 () = until(sample_due) => { self.end_samples().await; Turn::GoOn }
-                _ = tick.tick() => self.look(due).await,
+                _ = tick.tick() => self.check_limits(due).await,
             };
             if turn == Turn::End {
                 break;
@@ -212,8 +213,8 @@ impl Supervisor {
         let swept = self.sweep().await;
         reap_all_but(None);
         let Swept { n_killed, n_left, .. } = swept;
-        self.say(&Report::Ended { n_killed, n_left, cpu_ms: os::children_cpu_ms() }).await;
-        // What the kernel can not end yet must not be left to nobody.
+        self.send(&Report::Ended { n_killed, n_left, cpu_ms: os::children_cpu_ms() }).await;
+        // Keep trying: processes that the kernel cannot end yet must not lose their supervisor.
         let given_up = Instant::now() + GIVE_UP;
         while !os::descendants(std::process::id()).is_empty() && Instant::now() < given_up {
             self.sweep().await;
@@ -230,45 +231,45 @@ impl Supervisor {
     }
 
     async fn take(&mut self, line: &str) -> Turn {
-        let Ok(Request { id, ask }) = serde_json::from_str(line) else { return Turn::End };
-        let report = match ask {
-            Ask::Signal { pid, signal } => Report::Signalled { id, how: self.signal(pid, &signal) },
-            Ask::SignalGroup { signal } => Report::Signalled { id, how: self.signal_group(&signal) },
-            Ask::Write { text } => Report::Written { id, how: self.write(&text) },
-            Ask::CloseStdin => {
+        let Ok(Request { id, kind }) = serde_json::from_str(line) else { return Turn::End };
+        let report = match kind {
+            RequestKind::Signal { pid, signal } => Report::Signalled { id, how: self.signal(pid, &signal) },
+            RequestKind::SignalGroup { signal } => Report::Signalled { id, how: self.signal_group(&signal) },
+            RequestKind::Write { text } => Report::Written { id, how: self.write(&text) },
+            RequestKind::CloseStdin => {
                 let how = self.stdin.take().map_or(Written::Gone, |_| Written::Done);
                 Report::Written { id, how }
             }
-            Ask::Descendants => {
+            RequestKind::Descendants => {
                 let mut processes = os::descendants(std::process::id());
                 os::name_commands(&mut processes);
                 Report::Descendants { id, processes }
             }
-            Ask::Sample { window_us } => {
+            RequestKind::Sample { window_us } => {
                 self.begin_sample(id, window_us);
                 return Turn::GoOn;
             }
-            Ask::Stacks => {
+            RequestKind::Stacks => {
                 let pids: Vec<u32> = os::descendants(std::process::id()).iter().map(|process| process.pid).collect();
                 Report::Stacks { id, text: os::stacks(&pids) }
             }
-            Ask::LetExit { exit } => {
-                // What holds it may have given up already.
+            RequestKind::LetExit { exit } => {
+                // The process may have reached its maximum time already.
                 let _ = self.held.remove(&exit).map(|held| held.let_go.send(()));
                 return Turn::GoOn;
             }
-            Ask::End => return Turn::End,
+            RequestKind::End => return Turn::End,
         };
-        self.say(&report).await;
+        self.send(&report).await;
         Turn::GoOn
     }
 
     async fn hold(&mut self, held: Held) {
         self.n_held += 1;
         let report = Report::Exiting { exit: self.n_held, pid: held.pid, n_sockets: held.n_sockets };
-        // One at a time: whoever is held before was let go.
+        // Processes are held one at a time, so any earlier one has been released.
         self.held = BTreeMap::from([(self.n_held, held)]);
-        self.say(&report).await;
+        self.send(&report).await;
     }
 
     fn signal(&self, pid: Option<u32>, signal: &str) -> Signalled {
@@ -290,7 +291,7 @@ impl Supervisor {
         }
     }
 
-    /// Writes to the loader's stdin and waits for nothing: a process that does not read can not hold this one up.
+    /// Writes to the loader's stdin without waiting. A process that does not read cannot block the supervisor.
     fn write(&mut self, text: &str) -> Written {
         let Some(stdin) = &self.stdin else { return Written::Gone };
         match stdin.try_write(text.as_bytes()) {
@@ -320,14 +321,14 @@ impl Supervisor {
                 cpu_us: after.cpu_us.saturating_sub(before.cpu_us),
                 ..after
             });
-            self.say(&Report::Sampled { id, sample }).await;
+            self.send(&Report::Sampled { id, sample }).await;
         }
     }
 
-    /// Tells that the loader has ended, and waits for whatever else has.
+    /// Reports the loader's end, and reaps every other child that has ended.
     ///
-    /// The loader's own zombie stays until the tree is ended: the kernel tells of an end before it has cleared away the last
-    /// thread, and whoever waits for a process in that moment spins until that is done.
+    /// The loader itself stays a zombie until the tree has ended. The kernel announces an end before it has cleared
+    /// away the last thread, and a wait() at that moment spins.
     async fn reap(&mut self) {
         if let Some(root) = &self.root
             && let Some(how) = how_it_ended(root.pid)
@@ -337,27 +338,27 @@ impl Supervisor {
         reap_all_but(self.root_pid);
     }
 
-    /// Tells how the loader ended, once.
+    /// Reports the loader's end, once.
     async fn loader_ended(&mut self, (code, signal): HowEnded) {
         if self.root.take().is_some() {
-            self.say(&Report::Exited { code, signal, at_us: monotonic_us() }).await;
+            self.send(&Report::Exited { code, signal, at_us: monotonic_us() }).await;
         }
     }
 
-    /// Looks at every limit; `due` is when this look should have come.
-    async fn look(&mut self, due: Instant) -> Turn {
+    /// Checks every limit. `due` is the time at which this check should have happened.
+    async fn check_limits(&mut self, due: Instant) -> Turn {
         let delay_us = u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX);
         if delay_us > self.worst_delay_us + DELAY_STEP_US {
             self.worst_delay_us = delay_us;
-            self.say(&Report::Delayed { delay_us }).await;
+            self.send(&Report::Delayed { delay_us }).await;
         }
         if !self.limit_hit
             && let Some((limit, because)) = self.limit_hit()
         {
             self.limit_hit = true;
-            self.say(&Report::LimitHit { limit: limit.to_owned(), because }).await;
+            self.send(&Report::LimitHit { limit: limit.to_owned(), because }).await;
         }
-        // Once a limit was hit nothing may live on, also not what escaped the first sweep.
+        // After a limit, sweep until no process is left, including any that escaped the first sweep.
         if self.limit_hit && !os::descendants(std::process::id()).is_empty() {
             self.sweep().await;
         }
@@ -369,12 +370,12 @@ impl Supervisor {
             let bytes = file.metadata().map_or(0, |file| file.len());
             if bytes > self.spec.output_bytes_max {
                 let max = self.spec.output_bytes_max;
-                // Only disk space is lost where it fails.
+                // If this fails, it only costs disk space.
                 let _ = file.set_len(max);
                 return Some(("output", format!("{bytes} bytes of output, at most {max} are kept")));
             }
         }
-        if self.headcount.is_due(os::n_tasks()) {
+        if self.process_count.is_due(os::n_tasks()) {
             let n_processes = os::descendants(std::process::id()).len();
             if n_processes > self.spec.processes_max {
                 return Some(("processes", format!("{n_processes} processes, at most {}", self.spec.processes_max)));
@@ -384,15 +385,15 @@ impl Supervisor {
         (self.born.elapsed() > life).then(|| ("life", format!("the tree lived longer than {} s", life.as_secs())))
     }
 
-    /// Says something to the reporting process; when it is gone, the end of stdin tells so.
-    async fn say(&mut self, report: &Report) {
+    /// Sends a report. A failure needs no handling: the end of stdin shows that the reporting process is gone.
+    async fn send(&mut self, report: &Report) {
         let Ok(mut line) = serde_json::to_string(report) else { return };
         line.push('\n');
         let _ = self.output.write_all(line.as_bytes()).await;
     }
 }
 
-/// Waits until an instant; for ever where there is none.
+/// Waits until an instant; without one, forever.
 async fn until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due.into()).await,

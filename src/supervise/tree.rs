@@ -1,4 +1,4 @@
-//! Ending a whole tree of processes.
+//! Kills a whole tree of processes.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -9,28 +9,28 @@ use crate::supervise::os;
 use crate::supervise::protocol::ProcessFacts;
 use crate::supervise::signals::signal_name;
 
-/// How long one pass of freezing and killing waits before it looks again.
+/// Pause between two passes of freezing and killing.
 const PASS: Duration = Duration::from_millis(2);
-/// Passes of freezing before the kill all the same: a tree that is still growing then is killed in the next passes.
+/// Maximum passes of freezing before the kill. A tree that still grows is killed in later passes.
 const FREEZE_PASSES_MAX: usize = 64;
 
-/// What ending a tree came to.
+/// The result of killing a tree.
 #[derive(Debug, Default)]
 pub(super) struct Swept {
-    /// Processes that had to be killed.
+    /// Processes that were killed.
     pub n_killed: usize,
-    /// Processes that are still there: the limit passed first.
+    /// Processes that still existed when the limit passed.
     pub n_left: usize,
-    /// Direct children that were waited for.
+    /// Direct children that were reaped, with how they ended.
     pub reaped: Vec<(u32, HowEnded)>,
 }
 
-/// A process for as long as it lives: its pid and its start.
+/// Pid and start, which together identify a process for good.
 type Identity = (u32, u64);
 
-/// Kills and reaps everything below this process for which `is_ours` holds, at most for `limit`.
+/// Kills and reaps every process below this one for which `is_ours` holds, for at most `limit`.
 ///
-/// Freezes before it kills: a tree that forks faster than it is killed stops forking first.
+/// It stops processes before it kills them, so a tree cannot fork faster than it is killed.
 pub(super) async fn sweep(limit: Duration, is_ours: impl Fn(&ProcessFacts) -> bool) -> Swept {
     let deadline = Instant::now() + limit;
     let mut killed: BTreeSet<Identity> = BTreeSet::new();
@@ -47,7 +47,7 @@ pub(super) async fn sweep(limit: Duration, is_ours: impl Fn(&ProcessFacts) -> bo
             swept.n_killed = killed.len();
             return swept;
         }
-        // Nothing tells when what is no child of ours has ended.
+        // The kernel announces only the end of direct children, so this polls.
         tokio::time::sleep(PASS).await;
     }
 }
@@ -56,7 +56,8 @@ fn identity(process: &ProcessFacts) -> Identity {
     (process.pid, process.started)
 }
 
-/// Stops every process until a look finds no new one. Compared by identity: one that forks and exits keeps the count equal.
+/// Stops processes until a pass finds no new one. It compares identities, because a process that forks and exits keeps
+/// the count equal.
 fn freeze(is_ours: &impl Fn(&ProcessFacts) -> bool) {
     let mut stopped: BTreeSet<Identity> = BTreeSet::new();
     for _ in 0..FREEZE_PASSES_MAX {
@@ -77,45 +78,45 @@ fn targets(is_ours: &impl Fn(&ProcessFacts) -> bool) -> Vec<ProcessFacts> {
     all.into_iter().filter(|process| !process.is_zombie() && is_ours(process)).collect()
 }
 
-/// Exit code, or signal named without `SIG`.
+/// Exit code, or name of the signal without `SIG`.
 pub(super) type HowEnded = (Option<i32>, Option<String>);
 
-/// How a direct child ended that is not waited for yet; `None` while it lives.
+/// How a direct child ended, without reaping it; `None` while it lives.
 pub(super) fn how_it_ended(pid: u32) -> Option<HowEnded> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
     let status = waitid(WaitId::Pid(raw(pid)?), options).ok()??;
     Some((status.exit_status(), status.terminating_signal().map(signal_name)))
 }
 
-/// Waits for every direct child that has ended and is ours.
+/// Reaps every direct child that has ended and for which `is_ours` holds.
 fn reap(is_ours: &impl Fn(&ProcessFacts) -> bool, reaped: &mut Vec<(u32, HowEnded)>) {
     let me = std::process::id();
     for process in os::descendants(me) {
         if process.parent == me && process.is_zombie() && is_ours(&process) {
-            // Somebody else may have waited for it; then it is gone as well.
+            // A concurrent wait may have reaped it first.
             reaped.extend(reap_child(process.pid).map(|how| (process.pid, how)));
         }
     }
 }
 
-/// Waits for every direct child that has ended, but for this one.
+/// Reaps every direct child that has ended, except `kept`.
 pub(super) fn reap_all_but(kept: Option<u32>) {
     let children = os::children(std::process::id());
     children.into_iter().filter(|child| Some(*child) != kept).for_each(|child| drop(reap_child(child)));
 }
 
-/// Waits for a direct child without blocking; how it ended.
+/// Reaps a direct child without blocking, and returns how it ended.
 fn reap_child(pid: u32) -> Option<HowEnded> {
     let (_, status) = waitpid(Some(raw(pid)?), WaitOptions::NOHANG).ok()??;
     Some((status.exit_status(), status.terminating_signal().map(signal_name)))
 }
 
-/// A pid as the system calls take it. Without one they would take any child.
+/// Converts a pid for a system call. Without a pid, the call would apply to any child.
 fn raw(pid: u32) -> Option<Pid> {
     Pid::from_raw(i32::try_from(pid).ok()?)
 }
 
-/// Whether a killed process vanishes; used after a signal to know that it has been dealt with.
+/// Whether a process has ended. Callers check it before they send a signal.
 pub(super) fn has_ended(process: &ProcessFacts) -> bool {
     os::has_ended(process)
 }

@@ -97,7 +97,7 @@ fn an_adapter_that_can_not_be_tested_is_told_apart_from_one_that_fails() {
     let missing = rig.file("missing.toml", missing).display().to_string();
     let ran = test(&rig, &missing, &[]);
     assert_eq!(ran.code, 3, "{}", ran.stdout);
-    assert!(ran.stdout.contains("can not be started"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("cannot start the loader's process"), "{}", ran.stdout);
     let text = rig.finish(rig.command(&["doctor", "--adapter", &missing, "--out", &rig.out().display().to_string()]));
     assert!(text.stdout.starts_with("UNAVAILABLE x: "), "{}", text.stdout);
 }

@@ -1,8 +1,9 @@
-//! Processes that are held when they are about to exit, so that what they still have open can be seen.
+//! Holds processes that are about to exit, so that their open connections can be counted.
 //!
-//! Once a process has exited, its system has closed its sockets, and nobody can tell that from a close of its own. So the
-//! system is asked to stop every process of the tree at its last call, and to say so here; then it goes on. It is a filter of
-//! system calls, which children inherit and which changes nothing else. Where the system refuses it, nothing is told.
+//! When a process exits, the kernel closes its sockets. An observer cannot distinguish this from an explicit close. A
+//! seccomp filter therefore stops every process of the tree at `exit_group` and notifies this module, which then
+//! releases the process. Children inherit the filter, and it changes nothing else. If the system refuses the filter,
+//! this module reports no exits.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,36 +16,37 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, poll};
 use tokio::sync::mpsc::UnboundedSender;
 
-/// How long a process is held at most where nobody lets it go.
+/// Maximum time for which a process is held.
 const HELD_MAX: Duration = Duration::from_secs(1);
-/// State of a connection that neither side has closed, as /proc writes it.
+/// State of an established connection, as /proc writes it.
 const ESTABLISHED: &str = "01";
 
-/// A process that is about to exit, and is held.
+/// A process that waits to exit.
 #[derive(Debug)]
 pub(in crate::supervise) struct Held {
-    /// Its pid.
+    /// Pid of the process.
     pub pid: u32,
-    /// How many connections to the ports that matter it has open.
+    /// Number of its open connections to the given ports.
     pub n_sockets: u32,
-    /// Lets it go when something is sent, or when it is dropped.
+    /// Releases the process when a value is sent, or when the sender is dropped.
     pub let_go: mpsc::Sender<()>,
 }
 
-/// Runs `start` on a thread whose children are held when they exit. Each of them is told to `told`, one at a time.
+/// Runs `start` on a new thread and holds its child processes when they exit. Sends each of them to `exits`, one at a
+/// time.
 ///
-/// The thread is one of its own, because a filter can never be taken off again.
+/// The thread is new because a filter can never be removed from a thread.
 pub(in crate::supervise) fn holding_exits<T: Send>(
     ports: &[u16],
-    told: UnboundedSender<Held>,
+    exits: UnboundedSender<Held>,
     start: impl FnOnce() -> T + Send,
 ) -> T {
     std::thread::scope(|scope| {
         let started = scope.spawn(move || {
             if let Ok(listener) = install() {
                 let ports = ports.to_vec();
-                // Ends with the last process that has the filter.
-                std::thread::spawn(move || listen(&listener, &ports, &told));
+                // This thread ends with the last process that has the filter.
+                std::thread::spawn(move || listen(&listener, &ports, &exits));
             }
             start()
         });
@@ -55,21 +57,21 @@ pub(in crate::supervise) fn holding_exits<T: Send>(
     })
 }
 
-/// Installs the filter on this thread: every call of exit_group waits for an answer of the listener.
+/// Installs the filter on this thread: every call of exit_group waits for the listener's answer.
 #[expect(unsafe_code, reason = "no safe wrapper makes a listener; the program is a constant, and the kernel checks it")]
 fn install() -> io::Result<OwnedFd> {
     let statement = |code: u32, k: u32, jt: u8, jf: u8| libc::sock_filter { code: code as u16, jt, jf, k };
     let exit_group = u32::try_from(libc::SYS_exit_group).map_err(io::Error::other)?;
     let mut filter = [
-        // The number of the call is the first field of what a filter sees.
+        // The filter's input starts with the number of the system call.
         statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
         statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, exit_group, 0, 1),
         statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_USER_NOTIF, 0, 0),
         statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW, 0, 0),
     ];
     let program = libc::sock_fprog { len: filter.len() as libc::c_ushort, filter: filter.as_mut_ptr() };
-    // SAFETY: the first call takes numbers alone. The second reads the program, which lives until it returns, and gives a fresh
-    // descriptor that nobody else owns, or -1.
+    // SAFETY: the first call takes only numbers. The second call reads the program, which lives until the call returns.
+    // It returns a new descriptor with no other owner, or -1.
     unsafe {
         if libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 {
             return Err(io::Error::last_os_error());
@@ -81,7 +83,7 @@ fn install() -> io::Result<OwnedFd> {
     }
 }
 
-fn listen(listener: &OwnedFd, ports: &[u16], told: &UnboundedSender<Held>) {
+fn listen(listener: &OwnedFd, ports: &[u16], exits: &UnboundedSender<Held>) {
     loop {
         let mut ready = [PollFd::new(listener, PollFlags::IN)];
         match poll(&mut ready, None) {
@@ -90,9 +92,9 @@ fn listen(listener: &OwnedFd, ports: &[u16], told: &UnboundedSender<Held>) {
         }
         let ready = ready[0].revents();
         if ready.contains(PollFlags::IN) {
-            // One that was killed meanwhile is gone.
+            // A process that was killed in the meantime yields nothing.
             if let Some((id, pid)) = receive(listener) {
-                hold(pid, ports, told);
+                hold(pid, ports, exits);
                 answer(listener, id);
             }
         } else if ready.intersects(PollFlags::HUP | PollFlags::ERR) {
@@ -101,18 +103,19 @@ fn listen(listener: &OwnedFd, ports: &[u16], told: &UnboundedSender<Held>) {
     }
 }
 
-fn hold(pid: u32, ports: &[u16], told: &UnboundedSender<Held>) {
+fn hold(pid: u32, ports: &[u16], exits: &UnboundedSender<Held>) {
     let (let_go, gone) = mpsc::channel();
     let n_sockets = u32::try_from(connections(pid, ports)).unwrap_or(u32::MAX);
-    if told.send(Held { pid, n_sockets, let_go }).is_ok() {
-        // However that ends, the process goes on.
+    if exits.send(Held { pid, n_sockets, let_go }).is_ok() {
+        // The process goes on after a release and after a timeout.
         let _ = gone.recv_timeout(HELD_MAX);
     }
 }
 
 #[expect(unsafe_code, reason = "no safe wrapper knows this call; the kernel fills in a structure of its own shape")]
 fn receive(listener: &OwnedFd) -> Option<(u64, u32)> {
-    // SAFETY: all fields are numbers, so all zeroes are a value of it, and the kernel demands them. It lives until the call returns.
+    // SAFETY: every field is a number, so all zeroes are a valid value, as the kernel requires. It lives until the call
+    // returns.
     unsafe {
         let mut notice: libc::seccomp_notif = zeroed();
         let received = libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut notice);
@@ -124,13 +127,13 @@ fn receive(listener: &OwnedFd) -> Option<(u64, u32)> {
 fn answer(listener: &OwnedFd, id: u64) {
     let flags = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32;
     let mut answer = libc::seccomp_notif_resp { id, val: 0, error: 0, flags };
-    // SAFETY: it lives until the call returns. One that was killed meanwhile needs no answer.
+    // SAFETY: it lives until the call returns. A process that was killed in the meantime needs no answer.
     unsafe {
         libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut answer);
     }
 }
 
-/// How many open connections to these ports a process has.
+/// The number of open connections from a process to these ports.
 fn connections(pid: u32, ports: &[u16]) -> usize {
     let own: BTreeSet<String> = fs::read_dir(format!("/proc/{pid}/fd"))
         .into_iter()
@@ -139,7 +142,7 @@ fn connections(pid: u32, ports: &[u16]) -> usize {
         .filter_map(|entry| fs::read_link(entry.path()).ok()?.to_str().map(str::to_owned))
         .filter_map(|link| Some(link.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
         .collect();
-    // The tables are those of the whole machine.
+    // Skips the tables below, because they list the whole machine.
     if own.is_empty() {
         return 0;
     }
@@ -148,7 +151,7 @@ fn connections(pid: u32, ports: &[u16]) -> usize {
     inodes.filter(|inode| own.contains(*inode)).count()
 }
 
-/// The inode of a connection that is open and leads to one of these ports, from its line in /proc/PID/net/tcp.
+/// The inode of an open connection to one of these ports, from its line in /proc/PID/net/tcp.
 fn connected_to<'a>(line: &'a str, ports: &[u16]) -> Option<&'a str> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let (remote, state, inode) = (fields.get(2)?, fields.get(3)?, fields.get(9)?);
@@ -172,8 +175,8 @@ mod tests {
 
     #[test]
     fn a_process_is_held_at_its_exit_and_goes_on() {
-        let (told, mut held) = tokio::sync::mpsc::unbounded_channel();
-        let child = holding_exits(&[], told, || std::process::Command::new("true").spawn());
+        let (exits, mut held) = tokio::sync::mpsc::unbounded_channel();
+        let child = holding_exits(&[], exits, || std::process::Command::new("true").spawn());
         let mut child = child.unwrap();
         match held.blocking_recv() {
             Some(Held { pid, n_sockets, let_go }) => {
@@ -181,7 +184,7 @@ mod tests {
                 assert_eq!(child.try_wait().unwrap(), None);
                 let_go.send(()).unwrap();
             }
-            None => eprintln!("UNAVAILABLE: this system holds no process at its exit"),
+            None => eprintln!("UNAVAILABLE: this system cannot hold processes at their exit"),
         }
         assert!(child.wait().unwrap().success());
     }

@@ -1,4 +1,4 @@
-//! Linux: /proc, pidfds and the subreaper.
+//! Linux: /proc, pidfds and the child subreaper.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,43 +13,43 @@ use rustix::system::sysinfo;
 
 use crate::supervise::protocol::{ProcessFacts, Sample, Signalled};
 
-/// Longest command line that is kept, in characters.
+/// Maximum number of characters kept of a command line.
 const COMMAND_CHARS_MAX: usize = 200;
-/// Longest text of stacks, in bytes.
+/// Maximum size of a text of stacks, in bytes.
 const STACKS_BYTES_MAX: usize = 64 << 10;
-/// Microseconds of one clock tick: USER_HZ is 100 on every Linux that Rust's standard library supports.
+/// Microseconds of one clock tick. USER_HZ is 100 on every Linux that Rust's standard library supports.
 const TICK_US: u64 = 10_000;
 
-/// From now on orphans below this process become its children.
+/// Makes orphans below this process its children from now on.
 pub(in crate::supervise) fn adopt_orphans() -> io::Result<()> {
     Ok(set_child_subreaper(Some(rustix::process::getpid()))?)
 }
 
-/// Raises the soft limit of open descriptors to the hard one; gives the old soft one.
+/// Raises the soft limit of open descriptors to the hard limit. Returns the old soft limit.
 pub(in crate::supervise) fn raise_descriptor_limit() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
-    // Where it is refused, fewer plans fit in at once.
+    // Without it, fewer plans can run at once.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     limit.current
 }
 
-/// Gives this process and its children the soft limit of open descriptors that there was before it was raised: a loader
-/// that leaks descriptors must meet the limit its users have.
+/// Restores the soft limit of open descriptors from before [`raise_descriptor_limit`]. A loader that leaks descriptors
+/// must reach the limit that its users have.
 pub(in crate::supervise) fn lower_descriptor_limit(soft: u64) {
     let maximum = getrlimit(Resource::Nofile).maximum;
-    // Lowering is never refused.
+    // The system never refuses to lower the limit.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(soft), maximum });
 }
 
 /// Every process below `root`, parents before children, without `root` itself.
 ///
-/// Read from the list of children that each thread keeps: its cost is that of the tree, not that of the machine.
+/// Reads the list of children that the kernel keeps for each thread. The cost depends on the tree, not on the machine.
 pub(in crate::supervise) fn descendants(root: u32) -> Vec<ProcessFacts> {
     let mut found: Vec<ProcessFacts> = Vec::new();
     let mut next = vec![root];
     while let Some(parent) = next.pop() {
         for pid in children(parent) {
-            // A tree that changes while it is read may show a process twice.
+            // A tree that changes during the read may list a process twice.
             if found.iter().any(|process| process.pid == pid) {
                 continue;
             }
@@ -62,24 +62,24 @@ pub(in crate::supervise) fn descendants(root: u32) -> Vec<ProcessFacts> {
     found
 }
 
-/// The processes that the threads of this one have started, or that it has adopted.
+/// The processes that this one's threads started or that it adopted.
 pub(in crate::supervise) fn children(pid: u32) -> Vec<u32> {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
     let lists = threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
     lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>()).collect()
 }
 
-/// How many processes and threads the whole machine has, as far as 16 bits tell it.
+/// The number of processes and threads on the whole machine, modulo 2^16.
 pub(in crate::supervise) fn n_tasks() -> usize {
     sysinfo().procs.into()
 }
 
-/// The fields of /proc/PID/stat behind the command, which may itself hold blanks and parentheses.
+/// The fields of /proc/PID/stat after the command. The command may contain blanks and parentheses.
 fn stat_fields(stat: &str) -> Option<Vec<&str>> {
     Some(stat.rsplit_once(')')?.1.split_whitespace().collect())
 }
 
-/// What the process table says of a process, without its command; `None` when it is gone.
+/// The process table's entry of a process, without its command line; `None` if the process has ended.
 pub(in crate::supervise) fn facts(pid: u32) -> Option<ProcessFacts> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields = stat_fields(&stat)?;
@@ -89,7 +89,7 @@ pub(in crate::supervise) fn facts(pid: u32) -> Option<ProcessFacts> {
     Some(ProcessFacts { pid, parent, started, state, command: String::new() })
 }
 
-/// Fills in command lines. Apart from the rest, because reading one takes a lock of the process it belongs to.
+/// Fills in command lines. A separate step, because reading a command line takes a lock of that process.
 pub(in crate::supervise) fn name_commands(processes: &mut [ProcessFacts]) {
     for process in processes {
         let command = fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
@@ -98,16 +98,16 @@ pub(in crate::supervise) fn name_commands(processes: &mut [ProcessFacts]) {
     }
 }
 
-/// Whether the process with this pid and start is gone or a zombie.
+/// Whether the process with this pid and start has ended or is a zombie.
 pub(in crate::supervise) fn has_ended(process: &ProcessFacts) -> bool {
     facts(process.pid).is_none_or(|now| now.started != process.started || now.is_zombie())
 }
 
-/// Sends a signal to exactly this process, never to another that took over its pid.
+/// Sends a signal to exactly this process. Another process that reuses its pid never receives it.
 pub(in crate::supervise) fn send_signal(process: &ProcessFacts, signal: Signal) -> Signalled {
     let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) else { return Signalled::Gone };
     let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return Signalled::Gone };
-    // The descriptor is taken first and the start compared after, so a recycled pid can not slip in between.
+    // Opens the descriptor first and compares the start afterwards. A reused pid cannot pass both.
     if facts(process.pid).is_none_or(|now| now.started != process.started) {
         return Signalled::Gone;
     }
@@ -117,8 +117,8 @@ pub(in crate::supervise) fn send_signal(process: &ProcessFacts, signal: Signal) 
     }
 }
 
-/// Sends a signal to the process group that this child of ours leads. It has to be one that was not waited for, so that no other group
-/// can have taken over its number.
+/// Sends a signal to the process group that this child leads. The caller must not have waited for the child yet, so no
+/// other group can have its number.
 pub(in crate::supervise) fn send_group_signal(leader: &ProcessFacts, signal: Signal) -> Signalled {
     let Some(group) = i32::try_from(leader.pid).ok().and_then(Pid::from_raw) else { return Signalled::Gone };
     match kill_process_group(group, signal) {
@@ -127,7 +127,7 @@ pub(in crate::supervise) fn send_group_signal(leader: &ProcessFacts, signal: Sig
     }
 }
 
-/// CPU time of a process so far, in microseconds, all its threads, dead ones included.
+/// CPU time of all threads of a process so far, including ended ones, in microseconds.
 fn cpu_us(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields = stat_fields(&stat)?;
@@ -135,7 +135,7 @@ fn cpu_us(pid: u32) -> Option<u64> {
     Some((ticks(11)? + ticks(12)?) * TICK_US)
 }
 
-/// CPU time of this process and of the children it has waited for, in milliseconds; exact to 40.
+/// CPU time of this process and of the children it has waited for, in milliseconds. The error is up to 40 ms.
 pub(in crate::supervise) fn children_cpu_ms() -> u64 {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = stat_fields(&stat).unwrap_or_default();
@@ -144,7 +144,7 @@ pub(in crate::supervise) fn children_cpu_ms() -> u64 {
     ticks * TICK_US / 1_000
 }
 
-/// What a process uses now; `window_us` and `cpu_us` hold the CPU time so far, for a caller that takes two.
+/// What a process uses now. `cpu_us` is the CPU time so far; the caller takes two samples and subtracts.
 pub(in crate::supervise) fn sample(pid: u32) -> Option<Sample> {
     let cpu_us = cpu_us(pid)?;
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
@@ -173,7 +173,7 @@ fn fds(pid: u32) -> BTreeMap<String, u32> {
     counts
 }
 
-/// Threads of the given processes with their state, wait channel and, where the kernel shows it, their stack.
+/// The threads of these processes: state, wait channel and, if the kernel shows it, kernel stack.
 pub(in crate::supervise) fn stacks(pids: &[u32]) -> String {
     let mut text = String::new();
     for pid in pids {
@@ -203,5 +203,5 @@ pub(in crate::supervise) fn stacks(pids: &[u32]) -> String {
 }
 
 fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
-    text.write_fmt(line).expect("writing to a string can not fail");
+    text.write_fmt(line).expect("writing to a string cannot fail");
 }

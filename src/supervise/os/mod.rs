@@ -1,4 +1,4 @@
-//! The calls of one operating system, behind one set of functions.
+//! Process control and the process table, behind functions that do not name the operating system.
 
 mod exits;
 mod linux;
