@@ -35,7 +35,8 @@ pub(super) fn explain(arguments: &ExplainArgs) -> Result<ExitReason, RunError> {
     let limit = SELF_TEST_LIMITS.iter().find(|limit| limit.name == id);
     pages.extend(limit.map(|limit| page(limit.about, limit.default.as_millis())));
     let check = CHECKS.iter().find(|check| check.id == id);
-    pages.extend(check.map(|check| format!("check of adapters {id}\n\nRule: {}.\nMend: {}", check.claim, check.mend)));
+    pages
+        .extend(check.map(|check| format!("check of adapters {id}\n\nRule: {}.\nMend: {}", check.claim, check.remedy)));
     let transport = Transport::ALL.into_iter().find(|transport| transport.as_str() == id);
     pages.extend(
         transport.map(|transport| format!("transport {id}\n\n{}\n\n{}", transport.about(), transport.explain())),

@@ -1,71 +1,71 @@
-//! The first line of a history: the facts that hold for the whole plan.
+//! The header: the first line of a history, with the facts that hold for the whole plan.
 
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{Limits, Promises};
 
-/// Number of the written format. Any change raises it and brings a test that reads the old one.
+/// Version of the file format. Any change increases it and adds a test that reads the old version.
 pub const SCHEMA: u32 = 1;
 
-/// Exit code of an adapter that ended because it lost its link: the experiment failed, and the loader is not to blame.
+/// Exit code of an adapter that lost its link. The experiment failed; the loader is not at fault.
 ///
 /// Source: adapters/PROTOCOL.md, Transport.
 pub const LINK_LOST_CODE: i32 = 86;
 
-/// What was run.
+/// The facts of one plan: its subject, its conditions and the expectations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
-    /// [`SCHEMA`].
+    /// Always [`SCHEMA`].
     pub schema: u32,
     /// Id of the plan.
     pub plan: String,
     /// Name of the scenario.
     pub scenario: String,
-    /// Name of the loader, with its stack.
+    /// Name of the loader, including its stack.
     pub loader: String,
-    /// Revision of the protocol the loader was asked to speak.
+    /// Revision of the protocol that the loader was configured to use.
     pub revision: String,
     /// `memory` (lines), `memory/http`, `stdio`, `http` or `sse`.
     pub transport: String,
-    /// Seed of whatever is drawn by chance.
+    /// Seed of every random choice.
     pub seed: u64,
-    /// The loader's promises.
+    /// The promises in the loader's description.
     #[serde(default)]
     pub promises: Promises,
-    /// Limits in force.
+    /// The limits that applied.
     #[serde(default)]
     pub limits: Limits,
     /// The servers of the scenario.
     #[serde(default)]
     pub servers: Vec<ServerFacts>,
-    /// What is expected of a host: a program that is started and watched, and of which nothing is asked.
+    /// Expectations of a host: a program that mcp-lifecheck starts and observes, but sends no operations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<HostFacts>,
 }
 
-/// What is expected of a host.
+/// Expectations of a host.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct HostFacts {
-    /// Methods that have to arrive before its end, and to be answered where they are requests.
+    /// Methods that must arrive before the host's end. Requests among them must also be answered.
     pub exchange: Vec<String>,
-    /// How long it is told to wait before it takes up a stream that ended, in milliseconds.
+    /// Delay before reopening an ended stream, as the server announced it, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_ms: Option<u64>,
-    /// What is expected where the host is a finished application, which knows of no conformance contract.
+    /// Expectations of a finished application; `None` for a conformance client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application: Option<ApplicationFacts>,
 }
 
-/// What is expected of a finished application.
+/// Expectations of a finished application.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ApplicationFacts {
-    /// Whether the connections it opened first have to serve it to its end.
+    /// Whether the first connection to each server must last until the application ends.
     #[serde(default)]
     pub same_servers: bool,
-    /// The status it has to exit with, where its plan says one.
+    /// The required exit status; `None` if any will do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<i32>,
 }
@@ -81,19 +81,19 @@ pub struct ServerFacts {
 }
 
 impl Header {
-    /// What is expected of a finished application, where the history is one of that.
+    /// Expectations of a finished application; `None` if the subject is something else.
     #[must_use]
     pub fn application(&self) -> Option<&ApplicationFacts> {
         self.host.as_ref()?.application.as_ref()
     }
 
-    /// The transport, with HTTP in memory as the HTTP it is.
+    /// The transport without `memory/`: HTTP in memory counts as HTTP.
     #[must_use]
     pub fn carried_by(&self) -> &str {
         self.transport.strip_prefix("memory/").unwrap_or(&self.transport)
     }
 
-    /// A header with default promises and limits, for tests and for histories that do not say more.
+    /// A header with default promises and limits, for tests and handwritten histories.
     #[must_use]
     pub fn new(plan: &str) -> Self {
         Self {

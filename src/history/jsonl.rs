@@ -1,4 +1,4 @@
-//! `history.jsonl`: the header on the first line, then one event a line.
+//! `history.jsonl`: the header on the first line, then one event on each line.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::history::source::SourceError;
 use crate::history::{Event, EventKind, Header, History, SCHEMA, Seq, Source};
 use crate::plan::InputError;
 
-/// One event as one line, without the line end.
+/// Writes one event as one line, without the line end.
 #[must_use]
 pub fn event_to_line(event: &Event) -> String {
     let mut fields = kind_fields(&event.kind);
@@ -39,10 +39,11 @@ pub(super) fn kind_fields(kind: &EventKind) -> Map<String, Value> {
 
 /// Reads a history.
 ///
-/// A history that merely lacks its end is accepted; one that was cut inside a line or reordered is not.
+/// Accepts a history that lacks its last lines. Rejects one whose last line is incomplete or whose lines are out of
+/// order.
 ///
 /// # Errors
-/// With the line, what was found and what was expected.
+/// With the line, the text found and the text expected.
 pub fn read_history(file: &str, text: &str) -> Result<History, InputError> {
     let mut lines = text.lines().enumerate().map(|(index, line)| (index + 1, line));
     let Some((_, first)) = lines.next() else {
@@ -86,18 +87,19 @@ fn read_header(file: &str, line: &str) -> Result<Header, InputError> {
 }
 
 fn read_event(file: &str, number: usize, line: &str) -> Result<Event, InputError> {
-    // What can not be read in one go is read again, for what is wrong with it; or because its fields stand in another order.
+    // The fast path fails on an invalid event and on unusual field order. The slow path reads both, and explains what
+    // is invalid.
     if let Ok(InOrder(event)) = serde_json::from_str(line) {
         return Ok(event);
     }
     let value: Value = serde_json::from_str(line).map_err(|error| InputError::json(file, number, &error))?;
     let Value::Object(fields) = value else {
-        return Err(InputError::line(file, number, "found something else, expected an event: a JSON object"));
+        return Err(InputError::line(file, number, "found a value that is not an event, expected a JSON object"));
     };
     event_from_fields(fields).map_err(|error| InputError::line(file, number, error.to_string()))
 }
 
-/// An event whose line begins as [`event_to_line`] begins it: `seq`, `at_us`, `source`, `kind`.
+/// An event whose fields begin as [`event_to_line`] writes them: `seq`, `at_us`, `source`, `kind`.
 struct InOrder(Event);
 
 impl<'de> Deserialize<'de> for InOrder {
@@ -118,7 +120,7 @@ impl<'de> Visitor<'de> for InOrderVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<InOrder, A::Error> {
         let seq = Seq(next_value(&mut map, "seq")?);
         let at_us = next_value(&mut map, "at_us")?;
-        // Borrowed, so only without escapes: whatever has some is read again as well.
+        // A borrowed string cannot contain escapes. The slow path reads lines with escapes.
         let source: &'de str = next_value(&mut map, "source")?;
         let source = source.parse().map_err(A::Error::custom)?;
         let kind: &'de str = next_value(&mut map, "kind")?;
@@ -126,7 +128,7 @@ impl<'de> Visitor<'de> for InOrderVisitor {
     }
 }
 
-/// The value of the next field, which has to have this name.
+/// The value of the next field, whose name must be `name`.
 fn next_value<'de, A: MapAccess<'de>, T: Deserialize<'de>>(map: &mut A, name: &'static str) -> Result<T, A::Error> {
     match map.next_key::<&'de str>()? {
         Some(found) if found == name => map.next_value(),
@@ -134,14 +136,14 @@ fn next_value<'de, A: MapAccess<'de>, T: Deserialize<'de>>(map: &mut A, name: &'
     }
 }
 
-/// What is wrong with the fields of an event.
+/// Why the fields of an event are invalid.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FieldError {
     #[error("found no `{name}`, expected a whole number from 0")]
     NumberMissing { name: &'static str },
     #[error("found {name} {found}, expected a whole number from 0")]
     NotANumber { name: &'static str, found: Value },
-    #[error("found no `source`, expected who reported the event")]
+    #[error("found no `source`, expected the reporter of the event")]
     SourceMissing,
     #[error("found source {found}, expected a string")]
     SourceNotAString { found: Value },

@@ -1,14 +1,18 @@
-//! The normal form of a history: what must be equal when the same plan is run again, written so that a person can review it.
+//! The normal form of a history: the part that is equal for every run of the same plan, written for review.
 //!
-//! One lane per context and per connection, since only the order within a lane is the loader's doing: two servers are
-//! opened at the same time in any order. Lanes stand in the order of their names, so that the order of arrival does not
-//! show. Requests are named `r1`, `r2`, … in the order in which their lane first shows them, operations `op1`, `op2`, … as the
-//! driver asked for them; pids, times, samples, delays and the texts of failures are left out. Over HTTP, where each exchange may
-//! have a socket of its own, each socket and each call is a lane, and so is what a server says on its stream. Where a session is
-//! lost, the sockets on which its client is told so are one lane: which request finds out first, and how many do, is chance.
+//! Events are grouped into lanes, one per context and per connection. Only the order within a lane depends on the
+//! loader, because servers may open in any order at the same time. Lanes are sorted by name, which hides their order of
+//! arrival.
 //!
-//! Across lanes only what is certain is told: over pipes `during op1` stands at a request that a mock acknowledged between the
-//! invocation of an operation and its completion, `for op3` at a call whose arguments name its operation.
+//! Requests get the names `r1`, `r2` and so on, in their order within the lane. Operations get `op1`, `op2` and so on,
+//! in the driver's order. Pids, times, samples, delays and texts of failures are left out.
+//!
+//! Over HTTP, each exchange may use a socket of its own. There, each socket, each call and each server's stream is a
+//! lane. When a session is lost, chance decides which request first learns of it, and how many do. All sockets that
+//! receive this answer therefore form one lane.
+//!
+//! Between lanes, the normal form states only what is certain. Over pipes, `during op1` marks a request that arrived
+//! between an operation's invocation and its completion. `for op3` marks a call whose arguments name its operation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,8 +21,10 @@ use serde_json::{Map, Value};
 use crate::history::jsonl::kind_fields;
 use crate::history::{Action, ConnectionId, Context, EventKind, History, LinkPeer, Message, OpId, Outcome, Source};
 
-/// The lanes of a history, by name, each with its events as text. Scopes and connections of one name, which may be opened
-/// at the same time in any order, are numbered by what happened to them.
+/// The lanes of a history by name, each with its events as text.
+///
+/// Several scopes or connections with the same name may open at the same time in any order. Their numbers follow from
+/// their contents.
 #[must_use]
 pub fn normal_lanes(history: &History) -> BTreeMap<String, Vec<String>> {
     let shares_mocks = history.header().carried_by() == "http";
@@ -37,7 +43,7 @@ pub fn normal_lanes(history: &History) -> BTreeMap<String, Vec<String>> {
     }
     let mut numbered = BTreeMap::new();
     for (lane, mut all) in alike {
-        tell_once_of_lost_sessions(&mut all);
+        merge_lost_sessions(&mut all);
         all.sort();
         let is_one = all.len() == 1;
         for (index, events) in all.into_iter().enumerate() {
@@ -48,8 +54,8 @@ pub fn normal_lanes(history: &History) -> BTreeMap<String, Vec<String>> {
     numbered
 }
 
-/// Leaves one of the sockets on which a client was told that its session is unknown, without what it had asked for.
-fn tell_once_of_lost_sessions(sockets: &mut Vec<Vec<String>>) {
+/// Replaces all sockets that report an unknown session by one, without their requests.
+fn merge_lost_sessions(sockets: &mut Vec<Vec<String>>) {
     let n_sockets = sockets.len();
     sockets.retain(|events| !events.iter().any(|event| event == UNKNOWN_SESSION));
     if sockets.len() < n_sockets {
@@ -57,7 +63,7 @@ fn tell_once_of_lost_sessions(sockets: &mut Vec<Vec<String>>) {
     }
 }
 
-/// The normal form as one text: lanes by name.
+/// The normal form as one text, sorted by lane.
 #[must_use]
 pub fn normal_text(history: &History) -> String {
     let lanes = normal_lanes(history);
@@ -71,30 +77,30 @@ pub fn normal_text(history: &History) -> String {
     text
 }
 
-/// How an answer reads that tells a client that its session is unknown.
+/// An HTTP response that reports an unknown session.
 const UNKNOWN_SESSION: &str = "http.answered status=404";
 
-/// Name of a lane, and what tells lanes of one name apart.
+/// Name of a lane, and an id that separates lanes of the same name.
 type Lane = (String, String);
 
-/// What is known so far of the numbers in events.
+/// Names and relations learned from the events so far.
 #[derive(Default)]
 struct Names {
     /// Whether one mock serves several connections, as over HTTP.
     shares_mocks: bool,
-    /// Operations that were asked for and have not completed, without canaries.
+    /// Operations that have not completed, without the driver's probes.
     open: Vec<OpId>,
-    /// The driver's own probes: told only where one fails.
+    /// The driver's own probes. The normal form shows only those that failed.
     canaries: BTreeSet<OpId>,
-    /// The ids of requests in the order in which each lane showed them.
+    /// The ids of requests, in the order of their lane.
     requests: BTreeMap<Lane, Vec<Value>>,
-    /// The context each operation was asked for in.
+    /// The context of each operation, as the driver named it.
     places: BTreeMap<OpId, String>,
-    /// The socket of each exchange, by the mock it was made with.
+    /// The socket of each exchange, by its mock.
     sockets: BTreeMap<(String, String), String>,
     /// The lane of each call over HTTP, by its connection and its id as JSON text.
     calls: BTreeMap<(String, String), String>,
-    /// Name of each scope, and where it was entered.
+    /// Name of each scope, and the context that entered it.
     scopes: BTreeMap<String, (String, Context)>,
 }
 
@@ -133,7 +139,7 @@ impl Names {
             let name = self.scopes.get(&scope.0).map_or("?", |(name, _)| name);
             return (format!("scope {name}"), scope.0.clone());
         }
-        // Over pipes a mock is one connection, and what else befalls it belongs between its messages.
+        // Over pipes, a mock is one connection, and its other events belong between its messages.
         if let (true, Source::Mock { .. }) = (self.shares_mocks, source)
             && let Some(lane) = self.http_lane(source, kind)
         {
@@ -142,9 +148,10 @@ impl Names {
         (self.plain_lane(source, kind), String::new())
     }
 
-    /// Over HTTP each exchange may have a socket of its own, so only what belongs together keeps its order: what is on one
-    /// socket, a call and its answer, what a server says of its own accord with what it is answered, and the other messages of a
-    /// connection.
+    /// The lane of an event over HTTP, where each exchange may have a socket of its own.
+    ///
+    /// Order is meaningful only within a lane. Lanes are one socket, a call with its answer, a server's own messages
+    /// with their answers, and the other messages of a connection.
     fn http_lane(&self, source: &Source, kind: &EventKind) -> Option<Lane> {
         let socket = |socket: &str| Some((format!("socket of {source}"), socket.to_owned()));
         match kind {
@@ -188,7 +195,7 @@ impl Names {
         }
     }
 
-    /// The event without what differs between equal runs; nothing for an event that is left out.
+    /// The event as text, without parts that differ between equal runs; `None` for events that are left out.
     fn text(&mut self, lane: &Lane, kind: &EventKind) -> Option<String> {
         match kind {
             EventKind::SampleTaken { .. } | EventKind::SchedulingDelayed { .. } | EventKind::StacksTaken { .. } => None,
@@ -212,7 +219,7 @@ impl Names {
     fn plain_text(&self, kind: &EventKind) -> String {
         let mut fields = kind_fields(kind);
         let name = fields.remove("kind").and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default();
-        // Texts are for readers: they hold addresses and counters. Who the loader is says nothing of its life.
+        // Texts contain addresses and counters. The loader's identity does not affect its lifecycle.
         let volatile = ["pid", "command", "connection", "process", "scope", "parent", "context", "text"];
         for volatile in volatile.into_iter().chain(["url", "session", "socket", "exchange", "peer", "adapter"]) {
             fields.remove(volatile);
@@ -224,10 +231,10 @@ impl Names {
         if let Some(operation) = fields.remove("operation") {
             fields.insert("operation".to_owned(), Value::from(format!("op{operation}")));
         }
-        fields.into_iter().fold(name, |text, (name, value)| format!("{text} {name}={}", settled(value)))
+        fields.into_iter().fold(name, |text, (name, value)| format!("{text} {name}={}", stable(value)))
     }
 
-    /// A message: which way it went, what it is, its request by name, and the operation it belongs to.
+    /// A message as text: direction, kind, the name of its request, and its operation.
     fn message(&mut self, lane: &Lane, way: &str, message: &Message) -> String {
         let Value::Object(mut fields) = message.body().clone() else { return format!("{way} {}", message.body()) };
         fields.remove("jsonrpc");
@@ -247,15 +254,15 @@ impl Names {
         }
         let belongs = if message.is_any_request() { self.belongs(message) } else { String::new() };
         let rest =
-            fields.into_iter().fold(String::new(), |text, (name, value)| format!("{text} {name}={}", settled(value)));
+            fields.into_iter().fold(String::new(), |text, (name, value)| format!("{text} {name}={}", stable(value)));
         format!("{way} {what}{rest}{belongs}")
     }
 
-    /// The operation that a request is part of, as far as it is certain.
+    /// The operation that caused a request, if that is certain.
     fn belongs(&self, message: &Message) -> String {
         match message.at(&["params", "arguments", "n"]) {
             Some(operation) => format!(" (for op{operation})"),
-            // Over HTTP a lost session is renewed by whoever finds out first, a call or the stream that nobody waits for.
+            // Over HTTP, chance decides whether a call or an idle stream renews a lost session.
             None if self.open.is_empty() || self.shares_mocks => String::new(),
             None => {
                 let open: Vec<_> = self.open.iter().map(|operation| format!("op{}", operation.0)).collect();
@@ -275,7 +282,7 @@ impl Names {
     }
 }
 
-/// What was asked of the loader; nothing for any other event.
+/// The request to the loader; empty for any other event.
 fn invoked(kind: &EventKind) -> String {
     let EventKind::OperationInvoked { operation, action, place, server, tool, servers, changed } = kind else {
         return String::new();
@@ -297,14 +304,14 @@ fn completed(operation: OpId, outcome: &Outcome) -> String {
             let text = text.as_ref().map(|text| format!(" {text:?}")).unwrap_or_default();
             format!("ok{tools}{}{text}", errors.collect::<String>())
         }
-        // What it says depends on which sign of a server's end was seen first.
+        // The message depends on which sign of a server's end arrived first.
         Outcome::Failed(failure) => format!("failed: {}", failure.kind),
         Outcome::Cancelled => "cancelled".to_owned(),
     };
     format!("op{} {how}", operation.0)
 }
 
-/// The connection an event of a mock is about.
+/// The connection of a mock's event.
 fn connection_of(kind: &EventKind) -> Option<&ConnectionId> {
     match kind {
         EventKind::ConnectionOpened { connection }
@@ -317,7 +324,7 @@ fn connection_of(kind: &EventKind) -> Option<&ConnectionId> {
     }
 }
 
-/// Where a scope was left, seen from where it was entered.
+/// Where a scope was left, compared with where it was entered.
 fn whereabouts(entered: Option<Context>, left: Context) -> &'static str {
     match entered {
         None => "unknown",
@@ -330,22 +337,22 @@ fn whereabouts(entered: Option<Context>, left: Context) -> &'static str {
     }
 }
 
-/// A text in which every `0x…` is the same.
+/// The text with every hexadecimal number replaced by `0x…`.
 fn without_addresses(text: &str) -> String {
     let mut parts = text.split("0x");
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |text, part| text + "0x…" + part.trim_start_matches(|c: char| c.is_ascii_hexdigit()))
 }
 
-/// A value without the parts that name this run.
-fn settled(value: Value) -> Value {
+/// A value without the parts that differ between runs.
+fn stable(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
             let kept = fields.into_iter().filter(|(name, _)| !["progressToken", "version"].contains(&name.as_str()));
-            Value::Object(Map::from_iter(kept.map(|(name, value)| (name, settled(value)))))
+            Value::Object(Map::from_iter(kept.map(|(name, value)| (name, stable(value)))))
         }
         Value::String(text) => Value::String(without_addresses(&text)),
-        Value::Array(values) => Value::Array(values.into_iter().map(settled).collect()),
+        Value::Array(values) => Value::Array(values.into_iter().map(stable).collect()),
         other => other,
     }
 }
@@ -428,15 +435,15 @@ mod tests {
 
     #[test]
     fn who_finds_out_that_a_session_is_lost_does_not_show() {
-        let told = |n: u32, verb: &str| {
+        let answered = |n: u32, verb: &str| {
             format!(
                 "mock:a#1 http.received exchange=x{n} socket=t{n} verb={verb} headers={{}}\nmock:a#1 http.answered exchange=x{n} status=404"
             )
         };
-        let one = normal("http", &[&told(1, "GET"), &told(2, "POST")]);
-        assert_eq!(one, normal("http", &[&told(1, "POST")]));
+        let one = normal("http", &[&answered(1, "GET"), &answered(2, "POST")]);
+        assert_eq!(one, normal("http", &[&answered(1, "POST")]));
         assert_eq!(one, "[socket of mock:a#1]\n  http.answered status=404, once or more\n");
-        assert_ne!(one, normal("http", &[&told(1, "POST").replace("404", "405")]));
+        assert_ne!(one, normal("http", &[&answered(1, "POST").replace("404", "405")]));
     }
 
     #[test]

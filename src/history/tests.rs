@@ -1,4 +1,4 @@
-//! Printing and parsing agree, for every kind of event and in both written forms.
+//! Reading inverts printing, for every kind of event and in both written forms.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ fn name() -> impl Strategy<Value = String> + Clone {
     "[a-z][a-z0-9-]{0,8}"
 }
 
-/// Anything a person, a program or a broken server may have written, line ends and quotes included.
+/// Any text that a person, a program or a broken server may write, including line ends and quotes.
 fn text() -> impl Strategy<Value = String> + Clone {
     prop_oneof!["\\PC{0,12}", Just("true".to_owned()), Just("a=b \"c\"\n#1 \u{2028}".to_owned()), Just(String::new())]
 }
@@ -126,7 +126,7 @@ macro_rules! kinds {
     };
 }
 
-/// What the driver says.
+/// Events of the driver.
 fn driver_kinds() -> Vec<(Kind, BoxedStrategy<EventKind>)> {
     kinds! {
         StepBegan { step: any::<u32>(), about: text() }
@@ -163,7 +163,7 @@ fn driver_kinds() -> Vec<(Kind, BoxedStrategy<EventKind>)> {
     }
 }
 
-/// What the loader's process and the mocks say.
+/// Events of the loader and the mocks.
 fn loader_and_mock_kinds() -> Vec<(Kind, BoxedStrategy<EventKind>)> {
     kinds! {
         LoaderReady {
@@ -224,7 +224,7 @@ fn loader_and_mock_kinds() -> Vec<(Kind, BoxedStrategy<EventKind>)> {
     }
 }
 
-/// What the recorder and the supervisor say.
+/// Events of the recorder and the supervisor.
 fn system_kinds() -> Vec<(Kind, BoxedStrategy<EventKind>)> {
     kinds! {
         LinkOpened { peer: peer() }
@@ -335,7 +335,7 @@ fn a_defect_in_a_file_says_what_was_found_and_what_was_expected() {
     insta::assert_snapshot!(error(r#"{"seq":-1}"#), @"h.jsonl:2: found seq -1, expected a whole number from 0");
     insta::assert_snapshot!(
         error(r#"{"seq":1,"at_us":1}"#),
-        @"h.jsonl:2: found no `source`, expected who reported the event"
+        @"h.jsonl:2: found no `source`, expected the reporter of the event"
     );
     insta::assert_snapshot!(
         error(r#"{"seq":1,"at_us":1,"source":7}"#),

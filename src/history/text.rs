@@ -1,13 +1,13 @@
-//! The readable form of a history: one event a line, `#SEQ TIME SOURCE KIND field=value …`.
+//! The readable form of a history: one event on each line, `#SEQ TIME SOURCE KIND field=value …`.
 //!
-//! Printing and parsing agree. Number and time may be left out when reading, so that a test can be written by hand:
+//! Reading inverts printing. The reader accepts lines without number and time, so a test can be written by hand:
 //!
 //! ```text
 //! driver operation.invoked operation=1 action=load servers=["files"]
 //! mock:files#1 wire.received connection=c1 message={"id":1,"method":"initialize"}
 //! ```
 //!
-//! A value is a bare word, or JSON.
+//! A value is a bare word or JSON.
 
 use serde_json::{Map, Value};
 
@@ -15,7 +15,7 @@ use crate::history::jsonl::{FieldError, event_from_fields, kind_fields};
 use crate::history::{Event, Header, History, Seq};
 use crate::plan::InputError;
 
-/// One event as a person reads it.
+/// Writes one event for a reader.
 #[must_use]
 pub fn event_to_text(event: &Event) -> String {
     let mut fields = kind_fields(&event.kind);
@@ -29,21 +29,21 @@ pub fn event_to_text(event: &Event) -> String {
     text
 }
 
-/// All events of a history, one a line.
+/// Writes all events of a history, one on each line.
 #[must_use]
 pub fn history_to_text(history: &History) -> String {
     history.events().iter().map(|event| event_to_text(event) + "\n").collect()
 }
 
-/// Reads one line; `seq` and `at_us` are used where the line gives none.
+/// Reads one line. `seq` and `at_us` apply if the line has no number or time.
 ///
 /// # Errors
-/// With the line, what was found and what was expected.
+/// With the line, the text found and the text expected.
 pub fn event_from_text(file: &str, number: usize, line: &str, seq: Seq, at_us: u64) -> Result<Event, InputError> {
     read_line(line, seq, at_us).map_err(|error| InputError::line(file, number, error.to_string()))
 }
 
-/// What is wrong with a line.
+/// Why a line is invalid.
 #[derive(Debug, thiserror::Error)]
 enum LineError {
     #[error("found #{found}, expected a number after #")]
@@ -87,10 +87,10 @@ fn read_line(line: &str, seq: Seq, at_us: u64) -> Result<Event, LineError> {
     Ok(event_from_fields(fields)?)
 }
 
-/// Reads a whole history in text form; blank lines and lines that start with `//` are passed over.
+/// Reads a whole history in text form. Skips blank lines and lines that start with `//`.
 ///
 /// # Errors
-/// With the line, what was found and what was expected.
+/// With the line, the text found and the text expected.
 pub fn history_from_text(file: &str, header: Header, text: &str) -> Result<History, InputError> {
     let mut events = Vec::new();
     for (index, line) in text.lines().enumerate() {
@@ -99,7 +99,7 @@ pub fn history_from_text(file: &str, header: Header, text: &str) -> Result<Histo
             continue;
         }
         let n_before = events.len() as u64;
-        // A millisecond apart, so that a history written by hand has a time that rises.
+        // A millisecond apart, so that time rises in a handwritten history.
         events.push(event_from_text(file, index + 1, trimmed, Seq(n_before + 1), n_before * 1_000)?);
     }
     History::from_events(header, events).map_err(|error| InputError::whole(file, error.to_string()))
@@ -112,7 +112,7 @@ fn word(value: &Value) -> String {
     }
 }
 
-/// Whether a string may stand without quotes: it can not be taken for JSON or for the end of a value.
+/// Whether a string needs no quotes: it looks neither like JSON nor like the end of a value.
 fn is_bare(text: &str) -> bool {
     let starts = text.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '/');
     let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:#@".contains(c));

@@ -1,4 +1,4 @@
-//! One session: a supervised adapter, its link, and mocks that dial a home of their own.
+//! The test bench of one session: a supervised adapter, its link, and mocks with their own recorder endpoint.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -19,18 +19,18 @@ use crate::selftest::link::AdapterEnd;
 use crate::selftest::{SelfTestInput, SelfTestTransport};
 use crate::supervise::Supervised;
 
-/// The servers, and the script of each: one answers at once, one holds its first call.
+/// The servers and their scripts. One server answers at once; the other holds its first call.
 const SERVERS: [(&str, &str); 2] = [(FILES, "polite"), (HELD, "hold-first-call")];
-/// The server that answers at once.
+/// Name of the server that answers at once.
 pub(super) const FILES: &str = "files";
-/// The server that holds its first call.
+/// Name of the server that holds its first call.
 pub(super) const HELD: &str = "held";
-/// The gate it holds it at.
+/// The gate at which that server holds the call.
 pub(super) const GATE: &str = "first-call";
-/// The tool that both have.
+/// The tool that both servers offer.
 pub(super) const TOOL: &str = "read";
 
-/// What one session needs. The adapter is started by `Bench::open`.
+/// Everything that one session needs. `Bench::open` starts the adapter.
 pub(super) struct Bench<'a> {
     pub input: &'a SelfTestInput,
     pub over: SelfTestTransport,
@@ -40,15 +40,15 @@ pub(super) struct Bench<'a> {
     mock_token: String,
     servers: BTreeMap<String, HttpServer>,
     pub supervised: Supervised,
-    /// Where the adapter dials.
+    /// The listener to which the adapter connects.
     pub listener: TcpListener,
-    /// What its hello has to have.
+    /// The token that its hello must contain.
     pub token: String,
     outputs: [File; 2],
 }
 
 impl<'a> Bench<'a> {
-    /// Starts mocks and the adapter.
+    /// Starts the mocks and the adapter.
     pub(super) async fn open(
         input: &'a SelfTestInput,
         over: SelfTestTransport,
@@ -104,7 +104,7 @@ impl<'a> Bench<'a> {
         &self.input.limits
     }
 
-    /// The configuration with these servers.
+    /// A configuration with these servers.
     pub(super) fn config(&self, names: &[&str]) -> Value {
         let entry = |name: &str| match self.servers.get(name) {
             Some(server) => json!({ "url": server.url, "type": self.over.transport.as_str() }),
@@ -114,12 +114,12 @@ impl<'a> Bench<'a> {
         json!({ "mcpServers": servers })
     }
 
-    /// Waits until a message of this method has come to a server, behind position `from`; whether it has.
+    /// Waits until a server receives a request of this method, from position `from` on; `false` if the limit passed.
     pub(super) async fn has_come(&self, from: usize, server: &str, method: &str, limit: Duration) -> bool {
         self.recorder.wait_for(from, limit, |event| is_request(event, server, method)).await.is_some()
     }
 
-    /// The parameters of the requests of this method that have come to a server, behind position `from`.
+    /// Parameters of the requests of this method that a server received, from position `from` on.
     pub(super) fn requests(&self, from: usize, server: &str, method: &str) -> Vec<Value> {
         let mut found = Vec::new();
         let mut position = 0;
@@ -136,7 +136,7 @@ impl<'a> Bench<'a> {
         found
     }
 
-    /// The first line of what was written to stdout or stderr so far, with the name of the stream.
+    /// The first line that the adapter wrote to stdout or stderr, with the name of the stream.
     pub(super) fn output(&self) -> Option<String> {
         ["stdout", "stderr"].iter().zip(&self.outputs).find_map(|(name, file)| {
             let bytes = read_head(file, OUTPUT_BYTES_MAX);
@@ -146,7 +146,7 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// How the adapter's process ended, in words; nothing where it lives.
+    /// How the adapter's process ended, as text; `None` while it runs.
     pub(super) fn ending(&self) -> Option<String> {
         let end = self.supervised.loader_end_now()?;
         Some(match (end.code, end.signal) {
@@ -156,7 +156,7 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// Ends everything that is left, by force where it must be.
+    /// Ends the adapter and the servers, by force if necessary.
     pub(super) async fn close(self, link: Option<AdapterEnd>) {
         if let Some(link) = link {
             link.cut().await;
@@ -174,7 +174,7 @@ fn is_request(event: &crate::history::Event, server: &str, method: &str) -> bool
     event.source.server() == Some(server) && message.is_request(method)
 }
 
-/// The newest revision that has the transport, and a handshake where it can be.
+/// The newest revision that has this transport, with a handshake if possible.
 fn revision_of(transport: Transport) -> Revision {
     match transport {
         Transport::Sse => Revision::R20241105,

@@ -1,86 +1,86 @@
-//! What is checked, one row a rule of the protocol.
+//! The checks of the self-test. Each row is one rule of the adapter protocol.
 
-/// One rule.
+/// One rule of the adapter protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Check {
-    /// Kebab-case; states the good case.
+    /// Kebab-case id that names the good case.
     pub id: &'static str,
-    /// The rule, one sentence.
+    /// The rule, as one sentence.
     pub claim: &'static str,
-    /// What to mend where it fails.
-    pub mend: &'static str,
+    /// What the author of an adapter does about a failure.
+    pub remedy: &'static str,
 }
 
 macro_rules! checks {
-    ($($id:literal: $claim:literal, $mend:literal;)*) => {
-        /// Every check, in order.
-        pub const CHECKS: &[Check] = &[$(Check { id: $id, claim: $claim, mend: $mend },)*];
+    ($($id:literal: $claim:literal, $remedy:literal;)*) => {
+        /// Every check, in the order in which the self-test runs them.
+        pub const CHECKS: &[Check] = &[$(Check { id: $id, claim: $claim, remedy: $remedy },)*];
     };
 }
 
 checks! {
-    "dials-home": "it connects to the address in MCP_LIFECHECK_LINK",
-        "Connect to it after the loader's imports, and keep the connection.";
-    "hello-in-time": "it says hello, one line, as soon as it is connected",
-        "Send the hello first, and end it with a line end.";
-    "hello-version": "its hello is of version 1 of the protocol",
-        "Send \"hello\":1, a number.";
-    "hello-token": "its hello has the token of MCP_LIFECHECK_TOKEN",
-        "Send the token as it stands in the environment.";
-    "hello-fields": "its hello says what it is and what it can do, with the names of the protocol",
+    "dials-home": "the adapter connects to the address in MCP_LIFECHECK_LINK",
+        "Connect to this address after the loader's imports, and keep the connection open.";
+    "hello-in-time": "the adapter sends its hello, one line, as soon as it has connected",
+        "Send the hello before anything else, and end it with a line end.";
+    "hello-version": "the hello names version 1 of the protocol",
+        "Send \"hello\":1, with 1 as a number.";
+    "hello-token": "the hello contains the token from MCP_LIFECHECK_TOKEN",
+        "Send the token exactly as the environment variable holds it.";
+    "hello-fields": "the hello describes the adapter and its operations, with names from the protocol",
         "Compare the hello with adapters/protocol.schema.json.";
-    "waits-for-welcome": "it sends nothing between its hello and the welcome",
-        "Read the answer to the hello before anything else is sent.";
-    "lines-are-of-protocol": "each line it sends is an event or a completion of the protocol",
-        "Compare the line with adapters/protocol.schema.json; an event has no fields but those.";
-    "numbers-rise": "its lines are numbered from 1 without a gap; a completion and operation.started always have a number",
-        "Take the number when the line is written, under the lock that keeps the lines in order.";
-    "times-are-monotonic": "each line has the time on CLOCK_MONOTONIC, in microseconds",
-        "Use the monotonic clock, not the time of day, and microseconds.";
-    "started-once": "operation.started comes once for each operation, before its completion, and for nothing else",
-        "Send it in the context of the operation, right before the loader's code is called; none for cancel, stacks, exit and drop-context.";
-    "completes-once": "each command is completed once",
-        "Complete a command when it is over, also one that failed or was cancelled, and never again.";
+    "waits-for-welcome": "the adapter sends nothing between its hello and the welcome",
+        "Read the answer to the hello before you send anything else.";
+    "lines-are-of-protocol": "each line from the adapter is an event or a completion of the protocol",
+        "Compare the line with adapters/protocol.schema.json; an event must not have other fields.";
+    "numbers-rise": "line numbers rise from 1 without a gap; every completion and operation.started has a number",
+        "Assign the number when you write the line, under the lock that orders the lines.";
+    "times-are-monotonic": "each line carries CLOCK_MONOTONIC in microseconds",
+        "Read the monotonic clock, not the time of day, and convert to microseconds.";
+    "started-once": "each operation has exactly one operation.started, before its completion; no other command has one",
+        "Send it in the context of the operation, right before the call of the loader's code. Send none for cancel, stacks, exit and drop-context.";
+    "completes-once": "each command has exactly one completion",
+        "Send one completion when a command ends, including one that failed or was cancelled.";
     "probe": "a probe completes with ok",
-        "Await something innocent in that context, such as a sleep of zero, and complete.";
+        "Await something harmless in that context, such as a sleep of zero, then complete.";
     "collect": "collect completes with ok",
-        "Run the garbage collector, or do not offer it.";
-    "unknown-command": "a command it does not know is completed as failed",
-        "Answer {\"failed\":{\"type\":…,\"message\":…}}, and go on.";
-    "quiet-streams": "it writes nothing to stdout and stderr of its own",
-        "Write what is for debugging to a file: both streams belong to the loader.";
-    "load": "load connects to every configured server, and answers the tools it hands out",
-        "Give the loader the configuration as it came; answer {\"tools\":[{\"server\":…,\"name\":…}],\"errors\":{}}.";
-    "server-environment": "nothing it starts inherits MCP_LIFECHECK_LINK or MCP_LIFECHECK_TOKEN",
-        "Remove both from the process's own environment as soon as they are read.";
-    "waits-for-acks": "the loader's code does not go on before an event is acknowledged",
-        "Block in the thread that reports until {\"ack\":n} has come, also inside of an event loop.";
-    "call": "call calls that tool once with these arguments, and answers its text",
-        "Call through what load handed out; answer {\"text\":…}.";
-    "list": "list answers the tools that are handed out now",
-        "Answer in the shape of load.";
-    "contexts-task": "one task runs all commands that name it, and another one those of another name",
-        "Keep one long-lived task a name and run operations in it, never in a fresh task; or do not offer `task`.";
-    "contexts-thread": "commands of another thread run on another thread, which is kept",
-        "Keep one thread a name; or do not offer `thread`.";
-    "contexts-loop": "commands of another loop run on another event loop, which is kept",
-        "Keep one loop a name; or do not offer `loop`.";
-    "reload": "reload brings the loader to the changed configuration",
-        "Give the loader the configuration as it came, or do not offer it.";
-    "concurrent": "another context works while an operation hangs in one",
-        "Hand a command to its context and read on; never wait for it where commands are read.";
-    "stacks": "stacks are answered while an operation hangs",
-        "Answer from the thread that reads commands, without a lock that an operation may hold.";
-    "cancel": "cancel reaches an operation that runs, which completes as cancelled",
-        "Answer {\"delivered\":true}, and complete the operation with \"cancelled\":true when its code has ended.";
-    "drop-context": "a context that is dropped is gone, and its name stands for a new one then",
-        "End the task, thread or loop, and forget its name; or do not offer it.";
-    "close": "close completes with ok, and ends the servers where that is promised",
-        "Call the loader's cleanup, and complete when it is over; `closes-servers = false` where servers are kept.";
-    "error-channels": "an error on a channel that it observes is reported with that channel's name",
-        "Hook the channel, and send error.reported before whatever was hooked before goes on.";
-    "exit": "exit is completed, and the program ends by itself with code 0",
-        "Complete first, then return from main, so that what is registered for exit runs.";
-    "link-end": "when the link ends, the process is gone at once with exit code 86",
-        "End with os._exit or its like from the thread that reads, whatever the loader is doing.";
+        "Run the garbage collector, or remove `collect` from the hello's operations.";
+    "unknown-command": "the adapter completes an unknown command as failed",
+        "Answer {\"failed\":{\"type\":…,\"message\":…}}, and continue.";
+    "quiet-streams": "the adapter itself writes nothing to stdout and stderr",
+        "Write debug output to a file, because both streams belong to the loader.";
+    "load": "load connects to every configured server and returns the loader's tools",
+        "Pass the configuration to the loader unchanged; answer {\"tools\":[{\"server\":…,\"name\":…}],\"errors\":{}}.";
+    "server-environment": "no process that the adapter starts inherits MCP_LIFECHECK_LINK or MCP_LIFECHECK_TOKEN",
+        "Remove both from the process's own environment as soon as you have read them.";
+    "waits-for-acks": "the loader's code waits until the recorder has acknowledged an event",
+        "Block the reporting thread until {\"ack\":n} arrives, even inside an event loop.";
+    "call": "call calls the tool once with the given arguments and returns its text",
+        "Call the tool object that load returned; answer {\"text\":…}.";
+    "list": "list returns the tools that the loader currently offers",
+        "Use the same answer format as load.";
+    "contexts-task": "commands with the same task name run in one task, and other names in other tasks",
+        "Keep one long-lived task per name and run operations in it, never in a new task; or remove `task` from the hello's contexts.";
+    "contexts-thread": "commands with another thread name run on another thread, always the same one",
+        "Keep one thread per name; or remove `thread` from the hello's contexts.";
+    "contexts-loop": "commands with another loop name run on another event loop, always the same one",
+        "Keep one loop per name; or remove `loop` from the hello's contexts.";
+    "reload": "reload applies the changed configuration",
+        "Pass the configuration to the loader unchanged, or remove `reload` from the hello's operations.";
+    "concurrent": "an operation that hangs in one context does not block another context",
+        "Pass a command to its context and read the next one. Never wait for a command in the reading thread.";
+    "stacks": "the adapter answers stacks while an operation hangs",
+        "Answer in the thread that reads commands, without a lock that an operation may hold.";
+    "cancel": "cancel reaches a running operation, which then completes as cancelled",
+        "Answer {\"delivered\":true}, then complete the operation with \"cancelled\":true when its code has ended.";
+    "drop-context": "drop-context ends the context, and its name then means a new context",
+        "End the task, thread or loop, and forget its name; or remove `drop-context` from the hello's operations.";
+    "close": "close completes with ok, and ends the servers if the description promises that",
+        "Call the loader's cleanup, and complete when it has ended. If the loader keeps its servers, set `closes-servers = false`.";
+    "error-channels": "the adapter reports an error on an observed channel, with that channel's name",
+        "Hook the channel, and send error.reported before you call the previous hook.";
+    "exit": "the adapter completes exit, and the program ends by itself with code 0",
+        "Complete first, then return from main, so that registered exit handlers run.";
+    "link-end": "when the link ends, the process exits at once with code 86",
+        "Call os._exit or its equivalent in the reading thread, whatever the loader is doing.";
 }

@@ -1,11 +1,11 @@
-//! Contexts: whether those that are offered are there, are kept, and work beside each other.
+//! Checks of contexts: that the offered kinds exist, keep their identity and run concurrently.
 
 use serde_json::{Value, json};
 
 use crate::history::Context;
 use crate::selftest::life::{Session, main_task};
 
-/// A kind of context: its name in the hello, its check, and how two of its kind are named.
+/// A kind of context, as the hello names it, and the id of its check.
 const KINDS: [(&str, &str); 3] = [("task", "contexts-task"), ("thread", "contexts-thread"), ("loop", "contexts-loop")];
 
 fn place(kind: &str, name: &str) -> Value {
@@ -16,7 +16,7 @@ fn place(kind: &str, name: &str) -> Value {
     }
 }
 
-/// The number that tells contexts of a kind apart.
+/// The number that identifies a context of this kind.
 fn number(kind: &str, context: Context) -> Option<u32> {
     match kind {
         "thread" => Some(context.thread),
@@ -26,33 +26,33 @@ fn number(kind: &str, context: Context) -> Option<u32> {
 }
 
 impl Session<'_> {
-    /// Whether a kind of context is offered and can be looked at.
+    /// Whether the hello offers this kind of context, and probes work.
     fn offers(&self, kind: &str) -> bool {
         self.notes.is_ok("probe") && self.hello.contexts.iter().any(|known| known == kind)
     }
 
-    /// Whether a kind of context was seen to work.
+    /// Whether this kind of context passed its check.
     fn has(&self, kind: &str) -> bool {
         KINDS.iter().any(|(known, check)| *known == kind && self.notes.is_ok(check))
     }
 
-    /// Each kind that is offered, and the end of one of them.
+    /// Checks each kind that the adapter offers, then the end of one context.
     pub(super) async fn contexts(&mut self) -> Option<()> {
         for (kind, check) in KINDS {
             if !self.offers(kind) {
-                self.notes.absent(check, "not among its contexts, or it has no probe that works");
+                self.notes.absent(check, "the adapter does not offer this kind of context, or its probe does not work");
                 continue;
             }
             self.context(kind, check).await?;
         }
         if !self.can("drop-context") {
-            self.notes.absent("drop-context", "not among its operations");
+            self.notes.absent("drop-context", "the adapter does not offer this operation");
             return Some(());
         }
         match ["thread", "task", "loop"].into_iter().find(|kind| self.has(kind)) {
             Some(kind) => self.drop_context(kind).await,
             None => {
-                self.notes.absent("drop-context", "no context that works can be dropped");
+                self.notes.absent("drop-context", "no context passed its check, so none can be dropped");
                 Some(())
             }
         }
@@ -61,22 +61,22 @@ impl Session<'_> {
     async fn context(&mut self, kind: &str, check: &'static str) -> Option<()> {
         let main = self.probe(check, main_task("a")).await?;
         let first = self.probe(check, place(kind, "hop")).await?;
-        // Between its two turns somebody else has one.
+        // Runs something elsewhere between the two uses of the context.
         self.probe(check, main_task("a")).await?;
         let again = self.probe(check, place(kind, "hop")).await?;
         let (Some(main), Some(first), Some(again)) = (main, first, again) else { return Some(()) };
         let numbers = (number(kind, main), number(kind, first), number(kind, again));
         let (Some(of_main), Some(of_first), Some(of_again)) = numbers else {
-            let why = format!("operations say no {kind}: they block there");
+            let why = format!("its operations report no {kind}, so they run outside any");
             self.notes.absent(check, why);
             return Some(());
         };
         self.notes.judge(
             check,
             if of_first == of_main {
-                Err(format!("{kind} hop has number {of_first}, which is that of the main context as well"))
+                Err(format!("{kind} hop has number {of_first}, the same as the main context"))
             } else if of_first != of_again {
-                Err(format!("{kind} hop had number {of_first}, and {of_again} the next time"))
+                Err(format!("{kind} hop had number {of_first} first and {of_again} later"))
             } else if kind == "task" && (first.thread, first.runtime) != (main.thread, main.runtime) {
                 Err(format!("task hop was in {first}, expected the thread and loop of {main}"))
             } else {
@@ -86,7 +86,7 @@ impl Session<'_> {
         Some(())
     }
 
-    /// Where a probe runs; nothing inside where it did not say, which is on file.
+    /// Runs a probe. The inner value is its context, or `None` if it failed or did not report one.
     async fn probe(&mut self, check: &'static str, place: Value) -> Option<Option<Context>> {
         let id = self.link.send("probe", json!({ "in": place }));
         let answered = self.answer(check, id, self.operation_limit()).await?;
@@ -94,14 +94,14 @@ impl Session<'_> {
             self.notes.fail(check, because);
             return Some(None);
         }
-        Some(self.link.asked(id).started)
+        Some(self.link.command(id).started)
     }
 
     async fn drop_context(&mut self, kind: &str) -> Option<()> {
         let check = "drop-context";
         let before = self.probe(check, place(kind, "hop")).await?;
         let fields = json!({ "in": place(kind, "hop") });
-        if let Err(because) = self.ask(check, "drop-context", fields, self.operation_limit()).await? {
+        if let Err(because) = self.request(check, "drop-context", fields, self.operation_limit()).await? {
             self.notes.fail(check, because);
             return Some(());
         }
@@ -111,7 +111,7 @@ impl Session<'_> {
             check,
             match numbers {
                 Some((before, after)) if before == after => {
-                    Err(format!("{kind} hop has number {after} after it was dropped, as before"))
+                    Err(format!("{kind} hop still has number {after} after drop-context"))
                 }
                 Some(_) | None => Ok(()),
             },
@@ -119,18 +119,18 @@ impl Session<'_> {
         Some(())
     }
 
-    /// A probe in other contexts while an operation hangs in the task `a` of the main loop.
+    /// Runs a probe in another context while an operation hangs in task `a` of the main loop.
     pub(super) async fn concurrent(&mut self) -> Option<()> {
         let check = "concurrent";
         for kind in ["thread", "task"] {
             if !self.has(kind) {
                 continue;
             }
-            if self.probe(check, place(kind, "beside")).await?.is_some() {
+            if self.probe(check, place(kind, "other")).await?.is_some() {
                 self.notes.ok(check);
             }
         }
-        self.notes.absent(check, "it has no other context that works");
+        self.notes.absent(check, "no other kind of context passed its check");
         Some(())
     }
 }

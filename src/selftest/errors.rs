@@ -1,4 +1,4 @@
-//! Error channels: whether an error that is let loose on one is reported.
+//! Checks of error channels: whether the adapter reports an error that it raises into one.
 
 use serde_json::json;
 
@@ -8,15 +8,16 @@ use crate::selftest::limits::UNDER_WAY;
 const CHECK: &str = "error-channels";
 
 impl Session<'_> {
-    /// Asks for an error on each channel that can be provoked; behind everything else, because a hook may print what it gets.
+    /// Requests an error on each channel that the adapter can provoke. This check runs last, because a hook may print
+    /// the error.
     pub(super) async fn error_channels(&mut self) -> Option<()> {
         let observed = |channel: &&String| self.hello.observes.contains(channel);
         let channels: Vec<String> = self.hello.provokes.iter().filter(observed).cloned().collect();
         if channels.is_empty() {
             let why = if self.hello.observes.iter().any(|name| name != "scopes") {
-                "it observes some, and provokes none of them"
+                "the adapter observes error channels, but provokes none of them"
             } else {
-                "it observes none"
+                "the adapter observes no error channel"
             };
             self.notes.absent(CHECK, why);
             return Some(());
@@ -24,16 +25,16 @@ impl Session<'_> {
         for channel in channels {
             let n_before = self.link.errors(&channel, usize::MAX, std::time::Duration::ZERO).await;
             let fields = json!({ "in": main_task("a"), "channel": channel });
-            let answered = self.ask(CHECK, "provoke", fields, self.operation_limit()).await?;
+            let answered = self.request(CHECK, "provoke", fields, self.operation_limit()).await?;
             let n_after = self.link.errors(&channel, n_before, UNDER_WAY).await;
             self.notes.judge(
                 CHECK,
                 answered.map(drop).and_then(|()| match n_after - n_before {
-                    0 => {
-                        Err(format!("an error was let loose on {channel}, and no error.reported of that channel came"))
-                    }
+                    0 => Err(format!(
+                        "the adapter raised an error into {channel} and sent no error.reported for that channel"
+                    )),
                     1 => Ok(()),
-                    n => Err(format!("one error was let loose on {channel}, and {n} came as error.reported")),
+                    n => Err(format!("the adapter raised one error into {channel} and sent {n} error.reported")),
                 }),
             );
         }

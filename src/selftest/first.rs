@@ -1,4 +1,4 @@
-//! The beginning of a session: the adapter dials, says hello and waits to be welcomed.
+//! The beginning of a session: the adapter connects, sends its hello and waits for the welcome.
 
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -11,7 +11,7 @@ use crate::selftest::limits::HELD_BACK;
 use crate::selftest::link::{AdapterEnd, Lines, split};
 use crate::selftest::notes::Notes;
 
-/// Error channels by name, and the other witness there is.
+/// Everything that an adapter may observe: scopes, and the error channels by name.
 const WITNESSES: [&str; 7] = [
     "scopes",
     "loop-exception-handler",
@@ -22,7 +22,7 @@ const WITNESSES: [&str; 7] = [
     "panic",
 ];
 
-/// Takes the adapter's link and its hello; nothing where the session can not go on.
+/// Accepts the adapter's link and hello; `None` if the session cannot go on.
 pub(super) async fn welcome(bench: &Bench<'_>, notes: &mut Notes) -> Option<(AdapterEnd, AdapterHello)> {
     let stream = accept(bench, notes).await?;
     let (mut lines, mut write) = split(stream);
@@ -30,7 +30,7 @@ pub(super) async fn welcome(bench: &Bench<'_>, notes: &mut Notes) -> Option<(Ada
     let read = read_hello(bench, &line, notes).await;
     let Some(hello) = read else {
         let refused = json!({ "refused": "see the report of the self-test" });
-        // It may be gone.
+        // The adapter may have closed the link already.
         let _ = write.write_all(format!("{refused}\n").as_bytes()).await;
         return None;
     };
@@ -46,7 +46,7 @@ pub(super) async fn welcome(bench: &Bench<'_>, notes: &mut Notes) -> Option<(Ada
             return None;
         }
     }
-    // When it is gone by now, nothing comes of what is asked, which is seen.
+    // If the adapter has closed the link by now, the next command notices.
     let _ = write.write_all(b"{\"welcome\":1}\n").await;
     Some((AdapterEnd::follow(lines, write), hello))
 }
@@ -60,12 +60,12 @@ async fn accept(bench: &Bench<'_>, notes: &mut Notes) -> Option<TcpStream> {
                 notes.ok("dials-home");
                 return Some(stream);
             }
-            Err(error) => format!("the link can not be accepted: {error}"),
+            Err(error) => format!("cannot accept the link: {error}"),
         },
         () = bench.supervised.broken_or_ended() => {
-            bench.ending().unwrap_or_else(|| "a limit on its processes or its output was hit".to_owned())
+            bench.ending().unwrap_or_else(|| "it reached a limit on its processes or its output".to_owned())
         }
-        () = tokio::time::sleep(limit) => format!("it did not connect within {} ms (limit start)", limit.as_millis()),
+        () = tokio::time::sleep(limit) => format!("the adapter did not connect within {} ms (limit start)", limit.as_millis()),
     };
     let said = bench.output().map(|said| format!("; {said}")).unwrap_or_default();
     notes.fail("dials-home", format!("{because}{said}"));
@@ -79,15 +79,15 @@ async fn hello_line(bench: &Bench<'_>, lines: &mut Lines, notes: &mut Notes) -> 
             notes.ok("hello-in-time");
             return Some(line);
         }
-        Ok(Some(Err(error))) => format!("no line could be read: {error}"),
-        Ok(None) => "it ended the link without a hello".to_owned(),
-        Err(_) => format!("no whole line came within {} ms of its connection (limit hello)", limit.as_millis()),
+        Ok(Some(Err(error))) => format!("cannot read a line: {error}"),
+        Ok(None) => "the adapter ended the link without a hello".to_owned(),
+        Err(_) => format!("no whole line arrived within {} ms after the connection (limit hello)", limit.as_millis()),
     };
     notes.fail("hello-in-time", because);
     None
 }
 
-/// The hello, where home would take it.
+/// Reads the hello under the rules of the recorder; `None` if the recorder would refuse it.
 async fn read_hello(bench: &Bench<'_>, line: &str, notes: &mut Notes) -> Option<AdapterHello> {
     let value: Value = serde_json::from_str(line).unwrap_or_default();
     if !value.is_object() {
@@ -104,14 +104,14 @@ async fn read_hello(bench: &Bench<'_>, line: &str, notes: &mut Notes) -> Option<
         }
     }
     if value.get("token").and_then(Value::as_str) != Some(&bench.token) {
-        notes.fail("hello-token", "found another token than the one that was handed out, or none");
+        notes.fail("hello-token", "found no token or a wrong one, expected the value of MCP_LIFECHECK_TOKEN");
         return None;
     }
     notes.ok("hello-token");
     let hello = match serde_json::from_value::<AdapterHello>(value) {
         Ok(hello) => hello,
         Err(error) => {
-            notes.fail("hello-fields", format!("it can not be read: {error}"));
+            notes.fail("hello-fields", format!("the hello cannot be read: {error}"));
             return None;
         }
     };
@@ -120,7 +120,7 @@ async fn read_hello(bench: &Bench<'_>, line: &str, notes: &mut Notes) -> Option<
     notes.judge(
         "hello-fields",
         names_are_known(&hello).and_then(|()| match hello.pid {
-            Some(pid) if !is_there(pid) => Err(format!("found pid {pid}, which is no process of this adapter")),
+            Some(pid) if !is_there(pid) => Err(format!("found pid {pid}, which is not a process of this adapter")),
             Some(_) | None => Ok(()),
         }),
     );
@@ -143,7 +143,7 @@ fn names_are_known(hello: &AdapterHello) -> Result<(), String> {
     }
     for needed in ["load", "call", "close"] {
         if !hello.operations.iter().any(|name| name == needed) {
-            return Err(format!("found no operation {needed:?}, expected load, call and close at least"));
+            return Err(format!("found no operation {needed:?}, expected at least load, call and close"));
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! A whole life of an adapter, from its hello to its exit.
+//! One whole session of an adapter, from its hello to its exit.
 
 use std::io;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use crate::selftest::link::{AdapterEnd, UNKNOWN};
 use crate::selftest::notes::Notes;
 use crate::selftest::{SelfTestInput, SelfTestTransport};
 
-/// What is held against every line of a session.
+/// The checks that apply to every line of a session.
 const OF_EVERY_LINE: [&str; 5] =
     ["lines-are-of-protocol", "numbers-rise", "times-are-monotonic", "started-once", "completes-once"];
 
-/// One session with an adapter that was welcomed.
+/// One session with an adapter that received its welcome.
 pub(super) struct Session<'a> {
     pub bench: &'a Bench<'a>,
     pub link: AdapterEnd,
@@ -26,10 +26,10 @@ pub(super) struct Session<'a> {
     pub notes: &'a mut Notes,
 }
 
-/// What came of a command: its answer, or how it failed in words.
+/// The answer to a command, or how it failed, as text.
 pub(super) type Answered = Result<Value, String>;
 
-/// Runs every check over the first transport but what is about the end of the link.
+/// Runs every check over the first transport, except the one that ends the link.
 pub(super) async fn whole_life(
     input: &SelfTestInput,
     over: SelfTestTransport,
@@ -41,9 +41,9 @@ pub(super) async fn whole_life(
         None => None,
         Some((link, hello)) => {
             let mut session = Session { bench: &bench, link, hello, notes: &mut notes };
-            // Where it ends early is on file already.
+            // The notes already hold the reason of an early end.
             let _ = session.live().await;
-            session.look_at_lines();
+            session.note_faulty_lines();
             Some(session.link)
         }
     };
@@ -51,25 +51,25 @@ pub(super) async fn whole_life(
     Ok(notes)
 }
 
-/// The place of a task of the main loop.
+/// A task of the main loop, as the `in` field of a command.
 pub(super) fn main_task(name: &str) -> Value {
     json!({ "thread": "main", "loop": "main", "task": name })
 }
 
 impl Session<'_> {
-    /// Everything in turn; nothing where it can not go on.
+    /// Runs every check in turn; `None` if the session cannot go on.
     async fn live(&mut self) -> Option<()> {
         self.before_load().await?;
         let can_reload = self.can("reload");
         self.load(if can_reload { &[FILES] } else { &[FILES, HELD] }).await?;
-        self.look_at_environment();
+        self.check_environment();
         self.call_with_acks_held_back().await?;
         self.list().await?;
         self.contexts().await?;
         if can_reload {
             self.reload().await?;
         } else {
-            self.notes.absent("reload", "not among its operations");
+            self.notes.absent("reload", "the adapter does not offer this operation");
         }
         self.while_a_call_hangs().await?;
         self.close().await?;
@@ -77,21 +77,21 @@ impl Session<'_> {
         self.exit().await
     }
 
-    /// What was wrong with any line, and that nothing was where nothing is on file.
-    pub(super) fn look_at_lines(&mut self) {
+    /// Records the faults in all lines. Checks without a fault then hold.
+    pub(super) fn note_faulty_lines(&mut self) {
         for (check, because) in self.link.faults() {
             self.notes.fail(check, because);
         }
         OF_EVERY_LINE.into_iter().for_each(|check| self.notes.ok(check));
-        self.notes.absent("server-environment", "no server was its child");
+        self.notes.absent("server-environment", "no server was a child of the adapter's process");
     }
 
     pub(super) fn can(&self, operation: &str) -> bool {
         self.hello.operations.iter().any(|known| known == operation)
     }
 
-    /// Asks and waits for the answer; nothing where none came, which is then on file.
-    pub(super) async fn ask(
+    /// Sends a command and waits for its answer; `None` if none arrived, which the notes then hold.
+    pub(super) async fn request(
         &mut self,
         check: &'static str,
         action: &str,
@@ -107,21 +107,24 @@ impl Session<'_> {
         match self.link.completion(id, limit).await {
             Some(Completion::Ok(answer)) => Some(Ok(answer)),
             Some(Completion::Failed(failure)) => {
-                Some(Err(format!("it was completed as failed: {}: {}", failure.kind, failure.message)))
+                Some(Err(format!("the adapter completed the command as failed: {}: {}", failure.kind, failure.message)))
             }
             Some(Completion::Cancelled) => {
-                Some(Err("it was completed as cancelled, which nobody had asked".to_owned()))
+                Some(Err("the adapter completed the command as cancelled, without a request to cancel it".to_owned()))
             }
             None if self.link.has_ended() => {
-                // A line that broke the rules is what ended it, and is told by itself.
+                // A broken rule ended the link, and has its own note.
                 if self.link.faults().is_empty() {
                     let how = bench_ending(self.bench).await;
-                    self.notes.fail(check, format!("the link ended before it was completed; {how}"));
+                    self.notes.fail(check, format!("the link ended before the command completed; {how}"));
                 }
                 None
             }
             None => {
-                self.notes.fail(check, format!("it was not completed within {} ms (limit {name})", limit.as_millis()));
+                self.notes.fail(
+                    check,
+                    format!("the command did not complete within {} ms (limit {name})", limit.as_millis()),
+                );
                 None
             }
         }
@@ -135,32 +138,32 @@ impl Session<'_> {
         ("connect", self.bench.limits().connect)
     }
 
-    /// What has nothing to do with the loader: so whatever is written meanwhile, the adapter writes.
+    /// Runs checks that do not involve the loader. Any output meanwhile therefore comes from the adapter.
     async fn before_load(&mut self) -> Option<()> {
         let before = self.bench.output();
         for check in ["probe", "collect"] {
             if self.can(check) {
                 let fields = json!({ "in": main_task("a") });
-                let answered = self.ask(check, check, fields, self.operation_limit()).await?;
+                let answered = self.request(check, check, fields, self.operation_limit()).await?;
                 self.notes.judge(check, answered.map(drop));
             } else {
-                self.notes.absent(check, "not among its operations");
+                self.notes.absent(check, "the adapter does not offer this operation");
             }
         }
         let fields = json!({ "in": main_task("a") });
         let id = self.link.send(UNKNOWN, fields);
         let unknown = match self.link.completion(id, self.bench.limits().operation).await {
             Some(Completion::Failed(_)) => Ok(()),
-            Some(other) => Err(format!("it was completed with {other:?}, expected failed")),
+            Some(other) => Err(format!("the command completed with {other:?}, expected failed")),
             None if self.link.has_ended() => Err(format!("the link ended; {}", bench_ending(self.bench).await)),
-            None => Err("it was not completed within limit operation".to_owned()),
+            None => Err("the command did not complete within limit operation".to_owned()),
         };
         self.notes.judge("unknown-command", unknown);
         let after = self.bench.output();
         self.notes.judge(
             "quiet-streams",
             match after {
-                Some(said) if before.is_none() => Err(format!("{said}, and the loader had not been called yet")),
+                Some(said) if before.is_none() => Err(format!("{said}, before the first call of the loader")),
                 Some(_) | None => Ok(()),
             },
         );
@@ -170,19 +173,19 @@ impl Session<'_> {
     pub(super) async fn load(&mut self, servers: &[&str]) -> Option<()> {
         let from = self.bench.recorder.n_events();
         let fields = json!({ "in": main_task("a"), "config": self.bench.config(servers) });
-        let answered = self.ask("load", "load", fields, self.connect_limit()).await?;
+        let answered = self.request("load", "load", fields, self.connect_limit()).await?;
         let found = answered.and_then(|answer| self.has_loaded(&answer, from, servers));
         let is_loaded = found.is_ok();
         self.notes.judge("load", found);
         is_loaded.then_some(())
     }
 
-    /// Whether an answer hands out the tool of each server, and the server has been asked for it.
+    /// Whether an answer contains the tool of each server, and each server received a request for its tools.
     fn has_loaded(&self, answer: &Value, from: usize, servers: &[&str]) -> Result<(), String> {
         for server in servers {
             hands_out(answer, server)?;
             if self.bench.requests(from, server, "tools/list").is_empty() {
-                return Err(format!("server {server} was never asked for its tools"));
+                return Err(format!("server {server} received no tools/list"));
             }
         }
         Ok(())
@@ -191,7 +194,7 @@ impl Session<'_> {
     async fn reload(&mut self) -> Option<()> {
         let from = self.bench.recorder.n_events();
         let fields = json!({ "in": main_task("a"), "config": self.bench.config(&[FILES, HELD]) });
-        let answered = self.ask("reload", "reload", fields, self.connect_limit()).await?;
+        let answered = self.request("reload", "reload", fields, self.connect_limit()).await?;
         let found = answered.and_then(|answer| {
             hands_out(&answer, FILES)?;
             self.has_loaded(&answer, from, &[HELD])
@@ -203,15 +206,15 @@ impl Session<'_> {
 
     async fn list(&mut self) -> Option<()> {
         if !self.can("list") {
-            self.notes.absent("list", "not among its operations");
+            self.notes.absent("list", "the adapter does not offer this operation");
             return Some(());
         }
-        let answered = self.ask("list", "list", json!({ "in": main_task("a") }), self.operation_limit()).await?;
+        let answered = self.request("list", "list", json!({ "in": main_task("a") }), self.operation_limit()).await?;
         self.notes.judge("list", answered.and_then(|answer| hands_out(&answer, FILES)));
         Some(())
     }
 
-    /// A call whose acknowledgements are held back for a while: nothing may reach the server meanwhile.
+    /// Calls a tool and delays the acknowledgements. Meanwhile, no call may reach the server.
     async fn call_with_acks_held_back(&mut self) -> Option<()> {
         let from = self.bench.recorder.n_events();
         self.link.hold_back();
@@ -220,24 +223,22 @@ impl Session<'_> {
             let has_called = self.bench.has_come(from, FILES, "tools/call", HELD_BACK.default).await;
             self.notes.judge(
                 "waits-for-acks",
-                match self.link.asked(id).completion {
-                    Some(_) => {
-                        Err("an operation was completed while its operation.started was not acknowledged".to_owned())
-                    }
+                match self.link.command(id).completion {
+                    Some(_) => Err("an operation completed before its operation.started was acknowledged".to_owned()),
                     None if has_called => {
-                        Err("a call reached its server while its operation.started was not acknowledged".to_owned())
+                        Err("a call reached its server before its operation.started was acknowledged".to_owned())
                     }
                     None => Ok(()),
                 },
             );
         } else {
-            self.notes.absent("waits-for-acks", "no operation.started came");
+            self.notes.absent("waits-for-acks", "no operation.started arrived");
         }
         self.link.let_go();
         self.called(id, from).await
     }
 
-    /// Waits for the end of a call of the server that answers at once.
+    /// Waits for the end of a call to the server that answers at once.
     pub(super) async fn called(&mut self, id: u32, from: usize) -> Option<()> {
         let answered = self.answer("call", id, self.operation_limit()).await?;
         let requests = self.bench.requests(from, FILES, "tools/call");
@@ -245,16 +246,17 @@ impl Session<'_> {
         Some(())
     }
 
-    /// What has to work while an operation hangs; then its cancellation, or its end where that is not offered.
+    /// Checks that must hold while an operation hangs. Then cancels it, or lets it complete if the adapter offers no
+    /// cancel.
     async fn while_a_call_hangs(&mut self) -> Option<()> {
         let from = self.bench.recorder.n_events();
         let id = self.link.send("call", call_of(HELD));
         if !self.bench.has_come(from, HELD, "tools/call", self.bench.limits().in_flight).await {
-            self.notes.fail("call", format!("a call of server {HELD} did not reach it within limit in-flight"));
+            self.notes.fail("call", format!("the call did not reach server {HELD} within limit in-flight"));
             return None;
         }
-        self.look_at_environment();
-        let stacks = self.ask("stacks", "stacks", json!({}), ("stacks", self.bench.limits().stacks)).await?;
+        self.check_environment();
+        let stacks = self.request("stacks", "stacks", json!({}), ("stacks", self.bench.limits().stacks)).await?;
         self.notes.judge(
             "stacks",
             stacks.and_then(|answer| match answer.get("text").and_then(Value::as_str) {
@@ -266,7 +268,7 @@ impl Session<'_> {
         if self.can("cancel") {
             self.cancel(id).await
         } else {
-            self.notes.absent("cancel", "not among its operations");
+            self.notes.absent("cancel", "the adapter does not offer this operation");
             self.bench.endpoint.open_gate(GATE);
             self.answer("call", id, self.operation_limit()).await.map(drop)
         }
@@ -274,10 +276,10 @@ impl Session<'_> {
 
     async fn cancel(&mut self, operation: u32) -> Option<()> {
         let fields = json!({ "operation": operation });
-        let answered = self.ask("cancel", "cancel", fields, self.operation_limit()).await?;
+        let answered = self.request("cancel", "cancel", fields, self.operation_limit()).await?;
         let found = answered.and_then(|answer| match answer.get("delivered") {
             Some(Value::Bool(true)) => Ok(()),
-            other => Err(format!("found delivered {other:?}, expected true: the operation was running")),
+            other => Err(format!("found delivered {other:?}, expected true, because the operation was running")),
         });
         let is_delivered = found.is_ok();
         self.notes.judge("cancel", found);
@@ -287,11 +289,11 @@ impl Session<'_> {
         match self.link.completion(operation, self.bench.limits().operation).await {
             Some(Completion::Cancelled) => {}
             Some(other) if is_delivered => {
-                self.notes.fail("cancel", format!("the operation was completed with {other:?}, expected cancelled"));
+                self.notes.fail("cancel", format!("the operation completed with {other:?}, expected cancelled"));
             }
             Some(_) => {}
             None => {
-                self.notes.fail("cancel", "the operation was not completed within limit operation");
+                self.notes.fail("cancel", "the operation did not complete within limit operation");
                 return None;
             }
         }
@@ -300,13 +302,13 @@ impl Session<'_> {
 
     pub(super) async fn close(&mut self) -> Option<()> {
         let limit = ("cleanup", self.bench.limits().cleanup);
-        let answered = self.ask("close", "close", json!({ "in": main_task("a") }), limit).await?;
+        let answered = self.request("close", "close", json!({ "in": main_task("a") }), limit).await?;
         let mut found = answered.map(drop);
         let over = self.bench.over;
         if found.is_ok() && over.closes_servers && over.transport.has_children() {
             let grace = self.bench.limits().grace;
             if !self.bench.endpoint.no_mock_left(grace).await {
-                found = Err(format!("a server was still there {} ms after it (limit grace)", grace.as_millis()));
+                found = Err(format!("a server still ran {} ms after close (limit grace)", grace.as_millis()));
             }
         }
         self.notes.judge("close", found);
@@ -315,21 +317,21 @@ impl Session<'_> {
 
     pub(super) async fn exit(&mut self) -> Option<()> {
         let limit = self.bench.limits().exit;
-        let answered = self.ask("exit", "exit", json!({}), ("exit", limit)).await?;
+        let answered = self.request("exit", "exit", json!({}), ("exit", limit)).await?;
         let end = self.bench.supervised.loader_end(limit).await;
         let found = answered.map(drop).and_then(|()| match end {
             Some(end) if end.code == Some(0) => Ok(()),
             Some(_) => Err(self.bench.ending().unwrap_or_default()),
-            None => Err(format!("its process lived on for {} ms (limit exit)", limit.as_millis())),
+            None => Err(format!("its process still ran after {} ms (limit exit)", limit.as_millis())),
         });
         self.notes.judge("exit", found);
-        // What it still said is on its way.
+        // Its last lines may still be on the way.
         self.link.ended(crate::selftest::limits::UNDER_WAY).await;
         Some(())
     }
 
-    /// What the servers inherited that are its children and live now.
-    fn look_at_environment(&mut self) {
+    /// Checks the environment of each running server that is a child of the adapter.
+    fn check_environment(&mut self) {
         for mock in
             self.bench.endpoint.mocks().iter().filter(|mock| mock.open && self.bench.over.transport.has_children())
         {
@@ -350,13 +352,13 @@ impl Session<'_> {
     }
 }
 
-/// How the adapter's process ended, which may be about to become known.
+/// How the adapter's process ended, after a short wait for that fact.
 async fn bench_ending(bench: &Bench<'_>) -> String {
     bench.supervised.loader_end(crate::selftest::limits::UNDER_WAY).await;
     bench.ending().unwrap_or_else(|| "its process lives".to_owned())
 }
 
-/// The fields of a call of a server's tool.
+/// The fields of a call to a server's tool.
 pub(super) fn call_of(server: &str) -> Value {
     json!({ "in": main_task("a"), "server": server, "tool": TOOL, "arguments": { "n": 7 } })
 }

@@ -1,23 +1,23 @@
-//! The waits of a self-test that no run has.
+//! The self-test's own timeouts, which a run does not have.
 
 use std::time::Duration;
 
-/// One wait: its name, its length and what it bounds.
+/// One timeout of the self-test.
 #[derive(Debug, Clone, Copy)]
 pub struct SelfTestLimit {
-    /// Name, for `mcp-lifecheck explain`.
+    /// Name, as `mcp-lifecheck explain` knows it.
     pub name: &'static str,
-    /// Its length; it can not be changed.
+    /// Its length; no option changes it.
     pub default: Duration,
-    /// What it bounds.
+    /// What it limits, as one sentence.
     pub about: &'static str,
 }
 
-/// How long a welcome or an acknowledgement is held back.
+/// Time for which the self-test delays a welcome or an acknowledgement.
 pub(super) const HELD_BACK: SelfTestLimit = SelfTestLimit {
     name: "held-back",
     default: Duration::from_millis(300),
-    about: "In a self-test: how long a welcome or an acknowledgement is held back, to see that the adapter waits for it.",
+    about: "In a self-test: the time for which a welcome or an acknowledgement is delayed, to check that the adapter waits for it.",
 };
 
 /// From the end of the link to the end of the adapter's process.
@@ -27,8 +27,8 @@ pub(super) const LINK_END: SelfTestLimit = SelfTestLimit {
     about: "In a self-test: from the end of the link to the end of the adapter's process.",
 };
 
-/// How long what is left in a socket may be under way.
+/// Time allowed for data that is still in a socket.
 pub(super) const UNDER_WAY: Duration = Duration::from_millis(200);
 
-/// Every one of them that a user meets.
+/// Every timeout that a report may name.
 pub const SELF_TEST_LIMITS: &[SelfTestLimit] = &[HELD_BACK, LINK_END];

@@ -1,4 +1,4 @@
-//! The end of an adapter's link that a self-test holds: it takes lines as home does, and can hold back what it owes.
+//! The self-test's end of an adapter's link. It reads lines as the recorder does, but can delay acknowledgements.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -17,14 +17,14 @@ use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 use crate::history::{Context, EventKind, Source};
 use crate::record::{Completion, LINK_LINE_BYTES_MAX, Line, LineContent, monotonic_us};
 
-/// Most lines of one session: far more than any adapter has to say in one.
+/// Maximum number of lines in one session, far above the need of any adapter.
 const LINES_MAX: usize = 100_000;
-/// Most errors of which the channel is kept.
+/// Maximum number of errors whose channel is kept.
 const ERRORS_MAX: usize = 1_000;
-/// A command that is none.
+/// The name of a command that the protocol does not have.
 pub(super) const UNKNOWN: &str = "mcp-lifecheck-unknown";
 
-/// A link to an adapter. When it is dropped, the link ends.
+/// A link to an adapter. Dropping it ends the link.
 pub(super) struct AdapterEnd {
     shared: Arc<Shared>,
     out: mpsc::UnboundedSender<String>,
@@ -40,46 +40,46 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// What was asked, by id.
-    asked: BTreeMap<u32, Asked>,
-    /// Numbers that are not acknowledged while they are held back.
+    /// Every command sent so far, by id.
+    commands: BTreeMap<u32, CommandState>,
+    /// Numbers to acknowledge later, while acknowledgements are delayed.
     held: Option<Vec<u64>>,
     last_number: u64,
     n_lines: usize,
-    /// The channels of the errors that were reported.
+    /// The channel of each reported error.
     errors: Vec<String>,
     began_us: u64,
-    /// What is wrong, with the check it is about.
+    /// Broken rules: the id of the check, and the fact.
     faults: Vec<(&'static str, String)>,
     has_ended: bool,
 }
 
-/// What is known of one command.
+/// The state of one command.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Asked {
-    /// Whether operation.started belongs to it.
+pub(super) struct CommandState {
+    /// Whether the protocol requires an operation.started.
     is_operation: bool,
-    /// Whether nobody can say, because it is no command of the protocol.
+    /// Whether this is the unknown command, for which the protocol leaves operation.started open.
     is_unknown: bool,
-    /// Where it runs, once that is told.
+    /// The context that operation.started named.
     pub started: Option<Context>,
-    /// How it ended.
+    /// How the command ended.
     pub completion: Option<Completion>,
 }
 
-/// The lines of a link that is new.
+/// The lines of a new link.
 pub(super) type Lines = FramedRead<OwnedReadHalf, LinesCodec>;
 
-/// The lines of a connection, and where to write.
+/// Splits a connection into its lines and its writing half.
 pub(super) fn split(stream: TcpStream) -> (Lines, OwnedWriteHalf) {
-    // A failure only makes it slower.
+    // If this fails, the link is only slower.
     let _ = stream.set_nodelay(true);
     let (read, write) = stream.into_split();
     (FramedRead::new(read, LinesCodec::new_with_max_length(LINK_LINE_BYTES_MAX)), write)
 }
 
 impl AdapterEnd {
-    /// Follows a link whose hello was taken.
+    /// Follows a link after its hello.
     pub(super) fn follow(lines: Lines, write: OwnedWriteHalf) -> Self {
         let (out, queue) = mpsc::unbounded_channel();
         let state = Mutex::new(State { began_us: monotonic_us(), ..State::default() });
@@ -91,77 +91,77 @@ impl AdapterEnd {
         Self { shared, out, changed, tasks, n_commands: 0 }
     }
 
-    /// Sends a command; its id.
+    /// Sends a command and returns its id.
     pub(super) fn send(&mut self, action: &str, fields: Value) -> u32 {
         self.n_commands += 1;
         let id = self.n_commands;
         let is_operation = !["cancel", "stacks", "exit", "drop-context"].contains(&action);
         let is_unknown = action == UNKNOWN;
-        self.shared.state().asked.insert(id, Asked { is_operation, is_unknown, ..Asked::default() });
+        self.shared.state().commands.insert(id, CommandState { is_operation, is_unknown, ..CommandState::default() });
         let mut command = match fields {
             Value::Object(fields) => fields,
             _ => Map::new(),
         };
         command.insert("id".to_owned(), id.into());
         command.insert("do".to_owned(), action.into());
-        // A closed channel means that the link is lost: then nothing comes of it, which is seen.
+        // A closed channel means that the link is lost. The wait for the completion notices this.
         let _ = self.out.send(Value::Object(command).to_string());
         id
     }
 
-    /// What is known of a command.
-    pub(super) fn asked(&self, id: u32) -> Asked {
-        self.shared.state().asked.get(&id).cloned().unwrap_or_default()
+    /// The state of a command.
+    pub(super) fn command(&self, id: u32) -> CommandState {
+        self.shared.state().commands.get(&id).cloned().unwrap_or_default()
     }
 
-    /// Waits for the completion of a command; `None` where its limit passed or the link ended before.
+    /// Waits for the completion of a command; `None` if the limit passed or the link ended first.
     pub(super) async fn completion(&self, id: u32, limit: Duration) -> Option<Completion> {
         self.wait(limit, |state| {
-            state.has_ended || state.asked.get(&id).is_some_and(|asked| asked.completion.is_some())
+            state.has_ended || state.commands.get(&id).is_some_and(|command| command.completion.is_some())
         })
         .await;
-        self.asked(id).completion
+        self.command(id).completion
     }
 
-    /// Waits until an operation has said that it is started; whether it has.
+    /// Waits for an operation's operation.started; `false` if none arrived.
     pub(super) async fn started(&self, id: u32, limit: Duration) -> bool {
-        let has_begun = |asked: &Asked| asked.started.is_some() || asked.completion.is_some();
-        self.wait(limit, |state| state.has_ended || state.asked.get(&id).is_some_and(has_begun)).await;
-        self.asked(id).started.is_some()
+        let has_begun = |command: &CommandState| command.started.is_some() || command.completion.is_some();
+        self.wait(limit, |state| state.has_ended || state.commands.get(&id).is_some_and(has_begun)).await;
+        self.command(id).started.is_some()
     }
 
-    /// From here on nothing is acknowledged.
+    /// Delays every acknowledgement from now on.
     pub(super) fn hold_back(&self) {
         self.shared.state().held.get_or_insert_default();
     }
 
-    /// Acknowledges what was held back, and everything from here on.
+    /// Sends the delayed acknowledgements, and stops delaying.
     pub(super) fn let_go(&self) {
         for number in self.shared.state().held.take().unwrap_or_default() {
-            // As with commands.
+            // A closed channel means that the link is lost, as for commands.
             let _ = self.out.send(ack(number));
         }
     }
 
-    /// Waits until more than `n_before` errors were reported on a channel; how many there are.
+    /// Waits for more than `n_before` errors on a channel, and returns the number of errors.
     pub(super) async fn errors(&self, channel: &str, n_before: usize, limit: Duration) -> usize {
         let count = |state: &State| state.errors.iter().filter(|known| *known == channel).count();
         self.wait(limit, |state| state.has_ended || count(state) > n_before).await;
         count(&self.shared.state())
     }
 
-    /// Waits until the adapter has ended the link.
+    /// Waits until the adapter ends the link.
     pub(super) async fn ended(&self, limit: Duration) -> bool {
         self.wait(limit, |state| state.has_ended).await;
         self.has_ended()
     }
 
-    /// Whether the link has ended, or broken its rules so that home would end it.
+    /// Whether the link has ended, or a line broke a rule for which the recorder would end it.
     pub(super) fn has_ended(&self) -> bool {
         self.shared.state().has_ended
     }
 
-    /// What was wrong with lines so far.
+    /// The broken rules so far.
     pub(super) fn faults(&self) -> Vec<(&'static str, String)> {
         self.shared.state().faults.clone()
     }
@@ -181,7 +181,7 @@ impl AdapterEnd {
                 }
             }
         };
-        // Whoever waits looks at what has come about.
+        // The caller checks the state after a timeout as well.
         let _ = tokio::time::timeout(limit, wait).await;
     }
 }
@@ -239,7 +239,7 @@ impl Shared {
 }
 
 impl State {
-    /// Takes one line; the number to acknowledge now.
+    /// Checks one line. Returns the number to acknowledge now, if any.
     fn take(&mut self, line: &str) -> Option<u64> {
         self.n_lines += 1;
         if self.n_lines > LINES_MAX {
@@ -255,7 +255,7 @@ impl State {
                 return None;
             }
         };
-        self.look_at_time(read.at_us);
+        self.check_time(read.at_us);
         let must_have_number = match read.content {
             LineContent::Event(kind) => self.take_event(*kind),
             LineContent::Completion { id, completion } => {
@@ -263,7 +263,7 @@ impl State {
                 true
             }
         };
-        self.look_at_number(read.number, must_have_number);
+        self.check_number(read.number, must_have_number);
         let number = read.number?;
         match &mut self.held {
             Some(held) => {
@@ -274,7 +274,7 @@ impl State {
         }
     }
 
-    fn look_at_time(&mut self, at_us: Option<u64>) {
+    fn check_time(&mut self, at_us: Option<u64>) {
         let (began_us, now_us) = (self.began_us, monotonic_us());
         let because = match at_us {
             Some(at_us) if (began_us..=now_us).contains(&at_us) => return,
@@ -284,7 +284,7 @@ impl State {
         self.faults.push(("times-are-monotonic", because));
     }
 
-    fn look_at_number(&mut self, number: Option<u64>, must_have_one: bool) {
+    fn check_number(&mut self, number: Option<u64>, must_have_one: bool) {
         let expected = self.last_number + 1;
         match number {
             Some(number) => {
@@ -301,7 +301,7 @@ impl State {
         }
     }
 
-    /// Whether such an event has to have a number.
+    /// Records an event. Returns whether it must have a number.
     fn take_event(&mut self, kind: EventKind) -> bool {
         if let EventKind::ErrorReported { channel, .. } = &kind
             && self.errors.len() < ERRORS_MAX
@@ -309,39 +309,41 @@ impl State {
             self.errors.push(channel.to_string());
         }
         let EventKind::OperationStarted { operation, context } = kind else { return false };
-        let because = match self.asked.get_mut(&operation.0) {
-            Some(asked) if asked.completion.is_some() => {
-                format!("found operation.started of command {} behind its completion", operation.0)
+        let because = match self.commands.get_mut(&operation.0) {
+            Some(command) if command.completion.is_some() => {
+                format!("found operation.started of command {} after its completion", operation.0)
             }
-            Some(asked) if asked.is_operation && asked.started.is_none() => {
-                asked.started = Some(context);
+            Some(command) if command.is_operation && command.started.is_none() => {
+                command.started = Some(context);
                 return true;
             }
-            Some(asked) if asked.is_operation => format!("found operation.started of command {} twice", operation.0),
-            Some(_) => format!("found operation.started of command {}, which is no operation", operation.0),
-            None => format!("found operation.started of command {}, which was never given", operation.0),
+            Some(command) if command.is_operation => {
+                format!("found operation.started of command {} twice", operation.0)
+            }
+            Some(_) => format!("found operation.started of command {}, which is not an operation", operation.0),
+            None => format!("found operation.started of command {}, which was never sent", operation.0),
         };
         self.faults.push(("started-once", because));
         true
     }
 
     fn take_completion(&mut self, id: u64, completion: Completion) {
-        let asked = u32::try_from(id).ok().and_then(|id| self.asked.get_mut(&id));
-        let (check, because) = match asked {
-            Some(asked) if asked.completion.is_none() => {
-                let is_early = asked.is_operation
-                    && !asked.is_unknown
-                    && asked.started.is_none()
-                    // What can not be done is not begun.
+        let command = u32::try_from(id).ok().and_then(|id| self.commands.get_mut(&id));
+        let (check, because) = match command {
+            Some(command) if command.completion.is_none() => {
+                let is_early = command.is_operation
+                    && !command.is_unknown
+                    && command.started.is_none()
+                    // An operation that cannot run does not begin.
                     && !matches!(completion, Completion::Failed(_));
-                asked.completion = Some(completion);
+                command.completion = Some(completion);
                 if !is_early {
                     return;
                 }
-                ("started-once", format!("found a completion of command {id}, and no operation.started before it"))
+                ("started-once", format!("found a completion of command {id} without an earlier operation.started"))
             }
             Some(_) => ("completes-once", format!("found a second completion of command {id}")),
-            None => ("completes-once", format!("found a completion of command {id}, which was never given")),
+            None => ("completes-once", format!("found a completion of command {id}, which was never sent")),
         };
         self.faults.push((check, because));
     }

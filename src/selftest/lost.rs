@@ -1,4 +1,4 @@
-//! The end of the link in the middle of an operation.
+//! The check that ends the link during an operation.
 
 use std::io;
 
@@ -13,7 +13,7 @@ use crate::selftest::limits::LINK_END;
 use crate::selftest::notes::Notes;
 use crate::selftest::{SelfTestInput, SelfTestTransport};
 
-/// Starts the adapter once more, and ends its link while a call hangs.
+/// Starts the adapter again, and ends its link while a call hangs.
 pub(super) async fn end_of_link(
     input: &SelfTestInput,
     over: SelfTestTransport,
@@ -26,7 +26,7 @@ pub(super) async fn end_of_link(
     let bench = Bench::open(input, over, environment).await?;
     let mut first = Notes::new(over.transport, &[]);
     let found = match welcome(&bench, &mut first).await {
-        None => Err("it could not be tried: the session could not be opened a second time".to_owned()),
+        None => Err("not tested, because a second session could not be opened".to_owned()),
         Some((mut link, _)) => {
             let config = bench.config(&[FILES, HELD]);
             let load = link.send("load", json!({ "in": main_task("a"), "config": config }));
@@ -35,8 +35,8 @@ pub(super) async fn end_of_link(
             link.send("call", call_of(HELD));
             let limit = bench.limits().in_flight;
             let hangs = loaded.is_some() && bench.has_come(from, HELD, "tools/call", limit).await;
-            // Where nothing hangs, the end of the link has to end the process all the same.
-            let when = if hangs { "while a call was in flight" } else { "while nothing was going on" };
+            // Even if no call hangs, the end of the link must end the process.
+            let when = if hangs { "while a call was in flight" } else { "while no operation ran" };
             link.cut().await;
             is_gone(&bench, when).await
         }
@@ -55,7 +55,7 @@ async fn is_gone(bench: &Bench<'_>, when: &str) -> Result<(), String> {
         }
         None => {
             let ms = LINK_END.default.as_millis();
-            Err(format!("the link ended {when}, and its process lived on for {ms} ms (limit {})", LINK_END.name))
+            Err(format!("the link ended {when}, and its process still ran after {ms} ms (limit {})", LINK_END.name))
         }
     }
 }

@@ -1,8 +1,9 @@
-//! The self-test of an adapter: it is started as a run would start it, and held against `adapters/PROTOCOL.md` rule by rule.
+//! The self-test of an adapter. It starts the adapter as a run does, and checks each rule of `adapters/PROTOCOL.md`.
 //!
-//! Start at [`self_test`]. It differs from a run in what it can do to an adapter: hold a welcome or an acknowledgement back, and let go
-//! of the link. The mocks dial a home of their own, so that what an adapter says is compared with what its servers saw.
-//! Deliberately absent: any judgement of the loader itself; that is what runs are for.
+//! Start at [`self_test`]. Unlike a run, it can delay a welcome or an acknowledgement, and it can end the link. Its
+//! mocks report to their own recorder endpoint, so it compares the adapter's statements with what the servers received.
+//!
+//! This module does not judge the loader; runs do that.
 
 mod bench;
 mod checks;
@@ -27,36 +28,36 @@ pub use checks::{CHECKS, Check};
 pub use limits::{SELF_TEST_LIMITS, SelfTestLimit};
 pub use notes::{Row, State};
 
-/// What is tested.
+/// The adapter to test, and the conditions.
 #[derive(Debug, Clone)]
 pub struct SelfTestInput {
-    /// How the adapter is started.
+    /// How to start the adapter.
     pub launch: LoaderLaunch,
-    /// The transports over which its loader reaches servers: the first is tested in full.
+    /// The transports over which its loader reaches servers. The first one gets every check, the others a few.
     pub transports: Vec<SelfTestTransport>,
-    /// Limits in force.
+    /// The limits that apply.
     pub limits: Limits,
-    /// A folder for what it writes; absolute, exists.
+    /// Existing folder for the adapter's output, as an absolute path.
     pub directory: PathBuf,
 }
 
-/// A transport, and what is promised over it.
+/// A transport, with the loader's promise about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SelfTestTransport {
-    /// Which.
+    /// The transport.
     pub transport: Transport,
-    /// Whether cleanup ends the servers.
+    /// Whether the loader promises that its cleanup ends the servers.
     pub closes_servers: bool,
 }
 
-/// Tests an adapter; gives a row for each check, in order.
+/// Tests an adapter, and returns one row for each check, in order.
 ///
 /// # Errors
-/// When the test itself can not be set up or go on: then nothing is said of the adapter.
+/// When the test cannot be set up or finished. This says nothing about the adapter.
 pub async fn self_test(input: &SelfTestInput, environment: &RunEnvironment) -> io::Result<Vec<Row>> {
     tokio::select! {
         rows = sessions(input, environment) => rows,
-        // What is dropped ends everything below it.
+        // Dropping the sessions ends every process below them.
         () = environment.interruption() => Err(io::Error::new(io::ErrorKind::Interrupted, "the test was interrupted")),
     }
 }

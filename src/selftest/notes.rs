@@ -1,61 +1,61 @@
-//! What was found so far, a state for each check.
+//! The notes of a self-test: the state of each check so far.
 
 use std::collections::BTreeMap;
 
 use crate::plan::Transport;
 use crate::selftest::checks::{CHECKS, Check};
 
-/// What was found of one check.
+/// The state of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// It holds.
+    /// The rule holds.
     Ok,
-    /// It does not, and what was seen.
+    /// The adapter broke the rule, with the fact.
     Failed(String),
-    /// The adapter does not offer it, or it can not be seen here.
+    /// The adapter does not offer the feature, or this session cannot test it.
     NotOffered(String),
-    /// What failed before ended the session.
+    /// An earlier failure ended the session first.
     NotReached,
 }
 
-/// One check over one transport.
+/// The result of one check over one transport.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// The rule.
+    /// The rule that was checked.
     pub check: Check,
-    /// How servers were reached.
+    /// The transport to the servers.
     pub transport: Transport,
-    /// What was found.
+    /// The result.
     pub state: State,
 }
 
-/// What was found over one transport.
+/// The results over one transport.
 pub(super) struct Notes {
     transport: Transport,
-    /// The checks it is about.
+    /// Ids of the checks to report; empty for all.
     about: &'static [&'static str],
     states: BTreeMap<&'static str, State>,
 }
 
 impl Notes {
-    /// Nothing yet; about these checks, or about all where there are none.
+    /// Starts without results. Reports the checks in `about`, or all if it is empty.
     pub(super) fn new(transport: Transport, about: &'static [&'static str]) -> Self {
         Self { transport, about, states: BTreeMap::new() }
     }
 
-    /// It holds, as far as was seen: what has failed once stays so.
+    /// Notes that the rule holds, unless it has failed before.
     pub(super) fn ok(&mut self, id: &'static str) {
         self.states.entry(id).or_insert(State::Ok);
     }
 
-    /// It does not hold; the first reason is kept.
+    /// Notes a failure. The first reason is kept.
     pub(super) fn fail(&mut self, id: &'static str, because: impl Into<String>) {
         if !matches!(self.states.get(id), Some(State::Failed(_))) {
             self.states.insert(id, State::Failed(because.into()));
         }
     }
 
-    /// It holds, or does not because of what was found.
+    /// Notes success or failure.
     pub(super) fn judge(&mut self, id: &'static str, found: Result<(), String>) {
         match found {
             Ok(()) => self.ok(id),
@@ -63,17 +63,17 @@ impl Notes {
         }
     }
 
-    /// It is not offered, or can not be seen.
+    /// Notes that the adapter does not offer the feature, or that it cannot be tested.
     pub(super) fn absent(&mut self, id: &'static str, why: impl Into<String>) {
         self.states.entry(id).or_insert_with(|| State::NotOffered(why.into()));
     }
 
-    /// Whether it holds, as far as was seen.
+    /// Whether the rule has held so far.
     pub(super) fn is_ok(&self, id: &str) -> bool {
         self.states.get(id) == Some(&State::Ok)
     }
 
-    /// A row for each check this is about, and for each that has failed.
+    /// One row for each check to report, and for each that failed.
     pub(super) fn into_rows(mut self) -> Vec<Row> {
         let has_failed = |check: &Check| matches!(self.states.get(check.id), Some(State::Failed(_)));
         let is_about = |check: &&Check| self.about.is_empty() || self.about.contains(&check.id) || has_failed(check);

@@ -1,4 +1,4 @@
-//! A short life over each further transport.
+//! A short session over each further transport.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use crate::selftest::life::{Session, call_of};
 use crate::selftest::notes::Notes;
 use crate::selftest::{SelfTestInput, SelfTestTransport};
 
-/// What it is about.
+/// Ids of the checks of a short session.
 const ABOUT: &[&str] = &["load", "call", "close", "exit"];
 
 /// Loads, calls, closes and exits.
@@ -24,9 +24,9 @@ pub(super) async fn other_transport(
         None => None,
         Some((link, hello)) => {
             let mut session = Session { bench: &bench, link, hello, notes: &mut notes };
-            // Where it ends early is on file already.
+            // The notes already hold the reason of an early end.
             let _ = session.short_life().await;
-            session.look_at_lines();
+            session.note_faulty_lines();
             Some(session.link)
         }
     };

@@ -89,7 +89,7 @@ impl Tested {
                 "transport": row.transport.as_str(),
                 "state": state.replace(' ', "-").to_lowercase(),
                 "because": because,
-                "mend": row.check.mend,
+                "mend": row.check.remedy,
             })
         };
         match &self.rows {
@@ -122,7 +122,7 @@ impl Tested {
                 let _ = write!(
                     failures,
                     "\nFAIL {} over {}\n  rule:  {}\n  found: {because}\n  mend:  {}\n",
-                    row.check.id, row.transport, row.check.claim, row.check.mend
+                    row.check.id, row.transport, row.check.claim, row.check.remedy
                 );
             }
         }
