@@ -1,4 +1,4 @@
-//! Rebuilds when an embedded file changes: a macro that reads a folder can not tell cargo so itself.
+//! Tells cargo to rebuild when an embedded file changes, because `include_dir!` cannot.
 
 fn main() {
     for folder in ["client", "host", "loaders", "scenarios", "suites"] {

@@ -1,24 +1,24 @@
 //! mcp-lifecheck: a test harness and lifecycle verifier for programs that use MCP servers.
 //!
-//! Data flows one way: plan → driver → loader ↔ mock servers → recorder → history → check → verdict → report. Layers point
-//! down; `tests/layers.rs` lists who may use whom. From the bottom up:
+//! Data flows one way: plan → driver → loader ↔ mock servers → recorder → history → check → verdict → report. Each
+//! module uses only modules below it; `tests/it/layers.rs` lists which. From the bottom up:
 //!
-//! - [`plan`]: scenarios, loader descriptions, promises, limits: plain data.
-//! - [`history`]: events, and histories in their written forms: plain data.
-//! - [`check`]: invariants and the engine that judges a history: pure.
-//! - [`script`]: what a mock server will do: pure.
+//! - [`plan`]: scenarios, loader descriptions, promises and limits, as plain data.
+//! - [`history`]: events and histories, with their file formats, as plain data.
+//! - [`check`]: invariants, and the engine that judges a history. Pure.
+//! - [`script`]: the behaviour of a mock server. Pure.
 //! - [`record`]: the recorder, and both ends of the links to it.
-//! - [`mock`]: carriers that run scripts against real bytes.
-//! - [`supervise`]: supervisors, and the end of every process.
-//! - [`loader`]: loaders in Rust, the reference among them, and the process that hosts one.
+//! - [`mock`]: I/O drivers that run scripts on real bytes.
+//! - [`supervise`]: supervisors, which end every process of a plan.
+//! - [`loader`]: the interface of Rust loaders, and the process that hosts one.
 //! - [`drive`]: runs a plan against a loader.
-//! - [`host`]: starts a program against mocks, watches it, and asks nothing of it.
-//! - [`selftest`]: holds an adapter against its protocol.
-//! - [`catalogue`], [`stack`]: what is shipped, and the package stacks of foreign loaders.
-//! - [`report`]: renders what was judged.
-//! - [`run`]: whole runs: selecting plans, running them a few at once, holding them against a baseline.
-//! - [`reentry`]: the executable as its own helper processes.
-//! - [`testing`]: what another crate uses in `cargo test`.
+//! - [`host`]: starts a program with mock servers and observes it, without sending operations.
+//! - [`selftest`]: checks that an adapter follows the adapter protocol.
+//! - [`catalogue`], [`stack`]: the embedded files, and the package stacks of Python and Node loaders.
+//! - [`report`]: renders verdicts.
+//! - [`run`]: whole runs: selects plans, runs them and compares the verdicts with a baseline.
+//! - [`reentry`]: lets the executable run as one of its own helper processes.
+//! - [`testing`]: the interface for other crates, for use in `cargo test`.
 //! - [`cli`]: the command line.
 
 pub mod catalogue;

@@ -1,7 +1,7 @@
-//! Servers in memory: in this very process, behind pipes of bytes.
+//! Servers in memory: servers in this process, behind pipes of bytes.
 //!
-//! A loader knows nothing of what is behind them: a [`Connector`] gives it the ends that are a client's. Whoever hosts the
-//! loader brings one; this module holds no server.
+//! A loader does not know what is behind the pipes. A [`Connector`] gives it the client's ends. The process that hosts
+//! the loader provides the connector; this module contains no server.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,50 +10,51 @@ use std::io;
 use serde::Deserialize;
 use tokio::io::DuplexStream;
 
-/// Connects to servers in memory.
+/// Connects a loader to servers in memory.
 pub trait Connector: Send + Sync {
-    /// Starts a server that lives as long as its pipes, as a child process does.
+    /// Starts a server that lives as long as its pipes, like a child process.
     ///
-    /// Does not wait for it. A server that does not come about is seen as the end of its output.
+    /// Returns without waiting for the server. If the server fails to start, its output ends.
     ///
     /// # Errors
-    /// When nothing can be started at all.
+    /// When no server can be started at all.
     fn pipes(&self, address: &MemoryAddress) -> io::Result<Pipes>;
 
-    /// Connects to the server of that name, as a socket does. One server stands behind all of them.
+    /// Connects to the server of that name, like a socket. All connections reach the same server.
     ///
     /// # Errors
     /// `ConnectionRefused` when that server has ended.
     fn socket(&self, address: &MemoryAddress) -> io::Result<DuplexStream>;
 }
 
-/// The ends of a server's pipes that are the client's. Each is used in one direction; dropping one ends that direction.
+/// The client's ends of a server's pipes. Each carries one direction; dropping an end closes that direction.
 pub struct Pipes {
-    /// What the server reads.
+    /// The client writes here; the server reads.
     pub stdin: DuplexStream,
-    /// What the server writes.
+    /// The server writes; the client reads here.
     pub stdout: DuplexStream,
 }
 
-/// A server in memory, as `{"memory": {...}}` names it in an `mcpServers` entry.
+/// A server in memory, as an `mcpServers` entry `{"memory": {...}}` names it.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MemoryAddress {
-    /// Its name, for whoever hosts it.
+    /// Name of the server.
     pub server: String,
-    /// What carries its messages.
+    /// How messages are framed.
     pub carrier: MemoryCarrier,
-    /// Where it reports, for whoever hosts it.
+    /// The address to which the server reports. For the connector only.
     pub link: String,
-    /// A secret of whoever hosts it.
+    /// The server's token. For the connector only.
     pub token: String,
-    /// The `env` of the entry. Nothing takes it over, but entries that differ in it are different servers, as elsewhere.
+    /// The entry's `env`. No server uses it, but entries with different `env` are different servers, as for other
+    /// transports.
     #[serde(skip)]
     pub env: BTreeMap<String, String>,
 }
 
 impl fmt::Debug for MemoryAddress {
-    /// Leaves out the secret.
+    /// Omits the token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryAddress")
             .field("server", &self.server)
@@ -63,19 +64,19 @@ impl fmt::Debug for MemoryAddress {
     }
 }
 
-/// What carries the messages of a server in memory.
+/// How the messages of a server in memory are framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MemoryCarrier {
     /// Lines, as over stdio: one server for each pair of pipes.
     Lines,
-    /// HTTP/1.1: one server for all its sockets.
+    /// HTTP/1.1: one server for all sockets.
     Http,
 }
 
 impl MemoryAddress {
-    /// The path at which such a server serves HTTP. No stranger reaches it, so nothing in it is a secret.
+    /// The path of the HTTP endpoint. It contains no secret, because no other process can reach it.
     pub const PATH: &'static str = "/mcp";
-    /// What a client calls its host.
+    /// The host name in a client's URL.
     pub const HOST: &'static str = "memory";
 }

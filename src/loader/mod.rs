@@ -1,14 +1,14 @@
-//! Tool loaders: the part of an agent application that opens MCP connections and hands out their tools.
+//! Tool loaders: the part of an agent application that opens MCP connections and offers their tools to a model.
 //!
-//! - `target`: the one interface that every Rust loader offers.
-//! - `scopes`: how a loader reports what it entered and left.
-//! - `memory`: servers in this very process, as a loader sees them.
+//! - `target`: the interface between a driver and a Rust loader.
+//! - `scopes`: how a loader reports the scopes that it enters and leaves.
+//! - `memory`: servers in the loader's own process, as the loader sees them.
 //! - `rmcp`: the reference loader, on rmcp.
-//! - `broken`: loaders that make the mistakes met in published code, on rmcp used plainly.
-//! - `mutant`: seeded changes of the reference loader, for tests.
+//! - `broken`: loaders with mistakes found in published code, on plain rmcp.
+//! - `mutant`: mutations of the reference loader, for tests.
 //! - `host`: the plan process, in which a Rust loader runs.
-//! - `registered`: Rust loaders that another crate brings.
-//! - `registry`: the Rust loaders by name.
+//! - `registered`: Rust loaders that another crate registers.
+//! - `registry`: Rust loaders by name.
 
 pub mod broken;
 pub mod host;

@@ -1,7 +1,7 @@
-//! Loaders that another crate registers, so that its test binary can host them when it is re-entered.
+//! Loaders that another crate registers, so that its test binary can host them as a helper process.
 //!
-//! The entries are data that the linker puts side by side, not code that runs before `main`: so they are complete before
-//! the early entry of the executable looks for one, and no order has to be kept.
+//! The linker collects the entries as data; no code runs before `main` to register them. The list is therefore
+//! complete, in any order, when the early entry of the executable reads it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,46 +18,46 @@ use crate::plan::Revision;
 #[distributed_slice]
 pub static REGISTERED: [Registered];
 
-/// A loader under a name, as [`loader_factory!`](crate::loader_factory) registers it.
+/// A named loader, registered by [`loader_factory!`](crate::loader_factory).
 pub struct Registered {
     name: &'static str,
     package: &'static str,
     fresh: fn(Setup) -> Arc<dyn Loader>,
 }
 
-/// What a loader is made with.
+/// The arguments for creating a loader.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Setup {
-    /// The revision of the protocol that the loader is to offer.
+    /// The protocol revision that the loader should request.
     pub revision: Revision,
-    /// Where the loader reports its sessions, if it likes.
+    /// The loader may report its sessions here.
     pub scopes: Scopes,
-    /// How it reaches its servers over transport `memory`, where an entry of the configuration reads `{"memory": {...}}`, a
+    /// Connects the loader to servers over transport `memory`. A configuration entry `{"memory": {...}}` holds a
     /// [`MemoryAddress`](crate::loader::memory::MemoryAddress).
     pub memory: Arc<dyn Connector>,
 }
 
 impl Registered {
-    /// An entry; `package` is the package whose tests hold it.
+    /// Creates an entry. `package` is the package whose tests contain it.
     #[must_use]
     pub const fn new(name: &'static str, package: &'static str, fresh: fn(Setup) -> Arc<dyn Loader>) -> Self {
         Self { name, package, fresh }
     }
 
-    /// The name, as plans and reports show it.
+    /// The name that plans and reports show.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The package it was registered in.
+    /// The package that registered it.
     #[must_use]
     pub fn package(&self) -> &'static str {
         self.package
     }
 
-    /// How often this name was registered in this executable.
+    /// How many loaders of this executable have this name.
     #[must_use]
     pub fn n_of_its_name(&self) -> usize {
         REGISTERED.iter().filter(|other| other.name == self.name).count()
@@ -70,7 +70,7 @@ impl fmt::Debug for Registered {
     }
 }
 
-/// The factory of the registered loader with this name, offering `revision`.
+/// The factory of the registered loader with this name, for `revision`.
 pub(super) fn registered_loader(
     name: &str,
     revision: &str,

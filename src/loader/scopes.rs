@@ -1,8 +1,11 @@
 //! Scopes: acquired resources with an enter and an exit, as a Rust loader reports them.
 //!
-//! A loader that wants to be judged on how it leaves its sessions enters a scope when it opens one and calls
-//! [`ScopeGuard::leave`] when it closes it. A guard that is merely dropped is an exit by finaliser. Thread, runtime and
-//! task are taken by themselves, at enter and at exit. A loader that reports no scopes is judged from the wire.
+//! Reporting scopes lets the checker judge how a loader leaves its sessions. The loader enters a scope when it opens a
+//! session, and calls [`ScopeGuard::leave`] when it closes the session. Dropping the guard without `leave` counts as an
+//! exit by finaliser.
+//!
+//! Each report records its thread, runtime and task automatically. The checker judges a loader without scopes by its
+//! messages alone.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,13 +13,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// How a scope was left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leaving {
-    /// The code that owns it left it.
+    /// The owning code left it.
     Explicit,
-    /// It was dropped: nobody left it, its owner went away.
+    /// Its guard was dropped without `leave`.
     Finaliser,
 }
 
-/// Where reports of scopes go. Both calls return only when the report is recorded.
+/// Receives reports of scopes. Both methods return after the recorder has stored the report.
 pub trait ScopeSink: Send + Sync {
     /// A scope with this number and name was entered here and now.
     fn entered(&self, number: u64, name: &str);
@@ -24,7 +27,7 @@ pub trait ScopeSink: Send + Sync {
     fn left(&self, number: u64, how: Leaving);
 }
 
-/// Hands out scopes. Cheap to clone.
+/// Creates scopes. Cheap to clone.
 #[derive(Clone)]
 pub struct Scopes {
     inner: Option<Arc<Inner>>,
@@ -36,7 +39,7 @@ struct Inner {
 }
 
 impl Scopes {
-    /// Scopes that are reported nowhere, for a loader outside a verification.
+    /// Scopes without reports, for a loader outside a verification.
     #[must_use]
     pub fn silent() -> Self {
         Self { inner: None }
@@ -60,7 +63,7 @@ impl Scopes {
     }
 }
 
-/// A scope that is open. Leave it with [`ScopeGuard::leave`].
+/// An open scope. Leave it with [`ScopeGuard::leave`].
 pub struct ScopeGuard {
     entered: Option<(Arc<Inner>, u64)>,
 }

@@ -1,4 +1,4 @@
-//! The one interface that every loader in this crate offers to a driver.
+//! The interface between a driver and a Rust loader.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -6,36 +6,36 @@ use std::pin::Pin;
 
 use serde_json::Value;
 
-/// A future that may be polled by any executor.
+/// A future that any executor may poll.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A tool loader, good or broken. `&self` throughout, so that a cancel can overlap a call.
+/// A tool loader. Methods take `&self`, so that a cancel can overlap a call.
 pub trait Loader: Send + Sync {
     /// Connects to the servers of `config`, an `{"mcpServers": {...}}` object.
     fn load<'a>(&'a self, config: &'a Value) -> BoxFuture<'a, Result<Loaded, Failure>>;
-    /// What the loader would offer to a model now.
+    /// Lists the tools that the loader would currently offer to a model.
     fn list(&self) -> BoxFuture<'_, Result<Loaded, Failure>>;
-    /// Calls one tool of one server. `arguments` is an object, or null for none.
+    /// Calls one tool of one server. `arguments` is an object, or null for no arguments.
     fn call<'a>(&'a self, server: &'a str, tool: &'a str, arguments: Value) -> BoxFuture<'a, Result<Called, Failure>>;
-    /// Closes everything that was opened.
+    /// Closes every connection.
     fn close(&self) -> BoxFuture<'_, Result<(), Failure>>;
 }
 
-/// What a load or a list found.
+/// The result of a load or a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Loaded {
-    /// Server and tool name, in the loader's order.
+    /// Pairs of server and tool name, in the loader's order.
     pub tools: Vec<(String, String)>,
-    /// Servers that could not be used, each with the reason.
+    /// Servers that the loader cannot use, each with the reason.
     pub errors: BTreeMap<String, String>,
 }
 
-/// What a tool answered.
+/// The result of a tool call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Called {
-    /// The text blocks of the answer, joined by line ends.
+    /// Text blocks of the result, joined by newlines.
     pub text: String,
-    /// Whether the server marked the answer as an error.
+    /// Whether the server marked the result as an error.
     pub is_error: bool,
 }
 
@@ -44,12 +44,12 @@ pub struct Called {
 pub struct Failure {
     /// Short name of the error's type, such as `CallError::Closed`.
     pub kind: String,
-    /// The error and its sources in one line.
+    /// The error and its sources on one line.
     pub message: String,
 }
 
 impl Failure {
-    /// A failure called `kind`, with the message of `error` and of its sources.
+    /// Creates a failure called `kind`, with the message of `error` and of its sources.
     #[must_use]
     pub fn of(kind: &str, error: &(dyn std::error::Error + 'static)) -> Self {
         let mut message = error.to_string();

@@ -1,4 +1,4 @@
-//! The early entry: decides before `main` whether this process is a helper.
+//! The early entry: it decides before `main` whether this process is a helper.
 
 use std::env;
 use std::process::exit;
@@ -6,7 +6,7 @@ use std::process::exit;
 use crate::loader::host::RecorderAddress;
 use crate::reentry::enter_from;
 
-/// Run by the C library before `main`, after the standard library has taken the arguments.
+/// The C library calls this before `main`, after the standard library has stored the arguments.
 #[expect(unsafe_code, reason = "placing a function in .init_array is how code runs before main")]
 #[used]
 #[unsafe(link_section = ".init_array")]
@@ -28,11 +28,11 @@ extern "C" fn early() {
     }
 }
 
-/// Takes the way home out of the environment, so that no server of a loader inherits it.
+/// Removes the recorder's address and the token from the environment, so that no server of a loader inherits them.
 #[expect(unsafe_code, reason = "changing the environment is safe while there is one thread, as there is before `main`")]
 fn forget_recorder_address() {
     for name in RecorderAddress::NAMES {
-        // SAFETY: see above; nobody else reads or writes the environment now.
+        // SAFETY: no other thread exists yet, so none reads or writes the environment.
         unsafe { env::remove_var(name) };
     }
 }

@@ -1,4 +1,4 @@
-//! Servers in memory for a loader that is hosted here: the one place that knows both.
+//! Connects a loader in this process to mocks in memory. Only this module knows both.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ impl Connector for MemoryMocks {
     }
 }
 
-/// What a mock is told that would be told in its arguments if it were a process.
+/// The arguments that the mock would have as a process.
 fn arguments(address: &MemoryAddress) -> io::Result<LinkedArgs> {
     let link = address.link.parse::<SocketAddr>();
     Ok(LinkedArgs {

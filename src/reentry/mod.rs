@@ -1,8 +1,8 @@
-//! Re-entry: this executable as one of its own helper processes.
+//! Re-entry: this executable runs as one of its own helper processes.
 //!
-//! A first argument of `__supervise`, `__mock` or `__plan` makes a process a helper. On Linux that is decided before `main`,
-//! by a function the loader of the executable runs: the executable may be a test binary of a downstream crate, whose own
-//! main would print to stdout, which is the helper's protocol channel.
+//! A first argument of `__supervise`, `__mock` or `__plan` makes a process a helper. On Linux, a function in
+//! `.init_array` decides this before `main`. The executable may be a test binary of another crate, whose `main` would
+//! print to stdout. A helper's stdout must carry nothing but its protocol.
 
 use std::env;
 use std::io::{self, Write};
@@ -20,20 +20,20 @@ use crate::supervise::run_supervisor;
 mod early;
 mod memory;
 
-/// Exit code of a helper that was started the wrong way.
+/// Exit code of a helper with wrong arguments.
 const USAGE_CODE: u8 = 2;
-/// How long mocks in memory have to end once their loader is gone, as it would be with its process.
+/// Time for mocks in memory to end after their loader has ended.
 const MOCKS_LIMIT: Duration = Duration::from_secs(1);
 
-/// Runs the helper that the first argument names and gives its exit code; `None` when it names none.
+/// Runs the helper that the first argument names, and returns its exit code; `None` if it names no helper.
 #[must_use]
 pub fn enter() -> Option<u8> {
     enter_from(RecorderAddress::of_environment())
 }
 
-/// As [`enter`], with what the environment said of the way home.
+/// Like [`enter`], with the recorder's address from an earlier read of the environment.
 fn enter_from(endpoint: RecorderAddress) -> Option<u8> {
-    // Arguments of a helper are text; others are for whoever reads them next, and must not end this process.
+    // A helper's arguments are text. Other arguments may not be, and must not end this process.
     let mut arguments = env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
     match arguments.next()?.as_str() {
         "__supervise" => Some(code_of(run_supervisor())),
@@ -67,12 +67,12 @@ fn plan(mut arguments: impl Iterator<Item = String>, endpoint: &RecorderAddress)
 }
 
 fn misused(message: std::fmt::Arguments<'_>) -> u8 {
-    // A stderr that is gone is no reason to end differently.
+    // A closed stderr must not change the exit code.
     let _ = writeln!(io::stderr(), "mcp-lifecheck: {message}");
     USAGE_CODE
 }
 
-/// The number of an exit code. It can not be read, but it can be compared.
+/// The number of an exit code. `ExitCode` has no getter, but it can be compared.
 fn code_of(code: ExitCode) -> u8 {
     (0..=u8::MAX).find(|number| ExitCode::from(*number) == code).expect("an exit code on Unix is made of one byte")
 }

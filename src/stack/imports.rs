@@ -1,58 +1,58 @@
-//! Whether an interpreter has what a program imports.
+//! Checks that an interpreter can import the modules that a program needs.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::stack::bounded::{Ended, run_within};
 use crate::stack::limits::IMPORT;
 use crate::stack::python::python;
+use crate::stack::run_with_timeout::{Ended, run_with_timeout};
 
-/// Why a program can not be run by an interpreter.
+/// Why an interpreter cannot run a program.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
-    /// The interpreter can not be started.
-    #[error("{interpreter} can not be run: {source}")]
+    /// The interpreter cannot be started.
+    #[error("cannot run {interpreter}: {source}")]
     NotRun {
-        /// The interpreter.
+        /// Path of the interpreter.
         interpreter: PathBuf,
-        /// Why.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// It lacks something, or what it has can not be used.
-    #[error("{interpreter} can not import what {program} needs: {output}")]
+    /// A module is missing, or fails to import.
+    #[error("{interpreter} cannot import the modules of {program}: {output}")]
     Lacking {
-        /// The interpreter.
+        /// Path of the interpreter.
         interpreter: PathBuf,
-        /// The program.
+        /// Path of the program.
         program: String,
-        /// The last line it printed: of a traceback, the error.
+        /// Last line of its output: for a traceback, the error.
         output: String,
     },
-    /// It did not end in time.
-    #[error("{interpreter} did not import what {program} needs within limit {limit} of {} s", default.as_secs())]
+    /// The import exceeded its limit.
+    #[error("{interpreter} did not import the modules of {program} within limit {limit} of {} s", default.as_secs())]
     Overdue {
-        /// The interpreter.
+        /// Path of the interpreter.
         interpreter: PathBuf,
-        /// The program.
+        /// Path of the program.
         program: String,
-        /// Name of the limit.
+        /// Name of the limit, as `explain` knows it.
         limit: &'static str,
-        /// Its length.
+        /// Length of the limit.
         default: Duration,
     },
 }
 
-/// Imports what a Python program imports, without running it: all of it but what stands below `if __name__ == "__main__"`.
+/// Imports the modules of a Python program without running it. Skips code below `if __name__ == "__main__"`.
 ///
-/// `folder` is where the program lies and is started, `path` its `PYTHONPATH`.
+/// `folder` is the working directory; `path` is the `PYTHONPATH`.
 ///
 /// # Errors
-/// When the interpreter can not be run, lacks something, or does not end in time.
+/// When the interpreter cannot run, a module is missing, or the limit passes.
 pub fn import_program(interpreter: &Path, folder: &Path, program: &str, path: &str) -> Result<(), ImportError> {
-    // As the interpreter would do it: modules are found beside the program first.
+    // Like the interpreter, search the program's folder first.
     let run = "import os, runpy, sys\n\
                sys.path[0] = os.path.dirname(os.path.abspath(sys.argv[1]))\n\
                runpy.run_path(sys.argv[1], run_name='__imported__')";
@@ -60,13 +60,13 @@ pub fn import_program(interpreter: &Path, folder: &Path, program: &str, path: &s
     command.arg(program).current_dir(folder).env("PYTHONPATH", path);
     let interpreter = || interpreter.to_path_buf();
     let program = || program.to_owned();
-    match run_within(&mut command, IMPORT.default) {
+    match run_with_timeout(&mut command, IMPORT.default) {
         Err(source) => Err(ImportError::NotRun { interpreter: interpreter(), source }),
-        Ok(Ended::Itself(status, _)) if status.success() => Ok(()),
-        Ok(Ended::Itself(status, stderr)) if stderr.trim().is_empty() => {
+        Ok(Ended::ByItself(status, _)) if status.success() => Ok(()),
+        Ok(Ended::ByItself(status, stderr)) if stderr.trim().is_empty() => {
             Err(ImportError::Lacking { interpreter: interpreter(), program: program(), output: status.to_string() })
         }
-        Ok(Ended::Itself(_, stderr)) => {
+        Ok(Ended::ByItself(_, stderr)) => {
             Err(ImportError::Lacking { interpreter: interpreter(), program: program(), output: last_line(&stderr) })
         }
         Ok(Ended::Killed) => Err(ImportError::Overdue {

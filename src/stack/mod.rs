@@ -1,29 +1,31 @@
-//! Stacks: locked sets of packages in which foreign loaders run.
+//! Stacks: locked sets of packages in which Python and Node loaders run.
 //!
-//! A stack is a folder in the cache, keyed by the hash of its lock: a virtual environment of Python, or the modules of Node. It
-//! counts as installed only when it was imported once after its installation. `site` is what both kinds have in common.
+//! A stack is a folder in the cache, named by the hash of its lock. It contains a virtual environment of Python or the
+//! modules of Node. It counts as installed only after a successful import. `folder` holds what both kinds share.
 //!
-//! [`Browser`] is the system's browser, with the program that drives it for finished applications.
+//! [`Browser`] is the system's browser with its driver, for plans of finished applications.
 
-mod bounded;
 mod browser;
+mod error;
+mod folder;
 mod imports;
 mod limits;
 mod node;
 mod overlay;
 mod python;
-mod site;
+mod run_with_timeout;
 mod spec;
 
 pub use browser::{Browser, BrowserError};
+pub use error::{Provisioned, StackError};
 pub use imports::{ImportError, import_program};
 pub use limits::{STACK_LIMITS, StackLimit};
 pub use node::{NODE_VARIABLES, NodeStack, node, node_stack, node_stacks};
 pub use overlay::Overlay;
-pub use python::{Provisioned, PythonStack, StackError, python_stack, python_stacks};
+pub use python::{PythonStack, python_stack, python_stacks};
 pub use spec::{LocalSpec, PipSpec, SpecError};
 
-/// A stack of either kind.
+/// A stack of either language.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stack {
     /// Python packages.
@@ -33,20 +35,20 @@ pub enum Stack {
 }
 
 impl Stack {
-    /// Every stack: those of Python, then those of Node, each by name.
+    /// Every stack: Python first, then Node, each sorted by name.
     #[must_use]
     pub fn all() -> Vec<Self> {
         let python = python_stacks().into_iter().map(Self::Python);
         python.chain(node_stacks().into_iter().map(Self::Node)).collect()
     }
 
-    /// The stack of that name.
+    /// The stack of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::all().into_iter().find(|stack| stack.name() == name)
     }
 
-    /// Its name.
+    /// Name of the stack, such as `mcp-1.30`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -55,7 +57,7 @@ impl Stack {
         }
     }
 
-    /// The lane whose loaders run on it.
+    /// The lane of loaders that run on it.
     #[must_use]
     pub fn lane(&self) -> &'static str {
         match self {
@@ -64,7 +66,7 @@ impl Stack {
         }
     }
 
-    /// Whether it is installed whole.
+    /// Whether it is completely installed.
     #[must_use]
     pub fn is_installed(&self) -> bool {
         match self {
@@ -73,10 +75,10 @@ impl Stack {
         }
     }
 
-    /// Imports it now.
+    /// Imports the stack now.
     ///
     /// # Errors
-    /// When it is not installed or can not be imported.
+    /// When it is not installed or fails to import.
     pub fn import(&self) -> Result<(), StackError> {
         match self {
             Self::Python(stack) => stack.import(),
@@ -84,10 +86,10 @@ impl Stack {
         }
     }
 
-    /// Installs it from its lock, and imports it.
+    /// Installs the stack from its lock and imports it.
     ///
     /// # Errors
-    /// With the step that failed and the end of what it printed.
+    /// With the step that failed and the end of its output.
     pub fn provision(&self) -> Result<Provisioned, StackError> {
         match self {
             Self::Python(stack) => stack.provision(),

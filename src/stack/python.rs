@@ -1,103 +1,28 @@
-//! Python stacks.
+//! Stacks of Python packages.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 use std::{fs, io};
 
-use crate::catalogue::CacheError;
-use crate::stack::bounded::PYTHON_HEEDS_LIFELINE;
+use crate::stack::error::{Provisioned, StackError};
+use crate::stack::folder::{LOCKS, StackFolder};
 use crate::stack::limits::{IMPORT, PIP, StackLimit, VENV};
-use crate::stack::site::{LOCKS, Site};
+use crate::stack::run_with_timeout::PYTHON_WATCHES_LIFELINE;
 
-/// What every stack must be able to import.
+/// Imports that every stack must support.
 const IMPORTS: &str = "import mcp, mcp.client.stdio, anyio";
-/// What stacks whose name begins so must be able to import beside that: those of applications, on which no loader is run alone.
+/// Additional imports, by prefix of the stack's name. These stacks are for applications; no loader runs on them alone.
 const IMPORTS_OF_APPLICATIONS: &[(&str, &str)] = &[("streamlit-", "import streamlit.web.cli")];
 
 /// A locked set of Python packages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PythonStack {
-    /// Its name, such as `mcp-1.30`.
+    /// Name of the stack, such as `mcp-1.30`.
     pub name: &'static str,
     lock: &'static str,
 }
 
-/// Why a stack can not be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StackError {
-    /// It is not installed.
-    #[error("stack {name} is not installed; `mcp-lifecheck doctor --provision` installs it")]
-    NotInstalled {
-        /// Its name.
-        name: &'static str,
-    },
-    /// It would have to be installed, and nothing may be.
-    #[error("stack {name}: what is to be installed over it is not, and MCP_LIFECHECK_OFFLINE forbids to do it")]
-    NotAllowed {
-        /// Its name.
-        name: &'static str,
-    },
-    /// There is no Python.
-    #[error("no python3 in PATH can be run: {source}")]
-    NoPython {
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// There is no Node, or none that is new enough.
-    #[error("no usable node: {because}")]
-    NoNode {
-        /// What was found, and what was expected.
-        because: String,
-    },
-    /// A step of the installation failed.
-    #[error("stack {name}: {step} failed: {output}")]
-    Step {
-        /// Name of the stack.
-        name: &'static str,
-        /// Which step.
-        step: &'static str,
-        /// The end of what it printed.
-        output: String,
-    },
-    /// A step did not end in time.
-    #[error("stack {name}: {step} did not end within limit {limit} of {} s", default.as_secs())]
-    Overdue {
-        /// Name of the stack.
-        name: &'static str,
-        /// Which step.
-        step: &'static str,
-        /// Name of the limit.
-        limit: &'static str,
-        /// Its length.
-        default: Duration,
-    },
-    /// The cache can not be used.
-    #[error(transparent)]
-    Cache(#[from] CacheError),
-    /// A file can not be written.
-    #[error("stack {name}: {source}")]
-    Io {
-        /// Name of the stack.
-        name: &'static str,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-}
-
-/// Whether a stack had to be installed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Provisioned {
-    /// It was there.
-    Already,
-    /// It was installed now.
-    Now,
-}
-
-/// Every Python stack, by name.
+/// Every Python stack, sorted by name.
 #[must_use]
 pub fn python_stacks() -> Vec<PythonStack> {
     let mut stacks: Vec<_> = LOCKS
@@ -109,26 +34,26 @@ pub fn python_stacks() -> Vec<PythonStack> {
     stacks
 }
 
-/// The Python stack of that name.
+/// The Python stack of this name.
 #[must_use]
 pub fn python_stack(name: &str) -> Option<PythonStack> {
     python_stacks().into_iter().find(|stack| stack.name == name)
 }
 
 impl PythonStack {
-    pub(super) fn site(&self) -> Result<Site, StackError> {
-        Site::of(self.name, &[self.lock])
+    pub(super) fn folder(&self) -> Result<StackFolder, StackError> {
+        StackFolder::of(self.name, &[self.lock])
     }
 
-    /// Its interpreter, when it is installed.
+    /// Its interpreter, if it is installed.
     ///
     /// # Errors
     /// `NotInstalled`, or when there is no cache.
     pub fn interpreter(&self) -> Result<PathBuf, StackError> {
-        let site = self.site()?;
-        let interpreter = interpreter_in(&site.folder);
-        // The base interpreter may have vanished since: the link would dangle then.
-        if site.is_complete() && interpreter.exists() {
+        let stack_folder = self.folder()?;
+        let interpreter = interpreter_in(&stack_folder.path);
+        // The base interpreter may have been removed since. Then the link is dangling.
+        if stack_folder.is_complete() && interpreter.exists() {
             return Ok(interpreter);
         }
         Err(StackError::NotInstalled { name: self.name })
@@ -137,24 +62,24 @@ impl PythonStack {
     /// Imports the stack now.
     ///
     /// # Errors
-    /// When it is not installed or can not be imported.
+    /// When it is not installed or fails to import.
     pub fn import(&self) -> Result<(), StackError> {
         self.run("import", IMPORT, &mut python(&self.interpreter()?, &self.imports()))
     }
 
-    /// A program that imports what this stack is for.
+    /// A program that imports the stack's packages.
     fn imports(&self) -> String {
         let of_application = IMPORTS_OF_APPLICATIONS.iter().filter(|(prefix, _)| self.name.starts_with(prefix));
         let statements: Vec<_> = [IMPORTS].into_iter().chain(of_application.map(|(_, import)| *import)).collect();
         statements.join("\n")
     }
 
-    /// Installs the stack from its lock, with hashes and without resolution, and imports it.
+    /// Installs the stack from its lock and imports it. Checks hashes; resolves no versions.
     ///
     /// # Errors
-    /// With the step that failed and the end of what it printed.
+    /// With the step that failed and the end of its output.
     pub fn provision(&self) -> Result<Provisioned, StackError> {
-        self.site()?.provision(|| self.interpreter().is_ok(), |folder| self.install(folder))
+        self.folder()?.provision(|| self.interpreter().is_ok(), |folder| self.install(folder))
     }
 
     fn install(&self, folder: &Path) -> Result<(), StackError> {
@@ -169,9 +94,9 @@ impl PythonStack {
     }
 
     pub(super) fn run(&self, step: &'static str, limit: StackLimit, command: &mut Command) -> Result<(), StackError> {
-        // What runs the tool may point Python somewhere else; a stack is only what its lock says.
+        // Variables of the caller's environment could redirect Python. A stack must contain only what its lock lists.
         command.env_remove("PYTHONPATH").env_remove("PYTHONHOME");
-        self.site()?.run(step, limit, command).map_err(|error| match error {
+        self.folder()?.run(step, limit, command).map_err(|error| match error {
             StackError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 StackError::NoPython { source }
             }
@@ -180,14 +105,14 @@ impl PythonStack {
     }
 }
 
-/// A Python program, given as text, that does not outlive this process.
+/// A Python program, given as text, that ends with this process.
 pub(super) fn python(interpreter: &Path, program: &str) -> Command {
     let mut command = Command::new(interpreter);
-    command.args(["-c", &format!("{PYTHON_HEEDS_LIFELINE}{program}")]);
+    command.args(["-c", &format!("{PYTHON_WATCHES_LIFELINE}{program}")]);
     command
 }
 
-/// A module that is run as a program, such as pip.
+/// A Python module that runs as a program, such as pip.
 pub(super) fn module(interpreter: &Path, name: &str) -> Command {
     let run = format!("import runpy, sys\nsys.argv[0] = {name:?}\nrunpy.run_module({name:?}, run_name='__main__')");
     python(interpreter, &run)

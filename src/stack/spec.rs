@@ -1,4 +1,4 @@
-//! What pip is asked to install over a stack.
+//! Specs: packages that pip installs over a stack.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -8,63 +8,63 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use std::{fs, io};
 
-/// Folders in the root of a checkout that building it writes.
+/// Folders in the root of a checkout that a build writes.
 const BUILT: [&str; 2] = ["build", "dist"];
-/// Folders anywhere in a checkout that are made of it, or are no part of what is installed.
+/// Folders anywhere in a checkout that are derived, or not part of the installation.
 const DERIVED: [&str; 3] = ["__pycache__", "node_modules", "venv"];
-/// Files in the root of a checkout that decide what an editable installation consists of.
+/// Files in the root of a checkout that define an editable installation.
 const PROJECT_FILES: [&str; 4] = ["pyproject.toml", "setup.py", "setup.cfg", "requirements.txt"];
-/// Files of a checkout; a folder with more is hardly one.
+/// Maximum number of files in a checkout.
 const FILES_MAX: usize = 100_000;
 const SECONDS_OF_A_DAY: u64 = 86_400;
 
-/// One thing for pip to install.
+/// One package for pip to install.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PipSpec {
-    /// By name, version or URL, as pip reads it: `mcp==1.29.0`.
+    /// Name, version or URL in pip's syntax: `mcp==1.29.0`.
     Named(String),
     /// A folder, or an archive such as a wheel.
     Local(LocalSpec),
-    /// A folder, whose modules are imported from where they lie.
+    /// A folder whose modules are imported in place.
     Editable(LocalSpec),
 }
 
-/// Something of the user's own to install.
+/// A folder or archive on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalSpec {
-    /// Absolute.
+    /// Absolute path.
     pub path: PathBuf,
-    /// As pip takes them behind a path: `[cli]`, or nothing.
+    /// Extras in pip's syntax: `[cli]`, or empty.
     pub extras: String,
 }
 
-/// Why a text names nothing that pip could install.
+/// Why a text is not a spec.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpecError {
-    /// It is an option, or nothing at all.
-    #[error("found {found:?}, expected what pip installs: NAME==VERSION, a folder, a wheel, or -e FOLDER")]
+    /// It is empty, or an option.
+    #[error("found {found:?}, expected a package for pip: NAME==VERSION, a folder, a wheel, or -e FOLDER")]
     NoSpec {
         /// The text.
         found: String,
     },
-    /// There is nothing at that path.
+    /// The path does not exist.
     #[error("found nothing to read at {path}, expected {expected}: {source}")]
     NoPath {
         /// The path.
         path: PathBuf,
-        /// What should be there.
+        /// The expected kind of file.
         expected: &'static str,
-        /// Why.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// Something else is at that path.
+    /// The path names something else.
     #[error("found {path}, expected {expected}")]
     OtherPath {
         /// The path.
         path: PathBuf,
-        /// What should be there.
+        /// The expected kind of file.
         expected: &'static str,
     },
 }
@@ -73,10 +73,10 @@ const CHECKOUT: &str = "a folder with a pyproject.toml or a setup.py";
 const INSTALLABLE: &str = "a folder with a pyproject.toml or a setup.py, or a wheel or source archive";
 
 impl PipSpec {
-    /// Reads what is to be installed; `-e PATH` is a checkout that stays where it is.
+    /// Reads a spec. `-e PATH` means a checkout that stays in place.
     ///
     /// # Errors
-    /// When it is an option of pip, or a path at which nothing is that can be installed.
+    /// When the text is an option of pip, or a path that pip cannot install.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
         let text = text.trim();
         if let Some(path) = text.strip_prefix("-e ").or_else(|| text.strip_prefix("--editable ")) {
@@ -91,10 +91,10 @@ impl PipSpec {
         }
     }
 
-    /// A checkout that stays where it is.
+    /// A spec for a checkout that stays in place.
     ///
     /// # Errors
-    /// When there is none.
+    /// When there is no checkout at this path.
     pub fn editable(path: &str) -> Result<Self, SpecError> {
         let local = LocalSpec::at(path, CHECKOUT)?;
         match local.path.is_dir() {
@@ -103,7 +103,7 @@ impl PipSpec {
         }
     }
 
-    /// As arguments of pip, and of `mcp-lifecheck` behind `--with`.
+    /// The arguments for pip, and for `--with` of `mcp-lifecheck`.
     #[must_use]
     pub fn words(&self) -> Vec<String> {
         match self {
@@ -113,12 +113,12 @@ impl PipSpec {
         }
     }
 
-    /// Mixes in what an installation of it depends on. Two that are equal here need to be installed once.
+    /// Hashes the state that an installation depends on. Specs with equal hashes share one installation.
     ///
-    /// A name without an exact version means another one some day: what was resolved counts for a day.
+    /// A name without an exact version may resolve differently later. Its resolution is therefore valid for one day.
     ///
     /// # Errors
-    /// When a checkout can not be read.
+    /// When a checkout cannot be read.
     pub(super) fn hash_state(&self, hasher: &mut DefaultHasher) -> io::Result<()> {
         match self {
             Self::Named(text) if text.contains("==") => {}
@@ -127,7 +127,7 @@ impl PipSpec {
                 (now.as_secs() / SECONDS_OF_A_DAY).hash(hasher);
             }
             Self::Local(local) => states(&local.path)?.hash(hasher),
-            // Its modules are read where they lie; only what is made of its metadata can be stale.
+            // Its modules are read in place, so only its metadata can be outdated.
             Self::Editable(local) => {
                 for name in PROJECT_FILES {
                     state(&local.path.join(name)).ok().hash(hasher);
@@ -159,7 +159,7 @@ impl LocalSpec {
     }
 }
 
-/// As pip decides it: what has a separator in it, or begins with a point, or ends as an archive does.
+/// Decides as pip does: a path contains a separator, begins with a point or ends like an archive.
 fn is_path(text: &str) -> bool {
     let is_url = text.contains("://") && !text.starts_with("file://");
     !is_url && (text.starts_with('.') || text.contains('/') || is_archive(text))
@@ -169,7 +169,7 @@ fn is_archive(text: &str) -> bool {
     [".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"].iter().any(|end| text.ends_with(end))
 }
 
-/// Size, and when it or its inode was last changed.
+/// Size, and the time of the last change of the file or its inode.
 type State = (u64, i64, i64);
 
 fn state(path: &Path) -> io::Result<State> {
@@ -177,7 +177,7 @@ fn state(path: &Path) -> io::Result<State> {
     Ok((metadata.size(), metadata.ctime(), metadata.ctime_nsec()))
 }
 
-/// The state of a file, or of every file of a checkout that goes into what is installed of it.
+/// The state of a file, or of every file of a checkout that the installation uses.
 fn states(root: &Path) -> io::Result<BTreeMap<PathBuf, State>> {
     if root.is_file() {
         return Ok(BTreeMap::from([(root.to_path_buf(), state(root)?)]));

@@ -1,4 +1,4 @@
-//! Commands of the adapter protocol, as a plan process takes them.
+//! Commands of the adapter protocol, as a plan process reads them.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -23,7 +23,7 @@ pub(super) struct Command {
     pub operation: u32,
 }
 
-/// The context of a command: a thread, a runtime it drives, a task on that.
+/// The context of a command: a thread, a runtime that it drives, and a task of that runtime.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 pub(super) struct PlaceNames {
     pub thread: String,
@@ -38,10 +38,10 @@ pub(super) struct PlaceNames {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Flavour {
-    /// Driven all the time by a worker of its own.
+    /// A worker thread drives it at all times.
     #[default]
     MultiThread,
-    /// Driven only while a command runs on it.
+    /// It is driven only while a command runs on it.
     CurrentThread,
 }
 

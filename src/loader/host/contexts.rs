@@ -1,7 +1,7 @@
 //! Contexts: the tasks, threads and runtimes in which a loader's operations run.
 //!
-//! A context is made when it is first named and kept until it is dropped. An operation runs in that very task or
-//! thread, never in a fresh task: a hop that the scenario did not ask for would change what is being tested.
+//! The first command that names a context creates it, and it lasts until `drop-context`. An operation runs in that very
+//! task or thread, never in a new task. A context switch that the scenario does not contain would change the test.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -17,7 +17,7 @@ use crate::loader::host::command::{Flavour, PlaceNames};
 /// One piece of work for a context.
 pub(super) type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Threads that drive the main runtime.
+/// Number of threads that drive the main runtime.
 const MAIN_WORKERS: usize = 2;
 
 /// Every context of one plan process.
@@ -29,24 +29,25 @@ pub(super) struct Contexts {
 enum Place {
     /// A task of the main runtime, or of a runtime of its own.
     Task { jobs: mpsc::UnboundedSender<Job>, task: tokio::task::JoinHandle<()>, runtime: Option<Runtime> },
-    /// A thread that drives a runtime of its own while a job runs, and only then.
+    /// A thread that drives its own runtime, only while a job runs.
     Thread { jobs: std::sync::mpsc::Sender<Job>, thread: JoinHandle<()> },
 }
 
 impl Contexts {
-    /// The main runtime, without any context yet.
+    /// Creates the main runtime, without contexts.
     pub(super) fn new() -> io::Result<Self> {
         let main = Builder::new_multi_thread().worker_threads(MAIN_WORKERS).enable_all().build()?;
         Ok(Self { main, places: BTreeMap::new() })
     }
 
-    /// Runs a job in a context, after the jobs that were given to it before.
+    /// Runs a job in a context, after the context's earlier jobs.
     pub(super) fn run(&mut self, names: &PlaceNames, job: Job) -> io::Result<()> {
         if !self.places.contains_key(names) {
             let place = self.make(names)?;
             self.places.insert(names.clone(), place);
         }
-        // A context whose task has panicked takes no job; its completion is missing then, which is what is judged.
+        // A context whose task has panicked accepts no job. The operation then lacks a completion, and the checker
+        // judges that.
         match self.places.get(names) {
             Some(Place::Task { jobs, .. }) => drop(jobs.send(job)),
             Some(Place::Thread { jobs, .. }) => drop(jobs.send(job)),
@@ -55,7 +56,7 @@ impl Contexts {
         Ok(())
     }
 
-    /// Ends a context: aborts its task, ends its thread, drops its runtime.
+    /// Ends a context: aborts its task, ends its thread or drops its runtime.
     pub(super) fn end(&mut self, names: &PlaceNames) {
         match self.places.remove(names) {
             Some(Place::Task { jobs, task, runtime }) => {
@@ -63,13 +64,13 @@ impl Contexts {
                 task.abort();
                 match runtime {
                     Some(runtime) => drop(runtime),
-                    // The result is that it was aborted, or that it had ended.
+                    // The task was aborted or had ended before. Both are fine.
                     None => drop(self.main.block_on(task)),
                 }
             }
             Some(Place::Thread { jobs, thread }) => {
                 drop(jobs);
-                // A panic was reported by the hook.
+                // The panic hook has already reported a panic.
                 drop(thread.join());
             }
             None => {}

@@ -1,7 +1,6 @@
-//! The plan process: hosts one Rust loader, runs its operations in the contexts they are asked for, and reports.
+//! The plan process: it hosts one Rust loader, runs its operations in the requested contexts and reports.
 //!
-//! It speaks the adapter protocol, as any adapter does, so that one driver drives loaders of every language. Start at
-//! [`run_plan_process`].
+//! It speaks the adapter protocol, so one driver drives the loaders of every language. Start at [`run_plan_process`].
 
 mod command;
 mod contexts;

@@ -1,6 +1,6 @@
-//! Numbers for threads, runtimes and tasks, in order of appearance.
+//! Numbers threads, runtimes and tasks in order of appearance.
 //!
-//! The system recycles its own ids; these are never used twice.
+//! The system reuses its ids; this module never reuses a number.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::history::Context;
 
-/// Numbers what runs. One for the whole process.
+/// Numbers threads, runtimes and tasks. One for the whole process.
 #[derive(Default)]
 pub(super) struct Numbering {
     seen: Mutex<Seen>,
@@ -21,7 +21,7 @@ struct Seen {
     n_threads: u32,
     runtimes: HashMap<tokio::runtime::Id, u32>,
     tasks: HashMap<tokio::task::Id, u32>,
-    /// The thread that stands for the workers of a work-stealing runtime.
+    /// The thread that represents all workers of a work-stealing runtime.
     workers: HashMap<u32, u32>,
 }
 
@@ -30,7 +30,7 @@ thread_local! {
 }
 
 impl Numbering {
-    /// Where the caller runs.
+    /// The context of the caller.
     pub(super) fn here(&self) -> Context {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = &mut *seen;
@@ -46,7 +46,7 @@ impl Numbering {
         let task = tokio::task::try_id().map(|id| next(&mut seen.tasks, id));
         let steals = handle.is_some_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
         match (task, runtime) {
-            // A task of a work-stealing runtime goes on wherever a worker is free: its thread is any of them.
+            // A task of a work-stealing runtime continues on any free worker, so all workers count as one thread.
             (Some(_), Some(number)) if steals => {
                 let thread = *seen.workers.entry(number).or_insert(thread);
                 Context { thread, runtime, task }

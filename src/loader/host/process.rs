@@ -1,4 +1,4 @@
-//! The plan process itself.
+//! The main loop of the plan process.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -22,9 +22,9 @@ use crate::loader::scopes::Scopes;
 use crate::loader::target::{Failure, Loaded, Loader};
 use crate::record::{DialError, Link, LinkLimits, LinkLost};
 
-/// Makes fresh loaders: plans, reruns and shrinking each need one of their own.
+/// Creates loaders. Plans, reruns and shrinking each need a new one.
 pub trait LoaderFactory: Send + Sync {
-    /// A loader that has loaded nothing and reports its scopes to `scopes`.
+    /// Creates a loader that has loaded nothing and reports its scopes to `scopes`.
     fn fresh(&self, scopes: Scopes) -> Arc<dyn Loader>;
 }
 
@@ -34,25 +34,25 @@ impl<F: Fn(Scopes) -> Arc<dyn Loader> + Send + Sync> LoaderFactory for F {
     }
 }
 
-/// Longest text of an answer that is reported, in bytes.
+/// Maximum size of the text of an answer, in bytes.
 const ANSWER_BYTES_MAX: usize = 128 << 10;
-/// How long the cleanup that is registered for the end of the program may take.
+/// Timeout of the cleanup that runs when the program ends.
 const EXIT_CLEANUP_LIMIT: Duration = Duration::from_secs(15);
 
-/// Why a plan process can not work.
+/// Why a plan process cannot work.
 #[derive(Debug, thiserror::Error)]
 enum HostError {
     #[error("found no {0} in the environment, expected to be started by mcp-lifecheck")]
     NotStartedByUs(&'static str),
-    #[error("MCP_LIFECHECK_LINK is no address: {0}")]
+    #[error("MCP_LIFECHECK_LINK is not an address: {0}")]
     Address(#[source] std::net::AddrParseError),
     #[error(transparent)]
     Dial(#[from] DialError),
-    #[error("the process can not be set up: {0}")]
+    #[error("cannot set up the process: {0}")]
     Setup(#[from] io::Error),
 }
 
-/// Where home is, as the environment of an adapter says it. Read before it is taken out of there.
+/// The recorder's address and the token, from an adapter's environment. Read them before removing them from there.
 #[derive(Debug, Clone, Default)]
 pub struct RecorderAddress {
     link: Option<String>,
@@ -60,10 +60,10 @@ pub struct RecorderAddress {
 }
 
 impl RecorderAddress {
-    /// The names of what an adapter takes out of its environment.
+    /// Names of the variables that an adapter must remove from its environment.
     pub const NAMES: [&str; 2] = ["MCP_LIFECHECK_LINK", "MCP_LIFECHECK_TOKEN"];
 
-    /// What the environment says now.
+    /// Reads the variables.
     #[must_use]
     pub fn of_environment() -> Self {
         let [link, token] = Self::NAMES.map(|name| std::env::var(name).ok());
@@ -71,7 +71,7 @@ impl RecorderAddress {
     }
 }
 
-/// Hosts one loader until it is told to exit.
+/// Hosts one loader until the driver requests the exit.
 #[must_use]
 pub fn run_plan_process(name: &str, factory: &dyn LoaderFactory, endpoint: &RecorderAddress) -> ExitCode {
     match host(name, factory, endpoint) {
@@ -83,7 +83,7 @@ pub fn run_plan_process(name: &str, factory: &dyn LoaderFactory, endpoint: &Reco
     }
 }
 
-/// What wakes the main thread.
+/// Reasons for the main thread to wake up.
 enum Turn {
     Command(Value),
     Signal,
@@ -119,15 +119,15 @@ fn dial(name: &str, endpoint: &RecorderAddress, turns: mpsc::Sender<Turn>) -> Re
     });
     let address = address.parse().map_err(HostError::Address)?;
     let on_loss = Box::new(|_: &LinkLost| std::process::exit(LINK_LOST_CODE));
-    // The main thread may have left already; then nobody wants commands.
+    // The main thread may have left already. Then commands have no receiver.
     let on_command = move |command| drop(turns.send(Turn::Command(command)));
     let (link, _) = Link::dial_with(address, &hello, LinkLimits::default(), on_loss, on_command)?;
     Ok(link)
 }
 
 fn forward_signals(turns: mpsc::Sender<Turn>) -> io::Result<()> {
-    // SIGPIPE is caught to be passed over: a helper is entered before the standard library has it ignored, and a loader that
-    // writes to a server which has just died would be ended by it, as no Rust program is.
+    // SIGPIPE is caught in order to be ignored. A helper starts before the standard library ignores SIGPIPE. Without
+    // this, writing to a dead server would kill the loader, as it would kill no ordinary Rust program.
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGPIPE])?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for _ in signals.forever().filter(|signal| *signal != SIGPIPE) {
@@ -139,7 +139,7 @@ fn forward_signals(turns: mpsc::Sender<Turn>) -> io::Result<()> {
     Ok(())
 }
 
-/// Operations that run, and how to cancel them.
+/// Running operations, each with its cancel channel.
 type Running = Arc<Mutex<BTreeMap<u32, oneshot::Sender<()>>>>;
 
 struct Host {
@@ -167,11 +167,11 @@ impl Host {
         Ok(())
     }
 
-    /// What the program registered for its end: cleanup, from its main thread.
+    /// Runs what the program registered for its end: a cleanup on its main thread.
     fn leave(self) {
         let loader = Arc::clone(&self.loader);
         let cleanup = async move { tokio::time::timeout(EXIT_CLEANUP_LIMIT, loader.close()).await };
-        // Whether it succeeds is visible on the wire and in the process table.
+        // The wire and the process table show whether the cleanup succeeded.
         drop(self.contexts.block_on(cleanup));
     }
 
@@ -205,7 +205,7 @@ impl Host {
     }
 }
 
-/// One operation, in the context that polls it.
+/// Runs one operation in the context that polls this future.
 async fn run(
     command: Command,
     loader: Arc<dyn Loader>,
@@ -225,7 +225,7 @@ async fn run(
     reporter.completed(id, &ended);
 }
 
-/// A future whose panic is a failure; the hook has reported it by then.
+/// Turns a panic of a future into a failure. The panic hook has already reported it.
 struct Caught<F> {
     future: std::pin::Pin<Box<F>>,
 }
@@ -257,7 +257,7 @@ async fn operate(command: &Command, loader: &dyn Loader) -> Ended {
             Ok(json!({}))
         }
         "provoke" => {
-            // The thread's end is that panic, which the hook has reported by then.
+            // The hook reports the panic before the thread ends.
             drop(thread::spawn(|| panic!("provoked by a self-test")).join());
             Ok(json!({}))
         }
@@ -271,7 +271,7 @@ async fn operate(command: &Command, loader: &dyn Loader) -> Ended {
     }
 }
 
-/// The text of an answer as far as it fits into a line of the link with ease.
+/// Shortens the text of an answer, so that it fits into a line of the link.
 fn clipped(text: &str) -> &str {
     &text[..text.floor_char_boundary(ANSWER_BYTES_MAX)]
 }

@@ -1,4 +1,4 @@
-//! What a plan process reports: scopes, panics, operations.
+//! The reports of a plan process: scopes, panics and operations.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,10 +10,10 @@ use crate::loader::scopes::{self, ScopeSink};
 use crate::loader::target::Failure;
 use crate::record::Link;
 
-/// Longest text that is reported, in bytes.
+/// Maximum size of a reported text, in bytes.
 const TEXT_BYTES_MAX: usize = 16 << 10;
 
-/// Reports over the link. Every report is recorded before the caller goes on. Cheap to clone.
+/// Reports over the link. The recorder stores each report before the call returns. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Reporter {
     inner: Arc<Inner>,
@@ -36,7 +36,7 @@ impl Reporter {
         Self { inner: Arc::new(Inner { link, numbering: Numbering::default() }) }
     }
 
-    /// Numbers the calling thread, so that the main thread is always the first.
+    /// Numbers the calling thread. The main thread calls this first, so it always has number 1.
     pub(super) fn number_this_thread(&self) {
         self.inner.numbering.here();
     }
@@ -55,7 +55,7 @@ impl Reporter {
         let mut fields = Map::new();
         fields.insert("id".to_owned(), Value::from(id));
         fields.insert(name.to_owned(), value);
-        // A lost link ends this process from the link's own thread.
+        // If the link is lost, the link's own thread ends this process.
         let _ = self.inner.link.report(fields);
     }
 
@@ -64,11 +64,11 @@ impl Reporter {
     }
 
     fn event(&self, kind: &EventKind) {
-        // A lost link ends this process from the link's own thread.
+        // If the link is lost, the link's own thread ends this process.
         let _ = self.inner.link.journal(kind);
     }
 
-    /// Reports every panic of this process, also one that a loader catches.
+    /// Reports every panic of this process, even one that the loader catches.
     pub(super) fn report_panics(&self) {
         static REPORTER: OnceLock<Reporter> = OnceLock::new();
         if REPORTER.set(self.clone()).is_err() {
@@ -86,7 +86,7 @@ impl Reporter {
 
 impl ScopeSink for Reporter {
     fn entered(&self, number: u64, name: &str) {
-        // A session of a Rust loader promises what the reference contract says: opened and closed by one task.
+        // The reference contract requires that one task opens and closes a session.
         self.event(&EventKind::ScopeEntered {
             scope: ScopeId(format!("s{number}")),
             name: name.to_owned(),

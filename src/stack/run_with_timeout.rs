@@ -1,7 +1,8 @@
-//! Programs that are run to their end, or ended.
+//! Runs programs with a timeout.
 //!
-//! Each is the leader of a process group and has a lifeline as its stdin: nothing is ever written to it, and it ends when this
-//! process does, in whichever way. [`PYTHON_HEEDS_LIFELINE`] makes a Python program heed it, [`heeding_lifeline`] any other.
+//! Each program leads a process group, and its stdin is a lifeline: a pipe that carries no data and ends when this
+//! process ends, for any reason. [`PYTHON_WATCHES_LIFELINE`] makes a Python program watch it; [`watching_lifeline`]
+//! does so for any other.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
@@ -14,50 +15,51 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
-/// Statements of Python: from here on the program's whole process group is killed when its lifeline ends.
+/// Python statements that kill the program's process group when its lifeline ends.
 ///
-/// A pip that a killed run leaves behind would go on writing into the folder that the next run clears.
-pub(super) const PYTHON_HEEDS_LIFELINE: &str = "\
+/// Without them, a pip left behind by a killed run would keep writing into the folder that the next run clears.
+pub(super) const PYTHON_WATCHES_LIFELINE: &str = "\
 import os as _os, signal as _signal, threading as _threading
-def _heed():
+def _watch():
     while _os.read(0, 1):
         pass
     _os.killpg(0, _signal.SIGKILL)
-_threading.Thread(target=_heed, daemon=True).start()
+_threading.Thread(target=_watch, daemon=True).start()
 ";
 
-/// Waits for the end of the lifeline beside the program, which has its stdin from nowhere; then kills the process group.
-const HEED: &str = "exec 3<&0 </dev/null; (while read -r line; do :; done <&3; kill -KILL 0) & exec \"$@\" 3<&-";
+/// Shell script: waits in the background for the end of the lifeline, then kills the process group. The program's stdin
+/// is empty.
+const WATCH: &str = "exec 3<&0 </dev/null; (while read -r line; do :; done <&3; kill -KILL 0) & exec \"$@\" 3<&-";
 
-/// A program that is killed, with whatever it has started, when its lifeline ends.
-pub(super) fn heeding_lifeline(program: &Path, arguments: &[&str]) -> Command {
+/// A command that is killed, with its descendants, when its lifeline ends.
+pub(super) fn watching_lifeline(program: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("sh");
-    command.args(["-c", HEED, "sh"]).arg(program).args(arguments);
+    command.args(["-c", WATCH, "sh"]).arg(program).args(arguments);
     command
 }
 
 /// How a program ended.
 #[derive(Debug)]
 pub(super) enum Ended {
-    /// By itself, with what it printed to stderr.
-    Itself(ExitStatus, String),
-    /// It was killed, and whatever it had started, because its limit had passed.
+    /// It ended by itself. The text is its stderr.
+    ByItself(ExitStatus, String),
+    /// The timeout passed, and the program was killed with its descendants.
     Killed,
 }
 
-/// Runs a program to its end, at most for `limit`. What it prints to stdout is lost.
-pub(super) fn run_within(command: &mut Command, limit: Duration) -> io::Result<Ended> {
-    end_within(command.stdout(Stdio::null()), limit)
+/// Runs a program with a timeout, and discards its stdout.
+pub(super) fn run_with_timeout(command: &mut Command, limit: Duration) -> io::Result<Ended> {
+    finish_with_timeout(command.stdout(Stdio::null()), limit)
 }
 
-/// Runs a program to its end, at most for `limit`, and gives what it printed to stdout.
-pub(super) fn output_within(command: &mut Command, limit: Duration) -> io::Result<(Ended, String)> {
+/// Runs a program with a timeout, and returns its stdout.
+pub(super) fn output_with_timeout(command: &mut Command, limit: Duration) -> io::Result<(Ended, String)> {
     let stdout = unnamed_file("stdout")?;
-    let ended = end_within(command.stdout(stdout.try_clone()?), limit)?;
+    let ended = finish_with_timeout(command.stdout(stdout.try_clone()?), limit)?;
     Ok((ended, whole_text(stdout)?))
 }
 
-/// A file, not a pipe: the end of a pipe is that of everything that inherited it.
+/// Creates an unnamed file. A pipe would stay open as long as any descendant of the program holds it.
 fn unnamed_file(name: &str) -> io::Result<File> {
     Ok(File::from(memfd_create(name, MemfdFlags::CLOEXEC)?))
 }
@@ -69,21 +71,21 @@ fn whole_text(mut file: File) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-fn end_within(command: &mut Command, limit: Duration) -> io::Result<Ended> {
+fn finish_with_timeout(command: &mut Command, limit: Duration) -> io::Result<Ended> {
     let stderr = unnamed_file("stderr")?;
     command.stdin(Stdio::piped()).stderr(stderr.try_clone()?).process_group(0);
     let mut child = command.spawn()?;
-    // Open until the program has ended; a wait for the child would close it first.
+    // Keep the lifeline open until the program has ended. Waiting for the child would close it first.
     let _lifeline = child.stdin.take();
-    if !has_ended_within(&child, limit)? {
+    if !ends_within(&child, limit)? {
         kill_tree(&mut child);
         return Ok(Ended::Killed);
     }
     let status = child.wait()?;
-    Ok(Ended::Itself(status, whole_text(stderr)?))
+    Ok(Ended::ByItself(status, whole_text(stderr)?))
 }
 
-fn has_ended_within(child: &Child, limit: Duration) -> io::Result<bool> {
+fn ends_within(child: &Child, limit: Duration) -> io::Result<bool> {
     let deadline = Instant::now() + limit;
     let pidfd = pidfd_open(pid_of(child.id()).ok_or(io::ErrorKind::NotFound)?, PidfdFlags::empty())?;
     loop {
@@ -97,9 +99,9 @@ fn has_ended_within(child: &Child, limit: Duration) -> io::Result<bool> {
     }
 }
 
-/// Kills a child and what is below it; the child is waited for.
+/// Kills a child and its descendants, and waits for the child.
 fn kill_tree(child: &mut Child) {
-    // Their pids were children of a living process a moment ago; one that has ended meanwhile needs no signal.
+    // These pids belonged to descendants a moment ago. A process that has ended since needs no signal.
     for pid in descendants(child.id()).into_iter().filter_map(pid_of) {
         let _ = kill_process(pid, Signal::KILL);
     }
@@ -137,12 +139,12 @@ mod tests {
 
     #[test]
     fn a_program_that_ends_tells_how_and_what_it_printed() {
-        let ended = run_within(&mut sh("echo out; echo no >&2; exit 3"), Duration::from_secs(30)).unwrap();
-        let Ended::Itself(status, stderr) = ended else { panic!("{ended:?}") };
+        let ended = run_with_timeout(&mut sh("echo out; echo no >&2; exit 3"), Duration::from_secs(30)).unwrap();
+        let Ended::ByItself(status, stderr) = ended else { panic!("{ended:?}") };
         assert_eq!((status.code(), stderr.as_str()), (Some(3), "no\n"));
     }
 
-    /// Takes a program's lifeline away; it writes the pid of what it has started into a file.
+    /// Closes a program's lifeline. The program writes the pid of its child into a file.
     fn assert_ends_with_its_lifeline(mut child: Child, file: &Path) {
         let began = Instant::now();
         let await_that = |what: &str, holds: &dyn Fn() -> bool| {
@@ -166,7 +168,7 @@ mod tests {
                        print(subprocess.Popen(['sleep', '60']).pid, file=open(sys.argv[1], 'w'), flush=True)\n\
                        subprocess.run(['sleep', '60'])";
         let mut command = Command::new("python3");
-        command.args(["-c", &format!("{PYTHON_HEEDS_LIFELINE}{program}")]).arg(file.path());
+        command.args(["-c", &format!("{PYTHON_WATCHES_LIFELINE}{program}")]).arg(file.path());
         let Ok(child) = command.stdin(Stdio::piped()).process_group(0).spawn() else {
             eprintln!("UNAVAILABLE: lifelines of Python programs were not tested: no python3");
             return;
@@ -175,14 +177,15 @@ mod tests {
     }
 
     #[test]
-    fn any_program_can_be_made_to_heed_its_lifeline() {
+    fn any_program_can_be_made_to_watch_its_lifeline() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let script = format!("sleep 60 & echo $! > {}; wait", file.path().display());
-        let mut command = heeding_lifeline(Path::new("sh"), &["-c", &script]);
+        let mut command = watching_lifeline(Path::new("sh"), &["-c", &script]);
         let child = command.stdin(Stdio::piped()).process_group(0).spawn().unwrap();
         assert_ends_with_its_lifeline(child, file.path());
-        let ended = run_within(&mut heeding_lifeline(Path::new("sh"), &["-c", "exit 3"]), Duration::from_secs(30));
-        assert!(matches!(ended, Ok(Ended::Itself(status, _)) if status.code() == Some(3)));
+        let ended =
+            run_with_timeout(&mut watching_lifeline(Path::new("sh"), &["-c", "exit 3"]), Duration::from_secs(30));
+        assert!(matches!(ended, Ok(Ended::ByItself(status, _)) if status.code() == Some(3)));
     }
 
     #[test]
@@ -191,7 +194,7 @@ mod tests {
         let script = format!("sleep 60 & echo $! > {}; wait", file.path().display());
         let began = Instant::now();
         // Long enough for a shell to start a program, short of the sixty seconds that it sleeps.
-        let ended = run_within(&mut sh(&script), Duration::from_secs(2)).unwrap();
+        let ended = run_with_timeout(&mut sh(&script), Duration::from_secs(2)).unwrap();
         assert!(matches!(ended, Ended::Killed), "{ended:?}");
         assert!(began.elapsed() < Duration::from_secs(30));
         let pid = fs::read_to_string(file.path()).unwrap().trim().to_owned();

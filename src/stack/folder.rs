@@ -1,4 +1,4 @@
-//! Where a stack is installed, once, by one run at a time: what stacks of every language have in common.
+//! The folder of a stack: stacks of every language are installed in the same way, once, by one run at a time.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -10,45 +10,45 @@ use include_dir::{Dir, include_dir};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::catalogue::{cache_folder, write_whole};
-use crate::stack::bounded::{Ended, output_within, run_within};
+use crate::stack::error::{Provisioned, StackError};
 use crate::stack::limits::{LOCK, StackLimit};
-use crate::stack::python::{Provisioned, StackError};
+use crate::stack::run_with_timeout::{Ended, output_with_timeout, run_with_timeout};
 
 /// The locks of every stack: a file for Python, a folder for Node.
 pub(super) static LOCKS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/fixtures/loaders/locks");
 
-/// How often it is looked whether another run has let go of a stack: nothing tells.
+/// Interval of checks whether another run has released a stack's lock.
 const LOOK: Duration = Duration::from_millis(50);
-/// Marks a stack that was installed whole and imported.
+/// Name of the file that marks a stack as installed and imported.
 const COMPLETE: &str = "complete";
 
-/// The place of one stack in the cache.
-pub(super) struct Site {
+/// The folder of one stack in the cache.
+pub(super) struct StackFolder {
     name: &'static str,
-    /// Exists once somebody has begun to install it.
-    pub folder: PathBuf,
+    /// The folder exists as soon as an installation has begun.
+    pub path: PathBuf,
 }
 
-impl Site {
-    /// The place of the stack of that name and lock.
+impl StackFolder {
+    /// The folder for a stack of this name and lock.
     pub fn of(name: &'static str, lock: &[&str]) -> Result<Self, StackError> {
         let mut hasher = DefaultHasher::new();
         lock.iter().for_each(|text| text.hash(&mut hasher));
-        let folder = cache_folder()?.join("stacks").join(format!("{name}-{:016x}", hasher.finish()));
-        Ok(Self { name, folder })
+        let path = cache_folder()?.join("stacks").join(format!("{name}-{:016x}", hasher.finish()));
+        Ok(Self { name, path })
     }
 
-    /// A place of its own for what is made of the stack of that name.
-    pub fn at(name: &'static str, folder: PathBuf) -> Self {
-        Self { name, folder }
+    /// Another folder, for an environment derived from the stack of this name.
+    pub fn at(name: &'static str, path: PathBuf) -> Self {
+        Self { name, path }
     }
 
-    /// Whether it was installed whole.
+    /// Whether it is completely installed.
     pub fn is_complete(&self) -> bool {
-        self.folder.join(COMPLETE).is_file()
+        self.path.join(COMPLETE).is_file()
     }
 
-    /// Installs the stack, unless it is: two runs may want the same one, and the second waits for the first.
+    /// Installs the stack unless it is installed. A second run that wants the same stack waits for the first.
     pub fn provision(
         &self,
         is_installed: impl Fn() -> bool,
@@ -61,51 +61,51 @@ impl Site {
         if is_installed() {
             return Ok(Provisioned::Already);
         }
-        install(&self.folder)?;
+        install(&self.path)?;
         self.complete()?;
         Ok(Provisioned::Now)
     }
 
-    /// Makes the folder and takes its lock, which is held as long as the file is open.
+    /// Creates the folder and takes its lock. Closing the file releases the lock.
     pub fn hold(&self) -> Result<fs::File, StackError> {
-        fs::create_dir_all(&self.folder).map_err(|source| self.failed(source))?;
-        let lock = fs::File::create(lock_of(&self.folder)).map_err(|source| self.failed(source))?;
+        fs::create_dir_all(&self.path).map_err(|source| self.failed(source))?;
+        let lock = fs::File::create(lock_of(&self.path)).map_err(|source| self.failed(source))?;
         self.take(&lock)?;
         Ok(lock)
     }
 
-    /// Says that it was installed whole.
+    /// Marks the stack as completely installed.
     pub fn complete(&self) -> Result<(), StackError> {
-        write_whole(&self.folder.join(COMPLETE), self.name.as_bytes()).map_err(|source| self.failed(source))
+        write_whole(&self.path.join(COMPLETE), self.name.as_bytes()).map_err(|source| self.failed(source))
     }
 
-    /// Runs one step of an installation, at most for its limit.
+    /// Runs one step of an installation within its limit.
     pub fn run(&self, step: &'static str, limit: StackLimit, command: &mut Command) -> Result<(), StackError> {
-        let ended = run_within(command, limit.default).map_err(|source| self.failed(source))?;
+        let ended = run_with_timeout(command, limit.default).map_err(|source| self.failed(source))?;
         self.finished(step, limit, ended)
     }
 
-    /// Runs a step for what it prints, at most for its limit.
+    /// Runs a step within its limit and returns its output.
     pub fn output(&self, step: &'static str, limit: StackLimit, command: &mut Command) -> Result<String, StackError> {
-        let (ended, text) = output_within(command, limit.default).map_err(|source| self.failed(source))?;
+        let (ended, text) = output_with_timeout(command, limit.default).map_err(|source| self.failed(source))?;
         self.finished(step, limit, ended)?;
         Ok(text)
     }
 
     fn finished(&self, step: &'static str, limit: StackLimit, ended: Ended) -> Result<(), StackError> {
         match ended {
-            Ended::Itself(status, _) if status.success() => Ok(()),
-            Ended::Itself(_, stderr) => Err(StackError::Step { name: self.name, step, output: tail(&stderr) }),
+            Ended::ByItself(status, _) if status.success() => Ok(()),
+            Ended::ByItself(_, stderr) => Err(StackError::Step { name: self.name, step, output: tail(&stderr) }),
             Ended::Killed => Err(self.overdue(step, limit)),
         }
     }
 
-    /// What the system refused.
+    /// Wraps an error of the system.
     pub fn failed(&self, source: io::Error) -> StackError {
         StackError::Io { name: self.name, source }
     }
 
-    /// Waits for the lock, at most for its limit.
+    /// Waits for the lock, up to its limit.
     fn take(&self, lock: &fs::File) -> Result<(), StackError> {
         let deadline = Instant::now() + LOCK.default;
         loop {
@@ -127,15 +127,15 @@ impl Site {
     }
 }
 
-/// The file that is locked while a stack is installed, beside its folder.
+/// The lock file of a stack, next to its folder.
 pub(super) fn lock_of(folder: &Path) -> PathBuf {
     let mut name = folder.as_os_str().to_owned();
-    // Appended: a stack's name has a point in it, behind which an extension would be put in place of the rest.
+    // Appended, because `with_extension` would replace the part of the name after the last point.
     name.push(".lock");
     PathBuf::from(name)
 }
 
-/// The last lines of what a step printed, without those by which pip frames the output of what it has run.
+/// The last lines of a step's output, without the lines that pip puts around the output of its own steps.
 fn tail(text: &str) -> String {
     let frames =
         ["note:", "hint:", "[end of output]", "[notice]", "error: subprocess-", "│ exit code", "╰─> See above"];
