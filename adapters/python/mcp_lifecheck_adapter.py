@@ -7,15 +7,16 @@ Import this module before anything else, then hand the loader over:
 
     lifecheck.serve(Loader)
 
-`serve` takes commands from mcp-lifecheck (PROTOCOL.md beside this file) and runs them in the threads, event loops and tasks
-they name. The loader has `load(config)`, `call(server, tool, arguments)`, `list()`, `close()`, and may have
-`reload(config)` and `errors()`; each may be a function or an `async def`.
+`serve` takes commands from mcp-lifecheck (see PROTOCOL.md) and runs them in the threads, event loops and tasks that
+they name. The loader has the methods `load(config)`, `call(server, tool, arguments)`, `list()` and `close()`. It may
+also have `reload(config)` and `errors()`. Each may be a function or an `async def`.
 
-Observation is from outside: the import patches the dunders of the standard library's, anyio's and the MCP SDK's scopes and
-the error hooks, and only if the process was started by mcp-lifecheck. Without `MCP_LIFECHECK_LINK` in the environment it is inert.
+The import patches the scopes of the standard library, anyio and the MCP SDK, and the interpreter's error hooks. It does
+so only in a process that mcp-lifecheck started. Without `MCP_LIFECHECK_LINK` in the environment, the import has no
+effect.
 
-Start reading at `serve`; `_Link` is the connection, `_Thread` and `_Actor` are the contexts, `_Scopes` is the observation.
-Deliberately absent: deadlines (mcp-lifecheck has them, outside this process) and any judgement.
+Start reading at `serve`. `_Link` is the connection, `_Thread` and `_Actor` are the contexts, and `_Scopes` does the
+observation. This module contains no deadlines, which mcp-lifecheck enforces from outside, and it judges nothing.
 """
 
 from __future__ import annotations
@@ -47,29 +48,29 @@ __version__ = "0.1.0"
 
 PROTOCOL = 1
 
-# The exit code that tells "nobody is watching any more" from every end a loader can come to by itself.
+# Exit code after the loss of the link. No loader ends with this code by itself.
 LINK_LOST = 86
 
-# Seconds. Home acknowledges within milliseconds; a home that is silent for this long is gone.
+# Seconds. The recorder acknowledges within milliseconds. A recorder that is silent for this long is gone.
 ACK_LIMIT = 10.0
 
-# Bytes of UTF-8. A line may have 1 MiB; JSON escapes can make six bytes of one: 6 * 128 KiB = 768 KiB.
+# Bytes of UTF-8. A line may have 1 MiB. JSON escapes can turn one byte into six: 6 * 128 KiB = 768 KiB.
 TEXT_MAX = 16 * 1024
 LONG_TEXT_MAX = 128 * 1024
 
-# Descriptors of ours start here, so that the loader gets the numbers it would get without us.
+# The adapter's descriptors start here, so that the loader gets the same numbers as without the adapter.
 FIRST_DESCRIPTOR = 200
 
-# Scopes created by these packages are owned: the SDK, and frameworks that open sessions for a program.
+# The adapter reports scopes that these packages create: the SDK, and frameworks that open sessions for a program.
 FRAMEWORKS = {"mcp", "langchain_mcp_adapters", "fastmcp", "mcp_use", "mcpadapt"}
 
-# One HTTP exchange each, thousands in a session's life, and no part of what keeps the session open.
+# Scopes of single HTTP exchanges. A session has thousands, and they do not keep the session open.
 UNINTERESTING = {"mcp.shared._httpx_utils", "mcp.shared.progress"}
 
-# Frames that create nothing on their own account; their caller is the creator.
+# Frames of these modules create scopes on behalf of their caller.
 PLUMBING = {"anyio", "sniffio", "contextlib", "asyncio", "functools", __name__}
 
-# Taken now, because loaders and their tests replace module attributes (time.monotonic, os._exit, threading.Thread).
+# Stored now, because loaders and their tests replace module attributes (time.monotonic, os._exit, threading.Thread).
 _monotonic_ns = time.monotonic_ns
 _exit_now = os._exit
 _getpid = os.getpid
@@ -77,7 +78,7 @@ _get_ident = _thread.get_ident
 _is_finalizing = sys.is_finalizing
 
 
-# --- the public half ----------------------------------------------------------------------------------------------------
+# --- the public interface -----------------------------------------------------------------------------------------------
 
 
 def serve(
@@ -95,12 +96,14 @@ def serve(
     owned=(),
     cancellable=None,
 ):
-    """Runs the loader's commands until mcp-lifecheck says `exit`; call it from the main thread, as the last thing of a program.
+    """Runs the loader's commands until mcp-lifecheck sends `exit`. Call it last, from the main thread.
 
-    Give either a `factory` that makes an object with the handlers as methods, or the handlers themselves. The object may
-    carry `adapter`, `version`, `contexts` and `cancellable` as attributes. `owned` names further packages whose scopes
-    shall be reported. Returns after `exit`, so that the interpreter ends as it always does; an interrupt becomes
-    `SystemExit(130)`, as in the `main` of most programs.
+    Pass either a `factory`, whose object has the handlers as methods, or the handlers themselves. The object may have
+    the attributes `adapter`, `version`, `contexts` and `cancellable`. `owned` names further packages whose scopes shall
+    be reported.
+
+    Returns after `exit`, so that the interpreter ends in its usual way. An interrupt becomes `SystemExit(130)`, as in
+    the `main` of most programs.
     """
     if not _adapter.linked:
         sys.exit("mcp_lifecheck_adapter: nothing to serve: this program was not started by mcp-lifecheck")
@@ -120,24 +123,25 @@ def serve(
 
 
 def on_cancel(callback):
-    """Registers what a `cancel` of the operation that runs in this thread shall do.
+    """Registers the action that cancels the operation of this thread.
 
-    For blocking handlers, which nobody can cancel from outside; for `async def` handlers the task is cancelled and this is
-    not needed. The callback runs in a thread of its own, possibly at once. Outside an operation this does nothing.
+    Blocking handlers need it, because nothing can cancel them from outside. For `async def` handlers, the adapter
+    cancels the task. The callback runs in a new thread, possibly at once. Outside an operation, this function does
+    nothing.
     """
     operation = getattr(_here, "operation", None)
     if operation is not None:
         operation.register(callback)
 
 
-# --- contexts: who is running this line? --------------------------------------------------------------------------------
+# --- contexts: the thread, loop and task of the caller ------------------------------------------------------------------
 
 _here = threading.local()
 _thread_numbers = itertools.count(1)
 _loop_numbers = itertools.count(1)
 _task_numbers = itertools.count(1)
 
-# Weak and by identity: thread ids and id(loop) are recycled, and nest_asyncio swaps the class of tasks.
+# Weak and by identity: the interpreter reuses thread ids and id(loop), and nest_asyncio replaces the class of tasks.
 _loops = weakref.WeakKeyDictionary()
 _tasks = weakref.WeakKeyDictionary()
 
@@ -178,7 +182,7 @@ def _context():
 
 
 def _clip(text, limit=TEXT_MAX):
-    """Valid UTF-8 of at most `limit` bytes; what is cut is said."""
+    """Valid UTF-8 of at most `limit` bytes. A mark replaces the part that is cut."""
     raw = text.encode("utf-8", "replace")
     if len(raw) <= limit:
         return raw.decode("utf-8")
@@ -187,7 +191,7 @@ def _clip(text, limit=TEXT_MAX):
 
 
 def _describe(error):
-    """An exception as a completion reports it."""
+    """An exception, in the form of a completion's `failed`."""
     try:
         message = str(error)
     except Exception as broken:
@@ -203,10 +207,11 @@ def _describe(error):
 
 
 class _Collector:
-    """The switch of the garbage collector: what the loader wants of it, and moments in which it is held off.
+    """The switch of the garbage collector: the loader's setting, and moments in which the collector is off.
 
-    The loader sees and gets what it asks for. The collector is held off in the link's threads, and while the program imports,
-    until it calls `serve`: there every collection looks through all modules again, for a fifth of the CPU time of the imports.
+    The loader always reads back its own setting. The collector is off in the link's threads, and during the program's
+    imports until it calls `serve`. There, each collection would visit all modules again and cost a fifth of the CPU
+    time of the imports.
     """
 
     def __init__(self):
@@ -236,7 +241,7 @@ class _Collector:
     def let_go(self):
         if self.wanted:
             self._enable()
-        # The loader may have disabled it between the look and the act; its wish is on file before it acts on it.
+        # The loader may have disabled it between the check and the call. It stores its setting before it acts.
         if not self.wanted:
             self._disable()
 
@@ -250,13 +255,13 @@ _collector = _Collector()
 class _Link:
     """The connection to mcp-lifecheck, and the two threads that read and write it.
 
-    Nobody else touches the socket. An emitting thread leaves its event in `outbox`, rings and waits until the
-    acknowledgement is in. So there is no lock that a finaliser, run by the garbage collector in the middle of a send, could
-    find taken; and an interrupt in the main thread cannot cut a line in half. The two threads themselves never wait for an
-    acknowledgement: what a finaliser emits in one of them goes out without a number.
+    Only these two threads use the socket. Any other thread puts its event in `outbox`, rings, and waits for the
+    acknowledgement. A finaliser that runs in the middle of a send therefore finds no lock taken, and an interrupt in
+    the main thread cannot cut a line in half. The two threads never wait for an acknowledgement: an event of a
+    finaliser in one of them has no number.
 
-    That they run finalisers at all is avoided, for in the loader's own life other threads would: they make no object that
-    the collector tracks but while it is off, and block in calls that make none.
+    They should run no finalisers, because other threads would run them without the adapter. So they create objects that
+    the collector tracks only while it is off, and they block in calls that create none.
     """
 
     def __init__(self, address, token):
@@ -273,10 +278,10 @@ class _Link:
         self.own = ()
 
     def open(self, hello):
-        """Dials home and says hello; ends the process when nobody answers or mcp-lifecheck refuses."""
+        """Connects to the recorder and sends the hello. Ends the process if the recorder does not answer or refuses."""
         host, _, port = self.address.rpartition(":")
         try:
-            self.socket = _out_of_sight(_socket.socket(_socket.AF_INET, _socket.SOCK_STREAM))
+            self.socket = _with_high_descriptor(_socket.socket(_socket.AF_INET, _socket.SOCK_STREAM))
             self.socket.settimeout(ACK_LIMIT)
             self.socket.connect((host, int(port)))
             self.socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
@@ -290,24 +295,24 @@ class _Link:
             _exit_now(LINK_LOST)
         self.socket.settimeout(None)
         with contextlib.suppress(OSError, AttributeError):
-            # A home that does not even read would hold the writing thread for ever.
+            # Without a timeout, a recorder that does not read would block the writing thread forever.
             limit = struct.pack("ll", int(ACK_LIMIT), 0)
             self.socket.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDTIMEO, limit)
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self.forsake)
-        # Both threads are known before one of them, or anybody else, emits.
+            os.register_at_fork(after_in_child=self.close_in_child)
+        # Both threads must be known before any thread emits an event.
         gate = _thread.allocate_lock()
         with gate:
             self.own = tuple(_thread.start_new_thread(self._run, (gate, work)) for work in (self._read, self._write))
 
-    def forsake(self):
-        """In a forked child: let go of the link, else its end could not be seen while the child lives."""
+    def close_in_child(self):
+        """In a forked child: closes the link. Otherwise, the recorder would not see its end while the child lives."""
         self.pid = None
         if self.socket is not None:
             self.socket.close()
 
     def emit(self, event):
-        """Sends an event and waits until it is recorded, unless waiting would be for ever."""
+        """Sends an event and waits until it is recorded, unless that wait could never end."""
         event["at_us"] = _monotonic_ns() // 1000
         if self.pid != _getpid():
             return
@@ -326,25 +331,25 @@ class _Link:
             try:
                 receipt.lock.acquire()
             except BaseException as error:
-                # A signal handler raised here. The event is on its way: wait for it, then let the interrupt go on.
-                # The handler may have run when the lock was taken already, so it is not the lock that is asked.
+                # A signal handler raised here. The event is already queued: wait for it, then raise the interrupt. The
+                # handler may have run after the lock was taken, so the loop tests `signed`, not the lock.
                 interrupted = error
         if interrupted is not None:
             raise interrupted
 
     def post(self, event, receipt=...):
-        """Sends an event without waiting; from the link's own threads. Without a receipt it has no number either."""
+        """Sends an event without waiting, from the link's own threads. Without a receipt, it has no number either."""
         event.setdefault("at_us", _monotonic_ns() // 1000)
         self.outbox.append((event, _Receipt() if receipt is ... else receipt))
         self.ring()
 
     def ring(self):
-        # The bell is a lock that the writing thread takes to sleep. Two that ring at once find it released already.
+        # The writing thread sleeps by taking this lock. If two threads ring at once, the second finds it released.
         with contextlib.suppress(RuntimeError):
             self.bell.release()
 
     def _write_last(self, event):
-        # The interpreter is ending and the link's threads are frozen; acknowledgements cannot be heard any more.
+        # The interpreter is ending and the link's threads are frozen, so no acknowledgement can arrive.
         with contextlib.suppress(Exception):
             self.socket.settimeout(1.0)
             self.socket.sendall(_line(event))
@@ -356,7 +361,7 @@ class _Link:
             while True:
                 work()
         except BaseException:
-            # Whatever it was, nobody hears us any more. A forked child has no such thread, so this is the parent.
+            # After any error, the link is lost. A forked child does not have this thread, so this is the parent.
             _exit_now(LINK_LOST)
 
     def _read(self):
@@ -418,7 +423,7 @@ class _Link:
 
 
 class _Receipt:
-    """What an emitting thread waits for."""
+    """The object on which an emitting thread waits for its acknowledgement."""
 
     __slots__ = ("lock", "signed")
 
@@ -436,8 +441,8 @@ def _line(message):
     return json.dumps(message, ensure_ascii=False, default=str).encode("utf-8", "replace") + b"\n"
 
 
-def _out_of_sight(end):
-    """The same socket under a high descriptor number; close-on-exec, as all of Python's are."""
+def _with_high_descriptor(end):
+    """The same socket under a high descriptor number. It stays close-on-exec."""
     try:
         import fcntl
 
@@ -449,7 +454,7 @@ def _out_of_sight(end):
     return moved
 
 
-# --- scopes: what was entered where, and where and how it was left ------------------------------------------------------
+# --- scopes: where they were entered, and where and how they were left --------------------------------------------------
 
 
 class _Scope:
@@ -459,9 +464,9 @@ class _Scope:
 class _Scopes:
     """The scopes that are open now.
 
-    Keyed by the id of the object that is entered and left, or of its generator: no reference is held, so nothing lives
-    longer than it would unobserved. A generator that dies takes its entry with it; for the rest, an id that is recycled is
-    overwritten by the next enter, or forgotten when what is entered then is nobody's of interest.
+    The keys are ids of the objects that are entered, or of their generators. The adapter holds no reference, so no
+    object lives longer than without observation. A dying generator removes its entry. For other objects, the next enter
+    with the same id overwrites or removes the entry.
     """
 
     def __init__(self, emit):
@@ -472,9 +477,9 @@ class _Scopes:
         self.ending = collections.Counter()
 
     def enter(self, thing, name, form, generator=None, held_back=False):
-        """Reports that a scope is entered; one that is held back is reported when it is left wrongly, if ever."""
+        """Reports that a scope is entered. A scope with `held_back` is reported only if it is left wrongly."""
         if _context is None:
-            return None  # The interpreter is ending and this module's names are gone already. Here and below.
+            return None  # The interpreter is ending, and this module's names are gone. Also below.
         scope = _Scope()
         scope.key, scope.name, scope.form, scope.held_back = id(thing), name, form, held_back
         scope.context = _context()
@@ -483,7 +488,7 @@ class _Scopes:
         scope.id = None if held_back else f"s{next(self.numbers)}"
         scope.watch = None
         if generator is not None:
-            # Fires first of all when a generator dies, whether a hook then runs its end in a task or nobody does.
+            # Runs first when a generator dies, whether or not a hook then finishes it in a task.
             scope.watch = weakref.ref(generator, functools.partial(self._generator_died, scope))
         self.open[scope.key] = scope
         if not held_back:
@@ -491,28 +496,28 @@ class _Scopes:
         return scope
 
     def leave(self, thing, exc_type):
-        """Reports that a scope is left; the first attempt counts, for a failing one is what shall be seen."""
+        """Reports that a scope is left. Only the first attempt counts, because a failing attempt must be visible."""
         scope = self.open.get(id(thing))
         if scope is not None and _context is not None:
             self._left(scope, self._how(exc_type))
 
     def forget(self, thing):
-        """What has this id now is not what was entered under it before and never left."""
+        """Removes the entry of an earlier object with the same id, which was never left."""
         self.open.pop(id(thing), None)
 
     def end_of(self, loop):
-        """Reports the generators that a loop closes as its last act: nobody calls the exits of their managers."""
+        """Reports the generators that an ending loop closes. No code calls the exits of their managers."""
         closing = {id(generator) for generator in getattr(loop, "_asyncgens", ())}
         for scope in reversed([*self.open.values()]):
             if scope.watch is not None and scope.key in closing:
                 self._left(scope, "loop-end")
 
     def opens_something(self):
-        """Whether this task is in the middle of entering a scope."""
+        """Whether this task is currently entering a scope."""
         return bool(self._stack())
 
     def push(self, scope):
-        """From here to `pop`, what this task enters is part of `scope`."""
+        """Makes `scope` the parent of every scope that this task enters, until `pop`."""
         task = _running_task(_running_loop())
         if task is not None and scope is not None:
             self.opening.setdefault(task, []).append(scope)
@@ -533,8 +538,8 @@ class _Scopes:
         if exc_type is not None and issubclass(exc_type, GeneratorExit):
             return "finaliser"
         task = _running_task(loop)
-        # The hook for forgotten generators makes a task of `aclose()` itself. Inside, GeneratorExit may have become
-        # something else by the time it gets here, so the task is asked as well.
+        # The hook for forgotten generators runs `aclose()` as a task. By now, GeneratorExit may have become another
+        # exception, so check the task as well.
         if task is not None and type(task.get_coro()).__name__ == "async_generator_athrow":
             return "finaliser"
         return "explicit"
@@ -548,7 +553,7 @@ class _Scopes:
         scope.watch = None
         context = _context()
         if scope.held_back:
-            # At the end of a loop a request's timeout is cancelled together with its task: no trace of a mistake.
+            # At the end of a loop, a request's timeout is cancelled together with its task. This is not a mistake.
             if how != "finaliser" and context == scope.context:
                 return
             scope.id = f"s{next(self.numbers)}"
@@ -564,7 +569,7 @@ class _Scopes:
 
 @functools.lru_cache(maxsize=None)
 def _of_program(path):
-    """Whether a file belongs to the program itself: neither the standard library nor an installed package."""
+    """Whether a file belongs to the program itself, not to the standard library or an installed package."""
     if path.startswith("<"):
         return False
     path = os.path.abspath(path)
@@ -576,7 +581,7 @@ _STANDARD_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 
 
 def _owner(module, path):
-    """Who owns a scope made by this code: "framework", "program" or None."""
+    """The owner of a scope that this code creates: "framework", "program" or None."""
     if module in UNINTERESTING:
         return None
     if module.partition(".")[0] in FRAMEWORKS:
@@ -585,7 +590,7 @@ def _owner(module, path):
 
 
 def _creator(frame):
-    """Who owns a scope that is entered from this frame."""
+    """The owner of a scope that is entered from this frame."""
     while frame is not None:
         module = frame.f_globals.get("__name__") or ""
         if module.partition(".")[0] not in PLUMBING:
@@ -594,12 +599,14 @@ def _creator(frame):
     return None
 
 
-# The patches below keep what they need in their closures: they are called until the very end of the interpreter, when the
-# names of this module are gone.
+# The patches below keep their values in closures. The interpreter calls them until its very end, when the names of this
+# module are gone.
 
 
 def _observe_class(cls, scopes, describe):
-    """Asynchronous managers: `describe(manager)` gives the thing to watch, its name and its generator, or None."""
+    """Patches an asynchronous manager. `describe(manager)` returns the object to watch, its name and its generator, or
+    None.
+    """
     enter, leave = cls.__aenter__, cls.__aexit__
 
     @functools.wraps(enter)
@@ -633,7 +640,7 @@ async def _entering(scopes, scope, thing, enter):
 
 
 def _observe_managers(cls, adapter):
-    """The managers of `@asynccontextmanager`: what they wrap is told by the code of their generator."""
+    """Patches the managers of `@asynccontextmanager`. The code of the generator identifies the scope."""
     _observe_class(cls, adapter.scopes, _describe_generator)
 
 
@@ -646,13 +653,13 @@ def _describe_generator(manager):
 
 
 def _observe_sessions(cls, adapter):
-    """A session class of the SDK: a manager that is a class of its own, and no generator."""
+    """Patches a session class of the SDK, which is a manager without a generator."""
     adapter.observes_sessions = True
     _observe_class(cls, adapter.scopes, lambda session: (session, type(session).__name__, None))
 
 
 def _observe_task_groups(cls, adapter):
-    """anyio's task groups. Their own cancel scope is entered and left with them and is not reported beside them."""
+    """Patches anyio's task groups. The adapter does not report their internal cancel scopes separately."""
     scopes = adapter.scopes
     enter, leave = cls.__aenter__, cls.__aexit__
 
@@ -665,7 +672,7 @@ def _observe_task_groups(cls, adapter):
         return entering(self, owner)
 
     async def entering(self, owner):
-        # A group that the SDK opens while it opens nothing else serves one request.
+        # If the SDK opens a group outside any other opening, the group serves a single request.
         passing = owner == "framework" and not scopes.opens_something()
         scope = scopes.enter(self, "TaskGroup", "task-bound", held_back=passing)
         return await _entering(scopes, scope, self, enter(self))
@@ -679,7 +686,7 @@ def _observe_task_groups(cls, adapter):
 
 
 def _observe_cancel_scopes(cls, adapter):
-    """anyio's bare cancel scopes: timeouts of one request, most of them, so they are held back."""
+    """Patches anyio's cancel scopes. Most are timeouts of a single request, so they are held back."""
     scopes = adapter.scopes
     enter, leave = cls.__enter__, cls.__exit__
     backend = enter.__code__.co_filename
@@ -688,7 +695,7 @@ def _observe_cancel_scopes(cls, adapter):
     def __enter__(self):
         result = enter(self)
         frame = sys._getframe(1)
-        # What the backend enters itself is the scope of a task group.
+        # A scope that the backend enters itself belongs to a task group.
         if frame.f_code.co_filename != backend and _creator(frame) is not None:
             scopes.enter(self, "CancelScope", "task-bound", held_back=True)
         else:
@@ -704,8 +711,8 @@ def _observe_cancel_scopes(cls, adapter):
 
 
 def _observe_loops(cls, adapter):
-    """Event loops: how they end, and what they report instead of raising it."""
-    scopes, tell = adapter.scopes, adapter.report
+    """Patches event loops: how they end, and the errors that they report instead of raising."""
+    scopes, report = adapter.scopes, adapter.report
     shut_down, handle = cls.shutdown_asyncgens, cls.call_exception_handler
 
     @functools.wraps(shut_down)
@@ -719,14 +726,14 @@ def _observe_loops(cls, adapter):
 
     @functools.wraps(handle)
     def call_exception_handler(self, context):
-        tell("loop-exception-handler", context.get("message") or "", context.get("exception"))
+        report("loop-exception-handler", context.get("message") or "", context.get("exception"))
         return handle(self, context)
 
     cls.shutdown_asyncgens, cls.call_exception_handler = shutdown_asyncgens, call_exception_handler
 
 
 def _observe_runners(module, adapter):
-    """`asyncio.run` cancels what is left when its main function has returned."""
+    """Patches `asyncio.run`, which cancels the remaining tasks after its main function."""
     ending = adapter.scopes.ending
     cancel_all = module._cancel_all_tasks
 
@@ -741,7 +748,7 @@ def _observe_runners(module, adapter):
     module._cancel_all_tasks = _cancel_all_tasks
 
 
-# What is patched, by module: the name for the hello, where to find it, what it must have, and the patch.
+# Patches by module. Each names the class, the attributes that it must have, and the patch.
 PATCHES = {
     "contextlib": [("_AsyncGeneratorContextManager", ("__aenter__", "__aexit__"), _observe_managers)],
     "asyncio.base_events": [("BaseEventLoop", ("shutdown_asyncgens", "call_exception_handler"), _observe_loops)],
@@ -750,7 +757,7 @@ PATCHES = {
         ("TaskGroup", ("__aenter__", "__aexit__"), _observe_task_groups),
         ("CancelScope", ("__enter__", "__exit__"), _observe_cancel_scopes),
     ],
-    # mcp 1.x has the manager on the base class, mcp 2.x on the session class and on the client around it.
+    # mcp 1.x has the manager on the base class; mcp 2.x has it on the session class and on the client around it.
     "mcp.shared.session": [("BaseSession", ("__aenter__", "__aexit__"), _observe_sessions)],
     "mcp.client.session": [("ClientSession", ("__aenter__", "__aexit__"), _observe_sessions)],
     "mcp.client.client": [("Client", ("__aenter__", "__aexit__"), _observe_sessions)],
@@ -758,7 +765,7 @@ PATCHES = {
 
 
 class _PatchOnImport(importlib.abc.MetaPathFinder):
-    """Patches a module when it has just been imported: before the loader can bind anything of it by name."""
+    """Patches a module right after its import, before the loader can import names from it."""
 
     def __init__(self, patch):
         self.patch = patch
@@ -783,49 +790,49 @@ class _PatchOnImport(importlib.abc.MetaPathFinder):
 
 
 class _Operation:
-    """One command on its way through a context."""
+    """One command and its progress in a context."""
 
     def __init__(self, command):
         self.id = command["id"]
         self.do = command["do"]
         self.command = command
         self.place = _Place(command.get("in"))
-        self.cancel_asked = False
+        self.cancel_requested = False
         self.running = False
         self.callback = None
         self.actor = None
 
     def register(self, callback):
         self.callback = callback
-        if self.cancel_asked:
+        if self.cancel_requested:
             _in_thread(callback)
 
     def cancel(self, accepts):
-        """Asks for cancellation; in the reading thread. Tells whether there was something to cancel."""
+        """Requests a cancellation, in the reading thread. Returns whether there was something to cancel."""
         if not self.running:
             return False
         if self.actor is not None:
-            self.cancel_asked = True
+            self.cancel_requested = True
             return self.actor.cancel(self)
         if self.callback is None and not accepts:
             return False
-        self.cancel_asked = True
+        self.cancel_requested = True
         if self.callback is not None:
             _in_thread(self.callback)
         return True
 
 
 def _in_thread(action, name=None):
-    """Runs an action in a thread of its own.
+    """Runs an action in a new thread.
 
-    Made by a raw thread first: `Thread.start` takes a lock of the threading module, and the reading thread must never wait
-    for a lock that some thread may hold while it waits for an acknowledgement.
+    A raw thread creates it. `Thread.start` takes a lock of the threading module. The reading thread must never wait for
+    a lock, because its holder may be waiting for an acknowledgement.
     """
     _thread.start_new_thread(lambda: threading.Thread(target=action, name=name, daemon=True).start(), ())
 
 
 class _Host:
-    """The loader's handlers, and the shapes of what they return."""
+    """The loader's handlers, and conversions of their results."""
 
     def __init__(self, handlers):
         self.handlers = handlers
@@ -843,7 +850,7 @@ class _Host:
         return self.handlers.get("load" if do == "reload" and "reload" not in self.handlers else do)
 
     def bound(self, command):
-        """The handler of a command with the command's arguments."""
+        """The handler of a command, with the command's arguments."""
         do = command["do"]
         handler = self.handler(do)
         if do in ("load", "reload"):
@@ -869,7 +876,7 @@ def _error_text(error):
 
 
 def _tools(value):
-    """Tools as mapping of server to names, as pairs, or as dicts; a tool with a `name` counts as its name."""
+    """Tools given as a mapping of server to names, as pairs, or as dicts. A tool object counts by its `name`."""
     if isinstance(value, collections.abc.Mapping):
         value = [(server, tool) for server, tools in value.items() for tool in tools]
     tools = []
@@ -889,32 +896,32 @@ def _call_answer(value):
 
 
 def _outcome_of(operation, error):
-    """How a raised exception completes an operation."""
+    """The completion of an operation that raised an exception."""
     cancellations = [concurrent.futures.CancelledError]
     if "asyncio" in sys.modules:
         cancellations.append(sys.modules["asyncio"].CancelledError)
-    if operation.cancel_asked and isinstance(error, tuple(cancellations)):
+    if operation.cancel_requested and isinstance(error, tuple(cancellations)):
         return {"cancelled": True}
     return {"failed": _describe(error)}
 
 
 class _Place:
-    """Where a command runs: names of a thread, a loop and a task. What is left out has the name of what is around it."""
+    """The context of a command: names of a thread, a loop and a task. A missing name defaults to the enclosing one."""
 
     def __init__(self, names):
         names = names or {}
         self.thread = names.get("thread") or "main"
         self.loop = names.get("loop") or self.thread
         self.task = names.get("task") or self.loop
-        # A context made for a thread or a loop bears its name on every level; so the outermost level that bears the
-        # name of the innermost one is what the context stands for.
+        # A context made for a thread or a loop has the same name on every level. The outermost level with the name of
+        # the innermost one therefore shows the kind of context.
         self.level = "thread" if self.thread == self.task else "loop" if self.loop == self.task else "task"
         if "task" not in names:
             self.level = "loop" if "loop" in names and self.loop != self.thread else "thread"
 
 
 class _Turn:
-    """A named event loop of one thread, and the long-lived tasks on it."""
+    """A named event loop of one thread, with its long-lived tasks."""
 
     def __init__(self, name):
         asyncio = sys.modules["asyncio"]
@@ -927,7 +934,7 @@ class _Turn:
         return any(actor.busy for actor in self.actors.values())
 
     def end(self):
-        """What `asyncio.run` does when its main function has returned."""
+        """Ends the loop as `asyncio.run` does after its main function."""
         asyncio = sys.modules["asyncio"]
         if self.loop.is_closed():
             return
@@ -937,7 +944,7 @@ class _Turn:
             for actor in self.actors.values():
                 actor.put(None)
                 if actor.task.done() and not actor.task.cancelled():
-                    actor.task.exception()  # An exit raised in it went through the loop; asyncio shall not report it again.
+                    actor.task.exception()  # An exit raised in the task passed through the loop. asyncio must not report it again.
             if idle:
                 self.loop.run_until_complete(asyncio.wait(idle))
             asyncio.runners._cancel_all_tasks(self.loop)
@@ -949,14 +956,14 @@ class _Turn:
 
 
 class _Actor:
-    """One long-lived task that runs its commands one after another, in itself and never in a fresh task."""
+    """One long-lived task that runs its commands one after another, never in a new task."""
 
     def __init__(self, turn, thread, host):
         self.turn, self.thread, self.host = turn, thread, host
         self.commands = collections.deque()
         self.waiter = None
         self.current = None
-        self.struck = None
+        self.pending_error = None
         self.task = turn.loop.create_task(self._live())
 
     @property
@@ -998,8 +1005,9 @@ class _Actor:
             try:
                 await self.waiter
             except asyncio.CancelledError as error:
-                # Waiting here is an innocent await of the host task. What hits it is kept for the next probe.
-                self.struck = error
+                # Waiting here is a harmless await of the host task. An exception that hits it is kept for the next
+                # probe.
+                self.pending_error = error
                 self._forget_cancellation()
         self.waiter = None
         return self.commands.popleft()
@@ -1023,7 +1031,7 @@ class _Actor:
             if isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit)):
                 _adapter.complete(operation, outcome)
                 raise
-        if operation.cancel_asked:
+        if operation.cancel_requested:
             self._forget_cancellation()
         _adapter.complete(operation, outcome)
 
@@ -1040,9 +1048,9 @@ class _Actor:
             CHANNELS[operation.command["channel"]]()
             return {}
         if operation.do == "probe":
-            struck, self.struck = self.struck, None
-            if struck is not None:
-                raise struck
+            pending_error, self.pending_error = self.pending_error, None
+            if pending_error is not None:
+                raise pending_error
             await sys.modules["asyncio"].sleep(0)
             return {}
         value = await self.host.bound(operation.command)()
@@ -1056,8 +1064,8 @@ class _Actor:
 class _Thread:
     """An OS thread that runs commands: blocking ones itself, asynchronous ones on one of its loops.
 
-    At most one loop is driven at a time. It is left for another one, or for a blocking command, when none of its tasks has
-    a command any more: one thread cannot do two things.
+    It drives at most one loop at a time. It switches to another loop, or to a blocking command, when no task of the
+    loop has a command left.
     """
 
     def __init__(self, name, host):
@@ -1071,11 +1079,11 @@ class _Thread:
         self.ended = False
 
     def submit(self, operation):
-        """Takes a command; in the reading thread."""
+        """Accepts a command, in the reading thread."""
         self.inbox.put(operation)
         driven = self.driven
         if driven is not None:
-            # A loop that has ended meanwhile is no loss: its thread looks into the inbox before it does anything else.
+            # The loop may have ended meanwhile. That is fine, because its thread then reads the inbox first.
             with contextlib.suppress(RuntimeError):
                 driven.loop.call_soon_threadsafe(self.pump)
 
@@ -1107,7 +1115,7 @@ class _Thread:
         self.resting = self.turns.get(name) or self._make(name)
 
     def pump(self):
-        """Hands waiting commands to the tasks of the driven loop; runs on that loop."""
+        """Passes waiting commands to the tasks of the driven loop. Runs on that loop."""
         while not self.wanted_elsewhere:
             if not self.backlog:
                 try:
@@ -1125,7 +1133,7 @@ class _Thread:
         self.settle()
 
     def settle(self):
-        """Leaves the driven loop when it has nothing to do and something else has."""
+        """Stops the driven loop when it is idle and other work is waiting."""
         driven = self.driven
         if driven is None or driven.busy:
             return
@@ -1146,7 +1154,7 @@ class _Thread:
             self.driven = None
 
     def _turn_for(self, operation):
-        """The loop a command needs, or None for what blocks this thread or ends a part of it."""
+        """The loop that a command needs; None for a command that blocks this thread or ends a part of it."""
         place = operation.place
         if operation.do == "drop-context":
             turn = self.turns.get(place.loop)
@@ -1254,13 +1262,13 @@ class _Adapter:
         self.host, self.accepts_cancel = host, accepts_cancel
         main = self.threads["main"] = _Thread("main", host)
         if "anyio" in sys.modules:
-            # anyio imports its backend at first use. Now, so that the hello can tell what could not be patched.
+            # anyio imports its backend at first use. Import it now, so that the hello can list missing patches.
             with contextlib.suppress(ImportError):
                 importlib.import_module("anyio._backends._asyncio")
         if "mcp" in sys.modules and not self.observes_sessions:
-            self.unobservable["mcp.ClientSession"] = "no class with __aenter__ where it was in mcp 1 and 2"
+            self.unobservable["mcp.ClientSession"] = "found no class with __aenter__ in the modules of mcp 1 and 2"
         if "uvloop" in sys.modules:
-            self.unobservable["uvloop.Loop"] = "its loops have methods of their own; their end and their exception handler are not seen"
+            self.unobservable["uvloop.Loop"] = "uvloop replaces the loop's methods, so the adapter cannot see its end and its exception handler"
         self.keep_hooks()
         if host.asynchronous:
             importlib.import_module("asyncio")
@@ -1279,13 +1287,13 @@ class _Adapter:
         try:
             main.run()
         except KeyboardInterrupt:
-            # Out of serve an interrupt would print its traceback, which a program's own main would not let happen.
+            # Outside serve, an interrupt would print its traceback. A program's own main would prevent that.
             sys.exit(130)
         finally:
             main.end()
 
     def command(self, command):
-        """Takes one command; in the reading thread, so nothing here may wait."""
+        """Accepts one command, in the reading thread. Nothing here may wait."""
         do = command.get("do")
         if do == "cancel":
             target = self.operations.get(command.get("operation"))
@@ -1316,7 +1324,7 @@ class _Adapter:
     # Error channels.
 
     def report(self, channel, message, error=None, trace=None):
-        """Reports what the interpreter says on a channel nobody may be listening on."""
+        """Reports a text or exception from an error channel."""
         if _clip is None:
             return
         try:
@@ -1328,7 +1336,7 @@ class _Adapter:
             self.emit({"event": "error.reported", "channel": channel, "text": f"<not printable: {type(broken).__name__}>"})
 
     def keep_hooks(self):
-        """Wraps the interpreter's hooks, again when somebody has replaced them since."""
+        """Wraps the interpreter's hooks, again if other code has replaced them since."""
         for owner, name, channel in (
             (sys, "unraisablehook", "unraisable-hook"),
             (threading, "excepthook", "thread-exception-hook"),
@@ -1348,7 +1356,7 @@ class _Adapter:
             if missing is None:
                 apply(target, self)
             elif not module.__name__.startswith("mcp."):
-                # Of mcp's classes it is only asked whether one was found: which one it is differs between majors.
+                # Which of mcp's classes exist depends on the major version. `run` checks that one was found.
                 shown = ".".join(part for part in (module.__name__.partition("._")[0], name) if part)
                 self.unobservable[shown] = f"no attribute {missing}"
 
@@ -1362,7 +1370,7 @@ class _Adapter:
         self.keep_hooks()
 
 
-# Errors on purpose, as if the loader's code had lost them: so a self-test sees that each channel is reported.
+# Errors on purpose, as if the loader's code had not handled them. The self-test checks that each channel is reported.
 
 
 def _provoke_loop_handler():
@@ -1402,14 +1410,14 @@ CHANNELS = {
 
 
 class _Hook:
-    """A hook of the interpreter that reports, then does what the hook before it did."""
+    """A hook of the interpreter that reports, then calls the previous hook."""
 
     def __init__(self, before, channel):
         self.before, self.channel = before, channel
 
     def __call__(self, *args):
-        # A hook that replaced ours may call ours in turn: one report is enough. At the very end of the interpreter the names
-        # of this module are gone, and what is left to do is what the hook before did.
+        # A later hook may call this one in turn. One report is enough. At the very end of the interpreter, the names of
+        # this module are gone, and only the previous hook must run.
         outermost = _here is not None and not getattr(_here, "in_hook", False)
         if not outermost:
             return self.before(*args)
@@ -1447,7 +1455,7 @@ def _short(thing):
 
 
 def _stacks():
-    """All threads, innermost frame first, then the tasks of all loops seen. Takes no lock and imports nothing."""
+    """All threads, innermost frame first, then the tasks of all known loops. Takes no lock and imports nothing."""
     names = {ident: thread.name for ident, thread in [*threading._active.items()]}
     lines = []
     for ident, frame in sys._current_frames().items():
@@ -1486,7 +1494,7 @@ def _waits_for(task):
 
 
 def _awaits(coroutine):
-    """The chain of awaits under a coroutine, outermost first: what a suspended task would show as its stack."""
+    """The chain of awaits below a coroutine, outermost first, like the stack of a suspended task."""
     for _ in range(100):
         for kind in ("cr", "ag", "gi"):
             frame = getattr(coroutine, f"{kind}_frame", None)

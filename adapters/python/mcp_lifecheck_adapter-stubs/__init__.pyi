@@ -1,4 +1,4 @@
-"""Types of the public half of the helper."""
+"""Types of the helper's public interface."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
