@@ -1,4 +1,4 @@
-/** An `mcpServers` configuration, as mcp-lifecheck hands it to a loader. */
+/** An `mcpServers` configuration, as mcp-lifecheck passes it to a loader. */
 export interface Config {
   mcpServers: Record<
     string,
@@ -7,7 +7,7 @@ export interface Config {
   >;
 }
 
-/** What a handler gets beside its arguments. Only an operation whose handler has asked for the signal can be cancelled. */
+/** The last argument of a handler. An operation can be cancelled only if its handler has read `signal`. */
 export interface Extra {
   readonly signal: AbortSignal;
 }
@@ -21,56 +21,58 @@ export type Tools =
   | Array<[server: string, tool: Named]>
   | Array<{ server: string; name: string }>;
 
-/** A text, or a text that may be a tool's error, or a result of MCP. */
+/** A text, a text that may be a tool's error, or an MCP result. */
 export type CallAnswer =
   | string
   | { text: string; isError?: boolean }
   | { content: Array<{ type: string; text?: string }>; isError?: boolean };
 
-/** The loader under test; each method may be asynchronous. */
+/** The loader under test. Each method may be asynchronous. */
 export interface Loader {
-  /** Connects to every configured server. A loader that is loaded is brought to this configuration. */
+  /** Connects to every configured server. A loaded loader changes to this configuration. */
   load(config: Config, extra: Extra): Tools | void | Promise<Tools | void>;
-  /** `load` with a changed configuration; without it, `load` is called. */
+  /** Loads a changed configuration. Without this method, `load` is called. */
   reload?(config: Config, extra: Extra): Tools | void | Promise<Tools | void>;
   /** Calls one tool. */
   call(server: string, tool: string, args: Record<string, unknown>, extra: Extra): CallAnswer | Promise<CallAnswer>;
-  /** The tools that are handed out now. */
+  /** Lists the tools that the loader currently offers. */
   list?(extra: Extra): Tools | Promise<Tools>;
-  /** Cleanup. */
+  /** Closes every connection. */
   close?(extra: Extra): unknown;
-  /** What failed in the last load, by server. */
+  /** Errors of the last load, by server. */
   errors?(): Map<string, unknown> | Record<string, unknown> | Promise<Map<string, unknown> | Record<string, unknown>>;
-  /** Name and version of what is under test, for the report. */
+  /** Name and version of the package under test, for the report. */
   adapter?: string;
   version?: string;
 }
 
 export interface Options {
-  /** Name and version of what is under test, for the report. */
+  /** Name and version of the package under test, for the report. */
   adapter?: string;
   version?: string;
-  /** The loader reports its sessions by `scope`. Not needed with `observe`. */
+  /** True if the loader reports its sessions with `scope`. Not needed with `observe`. */
   scopes?: boolean;
 }
 
-/** One scope that is open. */
+/** An open scope. */
 export interface Scope {
   readonly id: string | undefined;
-  /** Reports that it is left. The second time, nothing happens. */
+  /** Reports that the scope is left. A second call has no effect. */
   exit(): void;
 }
 
 /**
- * Runs the loader's commands until mcp-lifecheck says `exit`; then the program goes on as it would by itself.
- * The loader is an object, a class, or a function that makes one.
+ * Runs the loader's commands until mcp-lifecheck sends `exit`. Then the program continues in its usual way. The loader
+ * is an object, a class, or a function that creates an object.
  */
 export function serve(loader: Loader | (new () => Loader) | (() => Loader | Promise<Loader>), options?: Options): Promise<void>;
 
-/** Reports that a session, or anything else that must be given back, is opened. */
+/** Reports that a session, or another resource that must be released, is opened. */
 export function scope(name: string, options?: { parent?: Scope }): Scope;
 
-/** Reports a scope for each object of a class, from one of its methods (`connect`) to another (`close`). */
+/**
+ * Reports a scope for each object of a class, from a call of `connect` to a call of `close`, or of the methods given.
+ */
 export function observe(
   constructor: abstract new (...args: never[]) => object,
   options?: { enter?: string; leave?: string; name?: string },

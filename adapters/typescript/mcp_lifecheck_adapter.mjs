@@ -5,12 +5,13 @@
 //
 //     await lifecheck.serve(Loader);
 //
-// `serve` takes commands from mcp-lifecheck (PROTOCOL.md beside this folder) and runs them in the tasks they name. The loader has
-// `load(config, { signal })`, `call(server, tool, arguments, { signal })`, `list()` and `close()`, and may have `reload` and
-// `errors()`; each may be asynchronous. Without MCP_LIFECHECK_LINK in the environment this module is inert.
+// `serve` takes commands from mcp-lifecheck (see PROTOCOL.md) and runs them in the tasks that they name. The loader has
+// the methods `load(config, { signal })`, `call(server, tool, arguments, { signal })`, `list()` and `close()`. It may
+// also have `reload` and `errors()`. Each may be asynchronous. Without MCP_LIFECHECK_LINK in the environment, this
+// module has no effect.
 //
-// Start reading at `serve`; `linkThread` is the connection, `Task` the contexts, `observe` and `scope` the observation.
-// Deliberately absent: deadlines (mcp-lifecheck has them, outside this process) and any judgement.
+// Start reading at `serve`. `linkThread` is the connection, `Task` the contexts, and `observe` and `scope` do the
+// observation. This module contains no deadlines, which mcp-lifecheck enforces from outside, and it judges nothing.
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import process from "node:process";
@@ -18,47 +19,47 @@ import { isMainThread, Worker } from "node:worker_threads";
 
 const PROTOCOL = 1;
 
-// The exit code that tells "nobody is watching any more" from every end a loader can come to by itself.
+// Exit code after the loss of the link. No loader ends with this code by itself.
 const LINK_LOST = 86;
 
-// The waits of this file, in milliseconds. Home acknowledges within milliseconds; one that is silent for this long is gone.
+// Timeouts in milliseconds. The recorder acknowledges within milliseconds. A recorder silent for this long is gone.
 const LIMITS = {
   acknowledge: 10_000,
-  // For the thread of the link to notice that itself, before the main thread does.
+  // Longer than `acknowledge`, so that the link's thread notices a loss before the main thread does.
   linkThread: 15_000,
-  // For the main thread to say where it is; then it is interrupted.
+  // For the main thread to answer. After it, the link's thread interrupts the main thread.
   answer: 250,
-  // For the main thread to be interrupted; then it is outside of JavaScript.
+  // For the main thread to be interrupted. After it, the main thread counts as outside of JavaScript.
   interrupt: 1_000,
-  // For the main thread to end the process by its own means; then a signal does.
+  // For the main thread to end the process. After it, the link's thread kills the process.
   end: 500,
 };
 
-// Bytes of UTF-8. A line may have 1 MiB; JSON escapes can make six bytes of one: 6 * 128 KiB = 768 KiB.
+// Bytes of UTF-8. A line may have 1 MiB. JSON escapes can turn one byte into six: 6 * 128 KiB = 768 KiB.
 const TEXT_MAX = 16 * 1024;
 const LONG_TEXT_MAX = 128 * 1024;
 
-// States of the word that the main thread sleeps on.
+// Values of the word on which the main thread sleeps.
 const WAITING = 0;
 const SIGNED = 1;
 const LOST = 2;
 
-// Taken now, because loaders and their tests replace what they find (fake timers, mocked process).
+// Stored now, because loaders and their tests replace them (fake timers, mocked process).
 const monotonicNs = process.hrtime.bigint;
 const exitNow = process.reallyExit.bind(process);
 
 const nowUs = () => Number(monotonicNs() / 1000n);
 
-// --- the public half ----------------------------------------------------------------------------------------------------
+// --- the public interface ----------------------------------------------------------------------------------------------
 
-/** Runs the loader's commands until mcp-lifecheck says `exit`; then the program goes on as it would by itself. */
+/** Runs the loader's commands until mcp-lifecheck sends `exit`. Then the program continues in its usual way. */
 export async function serve(loader, options = {}) {
   if (!adapter.linked) {
     process.stderr.write("mcp-lifecheck-adapter: nothing to serve: this program was not started by mcp-lifecheck\n");
     process.exit(1);
   }
   if (options.scopes) adapter.seesScopes = true;
-  const hosted = await made(loader);
+  const hosted = await instantiate(loader);
   const about = (name, other) => String(options[name] ?? hosted[name] ?? other);
   return adapter.run(hosted, {
     adapter: about("adapter", "node"),
@@ -67,12 +68,14 @@ export async function serve(loader, options = {}) {
   });
 }
 
-/** Reports that a session, or anything else that must be given back, is opened; `exit()` of what it gives, that it is left. */
+/**
+ * Reports that a session, or another resource that must be released, is opened. `exit()` of the result reports its end.
+ */
 export function scope(name, { parent } = {}) {
   return adapter.enter(name, parent?.id);
 }
 
-/** Reports a scope for each object of a class, from one method of it to another, as in `observe(Client)`. */
+/** Reports a scope for each object of a class, from one of its methods to another, as in `observe(Client)`. */
 export function observe(constructor, { enter = "connect", leave = "close", name = constructor.name } = {}) {
   const { prototype } = constructor;
   if (typeof prototype?.[enter] !== "function" || typeof prototype?.[leave] !== "function") {
@@ -102,15 +105,15 @@ export function observe(constructor, { enter = "connect", leave = "close", name 
   };
 }
 
-async function made(loader) {
+async function instantiate(loader) {
   if (typeof loader !== "function") return loader;
   const isClass = typeof loader.prototype?.load === "function" || /^class\b/.test(Function.prototype.toString.call(loader));
   return isClass ? new loader() : await loader();
 }
 
-// --- the link: a thread of its own, so that it is watched whatever the main thread does ---------------------------------
+// --- the link: a separate thread, so that it works whatever the main thread does ---------------------------------------
 
-/** Runs in a worker, from its source text: it names nothing of this file but what it is handed. */
+/** Runs in a worker, from its source text. It may use no name of this file except `workerData`. */
 function linkThread() {
   const inspector = require("node:inspector");
   const net = require("node:net");
@@ -123,15 +126,15 @@ function linkThread() {
   let isLost = false;
   let received = "";
   let rising = 0;
-  // Numbers of events that are not acknowledged yet, with what shall be done then.
+  // Numbers of events without acknowledgement, each with its action.
   const pending = new Map();
-  // Commands that never queue and that the main thread has not answered yet, with the timers of their limits.
-  const asked = new Map();
+  // Urgent commands that the main thread has not answered yet, with their timers.
+  const urgent = new Map();
 
   function lost() {
     if (isLost) return;
     isLost = true;
-    // First in the way that the main thread hears while it waits here, then while it is idle, then while it computes.
+    // Tries three ways: one for a main thread that waits here, one for an idle one, one for a computing one.
     sign(states.LOST);
     parentPort.postMessage({ lost: true });
     setTimeout(() => interrupted("Runtime.evaluate", { expression: `process.reallyExit(${lostCode})` }), limits.answer);
@@ -168,31 +171,31 @@ function linkThread() {
       clearTimeout(known?.timer);
       known?.acknowledged();
     } else if (message.do === "stacks") {
-      ask(message, () => fromOutside(message.id));
+      passOn(message, () => stackFromOutside(message.id));
     } else if (message.do === "cancel") {
-      // Nothing can be delivered to a thread that takes no turn.
-      ask(message, () => answer(message.id, { delivered: false }));
+      // A thread that does not return to its event loop cannot receive a cancellation.
+      passOn(message, () => answer(message.id, { delivered: false }));
     } else if ("do" in message) {
       parentPort.postMessage({ command: message });
     }
   }
 
-  /** Hands on a command that is answered soon, by somebody else where the main thread does not. */
-  function ask(command, otherwise) {
-    asked.set(command.id, setTimeout(otherwise, limits.answer));
+  /** Passes on an urgent command, and runs `otherwise` if the main thread does not answer in time. */
+  function passOn(command, otherwise) {
+    urgent.set(command.id, setTimeout(otherwise, limits.answer));
     parentPort.postMessage({ command });
   }
 
   function answer(id, ok) {
-    if (!asked.has(id)) return;
-    clearTimeout(asked.get(id));
-    asked.delete(id);
+    if (!urgent.has(id)) return;
+    clearTimeout(urgent.get(id));
+    urgent.delete(id);
     send({ id, ok }, () => {});
   }
 
-  /** Stops the main thread at its next statement, looks at its stack, and lets it go on. */
-  function fromOutside(id) {
-    const outside = "main thread: outside of JavaScript, or kept busy by one call that can not be interrupted";
+  /** Stops the main thread at its next statement, reads its stack and lets it continue. */
+  function stackFromOutside(id) {
+    const outside = "main thread: outside of JavaScript, or kept busy by one call that cannot be interrupted";
     const session = new inspector.Session();
     const gone = setTimeout(() => {
       session.disconnect();
@@ -215,7 +218,7 @@ function linkThread() {
     session.post("Debugger.pause");
   }
 
-  /** Has the main thread do something even while it computes. */
+  /** Makes the main thread act even while it computes. */
   function interrupted(method, parameters) {
     const session = new inspector.Session();
     session.connectToMainThread();
@@ -247,9 +250,10 @@ class Link {
     this.worker = undefined;
   }
 
-  /** Dials home and says hello; ends the process when nobody answers or mcp-lifecheck refuses. */
+  /** Connects to the recorder and sends the hello. Ends the process if the recorder does not answer or refuses. */
   open(hello, onMessage) {
-    // From its text, and without this program's options: a bundler or an `--import` shall not run the loader in it as well.
+    // From source text and without this program's options. Otherwise a bundler or `--import` would run the loader in it
+    // too.
     this.worker = new Worker(`"use strict";(${linkThread})()`, {
       eval: true,
       env: {},
@@ -272,7 +276,7 @@ class Link {
   /** Sends an event and waits until it is recorded. The main thread does nothing else meanwhile. */
   emit(event) {
     if (this.worker === undefined) return;
-    // What the thread of the link says last is that it is lost: that is not overwritten.
+    // LOST is the final value and must not be overwritten.
     Atomics.compareExchange(this.state, 0, SIGNED, WAITING);
     this.worker.postMessage({ event: { at_us: nowUs(), ...event } });
     this.await();
@@ -284,12 +288,12 @@ class Link {
     }
   }
 
-  /** Answers a command that never queues, without waiting. */
+  /** Answers an urgent command, without waiting. */
   answer(id, ok) {
     this.worker.postMessage({ answers: id, ok });
   }
 
-  /** From here on the link does not keep the program alive. */
+  /** Stops the link from keeping the program alive. */
   release() {
     this.worker.unref();
   }
@@ -297,7 +301,7 @@ class Link {
 
 // --- contexts and operations --------------------------------------------------------------------------------------------
 
-/** One named task: it runs its commands one after another. */
+/** One named task. It runs its commands one after another. */
 class Task {
   constructor(number) {
     this.number = number;
@@ -309,7 +313,7 @@ class Task {
   }
 }
 
-/** The task whose code runs, or whose code has started what runs. */
+/** The task that runs now, or that started the running code. */
 const here = new AsyncLocalStorage();
 
 function context() {
@@ -326,7 +330,7 @@ class Operation {
     this.isCancelled = false;
   }
 
-  /** What a handler is given beside its arguments. Only one that has asked for the signal can be cancelled. */
+  /** The last argument of a handler. The operation can be cancelled only after the handler has read `signal`. */
   get extra() {
     const operation = this;
     return {
@@ -338,7 +342,7 @@ class Operation {
     };
   }
 
-  /** Asks for cancellation; tells whether anybody listens. */
+  /** Requests a cancellation. Returns whether the handler listens. */
   cancel() {
     this.isCancelled = true;
     if (this.controller === undefined) return false;
@@ -350,10 +354,10 @@ class Operation {
     this.controller.abort(new DOMException(`operation ${this.id} was cancelled by its caller`, "AbortError"));
   }
 
-  /** How an error completes it. */
+  /** The completion for an error. */
   outcome(error) {
     const reason = this.controller?.signal.aborted ? this.controller.signal.reason : undefined;
-    // Some reject with the reason, some with an error of theirs that has it as cause or in its text.
+    // Some libraries reject with the reason itself, others with an error that has it as its cause or in its text.
     const isReason = (one) =>
       one === reason || one?.name === "AbortError" || String(one?.message ?? one).includes(reason.message);
     if (reason !== undefined && (isReason(error) || isReason(error?.cause))) return { cancelled: true };
@@ -375,16 +379,16 @@ function textOf(thing) {
   }
 }
 
-/** Text of at most so many bytes; what is cut is said. */
+/** Text of at most `limit` bytes. A mark replaces the part that is cut. */
 function clip(text, limit = TEXT_MAX) {
   const bytes = Buffer.from(textOf(text), "utf8");
   if (bytes.length <= limit) return bytes.toString("utf8");
   const mark = `\n[${bytes.length} bytes, cut]`;
-  // What is left of a character that was cut in two is dropped.
+  // Drop the rest of a character that was cut in two.
   return bytes.subarray(0, limit - mark.length).toString("utf8").replace(/\uFFFD$/u, "") + mark;
 }
 
-/** Tools as a mapping of server to tools, as pairs, or as objects; a tool with a `name` counts as its name. */
+/** Tools given as a mapping of server to tools, as pairs, or as objects. A tool object counts by its `name`. */
 function toolsOf(value) {
   const entries = value instanceof Map ? [...value] : Array.isArray(value) ? undefined : Object.entries(value ?? {});
   const pairs = entries?.flatMap(([server, tools]) => [...tools].map((tool) => [server, tool])) ?? value;
@@ -400,7 +404,7 @@ function errorsOf(value) {
   return Object.fromEntries(entries.map(([server, error]) => [server, clip(text(error))]));
 }
 
-/** A call's answer: a text, an object with `text` and `isError`, or a result of MCP with `content`. */
+/** A call's answer, from a text, an object with `text` and `isError`, or an MCP result with `content`. */
 function callAnswer(value) {
   const text = Array.isArray(value?.content)
     ? value.content.map((one) => one.text ?? `[${one.type}]`).join("\n")
@@ -414,7 +418,7 @@ class Adapter {
   constructor() {
     const { MCP_LIFECHECK_LINK: address, MCP_LIFECHECK_TOKEN: token } = process.env;
     this.linked = isMainThread && address !== undefined;
-    // Nothing that the loader starts shall inherit them.
+    // The loader's servers must not inherit them.
     delete process.env.MCP_LIFECHECK_LINK;
     delete process.env.MCP_LIFECHECK_TOKEN;
     this.link = new Link(address, token);
@@ -443,7 +447,7 @@ class Adapter {
         unobservable: this.unobservable,
         observes: [...(this.seesScopes ? ["scopes"] : []), "uncaught-exception", "unhandled-rejection"],
       },
-      (message) => this.hear(message),
+      (message) => this.receive(message),
     );
     this.own = without(process.getActiveResourcesInfo(), before);
     return new Promise((resolve) => (this.leaveMain = resolve));
@@ -456,7 +460,7 @@ class Adapter {
     return [...offered, "cancel", "probe"];
   }
 
-  hear({ command, lost }) {
+  receive({ command, lost }) {
     if (lost) exitNow(LINK_LOST);
     else this.command(command);
   }
@@ -543,17 +547,17 @@ class Adapter {
     return { id, exit };
   }
 
-  /** Reports what the program does not handle, and leaves the program to its end. */
+  /** Reports errors that the program does not handle, without changing how the program ends. */
   watchErrors() {
     const report = (channel, error) => {
       const text = clip(error instanceof Error ? (error.stack ?? error) : textOf(error));
       this.link.emit({ event: "error.reported", channel, text });
     };
     process.on("uncaughtExceptionMonitor", (error, origin) => {
-      // A rejection that becomes an exception, because nobody listens for rejections, was told already.
+      // A rejection that becomes an exception, for lack of a listener, has been reported already.
       if (origin !== "unhandledRejection") report("uncaught-exception", error);
     });
-    // Not as a listener: with one, a rejection that nobody handles would no longer end the program.
+    // Not as a listener: a listener would keep an unhandled rejection from ending the program.
     const { emit } = process;
     process.emit = function (name, ...given) {
       if (name === "unhandledRejection") report("unhandled-rejection", given[0]);
@@ -576,7 +580,7 @@ class Adapter {
   }
 }
 
-/** What is in one list more often than in another. */
+/** The elements that occur more often in one list than in another. */
 function without(list, others) {
   const left = [...list];
   for (const other of others) {
@@ -586,7 +590,7 @@ function without(list, others) {
   return left;
 }
 
-// One for the process, also where this file was loaded twice: by its path and as a package.
+// One for the process, even if this file is loaded twice: by its path and as a package.
 const adapter = (globalThis[Symbol.for("mcp-lifecheck-adapter")] ??= new Adapter());
 
 export default { observe, scope, serve };
