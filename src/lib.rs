@@ -12,30 +12,42 @@
 //! - [`supervise`]: supervisors, which end every process of a plan.
 //! - [`loader`]: the interface of Rust loaders, and the process that hosts one.
 //! - [`drive`]: runs a plan against a loader.
-//! - [`host`]: starts a program with mock servers and observes it, without sending operations.
-//! - [`selftest`]: checks that an adapter follows the adapter protocol.
-//! - [`catalogue`], [`stack`]: the embedded files, and the package stacks of Python and Node loaders.
-//! - [`report`]: renders verdicts.
-//! - [`run`]: whole runs: selects plans, runs them and compares the verdicts with a baseline.
-//! - [`reentry`]: lets the executable run as one of its own helper processes.
-//! - [`testing`]: the interface for other crates, for use in `cargo test`.
-//! - [`cli`]: the command line.
+//! - [`host`]: starts a program against mocks, watches it, and asks nothing of it.
+//! - [`selftest`]: holds an adapter against its protocol.
+//! - [`catalogue`], [`stack`]: what is shipped, and the package stacks of foreign loaders.
+//! - [`report`]: renders what was judged.
+//! - [`run`]: whole runs: selecting plans, running them a few at once, holding them against a baseline.
+//! - [`reentry`]: the executable as its own helper processes.
+//! - [`testing`]: what another crate uses in `cargo test`.
 
-pub mod catalogue;
 pub mod check;
-pub mod cli;
-pub mod drive;
 pub mod history;
-pub mod host;
-pub mod loader;
-pub mod mock;
 pub mod plan;
-pub mod record;
-pub mod reentry;
 pub mod report;
-pub mod run;
-pub mod script;
-pub mod selftest;
-pub mod stack;
-pub mod supervise;
 pub mod testing;
+
+// Public for the command and for the loaders that ship with it, which are crates of their own. No other crate may rely on these.
+#[doc(hidden)]
+pub mod catalogue;
+#[doc(hidden)]
+pub mod drive;
+#[doc(hidden)]
+pub mod host;
+#[doc(hidden)]
+pub mod loader;
+#[doc(hidden)]
+pub mod mock;
+#[doc(hidden)]
+pub mod record;
+#[doc(hidden)]
+pub mod reentry;
+#[doc(hidden)]
+pub mod run;
+#[doc(hidden)]
+pub mod script;
+#[doc(hidden)]
+pub mod selftest;
+#[doc(hidden)]
+pub mod stack;
+#[doc(hidden)]
+pub mod supervise;

@@ -30,7 +30,7 @@ const KNOWN: &str = "{config}, {port}, {url}, {url:NAME}, {servers}, {command:NA
 
 /// Whether a text may have braces that are no placeholders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Strictness {
+pub enum Strictness {
     /// Braces around an unknown word are left as they are: arguments may be programs themselves.
     Lenient,
     /// An unknown word is an error.
@@ -39,7 +39,7 @@ pub(crate) enum Strictness {
 
 /// A text, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Template {
+pub struct Template {
     pieces: Vec<Piece>,
 }
 
@@ -52,14 +52,14 @@ enum Piece {
 
 /// What is wrong with a text, and at which byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TemplateError {
+pub struct TemplateError {
     pub offset: usize,
     pub message: String,
 }
 
 /// What placeholders stand for.
 #[derive(Debug, Clone)]
-pub(crate) struct Values {
+pub struct Values {
     pub config: String,
     pub port: u16,
     pub servers: BTreeMap<String, ServerEntry>,
@@ -67,7 +67,7 @@ pub(crate) struct Values {
 
 impl Template {
     /// Takes a text apart. A placeholder is a word of small letters in braces, with a name behind a colon where it needs one; doubled braces around it mean the braces themselves.
-    pub(crate) fn parse(text: &str, strictness: Strictness) -> Result<Self, TemplateError> {
+    pub fn parse(text: &str, strictness: Strictness) -> Result<Self, TemplateError> {
         let mut pieces = Vec::new();
         let (mut plain, mut at) = (String::new(), 0);
         while let Some(found) = text[at..].find('{') {
@@ -107,12 +107,12 @@ impl Template {
     }
 
     /// Whether it needs servers that listen.
-    pub(crate) fn needs_url(&self) -> bool {
+    pub fn needs_url(&self) -> bool {
         self.holes().any(|(hole, _)| matches!(hole, Hole::Url(_)))
     }
 
     /// Whether everything it stands for is there: servers with these names that listen, or are started.
-    pub(crate) fn check(&self, servers: &[&str], listen: bool) -> Result<(), TemplateError> {
+    pub fn check(&self, servers: &[&str], listen: bool) -> Result<(), TemplateError> {
         for (hole, offset) in self.holes() {
             let wrong = |message: String| Err(TemplateError { offset, message });
             let (name, needs_listening) = match hole {
@@ -135,7 +135,7 @@ impl Template {
     }
 
     /// The text with everything filled in. What is not there, which [`check`](Self::check) has refused, is left out.
-    pub(crate) fn fill(&self, values: &Values) -> String {
+    pub fn fill(&self, values: &Values) -> String {
         let filled = self.pieces.iter().map(|piece| match piece {
             Piece::Text(text) => text.clone(),
             Piece::Hole(hole, _) => values.of(hole).unwrap_or_default(),

@@ -1,4 +1,6 @@
-//! Loaders that another crate registers, so that its test binary can host them as a helper process.
+//! The Rust loaders that the crates of an executable bring, so that the executable can host them when it is re-entered.
+//!
+//! A crate registers a single loader ([`Registered`]) or a [`Collection`] of many names.
 //!
 //! The linker collects the entries as data; no code runs before `main` to register them. The list is therefore
 //! complete, in any order, when the early entry of the executable reads it.
@@ -12,13 +14,42 @@ use crate::loader::host::LoaderFactory;
 use crate::loader::memory::Connector;
 use crate::loader::scopes::Scopes;
 use crate::loader::target::Loader;
-use crate::plan::Revision;
+use crate::plan::{Feature, Revision};
 
 /// Every registered loader of this executable.
 #[distributed_slice]
 pub static REGISTERED: [Registered];
 
-/// A named loader, registered by [`loader_factory!`](crate::loader_factory).
+/// Every collection of loaders of this executable.
+#[distributed_slice]
+pub static COLLECTIONS: [Collection];
+
+/// Loaders that one crate brings under many names.
+#[derive(Debug)]
+pub struct Collection {
+    /// Gives the factory of the loader with this name, offering this revision; `None` for a name or a revision it does not have.
+    ///
+    /// A loader that speaks to servers in memory reaches them by the connector.
+    pub find: fn(&str, &str, &Arc<dyn Connector>) -> Option<Box<dyn LoaderFactory>>,
+    /// The cargo features that some of its loaders need and that it was built with.
+    pub features: &'static [Feature],
+}
+
+/// Whether some collection of this executable was built with `feature`.
+#[must_use]
+pub fn is_built(feature: Feature) -> bool {
+    COLLECTIONS.iter().any(|collection| collection.features.contains(&feature))
+}
+
+/// The factory of the Rust loader with this name, offering `revision`. A loader that speaks to servers in memory reaches them
+/// by `memory`.
+#[must_use]
+pub fn rust_loader(name: &str, revision: &str, memory: &Arc<dyn Connector>) -> Option<Box<dyn LoaderFactory>> {
+    registered_loader(name, revision, memory)
+        .or_else(|| COLLECTIONS.iter().find_map(|collection| (collection.find)(name, revision, memory)))
+}
+
+/// A loader under a name, as [`loader_factory!`](crate::loader_factory) registers it.
 pub struct Registered {
     name: &'static str,
     package: &'static str,
@@ -70,12 +101,8 @@ impl fmt::Debug for Registered {
     }
 }
 
-/// The factory of the registered loader with this name, for `revision`.
-pub(super) fn registered_loader(
-    name: &str,
-    revision: &str,
-    memory: &Arc<dyn Connector>,
-) -> Option<Box<dyn LoaderFactory>> {
+/// The factory of the registered loader with this name, offering `revision`.
+fn registered_loader(name: &str, revision: &str, memory: &Arc<dyn Connector>) -> Option<Box<dyn LoaderFactory>> {
     let revision = Revision::ALL.into_iter().find(|known| known.as_str() == revision)?;
     let fresh = REGISTERED.iter().find(|loader| loader.name == name)?.fresh;
     let memory = Arc::clone(memory);

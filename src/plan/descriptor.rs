@@ -22,7 +22,7 @@ pub enum Lane {
     Command,
 }
 
-/// A cargo feature of this crate, without which some loaders can not use some transport.
+/// A cargo feature of an executable, without which some of its loaders cannot use some transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Feature {
@@ -36,14 +36,6 @@ impl Feature {
     pub const fn name(self) -> &'static str {
         match self {
             Self::RmcpReqwest => "rmcp-reqwest",
-        }
-    }
-
-    /// Whether this executable was built with it.
-    #[must_use]
-    pub const fn is_built(self) -> bool {
-        match self {
-            Self::RmcpReqwest => cfg!(feature = "rmcp-reqwest"),
         }
     }
 }
@@ -192,10 +184,10 @@ impl Descriptor {
         })
     }
 
-    /// Why this executable can not run it over a transport that it speaks, if it can not.
+    /// Why an executable with the features for which `is_built` holds cannot run it over a transport that it speaks, if it cannot.
     #[must_use]
-    pub fn lacking(&self, transport: Transport) -> Option<String> {
-        let feature = self.needs.get(&transport).filter(|feature| !feature.is_built())?;
+    pub fn lacking(&self, transport: Transport, is_built: impl Fn(Feature) -> bool) -> Option<String> {
+        let feature = self.needs.get(&transport).filter(|feature| !is_built(**feature))?;
         Some(format!("built without the feature {}", feature.name()))
     }
 
@@ -315,8 +307,10 @@ mod tests {
         assert_eq!(loader.known_on(None, "stdio").must_fail, ["a"]);
         assert!(loader.known_on(None, "http").must_fail.is_empty());
         assert_ne!(loader.promises(None, "stdio"), loader.promises(None, "http"));
-        assert_eq!(loader.lacking(Transport::Stdio), None);
-        assert_eq!(loader.lacking(Transport::Http).is_none(), cfg!(feature = "rmcp-reqwest"));
+        assert_eq!(loader.lacking(Transport::Stdio, |_| false), None);
+        assert_eq!(loader.lacking(Transport::Http, |feature| feature == Feature::RmcpReqwest), None);
+        let lacking = loader.lacking(Transport::Http, |_| false);
+        assert_eq!(lacking.as_deref(), Some("built without the feature rmcp-reqwest"));
         let wrong = Descriptor::from_toml("l.toml", &text.replace("per-call", "nightly")).unwrap_err();
         assert!(wrong.to_string().contains("session") || wrong.to_string().contains("nightly"), "{wrong}");
         let wrong = Descriptor::from_toml("l.toml", &text.replace("rmcp-reqwest", "rmcp-curl")).unwrap_err();

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::loader::host::{RecorderAddress, run_plan_process};
 use crate::loader::memory::Connector;
-use crate::loader::registry::rust_loader;
+use crate::loader::registered::rust_loader;
 use crate::mock::{LinkedArgs, MemoryMocks, run_linked};
 use crate::supervise::run_supervisor;
 

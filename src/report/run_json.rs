@@ -210,12 +210,7 @@ impl fmt::Display for Counts {
 #[cfg(test)]
 impl PlanRow {
     /// A plan over stdio with polite servers, and what was found in it.
-    pub(crate) fn of_test(
-        loader: &str,
-        scenario: &str,
-        verdict: RunVerdict,
-        found: &[(&str, crate::check::Verdict)],
-    ) -> Self {
+    pub fn of_test(loader: &str, scenario: &str, verdict: RunVerdict, found: &[(&str, crate::check::Verdict)]) -> Self {
         let finding = |(invariant, verdict): &(&str, crate::check::Verdict)| FindingRow {
             invariant: (*invariant).to_owned(),
             verdict: *verdict,

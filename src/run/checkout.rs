@@ -10,17 +10,17 @@ use crate::run::select::{Launch, Tell, program};
 use crate::stack::{Overlay, PipSpec, SpecError, import_program, python_stack};
 
 /// Behind the name of a loader that runs on the user's own interpreter.
-pub(crate) const OWN_PYTHON: &str = "@python";
+pub const OWN_PYTHON: &str = "@python";
 /// Behind the name of a loader that runs on the user's own modules.
-pub(crate) const OWN_MODULES: &str = "@node-modules";
+pub const OWN_MODULES: &str = "@node-modules";
 /// Behind the name of a stack over which something is installed.
-pub(crate) const WITH: &str = "+with";
+pub const WITH: &str = "+with";
 /// The variable that forbids to install anything.
-pub(crate) const OFFLINE: &str = "MCP_LIFECHECK_OFFLINE";
+pub const OFFLINE: &str = "MCP_LIFECHECK_OFFLINE";
 
 /// What is to be run instead of locked packages; nothing by default. Applies to the shipped loaders of one lane.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Checkout {
+pub struct Checkout {
     /// An interpreter with everything the adapter needs, in place of a stack. Absolute; a link of a virtual environment is kept.
     pub python: Option<PathBuf>,
     /// What pip installs over the stack.
@@ -34,7 +34,7 @@ impl Checkout {
     ///
     /// # Errors
     /// `Usage` when a path leads nowhere, when a spec is none, or when two of them contradict each other.
-    pub(crate) fn new(
+    pub fn new(
         python: Option<&Path>,
         with: Option<&[String]>,
         editable: &[String],
@@ -65,12 +65,12 @@ impl Checkout {
     }
 
     /// Whether nothing is asked for.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
     /// As arguments of the command line, from any folder.
-    pub(crate) fn words(&self) -> Vec<String> {
+    pub fn words(&self) -> Vec<String> {
         let shown = |flag: &str, path: &Option<PathBuf>| {
             path.iter().flat_map(|path| [flag.to_owned(), path.display().to_string()]).collect::<Vec<_>>()
         };
@@ -90,7 +90,7 @@ impl Checkout {
     ///
     /// # Errors
     /// `Usage`, with what was found and what was expected.
-    pub(crate) fn check(&self, descriptor: &Descriptor, is_shipped: bool) -> Result<(), RunError> {
+    pub fn check(&self, descriptor: &Descriptor, is_shipped: bool) -> Result<(), RunError> {
         let (flag, lane, word) = match self {
             one if one.is_empty() => return Ok(()),
             Self { python: Some(_), .. } => ("--python", Lane::Python, "python"),
@@ -111,7 +111,7 @@ impl Checkout {
     ///
     /// # Errors
     /// When the cache can not be written.
-    pub(crate) fn own_python(
+    pub fn own_python(
         descriptor: &Descriptor,
         interpreter: &Path,
         folder: &Path,
@@ -129,7 +129,7 @@ impl Checkout {
     ///
     /// # Errors
     /// When the cache can not be written.
-    pub(crate) fn overlaid(
+    pub fn overlaid(
         &self,
         descriptor: &Descriptor,
         stack: &str,

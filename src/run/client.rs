@@ -22,14 +22,14 @@ const SERVER: &str = "server";
 
 /// One scenario that was selected, and the revision it is run under.
 #[derive(Debug, Clone)]
-pub(crate) struct ClientPlan {
+pub struct ClientPlan {
     pub scenario: ClientScenario,
     pub revision: Revision,
 }
 
 /// How clients are run.
 #[derive(Clone)]
-pub(crate) struct ClientRun {
+pub struct ClientRun {
     /// Program and arguments.
     pub command: Vec<String>,
     /// How long each may live.
@@ -42,7 +42,7 @@ pub(crate) struct ClientRun {
 }
 
 /// What came of one scenario.
-pub(crate) struct ClientResult {
+pub struct ClientResult {
     pub scenario: String,
     pub directory: PathBuf,
     pub judgement: Judgement,
@@ -53,7 +53,7 @@ impl ClientRun {
     ///
     /// # Errors
     /// When a folder can not be written.
-    pub(crate) async fn run(&self, plans: &[ClientPlan]) -> Result<Vec<ClientResult>, RunError> {
+    pub async fn run(&self, plans: &[ClientPlan]) -> Result<Vec<ClientResult>, RunError> {
         let probe = |plan: &ClientPlan| {
             ((Transport::Http, plan.scenario.script.name().to_owned()), plan.scenario.script.clone())
         };
@@ -155,7 +155,7 @@ fn not_run(scenario: &str, because: String) -> std::io::Result<History> {
 ///
 /// # Errors
 /// With what is wrong in it, names that do not exist included.
-pub(crate) fn read_expected(file: &Path, known: &[ClientScenario]) -> Result<Baseline, RunError> {
+pub fn read_expected(file: &Path, known: &[ClientScenario]) -> Result<Baseline, RunError> {
     let shown = file.display().to_string();
     let baseline = Baseline::from_text(&shown, &read_text(file)?)?;
     for entry in &baseline.entries {
@@ -172,7 +172,7 @@ pub(crate) fn read_expected(file: &Path, known: &[ClientScenario]) -> Result<Bas
 }
 
 /// What came of a run, held against what was expected to fail.
-pub(crate) struct ClientJudged<'a> {
+pub struct ClientJudged<'a> {
     entries: &'a [BaselineEntry],
     found: Vec<bool>,
     is_settled: Vec<bool>,
@@ -182,7 +182,7 @@ pub(crate) struct ClientJudged<'a> {
 }
 
 impl<'a> ClientJudged<'a> {
-    pub(crate) fn new(results: &[ClientResult], expected: &'a Baseline) -> Self {
+    pub fn new(results: &[ClientResult], expected: &'a Baseline) -> Self {
         let entries = expected.entries.as_slice();
         let settled = |entry: &BaselineEntry| {
             let mut of_it = results.iter().filter(|result| result.scenario == entry.scenario);
@@ -222,18 +222,18 @@ impl<'a> ClientJudged<'a> {
     }
 
     /// Whether a finding was expected.
-    pub(crate) fn is_expected(&self, scenario: &str, finding: &Finding) -> bool {
+    pub fn is_expected(&self, scenario: &str, finding: &Finding) -> bool {
         self.accepts(scenario, finding).is_some()
     }
 
     /// Entries whose scenario was judged, and that nothing was found of.
-    pub(crate) fn stale(&self) -> impl Iterator<Item = &'a BaselineEntry> {
+    pub fn stale(&self) -> impl Iterator<Item = &'a BaselineEntry> {
         let states = self.found.iter().zip(&self.is_settled);
         let entries = self.entries;
         states.zip(entries).filter(|((found, settled), _)| !**found && **settled).map(|(_, entry)| entry)
     }
 
-    pub(crate) fn reason(&self, is_interrupted: bool) -> ExitReason {
+    pub fn reason(&self, is_interrupted: bool) -> ExitReason {
         if self.has_failed || self.stale().next().is_some() {
             ExitReason::Violations
         } else if is_interrupted || self.is_doubtful || !self.has_passed {

@@ -18,7 +18,7 @@ const OF_A_SERVER: u64 = 3;
 ///
 /// # Errors
 /// `Usage` when they do not: what was found, what is needed, and how many would fit.
-pub(crate) fn fit(selected: &[Selected], jobs: usize) -> Result<(), RunError> {
+pub fn fit(selected: &[Selected], jobs: usize) -> Result<(), RunError> {
     let Some(limit) = getrlimit(Resource::Nofile).current else { return Ok(()) };
     let n_servers = selected.iter().map(|one| one.scripts.len()).max().unwrap_or(0);
     let n_plans = jobs.min(selected.len());

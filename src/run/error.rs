@@ -35,13 +35,22 @@ pub enum RunError {
 
 impl RunError {
     /// A usage error.
-    pub(crate) fn usage(message: impl Into<String>) -> Self {
+    pub fn usage(message: impl Into<String>) -> Self {
         Self::Usage { message: message.into() }
     }
 
     /// A refusal of the system.
-    pub(crate) fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+    pub fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::System { what: what.into(), source }
+    }
+
+    /// The error in an input file, where this is one: its position points into the file.
+    #[must_use]
+    pub fn input(&self) -> Option<&InputError> {
+        match self {
+            Self::Input(error) => Some(error),
+            Self::Usage { .. } | Self::Cache(_) | Self::System { .. } => None,
+        }
     }
 
     /// The exit code this error leads to.

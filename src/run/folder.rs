@@ -12,7 +12,7 @@ use crate::run::RunError;
 const REPORTS: [&str; 2] = ["run.json", "junit.xml"];
 
 /// The folder of one run. Held by a lock, so that two runs do not write into one.
-pub(crate) struct RunFolder {
+pub struct RunFolder {
     path: PathBuf,
     /// Released when it is closed, however this process ends.
     _lock: File,
@@ -20,7 +20,7 @@ pub(crate) struct RunFolder {
 
 impl RunFolder {
     /// Opens `wanted`, or the default: `target/mcp-lifecheck/last` in a cargo project, else a folder of the cache.
-    pub(crate) fn open(wanted: Option<&Path>) -> Result<Self, RunError> {
+    pub fn open(wanted: Option<&Path>) -> Result<Self, RunError> {
         match wanted {
             Some(path) => Self::take(path)?.ok_or_else(|| {
                 RunError::usage(format!(
@@ -39,13 +39,13 @@ impl RunFolder {
     }
 
     /// Opens `base/name`; one of its own beside it, where another process holds that.
-    pub(crate) fn open_below(base: &Path, name: &str) -> Result<Self, RunError> {
+    pub fn open_below(base: &Path, name: &str) -> Result<Self, RunError> {
         let own = base.join(format!("{name}-{}", std::process::id()));
         Self::take(&base.join(name))?.map_or_else(|| Self::open(Some(&own)), Ok)
     }
 
     /// Where runs write that were given no folder: below `target` in a cargo project, else in the cache.
-    pub(crate) fn usual_base() -> Result<PathBuf, RunError> {
+    pub fn usual_base() -> Result<PathBuf, RunError> {
         default_base()
     }
 
@@ -67,12 +67,12 @@ impl RunFolder {
     }
 
     /// Where it is.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// An empty folder for a plan, right below this one.
-    pub(crate) fn plan_folder(&self, id: &str) -> std::io::Result<PathBuf> {
+    pub fn plan_folder(&self, id: &str) -> std::io::Result<PathBuf> {
         if !is_one_name(id) {
             let message = format!("found plan id {id:?}, expected one that is the name of a folder");
             return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, message));

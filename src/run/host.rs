@@ -30,7 +30,7 @@ const FILES: [&str; 8] = [
 ];
 
 /// A host, and how it is run.
-pub(crate) struct HostRun<'a> {
+pub struct HostRun<'a> {
     pub prepared: Prepared,
     /// Program and arguments, with placeholders.
     pub command: Vec<String>,
@@ -43,7 +43,7 @@ pub(crate) struct HostRun<'a> {
 }
 
 /// What came of a host.
-pub(crate) struct Hosted {
+pub struct Hosted {
     /// As of a run of one plan.
     pub report: RunReport,
     /// What a person is shown of what was found.
@@ -55,7 +55,7 @@ pub(crate) struct Hosted {
 }
 
 /// The program that does things on pages; why there is none.
-pub(crate) fn page_driver(asked: Option<&str>) -> Result<Vec<String>, String> {
+pub fn page_driver(asked: Option<&str>) -> Result<Vec<String>, String> {
     let asked = asked.map(str::to_owned).or_else(|| std::env::var("MCP_LIFECHECK_PAGE_DRIVER").ok());
     let command: Vec<String> = asked.unwrap_or_default().split_whitespace().map(str::to_owned).collect();
     if command.is_empty() {
@@ -69,7 +69,7 @@ pub(crate) fn page_driver(asked: Option<&str>) -> Result<Vec<String>, String> {
 ///
 /// # Errors
 /// With what is wrong in it, names that do not exist included.
-pub(crate) fn read_host_baseline(file: &Path, plan: &str) -> Result<Baseline, RunError> {
+pub fn read_host_baseline(file: &Path, plan: &str) -> Result<Baseline, RunError> {
     let shown = file.display().to_string();
     let baseline = Baseline::from_text(&shown, &read_text(file)?)?;
     for entry in &baseline.entries {
@@ -89,7 +89,7 @@ impl HostRun<'_> {
     ///
     /// # Errors
     /// When the folder can not be written.
-    pub(crate) async fn run(&self) -> Result<Hosted, RunError> {
+    pub async fn run(&self) -> Result<Hosted, RunError> {
         let began = Instant::now();
         self.clear()?;
         let plan = self.prepared.application.plan.to_toml();

@@ -13,7 +13,7 @@ use crate::run::{ExitReason, RunError};
 ///
 /// # Errors
 /// With what is wrong in it, names that do not exist included.
-pub(crate) fn read_baseline(file: &Path, selected: &[Selected]) -> Result<Baseline, RunError> {
+pub fn read_baseline(file: &Path, selected: &[Selected]) -> Result<Baseline, RunError> {
     let shown = file.display().to_string();
     let baseline = Baseline::from_text(&shown, &read_text(file)?)?;
     known_baseline(&shown, &baseline, selected)?;
@@ -21,7 +21,7 @@ pub(crate) fn read_baseline(file: &Path, selected: &[Selected]) -> Result<Baseli
 }
 
 /// Refuses a baseline that names what does not exist; `shown` is what it is called.
-pub(crate) fn known_baseline(shown: &str, baseline: &Baseline, selected: &[Selected]) -> Result<(), RunError> {
+pub fn known_baseline(shown: &str, baseline: &Baseline, selected: &[Selected]) -> Result<(), RunError> {
     for entry in &baseline.entries {
         let known_scenario = selected.iter().any(|selected| selected.scenario.name == entry.scenario)
             || crate::catalogue::shipped_scenario(&entry.scenario)?.is_some();
@@ -38,7 +38,7 @@ pub(crate) fn known_baseline(shown: &str, baseline: &Baseline, selected: &[Selec
 
 /// The findings that are accepted.
 #[derive(Debug, Default)]
-pub(crate) struct Accepted {
+pub struct Accepted {
     entries: Vec<AcceptedEntry>,
 }
 
@@ -51,7 +51,7 @@ struct AcceptedEntry {
 
 impl Accepted {
     /// Takes up a baseline: of one loader, or of all that are run.
-    pub(crate) fn add(&mut self, loader: Option<&str>, baseline: &Baseline) {
+    pub fn add(&mut self, loader: Option<&str>, baseline: &Baseline) {
         let own = |entry: &BaselineEntry| AcceptedEntry { loader: loader.map(str::to_owned), entry: entry.clone() };
         self.entries.extend(baseline.entries.iter().map(own));
     }
@@ -60,7 +60,7 @@ impl Accepted {
     ///
     /// # Errors
     /// When a shipped file is malformed: a defect of this build, which a test finds.
-    pub(crate) fn add_shipped(&mut self, selected: &[Selected]) -> Result<(), RunError> {
+    pub fn add_shipped(&mut self, selected: &[Selected]) -> Result<(), RunError> {
         let mut names: Vec<&str> =
             selected.iter().filter(|one| one.target.file.is_none()).map(|one| one.target.name.as_str()).collect();
         names.dedup();
@@ -92,7 +92,7 @@ impl AcceptedEntry {
 }
 
 /// A run held against what is accepted.
-pub(crate) struct Judged {
+pub struct Judged {
     /// A Fail, or a Warn, that is not accepted.
     new_fail: bool,
     new_warn: bool,
@@ -106,7 +106,7 @@ pub(crate) struct Judged {
 
 impl Judged {
     /// Judges a run. A loader that another is only held against is not judged.
-    pub(crate) fn of(report: &RunReport, accepted: &Accepted) -> Self {
+    pub fn of(report: &RunReport, accepted: &Accepted) -> Self {
         let mut judged =
             Self { new_fail: false, new_warn: false, n_accepted: 0, is_accepted: Vec::new(), stale: Vec::new() };
         let mut found = vec![false; accepted.entries.len()];
@@ -137,12 +137,12 @@ impl Judged {
     }
 
     /// Whether everything that was found in a plan, by its place in the report, is accepted.
-    pub(crate) fn is_accepted(&self, index: usize) -> bool {
+    pub fn is_accepted(&self, index: usize) -> bool {
         self.is_accepted.get(index).copied().unwrap_or(false)
     }
 
     /// What is to be said of the baseline.
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let mut text = match self.n_accepted {
             0 => String::new(),
             1 => "1 finding is accepted by a baseline\n".to_owned(),
@@ -154,7 +154,7 @@ impl Judged {
         text
     }
 
-    pub(crate) fn reason(&self, report: &RunReport, strict: bool) -> ExitReason {
+    pub fn reason(&self, report: &RunReport, strict: bool) -> ExitReason {
         if self.new_fail || !self.stale.is_empty() || strict && self.new_warn {
             return ExitReason::Violations;
         }

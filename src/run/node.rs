@@ -16,7 +16,7 @@ const HELPER_VARIABLE: &str = "MCP_LIFECHECK_ADAPTER";
 ///
 /// A shipped one runs from a folder of its own beside the modules of its stack, or beside `node_modules`, those of the user's
 /// checkout. One of the user's (`folder` is that of its description) runs where it is.
-pub(crate) fn node_launch(
+pub fn node_launch(
     descriptor: &Descriptor,
     stack: Option<&str>,
     folder: Option<&Path>,
@@ -63,7 +63,7 @@ pub(crate) fn node_launch(
 
 /// How a shipped Node loader is started on the modules of the user's checkout; the inner error says why it can not be, also where
 /// something is missing there that its stack has.
-pub(crate) fn own_modules_launch(
+pub fn own_modules_launch(
     descriptor: &Descriptor,
     stack: Option<&str>,
     modules: &Path,

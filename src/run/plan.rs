@@ -19,7 +19,7 @@ use crate::run::repeat::Repeat;
 use crate::run::select::Selected;
 
 /// What is kept of a plan that is over. Its history is on disk, so that memory does not grow with it.
-pub(crate) struct Finished {
+pub struct Finished {
     /// Its row of the report.
     pub row: PlanRow,
     /// What a person is shown of it: nothing where all is well.
@@ -33,7 +33,7 @@ pub(crate) struct Finished {
 }
 
 /// How long the sessions of a loader were seen to live in one plan.
-pub(crate) struct SeenMode {
+pub struct SeenMode {
     /// What its calls show.
     pub tally: ModeTally,
     /// Whether its description says how long they live.
@@ -42,7 +42,7 @@ pub(crate) struct SeenMode {
 
 /// Runs plans, each in its own folder. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct PlanRunner {
+pub struct PlanRunner {
     pub folder: Arc<RunFolder>,
     pub environment: RunEnvironment,
     pub preflight: Arc<Preflight>,
@@ -51,7 +51,7 @@ pub(crate) struct PlanRunner {
 
 impl PlanRunner {
     /// Runs one plan to its verdict. What goes wrong with its folder concerns this plan alone.
-    pub(crate) async fn run(&self, selected: &Selected) -> Finished {
+    pub async fn run(&self, selected: &Selected) -> Finished {
         let plan = &selected.plan;
         // In any case: what an earlier run left in it must not pass for this one's.
         let directory = self.fresh_folder(plan);

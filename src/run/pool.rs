@@ -15,7 +15,7 @@ use crate::run::select::Selected;
 use crate::supervise::OrphanReaper;
 
 /// How a run's plans are run.
-pub(crate) struct Pool<'a> {
+pub struct Pool<'a> {
     pub folder: Arc<RunFolder>,
     pub jobs: usize,
     pub environment: RunEnvironment,
@@ -25,10 +25,7 @@ pub(crate) struct Pool<'a> {
 }
 
 /// What the plans of a run share, with this executable for every helper process.
-pub(crate) fn environment(
-    reaper: OrphanReaper,
-    interrupted: watch::Receiver<bool>,
-) -> Result<RunEnvironment, RunError> {
+pub fn environment(reaper: OrphanReaper, interrupted: watch::Receiver<bool>) -> Result<RunEnvironment, RunError> {
     let token = RunEnvironment::token().map_err(RunError::system("no id for the run"))?;
     let executable = std::env::current_exe().map_err(RunError::system("the path of this executable"))?;
     Ok(RunEnvironment { executable, run_id: token.chars().take(12).collect(), reaper, interrupted })
@@ -36,7 +33,7 @@ pub(crate) fn environment(
 
 impl Pool<'_> {
     /// Runs every plan, at most to where the run is interrupted.
-    pub(crate) async fn run(&self, selected: &[Selected]) -> Vec<Finished> {
+    pub async fn run(&self, selected: &[Selected]) -> Vec<Finished> {
         let scripts = selected.iter().filter(|one| one.misfit.is_none()).flat_map(|one| {
             let transport = one.probed_over();
             one.scripts.values().map(move |script| ((transport, script.name().to_owned()), script.clone()))

@@ -6,7 +6,7 @@ use crate::plan::Plan;
 
 /// How a plan of a run is run again.
 #[derive(Debug, Clone)]
-pub(crate) enum Repeat {
+pub enum Repeat {
     /// From its folder, on the command line.
     Replay,
     /// By the test that ran it.
@@ -15,7 +15,7 @@ pub(crate) enum Repeat {
 
 impl Repeat {
     /// The line for one plan. `folder` is the run's.
-    pub(crate) fn line(&self, folder: &Path, plan: &Plan) -> String {
+    pub fn line(&self, folder: &Path, plan: &Plan) -> String {
         match self {
             Self::Replay => {
                 let loader = plan.loader_file.as_ref().map(|file| format!(" --loader {file}")).unwrap_or_default();
@@ -31,7 +31,7 @@ impl Repeat {
 }
 
 /// Arguments as a shell takes them: quoted where they hold more than plain characters.
-pub(crate) fn shell_words(words: &[String]) -> String {
+pub fn shell_words(words: &[String]) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "-_./=+,:@".contains(c);
     let quoted = words.iter().map(|word| match !word.is_empty() && word.chars().all(is_plain) {
         true => word.clone(),

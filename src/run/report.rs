@@ -10,7 +10,7 @@ use crate::run::RunError;
 use crate::run::plan::Finished;
 
 /// The report, and what a person is shown of each plan.
-pub(crate) fn report_of(finished: Vec<Finished>, interrupted: bool) -> (RunReport, Vec<String>) {
+pub fn report_of(finished: Vec<Finished>, interrupted: bool) -> (RunReport, Vec<String>) {
     let modes = modes_of(&finished);
     let mut matrix = Matrix::default();
     for one in &finished {
@@ -52,7 +52,7 @@ fn modes_of(finished: &[Finished]) -> BTreeMap<String, ModeRow> {
 }
 
 /// Writes one report into the run's folder, whole or not at all.
-pub(crate) fn write_report(folder: &Path, name: &str, text: &str) -> Result<(), RunError> {
+pub fn write_report(folder: &Path, name: &str, text: &str) -> Result<(), RunError> {
     let path = folder.join(name);
     write_whole(&path, format!("{}\n", text.trim_end()).as_bytes())
         .map_err(RunError::system(path.display().to_string()))

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::drive::{LoaderLaunch, RunEnvironment};
+use crate::loader::registered::is_built;
 use crate::plan::{Limits, Revision, Transport};
 use crate::run::select::{Launch, Target};
 use crate::run::{RunError, RunFolder};
@@ -12,7 +13,7 @@ use crate::selftest::{SelfTestInput, SelfTestTransport};
 ///
 /// # Errors
 /// When its folder can not be made.
-pub(crate) fn self_test_input(
+pub fn self_test_input(
     target: &Target,
     limits: &Limits,
     environment: &RunEnvironment,
@@ -37,7 +38,7 @@ pub(crate) fn self_test_input(
 
 /// A transport that can be tested: not memory, where servers live in the process that is tested.
 fn over(target: &Target, transport: Transport) -> Option<SelfTestTransport> {
-    if transport == Transport::Memory || target.descriptor.lacking(transport).is_some() {
+    if transport == Transport::Memory || target.descriptor.lacking(transport, is_built).is_some() {
         return None;
     }
     let promises = target.descriptor.promises(target.stack.as_deref(), transport.as_str());

@@ -4,7 +4,7 @@ use crate::plan::{Limits, Revision, Transport};
 
 /// What a run asks of its plans.
 #[derive(Debug, Clone)]
-pub(crate) struct Variants {
+pub struct Variants {
     /// How servers are reached; where nothing is named, in all usual ways that apply.
     pub transports: Vec<Transport>,
     /// The usual ways.
@@ -52,7 +52,7 @@ pub enum Temperaments {
 
 /// Kinds of plans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tier {
+pub enum Tier {
     /// Loaders in Rust, in a plan process.
     Real,
     /// Loaders in a process of their own that speaks the adapter protocol.

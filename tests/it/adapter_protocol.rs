@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use jsonschema::Validator;
@@ -13,7 +12,7 @@ use mcp_lifecheck::stack::python_stack;
 use serde_json::{Value, json};
 
 use crate::lanes::unavailable;
-use crate::rig::{LIFECHECK, Rig};
+use crate::rig::{LIFECHECK, Rig, root};
 
 /// The validator of one direction: `ToHome` or `ToAdapter`.
 fn validator(direction: &str) -> Validator {
@@ -123,7 +122,7 @@ fn the_sessions_of_the_python_helper_keep_to_the_schema() {
         Ok(python) => python.display().to_string(),
         Err(error) => return unavailable("the protocol of the Python helper", &error.to_string()),
     };
-    let root = env!("CARGO_MANIFEST_DIR");
+    let root = root().display().to_string();
     let path = format!("PYTHONPATH={root}/adapters/python");
     let file = format!("{root}/fixtures/loaders/python/owner_task.py");
     let lines = overheard(&["env", &path, &python, &file], &SCENARIOS);
@@ -133,7 +132,7 @@ fn the_sessions_of_the_python_helper_keep_to_the_schema() {
 /// The committed schema is the one of the types; `mcp-lifecheck doctor --adapter-schema > adapters/protocol.schema.json` makes it anew.
 #[test]
 fn the_schema_of_the_protocol_is_that_of_its_types() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("adapters/protocol.schema.json");
+    let path = root().join("adapters/protocol.schema.json");
     let schema: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     assert_eq!(schema, adapter_schema());
 }

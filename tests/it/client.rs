@@ -1,13 +1,13 @@
 //! `mcp-lifecheck client`: raw clients that are right, and others that are wrong in one way each.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use mcp_lifecheck::stack::python_stack;
 use serde_json::Value;
 
 use crate::lanes::{typescript_client, unavailable};
-use crate::rig::{Ran, Rig, few_at_once, files};
+use crate::rig::{Ran, Rig, few_at_once, files, root};
 
 /// Longest time of one run, in which nothing hangs.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -275,7 +275,7 @@ fn a_client_on_the_typescript_sdk_conforms() {
 /// What the two majors of the Python SDK do in every scenario, and what one does that is older than the streams that are taken up.
 #[test]
 fn clients_on_the_python_sdk_conform_and_an_old_one_does_not_take_up_its_stream() {
-    let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/clients/python/conformance.py");
+    let client = root().join("tests/clients/python/conformance.py");
     for (name, code, more) in [
         ("mcp-2.3", 0, &[][..]),
         ("mcp-1.30", 0, &[]),

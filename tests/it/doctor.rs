@@ -9,12 +9,12 @@ use mcp_lifecheck::stack::python_stack;
 use serde_json::Value;
 
 use crate::lanes::unavailable;
-use crate::rig::{Ran, Rig, few_at_once};
+use crate::rig::{Ran, Rig, few_at_once, root};
 
 /// An adapter in Python with one mistake, or none.
 fn tested(mistake: &str) -> Ran {
     let rig = Rig::new();
-    let file = format!("{}/tests/it/adapters/raw.py", env!("CARGO_MANIFEST_DIR"));
+    let file = format!("{}/tests/it/adapters/raw.py", root().display());
     let text = format!("name = \"raw\"\nlane = \"command\"\ncommand = [\"python3\", {file:?}, {mistake:?}]\n");
     let loader = rig.file("raw.toml", &text).display().to_string();
     let ran = test(&rig, &loader, &["start=20s", "hello=2s", "operation=5s"]);

@@ -1,9 +1,9 @@
 //! The adapter that the README walks through: it is what the README shows, is short, and runs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::lanes::unavailable;
-use crate::rig::Rig;
+use crate::rig::{Rig, root};
 use crate::stability::is_thorough;
 
 const README: &str = include_str!("../../README.md");
@@ -32,7 +32,7 @@ fn the_adapter_is_short() {
 
 /// The environment of the example, where it was made: `examples/adapters/fastmcp/provision`.
 fn environment() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/fastmcp");
+    let folder = root().join("target/fastmcp");
     let lock = std::fs::read_to_string(folder.join("requirements.txt")).unwrap_or_default();
     (lock == REQUIREMENTS).then(|| folder.join("bin"))
 }
@@ -48,7 +48,7 @@ fn the_adapter_runs_and_what_is_known_of_its_client_is_found() {
     };
     let rig = Rig::new();
     let path = std::env::var("PATH").unwrap_or_default();
-    let loader = format!("{}/examples/adapters/fastmcp/loader.toml", env!("CARGO_MANIFEST_DIR"));
+    let loader = format!("{}/examples/adapters/fastmcp/loader.toml", root().display());
     let with_path = |mut command: std::process::Command| {
         command.env("PATH", format!("{}:{path}", programs.display()));
         rig.finish(command)

@@ -1,12 +1,11 @@
 //! What the documentation of the files says of their format is so.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use mcp_lifecheck::plan::Scenario;
 use mcp_lifecheck::script::{Script, script_schema, shipped_names, shipped_text};
 
-use crate::rig::Rig;
+use crate::rig::{Rig, root};
 
 const FORMATS: &str = include_str!("../../fixtures/README.md");
 /// Every step there is.
@@ -94,7 +93,7 @@ fn a_server_that_a_scenario_calls_stubborn_is_so_in_every_plan_and_the_others_ar
 /// The committed schema is the one of the types; `mcp-mock schema > mock-servers/script.schema.json` makes it anew.
 #[test]
 fn the_schema_of_scripts_is_that_of_what_reads_them() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = root();
     let text = std::fs::read_to_string(root.join("mock-servers/script.schema.json")).unwrap();
     let schema: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(schema, script_schema());

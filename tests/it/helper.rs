@@ -1,7 +1,8 @@
 //! The Python helper by itself, where its insides matter more than what comes of them.
 
-use std::path::Path;
 use std::process::Command;
+
+use crate::rig::root;
 
 /// A loader that disables the garbage collector in the very moment in which a thread of the helper gives it back.
 const RACE: &str = r"
@@ -80,7 +81,7 @@ fn the_garbage_collector_is_given_back_as_the_loader_wants_it() {
 }
 
 fn run(program: &str) {
-    let helper = Path::new(env!("CARGO_MANIFEST_DIR")).join("adapters/python");
+    let helper = root().join("adapters/python");
     let mut python = Command::new("python3");
     let Ok(ran) = python.args(["-c", program]).env("PYTHONPATH", helper).output() else {
         eprintln!("UNAVAILABLE: the Python helper was not tested: no python3");

@@ -1,13 +1,13 @@
 //! `mcp-lifecheck host`: hosts that are right, others that are wrong in one way each, and some that never end.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use mcp_lifecheck::stack::python_stack;
 use serde_json::Value;
 
 use crate::lanes::{typescript_client, unavailable};
-use crate::rig::{Ran, Rig, few_at_once};
+use crate::rig::{Ran, Rig, few_at_once, root};
 
 /// Longest time of one run.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -250,7 +250,7 @@ fn a_plan_with_pages_is_unavailable_where_there_is_no_browser() {
 /// A web application is waited for, asked to run, and asked for something it has not.
 #[test]
 fn a_web_application_is_asked_over_http() {
-    let host = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/clients/python/web_host.py").display().to_string();
+    let host = root().join("tests/clients/python/web_host.py").display().to_string();
     if let Err(error) = std::process::Command::new("python3").arg("--version").output() {
         return unavailable("a web application", &error.to_string());
     }
@@ -299,7 +299,7 @@ fn a_host_on_the_typescript_sdk_conforms() {
 
 #[test]
 fn a_host_on_the_python_sdk_conforms() {
-    let host = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/clients/python/host.py").display().to_string();
+    let host = root().join("tests/clients/python/host.py").display().to_string();
     match python_stack("mcp-1.30").unwrap().interpreter() {
         Ok(interpreter) => {
             let interpreter = interpreter.display().to_string();

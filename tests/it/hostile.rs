@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::lanes::unavailable;
-use crate::rig::{Rig, few_at_once, finish};
+use crate::rig::{Rig, few_at_once, finish, root};
 use crate::stability::is_thorough;
 
 /// Each way of `examples/hostile_adapter.rs`, and what the report must say of it.
@@ -116,7 +116,7 @@ fn misdeeds(program: &str, file: &str) {
     if let Err(error) = asked {
         return unavailable(file, &format!("{program}: {error}"));
     }
-    let file = format!("{}/tests/it/adapters/{file}", env!("CARGO_MANIFEST_DIR"));
+    let file = format!("{}/tests/it/adapters/{file}", root().display());
     all_are_bounded_and_explained(4, &[program, &file], MISDEEDS);
 }
 

@@ -1,13 +1,14 @@
 //! Known loaders come out as known: the sets in their descriptions, over suite `core`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use mcp_lifecheck::catalogue::shipped_loaders;
-use mcp_lifecheck::plan::{Feature, Known, Lane};
+use mcp_lifecheck::loader::registered::is_built;
+use mcp_lifecheck::plan::{Known, Lane};
 use mcp_lifecheck::stack::{node_stack, python_stack};
 
-use crate::rig::{Rig, few_at_once};
+use crate::rig::{Rig, few_at_once, root};
 use crate::stability::is_thorough;
 
 #[test]
@@ -17,7 +18,7 @@ fn rust_loaders_come_out_as_known() {
     let lanes = rust.flat_map(|loader| loader.transports.iter().map(move |transport| (loader, *transport)));
     few_at_once(2, lanes, |(loader, transport)| {
         let over = transport.to_string();
-        match loader.lacking(transport) {
+        match loader.lacking(transport, is_built) {
             None => comes_out_as_known(&loader.known_on(None, &over), &loader.name, &over, "8"),
             Some(because) => unavailable(&format!("{} over {over}", loader.name), &because),
         }
@@ -170,7 +171,7 @@ fn a_build_without_a_feature_runs_what_it_can_and_says_what_it_lacks() {
     assert_eq!(by_default.code, 0, "{}", by_default.stdout);
     let over_http = rig.run(&[&arguments[..], &["--transport", "http"]].concat());
     let plan = &over_http.report()["plans"][0];
-    if Feature::RmcpReqwest.is_built() {
+    if cfg!(feature = "rmcp-reqwest") {
         assert_eq!(transports(&by_default), ["stdio", "http"]);
         assert_eq!((&plan["verdict"], over_http.code), (&"pass".into(), 0), "{}", over_http.stdout);
     } else {
@@ -202,10 +203,10 @@ pub fn unavailable(name: &str, because: &str) {
 
 /// A client on the TypeScript SDK; nothing where it can not be run, which is said loudly.
 pub fn typescript_client(file: &str) -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/clients/typescript");
+    let folder = root().join("tests/clients/typescript");
     let name = "the TypeScript SDK";
     if !folder.join("node_modules/@modelcontextprotocol/sdk").is_dir() {
-        unavailable(name, "it is not installed; `npm ci` in fixtures/clients/typescript installs it");
+        unavailable(name, "it is not installed; `npm ci` in tests/clients/typescript installs it");
         return None;
     }
     if let Err(error) = Command::new("node").arg("--version").output() {

@@ -4,9 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 
-use crate::rig::files;
+use crate::rig::{files, root};
 
 /// For each module, the modules of this crate it may use.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -32,6 +31,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "drive",
             "history",
             "host",
+            "loader",
             "plan",
             "record",
             "report",
@@ -59,23 +59,6 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "supervise",
         ],
     ),
-    (
-        "cli",
-        &[
-            "catalogue",
-            "check",
-            "history",
-            "host",
-            "plan",
-            "reentry",
-            "report",
-            "run",
-            "script",
-            "selftest",
-            "stack",
-            "supervise",
-        ],
-    ),
 ];
 
 /// Modules that are pure: no runtime, no clock, no files.
@@ -85,18 +68,10 @@ const IMPURE: &[&str] =
     &["tokio", "std::time::Instant", "std::time::SystemTime", "std::net", "std::process", "std::thread"];
 
 /// Crates that only some modules may name.
-const RESERVED: &[(&str, &[&str])] = &[
-    ("rmcp::", &["loader"]),
-    ("hyper::", &["loader", "mock"]),
-    ("clap::", &["cli"]),
-    ("annotate_snippets::", &["cli"]),
-    ("indicatif::", &["cli"]),
-    ("comfy_table::", &["cli"]),
-    ("linkme::", &["loader", "testing"]),
-];
+const RESERVED: &[(&str, &[&str])] = &[("hyper::", &["mock"]), ("linkme::", &["loader", "testing"])];
 
 fn sources() -> BTreeMap<String, Vec<(String, String)>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let root = root().join("src");
     let mut modules: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
     for path in files(&root) {
         let inner = path.strip_prefix(&root).unwrap().to_path_buf();

@@ -103,7 +103,7 @@ fn each_shipped_loader_is_accepted_for_what_is_known_of_it_and_for_nothing_else(
 
 #[test]
 fn every_shipped_baseline_is_of_a_shipped_adapter_and_says_why() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/loaders/baselines");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/loaders/baselines");
     let names = |stack: Option<&String>, name: &str| stack.map_or(name.to_owned(), |stack| format!("{name}@{stack}"));
     let mut adapters = Vec::new();
     for loader in shipped_loaders().unwrap().iter().filter(|loader| loader.adapter) {

@@ -1,6 +1,6 @@
 //! Revision 2026-07-28: the reference loader passes what it must, and changes of it are noticed.
 
-use mcp_lifecheck::loader::mutant::PREFIX;
+use mcp_lifecheck_specimens::mutation::PREFIX;
 
 use crate::rig::Rig;
 

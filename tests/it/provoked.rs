@@ -9,16 +9,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
 use std::sync::Mutex;
 
 use mcp_lifecheck::check::INVARIANTS;
-use mcp_lifecheck::loader::mutant::{PREFIX, mutant};
 use mcp_lifecheck::plan::{Scenario, Transport};
 use mcp_lifecheck::script::{shipped, shipped_names};
+use mcp_lifecheck_specimens::mutation::{PREFIX, mutant};
 use serde_json::Value;
 
-use crate::rig::{Ran, Rig, few_at_once};
+use crate::rig::{Ran, Rig, few_at_once, root};
 use crate::stability::is_thorough;
 
 /// Script, scenario, seeded change of the reference loader, the invariant that breaks, and the transport it is seen over.
@@ -237,7 +236,7 @@ fn a_broken_loader_fails_because_of_the_script() {
 
 /// The text of a shipped file.
 fn fixture(folder: &str, name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(folder).join(format!("{name}.toml"));
+    let path = root().join("fixtures").join(folder).join(format!("{name}.toml"));
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 

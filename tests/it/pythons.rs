@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::lanes::unavailable;
-use crate::rig::{Rig, few_at_once};
+use crate::rig::{Rig, few_at_once, root};
 use crate::stability::is_thorough;
 
 /// The minor versions of Python 3 that the helper is for.
@@ -165,7 +165,7 @@ fn the_folder_of_the_helper_is_a_package_without_needs() {
         eprintln!("LEFT OUT: the Python helper as a package; MCP_LIFECHECK_REPEATS=1 tries it");
         return;
     }
-    let helper = Path::new(env!("CARGO_MANIFEST_DIR")).join("adapters/python");
+    let helper = root().join("adapters/python");
     let pythons = pythons();
     let (Some((minor, python)), rig) = (pythons.iter().next(), Rig::new()) else {
         return unavailable("pip install of the Python helper", "no Python from 3.10 on");

@@ -1,6 +1,5 @@
 //! What is known of rmcp 3.9, used plainly as its README shows (loader `rust-rmcp-readme`), is found, each with a witness.
 
-use mcp_lifecheck::plan::Feature;
 use serde_json::Value;
 
 use crate::lanes::unavailable;
@@ -55,7 +54,7 @@ do = "close"
 
 /// What was found in the one plan over this transport with such a server; nothing where this build can not run it.
 fn found(scenario: &str, transport: &str, server: &str) -> Option<Vec<Value>> {
-    if transport == "http" && !Feature::RmcpReqwest.is_built() {
+    if transport == "http" && !cfg!(feature = "rmcp-reqwest") {
         unavailable("rust-rmcp-readme over http", "built without the feature rmcp-reqwest");
         return None;
     }

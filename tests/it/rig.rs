@@ -14,6 +14,12 @@ use serde_json::Value;
 /// The executable under test.
 pub const LIFECHECK: &str = env!("CARGO_BIN_EXE_mcp-lifecheck");
 
+/// The root of the workspace. The package that these tests belong to lies two folders below it.
+pub fn root() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.ancestors().nth(2).unwrap().to_path_buf()
+}
+
 /// One run in folders of its own, with a mark in the environment by which its processes are found.
 pub struct Rig {
     folder: tempfile::TempDir,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mcp_lifecheck::loader::mutant::{MUTANTS, Mutant, Over, PREFIX};
+use mcp_lifecheck_specimens::mutation::{MUTANTS, Mutant, Over, PREFIX};
 use serde_json::Value;
 
 use crate::rig::{Ran, Rig};

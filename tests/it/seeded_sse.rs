@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mcp_lifecheck::loader::mutant::{MUTANTS, Over, PREFIX};
+use mcp_lifecheck_specimens::mutation::{MUTANTS, Over, PREFIX};
 use serde_json::Value;
 
 use crate::rig::Rig;

@@ -6,12 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 
 use mcp_lifecheck::history::normal_text;
 use serde_json::Value;
 
-use crate::rig::{Ran, Rig};
+use crate::rig::{Ran, Rig, root};
 use crate::stability::{busy_beside, wanted_repeats};
 use crate::standard::{SUITE, lived, standard};
 
@@ -132,7 +131,7 @@ fn as_reviewed(lives: &Lives) {
             }
         }
     });
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/snapshots/lives");
+    let folder = root().join("tests/it/snapshots/lives");
     for file in fs::read_dir(folder).unwrap().flatten() {
         let file = file.file_name().into_string().unwrap();
         let known = file.strip_suffix(".snap").is_none_or(|name| lives.contains_key(&name.to_owned()));

@@ -24,7 +24,7 @@ const STREAMLIT: [&str; 12] = [
     "--server.address=127.0.0.1",
     "--browser.gatherUsageStats=false",
     "--server.fileWatcherType=none",
-    concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/host/streamlit/app.py"),
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/host/streamlit/app.py"),
     "--",
     "--config={config}",
     "--design",

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use mcp_lifecheck::loader::broken::{ClosedEarly, DropOutsideRuntime, RmcpReadme, RunPerStep, RuntimeNotDriven};
-use mcp_lifecheck::loader::rmcp::ToolsLoader;
 use mcp_lifecheck::loader::scopes::Scopes;
 use mcp_lifecheck::loader::target::{Called, Failure, Loader};
+use mcp_lifecheck_specimens::broken::{ClosedEarly, DropOutsideRuntime, RmcpReadme, RunPerStep, RuntimeNotDriven};
+use mcp_lifecheck_specimens::reference::ToolsLoader;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tokio::runtime::Builder;
@@ -193,7 +193,7 @@ fn the_reference_loader_passes_where_they_fail() {
         for place in PLACES {
             for flags in [&[][..], &["stubborn"][..]] {
                 let case = Case::new(place, |scopes| {
-                    ToolsLoader::new(mcp_lifecheck::loader::rmcp::Options { scopes, ..impatient() })
+                    ToolsLoader::new(mcp_lifecheck_specimens::reference::Options { scopes, ..impatient() })
                 });
                 case.load(flags).await;
                 assert_eq!(case.call().await.unwrap().unwrap().text, "hello");

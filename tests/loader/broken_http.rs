@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use mcp_lifecheck::loader::broken::RmcpReadme;
 use mcp_lifecheck::loader::scopes::Scopes;
 use mcp_lifecheck::loader::target::Loader;
+use mcp_lifecheck_specimens::broken::RmcpReadme;
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -17,7 +17,7 @@ fn config(web: &Web) -> Value {
 #[cfg(not(feature = "rmcp-reqwest"))]
 #[test]
 fn a_build_without_the_feature_says_what_a_server_over_http_needs() {
-    use mcp_lifecheck::loader::broken::{ClosedEarly, DropOutsideRuntime, RunPerStep, RuntimeNotDriven};
+    use mcp_lifecheck_specimens::broken::{ClosedEarly, DropOutsideRuntime, RunPerStep, RuntimeNotDriven};
     bounded(|| async {
         let scopes = Scopes::silent;
         let loaders: [Arc<dyn Loader>; 5] = [

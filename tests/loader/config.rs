@@ -1,6 +1,6 @@
 //! Configuration: every format, the order of the file, and the place of every mistake.
 
-use mcp_lifecheck::loader::rmcp::{Config, ConfigError, ConfigFormat, Endpoint, HttpKind, ToolsLoader};
+use mcp_lifecheck_specimens::reference::{Config, ConfigError, ConfigFormat, Endpoint, HttpKind, ToolsLoader};
 use serde_json::json;
 
 use crate::support::*;

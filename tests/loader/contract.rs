@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use mcp_lifecheck::loader::rmcp::{
+use mcp_lifecheck::loader::scopes::Scopes;
+use mcp_lifecheck_specimens::reference::{
     CallError, Ending, Freshness, LoaderError, LookupError, Options, Revision, SessionError, ToolsLoader,
 };
-use mcp_lifecheck::loader::scopes::Scopes;
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -120,7 +120,8 @@ fn a_program_that_does_not_exist_is_an_error_of_its_server() {
     bounded(|| async {
         let loader = ToolsLoader::new(options());
         let value = json!({"mcpServers": {"x": {"command": "/does/not/exist"}, "y": {"url": "ftp://[::1]/sse", "type": "sse"}}});
-        let report = loader.load(&mcp_lifecheck::loader::rmcp::Config::from_value(&value).unwrap()).await.unwrap();
+        let report =
+            loader.load(&mcp_lifecheck_specimens::reference::Config::from_value(&value).unwrap()).await.unwrap();
         assert!(matches!(*report.errors["x"], SessionError::Spawn { .. }));
         assert!(matches!(*report.errors["y"], SessionError::Http { .. }));
         assert_eq!(loader.cleanup().await.unwrap().endings["x"], Ending::NeverStarted);
@@ -345,7 +346,7 @@ fn configured_environment_wins() {
         let mut config = world.config_json(&[("a", &[])]);
         config["mcpServers"]["a"]["env"] = json!({"HOME": "/configured", "NEW": "value"});
         let loader = ToolsLoader::new(options());
-        loader.load(&mcp_lifecheck::loader::rmcp::Config::from_value(&config).unwrap()).await.unwrap();
+        loader.load(&mcp_lifecheck_specimens::reference::Config::from_value(&config).unwrap()).await.unwrap();
         for (name, value) in [("HOME", "/configured"), ("NEW", "value"), ("PATH", &std::env::var("PATH").unwrap())] {
             assert_eq!(text(&loader.call("a", "env", json!({"name": name})).await.unwrap()), value);
         }

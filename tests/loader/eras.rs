@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use mcp_lifecheck::loader::rmcp::{Bounds, CommandLine, Config, Endpoint, Opening, Options, SessionError, ToolsLoader};
+use mcp_lifecheck_specimens::reference::{
+    Bounds, CommandLine, Config, Endpoint, Opening, Options, SessionError, ToolsLoader,
+};
 use serde_json::Value;
 
 use crate::support::*;

@@ -1,6 +1,6 @@
 //! How a conversation over HTTP is opened with servers of either era, and what only the modern one has: a raw server.
 
-use mcp_lifecheck::loader::rmcp::{Ending, HttpError, Opening, Options, SessionError, ToolsLoader};
+use mcp_lifecheck_specimens::reference::{Ending, HttpError, Opening, Options, SessionError, ToolsLoader};
 use serde_json::{Value, json};
 
 use crate::support::*;

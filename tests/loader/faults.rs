@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mcp_lifecheck::loader::rmcp::{CallError, Ending, RequestError, SessionError, ToolsLoader};
+use mcp_lifecheck_specimens::reference::{CallError, Ending, RequestError, SessionError, ToolsLoader};
 use serde_json::{Value, json};
 
 use crate::support::*;

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use mcp_lifecheck::loader::rmcp::{Config, ToolsLoader};
+use mcp_lifecheck_specimens::reference::{Config, ToolsLoader};
 use serde_json::Value;
 
 use crate::support::*;

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Instant;
 
-use mcp_lifecheck::loader::rmcp::{CallError, Config, LoaderError, Options, ToolsLoader};
 use mcp_lifecheck::loader::scopes::Scopes;
+use mcp_lifecheck_specimens::reference::{CallError, Config, LoaderError, Options, ToolsLoader};
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Handle, Runtime};
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use mcp_lifecheck::loader::rmcp::{
+use mcp_lifecheck::loader::scopes::Scopes;
+use mcp_lifecheck_specimens::reference::{
     CallError, Ending, Freshness, HttpError, Options, RequestError, SessionError, ToolsLoader,
 };
-use mcp_lifecheck::loader::scopes::Scopes;
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -288,7 +288,7 @@ fn an_address_that_can_not_be_used_says_why() {
         ] {
             let loader = ToolsLoader::new(options());
             let config = json!({"mcpServers": {"x": server}});
-            let config = mcp_lifecheck::loader::rmcp::Config::from_value(&config).unwrap();
+            let config = mcp_lifecheck_specimens::reference::Config::from_value(&config).unwrap();
             let report = loader.load(&config).await.unwrap();
             let told = match &*report.errors["x"] {
                 SessionError::Http { source } => source.to_string(),

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Instant;
 
-use mcp_lifecheck::loader::rmcp::{Ending, HttpError, Options, SessionError, ToolsLoader};
+use mcp_lifecheck_specimens::reference::{Ending, HttpError, Options, SessionError, ToolsLoader};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -17,7 +17,7 @@ const NOT_FOUND: &str = "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n";
 const EVENTS: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n";
 
 type IsExpected = fn(&HttpError) -> bool;
-type Outcome = Result<String, mcp_lifecheck::loader::rmcp::CallError>;
+type Outcome = Result<String, mcp_lifecheck_specimens::reference::CallError>;
 
 fn call(loader: &Arc<ToolsLoader>) -> JoinHandle<Outcome> {
     let loader = Arc::clone(loader);
@@ -451,7 +451,7 @@ fn a_server_that_resets_is_an_error_of_its_server() {
             socket.peek(&mut [0]).unwrap();
         });
         let config = json!({"mcpServers": {"a": {"url": format!("http://{address}/")}}});
-        let config = mcp_lifecheck::loader::rmcp::Config::from_value(&config).unwrap();
+        let config = mcp_lifecheck_specimens::reference::Config::from_value(&config).unwrap();
         let loader = ToolsLoader::new(options());
         let report = loader.load(&config).await.unwrap();
         let SessionError::Http { source } = &*report.errors["a"] else { panic!("{report:?}") };

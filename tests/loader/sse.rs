@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use mcp_lifecheck::loader::rmcp::{
+use mcp_lifecheck_specimens::reference::{
     CallError, Ending, HttpError, LoadReport, Options, RequestError, SessionError, ToolsLoader,
 };
 use serde_json::{Value, json};

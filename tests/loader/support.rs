@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use mcp_lifecheck::loader::rmcp::{CommandLine, Config, Endpoint, Ladder, Options, ServerStderr, ToolsLoader};
+use mcp_lifecheck_specimens::reference::{CommandLine, Config, Endpoint, Ladder, Options, ServerStderr, ToolsLoader};
 use rmcp::model::CallToolResult;
 use serde_json::{Value, json};
 use tempfile::TempDir;

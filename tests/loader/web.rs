@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use mcp_lifecheck::loader::rmcp::{Config, ToolsLoader};
+use mcp_lifecheck_specimens::reference::{Config, ToolsLoader};
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -348,7 +348,7 @@ fn read(socket: &TcpStream) -> Option<Hit> {
 }
 
 /// A loader that has loaded the server of `web`.
-pub async fn loaded_from(web: &Web, options: mcp_lifecheck::loader::rmcp::Options) -> Arc<ToolsLoader> {
+pub async fn loaded_from(web: &Web, options: mcp_lifecheck_specimens::reference::Options) -> Arc<ToolsLoader> {
     let loader = Arc::new(ToolsLoader::new(options));
     let report = loader.load(&web.config()).await.unwrap();
     assert!(report.errors.is_empty(), "{:?}", report.errors);

@@ -1,6 +1,6 @@
 //! What a crate with a client of its own has in its tests: a mock server, and what that received.
 
-use mcp_lifecheck::loader::rmcp::{Config, LoaderError, Options, ToolsLoader};
+use mcp_lifecheck_specimens::reference::{Config, LoaderError, Options, ToolsLoader};
 use mcp_lifecheck::testing::MockServer;
 use serde_json::{Value, json};
 

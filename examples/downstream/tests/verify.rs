@@ -1,7 +1,7 @@
 //! What a crate with a loader of its own has in its tests.
 
 use downstream::{Ending, PipeLoader};
-use mcp_lifecheck::loader::rmcp::{self, ToolsLoader};
+use mcp_lifecheck_specimens::reference::{self, ToolsLoader};
 use mcp_lifecheck::loader_factory;
 use mcp_lifecheck::testing::{
     Baseline, BaselineEntry, BoxFuture, Called, Failure, Loaded, Loader, NotVerified, Options, Registered, RunVerdict,

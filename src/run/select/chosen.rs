@@ -10,7 +10,7 @@ use crate::run::{RunError, Temperaments, Variants};
 
 /// A scenario, and where it comes from.
 #[derive(Debug, Clone)]
-pub(crate) struct Chosen {
+pub struct Chosen {
     pub scenario: Scenario,
     /// The file and its text, for one that is not shipped.
     pub(super) file: Option<(PathBuf, String)>,
@@ -66,7 +66,7 @@ impl Chosen {
 }
 
 /// Scenarios by name, suite or file, each once, in order.
-pub(crate) fn scenarios(names: &[String]) -> Result<Vec<Chosen>, RunError> {
+pub fn scenarios(names: &[String]) -> Result<Vec<Chosen>, RunError> {
     let mut found: Vec<Chosen> = Vec::new();
     for name in names {
         let more = if let Some(suite) = suite(name)? {
@@ -95,7 +95,7 @@ pub(crate) fn scenarios(names: &[String]) -> Result<Vec<Chosen>, RunError> {
 }
 
 /// A scenario file with its text.
-pub(crate) fn scenario_file(path: &Path) -> Result<Chosen, RunError> {
+pub fn scenario_file(path: &Path) -> Result<Chosen, RunError> {
     let text = read_text(path)?;
     let shown = path.display().to_string();
     // What is not UTF-8 is shown with replacements, which no name may hold.

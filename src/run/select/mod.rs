@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::drive::{LoaderLaunch, PlanInput};
+use crate::loader::registered::is_built;
 use crate::plan::{Lane, Limits, Plan, Revision, Scenario, ServerSpec, Temperament, Transport};
 use crate::run::checkout::{OWN_MODULES, OWN_PYTHON, WITH};
 use crate::run::repeat::shell_words;
@@ -17,14 +18,14 @@ use crate::run::select::scripts::scripts_of;
 use crate::run::{Checkout, RunError, Temperaments, Tier, Variants};
 use crate::script::{Carriage, Script};
 
-pub(crate) use chosen::{Chosen, scenario_file, scenarios};
+pub use chosen::{Chosen, scenario_file, scenarios};
 pub(super) use launch::program;
-pub(crate) use nothing::why_nothing;
-pub(crate) use targets::{Launch, Target, Tell, Versus, available_targets, targets, versus};
+pub use nothing::why_nothing;
+pub use targets::{Launch, Target, Tell, Versus, available_targets, targets, versus};
 
 /// One plan, ready but for its folder and its executable.
 #[derive(Debug, Clone)]
-pub(crate) struct Selected {
+pub struct Selected {
     pub plan: Plan,
     pub scenario: Scenario,
     pub scripts: BTreeMap<String, Script>,
@@ -38,7 +39,7 @@ impl Selected {
     ///
     /// Those in memory are probed as processes. What could break there and not here is the interpreter, which is the same; the
     /// carrier in memory lives in the plan process alone, where nobody but the loader under test could be its client.
-    pub(crate) fn probed_over(&self) -> Transport {
+    pub fn probed_over(&self) -> Transport {
         let carriage = Carriage::of_plan(self.plan.transport, &self.scenario, self.scripts.values());
         match (self.plan.transport, carriage) {
             (Transport::Memory, Carriage::Lines) => Transport::Stdio,
@@ -48,7 +49,7 @@ impl Selected {
     }
 
     /// The input of a run; `None` where the loader can not be started here.
-    pub(crate) fn input(&self, executable: &Path, directory: PathBuf) -> Option<PlanInput> {
+    pub fn input(&self, executable: &Path, directory: PathBuf) -> Option<PlanInput> {
         let launch = match self.target.launch.as_ref().ok()? {
             Launch::Program(launch) => launch.clone(),
             Launch::PlanProcess(name) => {
@@ -69,7 +70,7 @@ impl Selected {
 }
 
 /// Every plan of a run, in order: by loader, then scenario, then temperament, then repeat.
-pub(crate) fn plans(scenarios: &[Chosen], targets: &[Target], variants: &Variants) -> Result<Vec<Selected>, RunError> {
+pub fn plans(scenarios: &[Chosen], targets: &[Target], variants: &Variants) -> Result<Vec<Selected>, RunError> {
     let mut selected = Vec::new();
     for target in targets.iter().filter(|target| is_of_tier(target, variants.tier)) {
         for chosen in scenarios {
@@ -147,7 +148,7 @@ fn transports(
         let all = target.descriptor.transports.iter().copied().filter(|transport| variants.usual.contains(transport));
         let fitting: Vec<_> = all.filter(|transport| misfit(target, scenario, scripts, *transport).is_none()).collect();
         // As with stacks: what this executable has is run; where it has nothing, all are told to be missing.
-        let built = |transport: &Transport| target.descriptor.lacking(*transport).is_none();
+        let built = |transport: &Transport| target.descriptor.lacking(*transport, is_built).is_none();
         let has_any = fitting.iter().any(built);
         return fitting.into_iter().filter(|each| !has_any || built(each)).map(|each| (each, None)).collect();
     }
@@ -163,7 +164,7 @@ fn transports(
 /// A target over one transport: not to be started where this executable was built without what its loader needs for it.
 fn over(target: &Target, transport: Transport) -> Target {
     let mut target = target.clone();
-    if let Some(because) = target.descriptor.lacking(transport) {
+    if let Some(because) = target.descriptor.lacking(transport, is_built) {
         target.launch = Err(because);
     }
     target
@@ -215,7 +216,7 @@ fn temperaments(scenario: &Scenario, target: &Target, transport: Transport, vari
 }
 
 /// A recorded plan, selected again. What is written in `file` is an input: it names no folder and no executable.
-pub(crate) fn recorded_plan(
+pub fn recorded_plan(
     file: &Path,
     mut plan: Plan,
     loaders: &[String],

@@ -6,7 +6,7 @@ use crate::run::select::scripts::scripts_of;
 use crate::run::select::{Chosen, Target, is_of_tier, misfit};
 
 /// Why there is no plan.
-pub(crate) fn why_nothing(scenarios: &[Chosen], targets: &[Target], variants: &Variants) -> String {
+pub fn why_nothing(scenarios: &[Chosen], targets: &[Target], variants: &Variants) -> String {
     if targets.is_empty() {
         return "no shipped loader is available here (see `mcp-lifecheck doctor`)".to_owned();
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::catalogue::{LoaderName, extract_python, shipped_loader, shipped_loaders};
 use crate::drive::LoaderLaunch;
+use crate::loader::registered::is_built;
 use crate::plan::{Descriptor, Lane, Transport, read_text};
 use crate::run::checkout::{OFFLINE, OWN_MODULES, OWN_PYTHON, WITH};
 use crate::run::select::launch::launch;
@@ -13,7 +14,7 @@ use crate::stack::Stack;
 
 /// A loader on a stack, and how it is started here.
 #[derive(Debug, Clone)]
-pub(crate) struct Target {
+pub struct Target {
     /// As reports name it.
     pub name: String,
     pub descriptor: Descriptor,
@@ -28,7 +29,7 @@ pub(crate) struct Target {
 
 /// How a target's loader is started.
 #[derive(Debug, Clone)]
-pub(crate) enum Launch {
+pub enum Launch {
     /// A plan process of this executable, by name of the loader.
     PlanProcess(String),
     /// Another program.
@@ -36,10 +37,10 @@ pub(crate) enum Launch {
 }
 
 /// Where a line goes that a user is to see while something lasts.
-pub(crate) type Tell<'a> = &'a dyn Fn(std::fmt::Arguments<'_>);
+pub type Tell<'a> = &'a dyn Fn(std::fmt::Arguments<'_>);
 
 /// Loaders by name or file, each on the stacks that are asked for or installed; or on the user's own checkout.
-pub(crate) fn targets(names: &[String], checkout: &Checkout, tell: Tell<'_>) -> Result<Vec<Target>, RunError> {
+pub fn targets(names: &[String], checkout: &Checkout, tell: Tell<'_>) -> Result<Vec<Target>, RunError> {
     let mut found: Vec<Target> = Vec::new();
     for name in names {
         let more = match is_file_name(name) {
@@ -58,7 +59,7 @@ pub(crate) fn targets(names: &[String], checkout: &Checkout, tell: Tell<'_>) -> 
 }
 
 /// Every shipped loader that is not broken on purpose and whose lane is available; the others are told.
-pub(crate) fn available_targets(tell: Tell<'_>) -> Result<Vec<Target>, RunError> {
+pub fn available_targets(tell: Tell<'_>) -> Result<Vec<Target>, RunError> {
     let is_meant = |loader: &Descriptor| loader.adapter || loader.known.must_fail.is_empty();
     let names: Vec<_> = shipped_loaders()?.into_iter().filter(is_meant).map(|loader| loader.name).collect();
     let mut available = targets(&names, &Checkout::default(), tell)?;
@@ -67,7 +68,7 @@ pub(crate) fn available_targets(tell: Tell<'_>) -> Result<Vec<Target>, RunError>
             tell(format_args!("UNAVAILABLE {name}: {because}"));
         }
         for transport in Transport::ALL {
-            if let Some(because) = descriptor.lacking(transport) {
+            if let Some(because) = descriptor.lacking(transport, is_built) {
                 tell(format_args!("UNAVAILABLE {name} over {transport}: {because}"));
                 descriptor.transports.retain(|one| *one != transport);
             }
@@ -79,13 +80,13 @@ pub(crate) fn available_targets(tell: Tell<'_>) -> Result<Vec<Target>, RunError>
 
 /// A loader, and the one it is held against.
 #[derive(Debug, Clone)]
-pub(crate) struct Versus {
+pub struct Versus {
     pub of: String,
     pub against: String,
 }
 
 /// Adds the loader that the other is held against.
-pub(crate) fn versus(found: &mut Vec<Target>, against: &str, tell: Tell<'_>) -> Result<Versus, RunError> {
+pub fn versus(found: &mut Vec<Target>, against: &str, tell: Tell<'_>) -> Result<Versus, RunError> {
     let [of] = found.as_slice() else {
         return Err(not_one("--loader", found));
     };

@@ -3,10 +3,10 @@
 use std::process::Command;
 use std::time::Duration;
 
-use mcp_lifecheck::loader::rmcp::{Config, Options, ToolsLoader};
 use mcp_lifecheck::plan::Revision;
 use mcp_lifecheck::testing::MockServer;
 use mcp_lifecheck::testing::mock::{OverHttp, OverStdio, StartError};
+use mcp_lifecheck_specimens::reference::{Config, Options, ToolsLoader};
 use serde_json::{Value, json};
 
 use crate::mock::client::{Client, INITIALIZE, INITIALIZED, LIST, call};

@@ -1,16 +1,16 @@
 //! Every message an honest mock of the modern era sends has the shape that its schema gives it.
 
 use std::fs;
-use std::path::Path;
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
 use crate::mock::modern_client::{Talk, VERSION, call, request, script};
+use crate::rig::root;
 
 /// The schema of the revision, in the folder beside this one where there is such a folder.
 fn schema() -> Option<Value> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/schemas/mcp/2026-07-28.json");
+    let path = root().join("../shared/schemas/mcp/2026-07-28.json");
     let Ok(text) = fs::read_to_string(&path) else {
         eprintln!("UNAVAILABLE: nothing was compared with the schema: {} is not there", path.display());
         return None;

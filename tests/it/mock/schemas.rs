@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 
 use mcp_lifecheck::mock::CarrierKind;
 use mcp_lifecheck::plan::{Revision, Temperament};
@@ -13,6 +12,7 @@ use serde_json::{Value, json};
 use crate::mock::client::{Client, INITIALIZED};
 use crate::mock::home::Home;
 use crate::mock::http_client::{Chunk, Mock, Socket};
+use crate::rig::root;
 
 /// The shipped scripts whose every message is as it has to be, over pipes.
 const OVER_PIPES: [&str; 11] = [
@@ -81,7 +81,7 @@ struct Schema {
 
 impl Schema {
     fn of(revision: Revision) -> Self {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/schemas/{revision}.json"));
+        let file = root().join(format!("tests/schemas/{revision}.json"));
         let document = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
         Self { revision, document, validators: RefCell::default() }
     }

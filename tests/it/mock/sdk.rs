@@ -3,7 +3,6 @@
 //!
 //! The third one, rmcp, is in the tests of the loaders.
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use crate::lanes::{typescript_client, unavailable};
 use crate::mock::client::Client;
 use crate::mock::home::Home;
 use crate::mock::http_client::Mock;
-use crate::rig::finish;
+use crate::rig::{finish, root};
 
 /// Scripts of servers with which nothing is wrong; whether they change their tools.
 const SCRIPTS: [(&str, bool); 5] = [
@@ -100,7 +99,7 @@ fn the_python_sdk_lives_whole_lives_without_complaint() {
     for name in ["mcp-2.3", "mcp-1.30", "mcp-1.13"] {
         match python_stack(name).unwrap().interpreter() {
             Ok(interpreter) => {
-                let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/mock/sdk.py");
+                let client = root().join("tests/it/mock/sdk.py");
                 lives_without_complaint(name, Command::new(interpreter).arg(client), Sse::Spoken);
             }
             Err(error) => unavailable(name, &error.to_string()),

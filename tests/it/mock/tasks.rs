@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::fs;
-use std::path::Path;
 
 use mcp_lifecheck::plan::Temperament::Polite;
 use mcp_lifecheck::script::shipped;
@@ -11,6 +10,7 @@ use serde_json::{Value, json};
 use crate::mock::client::{Client, INITIALIZE, INITIALIZED, LIST, answered, call};
 use crate::mock::home::Home;
 use crate::mock::http_client::Mock;
+use crate::rig::root;
 
 /// A client over pipes that holds each answer against the schema.
 struct Talk {
@@ -21,7 +21,7 @@ struct Talk {
 }
 
 fn schema() -> Value {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schemas/2025-11-25.json");
+    let file = root().join("tests/schemas/2025-11-25.json");
     serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap()
 }
 

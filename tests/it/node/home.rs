@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::lanes::unavailable;
-use crate::rig::{Ran, finish};
+use crate::rig::{Ran, finish, root};
 
 /// Longest wait for a line or an end. Node starts within a second; a loaded machine takes longer.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -39,7 +39,7 @@ pub fn has_node() -> bool {
 
 /// A program that imports the helper as `lifecheck`, without a link.
 pub fn program(folder: &Path, name: &str, text: &str) -> Command {
-    let helper = Path::new(env!("CARGO_MANIFEST_DIR")).join("adapters/typescript/mcp_lifecheck_adapter.mjs");
+    let helper = root().join("adapters/typescript/mcp_lifecheck_adapter.mjs");
     let file = folder.join(name);
     std::fs::write(&file, text.replace("mcp-lifecheck-adapter", &format!("file://{}", helper.display()))).unwrap();
     let mut command = Command::new("node");

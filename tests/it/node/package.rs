@@ -1,12 +1,12 @@
 //! The helper as a package: installed from its folder, and imported from modules of both kinds.
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::json;
 
 use crate::lanes::unavailable;
 use crate::node::home::{Home, has_node};
+use crate::rig::root;
 
 const FROM_MODULE: &str = r#"
 import lifecheck, { serve } from "mcp-lifecheck-adapter";
@@ -26,7 +26,7 @@ fn the_folder_is_installed_and_imported_from_modules_of_both_kinds() {
     }
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("package.json"), "{\"private\":true}").unwrap();
-    let helper = Path::new(env!("CARGO_MANIFEST_DIR")).join("adapters/typescript");
+    let helper = root().join("adapters/typescript");
     let mut npm = Command::new("npm");
     npm.args(["install", "--offline", "--install-links", "--no-audit", "--no-fund"]).arg(helper);
     match npm.current_dir(folder.path()).output() {

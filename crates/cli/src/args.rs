@@ -1,0 +1,431 @@
+//! Arguments.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use mcp_lifecheck::plan::{HOST_LIMITS, Limits, Revision, Transport, parse_duration};
+use mcp_lifecheck::run::{Checkout, RunError, Temperaments, Tier, Variants};
+
+/// Test harness and lifecycle verifier for programs that use MCP servers.
+#[derive(Debug, Parser)]
+#[command(name = "mcp-lifecheck", version, about)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Verify loaders.
+    Run(RunArgs),
+    /// Run a scenario file, or the plan of a finding, again.
+    Replay(ReplayArgs),
+    /// Run an official conformance client against mocks.
+    Client(ClientArgs),
+    /// Run a finished application against mocks, through a plan.
+    Host(HostArgs),
+    /// Judge recorded histories.
+    Check(CheckArgs),
+    /// List what there is.
+    List(ListArgs),
+    /// Explain a scenario, script, fault, invariant, requirement, promise, limit, transport or loader.
+    Explain(ExplainArgs),
+    /// Show which lanes and stacks this machine can run, and why not.
+    Doctor(DoctorArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Scenarios or suites, by name, or scenario files.
+    #[arg(value_name = "SCENARIO|SUITE", default_value = "standard")]
+    pub scenarios: Vec<String>,
+    /// A loader by name, with or without @STACK, or a loader description file; repeatable.
+    #[arg(long, value_name = "NAME|FILE", default_value = "reference")]
+    pub loader: Vec<String>,
+    /// Every shipped loader whose lane is available, known-broken ones excluded.
+    #[arg(long, conflicts_with_all = ["loader", "checkout"])]
+    pub all_available: bool,
+    /// A loader to hold the other against, such as the same one before a change: what is new, what is gone. It is run as well, and not judged.
+    #[arg(long, value_name = "NAME|FILE", conflicts_with = "all_available")]
+    pub against: Option<String>,
+    /// Accept what is known of shipped loaders: the baselines that are shipped with them.
+    #[arg(long)]
+    pub shipped_baselines: bool,
+    #[command(flatten)]
+    pub checkout: CheckoutArgs,
+    #[command(flatten)]
+    pub variants: VariantArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// What shipped loaders are run on in place of their locked packages.
+#[derive(Debug, Args, Clone)]
+#[group(id = "checkout", multiple = true)]
+pub(crate) struct CheckoutArgs {
+    /// Run the shipped Python loaders of --loader on this interpreter, or on that of this virtual environment.
+    #[arg(long, value_name = "PATH")]
+    pub python: Option<PathBuf>,
+    /// Install these over the loader's stack, in an environment of its own: NAME==VERSION, a folder, a wheel; repeatable.
+    // None at all may be behind it: `--with "-e PATH"` is `--with` and `-e PATH`.
+    #[arg(long, value_name = "PIP_SPEC", num_args = 0..)]
+    pub with: Option<Vec<String>>,
+    /// Like --with, for a checkout whose modules are imported from where they lie; repeatable.
+    #[arg(short = 'e', long, value_name = "PATH")]
+    pub editable: Vec<String>,
+    /// Run the shipped Node loaders of --loader on the packages of this folder.
+    #[arg(long, value_name = "DIR")]
+    pub node_modules: Option<PathBuf>,
+}
+
+impl CheckoutArgs {
+    /// The checkout these arguments ask for.
+    pub(crate) fn checkout(&self) -> Result<Checkout, RunError> {
+        Checkout::new(self.python.as_deref(), self.with.as_deref(), &self.editable, self.node_modules.as_deref())
+    }
+}
+
+#[derive(Debug, Args, Clone)]
+pub(crate) struct VariantArgs {
+    /// How servers are reached; repeatable. By default in every way but sse that the loader and the scenario's scripts know.
+    #[arg(long, value_name = "TRANSPORT")]
+    pub transport: Vec<TransportArg>,
+    /// Revision of the protocol.
+    #[arg(long, value_name = "REVISION")]
+    pub revision: Option<Revision>,
+    /// Kinds of plans.
+    #[arg(long, value_name = "TIER")]
+    pub tier: Option<TierArg>,
+    /// Only with polite servers.
+    #[arg(long, conflicts_with = "stubborn_too")]
+    pub polite_only: bool,
+    /// Also with servers that ignore the end of their input and SIGTERM.
+    #[arg(long)]
+    pub stubborn_too: bool,
+    /// How often each plan is run.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub repeat: u32,
+    /// Plans at once; as many as there are cores.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub jobs: Option<u32>,
+    /// Seed of whatever is drawn by chance.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+    /// Another value for a limit, such as operation=5s; repeatable.
+    #[arg(long, value_name = "NAME=DURATION", value_parser = limit)]
+    pub limit: Vec<(String, Duration)>,
+}
+
+impl VariantArgs {
+    /// The variants these arguments ask for.
+    pub(crate) fn variants(&self) -> Variants {
+        let limits = limits_with(&self.limit);
+        let temperaments = match (self.polite_only, self.stubborn_too) {
+            (true, _) => Temperaments::PoliteOnly,
+            (false, true) => Temperaments::StubbornToo,
+            (false, false) => Temperaments::Usual,
+        };
+        let tier = self.tier.map(|tier| match tier {
+            TierArg::Real => Tier::Real,
+            TierArg::Foreign => Tier::Foreign,
+        });
+        let transports = self.transport.iter().copied().map(Transport::from).collect();
+        let (revision, repeat, seed) = (self.revision, self.repeat, self.seed);
+        Variants { transports, revision, tier, temperaments, repeat, seed, limits, ..Variants::default() }
+    }
+}
+
+#[derive(Debug, Args, Clone)]
+pub(crate) struct OutputArgs {
+    /// What to print instead of a table; repeatable: the first is printed, all are written to the folder.
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Vec<FormatArg>,
+    #[command(flatten)]
+    pub results: ResultArgs,
+}
+
+/// Where results go, and what is made of them.
+#[derive(Debug, Args, Clone)]
+pub(crate) struct ResultArgs {
+    /// Folder for everything that is written.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Findings that are known and accepted.
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// A Warn leads to exit code 1 as well.
+    #[arg(long)]
+    pub strict: bool,
+    /// Print nothing but failures.
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// A scenario file, a verdict.json, or a plan folder of an --out directory.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// A loader for a scenario file [default: reference], or the description file that a recorded plan names.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub loader: Vec<String>,
+    #[command(flatten)]
+    pub checkout: CheckoutArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClientArgs {
+    /// The client and its arguments, split on spaces; the URL of the server is appended.
+    #[arg(long, value_name = "CMD")]
+    pub command: String,
+    /// A scenario by the name clients know; repeatable. Without it, the suite.
+    #[arg(long, value_name = "SCENARIO", conflicts_with = "suite")]
+    pub scenario: Vec<String>,
+    /// Every scenario that is served for the revision [default: lifecycle].
+    #[arg(long, value_name = "SUITE")]
+    pub suite: Option<String>,
+    /// Revision of the protocol [default: 2025-11-25, or that of the scenario].
+    #[arg(long, value_name = "REVISION")]
+    pub spec_version: Option<Revision>,
+    /// Failures that are expected: `client:` with `scenario` or `scenario:check-id`.
+    #[arg(long, value_name = "FILE")]
+    pub expected_failures: Option<PathBuf>,
+    /// How long the client may live in each scenario, with everything it starts.
+    #[arg(long, value_name = "MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    pub timeout: u64,
+    /// Scenarios at once; at most as many as there are cores.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub jobs: u32,
+    /// Folder for everything that is written.
+    #[arg(short = 'o', long = "output-dir", value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Show the checks that passed as well.
+    #[arg(long)]
+    pub verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HostArgs {
+    /// The shape of the configuration that is written for the host [default: claude].
+    #[arg(long, value_name = "SHAPE", conflicts_with = "config_template")]
+    pub config_shape: Option<ConfigShapeArg>,
+    /// A configuration of your own, with placeholders such as {servers}, {url:NAME}, {command:NAME} and {args:NAME}.
+    #[arg(long, value_name = "FILE")]
+    pub config_template: Option<PathBuf>,
+    /// Its servers and their scripts [default: those of the plan, or server=polite].
+    #[arg(long, value_name = "NAME=SCRIPT", value_delimiter = ',')]
+    pub servers: Vec<String>,
+    /// How servers are reached: stdio or http [default: http where a {url} stands somewhere, else stdio].
+    #[arg(long, value_name = "TRANSPORT")]
+    pub transport: Option<TransportArg>,
+    /// Servers that ignore the end of their input and SIGTERM.
+    #[arg(long)]
+    pub stubborn: bool,
+    /// Revision of the protocol the servers speak [default: 2025-11-25].
+    #[arg(long, value_name = "REVISION")]
+    pub revision: Option<Revision>,
+    /// What is done with the host: a shipped plan by name, or a file [default: default].
+    #[arg(long, value_name = "NAME|FILE")]
+    pub plan: Option<String>,
+    /// The program that does things on pages, split on spaces; also MCP_LIFECHECK_PAGE_DRIVER.
+    #[arg(long, value_name = "CMD")]
+    pub page_driver: Option<String>,
+    /// Another value for a limit, such as exit=5s or host-tools=90s, where no step says its own; repeatable.
+    #[arg(long, value_name = "NAME=DURATION", value_parser = host_limit)]
+    pub limit: Vec<(String, Duration)>,
+    /// What to print instead of a table; repeatable: the first is printed, all are written to the folder.
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Vec<HostFormatArg>,
+    #[command(flatten)]
+    pub results: ResultArgs,
+    /// The host and its arguments; {config}, {port}, {url} and {url:NAME} are filled in.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConfigShapeArg {
+    Claude,
+    Vscode,
+    Langchain,
+    Fastmcp,
+}
+
+impl ConfigShapeArg {
+    /// As it is written.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Claude => "claude",
+            Self::Vscode => "vscode",
+            Self::Langchain => "langchain",
+            Self::Fastmcp => "fastmcp",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum HostFormatArg {
+    Json,
+    Junit,
+    Checks,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Histories: files, or plan folders.
+    #[arg(value_name = "HISTORY", required = true)]
+    pub histories: Vec<PathBuf>,
+    /// Where the histories come from.
+    #[arg(long, value_name = "KIND")]
+    pub from: Option<FromArg>,
+    /// What to print.
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<JsonArg>,
+    /// A Warn leads to exit code 1 as well.
+    #[arg(long)]
+    pub strict: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// What to list.
+    #[arg(value_name = "WHAT")]
+    pub what: ListWhat,
+    /// What to print.
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<JsonArg>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// Id of what to explain.
+    #[arg(value_name = "ID")]
+    pub id: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Install the stacks that are missing.
+    #[arg(long, conflicts_with = "adapter")]
+    pub provision: bool,
+    /// Test an adapter, by the description of its loader (or the name of a shipped one), against the adapter protocol.
+    #[arg(long, value_name = "FILE|NAME")]
+    pub adapter: Option<String>,
+    /// Print the JSON schema of the adapter protocol.
+    #[arg(long, conflicts_with_all = ["adapter", "provision"])]
+    pub adapter_schema: bool,
+    /// Another value for a limit, such as operation=5s; repeatable.
+    #[arg(long, value_name = "NAME=DURATION", value_parser = limit, requires = "adapter")]
+    pub limit: Vec<(String, Duration)>,
+    /// Folder for what an adapter writes.
+    #[arg(long, value_name = "DIR", requires = "adapter")]
+    pub out: Option<PathBuf>,
+    /// What to print.
+    #[arg(long, value_name = "FORMAT", requires = "adapter")]
+    pub format: Option<JsonArg>,
+}
+
+impl DoctorArgs {
+    /// The limits that are asked for.
+    pub(crate) fn limits(&self) -> Limits {
+        limits_with(&self.limit)
+    }
+}
+
+fn limits_with(changed: &[(String, Duration)]) -> Limits {
+    let mut limits = Limits::default();
+    for (name, value) in changed {
+        limits.set(name, *value).expect("parsing the argument has looked the name up");
+    }
+    limits
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TransportArg {
+    Memory,
+    Stdio,
+    Http,
+    Sse,
+}
+
+impl From<TransportArg> for Transport {
+    fn from(argument: TransportArg) -> Self {
+        match argument {
+            TransportArg::Memory => Self::Memory,
+            TransportArg::Stdio => Self::Stdio,
+            TransportArg::Http => Self::Http,
+            TransportArg::Sse => Self::Sse,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TierArg {
+    Real,
+    Foreign,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum FormatArg {
+    Json,
+    Junit,
+}
+
+/// The format of what is no run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum JsonArg {
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FromArg {
+    /// The journal of a mock that ran alone.
+    Journal,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ListWhat {
+    Loaders,
+    Scenarios,
+    Suites,
+    Scripts,
+    Faults,
+    Invariants,
+    Promises,
+    Transports,
+    Requirements,
+}
+
+fn limit(text: &str) -> Result<(String, Duration), LimitError> {
+    let (name, value) = text.split_once('=').ok_or(LimitError::Shape)?;
+    let value = parse_duration(value)?;
+    let mut limits = Limits::default();
+    limits.set(name, value).ok_or_else(|| LimitError::Unknown {
+        found: name.to_owned(),
+        known: mcp_lifecheck::plan::LIMITS.iter().map(|limit| limit.name).collect::<Vec<_>>().join(", "),
+    })?;
+    Ok((name.to_owned(), value))
+}
+
+/// The same, with the limits of a host's plan.
+fn host_limit(text: &str) -> Result<(String, Duration), LimitError> {
+    match text.split_once('=') {
+        Some((name, value)) if HOST_LIMITS.iter().any(|limit| limit.name == name) => {
+            Ok((name.to_owned(), parse_duration(value)?))
+        }
+        _ => limit(text),
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum LimitError {
+    #[error("expected NAME=DURATION, such as operation=5s")]
+    Shape,
+    #[error("found limit {found:?}, expected one of {known}")]
+    Unknown { found: String, known: String },
+    #[error(transparent)]
+    Duration(#[from] mcp_lifecheck::plan::DurationError),
+}

@@ -1,0 +1,146 @@
+//! `mcp-lifecheck client`: official conformance clients against mocks.
+
+use std::fmt::Write as _;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use mcp_lifecheck::check::{Finding, Verdict, invariant};
+use mcp_lifecheck::host::{ClientScenario, client_scenarios};
+use mcp_lifecheck::plan::{Baseline, Revision};
+use mcp_lifecheck::run::{
+    ClientJudged, ClientPlan, ClientResult, ClientRun, ExitReason, RunError, RunFolder, environment, read_expected,
+};
+use mcp_lifecheck::supervise::OrphanReaper;
+
+use crate::args::ClientArgs;
+use crate::print::say;
+use crate::program::check_program;
+use crate::run::watch::watch_signals;
+
+/// The only suite there is.
+const SUITE: &str = "lifecycle";
+
+/// Runs a client through scenarios. `parent` is readable when there is nobody to report to any more.
+pub(crate) fn client(arguments: &ClientArgs, parent: Option<OwnedFd>) -> Result<ExitReason, RunError> {
+    let known = client_scenarios()?;
+    let plans = selected(arguments, &known)?;
+    let command = command(&arguments.command)?;
+    let expected = arguments.expected_failures.as_ref().map(|file| read_expected(file, &known)).transpose()?;
+    let expected = expected.unwrap_or_else(Baseline::default);
+    let base = match &arguments.out {
+        Some(folder) => folder.clone(),
+        None => RunFolder::usual_base()?.join("client"),
+    };
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::system("no runtime"))?;
+    let life = Duration::from_millis(arguments.timeout);
+    let (results, is_interrupted) = runtime.block_on(async {
+        let (interrupt, interrupted) = tokio::sync::watch::channel(false);
+        watch_signals(interrupt, parent).map_err(RunError::system("signals can not be caught"))?;
+        let reaper = OrphanReaper::install().map_err(RunError::system("orphans can not be adopted"))?;
+        let environment = environment(reaper, interrupted)?;
+        let run = ClientRun { command, life, jobs: jobs(arguments), base, environment: environment.clone() };
+        Ok::<_, RunError>((run.run(&plans).await?, environment.is_interrupted()))
+    })?;
+    // Whatever still runs on it belongs to scenarios that are over.
+    runtime.shutdown_background();
+    let judged = ClientJudged::new(&results, &expected);
+    say(&text_of(&results, &judged, arguments.verbose))?;
+    Ok(judged.reason(is_interrupted))
+}
+
+fn jobs(arguments: &ClientArgs) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    (arguments.jobs as usize).min(cores)
+}
+
+/// The scenarios that are asked for, each with the revision it is run under.
+fn selected(arguments: &ClientArgs, known: &[ClientScenario]) -> Result<Vec<ClientPlan>, RunError> {
+    let asked = arguments.spec_version;
+    if let Some(suite) = arguments.suite.as_ref().filter(|suite| *suite != SUITE) {
+        return Err(RunError::usage(format!("found suite {suite:?}, expected {SUITE}")));
+    }
+    if arguments.scenario.is_empty() {
+        let revision = asked.unwrap_or(Revision::NEWEST_LEGACY);
+        let served: Vec<ClientPlan> = known
+            .iter()
+            .filter(|scenario| scenario.runs_under(revision))
+            .map(|scenario| ClientPlan { scenario: scenario.clone(), revision })
+            .collect();
+        if served.is_empty() {
+            return Err(RunError::usage(format!("found revision {revision}, for which no scenario is served")));
+        }
+        return Ok(served);
+    }
+    arguments.scenario.iter().map(|name| plan(name, asked, known)).collect()
+}
+
+fn plan(name: &str, asked: Option<Revision>, known: &[ClientScenario]) -> Result<ClientPlan, RunError> {
+    let names = || known.iter().map(|scenario| scenario.name.as_str()).collect::<Vec<_>>().join(", ");
+    let scenario = known.iter().find(|scenario| scenario.name == name);
+    let scenario =
+        scenario.ok_or_else(|| RunError::usage(format!("found scenario {name:?}, expected one of {}", names())))?;
+    let usual = || {
+        let newest = scenario.revisions.iter().max().copied();
+        newest.filter(|_| !scenario.runs_under(Revision::NEWEST_LEGACY)).unwrap_or(Revision::NEWEST_LEGACY)
+    };
+    let revision = asked.unwrap_or_else(usual);
+    if !scenario.runs_under(revision) {
+        let served: Vec<_> = scenario.revisions.iter().map(ToString::to_string).collect();
+        let message = format!("found scenario {name} under {revision}, expected {}", served.join(" or "));
+        return Err(RunError::usage(message));
+    }
+    Ok(ClientPlan { scenario: scenario.clone(), revision })
+}
+
+/// The command, split on spaces; its program has to be there.
+fn command(text: &str) -> Result<Vec<String>, RunError> {
+    let command: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+    check_program(&command)?;
+    Ok(command)
+}
+
+fn text_of(results: &[ClientResult], judged: &ClientJudged<'_>, is_verbose: bool) -> String {
+    let mut text = String::new();
+    let mut line = |arguments: std::fmt::Arguments<'_>| {
+        writeln!(text, "{arguments}").expect("writing to a string can not fail");
+    };
+    for result in results {
+        let findings = &result.judgement.findings;
+        let n_of = |verdict: Verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
+        let (n_pass, n_fail, n_warn) = (n_of(Verdict::Pass), n_of(Verdict::Fail), n_of(Verdict::Warn));
+        let verdict = result.judgement.verdict.name().to_uppercase();
+        let name = &result.scenario;
+        line(format_args!("{verdict} {name}: {n_pass} passed, {n_fail} failed, {n_warn} warned"));
+        for finding in findings {
+            if let Some(word) = word(finding, judged.is_expected(name, finding), is_verbose) {
+                line(format_args!("  {word} {}: {}", finding.invariant, sentence(finding)));
+            }
+        }
+        line(format_args!("  results in {}", result.directory.display()));
+    }
+    for entry in judged.stale() {
+        let check = entry.invariant.as_ref().map(|id| format!(":{id}")).unwrap_or_default();
+        line(format_args!("STALE expected failure {}{check}: listed and not found", entry.scenario));
+    }
+    text
+}
+
+/// What a finding is called; nothing where it is not told.
+fn word(finding: &Finding, is_expected: bool, is_verbose: bool) -> Option<&'static str> {
+    match finding.verdict {
+        Verdict::Fail | Verdict::Warn if is_expected => Some("EXPECTED"),
+        Verdict::Fail => Some("FAIL"),
+        Verdict::Warn => Some("WARN"),
+        Verdict::Inconclusive => Some("INCONCLUSIVE"),
+        Verdict::Pass => is_verbose.then_some("PASS"),
+        Verdict::Vacuous | Verdict::NotObservable | Verdict::NotApplicable => is_verbose.then_some("SKIPPED"),
+    }
+}
+
+fn sentence(finding: &Finding) -> String {
+    match (finding.verdict, invariant(finding.invariant)) {
+        (Verdict::Pass, Some(rule)) => rule.claim.to_owned(),
+        _ => finding.because.clone(),
+    }
+}

@@ -1,0 +1,70 @@
+//! `mcp-lifecheck doctor`: which lanes and stacks this machine can run, and why not.
+
+mod adapter;
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use mcp_lifecheck::loader::registered::is_built;
+use mcp_lifecheck::plan::Feature;
+use mcp_lifecheck::run::{ExitReason, RunError};
+use mcp_lifecheck::selftest::adapter_schema;
+use mcp_lifecheck::stack::{Browser, BrowserError, Provisioned, Stack, StackError};
+
+use crate::args::DoctorArgs;
+use crate::print::say;
+
+/// Shows every lane, and installs missing stacks where that is asked for; or tests an adapter. `parent` is readable when there is
+/// nobody to report to any more.
+pub(crate) fn doctor(arguments: &DoctorArgs, parent: Option<OwnedFd>) -> Result<ExitReason, RunError> {
+    if arguments.adapter_schema {
+        say(&format!("{:#}", adapter_schema()))?;
+        return Ok(ExitReason::Conforms);
+    }
+    if let Some(name) = &arguments.adapter {
+        return adapter::test_adapter(name, arguments, parent);
+    }
+    say("lane rust      available")?;
+    let reqwest = Feature::RmcpReqwest;
+    let built = if is_built(reqwest) { "available" } else { "UNAVAILABLE: this executable was built without it" };
+    say(&format!("lane rust      feature {} {built}", reqwest.name()))?;
+    let mut all_available = true;
+    for stack in Stack::all() {
+        let state = match examine(&stack, arguments.provision) {
+            Ok(state) => state.to_owned(),
+            Err(error) => {
+                all_available = false;
+                format!("UNAVAILABLE: {error}")
+            }
+        };
+        say(&format!("lane {:<9} stack {:<14} {state}", stack.lane(), stack.name()))?;
+    }
+    match examine_browser(arguments.provision) {
+        Ok(found) => say(&format!("lane browser   {found}"))?,
+        Err(error) => {
+            all_available = false;
+            say(&format!("lane browser   UNAVAILABLE: {error}"))?;
+        }
+    }
+    let children = Path::new("/proc/self/task").join(std::process::id().to_string()).join("children");
+    let table = if children.exists() { "by children lists" } else { "UNAVAILABLE: the kernel keeps no children lists" };
+    say(&format!("process table  {table}"))?;
+    say("replay         order through gates; a real or foreign plan repeats its order, not its instruction timing")?;
+    let failed = arguments.provision && !all_available;
+    Ok(if failed { ExitReason::Inconclusive } else { ExitReason::Conforms })
+}
+
+fn examine(stack: &Stack, provision: bool) -> Result<&'static str, StackError> {
+    let provisioned = if provision { stack.provision()? } else { Provisioned::Already };
+    stack.import()?;
+    Ok(match provisioned {
+        Provisioned::Already => "available",
+        Provisioned::Now => "available, installed now",
+    })
+}
+
+/// The browser that was found, once it has been started and ended.
+fn examine_browser(provision: bool) -> Result<String, BrowserError> {
+    let browser = if provision { Browser::provision()?.0 } else { Browser::find()? };
+    Ok(format!("{}, version {}", browser.program().display(), browser.version()?))
+}

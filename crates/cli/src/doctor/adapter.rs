@@ -1,0 +1,136 @@
+//! `mcp-lifecheck doctor --adapter`: an adapter held against the protocol, and what to mend.
+
+use std::fmt::Write as _;
+use std::os::fd::OwnedFd;
+
+use comfy_table::{Table, presets};
+use mcp_lifecheck::run::{Checkout, ExitReason, RunError, RunFolder, environment, select, self_test_input};
+use mcp_lifecheck::selftest::{Row, State, self_test};
+use mcp_lifecheck::supervise::OrphanReaper;
+use serde_json::{Value, json};
+
+use crate::args::DoctorArgs;
+use crate::print::{complain, say};
+use crate::run::watch::watch_signals;
+
+/// Tests the adapter of a loader on each of its stacks. `parent` is readable when there is nobody to report to any more.
+pub(crate) fn test_adapter(
+    name: &str,
+    arguments: &DoctorArgs,
+    parent: Option<OwnedFd>,
+) -> Result<ExitReason, RunError> {
+    let targets = select::targets(&[name.to_owned()], &Checkout::default(), &complain)?;
+    let folder = match &arguments.out {
+        Some(folder) => RunFolder::open(Some(folder))?,
+        None => RunFolder::open_below(&RunFolder::usual_base()?, "doctor")?,
+    };
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::system("no runtime"))?;
+    let tested = runtime.block_on(async {
+        let (interrupt, interrupted) = tokio::sync::watch::channel(false);
+        watch_signals(interrupt, parent).map_err(RunError::system("signals can not be caught"))?;
+        let reaper = OrphanReaper::install().map_err(RunError::system("orphans can not be adopted"))?;
+        let environment = environment(reaper, interrupted)?;
+        let mut tested = Vec::new();
+        for target in &targets {
+            let input = self_test_input(target, &arguments.limits(), &environment, &folder)?;
+            let rows = match input {
+                Ok(input) => self_test(&input, &environment).await.map_err(|error| error.to_string()),
+                Err(because) => Err(because),
+            };
+            tested.push(Tested { loader: target.name.clone(), rows });
+        }
+        Ok::<_, RunError>(tested)
+    })?;
+    // Whatever still runs on it belongs to sessions that are over.
+    runtime.shutdown_background();
+    let text = match arguments.format {
+        Some(_) => Value::from_iter(tested.iter().map(Tested::json)).to_string(),
+        None => tested.iter().map(Tested::text).collect::<Vec<_>>().join("\n"),
+    };
+    say(&text)?;
+    Ok(reason(&tested))
+}
+
+/// What came of the test of one loader, or why it could not be tested.
+struct Tested {
+    loader: String,
+    rows: Result<Vec<Row>, String>,
+}
+
+fn reason(tested: &[Tested]) -> ExitReason {
+    let has_failed = |one: &Tested| one.rows.iter().flatten().any(|row| matches!(row.state, State::Failed(_)));
+    if tested.iter().any(has_failed) {
+        ExitReason::Violations
+    } else if tested.iter().any(|one| one.rows.is_err()) {
+        ExitReason::Inconclusive
+    } else {
+        ExitReason::Conforms
+    }
+}
+
+/// The word for a state, and what there is to say of it.
+fn told(state: &State) -> (&'static str, &str) {
+    match state {
+        State::Ok => ("ok", ""),
+        State::Failed(because) => ("FAIL", because),
+        State::NotOffered(because) => ("not offered", because),
+        State::NotReached => ("not reached", "what failed before ended the session"),
+    }
+}
+
+impl Tested {
+    fn json(&self) -> Value {
+        let row = |row: &Row| {
+            let (state, because) = told(&row.state);
+            json!({
+                "id": row.check.id,
+                "about": row.check.claim,
+                "transport": row.transport.as_str(),
+                "state": state.replace(' ', "-").to_lowercase(),
+                "because": because,
+                "mend": row.check.remedy,
+            })
+        };
+        match &self.rows {
+            Ok(rows) => json!({ "loader": self.loader, "checks": rows.iter().map(row).collect::<Vec<_>>() }),
+            Err(because) => json!({ "loader": self.loader, "untested": because }),
+        }
+    }
+
+    fn text(&self) -> String {
+        let rows = match &self.rows {
+            Ok(rows) => rows,
+            Err(because) => return format!("UNAVAILABLE {}: {because}", self.loader),
+        };
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        let mut text = format!("adapter of {}\n", self.loader);
+        let mut failures = String::new();
+        let mut counts = [0_usize; 4];
+        for row in rows {
+            let (state, because) = told(&row.state);
+            let (index, shown) = match &row.state {
+                State::Ok => (0, row.check.claim),
+                State::Failed(_) => (1, row.check.claim),
+                State::NotOffered(because) => (2, because.as_str()),
+                State::NotReached => (3, because),
+            };
+            counts[index] += 1;
+            table.add_row([state, row.transport.as_str(), row.check.id, shown]);
+            if let State::Failed(because) = &row.state {
+                let _ = write!(
+                    failures,
+                    "\nFAIL {} over {}\n  rule:  {}\n  found: {because}\n  mend:  {}\n",
+                    row.check.id, row.transport, row.check.claim, row.check.remedy
+                );
+            }
+        }
+        let [n_ok, n_failed, n_absent, n_unreached] = counts;
+        let _ = write!(
+            text,
+            "{table}\n{failures}\n{n_ok} ok, {n_failed} failed, {n_absent} not offered, {n_unreached} not reached"
+        );
+        text
+    }
+}

@@ -1,0 +1,113 @@
+//! `mcp-lifecheck explain`: everything there is to say of one id.
+
+use std::collections::BTreeSet;
+
+use mcp_lifecheck::catalogue::{shipped_loader, shipped_scenario, suite};
+use mcp_lifecheck::check::{HOST_RULES, INVARIANTS, Invariant, invariant};
+use mcp_lifecheck::host::shipped_host_plan;
+use mcp_lifecheck::plan::{HOST_LIMITS, HostPlan, LIMITS, PROMISES, Promise, Scenario, Transport};
+use mcp_lifecheck::run::{ExitReason, RunError};
+use mcp_lifecheck::script::{FAULTS, Script, shipped, shipped_names, shipped_text};
+use mcp_lifecheck::selftest::{CHECKS, SELF_TEST_LIMITS};
+use mcp_lifecheck::stack::STACK_LIMITS;
+
+use crate::args::ExplainArgs;
+use crate::print::say;
+
+/// Prints a page on each thing of that id.
+pub(crate) fn explain(arguments: &ExplainArgs) -> Result<ExitReason, RunError> {
+    let id = arguments.id.as_str();
+    let mut pages = Vec::new();
+    pages.extend(invariant(id).map(invariant_page));
+    pages.extend(shipped_scenario(id)?.as_ref().map(scenario_page));
+    pages.extend(suite(id)?.map(|suite| format!("suite {id}\n\n{}\n\n  {}", suite.about, suite.lines().join("\n  "))));
+    if shipped_names().contains(&id) {
+        pages.push(script_page(&shipped(id)?));
+    }
+    let fault = FAULTS.iter().find(|fault| fault.id == id);
+    pages.extend(fault.map(|fault| format!("fault {id}\n\n{}\n\n{}", fault.about, fault.explain)));
+    let promise = PROMISES.iter().find(|(known, _, _)| *known == id);
+    pages.extend(promise.map(|(_, default, about)| format!("promise {id}\n\n{about}\nDefault: {default}.")));
+    let limit = LIMITS.iter().chain(HOST_LIMITS).find(|limit| limit.name == id);
+    pages.extend(limit.map(|limit| format!("limit {id}\n\n{}\nDefault: {} ms.", limit.about, limit.default_ms)));
+    let limit = STACK_LIMITS.iter().find(|limit| limit.name == id);
+    let page = |about: &str, ms: u128| format!("limit {id}\n\n{about}\nAlways: {ms} ms.");
+    pages.extend(limit.map(|limit| page(limit.about, limit.default.as_millis())));
+    let limit = SELF_TEST_LIMITS.iter().find(|limit| limit.name == id);
+    pages.extend(limit.map(|limit| page(limit.about, limit.default.as_millis())));
+    let check = CHECKS.iter().find(|check| check.id == id);
+    pages
+        .extend(check.map(|check| format!("check of adapters {id}\n\nRule: {}.\nMend: {}", check.claim, check.remedy)));
+    let transport = Transport::ALL.into_iter().find(|transport| transport.as_str() == id);
+    pages.extend(
+        transport.map(|transport| format!("transport {id}\n\n{}\n\n{}", transport.about(), transport.explain())),
+    );
+    pages.extend(shipped_loader(id)?.map(|loader| format!("loader {id}\n\n{}", loader.about)));
+    pages.extend(shipped_host_plan(id)?.as_ref().map(plan_page));
+    pages.extend(requirement_page(id));
+    if pages.is_empty() {
+        let message = format!("found {id:?}, expected the id of something that `mcp-lifecheck list` shows");
+        return Err(RunError::usage(message));
+    }
+    say(&pages.join("\n\n"))?;
+    Ok(ExitReason::Conforms)
+}
+
+fn invariant_page(invariant: &Invariant) -> String {
+    let Invariant { id, claim, source, requirement, explain, needs, .. } = invariant;
+    let needs = match needs {
+        Promise::None => String::new(),
+        promise => format!("\nNeeds the promise: {}.", promise.id()),
+    };
+    format!("invariant {id}\n\nClaim: {claim}.\nSource: {source} ({}).{needs}\n\n{explain}", requirement.join(", "))
+}
+
+/// A requirement of the specification, or of this project where it begins with `VG-`, with what judges it.
+fn requirement_page(id: &str) -> Option<String> {
+    let mut judging: Vec<_> = INVARIANTS.iter().filter(|invariant| invariant.requirement.contains(&id)).collect();
+    // Those of hosts that are not the same.
+    let own = HOST_RULES.iter().filter(|rule| INVARIANTS.iter().all(|invariant| invariant.id != rule.id));
+    judging.extend(own.filter(|rule| rule.requirement.contains(&id)));
+    let sources: BTreeSet<&str> = judging.iter().map(|invariant| invariant.source).collect();
+    let lines: Vec<_> = judging.iter().map(|invariant| format!("  {}: {}", invariant.id, invariant.claim)).collect();
+    let source = sources.into_iter().collect::<Vec<_>>().join("; ");
+    (!lines.is_empty()).then(|| format!("requirement {id}\n\nSource: {source}.\nJudged by:\n{}", lines.join("\n")))
+}
+
+/// A script with its rules as its file has them.
+fn script_page(script: &Script) -> String {
+    let text = shipped_text(script.name()).unwrap_or_default();
+    let rules: Vec<&str> = text.lines().filter(|line| !line.starts_with("about =")).collect();
+    let rules = if rules.is_empty() { "No rules: it is an honest server.".to_owned() } else { rules.join("\n") };
+    format!("script {}\n\n{}\n\n{rules}", script.name(), script.about())
+}
+
+fn scenario_page(scenario: &Scenario) -> String {
+    let servers = scenario.servers.iter().map(|server| {
+        let temperament = server.temperament.map(|temperament| format!(", and is {temperament}")).unwrap_or_default();
+        format!("  {} runs script {}{temperament}", server.name, server.script)
+    });
+    let steps = scenario.steps.iter().enumerate().map(|(index, step)| format!("  {}. {step}", index + 1));
+    format!(
+        "scenario {}\n\n{}{}{}\n\nServers:\n{}\nSteps:\n{}",
+        scenario.name,
+        scenario.about,
+        narrowed("Over", &scenario.transports),
+        narrowed("For sessions that are", &scenario.sessions),
+        servers.collect::<Vec<_>>().join("\n"),
+        steps.collect::<Vec<_>>().join("\n")
+    )
+}
+
+/// What a plan does with a host.
+fn plan_page(plan: &HostPlan) -> String {
+    let steps = plan.steps.iter().enumerate().map(|(index, step)| format!("  {}. {step}", index + 1));
+    let steps = steps.collect::<Vec<_>>().join("\n");
+    format!("plan {} (of `mcp-lifecheck host`)\n\n{}\n\nSteps:\n{steps}", plan.name, plan.about)
+}
+
+/// What a scenario is for, where it is not for everything.
+fn narrowed(what: &str, some: &[impl ToString]) -> String {
+    let some: Vec<_> = some.iter().map(ToString::to_string).collect();
+    if some.is_empty() { String::new() } else { format!("\n{what}: {}.", some.join(", ")) }
+}

@@ -1,0 +1,216 @@
+//! `mcp-lifecheck host`: a finished application against mocks.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use mcp_lifecheck::host::{Asked, ConfigShape, ConfigSource, prepared};
+use mcp_lifecheck::plan::{InputError, Limits, Revision, Temperament, Transport, read_text};
+use mcp_lifecheck::report::junit_xml;
+use mcp_lifecheck::run::{
+    Accepted, ExitReason, HostRun, Hosted, Judged, RunError, RunFolder, environment, page_driver, read_host_baseline,
+    write_report,
+};
+use mcp_lifecheck::supervise::OrphanReaper;
+
+use crate::args::{ConfigShapeArg, HostArgs, HostFormatArg, TransportArg};
+use crate::print::say;
+use crate::program::check_program;
+use crate::run::watch::watch_signals;
+use crate::table::run_table;
+
+/// Runs a host through its plan. `parent` is readable when there is nobody to report to any more.
+pub(crate) fn host(arguments: &HostArgs, parent: Option<OwnedFd>) -> Result<ExitReason, RunError> {
+    let asked = asked(arguments)?;
+    let mut prepared = prepared(&asked)?;
+    if prepared.application.plan.needs_page() {
+        // Where there is none, the run says so.
+        prepared.application.page = page_driver(arguments.page_driver.as_deref()).ok();
+    }
+    check_program(&arguments.command)?;
+    let plan = prepared.application.plan.name.clone();
+    let baseline = arguments.results.baseline.as_ref().map(|file| read_host_baseline(file, &plan)).transpose()?;
+    let folder = match &arguments.results.out {
+        Some(folder) => RunFolder::open(Some(folder))?,
+        None => RunFolder::open_below(&RunFolder::usual_base()?, "host")?,
+    };
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::system("no runtime"))?;
+    let hosted = runtime.block_on(async {
+        let (interrupt, interrupted) = tokio::sync::watch::channel(false);
+        watch_signals(interrupt, parent).map_err(RunError::system("signals can not be caught"))?;
+        let reaper = OrphanReaper::install().map_err(RunError::system("orphans can not be adopted"))?;
+        let temperament = if arguments.stubborn { Temperament::Stubborn } else { Temperament::Polite };
+        let revision = arguments.revision.unwrap_or(Revision::NEWEST_LEGACY);
+        let (command, repeat) = (arguments.command.clone(), repeat(arguments));
+        let environment = environment(reaper, interrupted)?;
+        HostRun { prepared, command, revision, temperament, folder: &folder, environment, repeat }.run().await
+    })?;
+    // Whatever still runs on it belongs to a plan that is over.
+    runtime.shutdown_background();
+    let mut accepted = Accepted::default();
+    baseline.iter().for_each(|baseline| accepted.add(None, baseline));
+    let judged = Judged::of(&hosted.report, &accepted);
+    let written = write_reports(&hosted, &folder, &arguments.format)?;
+    match arguments.format.first() {
+        None => say(&text_of(&hosted, &judged, &folder, arguments.results.quiet))?,
+        Some(first) => say(&written[first])?,
+    }
+    Ok(judged.reason(&hosted.report, arguments.results.strict))
+}
+
+fn asked(arguments: &HostArgs) -> Result<Asked, RunError> {
+    let mut limits = Limits::default();
+    let mut step_limits = BTreeMap::new();
+    for (name, value) in &arguments.limit {
+        if limits.set(name, *value).is_none() {
+            step_limits.insert(name.clone(), *value);
+        }
+    }
+    let transport = match arguments.transport {
+        None => None,
+        Some(transport @ (TransportArg::Stdio | TransportArg::Http)) => Some(Transport::from(transport)),
+        Some(other) => {
+            let found = Transport::from(other);
+            return Err(RunError::usage(format!("found transport {found}, expected stdio or http")));
+        }
+    };
+    Ok(Asked {
+        plan: arguments.plan.clone(),
+        servers: servers(&arguments.servers)?,
+        transport,
+        command: arguments.command.clone(),
+        config: config(arguments)?,
+        page: None,
+        limits,
+        step_limits,
+    })
+}
+
+fn config(arguments: &HostArgs) -> Result<ConfigSource, RunError> {
+    let Some(path) = &arguments.config_template else {
+        return Ok(ConfigSource::Shape(match arguments.config_shape.unwrap_or(ConfigShapeArg::Claude) {
+            ConfigShapeArg::Claude => ConfigShape::Claude,
+            ConfigShapeArg::Vscode => ConfigShape::Vscode,
+            ConfigShapeArg::Langchain => ConfigShape::Langchain,
+            ConfigShapeArg::Fastmcp => ConfigShape::Fastmcp,
+        }));
+    };
+    let text = read_text(path)?;
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name = name.ok_or_else(|| InputError::whole(&path.display().to_string(), "expected the name of a file"))?;
+    // Apart from what is written beside it.
+    Ok(ConfigSource::Template { text, file: format!("config-{name}") })
+}
+
+/// `NAME=SCRIPT`, several of them behind commas.
+fn servers(texts: &[String]) -> Result<Vec<(String, String)>, RunError> {
+    let mut servers: Vec<(String, String)> = Vec::new();
+    for text in texts {
+        let (name, script) =
+            text.split_once('=').filter(|(name, script)| !name.is_empty() && !script.is_empty()).ok_or_else(|| {
+                RunError::usage(format!("found server {text:?}, expected NAME=SCRIPT, such as files=polite"))
+            })?;
+        if servers.iter().any(|(known, _)| known == name) {
+            return Err(RunError::usage(format!("found server {name:?} twice, expected each name once")));
+        }
+        servers.push((name.to_owned(), script.to_owned()));
+    }
+    Ok(servers)
+}
+
+/// The line that runs it again, as far as a shell is asked for no more than quotes.
+fn repeat(arguments: &HostArgs) -> String {
+    let mut line = "mcp-lifecheck host".to_owned();
+    let mut push = |text: &str| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/=:,@+".contains(c);
+        let quoted = if !text.is_empty() && text.chars().all(is_plain) {
+            text.to_owned()
+        } else {
+            format!("'{}'", text.replace('\'', "'\\''"))
+        };
+        write!(line, " {quoted}").expect("writing to a string can not fail");
+    };
+    let mut option = |name: &str, value: &str| {
+        push(name);
+        push(value);
+    };
+    if let Some(shape) = arguments.config_shape {
+        option("--config-shape", shape.name());
+    }
+    if let Some(template) = &arguments.config_template {
+        option("--config-template", &template.display().to_string());
+    }
+    if let Some(plan) = &arguments.plan {
+        option("--plan", plan);
+    }
+    if !arguments.servers.is_empty() {
+        option("--servers", &arguments.servers.join(","));
+    }
+    if let Some(transport) = arguments.transport {
+        option("--transport", Transport::from(transport).as_str());
+    }
+    if let Some(revision) = arguments.revision {
+        option("--revision", revision.as_str());
+    }
+    if let Some(driver) = &arguments.page_driver {
+        option("--page-driver", driver);
+    }
+    for (name, value) in &arguments.limit {
+        option("--limit", &format!("{name}={}ms", value.as_millis()));
+    }
+    if arguments.stubborn {
+        push("--stubborn");
+    }
+    push("--");
+    arguments.command.iter().for_each(|text| push(text));
+    line
+}
+
+/// Writes the report in each format that is asked for; in JSON always.
+fn write_reports(
+    hosted: &Hosted,
+    folder: &RunFolder,
+    formats: &[HostFormatArg],
+) -> Result<BTreeMap<HostFormatArg, String>, RunError> {
+    let mut written = BTreeMap::new();
+    for format in std::iter::once(HostFormatArg::Json).chain(formats.iter().copied()) {
+        let (name, text) = match format {
+            HostFormatArg::Json => {
+                ("run.json", serde_json::to_string(&hosted.report).expect("a report has string keys only"))
+            }
+            HostFormatArg::Junit => {
+                let failed = |error| RunError::system("junit.xml")(std::io::Error::other(error));
+                ("junit.xml", junit_xml(&hosted.report, std::slice::from_ref(&hosted.text)).map_err(failed)?)
+            }
+            HostFormatArg::Checks => {
+                ("checks.json", serde_json::to_string_pretty(&hosted.checks).expect("a report has string keys only"))
+            }
+        };
+        write_report(folder.path(), name, &text)?;
+        written.insert(format, text);
+    }
+    Ok(written)
+}
+
+fn text_of(hosted: &Hosted, judged: &Judged, folder: &RunFolder, is_quiet: bool) -> String {
+    let mut text = hosted.text.clone();
+    let mut line = |arguments: std::fmt::Arguments<'_>| {
+        writeln!(text, "{arguments}").expect("writing to a string can not fail");
+    };
+    if !is_quiet {
+        line(format_args!("{}", run_table(&hosted.report)));
+        if !hosted.mode.is_empty() {
+            line(format_args!("{}", hosted.mode));
+        }
+        line(format_args!("{}", hosted.report.counts));
+        line(format_args!("results in {}", shown(folder.path())));
+    }
+    text.push_str(&judged.text());
+    text
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

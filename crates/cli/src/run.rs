@@ -1,0 +1,209 @@
+//! `mcp-lifecheck run` and `mcp-lifecheck replay`.
+
+pub(crate) mod watch;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use mcp_lifecheck::plan::{InputError, Plan, read_text};
+use mcp_lifecheck::report::{Comparison, RunReport, RunVerdict, junit_xml};
+use mcp_lifecheck::run::select::Versus;
+use mcp_lifecheck::run::{
+    Accepted, Chosen, ExitReason, Finished, Judged, Pool, Repeat, RunError, RunFolder, Selected, Target, Variants,
+    descriptors, environment, read_baseline, report_of, select, write_report,
+};
+use mcp_lifecheck::supervise::OrphanReaper;
+
+use crate::args::{FormatArg, OutputArgs, ReplayArgs, RunArgs, VariantArgs};
+use crate::matrix::{comparison_text, matrix_tables};
+use crate::print::{complain, say};
+use crate::run::watch::{progress_bar, watch_signals};
+use crate::table::run_table;
+
+/// Verifies loaders. `parent` is readable when there is nobody to report to any more.
+pub(crate) fn run(arguments: &RunArgs, parent: Option<OwnedFd>) -> Result<ExitReason, RunError> {
+    let scenarios = select::scenarios(&arguments.scenarios)?;
+    let mut targets = if arguments.all_available {
+        select::available_targets(&complain)?
+    } else {
+        select::targets(&arguments.loader, &arguments.checkout.checkout()?, &complain)?
+    };
+    let versus =
+        arguments.against.as_ref().map(|against| select::versus(&mut targets, against, &complain)).transpose()?;
+    let selected = plans(&scenarios, &targets, &arguments.variants.variants())?;
+    let asked = Asked { shipped_baselines: arguments.shipped_baselines, versus, jobs: jobs(&arguments.variants) };
+    perform(&selected, &arguments.output, &asked, parent)
+}
+
+/// What is asked of a run beside its plans and its output.
+struct Asked {
+    shipped_baselines: bool,
+    versus: Option<Versus>,
+    jobs: usize,
+}
+
+/// Runs a scenario file, or the plan of a finding, again.
+pub(crate) fn replay(arguments: &ReplayArgs, parent: Option<OwnedFd>) -> Result<ExitReason, RunError> {
+    let path = &arguments.file;
+    let plan_file = if path.is_dir() {
+        Some(path.join("plan.toml"))
+    } else if path.file_name().is_some_and(|name| name == "verdict.json" || name == "plan.toml") {
+        Some(path.with_file_name("plan.toml"))
+    } else {
+        None
+    };
+    let checkout = arguments.checkout.checkout()?;
+    let selected = match plan_file {
+        Some(file) => vec![select::recorded_plan(&file, read_plan(&file)?, &arguments.loader, &checkout, &complain)?],
+        None => {
+            let scenario = select::scenario_file(path)?;
+            let loaders = match arguments.loader.as_slice() {
+                [] => &["reference".to_owned()],
+                named => named,
+            };
+            plans(&[scenario], &select::targets(loaders, &checkout, &complain)?, &Variants::default())?
+        }
+    };
+    let asked = Asked { shipped_baselines: false, versus: None, jobs: 1 };
+    perform(&selected, &arguments.output, &asked, parent)
+}
+
+fn read_plan(file: &Path) -> Result<Plan, InputError> {
+    let text = read_text(file)?;
+    let shown = file.display().to_string();
+    toml::from_str(&text).map_err(|error| InputError::toml(&shown, &text, &error))
+}
+
+fn plans(scenarios: &[Chosen], targets: &[Target], variants: &Variants) -> Result<Vec<Selected>, RunError> {
+    let selected = select::plans(scenarios, targets, variants)?;
+    if selected.is_empty() {
+        complain(format_args!("nothing was selected: {}", select::why_nothing(scenarios, targets, variants)));
+    }
+    Ok(selected)
+}
+
+fn jobs(variants: &VariantArgs) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    variants.jobs.map_or(cores, |jobs| jobs as usize)
+}
+
+fn perform(
+    selected: &[Selected],
+    output: &OutputArgs,
+    asked: &Asked,
+    parent: Option<OwnedFd>,
+) -> Result<ExitReason, RunError> {
+    let accepted = accepted(selected, output, asked)?;
+    let folder = Arc::new(RunFolder::open(output.results.out.as_deref())?);
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::system("no runtime"))?;
+    let (finished, interrupted) = runtime.block_on(run_all(selected, &folder, output, asked.jobs, parent))?;
+    // Whatever still runs on it belongs to plans that are over.
+    runtime.shutdown_background();
+    let (mut report, texts) = report_of(finished, interrupted);
+    report.comparison = asked.versus.as_ref().map(|Versus { of, against }| Comparison::of(of, against, &report.plans));
+    let written = write_reports(&report, &texts, &folder, output)?;
+    let judged = Judged::of(&report, &accepted);
+    // The first format that is asked for is printed; all of them are written.
+    match output.format.first() {
+        None => say(&text_of(&report, &texts, &judged, &folder, output))?,
+        Some(first) => say(&written[first])?,
+    }
+    Ok(judged.reason(&report, output.results.strict))
+}
+
+/// What is accepted of what may be found: the baseline of the command line, and what is shipped.
+fn accepted(selected: &[Selected], output: &OutputArgs, asked: &Asked) -> Result<Accepted, RunError> {
+    let mut accepted = Accepted::default();
+    if let Some(file) = &output.results.baseline {
+        accepted.add(None, &read_baseline(file, selected)?);
+    }
+    if asked.shipped_baselines {
+        accepted.add_shipped(selected)?;
+    }
+    Ok(accepted)
+}
+
+/// Writes the report in each format that is asked for; in JSON always.
+fn write_reports(
+    report: &RunReport,
+    texts: &[String],
+    folder: &RunFolder,
+    output: &OutputArgs,
+) -> Result<BTreeMap<FormatArg, String>, RunError> {
+    let mut written = BTreeMap::new();
+    for format in std::iter::once(FormatArg::Json).chain(output.format.iter().copied()) {
+        let (name, text) = match format {
+            FormatArg::Json => ("run.json", serde_json::to_string(report).expect("a report has string keys only")),
+            FormatArg::Junit => {
+                let failed = |error| RunError::system("junit.xml")(std::io::Error::other(error));
+                ("junit.xml", junit_xml(report, texts).map_err(failed)?)
+            }
+        };
+        write_report(folder.path(), name, &text)?;
+        written.insert(format, text);
+    }
+    Ok(written)
+}
+
+/// Runs every plan; tells whether the run was interrupted.
+async fn run_all(
+    selected: &[Selected],
+    folder: &Arc<RunFolder>,
+    output: &OutputArgs,
+    jobs: usize,
+    parent: Option<OwnedFd>,
+) -> Result<(Vec<Finished>, bool), RunError> {
+    let (interrupt, interrupted) = tokio::sync::watch::channel(false);
+    watch_signals(interrupt, parent).map_err(RunError::system("signals can not be caught"))?;
+    let reaper = OrphanReaper::install().map_err(RunError::system("orphans can not be adopted"))?;
+    descriptors::fit(selected, jobs)?;
+    let environment = environment(reaper, interrupted)?;
+    let progress = progress_bar(selected.len(), output);
+    let told = |one: &Finished| {
+        progress.set_message(one.row.id.clone());
+        progress.inc(1);
+    };
+    let (folder, repeat) = (Arc::clone(folder), Repeat::Replay);
+    let pool = Pool { folder, jobs, environment: environment.clone(), repeat, told: &told };
+    let finished = pool.run(selected).await;
+    progress.finish_and_clear();
+    Ok((finished, environment.is_interrupted()))
+}
+
+fn text_of(report: &RunReport, texts: &[String], judged: &Judged, folder: &RunFolder, output: &OutputArgs) -> String {
+    let told = texts.iter().enumerate().filter(|(index, _)| !judged.is_accepted(*index));
+    let mut text = told.map(|(_, text)| text.as_str()).collect::<String>();
+    let mut line = |arguments: std::fmt::Arguments<'_>| {
+        writeln!(text, "{arguments}").expect("writing to a string can not fail");
+    };
+    for (loader, because) in unavailable(report) {
+        line(format_args!("UNAVAILABLE {loader}: {because}"));
+    }
+    if !output.results.quiet {
+        if report.loaders.len() > 1 {
+            line(format_args!("{}", matrix_tables(report)));
+        } else {
+            line(format_args!("{}", run_table(report)));
+        }
+        if let Some(comparison) = &report.comparison {
+            line(format_args!("{}", comparison_text(comparison)));
+        }
+        for (loader, row) in report.modes.iter().filter(|(_, row)| !row.declared) {
+            line(format_args!("{loader} mode: {} (inferred: {})", row.mode, row.evidence()));
+        }
+        line(format_args!("{}", report.counts));
+        line(format_args!("results in {}", folder.path().display()));
+    }
+    text.push_str(&judged.text());
+    text
+}
+
+/// The loaders that can not be run here, each once.
+fn unavailable(report: &RunReport) -> BTreeMap<&str, &str> {
+    let missing = report.plans.iter().filter(|plan| plan.verdict == RunVerdict::Unavailable);
+    missing.map(|plan| (plan.loader.as_str(), plan.because.as_deref().unwrap_or_default())).collect()
+}

@@ -1,0 +1,140 @@
+//! Changes of what a response leads to.
+
+use std::collections::BTreeSet;
+
+use hyper::body::Bytes;
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, StatusCode};
+
+use crate::mutation::http::{SESSION_ID, is_of};
+use crate::reference::{Fate, Seen, TamperHttp};
+
+/// Takes what was accepted with the type of a body for refused.
+struct AcceptedEmpty;
+
+impl TamperHttp for AcceptedEmpty {
+    fn see(&mut self, _: &Method, seen: Seen<'_>) -> Fate {
+        match seen {
+            Seen::Head(head) if head.status == StatusCode::ACCEPTED && head.headers.contains_key(CONTENT_TYPE) => {
+                Fate::Lost
+            }
+            Seen::Head(_) | Seen::Piece(_) | Seen::Over => Fate::Taken,
+        }
+    }
+}
+
+pub(super) fn accepted_empty() -> Box<dyn TamperHttp> {
+    Box::new(AcceptedEmpty)
+}
+
+/// Sends nothing that names a session whose id was answered with 404. One exchange at a time is enough for it.
+#[derive(Default)]
+struct DeadIdsRemembered {
+    named: Option<Vec<u8>>,
+    dead: BTreeSet<Vec<u8>>,
+}
+
+impl TamperHttp for DeadIdsRemembered {
+    fn request(&mut self, request: Request<Bytes>) -> Vec<Request<Bytes>> {
+        let named = request.headers().get(SESSION_ID).map(|id| id.as_bytes().to_vec());
+        if named.as_ref().is_some_and(|id| self.dead.contains(id)) {
+            return Vec::new();
+        }
+        if request.method() == Method::POST {
+            self.named = named;
+        }
+        vec![request]
+    }
+
+    fn see(&mut self, method: &Method, seen: Seen<'_>) -> Fate {
+        if let Seen::Head(head) = seen
+            && method == Method::POST
+            && head.status == StatusCode::NOT_FOUND
+        {
+            self.dead.extend(self.named.take());
+        }
+        Fate::Taken
+    }
+}
+
+pub(super) fn dead_ids_remembered() -> Box<dyn TamperHttp> {
+    Box::new(DeadIdsRemembered::default())
+}
+
+/// Makes no call without the stream of the session.
+struct StreamNeeded(Stream);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    Awaited,
+    Open,
+    Lost,
+}
+
+impl TamperHttp for StreamNeeded {
+    fn holds(&mut self, request: &Request<Bytes>) -> bool {
+        self.0 == Stream::Awaited && is_of(request, "tools/call")
+    }
+
+    fn request(&mut self, request: Request<Bytes>) -> Vec<Request<Bytes>> {
+        if self.0 == Stream::Lost && is_of(&request, "tools/call") { Vec::new() } else { vec![request] }
+    }
+
+    fn see(&mut self, method: &Method, seen: Seen<'_>) -> Fate {
+        let is_open = match seen {
+            Seen::Head(head) => head.status.is_success(),
+            Seen::Piece(bytes) => !bytes.starts_with(b":"),
+            Seen::Over => false,
+        };
+        if method == Method::GET && self.0 != Stream::Lost {
+            self.0 = if is_open { Stream::Open } else { Stream::Lost };
+        }
+        Fate::Taken
+    }
+}
+
+pub(super) fn stream_needed() -> Box<dyn TamperHttp> {
+    Box::new(StreamNeeded(Stream::Awaited))
+}
+
+/// Sends the messages of a conversation on one socket, and asks for it to be kept.
+struct SocketKept;
+
+impl TamperHttp for SocketKept {
+    fn request(&mut self, mut request: Request<Bytes>) -> Vec<Request<Bytes>> {
+        request.headers_mut().remove(CONNECTION);
+        vec![request]
+    }
+
+    fn keeps_socket(&self, method: &Method) -> bool {
+        method == Method::POST
+    }
+}
+
+pub(super) fn socket_kept() -> Box<dyn TamperHttp> {
+    Box::new(SocketKept)
+}
+
+/// Names the session that the newest response named.
+#[derive(Default)]
+struct NamesTheNewest(Option<HeaderValue>);
+
+impl TamperHttp for NamesTheNewest {
+    fn request(&mut self, mut request: Request<Bytes>) -> Vec<Request<Bytes>> {
+        if let Some(session) = &self.0 {
+            request.headers_mut().insert(SESSION_ID, session.clone());
+        }
+        vec![request]
+    }
+
+    fn see(&mut self, _: &Method, seen: Seen<'_>) -> Fate {
+        if let Seen::Head(head) = seen {
+            self.0 = head.headers.get(SESSION_ID).cloned().or(self.0.take());
+        }
+        Fate::Taken
+    }
+}
+
+pub(super) fn session_believed() -> Box<dyn TamperHttp> {
+    Box::new(NamesTheNewest::default())
+}

@@ -1,0 +1,214 @@
+//! Changes of what is said.
+
+use serde_json::{Value, json};
+
+use crate::reference::Tamper;
+
+/// Far from every id that rmcp gives.
+const OTHER_IDS: u64 = 1_000_000;
+/// The id of every call, where they have the same.
+const SAME_ID: u64 = 2_000_000;
+
+/// Puts the messages that a function gives in place of each.
+struct Sends<F>(F);
+
+impl<F: FnMut(Value) -> Vec<Value> + Send> Tamper for Sends<F> {
+    fn outgoing(&mut self, message: Value) -> Vec<Value> {
+        (self.0)(message)
+    }
+}
+
+fn sends(change: impl FnMut(Value) -> Vec<Value> + Send + 'static) -> Box<dyn Tamper> {
+    Box::new(Sends(change))
+}
+
+/// Changes the messages of one method.
+fn each(method: &'static str, change: fn(Value) -> Vec<Value>) -> Box<dyn Tamper> {
+    sends(move |message| if message["method"] == method { change(message) } else { vec![message] })
+}
+
+fn with_other_id(message: &Value) -> Value {
+    let id = message["id"].as_u64().unwrap_or_default() + OTHER_IDS;
+    with(message, "/id", Value::from(id))
+}
+
+pub(super) fn with(message: &Value, pointer: &str, value: Value) -> Value {
+    let mut changed = message.clone();
+    if let Some(field) = changed.pointer_mut(pointer) {
+        *field = value;
+    }
+    changed
+}
+
+fn cancelled(request: &Value) -> Value {
+    let params = json!({ "requestId": request, "reason": "a seeded change" });
+    json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params })
+}
+
+pub(super) fn initialized_lost() -> Box<dyn Tamper> {
+    each("notifications/initialized", |_| Vec::new())
+}
+
+pub(super) fn initialized_late() -> Box<dyn Tamper> {
+    let mut held = None;
+    sends(move |message| {
+        if message["method"] == "notifications/initialized" {
+            held = Some(message);
+            return Vec::new();
+        }
+        let is_first = held.is_some() && message["method"] == "tools/list";
+        std::iter::once(message).chain(held.take_if(|_| is_first)).collect()
+    })
+}
+
+pub(super) fn initialized_twice() -> Box<dyn Tamper> {
+    each("notifications/initialized", |message| vec![message.clone(), message])
+}
+
+pub(super) fn initialize_twice() -> Box<dyn Tamper> {
+    each("initialize", |message| vec![message.clone(), with_other_id(&message)])
+}
+
+pub(super) fn older_revision() -> Box<dyn Tamper> {
+    each("initialize", |message| vec![with(&message, "/params/protocolVersion", Value::from("2025-03-26"))])
+}
+
+pub(super) fn false_capabilities() -> Box<dyn Tamper> {
+    each("initialize", |message| vec![with(&message, "/params/capabilities", json!({ "roots": {}, "sampling": {} }))])
+}
+
+pub(super) fn list_twice() -> Box<dyn Tamper> {
+    each("tools/list", |message| vec![message.clone(), with_other_id(&message)])
+}
+
+pub(super) fn list_before_call() -> Box<dyn Tamper> {
+    each("tools/call", |message| {
+        let id = message["id"].as_u64().unwrap_or_default() + OTHER_IDS;
+        vec![json!({ "jsonrpc": "2.0", "id": id, "method": "tools/list" }), message]
+    })
+}
+
+pub(super) fn call_twice() -> Box<dyn Tamper> {
+    each("tools/call", |message| vec![message.clone(), with_other_id(&message)])
+}
+
+/// One call at a time is enough for it.
+#[derive(Default)]
+struct SameId {
+    real: Value,
+}
+
+impl Tamper for SameId {
+    fn outgoing(&mut self, message: Value) -> Vec<Value> {
+        if message["method"] != "tools/call" {
+            return vec![message];
+        }
+        self.real = message["id"].clone();
+        vec![with(&message, "/id", Value::from(SAME_ID))]
+    }
+
+    fn incoming(&mut self, message: Value) -> Option<Value> {
+        Some(if message["id"] == SAME_ID { with(&message, "/id", self.real.clone()) } else { message })
+    }
+}
+
+pub(super) fn ids_reused() -> Box<dyn Tamper> {
+    Box::new(SameId::default())
+}
+
+/// Answers nothing that a server asks.
+struct AnswersLost;
+
+impl Tamper for AnswersLost {
+    fn outgoing(&mut self, message: Value) -> Vec<Value> {
+        let is_answer = message.get("method").is_none();
+        if is_answer { Vec::new() } else { vec![message] }
+    }
+}
+
+pub(super) fn answers_lost() -> Box<dyn Tamper> {
+    Box::new(AnswersLost)
+}
+
+pub(super) fn cancel_lost() -> Box<dyn Tamper> {
+    each("notifications/cancelled", |_| Vec::new())
+}
+
+pub(super) fn cancel_twice() -> Box<dyn Tamper> {
+    each("notifications/cancelled", |message| vec![message.clone(), message])
+}
+
+pub(super) fn cancel_of_another() -> Box<dyn Tamper> {
+    each("notifications/cancelled", |_| vec![cancelled(&Value::from(OTHER_IDS))])
+}
+
+/// Announces it together with the next message.
+#[derive(Default)]
+struct CancelAnswered {
+    calls: Vec<Value>,
+    answered: Option<Value>,
+}
+
+impl Tamper for CancelAnswered {
+    fn outgoing(&mut self, message: Value) -> Vec<Value> {
+        if message["method"] == "tools/call" {
+            self.calls.push(message["id"].clone());
+        }
+        self.answered.take().iter().map(cancelled).chain([message]).collect()
+    }
+
+    fn incoming(&mut self, message: Value) -> Option<Value> {
+        if self.calls.contains(&message["id"]) {
+            self.answered = Some(message["id"].clone());
+        }
+        Some(message)
+    }
+}
+
+pub(super) fn cancel_of_the_answered() -> Box<dyn Tamper> {
+    Box::new(CancelAnswered::default())
+}
+
+pub(super) fn metadata_lost() -> Box<dyn Tamper> {
+    each("tools/call", |mut message| {
+        if let Some(params) = message["params"].as_object_mut() {
+            params.remove("_meta");
+        }
+        vec![message]
+    })
+}
+
+/// Changes the messages of servers where they stand.
+struct Sees(fn(Value) -> Option<Value>);
+
+impl Tamper for Sees {
+    fn outgoing(&mut self, message: Value) -> Vec<Value> {
+        vec![message]
+    }
+
+    fn incoming(&mut self, message: Value) -> Option<Value> {
+        (self.0)(message)
+    }
+}
+
+pub(super) fn sees(change: fn(Value) -> Option<Value>) -> Box<dyn Tamper> {
+    Box::new(Sees(change))
+}
+
+pub(super) fn changes_unheard() -> Box<dyn Tamper> {
+    sees(|message| (message["method"] != "notifications/tools/list_changed").then_some(message))
+}
+
+pub(super) fn tools_assumed() -> Box<dyn Tamper> {
+    sees(|mut message| {
+        if let Some(capabilities) = message.pointer_mut("/result/capabilities") {
+            capabilities["tools"] = json!({});
+        }
+        Some(message)
+    })
+}
+
+/// Whoever reads ends on a result without content, and nobody learns of it. What lacks it reads as if it were empty.
+pub(super) fn content_assumed() -> Box<dyn Tamper> {
+    Box::new(Sees(|message| (message.pointer("/result/content") != Some(&json!([]))).then_some(message)))
+}

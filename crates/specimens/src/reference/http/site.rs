@@ -1,0 +1,190 @@
+//! Where a server is, and what every request to it carries.
+
+use std::sync::Arc;
+
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::{Request, Uri, http};
+use mcp_lifecheck::loader::memory::{Connector, MemoryAddress};
+use tokio::net::TcpStream;
+
+use super::super::config::HttpAddress;
+use super::super::options::Bounds;
+use super::super::seam::{Requests, Seam};
+use super::endpoint::Endpoint;
+use super::epoch::Epoch;
+use super::error::HttpError;
+use super::mirror::Mirror;
+use super::socket::{Payload, Stream};
+
+const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+pub(super) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// The name of the header that carries a session id.
+pub(super) const fn session_id_header() -> HeaderName {
+    SESSION_ID
+}
+
+/// A server's address, taken apart, and the bounds of every exchange with it.
+pub(in super::super) struct Site {
+    place: Place,
+    authority: HeaderValue,
+    target: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) bounds: Bounds,
+    pub(super) requests: Requests,
+}
+
+/// Where bytes go.
+enum Place {
+    Host { host: String, port: u16 },
+    Memory { connector: Arc<dyn Connector>, address: MemoryAddress },
+}
+
+/// What a request is for.
+pub(super) enum Purpose<'a> {
+    /// One message; in the modern era the header shows what it is.
+    Post { mirror: Option<&'a Mirror> },
+    /// One message to where the stream of the server says.
+    PostTo(&'a Endpoint),
+    /// A stream, from behind this event if there is one.
+    Listen { last_event_id: Option<&'a str> },
+    /// The end of the session.
+    Delete,
+}
+
+impl Site {
+    /// Takes an address apart.
+    ///
+    /// # Errors
+    /// [`HttpError::BadUrl`], [`HttpError::HttpsUnsupported`] or [`HttpError::BadHeader`].
+    pub(in super::super) fn of(address: &HttpAddress, bounds: Bounds, seam: &Seam) -> Result<Self, HttpError> {
+        let url = &address.url;
+        let bad = |problem: &str| HttpError::BadUrl { url: url.clone(), problem: problem.to_owned() };
+        let uri = url.parse::<Uri>().map_err(|error| bad(&format!("is no address ({error})")))?;
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some("https") => return Err(HttpError::HttpsUnsupported { url: url.clone() }),
+            Some(_) => return Err(bad("has another scheme")),
+            None => return Err(bad("has no scheme")),
+        }
+        let authority = uri.authority().ok_or_else(|| bad("has no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(bad("has a user name in it"));
+        }
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        if host.is_empty() {
+            return Err(bad("has no host"));
+        }
+        Ok(Self {
+            place: Place::Host { host, port: authority.port_u16().unwrap_or(80) },
+            authority: HeaderValue::from_str(authority.as_str()).map_err(|_| bad("has a host that can not be sent"))?,
+            target: uri.path_and_query().map_or("/", |target| target.as_str()).to_owned(),
+            headers: headers_of(address)?,
+            bounds,
+            requests: Requests::of(seam),
+        })
+    }
+
+    /// A server in memory.
+    pub(in super::super) fn in_memory(
+        address: MemoryAddress,
+        connector: Arc<dyn Connector>,
+        bounds: Bounds,
+        seam: &Seam,
+    ) -> Self {
+        Self {
+            place: Place::Memory { connector, address },
+            authority: HeaderValue::from_static(MemoryAddress::HOST),
+            target: MemoryAddress::PATH.to_owned(),
+            headers: Vec::new(),
+            bounds,
+            requests: Requests::of(seam),
+        }
+    }
+
+    /// Where to post, from what the stream of the server says.
+    ///
+    /// # Errors
+    /// [`HttpError::ForeignEndpoint`] or [`HttpError::BadEndpoint`].
+    pub(super) fn endpoint(&self, found: &str) -> Result<Endpoint, HttpError> {
+        Endpoint::resolve(self.authority.to_str().unwrap_or_default(), &self.target, found)
+    }
+
+    pub(super) async fn connect(&self) -> Result<Box<dyn Stream>, HttpError> {
+        match &self.place {
+            Place::Host { host, port } => {
+                let connected = TcpStream::connect((host.as_str(), *port)).await;
+                let socket = connected.and_then(|socket| socket.set_nodelay(true).map(|()| socket));
+                let socket =
+                    socket.map_err(|source| HttpError::Connect { authority: format!("{host}:{port}"), source })?;
+                Ok(Box::new(socket))
+            }
+            Place::Memory { connector, address } => {
+                let socket = connector.socket(address).map_err(|source| HttpError::Connect {
+                    authority: format!("{} in memory", address.server),
+                    source,
+                })?;
+                Ok(Box::new(socket))
+            }
+        }
+    }
+
+    /// A request within a session. What the protocol needs wins over configured headers of the same name.
+    pub(super) fn request(
+        &self,
+        epoch: &Epoch,
+        purpose: &Purpose<'_>,
+        payload: Payload,
+    ) -> Result<Request<Payload>, HttpError> {
+        let mut request = Request::new(payload);
+        *request.method_mut() = match purpose {
+            Purpose::Post { .. } | Purpose::PostTo(_) => http::Method::POST,
+            Purpose::Listen { .. } => http::Method::GET,
+            Purpose::Delete => http::Method::DELETE,
+        };
+        let target = if let Purpose::PostTo(endpoint) = purpose { endpoint.as_str() } else { &self.target };
+        *request.uri_mut() = Uri::try_from(target).expect("it was part of an address");
+        let headers = request.headers_mut();
+        headers.extend(self.headers.iter().cloned());
+        headers.insert(http::header::HOST, self.authority.clone());
+        headers.insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+        match purpose {
+            Purpose::Post { .. } => {
+                headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                let both = HeaderValue::from_static("application/json, text/event-stream");
+                headers.insert(http::header::ACCEPT, both);
+            }
+            Purpose::PostTo(_) => {
+                headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            }
+            Purpose::Listen { last_event_id } => {
+                headers.insert(http::header::ACCEPT, HeaderValue::from_static("text/event-stream"));
+                if let Some(id) = last_event_id {
+                    let name = LAST_EVENT_ID.to_string();
+                    let id = HeaderValue::from_str(id).map_err(|_| HttpError::BadHeader { name })?;
+                    headers.insert(LAST_EVENT_ID, id);
+                }
+            }
+            Purpose::Delete => {}
+        }
+        if let Some(id) = epoch.session_id() {
+            headers.insert(SESSION_ID, id.clone());
+        }
+        if let Some(revision) = epoch.revision() {
+            headers.insert(PROTOCOL_VERSION, HeaderValue::from_static(revision.as_str()));
+        }
+        if let Purpose::Post { mirror: Some(mirror) } = purpose {
+            mirror.show(headers)?;
+        }
+        Ok(request)
+    }
+}
+
+fn headers_of(address: &HttpAddress) -> Result<Vec<(HeaderName, HeaderValue)>, HttpError> {
+    let read = |(name, value): (&String, &String)| {
+        let pair = HeaderName::try_from(name.as_str()).ok().zip(HeaderValue::try_from(value.as_str()).ok());
+        pair.ok_or_else(|| HttpError::BadHeader { name: name.clone() })
+    };
+    address.headers.iter().map(read).collect()
+}

@@ -1,0 +1,58 @@
+//! The reference loader, on rmcp: what a correct tool loader looks like.
+//!
+//! Start with [`ToolsLoader`]. From the outside in:
+//!
+//! - `tools_loader`: the public face; needs no runtime around it.
+//! - `config`, `config_text`: which servers, from JSON, YAML or TOML.
+//! - `options`: every bound, with its default. `error`, `report`: what a caller gets back. `park`: blocking callers.
+//! - `engine`: owns all sessions between a load and a cleanup; one command after the other.
+//! - `session`, `owner`: the handle to one session, and the task that opens it, carries its calls and closes it.
+//! - `link`, `listing`, `call`, `request`, `handler`: the conversation with one server.
+//! - `seam`: where tests lay a hand on messages and exchanges. `wire`: the transport under rmcp. `pipes` are under it for stdio,
+//!   `http` for streamable HTTP and for HTTP with server-sent events.
+//! - `process`, `group`: the server's process and its group. `memory`: a server behind pipes in this process.
+//!
+//! Deliberately absent: restarts (a dead server stays dead until the next load), and a session per call.
+
+mod call;
+mod config;
+mod config_text;
+mod engine;
+mod error;
+mod group;
+mod handler;
+mod http;
+mod link;
+mod listening;
+mod listing;
+mod memory;
+mod options;
+mod owner;
+mod park;
+mod pipes;
+mod probe;
+mod process;
+mod report;
+mod request;
+mod seam;
+mod session;
+mod target;
+mod tools_loader;
+mod wire;
+
+pub use config::{
+    CONFIG_VARIABLE, CommandLine, Config, ConfigError, ConfigFormat, Endpoint, HttpAddress, HttpKind, ParseError,
+    Position,
+};
+pub use error::{CallError, LoaderError, LookupError, RequestError, SessionError};
+pub use http::HttpError;
+pub use options::{Bounds, Ladder, Opening, Options, Revision, ServerStderr};
+pub use process::{Ending, Exit};
+pub use report::{CleanupReport, DuplicateName, FoundTool, LoadReport, ServerTools};
+pub use seam::Seam;
+pub use session::Freshness;
+pub use tools_loader::ToolsLoader;
+
+pub(crate) use group::Watched;
+pub(crate) use seam::{Fate, Framing, Seen, Tamper, TamperBytes, TamperHttp};
+pub(crate) use target::called;

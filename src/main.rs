@@ -1,7 +1,0 @@
-//! The mcp-lifecheck command.
-
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    mcp_lifecheck::cli::main()
-}
