@@ -11,8 +11,9 @@
 //! - [`mock`]: I/O drivers that run scripts on real bytes.
 //! - [`supervise`]: supervisors, which end every process of a plan.
 //! - [`loader`]: the interface of Rust loaders, and the process that hosts one.
-//! - [`drive`]: runs a plan against a loader.
-//! - [`host`]: starts a program against mocks, watches it, and asks nothing of it.
+//! - [`life`]: one life of a program under test, from its start to its recorded end.
+//! - [`drive`]: a loader as the subject of a plan.
+//! - [`host`]: a finished application, or a conformance client, as the subject of a plan.
 //! - [`selftest`]: holds an adapter against its protocol.
 //! - [`catalogue`], [`stack`]: what is shipped, and the package stacks of foreign loaders.
 //! - [`report`]: renders what was judged.
@@ -33,6 +34,8 @@ pub mod catalogue;
 pub mod drive;
 #[doc(hidden)]
 pub mod host;
+#[doc(hidden)]
+pub mod life;
 #[doc(hidden)]
 pub mod loader;
 #[doc(hidden)]

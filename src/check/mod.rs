@@ -59,7 +59,6 @@ pub use invariant::{Invariant, Level, Monitor, Property, Scope, Witness};
 pub use mode::{Mode, ModeTally};
 pub use operations::{Hop, Operation, Overtaken, Removal, Request};
 pub use peers::{Connection, Gone, Pending, Server};
-pub(crate) use quiet::is_busy;
 pub use table::{HOST_RULES, INVARIANTS, invariant};
 pub use tally::{Tally, Violation};
 pub use verdict::{Finding, Judgement, PlanVerdict, Verdict};

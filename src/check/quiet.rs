@@ -2,7 +2,7 @@
 
 use crate::check::combinator::{Judged, each};
 use crate::check::{Invariant, Level, Monitor, Property, Scope, View, Violation, Witness};
-use crate::history::{Channel, Event, EventKind, Header, Kind};
+use crate::history::{Channel, Event, EventKind, Header, Kind, cpu_percent, is_busy};
 use crate::plan::Promise;
 
 /// Counter-examples that shaped it. A program that is interrupted may print the interrupt as an uncaught exception and a
@@ -53,19 +53,6 @@ fn judge_report(event: &Event, view: &View) -> Judged {
 /// Windows below this are not judged: CPU time is counted in ticks of 10 ms, and two ticks in 50 ms are 40 % of nothing.
 const IDLE_WINDOW_MIN_US: u64 = 100_000;
 
-/// More than this much of one processor is not idle.
-const IDLE_PERCENT_MAX: u128 = 30;
-
-/// How much of one processor was used, in percent.
-fn percent_of(cpu_us: u64, window_us: u64) -> u128 {
-    u128::from(cpu_us) * 100 / u128::from(window_us.max(1))
-}
-
-/// Whether a window in which this much processor time was used is too busy for an idle one.
-pub(crate) fn is_busy(cpu_us: u64, window_us: u64) -> bool {
-    percent_of(cpu_us, window_us) > IDLE_PERCENT_MAX
-}
-
 /// Counter-examples that shaped it. A window in which an operation still runs is not idle. Node compiles its HTTP parser beside the
 /// first requests, for up to half of the first window after them: windows that are labelled otherwise precede a quiet one.
 pub(super) const IDLE_WITHOUT_CPU: Invariant = Invariant {
@@ -95,7 +82,7 @@ fn judge_sample(event: &Event, view: &View) -> Judged {
     if !is_busy(*cpu_us, *window_us) {
         return Judged::Held;
     }
-    let percent = percent_of(*cpu_us, *window_us);
+    let percent = cpu_percent(*cpu_us, *window_us);
     let because = format!("{percent} % of one processor was used in an idle window of {} ms", window_us / 1_000);
     Judged::Broken(Violation::new("busy-while-idle", because, &[event.seq]))
 }

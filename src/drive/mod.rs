@@ -1,18 +1,22 @@
-//! The driver: runs one plan against one loader and has every step of it recorded.
+//! The driver: a loader as the [`Subject`](crate::life::Subject) of one plan, with every step recorded.
 //!
-//! Start at [`run_plan`]. The driver never judges and never looks at what a loader returns other than to go on.
+//! Start at [`PlanInput`]. The `Driver` coordinates; each part owns its state: the `adapter` and what it offers, the
+//! `configuration` of servers, and the `operations` that run. The driver never judges, and reads the replies of a loader only to
+//! decide how to continue.
 
+mod adapter;
+mod configuration;
+mod context;
+mod driver;
 mod ending;
+mod hello;
+mod input;
 mod launch;
 mod operation;
-mod plan_run;
-mod preflight;
-mod servers;
-mod steps;
+mod operations;
+mod step_end;
+mod subject;
+mod waits;
 
-pub(crate) use ending::uncaught;
-pub use launch::{LoaderLaunch, RunEnvironment, mock_command};
-pub(crate) use plan_run::{DelaySampler, OUTPUT_BYTES_MAX, PROCESSES_MAX, create_outputs, mock_setup, read_head};
-pub use plan_run::{PlanInput, PlanOutput, run_plan};
-pub use preflight::{Preflight, preflight};
-pub(crate) use servers::{After, Dialling, HttpServer, ServerError, await_quiet_wire};
+pub use input::PlanInput;
+pub use launch::LoaderLaunch;

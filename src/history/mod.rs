@@ -5,6 +5,7 @@
 
 mod event;
 mod header;
+mod idle;
 mod ids;
 mod jsonl;
 mod message;
@@ -19,6 +20,7 @@ pub use event::{
     ServerEnd, Tool, WireEnd,
 };
 pub use header::{ApplicationFacts, Header, HostFacts, LINK_LOST_CODE, SCHEMA, ServerFacts};
+pub use idle::{cpu_percent, is_busy};
 pub use ids::{ConnectionId, ExchangeId, OpId, ProcessId, ScopeId, Seq, SessionId, SocketId};
 pub use jsonl::{event_to_line, read_history};
 pub use message::Message;

@@ -1,6 +1,6 @@
 //! Runs a host: a program that is started against mocks and watched, and of which nothing is asked.
 //!
-//! Start at [`run_host`]. A host is a black box: no adapter, no operations. What is known of it is what the mocks received, what the
+//! A host is a black box: no adapter, no operations. What is known of it is what the mocks received, what the
 //! process table says and what it wrote. There are two kinds: [`ClientScenario`] is what official conformance clients know by name;
 //! [`Application`] is a finished program that is put through a plan as its user would, and [`prepared`] is what has to be right of it
 //! before anything runs.
@@ -8,13 +8,16 @@
 mod app;
 mod config;
 mod ending;
+mod exits;
+mod input;
+mod launch;
 mod prepare;
-mod run;
 mod scenario;
 mod stderr;
+mod subject;
 mod template;
 
 pub use config::{ConfigShape, ServerEntry};
+pub use input::{Application, ConfigSource, HostInput, HostKind};
 pub use prepare::{Asked, Prepared, prepared, shipped_host_plan, shipped_host_plans};
-pub use run::{Application, ConfigSource, HostInput, HostKind, run_host};
 pub use scenario::{ClientScenario, client_scenarios};

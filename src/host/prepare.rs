@@ -7,7 +7,7 @@ use std::time::Duration;
 use include_dir::{Dir, include_dir};
 
 use crate::history::{ApplicationFacts, HostFacts};
-use crate::host::run::{Application, ConfigSource};
+use crate::host::input::{Application, ConfigSource};
 use crate::host::template::{Strictness, Template, TemplateError};
 use crate::plan::{HostDo, HostPlan, InputError, Limits, Transport, host_limit, read_text};
 use crate::script::{Carriage, Script, shipped};

@@ -1,6 +1,6 @@
 //! What on stderr is an error that nobody caught.
 
-use crate::drive::uncaught;
+use crate::life::uncaught;
 
 /// Most errors that are told of one program.
 const ERRORS_MAX: usize = 16;

@@ -8,13 +8,14 @@ use std::time::{Duration, SystemTime};
 use tokio::task::JoinSet;
 
 use crate::catalogue::write_whole;
-use crate::check::{Finding, HOST_RULES, Judgement, PlanVerdict, Verdict, judge};
-use crate::drive::{RunEnvironment, preflight};
+use crate::check::{Finding, HOST_RULES, Judgement, PlanVerdict, Verdict};
 use crate::history::{EventKind, Header, History, Source};
-use crate::host::{ClientScenario, HostInput, HostKind, run_host};
+use crate::host::{ClientScenario, HostInput, HostKind};
+use crate::life::{RunEnvironment, preflight};
 use crate::plan::{Baseline, BaselineEntry, InputError, Limits, Revision, Temperament, Transport, read_text};
 use crate::record::Recorder;
-use crate::report::{VerdictReport, check_rows, iso};
+use crate::report::iso;
+use crate::run::judge::{JudgedHistory, live_and_judge};
 use crate::run::{ExitReason, RunError};
 
 /// Name of the only server of a scenario.
@@ -85,24 +86,20 @@ impl ClientRun {
         let name = &plan.scenario.name;
         let directory = self.fresh_folder(name)?;
         let failed = |what: &str| RunError::system(directory.join(what).display().to_string());
-        let history = match broken.or_else(|| self.environment.is_interrupted().then(|| "interrupted".to_owned())) {
-            Some(because) => not_run(name, because).map_err(failed("history.jsonl"))?,
+        let repeat = format!("mcp-lifecheck client --command \"{}\" --scenario {name}", self.command.join(" "));
+        let judged = match broken.or_else(|| self.environment.is_interrupted().then(|| "interrupted".to_owned())) {
+            Some(because) => JudgedHistory::new(not_run(name, because).map_err(failed("history.jsonl"))?, repeat),
             None => {
                 let input = self.input(plan, &directory);
-                run_host(&input, &self.environment).await.map_err(failed("history.jsonl"))?
+                let life = live_and_judge(&input, &self.environment, repeat).await;
+                life.map_err(failed("history.jsonl"))?.judged
             }
         };
-        let judgement = judge(&history);
-        let checks = check_rows(&history, &judgement, SystemTime::now());
-        let repeat = format!("mcp-lifecheck client --command \"{}\" --scenario {name}", self.command.join(" "));
-        let verdict = VerdictReport::new(history.header(), &judgement, &repeat);
-        for (file, text) in
-            [("checks.json", serde_json::to_string_pretty(&checks)), ("verdict.json", serde_json::to_string(&verdict))]
-        {
-            let text = text.expect("a report has string keys only");
-            write_whole(&directory.join(file), format!("{text}\n").as_bytes()).map_err(failed(file))?;
-        }
-        Ok(ClientResult { scenario: name.clone(), directory, judgement })
+        let checks = serde_json::to_string_pretty(&judged.check_rows(SystemTime::now()));
+        let checks = checks.expect("a report has string keys only");
+        write_whole(&directory.join("checks.json"), format!("{checks}\n").as_bytes()).map_err(failed("checks.json"))?;
+        judged.write(&directory).map_err(failed("verdict.json"))?;
+        Ok(ClientResult { scenario: name.clone(), directory, judgement: judged.judgement })
     }
 
     fn input(&self, plan: &ClientPlan, directory: &Path) -> HostInput {

@@ -6,14 +6,12 @@ use std::path::Path;
 use std::time::{Instant, SystemTime};
 
 use crate::catalogue::write_whole;
-use crate::check::{PlanVerdict, judge};
-use crate::drive::{RunEnvironment, preflight};
 use crate::history::{EventKind, History};
-use crate::host::{HostInput, HostKind, Prepared, run_host};
+use crate::host::{HostInput, HostKind, Prepared};
+use crate::life::{RunEnvironment, preflight};
 use crate::plan::{Baseline, InputError, Revision, Temperament, read_text};
-use crate::report::{
-    CheckRow, Counts, Matrix, PlanRow, RunReport, RunVerdict, VerdictReport, check_rows, finding_rows, findings_text,
-};
+use crate::report::{CheckRow, Counts, Matrix, PlanRow, RunReport, RunVerdict};
+use crate::run::judge::{JudgedHistory, live_and_judge};
 use crate::run::{RunError, RunFolder};
 use crate::stack::Browser;
 
@@ -102,8 +100,8 @@ impl HostRun<'_> {
         }
         let input = self.input()?;
         let failed = RunError::system(self.folder.path().join("history.jsonl").display().to_string());
-        let history = run_host(&input, &self.environment).await.map_err(failed)?;
-        self.judged(&history, began)
+        let life = live_and_judge(&input, &self.environment, self.repeat.clone()).await.map_err(failed)?;
+        self.judged(&life.judged, began)
     }
 
     fn page_is_there(&self) -> Result<(), String> {
@@ -168,21 +166,16 @@ impl HostRun<'_> {
         program.unwrap_or("host").chars().map(|c| if is_allowed(c) { c } else { '-' }).collect()
     }
 
-    fn judged(&self, history: &History, began: Instant) -> Result<Hosted, RunError> {
-        let judgement = judge(history);
-        let verdict = VerdictReport::new(history.header(), &judgement, &self.repeat);
-        self.write("verdict.json", &serde_json::to_string(&verdict).expect("a report has string keys only"))?;
-        let checks = check_rows(history, &judgement, SystemTime::now());
+    fn judged(&self, judged: &JudgedHistory, began: Instant) -> Result<Hosted, RunError> {
+        judged.write(self.folder.path()).map_err(RunError::system("verdict.json"))?;
+        let checks = judged.check_rows(SystemTime::now());
         self.write("checks.json", &serde_json::to_string_pretty(&checks).expect("a report has string keys only"))?;
-        let mut row = self.row(judgement.verdict.into());
-        row.id.clone_from(&history.header().plan);
+        let mut row = self.row(judged.verdict().into());
+        row.id.clone_from(&judged.history.header().plan);
         row.wall_ms = u64::try_from(began.elapsed().as_millis()).ok();
-        row.findings = finding_rows(&judgement, &self.repeat);
-        let mut text = findings_text(history, &judgement, &self.repeat);
-        if judgement.verdict == PlanVerdict::Vacuous {
-            text.push_str(&format!("VACUOUS {}: nothing came about that could be judged\n", row.id));
-        }
-        Ok(Hosted { report: self.report(row), text, checks, mode: mode_of(history) })
+        row.findings = judged.finding_rows();
+        let (text, mode) = (judged.plan_text(), mode_of(&judged.history));
+        Ok(Hosted { report: self.report(row), text, checks, mode })
     }
 
     fn without_run(&self, verdict: RunVerdict, because: String) -> Hosted {

@@ -10,6 +10,7 @@ pub mod descriptors;
 mod error;
 mod folder;
 mod host;
+mod judge;
 mod judged;
 mod node;
 mod plan;
@@ -26,6 +27,7 @@ pub use client::{ClientJudged, ClientPlan, ClientResult, ClientRun, read_expecte
 pub use error::RunError;
 pub use folder::RunFolder;
 pub use host::{HostRun, Hosted, page_driver, read_host_baseline};
+pub use judge::JudgedHistory;
 pub use judged::{Accepted, Judged, known_baseline, read_baseline};
 pub use node::{node_launch, own_modules_launch};
 pub use plan::Finished;

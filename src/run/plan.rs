@@ -5,16 +5,16 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::catalogue::write_whole;
 use crate::check::{ModeTally, PlanVerdict, Verdict};
-use crate::drive::{PlanOutput, Preflight, RunEnvironment, run_plan};
 use crate::history::Kind;
+use crate::life::{Preflight, RunEnvironment};
 use crate::plan::Plan;
-use crate::report::findings_text;
-use crate::report::{PlanRow, RunVerdict, VerdictReport, finding_rows, verdicts_of};
+use crate::report::{PlanRow, RunVerdict, verdicts_of};
 use crate::run::folder::RunFolder;
+use crate::run::judge::{JudgedHistory, JudgedLife, live_and_judge};
 use crate::run::repeat::Repeat;
 use crate::run::select::Selected;
 
@@ -61,19 +61,20 @@ impl PlanRunner {
         if let Some(misfit) = &selected.misfit {
             return Finished::without_run(plan, RunVerdict::NotApplicable, misfit.clone());
         }
-        match self.output(selected, directory).await {
-            Ok(output) => {
+        let began = Instant::now();
+        match self.life(selected, directory).await {
+            Ok(life) => {
                 let target = &selected.target;
                 let transport = plan.transport.to_string();
                 let is_declared = target.descriptor.declares_session(target.stack.as_deref(), &transport);
-                let mode = Some(SeenMode { tally: ModeTally::of(&output.history), is_declared });
-                Finished { mode, ..self.finish(&output) }
+                let mode = Some(SeenMode { tally: ModeTally::of(&life.judged.history), is_declared });
+                Finished { mode, ..self.finish(plan, &life, began.elapsed()) }
             }
             Err(because) => Finished::without_run(plan, RunVerdict::Inconclusive, because.to_string()),
         }
     }
 
-    async fn output(&self, selected: &Selected, directory: io::Result<PathBuf>) -> Result<PlanOutput, NotRun> {
+    async fn life(&self, selected: &Selected, directory: io::Result<PathBuf>) -> Result<JudgedLife, NotRun> {
         if self.environment.is_interrupted() {
             return Err(NotRun::Interrupted);
         }
@@ -85,7 +86,8 @@ impl PlanRunner {
         broken.map_or(Ok(()), Err)?;
         let directory = directory.map_err(NotRun::Folder)?;
         let input = selected.input(&self.environment.executable, directory).ok_or(NotRun::NoLaunch)?;
-        run_plan(&input, &self.environment).await.map_err(NotRun::Folder)
+        let repeat = self.repeat.line(self.folder.path(), &selected.plan);
+        live_and_judge(&input, &self.environment, repeat).await.map_err(NotRun::Folder)
     }
 
     fn fresh_folder(&self, plan: &Plan) -> io::Result<PathBuf> {
@@ -95,20 +97,16 @@ impl PlanRunner {
         Ok(path)
     }
 
-    fn finish(&self, output: &PlanOutput) -> Finished {
-        let PlanOutput { plan, history, judgement, .. } = output;
-        let repeat = self.repeat.line(self.folder.path(), plan);
-        let mut row = row(plan, judgement.verdict.into());
-        row.cpu_ms = output.cpu.map(ms);
-        row.wall_ms = Some(ms(output.wall));
-        row.findings = finding_rows(judgement, &repeat);
-        let mut text = findings_text(history, judgement, &repeat);
-        if judgement.verdict == PlanVerdict::Vacuous {
-            line(&mut text, format_args!("VACUOUS {}: nothing came about that could be judged", plan.id));
-        }
-        let mut is_doubtful = is_doubtful(output);
-        if let Err(error) = self.write(output, &repeat) {
-            // Somebody took the folder away, and with it the evidence. A failure that was seen was seen.
+    fn finish(&self, plan: &Plan, life: &JudgedLife, wall: Duration) -> Finished {
+        let JudgedLife { judged, cpu } = life;
+        let mut row = row(plan, judged.verdict().into());
+        row.cpu_ms = cpu.map(ms);
+        row.wall_ms = Some(ms(wall));
+        row.findings = judged.finding_rows();
+        let mut text = judged.plan_text();
+        let mut is_doubtful = is_doubtful(judged);
+        if let Err(error) = judged.write(&self.folder.path().join(&plan.id)) {
+            // Another process removed the folder, and the evidence with it. A recorded failure stays a failure.
             if row.verdict != RunVerdict::Fail {
                 row.verdict = RunVerdict::Inconclusive;
             }
@@ -117,14 +115,7 @@ impl PlanRunner {
             row.because = Some(because);
             is_doubtful = false;
         }
-        Finished { row, text, mode: None, verdicts: verdicts_of(judgement), is_doubtful }
-    }
-
-    fn write(&self, output: &PlanOutput, repeat: &str) -> io::Result<()> {
-        let report = VerdictReport::new(output.history.header(), &output.judgement, repeat);
-        let text = serde_json::to_string(&report).expect("a report has string keys only");
-        let path = self.folder.path().join(&output.plan.id).join("verdict.json");
-        write_whole(&path, format!("{text}\n").as_bytes())
+        Finished { row, text, mode: None, verdicts: verdicts_of(&judged.judgement), is_doubtful }
     }
 }
 
@@ -171,10 +162,11 @@ fn row(plan: &Plan, verdict: RunVerdict) -> PlanRow {
     }
 }
 
-fn is_doubtful(output: &PlanOutput) -> bool {
-    let delayed = || output.history.events().iter().any(|event| event.kind.kind() == Kind::SchedulingDelayed);
-    let mut findings = output.judgement.findings.iter();
-    output.judgement.verdict == PlanVerdict::Inconclusive
+/// Whether the machine was too loaded for a verdict, and nothing else was wrong.
+fn is_doubtful(judged: &JudgedHistory) -> bool {
+    let delayed = || judged.history.events().iter().any(|event| event.kind.kind() == Kind::SchedulingDelayed);
+    let mut findings = judged.judgement.findings.iter();
+    judged.verdict() == PlanVerdict::Inconclusive
         && findings.all(|finding| finding.invariant != "experiment" || finding.verdict != Verdict::Inconclusive)
         && delayed()
 }

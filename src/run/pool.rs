@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::drive::{RunEnvironment, preflight};
+use crate::life::{RunEnvironment, preflight};
 use crate::run::RunError;
 use crate::run::folder::RunFolder;
 use crate::run::plan::{Finished, PlanRunner};

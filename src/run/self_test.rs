@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::drive::{LoaderLaunch, RunEnvironment};
+use crate::drive::LoaderLaunch;
+use crate::life::RunEnvironment;
 use crate::loader::registered::is_built;
 use crate::plan::{Limits, Revision, Transport};
 use crate::run::select::{Launch, Target};

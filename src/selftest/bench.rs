@@ -8,10 +8,10 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 
-use crate::drive::{
-    Dialling, HttpServer, OUTPUT_BYTES_MAX, RunEnvironment, create_outputs, mock_command, mock_setup, read_head,
-};
 use crate::history::{EventKind, Header};
+use crate::life::{
+    HttpServer, OUTPUT_BYTES_MAX, RunEnvironment, ServerLaunch, create_outputs, mock_command, mock_setup, read_head,
+};
 use crate::plan::{Limits, Revision, Transport};
 use crate::record::{EndpointOptions, Recorder, RecorderEndpoint};
 use crate::script::{Script, shipped};
@@ -69,14 +69,14 @@ impl<'a> Bench<'a> {
         let mut servers = BTreeMap::new();
         if over.transport.is_http() {
             for (name, _) in SERVERS {
-                let dialling = Dialling {
+                let launch = ServerLaunch {
                     endpoint: endpoint.addr(),
                     token: &mock_token,
                     transport: over.transport,
                     recorder: &recorder,
                     limit: input.limits.listen,
                 };
-                let server = HttpServer::start(environment, &dialling, name).await.map_err(io::Error::other)?;
+                let server = HttpServer::start(environment, &launch, name).await.map_err(io::Error::other)?;
                 servers.insert(name.to_owned(), server);
             }
         }

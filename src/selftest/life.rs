@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::drive::RunEnvironment;
+use crate::life::RunEnvironment;
 use crate::record::{AdapterHello, Completion};
 use crate::selftest::bench::{Bench, FILES, GATE, HELD, TOOL};
 use crate::selftest::first::welcome;

@@ -4,7 +4,7 @@ use std::io;
 
 use serde_json::json;
 
-use crate::drive::RunEnvironment;
+use crate::life::RunEnvironment;
 use crate::history::LINK_LOST_CODE;
 use crate::selftest::bench::{Bench, FILES, HELD};
 use crate::selftest::first::welcome;

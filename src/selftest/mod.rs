@@ -20,7 +20,8 @@ mod other;
 use std::io;
 use std::path::PathBuf;
 
-use crate::drive::{LoaderLaunch, RunEnvironment};
+use crate::drive::LoaderLaunch;
+use crate::life::RunEnvironment;
 use crate::plan::{Limits, Transport};
 
 pub use crate::record::adapter_schema;

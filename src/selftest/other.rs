@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::drive::RunEnvironment;
+use crate::life::RunEnvironment;
 use crate::selftest::bench::{Bench, FILES};
 use crate::selftest::first::welcome;
 use crate::selftest::life::{Session, call_of};

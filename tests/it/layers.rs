@@ -17,9 +17,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("mock", &["history", "plan", "record", "script"]),
     ("supervise", &["history", "record"]),
     ("loader", &["history", "plan", "record"]),
-    ("drive", &["check", "history", "plan", "record", "script", "supervise"]),
-    ("host", &["check", "drive", "history", "plan", "record", "script", "supervise"]),
-    ("selftest", &["drive", "history", "plan", "record", "script", "supervise"]),
+    ("life", &["history", "plan", "record", "script", "supervise"]),
+    ("drive", &["history", "life", "plan", "record", "script", "supervise"]),
+    ("host", &["history", "life", "plan", "record", "script", "supervise"]),
+    ("selftest", &["drive", "history", "life", "plan", "record", "script", "supervise"]),
     ("catalogue", &["plan"]),
     ("stack", &["catalogue"]),
     ("report", &["check", "history"]),
@@ -31,6 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "drive",
             "history",
             "host",
+            "life",
             "loader",
             "plan",
             "record",
@@ -46,7 +48,6 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "testing",
         &[
             "catalogue",
-            "check",
             "history",
             "loader",
             "mock",
@@ -106,6 +107,25 @@ fn every_module_uses_only_what_lies_below() {
             }
         }
     }
+}
+
+/// The only file that judges histories.
+const JUDGE: &str = "run/judge.rs";
+
+#[test]
+fn histories_are_judged_in_one_place() {
+    let names_judge = |line: &str| {
+        let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+        line.contains("crate::check::") && words.any(|word| word == "judge")
+    };
+    let judges: Vec<String> = sources()
+        .into_iter()
+        .filter(|(module, _)| module != "check")
+        .flat_map(|(_, files)| files)
+        .filter(|(_, text)| code(text).any(names_judge))
+        .map(|(file, _)| file)
+        .collect();
+    assert_eq!(judges, [JUDGE]);
 }
 
 #[test]

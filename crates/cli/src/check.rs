@@ -2,12 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use mcp_lifecheck::check::{Judgement, PlanVerdict, judge};
-use mcp_lifecheck::history::{History, read_history};
+use mcp_lifecheck::check::PlanVerdict;
+use mcp_lifecheck::history::read_history;
 use mcp_lifecheck::plan::read_text;
-use mcp_lifecheck::report::VerdictReport;
-use mcp_lifecheck::report::findings_text;
-use mcp_lifecheck::run::{ExitReason, RunError};
+use mcp_lifecheck::run::{ExitReason, JudgedHistory, RunError};
 
 use crate::args::CheckArgs;
 use crate::print::say;
@@ -20,30 +18,26 @@ pub(crate) fn check(arguments: &CheckArgs) -> Result<ExitReason, RunError> {
     for path in &arguments.histories {
         let path = history_path(path);
         let history = read_history(&path.display().to_string(), &read_text(&path)?)?;
-        let judgement = judge(&history);
-        judged.push((path, history, judgement));
+        let repeat = format!("mcp-lifecheck check {}", path.display());
+        judged.push((path, JudgedHistory::new(history, repeat)));
     }
     say(&text_of(arguments, &judged))?;
-    Ok(reason(judged.iter().map(|(_, _, judgement)| judgement.verdict), arguments.strict))
+    Ok(reason(judged.iter().map(|(_, judged)| judged.verdict()), arguments.strict))
 }
 
 fn history_path(path: &Path) -> PathBuf {
     if path.is_dir() { path.join("history.jsonl") } else { path.to_path_buf() }
 }
 
-fn text_of(arguments: &CheckArgs, judged: &[(PathBuf, History, Judgement)]) -> String {
-    let repeat = |path: &Path| format!("mcp-lifecheck check {}", path.display());
+fn text_of(arguments: &CheckArgs, judged: &[(PathBuf, JudgedHistory)]) -> String {
     if arguments.format.is_some() {
-        let reports: Vec<_> = judged
-            .iter()
-            .map(|(path, history, judgement)| VerdictReport::new(history.header(), judgement, &repeat(path)))
-            .collect();
+        let reports: Vec<_> = judged.iter().map(|(_, judged)| judged.report()).collect();
         return serde_json::to_string(&reports).expect("a report has string keys only");
     }
     let mut text = String::new();
-    for (path, history, judgement) in judged {
-        text.push_str(&findings_text(history, judgement, &repeat(path)));
-        let word = mcp_lifecheck::report::RunVerdict::from(judgement.verdict).word();
+    for (path, judged) in judged {
+        text.push_str(&judged.findings_text());
+        let word = mcp_lifecheck::report::RunVerdict::from(judged.verdict()).word();
         text.push_str(&format!("{}: {word}\n", path.display()));
     }
     text

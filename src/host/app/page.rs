@@ -15,8 +15,8 @@ use tokio::net::unix::pipe;
 use tokio_stream::StreamExt;
 use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 
-use crate::drive::{PROCESSES_MAX, RunEnvironment};
 use crate::history::Header;
+use crate::life::{PROCESSES_MAX, RunEnvironment};
 use crate::plan::PageAction;
 use crate::record::{Recorder, secret};
 use crate::supervise::{LaunchSpec, StdinKind, SuperviseError, Supervised, Written};

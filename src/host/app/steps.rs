@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use crate::history::{EventKind, Source};
+use crate::host::app::life::ApplicationLife;
 use crate::host::app::page::{Asked as PageAsked, Page};
 use crate::host::app::request::{Asked, ask};
 use crate::host::app::seen::Seen;
-use crate::host::app::{Came, Life};
+use crate::host::app::step_end::StepEnd;
 use crate::plan::{HostDo, HostStep, PageAction};
 use crate::supervise::{Signalled, Written};
 
@@ -15,12 +16,12 @@ const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// Longest time of one of several tries.
 const TRY_LIMIT: Duration = Duration::from_secs(5);
 
-impl Life<'_> {
+impl ApplicationLife<'_> {
     /// Does one step, which may take as long as `limit`.
-    pub(super) async fn step(&mut self, step: &HostStep, limit: Duration) -> Came {
+    pub(super) async fn step(&mut self, step: &HostStep, limit: Duration) -> StepEnd {
         match &step.does {
             HostDo::Tools { again, .. } | HostDo::Call { again, .. } => {
-                let from = if *again { self.state.prompted } else { 0 };
+                let from = if *again { self.progress.prompted } else { 0 };
                 self.await_seen(&step.does, from, limit).await
             }
             HostDo::Connections { .. } | HostDo::Gate { .. } => self.await_seen(&step.does, 0, limit).await,
@@ -35,14 +36,14 @@ impl Life<'_> {
             HostDo::KillServer { server } => self.kill_server(server, limit).await,
             HostDo::OpenGate { gate } => {
                 self.note(EventKind::GateOpened { gate: gate.clone() });
-                self.ending.endpoint.open_gate(gate);
-                Came::Done
+                self.ending.stage.endpoint.open_gate(gate);
+                StepEnd::Done
             }
             HostDo::Idle { .. } => self.idle(step.does.window()).await,
             HostDo::Page { .. } => self.page(&step.does, limit).await,
             HostDo::CloseStdin {} => {
                 self.close_stdin().await;
-                Came::Done
+                StepEnd::Done
             }
             HostDo::Interrupt {} => self.end_by("INT").await,
             HostDo::Terminate {} => self.end_by("TERM").await,
@@ -51,11 +52,11 @@ impl Life<'_> {
     }
 
     /// Waits until the servers have seen something, from position `from` on, at most for `limit`, and no longer than the host lives.
-    async fn await_seen(&self, step: &HostDo, from: usize, limit: Duration) -> Came {
+    async fn await_seen(&self, step: &HostDo, from: usize, limit: Duration) -> StepEnd {
         let nothing = || Seen::of(self.input.servers.keys().cloned());
         let mut seen = nothing();
         let met = {
-            let waited = self.ending.recorder.wait_for(0, limit, |event| seen.meets_with(event, step, from));
+            let waited = self.ending.stage.recorder.wait_for(0, limit, |event| seen.meets_with(event, step, from));
             tokio::select! {
                 biased;
                 met = waited => Some(met.is_some()),
@@ -63,40 +64,40 @@ impl Life<'_> {
             }
         };
         match met {
-            Some(true) => Came::Met(seen.told(step)),
-            Some(false) => Came::Unmet(format!("not within {} ms; seen: {}", limit.as_millis(), seen.told(step))),
+            Some(true) => StepEnd::Met(seen.told(step)),
+            Some(false) => StepEnd::Unmet(format!("not within {} ms; seen: {}", limit.as_millis(), seen.told(step))),
             None => self.ended_before(|| {
                 // What was acknowledged before the end may not have been looked at.
                 let mut seen = nothing();
-                let met = self.ending.recorder.any(|event| seen.meets_with(event, step, from));
+                let met = self.ending.stage.recorder.any(|event| seen.meets_with(event, step, from));
                 (met, seen.told(step))
             }),
         }
     }
 
     /// The host ended, or the run was interrupted, before what a step waits for was seen; `last` looks once more.
-    fn ended_before(&self, last: impl FnOnce() -> (bool, String)) -> Came {
-        if self.supervised().is_broken() || self.ending.environment.is_interrupted() {
-            return Came::Lost;
+    fn ended_before(&self, last: impl FnOnce() -> (bool, String)) -> StepEnd {
+        if self.supervised().is_broken() || self.ending.stage.environment.is_interrupted() {
+            return StepEnd::Lost;
         }
         match last() {
-            (true, told) => Came::Met(told),
-            (false, told) => Came::Unmet(format!("{} before that; seen: {told}", self.how_it_ended())),
+            (true, told) => StepEnd::Met(told),
+            (false, told) => StepEnd::Unmet(format!("{} before that; seen: {told}", self.how_it_ended())),
         }
     }
 
-    async fn await_ready(&self, url: &str, status: u16, limit: Duration) -> Came {
+    async fn await_ready(&self, url: &str, status: u16, limit: Duration) -> StepEnd {
         let deadline = Instant::now() + limit;
         let asked = Asked { method: "GET".to_owned(), url: url.to_owned(), body: None };
         let mut last = "nobody asked yet".to_owned();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Came::Unmet(format!("not within {} ms; at last: {last}", limit.as_millis()));
+                return StepEnd::Unmet(format!("not within {} ms; at last: {last}", limit.as_millis()));
             }
             tokio::select! {
                 answer = ask(&asked, left.min(TRY_LIMIT)) => match answer {
-                    Ok(answer) if answer.status == status => return Came::Met(format!("{url} answered {status}")),
+                    Ok(answer) if answer.status == status => return StepEnd::Met(format!("{url} answered {status}")),
                     Ok(answer) => last = format!("{url} answered {}: {}", answer.status, answer.body),
                     Err(error) => last = error.to_string(),
                 },
@@ -108,50 +109,50 @@ impl Life<'_> {
 
     /// What comes from here on is an answer to what the host is made to do now.
     fn prompt(&mut self, how: &str) {
-        let seq = self.ending.recorder.note(Source::Driver, EventKind::HostPrompted { how: how.to_owned() });
-        self.state.prompted = usize::try_from(seq.0).unwrap_or(usize::MAX).saturating_sub(1);
+        let seq = self.ending.stage.recorder.note(Source::Driver, EventKind::HostPrompted { how: how.to_owned() });
+        self.progress.prompted = usize::try_from(seq.0).unwrap_or(usize::MAX).saturating_sub(1);
     }
 
-    async fn request(&mut self, asked: &Asked, status: u16, limit: Duration) -> Came {
+    async fn request(&mut self, asked: &Asked, status: u16, limit: Duration) -> StepEnd {
         self.prompt("request");
         tokio::select! {
             answer = ask(asked, limit) => match answer {
-                Ok(answer) if answer.status == status => Came::Met(format!("answered {status}")),
-                Ok(answer) => Came::Unmet(format!("answered {}: {}", answer.status, answer.body)),
-                Err(error) => Came::Unmet(error.to_string()),
+                Ok(answer) if answer.status == status => StepEnd::Met(format!("answered {status}")),
+                Ok(answer) => StepEnd::Unmet(format!("answered {}: {}", answer.status, answer.body)),
+                Err(error) => StepEnd::Unmet(error.to_string()),
             },
             () = self.over() => self.ended_before(|| (false, "no answer".to_owned())),
         }
     }
 
-    async fn signal(&mut self, signal: &str) -> Came {
+    async fn signal(&mut self, signal: &str) -> StepEnd {
         self.prompt("signal");
         match self.supervised().signal(None, signal).await {
-            Ok(Signalled::Sent) => Came::Done,
-            Ok(Signalled::Gone) => Came::Unmet(self.how_it_ended()),
-            Err(_) => Came::Lost,
+            Ok(Signalled::Sent) => StepEnd::Done,
+            Ok(Signalled::Gone) => StepEnd::Unmet(self.how_it_ended()),
+            Err(_) => StepEnd::Lost,
         }
     }
 
-    async fn line(&mut self, text: &str) -> Came {
+    async fn line(&mut self, text: &str) -> StepEnd {
         self.prompt("line");
         match self.supervised().write_line(text).await {
-            Ok(Written::Done) => Came::Done,
-            Ok(Written::Gone) => Came::Unmet("nobody reads its stdin any more".to_owned()),
-            Ok(Written::Full) => Came::Unmet("its stdin is full: the host does not read it".to_owned()),
-            Err(_) => Came::Lost,
+            Ok(Written::Done) => StepEnd::Done,
+            Ok(Written::Gone) => StepEnd::Unmet("nobody reads its stdin any more".to_owned()),
+            Ok(Written::Full) => StepEnd::Unmet("its stdin is full: the host does not read it".to_owned()),
+            Err(_) => StepEnd::Lost,
         }
     }
 
-    async fn end_by(&mut self, signal: &str) -> Came {
-        if self.ask_to_end(signal).await {
-            return Came::Done;
+    async fn end_by(&mut self, signal: &str) -> StepEnd {
+        if self.request_end(signal).await {
+            return StepEnd::Done;
         }
-        Came::Skipped(self.how_it_ended())
+        StepEnd::Skipped(self.how_it_ended())
     }
 
-    async fn page(&mut self, step: &HostDo, limit: Duration) -> Came {
-        let HostDo::Page { action, tab, url, text, expect, absent } = step else { return Came::Done };
+    async fn page(&mut self, step: &HostDo, limit: Duration) -> StepEnd {
+        let HostDo::Page { action, tab, url, text, expect, absent } = step else { return StepEnd::Done };
         if matches!(action, PageAction::Open | PageAction::Reload | PageAction::Click) {
             self.prompt("page");
         }
@@ -159,12 +160,12 @@ impl Life<'_> {
         let [url, text, expect, absent] = filled.each_ref().map(Option::as_deref);
         let asked = PageAsked { action: *action, tab, url, text, expect, absent };
         // Taken out, so that the host can be watched meanwhile.
-        let mut page = match self.state.page.take() {
+        let mut page = match self.progress.page.take() {
             Some(page) => page,
             None => {
                 let life = self.input.life;
                 let command = self.application.page.as_deref().unwrap_or_default();
-                match Page::start(command, &self.input.directory, self.ending.environment, life).await {
+                match Page::start(command, &self.input.directory, self.ending.stage.environment, life).await {
                     Ok(page) => page,
                     Err(error) => return self.no_page(&error.to_string()),
                 }
@@ -174,17 +175,17 @@ impl Life<'_> {
             answer = page.ask(asked, limit) => Some(answer),
             () = self.over() => None,
         };
-        self.state.page = Some(page);
+        self.progress.page = Some(page);
         match answer {
-            Some(Ok(Ok(()))) => Came::Met("done".to_owned()),
-            Some(Ok(Err(message))) => Came::Unmet(message),
+            Some(Ok(Ok(()))) => StepEnd::Met("done".to_owned()),
+            Some(Ok(Err(message))) => StepEnd::Unmet(message),
             Some(Err(error)) => self.no_page(&error.to_string()),
             None => self.ended_before(|| (false, "no answer of the page".to_owned())),
         }
     }
 
-    fn no_page(&self, because: &str) -> Came {
+    fn no_page(&self, because: &str) -> StepEnd {
         self.note(EventKind::ExperimentFailed { because: because.to_owned() });
-        Came::Lost
+        StepEnd::Lost
     }
 }

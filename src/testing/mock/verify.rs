@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::check::{Verdict, judge};
 use crate::history::{Event, EventKind, History, Seq, Source};
-use crate::report::findings_text;
+use crate::run::JudgedHistory;
 use crate::script::Script;
 use crate::testing::mock::Times;
 
@@ -53,11 +52,8 @@ fn missing_faults(history: &History, script: &Script) -> Vec<String> {
 
 /// What breaks the protocol, as a report tells it. A mock sees messages and connections; what needs another witness is silent.
 fn broken_invariants(history: &History) -> String {
-    let whole = ended(history);
-    let mut judgement = judge(&whole);
-    // A test is not an experiment: what a script impairs on purpose is no reason to doubt the rest.
-    judgement.findings.retain(|finding| finding.verdict == Verdict::Fail);
-    findings_text(&whole, &judgement, "run this test again")
+    // Failures alone: a script that impairs a connection on purpose is no reason to doubt the rest of a test.
+    JudgedHistory::new(ended(history), "run this test again".to_owned()).failures_text()
 }
 
 /// The history, ended here.

@@ -19,10 +19,10 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::drive::launch::RunEnvironment;
-use crate::drive::plan_run::mock_setup;
-use crate::drive::servers::{Dialling, HttpServer, ServerError};
 use crate::history::{Event, EventKind, Header, Impact};
+use crate::life::environment::RunEnvironment;
+use crate::life::http_server::{HttpServer, ServerError, ServerLaunch};
+use crate::life::mocks::mock_setup;
 use crate::plan::{Limits, Revision, Transport};
 use crate::record::{EndpointOptions, Recorder, RecorderEndpoint};
 use crate::script::{Era, Script};
@@ -132,8 +132,8 @@ async fn exchange(transport: Transport, script: &Script, environment: &RunEnviro
     let question = Question::to(script);
     let result = if transport.is_http() {
         let (endpoint, limit) = (endpoint.addr(), limits.listen);
-        let dialling = Dialling { endpoint, token: &token, transport, recorder: &recorder, limit };
-        over_http(environment, &dialling, question).await
+        let launch = ServerLaunch { endpoint, token: &token, transport, recorder: &recorder, limit };
+        over_http(environment, &launch, question).await
     } else {
         over_stdio(environment, endpoint.addr(), &token, &recorder, question).await
     };
@@ -143,14 +143,14 @@ async fn exchange(transport: Transport, script: &Script, environment: &RunEnviro
 
 async fn over_http(
     environment: &RunEnvironment,
-    dialling: &Dialling<'_>,
+    launch: &ServerLaunch<'_>,
     question: Question,
 ) -> Result<(), ExchangeError> {
-    let server = HttpServer::start(environment, dialling, "probe").await?;
-    let result = match dialling.transport {
-        Transport::Sse => within_limit(environment, dialling.recorder, ping_sse(&server.url)).await,
+    let server = HttpServer::start(environment, launch, "probe").await?;
+    let result = match launch.transport {
+        Transport::Sse => within_limit(environment, launch.recorder, ping_sse(&server.url)).await,
         Transport::Memory | Transport::Stdio | Transport::Http => {
-            within_limit(environment, dialling.recorder, ask_http(&server.url, question)).await
+            within_limit(environment, launch.recorder, ask_http(&server.url, question)).await
         }
     };
     server.end().await;

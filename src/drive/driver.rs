@@ -1,0 +1,287 @@
+//! The coordinator: carries out one step after another and decides how the plan ends.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::drive::adapter::Adapter;
+use crate::drive::configuration::Configuration;
+use crate::drive::context::Context;
+use crate::drive::ending::{Ending, grace_after_close};
+use crate::drive::operation::{Request, Waited, place_json};
+use crate::drive::operations::Operations;
+use crate::drive::step_end::{StepEnd, StepsEnd, go_on_after, skip};
+use crate::drive::waits::{await_gate, await_server_end, sample_between, sample_idle};
+use crate::history::{Action, EventKind};
+use crate::life::{Servers, ms};
+use crate::plan::{Invoked, Place, Step, StepDo, Until, WaitFor};
+use crate::record::{AdapterLink, Completion};
+use crate::supervise::Signalled;
+
+/// Operations of a repeated step between two samples of the loader's process.
+const REPEATS_PER_SAMPLE: u32 = 10;
+
+/// One plan while it runs.
+pub(super) struct Driver<'a> {
+    context: Context<'a>,
+    configuration: Configuration<'a>,
+    operations: Operations<'a>,
+}
+
+impl<'a> Driver<'a> {
+    pub(super) fn new(context: Context<'a>, link: AdapterLink, servers: &'a mut Servers) -> Self {
+        let operations = Operations::new(context, Adapter::new(link));
+        Self { context, configuration: Configuration::new(context, servers), operations }
+    }
+
+    /// Runs the plan, and ends the loader's process.
+    pub(super) async fn run(&mut self) {
+        let missing = self.operations.adapter.missing(&self.context.input.scenario);
+        let is_applicable = missing.is_none();
+        let end = match missing {
+            Some(because) => {
+                self.context.note(EventKind::PlanNotApplicable { because });
+                StepsEnd::Done { exiting: false }
+            }
+            None if self.start_servers().await => self.steps().await,
+            None => StepsEnd::Lost,
+        };
+        let mut ending = Ending { context: self.context, operations: &mut self.operations, is_applicable };
+        match end {
+            StepsEnd::Done { exiting } => ending.in_order(exiting).await,
+            StepsEnd::Overdue => ending.by_force("a bound was hit").await,
+            StepsEnd::Lost => ending.lost().await,
+        }
+        if self.context.supervised.is_lost() {
+            self.context.stage.note_failed("the supervisor was lost");
+        }
+    }
+
+    /// Starts the servers that are configured for the first time. Returns whether all of them run.
+    async fn start_servers(&mut self) -> bool {
+        match self.configuration.start_servers().await {
+            Ok(()) => true,
+            Err(error) => {
+                self.context.stage.note_failed(error.to_string());
+                false
+            }
+        }
+    }
+
+    /// Carries out every step, and a canary in the context of each operation.
+    async fn steps(&mut self) -> StepsEnd {
+        for (index, step) in self.context.input.scenario.steps.iter().enumerate() {
+            let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
+            self.context.note(EventKind::StepBegan { step: number, about: step.to_string() });
+            match self.step(number, step).await {
+                StepEnd::GoOn => {}
+                StepEnd::Exiting => return StepsEnd::Done { exiting: true },
+                StepEnd::Stop(end) => return end,
+            }
+            if let StepEnd::Stop(end) = self.canary(step).await {
+                return end;
+            }
+            if self.context.supervised.is_lost() {
+                return StepsEnd::Lost;
+            }
+        }
+        match self.operations.outstanding().await {
+            Waited::Completed | Waited::InFlight | Waited::Invoked => StepsEnd::Done { exiting: false },
+            Waited::Overdue => StepsEnd::Overdue,
+            Waited::Lost => StepsEnd::Lost,
+        }
+    }
+
+    async fn step(&mut self, number: u32, step: &Step) -> StepEnd {
+        match &step.action {
+            StepDo::Load(invoked) => self.operate(Action::Load, step, invoked).await,
+            StepDo::Rerun(invoked) => self.operate(Action::Rerun, step, invoked).await,
+            StepDo::Reload { remove, add, change, invoked } => {
+                self.configuration.reconfigure(remove, add, change);
+                if !self.start_servers().await {
+                    return StepEnd::Stop(StepsEnd::Lost);
+                }
+                self.operate(Action::Reload, step, invoked).await
+            }
+            StepDo::List(invoked) => self.operate(Action::List, step, invoked).await,
+            StepDo::Call { invoked, .. } => self.operate(Action::Call, step, invoked).await,
+            StepDo::Close(invoked) => self.close(step, invoked).await,
+            StepDo::Collect => self.operate(Action::Collect, step, &Invoked::default()).await,
+            StepDo::Cancel { operation } => self.cancel(number, operation).await,
+            StepDo::DropContext => self.drop_context(number, &step.place).await,
+            StepDo::Exit => {
+                self.context.note(EventKind::ExitRequested {});
+                // Its completion is the end of the process.
+                drop(self.operations.adapter.command("exit", Map::new()));
+                StepEnd::Exiting
+            }
+            StepDo::Signal { signal } => self.signal_loader(signal).await,
+            StepDo::OpenGate { gate } => {
+                self.context.note(EventKind::GateOpened { gate: gate.clone() });
+                self.context.stage.endpoint.open_gate(gate);
+                StepEnd::GoOn
+            }
+            StepDo::KillServer { server } => self.kill_server(number, server).await,
+            StepDo::Wait(wait) => self.wait(number, wait).await,
+        }
+    }
+
+    /// One operation, repeated as often as its step says, with samples of the loader's process in between.
+    async fn operate(&mut self, action: Action, step: &Step, invoked: &Invoked) -> StepEnd {
+        let mut end = self.operate_once(action, step, invoked).await;
+        for n_done in 1..=invoked.again {
+            if !matches!(end, StepEnd::GoOn) || self.context.supervised.is_lost() {
+                return end;
+            }
+            if n_done % REPEATS_PER_SAMPLE == 1 && !sample_between(self.context).await {
+                return StepEnd::Stop(StepsEnd::Lost);
+            }
+            end = self.operate_once(action, step, invoked).await;
+        }
+        if invoked.again > 0 && matches!(end, StepEnd::GoOn) && !sample_between(self.context).await {
+            return StepEnd::Stop(StepsEnd::Lost);
+        }
+        end
+    }
+
+    async fn operate_once(&mut self, action: Action, step: &Step, invoked: &Invoked) -> StepEnd {
+        let target = call_target(&step.action).filter(|_| action == Action::Call);
+        let server = target.as_ref().map(|(server, _)| server.clone()).unwrap_or_default();
+        let handed = self.configuration.handed_to(action);
+        let mut running = self.operations.invoke(Request { action, place: step.place.clone(), target, handed });
+        if let Some(name) = &invoked.name {
+            self.operations.name(name, running.id);
+        }
+        let waited = self.operations.stay(&mut running, invoked.until, &server).await;
+        if waited == Waited::Completed {
+            return StepEnd::GoOn;
+        }
+        self.operations.keep(running);
+        go_on_after(waited)
+    }
+
+    async fn close(&mut self, step: &Step, invoked: &Invoked) -> StepEnd {
+        let end = self.operate(Action::Close, step, invoked).await;
+        if matches!(end, StepEnd::GoOn) && invoked.until == Until::Completed {
+            grace_after_close(self.context).await;
+        }
+        end
+    }
+
+    /// One harmless operation in the step's context, because some bugs hit the next await there.
+    async fn canary(&mut self, step: &Step) -> StepEnd {
+        let is_operation = step.action.invoked().is_some();
+        if !is_operation || self.operations.is_busy(&step.place) || !self.operations.adapter.can("probe") {
+            return StepEnd::GoOn;
+        }
+        self.operate(Action::Probe, step, &Invoked::default()).await
+    }
+
+    async fn cancel(&mut self, number: u32, name: &str) -> StepEnd {
+        if !self.operations.adapter.can("cancel") {
+            return skip(self.context, number, "the adapter can not cancel");
+        }
+        let Some(mut running) = self.operations.take(name) else {
+            return skip(self.context, number, format!("operation {name} has completed already"));
+        };
+        let operation = running.id;
+        self.context.note(EventKind::CancelRequested { operation });
+        let fields = Map::from_iter([("operation".to_owned(), Value::from(operation.0))]);
+        let reply = self.operations.adapter.command("cancel", fields);
+        let delivered = match tokio::time::timeout(self.context.limits().operation, reply).await {
+            Ok(Ok(Completion::Ok(reply))) => reply.get("delivered").and_then(Value::as_bool) == Some(true),
+            Ok(Ok(Completion::Failed(_) | Completion::Cancelled) | Err(_)) | Err(_) => false,
+        };
+        self.context.note(EventKind::CancelDelivered { operation, delivered });
+        let waited = self.operations.complete(&mut running).await;
+        if waited != Waited::Completed {
+            self.operations.keep(running);
+        }
+        go_on_after(waited)
+    }
+
+    async fn drop_context(&mut self, number: u32, place: &Place) -> StepEnd {
+        if !self.operations.adapter.can("drop-context") {
+            return skip(self.context, number, "the adapter can not end a context");
+        }
+        // An operation that runs there may keep the context from ending, and has a limit of its own.
+        let was_busy = self.operations.is_busy(place);
+        self.context.note(EventKind::ContextEnded { place: place.to_string() });
+        let fields = Map::from_iter([("in".to_owned(), place_json(place))]);
+        let ended = self.operations.adapter.command("drop-context", fields);
+        let bound = self.context.limits().operation;
+        match tokio::time::timeout(bound, ended).await {
+            Ok(Ok(_)) => StepEnd::GoOn,
+            Ok(Err(_)) => StepEnd::Stop(StepsEnd::Lost),
+            Err(_) => {
+                self.context.note(context_overdue(place, bound, was_busy));
+                StepEnd::Stop(StepsEnd::Overdue)
+            }
+        }
+    }
+
+    async fn signal_loader(&self, signal: &str) -> StepEnd {
+        self.context.note(EventKind::SignalSent { signal: signal.to_owned(), target: "loader".to_owned() });
+        match self.context.supervised.signal(None, signal).await {
+            Ok(Signalled::Sent) => StepEnd::Exiting,
+            Ok(Signalled::Gone) | Err(_) => StepEnd::Stop(StepsEnd::Lost),
+        }
+    }
+
+    async fn kill_server(&mut self, number: u32, server: &str) -> StepEnd {
+        let mocks = self.context.stage.endpoint.mocks();
+        let Some(mock) = mocks.iter().rfind(|mock| mock.server == server && mock.open) else {
+            return skip(self.context, number, format!("no server {server} is running"));
+        };
+        let from = self.context.stage.recorder.n_events();
+        self.context.note(EventKind::SignalSent { signal: "KILL".to_owned(), target: format!("server:{server}") });
+        match self.configuration.kill(mock).await {
+            Ok(Signalled::Sent) => await_server_end(self.context, number, server, from).await,
+            Ok(Signalled::Gone) => skip(self.context, number, format!("server {server} is gone already")),
+            Err(_) => StepEnd::Stop(StepsEnd::Lost),
+        }
+    }
+
+    async fn wait(&mut self, number: u32, wait: &WaitFor) -> StepEnd {
+        match wait {
+            WaitFor::Idle(window) => sample_idle(self.context, *window).await,
+            WaitFor::Operation(name) => self.wait_operation(name).await,
+            WaitFor::Gate(gate) => await_gate(self.context, &self.operations, number, gate).await,
+            WaitFor::ServerEnd(server) => {
+                let from = self.context.stage.recorder.n_events();
+                match self.context.stage.endpoint.mocks().iter().rfind(|mock| mock.server == *server) {
+                    Some(mock) if mock.open => await_server_end(self.context, number, server, from).await,
+                    Some(_) => StepEnd::GoOn,
+                    None => skip(self.context, number, format!("server {server} was never started")),
+                }
+            }
+        }
+    }
+
+    async fn wait_operation(&mut self, name: &str) -> StepEnd {
+        let Some(mut running) = self.operations.take(name) else { return StepEnd::GoOn };
+        let waited = self.operations.complete(&mut running).await;
+        let is_close = running.action == Action::Close;
+        if waited != Waited::Completed {
+            self.operations.keep(running);
+        } else if is_close && self.operations.is_idle() {
+            grace_after_close(self.context).await;
+        }
+        go_on_after(waited)
+    }
+}
+
+/// The server and the tool of a call.
+fn call_target(action: &StepDo) -> Option<(String, String)> {
+    let StepDo::Call { server, tool, .. } = action else { return None };
+    Some((server.clone(), tool.clone()))
+}
+
+/// A context that did not end: the loader is to blame only if no operation ran there.
+fn context_overdue(place: &Place, bound: Duration, was_busy: bool) -> EventKind {
+    let (place, limit) = (place.to_string(), "operation".to_owned());
+    if was_busy {
+        return EventKind::LimitHit { limit, because: format!("{place} did not end within its limit") };
+    }
+    EventKind::ContextOverdue { place, limit, bound_ms: ms(bound) }
+}

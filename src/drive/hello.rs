@@ -1,0 +1,83 @@
+//! The wait for an adapter's hello.
+
+use std::fs::File;
+use std::time::{Duration, Instant};
+
+use crate::drive::input::PlanInput;
+use crate::life::{OUTPUT_BYTES_MAX, Stage, read_head};
+use crate::record::{AdapterLink, RecorderEndpoint};
+use crate::supervise::{LoaderEnd, Supervised};
+
+/// How long the last messages of an ended process may stay in transit.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Why no adapter said hello.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum HelloError {
+    #[error("the loader's process said no hello within {} ms{refused}; its stderr ends with: {stderr}", limit.as_millis())]
+    NoHello { limit: Duration, refused: String, stderr: String },
+    #[error("the loader's process ended before its hello ({how}); its stderr ends with: {stderr}")]
+    EndedEarly { how: String, stderr: String },
+    #[error("the loader's process said a hello that was refused: {because}")]
+    Refused { because: String },
+    #[error("a limit on the loader's process was hit before its hello")]
+    BrokenEarly,
+    #[error("the run was interrupted")]
+    Interrupted,
+}
+
+/// Waits for the hello, at most for the limit `start` or until the loader's process ends.
+pub(super) async fn await_hello(
+    input: &PlanInput,
+    stage: &Stage<'_>,
+    supervised: &Supervised,
+) -> Result<AdapterLink, HelloError> {
+    let limit = input.plan.limits.start;
+    let began = Instant::now();
+    tokio::select! {
+        biased;
+        adapter = stage.endpoint.adapter(limit) => {
+            adapter.ok_or_else(|| no_hello(&stage.endpoint, began.elapsed() < limit, limit, &stage.stderr))
+        }
+        () = stage.environment.interruption() => Err(HelloError::Interrupted),
+        () = supervised.broken_or_ended() => match supervised.loader_end_now() {
+            Some(end) if !supervised.is_broken() => late_hello(stage, &end).await,
+            Some(_) | None => Err(HelloError::BrokenEarly),
+        },
+    }
+}
+
+/// The process has ended, but its hello may still be in transit.
+async fn late_hello(stage: &Stage<'_>, end: &LoaderEnd) -> Result<AdapterLink, HelloError> {
+    if let Some(adapter) = stage.endpoint.adapter(LAST_WORDS).await {
+        return Ok(adapter);
+    }
+    if let Some(because) = stage.endpoint.refusal() {
+        return Err(HelloError::Refused { because });
+    }
+    let how = match (end.code, &end.signal) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "unknown".to_owned(),
+    };
+    Err(HelloError::EndedEarly { how, stderr: stderr_tail(&stage.stderr) })
+}
+
+/// Why there is no adapter: the endpoint refused it before the limit, or the limit passed.
+fn no_hello(endpoint: &RecorderEndpoint, is_early: bool, limit: Duration, stderr: &File) -> HelloError {
+    match endpoint.refusal() {
+        Some(because) if is_early => HelloError::Refused { because },
+        refused => {
+            let refused = refused.map(|because| format!("; who dialled was refused: {because}")).unwrap_or_default();
+            HelloError::NoHello { limit, refused, stderr: stderr_tail(stderr) }
+        }
+    }
+}
+
+/// The last lines of the loader's stderr.
+fn stderr_tail(stderr: &File) -> String {
+    let bytes = read_head(stderr, OUTPUT_BYTES_MAX);
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().rev().take(5).collect();
+    lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
+}

@@ -1,0 +1,76 @@
+//! One plan, ready to be run.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::drive::launch::LoaderLaunch;
+use crate::history::{Header, SCHEMA, ServerFacts};
+use crate::life::{Setup, mock_setup};
+use crate::plan::{Plan, Scenario, Transport};
+use crate::record::MockSetup;
+use crate::script::{Carriage, Script};
+
+/// A plan, with everything it names.
+#[derive(Clone)]
+pub struct PlanInput {
+    /// The plan. Its limits apply.
+    pub plan: Plan,
+    /// The scenario that the plan names.
+    pub scenario: Scenario,
+    /// The script of each server of the scenario, by name of the server.
+    pub scripts: BTreeMap<String, Script>,
+    /// How the loader that the plan names is started.
+    pub launch: LoaderLaunch,
+    /// An existing folder for the history and the output of the loader; absolute.
+    pub directory: PathBuf,
+}
+
+impl PlanInput {
+    /// The framing of the servers' messages.
+    pub(super) fn framing(&self) -> Carriage {
+        Carriage::of_plan(self.plan.transport, &self.scenario, self.scripts.values())
+    }
+
+    pub(super) fn setup(&self) -> Setup {
+        Setup { header: self.header(), directory: self.directory.clone(), mocks: self.mock_setups() }
+    }
+
+    fn header(&self) -> Header {
+        let Self { plan, scenario, .. } = self;
+        let servers = scenario.servers.iter();
+        Header {
+            schema: SCHEMA,
+            plan: plan.id.clone(),
+            scenario: plan.scenario.clone(),
+            loader: plan.loader.clone(),
+            revision: plan.revision.to_string(),
+            transport: self.recorded_transport(),
+            seed: plan.seed,
+            promises: plan.promises.clone(),
+            limits: plan.limits.clone(),
+            servers: servers
+                .map(|server| ServerFacts { name: server.name.clone(), script: server.script.clone() })
+                .collect(),
+            host: None,
+        }
+    }
+
+    /// The transport as a history names it. In memory, it includes a framing other than lines.
+    fn recorded_transport(&self) -> String {
+        let transport = self.plan.transport;
+        match (transport, self.framing()) {
+            (Transport::Memory, Carriage::Http) => "memory/http".to_owned(),
+            (Transport::Memory | Transport::Stdio | Transport::Http | Transport::Sse, _) => transport.to_string(),
+        }
+    }
+
+    fn mock_setups(&self) -> BTreeMap<String, MockSetup> {
+        let plan = &self.plan;
+        let setups = self.scripts.iter().map(|(name, script)| {
+            let server = self.scenario.server(name);
+            let shutdown = server.map_or(plan.server, |server| server.temperament(plan.transport, plan.server));
+            (name.clone(), mock_setup(script, shutdown.to_string(), plan.revision.to_string(), &plan.limits))
+        });
+        setups.collect()
+    }
+}

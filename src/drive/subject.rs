@@ -1,0 +1,36 @@
+//! A loader as the subject of one plan.
+
+use std::time::Duration;
+
+use crate::drive::context::Context;
+use crate::drive::driver::Driver;
+use crate::drive::hello::await_hello;
+use crate::drive::input::PlanInput;
+use crate::life::{LifeError, Servers, Setup, Stage, Subject};
+use crate::supervise::Supervised;
+
+impl Subject for PlanInput {
+    fn setup(&self) -> Setup {
+        PlanInput::setup(self)
+    }
+
+    async fn live(&self, stage: &Stage<'_>, servers: &mut Servers) -> Result<Option<Duration>, LifeError> {
+        let environment = stage.environment;
+        let (link, token) = (stage.endpoint.addr(), &stage.adapter_token);
+        let spec = self.launch.supervised(environment, link, token, &self.directory, &self.plan.limits);
+        let supervised =
+            Supervised::start(&environment.executable, spec, stage.recorder.clone(), &environment.reaper).await?;
+        match await_hello(self, stage, &supervised).await {
+            Ok(link) => {
+                let context = Context { input: self, stage, supervised: &supervised };
+                Driver::new(context, link, servers).run().await;
+            }
+            Err(error) => {
+                // Recorded before the tree is killed: no rule blames the loader for what follows.
+                stage.note_failed(error.to_string());
+                stage.note_kill();
+            }
+        }
+        Ok(supervised.end().await.map(Duration::from_millis))
+    }
+}

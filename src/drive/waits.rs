@@ -1,0 +1,86 @@
+//! Waits for events that are no completions: a gate, the end of a server, an idle window.
+
+use std::time::Duration;
+
+use crate::drive::context::Context;
+use crate::drive::operations::Operations;
+use crate::drive::step_end::{StepEnd, StepsEnd, skip};
+use crate::history::{EventKind, LinkPeer, is_busy};
+
+/// Most windows of one wait for idleness.
+const IDLE_WINDOWS_MAX: u32 = 4;
+
+/// Waits until a mock reaches a gate, as long as an operation runs that can bring it there.
+pub(super) async fn await_gate(context: Context<'_>, operations: &Operations<'_>, number: u32, gate: &str) -> StepEnd {
+    let recorder = &context.stage.recorder;
+    // A gate that was opened can bring a mock to another gate without a running operation.
+    let has_opened = || recorder.any(|event| matches!(event.kind, EventKind::GateOpened { .. }));
+    let (limit, from) = match operations.earliest() {
+        Some(from) => (context.limits().gate, from),
+        None if has_opened() => (context.limits().gate, 0),
+        None => (Duration::ZERO, 0),
+    };
+    let open = operations.ids();
+    let mut n_open = open.len();
+    let mut is_reached = false;
+    // Once no operation runs any more, no mock can reach the gate.
+    let reached = recorder.wait_for(from, limit, |event| match &event.kind {
+        EventKind::GateReached { gate: reached } => {
+            is_reached = reached == gate;
+            is_reached
+        }
+        EventKind::OperationCompleted { operation, .. } if open.contains(operation) => {
+            n_open -= 1;
+            n_open == 0
+        }
+        _ => false,
+    });
+    match reached.await {
+        Some(_) if is_reached => StepEnd::GoOn,
+        Some(_) => skip(context, number, format!("gate {gate} was not reached by any operation that ran")),
+        None => skip(context, number, format!("gate {gate} was not reached within {} ms", limit.as_millis())),
+    }
+}
+
+/// Waits until the link of a server's mock ends, from position `from` of the history on.
+pub(super) async fn await_server_end(context: Context<'_>, number: u32, server: &str, from: usize) -> StepEnd {
+    let ended = context.stage.recorder.wait_for(from, context.limits().gate, |event| {
+        matches!(&event.kind, EventKind::LinkClosed { peer: LinkPeer::Mock { server: ended, .. }, .. } if ended == server)
+    });
+    match ended.await {
+        Some(_) => StepEnd::GoOn,
+        None => skip(context, number, format!("server {server} did not end within its limit")),
+    }
+}
+
+/// Samples the loader's process between two operations. Returns whether the plan can go on.
+pub(super) async fn sample_between(context: Context<'_>) -> bool {
+    let sample = tokio::select! {
+        sample = context.supervised.sample(Duration::ZERO) => sample,
+        () = context.stage.environment.interruption() => return false,
+    };
+    if let Ok(Some(sample)) = sample {
+        context.stage.note_sample("repeated", sample);
+    }
+    true
+}
+
+/// Samples the loader's process while the driver requests nothing, until a window is quiet or the last window is over.
+///
+/// A runtime may compile code in the background once, after that code has run. A loop without end is busy in every window.
+pub(super) async fn sample_idle(context: Context<'_>, window: Duration) -> StepEnd {
+    context.note(EventKind::IdleBegan {});
+    for n_left in (0..IDLE_WINDOWS_MAX).rev() {
+        let sample = tokio::select! {
+            sample = context.supervised.sample(window) => sample,
+            () = context.stage.environment.interruption() => return StepEnd::Stop(StepsEnd::Lost),
+        };
+        let Ok(Some(sample)) = sample else { break };
+        let is_last = n_left == 0 || !is_busy(sample.cpu_us, sample.window_us);
+        context.stage.note_sample(if is_last { "idle" } else { "settling" }, sample);
+        if is_last {
+            break;
+        }
+    }
+    StepEnd::GoOn
+}

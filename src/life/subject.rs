@@ -1,0 +1,82 @@
+//! The pipeline of one life: open the stage, let the subject live on it, close the stage, return the history.
+
+use std::fs::File;
+use std::io;
+use std::time::Duration;
+
+use crate::history::{EventKind, History, Source};
+use crate::life::environment::RunEnvironment;
+use crate::life::http_server::ServerError;
+use crate::life::servers::Servers;
+use crate::life::stage::{Setup, Stage};
+use crate::record::Recorder;
+use crate::supervise::SuperviseError;
+
+/// A program under test: a loader, a finished application, or a conformance client.
+pub trait Subject: Sync {
+    /// What the stage needs before the subject starts.
+    fn setup(&self) -> Setup;
+
+    /// Starts the subject, watches it to its end, and kills what it leaves. Returns the CPU time of its process tree.
+    fn live(
+        &self,
+        stage: &Stage<'_>,
+        servers: &mut Servers,
+    ) -> impl Future<Output = Result<Option<Duration>, LifeError>> + Send;
+}
+
+/// Why a life did not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum LifeError {
+    /// The system refused a socket, a file or random bytes.
+    #[error("the plan can not be set up: {0}")]
+    Stage(#[from] io::Error),
+    /// A mock over HTTP did not start.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// The supervisor did not start the subject.
+    #[error(transparent)]
+    Supervise(#[from] SuperviseError),
+}
+
+/// One life that is over.
+pub struct Lived {
+    /// Every event, in the order of the recorder.
+    pub history: History,
+    /// CPU time of the subject's process tree and of its supervisor, as far as the supervisor waited for them.
+    pub cpu: Option<Duration>,
+}
+
+/// Lets a subject live and records it. A life that cannot begin is recorded as a failed experiment.
+///
+/// # Errors
+/// When the history cannot be written. Then there is nothing to judge.
+pub async fn record_life(subject: &impl Subject, environment: &RunEnvironment) -> io::Result<Lived> {
+    let setup = subject.setup();
+    let file = File::create(setup.directory.join("history.jsonl"))?;
+    let recorder = Recorder::start(setup.header.clone(), Some(file))?;
+    let cpu = match on_stage(subject, setup, environment, &recorder).await {
+        Ok(cpu) => cpu,
+        Err(error) => {
+            recorder.note(Source::Driver, EventKind::ExperimentFailed { because: error.to_string() });
+            None
+        }
+    };
+    recorder.note(Source::Driver, EventKind::PlanEnded {});
+    Ok(Lived { history: recorder.take_history(), cpu })
+}
+
+async fn on_stage(
+    subject: &impl Subject,
+    setup: Setup,
+    environment: &RunEnvironment,
+    recorder: &Recorder,
+) -> Result<Option<Duration>, LifeError> {
+    let stage = Stage::open(setup, environment, recorder.clone()).await?;
+    let mut servers = Servers::default();
+    let result = subject.live(&stage, &mut servers).await;
+    // In this order: an open endpoint would record the ends of the servers, which are the driver's doing.
+    stage.close().await;
+    servers.end().await;
+    result
+}
