@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::check::Verdict;
-use crate::report::PlanRow;
+use crate::report::plan_row::{PlanRow, RunVerdict};
 
 /// A loader held against another, plan by plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,7 +108,7 @@ impl Found {
 }
 
 fn turns(plans: &[PlanRow], loader: &str) -> BTreeMap<Turn, Found> {
-    use crate::report::RunVerdict::{Fail, Inconclusive, NotApplicable, Pass, Unavailable, Vacuous, Warn};
+    use RunVerdict::{Fail, Inconclusive, NotApplicable, Pass, Unavailable, Vacuous, Warn};
     let mut turns: BTreeMap<Turn, Found> = BTreeMap::new();
     for plan in plans.iter().filter(|plan| plan.loader == loader) {
         let turn = Turn {
@@ -136,7 +136,6 @@ fn turns(plans: &[PlanRow], loader: &str) -> BTreeMap<Turn, Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::RunVerdict;
 
     #[test]
     fn what_one_finds_and_the_other_does_not_is_new_or_gone() {

@@ -1,37 +1,42 @@
 //! `junit.xml`: a run as test reports show it.
 //!
-//! A suite for each loader and transport, a case for each plan. A Fail is a failure and what could not be judged an error,
-//! so that neither passes for the other; where there was nothing to judge, the case is skipped, not passed.
+//! Each loader and transport is a suite, and each plan a case. A Fail is a failure; a plan without a verdict is an error. A plan in
+//! which no rule was triggered is skipped, not passed.
 
+use std::io;
 use std::time::Duration;
 
 use indexmap::IndexMap;
 use quick_junit::{NonSuccessKind, Property, Report, SerializeError, TestCase, TestCaseStatus, TestSuite};
 
 use crate::check::Verdict;
+use crate::report::format::{Detail, Format};
 use crate::report::{FindingRow, PlanRow, RunReport, RunVerdict};
 
-/// The report as JUnit XML. `texts` holds what a person is shown of each plan, in the order of the plans.
-///
-/// What XML can not hold, control characters and escape sequences of terminals, is left out.
-///
-/// # Errors
-/// When the XML can not be built: a defect of ours or of the library that writes it.
-pub fn junit_xml(report: &RunReport, texts: &[String]) -> Result<String, SerializeError> {
+/// The format `junit`.
+pub static JUNIT: Format = Format {
+    name: "junit",
+    file: "junit.xml",
+    needs: Detail::Plans,
+    render: |report: &RunReport| junit_xml(report).map_err(io::Error::other),
+    render_verdicts: None,
+};
+
+/// The report as JUnit XML. Control characters and terminal escapes are left out, because XML cannot hold them.
+fn junit_xml(report: &RunReport) -> Result<String, SerializeError> {
     let mut suites: IndexMap<String, TestSuite> = IndexMap::new();
-    let silence = String::new();
-    for (index, plan) in report.plans.iter().enumerate() {
+    for plan in &report.plans {
         let name = format!("{} {}", plan.loader, plan.transport);
         let suite = suites.entry(name).or_insert_with_key(|name| TestSuite::new(name.as_str()));
-        suite.add_test_case(case(plan, texts.get(index).unwrap_or(&silence)));
+        suite.add_test_case(case(plan));
     }
     let mut junit = Report::new(report.tool.as_str());
     junit.add_test_suites(suites.into_values());
     junit.to_string()
 }
 
-fn case(plan: &PlanRow, text: &str) -> TestCase {
-    let mut case = TestCase::new(case_name(plan), status(plan, text));
+fn case(plan: &PlanRow) -> TestCase {
+    let mut case = TestCase::new(case_name(plan), status(plan));
     case.set_classname(plan.loader.as_str());
     if let Some(ms) = plan.wall_ms {
         case.set_time(Duration::from_millis(ms));
@@ -39,12 +44,12 @@ fn case(plan: &PlanRow, text: &str) -> TestCase {
     case.add_property(Property::new("plan", plan.id.as_str()));
     case.add_property(Property::new("revision", plan.revision.as_str()));
     if plan.verdict == RunVerdict::Warn {
-        case.set_system_out(characters(text));
+        case.set_system_out(characters(&plan.text));
     }
     case
 }
 
-/// Scenario, temperament and repeat: unique within loader and transport.
+/// Scenario, shutdown behaviour and repeat. Unique within a loader and a transport.
 fn case_name(plan: &PlanRow) -> String {
     let PlanRow { id, scenario, loader, transport, revision, server, .. } = plan;
     let first = format!("{scenario}.{loader}.{transport}.{revision}.{server}");
@@ -52,7 +57,8 @@ fn case_name(plan: &PlanRow) -> String {
     repeat.map_or_else(|| format!("{scenario} {server}"), |repeat| format!("{scenario} {server} {repeat}"))
 }
 
-fn status(plan: &PlanRow, text: &str) -> TestCaseStatus {
+fn status(plan: &PlanRow) -> TestCaseStatus {
+    let text = &plan.text;
     let message = |default: &str| plan.because.clone().unwrap_or_else(|| default.to_owned());
     match plan.verdict {
         RunVerdict::Pass | RunVerdict::Warn => TestCaseStatus::success(),
@@ -71,7 +77,7 @@ fn status(plan: &PlanRow, text: &str) -> TestCaseStatus {
     }
 }
 
-/// The first finding of that verdict: its invariant, and what one can check by hand.
+/// The first finding with that verdict: its invariant and its reason.
 fn finding(plan: &PlanRow, verdict: Verdict) -> Option<(&str, &str)> {
     let first = plan.findings.iter().find(|finding| finding.verdict == verdict);
     first.map(|FindingRow { invariant, because, .. }| (invariant.as_str(), because.as_str()))
@@ -94,7 +100,7 @@ fn skipped(because: &str) -> TestCaseStatus {
     status
 }
 
-/// Without the two code points that XML 1.0 excludes and the writer lets pass; it takes out the other ones.
+/// The text without two code points that XML 1.0 excludes. The writer removes the other ones.
 fn characters(text: &str) -> String {
     text.replace(['\u{fffe}', '\u{ffff}'], "")
 }
@@ -102,7 +108,6 @@ fn characters(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Counts;
 
     fn plan(id: &str, verdict: RunVerdict, because: &str) -> PlanRow {
         let finding = FindingRow {
@@ -126,27 +131,15 @@ mod tests {
             wall_ms: Some(1_500),
             because: None,
             findings: if verdict == RunVerdict::Fail { vec![finding] } else { Vec::new() },
+            text: String::new(),
+            checks: Vec::new(),
         }
     }
 
-    fn report(plans: Vec<PlanRow>) -> RunReport {
-        let counts = Counts::of(&plans);
-        let tool = "mcp-lifecheck".to_owned();
-        RunReport {
-            schema: 1,
-            tool,
-            loaders: vec!["l".to_owned()],
-            counts,
-            plans,
-            modes: Default::default(),
-            matrix: Default::default(),
-            comparison: None,
-            interrupted: false,
-        }
-    }
-
-    fn read_back(report: &RunReport, texts: &[String]) -> Report {
-        Report::deserialize_from_str(&junit_xml(report, texts).unwrap()).unwrap()
+    fn read_back(plans: Vec<PlanRow>, text: &str) -> Report {
+        let mut report = RunReport::of(plans, false);
+        report.plans.iter_mut().for_each(|plan| text.clone_into(&mut plan.text));
+        Report::deserialize_from_str(&junit_xml(&report).unwrap()).unwrap()
     }
 
     #[test]
@@ -154,7 +147,7 @@ mod tests {
         use RunVerdict::{Fail, Inconclusive, NotApplicable, Pass, Unavailable, Vacuous, Warn};
         let all = [Pass, Fail, Warn, Vacuous, NotApplicable, Inconclusive, Unavailable];
         let plans = all.map(|verdict| plan("x.l.stdio.2025-11-25.polite.r2", verdict, "a child is left"));
-        let junit = read_back(&report(plans.to_vec()), &vec!["told".to_owned(); 7]);
+        let junit = read_back(plans.to_vec(), "told");
         assert_eq!((junit.tests, junit.failures, junit.errors), (7, 1, 2));
         let suite = &junit.test_suites[0];
         assert_eq!((suite.name.as_str(), suite.skipped_count()), ("l stdio", 2));
@@ -177,7 +170,7 @@ mod tests {
     fn what_xml_can_not_hold_does_no_harm() {
         let hostile = "\u{1b}[31mred\u{1b}[0m \u{0}\u{8}\u{ffff} <a href='b'> ]]> & \"q\"";
         let plans = vec![plan("x.l.stdio.2025-11-25.polite", RunVerdict::Fail, hostile)];
-        let junit = read_back(&report(plans), &[format!("before\n{hostile}\nafter")]);
+        let junit = read_back(plans, &format!("before\n{hostile}\nafter"));
         let TestCaseStatus::NonSuccess { message, ty, description, .. } = &junit.test_suites[0].test_cases[0].status
         else {
             panic!("a Fail is no success");

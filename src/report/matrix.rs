@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Judgement, Verdict};
-use crate::report::{PlanRow, RunVerdict};
+use crate::report::plan_row::{PlanRow, RunVerdict};
 
 /// What each loader came to in each scenario, and by each invariant: in each cell the worst of its plans.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,17 +1,28 @@
-//! Reports: what a run came to, in the shapes that others read. A renderer never decides.
+//! Reports on judged plans, in the formats that other programs read. A renderer never decides.
+//!
+//! Start at [`FORMATS`], the table of formats. A new format is one file and one row in that table.
 
+mod check_row;
 mod checks;
 mod compare;
 mod failure;
+mod format;
+mod formats;
+mod json;
 mod junit;
 mod matrix;
-mod run_json;
+mod plan_row;
+mod run_report;
 mod verdict_json;
 
-pub use checks::{CheckRow, CheckStatus, SpecReference, check_rows, iso};
+pub use check_row::{CheckRow, CheckStatus, SpecReference, check_rows, iso};
+pub use checks::CHECKS;
 pub use compare::{Comparison, Difference};
 pub use failure::findings_text;
-pub use junit::junit_xml;
+pub use format::{Detail, Format};
+pub use formats::{FORMATS, formats, remove_stale, verdict_formats};
+pub use json::JSON;
 pub use matrix::{Matrix, verdicts_of, worse};
-pub use run_json::{Counts, ModeRow, PlanRow, RunReport, RunVerdict};
+pub use plan_row::{Counts, PlanRow, RunVerdict};
+pub use run_report::{ModeRow, RunReport};
 pub use verdict_json::{FindingRow, VerdictReport, finding_rows};

@@ -7,15 +7,15 @@ use std::time::{Duration, SystemTime};
 
 use tokio::task::JoinSet;
 
-use crate::catalogue::write_whole;
 use crate::check::{Finding, HOST_RULES, Judgement, PlanVerdict, Verdict};
 use crate::history::{EventKind, Header, History, Source};
 use crate::host::{ClientScenario, HostInput, HostKind};
 use crate::life::{RunEnvironment, preflight};
 use crate::plan::{Baseline, BaselineEntry, InputError, Limits, Revision, Temperament, Transport, read_text};
 use crate::record::Recorder;
-use crate::report::iso;
+use crate::report::{CHECKS, PlanRow, RunReport, iso};
 use crate::run::judge::{JudgedHistory, live_and_judge};
+use crate::run::report::write_reports;
 use crate::run::{ExitReason, RunError};
 
 /// Name of the only server of a scenario.
@@ -95,11 +95,27 @@ impl ClientRun {
                 life.map_err(failed("history.jsonl"))?.judged
             }
         };
-        let checks = serde_json::to_string_pretty(&judged.check_rows(SystemTime::now()));
-        let checks = checks.expect("a report has string keys only");
-        write_whole(&directory.join("checks.json"), format!("{checks}\n").as_bytes()).map_err(failed("checks.json"))?;
+        write_reports(&directory, &RunReport::of(vec![self.row(plan, &judged)], false), [&CHECKS])?;
         judged.write(&directory).map_err(failed("verdict.json"))?;
         Ok(ClientResult { scenario: name.clone(), directory, judgement: judged.judgement })
+    }
+
+    fn row(&self, plan: &ClientPlan, judged: &JudgedHistory) -> PlanRow {
+        PlanRow {
+            id: judged.history.header().plan.clone(),
+            scenario: plan.scenario.name.clone(),
+            loader: "client".to_owned(),
+            transport: Transport::Http.to_string(),
+            revision: plan.revision.to_string(),
+            server: Temperament::Polite.to_string(),
+            verdict: judged.verdict().into(),
+            cpu_ms: None,
+            wall_ms: None,
+            because: None,
+            findings: judged.finding_rows(),
+            text: judged.plan_text(),
+            checks: judged.check_rows(SystemTime::now()),
+        }
     }
 
     fn input(&self, plan: &ClientPlan, directory: &Path) -> HostInput {

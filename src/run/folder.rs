@@ -6,10 +6,8 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::catalogue::cache_folder;
+use crate::report::remove_stale;
 use crate::run::RunError;
-
-/// Reports on a whole run.
-const REPORTS: [&str; 2] = ["run.json", "junit.xml"];
 
 /// The folder of one run. Held by a lock, so that two runs do not write into one.
 pub struct RunFolder {
@@ -56,13 +54,8 @@ impl RunFolder {
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Ok(None);
         }
-        // An old report must not be taken for this run's.
-        for name in REPORTS {
-            match fs::remove_file(path.join(name)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed()(error)),
-                Ok(()) | Err(_) => {}
-            }
-        }
+        // An old report must not pass for one of this run.
+        remove_stale(path).map_err(failed())?;
         Ok(Some(Self { path: path.to_path_buf(), _lock: lock }))
     }
 

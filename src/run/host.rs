@@ -10,22 +10,15 @@ use crate::history::{EventKind, History};
 use crate::host::{HostInput, HostKind, Prepared};
 use crate::life::{RunEnvironment, preflight};
 use crate::plan::{Baseline, InputError, Revision, Temperament, read_text};
-use crate::report::{CheckRow, Counts, Matrix, PlanRow, RunReport, RunVerdict};
+use crate::report::{CHECKS, PlanRow, RunReport, RunVerdict};
 use crate::run::judge::{JudgedHistory, live_and_judge};
+use crate::run::report::write_reports;
 use crate::run::{RunError, RunFolder};
 use crate::stack::Browser;
 
 /// What a run of a host leaves; what an earlier one has left must not pass for it.
-const FILES: [&str; 8] = [
-    "history.jsonl",
-    "verdict.json",
-    "plan.toml",
-    "stdout.txt",
-    "stderr.txt",
-    "checks.json",
-    "page-stderr.txt",
-    "mcp.json",
-];
+const FILES: [&str; 7] =
+    ["history.jsonl", "verdict.json", "plan.toml", "stdout.txt", "stderr.txt", "page-stderr.txt", "mcp.json"];
 
 /// A host, and how it is run.
 pub struct HostRun<'a> {
@@ -42,12 +35,8 @@ pub struct HostRun<'a> {
 
 /// What came of a host.
 pub struct Hosted {
-    /// As of a run of one plan.
+    /// The report on a run of one plan, with its checks.
     pub report: RunReport,
-    /// What a person is shown of what was found.
-    pub text: String,
-    /// Every rule as a check.
-    pub checks: Vec<CheckRow>,
     /// How often the host opened each server, and how often it was made to run again: told, and not judged.
     pub mode: String,
 }
@@ -168,22 +157,23 @@ impl HostRun<'_> {
 
     fn judged(&self, judged: &JudgedHistory, began: Instant) -> Result<Hosted, RunError> {
         judged.write(self.folder.path()).map_err(RunError::system("verdict.json"))?;
-        let checks = judged.check_rows(SystemTime::now());
-        self.write("checks.json", &serde_json::to_string_pretty(&checks).expect("a report has string keys only"))?;
         let mut row = self.row(judged.verdict().into());
         row.id.clone_from(&judged.history.header().plan);
         row.wall_ms = u64::try_from(began.elapsed().as_millis()).ok();
         row.findings = judged.finding_rows();
-        let (text, mode) = (judged.plan_text(), mode_of(&judged.history));
-        Ok(Hosted { report: self.report(row), text, checks, mode })
+        row.text = judged.plan_text();
+        row.checks = judged.check_rows(SystemTime::now());
+        let report = self.report(row);
+        write_reports(self.folder.path(), &report, [&CHECKS])?;
+        Ok(Hosted { report, mode: mode_of(&judged.history) })
     }
 
     fn without_run(&self, verdict: RunVerdict, because: String) -> Hosted {
         let word = verdict.word();
         let name = self.name();
         let text = format!("{word} {name}: {because}\n");
-        let row = PlanRow { because: Some(because), ..self.row(verdict) };
-        Hosted { report: self.report(row), text, checks: Vec::new(), mode: String::new() }
+        let row = PlanRow { because: Some(because), text, ..self.row(verdict) };
+        Hosted { report: self.report(row), mode: String::new() }
     }
 
     fn row(&self, verdict: RunVerdict) -> PlanRow {
@@ -202,22 +192,13 @@ impl HostRun<'_> {
             wall_ms: None,
             because: None,
             findings: Vec::new(),
+            text: String::new(),
+            checks: Vec::new(),
         }
     }
 
     fn report(&self, row: PlanRow) -> RunReport {
-        let plans = vec![row];
-        RunReport {
-            schema: crate::history::SCHEMA,
-            tool: format!("mcp-lifecheck {}", env!("CARGO_PKG_VERSION")),
-            loaders: vec![self.name()],
-            counts: Counts::of(&plans),
-            plans,
-            modes: BTreeMap::new(),
-            matrix: Matrix::default(),
-            comparison: None,
-            interrupted: self.environment.is_interrupted(),
-        }
+        RunReport::of(vec![row], self.environment.is_interrupted())
     }
 
     fn write(&self, name: &str, text: &str) -> Result<(), RunError> {

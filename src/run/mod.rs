@@ -34,7 +34,7 @@ pub use plan::Finished;
 pub use pool::{Pool, environment};
 pub use reason::ExitReason;
 pub use repeat::Repeat;
-pub use report::{report_of, write_report};
+pub use report::{report_of, write_reports};
 pub use select::{Chosen, Launch, Selected, Target};
 pub use self_test::self_test_input;
 pub use variants::Temperaments;

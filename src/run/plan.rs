@@ -22,8 +22,6 @@ use crate::run::select::Selected;
 pub struct Finished {
     /// Its row of the report.
     pub row: PlanRow,
-    /// What a person is shown of it: nothing where all is well.
-    pub text: String,
     /// How long the sessions of its loader were seen to live, where it was run.
     pub mode: Option<SeenMode>,
     /// The verdict of every invariant, where it was run.
@@ -103,7 +101,7 @@ impl PlanRunner {
         row.cpu_ms = cpu.map(ms);
         row.wall_ms = Some(ms(wall));
         row.findings = judged.finding_rows();
-        let mut text = judged.plan_text();
+        row.text = judged.plan_text();
         let mut is_doubtful = is_doubtful(judged);
         if let Err(error) = judged.write(&self.folder.path().join(&plan.id)) {
             // Another process removed the folder, and the evidence with it. A recorded failure stays a failure.
@@ -111,11 +109,11 @@ impl PlanRunner {
                 row.verdict = RunVerdict::Inconclusive;
             }
             let because = format!("its verdict.json can not be written: {error}");
-            line(&mut text, format_args!("INCONCLUSIVE {}: {because}", plan.id));
+            line(&mut row.text, format_args!("INCONCLUSIVE {}: {because}", plan.id));
             row.because = Some(because);
             is_doubtful = false;
         }
-        Finished { row, text, mode: None, verdicts: verdicts_of(&judged.judgement), is_doubtful }
+        Finished { row, mode: None, verdicts: verdicts_of(&judged.judgement), is_doubtful }
     }
 }
 
@@ -136,13 +134,15 @@ impl Finished {
     fn without_run(plan: &Plan, verdict: RunVerdict, because: String) -> Self {
         let mut text = String::new();
         match verdict {
-            // The loaders that are not available are told once each, not plan by plan.
+            // The command prints each unavailable loader once, not for every plan.
             RunVerdict::Unavailable => {}
             RunVerdict::NotApplicable => line(&mut text, format_args!("NOT APPLICABLE {}: {because}", plan.id)),
-            _ => line(&mut text, format_args!("INCONCLUSIVE {}: {because}", plan.id)),
+            RunVerdict::Pass | RunVerdict::Fail | RunVerdict::Warn | RunVerdict::Vacuous | RunVerdict::Inconclusive => {
+                line(&mut text, format_args!("INCONCLUSIVE {}: {because}", plan.id))
+            }
         }
-        let row = PlanRow { because: Some(because), ..row(plan, verdict) };
-        Self { row, text, mode: None, verdicts: BTreeMap::new(), is_doubtful: false }
+        let row = PlanRow { because: Some(because), text, ..row(plan, verdict) };
+        Self { row, mode: None, verdicts: BTreeMap::new(), is_doubtful: false }
     }
 }
 
@@ -159,6 +159,8 @@ fn row(plan: &Plan, verdict: RunVerdict) -> PlanRow {
         wall_ms: None,
         because: None,
         findings: Vec::new(),
+        text: String::new(),
+        checks: Vec::new(),
     }
 }
 

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::catalogue::shipped_loader;
 use crate::loader::registered::Registered;
 use crate::plan::Descriptor;
-use crate::report::RunReport;
+use crate::report::{JSON, RunReport};
 use crate::run::{
     Accepted, ExitReason, Finished, Judged, Launch, Pool, Repeat, RunError, RunFolder, Selected, Target, Variants,
-    descriptors, environment, known_baseline, report_of, select, write_report,
+    descriptors, environment, known_baseline, report_of, select, write_reports,
 };
 use crate::supervise::OrphanReaper;
 use crate::testing::{Options, Severity};
@@ -82,9 +82,9 @@ fn perform(loader: &Registered, options: &Options, repeat: Repeat) -> Result<Run
         Some(out) => RunFolder::open(Some(out))?,
         None => RunFolder::open_below(&target_folder()?, loader.name())?,
     });
-    let (report, mut text) = run(&selected, &folder, options, repeat)?;
-    let json = serde_json::to_string(&report).expect("a report has string keys only");
-    write_report(folder.path(), "run.json", &json)?;
+    let report = run(&selected, &folder, options, repeat)?;
+    let mut text: String = report.plans.iter().map(|plan| plan.text.as_str()).collect();
+    write_reports(folder.path(), &report, [&JSON])?;
     let mut accepted = Accepted::default();
     accepted.add(None, &options.baseline);
     let judged = Judged::of(&report, &accepted);
@@ -103,7 +103,7 @@ fn run(
     folder: &Arc<RunFolder>,
     options: &Options,
     repeat: Repeat,
-) -> Result<(RunReport, String), RunError> {
+) -> Result<RunReport, RunError> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::system("no runtime"))?;
     // Nobody interrupts it: a signal ends the whole test binary, and the supervisors see to the rest.
@@ -117,8 +117,7 @@ fn run(
     let finished = runtime.block_on(pool.run(selected));
     // Whatever still runs on it belongs to plans that are over.
     runtime.shutdown_background();
-    let (report, texts) = report_of(finished, false);
-    Ok((report, texts.concat()))
+    Ok(report_of(finished, false))
 }
 
 fn usual_jobs() -> usize {

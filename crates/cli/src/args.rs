@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mcp_lifecheck::plan::{HOST_LIMITS, Limits, Revision, Transport, parse_duration};
+use mcp_lifecheck::report::Format;
 use mcp_lifecheck::run::{Checkout, RunError, Temperaments, Tier, Variants};
+
+use crate::format::{check_format, host_format, run_format};
 
 /// Test harness and lifecycle verifier for programs that use MCP servers.
 #[derive(Debug, Parser)]
@@ -139,8 +142,8 @@ impl VariantArgs {
 #[derive(Debug, Args, Clone)]
 pub(crate) struct OutputArgs {
     /// What to print instead of a table; repeatable: the first is printed, all are written to the folder.
-    #[arg(long, value_name = "FORMAT")]
-    pub format: Vec<FormatArg>,
+    #[arg(long, value_name = "FORMAT", value_parser = run_format())]
+    pub format: Vec<&'static Format>,
     #[command(flatten)]
     pub results: ResultArgs,
 }
@@ -237,8 +240,8 @@ pub(crate) struct HostArgs {
     #[arg(long, value_name = "NAME=DURATION", value_parser = host_limit)]
     pub limit: Vec<(String, Duration)>,
     /// What to print instead of a table; repeatable: the first is printed, all are written to the folder.
-    #[arg(long, value_name = "FORMAT")]
-    pub format: Vec<HostFormatArg>,
+    #[arg(long, value_name = "FORMAT", value_parser = host_format())]
+    pub format: Vec<&'static Format>,
     #[command(flatten)]
     pub results: ResultArgs,
     /// The host and its arguments; {config}, {port}, {url} and {url:NAME} are filled in.
@@ -266,13 +269,6 @@ impl ConfigShapeArg {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub(crate) enum HostFormatArg {
-    Json,
-    Junit,
-    Checks,
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// Histories: files, or plan folders.
@@ -282,8 +278,8 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "KIND")]
     pub from: Option<FromArg>,
     /// What to print.
-    #[arg(long, value_name = "FORMAT")]
-    pub format: Option<JsonArg>,
+    #[arg(long, value_name = "FORMAT", value_parser = check_format())]
+    pub format: Option<&'static Format>,
     /// A Warn leads to exit code 1 as well.
     #[arg(long)]
     pub strict: bool,
@@ -366,12 +362,6 @@ impl From<TransportArg> for Transport {
 pub(crate) enum TierArg {
     Real,
     Foreign,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub(crate) enum FormatArg {
-    Json,
-    Junit,
 }
 
 /// The format of what is no run.

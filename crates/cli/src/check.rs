@@ -30,9 +30,9 @@ fn history_path(path: &Path) -> PathBuf {
 }
 
 fn text_of(arguments: &CheckArgs, judged: &[(PathBuf, JudgedHistory)]) -> String {
-    if arguments.format.is_some() {
-        let reports: Vec<_> = judged.iter().map(|(_, judged)| judged.report()).collect();
-        return serde_json::to_string(&reports).expect("a report has string keys only");
+    if let Some(render) = arguments.format.and_then(|format| format.render_verdicts) {
+        let verdicts: Vec<_> = judged.iter().map(|(_, judged)| judged.report()).collect();
+        return render(&verdicts);
     }
     let mut text = String::new();
     for (path, judged) in judged {

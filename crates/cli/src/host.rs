@@ -7,14 +7,14 @@ use std::path::Path;
 
 use mcp_lifecheck::host::{Asked, ConfigShape, ConfigSource, prepared};
 use mcp_lifecheck::plan::{InputError, Limits, Revision, Temperament, Transport, read_text};
-use mcp_lifecheck::report::junit_xml;
 use mcp_lifecheck::run::{
     Accepted, ExitReason, HostRun, Hosted, Judged, RunError, RunFolder, environment, page_driver, read_host_baseline,
-    write_report,
+    write_reports,
 };
 use mcp_lifecheck::supervise::OrphanReaper;
 
-use crate::args::{ConfigShapeArg, HostArgs, HostFormatArg, TransportArg};
+use crate::args::{ConfigShapeArg, HostArgs, TransportArg};
+use crate::format::with_json;
 use crate::print::say;
 use crate::program::check_program;
 use crate::run::watch::watch_signals;
@@ -52,10 +52,10 @@ pub(crate) fn host(arguments: &HostArgs, parent: Option<OwnedFd>) -> Result<Exit
     let mut accepted = Accepted::default();
     baseline.iter().for_each(|baseline| accepted.add(None, baseline));
     let judged = Judged::of(&hosted.report, &accepted);
-    let written = write_reports(&hosted, &folder, &arguments.format)?;
+    let written = write_reports(folder.path(), &hosted.report, with_json(&arguments.format))?;
     match arguments.format.first() {
         None => say(&text_of(&hosted, &judged, &folder, arguments.results.quiet))?,
-        Some(first) => say(&written[first])?,
+        Some(first) => say(&written[first.name])?,
     }
     Ok(judged.reason(&hosted.report, arguments.results.strict))
 }
@@ -168,34 +168,8 @@ fn repeat(arguments: &HostArgs) -> String {
     line
 }
 
-/// Writes the report in each format that is asked for; in JSON always.
-fn write_reports(
-    hosted: &Hosted,
-    folder: &RunFolder,
-    formats: &[HostFormatArg],
-) -> Result<BTreeMap<HostFormatArg, String>, RunError> {
-    let mut written = BTreeMap::new();
-    for format in std::iter::once(HostFormatArg::Json).chain(formats.iter().copied()) {
-        let (name, text) = match format {
-            HostFormatArg::Json => {
-                ("run.json", serde_json::to_string(&hosted.report).expect("a report has string keys only"))
-            }
-            HostFormatArg::Junit => {
-                let failed = |error| RunError::system("junit.xml")(std::io::Error::other(error));
-                ("junit.xml", junit_xml(&hosted.report, std::slice::from_ref(&hosted.text)).map_err(failed)?)
-            }
-            HostFormatArg::Checks => {
-                ("checks.json", serde_json::to_string_pretty(&hosted.checks).expect("a report has string keys only"))
-            }
-        };
-        write_report(folder.path(), name, &text)?;
-        written.insert(format, text);
-    }
-    Ok(written)
-}
-
 fn text_of(hosted: &Hosted, judged: &Judged, folder: &RunFolder, is_quiet: bool) -> String {
-    let mut text = hosted.text.clone();
+    let mut text: String = hosted.report.plans.iter().map(|plan| plan.text.as_str()).collect();
     let mut line = |arguments: std::fmt::Arguments<'_>| {
         writeln!(text, "{arguments}").expect("writing to a string can not fail");
     };

@@ -6,6 +6,7 @@ mod check;
 mod client;
 mod doctor;
 mod explain;
+mod format;
 mod host;
 mod list;
 mod matrix;

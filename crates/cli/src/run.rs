@@ -9,15 +9,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mcp_lifecheck::plan::{InputError, Plan, read_text};
-use mcp_lifecheck::report::{Comparison, RunReport, RunVerdict, junit_xml};
+use mcp_lifecheck::report::{Comparison, RunReport, RunVerdict};
 use mcp_lifecheck::run::select::Versus;
 use mcp_lifecheck::run::{
     Accepted, Chosen, ExitReason, Finished, Judged, Pool, Repeat, RunError, RunFolder, Selected, Target, Variants,
-    descriptors, environment, read_baseline, report_of, select, write_report,
+    descriptors, environment, read_baseline, report_of, select, write_reports,
 };
 use mcp_lifecheck::supervise::OrphanReaper;
 
-use crate::args::{FormatArg, OutputArgs, ReplayArgs, RunArgs, VariantArgs};
+use crate::args::{OutputArgs, ReplayArgs, RunArgs, VariantArgs};
+use crate::format::with_json;
 use crate::matrix::{comparison_text, matrix_tables};
 use crate::print::{complain, say};
 use crate::run::watch::{progress_bar, watch_signals};
@@ -103,14 +104,14 @@ fn perform(
     let (finished, interrupted) = runtime.block_on(run_all(selected, &folder, output, asked.jobs, parent))?;
     // Whatever still runs on it belongs to plans that are over.
     runtime.shutdown_background();
-    let (mut report, texts) = report_of(finished, interrupted);
+    let mut report = report_of(finished, interrupted);
     report.comparison = asked.versus.as_ref().map(|Versus { of, against }| Comparison::of(of, against, &report.plans));
-    let written = write_reports(&report, &texts, &folder, output)?;
+    let written = write_reports(folder.path(), &report, with_json(&output.format))?;
     let judged = Judged::of(&report, &accepted);
-    // The first format that is asked for is printed; all of them are written.
+    // The command prints the first format and writes all of them.
     match output.format.first() {
-        None => say(&text_of(&report, &texts, &judged, &folder, output))?,
-        Some(first) => say(&written[first])?,
+        None => say(&text_of(&report, &judged, &folder, output))?,
+        Some(first) => say(&written[first.name])?,
     }
     Ok(judged.reason(&report, output.results.strict))
 }
@@ -125,28 +126,6 @@ fn accepted(selected: &[Selected], output: &OutputArgs, asked: &Asked) -> Result
         accepted.add_shipped(selected)?;
     }
     Ok(accepted)
-}
-
-/// Writes the report in each format that is asked for; in JSON always.
-fn write_reports(
-    report: &RunReport,
-    texts: &[String],
-    folder: &RunFolder,
-    output: &OutputArgs,
-) -> Result<BTreeMap<FormatArg, String>, RunError> {
-    let mut written = BTreeMap::new();
-    for format in std::iter::once(FormatArg::Json).chain(output.format.iter().copied()) {
-        let (name, text) = match format {
-            FormatArg::Json => ("run.json", serde_json::to_string(report).expect("a report has string keys only")),
-            FormatArg::Junit => {
-                let failed = |error| RunError::system("junit.xml")(std::io::Error::other(error));
-                ("junit.xml", junit_xml(report, texts).map_err(failed)?)
-            }
-        };
-        write_report(folder.path(), name, &text)?;
-        written.insert(format, text);
-    }
-    Ok(written)
 }
 
 /// Runs every plan; tells whether the run was interrupted.
@@ -174,9 +153,9 @@ async fn run_all(
     Ok((finished, environment.is_interrupted()))
 }
 
-fn text_of(report: &RunReport, texts: &[String], judged: &Judged, folder: &RunFolder, output: &OutputArgs) -> String {
-    let told = texts.iter().enumerate().filter(|(index, _)| !judged.is_accepted(*index));
-    let mut text = told.map(|(_, text)| text.as_str()).collect::<String>();
+fn text_of(report: &RunReport, judged: &Judged, folder: &RunFolder, output: &OutputArgs) -> String {
+    let shown = report.plans.iter().enumerate().filter(|(index, _)| !judged.is_accepted(*index));
+    let mut text = shown.map(|(_, plan)| plan.text.as_str()).collect::<String>();
     let mut line = |arguments: std::fmt::Arguments<'_>| {
         writeln!(text, "{arguments}").expect("writing to a string can not fail");
     };

@@ -1,115 +1,63 @@
-//! `run.json`: what a run came to.
+//! The rows of a report: one for each plan.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::{Mode, ModeTally, PlanVerdict};
+use crate::check::PlanVerdict;
+use crate::report::check_row::CheckRow;
 use crate::report::verdict_json::FindingRow;
-use crate::report::{Comparison, Matrix};
-
-/// A whole run.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct RunReport {
-    /// Number of the format.
-    pub schema: u32,
-    /// Name and version of the tool.
-    pub tool: String,
-    /// Names of the loaders, with their stacks.
-    pub loaders: Vec<String>,
-    /// How many plans came to what.
-    pub counts: Counts,
-    /// The plans, in order.
-    pub plans: Vec<PlanRow>,
-    /// How long the sessions of each loader were seen to live; nothing is judged by it.
-    #[serde(default)]
-    pub modes: BTreeMap<String, ModeRow>,
-    /// The loaders side by side.
-    #[serde(default)]
-    pub matrix: Matrix,
-    /// What differs from the loader that another is held against, where one is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub comparison: Option<Comparison>,
-    /// Whether the run was interrupted.
-    pub interrupted: bool,
-}
-
-/// How long the sessions of a loader were seen to live.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ModeRow {
-    /// What most calls show.
-    pub mode: Mode,
-    /// Whether the loader's description says how long its sessions live; else the reference contract was assumed.
-    pub declared: bool,
-    /// Connections that carried calls.
-    pub connections: usize,
-    /// Calls that reached a server.
-    pub calls: usize,
-}
-
-impl ModeRow {
-    /// The row of a loader.
-    #[must_use]
-    pub fn new(tally: &ModeTally, declared: bool) -> Self {
-        Self { mode: tally.mode(), declared, connections: tally.n_connections, calls: tally.n_calls }
-    }
-
-    /// What the mode is inferred from, as in `12 connections for 12 calls`.
-    #[must_use]
-    pub fn evidence(&self) -> String {
-        let noun = |n: usize, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
-        match self.calls {
-            0 => "no call reached a server".to_owned(),
-            calls => format!("{} for {}", noun(self.connections, "connection"), noun(calls, "call")),
-        }
-    }
-}
 
 /// One plan of a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PlanRow {
-    /// Its id.
+    /// Id of the plan. Unique in its run.
     pub id: String,
     /// Name of the scenario.
     pub scenario: String,
     /// Name of the loader, with its stack.
     pub loader: String,
-    /// How it reached its servers.
+    /// Transport to the servers.
     pub transport: String,
     /// Revision of the protocol.
     pub revision: String,
-    /// How the servers took their end.
+    /// Shutdown behaviour of the servers: `polite` or `stubborn`.
     pub server: String,
-    /// What it came to.
+    /// The worst verdict of all rules, or why there is none.
     pub verdict: RunVerdict,
     /// CPU time of the loader's tree, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_ms: Option<u64>,
-    /// From start to verdict, in milliseconds.
+    /// Time from the start to the verdict, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wall_ms: Option<u64>,
-    /// Why it could not be run here, begun, or written.
+    /// Why the plan did not run, or why its verdict was not written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
-    /// What failed, warned or could not be judged.
+    /// The findings with verdict fail, warn or inconclusive.
     #[serde(default)]
     pub findings: Vec<FindingRow>,
+    /// The findings as a person reads them. Empty where all is well. Not written to `run.json`.
+    #[serde(skip)]
+    pub text: String,
+    /// Every check of the plan, in commands that keep [`Detail::Checks`](crate::report::Detail::Checks). Not written to `run.json`.
+    #[serde(skip)]
+    pub checks: Vec<CheckRow>,
 }
 
 /// The verdict on a plan, or that it could not be run here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunVerdict {
-    /// Everything that was judged holds.
+    /// Every rule that was judged holds.
     Pass,
-    /// Something that must hold does not.
+    /// A rule that must hold is broken.
     Fail,
-    /// Something that should hold does not.
+    /// A rule that should hold is broken.
     Warn,
-    /// Nothing came about that could be judged.
+    /// No rule was triggered.
     Vacuous,
-    /// Nothing applies.
+    /// No rule applies to the plan.
     NotApplicable,
     /// The experiment failed.
     Inconclusive,
@@ -118,7 +66,7 @@ pub enum RunVerdict {
 }
 
 impl RunVerdict {
-    /// As a person reads it.
+    /// The word for it in tables.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -146,10 +94,10 @@ impl From<PlanVerdict> for RunVerdict {
     }
 }
 
-/// How many plans came to what.
+/// Number of plans with each verdict.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// All of them.
+    /// Number of all plans.
     pub plans: usize,
     /// [`RunVerdict::Pass`].
     pub pass: usize,
@@ -189,7 +137,7 @@ impl Counts {
 }
 
 impl fmt::Display for Counts {
-    /// How many plans came to what, in one line.
+    /// The counts in one line, without those that are zero.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = [
             (self.pass, "passed"),
@@ -232,6 +180,8 @@ impl PlanRow {
             wall_ms: None,
             because: None,
             findings: found.iter().map(finding).collect(),
+            text: String::new(),
+            checks: Vec::new(),
         }
     }
 }

@@ -1,0 +1,172 @@
+//! Findings as checks, in the shape of the official conformance suite.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::check::{EXPERIMENT, Finding, Invariant, Judgement, Verdict, invariant};
+use crate::history::{History, event_to_text};
+
+/// Where the specification is read.
+const SPECIFICATION: &str = "https://modelcontextprotocol.io/specification";
+/// Most witness events that are told of one check.
+const WITNESS_MAX: usize = 8;
+
+/// What came of one check, as it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum CheckStatus {
+    /// It held.
+    Success,
+    /// It was broken.
+    Failure,
+    /// A SHOULD was broken, or something can not be said.
+    Warning,
+    /// It did not come about, or does not apply.
+    Skipped,
+}
+
+/// One check.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckRow {
+    /// Id of the rule.
+    pub id: String,
+    /// The same in words.
+    pub name: String,
+    /// What it claims.
+    pub description: String,
+    /// What came of it.
+    pub status: CheckStatus,
+    /// When it was judged.
+    pub timestamp: String,
+    /// Where it is demanded.
+    pub spec_references: Vec<SpecReference>,
+    /// What one can check by hand.
+    pub details: Value,
+    /// Why it is no success, where that is somebody's doing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_message: Option<String>,
+}
+
+/// Where something is demanded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SpecReference {
+    /// Id of the requirement.
+    pub id: String,
+    /// The page of the specification.
+    pub url: String,
+}
+
+/// Every finding as a check.
+#[must_use]
+pub fn check_rows(history: &History, judgement: &Judgement, at: SystemTime) -> Vec<CheckRow> {
+    let timestamp = iso(at);
+    judgement.findings.iter().map(|finding| row(history, finding, &timestamp)).collect()
+}
+
+fn row(history: &History, finding: &Finding, timestamp: &str) -> CheckRow {
+    let rule = invariant(finding.invariant);
+    let (status, is_told) = match finding.verdict {
+        Verdict::Pass => (CheckStatus::Success, false),
+        Verdict::Fail => (CheckStatus::Failure, true),
+        Verdict::Warn | Verdict::Inconclusive => (CheckStatus::Warning, true),
+        Verdict::Vacuous | Verdict::NotObservable | Verdict::NotApplicable => (CheckStatus::Skipped, false),
+    };
+    let events = finding.witness.iter().take(WITNESS_MAX).filter_map(|seq| history.event(*seq));
+    let witness: Vec<String> = events.map(event_to_text).collect();
+    CheckRow {
+        id: finding.invariant.to_owned(),
+        name: finding.invariant.replace('-', " "),
+        description: rule.map_or_else(|| about(finding), |rule| rule.claim.to_owned()),
+        status,
+        timestamp: timestamp.to_owned(),
+        spec_references: rule.map(references).unwrap_or_default(),
+        details: json!({ "verdict": finding.verdict, "because": finding.because, "signature": finding.signature,
+                         "requirement": finding.requirement, "witness": witness }),
+        error_message: is_told.then(|| finding.because.clone()),
+    }
+}
+
+/// What a finding means that no rule stands behind: something about the experiment.
+fn about(finding: &Finding) -> String {
+    let cause = EXPERIMENT.iter().find(|cause| finding.signature.ends_with(&format!("/{}", cause.id)));
+    cause.map(|cause| cause.about.to_owned()).unwrap_or_default()
+}
+
+/// The requirements of the specification that a rule stands for, each with the page that its source names first.
+fn references(rule: &Invariant) -> Vec<SpecReference> {
+    let Some(url) = page(rule.source) else { return Vec::new() };
+    let of_specification = rule.requirement.iter().filter(|id| id.starts_with("LC-"));
+    of_specification.map(|id| SpecReference { id: (*id).to_owned(), url: url.clone() }).collect()
+}
+
+/// The page that a source names, as in `2025-11-25, basic/lifecycle, Initialization`.
+fn page(source: &str) -> Option<String> {
+    let words: BTreeSet<&str> = source.split([',', ';']).map(str::trim).collect();
+    let revision = words.iter().find(|word| word.len() == 10 && word.starts_with("20"))?;
+    let is_path = |word: &&&str| ["basic/", "client/"].iter().any(|part| word.starts_with(part)) && !word.contains(' ');
+    let path = words.iter().find(is_path)?;
+    Some(format!("{SPECIFICATION}/{revision}/{path}"))
+}
+
+/// A time in UTC, as `2025-11-25T08:30:00.000Z`.
+#[must_use]
+pub fn iso(at: SystemTime) -> String {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    let (year, month, day) = date(days);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", since.subsec_millis())
+}
+
+/// The date so many days after 1970-01-01.
+fn date(mut days: u64) -> (u64, u64, u64) {
+    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let mut year = 1970;
+    while days >= 365 + u64::from(is_leap(year)) {
+        days -= 365 + u64::from(is_leap(year));
+        year += 1;
+    }
+    let lengths = [31, 28 + u64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = 1;
+    for length in lengths {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    (year, month, days + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::HOST_RULES;
+
+    #[test]
+    fn a_time_is_written_as_it_is_in_utc() {
+        for (ms, expected) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (1_764_059_400_123, "2025-11-25T08:30:00.123Z"),
+            (4_107_542_399_999, "2100-02-28T23:59:59.999Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(iso(UNIX_EPOCH + Duration::from_millis(ms)), expected);
+        }
+    }
+
+    #[test]
+    fn each_rule_of_the_specification_names_its_page() {
+        let of_specification = |rule: &&Invariant| rule.source.starts_with("20");
+        for rule in HOST_RULES.iter().filter(of_specification) {
+            let found = references(rule);
+            assert!(!found.is_empty(), "{}", rule.id);
+            assert!(found.iter().all(|one| one.url.starts_with("https://")), "{found:?}");
+        }
+    }
+}
