@@ -36,7 +36,15 @@ impl RunFolder {
         }
     }
 
-    /// Opens `base/name`; one of its own beside it, where another process holds that.
+    /// Opens the folder of a command: `wanted`, or `name` below the [usual base](Self::usual_base).
+    pub fn of_command(wanted: Option<&Path>, name: &str) -> Result<Self, RunError> {
+        match wanted {
+            Some(path) => Self::open(Some(path)),
+            None => Self::open_below(&Self::usual_base()?, name),
+        }
+    }
+
+    /// Opens `base/name`, or `base/name-PID` if another process holds the first.
     pub fn open_below(base: &Path, name: &str) -> Result<Self, RunError> {
         let own = base.join(format!("{name}-{}", std::process::id()));
         Self::take(&base.join(name))?.map_or_else(|| Self::open(Some(&own)), Ok)

@@ -3,16 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::life::{RunEnvironment, preflight};
-use crate::run::RunError;
 use crate::run::folder::RunFolder;
 use crate::run::plan::{Finished, PlanRunner};
 use crate::run::repeat::Repeat;
 use crate::run::select::Selected;
-use crate::supervise::OrphanReaper;
 
 /// How a run's plans are run.
 pub struct Pool<'a> {
@@ -22,13 +19,6 @@ pub struct Pool<'a> {
     pub repeat: Repeat,
     /// Told of every plan that is over.
     pub told: &'a (dyn Fn(&Finished) + Sync),
-}
-
-/// What the plans of a run share, with this executable for every helper process.
-pub fn environment(reaper: OrphanReaper, interrupted: watch::Receiver<bool>) -> Result<RunEnvironment, RunError> {
-    let token = RunEnvironment::token().map_err(RunError::system("no id for the run"))?;
-    let executable = std::env::current_exe().map_err(RunError::system("the path of this executable"))?;
-    Ok(RunEnvironment { executable, run_id: token.chars().take(12).collect(), reaper, interrupted })
 }
 
 impl Pool<'_> {

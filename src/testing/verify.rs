@@ -8,10 +8,9 @@ use crate::loader::registered::Registered;
 use crate::plan::Descriptor;
 use crate::report::{JSON, RunReport};
 use crate::run::{
-    Accepted, ExitReason, Finished, Judged, Launch, Pool, Repeat, RunError, RunFolder, Selected, Target, Variants,
-    descriptors, environment, known_baseline, report_of, select, write_reports,
+    Accepted, ExitReason, Finished, Judged, Launch, Pool, Process, Repeat, RunError, RunFolder, Selected, Session,
+    Target, Variants, descriptors, known_baseline, report_of, select, write_reports,
 };
-use crate::supervise::OrphanReaper;
 use crate::testing::{Options, Severity};
 
 /// Names the plans to run, of all that are selected; a failure is repeated with it.
@@ -104,19 +103,12 @@ fn run(
     options: &Options,
     repeat: Repeat,
 ) -> Result<RunReport, RunError> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::system("no runtime"))?;
-    // Nobody interrupts it: a signal ends the whole test binary, and the supervisors see to the rest.
-    let (_interrupt, interrupted) = tokio::sync::watch::channel(false);
-    // Not appointed: a test binary may have children of its own.
-    let reaper = OrphanReaper::without_adopting();
+    let session = Session::boot(Process::Guest)?;
     let jobs = options.jobs.unwrap_or_else(usual_jobs).max(1);
     descriptors::fit(selected, jobs)?;
-    let environment = environment(reaper, interrupted)?;
+    let environment = session.environment();
     let pool = Pool { folder: Arc::clone(folder), jobs, environment, repeat, told: &|_: &Finished| {} };
-    let finished = runtime.block_on(pool.run(selected));
-    // Whatever still runs on it belongs to plans that are over.
-    runtime.shutdown_background();
+    let finished = session.finish(pool.run(selected));
     Ok(report_of(finished, false))
 }
 

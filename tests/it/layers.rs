@@ -57,7 +57,6 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "report",
             "run",
             "script",
-            "supervise",
         ],
     ),
 ];

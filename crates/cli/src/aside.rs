@@ -12,12 +12,11 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::thread;
 
-use mcp_lifecheck::run::ExitReason;
+use mcp_lifecheck::run::{ExitReason, interrupting_signals};
 use rustix::process::{Pid, PidfdFlags, Signal, getppid, kill_process_group, pidfd_open};
 use signal_hook::iterator::Signals;
 
 use crate::print::complain;
-use crate::signals::heeded;
 
 /// First argument of a child that runs the command; the second is the pid of its parent.
 const MARK: &str = "__aside";
@@ -76,7 +75,7 @@ pub(crate) fn called() -> Result<Called, ParentError> {
 /// When the child can not be started.
 pub(crate) fn run_aside(arguments: &[OsString]) -> io::Result<u8> {
     // Caught before there is a child, so that none is lost.
-    let mut signals = Signals::new(heeded())?;
+    let mut signals = Signals::new(interrupting_signals())?;
     let mut command = Command::new(env::current_exe()?);
     command.arg(MARK).arg(std::process::id().to_string()).args(arguments.iter().skip(1)).process_group(0);
     let mut child = command.spawn()?;

@@ -8,14 +8,12 @@ use mcp_lifecheck::check::{Finding, Verdict, invariant};
 use mcp_lifecheck::host::{ClientScenario, client_scenarios};
 use mcp_lifecheck::plan::{Baseline, Revision};
 use mcp_lifecheck::run::{
-    ClientJudged, ClientPlan, ClientResult, ClientRun, ExitReason, RunError, RunFolder, environment, read_expected,
+    ClientJudged, ClientPlan, ClientResult, ClientRun, ExitReason, Process, RunError, RunFolder, Session, read_expected,
 };
-use mcp_lifecheck::supervise::OrphanReaper;
 
 use crate::args::ClientArgs;
 use crate::print::say;
 use crate::program::check_program;
-use crate::run::watch::watch_signals;
 
 /// The only suite there is.
 const SUITE: &str = "lifecycle";
@@ -31,22 +29,14 @@ pub(crate) fn client(arguments: &ClientArgs, parent: Option<OwnedFd>) -> Result<
         Some(folder) => folder.clone(),
         None => RunFolder::usual_base()?.join("client"),
     };
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::system("no runtime"))?;
+    let session = Session::boot(Process::Command { parent })?;
+    let environment = session.environment();
     let life = Duration::from_millis(arguments.timeout);
-    let (results, is_interrupted) = runtime.block_on(async {
-        let (interrupt, interrupted) = tokio::sync::watch::channel(false);
-        watch_signals(interrupt, parent).map_err(RunError::system("signals can not be caught"))?;
-        let reaper = OrphanReaper::install().map_err(RunError::system("orphans can not be adopted"))?;
-        let environment = environment(reaper, interrupted)?;
-        let run = ClientRun { command, life, jobs: jobs(arguments), base, environment: environment.clone() };
-        Ok::<_, RunError>((run.run(&plans).await?, environment.is_interrupted()))
-    })?;
-    // Whatever still runs on it belongs to scenarios that are over.
-    runtime.shutdown_background();
+    let run = ClientRun { command, life, jobs: jobs(arguments), base, environment: environment.clone() };
+    let results = session.finish(run.run(&plans))?;
     let judged = ClientJudged::new(&results, &expected);
     say(&text_of(&results, &judged, arguments.verbose))?;
-    Ok(judged.reason(is_interrupted))
+    Ok(judged.reason(environment.is_interrupted()))
 }
 
 fn jobs(arguments: &ClientArgs) -> usize {

@@ -8,16 +8,14 @@ use std::path::Path;
 use mcp_lifecheck::host::{Asked, ConfigShape, ConfigSource, prepared};
 use mcp_lifecheck::plan::{InputError, Limits, Revision, Temperament, Transport, read_text};
 use mcp_lifecheck::run::{
-    Accepted, ExitReason, HostRun, Hosted, Judged, RunError, RunFolder, environment, page_driver, read_host_baseline,
-    write_reports,
+    Accepted, ExitReason, HostRun, Hosted, Judged, Process, RunError, RunFolder, Session, page_driver,
+    read_host_baseline, write_reports,
 };
-use mcp_lifecheck::supervise::OrphanReaper;
 
 use crate::args::{ConfigShapeArg, HostArgs, TransportArg};
 use crate::format::with_json;
 use crate::print::say;
 use crate::program::check_program;
-use crate::run::watch::watch_signals;
 use crate::table::run_table;
 
 /// Runs a host through its plan. `parent` is readable when there is nobody to report to any more.
@@ -31,24 +29,18 @@ pub(crate) fn host(arguments: &HostArgs, parent: Option<OwnedFd>) -> Result<Exit
     check_program(&arguments.command)?;
     let plan = prepared.application.plan.name.clone();
     let baseline = arguments.results.baseline.as_ref().map(|file| read_host_baseline(file, &plan)).transpose()?;
-    let folder = match &arguments.results.out {
-        Some(folder) => RunFolder::open(Some(folder))?,
-        None => RunFolder::open_below(&RunFolder::usual_base()?, "host")?,
+    let folder = RunFolder::of_command(arguments.results.out.as_deref(), "host")?;
+    let session = Session::boot(Process::Command { parent })?;
+    let run = HostRun {
+        prepared,
+        command: arguments.command.clone(),
+        revision: arguments.revision.unwrap_or(Revision::NEWEST_LEGACY),
+        temperament: if arguments.stubborn { Temperament::Stubborn } else { Temperament::Polite },
+        folder: &folder,
+        environment: session.environment(),
+        repeat: repeat(arguments),
     };
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::system("no runtime"))?;
-    let hosted = runtime.block_on(async {
-        let (interrupt, interrupted) = tokio::sync::watch::channel(false);
-        watch_signals(interrupt, parent).map_err(RunError::system("signals can not be caught"))?;
-        let reaper = OrphanReaper::install().map_err(RunError::system("orphans can not be adopted"))?;
-        let temperament = if arguments.stubborn { Temperament::Stubborn } else { Temperament::Polite };
-        let revision = arguments.revision.unwrap_or(Revision::NEWEST_LEGACY);
-        let (command, repeat) = (arguments.command.clone(), repeat(arguments));
-        let environment = environment(reaper, interrupted)?;
-        HostRun { prepared, command, revision, temperament, folder: &folder, environment, repeat }.run().await
-    })?;
-    // Whatever still runs on it belongs to a plan that is over.
-    runtime.shutdown_background();
+    let hosted = session.finish(run.run())?;
     let mut accepted = Accepted::default();
     baseline.iter().for_each(|baseline| accepted.add(None, baseline));
     let judged = Judged::of(&hosted.report, &accepted);

@@ -13,8 +13,8 @@ mod matrix;
 mod outcome;
 mod print;
 mod program;
+mod progress;
 mod run;
-mod signals;
 mod table;
 
 use std::ffi::OsString;

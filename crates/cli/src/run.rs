@@ -1,27 +1,25 @@
 //! `mcp-lifecheck run` and `mcp-lifecheck replay`.
 
-pub(crate) mod watch;
-
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
+use mcp_lifecheck::life::RunEnvironment;
 use mcp_lifecheck::plan::{InputError, Plan, read_text};
 use mcp_lifecheck::report::{Comparison, RunReport, RunVerdict};
 use mcp_lifecheck::run::select::Versus;
 use mcp_lifecheck::run::{
-    Accepted, Chosen, ExitReason, Finished, Judged, Pool, Repeat, RunError, RunFolder, Selected, Target, Variants,
-    descriptors, environment, read_baseline, report_of, select, write_reports,
+    Accepted, Chosen, ExitReason, Finished, Judged, Pool, Process, Repeat, RunError, RunFolder, Selected, Session,
+    Target, Variants, descriptors, read_baseline, report_of, select, write_reports,
 };
-use mcp_lifecheck::supervise::OrphanReaper;
 
 use crate::args::{OutputArgs, ReplayArgs, RunArgs, VariantArgs};
 use crate::format::with_json;
 use crate::matrix::{comparison_text, matrix_tables};
 use crate::print::{complain, say};
-use crate::run::watch::{progress_bar, watch_signals};
+use crate::progress::progress_bar;
 use crate::table::run_table;
 
 /// Verifies loaders. `parent` is readable when there is nobody to report to any more.
@@ -99,11 +97,11 @@ fn perform(
 ) -> Result<ExitReason, RunError> {
     let accepted = accepted(selected, output, asked)?;
     let folder = Arc::new(RunFolder::open(output.results.out.as_deref())?);
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::system("no runtime"))?;
-    let (finished, interrupted) = runtime.block_on(run_all(selected, &folder, output, asked.jobs, parent))?;
-    // Whatever still runs on it belongs to plans that are over.
-    runtime.shutdown_background();
+    let session = Session::boot(Process::Command { parent })?;
+    descriptors::fit(selected, asked.jobs)?;
+    let environment = session.environment();
+    let finished = session.finish(run_all(selected, &folder, output, asked.jobs, &environment));
+    let interrupted = environment.is_interrupted();
     let mut report = report_of(finished, interrupted);
     report.comparison = asked.versus.as_ref().map(|Versus { of, against }| Comparison::of(of, against, &report.plans));
     let written = write_reports(folder.path(), &report, with_json(&output.format))?;
@@ -128,19 +126,14 @@ fn accepted(selected: &[Selected], output: &OutputArgs, asked: &Asked) -> Result
     Ok(accepted)
 }
 
-/// Runs every plan; tells whether the run was interrupted.
+/// Runs every plan, and shows the progress.
 async fn run_all(
     selected: &[Selected],
     folder: &Arc<RunFolder>,
     output: &OutputArgs,
     jobs: usize,
-    parent: Option<OwnedFd>,
-) -> Result<(Vec<Finished>, bool), RunError> {
-    let (interrupt, interrupted) = tokio::sync::watch::channel(false);
-    watch_signals(interrupt, parent).map_err(RunError::system("signals can not be caught"))?;
-    let reaper = OrphanReaper::install().map_err(RunError::system("orphans can not be adopted"))?;
-    descriptors::fit(selected, jobs)?;
-    let environment = environment(reaper, interrupted)?;
+    environment: &RunEnvironment,
+) -> Vec<Finished> {
     let progress = progress_bar(selected.len(), output);
     let told = |one: &Finished| {
         progress.set_message(one.row.id.clone());
@@ -150,7 +143,7 @@ async fn run_all(
     let pool = Pool { folder, jobs, environment: environment.clone(), repeat, told: &told };
     let finished = pool.run(selected).await;
     progress.finish_and_clear();
-    Ok((finished, environment.is_interrupted()))
+    finished
 }
 
 fn text_of(report: &RunReport, judged: &Judged, folder: &RunFolder, output: &OutputArgs) -> String {

@@ -4,14 +4,12 @@ use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 
 use comfy_table::{Table, presets};
-use mcp_lifecheck::run::{Checkout, ExitReason, RunError, RunFolder, environment, select, self_test_input};
+use mcp_lifecheck::run::{Checkout, ExitReason, Process, RunError, RunFolder, Session, select, self_test_input};
 use mcp_lifecheck::selftest::{Row, State, self_test};
-use mcp_lifecheck::supervise::OrphanReaper;
 use serde_json::{Value, json};
 
 use crate::args::DoctorArgs;
 use crate::print::{complain, say};
-use crate::run::watch::watch_signals;
 
 /// Tests the adapter of a loader on each of its stacks. `parent` is readable when there is nobody to report to any more.
 pub(crate) fn test_adapter(
@@ -20,17 +18,10 @@ pub(crate) fn test_adapter(
     parent: Option<OwnedFd>,
 ) -> Result<ExitReason, RunError> {
     let targets = select::targets(&[name.to_owned()], &Checkout::default(), &complain)?;
-    let folder = match &arguments.out {
-        Some(folder) => RunFolder::open(Some(folder))?,
-        None => RunFolder::open_below(&RunFolder::usual_base()?, "doctor")?,
-    };
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::system("no runtime"))?;
-    let tested = runtime.block_on(async {
-        let (interrupt, interrupted) = tokio::sync::watch::channel(false);
-        watch_signals(interrupt, parent).map_err(RunError::system("signals can not be caught"))?;
-        let reaper = OrphanReaper::install().map_err(RunError::system("orphans can not be adopted"))?;
-        let environment = environment(reaper, interrupted)?;
+    let folder = RunFolder::of_command(arguments.out.as_deref(), "doctor")?;
+    let session = Session::boot(Process::Command { parent })?;
+    let environment = session.environment();
+    let tested = session.finish(async {
         let mut tested = Vec::new();
         for target in &targets {
             let input = self_test_input(target, &arguments.limits(), &environment, &folder)?;
@@ -42,8 +33,6 @@ pub(crate) fn test_adapter(
         }
         Ok::<_, RunError>(tested)
     })?;
-    // Whatever still runs on it belongs to sessions that are over.
-    runtime.shutdown_background();
     let text = match arguments.format {
         Some(_) => Value::from_iter(tested.iter().map(Tested::json)).to_string(),
         None => tested.iter().map(Tested::text).collect::<Vec<_>>().join("\n"),

@@ -1,23 +1,24 @@
-//! Which signals are heeded.
+//! The signals that interrupt a run.
 
 use std::fs;
 
 use rustix::process::Signal;
 
-/// What asks for an end: INT and TERM, and HUP where it was not ignored when this process was started, as by `nohup`.
+/// INT and TERM, and HUP unless this process was started with HUP ignored, as `nohup` does.
 ///
-/// INT is heeded also where it was ignored: a shell without job control ignores it in whatever it starts in the background,
-/// and who sends it to this very process means it.
-pub(crate) fn heeded() -> Vec<i32> {
-    // Without /proc nothing runs here anyway; then all of them are heeded.
+/// INT interrupts a run even if it was ignored at the start. A shell without job control ignores INT in every background process, but a
+/// sender that names this very process means it.
+#[must_use]
+pub fn interrupting_signals() -> Vec<i32> {
+    // Without /proc nothing else works here either, so all of them interrupt.
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     // Signals count from 1, bits from 0.
     let is_hangup_ignored = ignored(&status) & (1 << (Signal::HUP.as_raw() - 1)) != 0;
-    let mut heeded = vec![Signal::INT.as_raw(), Signal::TERM.as_raw()];
+    let mut signals = vec![Signal::INT.as_raw(), Signal::TERM.as_raw()];
     if !is_hangup_ignored {
-        heeded.push(Signal::HUP.as_raw());
+        signals.push(Signal::HUP.as_raw());
     }
-    heeded
+    signals
 }
 
 /// The set of ignored signals, from the text of /proc/PID/status.
