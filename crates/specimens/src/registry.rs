@@ -6,7 +6,7 @@ use std::time::Duration;
 use linkme::distributed_slice;
 use mcp_lifecheck::loader::host::LoaderFactory;
 use mcp_lifecheck::loader::memory::Connector;
-use mcp_lifecheck::loader::registered::{COLLECTIONS, Collection};
+use mcp_lifecheck::loader::registered::{COLLECTIONS, Collection, Setup};
 use mcp_lifecheck::loader::scopes::Scopes;
 use mcp_lifecheck::loader::target::Loader;
 use mcp_lifecheck::plan::{Feature, Revision as Offered};
@@ -64,6 +64,17 @@ pub fn rust_loader(name: &str, revision: &str, memory: &Arc<dyn Connector>) -> O
         }
     };
     Some(factory)
+}
+
+/// The reference loader with the bounds it is verified with, for a crate that registers it under a name of its own.
+///
+/// # Panics
+/// When the setup is for a revision that the reference loader does not speak.
+#[must_use]
+pub fn reference(setup: Setup) -> ToolsLoader {
+    let (opening, revision) =
+        opened(setup.revision.as_str()).expect("the reference loader speaks every revision of a setup");
+    ToolsLoader::new(Options { opening, ..options(setup.scopes, revision, setup.memory) })
 }
 
 /// How a loader that is made for `revision` opens, and what it offers where it does so with `initialize`.

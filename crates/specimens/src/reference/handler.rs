@@ -27,7 +27,7 @@ impl ClientHandler for Handler {
     }
 
     fn get_info(&self) -> ClientConfig {
-        let us = Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+        let us = Implementation::new("mcp-lifecheck", env!("CARGO_PKG_VERSION"));
         ClientConfig::new(ClientCapabilities::default(), us).with_protocol_version(match self.revision {
             Revision::V2024_11_05 => ProtocolVersion::V_2024_11_05,
             Revision::V2025_03_26 => ProtocolVersion::V_2025_03_26,
