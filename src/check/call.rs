@@ -1,7 +1,7 @@
 //! Calls after a load.
 
-use crate::check::outcome::{Ended, MissKind, Success, judge_call};
-use crate::check::{Hop, Invariant, Level, Monitor, Property, Scope, Tally, View, Witness};
+use crate::check::outcome::{MissKind, OperationEnd, Success, judge_call};
+use crate::check::{ContextSwitch, Invariant, Level, Monitor, Property, Scope, Tally, View, Witness};
 use crate::history::{Action, Event, Header, Kind};
 use crate::plan::Promise;
 
@@ -28,7 +28,7 @@ pub(super) const CALL_AFTER_LOAD_SUCCEEDS: Invariant = Invariant {
         help: it turns the error into a hang.",
     start: |_: &Header| -> Box<dyn Monitor> {
         Box::new(|event: &Event, view: &View, tally: &mut Tally| {
-            let Some((id, ended)) = Ended::of(event) else { return };
+            let Some((id, ended)) = OperationEnd::of(event) else { return };
             let Some(operation) = view.operation(id).filter(|operation| operation.action == Action::Call) else {
                 return;
             };
@@ -53,18 +53,18 @@ pub(super) const CALL_AFTER_LOAD_SUCCEEDS: Invariant = Invariant {
     },
 };
 
-fn variant(kind: MissKind, hop: Hop) -> &'static str {
+fn variant(kind: MissKind, hop: ContextSwitch) -> &'static str {
     match (kind, hop) {
-        (MissKind::Overdue, Hop::None) => "overdue",
-        (MissKind::Overdue, Hop::Task) => "overdue-in-other-task",
-        (MissKind::Overdue, Hop::Thread) => "overdue-on-other-thread",
-        (MissKind::Overdue, Hop::Loop) => "overdue-in-other-loop",
+        (MissKind::Overdue, ContextSwitch::None) => "overdue",
+        (MissKind::Overdue, ContextSwitch::Task) => "overdue-in-other-task",
+        (MissKind::Overdue, ContextSwitch::Thread) => "overdue-on-other-thread",
+        (MissKind::Overdue, ContextSwitch::Loop) => "overdue-in-other-loop",
         (MissKind::Cancelled, _) => "cancelled-unasked",
         (MissKind::Failed | MissKind::WithoutTools | MissKind::ServerInError, hop) => match hop {
-            Hop::None => "failed",
-            Hop::Task => "failed-in-other-task",
-            Hop::Thread => "failed-on-other-thread",
-            Hop::Loop => "failed-in-other-loop",
+            ContextSwitch::None => "failed",
+            ContextSwitch::Task => "failed-in-other-task",
+            ContextSwitch::Thread => "failed-on-other-thread",
+            ContextSwitch::Loop => "failed-in-other-loop",
         },
     }
 }

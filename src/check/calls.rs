@@ -34,28 +34,28 @@ pub(super) const CALL_SENT_ONCE: Invariant = Invariant {
         or a new session, does that: the mail goes out twice, the row is written twice, and nobody is told.\n\n\
         Look at the two requests and at what happened between them. Mend it by failing the call and letting the caller \
         decide; only what a server has surely not seen may be sent again.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(SentOnce::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(SentCalls::default()) },
 };
 
 #[derive(Default)]
-struct SentOnce {
-    sent: BTreeMap<OpId, Sent>,
+struct SentCalls {
+    sent: BTreeMap<OpId, SentCall>,
 }
 
-struct Sent {
+struct SentCall {
     connection: ConnectionId,
     request: String,
     seq: Seq,
 }
 
-impl Monitor for SentOnce {
+impl Monitor for SentCalls {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
                 for part in parts(message).iter() {
                     if let Some(operation) = caller_of(part) {
                         let request = part.id().map(ToString::to_string).unwrap_or_default();
-                        let sent = Sent { connection: connection.clone(), request, seq: event.seq };
+                        let sent = SentCall { connection: connection.clone(), request, seq: event.seq };
                         self.receive(view, sent, operation, tally);
                     }
                 }
@@ -73,10 +73,10 @@ impl Monitor for SentOnce {
     }
 }
 
-impl SentOnce {
-    fn receive(&mut self, view: &View, sent: Sent, operation: OpId, tally: &mut Tally) {
+impl SentCalls {
+    fn receive(&mut self, view: &View, sent: SentCall, operation: OpId, tally: &mut Tally) {
         let (connection, seq) = (sent.connection.clone(), sent.seq);
-        let Some(Sent { connection: before, seq: first, .. }) = self.sent.insert(operation, sent) else {
+        let Some(SentCall { connection: before, seq: first, .. }) = self.sent.insert(operation, sent) else {
             tally.held();
             return;
         };
@@ -159,12 +159,12 @@ pub(super) const ANSWER_REACHES_ITS_CALLER: Invariant = Invariant {
         of its id, and by forgetting the waiter when its call is given up.\n\n\
         Or a call succeeded that was never answered: its server died or was cut off, or sent it back to be made again, and the caller \
         was told nothing of it. Mend that by making it again as the server says, or by letting the failure through.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Answers::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(CallAnswers::default()) },
 };
 
 #[derive(Default)]
-struct Answers {
-    asked: Vec<Asked>,
+struct CallAnswers {
+    asked: Vec<UnansweredCall>,
     /// What was answered to each call that runs, and when; without a text where the answer has none.
     answered: BTreeMap<OpId, (Seq, Option<String>)>,
     /// When each call was sent back that was not made again.
@@ -173,20 +173,25 @@ struct Answers {
 }
 
 /// A call on the wire that has not been answered.
-struct Asked {
+struct UnansweredCall {
     at: Seq,
     connection: ConnectionId,
     id: Value,
     operation: OpId,
 }
 
-impl Monitor for Answers {
+impl Monitor for CallAnswers {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
                 if let (Some(operation), Some(id)) = (caller_of(message), message.id()) {
                     self.sent_back.remove(&operation);
-                    self.asked.push(Asked { at: event.seq, connection: connection.clone(), id: id.clone(), operation });
+                    self.asked.push(UnansweredCall {
+                        at: event.seq,
+                        connection: connection.clone(),
+                        id: id.clone(),
+                        operation,
+                    });
                 }
             }
             EventKind::WireSent { connection, message } if !self.asked.is_empty() => {
@@ -218,10 +223,10 @@ impl Monitor for Answers {
     }
 }
 
-impl Answers {
+impl CallAnswers {
     fn answer(&mut self, seq: Seq, connection: &ConnectionId, message: &Message) {
         let Some(id) = message.id().filter(|_| message.is_response()) else { return };
-        let is_it = |asked: &Asked| asked.connection == *connection && asked.id == *id;
+        let is_it = |asked: &UnansweredCall| asked.connection == *connection && asked.id == *id;
         let Some(index) = self.asked.iter().position(is_it) else { return };
         let asked = self.asked.swap_remove(index);
         if sent_back(message).is_some() {
@@ -287,16 +292,16 @@ pub(super) const CANCEL_HAS_A_REASON: Invariant = Invariant {
     explain: "A call was in flight, nobody had given it up, and the loader told the server to cancel it. A cancel scope that \
         belongs to somebody else was hit: the session of a sibling was closed, or another call's timeout ended the task both share.\n\n\
         Look at what happened just before the notification. Mend it by giving each call a scope of its own.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Reasons::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(GivenUpRequests::default()) },
 };
 
 /// Requests of calls that were given up and have ended: their caller is told first, and the server after.
 #[derive(Default)]
-struct Reasons {
+struct GivenUpRequests {
     given_up: BTreeSet<(ConnectionId, String)>,
 }
 
-impl Monitor for Reasons {
+impl Monitor for GivenUpRequests {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::OperationCompleted { operation, .. } => {
@@ -357,26 +362,27 @@ pub(super) const CANCEL_PROMPT: Invariant = Invariant {
         something it could not be taken out of: the shutdown of a server, a lock, a shielded wait.\n\n\
         Look at what happened between the two witnesses. Mend it by leaving slow work to the task that owns the session, and \
         letting the caller go.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Prompt::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(PromptCancellations::default()) },
 };
 
 #[derive(Default)]
-struct Prompt {
-    cancelled: BTreeMap<OpId, Cancelled>,
+struct PromptCancellations {
+    cancelled: BTreeMap<OpId, CancelledOperation>,
 }
 
-struct Cancelled {
+struct CancelledOperation {
     seq: Seq,
     at_us: u64,
     is_delivered: bool,
     ended: Option<(Seq, u64)>,
 }
 
-impl Monitor for Prompt {
+impl Monitor for PromptCancellations {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         let operation = match &event.kind {
             EventKind::CancelRequested { operation } => {
-                let cancelled = Cancelled { seq: event.seq, at_us: event.at_us, is_delivered: false, ended: None };
+                let cancelled =
+                    CancelledOperation { seq: event.seq, at_us: event.at_us, is_delivered: false, ended: None };
                 self.cancelled.entry(*operation).or_insert(cancelled);
                 return;
             }
@@ -397,7 +403,7 @@ impl Monitor for Prompt {
             }
             _ => return,
         };
-        let Some(&Cancelled { seq, at_us, is_delivered: true, ended: Some((ended, ended_us)) }) =
+        let Some(&CancelledOperation { seq, at_us, is_delivered: true, ended: Some((ended, ended_us)) }) =
             self.cancelled.get(operation)
         else {
             return;

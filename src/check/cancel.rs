@@ -11,7 +11,7 @@ use crate::history::{
 use crate::plan::Promise;
 
 /// A request on the wire: its connection and its id as JSON text.
-type Key = (ConnectionId, String);
+type RequestKey = (ConnectionId, String);
 
 /// Counter-examples that shaped it. An answer that crosses the cancellation ends the request, and then there is nothing to
 /// announce. A request that can not be told from another's is not judged. A server that died, or a program that was signalled, can
@@ -48,19 +48,19 @@ pub(super) const CANCEL_ANNOUNCED: Invariant = Invariant {
         Look at the connection after the cancellation: no `notifications/cancelled` with the id of the request. Often the code that would send \
         it runs inside the scope that was just cancelled. Mend it by sending it from the session's own task, or shielded. Over HTTP, \
         since 2026-07-28, the end of the response stream says it, and nothing else does: close it.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Announced::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(CancellationNotices::default()) },
 };
 
 #[derive(Default)]
-struct Announced {
-    owed: BTreeMap<OpId, Owed>,
-    notices: BTreeMap<Key, usize>,
-    exchanges: Exchanges,
+struct CancellationNotices {
+    owed: BTreeMap<OpId, OwedNotice>,
+    notices: BTreeMap<RequestKey, usize>,
+    exchanges: RequestExchanges,
     /// Connections that were opened by `initialize` although the plan is of the modern era.
     fallen_back: BTreeSet<ConnectionId>,
 }
 
-impl Announced {
+impl CancellationNotices {
     fn fell_back(&mut self, connection: &ConnectionId, message: &Message) -> bool {
         if message.is_request("initialize") {
             self.fallen_back.insert(connection.clone());
@@ -71,12 +71,12 @@ impl Announced {
 
 /// Which request each open HTTP exchange carries.
 #[derive(Default)]
-struct Exchanges {
+struct RequestExchanges {
     newest: Option<(Source, ExchangeId)>,
-    requests: BTreeMap<(String, ExchangeId), Key>,
+    requests: BTreeMap<(String, ExchangeId), RequestKey>,
 }
 
-impl Exchanges {
+impl RequestExchanges {
     fn begin(&mut self, source: &Source, exchange: &ExchangeId) {
         self.newest = Some((source.clone(), exchange.clone()));
     }
@@ -88,13 +88,13 @@ impl Exchanges {
         }
     }
 
-    fn end(&mut self, source: &Source, exchange: &ExchangeId) -> Option<Key> {
+    fn end(&mut self, source: &Source, exchange: &ExchangeId) -> Option<RequestKey> {
         self.requests.remove(&(source.to_string(), exchange.clone()))
     }
 }
 
-struct Owed {
-    key: Key,
+struct OwedNotice {
+    key: RequestKey,
     server: String,
     incarnation: u32,
     requested: Seq,
@@ -102,11 +102,12 @@ struct Owed {
     has_ended: bool,
 }
 
-impl Monitor for Announced {
+impl Monitor for CancellationNotices {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match (&event.kind, &event.source) {
             (EventKind::CancelRequested { operation }, _) => {
-                if let Some(owed) = view.operation(*operation).and_then(|found| Owed::of(found, view, event.seq)) {
+                if let Some(owed) = view.operation(*operation).and_then(|found| OwedNotice::of(found, view, event.seq))
+                {
                     self.owed.entry(*operation).or_insert(owed);
                 }
             }
@@ -171,7 +172,7 @@ impl Monitor for Announced {
     }
 }
 
-impl Owed {
+impl OwedNotice {
     /// What a cancellation owes: exactly one request in flight that is surely the operation's own.
     fn of(operation: &Operation, view: &View, requested: Seq) -> Option<Self> {
         let [request] = operation.requests.as_slice() else { return None };
@@ -190,8 +191,8 @@ impl Owed {
     }
 }
 
-impl Announced {
-    fn due(&mut self, seq: Seq, view: &View, tally: &mut Tally, concerns: impl Fn(&Owed) -> bool) {
+impl CancellationNotices {
+    fn due(&mut self, seq: Seq, view: &View, tally: &mut Tally, concerns: impl Fn(&OwedNotice) -> bool) {
         let notices = &self.notices;
         self.owed.retain(|operation, owed| {
             if !concerns(owed) {
@@ -249,16 +250,16 @@ pub(super) const CANCEL_ONLY_OPEN_REQUESTS: Invariant = Invariant {
         Look at the request the notification names. A drop guard that fires after success, an id taken from another \
         connection after a reconnect, and a timeout laid over the whole load are the usual reasons. Mend it by disarming the guard when the answer arrives, \
         and by closing the transport instead of cancelling `initialize`.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(OnlyOpen::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(CancelledRequests::default()) },
 };
 
 #[derive(Default)]
-struct OnlyOpen {
-    requests: BTreeMap<Key, Asked>,
+struct CancelledRequests {
+    requests: BTreeMap<RequestKey, TrackedRequest>,
     noisy: Vec<ConnectionId>,
 }
 
-struct Asked {
+struct TrackedRequest {
     method: String,
     received: Seq,
     operation: Option<OpId>,
@@ -267,7 +268,7 @@ struct Asked {
     consumed: Option<Seq>,
 }
 
-impl Monitor for OnlyOpen {
+impl Monitor for CancelledRequests {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
@@ -301,14 +302,14 @@ impl Monitor for OnlyOpen {
     }
 }
 
-impl OnlyOpen {
-    fn of_operation(&mut self, operation: OpId) -> impl Iterator<Item = &mut Asked> {
+impl CancelledRequests {
+    fn of_operation(&mut self, operation: OpId) -> impl Iterator<Item = &mut TrackedRequest> {
         self.requests.values_mut().filter(move |asked| asked.operation == Some(operation))
     }
 
     fn receive(&mut self, seq: Seq, view: &View, connection: &ConnectionId, message: &Message, tally: &mut Tally) {
         if let (Some(method), Some(id)) = (message.method(), message.id()) {
-            let asked = Asked {
+            let asked = TrackedRequest {
                 method: method.to_owned(),
                 received: seq,
                 operation: owner(view, connection, method, seq),

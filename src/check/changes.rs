@@ -36,24 +36,24 @@ pub(super) const CHANGED_TOOLS_LISTED_AGAIN: Invariant = Invariant {
         keeps its sessions, and the lists of each with them. The model is offered tools that are gone, and never those that came.\n\n\
         Look at the notification and at what the server was asked afterwards. Mend it by marking the list of that session when \
         `notifications/tools/list_changed` arrives, and by listing again before tools are next handed out.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Changes::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(ChangedTools::default()) },
 };
 
 #[derive(Default)]
-struct Changes {
+struct ChangedTools {
     /// What each server said on which connection, and has not been asked about since.
-    said: BTreeMap<String, Change>,
+    said: BTreeMap<String, ToolChange>,
     /// The loads that began long enough after a change, and of which servers.
     late: BTreeMap<OpId, Vec<String>>,
 }
 
-struct Change {
+struct ToolChange {
     connection: ConnectionId,
     seq: Seq,
     at_us: u64,
 }
 
-impl Monitor for Changes {
+impl Monitor for ChangedTools {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireSent { connection, message } => {
@@ -61,7 +61,7 @@ impl Monitor for Changes {
                     parts(message).iter().any(|part| part.method() == Some("notifications/tools/list_changed"));
                 let known = view.connection(connection).filter(|known| is_change && known.is_initialized);
                 if let Some(known) = known {
-                    let change = Change { connection: connection.clone(), seq: event.seq, at_us: event.at_us };
+                    let change = ToolChange { connection: connection.clone(), seq: event.seq, at_us: event.at_us };
                     self.said.entry(known.server.clone()).or_insert(change);
                 }
             }
@@ -86,9 +86,9 @@ impl Monitor for Changes {
     }
 }
 
-impl Changes {
+impl ChangedTools {
     fn begin(&mut self, operation: OpId, at_us: u64) {
-        let is_heard = |change: &Change| Duration::from_micros(at_us.saturating_sub(change.at_us)) >= HEARD;
+        let is_heard = |change: &ToolChange| Duration::from_micros(at_us.saturating_sub(change.at_us)) >= HEARD;
         let servers =
             self.said.iter().filter(|(_, change)| is_heard(change)).map(|(server, _)| server.clone()).collect();
         self.late.insert(operation, servers);

@@ -1,6 +1,6 @@
 //! Cleanup, repeated cleanup, and life after it.
 
-use crate::check::outcome::{Ended, Miss, MissKind, Success, judge_call, judge_load, miss_of};
+use crate::check::outcome::{Miss, MissKind, OperationEnd, Success, judge_call, judge_load, miss_of};
 use crate::check::{Invariant, Level, Monitor, Operation, Property, Scope, Tally, View, Witness};
 use crate::history::{Action, Event, Header, Kind};
 use crate::plan::Promise;
@@ -30,7 +30,7 @@ pub(super) const CLEANUP_REPEATABLE: Invariant = Invariant {
 };
 
 fn see(event: &Event, view: &View, tally: &mut Tally) {
-    let Some((id, ended)) = Ended::of(event) else { return };
+    let Some((id, ended)) = OperationEnd::of(event) else { return };
     let Some(operation) = view.operation(id) else { return };
     let is_after = operation.is_in_later_life();
     let judged = match operation.action {
@@ -55,7 +55,7 @@ fn see(event: &Event, view: &View, tally: &mut Tally) {
     }
 }
 
-fn judge_close(event: &Event, operation: &Operation, ended: Ended<'_>) -> Success {
+fn judge_close(event: &Event, operation: &Operation, ended: OperationEnd<'_>) -> Success {
     if operation.is_excused() || !operation.is_promised {
         return Success::Excused;
     }

@@ -70,7 +70,7 @@ pub(super) fn at_most<K: Ord + 'static>(
 }
 
 /// What one event means to [`once_then`].
-pub(super) enum Turn {
+pub(super) enum Obligation {
     /// Nothing.
     Unrelated,
     /// The obligation begins. A second time it changes nothing.
@@ -85,13 +85,13 @@ pub(super) enum Turn {
 
 /// Once this, then that. An obligation begins with one event and must be met by another; `turn` sees the event that opened
 /// it, if one did. What is forbidden afterwards may break it as well.
-pub(super) fn once_then(awaited: &'static str, turn: fn(&Event, &View, Option<Seq>) -> Turn) -> Box<dyn Monitor> {
+pub(super) fn once_then(awaited: &'static str, turn: fn(&Event, &View, Option<Seq>) -> Obligation) -> Box<dyn Monitor> {
     Box::new(OnceThen { awaited, turn, opened: None, met: None })
 }
 
 struct OnceThen {
     awaited: &'static str,
-    turn: fn(&Event, &View, Option<Seq>) -> Turn,
+    turn: fn(&Event, &View, Option<Seq>) -> Obligation,
     opened: Option<Seq>,
     met: Option<Seq>,
 }
@@ -99,20 +99,20 @@ struct OnceThen {
 impl Monitor for OnceThen {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match (self.turn)(event, view, self.opened.or(self.met)) {
-            Turn::Unrelated => {}
-            Turn::Opens => {
+            Obligation::Unrelated => {}
+            Obligation::Opens => {
                 if self.met.is_none() {
                     self.opened.get_or_insert(event.seq);
                 }
             }
-            Turn::Meets => {
+            Obligation::Meets => {
                 if let Some(opened) = self.opened.take() {
                     self.met = Some(opened);
                     tally.held();
                 }
             }
-            Turn::Waives => self.opened = None,
-            Turn::Breaks(violation) => {
+            Obligation::Waives => self.opened = None,
+            Obligation::Breaks(violation) => {
                 self.met = self.opened.take().or(self.met);
                 tally.broken(violation);
             }

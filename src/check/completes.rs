@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::check::outcome::Ended;
+use crate::check::outcome::OperationEnd;
 use crate::check::{Invariant, Level, Monitor, Operation, Property, Scope, Tally, View, Violation, Witness};
 use crate::history::{Action, Event, EventKind, Header, Kind, LINK_LOST_CODE, OpId, Outcome, Seq};
 use crate::plan::{Bound, Promise};
@@ -39,24 +39,24 @@ pub(super) const OPERATION_COMPLETES: Invariant = Invariant {
         Look at the stacks, taken before the end: who waits, and for what? A future of a loop that is not running any more, a \
         server that is mute, a lock held by a task that was dropped. Mend it with a deadline on every wait, and by waking \
         whoever waits when the owner of a session ends.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Completes::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(OpenOperations::default()) },
 };
 
 #[derive(Default)]
-struct Completes {
+struct OpenOperations {
     open: BTreeMap<OpId, Seq>,
     /// Where and how the loader's process ended before its hello was on record, which may still have been under way.
     ended_unready: Option<(Seq, String)>,
 }
 
-impl Completes {
+impl OpenOperations {
     fn process_lost(at: Seq, how: &str, tally: &mut Tally) {
         let because = format!("the loader's process ended {how} at {at} although nobody had asked it to");
         tally.broken(Violation::new("process-lost", because, &[at]));
     }
 }
 
-impl Monitor for Completes {
+impl Monitor for OpenOperations {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::OperationInvoked { operation, .. } => {
@@ -89,7 +89,7 @@ impl Monitor for Completes {
                 }
             }
             _ => {
-                let Some((id, ended)) = Ended::of(event) else { return };
+                let Some((id, ended)) = OperationEnd::of(event) else { return };
                 self.open.remove(&id);
                 if let Some(operation) = view.operation(id) {
                     judge(event, view, operation, ended, tally);
@@ -115,11 +115,11 @@ fn how_it_ended(code: Option<i32>, signal: Option<&str>) -> String {
     }
 }
 
-fn judge(event: &Event, view: &View, operation: &Operation, ended: Ended<'_>, tally: &mut Tally) {
+fn judge(event: &Event, view: &View, operation: &Operation, ended: OperationEnd<'_>, tally: &mut Tally) {
     let witness = [operation.invoked, event.seq];
     match ended {
         // Cancellation and cleanup excuse a failure, but not a hang: whoever cancels waits for the end of it.
-        Ended::Overdue(bound) => {
+        OperationEnd::Overdue(bound) => {
             if operation.is_moot() {
                 return;
             }
@@ -132,7 +132,7 @@ fn judge(event: &Event, view: &View, operation: &Operation, ended: Ended<'_>, ta
             );
             tally.broken(Violation::new(overdue_variant(operation.action), because, &witness).of_bound(bound));
         }
-        Ended::Completed(outcome) => {
+        OperationEnd::Completed(outcome) => {
             let is_bad_probe =
                 operation.action == Action::Probe && !operation.is_excused() && !matches!(outcome, Outcome::Ok { .. });
             if is_bad_probe {

@@ -34,26 +34,26 @@ pub(super) const ERA_KEPT: Invariant = Invariant {
         anybody having wanted it.\n\n\
         Look at the answer in the witness, and at its code where it is an error. Mend it by going on with a revision that the server names, and \
         by falling back only from errors that say nothing of eras.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(EraKept::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(KnownGenerations::default()) },
 };
 
 #[derive(Default)]
-struct EraKept {
+struct KnownGenerations {
     /// What each server has shown first.
-    shown: BTreeMap<String, Shown>,
+    shown: BTreeMap<String, ShownGeneration>,
     /// The newest question of each, and when it came.
     asked: BTreeMap<String, (Value, u64)>,
 }
 
 #[derive(Clone, Copy)]
-enum Shown {
+enum ShownGeneration {
     /// That it is of the modern era, with this answer.
     Modern(Seq),
     /// Nothing that binds its client: it was initialized, or answered late.
     Nothing,
 }
 
-impl Monitor for EraKept {
+impl Monitor for KnownGenerations {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireReceived { message, .. } => {
@@ -67,22 +67,22 @@ impl Monitor for EraKept {
     }
 }
 
-impl EraKept {
+impl KnownGenerations {
     fn receive(&mut self, event: &Event, request: &Message, tally: &mut Tally) {
         let server = event.source.to_string();
         if request.is_request("server/discover") {
             self.asked.extend(request.id().map(|id| (server.clone(), (id.clone(), event.at_us))));
         }
         match self.shown.get(&server) {
-            Some(Shown::Modern(shown)) if request.is_request("initialize") => {
+            Some(ShownGeneration::Modern(shown)) if request.is_request("initialize") => {
                 let because =
                     format!("initialize was sent at {}, to a server that had shown its era at {shown}", event.seq);
                 tally.broken(Violation::new("initialized", because, &[*shown, event.seq]));
             }
-            Some(Shown::Modern(_)) => tally.held(),
-            Some(Shown::Nothing) => {}
+            Some(ShownGeneration::Modern(_)) => tally.held(),
+            Some(ShownGeneration::Nothing) => {}
             None if request.is_request("initialize") => {
-                self.shown.insert(server, Shown::Nothing);
+                self.shown.insert(server, ShownGeneration::Nothing);
             }
             None => {}
         }
@@ -97,7 +97,11 @@ impl EraKept {
             return;
         }
         let is_late = asked.is_some_and(|(_, asked_at_us)| event.at_us > asked_at_us + PATIENCE_US);
-        self.shown.entry(server).or_insert(if is_late { Shown::Nothing } else { Shown::Modern(event.seq) });
+        self.shown.entry(server).or_insert(if is_late {
+            ShownGeneration::Nothing
+        } else {
+            ShownGeneration::Modern(event.seq)
+        });
     }
 }
 
@@ -120,16 +124,16 @@ pub(super) const SESSIONS_OVER: Invariant = Invariant {
         such an id, the client is bound to something that the server does not know.\n\n\
         Look at the HTTP request in the witness. Mend it by deciding about headers and streams by the era of the server, not by what its \
         responses carry.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(SessionsOver::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(StatelessServers::default()) },
 };
 
 #[derive(Default)]
-struct SessionsOver {
+struct StatelessServers {
     /// Whether each server has answered without a handshake.
     is_modern: BTreeMap<String, bool>,
 }
 
-impl Monitor for SessionsOver {
+impl Monitor for StatelessServers {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         let server = || event.source.to_string();
         match &event.kind {

@@ -38,28 +38,28 @@ pub(super) const FAILURE_PROMPT: Invariant = Invariant {
         well. The reader task saw the end of the stream and did not wake those who wait for answers.\n\n\
         Look at the time between the server's end and the completion of the call. Mend it by failing every waiting request \
         when the reader ends, before anything else is cleaned up.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Prompt::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(LostCalls::default()) },
 };
 
 #[derive(Default)]
-struct Prompt {
-    lost: BTreeMap<OpId, Death>,
+struct LostCalls {
+    lost: BTreeMap<OpId, ServerDeath>,
     garbling: BTreeSet<String>,
 }
 
 #[derive(Clone, Copy)]
-struct Death {
+struct ServerDeath {
     seq: Seq,
     at_us: u64,
 }
 
-impl Death {
+impl ServerDeath {
     fn elapsed(self, event: &Event) -> Duration {
         Duration::from_micros(event.at_us.saturating_sub(self.at_us))
     }
 }
 
-impl Monitor for Prompt {
+impl Monitor for LostCalls {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::FaultDelivered { impairs: Impact::Answers, .. } => {
@@ -95,7 +95,7 @@ impl Monitor for Prompt {
     }
 }
 
-impl Prompt {
+impl LostCalls {
     fn server_ended(&mut self, event: &Event, view: &View) {
         let Some((server, incarnation)) = dead_server(event) else { return };
         // Over HTTP one server has many connections, and one of them may end.
@@ -118,7 +118,7 @@ impl Prompt {
             operation.action == Action::Call && !operation.is_excused() && is_in_flight
         };
         for operation in view.operations().filter(is_hit) {
-            self.lost.entry(operation.id).or_insert(Death { seq: event.seq, at_us: event.at_us });
+            self.lost.entry(operation.id).or_insert(ServerDeath { seq: event.seq, at_us: event.at_us });
         }
     }
 
@@ -144,7 +144,7 @@ impl Prompt {
         view: &View,
         operation: &Operation,
         outcome: &Outcome,
-        death: Death,
+        death: ServerDeath,
         tally: &mut Tally,
     ) {
         if operation.is_excused() {
@@ -173,7 +173,7 @@ impl Prompt {
     }
 }
 
-fn late(operation: OpId, death: Death, event: &Event, limit: Duration) -> Violation {
+fn late(operation: OpId, death: ServerDeath, event: &Event, limit: Duration) -> Violation {
     let because = format!(
         "{operation} lost its server at {} and was still open {} ms later at {}, where {} ms are allowed",
         death.seq,

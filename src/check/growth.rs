@@ -92,7 +92,7 @@ pub(super) const REPEATS_KEEP_SERVERS: Invariant = growth(
     "Each rerun started servers and left the old ones running. They answer nobody, hold their locks and ports, and are found \
      by the user's task manager.\n\n\
      Look at which servers have no EOF in their journal. Mend it by closing a session before it is replaced, or by keeping it.",
-    |_| Box::new(Servers { n_running: 0, growth: Growth::new("servers", 0.05, 3.0, |_| None) }),
+    |_| Box::new(RunningServers { n_running: 0, growth: Growth::new("servers", 0.05, 3.0, |_| None) }),
 );
 
 /// Samples that do not count: what a program sets up once.
@@ -185,12 +185,12 @@ impl Monitor for Growth {
     }
 }
 
-struct Servers {
+struct RunningServers {
     n_running: u32,
     growth: Growth,
 }
 
-impl Monitor for Servers {
+impl Monitor for RunningServers {
     fn see(&mut self, event: &Event, _view: &View, _tally: &mut Tally) {
         match &event.kind {
             EventKind::LinkOpened { peer: LinkPeer::Mock { .. } } => self.n_running += 1,

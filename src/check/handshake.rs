@@ -45,14 +45,14 @@ struct Handshakes {
 #[derive(Default)]
 struct Handshake {
     initialize: Option<(Seq, String)>,
-    answer: Option<Answer>,
+    answer: Option<InitializeAnswer>,
     initialized: Option<Seq>,
     /// Nothing more is judged: it was broken already, or its answers are garbled.
     is_settled: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Answer {
+enum InitializeAnswer {
     Result,
     Error,
 }
@@ -104,7 +104,7 @@ impl Handshake {
                 tally.held();
                 return;
             }
-            (Some(_), "initialize") if self.answer == Some(Answer::Error) => {
+            (Some(_), "initialize") if self.answer == Some(InitializeAnswer::Error) => {
                 self.initialize = message.id().map(|id| (seq, id.to_string()));
                 self.answer = None;
                 return;
@@ -121,7 +121,7 @@ impl Handshake {
             },
             (Some((first, _)), _) => match (self.answer, self.initialized) {
                 (None, _) if is_request => ("request-before-answer", "before initialize was answered", Some(*first)),
-                (Some(Answer::Result), None) if is_request => {
+                (Some(InitializeAnswer::Result), None) if is_request => {
                     ("request-before-initialized", "before notifications/initialized", Some(*first))
                 }
                 (_, _) => return,
@@ -139,7 +139,7 @@ impl Handshake {
         let id = message.id().map(ToString::to_string);
         let is_answer = message.is_response() && self.initialize.as_ref().map(|(_, id)| id) == id.as_ref();
         if is_answer && self.answer.is_none() {
-            self.answer = Some(if message.is_error() { Answer::Error } else { Answer::Result });
+            self.answer = Some(if message.is_error() { InitializeAnswer::Error } else { InitializeAnswer::Result });
         }
     }
 }

@@ -96,16 +96,16 @@ pub(super) const PROTOCOL_VERSION_SENT: Invariant = Invariant {
         requests are made, once the revision is known.",
     start: |header: &Header| -> Box<dyn Monitor> {
         let is_required = header.revision.parse::<Revision>().is_ok_and(|revision| revision >= Revision::R20250618);
-        Box::new(Versions { is_required, agreed: BTreeMap::new() })
+        Box::new(AgreedVersions { is_required, agreed: BTreeMap::new() })
     },
 };
 
-struct Versions {
+struct AgreedVersions {
     is_required: bool,
     agreed: BTreeMap<ConnectionId, String>,
 }
 
-impl Monitor for Versions {
+impl Monitor for AgreedVersions {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireSent { connection, message } => {
@@ -212,12 +212,12 @@ pub(super) const STREAM_REOPENED_SLOWLY: Invariant = Invariant {
         the same one each time. One client is a warm processor; a thousand of them after a deployment are an outage.\n\n\
         Look at the times of the GET requests. Mend it by waiting longer after each attempt that brought nothing, and by \
         honouring `retry` as a lower bound.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Streams::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(ReopenedStreams::default()) },
 };
 
 #[derive(Default)]
-struct Streams {
-    sessions: BTreeMap<SessionId, Asked>,
+struct ReopenedStreams {
+    sessions: BTreeMap<SessionId, StreamRequests>,
     /// The session of each stream that is open; the numbers of exchanges are those of one server.
     open: BTreeMap<(String, ExchangeId), SessionId>,
     /// The session whose stream a connection asked for last.
@@ -226,7 +226,7 @@ struct Streams {
 
 /// What was asked of the stream of one session.
 #[derive(Default)]
-struct Asked {
+struct StreamRequests {
     /// Within the last window.
     lately: Vec<(Seq, u64)>,
     /// The stream that is open: when it was asked for.
@@ -237,7 +237,7 @@ struct Asked {
     pauses: Vec<(Seq, u64)>,
 }
 
-impl Monitor for Streams {
+impl Monitor for ReopenedStreams {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::HttpReceived { verb, session: Some(session), exchange, connection, .. } if verb == "GET" => {
@@ -272,7 +272,7 @@ fn stream_of(event: &Event, exchange: &ExchangeId) -> (String, ExchangeId) {
     (event.source.server().unwrap_or_default().to_owned(), exchange.clone())
 }
 
-impl Asked {
+impl StreamRequests {
     fn again(&mut self, event: &Event, exchange: &ExchangeId, tally: &mut Tally) {
         let storm = self.storm(event);
         let steady = self.steady(event);
@@ -339,17 +339,17 @@ pub(super) const REFUSED_STREAM_ACCEPTED: Invariant = Invariant {
     explain: "The server has no stream and said so, as it may, and the client went on asking. It is not an error that time \
         mends: each attempt costs a request, and a log line on both sides, for as long as the session lives.\n\n\
         Look at the GET requests after the first 405. Mend it by taking 405 as an answer: this session has no stream.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Refused::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(RefusedStreams::default()) },
 };
 
 #[derive(Default)]
-struct Refused {
+struct RefusedStreams {
     asked: BTreeMap<(String, ExchangeId), SessionId>,
     refused: BTreeMap<SessionId, Seq>,
     again: BTreeSet<SessionId>,
 }
 
-impl Monitor for Refused {
+impl Monitor for RefusedStreams {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         let Some(server) = event.source.server() else { return };
         match &event.kind {

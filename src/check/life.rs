@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::check::combinator::{Judged, each};
-use crate::check::outcome::Ended;
+use crate::check::outcome::OperationEnd;
 use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
 use crate::history::{Action, Event, EventKind, Header, Kind, OpId, Outcome, Seq, SocketId, Source};
 use crate::plan::Promise;
@@ -29,16 +29,16 @@ pub(super) const CLEANUP_OPENS_NOTHING: Invariant = Invariant {
         this: the watcher sees its server end, starts it again, and nobody is left who would close the second one.\n\n\
         Look at which server was opened and whether its old connection had just ended. Mend it by telling whoever watches a \
         session that the end is wanted before the session is closed.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Cleanups::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(RunningCleanups::default()) },
 };
 
 #[derive(Default)]
-struct Cleanups {
+struct RunningCleanups {
     running: Vec<(OpId, Seq)>,
     is_last_load_unclear: bool,
 }
 
-impl Monitor for Cleanups {
+impl Monitor for RunningCleanups {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::OperationInvoked { action: Action::Close, operation, .. } => {
@@ -60,11 +60,11 @@ impl Monitor for Cleanups {
     }
 }
 
-impl Cleanups {
+impl RunningCleanups {
     fn ended(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        let Some((id, ended)) = Ended::of(event) else { return };
+        let Some((id, ended)) = OperationEnd::of(event) else { return };
         if view.operation(id).is_some_and(|operation| operation.action.loads()) {
-            self.is_last_load_unclear = !matches!(ended, Ended::Completed(Outcome::Ok { .. }));
+            self.is_last_load_unclear = !matches!(ended, OperationEnd::Completed(Outcome::Ok { .. }));
         }
         let n_running = self.running.len();
         self.running.retain(|(running, _)| *running != id);
@@ -93,16 +93,16 @@ pub(super) const CLOSED_STAYS_CLOSED: Invariant = Invariant {
         nobody stopped, a health check, or a call that opens a session by itself brings a server back that nobody will close.\n\n\
         Look at how long after the cleanup it happened: the delay is that of the timer. Mend it by making every such timer a \
         part of the session, so that it ends with it.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(AfterCleanup::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(OpenedAfterCleanup::default()) },
 };
 
 #[derive(Default)]
-struct AfterCleanup {
+struct OpenedAfterCleanup {
     /// Sockets that were opened after a cleanup and over which nothing was asked yet, with the end of that cleanup.
     unused: BTreeMap<(Source, SocketId), (Seq, Seq)>,
 }
 
-impl Monitor for AfterCleanup {
+impl Monitor for OpenedAfterCleanup {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         let Some((closed, _)) = view.closed() else { return self.unused.clear() };
         let (what, opened) = match &event.kind {
@@ -185,7 +185,9 @@ pub(super) const CALL_AFTER_CLEANUP_FAILS: Invariant = Invariant {
 };
 
 fn judge_late_call(event: &Event, view: &View) -> Judged {
-    let (Some((id, ended)), Some((closed, _))) = (Ended::of(event), view.closed()) else { return Judged::Unrelated };
+    let (Some((id, ended)), Some((closed, _))) = (OperationEnd::of(event), view.closed()) else {
+        return Judged::Unrelated;
+    };
     let Some(operation) = view.operation(id).filter(|operation| operation.action == Action::Call) else {
         return Judged::Unrelated;
     };
@@ -198,12 +200,12 @@ fn judge_late_call(event: &Event, view: &View) -> Judged {
         Judged::Broken(Violation::new(variant, because, &[closed, operation.invoked, event.seq]))
     };
     match ended {
-        Ended::Overdue(_) => broken("overdue", "had not completed"),
-        Ended::Completed(Outcome::Ok { .. }) => broken("succeeded", "succeeded"),
-        Ended::Completed(Outcome::Failed(_) | Outcome::Cancelled) if !operation.requests.is_empty() => {
+        OperationEnd::Overdue(_) => broken("overdue", "had not completed"),
+        OperationEnd::Completed(Outcome::Ok { .. }) => broken("succeeded", "succeeded"),
+        OperationEnd::Completed(Outcome::Failed(_) | Outcome::Cancelled) if !operation.requests.is_empty() => {
             broken("reached-server", "failed, but its request had reached the server")
         }
-        Ended::Completed(Outcome::Failed(_) | Outcome::Cancelled) => Judged::Held,
+        OperationEnd::Completed(Outcome::Failed(_) | Outcome::Cancelled) => Judged::Held,
     }
 }
 
@@ -223,15 +225,15 @@ pub(super) const REPEATED_CLEANUP_QUIET: Invariant = Invariant {
     explain: "Everything was closed, cleanup was called again, as exit handlers do, and a server received a request. The second \
         cleanup went through a list that the first had not emptied, or opened a session in order to close it.\n\n\
         Look at the request. Mend it by emptying the table of sessions in the same step that closes them.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Repeated::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(RepeatedCleanup::default()) },
 };
 
 #[derive(Default)]
-struct Repeated {
+struct RepeatedCleanup {
     running: Option<(OpId, Seq)>,
 }
 
-impl Monitor for Repeated {
+impl Monitor for RepeatedCleanup {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::OperationInvoked { action: Action::Close, operation, .. } if view.closed().is_some() => {
@@ -273,15 +275,15 @@ pub(super) const EXIT_OPENS_NOTHING: Invariant = Invariant {
     explain: "The program was ending, by itself or by a signal, and the loader connected to a server. Exit handlers that load in \
         order to close, and watchers that restart what the end has just taken down, leave servers without an owner.\n\n\
         Look at what ended just before. Mend it as for `cleanup-opens-nothing`: the end has to be known to whoever restarts.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Exit::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(OpenedAtExit::default()) },
 };
 
 #[derive(Default)]
-struct Exit {
+struct OpenedAtExit {
     asked: Option<Seq>,
 }
 
-impl Monitor for Exit {
+impl Monitor for OpenedAtExit {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match (&event.kind, self.asked) {
             (EventKind::ExitRequested {}, None) => self.begin(event, view),
@@ -302,7 +304,7 @@ impl Monitor for Exit {
     }
 }
 
-impl Exit {
+impl OpenedAtExit {
     fn begin(&mut self, event: &Event, view: &View) {
         let is_busy = view.operations().any(|operation| operation.action != Action::Probe);
         self.asked = (!is_busy && view.loader_exited().is_none()).then_some(event.seq);

@@ -1,6 +1,6 @@
 //! Loads.
 
-use crate::check::outcome::{Ended, MissKind, Success, judge_load};
+use crate::check::outcome::{MissKind, OperationEnd, Success, judge_load};
 use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Witness};
 use crate::history::{Event, Header, Kind};
 use crate::plan::Promise;
@@ -27,7 +27,7 @@ pub(super) const LOAD_SUCCEEDS: Invariant = Invariant {
         one dead server fail the load as a whole.",
     start: |_: &Header| -> Box<dyn Monitor> {
         Box::new(|event: &Event, view: &View, tally: &mut Tally| {
-            let Some((id, ended)) = Ended::of(event) else { return };
+            let Some((id, ended)) = OperationEnd::of(event) else { return };
             let Some(operation) = view.operation(id).filter(|operation| operation.action.loads()) else { return };
             if !operation.is_in_first_life() {
                 return;

@@ -62,7 +62,7 @@ impl ModeTally {
     /// What one history shows.
     #[must_use]
     pub fn of(history: &History) -> Self {
-        let mut watch = Watch::default();
+        let mut watch = SessionWatch::default();
         history.events().iter().for_each(|event| watch.see(event));
         watch.tally()
     }
@@ -104,7 +104,7 @@ enum Opener {
 }
 
 #[derive(Debug)]
-struct Life {
+struct ConnectionLife {
     server: String,
     incarnation: u32,
     opener: Opener,
@@ -114,17 +114,17 @@ struct Life {
 }
 
 #[derive(Debug, Default)]
-struct Watch {
+struct SessionWatch {
     /// The open loads and calls, with the server of a call.
     open: BTreeMap<OpId, (Action, Option<String>)>,
-    lives: BTreeMap<ConnectionId, Life>,
+    lives: BTreeMap<ConnectionId, ConnectionLife>,
     /// Where cleanups were asked for.
     cleanups: Vec<Seq>,
     /// The end of the program, by whichever means.
     ending: Option<Seq>,
 }
 
-impl Watch {
+impl SessionWatch {
     fn see(&mut self, event: &Event) {
         let seq = event.seq;
         match (&event.kind, &event.source) {
@@ -143,7 +143,7 @@ impl Watch {
             (EventKind::ConnectionOpened { connection }, Source::Mock { server, incarnation }) => {
                 let opener = self.opener(server);
                 let (server, incarnation) = (server.clone(), *incarnation);
-                let life = Life { server, incarnation, opener, opened: seq, ended: None, n_calls: 0 };
+                let life = ConnectionLife { server, incarnation, opener, opened: seq, ended: None, n_calls: 0 };
                 self.lives.insert(connection.clone(), life);
             }
             (EventKind::ConnectionClosed { connection, .. } | EventKind::WireEof { connection }, _) => {
@@ -172,7 +172,7 @@ impl Watch {
         self.ending.get_or_insert(seq);
     }
 
-    fn end(&mut self, seq: Seq, is_it: impl Fn(&ConnectionId, &Life) -> bool) {
+    fn end(&mut self, seq: Seq, is_it: impl Fn(&ConnectionId, &ConnectionLife) -> bool) {
         for (_, life) in self.lives.iter_mut().filter(|(id, life)| is_it(id, life)) {
             life.ended.get_or_insert(seq);
         }
@@ -194,18 +194,19 @@ impl Watch {
         tally
     }
 
-    fn mode_of(&self, life: &Life) -> Mode {
+    fn mode_of(&self, life: &ConnectionLife) -> Mode {
         let alone = self.alone(life);
         if alone != Mode::Persistent && alone != Mode::Lazy {
             return alone;
         }
-        let shares = |other: &&Life| other.opened != life.opened && other.server == life.server && other.n_calls > 0;
+        let shares =
+            |other: &&ConnectionLife| other.opened != life.opened && other.server == life.server && other.n_calls > 0;
         let mut siblings = self.lives.values().filter(shares).filter(|other| self.alone(other) == alone);
         if siblings.any(|other| overlap(life, other)) { Mode::Pooled } else { alone }
     }
 
     /// The mode of a connection, were it the only one.
-    fn alone(&self, life: &Life) -> Mode {
+    fn alone(&self, life: &ConnectionLife) -> Mode {
         if life.opener == Opener::Loader {
             return Mode::Persistent;
         }
@@ -223,7 +224,7 @@ impl Watch {
     }
 }
 
-fn overlap(one: &Life, other: &Life) -> bool {
+fn overlap(one: &ConnectionLife, other: &ConnectionLife) -> bool {
     let (first, second) = if one.opened < other.opened { (one, other) } else { (other, one) };
     first.ended.is_none_or(|ended| second.opened < ended)
 }

@@ -32,18 +32,18 @@ pub(super) const METADATA_SENT: Invariant = Invariant {
         meets a server that looks.\n\n\
         Look at the request in the witness. Often it is one that is not made by the usual path: the first one, a retry, one that is \
         made again after a restart. Mend it by adding the metadata where requests are written, not where they are made.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Metadata::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(RequestMetadata::default()) },
 };
 
 #[derive(Default)]
-struct Metadata {
+struct RequestMetadata {
     /// The header of the newest exchange of a mock, until its message is there.
     headers: BTreeMap<String, BTreeMap<String, String>>,
     /// Connections with a handshake.
     legacy: BTreeSet<ConnectionId>,
 }
 
-impl Monitor for Metadata {
+impl Monitor for RequestMetadata {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::HttpReceived { headers, .. } => {
@@ -65,7 +65,7 @@ impl Monitor for Metadata {
     }
 }
 
-impl Metadata {
+impl RequestMetadata {
     fn header_of(&mut self, source: &Source, view: &View) -> Option<BTreeMap<String, String>> {
         let found = self.headers.remove(&source.to_string());
         if view.is_line() { None } else { found }

@@ -65,16 +65,16 @@ pub(super) const INITIALIZED_SENT: Invariant = Invariant {
     explain: "The server answered `initialize`, its tools were handed out, and `notifications/initialized` never came. Until it \
         does, a server may refuse every request, and may not send any of its own: sampling and roots stay dead.\n\n\
         Look at the connection of the witness. Mend it by sending the notification right behind the answer, before the tools are listed.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Initialized::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(InitializedConnections::default()) },
 };
 
 #[derive(Default)]
-struct Initialized {
+struct InitializedConnections {
     asked: BTreeMap<ConnectionId, String>,
     owed: BTreeMap<ConnectionId, Seq>,
 }
 
-impl Monitor for Initialized {
+impl Monitor for InitializedConnections {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireReceived { connection, message } if message.is_request("initialize") => {
@@ -104,7 +104,7 @@ impl Monitor for Initialized {
     }
 }
 
-impl Initialized {
+impl InitializedConnections {
     fn completed(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         self.owed.retain(|connection, answered| {
             let server = view.connection(connection).and_then(|connection| view.server(&connection.server));
@@ -141,12 +141,12 @@ pub(super) const CAPABILITIES_RESPECTED: Invariant = Invariant {
         Look at the request and at the capabilities in the answer to `initialize`. Mend it by asking only for what is offered.",
     start: |header: &Header| -> Box<dyn Monitor> {
         let is_must = header.revision.parse::<Revision>().is_ok_and(|revision| revision >= Revision::R20250618);
-        Box::new(Capabilities { is_must, ..Capabilities::default() })
+        Box::new(AdvertisedCapabilities { is_must, ..AdvertisedCapabilities::default() })
     },
 };
 
 #[derive(Default)]
-struct Capabilities {
+struct AdvertisedCapabilities {
     is_must: bool,
     offered: BTreeMap<ConnectionId, Vec<&'static str>>,
 }
@@ -164,7 +164,7 @@ const NEEDS: [(&str, &str); 6] = [
 const TASK_CALLS: (&str, [&str; 6]) =
     ("tasks for calls", ["result", "capabilities", "tasks", "requests", "tools", "call"]);
 
-impl Monitor for Capabilities {
+impl Monitor for AdvertisedCapabilities {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireSent { connection, message } => {
@@ -194,7 +194,7 @@ impl Monitor for Capabilities {
     }
 }
 
-impl Capabilities {
+impl AdvertisedCapabilities {
     fn judge(
         &self,
         seq: Seq,

@@ -27,7 +27,7 @@ pub struct Operation {
     /// The newest reload that took a server away, this operation itself included.
     pub removal: Option<Removal>,
     /// How its context differs from the one of the load it depends on.
-    pub hop: Hop,
+    pub hop: ContextSwitch,
     /// Whether the loader promises to work after that hop.
     pub is_promised: bool,
     /// For a call: the completion of the load that had handed out its server, when it was invoked.
@@ -87,7 +87,7 @@ pub(super) struct LoadPlace {
 
 /// How two contexts differ, the widest difference first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Hop {
+pub enum ContextSwitch {
     /// The same.
     None,
     /// Another task of the same loop.
@@ -98,7 +98,7 @@ pub enum Hop {
     Loop,
 }
 
-impl Hop {
+impl ContextSwitch {
     /// As the end of a sentence.
     pub(super) fn phrase(self) -> &'static str {
         match self {
@@ -113,34 +113,34 @@ impl Hop {
 /// The hops between two contexts. Counter-example that shaped it: a load on `thread:t1` and a call in `runtime:r1` differ in
 /// thread *and* loop, so a loader that promises only one of the two is not asked for it. A context that was ended and made
 /// anew under its old name is another one.
-fn hops(from: &LoadPlace, to: &Place) -> Vec<Hop> {
+fn hops(from: &LoadPlace, to: &Place) -> Vec<ContextSwitch> {
     if from.place == *to && !from.is_over {
         return Vec::new();
     }
-    let mut hops: Vec<Hop> = [&from.place, to]
+    let mut hops: Vec<ContextSwitch> = [&from.place, to]
         .into_iter()
         .filter_map(|place| match place.kind {
             PlaceKind::Task => None,
-            PlaceKind::Thread => Some(Hop::Thread),
-            PlaceKind::Runtime | PlaceKind::CurrentThreadRuntime => Some(Hop::Loop),
+            PlaceKind::Thread => Some(ContextSwitch::Thread),
+            PlaceKind::Runtime | PlaceKind::CurrentThreadRuntime => Some(ContextSwitch::Loop),
         })
         .collect();
     if hops.is_empty() {
-        hops.push(Hop::Task);
+        hops.push(ContextSwitch::Task);
     }
     hops
 }
 
 /// The widest hop from any of the places to this one, and whether each is promised.
-pub(super) fn hop_from(places: &[LoadPlace], to: &Place, contexts: &[ContextKind]) -> (Hop, bool) {
-    let all: Vec<Hop> = places.iter().flat_map(|from| hops(from, to)).collect();
+pub(super) fn hop_from(places: &[LoadPlace], to: &Place, contexts: &[ContextKind]) -> (ContextSwitch, bool) {
+    let all: Vec<ContextSwitch> = places.iter().flat_map(|from| hops(from, to)).collect();
     let is_promised = all.iter().all(|hop| match hop {
-        Hop::None => true,
-        Hop::Task => contexts.contains(&ContextKind::Task),
-        Hop::Thread => contexts.contains(&ContextKind::Thread),
-        Hop::Loop => contexts.contains(&ContextKind::Loop),
+        ContextSwitch::None => true,
+        ContextSwitch::Task => contexts.contains(&ContextKind::Task),
+        ContextSwitch::Thread => contexts.contains(&ContextKind::Thread),
+        ContextSwitch::Loop => contexts.contains(&ContextKind::Loop),
     });
-    (all.into_iter().max().unwrap_or(Hop::None), is_promised)
+    (all.into_iter().max().unwrap_or(ContextSwitch::None), is_promised)
 }
 
 impl Operation {

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use crate::check::{Operation, Pending, View, Violation};
+use crate::check::{Operation, PendingRequest, View, Violation};
 use crate::history::{Event, EventKind, OpId, Outcome, Seq};
 
 /// How an operation came to an end in the history.
 #[derive(Clone, Copy)]
-pub(super) enum Ended<'a> {
+pub(super) enum OperationEnd<'a> {
     /// It completed.
     Completed(&'a Outcome),
     /// Its bound passed.
     Overdue(Duration),
 }
 
-impl<'a> Ended<'a> {
+impl<'a> OperationEnd<'a> {
     /// The operation an event ends, and how.
     pub(super) fn of(event: &'a Event) -> Option<(OpId, Self)> {
         match &event.kind {
@@ -60,20 +60,20 @@ impl Miss {
 }
 
 /// `None`: it succeeded. Every other end is a miss, whatever the reason.
-pub(super) fn miss_of(event: &Event, operation: &Operation, ended: Ended<'_>) -> Option<Miss> {
+pub(super) fn miss_of(event: &Event, operation: &Operation, ended: OperationEnd<'_>) -> Option<Miss> {
     let miss = |kind, what: String, bound| {
         let because = format!("{}, invoked at {}, {what} at {}", operation.describe(), operation.invoked, event.seq);
         Some(Miss { kind, because, bound, witness: vec![operation.invoked, event.seq] })
     };
     match ended {
-        Ended::Completed(Outcome::Ok { .. }) => None,
-        Ended::Completed(Outcome::Failed(failure)) => {
+        OperationEnd::Completed(Outcome::Ok { .. }) => None,
+        OperationEnd::Completed(Outcome::Failed(failure)) => {
             miss(MissKind::Failed, format!("failed with {}", failure.kind), None)
         }
-        Ended::Completed(Outcome::Cancelled) => {
+        OperationEnd::Completed(Outcome::Cancelled) => {
             miss(MissKind::Cancelled, "was cancelled although nobody asked".to_owned(), None)
         }
-        Ended::Overdue(bound) => {
+        OperationEnd::Overdue(bound) => {
             miss(MissKind::Overdue, format!("had not completed within {} ms", bound.as_millis()), Some(bound))
         }
     }
@@ -95,7 +95,7 @@ pub(super) enum Success {
 /// failed load to count. A server held at a gate by its script has not answered: neither overdue nor missing tools
 /// count. A server that declares no tools has none to hand out. A server of the legacy era may keep silent on `server/discover`: a load
 /// may wait for that, and not give the server up.
-pub(super) fn judge_load(event: &Event, view: &View, operation: &Operation, ended: Ended<'_>) -> Success {
+pub(super) fn judge_load(event: &Event, view: &View, operation: &Operation, ended: OperationEnd<'_>) -> Success {
     if operation.is_excused() || !operation.is_promised {
         return Success::Excused;
     }
@@ -105,13 +105,13 @@ pub(super) fn judge_load(event: &Event, view: &View, operation: &Operation, ende
         return Success::Excused;
     }
     // One server held back may hold back the load as a whole: it waits for all of them.
-    if sound.len() < operation.servers.len() && matches!(ended, Ended::Overdue(_)) {
+    if sound.len() < operation.servers.len() && matches!(ended, OperationEnd::Overdue(_)) {
         return Success::Excused;
     }
     if let Some(miss) = miss_of(event, operation, ended) {
         return Success::Missed(miss);
     }
-    let Ended::Completed(Outcome::Ok { tools, errors, .. }) = ended else { return Success::Excused };
+    let OperationEnd::Completed(Outcome::Ok { tools, errors, .. }) = ended else { return Success::Excused };
     let wrong = |kind, what: String| {
         let because =
             format!("{}, invoked at {}, completed at {} {what}", operation.describe(), operation.invoked, event.seq);
@@ -130,11 +130,11 @@ pub(super) fn judge_load(event: &Event, view: &View, operation: &Operation, ende
 }
 
 /// Whether a delay or hold of its script keeps a server from answering now what a load needs.
-fn is_held(view: &View, server: &str, ended: Ended<'_>) -> bool {
+fn is_held(view: &View, server: &str, ended: OperationEnd<'_>) -> bool {
     let is_delayed = view.server(server).is_some_and(|server| server.delayed.is_some());
-    let is_needed = |pending: &Pending| match pending.method.as_str() {
+    let is_needed = |pending: &PendingRequest| match pending.method.as_str() {
         "subscriptions/listen" => false,
-        "server/discover" => matches!(ended, Ended::Overdue(_)),
+        "server/discover" => matches!(ended, OperationEnd::Overdue(_)),
         _ => true,
     };
     is_delayed && view.connections_of(server).any(|(_, connection)| connection.unanswered.values().any(is_needed))
@@ -144,7 +144,7 @@ fn is_held(view: &View, server: &str, ended: Ended<'_>) -> bool {
 ///
 /// Counter-examples that shaped it. A call whose request a script holds has no answer to succeed with. A call in flight when
 /// cleanup began, cancelled, or to a server that a reload took away, may fail.
-pub(super) fn judge_call(event: &Event, view: &View, operation: &Operation, ended: Ended<'_>) -> Success {
+pub(super) fn judge_call(event: &Event, view: &View, operation: &Operation, ended: OperationEnd<'_>) -> Success {
     let Some(server) = &operation.server else { return Success::Excused };
     if operation.loaded.is_none() || operation.is_excused() || !operation.is_promised || !view.is_healthy(server) {
         return Success::Excused;

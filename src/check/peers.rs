@@ -37,7 +37,7 @@ pub struct Connection {
     /// Where it ended, and who ended it.
     pub gone: Option<(Seq, Gone)>,
     /// Requests that wait for their answer, by id as JSON text.
-    pub unanswered: BTreeMap<String, Pending>,
+    pub unanswered: BTreeMap<String, PendingRequest>,
 }
 
 /// Who ended a connection.
@@ -53,7 +53,7 @@ pub enum Gone {
 
 /// A request that waits for its answer.
 #[derive(Debug, Clone)]
-pub struct Pending {
+pub struct PendingRequest {
     /// Its method.
     pub method: String,
     /// The call it belongs to, where that could be told.
@@ -142,13 +142,13 @@ impl Peers {
             known.unanswered.remove(&cancelled.to_string());
         }
         if let (Some(method), Some(id)) = (message.method(), message.id()) {
-            let pending = Pending { method: method.to_owned(), operation: owner };
+            let pending = PendingRequest { method: method.to_owned(), operation: owner };
             known.unanswered.insert(id.to_string(), pending);
         }
     }
 
     /// The request an answer belongs to.
-    pub(super) fn answer(&mut self, connection: &ConnectionId, message: &Message) -> Option<Pending> {
+    pub(super) fn answer(&mut self, connection: &ConnectionId, message: &Message) -> Option<PendingRequest> {
         let known = self.connections.get_mut(connection)?;
         let pending = known.unanswered.remove(&message.id()?.to_string())?;
         let server = known.server.clone();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::check::combinator::{Judged, Turn, each, once_then};
+use crate::check::combinator::{Judged, Obligation, each, once_then};
 use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
 use crate::history::{Action, Event, EventKind, Header, Kind, LinkPeer, Outcome, ProcessId, Seq};
 use crate::plan::Promise;
@@ -154,17 +154,17 @@ pub(super) const SIGNAL_ENDS_PROCESS: Invariant = Invariant {
     start: |_: &Header| -> Box<dyn Monitor> { once_then("the end of the program after the signal", signalled) },
 };
 
-fn signalled(event: &Event, view: &View, since: Option<Seq>) -> Turn {
+fn signalled(event: &Event, view: &View, since: Option<Seq>) -> Obligation {
     match (&event.kind, since) {
         (EventKind::SignalSent { signal, target }, _) => {
             let is_request_to_end = target == "loader" && matches!(signal.as_str(), "INT" | "TERM" | "HUP");
-            if is_request_to_end && view.loader_exited().is_none() { Turn::Opens } else { Turn::Unrelated }
+            if is_request_to_end && view.loader_exited().is_none() { Obligation::Opens } else { Obligation::Unrelated }
         }
-        (EventKind::ProcessExited { role, .. }, Some(_)) if role == "loader" => Turn::Meets,
+        (EventKind::ProcessExited { role, .. }, Some(_)) if role == "loader" => Obligation::Meets,
         (EventKind::ProcessOrphan { process, role, .. }, Some(signal)) => {
             let because =
                 format!("the program was signalled at {signal}, and {process} ({role}) was left at {}", event.seq);
-            Turn::Breaks(Violation::new("orphan-left", because, &[signal, event.seq]))
+            Obligation::Breaks(Violation::new("orphan-left", because, &[signal, event.seq]))
         }
         (EventKind::LimitHit { limit, .. }, Some(signal)) if limit == "exit" && view.loader_exited().is_none() => {
             let bound = view.limits().exit;
@@ -173,9 +173,9 @@ fn signalled(event: &Event, view: &View, since: Option<Seq>) -> Turn {
                 bound.as_millis(),
                 event.seq
             );
-            Turn::Breaks(Violation::new("still-alive", because, &[signal, event.seq]).of_bound(bound))
+            Obligation::Breaks(Violation::new("still-alive", because, &[signal, event.seq]).of_bound(bound))
         }
-        _ => Turn::Unrelated,
+        _ => Obligation::Unrelated,
     }
 }
 
@@ -199,17 +199,19 @@ pub(super) const EXIT_COMPLETES: Invariant = Invariant {
     start: |_: &Header| -> Box<dyn Monitor> { once_then("the end of the program", exit_requested) },
 };
 
-fn exit_requested(event: &Event, view: &View, since: Option<Seq>) -> Turn {
+fn exit_requested(event: &Event, view: &View, since: Option<Seq>) -> Obligation {
     match (&event.kind, since) {
-        (EventKind::ExitRequested {}, _) if view.signalled().is_none() && view.loader_exited().is_none() => Turn::Opens,
-        (EventKind::SignalSent { target, .. }, Some(_)) if target == "loader" => Turn::Waives,
+        (EventKind::ExitRequested {}, _) if view.signalled().is_none() && view.loader_exited().is_none() => {
+            Obligation::Opens
+        }
+        (EventKind::SignalSent { target, .. }, Some(_)) if target == "loader" => Obligation::Waives,
         (EventKind::ProcessExited { role, signal, .. }, Some(asked)) if role == "loader" => match signal.as_deref() {
             Some(signal @ ("ABRT" | "SEGV" | "BUS" | "ILL" | "FPE")) if view.signalled().is_none() => {
                 let because =
                     format!("the program was asked to end at {asked} and crashed with SIG{signal} at {}", event.seq);
-                Turn::Breaks(Violation::new("crashed", because, &[asked, event.seq]))
+                Obligation::Breaks(Violation::new("crashed", because, &[asked, event.seq]))
             }
-            Some(_) | None => Turn::Meets,
+            Some(_) | None => Obligation::Meets,
         },
         (EventKind::LimitHit { limit, .. }, Some(asked))
             if limit == "exit" && view.signalled().is_none() && view.loader_exited().is_none() =>
@@ -220,9 +222,9 @@ fn exit_requested(event: &Event, view: &View, since: Option<Seq>) -> Turn {
                 bound.as_millis(),
                 event.seq
             );
-            Turn::Breaks(Violation::new("still-alive", because, &[asked, event.seq]).of_bound(bound))
+            Obligation::Breaks(Violation::new("still-alive", because, &[asked, event.seq]).of_bound(bound))
         }
-        _ => Turn::Unrelated,
+        _ => Obligation::Unrelated,
     }
 }
 

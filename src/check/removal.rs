@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::check::outcome::{Ended, MissKind, Success, judge_call, judge_load};
-use crate::check::session::{Unproven, ended_connections, newest_open};
+use crate::check::outcome::{MissKind, OperationEnd, Success, judge_call, judge_load};
+use crate::check::session::{UnprovenEnds, ended_connections, newest_open};
 use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
 use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, OpId, Seq};
 use crate::plan::Promise;
@@ -39,18 +39,18 @@ pub(super) const REMOVAL_SPARES_SIBLINGS: Invariant = Invariant {
         first cancels the task that carries the upper one.\n\n\
         Look at which connection got its EOF: if it is a sibling's, close order or a rebuild of everything is the reason. \
         Mend it with one owner task per server, and by comparing configurations instead of starting over.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Removal::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(SiblingsOfRemoval::default()) },
 };
 
 #[derive(Default)]
-struct Removal {
+struct SiblingsOfRemoval {
     loaded: BTreeSet<String>,
-    reload: Option<Reload>,
-    unproven: Unproven,
+    reload: Option<WatchedReload>,
+    unproven: UnprovenEnds,
 }
 
 /// The latest reload that removed a server and kept others.
-struct Reload {
+struct WatchedReload {
     operation: OpId,
     invoked: Seq,
     completed: Option<Seq>,
@@ -58,7 +58,7 @@ struct Reload {
     connections: BTreeMap<ConnectionId, String>,
 }
 
-impl Monitor for Removal {
+impl Monitor for SiblingsOfRemoval {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         self.unproven.see(event, tally);
         match &event.kind {
@@ -91,7 +91,7 @@ impl Monitor for Removal {
     }
 }
 
-impl Removal {
+impl SiblingsOfRemoval {
     fn begin(&mut self, event: &Event, view: &View, operation: OpId, servers: &[String]) {
         let (siblings, removed): (BTreeSet<String>, BTreeSet<String>) =
             self.loaded.iter().cloned().partition(|server| servers.contains(server));
@@ -105,7 +105,7 @@ impl Removal {
         let connections = healthy
             .filter_map(|server| newest_open(view, server, event.seq).map(|(id, _)| (id.clone(), server.clone())))
             .collect();
-        self.reload = Some(Reload { operation, invoked: event.seq, completed: None, siblings, connections });
+        self.reload = Some(WatchedReload { operation, invoked: event.seq, completed: None, siblings, connections });
     }
 
     fn stop_watching(&mut self) {
@@ -115,7 +115,7 @@ impl Removal {
     }
 
     fn ended(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        let Some((id, ended)) = Ended::of(event) else { return };
+        let Some((id, ended)) = OperationEnd::of(event) else { return };
         let Some(operation) = view.operation(id) else { return };
         if operation.action.loads() {
             let is_handed_out =

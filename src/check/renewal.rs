@@ -12,11 +12,11 @@ const UNDER_WAY_US: u64 = 100_000;
 
 /// Requests that name a session their server does not know, until they are answered.
 #[derive(Default)]
-struct Strangers {
+struct UnknownSessionRequests {
     asked: BTreeMap<(String, ExchangeId), (SessionId, bool)>,
 }
 
-impl Strangers {
+impl UnknownSessionRequests {
     /// The session an event says is unknown to its server, and whether that answers a POST.
     fn told(&mut self, event: &Event) -> Option<(SessionId, bool)> {
         let server = event.source.server()?;
@@ -54,26 +54,26 @@ pub(super) const STALE_SESSION_UNUSED: Invariant = Invariant {
         that is asked for again for ever, and an id that was copied into a task before the renewal, are the usual reasons.\n\n\
         Look at the verb in the reason. Mend it by keeping the id in one place that the renewal replaces, and by ending what \
         belongs to the old session.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Stale::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(StaleSessions::default()) },
 };
 
 #[derive(Default)]
-struct Stale {
-    strangers: Strangers,
-    told: BTreeMap<SessionId, Told>,
+struct StaleSessions {
+    strangers: UnknownSessionRequests,
+    told: BTreeMap<SessionId, LostSession>,
     /// What is posted of a cancellation comes after the operation that it is about.
     is_cancelling: bool,
 }
 
 /// The client was told that a session is gone.
-struct Told {
+struct LostSession {
     seq: Seq,
     at_us: u64,
     /// The first completion of an operation since: from here on the loader knows.
     known: Option<Seq>,
 }
 
-impl Monitor for Stale {
+impl Monitor for StaleSessions {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::CancelRequested { .. } => self.is_cancelling = true,
@@ -93,15 +93,15 @@ impl Monitor for Stale {
             _ => {}
         }
         if let Some((session, _)) = self.strangers.told(event) {
-            self.told.entry(session).or_insert(Told { seq: event.seq, at_us: event.at_us, known: None });
+            self.told.entry(session).or_insert(LostSession { seq: event.seq, at_us: event.at_us, known: None });
             tally.held();
         }
     }
 }
 
-impl Stale {
+impl StaleSessions {
     /// Whether a request was surely sent after the client had been told.
-    fn is_late(&self, told: &Told, event: &Event, verb: &str, view: &View) -> bool {
+    fn is_late(&self, told: &LostSession, event: &Event, verb: &str, view: &View) -> bool {
         let is_asked_since = || {
             let mut asked = view.operations().filter(|operation| operation.action != Action::Probe).peekable();
             let known = told.known.filter(|_| asked.peek().is_some());
@@ -140,26 +140,26 @@ pub(super) const LOST_SESSION_RENEWED_ONCE: Invariant = Invariant {
         but the last are left behind on the server.\n\n\
         Look at the sessions opened after the first 404. Mend it by renewing behind one lock, and by looking, once it is held, \
         whether somebody else has renewed already.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Renewed::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(RenewedSessions::default()) },
 };
 
 #[derive(Default)]
-struct Renewed {
-    strangers: Strangers,
-    lost: BTreeMap<String, Loss>,
+struct RenewedSessions {
+    strangers: UnknownSessionRequests,
+    lost: BTreeMap<String, SessionLoss>,
 }
 
-struct Loss {
+struct SessionLoss {
     told: Seq,
     opened: Option<Seq>,
     /// Where the new session was granted.
     granted: Option<Seq>,
 }
 
-impl Monitor for Renewed {
+impl Monitor for RenewedSessions {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         if let (Some((_, true)), Some(server)) = (self.strangers.told(event), event.source.server()) {
-            self.lost.entry(server.to_owned()).or_insert(Loss { told: event.seq, opened: None, granted: None });
+            self.lost.entry(server.to_owned()).or_insert(SessionLoss { told: event.seq, opened: None, granted: None });
         }
         match &event.kind {
             EventKind::ConnectionOpened { .. } => self.opened(event, view, tally),
@@ -184,7 +184,7 @@ impl Monitor for Renewed {
     }
 }
 
-impl Renewed {
+impl RenewedSessions {
     fn opened(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         let Some(loss) = self.lost.get_mut(event.source.server().unwrap_or_default()) else { return };
         let Some(first) = loss.opened else {
@@ -260,15 +260,15 @@ pub(super) const LOST_SESSION_CALLS_END: Invariant = Invariant {
         the session that is gone; the renewal replaced it and forgot who was waiting there.\n\n\
         Look at the call and at the end of its session. Mend it by failing, or sending again, whatever waits on the old \
         session in the same step that opens the new one.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(CallsEnd::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(CallsOnLostSessions::default()) },
 };
 
 #[derive(Default)]
-struct CallsEnd {
+struct CallsOnLostSessions {
     waiting: BTreeMap<OpId, Seq>,
 }
 
-impl Monitor for CallsEnd {
+impl Monitor for CallsOnLostSessions {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::SessionClosed { connection, how: WireEnd::ByServer, .. } => {
@@ -314,11 +314,11 @@ pub(super) const SESSION_DELETED: Invariant = Invariant {
         for a remote server that is memory and licences, paid by somebody else.\n\n\
         Look at which session it is: one that a renewal or a second load replaced is forgotten most often. Mend it by sending DELETE \
         wherever a session is given up, with a bound on the wait.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Deleted::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(DeletedSessions::default()) },
 };
 
 #[derive(Default)]
-struct Deleted {
+struct DeletedSessions {
     open: BTreeMap<SessionId, OpenSession>,
 }
 
@@ -329,7 +329,7 @@ struct OpenSession {
     is_known: bool,
 }
 
-impl Monitor for Deleted {
+impl Monitor for DeletedSessions {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::SessionOpened { session, .. } => {
@@ -352,7 +352,7 @@ impl Monitor for Deleted {
     }
 }
 
-impl Deleted {
+impl DeletedSessions {
     fn due(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         let Some((closed, _)) = view.closed() else { return };
         self.open.retain(|session, OpenSession { opened, server, is_known }| {
@@ -388,15 +388,15 @@ pub(super) const DELETED_SESSION_SILENT: Invariant = Invariant {
         lost session and renews: the session that was just closed is open again, and nobody closes that one.\n\n\
         Look at the request behind the DELETE: a stream that reconnects, a call that was let through. Mend it by stopping \
         everything else on a session before its DELETE is sent.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(AfterDelete::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(SilentSessions::default()) },
 };
 
 #[derive(Default)]
-struct AfterDelete {
+struct SilentSessions {
     deleted: BTreeMap<SessionId, (Seq, u64)>,
 }
 
-impl Monitor for AfterDelete {
+impl Monitor for SilentSessions {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         let EventKind::HttpReceived { session: Some(session), verb, .. } = &event.kind else { return };
         let Some((deleted, at_us)) = self.deleted.get(session) else {

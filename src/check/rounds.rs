@@ -27,7 +27,7 @@ pub(super) const SENT_BACK_KEEPS_STATE: Invariant = Invariant {
         Without that state the call begins anew, with the state of another round it goes back, and the server asks for ever.\n\n\
         Look at the two requests and at the answer between them. Mend it by taking the state of the last answer as it is, and by making \
         each round a request of its own.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Rounds::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(CallRounds::default()) },
 };
 
 /// What kind of result an answer has, where it sends its call back.
@@ -40,25 +40,25 @@ pub(super) fn sent_back(answer: &Message) -> Option<&Value> {
 }
 
 #[derive(Default)]
-struct Rounds {
+struct CallRounds {
     /// The newest request of each call.
-    made: BTreeMap<OpId, Round>,
+    made: BTreeMap<OpId, CallRound>,
     /// How each call was sent back that was not answered since.
     sent_back: BTreeMap<OpId, (Seq, Option<Value>)>,
 }
 
 #[derive(PartialEq)]
-struct Round {
+struct CallRound {
     connection: ConnectionId,
     id: Value,
 }
 
-impl Monitor for Rounds {
+impl Monitor for CallRounds {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
                 let (Some(operation), Some(id)) = (caller_of(message), message.id()) else { return };
-                let round = Round { connection: connection.clone(), id: id.clone() };
+                let round = CallRound { connection: connection.clone(), id: id.clone() };
                 self.judge(event.seq, operation, message, &round, tally);
                 self.made.insert(operation, round);
             }
@@ -72,11 +72,11 @@ impl Monitor for Rounds {
     }
 }
 
-impl Rounds {
+impl CallRounds {
     fn answer(&mut self, seq: Seq, connection: &ConnectionId, message: &Message) {
         let Some(id) = message.id().filter(|_| message.is_response()) else { return };
         let mut made = self.made.iter();
-        let is_it = |round: &Round| round.connection == *connection && round.id == *id;
+        let is_it = |round: &CallRound| round.connection == *connection && round.id == *id;
         let Some(operation) = made.find(|(_, round)| is_it(round)).map(|(operation, _)| *operation) else { return };
         if sent_back(message).is_some() {
             self.sent_back.insert(operation, (seq, message.at(&["result", "requestState"]).cloned()));
@@ -86,7 +86,7 @@ impl Rounds {
     }
 
     /// A call has arrived, maybe for the first time.
-    fn judge(&self, now: Seq, operation: OpId, request: &Message, round: &Round, tally: &mut Tally) {
+    fn judge(&self, now: Seq, operation: OpId, request: &Message, round: &CallRound, tally: &mut Tally) {
         let (Some((sent, state)), Some(before)) = (self.sent_back.get(&operation), self.made.get(&operation)) else {
             return;
         };

@@ -47,11 +47,11 @@ pub(super) const OPEN_UNTIL_CLEANUP: Invariant = Invariant {
 #[derive(Default)]
 struct OpenUntilCleanup {
     /// Connections behind tools that were handed out.
-    watched: BTreeMap<ConnectionId, Watch>,
-    unproven: Unproven,
+    watched: BTreeMap<ConnectionId, WatchedSession>,
+    unproven: UnprovenEnds,
 }
 
-struct Watch {
+struct WatchedSession {
     server: String,
     loaded: Seq,
     place: String,
@@ -99,7 +99,7 @@ impl Monitor for OpenUntilCleanup {
 }
 
 impl OpenUntilCleanup {
-    fn release(&mut self, tally: &mut Tally, concerns: impl Fn(&Watch) -> bool) {
+    fn release(&mut self, tally: &mut Tally, concerns: impl Fn(&WatchedSession) -> bool) {
         self.watched.retain(|_, watch| {
             let is_over = concerns(watch);
             if is_over {
@@ -122,7 +122,9 @@ impl OpenUntilCleanup {
                 continue;
             }
             if let Some((connection, _)) = newest_open(view, server, event.seq) {
-                self.watched.entry(connection.clone()).or_insert_with(|| Watch::new(server, operation, event.seq));
+                self.watched
+                    .entry(connection.clone())
+                    .or_insert_with(|| WatchedSession::new(server, operation, event.seq));
                 continue;
             }
             let last = view.connections_of(server).max_by_key(|(_, connection)| connection.opened);
@@ -159,7 +161,7 @@ impl OpenUntilCleanup {
     }
 }
 
-impl Watch {
+impl WatchedSession {
     fn new(server: &str, operation: &Operation, loaded: Seq) -> Self {
         let needs = match operation.place.kind {
             PlaceKind::Task => ContextKind::Task,
@@ -172,11 +174,11 @@ impl Watch {
 
 /// Violations that a crash of the loader would explain as well, until it gives a sign of life.
 #[derive(Default)]
-pub(super) struct Unproven {
+pub(super) struct UnprovenEnds {
     waiting: Vec<Violation>,
 }
 
-impl Unproven {
+impl UnprovenEnds {
     pub(super) fn suspect(&mut self, violation: Violation) {
         self.waiting.push(violation);
     }

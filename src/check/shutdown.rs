@@ -28,22 +28,22 @@ pub(super) const EOF_BEFORE_SIGNAL: Invariant = Invariant {
         locks, half a file. The specification asks for the ladder close stdin, wait, SIGTERM, wait, SIGKILL.\n\n\
         Look at the server's journal: a signal, or an end without a word, and no EOF before it. Mend it by closing the pipe first and \
         giving the server a moment. A child handle that kills when dropped hides a missing close.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(EofFirst::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(InputClosedFirst::default()) },
 };
 
 #[derive(Default)]
-struct EofFirst {
-    servers: BTreeMap<(String, u32), Progress>,
+struct InputClosedFirst {
+    servers: BTreeMap<(String, u32), ShutdownProgress>,
 }
 
 #[derive(Default)]
-struct Progress {
+struct ShutdownProgress {
     has_eof: bool,
     is_ending: bool,
     signal: Option<(Seq, u64, String)>,
 }
 
-impl Monitor for EofFirst {
+impl Monitor for InputClosedFirst {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match (&event.kind, &event.source) {
             (EventKind::WireEof { .. }, Source::Mock { server, incarnation }) => {
@@ -87,12 +87,20 @@ impl Monitor for EofFirst {
     }
 }
 
-impl EofFirst {
-    fn progress(&mut self, server: &str, incarnation: u32) -> &mut Progress {
+impl InputClosedFirst {
+    fn progress(&mut self, server: &str, incarnation: u32) -> &mut ShutdownProgress {
         self.servers.entry((server.to_owned(), incarnation)).or_default()
     }
 
-    fn killed(&self, event: &Event, view: &View, server: &str, farewell: bool, progress: Progress, tally: &mut Tally) {
+    fn killed(
+        &self,
+        event: &Event,
+        view: &View,
+        server: &str,
+        farewell: bool,
+        progress: ShutdownProgress,
+        tally: &mut Tally,
+    ) {
         if let Some((seq, _, signal)) = progress.signal {
             tally.broken(signalled_first(server, seq, &signal));
         } else if !farewell
@@ -133,12 +141,12 @@ pub(super) const TERM_BEFORE_KILL: Invariant = Invariant {
     explain: "A server did not end when its stdin did, and was killed without having been asked. A server that waits for its own \
         children, or for a write to disk, has a handler for SIGTERM and none for SIGKILL.\n\n\
         Look at the server's journal between EOF and its end. Mend it with the whole ladder: close stdin, wait, SIGTERM, wait, SIGKILL.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Ladder::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(ShutdownLadders::default()) },
 };
 
 /// EOF seen, asked by a signal, ending by itself; by server and incarnation.
 #[derive(Default)]
-struct Ladder {
+struct ShutdownLadders {
     servers: BTreeMap<(String, u32), Rung>,
 }
 
@@ -150,7 +158,7 @@ enum Rung {
     Asked,
 }
 
-impl Monitor for Ladder {
+impl Monitor for ShutdownLadders {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match (&event.kind, &event.source) {
             (EventKind::WireEof { .. }, Source::Mock { server, incarnation }) => {
@@ -199,15 +207,15 @@ pub(super) const TIME_BEFORE_SIGNAL: Invariant = Invariant {
     explain: "The server's stdin was closed and the signal came at once. A server that needs a moment to write what it holds \
         never gets it; the file it was writing is the user's.\n\n\
         Look at the time between the two witnesses. Mend it by waiting for the process between the rungs of the ladder.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Hurry::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(EndedInputs::default()) },
 };
 
 #[derive(Default)]
-struct Hurry {
+struct EndedInputs {
     ended: BTreeMap<(String, u32), (Seq, u64)>,
 }
 
-impl Monitor for Hurry {
+impl Monitor for EndedInputs {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match (&event.kind, &event.source) {
             (EventKind::WireEof { .. }, Source::Mock { server, incarnation }) => {

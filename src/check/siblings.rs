@@ -89,15 +89,15 @@ pub(super) const UNCHANGED_SERVER_KEPT: Invariant = Invariant {
     explain: "The program ran again with the same configuration, and a server that was connected and well was connected anew. What \
         it held for the session is lost, its start is paid once more, and where the old one is not closed it stays behind.\n\n\
         Look at the connection before and after. Mend it by comparing the new configuration with the old, entry by entry.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Kept::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(KeptConnections::default()) },
 };
 
 #[derive(Default)]
-struct Kept {
+struct KeptConnections {
     before: BTreeMap<OpId, Vec<(String, ConnectionId)>>,
 }
 
-impl Monitor for Kept {
+impl Monitor for KeptConnections {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::OperationInvoked { operation, action, changed, .. } if action.loads() => {
@@ -154,15 +154,15 @@ pub(super) const CHANGED_SERVER_REPLACED: Invariant = Invariant {
     explain: "The entry of a server was changed, its environment or arguments, and the reload kept the old process. The user has \
         given it a new key or folder, sees no error, and works with the old one.\n\n\
         Look at the reload and at the connection that is still in use. Mend it by comparing whole entries, not only names.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Replaced::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(ReplacedConnections::default()) },
 };
 
 #[derive(Default)]
-struct Replaced {
+struct ReplacedConnections {
     before: BTreeMap<OpId, Vec<(String, ConnectionId)>>,
 }
 
-impl Monitor for Replaced {
+impl Monitor for ReplacedConnections {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::OperationInvoked { operation, changed, .. } if !changed.is_empty() => {
@@ -221,17 +221,17 @@ pub(super) const REMOVED_SERVER_CLOSED: Invariant = Invariant {
         and it goes on running with its access until the program ends; after a few changes there are several of the same.\n\n\
         Look at the connection in the reason: no EOF came before the program went on. Mend it by closing what is not in the \
         new configuration before the reload returns.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Removed::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(RemovedConnections::default()) },
 };
 
 #[derive(Default)]
-struct Removed {
+struct RemovedConnections {
     configured: Vec<String>,
     leaving: Vec<(OpId, String, ConnectionId)>,
     owed: Vec<(Seq, String, ConnectionId)>,
 }
 
-impl Monitor for Removed {
+impl Monitor for RemovedConnections {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         if moves_on(event) {
             self.due(event, view, tally);
@@ -258,7 +258,7 @@ impl Monitor for Removed {
     }
 }
 
-impl Removed {
+impl RemovedConnections {
     fn begin(&mut self, event: &Event, view: &View, reload: OpId, is_taken: impl Fn(&String) -> bool) {
         for server in self.configured.iter().filter(|server| is_taken(server)) {
             let open = view.connections_of(server).filter(|(_, connection)| is_open(connection, view));
@@ -381,23 +381,23 @@ pub(super) const TOOLS_MATCH_OFFER: Invariant = Invariant {
         have (any more). Lists cached beyond the life of their server, and tools of two servers that overwrite each other by \
         name, are the usual reasons.\n\n\
         Look at the last `tools/list` answer of the server. Mend it by keeping tools with their session and by server *and* name.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Offers::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(ListedTools::default()) },
 };
 
 #[derive(Default)]
-struct Offers {
-    offered: BTreeMap<String, Offer>,
+struct ListedTools {
+    offered: BTreeMap<String, ToolList>,
 }
 
 #[derive(Default)]
-struct Offer {
+struct ToolList {
     tools: BTreeSet<String>,
     /// More than one list, and they differ, or one in pages: what is missing can not be told.
     is_partial: bool,
     seq: Option<Seq>,
 }
 
-impl Monitor for Offers {
+impl Monitor for ListedTools {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         if let EventKind::WireSent { message, .. } = &event.kind {
             if let (Some(server), Some(Value::Array(tools))) = (event.source.server(), message.at(&["result", "tools"]))
@@ -415,7 +415,7 @@ impl Monitor for Offers {
     }
 }
 
-impl Offers {
+impl ListedTools {
     fn offer(&mut self, seq: Seq, server: &str, message: &Message, tools: &[Value]) {
         let names = tools.iter().filter_map(|tool| tool.get("name").and_then(Value::as_str)).map(str::to_owned);
         let names: BTreeSet<String> = names.collect();
@@ -427,7 +427,7 @@ impl Offers {
     }
 }
 
-fn judge_offer(seq: Seq, operation: &Operation, server: &str, offer: &Offer, tools: &[Tool], tally: &mut Tally) {
+fn judge_offer(seq: Seq, operation: &Operation, server: &str, offer: &ToolList, tools: &[Tool], tally: &mut Tally) {
     let handed_out: BTreeSet<&str> =
         tools.iter().filter(|tool| tool.server == server).map(|tool| tool.name.as_str()).collect();
     if handed_out.is_empty() {

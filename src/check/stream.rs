@@ -26,11 +26,11 @@ pub(super) const POSTED_TO_ENDPOINT: Invariant = Invariant {
         works with some servers and not with the next.\n\n\
         Look at the request of the witness and at what it was answered. Mend it by resolving the address of the event against that \
         of the stream, as a browser does, and by using all of it.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Posts::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(PostedMessages::default()) },
 };
 
 #[derive(Default)]
-struct Posts {
+struct PostedMessages {
     known: BTreeSet<SessionId>,
     /// How many streams each server has open.
     open: BTreeMap<String, usize>,
@@ -38,7 +38,7 @@ struct Posts {
     strays: BTreeMap<(String, ExchangeId), Seq>,
 }
 
-impl Monitor for Posts {
+impl Monitor for PostedMessages {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         let Some(server) = event.source.server() else { return };
         match &event.kind {
@@ -86,16 +86,16 @@ pub(super) const STREAM_CLOSED: Invariant = Invariant {
         ends a session: the server keeps it, with a socket and whatever it holds for it, as long as the program runs.\n\n\
         Look at which stream it is. Mend it by ending the task that reads the stream, and by waiting for that, before close says \
         that it is done.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Streams::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(SessionStreams::default()) },
 };
 
 #[derive(Default)]
-struct Streams {
+struct SessionStreams {
     /// Streams that are open, with their servers.
     open: BTreeMap<ConnectionId, (String, Seq)>,
 }
 
-impl Monitor for Streams {
+impl Monitor for SessionStreams {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         let server = event.source.server();
         match &event.kind {
@@ -117,7 +117,7 @@ impl Monitor for Streams {
     }
 }
 
-impl Streams {
+impl SessionStreams {
     fn forget(&mut self, server: &str) {
         self.open.retain(|_, (of, _)| of != server);
     }

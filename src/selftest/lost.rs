@@ -4,8 +4,8 @@ use std::io;
 
 use serde_json::json;
 
-use crate::life::RunEnvironment;
 use crate::history::LINK_LOST_CODE;
+use crate::life::RunEnvironment;
 use crate::selftest::bench::{Bench, FILES, HELD};
 use crate::selftest::first::welcome;
 use crate::selftest::life::{call_of, main_task};

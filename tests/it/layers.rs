@@ -44,21 +44,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("reentry", &["loader", "mock", "supervise"]),
-    (
-        "testing",
-        &[
-            "catalogue",
-            "history",
-            "loader",
-            "mock",
-            "plan",
-            "record",
-            "reentry",
-            "report",
-            "run",
-            "script",
-        ],
-    ),
+    ("testing", &["catalogue", "history", "loader", "mock", "plan", "record", "reentry", "report", "run", "script"]),
 ];
 
 /// Modules that are pure: no runtime, no clock, no files.

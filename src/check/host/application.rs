@@ -29,17 +29,17 @@ pub(in crate::check) const SERVERS_REACHED: Invariant = Invariant {
         also in the environment, as `MCP_LIFECHECK_CONFIG`.",
     start: |header: &Header| -> Box<dyn Monitor> {
         let servers = header.servers.iter().map(|server| server.name.clone()).collect();
-        Box::new(Reached { servers, reached: BTreeSet::new(), last: None })
+        Box::new(ReachedServers { servers, reached: BTreeSet::new(), last: None })
     },
 };
 
-struct Reached {
+struct ReachedServers {
     servers: Vec<String>,
     reached: BTreeSet<String>,
     last: Option<Seq>,
 }
 
-impl Monitor for Reached {
+impl Monitor for ReachedServers {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         self.last = Some(event.seq);
         if let (EventKind::WireReceived { .. }, Some(server)) = (&event.kind, event.source.server())
@@ -114,18 +114,18 @@ pub(in crate::check) const ENDS_AS_ASKED: Invariant = Invariant {
         Look at the end of stderr.txt. ABRT is a panic or a failed assertion, SEGV a crash.",
     start: |header: &Header| -> Box<dyn Monitor> {
         let status = header.application().and_then(|application| application.status);
-        Box::new(AsAsked { status, asked: Vec::new() })
+        Box::new(ExpectedEnd { status, asked: Vec::new() })
     },
 };
 
-struct AsAsked {
+struct ExpectedEnd {
     /// The status the plan expects.
     status: Option<i32>,
     /// Signals that asked for the end, and where they were sent.
     asked: Vec<(String, Seq)>,
 }
 
-impl Monitor for AsAsked {
+impl Monitor for ExpectedEnd {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::SignalSent { signal, target } if target == "loader" => {
@@ -150,7 +150,7 @@ impl Monitor for AsAsked {
     }
 }
 
-impl AsAsked {
+impl ExpectedEnd {
     fn is_right(&self, code: Option<i32>, signal: Option<&str>) -> bool {
         let is_of_asked =
             |code: i32| self.asked.iter().any(|(asked, _)| number(asked).is_some_and(|n| code == 128 + n));
@@ -196,19 +196,19 @@ pub(in crate::check) const SERVERS_KEPT: Invariant = Invariant {
         Look at what the host was asked for just before the second connection. Mend it by keeping the loader outside of what is run again.",
     start: |header: &Header| -> Box<dyn Monitor> {
         let is_demanded = header.application().is_some_and(|application| application.same_servers);
-        Box::new(Kept { is_demanded, ..Kept::default() })
+        Box::new(FirstConnections { is_demanded, ..FirstConnections::default() })
     },
 };
 
 #[derive(Default)]
-struct Kept {
+struct FirstConnections {
     is_demanded: bool,
     first: BTreeMap<String, (ConnectionId, Seq)>,
     killed: BTreeSet<String>,
     is_prompted: bool,
 }
 
-impl Monitor for Kept {
+impl Monitor for FirstConnections {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::HostPrompted { .. } => self.is_prompted = true,

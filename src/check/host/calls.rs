@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::check::host::{Exchange, exchange_of, is_its_doing};
+use crate::check::host::{ServerExchange, exchange_of, is_its_doing};
 use crate::check::sight::parts;
 use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Message, Seq, WireEnd};
@@ -28,20 +28,20 @@ pub(in crate::check) const CALL_MADE_ONCE: Invariant = Invariant {
         the row is written twice, and nobody is told.\n\n\
         Look at what happened between the two. Mend it by failing the call and letting the caller decide, and by taking up a stream \
         that ended instead of calling again.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Once::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(RepeatedCalls::default()) },
 };
 
 #[derive(Default)]
-struct Once {
-    made: BTreeMap<String, Made>,
+struct RepeatedCalls {
+    made: BTreeMap<String, MadeCall>,
 }
 
-struct Made {
+struct MadeCall {
     seq: Seq,
     request: (ConnectionId, String),
 }
 
-impl Monitor for Once {
+impl Monitor for RepeatedCalls {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
@@ -61,11 +61,11 @@ impl Monitor for Once {
     }
 }
 
-impl Once {
+impl RepeatedCalls {
     fn receive(&mut self, seq: Seq, connection: &ConnectionId, call: &Message, tally: &mut Tally) {
         let param = |name: &str| call.at(&["params", name]).map(ToString::to_string).unwrap_or_default();
         let id = call.id().map(ToString::to_string).unwrap_or_default();
-        let made = Made { seq, request: (connection.clone(), id) };
+        let made = MadeCall { seq, request: (connection.clone(), id) };
         match self.made.insert(format!("{} {}", param("name"), param("arguments")), made) {
             None => tally.held(),
             Some(earlier) => {
@@ -98,25 +98,25 @@ pub(in crate::check) const ABANDONED_CALL_CANCELLED: Invariant = Invariant {
         2026-07-28 the end of a connection is no cancellation: the server goes on with work that nobody wants.\n\n\
         Look at where the client gives up: a timeout that only drops the future is the usual one. Mend it by sending the notification \
         with the id of the request, and by ending only after every answer has come or was cancelled.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Abandoned::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(AbandonedRequests::default()) },
 };
 
 #[derive(Default)]
-struct Abandoned {
+struct AbandonedRequests {
     /// The exchange whose message comes next, by server.
     newest: BTreeMap<String, ExchangeId>,
-    asked: BTreeMap<Exchange, Asked>,
-    given_up: Vec<(Asked, Seq)>,
+    asked: BTreeMap<ServerExchange, PostedRequest>,
+    given_up: Vec<(PostedRequest, Seq)>,
 }
 
-struct Asked {
+struct PostedRequest {
     connection: ConnectionId,
     id: String,
     method: String,
     seq: Seq,
 }
 
-impl Monitor for Abandoned {
+impl Monitor for AbandonedRequests {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         let server = || event.source.server().unwrap_or_default().to_owned();
         match &event.kind {
@@ -126,14 +126,14 @@ impl Monitor for Abandoned {
             EventKind::WireReceived { connection, message } => {
                 if let Some(cancelled) = message.cancelled_request() {
                     let id = cancelled.to_string();
-                    let is_it = |asked: &Asked| asked.connection == *connection && asked.id == id;
+                    let is_it = |asked: &PostedRequest| asked.connection == *connection && asked.id == id;
                     self.given_up.retain(|(asked, _)| !is_it(asked));
                     self.asked.retain(|_, asked| !is_it(asked));
                 }
                 let Some(exchange) = self.newest.remove(&server()) else { return };
                 if let (Some(method), Some(id)) = (message.method(), message.id()) {
                     let (connection, id, method) = (connection.clone(), id.to_string(), method.to_owned());
-                    self.asked.insert((server(), exchange), Asked { connection, id, method, seq: event.seq });
+                    self.asked.insert((server(), exchange), PostedRequest { connection, id, method, seq: event.seq });
                 }
             }
             EventKind::WireSent { connection, message } if message.is_response() => {
@@ -156,7 +156,7 @@ impl Monitor for Abandoned {
 
     fn end(&mut self, view: &View, tally: &mut Tally) {
         for (asked, gave_up) in self.given_up.drain(..).filter(|_| is_its_doing(view)) {
-            let Asked { connection, id, method, seq } = asked;
+            let PostedRequest { connection, id, method, seq } = asked;
             let because = format!(
                 "{method} (request {id} on {connection}, of {seq}) was given up at {gave_up} and never cancelled"
             );
@@ -186,18 +186,18 @@ pub(in crate::check) const RETRY_HONOURED: Invariant = Invariant {
         Look at the times of the end and of the GET. Mend it by keeping the newest `retry` of a stream and waiting that long.",
     start: |header: &Header| -> Box<dyn Monitor> {
         let retry_us = header.host.as_ref().and_then(|host| host.retry_ms).map(|ms| ms * 1_000);
-        Box::new(Retry { retry_us, ..Retry::default() })
+        Box::new(StreamRetries { retry_us, ..StreamRetries::default() })
     },
 };
 
 #[derive(Default)]
-struct Retry {
+struct StreamRetries {
     retry_us: Option<u64>,
-    posts: BTreeMap<Exchange, bool>,
+    posts: BTreeMap<ServerExchange, bool>,
     ended: Option<(Seq, u64)>,
 }
 
-impl Monitor for Retry {
+impl Monitor for StreamRetries {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         let Some(retry_us) = self.retry_us else { return };
         match &event.kind {

@@ -26,16 +26,16 @@ pub(in crate::check) const DEFAULTS_APPLIED: Invariant = Invariant {
         server that counts on its defaults then works with nothing.\n\n\
         Look at the answer and at the schema in the request. Mend it by filling in the defaults before the answer is sent, and by \
         telling the server at `initialize` that this is done.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Defaults::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(ElicitedDefaults::default()) },
 };
 
 #[derive(Default)]
-struct Defaults {
+struct ElicitedDefaults {
     /// Names of the fields with a default, and where they were asked for, by connection and id.
     asked: BTreeMap<(ConnectionId, String), (Vec<String>, Seq)>,
 }
 
-impl Monitor for Defaults {
+impl Monitor for ElicitedDefaults {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireSent { connection, message } if message.is_request("elicitation/create") => {
@@ -54,7 +54,7 @@ impl Monitor for Defaults {
     }
 }
 
-impl Defaults {
+impl ElicitedDefaults {
     fn answered(&mut self, seq: Seq, connection: &ConnectionId, answer: &Message, tally: &mut Tally) {
         let id = answer.id().map(ToString::to_string).unwrap_or_default();
         let Some((fields, asked)) = self.asked.remove(&(connection.clone(), id)) else { return };

@@ -86,18 +86,18 @@ pub(in crate::check) const ENDS_IN_TIME: Invariant = Invariant {
         itself: an open stream, a timer or a thread that is waited for keeps it alive.",
     start: |header: &Header| -> Box<dyn Monitor> {
         let expected = header.host.as_ref().map(|host| host.exchange.clone()).unwrap_or_default();
-        Box::new(InTime { expected, open: BTreeMap::new() })
+        Box::new(EndInTime { expected, open: BTreeMap::new() })
     },
 };
 
-struct InTime {
+struct EndInTime {
     /// Methods that have not come yet.
     expected: Vec<String>,
     /// Methods of requests without an answer.
     open: BTreeMap<(ConnectionId, String), String>,
 }
 
-impl Monitor for InTime {
+impl Monitor for EndInTime {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
@@ -125,7 +125,7 @@ impl Monitor for InTime {
     }
 }
 
-impl InTime {
+impl EndInTime {
     fn receive(&mut self, connection: &ConnectionId, message: &Message) {
         let Some(method) = message.method() else { return };
         self.expected.retain(|expected| expected != method);

@@ -29,7 +29,7 @@ pub(in crate::check) const EXCHANGE_COMPLETE: Invariant = Invariant {
         find the URL, which is its last argument, or does not know the name of the scenario, which is in `MCP_CONFORMANCE_SCENARIO`.",
     start: |header: &Header| -> Box<dyn Monitor> {
         let expected = header.host.as_ref().map(|host| host.exchange.clone()).unwrap_or_default();
-        Box::new(Exchange { expected, ..Exchange::default() })
+        Box::new(ScenarioExchange { expected, ..ScenarioExchange::default() })
     },
 };
 
@@ -64,7 +64,7 @@ fn judge_post(event: &Event, _view: &View) -> Judged {
 }
 
 #[derive(Default)]
-struct Exchange {
+struct ScenarioExchange {
     expected: Vec<String>,
     /// Requests without an answer: their method and where they came, by connection and id.
     open: BTreeMap<(ConnectionId, String), (String, Seq)>,
@@ -77,7 +77,7 @@ struct Exchange {
     last: Option<Seq>,
 }
 
-impl Monitor for Exchange {
+impl Monitor for ScenarioExchange {
     fn see(&mut self, event: &Event, _view: &View, _tally: &mut Tally) {
         self.last = Some(event.seq);
         match &event.kind {
@@ -116,7 +116,7 @@ impl Monitor for Exchange {
     }
 }
 
-impl Exchange {
+impl ScenarioExchange {
     fn receive(&mut self, seq: Seq, connection: &ConnectionId, message: &Message) {
         match (message.method(), message.id()) {
             (Some(method), Some(id)) => {

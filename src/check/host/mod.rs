@@ -23,8 +23,8 @@ fn is_its_doing(view: &View) -> bool {
 }
 
 /// An exchange of one server: their numbers are each server's own.
-type Exchange = (String, ExchangeId);
+type ServerExchange = (String, ExchangeId);
 
-fn exchange_of(event: &Event, exchange: &ExchangeId) -> Exchange {
+fn exchange_of(event: &Event, exchange: &ExchangeId) -> ServerExchange {
     (event.source.server().unwrap_or_default().to_owned(), exchange.clone())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::check::host::{Exchange, exchange_of, is_its_doing};
+use crate::check::host::{ServerExchange, exchange_of, is_its_doing};
 use crate::check::sight::parts;
 use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Seq, SessionId};
@@ -24,15 +24,15 @@ pub(in crate::check) const SESSION_INITIALIZED: Invariant = Invariant {
     explain: "The server answered `initialize`, and `notifications/initialized` never came. Until it does, a server may refuse every \
         request and may send none of its own.\n\n\
         Look at what follows the answer on that connection. Mend it by sending the notification right behind the answer.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Initialized::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(InitializedSessions::default()) },
 };
 
 #[derive(Default)]
-struct Initialized {
+struct InitializedSessions {
     owed: BTreeMap<ConnectionId, Seq>,
 }
 
-impl Monitor for Initialized {
+impl Monitor for InitializedSessions {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::SessionOpened { connection, .. } => {
@@ -73,16 +73,16 @@ pub(in crate::check) const SESSIONS_USED: Invariant = Invariant {
     explain: "The client opened several sessions with one server and asked nothing on one of them. A second connect beside the one \
         that is used, or a retry of an opening that had succeeded, leaves such a session behind until it expires.\n\n\
         Look at where the second `initialize` comes from. Mend it by opening one session and handing it on.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Used::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(UsedSessions::default()) },
 };
 
 #[derive(Default)]
-struct Used {
+struct UsedSessions {
     opened: BTreeMap<ConnectionId, Seq>,
     unused: BTreeMap<ConnectionId, Seq>,
 }
 
-impl Monitor for Used {
+impl Monitor for UsedSessions {
     fn see(&mut self, event: &Event, _view: &View, _tally: &mut Tally) {
         match &event.kind {
             EventKind::SessionOpened { connection, .. } => {
@@ -133,16 +133,16 @@ pub(in crate::check) const SILENT_AFTER_END: Invariant = Invariant {
     explain: "The client had asked for the end of its session with DELETE, was answered, and then sent a request on it. The server \
         answers 404, which a client takes for a lost session and renews: what was just closed is open again.\n\n\
         Look at the request behind the DELETE. Mend it by refusing calls from the moment in which closing begins.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Silent::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(EndedSessions::default()) },
 };
 
 #[derive(Default)]
-struct Silent {
-    asked: BTreeMap<Exchange, SessionId>,
+struct EndedSessions {
+    asked: BTreeMap<ServerExchange, SessionId>,
     ended: BTreeMap<SessionId, Seq>,
 }
 
-impl Monitor for Silent {
+impl Monitor for EndedSessions {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::HttpReceived { verb, session: Some(session), exchange, .. } => {
@@ -181,15 +181,15 @@ pub(in crate::check) const SESSION_ENDED: Invariant = Invariant {
     vacuous: "no session was opened",
     explain: "The client ended and had not asked for the end of its session with DELETE. The server keeps it until it expires.\n\n\
         This is a SHOULD, so it is a warning. Mend it by sending DELETE where the client closes, with a bound on the wait.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Ended::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(OpenSessions::default()) },
 };
 
 #[derive(Default)]
-struct Ended {
+struct OpenSessions {
     open: BTreeMap<SessionId, Seq>,
 }
 
-impl Monitor for Ended {
+impl Monitor for OpenSessions {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::SessionOpened { session, .. } => {

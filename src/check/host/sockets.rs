@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::check::host::{Exchange, exchange_of, is_its_doing};
+use crate::check::host::{ServerExchange, exchange_of, is_its_doing};
 use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
 use crate::history::{Event, EventKind, Header, Kind, Seq, SocketId, WireEnd};
 use crate::plan::Promise;
@@ -26,13 +26,13 @@ pub(in crate::check) const STREAMS_CLOSED: Invariant = Invariant {
     explain: "The client exited with a stream of events still open, so nothing in it closed the stream: its system did. In a program that \
         lives on, such a stream is a task, a socket and a session for each connection that was ever made.\n\n\
         Look at the GET in the witness. Mend it by ending the stream where the session is closed, and by waiting for that.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Streams::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(StreamsAtExit::default()) },
 };
 
 #[derive(Default)]
-struct Streams {
-    asked: BTreeMap<Exchange, Seq>,
-    open: BTreeMap<Exchange, Stream>,
+struct StreamsAtExit {
+    asked: BTreeMap<ServerExchange, Seq>,
+    open: BTreeMap<ServerExchange, OpenStream>,
     /// Streams that were closed before anybody exited, or by their server.
     n_closed: usize,
     /// Streams that ended with a process that had them open: where they were asked for, and where it exited.
@@ -40,13 +40,13 @@ struct Streams {
     exits: bool,
 }
 
-struct Stream {
+struct OpenStream {
     asked: Seq,
     /// Where a process that may hold it was about to exit.
     held: Option<Seq>,
 }
 
-impl Monitor for Streams {
+impl Monitor for StreamsAtExit {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::HttpReceived { verb, exchange, .. } => {
@@ -57,11 +57,13 @@ impl Monitor for Streams {
             }
             EventKind::HttpAnswered { exchange, streams: true, .. } => {
                 if let Some(asked) = self.asked.remove(&exchange_of(event, exchange)) {
-                    self.open.insert(exchange_of(event, exchange), Stream { asked, held: None });
+                    self.open.insert(exchange_of(event, exchange), OpenStream { asked, held: None });
                 }
             }
             EventKind::HttpEnded { exchange, how } => match self.open.remove(&exchange_of(event, exchange)) {
-                Some(Stream { asked, held: Some(exit) }) if *how != WireEnd::ByServer => self.left.push((asked, exit)),
+                Some(OpenStream { asked, held: Some(exit) }) if *how != WireEnd::ByServer => {
+                    self.left.push((asked, exit))
+                }
                 Some(_) => self.n_closed += 1,
                 None => {}
             },
@@ -78,7 +80,7 @@ impl Monitor for Streams {
     }
 }
 
-impl Streams {
+impl StreamsAtExit {
     fn due(&mut self, tally: &mut Tally) {
         let still = self.open.values().filter_map(|stream| Some((stream.asked, stream.held?)));
         for (asked, exit) in self.left.iter().copied().chain(still) {
@@ -105,26 +107,26 @@ pub(in crate::check) const ANSWERS_READ: Invariant = Invariant {
     explain: "The client closed a connection whose answer it had not read. Whoever waited for that answer was not told that it will \
         never come, or nobody waited at all.\n\n\
         Look at the request of the witness. Mend it by waiting for every answer before the end, or by cancelling the request.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Answers::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(UnreadAnswers::default()) },
 };
 
 /// A socket of one server.
-type Socket = (String, SocketId);
+type ServerSocket = (String, SocketId);
 
-fn socket_of(event: &Event, socket: &SocketId) -> Socket {
+fn socket_of(event: &Event, socket: &SocketId) -> ServerSocket {
     (event.source.server().unwrap_or_default().to_owned(), socket.clone())
 }
 
 #[derive(Default)]
-struct Answers {
-    asked: BTreeMap<Exchange, (Socket, Seq)>,
+struct UnreadAnswers {
+    asked: BTreeMap<ServerExchange, (ServerSocket, Seq)>,
     /// The last whole answer on each socket: its request.
-    answered: BTreeMap<Socket, Seq>,
+    answered: BTreeMap<ServerSocket, Seq>,
     reset: bool,
     broken: Vec<(Seq, Seq)>,
 }
 
-impl Monitor for Answers {
+impl Monitor for UnreadAnswers {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::HttpReceived { exchange, socket, .. } => {
