@@ -9,49 +9,23 @@
 //! misbehave is not expected to work. What is deliberately absent: message texts. Nothing is judged by them, because they differ
 //! between versions.
 
-mod call;
-mod calls;
-mod cancel;
-mod changes;
-mod cleanup;
 mod combinator;
-mod completes;
+mod connection_ends;
 mod engine;
-mod era;
 mod experiment;
-mod failure;
-mod growth;
-mod handshake;
 mod host;
-mod http;
 mod invariant;
-mod life;
-mod load;
 mod mode;
-mod modern;
-mod opening;
 mod operations;
 mod outcome;
 mod peers;
-mod ping;
-mod process;
-mod quiet;
-mod removal;
-mod renewal;
-mod rounds;
-mod scope;
-mod session;
-mod shutdown;
-mod siblings;
+mod rules;
 mod sight;
-mod stream;
-mod table;
 mod tally;
 #[cfg(test)]
 mod tests;
 mod verdict;
 mod view;
-mod wire;
 
 pub use engine::Engine;
 pub use experiment::{EXPERIMENT, ExperimentCause};
@@ -59,7 +33,7 @@ pub use invariant::{Invariant, Level, Monitor, Property, Scope, Witness};
 pub use mode::{Mode, ModeTally};
 pub use operations::{ContextSwitch, Operation, Overtaken, Removal, Request};
 pub use peers::{Connection, Gone, PendingRequest, Server};
-pub use table::{HOST_RULES, INVARIANTS, invariant};
+pub use rules::{HOST_RULES, INVARIANTS, invariant};
 pub use tally::{Tally, Violation};
 pub use verdict::{Finding, Judgement, PlanVerdict, Verdict};
 pub use view::View;

@@ -1,5 +1,7 @@
 //! Operations that are open, and what happened to each since it was invoked.
 
+use serde_json::Value;
+
 use crate::history::{Action, ConnectionId, Message, OpId, Seq};
 use crate::plan::{ContextKind, Place, PlaceKind};
 
@@ -240,4 +242,13 @@ pub(super) fn owner_of(
         }
     }
     fitting.first().map(|operation| operation.id)
+}
+
+/// What kind of result an answer has, where it sends its call back.
+const SENT_BACK: &str = "input_required";
+
+/// The id of the request that an answer sends back.
+pub(super) fn sent_back(answer: &Message) -> Option<&Value> {
+    let kind = answer.at(&["result", "resultType"]).and_then(Value::as_str);
+    answer.id().filter(|_| kind == Some(SENT_BACK))
 }

@@ -1,9 +1,10 @@
 //! What is to be said about the end of an operation, shared by the invariants about loads, calls and cleanups.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::check::{Operation, PendingRequest, View, Violation};
-use crate::history::{Event, EventKind, OpId, Outcome, Seq};
+use crate::history::{Event, EventKind, OpId, Outcome, Seq, Tool};
 
 /// How an operation came to an end in the history.
 #[derive(Clone, Copy)]
@@ -157,4 +158,17 @@ pub(super) fn judge_call(event: &Event, view: &View, operation: &Operation, ende
         None => Success::Held,
         Some(miss) => Success::Missed(miss),
     }
+}
+
+/// A load of any kind that has just succeeded, nothing having come in between.
+pub(super) fn loaded<'a>(
+    event: &'a Event,
+    view: &'a View,
+) -> Option<(&'a Operation, &'a [Tool], &'a BTreeMap<String, String>)> {
+    let EventKind::OperationCompleted { operation, outcome: Outcome::Ok { tools, errors, .. } } = &event.kind else {
+        return None;
+    };
+    let operation = view.operation(*operation)?;
+    let is_judged = operation.action.loads() && !operation.is_excused() && operation.is_promised;
+    is_judged.then_some((operation, tools.as_slice(), errors))
 }

@@ -2,6 +2,7 @@
 
 mod experiment;
 mod fixtures;
+mod host;
 mod properties;
 mod removal;
 

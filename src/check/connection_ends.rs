@@ -1,0 +1,92 @@
+//! Which connections are open, and which of them a client has ended.
+
+use crate::check::{Connection, Tally, View, Violation};
+use crate::history::{Action, ConnectionId, Event, EventKind, LinkPeer, Seq, ServerEnd, Source, WireEnd};
+
+/// Violations that a crash of the loader would explain as well, until it gives a sign of life.
+#[derive(Default)]
+pub(super) struct UnprovenEnds {
+    waiting: Vec<Violation>,
+}
+
+impl UnprovenEnds {
+    pub(super) fn suspect(&mut self, violation: Violation) {
+        self.waiting.push(violation);
+    }
+
+    pub(super) fn see(&mut self, event: &Event, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::ProcessExited { role, .. } if role == "loader" => self.waiting.clear(),
+            // What is asked to end, or is killed, is alive.
+            EventKind::ExitRequested {} | EventKind::SignalSent { .. } => self.settle(tally),
+            _ if event.source == Source::Loader => self.settle(tally),
+            _ => {}
+        }
+    }
+
+    pub(super) fn end(&mut self, view: &View, tally: &mut Tally) {
+        if !view.is_cut_off() {
+            self.settle(tally);
+        } else if !self.waiting.is_empty() {
+            tally.open("a connection had ended, and the loader had given no sign of life since,".to_owned(), &[]);
+        }
+    }
+
+    fn settle(&mut self, tally: &mut Tally) {
+        self.waiting.drain(..).for_each(|violation| tally.broken(violation));
+    }
+}
+
+/// Whether a connection is open and somebody's to close: over streamable HTTP only what was initialized is a session. A client may have asked
+/// before which era the server is of.
+pub(super) fn is_open(connection: &Connection, view: &View) -> bool {
+    connection.gone.is_none() && (view.shows_ends() || connection.is_initialized)
+}
+
+/// The newest connection of a server that is open and was opened before `until`.
+pub(super) fn newest_open<'a>(
+    view: &'a View,
+    server: &'a str,
+    until: Seq,
+) -> Option<(&'a ConnectionId, &'a Connection)> {
+    let open =
+        view.connections_of(server).filter(|(_, connection)| is_open(connection, view) && connection.opened < until);
+    open.max_by_key(|(_, connection)| connection.opened)
+}
+
+/// The connections that the client ended with this event, by closing them or by ending their server; and whether only the
+/// loss of a link says so. Servers that ended by themselves are unhealthy by then.
+pub(super) fn ended_connections(event: &Event, view: &View) -> Vec<(ConnectionId, bool)> {
+    let of_incarnation = |server: &str, incarnation: u32, is_link: bool| {
+        view.connections_of(server)
+            .filter(|(_, connection)| connection.incarnation == incarnation)
+            .map(|(id, _)| (id.clone(), is_link))
+            .collect()
+    };
+    match (&event.kind, &event.source) {
+        (EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, how: WireEnd::ByClient }, _) => {
+            vec![(connection.clone(), false)]
+        }
+        (EventKind::MockEnding { how: ServerEnd::Signal(_) }, Source::Mock { server, incarnation }) => {
+            of_incarnation(server, *incarnation, false)
+        }
+        (EventKind::LinkClosed { peer: LinkPeer::Mock { server, incarnation }, farewell: false }, _) => {
+            of_incarnation(server, *incarnation, true)
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Whether the driver goes on to something else: what the operation before it left to be finished had its time.
+pub(super) fn moves_on(event: &Event) -> bool {
+    match &event.kind {
+        EventKind::OperationInvoked { action, .. } => *action == Action::Close || action.loads(),
+        EventKind::ExitRequested {} => true,
+        _ => false,
+    }
+}
+
+/// Whether the end of a connection can be seen: over streamable HTTP only where sessions are deleted.
+pub(super) fn sees_ends(view: &View) -> bool {
+    view.shows_ends() || view.promises().sends_delete
+}

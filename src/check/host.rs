@@ -1,0 +1,16 @@
+//! What the rules about started programs share: conformance clients and applications, which the harness starts and watches.
+
+use crate::check::View;
+use crate::history::{Event, ExchangeId};
+
+/// Whether what a host has not done by the end of the history is its own doing.
+pub(super) fn is_its_doing(view: &View) -> bool {
+    view.experiment_failed().is_none() && !view.is_cut_off()
+}
+
+/// An exchange of one server: their numbers are each server's own.
+pub(super) type ServerExchange = (String, ExchangeId);
+
+pub(super) fn exchange_of(event: &Event, exchange: &ExchangeId) -> ServerExchange {
+    (event.source.server().unwrap_or_default().to_owned(), exchange.clone())
+}

@@ -1,0 +1,147 @@
+//! After cleanup: nothing is opened, nothing is sent, and calls fail.
+
+use std::collections::BTreeMap;
+
+use crate::check::combinator::{Judged, each};
+use crate::check::outcome::OperationEnd;
+use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::history::{Action, Event, EventKind, Header, Kind, Outcome, Seq, SocketId, Source};
+use crate::plan::Promise;
+
+/// What was written before cleanup ended may be read by a mock this much later.
+const UNDER_WAY_US: u64 = 100_000;
+
+/// Counter-examples that shaped it. Whoever opens a session for each call may do so for a call that runs on. A pool of HTTP
+/// connections may put a fresh socket in place of one that was torn off, as Node's `fetch` does when a stream is aborted: a socket
+/// counts once something is asked over it.
+pub(super) const CLOSED_STAYS_CLOSED: Invariant = Invariant {
+    id: "closed-stays-closed",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "after cleanup nothing is connected or started until the next load",
+    source: "VG-15: what is closed stays closed",
+    requirement: &["VG-15", "LC-RES-07"],
+    applies: Scope::ALL,
+    needs: Promise::PersistentSession,
+    witness: Witness::Always,
+    kinds: &[Kind::OperationCompleted, Kind::ConnectionOpened, Kind::SocketOpened, Kind::HttpReceived],
+    vacuous: "no cleanup succeeded",
+    explain: "Cleanup had said that it was done, and then the loader connected to a server again. A timer for reconnecting that \
+        nobody stopped, a health check, or a call that opens a session by itself brings a server back that nobody will close.\n\n\
+        Look at how long after the cleanup it happened: the delay is that of the timer. Mend it by making every such timer a \
+        part of the session, so that it ends with it.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(OpenedAfterCleanup::default()) },
+};
+
+#[derive(Default)]
+struct OpenedAfterCleanup {
+    /// Sockets that were opened after a cleanup and over which nothing was asked yet, with the end of that cleanup.
+    unused: BTreeMap<(Source, SocketId), (Seq, Seq)>,
+}
+
+impl Monitor for OpenedAfterCleanup {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        let Some((closed, _)) = view.closed() else { return self.unused.clear() };
+        let (what, opened) = match &event.kind {
+            EventKind::OperationCompleted { .. } if closed == event.seq => return tally.held(),
+            EventKind::SocketOpened { socket } => {
+                self.unused.insert((event.source.clone(), socket.clone()), (closed, event.seq));
+                return;
+            }
+            EventKind::HttpReceived { socket, .. } => {
+                match self.unused.remove(&(event.source.clone(), socket.clone())) {
+                    Some((before, opened)) if before == closed => (format!("socket {socket} was opened"), opened),
+                    Some(_) | None => return,
+                }
+            }
+            EventKind::ConnectionOpened { connection } => (format!("connection {connection} was opened"), event.seq),
+            _ => return,
+        };
+        let because = format!("{what} at {opened}, after the cleanup that ended at {closed}");
+        tally.broken(Violation::new("opened", because, &[closed, opened]));
+    }
+}
+
+/// Counter-examples that shaped it. What was written before may be read after. A call that is made after cleanup is told by
+/// `call-after-cleanup-fails`.
+pub(super) const CLOSED_STAYS_SILENT: Invariant = Invariant {
+    id: "closed-stays-silent",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "after cleanup nothing is sent to a server until something is asked of the loader",
+    source: "VG-15: what is closed says nothing more",
+    requirement: &["VG-15"],
+    applies: Scope::ALL,
+    needs: Promise::ClosesServers,
+    witness: Witness::Always,
+    kinds: &[Kind::OperationCompleted, Kind::WireReceived, Kind::HttpReceived],
+    vacuous: "no cleanup succeeded",
+    explain: "Cleanup was over, nothing was asked of the loader, and a server still received something. A task of the session \
+        outlived it: a ping timer, a reader that reconnects its stream, a request that is tried again. Such tasks keep the \
+        program alive, or fail in a loop that is closed.\n\n\
+        Look at the message. Mend it by keeping every task of a session in one group that cleanup cancels and waits for.",
+    start: |_: &Header| -> Box<dyn Monitor> { each(judge_silence) },
+};
+
+fn judge_silence(event: &Event, view: &View) -> Judged {
+    let Some((closed, closed_at_us)) = view.closed() else { return Judged::Unrelated };
+    if matches!(event.kind, EventKind::OperationCompleted { .. }) {
+        return if closed == event.seq { Judged::Held } else { Judged::Unrelated };
+    }
+    let is_asked = view.operations().any(|operation| operation.action != Action::Probe);
+    if is_asked || event.at_us <= closed_at_us + UNDER_WAY_US {
+        return Judged::Unrelated;
+    }
+    let because = format!(
+        "a server received something at {}, {} ms after the cleanup that ended at {closed}",
+        event.seq,
+        (event.at_us - closed_at_us) / 1_000
+    );
+    Judged::Broken(Violation::new("spoke", because, &[closed, event.seq]))
+}
+
+/// Counter-example that shaped it: whoever opens a session when it is first needed may open one for this call.
+pub(super) const CALL_AFTER_CLEANUP_FAILS: Invariant = Invariant {
+    id: "call-after-cleanup-fails",
+    property: Property::Liveness,
+    level: Level::Own,
+    claim: "a call after cleanup fails at once, and no server hears of it",
+    source: "VG-15: what is closed can not be used; whoever tries is told so",
+    requirement: &["VG-15"],
+    applies: Scope::ALL,
+    needs: Promise::PersistentSession,
+    witness: Witness::Always,
+    kinds: &[Kind::OperationCompleted, Kind::OperationOverdue],
+    vacuous: "no tool was called after cleanup",
+    explain: "A tool was kept beyond cleanup and called. It worked, because the server was still there or came back; it hung, \
+        waiting for an answer from a session that is gone; or its request still went out. Programs keep tools longer than they \
+        think: in a chat history, in a closure, in a second tab.\n\n\
+        Look at the variant. Mend it by marking the tools of a closed session as closed, and by failing with an error of its \
+        own kind before anything else is tried.",
+    start: |_: &Header| -> Box<dyn Monitor> { each(judge_late_call) },
+};
+
+fn judge_late_call(event: &Event, view: &View) -> Judged {
+    let (Some((id, ended)), Some((closed, _))) = (OperationEnd::of(event), view.closed()) else {
+        return Judged::Unrelated;
+    };
+    let Some(operation) = view.operation(id).filter(|operation| operation.action == Action::Call) else {
+        return Judged::Unrelated;
+    };
+    if operation.invoked < closed || operation.is_excused() {
+        return Judged::Unrelated;
+    }
+    let broken = |variant, what: &str| {
+        let because =
+            format!("{} {what} at {}, after the cleanup that ended at {closed}", operation.describe(), event.seq);
+        Judged::Broken(Violation::new(variant, because, &[closed, operation.invoked, event.seq]))
+    };
+    match ended {
+        OperationEnd::Overdue(_) => broken("overdue", "had not completed"),
+        OperationEnd::Completed(Outcome::Ok { .. }) => broken("succeeded", "succeeded"),
+        OperationEnd::Completed(Outcome::Failed(_) | Outcome::Cancelled) if !operation.requests.is_empty() => {
+            broken("reached-server", "failed, but its request had reached the server")
+        }
+        OperationEnd::Completed(Outcome::Failed(_) | Outcome::Cancelled) => Judged::Held,
+    }
+}

@@ -1,0 +1,267 @@
+//! Calls: they succeed after a load, and each arrives once and unchanged.
+//!
+//! The driver gives each call the number of its operation as argument `n`, so a call on the wire names its operation. A call
+//! without that number is not judged.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::check::combinator::{Judged, each};
+use crate::check::operations::{caller_of, sent_back};
+use crate::check::outcome::{MissKind, OperationEnd, Success, judge_call};
+use crate::check::sight::parts;
+use crate::check::{ContextSwitch, Gone, Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, Message, OpId, Seq};
+use crate::plan::Promise;
+
+/// Before the first cleanup; after it, calls are judged by `cleanup-repeatable`.
+pub(super) const CALL_AFTER_LOAD_SUCCEEDS: Invariant = Invariant {
+    id: "call-after-load-succeeds",
+    property: Property::Liveness,
+    level: Level::Own,
+    claim: "a call to a loaded, healthy server succeeds from any promised context until cleanup begins",
+    source: "VG-04: then, until the first cleanup begins, a call completes with success within its bound",
+    requirement: &["VG-04"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::OperationCompleted, Kind::OperationOverdue],
+    vacuous: "no call to a loaded server ran undisturbed before the first cleanup",
+    explain: "The tools were handed out, nobody had asked for cleanup, the server was well, and the call failed or never \
+        returned. This is the first of the two bugs that this project began with: sessions opened in a scope, tools listed, \
+        scope left, tools kept. The tools still point at dead sessions.\n\n\
+        Look at whether the request reached the mock at all. If not, the session was closed (see scope-open-until-cleanup) or \
+        belongs to a loop or runtime that nobody drives any more; the variant says how the calling context differs from the \
+        loading one. Mend it by keeping the session open in one owner task that lives as long as the tools, and by handing calls \
+        to that task instead of using the session from wherever the caller happens to be. Patching the event loop does not \
+        help: it turns the error into a hang.",
+    start: |_: &Header| -> Box<dyn Monitor> {
+        Box::new(|event: &Event, view: &View, tally: &mut Tally| {
+            let Some((id, ended)) = OperationEnd::of(event) else { return };
+            let Some(operation) = view.operation(id).filter(|operation| operation.action == Action::Call) else {
+                return;
+            };
+            if !operation.is_in_first_life() {
+                return;
+            }
+            match judge_call(event, view, operation, ended) {
+                Success::Excused => {}
+                Success::Held => tally.held(),
+                Success::Missed(mut miss) => {
+                    let variant = variant(miss.kind, operation.hop);
+                    miss.because.push_str(", ");
+                    miss.because.push_str(operation.hop.phrase());
+                    if let Some(loaded) = operation.loaded {
+                        miss.because.push_str(&format!(", although its server was loaded at {loaded}"));
+                        miss.witness.push(loaded);
+                    }
+                    tally.broken(miss.violation(variant));
+                }
+            }
+        })
+    },
+};
+
+fn variant(kind: MissKind, hop: ContextSwitch) -> &'static str {
+    match (kind, hop) {
+        (MissKind::Overdue, ContextSwitch::None) => "overdue",
+        (MissKind::Overdue, ContextSwitch::Task) => "overdue-in-other-task",
+        (MissKind::Overdue, ContextSwitch::Thread) => "overdue-on-other-thread",
+        (MissKind::Overdue, ContextSwitch::Loop) => "overdue-in-other-loop",
+        (MissKind::Cancelled, _) => "cancelled-unasked",
+        (MissKind::Failed | MissKind::WithoutTools | MissKind::ServerInError, hop) => match hop {
+            ContextSwitch::None => "failed",
+            ContextSwitch::Task => "failed-in-other-task",
+            ContextSwitch::Thread => "failed-on-other-thread",
+            ContextSwitch::Loop => "failed-in-other-loop",
+        },
+    }
+}
+
+/// Counter-examples that shaped it. A server that says over HTTP that it does not know the session has not done the work, so
+/// the call may be sent again on a new one. One that a server answered with its own need of more is asked again as it says. Where a server died, it may have done the work before: that is a warning, because
+/// some callers want it so.
+pub(super) const CALL_SENT_ONCE: Invariant = Invariant {
+    id: "call-sent-once",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "one call of a tool is one request on the wire",
+    source: "VG-16: a tool may have effects, and whoever called it once wants them once",
+    requirement: &["VG-16", "LC-STD-15"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::OperationCompleted, Kind::OperationAbandoned],
+    vacuous: "no call that tells whose it is reached a server",
+    explain: "The program called a tool once and a server received the call twice. A retry below the caller, after a lost answer \
+        or a new session, does that: the mail goes out twice, the row is written twice, and nobody is told.\n\n\
+        Look at the two requests and at what happened between them. Mend it by failing the call and letting the caller \
+        decide; only what a server has surely not seen may be sent again.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(SentCalls::default()) },
+};
+
+#[derive(Default)]
+struct SentCalls {
+    sent: BTreeMap<OpId, SentCall>,
+}
+
+struct SentCall {
+    connection: ConnectionId,
+    request: String,
+    seq: Seq,
+}
+
+impl Monitor for SentCalls {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::WireReceived { connection, message } => {
+                for part in parts(message).iter() {
+                    if let Some(operation) = caller_of(part) {
+                        let request = part.id().map(ToString::to_string).unwrap_or_default();
+                        let sent = SentCall { connection: connection.clone(), request, seq: event.seq };
+                        self.receive(view, sent, operation, tally);
+                    }
+                }
+            }
+            EventKind::WireSent { connection, message } => {
+                for request in parts(message).iter().filter_map(|part| sent_back(part).map(ToString::to_string)) {
+                    self.sent.retain(|_, sent| sent.connection != *connection || sent.request != request);
+                }
+            }
+            EventKind::OperationCompleted { operation, .. } | EventKind::OperationAbandoned { operation, .. } => {
+                self.sent.remove(operation);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl SentCalls {
+    fn receive(&mut self, view: &View, sent: SentCall, operation: OpId, tally: &mut Tally) {
+        let (connection, seq) = (sent.connection.clone(), sent.seq);
+        let Some(SentCall { connection: before, seq: first, .. }) = self.sent.insert(operation, sent) else {
+            tally.held();
+            return;
+        };
+        let is_lost = view.connection(&before).is_none_or(|before| matches!(before.gone, Some((_, Gone::ByServer))));
+        if is_lost && !view.is_stdio() && !view.is_sse() {
+            return;
+        }
+        let because = format!("the call of {operation} was received at {first} and again at {seq}");
+        let variant = if before == connection { "sent-twice" } else { "sent-again-elsewhere" };
+        let violation = Violation::new(variant, because, &[first, seq]);
+        tally.broken(if is_lost { violation.as_warning() } else { violation });
+    }
+}
+
+/// Counter-example that shaped it: a call that arrives when its operation has completed, cancelled for example, is not judged.
+pub(super) const CALL_ARRIVES_AS_MADE: Invariant = Invariant {
+    id: "call-arrives-as-made",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "a call arrives at the server it was made to, for the tool and with the arguments it was made with",
+    source: "VG-16: what is called is what was meant",
+    requirement: &["VG-16"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireReceived],
+    vacuous: "no call that tells whose it is reached a server while it ran",
+    explain: "A call reached another server than the one it was made to, or another tool, or lost or gained an argument. Loaders \
+        keep tools of several servers in one table; when two have the same name, the last one wins, and the caller talks to a stranger.\n\n\
+        Look at the request and at the invocation. Mend it by keeping tools by server *and* name, by refusing names that \
+        collide, and by passing arguments through untouched.",
+    start: |_: &Header| -> Box<dyn Monitor> { each(judge_arrival) },
+};
+
+fn judge_arrival(event: &Event, view: &View) -> Judged {
+    let EventKind::WireReceived { message, .. } = &event.kind else { return Judged::Unrelated };
+    let Some(operation) = caller_of(message).and_then(|id| view.operation(id)) else { return Judged::Unrelated };
+    if operation.action != Action::Call {
+        return Judged::Unrelated;
+    }
+    let arguments = message.at(&["params", "arguments"]).and_then(Value::as_object);
+    let tool = message.at(&["params", "name"]).and_then(Value::as_str);
+    let variant = if operation.server.as_deref() != event.source.server() {
+        "other-server"
+    } else if operation.tool.as_deref() != tool {
+        "other-tool"
+    } else if arguments.is_some_and(|arguments| arguments.len() != 1) {
+        "other-arguments"
+    } else {
+        return Judged::Held;
+    };
+    let because = format!("{} arrived at {} with {variant}", operation.describe(), event.seq);
+    Judged::Broken(Violation::new(variant, because, &[operation.invoked, event.seq]))
+}
+
+/// Counter-examples that shaped it. Calls with other arguments are other intentions. In the modern era a call that its server answered
+/// with a need of more is made again, as it says.
+pub(super) const CALL_MADE_ONCE: Invariant = Invariant {
+    id: "call-made-once",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "one intention is one call: no tool is called twice with the same arguments",
+    source: "VG-16: a tool may have effects, and whoever wanted them once wants them once",
+    requirement: &["VG-16"],
+    applies: Scope::ALL.of_clients(),
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireReceived, Kind::WireSent],
+    vacuous: "no tool was called",
+    explain: "The server received the same call twice. A retry after a timeout or a lost stream does that: the mail goes out twice, \
+        the row is written twice, and nobody is told.\n\n\
+        Look at what happened between the two. Mend it by failing the call and letting the caller decide, and by taking up a stream \
+        that ended instead of calling again.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(RepeatedCalls::default()) },
+};
+
+#[derive(Default)]
+struct RepeatedCalls {
+    made: BTreeMap<String, MadeCall>,
+}
+
+struct MadeCall {
+    seq: Seq,
+    request: (ConnectionId, String),
+}
+
+impl Monitor for RepeatedCalls {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::WireReceived { connection, message } => {
+                for part in parts(message).iter().filter(|part| part.is_request("tools/call") && !part.is_cut()) {
+                    self.receive(event.seq, connection, part, tally);
+                }
+            }
+            EventKind::WireSent { connection, message } => {
+                let kind = message.at(&["result", "resultType"]).and_then(Value::as_str);
+                if let Some(id) = message.id().filter(|_| kind == Some("input_required")) {
+                    let asks = (connection.clone(), id.to_string());
+                    self.made.retain(|_, made| made.request != asks);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl RepeatedCalls {
+    fn receive(&mut self, seq: Seq, connection: &ConnectionId, call: &Message, tally: &mut Tally) {
+        let param = |name: &str| call.at(&["params", name]).map(ToString::to_string).unwrap_or_default();
+        let id = call.id().map(ToString::to_string).unwrap_or_default();
+        let made = MadeCall { seq, request: (connection.clone(), id) };
+        match self.made.insert(format!("{} {}", param("name"), param("arguments")), made) {
+            None => tally.held(),
+            Some(earlier) => {
+                let because = format!(
+                    "{} was called with the same arguments at {} and again at {seq}",
+                    param("name"),
+                    earlier.seq
+                );
+                tally.broken(Violation::new("called-twice", because, &[earlier.seq, seq]));
+            }
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Cancellation: which requests a client may cancel, for which reasons, and how soon the operation ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::check::combinator::Judged;
+use crate::check::sight::parts;
+use crate::check::{Invariant, Level, Monitor, Operation, Property, Scope, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, OpId, Outcome, Seq};
+use crate::plan::Promise;
+
+/// A loader that has waited this long may have a timeout of its own.
+const OWN_TIMEOUT_US: u64 = 4_000_000;
+
+/// Counter-examples that shaped it. A timeout of the loader's own is a reason, so a call that ran for seconds is not judged. A
+/// cleanup, a removal, the end of the program and the end of the caller's context are reasons. A request that could be another call's is not judged.
+pub(super) const CANCEL_HAS_A_REASON: Invariant = Invariant {
+    id: "cancel-has-a-reason",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "a call is cancelled on the wire only if somebody gave it up",
+    source: "VG-16: nobody's work is stopped unasked",
+    requirement: &["VG-16"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireReceived, Kind::OperationCompleted, Kind::ConnectionClosed],
+    vacuous: "no call was cancelled on the wire",
+    explain: "A call was in flight, nobody had given it up, and the loader told the server to cancel it. A cancel scope that \
+        belongs to somebody else was hit: the session of a sibling was closed, or another call's timeout ended the task both share.\n\n\
+        Look at what happened just before the notification. Mend it by giving each call a scope of its own.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(GivenUpRequests::default()) },
+};
+
+/// Requests of calls that were given up and have ended: their caller is told first, and the server after.
+#[derive(Default)]
+struct GivenUpRequests {
+    given_up: BTreeSet<(ConnectionId, String)>,
+}
+
+impl Monitor for GivenUpRequests {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::OperationCompleted { operation, .. } => {
+                let excused = view.operation(*operation).filter(|operation| operation.is_excused());
+                let requests = excused.into_iter().flat_map(|operation| &operation.requests);
+                self.given_up.extend(requests.map(|request| (request.connection.clone(), request.id.clone())));
+            }
+            EventKind::ConnectionClosed { connection, .. } => self.given_up.retain(|(known, _)| known != connection),
+            EventKind::WireReceived { connection, message } => {
+                let Some(id) = message.cancelled_request().map(ToString::to_string) else { return };
+                if self.given_up.contains(&(connection.clone(), id.clone())) {
+                    return tally.held();
+                }
+                match judge_cancel(event, view, connection, &id) {
+                    Judged::Unrelated => {}
+                    Judged::Held => tally.held(),
+                    Judged::Broken(violation) => tally.broken(violation),
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A cancellation of a call that is still open.
+fn judge_cancel(event: &Event, view: &View, connection: &ConnectionId, id: &str) -> Judged {
+    let is_it = |request: &crate::check::Request| request.connection == *connection && request.id == id;
+    let found = view.operations().find(|operation| operation.requests.iter().any(is_it));
+    let Some(operation) = found.filter(|operation| !operation.is_ambiguous) else { return Judged::Unrelated };
+    if operation.is_excused() {
+        return Judged::Held;
+    }
+    let is_long = operation.started.is_none_or(|(_, at_us)| event.at_us > at_us + OWN_TIMEOUT_US);
+    if is_long || !view.is_healthy(event.source.server().unwrap_or_default()) {
+        return Judged::Unrelated;
+    }
+    let because =
+        format!("{} was cancelled on the wire at {}, and nobody had given it up", operation.describe(), event.seq);
+    Judged::Broken(Violation::new("unasked", because, &[operation.invoked, event.seq]))
+}
+
+/// Counter-examples that shaped it. An operation that never ends is told by `operation-completes`. The completion may be
+/// journalled before the answer that the cancellation was delivered. One that nobody could be told of is no cancellation: a
+/// cleanup that takes no signal is not slow to heed it.
+pub(super) const CANCEL_PROMPT: Invariant = Invariant {
+    id: "cancel-prompt",
+    property: Property::Liveness,
+    level: Level::OwnResource,
+    claim: "an operation that is cancelled ends soon",
+    source: "VG-12: whoever gives up is not made to wait",
+    requirement: &["VG-12", "LC-CAN-08"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::CancelRequested, Kind::CancelDelivered, Kind::OperationCompleted],
+    vacuous: "no operation that was cancelled came to an end",
+    explain: "The user pressed stop and had to wait all the same. The cancellation was delivered, and the operation went on with \
+        something it could not be taken out of: the shutdown of a server, a lock, a shielded wait.\n\n\
+        Look at what happened between the two witnesses. Mend it by leaving slow work to the task that owns the session, and \
+        letting the caller go.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(PromptCancellations::default()) },
+};
+
+#[derive(Default)]
+struct PromptCancellations {
+    cancelled: BTreeMap<OpId, CancelledOperation>,
+}
+
+struct CancelledOperation {
+    seq: Seq,
+    at_us: u64,
+    is_delivered: bool,
+    ended: Option<(Seq, u64)>,
+}
+
+impl Monitor for PromptCancellations {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        let operation = match &event.kind {
+            EventKind::CancelRequested { operation } => {
+                let cancelled =
+                    CancelledOperation { seq: event.seq, at_us: event.at_us, is_delivered: false, ended: None };
+                self.cancelled.entry(*operation).or_insert(cancelled);
+                return;
+            }
+            EventKind::CancelDelivered { operation, delivered } => {
+                let Some(cancelled) = self.cancelled.get_mut(operation) else { return };
+                // An earlier cancel that was delivered stays delivered, whatever a second one finds.
+                cancelled.is_delivered |= *delivered;
+                if !cancelled.is_delivered {
+                    self.cancelled.remove(operation);
+                    return;
+                }
+                operation
+            }
+            EventKind::OperationCompleted { operation, .. } => {
+                let Some(cancelled) = self.cancelled.get_mut(operation) else { return };
+                cancelled.ended = Some((event.seq, event.at_us));
+                operation
+            }
+            _ => return,
+        };
+        let Some(&CancelledOperation { seq, at_us, is_delivered: true, ended: Some((ended, ended_us)) }) =
+            self.cancelled.get(operation)
+        else {
+            return;
+        };
+        self.cancelled.remove(operation);
+        let limit = view.limits().failure;
+        let took = Duration::from_micros(ended_us.saturating_sub(at_us));
+        if took <= limit {
+            tally.held();
+            return;
+        }
+        let because = format!("{operation} ended at {ended}, {} ms after it was cancelled at {seq}", took.as_millis());
+        tally.broken(Violation::new("late", because, &[seq, ended]).of_bound(limit));
+    }
+}
+
+/// A request on the wire: its connection and its id as JSON text.
+pub(super) type RequestKey = (ConnectionId, String);
+
+/// Counter-examples that shaped it. A cancellation that crosses the answer is fair: only where its operation had returned
+/// the answer, and nobody had asked for a cancellation before, did the client know. Where bytes arrived that are no
+/// message, a request may have been among them.
+pub(super) const CANCEL_ONLY_OPEN_REQUESTS: Invariant = Invariant {
+    id: "cancel-only-open-requests",
+    property: Property::Safety,
+    level: Level::Must,
+    claim: "a cancellation names a request of the same connection that is still open, and never initialize",
+    source: "2025-11-25, basic/utilities/cancellation, Behavior Requirements; the same in all revisions",
+    requirement: &["LC-CAN-01", "LC-CAN-02"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[
+        Kind::WireReceived,
+        Kind::WireSent,
+        Kind::WireNoise,
+        Kind::WireEof,
+        Kind::ConnectionClosed,
+        Kind::CancelRequested,
+        Kind::OperationCompleted,
+    ],
+    vacuous: "nothing was cancelled on the wire",
+    explain: "The client cancelled a request it never made on that connection, one whose answer it already had, or `initialize`. \
+        A server that keeps its books may drop another request with that id, or end the session.\n\n\
+        Look at the request the notification names. A drop guard that fires after success, an id taken from another \
+        connection after a reconnect, and a timeout laid over the whole load are the usual reasons. Mend it by disarming the guard when the answer arrives, \
+        and by closing the transport instead of cancelling `initialize`.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(CancelledRequests::default()) },
+};
+
+#[derive(Default)]
+struct CancelledRequests {
+    requests: BTreeMap<RequestKey, TrackedRequest>,
+    noisy: Vec<ConnectionId>,
+}
+
+struct TrackedRequest {
+    method: String,
+    received: Seq,
+    operation: Option<OpId>,
+    is_answered: bool,
+    is_cancel_wanted: bool,
+    consumed: Option<Seq>,
+}
+
+impl Monitor for CancelledRequests {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::WireReceived { connection, message } => {
+                for part in parts(message).iter() {
+                    self.receive(event.seq, view, connection, part, tally);
+                }
+            }
+            EventKind::WireSent { connection, message } => {
+                for id in parts(message).iter().filter(|part| part.is_response()).filter_map(Message::id) {
+                    let key = (connection.clone(), id.to_string());
+                    self.requests.entry(key).and_modify(|asked| asked.is_answered = true);
+                }
+            }
+            EventKind::WireNoise { connection, .. } => self.noisy.push(connection.clone()),
+            EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
+                self.requests.retain(|(of, _), _| of != connection);
+                self.noisy.retain(|of| of != connection);
+            }
+            EventKind::CancelRequested { operation } => {
+                for asked in self.of_operation(*operation).filter(|asked| asked.consumed.is_none()) {
+                    asked.is_cancel_wanted = true;
+                }
+            }
+            EventKind::OperationCompleted { operation, outcome: Outcome::Ok { .. } } => {
+                for asked in self.of_operation(*operation).filter(|asked| asked.is_answered) {
+                    asked.consumed.get_or_insert(event.seq);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl CancelledRequests {
+    fn of_operation(&mut self, operation: OpId) -> impl Iterator<Item = &mut TrackedRequest> {
+        self.requests.values_mut().filter(move |asked| asked.operation == Some(operation))
+    }
+
+    fn receive(&mut self, seq: Seq, view: &View, connection: &ConnectionId, message: &Message, tally: &mut Tally) {
+        if let (Some(method), Some(id)) = (message.method(), message.id()) {
+            let asked = TrackedRequest {
+                method: method.to_owned(),
+                received: seq,
+                operation: owner(view, connection, method, seq),
+                is_answered: false,
+                is_cancel_wanted: false,
+                consumed: None,
+            };
+            self.requests.insert((connection.clone(), id.to_string()), asked);
+        }
+        let Some(id) = message.cancelled_request() else { return };
+        let Some(asked) = self.requests.get(&(connection.clone(), id.to_string())) else {
+            if !self.noisy.contains(connection) {
+                let because =
+                    format!("request {id} was cancelled on connection {connection} at {seq}, where it was never made");
+                tally.broken(Violation::new("unknown-request", because, &[seq]));
+            }
+            return;
+        };
+        if asked.method == "initialize" {
+            let because = format!("initialize (request {id} of {}) was cancelled at {seq}", asked.received);
+            tally.broken(Violation::new("initialize", because, &[asked.received, seq]));
+            return;
+        }
+        match asked.consumed.filter(|_| !asked.is_cancel_wanted) {
+            Some(consumed) => {
+                let because = format!(
+                    "request {id} of {} was cancelled at {seq}, after its answer had been returned at {consumed}",
+                    asked.received
+                );
+                tally.broken(Violation::new("already-answered", because, &[asked.received, consumed, seq]));
+            }
+            None => tally.held(),
+        }
+    }
+}
+
+/// The operation a request surely belongs to: the call whose request it is, or the only load that runs.
+fn owner(view: &View, connection: &ConnectionId, method: &str, seq: Seq) -> Option<OpId> {
+    if method == "tools/call" {
+        let is_its = |operation: &&Operation| {
+            operation.requests.iter().any(|request| request.connection == *connection && request.received == seq)
+        };
+        return view
+            .operations()
+            .find(is_its)
+            .filter(|operation| !operation.is_ambiguous)
+            .map(|operation| operation.id);
+    }
+    let mut loads = view.operations().filter(|operation| operation.action.loads());
+    let only = loads.next().filter(|_| loads.next().is_none());
+    only.map(|operation| operation.id)
+}

@@ -1,0 +1,307 @@
+//! Cancellation notices: a request that its caller gives up is cancelled on the wire.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::check::host::{ServerExchange, exchange_of, is_its_doing};
+use crate::check::rules::cancellation::RequestKey;
+use crate::check::sight::parts;
+use crate::check::{Invariant, Level, Monitor, Operation, Property, Scope, Tally, View, Violation, Witness};
+use crate::history::{
+    Action, ConnectionId, Event, EventKind, ExchangeId, Header, Kind, LinkPeer, Message, OpId, Outcome, Seq, Source,
+    WireEnd,
+};
+use crate::plan::Promise;
+
+/// Counter-examples that shaped it. An answer that crosses the cancellation ends the request, and then there is nothing to
+/// announce. A request that can not be told from another's is not judged. A server that died, or a program that was signalled, can
+/// not be told.
+pub(super) const CANCEL_ANNOUNCED: Invariant = Invariant {
+    id: "cancel-announced",
+    property: Property::Liveness,
+    level: Level::Own,
+    claim: "a call that is cancelled in flight is announced to its server exactly once",
+    source: "the loader's promise announces-cancel; 2026-07-28, basic/patterns/cancellation (SHOULD), basic/transports/stdio (MUST)",
+    requirement: &["LC-CAN-04", "LC-CAN-06"],
+    applies: Scope::ALL,
+    needs: Promise::AnnouncesCancel,
+    witness: Witness::Always,
+    kinds: &[
+        Kind::CancelRequested,
+        Kind::CancelDelivered,
+        Kind::OperationCompleted,
+        Kind::OperationAbandoned,
+        Kind::HttpReceived,
+        Kind::HttpEnded,
+        Kind::WireReceived,
+        Kind::WireSent,
+        Kind::WireEof,
+        Kind::ConnectionClosed,
+        Kind::MockEnding,
+        Kind::LinkClosed,
+        Kind::GraceExpired,
+        Kind::PlanEnded,
+    ],
+    vacuous: "no call was cancelled while its request was in flight",
+    explain: "The user pressed stop, the caller got its cancellation, and the server was never told: it goes on with work that \
+        nobody wants, and may hold a lock or spend money meanwhile.\n\n\
+        Look at the connection after the cancellation: no `notifications/cancelled` with the id of the request. Often the code that would send \
+        it runs inside the scope that was just cancelled. Mend it by sending it from the session's own task, or shielded. Over HTTP, \
+        since 2026-07-28, the end of the response stream says it, and nothing else does: close it.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(CancellationNotices::default()) },
+};
+
+#[derive(Default)]
+struct CancellationNotices {
+    owed: BTreeMap<OpId, OwedNotice>,
+    notices: BTreeMap<RequestKey, usize>,
+    exchanges: RequestExchanges,
+    /// Connections that were opened by `initialize` although the plan is of the modern era.
+    fallen_back: BTreeSet<ConnectionId>,
+}
+
+impl CancellationNotices {
+    fn fell_back(&mut self, connection: &ConnectionId, message: &Message) -> bool {
+        if message.is_request("initialize") {
+            self.fallen_back.insert(connection.clone());
+        }
+        self.fallen_back.contains(connection)
+    }
+}
+
+/// Which request each open HTTP exchange carries.
+#[derive(Default)]
+struct RequestExchanges {
+    newest: Option<(Source, ExchangeId)>,
+    requests: BTreeMap<(String, ExchangeId), RequestKey>,
+}
+
+impl RequestExchanges {
+    fn begin(&mut self, source: &Source, exchange: &ExchangeId) {
+        self.newest = Some((source.clone(), exchange.clone()));
+    }
+
+    /// A message follows the exchange that brought it.
+    fn carry(&mut self, source: &Source, connection: &ConnectionId, message: &Message) {
+        if let (Some((_, exchange)), Some(id)) = (self.newest.take_if(|(of, _)| of == source), message.id()) {
+            self.requests.insert((source.to_string(), exchange), (connection.clone(), id.to_string()));
+        }
+    }
+
+    fn end(&mut self, source: &Source, exchange: &ExchangeId) -> Option<RequestKey> {
+        self.requests.remove(&(source.to_string(), exchange.clone()))
+    }
+}
+
+struct OwedNotice {
+    key: RequestKey,
+    server: String,
+    incarnation: u32,
+    requested: Seq,
+    is_delivered: bool,
+    has_ended: bool,
+}
+
+impl Monitor for CancellationNotices {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match (&event.kind, &event.source) {
+            (EventKind::CancelRequested { operation }, _) => {
+                if let Some(owed) = view.operation(*operation).and_then(|found| OwedNotice::of(found, view, event.seq))
+                {
+                    self.owed.entry(*operation).or_insert(owed);
+                }
+            }
+            (EventKind::CancelDelivered { operation, delivered }, _) => match self.owed.get_mut(operation) {
+                Some(owed) if *delivered => owed.is_delivered = true,
+                // An earlier cancel that was delivered stays delivered, whatever a second one finds.
+                Some(owed) if owed.is_delivered => {}
+                Some(_) | None => {
+                    self.owed.remove(operation);
+                }
+            },
+            (EventKind::OperationCompleted { operation, outcome }, _) => match outcome {
+                Outcome::Ok { .. } => {
+                    self.owed.remove(operation);
+                }
+                Outcome::Failed(_) | Outcome::Cancelled => {
+                    self.owed.entry(*operation).and_modify(|owed| owed.has_ended = true);
+                }
+            },
+            (EventKind::OperationAbandoned { operation, .. }, _) => {
+                self.owed.remove(operation);
+            }
+            (EventKind::HttpReceived { exchange, .. }, source) => self.exchanges.begin(source, exchange),
+            (EventKind::HttpEnded { exchange, how }, source) => {
+                if let Some(key) = self.exchanges.end(source, exchange).filter(|_| *how == WireEnd::ByClient) {
+                    *self.notices.entry(key).or_default() += 1;
+                }
+            }
+            // What is posted of it in the modern era tells the server nothing; where a client fell back, it does.
+            (EventKind::WireReceived { connection, message }, source)
+                if view.is_modern() && !view.is_line() && !self.fell_back(connection, message) =>
+            {
+                self.exchanges.carry(source, connection, message);
+            }
+            (EventKind::WireReceived { connection, message }, _) => {
+                for id in parts(message).iter().filter_map(Message::cancelled_request) {
+                    *self.notices.entry((connection.clone(), id.to_string())).or_default() += 1;
+                }
+            }
+            (EventKind::WireSent { connection, message }, _) => {
+                for id in parts(message).iter().filter(|part| part.is_response()).filter_map(Message::id) {
+                    let key = (connection.clone(), id.to_string());
+                    self.owed.retain(|_, owed| owed.has_ended || owed.key != key);
+                }
+            }
+            (EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. }, _) => {
+                self.due(event.seq, view, tally, |owed| owed.key.0 == *connection);
+            }
+            (EventKind::MockEnding { .. }, Source::Mock { server, incarnation })
+            | (EventKind::LinkClosed { peer: LinkPeer::Mock { server, incarnation }, .. }, _) => {
+                self.due(event.seq, view, tally, |owed| owed.server == *server && owed.incarnation == *incarnation);
+            }
+            (EventKind::GraceExpired { .. } | EventKind::PlanEnded {}, _) => self.due(event.seq, view, tally, |_| true),
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, _view: &View, tally: &mut Tally) {
+        if let Some((operation, owed)) = self.owed.iter().find(|(_, owed)| owed.is_delivered) {
+            tally.open(format!("the cancellation of {operation} was not announced yet"), &[owed.requested]);
+        }
+    }
+}
+
+impl OwedNotice {
+    /// What a cancellation owes: exactly one request in flight that is surely the operation's own.
+    fn of(operation: &Operation, view: &View, requested: Seq) -> Option<Self> {
+        let [request] = operation.requests.as_slice() else { return None };
+        if operation.action != Action::Call || operation.is_ambiguous || request.answered.is_some() {
+            return None;
+        }
+        let connection = view.connection(&request.connection).filter(|connection| connection.gone.is_none())?;
+        Some(Self {
+            key: (request.connection.clone(), request.id.clone()),
+            server: connection.server.clone(),
+            incarnation: connection.incarnation,
+            requested,
+            is_delivered: false,
+            has_ended: false,
+        })
+    }
+}
+
+impl CancellationNotices {
+    fn due(&mut self, seq: Seq, view: &View, tally: &mut Tally, concerns: impl Fn(&OwedNotice) -> bool) {
+        let notices = &self.notices;
+        self.owed.retain(|operation, owed| {
+            if !concerns(owed) {
+                return true;
+            }
+            let is_excused =
+                !owed.has_ended || !owed.is_delivered || !view.is_healthy(&owed.server) || view.signalled().is_some();
+            if is_excused {
+                return false;
+            }
+            let (connection, id) = &owed.key;
+            let what =
+                format!("the cancellation of {operation}, requested at {} with request {id} in flight", owed.requested);
+            match notices.get(&owed.key).copied().unwrap_or_default() {
+                0 => {
+                    let because = format!("{what}, had not been announced on connection {connection} at {seq}");
+                    tally.broken(Violation::new("not-announced", because, &[owed.requested, seq]));
+                }
+                1 => tally.held(),
+                n => {
+                    let because = format!("{what}, had been announced {n} times on connection {connection} at {seq}");
+                    tally.broken(Violation::new("announced-twice", because, &[owed.requested, seq]));
+                }
+            }
+            false
+        });
+    }
+}
+
+/// Counter-examples that shaped it. `initialize` must not be cancelled. A stream that its server ended was not given up. A client that
+/// was ended by force had no chance to, nor had one that a signal asked to end.
+pub(super) const ABANDONED_CALL_CANCELLED: Invariant = Invariant {
+    id: "abandoned-call-cancelled",
+    property: Property::Liveness,
+    level: Level::Own,
+    claim: "a request that the client gives up is cancelled",
+    source: "2025-11-25, basic/transports, Sending Messages to the Server: a disconnect is no cancellation; basic/lifecycle, Timeouts",
+    requirement: &["LC-CAN-03", "LC-TMO-02"],
+    applies: Scope::SESSIONS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent, Kind::HttpEnded],
+    vacuous: "no request was answered or given up",
+    explain: "The client closed the connection on which it waited for an answer and never said `notifications/cancelled`. Before \
+        2026-07-28 the end of a connection is no cancellation: the server goes on with work that nobody wants.\n\n\
+        Look at where the client gives up: a timeout that only drops the future is the usual one. Mend it by sending the notification \
+        with the id of the request, and by ending only after every answer has come or was cancelled.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(AbandonedRequests::default()) },
+};
+
+#[derive(Default)]
+struct AbandonedRequests {
+    /// The exchange whose message comes next, by server.
+    newest: BTreeMap<String, ExchangeId>,
+    asked: BTreeMap<ServerExchange, PostedRequest>,
+    given_up: Vec<(PostedRequest, Seq)>,
+}
+
+struct PostedRequest {
+    connection: ConnectionId,
+    id: String,
+    method: String,
+    seq: Seq,
+}
+
+impl Monitor for AbandonedRequests {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        let server = || event.source.server().unwrap_or_default().to_owned();
+        match &event.kind {
+            EventKind::HttpReceived { verb, exchange, .. } if verb == "POST" => {
+                self.newest.insert(server(), exchange.clone());
+            }
+            EventKind::WireReceived { connection, message } => {
+                if let Some(cancelled) = message.cancelled_request() {
+                    let id = cancelled.to_string();
+                    let is_it = |asked: &PostedRequest| asked.connection == *connection && asked.id == id;
+                    self.given_up.retain(|(asked, _)| !is_it(asked));
+                    self.asked.retain(|_, asked| !is_it(asked));
+                }
+                let Some(exchange) = self.newest.remove(&server()) else { return };
+                if let (Some(method), Some(id)) = (message.method(), message.id()) {
+                    let (connection, id, method) = (connection.clone(), id.to_string(), method.to_owned());
+                    self.asked.insert((server(), exchange), PostedRequest { connection, id, method, seq: event.seq });
+                }
+            }
+            EventKind::WireSent { connection, message } if message.is_response() => {
+                let id = message.id().map(ToString::to_string).unwrap_or_default();
+                let n_before = self.asked.len();
+                self.asked.retain(|_, asked| asked.connection != *connection || asked.id != id);
+                if self.asked.len() < n_before {
+                    tally.held();
+                }
+            }
+            // Whoever is asked to end by a signal has given up nothing, and may have no time to say so.
+            EventKind::HttpEnded { exchange, how: WireEnd::ByClient } if view.signalled().is_none() => {
+                let asked = self.asked.remove(&exchange_of(event, exchange));
+                let asked = asked.filter(|asked| asked.method != "initialize");
+                self.given_up.extend(asked.map(|asked| (asked, event.seq)));
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, view: &View, tally: &mut Tally) {
+        for (asked, gave_up) in self.given_up.drain(..).filter(|_| is_its_doing(view)) {
+            let PostedRequest { connection, id, method, seq } = asked;
+            let because = format!(
+                "{method} (request {id} on {connection}, of {seq}) was given up at {gave_up} and never cancelled"
+            );
+            tally.broken(Violation::new("not-cancelled", because, &[seq, gave_up]));
+        }
+    }
+}

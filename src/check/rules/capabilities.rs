@@ -1,0 +1,100 @@
+//! Capabilities: a client uses only what its server advertises.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::check::sight::parts;
+use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Seq};
+use crate::plan::{Promise, Revision};
+
+/// Counter-example that shaped it: a request that crosses the answer to initialize is told by `handshake-order`.
+pub(super) const CAPABILITIES_RESPECTED: Invariant = Invariant {
+    id: "capabilities-respected",
+    property: Property::Safety,
+    level: Level::Must,
+    claim: "nothing is asked of a server that it did not offer",
+    source: "2025-11-25, basic/lifecycle, Operation (MUST from 2025-06-18, SHOULD before)",
+    requirement: &["LC-INIT-11", "LC-LOG-01", "LC-TASK-01"],
+    applies: Scope::LEGACY,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
+    vacuous: "nothing that needs a capability was asked of a server that had told its capabilities",
+    explain: "The client asked for prompts, resources, completions, tools or tasks of a server that had said it has none. Many servers \
+        answer with an error, which is then taken for a broken server; some answer nothing, and the load hangs.\n\n\
+        Look at the request and at the capabilities in the answer to `initialize`. Mend it by asking only for what is offered.",
+    start: |header: &Header| -> Box<dyn Monitor> {
+        let is_must = header.revision.parse::<Revision>().is_ok_and(|revision| revision >= Revision::R20250618);
+        Box::new(AdvertisedCapabilities { is_must, ..AdvertisedCapabilities::default() })
+    },
+};
+
+#[derive(Default)]
+struct AdvertisedCapabilities {
+    is_must: bool,
+    offered: BTreeMap<ConnectionId, Vec<&'static str>>,
+}
+
+/// The capability a request needs, by the beginning of its method.
+const NEEDS: [(&str, &str); 6] = [
+    ("tools/", "tools"),
+    ("prompts/", "prompts"),
+    ("resources/", "resources"),
+    ("completion/", "completions"),
+    ("logging/", "logging"),
+    ("tasks/", "tasks"),
+];
+/// What a call needs that is to be made a task, and where that stands among the capabilities.
+const TASK_CALLS: (&str, [&str; 6]) =
+    ("tasks for calls", ["result", "capabilities", "tasks", "requests", "tools", "call"]);
+
+impl Monitor for AdvertisedCapabilities {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::WireSent { connection, message } => {
+                if let Some(Value::Object(offered)) = message.at(&["result", "capabilities"]) {
+                    let names = NEEDS.iter().map(|(_, name)| *name).filter(|name| offered.contains_key(*name));
+                    let task_calls = message.at(&TASK_CALLS.1).map(|_| TASK_CALLS.0);
+                    self.offered.insert(connection.clone(), names.chain(task_calls).collect());
+                }
+            }
+            EventKind::WireReceived { connection, message } => {
+                let Some(offered) = self.offered.get(connection) else { return };
+                for part in parts(message).iter().filter(|part| part.is_any_request()) {
+                    let method = part.method().unwrap_or_default();
+                    let by_method =
+                        NEEDS.iter().find(|(prefix, _)| method.starts_with(prefix)).map(|(_, needed)| *needed);
+                    let is_task = method == "tools/call" && part.at(&["params", "task"]).is_some();
+                    for needed in by_method.into_iter().chain(is_task.then_some(TASK_CALLS.0)) {
+                        self.judge(event.seq, connection, offered, (method, needed), tally);
+                    }
+                }
+            }
+            EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
+                self.offered.remove(connection);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl AdvertisedCapabilities {
+    fn judge(
+        &self,
+        seq: Seq,
+        connection: &ConnectionId,
+        offered: &[&str],
+        (method, needed): (&str, &str),
+        tally: &mut Tally,
+    ) {
+        if offered.contains(&needed) {
+            tally.held();
+            return;
+        }
+        let because = format!("{method} was sent on connection {connection} at {seq}, whose server offers no {needed}");
+        let violation = Violation::new("not-offered", because, &[seq]);
+        tally.broken(if self.is_must { violation } else { violation.as_warning() });
+    }
+}

@@ -1,0 +1,194 @@
+//! Cleanup: it succeeds, it can be repeated, and it opens nothing.
+
+use crate::check::outcome::{Miss, MissKind, OperationEnd, Success, judge_call, judge_load, miss_of};
+use crate::check::{Invariant, Level, Monitor, Operation, Property, Scope, Tally, View, Violation, Witness};
+use crate::history::{Action, Event, EventKind, Header, Kind, OpId, Outcome, Seq};
+use crate::plan::Promise;
+
+/// Counter-examples that shaped it. A cleanup that was cancelled on request may fail. One that a signal or the exit overtook
+/// may fail. One in a context the loader does not promise to work in may fail. A dead or stubborn server excuses nothing: cleanup
+/// is there for exactly that.
+pub(super) const CLEANUP_REPEATABLE: Invariant = Invariant {
+    id: "cleanup-repeatable",
+    property: Property::Liveness,
+    level: Level::Own,
+    claim: "cleanup succeeds within its bound, may be repeated, and a load after it gives working tools",
+    source: "VG-05: cleanup is bounded, raises nothing, may be repeated; load after cleanup gives working tools",
+    requirement: &["VG-05"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::OperationCompleted, Kind::OperationOverdue],
+    vacuous: "no cleanup ran undisturbed",
+    explain: "Cleanup raised, never returned, could not be repeated, or left the loader unable to load again. Programs clean \
+        up from wherever they happen to be: another task, an exit handler, a second tab. When cleanup must run in the task that \
+        loaded, it raises there (\"exit cancel scope in a different task\"), and what it was to close stays open.\n\n\
+        Look at the variant: `failed` in another context than the load is the cross-task bug; `overdue` is a wait for a task \
+        or loop that nobody drives; `load-after-cleanup-…` is a session table that was not emptied. Mend it by letting the task that \
+        opened a session close it, by bounding each step of the server's shutdown, and by emptying the table whatever happens.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(see) },
+};
+
+fn see(event: &Event, view: &View, tally: &mut Tally) {
+    let Some((id, ended)) = OperationEnd::of(event) else { return };
+    let Some(operation) = view.operation(id) else { return };
+    let is_after = operation.is_in_later_life();
+    let judged = match operation.action {
+        Action::Close => judge_close(event, operation, ended),
+        Action::Load | Action::Rerun | Action::Reload if is_after => judge_load(event, view, operation, ended),
+        Action::Call if is_after => judge_call(event, view, operation, ended),
+        Action::Load
+        | Action::Rerun
+        | Action::Reload
+        | Action::Call
+        | Action::List
+        | Action::Collect
+        | Action::Probe => return,
+    };
+    match judged {
+        Success::Excused => {}
+        Success::Held => tally.held(),
+        Success::Missed(miss) => {
+            let variant = variant(operation, miss.kind);
+            tally.broken(miss.violation(variant));
+        }
+    }
+}
+
+fn judge_close(event: &Event, operation: &Operation, ended: OperationEnd<'_>) -> Success {
+    if operation.is_excused() || !operation.is_promised {
+        return Success::Excused;
+    }
+    let Some(miss) = miss_of(event, operation, ended) else { return Success::Held };
+    let because = format!("{}, {}", miss.because, operation.hop.phrase());
+    Success::Missed(Miss { because, ..miss })
+}
+
+fn variant(operation: &Operation, kind: MissKind) -> &'static str {
+    let is_repeat = operation.n_closes_before > 0;
+    match (operation.action, kind) {
+        (Action::Call, MissKind::Overdue) => "call-after-reload-overdue",
+        (Action::Call, _) => "call-after-reload-failed",
+        (Action::Close, MissKind::Overdue) if is_repeat => "repeat-overdue",
+        (Action::Close, MissKind::Overdue) => "overdue",
+        (Action::Close, MissKind::Cancelled) => "cancelled-unasked",
+        (Action::Close, _) if is_repeat => "repeat-failed",
+        (Action::Close, _) => "failed",
+        (_, MissKind::Overdue) => "load-after-cleanup-overdue",
+        (_, MissKind::WithoutTools | MissKind::ServerInError) => "load-after-cleanup-without-tools",
+        (_, MissKind::Failed | MissKind::Cancelled) => "load-after-cleanup-failed",
+    }
+}
+
+/// Counter-examples that shaped it. A load that runs beside cleanup may connect. A load that was cancelled or failed a moment
+/// ago may have started a server that says so only now. A loader that reconnects on its own may be in the middle of it.
+pub(super) const CLEANUP_OPENS_NOTHING: Invariant = Invariant {
+    id: "cleanup-opens-nothing",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "no connection is opened while cleanup runs and nothing is loaded",
+    source: "VG-15: what is being closed is not opened again",
+    requirement: &["VG-15"],
+    applies: Scope::ALL,
+    needs: Promise::PersistentSession,
+    witness: Witness::Always,
+    kinds: &[Kind::OperationInvoked, Kind::OperationCompleted, Kind::OperationOverdue, Kind::ConnectionOpened],
+    vacuous: "no cleanup ran without a load beside it",
+    explain: "Cleanup was under way and the loader connected to a server. Restart logic that takes a close for a crash does \
+        this: the watcher sees its server end, starts it again, and nobody is left who would close the second one.\n\n\
+        Look at which server was opened and whether its old connection had just ended. Mend it by telling whoever watches a \
+        session that the end is wanted before the session is closed.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(RunningCleanups::default()) },
+};
+
+#[derive(Default)]
+struct RunningCleanups {
+    running: Vec<(OpId, Seq)>,
+    is_last_load_unclear: bool,
+}
+
+impl Monitor for RunningCleanups {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::OperationInvoked { action: Action::Close, operation, .. } => {
+                let is_loading = view.operations().any(|operation| operation.action.loads());
+                if !is_loading && !self.is_last_load_unclear && !view.promises().reconnects {
+                    self.running.push((*operation, event.seq));
+                }
+            }
+            EventKind::OperationInvoked { action, .. } if action.loads() => self.running.clear(),
+            EventKind::ConnectionOpened { connection } => {
+                if let Some((_, close)) = self.running.first() {
+                    let because =
+                        format!("connection {connection} was opened at {}, during the cleanup of {close}", event.seq);
+                    tally.broken(Violation::new("opened", because, &[*close, event.seq]));
+                }
+            }
+            _ => self.ended(event, view, tally),
+        }
+    }
+}
+
+impl RunningCleanups {
+    fn ended(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        let Some((id, ended)) = OperationEnd::of(event) else { return };
+        if view.operation(id).is_some_and(|operation| operation.action.loads()) {
+            self.is_last_load_unclear = !matches!(ended, OperationEnd::Completed(Outcome::Ok { .. }));
+        }
+        let n_running = self.running.len();
+        self.running.retain(|(running, _)| *running != id);
+        if self.running.len() < n_running {
+            tally.held();
+        }
+    }
+}
+
+/// Counter-examples that shaped it. Two cleanups at the same time share the work. After one that failed, there is work left.
+pub(super) const REPEATED_CLEANUP_QUIET: Invariant = Invariant {
+    id: "repeated-cleanup-quiet",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "a cleanup that finds nothing to do asks no server for anything",
+    source: "VG-05: cleanup may be repeated",
+    requirement: &["VG-05"],
+    applies: Scope::ALL,
+    needs: Promise::ClosesServers,
+    witness: Witness::Always,
+    kinds: &[Kind::OperationInvoked, Kind::OperationCompleted, Kind::WireReceived, Kind::HttpReceived],
+    vacuous: "no cleanup followed one that had succeeded",
+    explain: "Everything was closed, cleanup was called again, as exit handlers do, and a server received a request. The second \
+        cleanup went through a list that the first had not emptied, or opened a session in order to close it.\n\n\
+        Look at the request. Mend it by emptying the table of sessions in the same step that closes them.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(RepeatedCleanup::default()) },
+};
+
+#[derive(Default)]
+struct RepeatedCleanup {
+    running: Option<(OpId, Seq)>,
+}
+
+impl Monitor for RepeatedCleanup {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::OperationInvoked { action: Action::Close, operation, .. } if view.closed().is_some() => {
+                self.running = Some((*operation, event.seq));
+            }
+            EventKind::OperationInvoked { action, .. } if *action != Action::Probe => self.running = None,
+            EventKind::OperationCompleted { operation, .. } => {
+                let Some(_) = self.running.take_if(|(running, _)| running == operation) else { return };
+                tally.held();
+            }
+            EventKind::WireReceived { message, .. } if !message.is_any_request() => {}
+            EventKind::WireReceived { .. } | EventKind::HttpReceived { .. } => {
+                if let Some((_, close)) = self.running {
+                    let because = format!(
+                        "a server was asked for something at {}, during the cleanup of {close}, which had nothing to do",
+                        event.seq
+                    );
+                    tally.broken(Violation::new("asked", because, &[close, event.seq]));
+                }
+            }
+            _ => {}
+        }
+    }
+}

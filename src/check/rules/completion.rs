@@ -1,0 +1,185 @@
+//! Completion: every operation ends, and the process of the loader stays alive.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::check::outcome::OperationEnd;
+use crate::check::{Invariant, Level, Monitor, Operation, Property, Scope, Tally, View, Violation, Witness};
+use crate::history::{Action, Event, EventKind, Header, Kind, LINK_LOST_CODE, OpId, Outcome, Seq};
+use crate::plan::{Bound, Promise};
+
+/// Counter-examples that shaped it. An operation whose context was ended on purpose has nowhere to complete. A process that
+/// ends after it was asked to, or was ended by the supervisor for a limit of its own, is not lost. A declared bound of 10 s that a loader keeps with a
+/// timer fires at 10.00x s, so a declared bound is broken only beyond a tenth more.
+pub(super) const OPERATION_COMPLETES: Invariant = Invariant {
+    id: "operation-completes",
+    property: Property::Liveness,
+    level: Level::Own,
+    claim: "every operation completes within its bound, and the loader's process does not end unasked",
+    source: "VG-11: every operation completes within its bound; the loader's process survives",
+    requirement: &["VG-11", "LC-TMO-01", "LC-TMO-05"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[
+        Kind::LoaderReady,
+        Kind::OperationInvoked,
+        Kind::OperationCompleted,
+        Kind::OperationOverdue,
+        Kind::OperationAbandoned,
+        Kind::ContextOverdue,
+        Kind::ProcessExited,
+    ],
+    vacuous: "no operation ran undisturbed",
+    explain: "Something that was asked of the loader never ended, or its process died. Hangs are worse than errors: nothing is \
+        logged, the user waits, and in the end the process is killed and leaves its servers behind. `probe-failed` means that one \
+        innocent await right after a step raised: a cancellation or an error that belongs to someone else was delivered to it. \
+        `context-overdue`: a task, thread or loop in which nothing ran any more could not be ended, as when a program returns from \
+        the main function of its loop and waits for ever in what the loop still has to finish.\n\n\
+        Look at the stacks, taken before the end: who waits, and for what? A future of a loop that is not running any more, a \
+        server that is mute, a lock held by a task that was dropped. Mend it with a deadline on every wait, and by waking \
+        whoever waits when the owner of a session ends.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(OpenOperations::default()) },
+};
+
+#[derive(Default)]
+struct OpenOperations {
+    open: BTreeMap<OpId, Seq>,
+    /// Where and how the loader's process ended before its hello was on record, which may still have been under way.
+    ended_unready: Option<(Seq, String)>,
+}
+
+impl OpenOperations {
+    fn process_lost(at: Seq, how: &str, tally: &mut Tally) {
+        let because = format!("the loader's process ended {how} at {at} although nobody had asked it to");
+        tally.broken(Violation::new("process-lost", because, &[at]));
+    }
+}
+
+impl Monitor for OpenOperations {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::OperationInvoked { operation, .. } => {
+                self.open.insert(*operation, event.seq);
+            }
+            EventKind::LoaderReady { .. } => {
+                if let Some((at, how)) = self.ended_unready.take() {
+                    Self::process_lost(at, &how, tally);
+                }
+            }
+            EventKind::OperationAbandoned { operation, .. } => {
+                self.open.remove(operation);
+            }
+            EventKind::ContextOverdue { place, bound_ms, .. } => {
+                let because =
+                    format!("{place}, in which nothing ran, had not ended within {bound_ms} ms at {}", event.seq);
+                let violation = Violation::new("context-overdue", because, &[event.seq]);
+                tally.broken(violation.of_bound(Duration::from_millis(*bound_ms)));
+            }
+            EventKind::ProcessExited { role, code, signal, .. } => {
+                // An adapter that lost its link ends with this code: the experiment failed, and the driver says so.
+                let is_lost = role == "loader"
+                    && *code != Some(LINK_LOST_CODE)
+                    && view.ending().is_none()
+                    && view.experiment_failed().is_none();
+                if is_lost && view.is_ready() {
+                    Self::process_lost(event.seq, &how_it_ended(*code, signal.as_deref()), tally);
+                } else if is_lost {
+                    self.ended_unready = Some((event.seq, how_it_ended(*code, signal.as_deref())));
+                }
+            }
+            _ => {
+                let Some((id, ended)) = OperationEnd::of(event) else { return };
+                self.open.remove(&id);
+                if let Some(operation) = view.operation(id) {
+                    judge(event, view, operation, ended, tally);
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, view: &View, tally: &mut Tally) {
+        for (id, invoked) in &self.open {
+            if view.operation(*id).is_some_and(|operation| !operation.is_excused()) {
+                tally.open(format!("{id}, invoked at {invoked}, had not completed"), &[*invoked]);
+            }
+        }
+    }
+}
+
+fn how_it_ended(code: Option<i32>, signal: Option<&str>) -> String {
+    match (code, signal) {
+        (Some(code), _) => format!("with exit code {code}"),
+        (None, Some(signal)) => format!("by signal {signal}"),
+        (None, None) => "in a way nobody saw".to_owned(),
+    }
+}
+
+fn judge(event: &Event, view: &View, operation: &Operation, ended: OperationEnd<'_>, tally: &mut Tally) {
+    let witness = [operation.invoked, event.seq];
+    match ended {
+        // Cancellation and cleanup excuse a failure, but not a hang: whoever cancels waits for the end of it.
+        OperationEnd::Overdue(bound) => {
+            if operation.is_moot() {
+                return;
+            }
+            let because = format!(
+                "{}, invoked at {}, had not completed within {} ms at {}",
+                operation.describe(),
+                operation.invoked,
+                bound.as_millis(),
+                event.seq
+            );
+            tally.broken(Violation::new(overdue_variant(operation.action), because, &witness).of_bound(bound));
+        }
+        OperationEnd::Completed(outcome) => {
+            let is_bad_probe =
+                operation.action == Action::Probe && !operation.is_excused() && !matches!(outcome, Outcome::Ok { .. });
+            if is_bad_probe {
+                let because =
+                    format!("one innocent await after a step did not return: {} at {}", operation.id, event.seq);
+                tally.broken(Violation::new("probe-failed", because, &witness));
+                return;
+            }
+            match broken_bound(event, view, operation) {
+                Some(violation) => tally.broken(violation),
+                None => tally.held(),
+            }
+        }
+    }
+}
+
+fn broken_bound(event: &Event, view: &View, operation: &Operation) -> Option<Violation> {
+    let promises = view.promises();
+    let (Bound(bound), variant) = match operation.action {
+        Action::Call => (promises.call_bound?, "call-over-declared-bound"),
+        Action::Close => (promises.cleanup_bound?, "close-over-declared-bound"),
+        Action::Load | Action::Rerun | Action::Reload | Action::List | Action::Collect | Action::Probe => return None,
+    };
+    let (started, at_us) = operation.started.filter(|_| !operation.is_excused())?;
+    let took = Duration::from_micros(event.at_us.saturating_sub(at_us));
+    if took <= bound + bound / 10 {
+        return None;
+    }
+    let because = format!(
+        "{} took {} ms, from {started} to {}, where the loader declares {} ms",
+        operation.describe(),
+        took.as_millis(),
+        event.seq,
+        bound.as_millis()
+    );
+    Some(Violation::new(variant, because, &[operation.invoked, started, event.seq]).of_bound(bound))
+}
+
+fn overdue_variant(action: Action) -> &'static str {
+    match action {
+        Action::Load => "load-overdue",
+        Action::Rerun => "rerun-overdue",
+        Action::Reload => "reload-overdue",
+        Action::List => "list-overdue",
+        Action::Call => "call-overdue",
+        Action::Close => "close-overdue",
+        Action::Collect => "collect-overdue",
+        Action::Probe => "probe-overdue",
+    }
+}

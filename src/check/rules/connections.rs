@@ -1,0 +1,283 @@
+//! Connections: how many a server has, and which of them a rerun or a reload keeps or replaces.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::check::combinator::{Count, at_most};
+use crate::check::connection_ends::{is_open, moves_on, newest_open, sees_ends};
+use crate::check::host::is_its_doing;
+use crate::check::outcome::loaded;
+use crate::check::{Invariant, Level, Monitor, Operation, Property, Scope, Tally, View, Violation, Witness};
+use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, OpId, Seq};
+use crate::plan::Promise;
+
+/// Counter-example that shaped it: a load may open a connection, drop it and use a second one, and the end of the first may be
+/// journalled later; so what counts is what is still open when the program goes on. Over HTTP a load that is given up may never have read
+/// which session it was given, and a client of both eras asks first without any: what was never initialized does not count there.
+pub(super) const ONE_CONNECTION_PER_SERVER: Invariant = Invariant {
+    id: "one-connection-per-server",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "after any number of loads each server has one connection",
+    source: "2025-11-25, architecture, Clients: one client holds one session with one server; VG-18",
+    requirement: &["VG-18", "LC-INIT-15"],
+    applies: Scope::ALL,
+    needs: Promise::PersistentSession,
+    witness: Witness::Always,
+    kinds: &[Kind::OperationInvoked, Kind::ExitRequested],
+    vacuous: "no loaded server was connected when the program went on",
+    explain: "A server had several open connections from one loader. Loads that run side by side, or one after another without \
+        looking at what is there, each open their own; only the last is in the table, and nobody closes the others.\n\n\
+        Look at where each of the connections was opened. Mend it by letting one load run at a time, and by looking up the \
+        server before opening it.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(one_connection) },
+};
+
+fn one_connection(event: &Event, view: &View, tally: &mut Tally) {
+    let is_busy = view.operations().any(|operation| operation.action.loads() && operation.invoked < event.seq);
+    if !moves_on(event) || is_busy || !sees_ends(view) {
+        return;
+    }
+    for server in view.configured().iter().filter(|server| view.is_healthy(server)) {
+        let mut open = view.connections_of(server).filter(|(_, connection)| is_open(connection, view));
+        let (Some((one, first)), next) = (open.next(), open.next()) else { continue };
+        let Some((other, second)) = next else {
+            tally.held();
+            continue;
+        };
+        let because = format!("{server} had connections {one} and {other} open at {}", event.seq);
+        tally.broken(Violation::new("several", because, &[first.opened, second.opened, event.seq]));
+    }
+}
+
+/// Counter-examples that shaped it. A server that died or misbehaved is connected anew. One whose entry changed is another server.
+pub(super) const UNCHANGED_SERVER_KEPT: Invariant = Invariant {
+    id: "unchanged-server-kept",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "a server whose entry did not change keeps its connection over reruns and reloads",
+    source: "VG-18: loading again is incremental",
+    requirement: &["VG-18"],
+    applies: Scope::ALL,
+    needs: Promise::PersistentSession,
+    witness: Witness::Always,
+    kinds: &[Kind::OperationInvoked, Kind::OperationCompleted],
+    vacuous: "nothing was loaded again while a server was connected",
+    explain: "The program ran again with the same configuration, and a server that was connected and well was connected anew. What \
+        it held for the session is lost, its start is paid once more, and where the old one is not closed it stays behind.\n\n\
+        Look at the connection before and after. Mend it by comparing the new configuration with the old, entry by entry.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(KeptConnections::default()) },
+};
+
+#[derive(Default)]
+struct KeptConnections {
+    before: BTreeMap<OpId, Vec<(String, ConnectionId)>>,
+}
+
+impl Monitor for KeptConnections {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::OperationInvoked { operation, action, changed, .. } if action.loads() => {
+                let is_kept = |server: &&String| {
+                    !changed.contains(server)
+                        && view.is_healthy(server)
+                        && view.server(server).is_some_and(|server| server.handed_out.is_some())
+                };
+                let servers = view.configured().iter().filter(is_kept);
+                let connected = servers.filter_map(|server| {
+                    newest_open(view, server, event.seq).map(|(id, _)| (server.clone(), id.clone()))
+                });
+                self.before.insert(*operation, connected.collect());
+            }
+            EventKind::OperationCompleted { operation, .. } => {
+                let Some(before) = self.before.remove(operation) else { return };
+                if let Some((operation, ..)) = loaded(event, view) {
+                    judge_kept(event, view, operation, &before, tally);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn judge_kept(event: &Event, view: &View, operation: &Operation, before: &[(String, ConnectionId)], tally: &mut Tally) {
+    for (server, connection) in before.iter().filter(|(server, _)| view.is_healthy(server)) {
+        match view.server(server).and_then(|server| server.newest.as_ref()) {
+            Some(newest) if newest != connection => {
+                let because = format!(
+                    "{server} had connection {connection} at {} and was connected anew as {newest} by {}",
+                    operation.invoked, event.seq
+                );
+                tally.broken(Violation::new("connected-anew", because, &[operation.invoked, event.seq]));
+            }
+            Some(_) | None => tally.held(),
+        }
+    }
+}
+
+/// Counter-example that shaped it: a server that was not connected before the change has nothing to be replaced.
+pub(super) const CHANGED_SERVER_REPLACED: Invariant = Invariant {
+    id: "changed-server-replaced",
+    property: Property::Liveness,
+    level: Level::Own,
+    claim: "a server whose entry changed is connected anew by the reload",
+    source: "VG-18: loading again brings what is asked for",
+    requirement: &["VG-18"],
+    applies: Scope::ALL,
+    needs: Promise::PersistentSession,
+    witness: Witness::Always,
+    kinds: &[Kind::OperationInvoked, Kind::OperationCompleted],
+    vacuous: "no reload changed the entry of a server that was connected",
+    explain: "The entry of a server was changed, its environment or arguments, and the reload kept the old process. The user has \
+        given it a new key or folder, sees no error, and works with the old one.\n\n\
+        Look at the reload and at the connection that is still in use. Mend it by comparing whole entries, not only names.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(ReplacedConnections::default()) },
+};
+
+#[derive(Default)]
+struct ReplacedConnections {
+    before: BTreeMap<OpId, Vec<(String, ConnectionId)>>,
+}
+
+impl Monitor for ReplacedConnections {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::OperationInvoked { operation, changed, .. } if !changed.is_empty() => {
+                let sound = changed.iter().filter(|server| view.is_healthy(server));
+                let connected = sound.filter_map(|server| {
+                    newest_open(view, server, event.seq).map(|(id, _)| (server.clone(), id.clone()))
+                });
+                self.before.insert(*operation, connected.collect());
+            }
+            EventKind::OperationCompleted { operation, .. } => {
+                let Some(before) = self.before.remove(operation) else { return };
+                if let Some((operation, ..)) = loaded(event, view) {
+                    judge_replaced(event, view, operation, &before, tally);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn judge_replaced(
+    event: &Event,
+    view: &View,
+    operation: &Operation,
+    before: &[(String, ConnectionId)],
+    tally: &mut Tally,
+) {
+    for (server, connection) in before {
+        if view.server(server).and_then(|server| server.newest.as_ref()) != Some(connection) {
+            tally.held();
+            continue;
+        }
+        let because = format!(
+            "the entry of {server} changed at {}, and it still had connection {connection} at {}",
+            operation.invoked, event.seq
+        );
+        tally.broken(Violation::new("kept", because, &[operation.invoked, event.seq]));
+    }
+}
+
+/// Most starts of one server that one operation may cause.
+const STARTS_MAX: usize = 3;
+
+/// Counter-example that shaped it: whoever opens a session for each call starts a server for each call.
+pub(super) const SERVER_NOT_RESPAWNED: Invariant = Invariant {
+    id: "server-not-respawned",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "one operation starts a server at most three times",
+    source: "VG-18: a failing server is tried again on the next load, not in a loop",
+    requirement: &["VG-18", "LC-STD-14"],
+    applies: Scope::STDIO,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::MockStarted, Kind::OperationInvoked],
+    vacuous: "no server was started",
+    explain: "A server that ends as soon as it starts was started again and again. Each start costs a process and whatever it \
+        loads; a machine with a broken entry in its configuration never comes to rest.\n\n\
+        Look at the starts between two operations. Mend it by giving up after a few attempts, each later than the one \
+        before, and by trying again only when something is asked.",
+    start: |_: &Header| -> Box<dyn Monitor> { at_most(STARTS_MAX, starts, started_again) },
+};
+
+fn starts(event: &Event, _view: &View) -> Count<String> {
+    match &event.kind {
+        EventKind::MockStarted { .. } => Count::These(event.source.server().map(str::to_owned).into_iter().collect()),
+        EventKind::OperationInvoked { action: Action::Probe, .. } => Count::Unrelated,
+        EventKind::OperationInvoked { .. } => Count::Forget(|_, _| true),
+        _ => Count::Unrelated,
+    }
+}
+
+fn started_again(server: &String, before: Seq, event: &Event) -> Violation {
+    let because = format!(
+        "{server} was started at {before} and again at {}, after {STARTS_MAX} starts by one operation",
+        event.seq
+    );
+    Violation::new("in-a-loop", because, &[before, event.seq])
+}
+
+/// Counter-examples that shaped it. Only where the plan demands it: a host may open a session for each run, and that is a mode. A server
+/// that was killed has to be opened anew. What names no session is no connection.
+pub(super) const SERVERS_KEPT: Invariant = Invariant {
+    id: "servers-kept",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "where the plan demands it, the connections that the host opened first serve it to its end",
+    source: "VG-03: sessions stay open from load to cleanup; VG-18: one connection a server",
+    requirement: &["VG-03", "VG-18"],
+    applies: Scope::ALL.of_applications(),
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::ConnectionOpened, Kind::SignalSent, Kind::HostPrompted],
+    vacuous: "the plan does not demand it, or nothing made the host run again",
+    explain: "The host was made to run again and opened a server that it had open already. A script that is run from its top on every click \
+        does that where its loader is not cached: each run starts servers, and those of the run before are left to whoever collects them.\n\n\
+        Look at what the host was asked for just before the second connection. Mend it by keeping the loader outside of what is run again.",
+    start: |header: &Header| -> Box<dyn Monitor> {
+        let is_demanded = header.application().is_some_and(|application| application.same_servers);
+        Box::new(FirstConnections { is_demanded, ..FirstConnections::default() })
+    },
+};
+
+#[derive(Default)]
+struct FirstConnections {
+    is_demanded: bool,
+    first: BTreeMap<String, (ConnectionId, Seq)>,
+    killed: BTreeSet<String>,
+    is_prompted: bool,
+}
+
+impl Monitor for FirstConnections {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::HostPrompted { .. } => self.is_prompted = true,
+            EventKind::SignalSent { target, .. } => {
+                self.killed.extend(target.strip_prefix("server:").map(str::to_owned));
+            }
+            EventKind::ConnectionOpened { connection } if self.is_demanded && !connection.0.ends_with(".0") => {
+                let server = event.source.server().unwrap_or_default().to_owned();
+                let earlier = self.first.get(&server).filter(|_| !self.killed.remove(&server)).cloned();
+                match earlier {
+                    None => drop(self.first.insert(server, (connection.clone(), event.seq))),
+                    Some((kept, at)) => {
+                        let because = format!(
+                            "server {server} was opened again at {} ({connection}), although {kept} had been at {at}",
+                            event.seq
+                        );
+                        tally.broken(Violation::new("opened-again", because, &[at, event.seq]));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, view: &View, tally: &mut Tally) {
+        if self.is_prompted && is_its_doing(view) {
+            self.first.iter().for_each(|_| tally.held());
+        }
+    }
+}

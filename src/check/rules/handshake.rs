@@ -1,0 +1,310 @@
+//! Handshake: the order and the content of its messages.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::check::combinator::{Judged, each};
+use crate::check::host::is_its_doing;
+use crate::check::sight::parts;
+use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, Header, Impact, Kind, Message, Seq};
+use crate::plan::Promise;
+
+/// Counter-examples that shaped it. A client that knows both eras may ask `server/discover` first. Pings, responses and
+/// cancellations belong to no phase. A client may try `initialize` again after an error. Where a script garbles answers, nobody can say what the client
+/// has read, so the connection is not judged any further.
+pub(super) const HANDSHAKE_ORDER: Invariant = Invariant {
+    id: "handshake-order",
+    property: Property::Safety,
+    level: Level::Must,
+    claim: "a connection opens with one initialize, its answer, and one initialized before anything else is asked",
+    source: "2025-11-25, basic/lifecycle, Initialization; the same in all revisions from 2024-11-05",
+    requirement: &["LC-INIT-01", "LC-INIT-03", "LC-INIT-05"],
+    applies: Scope::LEGACY,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[
+        Kind::ConnectionOpened,
+        Kind::ConnectionClosed,
+        Kind::WireEof,
+        Kind::WireReceived,
+        Kind::WireSent,
+        Kind::FaultDelivered,
+    ],
+    vacuous: "no client spoke on any connection",
+    explain: "The client spoke out of turn while a session was being opened. Lenient servers accept it, strict ones refuse \
+        the session or drop the request, so the program works on one machine and not on the next. Concurrency is the usual reason: a call that \
+        is let through while another task still waits for the answer to `initialize`.\n\n\
+        Look at the order of messages on that connection. Mend it by handing out the session only after `notifications/initialized` \
+        was written.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Handshakes::default()) },
+};
+
+#[derive(Default)]
+struct Handshakes {
+    open: BTreeMap<ConnectionId, Handshake>,
+}
+
+#[derive(Default)]
+struct Handshake {
+    initialize: Option<(Seq, String)>,
+    answer: Option<InitializeAnswer>,
+    initialized: Option<Seq>,
+    /// Nothing more is judged: it was broken already, or its answers are garbled.
+    is_settled: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum InitializeAnswer {
+    Result,
+    Error,
+}
+
+impl Monitor for Handshakes {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::ConnectionOpened { connection } => {
+                self.open.insert(connection.clone(), Handshake::default());
+            }
+            EventKind::ConnectionClosed { connection, .. } | EventKind::WireEof { connection } => {
+                self.open.remove(connection);
+            }
+            EventKind::FaultDelivered { impairs: Impact::Answers | Impact::Connection, .. } => {
+                let Some(server) = event.source.server() else { return };
+                for (id, handshake) in &mut self.open {
+                    let is_of_server = view.connection(id).is_none_or(|connection| connection.server == server);
+                    handshake.is_settled |= is_of_server;
+                }
+            }
+            EventKind::WireReceived { connection, message } => {
+                let handshake = self.open.entry(connection.clone()).or_default();
+                for part in parts(message).iter() {
+                    handshake.receive(event.seq, connection, part, tally);
+                }
+            }
+            EventKind::WireSent { connection, message } => {
+                if let Some(handshake) = self.open.get_mut(connection) {
+                    parts(message).iter().for_each(|part| handshake.send(part));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Handshake {
+    fn receive(&mut self, seq: Seq, connection: &ConnectionId, message: &Message, tally: &mut Tally) {
+        let Some(method) = message.method().filter(|_| !self.is_settled) else { return };
+        let is_request = message.is_any_request();
+        let is_of_no_phase = matches!(method, "ping" | "notifications/cancelled");
+        let is_probe = method == "server/discover" && self.initialize.is_none();
+        if is_of_no_phase || is_probe {
+            return;
+        }
+        let (variant, what, before) = match (&self.initialize, method) {
+            (None, "initialize") => {
+                self.initialize = message.id().map(|id| (seq, id.to_string()));
+                tally.held();
+                return;
+            }
+            (Some(_), "initialize") if self.answer == Some(InitializeAnswer::Error) => {
+                self.initialize = message.id().map(|id| (seq, id.to_string()));
+                self.answer = None;
+                return;
+            }
+            (None, _) => ("first-not-initialize", "before any initialize", None),
+            (Some((first, _)), "initialize") => ("initialize-twice", "a second time", Some(*first)),
+            (Some((first, _)), "notifications/initialized") => match (self.answer, self.initialized) {
+                (None, _) => ("initialized-before-answer", "before initialize was answered", Some(*first)),
+                (Some(_), Some(earlier)) => ("initialized-twice", "a second time", Some(earlier)),
+                (Some(_), None) => {
+                    self.initialized = Some(seq);
+                    return;
+                }
+            },
+            (Some((first, _)), _) => match (self.answer, self.initialized) {
+                (None, _) if is_request => ("request-before-answer", "before initialize was answered", Some(*first)),
+                (Some(InitializeAnswer::Result), None) if is_request => {
+                    ("request-before-initialized", "before notifications/initialized", Some(*first))
+                }
+                (_, _) => return,
+            },
+        };
+        self.is_settled = true;
+        let because = format!("{method} was sent on connection {connection} at {seq} {what}");
+        let witness: Vec<Seq> = before.into_iter().chain([seq]).collect();
+        let violation = Violation::new(variant, because, &witness);
+        // LC-INIT-05 is a SHOULD NOT; the others are MUSTs.
+        tally.broken(if variant == "request-before-answer" { violation.as_warning() } else { violation });
+    }
+
+    fn send(&mut self, message: &Message) {
+        let id = message.id().map(ToString::to_string);
+        let is_answer = message.is_response() && self.initialize.as_ref().map(|(_, id)| id) == id.as_ref();
+        if is_answer && self.answer.is_none() {
+            self.answer = Some(if message.is_error() { InitializeAnswer::Error } else { InitializeAnswer::Result });
+        }
+    }
+}
+
+/// Counter-example that shaped it: a message above the limit is kept without its parameters.
+pub(super) const INITIALIZE_COMPLETE: Invariant = Invariant {
+    id: "initialize-complete",
+    property: Property::Safety,
+    level: Level::Must,
+    claim: "initialize says which revision is wanted, what the client can do and who it is",
+    source: "2025-11-25, basic/lifecycle, Initialization; the same in all revisions from 2024-11-05",
+    requirement: &["LC-INIT-02", "LC-INIT-07"],
+    applies: Scope::LEGACY,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireReceived],
+    vacuous: "no client sent initialize",
+    explain: "The client sent `initialize` without a revision, without its capabilities or without its name and version. A strict \
+        server refuses the session; a lenient one guesses, and guesses another revision than the next server does.\n\n\
+        Look at the parameters in the witness. Mend it by filling in all three; empty capabilities are an empty object.",
+    start: |_: &Header| -> Box<dyn Monitor> { each(judge_initialize) },
+};
+
+fn judge_initialize(event: &Event, _view: &View) -> Judged {
+    let EventKind::WireReceived { connection, message } = &event.kind else { return Judged::Unrelated };
+    if !message.is_request("initialize") || message.is_cut() {
+        return Judged::Unrelated;
+    }
+    let param = |path: &[&str]| message.at(&[&["params"], path].concat());
+    let is_text = |path: &[&str]| param(path).is_some_and(Value::is_string);
+    let missing = if !is_text(&["protocolVersion"]) {
+        "protocol-version"
+    } else if !param(&["capabilities"]).is_some_and(Value::is_object) {
+        "capabilities"
+    } else if !is_text(&["clientInfo", "name"]) || !is_text(&["clientInfo", "version"]) {
+        "client-info"
+    } else {
+        return Judged::Held;
+    };
+    let because = format!("initialize was sent on connection {connection} at {} without {missing}", event.seq);
+    Judged::Broken(Violation::new(missing, because, &[event.seq]))
+}
+
+/// Counter-example that shaped it: a load that was cancelled, or gave the server up, need not finish the handshake.
+pub(super) const INITIALIZED_SENT: Invariant = Invariant {
+    id: "initialized-sent",
+    property: Property::Liveness,
+    level: Level::Must,
+    claim: "a session is in use only after notifications/initialized was sent on it",
+    source: "2025-11-25, basic/lifecycle, Initialization; the same in all revisions from 2024-11-05",
+    requirement: &["LC-INIT-03"],
+    applies: Scope::LEGACY,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed, Kind::OperationCompleted],
+    vacuous: "no server answered initialize",
+    explain: "The server answered `initialize`, its tools were handed out, and `notifications/initialized` never came. Until it \
+        does, a server may refuse every request, and may not send any of its own: sampling and roots stay dead.\n\n\
+        Look at the connection of the witness. Mend it by sending the notification right behind the answer, before the tools are listed.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(InitializedConnections::default()) },
+};
+
+#[derive(Default)]
+struct InitializedConnections {
+    asked: BTreeMap<ConnectionId, String>,
+    owed: BTreeMap<ConnectionId, Seq>,
+}
+
+impl Monitor for InitializedConnections {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::WireReceived { connection, message } if message.is_request("initialize") => {
+                let id = message.id().map(ToString::to_string).unwrap_or_default();
+                self.asked.insert(connection.clone(), id);
+            }
+            EventKind::WireReceived { connection, message } if !self.owed.is_empty() => {
+                let is_notice = |part: &Message| part.is_notification("notifications/initialized");
+                if parts(message).iter().any(is_notice) && self.owed.remove(connection).is_some() {
+                    tally.held();
+                }
+            }
+            EventKind::WireSent { connection, message } if !self.asked.is_empty() => {
+                let id = message.id().map(ToString::to_string);
+                if message.at(&["result"]).is_some() && self.asked.get(connection) == id.as_ref() {
+                    self.asked.remove(connection);
+                    self.owed.insert(connection.clone(), event.seq);
+                }
+            }
+            EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
+                self.asked.remove(connection);
+                self.owed.remove(connection);
+            }
+            EventKind::OperationCompleted { .. } if !self.owed.is_empty() => self.completed(event, view, tally),
+            _ => {}
+        }
+    }
+}
+
+impl InitializedConnections {
+    fn completed(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        self.owed.retain(|connection, answered| {
+            let server = view.connection(connection).and_then(|connection| view.server(&connection.server));
+            let is_in_use = server.is_some_and(|server| {
+                server.handed_out == Some(event.seq) && server.newest.as_ref() == Some(connection)
+            });
+            if is_in_use {
+                let because = format!(
+                    "connection {connection} was in use at {}, and nothing but the answer of {answered} had opened it",
+                    event.seq
+                );
+                tally.broken(Violation::new("missing", because, &[*answered, event.seq]));
+            }
+            !is_in_use
+        });
+    }
+}
+
+/// Counter-example that shaped it: a client that was ended by force while it opened a session may have been about to.
+pub(super) const SESSION_INITIALIZED: Invariant = Invariant {
+    id: "session-initialized",
+    property: Property::Liveness,
+    level: Level::Must,
+    claim: "every session that was opened is told notifications/initialized",
+    source: "2025-11-25, basic/lifecycle, Initialization",
+    requirement: &["LC-INIT-03"],
+    applies: Scope::SESSIONS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::SessionOpened, Kind::WireReceived],
+    vacuous: "no session was opened",
+    explain: "The server answered `initialize`, and `notifications/initialized` never came. Until it does, a server may refuse every \
+        request and may send none of its own.\n\n\
+        Look at what follows the answer on that connection. Mend it by sending the notification right behind the answer.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(InitializedSessions::default()) },
+};
+
+#[derive(Default)]
+struct InitializedSessions {
+    owed: BTreeMap<ConnectionId, Seq>,
+}
+
+impl Monitor for InitializedSessions {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::SessionOpened { connection, .. } => {
+                self.owed.insert(connection.clone(), event.seq);
+            }
+            EventKind::WireReceived { connection, message } => {
+                let is_notice = parts(message).iter().any(|part| part.is_notification("notifications/initialized"));
+                if is_notice && self.owed.remove(connection).is_some() {
+                    tally.held();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, view: &View, tally: &mut Tally) {
+        for (connection, opened) in self.owed.iter().filter(|_| is_its_doing(view)) {
+            let because = format!("the session of connection {connection}, opened at {opened}, was never initialized");
+            tally.broken(Violation::new("missing", because, &[*opened]));
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The end of a program that the harness starts and watches: a conformance client or an application.
+
+use std::collections::BTreeMap;
+
+use crate::check::combinator::{Judged, each};
+use crate::check::sight::parts;
+use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
+use crate::plan::Promise;
+
+/// Counter-examples that shaped it. Hosts end by the signal itself, or catch it and exit with 0 or with 128 and its number: all of that is
+/// right after a signal. One that has done its work may exit with 0 before it is asked. What follows our own kill reaches no monitor.
+pub(super) const ENDS_AS_ASKED: Invariant = Invariant {
+    id: "ends-as-asked",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "the host ends with success, or of the signal that asked it to",
+    source: "VG-11 and VG-14: the program survives what it does, and its end says whether it went well",
+    requirement: &["VG-11", "VG-14"],
+    applies: Scope::ALL.of_applications(),
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::SignalSent, Kind::ProcessExited],
+    vacuous: "the host did not end by itself",
+    explain: "The host ended with a status that says that something went wrong, or of a signal that nobody had sent. After Ctrl-C a program \
+        may end of SIGINT, or with status 0 or 130; anything else is an error in its cleanup, or a crash.\n\n\
+        Look at the end of stderr.txt. ABRT is a panic or a failed assertion, SEGV a crash.",
+    start: |header: &Header| -> Box<dyn Monitor> {
+        let status = header.application().and_then(|application| application.status);
+        Box::new(ExpectedEnd { status, asked: Vec::new() })
+    },
+};
+
+struct ExpectedEnd {
+    /// The status the plan expects.
+    status: Option<i32>,
+    /// Signals that asked for the end, and where they were sent.
+    asked: Vec<(String, Seq)>,
+}
+
+impl Monitor for ExpectedEnd {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::SignalSent { signal, target } if target == "loader" => {
+                self.asked.push((signal.clone(), event.seq));
+            }
+            EventKind::ProcessExited { role, code, signal, .. } if role == "loader" => {
+                if self.is_right(*code, signal.as_deref()) {
+                    return tally.held();
+                }
+                let how = match (code, signal) {
+                    (Some(code), _) => format!("with status {code}"),
+                    (None, Some(signal)) => format!("of SIG{signal}"),
+                    (None, None) => "in an unknown way".to_owned(),
+                };
+                let mut witness: Vec<Seq> = self.asked.iter().map(|(_, seq)| *seq).collect();
+                witness.push(event.seq);
+                let because = format!("the host ended {how} at {}, {}", event.seq, self.expected(code.is_some()));
+                tally.broken(Violation::new("other-end", because, &witness));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl ExpectedEnd {
+    fn is_right(&self, code: Option<i32>, signal: Option<&str>) -> bool {
+        let is_of_asked =
+            |code: i32| self.asked.iter().any(|(asked, _)| number(asked).is_some_and(|n| code == 128 + n));
+        match (self.status, code, signal) {
+            (Some(expected), found, _) => found == Some(expected),
+            (None, Some(code), _) => code == 0 || is_of_asked(code),
+            (None, None, Some(signal)) => self.asked.iter().any(|(asked, _)| asked == signal),
+            (None, None, None) => false,
+        }
+    }
+
+    fn expected(&self, has_status: bool) -> String {
+        match (self.status, self.asked.first()) {
+            (Some(status), _) => format!("expected status {status}"),
+            (None, None) if has_status => "expected status 0".to_owned(),
+            (None, None) => "and nobody had sent it one".to_owned(),
+            (None, Some((signal, at))) => format!("expected status 0 or the end by SIG{signal} of {at}"),
+        }
+    }
+}
+
+/// The numbers of signals that ask for an end, which are the same on every system.
+fn number(signal: &str) -> Option<i32> {
+    [("HUP", 1), ("INT", 2), ("TERM", 15)].into_iter().find(|(name, _)| *name == signal).map(|(_, number)| number)
+}
+
+/// Counter-example that shaped it: one that was ended by a signal has no status, and is told by `ended-by-no-signal`.
+pub(super) const EXITS_WITH_SUCCESS: Invariant = Invariant {
+    id: "exits-with-success",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "the client exits with status 0",
+    source: "VG-14: a program that was asked for something ends when it is done and says whether it was",
+    requirement: &["VG-14"],
+    applies: Scope::ALL.of_clients(),
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::ProcessExited],
+    vacuous: "the client did not exit by itself",
+    explain: "The client ended with a status that is not 0, so it says itself that something went wrong, however good the wire looks.\n\n\
+        Look at stderr.txt beside the history. An error in cleanup, after everything has worked, is the usual reason.",
+    start: |_: &Header| -> Box<dyn Monitor> { each(judge_status) },
+};
+
+fn judge_status(event: &Event, _view: &View) -> Judged {
+    match &event.kind {
+        EventKind::ProcessExited { role, code: Some(0), .. } if role == "loader" => Judged::Held,
+        EventKind::ProcessExited { role, code: Some(code), .. } if role == "loader" => {
+            let because = format!("the client exited with status {code} at {}", event.seq);
+            Judged::Broken(Violation::new("other-status", because, &[event.seq]))
+        }
+        _ => Judged::Unrelated,
+    }
+}
+
+/// Counter-example that shaped it: what follows our own kill reaches no monitor.
+pub(super) const ENDED_BY_NO_SIGNAL: Invariant = Invariant {
+    id: "ended-by-no-signal",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "no signal ends the client",
+    source: "VG-11: the process survives what it does",
+    requirement: &["VG-11"],
+    applies: Scope::ALL.of_clients(),
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::ProcessExited],
+    vacuous: "the client did not end",
+    explain: "A signal ended the client that nobody of ours had sent: it crashed or aborted, or the system killed it.\n\n\
+        Look at the name of the signal. ABRT is a panic or a failed assertion, SEGV a crash, KILL most often the system that had \
+        run out of memory.",
+    start: |_: &Header| -> Box<dyn Monitor> { each(judge_signal) },
+};
+
+fn judge_signal(event: &Event, _view: &View) -> Judged {
+    match &event.kind {
+        EventKind::ProcessExited { role, signal: Some(signal), .. } if role == "loader" => {
+            let because = format!("the client was ended by SIG{signal} at {}", event.seq);
+            Judged::Broken(Violation::new("signal", because, &[event.seq]))
+        }
+        EventKind::ProcessExited { role, .. } if role == "loader" => Judged::Held,
+        _ => Judged::Unrelated,
+    }
+}
+
+/// Counter-example that shaped it: the machine may be the one that is late. The limit is that of whoever asked, so it is a violation all
+/// the same, and tells of the delay.
+pub(super) const ENDS_IN_TIME: Invariant = Invariant {
+    id: "ends-in-time",
+    property: Property::Liveness,
+    level: Level::Own,
+    claim: "the client ends by itself within its limit",
+    source: "VG-14: the program ends by itself",
+    requirement: &["VG-14"],
+    applies: Scope::ALL.of_clients(),
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::ProcessExited, Kind::LimitHit],
+    vacuous: "the client was ended for another reason",
+    explain: "The client was still there when its limit had passed, and was ended with everything it had started.\n\n\
+        Look at what was waited for, and at the stacks in the history. Where everything had been answered, the client did not end \
+        itself: an open stream, a timer or a thread that is waited for keeps it alive.",
+    start: |header: &Header| -> Box<dyn Monitor> {
+        let expected = header.host.as_ref().map(|host| host.exchange.clone()).unwrap_or_default();
+        Box::new(EndInTime { expected, open: BTreeMap::new() })
+    },
+};
+
+struct EndInTime {
+    /// Methods that have not come yet.
+    expected: Vec<String>,
+    /// Methods of requests without an answer.
+    open: BTreeMap<(ConnectionId, String), String>,
+}
+
+impl Monitor for EndInTime {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::WireReceived { connection, message } => {
+                for part in parts(message).iter() {
+                    self.receive(connection, part);
+                }
+            }
+            EventKind::WireSent { connection, message } => {
+                for id in parts(message).iter().filter(|part| part.is_response()).filter_map(Message::id) {
+                    self.open.remove(&(connection.clone(), id.to_string()));
+                }
+            }
+            EventKind::ProcessExited { role, .. } if role == "loader" => tally.held(),
+            EventKind::LimitHit { limit, because } if limit == "exit" => {
+                let mut because = format!("{because} at {}; waited for {}", event.seq, self.awaited());
+                let delay = view.longest_delay();
+                if delay > view.limits().exit / 5 {
+                    because
+                        .push_str(&format!(" (the machine kept the supervisor waiting for {} ms)", delay.as_millis()));
+                }
+                tally.broken(Violation::new("still-there", because, &[event.seq]));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl EndInTime {
+    fn receive(&mut self, connection: &ConnectionId, message: &Message) {
+        let Some(method) = message.method() else { return };
+        self.expected.retain(|expected| expected != method);
+        if let Some(id) = message.id() {
+            self.open.insert((connection.clone(), id.to_string()), method.to_owned());
+        }
+    }
+
+    fn awaited(&self) -> String {
+        match (self.open.values().next(), self.expected.first()) {
+            (Some(method), _) => format!("the answer to {method}"),
+            (None, Some(method)) => format!("{method} from the client"),
+            (None, None) => "the end of the client: everything had been exchanged".to_owned(),
+        }
+    }
+}

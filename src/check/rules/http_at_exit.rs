@@ -1,0 +1,160 @@
+//! HTTP streams and answers that a program leaves behind when it exits.
+
+use std::collections::BTreeMap;
+
+use crate::check::host::{ServerExchange, exchange_of, is_its_doing};
+use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::history::{Event, EventKind, Header, Kind, Seq, SocketId, WireEnd};
+use crate::plan::Promise;
+
+/// Counter-examples that shaped it. Idle connections that are kept for later are no streams. A stream that its server ended, also by the
+/// DELETE of its session, was not left open. A client that exits right after it has closed its stream has closed it: so the exit is on
+/// record before the system closes anything. A helper that exits has no connection, and where something is asked later, whoever asks
+/// lives on.
+pub(super) const STREAMS_CLOSED: Invariant = Invariant {
+    id: "streams-closed",
+    property: Property::Liveness,
+    level: Level::Own,
+    claim: "no stream is open when the client exits",
+    source: "VG-06: no process, socket or session is left",
+    requirement: &["VG-06", "LC-HTTP-12"],
+    applies: Scope::SESSIONS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::HttpEnded, Kind::ProcessExiting, Kind::GraceExpired],
+    vacuous: "no client that was seen to exit had asked for a stream",
+    explain: "The client exited with a stream of events still open, so nothing in it closed the stream: its system did. In a program that \
+        lives on, such a stream is a task, a socket and a session for each connection that was ever made.\n\n\
+        Look at the GET in the witness. Mend it by ending the stream where the session is closed, and by waiting for that.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(StreamsAtExit::default()) },
+};
+
+#[derive(Default)]
+struct StreamsAtExit {
+    asked: BTreeMap<ServerExchange, Seq>,
+    open: BTreeMap<ServerExchange, OpenStream>,
+    /// Streams that were closed before anybody exited, or by their server.
+    n_closed: usize,
+    /// Streams that ended with a process that had them open: where they were asked for, and where it exited.
+    left: Vec<(Seq, Seq)>,
+    exits: bool,
+}
+
+struct OpenStream {
+    asked: Seq,
+    /// Where a process that may hold it was about to exit.
+    held: Option<Seq>,
+}
+
+impl Monitor for StreamsAtExit {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::HttpReceived { verb, exchange, .. } => {
+                self.open.values_mut().for_each(|stream| stream.held = None);
+                if verb == "GET" {
+                    self.asked.insert(exchange_of(event, exchange), event.seq);
+                }
+            }
+            EventKind::HttpAnswered { exchange, streams: true, .. } => {
+                if let Some(asked) = self.asked.remove(&exchange_of(event, exchange)) {
+                    self.open.insert(exchange_of(event, exchange), OpenStream { asked, held: None });
+                }
+            }
+            EventKind::HttpEnded { exchange, how } => match self.open.remove(&exchange_of(event, exchange)) {
+                Some(OpenStream { asked, held: Some(exit) }) if *how != WireEnd::ByServer => {
+                    self.left.push((asked, exit))
+                }
+                Some(_) => self.n_closed += 1,
+                None => {}
+            },
+            // Whoever is asked to end by a signal may leave it to the system to close what is open.
+            EventKind::ProcessExiting { sockets, .. } if view.signalled().is_none() => {
+                self.exits = true;
+                if *sockets > 0 {
+                    self.open.values_mut().for_each(|stream| stream.held = Some(event.seq));
+                }
+            }
+            EventKind::GraceExpired { .. } if self.exits => self.due(tally),
+            _ => {}
+        }
+    }
+}
+
+impl StreamsAtExit {
+    fn due(&mut self, tally: &mut Tally) {
+        let still = self.open.values().filter_map(|stream| Some((stream.asked, stream.held?)));
+        for (asked, exit) in self.left.iter().copied().chain(still) {
+            let because = format!("the stream of {asked} was open when the client exited at {exit}");
+            tally.broken(Violation::new("left-open", because, &[asked, exit]));
+        }
+        (0..self.n_closed).for_each(|_| tally.held());
+    }
+}
+
+/// Counter-examples that shaped it. Of a stream of events the last bytes need not be read. A socket that our side resets says nothing.
+pub(super) const ANSWERS_READ: Invariant = Invariant {
+    id: "answers-read",
+    property: Property::Liveness,
+    level: Level::Own,
+    claim: "no answer is unread when the client ends",
+    source: "VG-06: no process, socket or session is left",
+    requirement: &["VG-06"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::SocketClosed, Kind::FaultDelivered],
+    vacuous: "nothing was answered",
+    explain: "The client closed a connection whose answer it had not read. Whoever waited for that answer was not told that it will \
+        never come, or nobody waited at all.\n\n\
+        Look at the request of the witness. Mend it by waiting for every answer before the end, or by cancelling the request.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(UnreadAnswers::default()) },
+};
+
+/// A socket of one server.
+type ServerSocket = (String, SocketId);
+
+fn socket_of(event: &Event, socket: &SocketId) -> ServerSocket {
+    (event.source.server().unwrap_or_default().to_owned(), socket.clone())
+}
+
+#[derive(Default)]
+struct UnreadAnswers {
+    asked: BTreeMap<ServerExchange, (ServerSocket, Seq)>,
+    /// The last whole answer on each socket: its request.
+    answered: BTreeMap<ServerSocket, Seq>,
+    reset: bool,
+    broken: Vec<(Seq, Seq)>,
+}
+
+impl Monitor for UnreadAnswers {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::HttpReceived { exchange, socket, .. } => {
+                self.answered.remove(&socket_of(event, socket));
+                self.asked.insert(exchange_of(event, exchange), (socket_of(event, socket), event.seq));
+            }
+            EventKind::HttpAnswered { exchange, streams, .. } => {
+                let Some((socket, asked)) = self.asked.remove(&exchange_of(event, exchange)) else { return };
+                tally.held();
+                if !streams {
+                    self.answered.insert(socket, asked);
+                }
+            }
+            EventKind::FaultDelivered { fault, .. } => self.reset |= fault.starts_with("reset"),
+            EventKind::SocketClosed { socket, how } => {
+                let is_left = *how == WireEnd::Broken && view.signalled().is_none();
+                let asked = self.answered.remove(&socket_of(event, socket)).filter(|_| is_left);
+                self.broken.extend(asked.map(|asked| (asked, event.seq)));
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, view: &View, tally: &mut Tally) {
+        for (asked, closed) in self.broken.drain(..).filter(|_| is_its_doing(view) && !self.reset) {
+            let because =
+                format!("the answer to the request of {asked} was not read before its socket ended at {closed}");
+            tally.broken(Violation::new("unread", because, &[asked, closed]));
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! HTTP streams: how often and how soon a client opens them again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::check::host::{ServerExchange, exchange_of};
+use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Seq, SessionId, WireEnd};
+use crate::plan::Promise;
+
+/// Most streams a client may ask for in one window, for one session.
+const STREAMS_MAX: usize = 5;
+/// Length of that window, on the mock's own clock.
+const WINDOW_US: u64 = 1_000_000;
+/// As many pauses of one length in a row are no backoff: whoever gives up has done so, and delays drawn by chance differ.
+const STEADY_PAUSES: usize = 5;
+/// Pauses this long need not grow any more.
+const SLOW_US: u64 = 10_000_000;
+
+/// Counter-examples that shaped it. A stream that is cut may be asked for again at once, and once more when that fails. A stream
+/// that said something, or lived longer than the pause behind it, was worth asking for. Delays of a backoff may have a bound.
+pub(super) const STREAM_REOPENED_SLOWLY: Invariant = Invariant {
+    id: "stream-reopened-slowly",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "a client asks for the stream of one session at most five times a second, and ever more slowly while it brings nothing",
+    source: "VG-19: who reconnects, does it ever more slowly; 2025-11-25, basic/transports: either side may close the stream",
+    requirement: &["VG-19", "LC-HTTP-11", "LC-HTTP-06"],
+    applies: Scope::SESSIONS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::HttpReceived, Kind::HttpEnded, Kind::WireSent],
+    vacuous: "no client asked for a stream",
+    explain: "The server closed the stream it need not keep, and the client asked for it again and again, without a pause or after \
+        the same one each time. One client is a warm processor; a thousand of them after a deployment are an outage.\n\n\
+        Look at the times of the GET requests. Mend it by waiting longer after each attempt that brought nothing, and by \
+        honouring `retry` as a lower bound.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(ReopenedStreams::default()) },
+};
+
+#[derive(Default)]
+struct ReopenedStreams {
+    sessions: BTreeMap<SessionId, StreamRequests>,
+    /// The session of each stream that is open; the numbers of exchanges are those of one server.
+    open: BTreeMap<(String, ExchangeId), SessionId>,
+    /// The session whose stream a connection asked for last.
+    asked_by: BTreeMap<ConnectionId, SessionId>,
+}
+
+/// What was asked of the stream of one session.
+#[derive(Default)]
+struct StreamRequests {
+    /// Within the last window.
+    lately: Vec<(Seq, u64)>,
+    /// The stream that is open: when it was asked for.
+    open: Option<(ExchangeId, u64)>,
+    /// The stream that ended and brought nothing: where, when, and how long it lived.
+    ended: Option<(Seq, u64, u64)>,
+    /// Where streams ended that brought nothing, and how long it took to ask for the next, all in a row.
+    pauses: Vec<(Seq, u64)>,
+}
+
+impl Monitor for ReopenedStreams {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::HttpReceived { verb, session: Some(session), exchange, connection, .. } if verb == "GET" => {
+                if let Some(connection) = connection {
+                    self.asked_by.insert(connection.clone(), session.clone());
+                }
+                self.open.insert(stream_of(event, exchange), session.clone());
+                self.sessions.entry(session.clone()).or_default().again(event, exchange, tally);
+            }
+            EventKind::HttpEnded { exchange, .. } => {
+                let session = self.open.remove(&stream_of(event, exchange));
+                let asked = session.and_then(|session| self.sessions.get_mut(&session));
+                // A stream that another has replaced ended unheard.
+                if let Some(asked) = asked
+                    && let Some((_, at_us)) = asked.open.take_if(|(open, _)| open == exchange)
+                {
+                    asked.ended = Some((event.seq, event.at_us, event.at_us.saturating_sub(at_us)));
+                }
+            }
+            EventKind::WireSent { connection, message } if message.method().is_some() => {
+                let session = self.asked_by.get(connection);
+                if let Some(asked) = session.and_then(|session| self.sessions.get_mut(session)) {
+                    asked.pauses.clear();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn stream_of(event: &Event, exchange: &ExchangeId) -> (String, ExchangeId) {
+    (event.source.server().unwrap_or_default().to_owned(), exchange.clone())
+}
+
+impl StreamRequests {
+    fn again(&mut self, event: &Event, exchange: &ExchangeId, tally: &mut Tally) {
+        let storm = self.storm(event);
+        let steady = self.steady(event);
+        self.open = Some((exchange.clone(), event.at_us));
+        match storm.or(steady) {
+            None => tally.held(),
+            Some(violation) => tally.broken(violation),
+        }
+    }
+
+    fn storm(&mut self, event: &Event) -> Option<Violation> {
+        self.lately.retain(|(_, at_us)| event.at_us < at_us + WINDOW_US);
+        self.lately.push((event.seq, event.at_us));
+        if self.lately.len() <= STREAMS_MAX {
+            return None;
+        }
+        let (first, _) = self.lately.remove(0);
+        let because =
+            format!("the stream of one session was asked for {} times from {first} to {}", STREAMS_MAX + 1, event.seq);
+        Some(Violation::new("storm", because, &[first, event.seq]))
+    }
+
+    fn steady(&mut self, event: &Event) -> Option<Violation> {
+        let (seq, at_us, lived_us) = self.ended.take()?;
+        let pause_us = event.at_us.saturating_sub(at_us);
+        if lived_us > pause_us || pause_us >= SLOW_US {
+            self.pauses.clear();
+            return None;
+        }
+        self.pauses.push((seq, pause_us));
+        let lately = &self.pauses[self.pauses.len().checked_sub(STEADY_PAUSES)?..];
+        let lengths = || lately.iter().map(|(_, us)| *us);
+        let (shortest, longest) = (lengths().min()?, lengths().max()?);
+        // A quarter more is what a busy machine adds.
+        if longest > shortest + shortest / 4 {
+            return None;
+        }
+        let first = lately[0].0;
+        let because = format!(
+            "a stream that brought nothing was asked for again {STEADY_PAUSES} times from {first} to {}, after {} to {} ms each time",
+            event.seq,
+            shortest / 1_000,
+            longest / 1_000
+        );
+        self.pauses.clear();
+        Some(Violation::new("steady", because, &[first, event.seq]))
+    }
+}
+
+/// Counter-example that shaped it: a second attempt may already be under way when the refusal is read; so it is a warning, and
+/// the third is a failure.
+pub(super) const REFUSED_STREAM_ACCEPTED: Invariant = Invariant {
+    id: "refused-stream-accepted",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "a client that is told with 405 that there is no stream does not ask for it again",
+    source: "2025-11-25, basic/transports, Listening for Messages from the Server; VG-19",
+    requirement: &["VG-19", "LC-HTTP-06", "LC-RES-07"],
+    applies: Scope::SESSIONS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::HttpReceived, Kind::HttpAnswered],
+    vacuous: "no stream was refused",
+    explain: "The server has no stream and said so, as it may, and the client went on asking. It is not an error that time \
+        mends: each attempt costs a request, and a log line on both sides, for as long as the session lives.\n\n\
+        Look at the GET requests after the first 405. Mend it by taking 405 as an answer: this session has no stream.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(RefusedStreams::default()) },
+};
+
+#[derive(Default)]
+struct RefusedStreams {
+    asked: BTreeMap<(String, ExchangeId), SessionId>,
+    refused: BTreeMap<SessionId, Seq>,
+    again: BTreeSet<SessionId>,
+}
+
+impl Monitor for RefusedStreams {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        let Some(server) = event.source.server() else { return };
+        match &event.kind {
+            EventKind::HttpReceived { verb, session: Some(session), exchange, .. } if verb == "GET" => {
+                if let Some(refused) = self.refused.get(session) {
+                    let because = format!("a stream was asked for at {}, after it was refused at {refused}", event.seq);
+                    let violation = Violation::new("asked-again", because, &[*refused, event.seq]);
+                    let is_first = self.again.insert(session.clone());
+                    tally.broken(if is_first { violation.as_warning() } else { violation });
+                }
+                self.asked.insert((server.to_owned(), exchange.clone()), session.clone());
+            }
+            EventKind::HttpAnswered { exchange, status, .. } if !self.asked.is_empty() => {
+                let Some(session) = self.asked.remove(&(server.to_owned(), exchange.clone())) else { return };
+                if *status == 405 {
+                    self.refused.entry(session).or_insert(event.seq);
+                    tally.held();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A timer may be early by as much as this.
+const EARLY_US: u64 = 50_000;
+
+/// Counter-example that shaped it: only a stream that is taken up, with `Last-Event-ID`, is a reconnection.
+pub(super) const RETRY_HONOURED: Invariant = Invariant {
+    id: "retry-honoured",
+    property: Property::Safety,
+    level: Level::Must,
+    claim: "a stream that its server ended is taken up no earlier than `retry` says",
+    source: "2025-11-25, basic/transports, Sending Messages to the Server: MUST respect the retry field",
+    requirement: &["LC-RES-04", "VG-19"],
+    applies: Scope::SESSIONS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::HttpEnded],
+    vacuous: "no stream was to be taken up after a time",
+    explain: "The server had said how long to wait and ended the stream, and the client came back earlier. Servers use that to \
+        spread their clients after a restart; those who do not wait are the load that keeps it down.\n\n\
+        Look at the times of the end and of the GET. Mend it by keeping the newest `retry` of a stream and waiting that long.",
+    start: |header: &Header| -> Box<dyn Monitor> {
+        let retry_us = header.host.as_ref().and_then(|host| host.retry_ms).map(|ms| ms * 1_000);
+        Box::new(StreamRetries { retry_us, ..StreamRetries::default() })
+    },
+};
+
+#[derive(Default)]
+struct StreamRetries {
+    retry_us: Option<u64>,
+    posts: BTreeMap<ServerExchange, bool>,
+    ended: Option<(Seq, u64)>,
+}
+
+impl Monitor for StreamRetries {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        let Some(retry_us) = self.retry_us else { return };
+        match &event.kind {
+            EventKind::HttpReceived { verb, exchange, .. } if verb == "POST" => {
+                self.posts.insert(exchange_of(event, exchange), false);
+            }
+            EventKind::HttpAnswered { exchange, streams: true, .. } => {
+                self.posts.entry(exchange_of(event, exchange)).and_modify(|streams| *streams = true);
+            }
+            EventKind::HttpEnded { exchange, how: WireEnd::ByServer | WireEnd::Broken } => {
+                let streamed = self.posts.remove(&exchange_of(event, exchange)).filter(|streams| *streams);
+                self.ended = streamed.map(|_| (event.seq, event.at_us)).or(self.ended);
+            }
+            EventKind::HttpReceived { verb, headers, .. } if verb == "GET" && headers.contains_key("last-event-id") => {
+                let Some((ended, at_us)) = self.ended.take() else { return };
+                let waited_us = event.at_us.saturating_sub(at_us);
+                if waited_us + EARLY_US >= retry_us {
+                    return tally.held();
+                }
+                let because = format!(
+                    "the stream that ended at {ended} was taken up at {}, after {} ms instead of {} ms",
+                    event.seq,
+                    waited_us / 1_000,
+                    retry_us / 1_000
+                );
+                tally.broken(Violation::new("early", because, &[ended, event.seq]));
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Idle time: processor use while no operation runs.
+
+use crate::check::combinator::{Judged, each};
+use crate::check::{Invariant, Level, Monitor, Property, Scope, View, Violation, Witness};
+use crate::history::{Event, EventKind, Header, Kind, cpu_percent, is_busy};
+use crate::plan::Promise;
+
+/// Windows below this are not judged: CPU time is counted in ticks of 10 ms, and two ticks in 50 ms are 40 % of nothing.
+const IDLE_WINDOW_MIN_US: u64 = 100_000;
+
+/// Counter-examples that shaped it. A window in which an operation still runs is not idle. Node compiles its HTTP parser beside the
+/// first requests, for up to half of the first window after them: windows that are labelled otherwise precede a quiet one.
+pub(super) const IDLE_WITHOUT_CPU: Invariant = Invariant {
+    id: "idle-without-cpu",
+    property: Property::Safety,
+    level: Level::OwnResource,
+    claim: "a loader of which nothing is asked uses less than 30 % of one processor",
+    source: "VG-08: no CPU while idle; after a cross-task exit some versions of anyio turn their loop without end",
+    requirement: &["VG-08"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::SampleTaken],
+    vacuous: "no idle window was observed",
+    explain: "Nothing was asked of the loader and it kept a processor busy. A cancel scope that was left in the wrong task \
+        re-delivers its cancellation for ever, fifty to a hundred thousand times a second; a reconnect loop without a pause does the same. \
+        Users see a laptop that gets warm.\n\n\
+        Look at what happened before the window, most often a cleanup from another task. Mend that; a pause in the loop only slows it down.",
+    start: |_: &Header| -> Box<dyn Monitor> { each(judge_sample) },
+};
+
+fn judge_sample(event: &Event, view: &View) -> Judged {
+    let EventKind::SampleTaken { label, window_us, cpu_us, .. } = &event.kind else { return Judged::Unrelated };
+    if label != "idle" || *window_us < IDLE_WINDOW_MIN_US || view.operations().next().is_some() {
+        return Judged::Unrelated;
+    }
+    if !is_busy(*cpu_us, *window_us) {
+        return Judged::Held;
+    }
+    let percent = cpu_percent(*cpu_us, *window_us);
+    let because = format!("{percent} % of one processor was used in an idle window of {} ms", window_us / 1_000);
+    Judged::Broken(Violation::new("busy-while-idle", because, &[event.seq]))
+}

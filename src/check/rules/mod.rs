@@ -1,0 +1,158 @@
+//! The rules, one file a family, and their tables. The order of a table is the order of findings and reports.
+
+mod after_cleanup;
+mod answers;
+mod calls;
+mod cancellation;
+mod cancellation_notices;
+mod capabilities;
+mod cleanup;
+mod completion;
+mod connections;
+mod growth;
+mod handshake;
+mod host_end;
+mod http_at_exit;
+mod http_headers;
+mod http_streams;
+mod idle;
+mod loads;
+mod messages;
+mod output;
+mod processes;
+mod program_end;
+mod removal;
+mod scenario;
+mod scopes;
+mod server_death;
+mod server_requests;
+mod server_shutdown;
+mod session_end;
+mod session_loss;
+mod sessions;
+mod sse;
+mod stateless;
+mod tools;
+
+use crate::check::Invariant;
+
+/// Every invariant.
+pub const INVARIANTS: &[Invariant] = &[
+    scopes::EXITS_IN_ENTERING_TASK,
+    scopes::EXIT_EXPLICIT,
+    sessions::OPEN_UNTIL_CLEANUP,
+    loads::LOAD_SUCCEEDS,
+    calls::CALL_AFTER_LOAD_SUCCEEDS,
+    cleanup::CLEANUP_REPEATABLE,
+    processes::NOTHING_SURVIVES,
+    output::ERROR_CHANNELS_SILENT,
+    idle::IDLE_WITHOUT_CPU,
+    program_end::SIGNAL_ENDS_PROCESS,
+    removal::REMOVAL_SPARES_SIBLINGS,
+    completion::OPERATION_COMPLETES,
+    program_end::EXIT_COMPLETES,
+    processes::CHILDREN_REAPED,
+    server_death::FAILURE_PROMPT,
+    server_shutdown::EOF_BEFORE_SIGNAL,
+    handshake::HANDSHAKE_ORDER,
+    messages::REQUEST_ID_UNIQUE,
+    messages::STDIN_CARRIES_MESSAGES_ONLY,
+    cancellation_notices::CANCEL_ANNOUNCED,
+    cancellation::CANCEL_ONLY_OPEN_REQUESTS,
+    stateless::METADATA_SENT,
+    stateless::ERA_KEPT,
+    stateless::SESSIONS_OVER,
+    answers::SENT_BACK_KEEPS_STATE,
+    handshake::INITIALIZE_COMPLETE,
+    handshake::INITIALIZED_SENT,
+    capabilities::CAPABILITIES_RESPECTED,
+    messages::ONE_MESSAGE_AT_A_TIME,
+    messages::MESSAGES_WELL_FORMED,
+    server_requests::PING_ANSWERED,
+    calls::CALL_SENT_ONCE,
+    calls::CALL_ARRIVES_AS_MADE,
+    answers::ANSWER_REACHES_ITS_CALLER,
+    cancellation::CANCEL_HAS_A_REASON,
+    cancellation::CANCEL_PROMPT,
+    tools::TOOLS_MATCH_OFFER,
+    tools::CHANGED_TOOLS_LISTED_AGAIN,
+    loads::FAILURE_REPORTED,
+    connections::ONE_CONNECTION_PER_SERVER,
+    connections::UNCHANGED_SERVER_KEPT,
+    connections::CHANGED_SERVER_REPLACED,
+    removal::REMOVED_SERVER_CLOSED,
+    connections::SERVER_NOT_RESPAWNED,
+    cleanup::CLEANUP_OPENS_NOTHING,
+    after_cleanup::CLOSED_STAYS_CLOSED,
+    after_cleanup::CLOSED_STAYS_SILENT,
+    after_cleanup::CALL_AFTER_CLEANUP_FAILS,
+    cleanup::REPEATED_CLEANUP_QUIET,
+    program_end::EXIT_OPENS_NOTHING,
+    program_end::EXIT_PROMPT_AFTER_CLEANUP,
+    server_shutdown::TERM_BEFORE_KILL,
+    server_shutdown::TIME_BEFORE_SIGNAL,
+    growth::REPEATS_KEEP_DESCRIPTORS,
+    growth::REPEATS_KEEP_THREADS,
+    growth::REPEATS_KEEP_MEMORY,
+    growth::REPEATS_KEEP_SERVERS,
+    http_headers::SESSION_ID_SENT,
+    session_loss::STALE_SESSION_UNUSED,
+    session_loss::LOST_SESSION_RENEWED_ONCE,
+    session_loss::LOST_SESSION_CALLS_END,
+    session_end::SESSION_DELETED,
+    session_end::DELETED_SESSION_SILENT,
+    http_headers::PROTOCOL_VERSION_SENT,
+    http_headers::ACCEPT_OFFERS_BOTH,
+    http_streams::STREAM_REOPENED_SLOWLY,
+    http_streams::REFUSED_STREAM_ACCEPTED,
+    sse::POSTED_TO_ENDPOINT,
+    sse::STREAM_CLOSED,
+];
+
+/// What a host is judged by: rules of its own, then those invariants that are about the wire and processes alone.
+pub const HOST_RULES: &[Invariant] = &[
+    scenario::SERVERS_REACHED,
+    scenario::STEPS_MET,
+    scenario::EXCHANGE_COMPLETE,
+    host_end::EXITS_WITH_SUCCESS,
+    host_end::ENDED_BY_NO_SIGNAL,
+    host_end::ENDS_IN_TIME,
+    host_end::ENDS_AS_ASKED,
+    program_end::SIGNAL_ENDS_PROCESS,
+    processes::NOTHING_SURVIVES,
+    connections::SERVERS_KEPT,
+    idle::IDLE_WITHOUT_CPU,
+    output::STDERR_WITHOUT_ERRORS,
+    output::OUTPUT_BOUNDED,
+    http_at_exit::STREAMS_CLOSED,
+    http_at_exit::ANSWERS_READ,
+    handshake::HANDSHAKE_ORDER,
+    handshake::INITIALIZE_COMPLETE,
+    capabilities::CAPABILITIES_RESPECTED,
+    handshake::SESSION_INITIALIZED,
+    sessions::SESSIONS_USED,
+    session_end::SILENT_AFTER_END,
+    session_end::SESSION_ENDED,
+    http_headers::SESSION_ID_SENT,
+    http_headers::PROTOCOL_VERSION_SENT,
+    http_headers::ACCEPT_OFFERS_BOTH,
+    http_streams::STREAM_REOPENED_SLOWLY,
+    http_streams::REFUSED_STREAM_ACCEPTED,
+    calls::CALL_MADE_ONCE,
+    cancellation_notices::ABANDONED_CALL_CANCELLED,
+    http_streams::RETRY_HONOURED,
+    server_requests::DEFAULTS_APPLIED,
+    messages::REQUEST_ID_UNIQUE,
+    messages::POSTS_ARE_MESSAGES,
+    messages::STDIN_CARRIES_MESSAGES_ONLY,
+    messages::ONE_MESSAGE_AT_A_TIME,
+    messages::MESSAGES_WELL_FORMED,
+    cancellation::CANCEL_ONLY_OPEN_REQUESTS,
+    stateless::METADATA_SENT,
+];
+
+/// The invariant with this id, of loaders or of hosts.
+#[must_use]
+pub fn invariant(id: &str) -> Option<&'static Invariant> {
+    INVARIANTS.iter().chain(HOST_RULES).find(|invariant| invariant.id == id)
+}

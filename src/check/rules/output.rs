@@ -1,0 +1,122 @@
+//! Output: error channels, stderr, and how much a program writes.
+
+use crate::check::combinator::{Judged, each};
+use crate::check::{Invariant, Level, Monitor, Property, Scope, View, Violation, Witness};
+use crate::history::{Channel, Event, EventKind, Header, Kind};
+use crate::plan::Promise;
+
+/// Counter-examples that shaped it. A program that is interrupted may print the interrupt as an uncaught exception and a
+/// traceback: that is how Python ends. An SDK that logs what a broken server sent it, traceback and all, handles the error; so
+/// stderr counts only where no server was made to misbehave.
+pub(super) const ERROR_CHANNELS_SILENT: Invariant = Invariant {
+    id: "error-channels-silent",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "nothing comes out of an error channel that nobody awaits",
+    source: "VG-07: loop exception handler, unraisable hook, unhandled rejection, panic hook and stderr tracebacks stay silent",
+    requirement: &["VG-07"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::LoaderReady, Kind::ErrorReported],
+    vacuous: "the loader was never ready",
+    explain: "An error was raised where no code could catch it: in a finaliser, in a task nobody awaits, in a hook at the end of a \
+        loop. The operation that caused it reported success. Such errors are how lifecycle bugs show first, and they go \
+        unread, because they end up on stderr of a process nobody watches.\n\n\
+        Look at the event before the report, most often a scope left by a finaliser or a loop that ended. Mend the cause; \
+        silencing the channel only hides that a session was not closed.",
+    start: |_: &Header| -> Box<dyn Monitor> { each(judge_report) },
+};
+
+fn judge_report(event: &Event, view: &View) -> Judged {
+    let channel = match &event.kind {
+        EventKind::LoaderReady { .. } => return Judged::Held,
+        EventKind::ErrorReported { channel, .. } => *channel,
+        _ => return Judged::Unrelated,
+    };
+    let (variant, is_excused) = match channel {
+        Channel::LoopExceptionHandler => ("loop-exception-handler", false),
+        Channel::UnraisableHook => ("unraisable-hook", false),
+        Channel::ThreadExceptionHook => ("thread-exception-hook", false),
+        Channel::UncaughtException => ("uncaught-exception", view.signalled().is_some()),
+        Channel::UnhandledRejection => ("unhandled-rejection", false),
+        Channel::Panic => ("panic", false),
+        Channel::Stderr => ("stderr", view.signalled().is_some() || view.faulted().is_some()),
+    };
+    if is_excused {
+        return Judged::Unrelated;
+    }
+    let because = format!("an error nobody awaited came out of {channel} at {}", event.seq);
+    Judged::Broken(Violation::new(variant, because, &[event.seq]))
+}
+
+/// Counter-examples that shaped it. A log on stderr is no error; a line that names one, a traceback or a panic is. A finished application
+/// may log what a server did to it that was made to misbehave.
+pub(super) const STDERR_WITHOUT_ERRORS: Invariant = Invariant {
+    id: "stderr-without-errors",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "nothing on stderr is an error that nobody caught",
+    source: "VG-07: error channels stay silent",
+    requirement: &["VG-07"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::ProcessExited, Kind::ErrorReported],
+    vacuous: "the client did not end by itself",
+    explain: "The client wrote an error to stderr as a program does that has not caught it: a line that begins with the name of an \
+        error and a colon, a traceback, or a panic. Many such errors change no exit status: they are raised where nobody awaits.\n\n\
+        Look at the text in the witness. Most come from cleanup: a stream that is closed twice, a task that is left behind.",
+    start: |header: &Header| -> Box<dyn Monitor> {
+        if header.application().is_some() { each(judge_log) } else { each(judge_stderr) }
+    },
+};
+
+fn judge_log(event: &Event, view: &View) -> Judged {
+    match &event.kind {
+        EventKind::ErrorReported { .. } if view.faulted().is_some() => Judged::Unrelated,
+        _ => judge_stderr(event, view),
+    }
+}
+
+fn judge_stderr(event: &Event, _view: &View) -> Judged {
+    match &event.kind {
+        EventKind::ProcessExited { role, .. } if role == "loader" => Judged::Held,
+        EventKind::ErrorReported { channel: Channel::Stderr, text } => {
+            let first: String = text.lines().next().unwrap_or_default().chars().take(120).collect();
+            let because = format!("stderr has an error that nobody caught, at {}: {first}", event.seq);
+            Judged::Broken(Violation::new("uncaught", because, &[event.seq]))
+        }
+        _ => Judged::Unrelated,
+    }
+}
+
+/// Counter-example that shaped it: only what the supervisor had to stop counts; a client may be talkative.
+pub(super) const OUTPUT_BOUNDED: Invariant = Invariant {
+    id: "output-bounded",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "what the client writes and starts has bounds",
+    source: "VG-17: what a program needs does not grow without end",
+    requirement: &["VG-17"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::ProcessExited, Kind::LimitHit],
+    vacuous: "the client did not end by itself",
+    explain: "The client wrote so much, or started so many processes, that it had to be ended. A retry without a pause that logs \
+        each failure does that within seconds.\n\n\
+        Look at the end of stderr.txt: it is the same few lines again and again.",
+    start: |_: &Header| -> Box<dyn Monitor> { each(judge_amount) },
+};
+
+fn judge_amount(event: &Event, _view: &View) -> Judged {
+    match &event.kind {
+        EventKind::ProcessExited { role, .. } if role == "loader" => Judged::Held,
+        EventKind::LimitHit { limit, because } if matches!(limit.as_str(), "output" | "processes") => {
+            let because = format!("the client was ended at {}: {because}", event.seq);
+            Judged::Broken(Violation::new("ended", because, &[event.seq]))
+        }
+        _ => Judged::Unrelated,
+    }
+}

@@ -1,0 +1,169 @@
+//! Processes: which survive, and which are not reaped.
+
+use std::collections::BTreeMap;
+
+use crate::check::combinator::{Judged, each};
+use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::history::{Action, Event, EventKind, Header, Kind, LinkPeer, Outcome, ProcessId, Seq};
+use crate::plan::Promise;
+
+/// Counter-examples that shaped it. A load that runs while cleanup does may start a server that is rightly there afterwards.
+/// A helper process of the language (role `other`) may outlive cleanup, but not the program. An HTTP server is the harness's own
+/// process, so an open link says nothing there. After a cleanup that was cancelled on request, only the end of the program counts.
+pub(super) const NOTHING_SURVIVES: Invariant = Invariant {
+    id: "nothing-survives",
+    property: Property::Liveness,
+    level: Level::Own,
+    claim: "no server is left after cleanup and its grace, and no process at all after the program's end",
+    source: "VG-06: no process, socket or session is left",
+    requirement: &["VG-06"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[
+        Kind::OperationInvoked,
+        Kind::OperationCompleted,
+        Kind::LinkOpened,
+        Kind::LinkClosed,
+        Kind::ProcessStarted,
+        Kind::ProcessExited,
+        Kind::ProcessLeft,
+        Kind::ProcessOrphan,
+        Kind::GraceExpired,
+    ],
+    vacuous: "no server was started, or no grace after it ended",
+    explain: "A server process outlived cleanup or the program. Leaked servers hold ports, locks and memory, and a desktop that ran \
+        an agent all day has dozens of them. Polite servers hide this: they end when their stdin does. The stubborn ones of \
+        the suite ignore EOF and SIGTERM, as real ones behind `sh -c` or npx do.\n\n\
+        Look at the role of the process that is left and at what its journal says: no EOF means that the session was never \
+        closed; EOF and no signal that the shutdown ladder stops too early. Mend it with the whole ladder, EOF, SIGTERM, SIGKILL, over \
+        the process group, run even when the caller's task is cancelled, and registered for the end of the program.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Survivors::default()) },
+};
+
+#[derive(Default)]
+struct Survivors {
+    started: BTreeMap<ProcessId, Seq>,
+    links: BTreeMap<(String, u32), Seq>,
+    orphans: Vec<String>,
+    n_servers: usize,
+    was_close_cancelled: bool,
+}
+
+impl Monitor for Survivors {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::OperationInvoked { action: Action::Close, .. } => self.was_close_cancelled = false,
+            EventKind::OperationCompleted { operation, outcome } => {
+                let is_close = view.operation(*operation).is_some_and(|operation| operation.action == Action::Close);
+                self.was_close_cancelled |= is_close && *outcome == Outcome::Cancelled;
+            }
+            EventKind::LinkOpened { peer: LinkPeer::Mock { server, incarnation } } => {
+                self.n_servers += 1;
+                self.links.insert((server.clone(), *incarnation), event.seq);
+            }
+            EventKind::LinkClosed { peer: LinkPeer::Mock { server, incarnation }, .. } => {
+                self.links.remove(&(server.clone(), *incarnation));
+            }
+            EventKind::ProcessStarted { process, role, .. } if role.starts_with("server:") => {
+                self.n_servers += 1;
+                self.started.insert(process.clone(), event.seq);
+            }
+            EventKind::ProcessExited { process, .. } => {
+                self.started.remove(process);
+            }
+            EventKind::ProcessLeft { process, role } => self.left(event, view, process, role, tally),
+            EventKind::ProcessOrphan { process, role, .. } => {
+                self.orphans.push(role.clone());
+                let is_server = role.starts_with("server:");
+                let because = format!(
+                    "{process} ({role}) was still there at {}, after the program's end and the grace",
+                    event.seq
+                );
+                let variant = if is_server { "orphan-server" } else { "orphan-other" };
+                tally.broken(Violation::new(variant, because, &[event.seq]));
+            }
+            EventKind::GraceExpired { after } => self.grace_expired(event, view, after, tally),
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, view: &View, tally: &mut Tally) {
+        if let Some(((server, _), opened)) = self.links.iter().next().filter(|_| view.is_stdio()) {
+            tally.open(format!("server {server}, started at {opened}, was still there"), &[*opened]);
+        }
+    }
+}
+
+impl Survivors {
+    fn left(&self, event: &Event, view: &View, process: &ProcessId, role: &str, tally: &mut Tally) {
+        let Some(server) = role.strip_prefix("server:") else { return };
+        let Some(close) = view.last_close() else { return };
+        if !view.promises().closes_servers || self.was_close_cancelled {
+            return;
+        }
+        let is_of_later_load = self.started.get(process).is_some_and(|started| *started > close)
+            || view.server(server).and_then(|server| server.handed_out).is_some()
+            || view.operations().any(|operation| operation.action.loads());
+        if is_of_later_load {
+            return;
+        }
+        let because =
+            format!("{process} ({role}) was still there at {}, after the cleanup of {close} and the grace", event.seq);
+        tally.broken(Violation::new("server-left-after-close", because, &[close, event.seq]));
+    }
+
+    fn grace_expired(&self, event: &Event, view: &View, after: &str, tally: &mut Tally) {
+        if self.n_servers == 0 {
+            return;
+        }
+        let is_exit = after == "exit";
+        if is_exit && view.is_stdio() {
+            for ((server, _), opened) in &self.links {
+                if !self.orphans.iter().any(|role| role.strip_prefix("server:") == Some(server)) {
+                    let because =
+                        format!("the link of server {server}, open since {opened}, was still open at {}", event.seq);
+                    tally.broken(Violation::new("link-open-after-exit", because, &[*opened, event.seq]));
+                }
+            }
+        }
+        if is_exit || (view.promises().closes_servers && !self.was_close_cancelled) {
+            tally.held();
+        }
+    }
+}
+
+/// Counter-example that shaped it: a child that ended a moment ago is a zombie until its parent looks; the supervisor reports
+/// only those that are left when the grace is over.
+pub(super) const CHILDREN_REAPED: Invariant = Invariant {
+    id: "children-reaped",
+    property: Property::Liveness,
+    level: Level::OwnResource,
+    claim: "every child that ended is reaped by the end of the grace after cleanup",
+    source: "VG-13: a zombie holds an entry of the process table until its parent ends",
+    requirement: &["VG-13"],
+    applies: Scope::STDIO,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::ProcessZombie, Kind::GraceExpired],
+    vacuous: "no cleanup came to the end of its grace",
+    explain: "A server ended and nobody waited for it. One zombie is harmless; one for each rerun of a program that runs for days \
+        fills the process table.\n\n\
+        Look at who started the process and whether its handle was dropped: a child watcher bound to a closed loop, a runtime \
+        dropped before its children, a handle that was forgotten. Mend it by waiting for each child where it is closed.",
+    start: |_: &Header| -> Box<dyn Monitor> { each(zombie) },
+};
+
+fn zombie(event: &Event, view: &View) -> Judged {
+    match &event.kind {
+        EventKind::GraceExpired { after } if after == "close" => Judged::Held,
+        EventKind::ProcessZombie { process, role } if view.ending().is_none() => {
+            let because = format!(
+                "{process} ({role}) had ended and was not reaped at {}, after cleanup and the grace",
+                event.seq
+            );
+            Judged::Broken(Violation::new("zombie-after-close", because, &[event.seq]))
+        }
+        _ => Judged::Unrelated,
+    }
+}

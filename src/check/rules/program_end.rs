@@ -1,0 +1,206 @@
+//! The end of a program that the driver asks to exit, or that a signal ends.
+
+use crate::check::combinator::{Obligation, once_then};
+use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::history::{Action, Event, EventKind, Header, Kind, Seq, Source};
+use crate::plan::Promise;
+
+/// Counter-example that shaped it: a load that was under way when the end was asked for may have a server starting.
+pub(super) const EXIT_OPENS_NOTHING: Invariant = Invariant {
+    id: "exit-opens-nothing",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "no connection is opened once the program was asked to end",
+    source: "VG-15: who ends, opens nothing",
+    requirement: &["VG-15"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::ExitRequested, Kind::SignalSent, Kind::ConnectionOpened, Kind::ProcessExited],
+    vacuous: "the program was not asked to end while nothing ran",
+    explain: "The program was ending, by itself or by a signal, and the loader connected to a server. Exit handlers that load in \
+        order to close, and watchers that restart what the end has just taken down, leave servers without an owner.\n\n\
+        Look at what ended just before. Mend it as for `cleanup-opens-nothing`: the end has to be known to whoever restarts.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(OpenedAtExit::default()) },
+};
+
+#[derive(Default)]
+struct OpenedAtExit {
+    asked: Option<Seq>,
+}
+
+impl Monitor for OpenedAtExit {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match (&event.kind, self.asked) {
+            (EventKind::ExitRequested {}, None) => self.begin(event, view),
+            (EventKind::SignalSent { target, .. }, None) if target == "loader" => self.begin(event, view),
+            (EventKind::ConnectionOpened { connection }, Some(asked)) => {
+                let because = format!(
+                    "connection {connection} was opened at {}, after the end was asked for at {asked}",
+                    event.seq
+                );
+                tally.broken(Violation::new("opened", because, &[asked, event.seq]));
+            }
+            (EventKind::ProcessExited { role, .. }, Some(_)) if role == "loader" => {
+                self.asked = None;
+                tally.held();
+            }
+            _ => {}
+        }
+    }
+}
+
+impl OpenedAtExit {
+    fn begin(&mut self, event: &Event, view: &View) {
+        let is_busy = view.operations().any(|operation| operation.action != Action::Probe);
+        self.asked = (!is_busy && view.loader_exited().is_none()).then_some(event.seq);
+    }
+}
+
+/// Counter-examples that shaped it. Who was signalled as well has more to do. An interpreter takes seconds to end on a busy
+/// machine, so only what comes near the whole limit counts.
+pub(super) const EXIT_PROMPT_AFTER_CLEANUP: Invariant = Invariant {
+    id: "exit-prompt-after-cleanup",
+    property: Property::Liveness,
+    level: Level::OwnResource,
+    claim: "after cleanup the program ends without waiting for anything",
+    source: "VG-14: a process that is kept alive after its work is done is as bad as one that hangs",
+    requirement: &["VG-14"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::ExitRequested, Kind::SignalSent, Kind::ProcessExited],
+    vacuous: "the program was not asked to end after a cleanup that had succeeded",
+    explain: "Everything was closed and the program still took seconds to end. Something waited: a thread that is joined at exit, \
+        a connection pool that drains, a timer that nobody cancelled. Users see a command that is done and does not return.\n\n\
+        Look at which threads were alive at the end. Mend it by ending what was started for sessions in cleanup, not at exit.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(PromptExit::default()) },
+};
+
+#[derive(Default)]
+struct PromptExit {
+    asked: Option<(Seq, u64)>,
+}
+
+impl Monitor for PromptExit {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match (&event.kind, &event.source) {
+            (EventKind::ExitRequested {}, _) => {
+                let is_idle = view.closed().is_some() && view.operations().next().is_none();
+                self.asked = (is_idle && view.signalled().is_none()).then_some((event.seq, event.at_us));
+            }
+            (EventKind::SignalSent { .. }, _) => self.asked = None,
+            (EventKind::ProcessExited { role, .. }, Source::System) if role == "loader" => {
+                let Some((asked, at_us)) = self.asked.take() else { return };
+                let limit = view.limits().exit * 3 / 4;
+                let took_us = event.at_us.saturating_sub(at_us);
+                if u128::from(took_us) <= limit.as_micros() {
+                    tally.held();
+                    return;
+                }
+                let because = format!(
+                    "the program took {} ms to end, from {asked} to {}, although everything was closed",
+                    took_us / 1_000,
+                    event.seq
+                );
+                tally.broken(Violation::new("late", because, &[asked, event.seq]).of_bound(limit));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Counter-example that shaped it: KILL from outside leaves no chance to anybody, so INT, TERM and HUP are judged.
+pub(super) const SIGNAL_ENDS_PROCESS: Invariant = Invariant {
+    id: "signal-ends-process",
+    property: Property::Liveness,
+    level: Level::Own,
+    claim: "SIGINT, SIGTERM or SIGHUP ends the program within its bound and leaves no process behind",
+    source: "VG-09: SIGINT or SIGTERM ends the process within its bound, with nothing left",
+    requirement: &["VG-09"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::SignalSent, Kind::ProcessExited, Kind::ProcessOrphan, Kind::LimitHit],
+    vacuous: "the program was not signalled",
+    explain: "Ctrl-C, a service manager or a closed terminal asked the program to end, and it did not, or it left its servers \
+        behind. A patched event loop that swallows the interrupt, a thread that is not a daemon and waits for a queue, and an exit \
+        handler that waits for a dead loop are the usual reasons.\n\n\
+        Look at the stacks, taken before the kill: which thread is the program waiting for? Mend it by turning the signal into \
+        cleanup with a bound, and by making every background thread end with it.",
+    start: |_: &Header| -> Box<dyn Monitor> { once_then("the end of the program after the signal", signalled) },
+};
+
+fn signalled(event: &Event, view: &View, since: Option<Seq>) -> Obligation {
+    match (&event.kind, since) {
+        (EventKind::SignalSent { signal, target }, _) => {
+            let is_request_to_end = target == "loader" && matches!(signal.as_str(), "INT" | "TERM" | "HUP");
+            if is_request_to_end && view.loader_exited().is_none() { Obligation::Opens } else { Obligation::Unrelated }
+        }
+        (EventKind::ProcessExited { role, .. }, Some(_)) if role == "loader" => Obligation::Meets,
+        (EventKind::ProcessOrphan { process, role, .. }, Some(signal)) => {
+            let because =
+                format!("the program was signalled at {signal}, and {process} ({role}) was left at {}", event.seq);
+            Obligation::Breaks(Violation::new("orphan-left", because, &[signal, event.seq]))
+        }
+        (EventKind::LimitHit { limit, .. }, Some(signal)) if limit == "exit" && view.loader_exited().is_none() => {
+            let bound = view.limits().exit;
+            let because = format!(
+                "the program was signalled at {signal} and had not ended within {} ms at {}",
+                bound.as_millis(),
+                event.seq
+            );
+            Obligation::Breaks(Violation::new("still-alive", because, &[signal, event.seq]).of_bound(bound))
+        }
+        _ => Obligation::Unrelated,
+    }
+}
+
+/// Counter-example that shaped it: a program may end with any exit code it likes; only a crash or no end at all counts.
+pub(super) const EXIT_COMPLETES: Invariant = Invariant {
+    id: "exit-completes",
+    property: Property::Liveness,
+    level: Level::Own,
+    claim: "a program that is asked to end ends by itself within its bound, and does not crash",
+    source: "VG-14: a process that is kept alive after its work is done is as bad as one that hangs",
+    requirement: &["VG-14"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::ExitRequested, Kind::SignalSent, Kind::ProcessExited, Kind::LimitHit],
+    vacuous: "the program was not asked to end, or was signalled as well",
+    explain: "The program left its main function and its process stayed: a thread, a timer or a child's pipe kept it alive, \
+        or an exit handler waited for a loop that was closed before it ran. In CI that is a job that times out with nothing in its log.\n\n\
+        Look at the stacks. Mend it by closing sessions before the loop ends, by bounding what runs at exit, and by not \
+        leaving threads that are not daemons behind.",
+    start: |_: &Header| -> Box<dyn Monitor> { once_then("the end of the program", exit_requested) },
+};
+
+fn exit_requested(event: &Event, view: &View, since: Option<Seq>) -> Obligation {
+    match (&event.kind, since) {
+        (EventKind::ExitRequested {}, _) if view.signalled().is_none() && view.loader_exited().is_none() => {
+            Obligation::Opens
+        }
+        (EventKind::SignalSent { target, .. }, Some(_)) if target == "loader" => Obligation::Waives,
+        (EventKind::ProcessExited { role, signal, .. }, Some(asked)) if role == "loader" => match signal.as_deref() {
+            Some(signal @ ("ABRT" | "SEGV" | "BUS" | "ILL" | "FPE")) if view.signalled().is_none() => {
+                let because =
+                    format!("the program was asked to end at {asked} and crashed with SIG{signal} at {}", event.seq);
+                Obligation::Breaks(Violation::new("crashed", because, &[asked, event.seq]))
+            }
+            Some(_) | None => Obligation::Meets,
+        },
+        (EventKind::LimitHit { limit, .. }, Some(asked))
+            if limit == "exit" && view.signalled().is_none() && view.loader_exited().is_none() =>
+        {
+            let bound = view.limits().exit;
+            let because = format!(
+                "the program was asked to end at {asked} and had not ended within {} ms at {}",
+                bound.as_millis(),
+                event.seq
+            );
+            Obligation::Breaks(Violation::new("still-alive", because, &[asked, event.seq]).of_bound(bound))
+        }
+        _ => Obligation::Unrelated,
+    }
+}

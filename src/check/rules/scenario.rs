@@ -1,0 +1,212 @@
+//! What a scenario or plan demands of a program that the harness starts and watches.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::check::combinator::{Judged, each};
+use crate::check::host::is_its_doing;
+use crate::check::sight::parts;
+use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
+use crate::plan::Promise;
+
+/// Counter-examples that shaped it. An answer that is an error is none: a call of a tool that is not there has called nothing.
+/// A client that was ended by force has come only so far, and is told how far.
+pub(super) const EXCHANGE_COMPLETE: Invariant = Invariant {
+    id: "exchange-complete",
+    property: Property::Liveness,
+    level: Level::Own,
+    claim: "everything the scenario consists of was asked and answered before the client ended",
+    source: "VG-04: healthy servers load, and calls succeed; a client that does nothing has broken nothing and shown nothing",
+    requirement: &["VG-04"],
+    applies: Scope::ALL.of_clients(),
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::ProcessExited, Kind::LimitHit],
+    vacuous: "nothing was expected of the client, or it never ran",
+    explain: "The client ended before the scenario was over: a message that belongs to it never came, or its answer was an error or was \
+        never given. A client that exits early with status 0 looks well everywhere else.\n\n\
+        Look at the first message that is missing, and at what the client wrote to stderr. A client that never connected often did not \
+        find the URL, which is its last argument, or does not know the name of the scenario, which is in `MCP_CONFORMANCE_SCENARIO`.",
+    start: |header: &Header| -> Box<dyn Monitor> {
+        let expected = header.host.as_ref().map(|host| host.exchange.clone()).unwrap_or_default();
+        Box::new(ScenarioExchange { expected, ..ScenarioExchange::default() })
+    },
+};
+
+#[derive(Default)]
+struct ScenarioExchange {
+    expected: Vec<String>,
+    /// Requests without an answer: their method and where they came, by connection and id.
+    open: BTreeMap<(ConnectionId, String), (String, Seq)>,
+    /// Methods that arrived, and were answered with a result where they are requests.
+    done: BTreeSet<String>,
+    /// Methods whose answer was an error, and where it was given.
+    failed: BTreeMap<String, Seq>,
+    first: Option<Seq>,
+    exited: Option<Seq>,
+    last: Option<Seq>,
+}
+
+impl Monitor for ScenarioExchange {
+    fn see(&mut self, event: &Event, _view: &View, _tally: &mut Tally) {
+        self.last = Some(event.seq);
+        match &event.kind {
+            EventKind::WireReceived { connection, message } => {
+                self.first.get_or_insert(event.seq);
+                parts(message).iter().for_each(|part| self.receive(event.seq, connection, part));
+            }
+            EventKind::WireSent { connection, message } => {
+                parts(message).iter().for_each(|part| self.send(event.seq, connection, part));
+            }
+            EventKind::ProcessExited { role, .. } if role == "loader" => self.exited = Some(event.seq),
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, view: &View, tally: &mut Tally) {
+        if !is_its_doing(view) {
+            return;
+        }
+        let missing = self.expected.iter().filter(|method| !self.done.contains(*method)).cloned();
+        let missing: Vec<String> = missing.collect();
+        if missing.is_empty() {
+            self.expected.iter().for_each(|_| tally.held());
+            return;
+        }
+        let at = self.exited.or(self.last).unwrap_or(Seq(1));
+        let Some(first) = self.first else {
+            let because = "the client never said anything to the server".to_owned();
+            tally.broken(Violation::new("nothing-received", because, &[at]));
+            return;
+        };
+        for method in &missing {
+            let (variant, because, witness) = self.reason(method, first, at);
+            tally.broken(Violation::new(variant, because, &witness));
+        }
+    }
+}
+
+impl ScenarioExchange {
+    fn receive(&mut self, seq: Seq, connection: &ConnectionId, message: &Message) {
+        match (message.method(), message.id()) {
+            (Some(method), Some(id)) => {
+                self.open.insert((connection.clone(), id.to_string()), (method.to_owned(), seq));
+            }
+            (Some(method), None) => {
+                self.done.insert(method.to_owned());
+            }
+            (None, _) => {}
+        }
+    }
+
+    fn send(&mut self, seq: Seq, connection: &ConnectionId, message: &Message) {
+        let Some(id) = message.id().filter(|_| message.is_response()) else { return };
+        let Some((method, _)) = self.open.remove(&(connection.clone(), id.to_string())) else { return };
+        if message.is_error() {
+            self.failed.insert(method, seq);
+        } else {
+            self.done.insert(method);
+        }
+    }
+
+    fn reason(&self, method: &str, first: Seq, at: Seq) -> (&'static str, String, Vec<Seq>) {
+        let open = self.open.values().find(|(asked, _)| asked == method);
+        match (open, self.failed.get(method)) {
+            (Some((_, asked)), _) => {
+                let because = format!("{method} was received at {asked} and was not answered before the end at {at}");
+                ("not-answered", because, vec![*asked, at])
+            }
+            (None, Some(failed)) => {
+                ("error", format!("{method} was answered with an error at {failed}"), vec![*failed])
+            }
+            (None, None) => ("not-received", format!("{method} was never received"), vec![first, at]),
+        }
+    }
+}
+
+/// Counter-examples that shaped it. A host may connect to a server when it first needs it, so one that is reached is enough: which ones
+/// have to be, the plan says. One that was ended by force has reached none either.
+pub(super) const SERVERS_REACHED: Invariant = Invariant {
+    id: "servers-reached",
+    property: Property::Liveness,
+    level: Level::Own,
+    claim: "the host speaks to a server of its configuration",
+    source: "VG-04: healthy servers load; a host that never connects has broken nothing and shown nothing",
+    requirement: &["VG-04"],
+    applies: Scope::ALL.of_applications(),
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireReceived, Kind::ProcessExited, Kind::StepUnmet, Kind::LimitHit],
+    vacuous: "the host never ran",
+    explain: "The host ran and no server heard a word of it, so nothing can be said of how it uses servers. Most often it did not find its \
+        configuration: it reads another file, or the file has another shape.\n\n\
+        Look at what stands in for `{config}` in the command, at `--config-shape`, and at stderr.txt. The path of the configuration is \
+        also in the environment, as `MCP_LIFECHECK_CONFIG`.",
+    start: |header: &Header| -> Box<dyn Monitor> {
+        let servers = header.servers.iter().map(|server| server.name.clone()).collect();
+        Box::new(ReachedServers { servers, reached: BTreeSet::new(), last: None })
+    },
+};
+
+struct ReachedServers {
+    servers: Vec<String>,
+    reached: BTreeSet<String>,
+    last: Option<Seq>,
+}
+
+impl Monitor for ReachedServers {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        self.last = Some(event.seq);
+        if let (EventKind::WireReceived { .. }, Some(server)) = (&event.kind, event.source.server())
+            && self.reached.insert(server.to_owned())
+        {
+            tally.held();
+        }
+    }
+
+    fn end(&mut self, view: &View, tally: &mut Tally) {
+        let Some(last) = self.last.filter(|_| self.reached.is_empty() && is_its_doing(view)) else { return };
+        let because = format!(
+            "the host never connected to a server: no word of it had reached {} by {last}",
+            self.servers.join(", ")
+        );
+        tally.broken(Violation::new("nothing-received", because, &[last]));
+    }
+}
+
+/// Counter-example that shaped it: a step that has nobody to act on any more, as a signal to a program that has ended, is skipped and
+/// neither met nor unmet.
+pub(super) const STEPS_MET: Invariant = Invariant {
+    id: "steps-met",
+    property: Property::Liveness,
+    level: Level::Own,
+    claim: "what the plan waits for comes about",
+    source: "VG-08: what is asked for is done within its bound, or said to have failed; the bounds are those of the plan",
+    requirement: &["VG-08"],
+    applies: Scope::ALL.of_applications(),
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::StepMet, Kind::StepUnmet],
+    vacuous: "the plan came to no step that waits for something",
+    explain: "A step of the plan waited for something that did not come: tools that were never listed, a call, an answer with another \
+        status, an end. The steps behind it were not carried out, and the host was ended as by Ctrl-C.\n\n\
+        Look at what was seen instead, and at the host's own words in stdout.txt and stderr.txt. A step that needs more time says so with \
+        `within`.",
+    start: |_: &Header| -> Box<dyn Monitor> { each(judge_step) },
+};
+
+fn judge_step(event: &Event, _view: &View) -> Judged {
+    match &event.kind {
+        EventKind::StepMet { .. } => Judged::Held,
+        EventKind::StepUnmet { step, because, bound_ms } => {
+            let because = format!("step {step} was not met at {}: {because}", event.seq);
+            let violation = Violation::new("unmet", because, &[event.seq]);
+            Judged::Broken(match bound_ms {
+                Some(ms) => violation.of_bound(Duration::from_millis(*ms)),
+                None => violation,
+            })
+        }
+        _ => Judged::Unrelated,
+    }
+}

@@ -1,0 +1,187 @@
+//! Requests that a server makes of its client: pings and elicitation.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::check::sight::parts;
+use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
+use crate::plan::Promise;
+
+/// How long a client may take. The specification says "promptly"; a busy client in Python takes a tenth of it.
+const PROMPT: Duration = Duration::from_secs(1);
+
+/// Counter-examples that shaped it. A ping that was sent shortly before the end of the session, or of the program, may have come too
+/// late. An answer that comes late is an answer. Over HTTP a ping counts once it was sent on a stream.
+pub(super) const PING_ANSWERED: Invariant = Invariant {
+    id: "ping-answered",
+    property: Property::Safety,
+    level: Level::Must,
+    claim: "a ping of the server is answered with an empty result",
+    source: "2025-11-25, basic/utilities/ping, Behavior Requirements; the same in all revisions that open with initialize",
+    requirement: &["LC-PING-01", "LC-PING-02"],
+    applies: Scope::LEGACY,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[
+        Kind::WireSent,
+        Kind::WireReceived,
+        Kind::WireEof,
+        Kind::ConnectionClosed,
+        Kind::OperationInvoked,
+        Kind::ExitRequested,
+        Kind::SignalSent,
+    ],
+    vacuous: "no server sent a ping that had time to be answered",
+    explain: "A server asked whether its client is alive, and the client never answered, or refused. Servers close sessions whose \
+        clients are silent, so tools vanish in the middle of work and nobody knows why. A loader does this when nobody reads \
+        while no call is in flight, when its loop is not driven, or when a second request is only read after the first one's answer.\n\n\
+        Look at what the client did between the ping and the end. Mend it by reading in a task of its own for as long as \
+        the session lives, before the answer to `initialize` as well.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Pings::default()) },
+};
+
+#[derive(Default)]
+struct Pings {
+    /// Those that are not answered: when each was sent.
+    open: BTreeMap<(ConnectionId, String), (Seq, u64)>,
+}
+
+impl Monitor for Pings {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::WireSent { connection, message } => {
+                let pings =
+                    parts(message).iter().filter_map(ping_id).map(|id| (connection.clone(), id)).collect::<Vec<_>>();
+                self.open.extend(pings.into_iter().map(|ping| (ping, (event.seq, event.at_us))));
+            }
+            EventKind::WireReceived { connection, message } => {
+                for answer in parts(message).iter().filter(|part| part.is_response()) {
+                    self.answer(event.seq, connection, answer, tally);
+                }
+            }
+            EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
+                self.end_of_wait(event, tally, |of| of == connection);
+            }
+            EventKind::OperationInvoked { action, .. } if *action != Action::Close => {}
+            _ => self.end_of_wait(event, tally, |_| true),
+        }
+    }
+
+    fn end(&mut self, _view: &View, tally: &mut Tally) {
+        if let Some((_, (sent, _))) = self.open.first_key_value() {
+            tally.open(format!("a ping of {sent} was not answered yet"), &[*sent]);
+        }
+    }
+}
+
+fn ping_id(message: &Message) -> Option<String> {
+    if message.is_request("ping") { message.id().map(ToString::to_string) } else { None }
+}
+
+impl Pings {
+    fn answer(&mut self, now: Seq, connection: &ConnectionId, answer: &Message, tally: &mut Tally) {
+        let Some(id) = answer.id().map(ToString::to_string) else { return };
+        let Some((sent, _)) = self.open.remove(&(connection.clone(), id)) else { return };
+        match answer.at(&["result"]).and_then(Value::as_object) {
+            Some(result) if result.keys().all(|key| key == "_meta") => tally.held(),
+            Some(_) => {
+                let because = format!("the ping of {sent} was answered at {now} with a result that is not empty");
+                tally.broken(Violation::new("not-empty", because, &[sent, now]).as_warning());
+            }
+            None => {
+                let because = format!("the ping of {sent} was refused at {now}");
+                tally.broken(Violation::new("refused", because, &[sent, now]));
+            }
+        }
+    }
+
+    /// Nobody answers any more on connections for which this holds.
+    fn end_of_wait(&mut self, event: &Event, tally: &mut Tally, concerns: impl Fn(&ConnectionId) -> bool) {
+        self.open.retain(|(connection, _), (sent, at_us)| {
+            let is_over = concerns(connection);
+            let waited = Duration::from_micros(event.at_us.saturating_sub(*at_us));
+            if is_over && waited >= PROMPT {
+                let ms = waited.as_millis();
+                let because = format!("the ping of {sent} had not been answered after {ms} ms, at {}", event.seq);
+                tally.broken(Violation::new("never", because, &[*sent, event.seq]).of_bound(PROMPT));
+            }
+            !is_over
+        });
+    }
+}
+
+/// Counter-examples that shaped it. What a person has filled in need not be the default. A field without a default may be left out.
+pub(super) const DEFAULTS_APPLIED: Invariant = Invariant {
+    id: "defaults-applied",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "input that is given has a value for each field that has a default",
+    source: "2025-11-25, client/elicitation, Requested Schema; a field with a default has a value",
+    requirement: &["LC-INIT-12"],
+    applies: Scope::LEGACY.of_clients(),
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireSent, Kind::WireReceived],
+    vacuous: "nobody was asked for input with defaults, or nobody answered",
+    explain: "The server asked for input, with defaults for its fields, and the answer left such a field out, or was no acceptance. A \
+        server that counts on its defaults then works with nothing.\n\n\
+        Look at the answer and at the schema in the request. Mend it by filling in the defaults before the answer is sent, and by \
+        telling the server at `initialize` that this is done.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(ElicitedDefaults::default()) },
+};
+
+#[derive(Default)]
+struct ElicitedDefaults {
+    /// Names of the fields with a default, and where they were asked for, by connection and id.
+    asked: BTreeMap<(ConnectionId, String), (Vec<String>, Seq)>,
+}
+
+impl Monitor for ElicitedDefaults {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::WireSent { connection, message } if message.is_request("elicitation/create") => {
+                let fields = fields_with_default(message);
+                if let (Some(id), false) = (message.id(), fields.is_empty()) {
+                    self.asked.insert((connection.clone(), id.to_string()), (fields, event.seq));
+                }
+            }
+            EventKind::WireReceived { connection, message } => {
+                for part in parts(message).iter().filter(|part| part.is_response()) {
+                    self.answered(event.seq, connection, part, tally);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl ElicitedDefaults {
+    fn answered(&mut self, seq: Seq, connection: &ConnectionId, answer: &Message, tally: &mut Tally) {
+        let id = answer.id().map(ToString::to_string).unwrap_or_default();
+        let Some((fields, asked)) = self.asked.remove(&(connection.clone(), id)) else { return };
+        if answer.at(&["result", "action"]).and_then(Value::as_str) != Some("accept") {
+            let because = format!("the input asked for at {asked} was not given at {seq}");
+            return tally.broken(Violation::new("not-accepted", because, &[asked, seq]));
+        }
+        let content = answer.at(&["result", "content"]).and_then(Value::as_object);
+        let is_missing = |field: &&String| content.is_none_or(|content| !content.contains_key(*field));
+        match fields.iter().find(is_missing) {
+            None => tally.held(),
+            Some(field) => {
+                let because = format!("{field}, which has a default at {asked}, was left out at {seq}");
+                tally.broken(Violation::new("left-out", because, &[asked, seq]));
+            }
+        }
+    }
+}
+
+fn fields_with_default(request: &Message) -> Vec<String> {
+    let properties = request.at(&["params", "requestedSchema", "properties"]).and_then(Value::as_object);
+    let has_default =
+        |schema: &Value| schema.as_object().is_some_and(|schema: &Map<_, _>| schema.contains_key("default"));
+    let fields = properties.into_iter().flatten().filter(|(_, schema)| has_default(schema));
+    fields.map(|(name, _)| name.clone()).collect()
+}

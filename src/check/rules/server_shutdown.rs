@@ -1,0 +1,243 @@
+//! Server shutdown: the order of EOF, SIGTERM and SIGKILL.
+
+use std::collections::BTreeMap;
+
+use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::history::{Event, EventKind, Header, Kind, LinkPeer, Seq, Source};
+use crate::plan::Promise;
+
+/// EOF and a signal come to a mock over two roads; within this time their order in its journal says nothing.
+const SAME_MOMENT_US: u64 = 5_000;
+
+/// Counter-examples that shaped it. A signal to the program's whole group reaches its servers as well: after one, nothing is
+/// judged. A program that ends may have its children killed by the system before they have read their EOF. A server that a script made misbehave may be ended in any way. A mock that loses its recorder ends without a
+/// farewell. EOF and SIGTERM at the same moment may be journalled in either order.
+pub(super) const EOF_BEFORE_SIGNAL: Invariant = Invariant {
+    id: "eof-before-signal",
+    property: Property::Safety,
+    level: Level::Should,
+    claim: "a server's stdin is closed before it is signalled or killed",
+    source: "2025-11-25, basic/lifecycle, Shutdown, stdio; the same in all revisions",
+    requirement: &["LC-STD-06", "LC-STD-07"],
+    applies: Scope::STDIO,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireEof, Kind::SignalReceived, Kind::MockEnding, Kind::LinkClosed],
+    vacuous: "no server was ended by its client",
+    explain: "A server was signalled or killed while its stdin was still open. It had no chance to write what it holds: caches, \
+        locks, half a file. The specification asks for the ladder close stdin, wait, SIGTERM, wait, SIGKILL.\n\n\
+        Look at the server's journal: a signal, or an end without a word, and no EOF before it. Mend it by closing the pipe first and \
+        giving the server a moment. A child handle that kills when dropped hides a missing close.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(InputClosedFirst::default()) },
+};
+
+#[derive(Default)]
+struct InputClosedFirst {
+    servers: BTreeMap<(String, u32), ShutdownProgress>,
+}
+
+#[derive(Default)]
+struct ShutdownProgress {
+    has_eof: bool,
+    is_ending: bool,
+    signal: Option<(Seq, u64, String)>,
+}
+
+impl Monitor for InputClosedFirst {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match (&event.kind, &event.source) {
+            (EventKind::WireEof { .. }, Source::Mock { server, incarnation }) => {
+                let progress = self.progress(server, *incarnation);
+                progress.has_eof = true;
+                match progress.signal.take() {
+                    Some((seq, at_us, signal)) if event.at_us > at_us + SAME_MOMENT_US => {
+                        tally.broken(signalled_first(server, seq, &signal));
+                    }
+                    Some(_) | None => tally.held(),
+                }
+            }
+            (EventKind::SignalReceived { signal }, Source::Mock { server, incarnation }) => {
+                let progress = self.progress(server, *incarnation);
+                if !progress.has_eof && is_judged(view, server) {
+                    progress.signal.get_or_insert((event.seq, event.at_us, signal.clone()));
+                }
+            }
+            (EventKind::MockEnding { .. }, Source::Mock { server, incarnation }) => {
+                let progress = self.progress(server, *incarnation);
+                progress.is_ending = true;
+                if let Some((seq, _, signal)) = progress.signal.take() {
+                    tally.broken(signalled_first(server, seq, &signal));
+                }
+            }
+            (EventKind::LinkClosed { peer: LinkPeer::Mock { server, incarnation }, farewell }, _) => {
+                let progress = self.servers.remove(&(server.clone(), *incarnation)).unwrap_or_default();
+                self.killed(event, view, server, *farewell, progress, tally);
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, _view: &View, tally: &mut Tally) {
+        for ((server, _), progress) in &mut self.servers {
+            if let Some((seq, _, signal)) = progress.signal.take() {
+                // It lives on, ignores the signal, and has not seen its EOF yet: only a whole history says that it never will.
+                tally.open(format!("server {server} had received SIG{signal} at {seq} and no EOF yet"), &[seq]);
+            }
+        }
+    }
+}
+
+impl InputClosedFirst {
+    fn progress(&mut self, server: &str, incarnation: u32) -> &mut ShutdownProgress {
+        self.servers.entry((server.to_owned(), incarnation)).or_default()
+    }
+
+    fn killed(
+        &self,
+        event: &Event,
+        view: &View,
+        server: &str,
+        farewell: bool,
+        progress: ShutdownProgress,
+        tally: &mut Tally,
+    ) {
+        if let Some((seq, _, signal)) = progress.signal {
+            tally.broken(signalled_first(server, seq, &signal));
+        } else if !farewell
+            && !progress.is_ending
+            && !progress.has_eof
+            && view.ending().is_none()
+            && is_judged(view, server)
+        {
+            let because = format!("server {server} was killed at {} and its stdin had not been closed", event.seq);
+            tally.broken(Violation::new("killed-without-eof", because, &[event.seq]).of_link());
+        }
+    }
+}
+
+fn signalled_first(server: &str, seq: Seq, signal: &str) -> Violation {
+    let because = format!("server {server} received SIG{signal} at {seq} and its stdin had not been closed");
+    Violation::new("signal-without-eof", because, &[seq])
+}
+
+fn is_judged(view: &View, server: &str) -> bool {
+    view.signalled().is_none() && view.loader_exited().is_none() && view.is_healthy(server)
+}
+
+/// Counter-examples that shaped it. Whatever follows the end of the program, or a signal to it, is the system's doing. A server
+/// that a script made misbehave may be ended in any way.
+pub(super) const TERM_BEFORE_KILL: Invariant = Invariant {
+    id: "term-before-kill",
+    property: Property::Safety,
+    level: Level::Should,
+    claim: "a server that does not end with its input is asked by SIGTERM before it is killed",
+    source: "2025-11-25, basic/lifecycle, Shutdown, stdio; the same in all revisions",
+    requirement: &["LC-STD-08", "LC-STD-09"],
+    applies: Scope::STDIO,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireEof, Kind::SignalReceived, Kind::MockEnding, Kind::LinkClosed],
+    vacuous: "no server outlived its input",
+    explain: "A server did not end when its stdin did, and was killed without having been asked. A server that waits for its own \
+        children, or for a write to disk, has a handler for SIGTERM and none for SIGKILL.\n\n\
+        Look at the server's journal between EOF and its end. Mend it with the whole ladder: close stdin, wait, SIGTERM, wait, SIGKILL.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(ShutdownLadders::default()) },
+};
+
+/// EOF seen, asked by a signal, ending by itself; by server and incarnation.
+#[derive(Default)]
+struct ShutdownLadders {
+    servers: BTreeMap<(String, u32), Rung>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rung {
+    /// Its input ended.
+    Eof,
+    /// It was asked by a signal, or ends by itself.
+    Asked,
+}
+
+impl Monitor for ShutdownLadders {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match (&event.kind, &event.source) {
+            (EventKind::WireEof { .. }, Source::Mock { server, incarnation }) => {
+                self.servers.entry((server.clone(), *incarnation)).or_insert(Rung::Eof);
+            }
+            (EventKind::SignalReceived { .. }, Source::Mock { server, incarnation }) => {
+                let before = self.servers.insert((server.clone(), *incarnation), Rung::Asked);
+                if before == Some(Rung::Eof) {
+                    tally.held();
+                }
+            }
+            (EventKind::MockEnding { .. }, Source::Mock { server, incarnation }) => {
+                self.servers.insert((server.clone(), *incarnation), Rung::Asked);
+            }
+            (EventKind::LinkClosed { peer: LinkPeer::Mock { server, incarnation }, farewell }, _) => {
+                let rung = self.servers.remove(&(server.clone(), *incarnation));
+                let is_killed = rung == Some(Rung::Eof) && !farewell;
+                if is_killed && view.ending().is_none() && is_judged(view, server) {
+                    let because =
+                        format!("server {server} was killed at {} and had received no signal before", event.seq);
+                    tally.broken(Violation::new("unasked", because, &[event.seq]).of_link());
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Shorter than this is no time at all.
+const TIME_TO_END_US: u64 = 20_000;
+
+/// Counter-examples that shaped it. A signal to the program's whole group reaches its servers as well. EOF and a signal come
+/// over two roads, so an earlier signal is told by `eof-before-signal`.
+pub(super) const TIME_BEFORE_SIGNAL: Invariant = Invariant {
+    id: "time-before-signal",
+    property: Property::Safety,
+    level: Level::Should,
+    claim: "a server is given time to end after its input ended before it is signalled",
+    source: "2025-11-25, basic/lifecycle, Shutdown, stdio; the same in all revisions",
+    requirement: &["LC-STD-07"],
+    applies: Scope::STDIO,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireEof, Kind::SignalReceived, Kind::LinkClosed],
+    vacuous: "no server was signalled after its input had ended",
+    explain: "The server's stdin was closed and the signal came at once. A server that needs a moment to write what it holds \
+        never gets it; the file it was writing is the user's.\n\n\
+        Look at the time between the two witnesses. Mend it by waiting for the process between the rungs of the ladder.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(EndedInputs::default()) },
+};
+
+#[derive(Default)]
+struct EndedInputs {
+    ended: BTreeMap<(String, u32), (Seq, u64)>,
+}
+
+impl Monitor for EndedInputs {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match (&event.kind, &event.source) {
+            (EventKind::WireEof { .. }, Source::Mock { server, incarnation }) => {
+                self.ended.insert((server.clone(), *incarnation), (event.seq, event.at_us));
+            }
+            (EventKind::SignalReceived { signal }, Source::Mock { server, incarnation }) => {
+                let Some((eof, at_us)) = self.ended.remove(&(server.clone(), *incarnation)) else { return };
+                if event.at_us >= at_us + TIME_TO_END_US {
+                    tally.held();
+                } else if view.ending().is_none() && is_judged(view, server) {
+                    let because = format!(
+                        "server {server} received SIG{signal} at {}, {} ms after its input had ended at {eof}",
+                        event.seq,
+                        event.at_us.saturating_sub(at_us) / 1_000
+                    );
+                    tally.broken(Violation::new("at-once", because, &[eof, event.seq]));
+                }
+            }
+            (EventKind::LinkClosed { peer: LinkPeer::Mock { server, incarnation }, .. }, _) => {
+                self.ended.remove(&(server.clone(), *incarnation));
+            }
+            _ => {}
+        }
+    }
+}

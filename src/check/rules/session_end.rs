@@ -1,0 +1,227 @@
+//! Session end: who deletes a session, and what is sent on it afterwards.
+
+use std::collections::BTreeMap;
+
+use crate::check::host::{ServerExchange, exchange_of, is_its_doing};
+use crate::check::rules::session_loss::UNDER_WAY_US;
+use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::history::{Event, EventKind, Header, Kind, Seq, SessionId};
+use crate::plan::Promise;
+
+/// Counter-examples that shaped it. A server may refuse the DELETE, or never answer it; to be asked is enough. A session whose
+/// server was made to misbehave since, or that was lost, has no end to be asked for. Where cleanup overtakes `initialize`, the client
+/// may never have read the id: a session that no request has named is not judged.
+pub(super) const SESSION_DELETED: Invariant = Invariant {
+    id: "session-deleted",
+    property: Property::Liveness,
+    level: Level::Own,
+    claim: "cleanup asks for the end of every session that has an id",
+    source: "the loader's promise sends-delete; 2025-11-25, basic/transports, Session Management (SHOULD)",
+    requirement: &["LC-SESS-07", "VG-06"],
+    applies: Scope::SESSIONS,
+    needs: Promise::SendsDelete,
+    witness: Witness::Always,
+    kinds: &[Kind::SessionOpened, Kind::SessionClosed, Kind::HttpReceived, Kind::GraceExpired],
+    vacuous: "cleanup found no session whose id was in use",
+    explain: "Cleanup was over and a session had not been deleted. The server keeps it, with what it holds for it, until it expires: \
+        for a remote server that is memory and licences, paid by somebody else.\n\n\
+        Look at which session it is: one that a renewal or a second load replaced is forgotten most often. Mend it by sending DELETE \
+        wherever a session is given up, with a bound on the wait.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(DeletedSessions::default()) },
+};
+
+#[derive(Default)]
+struct DeletedSessions {
+    open: BTreeMap<SessionId, OpenSession>,
+}
+
+struct OpenSession {
+    opened: Seq,
+    server: String,
+    /// Whether the client has named it, so that it surely knows it.
+    is_known: bool,
+}
+
+impl Monitor for DeletedSessions {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::SessionOpened { session, .. } => {
+                let server = event.source.server().unwrap_or_default().to_owned();
+                self.open.insert(session.clone(), OpenSession { opened: event.seq, server, is_known: false });
+            }
+            EventKind::SessionClosed { session, .. } => {
+                self.open.remove(session);
+            }
+            EventKind::HttpReceived { verb, session: Some(session), .. } if verb == "DELETE" => {
+                let Some(_) = self.open.remove(session) else { return };
+                tally.held();
+            }
+            EventKind::HttpReceived { session: Some(session), .. } => {
+                self.open.entry(session.clone()).and_modify(|open| open.is_known = true);
+            }
+            EventKind::GraceExpired { after } if after == "close" => self.due(event, view, tally),
+            _ => {}
+        }
+    }
+}
+
+impl DeletedSessions {
+    fn due(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        let Some((closed, _)) = view.closed() else { return };
+        self.open.retain(|session, OpenSession { opened, server, is_known }| {
+            if *opened > closed {
+                return true;
+            }
+            let impaired = view.server(server).and_then(|server| server.impaired);
+            if *is_known && impaired.is_none_or(|impaired| impaired < *opened) {
+                let because = format!(
+                    "session {session} of {server}, opened at {opened}, was not deleted by the cleanup that ended at {closed}"
+                );
+                tally.broken(Violation::new("not-deleted", because, &[*opened, closed, event.seq]));
+            }
+            false
+        });
+    }
+}
+
+/// Counter-examples that shaped it. What was under way on another socket is read later. A second DELETE is useless, no more.
+pub(super) const DELETED_SESSION_SILENT: Invariant = Invariant {
+    id: "deleted-session-silent",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "nothing is sent on a session whose end was asked for",
+    source: "VG-20: a session that is over is not used",
+    requirement: &["VG-20", "LC-SESS-07"],
+    applies: Scope::SESSIONS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::HttpReceived],
+    vacuous: "no session was deleted",
+    explain: "The client had asked for the end of a session and then used it. Its server answers 404, which the client takes for a \
+        lost session and renews: the session that was just closed is open again, and nobody closes that one.\n\n\
+        Look at the request behind the DELETE: a stream that reconnects, a call that was let through. Mend it by stopping \
+        everything else on a session before its DELETE is sent.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(SilentSessions::default()) },
+};
+
+#[derive(Default)]
+struct SilentSessions {
+    deleted: BTreeMap<SessionId, (Seq, u64)>,
+}
+
+impl Monitor for SilentSessions {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        let EventKind::HttpReceived { session: Some(session), verb, .. } = &event.kind else { return };
+        let Some((deleted, at_us)) = self.deleted.get(session) else {
+            if verb == "DELETE" {
+                self.deleted.insert(session.clone(), (event.seq, event.at_us));
+                tally.held();
+            }
+            return;
+        };
+        if event.at_us <= at_us + UNDER_WAY_US {
+            return;
+        }
+        let because = format!("{verb} named a session at {}, which was deleted at {deleted}", event.seq);
+        let violation = Violation::new("used", because, &[*deleted, event.seq]);
+        tally.broken(if verb == "DELETE" { violation.as_warning() } else { violation });
+    }
+}
+
+/// Counter-examples that shaped it. What was on its way when the end was answered says nothing, so only requests count: a client
+/// does not ask while it closes. A second DELETE is useless, no more.
+pub(super) const SILENT_AFTER_END: Invariant = Invariant {
+    id: "silent-after-end",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "nothing is asked on a session whose end was answered",
+    source: "VG-20: a session that is over is not used; VG-15: what is closed can not be used",
+    requirement: &["VG-20", "VG-15", "LC-SESS-07"],
+    applies: Scope::SESSIONS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::HttpReceived, Kind::HttpAnswered],
+    vacuous: "no client asked for the end of its session",
+    explain: "The client had asked for the end of its session with DELETE, was answered, and then sent a request on it. The server \
+        answers 404, which a client takes for a lost session and renews: what was just closed is open again.\n\n\
+        Look at the request behind the DELETE. Mend it by refusing calls from the moment in which closing begins.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(EndedSessions::default()) },
+};
+
+#[derive(Default)]
+struct EndedSessions {
+    asked: BTreeMap<ServerExchange, SessionId>,
+    ended: BTreeMap<SessionId, Seq>,
+}
+
+impl Monitor for EndedSessions {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::HttpReceived { verb, session: Some(session), exchange, .. } => {
+                let ended = self.ended.get(session).filter(|_| verb == "POST");
+                if let Some(ended) = ended {
+                    let because = format!("{verb} named a session at {}, whose end was answered at {ended}", event.seq);
+                    tally.broken(Violation::new("used", because, &[*ended, event.seq]));
+                }
+                if verb == "DELETE" {
+                    self.asked.insert(exchange_of(event, exchange), session.clone());
+                }
+            }
+            EventKind::HttpAnswered { exchange, status, .. } if (200..300).contains(status) => {
+                if let Some(session) = self.asked.remove(&exchange_of(event, exchange)) {
+                    self.ended.insert(session, event.seq);
+                    tally.held();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Counter-examples that shaped it. A server may refuse the DELETE: to be asked is enough. A client that was ended by force had no chance to.
+pub(super) const SESSION_ENDED: Invariant = Invariant {
+    id: "session-ended",
+    property: Property::Liveness,
+    level: Level::Should,
+    claim: "the client asks for the end of every session before its own",
+    source: "2025-11-25, basic/transports, Session Management (SHOULD)",
+    requirement: &["LC-SESS-07"],
+    applies: Scope::SESSIONS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::SessionOpened, Kind::SessionClosed, Kind::HttpReceived],
+    vacuous: "no session was opened",
+    explain: "The client ended and had not asked for the end of its session with DELETE. The server keeps it until it expires.\n\n\
+        This is a SHOULD, so it is a warning. Mend it by sending DELETE where the client closes, with a bound on the wait.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(OpenSessions::default()) },
+};
+
+#[derive(Default)]
+struct OpenSessions {
+    open: BTreeMap<SessionId, Seq>,
+}
+
+impl Monitor for OpenSessions {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::SessionOpened { session, .. } => {
+                self.open.insert(session.clone(), event.seq);
+            }
+            EventKind::SessionClosed { session, .. } => {
+                self.open.remove(session);
+            }
+            EventKind::HttpReceived { verb, session: Some(session), .. } if verb == "DELETE" => {
+                let Some(_) = self.open.remove(session) else { return };
+                tally.held();
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, view: &View, tally: &mut Tally) {
+        for (session, opened) in self.open.iter().filter(|_| is_its_doing(view) && !view.is_killed()) {
+            let because = format!("session {session}, opened at {opened}, was not deleted before the client ended");
+            tally.broken(Violation::new("not-deleted", because, &[*opened]));
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! Session loss: how a client learns that a session is gone, and how it renews the session.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::history::{Action, Event, EventKind, ExchangeId, Header, Kind, OpId, Outcome, Seq, SessionId, WireEnd};
+use crate::plan::Promise;
+
+/// What was sent on another socket before may be read this much later.
+pub(super) const UNDER_WAY_US: u64 = 100_000;
+
+/// Requests that name a session their server does not know, until they are answered.
+#[derive(Default)]
+struct UnknownSessionRequests {
+    asked: BTreeMap<(String, ExchangeId), (SessionId, bool)>,
+}
+
+impl UnknownSessionRequests {
+    /// The session an event says is unknown to its server, and whether that answers a POST.
+    fn told(&mut self, event: &Event) -> Option<(SessionId, bool)> {
+        let server = event.source.server()?;
+        match &event.kind {
+            EventKind::HttpReceived { exchange, session: Some(session), connection: None, verb, .. } => {
+                let key = (server.to_owned(), exchange.clone());
+                self.asked.insert(key, (session.clone(), verb == "POST"));
+                None
+            }
+            EventKind::HttpAnswered { exchange, status, .. } if !self.asked.is_empty() => {
+                let found = self.asked.remove(&(server.to_owned(), exchange.clone()))?;
+                (*status == 404).then_some(found)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Counter-examples that shaped it. Calls that race are all told, each by its own 404. What was under way when the first was
+/// told is not stubbornness; what an operation posts that was asked for after another one had failed of it is, however soon that
+/// comes. A DELETE of a session that is gone is only useless.
+pub(super) const STALE_SESSION_UNUSED: Invariant = Invariant {
+    id: "stale-session-unused",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "a client that is told that a session is gone does not use its id any more",
+    source: "2025-11-25, basic/transports, Session Management, follows from it; VG-20",
+    requirement: &["VG-20", "LC-SESS-06"],
+    applies: Scope::SESSIONS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::CancelRequested, Kind::OperationCompleted, Kind::HttpReceived, Kind::HttpAnswered],
+    vacuous: "no client was told that its session is gone",
+    explain: "The server had answered 404 to the id of a session, and the client went on using it. Each such request is lost. A stream \
+        that is asked for again for ever, and an id that was copied into a task before the renewal, are the usual reasons.\n\n\
+        Look at the verb in the reason. Mend it by keeping the id in one place that the renewal replaces, and by ending what \
+        belongs to the old session.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(StaleSessions::default()) },
+};
+
+#[derive(Default)]
+struct StaleSessions {
+    strangers: UnknownSessionRequests,
+    told: BTreeMap<SessionId, LostSession>,
+    /// What is posted of a cancellation comes after the operation that it is about.
+    is_cancelling: bool,
+}
+
+/// The client was told that a session is gone.
+struct LostSession {
+    seq: Seq,
+    at_us: u64,
+    /// The first completion of an operation since: from here on the loader knows.
+    known: Option<Seq>,
+}
+
+impl Monitor for StaleSessions {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::CancelRequested { .. } => self.is_cancelling = true,
+            EventKind::OperationCompleted { .. } => {
+                for told in self.told.values_mut() {
+                    told.known.get_or_insert(event.seq);
+                }
+            }
+            EventKind::HttpReceived { session: Some(session), verb, .. } => {
+                if let Some(told) = self.told.get(session).filter(|told| self.is_late(told, event, verb, view)) {
+                    let because =
+                        format!("{verb} named a session at {}, whose end was told at {}", event.seq, told.seq);
+                    let violation = Violation::new("used", because, &[told.seq, event.seq]);
+                    tally.broken(if verb == "DELETE" { violation.as_warning() } else { violation });
+                }
+            }
+            _ => {}
+        }
+        if let Some((session, _)) = self.strangers.told(event) {
+            self.told.entry(session).or_insert(LostSession { seq: event.seq, at_us: event.at_us, known: None });
+            tally.held();
+        }
+    }
+}
+
+impl StaleSessions {
+    /// Whether a request was surely sent after the client had been told.
+    fn is_late(&self, told: &LostSession, event: &Event, verb: &str, view: &View) -> bool {
+        let is_asked_since = || {
+            let mut asked = view.operations().filter(|operation| operation.action != Action::Probe).peekable();
+            let known = told.known.filter(|_| asked.peek().is_some());
+            known.is_some_and(|known| asked.all(|operation| operation.invoked > known))
+        };
+        event.at_us > told.at_us + UNDER_WAY_US || verb == "POST" && !self.is_cancelling && is_asked_since()
+    }
+}
+
+/// Counter-examples that shaped it. The call that was told need not be repeated; the next one is. A session for each call
+/// renews itself. A load in between opens what it likes. Where the new session is lost as well, there is a third. A new session
+/// is of use only once it was granted, and while its server does as it should.
+pub(super) const LOST_SESSION_RENEWED_ONCE: Invariant = Invariant {
+    id: "lost-session-renewed-once",
+    property: Property::Liveness,
+    level: Level::Must,
+    claim: "a session that its server has forgotten is opened anew, once for all who miss it",
+    source: "2025-11-25, basic/transports, Session Management: MUST start a new session; once: VG-20",
+    requirement: &["LC-SESS-05", "LC-SESS-06", "VG-20"],
+    applies: Scope::SESSIONS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[
+        Kind::HttpReceived,
+        Kind::HttpAnswered,
+        Kind::ConnectionOpened,
+        Kind::SessionClosed,
+        Kind::WireSent,
+        Kind::OperationInvoked,
+        Kind::OperationCompleted,
+        Kind::ExitRequested,
+    ],
+    vacuous: "no request was answered with 404 for its session",
+    explain: "A server restarted or let the session expire, and answered 404. Either the client never opened a new one, so that every \
+        later call fails until the program restarts; or it opened one and goes on with the old; or each of the calls that were told opened one of its own, and all \
+        but the last are left behind on the server.\n\n\
+        Look at the sessions opened after the first 404. Mend it by renewing behind one lock, and by looking, once it is held, \
+        whether somebody else has renewed already.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(RenewedSessions::default()) },
+};
+
+#[derive(Default)]
+struct RenewedSessions {
+    strangers: UnknownSessionRequests,
+    lost: BTreeMap<String, SessionLoss>,
+}
+
+struct SessionLoss {
+    told: Seq,
+    opened: Option<Seq>,
+    /// Where the new session was granted.
+    granted: Option<Seq>,
+}
+
+impl Monitor for RenewedSessions {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        if let (Some((_, true)), Some(server)) = (self.strangers.told(event), event.source.server()) {
+            self.lost.entry(server.to_owned()).or_insert(SessionLoss { told: event.seq, opened: None, granted: None });
+        }
+        match &event.kind {
+            EventKind::ConnectionOpened { .. } => self.opened(event, view, tally),
+            EventKind::WireSent { message, .. } if message.at(&["result", "protocolVersion"]).is_some() => {
+                let loss = self.lost.get_mut(event.source.server().unwrap_or_default());
+                if let Some(loss) = loss.filter(|loss| loss.opened.is_some()) {
+                    loss.granted.get_or_insert(event.seq);
+                }
+            }
+            EventKind::SessionClosed { how: WireEnd::ByServer, .. } => {
+                self.lost.remove(event.source.server().unwrap_or_default());
+            }
+            EventKind::OperationInvoked { action, .. } if *action == Action::Close || action.loads() => {
+                self.lost.clear()
+            }
+            EventKind::ExitRequested {} => self.lost.clear(),
+            EventKind::OperationCompleted { operation, outcome } if !self.lost.is_empty() => {
+                self.completed(event, view, *operation, outcome, tally);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl RenewedSessions {
+    fn opened(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        let Some(loss) = self.lost.get_mut(event.source.server().unwrap_or_default()) else { return };
+        let Some(first) = loss.opened else {
+            loss.opened = Some(event.seq);
+            tally.held();
+            return;
+        };
+        if Promise::PersistentSession.is_given(view.promises()) {
+            let because = format!(
+                "the session that was lost at {} was opened anew at {first} and again at {}",
+                loss.told, event.seq
+            );
+            tally.broken(Violation::new("renewed-twice", because, &[loss.told, first, event.seq]));
+        }
+    }
+
+    fn completed(&mut self, event: &Event, view: &View, operation: OpId, outcome: &Outcome, tally: &mut Tally) {
+        let Some(operation) = view.operation(operation).filter(|operation| operation.action == Action::Call) else {
+            return;
+        };
+        let Some(server) = operation.server.as_ref() else { return };
+        let Some(loss) = self.lost.get(server) else { return };
+        let is_unused = matches!(outcome, Outcome::Failed(_)) && operation.requests.is_empty();
+        if let Some(granted) = loss.granted
+            && is_unused
+            && operation.invoked > granted
+            && !operation.is_excused()
+            && is_untroubled_since(view, server, granted)
+        {
+            let because = format!(
+                "{} failed at {} and never left, although the session that was lost at {} was replaced at {granted}",
+                operation.describe(),
+                event.seq,
+                loss.told
+            );
+            tally.broken(Violation::new("not-used", because, &[loss.told, granted, operation.invoked, event.seq]));
+        }
+        if loss.opened.is_none() && operation.invoked > loss.told && !operation.is_excused() {
+            let because = format!(
+                "{} ended at {}, and the session that was lost at {} had not been opened anew",
+                operation.describe(),
+                event.seq,
+                loss.told
+            );
+            tally.broken(Violation::new("not-renewed", because, &[loss.told, operation.invoked, event.seq]));
+        }
+    }
+}
+
+/// Whether nothing went wrong with a server, and nothing held it up, after this.
+fn is_untroubled_since(view: &View, server: &str, since: Seq) -> bool {
+    let Some(server) = view.server(server) else { return false };
+    let newest = server.newest.as_ref().and_then(|newest| view.connection(newest));
+    newest.is_some_and(|newest| newest.gone.is_none())
+        && server.impaired.is_none_or(|impaired| impaired < since)
+        && server.delayed.is_none_or(|delayed| delayed < since)
+}
+
+/// Counter-example that shaped it: what becomes of the call, a failure or an answer on the new session, is the loader's choice.
+pub(super) const LOST_SESSION_CALLS_END: Invariant = Invariant {
+    id: "lost-session-calls-end",
+    property: Property::Liveness,
+    level: Level::Own,
+    claim: "a call in flight on a session that is lost ends, one way or the other",
+    source: "VG-20: whoever waits on a lost session is told",
+    requirement: &["VG-20", "LC-SESS-06", "LC-TMO-01"],
+    applies: Scope::SESSIONS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::SessionClosed, Kind::OperationCompleted, Kind::OperationOverdue, Kind::OperationAbandoned],
+    vacuous: "no session was lost with a call in flight",
+    explain: "The session was lost while a call was in flight on it, and the caller was never told. The answer would have come on \
+        the session that is gone; the renewal replaced it and forgot who was waiting there.\n\n\
+        Look at the call and at the end of its session. Mend it by failing, or sending again, whatever waits on the old \
+        session in the same step that opens the new one.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(CallsOnLostSessions::default()) },
+};
+
+#[derive(Default)]
+struct CallsOnLostSessions {
+    waiting: BTreeMap<OpId, Seq>,
+}
+
+impl Monitor for CallsOnLostSessions {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::SessionClosed { connection, how: WireEnd::ByServer, .. } => {
+                let is_hit =
+                    |request: &crate::check::Request| request.connection == *connection && request.answered.is_none();
+                let hit = view.operations().filter(|operation| operation.requests.iter().any(is_hit));
+                self.waiting.extend(hit.map(|operation| (operation.id, event.seq)));
+            }
+            EventKind::OperationCompleted { operation, .. } => {
+                let Some(_) = self.waiting.remove(operation) else { return };
+                tally.held();
+            }
+            EventKind::OperationOverdue { operation, bound_ms, .. } => {
+                let Some(lost) = self.waiting.remove(operation) else { return };
+                let because = format!("{operation} lost its session at {lost} and had not ended at {}", event.seq);
+                let violation = Violation::new("never", because, &[lost, event.seq]);
+                tally.broken(violation.of_bound(Duration::from_millis(*bound_ms)));
+            }
+            EventKind::OperationAbandoned { operation, .. } => {
+                self.waiting.remove(operation);
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The stateless generation: what each request carries, and what clients of such servers no longer send.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::check::sight::parts;
+use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq, Source};
+use crate::plan::Promise;
+
+const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+
+/// Counter-examples that shaped it. A client of both eras that fell back to `initialize` is of the legacy era on that
+/// connection from there on. A message above the limit is kept without its parameters. A header field is compared with what
+/// the body says, where the body says it.
+pub(super) const METADATA_SENT: Invariant = Invariant {
+    id: "modern-metadata-sent",
+    property: Property::Safety,
+    level: Level::Must,
+    claim: "every request says of which revision it is and what its client can do, and over HTTP its header shows what the body says",
+    source: "2026-07-28, basic/index, _meta; basic/transports/streamable-http, Protocol Version Header and Standard Request Headers",
+    requirement: &["LC-META-01", "LC-META-03", "LC-META-04"],
+    applies: Scope::MODERN,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::HttpReceived, Kind::WireReceived],
+    vacuous: "no request was made without a handshake",
+    explain: "Without sessions, each request has to say for itself of which revision it is and what its client can do, and over HTTP to \
+        repeat in its header what gateways look at. A server must refuse a request that does not. Such a client works until it \
+        meets a server that looks.\n\n\
+        Look at the request in the witness. Often it is one that is not made by the usual path: the first one, a retry, one that is \
+        made again after a restart. Mend it by adding the metadata where requests are written, not where they are made.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(RequestMetadata::default()) },
+};
+
+#[derive(Default)]
+struct RequestMetadata {
+    /// The header of the newest exchange of a mock, until its message is there.
+    headers: BTreeMap<String, BTreeMap<String, String>>,
+    /// Connections with a handshake.
+    legacy: BTreeSet<ConnectionId>,
+}
+
+impl Monitor for RequestMetadata {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::HttpReceived { headers, .. } => {
+                self.headers.insert(event.source.to_string(), headers.clone());
+            }
+            EventKind::WireReceived { connection, message } => {
+                let header = self.header_of(&event.source, view);
+                for part in parts(message).iter().filter(|part| part.is_any_request() && !part.is_cut()) {
+                    if part.is_request("initialize") {
+                        self.legacy.insert(connection.clone());
+                    }
+                    if !self.legacy.contains(connection) {
+                        judge(event.seq, connection, part, header.as_ref(), tally);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl RequestMetadata {
+    fn header_of(&mut self, source: &Source, view: &View) -> Option<BTreeMap<String, String>> {
+        let found = self.headers.remove(&source.to_string());
+        if view.is_line() { None } else { found }
+    }
+}
+
+fn judge(
+    seq: Seq,
+    connection: &ConnectionId,
+    request: &Message,
+    header: Option<&BTreeMap<String, String>>,
+    tally: &mut Tally,
+) {
+    match lacking(request, header) {
+        None => tally.held(),
+        Some((variant, what)) => {
+            let method = request.method().unwrap_or_default();
+            let because = format!("{method} on connection {connection} at {seq} {what}");
+            tally.broken(Violation::new(variant, because, &[seq]));
+        }
+    }
+}
+
+/// What is missing of a request, or wrong.
+fn lacking(request: &Message, header: Option<&BTreeMap<String, String>>) -> Option<(&'static str, &'static str)> {
+    let meta = |name: &str| request.at(&["params", "_meta", name]);
+    let version = meta(VERSION).and_then(Value::as_str);
+    if version.is_none() {
+        return Some(("no-version", "does not say of which revision it is"));
+    }
+    if !meta(CAPABILITIES).is_some_and(Value::is_object) {
+        return Some(("no-capabilities", "does not say what its client can do"));
+    }
+    let header = header?;
+    let shows = |field: &str, said: Option<&str>| said.is_none() || header.get(field).map(String::as_str) == said;
+    let name = if request.is_request("tools/call") { request.at(&["params", "name"]) } else { None };
+    if !shows("mcp-protocol-version", version) {
+        Some(("header-version", "does not show its revision in the header"))
+    } else if !shows("mcp-method", request.method()) {
+        Some(("header-method", "does not show its method in the header"))
+    } else if !shows("mcp-name", name.and_then(Value::as_str)) {
+        Some(("header-name", "does not show its tool in the header"))
+    } else {
+        None
+    }
+}
+
+/// Errors that only servers of the modern era send.
+const ERRORS: std::ops::RangeInclusive<i64> = -32_022..=-32_020;
+
+/// Where an answer took longer, its client may have given up waiting for it.
+const PATIENCE_US: u64 = 1_000_000;
+
+/// Counter-examples that shaped it. A server that was opened with `initialize` may be asked again. One that is started again may be of
+/// another era, and is another one here. Who takes silence for the legacy era may initialize while the answer is on its way.
+pub(super) const ERA_KEPT: Invariant = Invariant {
+    id: "modern-era-kept",
+    property: Property::Safety,
+    level: Level::Should,
+    claim: "a server that has said that it is of the modern era is not asked to initialize",
+    source: "2026-07-28, basic/transports/stdio and basic/transports/streamable-http, Backward Compatibility",
+    requirement: &["LC-ERA-04", "LC-ERA-05"],
+    applies: Scope::MODERN,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireReceived, Kind::WireSent],
+    vacuous: "no server said that it is of the modern era and was then asked for more",
+    explain: "The server answered `server/discover`, or refused a request with an error that only the modern era has, and its client sent \
+        `initialize` all the same. A server of that era refuses it, and the load fails; one of both is spoken to in the older one, without \
+        anybody having wanted it.\n\n\
+        Look at the answer in the witness, and at its code where it is an error. Mend it by going on with a revision that the server names, and \
+        by falling back only from errors that say nothing of eras.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(KnownGenerations::default()) },
+};
+
+#[derive(Default)]
+struct KnownGenerations {
+    /// What each server has shown first.
+    shown: BTreeMap<String, ShownGeneration>,
+    /// The newest question of each, and when it came.
+    asked: BTreeMap<String, (Value, u64)>,
+}
+
+#[derive(Clone, Copy)]
+enum ShownGeneration {
+    /// That it is of the modern era, with this answer.
+    Modern(Seq),
+    /// Nothing that binds its client: it was initialized, or answered late.
+    Nothing,
+}
+
+impl Monitor for KnownGenerations {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::WireReceived { message, .. } => {
+                for part in parts(message).iter().filter(|part| part.is_any_request()) {
+                    self.receive(event, part, tally);
+                }
+            }
+            EventKind::WireSent { message, .. } => self.send(event, message),
+            _ => {}
+        }
+    }
+}
+
+impl KnownGenerations {
+    fn receive(&mut self, event: &Event, request: &Message, tally: &mut Tally) {
+        let server = event.source.to_string();
+        if request.is_request("server/discover") {
+            self.asked.extend(request.id().map(|id| (server.clone(), (id.clone(), event.at_us))));
+        }
+        match self.shown.get(&server) {
+            Some(ShownGeneration::Modern(shown)) if request.is_request("initialize") => {
+                let because =
+                    format!("initialize was sent at {}, to a server that had shown its era at {shown}", event.seq);
+                tally.broken(Violation::new("initialized", because, &[*shown, event.seq]));
+            }
+            Some(ShownGeneration::Modern(_)) => tally.held(),
+            Some(ShownGeneration::Nothing) => {}
+            None if request.is_request("initialize") => {
+                self.shown.insert(server, ShownGeneration::Nothing);
+            }
+            None => {}
+        }
+    }
+
+    fn send(&mut self, event: &Event, message: &Message) {
+        let server = event.source.to_string();
+        let asked = self.asked.get(&server).filter(|(id, _)| message.id() == Some(id));
+        let is_discovered = asked.is_some() && message.at(&["result"]).is_some();
+        let code = message.at(&["error", "code"]).and_then(Value::as_i64);
+        if !is_discovered && !code.is_some_and(|code| ERRORS.contains(&code)) {
+            return;
+        }
+        let is_late = asked.is_some_and(|(_, asked_at_us)| event.at_us > asked_at_us + PATIENCE_US);
+        self.shown.entry(server).or_insert(if is_late {
+            ShownGeneration::Nothing
+        } else {
+            ShownGeneration::Modern(event.seq)
+        });
+    }
+}
+
+/// Counter-examples that shaped it. A server is of the modern era once it has answered without a handshake; before that a client
+/// may still try what the older one has. A server of both eras has sessions with whoever initializes.
+pub(super) const SESSIONS_OVER: Invariant = Invariant {
+    id: "modern-without-session",
+    property: Property::Safety,
+    level: Level::Should,
+    claim: "a client names no session, resumes no stream and sends neither GET nor DELETE to a server that has answered without a handshake",
+    source: "2026-07-28, basic/transports/streamable-http, Earlier Streamable HTTP Revisions",
+    requirement: &["LC-HTTP-19"],
+    applies: Scope::STATELESS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent],
+    vacuous: "no client spoke to a server that had answered without a handshake",
+    explain: "The client does what only the revisions with sessions have: it names one, asks for its stream or for its end, or for what \
+        came behind an event. A server of this era knows none of that and may refuse it; where a gateway in front of it hands out \
+        such an id, the client is bound to something that the server does not know.\n\n\
+        Look at the HTTP request in the witness. Mend it by deciding about headers and streams by the era of the server, not by what its \
+        responses carry.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(StatelessServers::default()) },
+};
+
+#[derive(Default)]
+struct StatelessServers {
+    /// Whether each server has answered without a handshake.
+    is_modern: BTreeMap<String, bool>,
+}
+
+impl Monitor for StatelessServers {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        let server = || event.source.to_string();
+        match &event.kind {
+            EventKind::WireReceived { message, .. } if message.is_request("initialize") => {
+                self.is_modern.insert(server(), false);
+            }
+            EventKind::WireSent { message, .. } if message.at(&["result"]).is_some() => {
+                self.is_modern.entry(server()).or_insert(true);
+            }
+            EventKind::HttpReceived { verb, session, headers, .. } if self.is_modern.get(&server()) == Some(&true) => {
+                let (variant, what) = match verb.as_str() {
+                    "GET" => ("get", "asks for a stream"),
+                    "DELETE" => ("delete", "asks for the end of a session"),
+                    _ if session.is_some() => ("session", "names a session"),
+                    _ if headers.contains_key("last-event-id") => ("event-id", "resumes a stream"),
+                    _ => return tally.held(),
+                };
+                let because = format!("{verb} at {} {what}, and {} has none", event.seq, event.source);
+                tally.broken(Violation::new(variant, because, &[event.seq]));
+            }
+            _ => {}
+        }
+    }
+}

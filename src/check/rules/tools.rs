@@ -1,0 +1,206 @@
+//! Tools: a load hands out the tools that its servers list now.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::check::outcome::loaded;
+use crate::check::sight::parts;
+use crate::check::{Invariant, Level, Monitor, Operation, Property, Scope, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, OpId, Outcome, Seq, Tool};
+use crate::plan::Promise;
+
+/// Counter-examples that shaped it. A list that comes in pages is whole only after the last. A server that changes its tools may
+/// have had others when the load looked.
+pub(super) const TOOLS_MATCH_OFFER: Invariant = Invariant {
+    id: "tools-match-offer",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "a load hands out exactly the tools its servers listed",
+    source: "VG-04: a load hands out what is there",
+    requirement: &["VG-04"],
+    applies: Scope::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireSent, Kind::OperationCompleted],
+    vacuous: "no load handed out tools of a server that had listed them",
+    explain: "The tools that were handed out are not those the server listed: one is missing, or one is there that it does not \
+        have (any more). Lists cached beyond the life of their server, and tools of two servers that overwrite each other by \
+        name, are the usual reasons.\n\n\
+        Look at the last `tools/list` answer of the server. Mend it by keeping tools with their session and by server *and* name.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(ListedTools::default()) },
+};
+
+#[derive(Default)]
+struct ListedTools {
+    offered: BTreeMap<String, ToolList>,
+}
+
+#[derive(Default)]
+struct ToolList {
+    tools: BTreeSet<String>,
+    /// More than one list, and they differ, or one in pages: what is missing can not be told.
+    is_partial: bool,
+    seq: Option<Seq>,
+}
+
+impl Monitor for ListedTools {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        if let EventKind::WireSent { message, .. } = &event.kind {
+            if let (Some(server), Some(Value::Array(tools))) = (event.source.server(), message.at(&["result", "tools"]))
+            {
+                self.offer(event.seq, server, message, tools);
+            }
+            return;
+        }
+        let Some((operation, tools, _)) = loaded(event, view) else { return };
+        for server in operation.servers.iter().filter(|server| view.is_healthy(server)) {
+            if let Some(offer) = self.offered.get(server) {
+                judge_offer(event.seq, operation, server, offer, tools, tally);
+            }
+        }
+    }
+}
+
+impl ListedTools {
+    fn offer(&mut self, seq: Seq, server: &str, message: &Message, tools: &[Value]) {
+        let names = tools.iter().filter_map(|tool| tool.get("name").and_then(Value::as_str)).map(str::to_owned);
+        let names: BTreeSet<String> = names.collect();
+        let is_page = message.at(&["result", "nextCursor"]).is_some();
+        let offer = self.offered.entry(server.to_owned()).or_default();
+        offer.is_partial |= is_page || (offer.seq.is_some() && offer.tools != names);
+        offer.tools.extend(names);
+        offer.seq = Some(seq);
+    }
+}
+
+fn judge_offer(seq: Seq, operation: &Operation, server: &str, offer: &ToolList, tools: &[Tool], tally: &mut Tally) {
+    let handed_out: BTreeSet<&str> =
+        tools.iter().filter(|tool| tool.server == server).map(|tool| tool.name.as_str()).collect();
+    if handed_out.is_empty() {
+        return;
+    }
+    let invented = handed_out.iter().find(|name| !offer.tools.contains(**name)).copied();
+    let is_missing = |name: &&String| !offer.is_partial && !handed_out.contains(name.as_str());
+    let missing = offer.tools.iter().find(is_missing).map(String::as_str);
+    let (variant, what) = match (invented, missing) {
+        (Some(name), _) => ("never-listed", format!("with {name} of {server}, which the server never listed")),
+        (None, Some(name)) => ("missing", format!("without {name} of {server}, which the server had listed")),
+        (None, None) => {
+            tally.held();
+            return;
+        }
+    };
+    let because = format!("{}, invoked at {}, completed at {seq} {what}", operation.describe(), operation.invoked);
+    let witness: Vec<Seq> = offer.seq.into_iter().chain([operation.invoked, seq]).collect();
+    tally.broken(Violation::new(variant, because, &witness));
+}
+
+/// How long a client may take to hear of it before a load counts. A busy client in Python takes a tenth of it.
+const HEARD: Duration = Duration::from_millis(250);
+
+/// Counter-examples that shaped it. A load that begins a moment after the notification can not know of it. A list that was asked for
+/// in between, by whomever, may be the new one. Before `initialized` nothing was handed out that could have changed. Over streamable HTTP a
+/// client need not have a stream on which it would hear.
+pub(super) const CHANGED_TOOLS_LISTED_AGAIN: Invariant = Invariant {
+    id: "changed-tools-listed-again",
+    property: Property::Safety,
+    level: Level::Should,
+    claim: "a load after a server said that its tools have changed asks that server for them",
+    source: "2025-11-25, server/tools, List Changed Notification and Message Flow; VG-04: a load hands out what is there",
+    requirement: &["LC-SUB-01", "VG-04"],
+    applies: Scope::HEARD,
+    needs: Promise::PersistentSession,
+    witness: Witness::Always,
+    kinds: &[
+        Kind::WireSent,
+        Kind::WireReceived,
+        Kind::ConnectionClosed,
+        Kind::OperationInvoked,
+        Kind::OperationCompleted,
+    ],
+    vacuous: "no server said that its tools have changed before a load",
+    explain: "A server said that its list of tools is no longer what it was, and the next load handed out the old one: the loader \
+        keeps its sessions, and the lists of each with them. The model is offered tools that are gone, and never those that came.\n\n\
+        Look at the notification and at what the server was asked afterwards. Mend it by marking the list of that session when \
+        `notifications/tools/list_changed` arrives, and by listing again before tools are next handed out.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(ChangedTools::default()) },
+};
+
+#[derive(Default)]
+struct ChangedTools {
+    /// What each server said on which connection, and has not been asked about since.
+    said: BTreeMap<String, ToolChange>,
+    /// The loads that began long enough after a change, and of which servers.
+    late: BTreeMap<OpId, Vec<String>>,
+}
+
+struct ToolChange {
+    connection: ConnectionId,
+    seq: Seq,
+    at_us: u64,
+}
+
+impl Monitor for ChangedTools {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::WireSent { connection, message } => {
+                let is_change =
+                    parts(message).iter().any(|part| part.method() == Some("notifications/tools/list_changed"));
+                let known = view.connection(connection).filter(|known| is_change && known.is_initialized);
+                if let Some(known) = known {
+                    let change = ToolChange { connection: connection.clone(), seq: event.seq, at_us: event.at_us };
+                    self.said.entry(known.server.clone()).or_insert(change);
+                }
+            }
+            EventKind::WireReceived { message, .. } => {
+                let is_list = parts(message).iter().any(|part| part.is_request("tools/list"));
+                let asked = event.source.server().filter(|_| is_list).and_then(|server| self.said.remove(server));
+                if asked.is_some() {
+                    tally.held();
+                }
+            }
+            EventKind::ConnectionClosed { connection, .. } => {
+                self.said.retain(|_, change| change.connection != *connection)
+            }
+            EventKind::OperationInvoked { operation, action, .. } if action.loads() => {
+                self.begin(*operation, event.at_us)
+            }
+            EventKind::OperationCompleted { operation, outcome } => {
+                self.complete(event.seq, *operation, outcome, view, tally)
+            }
+            _ => {}
+        }
+    }
+}
+
+impl ChangedTools {
+    fn begin(&mut self, operation: OpId, at_us: u64) {
+        let is_heard = |change: &ToolChange| Duration::from_micros(at_us.saturating_sub(change.at_us)) >= HEARD;
+        let servers =
+            self.said.iter().filter(|(_, change)| is_heard(change)).map(|(server, _)| server.clone()).collect();
+        self.late.insert(operation, servers);
+    }
+
+    fn complete(&mut self, now: Seq, id: OpId, outcome: &Outcome, view: &View, tally: &mut Tally) {
+        let servers = self.late.remove(&id).unwrap_or_default();
+        let Some(operation) = view.operation(id).filter(|operation| !operation.is_excused()) else { return };
+        let Outcome::Ok { tools, .. } = outcome else { return };
+        for server in servers.iter().filter(|server| view.is_healthy(server)) {
+            let Some(change) = self.said.get(server) else { continue };
+            if !tools.iter().any(|tool| tool.server == *server) {
+                continue;
+            }
+            let because = format!(
+                "{server} said at {} that its tools have changed; {}, invoked at {}, handed out tools of it at {now} and nobody \
+                 had asked for them since",
+                change.seq,
+                operation.describe(),
+                operation.invoked
+            );
+            let witness = [change.seq, operation.invoked, now];
+            tally.broken(Violation::new("stale", because, &witness).of_bound(HEARD));
+        }
+    }
+}
