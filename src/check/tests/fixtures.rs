@@ -1,4 +1,4 @@
-//! Histories as files: `fixtures/histories/INVARIANT/{holds,violated,vacuous}[-VARIANT].txt`.
+//! Histories as files: `tests/histories/INVARIANT/{holds,violated,vacuous}[-VARIANT].txt`.
 
 use std::collections::BTreeSet;
 
@@ -84,13 +84,13 @@ fn every_invariant_has_histories_that_hold_are_violated_and_are_vacuous() {
         for kind in ["holds", "violated", "vacuous"] {
             assert!(
                 names.contains(&(invariant.id.to_owned(), kind.to_owned())),
-                "fixtures/histories/{}/{kind}*.txt is missing",
+                "tests/histories/{}/{kind}*.txt is missing",
                 invariant.id
             );
         }
     }
     for (folder, _) in names.iter().filter(|(folder, _)| folder != "whole-lives") {
-        assert!(invariant(folder).is_some(), "fixtures/histories/{folder} is about no invariant");
+        assert!(invariant(folder).is_some(), "tests/histories/{folder} is about no invariant");
     }
 }
 

@@ -21,7 +21,7 @@ fn describe(finding: &Finding) -> String {
     format!("{} {}", finding.verdict, finding.because)
 }
 
-/// A history of `fixtures/histories`, with what is expected of it.
+/// A history of `tests/histories`, with what is expected of it.
 struct Fixture {
     /// Name of its folder: the invariant it is about.
     invariant: String,
@@ -54,7 +54,7 @@ impl Fixture {
     }
 
     fn all() -> Vec<Self> {
-        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/histories");
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories");
         let mut fixtures = Vec::new();
         for folder in sorted(&root) {
             for file in sorted(&folder) {
