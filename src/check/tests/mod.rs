@@ -1,15 +1,17 @@
-//! The checker's own tests: histories as files, rules as text, properties.
+//! Tests of the checker: the histories of the rules, the engine, and properties of both.
 
 mod experiment;
-mod fixtures;
-mod host;
+mod histories;
 mod properties;
 mod removal;
 
 use serde_json::Value;
 
 use crate::check::{Finding, Invariant, Judgement, judge};
-use crate::history::{Event, Header, History, Seq, event_from_text, history_from_text};
+use crate::history::{
+    ApplicationFacts, Event, Header, History, HostFacts, Seq, ServerFacts, event_from_text, history_from_text,
+};
+use crate::plan::Promises;
 
 /// Judges a history and gives verdict and reason of one invariant.
 fn check(invariant: &Invariant, text: &str) -> String {
@@ -21,23 +23,25 @@ fn describe(finding: &Finding) -> String {
     format!("{} {}", finding.verdict, finding.because)
 }
 
-/// A history of `tests/histories`, with what is expected of it.
-struct Fixture {
-    /// Name of its folder: the invariant it is about.
+/// A history of `tests/histories`, and the finding that its rule must give on it.
+struct RuleHistory {
+    /// Name of its folder: the id of the rule.
     invariant: String,
-    /// Name of its file.
+    /// Name of its file without `.txt`.
     name: String,
-    /// The line behind `// expect:`.
+    /// Verdict and reason, from the line `// expect:`.
     expected: String,
     header: Header,
     events: Vec<Event>,
 }
 
-impl Fixture {
-    /// `// expect:` and `// with:` lines, then events; `with` overrides fields of the header.
+impl RuleHistory {
+    /// Reads the lines `// expect:`, `// subject:` and `// with:`, then the events.
+    ///
+    /// `subject` is `loader` (the default), `client` or `application`; `with` overrides fields of the subject's header.
     fn read(invariant: &str, name: &str, text: &str) -> Self {
         let directive = |key: &str| text.lines().find_map(|line| line.strip_prefix(&format!("// {key}: ")));
-        let header = Header::new("fixture");
+        let header = header_of(directive("subject").unwrap_or("loader"));
         let header = directive("with").map_or(header.clone(), |with| overridden(&header, with));
         let lines = text.lines().filter(|line| !line.starts_with("//"));
         let events = lines.enumerate().map(|(index, line)| {
@@ -55,14 +59,14 @@ impl Fixture {
 
     fn all() -> Vec<Self> {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories");
-        let mut fixtures = Vec::new();
+        let mut histories = Vec::new();
         for folder in sorted(&root) {
             for file in sorted(&folder) {
                 let name = |path: &std::path::Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
-                fixtures.push(Self::read(&name(&folder), &name(&file), &std::fs::read_to_string(&file).unwrap()));
+                histories.push(Self::read(&name(&folder), &name(&file), &std::fs::read_to_string(&file).unwrap()));
             }
         }
-        fixtures
+        histories
     }
 
     /// The first `n` events.
@@ -79,6 +83,31 @@ fn sorted(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     paths
+}
+
+/// The header of a subject's histories.
+fn header_of(subject: &str) -> Header {
+    let loader = Header::new("history");
+    let started = |host: HostFacts| Header {
+        transport: "http".to_owned(),
+        promises: Promises::none(),
+        host: Some(host),
+        ..loader.clone()
+    };
+    match subject {
+        "loader" => loader,
+        "client" => {
+            let exchange = ["initialize", "notifications/initialized", "tools/call"].map(str::to_owned);
+            started(HostFacts { exchange: exchange.into(), retry_ms: Some(500), application: None })
+        }
+        "application" => {
+            let application = ApplicationFacts { same_servers: true, status: None };
+            let server = ServerFacts { name: "s".to_owned(), script: "polite".to_owned() };
+            let host = HostFacts { application: Some(application), ..HostFacts::default() };
+            Header { servers: vec![server], ..started(host) }
+        }
+        other => panic!("found subject {other}, expected loader, client or application"),
+    }
 }
 
 fn overridden(header: &Header, with: &str) -> Header {
