@@ -11,9 +11,9 @@ use crate::plan::Promise;
 /// What was written before cleanup ended may be read by a mock this much later.
 const UNDER_WAY_US: u64 = 100_000;
 
-/// Counter-examples that shaped it. Whoever opens a session for each call may do so for a call that runs on. A pool of HTTP
-/// connections may put a fresh socket in place of one that was torn off, as Node's `fetch` does when a stream is aborted: a socket
-/// counts once something is asked over it.
+/// Counter-examples: A loader that opens a session for each call may do so for a call that is still running. A pool of
+/// HTTP connections may replace a socket that was torn off, as Node's `fetch` does when a stream is aborted: a socket
+/// counts only after a request uses it.
 pub(super) const CLOSED_STAYS_CLOSED: Invariant = Invariant {
     id: "closed-stays-closed",
     property: Property::Safety,
@@ -26,10 +26,11 @@ pub(super) const CLOSED_STAYS_CLOSED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::OperationCompleted, Kind::ConnectionOpened, Kind::SocketOpened, Kind::HttpReceived],
     vacuous: "no cleanup succeeded",
-    explain: "Cleanup had said that it was done, and then the loader connected to a server again. A timer for reconnecting that \
-        nobody stopped, a health check, or a call that opens a session by itself brings a server back that nobody will close.\n\n\
-        Look at how long after the cleanup it happened: the delay is that of the timer. Mend it by making every such timer a \
-        part of the session, so that it ends with it.",
+    explain: "Cleanup had reported success, and then the loader connected to a server again. A reconnect timer that \
+        is still running, a health check, or a call that opens a session by itself brings back a server that no code \
+        will close.\n\n\
+        Look at how long after the cleanup it happened: the delay is that of the timer. To fix it, make every such \
+        timer part of the session, so that it ends with it.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(OpenedAfterCleanup::default()) },
 };
 
@@ -62,8 +63,8 @@ impl Monitor for OpenedAfterCleanup {
     }
 }
 
-/// Counter-examples that shaped it. What was written before may be read after. A call that is made after cleanup is told by
-/// `call-after-cleanup-fails`.
+/// Counter-examples: A mock may read later what the loader wrote before. `call-after-cleanup-fails` judges a call after
+/// cleanup.
 pub(super) const CLOSED_STAYS_SILENT: Invariant = Invariant {
     id: "closed-stays-silent",
     property: Property::Safety,
@@ -76,10 +77,11 @@ pub(super) const CLOSED_STAYS_SILENT: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::OperationCompleted, Kind::WireReceived, Kind::HttpReceived],
     vacuous: "no cleanup succeeded",
-    explain: "Cleanup was over, nothing was asked of the loader, and a server still received something. A task of the session \
-        outlived it: a ping timer, a reader that reconnects its stream, a request that is tried again. Such tasks keep the \
-        program alive, or fail in a loop that is closed.\n\n\
-        Look at the message. Mend it by keeping every task of a session in one group that cleanup cancels and waits for.",
+    explain: "Cleanup was over, no operation was running, and a server still received a message. A task of the \
+        session outlived it: a ping timer, a reader that reconnects its stream, a request that is retried. Such \
+        tasks keep the program alive, or fail in a loop that is closed.\n\n\
+        Look at the message. To fix it, keep every task of a session in one group that cleanup cancels and waits \
+        for.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_silence) },
 };
 
@@ -100,7 +102,7 @@ fn judge_silence(event: &Event, view: &View) -> Judged {
     Judged::Broken(Violation::new("spoke", because, &[closed, event.seq]))
 }
 
-/// Counter-example that shaped it: whoever opens a session when it is first needed may open one for this call.
+/// Counter-example: a loader that opens sessions on demand may open one for this call.
 pub(super) const CALL_AFTER_CLEANUP_FAILS: Invariant = Invariant {
     id: "call-after-cleanup-fails",
     property: Property::Liveness,
@@ -113,11 +115,11 @@ pub(super) const CALL_AFTER_CLEANUP_FAILS: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::OperationCompleted, Kind::OperationOverdue],
     vacuous: "no tool was called after cleanup",
-    explain: "A tool was kept beyond cleanup and called. It worked, because the server was still there or came back; it hung, \
-        waiting for an answer from a session that is gone; or its request still went out. Programs keep tools longer than they \
-        think: in a chat history, in a closure, in a second tab.\n\n\
-        Look at the variant. Mend it by marking the tools of a closed session as closed, and by failing with an error of its \
-        own kind before anything else is tried.",
+    explain: "The program kept a tool beyond cleanup and called it. The call worked, because the server was still \
+        there or came back; it hung, waiting for an answer from a closed session; or its request still went out. \
+        Programs keep tools longer than they think: in a chat history, in a closure, in a second tab.\n\n\
+        Look at the variant. To fix it, mark the tools of a closed session as closed, and return a distinct error \
+        before anything else is tried.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_late_call) },
 };
 

@@ -9,9 +9,10 @@ use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Viol
 use crate::history::{ConnectionId, Event, EventKind, Header, Impact, Kind, Message, OpId, Outcome, Seq};
 use crate::plan::Promise;
 
-/// Counter-examples that shaped it. A script that garbles answers may have sent others than the journal shows. A loader that
-/// gives no text for an answer gives nothing to compare. Some loaders hand what went wrong to a model as a text, which is told
-/// as a success: that is a warning. A call that is sent back is not answered; that is on record as it was sent, whatever else is wrong.
+/// Counter-examples: A script that garbles answers may have sent others than the journal shows. A loader that returns
+/// no text gives nothing to compare. Some loaders return an error to the model as a text and report success: that is a
+/// warning. A call that the server sends back is not answered; the journal has that message as the mock sent it,
+/// whatever else is wrong.
 pub(super) const ANSWER_REACHES_ITS_CALLER: Invariant = Invariant {
     id: "answer-reaches-its-caller",
     property: Property::Safety,
@@ -30,12 +31,14 @@ pub(super) const ANSWER_REACHES_ITS_CALLER: Invariant = Invariant {
         Kind::OperationAbandoned,
     ],
     vacuous: "no call that tells whose it is was answered and succeeded",
-    explain: "A call succeeded with another text than its server had answered: the answer of another call, a late one of a call \
-        that was given up, or one out of a cache. This is the worst that concurrency can do here, because nothing fails.\n\n\
-        Look at the two requests that were in flight together, and at their ids. Mend it by handing each answer to the waiter \
-        of its id, and by forgetting the waiter when its call is given up.\n\n\
-        Or a call succeeded that was never answered: its server died or was cut off, or sent it back to be made again, and the caller \
-        was told nothing of it. Mend that by making it again as the server says, or by letting the failure through.",
+    explain: "A call succeeded with another text than its server had answered: the answer to another call, a late \
+        answer to an abandoned call, or a cached one. This is the worst that concurrency can do here, because \
+        nothing fails.\n\n\
+        Look at the two requests that were in flight together, and at their ids. To fix it, give each answer to the \
+        waiter of its id, and drop the waiter when its call is abandoned.\n\n\
+        Or a call succeeded that the server never answered: the server died, lost the connection, or sent the call \
+        back to be repeated, and the caller does not know. To fix that, repeat the call as the server asks, or pass \
+        the failure on.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(CallAnswers::default()) },
 };
 
@@ -149,8 +152,9 @@ fn judge_sent_back(now: Seq, operation: OpId, text: &str, sent: Seq, tally: &mut
     tally.broken(if text.is_empty() { violation } else { violation.as_warning() });
 }
 
-/// Counter-examples that shaped it. A call that is not made again is its caller's to know of. It may be made again elsewhere, where its old id
-/// says nothing, and more than once, where it was lost. A message above the limit is kept without its parameters.
+/// Counter-examples: Whether a call is repeated is the caller's choice. The client may repeat it on another connection,
+/// where its old id has no meaning, and more than once if the first repetition was lost. The recorder keeps a message
+/// above the size limit without its parameters.
 pub(super) const SENT_BACK_KEEPS_STATE: Invariant = Invariant {
     id: "sent-back-call-keeps-state",
     property: Property::Safety,
@@ -163,10 +167,11 @@ pub(super) const SENT_BACK_KEEPS_STATE: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::OperationCompleted, Kind::OperationAbandoned],
     vacuous: "no call that a server had sent back was made again",
-    explain: "A server of this era keeps nothing of a call that it sends back: what it has done so far is in the state that it gives. \
-        Without that state the call begins anew, with the state of another round it goes back, and the server asks for ever.\n\n\
-        Look at the two requests and at the answer between them. Mend it by taking the state of the last answer as it is, and by making \
-        each round a request of its own.",
+    explain: "A stateless server keeps nothing of a call that it sends back: the work so far is in the state that it \
+        returns. Without that state the call begins anew; with the state of another round it goes back, and the \
+        server never stops sending it back.\n\n\
+        Look at the two requests and at the answer between them. To fix it, return the state of the last answer \
+        unchanged, and give each round its own request id.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(CallRounds::default()) },
 };
 

@@ -15,7 +15,7 @@ use crate::check::{ContextSwitch, Gone, Invariant, Level, Monitor, Property, Sco
 use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, Message, OpId, Seq};
 use crate::plan::Promise;
 
-/// Before the first cleanup; after it, calls are judged by `cleanup-repeatable`.
+/// Judges calls before the first cleanup; `cleanup-repeatable` judges later calls.
 pub(super) const CALL_AFTER_LOAD_SUCCEEDS: Invariant = Invariant {
     id: "call-after-load-succeeds",
     property: Property::Liveness,
@@ -28,14 +28,14 @@ pub(super) const CALL_AFTER_LOAD_SUCCEEDS: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::OperationCompleted, Kind::OperationOverdue],
     vacuous: "no call to a loaded server ran undisturbed before the first cleanup",
-    explain: "The tools were handed out, nobody had asked for cleanup, the server was well, and the call failed or never \
-        returned. This is the first of the two bugs that this project began with: sessions opened in a scope, tools listed, \
-        scope left, tools kept. The tools still point at dead sessions.\n\n\
-        Look at whether the request reached the mock at all. If not, the session was closed (see scope-open-until-cleanup) or \
-        belongs to a loop or runtime that nobody drives any more; the variant says how the calling context differs from the \
-        loading one. Mend it by keeping the session open in one owner task that lives as long as the tools, and by handing calls \
-        to that task instead of using the session from wherever the caller happens to be. Patching the event loop does not \
-        help: it turns the error into a hang.",
+    explain: "The loader had handed out the tools, cleanup had not begun, the server was healthy, and the call \
+        failed or never returned. The typical cause: `load` opens sessions in a scope, lists the tools, leaves the \
+        scope and returns the tools, which then point at dead sessions.\n\n\
+        Look at whether the request reached the mock at all. If not, the session was closed (see \
+        scope-open-until-cleanup) or belongs to a loop or runtime that no thread drives any more; the variant names \
+        the difference between the calling context and the loading context. To fix it, keep the session open in one \
+        owner task that lives as long as the tools, and pass calls to that task instead of using the session from \
+        the context of the caller. Patching the event loop does not help: it turns the error into a hang.",
     start: |_: &Header| -> Box<dyn Monitor> {
         Box::new(|event: &Event, view: &View, tally: &mut Tally| {
             let Some((id, ended)) = OperationEnd::of(event) else { return };
@@ -79,9 +79,9 @@ fn variant(kind: MissKind, hop: ContextSwitch) -> &'static str {
     }
 }
 
-/// Counter-examples that shaped it. A server that says over HTTP that it does not know the session has not done the work, so
-/// the call may be sent again on a new one. One that a server answered with its own need of more is asked again as it says. Where a server died, it may have done the work before: that is a warning, because
-/// some callers want it so.
+/// Counter-examples: If a server answers over HTTP that it does not know the session, it has not done the work, so the
+/// client may send the call again on a new session. The client repeats a call that the server sent back for more input.
+/// If a server died, it may have done the work before: that is a warning, because some callers want the retry.
 pub(super) const CALL_SENT_ONCE: Invariant = Invariant {
     id: "call-sent-once",
     property: Property::Safety,
@@ -94,10 +94,11 @@ pub(super) const CALL_SENT_ONCE: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::OperationCompleted, Kind::OperationAbandoned],
     vacuous: "no call that tells whose it is reached a server",
-    explain: "The program called a tool once and a server received the call twice. A retry below the caller, after a lost answer \
-        or a new session, does that: the mail goes out twice, the row is written twice, and nobody is told.\n\n\
-        Look at the two requests and at what happened between them. Mend it by failing the call and letting the caller \
-        decide; only what a server has surely not seen may be sent again.",
+    explain: "The program called a tool once, and a server received the call twice. A retry below the caller does \
+        that, after a lost answer or a new session: the mail goes out twice, the row is written twice, and the \
+        caller does not know.\n\n\
+        Look at the two requests and at the events between them. To fix it, fail the call and let the caller decide. \
+        Send a request again only if the server cannot have received it.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(SentCalls::default()) },
 };
 
@@ -155,7 +156,8 @@ impl SentCalls {
     }
 }
 
-/// Counter-example that shaped it: a call that arrives when its operation has completed, cancelled for example, is not judged.
+/// Counter-example: a call that arrives after its operation has completed, for example after a cancellation, is not
+/// judged.
 pub(super) const CALL_ARRIVES_AS_MADE: Invariant = Invariant {
     id: "call-arrives-as-made",
     property: Property::Safety,
@@ -168,10 +170,11 @@ pub(super) const CALL_ARRIVES_AS_MADE: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived],
     vacuous: "no call that tells whose it is reached a server while it ran",
-    explain: "A call reached another server than the one it was made to, or another tool, or lost or gained an argument. Loaders \
-        keep tools of several servers in one table; when two have the same name, the last one wins, and the caller talks to a stranger.\n\n\
-        Look at the request and at the invocation. Mend it by keeping tools by server *and* name, by refusing names that \
-        collide, and by passing arguments through untouched.",
+    explain: "A call reached another server or another tool than the one that the caller named, or it lost or gained \
+        an argument. Some loaders keep the tools of several servers in one table; when two have the same name, the \
+        last one wins, and the caller talks to the wrong server.\n\n\
+        Look at the request and at the invocation. To fix it, keep tools by server *and* name, refuse names that \
+        collide, and pass arguments through unchanged.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_arrival) },
 };
 
@@ -196,8 +199,8 @@ fn judge_arrival(event: &Event, view: &View) -> Judged {
     Judged::Broken(Violation::new(variant, because, &[operation.invoked, event.seq]))
 }
 
-/// Counter-examples that shaped it. Calls with other arguments are other intentions. In the modern era a call that its server answered
-/// with a need of more is made again, as it says.
+/// Counter-examples: Calls with different arguments are different calls. In the stateless generation the client repeats
+/// a call that its server answered with a request for input.
 pub(super) const CALL_MADE_ONCE: Invariant = Invariant {
     id: "call-made-once",
     property: Property::Safety,
@@ -210,10 +213,10 @@ pub(super) const CALL_MADE_ONCE: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent],
     vacuous: "no tool was called",
-    explain: "The server received the same call twice. A retry after a timeout or a lost stream does that: the mail goes out twice, \
-        the row is written twice, and nobody is told.\n\n\
-        Look at what happened between the two. Mend it by failing the call and letting the caller decide, and by taking up a stream \
-        that ended instead of calling again.",
+    explain: "The server received the same call twice. A retry after a timeout or a lost stream does that: the mail \
+        goes out twice, the row is written twice, and the caller does not know.\n\n\
+        Look at the events between the two calls. To fix it, fail the call and let the caller decide, and resume a \
+        stream that ended instead of calling again.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(RepeatedCalls::default()) },
 };
 

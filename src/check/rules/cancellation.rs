@@ -12,8 +12,9 @@ use crate::plan::Promise;
 /// A loader that has waited this long may have a timeout of its own.
 const OWN_TIMEOUT_US: u64 = 4_000_000;
 
-/// Counter-examples that shaped it. A timeout of the loader's own is a reason, so a call that ran for seconds is not judged. A
-/// cleanup, a removal, the end of the program and the end of the caller's context are reasons. A request that could be another call's is not judged.
+/// Counter-examples: A timeout of the loader itself is a reason, so a call that ran for seconds is not judged. A
+/// cleanup, a removal, the end of the program and the end of the caller's context are reasons. A request that may
+/// belong to another call is not judged.
 pub(super) const CANCEL_HAS_A_REASON: Invariant = Invariant {
     id: "cancel-has-a-reason",
     property: Property::Safety,
@@ -26,9 +27,10 @@ pub(super) const CANCEL_HAS_A_REASON: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::OperationCompleted, Kind::ConnectionClosed],
     vacuous: "no call was cancelled on the wire",
-    explain: "A call was in flight, nobody had given it up, and the loader told the server to cancel it. A cancel scope that \
-        belongs to somebody else was hit: the session of a sibling was closed, or another call's timeout ended the task both share.\n\n\
-        Look at what happened just before the notification. Mend it by giving each call a scope of its own.",
+    explain: "A call was in flight, its caller was still waiting, and the loader told the server to cancel it. A \
+        foreign cancel scope was hit: the session of a sibling was closed, or the timeout of another call ended the \
+        task that both share.\n\n\
+        Look at the event just before the notification. To fix it, give each call its own scope.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(GivenUpRequests::default()) },
 };
 
@@ -80,9 +82,9 @@ fn judge_cancel(event: &Event, view: &View, connection: &ConnectionId, id: &str)
     Judged::Broken(Violation::new("unasked", because, &[operation.invoked, event.seq]))
 }
 
-/// Counter-examples that shaped it. An operation that never ends is told by `operation-completes`. The completion may be
-/// journalled before the answer that the cancellation was delivered. One that nobody could be told of is no cancellation: a
-/// cleanup that takes no signal is not slow to heed it.
+/// Counter-examples: `operation-completes` judges an operation that never ends. The recorder may hold the completion
+/// before the answer that the cancellation was delivered. A cancellation that was not delivered does not count: a
+/// cleanup that accepts no cancellation is not slow to react to one.
 pub(super) const CANCEL_PROMPT: Invariant = Invariant {
     id: "cancel-prompt",
     property: Property::Liveness,
@@ -95,10 +97,10 @@ pub(super) const CANCEL_PROMPT: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::CancelRequested, Kind::CancelDelivered, Kind::OperationCompleted],
     vacuous: "no operation that was cancelled came to an end",
-    explain: "The user pressed stop and had to wait all the same. The cancellation was delivered, and the operation went on with \
-        something it could not be taken out of: the shutdown of a server, a lock, a shielded wait.\n\n\
-        Look at what happened between the two witnesses. Mend it by leaving slow work to the task that owns the session, and \
-        letting the caller go.",
+    explain: "The user pressed stop and had to wait all the same. The cancellation was delivered, and the operation \
+        kept doing something that could not be interrupted: the shutdown of a server, a lock, a shielded wait.\n\n\
+        Look at the events between the two witnesses. To fix it, leave slow work to the task that owns the session, \
+        and release the caller.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(PromptCancellations::default()) },
 };
 
@@ -160,9 +162,9 @@ impl Monitor for PromptCancellations {
 /// A request on the wire: its connection and its id as JSON text.
 pub(super) type RequestKey = (ConnectionId, String);
 
-/// Counter-examples that shaped it. A cancellation that crosses the answer is fair: only where its operation had returned
-/// the answer, and nobody had asked for a cancellation before, did the client know. Where bytes arrived that are no
-/// message, a request may have been among them.
+/// Counter-examples: A cancellation may cross the answer: the client knew of the answer only if its operation had
+/// returned it and the driver had not requested a cancellation before. If bytes arrived that are no message, a request
+/// may have been among them.
 pub(super) const CANCEL_ONLY_OPEN_REQUESTS: Invariant = Invariant {
     id: "cancel-only-open-requests",
     property: Property::Safety,
@@ -183,11 +185,12 @@ pub(super) const CANCEL_ONLY_OPEN_REQUESTS: Invariant = Invariant {
         Kind::OperationCompleted,
     ],
     vacuous: "nothing was cancelled on the wire",
-    explain: "The client cancelled a request it never made on that connection, one whose answer it already had, or `initialize`. \
-        A server that keeps its books may drop another request with that id, or end the session.\n\n\
-        Look at the request the notification names. A drop guard that fires after success, an id taken from another \
-        connection after a reconnect, and a timeout laid over the whole load are the usual reasons. Mend it by disarming the guard when the answer arrives, \
-        and by closing the transport instead of cancelling `initialize`.",
+    explain: "The client cancelled a request that it never made on that connection, a request whose answer it \
+        already had, or `initialize`. A server that tracks its requests may drop another request with that id, or \
+        end the session.\n\n\
+        Look at the request that the notification names. The usual reasons are a drop guard that fires after \
+        success, an id from another connection after a reconnect, and one timeout around the whole load. To fix it, \
+        disarm the guard when the answer arrives, and close the transport instead of cancelling `initialize`.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(CancelledRequests::default()) },
 };
 

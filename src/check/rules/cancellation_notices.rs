@@ -12,9 +12,9 @@ use crate::history::{
 };
 use crate::plan::Promise;
 
-/// Counter-examples that shaped it. An answer that crosses the cancellation ends the request, and then there is nothing to
-/// announce. A request that can not be told from another's is not judged. A server that died, or a program that was signalled, can
-/// not be told.
+/// Counter-examples: An answer that crosses the cancellation ends the request, so there is nothing to announce. A
+/// request that may belong to another operation is not judged. A dead server cannot receive a notice, and a program
+/// that a signal ends may not send one.
 pub(super) const CANCEL_ANNOUNCED: Invariant = Invariant {
     id: "cancel-announced",
     property: Property::Liveness,
@@ -42,11 +42,12 @@ pub(super) const CANCEL_ANNOUNCED: Invariant = Invariant {
         Kind::PlanEnded,
     ],
     vacuous: "no call was cancelled while its request was in flight",
-    explain: "The user pressed stop, the caller got its cancellation, and the server was never told: it goes on with work that \
-        nobody wants, and may hold a lock or spend money meanwhile.\n\n\
-        Look at the connection after the cancellation: no `notifications/cancelled` with the id of the request. Often the code that would send \
-        it runs inside the scope that was just cancelled. Mend it by sending it from the session's own task, or shielded. Over HTTP, \
-        since 2026-07-28, the end of the response stream says it, and nothing else does: close it.",
+    explain: "The user pressed stop, the caller got its cancellation, and the server received no notice. It keeps \
+        working for a caller that is gone, and may hold a lock or spend money meanwhile.\n\n\
+        Look at the connection after the cancellation: there is no `notifications/cancelled` with the id of the \
+        request. Often the code that would send it runs inside the scope that was just cancelled. To fix it, send \
+        the notice from the session's own task, or shield it. Over HTTP, since 2026-07-28, only the end of the \
+        response stream is a notice: close it.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(CancellationNotices::default()) },
 };
 
@@ -221,8 +222,8 @@ impl CancellationNotices {
     }
 }
 
-/// Counter-examples that shaped it. `initialize` must not be cancelled. A stream that its server ended was not given up. A client that
-/// was ended by force had no chance to, nor had one that a signal asked to end.
+/// Counter-examples: `initialize` must not be cancelled. If the server ended the stream, the client did not abandon the
+/// request. A client that the harness killed, or that a signal asked to end, had no chance to cancel.
 pub(super) const ABANDONED_CALL_CANCELLED: Invariant = Invariant {
     id: "abandoned-call-cancelled",
     property: Property::Liveness,
@@ -235,10 +236,11 @@ pub(super) const ABANDONED_CALL_CANCELLED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent, Kind::HttpEnded],
     vacuous: "no request was answered or given up",
-    explain: "The client closed the connection on which it waited for an answer and never said `notifications/cancelled`. Before \
-        2026-07-28 the end of a connection is no cancellation: the server goes on with work that nobody wants.\n\n\
-        Look at where the client gives up: a timeout that only drops the future is the usual one. Mend it by sending the notification \
-        with the id of the request, and by ending only after every answer has come or was cancelled.",
+    explain: "The client closed the connection on which it waited for an answer and never sent \
+        `notifications/cancelled`. Before 2026-07-28 the end of a connection is no cancellation: the server keeps \
+        working for a caller that is gone.\n\n\
+        Look at where the client abandons the request; usually a timeout only drops the future. To fix it, send the \
+        notification with the id of the request, and end only after every request was answered or cancelled.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(AbandonedRequests::default()) },
 };
 

@@ -9,7 +9,7 @@ use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Viol
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Seq};
 use crate::plan::{Promise, Revision};
 
-/// Counter-example that shaped it: a request that crosses the answer to initialize is told by `handshake-order`.
+/// Counter-example: `handshake-order` judges a request that crosses the answer to `initialize`.
 pub(super) const CAPABILITIES_RESPECTED: Invariant = Invariant {
     id: "capabilities-respected",
     property: Property::Safety,
@@ -22,9 +22,11 @@ pub(super) const CAPABILITIES_RESPECTED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
     vacuous: "nothing that needs a capability was asked of a server that had told its capabilities",
-    explain: "The client asked for prompts, resources, completions, tools or tasks of a server that had said it has none. Many servers \
-        answer with an error, which is then taken for a broken server; some answer nothing, and the load hangs.\n\n\
-        Look at the request and at the capabilities in the answer to `initialize`. Mend it by asking only for what is offered.",
+    explain: "The client requested prompts, resources, completions, tools or tasks from a server that had not \
+        advertised them. Many servers answer with an error, which the client takes for a broken server; some never \
+        answer, and the load hangs.\n\n\
+        Look at the request and at the capabilities in the answer to `initialize`. To fix it, request only what the \
+        server advertises.",
     start: |header: &Header| -> Box<dyn Monitor> {
         let is_must = header.revision.parse::<Revision>().is_ok_and(|revision| revision >= Revision::R20250618);
         Box::new(AdvertisedCapabilities { is_must, ..AdvertisedCapabilities::default() })

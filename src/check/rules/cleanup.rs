@@ -5,9 +5,9 @@ use crate::check::{Invariant, Level, Monitor, Operation, Property, Scope, Tally,
 use crate::history::{Action, Event, EventKind, Header, Kind, OpId, Outcome, Seq};
 use crate::plan::Promise;
 
-/// Counter-examples that shaped it. A cleanup that was cancelled on request may fail. One that a signal or the exit overtook
-/// may fail. One in a context the loader does not promise to work in may fail. A dead or stubborn server excuses nothing: cleanup
-/// is there for exactly that.
+/// Counter-examples: A cleanup may fail if the driver cancelled it, if a signal or the exit overtook it, or if it runs
+/// in a context in which the loader does not promise to work. A dead or stubborn server excuses nothing: cleanup exists
+/// for exactly that case.
 pub(super) const CLEANUP_REPEATABLE: Invariant = Invariant {
     id: "cleanup-repeatable",
     property: Property::Liveness,
@@ -20,12 +20,14 @@ pub(super) const CLEANUP_REPEATABLE: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::OperationCompleted, Kind::OperationOverdue],
     vacuous: "no cleanup ran undisturbed",
-    explain: "Cleanup raised, never returned, could not be repeated, or left the loader unable to load again. Programs clean \
-        up from wherever they happen to be: another task, an exit handler, a second tab. When cleanup must run in the task that \
-        loaded, it raises there (\"exit cancel scope in a different task\"), and what it was to close stays open.\n\n\
-        Look at the variant: `failed` in another context than the load is the cross-task bug; `overdue` is a wait for a task \
-        or loop that nobody drives; `load-after-cleanup-…` is a session table that was not emptied. Mend it by letting the task that \
-        opened a session close it, by bounding each step of the server's shutdown, and by emptying the table whatever happens.",
+    explain: "Cleanup raised, never returned, could not be repeated, or left the loader unable to load again. \
+        Programs clean up from any context: another task, an exit handler, a second tab. If cleanup must run in the \
+        task that loaded, it raises elsewhere (\"exit cancel scope in a different task\"), and the sessions stay \
+        open.\n\n\
+        Look at the variant: `failed` in another context than the load is the cross-task bug; `overdue` is a wait \
+        for a task or loop that no thread drives; `load-after-cleanup-…` is a session table that was not emptied. To \
+        fix it, let the task that opened a session close it, put a bound on each step of the server's shutdown, and \
+        empty the table in every case.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(see) },
 };
 
@@ -80,8 +82,9 @@ fn variant(operation: &Operation, kind: MissKind) -> &'static str {
     }
 }
 
-/// Counter-examples that shaped it. A load that runs beside cleanup may connect. A load that was cancelled or failed a moment
-/// ago may have started a server that says so only now. A loader that reconnects on its own may be in the middle of it.
+/// Counter-examples: A load that runs concurrently with cleanup may connect. A load that was cancelled or failed a
+/// moment ago may have started a server that connects only now. A loader that promises to reconnect may be in the
+/// middle of that.
 pub(super) const CLEANUP_OPENS_NOTHING: Invariant = Invariant {
     id: "cleanup-opens-nothing",
     property: Property::Safety,
@@ -94,10 +97,11 @@ pub(super) const CLEANUP_OPENS_NOTHING: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::OperationInvoked, Kind::OperationCompleted, Kind::OperationOverdue, Kind::ConnectionOpened],
     vacuous: "no cleanup ran without a load beside it",
-    explain: "Cleanup was under way and the loader connected to a server. Restart logic that takes a close for a crash does \
-        this: the watcher sees its server end, starts it again, and nobody is left who would close the second one.\n\n\
-        Look at which server was opened and whether its old connection had just ended. Mend it by telling whoever watches a \
-        session that the end is wanted before the session is closed.",
+    explain: "The loader connected to a server while its cleanup was running. Restart logic that takes a close for a \
+        crash does this: the watcher notices that its server ended and starts it again, and no code closes the \
+        second one.\n\n\
+        Look at which server was opened and whether its old connection had just ended. To fix it, tell the watcher \
+        that the end is intended before you close the session.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(RunningCleanups::default()) },
 };
 
@@ -143,7 +147,7 @@ impl RunningCleanups {
     }
 }
 
-/// Counter-examples that shaped it. Two cleanups at the same time share the work. After one that failed, there is work left.
+/// Counter-examples: Two concurrent cleanups share the work. After a cleanup that failed, there is work left.
 pub(super) const REPEATED_CLEANUP_QUIET: Invariant = Invariant {
     id: "repeated-cleanup-quiet",
     property: Property::Safety,
@@ -156,9 +160,10 @@ pub(super) const REPEATED_CLEANUP_QUIET: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::OperationInvoked, Kind::OperationCompleted, Kind::WireReceived, Kind::HttpReceived],
     vacuous: "no cleanup followed one that had succeeded",
-    explain: "Everything was closed, cleanup was called again, as exit handlers do, and a server received a request. The second \
-        cleanup went through a list that the first had not emptied, or opened a session in order to close it.\n\n\
-        Look at the request. Mend it by emptying the table of sessions in the same step that closes them.",
+    explain: "Everything was closed, an exit handler or other code called cleanup again, and a server received a \
+        request. The second cleanup went through a list that the first had not emptied, or opened a session in order \
+        to close it.\n\n\
+        Look at the request. To fix it, empty the table of sessions in the same step that closes them.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(RepeatedCleanup::default()) },
 };
 

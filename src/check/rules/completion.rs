@@ -8,9 +8,9 @@ use crate::check::{Invariant, Level, Monitor, Operation, Property, Scope, Tally,
 use crate::history::{Action, Event, EventKind, Header, Kind, LINK_LOST_CODE, OpId, Outcome, Seq};
 use crate::plan::{Bound, Promise};
 
-/// Counter-examples that shaped it. An operation whose context was ended on purpose has nowhere to complete. A process that
-/// ends after it was asked to, or was ended by the supervisor for a limit of its own, is not lost. A declared bound of 10 s that a loader keeps with a
-/// timer fires at 10.00x s, so a declared bound is broken only beyond a tenth more.
+/// Counter-examples: An operation whose context the driver ended has nowhere to complete. A process that exits after a
+/// request to exit, or that the supervisor ends because of a limit of the harness, is not lost. A loader that keeps a
+/// declared bound of 10 s with a timer fires at 10.00x s, so a declared bound is broken only beyond one tenth more.
 pub(super) const OPERATION_COMPLETES: Invariant = Invariant {
     id: "operation-completes",
     property: Property::Liveness,
@@ -31,14 +31,15 @@ pub(super) const OPERATION_COMPLETES: Invariant = Invariant {
         Kind::ProcessExited,
     ],
     vacuous: "no operation ran undisturbed",
-    explain: "Something that was asked of the loader never ended, or its process died. Hangs are worse than errors: nothing is \
-        logged, the user waits, and in the end the process is killed and leaves its servers behind. `probe-failed` means that one \
-        innocent await right after a step raised: a cancellation or an error that belongs to someone else was delivered to it. \
-        `context-overdue`: a task, thread or loop in which nothing ran any more could not be ended, as when a program returns from \
-        the main function of its loop and waits for ever in what the loop still has to finish.\n\n\
-        Look at the stacks, taken before the end: who waits, and for what? A future of a loop that is not running any more, a \
-        server that is mute, a lock held by a task that was dropped. Mend it with a deadline on every wait, and by waking \
-        whoever waits when the owner of a session ends.",
+    explain: "An operation of the loader never ended, or its process died. Hangs are worse than errors: the program \
+        logs nothing, the user waits, and in the end someone kills the process, which leaves its servers behind. \
+        `probe-failed` means that one plain await right after a step raised: it received a cancellation or an error \
+        that belongs to another task. `context-overdue`: the driver could not end a task, thread or loop in which \
+        nothing ran any more, as when a program returns from the main function of its loop and waits for ever for \
+        what the loop still has to finish.\n\n\
+        Look at the stacks, taken before the end: which code waits, and for what? It may wait for a future of a loop \
+        that no longer runs, a server that does not answer, or a lock held by a task that was dropped. To fix it, \
+        put a deadline on every wait, and wake all waiters when the owner of a session ends.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(OpenOperations::default()) },
 };
 

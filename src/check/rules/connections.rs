@@ -10,9 +10,10 @@ use crate::check::{Invariant, Level, Monitor, Operation, Property, Scope, Tally,
 use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, OpId, Seq};
 use crate::plan::Promise;
 
-/// Counter-example that shaped it: a load may open a connection, drop it and use a second one, and the end of the first may be
-/// journalled later; so what counts is what is still open when the program goes on. Over HTTP a load that is given up may never have read
-/// which session it was given, and a client of both eras asks first without any: what was never initialized does not count there.
+/// Counter-examples: A load may open a connection, drop it and use a second one, and the mock may journal the end of
+/// the first later, so only what is open when the program goes on counts. Over HTTP a load that the caller gives up may
+/// never have read its session id, and a client of both generations probes without a session: a connection that was
+/// never initialized does not count there.
 pub(super) const ONE_CONNECTION_PER_SERVER: Invariant = Invariant {
     id: "one-connection-per-server",
     property: Property::Safety,
@@ -25,10 +26,11 @@ pub(super) const ONE_CONNECTION_PER_SERVER: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::OperationInvoked, Kind::ExitRequested],
     vacuous: "no loaded server was connected when the program went on",
-    explain: "A server had several open connections from one loader. Loads that run side by side, or one after another without \
-        looking at what is there, each open their own; only the last is in the table, and nobody closes the others.\n\n\
-        Look at where each of the connections was opened. Mend it by letting one load run at a time, and by looking up the \
-        server before opening it.",
+    explain: "A server had several open connections from one loader. Loads that run concurrently, or one after \
+        another without a look at the existing sessions, each open their own. The loader's table keeps only the last \
+        one, and no code closes the others.\n\n\
+        Look at where each connection was opened. To fix it, run one load at a time, and look up the server before \
+        you open it.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(one_connection) },
 };
 
@@ -49,7 +51,8 @@ fn one_connection(event: &Event, view: &View, tally: &mut Tally) {
     }
 }
 
-/// Counter-examples that shaped it. A server that died or misbehaved is connected anew. One whose entry changed is another server.
+/// Counter-examples: A server that died or misbehaved may be connected again. A server whose entry changed is another
+/// server.
 pub(super) const UNCHANGED_SERVER_KEPT: Invariant = Invariant {
     id: "unchanged-server-kept",
     property: Property::Safety,
@@ -62,9 +65,11 @@ pub(super) const UNCHANGED_SERVER_KEPT: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::OperationInvoked, Kind::OperationCompleted],
     vacuous: "nothing was loaded again while a server was connected",
-    explain: "The program ran again with the same configuration, and a server that was connected and well was connected anew. What \
-        it held for the session is lost, its start is paid once more, and where the old one is not closed it stays behind.\n\n\
-        Look at the connection before and after. Mend it by comparing the new configuration with the old, entry by entry.",
+    explain: "The program ran again with the same configuration, and the loader opened a new connection to a healthy \
+        server that was connected already. The state of the old session is lost, the server starts a second time, \
+        and if the old connection is not closed, it stays behind.\n\n\
+        Look at the connection before and after. To fix it, compare the new configuration with the old one, entry by \
+        entry.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(KeptConnections::default()) },
 };
 
@@ -114,7 +119,7 @@ fn judge_kept(event: &Event, view: &View, operation: &Operation, before: &[(Stri
     }
 }
 
-/// Counter-example that shaped it: a server that was not connected before the change has nothing to be replaced.
+/// Counter-example: a server that was not connected before the change has no connection to replace.
 pub(super) const CHANGED_SERVER_REPLACED: Invariant = Invariant {
     id: "changed-server-replaced",
     property: Property::Liveness,
@@ -127,9 +132,10 @@ pub(super) const CHANGED_SERVER_REPLACED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::OperationInvoked, Kind::OperationCompleted],
     vacuous: "no reload changed the entry of a server that was connected",
-    explain: "The entry of a server was changed, its environment or arguments, and the reload kept the old process. The user has \
-        given it a new key or folder, sees no error, and works with the old one.\n\n\
-        Look at the reload and at the connection that is still in use. Mend it by comparing whole entries, not only names.",
+    explain: "The entry of a server changed, its environment or its arguments, and the reload kept the old process. \
+        The user has given the server a new key or folder, sees no error, and works with the old one.\n\n\
+        Look at the reload and at the connection that is still in use. To fix it, compare whole entries, not only \
+        names.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(ReplacedConnections::default()) },
 };
 
@@ -182,7 +188,7 @@ fn judge_replaced(
 /// Most starts of one server that one operation may cause.
 const STARTS_MAX: usize = 3;
 
-/// Counter-example that shaped it: whoever opens a session for each call starts a server for each call.
+/// Counter-example: a loader that opens a session for each call starts a server for each call.
 pub(super) const SERVER_NOT_RESPAWNED: Invariant = Invariant {
     id: "server-not-respawned",
     property: Property::Safety,
@@ -195,10 +201,11 @@ pub(super) const SERVER_NOT_RESPAWNED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::MockStarted, Kind::OperationInvoked],
     vacuous: "no server was started",
-    explain: "A server that ends as soon as it starts was started again and again. Each start costs a process and whatever it \
-        loads; a machine with a broken entry in its configuration never comes to rest.\n\n\
-        Look at the starts between two operations. Mend it by giving up after a few attempts, each later than the one \
-        before, and by trying again only when something is asked.",
+    explain: "The loader started a server again and again, although the server exits as soon as it starts. Each \
+        start costs a process and whatever the server loads; a machine with one broken entry in its configuration \
+        never comes to rest.\n\n\
+        Look at the starts between two operations. To fix it, give up after a few attempts, wait longer before each \
+        one, and try again only for a new operation.",
     start: |_: &Header| -> Box<dyn Monitor> { at_most(STARTS_MAX, starts, started_again) },
 };
 
@@ -219,8 +226,8 @@ fn started_again(server: &String, before: Seq, event: &Event) -> Violation {
     Violation::new("in-a-loop", because, &[before, event.seq])
 }
 
-/// Counter-examples that shaped it. Only where the plan demands it: a host may open a session for each run, and that is a mode. A server
-/// that was killed has to be opened anew. What names no session is no connection.
+/// Counter-examples: The plan must demand it, because a host may open a session for each run. A server that the harness
+/// killed must be opened again. An exchange that names no session is no connection.
 pub(super) const SERVERS_KEPT: Invariant = Invariant {
     id: "servers-kept",
     property: Property::Safety,
@@ -233,9 +240,11 @@ pub(super) const SERVERS_KEPT: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::ConnectionOpened, Kind::SignalSent, Kind::HostPrompted],
     vacuous: "the plan does not demand it, or nothing made the host run again",
-    explain: "The host was made to run again and opened a server that it had open already. A script that is run from its top on every click \
-        does that where its loader is not cached: each run starts servers, and those of the run before are left to whoever collects them.\n\n\
-        Look at what the host was asked for just before the second connection. Mend it by keeping the loader outside of what is run again.",
+    explain: "The driver made the host run again, and the host opened a server that it had open already. A script \
+        that runs from its top on every click does that if its loader is not cached: each run starts servers, and \
+        the servers of the previous run stay until a garbage collector finds them.\n\n\
+        Look at the prompt just before the second connection. To fix it, keep the loader outside of the code that \
+        runs again.",
     start: |header: &Header| -> Box<dyn Monitor> {
         let is_demanded = header.application().is_some_and(|application| application.same_servers);
         Box::new(FirstConnections { is_demanded, ..FirstConnections::default() })

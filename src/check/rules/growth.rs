@@ -35,14 +35,15 @@ const fn growth(
     }
 }
 
-/// Counter-example that shaped it: a pool that opens its second socket late is one step up, not a slope.
+/// Counter-example: a pool that opens its second socket late is one step up, not a slope.
 pub(super) const REPEATS_KEEP_DESCRIPTORS: Invariant = growth(
     "repeats-keep-descriptors",
     "the loader's process has no more open descriptors after many reruns than after a few",
     KINDS,
-    "Each rerun left a descriptor open: a pipe of a server that has ended, a socket, the self-pipe of an event loop that was \
-     never closed. At 1,024 of them the program can open nothing any more, and what fails then has nothing to do with the cause.\n\n\
-     Look at the kinds of descriptors in the samples. Mend it by closing loops and pipes where sessions are closed.",
+    "Each rerun left a descriptor open: a pipe of a server that has exited, a socket, or the self-pipe of an event \
+     loop that was never closed. At 1,024 descriptors the program can open nothing any more, and it fails in code \
+     that has nothing to do with the cause.\n\n\
+     Look at the kinds of descriptors in the samples. To fix it, close loops and pipes where you close sessions.",
     |_| {
         Box::new(Growth::new("descriptors", 0.05, 3.0, |kind| match kind {
             EventKind::SampleTaken { fds, .. } => Some(fds.values().map(|n| f64::from(*n)).sum()),
@@ -51,14 +52,14 @@ pub(super) const REPEATS_KEEP_DESCRIPTORS: Invariant = growth(
     },
 );
 
-/// Counter-example that shaped it: a runtime starts threads for blocking work when they are first needed.
+/// Counter-example: a runtime starts threads for blocking work on first use.
 pub(super) const REPEATS_KEEP_THREADS: Invariant = growth(
     "repeats-keep-threads",
     "the loader's process has no more threads after many reruns than after a few",
     KINDS,
-    "Each rerun left a thread behind: a background loop a run, an executor that was never shut down. Each holds a stack, and \
-     together they slow the end of the program, which waits for them.\n\n\
-     Look at the thread counts in the samples. Mend it by keeping one owner thread for all runs, and ending it in cleanup.",
+    "Each rerun left a thread behind: a background loop for each run, or an executor that was never shut down. Each \
+     holds a stack, and together they slow the exit of the program, which waits for them.\n\n\
+     Look at the thread counts in the samples. To fix it, keep one owner thread for all runs, and end it in cleanup.",
     |_| {
         Box::new(Growth::new("threads", 0.05, 3.0, |kind| match kind {
             EventKind::SampleTaken { threads, .. } => Some(f64::from(*threads)),
@@ -67,14 +68,14 @@ pub(super) const REPEATS_KEEP_THREADS: Invariant = growth(
     },
 );
 
-/// Counter-example that shaped it: an allocator takes memory in steps of a MiB, so less than two are no growth.
+/// Counter-example: an allocator takes memory in steps of 1 MiB, so less than two steps are no growth.
 pub(super) const REPEATS_KEEP_MEMORY: Invariant = growth(
     "repeats-keep-memory",
     "the loader's process needs no more memory after many reruns than after a few",
     KINDS,
-    "Each rerun left something in memory: a session table that is only added to, tool lists of old runs, callbacks that keep \
-     a closed session alive. Programs that run for days are restarted because of this.\n\n\
-     Look at the resident memory in the samples. Mend it by dropping a run's objects with its session.",
+    "Each rerun left something in memory: a session table that only grows, tool lists of old runs, or callbacks that \
+     keep a closed session alive. Programs that run for days are restarted because of this.\n\n\
+     Look at the resident memory in the samples. To fix it, drop the objects of a run with its session.",
     |_| {
         Box::new(Growth::new("KiB of memory", 20.0, 2_048.0, |kind| match kind {
             #[expect(clippy::cast_precision_loss, reason = "a process has less memory than 2^52 KiB")]
@@ -84,14 +85,15 @@ pub(super) const REPEATS_KEEP_MEMORY: Invariant = growth(
     },
 );
 
-/// Counter-example that shaped it: between two runs one server may be ending while its successor starts.
+/// Counter-example: between two runs one server may be ending while its successor starts.
 pub(super) const REPEATS_KEEP_SERVERS: Invariant = growth(
     "repeats-keep-servers",
     "no more servers are running after many reruns than after a few",
     &[Kind::SampleTaken, Kind::LinkOpened, Kind::LinkClosed],
-    "Each rerun started servers and left the old ones running. They answer nobody, hold their locks and ports, and are found \
-     by the user's task manager.\n\n\
-     Look at which servers have no EOF in their journal. Mend it by closing a session before it is replaced, or by keeping it.",
+    "Each rerun started servers and left the old ones running. They serve no client, hold their locks and ports, and \
+     show up in the user's task manager.\n\n\
+     Look at which servers have no EOF in their journal. To fix it, close a session before you replace it, or keep \
+     it.",
     |_| Box::new(RunningServers { n_running: 0, growth: Growth::new("servers", 0.05, 3.0, |_| None) }),
 );
 

@@ -11,9 +11,9 @@ use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Viol
 use crate::history::{ConnectionId, Event, EventKind, Header, Impact, Kind, Message, Seq};
 use crate::plan::Promise;
 
-/// Counter-examples that shaped it. A client that knows both eras may ask `server/discover` first. Pings, responses and
-/// cancellations belong to no phase. A client may try `initialize` again after an error. Where a script garbles answers, nobody can say what the client
-/// has read, so the connection is not judged any further.
+/// Counter-examples: A client of both generations may send `server/discover` first. Pings, responses and cancellations
+/// belong to no phase. A client may send `initialize` again after an error. If a script garbles answers, the journal
+/// does not show what the client read, so the connection is not judged any further.
 pub(super) const HANDSHAKE_ORDER: Invariant = Invariant {
     id: "handshake-order",
     property: Property::Safety,
@@ -33,11 +33,12 @@ pub(super) const HANDSHAKE_ORDER: Invariant = Invariant {
         Kind::FaultDelivered,
     ],
     vacuous: "no client spoke on any connection",
-    explain: "The client spoke out of turn while a session was being opened. Lenient servers accept it, strict ones refuse \
-        the session or drop the request, so the program works on one machine and not on the next. Concurrency is the usual reason: a call that \
-        is let through while another task still waits for the answer to `initialize`.\n\n\
-        Look at the order of messages on that connection. Mend it by handing out the session only after `notifications/initialized` \
-        was written.",
+    explain: "The client sent a message out of turn while a session was being opened. Lenient servers accept it; \
+        strict ones refuse the session or drop the request, so the program works on one machine and not on the next. \
+        Concurrency is the usual reason: a call goes out while another task still waits for the answer to \
+        `initialize`.\n\n\
+        Look at the order of messages on that connection. To fix it, share the session only after \
+        `notifications/initialized` was written.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Handshakes::default()) },
 };
 
@@ -148,7 +149,7 @@ impl Handshake {
     }
 }
 
-/// Counter-example that shaped it: a message above the limit is kept without its parameters.
+/// Counter-example: the recorder keeps a message above the size limit without its parameters.
 pub(super) const INITIALIZE_COMPLETE: Invariant = Invariant {
     id: "initialize-complete",
     property: Property::Safety,
@@ -161,9 +162,10 @@ pub(super) const INITIALIZE_COMPLETE: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived],
     vacuous: "no client sent initialize",
-    explain: "The client sent `initialize` without a revision, without its capabilities or without its name and version. A strict \
-        server refuses the session; a lenient one guesses, and guesses another revision than the next server does.\n\n\
-        Look at the parameters in the witness. Mend it by filling in all three; empty capabilities are an empty object.",
+    explain: "The client sent `initialize` without a revision, without its capabilities, or without its name and \
+        version. A strict server refuses the session; a lenient one guesses the revision, and the next server \
+        guesses another.\n\n\
+        Look at the parameters in the witness. To fix it, send all three; empty capabilities are an empty object.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_initialize) },
 };
 
@@ -187,7 +189,7 @@ fn judge_initialize(event: &Event, _view: &View) -> Judged {
     Judged::Broken(Violation::new(missing, because, &[event.seq]))
 }
 
-/// Counter-example that shaped it: a load that was cancelled, or gave the server up, need not finish the handshake.
+/// Counter-example: a load that was cancelled, or gave up on the server, need not finish the handshake.
 pub(super) const INITIALIZED_SENT: Invariant = Invariant {
     id: "initialized-sent",
     property: Property::Liveness,
@@ -200,9 +202,11 @@ pub(super) const INITIALIZED_SENT: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed, Kind::OperationCompleted],
     vacuous: "no server answered initialize",
-    explain: "The server answered `initialize`, its tools were handed out, and `notifications/initialized` never came. Until it \
-        does, a server may refuse every request, and may not send any of its own: sampling and roots stay dead.\n\n\
-        Look at the connection of the witness. Mend it by sending the notification right behind the answer, before the tools are listed.",
+    explain: "The server answered `initialize`, the load handed out its tools, and the client never sent \
+        `notifications/initialized`. Until that arrives, a server may refuse every request and may send no request \
+        of its own, so sampling and roots do not work.\n\n\
+        Look at the connection of the witness. To fix it, send the notification right after the answer, before you \
+        list the tools.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(InitializedConnections::default()) },
 };
 
@@ -261,7 +265,7 @@ impl InitializedConnections {
     }
 }
 
-/// Counter-example that shaped it: a client that was ended by force while it opened a session may have been about to.
+/// Counter-example: a client that the harness killed during the handshake may have been about to send the notification.
 pub(super) const SESSION_INITIALIZED: Invariant = Invariant {
     id: "session-initialized",
     property: Property::Liveness,
@@ -274,9 +278,10 @@ pub(super) const SESSION_INITIALIZED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::SessionOpened, Kind::WireReceived],
     vacuous: "no session was opened",
-    explain: "The server answered `initialize`, and `notifications/initialized` never came. Until it does, a server may refuse every \
-        request and may send none of its own.\n\n\
-        Look at what follows the answer on that connection. Mend it by sending the notification right behind the answer.",
+    explain: "The server answered `initialize`, and the client never sent `notifications/initialized`. Until that \
+        arrives, a server may refuse every request and may send no request of its own.\n\n\
+        Look at the messages after the answer on that connection. To fix it, send the notification right after the \
+        answer.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(InitializedSessions::default()) },
 };
 

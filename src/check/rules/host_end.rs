@@ -8,8 +8,9 @@ use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Viol
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
 use crate::plan::Promise;
 
-/// Counter-examples that shaped it. Hosts end by the signal itself, or catch it and exit with 0 or with 128 and its number: all of that is
-/// right after a signal. One that has done its work may exit with 0 before it is asked. What follows our own kill reaches no monitor.
+/// Counter-examples: A host may let the signal end it, or catch the signal and exit with 0 or with 128 plus its number:
+/// each is right after a signal. A host that has done its work may exit with 0 before the driver asks. No monitor gets
+/// the events that follow a kill by the harness.
 pub(super) const ENDS_AS_ASKED: Invariant = Invariant {
     id: "ends-as-asked",
     property: Property::Safety,
@@ -22,8 +23,9 @@ pub(super) const ENDS_AS_ASKED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::SignalSent, Kind::ProcessExited],
     vacuous: "the host did not end by itself",
-    explain: "The host ended with a status that says that something went wrong, or of a signal that nobody had sent. After Ctrl-C a program \
-        may end of SIGINT, or with status 0 or 130; anything else is an error in its cleanup, or a crash.\n\n\
+    explain: "The host exited with a status that reports a failure, or ended by a signal that the harness had not \
+        sent. After Ctrl-C a program may end by SIGINT, or exit with status 0 or 130; anything else is an error in \
+        its cleanup, or a crash.\n\n\
         Look at the end of stderr.txt. ABRT is a panic or a failed assertion, SEGV a crash.",
     start: |header: &Header| -> Box<dyn Monitor> {
         let status = header.application().and_then(|application| application.status);
@@ -90,7 +92,7 @@ fn number(signal: &str) -> Option<i32> {
     [("HUP", 1), ("INT", 2), ("TERM", 15)].into_iter().find(|(name, _)| *name == signal).map(|(_, number)| number)
 }
 
-/// Counter-example that shaped it: one that was ended by a signal has no status, and is told by `ended-by-no-signal`.
+/// Counter-example: a client that a signal ended has no exit status; `ended-by-no-signal` judges it.
 pub(super) const EXITS_WITH_SUCCESS: Invariant = Invariant {
     id: "exits-with-success",
     property: Property::Safety,
@@ -103,8 +105,9 @@ pub(super) const EXITS_WITH_SUCCESS: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::ProcessExited],
     vacuous: "the client did not exit by itself",
-    explain: "The client ended with a status that is not 0, so it says itself that something went wrong, however good the wire looks.\n\n\
-        Look at stderr.txt beside the history. An error in cleanup, after everything has worked, is the usual reason.",
+    explain: "The client exited with a status other than 0. It reports a failure itself, however good the wire \
+        looks.\n\n\
+        Look at stderr.txt next to the history. The usual reason is an error in cleanup after everything has worked.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_status) },
 };
 
@@ -119,7 +122,7 @@ fn judge_status(event: &Event, _view: &View) -> Judged {
     }
 }
 
-/// Counter-example that shaped it: what follows our own kill reaches no monitor.
+/// Counter-example: no monitor gets the events that follow a kill by the harness.
 pub(super) const ENDED_BY_NO_SIGNAL: Invariant = Invariant {
     id: "ended-by-no-signal",
     property: Property::Safety,
@@ -132,9 +135,10 @@ pub(super) const ENDED_BY_NO_SIGNAL: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::ProcessExited],
     vacuous: "the client did not end",
-    explain: "A signal ended the client that nobody of ours had sent: it crashed or aborted, or the system killed it.\n\n\
-        Look at the name of the signal. ABRT is a panic or a failed assertion, SEGV a crash, KILL most often the system that had \
-        run out of memory.",
+    explain: "A signal that the harness did not send ended the client: the client crashed or aborted, or the system \
+        killed it.\n\n\
+        Look at the name of the signal. ABRT is a panic or a failed assertion, SEGV a crash, and KILL most often a \
+        system that had run out of memory.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_signal) },
 };
 
@@ -149,8 +153,8 @@ fn judge_signal(event: &Event, _view: &View) -> Judged {
     }
 }
 
-/// Counter-example that shaped it: the machine may be the one that is late. The limit is that of whoever asked, so it is a violation all
-/// the same, and tells of the delay.
+/// Counter-example: the machine may be slow. The user chose the limit, so the violation stands, and the reason mentions
+/// the delay.
 pub(super) const ENDS_IN_TIME: Invariant = Invariant {
     id: "ends-in-time",
     property: Property::Liveness,
@@ -163,9 +167,10 @@ pub(super) const ENDS_IN_TIME: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::ProcessExited, Kind::LimitHit],
     vacuous: "the client was ended for another reason",
-    explain: "The client was still there when its limit had passed, and was ended with everything it had started.\n\n\
-        Look at what was waited for, and at the stacks in the history. Where everything had been answered, the client did not end \
-        itself: an open stream, a timer or a thread that is waited for keeps it alive.",
+    explain: "The client was still running when its limit had passed, and the harness ended it with every process \
+        that it had started.\n\n\
+        Look at what the harness waited for, and at the stacks in the history. If every request had been answered, \
+        the client did not end by itself: an open stream, a timer or a thread that is joined keeps it alive.",
     start: |header: &Header| -> Box<dyn Monitor> {
         let expected = header.host.as_ref().map(|host| host.exchange.clone()).unwrap_or_default();
         Box::new(EndInTime { expected, open: BTreeMap::new() })

@@ -7,10 +7,10 @@ use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Viol
 use crate::history::{Event, EventKind, Header, Kind, Seq, SocketId, WireEnd};
 use crate::plan::Promise;
 
-/// Counter-examples that shaped it. Idle connections that are kept for later are no streams. A stream that its server ended, also by the
-/// DELETE of its session, was not left open. A client that exits right after it has closed its stream has closed it: so the exit is on
-/// record before the system closes anything. A helper that exits has no connection, and where something is asked later, whoever asks
-/// lives on.
+/// Counter-examples: Idle connections of a pool are not streams. A stream that its server ended, also because of a
+/// DELETE of its session, was not left open. A client that exits right after it has closed its stream has closed it; so
+/// the journal has the exit before the system closes anything. A helper process that exits has no connection. After a
+/// later request the process that sent it is still alive.
 pub(super) const STREAMS_CLOSED: Invariant = Invariant {
     id: "streams-closed",
     property: Property::Liveness,
@@ -23,9 +23,11 @@ pub(super) const STREAMS_CLOSED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::HttpEnded, Kind::ProcessExiting, Kind::GraceExpired],
     vacuous: "no client that was seen to exit had asked for a stream",
-    explain: "The client exited with a stream of events still open, so nothing in it closed the stream: its system did. In a program that \
-        lives on, such a stream is a task, a socket and a session for each connection that was ever made.\n\n\
-        Look at the GET in the witness. Mend it by ending the stream where the session is closed, and by waiting for that.",
+    explain: "The client exited with an open stream of events, so the operating system closed the stream, not the \
+        client. In a program that runs on, such a stream is a task, a socket and a session for each connection that \
+        it ever made.\n\n\
+        Look at the GET in the witness. To fix it, end the stream where you close the session, and wait until it has \
+        ended.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(StreamsAtExit::default()) },
 };
 
@@ -91,7 +93,8 @@ impl StreamsAtExit {
     }
 }
 
-/// Counter-examples that shaped it. Of a stream of events the last bytes need not be read. A socket that our side resets says nothing.
+/// Counter-examples: The client need not read the last bytes of a stream of events. A socket that the mock resets
+/// proves nothing.
 pub(super) const ANSWERS_READ: Invariant = Invariant {
     id: "answers-read",
     property: Property::Liveness,
@@ -104,9 +107,10 @@ pub(super) const ANSWERS_READ: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::SocketClosed, Kind::FaultDelivered],
     vacuous: "nothing was answered",
-    explain: "The client closed a connection whose answer it had not read. Whoever waited for that answer was not told that it will \
-        never come, or nobody waited at all.\n\n\
-        Look at the request of the witness. Mend it by waiting for every answer before the end, or by cancelling the request.",
+    explain: "The client closed a connection before it had read the answer on it. The code that waited for the \
+        answer does not learn that it will never come, or no code waited at all.\n\n\
+        Look at the request of the witness. To fix it, wait for every answer before the program ends, or cancel the \
+        request.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(UnreadAnswers::default()) },
 };
 

@@ -7,8 +7,8 @@ use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Viol
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
 use crate::plan::{Promise, Revision};
 
-/// Counter-examples that shaped it. A server that hands out no id is owed none. A ping or a probe of the era may come before
-/// the session. A request that names a session the server has forgotten is told by `stale-session-unused`.
+/// Counter-examples: A client owes no id to a server that assigns none. A ping or a probe of the generation may come
+/// before the session. `stale-session-unused` judges a request that names a session which the server has forgotten.
 pub(super) const SESSION_ID_SENT: Invariant = Invariant {
     id: "session-id-sent",
     property: Property::Safety,
@@ -21,10 +21,11 @@ pub(super) const SESSION_ID_SENT: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::SessionOpened, Kind::SessionClosed, Kind::HttpReceived, Kind::WireReceived],
     vacuous: "no session had an id",
-    explain: "The server gave the session an id and a request came without it. Servers answer that with 400, or open another \
-        session for it, so notifications and cancellations get lost while calls work: they are sent by other code.\n\n\
-        Look at the verb and the message of the witness. Mend it by adding the id where requests are made, once for all \
-        of them, GET and DELETE included.",
+    explain: "The server assigned an id to the session, and a request came without it. Servers answer that with 400, \
+        or open another session for it. Often only notifications and cancellations get lost while calls work, \
+        because other code sends them.\n\n\
+        Look at the verb and the message of the witness. To fix it, add the id in one place where all requests are \
+        built, GET and DELETE included.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(SessionIds::default()) },
 };
 
@@ -76,8 +77,8 @@ impl SessionIds {
     }
 }
 
-/// Counter-examples that shaped it. 2025-03-26 has no such header. A server that answers with a revision that nobody knows, or with
-/// none, has agreed on none: what its client still sends is its goodbye.
+/// Counter-examples: 2025-03-26 has no such header. A server that answers with an unknown revision, or with none, has
+/// agreed on none: the client may still send requests to end the session.
 pub(super) const PROTOCOL_VERSION_SENT: Invariant = Invariant {
     id: "protocol-version-sent",
     property: Property::Safety,
@@ -90,10 +91,11 @@ pub(super) const PROTOCOL_VERSION_SENT: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireSent, Kind::HttpReceived],
     vacuous: "no request of a session was received",
-    explain: "A request of a session came without `MCP-Protocol-Version`. A server then takes it for 2025-03-26 and may answer \
-        in that revision's way, or refuse it: a client that works with one server fails with the next.\n\n\
-        Look at the verb in the reason: GET and DELETE are the ones that are forgotten. A wrong value is a SHOULD. Mend it where \
-        requests are made, once the revision is known.",
+    explain: "A request of a session came without `MCP-Protocol-Version`. A server then assumes 2025-03-26 and may \
+        answer as that revision does, or refuse the request: a client that works with one server fails with the \
+        next.\n\n\
+        Look at the verb in the reason: GET and DELETE are forgotten most often. A wrong value breaks a SHOULD. To \
+        fix it, set the header where requests are built, once the revision is known.",
     start: |header: &Header| -> Box<dyn Monitor> {
         let is_required = header.revision.parse::<Revision>().is_ok_and(|revision| revision >= Revision::R20250618);
         Box::new(AgreedVersions { is_required, agreed: BTreeMap::new() })
@@ -140,7 +142,7 @@ fn agreed_version(message: &Message) -> Option<&str> {
     message.at(&["result", "protocolVersion"]).and_then(serde_json::Value::as_str)
 }
 
-/// Counter-example that shaped it: a wildcard accepts both.
+/// Counter-example: a wildcard accepts both.
 pub(super) const ACCEPT_OFFERS_BOTH: Invariant = Invariant {
     id: "accept-offers-both",
     property: Property::Safety,
@@ -153,9 +155,10 @@ pub(super) const ACCEPT_OFFERS_BOTH: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived],
     vacuous: "no POST or GET was received",
-    explain: "A request did not say that it takes both kinds of answer. The server chooses which of them it gives; a strict one \
-        refuses the request with 406, and which servers are strict changes with their next release.\n\n\
-        Look at the `accept` header of the witness. Mend it by sending `application/json, text/event-stream` with every POST.",
+    explain: "A request did not accept both kinds of answer. The server chooses the kind; a strict server refuses \
+        the request with 406, and any release can make a server strict.\n\n\
+        Look at the `accept` header of the witness. To fix it, send `application/json, text/event-stream` with every \
+        POST.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_accept) },
 };
 

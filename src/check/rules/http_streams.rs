@@ -16,8 +16,9 @@ const STEADY_PAUSES: usize = 5;
 /// Pauses this long need not grow any more.
 const SLOW_US: u64 = 10_000_000;
 
-/// Counter-examples that shaped it. A stream that is cut may be asked for again at once, and once more when that fails. A stream
-/// that said something, or lived longer than the pause behind it, was worth asking for. Delays of a backoff may have a bound.
+/// Counter-examples: A client may open a stream again at once after the stream was cut, and once more if that fails. A
+/// stream that carried a message, or lived longer than the pause before the next request, was useful. The delay of a
+/// backoff may have an upper bound.
 pub(super) const STREAM_REOPENED_SLOWLY: Invariant = Invariant {
     id: "stream-reopened-slowly",
     property: Property::Safety,
@@ -30,10 +31,11 @@ pub(super) const STREAM_REOPENED_SLOWLY: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::HttpEnded, Kind::WireSent],
     vacuous: "no client asked for a stream",
-    explain: "The server closed the stream it need not keep, and the client asked for it again and again, without a pause or after \
-        the same one each time. One client is a warm processor; a thousand of them after a deployment are an outage.\n\n\
-        Look at the times of the GET requests. Mend it by waiting longer after each attempt that brought nothing, and by \
-        honouring `retry` as a lower bound.",
+    explain: "The server closed a stream that it need not keep, and the client opened it again and again, without a \
+        pause or with the same pause each time. One such client keeps a processor busy; a thousand of them after a \
+        deployment are an outage.\n\n\
+        Look at the times of the GET requests. To fix it, wait longer after each attempt that carried no message, \
+        and treat `retry` as a lower bound.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(ReopenedStreams::default()) },
 };
 
@@ -144,8 +146,8 @@ impl StreamRequests {
     }
 }
 
-/// Counter-example that shaped it: a second attempt may already be under way when the refusal is read; so it is a warning, and
-/// the third is a failure.
+/// Counter-example: a second attempt may be on its way when the client reads the refusal, so the second is a warning
+/// and the third is a failure.
 pub(super) const REFUSED_STREAM_ACCEPTED: Invariant = Invariant {
     id: "refused-stream-accepted",
     property: Property::Safety,
@@ -158,9 +160,10 @@ pub(super) const REFUSED_STREAM_ACCEPTED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::HttpAnswered],
     vacuous: "no stream was refused",
-    explain: "The server has no stream and said so, as it may, and the client went on asking. It is not an error that time \
-        mends: each attempt costs a request, and a log line on both sides, for as long as the session lives.\n\n\
-        Look at the GET requests after the first 405. Mend it by taking 405 as an answer: this session has no stream.",
+    explain: "The server has no stream and answered 405, as it may, and the client kept requesting one. The error \
+        does not go away with time: each attempt costs a request, and a log line on both sides, for as long as the \
+        session lives.\n\n\
+        Look at the GET requests after the first 405. To fix it, treat 405 as final: this session has no stream.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(RefusedStreams::default()) },
 };
 
@@ -199,7 +202,7 @@ impl Monitor for RefusedStreams {
 /// A timer may be early by as much as this.
 const EARLY_US: u64 = 50_000;
 
-/// Counter-example that shaped it: only a stream that is taken up, with `Last-Event-ID`, is a reconnection.
+/// Counter-example: only a GET with `Last-Event-ID` resumes a stream.
 pub(super) const RETRY_HONOURED: Invariant = Invariant {
     id: "retry-honoured",
     property: Property::Safety,
@@ -212,9 +215,11 @@ pub(super) const RETRY_HONOURED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::HttpEnded],
     vacuous: "no stream was to be taken up after a time",
-    explain: "The server had said how long to wait and ended the stream, and the client came back earlier. Servers use that to \
-        spread their clients after a restart; those who do not wait are the load that keeps it down.\n\n\
-        Look at the times of the end and of the GET. Mend it by keeping the newest `retry` of a stream and waiting that long.",
+    explain: "The server had sent a waiting time and ended the stream, and the client resumed it earlier. Servers \
+        use that time to spread their clients after a restart; clients that do not wait are the load that keeps the \
+        server down.\n\n\
+        Look at the times of the end and of the GET. To fix it, store the newest `retry` of a stream and wait that \
+        long.",
     start: |header: &Header| -> Box<dyn Monitor> {
         let retry_us = header.host.as_ref().and_then(|host| host.retry_ms).map(|ms| ms * 1_000);
         Box::new(StreamRetries { retry_us, ..StreamRetries::default() })

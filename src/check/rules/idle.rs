@@ -8,8 +8,9 @@ use crate::plan::Promise;
 /// Windows below this are not judged: CPU time is counted in ticks of 10 ms, and two ticks in 50 ms are 40 % of nothing.
 const IDLE_WINDOW_MIN_US: u64 = 100_000;
 
-/// Counter-examples that shaped it. A window in which an operation still runs is not idle. Node compiles its HTTP parser beside the
-/// first requests, for up to half of the first window after them: windows that are labelled otherwise precede a quiet one.
+/// Counter-examples: A window in which an operation is still running is not idle. Node compiles its HTTP parser
+/// concurrently with the first requests, for up to half of the next window; the driver gives such windows another label
+/// and takes a quiet one after them.
 pub(super) const IDLE_WITHOUT_CPU: Invariant = Invariant {
     id: "idle-without-cpu",
     property: Property::Safety,
@@ -22,10 +23,11 @@ pub(super) const IDLE_WITHOUT_CPU: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::SampleTaken],
     vacuous: "no idle window was observed",
-    explain: "Nothing was asked of the loader and it kept a processor busy. A cancel scope that was left in the wrong task \
-        re-delivers its cancellation for ever, fifty to a hundred thousand times a second; a reconnect loop without a pause does the same. \
-        Users see a laptop that gets warm.\n\n\
-        Look at what happened before the window, most often a cleanup from another task. Mend that; a pause in the loop only slows it down.",
+    explain: "No operation was running, and the loader kept a processor busy. A cancel scope that was left in the \
+        wrong task delivers its cancellation again for ever, fifty to a hundred thousand times a second; a reconnect \
+        loop without a pause does the same. Users notice a warm laptop.\n\n\
+        Look at the event before the window, most often a cleanup from another task. Fix that; a pause in the loop \
+        only slows it down.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_sample) },
 };
 

@@ -5,7 +5,7 @@ use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Viol
 use crate::history::{Event, Header, Kind};
 use crate::plan::Promise;
 
-/// Before the first cleanup; after it, loads are judged by `cleanup-repeatable`.
+/// Judges loads before the first cleanup; `cleanup-repeatable` judges later loads.
 pub(super) const LOAD_SUCCEEDS: Invariant = Invariant {
     id: "load-succeeds",
     property: Property::Liveness,
@@ -18,13 +18,14 @@ pub(super) const LOAD_SUCCEEDS: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::OperationCompleted, Kind::OperationOverdue],
     vacuous: "no load ran undisturbed before the first cleanup",
-    explain: "The loader was asked to load servers that our own client can talk to, and it failed, never returned, or left out \
-        the tools of one that works. Users see an agent without tools, often after the second run of the program, because the \
-        first one left something behind: a session bound to a dead loop, a table that says \"already loaded\".\n\n\
-        Look at the first witness, the invocation, and at what the mock of the missing server received: no `initialize` means \
-        that the loader never connected, no `tools/list` that it gave up during the handshake. Mend it by opening each session \
-        in a task that outlives the caller, by reporting a server's error beside the tools of the others, and by never letting \
-        one dead server fail the load as a whole.",
+    explain: "The driver told the loader to load servers that the harness itself can talk to. The load failed, never \
+        returned, or left out the tools of a working server. Users see an agent without tools, often after the \
+        second run of the program, because the first run left something behind: a session bound to a dead loop, or a \
+        table that says \"already loaded\".\n\n\
+        Look at the first witness, the invocation, and at what the mock of the missing server received: without \
+        `initialize` the loader never connected; without `tools/list` it gave up during the handshake. To fix it, \
+        open each session in a task that outlives the caller, report a server's error next to the tools of the \
+        others, and never let one dead server fail the whole load.",
     start: |_: &Header| -> Box<dyn Monitor> {
         Box::new(|event: &Event, view: &View, tally: &mut Tally| {
             let Some((id, ended)) = OperationEnd::of(event) else { return };
@@ -54,7 +55,7 @@ fn variant(kind: MissKind) -> &'static str {
     }
 }
 
-/// Counter-example that shaped it: a server that says that it has no tools has none to hand out.
+/// Counter-example: a server that advertises no tools has none to hand out.
 pub(super) const FAILURE_REPORTED: Invariant = Invariant {
     id: "failure-reported",
     property: Property::Safety,
@@ -67,10 +68,10 @@ pub(super) const FAILURE_REPORTED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::OperationCompleted],
     vacuous: "no load succeeded without the tools of some server",
-    explain: "A load succeeded, a server of the configuration had no tools in it, and nothing said why. The agent works without \
-        a tool it was given, and the user finds out from its answers.\n\n\
-        Look at the server in the reason and at its journal. Mend it by returning an error for each server that could not be \
-        loaded, beside the tools of those that could.",
+    explain: "A load succeeded, one server of the configuration had no tools in it, and the load reported no error. \
+        The agent works without a tool that it was given, and the user finds out from its answers.\n\n\
+        Look at the server in the reason and at its journal. To fix it, return an error for each server that could \
+        not be loaded, next to the tools of the others.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(failure_reported) },
 };
 

@@ -8,8 +8,9 @@ use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Viol
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
 use crate::plan::Promise;
 
-/// Counter-examples that shaped it. The number 1 and the string "1" are two ids. A response carries the server's id, which may be
-/// any. A probe of the era comes before the session, so its id is not of the session. Without sessions (from 2026-07-28) an id is free again once it is answered.
+/// Counter-examples: The number 1 and the string "1" are two ids. A response carries the server's id, which may be any.
+/// A probe of the generation comes before the session, so its id is not of the session. Without sessions (from
+/// 2026-07-28) an id is free again once it is answered.
 pub(super) const REQUEST_ID_UNIQUE: Invariant = Invariant {
     id: "request-id-unique",
     property: Property::Safety,
@@ -22,10 +23,11 @@ pub(super) const REQUEST_ID_UNIQUE: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
     vacuous: "no request was sent on any connection",
-    explain: "Two requests of one session carried the same id, or an id was null. The answer to one is then delivered to the \
-        other, or a late answer to a request that timed out completes a later call with a wrong result.\n\n\
-        Look at the two requests. Counters that start again after a reconnect within one session, or one counter for each \
-        task, are the usual reason. Mend it with one counter that belongs to the connection.",
+    explain: "Two requests of one session carried the same id, or an id was null. The client then delivers the \
+        answer of one to the other, or a late answer to a request that timed out completes a later call with a wrong \
+        result.\n\n\
+        Look at the two requests. The usual reasons are counters that start again after a reconnect within one \
+        session, and one counter for each task. To fix it, use one counter that belongs to the connection.",
     start: |_: &Header| -> Box<dyn Monitor> { both(at_most(1, request_ids, id_used_twice), each(malformed_id)) },
 };
 
@@ -79,7 +81,7 @@ fn malformed_id(event: &Event, _view: &View) -> Judged {
     Judged::Unrelated
 }
 
-/// Counter-example that shaped it: a loader that was signalled, or whose process ended, may have been cut off inside a line.
+/// Counter-example: a loader that got a signal, or whose process ended, may have been cut off inside a line.
 pub(super) const STDIN_CARRIES_MESSAGES_ONLY: Invariant = Invariant {
     id: "stdin-carries-messages-only",
     property: Property::Safety,
@@ -92,9 +94,9 @@ pub(super) const STDIN_CARRIES_MESSAGES_ONLY: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireNoise],
     vacuous: "no client spoke on any connection",
-    explain: "A server received bytes that are no message: half a line, or text that belongs elsewhere. Half a line is what a \
-        write leaves that was cancelled in the middle; the next message is then glued to it and lost as well.\n\n\
-        Look at the head of the bytes in the witness. Mend it by handing whole lines to one writer task, which no caller's \
+    explain: "A server received bytes that are no message: half a line, or text that belongs elsewhere. A write that \
+        is cancelled in the middle leaves half a line; the next message is then joined to it and lost as well.\n\n\
+        Look at the first bytes in the witness. To fix it, pass whole lines to one writer task that no caller's \
         cancellation can interrupt.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_bytes) },
 };
@@ -113,7 +115,7 @@ fn judge_bytes(event: &Event, view: &View) -> Judged {
     }
 }
 
-/// Counter-example that shaped it: 2025-03-26 has batches, but not for `initialize`.
+/// Counter-example: 2025-03-26 has batches, but not for `initialize`.
 pub(super) const ONE_MESSAGE_AT_A_TIME: Invariant = Invariant {
     id: "one-message-at-a-time",
     property: Property::Safety,
@@ -126,9 +128,10 @@ pub(super) const ONE_MESSAGE_AT_A_TIME: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived],
     vacuous: "no client spoke on any connection",
-    explain: "The client sent several messages as one array. Since 2025-06-18 a server need not understand that, and most answer \
-        with one error for all of them, without the ids: every call in the batch then waits until its timeout.\n\n\
-        Look at the message in the witness. Mend it by sending each message by itself once the revision is known.",
+    explain: "The client sent several messages as one array. Since 2025-06-18 a server need not support that, and \
+        most answer with one error for all of them, without the ids: every call in the batch then waits until its \
+        timeout.\n\n\
+        Look at the message in the witness. To fix it, send each message by itself once the revision is known.",
     start: |header: &Header| -> Box<dyn Monitor> {
         let has_batches = header.revision == "2025-03-26";
         Box::new(move |event: &Event, _view: &View, tally: &mut Tally| judge_batch(event, has_batches, tally))
@@ -151,7 +154,7 @@ fn judge_batch(event: &Event, has_batches: bool, tally: &mut Tally) {
     tally.broken(Violation::new(variant, because, &[event.seq]));
 }
 
-/// Counter-example that shaped it: a message above the limit is kept without its other fields.
+/// Counter-example: the recorder keeps a message above the size limit without its other fields.
 pub(super) const MESSAGES_WELL_FORMED: Invariant = Invariant {
     id: "messages-well-formed",
     property: Property::Safety,
@@ -164,9 +167,11 @@ pub(super) const MESSAGES_WELL_FORMED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived],
     vacuous: "no client spoke on any connection",
-    explain: "The client sent a message without `jsonrpc: \"2.0\"`, or a response with both a result and an error, or with \
-        neither. Strict servers close the session at that; lenient ones answer, and the program works until it meets a strict one.\n\n\
-        Look at the message in the witness. Mend it where the client writes messages by hand instead of by its library.",
+    explain: "The client sent a message without `jsonrpc: \"2.0\"`, or a response with both a result and an error, \
+        or with neither. Strict servers then close the session; lenient ones answer, and the program works until it \
+        meets a strict one.\n\n\
+        Look at the message in the witness. To fix it, let the library write the message where the client writes it \
+        by hand.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_form) },
 };
 
@@ -187,7 +192,8 @@ fn judge_form(event: &Event, _view: &View) -> Judged {
     Judged::Held
 }
 
-/// Counter-example that shaped it: a batch is on record as what was received, be it taken or not, and has a rule of its own.
+/// Counter-example: the journal records a batch as received, whether or not the server accepts it;
+/// `one-message-at-a-time` judges it.
 pub(super) const POSTS_ARE_MESSAGES: Invariant = Invariant {
     id: "posts-are-messages",
     property: Property::Safety,
@@ -200,9 +206,9 @@ pub(super) const POSTS_ARE_MESSAGES: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireNoise],
     vacuous: "nothing was posted",
-    explain: "The body of a POST was no message: no JSON, or nothing that is an object. A server answers with an error \
-        without an id, so whoever waits for an answer waits until its timeout.\n\n\
-        Look at the head of the bytes in the witness. Mend it by sending each message by itself.",
+    explain: "The body of a POST was no message: not JSON, or JSON that is no object. A server answers with an error \
+        without an id, so the caller waits until its timeout.\n\n\
+        Look at the first bytes in the witness. To fix it, send each message by itself.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_post) },
 };
 

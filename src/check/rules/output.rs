@@ -5,9 +5,9 @@ use crate::check::{Invariant, Level, Monitor, Property, Scope, View, Violation, 
 use crate::history::{Channel, Event, EventKind, Header, Kind};
 use crate::plan::Promise;
 
-/// Counter-examples that shaped it. A program that is interrupted may print the interrupt as an uncaught exception and a
-/// traceback: that is how Python ends. An SDK that logs what a broken server sent it, traceback and all, handles the error; so
-/// stderr counts only where no server was made to misbehave.
+/// Counter-examples: A program that is interrupted may print the interrupt as an uncaught exception and a traceback, as
+/// Python does. An SDK that logs the message of a broken server, traceback and all, handles the error, so stderr counts
+/// only if no server was made to misbehave.
 pub(super) const ERROR_CHANNELS_SILENT: Invariant = Invariant {
     id: "error-channels-silent",
     property: Property::Safety,
@@ -20,11 +20,11 @@ pub(super) const ERROR_CHANNELS_SILENT: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::LoaderReady, Kind::ErrorReported],
     vacuous: "the loader was never ready",
-    explain: "An error was raised where no code could catch it: in a finaliser, in a task nobody awaits, in a hook at the end of a \
-        loop. The operation that caused it reported success. Such errors are how lifecycle bugs show first, and they go \
-        unread, because they end up on stderr of a process nobody watches.\n\n\
-        Look at the event before the report, most often a scope left by a finaliser or a loop that ended. Mend the cause; \
-        silencing the channel only hides that a session was not closed.",
+    explain: "An error was raised where no code could catch it: in a finaliser, in a task that no code awaits, or in \
+        a hook at the end of a loop. The operation that caused it reported success. Lifecycle bugs show first as \
+        such errors, and they go unread, because they end up on the stderr of a background process.\n\n\
+        Look at the event before the report, most often a scope that a finaliser left or a loop that ended. Fix the \
+        cause; silencing the channel only hides that a session was not closed.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_report) },
 };
 
@@ -50,8 +50,8 @@ fn judge_report(event: &Event, view: &View) -> Judged {
     Judged::Broken(Violation::new(variant, because, &[event.seq]))
 }
 
-/// Counter-examples that shaped it. A log on stderr is no error; a line that names one, a traceback or a panic is. A finished application
-/// may log what a server did to it that was made to misbehave.
+/// Counter-examples: A log on stderr is no error; a line that names an error, a traceback or a panic is one. A finished
+/// application may log what a misbehaving server did to it.
 pub(super) const STDERR_WITHOUT_ERRORS: Invariant = Invariant {
     id: "stderr-without-errors",
     property: Property::Safety,
@@ -64,9 +64,11 @@ pub(super) const STDERR_WITHOUT_ERRORS: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::ProcessExited, Kind::ErrorReported],
     vacuous: "the client did not end by itself",
-    explain: "The client wrote an error to stderr as a program does that has not caught it: a line that begins with the name of an \
-        error and a colon, a traceback, or a panic. Many such errors change no exit status: they are raised where nobody awaits.\n\n\
-        Look at the text in the witness. Most come from cleanup: a stream that is closed twice, a task that is left behind.",
+    explain: "The program wrote an uncaught error to stderr: a line that begins with the name of an error and a \
+        colon, a traceback, or a panic. Many such errors change no exit status, because they are raised where no \
+        code awaits.\n\n\
+        Look at the text in the witness. Most such errors come from cleanup: a stream that is closed twice, or a \
+        task that is left behind.",
     start: |header: &Header| -> Box<dyn Monitor> {
         if header.application().is_some() { each(judge_log) } else { each(judge_stderr) }
     },
@@ -91,7 +93,7 @@ fn judge_stderr(event: &Event, _view: &View) -> Judged {
     }
 }
 
-/// Counter-example that shaped it: only what the supervisor had to stop counts; a client may be talkative.
+/// Counter-example: a program may write a lot; only output or processes that the supervisor had to stop count.
 pub(super) const OUTPUT_BOUNDED: Invariant = Invariant {
     id: "output-bounded",
     property: Property::Safety,
@@ -104,9 +106,9 @@ pub(super) const OUTPUT_BOUNDED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::ProcessExited, Kind::LimitHit],
     vacuous: "the client did not end by itself",
-    explain: "The client wrote so much, or started so many processes, that it had to be ended. A retry without a pause that logs \
-        each failure does that within seconds.\n\n\
-        Look at the end of stderr.txt: it is the same few lines again and again.",
+    explain: "The program wrote so much, or started so many processes, that the supervisor ended it. A retry without \
+        a pause that logs each failure does that within seconds.\n\n\
+        Look at the end of stderr.txt: the same few lines repeat.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_amount) },
 };
 

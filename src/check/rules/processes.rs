@@ -7,9 +7,10 @@ use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Viol
 use crate::history::{Action, Event, EventKind, Header, Kind, LinkPeer, Outcome, ProcessId, Seq};
 use crate::plan::Promise;
 
-/// Counter-examples that shaped it. A load that runs while cleanup does may start a server that is rightly there afterwards.
-/// A helper process of the language (role `other`) may outlive cleanup, but not the program. An HTTP server is the harness's own
-/// process, so an open link says nothing there. After a cleanup that was cancelled on request, only the end of the program counts.
+/// Counter-examples: A load that runs concurrently with cleanup may start a server that is rightly there afterwards. A
+/// helper process of the language (role `other`) may outlive cleanup, but not the program. An HTTP server is a process
+/// of the harness, so an open link proves nothing there. After a cleanup that the driver cancelled, only the end of the
+/// program counts.
 pub(super) const NOTHING_SURVIVES: Invariant = Invariant {
     id: "nothing-survives",
     property: Property::Liveness,
@@ -32,12 +33,14 @@ pub(super) const NOTHING_SURVIVES: Invariant = Invariant {
         Kind::GraceExpired,
     ],
     vacuous: "no server was started, or no grace after it ended",
-    explain: "A server process outlived cleanup or the program. Leaked servers hold ports, locks and memory, and a desktop that ran \
-        an agent all day has dozens of them. Polite servers hide this: they end when their stdin does. The stubborn ones of \
-        the suite ignore EOF and SIGTERM, as real ones behind `sh -c` or npx do.\n\n\
-        Look at the role of the process that is left and at what its journal says: no EOF means that the session was never \
-        closed; EOF and no signal that the shutdown ladder stops too early. Mend it with the whole ladder, EOF, SIGTERM, SIGKILL, over \
-        the process group, run even when the caller's task is cancelled, and registered for the end of the program.",
+    explain: "A server process outlived cleanup or the program. Leaked servers hold ports, locks and memory, and a \
+        desktop that ran an agent all day has dozens of them. Polite servers hide this, because they exit when their \
+        stdin closes. The stubborn servers of the suite ignore EOF and SIGTERM, as real servers behind `sh -c` or \
+        npx do.\n\n\
+        Look at the role of the process that is left and at its journal: without an EOF the session was never \
+        closed; with an EOF and no signal the shutdown ladder stops too early. To fix it, run the whole ladder, EOF, \
+        SIGTERM, SIGKILL, over the process group, even if the caller's task is cancelled, and register it for the \
+        end of the program.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Survivors::default()) },
 };
 
@@ -133,8 +136,8 @@ impl Survivors {
     }
 }
 
-/// Counter-example that shaped it: a child that ended a moment ago is a zombie until its parent looks; the supervisor reports
-/// only those that are left when the grace is over.
+/// Counter-example: a child that exited a moment ago is a zombie until its parent waits for it; the supervisor reports
+/// only the zombies that are left when the grace is over.
 pub(super) const CHILDREN_REAPED: Invariant = Invariant {
     id: "children-reaped",
     property: Property::Liveness,
@@ -147,10 +150,10 @@ pub(super) const CHILDREN_REAPED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::ProcessZombie, Kind::GraceExpired],
     vacuous: "no cleanup came to the end of its grace",
-    explain: "A server ended and nobody waited for it. One zombie is harmless; one for each rerun of a program that runs for days \
-        fills the process table.\n\n\
-        Look at who started the process and whether its handle was dropped: a child watcher bound to a closed loop, a runtime \
-        dropped before its children, a handle that was forgotten. Mend it by waiting for each child where it is closed.",
+    explain: "A server exited and the program did not wait for it. One zombie is harmless; one for each rerun of a \
+        program that runs for days fills the process table.\n\n\
+        Look at which code started the process and whether it dropped the handle: a child watcher bound to a closed \
+        loop, or a runtime dropped before its children. To fix it, wait for each child where it is closed.",
     start: |_: &Header| -> Box<dyn Monitor> { each(zombie) },
 };
 

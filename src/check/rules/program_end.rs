@@ -5,7 +5,7 @@ use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Viol
 use crate::history::{Action, Event, EventKind, Header, Kind, Seq, Source};
 use crate::plan::Promise;
 
-/// Counter-example that shaped it: a load that was under way when the end was asked for may have a server starting.
+/// Counter-example: a load that was running when the exit was requested may have a server that is still starting.
 pub(super) const EXIT_OPENS_NOTHING: Invariant = Invariant {
     id: "exit-opens-nothing",
     property: Property::Safety,
@@ -18,9 +18,11 @@ pub(super) const EXIT_OPENS_NOTHING: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::ExitRequested, Kind::SignalSent, Kind::ConnectionOpened, Kind::ProcessExited],
     vacuous: "the program was not asked to end while nothing ran",
-    explain: "The program was ending, by itself or by a signal, and the loader connected to a server. Exit handlers that load in \
-        order to close, and watchers that restart what the end has just taken down, leave servers without an owner.\n\n\
-        Look at what ended just before. Mend it as for `cleanup-opens-nothing`: the end has to be known to whoever restarts.",
+    explain: "The program was ending, by itself or by a signal, and the loader connected to a server. Exit handlers \
+        that load in order to close, and watchers that restart a server during the exit, leave servers without an \
+        owner.\n\n\
+        Look at which connection ended just before. To fix it, do as for `cleanup-opens-nothing`: the code that \
+        restarts servers must know that the program ends.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(OpenedAtExit::default()) },
 };
 
@@ -57,8 +59,8 @@ impl OpenedAtExit {
     }
 }
 
-/// Counter-examples that shaped it. Who was signalled as well has more to do. An interpreter takes seconds to end on a busy
-/// machine, so only what comes near the whole limit counts.
+/// Counter-examples: A program that also got a signal has more to do. An interpreter takes seconds to exit on a busy
+/// machine, so only a time near the whole limit counts.
 pub(super) const EXIT_PROMPT_AFTER_CLEANUP: Invariant = Invariant {
     id: "exit-prompt-after-cleanup",
     property: Property::Liveness,
@@ -71,9 +73,11 @@ pub(super) const EXIT_PROMPT_AFTER_CLEANUP: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::ExitRequested, Kind::SignalSent, Kind::ProcessExited],
     vacuous: "the program was not asked to end after a cleanup that had succeeded",
-    explain: "Everything was closed and the program still took seconds to end. Something waited: a thread that is joined at exit, \
-        a connection pool that drains, a timer that nobody cancelled. Users see a command that is done and does not return.\n\n\
-        Look at which threads were alive at the end. Mend it by ending what was started for sessions in cleanup, not at exit.",
+    explain: "Everything was closed, and the program still took seconds to exit. It waited for something: a thread \
+        that is joined at exit, a connection pool that drains, a timer that was not cancelled. Users see a command \
+        that is done and does not return.\n\n\
+        Look at which threads were alive at the end. To fix it, end in cleanup, not at exit, whatever was started \
+        for sessions.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(PromptExit::default()) },
 };
 
@@ -110,7 +114,7 @@ impl Monitor for PromptExit {
     }
 }
 
-/// Counter-example that shaped it: KILL from outside leaves no chance to anybody, so INT, TERM and HUP are judged.
+/// Counter-example: a program cannot react to KILL, so only INT, TERM and HUP are judged.
 pub(super) const SIGNAL_ENDS_PROCESS: Invariant = Invariant {
     id: "signal-ends-process",
     property: Property::Liveness,
@@ -123,11 +127,11 @@ pub(super) const SIGNAL_ENDS_PROCESS: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::SignalSent, Kind::ProcessExited, Kind::ProcessOrphan, Kind::LimitHit],
     vacuous: "the program was not signalled",
-    explain: "Ctrl-C, a service manager or a closed terminal asked the program to end, and it did not, or it left its servers \
-        behind. A patched event loop that swallows the interrupt, a thread that is not a daemon and waits for a queue, and an exit \
-        handler that waits for a dead loop are the usual reasons.\n\n\
-        Look at the stacks, taken before the kill: which thread is the program waiting for? Mend it by turning the signal into \
-        cleanup with a bound, and by making every background thread end with it.",
+    explain: "Ctrl-C, a service manager or a closed terminal asked the program to end, and the program stayed alive \
+        or left its servers behind. The usual reasons are a patched event loop that swallows the interrupt, a \
+        non-daemon thread that waits for a queue, and an exit handler that waits for a dead loop.\n\n\
+        Look at the stacks, taken before the kill: for which thread does the program wait? To fix it, turn the \
+        signal into a cleanup with a bound, and make every background thread end with it.",
     start: |_: &Header| -> Box<dyn Monitor> { once_then("the end of the program after the signal", signalled) },
 };
 
@@ -156,7 +160,7 @@ fn signalled(event: &Event, view: &View, since: Option<Seq>) -> Obligation {
     }
 }
 
-/// Counter-example that shaped it: a program may end with any exit code it likes; only a crash or no end at all counts.
+/// Counter-example: a program may exit with any exit code; only a crash, or no exit at all, counts.
 pub(super) const EXIT_COMPLETES: Invariant = Invariant {
     id: "exit-completes",
     property: Property::Liveness,
@@ -169,10 +173,11 @@ pub(super) const EXIT_COMPLETES: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::ExitRequested, Kind::SignalSent, Kind::ProcessExited, Kind::LimitHit],
     vacuous: "the program was not asked to end, or was signalled as well",
-    explain: "The program left its main function and its process stayed: a thread, a timer or a child's pipe kept it alive, \
-        or an exit handler waited for a loop that was closed before it ran. In CI that is a job that times out with nothing in its log.\n\n\
-        Look at the stacks. Mend it by closing sessions before the loop ends, by bounding what runs at exit, and by not \
-        leaving threads that are not daemons behind.",
+    explain: "The program left its main function and its process stayed: a thread, a timer or a pipe of a child kept \
+        it alive, or an exit handler waited for a loop that was closed before it ran. In CI that is a job that times \
+        out with an empty log.\n\n\
+        Look at the stacks. To fix it, close sessions before the loop ends, put a bound on exit handlers, and leave \
+        no non-daemon threads behind.",
     start: |_: &Header| -> Box<dyn Monitor> { once_then("the end of the program", exit_requested) },
 };
 

@@ -8,8 +8,8 @@ use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Viol
 use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, OpId, Seq};
 use crate::plan::Promise;
 
-/// Counter-examples that shaped it. A reload that was cancelled or failed may not have come to closing. A server that ends
-/// slowly has had its EOF all the same.
+/// Counter-examples: A reload that was cancelled or failed may not have reached the point of closing. A server that
+/// exits slowly has received its EOF all the same.
 pub(super) const REMOVED_SERVER_CLOSED: Invariant = Invariant {
     id: "removed-server-closed",
     property: Property::Liveness,
@@ -22,10 +22,11 @@ pub(super) const REMOVED_SERVER_CLOSED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::OperationInvoked, Kind::OperationCompleted, Kind::ExitRequested],
     vacuous: "no reload took away a server that was connected",
-    explain: "A server was taken out of the configuration and its connection stayed open. The user has removed it, for a reason, \
-        and it goes on running with its access until the program ends; after a few changes there are several of the same.\n\n\
-        Look at the connection in the reason: no EOF came before the program went on. Mend it by closing what is not in the \
-        new configuration before the reload returns.",
+    explain: "A reload removed a server from the configuration, and its connection stayed open. The user removed it \
+        for a reason, and it keeps running with its access until the program ends; after a few changes several \
+        copies are running.\n\n\
+        Look at the connection in the reason: no EOF came before the program went on. To fix it, close every server \
+        that is not in the new configuration before the reload returns.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(RemovedConnections::default()) },
 };
 
@@ -87,8 +88,8 @@ impl RemovedConnections {
     }
 }
 
-/// Counter-examples that shaped it. A reload that also adds a server which does not work is not blamed on the removal. A
-/// per-call loader has no sibling connection that could stay open, so that part needs the persistent promise.
+/// Counter-examples: A reload that also adds a broken server may fail for that reason. A per-call loader keeps no
+/// sibling connection open, so that part needs the persistent promise.
 pub(super) const REMOVAL_SPARES_SIBLINGS: Invariant = Invariant {
     id: "removal-spares-siblings",
     property: Property::Safety,
@@ -113,11 +114,12 @@ pub(super) const REMOVAL_SPARES_SIBLINGS: Invariant = Invariant {
         Kind::LinkClosed,
     ],
     vacuous: "no reload took a loaded server away beside others",
-    explain: "A server was taken out of the configuration, and another one lost its session, or the reload itself failed. \
-        Sessions that were entered one after another in one task nest: their cancel scopes are a stack. Closing the lower one \
-        first cancels the task that carries the upper one.\n\n\
-        Look at which connection got its EOF: if it is a sibling's, close order or a rebuild of everything is the reason. \
-        Mend it with one owner task per server, and by comparing configurations instead of starting over.",
+    explain: "A reload removed one server from the configuration, and another server lost its session, or the reload \
+        itself failed. Sessions that one task enters one after another are nested: their cancel scopes form a stack. \
+        Closing a lower scope first cancels the task that carries the upper one.\n\n\
+        Look at which connection got its EOF: if it belongs to a sibling, the close order or a rebuild of everything \
+        is the reason. To fix it, use one owner task per server, and compare configurations instead of starting \
+        over.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(SiblingsOfRemoval::default()) },
 };
 

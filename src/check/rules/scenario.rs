@@ -10,8 +10,8 @@ use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Viol
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
 use crate::plan::Promise;
 
-/// Counter-examples that shaped it. An answer that is an error is none: a call of a tool that is not there has called nothing.
-/// A client that was ended by force has come only so far, and is told how far.
+/// Counter-examples: An error is not the answer that the scenario needs: a call of a missing tool has called nothing. A
+/// client that the harness killed reached only part of the scenario, and the reason says which part is missing.
 pub(super) const EXCHANGE_COMPLETE: Invariant = Invariant {
     id: "exchange-complete",
     property: Property::Liveness,
@@ -24,10 +24,12 @@ pub(super) const EXCHANGE_COMPLETE: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::ProcessExited, Kind::LimitHit],
     vacuous: "nothing was expected of the client, or it never ran",
-    explain: "The client ended before the scenario was over: a message that belongs to it never came, or its answer was an error or was \
-        never given. A client that exits early with status 0 looks well everywhere else.\n\n\
-        Look at the first message that is missing, and at what the client wrote to stderr. A client that never connected often did not \
-        find the URL, which is its last argument, or does not know the name of the scenario, which is in `MCP_CONFORMANCE_SCENARIO`.",
+    explain: "The client ended before the scenario was over: a message that belongs to the scenario never came, or \
+        its answer was an error or is missing. A client that exits early with status 0 looks correct everywhere \
+        else.\n\n\
+        Look at the first missing message, and at the client's stderr. A client that never connected often did not \
+        find the URL, which is its last argument, or does not know the name of the scenario, which is in \
+        `MCP_CONFORMANCE_SCENARIO`.",
     start: |header: &Header| -> Box<dyn Monitor> {
         let expected = header.host.as_ref().map(|host| host.exchange.clone()).unwrap_or_default();
         Box::new(ScenarioExchange { expected, ..ScenarioExchange::default() })
@@ -125,8 +127,8 @@ impl ScenarioExchange {
     }
 }
 
-/// Counter-examples that shaped it. A host may connect to a server when it first needs it, so one that is reached is enough: which ones
-/// have to be, the plan says. One that was ended by force has reached none either.
+/// Counter-examples: A host may connect to a server on first use, so one server is enough; the plan says which servers
+/// it needs. A host that the harness killed may also have reached none.
 pub(super) const SERVERS_REACHED: Invariant = Invariant {
     id: "servers-reached",
     property: Property::Liveness,
@@ -139,10 +141,10 @@ pub(super) const SERVERS_REACHED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::ProcessExited, Kind::StepUnmet, Kind::LimitHit],
     vacuous: "the host never ran",
-    explain: "The host ran and no server heard a word of it, so nothing can be said of how it uses servers. Most often it did not find its \
-        configuration: it reads another file, or the file has another shape.\n\n\
-        Look at what stands in for `{config}` in the command, at `--config-shape`, and at stderr.txt. The path of the configuration is \
-        also in the environment, as `MCP_LIFECHECK_CONFIG`.",
+    explain: "The host ran and sent no message to any server, so nothing can be judged. Most often the host did not \
+        find its configuration: it reads another file, or the file has another shape.\n\n\
+        Look at the argument that replaces `{config}` in the command, at `--config-shape`, and at stderr.txt. The \
+        path of the configuration is also in the environment, as `MCP_LIFECHECK_CONFIG`.",
     start: |header: &Header| -> Box<dyn Monitor> {
         let servers = header.servers.iter().map(|server| server.name.clone()).collect();
         Box::new(ReachedServers { servers, reached: BTreeSet::new(), last: None })
@@ -175,8 +177,8 @@ impl Monitor for ReachedServers {
     }
 }
 
-/// Counter-example that shaped it: a step that has nobody to act on any more, as a signal to a program that has ended, is skipped and
-/// neither met nor unmet.
+/// Counter-example: the driver skips a step that has no target any more, such as a signal to a program that has ended;
+/// the step is then neither met nor unmet.
 pub(super) const STEPS_MET: Invariant = Invariant {
     id: "steps-met",
     property: Property::Liveness,
@@ -189,10 +191,10 @@ pub(super) const STEPS_MET: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::StepMet, Kind::StepUnmet],
     vacuous: "the plan came to no step that waits for something",
-    explain: "A step of the plan waited for something that did not come: tools that were never listed, a call, an answer with another \
-        status, an end. The steps behind it were not carried out, and the host was ended as by Ctrl-C.\n\n\
-        Look at what was seen instead, and at the host's own words in stdout.txt and stderr.txt. A step that needs more time says so with \
-        `within`.",
+    explain: "A step of the plan waited for something that did not happen: a list of tools, a call, an answer with \
+        another status, or an exit. The driver skipped the later steps and ended the host as Ctrl-C does.\n\n\
+        Look at what the driver observed instead, and at stdout.txt and stderr.txt of the host. Use `within` to give \
+        a step more time.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_step) },
 };
 

@@ -7,8 +7,8 @@ use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Viol
 use crate::history::{Context, Event, EventKind, Header, Kind, Leaving, ScopeForm, ScopeId, Seq};
 use crate::plan::Promise;
 
-/// Counter-example that shaped it: an async generator context manager may be left anywhere and often is; only what is bound to
-/// its task (a cancel scope, a task group) is judged.
+/// Counter-example: any task may leave an async generator context manager, and often another task does. Only scopes
+/// that are bound to their task, such as a cancel scope or a task group, are judged.
 pub(super) const EXITS_IN_ENTERING_TASK: Invariant = Invariant {
     id: "scope-exits-in-entering-task",
     property: Property::Safety,
@@ -21,13 +21,13 @@ pub(super) const EXITS_IN_ENTERING_TASK: Invariant = Invariant {
     witness: Witness::Scopes,
     kinds: &[Kind::ScopeEntered, Kind::ScopeLeft],
     vacuous: "no task-bound scope was left",
-    explain: "A cancel scope or task group was entered in one task and left in another. The library raises (\"Attempted to exit \
-        cancel scope in a different task than it was entered in\"), the session's own tasks are cancelled or left running, and some \
-        versions then spin. This is the second of the two bugs that this project began with; a Streamlit rerun, two \
-        `asyncio.run` calls or a cleanup from an exit handler are enough.\n\n\
-        Look at the two witnesses, the entry and the exit, and at their contexts. Mend it by giving each session one owner task that \
-        enters and leaves it, and by asking that task to close. nest_asyncio does not mend it: it moves the error to cleanup \
-        or turns it into a hang.",
+    explain: "A cancel scope or task group was entered in one task and left in another. The library raises \
+        (\"Attempted to exit cancel scope in a different task than it was entered in\"), the tasks of the session \
+        are cancelled or keep running, and some versions then spin. A Streamlit rerun, two `asyncio.run` calls or a \
+        cleanup from an exit handler are enough to cause it.\n\n\
+        Look at the two witnesses, the entry and the exit, and at their contexts. To fix it, give each session one \
+        owner task that enters and leaves its scopes, and send that task a request to close. nest_asyncio does not \
+        fix it: it moves the error to cleanup or turns it into a hang.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(EnteringTask::default()) },
 };
 
@@ -71,8 +71,8 @@ fn difference(entered: Context, left: Context) -> Option<&'static str> {
     }
 }
 
-/// Counter-example that shaped it: a task that is cancelled leaves its scopes by unwinding, which is explicit; only a hook that
-/// nobody called counts.
+/// Counter-example: a cancelled task leaves its scopes by unwinding, which is explicit. Only an exit that a hook
+/// performs counts.
 pub(super) const EXIT_EXPLICIT: Invariant = Invariant {
     id: "scope-exit-explicit",
     property: Property::Safety,
@@ -85,11 +85,12 @@ pub(super) const EXIT_EXPLICIT: Invariant = Invariant {
     witness: Witness::Scopes,
     kinds: &[Kind::ScopeLeft],
     vacuous: "no scope was left",
-    explain: "A session or transport was not closed by the code that opened it, but by the async-generator hook, by garbage \
-        collection or by the end of `asyncio.run` or of a runtime. When that happens depends on the collector; what it raises goes \
-        to a hook nobody reads, and a later cleanup finds nothing to do and reports success: a false clean.\n\n\
-        Look at the name of the scope and at what happened just before: the end of a loop, a dropped reference. Mend it by \
-        keeping the context manager itself, not only the value it yielded, and by leaving it in the task that entered it.",
+    explain: "The async-generator hook, garbage collection, or the end of `asyncio.run` or of a runtime closed a \
+        session or transport, instead of the code that opened it. When that happens depends on the collector. Its \
+        errors go to a hook that no code reads, and a later cleanup finds nothing to do and reports success.\n\n\
+        Look at the name of the scope and at the event just before: the end of a loop, or a dropped reference. To \
+        fix it, keep the context manager itself, not only the value that it yielded, and leave it in the task that \
+        entered it.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_exit) },
 };
 

@@ -9,10 +9,10 @@ use crate::history::{
 };
 use crate::plan::Promise;
 
-/// Counter-examples that shaped it. A server that ends because the loader closed it has not died. A loader that promises to
-/// reconnect may retry the call elsewhere and take its time. A caller may be told before home sees the end of the link: a mock says that it
-/// will die before it does. A call that was answered before the death owes nothing. A script that garbles answers
-/// may have given one that is not in the journal.
+/// Counter-examples: A server that exits because the loader closed it has not died. A loader that promises to reconnect
+/// may retry the call elsewhere and take its time. The caller may learn of the death before the recorder reads the end
+/// of the link, so the mock announces its death before it dies. A call that was answered before the death owes nothing.
+/// A script that garbles answers may have sent one that is not in the journal.
 pub(super) const FAILURE_PROMPT: Invariant = Invariant {
     id: "failure-prompt-after-server-death",
     property: Property::Liveness,
@@ -34,10 +34,11 @@ pub(super) const FAILURE_PROMPT: Invariant = Invariant {
         Kind::OperationAbandoned,
     ],
     vacuous: "no server died with a call in flight",
-    explain: "The server died and the caller was not told, was told only after the whole shutdown ladder, or was told that all went \
-        well. The reader task saw the end of the stream and did not wake those who wait for answers.\n\n\
-        Look at the time between the server's end and the completion of the call. Mend it by failing every waiting request \
-        when the reader ends, before anything else is cleaned up.",
+    explain: "The server died, and the caller was not informed, was informed only after the whole shutdown ladder, \
+        or got a success. The reader task found the end of the stream and did not wake the tasks that wait for \
+        answers.\n\n\
+        Look at the time between the server's end and the completion of the call. To fix it, fail every waiting \
+        request when the reader ends, before any other cleanup.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(LostCalls::default()) },
 };
 

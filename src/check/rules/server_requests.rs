@@ -13,8 +13,8 @@ use crate::plan::Promise;
 /// How long a client may take. The specification says "promptly"; a busy client in Python takes a tenth of it.
 const PROMPT: Duration = Duration::from_secs(1);
 
-/// Counter-examples that shaped it. A ping that was sent shortly before the end of the session, or of the program, may have come too
-/// late. An answer that comes late is an answer. Over HTTP a ping counts once it was sent on a stream.
+/// Counter-examples: A ping that was sent shortly before the end of the session or of the program may have come too
+/// late. A late answer is an answer. Over HTTP a ping counts only once it was sent on a stream.
 pub(super) const PING_ANSWERED: Invariant = Invariant {
     id: "ping-answered",
     property: Property::Safety,
@@ -35,11 +35,12 @@ pub(super) const PING_ANSWERED: Invariant = Invariant {
         Kind::SignalSent,
     ],
     vacuous: "no server sent a ping that had time to be answered",
-    explain: "A server asked whether its client is alive, and the client never answered, or refused. Servers close sessions whose \
-        clients are silent, so tools vanish in the middle of work and nobody knows why. A loader does this when nobody reads \
-        while no call is in flight, when its loop is not driven, or when a second request is only read after the first one's answer.\n\n\
-        Look at what the client did between the ping and the end. Mend it by reading in a task of its own for as long as \
-        the session lives, before the answer to `initialize` as well.",
+    explain: "A server sent a ping, and its client refused it or never answered. Servers close the sessions of \
+        silent clients, so tools vanish during work for no visible reason. A loader fails to answer if no task reads \
+        while no call is in flight, if no thread drives its loop, or if it reads the next request only after it has \
+        the answer to its own.\n\n\
+        Look at the client's activity between the ping and the end. To fix it, read in a separate task for as long \
+        as the session lives, also before the answer to `initialize`.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Pings::default()) },
 };
 
@@ -113,7 +114,8 @@ impl Pings {
     }
 }
 
-/// Counter-examples that shaped it. What a person has filled in need not be the default. A field without a default may be left out.
+/// Counter-examples: A value that a person entered need not be the default. An answer may leave out a field without a
+/// default.
 pub(super) const DEFAULTS_APPLIED: Invariant = Invariant {
     id: "defaults-applied",
     property: Property::Safety,
@@ -126,10 +128,10 @@ pub(super) const DEFAULTS_APPLIED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireSent, Kind::WireReceived],
     vacuous: "nobody was asked for input with defaults, or nobody answered",
-    explain: "The server asked for input, with defaults for its fields, and the answer left such a field out, or was no acceptance. A \
-        server that counts on its defaults then works with nothing.\n\n\
-        Look at the answer and at the schema in the request. Mend it by filling in the defaults before the answer is sent, and by \
-        telling the server at `initialize` that this is done.",
+    explain: "The server requested input, with defaults for its fields, and the answer left out such a field or did \
+        not accept the request. A server that relies on its defaults then has no value.\n\n\
+        Look at the answer and at the schema in the request. To fix it, fill in the defaults before you send the \
+        answer, and advertise that support in `initialize`.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(ElicitedDefaults::default()) },
 };
 

@@ -9,9 +9,10 @@ use crate::plan::Promise;
 /// EOF and a signal come to a mock over two roads; within this time their order in its journal says nothing.
 const SAME_MOMENT_US: u64 = 5_000;
 
-/// Counter-examples that shaped it. A signal to the program's whole group reaches its servers as well: after one, nothing is
-/// judged. A program that ends may have its children killed by the system before they have read their EOF. A server that a script made misbehave may be ended in any way. A mock that loses its recorder ends without a
-/// farewell. EOF and SIGTERM at the same moment may be journalled in either order.
+/// Counter-examples: A signal to the program's whole process group reaches its servers as well, so nothing is judged
+/// after one. The system may kill the children of a program that exits before they have read their EOF. A client may
+/// end a server that a script made misbehave in any way. A mock that loses its recorder ends without a farewell. A mock
+/// may journal EOF and SIGTERM of the same moment in either order.
 pub(super) const EOF_BEFORE_SIGNAL: Invariant = Invariant {
     id: "eof-before-signal",
     property: Property::Safety,
@@ -24,10 +25,11 @@ pub(super) const EOF_BEFORE_SIGNAL: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireEof, Kind::SignalReceived, Kind::MockEnding, Kind::LinkClosed],
     vacuous: "no server was ended by its client",
-    explain: "A server was signalled or killed while its stdin was still open. It had no chance to write what it holds: caches, \
-        locks, half a file. The specification asks for the ladder close stdin, wait, SIGTERM, wait, SIGKILL.\n\n\
-        Look at the server's journal: a signal, or an end without a word, and no EOF before it. Mend it by closing the pipe first and \
-        giving the server a moment. A child handle that kills when dropped hides a missing close.",
+    explain: "The client signalled or killed a server while its stdin was still open. The server had no chance to \
+        write its caches or half-written files and to release its locks. The specification describes a ladder: close \
+        stdin, wait, SIGTERM, wait, SIGKILL.\n\n\
+        Look at the server's journal: a signal, or an end without a message, and no EOF before it. To fix it, close \
+        the pipe first and give the server a moment. A child handle that kills on drop hides a missing close.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(InputClosedFirst::default()) },
 };
 
@@ -124,8 +126,8 @@ fn is_judged(view: &View, server: &str) -> bool {
     view.signalled().is_none() && view.loader_exited().is_none() && view.is_healthy(server)
 }
 
-/// Counter-examples that shaped it. Whatever follows the end of the program, or a signal to it, is the system's doing. A server
-/// that a script made misbehave may be ended in any way.
+/// Counter-examples: After the end of the program, or a signal to it, the system may have killed the server. A client
+/// may end a server that a script made misbehave in any way.
 pub(super) const TERM_BEFORE_KILL: Invariant = Invariant {
     id: "term-before-kill",
     property: Property::Safety,
@@ -138,9 +140,10 @@ pub(super) const TERM_BEFORE_KILL: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireEof, Kind::SignalReceived, Kind::MockEnding, Kind::LinkClosed],
     vacuous: "no server outlived its input",
-    explain: "A server did not end when its stdin did, and was killed without having been asked. A server that waits for its own \
-        children, or for a write to disk, has a handler for SIGTERM and none for SIGKILL.\n\n\
-        Look at the server's journal between EOF and its end. Mend it with the whole ladder: close stdin, wait, SIGTERM, wait, SIGKILL.",
+    explain: "A server did not exit when its stdin closed, and the client killed it without a SIGTERM. A server that \
+        waits for its own children, or for a write to disk, has a handler for SIGTERM and none for SIGKILL.\n\n\
+        Look at the server's journal between EOF and its end. To fix it, use the whole ladder: close stdin, wait, \
+        SIGTERM, wait, SIGKILL.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(ShutdownLadders::default()) },
 };
 
@@ -190,8 +193,8 @@ impl Monitor for ShutdownLadders {
 /// Shorter than this is no time at all.
 const TIME_TO_END_US: u64 = 20_000;
 
-/// Counter-examples that shaped it. A signal to the program's whole group reaches its servers as well. EOF and a signal come
-/// over two roads, so an earlier signal is told by `eof-before-signal`.
+/// Counter-examples: A signal to the program's whole process group reaches its servers as well. EOF and a signal reach
+/// the mock over two paths, so `eof-before-signal` judges a signal that comes first.
 pub(super) const TIME_BEFORE_SIGNAL: Invariant = Invariant {
     id: "time-before-signal",
     property: Property::Safety,
@@ -204,9 +207,9 @@ pub(super) const TIME_BEFORE_SIGNAL: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireEof, Kind::SignalReceived, Kind::LinkClosed],
     vacuous: "no server was signalled after its input had ended",
-    explain: "The server's stdin was closed and the signal came at once. A server that needs a moment to write what it holds \
-        never gets it; the file it was writing is the user's.\n\n\
-        Look at the time between the two witnesses. Mend it by waiting for the process between the rungs of the ladder.",
+    explain: "The client closed the server's stdin and sent the signal at once. A server that needs a moment to \
+        write its data never gets it, and the file that it was writing belongs to the user.\n\n\
+        Look at the time between the two witnesses. To fix it, wait for the process between the steps of the ladder.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(EndedInputs::default()) },
 };
 

@@ -8,9 +8,9 @@ use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Viol
 use crate::history::{Event, EventKind, Header, Kind, Seq, SessionId};
 use crate::plan::Promise;
 
-/// Counter-examples that shaped it. A server may refuse the DELETE, or never answer it; to be asked is enough. A session whose
-/// server was made to misbehave since, or that was lost, has no end to be asked for. Where cleanup overtakes `initialize`, the client
-/// may never have read the id: a session that no request has named is not judged.
+/// Counter-examples: A server may refuse the DELETE or never answer it; sending it is enough. The client owes no DELETE
+/// for a session that was lost, or whose server was made to misbehave since. If cleanup overtakes `initialize`, the
+/// client may never have read the id, so a session that no request has named is not judged.
 pub(super) const SESSION_DELETED: Invariant = Invariant {
     id: "session-deleted",
     property: Property::Liveness,
@@ -23,10 +23,10 @@ pub(super) const SESSION_DELETED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::SessionOpened, Kind::SessionClosed, Kind::HttpReceived, Kind::GraceExpired],
     vacuous: "cleanup found no session whose id was in use",
-    explain: "Cleanup was over and a session had not been deleted. The server keeps it, with what it holds for it, until it expires: \
-        for a remote server that is memory and licences, paid by somebody else.\n\n\
-        Look at which session it is: one that a renewal or a second load replaced is forgotten most often. Mend it by sending DELETE \
-        wherever a session is given up, with a bound on the wait.",
+    explain: "Cleanup was over, and the client had not deleted a session. The server keeps the session and its \
+        resources until it expires; on a remote server that is memory and licences, which someone else pays for.\n\n\
+        Look at which session it is; most often it is one that a renewal or a second load replaced. To fix it, send \
+        DELETE wherever you abandon a session, with a bound on the wait.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(DeletedSessions::default()) },
 };
 
@@ -84,7 +84,7 @@ impl DeletedSessions {
     }
 }
 
-/// Counter-examples that shaped it. What was under way on another socket is read later. A second DELETE is useless, no more.
+/// Counter-examples: The server may read later what was sent on another socket before. A second DELETE is only useless.
 pub(super) const DELETED_SESSION_SILENT: Invariant = Invariant {
     id: "deleted-session-silent",
     property: Property::Safety,
@@ -97,10 +97,10 @@ pub(super) const DELETED_SESSION_SILENT: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived],
     vacuous: "no session was deleted",
-    explain: "The client had asked for the end of a session and then used it. Its server answers 404, which the client takes for a \
-        lost session and renews: the session that was just closed is open again, and nobody closes that one.\n\n\
-        Look at the request behind the DELETE: a stream that reconnects, a call that was let through. Mend it by stopping \
-        everything else on a session before its DELETE is sent.",
+    explain: "The client deleted a session and then used it. Its server answers 404, which the client takes for a \
+        lost session and renews: the session that was just closed is open again, and no code closes the new one.\n\n\
+        Look at the request after the DELETE: a stream that reconnects, or a call that was still accepted. To fix \
+        it, stop all other traffic on a session before you send its DELETE.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(SilentSessions::default()) },
 };
 
@@ -128,8 +128,8 @@ impl Monitor for SilentSessions {
     }
 }
 
-/// Counter-examples that shaped it. What was on its way when the end was answered says nothing, so only requests count: a client
-/// does not ask while it closes. A second DELETE is useless, no more.
+/// Counter-examples: Messages that were on their way when the DELETE was answered prove nothing, so only requests
+/// count: a client makes no request while it closes. A second DELETE is only useless.
 pub(super) const SILENT_AFTER_END: Invariant = Invariant {
     id: "silent-after-end",
     property: Property::Safety,
@@ -142,9 +142,10 @@ pub(super) const SILENT_AFTER_END: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::HttpAnswered],
     vacuous: "no client asked for the end of its session",
-    explain: "The client had asked for the end of its session with DELETE, was answered, and then sent a request on it. The server \
-        answers 404, which a client takes for a lost session and renews: what was just closed is open again.\n\n\
-        Look at the request behind the DELETE. Mend it by refusing calls from the moment in which closing begins.",
+    explain: "The client ended its session with DELETE, got the answer, and then sent a request on the session. The \
+        server answers 404, which a client takes for a lost session and renews: the session that was just closed is \
+        open again.\n\n\
+        Look at the request after the DELETE. To fix it, refuse calls from the moment in which closing begins.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(EndedSessions::default()) },
 };
 
@@ -178,7 +179,8 @@ impl Monitor for EndedSessions {
     }
 }
 
-/// Counter-examples that shaped it. A server may refuse the DELETE: to be asked is enough. A client that was ended by force had no chance to.
+/// Counter-examples: A server may refuse the DELETE; sending it is enough. A client that the harness killed had no
+/// chance to send it.
 pub(super) const SESSION_ENDED: Invariant = Invariant {
     id: "session-ended",
     property: Property::Liveness,
@@ -191,8 +193,9 @@ pub(super) const SESSION_ENDED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::SessionOpened, Kind::SessionClosed, Kind::HttpReceived],
     vacuous: "no session was opened",
-    explain: "The client ended and had not asked for the end of its session with DELETE. The server keeps it until it expires.\n\n\
-        This is a SHOULD, so it is a warning. Mend it by sending DELETE where the client closes, with a bound on the wait.",
+    explain: "The client exited and had not ended its session with DELETE. The server keeps it until it expires.\n\n\
+        This is a SHOULD, so it is a warning. To fix it, send DELETE where the client closes, with a bound on the \
+        wait.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(OpenSessions::default()) },
 };
 

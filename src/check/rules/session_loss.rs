@@ -35,9 +35,9 @@ impl UnknownSessionRequests {
     }
 }
 
-/// Counter-examples that shaped it. Calls that race are all told, each by its own 404. What was under way when the first was
-/// told is not stubbornness; what an operation posts that was asked for after another one had failed of it is, however soon that
-/// comes. A DELETE of a session that is gone is only useless.
+/// Counter-examples: Concurrent calls each get their own 404. A request that was already on its way when the first 404
+/// arrived is excused. A request of an operation that began after another operation had failed is a violation, however
+/// soon it is sent. A DELETE of a lost session is only useless.
 pub(super) const STALE_SESSION_UNUSED: Invariant = Invariant {
     id: "stale-session-unused",
     property: Property::Safety,
@@ -50,10 +50,11 @@ pub(super) const STALE_SESSION_UNUSED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::CancelRequested, Kind::OperationCompleted, Kind::HttpReceived, Kind::HttpAnswered],
     vacuous: "no client was told that its session is gone",
-    explain: "The server had answered 404 to the id of a session, and the client went on using it. Each such request is lost. A stream \
-        that is asked for again for ever, and an id that was copied into a task before the renewal, are the usual reasons.\n\n\
-        Look at the verb in the reason. Mend it by keeping the id in one place that the renewal replaces, and by ending what \
-        belongs to the old session.",
+    explain: "The server had answered 404 to the id of a session, and the client kept using it. Each such request is \
+        lost. The usual reasons are a stream that the client reopens for ever, and an id that was copied into a task \
+        before the renewal.\n\n\
+        Look at the verb in the reason. To fix it, keep the id in one place that the renewal replaces, and end \
+        everything that belongs to the old session.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(StaleSessions::default()) },
 };
 
@@ -111,9 +112,9 @@ impl StaleSessions {
     }
 }
 
-/// Counter-examples that shaped it. The call that was told need not be repeated; the next one is. A session for each call
-/// renews itself. A load in between opens what it likes. Where the new session is lost as well, there is a third. A new session
-/// is of use only once it was granted, and while its server does as it should.
+/// Counter-examples: The call that got the 404 need not be repeated; the next call needs a session. A per-call session
+/// renews itself. A load in between may open any session. If the new session is lost as well, there is a third. A new
+/// session can be used only once the server has granted it, and only while its server works.
 pub(super) const LOST_SESSION_RENEWED_ONCE: Invariant = Invariant {
     id: "lost-session-renewed-once",
     property: Property::Liveness,
@@ -135,11 +136,12 @@ pub(super) const LOST_SESSION_RENEWED_ONCE: Invariant = Invariant {
         Kind::ExitRequested,
     ],
     vacuous: "no request was answered with 404 for its session",
-    explain: "A server restarted or let the session expire, and answered 404. Either the client never opened a new one, so that every \
-        later call fails until the program restarts; or it opened one and goes on with the old; or each of the calls that were told opened one of its own, and all \
-        but the last are left behind on the server.\n\n\
-        Look at the sessions opened after the first 404. Mend it by renewing behind one lock, and by looking, once it is held, \
-        whether somebody else has renewed already.",
+    explain: "A server restarted or let the session expire, and answered 404. There are three ways to get it wrong. \
+        The client never opened a new session, so every later call fails until the program restarts. It opened one \
+        and kept using the old one. Or each call that got a 404 opened its own session, and all but the last stay \
+        behind on the server.\n\n\
+        Look at the sessions that were opened after the first 404. To fix it, renew behind one lock, and check under \
+        the lock whether another task has renewed already.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(RenewedSessions::default()) },
 };
 
@@ -243,7 +245,7 @@ fn is_untroubled_since(view: &View, server: &str, since: Seq) -> bool {
         && server.delayed.is_none_or(|delayed| delayed < since)
 }
 
-/// Counter-example that shaped it: what becomes of the call, a failure or an answer on the new session, is the loader's choice.
+/// Counter-example: the loader may fail the call or return an answer from the new session.
 pub(super) const LOST_SESSION_CALLS_END: Invariant = Invariant {
     id: "lost-session-calls-end",
     property: Property::Liveness,
@@ -256,10 +258,10 @@ pub(super) const LOST_SESSION_CALLS_END: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::SessionClosed, Kind::OperationCompleted, Kind::OperationOverdue, Kind::OperationAbandoned],
     vacuous: "no session was lost with a call in flight",
-    explain: "The session was lost while a call was in flight on it, and the caller was never told. The answer would have come on \
-        the session that is gone; the renewal replaced it and forgot who was waiting there.\n\n\
-        Look at the call and at the end of its session. Mend it by failing, or sending again, whatever waits on the old \
-        session in the same step that opens the new one.",
+    explain: "The session was lost while a call was in flight on it, and the caller never got an outcome. The answer \
+        would have arrived on the lost session; the renewal replaced it and dropped the list of waiting callers.\n\n\
+        Look at the call and at the end of its session. To fix it, fail or resend every request that waits on the \
+        old session, in the same step that opens the new one.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(CallsOnLostSessions::default()) },
 };
 

@@ -11,10 +11,11 @@ use crate::check::{
 use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, Seq};
 use crate::plan::{ContextKind, PlaceKind, Promise};
 
-/// Counter-examples that shaped it. A program that crashes closes every pipe, and its servers may report that before the supervisor
-/// reports the crash: an end counts once the loader has given a sign of life after it. A server that died or was made to misbehave has lost its connection by itself. A load may
-/// open a first connection, drop it and use a second: the newest counts, and an older one that is still open after it.
-/// A context that was ended although the loader does not promise to survive that takes its sessions along.
+/// Counter-examples: A program that crashes closes every pipe, and its servers may report that before the supervisor
+/// reports the crash, so an end counts only after a later sign of life from the loader. A server that died or was made
+/// to misbehave has lost its connection by itself. A load may open a connection, drop it and use a second one: the
+/// newest counts, or an older one that is still open after it. A context that the driver ended takes its sessions along
+/// if the loader does not promise to survive that.
 pub(super) const OPEN_UNTIL_CLEANUP: Invariant = Invariant {
     id: "scope-open-until-cleanup",
     property: Property::Safety,
@@ -39,11 +40,13 @@ pub(super) const OPEN_UNTIL_CLEANUP: Invariant = Invariant {
         Kind::LinkClosed,
     ],
     vacuous: "no server was handed out by a load",
-    explain: "The load handed out tools, and the connection behind them ended before anybody asked for cleanup: its scope was \
-        left when `load` returned (`async with session: return tools`), or when the task, loop or runtime that loaded \
-        was over. Every later call fails with a closed-resource error, and cleanup reports success because nothing is left to close.\n\n\
-        The servers' journals decide, not the loader: the witness is the EOF that its mock saw. Mend it by making the \
-        owner of the tools the owner of the session: enter its scopes in a task that ends at cleanup, not in `load`.",
+    explain: "The load handed out tools, and the connection behind them ended before cleanup began. Either its scope \
+        was left when `load` returned (`async with session: return tools`), or the task, loop or runtime that loaded \
+        it ended. Every later call fails with a closed-resource error, and cleanup reports success because nothing \
+        is left to close.\n\n\
+        The servers' journals decide, not the loader: the witness is the EOF that the mock received. To fix it, make \
+        the owner of the tools the owner of the session: enter its scopes in a task that ends at cleanup, not in \
+        `load`.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(OpenUntilCleanup::default()) },
 };
 
@@ -175,8 +178,8 @@ impl WatchedSession {
     }
 }
 
-/// Counter-examples that shaped it. A scenario may be about the opening alone, so the only session there is need not be used. A ping is
-/// no use. A session that its server has ended was not given up by the client.
+/// Counter-examples: A scenario may cover the handshake alone, so a single session may stay unused. A ping is not a
+/// use. If the server ended a session, the client did not abandon it.
 pub(super) const SESSIONS_USED: Invariant = Invariant {
     id: "sessions-used",
     property: Property::Liveness,
@@ -189,9 +192,10 @@ pub(super) const SESSIONS_USED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::SessionOpened, Kind::WireReceived],
     vacuous: "no session was opened",
-    explain: "The client opened several sessions with one server and asked nothing on one of them. A second connect beside the one \
-        that is used, or a retry of an opening that had succeeded, leaves such a session behind until it expires.\n\n\
-        Look at where the second `initialize` comes from. Mend it by opening one session and handing it on.",
+    explain: "The client opened several sessions with one server and sent no request on one of them. A second \
+        connect next to the first, or a retry of an open that had succeeded, leaves such a session on the server \
+        until it expires.\n\n\
+        Look at where the second `initialize` comes from. To fix it, open one session and share it.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(UsedSessions::default()) },
 };
 

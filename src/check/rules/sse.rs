@@ -6,9 +6,9 @@ use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Viol
 use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, LinkPeer, Seq, SessionId, WireEnd};
 use crate::plan::Promise;
 
-/// Counter-examples that shaped it. A client of both transports first posts `initialize` to the address of the stream, to
-/// see whether it is streamable HTTP, and is told by 405 that it is not. What names a session that is over was posted to the right
-/// place, too late.
+/// Counter-examples: A client of both HTTP transports first posts `initialize` to the address of the stream, to find
+/// out whether the server supports streamable HTTP, and gets 405. A message that names a finished session was posted to
+/// the right place, but too late.
 pub(super) const POSTED_TO_ENDPOINT: Invariant = Invariant {
     id: "posted-to-endpoint",
     property: Property::Safety,
@@ -21,11 +21,11 @@ pub(super) const POSTED_TO_ENDPOINT: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::SessionOpened, Kind::SessionClosed, Kind::HttpReceived, Kind::HttpAnswered],
     vacuous: "nothing was posted",
-    explain: "The first event of the stream says where messages are posted, and a message was posted elsewhere. The address may be \
-        relative and mostly has a query, which names the session: a client that joins the two as texts, or keeps the path alone, \
-        works with some servers and not with the next.\n\n\
-        Look at the request of the witness and at what it was answered. Mend it by resolving the address of the event against that \
-        of the stream, as a browser does, and by using all of it.",
+    explain: "The first event of the stream names the address for messages, and the client posted a message \
+        elsewhere. The address may be relative and usually has a query, which names the session. A client that \
+        concatenates the two, or keeps only the path, works with some servers and not with the next.\n\n\
+        Look at the request of the witness and at its answer. To fix it, resolve the address of the event against \
+        the address of the stream, as a browser does, and use all of it.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(PostedMessages::default()) },
 };
 
@@ -68,8 +68,8 @@ impl Monitor for PostedMessages {
     }
 }
 
-/// Counter-examples that shaped it. A server that has ended has no stream. One that misbehaved may still have one, which is the
-/// client's to close. What was opened while cleanup ran, or after it, is not judged.
+/// Counter-examples: A server that has ended has no stream. A server that misbehaved may still have one, and the client
+/// must close it. A stream that was opened during cleanup or after it is not judged.
 pub(super) const STREAM_CLOSED: Invariant = Invariant {
     id: "stream-closed",
     property: Property::Liveness,
@@ -82,10 +82,11 @@ pub(super) const STREAM_CLOSED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::SessionOpened, Kind::ConnectionClosed, Kind::MockEnding, Kind::LinkClosed, Kind::GraceExpired],
     vacuous: "no stream was open at a cleanup",
-    explain: "Cleanup was over and the grace after it, and the stream of a session was still open. Over this transport nothing else \
-        ends a session: the server keeps it, with a socket and whatever it holds for it, as long as the program runs.\n\n\
-        Look at which stream it is. Mend it by ending the task that reads the stream, and by waiting for that, before close says \
-        that it is done.",
+    explain: "Cleanup and its grace were over, and the stream of a session was still open. Over this transport only \
+        the end of the stream ends a session: the server keeps it, with a socket and its resources, as long as the \
+        program runs.\n\n\
+        Look at which stream it is. To fix it, end the task that reads the stream, and wait for that task before \
+        close returns.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(SessionStreams::default()) },
 };
 

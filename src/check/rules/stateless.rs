@@ -12,9 +12,9 @@ use crate::plan::Promise;
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
-/// Counter-examples that shaped it. A client of both eras that fell back to `initialize` is of the legacy era on that
-/// connection from there on. A message above the limit is kept without its parameters. A header field is compared with what
-/// the body says, where the body says it.
+/// Counter-examples: A client of both generations that fell back to `initialize` speaks the handshake generation on
+/// that connection from there on. The recorder keeps a message above the size limit without its parameters. A header
+/// field is compared with the body only if the body has the value.
 pub(super) const METADATA_SENT: Invariant = Invariant {
     id: "modern-metadata-sent",
     property: Property::Safety,
@@ -27,11 +27,12 @@ pub(super) const METADATA_SENT: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived],
     vacuous: "no request was made without a handshake",
-    explain: "Without sessions, each request has to say for itself of which revision it is and what its client can do, and over HTTP to \
-        repeat in its header what gateways look at. A server must refuse a request that does not. Such a client works until it \
-        meets a server that looks.\n\n\
-        Look at the request in the witness. Often it is one that is not made by the usual path: the first one, a retry, one that is \
-        made again after a restart. Mend it by adding the metadata where requests are written, not where they are made.",
+    explain: "Without sessions, each request must carry its revision and the capabilities of its client, and over \
+        HTTP its headers must repeat the values that gateways read. A server must refuse a request without them. \
+        Such a client works until it meets a server that checks.\n\n\
+        Look at the request in the witness. Often it is one that is not sent on the usual path: the first request, a \
+        retry, or a request repeated after a restart. To fix it, add the metadata where requests are written, not \
+        where they are created.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(RequestMetadata::default()) },
 };
 
@@ -119,8 +120,9 @@ const ERRORS: std::ops::RangeInclusive<i64> = -32_022..=-32_020;
 /// Where an answer took longer, its client may have given up waiting for it.
 const PATIENCE_US: u64 = 1_000_000;
 
-/// Counter-examples that shaped it. A server that was opened with `initialize` may be asked again. One that is started again may be of
-/// another era, and is another one here. Who takes silence for the legacy era may initialize while the answer is on its way.
+/// Counter-examples: A server that was opened with `initialize` may be initialized again. A server that restarts may be
+/// of another generation and counts as another server. A client that takes silence for the handshake generation may
+/// send `initialize` while the answer is on its way.
 pub(super) const ERA_KEPT: Invariant = Invariant {
     id: "modern-era-kept",
     property: Property::Safety,
@@ -133,11 +135,11 @@ pub(super) const ERA_KEPT: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent],
     vacuous: "no server said that it is of the modern era and was then asked for more",
-    explain: "The server answered `server/discover`, or refused a request with an error that only the modern era has, and its client sent \
-        `initialize` all the same. A server of that era refuses it, and the load fails; one of both is spoken to in the older one, without \
-        anybody having wanted it.\n\n\
-        Look at the answer in the witness, and at its code where it is an error. Mend it by going on with a revision that the server names, and \
-        by falling back only from errors that say nothing of eras.",
+    explain: "The server answered `server/discover`, or refused a request with an error that only the stateless \
+        generation has, and the client still sent `initialize`. A stateless server refuses it, and the load fails. A \
+        server of both generations then speaks the older one, although neither side wanted that.\n\n\
+        Look at the answer in the witness, and at its code if it is an error. To fix it, continue with a revision \
+        that the server names, and fall back only after an error that is not specific to a generation.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(KnownGenerations::default()) },
 };
 
@@ -209,8 +211,8 @@ impl KnownGenerations {
     }
 }
 
-/// Counter-examples that shaped it. A server is of the modern era once it has answered without a handshake; before that a client
-/// may still try what the older one has. A server of both eras has sessions with whoever initializes.
+/// Counter-examples: A server is stateless once it has answered without a handshake; before that a client may still try
+/// what the older revisions have. A server of both generations has sessions with a client that initializes.
 pub(super) const SESSIONS_OVER: Invariant = Invariant {
     id: "modern-without-session",
     property: Property::Safety,
@@ -223,11 +225,12 @@ pub(super) const SESSIONS_OVER: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent],
     vacuous: "no client spoke to a server that had answered without a handshake",
-    explain: "The client does what only the revisions with sessions have: it names one, asks for its stream or for its end, or for what \
-        came behind an event. A server of this era knows none of that and may refuse it; where a gateway in front of it hands out \
-        such an id, the client is bound to something that the server does not know.\n\n\
-        Look at the HTTP request in the witness. Mend it by deciding about headers and streams by the era of the server, not by what its \
-        responses carry.",
+    explain: "The client used a feature that only revisions with sessions have: it named a session, opened or \
+        deleted one, or resumed a stream. A stateless server does not support any of these and may refuse the \
+        request. If a gateway in front of it assigns a session id, the client is bound to a session that the server \
+        does not have.\n\n\
+        Look at the HTTP request in the witness. To fix it, choose headers and streams by the generation of the \
+        server, not by the headers of its responses.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(StatelessServers::default()) },
 };
 

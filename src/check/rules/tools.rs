@@ -11,8 +11,8 @@ use crate::check::{Invariant, Level, Monitor, Operation, Property, Scope, Tally,
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, OpId, Outcome, Seq, Tool};
 use crate::plan::Promise;
 
-/// Counter-examples that shaped it. A list that comes in pages is whole only after the last. A server that changes its tools may
-/// have had others when the load looked.
+/// Counter-examples: A list that comes in pages is complete only after the last page. A server that changes its tools
+/// may have had others when the load listed them.
 pub(super) const TOOLS_MATCH_OFFER: Invariant = Invariant {
     id: "tools-match-offer",
     property: Property::Safety,
@@ -25,10 +25,11 @@ pub(super) const TOOLS_MATCH_OFFER: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireSent, Kind::OperationCompleted],
     vacuous: "no load handed out tools of a server that had listed them",
-    explain: "The tools that were handed out are not those the server listed: one is missing, or one is there that it does not \
-        have (any more). Lists cached beyond the life of their server, and tools of two servers that overwrite each other by \
-        name, are the usual reasons.\n\n\
-        Look at the last `tools/list` answer of the server. Mend it by keeping tools with their session and by server *and* name.",
+    explain: "The tools that the load handed out are not the tools that the server listed: one is missing, or one is \
+        no longer there. The usual reasons are a list that is cached longer than its server lives, and tools of two \
+        servers that overwrite each other by name.\n\n\
+        Look at the last `tools/list` answer of the server. To fix it, keep tools with their session, by server \
+        *and* name.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(ListedTools::default()) },
 };
 
@@ -100,9 +101,9 @@ fn judge_offer(seq: Seq, operation: &Operation, server: &str, offer: &ToolList, 
 /// How long a client may take to hear of it before a load counts. A busy client in Python takes a tenth of it.
 const HEARD: Duration = Duration::from_millis(250);
 
-/// Counter-examples that shaped it. A load that begins a moment after the notification can not know of it. A list that was asked for
-/// in between, by whomever, may be the new one. Before `initialized` nothing was handed out that could have changed. Over streamable HTTP a
-/// client need not have a stream on which it would hear.
+/// Counter-examples: A load that begins a moment after the notification cannot know of it. A list that the client
+/// requested in between may be the new one. Before `notifications/initialized` no tools were handed out, so none could
+/// have changed. Over streamable HTTP a client may have no stream that would carry the notification.
 pub(super) const CHANGED_TOOLS_LISTED_AGAIN: Invariant = Invariant {
     id: "changed-tools-listed-again",
     property: Property::Safety,
@@ -121,10 +122,11 @@ pub(super) const CHANGED_TOOLS_LISTED_AGAIN: Invariant = Invariant {
         Kind::OperationCompleted,
     ],
     vacuous: "no server said that its tools have changed before a load",
-    explain: "A server said that its list of tools is no longer what it was, and the next load handed out the old one: the loader \
-        keeps its sessions, and the lists of each with them. The model is offered tools that are gone, and never those that came.\n\n\
-        Look at the notification and at what the server was asked afterwards. Mend it by marking the list of that session when \
-        `notifications/tools/list_changed` arrives, and by listing again before tools are next handed out.",
+    explain: "A server announced that its list of tools had changed, and the next load handed out the old list: the \
+        loader keeps its sessions, and a list with each. The model sees tools that are gone, and never the new ones.\n\n\
+        Look at the notification and at the requests that the server received afterwards. To fix it, mark the list \
+        of that session as stale when `notifications/tools/list_changed` arrives, and list again before the next \
+        load hands out tools.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(ChangedTools::default()) },
 };
 
