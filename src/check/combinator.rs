@@ -1,8 +1,9 @@
 //! Temporal combinators: monitors that need no struct of their own.
 //!
-//! - [`each`]: every event of a kind is judged by itself.
-//! - [`at_most`]: at most n of this per that.
-//! - [`once_then`]: once this, then that before something ends the wait.
+//! - [`each`]: judges every event by itself.
+//! - [`at_most`]: allows at most n events per key.
+//! - [`once_then`]: after one event, requires another before the wait ends.
+//! - [`both`]: runs two monitors for one invariant.
 
 use std::collections::BTreeMap;
 
@@ -11,15 +12,15 @@ use crate::history::{Event, Seq};
 
 /// What one event means to a stateless rule.
 pub(super) enum Judged {
-    /// Nothing, or it is excused.
+    /// The rule does not concern it, or excuses it.
     Unrelated,
-    /// It is the trigger, and the rule holds.
+    /// The trigger happened, and the rule holds.
     Held,
-    /// The rule is broken.
+    /// The event breaks the rule.
     Broken(Violation),
 }
 
-/// Every event is judged by itself.
+/// Judges every event by itself.
 pub(super) fn each(judge: fn(&Event, &View) -> Judged) -> Box<dyn Monitor> {
     Box::new(move |event: &Event, view: &View, tally: &mut Tally| match judge(event, view) {
         Judged::Unrelated => {}
@@ -30,15 +31,16 @@ pub(super) fn each(judge: fn(&Event, &View) -> Judged) -> Box<dyn Monitor> {
 
 /// What one event means to [`at_most`].
 pub(super) enum Count<K> {
-    /// Nothing.
+    /// The rule does not count it.
     Unrelated,
-    /// One more of these keys.
+    /// Adds one to each of these keys.
     These(Vec<K>),
-    /// Keys for which this holds are over.
+    /// Removes the keys for which the predicate holds.
     Forget(fn(&K, &Event) -> bool),
 }
 
-/// At most `n` events per key; `broken` says what one too many means, from the last one counted and this one.
+/// Allows at most `n` events per key. `broken` builds the violation from the key, the last counted event and the event that
+/// is too many.
 pub(super) fn at_most<K: Ord + 'static>(
     n: usize,
     count: fn(&Event, &View) -> Count<K>,
@@ -71,20 +73,20 @@ pub(super) fn at_most<K: Ord + 'static>(
 
 /// What one event means to [`once_then`].
 pub(super) enum Obligation {
-    /// Nothing.
+    /// The rule does not concern it.
     Unrelated,
-    /// The obligation begins. A second time it changes nothing.
+    /// Opens the obligation; a second such event changes nothing.
     Opens,
-    /// What was awaited is here.
+    /// Meets the obligation.
     Meets,
-    /// Nothing is owed any more, and nothing can be said.
+    /// Cancels the obligation without a verdict.
     Waives,
-    /// The wait is over in vain.
+    /// Ends the wait, and the obligation was not met.
     Breaks(Violation),
 }
 
-/// Once this, then that. An obligation begins with one event and must be met by another; `turn` sees the event that opened
-/// it, if one did. What is forbidden afterwards may break it as well.
+/// After one event, requires another. `turn` gets each event with the event that opened the obligation, if it is open or was
+/// met. An event that is forbidden after the obligation was met may break the rule as well.
 pub(super) fn once_then(awaited: &'static str, turn: fn(&Event, &View, Option<Seq>) -> Obligation) -> Box<dyn Monitor> {
     Box::new(OnceThen { awaited, turn, opened: None, met: None })
 }
@@ -126,7 +128,7 @@ impl Monitor for OnceThen {
     }
 }
 
-/// Two monitors of one invariant, side by side.
+/// Runs two monitors for one invariant.
 pub(super) fn both(mut left: Box<dyn Monitor>, mut right: Box<dyn Monitor>) -> Box<dyn Monitor> {
     Box::new(move |event: &Event, view: &View, tally: &mut Tally| {
         left.see(event, view, tally);

@@ -3,7 +3,7 @@
 use crate::check::{Connection, Tally, View, Violation};
 use crate::history::{Action, ConnectionId, Event, EventKind, LinkPeer, Seq, ServerEnd, Source, WireEnd};
 
-/// Violations that a crash of the loader would explain as well, until it gives a sign of life.
+/// Violations that a crash of the loader would also explain. They count after the next sign of life from the loader.
 #[derive(Default)]
 pub(super) struct UnprovenEnds {
     waiting: Vec<Violation>,
@@ -17,7 +17,7 @@ impl UnprovenEnds {
     pub(super) fn see(&mut self, event: &Event, tally: &mut Tally) {
         match &event.kind {
             EventKind::ProcessExited { role, .. } if role == "loader" => self.waiting.clear(),
-            // What is asked to end, or is killed, is alive.
+            // The harness asks only a live process to end, and signals only a live process.
             EventKind::ExitRequested {} | EventKind::SignalSent { .. } => self.settle(tally),
             _ if event.source == Source::Loader => self.settle(tally),
             _ => {}
@@ -37,8 +37,8 @@ impl UnprovenEnds {
     }
 }
 
-/// Whether a connection is open and somebody's to close: over streamable HTTP only what was initialized is a session. A client may have asked
-/// before which era the server is of.
+/// Whether a connection is open and the client must close it. Over streamable HTTP only an initialized connection is a session:
+/// a client may have probed the generation of the server before.
 pub(super) fn is_open(connection: &Connection, view: &View) -> bool {
     connection.gone.is_none() && (view.shows_ends() || connection.is_initialized)
 }
@@ -54,8 +54,8 @@ pub(super) fn newest_open<'a>(
     open.max_by_key(|(_, connection)| connection.opened)
 }
 
-/// The connections that the client ended with this event, by closing them or by ending their server; and whether only the
-/// loss of a link says so. Servers that ended by themselves are unhealthy by then.
+/// The connections that the client ended with this event, by closing them or by ending their server. The flag is true if the
+/// loss of a link is the only evidence. A server that ended by itself is already unhealthy at that point.
 pub(super) fn ended_connections(event: &Event, view: &View) -> Vec<(ConnectionId, bool)> {
     let of_incarnation = |server: &str, incarnation: u32, is_link: bool| {
         view.connections_of(server)
@@ -77,7 +77,7 @@ pub(super) fn ended_connections(event: &Event, view: &View) -> Vec<(ConnectionId
     }
 }
 
-/// Whether the driver goes on to something else: what the operation before it left to be finished had its time.
+/// Whether the driver begins the next stage: the operation before it had time to finish its work on connections.
 pub(super) fn moves_on(event: &Event) -> bool {
     match &event.kind {
         EventKind::OperationInvoked { action, .. } => *action == Action::Close || action.loads(),
@@ -86,7 +86,7 @@ pub(super) fn moves_on(event: &Event) -> bool {
     }
 }
 
-/// Whether the end of a connection can be seen: over streamable HTTP only where sessions are deleted.
+/// Whether the history shows the end of a connection: over streamable HTTP only if the loader deletes its sessions.
 pub(super) fn sees_ends(view: &View) -> bool {
     view.shows_ends() || view.promises().sends_delete
 }

@@ -8,16 +8,16 @@ use crate::check::{
 };
 use crate::history::{Event, Header, Kind};
 
-/// Judges a history as it comes.
+/// Judges a history event by event.
 pub struct Engine {
     view: View,
     experiment: Experiment,
-    /// In the order of their table.
+    /// In the order of the table.
     rows: Vec<Row>,
     subscribers: &'static Subscribers,
 }
 
-/// Indexes into a table, by the kind subscribed to: the same for every history.
+/// For each kind of event, the indexes of the rows that subscribe to it: the same for every history.
 type Subscribers = Vec<Vec<usize>>;
 
 static OF_LOADERS: LazyLock<Subscribers> = LazyLock::new(|| subscribers(INVARIANTS));
@@ -44,7 +44,8 @@ enum Standing {
 }
 
 impl Engine {
-    /// Starts the monitors of every invariant that applies: those of a host where the history is one of a host.
+    /// Starts the monitor of every rule that applies to this header: from [`HOST_RULES`] for a started program, else from
+    /// [`INVARIANTS`].
     #[must_use]
     pub fn new(header: &Header) -> Self {
         let (table, subscribers) = match header.host {
@@ -55,10 +56,10 @@ impl Engine {
         Self { view: View::new(header), experiment: Experiment::default(), rows, subscribers }
     }
 
-    /// One event, in recorded order.
+    /// Takes one event, in recorded order.
     ///
-    /// What follows the harness's own KILL of the loader reaches no monitor: from there on, no missing EOF, orphan, scope exit
-    /// or error report is the loader's doing. The same holds for what follows a failure of the experiment.
+    /// After the harness has killed the loader, no event reaches a monitor: the loader does not cause a missing EOF, an orphan,
+    /// a scope exit or an error report from there on. The same holds after a failure of the experiment.
     pub fn see(&mut self, event: &Event) {
         let was_killed = self.view.is_killed() || self.view.experiment_failed().is_some();
         self.view.see(event);
@@ -73,7 +74,7 @@ impl Engine {
         self.view.forget(event);
     }
 
-    /// The history is over.
+    /// Ends the history and gives the judgement.
     #[must_use]
     pub fn end(self) -> Judgement {
         let Self { view, experiment, mut rows, .. } = self;
@@ -121,7 +122,7 @@ impl Row {
             Witness::Scopes => view.blind_to_scopes(),
         };
         match (blind, finding.verdict) {
-            // A violation that was seen stays one, however much else was not seen.
+            // A recorded violation counts, even if other evidence is missing.
             (Some(because), Verdict::Pass | Verdict::Vacuous) => plain(Verdict::NotObservable, because),
             (Some(_) | None, _) => finding,
         }

@@ -1,4 +1,4 @@
-//! What makes the experiment itself doubtful. Each cause is a finding of its own, with the invariant id `experiment`.
+//! Failures of the experiment itself. Each cause is a separate finding, with the invariant id `experiment`.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::history::{Event, EventKind, Seq};
 pub struct ExperimentCause {
     /// The variant in the signature `experiment/VARIANT`.
     pub id: &'static str,
-    /// What it means.
+    /// One sentence for `explain`.
     pub about: &'static str,
 }
 
@@ -48,8 +48,8 @@ impl Experiment {
             EventKind::FaultUndelivered { server, fault } => {
                 self.note(FAULT_UNDELIVERED, event, format!("fault {fault} of server {server} was never delivered"));
             }
-            // The end of the process within its limit is an obligation of the loader, judged by exit-completes and
-            // signal-ends-process; the bound of an operation by operation-completes.
+            // The exit limit is an obligation of the loader: exit-completes and signal-ends-process judge it. The bound of an
+            // operation is one too: operation-completes judges it.
             EventKind::LimitHit { limit, because } if limit != "exit" && !self.overdue.contains(limit) => {
                 self.note(LIMIT_HIT, event, format!("limit {limit} was hit: {because}"));
             }

@@ -3,12 +3,12 @@
 use crate::check::View;
 use crate::history::{Event, ExchangeId};
 
-/// Whether what a host has not done by the end of the history is its own doing.
+/// Whether the program is responsible for everything that it has not done by the end of the history.
 pub(super) fn is_its_doing(view: &View) -> bool {
     view.experiment_failed().is_none() && !view.is_cut_off()
 }
 
-/// An exchange of one server: their numbers are each server's own.
+/// An exchange and its server: each server numbers its exchanges by itself.
 pub(super) type ServerExchange = (String, ExchangeId);
 
 pub(super) fn exchange_of(event: &Event, exchange: &ExchangeId) -> ServerExchange {

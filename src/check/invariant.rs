@@ -1,4 +1,4 @@
-//! What an invariant is: a table row and a monitor.
+//! An invariant: a table row and a monitor.
 
 use crate::check::{Tally, View};
 use crate::history::{Event, Header, Kind};
@@ -6,40 +6,41 @@ use crate::plan::{Promise, Revision, Transport};
 
 /// One named invariant.
 pub struct Invariant {
-    /// Kebab-case, states the good case, never changes once released.
+    /// Kebab-case, names the good case, never changes once released.
     pub id: &'static str,
     /// Whether it forbids or demands.
     pub property: Property,
-    /// How much a violation weighs.
+    /// The verdict of a violation.
     pub level: Level,
     /// One sentence, present tense.
     pub claim: &'static str,
-    /// Revision and section, or our design note.
+    /// Revision and section of the specification, or our own requirement.
     pub source: &'static str,
-    /// Ids of the requirements it stands for.
+    /// Ids of the requirements that it covers.
     pub requirement: &'static [&'static str],
-    /// Revisions and transports it applies to.
+    /// The generations, transports and subjects to which it applies.
     pub applies: Scope,
-    /// The promise without which it does not apply.
+    /// The promise that the loader must make, else the rule does not apply.
     pub needs: Promise,
-    /// The witness without which it can not be seen to hold.
+    /// The evidence without which it cannot pass.
     pub witness: Witness,
-    /// The kinds of events its monitor sees.
+    /// The kinds of events that its monitor gets.
     pub kinds: &'static [Kind],
-    /// What is said when its trigger never happened.
+    /// The reason of the finding if the trigger never happened.
     pub vacuous: &'static str,
-    /// What breaks, why it matters, what to look at, how to mend it.
+    /// What breaks, why it matters, where to look, how to fix it.
     pub explain: &'static str,
     /// Starts its monitor for one history.
     pub start: fn(&Header) -> Box<dyn Monitor>,
 }
 
-/// Sees the events of the kinds its invariant subscribes to, once, in order.
+/// Gets each event of the kinds that its invariant subscribes to, once, in order.
 pub trait Monitor {
-    /// One event. The view has already taken notice of it.
+    /// Takes one event. The view is already up to date with it.
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally);
 
-    /// The history is over. What is still open is reported with [`Tally::open`]; it counts only where the history was cut off.
+    /// Takes the end of the history. A monitor reports an open obligation with [`Tally::open`]; it counts only if the history
+    /// was cut off.
     fn end(&mut self, _view: &View, _tally: &mut Tally) {}
 }
 
@@ -58,20 +59,20 @@ pub enum Property {
     Liveness,
 }
 
-/// How much a violation weighs.
+/// Where a demand comes from, and so the verdict of a violation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
     /// A MUST of the specification: Fail.
     Must,
     /// A SHOULD of the specification: Warn.
     Should,
-    /// Our own requirement: Fail.
+    /// A requirement of this project: Fail.
     Own,
-    /// Our own, about latency or resources: Warn.
+    /// A requirement of this project about latency or resources: Warn.
     OwnResource,
 }
 
-/// The revisions and transports an invariant applies to.
+/// The generations, transports and subjects to which an invariant applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scope {
     era: Era,
@@ -79,11 +80,11 @@ pub struct Scope {
     subject: Subject,
 }
 
-/// Whose histories it is for, of those that it is a rule of.
+/// The kind of started program to which a rule applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Subject {
     Any,
-    /// A host that keeps the contract of conformance clients.
+    /// A program that keeps the contract of conformance clients.
     Client,
     /// A finished application.
     Application,
@@ -101,38 +102,38 @@ const EVERY_TRANSPORT: &[Transport] = &[Transport::Memory, Transport::Stdio, Tra
 impl Scope {
     /// Everywhere.
     pub const ALL: Self = Self { era: Era::Any, transports: EVERY_TRANSPORT, subject: Subject::Any };
-    /// Everywhere, in the revisions that open with `initialize`.
+    /// Every transport, in the handshake generation.
     pub const LEGACY: Self = Self { era: Era::Legacy, transports: EVERY_TRANSPORT, subject: Subject::Any };
-    /// Over the transports of the revisions in which every request stands for itself.
+    /// Every transport that the stateless generation has.
     pub const MODERN: Self =
         Self { transports: &[Transport::Memory, Transport::Stdio, Transport::Http], era: Era::Modern, ..Self::ALL };
-    /// Over HTTP, in the revisions in which every request stands for itself.
+    /// Streamable HTTP, in the stateless generation.
     pub const STATELESS: Self = Self { era: Era::Modern, transports: &[Transport::Http], ..Self::ALL };
-    /// Where sessions have ids: streamable HTTP, in the revisions that open with `initialize`.
+    /// Sessions with ids: streamable HTTP, in the handshake generation.
     pub const SESSIONS: Self = Self { era: Era::Legacy, transports: &[Transport::Http], ..Self::ALL };
-    /// Where messages are posted: streamable HTTP, in every revision.
+    /// Streamable HTTP, in every generation.
     pub const POSTS: Self = Self { transports: &[Transport::Http], ..Self::ALL };
-    /// Where a session is a stream of events: HTTP with server-sent events.
+    /// HTTP with server-sent events, where a session is a stream of events.
     pub const STREAMS: Self = Self { era: Era::Legacy, transports: &[Transport::Sse], ..Self::ALL };
-    /// Where a server is heard without being asked, in the revisions that open with `initialize`.
+    /// Transports on which a server can send a message at any time, in the handshake generation.
     pub const HEARD: Self =
         Self { era: Era::Legacy, transports: &[Transport::Memory, Transport::Stdio, Transport::Sse], ..Self::ALL };
-    /// Where the server is a child process.
+    /// Servers that are child processes.
     pub const STDIO: Self = Self { era: Era::Any, transports: &[Transport::Stdio], ..Self::ALL };
 
-    /// The same, of all hosts for those that keep the contract of conformance clients.
+    /// The same, for conformance clients only.
     #[must_use]
     pub const fn of_clients(self) -> Self {
         Self { subject: Subject::Client, ..self }
     }
 
-    /// The same, of all hosts for finished applications.
+    /// The same, for finished applications only.
     #[must_use]
     pub const fn of_applications(self) -> Self {
         Self { subject: Subject::Application, ..self }
     }
 
-    /// Why it does not apply to a history, if so.
+    /// The reason why it does not apply to a history, if it does not.
     pub(super) fn refuses(self, header: &Header) -> Option<String> {
         match (self.subject, header.application()) {
             (Subject::Client, Some(_)) => {
@@ -157,11 +158,11 @@ impl Scope {
     }
 }
 
-/// A witness an adapter may or may not be able to give.
+/// Evidence that an adapter may be unable to record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Witness {
-    /// Wire, driver and system: always there.
+    /// Events of the wire, the driver and the system, which every history has.
     Always,
-    /// Scope events.
+    /// Events of scopes.
     Scopes,
 }

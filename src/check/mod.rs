@@ -1,13 +1,14 @@
 //! The checker: judges a history against named invariants.
 //!
-//! Start at [`judge`], or at [`INVARIANTS`], the table of everything that is judged. Pure: no tokio, no clock, no files. One
-//! pass: the [`Engine`] keeps a small [`View`] of the loader's life and hands each event to the monitors that subscribe to
-//! its kind; a monitor keeps only what it still waits for.
+//! Start at [`judge`], or at the tables of rules: [`INVARIANTS`] for loaders, [`HOST_RULES`] for conformance clients and
+//! applications. Each family of rules is one file of `rules`; the histories of a rule are in `tests/histories/ID`.
 //!
-//! Three rules keep it from crying wolf. Whatever follows the harness's own KILL of the loader is not judged. An operation
-//! that was cancelled, overtaken by cleanup or whose context was ended on purpose is excused. A server that was made to
-//! misbehave is not expected to work. What is deliberately absent: message texts. Nothing is judged by them, because they differ
-//! between versions.
+//! The checker is pure: no tokio, no clock, no files. It makes one pass. The [`Engine`] keeps a small [`View`] of the loader's
+//! life and passes each event to the monitors that subscribe to its kind. A monitor keeps only its open obligations.
+//!
+//! Three exceptions prevent false alarms. No event after the harness has killed the loader is judged. An operation is excused
+//! if it was cancelled, if cleanup overtook it, or if the driver ended its context. A server that a script made misbehave need
+//! not work. No rule reads the texts of errors, because they differ between versions.
 
 mod combinator;
 mod connection_ends;
@@ -40,7 +41,7 @@ pub use view::View;
 
 use crate::history::History;
 
-/// Judges a whole history.
+/// Judges a whole history by the table of its subject.
 #[must_use]
 pub fn judge(history: &History) -> Judgement {
     let mut engine = Engine::new(history.header());

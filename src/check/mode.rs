@@ -1,8 +1,8 @@
-//! The mode of a loader: how long its sessions live, as its connections and calls show. Nothing is demanded here, so
-//! nothing fails; a loader that declares no session promise is told what it was seen to do.
+//! Session lifetimes: how long the sessions of a loader live, inferred from its connections and calls. No rule demands a
+//! lifetime; the report shows it for a loader that makes no session promise.
 //!
-//! Start at [`ModeTally::of`]. Only calls that reached a server count. A connection that carried one call and whose end nobody
-//! saw before the program's own may be that call's, or kept: it counts for neither.
+//! Start at [`ModeTally::of`]. Only calls that reached a server count. A connection that carried one call and was still open
+//! when the program ended may belong to that call, or the loader may have kept it: it counts for neither.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,19 +13,19 @@ use crate::check::sight::parts;
 use crate::history::{Action, ConnectionId, Event, EventKind, History, LinkPeer, OpId, Seq, Source};
 use crate::plan::SessionPromise;
 
-/// How long sessions live, as far as was seen.
+/// How long sessions live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
-    /// Opened by load, and used by the calls behind it.
+    /// A load opens the session, and later calls use it.
     Persistent,
-    /// Opened by each call and over with it.
+    /// Each call opens a session and ends it.
     PerCall,
-    /// Opened by the first call, and used by those behind it.
+    /// The first call opens the session, and later calls use it.
     Lazy,
-    /// Several of one server at once, each with calls of its own.
+    /// One server has several sessions at once, and each has calls.
     Pooled,
-    /// No call tells, or they do not agree.
+    /// No call shows the lifetime, or the calls disagree.
     Unknown,
 }
 
@@ -41,7 +41,7 @@ impl fmt::Display for Mode {
     }
 }
 
-/// What the calls of some plans show. Tallies of several plans add up.
+/// Calls of one or more plans, counted by the lifetime of their sessions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ModeTally {
     /// Calls on a connection that load had opened.
@@ -59,7 +59,7 @@ pub struct ModeTally {
 }
 
 impl ModeTally {
-    /// What one history shows.
+    /// Counts the calls of one history.
     #[must_use]
     pub fn of(history: &History) -> Self {
         let mut watch = SessionWatch::default();
@@ -67,7 +67,7 @@ impl ModeTally {
         watch.tally()
     }
 
-    /// Both together.
+    /// The sum of both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
@@ -80,7 +80,7 @@ impl ModeTally {
         }
     }
 
-    /// The mode of more than half of the calls.
+    /// The lifetime that more than half of the calls show.
     #[must_use]
     pub fn mode(&self) -> Mode {
         let counted = [
@@ -94,12 +94,12 @@ impl ModeTally {
     }
 }
 
-/// In whose time a connection was opened.
+/// The operation that was running when a connection was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Opener {
-    /// A load, or the loader on its own account.
+    /// A load, or no operation.
     Loader,
-    /// A call to its server.
+    /// A call to the server of the connection.
     Call,
 }
 
@@ -115,12 +115,12 @@ struct ConnectionLife {
 
 #[derive(Debug, Default)]
 struct SessionWatch {
-    /// The open loads and calls, with the server of a call.
+    /// Open operations, with the server of a call.
     open: BTreeMap<OpId, (Action, Option<String>)>,
     lives: BTreeMap<ConnectionId, ConnectionLife>,
-    /// Where cleanups were asked for.
+    /// Invocations of cleanups.
     cleanups: Vec<Seq>,
-    /// The end of the program, by whichever means.
+    /// The first event of the end of the program: a request to exit, a signal or the exit.
     ending: Option<Seq>,
 }
 
@@ -205,7 +205,7 @@ impl SessionWatch {
         if siblings.any(|other| overlap(life, other)) { Mode::Pooled } else { alone }
     }
 
-    /// The mode of a connection, were it the only one.
+    /// The lifetime of a connection, as if it were the only one.
     fn alone(&self, life: &ConnectionLife) -> Mode {
         if life.opener == Opener::Loader {
             return Mode::Persistent;
@@ -250,7 +250,8 @@ mod tests {
         format!("mock:files#1 wire.eof connection={connection}\n")
     }
 
-    /// A call in three lines: asked for, on the wire, done. `before` and `after` are what its loader does around the wire.
+    /// A call in three lines: its invocation, its request on the wire, and its completion. `before` and `after` are the
+    /// loader's lines around the request.
     fn call(operation: u32, connection: &str, before: &str, after: &str) -> String {
         format!(
             "driver operation.invoked operation={operation} action=call server=files tool=read\n{before}\
@@ -287,7 +288,7 @@ mod tests {
         let opened = [open("c1"), open("c2")].concat();
         let pooled = tally(&[LOAD, &opened, LOADED, &call(2, "c1", "", ""), &call(3, "c2", "", "")]);
         assert_eq!(pooled.mode(), Mode::Pooled);
-        // One behind the other is a session that was replaced.
+        // A session after another is a replacement.
         let replaced = [&call(2, "c1", "", ""), &*eof("c1"), &open("c2"), &call(3, "c2", "", "")].concat();
         assert_eq!(tally(&[LOAD, &open("c1"), LOADED, &replaced]).mode(), Mode::Persistent);
     }

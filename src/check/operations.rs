@@ -1,4 +1,4 @@
-//! Operations that are open, and what happened to each since it was invoked.
+//! Open operations, and what happened to each since its invocation.
 
 use serde_json::Value;
 
@@ -8,82 +8,82 @@ use crate::plan::{ContextKind, Place, PlaceKind};
 /// An operation that was invoked and has not completed.
 #[derive(Debug, Clone)]
 pub struct Operation {
-    /// Which.
+    /// Its number, as in the history.
     pub id: OpId,
-    /// What it is.
+    /// Load, call, close and so on.
     pub action: Action,
-    /// The context it was asked for in.
+    /// The context in which the driver invoked it.
     pub place: Place,
-    /// The server a call goes to.
+    /// The server of a call.
     pub server: Option<String>,
-    /// The tool a call calls.
+    /// The tool of a call.
     pub tool: Option<String>,
     /// The servers of the configuration in force, for a load of any kind.
     pub servers: Vec<String>,
-    /// Where it was invoked.
+    /// The event of its invocation.
     pub invoked: Seq,
-    /// Where and when it began to run in its context.
+    /// The event of its start in its context, and the time of that event in microseconds.
     pub started: Option<(Seq, u64)>,
     /// How many cleanups had been invoked before it.
     pub n_closes_before: usize,
-    /// The newest reload that took a server away, this operation itself included.
+    /// The newest reload that removed a server; may be this operation.
     pub removal: Option<Removal>,
-    /// How its context differs from the one of the load it depends on.
+    /// The difference between its context and the contexts of the loads.
     pub hop: ContextSwitch,
-    /// Whether the loader promises to work after that hop.
+    /// Whether the loader promises to work after that context switch.
     pub is_promised: bool,
-    /// For a call: the completion of the load that had handed out its server, when it was invoked.
+    /// For a call: the completion of the load that had handed out the tools of its server.
     pub loaded: Option<Seq>,
-    /// Requests it sent, as far as they could be told apart.
+    /// Its requests on the wire, as far as they can be attributed.
     pub requests: Vec<Request>,
-    /// Whether a request could be its own or another operation's.
+    /// Whether one of its requests may belong to another operation.
     pub is_ambiguous: bool,
-    /// Where its cancellation was asked for.
+    /// The event of the request to cancel it.
     pub cancel_requested: Option<Seq>,
-    /// What overtook it, so that its outcome is not the loader's to answer for.
+    /// The event that overtook it, which excuses its outcome.
     pub overtaken: Option<Overtaken>,
 }
 
-/// A reload that took a server away: the cleanup of that server.
+/// A reload that removed a server, which is the cleanup of that server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Removal {
-    /// Which operation.
+    /// The operation of the reload.
     pub operation: OpId,
-    /// Where it completed.
+    /// The event of its completion.
     pub completed: Option<Seq>,
 }
 
-/// What can overtake an operation.
+/// Events that overtake an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overtaken {
     /// A cleanup was invoked: the operation may fail, but not hang.
     ByCleanup,
-    /// A reload took its server away: it may fail, but not hang.
+    /// A reload removed its server: the operation may fail, but not hang.
     ByRemoval,
-    /// Its context was ended on purpose: it has nowhere to complete.
+    /// The driver ended its context: the operation has nowhere to complete.
     ByContextEnd,
-    /// The program was asked to end, or did.
+    /// The harness asked the program to end, or the program ended.
     ByEnding,
 }
 
 /// One request of an operation, on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// On which connection.
+    /// The connection that carried it.
     pub connection: ConnectionId,
     /// Its id, as JSON text: the number 1 and the string "1" differ.
     pub id: String,
-    /// Where the mock received it.
+    /// The event of its arrival at the mock.
     pub received: Seq,
-    /// Where the mock answered it.
+    /// The event of the mock's answer.
     pub answered: Option<Seq>,
 }
 
-/// A context a load ran in.
+/// A context in which a load ran.
 #[derive(Debug)]
 pub(super) struct LoadPlace {
     pub(super) place: Place,
-    /// It was ended on purpose since.
+    /// Whether the driver has ended it since.
     pub(super) is_over: bool,
 }
 
@@ -101,7 +101,7 @@ pub enum ContextSwitch {
 }
 
 impl ContextSwitch {
-    /// As the end of a sentence.
+    /// The end of a sentence.
     pub(super) fn phrase(self) -> &'static str {
         match self {
             Self::None => "in the context that loaded",
@@ -112,9 +112,10 @@ impl ContextSwitch {
     }
 }
 
-/// The hops between two contexts. Counter-example that shaped it: a load on `thread:t1` and a call in `runtime:r1` differ in
-/// thread *and* loop, so a loader that promises only one of the two is not asked for it. A context that was ended and made
-/// anew under its old name is another one.
+/// The switches between two contexts.
+///
+/// Counter-examples: A load on `thread:t1` and a call in `runtime:r1` differ in thread *and* loop, so the loader must promise both.
+/// A context that the driver ended and created again under its old name is another context.
 fn hops(from: &LoadPlace, to: &Place) -> Vec<ContextSwitch> {
     if from.place == *to && !from.is_over {
         return Vec::new();
@@ -133,7 +134,7 @@ fn hops(from: &LoadPlace, to: &Place) -> Vec<ContextSwitch> {
     hops
 }
 
-/// The widest hop from any of the places to this one, and whether each is promised.
+/// The widest switch from any of the places to this one, and whether the loader promises all of them.
 pub(super) fn hop_from(places: &[LoadPlace], to: &Place, contexts: &[ContextKind]) -> (ContextSwitch, bool) {
     let all: Vec<ContextSwitch> = places.iter().flat_map(|from| hops(from, to)).collect();
     let is_promised = all.iter().all(|hop| match hop {
@@ -148,14 +149,14 @@ pub(super) fn hop_from(places: &[LoadPlace], to: &Place, contexts: &[ContextKind
 impl Operation {
     /// Whether no cleanup of any kind had begun when it was invoked.
     ///
-    /// A reload that takes a server away closes that server: a loader that can not close anything breaks there as it breaks
-    /// in cleanup, and is to be told once, by `removal-spares-siblings` and `cleanup-repeatable`.
+    /// A reload that removes a server closes it. A loader whose close is broken breaks there as it breaks in cleanup, so only
+    /// `removal-spares-siblings` and `cleanup-repeatable` report it.
     #[must_use]
     pub fn is_in_first_life(&self) -> bool {
         self.n_closes_before == 0 && self.removal.is_none()
     }
 
-    /// Whether it belongs to a life after a cleanup: after a close, or loaded anew after a removal.
+    /// Whether it belongs to a life after a cleanup: after a close, or after a load that followed a removal.
     #[must_use]
     pub fn is_in_later_life(&self) -> bool {
         let is_later = |removal: Removal| match self.loaded {
@@ -165,13 +166,13 @@ impl Operation {
         self.n_closes_before > 0 || self.removal.is_some_and(is_later)
     }
 
-    /// Whether it was asked to be cancelled, was overtaken by cleanup or the end, or lost its context on purpose.
+    /// Whether the driver cancelled it, or another event overtook it.
     #[must_use]
     pub fn is_excused(&self) -> bool {
         self.cancel_requested.is_some() || self.overtaken.is_some()
     }
 
-    /// Whether it can not be expected to complete at all.
+    /// Whether it need not complete at all.
     #[must_use]
     pub fn is_moot(&self) -> bool {
         match self.overtaken {
@@ -180,13 +181,13 @@ impl Operation {
         }
     }
 
-    /// Whether a request of it arrived and none was answered.
+    /// Whether at least one of its requests arrived and none was answered.
     #[must_use]
     pub fn is_unanswered(&self) -> bool {
         !self.requests.is_empty() && self.requests.iter().all(|request| request.answered.is_none())
     }
 
-    /// As a sentence names it: `call of read on files (operation 3)`.
+    /// Its name in a sentence: `call of read on files (operation 3)`.
     #[must_use]
     pub fn describe(&self) -> String {
         let what = match (&self.tool, &self.server) {
@@ -198,7 +199,7 @@ impl Operation {
     }
 }
 
-/// The operation a `tools/call` says it is of: the driver gives each call its operation's number as argument `n`.
+/// The operation that a `tools/call` names: the driver gives each call the number of its operation as argument `n`.
 pub(super) fn caller_of(message: &Message) -> Option<OpId> {
     if !message.is_request("tools/call") {
         return None;
@@ -207,10 +208,10 @@ pub(super) fn caller_of(message: &Message) -> Option<OpId> {
     u32::try_from(number).ok().map(OpId)
 }
 
-/// The operation a `tools/call` belongs to, and whether it could be another one.
+/// The operation to which a `tools/call` belongs; marks operations that cannot be distinguished as ambiguous.
 ///
-/// Counter-examples that shaped it. Two calls of one tool, both started before either request arrived, can not be told apart
-/// unless they say whose they are. Five calls that lost their session are sent again, and each has a request already.
+/// Counter-examples: Two calls of one tool that both started before either request arrived cannot be distinguished without the
+/// argument `n`. Five calls that lost their session are sent again, and each has a request already.
 pub(super) fn owner_of(
     operations: &mut std::collections::BTreeMap<OpId, Operation>,
     server: &str,
@@ -244,10 +245,10 @@ pub(super) fn owner_of(
     fitting.first().map(|operation| operation.id)
 }
 
-/// What kind of result an answer has, where it sends its call back.
+/// The result type of an answer that sends its call back for more input.
 const SENT_BACK: &str = "input_required";
 
-/// The id of the request that an answer sends back.
+/// The id of the request, if this answer sends it back for more input.
 pub(super) fn sent_back(answer: &Message) -> Option<&Value> {
     let kind = answer.at(&["result", "resultType"]).and_then(Value::as_str);
     answer.id().filter(|_| kind == Some(SENT_BACK))

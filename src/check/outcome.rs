@@ -1,4 +1,4 @@
-//! What is to be said about the end of an operation, shared by the invariants about loads, calls and cleanups.
+//! How operations end: shared by the rules about loads, calls and cleanups.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,17 +6,17 @@ use std::time::Duration;
 use crate::check::{Operation, PendingRequest, View, Violation};
 use crate::history::{Event, EventKind, OpId, Outcome, Seq, Tool};
 
-/// How an operation came to an end in the history.
+/// The end of an operation in the history.
 #[derive(Clone, Copy)]
 pub(super) enum OperationEnd<'a> {
-    /// It completed.
+    /// The operation completed.
     Completed(&'a Outcome),
-    /// Its bound passed.
+    /// This bound passed.
     Overdue(Duration),
 }
 
 impl<'a> OperationEnd<'a> {
-    /// The operation an event ends, and how.
+    /// The operation that an event ends, and how.
     pub(super) fn of(event: &'a Event) -> Option<(OpId, Self)> {
         match &event.kind {
             EventKind::OperationCompleted { operation, outcome } => Some((*operation, Self::Completed(outcome))),
@@ -28,7 +28,7 @@ impl<'a> OperationEnd<'a> {
     }
 }
 
-/// How an operation missed what was expected of it.
+/// An operation that did not succeed.
 pub(super) struct Miss {
     pub(super) kind: MissKind,
     pub(super) because: String,
@@ -42,11 +42,11 @@ pub(super) enum MissKind {
     Failed,
     /// Its bound passed.
     Overdue,
-    /// It was cancelled although nobody asked.
+    /// It was cancelled, and the driver had not requested that.
     Cancelled,
-    /// A load is without the tools of a healthy server.
+    /// A load left out the tools of a healthy server.
     WithoutTools,
-    /// A load has an error for a healthy server.
+    /// A load reported an error for a healthy server.
     ServerInError,
 }
 
@@ -60,7 +60,7 @@ impl Miss {
     }
 }
 
-/// `None`: it succeeded. Every other end is a miss, whatever the reason.
+/// The miss, or `None` if the operation succeeded. Every other end is a miss, whatever the reason.
 pub(super) fn miss_of(event: &Event, operation: &Operation, ended: OperationEnd<'_>) -> Option<Miss> {
     let miss = |kind, what: String, bound| {
         let because = format!("{}, invoked at {}, {what} at {}", operation.describe(), operation.invoked, event.seq);
@@ -80,9 +80,9 @@ pub(super) fn miss_of(event: &Event, operation: &Operation, ended: OperationEnd<
     }
 }
 
-/// What a rule about success says of the end of one operation.
+/// The result of a rule about success, for the end of one operation.
 pub(super) enum Success {
-    /// Not the loader's to answer for.
+    /// The loader is not responsible for the outcome.
     Excused,
     /// It succeeded.
     Held,
@@ -90,12 +90,12 @@ pub(super) enum Success {
     Missed(Miss),
 }
 
-/// Judges the end of a load of any kind: Ok, with tools for every healthy server and none of them in error.
+/// Judges the end of a load of any kind: it must succeed, with tools and without an error for every healthy server.
 ///
-/// Counter-examples that shaped it. All servers dead: raising is a fair answer, so at least one healthy server is needed for a
-/// failed load to count. A server held at a gate by its script has not answered: neither overdue nor missing tools
-/// count. A server that declares no tools has none to hand out. A server of the legacy era may keep silent on `server/discover`: a load
-/// may wait for that, and not give the server up.
+/// Counter-examples: If all servers are dead, the load may raise, so a failed load counts only with at least one healthy server.
+/// A server that its script holds at a gate has not answered, so neither overdue nor missing tools count. A server that
+/// advertises no tools has none to hand out. A server of the handshake generation may leave `server/discover` unanswered: a load
+/// may wait for the answer, but must not abandon the server.
 pub(super) fn judge_load(event: &Event, view: &View, operation: &Operation, ended: OperationEnd<'_>) -> Success {
     if operation.is_excused() || !operation.is_promised {
         return Success::Excused;
@@ -105,7 +105,7 @@ pub(super) fn judge_load(event: &Event, view: &View, operation: &Operation, ende
     if sound.is_empty() && !operation.servers.is_empty() {
         return Success::Excused;
     }
-    // One server held back may hold back the load as a whole: it waits for all of them.
+    // One held server may delay the whole load, which waits for all servers.
     if sound.len() < operation.servers.len() && matches!(ended, OperationEnd::Overdue(_)) {
         return Success::Excused;
     }
@@ -130,7 +130,7 @@ pub(super) fn judge_load(event: &Event, view: &View, operation: &Operation, ende
     Success::Held
 }
 
-/// Whether a delay or hold of its script keeps a server from answering now what a load needs.
+/// Whether a delay or hold of its script keeps a server from answering a request that a load needs.
 fn is_held(view: &View, server: &str, ended: OperationEnd<'_>) -> bool {
     let is_delayed = view.server(server).is_some_and(|server| server.delayed.is_some());
     let is_needed = |pending: &PendingRequest| match pending.method.as_str() {
@@ -143,8 +143,8 @@ fn is_held(view: &View, server: &str, ended: OperationEnd<'_>) -> bool {
 
 /// Judges the end of a call to a server that was loaded when it was invoked.
 ///
-/// Counter-examples that shaped it. A call whose request a script holds has no answer to succeed with. A call in flight when
-/// cleanup began, cancelled, or to a server that a reload took away, may fail.
+/// Counter-examples: A call cannot succeed while a script holds its request. A call may fail if it was in flight when cleanup
+/// began, if the driver cancelled it, or if a reload removed its server.
 pub(super) fn judge_call(event: &Event, view: &View, operation: &Operation, ended: OperationEnd<'_>) -> Success {
     let Some(server) = &operation.server else { return Success::Excused };
     if operation.loaded.is_none() || operation.is_excused() || !operation.is_promised || !view.is_healthy(server) {
@@ -160,7 +160,7 @@ pub(super) fn judge_call(event: &Event, view: &View, operation: &Operation, ende
     }
 }
 
-/// A load of any kind that has just succeeded, nothing having come in between.
+/// The load of any kind that this event completes with success, with its tools and errors, unless it is excused.
 pub(super) fn loaded<'a>(
     event: &'a Event,
     view: &'a View,

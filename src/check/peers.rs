@@ -1,4 +1,4 @@
-//! Servers and their connections: which live, which were handed out, which were made to misbehave.
+//! Servers and their connections: which are open, whose tools are handed out, which were made to misbehave.
 
 use std::collections::BTreeMap;
 
@@ -8,55 +8,55 @@ use crate::history::{
     ConnectionId, Event, EventKind, Impact, LinkPeer, Message, OpId, Seq, ServerEnd, Source, WireEnd,
 };
 
-/// One server of the configuration, over all its incarnations.
+/// One server of the configuration, across all its incarnations.
 #[derive(Debug, Clone, Default)]
 pub struct Server {
-    /// The latest event that made it lose answers or connections: a fault, a kill, its own end.
+    /// The latest event after which it may lose answers or connections: a fault, a kill, or its own end.
     pub impaired: Option<Seq>,
-    /// The latest fault that holds or delays it.
+    /// The latest fault that held or delayed it.
     pub delayed: Option<Seq>,
-    /// The completion of the load that handed out its tools, while they are handed out.
+    /// The completion of the load that handed out its tools, as long as they are valid.
     pub handed_out: Option<Seq>,
-    /// Whether it says that it has no tools.
+    /// Whether it advertises no tools, or listed none.
     pub is_toolless: bool,
-    /// Its newest connection.
+    /// The connection that was opened last.
     pub newest: Option<ConnectionId>,
 }
 
-/// One connection.
+/// One connection of a server.
 #[derive(Debug, Clone)]
 pub struct Connection {
     /// Name of its server.
     pub server: String,
-    /// Which incarnation of it.
+    /// Number of the server's incarnation, from 1.
     pub incarnation: u32,
-    /// Where it was opened.
+    /// The event that opened it.
     pub opened: Seq,
-    /// Whether its client said that it is initialized.
+    /// Whether its client sent `notifications/initialized`.
     pub is_initialized: bool,
-    /// Where it ended, and who ended it.
+    /// The event that ended it, and the side that did.
     pub gone: Option<(Seq, Gone)>,
-    /// Requests that wait for their answer, by id as JSON text.
+    /// Unanswered requests, by id as JSON text.
     pub unanswered: BTreeMap<String, PendingRequest>,
 }
 
-/// Who ended a connection.
+/// The side that ended a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gone {
     /// The client: EOF, or an orderly close.
     ByClient,
     /// The server, a fault, or the end of the server's process.
     ByServer,
-    /// It broke, and nobody can say who broke it.
+    /// It broke, and the history does not show which side broke it.
     Unclear,
 }
 
-/// A request that waits for its answer.
+/// An unanswered request.
 #[derive(Debug, Clone)]
 pub struct PendingRequest {
-    /// Its method.
+    /// The JSON-RPC method.
     pub method: String,
-    /// The call it belongs to, where that could be told.
+    /// The call to which it belongs, if known.
     pub operation: Option<OpId>,
 }
 
@@ -91,7 +91,7 @@ impl Peers {
         self.connections.iter().filter(move |(_, connection)| connection.server == server)
     }
 
-    /// Takes notice of what concerns servers and connections, other than requests.
+    /// Updates servers and connections from one event, except from requests and answers.
     pub(super) fn see(&mut self, event: &Event) {
         let seq = event.seq;
         match (&event.kind, &event.source) {
@@ -147,7 +147,7 @@ impl Peers {
         }
     }
 
-    /// The request an answer belongs to.
+    /// Removes and returns the request to which an answer belongs.
     pub(super) fn answer(&mut self, connection: &ConnectionId, message: &Message) -> Option<PendingRequest> {
         let known = self.connections.get_mut(connection)?;
         let pending = known.unanswered.remove(&message.id()?.to_string())?;

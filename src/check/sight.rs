@@ -1,26 +1,26 @@
-//! What can be seen at all.
+//! Which evidence a history can contain, and the messages of one frame.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::history::Message;
 
-/// Whether a witness can be seen here.
+/// Whether the adapter could record a kind of evidence.
 #[derive(Debug)]
 pub(super) enum Sight {
-    /// No adapter said hello.
+    /// No adapter has connected to the recorder.
     NoAdapter,
-    /// It can.
+    /// The adapter records it.
     Clear,
-    /// It can not.
+    /// The adapter cannot record it.
     Blind {
-        /// Why.
+        /// The reason, as a sentence without a period.
         because: String,
     },
 }
 
 impl Sight {
-    /// Whether scopes can be seen. An adapter that could not patch one of the classes names it, and then nothing is clean.
+    /// Whether the adapter records scopes. An adapter that could not patch one of the classes names it; then no history is clean.
     pub(super) fn of_scopes(observes: &[String], unobservable: &BTreeMap<String, String>) -> Self {
         if !observes.iter().any(|witness| witness == "scopes") {
             return Self::Blind { because: "the adapter does not observe scopes".to_owned() };
@@ -35,7 +35,7 @@ impl Sight {
         }
     }
 
-    /// Why it can not be seen, if so.
+    /// The reason why the evidence is missing, if it is.
     pub(super) fn blindness(&self) -> Option<String> {
         match self {
             Self::NoAdapter => Some("no adapter said hello, so scopes can not be seen".to_owned()),

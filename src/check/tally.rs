@@ -1,4 +1,4 @@
-//! What a monitor has found so far.
+//! What a monitor has found.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,25 +16,25 @@ pub struct Violation {
     doubt: Doubt,
 }
 
-/// Heavier ones are reported first.
+/// The finding reports the heavier one first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Weight {
     OfLevel,
     Warn,
 }
 
-/// What could make a violation doubtful.
+/// A reason to doubt a violation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Doubt {
     None,
-    /// It exists only because this bound passed: a machine under load breaks bounds.
+    /// It exists only because this bound passed, and a loaded machine breaks bounds.
     Bound(Duration),
-    /// It exists only because a link was lost: a mock that loses the recorder ends without a farewell.
+    /// It exists only because a link was lost, and a mock that loses the recorder ends without a farewell.
     Link,
 }
 
 impl Violation {
-    /// A violation that weighs as much as its invariant. The variant is structural and kebab-case.
+    /// A violation with the level of its invariant. The variant is kebab-case and part of the signature.
     #[must_use]
     pub fn new(variant: &'static str, because: String, witness: &[Seq]) -> Self {
         let mut witness = witness.to_vec();
@@ -43,26 +43,26 @@ impl Violation {
         Self { variant, because, witness, weight: Weight::OfLevel, doubt: Doubt::None }
     }
 
-    /// The same, as a warning whatever the invariant's level.
+    /// The same, as a warning at every level.
     #[must_use]
     pub fn as_warning(self) -> Self {
         Self { weight: Weight::Warn, ..self }
     }
 
-    /// The same, as one that exists only because a bound passed: doubtful on a machine that was too loaded.
+    /// The same, but Inconclusive if the machine was so loaded that the bound proves nothing.
     #[must_use]
     pub fn of_bound(self, bound: Duration) -> Self {
         Self { doubt: Doubt::Bound(bound), ..self }
     }
 
-    /// The same, as one that exists only because a link was lost: doubtful when the experiment failed.
+    /// The same, but Inconclusive if the experiment failed, because only the loss of a link proves it.
     #[must_use]
     pub fn of_link(self) -> Self {
         Self { doubt: Doubt::Link, ..self }
     }
 }
 
-/// What a monitor has found so far. Of many violations it keeps one of each weight and doubt, and counts the others.
+/// What a monitor has found so far. It keeps the first violation of each weight and doubt, and counts the others.
 #[derive(Debug, Default)]
 pub struct Tally {
     n_held: u64,
@@ -71,23 +71,23 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// The trigger happened, and what it demands or forbids held.
+    /// Records that the trigger happened and the invariant held.
     pub fn held(&mut self) {
         self.n_held += 1;
     }
 
-    /// The invariant was broken.
+    /// Records a violation.
     pub fn broken(&mut self, violation: Violation) {
         let key = (violation.weight, violation.doubt);
         self.broken.entry(key).and_modify(|(_, n)| *n += 1).or_insert((violation, 1));
     }
 
-    /// Something was still awaited when the history ended. Counts only where the history was cut off.
+    /// Records an obligation that is still open at the end. It counts only if the history was cut off.
     pub fn open(&mut self, because: String, witness: &[Seq]) {
         self.open.get_or_insert_with(|| (because, witness.to_vec()));
     }
 
-    /// The finding.
+    /// Turns the tally into the finding.
     pub(super) fn finding(self, invariant: &Invariant, view: &View) -> Finding {
         let found = |verdict: Verdict, because: String, witness: Vec<Seq>, variant: &str| Finding {
             invariant: invariant.id,
@@ -130,7 +130,7 @@ impl Violation {
 }
 
 impl Doubt {
-    /// Why the doubt is real on this history, if it is: as the end of a sentence.
+    /// The reason why the doubt applies to this history, if it does, as the end of a sentence.
     fn holds(self, view: &View) -> Option<String> {
         match self {
             Self::None => None,

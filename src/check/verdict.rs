@@ -1,4 +1,4 @@
-//! Verdicts: of one invariant on one history, and of a plan.
+//! Verdicts: of one invariant on one history, and of a whole plan.
 
 use std::fmt;
 
@@ -12,22 +12,22 @@ use crate::history::Seq;
 pub enum Verdict {
     /// Its trigger happened, and it held each time.
     Pass,
-    /// It was broken.
+    /// The history breaks it, and the level is MUST or a requirement of this project.
     Fail,
-    /// A SHOULD, or something about latency or resources, was broken.
+    /// The history breaks a SHOULD, or a requirement about latency or resources.
     Warn,
     /// Its trigger never happened.
     Vacuous,
-    /// The witness it needs is missing here.
+    /// The evidence that it needs is missing from the history.
     NotObservable,
-    /// The revision, the transport or a promise it needs is missing.
+    /// It does not apply to the revision, transport, subject or promises.
     NotApplicable,
-    /// The experiment does not allow to say.
+    /// The experiment failed or was too disturbed to decide.
     Inconclusive,
 }
 
 impl Verdict {
-    /// The name as it is written.
+    /// The name in reports, kebab-case.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -52,15 +52,15 @@ impl fmt::Display for Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PlanVerdict {
-    /// At least one invariant passed, and nothing worse came out.
+    /// At least one invariant passed, and none did worse.
     Pass,
     /// An invariant failed.
     Fail,
-    /// The worst is a warning.
+    /// The worst finding is a warning.
     Warn,
-    /// Something can not be said.
+    /// A finding is inconclusive, and none failed.
     Inconclusive,
-    /// Nothing passed, because nothing was triggered or could be observed.
+    /// No invariant passed, because no trigger happened or could be observed.
     Vacuous,
     /// No invariant applied.
     NotApplicable,
@@ -86,7 +86,7 @@ impl PlanVerdict {
         }
     }
 
-    /// The name as it is written.
+    /// The name in reports, kebab-case.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -106,29 +106,29 @@ impl fmt::Display for PlanVerdict {
     }
 }
 
-/// What one invariant has to say about a history.
+/// The result of one invariant on one history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// Id of the invariant, or `experiment`.
     pub invariant: &'static str,
     /// The verdict.
     pub verdict: Verdict,
-    /// Why, in a way that a reader can check by hand.
+    /// The reason, which a reader can check by hand against the history.
     pub because: String,
-    /// The events that prove it, in order. Never empty for Fail and Warn.
+    /// The events that prove it, in order; never empty for Fail and Warn.
     pub witness: Vec<Seq>,
-    /// Ids of the requirements it stands for.
+    /// Ids of the requirements that the invariant covers.
     pub requirement: &'static [&'static str],
-    /// `INVARIANT/VARIANT` of what was broken, else `INVARIANT/VERDICT`: structural, never a message text.
+    /// `INVARIANT/VARIANT` for a violation, else `INVARIANT/VERDICT`; stable, and never a message text.
     pub signature: String,
 }
 
-/// What a history comes to.
+/// The findings of a history, and its verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Judgement {
     /// The worst of the findings.
     pub verdict: PlanVerdict,
-    /// One finding for each invariant, in the order of the table, then those about the experiment itself.
+    /// One finding for each invariant, in the order of the table, then the findings about the experiment.
     pub findings: Vec<Finding>,
 }
 

@@ -1,4 +1,4 @@
-//! What is known of the loader's life at one event: fed before the monitors, so that each of them is a few lines.
+//! The state of the loader's life at one event. The engine updates it before the monitors get the event, so each monitor is short.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::check::{Connection, Operation, Server};
 use crate::history::{Action, ConnectionId, Event, EventKind, Header, Impact, Message, OpId, Outcome, Seq, Source};
 use crate::plan::{Limits, Place, Promises, Revision};
 
-/// What is known at one event. Small: open operations, known servers, live connections.
+/// The state at one event: open operations, known servers, live connections.
 #[derive(Debug)]
 pub struct View {
     promises: Promises,
@@ -61,7 +61,7 @@ impl View {
             experiment_failed: None,
             killed: None,
             faulted: None,
-            // HTTP with server-sent events is of the legacy era, whatever the revision.
+            // HTTP with server-sent events belongs to the handshake generation, whatever the revision.
             is_modern: header.carried_by() != "sse"
                 && header.revision.parse::<Revision>().is_ok_and(|revision| revision > Revision::NEWEST_LEGACY),
             longest_delay: Duration::ZERO,
@@ -69,7 +69,7 @@ impl View {
         }
     }
 
-    /// What the loader promises.
+    /// The promises of the loader.
     #[must_use]
     pub fn promises(&self) -> &Promises {
         &self.promises
@@ -87,7 +87,7 @@ impl View {
         self.transport == "stdio"
     }
 
-    /// An open operation; at its completion it is still here.
+    /// An open operation. It is still present at the event that completes it.
     #[must_use]
     pub fn operation(&self, id: OpId) -> Option<&Operation> {
         self.operations.get(&id)
@@ -104,7 +104,7 @@ impl View {
         matches!(self.transport.as_str(), "stdio" | "memory")
     }
 
-    /// Whether the end of a connection shows by itself: it is a pair of pipes, or a stream.
+    /// Whether the history shows the end of every connection, as for pipes and streams.
     #[must_use]
     pub fn shows_ends(&self) -> bool {
         self.is_line() || self.is_sse()
@@ -122,78 +122,78 @@ impl View {
         &self.configured
     }
 
-    /// What is known of a server.
+    /// The state of a server, if any event named it.
     #[must_use]
     pub fn server(&self, name: &str) -> Option<&Server> {
         self.peers.server(name)
     }
 
-    /// Whether nothing made a server misbehave since it was last loaded on a fresh connection.
+    /// Whether no fault or kill has impaired a server since its last load on a new connection.
     #[must_use]
     pub fn is_healthy(&self, server: &str) -> bool {
         self.server(server).is_none_or(|server| server.impaired.is_none())
     }
 
-    /// A connection that lives, or the last of its server.
+    /// A live connection, or the last one of its server.
     #[must_use]
     pub fn connection(&self, id: &ConnectionId) -> Option<&Connection> {
         self.peers.connection(id)
     }
 
-    /// Connections of a server that live, and the last one.
+    /// The live connections of a server, and the last one.
     pub fn connections_of(&self, server: &str) -> impl Iterator<Item = (&ConnectionId, &Connection)> {
         self.peers.connections_of(server)
     }
 
-    /// Whether the adapter said hello.
+    /// Whether the adapter has connected to the recorder.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.ready.is_some()
     }
 
-    /// How many cleanups were invoked.
+    /// Number of cleanups invoked so far.
     #[must_use]
     pub fn n_closes(&self) -> usize {
         self.n_closes
     }
 
-    /// Where the latest cleanup was invoked.
+    /// The invocation of the latest cleanup.
     #[must_use]
     pub fn last_close(&self) -> Option<Seq> {
         self.last_close
     }
 
-    /// Where and when a cleanup had succeeded, while nothing was loaded since or beside it.
+    /// The event and time, in microseconds, of a successful cleanup without a concurrent or later load.
     #[must_use]
     pub fn closed(&self) -> Option<(Seq, u64)> {
         self.closed
     }
 
-    /// Where the program was asked to end, or signalled.
+    /// The request to exit or the signal that began the end of the program.
     #[must_use]
     pub fn ending(&self) -> Option<Seq> {
         self.ending
     }
 
-    /// Where the loader's process was signalled.
+    /// The first signal to the loader's process, other than KILL.
     #[must_use]
     pub fn signalled(&self) -> Option<Seq> {
         self.signalled
     }
 
-    /// Where the loader's process ended.
+    /// The exit of the loader's process.
     #[must_use]
     pub fn loader_exited(&self) -> Option<Seq> {
         self.loader_exited
     }
 
-    /// Where the experiment failed, or the harness hit a limit of its own.
+    /// The event at which the experiment failed or hit a limit of the harness.
     #[must_use]
     pub fn experiment_failed(&self) -> Option<Seq> {
         self.experiment_failed
     }
 
-    /// Where a server was first made to lose answers or connections.
+    /// The first fault or kill that may have cost answers or connections of a server.
     #[must_use]
     pub fn faulted(&self) -> Option<Seq> {
         self.faulted
@@ -211,7 +211,7 @@ impl View {
         self.killed.is_some()
     }
 
-    /// The longest time the machine kept the supervisor waiting.
+    /// The longest time for which the machine delayed the supervisor.
     #[must_use]
     pub fn longest_delay(&self) -> Duration {
         self.longest_delay
@@ -223,12 +223,12 @@ impl View {
         !self.is_over && !self.is_killed()
     }
 
-    /// Why nothing of the plan was run, where that is so.
+    /// Why the plan was skipped, if it was.
     pub(super) fn not_applicable(&self) -> Option<&str> {
         self.not_applicable.as_deref()
     }
 
-    /// Why scopes can not be seen, if so.
+    /// The reason why the history has no evidence about scopes, if it has none.
     pub(super) fn blind_to_scopes(&self) -> Option<String> {
         self.scopes.blindness()
     }
@@ -293,7 +293,7 @@ impl View {
         }
     }
 
-    /// Drops what the monitors have seen the end of.
+    /// Drops operations that ended with this event, after the monitors have judged it.
     pub(super) fn forget(&mut self, event: &Event) {
         match &event.kind {
             EventKind::OperationCompleted { operation, .. } | EventKind::OperationAbandoned { operation, .. } => {
@@ -309,8 +309,8 @@ impl View {
         let place = place.as_deref().and_then(|place| place.parse().ok()).unwrap_or_else(Place::main);
         if action.loads() {
             self.closed = None;
-            // A rerun hands over the configuration of before; only a reload may take the last server away.
-            // A server whose entry changes is taken away and put back.
+            // A rerun passes the previous configuration; only a reload may remove the last server.
+            // A reload removes a server whose entry changes and adds it again.
             let takes_away = action == Action::Reload
                 && self.configured.iter().any(|known| !servers.contains(known) || changed.contains(known));
             if takes_away {
@@ -376,7 +376,7 @@ impl View {
             return;
         }
         let Outcome::Ok { tools, .. } = outcome else {
-            // A load that was cancelled half-way may have taken old sessions down already: nothing is known to be handed out.
+            // A load that was cancelled may have closed old sessions already, so no tools count as handed out.
             if operation.cancel_requested.is_some() {
                 self.peers.servers_mut().for_each(|(_, server)| server.handed_out = None);
             }
@@ -416,7 +416,7 @@ impl View {
             let owner = self.peers.answer(connection, part).and_then(|pending| pending.operation);
             let Some(operation) = owner.and_then(|id| self.operations.get_mut(&id)) else { continue };
             let id = part.id().map(ToString::to_string);
-            // A request that is sent again on a new connection may keep its id.
+            // A request that is repeated on a new connection may keep its id.
             let is_it = |request: &&mut Request| request.connection == *connection && Some(&request.id) == id.as_ref();
             let request = operation.requests.iter_mut().find(is_it);
             if let Some(request) = request {

@@ -8,7 +8,7 @@ use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Viol
 use crate::history::{Action, Event, EventKind, Header, Kind, Outcome, Seq, SocketId, Source};
 use crate::plan::Promise;
 
-/// What was written before cleanup ended may be read by a mock this much later.
+/// A mock may read a message this long after the loader wrote it.
 const UNDER_WAY_US: u64 = 100_000;
 
 /// Counter-examples: A loader that opens a session for each call may do so for a call that is still running. A pool of
@@ -36,7 +36,7 @@ pub(super) const CLOSED_STAYS_CLOSED: Invariant = Invariant {
 
 #[derive(Default)]
 struct OpenedAfterCleanup {
-    /// Sockets that were opened after a cleanup and over which nothing was asked yet, with the end of that cleanup.
+    /// Sockets that were opened after a cleanup and have carried no request yet: the end of that cleanup, and the opening.
     unused: BTreeMap<(Source, SocketId), (Seq, Seq)>,
 }
 

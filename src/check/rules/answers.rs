@@ -45,14 +45,14 @@ pub(super) const ANSWER_REACHES_ITS_CALLER: Invariant = Invariant {
 #[derive(Default)]
 struct CallAnswers {
     asked: Vec<UnansweredCall>,
-    /// What was answered to each call that runs, and when; without a text where the answer has none.
+    /// The answer to each running call, and its text if it has one.
     answered: BTreeMap<OpId, (Seq, Option<String>)>,
-    /// When each call was sent back that was not made again.
+    /// Calls that a server sent back and that were not repeated yet.
     sent_back: BTreeMap<OpId, Seq>,
     is_garbled: bool,
 }
 
-/// A call on the wire that has not been answered.
+/// A call on the wire without an answer.
 struct UnansweredCall {
     at: Seq,
     connection: ConnectionId,
@@ -118,7 +118,7 @@ impl CallAnswers {
         self.answered.insert(asked.operation, (seq, text.map(str::to_owned)));
     }
 
-    /// A call that succeeded with this text.
+    /// Judges a call that succeeded with this text.
     fn judge(
         &self,
         now: Seq,
@@ -145,7 +145,7 @@ impl CallAnswers {
     }
 }
 
-/// A call that succeeded with this text when it was to be made again.
+/// Judges a call that succeeded with this text although its server had sent it back.
 fn judge_sent_back(now: Seq, operation: OpId, text: &str, sent: Seq, tally: &mut Tally) {
     let because = format!("{operation} succeeded at {now}, and was sent back at {sent} to be made again");
     let violation = Violation::new("sent-back", because, &[sent, now]);
@@ -179,7 +179,7 @@ pub(super) const SENT_BACK_KEEPS_STATE: Invariant = Invariant {
 struct CallRounds {
     /// The newest request of each call.
     made: BTreeMap<OpId, CallRound>,
-    /// How each call was sent back that was not answered since.
+    /// Calls that a server sent back and that were not answered since, with the state of the answer.
     sent_back: BTreeMap<OpId, (Seq, Option<Value>)>,
 }
 
@@ -221,7 +221,7 @@ impl CallRounds {
         }
     }
 
-    /// A call has arrived, maybe for the first time.
+    /// Judges a call that arrived, maybe for the first time.
     fn judge(&self, now: Seq, operation: OpId, request: &Message, round: &CallRound, tally: &mut Tally) {
         let (Some((sent, state)), Some(before)) = (self.sent_back.get(&operation), self.made.get(&operation)) else {
             return;

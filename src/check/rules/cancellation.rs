@@ -9,7 +9,7 @@ use crate::check::{Invariant, Level, Monitor, Operation, Property, Scope, Tally,
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, OpId, Outcome, Seq};
 use crate::plan::Promise;
 
-/// A loader that has waited this long may have a timeout of its own.
+/// After this time a timeout of the loader itself may have ended a call.
 const OWN_TIMEOUT_US: u64 = 4_000_000;
 
 /// Counter-examples: A timeout of the loader itself is a reason, so a call that ran for seconds is not judged. A
@@ -34,7 +34,8 @@ pub(super) const CANCEL_HAS_A_REASON: Invariant = Invariant {
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(GivenUpRequests::default()) },
 };
 
-/// Requests of calls that were given up and have ended: their caller is told first, and the server after.
+/// Requests of calls that their caller abandoned and that have ended: the caller gets the outcome before the server gets the
+/// notice.
 #[derive(Default)]
 struct GivenUpRequests {
     given_up: BTreeSet<(ConnectionId, String)>,
@@ -65,7 +66,7 @@ impl Monitor for GivenUpRequests {
     }
 }
 
-/// A cancellation of a call that is still open.
+/// Judges a cancellation of an open call.
 fn judge_cancel(event: &Event, view: &View, connection: &ConnectionId, id: &str) -> Judged {
     let is_it = |request: &crate::check::Request| request.connection == *connection && request.id == id;
     let found = view.operations().find(|operation| operation.requests.iter().any(is_it));
@@ -127,7 +128,7 @@ impl Monitor for PromptCancellations {
             }
             EventKind::CancelDelivered { operation, delivered } => {
                 let Some(cancelled) = self.cancelled.get_mut(operation) else { return };
-                // An earlier cancel that was delivered stays delivered, whatever a second one finds.
+                // A cancellation that was delivered stays delivered, whatever happens to a second one.
                 cancelled.is_delivered |= *delivered;
                 if !cancelled.is_delivered {
                     self.cancelled.remove(operation);
@@ -287,7 +288,7 @@ impl CancelledRequests {
     }
 }
 
-/// The operation a request surely belongs to: the call whose request it is, or the only load that runs.
+/// The operation to which a request belongs without doubt: its call, or the only running load.
 fn owner(view: &View, connection: &ConnectionId, method: &str, seq: Seq) -> Option<OpId> {
     if method == "tools/call" {
         let is_its = |operation: &&Operation| {

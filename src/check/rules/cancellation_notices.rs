@@ -56,7 +56,7 @@ struct CancellationNotices {
     owed: BTreeMap<OpId, OwedNotice>,
     notices: BTreeMap<RequestKey, usize>,
     exchanges: RequestExchanges,
-    /// Connections that were opened by `initialize` although the plan is of the modern era.
+    /// Connections that a client opened with `initialize` although the plan is of the stateless generation.
     fallen_back: BTreeSet<ConnectionId>,
 }
 
@@ -69,7 +69,7 @@ impl CancellationNotices {
     }
 }
 
-/// Which request each open HTTP exchange carries.
+/// The request that each open HTTP exchange carries.
 #[derive(Default)]
 struct RequestExchanges {
     newest: Option<(Source, ExchangeId)>,
@@ -81,7 +81,7 @@ impl RequestExchanges {
         self.newest = Some((source.clone(), exchange.clone()));
     }
 
-    /// A message follows the exchange that brought it.
+    /// Assigns a message to the exchange just before it.
     fn carry(&mut self, source: &Source, connection: &ConnectionId, message: &Message) {
         if let (Some((_, exchange)), Some(id)) = (self.newest.take_if(|(of, _)| of == source), message.id()) {
             self.requests.insert((source.to_string(), exchange), (connection.clone(), id.to_string()));
@@ -113,7 +113,7 @@ impl Monitor for CancellationNotices {
             }
             (EventKind::CancelDelivered { operation, delivered }, _) => match self.owed.get_mut(operation) {
                 Some(owed) if *delivered => owed.is_delivered = true,
-                // An earlier cancel that was delivered stays delivered, whatever a second one finds.
+                // A cancellation that was delivered stays delivered, whatever happens to a second one.
                 Some(owed) if owed.is_delivered => {}
                 Some(_) | None => {
                     self.owed.remove(operation);
@@ -136,7 +136,7 @@ impl Monitor for CancellationNotices {
                     *self.notices.entry(key).or_default() += 1;
                 }
             }
-            // What is posted of it in the modern era tells the server nothing; where a client fell back, it does.
+            // A posted notice has no effect in the stateless generation, except on a connection that fell back.
             (EventKind::WireReceived { connection, message }, source)
                 if view.is_modern() && !view.is_line() && !self.fell_back(connection, message) =>
             {
@@ -173,7 +173,7 @@ impl Monitor for CancellationNotices {
 }
 
 impl OwedNotice {
-    /// What a cancellation owes: exactly one request in flight that is surely the operation's own.
+    /// The notice that a cancellation owes: only if exactly one request is in flight and it belongs to the operation.
     fn of(operation: &Operation, view: &View, requested: Seq) -> Option<Self> {
         let [request] = operation.requests.as_slice() else { return None };
         if operation.action != Action::Call || operation.is_ambiguous || request.answered.is_some() {
@@ -287,7 +287,7 @@ impl Monitor for AbandonedRequests {
                     tally.held();
                 }
             }
-            // Whoever is asked to end by a signal has given up nothing, and may have no time to say so.
+            // A client that a signal asks to end has abandoned no request, and may have no time for a notice.
             EventKind::HttpEnded { exchange, how: WireEnd::ByClient } if view.signalled().is_none() => {
                 let asked = self.asked.remove(&exchange_of(event, exchange));
                 let asked = asked.filter(|asked| asked.method != "initialize");

@@ -39,7 +39,7 @@ struct AdvertisedCapabilities {
     offered: BTreeMap<ConnectionId, Vec<&'static str>>,
 }
 
-/// The capability a request needs, by the beginning of its method.
+/// The capability that a request needs, by the prefix of its method.
 const NEEDS: [(&str, &str); 6] = [
     ("tools/", "tools"),
     ("prompts/", "prompts"),
@@ -48,7 +48,7 @@ const NEEDS: [(&str, &str); 6] = [
     ("logging/", "logging"),
     ("tasks/", "tasks"),
 ];
-/// What a call needs that is to be made a task, and where that stands among the capabilities.
+/// The capability for a call that runs as a task, and its path in the answer to `initialize`.
 const TASK_CALLS: (&str, [&str; 6]) =
     ("tasks for calls", ["result", "capabilities", "tasks", "requests", "tools", "call"]);
 

@@ -46,7 +46,7 @@ pub(super) const OPERATION_COMPLETES: Invariant = Invariant {
 #[derive(Default)]
 struct OpenOperations {
     open: BTreeMap<OpId, Seq>,
-    /// Where and how the loader's process ended before its hello was on record, which may still have been under way.
+    /// The exit of the loader's process before its hello was recorded; the hello may still arrive.
     ended_unready: Option<(Seq, String)>,
 }
 
@@ -78,7 +78,7 @@ impl Monitor for OpenOperations {
                 tally.broken(violation.of_bound(Duration::from_millis(*bound_ms)));
             }
             EventKind::ProcessExited { role, code, signal, .. } => {
-                // An adapter that lost its link ends with this code: the experiment failed, and the driver says so.
+                // An adapter that lost its link exits with this code; the driver reports that the experiment failed.
                 let is_lost = role == "loader"
                     && *code != Some(LINK_LOST_CODE)
                     && view.ending().is_none()
@@ -119,7 +119,7 @@ fn how_it_ended(code: Option<i32>, signal: Option<&str>) -> String {
 fn judge(event: &Event, view: &View, operation: &Operation, ended: OperationEnd<'_>, tally: &mut Tally) {
     let witness = [operation.invoked, event.seq];
     match ended {
-        // Cancellation and cleanup excuse a failure, but not a hang: whoever cancels waits for the end of it.
+        // Cancellation and cleanup excuse a failure, but not a hang: the caller waits for the end of the operation.
         OperationEnd::Overdue(bound) => {
             if operation.is_moot() {
                 return;

@@ -185,7 +185,7 @@ fn judge_replaced(
     }
 }
 
-/// Most starts of one server that one operation may cause.
+/// Upper bound on the starts of one server by one operation.
 const STARTS_MAX: usize = 3;
 
 /// Counter-example: a loader that opens a session for each call starts a server for each call.

@@ -1,7 +1,7 @@
-//! What grows while the same thing is done again and again.
+//! Growth: resources that increase while the driver repeats a step.
 //!
-//! Judged as a slope over the samples the driver takes between the operations of a repeated step: caches fill and pools
-//! warm up, so the first samples do not count, and one jump is no growth.
+//! The driver takes samples between the operations of a repeated step, and the rules judge their slope. Caches fill and pools
+//! warm up, so the first samples do not count, and a single jump is no growth.
 
 use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
 use crate::history::{Event, EventKind, Header, Kind, LinkPeer, Seq};
@@ -97,9 +97,9 @@ pub(super) const REPEATS_KEEP_SERVERS: Invariant = growth(
     |_| Box::new(RunningServers { n_running: 0, growth: Growth::new("servers", 0.05, 3.0, |_| None) }),
 );
 
-/// Samples that do not count: what a program sets up once.
+/// Number of first samples that do not count, because a program sets up its caches then.
 const WARM_UP: u32 = 2;
-/// Fewer samples than this have no slope.
+/// Least number of counted samples for a slope.
 const SAMPLES_MIN: u32 = 5;
 /// Operations between two samples.
 const OPERATIONS_PER_SAMPLE: f64 = 10.0;
@@ -115,7 +115,7 @@ struct Growth {
     sums: Sums,
 }
 
-/// What a straight line through the samples needs.
+/// Sums for a straight line through the samples.
 #[derive(Default)]
 struct Sums {
     n: f64,
@@ -134,7 +134,7 @@ impl Sums {
         self.xy += x * y;
     }
 
-    /// Least squares.
+    /// Slope of the line, by least squares.
     fn slope(&self) -> f64 {
         let spread = self.n * self.xx - self.x * self.x;
         if spread > 0.0 { (self.n * self.xy - self.x * self.y) / spread } else { 0.0 }

@@ -52,7 +52,7 @@ struct Handshake {
     initialize: Option<(Seq, String)>,
     answer: Option<InitializeAnswer>,
     initialized: Option<Seq>,
-    /// Nothing more is judged: it was broken already, or its answers are garbled.
+    /// Whether judging has stopped: the handshake was broken already, or a script garbles answers.
     is_settled: bool,
 }
 

@@ -34,9 +34,9 @@ pub(super) const ENDS_AS_ASKED: Invariant = Invariant {
 };
 
 struct ExpectedEnd {
-    /// The status the plan expects.
+    /// The exit status that the plan expects.
     status: Option<i32>,
-    /// Signals that asked for the end, and where they were sent.
+    /// Signals that asked for the end, each with its event.
     asked: Vec<(String, Seq)>,
 }
 
@@ -87,7 +87,7 @@ impl ExpectedEnd {
     }
 }
 
-/// The numbers of signals that ask for an end, which are the same on every system.
+/// The number of a signal that asks for an end; the same on every system.
 fn number(signal: &str) -> Option<i32> {
     [("HUP", 1), ("INT", 2), ("TERM", 15)].into_iter().find(|(name, _)| *name == signal).map(|(_, number)| number)
 }
@@ -178,7 +178,7 @@ pub(super) const ENDS_IN_TIME: Invariant = Invariant {
 };
 
 struct EndInTime {
-    /// Methods that have not come yet.
+    /// Methods that have not arrived yet.
     expected: Vec<String>,
     /// Methods of requests without an answer.
     open: BTreeMap<(ConnectionId, String), String>,

@@ -35,16 +35,16 @@ pub(super) const STREAMS_CLOSED: Invariant = Invariant {
 struct StreamsAtExit {
     asked: BTreeMap<ServerExchange, Seq>,
     open: BTreeMap<ServerExchange, OpenStream>,
-    /// Streams that were closed before anybody exited, or by their server.
+    /// Number of streams that ended before the exit of a process, or that their server ended.
     n_closed: usize,
-    /// Streams that ended with a process that had them open: where they were asked for, and where it exited.
+    /// Streams that a process left open when it exited: the request for the stream, and the exit.
     left: Vec<(Seq, Seq)>,
     exits: bool,
 }
 
 struct OpenStream {
     asked: Seq,
-    /// Where a process that may hold it was about to exit.
+    /// The exit of a process that may hold the stream.
     held: Option<Seq>,
 }
 
@@ -69,7 +69,7 @@ impl Monitor for StreamsAtExit {
                 Some(_) => self.n_closed += 1,
                 None => {}
             },
-            // Whoever is asked to end by a signal may leave it to the system to close what is open.
+            // A program that a signal asks to end may let the system close its streams.
             EventKind::ProcessExiting { sockets, .. } if view.signalled().is_none() => {
                 self.exits = true;
                 if *sockets > 0 {
@@ -114,7 +114,7 @@ pub(super) const ANSWERS_READ: Invariant = Invariant {
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(UnreadAnswers::default()) },
 };
 
-/// A socket of one server.
+/// A socket and its server.
 type ServerSocket = (String, SocketId);
 
 fn socket_of(event: &Event, socket: &SocketId) -> ServerSocket {
@@ -124,7 +124,7 @@ fn socket_of(event: &Event, socket: &SocketId) -> ServerSocket {
 #[derive(Default)]
 struct UnreadAnswers {
     asked: BTreeMap<ServerExchange, (ServerSocket, Seq)>,
-    /// The last whole answer on each socket: its request.
+    /// The request of the last complete answer on each socket.
     answered: BTreeMap<ServerSocket, Seq>,
     reset: bool,
     broken: Vec<(Seq, Seq)>,

@@ -32,7 +32,7 @@ pub(super) const SESSION_ID_SENT: Invariant = Invariant {
 #[derive(Default)]
 struct SessionIds {
     open: BTreeMap<String, usize>,
-    /// The head of a POST whose message comes next, by server, and whether it names a session.
+    /// The POST whose message comes next, by server, and whether it names a session.
     heads: BTreeMap<String, (Seq, bool)>,
 }
 

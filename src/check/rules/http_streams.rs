@@ -7,13 +7,13 @@ use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Viol
 use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Seq, SessionId, WireEnd};
 use crate::plan::Promise;
 
-/// Most streams a client may ask for in one window, for one session.
+/// Upper bound on the streams that a client may request in one window, for one session.
 const STREAMS_MAX: usize = 5;
 /// Length of that window, on the mock's own clock.
 const WINDOW_US: u64 = 1_000_000;
-/// As many pauses of one length in a row are no backoff: whoever gives up has done so, and delays drawn by chance differ.
+/// This many equal pauses in a row are no backoff: a client would have stopped by then, and random delays differ.
 const STEADY_PAUSES: usize = 5;
-/// Pauses this long need not grow any more.
+/// A pause of this length need not grow.
 const SLOW_US: u64 = 10_000_000;
 
 /// Counter-examples: A client may open a stream again at once after the stream was cut, and once more if that fails. A
@@ -42,22 +42,22 @@ pub(super) const STREAM_REOPENED_SLOWLY: Invariant = Invariant {
 #[derive(Default)]
 struct ReopenedStreams {
     sessions: BTreeMap<SessionId, StreamRequests>,
-    /// The session of each stream that is open; the numbers of exchanges are those of one server.
+    /// The session of each open stream, by server and exchange.
     open: BTreeMap<(String, ExchangeId), SessionId>,
-    /// The session whose stream a connection asked for last.
+    /// The session whose stream each connection requested last.
     asked_by: BTreeMap<ConnectionId, SessionId>,
 }
 
-/// What was asked of the stream of one session.
+/// Requests for the stream of one session.
 #[derive(Default)]
 struct StreamRequests {
-    /// Within the last window.
+    /// Requests within the last window.
     lately: Vec<(Seq, u64)>,
-    /// The stream that is open: when it was asked for.
+    /// The open stream, and the time of its request.
     open: Option<(ExchangeId, u64)>,
-    /// The stream that ended and brought nothing: where, when, and how long it lived.
+    /// The end of a stream that carried no message: event, time, and how long the stream lived.
     ended: Option<(Seq, u64, u64)>,
-    /// Where streams ended that brought nothing, and how long it took to ask for the next, all in a row.
+    /// Consecutive streams that carried no message: the end of each, and the pause before the next request.
     pauses: Vec<(Seq, u64)>,
 }
 
@@ -74,7 +74,7 @@ impl Monitor for ReopenedStreams {
             EventKind::HttpEnded { exchange, .. } => {
                 let session = self.open.remove(&stream_of(event, exchange));
                 let asked = session.and_then(|session| self.sessions.get_mut(&session));
-                // A stream that another has replaced ended unheard.
+                // The end of a replaced stream does not count.
                 if let Some(asked) = asked
                     && let Some((_, at_us)) = asked.open.take_if(|(open, _)| open == exchange)
                 {
@@ -130,7 +130,7 @@ impl StreamRequests {
         let lately = &self.pauses[self.pauses.len().checked_sub(STEADY_PAUSES)?..];
         let lengths = || lately.iter().map(|(_, us)| *us);
         let (shortest, longest) = (lengths().min()?, lengths().max()?);
-        // A quarter more is what a busy machine adds.
+        // A busy machine may add a quarter to a pause.
         if longest > shortest + shortest / 4 {
             return None;
         }
@@ -199,7 +199,7 @@ impl Monitor for RefusedStreams {
     }
 }
 
-/// A timer may be early by as much as this.
+/// Tolerance for a timer that fires early.
 const EARLY_US: u64 = 50_000;
 
 /// Counter-example: only a GET with `Last-Event-ID` resumes a stream.

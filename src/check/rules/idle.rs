@@ -5,7 +5,7 @@ use crate::check::{Invariant, Level, Monitor, Property, Scope, View, Violation, 
 use crate::history::{Event, EventKind, Header, Kind, cpu_percent, is_busy};
 use crate::plan::Promise;
 
-/// Windows below this are not judged: CPU time is counted in ticks of 10 ms, and two ticks in 50 ms are 40 % of nothing.
+/// Shorter windows are not judged: the system counts CPU time in ticks of 10 ms, so two ticks in 50 ms would already be 40 %.
 const IDLE_WINDOW_MIN_US: u64 = 100_000;
 
 /// Counter-examples: A window in which an operation is still running is not idle. Node compiles its HTTP parser

@@ -1,4 +1,7 @@
-//! The rules, one file a family, and their tables. The order of a table is the order of findings and reports.
+//! The rules: one file per family, and the tables of all rules.
+//!
+//! A new rule is a constant and a monitor in the file of its family, a row of a table below, and its histories in
+//! `tests/histories/ID`. The order of a table is the order of findings and reports.
 
 mod after_cleanup;
 mod answers;
@@ -36,7 +39,7 @@ mod tools;
 
 use crate::check::Invariant;
 
-/// Every invariant.
+/// The rules for loaders.
 pub const INVARIANTS: &[Invariant] = &[
     scopes::EXITS_IN_ENTERING_TASK,
     scopes::EXIT_EXPLICIT,
@@ -109,7 +112,9 @@ pub const INVARIANTS: &[Invariant] = &[
     sse::STREAM_CLOSED,
 ];
 
-/// What a host is judged by: rules of its own, then those invariants that are about the wire and processes alone.
+/// The rules for programs that the harness only starts and watches: conformance clients and applications.
+///
+/// Some of them are rules for loaders, too; those judge only the wire, processes and output.
 pub const HOST_RULES: &[Invariant] = &[
     scenario::SERVERS_REACHED,
     scenario::STEPS_MET,
@@ -151,7 +156,7 @@ pub const HOST_RULES: &[Invariant] = &[
     stateless::METADATA_SENT,
 ];
 
-/// The invariant with this id, of loaders or of hosts.
+/// The rule with this id, from either table.
 #[must_use]
 pub fn invariant(id: &str) -> Option<&'static Invariant> {
     INVARIANTS.iter().chain(HOST_RULES).find(|invariant| invariant.id == id)

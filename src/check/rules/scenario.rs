@@ -39,11 +39,11 @@ pub(super) const EXCHANGE_COMPLETE: Invariant = Invariant {
 #[derive(Default)]
 struct ScenarioExchange {
     expected: Vec<String>,
-    /// Requests without an answer: their method and where they came, by connection and id.
+    /// Unanswered requests, by connection and id: method and arrival.
     open: BTreeMap<(ConnectionId, String), (String, Seq)>,
-    /// Methods that arrived, and were answered with a result where they are requests.
+    /// Notifications that arrived, and requests that were answered with a result.
     done: BTreeSet<String>,
-    /// Methods whose answer was an error, and where it was given.
+    /// Methods whose answer was an error, with that answer.
     failed: BTreeMap<String, Seq>,
     first: Option<Seq>,
     exited: Option<Seq>,

@@ -99,7 +99,7 @@ impl Monitor for LostCalls {
 impl LostCalls {
     fn server_ended(&mut self, event: &Event, view: &View) {
         let Some((server, incarnation)) = dead_server(event) else { return };
-        // Over HTTP one server has many connections, and one of them may end.
+        // Over HTTP a server has many connections, and only one of them may end.
         let closed = match &event.kind {
             EventKind::ConnectionClosed { connection, .. } => Some(connection),
             _ => None,
@@ -123,7 +123,7 @@ impl LostCalls {
         }
     }
 
-    /// A call that is still open when its limit has passed is late, whatever happens to it afterwards.
+    /// A call that is open after its limit is late, whatever happens to it afterwards.
     fn time_passes(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         let limit = view.limits().failure;
         if view.promises().reconnects {
@@ -185,7 +185,7 @@ fn late(operation: OpId, death: ServerDeath, event: &Event, limit: Duration) -> 
     Violation::new("late", because, &[death.seq, event.seq]).as_warning().of_bound(limit)
 }
 
-/// The server an event reports dead. EOF and a broken pipe are the client's doing.
+/// The server that an event reports as dead. The client causes EOF and a broken pipe.
 fn dead_server(event: &Event) -> Option<(&str, u32)> {
     match (&event.kind, &event.source) {
         (
@@ -193,8 +193,8 @@ fn dead_server(event: &Event) -> Option<(&str, u32)> {
             | EventKind::ConnectionClosed { how: WireEnd::ByServer, .. },
             Source::Mock { server, incarnation },
         ) => Some((server, *incarnation)),
-        // A mock tells that it will die before it does. The end of its link is seen when that is looked at, which may be after its client
-        // has seen the end of its pipe, and has told its caller.
+        // A mock announces its death before it dies. The recorder may read the end of the link only after the client has read
+        // the end of its pipe and failed the call.
         (EventKind::FaultDelivered { fault, .. }, Source::Mock { server, incarnation })
             if fault == "die" || fault.starts_with("die:") =>
         {
@@ -207,7 +207,7 @@ fn dead_server(event: &Event) -> Option<(&str, u32)> {
     }
 }
 
-/// Whether this event is the end of the connection: it had not ended before.
+/// Whether this event ended the connection.
 fn died_by_itself(connection: &crate::check::Connection, event: &Event) -> bool {
     connection.gone.is_none_or(|(gone, _)| gone == event.seq)
 }

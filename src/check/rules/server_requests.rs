@@ -10,7 +10,7 @@ use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Viol
 use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
 use crate::plan::Promise;
 
-/// How long a client may take. The specification says "promptly"; a busy client in Python takes a tenth of it.
+/// Bound on the answer to a ping. The specification says "promptly"; a busy client in Python takes a tenth of this time.
 const PROMPT: Duration = Duration::from_secs(1);
 
 /// Counter-examples: A ping that was sent shortly before the end of the session or of the program may have come too
@@ -46,7 +46,7 @@ pub(super) const PING_ANSWERED: Invariant = Invariant {
 
 #[derive(Default)]
 struct Pings {
-    /// Those that are not answered: when each was sent.
+    /// Unanswered pings, with the event and time of each.
     open: BTreeMap<(ConnectionId, String), (Seq, u64)>,
 }
 
@@ -99,7 +99,7 @@ impl Pings {
         }
     }
 
-    /// Nobody answers any more on connections for which this holds.
+    /// Ends the wait for answers on the connections for which the predicate holds.
     fn end_of_wait(&mut self, event: &Event, tally: &mut Tally, concerns: impl Fn(&ConnectionId) -> bool) {
         self.open.retain(|(connection, _), (sent, at_us)| {
             let is_over = concerns(connection);
@@ -137,7 +137,7 @@ pub(super) const DEFAULTS_APPLIED: Invariant = Invariant {
 
 #[derive(Default)]
 struct ElicitedDefaults {
-    /// Names of the fields with a default, and where they were asked for, by connection and id.
+    /// Requests for input, by connection and id: the fields with a default, and the event.
     asked: BTreeMap<(ConnectionId, String), (Vec<String>, Seq)>,
 }
 

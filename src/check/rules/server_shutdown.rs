@@ -6,7 +6,7 @@ use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Viol
 use crate::history::{Event, EventKind, Header, Kind, LinkPeer, Seq, Source};
 use crate::plan::Promise;
 
-/// EOF and a signal come to a mock over two roads; within this time their order in its journal says nothing.
+/// EOF and a signal reach a mock over two paths; within this time their order in its journal proves nothing.
 const SAME_MOMENT_US: u64 = 5_000;
 
 /// Counter-examples: A signal to the program's whole process group reaches its servers as well, so nothing is judged
@@ -82,7 +82,7 @@ impl Monitor for InputClosedFirst {
     fn end(&mut self, _view: &View, tally: &mut Tally) {
         for ((server, _), progress) in &mut self.servers {
             if let Some((seq, _, signal)) = progress.signal.take() {
-                // It lives on, ignores the signal, and has not seen its EOF yet: only a whole history says that it never will.
+                // The server ignores the signal and has received no EOF yet. Only a whole history shows that none will come.
                 tally.open(format!("server {server} had received SIG{signal} at {seq} and no EOF yet"), &[seq]);
             }
         }
@@ -147,7 +147,7 @@ pub(super) const TERM_BEFORE_KILL: Invariant = Invariant {
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(ShutdownLadders::default()) },
 };
 
-/// EOF seen, asked by a signal, ending by itself; by server and incarnation.
+/// How far each server is in its shutdown, by server and incarnation.
 #[derive(Default)]
 struct ShutdownLadders {
     servers: BTreeMap<(String, u32), Rung>,
@@ -155,9 +155,9 @@ struct ShutdownLadders {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rung {
-    /// Its input ended.
+    /// Its stdin was closed.
     Eof,
-    /// It was asked by a signal, or ends by itself.
+    /// It got a signal, or exits by itself.
     Asked,
 }
 
@@ -190,7 +190,7 @@ impl Monitor for ShutdownLadders {
     }
 }
 
-/// Shorter than this is no time at all.
+/// Least time between EOF and a signal.
 const TIME_TO_END_US: u64 = 20_000;
 
 /// Counter-examples: A signal to the program's whole process group reaches its servers as well. EOF and a signal reach

@@ -38,7 +38,7 @@ struct DeletedSessions {
 struct OpenSession {
     opened: Seq,
     server: String,
-    /// Whether the client has named it, so that it surely knows it.
+    /// Whether a request has named it, which proves that the client knows its id.
     is_known: bool,
 }
 

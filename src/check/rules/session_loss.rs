@@ -7,17 +7,17 @@ use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Viol
 use crate::history::{Action, Event, EventKind, ExchangeId, Header, Kind, OpId, Outcome, Seq, SessionId, WireEnd};
 use crate::plan::Promise;
 
-/// What was sent on another socket before may be read this much later.
+/// A server may read a request this long after the client sent it on another socket.
 pub(super) const UNDER_WAY_US: u64 = 100_000;
 
-/// Requests that name a session their server does not know, until they are answered.
+/// Unanswered requests that name a session which their server does not know.
 #[derive(Default)]
 struct UnknownSessionRequests {
     asked: BTreeMap<(String, ExchangeId), (SessionId, bool)>,
 }
 
 impl UnknownSessionRequests {
-    /// The session an event says is unknown to its server, and whether that answers a POST.
+    /// The session that a 404 reports as unknown, and whether the 404 answers a POST.
     fn told(&mut self, event: &Event) -> Option<(SessionId, bool)> {
         let server = event.source.server()?;
         match &event.kind {
@@ -62,15 +62,15 @@ pub(super) const STALE_SESSION_UNUSED: Invariant = Invariant {
 struct StaleSessions {
     strangers: UnknownSessionRequests,
     told: BTreeMap<SessionId, LostSession>,
-    /// What is posted of a cancellation comes after the operation that it is about.
+    /// Whether the driver has cancelled an operation: its notice is posted after the operation has ended.
     is_cancelling: bool,
 }
 
-/// The client was told that a session is gone.
+/// A session whose loss a 404 has reported to the client.
 struct LostSession {
     seq: Seq,
     at_us: u64,
-    /// The first completion of an operation since: from here on the loader knows.
+    /// The first completion of an operation since, which proves that the loader has read the 404.
     known: Option<Seq>,
 }
 
@@ -101,7 +101,7 @@ impl Monitor for StaleSessions {
 }
 
 impl StaleSessions {
-    /// Whether a request was surely sent after the client had been told.
+    /// Whether the client must have sent a request after it had read the 404.
     fn is_late(&self, told: &LostSession, event: &Event, verb: &str, view: &View) -> bool {
         let is_asked_since = || {
             let mut asked = view.operations().filter(|operation| operation.action != Action::Probe).peekable();
@@ -154,7 +154,7 @@ struct RenewedSessions {
 struct SessionLoss {
     told: Seq,
     opened: Option<Seq>,
-    /// Where the new session was granted.
+    /// The answer that granted the new session.
     granted: Option<Seq>,
 }
 
@@ -236,7 +236,7 @@ impl RenewedSessions {
     }
 }
 
-/// Whether nothing went wrong with a server, and nothing held it up, after this.
+/// Whether no fault, kill or delay has affected a server since an event.
 fn is_untroubled_since(view: &View, server: &str, since: Seq) -> bool {
     let Some(server) = view.server(server) else { return false };
     let newest = server.newest.as_ref().and_then(|newest| view.connection(newest));

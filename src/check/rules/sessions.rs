@@ -52,7 +52,7 @@ pub(super) const OPEN_UNTIL_CLEANUP: Invariant = Invariant {
 
 #[derive(Default)]
 struct OpenUntilCleanup {
-    /// Connections behind tools that were handed out.
+    /// Connections of servers whose tools are handed out.
     watched: BTreeMap<ConnectionId, WatchedSession>,
     unproven: UnprovenEnds,
 }

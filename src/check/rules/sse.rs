@@ -32,9 +32,9 @@ pub(super) const POSTED_TO_ENDPOINT: Invariant = Invariant {
 #[derive(Default)]
 struct PostedMessages {
     known: BTreeSet<SessionId>,
-    /// How many streams each server has open.
+    /// Number of open streams of each server.
     open: BTreeMap<String, usize>,
-    /// What was posted and names no session that there ever was, until it is answered.
+    /// Unanswered POST requests that name no known session.
     strays: BTreeMap<(String, ExchangeId), Seq>,
 }
 
@@ -92,7 +92,7 @@ pub(super) const STREAM_CLOSED: Invariant = Invariant {
 
 #[derive(Default)]
 struct SessionStreams {
-    /// Streams that are open, with their servers.
+    /// Open streams, with their servers and the events that opened them.
     open: BTreeMap<ConnectionId, (String, Seq)>,
 }
 

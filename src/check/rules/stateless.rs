@@ -38,10 +38,10 @@ pub(super) const METADATA_SENT: Invariant = Invariant {
 
 #[derive(Default)]
 struct RequestMetadata {
-    /// The header of the newest exchange of a mock, until its message is there.
+    /// The headers of the newest exchange of each mock, until its message arrives.
     headers: BTreeMap<String, BTreeMap<String, String>>,
     /// Connections with a handshake.
-    legacy: BTreeSet<ConnectionId>,
+    initialized: BTreeSet<ConnectionId>,
 }
 
 impl Monitor for RequestMetadata {
@@ -54,9 +54,9 @@ impl Monitor for RequestMetadata {
                 let header = self.header_of(&event.source, view);
                 for part in parts(message).iter().filter(|part| part.is_any_request() && !part.is_cut()) {
                     if part.is_request("initialize") {
-                        self.legacy.insert(connection.clone());
+                        self.initialized.insert(connection.clone());
                     }
-                    if !self.legacy.contains(connection) {
+                    if !self.initialized.contains(connection) {
                         judge(event.seq, connection, part, header.as_ref(), tally);
                     }
                 }
@@ -90,7 +90,7 @@ fn judge(
     }
 }
 
-/// What is missing of a request, or wrong.
+/// The first value that a request lacks or that is wrong: variant and text.
 fn lacking(request: &Message, header: Option<&BTreeMap<String, String>>) -> Option<(&'static str, &'static str)> {
     let meta = |name: &str| request.at(&["params", "_meta", name]);
     let version = meta(VERSION).and_then(Value::as_str);
@@ -114,10 +114,10 @@ fn lacking(request: &Message, header: Option<&BTreeMap<String, String>>) -> Opti
     }
 }
 
-/// Errors that only servers of the modern era send.
+/// Codes of errors that only servers of the stateless generation send.
 const ERRORS: std::ops::RangeInclusive<i64> = -32_022..=-32_020;
 
-/// Where an answer took longer, its client may have given up waiting for it.
+/// After this time a client may have stopped waiting for an answer.
 const PATIENCE_US: u64 = 1_000_000;
 
 /// Counter-examples: A server that was opened with `initialize` may be initialized again. A server that restarts may be
@@ -145,17 +145,17 @@ pub(super) const ERA_KEPT: Invariant = Invariant {
 
 #[derive(Default)]
 struct KnownGenerations {
-    /// What each server has shown first.
+    /// The generation that each server has shown first.
     shown: BTreeMap<String, ShownGeneration>,
-    /// The newest question of each, and when it came.
+    /// The newest `server/discover` to each server, and its time.
     asked: BTreeMap<String, (Value, u64)>,
 }
 
 #[derive(Clone, Copy)]
 enum ShownGeneration {
-    /// That it is of the modern era, with this answer.
-    Modern(Seq),
-    /// Nothing that binds its client: it was initialized, or answered late.
+    /// The stateless generation, with this answer.
+    Stateless(Seq),
+    /// No generation that binds the client: the server was initialized, or answered late.
     Nothing,
 }
 
@@ -180,12 +180,12 @@ impl KnownGenerations {
             self.asked.extend(request.id().map(|id| (server.clone(), (id.clone(), event.at_us))));
         }
         match self.shown.get(&server) {
-            Some(ShownGeneration::Modern(shown)) if request.is_request("initialize") => {
+            Some(ShownGeneration::Stateless(shown)) if request.is_request("initialize") => {
                 let because =
                     format!("initialize was sent at {}, to a server that had shown its era at {shown}", event.seq);
                 tally.broken(Violation::new("initialized", because, &[*shown, event.seq]));
             }
-            Some(ShownGeneration::Modern(_)) => tally.held(),
+            Some(ShownGeneration::Stateless(_)) => tally.held(),
             Some(ShownGeneration::Nothing) => {}
             None if request.is_request("initialize") => {
                 self.shown.insert(server, ShownGeneration::Nothing);
@@ -206,7 +206,7 @@ impl KnownGenerations {
         self.shown.entry(server).or_insert(if is_late {
             ShownGeneration::Nothing
         } else {
-            ShownGeneration::Modern(event.seq)
+            ShownGeneration::Stateless(event.seq)
         });
     }
 }
@@ -237,7 +237,7 @@ pub(super) const SESSIONS_OVER: Invariant = Invariant {
 #[derive(Default)]
 struct StatelessServers {
     /// Whether each server has answered without a handshake.
-    is_modern: BTreeMap<String, bool>,
+    is_stateless: BTreeMap<String, bool>,
 }
 
 impl Monitor for StatelessServers {
@@ -245,12 +245,14 @@ impl Monitor for StatelessServers {
         let server = || event.source.to_string();
         match &event.kind {
             EventKind::WireReceived { message, .. } if message.is_request("initialize") => {
-                self.is_modern.insert(server(), false);
+                self.is_stateless.insert(server(), false);
             }
             EventKind::WireSent { message, .. } if message.at(&["result"]).is_some() => {
-                self.is_modern.entry(server()).or_insert(true);
+                self.is_stateless.entry(server()).or_insert(true);
             }
-            EventKind::HttpReceived { verb, session, headers, .. } if self.is_modern.get(&server()) == Some(&true) => {
+            EventKind::HttpReceived { verb, session, headers, .. }
+                if self.is_stateless.get(&server()) == Some(&true) =>
+            {
                 let (variant, what) = match verb.as_str() {
                     "GET" => ("get", "asks for a stream"),
                     "DELETE" => ("delete", "asks for the end of a session"),

@@ -41,7 +41,7 @@ struct ListedTools {
 #[derive(Default)]
 struct ToolList {
     tools: BTreeSet<String>,
-    /// More than one list, and they differ, or one in pages: what is missing can not be told.
+    /// Whether there were pages or lists that differ, so that a missing tool proves nothing.
     is_partial: bool,
     seq: Option<Seq>,
 }
@@ -98,7 +98,7 @@ fn judge_offer(seq: Seq, operation: &Operation, server: &str, offer: &ToolList, 
     tally.broken(Violation::new(variant, because, &witness));
 }
 
-/// How long a client may take to hear of it before a load counts. A busy client in Python takes a tenth of it.
+/// Time for a client to process the notification before a load counts. A busy client in Python takes a tenth of it.
 const HEARD: Duration = Duration::from_millis(250);
 
 /// Counter-examples: A load that begins a moment after the notification cannot know of it. A list that the client
@@ -132,9 +132,9 @@ pub(super) const CHANGED_TOOLS_LISTED_AGAIN: Invariant = Invariant {
 
 #[derive(Default)]
 struct ChangedTools {
-    /// What each server said on which connection, and has not been asked about since.
+    /// Servers that announced a change and got no `tools/list` since.
     said: BTreeMap<String, ToolChange>,
-    /// The loads that began long enough after a change, and of which servers.
+    /// Loads that began long enough after a change, with the changed servers.
     late: BTreeMap<OpId, Vec<String>>,
 }
 
