@@ -39,8 +39,8 @@ pub(super) enum Count<K> {
     Forget(fn(&K, &Event) -> bool),
 }
 
-/// Allows at most `n` events per key. `broken` builds the violation from the key, the last counted event and the event that
-/// is too many.
+/// Allows at most `n` events per key. `broken` builds the violation from the key, the last counted event and the event
+/// that is too many.
 pub(super) fn at_most<K: Ord + 'static>(
     n: usize,
     count: fn(&Event, &View) -> Count<K>,
@@ -85,8 +85,8 @@ pub(super) enum Obligation {
     Breaks(Violation),
 }
 
-/// After one event, requires another. `turn` gets each event with the event that opened the obligation, if it is open or was
-/// met. An event that is forbidden after the obligation was met may break the rule as well.
+/// After one event, requires another. `turn` gets each event with the event that opened the obligation, if it is open
+/// or was met. An event that is forbidden after the obligation was met may break the rule as well.
 pub(super) fn once_then(awaited: &'static str, turn: fn(&Event, &View, Option<Seq>) -> Obligation) -> Box<dyn Monitor> {
     Box::new(OnceThen { awaited, turn, opened: None, met: None })
 }

@@ -18,27 +18,27 @@ impl UnprovenEnds {
         match &event.kind {
             EventKind::ProcessExited { role, .. } if role == "loader" => self.waiting.clear(),
             // The harness asks only a live process to end, and signals only a live process.
-            EventKind::ExitRequested {} | EventKind::SignalSent { .. } => self.settle(tally),
-            _ if event.source == Source::Loader => self.settle(tally),
+            EventKind::ExitRequested {} | EventKind::SignalSent { .. } => self.confirm(tally),
+            _ if event.source == Source::Loader => self.confirm(tally),
             _ => {}
         }
     }
 
     pub(super) fn end(&mut self, view: &View, tally: &mut Tally) {
         if !view.is_cut_off() {
-            self.settle(tally);
+            self.confirm(tally);
         } else if !self.waiting.is_empty() {
             tally.open("a connection had ended, and the loader had given no sign of life since,".to_owned(), &[]);
         }
     }
 
-    fn settle(&mut self, tally: &mut Tally) {
+    fn confirm(&mut self, tally: &mut Tally) {
         self.waiting.drain(..).for_each(|violation| tally.broken(violation));
     }
 }
 
-/// Whether a connection is open and the client must close it. Over streamable HTTP only an initialized connection is a session:
-/// a client may have probed the generation of the server before.
+/// Whether a connection is open and the client must close it. Over streamable HTTP only an initialized connection is a
+/// session: a client may have probed the generation of the server before.
 pub(super) fn is_open(connection: &Connection, view: &View) -> bool {
     connection.gone.is_none() && (view.shows_ends() || connection.is_initialized)
 }
@@ -54,8 +54,8 @@ pub(super) fn newest_open<'a>(
     open.max_by_key(|(_, connection)| connection.opened)
 }
 
-/// The connections that the client ended with this event, by closing them or by ending their server. The flag is true if the
-/// loss of a link is the only evidence. A server that ended by itself is already unhealthy at that point.
+/// The connections that the client ended with this event, by closing them or by ending their server. The flag is true
+/// if the loss of a link is the only evidence. A server that ended by itself is already unhealthy at that point.
 pub(super) fn ended_connections(event: &Event, view: &View) -> Vec<(ConnectionId, bool)> {
     let of_incarnation = |server: &str, incarnation: u32, is_link: bool| {
         view.connections_of(server)

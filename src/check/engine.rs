@@ -44,7 +44,8 @@ enum Standing {
 }
 
 impl Engine {
-    /// Starts the monitor of every rule that applies to this header: from [`HOST_RULES`] for a started program, else from
+    /// Starts the monitor of every rule that applies to this header: from [`HOST_RULES`] for a started program, else
+    /// from
     /// [`INVARIANTS`].
     #[must_use]
     pub fn new(header: &Header) -> Self {
@@ -58,8 +59,8 @@ impl Engine {
 
     /// Takes one event, in recorded order.
     ///
-    /// After the harness has killed the loader, no event reaches a monitor: the loader does not cause a missing EOF, an orphan,
-    /// a scope exit or an error report from there on. The same holds after a failure of the experiment.
+    /// After the harness has killed the loader, no event reaches a monitor: the loader does not cause a missing EOF, an
+    /// orphan, a scope exit or an error report from there on. The same holds after a failure of the experiment.
     pub fn see(&mut self, event: &Event) {
         let was_killed = self.view.is_killed() || self.view.experiment_failed().is_some();
         self.view.see(event);
@@ -117,14 +118,23 @@ impl Row {
         };
         monitor.end(view, &mut tally);
         let finding = tally.finding(invariant, view);
-        let blind = match invariant.witness {
+        let missing = match invariant.witness {
             Witness::Always => None,
-            Witness::Scopes => view.blind_to_scopes(),
+            Witness::Scopes => view.scopes_missing_because(),
         };
-        match (blind, finding.verdict) {
+        match (missing, finding.verdict) {
             // A recorded violation counts, even if other evidence is missing.
             (Some(because), Verdict::Pass | Verdict::Vacuous) => plain(Verdict::NotObservable, because),
-            (Some(_) | None, _) => finding,
+            (
+                Some(_) | None,
+                Verdict::Pass
+                | Verdict::Fail
+                | Verdict::Warn
+                | Verdict::Vacuous
+                | Verdict::NotObservable
+                | Verdict::NotApplicable
+                | Verdict::Inconclusive,
+            ) => finding,
         }
     }
 }

@@ -48,8 +48,8 @@ impl Experiment {
             EventKind::FaultUndelivered { server, fault } => {
                 self.note(FAULT_UNDELIVERED, event, format!("fault {fault} of server {server} was never delivered"));
             }
-            // The exit limit is an obligation of the loader: exit-completes and signal-ends-process judge it. The bound of an
-            // operation is one too: operation-completes judges it.
+            // The exit limit is an obligation of the loader: exit-completes and signal-ends-process judge it. The bound
+            // of an operation is one too: operation-completes judges it.
             EventKind::LimitHit { limit, because } if limit != "exit" && !self.overdue.contains(limit) => {
                 self.note(LIMIT_HIT, event, format!("limit {limit} was hit: {because}"));
             }

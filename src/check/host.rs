@@ -1,4 +1,5 @@
-//! What the rules about started programs share: conformance clients and applications, which the harness starts and watches.
+//! What the rules about started programs share: conformance clients and applications, which the harness starts and
+//! watches.
 
 use crate::check::View;
 use crate::history::{Event, ExchangeId};

@@ -19,7 +19,7 @@ pub struct Invariant {
     /// Ids of the requirements that it covers.
     pub requirement: &'static [&'static str],
     /// The generations, transports and subjects to which it applies.
-    pub applies: Scope,
+    pub applies: AppliesTo,
     /// The promise that the loader must make, else the rule does not apply.
     pub needs: Promise,
     /// The evidence without which it cannot pass.
@@ -39,8 +39,8 @@ pub trait Monitor {
     /// Takes one event. The view is already up to date with it.
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally);
 
-    /// Takes the end of the history. A monitor reports an open obligation with [`Tally::open`]; it counts only if the history
-    /// was cut off.
+    /// Takes the end of the history. A monitor reports an open obligation with [`Tally::open`]; it counts only if the
+    /// history was cut off.
     fn end(&mut self, _view: &View, _tally: &mut Tally) {}
 }
 
@@ -74,8 +74,8 @@ pub enum Level {
 
 /// The generations, transports and subjects to which an invariant applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Scope {
-    era: Era,
+pub struct AppliesTo {
+    generation: Generation,
     transports: &'static [Transport],
     subject: Subject,
 }
@@ -91,35 +91,43 @@ enum Subject {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Era {
+enum Generation {
     Any,
-    Legacy,
-    Modern,
+    Handshake,
+    Stateless,
 }
 
 const EVERY_TRANSPORT: &[Transport] = &[Transport::Memory, Transport::Stdio, Transport::Http, Transport::Sse];
 
-impl Scope {
+impl AppliesTo {
     /// Everywhere.
-    pub const ALL: Self = Self { era: Era::Any, transports: EVERY_TRANSPORT, subject: Subject::Any };
+    pub const ALL: Self = Self { generation: Generation::Any, transports: EVERY_TRANSPORT, subject: Subject::Any };
     /// Every transport, in the handshake generation.
-    pub const LEGACY: Self = Self { era: Era::Legacy, transports: EVERY_TRANSPORT, subject: Subject::Any };
+    pub const HANDSHAKE: Self =
+        Self { generation: Generation::Handshake, transports: EVERY_TRANSPORT, subject: Subject::Any };
     /// Every transport that the stateless generation has.
-    pub const MODERN: Self =
-        Self { transports: &[Transport::Memory, Transport::Stdio, Transport::Http], era: Era::Modern, ..Self::ALL };
+    pub const STATELESS: Self = Self {
+        transports: &[Transport::Memory, Transport::Stdio, Transport::Http],
+        generation: Generation::Stateless,
+        ..Self::ALL
+    };
     /// Streamable HTTP, in the stateless generation.
-    pub const STATELESS: Self = Self { era: Era::Modern, transports: &[Transport::Http], ..Self::ALL };
+    pub const STATELESS_HTTP: Self =
+        Self { generation: Generation::Stateless, transports: &[Transport::Http], ..Self::ALL };
     /// Sessions with ids: streamable HTTP, in the handshake generation.
-    pub const SESSIONS: Self = Self { era: Era::Legacy, transports: &[Transport::Http], ..Self::ALL };
+    pub const SESSIONS: Self = Self { generation: Generation::Handshake, transports: &[Transport::Http], ..Self::ALL };
     /// Streamable HTTP, in every generation.
-    pub const POSTS: Self = Self { transports: &[Transport::Http], ..Self::ALL };
+    pub const HTTP: Self = Self { transports: &[Transport::Http], ..Self::ALL };
     /// HTTP with server-sent events, where a session is a stream of events.
-    pub const STREAMS: Self = Self { era: Era::Legacy, transports: &[Transport::Sse], ..Self::ALL };
+    pub const SSE: Self = Self { generation: Generation::Handshake, transports: &[Transport::Sse], ..Self::ALL };
     /// Transports on which a server can send a message at any time, in the handshake generation.
-    pub const HEARD: Self =
-        Self { era: Era::Legacy, transports: &[Transport::Memory, Transport::Stdio, Transport::Sse], ..Self::ALL };
+    pub const SERVER_PUSH: Self = Self {
+        generation: Generation::Handshake,
+        transports: &[Transport::Memory, Transport::Stdio, Transport::Sse],
+        ..Self::ALL
+    };
     /// Servers that are child processes.
-    pub const STDIO: Self = Self { era: Era::Any, transports: &[Transport::Stdio], ..Self::ALL };
+    pub const STDIO: Self = Self { generation: Generation::Any, transports: &[Transport::Stdio], ..Self::ALL };
 
     /// The same, for conformance clients only.
     #[must_use]
@@ -150,10 +158,14 @@ impl Scope {
             return Some(format!("applies to transport {}, this is {transport}", names.join(" and ")));
         }
         let has_handshake = header.revision.parse::<Revision>().map(|revision| revision <= Revision::NEWEST_LEGACY);
-        match (self.era, has_handshake) {
-            (Era::Any, _) | (Era::Legacy, Ok(true)) | (Era::Modern, Ok(false)) => None,
-            (Era::Legacy, _) => Some(format!("applies to revisions with a handshake, this is {}", header.revision)),
-            (Era::Modern, _) => Some(format!("applies to revisions without a handshake, this is {}", header.revision)),
+        match (self.generation, has_handshake) {
+            (Generation::Any, _) | (Generation::Handshake, Ok(true)) | (Generation::Stateless, Ok(false)) => None,
+            (Generation::Handshake, _) => {
+                Some(format!("applies to revisions with a handshake, this is {}", header.revision))
+            }
+            (Generation::Stateless, _) => {
+                Some(format!("applies to revisions without a handshake, this is {}", header.revision))
+            }
         }
     }
 }

@@ -1,14 +1,15 @@
 //! The checker: judges a history against named invariants.
 //!
-//! Start at [`judge`], or at the tables of rules: [`INVARIANTS`] for loaders, [`HOST_RULES`] for conformance clients and
-//! applications. Each family of rules is one file of `rules`; the histories of a rule are in `tests/histories/ID`.
+//! Start at [`judge`], or at the tables of rules: [`INVARIANTS`] for loaders, [`HOST_RULES`] for conformance clients
+//! and applications. Each family of rules is one file of `rules`; the histories of a rule are in `tests/histories/ID`.
 //!
-//! The checker is pure: no tokio, no clock, no files. It makes one pass. The [`Engine`] keeps a small [`View`] of the loader's
-//! life and passes each event to the monitors that subscribe to its kind. A monitor keeps only its open obligations.
+//! The checker is pure: no tokio, no clock, no files. It makes one pass. The [`Engine`] keeps a small [`View`] of the
+//! loader's life and passes each event to the monitors that subscribe to its kind. A monitor keeps only its open
+//! obligations.
 //!
-//! Three exceptions prevent false alarms. No event after the harness has killed the loader is judged. An operation is excused
-//! if it was cancelled, if cleanup overtook it, or if the driver ended its context. A server that a script made misbehave need
-//! not work. No rule reads the texts of errors, because they differ between versions.
+//! Three exceptions prevent false alarms. No event after the harness has killed the loader is judged. An operation is
+//! excused if it was cancelled, if cleanup overtook it, or if the driver ended its context. A server that a script made
+//! misbehave need not work. No rule reads the texts of errors, because they differ between versions.
 
 mod combinator;
 mod connection_ends;
@@ -17,11 +18,12 @@ mod experiment;
 mod host;
 mod invariant;
 mod mode;
+mod observability;
 mod operations;
 mod outcome;
+mod parts;
 mod peers;
 mod rules;
-mod sight;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -30,9 +32,9 @@ mod view;
 
 pub use engine::Engine;
 pub use experiment::{EXPERIMENT, ExperimentCause};
-pub use invariant::{Invariant, Level, Monitor, Property, Scope, Witness};
+pub use invariant::{AppliesTo, Invariant, Level, Monitor, Property, Witness};
 pub use mode::{Mode, ModeTally};
-pub use operations::{ContextSwitch, Operation, Overtaken, Removal, Request};
+pub use operations::{ContextSwitch, Operation, Overtaken, Removal, WireRequest};
 pub use peers::{Connection, Gone, PendingRequest, Server};
 pub use rules::{HOST_RULES, INVARIANTS, invariant};
 pub use tally::{Tally, Violation};

@@ -1,15 +1,15 @@
-//! Session lifetimes: how long the sessions of a loader live, inferred from its connections and calls. No rule demands a
-//! lifetime; the report shows it for a loader that makes no session promise.
+//! Session lifetimes: how long the sessions of a loader live, inferred from its connections and calls. No rule demands
+//! a lifetime; the report shows it for a loader that makes no session promise.
 //!
-//! Start at [`ModeTally::of`]. Only calls that reached a server count. A connection that carried one call and was still open
-//! when the program ended may belong to that call, or the loader may have kept it: it counts for neither.
+//! Start at [`ModeTally::of`]. Only calls that reached a server count. A connection that carried one call and was still
+//! open when the program ended may belong to that call, or the loader may have kept it: it counts for neither.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::sight::parts;
+use crate::check::parts::parts;
 use crate::history::{Action, ConnectionId, Event, EventKind, History, LinkPeer, OpId, Seq, Source};
 use crate::plan::SessionPromise;
 

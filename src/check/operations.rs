@@ -29,13 +29,13 @@ pub struct Operation {
     /// The newest reload that removed a server; may be this operation.
     pub removal: Option<Removal>,
     /// The difference between its context and the contexts of the loads.
-    pub hop: ContextSwitch,
+    pub switch: ContextSwitch,
     /// Whether the loader promises to work after that context switch.
     pub is_promised: bool,
     /// For a call: the completion of the load that had handed out the tools of its server.
     pub loaded: Option<Seq>,
     /// Its requests on the wire, as far as they can be attributed.
-    pub requests: Vec<Request>,
+    pub requests: Vec<WireRequest>,
     /// Whether one of its requests may belong to another operation.
     pub is_ambiguous: bool,
     /// The event of the request to cancel it.
@@ -68,7 +68,7 @@ pub enum Overtaken {
 
 /// One request of an operation, on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct WireRequest {
     /// The connection that carried it.
     pub connection: ConnectionId,
     /// Its id, as JSON text: the number 1 and the string "1" differ.
@@ -114,13 +114,13 @@ impl ContextSwitch {
 
 /// The switches between two contexts.
 ///
-/// Counter-examples: A load on `thread:t1` and a call in `runtime:r1` differ in thread *and* loop, so the loader must promise both.
-/// A context that the driver ended and created again under its old name is another context.
-fn hops(from: &LoadPlace, to: &Place) -> Vec<ContextSwitch> {
+/// Counter-examples: A load on `thread:t1` and a call in `runtime:r1` differ in thread *and* loop, so the loader must
+/// promise both. A context that the driver ended and created again under its old name is another context.
+fn switches(from: &LoadPlace, to: &Place) -> Vec<ContextSwitch> {
     if from.place == *to && !from.is_over {
         return Vec::new();
     }
-    let mut hops: Vec<ContextSwitch> = [&from.place, to]
+    let mut switches: Vec<ContextSwitch> = [&from.place, to]
         .into_iter()
         .filter_map(|place| match place.kind {
             PlaceKind::Task => None,
@@ -128,16 +128,16 @@ fn hops(from: &LoadPlace, to: &Place) -> Vec<ContextSwitch> {
             PlaceKind::Runtime | PlaceKind::CurrentThreadRuntime => Some(ContextSwitch::Loop),
         })
         .collect();
-    if hops.is_empty() {
-        hops.push(ContextSwitch::Task);
+    if switches.is_empty() {
+        switches.push(ContextSwitch::Task);
     }
-    hops
+    switches
 }
 
 /// The widest switch from any of the places to this one, and whether the loader promises all of them.
-pub(super) fn hop_from(places: &[LoadPlace], to: &Place, contexts: &[ContextKind]) -> (ContextSwitch, bool) {
-    let all: Vec<ContextSwitch> = places.iter().flat_map(|from| hops(from, to)).collect();
-    let is_promised = all.iter().all(|hop| match hop {
+pub(super) fn switch_from(places: &[LoadPlace], to: &Place, contexts: &[ContextKind]) -> (ContextSwitch, bool) {
+    let all: Vec<ContextSwitch> = places.iter().flat_map(|from| switches(from, to)).collect();
+    let is_promised = all.iter().all(|switch| match switch {
         ContextSwitch::None => true,
         ContextSwitch::Task => contexts.contains(&ContextKind::Task),
         ContextSwitch::Thread => contexts.contains(&ContextKind::Thread),
@@ -149,8 +149,8 @@ pub(super) fn hop_from(places: &[LoadPlace], to: &Place, contexts: &[ContextKind
 impl Operation {
     /// Whether no cleanup of any kind had begun when it was invoked.
     ///
-    /// A reload that removes a server closes it. A loader whose close is broken breaks there as it breaks in cleanup, so only
-    /// `removal-spares-siblings` and `cleanup-repeatable` report it.
+    /// A reload that removes a server closes it. A loader whose close is broken breaks there as it breaks in cleanup,
+    /// so only `removal-spares-siblings` and `cleanup-repeatable` report it.
     #[must_use]
     pub fn is_in_first_life(&self) -> bool {
         self.n_closes_before == 0 && self.removal.is_none()
@@ -210,8 +210,8 @@ pub(super) fn caller_of(message: &Message) -> Option<OpId> {
 
 /// The operation to which a `tools/call` belongs; marks operations that cannot be distinguished as ambiguous.
 ///
-/// Counter-examples: Two calls of one tool that both started before either request arrived cannot be distinguished without the
-/// argument `n`. Five calls that lost their session are sent again, and each has a request already.
+/// Counter-examples: Two calls of one tool that both started before either request arrived cannot be distinguished
+/// without the argument `n`. Five calls that lost their session are sent again, and each has a request already.
 pub(super) fn owner_of(
     operations: &mut std::collections::BTreeMap<OpId, Operation>,
     server: &str,

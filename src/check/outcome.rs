@@ -92,10 +92,10 @@ pub(super) enum Success {
 
 /// Judges the end of a load of any kind: it must succeed, with tools and without an error for every healthy server.
 ///
-/// Counter-examples: If all servers are dead, the load may raise, so a failed load counts only with at least one healthy server.
-/// A server that its script holds at a gate has not answered, so neither overdue nor missing tools count. A server that
-/// advertises no tools has none to hand out. A server of the handshake generation may leave `server/discover` unanswered: a load
-/// may wait for the answer, but must not abandon the server.
+/// Counter-examples: If all servers are dead, the load may raise, so a failed load counts only with at least one
+/// healthy server. A server that its script holds at a gate has not answered, so neither overdue nor missing tools
+/// count. A server that advertises no tools has none to hand out. A server of the handshake generation may leave
+/// `server/discover` unanswered: a load may wait for the answer, but must not abandon the server.
 pub(super) fn judge_load(event: &Event, view: &View, operation: &Operation, ended: OperationEnd<'_>) -> Success {
     if operation.is_excused() || !operation.is_promised {
         return Success::Excused;
@@ -143,8 +143,8 @@ fn is_held(view: &View, server: &str, ended: OperationEnd<'_>) -> bool {
 
 /// Judges the end of a call to a server that was loaded when it was invoked.
 ///
-/// Counter-examples: A call cannot succeed while a script holds its request. A call may fail if it was in flight when cleanup
-/// began, if the driver cancelled it, or if a reload removed its server.
+/// Counter-examples: A call cannot succeed while a script holds its request. A call may fail if it was in flight when
+/// cleanup began, if the driver cancelled it, or if a reload removed its server.
 pub(super) fn judge_call(event: &Event, view: &View, operation: &Operation, ended: OperationEnd<'_>) -> Success {
     let Some(server) = &operation.server else { return Success::Excused };
     if operation.loaded.is_none() || operation.is_excused() || !operation.is_promised || !view.is_healthy(server) {

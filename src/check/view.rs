@@ -1,11 +1,13 @@
-//! The state of the loader's life at one event. The engine updates it before the monitors get the event, so each monitor is short.
+//! The state of the loader's life at one event. The engine updates it before the monitors get the event, so each
+//! monitor is short.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::check::operations::{LoadPlace, Overtaken, Removal, Request, hop_from, owner_of};
+use crate::check::observability::Observability;
+use crate::check::operations::{LoadPlace, Overtaken, Removal, WireRequest, owner_of, switch_from};
+use crate::check::parts::parts;
 use crate::check::peers::Peers;
-use crate::check::sight::{Sight, parts};
 use crate::check::{Connection, Operation, Server};
 use crate::history::{Action, ConnectionId, Event, EventKind, Header, Impact, Message, OpId, Outcome, Seq, Source};
 use crate::plan::{Limits, Place, Promises, Revision};
@@ -17,7 +19,7 @@ pub struct View {
     limits: Limits,
     transport: String,
     ready: Option<Seq>,
-    scopes: Sight,
+    scopes: Observability,
     operations: BTreeMap<OpId, Operation>,
     peers: Peers,
     configured: Vec<String>,
@@ -32,7 +34,7 @@ pub struct View {
     experiment_failed: Option<Seq>,
     killed: Option<Seq>,
     faulted: Option<Seq>,
-    is_modern: bool,
+    is_stateless: bool,
     longest_delay: Duration,
     is_over: bool,
     not_applicable: Option<String>,
@@ -45,7 +47,7 @@ impl View {
             limits: header.limits.clone(),
             transport: header.transport.clone(),
             ready: None,
-            scopes: Sight::NoAdapter,
+            scopes: Observability::NoAdapter,
             operations: BTreeMap::new(),
             peers: Peers::default(),
             configured: Vec::new(),
@@ -62,7 +64,7 @@ impl View {
             killed: None,
             faulted: None,
             // HTTP with server-sent events belongs to the handshake generation, whatever the revision.
-            is_modern: header.carried_by() != "sse"
+            is_stateless: header.carried_by() != "sse"
                 && header.revision.parse::<Revision>().is_ok_and(|revision| revision > Revision::NEWEST_LEGACY),
             longest_delay: Duration::ZERO,
             is_over: false,
@@ -201,8 +203,8 @@ impl View {
 
     /// Whether the revision has no handshake and no session.
     #[must_use]
-    pub fn is_modern(&self) -> bool {
-        self.is_modern
+    pub fn is_stateless(&self) -> bool {
+        self.is_stateless
     }
 
     /// Whether the harness killed the loader.
@@ -229,8 +231,8 @@ impl View {
     }
 
     /// The reason why the history has no evidence about scopes, if it has none.
-    pub(super) fn blind_to_scopes(&self) -> Option<String> {
-        self.scopes.blindness()
+    pub(super) fn scopes_missing_because(&self) -> Option<String> {
+        self.scopes.missing_because()
     }
 
     pub(super) fn see(&mut self, event: &Event) {
@@ -239,7 +241,7 @@ impl View {
         match &event.kind {
             EventKind::LoaderReady { observes, unobservable, .. } => {
                 self.ready = Some(seq);
-                self.scopes = Sight::of_scopes(observes, unobservable);
+                self.scopes = Observability::of_scopes(observes, unobservable);
             }
             EventKind::OperationInvoked { operation, action, .. } => self.invoke(event, *operation, *action),
             EventKind::OperationStarted { operation, .. } => {
@@ -330,7 +332,7 @@ impl View {
             });
         }
         let loaded = server.as_ref().and_then(|server| self.peers.server(server)).and_then(|server| server.handed_out);
-        let (hop, is_promised) = hop_from(&self.load_places, &place, &self.promises.contexts);
+        let (switch, is_promised) = switch_from(&self.load_places, &place, &self.promises.contexts);
         if action == Action::Close {
             self.overtake(Overtaken::ByCleanup, |operation| operation.action != Action::Close);
             self.n_closes += 1;
@@ -348,7 +350,7 @@ impl View {
             started: None,
             n_closes_before: self.n_closes - usize::from(action == Action::Close),
             removal: self.removal,
-            hop,
+            switch,
             is_promised,
             loaded,
             requests: Vec::new(),
@@ -405,7 +407,7 @@ impl View {
             let owner = owner_of(&mut self.operations, server, part);
             if let (Some(operation), Some(id)) = (owner.and_then(|id| self.operations.get_mut(&id)), part.id()) {
                 let (connection, id) = (connection.clone(), id.to_string());
-                operation.requests.push(Request { connection, id, received: event.seq, answered: None });
+                operation.requests.push(WireRequest { connection, id, received: event.seq, answered: None });
             }
             self.peers.receive(event, connection, part, owner);
         }
@@ -417,7 +419,8 @@ impl View {
             let Some(operation) = owner.and_then(|id| self.operations.get_mut(&id)) else { continue };
             let id = part.id().map(ToString::to_string);
             // A request that is repeated on a new connection may keep its id.
-            let is_it = |request: &&mut Request| request.connection == *connection && Some(&request.id) == id.as_ref();
+            let is_it =
+                |request: &&mut WireRequest| request.connection == *connection && Some(&request.id) == id.as_ref();
             let request = operation.requests.iter_mut().find(is_it);
             if let Some(request) = request {
                 request.answered.get_or_insert(seq);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::check::combinator::{Judged, each};
 use crate::check::outcome::OperationEnd;
-use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Action, Event, EventKind, Header, Kind, Outcome, Seq, SocketId, Source};
 use crate::plan::Promise;
 
@@ -21,7 +21,7 @@ pub(super) const CLOSED_STAYS_CLOSED: Invariant = Invariant {
     claim: "after cleanup nothing is connected or started until the next load",
     source: "VG-15: what is closed stays closed",
     requirement: &["VG-15", "LC-RES-07"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::PersistentSession,
     witness: Witness::Always,
     kinds: &[Kind::OperationCompleted, Kind::ConnectionOpened, Kind::SocketOpened, Kind::HttpReceived],
@@ -36,7 +36,8 @@ pub(super) const CLOSED_STAYS_CLOSED: Invariant = Invariant {
 
 #[derive(Default)]
 struct OpenedAfterCleanup {
-    /// Sockets that were opened after a cleanup and have carried no request yet: the end of that cleanup, and the opening.
+    /// Sockets that were opened after a cleanup and have carried no request yet: the end of that cleanup, and the
+    /// opening.
     unused: BTreeMap<(Source, SocketId), (Seq, Seq)>,
 }
 
@@ -72,7 +73,7 @@ pub(super) const CLOSED_STAYS_SILENT: Invariant = Invariant {
     claim: "after cleanup nothing is sent to a server until something is asked of the loader",
     source: "VG-15: what is closed says nothing more",
     requirement: &["VG-15"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::ClosesServers,
     witness: Witness::Always,
     kinds: &[Kind::OperationCompleted, Kind::WireReceived, Kind::HttpReceived],
@@ -110,7 +111,7 @@ pub(super) const CALL_AFTER_CLEANUP_FAILS: Invariant = Invariant {
     claim: "a call after cleanup fails at once, and no server hears of it",
     source: "VG-15: what is closed can not be used; whoever tries is told so",
     requirement: &["VG-15"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::PersistentSession,
     witness: Witness::Always,
     kinds: &[Kind::OperationCompleted, Kind::OperationOverdue],

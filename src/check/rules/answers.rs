@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::check::operations::{caller_of, sent_back};
-use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Impact, Kind, Message, OpId, Outcome, Seq};
 use crate::plan::Promise;
 
@@ -20,7 +20,7 @@ pub(super) const ANSWER_REACHES_ITS_CALLER: Invariant = Invariant {
     claim: "a call that succeeds returns what its server answered to it",
     source: "VG-16: an answer belongs to the request whose id it carries (JSON-RPC 2.0)",
     requirement: &["VG-16", "LC-MSG-06"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[
@@ -90,7 +90,7 @@ impl Monitor for CallAnswers {
                     (Outcome::Ok { text: Some(text), .. }, None) => {
                         self.judge(event.seq, *operation, text, asked, answered, tally);
                     }
-                    _ => {}
+                    (Outcome::Ok { text: None, .. } | Outcome::Failed(_) | Outcome::Cancelled, _) => {}
                 }
             }
             EventKind::OperationAbandoned { operation, .. } => {
@@ -162,7 +162,7 @@ pub(super) const SENT_BACK_KEEPS_STATE: Invariant = Invariant {
     claim: "a call that is made again returns the state that it was sent back with, under an id of its own",
     source: "2026-07-28, basic/patterns/mrtr, Client Requirements",
     requirement: &["LC-MRTR-02", "LC-MRTR-03"],
-    applies: Scope::MODERN,
+    applies: AppliesTo::STATELESS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::OperationCompleted, Kind::OperationAbandoned],

@@ -1,7 +1,7 @@
 //! Calls: they succeed after a load, and each arrives once and unchanged.
 //!
-//! The driver gives each call the number of its operation as argument `n`, so a call on the wire names its operation. A call
-//! without that number is not judged.
+//! The driver gives each call the number of its operation as argument `n`, so a call on the wire names its operation. A
+//! call without that number is not judged.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,10 @@ use serde_json::Value;
 use crate::check::combinator::{Judged, each};
 use crate::check::operations::{caller_of, sent_back};
 use crate::check::outcome::{MissKind, OperationEnd, Success, judge_call};
-use crate::check::sight::parts;
-use crate::check::{ContextSwitch, Gone, Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::parts::parts;
+use crate::check::{
+    AppliesTo, ContextSwitch, Gone, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness,
+};
 use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, Message, OpId, Seq};
 use crate::plan::Promise;
 
@@ -23,7 +25,7 @@ pub(super) const CALL_AFTER_LOAD_SUCCEEDS: Invariant = Invariant {
     claim: "a call to a loaded, healthy server succeeds from any promised context until cleanup begins",
     source: "VG-04: then, until the first cleanup begins, a call completes with success within its bound",
     requirement: &["VG-04"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::OperationCompleted, Kind::OperationOverdue],
@@ -49,9 +51,9 @@ pub(super) const CALL_AFTER_LOAD_SUCCEEDS: Invariant = Invariant {
                 Success::Excused => {}
                 Success::Held => tally.held(),
                 Success::Missed(mut miss) => {
-                    let variant = variant(miss.kind, operation.hop);
+                    let variant = variant(miss.kind, operation.switch);
                     miss.because.push_str(", ");
-                    miss.because.push_str(operation.hop.phrase());
+                    miss.because.push_str(operation.switch.phrase());
                     if let Some(loaded) = operation.loaded {
                         miss.because.push_str(&format!(", although its server was loaded at {loaded}"));
                         miss.witness.push(loaded);
@@ -63,14 +65,14 @@ pub(super) const CALL_AFTER_LOAD_SUCCEEDS: Invariant = Invariant {
     },
 };
 
-fn variant(kind: MissKind, hop: ContextSwitch) -> &'static str {
-    match (kind, hop) {
+fn variant(kind: MissKind, switch: ContextSwitch) -> &'static str {
+    match (kind, switch) {
         (MissKind::Overdue, ContextSwitch::None) => "overdue",
         (MissKind::Overdue, ContextSwitch::Task) => "overdue-in-other-task",
         (MissKind::Overdue, ContextSwitch::Thread) => "overdue-on-other-thread",
         (MissKind::Overdue, ContextSwitch::Loop) => "overdue-in-other-loop",
         (MissKind::Cancelled, _) => "cancelled-unasked",
-        (MissKind::Failed | MissKind::WithoutTools | MissKind::ServerInError, hop) => match hop {
+        (MissKind::Failed | MissKind::WithoutTools | MissKind::ServerInError, switch) => match switch {
             ContextSwitch::None => "failed",
             ContextSwitch::Task => "failed-in-other-task",
             ContextSwitch::Thread => "failed-on-other-thread",
@@ -89,7 +91,7 @@ pub(super) const CALL_SENT_ONCE: Invariant = Invariant {
     claim: "one call of a tool is one request on the wire",
     source: "VG-16: a tool may have effects, and whoever called it once wants them once",
     requirement: &["VG-16", "LC-STD-15"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::OperationCompleted, Kind::OperationAbandoned],
@@ -165,7 +167,7 @@ pub(super) const CALL_ARRIVES_AS_MADE: Invariant = Invariant {
     claim: "a call arrives at the server it was made to, for the tool and with the arguments it was made with",
     source: "VG-16: what is called is what was meant",
     requirement: &["VG-16"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived],
@@ -208,7 +210,7 @@ pub(super) const CALL_MADE_ONCE: Invariant = Invariant {
     claim: "one intention is one call: no tool is called twice with the same arguments",
     source: "VG-16: a tool may have effects, and whoever wanted them once wants them once",
     requirement: &["VG-16"],
-    applies: Scope::ALL.of_clients(),
+    applies: AppliesTo::ALL.of_clients(),
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent],

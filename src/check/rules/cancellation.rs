@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::check::combinator::Judged;
-use crate::check::sight::parts;
-use crate::check::{Invariant, Level, Monitor, Operation, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::parts::parts;
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, OpId, Outcome, Seq};
 use crate::plan::Promise;
 
@@ -22,7 +22,7 @@ pub(super) const CANCEL_HAS_A_REASON: Invariant = Invariant {
     claim: "a call is cancelled on the wire only if somebody gave it up",
     source: "VG-16: nobody's work is stopped unasked",
     requirement: &["VG-16"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::OperationCompleted, Kind::ConnectionClosed],
@@ -34,8 +34,8 @@ pub(super) const CANCEL_HAS_A_REASON: Invariant = Invariant {
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(GivenUpRequests::default()) },
 };
 
-/// Requests of calls that their caller abandoned and that have ended: the caller gets the outcome before the server gets the
-/// notice.
+/// Requests of calls that their caller abandoned and that have ended: the caller gets the outcome before the server
+/// gets the notice.
 #[derive(Default)]
 struct GivenUpRequests {
     given_up: BTreeSet<(ConnectionId, String)>,
@@ -68,7 +68,7 @@ impl Monitor for GivenUpRequests {
 
 /// Judges a cancellation of an open call.
 fn judge_cancel(event: &Event, view: &View, connection: &ConnectionId, id: &str) -> Judged {
-    let is_it = |request: &crate::check::Request| request.connection == *connection && request.id == id;
+    let is_it = |request: &crate::check::WireRequest| request.connection == *connection && request.id == id;
     let found = view.operations().find(|operation| operation.requests.iter().any(is_it));
     let Some(operation) = found.filter(|operation| !operation.is_ambiguous) else { return Judged::Unrelated };
     if operation.is_excused() {
@@ -93,7 +93,7 @@ pub(super) const CANCEL_PROMPT: Invariant = Invariant {
     claim: "an operation that is cancelled ends soon",
     source: "VG-12: whoever gives up is not made to wait",
     requirement: &["VG-12", "LC-CAN-08"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::CancelRequested, Kind::CancelDelivered, Kind::OperationCompleted],
@@ -173,7 +173,7 @@ pub(super) const CANCEL_ONLY_OPEN_REQUESTS: Invariant = Invariant {
     claim: "a cancellation names a request of the same connection that is still open, and never initialize",
     source: "2025-11-25, basic/utilities/cancellation, Behavior Requirements; the same in all revisions",
     requirement: &["LC-CAN-01", "LC-CAN-02"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[

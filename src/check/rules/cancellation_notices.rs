@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check::host::{ServerExchange, exchange_of, is_its_doing};
+use crate::check::parts::parts;
 use crate::check::rules::cancellation::RequestKey;
-use crate::check::sight::parts;
-use crate::check::{Invariant, Level, Monitor, Operation, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
 use crate::history::{
     Action, ConnectionId, Event, EventKind, ExchangeId, Header, Kind, LinkPeer, Message, OpId, Outcome, Seq, Source,
     WireEnd,
@@ -22,7 +22,7 @@ pub(super) const CANCEL_ANNOUNCED: Invariant = Invariant {
     claim: "a call that is cancelled in flight is announced to its server exactly once",
     source: "the loader's promise announces-cancel; 2026-07-28, basic/patterns/cancellation (SHOULD), basic/transports/stdio (MUST)",
     requirement: &["LC-CAN-04", "LC-CAN-06"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::AnnouncesCancel,
     witness: Witness::Always,
     kinds: &[
@@ -138,7 +138,7 @@ impl Monitor for CancellationNotices {
             }
             // A posted notice has no effect in the stateless generation, except on a connection that fell back.
             (EventKind::WireReceived { connection, message }, source)
-                if view.is_modern() && !view.is_line() && !self.fell_back(connection, message) =>
+                if view.is_stateless() && !view.is_line() && !self.fell_back(connection, message) =>
             {
                 self.exchanges.carry(source, connection, message);
             }
@@ -231,7 +231,7 @@ pub(super) const ABANDONED_CALL_CANCELLED: Invariant = Invariant {
     claim: "a request that the client gives up is cancelled",
     source: "2025-11-25, basic/transports, Sending Messages to the Server: a disconnect is no cancellation; basic/lifecycle, Timeouts",
     requirement: &["LC-CAN-03", "LC-TMO-02"],
-    applies: Scope::SESSIONS,
+    applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent, Kind::HttpEnded],

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::check::sight::parts;
-use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::parts::parts;
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Seq};
 use crate::plan::{Promise, Revision};
 
@@ -17,7 +17,7 @@ pub(super) const CAPABILITIES_RESPECTED: Invariant = Invariant {
     claim: "nothing is asked of a server that it did not offer",
     source: "2025-11-25, basic/lifecycle, Operation (MUST from 2025-06-18, SHOULD before)",
     requirement: &["LC-INIT-11", "LC-LOG-01", "LC-TASK-01"],
-    applies: Scope::LEGACY,
+    applies: AppliesTo::HANDSHAKE,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],

@@ -1,7 +1,7 @@
 //! Cleanup: it succeeds, it can be repeated, and it opens nothing.
 
 use crate::check::outcome::{Miss, MissKind, OperationEnd, Success, judge_call, judge_load, miss_of};
-use crate::check::{Invariant, Level, Monitor, Operation, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
 use crate::history::{Action, Event, EventKind, Header, Kind, OpId, Outcome, Seq};
 use crate::plan::Promise;
 
@@ -15,7 +15,7 @@ pub(super) const CLEANUP_REPEATABLE: Invariant = Invariant {
     claim: "cleanup succeeds within its bound, may be repeated, and a load after it gives working tools",
     source: "VG-05: cleanup is bounded, raises nothing, may be repeated; load after cleanup gives working tools",
     requirement: &["VG-05"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::OperationCompleted, Kind::OperationOverdue],
@@ -62,23 +62,31 @@ fn judge_close(event: &Event, operation: &Operation, ended: OperationEnd<'_>) ->
         return Success::Excused;
     }
     let Some(miss) = miss_of(event, operation, ended) else { return Success::Held };
-    let because = format!("{}, {}", miss.because, operation.hop.phrase());
+    let because = format!("{}, {}", miss.because, operation.switch.phrase());
     Success::Missed(Miss { because, ..miss })
 }
 
 fn variant(operation: &Operation, kind: MissKind) -> &'static str {
     let is_repeat = operation.n_closes_before > 0;
-    match (operation.action, kind) {
-        (Action::Call, MissKind::Overdue) => "call-after-reload-overdue",
-        (Action::Call, _) => "call-after-reload-failed",
-        (Action::Close, MissKind::Overdue) if is_repeat => "repeat-overdue",
-        (Action::Close, MissKind::Overdue) => "overdue",
-        (Action::Close, MissKind::Cancelled) => "cancelled-unasked",
-        (Action::Close, _) if is_repeat => "repeat-failed",
-        (Action::Close, _) => "failed",
-        (_, MissKind::Overdue) => "load-after-cleanup-overdue",
-        (_, MissKind::WithoutTools | MissKind::ServerInError) => "load-after-cleanup-without-tools",
-        (_, MissKind::Failed | MissKind::Cancelled) => "load-after-cleanup-failed",
+    match operation.action {
+        Action::Close => match kind {
+            MissKind::Overdue if is_repeat => "repeat-overdue",
+            MissKind::Overdue => "overdue",
+            MissKind::Cancelled => "cancelled-unasked",
+            MissKind::Failed | MissKind::WithoutTools | MissKind::ServerInError if is_repeat => "repeat-failed",
+            MissKind::Failed | MissKind::WithoutTools | MissKind::ServerInError => "failed",
+        },
+        Action::Call => match kind {
+            MissKind::Overdue => "call-after-reload-overdue",
+            MissKind::Failed | MissKind::Cancelled | MissKind::WithoutTools | MissKind::ServerInError => {
+                "call-after-reload-failed"
+            }
+        },
+        Action::Load | Action::Rerun | Action::Reload | Action::List | Action::Collect | Action::Probe => match kind {
+            MissKind::Overdue => "load-after-cleanup-overdue",
+            MissKind::WithoutTools | MissKind::ServerInError => "load-after-cleanup-without-tools",
+            MissKind::Failed | MissKind::Cancelled => "load-after-cleanup-failed",
+        },
     }
 }
 
@@ -92,7 +100,7 @@ pub(super) const CLEANUP_OPENS_NOTHING: Invariant = Invariant {
     claim: "no connection is opened while cleanup runs and nothing is loaded",
     source: "VG-15: what is being closed is not opened again",
     requirement: &["VG-15"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::PersistentSession,
     witness: Witness::Always,
     kinds: &[Kind::OperationInvoked, Kind::OperationCompleted, Kind::OperationOverdue, Kind::ConnectionOpened],
@@ -155,7 +163,7 @@ pub(super) const REPEATED_CLEANUP_QUIET: Invariant = Invariant {
     claim: "a cleanup that finds nothing to do asks no server for anything",
     source: "VG-05: cleanup may be repeated",
     requirement: &["VG-05"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::ClosesServers,
     witness: Witness::Always,
     kinds: &[Kind::OperationInvoked, Kind::OperationCompleted, Kind::WireReceived, Kind::HttpReceived],

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::check::outcome::OperationEnd;
-use crate::check::{Invariant, Level, Monitor, Operation, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
 use crate::history::{Action, Event, EventKind, Header, Kind, LINK_LOST_CODE, OpId, Outcome, Seq};
 use crate::plan::{Bound, Promise};
 
@@ -18,7 +18,7 @@ pub(super) const OPERATION_COMPLETES: Invariant = Invariant {
     claim: "every operation completes within its bound, and the loader's process does not end unasked",
     source: "VG-11: every operation completes within its bound; the loader's process survives",
     requirement: &["VG-11", "LC-TMO-01", "LC-TMO-05"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[

@@ -6,7 +6,7 @@ use crate::check::combinator::{Count, at_most};
 use crate::check::connection_ends::{is_open, moves_on, newest_open, sees_ends};
 use crate::check::host::is_its_doing;
 use crate::check::outcome::loaded;
-use crate::check::{Invariant, Level, Monitor, Operation, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
 use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, OpId, Seq};
 use crate::plan::Promise;
 
@@ -21,7 +21,7 @@ pub(super) const ONE_CONNECTION_PER_SERVER: Invariant = Invariant {
     claim: "after any number of loads each server has one connection",
     source: "2025-11-25, architecture, Clients: one client holds one session with one server; VG-18",
     requirement: &["VG-18", "LC-INIT-15"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::PersistentSession,
     witness: Witness::Always,
     kinds: &[Kind::OperationInvoked, Kind::ExitRequested],
@@ -60,7 +60,7 @@ pub(super) const UNCHANGED_SERVER_KEPT: Invariant = Invariant {
     claim: "a server whose entry did not change keeps its connection over reruns and reloads",
     source: "VG-18: loading again is incremental",
     requirement: &["VG-18"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::PersistentSession,
     witness: Witness::Always,
     kinds: &[Kind::OperationInvoked, Kind::OperationCompleted],
@@ -127,7 +127,7 @@ pub(super) const CHANGED_SERVER_REPLACED: Invariant = Invariant {
     claim: "a server whose entry changed is connected anew by the reload",
     source: "VG-18: loading again brings what is asked for",
     requirement: &["VG-18"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::PersistentSession,
     witness: Witness::Always,
     kinds: &[Kind::OperationInvoked, Kind::OperationCompleted],
@@ -196,7 +196,7 @@ pub(super) const SERVER_NOT_RESPAWNED: Invariant = Invariant {
     claim: "one operation starts a server at most three times",
     source: "VG-18: a failing server is tried again on the next load, not in a loop",
     requirement: &["VG-18", "LC-STD-14"],
-    applies: Scope::STDIO,
+    applies: AppliesTo::STDIO,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::MockStarted, Kind::OperationInvoked],
@@ -235,7 +235,7 @@ pub(super) const SERVERS_KEPT: Invariant = Invariant {
     claim: "where the plan demands it, the connections that the host opened first serve it to its end",
     source: "VG-03: sessions stay open from load to cleanup; VG-18: one connection a server",
     requirement: &["VG-03", "VG-18"],
-    applies: Scope::ALL.of_applications(),
+    applies: AppliesTo::ALL.of_applications(),
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::ConnectionOpened, Kind::SignalSent, Kind::HostPrompted],

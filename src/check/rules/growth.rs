@@ -1,9 +1,9 @@
 //! Growth: resources that increase while the driver repeats a step.
 //!
-//! The driver takes samples between the operations of a repeated step, and the rules judge their slope. Caches fill and pools
-//! warm up, so the first samples do not count, and a single jump is no growth.
+//! The driver takes samples between the operations of a repeated step, and the rules judge their slope. Caches fill and
+//! pools warm up, so the first samples do not count, and a single jump is no growth.
 
-use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Event, EventKind, Header, Kind, LinkPeer, Seq};
 use crate::plan::Promise;
 
@@ -25,7 +25,7 @@ const fn growth(
         claim,
         source: SOURCE,
         requirement: &["VG-17"],
-        applies: Scope::ALL,
+        applies: AppliesTo::ALL,
         needs: Promise::None,
         witness: Witness::Always,
         kinds,

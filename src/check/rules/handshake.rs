@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::check::combinator::{Judged, each};
 use crate::check::host::is_its_doing;
-use crate::check::sight::parts;
-use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::parts::parts;
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Impact, Kind, Message, Seq};
 use crate::plan::Promise;
 
@@ -21,7 +21,7 @@ pub(super) const HANDSHAKE_ORDER: Invariant = Invariant {
     claim: "a connection opens with one initialize, its answer, and one initialized before anything else is asked",
     source: "2025-11-25, basic/lifecycle, Initialization; the same in all revisions from 2024-11-05",
     requirement: &["LC-INIT-01", "LC-INIT-03", "LC-INIT-05"],
-    applies: Scope::LEGACY,
+    applies: AppliesTo::HANDSHAKE,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[
@@ -53,7 +53,7 @@ struct Handshake {
     answer: Option<InitializeAnswer>,
     initialized: Option<Seq>,
     /// Whether judging has stopped: the handshake was broken already, or a script garbles answers.
-    is_settled: bool,
+    has_stopped: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Monitor for Handshakes {
                 let Some(server) = event.source.server() else { return };
                 for (id, handshake) in &mut self.open {
                     let is_of_server = view.connection(id).is_none_or(|connection| connection.server == server);
-                    handshake.is_settled |= is_of_server;
+                    handshake.has_stopped |= is_of_server;
                 }
             }
             EventKind::WireReceived { connection, message } => {
@@ -96,7 +96,7 @@ impl Monitor for Handshakes {
 
 impl Handshake {
     fn receive(&mut self, seq: Seq, connection: &ConnectionId, message: &Message, tally: &mut Tally) {
-        let Some(method) = message.method().filter(|_| !self.is_settled) else { return };
+        let Some(method) = message.method().filter(|_| !self.has_stopped) else { return };
         let is_request = message.is_any_request();
         let is_of_no_phase = matches!(method, "ping" | "notifications/cancelled");
         let is_probe = method == "server/discover" && self.initialize.is_none();
@@ -129,10 +129,10 @@ impl Handshake {
                 (Some(InitializeAnswer::Result), None) if is_request => {
                     ("request-before-initialized", "before notifications/initialized", Some(*first))
                 }
-                (_, _) => return,
+                (None | Some(InitializeAnswer::Result | InitializeAnswer::Error), _) => return,
             },
         };
-        self.is_settled = true;
+        self.has_stopped = true;
         let because = format!("{method} was sent on connection {connection} at {seq} {what}");
         let witness: Vec<Seq> = before.into_iter().chain([seq]).collect();
         let violation = Violation::new(variant, because, &witness);
@@ -157,7 +157,7 @@ pub(super) const INITIALIZE_COMPLETE: Invariant = Invariant {
     claim: "initialize says which revision is wanted, what the client can do and who it is",
     source: "2025-11-25, basic/lifecycle, Initialization; the same in all revisions from 2024-11-05",
     requirement: &["LC-INIT-02", "LC-INIT-07"],
-    applies: Scope::LEGACY,
+    applies: AppliesTo::HANDSHAKE,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived],
@@ -197,7 +197,7 @@ pub(super) const INITIALIZED_SENT: Invariant = Invariant {
     claim: "a session is in use only after notifications/initialized was sent on it",
     source: "2025-11-25, basic/lifecycle, Initialization; the same in all revisions from 2024-11-05",
     requirement: &["LC-INIT-03"],
-    applies: Scope::LEGACY,
+    applies: AppliesTo::HANDSHAKE,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed, Kind::OperationCompleted],
@@ -273,7 +273,7 @@ pub(super) const SESSION_INITIALIZED: Invariant = Invariant {
     claim: "every session that was opened is told notifications/initialized",
     source: "2025-11-25, basic/lifecycle, Initialization",
     requirement: &["LC-INIT-03"],
-    applies: Scope::SESSIONS,
+    applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::SessionOpened, Kind::WireReceived],

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::check::combinator::{Judged, each};
-use crate::check::sight::parts;
-use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::parts::parts;
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
 use crate::plan::Promise;
 
@@ -18,7 +18,7 @@ pub(super) const ENDS_AS_ASKED: Invariant = Invariant {
     claim: "the host ends with success, or of the signal that asked it to",
     source: "VG-11 and VG-14: the program survives what it does, and its end says whether it went well",
     requirement: &["VG-11", "VG-14"],
-    applies: Scope::ALL.of_applications(),
+    applies: AppliesTo::ALL.of_applications(),
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::SignalSent, Kind::ProcessExited],
@@ -100,7 +100,7 @@ pub(super) const EXITS_WITH_SUCCESS: Invariant = Invariant {
     claim: "the client exits with status 0",
     source: "VG-14: a program that was asked for something ends when it is done and says whether it was",
     requirement: &["VG-14"],
-    applies: Scope::ALL.of_clients(),
+    applies: AppliesTo::ALL.of_clients(),
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::ProcessExited],
@@ -130,7 +130,7 @@ pub(super) const ENDED_BY_NO_SIGNAL: Invariant = Invariant {
     claim: "no signal ends the client",
     source: "VG-11: the process survives what it does",
     requirement: &["VG-11"],
-    applies: Scope::ALL.of_clients(),
+    applies: AppliesTo::ALL.of_clients(),
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::ProcessExited],
@@ -162,7 +162,7 @@ pub(super) const ENDS_IN_TIME: Invariant = Invariant {
     claim: "the client ends by itself within its limit",
     source: "VG-14: the program ends by itself",
     requirement: &["VG-14"],
-    applies: Scope::ALL.of_clients(),
+    applies: AppliesTo::ALL.of_clients(),
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::ProcessExited, Kind::LimitHit],

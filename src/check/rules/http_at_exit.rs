@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::check::host::{ServerExchange, exchange_of, is_its_doing};
-use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Event, EventKind, Header, Kind, Seq, SocketId, WireEnd};
 use crate::plan::Promise;
 
@@ -18,7 +18,7 @@ pub(super) const STREAMS_CLOSED: Invariant = Invariant {
     claim: "no stream is open when the client exits",
     source: "VG-06: no process, socket or session is left",
     requirement: &["VG-06", "LC-HTTP-12"],
-    applies: Scope::SESSIONS,
+    applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::HttpEnded, Kind::ProcessExiting, Kind::GraceExpired],
@@ -102,7 +102,7 @@ pub(super) const ANSWERS_READ: Invariant = Invariant {
     claim: "no answer is unread when the client ends",
     source: "VG-06: no process, socket or session is left",
     requirement: &["VG-06"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::SocketClosed, Kind::FaultDelivered],

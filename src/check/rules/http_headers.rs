@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::check::combinator::{Judged, each};
-use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
 use crate::plan::{Promise, Revision};
 
@@ -16,7 +16,7 @@ pub(super) const SESSION_ID_SENT: Invariant = Invariant {
     claim: "once a session has an id, every request of it carries that id, and initialize carries none",
     source: "2025-11-25, basic/transports, Session Management; the same from 2025-03-26",
     requirement: &["LC-SESS-02", "LC-SESS-03"],
-    applies: Scope::SESSIONS,
+    applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::SessionOpened, Kind::SessionClosed, Kind::HttpReceived, Kind::WireReceived],
@@ -86,7 +86,7 @@ pub(super) const PROTOCOL_VERSION_SENT: Invariant = Invariant {
     claim: "every request after initialize says which revision was agreed on",
     source: "2025-11-25, basic/transports, Protocol Version Header; the same from 2025-06-18",
     requirement: &["LC-HTTP-13", "LC-HTTP-14"],
-    applies: Scope::SESSIONS,
+    applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireSent, Kind::HttpReceived],
@@ -150,7 +150,7 @@ pub(super) const ACCEPT_OFFERS_BOTH: Invariant = Invariant {
     claim: "every POST accepts JSON and event streams, and every GET event streams",
     source: "2025-11-25, basic/transports, Sending Messages to the Server and Listening for Messages from the Server",
     requirement: &["LC-HTTP-02", "LC-HTTP-05"],
-    applies: Scope::SESSIONS,
+    applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived],

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check::host::{ServerExchange, exchange_of};
-use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Seq, SessionId, WireEnd};
 use crate::plan::Promise;
 
@@ -26,7 +26,7 @@ pub(super) const STREAM_REOPENED_SLOWLY: Invariant = Invariant {
     claim: "a client asks for the stream of one session at most five times a second, and ever more slowly while it brings nothing",
     source: "VG-19: who reconnects, does it ever more slowly; 2025-11-25, basic/transports: either side may close the stream",
     requirement: &["VG-19", "LC-HTTP-11", "LC-HTTP-06"],
-    applies: Scope::SESSIONS,
+    applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::HttpEnded, Kind::WireSent],
@@ -155,7 +155,7 @@ pub(super) const REFUSED_STREAM_ACCEPTED: Invariant = Invariant {
     claim: "a client that is told with 405 that there is no stream does not ask for it again",
     source: "2025-11-25, basic/transports, Listening for Messages from the Server; VG-19",
     requirement: &["VG-19", "LC-HTTP-06", "LC-RES-07"],
-    applies: Scope::SESSIONS,
+    applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::HttpAnswered],
@@ -210,7 +210,7 @@ pub(super) const RETRY_HONOURED: Invariant = Invariant {
     claim: "a stream that its server ended is taken up no earlier than `retry` says",
     source: "2025-11-25, basic/transports, Sending Messages to the Server: MUST respect the retry field",
     requirement: &["LC-RES-04", "VG-19"],
-    applies: Scope::SESSIONS,
+    applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::HttpEnded],

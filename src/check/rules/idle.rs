@@ -1,11 +1,12 @@
 //! Idle time: processor use while no operation runs.
 
 use crate::check::combinator::{Judged, each};
-use crate::check::{Invariant, Level, Monitor, Property, Scope, View, Violation, Witness};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, View, Violation, Witness};
 use crate::history::{Event, EventKind, Header, Kind, cpu_percent, is_busy};
 use crate::plan::Promise;
 
-/// Shorter windows are not judged: the system counts CPU time in ticks of 10 ms, so two ticks in 50 ms would already be 40 %.
+/// Shorter windows are not judged: the system counts CPU time in ticks of 10 ms, so two ticks in 50 ms would already be
+/// 40 %.
 const IDLE_WINDOW_MIN_US: u64 = 100_000;
 
 /// Counter-examples: A window in which an operation is still running is not idle. Node compiles its HTTP parser
@@ -18,7 +19,7 @@ pub(super) const IDLE_WITHOUT_CPU: Invariant = Invariant {
     claim: "a loader of which nothing is asked uses less than 30 % of one processor",
     source: "VG-08: no CPU while idle; after a cross-task exit some versions of anyio turn their loop without end",
     requirement: &["VG-08"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::SampleTaken],

@@ -1,7 +1,7 @@
 //! Loads: which loads succeed, and what a load reports about the servers that it could not load.
 
 use crate::check::outcome::{MissKind, OperationEnd, Success, judge_load, loaded};
-use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Event, Header, Kind};
 use crate::plan::Promise;
 
@@ -13,7 +13,7 @@ pub(super) const LOAD_SUCCEEDS: Invariant = Invariant {
     claim: "a load hands out the tools of every healthy server",
     source: "VG-04: until the first cleanup begins, healthy servers load",
     requirement: &["VG-04"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::OperationCompleted, Kind::OperationOverdue],
@@ -63,7 +63,7 @@ pub(super) const FAILURE_REPORTED: Invariant = Invariant {
     claim: "a load that leaves out the tools of a server says so",
     source: "VG-18: a failing server is reported beside the tools of the others",
     requirement: &["VG-18"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::OperationCompleted],

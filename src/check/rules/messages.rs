@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::check::combinator::{Count, Judged, at_most, both, each};
-use crate::check::sight::parts;
-use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::parts::parts;
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
 use crate::plan::Promise;
 
@@ -18,7 +18,7 @@ pub(super) const REQUEST_ID_UNIQUE: Invariant = Invariant {
     claim: "no request id is used twice in a session, and each is a string or a number",
     source: "2025-11-25, basic/index, Requests; 2026-07-28 asks it of unanswered requests only",
     requirement: &["LC-MSG-03", "LC-MSG-04", "LC-MSG-05"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
@@ -35,12 +35,12 @@ fn request_ids(event: &Event, view: &View) -> Count<(ConnectionId, String)> {
     match &event.kind {
         EventKind::WireReceived { connection, message } => {
             let parts = parts(message);
-            let counts = |part: &&Message| view.is_modern() || part.method() != Some("server/discover");
+            let counts = |part: &&Message| view.is_stateless() || part.method() != Some("server/discover");
             let requests = parts.iter().filter(|part| part.is_any_request()).filter(counts);
             let ids = requests.filter_map(|request| request.id().map(ToString::to_string));
             Count::These(ids.map(|id| (connection.clone(), id)).collect())
         }
-        EventKind::WireSent { .. } if view.is_modern() => Count::Forget(is_answered),
+        EventKind::WireSent { .. } if view.is_stateless() => Count::Forget(is_answered),
         EventKind::WireEof { .. } | EventKind::ConnectionClosed { .. } => Count::Forget(is_of_ended_connection),
         _ => Count::Unrelated,
     }
@@ -89,7 +89,7 @@ pub(super) const STDIN_CARRIES_MESSAGES_ONLY: Invariant = Invariant {
     claim: "nothing but whole messages is written to a server's stdin",
     source: "2025-11-25, basic/transports, stdio; the same in all revisions",
     requirement: &["LC-STD-02", "LC-MSG-01"],
-    applies: Scope::STDIO,
+    applies: AppliesTo::STDIO,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireNoise],
@@ -123,7 +123,7 @@ pub(super) const ONE_MESSAGE_AT_A_TIME: Invariant = Invariant {
     claim: "a client sends one message at a time, and initialize never in a batch",
     source: "2025-06-18, basic/transports: batches were taken out; 2025-03-26, basic/lifecycle, Initialization",
     requirement: &["LC-MSG-10", "LC-INIT-16"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived],
@@ -162,7 +162,7 @@ pub(super) const MESSAGES_WELL_FORMED: Invariant = Invariant {
     claim: "each message is JSON-RPC 2.0, and a response holds a result or an error",
     source: "2025-11-25, basic/index, Messages; the same in all revisions",
     requirement: &["LC-MSG-01", "LC-MSG-06"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived],
@@ -201,7 +201,7 @@ pub(super) const POSTS_ARE_MESSAGES: Invariant = Invariant {
     claim: "every POST is one JSON-RPC message",
     source: "2025-11-25, basic/transports, Sending Messages to the Server; the same from 2025-06-18",
     requirement: &["LC-MSG-01"],
-    applies: Scope::POSTS,
+    applies: AppliesTo::HTTP,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireNoise],

@@ -1,7 +1,7 @@
 //! Output: error channels, stderr, and how much a program writes.
 
 use crate::check::combinator::{Judged, each};
-use crate::check::{Invariant, Level, Monitor, Property, Scope, View, Violation, Witness};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, View, Violation, Witness};
 use crate::history::{Channel, Event, EventKind, Header, Kind};
 use crate::plan::Promise;
 
@@ -15,7 +15,7 @@ pub(super) const ERROR_CHANNELS_SILENT: Invariant = Invariant {
     claim: "nothing comes out of an error channel that nobody awaits",
     source: "VG-07: loop exception handler, unraisable hook, unhandled rejection, panic hook and stderr tracebacks stay silent",
     requirement: &["VG-07"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::LoaderReady, Kind::ErrorReported],
@@ -59,7 +59,7 @@ pub(super) const STDERR_WITHOUT_ERRORS: Invariant = Invariant {
     claim: "nothing on stderr is an error that nobody caught",
     source: "VG-07: error channels stay silent",
     requirement: &["VG-07"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::ProcessExited, Kind::ErrorReported],
@@ -101,7 +101,7 @@ pub(super) const OUTPUT_BOUNDED: Invariant = Invariant {
     claim: "what the client writes and starts has bounds",
     source: "VG-17: what a program needs does not grow without end",
     requirement: &["VG-17"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::ProcessExited, Kind::LimitHit],

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::check::combinator::{Judged, each};
-use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Action, Event, EventKind, Header, Kind, LinkPeer, Outcome, ProcessId, Seq};
 use crate::plan::Promise;
 
@@ -18,7 +18,7 @@ pub(super) const NOTHING_SURVIVES: Invariant = Invariant {
     claim: "no server is left after cleanup and its grace, and no process at all after the program's end",
     source: "VG-06: no process, socket or session is left",
     requirement: &["VG-06"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[
@@ -145,7 +145,7 @@ pub(super) const CHILDREN_REAPED: Invariant = Invariant {
     claim: "every child that ended is reaped by the end of the grace after cleanup",
     source: "VG-13: a zombie holds an entry of the process table until its parent ends",
     requirement: &["VG-13"],
-    applies: Scope::STDIO,
+    applies: AppliesTo::STDIO,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::ProcessZombie, Kind::GraceExpired],

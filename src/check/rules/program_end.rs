@@ -1,7 +1,7 @@
 //! The end of a program that the driver asks to exit, or that a signal ends.
 
 use crate::check::combinator::{Obligation, once_then};
-use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Action, Event, EventKind, Header, Kind, Seq, Source};
 use crate::plan::Promise;
 
@@ -13,7 +13,7 @@ pub(super) const EXIT_OPENS_NOTHING: Invariant = Invariant {
     claim: "no connection is opened once the program was asked to end",
     source: "VG-15: who ends, opens nothing",
     requirement: &["VG-15"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::ExitRequested, Kind::SignalSent, Kind::ConnectionOpened, Kind::ProcessExited],
@@ -68,7 +68,7 @@ pub(super) const EXIT_PROMPT_AFTER_CLEANUP: Invariant = Invariant {
     claim: "after cleanup the program ends without waiting for anything",
     source: "VG-14: a process that is kept alive after its work is done is as bad as one that hangs",
     requirement: &["VG-14"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::ExitRequested, Kind::SignalSent, Kind::ProcessExited],
@@ -122,7 +122,7 @@ pub(super) const SIGNAL_ENDS_PROCESS: Invariant = Invariant {
     claim: "SIGINT, SIGTERM or SIGHUP ends the program within its bound and leaves no process behind",
     source: "VG-09: SIGINT or SIGTERM ends the process within its bound, with nothing left",
     requirement: &["VG-09"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::SignalSent, Kind::ProcessExited, Kind::ProcessOrphan, Kind::LimitHit],
@@ -168,7 +168,7 @@ pub(super) const EXIT_COMPLETES: Invariant = Invariant {
     claim: "a program that is asked to end ends by itself within its bound, and does not crash",
     source: "VG-14: a process that is kept alive after its work is done is as bad as one that hangs",
     requirement: &["VG-14"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::ExitRequested, Kind::SignalSent, Kind::ProcessExited, Kind::LimitHit],

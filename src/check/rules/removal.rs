@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check::connection_ends::{UnprovenEnds, ended_connections, is_open, moves_on, newest_open, sees_ends};
 use crate::check::outcome::{MissKind, OperationEnd, Success, judge_call, judge_load, loaded};
-use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, OpId, Seq};
 use crate::plan::Promise;
 
@@ -17,7 +17,7 @@ pub(super) const REMOVED_SERVER_CLOSED: Invariant = Invariant {
     claim: "a server that a reload takes away or replaces is closed before the program goes on",
     source: "VG-18: what is taken away is closed",
     requirement: &["VG-18", "VG-06"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::ClosesServers,
     witness: Witness::Always,
     kinds: &[Kind::OperationInvoked, Kind::OperationCompleted, Kind::ExitRequested],
@@ -97,7 +97,7 @@ pub(super) const REMOVAL_SPARES_SIBLINGS: Invariant = Invariant {
     claim: "removing one of several servers leaves the others connected and usable",
     source: "VG-10: removing one of several servers, in any order, leaves the others alive",
     requirement: &["VG-10"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::check::combinator::{Judged, each};
 use crate::check::host::is_its_doing;
-use crate::check::sight::parts;
-use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::parts::parts;
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
 use crate::plan::Promise;
 
@@ -19,7 +19,7 @@ pub(super) const EXCHANGE_COMPLETE: Invariant = Invariant {
     claim: "everything the scenario consists of was asked and answered before the client ended",
     source: "VG-04: healthy servers load, and calls succeed; a client that does nothing has broken nothing and shown nothing",
     requirement: &["VG-04"],
-    applies: Scope::ALL.of_clients(),
+    applies: AppliesTo::ALL.of_clients(),
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::ProcessExited, Kind::LimitHit],
@@ -136,7 +136,7 @@ pub(super) const SERVERS_REACHED: Invariant = Invariant {
     claim: "the host speaks to a server of its configuration",
     source: "VG-04: healthy servers load; a host that never connects has broken nothing and shown nothing",
     requirement: &["VG-04"],
-    applies: Scope::ALL.of_applications(),
+    applies: AppliesTo::ALL.of_applications(),
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::ProcessExited, Kind::StepUnmet, Kind::LimitHit],
@@ -186,7 +186,7 @@ pub(super) const STEPS_MET: Invariant = Invariant {
     claim: "what the plan waits for comes about",
     source: "VG-08: what is asked for is done within its bound, or said to have failed; the bounds are those of the plan",
     requirement: &["VG-08"],
-    applies: Scope::ALL.of_applications(),
+    applies: AppliesTo::ALL.of_applications(),
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::StepMet, Kind::StepUnmet],

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::check::combinator::{Judged, each};
-use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Context, Event, EventKind, Header, Kind, Leaving, ScopeForm, ScopeId, Seq};
 use crate::plan::Promise;
 
@@ -16,7 +16,7 @@ pub(super) const EXITS_IN_ENTERING_TASK: Invariant = Invariant {
     claim: "each task-bound scope is left by the thread, loop and task that entered it",
     source: "VG-01: anyio binds cancel scopes and task groups to the task that entered them",
     requirement: &["VG-01"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Scopes,
     kinds: &[Kind::ScopeEntered, Kind::ScopeLeft],
@@ -43,12 +43,12 @@ impl Monitor for EnteringTask {
                 self.entered.insert(scope.clone(), (event.seq, name.clone(), *context));
             }
             EventKind::ScopeLeft { scope, context, .. } => {
-                let Some((entered, name, home)) = self.entered.remove(scope) else { return };
-                let Some(variant) = difference(home, *context) else {
+                let Some((entered, name, entered_in)) = self.entered.remove(scope) else { return };
+                let Some(variant) = difference(entered_in, *context) else {
                     tally.held();
                     return;
                 };
-                let because = format!("scope {scope} ({name}) was entered in {home} and left in {context}");
+                let because = format!("scope {scope} ({name}) was entered in {entered_in} and left in {context}");
                 tally.broken(Violation::new(variant, because, &[entered, event.seq]));
             }
             _ => {}
@@ -80,7 +80,7 @@ pub(super) const EXIT_EXPLICIT: Invariant = Invariant {
     claim: "no scope is left by a finaliser or by the end of its loop",
     source: "VG-02: a scope that was forgotten is closed by garbage collection, in no task, at no known time",
     requirement: &["VG-02"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Scopes,
     kinds: &[Kind::ScopeLeft],

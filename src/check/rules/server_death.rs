@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::check::{Invariant, Level, Monitor, Operation, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
 use crate::history::{
     Action, Event, EventKind, Header, Impact, Kind, LinkPeer, OpId, Outcome, Seq, ServerEnd, Source, WireEnd,
 };
@@ -20,7 +20,7 @@ pub(super) const FAILURE_PROMPT: Invariant = Invariant {
     claim: "a call in flight on a server that dies fails promptly, and never succeeds without an answer",
     source: "VG-12: in-flight requests of a dead process are lost, so the caller is told at once",
     requirement: &["VG-12", "LC-STD-12", "LC-STD-15"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[
@@ -193,8 +193,8 @@ fn dead_server(event: &Event) -> Option<(&str, u32)> {
             | EventKind::ConnectionClosed { how: WireEnd::ByServer, .. },
             Source::Mock { server, incarnation },
         ) => Some((server, *incarnation)),
-        // A mock announces its death before it dies. The recorder may read the end of the link only after the client has read
-        // the end of its pipe and failed the call.
+        // A mock announces its death before it dies. The recorder may read the end of the link only after the client
+        // has read the end of its pipe and failed the call.
         (EventKind::FaultDelivered { fault, .. }, Source::Mock { server, incarnation })
             if fault == "die" || fault.starts_with("die:") =>
         {

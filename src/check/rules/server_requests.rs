@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::check::sight::parts;
-use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::parts::parts;
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
 use crate::plan::Promise;
 
-/// Bound on the answer to a ping. The specification says "promptly"; a busy client in Python takes a tenth of this time.
+/// Bound on the answer to a ping. The specification says "promptly"; a busy client in Python takes a tenth of this
+/// time.
 const PROMPT: Duration = Duration::from_secs(1);
 
 /// Counter-examples: A ping that was sent shortly before the end of the session or of the program may have come too
@@ -22,7 +23,7 @@ pub(super) const PING_ANSWERED: Invariant = Invariant {
     claim: "a ping of the server is answered with an empty result",
     source: "2025-11-25, basic/utilities/ping, Behavior Requirements; the same in all revisions that open with initialize",
     requirement: &["LC-PING-01", "LC-PING-02"],
-    applies: Scope::LEGACY,
+    applies: AppliesTo::HANDSHAKE,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[
@@ -123,7 +124,7 @@ pub(super) const DEFAULTS_APPLIED: Invariant = Invariant {
     claim: "input that is given has a value for each field that has a default",
     source: "2025-11-25, client/elicitation, Requested Schema; a field with a default has a value",
     requirement: &["LC-INIT-12"],
-    applies: Scope::LEGACY.of_clients(),
+    applies: AppliesTo::HANDSHAKE.of_clients(),
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireSent, Kind::WireReceived],

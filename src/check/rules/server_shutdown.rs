@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Event, EventKind, Header, Kind, LinkPeer, Seq, Source};
 use crate::plan::Promise;
 
@@ -20,7 +20,7 @@ pub(super) const EOF_BEFORE_SIGNAL: Invariant = Invariant {
     claim: "a server's stdin is closed before it is signalled or killed",
     source: "2025-11-25, basic/lifecycle, Shutdown, stdio; the same in all revisions",
     requirement: &["LC-STD-06", "LC-STD-07"],
-    applies: Scope::STDIO,
+    applies: AppliesTo::STDIO,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireEof, Kind::SignalReceived, Kind::MockEnding, Kind::LinkClosed],
@@ -82,7 +82,8 @@ impl Monitor for InputClosedFirst {
     fn end(&mut self, _view: &View, tally: &mut Tally) {
         for ((server, _), progress) in &mut self.servers {
             if let Some((seq, _, signal)) = progress.signal.take() {
-                // The server ignores the signal and has received no EOF yet. Only a whole history shows that none will come.
+                // The server ignores the signal and has received no EOF yet. Only a whole history shows that none will
+                // come.
                 tally.open(format!("server {server} had received SIG{signal} at {seq} and no EOF yet"), &[seq]);
             }
         }
@@ -135,7 +136,7 @@ pub(super) const TERM_BEFORE_KILL: Invariant = Invariant {
     claim: "a server that does not end with its input is asked by SIGTERM before it is killed",
     source: "2025-11-25, basic/lifecycle, Shutdown, stdio; the same in all revisions",
     requirement: &["LC-STD-08", "LC-STD-09"],
-    applies: Scope::STDIO,
+    applies: AppliesTo::STDIO,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireEof, Kind::SignalReceived, Kind::MockEnding, Kind::LinkClosed],
@@ -202,7 +203,7 @@ pub(super) const TIME_BEFORE_SIGNAL: Invariant = Invariant {
     claim: "a server is given time to end after its input ended before it is signalled",
     source: "2025-11-25, basic/lifecycle, Shutdown, stdio; the same in all revisions",
     requirement: &["LC-STD-07"],
-    applies: Scope::STDIO,
+    applies: AppliesTo::STDIO,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireEof, Kind::SignalReceived, Kind::LinkClosed],

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::check::host::{ServerExchange, exchange_of, is_its_doing};
 use crate::check::rules::session_loss::UNDER_WAY_US;
-use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Event, EventKind, Header, Kind, Seq, SessionId};
 use crate::plan::Promise;
 
@@ -18,7 +18,7 @@ pub(super) const SESSION_DELETED: Invariant = Invariant {
     claim: "cleanup asks for the end of every session that has an id",
     source: "the loader's promise sends-delete; 2025-11-25, basic/transports, Session Management (SHOULD)",
     requirement: &["LC-SESS-07", "VG-06"],
-    applies: Scope::SESSIONS,
+    applies: AppliesTo::SESSIONS,
     needs: Promise::SendsDelete,
     witness: Witness::Always,
     kinds: &[Kind::SessionOpened, Kind::SessionClosed, Kind::HttpReceived, Kind::GraceExpired],
@@ -92,7 +92,7 @@ pub(super) const DELETED_SESSION_SILENT: Invariant = Invariant {
     claim: "nothing is sent on a session whose end was asked for",
     source: "VG-20: a session that is over is not used",
     requirement: &["VG-20", "LC-SESS-07"],
-    applies: Scope::SESSIONS,
+    applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived],
@@ -137,7 +137,7 @@ pub(super) const SILENT_AFTER_END: Invariant = Invariant {
     claim: "nothing is asked on a session whose end was answered",
     source: "VG-20: a session that is over is not used; VG-15: what is closed can not be used",
     requirement: &["VG-20", "VG-15", "LC-SESS-07"],
-    applies: Scope::SESSIONS,
+    applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::HttpAnswered],
@@ -188,7 +188,7 @@ pub(super) const SESSION_ENDED: Invariant = Invariant {
     claim: "the client asks for the end of every session before its own",
     source: "2025-11-25, basic/transports, Session Management (SHOULD)",
     requirement: &["LC-SESS-07"],
-    applies: Scope::SESSIONS,
+    applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::SessionOpened, Kind::SessionClosed, Kind::HttpReceived],

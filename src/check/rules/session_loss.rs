@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Action, Event, EventKind, ExchangeId, Header, Kind, OpId, Outcome, Seq, SessionId, WireEnd};
 use crate::plan::Promise;
 
@@ -18,7 +18,7 @@ struct UnknownSessionRequests {
 
 impl UnknownSessionRequests {
     /// The session that a 404 reports as unknown, and whether the 404 answers a POST.
-    fn told(&mut self, event: &Event) -> Option<(SessionId, bool)> {
+    fn reported_lost(&mut self, event: &Event) -> Option<(SessionId, bool)> {
         let server = event.source.server()?;
         match &event.kind {
             EventKind::HttpReceived { exchange, session: Some(session), connection: None, verb, .. } => {
@@ -45,7 +45,7 @@ pub(super) const STALE_SESSION_UNUSED: Invariant = Invariant {
     claim: "a client that is told that a session is gone does not use its id any more",
     source: "2025-11-25, basic/transports, Session Management, follows from it; VG-20",
     requirement: &["VG-20", "LC-SESS-06"],
-    applies: Scope::SESSIONS,
+    applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::CancelRequested, Kind::OperationCompleted, Kind::HttpReceived, Kind::HttpAnswered],
@@ -60,7 +60,7 @@ pub(super) const STALE_SESSION_UNUSED: Invariant = Invariant {
 
 #[derive(Default)]
 struct StaleSessions {
-    strangers: UnknownSessionRequests,
+    unknown: UnknownSessionRequests,
     told: BTreeMap<SessionId, LostSession>,
     /// Whether the driver has cancelled an operation: its notice is posted after the operation has ended.
     is_cancelling: bool,
@@ -93,7 +93,7 @@ impl Monitor for StaleSessions {
             }
             _ => {}
         }
-        if let Some((session, _)) = self.strangers.told(event) {
+        if let Some((session, _)) = self.unknown.reported_lost(event) {
             self.told.entry(session).or_insert(LostSession { seq: event.seq, at_us: event.at_us, known: None });
             tally.held();
         }
@@ -122,7 +122,7 @@ pub(super) const LOST_SESSION_RENEWED_ONCE: Invariant = Invariant {
     claim: "a session that its server has forgotten is opened anew, once for all who miss it",
     source: "2025-11-25, basic/transports, Session Management: MUST start a new session; once: VG-20",
     requirement: &["LC-SESS-05", "LC-SESS-06", "VG-20"],
-    applies: Scope::SESSIONS,
+    applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[
@@ -147,7 +147,7 @@ pub(super) const LOST_SESSION_RENEWED_ONCE: Invariant = Invariant {
 
 #[derive(Default)]
 struct RenewedSessions {
-    strangers: UnknownSessionRequests,
+    unknown: UnknownSessionRequests,
     lost: BTreeMap<String, SessionLoss>,
 }
 
@@ -160,7 +160,7 @@ struct SessionLoss {
 
 impl Monitor for RenewedSessions {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        if let (Some((_, true)), Some(server)) = (self.strangers.told(event), event.source.server()) {
+        if let (Some((_, true)), Some(server)) = (self.unknown.reported_lost(event), event.source.server()) {
             self.lost.entry(server.to_owned()).or_insert(SessionLoss { told: event.seq, opened: None, granted: None });
         }
         match &event.kind {
@@ -253,7 +253,7 @@ pub(super) const LOST_SESSION_CALLS_END: Invariant = Invariant {
     claim: "a call in flight on a session that is lost ends, one way or the other",
     source: "VG-20: whoever waits on a lost session is told",
     requirement: &["VG-20", "LC-SESS-06", "LC-TMO-01"],
-    applies: Scope::SESSIONS,
+    applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::SessionClosed, Kind::OperationCompleted, Kind::OperationOverdue, Kind::OperationAbandoned],
@@ -274,8 +274,9 @@ impl Monitor for CallsOnLostSessions {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::SessionClosed { connection, how: WireEnd::ByServer, .. } => {
-                let is_hit =
-                    |request: &crate::check::Request| request.connection == *connection && request.answered.is_none();
+                let is_hit = |request: &crate::check::WireRequest| {
+                    request.connection == *connection && request.answered.is_none()
+                };
                 let hit = view.operations().filter(|operation| operation.requests.iter().any(is_hit));
                 self.waiting.extend(hit.map(|operation| (operation.id, event.seq)));
             }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::check::connection_ends::{UnprovenEnds, ended_connections, newest_open};
 use crate::check::host::is_its_doing;
-use crate::check::sight::parts;
+use crate::check::parts::parts;
 use crate::check::{
-    Connection, Gone, Invariant, Level, Monitor, Operation, Property, Scope, Tally, View, Violation, Witness,
+    AppliesTo, Connection, Gone, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness,
 };
 use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, Seq};
 use crate::plan::{ContextKind, PlaceKind, Promise};
@@ -23,7 +23,7 @@ pub(super) const OPEN_UNTIL_CLEANUP: Invariant = Invariant {
     claim: "the session behind a tool that was handed out stays open until cleanup or the removal of its server",
     source: "VG-03: under the persistent promise no session's scope is left between the end of load and the start of cleanup",
     requirement: &["VG-03"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::PersistentSession,
     witness: Witness::Always,
     kinds: &[
@@ -187,7 +187,7 @@ pub(super) const SESSIONS_USED: Invariant = Invariant {
     claim: "of several sessions, each is used",
     source: "VG-03: sessions stay open from load to cleanup; VG-18: one connection a server",
     requirement: &["VG-03", "VG-18"],
-    applies: Scope::SESSIONS,
+    applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::SessionOpened, Kind::WireReceived],

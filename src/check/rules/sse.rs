@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, LinkPeer, Seq, SessionId, WireEnd};
 use crate::plan::Promise;
 
@@ -16,7 +16,7 @@ pub(super) const POSTED_TO_ENDPOINT: Invariant = Invariant {
     claim: "once a stream has said where to post, every message is posted there",
     source: "2024-11-05, basic/transports, HTTP with SSE",
     requirement: &["LC-SSE-02"],
-    applies: Scope::STREAMS,
+    applies: AppliesTo::SSE,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::SessionOpened, Kind::SessionClosed, Kind::HttpReceived, Kind::HttpAnswered],
@@ -77,7 +77,7 @@ pub(super) const STREAM_CLOSED: Invariant = Invariant {
     claim: "cleanup closes every stream that is a session",
     source: "VG-06: no session is left; 2024-11-05, basic/lifecycle, Shutdown, HTTP: closing the connection is the shutdown",
     requirement: &["VG-06", "LC-SSE-04"],
-    applies: Scope::STREAMS,
+    applies: AppliesTo::SSE,
     needs: Promise::ClosesServers,
     witness: Witness::Always,
     kinds: &[Kind::SessionOpened, Kind::ConnectionClosed, Kind::MockEnding, Kind::LinkClosed, Kind::GraceExpired],

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::check::sight::parts;
-use crate::check::{Invariant, Level, Monitor, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::parts::parts;
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq, Source};
 use crate::plan::Promise;
 
@@ -22,7 +22,7 @@ pub(super) const METADATA_SENT: Invariant = Invariant {
     claim: "every request says of which revision it is and what its client can do, and over HTTP its header shows what the body says",
     source: "2026-07-28, basic/index, _meta; basic/transports/streamable-http, Protocol Version Header and Standard Request Headers",
     requirement: &["LC-META-01", "LC-META-03", "LC-META-04"],
-    applies: Scope::MODERN,
+    applies: AppliesTo::STATELESS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived],
@@ -130,7 +130,7 @@ pub(super) const ERA_KEPT: Invariant = Invariant {
     claim: "a server that has said that it is of the modern era is not asked to initialize",
     source: "2026-07-28, basic/transports/stdio and basic/transports/streamable-http, Backward Compatibility",
     requirement: &["LC-ERA-04", "LC-ERA-05"],
-    applies: Scope::MODERN,
+    applies: AppliesTo::STATELESS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent],
@@ -220,7 +220,7 @@ pub(super) const SESSIONS_OVER: Invariant = Invariant {
     claim: "a client names no session, resumes no stream and sends neither GET nor DELETE to a server that has answered without a handshake",
     source: "2026-07-28, basic/transports/streamable-http, Earlier Streamable HTTP Revisions",
     requirement: &["LC-HTTP-19"],
-    applies: Scope::STATELESS,
+    applies: AppliesTo::STATELESS_HTTP,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent],

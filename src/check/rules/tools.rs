@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::check::outcome::loaded;
-use crate::check::sight::parts;
-use crate::check::{Invariant, Level, Monitor, Operation, Property, Scope, Tally, View, Violation, Witness};
+use crate::check::parts::parts;
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, OpId, Outcome, Seq, Tool};
 use crate::plan::Promise;
 
@@ -20,7 +20,7 @@ pub(super) const TOOLS_MATCH_OFFER: Invariant = Invariant {
     claim: "a load hands out exactly the tools its servers listed",
     source: "VG-04: a load hands out what is there",
     requirement: &["VG-04"],
-    applies: Scope::ALL,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireSent, Kind::OperationCompleted],
@@ -111,7 +111,7 @@ pub(super) const CHANGED_TOOLS_LISTED_AGAIN: Invariant = Invariant {
     claim: "a load after a server said that its tools have changed asks that server for them",
     source: "2025-11-25, server/tools, List Changed Notification and Message Flow; VG-04: a load hands out what is there",
     requirement: &["LC-SUB-01", "VG-04"],
-    applies: Scope::HEARD,
+    applies: AppliesTo::SERVER_PUSH,
     needs: Promise::PersistentSession,
     witness: Witness::Always,
     kinds: &[

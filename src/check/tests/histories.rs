@@ -59,7 +59,8 @@ fn where_a_rule_holds_or_is_vacuous_no_other_rule_is_broken() {
         "repeated-cleanup-quiet/vacuous-after-failure",
     ];
     let mut wrong = String::new();
-    // A history of a program that was only started and watched is an excerpt, which breaks rules about what it leaves out.
+    // A history of a program that was only started and watched is an excerpt, which breaks rules about what it leaves
+    // out.
     for history in RuleHistory::all().into_iter().filter(|history| history.header.host.is_none()) {
         let id = format!("{}/{}", history.invariant, history.name);
         let is_good = ["holds", "vacuous", "good"].iter().any(|good| history.name.starts_with(good));

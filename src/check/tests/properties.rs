@@ -86,7 +86,8 @@ fn with_strangers(history: &RuleHistory, places: &[(prop::sample::Index, prop::s
     let mut events = history.events.clone();
     for (place, which) in places {
         let kind = strangers[which.index(strangers.len())].clone();
-        // A message of a stranger is judged as a handshake of its own; what is compared below is the history's invariant.
+        // A message of a stranger is judged as a handshake of its own; what is compared below is the history's
+        // invariant.
         let at = place.index(events.len());
         let at_us = events[at].at_us;
         let source = Source::Mock { server: "stranger".to_owned(), incarnation: 1 };
@@ -109,7 +110,8 @@ fn unrelated_events_change_no_verdict() {
     let histories: Vec<RuleHistory> = RuleHistory::all()
         .into_iter()
         .filter(|history| history.invariant != "whole-lives")
-        // Rules about programs that are only started and watched judge every server, so a stranger is not unrelated there.
+        // Rules about programs that are only started and watched judge every server, so a stranger is not unrelated
+        // there.
         .filter(|history| history.header.host.is_none())
         // These are vacuous because no client sent anything; a stranger that sends something is not unrelated there.
         .filter(|history| !(history.name == "vacuous" && speaks_for_itself(&history.invariant)))

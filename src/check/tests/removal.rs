@@ -1,4 +1,5 @@
-//! A removal is a cleanup: what breaks behind it is told by the invariants about cleanup and siblings, not by those about loads.
+//! A removal is a cleanup: what breaks behind it is told by the invariants about cleanup and siblings, not by those
+//! about loads.
 
 use super::RuleHistory;
 use crate::check::Verdict;
