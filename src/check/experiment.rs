@@ -24,7 +24,7 @@ const CUT_OFF: &str = "cut-off";
 pub const EXPERIMENT: &[ExperimentCause] = &[
     ExperimentCause { id: FAILED, about: "the harness could not carry out or finish the experiment" },
     ExperimentCause { id: EVIDENCE_TRUNCATED, about: "evidence was cut off at a limit, so something may be missing" },
-    ExperimentCause { id: FAULT_UNDELIVERED, about: "a fault the script promised never came about" },
+    ExperimentCause { id: FAULT_UNDELIVERED, about: "a fault of the script was never delivered" },
     ExperimentCause { id: LIMIT_HIT, about: "the supervisor ended the process tree because a limit on it was hit" },
     ExperimentCause { id: CUT_OFF, about: "the history has no end: it stops before plan.ended" },
 ];

@@ -36,7 +36,7 @@ impl Observability {
     /// The reason why the evidence is missing, if it is.
     pub(super) fn missing_because(&self) -> Option<String> {
         match self {
-            Self::NoAdapter => Some("no adapter said hello, so scopes can not be seen".to_owned()),
+            Self::NoAdapter => Some("no adapter connected, so scopes cannot be observed".to_owned()),
             Self::Recorded => None,
             Self::Missing { because } => Some(because.clone()),
         }

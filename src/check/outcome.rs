@@ -72,7 +72,7 @@ pub(super) fn miss_of(event: &Event, operation: &Operation, ended: OperationEnd<
             miss(MissKind::Failed, format!("failed with {}", failure.kind), None)
         }
         OperationEnd::Completed(Outcome::Cancelled) => {
-            miss(MissKind::Cancelled, "was cancelled although nobody asked".to_owned(), None)
+            miss(MissKind::Cancelled, "was cancelled by the loader itself".to_owned(), None)
         }
         OperationEnd::Overdue(bound) => {
             miss(MissKind::Overdue, format!("had not completed within {} ms", bound.as_millis()), Some(bound))

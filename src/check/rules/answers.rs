@@ -30,7 +30,7 @@ pub(super) const ANSWER_REACHES_ITS_CALLER: Invariant = Invariant {
         Kind::OperationCompleted,
         Kind::OperationAbandoned,
     ],
-    vacuous: "no call that tells whose it is was answered and succeeded",
+    vacuous: "no call that names its operation was answered and succeeded",
     explain: "A call succeeded with another text than its server had answered: the answer to another call, a late \
         answer to an abandoned call, or a cached one. This is the worst that concurrency can do here, because \
         nothing fails.\n\n\
@@ -147,7 +147,8 @@ impl CallAnswers {
 
 /// Judges a call that succeeded with this text although its server had sent it back.
 fn judge_sent_back(now: Seq, operation: OpId, text: &str, sent: Seq, tally: &mut Tally) {
-    let because = format!("{operation} succeeded at {now}, and was sent back at {sent} to be made again");
+    let because =
+        format!("{operation} succeeded at {now}, although its server had sent it back at {sent} for more input");
     let violation = Violation::new("sent-back", because, &[sent, now]);
     tally.broken(if text.is_empty() { violation } else { violation.as_warning() });
 }
@@ -159,14 +160,14 @@ pub(super) const SENT_BACK_KEEPS_STATE: Invariant = Invariant {
     id: "sent-back-call-keeps-state",
     property: Property::Safety,
     level: Level::Must,
-    claim: "a call that is made again returns the state that it was sent back with, under an id of its own",
+    claim: "a repeated call returns the state of the answer that sent it back, under a new id",
     source: "2026-07-28, basic/patterns/mrtr, Client Requirements",
     requirement: &["LC-MRTR-02", "LC-MRTR-03"],
     applies: AppliesTo::STATELESS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::OperationCompleted, Kind::OperationAbandoned],
-    vacuous: "no call that a server had sent back was made again",
+    vacuous: "no call that a server had sent back was repeated",
     explain: "A stateless server keeps nothing of a call that it sends back: the work so far is in the state that it \
         returns. Without that state the call begins anew; with the state of another round it goes back, and the \
         server never stops sending it back.\n\n\
@@ -228,12 +229,12 @@ impl CallRounds {
         };
         let (variant, what) = match (state.as_ref(), request.at(&["params", "requestState"])) {
             (given, returned) if given == returned && *before != *round => return tally.held(),
-            (given, returned) if given == returned => ("same-id", "under the id that was answered"),
-            (Some(_), None) => ("without-state", "without the state that it was sent back with"),
-            (Some(_), Some(_)) => ("other-state", "with another state than it was sent back with"),
-            (None, _) => ("state-made-up", "with a state that no server gave"),
+            (given, returned) if given == returned => ("same-id", "under the same id"),
+            (Some(_), None) => ("without-state", "without the state that the server had sent"),
+            (Some(_), Some(_)) => ("other-state", "with another state than the server had sent"),
+            (None, _) => ("state-made-up", "with a state that no server had sent"),
         };
-        let because = format!("the call of {operation} was sent back at {sent} and made again at {now} {what}");
+        let because = format!("the call of {operation} was sent back at {sent} and repeated at {now} {what}");
         tally.broken(Violation::new(variant, because, &[*sent, now]));
     }
 }

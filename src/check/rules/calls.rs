@@ -89,13 +89,13 @@ pub(super) const CALL_SENT_ONCE: Invariant = Invariant {
     property: Property::Safety,
     level: Level::Own,
     claim: "one call of a tool is one request on the wire",
-    source: "VG-16: a tool may have effects, and whoever called it once wants them once",
+    source: "VG-16: a tool may have effects, and one call must cause them once",
     requirement: &["VG-16", "LC-STD-15"],
     applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::OperationCompleted, Kind::OperationAbandoned],
-    vacuous: "no call that tells whose it is reached a server",
+    vacuous: "no call that names its operation reached a server",
     explain: "The program called a tool once, and a server received the call twice. A retry below the caller does \
         that, after a lost answer or a new session: the mail goes out twice, the row is written twice, and the \
         caller does not know.\n\n\
@@ -164,14 +164,14 @@ pub(super) const CALL_ARRIVES_AS_MADE: Invariant = Invariant {
     id: "call-arrives-as-made",
     property: Property::Safety,
     level: Level::Own,
-    claim: "a call arrives at the server it was made to, for the tool and with the arguments it was made with",
-    source: "VG-16: what is called is what was meant",
+    claim: "a call arrives at its server, for its tool and with its arguments",
+    source: "VG-16: a call reaches its tool unchanged",
     requirement: &["VG-16"],
     applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived],
-    vacuous: "no call that tells whose it is reached a server while it ran",
+    vacuous: "no call that names its operation reached a server while it ran",
     explain: "A call reached another server or another tool than the one that the caller named, or it lost or gained \
         an argument. Some loaders keep the tools of several servers in one table; when two have the same name, the \
         last one wins, and the caller talks to the wrong server.\n\n\
@@ -207,8 +207,8 @@ pub(super) const CALL_MADE_ONCE: Invariant = Invariant {
     id: "call-made-once",
     property: Property::Safety,
     level: Level::Own,
-    claim: "one intention is one call: no tool is called twice with the same arguments",
-    source: "VG-16: a tool may have effects, and whoever wanted them once wants them once",
+    claim: "no tool is called twice with the same arguments",
+    source: "VG-16: a tool may have effects, and one call must cause them once",
     requirement: &["VG-16"],
     applies: AppliesTo::ALL.of_clients(),
     needs: Promise::None,

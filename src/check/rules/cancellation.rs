@@ -19,8 +19,8 @@ pub(super) const CANCEL_HAS_A_REASON: Invariant = Invariant {
     id: "cancel-has-a-reason",
     property: Property::Safety,
     level: Level::Own,
-    claim: "a call is cancelled on the wire only if somebody gave it up",
-    source: "VG-16: nobody's work is stopped unasked",
+    claim: "a call is cancelled on the wire only if its caller abandoned it",
+    source: "VG-16: only the caller cancels its call",
     requirement: &["VG-16"],
     applies: AppliesTo::ALL,
     needs: Promise::None,
@@ -78,8 +78,11 @@ fn judge_cancel(event: &Event, view: &View, connection: &ConnectionId, id: &str)
     if is_long || !view.is_healthy(event.source.server().unwrap_or_default()) {
         return Judged::Unrelated;
     }
-    let because =
-        format!("{} was cancelled on the wire at {}, and nobody had given it up", operation.describe(), event.seq);
+    let because = format!(
+        "{} was cancelled on the wire at {}, and its caller had not abandoned it",
+        operation.describe(),
+        event.seq
+    );
     Judged::Broken(Violation::new("unasked", because, &[operation.invoked, event.seq]))
 }
 
@@ -91,7 +94,7 @@ pub(super) const CANCEL_PROMPT: Invariant = Invariant {
     property: Property::Liveness,
     level: Level::OwnResource,
     claim: "an operation that is cancelled ends soon",
-    source: "VG-12: whoever gives up is not made to wait",
+    source: "VG-12: a caller that cancels does not wait",
     requirement: &["VG-12", "LC-CAN-08"],
     applies: AppliesTo::ALL,
     needs: Promise::None,

@@ -228,14 +228,14 @@ pub(super) const ABANDONED_CALL_CANCELLED: Invariant = Invariant {
     id: "abandoned-call-cancelled",
     property: Property::Liveness,
     level: Level::Own,
-    claim: "a request that the client gives up is cancelled",
+    claim: "a request that the client abandons is cancelled",
     source: "2025-11-25, basic/transports, Sending Messages to the Server: a disconnect is no cancellation; basic/lifecycle, Timeouts",
     requirement: &["LC-CAN-03", "LC-TMO-02"],
     applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent, Kind::HttpEnded],
-    vacuous: "no request was answered or given up",
+    vacuous: "no request was answered or abandoned",
     explain: "The client closed the connection on which it waited for an answer and never sent \
         `notifications/cancelled`. Before 2026-07-28 the end of a connection is no cancellation: the server keeps \
         working for a caller that is gone.\n\n\
@@ -301,7 +301,7 @@ impl Monitor for AbandonedRequests {
         for (asked, gave_up) in self.given_up.drain(..).filter(|_| is_its_doing(view)) {
             let PostedRequest { connection, id, method, seq } = asked;
             let because = format!(
-                "{method} (request {id} on {connection}, of {seq}) was given up at {gave_up} and never cancelled"
+                "{method} (request {id} on {connection}, of {seq}) was abandoned at {gave_up} and never cancelled"
             );
             tally.broken(Violation::new("not-cancelled", because, &[seq, gave_up]));
         }

@@ -14,14 +14,14 @@ pub(super) const CAPABILITIES_RESPECTED: Invariant = Invariant {
     id: "capabilities-respected",
     property: Property::Safety,
     level: Level::Must,
-    claim: "nothing is asked of a server that it did not offer",
+    claim: "a client requests only what its server advertises",
     source: "2025-11-25, basic/lifecycle, Operation (MUST from 2025-06-18, SHOULD before)",
     requirement: &["LC-INIT-11", "LC-LOG-01", "LC-TASK-01"],
     applies: AppliesTo::HANDSHAKE,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
-    vacuous: "nothing that needs a capability was asked of a server that had told its capabilities",
+    vacuous: "no request that needs a capability reached a server that had sent its capabilities",
     explain: "The client requested prompts, resources, completions, tools or tasks from a server that had not \
         advertised them. Many servers answer with an error, which the client takes for a broken server; some never \
         answer, and the load hangs.\n\n\
@@ -95,7 +95,8 @@ impl AdvertisedCapabilities {
             tally.held();
             return;
         }
-        let because = format!("{method} was sent on connection {connection} at {seq}, whose server offers no {needed}");
+        let because =
+            format!("{method} was sent on connection {connection} at {seq}, whose server advertises no {needed}");
         let violation = Violation::new("not-offered", because, &[seq]);
         tally.broken(if self.is_must { violation } else { violation.as_warning() });
     }

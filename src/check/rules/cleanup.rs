@@ -98,13 +98,13 @@ pub(super) const CLEANUP_OPENS_NOTHING: Invariant = Invariant {
     property: Property::Safety,
     level: Level::Own,
     claim: "no connection is opened while cleanup runs and nothing is loaded",
-    source: "VG-15: what is being closed is not opened again",
+    source: "VG-15: cleanup opens nothing",
     requirement: &["VG-15"],
     applies: AppliesTo::ALL,
     needs: Promise::PersistentSession,
     witness: Witness::Always,
     kinds: &[Kind::OperationInvoked, Kind::OperationCompleted, Kind::OperationOverdue, Kind::ConnectionOpened],
-    vacuous: "no cleanup ran without a load beside it",
+    vacuous: "no cleanup ran without a concurrent load",
     explain: "The loader connected to a server while its cleanup was running. Restart logic that takes a close for a \
         crash does this: the watcher notices that its server ended and starts it again, and no code closes the \
         second one.\n\n\
@@ -160,7 +160,7 @@ pub(super) const REPEATED_CLEANUP_QUIET: Invariant = Invariant {
     id: "repeated-cleanup-quiet",
     property: Property::Safety,
     level: Level::Own,
-    claim: "a cleanup that finds nothing to do asks no server for anything",
+    claim: "a cleanup that finds nothing to do sends no request",
     source: "VG-05: cleanup may be repeated",
     requirement: &["VG-05"],
     applies: AppliesTo::ALL,
@@ -195,7 +195,7 @@ impl Monitor for RepeatedCleanup {
             EventKind::WireReceived { .. } | EventKind::HttpReceived { .. } => {
                 if let Some((_, close)) = self.running {
                     let because = format!(
-                        "a server was asked for something at {}, during the cleanup of {close}, which had nothing to do",
+                        "a server received a request at {}, during the cleanup of {close}, which had nothing to do",
                         event.seq
                     );
                     tally.broken(Violation::new("asked", because, &[close, event.seq]));

@@ -15,7 +15,7 @@ pub(super) const OPERATION_COMPLETES: Invariant = Invariant {
     id: "operation-completes",
     property: Property::Liveness,
     level: Level::Own,
-    claim: "every operation completes within its bound, and the loader's process does not end unasked",
+    claim: "every operation completes within its bound, and the loader's process does not end by itself",
     source: "VG-11: every operation completes within its bound; the loader's process survives",
     requirement: &["VG-11", "LC-TMO-01", "LC-TMO-05"],
     applies: AppliesTo::ALL,
@@ -52,7 +52,7 @@ struct OpenOperations {
 
 impl OpenOperations {
     fn process_lost(at: Seq, how: &str, tally: &mut Tally) {
-        let because = format!("the loader's process ended {how} at {at} although nobody had asked it to");
+        let because = format!("the loader's process ended {how} at {at} although the driver had not requested it");
         tally.broken(Violation::new("process-lost", because, &[at]));
     }
 }
@@ -112,7 +112,7 @@ fn how_it_ended(code: Option<i32>, signal: Option<&str>) -> String {
     match (code, signal) {
         (Some(code), _) => format!("with exit code {code}"),
         (None, Some(signal)) => format!("by signal {signal}"),
-        (None, None) => "in a way nobody saw".to_owned(),
+        (None, None) => "for an unknown reason".to_owned(),
     }
 }
 
@@ -137,8 +137,7 @@ fn judge(event: &Event, view: &View, operation: &Operation, ended: OperationEnd<
             let is_bad_probe =
                 operation.action == Action::Probe && !operation.is_excused() && !matches!(outcome, Outcome::Ok { .. });
             if is_bad_probe {
-                let because =
-                    format!("one innocent await after a step did not return: {} at {}", operation.id, event.seq);
+                let because = format!("one plain await after a step did not return: {} at {}", operation.id, event.seq);
                 tally.broken(Violation::new("probe-failed", because, &witness));
                 return;
             }

@@ -109,7 +109,7 @@ fn judge_kept(event: &Event, view: &View, operation: &Operation, before: &[(Stri
         match view.server(server).and_then(|server| server.newest.as_ref()) {
             Some(newest) if newest != connection => {
                 let because = format!(
-                    "{server} had connection {connection} at {} and was connected anew as {newest} by {}",
+                    "{server} had connection {connection} at {} and was connected again as {newest} by {}",
                     operation.invoked, event.seq
                 );
                 tally.broken(Violation::new("connected-anew", because, &[operation.invoked, event.seq]));
@@ -124,8 +124,8 @@ pub(super) const CHANGED_SERVER_REPLACED: Invariant = Invariant {
     id: "changed-server-replaced",
     property: Property::Liveness,
     level: Level::Own,
-    claim: "a server whose entry changed is connected anew by the reload",
-    source: "VG-18: loading again brings what is asked for",
+    claim: "a reload replaces the connection of a server whose entry changed",
+    source: "VG-18: a reload applies the new configuration",
     requirement: &["VG-18"],
     applies: AppliesTo::ALL,
     needs: Promise::PersistentSession,
@@ -232,14 +232,14 @@ pub(super) const SERVERS_KEPT: Invariant = Invariant {
     id: "servers-kept",
     property: Property::Safety,
     level: Level::Own,
-    claim: "where the plan demands it, the connections that the host opened first serve it to its end",
-    source: "VG-03: sessions stay open from load to cleanup; VG-18: one connection a server",
+    claim: "if the plan demands it, the host keeps the connections that it opened first",
+    source: "VG-03: sessions stay open from load to cleanup; VG-18: one connection per server",
     requirement: &["VG-03", "VG-18"],
     applies: AppliesTo::ALL.of_applications(),
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::ConnectionOpened, Kind::SignalSent, Kind::HostPrompted],
-    vacuous: "the plan does not demand it, or nothing made the host run again",
+    vacuous: "the plan does not demand it, or the host did not run again",
     explain: "The driver made the host run again, and the host opened a server that it had open already. A script \
         that runs from its top on every click does that if its loader is not cached: each run starts servers, and \
         the servers of the previous run stay until a garbage collector finds them.\n\n\

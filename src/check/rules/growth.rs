@@ -8,8 +8,8 @@ use crate::history::{Event, EventKind, Header, Kind, LinkPeer, Seq};
 use crate::plan::Promise;
 
 const KINDS: &[Kind] = &[Kind::SampleTaken];
-const VACUOUS: &str = "nothing was repeated often enough to tell growth from noise";
-const SOURCE: &str = "VG-17: what a program needs does not grow with how often it has run";
+const VACUOUS: &str = "no step was repeated often enough to separate growth from noise";
+const SOURCE: &str = "VG-17: the resources of a program do not grow with the number of its runs";
 
 const fn growth(
     id: &'static str,

@@ -32,7 +32,7 @@ pub(super) const HANDSHAKE_ORDER: Invariant = Invariant {
         Kind::WireSent,
         Kind::FaultDelivered,
     ],
-    vacuous: "no client spoke on any connection",
+    vacuous: "no client sent a message",
     explain: "The client sent a message out of turn while a session was being opened. Lenient servers accept it; \
         strict ones refuse the session or drop the request, so the program works on one machine and not on the next. \
         Concurrency is the usual reason: a call goes out while another task still waits for the answer to \
@@ -154,7 +154,7 @@ pub(super) const INITIALIZE_COMPLETE: Invariant = Invariant {
     id: "initialize-complete",
     property: Property::Safety,
     level: Level::Must,
-    claim: "initialize says which revision is wanted, what the client can do and who it is",
+    claim: "initialize carries a revision, capabilities, and the client's name and version",
     source: "2025-11-25, basic/lifecycle, Initialization; the same in all revisions from 2024-11-05",
     requirement: &["LC-INIT-02", "LC-INIT-07"],
     applies: AppliesTo::HANDSHAKE,
@@ -255,7 +255,7 @@ impl InitializedConnections {
             });
             if is_in_use {
                 let because = format!(
-                    "connection {connection} was in use at {}, and nothing but the answer of {answered} had opened it",
+                    "connection {connection} was in use at {}, and no notifications/initialized had followed the answer of {answered}",
                     event.seq
                 );
                 tally.broken(Violation::new("missing", because, &[*answered, event.seq]));
@@ -270,7 +270,7 @@ pub(super) const SESSION_INITIALIZED: Invariant = Invariant {
     id: "session-initialized",
     property: Property::Liveness,
     level: Level::Must,
-    claim: "every session that was opened is told notifications/initialized",
+    claim: "every session that was opened gets notifications/initialized",
     source: "2025-11-25, basic/lifecycle, Initialization",
     requirement: &["LC-INIT-03"],
     applies: AppliesTo::SESSIONS,

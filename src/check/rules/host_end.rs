@@ -15,8 +15,8 @@ pub(super) const ENDS_AS_ASKED: Invariant = Invariant {
     id: "ends-as-asked",
     property: Property::Safety,
     level: Level::Own,
-    claim: "the host ends with success, or of the signal that asked it to",
-    source: "VG-11 and VG-14: the program survives what it does, and its end says whether it went well",
+    claim: "the host ends with success, or by the signal that requested its end",
+    source: "VG-11 and VG-14: the program does not crash, and its exit status is right",
     requirement: &["VG-11", "VG-14"],
     applies: AppliesTo::ALL.of_applications(),
     needs: Promise::None,
@@ -52,7 +52,7 @@ impl Monitor for ExpectedEnd {
                 }
                 let how = match (code, signal) {
                     (Some(code), _) => format!("with status {code}"),
-                    (None, Some(signal)) => format!("of SIG{signal}"),
+                    (None, Some(signal)) => format!("by SIG{signal}"),
                     (None, None) => "in an unknown way".to_owned(),
                 };
                 let mut witness: Vec<Seq> = self.asked.iter().map(|(_, seq)| *seq).collect();
@@ -81,7 +81,7 @@ impl ExpectedEnd {
         match (self.status, self.asked.first()) {
             (Some(status), _) => format!("expected status {status}"),
             (None, None) if has_status => "expected status 0".to_owned(),
-            (None, None) => "and nobody had sent it one".to_owned(),
+            (None, None) => "and the harness had sent no signal".to_owned(),
             (None, Some((signal, at))) => format!("expected status 0 or the end by SIG{signal} of {at}"),
         }
     }
@@ -98,7 +98,7 @@ pub(super) const EXITS_WITH_SUCCESS: Invariant = Invariant {
     property: Property::Safety,
     level: Level::Own,
     claim: "the client exits with status 0",
-    source: "VG-14: a program that was asked for something ends when it is done and says whether it was",
+    source: "VG-14: a program ends when its work is done, with a status that is right",
     requirement: &["VG-14"],
     applies: AppliesTo::ALL.of_clients(),
     needs: Promise::None,
@@ -128,7 +128,7 @@ pub(super) const ENDED_BY_NO_SIGNAL: Invariant = Invariant {
     property: Property::Safety,
     level: Level::Own,
     claim: "no signal ends the client",
-    source: "VG-11: the process survives what it does",
+    source: "VG-11: the process does not crash",
     requirement: &["VG-11"],
     applies: AppliesTo::ALL.of_clients(),
     needs: Promise::None,
@@ -166,7 +166,7 @@ pub(super) const ENDS_IN_TIME: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::ProcessExited, Kind::LimitHit],
-    vacuous: "the client was ended for another reason",
+    vacuous: "the harness ended the client for another reason",
     explain: "The client was still running when its limit had passed, and the harness ended it with every process \
         that it had started.\n\n\
         Look at what the harness waited for, and at the stacks in the history. If every request had been answered, \

@@ -22,7 +22,7 @@ pub(super) const STREAMS_CLOSED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::HttpEnded, Kind::ProcessExiting, Kind::GraceExpired],
-    vacuous: "no client that was seen to exit had asked for a stream",
+    vacuous: "no client whose exit was recorded had requested a stream",
     explain: "The client exited with an open stream of events, so the operating system closed the stream, not the \
         client. In a program that runs on, such a stream is a task, a socket and a session for each connection that \
         it ever made.\n\n\

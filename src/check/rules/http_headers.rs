@@ -83,7 +83,7 @@ pub(super) const PROTOCOL_VERSION_SENT: Invariant = Invariant {
     id: "protocol-version-sent",
     property: Property::Safety,
     level: Level::Must,
-    claim: "every request after initialize says which revision was agreed on",
+    claim: "every request after initialize carries the agreed revision",
     source: "2025-11-25, basic/transports, Protocol Version Header; the same from 2025-06-18",
     requirement: &["LC-HTTP-13", "LC-HTTP-14"],
     applies: AppliesTo::SESSIONS,

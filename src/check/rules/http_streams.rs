@@ -23,14 +23,14 @@ pub(super) const STREAM_REOPENED_SLOWLY: Invariant = Invariant {
     id: "stream-reopened-slowly",
     property: Property::Safety,
     level: Level::Own,
-    claim: "a client asks for the stream of one session at most five times a second, and ever more slowly while it brings nothing",
-    source: "VG-19: who reconnects, does it ever more slowly; 2025-11-25, basic/transports: either side may close the stream",
+    claim: "a client requests the stream of a session at most five times a second, and slows down while the stream carries no message",
+    source: "VG-19: reconnects slow down; 2025-11-25, basic/transports: either side may close the stream",
     requirement: &["VG-19", "LC-HTTP-11", "LC-HTTP-06"],
     applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::HttpEnded, Kind::WireSent],
-    vacuous: "no client asked for a stream",
+    vacuous: "no client requested a stream",
     explain: "The server closed a stream that it need not keep, and the client opened it again and again, without a \
         pause or with the same pause each time. One such client keeps a processor busy; a thousand of them after a \
         deployment are an outage.\n\n\
@@ -115,7 +115,7 @@ impl StreamRequests {
         }
         let (first, _) = self.lately.remove(0);
         let because =
-            format!("the stream of one session was asked for {} times from {first} to {}", STREAMS_MAX + 1, event.seq);
+            format!("the stream of one session was requested {} times from {first} to {}", STREAMS_MAX + 1, event.seq);
         Some(Violation::new("storm", because, &[first, event.seq]))
     }
 
@@ -136,7 +136,7 @@ impl StreamRequests {
         }
         let first = lately[0].0;
         let because = format!(
-            "a stream that brought nothing was asked for again {STEADY_PAUSES} times from {first} to {}, after {} to {} ms each time",
+            "a stream that carried no message was requested again {STEADY_PAUSES} times from {first} to {}, after {} to {} ms each time",
             event.seq,
             shortest / 1_000,
             longest / 1_000
@@ -152,7 +152,7 @@ pub(super) const REFUSED_STREAM_ACCEPTED: Invariant = Invariant {
     id: "refused-stream-accepted",
     property: Property::Safety,
     level: Level::Own,
-    claim: "a client that is told with 405 that there is no stream does not ask for it again",
+    claim: "a client does not request a stream again after a 405",
     source: "2025-11-25, basic/transports, Listening for Messages from the Server; VG-19",
     requirement: &["VG-19", "LC-HTTP-06", "LC-RES-07"],
     applies: AppliesTo::SESSIONS,
@@ -180,7 +180,7 @@ impl Monitor for RefusedStreams {
         match &event.kind {
             EventKind::HttpReceived { verb, session: Some(session), exchange, .. } if verb == "GET" => {
                 if let Some(refused) = self.refused.get(session) {
-                    let because = format!("a stream was asked for at {}, after it was refused at {refused}", event.seq);
+                    let because = format!("a stream was requested at {}, after it was refused at {refused}", event.seq);
                     let violation = Violation::new("asked-again", because, &[*refused, event.seq]);
                     let is_first = self.again.insert(session.clone());
                     tally.broken(if is_first { violation.as_warning() } else { violation });
@@ -207,14 +207,14 @@ pub(super) const RETRY_HONOURED: Invariant = Invariant {
     id: "retry-honoured",
     property: Property::Safety,
     level: Level::Must,
-    claim: "a stream that its server ended is taken up no earlier than `retry` says",
+    claim: "a client resumes a stream that its server ended no earlier than `retry` allows",
     source: "2025-11-25, basic/transports, Sending Messages to the Server: MUST respect the retry field",
     requirement: &["LC-RES-04", "VG-19"],
     applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::HttpEnded],
-    vacuous: "no stream was to be taken up after a time",
+    vacuous: "no stream with a retry time was resumed",
     explain: "The server had sent a waiting time and ended the stream, and the client resumed it earlier. Servers \
         use that time to spread their clients after a restart; clients that do not wait are the load that keeps the \
         server down.\n\n\
@@ -254,7 +254,7 @@ impl Monitor for StreamRetries {
                     return tally.held();
                 }
                 let because = format!(
-                    "the stream that ended at {ended} was taken up at {}, after {} ms instead of {} ms",
+                    "the stream that ended at {ended} was resumed at {}, after {} ms instead of {} ms",
                     event.seq,
                     waited_us / 1_000,
                     retry_us / 1_000

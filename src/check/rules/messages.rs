@@ -16,7 +16,7 @@ pub(super) const REQUEST_ID_UNIQUE: Invariant = Invariant {
     property: Property::Safety,
     level: Level::Must,
     claim: "no request id is used twice in a session, and each is a string or a number",
-    source: "2025-11-25, basic/index, Requests; 2026-07-28 asks it of unanswered requests only",
+    source: "2025-11-25, basic/index, Requests; 2026-07-28 demands it of unanswered requests only",
     requirement: &["LC-MSG-03", "LC-MSG-04", "LC-MSG-05"],
     applies: AppliesTo::ALL,
     needs: Promise::None,
@@ -93,7 +93,7 @@ pub(super) const STDIN_CARRIES_MESSAGES_ONLY: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireNoise],
-    vacuous: "no client spoke on any connection",
+    vacuous: "no client sent a message",
     explain: "A server received bytes that are no message: half a line, or text that belongs elsewhere. A write that \
         is cancelled in the middle leaves half a line; the next message is then joined to it and lost as well.\n\n\
         Look at the first bytes in the witness. To fix it, pass whole lines to one writer task that no caller's \
@@ -121,13 +121,13 @@ pub(super) const ONE_MESSAGE_AT_A_TIME: Invariant = Invariant {
     property: Property::Safety,
     level: Level::Must,
     claim: "a client sends one message at a time, and initialize never in a batch",
-    source: "2025-06-18, basic/transports: batches were taken out; 2025-03-26, basic/lifecycle, Initialization",
+    source: "2025-06-18, basic/transports: no batches; 2025-03-26, basic/lifecycle, Initialization",
     requirement: &["LC-MSG-10", "LC-INIT-16"],
     applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived],
-    vacuous: "no client spoke on any connection",
+    vacuous: "no client sent a message",
     explain: "The client sent several messages as one array. Since 2025-06-18 a server need not support that, and \
         most answer with one error for all of them, without the ids: every call in the batch then waits until its \
         timeout.\n\n\
@@ -166,7 +166,7 @@ pub(super) const MESSAGES_WELL_FORMED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived],
-    vacuous: "no client spoke on any connection",
+    vacuous: "no client sent a message",
     explain: "The client sent a message without `jsonrpc: \"2.0\"`, or a response with both a result and an error, \
         or with neither. Strict servers then close the session; lenient ones answer, and the program works until it \
         meets a strict one.\n\n\

@@ -12,7 +12,7 @@ pub(super) const ERROR_CHANNELS_SILENT: Invariant = Invariant {
     id: "error-channels-silent",
     property: Property::Safety,
     level: Level::Own,
-    claim: "nothing comes out of an error channel that nobody awaits",
+    claim: "error channels stay silent",
     source: "VG-07: loop exception handler, unraisable hook, unhandled rejection, panic hook and stderr tracebacks stay silent",
     requirement: &["VG-07"],
     applies: AppliesTo::ALL,
@@ -46,7 +46,7 @@ fn judge_report(event: &Event, view: &View) -> Judged {
     if is_excused {
         return Judged::Unrelated;
     }
-    let because = format!("an error nobody awaited came out of {channel} at {}", event.seq);
+    let because = format!("an uncaught error came out of {channel} at {}", event.seq);
     Judged::Broken(Violation::new(variant, because, &[event.seq]))
 }
 
@@ -56,7 +56,7 @@ pub(super) const STDERR_WITHOUT_ERRORS: Invariant = Invariant {
     id: "stderr-without-errors",
     property: Property::Safety,
     level: Level::Own,
-    claim: "nothing on stderr is an error that nobody caught",
+    claim: "stderr contains no uncaught error",
     source: "VG-07: error channels stay silent",
     requirement: &["VG-07"],
     applies: AppliesTo::ALL,
@@ -86,7 +86,7 @@ fn judge_stderr(event: &Event, _view: &View) -> Judged {
         EventKind::ProcessExited { role, .. } if role == "loader" => Judged::Held,
         EventKind::ErrorReported { channel: Channel::Stderr, text } => {
             let first: String = text.lines().next().unwrap_or_default().chars().take(120).collect();
-            let because = format!("stderr has an error that nobody caught, at {}: {first}", event.seq);
+            let because = format!("stderr has an uncaught error, at {}: {first}", event.seq);
             Judged::Broken(Violation::new("uncaught", because, &[event.seq]))
         }
         _ => Judged::Unrelated,
@@ -98,8 +98,8 @@ pub(super) const OUTPUT_BOUNDED: Invariant = Invariant {
     id: "output-bounded",
     property: Property::Safety,
     level: Level::Own,
-    claim: "what the client writes and starts has bounds",
-    source: "VG-17: what a program needs does not grow without end",
+    claim: "the program's output and its number of processes stay within their limits",
+    source: "VG-17: the resources of a program have bounds",
     requirement: &["VG-17"],
     applies: AppliesTo::ALL,
     needs: Promise::None,

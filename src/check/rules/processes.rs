@@ -149,7 +149,7 @@ pub(super) const CHILDREN_REAPED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::ProcessZombie, Kind::GraceExpired],
-    vacuous: "no cleanup came to the end of its grace",
+    vacuous: "no grace after a cleanup ended",
     explain: "A server exited and the program did not wait for it. One zombie is harmless; one for each rerun of a \
         program that runs for days fills the process table.\n\n\
         Look at which code started the process and whether it dropped the handle: a child watcher bound to a closed \

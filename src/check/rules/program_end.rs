@@ -10,14 +10,14 @@ pub(super) const EXIT_OPENS_NOTHING: Invariant = Invariant {
     id: "exit-opens-nothing",
     property: Property::Safety,
     level: Level::Own,
-    claim: "no connection is opened once the program was asked to end",
-    source: "VG-15: who ends, opens nothing",
+    claim: "no connection is opened after the request to exit",
+    source: "VG-15: a program that exits opens nothing",
     requirement: &["VG-15"],
     applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::ExitRequested, Kind::SignalSent, Kind::ConnectionOpened, Kind::ProcessExited],
-    vacuous: "the program was not asked to end while nothing ran",
+    vacuous: "there was no request to exit while no operation ran",
     explain: "The program was ending, by itself or by a signal, and the loader connected to a server. Exit handlers \
         that load in order to close, and watchers that restart a server during the exit, leave servers without an \
         owner.\n\n\
@@ -38,7 +38,7 @@ impl Monitor for OpenedAtExit {
             (EventKind::SignalSent { target, .. }, None) if target == "loader" => self.begin(event, view),
             (EventKind::ConnectionOpened { connection }, Some(asked)) => {
                 let because = format!(
-                    "connection {connection} was opened at {}, after the end was asked for at {asked}",
+                    "connection {connection} was opened at {}, after the end was requested at {asked}",
                     event.seq
                 );
                 tally.broken(Violation::new("opened", because, &[asked, event.seq]));
@@ -65,14 +65,14 @@ pub(super) const EXIT_PROMPT_AFTER_CLEANUP: Invariant = Invariant {
     id: "exit-prompt-after-cleanup",
     property: Property::Liveness,
     level: Level::OwnResource,
-    claim: "after cleanup the program ends without waiting for anything",
+    claim: "after cleanup the program exits without a wait",
     source: "VG-14: a process that is kept alive after its work is done is as bad as one that hangs",
     requirement: &["VG-14"],
     applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::ExitRequested, Kind::SignalSent, Kind::ProcessExited],
-    vacuous: "the program was not asked to end after a cleanup that had succeeded",
+    vacuous: "there was no request to exit after a successful cleanup",
     explain: "Everything was closed, and the program still took seconds to exit. It waited for something: a thread \
         that is joined at exit, a connection pool that drains, a timer that was not cancelled. Users see a command \
         that is done and does not return.\n\n\
@@ -126,7 +126,7 @@ pub(super) const SIGNAL_ENDS_PROCESS: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::SignalSent, Kind::ProcessExited, Kind::ProcessOrphan, Kind::LimitHit],
-    vacuous: "the program was not signalled",
+    vacuous: "no signal was sent to the program",
     explain: "Ctrl-C, a service manager or a closed terminal asked the program to end, and the program stayed alive \
         or left its servers behind. The usual reasons are a patched event loop that swallows the interrupt, a \
         non-daemon thread that waits for a queue, and an exit handler that waits for a dead loop.\n\n\
@@ -165,14 +165,14 @@ pub(super) const EXIT_COMPLETES: Invariant = Invariant {
     id: "exit-completes",
     property: Property::Liveness,
     level: Level::Own,
-    claim: "a program that is asked to end ends by itself within its bound, and does not crash",
+    claim: "after the request to exit the program exits within its bound, and does not crash",
     source: "VG-14: a process that is kept alive after its work is done is as bad as one that hangs",
     requirement: &["VG-14"],
     applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::ExitRequested, Kind::SignalSent, Kind::ProcessExited, Kind::LimitHit],
-    vacuous: "the program was not asked to end, or was signalled as well",
+    vacuous: "there was no request to exit, or a signal was sent as well",
     explain: "The program left its main function and its process stayed: a thread, a timer or a pipe of a child kept \
         it alive, or an exit handler waited for a loop that was closed before it ran. In CI that is a job that times \
         out with an empty log.\n\n\

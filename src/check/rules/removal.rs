@@ -14,14 +14,14 @@ pub(super) const REMOVED_SERVER_CLOSED: Invariant = Invariant {
     id: "removed-server-closed",
     property: Property::Liveness,
     level: Level::Own,
-    claim: "a server that a reload takes away or replaces is closed before the program goes on",
-    source: "VG-18: what is taken away is closed",
+    claim: "a server that a reload removes or replaces is closed before the program goes on",
+    source: "VG-18: a reload closes the servers that it removes",
     requirement: &["VG-18", "VG-06"],
     applies: AppliesTo::ALL,
     needs: Promise::ClosesServers,
     witness: Witness::Always,
     kinds: &[Kind::OperationInvoked, Kind::OperationCompleted, Kind::ExitRequested],
-    vacuous: "no reload took away a server that was connected",
+    vacuous: "no reload removed a server that was connected",
     explain: "A reload removed a server from the configuration, and its connection stayed open. The user removed it \
         for a reason, and it keeps running with its access until the program ends; after a few changes several \
         copies are running.\n\n\
@@ -80,7 +80,7 @@ impl RemovedConnections {
                 continue;
             }
             let because = format!(
-                "connection {connection} of {server}, which the reload that ended at {reloaded} took away, was open at {}",
+                "connection {connection} of {server}, which the reload that ended at {reloaded} removed, was open at {}",
                 event.seq
             );
             tally.broken(Violation::new("still-open", because, &[reloaded, event.seq]));
@@ -113,7 +113,7 @@ pub(super) const REMOVAL_SPARES_SIBLINGS: Invariant = Invariant {
         Kind::MockEnding,
         Kind::LinkClosed,
     ],
-    vacuous: "no reload took a loaded server away beside others",
+    vacuous: "no reload removed one of several loaded servers",
     explain: "A reload removed one server from the configuration, and another server lost its session, or the reload \
         itself failed. Sessions that one task enters one after another are nested: their cancel scopes form a stack. \
         Closing a lower scope first cancels the task that carries the upper one.\n\n\
@@ -233,7 +233,7 @@ impl SiblingsOfRemoval {
             Success::Excused => {}
             Success::Held => tally.held(),
             Success::Missed(mut miss) => {
-                miss.because.push_str(&format!(", after the reload of {} took another server away", reload.invoked));
+                miss.because.push_str(&format!(", after the reload of {} removed another server", reload.invoked));
                 miss.witness.push(reload.invoked);
                 let is_overdue = miss.kind == MissKind::Overdue;
                 tally.broken(miss.violation(if is_overdue { "sibling-call-overdue" } else { "sibling-call-failed" }));
@@ -250,7 +250,7 @@ impl SiblingsOfRemoval {
                 continue;
             }
             let because = format!(
-                "connection {connection} of {server} ended at {}, after the reload of {} took another server away",
+                "connection {connection} of {server} ended at {}, after the reload of {} removed another server",
                 event.seq, reload.invoked
             );
             let violation = Violation::new("sibling-closed", because, &[reload.invoked, event.seq]);

@@ -16,8 +16,8 @@ pub(super) const EXCHANGE_COMPLETE: Invariant = Invariant {
     id: "exchange-complete",
     property: Property::Liveness,
     level: Level::Own,
-    claim: "everything the scenario consists of was asked and answered before the client ended",
-    source: "VG-04: healthy servers load, and calls succeed; a client that does nothing has broken nothing and shown nothing",
+    claim: "the client exchanged every message of the scenario before it ended",
+    source: "VG-04: healthy servers load, and calls succeed; a client that sends nothing proves nothing",
     requirement: &["VG-04"],
     applies: AppliesTo::ALL.of_clients(),
     needs: Promise::None,
@@ -78,7 +78,7 @@ impl Monitor for ScenarioExchange {
         }
         let at = self.exited.or(self.last).unwrap_or(Seq(1));
         let Some(first) = self.first else {
-            let because = "the client never said anything to the server".to_owned();
+            let because = "the client never sent a message to the server".to_owned();
             tally.broken(Violation::new("nothing-received", because, &[at]));
             return;
         };
@@ -133,8 +133,8 @@ pub(super) const SERVERS_REACHED: Invariant = Invariant {
     id: "servers-reached",
     property: Property::Liveness,
     level: Level::Own,
-    claim: "the host speaks to a server of its configuration",
-    source: "VG-04: healthy servers load; a host that never connects has broken nothing and shown nothing",
+    claim: "the host sends a message to a server of its configuration",
+    source: "VG-04: healthy servers load; a host that never connects proves nothing",
     requirement: &["VG-04"],
     applies: AppliesTo::ALL.of_applications(),
     needs: Promise::None,
@@ -170,7 +170,7 @@ impl Monitor for ReachedServers {
     fn end(&mut self, view: &View, tally: &mut Tally) {
         let Some(last) = self.last.filter(|_| self.reached.is_empty() && is_its_doing(view)) else { return };
         let because = format!(
-            "the host never connected to a server: no word of it had reached {} by {last}",
+            "the host never connected to a server: no message of it had reached {} by {last}",
             self.servers.join(", ")
         );
         tally.broken(Violation::new("nothing-received", because, &[last]));
@@ -183,14 +183,14 @@ pub(super) const STEPS_MET: Invariant = Invariant {
     id: "steps-met",
     property: Property::Liveness,
     level: Level::Own,
-    claim: "what the plan waits for comes about",
-    source: "VG-08: what is asked for is done within its bound, or said to have failed; the bounds are those of the plan",
+    claim: "every step of the plan is met",
+    source: "VG-08: an operation completes or fails within its bound; the plan sets the bounds",
     requirement: &["VG-08"],
     applies: AppliesTo::ALL.of_applications(),
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::StepMet, Kind::StepUnmet],
-    vacuous: "the plan came to no step that waits for something",
+    vacuous: "the plan reached no step that waits",
     explain: "A step of the plan waited for something that did not happen: a list of tools, a call, an answer with \
         another status, or an exit. The driver skipped the later steps and ended the host as Ctrl-C does.\n\n\
         Look at what the driver observed instead, and at stdout.txt and stderr.txt of the host. Use `within` to give \

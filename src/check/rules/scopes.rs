@@ -78,7 +78,7 @@ pub(super) const EXIT_EXPLICIT: Invariant = Invariant {
     property: Property::Safety,
     level: Level::Own,
     claim: "no scope is left by a finaliser or by the end of its loop",
-    source: "VG-02: a scope that was forgotten is closed by garbage collection, in no task, at no known time",
+    source: "VG-02: garbage collection closes a forgotten scope, in no task and at no known time",
     requirement: &["VG-02"],
     applies: AppliesTo::ALL,
     needs: Promise::None,

@@ -18,7 +18,7 @@ pub(super) const FAILURE_PROMPT: Invariant = Invariant {
     property: Property::Liveness,
     level: Level::Own,
     claim: "a call in flight on a server that dies fails promptly, and never succeeds without an answer",
-    source: "VG-12: in-flight requests of a dead process are lost, so the caller is told at once",
+    source: "VG-12: in-flight requests of a dead process are lost, so the caller gets an error at once",
     requirement: &["VG-12", "LC-STD-12", "LC-STD-15"],
     applies: AppliesTo::ALL,
     needs: Promise::None,

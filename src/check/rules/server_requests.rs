@@ -121,14 +121,14 @@ pub(super) const DEFAULTS_APPLIED: Invariant = Invariant {
     id: "defaults-applied",
     property: Property::Safety,
     level: Level::Own,
-    claim: "input that is given has a value for each field that has a default",
+    claim: "accepted input has a value for each field that has a default",
     source: "2025-11-25, client/elicitation, Requested Schema; a field with a default has a value",
     requirement: &["LC-INIT-12"],
     applies: AppliesTo::HANDSHAKE.of_clients(),
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireSent, Kind::WireReceived],
-    vacuous: "nobody was asked for input with defaults, or nobody answered",
+    vacuous: "no request for input with defaults was answered",
     explain: "The server requested input, with defaults for its fields, and the answer left out such a field or did \
         not accept the request. A server that relies on its defaults then has no value.\n\n\
         Look at the answer and at the schema in the request. To fix it, fill in the defaults before you send the \
@@ -166,7 +166,7 @@ impl ElicitedDefaults {
         let id = answer.id().map(ToString::to_string).unwrap_or_default();
         let Some((fields, asked)) = self.asked.remove(&(connection.clone(), id)) else { return };
         if answer.at(&["result", "action"]).and_then(Value::as_str) != Some("accept") {
-            let because = format!("the input asked for at {asked} was not given at {seq}");
+            let because = format!("the input requested at {asked} was not given at {seq}");
             return tally.broken(Violation::new("not-accepted", because, &[asked, seq]));
         }
         let content = answer.at(&["result", "content"]).and_then(Value::as_object);

@@ -24,7 +24,7 @@ pub(super) const EOF_BEFORE_SIGNAL: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireEof, Kind::SignalReceived, Kind::MockEnding, Kind::LinkClosed],
-    vacuous: "no server was ended by its client",
+    vacuous: "no client ended a server",
     explain: "The client signalled or killed a server while its stdin was still open. The server had no chance to \
         write its caches or half-written files and to release its locks. The specification describes a ladder: close \
         stdin, wait, SIGTERM, wait, SIGKILL.\n\n\
@@ -133,14 +133,14 @@ pub(super) const TERM_BEFORE_KILL: Invariant = Invariant {
     id: "term-before-kill",
     property: Property::Safety,
     level: Level::Should,
-    claim: "a server that does not end with its input is asked by SIGTERM before it is killed",
+    claim: "a server that outlives its stdin gets SIGTERM before it is killed",
     source: "2025-11-25, basic/lifecycle, Shutdown, stdio; the same in all revisions",
     requirement: &["LC-STD-08", "LC-STD-09"],
     applies: AppliesTo::STDIO,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireEof, Kind::SignalReceived, Kind::MockEnding, Kind::LinkClosed],
-    vacuous: "no server outlived its input",
+    vacuous: "no server outlived its stdin",
     explain: "A server did not exit when its stdin closed, and the client killed it without a SIGTERM. A server that \
         waits for its own children, or for a write to disk, has a handler for SIGTERM and none for SIGKILL.\n\n\
         Look at the server's journal between EOF and its end. To fix it, use the whole ladder: close stdin, wait, \
@@ -200,14 +200,14 @@ pub(super) const TIME_BEFORE_SIGNAL: Invariant = Invariant {
     id: "time-before-signal",
     property: Property::Safety,
     level: Level::Should,
-    claim: "a server is given time to end after its input ended before it is signalled",
+    claim: "a server gets time to exit between EOF and a signal",
     source: "2025-11-25, basic/lifecycle, Shutdown, stdio; the same in all revisions",
     requirement: &["LC-STD-07"],
     applies: AppliesTo::STDIO,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireEof, Kind::SignalReceived, Kind::LinkClosed],
-    vacuous: "no server was signalled after its input had ended",
+    vacuous: "no server got a signal after its stdin had closed",
     explain: "The client closed the server's stdin and sent the signal at once. A server that needs a moment to \
         write its data never gets it, and the file that it was writing belongs to the user.\n\n\
         Look at the time between the two witnesses. To fix it, wait for the process between the steps of the ladder.",

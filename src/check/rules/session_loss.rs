@@ -42,14 +42,14 @@ pub(super) const STALE_SESSION_UNUSED: Invariant = Invariant {
     id: "stale-session-unused",
     property: Property::Safety,
     level: Level::Own,
-    claim: "a client that is told that a session is gone does not use its id any more",
+    claim: "a client does not use a session id after a 404",
     source: "2025-11-25, basic/transports, Session Management, follows from it; VG-20",
     requirement: &["VG-20", "LC-SESS-06"],
     applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::CancelRequested, Kind::OperationCompleted, Kind::HttpReceived, Kind::HttpAnswered],
-    vacuous: "no client was told that its session is gone",
+    vacuous: "no request for a session got a 404",
     explain: "The server had answered 404 to the id of a session, and the client kept using it. Each such request is \
         lost. The usual reasons are a stream that the client reopens for ever, and an id that was copied into a task \
         before the renewal.\n\n\
@@ -86,7 +86,7 @@ impl Monitor for StaleSessions {
             EventKind::HttpReceived { session: Some(session), verb, .. } => {
                 if let Some(told) = self.told.get(session).filter(|told| self.is_late(told, event, verb, view)) {
                     let because =
-                        format!("{verb} named a session at {}, whose end was told at {}", event.seq, told.seq);
+                        format!("{verb} named a session at {}, whose loss was reported at {}", event.seq, told.seq);
                     let violation = Violation::new("used", because, &[told.seq, event.seq]);
                     tally.broken(if verb == "DELETE" { violation.as_warning() } else { violation });
                 }
@@ -119,7 +119,7 @@ pub(super) const LOST_SESSION_RENEWED_ONCE: Invariant = Invariant {
     id: "lost-session-renewed-once",
     property: Property::Liveness,
     level: Level::Must,
-    claim: "a session that its server has forgotten is opened anew, once for all who miss it",
+    claim: "a session that its server has lost is replaced, once for all calls",
     source: "2025-11-25, basic/transports, Session Management: MUST start a new session; once: VG-20",
     requirement: &["LC-SESS-05", "LC-SESS-06", "VG-20"],
     applies: AppliesTo::SESSIONS,
@@ -196,7 +196,7 @@ impl RenewedSessions {
         };
         if Promise::PersistentSession.is_given(view.promises()) {
             let because = format!(
-                "the session that was lost at {} was opened anew at {first} and again at {}",
+                "the session that was lost at {} was replaced at {first} and again at {}",
                 loss.told, event.seq
             );
             tally.broken(Violation::new("renewed-twice", because, &[loss.told, first, event.seq]));
@@ -217,7 +217,7 @@ impl RenewedSessions {
             && is_untroubled_since(view, server, granted)
         {
             let because = format!(
-                "{} failed at {} and never left, although the session that was lost at {} was replaced at {granted}",
+                "{} failed at {} without a request, although the session that was lost at {} was replaced at {granted}",
                 operation.describe(),
                 event.seq,
                 loss.told
@@ -226,7 +226,7 @@ impl RenewedSessions {
         }
         if loss.opened.is_none() && operation.invoked > loss.told && !operation.is_excused() {
             let because = format!(
-                "{} ended at {}, and the session that was lost at {} had not been opened anew",
+                "{} ended at {}, and the session that was lost at {} had not been replaced",
                 operation.describe(),
                 event.seq,
                 loss.told
@@ -250,8 +250,8 @@ pub(super) const LOST_SESSION_CALLS_END: Invariant = Invariant {
     id: "lost-session-calls-end",
     property: Property::Liveness,
     level: Level::Own,
-    claim: "a call in flight on a session that is lost ends, one way or the other",
-    source: "VG-20: whoever waits on a lost session is told",
+    claim: "a call in flight on a lost session ends",
+    source: "VG-20: every caller on a lost session gets an outcome",
     requirement: &["VG-20", "LC-SESS-06", "LC-TMO-01"],
     applies: AppliesTo::SESSIONS,
     needs: Promise::None,

@@ -39,7 +39,7 @@ pub(super) const OPEN_UNTIL_CLEANUP: Invariant = Invariant {
         Kind::MockEnding,
         Kind::LinkClosed,
     ],
-    vacuous: "no server was handed out by a load",
+    vacuous: "no load handed out tools",
     explain: "The load handed out tools, and the connection behind them ended before cleanup began. Either its scope \
         was left when `load` returned (`async with session: return tools`), or the task, loop or runtime that loaded \
         it ended. Every later call fails with a closed-resource error, and cleanup reports success because nothing \
@@ -184,8 +184,8 @@ pub(super) const SESSIONS_USED: Invariant = Invariant {
     id: "sessions-used",
     property: Property::Liveness,
     level: Level::Own,
-    claim: "of several sessions, each is used",
-    source: "VG-03: sessions stay open from load to cleanup; VG-18: one connection a server",
+    claim: "if there are several sessions, each is used",
+    source: "VG-03: sessions stay open from load to cleanup; VG-18: one connection per server",
     requirement: &["VG-03", "VG-18"],
     applies: AppliesTo::SESSIONS,
     needs: Promise::None,
@@ -232,8 +232,9 @@ impl Monitor for UsedSessions {
         }
         for (connection, opened) in &self.unused {
             let n_others = self.opened.len() - 1;
-            let because =
-                format!("the session of connection {connection}, opened at {opened} beside {n_others}, was never used");
+            let because = format!(
+                "the session of connection {connection}, opened at {opened} in addition to {n_others}, was never used"
+            );
             tally.broken(Violation::new("unused", because, &[*opened]));
         }
     }

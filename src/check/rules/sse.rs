@@ -13,7 +13,7 @@ pub(super) const POSTED_TO_ENDPOINT: Invariant = Invariant {
     id: "posted-to-endpoint",
     property: Property::Safety,
     level: Level::Must,
-    claim: "once a stream has said where to post, every message is posted there",
+    claim: "every message is posted to the address that the stream names",
     source: "2024-11-05, basic/transports, HTTP with SSE",
     requirement: &["LC-SSE-02"],
     applies: AppliesTo::SSE,
@@ -59,7 +59,9 @@ impl Monitor for PostedMessages {
             EventKind::HttpAnswered { exchange, status, .. } => {
                 let Some(posted) = self.strays.remove(&(server.to_owned(), exchange.clone())) else { return };
                 if *status != 405 {
-                    let because = format!("a message was posted to {server} at {posted} where its stream has not said");
+                    let because = format!(
+                        "a message was posted to {server} at {posted} to another address than its stream names"
+                    );
                     tally.broken(Violation::new("elsewhere", because, &[posted, event.seq]));
                 }
             }

@@ -19,7 +19,7 @@ pub(super) const METADATA_SENT: Invariant = Invariant {
     id: "modern-metadata-sent",
     property: Property::Safety,
     level: Level::Must,
-    claim: "every request says of which revision it is and what its client can do, and over HTTP its header shows what the body says",
+    claim: "every request carries its revision and its client's capabilities, and over HTTP its headers match its body",
     source: "2026-07-28, basic/index, _meta; basic/transports/streamable-http, Protocol Version Header and Standard Request Headers",
     requirement: &["LC-META-01", "LC-META-03", "LC-META-04"],
     applies: AppliesTo::STATELESS,
@@ -95,20 +95,20 @@ fn lacking(request: &Message, header: Option<&BTreeMap<String, String>>) -> Opti
     let meta = |name: &str| request.at(&["params", "_meta", name]);
     let version = meta(VERSION).and_then(Value::as_str);
     if version.is_none() {
-        return Some(("no-version", "does not say of which revision it is"));
+        return Some(("no-version", "does not carry its revision"));
     }
     if !meta(CAPABILITIES).is_some_and(Value::is_object) {
-        return Some(("no-capabilities", "does not say what its client can do"));
+        return Some(("no-capabilities", "does not carry the capabilities of its client"));
     }
     let header = header?;
     let shows = |field: &str, said: Option<&str>| said.is_none() || header.get(field).map(String::as_str) == said;
     let name = if request.is_request("tools/call") { request.at(&["params", "name"]) } else { None };
     if !shows("mcp-protocol-version", version) {
-        Some(("header-version", "does not show its revision in the header"))
+        Some(("header-version", "does not repeat its revision in the header"))
     } else if !shows("mcp-method", request.method()) {
-        Some(("header-method", "does not show its method in the header"))
+        Some(("header-method", "does not repeat its method in the header"))
     } else if !shows("mcp-name", name.and_then(Value::as_str)) {
-        Some(("header-name", "does not show its tool in the header"))
+        Some(("header-name", "does not repeat its tool in the header"))
     } else {
         None
     }
@@ -127,14 +127,14 @@ pub(super) const ERA_KEPT: Invariant = Invariant {
     id: "modern-era-kept",
     property: Property::Safety,
     level: Level::Should,
-    claim: "a server that has said that it is of the modern era is not asked to initialize",
+    claim: "a client sends no initialize to a server that has shown that it is stateless",
     source: "2026-07-28, basic/transports/stdio and basic/transports/streamable-http, Backward Compatibility",
     requirement: &["LC-ERA-04", "LC-ERA-05"],
     applies: AppliesTo::STATELESS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent],
-    vacuous: "no server said that it is of the modern era and was then asked for more",
+    vacuous: "no server that had shown that it is stateless got a later request",
     explain: "The server answered `server/discover`, or refused a request with an error that only the stateless \
         generation has, and the client still sent `initialize`. A stateless server refuses it, and the load fails. A \
         server of both generations then speaks the older one, although neither side wanted that.\n\n\
@@ -181,8 +181,10 @@ impl KnownGenerations {
         }
         match self.shown.get(&server) {
             Some(ShownGeneration::Stateless(shown)) if request.is_request("initialize") => {
-                let because =
-                    format!("initialize was sent at {}, to a server that had shown its era at {shown}", event.seq);
+                let because = format!(
+                    "initialize was sent at {}, to a server that had shown its generation at {shown}",
+                    event.seq
+                );
                 tally.broken(Violation::new("initialized", because, &[*shown, event.seq]));
             }
             Some(ShownGeneration::Stateless(_)) => tally.held(),
@@ -224,7 +226,7 @@ pub(super) const SESSIONS_OVER: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent],
-    vacuous: "no client spoke to a server that had answered without a handshake",
+    vacuous: "no server that had answered without a handshake got a later request",
     explain: "The client used a feature that only revisions with sessions have: it named a session, opened or \
         deleted one, or resumed a stream. A stateless server does not support any of these and may refuse the \
         request. If a gateway in front of it assigns a session id, the client is bound to a session that the server \
@@ -254,8 +256,8 @@ impl Monitor for StatelessServers {
                 if self.is_stateless.get(&server()) == Some(&true) =>
             {
                 let (variant, what) = match verb.as_str() {
-                    "GET" => ("get", "asks for a stream"),
-                    "DELETE" => ("delete", "asks for the end of a session"),
+                    "GET" => ("get", "requests a stream"),
+                    "DELETE" => ("delete", "deletes a session"),
                     _ if session.is_some() => ("session", "names a session"),
                     _ if headers.contains_key("last-event-id") => ("event-id", "resumes a stream"),
                     _ => return tally.held(),

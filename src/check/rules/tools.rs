@@ -18,7 +18,7 @@ pub(super) const TOOLS_MATCH_OFFER: Invariant = Invariant {
     property: Property::Safety,
     level: Level::Own,
     claim: "a load hands out exactly the tools its servers listed",
-    source: "VG-04: a load hands out what is there",
+    source: "VG-04: a load hands out the tools that exist",
     requirement: &["VG-04"],
     applies: AppliesTo::ALL,
     needs: Promise::None,
@@ -108,8 +108,8 @@ pub(super) const CHANGED_TOOLS_LISTED_AGAIN: Invariant = Invariant {
     id: "changed-tools-listed-again",
     property: Property::Safety,
     level: Level::Should,
-    claim: "a load after a server said that its tools have changed asks that server for them",
-    source: "2025-11-25, server/tools, List Changed Notification and Message Flow; VG-04: a load hands out what is there",
+    claim: "after a server announced a change of its tools, the next load lists them again",
+    source: "2025-11-25, server/tools, List Changed Notification and Message Flow; VG-04: a load hands out the tools that exist",
     requirement: &["LC-SUB-01", "VG-04"],
     applies: AppliesTo::SERVER_PUSH,
     needs: Promise::PersistentSession,
@@ -121,7 +121,7 @@ pub(super) const CHANGED_TOOLS_LISTED_AGAIN: Invariant = Invariant {
         Kind::OperationInvoked,
         Kind::OperationCompleted,
     ],
-    vacuous: "no server said that its tools have changed before a load",
+    vacuous: "no server announced a change of its tools before a load",
     explain: "A server announced that its list of tools had changed, and the next load handed out the old list: the \
         loader keeps its sessions, and a list with each. The model sees tools that are gone, and never the new ones.\n\n\
         Look at the notification and at the requests that the server received afterwards. To fix it, mark the list \
@@ -195,8 +195,7 @@ impl ChangedTools {
                 continue;
             }
             let because = format!(
-                "{server} said at {} that its tools have changed; {}, invoked at {}, handed out tools of it at {now} and nobody \
-                 had asked for them since",
+                "{server} announced at {} that its tools had changed; {}, invoked at {}, handed out its old tools at {now}",
                 change.seq,
                 operation.describe(),
                 operation.invoked

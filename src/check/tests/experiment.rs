@@ -74,7 +74,7 @@ fn several_violations_are_one_finding_with_the_first_witness() {
     let text = format!("{READY}{report}{report}{report}driver plan.ended");
     insta::assert_snapshot!(
         check(invariant("error-channels-silent").unwrap(), &text),
-        @"fail an error nobody awaited came out of panic at #2 (and 2 more)"
+        @"fail an uncaught error came out of panic at #2 (and 2 more)"
     );
 }
 
