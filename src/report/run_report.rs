@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::{Mode, ModeTally};
+use crate::check::{LifetimeTally, SessionLifetime};
 use crate::history::SCHEMA;
 use crate::report::compare::Comparison;
 use crate::report::matrix::Matrix;
@@ -64,7 +64,7 @@ impl RunReport {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ModeRow {
     /// The lifetime that most calls show.
-    pub mode: Mode,
+    pub mode: SessionLifetime,
     /// Whether the loader's description promises a session lifetime. Otherwise the reference contract applies.
     pub declared: bool,
     /// Number of connections that carried calls.
@@ -76,8 +76,8 @@ pub struct ModeRow {
 impl ModeRow {
     /// The row for a loader with this tally.
     #[must_use]
-    pub fn new(tally: &ModeTally, declared: bool) -> Self {
-        Self { mode: tally.mode(), declared, connections: tally.n_connections, calls: tally.n_calls }
+    pub fn new(tally: &LifetimeTally, declared: bool) -> Self {
+        Self { mode: tally.lifetime(), declared, connections: tally.n_connections, calls: tally.n_calls }
     }
 
     /// The evidence for the mode, such as `12 connections for 12 calls`.

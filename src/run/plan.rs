@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::catalogue::write_whole;
-use crate::check::{ModeTally, PlanVerdict, Verdict};
+use crate::check::{LifetimeTally, PlanVerdict, Verdict};
 use crate::history::Kind;
 use crate::life::{Preflight, RunEnvironment};
 use crate::plan::Plan;
@@ -33,7 +33,7 @@ pub struct Finished {
 /// How long the sessions of a loader were seen to live in one plan.
 pub struct SeenMode {
     /// What its calls show.
-    pub tally: ModeTally,
+    pub tally: LifetimeTally,
     /// Whether its description says how long they live.
     pub is_declared: bool,
 }
@@ -65,7 +65,7 @@ impl PlanRunner {
                 let target = &selected.target;
                 let transport = plan.transport.to_string();
                 let is_declared = target.descriptor.declares_session(target.stack.as_deref(), &transport);
-                let mode = Some(SeenMode { tally: ModeTally::of(&life.judged.history), is_declared });
+                let mode = Some(SeenMode { tally: LifetimeTally::of(&life.judged.history), is_declared });
                 Finished { mode, ..self.finish(plan, &life, began.elapsed()) }
             }
             Err(because) => Finished::without_run(plan, RunVerdict::Inconclusive, because.to_string()),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::catalogue::write_whole;
-use crate::check::ModeTally;
+use crate::check::LifetimeTally;
 use crate::report::{Format, Matrix, ModeRow, RunReport};
 use crate::run::RunError;
 use crate::run::plan::Finished;
@@ -22,9 +22,9 @@ pub fn report_of(finished: Vec<Finished>, interrupted: bool) -> RunReport {
 
 /// The session lifetime of each loader, over all its plans.
 fn modes_of(finished: &[Finished]) -> BTreeMap<String, ModeRow> {
-    let mut seen: BTreeMap<&str, (ModeTally, bool)> = BTreeMap::new();
+    let mut seen: BTreeMap<&str, (LifetimeTally, bool)> = BTreeMap::new();
     for (row, mode) in finished.iter().filter_map(|one| Some((&one.row, one.mode.as_ref()?))) {
-        let (tally, is_declared) = seen.entry(&row.loader).or_insert((ModeTally::default(), true));
+        let (tally, is_declared) = seen.entry(&row.loader).or_insert((LifetimeTally::default(), true));
         *tally = tally.and(mode.tally);
         *is_declared &= mode.is_declared;
     }

@@ -1,11 +1,10 @@
-//! A removal is a cleanup: what breaks behind it is told by the invariants about cleanup and siblings, not by those
-//! about loads.
+//! A removal is a cleanup: the rules about cleanup and siblings report what breaks after it, not the rules about loads.
 
 use super::RuleHistory;
 use crate::check::Verdict;
 
 #[test]
-fn what_breaks_at_a_removal_is_not_told_as_a_failed_load_or_call() {
+fn a_failure_after_a_removal_is_not_reported_as_a_failed_load_or_call() {
     for (name, untouched) in
         [("violated-reload-failed", "load-succeeds"), ("violated-sibling-call-failed", "call-after-load-succeeds")]
     {

@@ -1,7 +1,7 @@
 //! Session lifetimes: how long the sessions of a loader live, inferred from its connections and calls. No rule demands
 //! a lifetime; the report shows it for a loader that makes no session promise.
 //!
-//! Start at [`ModeTally::of`]. Only calls that reached a server count. A connection that carried one call and was still
+//! Start at [`LifetimeTally::of`]. Only calls that reached a server count. A connection that carried one call and was still
 //! open when the program ended may belong to that call, or the loader may have kept it: it counts for neither.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use crate::plan::SessionPromise;
 /// How long sessions live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Mode {
+pub enum SessionLifetime {
     /// A load opens the session, and later calls use it.
     Persistent,
     /// Each call opens a session and ends it.
@@ -29,7 +29,7 @@ pub enum Mode {
     Unknown,
 }
 
-impl fmt::Display for Mode {
+impl fmt::Display for SessionLifetime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Persistent => SessionPromise::Persistent.fmt(f),
@@ -43,7 +43,7 @@ impl fmt::Display for Mode {
 
 /// Calls of one or more plans, counted by the lifetime of their sessions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ModeTally {
+pub struct LifetimeTally {
     /// Calls on a connection that load had opened.
     pub n_persistent: usize,
     /// Calls on a connection of their own.
@@ -58,7 +58,7 @@ pub struct ModeTally {
     pub n_connections: usize,
 }
 
-impl ModeTally {
+impl LifetimeTally {
     /// Counts the calls of one history.
     #[must_use]
     pub fn of(history: &History) -> Self {
@@ -82,15 +82,15 @@ impl ModeTally {
 
     /// The lifetime that more than half of the calls show.
     #[must_use]
-    pub fn mode(&self) -> Mode {
+    pub fn lifetime(&self) -> SessionLifetime {
         let counted = [
-            (self.n_persistent, Mode::Persistent),
-            (self.n_per_call, Mode::PerCall),
-            (self.n_lazy, Mode::Lazy),
-            (self.n_pooled, Mode::Pooled),
+            (self.n_persistent, SessionLifetime::Persistent),
+            (self.n_per_call, SessionLifetime::PerCall),
+            (self.n_lazy, SessionLifetime::Lazy),
+            (self.n_pooled, SessionLifetime::Pooled),
         ];
         let most = counted.into_iter().find(|(n_calls, _)| n_calls * 2 > self.n_calls);
-        most.map_or(Mode::Unknown, |(_, mode)| mode)
+        most.map_or(SessionLifetime::Unknown, |(_, lifetime)| lifetime)
     }
 }
 
@@ -178,48 +178,52 @@ impl SessionWatch {
         }
     }
 
-    fn tally(&self) -> ModeTally {
-        let mut tally = ModeTally::default();
+    fn tally(&self) -> LifetimeTally {
+        let mut tally = LifetimeTally::default();
         for life in self.lives.values().filter(|life| life.n_calls > 0) {
             tally.n_calls += life.n_calls;
             tally.n_connections += 1;
-            match self.mode_of(life) {
-                Mode::Persistent => tally.n_persistent += life.n_calls,
-                Mode::PerCall => tally.n_per_call += life.n_calls,
-                Mode::Lazy => tally.n_lazy += life.n_calls,
-                Mode::Pooled => tally.n_pooled += life.n_calls,
-                Mode::Unknown => {}
+            match self.lifetime_of(life) {
+                SessionLifetime::Persistent => tally.n_persistent += life.n_calls,
+                SessionLifetime::PerCall => tally.n_per_call += life.n_calls,
+                SessionLifetime::Lazy => tally.n_lazy += life.n_calls,
+                SessionLifetime::Pooled => tally.n_pooled += life.n_calls,
+                SessionLifetime::Unknown => {}
             }
         }
         tally
     }
 
-    fn mode_of(&self, life: &ConnectionLife) -> Mode {
+    fn lifetime_of(&self, life: &ConnectionLife) -> SessionLifetime {
         let alone = self.alone(life);
-        if alone != Mode::Persistent && alone != Mode::Lazy {
+        if alone != SessionLifetime::Persistent && alone != SessionLifetime::Lazy {
             return alone;
         }
         let shares =
             |other: &&ConnectionLife| other.opened != life.opened && other.server == life.server && other.n_calls > 0;
         let mut siblings = self.lives.values().filter(shares).filter(|other| self.alone(other) == alone);
-        if siblings.any(|other| overlap(life, other)) { Mode::Pooled } else { alone }
+        if siblings.any(|other| overlap(life, other)) { SessionLifetime::Pooled } else { alone }
     }
 
     /// The lifetime of a connection, as if it were the only one.
-    fn alone(&self, life: &ConnectionLife) -> Mode {
+    fn alone(&self, life: &ConnectionLife) -> SessionLifetime {
         if life.opener == Opener::Loader {
-            return Mode::Persistent;
+            return SessionLifetime::Persistent;
         }
         if life.n_calls > 1 {
-            return Mode::Lazy;
+            return SessionLifetime::Lazy;
         }
         let cleanup = self.cleanups.iter().copied().find(|cleanup| *cleanup > life.opened);
         match (life.ended, cleanup) {
             (Some(ended), _) if self.ending.is_none_or(|ending| ended < ending) => {
-                if cleanup.is_none_or(|cleanup| ended < cleanup) { Mode::PerCall } else { Mode::Lazy }
+                if cleanup.is_none_or(|cleanup| ended < cleanup) {
+                    SessionLifetime::PerCall
+                } else {
+                    SessionLifetime::Lazy
+                }
             }
-            (_, Some(_)) => Mode::Lazy,
-            (_, None) => Mode::Unknown,
+            (_, Some(_)) => SessionLifetime::Lazy,
+            (_, None) => SessionLifetime::Unknown,
         }
     }
 }
@@ -231,15 +235,15 @@ fn overlap(one: &ConnectionLife, other: &ConnectionLife) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Mode, ModeTally};
+    use super::{LifetimeTally, SessionLifetime};
     use crate::history::{Header, history_from_text};
 
     const LOAD: &str = "driver operation.invoked operation=1 action=load servers=[\"files\"]\n";
     const LOADED: &str = "loader operation.completed operation=1 outcome={\"ok\":{}}\n";
     const CLOSE: &str = "driver operation.invoked operation=9 action=close\n";
 
-    fn tally(lines: &[&str]) -> ModeTally {
-        ModeTally::of(&history_from_text("test", Header::new("test"), &lines.concat()).unwrap())
+    fn tally(lines: &[&str]) -> LifetimeTally {
+        LifetimeTally::of(&history_from_text("test", Header::new("test"), &lines.concat()).unwrap())
     }
 
     fn open(connection: &str) -> String {
@@ -264,7 +268,7 @@ mod tests {
     fn sessions_that_load_opened_are_persistent() {
         let tally =
             tally(&[LOAD, &open("c1"), LOADED, &call(2, "c1", "", ""), &call(3, "c1", "", ""), CLOSE, &eof("c1")]);
-        assert_eq!((tally.mode(), tally.n_connections, tally.n_calls), (Mode::Persistent, 1, 2));
+        assert_eq!((tally.lifetime(), tally.n_connections, tally.n_calls), (SessionLifetime::Persistent, 1, 2));
     }
 
     #[test]
@@ -272,25 +276,25 @@ mod tests {
         let first = call(2, "c2", &open("c2"), &eof("c2"));
         let second = call(3, "c3", &open("c3"), &eof("c3"));
         let tally = tally(&[LOAD, &open("c1"), &eof("c1"), LOADED, &first, &second, CLOSE]);
-        assert_eq!((tally.mode(), tally.n_connections, tally.n_calls), (Mode::PerCall, 2, 2));
+        assert_eq!((tally.lifetime(), tally.n_connections, tally.n_calls), (SessionLifetime::PerCall, 2, 2));
     }
 
     #[test]
     fn sessions_that_outlive_their_first_call_are_lazy() {
         let used = tally(&[LOAD, LOADED, &call(2, "c1", &open("c1"), ""), &call(3, "c1", "", "")]);
-        assert_eq!(used.mode(), Mode::Lazy);
+        assert_eq!(used.lifetime(), SessionLifetime::Lazy);
         let kept = tally(&[LOAD, LOADED, &call(2, "c1", &open("c1"), ""), CLOSE, &eof("c1")]);
-        assert_eq!(kept.mode(), Mode::Lazy);
+        assert_eq!(kept.lifetime(), SessionLifetime::Lazy);
     }
 
     #[test]
     fn sessions_of_one_server_that_share_its_calls_are_pooled() {
         let opened = [open("c1"), open("c2")].concat();
         let pooled = tally(&[LOAD, &opened, LOADED, &call(2, "c1", "", ""), &call(3, "c2", "", "")]);
-        assert_eq!(pooled.mode(), Mode::Pooled);
+        assert_eq!(pooled.lifetime(), SessionLifetime::Pooled);
         // A session after another is a replacement.
         let replaced = [&call(2, "c1", "", ""), &*eof("c1"), &open("c2"), &call(3, "c2", "", "")].concat();
-        assert_eq!(tally(&[LOAD, &open("c1"), LOADED, &replaced]).mode(), Mode::Persistent);
+        assert_eq!(tally(&[LOAD, &open("c1"), LOADED, &replaced]).lifetime(), SessionLifetime::Persistent);
     }
 
     #[test]
@@ -303,23 +307,23 @@ mod tests {
             )
         };
         let both = [open("c2"), open("c3"), on_wire("c2"), on_wire("c3"), eof("c2"), eof("c3")].concat();
-        assert_eq!(tally(&[LOAD, LOADED, invoked, &both]).mode(), Mode::PerCall);
+        assert_eq!(tally(&[LOAD, LOADED, invoked, &both]).lifetime(), SessionLifetime::PerCall);
     }
 
     #[test]
     fn nothing_is_known_without_calls_and_of_calls_that_the_end_cut_off() {
         let idle = tally(&[LOAD, &open("c1"), LOADED, CLOSE]);
-        assert_eq!((idle.mode(), idle.n_connections, idle.n_calls), (Mode::Unknown, 0, 0));
+        assert_eq!((idle.lifetime(), idle.n_connections, idle.n_calls), (SessionLifetime::Unknown, 0, 0));
         let signal = "driver signal.sent signal=INT target=loader\n";
         let cut = call(2, "c1", &open("c1"), &[signal, &eof("c1")].concat());
-        assert_eq!(tally(&[LOAD, LOADED, &cut]).mode(), Mode::Unknown);
+        assert_eq!(tally(&[LOAD, LOADED, &cut]).lifetime(), SessionLifetime::Unknown);
     }
 
     #[test]
     fn plans_add_up_and_the_most_calls_tell() {
         let persistent = tally(&[LOAD, &open("c1"), LOADED, &call(2, "c1", "", ""), &call(3, "c1", "", "")]);
         let per_call = tally(&[LOAD, LOADED, &call(2, "c2", &open("c2"), &eof("c2"))]);
-        assert_eq!(persistent.and(per_call).mode(), Mode::Persistent);
-        assert_eq!(persistent.and(per_call).and(per_call).mode(), Mode::Unknown);
+        assert_eq!(persistent.and(per_call).lifetime(), SessionLifetime::Persistent);
+        assert_eq!(persistent.and(per_call).and(per_call).lifetime(), SessionLifetime::Unknown);
     }
 }
