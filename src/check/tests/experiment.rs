@@ -1,9 +1,9 @@
-//! The experiment itself, the load guard, promises, and the table.
+//! The experiment itself, the load guard, promises, and the tables.
 
 use std::collections::BTreeSet;
 
 use super::{check, describe};
-use crate::check::{EXPERIMENT, INVARIANTS, Judgement, PlanVerdict, Verdict, invariant, judge};
+use crate::check::{EXPERIMENT, HOST_RULES, INVARIANTS, Judgement, PlanVerdict, Verdict, invariant, judge};
 use crate::history::{Header, history_from_text};
 
 fn judged(text: &str) -> Judgement {
@@ -64,7 +64,7 @@ fn the_worst_finding_decides() {
     assert_eq!(judged(&format!("{READY}{warn}{end}")).verdict, PlanVerdict::Warn);
     assert_eq!(judged(&format!("{READY}{warn}{doubt}{end}")).verdict, PlanVerdict::Inconclusive);
     assert_eq!(judged(&format!("{READY}{warn}{fail}{doubt}{end}")).verdict, PlanVerdict::Fail);
-    // A supervisor that was killed takes its tree with it: the EOFs and errors after that are not the loader's.
+    // A killed supervisor takes its tree with it: the loader does not cause the EOFs and errors after that.
     assert_eq!(judged(&format!("{READY}{warn}{doubt}{fail}{end}")).verdict, PlanVerdict::Inconclusive);
 }
 
@@ -94,7 +94,7 @@ fn the_load_guard_begins_above_a_fifth_of_the_bound() {
 }
 
 #[test]
-fn a_violation_that_was_seen_stays_one_however_blind_the_adapter_is() {
+fn a_recorded_violation_counts_although_the_adapter_records_no_scopes() {
     let text = "loader loader.ready adapter=test language=test operations=[] observes=[]\n\
                 loader scope.exit scope=s1 context={\"thread\":1} how=finaliser\ndriver plan.ended";
     let judgement = judged(text);
@@ -112,10 +112,12 @@ fn findings_come_in_the_order_of_the_table() {
 }
 
 #[test]
-fn rows_of_the_table_are_complete_and_unique() {
-    let ids: BTreeSet<&str> = INVARIANTS.iter().map(|invariant| invariant.id).collect();
-    assert_eq!(ids.len(), INVARIANTS.len());
-    for invariant in INVARIANTS {
+fn rows_of_the_tables_are_complete_and_unique() {
+    for table in [INVARIANTS, HOST_RULES] {
+        let ids: BTreeSet<&str> = table.iter().map(|invariant| invariant.id).collect();
+        assert_eq!(ids.len(), table.len());
+    }
+    for invariant in INVARIANTS.iter().chain(HOST_RULES) {
         let is_kebab = invariant.id.chars().all(|c| c.is_ascii_lowercase() || c == '-');
         assert!(is_kebab, "{}", invariant.id);
         assert!(invariant.explain.len() > 200, "{}", invariant.id);

@@ -26,7 +26,7 @@ fn a_history_that_is_cut_anywhere_is_judged_and_never_worse_than_the_whole() {
             };
             for (cut, full) in rules(&part).iter().zip(&rules(&whole)) {
                 let is_worse = cut.verdict == Verdict::Fail && full.verdict != Verdict::Fail;
-                // Only a later event can make a bound or a link doubtful.
+                // A later event may make a bound or a link doubtful.
                 let is_doubted = full.verdict == Verdict::Inconclusive;
                 assert!(!is_worse || is_doubted, "{}/{} at {n}: {cut:?}", history.invariant, history.name);
             }
@@ -57,7 +57,7 @@ fn the_engine_gives_the_same_judgement_event_by_event() {
     }
 }
 
-/// Events of strangers: another server with a life of its own, gates, samples, steps.
+/// Events of strangers: another server, gates, samples and steps.
 fn strangers() -> Vec<EventKind> {
     [
         r#"mock:stranger#1 mock.started script=polite"#,
@@ -80,7 +80,7 @@ fn strangers() -> Vec<EventKind> {
     .collect()
 }
 
-/// The history with strangers put in at these places; times stay as they are.
+/// The history with strangers inserted at these places; times do not change.
 fn with_strangers(history: &RuleHistory, places: &[(prop::sample::Index, prop::sample::Index)]) -> History {
     let strangers = strangers();
     let mut events = history.events.clone();
@@ -115,7 +115,7 @@ fn unrelated_events_change_no_verdict() {
         .filter(|history| history.header.host.is_none())
         // These are vacuous because no client sent anything; a stranger that sends something is not unrelated there.
         .filter(|history| !(history.name == "vacuous" && speaks_for_itself(&history.invariant)))
-        // A stranger's message with no handshake before it is a violation of its own.
+        // A stranger's message without a handshake before it is a violation.
         .filter(|history| history.invariant != "handshake-order")
         .filter(|history| !judges_every_server(&history.invariant))
         .collect();
@@ -133,7 +133,7 @@ fn unrelated_events_change_no_verdict() {
         .unwrap();
 }
 
-/// Whether a stranger that starts, connects or speaks at the wrong moment breaks it by itself.
+/// Whether a stranger that starts, connects or sends a message at the wrong moment breaks the rule by itself.
 fn judges_every_server(id: &str) -> bool {
     let kinds = invariant(id).unwrap().kinds;
     kinds.contains(&Kind::ConnectionOpened) || kinds.contains(&Kind::MockStarted) || id == "closed-stays-silent"
