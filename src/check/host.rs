@@ -5,7 +5,7 @@ use crate::check::View;
 use crate::history::{Event, ExchangeId};
 
 /// Whether the program is responsible for everything that it has not done by the end of the history.
-pub(super) fn is_its_doing(view: &View) -> bool {
+pub(super) fn is_responsible(view: &View) -> bool {
     view.experiment_failed().is_none() && !view.is_cut_off()
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::check::host::{ServerExchange, exchange_of, is_its_doing};
+use crate::check::host::{ServerExchange, exchange_of, is_responsible};
 use crate::check::parts::parts;
 use crate::check::rules::cancellation::RequestKey;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
@@ -298,7 +298,7 @@ impl Monitor for AbandonedRequests {
     }
 
     fn end(&mut self, view: &View, tally: &mut Tally) {
-        for (asked, gave_up) in self.given_up.drain(..).filter(|_| is_its_doing(view)) {
+        for (asked, gave_up) in self.given_up.drain(..).filter(|_| is_responsible(view)) {
             let PostedRequest { connection, id, method, seq } = asked;
             let because = format!(
                 "{method} (request {id} on {connection}, of {seq}) was abandoned at {gave_up} and never cancelled"

@@ -36,7 +36,7 @@ pub(super) const CAPABILITIES_RESPECTED: Invariant = Invariant {
 #[derive(Default)]
 struct AdvertisedCapabilities {
     is_must: bool,
-    offered: BTreeMap<ConnectionId, Vec<&'static str>>,
+    advertised: BTreeMap<ConnectionId, Vec<&'static str>>,
 }
 
 /// The capability that a request needs, by the prefix of its method.
@@ -56,26 +56,26 @@ impl Monitor for AdvertisedCapabilities {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireSent { connection, message } => {
-                if let Some(Value::Object(offered)) = message.at(&["result", "capabilities"]) {
-                    let names = NEEDS.iter().map(|(_, name)| *name).filter(|name| offered.contains_key(*name));
+                if let Some(Value::Object(advertised)) = message.at(&["result", "capabilities"]) {
+                    let names = NEEDS.iter().map(|(_, name)| *name).filter(|name| advertised.contains_key(*name));
                     let task_calls = message.at(&TASK_CALLS.1).map(|_| TASK_CALLS.0);
-                    self.offered.insert(connection.clone(), names.chain(task_calls).collect());
+                    self.advertised.insert(connection.clone(), names.chain(task_calls).collect());
                 }
             }
             EventKind::WireReceived { connection, message } => {
-                let Some(offered) = self.offered.get(connection) else { return };
+                let Some(advertised) = self.advertised.get(connection) else { return };
                 for part in parts(message).iter().filter(|part| part.is_any_request()) {
                     let method = part.method().unwrap_or_default();
                     let by_method =
                         NEEDS.iter().find(|(prefix, _)| method.starts_with(prefix)).map(|(_, needed)| *needed);
                     let is_task = method == "tools/call" && part.at(&["params", "task"]).is_some();
                     for needed in by_method.into_iter().chain(is_task.then_some(TASK_CALLS.0)) {
-                        self.judge(event.seq, connection, offered, (method, needed), tally);
+                        self.judge(event.seq, connection, advertised, (method, needed), tally);
                     }
                 }
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
-                self.offered.remove(connection);
+                self.advertised.remove(connection);
             }
             _ => {}
         }
@@ -87,11 +87,11 @@ impl AdvertisedCapabilities {
         &self,
         seq: Seq,
         connection: &ConnectionId,
-        offered: &[&str],
+        advertised: &[&str],
         (method, needed): (&str, &str),
         tally: &mut Tally,
     ) {
-        if offered.contains(&needed) {
+        if advertised.contains(&needed) {
             tally.held();
             return;
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check::combinator::{Count, at_most};
 use crate::check::connection_ends::{is_open, moves_on, newest_open, sees_ends};
-use crate::check::host::is_its_doing;
+use crate::check::host::is_responsible;
 use crate::check::outcome::loaded;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
 use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, OpId, Seq};
@@ -285,7 +285,7 @@ impl Monitor for FirstConnections {
     }
 
     fn end(&mut self, view: &View, tally: &mut Tally) {
-        if self.is_prompted && is_its_doing(view) {
+        if self.is_prompted && is_responsible(view) {
             self.first.iter().for_each(|_| tally.held());
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::check::combinator::{Judged, each};
-use crate::check::host::is_its_doing;
+use crate::check::host::is_responsible;
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Impact, Kind, Message, Seq};
@@ -307,7 +307,7 @@ impl Monitor for InitializedSessions {
     }
 
     fn end(&mut self, view: &View, tally: &mut Tally) {
-        for (connection, opened) in self.owed.iter().filter(|_| is_its_doing(view)) {
+        for (connection, opened) in self.owed.iter().filter(|_| is_responsible(view)) {
             let because = format!("the session of connection {connection}, opened at {opened}, was never initialized");
             tally.broken(Violation::new("missing", because, &[*opened]));
         }

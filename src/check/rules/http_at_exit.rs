@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::check::host::{ServerExchange, exchange_of, is_its_doing};
+use crate::check::host::{ServerExchange, exchange_of, is_responsible};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Event, EventKind, Header, Kind, Seq, SocketId, WireEnd};
 use crate::plan::Promise;
@@ -155,7 +155,7 @@ impl Monitor for UnreadAnswers {
     }
 
     fn end(&mut self, view: &View, tally: &mut Tally) {
-        for (asked, closed) in self.broken.drain(..).filter(|_| is_its_doing(view) && !self.reset) {
+        for (asked, closed) in self.broken.drain(..).filter(|_| is_responsible(view) && !self.reset) {
             let because =
                 format!("the answer to the request of {asked} was not read before its socket ended at {closed}");
             tally.broken(Violation::new("unread", because, &[asked, closed]));

@@ -63,7 +63,7 @@ pub const INVARIANTS: &[Invariant] = &[
     cancellation_notices::CANCEL_ANNOUNCED,
     cancellation::CANCEL_ONLY_OPEN_REQUESTS,
     stateless::METADATA_SENT,
-    stateless::ERA_KEPT,
+    stateless::GENERATION_KEPT,
     stateless::SESSIONS_OVER,
     answers::SENT_BACK_KEEPS_STATE,
     handshake::INITIALIZE_COMPLETE,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::check::combinator::{Judged, each};
-use crate::check::host::is_its_doing;
+use crate::check::host::is_responsible;
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
@@ -67,7 +67,7 @@ impl Monitor for ScenarioExchange {
     }
 
     fn end(&mut self, view: &View, tally: &mut Tally) {
-        if !is_its_doing(view) {
+        if !is_responsible(view) {
             return;
         }
         let missing = self.expected.iter().filter(|method| !self.done.contains(*method)).cloned();
@@ -168,7 +168,7 @@ impl Monitor for ReachedServers {
     }
 
     fn end(&mut self, view: &View, tally: &mut Tally) {
-        let Some(last) = self.last.filter(|_| self.reached.is_empty() && is_its_doing(view)) else { return };
+        let Some(last) = self.last.filter(|_| self.reached.is_empty() && is_responsible(view)) else { return };
         let because = format!(
             "the host never connected to a server: no message of it had reached {} by {last}",
             self.servers.join(", ")

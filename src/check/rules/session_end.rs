@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::check::host::{ServerExchange, exchange_of, is_its_doing};
+use crate::check::host::{ServerExchange, exchange_of, is_responsible};
 use crate::check::rules::session_loss::UNDER_WAY_US;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Event, EventKind, Header, Kind, Seq, SessionId};
@@ -222,7 +222,7 @@ impl Monitor for OpenSessions {
     }
 
     fn end(&mut self, view: &View, tally: &mut Tally) {
-        for (session, opened) in self.open.iter().filter(|_| is_its_doing(view) && !view.is_killed()) {
+        for (session, opened) in self.open.iter().filter(|_| is_responsible(view) && !view.is_killed()) {
             let because = format!("session {session}, opened at {opened}, was not deleted before the client ended");
             tally.broken(Violation::new("not-deleted", because, &[*opened]));
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::check::connection_ends::{UnprovenEnds, ended_connections, newest_open};
-use crate::check::host::is_its_doing;
+use crate::check::host::is_responsible;
 use crate::check::parts::parts;
 use crate::check::{
     AppliesTo, Connection, Gone, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness,
@@ -224,7 +224,7 @@ impl Monitor for UsedSessions {
     }
 
     fn end(&mut self, view: &View, tally: &mut Tally) {
-        if !is_its_doing(view) || self.opened.is_empty() {
+        if !is_responsible(view) || self.opened.is_empty() {
             return;
         }
         if self.opened.len() == 1 || self.unused.is_empty() {

@@ -123,7 +123,7 @@ const PATIENCE_US: u64 = 1_000_000;
 /// Counter-examples: A server that was opened with `initialize` may be initialized again. A server that restarts may be
 /// of another generation and counts as another server. A client that takes silence for the handshake generation may
 /// send `initialize` while the answer is on its way.
-pub(super) const ERA_KEPT: Invariant = Invariant {
+pub(super) const GENERATION_KEPT: Invariant = Invariant {
     id: "modern-era-kept",
     property: Property::Safety,
     level: Level::Should,

@@ -35,7 +35,7 @@ pub(super) const TOOLS_MATCH_OFFER: Invariant = Invariant {
 
 #[derive(Default)]
 struct ListedTools {
-    offered: BTreeMap<String, ToolList>,
+    listed: BTreeMap<String, ToolList>,
 }
 
 #[derive(Default)]
@@ -51,40 +51,40 @@ impl Monitor for ListedTools {
         if let EventKind::WireSent { message, .. } = &event.kind {
             if let (Some(server), Some(Value::Array(tools))) = (event.source.server(), message.at(&["result", "tools"]))
             {
-                self.offer(event.seq, server, message, tools);
+                self.add_list(event.seq, server, message, tools);
             }
             return;
         }
         let Some((operation, tools, _)) = loaded(event, view) else { return };
         for server in operation.servers.iter().filter(|server| view.is_healthy(server)) {
-            if let Some(offer) = self.offered.get(server) {
-                judge_offer(event.seq, operation, server, offer, tools, tally);
+            if let Some(list) = self.listed.get(server) {
+                judge_list(event.seq, operation, server, list, tools, tally);
             }
         }
     }
 }
 
 impl ListedTools {
-    fn offer(&mut self, seq: Seq, server: &str, message: &Message, tools: &[Value]) {
+    fn add_list(&mut self, seq: Seq, server: &str, message: &Message, tools: &[Value]) {
         let names = tools.iter().filter_map(|tool| tool.get("name").and_then(Value::as_str)).map(str::to_owned);
         let names: BTreeSet<String> = names.collect();
         let is_page = message.at(&["result", "nextCursor"]).is_some();
-        let offer = self.offered.entry(server.to_owned()).or_default();
-        offer.is_partial |= is_page || (offer.seq.is_some() && offer.tools != names);
-        offer.tools.extend(names);
-        offer.seq = Some(seq);
+        let list = self.listed.entry(server.to_owned()).or_default();
+        list.is_partial |= is_page || (list.seq.is_some() && list.tools != names);
+        list.tools.extend(names);
+        list.seq = Some(seq);
     }
 }
 
-fn judge_offer(seq: Seq, operation: &Operation, server: &str, offer: &ToolList, tools: &[Tool], tally: &mut Tally) {
+fn judge_list(seq: Seq, operation: &Operation, server: &str, list: &ToolList, tools: &[Tool], tally: &mut Tally) {
     let handed_out: BTreeSet<&str> =
         tools.iter().filter(|tool| tool.server == server).map(|tool| tool.name.as_str()).collect();
     if handed_out.is_empty() {
         return;
     }
-    let invented = handed_out.iter().find(|name| !offer.tools.contains(**name)).copied();
-    let is_missing = |name: &&String| !offer.is_partial && !handed_out.contains(name.as_str());
-    let missing = offer.tools.iter().find(is_missing).map(String::as_str);
+    let invented = handed_out.iter().find(|name| !list.tools.contains(**name)).copied();
+    let is_missing = |name: &&String| !list.is_partial && !handed_out.contains(name.as_str());
+    let missing = list.tools.iter().find(is_missing).map(String::as_str);
     let (variant, what) = match (invented, missing) {
         (Some(name), _) => ("never-listed", format!("with {name} of {server}, which the server never listed")),
         (None, Some(name)) => ("missing", format!("without {name} of {server}, which the server had listed")),
@@ -94,7 +94,7 @@ fn judge_offer(seq: Seq, operation: &Operation, server: &str, offer: &ToolList, 
         }
     };
     let because = format!("{}, invoked at {}, completed at {seq} {what}", operation.describe(), operation.invoked);
-    let witness: Vec<Seq> = offer.seq.into_iter().chain([operation.invoked, seq]).collect();
+    let witness: Vec<Seq> = list.seq.into_iter().chain([operation.invoked, seq]).collect();
     tally.broken(Violation::new(variant, because, &witness));
 }
 
