@@ -13,6 +13,7 @@
 
 mod combinator;
 mod connection_ends;
+mod course;
 mod engine;
 mod experiment;
 mod host;

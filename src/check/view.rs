@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::check::course::{Course, is_end_signal};
 use crate::check::observability::Observability;
 use crate::check::operations::{LoadPlace, Overtaken, Removal, WireRequest, owner_of, switch_from};
 use crate::check::parts::parts;
 use crate::check::peers::Peers;
 use crate::check::{Connection, Operation, Server};
-use crate::history::{Action, ConnectionId, Event, EventKind, Header, Impact, Message, OpId, Outcome, Seq, Source};
+use crate::history::{Action, ConnectionId, Event, EventKind, Header, Message, OpId, Outcome, Seq, Source};
 use crate::plan::{Limits, Place, Promises, Revision};
 
 /// The state at one event: open operations, known servers, live connections.
@@ -18,7 +19,7 @@ pub struct View {
     promises: Promises,
     limits: Limits,
     transport: String,
-    ready: Option<Seq>,
+    course: Course,
     scopes: Observability,
     operations: BTreeMap<OpId, Operation>,
     peers: Peers,
@@ -28,16 +29,7 @@ pub struct View {
     removal: Option<Removal>,
     last_close: Option<Seq>,
     closed: Option<(Seq, u64)>,
-    ending: Option<Seq>,
-    signalled: Option<Seq>,
-    loader_exited: Option<Seq>,
-    experiment_failed: Option<Seq>,
-    killed: Option<Seq>,
-    faulted: Option<Seq>,
     is_stateless: bool,
-    longest_delay: Duration,
-    is_over: bool,
-    not_applicable: Option<String>,
 }
 
 impl View {
@@ -46,7 +38,7 @@ impl View {
             promises: header.promises.clone(),
             limits: header.limits.clone(),
             transport: header.transport.clone(),
-            ready: None,
+            course: Course::default(),
             scopes: Observability::NoAdapter,
             operations: BTreeMap::new(),
             peers: Peers::default(),
@@ -54,20 +46,11 @@ impl View {
             load_places: Vec::new(),
             n_closes: 0,
             removal: None,
-            not_applicable: None,
             last_close: None,
             closed: None,
-            ending: None,
-            signalled: None,
-            loader_exited: None,
-            experiment_failed: None,
-            killed: None,
-            faulted: None,
             // HTTP with server-sent events belongs to the handshake generation, whatever the revision.
             is_stateless: header.carried_by() != "sse"
                 && header.revision.parse::<Revision>().is_ok_and(|revision| revision > Revision::NEWEST_LEGACY),
-            longest_delay: Duration::ZERO,
-            is_over: false,
         }
     }
 
@@ -150,7 +133,7 @@ impl View {
     /// Whether the adapter has connected to the recorder.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.ready.is_some()
+        self.course.ready.is_some()
     }
 
     /// Number of cleanups invoked so far.
@@ -174,31 +157,31 @@ impl View {
     /// The request to exit or the signal that began the end of the program.
     #[must_use]
     pub fn ending(&self) -> Option<Seq> {
-        self.ending
+        self.course.ending
     }
 
     /// The first signal to the loader's process, other than KILL.
     #[must_use]
     pub fn signalled(&self) -> Option<Seq> {
-        self.signalled
+        self.course.signalled
     }
 
     /// The exit of the loader's process.
     #[must_use]
     pub fn loader_exited(&self) -> Option<Seq> {
-        self.loader_exited
+        self.course.loader_exited
     }
 
     /// The event at which the experiment failed or hit a limit of the harness.
     #[must_use]
     pub fn experiment_failed(&self) -> Option<Seq> {
-        self.experiment_failed
+        self.course.experiment_failed
     }
 
     /// The first fault or kill that may have cost answers or connections of a server.
     #[must_use]
     pub fn faulted(&self) -> Option<Seq> {
-        self.faulted
+        self.course.faulted
     }
 
     /// Whether the revision has no handshake and no session.
@@ -210,24 +193,24 @@ impl View {
     /// Whether the harness killed the loader.
     #[must_use]
     pub fn is_killed(&self) -> bool {
-        self.killed.is_some()
+        self.course.killed.is_some()
     }
 
     /// The longest time for which the machine delayed the supervisor.
     #[must_use]
     pub fn longest_delay(&self) -> Duration {
-        self.longest_delay
+        self.course.longest_delay
     }
 
     /// Whether the history stops although the plan went on.
     #[must_use]
     pub fn is_cut_off(&self) -> bool {
-        !self.is_over && !self.is_killed()
+        !self.course.is_over && !self.is_killed()
     }
 
     /// Why the plan was skipped, if it was.
     pub(super) fn not_applicable(&self) -> Option<&str> {
-        self.not_applicable.as_deref()
+        self.course.not_applicable.as_deref()
     }
 
     /// The reason why the history has no evidence about scopes, if it has none.
@@ -238,9 +221,9 @@ impl View {
     pub(super) fn see(&mut self, event: &Event) {
         let seq = event.seq;
         self.peers.see(event);
+        self.course.see(event);
         match &event.kind {
             EventKind::LoaderReady { observes, unobservable, .. } => {
-                self.ready = Some(seq);
                 self.scopes = Observability::of_scopes(observes, unobservable);
             }
             EventKind::OperationInvoked { operation, action, .. } => self.invoke(event, *operation, *action),
@@ -262,35 +245,8 @@ impl View {
             }
             EventKind::WireReceived { connection, message } => self.receive(event, connection, message),
             EventKind::WireSent { connection, message } => self.send(seq, connection, message),
-            EventKind::SignalSent { signal, target } if target == "loader" => {
-                if signal == "KILL" {
-                    self.killed.get_or_insert(seq);
-                } else {
-                    self.signalled.get_or_insert(seq);
-                    self.end_begins(seq);
-                }
-            }
-            EventKind::SignalSent { .. } => {
-                self.faulted.get_or_insert(seq);
-            }
-            EventKind::FaultDelivered { impairs: Impact::Answers | Impact::Connection, .. } => {
-                self.faulted.get_or_insert(seq);
-            }
-            EventKind::ExitRequested {} => self.end_begins(seq),
-            EventKind::ProcessExited { role, .. } if role == "loader" => {
-                self.loader_exited.get_or_insert(seq);
-            }
-            EventKind::ExperimentFailed { .. } => {
-                self.experiment_failed.get_or_insert(seq);
-            }
-            EventKind::LimitHit { limit, .. } if limit != "exit" => {
-                self.experiment_failed.get_or_insert(seq);
-            }
-            EventKind::SchedulingDelayed { delay_us } => {
-                self.longest_delay = self.longest_delay.max(Duration::from_micros(*delay_us));
-            }
-            EventKind::PlanNotApplicable { because } => self.not_applicable = Some(because.clone()),
-            EventKind::PlanEnded {} => self.is_over = true,
+            EventKind::ExitRequested {} => self.overtake(Overtaken::ByEnding, |_| true),
+            EventKind::SignalSent { .. } if is_end_signal(event) => self.overtake(Overtaken::ByEnding, |_| true),
             _ => {}
         }
     }
@@ -356,7 +312,7 @@ impl View {
             requests: Vec::new(),
             is_ambiguous: false,
             cancel_requested: None,
-            overtaken: self.ending.or(self.loader_exited).map(|_| Overtaken::ByEnding),
+            overtaken: self.course.ending.or(self.course.loader_exited).map(|_| Overtaken::ByEnding),
         };
         self.operations.insert(id, operation);
     }
@@ -426,11 +382,6 @@ impl View {
                 request.answered.get_or_insert(seq);
             }
         }
-    }
-
-    fn end_begins(&mut self, seq: Seq) {
-        self.ending.get_or_insert(seq);
-        self.overtake(Overtaken::ByEnding, |_| true);
     }
 
     fn overtake(&mut self, by: Overtaken, concerns: impl Fn(&Operation) -> bool) {

@@ -1,0 +1,64 @@
+//! The course of the plan and its process: hello, signals, exit, faults, and failures of the experiment.
+
+use std::time::Duration;
+
+use crate::history::{Event, EventKind, Impact, Seq};
+
+/// What has happened so far to the plan and the loader's process. Each event is the first of its kind.
+#[derive(Debug, Default)]
+pub(super) struct Course {
+    pub(super) ready: Option<Seq>,
+    pub(super) ending: Option<Seq>,
+    pub(super) signalled: Option<Seq>,
+    pub(super) loader_exited: Option<Seq>,
+    pub(super) experiment_failed: Option<Seq>,
+    pub(super) killed: Option<Seq>,
+    pub(super) faulted: Option<Seq>,
+    pub(super) longest_delay: Duration,
+    pub(super) is_over: bool,
+    pub(super) not_applicable: Option<String>,
+}
+
+/// Whether this event is a signal that asks the loader's process to end. KILL does not ask.
+pub(super) fn is_end_signal(event: &Event) -> bool {
+    matches!(&event.kind, EventKind::SignalSent { signal, target } if target == "loader" && signal != "KILL")
+}
+
+impl Course {
+    pub(super) fn see(&mut self, event: &Event) {
+        let seq = event.seq;
+        match &event.kind {
+            EventKind::LoaderReady { .. } => self.ready = Some(seq),
+            EventKind::SignalSent { target, .. } if target == "loader" => {
+                if is_end_signal(event) {
+                    self.signalled.get_or_insert(seq);
+                    self.ending.get_or_insert(seq);
+                } else {
+                    self.killed.get_or_insert(seq);
+                }
+            }
+            EventKind::SignalSent { .. }
+            | EventKind::FaultDelivered { impairs: Impact::Answers | Impact::Connection, .. } => {
+                self.faulted.get_or_insert(seq);
+            }
+            EventKind::ExitRequested {} => {
+                self.ending.get_or_insert(seq);
+            }
+            EventKind::ProcessExited { role, .. } if role == "loader" => {
+                self.loader_exited.get_or_insert(seq);
+            }
+            EventKind::ExperimentFailed { .. } => {
+                self.experiment_failed.get_or_insert(seq);
+            }
+            EventKind::LimitHit { limit, .. } if limit != "exit" => {
+                self.experiment_failed.get_or_insert(seq);
+            }
+            EventKind::SchedulingDelayed { delay_us } => {
+                self.longest_delay = self.longest_delay.max(Duration::from_micros(*delay_us));
+            }
+            EventKind::PlanNotApplicable { because } => self.not_applicable = Some(because.clone()),
+            EventKind::PlanEnded {} => self.is_over = true,
+            _ => {}
+        }
+    }
+}
