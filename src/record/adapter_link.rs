@@ -94,7 +94,7 @@ impl Completion {
             }
             (Err(error), _) | (_, Err(error)) => Outcome::Failed(Failure {
                 kind: "adapter answer".to_owned(),
-                message: format!("the adapter's answer can not be read: {error}"),
+                message: format!("the adapter's answer cannot be read: {error}"),
             }),
         }
     }

@@ -156,9 +156,9 @@ impl Link {
         let mut reader = BufReader::with_capacity(4_096, stream.try_clone()?);
         let welcome = read_welcome(&mut reader, &stream, deadline)?;
         stream.set_read_timeout(None)?;
-        let told = welcome.get("acknowledge_ms").and_then(Value::as_u64).map(Duration::from_millis);
+        let announced = welcome.get("acknowledge_ms").and_then(Value::as_u64).map(Duration::from_millis);
         let shared = Arc::new(Shared {
-            acknowledge: told.unwrap_or(limits.acknowledge),
+            acknowledge: announced.unwrap_or(limits.acknowledge),
             writing: Mutex::new(Writing { stream, n_sent: 0 }),
             waiting: Mutex::default(),
             changed: Condvar::new(),

@@ -94,7 +94,7 @@ pub enum LineError {
     #[error("found {0:?}, expected a JSON object")]
     NoObject(String),
     /// The event has an unknown name, or fields that are missing, wrong or unknown.
-    #[error("found an event that can not be read: {0}")]
+    #[error("found an event that cannot be read: {0}")]
     Event(#[from] serde_json::Error),
     /// The line completes a command for the second time, or one that was never sent.
     #[error("found a completion of command {0}, which is not pending")]

@@ -25,7 +25,7 @@ pub(super) enum HelloError {
     Build { found: String, expected: String },
     #[error("found neither `mock` nor `adapter` in the hello, expected one")]
     Role,
-    #[error("the hello can not be read: {0}")]
+    #[error("the hello cannot be read: {0}")]
     Shape(#[from] serde_json::Error),
 }
 

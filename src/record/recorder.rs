@@ -166,7 +166,7 @@ impl State {
         }
         if let Err(error) = self.append(&event_to_line(&event)) {
             self.file = None;
-            event.kind = EventKind::ExperimentFailed { because: format!("history.jsonl can not be written: {error}") };
+            event.kind = EventKind::ExperimentFailed { because: format!("history.jsonl cannot be written: {error}") };
             event.source = Source::Recorder;
         }
         self.events.push(event);

@@ -21,7 +21,7 @@ pub fn secret() -> io::Result<String> {
         }
     }
     Ok(bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string can not fail");
+        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
         text
     }))
 }

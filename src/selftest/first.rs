@@ -67,8 +67,8 @@ async fn accept(bench: &Bench<'_>, notes: &mut Notes) -> Option<TcpStream> {
         }
         () = tokio::time::sleep(limit) => format!("the adapter did not connect within {} ms (limit start)", limit.as_millis()),
     };
-    let said = bench.output().map(|said| format!("; {said}")).unwrap_or_default();
-    notes.fail("dials-home", format!("{because}{said}"));
+    let output = bench.output().map(|line| format!("; {line}")).unwrap_or_default();
+    notes.fail("dials-home", format!("{because}{output}"));
     None
 }
 

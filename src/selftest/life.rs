@@ -163,7 +163,7 @@ impl Session<'_> {
         self.notes.judge(
             "quiet-streams",
             match after {
-                Some(said) if before.is_none() => Err(format!("{said}, before the first call of the loader")),
+                Some(output) if before.is_none() => Err(format!("{output}, before the first call of the loader")),
                 Some(_) | None => Ok(()),
             },
         );

@@ -1,4 +1,4 @@
-//! Results of an installation: why a stack cannot be used, and whether it had to be installed.
+//! Results of an installation: why a stack cannot be used, and whether this run installed it.
 
 use std::io;
 use std::time::Duration;
@@ -72,7 +72,7 @@ pub enum StackError {
     },
 }
 
-/// Whether a stack had to be installed.
+/// Whether this call installed the stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Provisioned {
     /// It was already installed.

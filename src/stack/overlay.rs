@@ -32,11 +32,11 @@ impl Overlay {
     /// specs.
     ///
     /// Copies the stack's packages and lets pip install the specs over them, with pip's usual resolution. Installs
-    /// nothing if `may_install` is false. Calls `tell` with the specs before an installation.
+    /// nothing if `may_install` is false. Calls `announce` with the specs before an installation.
     ///
     /// # Errors
     /// With the step that failed and the end of its output.
-    pub fn provision(&self, may_install: bool, tell: &dyn Fn(&str)) -> Result<PathBuf, StackError> {
+    pub fn provision(&self, may_install: bool, announce: &dyn Fn(&str)) -> Result<PathBuf, StackError> {
         let base = self.base.interpreter()?;
         let (family, state) = (self.family()?, self.state()?);
         let stack_folder = StackFolder::at(self.base.name, family.join(format!("{state:016x}")));
@@ -46,7 +46,7 @@ impl Overlay {
             if !may_install {
                 return Err(StackError::NotAllowed { name: self.base.name });
             }
-            tell(&self.words().join(" "));
+            announce(&self.words().join(" "));
             self.install(&base, &stack_folder.path)?;
             stack_folder.complete()?;
         }

@@ -63,7 +63,7 @@ const MISDEEDS: &[(&str, &str)] = &[
     ("endless-hello", "who dialled was refused: no hello: max line length exceeded"),
     ("wrong-version", "a hello that was refused: found protocol version 2, expected 1"),
     ("wrong-token", "who dialled was refused: found a wrong token"),
-    ("wrong-shape", "a hello that was refused: the hello can not be read: invalid type: string"),
+    ("wrong-shape", "a hello that was refused: the hello cannot be read: invalid type: string"),
     ("exit-after-hello", "ended with exit code 8"),
     ("never-reads", "load (operation 1)"),
     ("exit-in-load", "ended with exit code 9"),
