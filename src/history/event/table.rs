@@ -27,14 +27,14 @@ event_kinds! {
         /// The reason, as a sentence.
         because: String,
     }
-    /// The condition that a step of an application's plan waits for was met.
+    /// A step of an application's plan met its condition.
     StepMet = "step.met" {
         /// Position in the plan, from 1.
         step: u32,
         /// The observation that met the condition.
         saw: String,
     }
-    /// The condition that a step of an application's plan waits for was not met. The driver ends the plan.
+    /// A step of an application's plan did not meet its condition. The driver ends the plan.
     StepUnmet = "step.unmet" {
         /// Position in the plan, from 1.
         step: u32,

@@ -62,7 +62,7 @@ pub(in crate::supervise) fn descendants(root: u32) -> Vec<ProcessFacts> {
     found
 }
 
-/// The processes that this one's threads started or that it adopted.
+/// The children of a process: those that its threads started, and those that it adopted.
 pub(in crate::supervise) fn children(pid: u32) -> Vec<u32> {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
     let lists = threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
