@@ -15,8 +15,8 @@ use crate::life::{
 use crate::plan::{Limits, Revision, Transport};
 use crate::record::{EndpointOptions, Recorder, RecorderEndpoint};
 use crate::script::{Script, shipped};
+use crate::selftest::input::{SelfTestInput, SelfTestTransport};
 use crate::selftest::link::AdapterEnd;
-use crate::selftest::{SelfTestInput, SelfTestTransport};
 use crate::supervise::Supervised;
 
 /// The servers and their scripts. One server answers at once; the other holds its first call.

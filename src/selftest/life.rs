@@ -9,10 +9,10 @@ use crate::life::RunEnvironment;
 use crate::record::{AdapterHello, Completion};
 use crate::selftest::bench::{Bench, FILES, GATE, HELD, TOOL};
 use crate::selftest::first::welcome;
+use crate::selftest::input::{SelfTestInput, SelfTestTransport};
 use crate::selftest::limits::HELD_BACK;
 use crate::selftest::link::{AdapterEnd, UNKNOWN};
 use crate::selftest::notes::Notes;
-use crate::selftest::{SelfTestInput, SelfTestTransport};
 
 /// The checks that apply to every line of a session.
 const OF_EVERY_LINE: [&str; 5] =

@@ -8,10 +8,10 @@ use crate::history::LINK_LOST_CODE;
 use crate::life::RunEnvironment;
 use crate::selftest::bench::{Bench, FILES, HELD};
 use crate::selftest::first::welcome;
+use crate::selftest::input::{SelfTestInput, SelfTestTransport};
 use crate::selftest::life::{call_of, main_task};
 use crate::selftest::limits::LINK_END;
 use crate::selftest::notes::Notes;
-use crate::selftest::{SelfTestInput, SelfTestTransport};
 
 /// Starts the adapter again, and ends its link while a call hangs.
 pub(super) async fn end_of_link(

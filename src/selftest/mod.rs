@@ -10,6 +10,7 @@ mod checks;
 mod contexts;
 mod errors;
 mod first;
+mod input;
 mod life;
 mod limits;
 mod link;
@@ -18,38 +19,14 @@ mod notes;
 mod other;
 
 use std::io;
-use std::path::PathBuf;
 
-use crate::drive::LoaderLaunch;
 use crate::life::RunEnvironment;
-use crate::plan::{Limits, Transport};
 
 pub use crate::record::adapter_schema;
 pub use checks::{CHECKS, Check};
+pub use input::{SelfTestInput, SelfTestTransport};
 pub use limits::{SELF_TEST_LIMITS, SelfTestLimit};
 pub use notes::{Row, State};
-
-/// The adapter to test, and the conditions.
-#[derive(Debug, Clone)]
-pub struct SelfTestInput {
-    /// How to start the adapter.
-    pub launch: LoaderLaunch,
-    /// The transports over which its loader reaches servers. The first one gets every check, the others a few.
-    pub transports: Vec<SelfTestTransport>,
-    /// The limits that apply.
-    pub limits: Limits,
-    /// Existing folder for the adapter's output, as an absolute path.
-    pub directory: PathBuf,
-}
-
-/// A transport, with the loader's promise about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SelfTestTransport {
-    /// The transport.
-    pub transport: Transport,
-    /// Whether the loader promises that its cleanup ends the servers.
-    pub closes_servers: bool,
-}
 
 /// Tests an adapter, and returns one row for each check, in order.
 ///

@@ -5,9 +5,9 @@ use std::io;
 use crate::life::RunEnvironment;
 use crate::selftest::bench::{Bench, FILES};
 use crate::selftest::first::welcome;
+use crate::selftest::input::{SelfTestInput, SelfTestTransport};
 use crate::selftest::life::{Session, call_of};
 use crate::selftest::notes::Notes;
-use crate::selftest::{SelfTestInput, SelfTestTransport};
 
 /// Ids of the checks of a short session.
 const ABOUT: &[&str] = &["load", "call", "close", "exit"];
