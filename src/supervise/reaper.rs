@@ -75,7 +75,7 @@ impl OrphanReaper {
         self.children.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
     }
 
-    /// Kills and reaps every descendant that no living registered child has, for at most `limit`.
+    /// Kills and reaps every descendant outside the trees of registered children, for at most `limit`.
     pub async fn sweep(&self, limit: Duration) {
         if self.adopts && self.has_strays() {
             sweep(limit, |process| self.strays().contains(&process.pid)).await;
