@@ -12,14 +12,14 @@
 //! - [`supervise`]: supervisors, which end every process of a plan.
 //! - [`loader`]: the interface of Rust loaders, and the process that hosts one.
 //! - [`life`]: one life of a program under test, from its start to its recorded end.
-//! - [`drive`]: a loader as the subject of a plan.
-//! - [`host`]: a finished application, or a conformance client, as the subject of a plan.
-//! - [`selftest`]: holds an adapter against its protocol.
-//! - [`catalogue`], [`stack`]: what is shipped, and the package stacks of foreign loaders.
-//! - [`report`]: renders what was judged.
-//! - [`run`]: whole runs: selecting plans, running them a few at once, holding them against a baseline.
-//! - [`reentry`]: the executable as its own helper processes.
-//! - [`testing`]: what another crate uses in `cargo test`.
+//! - [`drive`]: the loader as the subject of a plan.
+//! - [`host`]: the finished application or conformance client as the subject of a plan.
+//! - [`selftest`]: checks that an adapter follows the adapter protocol.
+//! - [`catalogue`], [`stack`]: the embedded files, and the package stacks of Python and Node loaders.
+//! - [`report`]: renders verdicts.
+//! - [`run`]: whole runs: selects plans, runs them and compares the verdicts with a baseline.
+//! - [`reentry`]: lets the executable run as one of its own helper processes.
+//! - [`testing`]: the interface for other crates, for use in `cargo test`.
 
 pub mod check;
 pub mod history;
@@ -27,7 +27,7 @@ pub mod plan;
 pub mod report;
 pub mod testing;
 
-// Public for the command and for the loaders that ship with it, which are crates of their own. No other crate may rely on these.
+// Public for the crates `mcp-lifecheck-cli` and `mcp-lifecheck-specimens`. No other crate may rely on these modules.
 #[doc(hidden)]
 pub mod catalogue;
 #[doc(hidden)]

@@ -1,6 +1,6 @@
-//! The Rust loaders that the crates of an executable bring, so that the executable can host them when it is re-entered.
+//! Rust loaders that crates register, so that their executable can host them as a helper process.
 //!
-//! A crate registers a single loader ([`Registered`]) or a [`Collection`] of many names.
+//! A crate registers a single loader ([`Registered`]) or a [`Collection`] of loaders with many names.
 //!
 //! The linker collects the entries as data; no code runs before `main` to register them. The list is therefore
 //! complete, in any order, when the early entry of the executable reads it.
@@ -24,25 +24,24 @@ pub static REGISTERED: [Registered];
 #[distributed_slice]
 pub static COLLECTIONS: [Collection];
 
-/// Loaders that one crate brings under many names.
+/// The loaders of one crate, with many names.
 #[derive(Debug)]
 pub struct Collection {
-    /// Gives the factory of the loader with this name, offering this revision; `None` for a name or a revision it does not have.
+    /// Finds the factory of a loader by name and protocol revision; `None` if the collection lacks either.
     ///
-    /// A loader that speaks to servers in memory reaches them by the connector.
+    /// The connector is for loaders that use servers in memory.
     pub find: fn(&str, &str, &Arc<dyn Connector>) -> Option<Box<dyn LoaderFactory>>,
-    /// The cargo features that some of its loaders need and that it was built with.
+    /// The cargo features of the crate's build that some of its loaders need.
     pub features: &'static [Feature],
 }
 
-/// Whether some collection of this executable was built with `feature`.
+/// Whether any collection of this executable was built with `feature`.
 #[must_use]
 pub fn is_built(feature: Feature) -> bool {
     COLLECTIONS.iter().any(|collection| collection.features.contains(&feature))
 }
 
-/// The factory of the Rust loader with this name, offering `revision`. A loader that speaks to servers in memory reaches them
-/// by `memory`.
+/// The factory of the Rust loader with this name, for `revision`. `memory` connects it to servers in memory.
 #[must_use]
 pub fn rust_loader(name: &str, revision: &str, memory: &Arc<dyn Connector>) -> Option<Box<dyn LoaderFactory>> {
     registered_loader(name, revision, memory)
@@ -101,7 +100,7 @@ impl fmt::Debug for Registered {
     }
 }
 
-/// The factory of the registered loader with this name, offering `revision`.
+/// The factory of the registered loader with this name, for `revision`.
 fn registered_loader(name: &str, revision: &str, memory: &Arc<dyn Connector>) -> Option<Box<dyn LoaderFactory>> {
     let revision = Revision::ALL.into_iter().find(|known| known.as_str() == revision)?;
     let fresh = REGISTERED.iter().find(|loader| loader.name == name)?.fresh;
