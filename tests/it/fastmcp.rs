@@ -7,9 +7,9 @@ use crate::rig::{Rig, root};
 use crate::stability::is_thorough;
 
 const README: &str = include_str!("../../README.md");
-const ADAPTER: &str = include_str!("../../examples/adapters/fastmcp/adapter.py");
-const LOADER: &str = include_str!("../../examples/adapters/fastmcp/loader.toml");
-const REQUIREMENTS: &str = include_str!("../../examples/adapters/fastmcp/requirements.txt");
+const ADAPTER: &str = include_str!("../../examples/python-adapter/adapter.py");
+const LOADER: &str = include_str!("../../examples/python-adapter/loader.toml");
+const REQUIREMENTS: &str = include_str!("../../examples/python-adapter/requirements.txt");
 /// Most lines of an adapter that are neither blank nor comments.
 const LINES_MAX: usize = 40;
 
@@ -30,7 +30,7 @@ fn the_adapter_is_short() {
     assert!(n_lines <= LINES_MAX, "{n_lines} lines, at most {LINES_MAX}");
 }
 
-/// The environment of the example, where it was made: `examples/adapters/fastmcp/provision`.
+/// The environment of the example, where it was made: `examples/python-adapter/provision`.
 fn environment() -> Option<PathBuf> {
     let folder = root().join("target/fastmcp");
     let lock = std::fs::read_to_string(folder.join("requirements.txt")).unwrap_or_default();
@@ -44,11 +44,11 @@ fn the_adapter_runs_and_what_is_known_of_its_client_is_found() {
         return;
     }
     let Some(programs) = environment() else {
-        return unavailable("the FastMCP adapter", "bash examples/adapters/fastmcp/provision makes its environment");
+        return unavailable("the FastMCP adapter", "bash examples/python-adapter/provision makes its environment");
     };
     let rig = Rig::new();
     let path = std::env::var("PATH").unwrap_or_default();
-    let loader = format!("{}/examples/adapters/fastmcp/loader.toml", root().display());
+    let loader = format!("{}/examples/python-adapter/loader.toml", root().display());
     let with_path = |mut command: std::process::Command| {
         command.env("PATH", format!("{}:{path}", programs.display()));
         rig.finish(command)
