@@ -30,6 +30,7 @@ mod modern;
 mod node;
 mod pages;
 mod preflight;
+mod prose;
 mod provoked;
 mod pythons;
 mod readme;
