@@ -1,4 +1,4 @@
-//! A small tool loader on raw pipes, and one that is like it but for a mistake in its close.
+//! A small tool loader on raw pipes, with a correct and a wrong way to end its servers.
 
 mod server;
 
@@ -14,10 +14,10 @@ use crate::server::Server;
 /// How a loader ends its servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// End of input, then SIGTERM, then SIGKILL, each with a grace.
+    /// Correct: end of input, then SIGTERM, then SIGKILL, with a wait after each.
     Ladder,
-    /// The mistake: it only closes their input and hopes.
-    Hope,
+    /// The mistake: end of input only. A server that ignores it keeps running.
+    InputOnly,
 }
 
 /// Keeps a session with every server from load to close.
@@ -36,11 +36,12 @@ impl PipeLoader {
     async fn end(&self, server: &Server) {
         match self.ending {
             Ending::Ladder => server.end().await,
-            Ending::Hope => server.close_input(),
+            Ending::InputOnly => server.close_input(),
         }
     }
 
-    async fn rearrange(&self, config: &Value) -> Loaded {
+    /// Brings the loader to this configuration: keeps unchanged servers, ends the others, and opens new ones.
+    async fn reconcile(&self, config: &Value) -> Loaded {
         let mut servers = self.servers.lock().await;
         let wanted = config["mcpServers"].as_object().cloned().unwrap_or_default();
         let mut before = std::mem::take(&mut *servers);
@@ -62,22 +63,22 @@ impl PipeLoader {
         for removed in before.values() {
             self.end(removed).await;
         }
-        Loaded { errors, ..offered(&servers) }
+        Loaded { errors, ..advertised(&servers) }
     }
 }
 
-fn offered(servers: &BTreeMap<String, Arc<Server>>) -> Loaded {
+fn advertised(servers: &BTreeMap<String, Arc<Server>>) -> Loaded {
     let tools = servers.iter().flat_map(|(name, server)| server.tools.iter().map(|tool| (name.clone(), tool.clone())));
     Loaded { tools: tools.collect(), ..Loaded::default() }
 }
 
 impl Loader for PipeLoader {
     fn load<'a>(&'a self, config: &'a Value) -> BoxFuture<'a, Result<Loaded, Failure>> {
-        Box::pin(async move { Ok(self.rearrange(config).await) })
+        Box::pin(async move { Ok(self.reconcile(config).await) })
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Loaded, Failure>> {
-        Box::pin(async move { Ok(offered(&*self.servers.lock().await)) })
+        Box::pin(async move { Ok(advertised(&*self.servers.lock().await)) })
     }
 
     fn call<'a>(&'a self, server: &'a str, tool: &'a str, arguments: Value) -> BoxFuture<'a, Result<Called, Failure>> {

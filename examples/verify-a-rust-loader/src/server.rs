@@ -1,4 +1,4 @@
-//! One server: its process, its pipes, and the requests that are open on them.
+//! One server: its process, its pipes, and the open requests on them.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -14,14 +14,14 @@ use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-/// From a step of the ending to the next one.
+/// Wait between two steps of the shutdown ladder.
 const GRACE: Duration = Duration::from_millis(250);
-/// From a request to its answer.
+/// Bound on the answer to one request.
 const ANSWER: Duration = Duration::from_secs(8);
 
 type Waiting = Mutex<BTreeMap<u64, oneshot::Sender<Value>>>;
 
-/// A session with a server. Works from every thread and runtime: it is carried by a thread of its own.
+/// A session with a server. A thread of its own reads the server, so the session works from every thread and runtime.
 pub(crate) struct Server {
     config: Value,
     pub(crate) tools: Vec<String>,
@@ -29,7 +29,7 @@ pub(crate) struct Server {
     stdin: Mutex<Option<ChildStdin>>,
     waiting: Arc<Waiting>,
     n_requests: AtomicU64,
-    /// True when the process has ended and was waited for.
+    /// True after the process ended and the reader thread waited for it.
     ended: watch::Receiver<bool>,
 }
 
@@ -64,10 +64,10 @@ impl Server {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-        let (told, ended) = watch::channel(false);
+        let (ended_sender, ended) = watch::channel(false);
         let waiting = Arc::new(Waiting::default());
         let answered = Arc::clone(&waiting);
-        std::thread::spawn(move || carry(child, stdout, &answered, &told));
+        std::thread::spawn(move || read_until_end(child, stdout, &answered, &ended_sender));
         Ok(Self {
             config: config.clone(),
             tools: Vec::new(),
@@ -80,7 +80,7 @@ impl Server {
     }
 
     async fn shake_hands(&self, revision: &str) -> Result<Vec<String>, Failure> {
-        let client = json!({ "name": "downstream", "version": "0.1.0" });
+        let client = json!({ "name": "example", "version": "0.1.0" });
         let params = json!({ "protocolVersion": revision, "capabilities": {}, "clientInfo": client });
         self.request("initialize", params).await?;
         self.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }))?;
@@ -93,7 +93,7 @@ impl Server {
         self.config == *config && !*self.ended.borrow()
     }
 
-    /// Calls a tool. Dropped before its answer, it tells the server so.
+    /// Calls a tool. If the future is dropped before the answer, the server gets a cancellation.
     pub(crate) async fn call(&self, params: Value) -> Result<Value, Failure> {
         self.request("tools/call", params).await
     }
@@ -102,7 +102,7 @@ impl Server {
         let id = self.n_requests.fetch_add(1, Ordering::Relaxed) + 1;
         let (answer, answered) = oneshot::channel();
         lock(&self.waiting).insert(id, answer);
-        let _open = Open { server: self, id, announces: method == "tools/call" };
+        let _open = OpenRequest { server: self, id, announces: method == "tools/call" };
         self.send(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }))?;
         if *self.ended.borrow() {
             return Err(failure("ServerEnded", "the server has ended"));
@@ -124,38 +124,38 @@ impl Server {
         writeln!(pipe, "{message}").map_err(|error| failure("ServerEnded", &error.to_string()))
     }
 
-    /// The end of the server's input.
+    /// Closes the input of the server.
     pub(crate) fn close_input(&self) {
         drop(lock(&self.stdin).take());
     }
 
-    /// Brings the process to its end, step by step, and waits for it.
+    /// Ends the process with the shutdown ladder: end of input, SIGTERM, SIGKILL. Waits for the process.
     pub(crate) async fn end(&self) {
         self.close_input();
         for signal in [Signal::TERM, Signal::KILL] {
             if timeout(GRACE, self.ended.clone().wait_for(|ended| *ended)).await.is_ok() {
                 return;
             }
-            // It may have ended this moment; then there is nobody to signal.
+            // The process may have ended in the meantime; then the signal fails.
             let _ = pidfd_send_signal(&self.pidfd, signal);
         }
         let _ = timeout(ANSWER, self.ended.clone().wait_for(|ended| *ended)).await;
     }
 }
 
-/// A request that has not been answered.
-struct Open<'a> {
+/// A request without an answer so far.
+struct OpenRequest<'a> {
     server: &'a Server,
     id: u64,
     announces: bool,
 }
 
-impl Drop for Open<'_> {
+impl Drop for OpenRequest<'_> {
     fn drop(&mut self) {
         let was_open = lock(&self.server.waiting).remove(&self.id).is_some();
         if was_open && self.announces {
             let params = json!({ "requestId": self.id, "reason": "given up" });
-            // A server that has ended needs not be told.
+            // The server may have ended; then the notification is lost.
             let _ = self.server.send(&json!({
                 "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params,
             }));
@@ -163,19 +163,19 @@ impl Drop for Open<'_> {
     }
 }
 
-/// Reads what the server says until it ends, then waits for its process.
-fn carry(mut child: Child, stdout: Option<ChildStdout>, waiting: &Waiting, told: &watch::Sender<bool>) {
-    for line in BufReader::new(stdout.expect("it was asked for as a pipe")).lines() {
+/// Reads the messages of the server until its output ends, then waits for its process.
+fn read_until_end(mut child: Child, stdout: Option<ChildStdout>, waiting: &Waiting, ended: &watch::Sender<bool>) {
+    for line in BufReader::new(stdout.expect("stdout is a pipe")).lines() {
         let Ok(line) = line else { break };
         let message: Value = serde_json::from_str(&line).unwrap_or_default();
         let answer = message["id"].as_u64().and_then(|id| lock(waiting).remove(&id));
         if let Some(answer) = answer {
-            // Who asked may have given up in this moment.
+            // The caller may have given up in the meantime.
             let _ = answer.send(message);
         }
     }
-    // Nobody will answer any more: who waits is told by the loss of the sender.
+    // No further answer can come. Dropping the senders fails the waiting requests.
     lock(waiting).clear();
     let _ = child.wait();
-    told.send_replace(true);
+    ended.send_replace(true);
 }

@@ -1,10 +1,10 @@
-//! What a crate with a client of its own has in its tests: a mock server, and what that received.
+//! A mock server in the tests of a client, and the messages that it received.
 
-use mcp_lifecheck_specimens::reference::{Config, LoaderError, Options, ToolsLoader};
 use mcp_lifecheck::testing::MockServer;
+use mcp_lifecheck_specimens::reference::{Config, LoaderError, Options, ToolsLoader};
 use serde_json::{Value, json};
 
-/// The client that is tested here: loads the tools of one server, calls one of them and closes.
+/// The client under test: loads the tools of one server, calls one of them, and closes.
 fn read_with(server: &Value) -> Result<String, LoaderError> {
     let loader = ToolsLoader::new(Options::default());
     let config = Config::from_value(&json!({ "mcpServers": { "files": server } })).unwrap();

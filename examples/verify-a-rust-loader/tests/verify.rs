@@ -1,21 +1,21 @@
-//! What a crate with a loader of its own has in its tests.
+//! Tests of a crate that verifies its own loader.
 
-use downstream::{Ending, PipeLoader};
-use mcp_lifecheck_specimens::reference::{self, ToolsLoader};
 use mcp_lifecheck::loader_factory;
 use mcp_lifecheck::testing::{
     Baseline, BaselineEntry, BoxFuture, Called, Failure, Loaded, Loader, NotVerified, Options, Registered, RunVerdict,
     Temperaments, Transport, verify, verify_with,
 };
+use mcp_lifecheck_specimens::reference::{self, ToolsLoader};
 use serde_json::Value;
+use verify_a_rust_loader::{Ending, PipeLoader};
 
-static HOPEFUL: &Registered = loader_factory!("hopeful", |setup| PipeLoader::new(setup, Ending::Hope));
+static INPUT_ONLY: &Registered = loader_factory!("input-only", |setup| PipeLoader::new(setup, Ending::InputOnly));
 
 fn stubborn_server() -> Options {
     Options { scenarios: vec!["stubborn-server".to_owned()], ..Options::default() }
 }
 
-/// Does nothing at all.
+/// Fails every operation.
 struct Refusing;
 
 impl Refusing {
@@ -48,16 +48,19 @@ fn a_correct_loader_is_verified() {
 }
 
 #[test]
-fn a_loader_that_only_hopes_for_the_end_of_its_servers_is_found() {
-    let Err(NotVerified::Violations { report, text }) = verify_with(HOPEFUL, &stubborn_server()) else {
+fn a_loader_that_only_closes_the_input_of_its_servers_is_found() {
+    let Err(NotVerified::Violations { report, text }) = verify_with(INPUT_ONLY, &stubborn_server()) else {
         panic!("the mistake was not found");
     };
     let found = report.plans.iter().flat_map(|plan| &plan.findings).any(|one| one.invariant == "nothing-survives");
     assert!(found, "{text}");
-    for part in ["FAIL nothing-survives", "claim:", "because:", "repeat:  MCP_LIFECHECK_PLAN=stubborn-server.hopeful."] {
+    for part in
+        ["FAIL nothing-survives", "claim:", "because:", "repeat:  MCP_LIFECHECK_PLAN=stubborn-server.input-only."]
+    {
         assert!(text.contains(part), "no {part:?} in\n{text}");
     }
-    let me = "cargo test -p downstream a_loader_that_only_hopes_for_the_end_of_its_servers_is_found -- --exact";
+    let me =
+        "cargo test -p verify-a-rust-loader a_loader_that_only_closes_the_input_of_its_servers_is_found -- --exact";
     assert!(text.contains(me), "no {me:?} in\n{text}");
 }
 
@@ -68,27 +71,29 @@ fn verify_itself_fails_the_test() {
 }
 
 #[test]
-fn polite_servers_do_not_show_the_mistake() {
+fn polite_servers_hide_the_mistake() {
     let options = Options {
         scenarios: vec!["load-call-close".to_owned(), "hop-close".to_owned()],
         temperaments: Temperaments::PoliteOnly,
         ..Options::default()
     };
-    let loader = loader_factory!("hopeful-and-lucky", |setup| PipeLoader::new(setup, Ending::Hope));
+    let loader = loader_factory!("input-only-polite", |setup| PipeLoader::new(setup, Ending::InputOnly));
     let report = verify_with(loader, &options).unwrap();
     assert_eq!(report.plans.len(), 2);
     assert!(report.plans.iter().all(|plan| plan.verdict == RunVerdict::Pass), "{:#?}", report.plans);
 }
 
 #[test]
-fn what_is_known_can_be_accepted() {
-    let entry = BaselineEntry { scenario: "stubborn-server".to_owned(), invariant: None, transport: None, server: None };
+fn a_baseline_accepts_known_findings() {
+    let entry =
+        BaselineEntry { scenario: "stubborn-server".to_owned(), invariant: None, transport: None, server: None };
     let options = Options { baseline: Baseline { entries: vec![entry] }, ..stubborn_server() };
-    verify_with(loader_factory!("hopeful-and-known", |setup| PipeLoader::new(setup, Ending::Hope)), &options).unwrap();
+    verify_with(loader_factory!("input-only-known", |setup| PipeLoader::new(setup, Ending::InputOnly)), &options)
+        .unwrap();
 }
 
 #[test]
-fn a_loader_reaches_servers_in_memory_by_what_it_is_made_with() {
+fn a_loader_reaches_servers_in_memory_through_its_setup() {
     let options = Options {
         scenarios: vec!["load-call-close".to_owned()],
         transports: vec![Transport::Memory],
@@ -105,7 +110,7 @@ fn a_loader_reaches_servers_in_memory_by_what_it_is_made_with() {
     });
     let report = verify_with(in_memory, &options).unwrap();
     assert!(report.plans.iter().all(|plan| plan.verdict == RunVerdict::Pass), "{:#?}", report.plans);
-    // One that knows only processes finds no command, and is not taken for one that was verified.
+    // A loader that can only start processes finds no command in the configuration, and does not pass.
     let pipes = loader_factory!("pipes-alone", |setup| PipeLoader::new(setup, Ending::Ladder));
     assert!(matches!(verify_with(pipes, &options), Err(NotVerified::Violations { .. })));
 }
@@ -119,7 +124,7 @@ mod one {
 mod other {
     use super::*;
 
-    pub static TWIN: &Registered = loader_factory!("twin", |setup| PipeLoader::new(setup, Ending::Hope));
+    pub static TWIN: &Registered = loader_factory!("twin", |setup| PipeLoader::new(setup, Ending::InputOnly));
 }
 
 #[test]
