@@ -34,8 +34,7 @@ const PROBE: Duration = Duration::from_secs(1);
 
 /// How long the reference loader waits for the answer to a call when it is verified.
 ///
-/// Half of what it promises, so that its own bound is surely met before the driver's; short, because every call that is never answered
-/// costs it.
+/// Half of the promised bound, so that it always passes before the driver's. Short, because each unanswered call takes this long.
 const CALL: Duration = Duration::from_secs(5);
 
 /// The features of this crate that a loader description can name, as far as it was built with them.

@@ -208,7 +208,7 @@ pub(super) fn tools_assumed() -> Box<dyn Tamper> {
     })
 }
 
-/// Whoever reads ends on a result without content, and nobody learns of it. What lacks it reads as if it were empty.
+/// The reader fails on a result without content, and reports nothing. A missing content reads as empty.
 pub(super) fn content_assumed() -> Box<dyn Tamper> {
     Box::new(Sees(|message| (message.pointer("/result/content") != Some(&json!([]))).then_some(message)))
 }

@@ -36,7 +36,7 @@ pub(super) async fn carry(server: String, requester: Requester, call: Call) {
         Ok(_) => Err(CallError::Request { server, tool, source: RequestError::UnexpectedResult }),
         Err(source) => Err(CallError::Request { server, tool, source }),
     };
-    // The caller first: the announcement may have to wait for a server that does not read.
+    // The caller first: a server that does not read can delay the announcement.
     let _: Result<(), Result<CallToolResult, CallError>> = reply.send(result);
     if let Some(cancellation) = cancellation {
         cancellation.announce().await;

@@ -22,17 +22,17 @@ pub enum SessionError {
         #[source]
         source: std::io::Error,
     },
-    /// A server in memory can not be reached.
+    /// A server in memory cannot be reached.
     #[error("failed to reach server {server:?} in memory")]
     Memory {
-        /// Its name, for whoever hosts it.
+        /// Name of the error type, for the host of the loader.
         server: String,
         /// Why; without a [`Connector`](mcp_lifecheck::loader::memory::Connector) nothing in memory is reached.
         #[source]
         source: std::io::Error,
     },
-    /// The server can not be talked to over HTTP.
-    #[error("the server can not be talked to over HTTP")]
+    /// The HTTP conversation with the server failed.
+    #[error("the HTTP conversation with the server failed")]
     Http {
         /// Why.
         #[source]
@@ -132,7 +132,7 @@ pub enum RequestError {
     /// The session ended, or was closed, before the answer.
     #[error("the session ended before the answer")]
     SessionEnded,
-    /// Whoever asked no longer waits. `notifications/cancelled` was sent.
+    /// The caller no longer waits. `notifications/cancelled` was sent.
     #[error("nobody waits for the answer any more")]
     Abandoned,
 }

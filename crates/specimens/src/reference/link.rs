@@ -133,7 +133,7 @@ impl Link {
         listen(self.requester.clone(), self.told.clone())
     }
 
-    /// Resolves when the server has ended or closed its stdout, or can not be reached any more.
+    /// Resolves when the server has ended or closed its stdout, or is out of reach.
     pub(super) async fn lost(&self, far: Far<'_>, bounds: &Bounds) -> SessionError {
         let process = match far {
             Far::Process(process) => process,

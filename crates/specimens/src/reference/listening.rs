@@ -41,7 +41,7 @@ async fn hear(mut subscription: Subscription, closing: &watch::Receiver<bool>, c
             Some(Ok(Some(_))) => changes.send_modify(|n| *n += 1),
             Some(Ok(None) | Err(_)) => return,
             None => {
-                // A server that can not be told is about to learn it by the end of its input.
+                // If the server cannot receive this, the end of its input follows anyway.
                 let _ = subscription.cancel_with_reason(Some("the session is being closed".to_owned())).await;
                 return;
             }
@@ -58,7 +58,7 @@ async fn until_closed<T>(closing: &watch::Receiver<bool>, work: impl Future<Outp
     }
 }
 
-/// Whether a server says that its list of tools changes, and of an era in which it has to be asked.
+/// Whether a server announces changes of its tools, and belongs to the generation that needs a subscription for them.
 fn tells_those_who_ask(peer: &Peer<RoleClient>) -> bool {
     peer.peer_info().is_some_and(|server| {
         let tools = server.capabilities.tools.as_ref();

@@ -170,7 +170,7 @@ pub struct Bounds {
     pub message_bytes_max: usize,
     /// What a blocking caller grants the owner runtime beyond the bound of the operation itself. Default 5 s.
     pub owner_slack: Duration,
-    /// On a blocking load, which may have to wait for the loads before it. Default 60 s.
+    /// Bound on a blocking load, including the wait for earlier loads. Default 60 s.
     pub load_wait: Duration,
     /// Pages of tools accepted from one server. Default 1,000.
     pub n_pages_max: usize,

@@ -162,7 +162,7 @@ impl Owner {
         }
     }
 
-    /// Carries calls until the session has to end; says why.
+    /// Serves calls until the session must end, and returns the reason.
     async fn serve(&mut self, link: &Link, far: Far<'_>, in_flight: &mut InFlight) -> SessionError {
         let mut changes = link.changes();
         let mut relisting = Relisting::Idle;

@@ -1,4 +1,4 @@
-//! Pipe ends that can be shut from outside, whoever holds them.
+//! Pipe ends that another part of the loader can close.
 //!
 //! rmcp owns the transport while a session lives, and its close waits for writes in progress. A server that does not
 //! read would hold it for ever; so the session keeps a second hand on both pipes and lets go of them itself.
@@ -36,7 +36,7 @@ impl<T> Gate<T> {
         Self { slot: Arc::new(Mutex::new(Slot { end: Some(end), waiting: None })) }
     }
 
-    /// Takes the end out and wakes whoever waits on it, who then sees end of file or a broken pipe.
+    /// Takes the end out and wakes its waiters, which then get end of file or a broken pipe.
     pub(super) fn take(&self) -> Option<T> {
         let mut slot = self.lock();
         let end = slot.end.take();

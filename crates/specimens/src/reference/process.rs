@@ -105,7 +105,7 @@ impl ServerProcess {
         (self.stdout.clone(), self.stdin.clone())
     }
 
-    /// A hand on the process for whoever must end it when the owner task cannot.
+    /// A handle that ends the process when the owner task cannot.
     pub(super) fn leash(&self) -> Arc<Leash> {
         Arc::clone(&self.leash)
     }

@@ -1,7 +1,7 @@
 //! One request, from its sending to its answer or its cancellation.
 //!
 //! `notifications/cancelled` is sent for exactly the requests that were sent and are still open: an answer that has
-//! arrived always wins over whoever gives up. rmcp's own guard lives in the future that the caller polls, and cancels
+//! arrived always wins over a caller that gives up. rmcp's own guard lives in the future that the caller polls, and cancels
 //! an answered request when that future is dropped before it is polled again; here the owner task decides.
 
 use std::future::Future;

@@ -92,7 +92,7 @@ impl ToolsLoader {
         park::wait(loaded(reply, progress), waited).unwrap_or(Err(LoaderError::OwnerSilent { waited }))
     }
 
-    /// Closes every session and ends every server. May be repeated; whoever asks while another cleanup runs waits for
+    /// Closes every session and ends every server. May be repeated: a cleanup during another one waits for
     /// its end. A load that runs is ended, calls in flight fail at once, and so does every call afterwards. A later
     /// load works.
     ///

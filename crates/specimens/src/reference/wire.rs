@@ -67,12 +67,12 @@ impl WireNotes {
         Arc::new(Self { ended: watch::Sender::new(false), refused: OnceLock::new(), fault: OnceLock::new() })
     }
 
-    /// Notes why the conversation can not go on. The first reason stands.
+    /// Records why the conversation ended. The first reason stands.
     pub(super) fn lose(&self, because: Arc<HttpError>) {
         let _ = self.fault.set(because);
     }
 
-    /// Why the conversation can not go on, if that is known.
+    /// Why the conversation ended, if that is known.
     pub(super) fn fault(&self) -> Option<Arc<HttpError>> {
         self.fault.get().cloned()
     }

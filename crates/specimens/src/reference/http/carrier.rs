@@ -1,7 +1,7 @@
 //! The state of one conversation over HTTP.
 //!
-//! rmcp hands over messages one by one; each becomes a future of its own, and all of them are polled here, by whoever
-//! polls [`Carrier::run`]. What a future finds out comes back as an event, and only this file acts on it.
+//! rmcp hands over messages one by one. Each becomes a future of its own, and [`Carrier::run`] polls all of them. A future
+//! returns its result as an event, and only this file acts on events.
 //!
 //! When the server answers 404 to a session id, the first such answer begins a renewal: `initialize` and `initialized`
 //! once more. Requests that were refused meanwhile, and those that come meanwhile, wait for it and are sent then, each at
@@ -242,7 +242,7 @@ impl Carrier {
             let outcome = answer(&talk, &id, body, &flight).await;
             Event::Asked(id, outcome)
         };
-        // Whoever aborts has settled what there was to settle.
+        // The aborting caller has already completed all requests.
         self.in_flight.push(Box::pin(Abortable::new(asked, registration).map(|event| event.unwrap_or(Event::Nothing))));
     }
 
@@ -335,7 +335,7 @@ impl Carrier {
         }
     }
 
-    /// A request was answered 404, so it was surely not processed.
+    /// A request was answered 404, so the server did not process it.
     fn refused(&mut self, ask: Ask, epoch: u32) {
         let expired = Err(HttpError::SessionExpired);
         if ask.refused == Refused::Once {
@@ -426,14 +426,14 @@ impl Carrier {
         }
     }
 
-    /// The conversation can not go on. The first reason stands.
+    /// Ends the conversation with this reason. The first reason stands.
     fn lose(&mut self, because: Arc<HttpError>) {
         self.notes.lose(because);
         self.state = State::Over;
         self.let_go();
     }
 
-    /// Closes every socket. Whoever waits for something of this conversation learns that it is over.
+    /// Closes every socket. Every waiter of this conversation gets its end.
     fn let_go(&mut self) {
         self.in_flight = FuturesUnordered::new();
         self.stream = None;
@@ -494,7 +494,7 @@ async fn announce(talk: &Talk, flight: &Flight, body: Bytes) -> Result<(), HttpE
 /// `initialize` and `initialized` once more, within [`Bounds::connect`]. rmcp does not learn of it.
 async fn renew(talk: Talk, initialize: ClientRequest, initialized: Bytes) -> Result<Arc<Epoch>, HttpError> {
     let renewed = async {
-        // A text, so that it can not be one of rmcp's numbers.
+        // A text, so that it differs from all ids of rmcp, which are numbers.
         let id = RequestId::String(format!("initialize-{}", talk.epoch.number).into());
         let message = TxJsonRpcMessage::<RoleClient>::request(initialize, id.clone());
         let body = Bytes::from(serde_json::to_vec(&message).expect("every key in a message is a string"));

@@ -22,8 +22,8 @@ pub enum HttpError {
         /// The address as configured.
         url: String,
     },
-    /// A configured header can not be sent.
-    #[error("header {name:?} or its value has characters that can not be sent")]
+    /// A configured header has invalid characters.
+    #[error("header {name:?} or its value has characters that cannot be sent")]
     BadHeader {
         /// Its name. The value may be a secret.
         name: String,

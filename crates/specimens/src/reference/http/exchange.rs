@@ -1,4 +1,4 @@
-//! One HTTP exchange on a connection of its own, driven by whoever reads it.
+//! One HTTP exchange on a connection of its own, driven by its reader.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};

@@ -53,7 +53,7 @@ impl Talk {
     /// POSTs a message and waits for the head of the response.
     ///
     /// # Errors
-    /// [`HttpError::SessionExpired`] for 404 to a session id: then the message was surely not processed.
+    /// [`HttpError::SessionExpired`] for 404 to a session id: the server did not process the message.
     pub(super) async fn post(&self, body: Bytes, flight: &Arc<Flight>) -> Result<Exchange, HttpError> {
         let mirror = Mirror::of(&body);
         let purpose = Purpose::Post { mirror: mirror.as_ref() };

@@ -59,7 +59,7 @@ impl Posted {
 }
 
 impl Mail {
-    /// Whoever waits for something of this conversation learns that it is over.
+    /// Every waiter of this conversation gets its end.
     pub(super) fn let_go(&mut self) {
         self.outbox.close();
         while self.outbox.try_recv().is_ok() {}

@@ -78,7 +78,7 @@ impl Site {
         }
         Ok(Self {
             place: Place::Host { host, port: authority.port_u16().unwrap_or(80) },
-            authority: HeaderValue::from_str(authority.as_str()).map_err(|_| bad("has a host that can not be sent"))?,
+            authority: HeaderValue::from_str(authority.as_str()).map_err(|_| bad("has a host that cannot be sent"))?,
             target: uri.path_and_query().map_or("/", |target| target.as_str()).to_owned(),
             headers: headers_of(address)?,
             bounds,

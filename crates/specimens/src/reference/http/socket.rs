@@ -33,7 +33,7 @@ impl Flight {
 
     /// Resolves when the whole request was handed to the system.
     pub(super) async fn sent(&self) {
-        // The sender lives in self, so an error can not occur.
+        // The sender lives in self, so no error can occur.
         let _ = self.sent.subscribe().wait_for(|sent| *sent).await;
     }
 

@@ -1,8 +1,8 @@
 //! The state of one conversation over HTTP with server-sent events, the transport of revision 2024-11-05.
 //!
 //! A GET opens the stream, which is the conversation: its first event says where to post, every message of the server comes
-//! on it, and it ends with the session. As in `carrier`, nothing is spawned, and what is in flight is polled by whoever
-//! polls [`SseCarrier::run`]. A stream that ended is not opened again: there is no session to come back to.
+//! on it, and it ends with the session. As in `carrier`, nothing is spawned: [`SseCarrier::run`] polls everything that is
+//! in flight. A stream that ended is not opened again: there is no session to come back to.
 //!
 //! Source: revision 2024-11-05, basic/transports, HTTP with SSE.
 
@@ -169,7 +169,7 @@ impl SseCarrier {
             let limit = site.bounds.call;
             Event::Asked(id, within(limit, post(&site, &endpoint, body, &flight)).await)
         };
-        // Whoever aborts has settled what there was to settle.
+        // The aborting caller has already completed all requests.
         let posted = Abortable::new(posted, registration).map(|event| event.unwrap_or(Event::Nothing));
         self.in_flight.push(Box::pin(posted));
     }
@@ -256,13 +256,13 @@ impl SseCarrier {
         }
     }
 
-    /// The conversation can not go on. The first reason stands.
+    /// Ends the conversation with this reason. The first reason stands.
     fn lose(&mut self, because: Arc<HttpError>) {
         self.notes.lose(because);
         self.let_go();
     }
 
-    /// Closes every socket. Whoever waits for something of this conversation learns that it is over.
+    /// Closes every socket. Every waiter of this conversation gets its end.
     fn let_go(&mut self) {
         self.state = State::Over;
         self.in_flight = FuturesUnordered::new();

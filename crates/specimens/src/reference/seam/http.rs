@@ -15,7 +15,7 @@ use super::{Framing, Seam, TamperBytes};
 
 /// Changes the HTTP exchanges of one conversation. What it does not say stays as it is.
 pub(crate) trait TamperHttp: Send {
-    /// Whether a request has to wait until more was seen. Before it is asked, whatever has come by then is seen.
+    /// Whether a request must wait for further messages. Messages that arrived earlier are handled before this call.
     fn holds(&mut self, _request: &Request<Bytes>) -> bool {
         false
     }

@@ -1,8 +1,8 @@
-//! The places where every message and every HTTP exchange pass, open to whoever wants to know what a changed conversation leads to.
+//! The places where every message and every HTTP exchange pass, open to mutations of the conversation.
 //!
 //! Here are the messages, and the bytes of pipes; `http` has the exchanges, and `sockets` what carries them.
 //!
-//! Empty but for the seeded changes of the reference loader, by which this crate tests what it would notice.
+//! Without a mutation, every hook is empty.
 
 mod http;
 mod sockets;
