@@ -75,14 +75,14 @@ impl Driver {
         answer
     }
 
-    /// Asks for what has to happen.
+    /// Requests an action that must succeed.
     fn does(&mut self, command: Value) -> Value {
         let answer = self.ask(command.clone());
         assert!(answer["ok"].is_object(), "{command} {answer}");
         answer["ok"].clone()
     }
 
-    /// Asks for what can not happen, and gives what is said of it.
+    /// Requests an action that must fail, and returns its error.
     fn fails(&mut self, command: Value) -> String {
         let answer = self.ask(command.clone());
         let message = answer["failed"]["message"].as_str();
@@ -193,7 +193,7 @@ fn a_browser_ends_with_its_driver_whatever_is_under_way() {
     assert_eq!(driver.await_end(), Some(0));
     rig.assert_nothing_left(END_LIMIT);
 
-    // It is killed. What it had written is left then, for whoever gave it the folder to remove.
+    // It is killed. Its files remain, and the owner of the folder removes them.
     let mut driver = Driver::start(&rig).unwrap();
     driver.does(json!({"id": 1, "do": "open", "tab": "a", "url": PAGE, "expect": "Fruit"}));
     assert!(rig.processes().len() > 1, "the browser is there");

@@ -165,7 +165,7 @@ fn what_is_installed_over_a_stack_is_as_new_as_its_checkout() {
     } else {
         eprintln!("LEFT OUT: editable checkouts; MCP_LIFECHECK_REPEATS=1 tries them");
     }
-    // Nothing is installed where that is forbidden, and what can not be built is told.
+    // With installations forbidden, nothing is installed. A package that cannot be built is reported.
     fs::write(Path::new(&checkout).join("backend.py"), "raise RuntimeError('no backend today')").unwrap();
     for (variable, told) in
         [("MCP_LIFECHECK_OFFLINE", "MCP_LIFECHECK_OFFLINE"), ("MCP_LIFECHECK_ONLINE", "no backend today")]

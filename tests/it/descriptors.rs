@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::rig::{LIFECHECK, Ran, Rig};
 
-/// A run in a process that may have this many open descriptors, and can not raise that.
+/// A run in a process with this hard limit of open descriptors.
 fn run_limited(soft: u32, hard: u32, arguments: &[&str]) -> Ran {
     let rig = Rig::new();
     let run = rig.run_command(arguments);

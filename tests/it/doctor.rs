@@ -88,7 +88,7 @@ fn the_python_helper_keeps_every_rule_of_the_protocol() {
 }
 
 #[test]
-fn an_adapter_that_can_not_be_tested_is_told_apart_from_one_that_fails() {
+fn an_untestable_adapter_is_distinguished_from_a_failing_one() {
     let rig = Rig::new();
     let wrong = rig.file("wrong.toml", "name = \"x\"\nlane = \"command\"\n").display().to_string();
     assert_eq!(test(&rig, &wrong, &[]).code, 2);

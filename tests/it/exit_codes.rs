@@ -31,7 +31,7 @@ fn a_violation_is_one() {
 }
 
 #[test]
-fn a_loader_that_can_not_be_run_is_three() {
+fn a_loader_that_cannot_be_run_is_three() {
     let rig = Rig::new();
     let mut command = rig.run_command(&["load-call-close", "--loader", "python-owner-task@mcp-1.30"]);
     command.env("MCP_LIFECHECK_CACHE", rig.out().join("empty-cache")).env("MCP_LIFECHECK_OFFLINE", "1");

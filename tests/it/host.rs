@@ -20,7 +20,7 @@ const CALLS: &str = "about = \"calls\"\nsame-servers = true\n[[step]]\ndo = \"to
     [[step]]\ndo = \"line\"\ntext = \"call\"\n[[step]]\ndo = \"call\"\nagain = true\nwithin = \"SHORTs\"\n\
     [[step]]\ndo = \"line\"\ntext = \"call\"\n[[step]]\ndo = \"call\"\nnth = 2\nwithin = \"SHORTs\"\n\
     [[step]]\ndo = \"connections\"\nopen = 2\nwithin = \"5s\"\n[[step]]\ndo = \"close-stdin\"\n[[step]]\ndo = \"exit\"\nstatus = 0\n";
-/// Loses a server and has to end all the same.
+/// Loses a server and must end anyway.
 const KILLED: &str = "about = \"killed\"\n[[step]]\ndo = \"tools\"\nwithin = \"20s\"\n[[step]]\ndo = \"kill-server\"\nserver = \"a\"\n\
     [[step]]\ndo = \"terminate\"\n[[step]]\ndo = \"exit\"\n";
 

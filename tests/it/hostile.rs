@@ -143,7 +143,7 @@ fn all_are_bounded_and_explained(n_at_once: usize, program: &[&str], misdeeds: &
 fn limits(explanation: &str) -> Vec<String> {
     let start = match explanation {
         _ if explanation.starts_with("no hello within") => 2,
-        // The start limit ends these as well, and whoever dials has to have dialled long before.
+        // The start limit also ends these; an adapter that connects does so long before.
         _ if explanation.contains("who dialled was refused") => 6,
         _ => 20,
     };

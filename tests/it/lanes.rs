@@ -201,7 +201,7 @@ pub fn unavailable(name: &str, because: &str) {
     eprintln!("UNAVAILABLE: {name} was not tested: {because}");
 }
 
-/// A client on the TypeScript SDK; nothing where it can not be run, which is said loudly.
+/// A client on the TypeScript SDK; `None`, with a loud message, where it cannot run.
 pub fn typescript_client(file: &str) -> Option<PathBuf> {
     let folder = root().join("tests/clients/typescript");
     let name = "the TypeScript SDK";

@@ -75,7 +75,7 @@ fn of_two_loaders_one_is_judged_and_what_differs_is_told() {
 }
 
 #[test]
-fn what_can_not_be_compared_is_refused_before_anything_runs() {
+fn runs_that_cannot_be_compared_are_refused_before_anything_runs() {
     let rig = Rig::new();
     for (arguments, because) in [
         (["--loader", "reference", "--against", "rust-owner-task"], "against itself"),

@@ -52,7 +52,7 @@ for = "5s"
 do = "close"
 "#;
 
-/// What was found in the one plan over this transport with such a server; nothing where this build can not run it.
+/// What was found in the one plan over this transport with such a server; `None` where this build cannot run it.
 fn found(scenario: &str, transport: &str, server: &str) -> Option<Vec<Value>> {
     if transport == "http" && !cfg!(feature = "rmcp-reqwest") {
         unavailable("rust-rmcp-readme over http", "built without the feature rmcp-reqwest");

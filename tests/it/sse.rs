@@ -117,7 +117,7 @@ fn a_script_that_needs_another_transport_is_not_applicable() {
 }
 
 #[test]
-fn a_server_whose_stream_can_not_be_had_fails_alone() {
+fn a_server_without_a_usable_stream_fails_alone() {
     for script in ["get-refused", "get-closed-at-once"] {
         let rig = Rig::new();
         let scenario = rig.scenario(&WITH.replace("SCRIPT", script));

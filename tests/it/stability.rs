@@ -111,7 +111,7 @@ fn python_loaders() {
     }
 }
 
-/// What has to be the same each time.
+/// The parts that must be the same each time.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Same {
     /// The verdict of the plan, and the signatures of what is wrong with it.

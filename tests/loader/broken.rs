@@ -164,7 +164,7 @@ fn runtime_not_driven_waits_for_ever() {
             };
             assert_eq!(case.step(step).await.unwrap(), (true, true));
             assert_eq!(case.n_left("leave"), 0);
-            // Nobody drives the runtime, so even a polite server stays until the loader is dropped.
+            // The runtime is not driven, so even a polite server stays until the loader is dropped.
             assert_eq!(case.world.living().len(), 1);
             let Case { world, loader, .. } = case;
             drop(loader);

@@ -164,7 +164,7 @@ fn cleanup_with_calls_in_flight_fails_them_at_once_and_announces_it() {
 }
 
 #[test]
-fn a_server_that_does_not_read_delays_nobody_beyond_the_bounds() {
+fn a_server_that_does_not_read_causes_no_delay_beyond_the_bounds() {
     bounded(|| async {
         let world = World::new();
         let mut brief = impatient();

@@ -196,7 +196,7 @@ fn the_end_of_the_given_runtime_kills_its_servers_and_is_reported() {
 }
 
 #[test]
-fn a_given_runtime_that_nobody_drives_is_an_error_for_blocking_callers_and_no_leak() {
+fn a_given_runtime_that_is_not_driven_is_an_error_for_blocking_callers_and_no_leak() {
     bounded(|| async {
         for flags in [&[][..], &["stubborn"][..]] {
             let world = World::new();

@@ -275,7 +275,7 @@ fn a_cancelled_request_keeps_no_socket() {
 }
 
 #[test]
-fn an_address_that_can_not_be_used_says_why() {
+fn an_unusable_address_says_why() {
     bounded(|| async {
         for (server, expected) in [
             (json!({"url": "https://127.0.0.1:1/mcp"}), "https is not supported by this build"),

@@ -378,7 +378,7 @@ fn a_stream_that_carried_an_event_id_is_resumed() {
 }
 
 #[test]
-fn a_stream_that_can_not_be_resumed_fails_its_call() {
+fn a_stream_that_cannot_be_resumed_fails_its_call() {
     bounded(|| async {
         let web = Web::new(|hit, _| match hit.label.as_str() {
             "tools/call" => Act::Hold,
@@ -404,7 +404,7 @@ fn a_server_that_is_not_there_is_reported_and_retried_by_the_next_load() {
         let loader = loaded_from(&web, options()).await;
         echo(&loader, "a").await;
         web.die();
-        until("nobody listens", || std::net::TcpStream::connect(web.address).is_err()).await;
+        until("the port is closed", || std::net::TcpStream::connect(web.address).is_err()).await;
         let error = call(&loader).await.unwrap().unwrap_err();
         assert!(matches!(*http_error(&error), HttpError::Connect { .. }), "{error:?}");
         until("it offers no tools", || loader.tools().is_empty()).await;

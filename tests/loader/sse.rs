@@ -145,7 +145,7 @@ fn an_endpoint_may_be_written_in_any_way_and_the_first_one_stands() {
 }
 
 #[test]
-fn a_stream_that_can_not_be_used_says_why_and_nothing_is_posted() {
+fn an_unusable_stream_says_why_and_nothing_is_posted() {
     type Expected = fn(&HttpError) -> bool;
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
     let cases: Vec<(String, Expected)> = vec![

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::*;
 
-/// One request as it came.
+/// One request, unchanged.
 #[derive(Debug, Clone)]
 pub struct Hit {
     pub verb: String,
@@ -156,7 +156,7 @@ impl Web {
         Self { inner, address, stop }
     }
 
-    /// Lets nobody in any more, and cuts off who is in.
+    /// Closes the listener and all open connections.
     pub fn die(&self) {
         *self.stop.lock().unwrap() = true;
         drop(TcpStream::connect(self.address));

@@ -177,7 +177,7 @@ fn misbehave(way: &str, action: &str, link: &mut TcpStream) {
             for_ever();
         }
         ("daemonise", "load") => {
-            // Nobody waits for it: that is the point.
+            // Not waited for, on purpose.
             drop(Command::new(me).arg("child-that-left").spawn());
         }
         _ => {}

@@ -233,7 +233,7 @@ fn scenario(client: &mut Client, is_hasty: bool, says_nothing: bool) -> bool {
     }
 }
 
-#[expect(clippy::zombie_processes, reason = "a child that nobody waits for is what is tested")]
+#[expect(clippy::zombie_processes, reason = "a child without a waiting parent is what is tested")]
 fn spawn(program: &str, arguments: &[&str]) {
     let _ = Command::new(program).args(arguments).stdin(Stdio::null()).spawn().unwrap();
 }
@@ -463,7 +463,7 @@ fn end_wrong(mode: &str, client: &mut Client) -> bool {
         }
         "leaves-child" => spawn("sleep", &["3600"]),
         "error-on-stderr" => eprintln!("TypeError: the stream was closed twice"),
-        "panics-aside" => drop(std::thread::spawn(|| panic!("nobody waits for me")).join()),
+        "panics-aside" => drop(std::thread::spawn(|| panic!("no thread waits for me")).join()),
         "floods" => {
             let line = "the same line again and again\n".repeat(10_000);
             while io::stderr().write_all(line.as_bytes()).is_ok() {}

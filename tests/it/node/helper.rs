@@ -179,7 +179,7 @@ fn what_nobody_handles_is_told_and_ends_the_program_as_it_would_by_itself() {
 }
 
 #[test]
-fn stacks_are_told_and_a_lost_link_is_heeded_while_the_loader_computes() {
+fn stacks_are_sent_and_a_lost_link_ends_the_process_while_the_loader_computes() {
     let Some(Started { mut home, _folder }) = start() else { return };
     home.send(&call(1, "spin", "a"));
     home.event();

@@ -26,7 +26,7 @@ pub struct Home {
     pub hello: Value,
 }
 
-/// Whether Node can be run here; said loudly where it can not.
+/// Whether Node can run here; prints a loud message where it cannot.
 pub fn has_node() -> bool {
     match mcp_lifecheck::stack::node() {
         Ok(_) => true,
