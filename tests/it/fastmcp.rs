@@ -1,4 +1,4 @@
-//! The adapter that the README walks through: it is what the README shows, is short, and runs.
+//! The Python adapter of the examples: it is short, and it runs. `docs` compares it with the page that shows it.
 
 use std::path::PathBuf;
 
@@ -6,21 +6,21 @@ use crate::lanes::unavailable;
 use crate::rig::{Rig, root};
 use crate::stability::is_thorough;
 
-const README: &str = include_str!("../../README.md");
+const PAGE: &str = include_str!("../../docs/src/adapters/python.md");
 const ADAPTER: &str = include_str!("../../examples/python-adapter/adapter.py");
 const LOADER: &str = include_str!("../../examples/python-adapter/loader.toml");
 const REQUIREMENTS: &str = include_str!("../../examples/python-adapter/requirements.txt");
-/// Most lines of an adapter that are neither blank nor comments.
+/// Bound on the lines of the adapter that are neither blank nor comments.
 const LINES_MAX: usize = 40;
 
 #[test]
-fn the_readme_shows_the_adapter_and_its_description() {
-    for (language, text) in [("python", ADAPTER), ("toml", LOADER)] {
-        assert!(README.contains(&format!("```{language}\n{text}```\n")), "the README does not show:\n{text}");
+fn the_page_shows_the_adapter_and_its_description() {
+    for (language, text) in [("python", ADAPTER), ("toml,loader", LOADER)] {
+        assert!(PAGE.contains(&format!("```{language}\n{text}```\n")), "the page does not show:\n{text}");
     }
     let pinned = REQUIREMENTS.lines().find(|line| line.starts_with("fastmcp==")).unwrap();
     let version = pinned.trim_start_matches("fastmcp==").split(' ').next().unwrap();
-    assert!(README.contains(&format!("FastMCP {version}")), "the README names another version than {version}");
+    assert!(PAGE.contains(&format!("FastMCP {version}")), "the page names another version than {version}");
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn the_adapter_is_short() {
     assert!(n_lines <= LINES_MAX, "{n_lines} lines, at most {LINES_MAX}");
 }
 
-/// The environment of the example, where it was made: `examples/python-adapter/provision`.
+/// The environment of the example, if this script made it: `examples/python-adapter/provision`.
 fn environment() -> Option<PathBuf> {
     let folder = root().join("target/fastmcp");
     let lock = std::fs::read_to_string(folder.join("requirements.txt")).unwrap_or_default();
@@ -38,9 +38,9 @@ fn environment() -> Option<PathBuf> {
 }
 
 #[test]
-fn the_adapter_runs_and_what_is_known_of_its_client_is_found() {
+fn the_adapter_runs_and_the_known_faults_of_its_client_are_found() {
     if !is_thorough() {
-        eprintln!("LEFT OUT: the adapter of the README; MCP_LIFECHECK_REPEATS=1 tries it");
+        eprintln!("LEFT OUT: the adapter of the examples; MCP_LIFECHECK_REPEATS=1 tries it");
         return;
     }
     let Some(programs) = environment() else {
@@ -65,7 +65,7 @@ fn the_adapter_runs_and_what_is_known_of_its_client_is_found() {
         with_path(rig.run_command(&[&["core", "--transport", "stdio", "--loader", &loader][..], &limits].concat()));
     let plans = ran.plans_by_loader();
     let verdict = |scenario: &str| plans["my-fastmcp"][scenario]["verdict"].as_str().unwrap().to_owned();
-    // What is done in one task works; a client belongs to the loop that opened it, and hangs in another one.
+    // A client works in the loop that opened it, and hangs in another one.
     for scenario in ["load-call-close", "load-after-close", "remove-first"] {
         assert_eq!(verdict(scenario), "pass", "{scenario}: {}", ran.stdout);
     }

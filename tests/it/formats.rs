@@ -1,4 +1,4 @@
-//! What the documentation of the files says of their format is so.
+//! The reference of the file formats is complete and true.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,8 @@ use mcp_lifecheck::script::{Script, script_schema, shipped_names, shipped_text};
 
 use crate::rig::{Rig, root};
 
-const FORMATS: &str = include_str!("../../fixtures/README.md");
+const SCENARIOS: &str = include_str!("../../docs/src/reference/scenarios.md");
+const SCRIPTS: &str = include_str!("../../docs/src/reference/scripts.md");
 /// Every step there is.
 const STEPS: [&str; 14] = [
     "load",
@@ -26,16 +27,15 @@ const STEPS: [&str; 14] = [
     "wait",
 ];
 
-/// The first example below a heading.
-fn example(heading: &str) -> &'static str {
-    let section = FORMATS.split_once(&format!("## {heading}\n")).expect("the heading is there").1;
-    let block = section.split_once("```toml\n").expect("an example is there").1;
+/// The block of this kind on a page.
+fn example(page: &'static str, kind: &str) -> &'static str {
+    let block = page.split_once(&format!("```{kind}\n")).expect("an example is there").1;
     block.split_once("```").expect("the example has an end").0
 }
 
 #[test]
 fn the_scenario_in_the_documentation_has_every_step_and_is_one() {
-    let scenario = Scenario::from_toml("documented", "fixtures/README.md", example("A scenario")).unwrap();
+    let scenario = Scenario::from_toml("documented", "scenarios.md", example(SCENARIOS, "toml,scenario")).unwrap();
     let steps: BTreeSet<_> = scenario.steps.iter().map(|step| step.action.name()).collect();
     assert_eq!(steps, BTreeSet::from(STEPS));
     // A step that is not in the list would be unknown to the reader as well.
@@ -52,7 +52,7 @@ fn the_scenario_in_the_documentation_has_every_step_and_is_one() {
 
 #[test]
 fn the_script_in_the_documentation_is_one() {
-    let script = Script::from_toml("documented", "fixtures/README.md", example("A script")).unwrap();
+    let script = Script::from_toml("documented", "scripts.md", example(SCRIPTS, "toml,script")).unwrap();
     assert_eq!((script.tools().len(), script.rules().len()), (2, 2));
 }
 

@@ -9,6 +9,7 @@ mod checkout;
 mod client;
 mod contexts;
 mod descriptors;
+mod docs;
 mod doctor;
 mod eras;
 mod exit_codes;
