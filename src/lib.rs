@@ -4,6 +4,8 @@
 //! module uses only modules below it; `tests/it/layers.rs` lists which. From the bottom up:
 //!
 //! - [`plan`]: scenarios, loader descriptions, promises and limits, as plain data.
+//! - [`process_table`]: which processes run, and below which other one.
+//! - `http_client`: one HTTP/1.1 request over its own connection.
 //! - [`history`]: events and histories, with their file formats, as plain data.
 //! - [`check`]: invariants, and the engine that judges a history. Pure.
 //! - [`script`]: the behaviour of a mock server. Pure.
@@ -23,6 +25,7 @@
 
 pub mod check;
 pub mod history;
+mod http_client;
 pub mod plan;
 pub mod report;
 pub mod testing;
@@ -40,6 +43,8 @@ pub mod life;
 pub mod loader;
 #[doc(hidden)]
 pub mod mock;
+#[doc(hidden)]
+pub mod process_table;
 #[doc(hidden)]
 pub mod record;
 #[doc(hidden)]

@@ -14,12 +14,12 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::history::{Event, EventKind, Header, Impact};
+use crate::http_client::{Request, Response, send};
 use crate::life::environment::RunEnvironment;
 use crate::life::http_server::{HttpServer, ServerError, ServerLaunch};
 use crate::life::mocks::mock_setup;
@@ -31,13 +31,15 @@ use crate::supervise::OrphanReaper;
 /// How long one exchange may take: limit `preflight`.
 const EXCHANGE_LIMIT: Duration = Duration::from_secs(10);
 /// Most bytes of a response that are looked at.
-const RESPONSE_BYTES_MAX: u64 = 64 << 10;
+const RESPONSE_BYTES_MAX: usize = 64 << 10;
 /// What is sent to a mock.
 const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 /// What is sent to a mock that speaks the modern era alone, which has no ping.
 const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
 /// What goes with it over HTTP.
-const LIST_FIELDS: &str = "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/list\r\n";
+const LIST_FIELDS: &[(&str, &str)] = &[("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Method", "tools/list")];
+/// Type of the bodies that are sent.
+const JSON: &str = "application/json";
 /// Exchanges at once: each is a process that mostly waits.
 const EXCHANGES_AT_ONCE: usize = 8;
 
@@ -76,14 +78,14 @@ enum ExchangeError {
 #[derive(Debug, Clone, Copy)]
 struct Question {
     line: &'static str,
-    fields: &'static str,
+    fields: &'static [(&'static str, &'static str)],
 }
 
 impl Question {
     fn to(script: &Script) -> Self {
         match script.era(1) {
             Some(Era::Modern) => Self { line: LIST, fields: LIST_FIELDS },
-            Some(Era::Legacy | Era::Dual) | None => Self { line: PING, fields: "" },
+            Some(Era::Legacy | Era::Dual) | None => Self { line: PING, fields: &[] },
         }
     }
 }
@@ -148,9 +150,10 @@ async fn over_http(
 ) -> Result<(), ExchangeError> {
     let server = HttpServer::start(environment, launch, "probe").await?;
     let result = match launch.transport {
-        Transport::Sse => within_limit(environment, launch.recorder, ping_sse(&server.url)).await,
+        Transport::Sse => within_limit(environment, launch.recorder, async { Ok(ping_sse(&server.url).await) }).await,
         Transport::Memory | Transport::Stdio | Transport::Http => {
-            within_limit(environment, launch.recorder, ask_http(&server.url, question)).await
+            let answer = async { Ok(ask_http(&server.url, question).await) };
+            within_limit(environment, launch.recorder, answer).await
         }
     };
     server.end().await;
@@ -204,71 +207,69 @@ fn ends(kind: &EventKind) -> bool {
     matches!(fault.split(':').next(), Some("exit" | "die" | "close-stdout"))
 }
 
-/// The host of a URL, and its path without the first slash.
-fn place_of(url: &str) -> Result<(&str, &str), ExchangeError> {
-    let no_url = || ExchangeError::Answer { found: url.to_owned() };
-    url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).ok_or_else(no_url)
+/// Opens the stream of a mock, posts a ping to the endpoint that the stream names, and waits for the answer on the stream.
+async fn ping_sse(url: &str) -> String {
+    // A mock that ends at its start may be gone already.
+    let request = Request { method: "GET", url, fields: &[("Accept", "text/event-stream")], body: None };
+    let Ok(stream) = send(request).await else { return String::new() };
+    let mut stream = EventLines { stream, buffer: Vec::new(), n_bytes: 0 };
+    let Some(endpoint) = stream.data_of("endpoint").await else { return String::new() };
+    let origin = url.find("//").and_then(|start| url[start + 2..].find('/').map(|end| &url[..start + 2 + end]));
+    let url = format!("{}{endpoint}", origin.unwrap_or(url));
+    let ping = Request { method: "POST", url: &url, fields: &[], body: Some((JSON, PING)) };
+    if let Ok(response) = send(ping).await {
+        response.text(RESPONSE_BYTES_MAX).await;
+    }
+    stream.data_of("message").await.unwrap_or_default()
 }
 
-/// Asks for a stream over a socket of our own, posts a ping to where that says, and waits for its answer on the stream.
-async fn ping_sse(url: &str) -> Result<String, ExchangeError> {
-    let (host, path) = place_of(url)?;
-    let mut answer = None;
-    // A mock that ends at its start may be gone already.
-    if let Ok(mut socket) = TcpStream::connect(host).await {
-        let request =
-            format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\nConnection: close\r\n\r\n");
-        let _ = socket.write_all(request.as_bytes()).await;
-        let mut stream = BufReader::new(socket.take(RESPONSE_BYTES_MAX)).lines();
-        if let Some(endpoint) = data_of(&mut stream, "endpoint").await {
-            let request = format!(
-                "POST {endpoint} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nConnection: close\r\n\
-                 Content-Length: {}\r\n\r\n{PING}",
-                PING.len()
-            );
-            exchange_over(host, &request).await;
-            answer = data_of(&mut stream, "message").await;
+/// The lines of a stream of events.
+struct EventLines {
+    stream: Response,
+    /// Bytes that arrived behind the last line.
+    buffer: Vec<u8>,
+    n_bytes: usize,
+}
+
+impl EventLines {
+    /// The data of the next event of this name, as a conforming mock writes it; `None` where the stream ends before.
+    async fn data_of(&mut self, name: &str) -> Option<String> {
+        let mut is_named = false;
+        loop {
+            let line = self.next().await?;
+            match line.split_once(": ") {
+                Some(("event", found)) => is_named = found == name,
+                Some(("data", data)) if is_named => return Some(data.to_owned()),
+                _ => {}
+            }
         }
     }
-    Ok(answer.unwrap_or_default())
-}
 
-/// The data of the next event of this name, as an honest mock writes it; none where the stream ends before.
-async fn data_of(lines: &mut Lines<impl AsyncBufRead + Unpin>, name: &str) -> Option<String> {
-    let mut is_named = false;
-    while let Ok(Some(line)) = lines.next_line().await {
-        match line.split_once(": ") {
-            Some(("event", found)) => is_named = found == name,
-            Some(("data", data)) if is_named => return Some(data.to_owned()),
-            _ => {}
+    async fn next(&mut self) -> Option<String> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                return Some(String::from_utf8_lossy(&line).trim_end().to_owned());
+            }
+            let chunk = self.stream.chunk().await.filter(|_| self.n_bytes < RESPONSE_BYTES_MAX)?;
+            self.n_bytes += chunk.len();
+            self.buffer.extend_from_slice(&chunk);
         }
     }
-    None
 }
 
-/// The response to a request over a socket of our own; empty where there is none.
-async fn exchange_over(host: &str, request: &str) -> String {
-    let mut response = Vec::new();
-    // A mock that ends at its start may be gone already.
-    if let Ok(mut socket) = TcpStream::connect(host).await {
-        let _ = socket.write_all(request.as_bytes()).await;
-        let _ = socket.take(RESPONSE_BYTES_MAX).read_to_end(&mut response).await;
-    }
-    String::from_utf8_lossy(&response).into_owned()
-}
-
-/// Asks by POST over a socket of our own; what is asked needs no session.
-async fn ask_http(url: &str, question: Question) -> Result<String, ExchangeError> {
-    let (host, path) = place_of(url)?;
+/// Asks by POST. The request needs no session.
+async fn ask_http(url: &str, question: Question) -> String {
     let Question { line, fields } = question;
-    let request = format!(
-        "POST /{path} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json, text/event-stream\r\n\
-         Content-Type: application/json\r\nConnection: close\r\n{fields}Content-Length: {}\r\n\r\n{line}",
-        line.len()
-    );
-    let text = exchange_over(host, &request).await;
-    let body = text.split_once("\r\n\r\n").filter(|_| text.starts_with("HTTP/1.1 200 ")).map(|(_, body)| body);
-    Ok(body.unwrap_or(&text).to_owned())
+    let accept = [("Accept", "application/json, text/event-stream")];
+    let fields: Vec<(&str, &str)> = accept.iter().chain(fields).copied().collect();
+    // A mock that ends at its start may be gone already.
+    let request = Request { method: "POST", url, fields: &fields, body: Some((JSON, line)) };
+    let Ok(response) = send(request).await else { return String::new() };
+    match (response.status, response.text(RESPONSE_BYTES_MAX).await) {
+        (200, body) => body,
+        (status, body) => format!("status {status}: {body}"),
+    }
 }
 
 async fn ask(child: &mut Child, question: Question) -> Result<String, ExchangeError> {

@@ -4,7 +4,7 @@
 //! process ends, for any reason. [`PYTHON_WATCHES_LIFELINE`] makes a Python program watch it; [`watching_lifeline`]
 //! does so for any other.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+
+use crate::process_table::descendants;
 
 /// Python statements that kill the program's process group when its lifeline ends.
 ///
@@ -102,25 +104,11 @@ fn ends_within(child: &Child, limit: Duration) -> io::Result<bool> {
 /// Kills a child and its descendants, and waits for the child.
 fn kill_tree(child: &mut Child) {
     // These pids belonged to descendants a moment ago. A process that has ended since needs no signal.
-    for pid in descendants(child.id()).into_iter().filter_map(pid_of) {
+    for pid in descendants(child.id()).iter().filter_map(|process| pid_of(process.pid)) {
         let _ = kill_process(pid, Signal::KILL);
     }
     let _ = child.kill();
     let _ = child.wait();
-}
-
-fn descendants(root: u32) -> Vec<u32> {
-    let mut found = Vec::new();
-    let mut next = vec![root];
-    while let Some(parent) = next.pop() {
-        let threads = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
-        for list in threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok()) {
-            let children: Vec<u32> = list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
-            next.extend(&children);
-            found.extend(children);
-        }
-    }
-    found
 }
 
 fn pid_of(pid: u32) -> Option<Pid> {
@@ -129,6 +117,8 @@ fn pid_of(pid: u32) -> Option<Pid> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn sh(script: &str) -> Command {

@@ -10,19 +10,21 @@ use crate::rig::{files, root};
 /// For each module, the modules of this crate it may use.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("plan", &[]),
+    ("process_table", &[]),
+    ("http_client", &[]),
     ("history", &["plan"]),
     ("check", &["history", "plan"]),
     ("script", &["history", "plan"]),
     ("record", &["history", "plan"]),
     ("mock", &["history", "plan", "record", "script"]),
-    ("supervise", &["history", "record"]),
+    ("supervise", &["history", "process_table", "record"]),
     ("loader", &["history", "plan", "record"]),
-    ("life", &["history", "plan", "record", "script", "supervise"]),
+    ("life", &["history", "http_client", "plan", "record", "script", "supervise"]),
     ("drive", &["history", "life", "plan", "record", "script", "supervise"]),
-    ("host", &["history", "life", "plan", "record", "script", "supervise"]),
+    ("host", &["history", "http_client", "life", "plan", "record", "script", "supervise"]),
     ("selftest", &["drive", "history", "life", "plan", "record", "script", "supervise"]),
     ("catalogue", &["plan"]),
-    ("stack", &["catalogue"]),
+    ("stack", &["catalogue", "process_table"]),
     ("report", &["check", "history"]),
     (
         "run",
@@ -54,7 +56,7 @@ const IMPURE: &[&str] =
     &["tokio", "std::time::Instant", "std::time::SystemTime", "std::net", "std::process", "std::thread"];
 
 /// Crates that only some modules may name.
-const RESERVED: &[(&str, &[&str])] = &[("hyper::", &["mock"]), ("linkme::", &["loader", "testing"])];
+const RESERVED: &[(&str, &[&str])] = &[("hyper::", &["http_client", "mock"]), ("linkme::", &["loader", "testing"])];
 
 fn sources() -> BTreeMap<String, Vec<(String, String)>> {
     let root = root().join("src");

@@ -11,6 +11,7 @@ use rustix::process::{
 };
 use rustix::system::sysinfo;
 
+use crate::process_table::{self, Stat};
 use crate::supervise::protocol::{ProcessFacts, Sample, Signalled};
 
 /// Maximum number of characters kept of a command line.
@@ -43,30 +44,9 @@ pub(in crate::supervise) fn lower_descriptor_limit(soft: u64) {
 
 /// Every process below `root`, parents before children, without `root` itself.
 ///
-/// Reads the list of children that the kernel keeps for each thread. The cost depends on the tree, not on the machine.
+/// Follows the list of children that the kernel keeps for each thread. The cost depends on the tree, not on the machine.
 pub(in crate::supervise) fn descendants(root: u32) -> Vec<ProcessFacts> {
-    let mut found: Vec<ProcessFacts> = Vec::new();
-    let mut next = vec![root];
-    while let Some(parent) = next.pop() {
-        for pid in children(parent) {
-            // A tree that changes during the read may list a process twice.
-            if found.iter().any(|process| process.pid == pid) {
-                continue;
-            }
-            if let Some(facts) = facts(pid) {
-                found.push(facts);
-                next.push(pid);
-            }
-        }
-    }
-    found
-}
-
-/// The children of a process: those that its threads started, and those that it adopted.
-pub(in crate::supervise) fn children(pid: u32) -> Vec<u32> {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
-    let lists = threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
-    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>()).collect()
+    process_table::descendants(root).into_iter().map(ProcessFacts::from).collect()
 }
 
 /// The number of processes and threads on the whole machine, modulo 2^16.
@@ -74,19 +54,17 @@ pub(in crate::supervise) fn n_tasks() -> usize {
     sysinfo().procs.into()
 }
 
-/// The fields of /proc/PID/stat after the command. The command may contain blanks and parentheses.
-fn stat_fields(stat: &str) -> Option<Vec<&str>> {
-    Some(stat.rsplit_once(')')?.1.split_whitespace().collect())
+impl From<Stat> for ProcessFacts {
+    /// Without the command line, which [`name_commands`] adds.
+    fn from(stat: Stat) -> Self {
+        let Stat { pid, parent, started, state, .. } = stat;
+        Self { pid, parent, started, state, command: String::new() }
+    }
 }
 
 /// The process table's entry of a process, without its command line; `None` if the process has ended.
 pub(in crate::supervise) fn facts(pid: u32) -> Option<ProcessFacts> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let fields = stat_fields(&stat)?;
-    let state = fields.first()?.chars().next()?;
-    let parent = fields.get(1)?.parse().ok()?;
-    let started = fields.get(19)?.parse().ok()?;
-    Some(ProcessFacts { pid, parent, started, state, command: String::new() })
+    process_table::stat(pid).map(ProcessFacts::from)
 }
 
 /// Fills in command lines. A separate step, because reading a command line takes a lock of that process.
@@ -127,26 +105,15 @@ pub(in crate::supervise) fn send_group_signal(leader: &ProcessFacts, signal: Sig
     }
 }
 
-/// CPU time of all threads of a process so far, including ended ones, in microseconds.
-fn cpu_us(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let fields = stat_fields(&stat)?;
-    let ticks = |index: usize| fields.get(index).and_then(|ticks| ticks.parse::<u64>().ok());
-    Some((ticks(11)? + ticks(12)?) * TICK_US)
-}
-
 /// CPU time of this process and of the children it has waited for, in milliseconds. The error is up to 40 ms.
 pub(in crate::supervise) fn children_cpu_ms() -> u64 {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat_fields(&stat).unwrap_or_default();
-    let ticks =
-        (11..=14).filter_map(|index| fields.get(index).and_then(|ticks| ticks.parse::<u64>().ok())).sum::<u64>();
+    let ticks = process_table::stat(std::process::id()).map_or(0, |stat| stat.cpu_ticks + stat.waited_cpu_ticks);
     ticks * TICK_US / 1_000
 }
 
 /// What a process uses now. `cpu_us` is the CPU time so far; the caller takes two samples and subtracts.
 pub(in crate::supervise) fn sample(pid: u32) -> Option<Sample> {
-    let cpu_us = cpu_us(pid)?;
+    let cpu_us = process_table::stat(pid)?.cpu_ticks * TICK_US;
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let number = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
@@ -185,8 +152,7 @@ pub(in crate::supervise) fn stacks(pids: &[u32]) -> String {
         let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { continue };
         for thread in threads.flatten() {
             let read = |name: &str| fs::read_to_string(thread.path().join(name)).unwrap_or_default();
-            let stat = read("stat");
-            let state = stat_fields(&stat).and_then(|fields| fields.first().map(|state| (*state).to_owned()));
+            let state = Stat::parse(&read("stat")).map(|stat| stat.state.to_string());
             let name = read("comm");
             let wait = read("wchan");
             let state = state.unwrap_or_default();

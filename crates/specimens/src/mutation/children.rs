@@ -1,8 +1,8 @@
 //! The children of this process, for changes that signal them behind the loader's back.
 
-use std::fs;
 use std::time::Duration;
 
+use mcp_lifecheck::process_table::processes;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::timeout;
 
@@ -26,14 +26,7 @@ pub(super) async fn signal_children(signal: Signal) {
 }
 
 fn children() -> Vec<Pid> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(|pid| is_child(*pid)).filter_map(Pid::from_raw).collect()
-}
-
-fn is_child(pid: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // `pid (name) state ppid ...`; the name may hold spaces and parentheses.
-    let parent = stat.rsplit_once(") ").and_then(|(_, fields)| fields.split(' ').nth(1)?.parse::<u32>().ok());
-    parent == Some(std::process::id())
+    // Not from the lists of the threads: one child that ends meanwhile may hide another there.
+    let children = processes().filter(|process| process.parent == std::process::id());
+    children.filter_map(|process| Pid::from_raw(process.pid.try_into().ok()?)).collect()
 }

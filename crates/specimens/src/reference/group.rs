@@ -5,12 +5,12 @@
 //! has processes; that nobody is left, which is how it nearly always is, a recent kernel tells at once: through the pidfd of
 //! the leader, which stands for its group even after the leader was reaped and the number belongs to somebody else.
 
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mcp_lifecheck::process_table::processes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 use tokio::io::unix::AsyncFd;
@@ -105,24 +105,7 @@ pub(super) fn is_gone(group: Pid) -> bool {
 
 /// The members of `group` that are neither zombie nor dead. Empty when `/proc` cannot be read.
 fn living_members(group: Pid) -> Vec<Pid> {
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(|pid| is_living_member(*pid, group)).filter_map(Pid::from_raw).collect()
-}
-
-/// Read from its `stat`: `getpgid` of rustix holds that no group is 0, which is that of every thread of the kernel.
-fn is_living_member(pid: i32, group: Pid) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
-        return false;
-    };
-    // `pid (name) state ppid pgrp ...`; the name may hold spaces and parentheses.
-    let Some((_, fields)) = stat.rsplit_once(") ") else {
-        return false;
-    };
-    let mut fields = fields.split(' ');
-    let state = fields.next();
-    let pgrp = fields.nth(1).and_then(|field| field.parse::<i32>().ok());
-    pgrp == Some(group.as_raw_nonzero().get()) && !matches!(state, Some("Z" | "X"))
+    let number = group.as_raw_nonzero().get();
+    let members = processes().filter(|process| process.group == number && !process.has_ended());
+    members.filter_map(|process| Pid::from_raw(process.pid.try_into().ok()?)).collect()
 }
