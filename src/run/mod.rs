@@ -35,7 +35,7 @@ pub use node::{node_launch, own_modules_launch};
 pub use plan::Finished;
 pub use pool::Pool;
 pub use reason::ExitReason;
-pub use repeat::Repeat;
+pub use repeat::{Repeat, shell_word};
 pub use report::{report_of, write_reports};
 pub use select::{Chosen, Launch, Selected, Target};
 pub use self_test::self_test_input;

@@ -1,5 +1,6 @@
 //! The line that runs a plan again.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use crate::plan::Plan;
@@ -30,14 +31,18 @@ impl Repeat {
     }
 }
 
-/// Arguments as a shell takes them: quoted where they hold more than plain characters.
+/// Arguments as a shell reads them, with a blank between each two.
 pub fn shell_words(words: &[String]) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "-_./=+,:@".contains(c);
-    let quoted = words.iter().map(|word| match !word.is_empty() && word.chars().all(is_plain) {
-        true => word.clone(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    });
-    quoted.collect::<Vec<_>>().join(" ")
+    words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// One argument as a shell reads it: in quotes where it holds more than plain characters.
+pub fn shell_word(word: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=+,:@".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => Cow::Borrowed(word),
+        false => Cow::Owned(format!("'{}'", word.replace('\'', r"'\''"))),
+    }
 }
 
 #[cfg(test)]

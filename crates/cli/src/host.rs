@@ -9,7 +9,7 @@ use mcp_lifecheck::host::{Asked, ConfigShape, ConfigSource, prepared};
 use mcp_lifecheck::plan::{InputError, Limits, Revision, Temperament, Transport, read_text};
 use mcp_lifecheck::run::{
     Accepted, ExitReason, HostRun, Hosted, Judged, Process, RunError, RunFolder, Session, page_driver,
-    read_host_baseline, write_reports,
+    read_host_baseline, shell_word, write_reports,
 };
 
 use crate::args::{ConfigShapeArg, HostArgs, TransportArg};
@@ -116,13 +116,8 @@ fn servers(texts: &[String]) -> Result<Vec<(String, String)>, RunError> {
 fn repeat(arguments: &HostArgs) -> String {
     let mut line = "mcp-lifecheck host".to_owned();
     let mut push = |text: &str| {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/=:,@+".contains(c);
-        let quoted = if !text.is_empty() && text.chars().all(is_plain) {
-            text.to_owned()
-        } else {
-            format!("'{}'", text.replace('\'', "'\\''"))
-        };
-        write!(line, " {quoted}").expect("writing to a string can not fail");
+        line.push(' ');
+        line.push_str(&shell_word(text));
     };
     let mut option = |name: &str, value: &str| {
         push(name);
