@@ -7,8 +7,8 @@ use std::{env, fs, io};
 
 use include_dir::{Dir, DirEntry, include_dir};
 
+use crate::catalogue::atomic_write::{link_whole, write_whole};
 use crate::catalogue::loaders::LOADERS;
-use crate::catalogue::whole::{link_whole, write_whole};
 
 static ADAPTERS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/adapters");
 

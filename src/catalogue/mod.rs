@@ -3,12 +3,16 @@
 //! Everything is embedded, so that an installed executable works from an empty directory. Here is also how files are
 //! written, the extracted ones and reports: whole or not at all.
 
+mod atomic_write;
 mod cache;
+mod glossary;
 mod loaders;
 mod scenarios;
-mod whole;
 
+pub use atomic_write::write_whole;
 pub use cache::{CacheError, cache_folder, extract_node, extract_node_helper, extract_python};
+pub use glossary::{Term, glossary};
 pub use loaders::{LoaderName, shipped_baseline, shipped_loader, shipped_loaders};
-pub use scenarios::{Suite, SuiteScenario, shipped_scenario, shipped_scenarios, shipped_suites, suite};
-pub use whole::write_whole;
+pub use scenarios::{
+    Suite, SuiteScenario, scenario_names, shipped_scenario, shipped_scenarios, shipped_suites, suite, suite_names,
+};

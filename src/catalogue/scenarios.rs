@@ -80,6 +80,16 @@ impl From<EntryFile> for SuiteScenario {
     }
 }
 
+/// Names of the shipped scenarios, in alphabetical order.
+pub fn scenario_names() -> impl Iterator<Item = &'static str> {
+    texts(&SCENARIOS).into_iter().map(|(name, _, _)| name)
+}
+
+/// Names of the shipped suites, in alphabetical order.
+pub fn suite_names() -> impl Iterator<Item = &'static str> {
+    texts(&SUITES).into_iter().map(|(name, _, _)| name)
+}
+
 /// Every shipped scenario, by name.
 ///
 /// # Errors

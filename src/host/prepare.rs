@@ -9,7 +9,7 @@ use include_dir::{Dir, include_dir};
 use crate::history::{ApplicationFacts, HostFacts};
 use crate::host::input::{Application, ConfigSource};
 use crate::host::template::{Strictness, Template, TemplateError};
-use crate::plan::{HostDo, HostPlan, InputError, Limits, Transport, host_limit, read_text};
+use crate::plan::{HostDo, HostPlan, InputError, Limits, Transport, did_you_mean, host_limit, read_text};
 use crate::script::{Carriage, Script, shipped};
 
 static PLANS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/fixtures/host");
@@ -126,8 +126,8 @@ fn plan(asked: Option<&str>) -> Result<(HostPlan, String), InputError> {
             Some(plan) => Ok((plan, format!("plan {name}"))),
             None => {
                 let known: Vec<String> = shipped_host_plans()?.into_iter().map(|plan| plan.name).collect();
-                let message =
-                    format!("found no shipped plan of this name, expected a file or one of {}", known.join(", "));
+                let (near, known) = (did_you_mean(name, &known), known.join(", "));
+                let message = format!("found no shipped plan of this name, expected a file or one of {known}{near}");
                 Err(InputError::whole(name, message))
             }
         };

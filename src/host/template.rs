@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::host::config::{ConfigShape, ServerEntry};
+use crate::plan::did_you_mean;
 
 /// What stands for something in a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,8 @@ enum Hole {
     Env(String),
 }
 
+/// The words that placeholders begin with.
+const WORDS: [&str; 7] = ["config", "port", "url", "servers", "command", "args", "env"];
 /// Every placeholder as a person reads it.
 const KNOWN: &str = "{config}, {port}, {url}, {url:NAME}, {servers}, {command:NAME}, {args:NAME} or {env:NAME}";
 
@@ -124,7 +127,8 @@ impl Template {
                 Hole::Command(name) | Hole::Args(name) | Hole::Env(name) => (Some(name), false),
             };
             if let Some(name) = name.filter(|name| !servers.contains(&name.as_str())) {
-                return wrong(format!("found server {name:?}, expected one of {}", servers.join(", ")));
+                let near = did_you_mean(name, servers);
+                return wrong(format!("found server {name:?}, expected one of {}{near}", servers.join(", ")));
             }
             if needs_listening != listen {
                 let (found, expected) = if listen { ("http", "stdio") } else { ("stdio", "http") };
@@ -203,7 +207,8 @@ fn hole(word: &str, name: Option<&str>) -> Result<Hole, String> {
         ("env", Some(name)) => Ok(Hole::Env(owned(name))),
         _ => {
             let name = name.map(|name| format!(":{name}")).unwrap_or_default();
-            Err(format!("found placeholder {{{word}{name}}}, expected {KNOWN}"))
+            let near = did_you_mean(word, WORDS);
+            Err(format!("found placeholder {{{word}{name}}}, expected {KNOWN}{near}"))
         }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::value::StringDeserializer;
 
+use crate::plan::suggest::with_suggestion;
 use crate::plan::{InputError, Temperament, Transport};
 
 /// One accepted finding.
@@ -73,6 +74,9 @@ struct BaselineFile {
     _server: Option<serde::de::IgnoredAny>,
 }
 
+/// The keys of an entry that is a table.
+const KEYS: [&str; 4] = ["id", "reason", "transport", "server"];
+
 /// `scenario:invariant`, or a table with it, a reason, a transport and a temperament.
 #[derive(Debug)]
 struct EntryFile {
@@ -108,9 +112,7 @@ impl<'de> Deserialize<'de> for EntryFile {
                         // `- scenario:invariant: reason` is a map with the entry as its key.
                         _ if id.is_none() => id = Some(key),
                         other => {
-                            return Err(serde::de::Error::custom(format!(
-                                "found `{other}`, expected `id`, `reason`, `transport` or `server`"
-                            )));
+                            return Err(serde::de::Error::unknown_field(other, &KEYS));
                         }
                     }
                 }
@@ -130,7 +132,8 @@ impl Baseline {
         let parsed: BaselineFile = if file.ends_with(".toml") {
             toml::from_str(text).map_err(|error| InputError::toml(file, text, &error))?
         } else {
-            serde_saphyr::from_str(text).map_err(|error| InputError::whole(file, error.to_string()))?
+            serde_saphyr::from_str(text)
+                .map_err(|error| InputError::whole(file, with_suggestion(&error.to_string())))?
         };
         let mut entries: Vec<BaselineEntry> = Vec::new();
         for EntryFile { id, transport, server } in parsed.client {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::plan::input::check_name;
+use crate::plan::suggest::with_suggestion;
 use crate::plan::{InputError, Promises, Transport};
 
 /// A way to run loaders.
@@ -114,7 +115,7 @@ struct OnStack {
 
 /// What is wrong with the promises, merged for one stack and transport.
 #[derive(Debug, thiserror::Error)]
-#[error("in [promises]: {}", .0.message())]
+#[error("in [promises]: {}", with_suggestion(.0.message()))]
 struct PromisesError(#[from] toml::de::Error);
 
 impl Descriptor {
@@ -135,7 +136,7 @@ impl Descriptor {
             return Err(InputError::whole(file, "found no `command`, expected the command that starts the adapter"));
         }
         let known = Known::deserialize(parsed.known.clone())
-            .map_err(|error| InputError::whole(file, format!("in [known]: {}", error.message())))?;
+            .map_err(|error| InputError::whole(file, format!("in [known]: {}", with_suggestion(error.message()))))?;
         let descriptor = Self {
             name,
             about: parsed.about,
@@ -156,7 +157,8 @@ impl Descriptor {
             };
             merged.map_err(|error| InputError::whole(file, error.to_string()))?;
             Known::deserialize(on.known.clone())
-                .map_err(|error| InputError::whole(file, format!("in [on.{key:?}.known]: {}", error.message())))?;
+                .map_err(|error| format!("in [on.{key:?}.known]: {}", with_suggestion(error.message())))
+                .map_err(|message| InputError::whole(file, message))?;
         }
         descriptor.merged(None, "").map_err(|error| InputError::whole(file, error.to_string()))?;
         Ok(descriptor)

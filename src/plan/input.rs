@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use crate::plan::suggest::with_suggestion;
+
 /// Most bytes of an input file.
 ///
 /// Ten times the longest history that the limits of a plan allow; enough to refuse what has no end.
@@ -61,7 +63,7 @@ impl InputError {
     /// A TOML error with its position.
     #[must_use]
     pub fn toml(file: &str, text: &str, error: &toml::de::Error) -> Self {
-        let message = error.message().trim_end_matches('\n').replace('\n', ", ");
+        let message = with_suggestion(&error.message().trim_end_matches('\n').replace('\n', ", "));
         match error.span() {
             Some(span) => Self::at(file, text, span.start, message),
             None => Self::whole(file, message),
@@ -72,7 +74,7 @@ impl InputError {
     #[must_use]
     pub fn json(file: &str, line: usize, error: &serde_json::Error) -> Self {
         let text = error.to_string();
-        let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message).to_owned();
+        let message = with_suggestion(text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message));
         Self { file: file.to_owned(), line: line + error.line().saturating_sub(1), column: error.column(), message }
     }
 }

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::plan::did_you_mean;
+
 /// A revision of the MCP specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -47,19 +49,28 @@ impl fmt::Display for Revision {
     }
 }
 
+/// Another name of the newest revision.
+const DRAFT: &str = "draft";
+
 /// Why a text names no revision.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("found revision {0:?}, expected 2024-11-05, 2025-03-26, 2025-06-18, 2025-11-25, 2026-07-28 or draft")]
-pub struct RevisionError(String);
+#[error("found revision {found:?}, expected 2024-11-05, 2025-03-26, 2025-06-18, 2025-11-25, 2026-07-28 or draft{near}")]
+pub struct RevisionError {
+    found: String,
+    near: String,
+}
 
 impl FromStr for Revision {
     type Err = RevisionError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "draft" {
+        if text == DRAFT {
             return Ok(Self::R20260728);
         }
-        Self::ALL.into_iter().find(|revision| revision.as_str() == text).ok_or_else(|| RevisionError(text.to_owned()))
+        Self::ALL.into_iter().find(|revision| revision.as_str() == text).ok_or_else(|| RevisionError {
+            found: text.to_owned(),
+            near: did_you_mean(text, Self::ALL.map(Self::as_str).into_iter().chain([DRAFT])),
+        })
     }
 }
 

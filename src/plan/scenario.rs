@@ -4,10 +4,14 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
+use toml::de::DeTable;
 
 use crate::plan::input::check_name;
-use crate::plan::step::{Invoked, Place, PlaceKind, StepFile, Until, WaitFor};
-use crate::plan::{InputError, Revision, SessionPromise, Step, StepDo, Temperament, Transport};
+use crate::plan::tagged::take_steps;
+use crate::plan::{
+    InputError, Invoked, Place, PlaceKind, Revision, SessionPromise, Step, StepDo, Temperament, Transport, Until,
+    WaitFor, did_you_mean,
+};
 
 /// A scenario, well formed: names are unique, and every name a step uses is declared.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,8 +78,9 @@ struct ScenarioFile {
     transports: Option<Spanned<Vec<Transport>>>,
     sessions: Option<Spanned<Vec<SessionPromise>>>,
     servers: Vec<Spanned<ServerSpec>>,
-    #[serde(default)]
-    step: Vec<Spanned<StepFile>>,
+    /// Never there: [`take_steps`] removes the steps before the rest is read. Named here so that messages name it.
+    #[serde(default, rename = "step")]
+    _step: Option<serde::de::IgnoredAny>,
 }
 
 fn since_streamable_http() -> Vec<Spanned<String>> {
@@ -90,17 +95,19 @@ impl Scenario {
     /// With the position of what is wrong, what was found and what was expected.
     pub fn from_toml(name: &str, file: &str, text: &str) -> Result<Self, InputError> {
         check_name("scenario", name).map_err(|error| InputError::whole(file, error.to_string()))?;
-        let parsed: ScenarioFile = toml::from_str(text).map_err(|error| InputError::toml(file, text, &error))?;
+        let toml = |error: toml::de::Error| InputError::toml(file, text, &error);
+        let mut table = DeTable::parse(text).map_err(toml)?;
+        let tables = take_steps(table.get_mut()).map_err(|flaw| flaw.in_file(file, text))?;
+        let parsed = ScenarioFile::deserialize(toml::Deserializer::from(table)).map_err(toml)?;
         let revisions = read_revisions(file, text, parsed.revisions)?;
         let transports = read_some(file, text, "transport", parsed.transports)?;
         let sessions = read_some(file, text, "session", parsed.sessions)?;
         let servers = read_servers(file, text, parsed.servers)?;
         let mut steps = Vec::new();
-        for spanned in parsed.step {
-            let start = spanned.span().start;
+        for table in tables {
+            let start = table.offset;
             let line = InputError::at(file, text, start, "").line;
-            let step = spanned.into_inner().check(line);
-            let step = step.map_err(|error| InputError::at(file, text, start, error.to_string()))?;
+            let step = Step::read(table, line).map_err(|flaw| flaw.in_file(file, text))?;
             let spread = spread(step, &servers).map_err(|message| InputError::at(file, text, start, message))?;
             steps.extend(spread);
         }
@@ -159,7 +166,8 @@ impl Scenario {
             let error = |message: String| InputError::line(file, step.line, message);
             for server in step.action.servers() {
                 if self.server(server).is_none() {
-                    return Err(error(format!("found server {server:?}, expected one that `servers` declares")));
+                    let near = did_you_mean(server, self.servers.iter().map(|known| &known.name));
+                    return Err(error(format!("found server {server:?}, expected one that `servers` declares{near}")));
                 }
             }
             if let Some(name) = step.action.invoked().and_then(|invoked| invoked.name.clone())
@@ -170,8 +178,9 @@ impl Scenario {
             if let Some(name) = step.action.operation()
                 && !operations.contains(name)
             {
+                let near = did_you_mean(name, &operations);
                 return Err(error(format!(
-                    "found operation {name:?}, expected one that an earlier step names with `as`"
+                    "found operation {name:?}, expected one that an earlier step names with `as`{near}"
                 )));
             }
         }

@@ -11,7 +11,9 @@ use crate::check::{Finding, HOST_RULES, Judgement, PlanVerdict, Verdict};
 use crate::history::{EventKind, Header, History, Source};
 use crate::host::{ClientScenario, HostInput, HostKind};
 use crate::life::{RunEnvironment, preflight};
-use crate::plan::{Baseline, BaselineEntry, InputError, Limits, Revision, Temperament, Transport, read_text};
+use crate::plan::{
+    Baseline, BaselineEntry, InputError, Limits, Revision, Temperament, Transport, did_you_mean, read_text,
+};
 use crate::record::Recorder;
 use crate::report::{CHECKS, PlanRow, RunReport, iso};
 use crate::run::judge::{JudgedHistory, live_and_judge};
@@ -173,12 +175,14 @@ pub fn read_expected(file: &Path, known: &[ClientScenario]) -> Result<Baseline, 
     let baseline = Baseline::from_text(&shown, &read_text(file)?)?;
     for entry in &baseline.entries {
         if !known.iter().any(|scenario| scenario.name == entry.scenario) {
-            let message = format!("found scenario {:?}, expected one that exists", entry.scenario);
+            let near = did_you_mean(&entry.scenario, known.iter().map(|scenario| &scenario.name));
+            let message = format!("found scenario {:?}, expected one that exists{near}", entry.scenario);
             return Err(InputError::whole(&shown, message).into());
         }
         let is_unknown = |id: &&String| HOST_RULES.iter().all(|rule| rule.id != id.as_str());
         if let Some(id) = entry.invariant.as_ref().filter(is_unknown) {
-            return Err(InputError::whole(&shown, format!("found check {id:?}, expected one that exists")).into());
+            let near = did_you_mean(id, HOST_RULES.iter().map(|rule| rule.id));
+            return Err(InputError::whole(&shown, format!("found check {id:?}, expected one that exists{near}")).into());
         }
     }
     Ok(baseline)

@@ -12,6 +12,7 @@ use crate::life::{RunEnvironment, preflight};
 use crate::plan::{Baseline, InputError, Revision, Temperament, read_text};
 use crate::report::{CHECKS, PlanRow, RunReport, RunVerdict};
 use crate::run::judge::{JudgedHistory, live_and_judge};
+use crate::run::judged::check_invariant;
 use crate::run::report::write_reports;
 use crate::run::{RunError, RunFolder};
 use crate::stack::Browser;
@@ -64,9 +65,7 @@ pub fn read_host_baseline(file: &Path, plan: &str) -> Result<Baseline, RunError>
             let message = format!("found scenario {:?}, expected {plan:?}, the plan that is run", entry.scenario);
             return Err(InputError::whole(&shown, message).into());
         }
-        if let Some(id) = entry.invariant.as_ref().filter(|id| crate::check::invariant(id).is_none()) {
-            return Err(InputError::whole(&shown, format!("found invariant {id:?}, expected one that exists")).into());
-        }
+        entry.invariant.iter().try_for_each(|id| check_invariant(&shown, id))?;
     }
     Ok(baseline)
 }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use crate::catalogue::shipped_baseline;
-use crate::check::Verdict;
-use crate::plan::{Baseline, BaselineEntry, InputError, read_text};
+use crate::catalogue::{scenario_names, shipped_baseline};
+use crate::check::{HOST_RULES, INVARIANTS, Verdict, invariant};
+use crate::plan::{Baseline, BaselineEntry, InputError, did_you_mean, read_text};
 use crate::report::{PlanRow, RunReport, RunVerdict};
 use crate::run::select::Selected;
 use crate::run::{ExitReason, RunError};
@@ -26,14 +26,22 @@ pub fn known_baseline(shown: &str, baseline: &Baseline, selected: &[Selected]) -
         let known_scenario = selected.iter().any(|selected| selected.scenario.name == entry.scenario)
             || crate::catalogue::shipped_scenario(&entry.scenario)?.is_some();
         if !known_scenario {
-            let message = format!("found scenario {:?}, expected one that exists", entry.scenario);
+            let near = did_you_mean(&entry.scenario, scenario_names());
+            let message = format!("found scenario {:?}, expected one that exists{near}", entry.scenario);
             return Err(InputError::whole(shown, message).into());
         }
-        if let Some(id) = entry.invariant.as_ref().filter(|id| crate::check::invariant(id).is_none()) {
-            return Err(InputError::whole(shown, format!("found invariant {id:?}, expected one that exists")).into());
-        }
+        entry.invariant.iter().try_for_each(|id| check_invariant(shown, id))?;
     }
     Ok(())
+}
+
+/// Refuses an invariant that does not exist, in the file called `shown`.
+pub(in crate::run) fn check_invariant(shown: &str, id: &str) -> Result<(), InputError> {
+    if invariant(id).is_some() {
+        return Ok(());
+    }
+    let near = did_you_mean(id, INVARIANTS.iter().chain(HOST_RULES).map(|known| known.id));
+    Err(InputError::whole(shown, format!("found invariant {id:?}, expected one that exists{near}")))
 }
 
 /// The findings that are accepted.

@@ -1,5 +1,6 @@
 //! The methods that clients send.
 
+use crate::plan::nearest;
 use crate::script::Defect;
 
 /// What stands for every method in a trigger.
@@ -58,8 +59,7 @@ fn no_slip(method: String, known: &'static [&'static str]) -> Result<String, Def
     if method == EVERY || known.contains(&method.as_str()) {
         return Ok(method);
     }
-    let distance = |one: &&&'static str| strsim::levenshtein(&method, one);
-    match known.iter().min_by_key(distance).filter(|nearest| distance(nearest) <= SLIP_MAX) {
+    match nearest(&method, known.iter().copied(), SLIP_MAX) {
         Some(nearest) => Err(Defect::MethodNeverSent { found: method, nearest }),
         None => Ok(method),
     }

@@ -2,7 +2,7 @@
 
 use include_dir::{Dir, include_dir};
 
-use crate::plan::InputError;
+use crate::plan::{InputError, did_you_mean};
 use crate::script::Script;
 
 static SCRIPTS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/mock-servers/scripts");
@@ -22,8 +22,9 @@ pub fn shipped_names() -> Vec<&'static str> {
 /// When there is none, with the names there are.
 pub fn shipped(name: &str) -> Result<Script, InputError> {
     let Some(text) = shipped_text(name) else {
-        let names = shipped_names().join(", ");
-        return Err(InputError::whole(name, format!("found no shipped script of this name, expected one of {names}")));
+        let (near, names) = (did_you_mean(name, shipped_names()), shipped_names().join(", "));
+        let message = format!("found no shipped script of this name, expected one of {names}{near}");
+        return Err(InputError::whole(name, message));
     };
     Script::from_toml(name, &format!("mock-servers/scripts/{name}.toml"), text)
 }

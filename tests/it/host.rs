@@ -216,7 +216,7 @@ fn what_is_wrong_before_anything_runs_is_exit_2_with_its_place() {
     type Case<'a> = (&'a str, &'a [&'a str], &'a [&'a str], i32, &'a str);
     let cases: &[Case<'_>] = &[
         ("about = 1\n", &[], &["true"], 2, "plan.toml:1:9"),
-        (&SHORT.replace("tools", "dance"), &[], &["true"], 2, "plan.toml:2:1: unknown variant `dance`"),
+        (&SHORT.replace("tools", "dance"), &[], &["true"], 2, "plan.toml:3:6: unknown variant `dance`"),
         (SHORT, &[], &["/nonexistent/host"], 2, "no program"),
         (SHORT, &[], &["true", "{url:c}"], 2, "argument 1 of the command:1: found server \"c\", expected one of a, b"),
         (SHORT, &["--config-template", &template], &["true"], 2, "t.json:2:7: found placeholder {nope}"),

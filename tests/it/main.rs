@@ -47,4 +47,5 @@ mod sse;
 mod stability;
 mod standard;
 mod streamlit;
+mod suggestions;
 mod vacuity;

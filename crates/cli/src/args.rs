@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use mcp_lifecheck::plan::{HOST_LIMITS, Limits, Revision, Transport, parse_duration};
+use mcp_lifecheck::plan::{
+    DurationError, HOST_LIMITS, LIMITS, LimitInfo, Limits, Revision, Transport, did_you_mean, parse_duration,
+};
 use mcp_lifecheck::report::Format;
 use mcp_lifecheck::run::{Checkout, RunError, Temperaments, Tier, Variants};
 
@@ -393,10 +395,7 @@ fn limit(text: &str) -> Result<(String, Duration), LimitError> {
     let (name, value) = text.split_once('=').ok_or(LimitError::Shape)?;
     let value = parse_duration(value)?;
     let mut limits = Limits::default();
-    limits.set(name, value).ok_or_else(|| LimitError::Unknown {
-        found: name.to_owned(),
-        known: mcp_lifecheck::plan::LIMITS.iter().map(|limit| limit.name).collect::<Vec<_>>().join(", "),
-    })?;
+    limits.set(name, value).ok_or_else(|| LimitError::unknown(name, LIMITS))?;
     Ok((name.to_owned(), value))
 }
 
@@ -406,6 +405,9 @@ fn host_limit(text: &str) -> Result<(String, Duration), LimitError> {
         Some((name, value)) if HOST_LIMITS.iter().any(|limit| limit.name == name) => {
             Ok((name.to_owned(), parse_duration(value)?))
         }
+        Some((name, _)) if LIMITS.iter().all(|limit| limit.name != name) => {
+            Err(LimitError::unknown(name, LIMITS.iter().chain(HOST_LIMITS)))
+        }
         _ => limit(text),
     }
 }
@@ -414,8 +416,16 @@ fn host_limit(text: &str) -> Result<(String, Duration), LimitError> {
 enum LimitError {
     #[error("expected NAME=DURATION, such as operation=5s")]
     Shape,
-    #[error("found limit {found:?}, expected one of {known}")]
-    Unknown { found: String, known: String },
+    #[error("found limit {found:?}, expected one of {known}{near}")]
+    Unknown { found: String, known: String, near: String },
     #[error(transparent)]
-    Duration(#[from] mcp_lifecheck::plan::DurationError),
+    Duration(#[from] DurationError),
+}
+
+impl LimitError {
+    fn unknown<'a>(found: &str, known: impl IntoIterator<Item = &'a LimitInfo>) -> Self {
+        let known: Vec<&str> = known.into_iter().map(|limit| limit.name).collect();
+        let (near, known) = (did_you_mean(found, &known), known.join(", "));
+        Self::Unknown { found: found.to_owned(), known, near }
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mcp_lifecheck::check::{Finding, Verdict, invariant};
 use mcp_lifecheck::host::{ClientScenario, client_scenarios};
-use mcp_lifecheck::plan::{Baseline, Revision};
+use mcp_lifecheck::plan::{Baseline, Revision, did_you_mean};
 use mcp_lifecheck::run::{
     ClientJudged, ClientPlan, ClientResult, ClientRun, ExitReason, Process, RunError, RunFolder, Session, read_expected,
 };
@@ -48,7 +48,8 @@ fn jobs(arguments: &ClientArgs) -> usize {
 fn selected(arguments: &ClientArgs, known: &[ClientScenario]) -> Result<Vec<ClientPlan>, RunError> {
     let asked = arguments.spec_version;
     if let Some(suite) = arguments.suite.as_ref().filter(|suite| *suite != SUITE) {
-        return Err(RunError::usage(format!("found suite {suite:?}, expected {SUITE}")));
+        let near = did_you_mean(suite, [SUITE]);
+        return Err(RunError::usage(format!("found suite {suite:?}, expected {SUITE}{near}")));
     }
     if arguments.scenario.is_empty() {
         let revision = asked.unwrap_or(Revision::NEWEST_LEGACY);
@@ -66,10 +67,12 @@ fn selected(arguments: &ClientArgs, known: &[ClientScenario]) -> Result<Vec<Clie
 }
 
 fn plan(name: &str, asked: Option<Revision>, known: &[ClientScenario]) -> Result<ClientPlan, RunError> {
-    let names = || known.iter().map(|scenario| scenario.name.as_str()).collect::<Vec<_>>().join(", ");
-    let scenario = known.iter().find(|scenario| scenario.name == name);
-    let scenario =
-        scenario.ok_or_else(|| RunError::usage(format!("found scenario {name:?}, expected one of {}", names())))?;
+    let unknown = || {
+        let names: Vec<&str> = known.iter().map(|scenario| scenario.name.as_str()).collect();
+        let (near, names) = (did_you_mean(name, &names), names.join(", "));
+        RunError::usage(format!("found scenario {name:?}, expected one of {names}{near}"))
+    };
+    let scenario = known.iter().find(|scenario| scenario.name == name).ok_or_else(unknown)?;
     let usual = || {
         let newest = scenario.revisions.iter().max().copied();
         newest.filter(|_| !scenario.runs_under(Revision::NEWEST_LEGACY)).unwrap_or(Revision::NEWEST_LEGACY)

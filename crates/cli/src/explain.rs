@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use mcp_lifecheck::catalogue::{shipped_loader, shipped_scenario, suite};
+use mcp_lifecheck::catalogue::{
+    Term, glossary, scenario_names, shipped_loader, shipped_loaders, shipped_scenario, suite, suite_names,
+};
 use mcp_lifecheck::check::{HOST_RULES, INVARIANTS, Invariant, invariant};
-use mcp_lifecheck::host::shipped_host_plan;
-use mcp_lifecheck::plan::{HOST_LIMITS, HostPlan, LIMITS, PROMISES, Promise, Scenario, Transport};
+use mcp_lifecheck::host::{shipped_host_plan, shipped_host_plans};
+use mcp_lifecheck::plan::{HOST_LIMITS, HostPlan, LIMITS, PROMISES, Promise, Scenario, Transport, did_you_mean};
 use mcp_lifecheck::run::{ExitReason, RunError};
 use mcp_lifecheck::script::{FAULTS, Script, shipped, shipped_names, shipped_text};
 use mcp_lifecheck::selftest::{CHECKS, SELF_TEST_LIMITS};
@@ -45,12 +47,44 @@ pub(crate) fn explain(arguments: &ExplainArgs) -> Result<ExitReason, RunError> {
     pages.extend(shipped_loader(id)?.map(|loader| format!("loader {id}\n\n{}", loader.about)));
     pages.extend(shipped_host_plan(id)?.as_ref().map(plan_page));
     pages.extend(requirement_page(id));
+    pages.extend(glossary()?.iter().filter(|term| term.is_called(id)).map(term_page));
     if pages.is_empty() {
-        let message = format!("found {id:?}, expected the id of something that `mcp-lifecheck list` shows");
-        return Err(RunError::usage(message));
+        let near = did_you_mean(id, known_ids()?);
+        let expected = "the id of something that `mcp-lifecheck list` shows, a limit, a plan or a word of the glossary";
+        return Err(RunError::usage(format!("found {id:?}, expected {expected}{near}")));
     }
     say(&pages.join("\n\n"))?;
     Ok(ExitReason::Conforms)
+}
+
+/// Everything that has a page.
+fn known_ids() -> Result<Vec<String>, RunError> {
+    let rules = || INVARIANTS.iter().chain(HOST_RULES);
+    let limits = LIMITS.iter().chain(HOST_LIMITS).map(|limit| limit.name);
+    let fixed = limits
+        .chain(STACK_LIMITS.iter().map(|limit| limit.name))
+        .chain(SELF_TEST_LIMITS.iter().map(|limit| limit.name))
+        .chain(CHECKS.iter().map(|check| check.id))
+        .chain(rules().map(|rule| rule.id))
+        .chain(rules().flat_map(|rule| rule.requirement.iter().copied()))
+        .chain(scenario_names())
+        .chain(suite_names())
+        .chain(shipped_names())
+        .chain(FAULTS.iter().map(|fault| fault.id))
+        .chain(PROMISES.iter().map(|(id, _, _)| *id))
+        .chain(Transport::ALL.map(Transport::as_str));
+    let mut ids: Vec<String> = fixed.map(str::to_owned).collect();
+    ids.extend(shipped_loaders()?.into_iter().map(|loader| loader.name));
+    ids.extend(shipped_host_plans()?.into_iter().map(|plan| plan.name));
+    ids.extend(glossary()?.iter().flat_map(Term::names).map(str::to_owned));
+    Ok(ids)
+}
+
+/// A word of the glossary.
+fn term_page(term: &Term) -> String {
+    let Term { name, also, about } = term;
+    let also = if also.is_empty() { String::new() } else { format!("\nAlso: {}.", also.join(", ")) };
+    format!("word {name}\n\n{about}{also}")
 }
 
 fn invariant_page(invariant: &Invariant) -> String {

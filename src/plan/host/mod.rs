@@ -9,13 +9,14 @@ mod step;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use toml::Spanned;
+use toml::de::DeTable;
 
 pub use limits::{HOST_LIMITS, host_limit};
 pub use step::{HostDo, HostStep, PageAction};
 
 use crate::plan::input::check_name;
-use crate::plan::{InputError, Transport};
+use crate::plan::tagged::{StepTable, take_steps};
+use crate::plan::{InputError, Transport, did_you_mean};
 
 /// What is done with a host, step by step. Its end belongs to it: a plan that does not end its host is ended as one is by Ctrl-C.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +45,9 @@ struct PlanFile {
     same_servers: bool,
     #[serde(default)]
     servers: BTreeMap<String, String>,
-    step: Vec<Spanned<toml::Table>>,
+    /// Written only: [`take_steps`] removes the steps before the rest is read.
+    #[serde(default)]
+    step: Vec<toml::Table>,
 }
 
 impl HostPlan {
@@ -54,21 +57,22 @@ impl HostPlan {
     /// With the position of what is wrong, what was found and what was expected.
     pub fn from_toml(name: &str, file: &str, text: &str) -> Result<Self, InputError> {
         check_name("plan", name).map_err(|error| InputError::whole(file, error.to_string()))?;
-        let parsed: PlanFile = toml::from_str(text).map_err(|error| InputError::toml(file, text, &error))?;
-        if parsed.step.is_empty() {
+        let toml = |error: toml::de::Error| InputError::toml(file, text, &error);
+        let mut table = DeTable::parse(text).map_err(toml)?;
+        let tables = take_steps(table.get_mut()).map_err(|flaw| flaw.in_file(file, text))?;
+        let parsed = PlanFile::deserialize(toml::Deserializer::from(table)).map_err(toml)?;
+        if tables.is_empty() {
             return Err(InputError::whole(file, "found no step, expected at least one"));
         }
-        let PlanFile { about, transport, same_servers, servers, step } = parsed;
+        let PlanFile { about, transport, same_servers, servers, step: _ } = parsed;
         if let Some(other) = transport.filter(|transport| !matches!(transport, Transport::Stdio | Transport::Http)) {
             return Err(InputError::whole(file, format!("found transport {other}, expected stdio or http")));
         }
-        let mut steps = Vec::new();
-        for spanned in step {
-            let start = spanned.span().start;
-            let line = InputError::at(file, text, start, "").line;
-            let step = HostStep::read(spanned.into_inner(), line);
-            steps.push(step.map_err(|message| InputError::at(file, text, start, message))?);
-        }
+        let read = |table: StepTable<'_>| {
+            let line = InputError::at(file, text, table.offset, "").line;
+            HostStep::read(table, line).map_err(|flaw| flaw.in_file(file, text))
+        };
+        let steps = tables.into_iter().map(read).collect::<Result<_, _>>()?;
         let plan = Self { name: name.to_owned(), about, servers, transport, same_servers, steps };
         plan.check_servers(file, plan.servers.keys())?;
         Ok(plan)
@@ -99,7 +103,8 @@ impl HostPlan {
         for step in &self.steps {
             if let Some(of) = step.does.server().filter(|of| !names.clone().any(|name| name == of)) {
                 let known: Vec<&str> = names.map(String::as_str).collect();
-                let message = format!("found server {of:?}, expected one of {}", known.join(", "));
+                let near = did_you_mean(of, &known);
+                let message = format!("found server {of:?}, expected one of {}{near}", known.join(", "));
                 return Err(InputError::line(file, step.line, message));
             }
         }
@@ -112,7 +117,7 @@ impl HostPlan {
     /// Never: everything in it has a shape in TOML.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        let steps = self.steps.iter().map(|step| Spanned::new(0..0, step.to_table()));
+        let steps = self.steps.iter().map(HostStep::to_table);
         let file = PlanFile {
             about: self.about.clone(),
             transport: self.transport,
@@ -199,11 +204,16 @@ status = 0
         for (text, expected) in [
             ("about = \"x\"\nstep = []\n".to_owned(), "p.toml: found no step"),
             ("about = 1\n".to_owned(), "p.toml:1:9"),
-            (step("do = \"dance\""), "p.toml:3:1: unknown variant `dance`"),
+            (step("do = \"dance\""), "p.toml:4:6: unknown variant `dance`"),
+            (step("do = \"tool\""), "; did you mean \"tools\"?"),
             (step("at-least = 1"), "p.toml:3:1: missing field `do`"),
-            (step("do = \"tools\"\ncolour = 1"), "p.toml:3:1: unknown field `colour`"),
-            (step("do = \"tools\"\nof = \"b\""), "p.toml:3: found server \"b\", expected one of a"),
-            (step("do = \"tools\"\nwithin = \"soon\""), "p.toml:3:1: found \"soon\", expected a duration"),
+            (step("do = \"tools\"\ncolour = 1"), "p.toml:5:1: in step `tools`: unknown field `colour`"),
+            (
+                step("do = \"tools\"\nof = \"b\""),
+                "p.toml:3: found server \"b\", expected one of a; did you mean \"a\"?",
+            ),
+            (step("do = \"tools\"\nwithin = \"soon\""), "p.toml:5:10: found \"soon\", expected a duration"),
+            (step("do = \"tools\"\nat-least = -1"), "p.toml:5:12: in step `tools`: invalid value: integer `-1`"),
             (step("do = \"tools\"\nwithin = \"2000m\""), "expected at most"),
             (step("do = \"close-stdin\"\nwithin = \"1s\""), "found `within`"),
             (step("do = \"signal\"\nsignal = \"KILL\""), "found signal \"KILL\""),

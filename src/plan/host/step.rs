@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::plan::did_you_mean;
 use crate::plan::host::limits::host_limit;
 use crate::plan::limits::parse_duration;
+use crate::plan::tagged::{self, StepFlaw, StepTable};
 
 /// Longest wait of one step.
 const WITHIN_MAX: Duration = Duration::from_secs(600);
@@ -30,7 +32,7 @@ pub struct HostStep {
 
 /// What a step does. Those that name no server mean all of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
 pub enum HostDo {
     /// Waits until so many tools were listed, and every server that is meant has answered a whole list.
     Tools {
@@ -203,28 +205,27 @@ impl HostStep {
         Self { does, within: None, line: 0 }
     }
 
-    /// Reads one table of a plan; what is wrong is said as a sentence without its end.
-    pub(super) fn read(mut table: toml::Table, line: usize) -> Result<Self, String> {
-        let within = match table.remove("within") {
-            None => None,
-            Some(toml::Value::String(text)) => Some(parse_duration(&text).map_err(|error| error.to_string())?),
-            Some(other) => return Err(format!("found `within` {other}, expected a text such as \"5s\"")),
-        };
-        let does = HostDo::deserialize(toml::Value::Table(table)).map_err(|error| one_line(error.message()))?;
-        does.check()?;
-        let step = Self { does, within, line };
-        if within.is_some() && step.does.limit_name().is_none() {
-            return Err("found `within` in a step that waits for nothing, expected none".to_owned());
+    /// Reads one step of a plan; `line` is its line in the file, from 1.
+    pub(super) fn read(mut table: StepTable<'_>, line: usize) -> Result<Self, StepFlaw> {
+        let offset = table.offset;
+        let within = table.take::<String>("within")?;
+        let does: HostDo = table.read()?;
+        does.check().map_err(|message| StepFlaw::new(offset, message))?;
+        let Some(within) = within else { return Ok(Self { does, within: None, line }) };
+        let wrong = |message: &dyn fmt::Display| StepFlaw::new(within.span().start, message);
+        let limit = parse_duration(within.get_ref()).map_err(|error| wrong(&error))?;
+        if does.limit_name().is_none() {
+            return Err(wrong(&"found `within` in a step that waits for nothing, expected none"));
         }
-        if within.is_some_and(|within| within > WITHIN_MAX) {
-            return Err(format!("found a longer wait, expected at most {} s", WITHIN_MAX.as_secs()));
+        if limit > WITHIN_MAX {
+            return Err(wrong(&format_args!("found a longer wait, expected at most {} s", WITHIN_MAX.as_secs())));
         }
-        Ok(step)
+        Ok(Self { does, within: Some(limit), line })
     }
 
     /// The table that reads as this step.
     pub(super) fn to_table(&self) -> toml::Table {
-        let mut table = toml::Table::try_from(&self.does).expect("a step is a table of plain values");
+        let mut table = tagged::to_table(&self.does);
         if let Some(within) = self.within {
             table.insert("within".to_owned(), format!("{}ms", within.as_millis()).into());
         }
@@ -295,8 +296,9 @@ impl HostDo {
         }
         match self {
             Self::Signal { signal } if !SIGNALS.contains(&signal.as_str()) => Err(format!(
-                "found signal {signal:?}, expected one of {}; `interrupt` and `terminate` end a host",
-                SIGNALS.join(", ")
+                "found signal {signal:?}, expected one of {}; `interrupt` and `terminate` end a host{}",
+                SIGNALS.join(", "),
+                did_you_mean(signal, SIGNALS)
             )),
             Self::Ready { url, .. } => check_url(url),
             Self::Request { url, method, .. } => {
@@ -369,10 +371,6 @@ fn check_url(url: &str) -> Result<(), String> {
         Some("127.0.0.1" | "localhost" | "[::1]") => Ok(()),
         _ => Err(format!("found URL {url:?}, expected http:// and a loopback address such as 127.0.0.1:{{port}}")),
     }
-}
-
-fn one_line(message: &str) -> String {
-    message.trim_end().replace('\n', ", ")
 }
 
 impl fmt::Display for HostStep {

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use crate::catalogue::{SuiteScenario, shipped_scenario, suite};
-use crate::plan::{Scenario, Transport, read_text};
+use crate::catalogue::{SuiteScenario, scenario_names, shipped_scenario, suite, suite_names};
+use crate::plan::{Scenario, Transport, did_you_mean, read_text};
 use crate::run::select::{is_file_name, same_name};
 use crate::run::{RunError, Temperaments, Variants};
 
@@ -22,8 +22,7 @@ impl Chosen {
     /// A shipped scenario, in every variant.
     pub(super) fn shipped(name: &str) -> Result<Self, RunError> {
         let scenario = shipped_scenario(name)?;
-        let scenario =
-            scenario.ok_or_else(|| RunError::usage(format!("found scenario {name:?}, expected a shipped one")))?;
+        let scenario = scenario.ok_or_else(|| unknown_scenario("scenario ", name, "a shipped one"))?;
         Ok(Self { scenario, file: None, once_over: Vec::new() })
     }
 
@@ -76,9 +75,8 @@ pub fn scenarios(names: &[String]) -> Result<Vec<Chosen>, RunError> {
         } else if is_file_name(name) {
             vec![scenario_file(Path::new(name))?]
         } else {
-            let message =
-                format!("found {name:?}, expected a scenario, a suite or a scenario file (see `mcp-lifecheck list`)");
-            return Err(RunError::usage(message));
+            let expected = "a scenario, a suite or a scenario file (see `mcp-lifecheck list`)";
+            return Err(unknown_scenario("", name, expected));
         };
         for chosen in more {
             let origin = |one: &Chosen| one.file.as_ref().map(|(path, _)| path.clone());
@@ -92,6 +90,11 @@ pub fn scenarios(names: &[String]) -> Result<Vec<Chosen>, RunError> {
         }
     }
     Ok(found)
+}
+
+fn unknown_scenario(kind: &str, name: &str, expected: &str) -> RunError {
+    let near = did_you_mean(name, scenario_names().chain(suite_names()));
+    RunError::usage(format!("found {kind}{name:?}, expected {expected}{near}"))
 }
 
 /// A scenario file with its text.

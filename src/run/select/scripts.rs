@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::plan::{InputError, Scenario, StepDo, WaitFor, read_text};
+use crate::plan::{InputError, Scenario, StepDo, WaitFor, did_you_mean, read_text};
 use crate::run::RunError;
 use crate::run::select::is_file_name;
 use crate::script::{Script, shipped, shipped_names};
@@ -17,10 +17,10 @@ pub(super) fn scripts_of(scenario: &Scenario) -> Result<BTreeMap<String, Script>
             Script::from_toml(&server.script, &server.script, &read_text(path)?)?
         } else {
             known_script(&server.script)?.ok_or_else(|| {
-                let message = format!(
-                    "scenario {}: found script {:?}, expected a shipped one or a file",
-                    scenario.name, server.script
-                );
+                let (scenario, script) = (&scenario.name, &server.script);
+                let near = did_you_mean(script, shipped_names());
+                let message =
+                    format!("scenario {scenario}: found script {script:?}, expected a shipped one or a file{near}");
                 RunError::usage(message)
             })?
         };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::catalogue::{LoaderName, extract_python, shipped_loader, shipped_loaders};
 use crate::drive::LoaderLaunch;
 use crate::loader::registered::is_built;
-use crate::plan::{Descriptor, Lane, Transport, read_text};
+use crate::plan::{Descriptor, Lane, Transport, did_you_mean, read_text};
 use crate::run::checkout::{OFFLINE, OWN_MODULES, OWN_PYTHON, WITH};
 use crate::run::select::launch::launch;
 use crate::run::select::{is_file_name, same_name};
@@ -112,7 +112,9 @@ fn shipped_targets(text: &str, checkout: &Checkout, tell: Tell<'_>) -> Result<Ve
     let name = LoaderName::parse(text);
     let Some(descriptor) = shipped_loader(&name.name)? else {
         let known: Vec<_> = shipped_loaders()?.into_iter().map(|loader| loader.name).collect();
-        let message = format!("found loader {text:?}, expected a description file or one of {}", known.join(", "));
+        let near = did_you_mean(&name.name, &known);
+        let known = known.join(", ");
+        let message = format!("found loader {text:?}, expected a description file or one of {known}{near}");
         return Err(RunError::usage(message));
     };
     checkout.check(&descriptor, true)?;
@@ -235,7 +237,9 @@ fn check_stack(descriptor: &Descriptor, stack: Option<&str>) -> Result<(), RunEr
     Err(RunError::usage(match descriptor.stacks.is_empty() {
         true => format!("found stack {stack:?}, expected none: loader {name:?} has no stacks"),
         false => {
-            format!("found stack {stack:?} for loader {name:?}, expected one of {}", descriptor.stacks.join(", "))
+            let near = did_you_mean(stack, &descriptor.stacks);
+            let known = descriptor.stacks.join(", ");
+            format!("found stack {stack:?} for loader {name:?}, expected one of {known}{near}")
         }
     }))
 }

@@ -1,0 +1,76 @@
+//! "Did you mean": the known name that is nearest to a name that does not exist.
+//!
+//! Every message about an unknown name ends with [`did_you_mean`], so that a slip of the pen costs one reading.
+
+/// Longest name that is compared, in bytes. The cost of a comparison grows with the square of it.
+const NAME_BYTES_MAX: usize = 100;
+
+/// The end of a message about an unknown name: `; did you mean "reference"?`, or nothing when no known name is near.
+///
+/// Near means: at most a third of the letters differ, and at least one may. Two neighbours that changed places count as one.
+#[must_use]
+pub fn did_you_mean<N: AsRef<str>>(found: &str, known: impl IntoIterator<Item = N>) -> String {
+    let bound = (found.chars().count() / 3).max(1);
+    nearest(found, known, bound).map(|name| format!("; did you mean {:?}?", name.as_ref())).unwrap_or_default()
+}
+
+/// The known name that differs in the fewest letters, if at most `edits_max` differ. The first of several wins.
+#[must_use]
+pub fn nearest<N: AsRef<str>>(found: &str, known: impl IntoIterator<Item = N>, edits_max: usize) -> Option<N> {
+    if found.len() > NAME_BYTES_MAX {
+        return None;
+    }
+    let edits = |name: N| (strsim::osa_distance(found, name.as_ref()), name);
+    let near = known.into_iter().map(edits).filter(|(n_edits, _)| (1..=edits_max).contains(n_edits));
+    near.min_by_key(|(n_edits, _)| *n_edits).map(|(_, name)| name)
+}
+
+/// A message of serde, with a suggestion where it is about an unknown name and lists the known ones.
+///
+/// serde writes both in backquotes: ``unknown field `colour`, expected `color` or `size` ``.
+#[must_use]
+pub(in crate::plan) fn with_suggestion(message: &str) -> String {
+    let unknown = ["unknown field `", "unknown variant `"].iter().find_map(|start| message.find(start));
+    let mut names = message.get(unknown.unwrap_or(message.len())..).unwrap_or_default().split('`').skip(1).step_by(2);
+    match names.next() {
+        Some(found) => format!("{message}{}", did_you_mean(found, names)),
+        None => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_suggested_and_none_that_is_far() {
+        let known = ["load-call-close", "load-call", "reload-remove", "stdio", "http", "sse"];
+        for (found, expected) in [
+            ("lod-call-close", "; did you mean \"load-call-close\"?"),
+            ("load-clal", "; did you mean \"load-call\"?"),
+            ("Http", "; did you mean \"http\"?"),
+            ("see", "; did you mean \"sse\"?"),
+            ("sdio", "; did you mean \"stdio\"?"),
+            ("no-such-scenario", ""),
+            ("", ""),
+            ("x", ""),
+        ] {
+            assert_eq!(did_you_mean(found, known), expected, "{found}");
+        }
+        assert_eq!(did_you_mean(&"sse".repeat(100), ["sse".repeat(100) + "x"]), "", "too long to be a name");
+    }
+
+    #[test]
+    fn a_message_of_serde_gets_a_suggestion_where_it_is_about_a_name() {
+        for (message, expected) in [
+            ("unknown field `colour`, expected one of `about`, `color`", "; did you mean \"color\"?"),
+            ("in [promises]: unknown field `sesion`, expected `session` or `x`", "; did you mean \"session\"?"),
+            ("unknown variant `sdtio`, expected `stdio`", "; did you mean \"stdio\"?"),
+            ("unknown field `x`, there are no fields", ""),
+            ("missing field `lane`", ""),
+            ("invalid type: integer `3`, expected `4`", ""),
+        ] {
+            assert_eq!(with_suggestion(message), format!("{message}{expected}"));
+        }
+    }
+}
