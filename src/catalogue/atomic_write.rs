@@ -1,4 +1,7 @@
 //! Files that appear whole or not at all.
+//!
+//! The crate tempfile does not replace this module: its `persist` leaves a temporary file behind when the process is killed,
+//! and clears none that an earlier process left.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -8,17 +11,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
 
-/// Writes a file that appears whole or not at all, in place of the old one. At every moment there is the old one or the
-/// new one.
+/// Writes a file, or replaces it. At every moment a reader finds the old file or the new one, whole.
 ///
-/// Where the system can, the file has no name until it is whole. Where none of its name is there, it is given its own
-/// name at once, so that a killed process leaves nothing. A file that is there can not be replaced by one without a name
-/// (not by `renameat2` either): the new one is first given a hidden name, `.NAME.PID-N.partial`, whole as it is, and then
-/// renamed. A process that is killed between the two leaves that one file, which the next one that replaces the same
-/// file takes away; it does not pile up.
+/// Where the file system can, the new file has no name until it is whole. If no file has the name yet, the new file gets it
+/// at once, so a killed process leaves nothing behind. The system cannot replace an existing file by an unnamed one, not even
+/// with `renameat2`: the new file first gets a hidden name, `.NAME.PID-N.partial`, and then replaces the old one. A process
+/// that is killed between the two leaves the hidden file. The next writer of the same file removes it.
 ///
 /// # Errors
-/// When it can not be written.
+/// When the file cannot be written.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     match write_unnamed(path, bytes) {
         Err(error) if matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::IsADirectory) => {
@@ -28,10 +29,10 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Makes a symbolic link that leads to the right place at every moment, once it is there.
+/// Makes or replaces a symbolic link. A reader finds the old target or the new one, never none.
 ///
 /// # Errors
-/// When it can not be made, as where something else than a link has its name.
+/// When the link cannot be made, for example because a folder has its name.
 pub(super) fn link_whole(path: &Path, target: &Path) -> io::Result<()> {
     if fs::read_link(path).is_ok_and(|found| found == target) {
         return Ok(());
@@ -52,12 +53,12 @@ fn write_unnamed(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Where the system has no unnamed files.
+/// For file systems without unnamed files.
 fn write_renamed(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace(path, |hidden| fs::write(hidden, bytes))
 }
 
-/// Makes a file under a hidden name of its own and renames it.
+/// Makes a file under a hidden name that no other writer uses, and renames it.
 fn replace(path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     static N_WRITTEN: AtomicU64 = AtomicU64::new(0);
     remove_leftovers(path);
@@ -65,7 +66,7 @@ fn replace(path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> io::Resul
     let hidden = path.with_file_name(format!("{}{}-{number}{PARTIAL}", hidden_prefix(path), std::process::id()));
     let result = make(&hidden).and_then(|()| fs::rename(&hidden, path));
     if result.is_err() {
-        // What can not be put in place is not left lying about; the first error is the one to tell.
+        // The hidden file would be of no use. The caller gets the first error.
         let _ = fs::remove_file(&hidden);
     }
     result
@@ -74,7 +75,7 @@ fn replace(path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> io::Resul
 /// End of every hidden name.
 const PARTIAL: &str = ".partial";
 
-/// Takes away what writers of the same file left that were killed. Where that fails, only a file too many stays.
+/// Removes the hidden files of writers that were killed. If that fails, a superfluous file stays.
 fn remove_leftovers(path: &Path) {
     let prefix = hidden_prefix(path);
     for entry in fs::read_dir(folder_of(path)).into_iter().flatten().flatten() {
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_writer_left_is_taken_away() {
+    fn the_hidden_file_of_a_killed_writer_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("report.json");
         fs::write(&path, b"old").unwrap();
@@ -139,12 +140,12 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_put_in_place_is_not_left_lying_about() {
+    fn a_file_that_cannot_be_put_in_place_leaves_nothing() {
         for write in [write_unnamed, write_renamed] {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("report.json");
             fs::create_dir(&path).unwrap();
-            assert!(write(&path, b"a file can not replace a folder").is_err());
+            assert!(write(&path, b"a file cannot replace a folder").is_err());
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         }
     }

@@ -1,4 +1,4 @@
-//! The cache: files that must be files, extracted by the hash of their content.
+//! The cache: embedded files that other programs must find on disk, in a folder named after the hash of their content.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -12,20 +12,20 @@ use crate::catalogue::loaders::LOADERS;
 
 static ADAPTERS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/adapters");
 
-/// Why the cache can not be used.
+/// Why the cache cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
-    /// There is no place for it.
+    /// The environment names no place for it.
     #[error(
         "found neither MCP_LIFECHECK_CACHE nor XDG_CACHE_HOME nor HOME in the environment, expected one for the cache"
     )]
     NoFolder,
-    /// It can not be written.
-    #[error("the cache can not be written at {folder}: {source}")]
+    /// It cannot be written.
+    #[error("the cache cannot be written at {folder}: {source}")]
     Io {
-        /// Where.
+        /// The folder of the files.
         folder: PathBuf,
-        /// Why.
+        /// The refusal of the system.
         #[source]
         source: io::Error,
     },
@@ -44,11 +44,11 @@ pub fn cache_folder() -> Result<PathBuf, CacheError> {
     base.map(|base| base.join("mcp-lifecheck")).ok_or(CacheError::NoFolder)
 }
 
-/// Extracts the Python helper and the Python fixture loaders; gives their folder, with `adapters/python` and
-/// `loaders/python` in it.
+/// Extracts the Python helper and the Python fixture loaders. Returns their folder, which contains `adapters/python` and
+/// `loaders/python`.
 ///
 /// # Errors
-/// When the cache can not be written.
+/// When the cache cannot be written.
 pub fn extract_python() -> Result<PathBuf, CacheError> {
     let mut files = BTreeMap::new();
     collect(&ADAPTERS, Path::new("adapters"), &mut files);
@@ -57,10 +57,10 @@ pub fn extract_python() -> Result<PathBuf, CacheError> {
     extract(&files)
 }
 
-/// Extracts the helper for Node; gives its file.
+/// Extracts the helper for Node. Returns its file.
 ///
 /// # Errors
-/// When the cache can not be written.
+/// When the cache cannot be written.
 pub fn extract_node_helper() -> Result<PathBuf, CacheError> {
     let mut files = BTreeMap::new();
     collect(&ADAPTERS, Path::new("adapters"), &mut files);
@@ -68,13 +68,13 @@ pub fn extract_node_helper() -> Result<PathBuf, CacheError> {
     Ok(extract(&files)?.join("adapters/typescript/mcp_lifecheck_adapter.mjs"))
 }
 
-/// Extracts the Node fixture loaders into a folder of their own beside these modules; gives that folder.
+/// Extracts the Node fixture loaders into their own folder, which links to these modules. Returns that folder.
 ///
-/// An ES module finds packages in the folders above it alone, no variable of the environment tells it of others. So the folder
-/// has a link `node_modules`, and the helper is in it as the package that the folder itself is, which comes before all others.
+/// An ES module finds packages only in the folders above it; no environment variable adds others. So the folder has a link
+/// `node_modules`. The folder itself is the package of the helper, which Node resolves before all others.
 ///
 /// # Errors
-/// When the cache can not be written.
+/// When the cache cannot be written.
 pub fn extract_node(modules: &Path) -> Result<PathBuf, CacheError> {
     let mut hasher = DefaultHasher::new();
     modules.hash(&mut hasher);
@@ -122,7 +122,7 @@ fn extract(files: &BTreeMap<PathBuf, &'static [u8]>) -> Result<PathBuf, CacheErr
     Ok(folder)
 }
 
-/// Equal for equal files of one build; the folder's content is compared again before it is used.
+/// A hash of the files. It is equal for equal files of one build; [`extract`] still compares the content of the folder.
 fn fingerprint(files: &BTreeMap<PathBuf, &'static [u8]>) -> u64 {
     let mut hasher = DefaultHasher::new();
     files.hash(&mut hasher);

@@ -9,17 +9,17 @@ use crate::plan::{Descriptor, InputError};
 
 pub(super) static LOADERS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/fixtures/loaders");
 
-/// A loader as it is named on the command line: `NAME` or `NAME@STACK`.
+/// The name of a loader on the command line: `NAME` or `NAME@STACK`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoaderName {
-    /// Name of the description.
+    /// Name of the loader description.
     pub name: String,
-    /// Stack, where one was asked for.
+    /// The stack behind the `@`; `None` when the name has none.
     pub stack: Option<String>,
 }
 
 impl LoaderName {
-    /// Takes a name apart; aliases are resolved.
+    /// Splits a name at the `@` and replaces an alias.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let (name, stack) = match text.split_once('@') {
@@ -54,7 +54,7 @@ pub fn shipped_loader(name: &str) -> Result<Option<Descriptor>, InputError> {
     Ok(shipped_loaders()?.into_iter().find(|loader| loader.name == name))
 }
 
-/// What is known and accepted of a shipped loader: the name and text of its baseline. `loader` is with its stack.
+/// The baseline of a shipped loader: its file name and text. `loader` includes the stack.
 #[must_use]
 pub fn shipped_baseline(loader: &str) -> Option<(String, &'static str)> {
     let name = format!("{loader}.yaml");

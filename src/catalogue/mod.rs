@@ -1,4 +1,4 @@
-//! What is shipped: scenarios, suites, loader descriptions and the files that foreign loaders need.
+//! The shipped data: scenarios, suites, loader descriptions, the glossary, and the files that foreign loaders need.
 //!
 //! Everything is embedded, so that an installed executable works from an empty directory. Here is also how files are
 //! written, the extracted ones and reports: whole or not at all.

@@ -11,9 +11,9 @@ static SUITES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/fixtures/suites"
 /// A named list of scenarios.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suite {
-    /// Its name.
+    /// Name on the command line.
     pub name: String,
-    /// What it is for.
+    /// Its purpose, in one sentence.
     pub about: String,
     /// Its scenarios, in order.
     pub scenarios: Vec<SuiteScenario>,
@@ -26,7 +26,7 @@ impl Suite {
         self.scenarios.iter().map(|scenario| scenario.name.as_str()).collect()
     }
 
-    /// Its scenarios as a person reads them, such as `load-call-close (once over stdio and http)`.
+    /// One line for each scenario, such as `load-call-close (once over stdio and http)`.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let line = |scenario: &SuiteScenario| match scenario.once_over.as_slice() {
@@ -40,12 +40,13 @@ impl Suite {
     }
 }
 
-/// A scenario of a suite, and the plans of it that belong there.
+/// A scenario of a suite, and which of its plans belong to the suite.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SuiteScenario {
     /// Name of the scenario.
     pub name: String,
-    /// Over which transports, each a single plan with servers as the scenario has them; empty: in every variant that applies.
+    /// The transports over which it runs in a single plan each, with the shutdown behaviour of the scenario; empty: every variant
+    /// that applies.
     pub once_over: Vec<Transport>,
 }
 

@@ -11,18 +11,18 @@ use crate::plan::{InputError, Temperament, Transport};
 /// One accepted finding.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BaselineEntry {
-    /// Name of the scenario.
+    /// Name of the scenario in which the finding is accepted.
     pub scenario: String,
-    /// Id of the invariant; `None` accepts whatever the scenario finds.
+    /// Id of the invariant; `None` accepts every finding of the scenario.
     pub invariant: Option<String>,
-    /// Over which transport; `None` accepts it over any.
+    /// The transport over which it is accepted; `None`: over every one.
     pub transport: Option<Transport>,
-    /// With servers of which temperament; `None` accepts it with any.
+    /// The shutdown behaviour of the servers with which it is accepted; `None`: both.
     pub server: Option<Temperament>,
 }
 
 impl BaselineEntry {
-    /// Whether it is about the plans of a scenario, over a transport, with servers of a temperament.
+    /// Whether it is about plans of this scenario, over this transport, with servers of this shutdown behaviour.
     #[must_use]
     pub fn is_about(&self, scenario: &str, transport: &str, server: &str) -> bool {
         self.scenario == scenario
@@ -30,13 +30,13 @@ impl BaselineEntry {
             && self.server.is_none_or(|one| one.to_string() == server)
     }
 
-    /// Whether it accepts what an invariant says of such a plan.
+    /// Whether it accepts a finding of this invariant.
     #[must_use]
     pub fn accepts(&self, invariant: &str) -> bool {
         self.invariant.as_ref().is_none_or(|id| id == invariant)
     }
 
-    /// Whether the two are about the same, at least in part.
+    /// Whether some finding is covered by both.
     fn contradicts(&self, other: &Self) -> bool {
         fn alike<T: PartialEq>(one: &Option<T>, other: &Option<T>) -> bool {
             one.is_none() || other.is_none() || one == other
@@ -49,7 +49,7 @@ impl BaselineEntry {
 }
 
 impl fmt::Display for BaselineEntry {
-    /// As it is told, such as `reload-remove:removal-spares-siblings over http`.
+    /// As reports show it, such as `reload-remove:removal-spares-siblings over http`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.scenario)?;
         self.invariant.iter().try_for_each(|id| write!(f, ":{id}"))?;
@@ -61,7 +61,7 @@ impl fmt::Display for BaselineEntry {
 /// The accepted findings of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Baseline {
-    /// In file order, without duplicates.
+    /// The entries in file order. No finding is covered by two of them.
     pub entries: Vec<BaselineEntry>,
 }
 
@@ -69,7 +69,7 @@ pub struct Baseline {
 #[serde(deny_unknown_fields)]
 struct BaselineFile {
     client: Vec<EntryFile>,
-    /// What is expected of servers, which are nobody's subject here.
+    /// Expected failures of servers. The official suite writes them into the same file, and they are ignored here.
     #[serde(default, rename = "server")]
     _server: Option<serde::de::IgnoredAny>,
 }
@@ -77,7 +77,7 @@ struct BaselineFile {
 /// The keys of an entry that is a table.
 const KEYS: [&str; 4] = ["id", "reason", "transport", "server"];
 
-/// `scenario:invariant`, or a table with it, a reason, a transport and a temperament.
+/// `scenario:invariant`, or a table with it, a reason, a transport and a shutdown behaviour.
 #[derive(Debug)]
 struct EntryFile {
     id: String,
@@ -127,7 +127,7 @@ impl Baseline {
     /// Reads a baseline, YAML or TOML by the name of the file.
     ///
     /// # Errors
-    /// With what was found and what was expected; also for an entry that stands there twice or contradicts another.
+    /// When the text is not a baseline, or an entry covers the same finding as an earlier one.
     pub fn from_text(file: &str, text: &str) -> Result<Self, InputError> {
         let parsed: BaselineFile = if file.ends_with(".toml") {
             toml::from_str(text).map_err(|error| InputError::toml(file, text, &error))?
@@ -145,7 +145,7 @@ impl Baseline {
             if entries.iter().any(|other| other.contradicts(&entry)) {
                 return Err(InputError::whole(
                     file,
-                    format!("found {id:?} beside another entry for the same, expected one"),
+                    format!("found {id:?} next to another entry for the same finding, expected one"),
                 ));
             }
             entries.push(entry);

@@ -1,4 +1,4 @@
-//! Loader descriptions: how a loader is started and what it promises.
+//! Loader descriptions: how a loader is started, and its promises.
 
 use std::collections::BTreeMap;
 
@@ -13,17 +13,17 @@ use crate::plan::{InputError, Promises, Transport};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Lane {
-    /// In a plan process, from a factory.
+    /// A Rust loader, which a plan process makes with its factory.
     Rust,
-    /// A Python process, on a locked stack.
+    /// A Python process on a locked stack.
     Python,
-    /// A Node process.
+    /// A Node process on a locked stack.
     Node,
-    /// Any command that speaks the adapter protocol.
+    /// Any program that speaks the adapter protocol.
     Command,
 }
 
-/// A cargo feature of an executable, without which some of its loaders cannot use some transport.
+/// A cargo feature of an executable. Without it, some of its loaders cannot use some transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Feature {
@@ -44,36 +44,37 @@ impl Feature {
 /// A loader description (`fixtures/loaders/*.toml`, or a file of the user's).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Descriptor {
-    /// Name of the loader.
+    /// Name on the command line and in reports.
     pub name: String,
-    /// What it is, in one sentence.
+    /// One sentence for `list loaders`.
     pub about: String,
-    /// How it is run.
+    /// The way to start it.
     pub lane: Lane,
-    /// Whether it is a published client, used as its documentation shows; else it is a design, good or broken, of our own.
+    /// Whether it is a published client, used as its documentation shows. All others are designs of this project, good or
+    /// broken.
     pub adapter: bool,
-    /// The command, for lanes that start one; `{python}` stands for the stack's interpreter, `{node}` for the Node that was found, and
-    /// `{modules}` for the folder of its packages.
+    /// The command, for every lane but `rust`. `{python}` stands for the interpreter of the stack, `{node}` for the Node that was
+    /// found, and `{modules}` for the folder of its packages.
     pub command: Vec<String>,
-    /// Stacks it runs on; empty for lanes without stacks.
+    /// The stacks on which it runs; empty for lanes without stacks.
     pub stacks: Vec<String>,
-    /// How it can reach servers; stdio alone where it does not say.
+    /// The transports that it speaks; stdio when the file names none.
     pub transports: Vec<Transport>,
-    /// What this crate has to be built with for a transport of it.
+    /// The cargo feature without which it cannot use a transport.
     pub needs: BTreeMap<Transport, Feature>,
-    /// What is known of it over suite `core` in general; see [`Self::known_on`]. Read by our own tests only.
+    /// Known results over suite `core`; see [`Self::known_on`]. Only the tests of this project read it.
     pub known: Known,
     promises: toml::Table,
     on: BTreeMap<String, OnStack>,
 }
 
-/// Which invariants are known to fail, and which must not. Others may do either.
+/// Invariants that are known to fail, and invariants that must not. All others may do either.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Known {
-    /// These fail, each in at least one scenario.
+    /// Ids of invariants that fail in at least one scenario.
     pub must_fail: Vec<String>,
-    /// These never fail.
+    /// Ids of invariants that never fail.
     pub must_not: Vec<String>,
 }
 
@@ -113,7 +114,7 @@ struct OnStack {
     known: toml::Table,
 }
 
-/// What is wrong with the promises, merged for one stack and transport.
+/// A defect of the promises that result for one stack and transport.
 #[derive(Debug, thiserror::Error)]
 #[error("in [promises]: {}", with_suggestion(.0.message()))]
 struct PromisesError(#[from] toml::de::Error);
@@ -122,7 +123,7 @@ impl Descriptor {
     /// Reads a loader description.
     ///
     /// # Errors
-    /// With the position of what is wrong, what was found and what was expected.
+    /// With the position of the defect.
     pub fn from_toml(file: &str, text: &str) -> Result<Self, InputError> {
         let parsed: DescriptorFile = toml::from_str(text).map_err(|error| InputError::toml(file, text, &error))?;
         let name = read_name(file, text, "loader", parsed.name)?;
@@ -167,7 +168,7 @@ impl Descriptor {
     /// The description of a Rust loader that has no file.
     ///
     /// # Errors
-    /// When the name is none.
+    /// When the name is not allowed.
     pub fn of_rust(name: &str, promises: &Promises, transports: &[Transport]) -> Result<Self, InputError> {
         check_name("loader", name).map_err(|error| InputError::whole(name, error.to_string()))?;
         let promises = toml::Table::try_from(promises).expect("promises are a table of plain values");
@@ -186,21 +187,24 @@ impl Descriptor {
         })
     }
 
-    /// Why an executable with the features for which `is_built` holds cannot run it over a transport that it speaks, if it cannot.
+    /// Why an executable cannot run the loader over a transport that the loader speaks; `None` when it can. `is_built` says which
+    /// features the executable has.
     #[must_use]
     pub fn lacking(&self, transport: Transport, is_built: impl Fn(Feature) -> bool) -> Option<String> {
         let feature = self.needs.get(&transport).filter(|feature| !is_built(**feature))?;
         Some(format!("built without the feature {}", feature.name()))
     }
 
-    /// What the loader promises on this stack and transport: the general promises, overridden by those of
-    /// `[on."STACK"]` and then by those of `[on."STACK/TRANSPORT"]`; without stacks, by those of `[on."TRANSPORT"]`.
+    /// The promises of the loader on this stack and transport.
+    ///
+    /// `[on."STACK"]` overrides the general promises, and `[on."STACK/TRANSPORT"]` overrides both. For a loader without
+    /// stacks, `[on."TRANSPORT"]` overrides the general promises.
     #[must_use]
     pub fn promises(&self, stack: Option<&str>, transport: &str) -> Promises {
         self.merged(stack, transport).expect("from_toml has read every combination once")
     }
 
-    /// What is known of the loader on this stack and transport: overridden in the same way as its promises.
+    /// The known results on this stack and transport, overridden in the same way as the promises.
     #[must_use]
     pub fn known_on(&self, stack: Option<&str>, transport: &str) -> Known {
         let mut known = self.known.clone();
@@ -215,7 +219,7 @@ impl Descriptor {
         known
     }
 
-    /// Whether it says how long its sessions live, on this stack and transport; else the reference contract is only assumed.
+    /// Whether the description itself makes a session promise for this stack and transport. Otherwise the default applies.
     #[must_use]
     pub fn declares_session(&self, stack: Option<&str>, transport: &str) -> bool {
         let says = |promises: &toml::Table| promises.contains_key("session");
@@ -230,7 +234,7 @@ impl Descriptor {
         Ok(Promises::deserialize(table)?)
     }
 
-    /// What is said of a stack, then of a stack and a transport; where there are no stacks, of a transport.
+    /// The overrides in the order in which they apply: of the stack, then of stack and transport; without stacks, of the transport.
     fn overrides<'a>(&'a self, stack: Option<&str>, transport: &str) -> impl Iterator<Item = &'a OnStack> {
         let keys = match stack {
             Some(stack) => vec![stack.to_owned(), format!("{stack}/{transport}")],

@@ -1,4 +1,4 @@
-//! What one plan is: a scenario for one loader on one transport, revision and temperament of its servers.
+//! The identity of a plan: a scenario for one loader on one transport, revision and shutdown behaviour of its servers.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// Whether servers are children of the loader, which can be stubborn about their end.
+    /// Whether servers are children of the loader. Only such servers can be stubborn.
     #[must_use]
     pub fn has_children(self) -> bool {
         match self {
@@ -30,7 +30,7 @@ impl Transport {
         }
     }
 
-    /// Whether servers are reached by a URL, and so are no children of the loader.
+    /// Whether the loader reaches servers by a URL. Such servers are not its children.
     #[must_use]
     pub fn is_http(self) -> bool {
         match self {
@@ -41,13 +41,13 @@ impl Transport {
 }
 
 impl Transport {
-    /// What this version runs plans over.
+    /// Every transport, in the order of reports.
     pub const ALL: [Self; 4] = [Self::Memory, Self::Stdio, Self::Http, Self::Sse];
 
-    /// What plans are run over where nobody names a transport: all but the one that is outdated.
+    /// The transports of a run whose user names none: all but `sse`, which is outdated.
     pub const USUAL: [Self; 3] = [Self::Memory, Self::Stdio, Self::Http];
 
-    /// What it is, in one sentence.
+    /// One sentence for `list transports`.
     #[must_use]
     pub fn about(self) -> &'static str {
         match self {
@@ -60,34 +60,34 @@ impl Transport {
         }
     }
 
-    /// What it means for a plan.
+    /// The text of `explain`: what the transport means for a plan.
     #[must_use]
     pub fn explain(self) -> &'static str {
         match self {
             Self::Memory => {
                 "Messages are lines as over stdio, or HTTP/1.1 where a scenario is about HTTP. There are no processes and no \
-                 sockets, so a plan costs little; what only a process can show, as a server that ignores signals, does not \
-                 apply. The reference loader speaks it, and a Rust loader under `cargo test` can, by the `memory` of its setup."
+                 sockets, so a plan costs little. Behaviour that only a process can show, such as ignoring a signal, does not \
+                 apply. The reference loader speaks it; a Rust loader under `cargo test` can, through `memory` in its setup."
             }
             Self::Stdio => {
-                "Servers are run polite, and stubborn as well: ignoring the end of their input and SIGTERM. What is left of \
-                 them after cleanup and after the end of the program is seen in the process table."
+                "Servers run polite, and in other plans stubborn: then they ignore the end of their input and SIGTERM. The process \
+                 table shows which of them still run after cleanup and after the end of the program."
             }
             Self::Http => {
                 "A POST for each message, a GET for the server's own stream, a DELETE for the end. The servers are processes of \
-                 mcp-lifecheck, not of the loader, and always polite; sessions that are left open are seen at the server."
+                 mcp-lifecheck, not of the loader, and always polite. The server sees which sessions stay open."
             }
             Self::Sse => {
                 "A GET for the stream on which every message of the server comes, and a POST for each message to where the first \
                  event of that stream says; the end of the stream is the end of the session. Outdated since 2025-03-26 and still \
-                 served by many, so it is run only where it is asked for, and then with any revision that has `initialize`. The \
-                 servers are processes of mcp-lifecheck, not of the loader, and always polite. What is demanded of session ids, and \
-                 what a script does to a DELETE or to the body of an answer, does not apply."
+                 served by many, so it runs only on request, and then with any revision that has `initialize`. The servers are \
+                 processes of mcp-lifecheck, not of the loader, and always polite. Requirements on session ids do not apply, nor \
+                 do faults of a DELETE or of the body of a response."
             }
         }
     }
 
-    /// Its name on the command line and in histories.
+    /// The name on the command line and in histories.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -105,13 +105,13 @@ impl fmt::Display for Transport {
     }
 }
 
-/// How servers take the end of their connection, laid over their scripts.
+/// How a server reacts to the end of its input and to SIGTERM, in addition to its script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Temperament {
-    /// They end when asked.
+    /// It ends.
     Polite,
-    /// They ignore EOF and SIGTERM.
+    /// It ignores both; only SIGKILL ends it.
     Stubborn,
 }
 
@@ -124,42 +124,42 @@ impl fmt::Display for Temperament {
     }
 }
 
-/// One plan: everything needed to run it again. Written as `plan.toml` into its folder.
+/// One plan, with everything that is needed to run it again. A run writes it as `plan.toml` into the plan's folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Plan {
-    /// Unique in a run: `SCENARIO.LOADER.TRANSPORT.REVISION.TEMPERAMENT`, then `.rN` for repeats.
+    /// Unique in a run: `SCENARIO.LOADER.TRANSPORT.REVISION.SERVER`, then `.rN` for repeats.
     pub id: String,
-    /// Name of the scenario.
+    /// Name of the scenario that the loader goes through.
     pub scenario: String,
-    /// Name of the loader, with `@STACK`.
+    /// Name of the loader, with `@STACK` where it has stacks.
     pub loader: String,
-    /// How it reaches its servers.
+    /// How the loader reaches its servers.
     pub transport: Transport,
-    /// The revision it is asked to speak.
+    /// The protocol revision that the configuration of the loader requests.
     pub revision: Revision,
-    /// How the servers take their end.
+    /// Shutdown behaviour of every server for which the scenario sets none.
     pub server: Temperament,
-    /// Seed of whatever is drawn by chance.
+    /// Seed of all random choices.
     pub seed: u64,
-    /// What the loader promises.
+    /// The promises of the loader on this stack and transport.
     pub promises: Promises,
-    /// Limits in force.
+    /// Every limit, with the values of `--limit`.
     pub limits: Limits,
-    /// The scenario file as it was, when it is not a shipped one.
+    /// The text of the scenario file at the time of the run; `None` for a shipped scenario.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scenario_text: Option<String>,
-    /// The loader description the loader came from, when it is not a shipped one.
+    /// Path of the loader description; `None` for a shipped loader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loader_file: Option<String>,
-    /// The arguments that put the loader on the user's own checkout, such as `--python PATH`; empty where it ran on its stack.
-    /// To run the plan again they are given again: a plan starts no program that it names.
+    /// The arguments that put the loader on the user's own checkout, such as `--python PATH`; empty when it ran on its stack.
+    /// A replay needs them on its command line again, because a plan file must not start a program that it names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checkout: Vec<String>,
 }
 
 impl Plan {
-    /// The id of the first repeat of such a plan.
+    /// The id of the first repeat of a plan.
     #[must_use]
     pub fn id_of(
         scenario: &str,
@@ -171,8 +171,8 @@ impl Plan {
         format!("{scenario}.{loader}.{transport}.{revision}.{server}")
     }
 
-    /// Makes the id again from what the plan is. A written id is an input like any other; of it only the number of the
-    /// repeat is kept, where it is one.
+    /// Makes the id anew from the other fields. The id in a file is untrusted input: only the number of a repeat at its end is
+    /// kept.
     pub fn rebuild_id(&mut self) {
         let first = Self::id_of(&self.scenario, &self.loader, self.transport, self.revision, self.server);
         self.id = match repeat_of(&self.id) {
@@ -186,7 +186,7 @@ impl Plan {
 fn repeat_of(id: &str) -> Option<u32> {
     let (_, digits) = id.rsplit_once(".r")?;
     let repeat: u32 = digits.parse().ok()?;
-    // Only the one way to write a number: no sign, no zeros before it.
+    // Only the usual way to write a number: no sign, no leading zeros.
     (repeat > 0 && repeat.to_string() == digits).then_some(repeat)
 }
 

@@ -1,4 +1,4 @@
-//! What is wrong with an input file, in a form a person can act on.
+//! Errors in input files: the place, the text that was found and the text that was expected.
 
 use std::fmt;
 use std::fs::File;
@@ -9,21 +9,21 @@ use crate::plan::suggest::with_suggestion;
 
 /// Most bytes of an input file.
 ///
-/// Ten times the longest history that the limits of a plan allow; enough to refuse what has no end.
+/// Ten times the longest history that the limits of a plan allow. The bound stops a read that would never end.
 pub const TEXT_BYTES_MAX: u64 = 256 << 20;
 
-/// A defect in a file that a user wrote: where it is, what was found and what was expected.
+/// A defect in a file that a user wrote.
 ///
 /// Printed as `FILE:LINE:COLUMN: found …, expected …`. Always exit code 2.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct InputError {
-    /// Name of the file as the user gave it.
+    /// The file, by the name that the user gave.
     pub file: String,
-    /// Line from 1; 0 where the whole file is meant.
+    /// Line from 1; 0 when the error is about the whole file.
     pub line: usize,
-    /// Column in characters from 1; 0 where the whole line is meant.
+    /// Column in characters from 1; 0 when the error is about the whole line.
     pub column: usize,
-    /// What was found and what was expected: lower case, no final period.
+    /// The defect and the expectation: lower case, no final period.
     pub message: String,
 }
 
@@ -90,7 +90,7 @@ fn position(text: &str, offset: usize) -> (usize, usize) {
 /// Accepts a name that becomes part of a file name: of a scenario, a loader, a stack or a server.
 ///
 /// Plan ids are made of such names, and every plan has a folder by its id: a name that could lead out of the folder it
-/// stands in, hide itself or pass for an option is refused.
+/// belongs to, hide itself or look like an option is refused.
 ///
 /// # Errors
 /// With what was found and what was expected.
@@ -102,7 +102,7 @@ pub(in crate::plan) fn check_name(what: &str, name: &str) -> Result<(), NameErro
     Err(NameError { what: what.to_owned(), found: name.to_owned() })
 }
 
-/// Why a text is no name.
+/// A text that cannot be a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("found {what} name {found:?}, expected letters of ASCII, digits and `._@-`, not starting with `.` or `-`")]
 pub(in crate::plan) struct NameError {
@@ -110,10 +110,10 @@ pub(in crate::plan) struct NameError {
     found: String,
 }
 
-/// Reads a text file; what cannot be read is an [`InputError`] as well.
+/// Reads a text file.
 ///
 /// # Errors
-/// When the file cannot be read, is no regular file, is longer than [`TEXT_BYTES_MAX`] or is not UTF-8.
+/// When the file cannot be read, is not a regular file, is longer than [`TEXT_BYTES_MAX`] or is not UTF-8.
 pub fn read_text(path: &Path) -> Result<String, InputError> {
     let shown = path.display().to_string();
     let bytes = read_bytes(path, TEXT_BYTES_MAX).map_err(|error| InputError::whole(&shown, error.to_string()))?;
@@ -133,14 +133,14 @@ pub fn read_text(path: &Path) -> Result<String, InputError> {
 enum ReadError {
     #[error("cannot be read: {0}")]
     Io(#[from] io::Error),
-    #[error("found something else than a regular file, expected one: a device or a pipe may have no end")]
+    #[error("found something other than a regular file, expected one: a device or a pipe may have no end")]
     NotRegular,
-    #[error("found more than {bytes_max} bytes, expected at most as many")]
+    #[error("found more than {bytes_max} bytes, expected at most that many")]
     TooLong { bytes_max: u64 },
 }
 
 fn read_bytes(path: &Path, bytes_max: u64) -> Result<Vec<u8>, ReadError> {
-    // Looked at by name first, because opening a pipe waits for its other end.
+    // The metadata comes first, because opening a pipe waits for its other end.
     let facts = std::fs::metadata(path)?;
     if !facts.is_file() {
         return Err(ReadError::NotRegular);
@@ -148,7 +148,7 @@ fn read_bytes(path: &Path, bytes_max: u64) -> Result<Vec<u8>, ReadError> {
     if facts.len() > bytes_max {
         return Err(ReadError::TooLong { bytes_max });
     }
-    // The length is no promise: a file may grow while it is read, and those of /proc have none.
+    // The length proves nothing: a file may grow while it is read, and files in /proc report a length of 0.
     let mut bytes = Vec::new();
     File::open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > bytes_max {
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_longer_than_its_facts_say_is_refused_all_the_same() {
-        // Files of /proc tell a length of 0.
+        // Files in /proc report a length of 0.
         let path = Path::new("/proc/self/status");
         assert!(matches!(read_bytes(path, 16), Err(ReadError::TooLong { bytes_max: 16 })));
         assert!(read_bytes(path, 1 << 20).is_ok_and(|bytes| bytes.len() > 16));

@@ -1,4 +1,4 @@
-//! Every wait of the harness, by name. A wait that is not here does not exist.
+//! The limits of a plan: a name, a default and a meaning for every wait of the harness.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub struct LimitInfo {
     pub name: &'static str,
     /// Default in milliseconds.
     pub default_ms: u64,
-    /// What it bounds.
+    /// The wait that it bounds, in one sentence.
     pub about: &'static str,
 }
 
@@ -30,11 +30,11 @@ macro_rules! limits {
             }
         }
 
-        /// Every limit with its default.
+        /// Every limit of a plan, in the order of reports.
         pub const LIMITS: &[LimitInfo] = &[$(LimitInfo { name: $name, default_ms: $default_ms, about: $about },)*];
 
         impl Limits {
-            /// Sets a limit by name. `None` when there is no limit of that name.
+            /// Sets a limit by name. `None` when no limit has that name.
             pub fn set(&mut self, name: &str, value: Duration) -> Option<()> {
                 match name {
                     $($name => self.$field = value,)*
@@ -47,21 +47,21 @@ macro_rules! limits {
 }
 
 limits! {
-    start, "start", 60_000, "From the start of the loader's process to its hello: interpreter, imports and all.";
+    start, "start", 60_000, "From the start of the loader's process to its hello, including interpreter and imports.";
     listen, "listen", 10_000, "From starting a server over HTTP until it listens.";
     operation, "operation", 10_000, "One operation, from its invocation to its completion.";
     cleanup, "cleanup", 15_000, "One cleanup (close), from its invocation to its completion.";
     connect, "connect", 15_000, "One load or reload, from its invocation to its completion.";
-    in_flight, "in-flight", 10_000, "From invoking an operation until it is in flight, where a step asks for `in-flight`.";
-    gate, "gate", 10_000, "From asking for a gate until a mock has reached it.";
-    exit, "exit", 10_000, "From asking the program to end, or signalling it, to the end of its process.";
-    grace, "grace", 2_000, "After cleanup and after the end of the process: how long servers may still take to vanish.";
+    in_flight, "in-flight", 10_000, "From the invocation of an operation until it is in flight, in a step with `until = \"in-flight\"`.";
+    gate, "gate", 10_000, "From the start of a wait for a gate until a mock has reached the gate.";
+    exit, "exit", 10_000, "From the request or signal that ends the program to the end of its process.";
+    grace, "grace", 2_000, "How long servers may still take to vanish after cleanup, and after the end of the process.";
     failure, "failure", 2_000, "From a server's death to the failure of the calls that were in flight on it.";
-    settle, "settle", 2_000, "How long the supervisor may take to end and reap a whole tree.";
-    stacks, "stacks", 2_000, "How long taking stacks may last when a bound was hit.";
+    settle, "settle", 2_000, "How long the supervisor may take to kill and reap a whole process tree.";
+    stacks, "stacks", 2_000, "How long the harness may take to collect stacks after a limit passed.";
     acknowledge, "acknowledge", 10_000, "From an event sent over a link to its acknowledgement.";
     hello, "hello", 5_000, "From an accepted connection to its hello.";
-    plan, "plan", 300_000, "One plan as a whole, whatever happens in it.";
+    plan, "plan", 300_000, "One plan as a whole.";
 }
 
 /// Durations as whole milliseconds.
@@ -79,14 +79,16 @@ mod millis {
     }
 }
 
-/// Why a text is not a duration.
+/// A text that is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("found {found:?}, expected a duration such as 250ms, 10s or 2m")]
 pub struct DurationError {
     found: String,
 }
 
-/// Reads `250ms`, `10s` or `2m`.
+/// Reads a whole number with a unit, such as `250ms`, `10s` or `2m`.
+///
+/// The grammar is a contract. General duration parsers also accept `1h`, `10s 5ms` or `1.5s`, which are errors here.
 ///
 /// # Errors
 /// When the text has another shape.

@@ -1,4 +1,4 @@
-//! What a loader claims about its own life. The default is the reference contract.
+//! Promises: the claims of a loader about its own behaviour. The default is the reference contract.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use crate::plan::limits::parse_duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SessionPromise {
-    /// Opened by load, kept until cleanup.
+    /// Load opens the session, and cleanup closes it.
     Persistent,
-    /// Opened for each call.
+    /// Each call opens a session and closes it.
     PerCall,
-    /// Opened when first needed, kept until cleanup.
+    /// The first use opens the session, and cleanup closes it.
     Lazy,
-    /// Taken from a pool.
+    /// A call takes a session from a pool and gives it back.
     Pooled,
 }
 
@@ -44,26 +44,26 @@ pub enum ContextKind {
     Loop,
 }
 
-/// The promises of one loader. An invariant that needs one which is not given is not applicable.
+/// The promises of one loader. An invariant does not apply when the promise that it needs is missing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Promises {
     /// How long a session lives.
     pub session: SessionPromise,
-    /// Cleanup ends the servers; `false`: they may be kept alive beyond it.
+    /// Cleanup ends the servers. When `false`, they may live on.
     pub closes_servers: bool,
-    /// A session that has an id is deleted at the end.
+    /// At the end of an HTTP session that has an id, the loader sends a DELETE.
     pub sends_delete: bool,
-    /// A cancelled call is announced to the server.
+    /// The loader announces a cancelled call to the server.
     pub announces_cancel: bool,
-    /// A lost server is reconnected without being asked.
+    /// The loader reconnects a lost server by itself.
     pub reconnects: bool,
-    /// Contexts in which a loaded tool may be used.
+    /// Contexts, other than the one of the load, in which a loaded tool may be used.
     pub contexts: Vec<ContextKind>,
-    /// Declared bound on a call, such as `10s`. A bound that was declared is a Fail when broken.
+    /// Bound on a call, such as `10s`. Breaking a declared bound is a Fail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub call_bound: Option<Bound>,
-    /// Declared bound on cleanup.
+    /// Bound on cleanup. Breaking a declared bound is a Fail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cleanup_bound: Option<Bound>,
 }
@@ -84,7 +84,7 @@ impl Default for Promises {
 }
 
 impl Promises {
-    /// No promise at all: what a program is judged by that has made none.
+    /// No promise at all. An application is judged by these, because it makes none.
     #[must_use]
     pub fn none() -> Self {
         Self {
@@ -117,10 +117,10 @@ impl From<Bound> for String {
     }
 }
 
-/// A promise an invariant may need, for `needs` and for `list promises`.
+/// A promise that an invariant needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Promise {
-    /// Nothing is needed: it holds for every loader.
+    /// The invariant holds for every loader.
     None,
     /// Sessions live from load to cleanup.
     PersistentSession,
@@ -133,7 +133,7 @@ pub enum Promise {
 }
 
 impl Promise {
-    /// Whether `promises` give it.
+    /// Whether `promises` contain it.
     #[must_use]
     pub fn is_given(self, promises: &Promises) -> bool {
         match self {
@@ -145,7 +145,7 @@ impl Promise {
         }
     }
 
-    /// The promise as a descriptor writes it.
+    /// The promise as a loader description writes it.
     #[must_use]
     pub fn id(self) -> &'static str {
         match self {
@@ -158,14 +158,14 @@ impl Promise {
     }
 }
 
-/// One row of `list promises`: the field, its default and what it claims.
+/// The rows of `list promises`: key, default and claim.
 pub const PROMISES: &[(&str, &str, &str)] = &[
     ("session", "persistent", "How long a session lives: persistent, per-call, lazy or pooled."),
-    ("closes-servers", "true", "Cleanup ends the servers; false means that they may be kept alive beyond it."),
-    ("sends-delete", "true", "A session that has an id is deleted at the end."),
-    ("announces-cancel", "true", "A cancelled call is announced to the server with notifications/cancelled."),
-    ("reconnects", "false", "A lost server is reconnected without being asked."),
-    ("contexts", "task, thread, loop", "Contexts other than the loading one in which a loaded tool may be used."),
+    ("closes-servers", "true", "Cleanup ends the servers; with false, they may live on."),
+    ("sends-delete", "true", "At the end of an HTTP session that has an id, the loader sends a DELETE."),
+    ("announces-cancel", "true", "The loader announces a cancelled call to the server with notifications/cancelled."),
+    ("reconnects", "false", "The loader reconnects a lost server by itself."),
+    ("contexts", "task, thread, loop", "Contexts, other than the one of the load, in which a loaded tool may be used."),
     ("call-bound", "none", "Declared bound on one call; breaking a declared bound is a Fail."),
     ("cleanup-bound", "none", "Declared bound on one cleanup; breaking a declared bound is a Fail."),
 ];

@@ -27,7 +27,7 @@ impl Revision {
     /// Every revision, oldest first.
     pub const ALL: [Self; 5] = [Self::R20241105, Self::R20250326, Self::R20250618, Self::R20251125, Self::R20260728];
 
-    /// The newest revision that opens with `initialize`.
+    /// The newest revision of the handshake generation: those that open with `initialize`.
     pub const NEWEST_LEGACY: Self = Self::R20251125;
 
     /// The date, as it is written on the wire.
@@ -52,7 +52,7 @@ impl fmt::Display for Revision {
 /// Another name of the newest revision.
 const DRAFT: &str = "draft";
 
-/// Why a text names no revision.
+/// A text that names no revision.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("found revision {found:?}, expected 2024-11-05, 2025-03-26, 2025-06-18, 2025-11-25, 2026-07-28 or draft{near}")]
 pub struct RevisionError {

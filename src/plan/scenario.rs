@@ -13,18 +13,18 @@ use crate::plan::{
     WaitFor, did_you_mean,
 };
 
-/// A scenario, well formed: names are unique, and every name a step uses is declared.
+/// A scenario. Its names are unique, and every name that a step uses is declared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {
     /// Its name: the file name without its extension.
     pub name: String,
-    /// What it is for, in one sentence.
+    /// The purpose of the scenario, in one sentence.
     pub about: String,
-    /// The revisions it applies to; the newest that the loader speaks is used first.
+    /// The revisions to which it applies. A run uses the newest unless the user names one.
     pub revisions: Vec<Revision>,
-    /// The transports it applies to; none named: all.
+    /// The transports to which it applies; empty: all.
     pub transports: Vec<Transport>,
-    /// How long sessions have to live for it to make sense; nothing named: as long or as short as they like.
+    /// The session promises to which it applies; empty: all.
     pub sessions: Vec<SessionPromise>,
     /// The servers, in configuration order.
     pub servers: Vec<ServerSpec>,
@@ -36,29 +36,29 @@ pub struct Scenario {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerSpec {
-    /// Name in the configuration.
+    /// The key in the loader's configuration.
     pub name: String,
-    /// Name of its script.
+    /// Name or file of the script.
     pub script: String,
-    /// Whether the first load already has it.
+    /// Whether the configuration of the first load contains it.
     #[serde(default = "yes")]
     pub initially: bool,
-    /// Whether it is started by a shell that waits for it, as `npx` and `uv` do, where it is a child of the loader.
+    /// Whether a shell starts it and waits for it, as `npx` and `uv` do. Only for a server that is a child of the loader.
     #[serde(default)]
     pub wrapped: bool,
-    /// How it takes its end where it is a child of the loader; nothing said: as the plan has it for all servers.
+    /// Its shutdown behaviour when it is a child of the loader; `None`: that of the plan.
     #[serde(default)]
     pub temperament: Option<Temperament>,
 }
 
 impl ServerSpec {
-    /// How it takes its end in a plan over this transport whose servers are so in general.
+    /// Its shutdown behaviour in a plan over this transport whose other servers behave as `usual`.
     #[must_use]
     pub fn temperament(&self, transport: Transport, usual: Temperament) -> Temperament {
         self.temperament.filter(|_| transport.has_children()).unwrap_or(usual)
     }
 
-    /// Whether it is stubborn in every plan in which it is a child of the loader.
+    /// Whether it is stubborn in every plan over a transport that has children.
     #[must_use]
     pub fn is_always_stubborn(&self) -> bool {
         self.script == "stubborn" || self.temperament == Some(Temperament::Stubborn)
@@ -92,7 +92,7 @@ impl Scenario {
     /// Reads a scenario file.
     ///
     /// # Errors
-    /// With the position of what is wrong, what was found and what was expected.
+    /// With the position of the defect.
     pub fn from_toml(name: &str, file: &str, text: &str) -> Result<Self, InputError> {
         check_name("scenario", name).map_err(|error| InputError::whole(file, error.to_string()))?;
         let toml = |error: toml::de::Error| InputError::toml(file, text, &error);
@@ -123,17 +123,17 @@ impl Scenario {
         self.servers.iter().find(|server| server.name == name)
     }
 
-    /// Whether it applies to a transport. What is for HTTP alone applies to HTTP in memory as well.
+    /// Whether it applies to a transport. A scenario for HTTP alone applies to HTTP in memory too.
     #[must_use]
     pub fn runs_over(&self, transport: Transport) -> bool {
         let is_for_http_in_memory = transport == Transport::Memory && self.is_for_http_alone();
         self.transports.is_empty() || self.transports.contains(&transport) || is_for_http_in_memory
     }
 
-    /// The newest revision with `initialize` in which it applies to a transport, or the one that is wanted, where it applies.
+    /// The newest revision with `initialize` in which it applies to a transport; or `wanted`, if it applies in that.
     ///
-    /// Where it goes back to the first revision with streamable HTTP, it is not that which keeps the transport of the
-    /// revision before out: over that one, it goes back to 2024-11-05.
+    /// A scenario that applies from 2025-03-26 on, the first revision with streamable HTTP, applies to `sse` in 2024-11-05
+    /// too: only the transport of that revision differs.
     #[must_use]
     pub fn revision(&self, transport: Transport, wanted: Option<Revision>) -> Option<Revision> {
         let goes_back = transport == Transport::Sse && self.revisions.contains(&Revision::R20250326);
@@ -145,7 +145,7 @@ impl Scenario {
         }
     }
 
-    /// Whether it makes sense for a loader whose sessions live so long.
+    /// Whether it applies to a loader with this session promise.
     #[must_use]
     pub fn is_for_sessions(&self, promise: SessionPromise) -> bool {
         self.sessions.is_empty() || self.sessions.contains(&promise)
@@ -189,7 +189,7 @@ impl Scenario {
 }
 
 impl StepDo {
-    /// Servers the step names.
+    /// The servers that the step names.
     fn servers(&self) -> Vec<&str> {
         match self {
             Self::Call { server, .. } | Self::KillServer { server } | Self::Wait(WaitFor::ServerEnd(server)) => {
@@ -212,7 +212,7 @@ impl StepDo {
         }
     }
 
-    /// The earlier operation the step refers to.
+    /// The earlier operation to which the step refers.
     fn operation(&self) -> Option<&str> {
         match self {
             Self::Cancel { operation } | Self::Wait(WaitFor::Operation(operation)) => Some(operation),
@@ -233,10 +233,10 @@ impl StepDo {
     }
 }
 
-/// What stands for every server in a step.
+/// The server name that means every server.
 const EVERY_SERVER: &str = "*";
 
-/// A call to every server is one to each of them at once, on threads of their own, and waits for all of them.
+/// Replaces a call to every server by one call a server, each on its own thread, and a wait for each of them.
 fn spread(step: Step, servers: &[ServerSpec]) -> Result<Vec<Step>, String> {
     let (tool, invoked) = match &step.action {
         StepDo::Call { server, tool, invoked } if server == EVERY_SERVER => (tool, invoked),
@@ -244,7 +244,8 @@ fn spread(step: Step, servers: &[ServerSpec]) -> Result<Vec<Step>, String> {
     };
     if *invoked != Invoked::default() {
         return Err(
-            "found `as`, `until` or `repeat` beside server = \"*\", expected none: each call is waited for".to_owned()
+            "found `as`, `until` or `repeat` next to server = \"*\", expected none: the step waits for each call"
+                .to_owned(),
         );
     }
     let named = |server: &ServerSpec| format!("{}-{}", step.line, server.name);
@@ -275,7 +276,7 @@ fn read_revisions(file: &str, text: &str, found: Vec<Spanned<String>>) -> Result
     Ok(revisions)
 }
 
-/// What a scenario is narrowed to, if it is: then at least one of it is named.
+/// A list that narrows a scenario: missing, or with at least one element.
 fn read_some<T>(file: &str, text: &str, what: &str, found: Option<Spanned<Vec<T>>>) -> Result<Vec<T>, InputError> {
     let Some(spanned) = found else { return Ok(Vec::new()) };
     let start = spanned.span().start;

@@ -7,21 +7,21 @@ use serde::Deserialize;
 
 use crate::plan::Place;
 
-/// One step: what is done, and where.
+/// One step: an action, and the context in which it runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
-    /// What is done.
+    /// The action, with its fields.
     pub action: StepDo,
-    /// The context it is done in.
+    /// The context in which the action runs.
     pub place: Place,
     /// Line of the scenario file, from 1; 0 for a generated step.
     pub line: usize,
 }
 
-/// What a step does.
+/// The action of a step.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StepDo {
-    /// Load every server that is configured now.
+    /// Load every server of the present configuration.
     Load(Invoked),
     /// The program runs again: load with the same configuration.
     Rerun(Invoked),
@@ -31,12 +31,12 @@ pub enum StepDo {
         remove: Vec<String>,
         /// Servers put into it: those declared with `initially = false`, or removed before.
         add: Vec<String>,
-        /// Servers whose entry is another one from here on: the same script, started in another way.
+        /// Servers whose entry changes: the same script, started in another way.
         change: Vec<String>,
-        /// How it is invoked.
+        /// Name, wait and repetition of the operation.
         invoked: Invoked,
     },
-    /// The tools handed out now.
+    /// Fetch the tools that the loader hands out now.
     List(Invoked),
     /// Call a tool.
     Call {
@@ -44,49 +44,49 @@ pub enum StepDo {
         server: String,
         /// Name of the tool.
         tool: String,
-        /// How it is invoked.
+        /// Name, wait and repetition of the operation.
         invoked: Invoked,
     },
-    /// Cleanup.
+    /// Run the loader's cleanup.
     Close(Invoked),
     /// Force garbage collection.
     Collect,
-    /// Cancel the operation with this name.
+    /// Cancel an operation that is in flight.
     Cancel {
-        /// Its name, given with `as`.
+        /// The name that an earlier step gave it with `as`.
         operation: String,
     },
     /// End the context named by `in`.
     DropContext,
-    /// Ask the program to end as it would end by itself.
+    /// Let the program end as it would end by itself.
     Exit,
     /// Send a signal to the loader's process.
     Signal {
         /// `INT`, `TERM`, `HUP` or `KILL`.
         signal: String,
     },
-    /// Open a gate.
+    /// Open a gate, so that the held action of a mock goes on.
     OpenGate {
-        /// Its name.
+        /// Name of the gate in the script.
         gate: String,
     },
     /// Kill a mock server from outside.
     KillServer {
-        /// Its name.
+        /// Name of the server.
         server: String,
     },
-    /// Wait for something.
+    /// Wait, without asking the loader for anything.
     Wait(WaitFor),
 }
 
 /// How an operation is invoked and how long the driver stays with it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Invoked {
-    /// Its name, for `cancel` and `wait`.
+    /// The name that `cancel` and `wait` steps use; given with `as`.
     pub name: Option<String>,
-    /// When the driver goes on.
+    /// The moment at which the driver goes on.
     pub until: Until,
-    /// How often it is done again once it has completed.
+    /// Number of repetitions after the first time; each waits for the one before.
     pub again: u32,
 }
 
@@ -103,14 +103,14 @@ pub enum Until {
     Invoked,
 }
 
-/// What a `wait` step waits for.
+/// The condition of a `wait` step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WaitFor {
-    /// An observation window of this length in which nothing is asked of the loader.
+    /// The end of an observation window of this length, in which the driver invokes nothing.
     Idle(Duration),
     /// The completion of the operation with this name.
     Operation(String),
-    /// A mock's action that waits at this gate.
+    /// The arrival of a mock's action at this gate.
     Gate(String),
     /// The end of the mock process of this server.
     ServerEnd(String),

@@ -1,7 +1,7 @@
-//! Plans for hosts: what is waited for and done while a finished application runs.
+//! Plans for applications: the steps that `mcp-lifecheck host` takes while a finished application runs.
 //!
-//! Start at [`HostPlan`]. A plan is a file of its own kind, because a host is asked for no operations: all one can do is wait for
-//! what its servers see, and do what a user does.
+//! Start at [`HostPlan`]. It is not a scenario, because an application runs no operations on request: a step can only wait
+//! for something that its servers see, or do something that its user does.
 
 mod limits;
 mod step;
@@ -18,20 +18,20 @@ use crate::plan::input::check_name;
 use crate::plan::tagged::{StepTable, take_steps};
 use crate::plan::{InputError, Transport, did_you_mean};
 
-/// What is done with a host, step by step. Its end belongs to it: a plan that does not end its host is ended as one is by Ctrl-C.
+/// A plan for an application. When no step ends the application, an interrupt (as by Ctrl-C) does after the last step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HostPlan {
     /// Its name: the file name without its extension.
     pub name: String,
-    /// What it is for, in one sentence.
+    /// The purpose of the plan, in one sentence.
     pub about: String,
-    /// The script of each server, by name; none named: the command line says.
+    /// The script of each server, by name; empty: the command line names them.
     pub servers: BTreeMap<String, String>,
-    /// How servers are reached, where the plan is for one way alone.
+    /// The only transport for which the plan is made; `None`: stdio and http.
     pub transport: Option<Transport>,
-    /// Whether the connections that the host opened first have to serve it to its end, whatever makes it run again.
+    /// Whether the application must keep its first connections to its end, even when a step makes it run again.
     pub same_servers: bool,
-    /// The steps.
+    /// The steps, in file order.
     pub steps: Vec<HostStep>,
 }
 
@@ -54,7 +54,7 @@ impl HostPlan {
     /// Reads a plan.
     ///
     /// # Errors
-    /// With the position of what is wrong, what was found and what was expected.
+    /// With the position of the defect.
     pub fn from_toml(name: &str, file: &str, text: &str) -> Result<Self, InputError> {
         check_name("plan", name).map_err(|error| InputError::whole(file, error.to_string()))?;
         let toml = |error: toml::de::Error| InputError::toml(file, text, &error);
@@ -78,10 +78,10 @@ impl HostPlan {
         Ok(plan)
     }
 
-    /// The plan with these servers instead of its own, where there are some.
+    /// The plan with these servers instead of its own; unchanged when `servers` is empty.
     ///
     /// # Errors
-    /// When a name can not be one, or a step names another server; `file` is what the plan is called.
+    /// When a name is not allowed, or a step names a server that is not there. `file` is the name of the plan in messages.
     pub fn with_servers(self, file: &str, servers: BTreeMap<String, String>) -> Result<Self, InputError> {
         if servers.is_empty() {
             return Ok(self);
@@ -92,7 +92,7 @@ impl HostPlan {
         Ok(plan)
     }
 
-    /// Every server has a name that can be one, and every server that a step names is there. A plan without servers leaves them open.
+    /// Checks the names of the servers, and that every server that a step names exists. A plan without servers leaves them open.
     fn check_servers<'a>(&self, file: &str, names: impl Iterator<Item = &'a String> + Clone) -> Result<(), InputError> {
         for name in names.clone() {
             check_name("server", name).map_err(|error| InputError::whole(file, error.to_string()))?;
@@ -111,7 +111,7 @@ impl HostPlan {
         Ok(())
     }
 
-    /// The plan as a file that reads the same.
+    /// A file that reads as the same plan.
     ///
     /// # Panics
     /// Never: everything in it has a shape in TOML.
@@ -128,7 +128,7 @@ impl HostPlan {
         toml::to_string(&file).expect("a plan is a table of plain values")
     }
 
-    /// How the host has to exit, where a step says so.
+    /// The exit status that a step expects.
     #[must_use]
     pub fn status(&self) -> Option<i32> {
         self.steps.iter().find_map(|step| match step.does {

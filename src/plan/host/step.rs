@@ -1,4 +1,4 @@
-//! Steps of a host's plan.
+//! Steps of an application's plan.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,102 +12,102 @@ use crate::plan::tagged::{self, StepFlaw, StepTable};
 
 /// Longest wait of one step.
 const WITHIN_MAX: Duration = Duration::from_secs(600);
-/// Longest window in which nothing is asked.
+/// Longest window of an `idle` step.
 const IDLE_MAX: Duration = Duration::from_secs(60);
-/// Most bytes of a text of a step: it has to fit into one write to a pipe.
+/// Most bytes of a text of a step: it must fit into one write to a pipe.
 const TEXT_BYTES_MAX: usize = 1_024;
-/// Signals that make a program do something, and end none that expects them.
+/// Signals that a program may use as a command. None of them is a request to end.
 const SIGNALS: [&str; 5] = ["USR1", "USR2", "HUP", "CONT", "WINCH"];
 
-/// One step: what is done or waited for, and for how long.
+/// One step: an action or a wait, and its limit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HostStep {
-    /// What is done.
+    /// The action or wait.
     pub does: HostDo,
-    /// How long it may take, where that is not the default.
+    /// How long the step may take; `None`: the default of its limit.
     pub within: Option<Duration>,
-    /// Line of the plan, from 1; 0 for a step that stands in no file.
+    /// Line of the plan file, from 1; 0 for a step that is not from a file.
     pub line: usize,
 }
 
-/// What a step does. Those that name no server mean all of them.
+/// The action of a step. A step that names no server means all of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
 pub enum HostDo {
-    /// Waits until so many tools were listed, and every server that is meant has answered a whole list.
+    /// Waits until the application has listed enough tools, and each server has sent its last page.
     Tools {
-        /// How many tools, of all servers that are meant together.
+        /// Number of tools of all these servers together.
         #[serde(default = "one")]
         at_least: u32,
-        /// One server.
+        /// Only this server; `None`: all.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         of: Option<String>,
-        /// Count only what was listed since the last step that made the host do something.
+        /// Count only lists since the last step that made the application do something.
         #[serde(default, skip_serializing_if = "is_false")]
         again: bool,
     },
-    /// Waits until a call of a tool came in.
+    /// Waits until a call of a tool has arrived.
     Call {
-        /// Which of them, from 1.
+        /// Which call to wait for, counted from 1.
         #[serde(default = "one")]
         nth: u32,
-        /// Calls of one server.
+        /// Count only calls to this server; `None`: to all.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         of: Option<String>,
-        /// Calls of one tool.
+        /// Count only calls of this tool; `None`: of all.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tool: Option<String>,
-        /// Count only what came in since the last step that made the host do something.
+        /// Count only calls since the last step that made the application do something.
         #[serde(default, skip_serializing_if = "is_false")]
         again: bool,
     },
-    /// Waits for a number of connections: over stdio processes, over HTTP sessions.
+    /// Waits for a number of connections: processes over stdio, sessions over HTTP.
     Connections {
-        /// How many were opened at least, from the start.
+        /// Least number of connections opened since the start.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at_least: Option<u32>,
-        /// How many are open now.
+        /// Number of connections open now.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         open: Option<u32>,
-        /// Connections of one server.
+        /// Count only connections to this server; `None`: to all.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         of: Option<String>,
     },
-    /// Waits until the host answers a GET; it is asked again and again, and not counted as having been made to do something.
+    /// Repeats a GET until the application answers it. `again` of later steps does not count from here.
     Ready {
-        /// Where.
+        /// Absolute URL on loopback; placeholders are filled in.
         url: String,
-        /// The status that is waited for.
+        /// HTTP status to wait for.
         #[serde(default = "ok")]
         status: u16,
     },
-    /// Asks the host over HTTP, once, and expects a status.
+    /// Sends one HTTP request to the application and expects a status.
     Request {
-        /// The HTTP method.
+        /// HTTP method, in capital letters.
         #[serde(default = "get")]
         method: String,
-        /// Where.
+        /// Absolute URL on loopback; placeholders are filled in.
         url: String,
-        /// The body; its type is JSON where it is, else plain text.
+        /// Body of the request. It is sent as JSON if it parses as JSON, else as plain text.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         body: Option<String>,
-        /// The status that is expected.
+        /// HTTP status that the step expects.
         #[serde(default = "ok")]
         status: u16,
     },
-    /// Sends a signal to the host's process that makes it do something.
+    /// Sends a signal to the application's process, as a command.
     Signal {
-        /// Its name, without SIG.
+        /// `USR1`, `USR2`, `HUP`, `CONT` or `WINCH`.
         signal: String,
     },
-    /// Writes a line to the host's stdin.
+    /// Writes a line to the application's stdin.
     Line {
-        /// The line, without its end.
+        /// The line, without its newline.
         text: String,
     },
-    /// Kills a server of the host and waits for its end.
+    /// Kills a server of the application and waits for the end of its process.
     KillServer {
-        /// Its name.
+        /// Name of the server.
         server: String,
     },
     /// Waits until a server waits at a gate of its script.
@@ -115,64 +115,64 @@ pub enum HostDo {
         /// Name of the gate.
         gate: String,
     },
-    /// Opens a gate.
+    /// Opens a gate, so that the held action goes on.
     OpenGate {
-        /// Its name.
+        /// Name of the gate.
         gate: String,
     },
-    /// Asks nothing for a while, and looks how much of a processor the host uses.
+    /// Leaves the application alone for a while, and measures its CPU time.
     Idle {
-        /// How long.
+        /// Length of the window, such as `500ms`.
         #[serde(rename = "for")]
         window: String,
     },
-    /// Does something on a page, in a browser.
+    /// Acts on a page in a browser.
     Page {
-        /// What.
+        /// The action on the page.
         action: PageAction,
-        /// In which tab, by a name of the plan's own.
+        /// The tab, by a name that the plan chooses.
         #[serde(default = "first_tab")]
         tab: String,
-        /// What to open.
+        /// The URL to open.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         url: Option<String>,
-        /// The text to click on, to find, or not to find.
+        /// The text to click, to find, or not to find.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         text: Option<String>,
-        /// A text that has to be there afterwards.
+        /// A text that must appear afterwards.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expect: Option<String>,
-        /// A text that ends the wait for another one, as a failure.
+        /// A text that makes the wait for `expect` fail at once.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         absent: Option<String>,
     },
-    /// Ends the host's stdin, and leaves it alone for a moment: many hosts end then.
+    /// Closes the application's stdin, and gives it a moment to end by itself, as many do.
     CloseStdin {},
-    /// Interrupts the host, as Ctrl-C does: SIGINT to its process group.
+    /// Interrupts the application as Ctrl-C does: SIGINT to its process group.
     Interrupt {},
-    /// Asks the host to end, as a service manager does: SIGTERM to its process.
+    /// Ends the application as a service manager does: SIGTERM to its process.
     Terminate {},
-    /// Waits for the end of the host.
+    /// Waits for the end of the application.
     Exit {
-        /// The status it has to exit with; without it, what is right after what it was asked: 0, or the signal it was sent.
+        /// Expected exit status; `None`: 0, or death by the signal that an earlier step sent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         status: Option<i32>,
     },
 }
 
-/// What is done on a page.
+/// An action on a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PageAction {
-    /// Opens a URL, in a new tab or in one that is open.
+    /// Opens a URL in the named tab, which is made if it does not exist.
     Open,
     /// Loads the page again.
     Reload,
-    /// Clicks on what has this text.
+    /// Clicks the element with this text.
     Click,
-    /// Waits until a text is there.
+    /// Waits until a text appears.
     Expect,
-    /// Looks that a text is not there.
+    /// Checks that a text is not there.
     Absent,
     /// Closes the tab.
     Close,
@@ -199,7 +199,7 @@ fn is_false(flag: &bool) -> bool {
 }
 
 impl HostStep {
-    /// A step that stands in no file.
+    /// A step that is not from a file.
     #[must_use]
     pub fn new(does: HostDo) -> Self {
         Self { does, within: None, line: 0 }
@@ -232,7 +232,7 @@ impl HostStep {
         table
     }
 
-    /// How long it may take; `exit` is the limit of the run on the end of the host.
+    /// How long the step may take. `exit` is the value of the limit `exit` in this run.
     #[must_use]
     pub fn limit(&self, exit: Duration) -> Duration {
         let usual = || {
@@ -243,7 +243,7 @@ impl HostStep {
 }
 
 impl HostDo {
-    /// The server it names.
+    /// The server that the step names.
     #[must_use]
     pub fn server(&self) -> Option<&str> {
         match self {
@@ -253,7 +253,7 @@ impl HostDo {
         }
     }
 
-    /// Name of the limit on it; none where there is nothing to wait for.
+    /// Name of its limit; `None` for a step that does not wait.
     #[must_use]
     pub fn limit_name(&self) -> Option<&'static str> {
         Some(match self {
@@ -276,7 +276,7 @@ impl HostDo {
         })
     }
 
-    /// Every text of it in which placeholders are filled in.
+    /// The texts of the step in which placeholders are filled in.
     #[must_use]
     pub fn texts(&self) -> Vec<&str> {
         match self {
@@ -321,14 +321,14 @@ impl HostDo {
                 Err("found neither, expected `at-least` or `open`".to_owned())
             }
             Self::Page { action, expect: None, absent: Some(_), .. } if *action != PageAction::Expect => {
-                Err("found `absent` and nothing to wait for meanwhile, expected `expect` as well".to_owned())
+                Err("found `absent` without `expect`, expected `expect` as well".to_owned())
             }
             Self::Page { action, url, text, .. } => action.check(url.as_deref(), text.as_deref()),
             _ => Ok(()),
         }
     }
 
-    /// The window of an idle step.
+    /// The window of an `idle` step; zero for every other.
     #[must_use]
     pub fn window(&self) -> Duration {
         match self {
@@ -349,7 +349,7 @@ impl PageAction {
         }
     }
 
-    /// The name as it is written.
+    /// The name as plans write it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -363,7 +363,7 @@ impl PageAction {
     }
 }
 
-/// Only what listens on this machine is asked.
+/// Refuses a URL that leads to another machine.
 fn check_url(url: &str) -> Result<(), String> {
     let host = url.strip_prefix("http://").map(|rest| rest.split(['/', '?']).next().unwrap_or_default());
     let name = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
