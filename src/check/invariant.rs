@@ -157,7 +157,7 @@ impl AppliesTo {
             let names: Vec<String> = self.transports.iter().map(ToString::to_string).collect();
             return Some(format!("applies to transport {}, this is {transport}", names.join(" and ")));
         }
-        let has_handshake = header.revision.parse::<Revision>().map(|revision| revision <= Revision::NEWEST_LEGACY);
+        let has_handshake = header.revision.parse::<Revision>().map(|revision| revision <= Revision::NEWEST_HANDSHAKE);
         match (self.generation, has_handshake) {
             (Generation::Any, _) | (Generation::Handshake, Ok(true)) | (Generation::Stateless, Ok(false)) => None,
             (Generation::Handshake, _) => {

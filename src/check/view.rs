@@ -50,7 +50,7 @@ impl View {
             closed: None,
             // HTTP with server-sent events belongs to the handshake generation, whatever the revision.
             is_stateless: header.carried_by() != "sse"
-                && header.revision.parse::<Revision>().is_ok_and(|revision| revision > Revision::NEWEST_LEGACY),
+                && header.revision.parse::<Revision>().is_ok_and(|revision| revision > Revision::NEWEST_HANDSHAKE),
         }
     }
 

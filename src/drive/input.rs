@@ -68,7 +68,7 @@ impl PlanInput {
         let plan = &self.plan;
         let setups = self.scripts.iter().map(|(name, script)| {
             let server = self.scenario.server(name);
-            let shutdown = server.map_or(plan.server, |server| server.temperament(plan.transport, plan.server));
+            let shutdown = server.map_or(plan.server, |server| server.shutdown_behaviour(plan.transport, plan.server));
             (name.clone(), mock_setup(script, shutdown.to_string(), plan.revision.to_string(), &plan.limits))
         });
         setups.collect()

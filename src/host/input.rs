@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::history::{Header, HostFacts, SCHEMA, ServerFacts};
 use crate::host::config::ConfigShape;
 use crate::life::{Setup, mock_setup};
-use crate::plan::{HostPlan, Limits, Promises, Revision, Temperament, Transport};
+use crate::plan::{HostPlan, Limits, Promises, Revision, ShutdownBehaviour, Transport};
 use crate::script::Script;
 
 /// How much longer than the host the supervisor and the mocks may live. By then the driver has killed the host.
@@ -25,7 +25,7 @@ pub struct HostInput {
     /// How the host reaches its servers: stdio or streamable HTTP.
     pub transport: Transport,
     /// Shutdown behaviour of the servers that the host starts.
-    pub temperament: Temperament,
+    pub temperament: ShutdownBehaviour,
     /// The script of each server, by name.
     pub servers: BTreeMap<String, Script>,
     /// Program and arguments.

@@ -122,7 +122,7 @@ async fn exchange(transport: Transport, script: &Script, environment: &RunEnviro
     let recorder = Recorder::start(Header::new("preflight"), None)?;
     let token = RunEnvironment::token()?;
     let limits = Limits::default();
-    let setup = mock_setup(script, "polite".to_owned(), Revision::NEWEST_LEGACY.to_string(), &limits);
+    let setup = mock_setup(script, "polite".to_owned(), Revision::NEWEST_HANDSHAKE.to_string(), &limits);
     let mocks = BTreeMap::from([("probe".to_owned(), setup)]);
     let options = EndpointOptions {
         adapter_token: RunEnvironment::token()?,

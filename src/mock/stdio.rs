@@ -16,7 +16,7 @@ use crate::mock::arguments::{CarrierKind, LinkedArgs, MockError, StandaloneArgs}
 use crate::mock::carrier::{Carrier, complain};
 use crate::mock::http::{Http, run_linked_http, run_standalone_http};
 use crate::mock::journal::{FileJournal, Journal, NoJournal};
-use crate::plan::{Revision, Temperament, Transport};
+use crate::plan::{Revision, ShutdownBehaviour, Transport};
 use crate::record::{Link, LinkLimits, build_id};
 use crate::script::{BODY_BYTES_MAX, Input, Interpreter, Medium, Script, Setup, Signal};
 
@@ -30,7 +30,7 @@ pub(super) struct Welcome {
     #[serde(default = "first")]
     incarnation: u64,
     script: Script,
-    temperament: Temperament,
+    temperament: ShutdownBehaviour,
     revision: Revision,
     max_life_ms: u64,
     #[serde(default = "body_bytes_max")]

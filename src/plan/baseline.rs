@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::value::StringDeserializer;
 
 use crate::plan::suggest::with_suggestion;
-use crate::plan::{InputError, Temperament, Transport};
+use crate::plan::{InputError, ShutdownBehaviour, Transport};
 
 /// One accepted finding.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,7 +18,7 @@ pub struct BaselineEntry {
     /// The transport over which it is accepted; `None`: over every one.
     pub transport: Option<Transport>,
     /// The shutdown behaviour of the servers with which it is accepted; `None`: both.
-    pub server: Option<Temperament>,
+    pub server: Option<ShutdownBehaviour>,
 }
 
 impl BaselineEntry {
@@ -82,7 +82,7 @@ const KEYS: [&str; 4] = ["id", "reason", "transport", "server"];
 struct EntryFile {
     id: String,
     transport: Option<Transport>,
-    server: Option<Temperament>,
+    server: Option<ShutdownBehaviour>,
 }
 
 impl<'de> Deserialize<'de> for EntryFile {
@@ -108,7 +108,7 @@ impl<'de> Deserialize<'de> for EntryFile {
                         "transport" => {
                             transport = Some(Transport::deserialize(StringDeserializer::new(value))?);
                         }
-                        "server" => server = Some(Temperament::deserialize(StringDeserializer::new(value))?),
+                        "server" => server = Some(ShutdownBehaviour::deserialize(StringDeserializer::new(value))?),
                         // `- scenario:invariant: reason` is a map with the entry as its key.
                         _ if id.is_none() => id = Some(key),
                         other => {

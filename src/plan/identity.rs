@@ -108,14 +108,14 @@ impl fmt::Display for Transport {
 /// How a server reacts to the end of its input and to SIGTERM, in addition to its script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Temperament {
+pub enum ShutdownBehaviour {
     /// It ends.
     Polite,
     /// It ignores both; only SIGKILL ends it.
     Stubborn,
 }
 
-impl fmt::Display for Temperament {
+impl fmt::Display for ShutdownBehaviour {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Polite => "polite",
@@ -139,7 +139,7 @@ pub struct Plan {
     /// The protocol revision that the configuration of the loader requests.
     pub revision: Revision,
     /// Shutdown behaviour of every server for which the scenario sets none.
-    pub server: Temperament,
+    pub server: ShutdownBehaviour,
     /// Seed of all random choices.
     pub seed: u64,
     /// The promises of the loader on this stack and transport.
@@ -166,7 +166,7 @@ impl Plan {
         loader: &str,
         transport: Transport,
         revision: Revision,
-        server: Temperament,
+        server: ShutdownBehaviour,
     ) -> String {
         format!("{scenario}.{loader}.{transport}.{revision}.{server}")
     }

@@ -20,7 +20,7 @@ mod tagged;
 pub use baseline::{Baseline, BaselineEntry};
 pub use descriptor::{Descriptor, Feature, Known, Lane};
 pub use host::{HOST_LIMITS, HostDo, HostPlan, HostStep, PageAction, host_limit};
-pub use identity::{Plan, Temperament, Transport};
+pub use identity::{Plan, ShutdownBehaviour, Transport};
 pub use input::{InputError, TEXT_BYTES_MAX, read_text};
 pub use limits::{DurationError, LIMITS, LimitInfo, Limits, parse_duration};
 pub use place::{Place, PlaceKind};

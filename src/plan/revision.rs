@@ -28,7 +28,7 @@ impl Revision {
     pub const ALL: [Self; 5] = [Self::R20241105, Self::R20250326, Self::R20250618, Self::R20251125, Self::R20260728];
 
     /// The newest revision of the handshake generation: those that open with `initialize`.
-    pub const NEWEST_LEGACY: Self = Self::R20251125;
+    pub const NEWEST_HANDSHAKE: Self = Self::R20251125;
 
     /// The date, as it is written on the wire.
     #[must_use]

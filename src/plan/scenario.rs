@@ -9,7 +9,7 @@ use toml::de::DeTable;
 use crate::plan::input::check_name;
 use crate::plan::tagged::take_steps;
 use crate::plan::{
-    InputError, Invoked, Place, PlaceKind, Revision, SessionPromise, Step, StepDo, Temperament, Transport, Until,
+    InputError, Invoked, Place, PlaceKind, Revision, SessionPromise, ShutdownBehaviour, Step, StepDo, Transport, Until,
     WaitFor, did_you_mean,
 };
 
@@ -47,21 +47,21 @@ pub struct ServerSpec {
     #[serde(default)]
     pub wrapped: bool,
     /// Its shutdown behaviour when it is a child of the loader; `None`: that of the plan.
-    #[serde(default)]
-    pub temperament: Option<Temperament>,
+    #[serde(default, rename = "temperament")]
+    pub shutdown_behaviour: Option<ShutdownBehaviour>,
 }
 
 impl ServerSpec {
     /// Its shutdown behaviour in a plan over this transport whose other servers behave as `usual`.
     #[must_use]
-    pub fn temperament(&self, transport: Transport, usual: Temperament) -> Temperament {
-        self.temperament.filter(|_| transport.has_children()).unwrap_or(usual)
+    pub fn shutdown_behaviour(&self, transport: Transport, usual: ShutdownBehaviour) -> ShutdownBehaviour {
+        self.shutdown_behaviour.filter(|_| transport.has_children()).unwrap_or(usual)
     }
 
     /// Whether it is stubborn in every plan over a transport that has children.
     #[must_use]
     pub fn is_always_stubborn(&self) -> bool {
-        self.script == "stubborn" || self.temperament == Some(Temperament::Stubborn)
+        self.script == "stubborn" || self.shutdown_behaviour == Some(ShutdownBehaviour::Stubborn)
     }
 }
 
@@ -141,7 +141,7 @@ impl Scenario {
         let mut speaks = self.revisions.iter().copied().chain(older);
         match wanted {
             Some(wanted) => speaks.find(|revision| *revision == wanted),
-            None => speaks.filter(|revision| *revision <= Revision::NEWEST_LEGACY).max(),
+            None => speaks.filter(|revision| *revision <= Revision::NEWEST_HANDSHAKE).max(),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::history::{EventKind, Header, History, Source};
 use crate::host::{ClientScenario, HostInput, HostKind};
 use crate::life::{RunEnvironment, preflight};
 use crate::plan::{
-    Baseline, BaselineEntry, InputError, Limits, Revision, Temperament, Transport, did_you_mean, read_text,
+    Baseline, BaselineEntry, InputError, Limits, Revision, ShutdownBehaviour, Transport, did_you_mean, read_text,
 };
 use crate::record::Recorder;
 use crate::report::{CHECKS, PlanRow, RunReport, iso};
@@ -109,7 +109,7 @@ impl ClientRun {
             loader: "client".to_owned(),
             transport: Transport::Http.to_string(),
             revision: plan.revision.to_string(),
-            server: Temperament::Polite.to_string(),
+            server: ShutdownBehaviour::Polite.to_string(),
             verdict: judged.verdict().into(),
             cpu_ms: None,
             wall_ms: None,
@@ -126,7 +126,7 @@ impl ClientRun {
             scenario: plan.scenario.name.clone(),
             revision: plan.revision,
             transport: Transport::Http,
-            temperament: Temperament::Polite,
+            temperament: ShutdownBehaviour::Polite,
             servers: BTreeMap::from([(SERVER.to_owned(), plan.scenario.script.clone())]),
             command: self.command.clone(),
             env: plan.scenario.environment(plan.revision),

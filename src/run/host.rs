@@ -9,7 +9,7 @@ use crate::catalogue::write_whole;
 use crate::history::{EventKind, History};
 use crate::host::{HostInput, HostKind, Prepared};
 use crate::life::{RunEnvironment, preflight};
-use crate::plan::{Baseline, InputError, Revision, Temperament, read_text};
+use crate::plan::{Baseline, InputError, Revision, ShutdownBehaviour, read_text};
 use crate::report::{CHECKS, PlanRow, RunReport, RunVerdict};
 use crate::run::judge::{JudgedHistory, live_and_judge};
 use crate::run::judged::check_invariant;
@@ -27,7 +27,7 @@ pub struct HostRun<'a> {
     /// Program and arguments, with placeholders.
     pub command: Vec<String>,
     pub revision: Revision,
-    pub temperament: Temperament,
+    pub temperament: ShutdownBehaviour,
     pub folder: &'a RunFolder,
     pub environment: RunEnvironment,
     /// The line that runs it again.

@@ -194,7 +194,7 @@ fn is_settled(report: &RunReport, entry: &AcceptedEntry) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Temperament, Transport};
+    use crate::plan::{ShutdownBehaviour, Transport};
     use crate::report::{Comparison, Counts, Matrix};
 
     const ENTRY: BaselineEntry =
@@ -251,8 +251,8 @@ mod tests {
             (Some("other"), ENTRY, ExitReason::Violations),
             (None, over(Transport::Stdio), ExitReason::Conforms),
             (None, over(Transport::Http), ExitReason::Violations),
-            (None, with(Temperament::Polite), ExitReason::Conforms),
-            (None, with(Temperament::Stubborn), ExitReason::Violations),
+            (None, with(ShutdownBehaviour::Polite), ExitReason::Conforms),
+            (None, with(ShutdownBehaviour::Stubborn), ExitReason::Violations),
             (None, invariant("a"), ExitReason::Conforms),
             (None, invariant("b"), ExitReason::Violations),
         ] {

@@ -25,7 +25,7 @@ pub fn self_test_input(
         Ok(Launch::Program(launch)) => launch.clone(),
         Ok(Launch::PlanProcess(name)) => {
             let executable = environment.executable.display().to_string();
-            let command = vec![executable, "__plan".to_owned(), name.clone(), Revision::NEWEST_LEGACY.to_string()];
+            let command = vec![executable, "__plan".to_owned(), name.clone(), Revision::NEWEST_HANDSHAKE.to_string()];
             LoaderLaunch { command, directory: None, env: BTreeMap::new() }
         }
     };

@@ -60,6 +60,6 @@ impl Era {
     /// The era of a revision.
     #[must_use]
     pub fn of(revision: Revision) -> Self {
-        if revision <= Revision::NEWEST_LEGACY { Self::Legacy } else { Self::Modern }
+        if revision <= Revision::NEWEST_HANDSHAKE { Self::Legacy } else { Self::Modern }
     }
 }

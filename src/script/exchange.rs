@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::history::{ConnectionId, EventKind, WireEnd};
-use crate::plan::{Revision, Temperament};
+use crate::plan::{Revision, ShutdownBehaviour};
 use crate::script::{
     BODY_BYTES_MAX, Era, ExchangeNo, Grandchild, HttpSetup, HttpStyle, Request, Response, Script, Signal, SocketNo,
     TimerId,
@@ -15,7 +15,7 @@ pub struct Setup {
     /// What it does.
     pub script: Script,
     /// How it takes its end.
-    pub temperament: Temperament,
+    pub temperament: ShutdownBehaviour,
     /// The newest revision it speaks; its era is that of the script, where that names one.
     pub revision: Revision,
     /// Name of its connection; over HTTP, what the names of its connections begin with.
@@ -45,7 +45,7 @@ impl Setup {
     pub fn alone(script: Script, revision: Revision, medium: Medium) -> Self {
         Self {
             script,
-            temperament: Temperament::Polite,
+            temperament: ShutdownBehaviour::Polite,
             revision,
             connection: ConnectionId("c1".to_owned()),
             incarnation: 1,

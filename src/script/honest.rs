@@ -36,7 +36,7 @@ impl Honest {
     pub(super) fn new(offer: Offer, newest: Revision) -> Self {
         Self {
             offer,
-            newest: newest.min(Revision::NEWEST_LEGACY),
+            newest: newest.min(Revision::NEWEST_HANDSHAKE),
             opened: Opened::No,
             negotiated: None,
             log: Log::default(),

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use crate::plan::{InputError, Temperament};
+use crate::plan::{InputError, ShutdownBehaviour};
 use crate::script::check::{At, check_rules, check_tool_kinds, check_tools};
 use crate::script::era::Eras;
 use crate::script::logging::MESSAGE;
@@ -173,10 +173,10 @@ impl Script {
 
     /// This script with a temperament laid over it: what the script itself says comes first.
     #[must_use]
-    pub fn with(mut self, temperament: Temperament) -> Self {
+    pub fn with(mut self, temperament: ShutdownBehaviour) -> Self {
         match temperament {
-            Temperament::Polite => {}
-            Temperament::Stubborn => {
+            ShutdownBehaviour::Polite => {}
+            ShutdownBehaviour::Stubborn => {
                 for when in [When::Eof, When::Signal(Signal::Term)] {
                     let on = Trigger::every(when);
                     let already = |rule: &Rule| rule.on == on && rule.actions.contains(&Action::Ignore);

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::history::{EventKind, Impact};
-use crate::plan::{Revision, Temperament, Transport};
+use crate::plan::{Revision, ShutdownBehaviour, Transport};
 use crate::script::{
     Carriage, Effect, End, FAULTS, Input, Interpreter, Medium, Misfit, Script, Setup, Signal, TimerId, fault_info,
     shipped, shipped_names,
@@ -28,7 +28,7 @@ fn every_shipped_script_is_read_and_survives_the_link() {
     for name in shipped_names() {
         let script = shipped(name).unwrap();
         assert_eq!(script.name(), name);
-        for temperament in [Temperament::Polite, Temperament::Stubborn] {
+        for temperament in [ShutdownBehaviour::Polite, ShutdownBehaviour::Stubborn] {
             let script = script.clone().with(temperament);
             let text = serde_json::to_string(&script).unwrap();
             assert_eq!(serde_json::from_str::<Script>(&text).unwrap(), script, "{text}");
@@ -108,7 +108,7 @@ fn what_happens_to_a_get_or_a_delete_impairs_no_answer() {
 fn a_rule_may_be_for_one_connection_alone() {
     let script = read(&rule("{ request = \"tools/call\", connection = 2 }", "[\"drop\"]")).unwrap();
     for (incarnation, is_answered) in [(1, true), (2, false), (3, true)] {
-        let setup = Setup { incarnation, ..setup(script.clone(), Temperament::Polite, Revision::R20251125) };
+        let setup = Setup { incarnation, ..setup(script.clone(), ShutdownBehaviour::Polite, Revision::R20251125) };
         let mut mock = Interpreter::new(setup);
         mock.handle(line(INITIALIZE));
         assert_eq!(!written(&mock.handle(line(CALL))).is_empty(), is_answered, "{incarnation}");
@@ -253,7 +253,7 @@ fn a_rule_behind_an_end_is_taken_where_it_can_act() {
 /// What a mock with one rule writes about each of some inputs; whether it did what the rule says.
 fn acts(on: &str, inputs: &[Input]) -> Vec<bool> {
     let script = read(&rule(on, "[{ noise = \"now\" }]")).unwrap();
-    let mut mock = Interpreter::new(setup(script, Temperament::Stubborn, Revision::R20251125));
+    let mut mock = Interpreter::new(setup(script, ShutdownBehaviour::Stubborn, Revision::R20251125));
     mock.handle(Input::Started);
     inputs.iter().map(|input| written(&mock.handle(input.clone())).contains("now\n")).collect()
 }
@@ -287,19 +287,19 @@ fn a_rule_acts_on_its_occasion_and_under_its_conditions_alone() {
 #[test]
 fn a_rule_acts_when_its_time_has_passed_and_once() {
     let script = read(&rule("{ elapsed = \"250ms\" }", "[{ noise = \"now\" }]")).unwrap();
-    let mut mock = Interpreter::new(setup(script, Temperament::Polite, Revision::R20251125));
+    let mut mock = Interpreter::new(setup(script, ShutdownBehaviour::Polite, Revision::R20251125));
     let set = Effect::SetTimer { timer: TimerId(0), after: std::time::Duration::from_millis(250) };
     assert!(mock.handle(Input::Started).contains(&set));
     assert_eq!(written(&mock.handle(Input::Timer(TimerId(0)))), "now\n");
     assert_eq!(written(&mock.handle(Input::Timer(TimerId(0)))), "");
 }
 
-fn setup(script: Script, temperament: Temperament, revision: Revision) -> Setup {
+fn setup(script: Script, temperament: ShutdownBehaviour, revision: Revision) -> Setup {
     Setup { temperament, ..Setup::alone(script, revision, Medium::Lines) }
 }
 
 fn mock(name: &str) -> Interpreter {
-    Interpreter::new(setup(shipped(name).unwrap(), Temperament::Polite, Revision::R20251125))
+    Interpreter::new(setup(shipped(name).unwrap(), ShutdownBehaviour::Polite, Revision::R20251125))
 }
 
 fn line(text: &str) -> Input {
@@ -329,7 +329,7 @@ fn the_version_is_the_clients_where_it_is_known_and_ours_otherwise() {
         (Revision::R20250618, "2025-03-26", "2025-03-26"),
     ];
     for (ours, theirs, expected) in cases {
-        let mut mock = Interpreter::new(setup(shipped("polite").unwrap(), Temperament::Polite, ours));
+        let mut mock = Interpreter::new(setup(shipped("polite").unwrap(), ShutdownBehaviour::Polite, ours));
         let answer = written(&mock.handle(line(&INITIALIZE.replace("2025-11-25", theirs))));
         assert!(answer.contains(&format!(r#""protocolVersion":"{expected}""#)), "{ours} {theirs}: {answer}");
     }
@@ -398,7 +398,7 @@ fn a_gate_that_was_opened_before_it_is_reached_holds_nothing() {
 #[test]
 fn a_delay_holds_its_action_until_its_timer_runs_out() {
     let script = read(&rule("{ tool = \"read\" }", "[{ delay = \"250ms\" }]")).unwrap();
-    let mut mock = Interpreter::new(setup(script, Temperament::Polite, Revision::R20251125));
+    let mut mock = Interpreter::new(setup(script, ShutdownBehaviour::Polite, Revision::R20251125));
     mock.handle(line(INITIALIZE));
     let effects = mock.handle(line(CALL));
     assert!(matches!(effects.last(), Some(Effect::SetTimer { timer: TimerId(0), .. })), "{effects:?}");
@@ -416,7 +416,7 @@ fn every_kind_of_answer_is_given() {
     ];
     for (actions, n_found, expected) in cases {
         let script = read(&rule("{ request = \"tools/call\" }", actions)).unwrap();
-        let mut mock = Interpreter::new(setup(script, Temperament::Polite, Revision::R20251125));
+        let mut mock = Interpreter::new(setup(script, ShutdownBehaviour::Polite, Revision::R20251125));
         mock.handle(line(INITIALIZE));
         let answer = written(&mock.handle(line(CALL)));
         assert_eq!(answer.matches(expected).count(), n_found, "{actions}: {answer}");
@@ -431,7 +431,7 @@ fn a_client_is_told_of_the_log_from_the_level_on_that_it_has_set() {
     let message = "{ notify-with = { method = \"notifications/message\", params = { level = \"LEVEL\", data = 1 } } }";
     let [debug, error] = ["debug", "error"].map(|level| message.replace("LEVEL", level));
     let script = read(&rule("{ request = \"tools/call\" }", &format!("[{debug}, {error}]"))).unwrap();
-    let mut mock = Interpreter::new(setup(script, Temperament::Polite, Revision::R20251125));
+    let mut mock = Interpreter::new(setup(script, ShutdownBehaviour::Polite, Revision::R20251125));
     assert!(written(&mock.handle(line(INITIALIZE))).contains(r#""capabilities":{"logging":{},"tools":{}}"#));
     let mut told = |level: Option<&str>| {
         let answer = level.map(|level| written(&mock.handle(set(level))));
@@ -481,7 +481,7 @@ proptest! {
         stubborn in any::<bool>(),
         inputs in prop::collection::vec(any_input(), 0..60),
     ) {
-        let temperament = if stubborn { Temperament::Stubborn } else { Temperament::Polite };
+        let temperament = if stubborn { ShutdownBehaviour::Stubborn } else { ShutdownBehaviour::Polite };
         let make = || Interpreter::new(setup(shipped(name).unwrap(), temperament, Revision::R20251125));
         let (mut mock, mut again) = (make(), make());
         let (mut ended, mut n_closed) = (false, 0);

@@ -178,7 +178,7 @@ fn is_request(event: &crate::history::Event, server: &str, method: &str) -> bool
 fn revision_of(transport: Transport) -> Revision {
     match transport {
         Transport::Sse => Revision::R20241105,
-        Transport::Memory | Transport::Stdio | Transport::Http => Revision::NEWEST_LEGACY,
+        Transport::Memory | Transport::Stdio | Transport::Http => Revision::NEWEST_HANDSHAKE,
     }
 }
 

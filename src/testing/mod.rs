@@ -46,7 +46,7 @@ pub use crate::loader::registered::{Registered, Setup};
 pub use crate::loader::scopes::{ScopeGuard, Scopes};
 pub use crate::loader::target::{BoxFuture, Called, Failure, Loaded, Loader};
 pub use crate::plan::{
-    Baseline, BaselineEntry, ContextKind, Limits, Promises, Revision, SessionPromise, Temperament, Transport,
+    Baseline, BaselineEntry, ContextKind, Limits, Promises, Revision, SessionPromise, ShutdownBehaviour, Transport,
 };
 pub use crate::report::{Counts, FindingRow, PlanRow, RunReport, RunVerdict};
 pub use crate::run::{RunError, Temperaments};

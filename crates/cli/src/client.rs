@@ -52,7 +52,7 @@ fn selected(arguments: &ClientArgs, known: &[ClientScenario]) -> Result<Vec<Clie
         return Err(RunError::usage(format!("found suite {suite:?}, expected {SUITE}{near}")));
     }
     if arguments.scenario.is_empty() {
-        let revision = asked.unwrap_or(Revision::NEWEST_LEGACY);
+        let revision = asked.unwrap_or(Revision::NEWEST_HANDSHAKE);
         let served: Vec<ClientPlan> = known
             .iter()
             .filter(|scenario| scenario.runs_under(revision))
@@ -75,7 +75,7 @@ fn plan(name: &str, asked: Option<Revision>, known: &[ClientScenario]) -> Result
     let scenario = known.iter().find(|scenario| scenario.name == name).ok_or_else(unknown)?;
     let usual = || {
         let newest = scenario.revisions.iter().max().copied();
-        newest.filter(|_| !scenario.runs_under(Revision::NEWEST_LEGACY)).unwrap_or(Revision::NEWEST_LEGACY)
+        newest.filter(|_| !scenario.runs_under(Revision::NEWEST_HANDSHAKE)).unwrap_or(Revision::NEWEST_HANDSHAKE)
     };
     let revision = asked.unwrap_or_else(usual);
     if !scenario.runs_under(revision) {

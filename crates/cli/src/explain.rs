@@ -118,8 +118,8 @@ fn script_page(script: &Script) -> String {
 
 fn scenario_page(scenario: &Scenario) -> String {
     let servers = scenario.servers.iter().map(|server| {
-        let temperament = server.temperament.map(|temperament| format!(", and is {temperament}")).unwrap_or_default();
-        format!("  {} runs script {}{temperament}", server.name, server.script)
+        let behaviour = server.shutdown_behaviour.map(|behaviour| format!(", and is {behaviour}")).unwrap_or_default();
+        format!("  {} runs script {}{behaviour}", server.name, server.script)
     });
     let steps = scenario.steps.iter().enumerate().map(|(index, step)| format!("  {}. {step}", index + 1));
     format!(

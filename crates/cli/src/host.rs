@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use mcp_lifecheck::host::{Asked, ConfigShape, ConfigSource, prepared};
-use mcp_lifecheck::plan::{InputError, Limits, Revision, Temperament, Transport, read_text};
+use mcp_lifecheck::plan::{InputError, Limits, Revision, ShutdownBehaviour, Transport, read_text};
 use mcp_lifecheck::run::{
     Accepted, ExitReason, HostRun, Hosted, Judged, Process, RunError, RunFolder, Session, page_driver,
     read_host_baseline, shell_word, write_reports,
@@ -34,8 +34,8 @@ pub(crate) fn host(arguments: &HostArgs, parent: Option<OwnedFd>) -> Result<Exit
     let run = HostRun {
         prepared,
         command: arguments.command.clone(),
-        revision: arguments.revision.unwrap_or(Revision::NEWEST_LEGACY),
-        temperament: if arguments.stubborn { Temperament::Stubborn } else { Temperament::Polite },
+        revision: arguments.revision.unwrap_or(Revision::NEWEST_HANDSHAKE),
+        temperament: if arguments.stubborn { ShutdownBehaviour::Stubborn } else { ShutdownBehaviour::Polite },
         folder: &folder,
         environment: session.environment(),
         repeat: repeat(arguments),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::drive::{LoaderLaunch, PlanInput};
 use crate::loader::registered::is_built;
-use crate::plan::{Lane, Limits, Plan, Revision, Scenario, ServerSpec, Temperament, Transport};
+use crate::plan::{Lane, Limits, Plan, Revision, Scenario, ServerSpec, ShutdownBehaviour, Transport};
 use crate::run::checkout::{OWN_MODULES, OWN_PYTHON, WITH};
 use crate::run::repeat::shell_words;
 use crate::run::select::scripts::scripts_of;
@@ -116,7 +116,7 @@ fn plan_of(
     target: &Target,
     transport: Transport,
     revision: Revision,
-    server: Temperament,
+    server: ShutdownBehaviour,
     seed: u64,
     limits: &Limits,
 ) -> Plan {
@@ -192,17 +192,22 @@ fn misfit(
 
 /// A scenario as written, and doubled with stubborn servers for Rust loaders and on request: where servers are the loader's
 /// children, which others are not its to end.
-fn temperaments(scenario: &Scenario, target: &Target, transport: Transport, variants: &Variants) -> Vec<Temperament> {
+fn temperaments(
+    scenario: &Scenario,
+    target: &Target,
+    transport: Transport,
+    variants: &Variants,
+) -> Vec<ShutdownBehaviour> {
     if !transport.has_children() {
-        return vec![Temperament::Polite];
+        return vec![ShutdownBehaviour::Polite];
     }
     if variants.temperaments == Temperaments::PoliteOnly && scenario.servers.iter().any(ServerSpec::is_always_stubborn)
     {
         return Vec::new();
     }
     let as_written = match scenario.servers.iter().any(|server| server.script == "stubborn") {
-        true => Temperament::Stubborn,
-        false => Temperament::Polite,
+        true => ShutdownBehaviour::Stubborn,
+        false => ShutdownBehaviour::Polite,
     };
     let doubled = match variants.temperaments {
         Temperaments::Usual => target.descriptor.lane == Lane::Rust,
@@ -210,8 +215,8 @@ fn temperaments(scenario: &Scenario, target: &Target, transport: Transport, vari
         Temperaments::StubbornToo => true,
     };
     match as_written {
-        Temperament::Polite if doubled => vec![Temperament::Polite, Temperament::Stubborn],
-        Temperament::Polite | Temperament::Stubborn => vec![as_written],
+        ShutdownBehaviour::Polite if doubled => vec![ShutdownBehaviour::Polite, ShutdownBehaviour::Stubborn],
+        ShutdownBehaviour::Polite | ShutdownBehaviour::Stubborn => vec![as_written],
     }
 }
 

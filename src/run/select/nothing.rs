@@ -18,7 +18,7 @@ pub fn why_nothing(scenarios: &[Chosen], targets: &[Target], variants: &Variants
     if !scenarios.iter().any(|chosen| speaks(&chosen.scenario)) {
         return match variants.revision {
             Some(wanted) => format!("no chosen scenario is for revision {wanted}"),
-            None => format!("no chosen scenario is for revision {} or an older one", Revision::NEWEST_LEGACY),
+            None => format!("no chosen scenario is for revision {} or an older one", Revision::NEWEST_HANDSHAKE),
         };
     }
     let is_for = |scenario: &Scenario| asked.iter().any(|one| scenario.runs_over(*one));

@@ -144,7 +144,7 @@ pub(super) fn admit_sse(
 
 /// Whether a mock that speaks at most `newest` speaks this revision over HTTP.
 pub(super) fn is_supported(version: &str, newest: Revision) -> bool {
-    let newest = newest.min(Revision::NEWEST_LEGACY);
+    let newest = newest.min(Revision::NEWEST_HANDSHAKE);
     Revision::ALL
         .into_iter()
         .any(|revision| revision.as_str() == version && revision >= Revision::R20250326 && revision <= newest)

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::mock::load_script;
-use crate::plan::{InputError, Revision, Temperament, Transport};
+use crate::plan::{InputError, Revision, ShutdownBehaviour, Transport};
 use crate::script::{Carriage, Misfit, Script};
 use crate::testing::mock::MockServer;
 use crate::testing::mock::host::{self, Host};
@@ -33,7 +33,7 @@ pub struct OverStdio {
 pub struct MockBuilder<R> {
     script: String,
     revision: Revision,
-    temperament: Temperament,
+    temperament: ShutdownBehaviour,
     expected: Vec<(String, Times)>,
     limit: Duration,
     over: std::marker::PhantomData<R>,
@@ -75,8 +75,8 @@ impl MockBuilder<()> {
     pub(super) fn new(script: &str) -> Self {
         Self {
             script: script.to_owned(),
-            revision: Revision::NEWEST_LEGACY,
-            temperament: Temperament::Polite,
+            revision: Revision::NEWEST_HANDSHAKE,
+            temperament: ShutdownBehaviour::Polite,
             expected: Vec::new(),
             limit: LIMIT,
             over: std::marker::PhantomData,
@@ -125,7 +125,7 @@ impl<R> MockBuilder<R> {
 
     /// Reads the script, and sees that it can be carried out so.
     fn read(&self, transport: Transport, carriage: Carriage, oldest: Revision) -> Result<Script, StartError> {
-        let (found, newest) = (self.revision, Revision::NEWEST_LEGACY);
+        let (found, newest) = (self.revision, Revision::NEWEST_HANDSHAKE);
         if found < oldest || found > newest {
             return Err(StartError::Revision { found, oldest, newest });
         }
@@ -156,7 +156,7 @@ impl MockBuilder<OverStdio> {
     /// Ignores the end of its input and SIGTERM, as some servers do: only SIGKILL ends it.
     #[must_use]
     pub fn stubborn(mut self) -> Self {
-        self.temperament = Temperament::Stubborn;
+        self.temperament = ShutdownBehaviour::Stubborn;
         self
     }
 

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::history::{Event, EventKind, Header, History, ServerFacts, Source};
 use crate::mock::{CarrierKind, Connector, HttpMock, Journal, JournalLost, LinkedArgs, connector};
-use crate::plan::{Limits, Revision, Temperament, Transport};
+use crate::plan::{Limits, Revision, ShutdownBehaviour, Transport};
 use crate::record::{EndpointOptions, MockSetup, Recorder, RecorderEndpoint, secret};
 use crate::script::{BODY_BYTES_MAX, HttpSetup, HttpStyle, Input, Interpreter, Medium, Script, Setup};
 
@@ -84,7 +84,7 @@ pub(super) fn over_http(script: Script, revision: Revision) -> io::Result<(Host,
 pub(super) fn over_stdio(
     script: Script,
     revision: Revision,
-    temperament: Temperament,
+    temperament: ShutdownBehaviour,
 ) -> io::Result<(Host, Vec<String>)> {
     let recorder = recorder(&script, revision, Transport::Stdio)?;
     let runtime = runtime()?;
@@ -125,7 +125,7 @@ fn recorder(script: &Script, revision: Revision, transport: Transport) -> io::Re
 }
 
 /// What each process is told when it dials.
-fn setup(script: &Script, revision: Revision, temperament: Temperament) -> io::Result<MockSetup> {
+fn setup(script: &Script, revision: Revision, temperament: ShutdownBehaviour) -> io::Result<MockSetup> {
     let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let welcome = serde_json::json!({
         "script": script,

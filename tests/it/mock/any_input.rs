@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mcp_lifecheck::history::{EventKind, WireEnd};
-use mcp_lifecheck::plan::{Revision, Temperament, Transport};
+use mcp_lifecheck::plan::{Revision, ShutdownBehaviour, Transport};
 use mcp_lifecheck::script::{
     Action, Body, Carriage, Effect, ExchangeNo, HttpSetup, HttpStyle, Input, Interpreter, Medium, Request, Script,
     Setup, Signal, SocketNo, TimerId, shipped, shipped_names,
@@ -18,7 +18,7 @@ const ANSWER_BYTES: usize = 2_048;
 const PATH: &str = "/t/mcp";
 const MESSAGES: &str = "/t/messages";
 
-fn setup(script: Script, carriage: Carriage, revision: Revision, temperament: Temperament) -> Setup {
+fn setup(script: Script, carriage: Carriage, revision: Revision, temperament: ShutdownBehaviour) -> Setup {
     let over = |style| {
         let (url, path, session_prefix) = (format!("http://h{PATH}"), PATH.to_owned(), "s".to_owned());
         Medium::Http(HttpSetup { url, path, style, session_prefix })
@@ -250,7 +250,7 @@ fn any_inputs_to_any_shipped_script_give_bounded_effects_in_order() {
     let mut runner = proptest::test_runner::TestRunner::new(config);
     let ran =
         runner.run(&(chosen, revision, any::<bool>(), inputs), |((name, carriage), revision, stubborn, inputs)| {
-            let temperament = if stubborn { Temperament::Stubborn } else { Temperament::Polite };
+            let temperament = if stubborn { ShutdownBehaviour::Stubborn } else { ShutdownBehaviour::Polite };
             let wrong = fed(setup(scripts[name].clone(), carriage, revision, temperament), &inputs);
             wrong.map_err(TestCaseError::fail)
         });
@@ -264,7 +264,8 @@ fn any_inputs_to_any_shipped_script_give_bounded_effects_in_order() {
 fn what_is_held_is_bounded_in_bytes_and_the_rest_goes_on() {
     let text = "about = \"x\"\n[[rule]]\non = { request = \"tools/call\" }\ndo = [{ hold = \"g\" }]\n";
     let script = Script::from_toml("s", "s.toml", text).unwrap();
-    let mut mock = Interpreter::new(setup(script, Carriage::Lines, Revision::NEWEST_LEGACY, Temperament::Polite));
+    let mut mock =
+        Interpreter::new(setup(script, Carriage::Lines, Revision::NEWEST_HANDSHAKE, ShutdownBehaviour::Polite));
     let mut answered = |body: Value| {
         let line = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "read", "arguments": body } });
         let effects = mock.handle(Input::Line(line.to_string().into_bytes()));
@@ -285,7 +286,8 @@ fn what_is_held_is_bounded_in_bytes_and_the_rest_goes_on() {
 fn answers_that_wait_in_batches_are_bounded_in_bytes_too() {
     let text = "about = \"x\"\n[[rule]]\non = { request = \"tools/call\", tool = \"read\" }\ndo = [{ hold = \"g\" }, \"drop\"]\n";
     let script = Script::from_toml("s", "s.toml", text).unwrap();
-    let mut mock = Interpreter::new(setup(script, Carriage::Lines, Revision::NEWEST_LEGACY, Temperament::Polite));
+    let mut mock =
+        Interpreter::new(setup(script, Carriage::Lines, Revision::NEWEST_HANDSHAKE, ShutdownBehaviour::Polite));
     let params = json!({ "protocolVersion": "2025-03-26" });
     let initialize = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params });
     mock.handle(Input::Line(initialize.to_string().into_bytes()));

@@ -1,6 +1,6 @@
 //! Several messages in one line: revision 2025-03-26 has that, and each of them is taken as if it came alone.
 
-use mcp_lifecheck::plan::Temperament::Polite;
+use mcp_lifecheck::plan::ShutdownBehaviour::Polite;
 use mcp_lifecheck::script::{Script, shipped};
 use serde_json::{Value, json};
 

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 
-use mcp_lifecheck::plan::Temperament::Polite;
+use mcp_lifecheck::plan::ShutdownBehaviour::Polite;
 use mcp_lifecheck::script::{Script, shipped};
 use proptest::prelude::*;
 

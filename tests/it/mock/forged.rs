@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::process::Stdio;
 
-use mcp_lifecheck::plan::Temperament::Polite;
+use mcp_lifecheck::plan::ShutdownBehaviour::Polite;
 use mcp_lifecheck::script::shipped;
 use rustix::pipe::{PipeFlags, pipe_with};
 use serde_json::{Value, json};

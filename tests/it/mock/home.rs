@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use mcp_lifecheck::plan::Temperament;
+use mcp_lifecheck::plan::ShutdownBehaviour;
 use mcp_lifecheck::script::Script;
 use serde_json::{Map, Value, json};
 
@@ -33,12 +33,12 @@ struct Shared {
 }
 
 impl Home {
-    pub fn new(script: &Script, temperament: Temperament) -> Self {
+    pub fn new(script: &Script, temperament: ShutdownBehaviour) -> Self {
         Self::with(script, temperament, json!({}))
     }
 
     /// With some fields of the welcome of the caller's choice.
-    pub fn with(script: &Script, temperament: Temperament, fields: Value) -> Self {
+    pub fn with(script: &Script, temperament: ShutdownBehaviour, fields: Value) -> Self {
         let mut welcome = json!({
             "welcome": 1, "connection": "c1", "script": script, "temperament": temperament, "revision": "2025-11-25",
             "acknowledge_ms": 10_000, "max_life_ms": 60_000, "body_bytes_max": 65_536,

@@ -392,7 +392,7 @@ fn a_mock_that_ends_closes_what_is_open_and_answers_what_was_answered() {
 
     let dead = crate::mock::home::Home::new(
         &mcp_lifecheck::script::shipped("dead-on-arrival").unwrap(),
-        mcp_lifecheck::plan::Temperament::Polite,
+        mcp_lifecheck::plan::ShutdownBehaviour::Polite,
     );
     let mut process = crate::mock::client::Client::linked_over(mcp_lifecheck::mock::CarrierKind::Http, &dead);
     assert_eq!(process.exit_code(), 1);

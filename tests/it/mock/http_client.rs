@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 
 use mcp_lifecheck::mock::CarrierKind;
-use mcp_lifecheck::plan::Temperament;
+use mcp_lifecheck::plan::ShutdownBehaviour;
 use mcp_lifecheck::script::Script;
 use serde_json::{Value, json};
 
@@ -57,7 +57,7 @@ impl Mock {
 
     /// With some fields of the welcome of the caller's choice.
     pub fn with(script: &Script, fields: Value) -> Self {
-        Self::of(Home::with(script, Temperament::Polite, fields))
+        Self::of(Home::with(script, ShutdownBehaviour::Polite, fields))
     }
 
     /// With a home that is there already.
@@ -67,7 +67,7 @@ impl Mock {
 
     /// Over one of the HTTP transports.
     pub fn over(carrier: CarrierKind, script: &Script, fields: Value) -> Self {
-        Self::at(carrier, Home::with(script, Temperament::Polite, fields))
+        Self::at(carrier, Home::with(script, ShutdownBehaviour::Polite, fields))
     }
 
     fn at(carrier: CarrierKind, home: Home) -> Self {

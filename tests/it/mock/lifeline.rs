@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use mcp_lifecheck::plan::Temperament::{self, Polite, Stubborn};
+use mcp_lifecheck::plan::ShutdownBehaviour::{self, Polite, Stubborn};
 use mcp_lifecheck::script::{Script, shipped};
 use rustix::process::Signal;
 use serde_json::json;
@@ -12,7 +12,7 @@ use crate::mock::home::Home;
 
 const JOURNAL_LOST_CODE: i32 = 87;
 
-fn start(script: &str, temperament: Temperament) -> (Home, Client) {
+fn start(script: &str, temperament: ShutdownBehaviour) -> (Home, Client) {
     let home = Home::new(&shipped(script).unwrap(), temperament);
     let client = Client::linked(&home);
     (home, client)

@@ -1,6 +1,6 @@
 //! A raw client of the modern era, over lines and over HTTP.
 
-use mcp_lifecheck::plan::Temperament;
+use mcp_lifecheck::plan::ShutdownBehaviour;
 use mcp_lifecheck::script::Script;
 use serde_json::{Value, json};
 
@@ -69,7 +69,7 @@ pub fn post(socket: &mut Socket, mock: &Mock, fields: &[(String, String)], body:
 
 impl Talk {
     pub fn lines(script: &Script, revision: &str) -> Self {
-        let home = Home::with(script, Temperament::Polite, json!({ "revision": revision }));
+        let home = Home::with(script, ShutdownBehaviour::Polite, json!({ "revision": revision }));
         let client = Client::linked(&home);
         Self::Lines(home, client)
     }

@@ -7,7 +7,7 @@
 use std::sync::Mutex;
 
 use mcp_lifecheck::mock::CarrierKind;
-use mcp_lifecheck::plan::{Temperament, Transport};
+use mcp_lifecheck::plan::{ShutdownBehaviour, Transport};
 use mcp_lifecheck::script::{
     Action, Carriage, Effect, ExchangeNo, Family, HttpSetup, HttpStyle, Input, Interpreter, Medium, Request, Script,
     Setup, SocketNo, TimerId, When, shipped, shipped_names,
@@ -78,7 +78,7 @@ fn ignores_eof(script: &Script) -> bool {
 
 /// Lives with a mock over pipes: everything it wrote, then its journal.
 fn over_pipes(script: &Script) -> String {
-    let home = Home::new(script, Temperament::Polite);
+    let home = Home::new(script, ShutdownBehaviour::Polite);
     open_gates(script, &home);
     let mut client = Client::linked_over(CarrierKind::Stdio, &home);
     let mut told = String::new();
@@ -213,7 +213,7 @@ impl Web {
 
 /// Lives with a mock over HTTP: everything it answered, then its journal.
 fn over_http(script: &Script) -> String {
-    let home = Home::new(script, Temperament::Polite);
+    let home = Home::new(script, ShutdownBehaviour::Polite);
     open_gates(script, &home);
     let mut web = Web { mock: Mock::of(home), session: None, n_exchanges: 0, told: String::new() };
     if web.live().is_ok() {
@@ -341,7 +341,8 @@ fn effects(script: &Script, carriage: Carriage) -> Vec<Effect> {
             session_prefix: "s".to_owned(),
         }),
     };
-    let mut mock = Interpreter::new(Setup::alone(script.clone(), mcp_lifecheck::plan::Revision::NEWEST_LEGACY, medium));
+    let mut mock =
+        Interpreter::new(Setup::alone(script.clone(), mcp_lifecheck::plan::Revision::NEWEST_HANDSHAKE, medium));
     inputs(script, carriage).into_iter().flat_map(|input| mock.handle(input)).collect()
 }
 

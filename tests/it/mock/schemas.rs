@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use mcp_lifecheck::mock::CarrierKind;
-use mcp_lifecheck::plan::{Revision, Temperament};
+use mcp_lifecheck::plan::{Revision, ShutdownBehaviour};
 use mcp_lifecheck::script::shipped;
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ const OVER_HTTP: [&str; 11] = [
     "delete-refused",
 ];
 fn revisions() -> impl Iterator<Item = Revision> {
-    Revision::ALL.into_iter().filter(|revision| *revision <= Revision::NEWEST_LEGACY)
+    Revision::ALL.into_iter().filter(|revision| *revision <= Revision::NEWEST_HANDSHAKE)
 }
 
 /// What a client asks, by method and parameters, once it has opened its session. Some of it an honest server refuses.
@@ -56,7 +56,7 @@ fn requests() -> Vec<(&'static str, Value)> {
         ("tools/list", json!({ "cursor": "x" })),
         ("tools/call", json!({ "name": "nobody" })),
         ("tools/call", json!({ "name": "read", "arguments": 7 })),
-        ("initialize", initialize(Revision::NEWEST_LEGACY)),
+        ("initialize", initialize(Revision::NEWEST_HANDSHAKE)),
         ("no/such/method", json!({})),
         ("logging/setLevel", json!({ "level": "warning" })),
         ("logging/setLevel", json!({ "level": "loud" })),
@@ -185,7 +185,7 @@ fn assert_valid(schema: &Schema, messages: &[Value], what: &str) {
 
 /// Every message that a mock over pipes sends in one life.
 fn said_over_pipes(name: &str, revision: Revision) -> Vec<Value> {
-    let home = Home::new(&shipped(name).unwrap(), Temperament::Polite);
+    let home = Home::new(&shipped(name).unwrap(), ShutdownBehaviour::Polite);
     let mut client = Client::linked_over(CarrierKind::Stdio, &home);
     client.send(&request(0, "initialize", &initialize(revision)));
     client.send(INITIALIZED);

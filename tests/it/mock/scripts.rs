@@ -1,6 +1,6 @@
 //! Every shipped script, driven over pipes: exact bytes, exact order.
 
-use mcp_lifecheck::plan::Temperament::{Polite, Stubborn};
+use mcp_lifecheck::plan::ShutdownBehaviour::{Polite, Stubborn};
 use mcp_lifecheck::script::shipped;
 use rustix::process::Signal;
 use serde_json::json;

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use mcp_lifecheck::mock::CarrierKind;
-use mcp_lifecheck::plan::Temperament;
+use mcp_lifecheck::plan::ShutdownBehaviour;
 use mcp_lifecheck::script::shipped;
 use mcp_lifecheck::stack::python_stack;
 use serde_json::{Value, json};
@@ -49,7 +49,7 @@ fn servers(sse: Sse) -> Servers {
     let (over_pipes, over_http, over_sse) = (Vec::new(), Vec::new(), Vec::new());
     let mut servers = Servers { over_pipes, over_http, over_sse, configured: Vec::new() };
     for (name, changes) in SCRIPTS {
-        let home = Home::new(&shipped(name).unwrap(), Temperament::Polite);
+        let home = Home::new(&shipped(name).unwrap(), ShutdownBehaviour::Polite);
         let (command, args) = (env!("CARGO_BIN_EXE_mcp-mock"), Client::arguments(CarrierKind::Stdio, &home));
         servers.configured.push(json!({ "command": command, "args": args, "changes": changes }));
         servers.over_pipes.push(home);

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fs;
 
-use mcp_lifecheck::plan::Temperament::Polite;
+use mcp_lifecheck::plan::ShutdownBehaviour::Polite;
 use mcp_lifecheck::script::shipped;
 use serde_json::{Value, json};
 

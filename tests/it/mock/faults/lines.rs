@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::process::Stdio;
 
-use mcp_lifecheck::plan::Temperament::Polite;
+use mcp_lifecheck::plan::ShutdownBehaviour::Polite;
 use rustix::process::Signal;
 
 use super::{CHANGED, PING, RESULT, assert_delivered, honest, progress, script};
