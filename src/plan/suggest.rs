@@ -7,10 +7,12 @@ const NAME_BYTES_MAX: usize = 100;
 
 /// The end of a message about an unknown name: `; did you mean "reference"?`, or nothing when no known name is near.
 ///
-/// Near means: at most a third of the letters differ, and at least one may. Two neighbours that changed places count as one.
+/// Near means: at most a third of the letters differ, or one of a name of two letters. Two neighbours that changed places
+/// count as one.
 #[must_use]
 pub fn did_you_mean<N: AsRef<str>>(found: &str, known: impl IntoIterator<Item = N>) -> String {
-    let bound = (found.chars().count() / 3).max(1);
+    let n_letters = found.chars().count();
+    let bound = if n_letters < 2 { 0 } else { (n_letters / 3).max(1) };
     nearest(found, known, bound).map(|name| format!("; did you mean {:?}?", name.as_ref())).unwrap_or_default()
 }
 
@@ -32,10 +34,8 @@ pub fn nearest<N: AsRef<str>>(found: &str, known: impl IntoIterator<Item = N>, e
 pub(in crate::plan) fn with_suggestion(message: &str) -> String {
     let unknown = ["unknown field `", "unknown variant `"].iter().find_map(|start| message.find(start));
     let mut names = message.get(unknown.unwrap_or(message.len())..).unwrap_or_default().split('`').skip(1).step_by(2);
-    match names.next() {
-        Some(found) => format!("{message}{}", did_you_mean(found, names)),
-        None => message.to_owned(),
-    }
+    let suggestion = names.next().map(|found| did_you_mean(found, names)).unwrap_or_default();
+    format!("{}{suggestion}", message.trim_end())
 }
 
 #[cfg(test)]
@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn the_nearest_name_is_suggested_and_none_that_is_far() {
-        let known = ["load-call-close", "load-call", "reload-remove", "stdio", "http", "sse"];
+        let known = ["load-call-close", "load-call", "reload-remove", "stdio", "http", "sse", "htt", "y"];
         for (found, expected) in [
             ("lod-call-close", "; did you mean \"load-call-close\"?"),
             ("load-clal", "; did you mean \"load-call\"?"),
@@ -54,6 +54,7 @@ mod tests {
             ("no-such-scenario", ""),
             ("", ""),
             ("x", ""),
+            ("ht", "; did you mean \"htt\"?"),
         ] {
             assert_eq!(did_you_mean(found, known), expected, "{found}");
         }

@@ -119,7 +119,8 @@ mod tests {
         let mut parent = parent.spawn().unwrap();
         let (me, pid) = (std::process::id(), parent.id());
         let started = stat(pid).unwrap().started;
-        assert!(children(me).contains(&pid));
+        // Children of other tests may end meanwhile and hide this one.
+        while !children(me).contains(&pid) {}
         assert!(processes().any(|process| (process.pid, process.parent, process.started) == (pid, me, started)));
         let grandchild = loop {
             if let Some(found) = descendants(me).into_iter().find(|process| process.parent == pid) {
