@@ -116,9 +116,9 @@ impl<'t, T: Deserialize<'t>> Visitor<'t> for Tagged<T> {
 /// # Panics
 /// When the step is not an enum whose variants have named fields: every step is one.
 pub(super) fn to_table(step: &impl Serialize) -> toml::Table {
-    let tagged = toml::Table::try_from(step).expect("a step is a table of plain values");
+    let tagged = toml::Value::try_from(step).expect("a step is a table of plain values");
     let mut table = toml::Table::new();
-    for (name, fields) in tagged {
+    for (name, fields) in tagged.as_table().cloned().expect("a step is an enum whose variants have named fields") {
         table.insert(TAG.to_owned(), name.into());
         table.extend(fields.as_table().cloned().expect("the fields of a step have names"));
     }
