@@ -29,13 +29,23 @@ pub fn nearest<N: AsRef<str>>(found: &str, known: impl IntoIterator<Item = N>, e
 
 /// A message of serde, with a suggestion where it is about an unknown name and lists the known ones.
 ///
-/// serde writes both in backquotes: ``unknown field `colour`, expected `color` or `size` ``.
+/// serde writes ``unknown field `colour`, expected `color` or `size` ``; its YAML reader leaves the later backquotes out, and
+/// shows the place in the file on further lines.
 #[must_use]
 pub(in crate::plan) fn with_suggestion(message: &str) -> String {
-    let unknown = ["unknown field `", "unknown variant `"].iter().find_map(|start| message.find(start));
-    let mut names = message.get(unknown.unwrap_or(message.len())..).unwrap_or_default().split('`').skip(1).step_by(2);
-    let suggestion = names.next().map(|found| did_you_mean(found, names)).unwrap_or_default();
-    format!("{}{suggestion}", message.trim_end())
+    let message = message.trim_end();
+    let (line, rest) = message.split_at(message.find('\n').unwrap_or(message.len()));
+    let suggestion = unknown_name(line).map(|(found, known)| did_you_mean(found, known)).unwrap_or_default();
+    format!("{line}{suggestion}{rest}")
+}
+
+/// The unknown name that a line of serde is about, and the known ones.
+fn unknown_name(line: &str) -> Option<(&str, impl Iterator<Item = &str>)> {
+    let starts = ["unknown field `", "unknown variant `"];
+    let start = starts.iter().find_map(|start| line.find(start).map(|at| at + start.len()))?;
+    let (found, known) = line[start..].split_once('`')?;
+    let known = known.strip_prefix(", expected ")?.trim_start_matches("one of ");
+    Some((found, known.split([',', '`', ' ']).filter(|name| !name.is_empty() && *name != "or")))
 }
 
 #[cfg(test)]
@@ -67,11 +77,13 @@ mod tests {
             ("unknown field `colour`, expected one of `about`, `color`", "; did you mean \"color\"?"),
             ("in [promises]: unknown field `sesion`, expected `session` or `x`", "; did you mean \"session\"?"),
             ("unknown variant `sdtio`, expected `stdio`", "; did you mean \"stdio\"?"),
+            ("line 1: unknown field `cleint`, expected one of client, server", "; did you mean \"client\"?"),
             ("unknown field `x`, there are no fields", ""),
             ("missing field `lane`", ""),
             ("invalid type: integer `3`, expected `4`", ""),
         ] {
             assert_eq!(with_suggestion(message), format!("{message}{expected}"));
+            assert_eq!(with_suggestion(&format!("{message}\n --> x\n")), format!("{message}{expected}\n --> x"));
         }
     }
 }
