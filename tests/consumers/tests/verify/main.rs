@@ -8,10 +8,10 @@ use mcp_lifecheck_specimens::registry::reference;
 
 use crate::loader::RmcpLoader;
 
-fn passes(report: &RunReport, n_plans: usize) {
+fn passes(report: &RunReport) {
     let not_passed: Vec<_> = report.plans.iter().filter(|plan| plan.verdict != RunVerdict::Pass).collect();
     assert!(not_passed.is_empty(), "{not_passed:#?}");
-    assert!(report.plans.len() >= n_plans, "found {} plans, expected at least {n_plans}", report.plans.len());
+    assert!(!report.plans.is_empty(), "no plan was run");
 }
 
 #[test]
@@ -22,7 +22,7 @@ fn a_loader_on_this_rmcp_is_verified() {
         ..Options::default()
     };
     let report = verify_with(loader_factory!("plain-rmcp", |_| RmcpLoader::default()), &options).unwrap();
-    passes(&report, 1);
+    passes(&report);
 }
 
 #[test]
@@ -37,5 +37,5 @@ fn a_mistake_of_that_loader_is_found() {
 fn the_reference_loader_holds_on_this_rmcp() {
     let options = Options { scenarios: vec!["core".to_owned()], ..Options::default() };
     let report = verify_with(loader_factory!("reference-here", reference), &options).unwrap();
-    passes(&report, 20);
+    passes(&report);
 }
