@@ -1,9 +1,14 @@
-//! Layers point down: what each module may use.
+//! Layers point down: what each module may use, and how large its files and circles of files may be.
 //!
-//! A new edge is a design change: it is made here, and reviewed.
+//! A new edge between modules is a design change: add it to `MAY_USE`, so that a reviewer sees it.
 
-use std::collections::BTreeMap;
+mod graph;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::{Path, PathBuf};
+
+use graph::Graph;
 
 use crate::rig::{files, root};
 
@@ -58,17 +63,29 @@ const IMPURE: &[&str] =
 /// Crates that only some modules may name.
 const RESERVED: &[(&str, &[&str])] = &[("hyper::", &["http_client", "mock"]), ("linkme::", &["loader", "testing"])];
 
+/// The source folder of each crate.
+const CRATES: [&str; 3] = ["src", "crates/specimens/src", "crates/cli/src"];
+/// The most files that may use each other in a circle.
+const CIRCLE_MAX: usize = 3;
+/// The most lines of a Rust file.
+const LINES_MAX: usize = 500;
+
+/// The Rust files of the library by module, each with its text.
 fn sources() -> BTreeMap<String, Vec<(String, String)>> {
-    let root = root().join("src");
+    let source = root().join("src");
     let mut modules: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
-    for path in files(&root) {
-        let inner = path.strip_prefix(&root).unwrap().to_path_buf();
-        let module = inner.components().next().unwrap().as_os_str().to_str().unwrap().to_owned();
-        if inner.components().count() > 1 && inner.extension().is_some_and(|extension| extension == "rs") {
+    for path in rust_files(&source) {
+        let inner = path.strip_prefix(&source).unwrap();
+        if inner.components().count() > 1 {
+            let module = inner.components().next().unwrap().as_os_str().to_str().unwrap().to_owned();
             modules.entry(module).or_default().push((inner.display().to_string(), fs::read_to_string(&path).unwrap()));
         }
     }
     modules
+}
+
+fn rust_files(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    files(folder).into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
 }
 
 /// Lines of code: without comments.
@@ -77,42 +94,39 @@ fn code(text: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn every_module_uses_only_what_lies_below() {
-    let allowed: BTreeMap<_, _> = MAY_USE.iter().copied().collect();
+fn every_module_uses_what_its_row_lists_and_nothing_else() {
+    let listed: BTreeMap<_, BTreeSet<_>> =
+        MAY_USE.iter().map(|(module, used)| (*module, used.iter().copied().collect())).collect();
+    let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (module, files) in sources() {
-        let may_use = allowed.get(module.as_str()).unwrap_or_else(|| panic!("module {module} has no place in MAY_USE"));
-        for (file, text) in files {
-            for line in code(&text) {
-                for part in line.split("crate::").skip(1) {
-                    let used: String = part.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-                    let is_module = allowed.contains_key(used.as_str());
-                    assert!(
-                        !is_module || used == module || may_use.contains(&used.as_str()),
-                        "{file}: {module} uses {used}, which does not lie below it: {line}"
-                    );
-                }
+        let row = used.entry(module.clone()).or_default();
+        for part in files.iter().flat_map(|(_, text)| code(text)).flat_map(|line| line.split("crate::").skip(1)) {
+            let name: String = part.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            if listed.contains_key(name.as_str()) && name != module {
+                row.insert(name);
             }
         }
     }
+    for (module, row) in &used {
+        let listed = listed.get(module.as_str()).unwrap_or_else(|| panic!("module {module} has no row in MAY_USE"));
+        let row: BTreeSet<_> = row.iter().map(String::as_str).collect();
+        let new: Vec<_> = row.difference(listed).collect();
+        assert!(new.is_empty(), "{module} uses {new:?}, which its row in MAY_USE does not list");
+        let stale: Vec<_> = listed.difference(&row).collect();
+        assert!(stale.is_empty(), "the row of {module} in MAY_USE lists {stale:?}, which it does not use");
+    }
+    let gone: Vec<_> = listed.keys().filter(|module| !used.contains_key(**module)).collect();
+    assert!(gone.is_empty(), "MAY_USE has rows for {gone:?}, which do not exist");
 }
 
-/// The only file that judges histories.
-const JUDGE: &str = "run/judge.rs";
-
 #[test]
-fn histories_are_judged_in_one_place() {
-    let names_judge = |line: &str| {
-        let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
-        line.contains("crate::check::") && words.any(|word| word == "judge")
-    };
-    let judges: Vec<String> = sources()
-        .into_iter()
-        .filter(|(module, _)| module != "check")
-        .flat_map(|(_, files)| files)
-        .filter(|(_, text)| code(text).any(names_judge))
-        .map(|(file, _)| file)
-        .collect();
-    assert_eq!(judges, [JUDGE]);
+fn rows_list_only_modules_above_them() {
+    let mut above = BTreeSet::new();
+    for (module, used) in MAY_USE {
+        let below: Vec<_> = used.iter().filter(|one| !above.contains(*one)).collect();
+        assert!(below.is_empty(), "the row of {module} lists {below:?}, whose rows do not stand above it");
+        above.insert(*module);
+    }
 }
 
 #[test]
@@ -145,10 +159,24 @@ fn reserved_crates_are_named_only_where_they_belong() {
 
 #[test]
 fn no_file_is_too_long() {
-    for (_, files) in sources() {
-        for (file, text) in files {
-            let n_lines = text.lines().count();
-            assert!(n_lines <= 800, "{file} has {n_lines} lines, at most 800");
+    for folder in CRATES.iter().chain(&["tests", "benches", "examples"]) {
+        for path in rust_files(&root().join(folder)).filter(|path| !path.display().to_string().contains("/target/")) {
+            let n_lines = fs::read_to_string(&path).unwrap().lines().count();
+            assert!(n_lines <= LINES_MAX, "{} has {n_lines} lines, at most {LINES_MAX}", path.display());
         }
     }
+}
+
+#[test]
+fn no_circle_of_files_is_too_large() {
+    let mut too_large = Vec::new();
+    for source in CRATES {
+        for circle in Graph::read(&root().join(source)).circles() {
+            if circle.len() > CIRCLE_MAX {
+                let files: Vec<_> = circle.iter().map(|module| module.join("::")).collect();
+                too_large.push(format!("{source}: {} files: {}", files.len(), files.join(" ")));
+            }
+        }
+    }
+    assert!(too_large.is_empty(), "circles of more than {CIRCLE_MAX} files:\n{}", too_large.join("\n"));
 }
