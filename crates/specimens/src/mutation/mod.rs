@@ -1,6 +1,6 @@
 //! Seeded changes of the reference loader: what would be noticed if it were changed.
 //!
-//! Each is one small change of a life that is correct otherwise, made from outside: at the seam where messages pass
+//! Each is one small change of a life that is correct otherwise, made from outside: at the hooks where messages pass
 //! (`wire`, and `modern` for what only the modern era has), where HTTP requests pass (`http`) and their responses (`responses`),
 //! where bytes are read (`bytes`), or around the loader (`around`). They are for this crate's own tests, so nothing lists them; a
 //! loader description names one as `reference-but-NAME`.
@@ -19,7 +19,7 @@ use std::time::Duration;
 use mcp_lifecheck::loader::target::Loader;
 
 use crate::mutation::around::{Alter, Altered};
-use crate::reference::{Bounds, Ladder, Opening, Options, Seam, TamperHttp, ToolsLoader};
+use crate::reference::{Bounds, Hooks, Ladder, Opening, Options, TamperHttp, ToolsLoader};
 
 /// What the name of a changed loader begins with.
 pub const PREFIX: &str = "reference-but-";
@@ -69,7 +69,7 @@ macro_rules! mutants {
     (wire { $($wire:literal, $make:path, $wire_about:literal;)* } around { $($around:literal, $alter:expr, $about:literal;)* }
      http { $($http:literal, $change:path, $http_about:literal;)* } sse { $($sse:literal, $detour:path, $sse_about:literal;)* }
      bounds { $($bound:literal, $loosen:path, $bound_about:literal;)* }
-     modern { $($modern:literal, $seam:expr, $modern_about:literal;)* }
+     modern { $($modern:literal, $hooks:expr, $modern_about:literal;)* }
      odd { $($odd:literal, $make_odd:expr, $odd_about:literal;)* }) => {
         /// Every seeded change.
         pub const MUTANTS: &[Mutant] = &[
@@ -77,20 +77,20 @@ macro_rules! mutants {
                 name: $wire,
                 about: $wire_about,
                 shows_over: Over::Any,
-                make: |options| sewn(options, Seam::with($make)),
+                make: |options| sewn(options, Hooks::with($make)),
             },)*
             $(Mutant { name: $around, about: $about, shows_over: Over::Any, make: |options| around(options, $alter) },)*
             $(Mutant {
                 name: $http,
                 about: $http_about,
                 shows_over: Over::Http,
-                make: |options| sewn(options, Seam::with_http($change)),
+                make: |options| sewn(options, Hooks::with_http($change)),
             },)*
             $(Mutant {
                 name: $sse,
                 about: $sse_about,
                 shows_over: Over::Sse,
-                make: |options| sewn(options, Seam::with_http($detour)),
+                make: |options| sewn(options, Hooks::with_http($detour)),
             },)*
             $(Mutant {
                 name: $bound,
@@ -102,7 +102,7 @@ macro_rules! mutants {
                 name: $modern,
                 about: $modern_about,
                 shows_over: Over::Modern,
-                make: |options| sewn(options, $seam),
+                make: |options| sewn(options, $hooks),
             },)*
             $(Mutant { name: $odd, about: $odd_about, shows_over: Over::Odd, make: $make_odd },)*
         ];
@@ -162,37 +162,37 @@ mutants! {
         "stream-steadily", http::stream_steadily, "opens a stream that ended again after the same time, for ever";
     }
     modern {
-        "metadata-lost", Seam::with(wire::metadata_lost), "does not say with a call of which revision it is";
-        "name-lost", Seam::with_http(http::name_lost), "does not show the tool of a call in the header";
+        "metadata-lost", Hooks::with(wire::metadata_lost), "does not say with a call of which revision it is";
+        "name-lost", Hooks::with_http(http::name_lost), "does not show the tool of a call in the header";
     }
     odd {
-        "strict", |options| sewn(options, Seam::with_bytes(bytes::strict)), "takes whatever is not the next plain answer for the end";
-        "stuck", |options| sewn(unbounded(options), Seam::with_bytes(bytes::stuck)), "waits for ever behind whatever is not the next plain answer";
-        "group-spared", |options| sewn(options, Seam::with_group_spared()), "ends a server, and not what that has started";
-        "json-alone", |options| sewn(options, Seam::with_bytes(bytes::json_alone)), "does not understand events";
-        "stream-insisted", |options| sewn(options, Seam::with_http(http::stream_insisted)), "asks twice for each stream";
-        "stderr-unread", |options| sewn(options, Seam::with_stderr_left()), "has the stderr of its servers in a pipe, and does not read it";
-        "changes-unheard", |options| sewn(options, Seam::with(wire::changes_unheard)), "does not hear that a list of tools has changed";
-        "tools-assumed", |options| sewn(options, Seam::with(wire::tools_assumed)), "takes every server for one that has tools";
-        "content-assumed", |options| sewn(unbounded(options), Seam::with(wire::content_assumed)), "waits for ever behind a result without content";
+        "strict", |options| sewn(options, Hooks::with_bytes(bytes::strict)), "takes whatever is not the next plain answer for the end";
+        "stuck", |options| sewn(unbounded(options), Hooks::with_bytes(bytes::stuck)), "waits for ever behind whatever is not the next plain answer";
+        "group-spared", |options| sewn(options, Hooks::with_group_spared()), "ends a server, and not what that has started";
+        "json-alone", |options| sewn(options, Hooks::with_bytes(bytes::json_alone)), "does not understand events";
+        "stream-insisted", |options| sewn(options, Hooks::with_http(http::stream_insisted)), "asks twice for each stream";
+        "stderr-unread", |options| sewn(options, Hooks::with_stderr_left()), "has the stderr of its servers in a pipe, and does not read it";
+        "changes-unheard", |options| sewn(options, Hooks::with(wire::changes_unheard)), "does not hear that a list of tools has changed";
+        "tools-assumed", |options| sewn(options, Hooks::with(wire::tools_assumed)), "takes every server for one that has tools";
+        "content-assumed", |options| sewn(unbounded(options), Hooks::with(wire::content_assumed)), "waits for ever behind a result without content";
         "one-fails-all", |options| around(options, around::OneFailsAll), "closes everything when one server fails";
         "streamless", |options| one_fails_all(options, http::streamless), "opens no stream, and closes everything when one server fails";
         "accepted-empty", |options| one_fails_all(options, responses::accepted_empty), "takes a message that was accepted with more than a status for refused, and closes everything when one server fails";
         "dead-ids-remembered", |options| one_fails_all(options, responses::dead_ids_remembered), "never names a session again that was once unknown to its server, and closes everything when one server fails";
-        "stream-needed", |options| sewn(unbounded(options), Seam::with_http(responses::stream_needed)), "makes no call while the stream of the session is not open, for which it waits for ever, and takes a comment for its end";
+        "stream-needed", |options| sewn(unbounded(options), Hooks::with_http(responses::stream_needed)), "makes no call while the stream of the session is not open, for which it waits for ever, and takes a comment for its end";
         "delete-insisted", |options| around(options, around::DeleteInsisted), "fails to close when a server does not end its session";
-        "socket-kept", |options| sewn(options, Seam::with_http(responses::socket_kept)), "sends the next request on the socket of the last one, without a look at it";
+        "socket-kept", |options| sewn(options, Hooks::with_http(responses::socket_kept)), "sends the next request on the socket of the last one, without a look at it";
         "unbounded", |options| Arc::new(ToolsLoader::new(unbounded(options))), "waits for ever for an answer";
         "never-falls-back", |options| Arc::new(ToolsLoader::new(Options { opening: Opening::Discover, ..options })), "speaks the modern era alone";
         "never-discovers", |options| Arc::new(ToolsLoader::new(Options { opening: Opening::Initialize, ..options })), "speaks the legacy era alone";
-        "first-revision-alone", |options| sewn(options, Seam::with(modern::first_revision_alone)), "knows of a server the first revision that it names, and no other";
-        "refusal-for-legacy", |options| sewn(options, Seam::with(modern::refusal_for_legacy)), "takes a server that refuses a revision for one of the legacy era";
-        "initializes-as-well", |options| sewn(options, Seam::with(modern::initializes_as_well)), "initializes a server that was found to be of the modern era";
-        "sent-back-for-answer", |options| sewn(options, Seam::with(modern::sent_back_for_answer)), "takes a call that is sent back for one that was answered with nothing";
-        "first-state-kept", |options| sewn(options, Seam::with(modern::first_state_kept)), "returns the first state that it was given with every call that it makes again";
-        "acknowledgement-awaited", |options| sewn(options, Seam::with(modern::acknowledgement_awaited)), "takes no answer to a call before its subscription is acknowledged";
-        "subscription-for-all", |options| sewn(options, Seam::with(modern::subscription_for_all)), "takes no answer to a call once a subscription has ended";
-        "session-believed", |options| sewn(options, Seam::with_http(responses::session_believed)), "names every session that a response names";
+        "first-revision-alone", |options| sewn(options, Hooks::with(modern::first_revision_alone)), "knows of a server the first revision that it names, and no other";
+        "refusal-for-legacy", |options| sewn(options, Hooks::with(modern::refusal_for_legacy)), "takes a server that refuses a revision for one of the legacy era";
+        "initializes-as-well", |options| sewn(options, Hooks::with(modern::initializes_as_well)), "initializes a server that was found to be of the modern era";
+        "sent-back-for-answer", |options| sewn(options, Hooks::with(modern::sent_back_for_answer)), "takes a call that is sent back for one that was answered with nothing";
+        "first-state-kept", |options| sewn(options, Hooks::with(modern::first_state_kept)), "returns the first state that it was given with every call that it makes again";
+        "acknowledgement-awaited", |options| sewn(options, Hooks::with(modern::acknowledgement_awaited)), "takes no answer to a call before its subscription is acknowledged";
+        "subscription-for-all", |options| sewn(options, Hooks::with(modern::subscription_for_all)), "takes no answer to a call once a subscription has ended";
+        "session-believed", |options| sewn(options, Hooks::with_http(responses::session_believed)), "names every session that a response names";
         "patient", |options| Arc::new(ToolsLoader::new(patient(options))), "waits for ever for a server to end by itself";
         "close-queued", |options| around(unbounded(options), around::CloseQueued::default()), "closes when the load before it has ended, which has no bound";
     }
@@ -215,11 +215,11 @@ const NEVER: Duration = Duration::from_secs(3_600);
 
 /// With something of its own for the HTTP exchanges, where what goes wrong with one server goes wrong with all.
 fn one_fails_all(options: Options, make: fn() -> Box<dyn TamperHttp>) -> Arc<dyn Loader> {
-    around(Options { seam: Seam::with_http(make), ..options }, around::OneFailsAll)
+    around(Options { hooks: Hooks::with_http(make), ..options }, around::OneFailsAll)
 }
 
-fn sewn(options: Options, seam: Seam) -> Arc<dyn Loader> {
-    Arc::new(ToolsLoader::new(Options { seam, ..options }))
+fn sewn(options: Options, hooks: Hooks) -> Arc<dyn Loader> {
+    Arc::new(ToolsLoader::new(Options { hooks, ..options }))
 }
 
 fn around<A: Alter>(options: Options, alter: A) -> Arc<dyn Loader> {

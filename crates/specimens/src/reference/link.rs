@@ -13,13 +13,13 @@ use tokio::time::{Instant, timeout};
 
 use super::error::SessionError;
 use super::handler::Handler;
+use super::hooked_wire::HookedWire;
 use super::http::HttpError;
 use super::listening::listen;
 use super::listing::all_tools;
 use super::options::{Bounds, Opening, Options};
 use super::process::ServerProcess;
 use super::request::{Requester, closed};
-use super::seam::Seamed;
 use super::wire::{Wire, WireNotes};
 
 /// The other side of a session, as far as it can be watched apart from what it says.
@@ -57,7 +57,7 @@ pub(super) async fn open(
     let running = tokio::select! {
         biased;
         () = closed(closing.clone()) => return Err(SessionError::Closed),
-        shaken = timeout(bound, shake_hands(handler, Seamed::new(wire, &options.seam), options.opening)) => match shaken {
+        shaken = timeout(bound, shake_hands(handler, HookedWire::new(wire, &options.hooks), options.opening)) => match shaken {
             Ok(Ok(running)) => running,
             Ok(Err(error)) => return Err(failed(error, &notes, far, &options.bounds).await),
             Err(_) => return Err(SessionError::ConnectTimedOut { bound }),
@@ -85,7 +85,7 @@ pub(super) async fn open(
 /// The one place where rmcp's serve loop is instantiated for this loader.
 async fn shake_hands(
     handler: Handler,
-    wire: Seamed,
+    wire: HookedWire,
     opening: Opening,
 ) -> Result<RunningService<RoleClient, Handler>, Box<ClientInitializeError>> {
     let preferred_versions = vec![ProtocolVersion::V_2026_07_28];

@@ -4,16 +4,17 @@
 //!
 //! - `tools_loader`: the public face; needs no runtime around it.
 //! - `config`, `config_text`: which servers, from JSON, YAML or TOML.
-//! - `options`: every bound, with its default. `error`, `report`: what a caller gets back. `park`: blocking callers.
+//! - `options`: every bound, with its default. `error`, `report`: what a caller gets back. `block_on`: blocking callers.
 //! - `engine`: owns all sessions between a load and a cleanup; one command after the other.
 //! - `session`, `owner`: the handle to one session, and the task that opens it, carries its calls and closes it.
 //! - `link`, `listing`, `call`, `request`, `handler`: the conversation with one server.
-//! - `seam`: where tests lay a hand on messages and exchanges. `wire`: the transport under rmcp. `pipes` are under it for stdio,
+//! - `wire`: the transport under rmcp. `hooks`, `hooked_wire`, `hooked_inlet`: where a mutation changes it. `pipes` are under it for stdio,
 //!   `http` for streamable HTTP and for HTTP with server-sent events.
 //! - `process`, `group`: the server's process and its group. `memory`: a server behind pipes in this process.
 //!
 //! Deliberately absent: restarts (a dead server stays dead until the next load), and a session per call.
 
+mod block_on;
 mod call;
 mod config;
 mod config_text;
@@ -21,6 +22,9 @@ mod engine;
 mod error;
 mod group;
 mod handler;
+mod hooked_inlet;
+mod hooked_wire;
+mod hooks;
 mod http;
 mod link;
 mod listening;
@@ -28,13 +32,11 @@ mod listing;
 mod memory;
 mod options;
 mod owner;
-mod park;
 mod pipes;
 mod probe;
 mod process;
 mod report;
 mod request;
-mod seam;
 mod session;
 mod target;
 mod tools_loader;
@@ -45,14 +47,14 @@ pub use config::{
     Position,
 };
 pub use error::{CallError, LoaderError, LookupError, RequestError, SessionError};
+pub use hooks::Hooks;
 pub use http::HttpError;
 pub use options::{Bounds, Ladder, Opening, Options, Revision, ServerStderr};
 pub use process::{Ending, Exit};
 pub use report::{CleanupReport, DuplicateName, FoundTool, LoadReport, ServerTools};
-pub use seam::Seam;
 pub use session::Freshness;
 pub use tools_loader::ToolsLoader;
 
 pub(crate) use group::Watched;
-pub(crate) use seam::{Fate, Framing, Seen, Tamper, TamperBytes, TamperHttp};
+pub(crate) use hooks::{Fate, Framing, Seen, Tamper, TamperBytes, TamperHttp};
 pub(crate) use target::called;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use mcp_lifecheck::loader::memory::Connector;
 use mcp_lifecheck::loader::scopes::Scopes;
 
-use super::seam::Seam;
+use super::hooks::Hooks;
 
 /// Options of a [`ToolsLoader`](super::ToolsLoader). They hold for its whole life.
 #[derive(Clone)]
@@ -27,7 +27,7 @@ pub struct Options {
     /// How servers in memory are reached; without it, none is.
     pub memory: Option<Arc<dyn Connector>>,
     /// Where this crate's own tests change what is said. Empty for everybody else.
-    pub seam: Seam,
+    pub hooks: Hooks,
 }
 
 impl Default for Options {
@@ -40,7 +40,7 @@ impl Default for Options {
             ladder: Ladder::default(),
             scopes: Scopes::silent(),
             memory: None,
-            seam: Seam::default(),
+            hooks: Hooks::default(),
         }
     }
 }

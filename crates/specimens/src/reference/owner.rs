@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::call::carry;
 use super::config::{CommandLine, Endpoint, HttpKind};
 use super::error::{CallError, SessionError};
-use super::http::{Conversation, HttpError, Site};
+use super::http::{Conversation, HttpError, Target};
 use super::link::{self, Far, Link};
 use super::listing::all_tools;
 use super::memory::{MemoryServer, connector};
@@ -55,18 +55,18 @@ impl Owner {
             _ if *self.closing.borrow() => self.never_started(SessionError::Closed),
             Endpoint::Command(command) => self.live_in_process(&command).await,
             Endpoint::Http(address) => {
-                let Options { bounds, seam, .. } = &*self.options;
-                let site = Site::of(&address, bounds.clone(), seam);
-                self.live_over_http(address.kind, site).await
+                let Options { bounds, hooks, .. } = &*self.options;
+                let target = Target::of(&address, bounds.clone(), hooks);
+                self.live_over_http(address.kind, target).await
             }
             Endpoint::Memory(address) => match address.carrier {
                 MemoryCarrier::Lines => self.live_in_memory(&address).await,
                 MemoryCarrier::Http => match connector(&self.options) {
                     Err(source) => self.never_started(SessionError::Memory { server: address.server, source }),
                     Ok(connector) => {
-                        let Options { bounds, seam, .. } = &*self.options;
-                        let site = Site::in_memory(address, connector, bounds.clone(), seam);
-                        self.live_over_http(HttpKind::Streamable, Ok(site)).await
+                        let Options { bounds, hooks, .. } = &*self.options;
+                        let target = Target::in_memory(address, connector, bounds.clone(), hooks);
+                        self.live_over_http(HttpKind::Streamable, Ok(target)).await
                     }
                 },
             },
@@ -114,13 +114,13 @@ impl Owner {
         ending
     }
 
-    async fn live_over_http(&mut self, kind: HttpKind, site: Result<Site, HttpError>) -> Ending {
+    async fn live_over_http(&mut self, kind: HttpKind, target: Result<Target, HttpError>) -> Ending {
         let scope = self.options.scopes.enter(&format!("session {}", self.name));
         let notes = WireNotes::new();
-        let ending = match site {
+        let ending = match target {
             Err(source) => self.never_started(SessionError::Http { source: Arc::new(source) }),
-            Ok(site) => {
-                let (mut carrier, posted) = Conversation::new(kind, site, Arc::clone(&notes));
+            Ok(target) => {
+                let (mut carrier, posted) = Conversation::new(kind, target, Arc::clone(&notes));
                 let wire = Wire::over_http(posted, &self.options.bounds, notes);
                 // Both in this task: whatever the carrier has in flight ends with it.
                 let carried = async {

@@ -20,6 +20,7 @@ use tokio::time::timeout;
 
 use super::config::CommandLine;
 use super::group::{self, Watched};
+use super::hooked_inlet::hooked_inlet;
 use super::options::{Ladder, Options, ServerStderr};
 use super::pipes::{Gate, Inlet, Outlet, drained};
 
@@ -85,16 +86,16 @@ impl ServerProcess {
     /// # Errors
     /// What the system said. No process is left then.
     pub(super) fn spawn(line: &CommandLine, options: &Options) -> io::Result<Self> {
-        let Options { seam, ladder, .. } = options;
+        let Options { hooks, ladder, .. } = options;
         let mut child = command(line, options).spawn()?;
         let ends = child.stdin.take().zip(child.stdout.take());
-        let leash = Leash::of(child, seam.spares_group())?;
+        let leash = Leash::of(child, hooks.spares_group())?;
         // From here on an early return drops the leash, which ends the process.
         let (stdin, stdout) = ends.ok_or(io::ErrorKind::BrokenPipe)?;
         Ok(Self {
             exit: leash.watched.on_runtime()?,
             stdin: Gate::new(Box::new(ChildStdin::from_std(stdin)?)),
-            stdout: Gate::new(seam.inlet(Box::new(ChildStdout::from_std(stdout)?))),
+            stdout: Gate::new(hooked_inlet(hooks, Box::new(ChildStdout::from_std(stdout)?))),
             leash: Arc::new(leash),
             ladder: *ladder,
         })
@@ -167,7 +168,7 @@ impl Drop for ServerProcess {
 fn command(line: &CommandLine, options: &Options) -> Command {
     let mut command = Command::new(&line.program);
     command.args(&line.args).envs(&line.env).stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
-    command.stderr(options.seam.stderr().unwrap_or_else(|| match options.stderr {
+    command.stderr(options.hooks.stderr().unwrap_or_else(|| match options.stderr {
         ServerStderr::Inherit => Stdio::inherit(),
         ServerStderr::Discard => Stdio::null(),
     }));

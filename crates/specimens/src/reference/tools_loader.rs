@@ -10,11 +10,11 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use super::block_on;
 use super::config::Config;
 use super::engine::{Engine, Home, LoadReply, Progress, until_finished};
 use super::error::{CallError, LoaderError, LookupError, SessionError};
 use super::options::Options;
-use super::park;
 use super::report::{CleanupReport, FoundTool, LoadReport, ServerTools, find_tool, session_errors, usable_tools};
 use super::session::{PendingCall, Session};
 
@@ -89,7 +89,7 @@ impl ToolsLoader {
     pub fn load_blocking(&self, config: &Config) -> Result<LoadReport, LoaderError> {
         let (reply, progress) = self.begin_load(config);
         let waited = self.options.bounds.load_wait;
-        park::wait(loaded(reply, progress), waited).unwrap_or(Err(LoaderError::OwnerSilent { waited }))
+        block_on::wait(loaded(reply, progress), waited).unwrap_or(Err(LoaderError::OwnerSilent { waited }))
     }
 
     /// Closes every session and ends every server. May be repeated: a cleanup during another one waits for
@@ -108,7 +108,7 @@ impl ToolsLoader {
     /// [`LoaderError::OwnerSilent`] if the runtime given to [`on`](Self::on) is not being driven.
     pub fn cleanup_blocking(&self) -> Result<CleanupReport, LoaderError> {
         let waited = self.cleanup_wait();
-        park::wait(cleaned(self.begin_cleanup()), waited).unwrap_or(Err(LoaderError::OwnerSilent { waited }))
+        block_on::wait(cleaned(self.begin_cleanup()), waited).unwrap_or(Err(LoaderError::OwnerSilent { waited }))
     }
 
     /// The tools of every server that can be used now, grouped by server, in server order.
@@ -149,7 +149,7 @@ impl ToolsLoader {
     pub fn call_blocking(&self, server: &str, tool: &str, arguments: Value) -> Result<CallToolResult, CallError> {
         let (session, pending) = self.begin_call(server, tool, arguments)?;
         let waited = self.options.bounds.call + self.options.bounds.owner_slack;
-        park::wait(answered(session, pending), waited).unwrap_or(Err(CallError::OwnerSilent { waited }))
+        block_on::wait(answered(session, pending), waited).unwrap_or(Err(CallError::OwnerSilent { waited }))
     }
 
     fn begin_load(&self, config: &Config) -> (LoadReply, watch::Receiver<Progress>) {
@@ -217,7 +217,7 @@ impl Drop for ToolsLoader {
             // Inside a runtime, waiting could be waiting for ourselves.
             Home::On(_) => Handle::try_current().is_err(),
         };
-        if may_wait && park::wait(until_finished(progress), self.cleanup_wait()).is_none() {
+        if may_wait && block_on::wait(until_finished(progress), self.cleanup_wait()).is_none() {
             for session in sessions {
                 session.end_blocking(self.options.ladder);
             }

@@ -5,27 +5,27 @@ use std::sync::Arc;
 use super::super::config::HttpKind;
 use super::super::process::Ending;
 use super::super::wire::WireNotes;
-use super::carrier::Carrier;
+use super::driver::Driver;
 use super::posted::Posted;
-use super::site::Site;
 use super::sse::SseCarrier;
+use super::target::Target;
 
 /// What carries one conversation. Dropping it closes every socket.
 pub(in super::super) enum Conversation {
-    Streamable(Box<Carrier>),
+    Streamable(Box<Driver>),
     Sse(Box<SseCarrier>),
 }
 
 impl Conversation {
     /// One that has not begun.
-    pub(in super::super) fn new(kind: HttpKind, site: Site, notes: Arc<WireNotes>) -> (Self, Posted) {
+    pub(in super::super) fn new(kind: HttpKind, target: Target, notes: Arc<WireNotes>) -> (Self, Posted) {
         match kind {
             HttpKind::Streamable => {
-                let (carrier, posted) = Carrier::new(site, notes);
+                let (carrier, posted) = Driver::new(target, notes);
                 (Self::Streamable(Box::new(carrier)), posted)
             }
             HttpKind::LegacySse => {
-                let (carrier, posted) = SseCarrier::new(site, notes);
+                let (carrier, posted) = SseCarrier::new(target, notes);
                 (Self::Sse(Box::new(carrier)), posted)
             }
         }

@@ -9,10 +9,10 @@ use hyper::client::conn::http1::{Connection, handshake};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Request, StatusCode, http};
 
-use super::super::seam::Passage;
 use super::error::HttpError;
-use super::site::Site;
+use super::hooked::Passage;
 use super::socket::{Payload, Socket};
+use super::target::Target;
 
 /// An exchange whose response has begun. Dropping it closes its socket.
 pub(super) struct Exchange {
@@ -57,18 +57,18 @@ impl Line {
 
 impl Exchange {
     /// Sends a request and waits for the head of the response.
-    pub(super) async fn begin(site: &Site, request: Request<Payload>) -> Result<Self, HttpError> {
-        let mut requests = site.requests.passed(request, Payload::bytes, Payload::with).await;
+    pub(super) async fn begin(target: &Target, request: Request<Payload>) -> Result<Self, HttpError> {
+        let mut requests = target.requests.passed(request, Payload::bytes, Payload::with).await;
         let last = requests.pop().ok_or(HttpError::Cancelled)?;
         for request in requests {
-            Self::exchange(site, request).await?;
+            Self::exchange(target, request).await?;
         }
-        Self::exchange(site, last).await
+        Self::exchange(target, last).await
     }
 
-    async fn exchange(site: &Site, request: Request<Payload>) -> Result<Self, HttpError> {
-        let mut passage = site.requests.passage(request.method());
-        let socket = Socket::new(passage.socket(site.connect()).await?, request.body().flight());
+    async fn exchange(target: &Target, request: Request<Payload>) -> Result<Self, HttpError> {
+        let mut passage = target.requests.passage(request.method());
+        let socket = Socket::new(passage.socket(target.connect()).await?, request.body().flight());
         let (mut sender, connection) = handshake(socket).await.map_err(HttpError::BrokeOff)?;
         let mut line = Line(Some(Box::pin(connection)));
         let response = line.beside(sender.send_request(request)).await.map_err(HttpError::BrokeOff)?;

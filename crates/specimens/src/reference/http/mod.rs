@@ -1,49 +1,58 @@
-//! HTTP, streamable or with server-sent events: own transports on bare hyper connections.
+//! Streamable HTTP, and HTTP with server-sent events: transports of our own on bare hyper connections.
 //!
-//! rmcp 3.9 has a client worker for streamable HTTP, open to other HTTP clients through its `StreamableHttpClient`
-//! trait. It is not used, because what is wrong with it lies above that trait:
+//! rmcp has a client for streamable HTTP that accepts other HTTP implementations through its `StreamableHttpClient` trait. The
+//! reference loader does not use it, because five of its defects lie above that trait. All five are present in rmcp 3.9.0,
+//! where they were measured, and in 3.11.0, where they were read from `transport/streamable_http_client.rs`:
 //!
-//! - a stream of the server that ends is opened again every second without limit, and at once if `retry: 0` was given;
-//! - a GET that is answered 404 is tried again for ever and never leads to a new session;
-//! - a new session waits up to 5 s for POSTs of the old one, and its `initialize` has the request id of the first;
-//! - `initialize` is sent outside of any select, so a handshake that is given up leaves the worker and its socket;
-//! - DELETE has a private bound of 5 s, and what runs when the worker ends runs in tasks that nobody waits for.
+//! - It reopens a stream that the server ends every second, without limit; after `retry: 0`, at once. The default policy
+//!   (`ExponentialBackoff`) has no `max_times`.
+//! - It repeats a GET that the server answers with 404 for ever, and never opens a new session because of it
+//!   (`classify_reconnect_error` retries `SessionExpired`).
+//! - A new session waits for the POSTs of the old one, 5 s unless `session_recovery_timeout` says otherwise, and its
+//!   `initialize` repeats the request id of the first.
+//! - It sends `initialize` outside any `select!`, so a caller that gives up on a handshake leaves the worker and its socket.
+//! - DELETE has a private limit of 5 s (`SESSION_CLEANUP_TIMEOUT`), and the worker aborts the tasks of its streams at the end
+//!   without waiting for them.
 //!
-//! So this is a `Transport` beside the one for pipes, and rmcp's serve loop is the same for both. From the outside in:
+//! So this module has a `Transport` of its own next to the one for pipes; rmcp's serve loop runs on either. From the outside in:
 //!
-//! - `carrier`: the state of one conversation. It spawns nothing: everything that is in flight is polled by the owner
-//!   task, so nothing of it is left when that task lets go.
-//! - `post`: one message to the server, and the answer. `stream`: the stream for what the server says unasked.
-//! - `epoch`: one session of the protocol. `site`: where the server is. `error`: what can go wrong.
-//! - `mirror`: what a header says of its body in the modern era, which has neither sessions nor a stream of the server's.
+//! - `conversation`: either of the two transports. `driver`: the state of one conversation over streamable HTTP. It spawns
+//!   nothing: the owner task polls every future, so nothing is left in flight when that task stops.
+//! - `turns`: what the driver sends, each as one future. `post`: one message to the server and its answer. `stream`: the
+//!   stream on which the server sends messages of its own.
+//! - `mcp_session`: one session of the protocol. `target`: the address of the server. `error`: what can fail.
+//! - `request_metadata`: the headers that repeat parts of the body under revision 2026-07-28, which has no sessions.
 //! - `posted`: rmcp's end of a conversation.
-//! - `sse`, `endpoint`: the transport of revision 2024-11-05, of which rmcp 3.9 has nothing, in place of `carrier` and `post`.
+//! - `sse`, `endpoint`: the transport of revision 2024-11-05, which rmcp does not have, in place of `driver` and `post`.
 //! - `exchange`, `socket`, `events`: one HTTP exchange, its bytes, and the events of a stream.
+//! - `hooked`, `kept_socket`: where a mutation changes an exchange.
 //!
-//! Every exchange has a connection of its own. A connection that was kept may be closed by the server just when the
-//! next request is written, and then nobody can know whether that was processed; a fresh one has no such moment, and
-//! none is left to be closed at the end.
+//! Every exchange has a connection of its own. A server may close a connection that was kept just when the client writes the
+//! next request to it, and then the client cannot know whether the server processed that request. A fresh connection has no
+//! such moment, and no connection is left to close at the end.
 //!
 //! Deliberately absent: TLS, redirects, compression, authorization.
 
-mod carrier;
 mod conversation;
+mod driver;
 mod endpoint;
-mod epoch;
 mod error;
 mod events;
 mod exchange;
-mod mirror;
+mod hooked;
+mod kept_socket;
+mod mcp_session;
 mod post;
 mod posted;
-mod site;
+mod request_metadata;
 mod socket;
 mod sse;
 mod stream;
+mod target;
+mod turns;
 
 pub(super) use conversation::Conversation;
 pub use error::HttpError;
 pub(super) use posted::Posted;
-pub(super) use site::Site;
-pub(super) use socket::Stream;
 pub(super) use stream::Backoff;
+pub(super) use target::Target;

@@ -10,14 +10,14 @@ use rmcp::service::RxJsonRpcMessage;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::epoch::Epoch;
 use super::error::HttpError;
 use super::events::Events;
 use super::exchange::{Carries, Exchange};
-use super::mirror::Mirror;
-use super::site::{Purpose, Site};
+use super::mcp_session::McpSession;
+use super::request_metadata::RequestMetadata;
 use super::socket::{Flight, Payload};
 use super::stream::{self, Backoff};
+use super::target::{Purpose, Target};
 
 /// A message from the server.
 pub(super) type Message = RxJsonRpcMessage<RoleClient>;
@@ -27,9 +27,9 @@ const HEAD_BYTES: usize = 120;
 
 /// What an exchange needs to know of its conversation. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Talk {
-    pub(super) site: Arc<Site>,
-    pub(super) epoch: Arc<Epoch>,
+pub(super) struct SessionClient {
+    pub(super) target: Arc<Target>,
+    pub(super) session: Arc<McpSession>,
     pub(super) inbox: mpsc::Sender<Message>,
 }
 
@@ -49,17 +49,17 @@ pub(super) enum Broken {
     Lost,
 }
 
-impl Talk {
+impl SessionClient {
     /// POSTs a message and waits for the head of the response.
     ///
     /// # Errors
     /// [`HttpError::SessionExpired`] for 404 to a session id: the server did not process the message.
     pub(super) async fn post(&self, body: Bytes, flight: &Arc<Flight>) -> Result<Exchange, HttpError> {
-        let mirror = Mirror::of(&body);
-        let purpose = Purpose::Post { mirror: mirror.as_ref() };
-        let request = self.site.request(&self.epoch, &purpose, Payload::of(body, flight))?;
-        let exchange = Exchange::begin(&self.site, request).await?;
-        expired(&exchange, &self.epoch)?;
+        let metadata = RequestMetadata::of(&body);
+        let purpose = Purpose::Post { metadata: metadata.as_ref() };
+        let request = self.target.request(&self.session, &purpose, Payload::of(body, flight))?;
+        let exchange = Exchange::begin(&self.target, request).await?;
+        expired(&exchange, &self.session)?;
         Ok(exchange)
     }
 
@@ -71,7 +71,7 @@ impl Talk {
 
     /// POSTs a request and reads its answer.
     pub(super) async fn ask(&self, id: &RequestId, body: Bytes, flight: &Arc<Flight>) -> Result<Answer, HttpError> {
-        let broken = if Mirror::of(&body).is_some() { Broken::Lost } else { Broken::Resumed };
+        let broken = if RequestMetadata::of(&body).is_some() { Broken::Lost } else { Broken::Resumed };
         let exchange = self.post(body, flight).await?;
         self.read_answer(exchange, id, broken).await
     }
@@ -83,7 +83,7 @@ impl Talk {
         id: &RequestId,
         broken: Broken,
     ) -> Result<Answer, HttpError> {
-        let bytes_max = self.site.bounds.message_bytes_max;
+        let bytes_max = self.target.bounds.message_bytes_max;
         match (exchange.status(), exchange.carries()) {
             (status, Carries::Json) if status.is_success() => {
                 let body = exchange.whole(bytes_max).await?;
@@ -113,8 +113,8 @@ impl Talk {
 
     /// Reads a stream up to the answer. A stream that ends before is resumed if its events had ids and it may be.
     async fn read_events(&self, mut exchange: Exchange, id: &RequestId, broken: Broken) -> Result<Answer, HttpError> {
-        let mut events = Events::new(self.site.bounds.message_bytes_max);
-        let mut backoff = Backoff::new(&self.site.bounds);
+        let mut events = Events::new(self.target.bounds.message_bytes_max);
+        let mut backoff = Backoff::new(&self.target.bounds);
         loop {
             let ended = match self.read_until_answer(&mut exchange, &mut events, id).await {
                 Ok(Some(message)) => return Ok(Answer { message, rest: Some(exchange) }),
@@ -196,8 +196,8 @@ fn is(found: &RequestId, expected: &RequestId) -> bool {
     found == expected || found.to_string() == expected.to_string()
 }
 
-pub(super) fn expired(exchange: &Exchange, epoch: &Epoch) -> Result<(), HttpError> {
-    let expired = exchange.status() == StatusCode::NOT_FOUND && epoch.session_id().is_some();
+pub(super) fn expired(exchange: &Exchange, session: &McpSession) -> Result<(), HttpError> {
+    let expired = exchange.status() == StatusCode::NOT_FOUND && session.session_id().is_some();
     if expired { Err(HttpError::SessionExpired) } else { Ok(()) }
 }
 

@@ -21,20 +21,20 @@ use tokio::time::timeout;
 
 use super::super::process::Ending;
 use super::super::wire::WireNotes;
-use super::carrier::{is_gone, within};
 use super::endpoint::Endpoint;
-use super::epoch::Epoch;
 use super::error::HttpError;
 use super::events::Events;
 use super::exchange::{Carries, Exchange};
+use super::mcp_session::McpSession;
 use super::post::{Message, bad_status, messages};
 use super::posted::{Done, Mail, Outgoing, Posted, settle};
-use super::site::{Purpose, Site};
 use super::socket::{Flight, Payload};
+use super::target::{Purpose, Target};
+use super::turns::{is_gone, within};
 
 /// One conversation over HTTP with server-sent events. Dropping it closes every socket.
 pub(in super::super) struct SseCarrier {
-    site: Arc<Site>,
+    target: Arc<Target>,
     notes: Arc<WireNotes>,
     mail: Mail,
     state: State,
@@ -79,12 +79,12 @@ enum Event {
 
 impl SseCarrier {
     /// A conversation that has not begun.
-    pub(super) fn new(site: Site, notes: Arc<WireNotes>) -> (Self, Posted) {
+    pub(super) fn new(target: Target, notes: Arc<WireNotes>) -> (Self, Posted) {
         let (mail, posted) = Posted::new();
-        let site = Arc::new(site);
-        let state = State::Opening(Box::pin(Stream::open(Arc::clone(&site))));
+        let target = Arc::new(target);
+        let state = State::Opening(Box::pin(Stream::open(Arc::clone(&target))));
         let (in_flight, asked) = (FuturesUnordered::new(), HashMap::new());
-        (Self { site, notes, mail, state, was_open: false, in_flight, asked }, posted)
+        (Self { target, notes, mail, state, was_open: false, in_flight, asked }, posted)
     }
 
     /// Carries messages until the conversation is lost or rmcp has let go of it. Safe to cancel.
@@ -162,12 +162,12 @@ impl SseCarrier {
     }
 
     fn ask(&mut self, id: String, body: Bytes, done: Done, endpoint: Arc<Endpoint>) {
-        let (site, flight) = (Arc::clone(&self.site), Flight::new());
+        let (target, flight) = (Arc::clone(&self.target), Flight::new());
         let (abort, registration) = AbortHandle::new_pair();
         self.asked.insert(id.clone(), Asked { done: Some(done), flight: Arc::clone(&flight), abort });
         let posted = async move {
-            let limit = site.bounds.call;
-            Event::Asked(id, within(limit, post(&site, &endpoint, body, &flight)).await)
+            let limit = target.bounds.call;
+            Event::Asked(id, within(limit, post(&target, &endpoint, body, &flight)).await)
         };
         // The aborting caller has already completed all requests.
         let posted = Abortable::new(posted, registration).map(|event| event.unwrap_or(Event::Nothing));
@@ -175,10 +175,10 @@ impl SseCarrier {
     }
 
     fn tell(&mut self, body: Bytes, done: Done, endpoint: Arc<Endpoint>) {
-        let site = Arc::clone(&self.site);
+        let target = Arc::clone(&self.target);
         self.in_flight.push(Box::pin(async move {
-            let limit = site.bounds.announce;
-            Event::Told(done, within(limit, post(&site, &endpoint, body, &Flight::new())).await)
+            let limit = target.bounds.announce;
+            Event::Told(done, within(limit, post(&target, &endpoint, body, &Flight::new())).await)
         }));
     }
 
@@ -187,16 +187,16 @@ impl SseCarrier {
         let Some(asked) = self.asked.get(&id).filter(|asked| !asked.flight.is_answered()) else {
             return settle(done, Ok(()));
         };
-        let (site, flight) = (Arc::clone(&self.site), Arc::clone(&asked.flight));
+        let (target, flight) = (Arc::clone(&self.target), Arc::clone(&asked.flight));
         self.in_flight.push(Box::pin(async move {
             let announced = async {
                 flight.sent().await;
                 if flight.is_answered() {
                     return Ok(None);
                 }
-                post(&site, &endpoint, body, &Flight::new()).await.map(Some)
+                post(&target, &endpoint, body, &Flight::new()).await.map(Some)
             };
-            let outcome = within(site.bounds.announce, announced).await;
+            let outcome = within(target.bounds.announce, announced).await;
             Event::Announced(id, done, outcome)
         }));
     }
@@ -251,7 +251,7 @@ impl SseCarrier {
     /// Lets the server end its response.
     fn linger(&mut self, rest: Option<Exchange>) {
         if let Some(rest) = rest {
-            let limit = self.site.bounds.last_words;
+            let limit = self.target.bounds.last_words;
             self.in_flight.push(Box::pin(timeout(limit, rest.until_end()).map(|_| Event::Nothing)));
         }
     }
@@ -273,9 +273,9 @@ impl SseCarrier {
 
 impl Stream {
     /// Opens the stream and reads where to post.
-    async fn open(site: Arc<Site>) -> Result<Self, HttpError> {
-        let request = site.request(&no_session(), &Purpose::Listen { last_event_id: None }, Payload::none())?;
-        let mut exchange = Exchange::begin(&site, request).await?;
+    async fn open(target: Arc<Target>) -> Result<Self, HttpError> {
+        let request = target.request(&no_session(), &Purpose::Listen { last_event_id: None }, Payload::none())?;
+        let mut exchange = Exchange::begin(&target, request).await?;
         let expected = "text/event-stream";
         match exchange.carries() {
             _ if !exchange.status().is_success() => return Err(bad_status(&exchange, "200")),
@@ -283,12 +283,12 @@ impl Stream {
             Carries::Json => return Err(HttpError::ContentType { found: "application/json".to_owned(), expected }),
             Carries::Other(found) => return Err(HttpError::ContentType { found, expected }),
         }
-        let mut events = Events::new(site.bounds.message_bytes_max);
+        let mut events = Events::new(target.bounds.message_bytes_max);
         loop {
             let bytes = exchange.chunk().await?.ok_or(HttpError::NoEndpoint)?;
             events.feed(&bytes)?;
             if let Some(found) = events.endpoint() {
-                let endpoint = Arc::new(site.endpoint(found)?);
+                let endpoint = Arc::new(target.endpoint(found)?);
                 return Ok(Self { exchange, events, heard: VecDeque::new(), endpoint });
             }
             if events.next().is_some() {
@@ -321,9 +321,9 @@ impl Stream {
 ///
 /// # Errors
 /// [`HttpError::SessionExpired`] for 404: the server does not know the stream.
-async fn post(site: &Site, endpoint: &Endpoint, body: Bytes, flight: &Arc<Flight>) -> Accepted {
-    let request = site.request(&no_session(), &Purpose::PostTo(endpoint), Payload::of(body, flight))?;
-    let exchange = Exchange::begin(site, request).await?;
+async fn post(target: &Target, endpoint: &Endpoint, body: Bytes, flight: &Arc<Flight>) -> Accepted {
+    let request = target.request(&no_session(), &Purpose::PostTo(endpoint), Payload::of(body, flight))?;
+    let exchange = Exchange::begin(target, request).await?;
     match exchange.status() {
         status if status.is_success() => Ok(exchange),
         StatusCode::NOT_FOUND => Err(HttpError::SessionExpired),
@@ -332,8 +332,8 @@ async fn post(site: &Site, endpoint: &Endpoint, body: Bytes, flight: &Arc<Flight
 }
 
 /// The headers of a request name no session and no revision: this transport knows neither.
-fn no_session() -> Epoch {
-    Epoch::new(1)
+fn no_session() -> McpSession {
+    McpSession::new(1)
 }
 
 fn body_of(message: &TxJsonRpcMessage<RoleClient>) -> Bytes {

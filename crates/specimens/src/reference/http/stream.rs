@@ -11,9 +11,9 @@ use super::super::options::Bounds;
 use super::error::HttpError;
 use super::events::Events;
 use super::exchange::{Carries, Exchange};
-use super::post::{Talk, bad_status, expired, messages};
-use super::site::Purpose;
+use super::post::{SessionClient, bad_status, expired, messages};
 use super::socket::Payload;
+use super::target::Purpose;
 
 /// Why there is no stream any more.
 pub(super) enum StreamOver {
@@ -65,10 +65,10 @@ impl Backoff {
 }
 
 /// Opens a stream with GET.
-pub(super) async fn open(talk: &Talk, last_event_id: Option<&str>) -> Result<Exchange, HttpError> {
-    let request = talk.site.request(&talk.epoch, &Purpose::Listen { last_event_id }, Payload::none())?;
-    let exchange = Exchange::begin(&talk.site, request).await?;
-    expired(&exchange, &talk.epoch)?;
+pub(super) async fn open(client: &SessionClient, last_event_id: Option<&str>) -> Result<Exchange, HttpError> {
+    let request = client.target.request(&client.session, &Purpose::Listen { last_event_id }, Payload::none())?;
+    let exchange = Exchange::begin(&client.target, request).await?;
+    expired(&exchange, &client.session)?;
     match exchange.carries() {
         _ if !exchange.status().is_success() => Err(bad_status(&exchange, "200 or 405")),
         Carries::Events => Ok(exchange),
@@ -80,21 +80,21 @@ pub(super) async fn open(talk: &Talk, last_event_id: Option<&str>) -> Result<Exc
 }
 
 /// Delivers what the server says unasked, for as long as it may.
-pub(super) async fn listen(talk: Talk) -> StreamOver {
-    let mut events = Events::new(talk.site.bounds.message_bytes_max);
-    let mut backoff = Backoff::new(&talk.site.bounds);
+pub(super) async fn listen(client: SessionClient) -> StreamOver {
+    let mut events = Events::new(client.target.bounds.message_bytes_max);
+    let mut backoff = Backoff::new(&client.target.bounds);
     let mut was_open = false;
     loop {
-        let ended = match open(&talk, events.last_id()).await {
+        let ended = match open(&client, events.last_id()).await {
             Err(HttpError::SessionExpired) => return StreamOver::Expired { was_open },
             Err(error) if is_final(&error) => return StreamOver::Refused,
             Err(error) => error,
             Ok(exchange) => {
                 was_open = true;
                 let opened = Instant::now();
-                let (n_heard, ended) = hear(&talk, exchange, &mut events).await;
+                let (n_heard, ended) = hear(&client, exchange, &mut events).await;
                 let asked_to_return = n_heard > 0 && events.retry().is_some();
-                if asked_to_return || opened.elapsed() >= talk.site.bounds.stream_retry_max {
+                if asked_to_return || opened.elapsed() >= client.target.bounds.stream_retry_max {
                     backoff.reset();
                 }
                 ended
@@ -115,7 +115,7 @@ fn is_final(error: &HttpError) -> bool {
 }
 
 /// Delivers the messages of one stream; says how many, and how it ended.
-async fn hear(talk: &Talk, mut exchange: Exchange, events: &mut Events) -> (usize, HttpError) {
+async fn hear(client: &SessionClient, mut exchange: Exchange, events: &mut Events) -> (usize, HttpError) {
     events.restart();
     let mut n_heard = 0;
     loop {
@@ -130,7 +130,7 @@ async fn hear(talk: &Talk, mut exchange: Exchange, events: &mut Events) -> (usiz
         while let Some(data) = events.next() {
             // An event that is no message is nobody's answer: nothing waits for it.
             for message in messages(data.as_bytes()).unwrap_or_default() {
-                if talk.deliver(message).await.is_err() {
+                if client.deliver(message).await.is_err() {
                     return (n_heard, HttpError::Closed);
                 }
                 n_heard += 1;

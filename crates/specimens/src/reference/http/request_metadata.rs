@@ -6,14 +6,14 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 
 use super::error::HttpError;
-use super::site::PROTOCOL_VERSION;
+use super::target::PROTOCOL_VERSION;
 
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
 
 /// The parts of a request that its header shows.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Mirror {
+pub(super) struct RequestMetadata {
     version: String,
     method: String,
     name: Option<String>,
@@ -38,7 +38,7 @@ struct Meta {
     version: String,
 }
 
-impl Mirror {
+impl RequestMetadata {
     /// What is shown of a body; nothing where it does not say of which revision it is.
     pub(super) fn of(body: &[u8]) -> Option<Self> {
         let Body { method, params } = serde_json::from_slice(body).ok()?;
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     fn shown(body: &str) -> Option<(String, String, Option<String>)> {
-        Mirror::of(body.as_bytes()).map(|mirror| (mirror.version, mirror.method, mirror.name))
+        RequestMetadata::of(body.as_bytes()).map(|metadata| (metadata.version, metadata.method, metadata.name))
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Sockets that are kept, in whatever state they are left.
+//! Sockets that stay open for the next request, in the state in which the last one left them.
 
 use std::io;
 use std::pin::Pin;
@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::super::http::Stream;
+use super::socket::Stream;
 
 /// Where a socket waits for the next request.
 #[derive(Clone, Default)]

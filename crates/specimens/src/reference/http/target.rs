@@ -8,12 +8,13 @@ use mcp_lifecheck::loader::memory::{Connector, MemoryAddress};
 use tokio::net::TcpStream;
 
 use super::super::config::HttpAddress;
+use super::super::hooks::Hooks;
 use super::super::options::Bounds;
-use super::super::seam::{Requests, Seam};
 use super::endpoint::Endpoint;
-use super::epoch::Epoch;
 use super::error::HttpError;
-use super::mirror::Mirror;
+use super::hooked::Requests;
+use super::mcp_session::McpSession;
+use super::request_metadata::RequestMetadata;
 use super::socket::{Payload, Stream};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -26,7 +27,7 @@ pub(super) const fn session_id_header() -> HeaderName {
 }
 
 /// A server's address, taken apart, and the bounds of every exchange with it.
-pub(in super::super) struct Site {
+pub(in super::super) struct Target {
     place: Place,
     authority: HeaderValue,
     target: String,
@@ -44,7 +45,7 @@ enum Place {
 /// What a request is for.
 pub(super) enum Purpose<'a> {
     /// One message; in the modern era the header shows what it is.
-    Post { mirror: Option<&'a Mirror> },
+    Post { metadata: Option<&'a RequestMetadata> },
     /// One message to where the stream of the server says.
     PostTo(&'a Endpoint),
     /// A stream, from behind this event if there is one.
@@ -53,12 +54,12 @@ pub(super) enum Purpose<'a> {
     Delete,
 }
 
-impl Site {
+impl Target {
     /// Takes an address apart.
     ///
     /// # Errors
     /// [`HttpError::BadUrl`], [`HttpError::HttpsUnsupported`] or [`HttpError::BadHeader`].
-    pub(in super::super) fn of(address: &HttpAddress, bounds: Bounds, seam: &Seam) -> Result<Self, HttpError> {
+    pub(in super::super) fn of(address: &HttpAddress, bounds: Bounds, hooks: &Hooks) -> Result<Self, HttpError> {
         let url = &address.url;
         let bad = |problem: &str| HttpError::BadUrl { url: url.clone(), problem: problem.to_owned() };
         let uri = url.parse::<Uri>().map_err(|error| bad(&format!("is no address ({error})")))?;
@@ -82,7 +83,7 @@ impl Site {
             target: uri.path_and_query().map_or("/", |target| target.as_str()).to_owned(),
             headers: headers_of(address)?,
             bounds,
-            requests: Requests::of(seam),
+            requests: Requests::of(hooks),
         })
     }
 
@@ -91,7 +92,7 @@ impl Site {
         address: MemoryAddress,
         connector: Arc<dyn Connector>,
         bounds: Bounds,
-        seam: &Seam,
+        hooks: &Hooks,
     ) -> Self {
         Self {
             place: Place::Memory { connector, address },
@@ -99,7 +100,7 @@ impl Site {
             target: MemoryAddress::PATH.to_owned(),
             headers: Vec::new(),
             bounds,
-            requests: Requests::of(seam),
+            requests: Requests::of(hooks),
         }
     }
 
@@ -133,7 +134,7 @@ impl Site {
     /// A request within a session. What the protocol needs wins over configured headers of the same name.
     pub(super) fn request(
         &self,
-        epoch: &Epoch,
+        session: &McpSession,
         purpose: &Purpose<'_>,
         payload: Payload,
     ) -> Result<Request<Payload>, HttpError> {
@@ -168,14 +169,14 @@ impl Site {
             }
             Purpose::Delete => {}
         }
-        if let Some(id) = epoch.session_id() {
+        if let Some(id) = session.session_id() {
             headers.insert(SESSION_ID, id.clone());
         }
-        if let Some(revision) = epoch.revision() {
+        if let Some(revision) = session.revision() {
             headers.insert(PROTOCOL_VERSION, HeaderValue::from_static(revision.as_str()));
         }
-        if let Purpose::Post { mirror: Some(mirror) } = purpose {
-            mirror.show(headers)?;
+        if let Purpose::Post { metadata: Some(metadata) } = purpose {
+            metadata.show(headers)?;
         }
         Ok(request)
     }

@@ -1,4 +1,4 @@
-//! What somebody does to the HTTP exchanges of one conversation.
+//! The HTTP exchanges of one conversation, with the hook for exchanges in between.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,56 +9,13 @@ use hyper::{Method, Request};
 use tokio::sync::Notify;
 use tokio::task::yield_now;
 
-use super::super::http::{HttpError, Stream};
-use super::sockets::{Kept, Shelf};
-use super::{Framing, Seam, TamperBytes};
+use super::super::hooks::{Fate, Framing, Hooks, Seen, TamperBytes, TamperHttp};
+use super::error::HttpError;
+use super::kept_socket::{Kept, Shelf};
+use super::socket::Stream;
 
-/// Changes the HTTP exchanges of one conversation. What it does not say stays as it is.
-pub(crate) trait TamperHttp: Send {
-    /// Whether a request must wait for further messages. Messages that arrived earlier are handled before this call.
-    fn holds(&mut self, _request: &Request<Bytes>) -> bool {
-        false
-    }
-
-    /// What is sent in place of a request, one after the other. The response to the last of them is the response to it;
-    /// where nothing is sent, there is none.
-    fn request(&mut self, request: Request<Bytes>) -> Vec<Request<Bytes>> {
-        vec![request]
-    }
-
-    /// Learns how the exchange of a request of this method goes on, and says what becomes of it.
-    fn see(&mut self, _method: &Method, _seen: Seen<'_>) -> Fate {
-        Fate::Taken
-    }
-
-    /// Whether the socket of such a request is used for the next one, without a look at it.
-    fn keeps_socket(&self, _method: &Method) -> bool {
-        false
-    }
-}
-
-/// How an exchange goes on.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Seen<'a> {
-    /// The head of its response.
-    Head(&'a Parts),
-    /// A piece of the body.
-    Piece(&'a [u8]),
-    /// It is over, in whatever way.
-    Over,
-}
-
-/// What becomes of a response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// It is taken for what it is.
-    Taken,
-    /// It is taken for broken at its head, and for ended at a piece of it.
-    Lost,
-}
-
-/// What somebody does to the exchanges of one conversation, if anything.
-pub(in super::super) struct Requests {
+/// The hook for the exchanges of one conversation, if there is one.
+pub(super) struct Requests {
     tampered: Option<Arc<Tampered>>,
     make_bytes: Option<fn(Framing) -> Box<dyn TamperBytes>>,
 }
@@ -74,15 +31,15 @@ struct Tampered {
 const N_TURNS: usize = 2;
 
 impl Requests {
-    pub(in super::super) fn of(seam: &Seam) -> Self {
-        let tampered = seam.make_http.map(|make| {
-            Arc::new(Tampered { tamper: Mutex::new(make()), more: Notify::new(), shelf: Shelf::default() })
+    pub(super) fn of(hooks: &Hooks) -> Self {
+        let tampered = hooks.exchanges().map(|tamper| {
+            Arc::new(Tampered { tamper: Mutex::new(tamper), more: Notify::new(), shelf: Shelf::default() })
         });
-        Self { tampered, make_bytes: seam.make_bytes }
+        Self { tampered, make_bytes: hooks.bytes() }
     }
 
     /// What is sent in place of a request with this body, as soon as it may be.
-    pub(in super::super) async fn passed<B>(
+    pub(super) async fn passed<B>(
         &self,
         request: Request<B>,
         bytes: impl FnOnce(&B) -> Bytes,
@@ -97,7 +54,7 @@ impl Requests {
     }
 
     /// The way of one request of this method, and of its response.
-    pub(in super::super) fn passage(&self, method: &Method) -> Passage {
+    pub(super) fn passage(&self, method: &Method) -> Passage {
         let bytes = self.make_bytes.map(|make| make(Framing::Body));
         Passage { method: method.clone(), tampered: self.tampered.clone(), bytes }
     }
@@ -130,7 +87,7 @@ impl Tampered {
 }
 
 /// One exchange on its way.
-pub(in super::super) struct Passage {
+pub(super) struct Passage {
     method: Method,
     tampered: Option<Arc<Tampered>>,
     bytes: Option<Box<dyn TamperBytes>>,
@@ -138,7 +95,7 @@ pub(in super::super) struct Passage {
 
 impl Passage {
     /// The socket of this exchange: a fresh one, unless one was kept.
-    pub(in super::super) async fn socket(
+    pub(super) async fn socket(
         &mut self,
         fresh: impl Future<Output = Result<Box<dyn Stream>, HttpError>>,
     ) -> Result<Box<dyn Stream>, HttpError> {
@@ -153,12 +110,12 @@ impl Passage {
     }
 
     /// Whether a response with this head is taken.
-    pub(in super::super) fn takes(&self, head: &Parts) -> bool {
+    pub(super) fn takes(&self, head: &Parts) -> bool {
         self.see(Seen::Head(head)) == Fate::Taken
     }
 
     /// What is read in place of a piece of the body; nothing: its end.
-    pub(in super::super) fn read(&mut self, piece: Bytes) -> Option<Bytes> {
+    pub(super) fn read(&mut self, piece: Bytes) -> Option<Bytes> {
         if self.see(Seen::Piece(&piece)) == Fate::Lost {
             return None;
         }

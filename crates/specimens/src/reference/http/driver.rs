@@ -1,7 +1,7 @@
 //! The state of one conversation over HTTP.
 //!
-//! rmcp hands over messages one by one. Each becomes a future of its own, and [`Carrier::run`] polls all of them. A future
-//! returns its result as an event, and only this file acts on events.
+//! rmcp hands over messages one by one; each becomes a future of its own, and all of them are polled here, by whoever
+//! polls [`Driver::run`]. What a future finds out comes back as an event, and only this file acts on it.
 //!
 //! When the server answers 404 to a session id, the first such answer begins a renewal: `initialize` and `initialized`
 //! once more. Requests that were refused meanwhile, and those that come meanwhile, wait for it and are sent then, each at
@@ -15,25 +15,22 @@ use std::sync::Arc;
 use futures_util::future::{AbortHandle, Abortable, BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use hyper::body::Bytes;
-use rmcp::RoleClient;
-use rmcp::model::{
-    ClientNotification, ClientRequest, ErrorCode, ErrorData, JsonRpcError, JsonRpcMessage, RequestId,
-    ServerNotification, ServerResult, ToolListChangedNotification,
-};
-use rmcp::service::TxJsonRpcMessage;
+use rmcp::model::{ClientNotification, ClientRequest, JsonRpcMessage, RequestId};
 use tokio::time::{sleep, timeout};
 
-use super::super::options::Revision;
 use super::super::process::Ending;
 use super::super::wire::WireNotes;
-use super::epoch::Epoch;
 use super::error::HttpError;
 use super::exchange::Exchange;
-use super::post::{Broken, Message, Talk};
+use super::mcp_session::McpSession;
+use super::post::SessionClient;
 use super::posted::{Done, Mail, Outgoing, Posted, settle};
-use super::site::{Purpose, Site, session_id_header};
-use super::socket::{Flight, Payload};
+use super::socket::Flight;
 use super::stream::{StreamOver, listen};
+use super::target::Target;
+use super::turns::{
+    announce, answer, delete, initialize_first, is_gone, refusal, renew, says_nothing_of_eras, tools_changed, within,
+};
 
 /// A request that waits for its answer, or for its turn.
 struct Ask {
@@ -53,8 +50,8 @@ enum Refused {
 /// A request that was sent.
 struct Open {
     ask: Ask,
-    /// The epoch it was sent in.
-    epoch: u32,
+    /// The session it was sent in.
+    session: u32,
     flight: Arc<Flight>,
     abort: AbortHandle,
 }
@@ -74,28 +71,28 @@ enum Event {
     Initialized(Done, Result<(), HttpError>),
     Asked(RequestId, Result<Option<Exchange>, HttpError>),
     Told {
-        epoch: u32,
+        session: u32,
         done: Done,
         outcome: Result<(), HttpError>,
     },
     Announced {
         id: RequestId,
-        epoch: u32,
+        session: u32,
         done: Done,
         outcome: Result<(), HttpError>,
     },
-    Renewed(Result<Arc<Epoch>, HttpError>),
+    Renewed(Result<Arc<McpSession>, HttpError>),
     GraceOver,
     Nothing,
 }
 
 /// One conversation over HTTP. Dropping it closes every socket.
-pub(in super::super) struct Carrier {
-    site: Arc<Site>,
+pub(in super::super) struct Driver {
+    target: Arc<Target>,
     notes: Arc<WireNotes>,
     mail: Mail,
     state: State,
-    epoch: Arc<Epoch>,
+    session: Arc<McpSession>,
     /// `initialize` and `initialized`, kept for a renewal.
     handshake: (Option<ClientRequest>, Bytes),
     in_flight: FuturesUnordered<BoxFuture<'static, Event>>,
@@ -106,22 +103,22 @@ pub(in super::super) struct Carrier {
     /// Requests that wait for a renewal, in the order they were sent.
     waiting: Vec<Ask>,
     stream: Option<BoxFuture<'static, StreamOver>>,
-    /// Whether the server has forgotten the session of this epoch.
+    /// Whether the server has forgotten the session of this session.
     forgotten: bool,
     /// Whether a GET that was never answered with a stream has led to a renewal already.
     stream_expired_unopened: bool,
 }
 
-impl Carrier {
+impl Driver {
     /// A conversation that has not begun.
-    pub(in super::super) fn new(site: Site, notes: Arc<WireNotes>) -> (Self, Posted) {
+    pub(in super::super) fn new(target: Target, notes: Arc<WireNotes>) -> (Self, Posted) {
         let (mail, posted) = Posted::new();
         let carrier = Self {
-            site: Arc::new(site),
+            target: Arc::new(target),
             notes,
             mail,
             state: State::Opening,
-            epoch: Arc::new(Epoch::new(1)),
+            session: Arc::new(McpSession::new(1)),
             handshake: (None, Bytes::new()),
             in_flight: FuturesUnordered::new(),
             probes: Vec::new(),
@@ -155,17 +152,21 @@ impl Carrier {
     /// Cuts whatever is in flight, then ends the session at the server, within [`Bounds::delete`](super::super::Bounds::delete).
     pub(in super::super) async fn shut_down(mut self) -> Ending {
         self.let_go();
-        if self.epoch.session_id().is_none() || self.forgotten {
+        if self.session.session_id().is_none() || self.forgotten {
             return Ending::NoSession;
         }
-        match timeout(self.site.bounds.delete, delete(&self.site, &self.epoch)).await {
+        match timeout(self.target.bounds.delete, delete(&self.target, &self.session)).await {
             Ok(Ok(status)) if status.is_success() => Ending::SessionDeleted,
             Ok(Ok(_) | Err(_)) | Err(_) => Ending::SessionLeft,
         }
     }
 
-    fn talk(&self) -> Talk {
-        Talk { site: Arc::clone(&self.site), epoch: Arc::clone(&self.epoch), inbox: self.mail.inbox.clone() }
+    fn client(&self) -> SessionClient {
+        SessionClient {
+            target: Arc::clone(&self.target),
+            session: Arc::clone(&self.session),
+            inbox: self.mail.inbox.clone(),
+        }
     }
 
     fn begin(&mut self, Outgoing { message, done }: Outgoing) {
@@ -176,15 +177,16 @@ impl Carrier {
                 initialize @ ClientRequest::InitializeRequest(_) => {
                     self.handshake.0 = Some(initialize);
                     self.give_up_probes();
-                    self.in_flight.push(Box::pin(initialize_first(self.talk(), request.id, body, done)));
+                    self.in_flight
+                        .push(Box::pin(initialize_first(self.client(), request.id, body, done).map(Event::Answered)));
                 }
                 _ => self.ask_in_turn(Ask { id: request.id, body, done, refused: Refused::Never }),
             },
             JsonRpcMessage::Notification(notification) => match notification.notification {
                 ClientNotification::InitializedNotification(_) => {
                     self.handshake.1 = body.clone();
-                    let talk = self.talk();
-                    let told = async move { Event::Initialized(done, talk.tell(body).await) };
+                    let client = self.client();
+                    let told = async move { Event::Initialized(done, client.tell(body).await) };
                     self.in_flight.push(Box::pin(told));
                 }
                 ClientNotification::CancelledNotification(cancelled) => match cancelled.params.request_id {
@@ -200,13 +202,13 @@ impl Carrier {
     /// Asks which era the server is of. rmcp waits for the question to be accepted, and only then reads.
     fn probe(&mut self, id: RequestId, body: Bytes, done: Done) {
         settle(done, Ok(()));
-        let (talk, flight) = (self.talk(), Flight::new());
+        let (client, flight) = (self.client(), Flight::new());
         let (abort, registration) = AbortHandle::new_pair();
         self.probes.push(abort);
         let asked = async move {
-            match answer(&talk, &id, body, &flight).await {
+            match answer(&client, &id, body, &flight).await {
                 Err(error) if says_nothing_of_eras(&error) => {
-                    Event::Answered(talk.deliver(refusal(id, &error)).await.map(|()| None))
+                    Event::Answered(client.deliver(refusal(id, &error)).await.map(|()| None))
                 }
                 outcome => Event::Answered(outcome),
             }
@@ -233,13 +235,13 @@ impl Carrier {
     }
 
     fn ask(&mut self, ask: Ask) {
-        let (talk, id, body) = (self.talk(), ask.id.clone(), ask.body.clone());
+        let (client, id, body) = (self.client(), ask.id.clone(), ask.body.clone());
         let flight = Flight::new();
         let (abort, registration) = AbortHandle::new_pair();
-        let epoch = self.epoch.number;
-        self.open.insert(id.clone(), Open { ask, epoch, flight: Arc::clone(&flight), abort });
+        let session = self.session.number;
+        self.open.insert(id.clone(), Open { ask, session, flight: Arc::clone(&flight), abort });
         let asked = async move {
-            let outcome = answer(&talk, &id, body, &flight).await;
+            let outcome = answer(&client, &id, body, &flight).await;
             Event::Asked(id, outcome)
         };
         // The aborting caller has already completed all requests.
@@ -256,12 +258,12 @@ impl Carrier {
         }
         let is_current = self.state != State::Renewing;
         match self.open.get(&id) {
-            Some(open) if is_current && open.epoch == self.epoch.number && !open.flight.is_answered() => {
-                let (talk, flight, limit) = (self.talk(), Arc::clone(&open.flight), self.site.bounds.announce);
-                let epoch = open.epoch;
+            Some(open) if is_current && open.session == self.session.number && !open.flight.is_answered() => {
+                let (client, flight, limit) = (self.client(), Arc::clone(&open.flight), self.target.bounds.announce);
+                let session = open.session;
                 self.in_flight.push(Box::pin(async move {
-                    let announced = within(limit, announce(&talk, &flight, body)).await;
-                    Event::Announced { id, epoch, done, outcome: announced }
+                    let announced = within(limit, announce(&client, &flight, body)).await;
+                    Event::Announced { id, session, done, outcome: announced }
                 }));
             }
             found => {
@@ -280,10 +282,10 @@ impl Carrier {
             settle(done, Err(HttpError::SessionExpired));
             return;
         }
-        let (talk, limit, epoch) = (self.talk(), self.site.bounds.announce, self.epoch.number);
+        let (client, limit, session) = (self.client(), self.target.bounds.announce, self.session.number);
         self.in_flight.push(Box::pin(async move {
-            let outcome = within(limit, talk.tell(body)).await;
-            Event::Told { epoch, done, outcome }
+            let outcome = within(limit, client.tell(body)).await;
+            Event::Told { session, done, outcome }
         }));
     }
 
@@ -293,21 +295,21 @@ impl Carrier {
             Event::Answered(Err(error)) => self.lose(Arc::new(error)),
             Event::Initialized(done, Ok(())) => {
                 self.state = State::Open;
-                self.stream = Some(Box::pin(listen(self.talk())));
+                self.stream = Some(Box::pin(listen(self.client())));
                 settle(done, Ok(()));
             }
             Event::Initialized(_, Err(error)) => self.lose(Arc::new(error)),
             Event::Asked(id, outcome) => self.asked(&id, outcome),
-            Event::Told { epoch, done, outcome } => {
-                self.note_expiry(epoch, &outcome);
+            Event::Told { session, done, outcome } => {
+                self.note_expiry(session, &outcome);
                 settle(done, outcome);
             }
-            Event::Announced { id, epoch, done, outcome } => {
-                self.note_expiry(epoch, &outcome);
+            Event::Announced { id, session, done, outcome } => {
+                self.note_expiry(session, &outcome);
                 self.abort(&id, HttpError::Cancelled);
                 settle(done, outcome);
             }
-            Event::Renewed(Ok(epoch)) => self.renewed(epoch),
+            Event::Renewed(Ok(session)) => self.renewed(session),
             Event::Renewed(Err(error)) => self.lose(Arc::new(HttpError::NotRenewed(Arc::new(error)))),
             Event::GraceOver => self.end_stragglers(),
             Event::Nothing => {}
@@ -315,16 +317,16 @@ impl Carrier {
     }
 
     fn asked(&mut self, id: &RequestId, outcome: Result<Option<Exchange>, HttpError>) {
-        let Some(Open { ask, epoch, .. }) = self.open.remove(id) else { return };
+        let Some(Open { ask, session, .. }) = self.open.remove(id) else { return };
         match outcome {
             Ok(rest) => {
-                if epoch == self.epoch.number {
-                    self.epoch.prove();
+                if session == self.session.number {
+                    self.session.prove();
                 }
                 settle(ask.done, Ok(()));
                 self.linger(rest);
             }
-            Err(HttpError::SessionExpired) => self.refused(ask, epoch),
+            Err(HttpError::SessionExpired) => self.refused(ask, session),
             Err(error) => {
                 let error = Arc::new(error);
                 let _ = ask.done.send(Err(Arc::clone(&error)));
@@ -335,26 +337,26 @@ impl Carrier {
         }
     }
 
-    /// A request was answered 404, so the server did not process it.
-    fn refused(&mut self, ask: Ask, epoch: u32) {
+    /// A request was answered 404, so it was surely not processed.
+    fn refused(&mut self, ask: Ask, session: u32) {
         let expired = Err(HttpError::SessionExpired);
         if ask.refused == Refused::Once {
-            self.note_expiry(epoch, &expired);
+            self.note_expiry(session, &expired);
             settle(ask.done, expired);
             return;
         }
-        self.note_expiry(epoch, &expired);
+        self.note_expiry(session, &expired);
         self.ask_in_turn(Ask { refused: Refused::Once, ..ask });
     }
 
     /// The first refusal of a session begins its renewal; those after it find that it has begun.
-    fn note_expiry(&mut self, epoch: u32, outcome: &Result<(), HttpError>) {
-        let is_first = self.state == State::Open && epoch == self.epoch.number;
+    fn note_expiry(&mut self, session: u32, outcome: &Result<(), HttpError>) {
+        let is_first = self.state == State::Open && session == self.session.number;
         if !is_first || !matches!(outcome, Err(HttpError::SessionExpired)) {
             return;
         }
         self.forgotten = true;
-        if self.epoch.is_unproven_renewal() {
+        if self.session.is_unproven_renewal() {
             // It forgets each session at once: another one would fare no better.
             self.lose(Arc::new(HttpError::SessionExpired));
             return;
@@ -362,33 +364,33 @@ impl Carrier {
         let (Some(initialize), initialized) = self.handshake.clone() else { return };
         self.state = State::Renewing;
         self.stream = None;
-        let talk = Talk { epoch: Arc::new(Epoch::new(epoch + 1)), ..self.talk() };
-        self.in_flight.push(Box::pin(renew(talk, initialize, initialized).map(Event::Renewed)));
+        let client = SessionClient { session: Arc::new(McpSession::new(session + 1)), ..self.client() };
+        self.in_flight.push(Box::pin(renew(client, initialize, initialized).map(Event::Renewed)));
     }
 
-    fn renewed(&mut self, epoch: Arc<Epoch>) {
+    fn renewed(&mut self, session: Arc<McpSession>) {
         self.state = State::Open;
-        self.epoch = epoch;
+        self.session = session;
         self.forgotten = false;
-        self.stream = Some(Box::pin(listen(self.talk())));
+        self.stream = Some(Box::pin(listen(self.client())));
         for ask in std::mem::take(&mut self.waiting) {
             self.ask(ask);
         }
         // What was listed in the old session may not hold in the new one.
-        let talk = self.talk();
+        let client = self.client();
         self.in_flight.push(Box::pin(async move {
             // An error means that rmcp has let go.
-            let _ = talk.deliver(tools_changed()).await;
+            let _ = client.deliver(tools_changed()).await;
             Event::Nothing
         }));
-        let grace = self.site.bounds.expired_grace;
+        let grace = self.target.bounds.expired_grace;
         self.in_flight.push(Box::pin(sleep(grace).map(|()| Event::GraceOver)));
     }
 
     /// Requests that a forgotten session has neither refused nor answered: nobody knows what became of them.
     fn end_stragglers(&mut self) {
-        let current = self.epoch.number;
-        let old = self.open.values().filter(|open| open.epoch < current);
+        let current = self.session.number;
+        let old = self.open.values().filter(|open| open.session < current);
         for id in old.map(|open| open.ask.id.clone()).collect::<Vec<_>>() {
             self.abort(&id, HttpError::SessionExpired);
         }
@@ -401,7 +403,7 @@ impl Carrier {
                 // A server without such a stream may say 404 where it should say 405. It does so every time.
                 let again = !was_open && std::mem::replace(&mut self.stream_expired_unopened, true);
                 if !again {
-                    self.note_expiry(self.epoch.number, &Err(HttpError::SessionExpired));
+                    self.note_expiry(self.session.number, &Err(HttpError::SessionExpired));
                 }
             }
             StreamOver::GivenUp(error) if is_gone(&error) => self.lose(Arc::new(error)),
@@ -421,7 +423,7 @@ impl Carrier {
     /// Lets the server end a stream that has nothing more to say.
     fn linger(&mut self, rest: Option<Exchange>) {
         if let Some(rest) = rest {
-            let limit = self.site.bounds.last_words;
+            let limit = self.target.bounds.last_words;
             self.in_flight.push(Box::pin(timeout(limit, rest.until_end()).map(|_| Event::Nothing)));
         }
     }
@@ -448,108 +450,4 @@ async fn until_over(stream: &mut Option<Pin<Box<dyn Future<Output = StreamOver> 
         Some(stream) => stream.await,
         None => pending().await,
     }
-}
-
-pub(super) async fn within<T>(
-    bound: std::time::Duration,
-    work: impl Future<Output = Result<T, HttpError>>,
-) -> Result<T, HttpError> {
-    timeout(bound, work).await.unwrap_or(Err(HttpError::TimedOut { bound }))
-}
-
-/// Whether nobody listens at the server's address.
-pub(super) fn is_gone(error: &HttpError) -> bool {
-    matches!(error, HttpError::Connect { source, .. } if source.kind() == std::io::ErrorKind::ConnectionRefused)
-}
-
-/// The first `initialize`. rmcp waits for it to be accepted, and only then reads, so both are told apart.
-async fn initialize_first(talk: Talk, id: RequestId, body: Bytes, done: Done) -> Event {
-    let answered = async {
-        let exchange = talk.post(body, &Flight::new()).await?;
-        talk.epoch.note_session_id(exchange.header(&session_id_header()));
-        settle(done, Ok(()));
-        let answer = talk.read_answer(exchange, &id, Broken::Resumed).await?;
-        talk.epoch.note_revision(revision(&answer.message));
-        talk.deliver(answer.message).await?;
-        Ok(answer.rest)
-    };
-    Event::Answered(answered.await)
-}
-
-/// One request, until its answer is handed to rmcp.
-async fn answer(talk: &Talk, id: &RequestId, body: Bytes, flight: &Arc<Flight>) -> Result<Option<Exchange>, HttpError> {
-    let answer = talk.ask(id, body, flight).await?;
-    // Before it is handed on, so that nobody cancels what was answered.
-    flight.mark_answered();
-    talk.deliver(answer.message).await?;
-    Ok(answer.rest)
-}
-
-/// Waits until the request has left, then announces its cancellation, unless it was answered meanwhile.
-async fn announce(talk: &Talk, flight: &Flight, body: Bytes) -> Result<(), HttpError> {
-    flight.sent().await;
-    if flight.is_answered() { Ok(()) } else { talk.tell(body).await }
-}
-
-/// `initialize` and `initialized` once more, within [`Bounds::connect`]. rmcp does not learn of it.
-async fn renew(talk: Talk, initialize: ClientRequest, initialized: Bytes) -> Result<Arc<Epoch>, HttpError> {
-    let renewed = async {
-        // A text, so that it differs from all ids of rmcp, which are numbers.
-        let id = RequestId::String(format!("initialize-{}", talk.epoch.number).into());
-        let message = TxJsonRpcMessage::<RoleClient>::request(initialize, id.clone());
-        let body = Bytes::from(serde_json::to_vec(&message).expect("every key in a message is a string"));
-        let exchange = talk.post(body, &Flight::new()).await?;
-        talk.epoch.note_session_id(exchange.header(&session_id_header()));
-        let answer = talk.read_answer(exchange, &id, Broken::Resumed).await?;
-        talk.epoch.note_revision(Some(revision(&answer.message).ok_or_else(|| bad_renewal(&answer.message))?));
-        talk.tell(initialized).await?;
-        Ok(Arc::clone(&talk.epoch))
-    };
-    within(talk.site.bounds.connect, renewed).await
-}
-
-/// Whether a refusal is of no modern form, so that a server of the legacy era may have given it.
-///
-/// Source: revision 2026-07-28, basic/transports/streamable-http, Backward Compatibility.
-fn says_nothing_of_eras(error: &HttpError) -> bool {
-    matches!(error, HttpError::Status { found: 400..500, .. })
-        && !matches!(error, HttpError::Status { found: 401 | 403, .. })
-}
-
-/// A refusal as an answer, which is what rmcp looks at.
-fn refusal(id: RequestId, error: &HttpError) -> Message {
-    let error = ErrorData::new(ErrorCode::METHOD_NOT_FOUND, error.to_string(), None);
-    JsonRpcMessage::Error(JsonRpcError::new(Some(id), error))
-}
-
-fn revision(answer: &Message) -> Option<Revision> {
-    match answer {
-        JsonRpcMessage::Response(response) => match &response.result {
-            ServerResult::InitializeResult(answer) => Revision::from_wire(answer.protocol_version.as_str()),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-fn bad_renewal(answer: &Message) -> HttpError {
-    let found = match answer {
-        JsonRpcMessage::Error(error) => format!("error {}: {}", error.error.code.0, error.error.message),
-        JsonRpcMessage::Response(response) => match &response.result {
-            ServerResult::InitializeResult(answer) => format!("revision {:?}", answer.protocol_version.as_str()),
-            _ => "another result".to_owned(),
-        },
-        _ => "no answer".to_owned(),
-    };
-    HttpError::BadRenewal { found }
-}
-
-fn tools_changed() -> Message {
-    let changed = ServerNotification::ToolListChangedNotification(ToolListChangedNotification::default());
-    JsonRpcMessage::notification(changed)
-}
-
-async fn delete(site: &Site, epoch: &Epoch) -> Result<hyper::StatusCode, HttpError> {
-    let exchange = Exchange::begin(site, site.request(epoch, &Purpose::Delete, Payload::none())?).await?;
-    Ok(exchange.status())
 }

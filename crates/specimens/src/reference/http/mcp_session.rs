@@ -1,6 +1,6 @@
 //! One session of the protocol: from an `initialize` to the moment the server forgets it.
 //!
-//! The loader's own session outlives it: when the server answers 404, a new epoch begins.
+//! The loader's own session outlives it: when the server answers 404, a new session begins.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use hyper::header::HeaderValue;
 use super::super::options::Revision;
 
 /// What is known of one session of the protocol.
-pub(super) struct Epoch {
+pub(super) struct McpSession {
     /// Counts from 1.
     pub(super) number: u32,
     session_id: OnceLock<HeaderValue>,
@@ -19,7 +19,7 @@ pub(super) struct Epoch {
     proven: AtomicBool,
 }
 
-impl Epoch {
+impl McpSession {
     pub(super) fn new(number: u32) -> Self {
         Self { number, session_id: OnceLock::new(), revision: OnceLock::new(), proven: AtomicBool::new(false) }
     }
