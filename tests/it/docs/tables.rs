@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use mcp_lifecheck::catalogue::{Term, glossary};
 use mcp_lifecheck::plan::{HOST_LIMITS, LIMITS};
 use serde_json::Value;
 
@@ -21,19 +22,31 @@ struct Table {
 const ABOUT: &[(&str, &str)] = &[("id", "id"), ("about", "about")];
 
 const TABLES: &[Table] = &[
-    Table { page: "scenarios", list: "suites", columns: ABOUT },
-    Table { page: "scenarios", list: "scenarios", columns: ABOUT },
-    Table { page: "scripts", list: "scripts", columns: ABOUT },
-    Table { page: "faults", list: "faults", columns: ABOUT },
-    Table { page: "transports", list: "transports", columns: ABOUT },
-    Table { page: "loaders", list: "loaders", columns: &[("id", "id"), ("about", "about"), ("stacks", "stacks")] },
-    Table { page: "promises", list: "promises", columns: &[("id", "id"), ("default", "default"), ("about", "about")] },
+    Table { page: "reference/scenarios", list: "suites", columns: ABOUT },
+    Table { page: "reference/scenarios", list: "scenarios", columns: ABOUT },
+    Table { page: "reference/scripts", list: "scripts", columns: ABOUT },
+    Table { page: "reference/faults", list: "faults", columns: ABOUT },
+    Table { page: "reference/transports", list: "transports", columns: ABOUT },
     Table {
-        page: "invariants",
+        page: "reference/loaders",
+        list: "loaders",
+        columns: &[("id", "id"), ("about", "about"), ("stacks", "stacks")],
+    },
+    Table {
+        page: "reference/promises",
+        list: "promises",
+        columns: &[("id", "id"), ("default", "default"), ("about", "about")],
+    },
+    Table {
+        page: "reference/invariants",
         list: "invariants",
         columns: &[("id", "id"), ("subjects", "of"), ("claim", "about"), ("requirements", "requirement")],
     },
-    Table { page: "requirements", list: "requirements", columns: &[("id", "id"), ("invariants", "invariants")] },
+    Table {
+        page: "reference/requirements",
+        list: "requirements",
+        columns: &[("id", "id"), ("invariants", "invariants")],
+    },
 ];
 
 fn cell(value: &Value) -> String {
@@ -64,7 +77,7 @@ fn rows(rig: &Rig, list: &str) -> Vec<Value> {
 
 /// What stands on a page between the marks of a table must be this.
 fn compare(page: &str, name: &str, expected: &str) {
-    let path = book().join(format!("reference/{page}.md"));
+    let path = book().join(format!("{page}.md"));
     let text = fs::read_to_string(&path).unwrap();
     let (begin, end) = (format!("<!-- begin {name} -->\n"), format!("<!-- end {name} -->"));
     let (before, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("{page}.md has no {begin}"));
@@ -77,6 +90,10 @@ fn compare(page: &str, name: &str, expected: &str) {
         let hint = "MCP_LIFECHECK_WRITE_DOCS=1 cargo test --test it docs::tables";
         assert!(found == expected, "{} is not what `{name}` shows; `{hint}` writes it anew", path.display());
     }
+}
+
+fn word(term: Term) -> Vec<String> {
+    vec![term.name, term.also.join(", "), term.about.replace('|', "\\|")]
 }
 
 #[test]
@@ -92,8 +109,11 @@ fn the_tables_show_what_is_listed() {
     let limit = |limit: &mcp_lifecheck::plan::LimitInfo| {
         vec![limit.name.to_owned(), format!("{} ms", limit.default_ms), limit.about.to_owned()]
     };
+    let mut words: Vec<Vec<String>> = glossary().unwrap().into_iter().map(word).collect();
+    words.sort_by_key(|row| row[0].to_lowercase());
+    compare("glossary", "glossary", &table(&["word", "also", "meaning"], &words));
     let limits: Vec<_> = LIMITS.iter().chain(HOST_LIMITS).map(limit).collect();
-    compare("limits", "limits", &table(&["name", "default", "bounds"], &limits));
+    compare("reference/limits", "limits", &table(&["name", "default", "bounds"], &limits));
 }
 
 /// A report that a page shows may be cut at `…`; behind two blanks stands a caption.

@@ -1,7 +1,7 @@
 //! The state of one conversation over HTTP.
 //!
-//! rmcp hands over messages one by one; each becomes a future of its own, and all of them are polled here, by whoever
-//! polls [`Driver::run`]. What a future finds out comes back as an event, and only this file acts on it.
+//! rmcp hands over messages one by one. Each becomes a future of its own, and [`Driver::run`] polls all of them. A future
+//! returns its result as an event, and only this file acts on events.
 //!
 //! When the server answers 404 to a session id, the first such answer begins a renewal: `initialize` and `initialized`
 //! once more. Requests that were refused meanwhile, and those that come meanwhile, wait for it and are sent then, each at
@@ -337,7 +337,7 @@ impl Driver {
         }
     }
 
-    /// A request was answered 404, so it was surely not processed.
+    /// A request was answered 404, so the server did not process it.
     fn refused(&mut self, ask: Ask, session: u32) {
         let expired = Err(HttpError::SessionExpired);
         if ask.refused == Refused::Once {

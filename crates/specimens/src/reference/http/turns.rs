@@ -75,7 +75,7 @@ pub(super) async fn renew(
     initialized: Bytes,
 ) -> Result<Arc<McpSession>, HttpError> {
     let renewed = async {
-        // A text, so that it can not be one of rmcp's numbers.
+        // A text, so that it differs from all ids of rmcp, which are numbers.
         let id = RequestId::String(format!("initialize-{}", client.session.number).into());
         let message = TxJsonRpcMessage::<RoleClient>::request(initialize, id.clone());
         let body = Bytes::from(serde_json::to_vec(&message).expect("every key in a message is a string"));
