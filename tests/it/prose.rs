@@ -31,7 +31,7 @@ const PLACES: [&str; 16] = [
     "tests",
 ];
 /// Places that still have banned phrases; empty when all texts are clean.
-const NOT_YET: &[&str] = &["crates/cli/", "docs/src/reference/", "fixtures/", "mock-servers/", "src/", "tests/it/"];
+const NOT_YET: &[&str] = &["docs/src/reference/scripts.md", "mock-servers/", "src/", "tests/it/"];
 /// Files that quote the phrases.
 const QUOTING: [&str; 2] = ["tests/banned-phrases.txt", "tests/it/prose.rs"];
 /// Names of folders with files of others.

@@ -21,7 +21,7 @@ use crate::print::complain;
 /// First argument of a child that runs the command; the second is the pid of its parent.
 const MARK: &str = "__aside";
 
-/// The arguments of the command, and the process it has to end with, where there is one.
+/// The arguments of the command, and the process with whose death it must end, if any.
 pub(crate) struct Called {
     /// With the name of the program.
     pub arguments: Vec<OsString>,
@@ -36,7 +36,7 @@ pub(crate) enum ParentError {
     NoPid,
     #[error("the parent has ended already")]
     Gone,
-    #[error("the parent can not be watched: {0}")]
+    #[error("the parent cannot be watched: {0}")]
     Unwatched(#[from] rustix::io::Errno),
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn called() -> Result<Called, ParentError> {
 /// child itself waits for in the foreground gets it as well, as it would from the terminal.
 ///
 /// # Errors
-/// When the child can not be started.
+/// When the child cannot be started.
 pub(crate) fn run_aside(arguments: &[OsString]) -> io::Result<u8> {
     // Caught before there is a child, so that none is lost.
     let mut signals = Signals::new(interrupting_signals())?;

@@ -86,7 +86,7 @@ fn plan(name: &str, asked: Option<Revision>, known: &[ClientScenario]) -> Result
     Ok(ClientPlan { scenario: scenario.clone(), revision })
 }
 
-/// The command, split on spaces; its program has to be there.
+/// The command, split on spaces; its program must exist.
 fn command(text: &str) -> Result<Vec<String>, RunError> {
     let command: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
     check_program(&command)?;
@@ -96,7 +96,7 @@ fn command(text: &str) -> Result<Vec<String>, RunError> {
 fn text_of(results: &[ClientResult], judged: &ClientJudged<'_>, is_verbose: bool) -> String {
     let mut text = String::new();
     let mut line = |arguments: std::fmt::Arguments<'_>| {
-        writeln!(text, "{arguments}").expect("writing to a string can not fail");
+        writeln!(text, "{arguments}").expect("writing to a string cannot fail");
     };
     for result in results {
         let findings = &result.judgement.findings;

@@ -158,7 +158,7 @@ fn repeat(arguments: &HostArgs) -> String {
 fn text_of(hosted: &Hosted, judged: &Judged, folder: &RunFolder, is_quiet: bool) -> String {
     let mut text: String = hosted.report.plans.iter().map(|plan| plan.text.as_str()).collect();
     let mut line = |arguments: std::fmt::Arguments<'_>| {
-        writeln!(text, "{arguments}").expect("writing to a string can not fail");
+        writeln!(text, "{arguments}").expect("writing to a string cannot fail");
     };
     if !is_quiet {
         line(format_args!("{}", run_table(&hosted.report)));

@@ -138,7 +138,7 @@ fn sign(verdict: Verdict) -> &'static str {
 }
 
 fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
-    writeln!(text, "{arguments}").expect("writing to a string can not fail");
+    writeln!(text, "{arguments}").expect("writing to a string cannot fail");
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use mcp_lifecheck::run::RunError;
 
-/// The program of a command has to be there.
+/// The program of a command must exist.
 ///
 /// # Errors
 /// When there is no command, or no such program.

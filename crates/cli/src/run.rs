@@ -150,7 +150,7 @@ fn text_of(report: &RunReport, judged: &Judged, folder: &RunFolder, output: &Out
     let shown = report.plans.iter().enumerate().filter(|(index, _)| !judged.is_accepted(*index));
     let mut text = shown.map(|(_, plan)| plan.text.as_str()).collect::<String>();
     let mut line = |arguments: std::fmt::Arguments<'_>| {
-        writeln!(text, "{arguments}").expect("writing to a string can not fail");
+        writeln!(text, "{arguments}").expect("writing to a string cannot fail");
     };
     for (loader, because) in unavailable(report) {
         line(format_args!("UNAVAILABLE {loader}: {because}"));
@@ -174,7 +174,7 @@ fn text_of(report: &RunReport, judged: &Judged, folder: &RunFolder, output: &Out
     text
 }
 
-/// The loaders that can not be run here, each once.
+/// The loaders that cannot run here, each once.
 fn unavailable(report: &RunReport) -> BTreeMap<&str, &str> {
     let missing = report.plans.iter().filter(|plan| plan.verdict == RunVerdict::Unavailable);
     missing.map(|plan| (plan.loader.as_str(), plan.because.as_deref().unwrap_or_default())).collect()

@@ -1,4 +1,4 @@
-//! `mcp-lifecheck doctor --adapter`: an adapter held against the protocol, and what to mend.
+//! `mcp-lifecheck doctor --adapter`: tests an adapter against the protocol, and says how to fix it.
 
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
