@@ -100,12 +100,12 @@ fn a_loader_reaches_servers_in_memory_through_its_setup() {
         ..Options::default()
     };
     let in_memory = loader_factory!("in-memory", |setup| {
-        let revision = rmcp::Revision::ALL.into_iter().find(|known| known.as_str() == setup.revision.as_str());
-        ToolsLoader::new(rmcp::Options {
+        let revision = reference::Revision::ALL.into_iter().find(|known| known.as_str() == setup.revision.as_str());
+        ToolsLoader::new(reference::Options {
             revision: revision.expect("a plan is for a revision that the loader speaks"),
             scopes: setup.scopes,
             memory: Some(setup.memory),
-            ..rmcp::Options::default()
+            ..reference::Options::default()
         })
     });
     let report = verify_with(in_memory, &options).unwrap();
