@@ -71,7 +71,10 @@ fn variant(kind: MissKind, switch: ContextSwitch) -> &'static str {
         (MissKind::Overdue, ContextSwitch::Task) => "overdue-in-other-task",
         (MissKind::Overdue, ContextSwitch::Thread) => "overdue-on-other-thread",
         (MissKind::Overdue, ContextSwitch::Loop) => "overdue-in-other-loop",
-        (MissKind::Cancelled, _) => "cancelled-unasked",
+        (
+            MissKind::Cancelled,
+            ContextSwitch::None | ContextSwitch::Task | ContextSwitch::Thread | ContextSwitch::Loop,
+        ) => "cancelled-unasked",
         (MissKind::Failed | MissKind::WithoutTools | MissKind::ServerInError, switch) => match switch {
             ContextSwitch::None => "failed",
             ContextSwitch::Task => "failed-in-other-task",

@@ -18,7 +18,7 @@ pub(super) const HANDSHAKE_ORDER: Invariant = Invariant {
     id: "handshake-order",
     property: Property::Safety,
     level: Level::Must,
-    claim: "a connection opens with one initialize, its answer, and one initialized before anything else is asked",
+    claim: "a connection opens with initialize, its answer and notifications/initialized, before any other request",
     source: "2025-11-25, basic/lifecycle, Initialization; the same in all revisions from 2024-11-05",
     requirement: &["LC-INIT-01", "LC-INIT-03", "LC-INIT-05"],
     applies: AppliesTo::HANDSHAKE,
