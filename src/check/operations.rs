@@ -227,9 +227,9 @@ pub(super) fn owner_of(
             && (tool.is_none() || operation.tool.is_none() || operation.tool.as_deref() == tool)
     };
     let mut fitting: Vec<&mut Operation> = operations.values_mut().filter(|operation| fits(operation)).collect();
-    let said = caller_of(message);
-    if fitting.iter().any(|operation| Some(operation.id) == said) {
-        return said;
+    let named = caller_of(message);
+    if fitting.iter().any(|operation| Some(operation.id) == named) {
+        return named;
     }
     if fitting.iter().any(|operation| operation.started.is_some()) {
         fitting.retain(|operation| operation.started.is_some());

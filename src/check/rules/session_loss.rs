@@ -61,7 +61,7 @@ pub(super) const STALE_SESSION_UNUSED: Invariant = Invariant {
 #[derive(Default)]
 struct StaleSessions {
     unknown: UnknownSessionRequests,
-    told: BTreeMap<SessionId, LostSession>,
+    lost: BTreeMap<SessionId, LostSession>,
     /// Whether the driver has cancelled an operation: its notice is posted after the operation has ended.
     is_cancelling: bool,
 }
@@ -79,22 +79,22 @@ impl Monitor for StaleSessions {
         match &event.kind {
             EventKind::CancelRequested { .. } => self.is_cancelling = true,
             EventKind::OperationCompleted { .. } => {
-                for told in self.told.values_mut() {
-                    told.known.get_or_insert(event.seq);
+                for lost in self.lost.values_mut() {
+                    lost.known.get_or_insert(event.seq);
                 }
             }
             EventKind::HttpReceived { session: Some(session), verb, .. } => {
-                if let Some(told) = self.told.get(session).filter(|told| self.is_late(told, event, verb, view)) {
+                if let Some(lost) = self.lost.get(session).filter(|lost| self.is_late(lost, event, verb, view)) {
                     let because =
-                        format!("{verb} named a session at {}, whose loss was reported at {}", event.seq, told.seq);
-                    let violation = Violation::new("used", because, &[told.seq, event.seq]);
+                        format!("{verb} named a session at {}, whose loss was reported at {}", event.seq, lost.seq);
+                    let violation = Violation::new("used", because, &[lost.seq, event.seq]);
                     tally.broken(if verb == "DELETE" { violation.as_warning() } else { violation });
                 }
             }
             _ => {}
         }
         if let Some((session, _)) = self.unknown.reported_lost(event) {
-            self.told.entry(session).or_insert(LostSession { seq: event.seq, at_us: event.at_us, known: None });
+            self.lost.entry(session).or_insert(LostSession { seq: event.seq, at_us: event.at_us, known: None });
             tally.held();
         }
     }
@@ -102,13 +102,13 @@ impl Monitor for StaleSessions {
 
 impl StaleSessions {
     /// Whether the client must have sent a request after it had read the 404.
-    fn is_late(&self, told: &LostSession, event: &Event, verb: &str, view: &View) -> bool {
+    fn is_late(&self, lost: &LostSession, event: &Event, verb: &str, view: &View) -> bool {
         let is_asked_since = || {
             let mut asked = view.operations().filter(|operation| operation.action != Action::Probe).peekable();
-            let known = told.known.filter(|_| asked.peek().is_some());
+            let known = lost.known.filter(|_| asked.peek().is_some());
             known.is_some_and(|known| asked.all(|operation| operation.invoked > known))
         };
-        event.at_us > told.at_us + UNDER_WAY_US || verb == "POST" && !self.is_cancelling && is_asked_since()
+        event.at_us > lost.at_us + UNDER_WAY_US || verb == "POST" && !self.is_cancelling && is_asked_since()
     }
 }
 
@@ -152,7 +152,7 @@ struct RenewedSessions {
 }
 
 struct SessionLoss {
-    told: Seq,
+    lost: Seq,
     opened: Option<Seq>,
     /// The answer that granted the new session.
     granted: Option<Seq>,
@@ -161,7 +161,7 @@ struct SessionLoss {
 impl Monitor for RenewedSessions {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         if let (Some((_, true)), Some(server)) = (self.unknown.reported_lost(event), event.source.server()) {
-            self.lost.entry(server.to_owned()).or_insert(SessionLoss { told: event.seq, opened: None, granted: None });
+            self.lost.entry(server.to_owned()).or_insert(SessionLoss { lost: event.seq, opened: None, granted: None });
         }
         match &event.kind {
             EventKind::ConnectionOpened { .. } => self.opened(event, view, tally),
@@ -197,9 +197,9 @@ impl RenewedSessions {
         if Promise::PersistentSession.is_given(view.promises()) {
             let because = format!(
                 "the session that was lost at {} was replaced at {first} and again at {}",
-                loss.told, event.seq
+                loss.lost, event.seq
             );
-            tally.broken(Violation::new("renewed-twice", because, &[loss.told, first, event.seq]));
+            tally.broken(Violation::new("renewed-twice", because, &[loss.lost, first, event.seq]));
         }
     }
 
@@ -220,18 +220,18 @@ impl RenewedSessions {
                 "{} failed at {} without a request, although the session that was lost at {} was replaced at {granted}",
                 operation.describe(),
                 event.seq,
-                loss.told
+                loss.lost
             );
-            tally.broken(Violation::new("not-used", because, &[loss.told, granted, operation.invoked, event.seq]));
+            tally.broken(Violation::new("not-used", because, &[loss.lost, granted, operation.invoked, event.seq]));
         }
-        if loss.opened.is_none() && operation.invoked > loss.told && !operation.is_excused() {
+        if loss.opened.is_none() && operation.invoked > loss.lost && !operation.is_excused() {
             let because = format!(
                 "{} ended at {}, and the session that was lost at {} had not been replaced",
                 operation.describe(),
                 event.seq,
-                loss.told
+                loss.lost
             );
-            tally.broken(Violation::new("not-renewed", because, &[loss.told, operation.invoked, event.seq]));
+            tally.broken(Violation::new("not-renewed", because, &[loss.lost, operation.invoked, event.seq]));
         }
     }
 }

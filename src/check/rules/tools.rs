@@ -133,7 +133,7 @@ pub(super) const CHANGED_TOOLS_LISTED_AGAIN: Invariant = Invariant {
 #[derive(Default)]
 struct ChangedTools {
     /// Servers that announced a change and got no `tools/list` since.
-    said: BTreeMap<String, ToolChange>,
+    announced: BTreeMap<String, ToolChange>,
     /// Loads that began long enough after a change, with the changed servers.
     late: BTreeMap<OpId, Vec<String>>,
 }
@@ -153,18 +153,18 @@ impl Monitor for ChangedTools {
                 let known = view.connection(connection).filter(|known| is_change && known.is_initialized);
                 if let Some(known) = known {
                     let change = ToolChange { connection: connection.clone(), seq: event.seq, at_us: event.at_us };
-                    self.said.entry(known.server.clone()).or_insert(change);
+                    self.announced.entry(known.server.clone()).or_insert(change);
                 }
             }
             EventKind::WireReceived { message, .. } => {
                 let is_list = parts(message).iter().any(|part| part.is_request("tools/list"));
-                let asked = event.source.server().filter(|_| is_list).and_then(|server| self.said.remove(server));
+                let asked = event.source.server().filter(|_| is_list).and_then(|server| self.announced.remove(server));
                 if asked.is_some() {
                     tally.held();
                 }
             }
             EventKind::ConnectionClosed { connection, .. } => {
-                self.said.retain(|_, change| change.connection != *connection)
+                self.announced.retain(|_, change| change.connection != *connection)
             }
             EventKind::OperationInvoked { operation, action, .. } if action.loads() => {
                 self.begin(*operation, event.at_us)
@@ -181,7 +181,7 @@ impl ChangedTools {
     fn begin(&mut self, operation: OpId, at_us: u64) {
         let is_heard = |change: &ToolChange| Duration::from_micros(at_us.saturating_sub(change.at_us)) >= HEARD;
         let servers =
-            self.said.iter().filter(|(_, change)| is_heard(change)).map(|(server, _)| server.clone()).collect();
+            self.announced.iter().filter(|(_, change)| is_heard(change)).map(|(server, _)| server.clone()).collect();
         self.late.insert(operation, servers);
     }
 
@@ -190,7 +190,7 @@ impl ChangedTools {
         let Some(operation) = view.operation(id).filter(|operation| !operation.is_excused()) else { return };
         let Outcome::Ok { tools, .. } = outcome else { return };
         for server in servers.iter().filter(|server| view.is_healthy(server)) {
-            let Some(change) = self.said.get(server) else { continue };
+            let Some(change) = self.announced.get(server) else { continue };
             if !tools.iter().any(|tool| tool.server == *server) {
                 continue;
             }
