@@ -36,7 +36,7 @@ pub(super) const OPERATION_COMPLETES: Invariant = Invariant {
         `probe-failed` means that one plain await right after a step raised: it received a cancellation or an error \
         that belongs to another task. `context-overdue`: the driver could not end a task, thread or loop in which \
         nothing ran any more, as when a program returns from the main function of its loop and waits for ever for \
-        what the loop still has to finish.\n\n\
+        what the loop must still finish.\n\n\
         Look at the stacks, taken before the end: which code waits, and for what? It may wait for a future of a loop \
         that no longer runs, a server that does not answer, or a lock held by a task that was dropped. To fix it, \
         put a deadline on every wait, and wake all waiters when the owner of a session ends.",
