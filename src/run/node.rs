@@ -6,7 +6,8 @@ use std::path::Path;
 use crate::catalogue::{extract_node, extract_node_helper};
 use crate::drive::LoaderLaunch;
 use crate::plan::Descriptor;
-use crate::run::{Launch, RunError};
+use crate::run::RunError;
+use crate::run::select::Launch;
 use crate::stack::{NODE_VARIABLES, StackError, node, node_stack};
 
 /// Where a loader that is not shipped finds the helper, if it has not installed it as a package: the URL of its file.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::catalogue::{SuiteScenario, scenario_names, shipped_scenario, suite, suite_names};
 use crate::plan::{Scenario, Transport, did_you_mean, read_text};
-use crate::run::select::{is_file_name, same_name};
+use crate::run::select::names::{is_file_name, same_name};
 use crate::run::{RunError, Temperaments, Variants};
 
 /// A scenario, and where it comes from.

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use crate::catalogue::extract_python;
 use crate::drive::LoaderLaunch;
 use crate::plan::{Descriptor, Lane};
-use crate::run::select::Launch;
-use crate::run::{RunError, node_launch};
+use crate::run::RunError;
+use crate::run::node::node_launch;
+use crate::run::select::target::Launch;
 use crate::stack::{StackError, python_stack};
 
 /// How a loader is started; the inner error says why it can not be here.

@@ -2,8 +2,10 @@
 
 use crate::plan::{Revision, Scenario, Transport};
 use crate::run::Variants;
+use crate::run::select::chosen::Chosen;
+use crate::run::select::plans::{is_of_tier, misfit};
 use crate::run::select::scripts::scripts_of;
-use crate::run::select::{Chosen, Target, is_of_tier, misfit};
+use crate::run::select::target::Target;
 
 /// Why there is no plan.
 pub fn why_nothing(scenarios: &[Chosen], targets: &[Target], variants: &Variants) -> String {

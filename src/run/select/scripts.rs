@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::plan::{InputError, Scenario, StepDo, WaitFor, did_you_mean, read_text};
 use crate::run::RunError;
-use crate::run::select::is_file_name;
+use crate::run::select::names::is_file_name;
 use crate::script::{Script, shipped, shipped_names};
 
 /// The script of each server of a scenario.

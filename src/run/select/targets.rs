@@ -3,41 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use crate::catalogue::{LoaderName, extract_python, shipped_loader, shipped_loaders};
-use crate::drive::LoaderLaunch;
 use crate::loader::registered::is_built;
 use crate::plan::{Descriptor, Lane, Transport, did_you_mean, read_text};
-use crate::run::checkout::{OFFLINE, OWN_MODULES, OWN_PYTHON, WITH};
+use crate::run::RunError;
+use crate::run::checkout::{Checkout, OFFLINE, OWN_MODULES, OWN_PYTHON, WITH};
+use crate::run::node::own_modules_launch;
 use crate::run::select::launch::launch;
-use crate::run::select::{is_file_name, same_name};
-use crate::run::{Checkout, RunError, own_modules_launch};
+use crate::run::select::names::{is_file_name, same_name};
+use crate::run::select::target::{Launch, Target, Tell};
 use crate::stack::Stack;
-
-/// A loader on a stack, and how it is started here.
-#[derive(Debug, Clone)]
-pub struct Target {
-    /// As reports name it.
-    pub name: String,
-    pub descriptor: Descriptor,
-    pub stack: Option<String>,
-    /// The description file, for one that is not shipped.
-    pub file: Option<PathBuf>,
-    /// The arguments without which it is not what its name says: those of the user's own checkout.
-    pub checkout: Vec<String>,
-    /// How it is started; or why it can not be, here.
-    pub launch: Result<Launch, String>,
-}
-
-/// How a target's loader is started.
-#[derive(Debug, Clone)]
-pub enum Launch {
-    /// A plan process of this executable, by name of the loader.
-    PlanProcess(String),
-    /// Another program.
-    Program(LoaderLaunch),
-}
-
-/// Where a line goes that a user is to see while something lasts.
-pub type Tell<'a> = &'a dyn Fn(std::fmt::Arguments<'_>);
 
 /// Loaders by name or file, each on the stacks that are asked for or installed; or on the user's own checkout.
 pub fn targets(names: &[String], checkout: &Checkout, tell: Tell<'_>) -> Result<Vec<Target>, RunError> {

@@ -1,0 +1,205 @@
+//! From scenarios and targets to plans.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::drive::{LoaderLaunch, PlanInput};
+use crate::loader::registered::is_built;
+use crate::plan::{Lane, Limits, Plan, Revision, Scenario, ServerSpec, ShutdownBehaviour, Transport};
+use crate::run::select::chosen::Chosen;
+use crate::run::select::scripts::scripts_of;
+use crate::run::select::target::{Launch, Target};
+use crate::run::{RunError, Temperaments, Tier, Variants};
+use crate::script::{Carriage, Script};
+
+/// One plan, ready but for its folder and its executable.
+#[derive(Debug, Clone)]
+pub struct Selected {
+    pub plan: Plan,
+    pub scenario: Scenario,
+    pub scripts: BTreeMap<String, Script>,
+    pub target: Target,
+    /// Why it does not apply: the loader or a script can not do what the transport asks for.
+    pub misfit: Option<String>,
+}
+
+impl Selected {
+    /// The transport over which its scripts are probed before the run.
+    ///
+    /// Those in memory are probed as processes. What could break there and not here is the interpreter, which is the same; the
+    /// carrier in memory lives in the plan process alone, where nobody but the loader under test could be its client.
+    pub fn probed_over(&self) -> Transport {
+        let carriage = Carriage::of_plan(self.plan.transport, &self.scenario, self.scripts.values());
+        match (self.plan.transport, carriage) {
+            (Transport::Memory, Carriage::Lines) => Transport::Stdio,
+            (Transport::Memory, Carriage::Http | Carriage::Sse) => Transport::Http,
+            (transport @ (Transport::Stdio | Transport::Http | Transport::Sse), _) => transport,
+        }
+    }
+
+    /// The input of a run; `None` where the loader can not be started here.
+    pub fn input(&self, executable: &Path, directory: PathBuf) -> Option<PlanInput> {
+        let launch = match self.target.launch.as_ref().ok()? {
+            Launch::Program(launch) => launch.clone(),
+            Launch::PlanProcess(name) => {
+                let revision = self.plan.revision.to_string();
+                let executable = executable.display().to_string();
+                let command = vec![executable, "__plan".to_owned(), name.clone(), revision];
+                LoaderLaunch { command, directory: None, env: BTreeMap::new() }
+            }
+        };
+        Some(PlanInput {
+            plan: self.plan.clone(),
+            scenario: self.scenario.clone(),
+            scripts: self.scripts.clone(),
+            launch,
+            directory,
+        })
+    }
+}
+
+/// Every plan of a run, in order: by loader, then scenario, then temperament, then repeat.
+pub fn plans(scenarios: &[Chosen], targets: &[Target], variants: &Variants) -> Result<Vec<Selected>, RunError> {
+    let mut selected = Vec::new();
+    for target in targets.iter().filter(|target| is_of_tier(target, variants.tier)) {
+        for chosen in scenarios {
+            let Chosen { scenario, file, .. } = chosen;
+            let variants = &*chosen.narrowed(variants);
+            let scripts = scripts_of(scenario)?;
+            let fitting = transports(target, scenario, &scripts, variants);
+            for (transport, misfit) in fitting.into_iter().filter(|(transport, _)| scenario.runs_over(*transport)) {
+                let Some(revision) = scenario.revision(transport, variants.revision) else { continue };
+                for server in temperaments(scenario, target, transport, variants) {
+                    for repeat in 1..=variants.repeat {
+                        let mut plan =
+                            plan_of(scenario, target, transport, revision, server, variants.seed, &variants.limits);
+                        plan.scenario_text = file.as_ref().map(|(_, text)| text.clone());
+                        if variants.repeat > 1 {
+                            plan.id = format!("{}.r{repeat}", plan.id);
+                        }
+                        selected.push(Selected {
+                            plan,
+                            scenario: scenario.clone(),
+                            scripts: scripts.clone(),
+                            target: over(target, transport),
+                            misfit: misfit.clone(),
+                        });
+                    }
+                }
+            }
+        }
+    }
+    Ok(selected)
+}
+
+pub(super) fn is_of_tier(target: &Target, tier: Option<Tier>) -> bool {
+    match tier {
+        None => true,
+        Some(Tier::Real) => target.descriptor.lane == Lane::Rust,
+        Some(Tier::Foreign) => target.descriptor.lane != Lane::Rust,
+    }
+}
+
+fn plan_of(
+    scenario: &Scenario,
+    target: &Target,
+    transport: Transport,
+    revision: Revision,
+    server: ShutdownBehaviour,
+    seed: u64,
+    limits: &Limits,
+) -> Plan {
+    Plan {
+        id: Plan::id_of(&scenario.name, &target.name, transport, revision, server),
+        scenario: scenario.name.clone(),
+        loader: target.name.clone(),
+        transport,
+        revision,
+        server,
+        seed,
+        promises: target.descriptor.promises(target.stack.as_deref(), &transport.to_string()),
+        limits: limits.clone(),
+        scenario_text: None,
+        loader_file: target.file.as_ref().map(|file| file.display().to_string()),
+        checkout: target.checkout.clone(),
+    }
+}
+
+/// The transports of a scenario for a loader, and why one that was asked for does not apply. By default, all usual ones that
+/// do.
+fn transports(
+    target: &Target,
+    scenario: &Scenario,
+    scripts: &BTreeMap<String, Script>,
+    variants: &Variants,
+) -> Vec<(Transport, Option<String>)> {
+    if variants.transports.is_empty() {
+        let all = target.descriptor.transports.iter().copied().filter(|transport| variants.usual.contains(transport));
+        let fitting: Vec<_> = all.filter(|transport| misfit(target, scenario, scripts, *transport).is_none()).collect();
+        // As with stacks: what this executable has is run; where it has nothing, all are told to be missing.
+        let built = |transport: &Transport| target.descriptor.lacking(*transport, is_built).is_none();
+        let has_any = fitting.iter().any(built);
+        return fitting.into_iter().filter(|each| !has_any || built(each)).map(|each| (each, None)).collect();
+    }
+    let mut found: Vec<(Transport, Option<String>)> = Vec::new();
+    for transport in variants.transports.iter().copied() {
+        if found.iter().all(|(other, _)| *other != transport) {
+            found.push((transport, misfit(target, scenario, scripts, transport)));
+        }
+    }
+    found
+}
+
+/// A target over one transport: not to be started where this executable was built without what its loader needs for it.
+pub(super) fn over(target: &Target, transport: Transport) -> Target {
+    let mut target = target.clone();
+    if let Some(because) = target.descriptor.lacking(transport, is_built) {
+        target.launch = Err(because);
+    }
+    target
+}
+
+/// Why a loader can not run with these scripts over a transport.
+pub(super) fn misfit(
+    target: &Target,
+    scenario: &Scenario,
+    scripts: &BTreeMap<String, Script>,
+    transport: Transport,
+) -> Option<String> {
+    if !target.descriptor.transports.contains(&transport) {
+        return Some(format!("loader {} does not speak {transport}", target.name));
+    }
+    let promised = target.descriptor.promises(target.stack.as_deref(), &transport.to_string()).session;
+    if !scenario.is_for_sessions(promised) {
+        let needed: Vec<_> = scenario.sessions.iter().map(ToString::to_string).collect();
+        let needed = needed.join(", ");
+        return Some(format!("found sessions that are {promised}, and the scenario is about ones that are {needed}"));
+    }
+    let carriage = Carriage::of_plan(transport, scenario, scripts.values());
+    scripts.values().find_map(|script| script.fits(transport, carriage).err()).map(|misfit| misfit.to_string())
+}
+
+/// A scenario as written, and doubled with stubborn servers for Rust loaders and on request: where servers are the loader's
+/// children, which others are not its to end.
+fn temperaments(scenario: &Scenario, target: &Target, transport: Transport, variants: &Variants) -> Vec<ShutdownBehaviour> {
+    if !transport.has_children() {
+        return vec![ShutdownBehaviour::Polite];
+    }
+    if variants.temperaments == Temperaments::PoliteOnly && scenario.servers.iter().any(ServerSpec::is_always_stubborn)
+    {
+        return Vec::new();
+    }
+    let as_written = match scenario.servers.iter().any(|server| server.script == "stubborn") {
+        true => ShutdownBehaviour::Stubborn,
+        false => ShutdownBehaviour::Polite,
+    };
+    let doubled = match variants.temperaments {
+        Temperaments::Usual => target.descriptor.lane == Lane::Rust,
+        Temperaments::AsWritten | Temperaments::PoliteOnly => false,
+        Temperaments::StubbornToo => true,
+    };
+    match as_written {
+        ShutdownBehaviour::Polite if doubled => vec![ShutdownBehaviour::Polite, ShutdownBehaviour::Stubborn],
+        ShutdownBehaviour::Polite | ShutdownBehaviour::Stubborn => vec![as_written],
+    }
+}

@@ -1,0 +1,65 @@
+//! A recorded plan, selected again.
+
+use std::path::Path;
+
+use crate::plan::{Plan, Scenario};
+use crate::run::RunError;
+use crate::run::checkout::{Checkout, OWN_MODULES, OWN_PYTHON, WITH};
+use crate::run::repeat::shell_words;
+use crate::run::select::chosen::Chosen;
+use crate::run::select::plans::{Selected, misfit, over};
+use crate::run::select::scripts::scripts_of;
+use crate::run::select::target::Tell;
+use crate::run::select::targets::targets;
+
+/// A recorded plan, selected again. What is written in `file` is an input: it names no folder and no executable.
+pub fn recorded_plan(
+    file: &Path,
+    mut plan: Plan,
+    loaders: &[String],
+    checkout: &Checkout,
+    tell: Tell<'_>,
+) -> Result<Selected, RunError> {
+    let scenario = match &plan.scenario_text {
+        Some(text) => Scenario::from_toml(&plan.scenario, &file.display().to_string(), text)?,
+        None => Chosen::shipped(&plan.scenario)?.scenario,
+    };
+    if !plan.checkout.is_empty() && checkout.is_empty() {
+        let words = shell_words(&plan.checkout);
+        let message = format!(
+            "found a plan of a loader on a checkout, which a plan can not have started by itself; expected the same \
+             arguments on the command line: {words}"
+        );
+        return Err(RunError::usage(message));
+    }
+    let targets = match (loaders, &plan.loader_file) {
+        ([], None) => targets(&[recorded_name(&plan.loader, checkout)], checkout, tell)?,
+        ([], Some(described)) => {
+            let message = format!(
+                "found a plan of the loader described in {described}, which a plan can not have started by itself; \
+                 expected that file on the command line: --loader {described}"
+            );
+            return Err(RunError::usage(message));
+        }
+        (named, _) => targets(named, checkout, tell)?,
+    };
+    let target = targets.into_iter().find(|target| target.name == plan.loader).ok_or_else(|| {
+        RunError::usage(format!("found no loader {:?} among those that are named, expected the plan's", plan.loader))
+    })?;
+    plan.loader_file = target.file.as_ref().map(|file| file.display().to_string());
+    plan.checkout.clone_from(&target.checkout);
+    plan.rebuild_id();
+    let scripts = scripts_of(&scenario)?;
+    let misfit = misfit(&target, &scenario, &scripts, plan.transport);
+    let target = over(&target, plan.transport);
+    Ok(Selected { plan, scenario, scripts, target, misfit })
+}
+
+/// The name by which a recorded loader is named on the command line, beside its checkout.
+fn recorded_name(loader: &str, checkout: &Checkout) -> String {
+    if checkout.is_empty() {
+        return loader.to_owned();
+    }
+    let name = loader.strip_suffix(OWN_PYTHON).or_else(|| loader.strip_suffix(OWN_MODULES));
+    name.or_else(|| loader.strip_suffix(WITH)).unwrap_or(loader).to_owned()
+}
