@@ -1,4 +1,4 @@
-//! What a shipped adapter is run on in place of its locked packages: the user's own interpreter, versions or checkout.
+//! The user's own interpreter, versions or checkout, on which a shipped adapter runs in place of its locked packages.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,31 +9,31 @@ use crate::run::RunError;
 use crate::run::select::{Launch, Tell, program};
 use crate::stack::{Overlay, PipSpec, SpecError, import_program, python_stack};
 
-/// Behind the name of a loader that runs on the user's own interpreter.
+/// Suffix of the name of a loader that runs on the user's own interpreter.
 pub const OWN_PYTHON: &str = "@python";
-/// Behind the name of a loader that runs on the user's own modules.
+/// Suffix of the name of a loader that runs on the user's own modules.
 pub const OWN_MODULES: &str = "@node-modules";
-/// Behind the name of a stack over which something is installed.
+/// Suffix of the name of a stack with more packages installed over it.
 pub const WITH: &str = "+with";
-/// The variable that forbids to install anything.
+/// The variable that forbids every installation.
 pub const OFFLINE: &str = "MCP_LIFECHECK_OFFLINE";
 
-/// What is to be run instead of locked packages; nothing by default. Applies to the shipped loaders of one lane.
+/// The packages that replace the locked ones. Empty by default. Applies to the shipped loaders of one lane.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Checkout {
-    /// An interpreter with everything the adapter needs, in place of a stack. Absolute; a link of a virtual environment is kept.
+    /// An interpreter with every package that the adapter imports, in place of a stack. Absolute, with the links of a virtual environment.
     pub python: Option<PathBuf>,
-    /// What pip installs over the stack.
+    /// Packages that pip installs over the stack.
     pub with: Vec<PipSpec>,
     /// A folder of Node packages, in place of a stack. Absolute.
     pub node_modules: Option<PathBuf>,
 }
 
 impl Checkout {
-    /// From arguments of the command line.
+    /// Reads the arguments of the command line.
     ///
     /// # Errors
-    /// `Usage` when a path leads nowhere, when a spec is none, or when two of them contradict each other.
+    /// `Usage` when a path does not exist, a spec is malformed, or two arguments contradict each other.
     pub fn new(
         python: Option<&Path>,
         with: Option<&[String]>,
@@ -49,7 +49,7 @@ impl Checkout {
             specs.push(PipSpec::editable(path.trim()).map_err(refused("--editable"))?);
         }
         if with.is_some() && specs.is_empty() {
-            return Err(RunError::usage("found --with and nothing behind it, expected what pip is to install"));
+            return Err(RunError::usage("found --with without a value, expected a package for pip to install"));
         }
         let given =
             [(python.is_some(), "--python"), (!specs.is_empty(), "--with"), (node_modules.is_some(), "--node-modules")];
@@ -64,12 +64,12 @@ impl Checkout {
         })
     }
 
-    /// Whether nothing is asked for.
+    /// Whether the user replaces nothing.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// As arguments of the command line, from any folder.
+    /// The same, as arguments of the command line that work from any folder.
     pub fn words(&self) -> Vec<String> {
         let shown = |flag: &str, path: &Option<PathBuf>| {
             path.iter().flat_map(|path| [flag.to_owned(), path.display().to_string()]).collect::<Vec<_>>()
@@ -86,7 +86,7 @@ impl Checkout {
         words
     }
 
-    /// Refuses a loader that can not be run on it.
+    /// Refuses a loader that cannot run on it.
     ///
     /// # Errors
     /// `Usage`, with what was found and what was expected.
@@ -107,17 +107,17 @@ impl Checkout {
         )))
     }
 
-    /// How a shipped Python loader is started on the user's own interpreter; the inner error says why it can not be.
+    /// How a shipped Python loader is started on the user's own interpreter. The inner error says why that is impossible.
     ///
     /// # Errors
-    /// When the cache can not be written.
+    /// When the cache cannot be written.
     pub fn own_python(
         descriptor: &Descriptor,
         interpreter: &Path,
         folder: &Path,
     ) -> Result<Result<Launch, String>, RunError> {
         let helper = extract_python()?.join("adapters").join("python").display().to_string();
-        // The user's own checkout may be found by it.
+        // The inherited path may lead to the user's checkout.
         let path = match std::env::var("PYTHONPATH") {
             Ok(inherited) if !inherited.is_empty() => format!("{helper}:{inherited}"),
             Ok(_) | Err(_) => helper,
@@ -128,7 +128,7 @@ impl Checkout {
     /// How a shipped Python loader is started on a stack with the specs installed over it.
     ///
     /// # Errors
-    /// When the cache can not be written.
+    /// When the cache cannot be written.
     pub fn overlaid(
         &self,
         descriptor: &Descriptor,
@@ -149,7 +149,7 @@ impl Checkout {
     }
 }
 
-/// A loader is started only where all it imports is there: what is not would look like a loader that never says hello.
+/// Starts a loader only if all its imports succeed. A missing package would look like a loader that never says hello.
 fn started_by(descriptor: &Descriptor, interpreter: &Path, folder: &Path, path: &str) -> Result<Launch, String> {
     let file = descriptor.command.iter().find(|word| word.ends_with(".py"));
     if let Some(file) = file {
@@ -159,7 +159,7 @@ fn started_by(descriptor: &Descriptor, interpreter: &Path, folder: &Path, path: 
     Ok(Launch::Program(program(descriptor, Some(folder), Some(interpreter), env)))
 }
 
-/// An interpreter, or that of a virtual environment. Not resolved: where its link lies is what makes it the environment's.
+/// An interpreter, or that of a virtual environment. Links stay, because Python finds the environment by the place of its link.
 fn interpreter(path: &Path) -> Result<PathBuf, RunError> {
     let failed = RunError::system(path.display().to_string());
     let path = std::path::absolute(path).map_err(failed)?;

@@ -1,4 +1,4 @@
-//! Conformance clients: each scenario in a folder of its own, a few at once, and the whole held against a baseline.
+//! Conformance clients: runs each scenario in a folder of its own, a few at once, and compares the results with a baseline.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,28 +23,28 @@ use crate::run::{ExitReason, RunError};
 /// Name of the only server of a scenario.
 const SERVER: &str = "server";
 
-/// One scenario that was selected, and the revision it is run under.
+/// One selected scenario, and the protocol revision of its run.
 #[derive(Debug, Clone)]
 pub struct ClientPlan {
     pub scenario: ClientScenario,
     pub revision: Revision,
 }
 
-/// How clients are run.
+/// How the scenarios run.
 #[derive(Clone)]
 pub struct ClientRun {
-    /// Program and arguments.
+    /// Program and arguments of the client.
     pub command: Vec<String>,
-    /// How long each may live.
+    /// Longest life of the client in each scenario.
     pub life: Duration,
-    /// How many at once.
+    /// Most scenarios at once.
     pub jobs: usize,
-    /// Folder for all of them.
+    /// The folder that receives one folder for each scenario.
     pub base: PathBuf,
     pub environment: RunEnvironment,
 }
 
-/// What came of one scenario.
+/// The judged run of one scenario.
 pub struct ClientResult {
     pub scenario: String,
     pub directory: PathBuf,
@@ -52,10 +52,10 @@ pub struct ClientResult {
 }
 
 impl ClientRun {
-    /// Runs every scenario; gives what came of each, in order.
+    /// Runs every scenario. Returns the results in the order of the plans.
     ///
     /// # Errors
-    /// When a folder can not be written.
+    /// When a folder cannot be written.
     pub async fn run(&self, plans: &[ClientPlan]) -> Result<Vec<ClientResult>, RunError> {
         let probe = |plan: &ClientPlan| {
             ((Transport::Http, plan.scenario.script.name().to_owned()), plan.scenario.script.clone())
@@ -76,7 +76,7 @@ impl ClientRun {
             }
             match tasks.join_next().await {
                 Some(Ok((index, result))) => done.insert(index, result?),
-                // A panic here is a defect of ours; it must not pass for a verdict.
+                // A panic here is a defect of this program and must not pass for a verdict.
                 Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
                 None => break,
             };
@@ -138,7 +138,7 @@ impl ClientRun {
         }
     }
 
-    /// A folder of the scenario's name and the time, which no other run has.
+    /// A fresh folder, named by the scenario and the time.
     fn fresh_folder(&self, scenario: &str) -> Result<PathBuf, RunError> {
         let failed = |path: &Path| RunError::system(path.display().to_string());
         std::fs::create_dir_all(&self.base).map_err(failed(&self.base))?;
@@ -149,7 +149,7 @@ impl ClientRun {
             match std::fs::create_dir(&path) {
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(failed(&path)(error)),
-                // Absolute: the supervisor may have a working directory of its own.
+                // Absolute, because the supervisor may have another working directory.
                 Ok(()) => return std::fs::canonicalize(&path).map_err(failed(&path)),
             }
         }
@@ -157,7 +157,7 @@ impl ClientRun {
     }
 }
 
-/// The history of a scenario that was not run.
+/// The history of a scenario that did not run.
 fn not_run(scenario: &str, because: String) -> std::io::Result<History> {
     let header = Header { host: Some(Default::default()), transport: "http".to_owned(), ..Header::new(scenario) };
     let recorder = Recorder::start(header, None)?;
@@ -166,10 +166,10 @@ fn not_run(scenario: &str, because: String) -> std::io::Result<History> {
     Ok(recorder.take_history())
 }
 
-/// Reads a file of failures that are expected.
+/// Reads a file of expected failures.
 ///
 /// # Errors
-/// With what is wrong in it, names that do not exist included.
+/// When the file is malformed or names a scenario or a check that does not exist.
 pub fn read_expected(file: &Path, known: &[ClientScenario]) -> Result<Baseline, RunError> {
     let shown = file.display().to_string();
     let baseline = Baseline::from_text(&shown, &read_text(file)?)?;
@@ -188,8 +188,8 @@ pub fn read_expected(file: &Path, known: &[ClientScenario]) -> Result<Baseline, 
     Ok(baseline)
 }
 
-/// What came of a run, held against what was expected to fail.
-pub struct ClientJudged<'a> {
+/// The results, compared with the expected failures.
+pub struct ClientOutcome<'a> {
     entries: &'a [BaselineEntry],
     found: Vec<bool>,
     is_settled: Vec<bool>,
@@ -198,14 +198,14 @@ pub struct ClientJudged<'a> {
     has_passed: bool,
 }
 
-impl<'a> ClientJudged<'a> {
+impl<'a> ClientOutcome<'a> {
     pub fn new(results: &[ClientResult], expected: &'a Baseline) -> Self {
         let entries = expected.entries.as_slice();
         let settled = |entry: &BaselineEntry| {
             let mut of_it = results.iter().filter(|result| result.scenario == entry.scenario);
             of_it.any(|result| result.judgement.verdict != PlanVerdict::Inconclusive)
         };
-        let mut judged = Self {
+        let mut outcome = Self {
             entries,
             found: vec![false; entries.len()],
             is_settled: entries.iter().map(settled).collect(),
@@ -214,9 +214,9 @@ impl<'a> ClientJudged<'a> {
             has_passed: false,
         };
         for result in results {
-            result.judgement.findings.iter().for_each(|finding| judged.take(&result.scenario, finding));
+            result.judgement.findings.iter().for_each(|finding| outcome.take(&result.scenario, finding));
         }
-        judged
+        outcome
     }
 
     fn take(&mut self, scenario: &str, finding: &Finding) {
@@ -238,12 +238,12 @@ impl<'a> ClientJudged<'a> {
         })
     }
 
-    /// Whether a finding was expected.
+    /// Whether the file lists a finding.
     pub fn is_expected(&self, scenario: &str, finding: &Finding) -> bool {
         self.accepts(scenario, finding).is_some()
     }
 
-    /// Entries whose scenario was judged, and that nothing was found of.
+    /// Entries of judged scenarios without a matching finding.
     pub fn stale(&self) -> impl Iterator<Item = &'a BaselineEntry> {
         let states = self.found.iter().zip(&self.is_settled);
         let entries = self.entries;

@@ -1,23 +1,23 @@
-//! Whether the plans that are to run at once fit into the descriptors that this process may open.
+//! Whether enough file descriptors are available for the plans that run at once.
 
 use rustix::process::{Resource, getrlimit};
 
 use crate::run::{RunError, Selected};
 
-/// Descriptors of this process beside those of its plans: its streams, its runtime, its reports.
+/// Descriptors of this process without its plans: its streams, its runtime, its reports.
 const OWN: u64 = 64;
 /// Descriptors of a plan: its listener, the pipes and the handle of its supervisor, its history, the link of its loader, and
-/// what is opened for a moment.
+/// files that are open for a moment.
 const OF_A_PLAN: u64 = 12;
-/// Descriptors of a server: the link of its mock, that of the one it replaces, and one that dials.
+/// Descriptors of a server: the link of its mock, that of the mock it replaces, and one that connects.
 const OF_A_SERVER: u64 = 3;
 
-/// Says whether so many plans fit in at once; to be asked when the limit was raised as far as it can be.
+/// Checks that this number of plans fits. Call it after [`Session::boot`](crate::run::Session::boot), which raises the limit.
 ///
-/// A loader keeps the limit its users have: what it does when it meets that is a finding, not an error.
+/// Loaders keep the original limit. A loader that meets it produces a finding, not an error.
 ///
 /// # Errors
-/// `Usage` when they do not: what was found, what is needed, and how many would fit.
+/// `Usage` when they do not fit, with the needed limit and the number of plans that would fit.
 pub fn fit(selected: &[Selected], jobs: usize) -> Result<(), RunError> {
     let Some(limit) = getrlimit(Resource::Nofile).current else { return Ok(()) };
     let n_servers = selected.iter().map(|one| one.scripts.len()).max().unwrap_or(0);
@@ -28,7 +28,7 @@ pub fn fit(selected: &[Selected], jobs: usize) -> Result<(), RunError> {
     }
 }
 
-/// What is to be said where they do not fit.
+/// The message if they do not fit.
 fn excess(limit: u64, n_plans: u64, n_servers: u64) -> Option<String> {
     let of_each = OF_A_PLAN + OF_A_SERVER * n_servers;
     let needed = OWN + of_each * n_plans;
@@ -50,16 +50,16 @@ mod tests {
     use super::{OF_A_PLAN, OF_A_SERVER, OWN, excess};
 
     #[test]
-    fn what_fits_is_allowed_and_what_does_not_is_told_how_to() {
+    fn plans_that_fit_are_allowed_and_others_learn_how_to_fit() {
         // Ten plans of two servers each.
         let needed = OWN + 10 * (OF_A_PLAN + 2 * OF_A_SERVER);
         assert_eq!(excess(needed, 10, 2), None);
-        let told = excess(needed - 1, 10, 2).unwrap();
+        let message = excess(needed - 1, 10, 2).unwrap();
         assert!(
-            told.contains(&format!("expected at least {needed} for 10 plans at once with up to 2 servers each")),
-            "{told}"
+            message.contains(&format!("expected at least {needed} for 10 plans at once with up to 2 servers each")),
+            "{message}"
         );
-        assert!(told.ends_with("(--jobs 9)"), "{told}");
+        assert!(message.ends_with("(--jobs 9)"), "{message}");
         assert!(excess(OWN, 1, 1).unwrap().ends_with("raise the limit (ulimit -n)"));
     }
 }

@@ -1,4 +1,4 @@
-//! Errors a user can mend, and what the system refused.
+//! Errors that a user can fix, and refusals of the system.
 
 use std::io;
 
@@ -6,28 +6,28 @@ use crate::catalogue::CacheError;
 use crate::plan::InputError;
 use crate::run::ExitReason;
 
-/// Why a run, or another command, could not do its work.
+/// Why a command could not do its work.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// A file that a user wrote is wrong.
+    /// A file of the user is malformed.
     #[error(transparent)]
     Input(#[from] InputError),
     /// An argument names something that does not exist, or contradicts another.
     #[error("{message}")]
     Usage {
-        /// What was found and what was expected.
+        /// The text: found one thing, expected another.
         message: String,
     },
-    /// The cache can not be used.
+    /// The cache is not usable.
     #[error(transparent)]
     Cache(#[from] CacheError),
     /// The system refused something before anything ran.
     #[error("{what}: {source}")]
     System {
-        /// What was tried.
+        /// The refused action or file.
         what: String,
-        /// Why it failed.
+        /// The system's reason.
         #[source]
         source: io::Error,
     },

@@ -1,4 +1,4 @@
-//! The folder a run writes into.
+//! The results folder of a run.
 
 use std::fs::{self, File};
 use std::path::{Component, Path, PathBuf};
@@ -9,10 +9,10 @@ use crate::catalogue::cache_folder;
 use crate::report::remove_stale;
 use crate::run::RunError;
 
-/// The folder of one run. Held by a lock, so that two runs do not write into one.
+/// The results folder of one run. A lock on it keeps a second run out.
 pub struct RunFolder {
     path: PathBuf,
-    /// Released when it is closed, however this process ends.
+    /// The system releases the lock when this process ends in any way.
     _lock: File,
 }
 
@@ -28,7 +28,7 @@ impl RunFolder {
             }),
             None => {
                 let base = Self::usual_base()?;
-                // Another run may hold the last one's folder; then this one gets a folder by its pid.
+                // If another run holds the folder, this run gets one that is named by its pid.
                 let own = base.join(format!("run-{}", std::process::id()));
                 Self::take(&base.join("last"))?
                     .map_or_else(|| Self::take(&own)?.ok_or_else(|| RunError::usage("found no free folder")), Ok)
@@ -50,7 +50,7 @@ impl RunFolder {
         Self::take(&base.join(name))?.map_or_else(|| Self::open(Some(&own)), Ok)
     }
 
-    /// Where runs write that were given no folder: below `target` in a cargo project, else in the cache.
+    /// The parent of default folders: below `target` in a cargo project, otherwise in the cache.
     pub fn usual_base() -> Result<PathBuf, RunError> {
         default_base()
     }
@@ -67,12 +67,12 @@ impl RunFolder {
         Ok(Some(Self { path: path.to_path_buf(), _lock: lock }))
     }
 
-    /// Where it is.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// An empty folder for a plan, right below this one.
+    /// Makes an empty folder for a plan, directly in this one.
     pub fn plan_folder(&self, id: &str) -> std::io::Result<PathBuf> {
         if !is_one_name(id) {
             let message = format!("found plan id {id:?}, expected one that is the name of a folder");
@@ -84,12 +84,12 @@ impl RunFolder {
             Ok(()) | Err(_) => {}
         }
         fs::create_dir_all(&path)?;
-        // Absolute: the supervisor and the loader have working directories of their own.
+        // Absolute, because the supervisor and the loader have other working directories.
         fs::canonicalize(path)
     }
 }
 
-/// Whether a text names something right inside a folder: it leads neither out of it nor further down.
+/// Whether a text names a direct child of a folder.
 fn is_one_name(text: &str) -> bool {
     let mut parts = Path::new(text).components();
     matches!((parts.next(), parts.next()), (Some(Component::Normal(name)), None) if name == text)

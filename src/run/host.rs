@@ -1,4 +1,4 @@
-//! A finished application: one plan in one folder, held against a baseline like a run.
+//! A finished application: runs one plan in one folder.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,11 +17,11 @@ use crate::run::report::write_reports;
 use crate::run::{RunError, RunFolder};
 use crate::stack::Browser;
 
-/// What a run of a host leaves; what an earlier one has left must not pass for it.
+/// Files of a host's life. A run removes those of an earlier one first.
 const FILES: [&str; 7] =
     ["history.jsonl", "verdict.json", "plan.toml", "stdout.txt", "stderr.txt", "page-stderr.txt", "mcp.json"];
 
-/// A host, and how it is run.
+/// A host, ready to be run.
 pub struct HostRun<'a> {
     pub prepared: Prepared,
     /// Program and arguments, with placeholders.
@@ -30,19 +30,19 @@ pub struct HostRun<'a> {
     pub temperament: ShutdownBehaviour,
     pub folder: &'a RunFolder,
     pub environment: RunEnvironment,
-    /// The line that runs it again.
+    /// The command line that repeats the run.
     pub repeat: String,
 }
 
-/// What came of a host.
+/// The judged run of a host.
 pub struct Hosted {
     /// The report on a run of one plan, with its checks.
     pub report: RunReport,
-    /// How often the host opened each server, and how often it was made to run again: told, and not judged.
+    /// How often the host connected to each server, and how often the plan prompted it. No rule judges this line.
     pub mode: String,
 }
 
-/// The program that does things on pages; why there is none.
+/// The command of the page driver, or why there is none.
 pub fn page_driver(asked: Option<&str>) -> Result<Vec<String>, String> {
     let asked = asked.map(str::to_owned).or_else(|| std::env::var("MCP_LIFECHECK_PAGE_DRIVER").ok());
     let command: Vec<String> = asked.unwrap_or_default().split_whitespace().map(str::to_owned).collect();
@@ -56,7 +56,7 @@ pub fn page_driver(asked: Option<&str>) -> Result<Vec<String>, String> {
 /// Reads a baseline for one plan of a host.
 ///
 /// # Errors
-/// With what is wrong in it, names that do not exist included.
+/// When the file is malformed or names another plan or an unknown invariant.
 pub fn read_host_baseline(file: &Path, plan: &str) -> Result<Baseline, RunError> {
     let shown = file.display().to_string();
     let baseline = Baseline::from_text(&shown, &read_text(file)?)?;
@@ -71,10 +71,10 @@ pub fn read_host_baseline(file: &Path, plan: &str) -> Result<Baseline, RunError>
 }
 
 impl HostRun<'_> {
-    /// Runs the host to its verdict.
+    /// Runs the host and judges it.
     ///
     /// # Errors
-    /// When the folder can not be written.
+    /// When the folder cannot be written.
     pub async fn run(&self) -> Result<Hosted, RunError> {
         let began = Instant::now();
         self.clear()?;
@@ -128,7 +128,7 @@ impl HostRun<'_> {
     fn input(&self) -> Result<HostInput, RunError> {
         let Prepared { application, servers, transport, facts, limits, life } = &self.prepared;
         let path = self.folder.path();
-        // Absolute: the supervisor may have a working directory of its own.
+        // Absolute, because the supervisor may have another working directory.
         let directory = fs::canonicalize(path).map_err(RunError::system(path.display().to_string()))?;
         Ok(HostInput {
             name: self.name(),
@@ -147,7 +147,7 @@ impl HostRun<'_> {
         })
     }
 
-    /// What the host is called: its program.
+    /// The name of the host: that of its program.
     fn name(&self) -> String {
         let program = self.command.first().map(Path::new).and_then(|path| path.file_name()?.to_str());
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '@' | '-');
@@ -207,7 +207,7 @@ impl HostRun<'_> {
     }
 }
 
-/// How a host used its servers, in one line.
+/// How a host used its servers, as one line of text.
 fn mode_of(history: &History) -> String {
     let mut opened: BTreeMap<&str, usize> =
         history.header().servers.iter().map(|server| (server.name.as_str(), 0)).collect();

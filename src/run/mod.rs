@@ -1,8 +1,7 @@
-//! A whole run: from names to plans, plans run a few at once, each in a folder of its own, and the whole held against a
-//! baseline.
+//! A whole run: select plans, run them a few at once, judge each, and compare the results with a baseline.
 //!
-//! What the command line and `testing` share. Start at `select`, then `pool`. Prints nothing: what is to
-//! be told meanwhile goes to whoever called.
+//! The command line and [`testing`](crate::testing) share this module. Start at [`Session`], which boots the process, then read
+//! [`select`] and `pool`. Nothing here prints: callers pass functions that receive progress and notices.
 
 mod checkout;
 mod client;
@@ -11,8 +10,8 @@ mod error;
 mod folder;
 mod host;
 mod judge;
-mod judged;
 mod node;
+mod outcome;
 mod plan;
 mod pool;
 mod reason;
@@ -25,13 +24,13 @@ mod signals;
 mod variants;
 
 pub use checkout::Checkout;
-pub use client::{ClientJudged, ClientPlan, ClientResult, ClientRun, read_expected};
+pub use client::{ClientOutcome, ClientPlan, ClientResult, ClientRun, read_expected};
 pub use error::RunError;
 pub use folder::RunFolder;
 pub use host::{HostRun, Hosted, page_driver, read_host_baseline};
 pub use judge::JudgedHistory;
-pub use judged::{Accepted, Judged, known_baseline, read_baseline};
 pub use node::{node_launch, own_modules_launch};
+pub use outcome::{Accepted, RunOutcome, known_baseline, read_baseline};
 pub use plan::Finished;
 pub use pool::Pool;
 pub use reason::ExitReason;

@@ -10,10 +10,10 @@ use crate::run::RunError;
 use crate::run::select::Launch;
 use crate::stack::{NODE_VARIABLES, StackError, node, node_stack};
 
-/// Where a loader that is not shipped finds the helper, if it has not installed it as a package: the URL of its file.
+/// The variable with the URL of the helper's file, for a user's loader that has not installed the helper as a package.
 const HELPER_VARIABLE: &str = "MCP_LIFECHECK_ADAPTER";
 
-/// How a Node loader is started; the inner error says why it can not be here.
+/// How a Node loader is started. The inner error says why that is impossible here.
 ///
 /// A shipped one runs from a folder of its own beside the modules of its stack, or beside `node_modules`, those of the user's
 /// checkout. One of the user's (`folder` is that of its description) runs where it is.
@@ -56,14 +56,14 @@ pub fn node_launch(
     let helper = format!("file://{}", extract_node_helper()?.display());
     let mut env = BTreeMap::from([(HELPER_VARIABLE.to_owned(), helper)]);
     if stack.is_some() {
-        // What is inherited must not change a stack; an empty one is none.
+        // Inherited variables must not change a stack. Node ignores empty ones.
         env.extend(NODE_VARIABLES.map(|name| (name.to_owned(), String::new())));
     }
     Ok(Ok(Launch::Program(LoaderLaunch { command, directory, env })))
 }
 
-/// How a shipped Node loader is started on the modules of the user's checkout; the inner error says why it can not be, also where
-/// something is missing there that its stack has.
+/// How a shipped Node loader is started on the modules of the user's checkout. The inner error says why that is impossible, for
+/// example because a package of its stack is missing there.
 pub fn own_modules_launch(
     descriptor: &Descriptor,
     stack: Option<&str>,
@@ -81,7 +81,7 @@ pub fn own_modules_launch(
     Ok(Ok(Launch::Program(launch)))
 }
 
-/// What a failed import has printed; the stack whose imports are tried is not the one that is used.
+/// The output of a failed import. It leaves out the stack, because the loader runs on the user's modules.
 fn because(error: &StackError) -> String {
     match error {
         StackError::Step { step, output, .. } => format!("{step} failed: {output}"),

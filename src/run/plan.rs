@@ -1,4 +1,4 @@
-//! One plan of a run: its folder, its run, its report, and what is kept of it.
+//! One plan of a run: its folder, its life, and its row of the report.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,23 +18,23 @@ use crate::run::judge::{JudgedHistory, JudgedLife, live_and_judge};
 use crate::run::repeat::Repeat;
 use crate::run::select::Selected;
 
-/// What is kept of a plan that is over. Its history is on disk, so that memory does not grow with it.
+/// A plan that is over. Its history stays on disk only, so that memory does not grow with it.
 pub struct Finished {
-    /// Its row of the report.
+    /// The row of the report.
     pub row: PlanRow,
-    /// How long the sessions of its loader were seen to live, where it was run.
+    /// The inferred session lifetime, if the plan ran.
     pub mode: Option<SeenMode>,
-    /// The verdict of every invariant, where it was run.
+    /// The verdict of every invariant, if the plan ran.
     pub verdicts: BTreeMap<&'static str, Verdict>,
-    /// Whether the machine was too loaded to tell: worth one more try, alone.
+    /// Whether the machine was too loaded for a verdict. The pool runs the plan once more, alone.
     pub is_doubtful: bool,
 }
 
-/// How long the sessions of a loader were seen to live in one plan.
+/// The session lifetime that one plan shows.
 pub struct SeenMode {
-    /// What its calls show.
+    /// The connections and calls of the plan.
     pub tally: LifetimeTally,
-    /// Whether its description says how long they live.
+    /// Whether the loader's description promises a session lifetime.
     pub is_declared: bool,
 }
 
@@ -48,10 +48,10 @@ pub struct PlanRunner {
 }
 
 impl PlanRunner {
-    /// Runs one plan to its verdict. What goes wrong with its folder concerns this plan alone.
+    /// Runs one plan and judges it. An error in its folder concerns this plan alone.
     pub async fn run(&self, selected: &Selected) -> Finished {
         let plan = &selected.plan;
-        // In any case: what an earlier run left in it must not pass for this one's.
+        // Always, because files of an earlier run must not pass for those of this one.
         let directory = self.fresh_folder(plan);
         if let Err(because) = &selected.target.launch {
             return Finished::without_run(plan, RunVerdict::Unavailable, because.clone());
@@ -108,7 +108,7 @@ impl PlanRunner {
             if row.verdict != RunVerdict::Fail {
                 row.verdict = RunVerdict::Inconclusive;
             }
-            let because = format!("its verdict.json can not be written: {error}");
+            let because = format!("its verdict.json cannot be written: {error}");
             line(&mut row.text, format_args!("INCONCLUSIVE {}: {because}", plan.id));
             row.because = Some(because);
             is_doubtful = false;
@@ -117,16 +117,16 @@ impl PlanRunner {
     }
 }
 
-/// Why a plan was not run.
+/// Why a plan did not run.
 #[derive(Debug, thiserror::Error)]
 enum NotRun {
     #[error("the run was interrupted")]
     Interrupted,
     #[error("mock script {script} failed its own exchange: {because}")]
     BrokenMock { script: String, because: String },
-    #[error("the plan's folder can not be written: {0}")]
+    #[error("the plan's folder cannot be written: {0}")]
     Folder(#[source] io::Error),
-    #[error("the loader can not be started")]
+    #[error("the loader cannot be started")]
     NoLaunch,
 }
 

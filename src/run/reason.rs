@@ -1,17 +1,17 @@
-//! Why a run ends as it does.
+//! The exit codes of the command.
 
 use std::process::ExitCode;
 
-/// Why the command ends as it does; contract: 0 conforms, 1 violations, 2 bad input, 3 inconclusive.
+/// Why the command ends. Each reason is an exit code: 0 conforms, 1 violations, 2 bad input, 3 inconclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitReason {
-    /// Nothing to complain of.
+    /// Every selected plan was judged, and no finding counts.
     Conforms,
     /// A Fail outside the baseline, a stale baseline entry, or a Warn under `--strict`.
     Violations,
-    /// Found before anything ran.
+    /// An argument or an input file is wrong. No plan ran.
     BadInput,
-    /// Something that was selected could not be judged.
+    /// A selected plan has no verdict.
     Inconclusive,
 }
 

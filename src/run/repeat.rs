@@ -1,21 +1,21 @@
-//! The line that runs a plan again.
+//! The command line that repeats a plan.
 
 use std::borrow::Cow;
 use std::path::Path;
 
 use crate::plan::Plan;
 
-/// How a plan of a run is run again.
+/// How a user repeats a plan.
 #[derive(Debug, Clone)]
 pub enum Repeat {
-    /// From its folder, on the command line.
+    /// With `mcp-lifecheck replay` and the folder of the plan.
     Replay,
-    /// By the test that ran it.
+    /// With the test that ran it.
     ByTest { command: String },
 }
 
 impl Repeat {
-    /// The line for one plan. `folder` is the run's.
+    /// The line for one plan. `folder` is the results folder of the run.
     pub fn line(&self, folder: &Path, plan: &Plan) -> String {
         match self {
             Self::Replay => {
@@ -50,7 +50,7 @@ mod tests {
     use super::shell_words;
 
     #[test]
-    fn a_shell_reads_what_was_meant() {
+    fn a_shell_reads_the_same_arguments() {
         let words = ["--with", "mcp>=1,<2", "it's", "./a b[cli]", ""].map(str::to_owned);
         assert_eq!(shell_words(&words), r"--with 'mcp>=1,<2' 'it'\''s' './a b[cli]' ''");
     }

@@ -10,10 +10,10 @@ use crate::run::select::{Launch, Target};
 use crate::run::{RunError, RunFolder};
 use crate::selftest::{SelfTestInput, SelfTestTransport};
 
-/// What is tested of a loader's adapter; the inner error says why it can not be here.
+/// The input of the self-test of a loader's adapter. The inner error says why the test is impossible here.
 ///
 /// # Errors
-/// When its folder can not be made.
+/// When the folder of the test cannot be made.
 pub fn self_test_input(
     target: &Target,
     limits: &Limits,
@@ -37,7 +37,7 @@ pub fn self_test_input(
     Ok(Ok(SelfTestInput { launch, transports, limits: limits.clone(), directory }))
 }
 
-/// A transport that can be tested: not memory, where servers live in the process that is tested.
+/// A transport that the self-test covers. It leaves out memory, where servers live in the tested process.
 fn over(target: &Target, transport: Transport) -> Option<SelfTestTransport> {
     if transport == Transport::Memory || target.descriptor.lacking(transport, is_built).is_some() {
         return None;

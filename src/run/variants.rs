@@ -1,22 +1,22 @@
-//! In which variants scenarios are run.
+//! The variants in which scenarios run.
 
 use crate::plan::{Limits, Revision, Transport};
 
-/// What a run asks of its plans.
+/// The variants that a user selects.
 #[derive(Debug, Clone)]
 pub struct Variants {
-    /// How servers are reached; where nothing is named, in all usual ways that apply.
+    /// Selected transports. Empty means every usual one that applies.
     pub transports: Vec<Transport>,
-    /// The usual ways.
+    /// The usual transports.
     pub usual: Vec<Transport>,
-    /// The revision to speak; the newest legacy one of each scenario where none is named.
+    /// The protocol revision. `None` means the newest of each scenario that has a handshake.
     pub revision: Option<Revision>,
-    /// Kinds of plans; all where none is named.
+    /// The kind of loaders. `None` means both.
     pub tier: Option<Tier>,
     pub temperaments: Temperaments,
-    /// How often each plan is run, from 1.
+    /// How often each plan runs; at least 1.
     pub repeat: u32,
-    /// Seed of whatever is drawn by chance.
+    /// Seed of random choices.
     pub seed: u64,
     pub limits: Limits,
 }
@@ -36,25 +36,25 @@ impl Default for Variants {
     }
 }
 
-/// How the servers of a scenario take their end.
+/// The shutdown behaviour of a scenario's servers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Temperaments {
-    /// As the scenario says; for a Rust loader, polite and stubborn where it says nothing.
+    /// As the scenario says. If it says nothing, polite and stubborn for a Rust loader.
     #[default]
     Usual,
     /// As the scenario says, for a Rust loader as well.
     AsWritten,
-    /// Only with polite servers; a scenario that needs stubborn ones is left out.
+    /// Only with polite servers. Leaves out a scenario that needs stubborn ones.
     PoliteOnly,
-    /// Polite and stubborn where the scenario says nothing.
+    /// Polite and stubborn if the scenario says nothing.
     StubbornToo,
 }
 
-/// Kinds of plans.
+/// Kinds of loaders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tier {
     /// Loaders in Rust, in a plan process.
     Real,
-    /// Loaders in a process of their own that speaks the adapter protocol.
+    /// Loaders in another program that speaks the adapter protocol.
     Foreign,
 }

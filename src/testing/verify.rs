@@ -8,7 +8,7 @@ use crate::loader::registered::Registered;
 use crate::plan::Descriptor;
 use crate::report::{JSON, RunReport};
 use crate::run::{
-    Accepted, ExitReason, Finished, Judged, Launch, Pool, Process, Repeat, RunError, RunFolder, Selected, Session,
+    Accepted, ExitReason, Finished, Launch, Pool, Process, Repeat, RunError, RunFolder, RunOutcome, Selected, Session,
     Target, Variants, descriptors, known_baseline, report_of, select, write_reports,
 };
 use crate::testing::{Options, Severity};
@@ -86,11 +86,11 @@ fn perform(loader: &Registered, options: &Options, repeat: Repeat) -> Result<Run
     write_reports(folder.path(), &report, [&JSON])?;
     let mut accepted = Accepted::default();
     accepted.add(None, &options.baseline);
-    let judged = Judged::of(&report, &accepted);
-    text.push_str(&judged.text());
+    let outcome = RunOutcome::of(&report, &accepted);
+    text.push_str(&outcome.text());
     text.push_str(&format!("{}\nresults in {}", report.counts, folder.path().display()));
     let report = Box::new(report);
-    match judged.reason(&report, options.severity == Severity::Warn) {
+    match outcome.reason(&report, options.severity == Severity::Warn) {
         ExitReason::Conforms => Ok(*report),
         ExitReason::Violations | ExitReason::BadInput => Err(NotVerified::Violations { report, text }),
         ExitReason::Inconclusive => Err(NotVerified::Inconclusive { report, text }),

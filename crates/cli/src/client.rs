@@ -8,7 +8,8 @@ use mcp_lifecheck::check::{Finding, Verdict, invariant};
 use mcp_lifecheck::host::{ClientScenario, client_scenarios};
 use mcp_lifecheck::plan::{Baseline, Revision, did_you_mean};
 use mcp_lifecheck::run::{
-    ClientJudged, ClientPlan, ClientResult, ClientRun, ExitReason, Process, RunError, RunFolder, Session, read_expected,
+    ClientOutcome, ClientPlan, ClientResult, ClientRun, ExitReason, Process, RunError, RunFolder, Session,
+    read_expected,
 };
 
 use crate::args::ClientArgs;
@@ -34,9 +35,9 @@ pub(crate) fn client(arguments: &ClientArgs, parent: Option<OwnedFd>) -> Result<
     let life = Duration::from_millis(arguments.timeout);
     let run = ClientRun { command, life, jobs: jobs(arguments), base, environment: environment.clone() };
     let results = session.finish(run.run(&plans))?;
-    let judged = ClientJudged::new(&results, &expected);
-    say(&text_of(&results, &judged, arguments.verbose))?;
-    Ok(judged.reason(environment.is_interrupted()))
+    let outcome = ClientOutcome::new(&results, &expected);
+    say(&text_of(&results, &outcome, arguments.verbose))?;
+    Ok(outcome.reason(environment.is_interrupted()))
 }
 
 fn jobs(arguments: &ClientArgs) -> usize {
@@ -93,7 +94,7 @@ fn command(text: &str) -> Result<Vec<String>, RunError> {
     Ok(command)
 }
 
-fn text_of(results: &[ClientResult], judged: &ClientJudged<'_>, is_verbose: bool) -> String {
+fn text_of(results: &[ClientResult], outcome: &ClientOutcome<'_>, is_verbose: bool) -> String {
     let mut text = String::new();
     let mut line = |arguments: std::fmt::Arguments<'_>| {
         writeln!(text, "{arguments}").expect("writing to a string cannot fail");
@@ -106,13 +107,13 @@ fn text_of(results: &[ClientResult], judged: &ClientJudged<'_>, is_verbose: bool
         let name = &result.scenario;
         line(format_args!("{verdict} {name}: {n_pass} passed, {n_fail} failed, {n_warn} warned"));
         for finding in findings {
-            if let Some(word) = word(finding, judged.is_expected(name, finding), is_verbose) {
+            if let Some(word) = word(finding, outcome.is_expected(name, finding), is_verbose) {
                 line(format_args!("  {word} {}: {}", finding.invariant, sentence(finding)));
             }
         }
         line(format_args!("  results in {}", result.directory.display()));
     }
-    for entry in judged.stale() {
+    for entry in outcome.stale() {
         let check = entry.invariant.as_ref().map(|id| format!(":{id}")).unwrap_or_default();
         line(format_args!("STALE expected failure {}{check}: listed and not found", entry.scenario));
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 use mcp_lifecheck::host::{Asked, ConfigShape, ConfigSource, prepared};
 use mcp_lifecheck::plan::{InputError, Limits, Revision, ShutdownBehaviour, Transport, read_text};
 use mcp_lifecheck::run::{
-    Accepted, ExitReason, HostRun, Hosted, Judged, Process, RunError, RunFolder, Session, page_driver,
+    Accepted, ExitReason, HostRun, Hosted, Process, RunError, RunFolder, RunOutcome, Session, page_driver,
     read_host_baseline, shell_word, write_reports,
 };
 
@@ -43,13 +43,13 @@ pub(crate) fn host(arguments: &HostArgs, parent: Option<OwnedFd>) -> Result<Exit
     let hosted = session.finish(run.run())?;
     let mut accepted = Accepted::default();
     baseline.iter().for_each(|baseline| accepted.add(None, baseline));
-    let judged = Judged::of(&hosted.report, &accepted);
+    let outcome = RunOutcome::of(&hosted.report, &accepted);
     let written = write_reports(folder.path(), &hosted.report, with_json(&arguments.format))?;
     match arguments.format.first() {
-        None => say(&text_of(&hosted, &judged, &folder, arguments.results.quiet))?,
+        None => say(&text_of(&hosted, &outcome, &folder, arguments.results.quiet))?,
         Some(first) => say(&written[first.name])?,
     }
-    Ok(judged.reason(&hosted.report, arguments.results.strict))
+    Ok(outcome.reason(&hosted.report, arguments.results.strict))
 }
 
 fn asked(arguments: &HostArgs) -> Result<Asked, RunError> {
@@ -155,7 +155,7 @@ fn repeat(arguments: &HostArgs) -> String {
     line
 }
 
-fn text_of(hosted: &Hosted, judged: &Judged, folder: &RunFolder, is_quiet: bool) -> String {
+fn text_of(hosted: &Hosted, outcome: &RunOutcome, folder: &RunFolder, is_quiet: bool) -> String {
     let mut text: String = hosted.report.plans.iter().map(|plan| plan.text.as_str()).collect();
     let mut line = |arguments: std::fmt::Arguments<'_>| {
         writeln!(text, "{arguments}").expect("writing to a string cannot fail");
@@ -168,7 +168,7 @@ fn text_of(hosted: &Hosted, judged: &Judged, folder: &RunFolder, is_quiet: bool)
         line(format_args!("{}", hosted.report.counts));
         line(format_args!("results in {}", shown(folder.path())));
     }
-    text.push_str(&judged.text());
+    text.push_str(&outcome.text());
     text
 }
 

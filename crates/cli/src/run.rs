@@ -11,7 +11,7 @@ use mcp_lifecheck::plan::{InputError, Plan, read_text};
 use mcp_lifecheck::report::{Comparison, RunReport, RunVerdict};
 use mcp_lifecheck::run::select::Versus;
 use mcp_lifecheck::run::{
-    Accepted, Chosen, ExitReason, Finished, Judged, Pool, Process, Repeat, RunError, RunFolder, Selected, Session,
+    Accepted, Chosen, ExitReason, Finished, Pool, Process, Repeat, RunError, RunFolder, RunOutcome, Selected, Session,
     Target, Variants, descriptors, read_baseline, report_of, select, write_reports,
 };
 
@@ -105,13 +105,13 @@ fn perform(
     let mut report = report_of(finished, interrupted);
     report.comparison = asked.versus.as_ref().map(|Versus { of, against }| Comparison::of(of, against, &report.plans));
     let written = write_reports(folder.path(), &report, with_json(&output.format))?;
-    let judged = Judged::of(&report, &accepted);
+    let outcome = RunOutcome::of(&report, &accepted);
     // The command prints the first format and writes all of them.
     match output.format.first() {
-        None => say(&text_of(&report, &judged, &folder, output))?,
+        None => say(&text_of(&report, &outcome, &folder, output))?,
         Some(first) => say(&written[first.name])?,
     }
-    Ok(judged.reason(&report, output.results.strict))
+    Ok(outcome.reason(&report, output.results.strict))
 }
 
 /// What is accepted of what may be found: the baseline of the command line, and what is shipped.
@@ -146,8 +146,8 @@ async fn run_all(
     finished
 }
 
-fn text_of(report: &RunReport, judged: &Judged, folder: &RunFolder, output: &OutputArgs) -> String {
-    let shown = report.plans.iter().enumerate().filter(|(index, _)| !judged.is_accepted(*index));
+fn text_of(report: &RunReport, outcome: &RunOutcome, folder: &RunFolder, output: &OutputArgs) -> String {
+    let shown = report.plans.iter().enumerate().filter(|(index, _)| !outcome.is_accepted(*index));
     let mut text = shown.map(|(_, plan)| plan.text.as_str()).collect::<String>();
     let mut line = |arguments: std::fmt::Arguments<'_>| {
         writeln!(text, "{arguments}").expect("writing to a string cannot fail");
@@ -170,7 +170,7 @@ fn text_of(report: &RunReport, judged: &Judged, folder: &RunFolder, output: &Out
         line(format_args!("{}", report.counts));
         line(format_args!("results in {}", folder.path().display()));
     }
-    text.push_str(&judged.text());
+    text.push_str(&outcome.text());
     text
 }
 

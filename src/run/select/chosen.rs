@@ -1,4 +1,4 @@
-//! Scenarios, by name, suite or file.
+//! Scenarios that a user names: by name, suite or file.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -8,13 +8,13 @@ use crate::plan::{Scenario, Transport, did_you_mean, read_text};
 use crate::run::select::names::{is_file_name, same_name};
 use crate::run::{RunError, Temperaments, Variants};
 
-/// A scenario, and where it comes from.
+/// A scenario with its origin.
 #[derive(Debug, Clone)]
 pub struct Chosen {
     pub scenario: Scenario,
-    /// The file and its text, for one that is not shipped.
+    /// The file and its text. `None` for a shipped scenario.
     pub(super) file: Option<(PathBuf, String)>,
-    /// Over which transports it is run, a single plan each, where a suite says so; empty: in every variant that applies.
+    /// The transports over which a suite runs it, with one plan each. Empty means every variant that applies.
     pub(super) once_over: Vec<Transport>,
 }
 
@@ -31,7 +31,7 @@ impl Chosen {
         Ok(Self { once_over: entry.once_over.clone(), ..Self::shipped(&entry.name)? })
     }
 
-    /// Takes up the same scenario, chosen once more: what either asks for is run.
+    /// Joins another choice of the same scenario. The variants of both run.
     fn join(&mut self, other: &Self) {
         if self.once_over.is_empty() || other.once_over.is_empty() {
             self.once_over.clear();
@@ -44,7 +44,7 @@ impl Chosen {
         }
     }
 
-    /// What a run asks for, narrowed down to what is chosen.
+    /// The variants of a run, limited to those of this choice.
     pub(super) fn narrowed<'a>(&self, variants: &'a Variants) -> Cow<'a, Variants> {
         if self.once_over.is_empty() {
             return Cow::Borrowed(variants);
@@ -53,7 +53,7 @@ impl Chosen {
         let is_chosen = |transport: &Transport| self.once_over.contains(transport);
         narrowed.usual = self.once_over.clone();
         narrowed.transports.retain(is_chosen);
-        // Nothing is left of what was asked for: then nothing is run, and not what is usual.
+        // If no selected transport is left, nothing runs. The usual transports must not take their place.
         if narrowed.transports.is_empty() && !variants.transports.is_empty() {
             narrowed.usual.clear();
         }
@@ -101,7 +101,7 @@ fn unknown_scenario(kind: &str, name: &str, expected: &str) -> RunError {
 pub fn scenario_file(path: &Path) -> Result<Chosen, RunError> {
     let text = read_text(path)?;
     let shown = path.display().to_string();
-    // What is not UTF-8 is shown with replacements, which no name may hold.
+    // The parser refuses the replacement characters of a name that is not UTF-8.
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let scenario = Scenario::from_toml(&name, &shown, &text)?;
     let path = path.canonicalize().map_err(RunError::system(shown))?;

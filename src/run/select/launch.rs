@@ -11,7 +11,7 @@ use crate::run::node::node_launch;
 use crate::run::select::target::Launch;
 use crate::stack::{StackError, python_stack};
 
-/// How a loader is started; the inner error says why it can not be here.
+/// How a loader is started. The inner error says why that is impossible here.
 pub(super) fn launch(
     descriptor: &Descriptor,
     stack: Option<&str>,

@@ -12,22 +12,22 @@ use crate::run::select::target::{Launch, Target};
 use crate::run::{RunError, Temperaments, Tier, Variants};
 use crate::script::{Carriage, Script};
 
-/// One plan, ready but for its folder and its executable.
+/// One selected plan. It lacks only its folder and the executable.
 #[derive(Debug, Clone)]
 pub struct Selected {
     pub plan: Plan,
     pub scenario: Scenario,
     pub scripts: BTreeMap<String, Script>,
     pub target: Target,
-    /// Why it does not apply: the loader or a script can not do what the transport asks for.
+    /// Why the plan does not apply: the loader or a script does not support the transport.
     pub misfit: Option<String>,
 }
 
 impl Selected {
-    /// The transport over which its scripts are probed before the run.
+    /// The transport over which the preflight probes its scripts.
     ///
-    /// Those in memory are probed as processes. What could break there and not here is the interpreter, which is the same; the
-    /// carrier in memory lives in the plan process alone, where nobody but the loader under test could be its client.
+    /// The preflight probes scripts in memory as processes, because the same machine interprets them. Only the loader under test could
+    /// be a client of the memory transport, which lives in the plan process.
     pub fn probed_over(&self) -> Transport {
         let carriage = Carriage::of_plan(self.plan.transport, &self.scenario, self.scripts.values());
         match (self.plan.transport, carriage) {
@@ -37,7 +37,7 @@ impl Selected {
         }
     }
 
-    /// The input of a run; `None` where the loader can not be started here.
+    /// The input of the driver. `None` if the loader cannot be started here.
     pub fn input(&self, executable: &Path, directory: PathBuf) -> Option<PlanInput> {
         let launch = match self.target.launch.as_ref().ok()? {
             Launch::Program(launch) => launch.clone(),
@@ -58,7 +58,7 @@ impl Selected {
     }
 }
 
-/// Every plan of a run, in order: by loader, then scenario, then temperament, then repeat.
+/// Every plan of a run, ordered by loader, scenario, shutdown behaviour and repeat.
 pub fn plans(scenarios: &[Chosen], targets: &[Target], variants: &Variants) -> Result<Vec<Selected>, RunError> {
     let mut selected = Vec::new();
     for target in targets.iter().filter(|target| is_of_tier(target, variants.tier)) {
@@ -125,8 +125,8 @@ fn plan_of(
     }
 }
 
-/// The transports of a scenario for a loader, and why one that was asked for does not apply. By default, all usual ones that
-/// do.
+/// The transports of a scenario for a loader, with the reason why a selected one does not apply. By default, all usual ones that
+/// apply.
 fn transports(
     target: &Target,
     scenario: &Scenario,
@@ -136,7 +136,7 @@ fn transports(
     if variants.transports.is_empty() {
         let all = target.descriptor.transports.iter().copied().filter(|transport| variants.usual.contains(transport));
         let fitting: Vec<_> = all.filter(|transport| misfit(target, scenario, scripts, *transport).is_none()).collect();
-        // As with stacks: what this executable has is run; where it has nothing, all are told to be missing.
+        // As with stacks: run the transports that this build has. If it has none of them, report all as missing.
         let built = |transport: &Transport| target.descriptor.lacking(*transport, is_built).is_none();
         let has_any = fitting.iter().any(built);
         return fitting.into_iter().filter(|each| !has_any || built(each)).map(|each| (each, None)).collect();
@@ -150,7 +150,7 @@ fn transports(
     found
 }
 
-/// A target over one transport: not to be started where this executable was built without what its loader needs for it.
+/// A target over one transport. It cannot be started if this build lacks a feature that the transport needs.
 pub(super) fn over(target: &Target, transport: Transport) -> Target {
     let mut target = target.clone();
     if let Some(because) = target.descriptor.lacking(transport, is_built) {
@@ -159,7 +159,7 @@ pub(super) fn over(target: &Target, transport: Transport) -> Target {
     target
 }
 
-/// Why a loader can not run with these scripts over a transport.
+/// Why a loader cannot run with these scripts over a transport.
 pub(super) fn misfit(
     target: &Target,
     scenario: &Scenario,
@@ -179,8 +179,9 @@ pub(super) fn misfit(
     scripts.values().find_map(|script| script.fits(transport, carriage).err()).map(|misfit| misfit.to_string())
 }
 
-/// A scenario as written, and doubled with stubborn servers for Rust loaders and on request: where servers are the loader's
-/// children, which others are not its to end.
+/// The shutdown behaviours of a scenario: as written, and also stubborn for Rust loaders and on request.
+///
+/// Only servers that the loader starts can be stubborn, because it does not end any others.
 fn temperaments(scenario: &Scenario, target: &Target, transport: Transport, variants: &Variants) -> Vec<ShutdownBehaviour> {
     if !transport.has_children() {
         return vec![ShutdownBehaviour::Polite];

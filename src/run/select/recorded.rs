@@ -1,4 +1,4 @@
-//! A recorded plan, selected again.
+//! Selects a recorded plan again.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::run::select::scripts::scripts_of;
 use crate::run::select::target::Tell;
 use crate::run::select::targets::targets;
 
-/// A recorded plan, selected again. What is written in `file` is an input: it names no folder and no executable.
+/// Selects a recorded plan again. The text of `file` is untrusted input and may name no folder and no executable.
 pub fn recorded_plan(
     file: &Path,
     mut plan: Plan,
@@ -27,7 +27,7 @@ pub fn recorded_plan(
     if !plan.checkout.is_empty() && checkout.is_empty() {
         let words = shell_words(&plan.checkout);
         let message = format!(
-            "found a plan of a loader on a checkout, which a plan can not have started by itself; expected the same \
+            "found a plan of a loader on a checkout, which a plan cannot start by itself; expected the same \
              arguments on the command line: {words}"
         );
         return Err(RunError::usage(message));
@@ -36,7 +36,7 @@ pub fn recorded_plan(
         ([], None) => targets(&[recorded_name(&plan.loader, checkout)], checkout, tell)?,
         ([], Some(described)) => {
             let message = format!(
-                "found a plan of the loader described in {described}, which a plan can not have started by itself; \
+                "found a plan of the loader described in {described}, which a plan cannot start by itself; \
                  expected that file on the command line: --loader {described}"
             );
             return Err(RunError::usage(message));
@@ -55,7 +55,7 @@ pub fn recorded_plan(
     Ok(Selected { plan, scenario, scripts, target, misfit })
 }
 
-/// The name by which a recorded loader is named on the command line, beside its checkout.
+/// The name of a recorded loader on the command line, without the suffix of its checkout.
 fn recorded_name(loader: &str, checkout: &Checkout) -> String {
     if checkout.is_empty() {
         return loader.to_owned();

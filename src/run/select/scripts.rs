@@ -30,14 +30,14 @@ pub(super) fn scripts_of(scenario: &Scenario) -> Result<BTreeMap<String, Script>
     Ok(scripts)
 }
 
-/// The shipped script of that name.
+/// The shipped script of this name.
 fn known_script(name: &str) -> Result<Option<Script>, InputError> {
     if shipped_names().contains(&name) { shipped(name).map(Some) } else { Ok(None) }
 }
 
-/// A gate that no step opens would hold its action until the end.
+/// Refuses a script with a gate that no step names. Its action would be held until the end.
 fn check_gates(scenario: &Scenario, script: &Script) -> Result<(), InputError> {
-    // A step that waits for a gate has thought of it: the held action may be meant to stay held.
+    // A step that waits for the gate is enough: the scenario may want the action to stay held.
     let named = |gate: &str| {
         scenario.steps.iter().any(|step| match &step.action {
             StepDo::OpenGate { gate: opened } => opened == gate,

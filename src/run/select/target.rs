@@ -8,15 +8,15 @@ use crate::plan::Descriptor;
 /// A loader on a stack, and how it is started here.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// As reports name it.
+    /// Its name in reports.
     pub name: String,
     pub descriptor: Descriptor,
     pub stack: Option<String>,
-    /// The description file, for one that is not shipped.
+    /// The description file. `None` for a shipped loader.
     pub file: Option<PathBuf>,
-    /// The arguments without which it is not what its name says: those of the user's own checkout.
+    /// The arguments that select the user's own checkout, if the target runs on one.
     pub checkout: Vec<String>,
-    /// How it is started; or why it can not be, here.
+    /// How it is started, or why that is impossible here.
     pub launch: Result<Launch, String>,
 }
 
@@ -25,9 +25,9 @@ pub struct Target {
 pub enum Launch {
     /// A plan process of this executable, by name of the loader.
     PlanProcess(String),
-    /// Another program.
+    /// A program that speaks the adapter protocol.
     Program(LoaderLaunch),
 }
 
-/// Where a line goes that a user is to see while something lasts.
+/// A function that shows a user one line, such as a notice about a long installation.
 pub type Tell<'a> = &'a dyn Fn(std::fmt::Arguments<'_>);

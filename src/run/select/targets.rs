@@ -1,4 +1,4 @@
-//! Loaders, by name or file, each on the stacks that are asked for.
+//! From names and files of loaders to targets.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use crate::run::select::names::{is_file_name, same_name};
 use crate::run::select::target::{Launch, Target, Tell};
 use crate::stack::Stack;
 
-/// Loaders by name or file, each on the stacks that are asked for or installed; or on the user's own checkout.
+/// Loaders by name or file, each on its selected or installed stacks, or on the user's own checkout.
 pub fn targets(names: &[String], checkout: &Checkout, tell: Tell<'_>) -> Result<Vec<Target>, RunError> {
     let mut found: Vec<Target> = Vec::new();
     for name in names {
@@ -32,7 +32,7 @@ pub fn targets(names: &[String], checkout: &Checkout, tell: Tell<'_>) -> Result<
     Ok(found)
 }
 
-/// Every shipped loader that is not broken on purpose and whose lane is available; the others are told.
+/// Every shipped loader that is not broken on purpose and whose lane is available. `tell` receives the others.
 pub fn available_targets(tell: Tell<'_>) -> Result<Vec<Target>, RunError> {
     let is_meant = |loader: &Descriptor| loader.adapter || loader.known.must_fail.is_empty();
     let names: Vec<_> = shipped_loaders()?.into_iter().filter(is_meant).map(|loader| loader.name).collect();
@@ -52,14 +52,14 @@ pub fn available_targets(tell: Tell<'_>) -> Result<Vec<Target>, RunError> {
     Ok(available)
 }
 
-/// A loader, and the one it is held against.
+/// The two loaders of a comparison.
 #[derive(Debug, Clone)]
 pub struct Versus {
     pub of: String,
     pub against: String,
 }
 
-/// Adds the loader that the other is held against.
+/// Adds the loader of `--against`.
 pub fn versus(found: &mut Vec<Target>, against: &str, tell: Tell<'_>) -> Result<Versus, RunError> {
     let [of] = found.as_slice() else {
         return Err(not_one("--loader", found));
@@ -109,7 +109,7 @@ fn shipped_targets(text: &str, checkout: &Checkout, tell: Tell<'_>) -> Result<Ve
     on_stacks(&descriptor, name.stack, folder.as_deref(), None)
 }
 
-/// A shipped loader on the user's own checkout: one target, with the promises of the stack that is named, or of the newest.
+/// A shipped loader on the user's own checkout: one target, with the promises of the named stack or of the newest one.
 fn on_checkout(
     descriptor: &Descriptor,
     stack: Option<String>,
@@ -117,7 +117,7 @@ fn on_checkout(
     tell: Tell<'_>,
 ) -> Result<Target, RunError> {
     check_stack(descriptor, stack.as_deref())?;
-    // Stacks are listed from the oldest to the newest.
+    // The description lists stacks from the oldest to the newest.
     let stack = stack.or_else(|| descriptor.stacks.last().cloned());
     let (suffix, launch) = match (checkout, &stack) {
         (Checkout { python: Some(interpreter), .. }, _) => {
@@ -139,13 +139,12 @@ fn on_checkout(
     Ok(Target { name, descriptor: descriptor.clone(), stack, file: None, checkout: checkout.words(), launch })
 }
 
-/// Where the files of shipped Python loaders are.
+/// The folder with the files of shipped Python loaders.
 fn shipped_folder() -> Result<PathBuf, RunError> {
     Ok(extract_python()?.join("loaders").join("python"))
 }
 
-/// A shipped loader that was named brings its stacks along: none of them is installed yet, so this is the first
-/// time. Nothing is installed where `MCP_LIFECHECK_OFFLINE` is set.
+/// Installs the stacks of a named loader if none of them is installed yet. Does nothing if `MCP_LIFECHECK_OFFLINE` is set.
 fn provision_first(descriptor: &Descriptor, wanted: Option<&str>, tell: Tell<'_>) {
     let is_wanted = |stack: &&String| wanted.is_none_or(|wanted| *stack == wanted);
     let stacks: Vec<_> = descriptor.stacks.iter().filter(is_wanted).filter_map(|name| Stack::named(name)).collect();
@@ -156,7 +155,7 @@ fn provision_first(descriptor: &Descriptor, wanted: Option<&str>, tell: Tell<'_>
     for stack in stacks {
         tell(format_args!("installing stack {} into the cache, once", stack.name()));
         if let Err(error) = stack.provision() {
-            // The plans on it are UNAVAILABLE, for the reason that is found then.
+            // The plans on this stack will be UNAVAILABLE, with the reason that the import reports.
             tell(format_args!("{error}"));
         }
     }
@@ -197,7 +196,7 @@ fn on_stacks(
             checkout: Vec::new(),
         });
     }
-    // Without a stack on the command line, every installed one is run; where none is, all are told to be missing.
+    // Without a stack on the command line, run every installed one. If there is none, report all as missing.
     if stack.is_none() && found.iter().any(|target| target.launch.is_ok()) {
         found.retain(|target| target.launch.is_ok());
     }

@@ -1,4 +1,4 @@
-//! A run held against its baseline, and the exit code that follows.
+//! A run compared with its baseline, and the exit code that follows.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use crate::report::{PlanRow, RunReport, RunVerdict};
 use crate::run::select::Selected;
 use crate::run::{ExitReason, RunError};
 
-/// Reads a baseline for what was selected.
+/// Reads a baseline for the selected plans.
 ///
 /// # Errors
-/// With what is wrong in it, names that do not exist included.
+/// When the file is malformed or names a scenario or an invariant that does not exist.
 pub fn read_baseline(file: &Path, selected: &[Selected]) -> Result<Baseline, RunError> {
     let shown = file.display().to_string();
     let baseline = Baseline::from_text(&shown, &read_text(file)?)?;
@@ -20,7 +20,7 @@ pub fn read_baseline(file: &Path, selected: &[Selected]) -> Result<Baseline, Run
     Ok(baseline)
 }
 
-/// Refuses a baseline that names what does not exist; `shown` is what it is called.
+/// Refuses a baseline that names an unknown scenario or invariant. `shown` names the baseline in the error.
 pub fn known_baseline(shown: &str, baseline: &Baseline, selected: &[Selected]) -> Result<(), RunError> {
     for entry in &baseline.entries {
         let known_scenario = selected.iter().any(|selected| selected.scenario.name == entry.scenario)
@@ -44,7 +44,7 @@ pub(in crate::run) fn check_invariant(shown: &str, id: &str) -> Result<(), Input
     Err(InputError::whole(shown, format!("found invariant {id:?}, expected one that exists{near}")))
 }
 
-/// The findings that are accepted.
+/// The findings that baselines accept.
 #[derive(Debug, Default)]
 pub struct Accepted {
     entries: Vec<AcceptedEntry>,
@@ -52,19 +52,19 @@ pub struct Accepted {
 
 #[derive(Debug)]
 struct AcceptedEntry {
-    /// The loader of which it is accepted; `None`: of all.
+    /// The loader that the entry is about. `None` means every loader.
     loader: Option<String>,
     entry: BaselineEntry,
 }
 
 impl Accepted {
-    /// Takes up a baseline: of one loader, or of all that are run.
+    /// Adds a baseline for one loader, or for every loader of the run.
     pub fn add(&mut self, loader: Option<&str>, baseline: &Baseline) {
         let own = |entry: &BaselineEntry| AcceptedEntry { loader: loader.map(str::to_owned), entry: entry.clone() };
         self.entries.extend(baseline.entries.iter().map(own));
     }
 
-    /// Takes up what is committed for each shipped loader that was selected.
+    /// Adds the shipped baseline of each selected loader.
     ///
     /// # Errors
     /// When a shipped file is malformed: a defect of this build, which a test finds.
@@ -99,23 +99,24 @@ impl AcceptedEntry {
     }
 }
 
-/// A run held against what is accepted.
-pub struct Judged {
-    /// A Fail, or a Warn, that is not accepted.
+/// A run compared with the accepted findings.
+pub struct RunOutcome {
+    /// Whether a Fail is not accepted.
     new_fail: bool,
+    /// Whether a Warn is not accepted.
     new_warn: bool,
-    /// How many findings are accepted.
+    /// Number of accepted findings.
     n_accepted: usize,
-    /// Of each plan, whether something was found and all of it is accepted.
+    /// For each plan of the report: whether it has findings and all are accepted.
     is_accepted: Vec<bool>,
-    /// Entries for what was not found, as they are shown.
+    /// Entries without a finding, as text.
     stale: Vec<String>,
 }
 
-impl Judged {
-    /// Judges a run. A loader that another is only held against is not judged.
+impl RunOutcome {
+    /// Compares a run. The findings of the loader of `--against` do not count.
     pub fn of(report: &RunReport, accepted: &Accepted) -> Self {
-        let mut judged =
+        let mut outcome =
             Self { new_fail: false, new_warn: false, n_accepted: 0, is_accepted: Vec::new(), stale: Vec::new() };
         let mut found = vec![false; accepted.entries.len()];
         let against = report.comparison.as_ref().map(|comparison| comparison.against.as_str());
@@ -127,29 +128,29 @@ impl Judged {
                     (_, Verdict::Inconclusive) => n_open += 1,
                     (Some(index), _) => {
                         found[index] = true;
-                        judged.n_accepted += 1;
+                        outcome.n_accepted += 1;
                     }
                     (None, verdict) => {
                         n_open += 1;
                         let is_judged = against != Some(plan.loader.as_str());
-                        judged.new_fail |= is_judged && verdict == Verdict::Fail;
-                        judged.new_warn |= is_judged && verdict == Verdict::Warn;
+                        outcome.new_fail |= is_judged && verdict == Verdict::Fail;
+                        outcome.new_warn |= is_judged && verdict == Verdict::Warn;
                     }
                 }
             }
-            judged.is_accepted.push(!plan.findings.is_empty() && n_open == 0);
+            outcome.is_accepted.push(!plan.findings.is_empty() && n_open == 0);
         }
         let stale = accepted.entries.iter().zip(found).filter(|(entry, found)| !found && is_settled(report, entry));
-        judged.stale = stale.map(|(entry, _)| entry.shown()).collect();
-        judged
+        outcome.stale = stale.map(|(entry, _)| entry.shown()).collect();
+        outcome
     }
 
-    /// Whether everything that was found in a plan, by its place in the report, is accepted.
+    /// Whether the plan at this position of the report has findings and all are accepted.
     pub fn is_accepted(&self, index: usize) -> bool {
         self.is_accepted.get(index).copied().unwrap_or(false)
     }
 
-    /// What is to be said of the baseline.
+    /// The number of accepted findings and the stale entries, as text.
     pub fn text(&self) -> String {
         let mut text = match self.n_accepted {
             0 => String::new(),
@@ -167,7 +168,7 @@ impl Judged {
             return ExitReason::Violations;
         }
         let counts = &report.counts;
-        // What the baseline accepts has been judged as well.
+        // A plan whose findings are all accepted has been judged as well.
         let n_judged = counts.pass + counts.warn + counts.fail;
         let nothing_judged = n_judged == 0 && counts.not_applicable < counts.plans || counts.plans == 0;
         if report.interrupted || counts.inconclusive > 0 || counts.unavailable > 0 || nothing_judged {
@@ -177,8 +178,9 @@ impl Judged {
     }
 }
 
-/// Whether what an entry is about was judged, and that in all plans. Where one could not be judged, what an entry lists may
-/// be just there; and an entry for a scenario that was not run says nothing.
+/// Whether all plans that an entry is about were judged, and at least one was.
+///
+/// In a plan without a verdict, the listed finding may still be there. An entry for a scenario that did not run says nothing.
 fn is_settled(report: &RunReport, entry: &AcceptedEntry) -> bool {
     let mut is_judged = false;
     for plan in report.plans.iter().filter(|plan| entry.is_about(plan)) {
@@ -235,7 +237,7 @@ mod tests {
             (&[], ExitReason::Inconclusive),
         ] {
             let report = report(verdicts.iter().map(|verdict| PlanRow::of_test("l", "x", *verdict, &[])).collect());
-            assert_eq!(Judged::of(&report, &accepted).reason(&report, false), reason, "{verdicts:?}");
+            assert_eq!(RunOutcome::of(&report, &accepted).reason(&report, false), reason, "{verdicts:?}");
         }
     }
 
@@ -256,26 +258,26 @@ mod tests {
             (None, invariant("a"), ExitReason::Conforms),
             (None, invariant("b"), ExitReason::Violations),
         ] {
-            let judged = Judged::of(&report, &accepted(loader, entry.clone()));
-            assert_eq!(judged.reason(&report, false), reason, "{loader:?} {entry:?}");
+            let outcome = RunOutcome::of(&report, &accepted(loader, entry.clone()));
+            assert_eq!(outcome.reason(&report, false), reason, "{loader:?} {entry:?}");
             let is_accepted = reason == ExitReason::Conforms;
-            assert_eq!((judged.is_accepted(0), judged.n_accepted), (is_accepted, usize::from(is_accepted)));
+            assert_eq!((outcome.is_accepted(0), outcome.n_accepted), (is_accepted, usize::from(is_accepted)));
         }
-        // One that is about another transport, or another loader, is not stale here: nothing of its own was run.
-        let of_http = Judged::of(&report, &accepted(None, over(Transport::Http)));
+        // An entry for another transport or loader is not stale, because no plan of its own ran.
+        let of_http = RunOutcome::of(&report, &accepted(None, over(Transport::Http)));
         assert!(of_http.stale.is_empty(), "{:?}", of_http.stale);
-        let stale = Judged::of(&report, &accepted(Some("l"), invariant("b"))).text();
+        let stale = RunOutcome::of(&report, &accepted(Some("l"), invariant("b"))).text();
         assert_eq!(stale, "STALE baseline entry x:b of l: listed and not found\n");
     }
 
     #[test]
-    fn a_loader_that_another_is_held_against_is_not_judged() {
+    fn the_loader_of_against_is_not_judged() {
         let fail = [("a", Verdict::Fail)];
         let mut report = report(vec![
             PlanRow::of_test("after", "x", RunVerdict::Pass, &[]),
             PlanRow::of_test("before", "x", RunVerdict::Fail, &fail),
         ]);
-        let reason = |report: &RunReport| Judged::of(report, &Accepted::default()).reason(report, false);
+        let reason = |report: &RunReport| RunOutcome::of(report, &Accepted::default()).reason(report, false);
         assert_eq!(reason(&report), ExitReason::Violations);
         report.comparison = Some(Comparison::of("after", "before", &report.plans));
         assert_eq!(reason(&report), ExitReason::Conforms);
