@@ -179,7 +179,7 @@ impl<'a> Driver<'a> {
 
     async fn cancel(&mut self, number: u32, name: &str) -> StepEnd {
         if !self.operations.adapter.can("cancel") {
-            return skip(self.context, number, "the adapter can not cancel");
+            return skip(self.context, number, "the adapter cannot cancel");
         }
         let Some(mut running) = self.operations.take(name) else {
             return skip(self.context, number, format!("operation {name} has completed already"));
@@ -202,7 +202,7 @@ impl<'a> Driver<'a> {
 
     async fn drop_context(&mut self, number: u32, place: &Place) -> StepEnd {
         if !self.operations.adapter.can("drop-context") {
-            return skip(self.context, number, "the adapter can not end a context");
+            return skip(self.context, number, "the adapter cannot end a context");
         }
         // An operation that runs there may keep the context from ending, and has a limit of its own.
         let was_busy = self.operations.is_busy(place);

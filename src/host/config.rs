@@ -1,36 +1,36 @@
-//! The configuration a host is handed: its servers, in the shape that its maker documents.
+//! The configuration of a host: its servers, in the shape that the host's documentation defines.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-/// A shape in which hosts read their servers.
+/// A shape of a configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ConfigShape {
-    /// `{"mcpServers": {NAME: {command, args, env} | {type: "http", url}}}`: Claude's, and that of most hosts.
+    /// `{"mcpServers": {NAME: {command, args, env} | {type: "http", url}}}`. Claude and most other hosts read this shape.
     #[default]
     Claude,
-    /// `{"servers": {NAME: {type: "stdio", command, args, env} | {type: "http", url}}}`: VS Code's `mcp.json`.
+    /// `{"servers": {NAME: {type: "stdio", command, args, env} | {type: "http", url}}}`. VS Code reads this shape from `mcp.json`.
     Vscode,
-    /// `{NAME: {transport: "stdio", command, args, env} | {transport: "streamable_http", url}}`: what LangChain's adapters take.
+    /// `{NAME: {transport: "stdio", command, args, env} | {transport: "streamable_http", url}}`. LangChain's adapters read this shape.
     Langchain,
-    /// `{"mcpServers": {NAME: {transport: "stdio", command, args, env} | {transport: "http", url}}}`: FastMCP's `MCPConfig`.
+    /// `{"mcpServers": {NAME: {transport: "stdio", command, args, env} | {transport: "http", url}}}`. FastMCP's `MCPConfig` has this shape.
     Fastmcp,
 }
 
-/// How one server is reached.
+/// How a host reaches one server.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ServerEntry {
-    /// The host starts it.
+    /// The host starts the server as a process.
     Command {
         /// The program.
         command: String,
         /// Its arguments.
         args: Vec<String>,
-        /// Laid over its environment.
+        /// Variables that are added to the environment of the process.
         env: BTreeMap<String, String>,
     },
-    /// It listens.
+    /// The server listens at this URL.
     Url(String),
 }
 

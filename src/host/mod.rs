@@ -1,9 +1,8 @@
-//! Runs a host: a program that is started against mocks and watched, and of which nothing is asked.
+//! Hosts: programs that the driver starts against mocks and watches from outside.
 //!
-//! A host is a black box: no adapter, no operations. What is known of it is what the mocks received, what the
-//! process table says and what it wrote. There are two kinds: [`ClientScenario`] is what official conformance clients know by name;
-//! [`Application`] is a finished program that is put through a plan as its user would, and [`prepared`] is what has to be right of it
-//! before anything runs.
+//! A host has no adapter and offers no operations. The driver sees the messages that the mocks receive, the process table and the host's
+//! output. There are two kinds. An official conformance client runs through a [`ClientScenario`], which it knows by name. A finished
+//! [`Application`] goes through a plan as its user would; [`prepared`] checks that plan before anything runs.
 
 mod app;
 mod config;
@@ -19,5 +18,5 @@ mod template;
 
 pub use config::{ConfigShape, ServerEntry};
 pub use input::{Application, ConfigSource, HostInput, HostKind};
-pub use prepare::{Asked, Prepared, prepared, shipped_host_plan, shipped_host_plans};
+pub use prepare::{HostSettings, Prepared, prepared, shipped_host_plan, shipped_host_plans};
 pub use scenario::{ClientScenario, client_scenarios};

@@ -1,4 +1,4 @@
-//! What has to be right of a finished application before anything runs: its plan, its servers and every placeholder.
+//! Checks a finished application before anything runs: its plan, its servers and every placeholder.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,54 +14,54 @@ use crate::script::{Carriage, Script, shipped};
 
 static PLANS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/fixtures/host");
 
-/// The plan that is followed where none is named.
+/// The plan of an application without `--plan`.
 const DEFAULT_PLAN: &str = "default";
-/// The only server, where none is named.
+/// The only server if neither the user nor the plan names one.
 const DEFAULT_SERVER: (&str, &str) = ("server", "polite");
-/// Whatever a life takes beside its steps.
+/// Time for everything that is no step.
 const LIFE_MARGIN: Duration = Duration::from_secs(30);
-/// Windows of an idle step, as many as there may be.
+/// Most windows of an idle step.
 const IDLE_WINDOWS: u32 = 4;
 
-/// What is asked for.
+/// The settings of a user.
 #[derive(Debug, Clone)]
-pub struct Asked {
-    /// A shipped plan by name, or the file of one; the default plan where there is none.
+pub struct HostSettings {
+    /// The name of a shipped plan, or a file. `None` means the default plan.
     pub plan: Option<String>,
-    /// Servers with their scripts, instead of those of the plan.
+    /// Servers with their scripts. They replace those of the plan.
     pub servers: Vec<(String, String)>,
-    /// How servers are reached, where that is asked for.
+    /// The transport, if the user selects one.
     pub transport: Option<Transport>,
     /// Program and arguments, with placeholders.
     pub command: Vec<String>,
-    /// How the host is told of its servers.
+    /// The source of the configuration.
     pub config: ConfigSource,
-    /// The program that does things on pages, where there is one.
+    /// The command of the page driver, if there is one.
     pub page: Option<Vec<String>>,
-    /// Limits that are asked for.
+    /// Limits, with the changes of the user.
     pub limits: Limits,
-    /// Limits of steps that are asked for, by name, where the plan says none.
+    /// Limits of steps by name. They apply to steps without a limit of their own.
     pub step_limits: BTreeMap<String, Duration>,
 }
 
-/// What can be run.
+/// A checked application, ready to be run.
 #[derive(Debug, Clone)]
 pub struct Prepared {
-    /// The application.
+    /// The application with its plan.
     pub application: Application,
     /// The script of each server, by name.
     pub servers: BTreeMap<String, Script>,
-    /// How they are reached.
+    /// The transport to the servers.
     pub transport: Transport,
-    /// What is expected.
+    /// What the rules expect of the host.
     pub facts: HostFacts,
     /// Limits in force.
     pub limits: Limits,
-    /// How long the host may live at most.
+    /// Longest life of the host.
     pub life: Duration,
 }
 
-/// Every shipped plan, by name.
+/// Every shipped plan, ordered by name.
 ///
 /// # Errors
 /// When a shipped file is malformed: a defect of this build, which a test finds.
@@ -76,36 +76,36 @@ pub fn shipped_host_plans() -> Result<Vec<HostPlan>, InputError> {
 /// The shipped plan of this name.
 ///
 /// # Errors
-/// When it is malformed: a defect of this build, which a test finds.
+/// When the file is malformed: a defect of this build, which a test finds.
 pub fn shipped_host_plan(name: &str) -> Result<Option<HostPlan>, InputError> {
     let text = PLANS.get_file(format!("{name}.toml")).and_then(include_dir::File::contents_utf8);
     text.map(|text| HostPlan::from_toml(name, &format!("fixtures/host/{name}.toml"), text)).transpose()
 }
 
-/// Holds what is asked for against itself.
+/// Checks the settings of a user.
 ///
 /// # Errors
-/// With the position of what is wrong, what was found and what was expected.
-pub fn prepared(asked: &Asked) -> Result<Prepared, InputError> {
-    let (plan, shown) = plan(asked.plan.as_deref())?;
-    let named: BTreeMap<String, String> = asked.servers.iter().cloned().collect();
+/// With the position of the mistake, and with what was found and expected there.
+pub fn prepared(settings: &HostSettings) -> Result<Prepared, InputError> {
+    let (plan, shown) = plan(settings.plan.as_deref())?;
+    let named: BTreeMap<String, String> = settings.servers.iter().cloned().collect();
     let mut plan = plan.with_servers(&shown, named)?;
     if plan.servers.is_empty() {
         let (name, script) = DEFAULT_SERVER;
         plan = plan.with_servers(&shown, [(name.to_owned(), script.to_owned())].into())?;
     }
     for step in &mut plan.steps {
-        let asked = step.does.limit_name().and_then(|name| asked.step_limits.get(name));
-        step.within = step.within.or(asked.copied());
+        let changed = step.does.limit_name().and_then(|name| settings.step_limits.get(name));
+        step.within = step.within.or(changed.copied());
     }
-    let texts = texts(asked, &plan, &shown)?;
-    let transport = transport(asked, &plan, &texts);
+    let texts = texts(settings, &plan, &shown)?;
+    let transport = transport(settings, &plan, &texts);
     let names: Vec<&str> = plan.servers.keys().map(String::as_str).collect();
     for (text, template) in &texts {
         template.check(&names, transport.is_http()).map_err(|error| text.wrong(&error))?;
     }
     let servers = scripts(&plan, &shown, transport)?;
-    let mut limits = asked.limits.clone();
+    let mut limits = settings.limits.clone();
     let exits = plan.steps.iter().filter(|step| matches!(step.does, HostDo::Exit { .. }));
     limits.exit = exits.filter_map(|step| step.within).next_back().unwrap_or(limits.exit);
     let application = ApplicationFacts { same_servers: plan.same_servers, status: plan.status() };
@@ -115,12 +115,12 @@ pub fn prepared(asked: &Asked) -> Result<Prepared, InputError> {
         facts: HostFacts { application: Some(application), ..HostFacts::default() },
         life: life(&plan, &limits),
         limits,
-        application: Application { plan, config: asked.config.clone(), page: asked.page.clone() },
+        application: Application { plan, config: settings.config.clone(), page: settings.page.clone() },
     })
 }
 
-fn plan(asked: Option<&str>) -> Result<(HostPlan, String), InputError> {
-    let name = asked.unwrap_or(DEFAULT_PLAN);
+fn plan(named: Option<&str>) -> Result<(HostPlan, String), InputError> {
+    let name = named.unwrap_or(DEFAULT_PLAN);
     if !name.ends_with(".toml") && !name.contains(std::path::MAIN_SEPARATOR) {
         return match shipped_host_plan(name)? {
             Some(plan) => Ok((plan, format!("plan {name}"))),
@@ -138,9 +138,9 @@ fn plan(asked: Option<&str>) -> Result<(HostPlan, String), InputError> {
     Ok((HostPlan::from_toml(stem, name, &text)?, name.to_owned()))
 }
 
-/// Where a text with placeholders stands.
+/// The place of a text with placeholders.
 enum Place<'a> {
-    /// An argument of the command, from 1.
+    /// An argument of the command, counted from 1.
     Argument(usize, &'a str),
     /// A step of the plan.
     Step { file: &'a str, line: usize },
@@ -161,10 +161,14 @@ impl Place<'_> {
     }
 }
 
-/// Every text with placeholders, taken apart.
-fn texts<'a>(asked: &'a Asked, plan: &HostPlan, shown: &'a str) -> Result<Vec<(Place<'a>, Template)>, InputError> {
+/// Every text with placeholders, parsed.
+fn texts<'a>(
+    settings: &'a HostSettings,
+    plan: &HostPlan,
+    shown: &'a str,
+) -> Result<Vec<(Place<'a>, Template)>, InputError> {
     let mut places: Vec<(Place<'a>, String, Strictness)> = Vec::new();
-    for (index, argument) in asked.command.iter().enumerate() {
+    for (index, argument) in settings.command.iter().enumerate() {
         places.push((Place::Argument(index, argument), argument.clone(), Strictness::Lenient));
     }
     for step in &plan.steps {
@@ -172,7 +176,7 @@ fn texts<'a>(asked: &'a Asked, plan: &HostPlan, shown: &'a str) -> Result<Vec<(P
             places.push((Place::Step { file: shown, line: step.line }, text.to_owned(), Strictness::Strict));
         }
     }
-    if let ConfigSource::Template { text, file } = &asked.config {
+    if let ConfigSource::Template { text, file } = &settings.config {
         places.push((Place::Config { file, text }, text.clone(), Strictness::Strict));
     }
     let mut texts = Vec::new();
@@ -183,10 +187,10 @@ fn texts<'a>(asked: &'a Asked, plan: &HostPlan, shown: &'a str) -> Result<Vec<(P
     Ok(texts)
 }
 
-/// Over HTTP where that is asked for, where the plan says so, or where a URL stands somewhere.
-fn transport(asked: &Asked, plan: &HostPlan, texts: &[(Place<'_>, Template)]) -> Transport {
+/// The transport of the user or of the plan. Without one, HTTP if any text has a URL placeholder.
+fn transport(settings: &HostSettings, plan: &HostPlan, texts: &[(Place<'_>, Template)]) -> Transport {
     let implied = || if texts.iter().any(|(_, text)| text.needs_url()) { Transport::Http } else { Transport::Stdio };
-    asked.transport.or(plan.transport).unwrap_or_else(implied)
+    settings.transport.or(plan.transport).unwrap_or_else(implied)
 }
 
 fn scripts(plan: &HostPlan, shown: &str, transport: Transport) -> Result<BTreeMap<String, Script>, InputError> {
@@ -203,7 +207,7 @@ fn scripts(plan: &HostPlan, shown: &str, transport: Transport) -> Result<BTreeMa
     Ok(scripts)
 }
 
-/// A gate that no step opens or awaits would hold its action until the end.
+/// Refuses a script with a gate that no step opens or awaits. Its action would be held until the end.
 fn check_gates(plan: &HostPlan, shown: &str, script: &Script) -> Result<(), InputError> {
     let named = |gate: &str| {
         plan.steps.iter().any(|step| match &step.does {
@@ -232,8 +236,8 @@ mod tests {
     use super::*;
     use crate::host::config::ConfigShape;
 
-    fn asked(command: &[&str]) -> Asked {
-        Asked {
+    fn settings(command: &[&str]) -> HostSettings {
+        HostSettings {
             plan: None,
             servers: Vec::new(),
             transport: None,
@@ -253,29 +257,35 @@ mod tests {
     }
 
     #[test]
-    fn a_url_means_http_and_nothing_said_means_one_polite_server_over_stdio() {
-        let plain = prepared(&asked(&["host", "{config}"])).unwrap();
+    fn a_url_means_http_and_the_default_is_one_polite_server_over_stdio() {
+        let plain = prepared(&settings(&["host", "{config}"])).unwrap();
         assert_eq!((plain.transport, plain.servers.len()), (Transport::Stdio, 1));
-        assert_eq!(prepared(&asked(&["host", "{url}"])).unwrap().transport, Transport::Http);
+        assert_eq!(prepared(&settings(&["host", "{url}"])).unwrap().transport, Transport::Http);
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_place() {
+    fn each_mistake_is_reported_with_its_place() {
         let text = "{\n  \"a\": \"{nope}\"\n}".to_owned();
         let template = ConfigSource::Template { text, file: "mine.json".to_owned() };
         let servers = |script: &str| vec![("a".to_owned(), script.to_owned())];
-        let base = || asked(&["host"]);
-        for (asked, expected) in [
-            (Asked { config: template, ..base() }, "mine.json:2:9: found placeholder {nope}"),
-            (asked(&["host", "--to", "x{url:b}"]), "argument 2 of the command:2: found server \"b\""),
-            (Asked { transport: Some(Transport::Stdio), ..asked(&["host", "{url}"]) }, "needs transport http"),
-            (Asked { servers: servers("nope"), ..base() }, "found no shipped script"),
-            (Asked { servers: servers("call-reset"), ..base() }, "needs HTTP"),
-            (Asked { servers: servers("hold-list"), ..base() }, "found no"),
-            (Asked { plan: Some("nope".to_owned()), ..base() }, "expected a file or one of default"),
-            (Asked { plan: Some("/nonexistent.toml".to_owned()), ..base() }, "/nonexistent.toml: cannot be read"),
+        let base = || settings(&["host"]);
+        for (settings, expected) in [
+            (HostSettings { config: template, ..base() }, "mine.json:2:9: found placeholder {nope}"),
+            (settings(&["host", "--to", "x{url:b}"]), "argument 2 of the command:2: found server \"b\""),
+            (
+                HostSettings { transport: Some(Transport::Stdio), ..settings(&["host", "{url}"]) },
+                "needs transport http",
+            ),
+            (HostSettings { servers: servers("nope"), ..base() }, "found no shipped script"),
+            (HostSettings { servers: servers("call-reset"), ..base() }, "needs HTTP"),
+            (HostSettings { servers: servers("hold-list"), ..base() }, "found no"),
+            (HostSettings { plan: Some("nope".to_owned()), ..base() }, "expected a file or one of default"),
+            (
+                HostSettings { plan: Some("/nonexistent.toml".to_owned()), ..base() },
+                "/nonexistent.toml: cannot be read",
+            ),
         ] {
-            let error = prepared(&asked).unwrap_err().to_string();
+            let error = prepared(&settings).unwrap_err().to_string();
             assert!(error.contains(expected), "expected {expected:?} in {error}");
         }
     }

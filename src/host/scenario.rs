@@ -1,4 +1,4 @@
-//! Scenarios that conformance clients know by name.
+//! The scenarios that official conformance clients know by name.
 
 use std::collections::BTreeMap;
 
@@ -11,20 +11,20 @@ use crate::script::Script;
 
 static SCENARIOS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/fixtures/client");
 
-/// One scenario for clients: a server, and what has to be exchanged with it.
+/// One scenario for clients: a server, and the exchange that the client must have with it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClientScenario {
-    /// The name clients know.
+    /// The name that clients know.
     pub name: String,
-    /// What it is about, in one sentence.
+    /// One sentence about the scenario.
     pub about: String,
-    /// What its server does.
+    /// The script of its only server.
     pub script: Script,
-    /// Revisions under which it makes sense.
+    /// Protocol revisions that the scenario supports.
     pub revisions: Vec<Revision>,
-    /// What is handed to the client beside its name, if anything.
+    /// More values for `MCP_CONFORMANCE_CONTEXT`. Empty if the scenario has no context.
     pub context: BTreeMap<String, toml::Value>,
-    /// What is expected of the client.
+    /// What the rules expect of the client.
     pub facts: HostFacts,
 }
 
@@ -40,7 +40,7 @@ struct ScenarioFile {
     retry_ms: Option<u64>,
 }
 
-/// Every scenario for clients, by name.
+/// Every scenario for clients, ordered by name.
 ///
 /// # Errors
 /// When a shipped file is malformed: a defect of this build, which a test finds.
@@ -74,13 +74,13 @@ fn read(name: &str, text: &str) -> Result<ClientScenario, InputError> {
 }
 
 impl ClientScenario {
-    /// Whether it makes sense under a revision.
+    /// Whether the scenario supports a revision.
     #[must_use]
     pub fn runs_under(&self, revision: Revision) -> bool {
         self.revisions.contains(&revision)
     }
 
-    /// What the client finds in its environment.
+    /// The variables in the environment of the client.
     #[must_use]
     pub fn environment(&self, revision: Revision) -> BTreeMap<String, String> {
         let mut env = BTreeMap::from([

@@ -1,18 +1,19 @@
-//! What on stderr is an error that nobody caught.
+//! Finds uncaught errors on stderr.
 
 use crate::life::uncaught;
 
-/// Most errors that are told of one program.
+/// Most errors of one program that are recorded.
 const ERRORS_MAX: usize = 16;
-/// Most characters of one.
+/// Most characters of one recorded error.
 const CHARS_MAX: usize = 4_096;
 
-/// Tracebacks and panics, and lines that begin with the name of an error and a colon, as a runtime prints what ended a program.
+/// Tracebacks, panics, and lines that begin with the name of an error and a colon. A runtime prints these lines when an error ends
+/// a program.
 pub(super) fn errors_in(text: &str) -> Vec<String> {
     let mut found = uncaught(text);
     for line in text.lines().filter(|line| names_an_error(line)) {
-        // The last line of a traceback is told with it.
-        if !found.iter().any(|earlier| earlier.lines().any(|told| told == line)) {
+        // The last line of a traceback is already part of it.
+        if !found.iter().any(|earlier| earlier.lines().any(|known| known == line)) {
             found.push(line.to_owned());
         }
     }
@@ -27,7 +28,7 @@ fn names_an_error(line: &str) -> bool {
     let is_name = |part: &str| {
         part.starts_with(|c: char| c.is_alphabetic()) && part.chars().all(|c| c.is_alphanumeric() || c == '_')
     };
-    // As `[ERR_CODE]` behind the name, in Node.
+    // Node writes a code behind the name: `TypeError [ERR_CODE]: `.
     let name = name.split_once(" [").filter(|(_, code)| code.ends_with(']')).map_or(name, |(name, _)| name);
     (name.ends_with("Error") || name.ends_with("Exception")) && name.split('.').all(is_name)
 }
@@ -37,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_runtime_prints_of_an_error_is_found() {
+    fn an_error_that_a_runtime_prints_is_found() {
         for text in [
             "TypeError: x is not a function",
             "Error: no",
@@ -62,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_flood_some_are_told() {
+    fn a_flood_of_errors_is_cut() {
         assert_eq!(errors_in(&"Error: 1\nError: 2\n".repeat(50)).len(), 2);
         let many: String = (0..100).map(|n| format!("Error: {n}\n")).collect();
         assert_eq!(errors_in(&many).len(), ERRORS_MAX);

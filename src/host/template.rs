@@ -1,4 +1,4 @@
-//! Texts with placeholders: a host's arguments, the strings of its plan, and a configuration of the user's own.
+//! Texts with placeholders: a host's arguments, the strings of its plan, and the user's configuration file.
 
 use std::collections::BTreeMap;
 
@@ -7,18 +7,18 @@ use serde_json::Value;
 use crate::host::config::{ConfigShape, ServerEntry};
 use crate::plan::did_you_mean;
 
-/// What stands for something in a text.
+/// A placeholder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Hole {
     /// `{config}`: path of the configuration.
     Config,
     /// `{port}`: a free port on loopback, the same everywhere.
     Port,
-    /// `{url}` and `{url:NAME}`: where a server listens.
+    /// `{url}` and `{url:NAME}`: the URL of a server.
     Url(Option<String>),
     /// `{servers}`: every server, as a JSON object by name.
     Servers,
-    /// `{command:NAME}`: the program that is a server.
+    /// `{command:NAME}`: the program of a server.
     Command(String),
     /// `{args:NAME}`: its arguments, as a JSON array.
     Args(String),
@@ -28,19 +28,19 @@ enum Hole {
 
 /// The words that placeholders begin with.
 const WORDS: [&str; 7] = ["config", "port", "url", "servers", "command", "args", "env"];
-/// Every placeholder as a person reads it.
+/// Every placeholder, for messages.
 const KNOWN: &str = "{config}, {port}, {url}, {url:NAME}, {servers}, {command:NAME}, {args:NAME} or {env:NAME}";
 
-/// Whether a text may have braces that are no placeholders.
+/// How a parser treats braces around an unknown word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strictness {
-    /// Braces around an unknown word are left as they are: arguments may be programs themselves.
+    /// They stay in the text. An argument may be a program of its own.
     Lenient,
-    /// An unknown word is an error.
+    /// They are an error.
     Strict,
 }
 
-/// A text, taken apart.
+/// A parsed text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     pieces: Vec<Piece>,
@@ -53,14 +53,14 @@ enum Piece {
     Hole(Hole, usize),
 }
 
-/// What is wrong with a text, and at which byte.
+/// A mistake in a text, with its byte offset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateError {
     pub offset: usize,
     pub message: String,
 }
 
-/// What placeholders stand for.
+/// The values of all placeholders.
 #[derive(Debug, Clone)]
 pub struct Values {
     pub config: String,
@@ -69,7 +69,8 @@ pub struct Values {
 }
 
 impl Template {
-    /// Takes a text apart. A placeholder is a word of small letters in braces, with a name behind a colon where it needs one; doubled braces around it mean the braces themselves.
+    /// Parses a text. A placeholder is a word of small letters in braces, with a colon and a name if it needs one. Doubled braces mean
+    /// single braces.
     pub fn parse(text: &str, strictness: Strictness) -> Result<Self, TemplateError> {
         let mut pieces = Vec::new();
         let (mut plain, mut at) = (String::new(), 0);
@@ -109,12 +110,12 @@ impl Template {
         })
     }
 
-    /// Whether it needs servers that listen.
+    /// Whether the text needs servers with a URL.
     pub fn needs_url(&self) -> bool {
         self.holes().any(|(hole, _)| matches!(hole, Hole::Url(_)))
     }
 
-    /// Whether everything it stands for is there: servers with these names that listen, or are started.
+    /// Checks that every placeholder has a value: each server exists, and is reached as the placeholder demands.
     pub fn check(&self, servers: &[&str], listen: bool) -> Result<(), TemplateError> {
         for (hole, offset) in self.holes() {
             let wrong = |message: String| Err(TemplateError { offset, message });
@@ -138,7 +139,7 @@ impl Template {
         Ok(())
     }
 
-    /// The text with everything filled in. What is not there, which [`check`](Self::check) has refused, is left out.
+    /// The text with all values filled in. [`check`](Self::check) has refused every placeholder without a value.
     pub fn fill(&self, values: &Values) -> String {
         let filled = self.pieces.iter().map(|piece| match piece {
             Piece::Text(text) => text.clone(),
@@ -169,7 +170,7 @@ impl Values {
                 let entries = self.servers.iter().map(|(name, entry)| (name.clone(), ConfigShape::Claude.entry(entry)));
                 json(Value::Object(entries.collect()))
             }
-            // Inside the quotes of its place.
+            // The placeholder stands inside quotes.
             Hole::Command(name) => {
                 let quoted = json(command(name)?.0.as_str().into());
                 quoted.strip_prefix('"')?.strip_suffix('"')?.to_owned()
@@ -180,7 +181,7 @@ impl Values {
     }
 }
 
-/// The word in braces that begins at `open`, the name behind its colon, and where it ends.
+/// The word in braces at `open`, the name behind its colon, and the end of the placeholder.
 fn word_at(text: &str, open: usize) -> Option<(&str, Option<&str>, usize)> {
     let inner = &text[open + 1..];
     let close = inner.find(['}', '{', '\n'])?;

@@ -27,7 +27,7 @@ pub(crate) struct HttpServer {
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The system refused the process.
-    #[error("server {server} can not be started: {source}")]
+    #[error("server {server} cannot be started: {source}")]
     Start {
         /// Name of the server.
         server: String,

@@ -60,7 +60,7 @@ pub async fn preflight(scripts: &BTreeMap<Probe, Script>, environment: &RunEnvir
 
 #[derive(Debug, thiserror::Error)]
 enum ExchangeError {
-    #[error("the mock can not be run: {0}")]
+    #[error("the mock cannot be run: {0}")]
     Io(#[from] io::Error),
     #[error("found {found:?}, expected an answer")]
     Answer { found: String },

@@ -29,7 +29,7 @@ pub trait Subject: Sync {
 #[derive(Debug, thiserror::Error)]
 pub enum LifeError {
     /// The system refused a socket, a file or random bytes.
-    #[error("the plan can not be set up: {0}")]
+    #[error("the plan cannot be set up: {0}")]
     Stage(#[from] io::Error),
     /// A mock over HTTP did not start.
     #[error(transparent)]

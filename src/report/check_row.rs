@@ -9,22 +9,22 @@ use serde_json::{Value, json};
 use crate::check::{EXPERIMENT, Finding, Invariant, Judgement, Verdict, invariant};
 use crate::history::{History, event_to_text};
 
-/// Where the specification is read.
+/// The root of the specification's pages.
 const SPECIFICATION: &str = "https://modelcontextprotocol.io/specification";
-/// Most witness events that are told of one check.
+/// Most witness events in the details of one check.
 const WITNESS_MAX: usize = 8;
 
-/// What came of one check, as it is written.
+/// The status of one check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum CheckStatus {
-    /// It held.
+    /// The rule holds.
     Success,
-    /// It was broken.
+    /// The rule is broken.
     Failure,
-    /// A SHOULD was broken, or something can not be said.
+    /// A rule that should hold is broken, or the check is inconclusive.
     Warning,
-    /// It did not come about, or does not apply.
+    /// The rule was not triggered, or does not apply.
     Skipped,
 }
 
@@ -34,33 +34,33 @@ pub enum CheckStatus {
 pub struct CheckRow {
     /// Id of the rule.
     pub id: String,
-    /// The same in words.
+    /// The id with spaces for hyphens.
     pub name: String,
-    /// What it claims.
+    /// The claim of the rule.
     pub description: String,
-    /// What came of it.
+    /// The status that follows from the verdict.
     pub status: CheckStatus,
-    /// When it was judged.
+    /// Time of the judgement, in UTC.
     pub timestamp: String,
-    /// Where it is demanded.
+    /// The pages of the specification that demand it.
     pub spec_references: Vec<SpecReference>,
-    /// What one can check by hand.
+    /// Verdict, reason, signature, requirements and witness.
     pub details: Value,
-    /// Why it is no success, where that is somebody's doing.
+    /// The reason of a failure or a warning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
 }
 
-/// Where something is demanded.
+/// A page of the specification that demands something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SpecReference {
     /// Id of the requirement.
     pub id: String,
-    /// The page of the specification.
+    /// URL of the page.
     pub url: String,
 }
 
-/// Every finding as a check.
+/// Every finding as a check. `at` is the time of the judgement.
 #[must_use]
 pub fn check_rows(history: &History, judgement: &Judgement, at: SystemTime) -> Vec<CheckRow> {
     let timestamp = iso(at);
@@ -69,7 +69,7 @@ pub fn check_rows(history: &History, judgement: &Judgement, at: SystemTime) -> V
 
 fn row(history: &History, finding: &Finding, timestamp: &str) -> CheckRow {
     let rule = invariant(finding.invariant);
-    let (status, is_told) = match finding.verdict {
+    let (status, has_message) = match finding.verdict {
         Verdict::Pass => (CheckStatus::Success, false),
         Verdict::Fail => (CheckStatus::Failure, true),
         Verdict::Warn | Verdict::Inconclusive => (CheckStatus::Warning, true),
@@ -86,17 +86,17 @@ fn row(history: &History, finding: &Finding, timestamp: &str) -> CheckRow {
         spec_references: rule.map(references).unwrap_or_default(),
         details: json!({ "verdict": finding.verdict, "because": finding.because, "signature": finding.signature,
                          "requirement": finding.requirement, "witness": witness }),
-        error_message: is_told.then(|| finding.because.clone()),
+        error_message: has_message.then(|| finding.because.clone()),
     }
 }
 
-/// What a finding means that no rule stands behind: something about the experiment.
+/// The meaning of a finding about the experiment, which has no rule.
 fn about(finding: &Finding) -> String {
     let cause = EXPERIMENT.iter().find(|cause| finding.signature.ends_with(&format!("/{}", cause.id)));
     cause.map(|cause| cause.about.to_owned()).unwrap_or_default()
 }
 
-/// The requirements of the specification that a rule stands for, each with the page that its source names first.
+/// The requirements of a rule that come from the specification, each with the first page that the rule's source names.
 fn references(rule: &Invariant) -> Vec<SpecReference> {
     let Some(url) = page(rule.source) else { return Vec::new() };
     let of_specification = rule.requirement.iter().filter(|id| id.starts_with("LC-"));

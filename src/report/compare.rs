@@ -1,4 +1,4 @@
-//! Two loaders, or one before and after a change: what is new, what is gone, what is the same.
+//! Compares two loaders, or one loader before and after a change.
 
 use std::collections::BTreeMap;
 
@@ -7,31 +7,31 @@ use serde::{Deserialize, Serialize};
 use crate::check::Verdict;
 use crate::report::plan_row::{PlanRow, RunVerdict};
 
-/// A loader held against another, plan by plan.
+/// The differences between two loaders, plan by plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// The loader that is judged.
+    /// The loader of `--loader`. Its findings count.
     pub of: String,
-    /// The loader it is held against.
+    /// The loader of `--against`.
     pub against: String,
-    /// Found of the first alone.
+    /// Findings of the first loader only.
     pub new: Vec<Difference>,
-    /// Found of the second alone.
+    /// Findings of the second loader only.
     pub gone: Vec<Difference>,
-    /// Found of both.
+    /// Findings of both loaders.
     pub same: Vec<Difference>,
-    /// Plans of which one of the two has no verdict, so that nothing is said of them.
+    /// Plans without a verdict for one of the two loaders.
     pub not_compared: Vec<String>,
 }
 
-/// What was found in the plans of one kind.
+/// One finding in the plans of one scenario, transport and shutdown behaviour.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Difference {
     /// Name of the scenario.
     pub scenario: String,
-    /// How servers were reached.
+    /// Transport to the servers.
     pub transport: String,
-    /// How servers took their end.
+    /// Shutdown behaviour of the servers.
     pub server: String,
     /// Id of the invariant.
     pub invariant: String,
@@ -39,19 +39,19 @@ pub struct Difference {
     pub verdict: Verdict,
 }
 
-/// What makes two plans of different loaders comparable.
+/// The key by which plans of two loaders are compared.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Clone)]
-struct Turn {
+struct PlanKey {
     scenario: String,
     transport: String,
     revision: String,
     server: String,
 }
 
-/// What all plans of one turn found.
+/// The findings of all plans with one key.
 #[derive(Default)]
 struct Found {
-    /// By invariant, the worst.
+    /// The worst verdict by invariant.
     findings: BTreeMap<String, Verdict>,
     is_judged: bool,
     is_doubtful: bool,
@@ -61,35 +61,35 @@ impl Comparison {
     /// Compares the plans of two loaders.
     #[must_use]
     pub fn of(of: &str, against: &str, plans: &[PlanRow]) -> Self {
-        let (ours, theirs) = (turns(plans, of), turns(plans, against));
+        let (ours, theirs) = (plans_by_key(plans, of), plans_by_key(plans, against));
         let mut comparison = Self { of: of.to_owned(), against: against.to_owned(), ..Self::default() };
-        for turn in ours.keys().chain(theirs.keys().filter(|turn| !ours.contains_key(turn))) {
-            match (ours.get(turn), theirs.get(turn)) {
+        for key in ours.keys().chain(theirs.keys().filter(|key| !ours.contains_key(key))) {
+            match (ours.get(key), theirs.get(key)) {
                 (Some(our), Some(their)) if our.is_settled() && their.is_settled() => {
-                    comparison.compare(turn, our, their);
+                    comparison.compare(key, our, their);
                 }
-                _ => comparison.not_compared.push(format!("{} {} {}", turn.scenario, turn.transport, turn.server)),
+                _ => comparison.not_compared.push(format!("{} {} {}", key.scenario, key.transport, key.server)),
             }
         }
         comparison
     }
 
-    fn compare(&mut self, turn: &Turn, our: &Found, their: &Found) {
+    fn compare(&mut self, key: &PlanKey, our: &Found, their: &Found) {
         for (invariant, verdict) in &our.findings {
             let is_known =
                 their.findings.get(invariant).is_some_and(|known| known == verdict || *known == Verdict::Fail);
             let side = if is_known { &mut self.same } else { &mut self.new };
-            side.push(turn.difference(invariant, *verdict));
+            side.push(key.difference(invariant, *verdict));
         }
         for (invariant, verdict) in
             their.findings.iter().filter(|(invariant, _)| !our.findings.contains_key(*invariant))
         {
-            self.gone.push(turn.difference(invariant, *verdict));
+            self.gone.push(key.difference(invariant, *verdict));
         }
     }
 }
 
-impl Turn {
+impl PlanKey {
     fn difference(&self, invariant: &str, verdict: Verdict) -> Difference {
         Difference {
             scenario: self.scenario.clone(),
@@ -107,17 +107,17 @@ impl Found {
     }
 }
 
-fn turns(plans: &[PlanRow], loader: &str) -> BTreeMap<Turn, Found> {
+fn plans_by_key(plans: &[PlanRow], loader: &str) -> BTreeMap<PlanKey, Found> {
     use RunVerdict::{Fail, Inconclusive, NotApplicable, Pass, Unavailable, Vacuous, Warn};
-    let mut turns: BTreeMap<Turn, Found> = BTreeMap::new();
+    let mut plans_by_key: BTreeMap<PlanKey, Found> = BTreeMap::new();
     for plan in plans.iter().filter(|plan| plan.loader == loader) {
-        let turn = Turn {
+        let key = PlanKey {
             scenario: plan.scenario.clone(),
             transport: plan.transport.clone(),
             revision: plan.revision.clone(),
             server: plan.server.clone(),
         };
-        let found = turns.entry(turn).or_default();
+        let found = plans_by_key.entry(key).or_default();
         match plan.verdict {
             Pass | Fail | Warn | Vacuous => found.is_judged = true,
             Inconclusive | Unavailable => found.is_doubtful = true,
@@ -130,7 +130,7 @@ fn turns(plans: &[PlanRow], loader: &str) -> BTreeMap<Turn, Found> {
             }
         }
     }
-    turns
+    plans_by_key
 }
 
 #[cfg(test)]
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_one_finds_and_the_other_does_not_is_new_or_gone() {
+    fn a_finding_of_one_loader_only_is_new_or_gone() {
         let plans = [
             PlanRow::of_test(
                 "after",
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_judged_on_both_sides_is_neither_new_nor_gone() {
+    fn a_plan_without_two_verdicts_is_not_compared() {
         let fail = [("a", Verdict::Fail)];
         let plans = [
             PlanRow::of_test("after", "doubtful", RunVerdict::Inconclusive, &[]),

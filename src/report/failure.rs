@@ -1,18 +1,18 @@
-//! What is printed of a finding: invariant, claim, because, witness, stacks, and the line that repeats it.
+//! A finding as a person reads it: invariant, claim, reason, witness, stacks, and the command that repeats it.
 
 use std::fmt::Write as _;
 
 use crate::check::{Finding, Judgement, Verdict, invariant};
 use crate::history::{EventKind, History, event_to_text};
 
-/// Most witness events that are shown.
+/// Most witness events of a finding.
 const WITNESS_MAX: usize = 8;
 /// Longest line of a witness, in characters.
 const LINE_CHARS_MAX: usize = 240;
-/// Most lines of each dump of stacks.
+/// Most lines of each stack dump.
 const STACK_LINES_MAX: usize = 30;
 
-/// Every finding of a plan that is not green, as a person reads it. `repeat` is the line that runs the plan again.
+/// Every finding of a plan that is not green. `repeat` is the command line that repeats the plan.
 #[must_use]
 pub fn findings_text(history: &History, judgement: &Judgement, repeat: &str) -> String {
     let shown = |finding: &&Finding| matches!(finding.verdict, Verdict::Fail | Verdict::Warn | Verdict::Inconclusive);
@@ -63,5 +63,5 @@ fn stacks_text(text: &mut String, history: &History) {
 }
 
 fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
-    text.write_fmt(arguments).expect("writing to a string can not fail");
+    text.write_fmt(arguments).expect("writing to a string cannot fail");
 }

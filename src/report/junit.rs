@@ -69,7 +69,7 @@ fn status(plan: &PlanRow) -> TestCaseStatus {
             non_success(NonSuccessKind::Error, found.or(Some(("inconclusive", &because))), text)
         }
         RunVerdict::Unavailable => {
-            let because = message("the loader can not be run here");
+            let because = message("the loader cannot be run here");
             non_success(NonSuccessKind::Error, Some(("unavailable", &because)), text)
         }
         RunVerdict::Vacuous => skipped(&message("nothing came about that could be judged")),

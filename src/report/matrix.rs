@@ -1,4 +1,4 @@
-//! Loaders side by side: by scenarios and by invariants.
+//! The verdicts of several loaders, by scenario and by invariant.
 
 use std::collections::BTreeMap;
 
@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 use crate::check::{Judgement, Verdict};
 use crate::report::plan_row::{PlanRow, RunVerdict};
 
-/// What each loader came to in each scenario, and by each invariant: in each cell the worst of its plans.
+/// The verdict of each loader for each scenario and each invariant. Each cell has the worst verdict of its plans.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Matrix {
     /// By loader, then by scenario.
     pub scenarios: BTreeMap<String, BTreeMap<String, RunVerdict>>,
-    /// By loader, then by invariant. A loader that could not be run has no row.
+    /// By loader, then by invariant. A loader without a run has no row.
     pub invariants: BTreeMap<String, BTreeMap<String, Verdict>>,
 }
 
 impl Matrix {
-    /// Takes up a plan.
+    /// Adds a plan.
     pub fn add(&mut self, row: &PlanRow, verdicts: &BTreeMap<&'static str, Verdict>) {
         let scenarios = self.scenarios.entry(row.loader.clone()).or_default();
         let cell = scenarios.entry(row.scenario.clone()).or_insert(row.verdict);

@@ -61,7 +61,7 @@ pub enum RunVerdict {
     NotApplicable,
     /// The experiment failed.
     Inconclusive,
-    /// The loader can not be run on this machine.
+    /// The loader cannot be run on this machine.
     Unavailable,
 }
 

@@ -1,4 +1,4 @@
-//! `verdict.json`: what was found in one plan.
+//! `verdict.json`: the verdict on one plan.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::history::{Header, SCHEMA, Seq};
 /// The verdict on one plan.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct VerdictReport {
-    /// Number of the format.
+    /// Version of the report's shape.
     pub schema: u32,
     /// Id of the plan.
     pub plan: String,
@@ -18,7 +18,7 @@ pub struct VerdictReport {
     pub scenario: String,
     /// The worst verdict.
     pub verdict: PlanVerdict,
-    /// What failed, warned or could not be judged.
+    /// The findings with verdict fail, warn or inconclusive.
     pub findings: Vec<FindingRow>,
     /// The verdict of every invariant.
     pub verdicts: BTreeMap<String, Verdict>,
@@ -31,19 +31,19 @@ pub struct FindingRow {
     pub invariant: String,
     /// Fail, warn or inconclusive.
     pub verdict: Verdict,
-    /// What one can check by hand.
+    /// The reason, with facts that a reader can check by hand.
     pub because: String,
-    /// The events that show it.
+    /// Sequence numbers of the events that show it.
     pub witness: Vec<Seq>,
-    /// Where the demand comes from.
+    /// Ids of the requirements that the invariant covers.
     pub requirement: Vec<String>,
-    /// Equal for equal findings.
+    /// Invariant and variant. Equal findings have equal signatures.
     pub signature: String,
-    /// The line that repeats it.
+    /// The command line that repeats the plan.
     pub repeat: String,
 }
 
-/// The findings that are not green, for a report. `repeat` is the line that runs the plan again.
+/// The findings that are not green. `repeat` is the command line that repeats the plan.
 #[must_use]
 pub fn finding_rows(judgement: &Judgement, repeat: &str) -> Vec<FindingRow> {
     let shown = |finding: &&Finding| matches!(finding.verdict, Verdict::Fail | Verdict::Warn | Verdict::Inconclusive);

@@ -12,7 +12,7 @@ use crate::life::{RunEnvironment, preflight};
 use crate::plan::{Baseline, InputError, Revision, ShutdownBehaviour, read_text};
 use crate::report::{CHECKS, PlanRow, RunReport, RunVerdict};
 use crate::run::judge::{JudgedHistory, live_and_judge};
-use crate::run::judged::check_invariant;
+use crate::run::outcome::check_invariant;
 use crate::run::report::write_reports;
 use crate::run::{RunError, RunFolder};
 use crate::stack::Browser;

@@ -178,5 +178,5 @@ fn ms(duration: Duration) -> u64 {
 }
 
 fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
-    writeln!(text, "{arguments}").expect("writing to a string can not fail");
+    writeln!(text, "{arguments}").expect("writing to a string cannot fail");
 }

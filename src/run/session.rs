@@ -43,8 +43,8 @@ impl Session {
         let reaper = match process {
             Process::Command { parent } => {
                 let _entered = runtime.enter();
-                watch_interruptions(interrupt, parent).map_err(RunError::system("signals can not be caught"))?;
-                OrphanReaper::install().map_err(RunError::system("orphans can not be adopted"))?
+                watch_interruptions(interrupt, parent).map_err(RunError::system("signals cannot be caught"))?;
+                OrphanReaper::install().map_err(RunError::system("orphans cannot be adopted"))?
             }
             Process::Guest => OrphanReaper::without_adopting(),
         };

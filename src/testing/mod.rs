@@ -1,6 +1,6 @@
-//! Verifying a loader of your own in `cargo test`; and a mock server for any test of a client, [`MockServer`].
+//! Verify your own loader in `cargo test`, or test any MCP client against a [`MockServer`].
 //!
-//! For a verification, implement [`Loader`] for it, and hand it over:
+//! To verify a loader, implement [`Loader`] for it and pass it to [`verify`]:
 //!
 //! ```no_run
 //! use mcp_lifecheck::testing::{BoxFuture, Called, Failure, Loaded, Loader, verify};
@@ -30,12 +30,12 @@
 //! # my_loader_leads_a_good_life();
 //! ```
 //!
-//! Every plan runs in a process of its own: the test binary is re-entered, before its `main`, and makes the loader afresh
-//! from what [`loader_factory!`](crate::loader_factory) registered. So a loader that hangs, aborts or leaks does that to
-//! nobody else, and tests may run in parallel, in one process or in many. Where the early entry does not exist (elsewhere
-//! than on Linux), the first line of a main of your own, with `harness = false`, has to be [`enter`].
+//! Each plan runs in its own process. The test binary re-enters itself before its `main` and makes a fresh loader with the function that
+//! [`loader_factory!`](crate::loader_factory) registered. A loader that hangs, aborts or leaks harms no other test, and tests may run in
+//! parallel, in one process or in many. Only Linux has this early entry. Elsewhere, the first line of your own `main`, with
+//! `harness = false`, must be [`enter`].
 //!
-//! Reporting [`Scopes`] is optional: without them a loader is judged from the wire and the process table.
+//! Reporting [`Scopes`] is optional. Without scopes, the rules judge a loader by its messages and by the process table.
 
 pub mod mock;
 mod options;
@@ -54,11 +54,11 @@ pub use mock::MockServer;
 pub use options::{Options, Severity};
 pub use verify::{NotVerified, verify, verify_with};
 
-/// Registers a loader under a name and gives the `&'static` [`Registered`] to hand to [`verify`](crate::testing::verify).
+/// Registers a loader under a name. Returns the `&'static` [`Registered`] that [`verify`](crate::testing::verify) takes.
 ///
-/// The name appears in plans and reports; it is unique in its executable and no name of a shipped loader. The second
-/// argument makes a loader from a [`Setup`](crate::testing::Setup): a function, or a closure that captures nothing, because
-/// it runs again in every plan process.
+/// The name appears in plans and reports. It must be unique in its executable and differ from those of shipped loaders. The second
+/// argument makes a loader from a [`Setup`](crate::testing::Setup). It is a function or a closure without captures, because every plan
+/// process calls it again.
 ///
 /// ```
 /// # use mcp_lifecheck::testing::{BoxFuture, Called, Failure, Loaded, Loader, Registered, Scopes};
@@ -87,7 +87,7 @@ macro_rules! loader_factory {
     }};
 }
 
-/// What [`loader_factory!`](crate::loader_factory) expands to. Not for use by hand.
+/// The expansion of [`loader_factory!`](crate::loader_factory). Do not use it directly.
 #[doc(hidden)]
 pub mod hidden {
     use std::sync::Arc;
@@ -97,15 +97,15 @@ pub mod hidden {
     pub use crate::loader::registered::REGISTERED;
     use crate::testing::{Loader, Setup};
 
-    /// Makes one loader.
+    /// Makes a loader and hides its type.
     pub fn fresh<L: Loader + 'static>(setup: Setup, make: impl FnOnce(Setup) -> L) -> Arc<dyn Loader> {
         Arc::new(make(setup))
     }
 }
 
-/// Ends this process as the helper it was started as, where it was started as one; otherwise returns at once.
+/// Runs this process as a helper and exits, if it was started as one. Otherwise returns at once.
 ///
-/// For the first line of `main` in a test with `harness = false`, elsewhere than on Linux.
+/// Call it in the first line of `main` in a test with `harness = false`. On Linux, the call is not needed.
 pub fn enter() {
     if let Some(code) = crate::reentry::enter() {
         std::process::exit(i32::from(code));

@@ -1,36 +1,36 @@
-//! What a verification is made of.
+//! The options of a verification.
 
 use std::path::PathBuf;
 
 use crate::plan::{Baseline, Limits, Promises, Revision, Transport};
 use crate::run::Temperaments;
 
-/// Options of a verification. The default is what [`verify`](crate::testing::verify) does.
+/// Options of a verification. [`verify`](crate::testing::verify) uses the defaults.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Suites, scenarios or scenario files (ending in `.toml`). Default: suite `core`.
+    /// Names of suites or scenarios, or scenario files (ending in `.toml`). Default: suite `core`.
     pub scenarios: Vec<String>,
-    /// What the loader claims about its own life. Default: the reference contract.
+    /// The promises of the loader. Default: the reference contract.
     pub promises: Promises,
-    /// How the loader reaches its servers; each scenario is run over all of them that it fits. Default: stdio.
-    /// Over memory the servers live in the process of the loader, which reaches them by the `memory` of its
+    /// Transports to the servers. Each scenario runs over all of them that it supports. Default: stdio.
+    /// Over memory, the servers live in the process of the loader, which reaches them through the `memory` of its
     /// [`Setup`](crate::testing::Setup).
     pub transports: Vec<Transport>,
-    /// The revision to speak. Default: the newest that each scenario allows.
+    /// The protocol revision. Default: the newest with a handshake that each scenario supports.
     pub revision: Option<Revision>,
-    /// How the servers take their end. Default: polite and stubborn.
+    /// Shutdown behaviour of the servers. Default: polite and stubborn.
     pub temperaments: Temperaments,
-    /// Bounds on every wait. A slow machine needs no longer ones: see the load guard.
+    /// The limit of every wait. A slow machine needs no longer limits, because the load guard doubts a wait on a loaded machine.
     pub limits: Limits,
-    /// Findings that are known and accepted; an entry that is not found any more is a failure. Default: none.
+    /// Known findings to accept. An entry without a finding is a failure. Default: none.
     pub baseline: Baseline,
-    /// What fails a verification. Default: [`Severity::Fail`].
+    /// The verdict that fails a verification. Default: [`Severity::Fail`].
     pub severity: Severity,
-    /// How often each plan is run. Default: once.
+    /// How often each plan runs. Default: once.
     pub repeat: u32,
-    /// Plans at once. Default: as many as there are cores; one where the test runner itself runs many processes.
+    /// Plans at once. Default: one for each core, or one alone under nextest, which runs many processes itself.
     pub jobs: Option<usize>,
-    /// Folder for what is written. Default: `mcp-lifecheck/NAME` in the target folder of the test binary.
+    /// Folder for the results. Default: `mcp-lifecheck/NAME` in the target folder of the test binary.
     pub out: Option<PathBuf>,
 }
 
@@ -52,7 +52,7 @@ impl Default for Options {
     }
 }
 
-/// What fails a verification.
+/// The verdict that fails a verification.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Severity {
     /// A Fail that the baseline does not accept.

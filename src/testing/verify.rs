@@ -1,4 +1,4 @@
-//! The verification itself.
+//! The verification of a loader.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,13 +13,13 @@ use crate::run::{
 };
 use crate::testing::{Options, Severity};
 
-/// Names the plans to run, of all that are selected; a failure is repeated with it.
+/// The variable that names the only plan to run. The command that repeats a failure sets it.
 const PLAN_VARIABLE: &str = "MCP_LIFECHECK_PLAN";
 
 /// Verifies a loader over suite `core`, with polite and stubborn servers.
 ///
 /// # Panics
-/// When it is not verified, with the text of [`NotVerified`].
+/// When the verification fails, with the text of [`NotVerified`].
 #[track_caller]
 pub fn verify(loader: &Registered) {
     if let Err(error) = verify_with(loader, &Options::default()) {
@@ -27,46 +27,46 @@ pub fn verify(loader: &Registered) {
     }
 }
 
-/// Verifies a loader; gives the report on every plan.
+/// Verifies a loader. Returns the report on every plan.
 ///
-/// Runs on threads of its own, so it may be called from anywhere, a runtime included, which it blocks. One verification
-/// runs at a time in a process: each takes every core.
+/// It runs on its own threads, so any code may call it. It blocks the caller, even in a runtime. Only one verification runs at a time in
+/// a process, because each uses every core.
 ///
 /// # Errors
-/// When anything that was selected failed or could not be judged; with the whole text of it.
+/// When a selected plan fails or has no verdict. The error has the full text.
 pub fn verify_with(loader: &Registered, options: &Options) -> Result<RunReport, NotVerified> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let repeat = Repeat::ByTest { command: test_command(loader) };
     let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let verified = std::thread::scope(|scope| scope.spawn(|| perform(loader, options, repeat)).join());
     drop(turn);
-    // A panic in there is a defect of ours; it must not pass for a verdict.
+    // A panic there is a defect of this library and must not pass for a verdict.
     verified.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// Why a loader is not verified. Its text is what `mcp-lifecheck run` prints: each finding with its invariant, claim, cause and
-/// witness, and the line that repeats it.
+/// Why a verification failed. Its text has each finding with its invariant, claim, reason and witness, and the command that repeats
+/// it, like the output of `mcp-lifecheck run`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotVerified {
-    /// Something that must hold does not, or a baseline entry is stale.
+    /// A rule that must hold is broken, or a baseline entry is stale.
     #[error("loader {} does not keep its promises\n\n{text}", loader_of(report))]
     Violations {
         /// Every plan with its findings.
         report: Box<RunReport>,
-        /// What is to be said of them.
+        /// The findings, as text.
         text: String,
     },
-    /// Something that was selected could not be judged.
+    /// A selected plan has no verdict.
     #[error("loader {} could not be judged\n\n{text}", loader_of(report))]
     Inconclusive {
         /// Every plan with its findings.
         report: Box<RunReport>,
-        /// What is to be said of them.
+        /// The findings, as text.
         text: String,
     },
-    /// Nothing was run.
-    #[error("the verification can not be run: {0}")]
+    /// No plan ran.
+    #[error("the verification cannot run: {0}")]
     NotRun(#[from] RunError),
 }
 
@@ -140,8 +140,8 @@ fn selected(loader: &Registered, options: &Options) -> Result<Vec<Selected>, Run
     };
     let mut selected = select::plans(&select::scenarios(&options.scenarios)?, &[target], &variants)?;
     if let Ok(wanted) = std::env::var(PLAN_VARIABLE) {
-        // Other tests of the same run have other plans: what is not wanted is no failure of theirs, so only a
-        // verification that has the plan is narrowed down to it.
+        // Other tests of the same run have other plans and must not fail. So only a verification that has the wanted plan is limited to
+        // it.
         if selected.iter().any(|one| one.plan.id == wanted) {
             selected.retain(|one| one.plan.id == wanted);
         }
@@ -149,10 +149,10 @@ fn selected(loader: &Registered, options: &Options) -> Result<Vec<Selected>, Run
     Ok(selected)
 }
 
-/// The line that runs the calling test again.
+/// The command line that repeats the calling test.
 fn test_command(loader: &Registered) -> String {
     let mut command = format!("cargo test -p {}", loader.package());
-    // Under libtest the thread of a test has its name, except where tests run one by one in the main thread.
+    // Under libtest, the thread of a test has the test's name, unless tests run one by one in the main thread.
     let current = std::thread::current();
     if let Some(name) = current.name().filter(|name| *name != "main") {
         command.push_str(&format!(" {name} -- --exact"));
@@ -160,7 +160,7 @@ fn test_command(loader: &Registered) -> String {
     command
 }
 
-/// The target folder of this test binary: where cargo keeps a tag that says so; else the folder for every run.
+/// The target folder of this test binary, which has cargo's tag file. Without the tag, the default folder of runs.
 fn target_folder() -> Result<PathBuf, RunError> {
     let executable = std::env::current_exe().map_err(RunError::system("the path of this executable"))?;
     let tagged = executable.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());

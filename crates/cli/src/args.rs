@@ -24,15 +24,15 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Verify loaders.
     Run(RunArgs),
-    /// Run a scenario file, or the plan of a finding, again.
+    /// Repeat the plan of a finding, or run a scenario file.
     Replay(ReplayArgs),
     /// Run an official conformance client against mocks.
     Client(ClientArgs),
-    /// Run a finished application against mocks, through a plan.
+    /// Run a finished application against mocks.
     Host(HostArgs),
     /// Judge recorded histories.
     Check(CheckArgs),
-    /// List what there is.
+    /// List the built-in loaders, scenarios, suites, scripts, faults, invariants and more.
     List(ListArgs),
     /// Explain a scenario, script, fault, invariant, requirement, promise, limit, transport or loader.
     Explain(ExplainArgs),
@@ -42,19 +42,19 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// Scenarios or suites, by name, or scenario files.
+    /// Names of scenarios or suites, or scenario files.
     #[arg(value_name = "SCENARIO|SUITE", default_value = "standard")]
     pub scenarios: Vec<String>,
-    /// A loader by name, with or without @STACK, or a loader description file; repeatable.
+    /// Name of a loader, with or without @STACK, or a loader description file; repeatable.
     #[arg(long, value_name = "NAME|FILE", default_value = "reference")]
     pub loader: Vec<String>,
-    /// Every shipped loader whose lane is available, known-broken ones excluded.
+    /// Every shipped loader whose lane is available, except the known-broken ones.
     #[arg(long, conflicts_with_all = ["loader", "checkout"])]
     pub all_available: bool,
-    /// A loader to hold the other against, such as the same one before a change: what is new, what is gone. It is run as well, and not judged.
+    /// A second loader to compare with, such as the same one before a change. It runs as well, but its findings do not count.
     #[arg(long, value_name = "NAME|FILE", conflicts_with = "all_available")]
     pub against: Option<String>,
-    /// Accept what is known of shipped loaders: the baselines that are shipped with them.
+    /// Accept the known findings of shipped loaders: apply the baselines that ship with them.
     #[arg(long)]
     pub shipped_baselines: bool,
     #[command(flatten)]
@@ -65,18 +65,18 @@ pub(crate) struct RunArgs {
     pub output: OutputArgs,
 }
 
-/// What shipped loaders are run on in place of their locked packages.
+/// The packages on which shipped loaders run in place of their locked ones.
 #[derive(Debug, Args, Clone)]
 #[group(id = "checkout", multiple = true)]
 pub(crate) struct CheckoutArgs {
-    /// Run the shipped Python loaders of --loader on this interpreter, or on that of this virtual environment.
+    /// Run the shipped Python loaders of --loader on this interpreter or virtual environment.
     #[arg(long, value_name = "PATH")]
     pub python: Option<PathBuf>,
-    /// Install these over the loader's stack, in an environment of its own: NAME==VERSION, a folder, a wheel; repeatable.
-    // None at all may be behind it: `--with "-e PATH"` is `--with` and `-e PATH`.
+    /// Install this package over the loader's stack, in a separate environment: NAME==VERSION, a folder or a wheel; repeatable.
+    // It may have no value: `--with -e PATH` means `-e PATH`.
     #[arg(long, value_name = "PIP_SPEC", num_args = 0..)]
     pub with: Option<Vec<String>>,
-    /// Like --with, for a checkout whose modules are imported from where they lie; repeatable.
+    /// Like --with, for a checkout whose modules Python imports from its own folder; repeatable.
     #[arg(short = 'e', long, value_name = "PATH")]
     pub editable: Vec<String>,
     /// Run the shipped Node loaders of --loader on the packages of this folder.
@@ -85,7 +85,7 @@ pub(crate) struct CheckoutArgs {
 }
 
 impl CheckoutArgs {
-    /// The checkout these arguments ask for.
+    /// The checkout that these arguments select.
     pub(crate) fn checkout(&self) -> Result<Checkout, RunError> {
         Checkout::new(self.python.as_deref(), self.with.as_deref(), &self.editable, self.node_modules.as_deref())
     }
@@ -93,37 +93,37 @@ impl CheckoutArgs {
 
 #[derive(Debug, Args, Clone)]
 pub(crate) struct VariantArgs {
-    /// How servers are reached; repeatable. By default in every way but sse that the loader and the scenario's scripts know.
+    /// Transport to test; repeatable. By default, every transport except sse that the loader and the scripts support.
     #[arg(long, value_name = "TRANSPORT")]
     pub transport: Vec<TransportArg>,
-    /// Revision of the protocol.
+    /// Protocol revision. By default, the newest with a handshake that the scenario supports.
     #[arg(long, value_name = "REVISION")]
     pub revision: Option<Revision>,
-    /// Kinds of plans.
+    /// Kind of loaders: in Rust (real), or behind the adapter protocol (foreign).
     #[arg(long, value_name = "TIER")]
     pub tier: Option<TierArg>,
-    /// Only with polite servers.
+    /// Run only polite servers.
     #[arg(long, conflicts_with = "stubborn_too")]
     pub polite_only: bool,
-    /// Also with servers that ignore the end of their input and SIGTERM.
+    /// Also run servers that ignore the end of their input and SIGTERM.
     #[arg(long)]
     pub stubborn_too: bool,
-    /// How often each plan is run.
+    /// How often each plan runs.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub repeat: u32,
     /// Plans at once; as many as there are cores.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub jobs: Option<u32>,
-    /// Seed of whatever is drawn by chance.
+    /// Seed of random choices.
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
-    /// Another value for a limit, such as operation=5s; repeatable.
+    /// Change a limit, such as operation=5s; repeatable.
     #[arg(long, value_name = "NAME=DURATION", value_parser = limit)]
     pub limit: Vec<(String, Duration)>,
 }
 
 impl VariantArgs {
-    /// The variants these arguments ask for.
+    /// The variants that these arguments select.
     pub(crate) fn variants(&self) -> Variants {
         let limits = limits_with(&self.limit);
         let temperaments = match (self.polite_only, self.stubborn_too) {
@@ -143,23 +143,23 @@ impl VariantArgs {
 
 #[derive(Debug, Args, Clone)]
 pub(crate) struct OutputArgs {
-    /// What to print instead of a table; repeatable: the first is printed, all are written to the folder.
+    /// Report format to print instead of a table; repeatable. The first is printed, and all are written to the results folder.
     #[arg(long, value_name = "FORMAT", value_parser = run_format())]
     pub format: Vec<&'static Format>,
     #[command(flatten)]
     pub results: ResultArgs,
 }
 
-/// Where results go, and what is made of them.
+/// The results folder, and the findings that count.
 #[derive(Debug, Args, Clone)]
 pub(crate) struct ResultArgs {
-    /// Folder for everything that is written.
+    /// Folder for the results.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Findings that are known and accepted.
+    /// File of known findings to accept.
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
-    /// A Warn leads to exit code 1 as well.
+    /// Exit with code 1 for a Warn as well.
     #[arg(long)]
     pub strict: bool,
     /// Print nothing but failures.
@@ -183,70 +183,70 @@ pub(crate) struct ReplayArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ClientArgs {
-    /// The client and its arguments, split on spaces; the URL of the server is appended.
+    /// The client and its arguments, split on spaces. The URL of the server is appended.
     #[arg(long, value_name = "CMD")]
     pub command: String,
-    /// A scenario by the name clients know; repeatable. Without it, the suite.
+    /// Name of a scenario; repeatable. Without it, the suite runs.
     #[arg(long, value_name = "SCENARIO", conflicts_with = "suite")]
     pub scenario: Vec<String>,
-    /// Every scenario that is served for the revision [default: lifecycle].
+    /// Run every scenario for the revision [default: lifecycle].
     #[arg(long, value_name = "SUITE")]
     pub suite: Option<String>,
-    /// Revision of the protocol [default: 2025-11-25, or that of the scenario].
+    /// Protocol revision [default: 2025-11-25, or that of the scenario].
     #[arg(long, value_name = "REVISION")]
     pub spec_version: Option<Revision>,
-    /// Failures that are expected: `client:` with `scenario` or `scenario:check-id`.
+    /// File of expected failures: `client:` with `scenario` or `scenario:check-id`.
     #[arg(long, value_name = "FILE")]
     pub expected_failures: Option<PathBuf>,
-    /// How long the client may live in each scenario, with everything it starts.
+    /// Longest life of the client, with all its processes, in each scenario.
     #[arg(long, value_name = "MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     pub timeout: u64,
-    /// Scenarios at once; at most as many as there are cores.
+    /// Scenarios at once, at most one for each core.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub jobs: u32,
-    /// Folder for everything that is written.
+    /// Folder for the results.
     #[arg(short = 'o', long = "output-dir", value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Show the checks that passed as well.
+    /// Also show the checks that passed.
     #[arg(long)]
     pub verbose: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct HostArgs {
-    /// The shape of the configuration that is written for the host [default: claude].
+    /// Shape of the configuration for the host [default: claude].
     #[arg(long, value_name = "SHAPE", conflicts_with = "config_template")]
     pub config_shape: Option<ConfigShapeArg>,
-    /// A configuration of your own, with placeholders such as {servers}, {url:NAME}, {command:NAME} and {args:NAME}.
+    /// Your own configuration file, with placeholders such as {servers}, {url:NAME}, {command:NAME} and {args:NAME}.
     #[arg(long, value_name = "FILE")]
     pub config_template: Option<PathBuf>,
-    /// Its servers and their scripts [default: those of the plan, or server=polite].
+    /// Servers with their scripts [default: those of the plan, or server=polite].
     #[arg(long, value_name = "NAME=SCRIPT", value_delimiter = ',')]
     pub servers: Vec<String>,
-    /// How servers are reached: stdio or http [default: http where a {url} stands somewhere, else stdio].
+    /// Transport to the servers: stdio or http [default: http if a {url} placeholder is used, else stdio].
     #[arg(long, value_name = "TRANSPORT")]
     pub transport: Option<TransportArg>,
-    /// Servers that ignore the end of their input and SIGTERM.
+    /// Run servers that ignore the end of their input and SIGTERM.
     #[arg(long)]
     pub stubborn: bool,
-    /// Revision of the protocol the servers speak [default: 2025-11-25].
+    /// Protocol revision of the servers [default: 2025-11-25].
     #[arg(long, value_name = "REVISION")]
     pub revision: Option<Revision>,
-    /// What is done with the host: a shipped plan by name, or a file [default: default].
+    /// The steps to carry out: name of a shipped plan, or a file [default: default].
     #[arg(long, value_name = "NAME|FILE")]
     pub plan: Option<String>,
-    /// The program that does things on pages, split on spaces; also MCP_LIFECHECK_PAGE_DRIVER.
+    /// Command of the page driver, split on spaces. The variable MCP_LIFECHECK_PAGE_DRIVER sets it as well.
     #[arg(long, value_name = "CMD")]
     pub page_driver: Option<String>,
-    /// Another value for a limit, such as exit=5s or host-tools=90s, where no step says its own; repeatable.
+    /// Change a limit for all steps without their own, such as exit=5s or host-tools=90s; repeatable.
     #[arg(long, value_name = "NAME=DURATION", value_parser = host_limit)]
     pub limit: Vec<(String, Duration)>,
-    /// What to print instead of a table; repeatable: the first is printed, all are written to the folder.
+    /// Report format to print instead of a table; repeatable. The first is printed, and all are written to the results folder.
     #[arg(long, value_name = "FORMAT", value_parser = host_format())]
     pub format: Vec<&'static Format>,
     #[command(flatten)]
     pub results: ResultArgs,
-    /// The host and its arguments; {config}, {port}, {url} and {url:NAME} are filled in.
+    /// The host and its arguments. Placeholders {config}, {port}, {url} and {url:NAME} are filled in.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }
@@ -260,7 +260,7 @@ pub(crate) enum ConfigShapeArg {
 }
 
 impl ConfigShapeArg {
-    /// As it is written.
+    /// The name of the shape on the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Claude => "claude",
@@ -273,61 +273,61 @@ impl ConfigShapeArg {
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// Histories: files, or plan folders.
+    /// History files or plan folders.
     #[arg(value_name = "HISTORY", required = true)]
     pub histories: Vec<PathBuf>,
-    /// Where the histories come from.
+    /// Source of the histories.
     #[arg(long, value_name = "KIND")]
     pub from: Option<FromArg>,
-    /// What to print.
+    /// Output format.
     #[arg(long, value_name = "FORMAT", value_parser = check_format())]
     pub format: Option<&'static Format>,
-    /// A Warn leads to exit code 1 as well.
+    /// Exit with code 1 for a Warn as well.
     #[arg(long)]
     pub strict: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// What to list.
+    /// Kind of things to list.
     #[arg(value_name = "WHAT")]
     pub what: ListWhat,
-    /// What to print.
+    /// Output format.
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<JsonArg>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
-    /// Id of what to explain.
+    /// Id or name to explain.
     #[arg(value_name = "ID")]
     pub id: String,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// Install the stacks that are missing.
+    /// Install the missing stacks.
     #[arg(long, conflicts_with = "adapter")]
     pub provision: bool,
-    /// Test an adapter, by the description of its loader (or the name of a shipped one), against the adapter protocol.
+    /// Test an adapter against the adapter protocol. Takes the description file of its loader, or the name of a shipped one.
     #[arg(long, value_name = "FILE|NAME")]
     pub adapter: Option<String>,
     /// Print the JSON schema of the adapter protocol.
     #[arg(long, conflicts_with_all = ["adapter", "provision"])]
     pub adapter_schema: bool,
-    /// Another value for a limit, such as operation=5s; repeatable.
+    /// Change a limit, such as operation=5s; repeatable.
     #[arg(long, value_name = "NAME=DURATION", value_parser = limit, requires = "adapter")]
     pub limit: Vec<(String, Duration)>,
-    /// Folder for what an adapter writes.
+    /// Folder for the output of the adapter.
     #[arg(long, value_name = "DIR", requires = "adapter")]
     pub out: Option<PathBuf>,
-    /// What to print.
+    /// Output format.
     #[arg(long, value_name = "FORMAT", requires = "adapter")]
     pub format: Option<JsonArg>,
 }
 
 impl DoctorArgs {
-    /// The limits that are asked for.
+    /// The default limits with the changes of the user.
     pub(crate) fn limits(&self) -> Limits {
         limits_with(&self.limit)
     }
@@ -366,7 +366,7 @@ pub(crate) enum TierArg {
     Foreign,
 }
 
-/// The format of what is no run.
+/// The output format of a command without reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum JsonArg {
     Json,
@@ -374,7 +374,7 @@ pub(crate) enum JsonArg {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FromArg {
-    /// The journal of a mock that ran alone.
+    /// The journal of a standalone mock.
     Journal,
 }
 
@@ -399,7 +399,7 @@ fn limit(text: &str) -> Result<(String, Duration), LimitError> {
     Ok((name.to_owned(), value))
 }
 
-/// The same, with the limits of a host's plan.
+/// Parses a limit of a run or of a host's plan.
 fn host_limit(text: &str) -> Result<(String, Duration), LimitError> {
     match text.split_once('=') {
         Some((name, value)) if HOST_LIMITS.iter().any(|limit| limit.name == name) => {

@@ -1,8 +1,8 @@
-//! A run beside processes that are not its own: in a child that has none of them below it.
+//! The subprocess shim: runs the command in a child if this process has children that it did not start.
 //!
-//! The process that reports ends every orphan below it. Where it was given processes it did not start (by
-//! `sh -c 'sidecar & exec mcp-lifecheck run'`, or as the first process of a container) it could not tell them apart. There the
-//! command runs in a re-entered child, and this process only passes signals on and its exit code back.
+//! A run kills every orphan below its process. It could not distinguish orphans from children that it inherited, by
+//! `sh -c 'sidecar & exec mcp-lifecheck run'` or as the first process of a container. In that case this process re-enters itself as a
+//! child, passes signals on to the child, and returns the child's exit code.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -18,18 +18,18 @@ use signal_hook::iterator::Signals;
 
 use crate::print::complain;
 
-/// First argument of a child that runs the command; the second is the pid of its parent.
+/// First argument of a child that runs the command. The second one is the pid of its parent.
 const MARK: &str = "__aside";
 
 /// The arguments of the command, and the process with whose death it must end, if any.
 pub(crate) struct Called {
-    /// With the name of the program.
+    /// The arguments, with the name of the program first.
     pub arguments: Vec<OsString>,
-    /// Readable as soon as the parent has ended.
+    /// Becomes readable when the parent ends. `None` if this process is not a child of the shim.
     pub parent: Option<OwnedFd>,
 }
 
-/// Why the parent of a child is none.
+/// Why a child has no parent to watch.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ParentError {
     #[error("found no process id behind {MARK}, expected that of the parent")]
@@ -49,7 +49,7 @@ impl ParentError {
     }
 }
 
-/// How this process was called.
+/// Parses the arguments of this process.
 pub(crate) fn called() -> Result<Called, ParentError> {
     let mut arguments: Vec<OsString> = env::args_os().collect();
     if arguments.get(1).map(OsString::as_os_str) != Some(OsStr::new(MARK)) {
@@ -58,7 +58,7 @@ pub(crate) fn called() -> Result<Called, ParentError> {
     let pid = arguments.get(2).and_then(|pid| pid.to_str()?.parse().ok()).and_then(Pid::from_raw);
     let pid = pid.ok_or(ParentError::NoPid)?;
     let parent = pidfd_open(pid, PidfdFlags::empty())?;
-    // Taken first and compared after: while it is our parent, its pid is nobody else's.
+    // Opened first and compared afterwards: while it is the parent, no other process has its pid.
     if getppid() != Some(pid) {
         return Err(ParentError::Gone);
     }
@@ -66,15 +66,15 @@ pub(crate) fn called() -> Result<Called, ParentError> {
     Ok(Called { arguments, parent: Some(parent) })
 }
 
-/// Runs the whole command in a child; gives the child's exit code.
+/// Runs the whole command in a child. Returns the child's exit code.
 ///
-/// The child leads a process group, so that a signal of the terminal comes to it once: through this process. What the
-/// child itself waits for in the foreground gets it as well, as it would from the terminal.
+/// The child leads a process group, so that it receives a signal of the terminal once: through this process. Foreground processes of
+/// the child receive the signal as well, as they would from the terminal.
 ///
 /// # Errors
 /// When the child cannot be started.
 pub(crate) fn run_aside(arguments: &[OsString]) -> io::Result<u8> {
-    // Caught before there is a child, so that none is lost.
+    // Caught before the child starts, so that no signal is lost.
     let mut signals = Signals::new(interrupting_signals())?;
     let mut command = Command::new(env::current_exe()?);
     command.arg(MARK).arg(std::process::id().to_string()).args(arguments.iter().skip(1)).process_group(0);
@@ -83,7 +83,7 @@ pub(crate) fn run_aside(arguments: &[OsString]) -> io::Result<u8> {
     thread::spawn(move || {
         for signal in signals.forever() {
             if let (Some(group), Some(signal)) = (group, Signal::from_named_raw(signal)) {
-                // It may have ended by now; then this process ends as well.
+                // If the child has ended, this process ends as well.
                 let _ = kill_process_group(group, signal);
             }
         }

@@ -1,4 +1,4 @@
-//! `mcp-lifecheck check`: the same verdict later, without the loader.
+//! `mcp-lifecheck check`: judges recorded histories without their programs.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::print::say;
 
 /// Judges recorded histories.
 pub(crate) fn check(arguments: &CheckArgs) -> Result<ExitReason, RunError> {
-    // Both kinds have one shape; the flag says that a journal of a mock alone is meant, without a loader's view.
+    // A journal has the shape of a history, so the flag changes nothing. It says that the history has no loader's view.
     let _ = arguments.from;
     let mut judged = Vec::new();
     for path in &arguments.histories {
@@ -43,7 +43,7 @@ fn text_of(arguments: &CheckArgs, judged: &[(PathBuf, JudgedHistory)]) -> String
     text
 }
 
-/// The exit reason that verdicts lead to, without a baseline.
+/// The exit reason of these verdicts, without a baseline.
 fn reason(verdicts: impl Iterator<Item = PlanVerdict>, strict: bool) -> ExitReason {
     let verdicts: Vec<_> = verdicts.collect();
     let any = |wanted: PlanVerdict| verdicts.contains(&wanted);

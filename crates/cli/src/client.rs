@@ -16,10 +16,10 @@ use crate::args::ClientArgs;
 use crate::print::say;
 use crate::program::check_program;
 
-/// The only suite there is.
+/// The only suite.
 const SUITE: &str = "lifecycle";
 
-/// Runs a client through scenarios. `parent` is readable when there is nobody to report to any more.
+/// Runs a client through scenarios. `parent` becomes readable when the parent process ends.
 pub(crate) fn client(arguments: &ClientArgs, parent: Option<OwnedFd>) -> Result<ExitReason, RunError> {
     let known = client_scenarios()?;
     let plans = selected(arguments, &known)?;
@@ -45,15 +45,15 @@ fn jobs(arguments: &ClientArgs) -> usize {
     (arguments.jobs as usize).min(cores)
 }
 
-/// The scenarios that are asked for, each with the revision it is run under.
+/// The selected scenarios, each with the protocol revision of its run.
 fn selected(arguments: &ClientArgs, known: &[ClientScenario]) -> Result<Vec<ClientPlan>, RunError> {
-    let asked = arguments.spec_version;
+    let wanted = arguments.spec_version;
     if let Some(suite) = arguments.suite.as_ref().filter(|suite| *suite != SUITE) {
         let near = did_you_mean(suite, [SUITE]);
         return Err(RunError::usage(format!("found suite {suite:?}, expected {SUITE}{near}")));
     }
     if arguments.scenario.is_empty() {
-        let revision = asked.unwrap_or(Revision::NEWEST_HANDSHAKE);
+        let revision = wanted.unwrap_or(Revision::NEWEST_HANDSHAKE);
         let served: Vec<ClientPlan> = known
             .iter()
             .filter(|scenario| scenario.runs_under(revision))
@@ -64,10 +64,10 @@ fn selected(arguments: &ClientArgs, known: &[ClientScenario]) -> Result<Vec<Clie
         }
         return Ok(served);
     }
-    arguments.scenario.iter().map(|name| plan(name, asked, known)).collect()
+    arguments.scenario.iter().map(|name| plan(name, wanted, known)).collect()
 }
 
-fn plan(name: &str, asked: Option<Revision>, known: &[ClientScenario]) -> Result<ClientPlan, RunError> {
+fn plan(name: &str, wanted: Option<Revision>, known: &[ClientScenario]) -> Result<ClientPlan, RunError> {
     let unknown = || {
         let names: Vec<&str> = known.iter().map(|scenario| scenario.name.as_str()).collect();
         let (near, names) = (did_you_mean(name, &names), names.join(", "));
@@ -78,7 +78,7 @@ fn plan(name: &str, asked: Option<Revision>, known: &[ClientScenario]) -> Result
         let newest = scenario.revisions.iter().max().copied();
         newest.filter(|_| !scenario.runs_under(Revision::NEWEST_HANDSHAKE)).unwrap_or(Revision::NEWEST_HANDSHAKE)
     };
-    let revision = asked.unwrap_or_else(usual);
+    let revision = wanted.unwrap_or_else(usual);
     if !scenario.runs_under(revision) {
         let served: Vec<_> = scenario.revisions.iter().map(ToString::to_string).collect();
         let message = format!("found scenario {name} under {revision}, expected {}", served.join(" or "));
@@ -120,7 +120,7 @@ fn text_of(results: &[ClientResult], outcome: &ClientOutcome<'_>, is_verbose: bo
     text
 }
 
-/// What a finding is called; nothing where it is not told.
+/// The word for a finding. `None` if the finding is not shown.
 fn word(finding: &Finding, is_expected: bool, is_verbose: bool) -> Option<&'static str> {
     match finding.verdict {
         Verdict::Fail | Verdict::Warn if is_expected => Some("EXPECTED"),

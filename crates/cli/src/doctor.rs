@@ -1,4 +1,4 @@
-//! `mcp-lifecheck doctor`: which lanes and stacks this machine can run, and why not.
+//! `mcp-lifecheck doctor`: shows which lanes and stacks this machine can run, and why it cannot run the others.
 
 mod adapter;
 
@@ -14,8 +14,8 @@ use mcp_lifecheck::stack::{Browser, BrowserError, Provisioned, Stack, StackError
 use crate::args::DoctorArgs;
 use crate::print::say;
 
-/// Shows every lane, and installs missing stacks where that is asked for; or tests an adapter. `parent` is readable when there is
-/// nobody to report to any more.
+/// Shows every lane, and installs missing stacks on request; or tests an adapter. `parent` becomes readable when the parent process
+/// ends.
 pub(crate) fn doctor(arguments: &DoctorArgs, parent: Option<OwnedFd>) -> Result<ExitReason, RunError> {
     if arguments.adapter_schema {
         say(&format!("{:#}", adapter_schema()))?;
@@ -63,7 +63,7 @@ fn examine(stack: &Stack, provision: bool) -> Result<&'static str, StackError> {
     })
 }
 
-/// The browser that was found, once it has been started and ended.
+/// Finds the browser, and starts and ends it once.
 fn examine_browser(provision: bool) -> Result<String, BrowserError> {
     let browser = if provision { Browser::provision()?.0 } else { Browser::find()? };
     Ok(format!("{}, version {}", browser.program().display(), browser.version()?))

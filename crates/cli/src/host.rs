@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use mcp_lifecheck::host::{Asked, ConfigShape, ConfigSource, prepared};
+use mcp_lifecheck::host::{ConfigShape, ConfigSource, HostSettings, prepared};
 use mcp_lifecheck::plan::{InputError, Limits, Revision, ShutdownBehaviour, Transport, read_text};
 use mcp_lifecheck::run::{
     Accepted, ExitReason, HostRun, Hosted, Process, RunError, RunFolder, RunOutcome, Session, page_driver,
@@ -18,12 +18,11 @@ use crate::print::say;
 use crate::program::check_program;
 use crate::table::run_table;
 
-/// Runs a host through its plan. `parent` is readable when there is nobody to report to any more.
+/// Runs a host through its plan. `parent` becomes readable when the parent process ends.
 pub(crate) fn host(arguments: &HostArgs, parent: Option<OwnedFd>) -> Result<ExitReason, RunError> {
-    let asked = asked(arguments)?;
-    let mut prepared = prepared(&asked)?;
+    let mut prepared = prepared(&settings(arguments)?)?;
     if prepared.application.plan.needs_page() {
-        // Where there is none, the run says so.
+        // Without a page driver, the run reports the host as unavailable.
         prepared.application.page = page_driver(arguments.page_driver.as_deref()).ok();
     }
     check_program(&arguments.command)?;
@@ -52,7 +51,7 @@ pub(crate) fn host(arguments: &HostArgs, parent: Option<OwnedFd>) -> Result<Exit
     Ok(outcome.reason(&hosted.report, arguments.results.strict))
 }
 
-fn asked(arguments: &HostArgs) -> Result<Asked, RunError> {
+fn settings(arguments: &HostArgs) -> Result<HostSettings, RunError> {
     let mut limits = Limits::default();
     let mut step_limits = BTreeMap::new();
     for (name, value) in &arguments.limit {
@@ -68,7 +67,7 @@ fn asked(arguments: &HostArgs) -> Result<Asked, RunError> {
             return Err(RunError::usage(format!("found transport {found}, expected stdio or http")));
         }
     };
-    Ok(Asked {
+    Ok(HostSettings {
         plan: arguments.plan.clone(),
         servers: servers(&arguments.servers)?,
         transport,
@@ -92,11 +91,11 @@ fn config(arguments: &HostArgs) -> Result<ConfigSource, RunError> {
     let text = read_text(path)?;
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| InputError::whole(&path.display().to_string(), "expected the name of a file"))?;
-    // Apart from what is written beside it.
+    // The prefix keeps the file apart from the other files in the folder.
     Ok(ConfigSource::Template { text, file: format!("config-{name}") })
 }
 
-/// `NAME=SCRIPT`, several of them behind commas.
+/// Parses `NAME=SCRIPT` for each server.
 fn servers(texts: &[String]) -> Result<Vec<(String, String)>, RunError> {
     let mut servers: Vec<(String, String)> = Vec::new();
     for text in texts {
@@ -112,7 +111,7 @@ fn servers(texts: &[String]) -> Result<Vec<(String, String)>, RunError> {
     Ok(servers)
 }
 
-/// The line that runs it again, as far as a shell is asked for no more than quotes.
+/// The command line that repeats the run. Arguments with special characters are quoted.
 fn repeat(arguments: &HostArgs) -> String {
     let mut line = "mcp-lifecheck host".to_owned();
     let mut push = |text: &str| {

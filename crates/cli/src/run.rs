@@ -22,7 +22,7 @@ use crate::print::{complain, say};
 use crate::progress::progress_bar;
 use crate::table::run_table;
 
-/// Verifies loaders. `parent` is readable when there is nobody to report to any more.
+/// Verifies loaders. `parent` becomes readable when the parent process ends.
 pub(crate) fn run(arguments: &RunArgs, parent: Option<OwnedFd>) -> Result<ExitReason, RunError> {
     let scenarios = select::scenarios(&arguments.scenarios)?;
     let mut targets = if arguments.all_available {
@@ -33,18 +33,18 @@ pub(crate) fn run(arguments: &RunArgs, parent: Option<OwnedFd>) -> Result<ExitRe
     let versus =
         arguments.against.as_ref().map(|against| select::versus(&mut targets, against, &complain)).transpose()?;
     let selected = plans(&scenarios, &targets, &arguments.variants.variants())?;
-    let asked = Asked { shipped_baselines: arguments.shipped_baselines, versus, jobs: jobs(&arguments.variants) };
-    perform(&selected, &arguments.output, &asked, parent)
+    let settings = Settings { shipped_baselines: arguments.shipped_baselines, versus, jobs: jobs(&arguments.variants) };
+    perform(&selected, &arguments.output, &settings, parent)
 }
 
-/// What is asked of a run beside its plans and its output.
-struct Asked {
+/// Settings of a run.
+struct Settings {
     shipped_baselines: bool,
     versus: Option<Versus>,
     jobs: usize,
 }
 
-/// Runs a scenario file, or the plan of a finding, again.
+/// Repeats the plan of a finding, or runs a scenario file.
 pub(crate) fn replay(arguments: &ReplayArgs, parent: Option<OwnedFd>) -> Result<ExitReason, RunError> {
     let path = &arguments.file;
     let plan_file = if path.is_dir() {
@@ -66,8 +66,8 @@ pub(crate) fn replay(arguments: &ReplayArgs, parent: Option<OwnedFd>) -> Result<
             plans(&[scenario], &select::targets(loaders, &checkout, &complain)?, &Variants::default())?
         }
     };
-    let asked = Asked { shipped_baselines: false, versus: None, jobs: 1 };
-    perform(&selected, &arguments.output, &asked, parent)
+    let settings = Settings { shipped_baselines: false, versus: None, jobs: 1 };
+    perform(&selected, &arguments.output, &settings, parent)
 }
 
 fn read_plan(file: &Path) -> Result<Plan, InputError> {
@@ -92,18 +92,19 @@ fn jobs(variants: &VariantArgs) -> usize {
 fn perform(
     selected: &[Selected],
     output: &OutputArgs,
-    asked: &Asked,
+    settings: &Settings,
     parent: Option<OwnedFd>,
 ) -> Result<ExitReason, RunError> {
-    let accepted = accepted(selected, output, asked)?;
+    let accepted = accepted(selected, output, settings)?;
     let folder = Arc::new(RunFolder::open(output.results.out.as_deref())?);
     let session = Session::boot(Process::Command { parent })?;
-    descriptors::fit(selected, asked.jobs)?;
+    descriptors::fit(selected, settings.jobs)?;
     let environment = session.environment();
-    let finished = session.finish(run_all(selected, &folder, output, asked.jobs, &environment));
+    let finished = session.finish(run_all(selected, &folder, output, settings.jobs, &environment));
     let interrupted = environment.is_interrupted();
     let mut report = report_of(finished, interrupted);
-    report.comparison = asked.versus.as_ref().map(|Versus { of, against }| Comparison::of(of, against, &report.plans));
+    report.comparison =
+        settings.versus.as_ref().map(|Versus { of, against }| Comparison::of(of, against, &report.plans));
     let written = write_reports(folder.path(), &report, with_json(&output.format))?;
     let outcome = RunOutcome::of(&report, &accepted);
     // The command prints the first format and writes all of them.
@@ -114,13 +115,13 @@ fn perform(
     Ok(outcome.reason(&report, output.results.strict))
 }
 
-/// What is accepted of what may be found: the baseline of the command line, and what is shipped.
-fn accepted(selected: &[Selected], output: &OutputArgs, asked: &Asked) -> Result<Accepted, RunError> {
+/// The accepted findings: those of the baseline on the command line, and those of shipped baselines.
+fn accepted(selected: &[Selected], output: &OutputArgs, settings: &Settings) -> Result<Accepted, RunError> {
     let mut accepted = Accepted::default();
     if let Some(file) = &output.results.baseline {
         accepted.add(None, &read_baseline(file, selected)?);
     }
-    if asked.shipped_baselines {
+    if settings.shipped_baselines {
         accepted.add_shipped(selected)?;
     }
     Ok(accepted)
@@ -174,7 +175,7 @@ fn text_of(report: &RunReport, outcome: &RunOutcome, folder: &RunFolder, output:
     text
 }
 
-/// The loaders that cannot run here, each once.
+/// The loaders that cannot run here, each once, with the reason.
 fn unavailable(report: &RunReport) -> BTreeMap<&str, &str> {
     let missing = report.plans.iter().filter(|plan| plan.verdict == RunVerdict::Unavailable);
     missing.map(|plan| (plan.loader.as_str(), plan.because.as_deref().unwrap_or_default())).collect()

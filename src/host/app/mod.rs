@@ -3,9 +3,9 @@
 //! Start at [`ApplicationLife::lead`]. Nothing here judges. A step that waits in vain is recorded, and the driver ends the application.
 
 mod life;
+mod observation;
 mod page;
 mod request;
-mod seen;
 mod step_end;
 mod steps;
 

@@ -1,7 +1,7 @@
-//! A browser: a program of its own that is told on its stdin, line by line, what to do on a page, and answers on its stdout.
+//! The page driver: a program that controls a browser. It reads one request a line on its stdin and replies on its stdout.
 //!
-//! It is supervised as the host is, so that whatever it starts ends with the run. Its stdout is a named pipe, because a supervisor gives
-//! files to what it starts and nothing else.
+//! A supervisor starts it, so that every process below it ends with the run. Its stdout is a named pipe, because a supervisor gives
+//! its child only files.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -21,25 +21,25 @@ use crate::plan::PageAction;
 use crate::record::{Recorder, secret};
 use crate::supervise::{LaunchSpec, StdinKind, SuperviseError, Supervised, Written};
 
-/// How long a browser may take to end by itself, once its stdin has ended.
+/// How long the page driver may take to end once its stdin is closed.
 const END_LIMIT: Duration = Duration::from_secs(5);
-/// How much longer than its own limit an action may take until it is answered.
+/// How much longer than the limit of an action its reply may take.
 const ANSWER_MARGIN: Duration = Duration::from_secs(10);
-/// Longest line of an answer, in bytes.
+/// Longest line of a reply, in bytes.
 const LINE_BYTES_MAX: usize = 1 << 20;
-/// Most bytes that a browser may write to stderr.
+/// Most bytes of the page driver's stderr that are kept.
 const OUTPUT_BYTES_MAX: u64 = 8 << 20;
 
-/// A browser that runs.
+/// A running page driver.
 pub(super) struct Page {
     files: Files,
     supervised: Supervised,
     answers: FramedRead<pipe::Receiver, LinesCodec>,
-    n_asked: u64,
+    n_requests: u64,
 }
 
-/// What is done on a page.
-pub(super) struct Asked<'a> {
+/// An action on a page.
+pub(super) struct PageRequest<'a> {
     pub action: PageAction,
     pub tab: &'a str,
     pub url: Option<&'a str>,
@@ -48,31 +48,31 @@ pub(super) struct Asked<'a> {
     pub absent: Option<&'a str>,
 }
 
-/// Why nothing can be said of a page: the experiment failed.
+/// Why a page has no result. The experiment failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PageError {
-    #[error("the browser's pipe can not be made: {0}")]
+    #[error("the browser's pipe cannot be made: {0}")]
     Pipe(#[source] io::Error),
-    #[error("the folder of the browser's temporary files can not be made: {0}")]
+    #[error("the folder of the browser's temporary files cannot be made: {0}")]
     Files(#[source] io::Error),
-    #[error("the browser can not be started: {0}")]
+    #[error("the browser cannot be started: {0}")]
     Start(#[from] SuperviseError),
-    #[error("the browser takes no more")]
+    #[error("the browser reads no more requests")]
     Deaf,
     #[error("{0}")]
     Lost(String),
-    #[error("the browser ended; its own words are in page-stderr.txt")]
+    #[error("the browser ended; see page-stderr.txt")]
     Ended,
     #[error("the browser gave no answer within {} ms", limit.as_millis())]
     Mute { limit: Duration },
-    #[error("the browser's answer can not be read: {0}")]
+    #[error("the browser's answer cannot be read: {0}")]
     Line(#[from] LinesCodecError),
     #[error("found {0:?}, expected an answer of the browser: an object with `id`, and `ok` or `failed`")]
     Answer(String),
 }
 
 impl Page {
-    /// Starts a browser. `life` is how long it may live, with everything it starts.
+    /// Starts the page driver. `life` is the longest life of its process tree.
     pub(super) async fn start(
         command: &[String],
         directory: &Path,
@@ -108,21 +108,25 @@ impl Page {
             life_ms: ms(life),
             settle_ms: ms(crate::plan::Limits::default().settle),
         };
-        // What becomes of its process is no part of the host's history.
+        // The history of the host leaves out the page driver's process.
         let recorder = Recorder::start(Header::new("page"), None).map_err(PageError::Pipe)?;
         let started = Supervised::start(&environment.executable, spec, recorder, &environment.reaper).await;
-        // Both ends are open, or nobody needs it any more.
+        // Both ends are open now, or the start has failed.
         let _ = std::fs::remove_file(&pipe);
         let answers = FramedRead::new(receiver, LinesCodec::new_with_max_length(LINE_BYTES_MAX));
-        Ok(Self { files, supervised: started?, answers, n_asked: 0 })
+        Ok(Self { files, supervised: started?, answers, n_requests: 0 })
     }
 
-    /// Does something on a page; what went wrong there where it did.
-    pub(super) async fn ask(&mut self, asked: Asked<'_>, limit: Duration) -> Result<Result<(), String>, PageError> {
-        self.n_asked += 1;
-        let Asked { action, tab, url, text, expect, absent } = asked;
+    /// Carries out an action on a page. The inner error says why the action failed there.
+    pub(super) async fn ask(
+        &mut self,
+        request: PageRequest<'_>,
+        limit: Duration,
+    ) -> Result<Result<(), String>, PageError> {
+        self.n_requests += 1;
+        let PageRequest { action, tab, url, text, expect, absent } = request;
         let timeout_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-        let mut line = json!({ "id": self.n_asked, "do": action.name(), "tab": tab, "timeout_ms": timeout_ms });
+        let mut line = json!({ "id": self.n_requests, "do": action.name(), "tab": tab, "timeout_ms": timeout_ms });
         for (name, value) in [("url", url), ("text", text), ("expect", expect), ("absent", absent)] {
             if let Some(value) = value {
                 line[name] = value.into();
@@ -134,7 +138,7 @@ impl Page {
             Written::Full => return Err(PageError::Deaf),
         }
         let limit = limit + ANSWER_MARGIN;
-        let id = self.n_asked;
+        let id = self.n_requests;
         tokio::select! {
             biased;
             answer = tokio::time::timeout(limit, answer_to(&mut self.answers, id)) => {
@@ -144,9 +148,9 @@ impl Page {
         }
     }
 
-    /// Ends it, with everything it has started: by itself, else by force.
+    /// Ends the page driver and every process below it, by force if need be.
     pub(super) async fn end(self) {
-        // Ended already, or it does not listen: both are ended below.
+        // The end by force below covers a page driver that does not listen.
         let _ = self.supervised.close_stdin().await;
         let _ = tokio::time::timeout(END_LIMIT, self.supervised.broken_or_ended()).await;
         self.supervised.end().await;
@@ -154,10 +158,10 @@ impl Page {
     }
 }
 
-/// The folder of a browser's temporary files, removed with what a browser leaves that was ended by force.
+/// The folder of a browser's temporary files. Dropping it also removes files that a killed browser leaves.
 struct Files(PathBuf);
 
-/// Longest path, in bytes, below which a browser's sockets still have names that the system takes.
+/// Longest path of that folder, in bytes. Below a longer one, the names of a browser's sockets exceed the limit of the system.
 const FILES_PATH_MAX: usize = 60;
 
 impl Files {
@@ -174,7 +178,7 @@ impl Files {
         Ok(Self(folder))
     }
 
-    /// Among the temporary files of the system.
+    /// A folder among the temporary files of the system.
     fn aside() -> io::Result<Self> {
         let folder = std::env::temp_dir().join(format!("mcp-lifecheck-{}", secret()?));
         DirBuilder::new().mode(0o700).create(&folder)?;
@@ -184,12 +188,12 @@ impl Files {
 
 impl Drop for Files {
     fn drop(&mut self) {
-        // What can not be removed is in the run's own folder, for everybody to see.
+        // A file that cannot be removed stays visible in the folder of the run.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
-/// Makes a pipe and opens it for reading. For writing as well, so that it does not end before its writer has come.
+/// Makes a pipe and opens it for reading. Also for writing, so that it does not end before the page driver opens it.
 fn open_pipe(path: &Path) -> io::Result<pipe::Receiver> {
     mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
     pipe::OpenOptions::new().read_write(true).open_receiver(path)
@@ -203,7 +207,7 @@ async fn answer_to(
         let line = answers.next().await.ok_or(PageError::Ended)??;
         let head = || PageError::Answer(line.chars().take(200).collect());
         let answer: Value = serde_json::from_str(&line).map_err(|_| head())?;
-        // An answer that came too late is to another question.
+        // A late reply belongs to an earlier request.
         if answer.get("id").and_then(Value::as_u64).is_some_and(|found| found < id) {
             continue;
         }

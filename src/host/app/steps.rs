@@ -1,23 +1,23 @@
-//! The steps of a plan, each to what came of it.
+//! The steps of a plan.
 
 use std::time::{Duration, Instant};
 
 use crate::history::{EventKind, Source};
 use crate::host::app::life::ApplicationLife;
-use crate::host::app::page::{Asked as PageAsked, Page};
+use crate::host::app::observation::Observation;
+use crate::host::app::page::{Page, PageRequest};
 use crate::host::app::request::{Asked, ask};
-use crate::host::app::seen::Seen;
 use crate::host::app::step_end::StepEnd;
 use crate::plan::{HostDo, HostStep, PageAction};
 use crate::supervise::{Signalled, Written};
 
-/// How often a host that does not answer yet is asked again: nothing tells when somebody else begins to listen.
+/// Pause between two requests to a host that does not listen yet. The system reports no event when another process begins to listen.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
-/// Longest time of one of several tries.
+/// Longest wait for one of these requests.
 const TRY_LIMIT: Duration = Duration::from_secs(5);
 
 impl ApplicationLife<'_> {
-    /// Does one step, which may take as long as `limit`.
+    /// Carries out one step, at most for `limit`.
     pub(super) async fn step(&mut self, step: &HostStep, limit: Duration) -> StepEnd {
         match &step.does {
             HostDo::Tools { again, .. } | HostDo::Call { again, .. } => {
@@ -51,9 +51,9 @@ impl ApplicationLife<'_> {
         }
     }
 
-    /// Waits until the servers have seen something, from position `from` on, at most for `limit`, and no longer than the host lives.
+    /// Waits until the servers have seen what a step waits for, from position `from` on. Stops at `limit` or at the end of the host.
     async fn await_seen(&self, step: &HostDo, from: usize, limit: Duration) -> StepEnd {
-        let nothing = || Seen::of(self.input.servers.keys().cloned());
+        let nothing = || Observation::of(self.input.servers.keys().cloned());
         let mut seen = nothing();
         let met = {
             let waited = self.ending.stage.recorder.wait_for(0, limit, |event| seen.meets_with(event, step, from));
@@ -64,18 +64,18 @@ impl ApplicationLife<'_> {
             }
         };
         match met {
-            Some(true) => StepEnd::Met(seen.told(step)),
-            Some(false) => StepEnd::Unmet(format!("not within {} ms; seen: {}", limit.as_millis(), seen.told(step))),
+            Some(true) => StepEnd::Met(seen.text(step)),
+            Some(false) => StepEnd::Unmet(format!("not within {} ms; seen: {}", limit.as_millis(), seen.text(step))),
             None => self.ended_before(|| {
-                // What was acknowledged before the end may not have been looked at.
+                // An event that was acknowledged before the end may not have been looked at.
                 let mut seen = nothing();
                 let met = self.ending.stage.recorder.any(|event| seen.meets_with(event, step, from));
-                (met, seen.told(step))
+                (met, seen.text(step))
             }),
         }
     }
 
-    /// The host ended, or the run was interrupted, before what a step waits for was seen; `last` looks once more.
+    /// The host ended, or the run was interrupted, before the step saw what it waits for. `last` looks once more.
     fn ended_before(&self, last: impl FnOnce() -> (bool, String)) -> StepEnd {
         if self.supervised().is_broken() || self.ending.stage.environment.is_interrupted() {
             return StepEnd::Lost;
@@ -89,7 +89,7 @@ impl ApplicationLife<'_> {
     async fn await_ready(&self, url: &str, status: u16, limit: Duration) -> StepEnd {
         let deadline = Instant::now() + limit;
         let asked = Asked { method: "GET".to_owned(), url: url.to_owned(), body: None };
-        let mut last = "nobody asked yet".to_owned();
+        let mut last = "no request yet".to_owned();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -107,7 +107,7 @@ impl ApplicationLife<'_> {
         }
     }
 
-    /// What comes from here on is an answer to what the host is made to do now.
+    /// Records that the driver prompts the host. Later messages may follow from the prompt.
     fn prompt(&mut self, how: &str) {
         let seq = self.ending.stage.recorder.note(Source::Driver, EventKind::HostPrompted { how: how.to_owned() });
         self.progress.prompted = usize::try_from(seq.0).unwrap_or(usize::MAX).saturating_sub(1);
@@ -138,7 +138,7 @@ impl ApplicationLife<'_> {
         self.prompt("line");
         match self.supervised().write_line(text).await {
             Ok(Written::Done) => StepEnd::Done,
-            Ok(Written::Gone) => StepEnd::Unmet("nobody reads its stdin any more".to_owned()),
+            Ok(Written::Gone) => StepEnd::Unmet("the host's stdin is closed".to_owned()),
             Ok(Written::Full) => StepEnd::Unmet("its stdin is full: the host does not read it".to_owned()),
             Err(_) => StepEnd::Lost,
         }
@@ -158,8 +158,8 @@ impl ApplicationLife<'_> {
         }
         let filled = [url, text, expect, absent].map(|text| text.as_ref().map(|text| self.filled(text)));
         let [url, text, expect, absent] = filled.each_ref().map(Option::as_deref);
-        let asked = PageAsked { action: *action, tab, url, text, expect, absent };
-        // Taken out, so that the host can be watched meanwhile.
+        let asked = PageRequest { action: *action, tab, url, text, expect, absent };
+        // Taken out, so that the driver can watch the host meanwhile.
         let mut page = match self.progress.page.take() {
             Some(page) => page,
             None => {

@@ -1,4 +1,4 @@
-//! What a mock is made of.
+//! The builder of a mock.
 
 use std::fmt;
 use std::io;
@@ -12,23 +12,23 @@ use crate::script::{Carriage, Misfit, Script};
 use crate::testing::mock::MockServer;
 use crate::testing::mock::host::{self, Host};
 
-/// How long anything is waited for, where nothing else is asked for.
+/// The default limit of every wait.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Reached over streamable HTTP, on loopback.
+/// A mock over streamable HTTP, on loopback.
 #[derive(Debug, Clone)]
 pub struct OverHttp {
     pub(super) url: String,
 }
 
-/// Reached over the standard input and output of a process that the client starts.
+/// A mock over stdio, in a process that the client starts.
 #[derive(Debug, Clone)]
 pub struct OverStdio {
     pub(super) command: PathBuf,
     pub(super) args: Vec<String>,
 }
 
-/// A mock that has not started.
+/// A mock before its start.
 #[derive(Debug, Clone)]
 pub struct MockBuilder<R> {
     script: String,
@@ -39,7 +39,7 @@ pub struct MockBuilder<R> {
     over: std::marker::PhantomData<R>,
 }
 
-/// How often something is expected: `2`, `1..`, `1..=3` or `..=3`.
+/// An expected number of messages: `2`, `1..`, `1..=3` or `..=3`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Times {
     least: usize,
@@ -50,24 +50,24 @@ pub struct Times {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// There is no such script, or it can not be read.
+    /// The script does not exist or is malformed.
     #[error(transparent)]
     Script(#[from] InputError),
-    /// The script can not be carried out so.
+    /// The script does not support the transport.
     #[error(transparent)]
     Misfit(#[from] Misfit),
-    /// The revision can not be spoken so.
+    /// The transport does not support the revision.
     #[error("found revision {found}, expected one from {oldest} to {newest}")]
     Revision {
-        /// What was asked for.
+        /// The revision of the test.
         found: Revision,
-        /// The oldest that can be.
+        /// The oldest revision that the transport supports.
         oldest: Revision,
-        /// The newest that can be.
+        /// The newest revision that the transport supports.
         newest: Revision,
     },
-    /// The system refused something.
-    #[error("the mock can not be started: {0}")]
+    /// The system refused a port, a thread or random bytes.
+    #[error("the mock cannot be started: {0}")]
     System(#[from] io::Error),
 }
 
@@ -83,13 +83,13 @@ impl MockBuilder<()> {
         }
     }
 
-    /// It is to be reached over streamable HTTP: it lives in this process, and listens on a fresh port of loopback.
+    /// Serves streamable HTTP. The mock lives in this process and listens on a fresh port of loopback.
     #[must_use]
     pub fn over_http(self) -> MockBuilder<OverHttp> {
         self.over()
     }
 
-    /// It is to be reached over standard input and output: the client starts it, as often as it likes.
+    /// Serves stdio. The client starts the mock as a process, any number of times.
     #[must_use]
     pub fn over_stdio(self) -> MockBuilder<OverStdio> {
         self.over()
@@ -102,28 +102,28 @@ impl MockBuilder<()> {
 }
 
 impl<R> MockBuilder<R> {
-    /// The newest revision it speaks. Default: the newest that opens with `initialize`.
+    /// Sets the newest protocol revision of the mock. Default: the newest that opens with `initialize`.
     #[must_use]
     pub fn revision(mut self, revision: Revision) -> Self {
         self.revision = revision;
         self
     }
 
-    /// How often messages of this method are expected, over all connections; [`MockServer::verify`] says whether that is so.
+    /// Expects this number of messages of a method, over all connections. [`MockServer::verify`] checks it.
     #[must_use]
     pub fn expect(mut self, method: &str, times: impl Into<Times>) -> Self {
         self.expected.push((method.to_owned(), times.into()));
         self
     }
 
-    /// How long anything is waited for. Default: 10 s.
+    /// Sets the limit of every wait. Default: 10 s.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
     }
 
-    /// Reads the script, and sees that it can be carried out so.
+    /// Reads the script, and checks that it supports the transport.
     fn read(&self, transport: Transport, carriage: Carriage, oldest: Revision) -> Result<Script, StartError> {
         let (found, newest) = (self.revision, Revision::NEWEST_HANDSHAKE);
         if found < oldest || found > newest {
@@ -140,12 +140,12 @@ impl<R> MockBuilder<R> {
 }
 
 impl MockBuilder<OverHttp> {
-    /// Starts it: when this returns, it can be connected to.
+    /// Starts the mock. A client can connect when this function returns.
     ///
     /// # Errors
-    /// When there is no such script, when it needs pipes or a process of its own, or when there is no port.
+    /// When the script does not exist, needs pipes or its own process, or when the system has no free port.
     pub fn start(self) -> Result<MockServer<OverHttp>, StartError> {
-        // It has no process of its own: what needs one does not fit, as in memory.
+        // The mock has no process of its own, as in memory. A script that needs one does not fit.
         let script = self.read(Transport::Memory, Carriage::Http, Revision::R20250326)?;
         let (host, url) = host::over_http(script, self.revision)?;
         Ok(self.started(host, OverHttp { url }))
@@ -153,17 +153,17 @@ impl MockBuilder<OverHttp> {
 }
 
 impl MockBuilder<OverStdio> {
-    /// Ignores the end of its input and SIGTERM, as some servers do: only SIGKILL ends it.
+    /// Makes the mock ignore the end of its input and SIGTERM, as some servers do. Only SIGKILL ends it.
     #[must_use]
     pub fn stubborn(mut self) -> Self {
         self.temperament = ShutdownBehaviour::Stubborn;
         self
     }
 
-    /// Gets ready for it: when this returns, a client can start it.
+    /// Opens the endpoint for the mock's reports. A client can start the mock when this function returns.
     ///
     /// # Errors
-    /// When there is no such script, when it needs HTTP, or when there is no port for it to report to.
+    /// When the script does not exist, needs HTTP, or when the system has no free port for the endpoint.
     pub fn start(self) -> Result<MockServer<OverStdio>, StartError> {
         let script = self.read(Transport::Stdio, Carriage::Lines, Revision::R20241105)?;
         let command = std::env::current_exe()?;
@@ -173,7 +173,7 @@ impl MockBuilder<OverStdio> {
 }
 
 impl Times {
-    /// Whether so many are as many as expected.
+    /// Whether this number is as expected.
     #[must_use]
     pub fn allows(self, n: usize) -> bool {
         self.least <= n && self.most.is_none_or(|most| n <= most)

@@ -1,4 +1,4 @@
-//! What a mock in a test lives on: a thread, a history, and a port.
+//! The surroundings of a mock in a test: a thread, a history, and a port.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,21 +20,21 @@ use crate::script::{BODY_BYTES_MAX, HttpSetup, HttpStyle, Input, Interpreter, Me
 
 /// Name of the server in its history.
 const SERVER: &str = "mock";
-/// How long a mock lives at most: far beyond any test, so that nothing is left for ever by one that is killed.
+/// Longest life of a mock. It exceeds every test, and it bounds a mock that a killed test leaves.
 const MAX_LIFE: Duration = Duration::from_secs(3_600);
 /// How long the thread of a mock may take to be ready.
 const READY_LIMIT: Duration = Duration::from_secs(10);
 
-/// Hosts one mock over HTTP, or is home to every process of one over stdio.
+/// Hosts one mock over HTTP, or the recorder endpoint of its processes over stdio.
 pub(super) struct Host {
     pub script: Script,
     recorder: Recorder,
     gates: Gates,
-    /// Taken when it is dropped, which must not wait.
+    /// Taken by the drop, which must not wait.
     runtime: Option<Runtime>,
 }
 
-/// Who is told that a gate is open.
+/// The receiver of opened gates.
 enum Gates {
     Http(Connector),
     Stdio(RecorderEndpoint),
@@ -65,13 +65,13 @@ pub(super) fn over_http(script: Script, revision: Revision) -> io::Result<(Host,
         TcpListener::from_std(listener)?
     };
     let ended = mock.start().map_err(io::Error::other)?;
-    // One that ends at its start closes its port at once: that is what its client is to see.
+    // A mock that ends at its start closes its port at once, and its client must see that.
     if ended.is_none() {
         let accepting = connector.clone();
         runtime.spawn(async move {
             let life_ends = Instant::now() + MAX_LIFE;
             tokio::select! {
-                // However it ends, nobody listens any more; its journal can not be lost.
+                // Any end closes the port. The journal cannot be lost.
                 ended = mock.run(life_ends) => drop(ended),
                 () = accepting.accept(listener) => {}
             }
@@ -80,7 +80,7 @@ pub(super) fn over_http(script: Script, revision: Revision) -> io::Result<(Host,
     Ok((Host { script, recorder, gates: Gates::Http(connector), runtime: Some(runtime) }, url))
 }
 
-/// Home to the processes that are started with these arguments.
+/// The recorder endpoint of the processes that a client starts with these arguments.
 pub(super) fn over_stdio(
     script: Script,
     revision: Revision,
@@ -97,9 +97,9 @@ pub(super) fn over_stdio(
     };
     let (sender, opened) = channel();
     let recording = recorder.clone();
-    // Not by blocking on it: the caller may be within a runtime of its own.
+    // Not with `block_on`, because the caller may be inside a runtime.
     runtime.spawn(async move {
-        // The caller waits for it.
+        // The caller waits for the result.
         let _ = sender.send(RecorderEndpoint::open(recording, options).await);
     });
     let endpoint = opened.recv_timeout(READY_LIMIT).map_err(io::Error::other)??;
@@ -124,7 +124,7 @@ fn recorder(script: &Script, revision: Revision, transport: Transport) -> io::Re
     Recorder::start(header, None)
 }
 
-/// What each process is told when it dials.
+/// The welcome for each process that connects.
 fn setup(script: &Script, revision: Revision, temperament: ShutdownBehaviour) -> io::Result<MockSetup> {
     let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let welcome = serde_json::json!({
@@ -163,16 +163,16 @@ impl Host {
         }
     }
 
-    /// Waits until the events so far are as they are awaited, at most for `limit`; whether they are.
+    /// Waits until the events fulfil a condition, at most for `limit`. Returns whether they do.
     ///
-    /// Waits on the thread of the mock, so that it may be awaited on any runtime.
+    /// The wait runs on the thread of the mock, so that a caller may await it on any runtime.
     pub(super) async fn until(&self, limit: Duration, is_so: impl Fn(&[Event]) -> bool + Send + 'static) -> bool {
         let recorder = self.recorder.clone();
         let (sender, found) = oneshot::channel();
         let Some(runtime) = &self.runtime else { return false };
         runtime.spawn(async move {
             let is_so = recorder.wait_until(limit, is_so).await;
-            // Whoever waited may have given up.
+            // The caller may have given up.
             let _ = sender.send(is_so);
         });
         found.await.unwrap_or(false)
@@ -181,7 +181,7 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // Within a runtime nothing may wait for the end of another one.
+        // Code inside a runtime must not wait for the end of another one.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }

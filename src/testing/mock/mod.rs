@@ -48,11 +48,11 @@
 //! # }
 //! ```
 //!
-//! What the mock does at a gate waits for [`open_gate`](MockServer::open_gate); what comes about later is awaited with
+//! An action at a gate waits for [`open_gate`](MockServer::open_gate). A test waits for later events with
 //! [`until_received`](MockServer::until_received), [`until_held`](MockServer::until_held) and
-//! [`until_closed`](MockServer::until_closed), never with a sleep. [`verify`](MockServer::verify) holds everything that was
-//! seen against what was expected, against the protocol, and against the script: a fault that never came about has tested
-//! nothing. A mock that is dropped ends, judges nothing and panics never.
+//! [`until_closed`](MockServer::until_closed), never with a sleep. [`verify`](MockServer::verify) compares all messages with the
+//! expectations, the protocol and the script. A fault that was never delivered is an error, because the test has tested nothing.
+//! Dropping a mock ends it, and never panics.
 //!
 //! Any number of mocks may live at once. None needs a runtime of the test's: each has a thread of its own, so that a client
 //! that blocks its thread does not block its server.
@@ -183,7 +183,7 @@ impl<R> MockServer<R> {
         self.host.history()
     }
 
-    /// Lets go what the script holds at this gate, now and later.
+    /// Opens a gate: releases the actions that the script holds there, now and later.
     pub fn open_gate(&self, gate: &str) {
         self.host.open_gate(gate);
     }
@@ -191,7 +191,7 @@ impl<R> MockServer<R> {
     /// Waits until `n` messages of this method have arrived.
     ///
     /// # Errors
-    /// When they have not within the limit.
+    /// When fewer have arrived within the limit.
     pub async fn until_received(&self, method: &str, n: usize) -> Result<(), Overdue> {
         let is_it = {
             let method = method.to_owned();
@@ -206,20 +206,20 @@ impl<R> MockServer<R> {
         .await
     }
 
-    /// Waits until something is held at this gate.
+    /// Waits until an action is held at this gate.
     ///
     /// # Errors
-    /// When nothing is within the limit.
+    /// When no action is held within the limit.
     pub async fn until_held(&self, gate: &str) -> Result<(), Overdue> {
         let wanted = EventKind::GateReached { gate: gate.to_owned() };
         self.until(format!("action at gate {gate}"), move |events| events.iter().any(|event| event.kind == wanted))
             .await
     }
 
-    /// Waits until there was a connection and every one is closed.
+    /// Waits until a client has connected and every connection is closed.
     ///
     /// # Errors
-    /// When one is still open after the limit, or none was opened.
+    /// When a connection is still open after the limit, or none was opened.
     pub async fn until_closed(&self) -> Result<(), Overdue> {
         let is_over = |events: &[Event]| {
             let was_opened = events.iter().any(|event| matches!(event.kind, EventKind::ConnectionOpened { .. }));
@@ -233,12 +233,12 @@ impl<R> MockServer<R> {
         if self.host.until(limit, is_so).await { Ok(()) } else { Err(Overdue { what, limit }) }
     }
 
-    /// Holds everything so far against what was expected, against the protocol, and against the script.
+    /// Compares all events so far with the expectations, the protocol and the script.
     ///
-    /// Whether connections are closed it does not ask: see [`until_closed`](Self::until_closed).
+    /// It does not check that connections are closed. See [`until_closed`](Self::until_closed).
     ///
     /// # Errors
-    /// With everything that is not as it has to be.
+    /// With every difference.
     pub fn verify(&self) -> Result<(), Unmet> {
         verify::verify(&self.history(), &self.host.script, &self.expected)
     }

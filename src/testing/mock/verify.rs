@@ -1,4 +1,4 @@
-//! Whether what a mock saw is what was expected.
+//! Compares what a mock received with the expectations of a test.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use crate::run::JudgedHistory;
 use crate::script::Script;
 use crate::testing::mock::Times;
 
-/// What a mock saw that is not as it has to be.
+/// Why the client of a mock is not as expected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the client of mock {script} is not as expected\n{text}")]
 pub struct Unmet {
@@ -15,11 +15,11 @@ pub struct Unmet {
     text: String,
 }
 
-/// Holds a history against expectations, protocol and script.
+/// Compares a history with the expectations, the protocol and the script.
 pub(super) fn verify(history: &History, script: &Script, expected: &[(String, Times)]) -> Result<(), Unmet> {
     let mut text = String::new();
     let mut line = |arguments: std::fmt::Arguments<'_>| {
-        writeln!(text, "{arguments}").expect("writing to a string can not fail");
+        writeln!(text, "{arguments}").expect("writing to a string cannot fail");
     };
     for (method, times) in expected {
         let n_received = n_received(history, method);
@@ -28,7 +28,7 @@ pub(super) fn verify(history: &History, script: &Script, expected: &[(String, Ti
         }
     }
     for fault in missing_faults(history, script) {
-        line(format_args!("found no occasion for {fault}, which the script is for: nothing was tested"));
+        line(format_args!("fault {fault} of the script was never delivered: nothing was tested"));
     }
     text.push_str(&broken_invariants(history));
     if text.is_empty() { Ok(()) } else { Err(Unmet { script: script.name().to_owned(), text }) }
@@ -50,13 +50,13 @@ fn missing_faults(history: &History, script: &Script) -> Vec<String> {
     script.required_faults().into_iter().filter(|name| !is_delivered(name)).collect()
 }
 
-/// What breaks the protocol, as a report tells it. A mock sees messages and connections; what needs another witness is silent.
+/// The failures of protocol rules, as text. A mock sees messages and connections only, so rules that need more stay silent.
 fn broken_invariants(history: &History) -> String {
     // Failures alone: a script that impairs a connection on purpose is no reason to doubt the rest of a test.
     JudgedHistory::new(ended(history), "run this test again".to_owned()).failures_text()
 }
 
-/// The history, ended here.
+/// The history with an end after its last event.
 fn ended(history: &History) -> History {
     let mut events = history.events().to_vec();
     let at_us = events.last().map_or(0, |event| event.at_us);

@@ -98,7 +98,7 @@ fn a_fault_that_had_no_occasion_has_tested_nothing() {
     let mut client = client(&mock);
     client.open();
     let told = mock.verify().unwrap_err().to_string();
-    assert!(told.contains("found no occasion for exit:3"), "{told}");
+    assert!(told.contains("fault exit:3 of the script was never delivered"), "{told}");
     client.send(&call(3));
     assert_eq!(client.exit_code(), 3);
     wait(mock.until_closed()).unwrap();

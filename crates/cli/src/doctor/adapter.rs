@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::args::DoctorArgs;
 use crate::print::{complain, say};
 
-/// Tests the adapter of a loader on each of its stacks. `parent` is readable when there is nobody to report to any more.
+/// Tests the adapter of a loader on each of its stacks. `parent` becomes readable when the parent process ends.
 pub(crate) fn test_adapter(
     name: &str,
     arguments: &DoctorArgs,
@@ -41,7 +41,7 @@ pub(crate) fn test_adapter(
     Ok(reason(&tested))
 }
 
-/// What came of the test of one loader, or why it could not be tested.
+/// The rows of one loader's test, or why the test was impossible.
 struct Tested {
     loader: String,
     rows: Result<Vec<Row>, String>,
@@ -58,8 +58,8 @@ fn reason(tested: &[Tested]) -> ExitReason {
     }
 }
 
-/// The word for a state, and what there is to say of it.
-fn told(state: &State) -> (&'static str, &str) {
+/// The word for a state, and its reason.
+fn described(state: &State) -> (&'static str, &str) {
     match state {
         State::Ok => ("ok", ""),
         State::Failed(because) => ("FAIL", because),
@@ -71,7 +71,7 @@ fn told(state: &State) -> (&'static str, &str) {
 impl Tested {
     fn json(&self) -> Value {
         let row = |row: &Row| {
-            let (state, because) = told(&row.state);
+            let (state, because) = described(&row.state);
             json!({
                 "id": row.check.id,
                 "about": row.check.claim,
@@ -98,7 +98,7 @@ impl Tested {
         let mut failures = String::new();
         let mut counts = [0_usize; 4];
         for row in rows {
-            let (state, because) = told(&row.state);
+            let (state, because) = described(&row.state);
             let (index, shown) = match &row.state {
                 State::Ok => (0, row.check.claim),
                 State::Failed(_) => (1, row.check.claim),

@@ -1,4 +1,4 @@
-//! What the servers of a host have seen of it: what the steps of a plan wait for.
+//! What the servers of a host have seen of it. The steps of a plan wait for that.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -8,9 +8,9 @@ use serde_json::Value;
 use crate::history::{Event, EventKind, LinkPeer, Message};
 use crate::plan::HostDo;
 
-/// What was seen of each server, from some event on.
+/// What each server has seen.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct Observation {
     servers: BTreeMap<String, OfServer>,
     gates: BTreeSet<String>,
 }
@@ -20,35 +20,35 @@ struct OfServer {
     n_opened: u32,
     open: BTreeSet<String>,
     /// Whether a request for tools came.
-    is_asked: bool,
+    is_requested: bool,
     /// Requests for tools without an answer, by connection and id.
     listing: BTreeSet<(String, String)>,
     tools: BTreeSet<String>,
     /// Whether the last page of a list was answered.
     is_listed: bool,
-    /// Calls, by tool.
+    /// Number of calls, by tool.
     calls: BTreeMap<String, u32>,
 }
 
-impl Seen {
-    /// Nothing yet, of these servers.
+impl Observation {
+    /// An observation of these servers without any event.
     pub(super) fn of(servers: impl Iterator<Item = String>) -> Self {
         Self { servers: servers.map(|name| (name, OfServer::default())).collect(), gates: BTreeSet::new() }
     }
 
-    /// One more event.
+    /// Takes in one more event.
     pub(super) fn see(&mut self, event: &Event) {
         if let EventKind::GateReached { gate } = &event.kind {
             self.gates.insert(gate.clone());
         }
-        // A server that has gone has nothing open.
+        // A server that has ended has no connection open.
         if let EventKind::LinkClosed { peer: LinkPeer::Mock { server, .. }, .. } = &event.kind {
             self.servers.entry(server.clone()).or_default().open.clear();
         }
         let Some(server) = event.source.server() else { return };
         let of = self.servers.entry(server.to_owned()).or_default();
         match &event.kind {
-            // What names no session belongs to no connection.
+            // A message without a session belongs to no connection.
             EventKind::ConnectionOpened { connection } if !connection.0.ends_with(".0") => {
                 of.n_opened += 1;
                 of.open.insert(connection.0.clone());
@@ -65,7 +65,7 @@ impl Seen {
         }
     }
 
-    /// From here on only what comes next counts, of what is listed and called.
+    /// Forgets lists and calls. Connections and requests in flight stay.
     fn begin_again(&mut self) {
         for server in self.servers.values_mut() {
             let OfServer { n_opened, open, listing, .. } = std::mem::take(server);
@@ -73,8 +73,9 @@ impl Seen {
         }
     }
 
-    /// One more event; whether it is the last that is missing to what a step waits for. Where that is to come since the host was last made
-    /// to do something, that was the event at position `from`, counted from 0.
+    /// Takes in one more event. Returns whether the step has now seen what it waits for, from position `from` on.
+    ///
+    /// `from` is the position of the last prompt to the host, counted from 0.
     pub(super) fn meets_with(&mut self, event: &Event, step: &HostDo, from: usize) -> bool {
         let position = usize::try_from(event.seq.0).unwrap_or(usize::MAX).saturating_sub(1);
         if from > 0 && position == from {
@@ -84,7 +85,7 @@ impl Seen {
         position >= from && self.meets(step)
     }
 
-    /// Whether what a step waits for is there.
+    /// Whether the servers have seen what a step waits for.
     pub(super) fn meets(&self, step: &HostDo) -> bool {
         match step {
             HostDo::Tools { at_least, of, .. } => {
@@ -102,8 +103,8 @@ impl Seen {
         }
     }
 
-    /// What was seen, for the servers that a step means.
-    pub(super) fn told(&self, step: &HostDo) -> String {
+    /// What the servers of a step have seen, as text.
+    pub(super) fn text(&self, step: &HostDo) -> String {
         if let HostDo::Gate { gate } = step {
             let word = if self.gates.contains(gate) { "was" } else { "was not" };
             return format!("gate {gate} {word} reached");
@@ -112,7 +113,7 @@ impl Seen {
         let mut text = String::new();
         for (name, server) in self.meant(&of) {
             let separator = if text.is_empty() { "" } else { "; " };
-            write!(text, "{separator}{name}: {}", server.told(step)).expect("writing to a string can not fail");
+            write!(text, "{separator}{name}: {}", server.text(step)).expect("writing to a string cannot fail");
         }
         text
     }
@@ -131,7 +132,7 @@ impl OfServer {
     fn receive(&mut self, connection: &str, message: &Message) {
         match (message.method(), message.id()) {
             (Some("tools/list"), Some(id)) => {
-                self.is_asked = true;
+                self.is_requested = true;
                 self.listing.insert((connection.to_owned(), id.to_string()));
             }
             (Some("tools/call"), Some(_)) => {
@@ -153,7 +154,7 @@ impl OfServer {
         self.is_listed |= message.at(&["result", "nextCursor"]).is_none();
     }
 
-    fn told(&self, step: &HostDo) -> String {
+    fn text(&self, step: &HostDo) -> String {
         let n = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
         match step {
             HostDo::Tools { .. } if self.is_listed => n(self.tools.len(), "tool"),
@@ -165,14 +166,14 @@ impl OfServer {
                 format!("{} opened, {} open", n(self.n_opened as usize, "connection"), self.open.len())
             }
             _ if self.n_opened == 0 => "no connection".to_owned(),
-            HostDo::Tools { .. } if !self.is_asked => "connected, not asked for its tools".to_owned(),
+            HostDo::Tools { .. } if !self.is_requested => "connected, not asked for its tools".to_owned(),
             HostDo::Tools { .. } => "asked for its tools, without a whole list in answer".to_owned(),
             _ => "connected, not called".to_owned(),
         }
     }
 }
 
-/// Every message of a frame: a batch has several.
+/// Calls a function with every message of a frame. A batch has several.
 fn each(message: &Message, mut of_each: impl FnMut(&Message)) {
     match message.body().as_array() {
         Some(batch) => batch.iter().cloned().map(Message::new).for_each(|message| of_each(&message)),
@@ -186,7 +187,7 @@ mod tests {
     use crate::history::{Header, history_from_text};
 
     const OPENED: &str = "mock:a#1 connection.opened connection=c1.1";
-    const ASKED: &str =
+    const REQUESTED: &str =
         r#"mock:a#1 wire.received connection=c1.1 message={"jsonrpc":"2.0","id":2,"method":"tools/list"}"#;
     const PAGE: &str = r#"mock:a#1 wire.sent connection=c1.1 message={"jsonrpc":"2.0","id":2,"result":{"tools":[{"name":"x"}],"nextCursor":"n"}}"#;
     const LIST: &str = r#"mock:a#1 wire.sent connection=c1.1 message={"jsonrpc":"2.0","id":2,"result":{"tools":[{"name":"x"},{"name":"y"}]}}"#;
@@ -195,48 +196,48 @@ mod tests {
     const CALLED: &str = r#"mock:a#1 wire.received connection=c1.1 message={"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"x"}}"#;
     const CLOSED: &str = "mock:a#1 connection.closed connection=c1.1 how=by-client";
 
-    fn seen(servers: &[&str], lines: &[&str]) -> Seen {
+    fn seen(servers: &[&str], lines: &[&str]) -> Observation {
         let history = history_from_text("seen", Header::new("seen"), &(lines.join("\n") + "\n")).unwrap();
-        let mut seen = Seen::of(servers.iter().map(|name| (*name).to_owned()));
+        let mut seen = Observation::of(servers.iter().map(|name| (*name).to_owned()));
         history.events().iter().for_each(|event| seen.see(event));
         seen
     }
 
     #[test]
-    fn tools_are_listed_when_every_server_that_is_meant_has_answered_its_last_page() {
+    fn tools_are_listed_when_every_server_of_the_step_has_sent_its_last_page() {
         let tools =
             |at_least: u32, of: Option<&str>| HostDo::Tools { at_least, of: of.map(str::to_owned), again: false };
-        for (servers, lines, step, met, told) in [
-            (&["a"][..], &[OPENED, ASKED, LIST][..], tools(2, None), true, "a: 2 tools"),
-            (&["a"], &[OPENED, ASKED, LIST], tools(3, None), false, "a: 2 tools"),
-            (&["a"], &[OPENED, ASKED, PAGE], tools(1, None), false, "without a whole list"),
-            (&["a"], &[OPENED, ASKED, REFUSED], tools(1, None), false, "without a whole list"),
+        for (servers, lines, step, met, text) in [
+            (&["a"][..], &[OPENED, REQUESTED, LIST][..], tools(2, None), true, "a: 2 tools"),
+            (&["a"], &[OPENED, REQUESTED, LIST], tools(3, None), false, "a: 2 tools"),
+            (&["a"], &[OPENED, REQUESTED, PAGE], tools(1, None), false, "without a whole list"),
+            (&["a"], &[OPENED, REQUESTED, REFUSED], tools(1, None), false, "without a whole list"),
             (&["a"], &[OPENED], tools(1, None), false, "a: connected, not asked"),
-            (&["a", "b"], &[OPENED, ASKED, LIST], tools(1, None), false, "a: 2 tools; b: no connection"),
-            (&["a", "b"], &[OPENED, ASKED, LIST], tools(1, Some("a")), true, "a: 2 tools"),
+            (&["a", "b"], &[OPENED, REQUESTED, LIST], tools(1, None), false, "a: 2 tools; b: no connection"),
+            (&["a", "b"], &[OPENED, REQUESTED, LIST], tools(1, Some("a")), true, "a: 2 tools"),
         ] {
             let seen = seen(servers, lines);
             assert_eq!(seen.meets(&step), met, "{lines:?} {step:?}");
-            assert!(seen.told(&step).contains(told), "{}", seen.told(&step));
+            assert!(seen.text(&step).contains(text), "{}", seen.text(&step));
         }
     }
 
     #[test]
-    fn what_is_counted_again_begins_at_the_last_prompt_and_connections_stay() {
-        let lines = [OPENED, ASKED, LIST, CALLED, "driver host.prompted how=line"];
+    fn lists_and_calls_are_counted_from_the_last_prompt_and_connections_stay() {
+        let lines = [OPENED, REQUESTED, LIST, CALLED, "driver host.prompted how=line"];
         let again = HostDo::Tools { at_least: 1, of: None, again: true };
         let call = HostDo::Call { nth: 1, of: None, tool: None, again: true };
         let met = |more: &[&str], step: &HostDo| {
             let text = [&lines[..], more].concat().join("\n") + "\n";
             let history = history_from_text("seen", Header::new("seen"), &text).unwrap();
-            let mut seen = Seen::of(["a".to_owned()].into_iter());
+            let mut seen = Observation::of(["a".to_owned()].into_iter());
             let met = history.events().iter().any(|event| seen.meets_with(event, step, 4));
-            (met, seen.told(step))
+            (met, seen.text(step))
         };
         assert_eq!(met(&[], &again), (false, "a: connected, not asked for its tools".to_owned()));
         assert_eq!(met(&[], &call), (false, "a: connected, not called".to_owned()));
         assert!(met(&[CALLED], &call).0);
-        assert!(met(&[ASKED, LIST], &again).0);
+        assert!(met(&[REQUESTED, LIST], &again).0);
     }
 
     #[test]
@@ -253,9 +254,9 @@ mod tests {
             (connections(Some(2), None), false),
             (connections(None, Some(1)), false),
         ] {
-            assert_eq!(seen.meets(&step), met, "{step:?}: {}", seen.told(&step));
+            assert_eq!(seen.meets(&step), met, "{step:?}: {}", seen.text(&step));
         }
-        assert_eq!(seen.told(&call(3, None)), "a: called x 2");
-        assert_eq!(seen.told(&connections(Some(2), None)), "a: 1 connection opened, 0 open");
+        assert_eq!(seen.text(&call(3, None)), "a: called x 2");
+        assert_eq!(seen.text(&connections(Some(2), None)), "a: 1 connection opened, 0 open");
     }
 }
