@@ -212,7 +212,20 @@ fn check_gates(plan: &HostPlan, shown: &str, script: &Script) -> Result<(), Inpu
     let named = |gate: &str| {
         plan.steps.iter().any(|step| match &step.does {
             HostDo::Gate { gate: known } | HostDo::OpenGate { gate: known } => known == gate,
-            _ => false,
+            HostDo::Tools { .. }
+            | HostDo::Call { .. }
+            | HostDo::Connections { .. }
+            | HostDo::Ready { .. }
+            | HostDo::Request { .. }
+            | HostDo::Signal { .. }
+            | HostDo::Line { .. }
+            | HostDo::KillServer { .. }
+            | HostDo::Idle { .. }
+            | HostDo::Page { .. }
+            | HostDo::CloseStdin {}
+            | HostDo::Interrupt {}
+            | HostDo::Terminate {}
+            | HostDo::Exit { .. } => false,
         })
     };
     match script.gates().into_iter().find(|gate| !named(gate)) {

@@ -1,8 +1,8 @@
-//! Before a run judges: one exchange of our own raw client with each mock script in use.
+//! The preflight: before a run, a raw client of this program makes one exchange with each mock script.
 //!
-//! A broken mock can reproduce anything. So every script must first answer a client that is not under test: a ping, or
-//! where it has none `tools/list`. One that is told to end before it can answer must do that instead, and of one whose connection is
-//! spoilt before, that is enough.
+//! A broken mock could reproduce any finding. So each script must first reply to a client that is not under test. The client sends a
+//! ping, or `tools/list` where the script has no ping. A script that exits before it replies must exit. A script that breaks the
+//! connection first passes as soon as it has done so.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -46,10 +46,10 @@ const EXCHANGES_AT_ONCE: usize = 8;
 /// A script over a transport.
 pub type Probe = (Transport, String);
 
-/// What came of the exchange with each script: by transport and name, nothing or what is wrong.
+/// The result for each script, by transport and name: `None`, or what is wrong.
 pub type Preflight = BTreeMap<Probe, Option<String>>;
 
-/// Makes one exchange with each script over its transport, some at once; ends early when the run is interrupted.
+/// Makes one exchange with each script over its transport, several at once. Stops when the run is interrupted.
 pub async fn preflight(scripts: &BTreeMap<Probe, Script>, environment: &RunEnvironment) -> Preflight {
     let exchanges = scripts.iter().map(|(probe, script)| async move {
         let error = exchange(probe.0, script, environment).await.err().map(|error| error.to_string());
@@ -90,7 +90,7 @@ impl Question {
     }
 }
 
-/// A mock that is probed. However that ends, the mock is killed and the reaper knows of it no more.
+/// A mock under probe. Dropping it kills the process and releases it to the orphan reaper.
 struct Probed<'a> {
     child: Child,
     reaper: &'a OrphanReaper,
@@ -178,7 +178,7 @@ async fn over_stdio(
     result
 }
 
-/// Waits for what a mock writes until its script has done what makes an answer something that nobody can count on.
+/// Waits for the mock's reply, or until its script delivers a fault after which no reply is guaranteed.
 async fn within_limit(
     environment: &RunEnvironment,
     recorder: &Recorder,
@@ -189,7 +189,7 @@ async fn within_limit(
     let found = tokio::select! {
         found = exchange.as_mut() => found?,
         Some(_) = recorder.wait_for(0, EXCHANGE_LIMIT, is_fault) => {
-            // One that is to end has to; of any other the fault says enough.
+            // A fault that ends the mock must end it. Any other fault is enough.
             if !recorder.any(|event| is_fault(event) && ends(&event.kind)) {
                 return Ok(());
             }
@@ -201,7 +201,7 @@ async fn within_limit(
     judged(&found, recorder.any(|event| is_fault(event) && ends(&event.kind)), recorder.any(is_fault))
 }
 
-/// Whether a fault is the end of its mock.
+/// Whether a fault ends its mock.
 fn ends(kind: &EventKind) -> bool {
     let EventKind::FaultDelivered { fault, .. } = kind else { return false };
     matches!(fault.split(':').next(), Some("exit" | "die" | "close-stdout"))
@@ -283,7 +283,7 @@ async fn ask(child: &mut Child, question: Question) -> Result<String, ExchangeEr
     Ok(line)
 }
 
-/// What an answer, or none, says of a mock whose script ends it, or makes it unsound in another way.
+/// Judges the reply of a mock. Its script may end it, or break its connection in another way.
 fn judged(found: &str, is_ended: bool, is_unsound: bool) -> Result<(), ExchangeError> {
     let answer: Value = serde_json::from_str(found).unwrap_or_default();
     let is_answer = answer.get("id") == Some(&json!(1)) && answer.get("result").is_some();

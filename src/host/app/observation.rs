@@ -99,7 +99,19 @@ impl Observation {
                 at_least.is_none_or(|wanted| n_opened >= wanted) && open.is_none_or(|wanted| n_open == wanted as usize)
             }
             HostDo::Gate { gate } => self.gates.contains(gate),
-            _ => false,
+            // The other steps wait for nothing that servers see.
+            HostDo::Ready { .. }
+            | HostDo::Request { .. }
+            | HostDo::Signal { .. }
+            | HostDo::Line { .. }
+            | HostDo::KillServer { .. }
+            | HostDo::OpenGate { .. }
+            | HostDo::Idle { .. }
+            | HostDo::Page { .. }
+            | HostDo::CloseStdin {}
+            | HostDo::Interrupt {}
+            | HostDo::Terminate {}
+            | HostDo::Exit { .. } => false,
         }
     }
 

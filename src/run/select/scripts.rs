@@ -42,7 +42,19 @@ fn check_gates(scenario: &Scenario, script: &Script) -> Result<(), InputError> {
         scenario.steps.iter().any(|step| match &step.action {
             StepDo::OpenGate { gate: opened } => opened == gate,
             StepDo::Wait(WaitFor::Gate(awaited)) => awaited == gate,
-            _ => false,
+            StepDo::Wait(WaitFor::Idle(_) | WaitFor::Operation(_) | WaitFor::ServerEnd(_))
+            | StepDo::Load(_)
+            | StepDo::Rerun(_)
+            | StepDo::Reload { .. }
+            | StepDo::List(_)
+            | StepDo::Call { .. }
+            | StepDo::Close(_)
+            | StepDo::Collect
+            | StepDo::Cancel { .. }
+            | StepDo::DropContext
+            | StepDo::Exit
+            | StepDo::Signal { .. }
+            | StepDo::KillServer { .. } => false,
         })
     };
     match script.gates().into_iter().find(|gate| !named(gate)) {
