@@ -12,7 +12,7 @@ const OF_A_PLAN: u64 = 12;
 /// Descriptors of a server: the link of its mock, that of the mock it replaces, and one that connects.
 const OF_A_SERVER: u64 = 3;
 
-/// Checks that this number of plans fits. Call it after [`Session::boot`](crate::run::Session::boot), which raises the limit.
+/// Checks that this number of plans fits. Call it after [`RunProcess::boot`](crate::run::RunProcess::boot), which raises the limit.
 ///
 /// Loaders keep the original limit. A loader that meets it produces a finding, not an error.
 ///

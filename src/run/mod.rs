@@ -1,8 +1,9 @@
 //! A whole run: select plans, run them a few at once, judge each, and compare the results with a baseline.
 //!
-//! The command line and [`testing`](crate::testing) share this module. Start at [`Session`], which boots the process, then read
+//! The command line and [`testing`](crate::testing) share this module. Start at [`RunProcess`], which boots the process, then read
 //! [`select`] and `pool`. Nothing here prints: callers pass functions that receive progress and notices.
 
+mod boot;
 mod checkout;
 mod client;
 pub mod descriptors;
@@ -19,10 +20,10 @@ mod repeat;
 mod report;
 pub mod select;
 mod self_test;
-mod session;
 mod signals;
 mod variants;
 
+pub use boot::{Ownership, RunProcess};
 pub use checkout::Checkout;
 pub use client::{ClientOutcome, ClientPlan, ClientResult, ClientRun, read_expected};
 pub use error::RunError;
@@ -38,7 +39,5 @@ pub use repeat::{Repeat, shell_word};
 pub use report::{report_of, write_reports};
 pub use select::{Chosen, Launch, Selected, Target};
 pub use self_test::self_test_input;
-pub use session::{Process, Session};
 pub use signals::interrupting_signals;
-pub use variants::Temperaments;
-pub use variants::{Tier, Variants};
+pub use variants::{Temperaments, Tier, Variants};

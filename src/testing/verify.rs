@@ -8,8 +8,8 @@ use crate::loader::registered::Registered;
 use crate::plan::Descriptor;
 use crate::report::{JSON, RunReport};
 use crate::run::{
-    Accepted, ExitReason, Finished, Launch, Pool, Process, Repeat, RunError, RunFolder, RunOutcome, Selected, Session,
-    Target, Variants, descriptors, known_baseline, report_of, select, write_reports,
+    Accepted, ExitReason, Finished, Launch, Ownership, Pool, Repeat, RunError, RunFolder, RunOutcome, RunProcess,
+    Selected, Target, Variants, descriptors, known_baseline, report_of, select, write_reports,
 };
 use crate::testing::{Options, Severity};
 
@@ -103,12 +103,12 @@ fn run(
     options: &Options,
     repeat: Repeat,
 ) -> Result<RunReport, RunError> {
-    let session = Session::boot(Process::Guest)?;
+    let process = RunProcess::boot(Ownership::Guest)?;
     let jobs = options.jobs.unwrap_or_else(usual_jobs).max(1);
     descriptors::fit(selected, jobs)?;
-    let environment = session.environment();
+    let environment = process.environment();
     let pool = Pool { folder: Arc::clone(folder), jobs, environment, repeat, told: &|_: &Finished| {} };
-    let finished = session.finish(pool.run(selected));
+    let finished = process.finish(pool.run(selected));
     Ok(report_of(finished, false))
 }
 

@@ -8,7 +8,7 @@ use mcp_lifecheck::check::{Finding, Verdict, invariant};
 use mcp_lifecheck::host::{ClientScenario, client_scenarios};
 use mcp_lifecheck::plan::{Baseline, Revision, did_you_mean};
 use mcp_lifecheck::run::{
-    ClientOutcome, ClientPlan, ClientResult, ClientRun, ExitReason, Process, RunError, RunFolder, Session,
+    ClientOutcome, ClientPlan, ClientResult, ClientRun, ExitReason, Ownership, RunError, RunFolder, RunProcess,
     read_expected,
 };
 
@@ -30,11 +30,11 @@ pub(crate) fn client(arguments: &ClientArgs, parent: Option<OwnedFd>) -> Result<
         Some(folder) => folder.clone(),
         None => RunFolder::usual_base()?.join("client"),
     };
-    let session = Session::boot(Process::Command { parent })?;
-    let environment = session.environment();
+    let process = RunProcess::boot(Ownership::Command { parent })?;
+    let environment = process.environment();
     let life = Duration::from_millis(arguments.timeout);
     let run = ClientRun { command, life, jobs: jobs(arguments), base, environment: environment.clone() };
-    let results = session.finish(run.run(&plans))?;
+    let results = process.finish(run.run(&plans))?;
     let outcome = ClientOutcome::new(&results, &expected);
     say(&text_of(&results, &outcome, arguments.verbose))?;
     Ok(outcome.reason(environment.is_interrupted()))

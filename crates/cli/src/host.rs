@@ -8,7 +8,7 @@ use std::path::Path;
 use mcp_lifecheck::host::{ConfigShape, ConfigSource, HostSettings, prepared};
 use mcp_lifecheck::plan::{InputError, Limits, Revision, ShutdownBehaviour, Transport, read_text};
 use mcp_lifecheck::run::{
-    Accepted, ExitReason, HostRun, Hosted, Process, RunError, RunFolder, RunOutcome, Session, page_driver,
+    Accepted, ExitReason, HostRun, Hosted, Ownership, RunError, RunFolder, RunOutcome, RunProcess, page_driver,
     read_host_baseline, shell_word, write_reports,
 };
 
@@ -29,17 +29,17 @@ pub(crate) fn host(arguments: &HostArgs, parent: Option<OwnedFd>) -> Result<Exit
     let plan = prepared.application.plan.name.clone();
     let baseline = arguments.results.baseline.as_ref().map(|file| read_host_baseline(file, &plan)).transpose()?;
     let folder = RunFolder::of_command(arguments.results.out.as_deref(), "host")?;
-    let session = Session::boot(Process::Command { parent })?;
+    let process = RunProcess::boot(Ownership::Command { parent })?;
     let run = HostRun {
         prepared,
         command: arguments.command.clone(),
         revision: arguments.revision.unwrap_or(Revision::NEWEST_HANDSHAKE),
         temperament: if arguments.stubborn { ShutdownBehaviour::Stubborn } else { ShutdownBehaviour::Polite },
         folder: &folder,
-        environment: session.environment(),
+        environment: process.environment(),
         repeat: repeat(arguments),
     };
-    let hosted = session.finish(run.run())?;
+    let hosted = process.finish(run.run())?;
     let mut accepted = Accepted::default();
     baseline.iter().for_each(|baseline| accepted.add(None, baseline));
     let outcome = RunOutcome::of(&hosted.report, &accepted);

@@ -11,8 +11,8 @@ use mcp_lifecheck::plan::{InputError, Plan, read_text};
 use mcp_lifecheck::report::{Comparison, RunReport, RunVerdict};
 use mcp_lifecheck::run::select::Versus;
 use mcp_lifecheck::run::{
-    Accepted, Chosen, ExitReason, Finished, Pool, Process, Repeat, RunError, RunFolder, RunOutcome, Selected, Session,
-    Target, Variants, descriptors, read_baseline, report_of, select, write_reports,
+    Accepted, Chosen, ExitReason, Finished, Ownership, Pool, Repeat, RunError, RunFolder, RunOutcome, RunProcess,
+    Selected, Target, Variants, descriptors, read_baseline, report_of, select, write_reports,
 };
 
 use crate::args::{OutputArgs, ReplayArgs, RunArgs, VariantArgs};
@@ -97,10 +97,10 @@ fn perform(
 ) -> Result<ExitReason, RunError> {
     let accepted = accepted(selected, output, settings)?;
     let folder = Arc::new(RunFolder::open(output.results.out.as_deref())?);
-    let session = Session::boot(Process::Command { parent })?;
+    let process = RunProcess::boot(Ownership::Command { parent })?;
     descriptors::fit(selected, settings.jobs)?;
-    let environment = session.environment();
-    let finished = session.finish(run_all(selected, &folder, output, settings.jobs, &environment));
+    let environment = process.environment();
+    let finished = process.finish(run_all(selected, &folder, output, settings.jobs, &environment));
     let interrupted = environment.is_interrupted();
     let mut report = report_of(finished, interrupted);
     report.comparison =

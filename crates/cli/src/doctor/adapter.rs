@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 
 use comfy_table::{Table, presets};
-use mcp_lifecheck::run::{Checkout, ExitReason, Process, RunError, RunFolder, Session, select, self_test_input};
+use mcp_lifecheck::run::{Checkout, ExitReason, Ownership, RunError, RunFolder, RunProcess, select, self_test_input};
 use mcp_lifecheck::selftest::{Row, State, self_test};
 use serde_json::{Value, json};
 
@@ -19,9 +19,9 @@ pub(crate) fn test_adapter(
 ) -> Result<ExitReason, RunError> {
     let targets = select::targets(&[name.to_owned()], &Checkout::default(), &complain)?;
     let folder = RunFolder::of_command(arguments.out.as_deref(), "doctor")?;
-    let session = Session::boot(Process::Command { parent })?;
-    let environment = session.environment();
-    let tested = session.finish(async {
+    let process = RunProcess::boot(Ownership::Command { parent })?;
+    let environment = process.environment();
+    let tested = process.finish(async {
         let mut tested = Vec::new();
         for target in &targets {
             let input = self_test_input(target, &arguments.limits(), &environment, &folder)?;

@@ -16,7 +16,7 @@ use crate::supervise::OrphanReaper;
 
 /// Whose process this is.
 #[derive(Debug)]
-pub enum Process {
+pub enum Ownership {
     /// A command of its own. Signals interrupt the run, and every orphan belongs to the run.
     Command {
         /// Becomes readable when the parent ends, which interrupts the run. `None` where the parent does not matter.
@@ -26,27 +26,27 @@ pub enum Process {
     Guest,
 }
 
-/// A booted process.
-pub struct Session {
+/// This process, booted for a run.
+pub struct RunProcess {
     runtime: Runtime,
     environment: RunEnvironment,
 }
 
-impl Session {
+impl RunProcess {
     /// Boots this process.
     ///
     /// # Errors
     /// When the system refuses a runtime, a signal handler, the adoption of orphans, or random bytes.
-    pub fn boot(process: Process) -> Result<Self, RunError> {
+    pub fn boot(ownership: Ownership) -> Result<Self, RunError> {
         let runtime = Builder::new_multi_thread().enable_all().build().map_err(RunError::system("no runtime"))?;
         let (interrupt, interrupted) = watch::channel(false);
-        let reaper = match process {
-            Process::Command { parent } => {
+        let reaper = match ownership {
+            Ownership::Command { parent } => {
                 let _entered = runtime.enter();
                 watch_interruptions(interrupt, parent).map_err(RunError::system("signals cannot be caught"))?;
                 OrphanReaper::install().map_err(RunError::system("orphans cannot be adopted"))?
             }
-            Process::Guest => OrphanReaper::without_adopting(),
+            Ownership::Guest => OrphanReaper::without_adopting(),
         };
         let token = RunEnvironment::token().map_err(RunError::system("no id for the run"))?;
         let executable = std::env::current_exe().map_err(RunError::system("the path of this executable"))?;
