@@ -25,7 +25,7 @@ pub struct HostInput {
     /// How the host reaches its servers: stdio or streamable HTTP.
     pub transport: Transport,
     /// Shutdown behaviour of the servers that the host starts.
-    pub temperament: ShutdownBehaviour,
+    pub shutdown: ShutdownBehaviour,
     /// The script of each server, by name.
     pub servers: BTreeMap<String, Script>,
     /// Program and arguments.
@@ -81,17 +81,17 @@ pub enum ConfigSource {
 impl HostInput {
     /// The id of its plan.
     fn plan(&self) -> String {
-        let Self { name, scenario, revision, transport, temperament, kind, .. } = self;
+        let Self { name, scenario, revision, transport, shutdown, kind, .. } = self;
         match kind {
             HostKind::Client => format!("{scenario}.{name}.{transport}.{revision}"),
-            HostKind::Application(_) => format!("{scenario}.{name}.{transport}.{revision}.{temperament}"),
+            HostKind::Application(_) => format!("{scenario}.{name}.{transport}.{revision}.{shutdown}"),
         }
     }
 
     pub(super) fn setup(&self) -> Setup {
         // A mock must outlive its client.
         let limits = Limits { plan: self.life + LIFE_MARGIN, ..self.limits.clone() };
-        let setup = |script| mock_setup(script, self.temperament.to_string(), self.revision.to_string(), &limits);
+        let setup = |script| mock_setup(script, self.shutdown.to_string(), self.revision.to_string(), &limits);
         let mocks = self.servers.iter().map(|(name, script)| (name.clone(), setup(script))).collect();
         Setup { header: self.header(), directory: self.directory.clone(), mocks }
     }

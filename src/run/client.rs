@@ -126,7 +126,7 @@ impl ClientRun {
             scenario: plan.scenario.name.clone(),
             revision: plan.revision,
             transport: Transport::Http,
-            temperament: ShutdownBehaviour::Polite,
+            shutdown: ShutdownBehaviour::Polite,
             servers: BTreeMap::from([(SERVER.to_owned(), plan.scenario.script.clone())]),
             command: self.command.clone(),
             env: plan.scenario.environment(plan.revision),

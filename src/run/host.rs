@@ -27,7 +27,7 @@ pub struct HostRun<'a> {
     /// Program and arguments, with placeholders.
     pub command: Vec<String>,
     pub revision: Revision,
-    pub temperament: ShutdownBehaviour,
+    pub shutdown: ShutdownBehaviour,
     pub folder: &'a RunFolder,
     pub environment: RunEnvironment,
     /// The command line that repeats the run.
@@ -135,7 +135,7 @@ impl HostRun<'_> {
             scenario: application.plan.name.clone(),
             revision: self.revision,
             transport: *transport,
-            temperament: self.temperament,
+            shutdown: self.shutdown,
             servers: servers.clone(),
             command: self.command.clone(),
             env: BTreeMap::new(),
@@ -178,7 +178,7 @@ impl HostRun<'_> {
     fn row(&self, verdict: RunVerdict) -> PlanRow {
         let (scenario, loader) = (self.prepared.application.plan.name.clone(), self.name());
         let (transport, revision, server) =
-            (self.prepared.transport.to_string(), self.revision.to_string(), self.temperament.to_string());
+            (self.prepared.transport.to_string(), self.revision.to_string(), self.shutdown.to_string());
         PlanRow {
             id: format!("{scenario}.{loader}.{transport}.{revision}.{server}"),
             scenario,

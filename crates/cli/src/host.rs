@@ -34,7 +34,7 @@ pub(crate) fn host(arguments: &HostArgs, parent: Option<OwnedFd>) -> Result<Exit
         prepared,
         command: arguments.command.clone(),
         revision: arguments.revision.unwrap_or(Revision::NEWEST_HANDSHAKE),
-        temperament: if arguments.stubborn { ShutdownBehaviour::Stubborn } else { ShutdownBehaviour::Polite },
+        shutdown: if arguments.stubborn { ShutdownBehaviour::Stubborn } else { ShutdownBehaviour::Polite },
         folder: &folder,
         environment: process.environment(),
         repeat: repeat(arguments),

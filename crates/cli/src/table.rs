@@ -3,7 +3,7 @@
 use comfy_table::{Table, presets};
 use mcp_lifecheck::report::{PlanRow, RunReport};
 
-/// Scenarios by loaders; a cell counts the temperaments and repeats in it.
+/// Scenarios by loaders; a cell counts the plans in it by verdict.
 pub(crate) fn run_table(report: &RunReport) -> String {
     let mut columns: Vec<String> = Vec::new();
     let mut rows: Vec<&str> = Vec::new();

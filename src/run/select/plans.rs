@@ -69,7 +69,7 @@ pub fn plans(scenarios: &[Chosen], targets: &[Target], variants: &Variants) -> R
             let fitting = transports(target, scenario, &scripts, variants);
             for (transport, misfit) in fitting.into_iter().filter(|(transport, _)| scenario.runs_over(*transport)) {
                 let Some(revision) = scenario.revision(transport, variants.revision) else { continue };
-                for server in temperaments(scenario, target, transport, variants) {
+                for server in shutdown_behaviours(scenario, target, transport, variants) {
                     for repeat in 1..=variants.repeat {
                         let mut plan =
                             plan_of(scenario, target, transport, revision, server, variants.seed, &variants.limits);
@@ -182,7 +182,12 @@ pub(super) fn misfit(
 /// The shutdown behaviours of a scenario: as written, and also stubborn for Rust loaders and on request.
 ///
 /// Only servers that the loader starts can be stubborn, because it does not end any others.
-fn temperaments(scenario: &Scenario, target: &Target, transport: Transport, variants: &Variants) -> Vec<ShutdownBehaviour> {
+fn shutdown_behaviours(
+    scenario: &Scenario,
+    target: &Target,
+    transport: Transport,
+    variants: &Variants,
+) -> Vec<ShutdownBehaviour> {
     if !transport.has_children() {
         return vec![ShutdownBehaviour::Polite];
     }

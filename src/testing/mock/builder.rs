@@ -33,7 +33,7 @@ pub struct OverStdio {
 pub struct MockBuilder<R> {
     script: String,
     revision: Revision,
-    temperament: ShutdownBehaviour,
+    shutdown: ShutdownBehaviour,
     expected: Vec<(String, Times)>,
     limit: Duration,
     over: std::marker::PhantomData<R>,
@@ -76,7 +76,7 @@ impl MockBuilder<()> {
         Self {
             script: script.to_owned(),
             revision: Revision::NEWEST_HANDSHAKE,
-            temperament: ShutdownBehaviour::Polite,
+            shutdown: ShutdownBehaviour::Polite,
             expected: Vec::new(),
             limit: LIMIT,
             over: std::marker::PhantomData,
@@ -96,8 +96,8 @@ impl MockBuilder<()> {
     }
 
     fn over<R>(self) -> MockBuilder<R> {
-        let Self { script, revision, temperament, expected, limit, over: _ } = self;
-        MockBuilder { script, revision, temperament, expected, limit, over: std::marker::PhantomData }
+        let Self { script, revision, shutdown, expected, limit, over: _ } = self;
+        MockBuilder { script, revision, shutdown, expected, limit, over: std::marker::PhantomData }
     }
 }
 
@@ -156,7 +156,7 @@ impl MockBuilder<OverStdio> {
     /// Makes the mock ignore the end of its input and SIGTERM, as some servers do. Only SIGKILL ends it.
     #[must_use]
     pub fn stubborn(mut self) -> Self {
-        self.temperament = ShutdownBehaviour::Stubborn;
+        self.shutdown = ShutdownBehaviour::Stubborn;
         self
     }
 
@@ -167,7 +167,7 @@ impl MockBuilder<OverStdio> {
     pub fn start(self) -> Result<MockServer<OverStdio>, StartError> {
         let script = self.read(Transport::Stdio, Carriage::Lines, Revision::R20241105)?;
         let command = std::env::current_exe()?;
-        let (host, args) = host::over_stdio(script, self.revision, self.temperament)?;
+        let (host, args) = host::over_stdio(script, self.revision, self.shutdown)?;
         Ok(self.started(host, OverStdio { command, args }))
     }
 }

@@ -81,11 +81,7 @@ pub(super) fn over_http(script: Script, revision: Revision) -> io::Result<(Host,
 }
 
 /// The recorder endpoint of the processes that a client starts with these arguments.
-pub(super) fn over_stdio(
-    script: Script,
-    revision: Revision,
-    temperament: ShutdownBehaviour,
-) -> io::Result<(Host, Vec<String>)> {
+pub(super) fn over_stdio(script: Script, revision: Revision, shutdown: ShutdownBehaviour) -> io::Result<(Host, Vec<String>)> {
     let recorder = recorder(&script, revision, Transport::Stdio)?;
     let runtime = runtime()?;
     let token = secret()?;
@@ -93,7 +89,7 @@ pub(super) fn over_stdio(
         adapter_token: secret()?,
         mock_token: token.clone(),
         hello_limit: Limits::default().hello,
-        mocks: BTreeMap::from([(SERVER.to_owned(), setup(&script, revision, temperament)?)]),
+        mocks: BTreeMap::from([(SERVER.to_owned(), setup(&script, revision, shutdown)?)]),
     };
     let (sender, opened) = channel();
     let recording = recorder.clone();
@@ -125,11 +121,11 @@ fn recorder(script: &Script, revision: Revision, transport: Transport) -> io::Re
 }
 
 /// The welcome for each process that connects.
-fn setup(script: &Script, revision: Revision, temperament: ShutdownBehaviour) -> io::Result<MockSetup> {
+fn setup(script: &Script, revision: Revision, shutdown: ShutdownBehaviour) -> io::Result<MockSetup> {
     let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let welcome = serde_json::json!({
         "script": script,
-        "temperament": temperament,
+        "temperament": shutdown,
         "revision": revision,
         "acknowledge_ms": ms(Limits::default().acknowledge),
         "max_life_ms": ms(MAX_LIFE),
