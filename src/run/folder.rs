@@ -107,7 +107,17 @@ fn default_base() -> Result<PathBuf, RunError> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_one_name;
+    use super::{RunFolder, is_one_name};
+    use crate::report::FORMATS;
+
+    #[test]
+    fn an_opened_folder_has_no_report_of_an_earlier_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let reports = FORMATS.iter().map(|format| folder.path().join(format.file));
+        reports.clone().for_each(|report| std::fs::write(report, "old").unwrap());
+        RunFolder::open(Some(folder.path())).unwrap();
+        assert!(reports.clone().all(|report| !report.exists()));
+    }
 
     #[test]
     fn only_a_name_right_inside_a_folder_is_one() {

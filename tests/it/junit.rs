@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use mcp_lifecheck::report::{Detail, Format, formats, verdict_formats};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus};
 use serde_json::Value;
 
@@ -81,4 +82,20 @@ fn of_several_formats_the_first_is_printed_and_all_are_written() {
     // A run that is not asked for it leaves no old one.
     run(&rig, &["--format", "json"]);
     assert!(!rig.out().join("junit.xml").exists());
+}
+
+#[test]
+fn help_names_the_formats_of_the_table() {
+    let rig = Rig::new();
+    let names = |formats: &mut dyn Iterator<Item = &'static Format>| {
+        formats.map(|format| format.name).collect::<Vec<_>>().join(", ")
+    };
+    for (command, names) in [
+        ("run", names(&mut formats(Detail::Plans))),
+        ("host", names(&mut formats(Detail::Checks))),
+        ("check", names(&mut verdict_formats())),
+    ] {
+        let help = rig.finish(rig.command(&[command, "--help"])).stdout;
+        assert!(help.contains(&format!("[possible values: {names}]")), "{help}");
+    }
 }
