@@ -126,13 +126,9 @@ mod tests {
             transport: "stdio".to_owned(),
             revision: "2025-11-25".to_owned(),
             server: "polite".to_owned(),
-            verdict,
-            cpu_ms: None,
             wall_ms: Some(1_500),
-            because: None,
             findings: if verdict == RunVerdict::Fail { vec![finding] } else { Vec::new() },
-            text: String::new(),
-            checks: Vec::new(),
+            ..PlanRow::of(verdict)
         }
     }
 

@@ -45,7 +45,29 @@ pub struct PlanRow {
     pub checks: Vec<CheckRow>,
 }
 
-/// The verdict on a plan, or that it could not be run here.
+impl PlanRow {
+    /// A row with this verdict and nothing else.
+    #[must_use]
+    pub fn of(verdict: RunVerdict) -> Self {
+        Self {
+            id: String::new(),
+            scenario: String::new(),
+            loader: String::new(),
+            transport: String::new(),
+            revision: String::new(),
+            server: String::new(),
+            verdict,
+            cpu_ms: None,
+            wall_ms: None,
+            because: None,
+            findings: Vec::new(),
+            text: String::new(),
+            checks: Vec::new(),
+        }
+    }
+}
+
+/// The verdict on a plan, or the reason why it has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunVerdict {
@@ -175,13 +197,8 @@ impl PlanRow {
             transport: "stdio".to_owned(),
             revision: "2025-11-25".to_owned(),
             server: "polite".to_owned(),
-            verdict,
-            cpu_ms: None,
-            wall_ms: None,
-            because: None,
             findings: found.iter().map(finding).collect(),
-            text: String::new(),
-            checks: Vec::new(),
+            ..Self::of(verdict)
         }
     }
 }

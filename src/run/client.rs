@@ -110,13 +110,10 @@ impl ClientRun {
             transport: Transport::Http.to_string(),
             revision: plan.revision.to_string(),
             server: ShutdownBehaviour::Polite.to_string(),
-            verdict: judged.verdict().into(),
-            cpu_ms: None,
-            wall_ms: None,
-            because: None,
             findings: judged.finding_rows(),
             text: judged.plan_text(),
             checks: judged.check_rows(SystemTime::now()),
+            ..PlanRow::of(judged.verdict().into())
         }
     }
 

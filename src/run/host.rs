@@ -186,13 +186,7 @@ impl HostRun<'_> {
             transport,
             revision,
             server,
-            verdict,
-            cpu_ms: None,
-            wall_ms: None,
-            because: None,
-            findings: Vec::new(),
-            text: String::new(),
-            checks: Vec::new(),
+            ..PlanRow::of(verdict)
         }
     }
 

@@ -197,23 +197,13 @@ fn is_settled(report: &RunReport, entry: &AcceptedEntry) -> bool {
 mod tests {
     use super::*;
     use crate::plan::{ShutdownBehaviour, Transport};
-    use crate::report::{Comparison, Counts, Matrix};
+    use crate::report::Comparison;
 
     const ENTRY: BaselineEntry =
         BaselineEntry { scenario: String::new(), invariant: None, transport: None, server: None };
 
     fn report(plans: Vec<PlanRow>) -> RunReport {
-        RunReport {
-            schema: 1,
-            tool: "mcp-lifecheck".to_owned(),
-            loaders: Vec::new(),
-            counts: Counts::of(&plans),
-            plans,
-            modes: Default::default(),
-            matrix: Matrix::default(),
-            comparison: None,
-            interrupted: false,
-        }
+        RunReport::of(plans, false)
     }
 
     fn accepted(loader: Option<&str>, entry: BaselineEntry) -> Accepted {

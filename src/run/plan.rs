@@ -154,13 +154,7 @@ fn row(plan: &Plan, verdict: RunVerdict) -> PlanRow {
         transport: plan.transport.to_string(),
         revision: plan.revision.to_string(),
         server: plan.server.to_string(),
-        verdict,
-        cpu_ms: None,
-        wall_ms: None,
-        because: None,
-        findings: Vec::new(),
-        text: String::new(),
-        checks: Vec::new(),
+        ..PlanRow::of(verdict)
     }
 }
 
