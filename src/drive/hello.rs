@@ -68,7 +68,9 @@ fn no_hello(endpoint: &RecorderEndpoint, is_early: bool, limit: Duration, stderr
     match endpoint.refusal() {
         Some(because) if is_early => HelloError::Refused { because },
         refused => {
-            let refused = refused.map(|because| format!("; who dialled was refused: {because}")).unwrap_or_default();
+            let refused = refused
+                .map(|because| format!("; the recorder endpoint refused a connection: {because}"))
+                .unwrap_or_default();
             HelloError::NoHello { limit, refused, stderr: stderr_tail(stderr) }
         }
     }

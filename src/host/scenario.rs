@@ -60,7 +60,7 @@ fn read(name: &str, text: &str) -> Result<ClientScenario, InputError> {
     let path = format!("scripts/{}.toml", parsed.script);
     let script = SCENARIOS.get_file(&path).and_then(include_dir::File::contents_utf8);
     let Some(script) = script else {
-        return Err(InputError::whole(&shown, format!("found no {path}, expected the script beside the scenario")));
+        return Err(InputError::whole(&shown, format!("found no {path}, expected the script next to the scenario")));
     };
     let ScenarioFile { about, revisions, context, exchange, retry_ms, .. } = parsed;
     Ok(ClientScenario {

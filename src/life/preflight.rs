@@ -74,7 +74,7 @@ enum ExchangeError {
     Interrupted,
 }
 
-/// What a mock is asked.
+/// The request to a mock.
 #[derive(Debug, Clone, Copy)]
 struct Question {
     line: &'static str,

@@ -143,12 +143,12 @@ mod tests {
         use RunVerdict::{Fail, Inconclusive, NotApplicable, Pass, Unavailable, Vacuous, Warn};
         let all = [Pass, Fail, Warn, Vacuous, NotApplicable, Inconclusive, Unavailable];
         let plans = all.map(|verdict| plan("x.l.stdio.2025-11-25.polite.r2", verdict, "a child is left"));
-        let junit = read_back(plans.to_vec(), "told");
+        let junit = read_back(plans.to_vec(), "a text");
         assert_eq!((junit.tests, junit.failures, junit.errors), (7, 1, 2));
         let suite = &junit.test_suites[0];
         assert_eq!((suite.name.as_str(), suite.skipped_count()), ("l stdio", 2));
         assert_eq!(suite.test_cases[0].name.as_str(), "x polite r2");
-        assert_eq!(suite.test_cases[2].system_out.as_ref().unwrap().as_str(), "told");
+        assert_eq!(suite.test_cases[2].system_out.as_ref().unwrap().as_str(), "a text");
     }
 
     trait SkippedCount {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::catalogue::extract_python;
 use crate::plan::{Descriptor, Lane};
 use crate::run::RunError;
-use crate::run::select::{Launch, Tell, program};
+use crate::run::select::{Launch, Notify, program};
 use crate::stack::{Overlay, PipSpec, SpecError, import_program, python_stack};
 
 /// Suffix of the name of a loader that runs on the user's own interpreter.
@@ -134,14 +134,14 @@ impl Checkout {
         descriptor: &Descriptor,
         stack: &str,
         folder: &Path,
-        tell: Tell<'_>,
+        notify: Notify<'_>,
     ) -> Result<Result<Launch, String>, RunError> {
         let helper = extract_python()?.join("adapters").join("python").display().to_string();
         let Some(base) = python_stack(stack) else {
             return Ok(Err(format!("found stack {stack:?}, expected a shipped one")));
         };
         let overlay = Overlay { base, specs: self.with.clone() };
-        let installs = |words: &str| tell(format_args!("installing {words} over stack {stack}, into the cache"));
+        let installs = |words: &str| notify(format_args!("installing {words} over stack {stack}, into the cache"));
         match overlay.provision(std::env::var_os(OFFLINE).is_none(), &installs) {
             Ok(interpreter) => Ok(started_by(descriptor, &interpreter, folder, &helper)),
             Err(error) => Ok(Err(error.to_string())),

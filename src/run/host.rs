@@ -105,11 +105,11 @@ impl HostRun<'_> {
         if self.environment.is_interrupted() {
             return Some("the run was interrupted".to_owned());
         }
-        let told = |(transport, name): &(_, String), because: Option<String>| {
+        let described = |(transport, name): &(_, String), because: Option<String>| {
             let _: &crate::plan::Transport = transport;
             Some(format!("mock script {name} failed its own exchange: {}", because?))
         };
-        broken.into_iter().find_map(|(script, because)| told(&script, because))
+        broken.into_iter().find_map(|(script, because)| described(&script, because))
     }
 
     fn clear(&self) -> Result<(), RunError> {

@@ -15,7 +15,7 @@ const HELPER_VARIABLE: &str = "MCP_LIFECHECK_ADAPTER";
 
 /// How a Node loader is started. The inner error says why that is impossible here.
 ///
-/// A shipped one runs from a folder of its own beside the modules of its stack, or beside `node_modules`, those of the user's
+/// A shipped one runs from its own folder next to the modules of its stack, or next to `node_modules`, those of the user's
 /// checkout. One of the user's (`folder` is that of its description) runs where it is.
 pub fn node_launch(
     descriptor: &Descriptor,

@@ -57,12 +57,15 @@ const LIMIT: Duration = Duration::from_secs(45);
 const MISDEEDS: &[(&str, &str)] = &[
     ("exit-at-start", "ended before its hello (exit code 7)"),
     ("never-dials", "no hello within 2000 ms"),
-    ("never-hello", "who dialled was refused: no hello within its limit"),
-    ("garbage-hello", "who dialled was refused: found \\\"this is no hello\\\", expected a hello: a JSON object"),
-    ("half-hello", "who dialled was refused: no hello within its limit"),
-    ("endless-hello", "who dialled was refused: no hello: max line length exceeded"),
+    ("never-hello", "the recorder endpoint refused a connection: no hello within its limit"),
+    (
+        "garbage-hello",
+        "the recorder endpoint refused a connection: found \\\"this is no hello\\\", expected a hello: a JSON object",
+    ),
+    ("half-hello", "the recorder endpoint refused a connection: no hello within its limit"),
+    ("endless-hello", "the recorder endpoint refused a connection: no hello: max line length exceeded"),
     ("wrong-version", "a hello that was refused: found protocol version 2, expected 1"),
-    ("wrong-token", "who dialled was refused: found a wrong token"),
+    ("wrong-token", "the recorder endpoint refused a connection: found a wrong token"),
     ("wrong-shape", "a hello that was refused: the hello cannot be read: invalid type: string"),
     ("exit-after-hello", "ended with exit code 8"),
     ("never-reads", "load (operation 1)"),
@@ -144,7 +147,7 @@ fn limits(explanation: &str) -> Vec<String> {
     let start = match explanation {
         _ if explanation.starts_with("no hello within") => 2,
         // The start limit also ends these; an adapter that connects does so long before.
-        _ if explanation.contains("who dialled was refused") => 6,
+        _ if explanation.contains("the recorder endpoint refused a connection") => 6,
         _ => 20,
     };
     let operation = if explanation.contains("operation") { 1 } else { 10 };

@@ -136,12 +136,12 @@ async fn run_all(
     environment: &RunEnvironment,
 ) -> Vec<Finished> {
     let progress = progress_bar(selected.len(), output);
-    let told = |one: &Finished| {
+    let finished_one = |one: &Finished| {
         progress.set_message(one.row.id.clone());
         progress.inc(1);
     };
     let (folder, repeat) = (Arc::clone(folder), Repeat::Replay);
-    let pool = Pool { folder, jobs, environment: environment.clone(), repeat, told: &told };
+    let pool = Pool { folder, jobs, environment: environment.clone(), repeat, told: &finished_one };
     let finished = pool.run(selected).await;
     progress.finish_and_clear();
     finished

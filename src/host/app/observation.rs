@@ -178,8 +178,8 @@ impl OfServer {
                 format!("{} opened, {} open", n(self.n_opened as usize, "connection"), self.open.len())
             }
             _ if self.n_opened == 0 => "no connection".to_owned(),
-            HostDo::Tools { .. } if !self.is_requested => "connected, not asked for its tools".to_owned(),
-            HostDo::Tools { .. } => "asked for its tools, without a whole list in answer".to_owned(),
+            HostDo::Tools { .. } if !self.is_requested => "connected, no tools/list request".to_owned(),
+            HostDo::Tools { .. } => "tools/list without a complete reply".to_owned(),
             _ => "connected, not called".to_owned(),
         }
     }
@@ -222,9 +222,9 @@ mod tests {
         for (servers, lines, step, met, text) in [
             (&["a"][..], &[OPENED, REQUESTED, LIST][..], tools(2, None), true, "a: 2 tools"),
             (&["a"], &[OPENED, REQUESTED, LIST], tools(3, None), false, "a: 2 tools"),
-            (&["a"], &[OPENED, REQUESTED, PAGE], tools(1, None), false, "without a whole list"),
-            (&["a"], &[OPENED, REQUESTED, REFUSED], tools(1, None), false, "without a whole list"),
-            (&["a"], &[OPENED], tools(1, None), false, "a: connected, not asked"),
+            (&["a"], &[OPENED, REQUESTED, PAGE], tools(1, None), false, "without a complete reply"),
+            (&["a"], &[OPENED, REQUESTED, REFUSED], tools(1, None), false, "without a complete reply"),
+            (&["a"], &[OPENED], tools(1, None), false, "a: connected, no tools/list"),
             (&["a", "b"], &[OPENED, REQUESTED, LIST], tools(1, None), false, "a: 2 tools; b: no connection"),
             (&["a", "b"], &[OPENED, REQUESTED, LIST], tools(1, Some("a")), true, "a: 2 tools"),
         ] {
@@ -246,7 +246,7 @@ mod tests {
             let met = history.events().iter().any(|event| seen.meets_with(event, step, 4));
             (met, seen.text(step))
         };
-        assert_eq!(met(&[], &again), (false, "a: connected, not asked for its tools".to_owned()));
+        assert_eq!(met(&[], &again), (false, "a: connected, no tools/list request".to_owned()));
         assert_eq!(met(&[], &call), (false, "a: connected, not called".to_owned()));
         assert!(met(&[CALLED], &call).0);
         assert!(met(&[REQUESTED, LIST], &again).0);

@@ -81,8 +81,8 @@ impl ApplicationLife<'_> {
             return StepEnd::Lost;
         }
         match last() {
-            (true, told) => StepEnd::Met(told),
-            (false, told) => StepEnd::Unmet(format!("{} before that; seen: {told}", self.how_it_ended())),
+            (true, seen) => StepEnd::Met(seen),
+            (false, seen) => StepEnd::Unmet(format!("{} before that; seen: {seen}", self.how_it_ended())),
         }
     }
 

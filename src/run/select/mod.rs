@@ -15,5 +15,5 @@ pub(super) use launch::program;
 pub use nothing::why_nothing;
 pub use plans::{Selected, plans};
 pub use recorded::recorded_plan;
-pub use target::{Launch, Target, Tell};
+pub use target::{Launch, Notify, Target};
 pub use targets::{Versus, available_targets, targets, versus};

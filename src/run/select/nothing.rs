@@ -13,34 +13,34 @@ pub fn why_nothing(scenarios: &[Chosen], targets: &[Target], variants: &Variants
         return "no shipped loader is available here (see `mcp-lifecheck doctor`)".to_owned();
     }
     if !targets.iter().any(|target| is_of_tier(target, variants.tier)) {
-        return "no chosen loader is of the tier that is asked for".to_owned();
+        return "no chosen loader is of the selected tier".to_owned();
     }
-    let asked = if variants.transports.is_empty() { &variants.usual } else { &variants.transports };
-    let speaks = |scenario: &Scenario| asked.iter().any(|one| scenario.revision(*one, variants.revision).is_some());
+    let wanted = if variants.transports.is_empty() { &variants.usual } else { &variants.transports };
+    let speaks = |scenario: &Scenario| wanted.iter().any(|one| scenario.revision(*one, variants.revision).is_some());
     if !scenarios.iter().any(|chosen| speaks(&chosen.scenario)) {
         return match variants.revision {
-            Some(wanted) => format!("no chosen scenario is for revision {wanted}"),
+            Some(revision) => format!("no chosen scenario is for revision {revision}"),
             None => format!("no chosen scenario is for revision {} or an older one", Revision::NEWEST_HANDSHAKE),
         };
     }
-    let is_for = |scenario: &Scenario| asked.iter().any(|one| scenario.runs_over(*one));
+    let is_for = |scenario: &Scenario| wanted.iter().any(|one| scenario.runs_over(*one));
     if !scenarios.iter().any(|chosen| is_for(&chosen.scenario)) {
-        let asked: Vec<_> = asked.iter().map(ToString::to_string).collect();
-        let asked = asked.join(" or ");
+        let wanted: Vec<_> = wanted.iter().map(ToString::to_string).collect();
+        let wanted = wanted.join(" or ");
         return format!(
-            "no chosen scenario is for transport {asked}; `mcp-lifecheck list scenarios` tells what each is for"
+            "no chosen scenario is for transport {wanted}; `mcp-lifecheck list scenarios` lists the transports of each"
         );
     }
     let is_chosen =
-        |chosen: &Chosen| chosen.once_over.is_empty() || asked.iter().any(|one| chosen.once_over.contains(one));
+        |chosen: &Chosen| chosen.once_over.is_empty() || wanted.iter().any(|one| chosen.once_over.contains(one));
     if !scenarios.iter().any(is_chosen) {
-        return "the suite runs none of its scenarios over the transport that is asked for".to_owned();
+        return "the suite runs none of its scenarios over the selected transport".to_owned();
     }
     if scenarios.iter().any(|chosen| !fits_anything(chosen, targets, &variants.usual)) {
         return "a chosen scenario fits none of the chosen loaders over any of their transports; name one with --transport to see why"
             .to_owned();
     }
-    "every chosen scenario needs stubborn servers, and only polite ones are asked for".to_owned()
+    "every chosen scenario needs stubborn servers, and only polite ones are selected".to_owned()
 }
 
 fn fits_anything(chosen: &Chosen, targets: &[Target], usual: &[Transport]) -> bool {

@@ -9,7 +9,7 @@ use crate::run::repeat::shell_words;
 use crate::run::select::chosen::Chosen;
 use crate::run::select::plans::{Selected, misfit, over};
 use crate::run::select::scripts::scripts_of;
-use crate::run::select::target::Tell;
+use crate::run::select::target::Notify;
 use crate::run::select::targets::targets;
 
 /// Selects a recorded plan again. The text of `file` is untrusted input and may name no folder and no executable.
@@ -18,7 +18,7 @@ pub fn recorded_plan(
     mut plan: Plan,
     loaders: &[String],
     checkout: &Checkout,
-    tell: Tell<'_>,
+    notify: Notify<'_>,
 ) -> Result<Selected, RunError> {
     let scenario = match &plan.scenario_text {
         Some(text) => Scenario::from_toml(&plan.scenario, &file.display().to_string(), text)?,
@@ -33,7 +33,7 @@ pub fn recorded_plan(
         return Err(RunError::usage(message));
     }
     let targets = match (loaders, &plan.loader_file) {
-        ([], None) => targets(&[recorded_name(&plan.loader, checkout)], checkout, tell)?,
+        ([], None) => targets(&[recorded_name(&plan.loader, checkout)], checkout, notify)?,
         ([], Some(described)) => {
             let message = format!(
                 "found a plan of the loader described in {described}, which a plan cannot start by itself; \
@@ -41,7 +41,7 @@ pub fn recorded_plan(
             );
             return Err(RunError::usage(message));
         }
-        (named, _) => targets(named, checkout, tell)?,
+        (named, _) => targets(named, checkout, notify)?,
     };
     let target = targets.into_iter().find(|target| target.name == plan.loader).ok_or_else(|| {
         RunError::usage(format!("found no loader {:?} among those that are named, expected the plan's", plan.loader))

@@ -30,4 +30,4 @@ pub enum Launch {
 }
 
 /// A function that shows a user one line, such as a notice about a long installation.
-pub type Tell<'a> = &'a dyn Fn(std::fmt::Arguments<'_>);
+pub type Notify<'a> = &'a dyn Fn(std::fmt::Arguments<'_>);

@@ -10,16 +10,16 @@ use crate::run::checkout::{Checkout, OFFLINE, OWN_MODULES, OWN_PYTHON, WITH};
 use crate::run::node::own_modules_launch;
 use crate::run::select::launch::launch;
 use crate::run::select::names::{is_file_name, same_name};
-use crate::run::select::target::{Launch, Target, Tell};
+use crate::run::select::target::{Notify, Target};
 use crate::stack::Stack;
 
 /// Loaders by name or file, each on its selected or installed stacks, or on the user's own checkout.
-pub fn targets(names: &[String], checkout: &Checkout, tell: Tell<'_>) -> Result<Vec<Target>, RunError> {
+pub fn targets(names: &[String], checkout: &Checkout, notify: Notify<'_>) -> Result<Vec<Target>, RunError> {
     let mut found: Vec<Target> = Vec::new();
     for name in names {
         let more = match is_file_name(name) {
             true => file_targets(Path::new(name), checkout)?,
-            false => shipped_targets(name, checkout, tell)?,
+            false => shipped_targets(name, checkout, notify)?,
         };
         for target in more {
             match found.iter().find(|other| other.name == target.name) {
@@ -32,18 +32,18 @@ pub fn targets(names: &[String], checkout: &Checkout, tell: Tell<'_>) -> Result<
     Ok(found)
 }
 
-/// Every shipped loader that is not broken on purpose and whose lane is available. `tell` receives the others.
-pub fn available_targets(tell: Tell<'_>) -> Result<Vec<Target>, RunError> {
+/// Every shipped loader that is not broken on purpose and whose lane is available. `notify` receives the others.
+pub fn available_targets(notify: Notify<'_>) -> Result<Vec<Target>, RunError> {
     let is_meant = |loader: &Descriptor| loader.adapter || loader.known.must_fail.is_empty();
     let names: Vec<_> = shipped_loaders()?.into_iter().filter(is_meant).map(|loader| loader.name).collect();
-    let mut available = targets(&names, &Checkout::default(), tell)?;
+    let mut available = targets(&names, &Checkout::default(), notify)?;
     available.retain_mut(|Target { name, launch, descriptor, .. }| {
         if let Err(because) = launch {
-            tell(format_args!("UNAVAILABLE {name}: {because}"));
+            notify(format_args!("UNAVAILABLE {name}: {because}"));
         }
         for transport in Transport::ALL {
             if let Some(because) = descriptor.lacking(transport, is_built) {
-                tell(format_args!("UNAVAILABLE {name} over {transport}: {because}"));
+                notify(format_args!("UNAVAILABLE {name} over {transport}: {because}"));
                 descriptor.transports.retain(|one| *one != transport);
             }
         }
@@ -60,11 +60,11 @@ pub struct Versus {
 }
 
 /// Adds the loader of `--against`.
-pub fn versus(found: &mut Vec<Target>, against: &str, tell: Tell<'_>) -> Result<Versus, RunError> {
+pub fn versus(found: &mut Vec<Target>, against: &str, notify: Notify<'_>) -> Result<Versus, RunError> {
     let [of] = found.as_slice() else {
         return Err(not_one("--loader", found));
     };
-    let more = targets(&[against.to_owned()], &Checkout::default(), tell)?;
+    let more = targets(&[against.to_owned()], &Checkout::default(), notify)?;
     let [other] = more.as_slice() else {
         return Err(not_one("--against", &more));
     };
@@ -82,7 +82,7 @@ fn not_one(what: &str, found: &[Target]) -> RunError {
     RunError::usage(format!("found {} for {what}, expected one loader to compare: name its stack", names.join(" and ")))
 }
 
-fn shipped_targets(text: &str, checkout: &Checkout, tell: Tell<'_>) -> Result<Vec<Target>, RunError> {
+fn shipped_targets(text: &str, checkout: &Checkout, notify: Notify<'_>) -> Result<Vec<Target>, RunError> {
     let name = LoaderName::parse(text);
     let Some(descriptor) = shipped_loader(&name.name)? else {
         let known: Vec<_> = shipped_loaders()?.into_iter().map(|loader| loader.name).collect();
@@ -93,15 +93,15 @@ fn shipped_targets(text: &str, checkout: &Checkout, tell: Tell<'_>) -> Result<Ve
     };
     checkout.check(&descriptor, true)?;
     if !checkout.is_empty() {
-        return Ok(vec![on_checkout(&descriptor, name.stack, checkout, tell)?]);
+        return Ok(vec![on_checkout(&descriptor, name.stack, checkout, notify)?]);
     }
     let folder = match descriptor.lane {
         Lane::Python => {
-            provision_first(&descriptor, name.stack.as_deref(), tell);
+            provision_first(&descriptor, name.stack.as_deref(), notify);
             Some(shipped_folder()?)
         }
         Lane::Node => {
-            provision_first(&descriptor, name.stack.as_deref(), tell);
+            provision_first(&descriptor, name.stack.as_deref(), notify);
             None
         }
         Lane::Rust | Lane::Command => None,
@@ -114,7 +114,7 @@ fn on_checkout(
     descriptor: &Descriptor,
     stack: Option<String>,
     checkout: &Checkout,
-    tell: Tell<'_>,
+    notify: Notify<'_>,
 ) -> Result<Target, RunError> {
     check_stack(descriptor, stack.as_deref())?;
     // The description lists stacks from the oldest to the newest.
@@ -127,8 +127,8 @@ fn on_checkout(
             (OWN_MODULES.to_owned(), own_modules_launch(descriptor, stack.as_deref(), modules)?)
         }
         (_, Some(stack)) => {
-            provision_first(descriptor, Some(stack), tell);
-            (format!("@{stack}{WITH}"), checkout.overlaid(descriptor, stack, &shipped_folder()?, tell)?)
+            provision_first(descriptor, Some(stack), notify);
+            (format!("@{stack}{WITH}"), checkout.overlaid(descriptor, stack, &shipped_folder()?, notify)?)
         }
         (_, None) => {
             let message = format!("found --with, expected a loader with stacks: {:?} has none", descriptor.name);
@@ -145,7 +145,7 @@ fn shipped_folder() -> Result<PathBuf, RunError> {
 }
 
 /// Installs the stacks of a named loader if none of them is installed yet. Does nothing if `MCP_LIFECHECK_OFFLINE` is set.
-fn provision_first(descriptor: &Descriptor, wanted: Option<&str>, tell: Tell<'_>) {
+fn provision_first(descriptor: &Descriptor, wanted: Option<&str>, notify: Notify<'_>) {
     let is_wanted = |stack: &&String| wanted.is_none_or(|wanted| *stack == wanted);
     let stacks: Vec<_> = descriptor.stacks.iter().filter(is_wanted).filter_map(|name| Stack::named(name)).collect();
     let is_first_time = stacks.iter().all(|stack| !stack.is_installed());
@@ -153,10 +153,10 @@ fn provision_first(descriptor: &Descriptor, wanted: Option<&str>, tell: Tell<'_>
         return;
     }
     for stack in stacks {
-        tell(format_args!("installing stack {} into the cache, once", stack.name()));
+        notify(format_args!("installing stack {} into the cache, once", stack.name()));
         if let Err(error) = stack.provision() {
             // The plans on this stack will be UNAVAILABLE, with the reason that the import reports.
-            tell(format_args!("{error}"));
+            notify(format_args!("{error}"));
         }
     }
 }

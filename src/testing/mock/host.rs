@@ -81,7 +81,11 @@ pub(super) fn over_http(script: Script, revision: Revision) -> io::Result<(Host,
 }
 
 /// The recorder endpoint of the processes that a client starts with these arguments.
-pub(super) fn over_stdio(script: Script, revision: Revision, shutdown: ShutdownBehaviour) -> io::Result<(Host, Vec<String>)> {
+pub(super) fn over_stdio(
+    script: Script,
+    revision: Revision,
+    shutdown: ShutdownBehaviour,
+) -> io::Result<(Host, Vec<String>)> {
     let recorder = recorder(&script, revision, Transport::Stdio)?;
     let runtime = runtime()?;
     let token = secret()?;

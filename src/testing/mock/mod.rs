@@ -117,7 +117,7 @@ impl MockServer {
         MockBuilder::new(name_or_file)
     }
 
-    /// Where it is reached. The path holds a secret: whoever lacks it is refused.
+    /// The URL of the mock. Its path holds a secret, and the mock refuses requests without it.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.reached.url
@@ -131,15 +131,15 @@ impl MockServer {
 }
 
 impl MockServer<OverStdio> {
-    /// The program that a client has to start: this very executable, which on Linux is entered again before its `main`.
+    /// The program that a client must start: this executable, which on Linux re-enters itself before its `main`.
     ///
-    /// Elsewhere the first line of a `main` of your own has to be [`enter`](crate::testing::enter).
+    /// Elsewhere, the first line of your own `main` must be [`enter`](crate::testing::enter).
     #[must_use]
     pub fn command(&self) -> &Path {
         &self.reached.command
     }
 
-    /// The arguments it has to be started with.
+    /// The arguments of that program.
     #[must_use]
     pub fn args(&self) -> &[String] {
         &self.reached.args
