@@ -7,12 +7,12 @@ use hyper::header::{ACCEPT, HeaderName, HeaderValue};
 use hyper::{Method, Request};
 use serde_json::{Value, json};
 
-use crate::reference::{Bounds, Options, TamperHttp};
+use crate::reference::{Bounds, Fate, Options, Seen, TamperHttp};
 
 pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-/// Far below the delay that a good client begins with, and below any rate that would be a storm.
-const STEADY: Duration = Duration::from_millis(300);
+/// Slower than a storm. A quarter of it, by which steady pauses may differ, is more than a busy machine adds to one of them.
+const STEADY: Duration = Duration::from_secs(1);
 
 /// Puts the requests that a function gives in place of each.
 struct Sends<F>(F);
@@ -85,8 +85,57 @@ pub(super) fn first_session_for_ever() -> Box<dyn TamperHttp> {
     names_the_first(|_| true)
 }
 
+/// Asks for the stream of the first session after a renewal.
+///
+/// It holds the requests of the new session until the stream is refused. Otherwise a call races that refusal: a client that reads the
+/// answer to the call first may have closed before it renews its session once more, and breaks no rule.
+#[derive(Default)]
+struct StreamOfTheFirst {
+    first: Option<HeaderValue>,
+    misnamed: Misnamed,
+}
+
+/// The request for a stream that names the wrong session.
+#[derive(Default, PartialEq, Eq)]
+enum Misnamed {
+    #[default]
+    NotSent,
+    Sent,
+    Answered,
+}
+
+impl TamperHttp for StreamOfTheFirst {
+    fn holds(&mut self, request: &Request<Bytes>) -> bool {
+        let named = request.headers().get(SESSION_ID);
+        let is_of_renewal = named.is_some() && self.first.is_some() && named != self.first.as_ref();
+        let is_request = !message(request)["id"].is_null();
+        is_of_renewal && is_request && self.misnamed != Misnamed::Answered
+    }
+
+    fn request(&mut self, mut request: Request<Bytes>) -> Vec<Request<Bytes>> {
+        if let Some(named) = request.headers().get(SESSION_ID).cloned() {
+            let first = self.first.get_or_insert_with(|| named.clone()).clone();
+            if request.method() == Method::GET && named != first {
+                request.headers_mut().insert(SESSION_ID, first);
+                self.misnamed = Misnamed::Sent;
+            }
+        }
+        vec![request]
+    }
+
+    fn see(&mut self, method: &Method, seen: Seen<'_>) -> Fate {
+        match seen {
+            Seen::Head(_) | Seen::Over if method == Method::GET && self.misnamed == Misnamed::Sent => {
+                self.misnamed = Misnamed::Answered;
+            }
+            Seen::Head(_) | Seen::Piece(_) | Seen::Over => {}
+        }
+        Fate::Taken
+    }
+}
+
 pub(super) fn stream_of_the_first() -> Box<dyn TamperHttp> {
-    names_the_first(|request| request.method() == Method::GET)
+    Box::new(StreamOfTheFirst::default())
 }
 
 /// Calls that are sent again, which is done for those alone that were refused.
