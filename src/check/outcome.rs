@@ -60,6 +60,17 @@ impl Miss {
     }
 }
 
+/// A loader that fails sooner than this has not waited for a bound of its own.
+const OWN_BOUND_MIN: Duration = Duration::from_secs(2);
+
+/// The bound that an operation may have met inside its loader. It is a third of the time that the operation took: a loader may wait for
+/// several servers and messages, each with a bound of its own.
+fn own_bound(event: &Event, operation: &Operation) -> Option<Duration> {
+    let (_, started_us) = operation.started?;
+    let took = Duration::from_micros(event.at_us.saturating_sub(started_us));
+    (took >= OWN_BOUND_MIN).then_some(took / 3)
+}
+
 /// The miss, or `None` if the operation succeeded. Every other end is a miss, whatever the reason.
 pub(super) fn miss_of(event: &Event, operation: &Operation, ended: OperationEnd<'_>) -> Option<Miss> {
     let miss = |kind, what: String, bound| {
@@ -69,7 +80,7 @@ pub(super) fn miss_of(event: &Event, operation: &Operation, ended: OperationEnd<
     match ended {
         OperationEnd::Completed(Outcome::Ok { .. }) => None,
         OperationEnd::Completed(Outcome::Failed(failure)) => {
-            miss(MissKind::Failed, format!("failed with {}", failure.kind), None)
+            miss(MissKind::Failed, format!("failed with {}", failure.kind), own_bound(event, operation))
         }
         OperationEnd::Completed(Outcome::Cancelled) => {
             miss(MissKind::Cancelled, "was cancelled by the loader itself".to_owned(), None)
@@ -116,7 +127,8 @@ pub(super) fn judge_load(event: &Event, view: &View, operation: &Operation, ende
     let wrong = |kind, what: String| {
         let because =
             format!("{}, invoked at {}, completed at {} {what}", operation.describe(), operation.invoked, event.seq);
-        Success::Missed(Miss { kind, because, bound: None, witness: vec![operation.invoked, event.seq] })
+        let bound = own_bound(event, operation);
+        Success::Missed(Miss { kind, because, bound, witness: vec![operation.invoked, event.seq] })
     };
     for name in sound {
         if errors.contains_key(name) {

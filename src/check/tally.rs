@@ -29,6 +29,8 @@ enum Doubt {
     None,
     /// It exists only because this bound passed, and a loaded machine breaks bounds.
     Bound(Duration),
+    /// It exists only because something came this much later than it may, and a delay as long explains that.
+    Late(Duration),
     /// It exists only because a link was lost, and a mock that loses the recorder ends without a farewell.
     Link,
 }
@@ -53,6 +55,12 @@ impl Violation {
     #[must_use]
     pub fn of_bound(self, bound: Duration) -> Self {
         Self { doubt: Doubt::Bound(bound), ..self }
+    }
+
+    /// The same, but Inconclusive if the machine delayed anything for as long as the event came too late.
+    #[must_use]
+    pub fn of_lateness(self, over: Duration) -> Self {
+        Self { doubt: Doubt::Late(over), ..self }
     }
 
     /// The same, but Inconclusive if the experiment failed, because only the loss of a link proves it.
@@ -132,13 +140,12 @@ impl Violation {
 impl Doubt {
     /// The reason why the doubt applies to this history, if it does, as the end of a sentence.
     fn holds(self, view: &View) -> Option<String> {
+        let delay = view.longest_delay();
+        let because = || format!(", but the machine kept the supervisor waiting for {} ms", delay.as_millis());
         match self {
             Self::None => None,
-            Self::Bound(bound) => {
-                let delay = view.longest_delay();
-                let because = || format!(", but the machine kept the supervisor waiting for {} ms", delay.as_millis());
-                (delay > bound / 5).then(because)
-            }
+            Self::Bound(bound) => (delay > bound / 5).then(because),
+            Self::Late(over) => (delay > over).then(because),
             Self::Link => view.experiment_failed().map(|failed| format!(", but the experiment failed at {failed}")),
         }
     }

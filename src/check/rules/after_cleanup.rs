@@ -1,6 +1,7 @@
 //! After cleanup: nothing is opened, nothing is sent, and calls fail.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::check::combinator::{Judged, each};
 use crate::check::outcome::OperationEnd;
@@ -92,7 +93,8 @@ fn judge_silence(event: &Event, view: &View) -> Judged {
         return if closed == event.seq { Judged::Held } else { Judged::Unrelated };
     }
     let is_asked = view.operations().any(|operation| operation.action != Action::Probe);
-    if is_asked || event.at_us <= closed_at_us + UNDER_WAY_US {
+    let over_us = event.at_us.saturating_sub(closed_at_us + UNDER_WAY_US);
+    if is_asked || over_us == 0 {
         return Judged::Unrelated;
     }
     let because = format!(
@@ -100,7 +102,8 @@ fn judge_silence(event: &Event, view: &View) -> Judged {
         event.seq,
         (event.at_us - closed_at_us) / 1_000
     );
-    Judged::Broken(Violation::new("spoke", because, &[closed, event.seq]))
+    let violation = Violation::new("spoke", because, &[closed, event.seq]);
+    Judged::Broken(violation.of_lateness(Duration::from_micros(over_us)))
 }
 
 /// Counter-example: a loader that opens sessions on demand may open one for this call.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::check::host::{ServerExchange, exchange_of, is_responsible};
-use crate::check::rules::session_loss::UNDER_WAY_US;
+use crate::check::rules::session_loss::lateness;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Event, EventKind, Header, Kind, Seq, SessionId};
 use crate::plan::Promise;
@@ -119,11 +119,9 @@ impl Monitor for SilentSessions {
             }
             return;
         };
-        if event.at_us <= at_us + UNDER_WAY_US {
-            return;
-        }
+        let Some(over) = lateness(event, *at_us) else { return };
         let because = format!("{verb} named a session at {}, which was deleted at {deleted}", event.seq);
-        let violation = Violation::new("used", because, &[*deleted, event.seq]);
+        let violation = Violation::new("used", because, &[*deleted, event.seq]).of_lateness(over);
         tally.broken(if verb == "DELETE" { violation.as_warning() } else { violation });
     }
 }

@@ -8,7 +8,13 @@ use crate::history::{Action, Event, EventKind, ExchangeId, Header, Kind, OpId, O
 use crate::plan::Promise;
 
 /// A server may read a request this long after the client sent it on another socket.
-pub(super) const UNDER_WAY_US: u64 = 100_000;
+const UNDER_WAY_US: u64 = 100_000;
+
+/// How much later an event came than a request that was under way may; `None` if it came in time.
+pub(super) fn lateness(event: &Event, since_us: u64) -> Option<Duration> {
+    let over_us = event.at_us.saturating_sub(since_us + UNDER_WAY_US);
+    (over_us > 0).then(|| Duration::from_micros(over_us))
+}
 
 /// Unanswered requests that name a session which their server does not know.
 #[derive(Default)]
@@ -84,10 +90,7 @@ impl Monitor for StaleSessions {
                 }
             }
             EventKind::HttpReceived { session: Some(session), verb, .. } => {
-                if let Some(lost) = self.lost.get(session).filter(|lost| self.is_late(lost, event, verb, view)) {
-                    let because =
-                        format!("{verb} named a session at {}, whose loss was reported at {}", event.seq, lost.seq);
-                    let violation = Violation::new("used", because, &[lost.seq, event.seq]);
+                if let Some(violation) = self.lost.get(session).and_then(|lost| self.used(lost, event, verb, view)) {
                     tally.broken(if verb == "DELETE" { violation.as_warning() } else { violation });
                 }
             }
@@ -101,14 +104,23 @@ impl Monitor for StaleSessions {
 }
 
 impl StaleSessions {
-    /// Whether the client must have sent a request after it had read the 404.
-    fn is_late(&self, lost: &LostSession, event: &Event, verb: &str, view: &View) -> bool {
-        let is_asked_since = || {
-            let mut asked = view.operations().filter(|operation| operation.action != Action::Probe).peekable();
-            let known = lost.known.filter(|_| asked.peek().is_some());
-            known.is_some_and(|known| asked.all(|operation| operation.invoked > known))
-        };
-        event.at_us > lost.at_us + UNDER_WAY_US || verb == "POST" && !self.is_cancelling && is_asked_since()
+    /// The violation, if the client sent a request after it had learned of the loss. The order of operations proves that, or the time does.
+    fn used(&self, lost: &LostSession, event: &Event, verb: &str, view: &View) -> Option<Violation> {
+        let because = format!("{verb} named a session at {}, whose loss was reported at {}", event.seq, lost.seq);
+        let violation = Violation::new("used", because, &[lost.seq, event.seq]);
+        if verb == "POST" && !self.is_cancelling && lost.is_asked_since(view) {
+            return Some(violation);
+        }
+        lateness(event, lost.at_us).map(|over| violation.of_lateness(over))
+    }
+}
+
+impl LostSession {
+    /// Whether every running operation was invoked after an operation that knew of the loss had completed.
+    fn is_asked_since(&self, view: &View) -> bool {
+        let mut asked = view.operations().filter(|operation| operation.action != Action::Probe).peekable();
+        let known = self.known.filter(|_| asked.peek().is_some());
+        known.is_some_and(|known| asked.all(|operation| operation.invoked > known))
     }
 }
 
