@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::drive::context::Context;
 use crate::history::Action;
-use crate::life::{ServerError, Servers, memory_entry, mock_command, wrapped};
+use crate::life::{ServerError, Servers, catch_up, memory_entry, mock_command, wrapped};
 use crate::plan::Transport;
 use crate::record::MockFacts;
 use crate::supervise::{Signalled, SuperviseError};
@@ -57,6 +57,17 @@ impl<'a> Configuration<'a> {
     pub(super) async fn start_servers(&mut self) -> Result<(), ServerError> {
         let Context { input, stage, .. } = self.context;
         self.servers.start(stage, input.plan.transport, &self.names, input.plan.limits.listen).await
+    }
+
+    /// Waits until each server has recorded what the loader did before now, over HTTP with server-sent events. There the end of a stream
+    /// is the end of a session, and no response tells the loader that its server has seen it.
+    pub(super) async fn await_ends_of_streams(&self) {
+        if self.context.input.plan.transport != Transport::Sse {
+            return;
+        }
+        for server in self.servers.addresses() {
+            catch_up(self.context.stage, server).await;
+        }
     }
 
     /// What an operation receives; `None` for an operation that does not load.

@@ -101,7 +101,9 @@ impl<'a> Driver<'a> {
                 if !self.start_servers().await {
                     return StepEnd::Stop(StepsEnd::Lost);
                 }
-                self.operate(Action::Reload, step, invoked).await
+                let end = self.operate(Action::Reload, step, invoked).await;
+                self.configuration.await_ends_of_streams().await;
+                end
             }
             StepDo::List(invoked) => self.operate(Action::List, step, invoked).await,
             StepDo::Call { invoked, .. } => self.operate(Action::Call, step, invoked).await,

@@ -5,6 +5,7 @@
 
 mod delay;
 mod environment;
+mod fence;
 mod http_server;
 mod leftovers;
 mod mocks;
@@ -21,6 +22,7 @@ pub(crate) const OUTPUT_BYTES_MAX: u64 = 8 << 20;
 pub(crate) const PROCESSES_MAX: usize = 256;
 
 pub use environment::RunEnvironment;
+pub(crate) use fence::catch_up;
 pub use http_server::ServerError;
 pub(crate) use http_server::{HttpServer, ServerLaunch};
 pub(crate) use leftovers::{await_vanishing, identify};
