@@ -1,6 +1,6 @@
-//! Seeded changes of the reference loader: each shows in a snapshot of a life, and mostly in an invariant as well.
+//! Mutations of the reference loader: each one shows in a snapshot of a life, and most break an invariant.
 //!
-//! A change that shows in no snapshot would mean that the snapshots miss a part of a life.
+//! A mutation that shows in no snapshot means that the snapshots miss a part of a life.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use crate::snapshots::life;
 /// Plans of one loader, by scenario.
 type Plans = BTreeMap<String, Value>;
 
-/// Where a change may show: every turn of a life that one of them is about, and no more, for the sake of time.
+/// The scenarios that are run: for each mutation at least one in which it shows, and no more, because each takes time.
 const SCENARIOS: [&str; 7] = [
     "load-call-close",
     "rerun-hop",
@@ -23,11 +23,11 @@ const SCENARIOS: [&str; 7] = [
     "remove-first",
     "server-asks",
 ];
-/// How many there have to be.
-const N_CHANGES_MIN: usize = 20;
+/// The least number of mutations.
+const N_MUTATIONS_MIN: usize = 20;
 
-/// Each change, and an invariant that it breaks in any case; nothing for those that only a snapshot shows so far. What else they
-/// break may depend on who is faster.
+/// Each mutation, and an invariant that it always breaks. `None`: only a snapshot shows it. Which other invariants it breaks may depend on
+/// the order of events that race.
 const CAUGHT_BY: [(&str, Option<&str>); 25] = [
     ("initialized-lost", Some("initialized-sent")),
     ("initialized-late", Some("handshake-order")),
@@ -57,25 +57,25 @@ const CAUGHT_BY: [(&str, Option<&str>); 25] = [
 ];
 
 #[test]
-fn every_seeded_change_shows_in_a_snapshot_and_most_break_an_invariant() {
-    assert!(anywhere().count() >= N_CHANGES_MIN, "{} changes", anywhere().count());
+fn every_mutation_shows_in_a_snapshot_and_most_break_an_invariant() {
+    assert!(anywhere().count() >= N_MUTATIONS_MIN, "{} mutations", anywhere().count());
     let rig = Rig::new();
     let plans = run_all(&rig);
     let reference = &plans["reference"];
-    let sound: BTreeSet<String> = found(reference);
-    assert!(sound.is_empty(), "the reference loader itself: {sound:?}");
+    let of_reference: BTreeSet<String> = found(reference);
+    assert!(of_reference.is_empty(), "the reference loader itself: {of_reference:?}");
     let mut wrong = String::new();
     for mutant in anywhere() {
-        let changed = &plans[&format!("{PREFIX}{}", mutant.name)];
-        let shows = changed.iter().any(|(scenario, plan)| life(&rig, plan) != life(&rig, &reference[scenario]));
+        let mutated = &plans[&format!("{PREFIX}{}", mutant.name)];
+        let shows = mutated.iter().any(|(scenario, plan)| life(&rig, plan) != life(&rig, &reference[scenario]));
         if !shows {
             wrong.push_str(&format!("{} ({}) shows in no snapshot\n", mutant.name, mutant.about));
         }
         let Some((_, caught_by)) = CAUGHT_BY.iter().find(|(name, _)| *name == mutant.name) else {
-            wrong.push_str(&format!("{} is not said to be caught or not\n", mutant.name));
+            wrong.push_str(&format!("{} has no line in CAUGHT_BY\n", mutant.name));
             continue;
         };
-        let found = found(changed);
+        let found = found(mutated);
         if let Some(invariant) = caught_by.filter(|invariant| !found.contains(*invariant)) {
             wrong.push_str(&format!("{} must break {invariant}, found {found:?}\n", mutant.name));
         }
@@ -83,12 +83,12 @@ fn every_seeded_change_shows_in_a_snapshot_and_most_break_an_invariant() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// Those that can be seen over stdio.
+/// The mutations that show over stdio.
 fn anywhere() -> impl Iterator<Item = &'static Mutant> {
     MUTANTS.iter().filter(|mutant| mutant.shows_over == Over::Any)
 }
 
-/// The reference loader and every changed one, in one run.
+/// Runs the reference loader and every mutation of it, in one run.
 fn run_all(rig: &Rig) -> BTreeMap<String, Plans> {
     let described = anywhere().map(|mutant| {
         let text = format!("name = \"{PREFIX}{}\"\nlane = \"rust\"\n", mutant.name);

@@ -1,4 +1,4 @@
-//! Seeded changes that only HTTP has: each shows in a life over HTTP, and breaks the invariant that is about it.
+//! Mutations that show over HTTP alone: each one shows in a life over HTTP, and breaks the invariant about it.
 
 use mcp_lifecheck_specimens::mutation::{MUTANTS, Mutant, Over, PREFIX};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::rig::Rig;
 use crate::snapshots::life;
 
-/// Each change, and an invariant that it must break.
+/// Each mutation, and an invariant that it must break.
 const CAUGHT_BY: [(&str, &str); 14] = [
     ("delete-lost", "session-deleted"),
     ("delete-of-the-first", "session-deleted"),
@@ -24,10 +24,11 @@ const CAUGHT_BY: [(&str, &str); 14] = [
     ("stream-steadily", "stream-reopened-slowly"),
 ];
 
-/// Where they may show; those below are this test's own, because they take their time.
+/// Shipped scenarios in which the mutations may show.
 const SCENARIOS: [&str; 5] =
     ["load-call-close", "cancel-in-flight", "session-lost-idle", "session-lost-in-call", "session-lost-by-five"];
 
+/// Scenarios of this test: shipped ones do not give the mutations enough time, or enough calls.
 const OWN: [(&str, &str); 2] = [("streams-end", STREAMS_END), ("session-lost", SESSION_LOST)];
 
 const STREAMS_END: &str = r#"
@@ -45,10 +46,11 @@ for = "2500ms"
 do = "close"
 "#;
 
-/// The change that asks for a stream after the same time again.
+/// The mutation that asks for a stream again after the same pause each time.
 const STEADY: &str = "stream-steadily";
 
-/// As `STREAMS_END`, for as long as five pauses of one second in a row need, and four more in case that a busy machine delays one.
+/// `STREAMS_END` with more time. The rule needs five equal pauses in a row, of one second each here. There is time for nine, because a
+/// busy machine may delay one of them.
 const STREAMS_END_LONG: &str = r#"
 about = "Every stream that the server opens ends at once, and the client has ten seconds to ask again."
 servers = [{ name = "files", script = "get-closed-at-once" }]
@@ -61,7 +63,7 @@ for = "10s"
 do = "close"
 "#;
 
-/// Scenario session-lost-idle with one more call: a loader that lost its renewed session fails there.
+/// Scenario session-lost-idle with one server. A loader that loses its renewed session fails the last call.
 const SESSION_LOST: &str = r#"
 about = "The server forgets its session while it is idle. The first call renews the session, the next call uses it."
 servers = [{ name = "files", script = "session-expires-idle" }]
@@ -91,7 +93,7 @@ struct Life {
     loader: String,
     scenario: String,
     plan: Value,
-    /// In no order: over HTTP each request has a socket of its own, and they race.
+    /// Sorted: each request over HTTP has a socket of its own, and sockets race.
     lines: Vec<String>,
 }
 
@@ -102,29 +104,29 @@ impl Life {
 }
 
 #[test]
-fn every_seeded_change_over_http_shows_and_breaks_its_invariant() {
+fn every_mutation_over_http_shows_and_breaks_its_invariant() {
     let all: Vec<Life> = std::thread::scope(|scope| {
-        let steady = changes().filter(|change| change.name == STEADY);
+        let steady = mutations().filter(|mutant| mutant.name == STEADY);
         let long = scope.spawn(|| lives(&[("streams-end-long", STREAMS_END_LONG)], &[], steady, "1"));
-        lives(&OWN, &SCENARIOS, changes(), "1").into_iter().chain(long.join().unwrap()).collect()
+        lives(&OWN, &SCENARIOS, mutations(), "1").into_iter().chain(long.join().unwrap()).collect()
     });
-    let (reference, changed): (Vec<Life>, Vec<Life>) = all.into_iter().partition(|life| life.loader == "reference");
+    let (reference, mutated): (Vec<Life>, Vec<Life>) = all.into_iter().partition(|life| life.loader == "reference");
     for life in &reference {
         assert_eq!(life.plan["verdict"], "pass", "{}", life.plan);
     }
-    // They are not all alike, because sockets race.
+    // Several lives, because they differ: sockets race.
     let more = lives(&OWN, &SCENARIOS, std::iter::empty(), "3");
     let reference: Vec<&Life> = reference.iter().chain(&more).collect();
-    let names: Vec<_> = changes().map(|change| change.name).collect();
-    assert_eq!(names, CAUGHT_BY.map(|(name, _)| name), "one line for each change");
+    let names: Vec<_> = mutations().map(|mutant| mutant.name).collect();
+    assert_eq!(names, CAUGHT_BY.map(|(name, _)| name), "one line for each mutation");
     let mut wrong = String::new();
     for (name, invariant) in CAUGHT_BY {
         let is_of_it = |life: &&Life| life.loader.strip_prefix(PREFIX) == Some(name);
         let is_known = |life: &Life| reference.iter().any(|known| known.is_like(life));
-        if changed.iter().filter(is_of_it).all(is_known) {
+        if mutated.iter().filter(is_of_it).all(is_known) {
             wrong.push_str(&format!("{name} shows in no life\n"));
         }
-        let failed: Vec<String> = changed.iter().filter(is_of_it).flat_map(|life| failed(&life.plan)).collect();
+        let failed: Vec<String> = mutated.iter().filter(is_of_it).flat_map(|life| failed(&life.plan)).collect();
         if !failed.iter().any(|id| id == invariant) {
             wrong.push_str(&format!("{name} must break {invariant}, found {failed:?}\n"));
         }
@@ -132,16 +134,16 @@ fn every_seeded_change_over_http_shows_and_breaks_its_invariant() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// Those that can be seen over HTTP alone.
-fn changes() -> impl Iterator<Item = &'static Mutant> {
+/// The mutations that show over HTTP alone.
+fn mutations() -> impl Iterator<Item = &'static Mutant> {
     MUTANTS.iter().filter(|mutant| mutant.shows_over == Over::Http)
 }
 
-/// Lives of the reference loader and of these changes of it, in one run: scenarios of this test's own, and shipped ones.
+/// Runs the reference loader and some mutations of it, in one run, through scenarios of this test and through shipped ones.
 fn lives(
     own: &[(&str, &str)],
     shipped: &[&str],
-    changes: impl Iterator<Item = &'static Mutant>,
+    mutations: impl Iterator<Item = &'static Mutant>,
     n_repeats: &str,
 ) -> Vec<Life> {
     let rig = Rig::new();
@@ -149,9 +151,9 @@ fn lives(
         rig.run_command(&["--transport", "http", "--limit", "grace=500ms", "--jobs", "8", "--repeat", n_repeats]);
     let files = own.iter().map(|(name, text)| rig.file(&format!("{name}.toml"), text));
     command.args(shipped).args(files).args(["--loader", "reference"]);
-    for change in changes {
-        let text = format!("name = \"{PREFIX}{}\"\nlane = \"rust\"\ntransports = [\"http\"]\n", change.name);
-        command.arg("--loader").arg(rig.file(&format!("{}.toml", change.name), &text));
+    for mutant in mutations {
+        let text = format!("name = \"{PREFIX}{}\"\nlane = \"rust\"\ntransports = [\"http\"]\n", mutant.name);
+        command.arg("--loader").arg(rig.file(&format!("{}.toml", mutant.name), &text));
     }
     let lived = |plan: Value| {
         let text = |field: &str| plan[field].as_str().unwrap().to_owned();
@@ -162,7 +164,7 @@ fn lives(
     rig.finish(command).plans().into_iter().map(lived).collect()
 }
 
-/// Invariants that failed in a plan, each with a witness.
+/// Ids of the invariants that failed with a witness in a plan.
 fn failed(plan: &Value) -> Vec<String> {
     let failed = plan["findings"].as_array().unwrap().iter().filter(|finding| finding["verdict"] == "fail");
     let witnessed = failed.filter(|finding| !finding["witness"].as_array().unwrap().is_empty());

@@ -1,4 +1,4 @@
-//! Seeded changes over HTTP with server-sent events: what breaks an invariant over another transport breaks one here.
+//! Mutations over HTTP with server-sent events: a mutation that breaks an invariant over another transport breaks one here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::stability::is_thorough;
 /// Plans of one loader, by scenario.
 type Plans = BTreeMap<String, Value>;
 
-/// Where they show.
+/// The scenarios in which the mutations show.
 const SCENARIOS: [&str; 7] = [
     "load-call-close",
     "rerun-hop",
@@ -22,8 +22,9 @@ const SCENARIOS: [&str; 7] = [
     "server-asks",
 ];
 
-/// Each change, and an invariant that it must break. A cancellation of what is not open never leaves the transport, and what is
-/// about processes alone does not show.
+/// Each mutation, and an invariant that it must break.
+///
+/// The transport does not send the cancellation of a request that is not open, and mutations of processes do not show here.
 const CAUGHT_BY: [(&str, &str); 19] = [
     ("initialized-lost", "initialized-sent"),
     ("initialized-late", "handshake-order"),
@@ -46,15 +47,15 @@ const CAUGHT_BY: [(&str, &str); 19] = [
     ("cancelled-without-query", "posted-to-endpoint"),
 ];
 
-/// How many a quick run tries, from the end.
+/// How many mutations a quick run tries, counted from the end.
 const N_QUICK: usize = 6;
 
 #[test]
-fn every_seeded_change_over_sse_breaks_its_invariant() {
+fn every_mutation_over_sse_breaks_its_invariant() {
     let rig = Rig::new();
     let mut command = rig.run_command(&["--transport", "sse", "--limit", "grace=500ms", "--jobs", "8"]);
     command.args(SCENARIOS).args(["--loader", "reference"]);
-    // Most of them are seen over stdio and HTTP as well: a quick run has some, and those that SSE alone shows.
+    // Most mutations show over stdio and HTTP as well. A quick run tries some of them, and those that show over this transport alone.
     let n_left_out = if is_thorough() { 0 } else { CAUGHT_BY.len() - N_QUICK };
     let tried = &CAUGHT_BY[n_left_out..];
     for (name, _) in tried {
@@ -74,13 +75,13 @@ fn every_seeded_change_over_sse_breaks_its_invariant() {
 }
 
 #[test]
-fn every_change_that_sse_alone_shows_is_caught_there() {
-    let changes: Vec<_> = MUTANTS.iter().filter(|one| one.shows_over == Over::Sse).map(|one| one.name).collect();
+fn every_mutation_that_shows_over_sse_alone_is_caught_there() {
+    let mutations: Vec<_> = MUTANTS.iter().filter(|one| one.shows_over == Over::Sse).map(|one| one.name).collect();
     let caught = CAUGHT_BY.map(|(name, _)| name);
-    assert!(!changes.is_empty() && changes.iter().all(|name| caught.contains(name)), "{changes:?}");
+    assert!(!mutations.is_empty() && mutations.iter().all(|name| caught.contains(name)), "{mutations:?}");
 }
 
-/// Ids of the invariants that failed in any plan, each with a witness.
+/// Ids of the invariants that failed with a witness in any plan.
 fn failed(plans: &Plans) -> BTreeSet<String> {
     let findings = plans.values().flat_map(|plan| plan["findings"].as_array().unwrap());
     let failed = findings.filter(|finding| finding["verdict"] == "fail");

@@ -1,10 +1,10 @@
-//! Every shipped script, the scenario that uses it, and a known-broken loader that fails there because of it.
+//! Every shipped script, the scenario that uses it, and a broken loader that fails there because of it.
 //!
-//! A scenario often has many odd servers. Here it is narrowed to one of them and an honest one, and lived three times: the
-//! reference loader passes; the broken loader breaks the invariant; and with an honest server in the place of the odd one, the
-//! broken loader keeps it. So it is the script that makes the difference.
+//! A scenario often has many odd servers. This test narrows it to one odd server and the conforming ones, and runs it three times:
+//! the reference loader passes; the broken loader breaks the invariant; with a conforming server in the place of the odd one, the
+//! broken loader keeps the invariant. So the script makes the difference.
 //!
-//! All of them take a minute, most of it waiting: `cargo test` tries some, and all where every lane is required or
+//! All rows take a minute, most of it waiting. `cargo test` tries some. It tries all if every lane is required, or with
 //! `MCP_LIFECHECK_ALL_SCRIPTS=1`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::rig::{Ran, Rig, few_at_once, root};
 use crate::stability::is_thorough;
 
-/// Script, scenario, seeded change of the reference loader, the invariant that breaks, and the transport it is seen over.
+/// Script, scenario, mutation of the reference loader, the invariant that breaks, and the transport over which it shows.
 const ROWS: [Row; 131] = [
     ("session-expires-in-call", "session-lost-in-call", "first-session-for-ever", "lost-session-renewed-once", "http"),
     ("sse-answers", "answers-as-events", "json-alone", "load-succeeds", "http"),
@@ -155,7 +155,7 @@ const ROWS: [Row; 131] = [
     ("hold-first-initialize", "cancel-during-connect", "unbounded", "operation-completes", "stdio"),
 ];
 
-/// The same in the modern era, over which these lives are lived.
+/// The same rows for the stateless generation of the protocol.
 const ERA_ROWS: [Row; 28] = [
     ("legacy-only", "eras-side-by-side", "never-falls-back", "load-succeeds", "stdio"),
     ("era-changes", "era-changes", "never-falls-back", "load-succeeds", "stdio"),
@@ -188,11 +188,11 @@ const ERA_ROWS: [Row; 28] = [
 ];
 const MODERN_REVISION: &str = "2026-07-28";
 
-/// Scripts for which there is no loader yet that stumbles over them, or that need none.
-const WITHOUT: [(&str, &str); 1] = [("polite", "what all others are compared with")];
-/// The script that is a temperament, too.
+/// Scripts without a broken loader, and why.
+const WITHOUT: [(&str, &str); 1] = [("polite", "all others are compared with it")];
+/// The script that is named like a shutdown behaviour.
 const STUBBORN: &str = "stubborn";
-/// Of so many rows `cargo test` tries one.
+/// `cargo test` tries one row of this many.
 const EVERY: usize = 10;
 
 #[test]
@@ -204,11 +204,11 @@ fn every_script_has_its_row() {
     assert_eq!(named.into_iter().collect::<BTreeSet<_>>(), listed);
     assert!(ROWS.len() >= 80, "{}", ROWS.len());
     let in_suites: String = ["standard", "answers", "core", "eras"].map(|name| fixture("suites", name)).concat();
-    for (script, scenario, change, invariant, transport) in rows() {
+    for (script, scenario, mutation, invariant, transport) in rows() {
         let found = scenario_named(scenario);
         assert!(found.servers.iter().any(|server| server.script == script), "{scenario} has no {script}");
         assert!(in_suites.contains(&format!("\"{scenario}\"")), "{scenario} is in no suite");
-        assert!(mutant(change).is_some(), "{change}");
+        assert!(mutant(mutation).is_some(), "{mutation}");
         assert!(INVARIANTS.iter().any(|one| one.id == invariant), "{invariant}");
         let over = Transport::ALL.into_iter().find(|one| one.as_str() == transport).unwrap();
         assert!(found.runs_over(over), "{scenario} over {transport}");
@@ -246,20 +246,20 @@ fn scenario_named(name: &str) -> Scenario {
 
 type Row = (&'static str, &'static str, &'static str, &'static str, &'static str);
 
-/// Lives the scenarios of some rows with one broken loader over one transport; what is not as they say.
-fn lived((change, transport, revision): (&str, &str, Option<&str>), rows: &[&Row]) -> String {
+/// Runs the scenarios of some rows with one broken loader over one transport. Returns the differences from what the rows say.
+fn lived((mutation, transport, revision): (&str, &str, Option<&str>), rows: &[&Row]) -> String {
     let rig = Rig::new();
     let text = format!(
-        "name = \"{PREFIX}{change}\"\nlane = \"rust\"\ntransports = [\"{transport}\"]\n[promises]\nsession = \"persistent\"\n"
+        "name = \"{PREFIX}{mutation}\"\nlane = \"rust\"\ntransports = [\"{transport}\"]\n[promises]\nsession = \"persistent\"\n"
     );
-    let broken = rig.file(&format!("{change}.toml"), &text).display().to_string();
+    let broken = rig.file(&format!("{mutation}.toml"), &text).display().to_string();
     let mut files = Vec::new();
     for (script, scenario, ..) in rows {
         let scenario = scenario_named(scenario);
         files.push(rig.file(&format!("{script}-odd.toml"), &narrowed(&scenario, script, script)));
-        if can_be_honest(&scenario, script) {
-            let honest = honest(script, revision);
-            files.push(rig.file(&format!("{script}-honest.toml"), &narrowed(&scenario, script, honest)));
+        if can_be_conforming(&scenario, script) {
+            let conforming = conforming(script, revision);
+            files.push(rig.file(&format!("{script}-conforming.toml"), &narrowed(&scenario, script, conforming)));
         }
     }
     let limits = ["--limit", "grace=500ms", "--limit", "cleanup=8s", "--jobs", "8"];
@@ -281,31 +281,32 @@ fn lived((change, transport, revision): (&str, &str, Option<&str>), rows: &[&Row
         if found.as_ref().is_none_or(|found| !found.is_empty()) {
             wrong.push_str(&format!("{script}: the reference loader: {found:?}\n{}", ran.stderr));
         }
-        let loader = format!("{PREFIX}{change}");
+        let loader = format!("{PREFIX}{mutation}");
         let found = at("odd", &loader);
         if !found.as_ref().is_some_and(|found| found.contains(*invariant)) {
             wrong.push_str(&format!("{script}: {loader} must break {invariant}, found {found:?}\n"));
         }
-        if at("honest", &loader).is_some_and(|found| found.contains(*invariant)) {
+        if at("conforming", &loader).is_some_and(|found| found.contains(*invariant)) {
             wrong.push_str(&format!("{script}: {loader} breaks {invariant} without it too\n"));
         }
     }
     wrong
 }
 
-/// What was broken, or could not be said, by scenario, loader and temperament.
+/// The invariants with a finding, by scenario, loader and shutdown behaviour.
 fn verdicts(ran: &Ran) -> BTreeMap<[String; 3], BTreeSet<String>> {
     let plan = |plan: &Value| {
         let text = |name: &str| plan[name].as_str().unwrap().to_owned();
         let findings = plan["findings"].as_array().unwrap().iter();
-        let told = findings.map(|finding| finding["invariant"].as_str().unwrap().to_owned()).collect();
-        ([text("scenario"), text("loader"), text("server")], told)
+        let found = findings.map(|finding| finding["invariant"].as_str().unwrap().to_owned()).collect();
+        ([text("scenario"), text("loader"), text("server")], found)
     };
     ran.plans().iter().map(plan).collect()
 }
 
-/// The honest server in the place of the odd one: in the modern era one that any client can open, and in the place of that one of the legacy era.
-fn honest(script: &str, revision: Option<&str>) -> &'static str {
+/// The conforming server in the place of the odd one. In the stateless generation it is one that any client can open; in the place of that
+/// one, it is a server of the handshake generation.
+fn conforming(script: &str, revision: Option<&str>) -> &'static str {
     match (script, revision) {
         (_, None) => "polite",
         ("dual", Some(_)) => "legacy-only",
@@ -313,19 +314,19 @@ fn honest(script: &str, revision: Option<&str>) -> &'static str {
     }
 }
 
-/// An honest server has no gate at which anything could be awaited, and no tool beside the first.
-fn can_be_honest(scenario: &Scenario, script: &str) -> bool {
+/// A conforming server has no gate that a scenario could wait for, and no tool but the first.
+fn can_be_conforming(scenario: &Scenario, script: &str) -> bool {
     let text = fixture("scenarios", &scenario.name);
     shipped(script).unwrap().gates().is_empty() && !text.contains("\ngate = ")
 }
 
-/// A shipped scenario with one odd server and the honest ones, the odd one with another script.
+/// A shipped scenario with one odd server and the conforming ones; the odd one runs another script.
 fn narrowed(scenario: &Scenario, odd: &str, script: &str) -> String {
     let text = fixture("scenarios", &scenario.name);
     let mut table: toml::Table = text.parse().unwrap();
     let mut kept = BTreeSet::new();
     let servers = table["servers"].as_array_mut().unwrap();
-    // Where eras are told apart, honest ones say of which they are; those of the modern era are no different from `dual` here.
+    // Where a scenario tells the generations apart, its conforming servers belong to one of them. `modern-only` equals `dual` here.
     let is_kept = |script: &str| {
         script == odd || script == "polite" || odd != "dual" && ["dual", "modern-only"].contains(&script)
     };
