@@ -1,4 +1,4 @@
-//! Changes of what is done.
+//! Mutations of what the loader does.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use crate::mutation::children::signal_children;
 use crate::reference::{Ending, ToolsLoader};
 
-/// A change: what it does not say stays as it is.
+/// A mutation of the operations of a loader. A method that it does not define stays as it is.
 pub(super) trait Alter: Send + Sync + 'static {
     fn load<'a>(&'a self, inner: &'a dyn Loader, config: &'a Value) -> BoxFuture<'a, Result<Loaded, Failure>> {
         inner.load(config)
@@ -31,7 +31,7 @@ pub(super) trait Alter: Send + Sync + 'static {
     }
 }
 
-/// The reference loader with a change around it.
+/// The reference loader with a mutation around it.
 pub(super) struct Altered<A> {
     pub inner: ToolsLoader,
     pub alter: A,
@@ -56,7 +56,7 @@ impl<A: Alter> Loader for Altered<A> {
 }
 
 fn refused(message: &str) -> Failure {
-    Failure { kind: "SeededChange".to_owned(), message: message.to_owned() }
+    Failure { kind: "Mutation".to_owned(), message: message.to_owned() }
 }
 
 pub(super) struct CloseLost;
@@ -67,7 +67,7 @@ impl Alter for CloseLost {
     }
 }
 
-/// Takes a session that its server does not end for a failure.
+/// Fails to close when a server refuses to end its session.
 pub(super) struct DeleteInsisted;
 
 impl Alter for DeleteInsisted {
@@ -114,10 +114,10 @@ impl Alter for DeadAfterClose {
     }
 }
 
-/// Closes everything before some of the later loads.
+/// Closes every server before some of the later loads.
 pub(super) struct Restart {
     n_servers: AtomicUsize,
-    /// Whether to, by the number of servers before and now.
+    /// Whether a load closes them, by the number of servers before it and in it.
     when: fn(usize, usize) -> bool,
 }
 
@@ -140,7 +140,7 @@ impl Alter for Restart {
     }
 }
 
-/// The configuration so far, nothing ever taken out.
+/// Loads every server that any configuration so far has named.
 #[derive(Default)]
 pub(super) struct RemovedKept {
     config: Mutex<Value>,
@@ -262,7 +262,7 @@ impl Alter for OneFailsAll {
     }
 }
 
-/// One thing at a time: closing waits for the load before it.
+/// Runs one operation at a time: a close waits for the load before it.
 #[derive(Default)]
 pub(super) struct CloseQueued {
     turn: Mutex<()>,

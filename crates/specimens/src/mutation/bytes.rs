@@ -1,13 +1,13 @@
-//! Changes of what is read.
+//! Mutations of the bytes that the loader reads.
 
 use serde_json::Value;
 
 use crate::reference::{Framing, TamperBytes};
 
-/// What stands before the message of an event, and behind it.
+/// The bytes before and after the message of an event.
 const EVENT: (&[u8], &[u8]) = (b"event: message\ndata: ", b"\n\n");
 
-/// Reads what an honest server writes to a client that asks one thing at a time, and nothing from anything else on.
+/// Reads what a conforming server writes to a client that sends one request at a time. It reads nothing after the first other bytes.
 struct Strict {
     framing: Framing,
     last_id: Option<u64>,
@@ -15,12 +15,12 @@ struct Strict {
     is_over: bool,
 }
 
-/// What comes of anything else.
+/// What the loader sees in place of other bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Then {
-    /// It is taken for the end.
+    /// The end of the stream.
     End,
-    /// It is waited for something that is never read.
+    /// Nothing, for ever.
     Silence,
 }
 
@@ -66,7 +66,7 @@ pub(super) fn stuck(framing: Framing) -> Box<dyn TamperBytes> {
     Box::new(Strict { framing, last_id: None, then: Then::Silence, is_over: false })
 }
 
-/// Reads a body that is JSON, and takes any other for its end.
+/// Reads a body that is JSON, and sees the end of any other body at once.
 struct JsonAlone(Framing);
 
 impl TamperBytes for JsonAlone {

@@ -1,4 +1,4 @@
-//! The children of this process, for changes that signal them behind the loader's back.
+//! Signals to the child processes, for mutations that the loader itself does not notice.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use tokio::time::timeout;
 
 use crate::reference::Watched;
 
-/// How long a child may take to end on a signal before what follows: one that ignores it takes all of it.
+/// The longest wait for a child to end on a signal. A child that ignores the signal takes all of it.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// Sends every child a signal, and waits until each has ended, or for a grace.
+/// Sends every child a signal, and waits for each of them to end, at most for [`GRACE`].
 pub(super) async fn signal_children(signal: Signal) {
     let children = children();
     for pid in &children {
-        // It may have ended by itself; until its owner waits for it, its pid is nobody else's.
+        // It may have ended by itself. Until its owner waits for it, no other process has its pid.
         let _ = kill_process(*pid, signal);
     }
     for pid in children {

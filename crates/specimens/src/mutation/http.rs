@@ -1,4 +1,4 @@
-//! Changes of the HTTP requests, and of the bounds that only HTTP has.
+//! Mutations of HTTP requests, and of the bounds that only HTTP has.
 
 use std::time::Duration;
 
@@ -11,10 +11,11 @@ use crate::reference::{Bounds, Fate, Options, Seen, TamperHttp};
 
 pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-/// Slower than a storm. A quarter of it, by which steady pauses may differ, is more than a busy machine adds to one of them.
+/// The pause of a client that does not back off. It is too long for a storm of requests. The rule lets equal pauses differ by a quarter,
+/// and a quarter of this one is more than a busy machine adds.
 const STEADY: Duration = Duration::from_secs(1);
 
-/// Puts the requests that a function gives in place of each.
+/// Replaces each request by the requests that a function returns.
 struct Sends<F>(F);
 
 impl<F: FnMut(Request<Bytes>) -> Vec<Request<Bytes>> + Send> TamperHttp for Sends<F> {
@@ -27,7 +28,7 @@ fn sends(change: impl FnMut(Request<Bytes>) -> Vec<Request<Bytes>> + Send + 'sta
     Box::new(Sends(change))
 }
 
-/// Changes each request where it stands.
+/// Changes each request in place.
 fn each(mut change: impl FnMut(&mut Request<Bytes>) + Send + 'static) -> Box<dyn TamperHttp> {
     sends(move |mut request| {
         change(&mut request);
@@ -43,7 +44,7 @@ pub(super) fn is_of(request: &Request<Bytes>, method: &str) -> bool {
     message(request)["method"] == method
 }
 
-/// The same request without a session.
+/// The request without its session.
 fn outside(request: &Request<Bytes>) -> Request<Bytes> {
     let mut request = request.clone();
     request.headers_mut().remove(SESSION_ID);
@@ -51,7 +52,7 @@ fn outside(request: &Request<Bytes>) -> Request<Bytes> {
     request
 }
 
-/// Names the first session in place of any later one, in requests of some kind.
+/// Names the first session in place of any later one, in the requests that `is_meant` selects.
 fn names_the_first(is_meant: fn(&Request<Bytes>) -> bool) -> Box<dyn TamperHttp> {
     let mut first: Option<HeaderValue> = None;
     each(move |request| {
@@ -85,10 +86,10 @@ pub(super) fn first_session_for_ever() -> Box<dyn TamperHttp> {
     names_the_first(|_| true)
 }
 
-/// Asks for the stream of the first session after a renewal.
+/// Requests the stream of the first session after a renewal.
 ///
-/// It holds the requests of the new session until the stream is refused. Otherwise a call races that refusal: a client that reads the
-/// answer to the call first may have closed before it renews its session once more, and breaks no rule.
+/// It holds the other requests of the new session until the server refuses the stream. Otherwise a call races that refusal. A client that
+/// reads the answer to the call first may close before it renews its session once more, and then it breaks no rule.
 #[derive(Default)]
 struct StreamOfTheFirst {
     first: Option<HeaderValue>,
@@ -138,7 +139,7 @@ pub(super) fn stream_of_the_first() -> Box<dyn TamperHttp> {
     Box::new(StreamOfTheFirst::default())
 }
 
-/// Calls that are sent again, which is done for those alone that were refused.
+/// Finds the calls that the loader sends again. It sends a call again only if the server refused it.
 #[derive(Default)]
 struct Resent {
     ids: Vec<Value>,
@@ -213,7 +214,7 @@ pub(super) fn open_after_delete() -> Box<dyn TamperHttp> {
     })
 }
 
-/// Leaves out the query of the address that messages of some kind are posted to.
+/// Leaves out the query of the address, in the POST requests that `is_meant` selects.
 fn without_query(is_meant: fn(&Request<Bytes>) -> bool) -> Box<dyn TamperHttp> {
     each(move |request| {
         if request.method() == Method::POST && is_meant(request) {

@@ -1,9 +1,9 @@
-//! Seeded changes of the reference loader: what would be noticed if it were changed.
+//! Mutations of the reference loader: small defects that the rules and the snapshots must notice.
 //!
-//! Each is one small change of a life that is correct otherwise, made from outside: at the hooks where messages pass
-//! (`wire`, and `modern` for what only the modern era has), where HTTP requests pass (`http`) and their responses (`responses`),
-//! where bytes are read (`bytes`), or around the loader (`around`). They are for this crate's own tests, so nothing lists them; a
-//! loader description names one as `reference-but-NAME`.
+//! Each mutation changes one behaviour of a loader that is correct otherwise. It does so from outside, at an interception hook: for
+//! messages (`wire`, and `modern` for the stateless generation), HTTP requests (`http`), their responses (`responses`) and bytes (`bytes`),
+//! or around the loader (`around`). Only the project's own tests use mutations, so no command lists them. A loader description names one as
+//! `reference-but-NAME`.
 
 mod around;
 mod bytes;
@@ -19,47 +19,47 @@ use std::time::Duration;
 use mcp_lifecheck::loader::target::Loader;
 
 use crate::mutation::around::{Alter, Altered};
-use crate::reference::{Bounds, Hooks, Ladder, Opening, Options, TamperHttp, ToolsLoader};
+use crate::reference::{Bounds, Ladder, Opening, Options, Hooks, TamperHttp, ToolsLoader};
 
-/// What the name of a changed loader begins with.
+/// The prefix of the name of a mutated loader.
 pub const PREFIX: &str = "reference-but-";
 
-/// One seeded change.
+/// One mutation.
 #[derive(Debug, Clone, Copy)]
 pub struct Mutant {
-    /// Its name, behind [`PREFIX`].
+    /// Its name without [`PREFIX`].
     pub name: &'static str,
-    /// What is different, in one sentence.
+    /// What the loader does differently: the predicate of a sentence.
     pub about: &'static str,
-    /// What it can be seen over.
+    /// Where it shows.
     pub shows_over: Over,
     make: fn(Options) -> Arc<dyn Loader>,
 }
 
-/// What a change can be seen over.
+/// Where a mutation shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Over {
-    /// Any transport.
+    /// Over any transport.
     Any,
-    /// HTTP alone.
+    /// Over streamable HTTP alone.
     Http,
-    /// Revision 2026-07-28 alone.
+    /// With revision 2026-07-28 alone.
     Modern,
-    /// Servers that are not honest; the lives of others are the same.
+    /// With servers that do not conform. With conforming servers it behaves as the reference loader does.
     Odd,
-    /// HTTP with server-sent events alone.
+    /// Over HTTP with server-sent events alone.
     Sse,
 }
 
 impl Mutant {
-    /// The reference loader with this change.
+    /// The reference loader with this mutation.
     #[must_use]
     pub fn loader(&self, options: Options) -> Arc<dyn Loader> {
         (self.make)(options)
     }
 }
 
-/// The change of that name.
+/// The mutation of that name.
 #[must_use]
 pub fn mutant(name: &str) -> Option<&'static Mutant> {
     MUTANTS.iter().find(|mutant| mutant.name == name)
@@ -71,7 +71,7 @@ macro_rules! mutants {
      bounds { $($bound:literal, $loosen:path, $bound_about:literal;)* }
      modern { $($modern:literal, $hooks:expr, $modern_about:literal;)* }
      odd { $($odd:literal, $make_odd:expr, $odd_about:literal;)* }) => {
-        /// Every seeded change.
+        /// Every mutation.
         pub const MUTANTS: &[Mutant] = &[
             $(Mutant {
                 name: $wire,
@@ -114,14 +114,14 @@ mutants! {
         "initialized-lost", wire::initialized_lost, "never says that it is initialized";
         "initialized-late", wire::initialized_late, "lists the tools first and says then that it is initialized";
         "initialized-twice", wire::initialized_twice, "says twice that it is initialized";
-        "initialize-twice", wire::initialize_twice, "asks twice for the handshake";
-        "older-revision", wire::older_revision, "offers an older revision than it was made for";
+        "initialize-twice", wire::initialize_twice, "sends `initialize` twice";
+        "older-revision", wire::older_revision, "requests an older revision than its own";
         "false-capabilities", wire::false_capabilities, "announces roots and sampling, which it does not have";
         "list-twice", wire::list_twice, "lists the tools twice";
         "list-before-call", wire::list_before_call, "lists the tools again before each call";
         "call-twice", wire::call_twice, "sends each call twice";
         "ids-reused", wire::ids_reused, "gives every call the same id";
-        "answers-lost", wire::answers_lost, "answers nothing that a server asks";
+        "answers-lost", wire::answers_lost, "sends no response to a request of the server";
         "cancel-lost", wire::cancel_lost, "does not announce a cancellation";
         "cancel-twice", wire::cancel_twice, "announces a cancellation twice";
         "cancel-of-another", wire::cancel_of_another, "announces the cancellation of a request that it never sent";
@@ -135,77 +135,77 @@ mutants! {
         "siblings-closed", around::Restart::when(|before, now| now < before), "starts the others anew when one server is removed";
         "removed-kept", around::RemovedKept::default(), "keeps a server that was removed";
         "session-per-call", around::SessionPerCall::default(), "closes everything after each call, and loads again for the next";
-        "error-swallowed", around::ErrorSwallowed, "answers nothing where a call fails";
+        "error-swallowed", around::ErrorSwallowed, "returns an empty answer where a call fails";
         "term-before-eof", around::TermBeforeEof, "sends SIGTERM before the end of input";
         "kill-before-eof", around::KillBeforeEof, "kills without asking";
     }
     http {
-        "delete-lost", http::delete_lost, "does not ask for the end of its session";
-        "delete-of-the-first", http::delete_of_the_first, "asks for the end of the session that was renewed, not of the new one";
+        "delete-lost", http::delete_lost, "does not delete its session";
+        "delete-of-the-first", http::delete_of_the_first, "deletes the session that was lost, not the new one";
         "first-session-for-ever", http::first_session_for_ever, "names its first session after it has renewed it";
-        "stream-of-the-first", http::stream_of_the_first, "asks for the stream of its first session after it has renewed it";
-        "racers-initialize", http::racers_initialize, "opens a session of its own for each call that was told that there is none";
-        "version-lost", http::version_lost, "does not say which revision was agreed on";
+        "stream-of-the-first", http::stream_of_the_first, "requests the stream of its first session after it has renewed it";
+        "racers-initialize", http::racers_initialize, "opens a new session for each call that the server refused with 404";
+        "version-lost", http::version_lost, "does not name the negotiated revision";
         "notifications-without-session", http::notifications_without_session, "sends cancellations without the id of the session";
         "one-kind-accepted", http::one_kind_accepted, "accepts JSON alone";
-        "open-after-delete", http::open_after_delete, "opens another session when it has ended its own";
+        "open-after-delete", http::open_after_delete, "opens another session after it has deleted its own";
         "calls-in-batches", http::calls_in_batches, "sends each call as a batch of one";
         "resent-twice", http::resent_twice, "sends a call twice to the new session";
-        "task-asked", http::task_asked, "asks for a task with each call, and does not know what that is";
+        "task-asked", http::task_asked, "requests a task with each call, and does not know tasks";
     }
     sse {
-        "posted-without-query", http::posted_without_query, "posts to the path of the address that the stream says, and leaves its query out";
-        "cancelled-without-query", http::cancelled_without_query, "leaves the query of the address out where it cancels a call";
+        "posted-without-query", http::posted_without_query, "posts to the address that the stream names, without its query";
+        "cancelled-without-query", http::cancelled_without_query, "cancels a call at the address that the stream names, without its query";
     }
     bounds {
-        "stream-at-once", http::stream_at_once, "opens a stream that ended again at once, for ever";
-        "stream-steadily", http::stream_steadily, "opens a stream that ended again after the same time, for ever";
+        "stream-at-once", http::stream_at_once, "opens a stream again as soon as it ends, for ever";
+        "stream-steadily", http::stream_steadily, "opens a stream again one second after it ends, for ever";
     }
     modern {
-        "metadata-lost", Hooks::with(wire::metadata_lost), "does not say with a call of which revision it is";
-        "name-lost", Hooks::with_http(http::name_lost), "does not show the tool of a call in the header";
+        "metadata-lost", Hooks::with(wire::metadata_lost), "does not name the revision in a call";
+        "name-lost", Hooks::with_http(http::name_lost), "does not name the tool of a call in the header";
     }
     odd {
-        "strict", |options| sewn(options, Hooks::with_bytes(bytes::strict)), "takes whatever is not the next plain answer for the end";
-        "stuck", |options| sewn(unbounded(options), Hooks::with_bytes(bytes::stuck)), "waits for ever behind whatever is not the next plain answer";
-        "group-spared", |options| sewn(options, Hooks::with_group_spared()), "ends a server, and not what that has started";
+        "strict", |options| sewn(options, Hooks::with_bytes(bytes::strict)), "sees the end of the stream in place of any bytes but the next plain answer";
+        "stuck", |options| sewn(unbounded(options), Hooks::with_bytes(bytes::stuck)), "reads nothing more after any bytes but the next plain answer";
+        "group-spared", |options| sewn(options, Hooks::with_group_spared()), "ends a server, but not the processes that the server started";
         "json-alone", |options| sewn(options, Hooks::with_bytes(bytes::json_alone)), "does not understand events";
-        "stream-insisted", |options| sewn(options, Hooks::with_http(http::stream_insisted)), "asks twice for each stream";
-        "stderr-unread", |options| sewn(options, Hooks::with_stderr_left()), "has the stderr of its servers in a pipe, and does not read it";
-        "changes-unheard", |options| sewn(options, Hooks::with(wire::changes_unheard)), "does not hear that a list of tools has changed";
-        "tools-assumed", |options| sewn(options, Hooks::with(wire::tools_assumed)), "takes every server for one that has tools";
-        "content-assumed", |options| sewn(unbounded(options), Hooks::with(wire::content_assumed)), "waits for ever behind a result without content";
+        "stream-insisted", |options| sewn(options, Hooks::with_http(http::stream_insisted)), "requests each stream twice";
+        "stderr-unread", |options| sewn(options, Hooks::with_stderr_left()), "connects the stderr of its servers to a pipe that it does not read";
+        "changes-unheard", |options| sewn(options, Hooks::with(wire::changes_unheard)), "drops the notification that a list of tools has changed";
+        "tools-assumed", |options| sewn(options, Hooks::with(wire::tools_assumed)), "assumes that every server has tools";
+        "content-assumed", |options| sewn(unbounded(options), Hooks::with(wire::content_assumed)), "waits for ever when a result has no content";
         "one-fails-all", |options| around(options, around::OneFailsAll), "closes everything when one server fails";
         "streamless", |options| one_fails_all(options, http::streamless), "opens no stream, and closes everything when one server fails";
-        "accepted-empty", |options| one_fails_all(options, responses::accepted_empty), "takes a message that was accepted with more than a status for refused, and closes everything when one server fails";
-        "dead-ids-remembered", |options| one_fails_all(options, responses::dead_ids_remembered), "never names a session again that was once unknown to its server, and closes everything when one server fails";
-        "stream-needed", |options| sewn(unbounded(options), Hooks::with_http(responses::stream_needed)), "makes no call while the stream of the session is not open, for which it waits for ever, and takes a comment for its end";
+        "accepted-empty", |options| one_fails_all(options, responses::accepted_empty), "takes a 202 with a content type for a refusal, and closes everything when one server fails";
+        "dead-ids-remembered", |options| one_fails_all(options, responses::dead_ids_remembered), "never names a session again after a 404 to it, and closes everything when one server fails";
+        "stream-needed", |options| sewn(unbounded(options), Hooks::with_http(responses::stream_needed)), "waits for ever for the stream of the session before it calls, and takes a comment for the end of the stream";
         "delete-insisted", |options| around(options, around::DeleteInsisted), "fails to close when a server does not end its session";
-        "socket-kept", |options| sewn(options, Hooks::with_http(responses::socket_kept)), "sends the next request on the socket of the last one, without a look at it";
+        "socket-kept", |options| sewn(options, Hooks::with_http(responses::socket_kept)), "sends the next request on the socket of the last one, without checking it";
         "unbounded", |options| Arc::new(ToolsLoader::new(unbounded(options))), "waits for ever for an answer";
-        "never-falls-back", |options| Arc::new(ToolsLoader::new(Options { opening: Opening::Discover, ..options })), "speaks the modern era alone";
-        "never-discovers", |options| Arc::new(ToolsLoader::new(Options { opening: Opening::Initialize, ..options })), "speaks the legacy era alone";
-        "first-revision-alone", |options| sewn(options, Hooks::with(modern::first_revision_alone)), "knows of a server the first revision that it names, and no other";
-        "refusal-for-legacy", |options| sewn(options, Hooks::with(modern::refusal_for_legacy)), "takes a server that refuses a revision for one of the legacy era";
-        "initializes-as-well", |options| sewn(options, Hooks::with(modern::initializes_as_well)), "initializes a server that was found to be of the modern era";
-        "sent-back-for-answer", |options| sewn(options, Hooks::with(modern::sent_back_for_answer)), "takes a call that is sent back for one that was answered with nothing";
-        "first-state-kept", |options| sewn(options, Hooks::with(modern::first_state_kept)), "returns the first state that it was given with every call that it makes again";
-        "acknowledgement-awaited", |options| sewn(options, Hooks::with(modern::acknowledgement_awaited)), "takes no answer to a call before its subscription is acknowledged";
-        "subscription-for-all", |options| sewn(options, Hooks::with(modern::subscription_for_all)), "takes no answer to a call once a subscription has ended";
-        "session-believed", |options| sewn(options, Hooks::with_http(responses::session_believed)), "names every session that a response names";
-        "patient", |options| Arc::new(ToolsLoader::new(patient(options))), "waits for ever for a server to end by itself";
-        "close-queued", |options| around(unbounded(options), around::CloseQueued::default()), "closes when the load before it has ended, which has no bound";
+        "never-falls-back", |options| Arc::new(ToolsLoader::new(Options { opening: Opening::Discover, ..options })), "opens with `server/discover` alone";
+        "never-discovers", |options| Arc::new(ToolsLoader::new(Options { opening: Opening::Initialize, ..options })), "opens with `initialize` alone";
+        "first-revision-alone", |options| sewn(options, Hooks::with(modern::first_revision_alone)), "reads only the first revision that a server names";
+        "refusal-for-legacy", |options| sewn(options, Hooks::with(modern::refusal_for_legacy)), "opens with `initialize` after a server has refused a revision";
+        "initializes-as-well", |options| sewn(options, Hooks::with(modern::initializes_as_well)), "sends `initialize` to a server that has answered `server/discover`";
+        "sent-back-for-answer", |options| sewn(options, Hooks::with(modern::sent_back_for_answer)), "takes `input_required` for an empty answer";
+        "first-state-kept", |options| sewn(options, Hooks::with(modern::first_state_kept)), "sends the first request state with every call that it repeats";
+        "acknowledgement-awaited", |options| sewn(options, Hooks::with(modern::acknowledgement_awaited)), "refuses the answer to a call before its subscription is acknowledged";
+        "subscription-for-all", |options| sewn(options, Hooks::with(modern::subscription_for_all)), "refuses the answer to a call after a subscription has ended";
+        "session-believed", |options| sewn(options, Hooks::with_http(responses::session_believed)), "names the session of the newest response, in every request";
+        "patient", |options| Arc::new(ToolsLoader::new(patient(options))), "waits for ever for a server to exit by itself";
+        "close-queued", |options| around(unbounded(options), around::CloseQueued::default()), "closes only after the load before it has ended, and that has no bound";
     }
 }
 
-/// Without a bound on anything that a server is asked.
+/// Removes the bounds on connecting, calling and deleting a session.
 fn unbounded(options: Options) -> Options {
     let Options { bounds, .. } = options;
     let (connect, call, delete) = (NEVER, NEVER, NEVER);
     Options { bounds: Bounds { connect, call, delete, ..bounds }, ..options }
 }
 
-/// With all the time in the world for a server to end by itself.
+/// Waits for ever for a server to exit by itself.
 fn patient(options: Options) -> Options {
     Options { ladder: Ladder { eof_grace: NEVER, ..options.ladder }, ..options }
 }
@@ -213,7 +213,7 @@ fn patient(options: Options) -> Options {
 /// Longer than any plan.
 const NEVER: Duration = Duration::from_secs(3_600);
 
-/// With something of its own for the HTTP exchanges, where what goes wrong with one server goes wrong with all.
+/// A mutation of the HTTP exchanges that also closes every server when one of them fails.
 fn one_fails_all(options: Options, make: fn() -> Box<dyn TamperHttp>) -> Arc<dyn Loader> {
     around(Options { hooks: Hooks::with_http(make), ..options }, around::OneFailsAll)
 }

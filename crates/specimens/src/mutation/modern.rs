@@ -1,4 +1,4 @@
-//! Changes of what only the modern era has.
+//! Mutations of what only the stateless generation has.
 
 use serde_json::{Value, json};
 
@@ -24,10 +24,10 @@ pub(super) fn refusal_for_legacy() -> Box<dyn Tamper> {
     })
 }
 
-/// Far from every id that rmcp gives.
+/// An id that rmcp never uses.
 const OTHER_ID: u64 = 3_000_000;
 
-/// Whether `initialize` was sent.
+/// Sends `initialize` before the first `tools/list`, once. The field: whether the loader has sent it.
 #[derive(Default)]
 struct Initializes(bool);
 
@@ -35,7 +35,7 @@ impl Tamper for Initializes {
     fn outgoing(&mut self, message: Value) -> Vec<Value> {
         let is_late = message["method"] == "tools/list" && !self.0;
         self.0 |= is_late || message["method"] == "initialize";
-        let us = json!({ "name": "seeded", "version": "1" });
+        let us = json!({ "name": "mutation", "version": "1" });
         let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": us });
         let initialize = json!({ "jsonrpc": "2.0", "id": OTHER_ID, "method": "initialize", "params": params });
         is_late.then_some(initialize).into_iter().chain([message]).collect()
@@ -54,7 +54,7 @@ pub(super) fn sent_back_for_answer() -> Box<dyn Tamper> {
     })
 }
 
-/// The first state that a server gave.
+/// Returns the first `requestState` that the server sent with every later request. The field: that state.
 #[derive(Default)]
 struct FirstState(Option<Value>);
 
@@ -70,19 +70,19 @@ pub(super) fn first_state_kept() -> Box<dyn Tamper> {
     Box::new(FirstState::default())
 }
 
-/// Takes no answer to a call while a subscription is not as it likes.
+/// Turns the answer to a call into an error unless the state of the subscription allows it.
 struct Subscribed {
     calls: Vec<Value>,
     n_asked: usize,
     is_announced: bool,
     is_acknowledged: bool,
-    /// Whether it takes answers now.
-    likes: fn(&Self) -> bool,
+    /// Whether an answer passes now.
+    allows: fn(&Self) -> bool,
 }
 
 impl Subscribed {
-    fn that(likes: fn(&Self) -> bool) -> Box<dyn Tamper> {
-        Box::new(Self { likes, calls: Vec::new(), n_asked: 0, is_announced: false, is_acknowledged: false })
+    fn that(allows: fn(&Self) -> bool) -> Box<dyn Tamper> {
+        Box::new(Self { allows, calls: Vec::new(), n_asked: 0, is_announced: false, is_acknowledged: false })
     }
 }
 
@@ -101,10 +101,10 @@ impl Tamper for Subscribed {
         self.is_announced |= announced.is_some_and(|announced| *announced == true);
         self.is_acknowledged |= message["method"] == "notifications/subscriptions/acknowledged";
         let is_answer = message.get("method").is_none() && self.calls.contains(&message["id"]);
-        if !is_answer || (self.likes)(self) {
+        if !is_answer || (self.allows)(self) {
             return Some(message);
         }
-        let error = json!({ "code": -32_603, "message": "a seeded change" });
+        let error = json!({ "code": -32_603, "message": "a mutation" });
         Some(json!({ "jsonrpc": "2.0", "id": message["id"], "error": error }))
     }
 }
@@ -114,6 +114,6 @@ pub(super) fn acknowledgement_awaited() -> Box<dyn Tamper> {
 }
 
 pub(super) fn subscription_for_all() -> Box<dyn Tamper> {
-    // It is asked for again when it has ended.
+    // The loader subscribes again when the subscription has ended.
     Subscribed::that(|seen| seen.n_asked < 2)
 }

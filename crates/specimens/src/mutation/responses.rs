@@ -1,4 +1,4 @@
-//! Changes of what a response leads to.
+//! Mutations of what the loader does with a response.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use hyper::{Method, Request, StatusCode};
 use crate::mutation::http::{SESSION_ID, is_of};
 use crate::reference::{Fate, Seen, TamperHttp};
 
-/// Takes what was accepted with the type of a body for refused.
+/// Loses a response with status 202 and a content type.
 struct AcceptedEmpty;
 
 impl TamperHttp for AcceptedEmpty {
@@ -27,7 +27,7 @@ pub(super) fn accepted_empty() -> Box<dyn TamperHttp> {
     Box::new(AcceptedEmpty)
 }
 
-/// Sends nothing that names a session whose id was answered with 404. One exchange at a time is enough for it.
+/// Sends no request that names a session after a 404 to it. It expects one exchange at a time.
 #[derive(Default)]
 struct DeadIdsRemembered {
     named: Option<Vec<u8>>,
@@ -61,7 +61,7 @@ pub(super) fn dead_ids_remembered() -> Box<dyn TamperHttp> {
     Box::new(DeadIdsRemembered::default())
 }
 
-/// Makes no call without the stream of the session.
+/// Sends no call unless the stream of the session is open.
 struct StreamNeeded(Stream);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -97,7 +97,7 @@ pub(super) fn stream_needed() -> Box<dyn TamperHttp> {
     Box::new(StreamNeeded(Stream::Awaited))
 }
 
-/// Sends the messages of a conversation on one socket, and asks for it to be kept.
+/// Sends the messages of a conversation on one socket, without `Connection: close`.
 struct SocketKept;
 
 impl TamperHttp for SocketKept {
@@ -115,7 +115,7 @@ pub(super) fn socket_kept() -> Box<dyn TamperHttp> {
     Box::new(SocketKept)
 }
 
-/// Names the session that the newest response named.
+/// Names the session of the newest response that named one.
 #[derive(Default)]
 struct NamesTheNewest(Option<HeaderValue>);
 

@@ -1,15 +1,15 @@
-//! Changes of what is said.
+//! Mutations of the messages.
 
 use serde_json::{Value, json};
 
 use crate::reference::Tamper;
 
-/// Far from every id that rmcp gives.
+/// Added to an id of rmcp, it gives an id that rmcp never uses.
 const OTHER_IDS: u64 = 1_000_000;
-/// The id of every call, where they have the same.
+/// The id of every call in the mutation that reuses it.
 const SAME_ID: u64 = 2_000_000;
 
-/// Puts the messages that a function gives in place of each.
+/// Replaces each message by the messages that a function returns.
 struct Sends<F>(F);
 
 impl<F: FnMut(Value) -> Vec<Value> + Send> Tamper for Sends<F> {
@@ -22,7 +22,7 @@ fn sends(change: impl FnMut(Value) -> Vec<Value> + Send + 'static) -> Box<dyn Ta
     Box::new(Sends(change))
 }
 
-/// Changes the messages of one method.
+/// Replaces the messages of one method.
 fn each(method: &'static str, change: fn(Value) -> Vec<Value>) -> Box<dyn Tamper> {
     sends(move |message| if message["method"] == method { change(message) } else { vec![message] })
 }
@@ -41,7 +41,7 @@ pub(super) fn with(message: &Value, pointer: &str, value: Value) -> Value {
 }
 
 fn cancelled(request: &Value) -> Value {
-    let params = json!({ "requestId": request, "reason": "a seeded change" });
+    let params = json!({ "requestId": request, "reason": "a mutation" });
     json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params })
 }
 
@@ -92,7 +92,7 @@ pub(super) fn call_twice() -> Box<dyn Tamper> {
     each("tools/call", |message| vec![message.clone(), with_other_id(&message)])
 }
 
-/// One call at a time is enough for it.
+/// Gives every call the same id. It expects one call at a time.
 #[derive(Default)]
 struct SameId {
     real: Value,
@@ -116,7 +116,7 @@ pub(super) fn ids_reused() -> Box<dyn Tamper> {
     Box::new(SameId::default())
 }
 
-/// Answers nothing that a server asks.
+/// Sends no response to a request of the server.
 struct AnswersLost;
 
 impl Tamper for AnswersLost {
@@ -142,7 +142,7 @@ pub(super) fn cancel_of_another() -> Box<dyn Tamper> {
     each("notifications/cancelled", |_| vec![cancelled(&Value::from(OTHER_IDS))])
 }
 
-/// Announces it together with the next message.
+/// Announces the cancellation of a call that was answered, before the next message.
 #[derive(Default)]
 struct CancelAnswered {
     calls: Vec<Value>,
@@ -178,7 +178,7 @@ pub(super) fn metadata_lost() -> Box<dyn Tamper> {
     })
 }
 
-/// Changes the messages of servers where they stand.
+/// Changes the messages that the loader receives.
 struct Sees(fn(Value) -> Option<Value>);
 
 impl Tamper for Sees {
@@ -208,7 +208,7 @@ pub(super) fn tools_assumed() -> Box<dyn Tamper> {
     })
 }
 
-/// The reader fails on a result without content, and reports nothing. A missing content reads as empty.
+/// Drops a result without content, so the call waits for ever. rmcp reads a result that lacks `content` as one with an empty list.
 pub(super) fn content_assumed() -> Box<dyn Tamper> {
     Box::new(Sees(|message| (message.pointer("/result/content") != Some(&json!([]))).then_some(message)))
 }
