@@ -32,26 +32,26 @@ fn suite_core_passes_over_http() {
     core_passes("http", 9);
 }
 
-/// The invariants that a seeded change breaks in a scenario.
-fn broken_by(change: &str, scenario: &str, transport: &str) -> Vec<String> {
+/// The invariants that a mutation breaks in a scenario.
+fn broken_by(mutation: &str, scenario: &str, transport: &str) -> Vec<String> {
     let rig = Rig::new();
-    let text = format!("name = \"{PREFIX}{change}\"\nlane = \"rust\"\ntransports = [\"{transport}\"]\n");
-    let loader = rig.file("changed.toml", &text);
+    let text = format!("name = \"{PREFIX}{mutation}\"\nlane = \"rust\"\ntransports = [\"{transport}\"]\n");
+    let loader = rig.file("mutated.toml", &text);
     let mut command = rig.run_command(&[scenario, "--transport", transport, "--polite-only"]);
     command.args(MODERN).arg("--loader").arg(loader);
     rig.finish(command).invariants("fail")
 }
 
 #[test]
-fn seeded_changes_break_what_is_demanded_of_the_modern_era() {
-    for (change, scenario, transport, invariant) in [
+fn mutations_break_what_the_stateless_generation_demands() {
+    for (mutation, scenario, transport, invariant) in [
         ("metadata-lost", "load-call-close", "stdio", "modern-metadata-sent"),
         ("metadata-lost", "load-call-close", "http", "modern-metadata-sent"),
         ("name-lost", "load-call-close", "http", "modern-metadata-sent"),
         ("cancel-lost", "cancel-in-flight", "stdio", "cancel-announced"),
         ("cancel-lost", "cancel-in-flight", "http", "cancel-announced"),
     ] {
-        let broken = broken_by(change, scenario, transport);
-        assert!(broken.iter().any(|id| id == invariant), "{change} over {transport}: {broken:?}");
+        let broken = broken_by(mutation, scenario, transport);
+        assert!(broken.iter().any(|id| id == invariant), "{mutation} over {transport}: {broken:?}");
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mcp_lifecheck_specimens::mutation::{MUTANTS, Mutant, Over, PREFIX};
+use mcp_lifecheck_specimens::mutation::{MUTATIONS, Mutation, Over, PREFIX};
 use serde_json::Value;
 
 use crate::rig::Rig;
@@ -65,34 +65,34 @@ fn every_mutation_shows_in_a_snapshot_and_most_break_an_invariant() {
     let of_reference: BTreeSet<String> = found(reference);
     assert!(of_reference.is_empty(), "the reference loader itself: {of_reference:?}");
     let mut wrong = String::new();
-    for mutant in anywhere() {
-        let mutated = &plans[&format!("{PREFIX}{}", mutant.name)];
+    for mutation in anywhere() {
+        let mutated = &plans[&format!("{PREFIX}{}", mutation.name)];
         let shows = mutated.iter().any(|(scenario, plan)| life(&rig, plan) != life(&rig, &reference[scenario]));
         if !shows {
-            wrong.push_str(&format!("{} ({}) shows in no snapshot\n", mutant.name, mutant.about));
+            wrong.push_str(&format!("{} ({}) shows in no snapshot\n", mutation.name, mutation.about));
         }
-        let Some((_, caught_by)) = CAUGHT_BY.iter().find(|(name, _)| *name == mutant.name) else {
-            wrong.push_str(&format!("{} has no line in CAUGHT_BY\n", mutant.name));
+        let Some((_, caught_by)) = CAUGHT_BY.iter().find(|(name, _)| *name == mutation.name) else {
+            wrong.push_str(&format!("{} has no line in CAUGHT_BY\n", mutation.name));
             continue;
         };
         let found = found(mutated);
         if let Some(invariant) = caught_by.filter(|invariant| !found.contains(*invariant)) {
-            wrong.push_str(&format!("{} must break {invariant}, found {found:?}\n", mutant.name));
+            wrong.push_str(&format!("{} must break {invariant}, found {found:?}\n", mutation.name));
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
 }
 
 /// The mutations that show over stdio.
-fn anywhere() -> impl Iterator<Item = &'static Mutant> {
-    MUTANTS.iter().filter(|mutant| mutant.shows_over == Over::Any)
+fn anywhere() -> impl Iterator<Item = &'static Mutation> {
+    MUTATIONS.iter().filter(|mutation| mutation.shows_over == Over::Any)
 }
 
 /// Runs the reference loader and every mutation of it, in one run.
 fn run_all(rig: &Rig) -> BTreeMap<String, Plans> {
-    let described = anywhere().map(|mutant| {
-        let text = format!("name = \"{PREFIX}{}\"\nlane = \"rust\"\n", mutant.name);
-        rig.file(&format!("{}.toml", mutant.name), &text).display().to_string()
+    let described = anywhere().map(|mutation| {
+        let text = format!("name = \"{PREFIX}{}\"\nlane = \"rust\"\n", mutation.name);
+        rig.file(&format!("{}.toml", mutation.name), &text).display().to_string()
     });
     let files: Vec<_> = described.collect();
     let mut command = rig.run_command(&["--polite-only", "--transport", "stdio", "--limit", "grace=500ms"]);

@@ -1,6 +1,6 @@
 //! Mutations that show over HTTP alone: each one shows in a life over HTTP, and breaks the invariant about it.
 
-use mcp_lifecheck_specimens::mutation::{MUTANTS, Mutant, Over, PREFIX};
+use mcp_lifecheck_specimens::mutation::{MUTATIONS, Mutation, Over, PREFIX};
 use serde_json::Value;
 
 use crate::rig::Rig;
@@ -106,7 +106,7 @@ impl Life {
 #[test]
 fn every_mutation_over_http_shows_and_breaks_its_invariant() {
     let all: Vec<Life> = std::thread::scope(|scope| {
-        let steady = mutations().filter(|mutant| mutant.name == STEADY);
+        let steady = mutations().filter(|mutation| mutation.name == STEADY);
         let long = scope.spawn(|| lives(&[("streams-end-long", STREAMS_END_LONG)], &[], steady, "1"));
         lives(&OWN, &SCENARIOS, mutations(), "1").into_iter().chain(long.join().unwrap()).collect()
     });
@@ -117,7 +117,7 @@ fn every_mutation_over_http_shows_and_breaks_its_invariant() {
     // Several lives, because they differ: sockets race.
     let more = lives(&OWN, &SCENARIOS, std::iter::empty(), "3");
     let reference: Vec<&Life> = reference.iter().chain(&more).collect();
-    let names: Vec<_> = mutations().map(|mutant| mutant.name).collect();
+    let names: Vec<_> = mutations().map(|mutation| mutation.name).collect();
     assert_eq!(names, CAUGHT_BY.map(|(name, _)| name), "one line for each mutation");
     let mut wrong = String::new();
     for (name, invariant) in CAUGHT_BY {
@@ -135,15 +135,15 @@ fn every_mutation_over_http_shows_and_breaks_its_invariant() {
 }
 
 /// The mutations that show over HTTP alone.
-fn mutations() -> impl Iterator<Item = &'static Mutant> {
-    MUTANTS.iter().filter(|mutant| mutant.shows_over == Over::Http)
+fn mutations() -> impl Iterator<Item = &'static Mutation> {
+    MUTATIONS.iter().filter(|mutation| mutation.shows_over == Over::Http)
 }
 
 /// Runs the reference loader and some mutations of it, in one run, through scenarios of this test and through shipped ones.
 fn lives(
     own: &[(&str, &str)],
     shipped: &[&str],
-    mutations: impl Iterator<Item = &'static Mutant>,
+    mutations: impl Iterator<Item = &'static Mutation>,
     n_repeats: &str,
 ) -> Vec<Life> {
     let rig = Rig::new();
@@ -151,9 +151,9 @@ fn lives(
         rig.run_command(&["--transport", "http", "--limit", "grace=500ms", "--jobs", "8", "--repeat", n_repeats]);
     let files = own.iter().map(|(name, text)| rig.file(&format!("{name}.toml"), text));
     command.args(shipped).args(files).args(["--loader", "reference"]);
-    for mutant in mutations {
-        let text = format!("name = \"{PREFIX}{}\"\nlane = \"rust\"\ntransports = [\"http\"]\n", mutant.name);
-        command.arg("--loader").arg(rig.file(&format!("{}.toml", mutant.name), &text));
+    for mutation in mutations {
+        let text = format!("name = \"{PREFIX}{}\"\nlane = \"rust\"\ntransports = [\"http\"]\n", mutation.name);
+        command.arg("--loader").arg(rig.file(&format!("{}.toml", mutation.name), &text));
     }
     let lived = |plan: Value| {
         let text = |field: &str| plan[field].as_str().unwrap().to_owned();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mcp_lifecheck_specimens::mutation::{MUTANTS, Over, PREFIX};
+use mcp_lifecheck_specimens::mutation::{MUTATIONS, Over, PREFIX};
 use serde_json::Value;
 
 use crate::rig::Rig;
@@ -76,7 +76,7 @@ fn every_mutation_over_sse_breaks_its_invariant() {
 
 #[test]
 fn every_mutation_that_shows_over_sse_alone_is_caught_there() {
-    let mutations: Vec<_> = MUTANTS.iter().filter(|one| one.shows_over == Over::Sse).map(|one| one.name).collect();
+    let mutations: Vec<_> = MUTATIONS.iter().filter(|one| one.shows_over == Over::Sse).map(|one| one.name).collect();
     let caught = CAUGHT_BY.map(|(name, _)| name);
     assert!(!mutations.is_empty() && mutations.iter().all(|name| caught.contains(name)), "{mutations:?}");
 }

@@ -14,7 +14,7 @@ use std::sync::Mutex;
 use mcp_lifecheck::check::INVARIANTS;
 use mcp_lifecheck::plan::{Scenario, Transport};
 use mcp_lifecheck::script::{shipped, shipped_names};
-use mcp_lifecheck_specimens::mutation::{PREFIX, mutant};
+use mcp_lifecheck_specimens::mutation::{PREFIX, mutation};
 use serde_json::Value;
 
 use crate::rig::{Ran, Rig, few_at_once, root};
@@ -204,11 +204,11 @@ fn every_script_has_its_row() {
     assert_eq!(named.into_iter().collect::<BTreeSet<_>>(), listed);
     assert!(ROWS.len() >= 80, "{}", ROWS.len());
     let in_suites: String = ["standard", "answers", "core", "eras"].map(|name| fixture("suites", name)).concat();
-    for (script, scenario, mutation, invariant, transport) in rows() {
+    for (script, scenario, name, invariant, transport) in rows() {
         let found = scenario_named(scenario);
         assert!(found.servers.iter().any(|server| server.script == script), "{scenario} has no {script}");
         assert!(in_suites.contains(&format!("\"{scenario}\"")), "{scenario} is in no suite");
-        assert!(mutant(mutation).is_some(), "{mutation}");
+        assert!(mutation(name).is_some(), "{name}");
         assert!(INVARIANTS.iter().any(|one| one.id == invariant), "{invariant}");
         let over = Transport::ALL.into_iter().find(|one| one.as_str() == transport).unwrap();
         assert!(found.runs_over(over), "{scenario} over {transport}");

@@ -12,7 +12,7 @@ use mcp_lifecheck::loader::target::Loader;
 use mcp_lifecheck::plan::{Feature, Revision as Offered};
 
 use crate::broken::{ClosedEarly, DropOutsideRuntime, RmcpReadme, RunPerStep, RuntimeNotDriven};
-use crate::mutation::{PREFIX, mutant};
+use crate::mutation::{PREFIX, mutation};
 use crate::reference::{Bounds, Ladder, Opening, Options, Revision, ToolsLoader};
 
 /// How long the reference loader lets a server take for each step of its shutdown ladder when it is verified.
@@ -58,8 +58,8 @@ pub fn rust_loader(name: &str, revision: &str, memory: &Arc<dyn Connector>) -> O
         "rust-drop-outside-runtime" => plain(DropOutsideRuntime::new),
         "rust-rmcp-readme" => plain(RmcpReadme::new),
         changed => {
-            let mutant = mutant(changed.strip_prefix(PREFIX)?)?;
-            Box::new(move |scopes| mutant.loader(options(scopes)))
+            let mutation = mutation(changed.strip_prefix(PREFIX)?)?;
+            Box::new(move |scopes| mutation.loader(options(scopes)))
         }
     };
     Some(factory)

@@ -1,16 +1,17 @@
 //! Mutations of the reference loader: small defects that the rules and the snapshots must notice.
 //!
-//! Each mutation changes one behaviour of a loader that is correct otherwise. It does so from outside, at an interception hook: for
-//! messages (`wire`, and `modern` for the stateless generation), HTTP requests (`http`), their responses (`responses`) and bytes (`bytes`),
-//! or around the loader (`around`). Only the project's own tests use mutations, so no command lists them. A loader description names one as
-//! `reference-but-NAME`.
+//! Each mutation changes one behaviour of a loader that is correct otherwise, and it does so from outside: around the loader (`around`), or
+//! at an interception hook. There are hooks for messages (`wire`; `stateless` has those of the stateless generation), for HTTP requests
+//! (`http`) and their responses (`responses`), and for bytes (`bytes`).
+//!
+//! Only the project's own tests use mutations, so no command lists them. A loader description names one as `reference-but-NAME`.
 
 mod around;
 mod bytes;
 mod children;
 mod http;
-mod modern;
 mod responses;
+mod stateless;
 mod wire;
 
 use std::sync::Arc;
@@ -26,7 +27,7 @@ pub const PREFIX: &str = "reference-but-";
 
 /// One mutation.
 #[derive(Debug, Clone, Copy)]
-pub struct Mutant {
+pub struct Mutation {
     /// Its name without [`PREFIX`].
     pub name: &'static str,
     /// What the loader does differently: the predicate of a sentence.
@@ -44,14 +45,14 @@ pub enum Over {
     /// Over streamable HTTP alone.
     Http,
     /// With revision 2026-07-28 alone.
-    Modern,
+    Stateless,
     /// With servers that do not conform. With conforming servers it behaves as the reference loader does.
     Odd,
     /// Over HTTP with server-sent events alone.
     Sse,
 }
 
-impl Mutant {
+impl Mutation {
     /// The reference loader with this mutation.
     #[must_use]
     pub fn loader(&self, options: Options) -> Arc<dyn Loader> {
@@ -61,55 +62,55 @@ impl Mutant {
 
 /// The mutation of that name.
 #[must_use]
-pub fn mutant(name: &str) -> Option<&'static Mutant> {
-    MUTANTS.iter().find(|mutant| mutant.name == name)
+pub fn mutation(name: &str) -> Option<&'static Mutation> {
+    MUTATIONS.iter().find(|mutation| mutation.name == name)
 }
 
-macro_rules! mutants {
+macro_rules! mutations {
     (wire { $($wire:literal, $make:path, $wire_about:literal;)* } around { $($around:literal, $alter:expr, $about:literal;)* }
      http { $($http:literal, $change:path, $http_about:literal;)* } sse { $($sse:literal, $detour:path, $sse_about:literal;)* }
      bounds { $($bound:literal, $loosen:path, $bound_about:literal;)* }
-     modern { $($modern:literal, $hooks:expr, $modern_about:literal;)* }
+     stateless { $($stateless:literal, $hooks:expr, $stateless_about:literal;)* }
      odd { $($odd:literal, $make_odd:expr, $odd_about:literal;)* }) => {
         /// Every mutation.
-        pub const MUTANTS: &[Mutant] = &[
-            $(Mutant {
+        pub const MUTATIONS: &[Mutation] = &[
+            $(Mutation {
                 name: $wire,
                 about: $wire_about,
                 shows_over: Over::Any,
                 make: |options| sewn(options, Hooks::with($make)),
             },)*
-            $(Mutant { name: $around, about: $about, shows_over: Over::Any, make: |options| around(options, $alter) },)*
-            $(Mutant {
+            $(Mutation { name: $around, about: $about, shows_over: Over::Any, make: |options| around(options, $alter) },)*
+            $(Mutation {
                 name: $http,
                 about: $http_about,
                 shows_over: Over::Http,
                 make: |options| sewn(options, Hooks::with_http($change)),
             },)*
-            $(Mutant {
+            $(Mutation {
                 name: $sse,
                 about: $sse_about,
                 shows_over: Over::Sse,
                 make: |options| sewn(options, Hooks::with_http($detour)),
             },)*
-            $(Mutant {
+            $(Mutation {
                 name: $bound,
                 about: $bound_about,
                 shows_over: Over::Http,
                 make: |options| Arc::new(ToolsLoader::new($loosen(options))),
             },)*
-            $(Mutant {
-                name: $modern,
-                about: $modern_about,
-                shows_over: Over::Modern,
+            $(Mutation {
+                name: $stateless,
+                about: $stateless_about,
+                shows_over: Over::Stateless,
                 make: |options| sewn(options, $hooks),
             },)*
-            $(Mutant { name: $odd, about: $odd_about, shows_over: Over::Odd, make: $make_odd },)*
+            $(Mutation { name: $odd, about: $odd_about, shows_over: Over::Odd, make: $make_odd },)*
         ];
     };
 }
 
-mutants! {
+mutations! {
     wire {
         "initialized-lost", wire::initialized_lost, "never says that it is initialized";
         "initialized-late", wire::initialized_late, "lists the tools first and says then that it is initialized";
@@ -161,7 +162,7 @@ mutants! {
         "stream-at-once", http::stream_at_once, "opens a stream again as soon as it ends, for ever";
         "stream-steadily", http::stream_steadily, "opens a stream again one second after it ends, for ever";
     }
-    modern {
+    stateless {
         "metadata-lost", Hooks::with(wire::metadata_lost), "does not name the revision in a call";
         "name-lost", Hooks::with_http(http::name_lost), "does not name the tool of a call in the header";
     }
@@ -185,13 +186,13 @@ mutants! {
         "unbounded", |options| Arc::new(ToolsLoader::new(unbounded(options))), "waits for ever for an answer";
         "never-falls-back", |options| Arc::new(ToolsLoader::new(Options { opening: Opening::Discover, ..options })), "opens with `server/discover` alone";
         "never-discovers", |options| Arc::new(ToolsLoader::new(Options { opening: Opening::Initialize, ..options })), "opens with `initialize` alone";
-        "first-revision-alone", |options| sewn(options, Hooks::with(modern::first_revision_alone)), "reads only the first revision that a server names";
-        "refusal-for-legacy", |options| sewn(options, Hooks::with(modern::refusal_for_legacy)), "opens with `initialize` after a server has refused a revision";
-        "initializes-as-well", |options| sewn(options, Hooks::with(modern::initializes_as_well)), "sends `initialize` to a server that has answered `server/discover`";
-        "sent-back-for-answer", |options| sewn(options, Hooks::with(modern::sent_back_for_answer)), "takes `input_required` for an empty answer";
-        "first-state-kept", |options| sewn(options, Hooks::with(modern::first_state_kept)), "sends the first request state with every call that it repeats";
-        "acknowledgement-awaited", |options| sewn(options, Hooks::with(modern::acknowledgement_awaited)), "refuses the answer to a call before its subscription is acknowledged";
-        "subscription-for-all", |options| sewn(options, Hooks::with(modern::subscription_for_all)), "refuses the answer to a call after a subscription has ended";
+        "first-revision-alone", |options| sewn(options, Hooks::with(stateless::first_revision_alone)), "reads only the first revision that a server names";
+        "refusal-for-legacy", |options| sewn(options, Hooks::with(stateless::refusal_for_legacy)), "opens with `initialize` after a server has refused a revision";
+        "initializes-as-well", |options| sewn(options, Hooks::with(stateless::initializes_as_well)), "sends `initialize` to a server that has answered `server/discover`";
+        "sent-back-for-answer", |options| sewn(options, Hooks::with(stateless::sent_back_for_answer)), "takes `input_required` for an empty answer";
+        "first-state-kept", |options| sewn(options, Hooks::with(stateless::first_state_kept)), "sends the first request state with every call that it repeats";
+        "acknowledgement-awaited", |options| sewn(options, Hooks::with(stateless::acknowledgement_awaited)), "refuses the answer to a call before its subscription is acknowledged";
+        "subscription-for-all", |options| sewn(options, Hooks::with(stateless::subscription_for_all)), "refuses the answer to a call after a subscription has ended";
         "session-believed", |options| sewn(options, Hooks::with_http(responses::session_believed)), "names the session of the newest response, in every request";
         "patient", |options| Arc::new(ToolsLoader::new(patient(options))), "waits for ever for a server to exit by itself";
         "close-queued", |options| around(unbounded(options), around::CloseQueued::default()), "closes only after the load before it has ended, and that has no bound";
