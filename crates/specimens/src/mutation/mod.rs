@@ -20,7 +20,7 @@ use std::time::Duration;
 use mcp_lifecheck::loader::target::Loader;
 
 use crate::mutation::around::{Alter, Altered};
-use crate::reference::{Bounds, Ladder, Opening, Options, Hooks, TamperHttp, ToolsLoader};
+use crate::reference::{Bounds, Hooks, Ladder, Opening, Options, TamperHttp, ToolsLoader};
 
 /// The prefix of the name of a mutated loader.
 pub const PREFIX: &str = "reference-but-";
