@@ -9,9 +9,9 @@ use crate::life::RunEnvironment;
 use crate::selftest::bench::{Bench, FILES, HELD};
 use crate::selftest::first::welcome;
 use crate::selftest::input::{SelfTestInput, SelfTestTransport};
-use crate::selftest::life::{call_of, main_task};
 use crate::selftest::limits::LINK_END;
 use crate::selftest::notes::Notes;
+use crate::selftest::session::{call_of, main_task};
 
 /// Starts the adapter again, and ends its link while a call hangs.
 pub(super) async fn end_of_link(

@@ -17,6 +17,7 @@ mod link;
 mod lost;
 mod notes;
 mod other;
+mod session;
 
 use std::io;
 

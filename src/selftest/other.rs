@@ -6,8 +6,8 @@ use crate::life::RunEnvironment;
 use crate::selftest::bench::{Bench, FILES};
 use crate::selftest::first::welcome;
 use crate::selftest::input::{SelfTestInput, SelfTestTransport};
-use crate::selftest::life::{Session, call_of};
 use crate::selftest::notes::Notes;
+use crate::selftest::session::{Session, call_of};
 
 /// Ids of the checks of a short session.
 const ABOUT: &[&str] = &["load", "call", "close", "exit"];
@@ -25,7 +25,7 @@ pub(super) async fn other_transport(
         Some((link, hello)) => {
             let mut session = Session { bench: &bench, link, hello, notes: &mut notes };
             // The notes already hold the reason of an early end.
-            let _ = session.short_life().await;
+            let _ = short_life(&mut session).await;
             session.note_faulty_lines();
             Some(session.link)
         }
@@ -34,13 +34,11 @@ pub(super) async fn other_transport(
     Ok(notes)
 }
 
-impl Session<'_> {
-    async fn short_life(&mut self) -> Option<()> {
-        self.load(&[FILES]).await?;
-        let from = self.bench.recorder.n_events();
-        let id = self.link.send("call", call_of(FILES));
-        self.called(id, from).await?;
-        self.close().await?;
-        self.exit().await
-    }
+async fn short_life(session: &mut Session<'_>) -> Option<()> {
+    session.load(&[FILES]).await?;
+    let from = session.bench.recorder.n_events();
+    let id = session.link.send("call", call_of(FILES));
+    session.called(id, from).await?;
+    session.close().await?;
+    session.exit().await
 }

@@ -20,7 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("history", &["plan"]),
     ("check", &["history", "plan"]),
     ("script", &["history", "plan"]),
-    ("record", &["history", "plan"]),
+    ("record", &["history"]),
     ("mock", &["history", "plan", "record", "script"]),
     ("supervise", &["history", "process_table", "record"]),
     ("loader", &["history", "plan", "record"]),
