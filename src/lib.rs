@@ -8,9 +8,10 @@
 //! - `http_client`: one HTTP/1.1 request over its own connection.
 //! - [`history`]: events and histories, with their file formats, as plain data.
 //! - [`check`]: invariants, and the engine that judges a history. Pure.
-//! - [`script`]: the behaviour of a mock server. Pure.
+//! - [`script`]: what a mock server does, as plain data.
+//! - [`server`]: the state machine of a mock server. Pure.
 //! - [`record`]: the recorder, and both ends of the links to it.
-//! - [`mock`]: I/O drivers that run scripts on real bytes.
+//! - [`mock`]: I/O drivers that perform the effects of a [`server`] on real bytes.
 //! - [`supervise`]: supervisors, which end every process of a plan.
 //! - [`loader`]: the interface of Rust loaders, and the process that hosts one.
 //! - [`life`]: one life of a program under test, from its start to its recorded end.
@@ -55,6 +56,8 @@ pub mod run;
 pub mod script;
 #[doc(hidden)]
 pub mod selftest;
+#[doc(hidden)]
+pub mod server;
 #[doc(hidden)]
 pub mod stack;
 #[doc(hidden)]

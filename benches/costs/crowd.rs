@@ -7,7 +7,8 @@ use std::time::Duration;
 use criterion::{Criterion, SamplingMode};
 use mcp_lifecheck::mock::{LineMock, LineSender, NoJournal, line_inbox};
 use mcp_lifecheck::plan::Revision;
-use mcp_lifecheck::script::{Interpreter, Medium, Setup, shipped};
+use mcp_lifecheck::script::shipped;
+use mcp_lifecheck::server::{Endpoint, Machine, Setup};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
 use tokio::task::JoinHandle;
@@ -97,12 +98,12 @@ struct Client {
 impl Client {
     async fn open() -> Self {
         let script = shipped("polite").expect("it is shipped");
-        let setup = Setup::alone(script, Revision::R20251125, Medium::Lines);
+        let setup = Setup::alone(script, Revision::R20251125, Endpoint::Lines);
         let (mut stdin, its_stdin) = duplex(64 << 10);
         let (its_stdout, stdout) = duplex(64 << 10);
         let mut stdout = BufReader::with_capacity(4 << 10, stdout);
         let (inbox, its_inbox) = line_inbox();
-        let mock = LineMock::new(Interpreter::new(setup), NoJournal, its_inbox, its_stdin, its_stdout);
+        let mock = LineMock::new(Machine::new(setup), NoJournal, its_inbox, its_stdin, its_stdout);
         let life_ends = Instant::now() + Duration::from_secs(600);
         let mock = tokio::spawn(async move { drop(mock.run(life_ends).await) });
         for (_, message) in SESSION.iter().filter(|(_, message)| !message.is_empty()) {

@@ -5,7 +5,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 
-use mcp_lifecheck::mock::{CarrierKind, LinkedArgs};
+use mcp_lifecheck::mock::{DriverKind, LinkedArgs};
 use mcp_lifecheck::script::shipped;
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ pub fn open() -> LinkedArgs {
             std::thread::spawn(move || serve(&stream, &welcome));
         }
     });
-    LinkedArgs { carrier: CarrierKind::Stdio, link, token: "secret".to_owned(), server: "files".to_owned() }
+    LinkedArgs { driver: DriverKind::Stdio, link, token: "secret".to_owned(), server: "files".to_owned() }
 }
 
 /// Serves one mock to its end. An error is the end of a mock like any other.

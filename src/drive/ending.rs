@@ -9,7 +9,7 @@ use crate::drive::operations::Operations;
 use crate::history::{Channel, EventKind, LINK_LOST_CODE, Source};
 use crate::life::{After, OUTPUT_BYTES_MAX, await_quiet_wire, await_vanishing, identify, read_head, uncaught};
 use crate::record::Completion;
-use crate::script::Carriage;
+use crate::script::Framing;
 use crate::supervise::ProcessFacts;
 
 /// Ends a plan and abandons its running operations.
@@ -140,8 +140,8 @@ async fn left_after(context: Context<'_>, after: After, matters: impl Fn(&Proces
     let Context { input, stage, supervised } = context;
     let deadline = Instant::now() + context.limits().grace;
     match input.framing() {
-        Carriage::Http | Carriage::Sse => await_quiet_wire(&stage.recorder, supervised, after, deadline).await,
-        Carriage::Lines => {
+        Framing::Http | Framing::Sse => await_quiet_wire(&stage.recorder, supervised, after, deadline).await,
+        Framing::Lines => {
             stage.endpoint.no_mock_left(context.limits().grace).await;
         }
     }

@@ -8,7 +8,7 @@ use crate::history::{Header, SCHEMA, ServerFacts};
 use crate::life::{Setup, mock_setup};
 use crate::plan::{Plan, Scenario, Transport};
 use crate::record::MockSetup;
-use crate::script::{Carriage, Script};
+use crate::script::{Framing, Script};
 
 /// A plan, with everything it names.
 #[derive(Clone)]
@@ -27,8 +27,8 @@ pub struct PlanInput {
 
 impl PlanInput {
     /// The framing of the servers' messages.
-    pub(super) fn framing(&self) -> Carriage {
-        Carriage::of_plan(self.plan.transport, &self.scenario, self.scripts.values())
+    pub(super) fn framing(&self) -> Framing {
+        Framing::of_plan(self.plan.transport, &self.scenario, self.scripts.values())
     }
 
     pub(super) fn setup(&self) -> Setup {
@@ -59,7 +59,7 @@ impl PlanInput {
     fn recorded_transport(&self) -> String {
         let transport = self.plan.transport;
         match (transport, self.framing()) {
-            (Transport::Memory, Carriage::Http) => "memory/http".to_owned(),
+            (Transport::Memory, Framing::Http) => "memory/http".to_owned(),
             (Transport::Memory | Transport::Stdio | Transport::Http | Transport::Sse, _) => transport.to_string(),
         }
     }

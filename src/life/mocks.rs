@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::life::environment::RunEnvironment;
 use crate::plan::Limits;
 use crate::record::MockSetup;
-use crate::script::{Carriage, Script};
+use crate::script::{Framing, Script};
 
 /// Longest message that the history holds in full, in bytes. It holds the head, the length and a hash of a longer one.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -40,11 +40,11 @@ pub(crate) fn wrapped(mut entry: Value) -> Value {
 ///
 /// Only a Rust loader that received a connector to such mocks understands this entry.
 #[must_use]
-pub(crate) fn memory_entry(carriage: Carriage, endpoint: SocketAddr, token: &str, server: &str) -> Value {
+pub(crate) fn memory_entry(carriage: Framing, endpoint: SocketAddr, token: &str, server: &str) -> Value {
     let carrier = match carriage {
-        Carriage::Lines => "lines",
+        Framing::Lines => "lines",
         // No mock in memory speaks HTTP with server-sent events.
-        Carriage::Http | Carriage::Sse => "http",
+        Framing::Http | Framing::Sse => "http",
     };
     json!({ "memory": { "server": server, "carrier": carrier, "link": endpoint.to_string(), "token": token } })
 }

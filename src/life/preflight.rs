@@ -25,7 +25,7 @@ use crate::life::http_server::{HttpServer, ServerError, ServerLaunch};
 use crate::life::mocks::mock_setup;
 use crate::plan::{Limits, Revision, Transport};
 use crate::record::{EndpointOptions, Recorder, RecorderEndpoint};
-use crate::script::{Era, Script};
+use crate::script::{Generation, Script};
 use crate::supervise::OrphanReaper;
 
 /// How long one exchange may take: limit `preflight`.
@@ -83,9 +83,9 @@ struct Question {
 
 impl Question {
     fn to(script: &Script) -> Self {
-        match script.era(1) {
-            Some(Era::Modern) => Self { line: LIST, fields: LIST_FIELDS },
-            Some(Era::Legacy | Era::Dual) | None => Self { line: PING, fields: &[] },
+        match script.generation(1) {
+            Some(Generation::Stateless) => Self { line: LIST, fields: LIST_FIELDS },
+            Some(Generation::Handshake | Generation::Both) | None => Self { line: PING, fields: &[] },
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a mock is started with.
+//! The arguments of a mock.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,9 +10,9 @@ use crate::plan::{InputError, Revision, Transport, read_text};
 use crate::record::DialError;
 use crate::script::{Script, shipped};
 
-/// What carries a mock's messages.
+/// The I/O driver of a mock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CarrierKind {
+pub enum DriverKind {
     /// Standard input and output.
     Stdio,
     /// Streamable HTTP on loopback.
@@ -21,8 +21,8 @@ pub enum CarrierKind {
     Sse,
 }
 
-impl CarrierKind {
-    /// The transport whose messages it carries.
+impl DriverKind {
+    /// The transport that it serves.
     #[must_use]
     pub fn transport(self) -> Transport {
         match self {
@@ -32,7 +32,7 @@ impl CarrierKind {
         }
     }
 
-    /// As it is written in arguments.
+    /// Its name in arguments.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -43,42 +43,42 @@ impl CarrierKind {
     }
 }
 
-/// A mock that reports home: `stdio --link ADDR --token T --server NAME`.
+/// A mock with a link to the recorder: `stdio --link ADDR --token T --server NAME`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkedArgs {
-    /// What carries its messages.
-    pub carrier: CarrierKind,
-    /// Where home listens.
+    /// The I/O driver.
+    pub driver: DriverKind,
+    /// The address of the recorder endpoint.
     pub link: SocketAddr,
-    /// The secret of the run.
+    /// The secret of the run, which the recorder endpoint requires.
     pub token: String,
     /// Name of the server in the scenario.
     pub server: String,
 }
 
-/// A mock that runs alone.
+/// A standalone mock, without a recorder.
 #[derive(Debug, Clone)]
 pub struct StandaloneArgs {
-    /// What it does.
+    /// The script to carry out.
     pub script: Script,
-    /// Where it writes its journal, if anywhere.
+    /// The file of its journal, if it keeps one.
     pub journal: Option<PathBuf>,
-    /// How long it lives at most.
+    /// Its longest life.
     pub max_life: Duration,
     /// The newest revision it speaks.
     pub revision: Revision,
-    /// Where it listens, over HTTP; a fresh port on loopback where none is asked for.
+    /// The address on which it listens over HTTP; by default a fresh port on loopback.
     pub listen: Option<SocketAddr>,
 }
 
-/// What is wrong with the arguments of a linked mock.
+/// A defect in the arguments of a linked mock.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArgumentError {
-    /// An unknown carrier.
-    #[error("found carrier {0:?}, expected stdio, http or sse")]
-    Carrier(String),
-    /// An argument nobody knows.
+    /// An unknown I/O driver.
+    #[error("found driver {0:?}, expected stdio, http or sse")]
+    Driver(String),
+    /// An unknown argument.
     #[error("found argument {0:?}, expected --link, --token or --server")]
     Unknown(String),
     /// An argument without its value.
@@ -87,56 +87,56 @@ pub enum ArgumentError {
     /// An argument is missing.
     #[error("found no {0}, expected it")]
     Missing(&'static str),
-    /// An address that is none.
+    /// A malformed address.
     #[error("found link address {0:?}, expected IP:PORT")]
     Address(String),
 }
 
-/// Why a mock did not run.
+/// The reason why a mock did not run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MockError {
-    /// No link came about.
+    /// The mock could not connect to the recorder.
     #[error(transparent)]
     Dial(#[from] DialError),
-    /// The welcome can not be read.
-    #[error("found a welcome that can not be read: {0}")]
+    /// The recorder's welcome is malformed.
+    #[error("found a welcome that cannot be read: {0}")]
     Welcome(#[from] serde_json::Error),
-    /// The journal can not be made.
-    #[error("the journal can not be made: {0}")]
+    /// The journal file cannot be created.
+    #[error("the journal cannot be made: {0}")]
     Journal(io::Error),
-    /// The address is not on this machine.
+    /// The address is not on loopback.
     #[error("found listen address {0}, expected a loopback address such as 127.0.0.1:0")]
     NotLoopback(SocketAddr),
-    /// The journal is lost.
+    /// The mock lost its journal.
     #[error(transparent)]
     Lost(#[from] JournalLost),
-    /// The port can not be had.
-    #[error("can not listen on {addr}: {source}")]
+    /// The mock cannot listen on the port.
+    #[error("cannot listen on {addr}: {source}")]
     Listen {
-        /// Where.
+        /// The requested address.
         addr: SocketAddr,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// Signals or threads can not be had.
-    #[error("the mock can not be set up: {0}")]
+    /// The system refused a signal handler, a thread or a runtime.
+    #[error("the mock cannot be set up: {0}")]
     Setup(io::Error),
 }
 
 impl LinkedArgs {
-    /// Reads `stdio|http|sse --link ADDR --token T --server NAME`, in any order, without a parser that costs start-up time.
+    /// Reads `stdio|http|sse --link ADDR --token T --server NAME`, options in any order, without the start-up cost of a parser.
     ///
     /// # Errors
     /// With what was found and what was expected.
     pub fn from_args(args: impl IntoIterator<Item = String>) -> Result<Self, ArgumentError> {
         let mut args = args.into_iter();
-        let carrier = args.next().ok_or(ArgumentError::Missing("carrier"))?;
-        let carrier = match carrier.as_str() {
-            "stdio" => CarrierKind::Stdio,
-            "http" => CarrierKind::Http,
-            "sse" => CarrierKind::Sse,
-            _ => return Err(ArgumentError::Carrier(carrier)),
+        let driver = args.next().ok_or(ArgumentError::Missing("driver"))?;
+        let driver = match driver.as_str() {
+            "stdio" => DriverKind::Stdio,
+            "http" => DriverKind::Http,
+            "sse" => DriverKind::Sse,
+            _ => return Err(ArgumentError::Driver(driver)),
         };
         let (mut link, mut token, mut server) = (None, None, None);
         while let Some(name) = args.next() {
@@ -150,7 +150,7 @@ impl LinkedArgs {
         }
         let link = link.ok_or(ArgumentError::Missing("--link"))?;
         Ok(Self {
-            carrier,
+            driver,
             link: link.parse().map_err(|_| ArgumentError::Address(link))?,
             token: token.ok_or(ArgumentError::Missing("--token"))?,
             server: server.ok_or(ArgumentError::Missing("--server"))?,
@@ -161,13 +161,13 @@ impl LinkedArgs {
     #[must_use]
     pub fn to_args(&self) -> Vec<String> {
         let link = self.link.to_string();
-        [self.carrier.name(), "--link", &link, "--token", &self.token, "--server", &self.server]
+        [self.driver.name(), "--link", &link, "--token", &self.token, "--server", &self.server]
             .map(str::to_owned)
             .into()
     }
 }
 
-/// The script with this name, or in this file: a file when it ends in `.toml` or has a path separator in it.
+/// The script with this name or in this file. An argument names a file if it ends in `.toml` or has a path separator.
 ///
 /// # Errors
 /// With the position of what is wrong, what was found and what was expected.

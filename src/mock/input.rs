@@ -11,20 +11,20 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::pipe::pipe;
 
-use crate::script::Input;
+use crate::server::Input;
 
-/// Longest line that is taken, in bytes.
+/// Longest line, in bytes.
 pub(super) const LINE_BYTES_MAX: usize = 4 << 20;
-/// From here on a line is long.
+/// Length in bytes from which a line is long.
 const LONG_BYTES: usize = 64 * 1_024;
-/// Longest head of a line that is not.
+/// Longest kept head of a line that is too long.
 const HEAD_BYTES: usize = 256;
 /// Bytes read at once.
 const READ_BYTES: usize = 16 * 1_024;
-/// Most lines that are read and not yet taken: few, because each may be as long as a line may be.
+/// Most lines that the reader is ahead of the machine: few, because each may be of full length.
 const LINES_AHEAD: usize = 2;
 
-/// Cuts bytes into lines; what is kept of a line that never ends is bounded.
+/// Splits bytes into lines. It keeps a bounded part of a line that never ends.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     line: Vec<u8>,
@@ -32,7 +32,7 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Takes bytes and gives every line that is complete by now.
+    /// Takes bytes, and gives every line that they complete.
     pub(super) fn push(&mut self, mut bytes: &[u8], mut give: impl FnMut(Input)) {
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             self.keep(&bytes[..end]);
@@ -42,7 +42,7 @@ impl Lines {
         self.keep(bytes);
     }
 
-    /// Gives what was left when the input ended.
+    /// Gives the rest when the input has ended.
     pub(super) fn finish(&mut self) -> Option<Input> {
         let is_empty = self.line.is_empty() && self.n_dropped == 0;
         (!is_empty).then(|| self.noise())
@@ -59,7 +59,7 @@ impl Lines {
             self.line.shrink_to_fit();
         } else {
             if self.line.len() + bytes.len() > LONG_BYTES {
-                // At once all that it may ever need: growing step by step takes twice as much, and leaves holes behind.
+                // All the space at once, because growing step by step takes twice as much and fragments memory.
                 self.line.reserve_exact(LINE_BYTES_MAX - self.line.len());
             }
             self.line.extend_from_slice(bytes);
@@ -87,21 +87,21 @@ impl Lines {
     }
 }
 
-/// Gives back the right to read ahead, one line at a time.
+/// Lets the reader go on, one line at a time.
 pub(super) struct Credit {
     taken: Receiver<()>,
-    /// Tells the reader to close the input; there where a script may ask for that.
+    /// Makes the reader close the input; none if no script does.
     close: Option<OwnedFd>,
 }
 
 impl Credit {
-    /// A line was taken: the reader may read another one.
+    /// The machine took a line, so the reader may read another one.
     pub(super) fn give_back(&self) {
         // Empty when the input was not a line but a gate or a signal.
         let _ = self.taken.try_recv();
     }
 
-    /// Closes the input, as soon as the reader has seen to it: the client finds nobody at the other end of its pipe.
+    /// Makes the reader close the input: the client's writes then fail.
     pub(super) fn close(&self) {
         if let Some(close) = &self.close {
             // The reader may have ended.
@@ -110,7 +110,7 @@ impl Credit {
     }
 }
 
-/// Reads standard input on a thread of its own until it ends, or is closed where it `may_close`.
+/// Reads standard input on a thread of its own until it ends. `may_close`: whether the script may close it.
 pub(super) fn read_stdin(inputs: Sender<Input>, may_close: bool) -> io::Result<Credit> {
     let (spend, taken) = sync_channel(LINES_AHEAD);
     let (closing, close) = if may_close { Some(pipe()?).unzip() } else { (None, None) };
@@ -125,7 +125,7 @@ fn read_all(input: BorrowedFd<'_>, closing: Option<OwnedFd>, inputs: &Sender<Inp
     let mut lines = Lines::default();
     let mut buffer = vec![0; READ_BYTES];
     let give = |input| {
-        // Both fail only when the carrier has ended.
+        // Both fail only if the driver has ended.
         let _ = spend.send(());
         let _ = inputs.send(input);
     };
@@ -139,7 +139,7 @@ fn read_all(input: BorrowedFd<'_>, closing: Option<OwnedFd>, inputs: &Sender<Inp
             Ok(n_bytes) => lines.push(&buffer[..n_bytes], give),
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => wait_for(input, PollFlags::IN),
-            // What a terminal or a closed descriptor gives instead of an end.
+            // A terminal or a closed descriptor gives these instead of an end.
             Err(Errno::IO | Errno::BADF) => break Input::Eof,
             Err(_) => break Input::InputBroken,
         }
@@ -147,24 +147,24 @@ fn read_all(input: BorrowedFd<'_>, closing: Option<OwnedFd>, inputs: &Sender<Inp
     lines.finish().into_iter().chain([last]).for_each(give);
 }
 
-/// Waits until there is something to read, or the input is to be closed: that, where both are true.
+/// Waits for bytes or for the order to close the input, and returns whether that order has come.
 fn is_closing(input: BorrowedFd<'_>, closing: BorrowedFd<'_>) -> bool {
     let watch = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
     let mut fds = [watch(input), watch(closing)];
-    // An interrupted wait is repeated by the caller.
+    // The caller repeats an interrupted wait.
     let _ = poll(&mut fds, None);
     !fds[1].revents().is_empty()
 }
 
-/// Puts something else in the place of standard input, so that nothing opened later can become it.
+/// Replaces standard input, so that no later file can become it.
 fn close_stdin() {
     let null = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC, 0.into());
-    // Without it the input stays open, and the client sees a server that does not read.
+    // If it fails, the input stays open, and the client has a server that does not read.
     let _ = null.and_then(rustix::stdio::dup2_stdin);
 }
 
-/// Waits until a descriptor is ready, or in error.
+/// Waits until a descriptor is ready or in error.
 pub(super) fn wait_for(fd: BorrowedFd<'_>, what: PollFlags) {
-    // An interrupted wait is repeated by the caller, who tries again first.
+    // The caller tries again, and repeats an interrupted wait.
     let _ = poll(&mut [PollFd::from_borrowed_fd(fd, what)], None);
 }

@@ -1,4 +1,4 @@
-//! Where a mock reports to.
+//! Journals: where a mock records its events.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -8,59 +8,59 @@ use std::sync::{Mutex, PoisonError};
 use crate::history::{Event, EventKind, Header, Seq, ServerFacts, Source, event_to_line};
 use crate::plan::{Revision, Transport};
 use crate::record::{Link, LinkLost, monotonic_us};
-use crate::script::Effect;
+use crate::server::Effect;
 
 /// Most bytes of a journal on file.
 const BYTES_MAX: u64 = 64 << 20;
 /// Most processes that may write a journal of the same name.
 const INCARNATIONS_MAX: u32 = 1_000;
 
-/// Takes the events of one mock. When it returns, the event is on record and the mock may act.
+/// Records the events of one mock. When a call returns, the event is on record and the mock may act.
 pub trait Journal: Send + Sync {
     /// Records one event.
     ///
     /// # Errors
-    /// When it can not be recorded: the mock must end.
+    /// When it cannot be recorded: the mock must end.
     fn journal(&self, kind: &EventKind) -> Result<(), JournalLost>;
 
     /// Records some events, in order; when it returns, all of them are on record.
     ///
     /// # Errors
-    /// When one can not be recorded: the mock must end.
+    /// When one cannot be recorded: the mock must end.
     fn journal_all(&self, kinds: &[EventKind]) -> Result<(), JournalLost> {
         kinds.iter().try_for_each(|kind| self.journal(kind))
     }
 }
 
-/// One thing to do, and what has to be on record before it.
-pub(super) struct Step {
+/// One effect, and the events that must be on record before it.
+pub(super) struct JournalledEffect {
     pub to_journal: Vec<EventKind>,
-    /// Nothing behind the last thing to do.
+    /// None after the last effect.
     pub then: Option<Effect>,
 }
 
-/// Puts the effects of one input together so that what is journalled between two things is journalled in one go.
-pub(super) fn steps(effects: Vec<Effect>) -> Vec<Step> {
+/// Groups the effects of one input, so that all events between two effects are journalled at once.
+pub(super) fn journalled_effects(effects: Vec<Effect>) -> Vec<JournalledEffect> {
     let mut steps = Vec::new();
     let mut to_journal = Vec::new();
     for effect in effects {
         match effect {
             Effect::Journal(kind) => to_journal.push(kind),
-            effect => steps.push(Step { to_journal: std::mem::take(&mut to_journal), then: Some(effect) }),
+            effect => steps.push(JournalledEffect { to_journal: std::mem::take(&mut to_journal), then: Some(effect) }),
         }
     }
-    steps.push(Step { to_journal, then: None });
+    steps.push(JournalledEffect { to_journal, then: None });
     steps
 }
 
 /// Why an event is not on record.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalLost {
-    /// The link to home is lost.
+    /// The mock lost its link to the recorder.
     #[error(transparent)]
     Link(#[from] LinkLost),
-    /// The file can not be written.
-    #[error("the journal can not be written: {0}")]
+    /// The file cannot be written.
+    #[error("the journal cannot be written: {0}")]
     File(#[from] io::Error),
 }
 
@@ -84,7 +84,7 @@ impl Journal for Box<dyn Journal> {
     }
 }
 
-/// Records nothing: a mock that runs alone.
+/// Records nothing, for a standalone mock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoJournal;
 
@@ -94,31 +94,31 @@ impl Journal for NoJournal {
     }
 }
 
-/// A `history.jsonl` of one mock alone.
+/// A `history.jsonl` of one standalone mock.
 #[derive(Debug)]
 pub struct FileJournal {
     path: PathBuf,
     source: Source,
     epoch_us: u64,
-    state: Mutex<State>,
+    state: Mutex<JournalFile>,
 }
 
 #[derive(Debug)]
-struct State {
+struct JournalFile {
     file: File,
     n_events: u64,
     n_bytes: u64,
 }
 
 impl FileJournal {
-    /// Starts a journal at `path`; where there is one already, at `path` with `.2` before its extension, and so on:
-    /// a client that restarts its server overwrites no evidence.
+    /// Starts a journal at `path`. If that file exists, it uses `path` with `.2` before the extension, and so on, because a
+    /// client that restarts its server must not overwrite evidence.
     ///
     /// # Errors
-    /// When no such file can be made or written.
+    /// When it can create or write no such file.
     pub fn create(path: &Path, script: &str, revision: Revision, transport: Transport) -> io::Result<Self> {
         let (path, file, incarnation) = create_new(path)?;
-        let mut state = State { file, n_events: 0, n_bytes: 0 };
+        let mut state = JournalFile { file, n_events: 0, n_bytes: 0 };
         let header = Header {
             scenario: "standalone".to_owned(),
             loader: "unknown".to_owned(),
@@ -132,7 +132,7 @@ impl FileJournal {
         Ok(Self { path, source, epoch_us: monotonic_us(), state: Mutex::new(state) })
     }
 
-    /// Where it is.
+    /// The file that it writes.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -158,7 +158,7 @@ impl Journal for FileJournal {
             state.n_bytes = BYTES_MAX;
         }
         state.append(&line)?;
-        // Nobody else writes into this history: it is whole when its mock ends in order.
+        // This mock alone writes the history, which is complete when the mock ends in order.
         if matches!(kind, EventKind::MockEnding { .. }) {
             state.n_events += 1;
             let seq = Seq(state.n_events);
@@ -169,7 +169,7 @@ impl Journal for FileJournal {
     }
 }
 
-impl State {
+impl JournalFile {
     /// One write for one line, so that a mock that dies leaves no half of one.
     fn append(&mut self, line: &str) -> io::Result<()> {
         let bytes = [line.as_bytes(), b"\n"].concat();

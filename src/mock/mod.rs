@@ -1,28 +1,33 @@
-//! Mock servers: what carries the bytes of a [`script`](crate::script) interpreter.
+//! Mock servers: I/O drivers that perform the effects of a [`server`](crate::server) on real bytes.
 //!
-//! Start at [`run_linked`] (the loader's child, reporting home) and [`run_standalone`] (alone, in any client's
-//! configuration). Over stdio: blocking, with plain threads, so that a mock starts in a millisecond and can not be stalled by
-//! its client. Over HTTP: see [`HttpMock`], which runs on any runtime and over any stream of bytes. In memory: see
-//! [`MemoryMocks`], which hosts mocks of both kinds in a process that has other things to do; over lines, each is a
-//! [`LineMock`].
+//! Start at [`run_linked`] (a loader's child, with a link to the recorder) and [`run_standalone`] (in any client's
+//! configuration). There are three drivers. Standard input and output: blocking, with plain threads, so that a mock starts in a
+//! millisecond and its client cannot stall it. HTTP: [`HttpMock`], on any runtime and over any stream of bytes. Lines over any
+//! stream of bytes: [`LineMock`]. [`MemoryMocks`] hosts mocks of the last two in a process that has other things to do.
 //!
 //! Deliberately absent: any judgement, and any memory of earlier processes.
 
 mod arguments;
-mod carrier;
 mod http;
 mod input;
 mod journal;
+mod line_driver;
 mod memory;
 mod output;
-mod own;
+mod own_process;
+mod recorder_link;
+mod run;
+mod signals;
+mod standalone;
 mod stdio;
+mod stdio_driver;
 
-pub use arguments::{ArgumentError, CarrierKind, LinkedArgs, MockError, StandaloneArgs, load_script};
+pub use arguments::{ArgumentError, DriverKind, LinkedArgs, MockError, StandaloneArgs, load_script};
 pub use http::{ByteStream, Connector, HttpMock, Inbox, connector};
 pub use journal::{FileJournal, Journal, JournalLost, NoJournal};
-pub use memory::{ClientPipes, LineInbox, LineMock, LineSender, MemoryMocks, Served, line_inbox};
-pub use stdio::{run_linked, run_standalone};
+pub use line_driver::{LineInbox, LineMock, LineSender, line_inbox};
+pub use memory::{ClientPipes, MemoryMocks, Served};
+pub use run::{run_linked, run_standalone};
 
-/// Exit code of a mock whose journal is lost: its link ended, or its file can not be written. Overrides every script.
+/// Exit code of a mock whose journal is lost: its link ended, or its file cannot be written. It overrides every script.
 pub const JOURNAL_LOST_CODE: u8 = 87;

@@ -1,4 +1,4 @@
-//! Writing to a client that may not read.
+//! Output to a client that may not read.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::pipe::{fcntl_getpipe_size, fcntl_setpipe_size};
 
 use crate::mock::input::wait_for;
-use crate::script::Input;
+use crate::server::Input;
 
 /// Most bytes that wait for a client that does not read.
 pub(super) const BACKLOG_BYTES_MAX: usize = 16 << 20;
@@ -21,23 +21,23 @@ const CHUNK_BYTES: usize = 4_096;
 
 /// The smallest pipe.
 const PAGE_BYTES: usize = 4_096;
-/// How long a byte that is written by itself may lie in the pipe before the next ones follow in any case.
+/// How long a byte may wait in the pipe before the next one follows in any case.
 const APART_LIMIT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// The output of a mock.
 ///
-/// Writes at once what can be written without waiting; the rest goes to a thread, made when it is first needed, so that
-/// a client that does not read holds up nothing.
+/// Writes at once as much as the pipe takes. The rest goes to a thread, which starts when it is first needed, so that a client
+/// that does not read delays nothing.
 pub(super) struct Output {
     inputs: Sender<Input>,
     backlog: Option<Arc<Backlog>>,
-    state: State,
+    state: OutputState,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+enum OutputState {
     Open,
-    /// Too much was waiting; what does not fit is dropped.
+    /// Too much was waiting; the mock drops what does not fit.
     Full,
     Closed,
 }
@@ -56,7 +56,7 @@ struct Queue {
     broken: bool,
 }
 
-/// Bytes that wait, and how they are to be written.
+/// Bytes that wait, and how to write them.
 enum Chunk {
     Together(Vec<u8>),
     Apart(Vec<u8>),
@@ -72,12 +72,12 @@ impl Chunk {
 
 impl Output {
     pub(super) fn new(inputs: Sender<Input>) -> Self {
-        Self { inputs, backlog: None, state: State::Open }
+        Self { inputs, backlog: None, state: OutputState::Open }
     }
 
-    /// Writes all of it, now or later and in order. A failure comes back as an input.
+    /// Writes all bytes, now or later and in order. A failure becomes an input.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.state == State::Closed {
+        if self.state == OutputState::Closed {
             return Ok(());
         }
         let is_idle = self.backlog.as_ref().is_none_or(|backlog| backlog.queue().is_idle());
@@ -86,32 +86,32 @@ impl Output {
             Ok(n_bytes) if n_bytes == bytes.len() => Ok(()),
             Ok(n_bytes) => self.defer(Chunk::Together(bytes[n_bytes..].to_vec())),
             Err(_) => {
-                self.state = State::Closed;
-                // The carrier reads this channel itself: it can not be closed.
+                self.state = OutputState::Closed;
+                // The driver itself reads this channel, so it is open.
                 let _ = self.inputs.send(Input::OutputBroken);
                 Ok(())
             }
         }
     }
 
-    /// Writes each byte by itself, now or later: where the output is a pipe, when the one before it was read.
+    /// Writes each byte by itself, now or later. On a pipe it waits until the client has read the byte before.
     pub(super) fn write_apart(&mut self, bytes: Vec<u8>) -> io::Result<()> {
-        if self.state == State::Closed { Ok(()) } else { self.defer(Chunk::Apart(bytes)) }
+        if self.state == OutputState::Closed { Ok(()) } else { self.defer(Chunk::Apart(bytes)) }
     }
 
-    /// Waits until everything is written, at most for `limit`.
+    /// Waits until all bytes are written, at most for `limit`.
     pub(super) fn drain(&self, limit: Duration) {
         let Some(backlog) = &self.backlog else { return };
         let is_busy = |queue: &mut Queue| !queue.is_idle() && !queue.broken;
-        // Whatever is not written by then is lost, as it is when a real server ends.
+        // Bytes that are unwritten by then are lost, as when a real server ends.
         let _ = backlog.changed.wait_timeout_while(backlog.queue(), limit, is_busy);
     }
 
-    /// Closes the output: the client sees its end.
+    /// Closes the output, so that the client reads its end.
     pub(super) fn close(&mut self) -> io::Result<()> {
-        self.state = State::Closed;
+        self.state = OutputState::Closed;
         let null = rustix::fs::open("/dev/null", rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC, 0.into())?;
-        // The descriptor stays taken, so that nothing opened later can become the output.
+        // The descriptor stays in use, so that no later file can become the output.
         rustix::stdio::dup2_stdout(null)?;
         Ok(())
     }
@@ -122,10 +122,10 @@ impl Output {
             None => self.start_backlog()?,
         };
         let mut queue = backlog.queue();
-        // One message of whatever length a script wants has room: scripts bound it.
+        // One message always has room, because scripts bound its length.
         if !queue.is_idle() && queue.n_bytes + chunk.bytes().len() > BACKLOG_BYTES_MAX {
-            if self.state == State::Open {
-                self.state = State::Full;
+            if self.state == OutputState::Open {
+                self.state = OutputState::Full;
                 let _ = self.inputs.send(Input::OutputFull);
             }
             return Ok(());
@@ -176,7 +176,7 @@ impl Backlog {
             drop(queue);
             self.changed.notify_all();
             if written.is_err() {
-                // The carrier may have ended.
+                // The driver may have ended.
                 let _ = inputs.send(Input::OutputBroken);
                 return;
             }
@@ -184,7 +184,7 @@ impl Backlog {
     }
 }
 
-/// Writes what can be written without waiting; how much that was.
+/// Writes as much as the pipe takes at once, and returns the number of bytes.
 fn write_ready(fd: BorrowedFd<'_>, bytes: &[u8]) -> rustix::io::Result<usize> {
     let mut n_written = 0;
     while n_written < bytes.len() {
@@ -218,16 +218,16 @@ fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> rustix::io::Result<()> {
     Ok(())
 }
 
-/// Writes each byte when the one before it was read. What is no pipe, or is not read, is written all the same.
+/// Writes each byte when the client has read the one before. Without a pipe, or a client that reads, it writes all the same.
 fn write_apart(fd: BorrowedFd<'_>, bytes: &[u8]) -> rustix::io::Result<()> {
-    // A pipe of one page takes more only while it has none: it is ready when all of it was read.
+    // A pipe of one page is ready only if it is empty, so it is ready when the client has read all bytes.
     let n_bytes = fcntl_getpipe_size(fd).and_then(|before| fcntl_setpipe_size(fd, PAGE_BYTES).map(|_| before));
     let mut is_read = n_bytes.is_ok() && is_ready_within(fd, APART_LIMIT)?;
     for byte in bytes.chunks(1) {
         write_all(fd, byte)?;
         is_read = is_read && is_ready_within(fd, APART_LIMIT)?;
     }
-    // More may be in it by now than fits: then it stays as it is.
+    // If it holds more by now than fits, it keeps its size.
     let _ = n_bytes.and_then(|before| fcntl_setpipe_size(fd, before));
     Ok(())
 }

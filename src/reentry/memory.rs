@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use tokio::io::DuplexStream;
 
 use crate::loader::memory::{Connector, MemoryAddress, MemoryCarrier, Pipes};
-use crate::mock::{CarrierKind, ClientPipes, LinkedArgs, MemoryMocks, Served};
+use crate::mock::{ClientPipes, DriverKind, LinkedArgs, MemoryMocks, Served};
 
 impl Connector for MemoryMocks {
     fn pipes(&self, address: &MemoryAddress) -> io::Result<Pipes> {
@@ -25,9 +25,9 @@ impl Connector for MemoryMocks {
 fn arguments(address: &MemoryAddress) -> io::Result<LinkedArgs> {
     let link = address.link.parse::<SocketAddr>();
     Ok(LinkedArgs {
-        carrier: match address.carrier {
-            MemoryCarrier::Lines => CarrierKind::Stdio,
-            MemoryCarrier::Http => CarrierKind::Http,
+        driver: match address.carrier {
+            MemoryCarrier::Lines => DriverKind::Stdio,
+            MemoryCarrier::Http => DriverKind::Http,
         },
         link: link.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?,
         token: address.token.clone(),

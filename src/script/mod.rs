@@ -1,61 +1,45 @@
-//! Scripts: what a mock server will do, and the state machine that does it.
+//! Scripts: what a mock server does, as data.
 //!
-//! Start at [`Script`] (data, read from TOML or from a link) and [`Interpreter`] (inputs in, ordered effects out). Pure: no
-//! tokio, no clock, no files. The bytes are moved by a carrier in `mock`, which performs the effects in order and waits
-//! for the acknowledgement of each [`Effect::Journal`] before it goes on.
+//! Start at [`Script`]: it is read from TOML or from a link, and every script that could not do what it says is refused with
+//! the place of the defect. The [`server`](crate::server) module carries scripts out.
 //!
-//! Deliberately absent: any judgement. A mock takes what comes and journals it.
+//! Deliberately absent: any state and any behaviour.
 
-mod act;
 mod action;
-mod batch;
-mod bearing;
-mod carriage;
-mod check;
 mod defect;
-mod era;
-mod exchange;
-mod family;
+pub mod family;
 mod fault;
-mod forge;
-mod honest;
-mod http;
-mod interpreter;
-mod line;
-mod listen;
-mod logging;
+mod features;
+mod fits;
+mod framing;
+mod generation;
 mod methods;
-mod modern;
-mod offer;
-mod rpc;
-mod server;
+mod phase;
+mod rule;
 mod shipped;
 mod signal;
 mod source;
-mod talk;
-mod task;
-mod tasks;
 #[cfg(test)]
 mod tests;
 mod tool;
 mod trigger;
+mod validation;
 mod value;
-mod wire;
 
 pub use action::Action;
-pub use carriage::{Carriage, Misfit};
 pub use defect::Defect;
-pub use era::Era;
-pub use exchange::{After, Effect, End, Input, Medium, Setup};
 pub use family::Family;
 pub use fault::{FAULTS, FaultInfo, fault_info};
-pub use http::{Body, ExchangeNo, HttpSetup, HttpStyle, Request, Response, SocketNo};
-pub use interpreter::{Interpreter, LIFE_OVER_CODE};
+pub use features::Features;
+pub use fits::Misfit;
+pub use framing::Framing;
+pub use generation::Generation;
+pub use methods::{DISCOVER, EVERY, LISTEN, LOG_MESSAGE};
+pub use phase::Phase;
+pub use rule::Rule;
 pub use shipped::{shipped, shipped_names, shipped_text};
 pub use signal::Signal;
-pub use source::{Rule, Script, script_schema};
-pub use task::TimerId;
+pub use source::{Script, script_schema};
 pub use tool::{ToolAnswer, ToolKind};
-pub use trigger::{Phase, Trigger, When};
-pub use value::{Bytes, Death, ErrorAnswer, Grandchild, Many, Span, Told};
-pub use wire::BODY_BYTES_MAX;
+pub use trigger::{Trigger, When};
+pub use value::{Bytes, Death, ErrorAnswer, Grandchild, Many, OwnMessage, Span};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 macro_rules! signals {
     ($($variant:ident = $name:literal,)*) => {
-        /// A signal a script may name.
+        /// A signal that a script may name.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(try_from = "String", into = "String")]
         pub enum Signal {
@@ -43,7 +43,7 @@ signals! {
 }
 
 impl Signal {
-    /// The signals a mock catches, and therefore can react to.
+    /// The signals that a mock catches, and that can trigger rules.
     pub const CAUGHT: &'static [Self] = &[Self::Hup, Self::Int, Self::Quit, Self::Term, Self::Usr1, Self::Usr2];
 }
 
@@ -53,7 +53,7 @@ impl fmt::Display for Signal {
     }
 }
 
-/// Why a text names no signal.
+/// A text that names no signal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("found signal {0:?}, expected one of HUP, INT, QUIT, TERM, USR1, USR2, KILL, ABRT, SEGV, without SIG")]
 pub struct SignalError(String);

@@ -5,49 +5,25 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::plan::{InputError, ShutdownBehaviour};
-use crate::script::check::{At, check_rules, check_tool_kinds, check_tools};
-use crate::script::era::Eras;
-use crate::script::logging::MESSAGE;
-use crate::script::offer::Features;
+use crate::script::generation::Generations;
+use crate::script::rule::{Rule, RuleFile, is_false};
 use crate::script::trigger::TriggerFile;
-use crate::script::{Action, Defect, Era, Many, Signal, Told, ToolKind, Trigger, When};
+use crate::script::validation::{At, check_rules, check_tool_kinds, check_tools};
+use crate::script::{
+    Action, Defect, Features, Generation, LOG_MESSAGE, Many, OwnMessage, Signal, ToolKind, Trigger, When,
+};
 
-/// What a mock server will do where it is not simply honest. Well formed: every rule can act.
+/// What a mock server does where it departs from the protocol or delays it. Every rule of a script can act.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "ScriptJson", into = "ScriptJson")]
 pub struct Script {
     name: String,
     about: String,
-    eras: Eras,
+    generations: Generations,
     tools: Vec<String>,
     tasks: bool,
     tool_kinds: Vec<ToolKind>,
     rules: Vec<Rule>,
-}
-
-/// A rule: on this occasion, do this.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule {
-    /// When it acts.
-    pub on: Trigger,
-    /// What it does, in order.
-    pub actions: Vec<Action>,
-    /// Whether the experiment stands although the rule never acted.
-    pub optional: bool,
-}
-
-/// A rule as it is written; generic over what is kept with its parts.
-#[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RuleFile<T, A> {
-    /// When it acts.
-    pub on: T,
-    /// What it does, in order.
-    #[serde(rename = "do")]
-    pub actions: Vec<A>,
-    /// Whether the experiment stands although the rule never acted.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub optional: bool,
 }
 
 #[derive(Deserialize)]
@@ -55,7 +31,7 @@ pub(super) struct RuleFile<T, A> {
 struct ScriptToml {
     about: String,
     #[serde(default)]
-    era: Eras,
+    era: Generations,
     tools: Option<Spanned<Vec<String>>>,
     #[serde(default)]
     tasks: bool,
@@ -65,7 +41,7 @@ struct ScriptToml {
     rule: Vec<RuleFile<Spanned<TriggerFile>, Spanned<Action>>>,
 }
 
-/// A script file, for its schema: as it is read, without the places of its parts.
+/// A script file, for its schema: without the places of its parts.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "A script of a mock server")]
@@ -73,19 +49,19 @@ struct ScriptToml {
 struct ScriptFile {
     /// What it is for, in one sentence.
     about: String,
-    /// The era it speaks, or one for each start; that of the revision where none is named.
+    /// The protocol generation that it speaks, or one for each start. By default that of the revision.
     #[serde(default)]
-    era: Eras,
-    /// The tools it offers at first; those that are described where none are named, and `read` where there are none.
+    era: Generations,
+    /// The tools that it advertises at first. By default those of `tool`, or `read` if there are none.
     #[serde(default)]
     tools: Option<Vec<String>>,
-    /// Whether it takes calls as tasks, in revision 2025-11-25.
+    /// Whether it takes calls as tasks, which revision 2025-11-25 has.
     #[serde(default)]
     tasks: bool,
-    /// The tools that answer in a way of their own.
+    /// The tools with answers of their own.
     #[serde(default)]
     tool: Vec<ToolKind>,
-    /// What it does where it is not simply honest.
+    /// What it does other than by default.
     #[serde(default)]
     rule: Vec<RuleFile<TriggerFile, Action>>,
 }
@@ -96,14 +72,14 @@ pub fn script_schema() -> serde_json::Value {
     schemars::schema_for!(ScriptFile).to_value()
 }
 
-/// A script as it crosses a link.
+/// A script as a link carries it.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ScriptJson {
     name: String,
     about: String,
-    #[serde(default, skip_serializing_if = "Eras::is_empty")]
-    era: Eras,
+    #[serde(default, skip_serializing_if = "Generations::is_empty")]
+    era: Generations,
     tools: Vec<String>,
     #[serde(default, skip_serializing_if = "is_false")]
     tasks: bool,
@@ -116,7 +92,7 @@ impl Script {
     /// Reads a script file.
     ///
     /// # Errors
-    /// With the position of what is wrong, what was found and what was expected.
+    /// With the position of the defect, what was found and what was expected.
     pub fn from_toml(name: &str, file: &str, text: &str) -> Result<Self, InputError> {
         let parsed: ScriptToml = toml::from_str(text).map_err(|error| InputError::toml(file, text, &error))?;
         let at = |(offset, defect): At<Defect>| InputError::at(file, text, offset, defect.to_string());
@@ -132,7 +108,7 @@ impl Script {
         let kinds: Vec<At<ToolKind>> = parsed.tool.into_iter().map(located).collect();
         check_tool_kinds(&kinds, &rules, &tools).map_err(at)?;
         let (name, tool_kinds) = (name.to_owned(), kinds.into_iter().map(|(_, kind)| kind).collect());
-        Ok(Self { name, about: parsed.about, eras: parsed.era, tools, tool_kinds, tasks: parsed.tasks, rules })
+        Ok(Self { name, about: parsed.about, generations: parsed.era, tools, tool_kinds, tasks: parsed.tasks, rules })
     }
 
     /// Its name: the file name without its extension.
@@ -147,31 +123,31 @@ impl Script {
         &self.about
     }
 
-    /// The era of its server at its n-th start, counted from 1; that of the revision in use where it names none.
+    /// The protocol generation of its server at the n-th start, counted from 1. None if the revision decides.
     #[must_use]
-    pub fn era(&self, start: u64) -> Option<Era> {
-        self.eras.at(start)
+    pub fn generation(&self, start: u64) -> Option<Generation> {
+        self.generations.at(start)
     }
 
-    /// The tools it offers at first.
+    /// The tools that it advertises at first.
     #[must_use]
     pub fn tools(&self) -> &[String] {
         &self.tools
     }
 
-    /// The tools that answer in a way of their own.
+    /// The tools with answers of their own.
     #[must_use]
     pub fn tool_kinds(&self) -> &[ToolKind] {
         &self.tool_kinds
     }
 
-    /// Its rules. All that fit act, in this order; the first that settles an answer or an end wins.
+    /// Its rules. All that a cause triggers act, in this order. The first one that settles an answer or an end wins.
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
         &self.rules
     }
 
-    /// This script with a temperament laid over it: what the script itself says comes first.
+    /// This script with a shutdown behaviour added. The script's own rules come first.
     #[must_use]
     pub fn with(mut self, temperament: ShutdownBehaviour) -> Self {
         match temperament {
@@ -189,7 +165,7 @@ impl Script {
         self
     }
 
-    /// Names, as in `fault.delivered`, of the faults without which the experiment failed. Each once, in script order.
+    /// The names, as in `fault.delivered`, of the faults that the experiment needs. Each once, in script order.
     #[must_use]
     pub fn required_faults(&self) -> Vec<String> {
         let mut names = Vec::new();
@@ -203,34 +179,29 @@ impl Script {
         names
     }
 
-    /// Names of the gates at which it holds an action, in script order. Where nothing follows, a gate only shows how far it is.
+    /// The names of the gates that hold an action, in script order. A gate with nothing behind it only shows progress.
     #[must_use]
     pub fn gates(&self) -> Vec<&str> {
         self.rules.iter().flat_map(gates_of).collect()
     }
 
-    /// What an honest server has to announce that does what this script says.
-    pub(super) fn features(&self) -> Features {
+    /// What a conforming server must announce to do what this script says.
+    #[must_use]
+    pub fn features(&self) -> Features {
         let announces =
             |action: &Action| matches!(action, Action::Notify(method) if method == "notifications/tools/list_changed");
-        let logs = |action: &Action| matches!(action, Action::NotifyWith(Told { method, .. }) | Action::NotifyMany(Many { method, .. }) if method == MESSAGE);
+        let logs = |action: &Action| matches!(action, Action::NotifyWith(OwnMessage { method, .. }) | Action::NotifyMany(Many { method, .. }) if method == LOG_MESSAGE);
         let actions = || self.rules.iter().flat_map(|rule| &rule.actions);
         Features { tools_change: actions().any(announces), logs: actions().any(logs), tasks: self.tasks }
     }
 }
 
 fn gates_of(rule: &Rule) -> impl Iterator<Item = &str> {
-    let last = rule.actions.len().saturating_sub(usize::from(!rule.on.when.has_honest_end()));
+    let last = rule.actions.len().saturating_sub(usize::from(!rule.on.when.has_default_handling()));
     rule.actions.iter().enumerate().filter_map(move |(index, action)| match action {
         Action::Hold(gate) if index < last => Some(gate.as_str()),
         _ => None,
     })
-}
-
-impl<T, A> RuleFile<T, A> {
-    fn map<T2, A2>(self, on: impl Fn(T) -> T2, action: impl Fn(A) -> A2) -> RuleFile<T2, A2> {
-        RuleFile { on: on(self.on), actions: self.actions.into_iter().map(action).collect(), optional: self.optional }
-    }
 }
 
 fn located<T>(spanned: Spanned<T>) -> At<T> {
@@ -241,14 +212,10 @@ fn nowhere<T>(value: T) -> At<T> {
     (0, value)
 }
 
-/// The tools that are described; one where none are.
+/// The described tools, or else `read`.
 fn default_tools<'a>(described: impl Iterator<Item = &'a String>) -> Vec<String> {
     let described: Vec<String> = described.cloned().collect();
     if described.is_empty() { vec!["read".to_owned()] } else { described }
-}
-
-fn is_false(flag: &bool) -> bool {
-    !flag
 }
 
 impl TryFrom<ScriptJson> for Script {
@@ -262,7 +229,7 @@ impl TryFrom<ScriptJson> for Script {
         let kinds: Vec<At<ToolKind>> = tool.into_iter().map(nowhere).collect();
         check_tool_kinds(&kinds, &rules, &tools).map_err(|(_, defect)| defect)?;
         let tool = kinds.into_iter().map(|(_, kind)| kind).collect();
-        Ok(Self { name, about, eras: era, tools, tool_kinds: tool, tasks, rules })
+        Ok(Self { name, about, generations: era, tools, tool_kinds: tool, tasks, rules })
     }
 }
 
@@ -272,7 +239,7 @@ impl From<Script> for ScriptJson {
         Self {
             name: script.name,
             about: script.about,
-            era: script.eras,
+            era: script.generations,
             tools: script.tools,
             tasks: script.tasks,
             tool: script.tool_kinds,

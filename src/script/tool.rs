@@ -1,24 +1,24 @@
-//! Tools that answer in a way of their own.
+//! Tools with answers of their own.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// A tool that is described, and answers, in a way of its own; the others answer with their name and their arguments.
+/// A tool with its own description and answer. Other tools answer with their name and their arguments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ToolKind {
     /// Its name.
     pub name: String,
-    /// What it is for.
+    /// Its description, which clients get.
     pub about: String,
     /// The schema of its arguments.
     pub schema: Map<String, Value>,
-    /// What it answers.
+    /// Its answer.
     pub answer: ToolAnswer,
 }
 
-/// What a tool answers.
+/// The answer of a tool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ToolAnswer {
@@ -29,8 +29,8 @@ pub enum ToolAnswer {
 }
 
 impl ToolAnswer {
-    /// The text that answers these arguments, or what is wrong with them.
-    pub(super) fn text(&self, arguments: &Value) -> Result<String, String> {
+    /// The text for these arguments, or a message about their defect.
+    pub(crate) fn text(&self, arguments: &Value) -> Result<String, String> {
         match self {
             Self::Text(text) => Ok(text.clone()),
             Self::Sum(names) => sum(names, arguments),

@@ -1,55 +1,29 @@
-//! When a rule acts.
+//! Triggers: when a rule acts.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::script::methods::{EVERY, checked_notification, checked_request};
-use crate::script::{Carriage, Defect, Signal, Span};
+use crate::script::{Defect, Framing, Phase, Signal, Span};
 
-/// When a rule acts: an occasion, and conditions that have to be met as well.
+/// When a rule acts: a cause, and further conditions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trigger {
-    /// The occasion.
+    /// The cause.
     pub when: When,
-    /// Only the n-th such occasion of a connection, from 1; without it, every one.
+    /// Only the n-th such cause on a connection, from 1. By default each one.
     pub nth: Option<u32>,
-    /// Only on the n-th connection to this server, from 1: over stdio its n-th process, over HTTP what its n-th
-    /// `initialize` begins; without it, on every one.
+    /// Only on the n-th connection to this server, from 1: over stdio its n-th process, over HTTP the connection of its n-th
+    /// `initialize`. By default on each one.
     pub connection: Option<u64>,
-    /// Only in this phase of the connection; without it, in each.
+    /// Only in this phase of the connection. By default in each one.
     pub phase: Option<Phase>,
 }
 
-/// How far a connection has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Phase {
-    /// Before `initialize` has arrived.
-    BeforeInitialize,
-    /// From the arrival of `initialize` to that of `notifications/initialized`, both included.
-    DuringInitialize,
-    /// From then on.
-    AfterInitialize,
-    /// After its end was asked for: the input ended, a signal came, or a DELETE.
-    DuringShutdown,
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::BeforeInitialize => "before-initialize",
-            Self::DuringInitialize => "during-initialize",
-            Self::AfterInitialize => "after-initialize",
-            Self::DuringShutdown => "during-shutdown",
-        })
-    }
-}
-
-/// An occasion on which a mock can act.
+/// A cause that can trigger a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum When {
     /// A request arrived.
@@ -61,30 +35,30 @@ pub enum When {
     },
     /// A notification arrived; its method, or `*` for each.
     Notification(String),
-    /// The client answered something that the server had asked.
+    /// The client answered a request of the server's own.
     Response,
     /// This gate was opened.
     Gate(String),
-    /// So much time has passed since the start.
+    /// This time has passed since the start.
     Elapsed(Span),
     /// The mock started.
     Start,
-    /// The client said that it is initialized, for the first time.
+    /// The client sent `notifications/initialized` for the first time.
     Initialized,
     /// The input ended.
     Eof,
     /// A signal arrived.
     Signal(Signal),
-    /// A client asked for the stream of its session: an HTTP GET.
+    /// A client requested the stream of its session: an HTTP GET.
     Get,
-    /// A client asked for the end of its session: an HTTP DELETE.
+    /// A client requested the end of its session: an HTTP DELETE.
     Delete,
 }
 
-/// Longest time after which a rule may act: the longest life of a mock in a plan is below it.
+/// Longest time after which a rule may act. It is above the longest life of a mock in a plan.
 const ELAPSED_MAX: Span = Span(Duration::from_secs(60));
 
-/// A trigger as it is written.
+/// A trigger as a file has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TriggerFile {
@@ -97,19 +71,19 @@ pub(super) struct TriggerFile {
     /// A call of this tool arrived; also beside `request = "tools/call"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tool: Option<String>,
-    /// The client answered something that the server had asked: true.
+    /// The client answered a request of the server's own: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     response: Option<bool>,
     /// This gate was opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     gate: Option<String>,
-    /// So much time has passed since the start, as `250ms`.
+    /// This time has passed since the start, as `250ms`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     elapsed: Option<Span>,
     /// The mock started: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     start: Option<bool>,
-    /// The client said for the first time that it is initialized: true.
+    /// The client sent `notifications/initialized` for the first time: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     initialized: Option<bool>,
     /// The input ended: true.
@@ -118,10 +92,10 @@ pub(super) struct TriggerFile {
     /// This signal arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     signal: Option<Signal>,
-    /// A client asked for a stream, an HTTP GET: true.
+    /// A client requested a stream, an HTTP GET: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     get: Option<bool>,
-    /// A client asked for the end of its session, an HTTP DELETE: true.
+    /// A client requested the end of its session, an HTTP DELETE: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     delete: Option<bool>,
     /// Only the n-th of its kind on a connection, from 1.
@@ -136,7 +110,7 @@ pub(super) struct TriggerFile {
 }
 
 impl Trigger {
-    /// A trigger on every occasion of a kind.
+    /// A trigger for every cause of a kind.
     #[must_use]
     pub fn every(when: When) -> Self {
         Self { when, nth: None, connection: None, phase: None }
@@ -144,8 +118,8 @@ impl Trigger {
 }
 
 impl When {
-    /// Whether an honest server does something on this occasion, behind all that a script says.
-    pub(super) fn has_honest_end(&self) -> bool {
+    /// Whether default handling does something after the actions of a script.
+    pub(super) fn has_default_handling(&self) -> bool {
         match self {
             Self::Request { .. } | Self::Get | Self::Delete | Self::Eof | Self::Signal(_) => true,
             Self::Notification(_)
@@ -157,7 +131,7 @@ impl When {
         }
     }
 
-    /// Whether it can come about more than once in a process.
+    /// Whether it can occur more than once in a process.
     #[must_use]
     pub fn recurs(&self) -> bool {
         match self {
@@ -167,7 +141,7 @@ impl When {
         }
     }
 
-    /// What a fault on this occasion is told apart by.
+    /// The part of a fault's name that says what triggered it.
     pub(super) fn detail(&self) -> String {
         match self {
             Self::Request { method, .. } if method == EVERY => "request".to_owned(),
@@ -199,17 +173,17 @@ impl When {
         }
     }
 
-    /// What it comes about over, where not over anything.
-    pub(super) fn needs(&self) -> Option<Carriage> {
+    /// The framing it needs; none if it occurs over every framing.
+    pub(super) fn needs(&self) -> Option<Framing> {
         match self {
-            Self::Eof => Some(Carriage::Lines),
-            Self::Get | Self::Delete => Some(Carriage::Http),
+            Self::Eof => Some(Framing::Lines),
+            Self::Get | Self::Delete => Some(Framing::Http),
             Self::Request { .. } | Self::Notification(_) | Self::Response | Self::Start | Self::Initialized => None,
             Self::Signal(_) | Self::Gate(_) | Self::Elapsed(_) => None,
         }
     }
 
-    /// Whether it comes about on one connection alone, over whatever it is carried.
+    /// Whether it belongs to one connection, over every framing.
     fn is_of_connection(&self) -> bool {
         match self {
             Self::Request { .. } | Self::Notification(_) | Self::Response | Self::Initialized => true,
@@ -218,11 +192,11 @@ impl When {
         }
     }
 
-    /// The phases in which it can come about, where not in each.
+    /// The phases in which it can occur; none if it can occur in each.
     fn phases(&self) -> Option<BTreeSet<Phase>> {
         use Phase::{AfterInitialize, DuringInitialize, DuringShutdown};
         match self {
-            // What is asked twice is asked later.
+            // A second `initialize` comes in a later phase.
             Self::Request { method, .. } if method == "initialize" => {
                 Some([DuringInitialize, AfterInitialize, DuringShutdown].into())
             }
@@ -235,7 +209,7 @@ impl When {
 }
 
 impl TriggerFile {
-    /// Refuses what can never come about.
+    /// Refuses a trigger that never occurs.
     pub(super) fn check(self) -> Result<Trigger, Defect> {
         let (nth, connection, phase) = (self.nth, self.connection, self.phase);
         let when = self.when()?;
@@ -245,11 +219,11 @@ impl TriggerFile {
         if let Some(phase) = phase
             && when.phases().is_some_and(|phases| !phases.contains(&phase))
         {
-            return Err(Defect::NeverInPhase { occasion: when.detail(), phase });
+            return Err(Defect::NeverInPhase { trigger: when.detail(), phase });
         }
         match nth {
             Some(0) => Err(Defect::NthZero),
-            Some(nth) if nth > 1 && !when.recurs() => Err(Defect::NthOfOne { nth, occasion: when.detail() }),
+            Some(nth) if nth > 1 && !when.recurs() => Err(Defect::NthOfOne { nth, trigger: when.detail() }),
             _ => Ok(Trigger { when, nth, connection, phase }),
         }
     }

@@ -1,4 +1,4 @@
-//! What an action is told.
+//! Parameters of actions.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,15 +18,16 @@ pub struct ErrorAnswer {
     pub code: i64,
     /// Its message.
     pub message: String,
-    /// Its data, where it has some.
+    /// Its data, if it has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,
 }
 
-/// A message of a server's own.
+/// A message of the server's own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Told {
+#[schemars(rename = "Told")]
+pub struct OwnMessage {
     /// Its method.
     pub method: String,
     /// Its parameters.
@@ -39,20 +40,20 @@ pub struct Told {
 pub struct Many {
     /// Its method.
     pub method: String,
-    /// Its parameters, where it has some.
+    /// Its parameters, if it has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub params: Option<Map<String, Value>>,
-    /// How often.
+    /// How many times the server sends it.
     pub times: u32,
 }
 
-/// A child of a mock: a process that does nothing but live for a time.
+/// A child of a mock: a process that only waits for a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Grandchild {
-    /// Whether it keeps the mock's pipes open. Otherwise it has none.
+    /// Whether it keeps the mock's pipes open.
     pub holds_pipes: bool,
-    /// For how long.
+    /// How long it lives, at most 60s.
     pub life: Span,
 }
 
@@ -60,13 +61,13 @@ pub struct Grandchild {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Death {
-    /// By a signal it sends to itself.
+    /// By a signal that it sends to itself.
     Signal(Signal),
     /// With an exit code.
     Code(u8),
 }
 
-/// A time as a script writes it: `250ms`.
+/// A time as a script has it: `250ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct Span(pub Duration);
@@ -85,12 +86,12 @@ impl From<Span> for String {
     }
 }
 
-/// Bytes, written in hexadecimal; spaces between pairs are passed over.
+/// Bytes in hexadecimal. Spaces between pairs are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct Bytes(pub Vec<u8>);
 
-/// Why a text is not bytes in hexadecimal.
+/// A text that is not bytes in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("found {0:?}, expected pairs of hexadecimal digits such as \"ff fe 0a\"")]
 pub struct BytesError(String);

@@ -20,8 +20,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("history", &["plan"]),
     ("check", &["history", "plan"]),
     ("script", &["history", "plan"]),
+<<<<<<< HEAD
     ("record", &["history"]),
     ("mock", &["history", "plan", "record", "script"]),
+=======
+    ("server", &["history", "plan", "script"]),
+    ("record", &["history", "plan"]),
+    ("mock", &["history", "plan", "record", "script", "server"]),
+>>>>>>> b57d5d4 (Part what a script says from the server that does it; let each part own its state, and deliver each family of actions in one place)
     ("supervise", &["history", "process_table", "record"]),
     ("loader", &["history", "plan", "record"]),
     ("life", &["history", "http_client", "plan", "record", "script", "supervise"]),
@@ -51,11 +57,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("reentry", &["loader", "mock", "supervise"]),
-    ("testing", &["catalogue", "history", "loader", "mock", "plan", "record", "reentry", "report", "run", "script"]),
+    (
+        "testing",
+        &["catalogue", "history", "loader", "mock", "plan", "record", "reentry", "report", "run", "script", "server"],
+    ),
 ];
 
 /// Modules that are pure: no runtime, no clock, no files.
-const PURE: &[&str] = &["plan", "history", "check", "script"];
+const PURE: &[&str] = &["plan", "history", "check", "script", "server"];
 /// What a pure module must not name.
 const IMPURE: &[&str] =
     &["tokio", "std::time::Instant", "std::time::SystemTime", "std::net", "std::process", "std::thread"];

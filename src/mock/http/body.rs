@@ -1,44 +1,42 @@
-//! Bodies: of requests, bounded, and of responses, whole or part by part.
+//! Bodies of requests, which are bounded, and of responses, complete or streamed.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use tokio::sync::mpsc;
 
-use crate::mock::http::connection::Open;
-use crate::mock::http::{BODIES_BYTES_MAX, Shared};
-use crate::script;
+use crate::mock::http::fate::OpenExchange;
+use crate::mock::http::parts::{Part, Parts};
+use crate::mock::http::shared::HttpShared;
+use crate::server;
 
-/// Longest body of a request that is taken, in bytes; as long as a line over stdio.
+/// Longest body of a request, in bytes: as long as a line over stdio.
 const BODY_BYTES_MAX: usize = 4 << 20;
-/// Most bytes of a stream that wait for a client that does not read.
-const STREAM_BYTES_MAX: usize = 16 << 20;
-
-/// Reads the body of a request, and no more than is allowed.
-pub(super) async fn read_body(mut incoming: Incoming, shared: &Shared) -> script::Body {
+/// Most bytes of the bodies that the mock reads at once, over all clients.
+const BODIES_BYTES_MAX: usize = 64 << 20;
+/// Reads the body of a request, up to its limit.
+pub(super) async fn read_body(mut incoming: Incoming, shared: &HttpShared) -> server::Body {
     let mut whole = Held { bytes: Vec::new(), n_bytes: 0, shared };
     loop {
         match std::future::poll_fn(|cx| Pin::new(&mut incoming).poll_frame(cx)).await {
             Some(Ok(frame)) => {
                 let Ok(data) = frame.into_data() else { continue };
                 if !whole.extend(&data) {
-                    return script::Body::TooLong;
+                    return server::Body::TooLong;
                 }
             }
-            Some(Err(_)) => return script::Body::Cut,
-            None => return script::Body::Whole(std::mem::take(&mut whole.bytes)),
+            Some(Err(_)) => return server::Body::Cut,
+            None => return server::Body::Whole(std::mem::take(&mut whole.bytes)),
         }
     }
 }
 
-/// Bytes that count against the bound of all bodies that are being read.
+/// Bytes that count against the limit of all bodies.
 struct Held<'a> {
     bytes: Vec<u8>,
     n_bytes: usize,
-    shared: &'a Shared,
+    shared: &'a HttpShared,
 }
 
 impl Held<'_> {
@@ -52,72 +50,22 @@ impl Held<'_> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        // What was taken out is an input by now, and those are handled one at a time.
+        // A complete body is an input by now, and the machine handles one input at a time.
         self.shared.n_body_bytes.fetch_sub(self.n_bytes, Ordering::Relaxed);
     }
-}
-
-/// A part of a body that goes on.
-#[derive(Debug)]
-pub(super) enum Part {
-    Bytes(Vec<u8>),
-    /// The body is complete.
-    End,
-    /// The socket is closed in the middle of the body.
-    Cut,
-    /// The socket is reset.
-    Reset,
-}
-
-/// Sends the parts of one body.
-#[derive(Debug)]
-pub(super) struct PartSender {
-    parts: mpsc::UnboundedSender<Part>,
-    n_bytes: Arc<AtomicUsize>,
-}
-
-impl PartSender {
-    /// Sends a part; whether there was room for it.
-    pub(super) fn send(&self, part: Part) -> bool {
-        if let Part::Bytes(bytes) = &part {
-            let n_waiting = self.n_bytes.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len();
-            // One message of whatever length a script wants has room: scripts bound it.
-            if n_waiting > STREAM_BYTES_MAX && n_waiting > bytes.len() {
-                self.n_bytes.fetch_sub(bytes.len(), Ordering::Relaxed);
-                return false;
-            }
-        }
-        // The client may be gone.
-        let _ = self.parts.send(part);
-        true
-    }
-}
-
-/// The parts of one body as they come.
-#[derive(Debug)]
-pub(super) struct Parts {
-    parts: mpsc::UnboundedReceiver<Part>,
-    n_bytes: Arc<AtomicUsize>,
-}
-
-/// Both ends of a body that goes on.
-pub(super) fn parts() -> (PartSender, Parts) {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    let n_bytes = Arc::new(AtomicUsize::new(0));
-    (PartSender { parts: sender, n_bytes: Arc::clone(&n_bytes) }, Parts { parts: receiver, n_bytes })
 }
 
 /// The body of a response.
 pub(super) enum MockBody {
     Whole(Option<Bytes>),
-    Stream { parts: Parts, open: Open, cut: CutState },
+    Stream { parts: Parts, open: OpenExchange, cut: CutState },
 }
 
-/// Whether a body is about to be cut.
+/// Whether the mock is about to cut a body.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum CutState {
     No,
-    /// What came before is written first.
+    /// The bytes before the cut are written first.
     Next,
 }
 
@@ -127,7 +75,7 @@ impl MockBody {
     }
 }
 
-/// Why a body breaks off: its script says so.
+/// The script cuts a body.
 #[derive(Debug, thiserror::Error)]
 #[error("the script cuts this body")]
 pub(super) struct CutByScript;
@@ -140,12 +88,9 @@ impl Body for MockBody {
         match self.get_mut() {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Stream { cut: CutState::Next, .. } => Poll::Ready(Some(Err(CutByScript))),
-            Self::Stream { parts, open, cut } => match parts.parts.poll_recv(cx) {
+            Self::Stream { parts, open, cut } => match parts.poll_next(cx) {
                 Poll::Pending => Poll::Pending,
-                Poll::Ready(Some(Part::Bytes(bytes))) => {
-                    parts.n_bytes.fetch_sub(bytes.len(), Ordering::Relaxed);
-                    Poll::Ready(Some(Ok(Frame::data(Bytes::from(bytes)))))
-                }
+                Poll::Ready(Some(Part::Bytes(bytes))) => Poll::Ready(Some(Ok(Frame::data(Bytes::from(bytes))))),
                 Poll::Ready(Some(Part::End)) => {
                     open.settle();
                     Poll::Ready(None)
@@ -155,7 +100,7 @@ impl Body for MockBody {
                     if matches!(part, Part::Reset) {
                         open.reset();
                     }
-                    // What is pending is written before hyper asks again.
+                    // hyper writes the pending bytes before it polls again.
                     *cut = CutState::Next;
                     cx.waker().wake_by_ref();
                     Poll::Pending

@@ -1,4 +1,4 @@
-//! One client's connection: its requests become inputs, and what answers them is written.
+//! One client's connection: its requests become inputs, and the mock's replies are written.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -11,12 +11,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use tokio::sync::{oneshot, watch};
 
-use crate::mock::http::body::{CutState, MockBody, Parts, read_body};
-use crate::mock::http::owner::Event;
-use crate::mock::http::stream::{ByteStream, Fate, Raw, Wire};
-use crate::mock::http::{SOCKETS_MAX, Shared, Stage};
-use crate::script::{After, ExchangeNo, Input, Request, Response, SocketNo};
+use crate::mock::http::body::{CutState, MockBody, read_body};
+use crate::mock::http::fate::{Fate, OpenExchange};
+use crate::mock::http::reply::Reply;
+use crate::mock::http::shared::{HttpEvent, HttpShared, ServingPhase};
+use crate::mock::http::stream::{ByteStream, Wire};
+use crate::server::{After, Body, ExchangeNo, Input, Request, Response, SocketNo};
 
+/// Most clients that are connected at once; enough for a thousand sessions with a stream and a few requests each.
+const SOCKETS_MAX: usize = 8_192;
 /// Most bytes of a request's head, and of what is buffered for a client that does not read.
 const BUFFER_BYTES_MAX: usize = 64 * 1_024;
 /// Most header fields of a request.
@@ -24,49 +27,11 @@ const HEADERS_MAX: usize = 128;
 /// Most characters of a header field, and of a query, that are kept.
 const HEADER_CHARS_MAX: usize = 256;
 
-/// How the owner answers a request.
-pub(super) enum Reply {
-    Whole(Response),
-    Stream(Response, Parts),
-    Raw(Raw),
-    Cut,
-    Reset,
-}
-
-/// An exchange whose end nobody told yet: when this is dropped, the client has given it up.
-pub(super) struct Open {
-    exchange: ExchangeNo,
-    is_settled: bool,
-    shared: Arc<Shared>,
-    fate: Arc<Fate>,
-}
-
-impl Open {
-    /// The end of the exchange is known.
-    pub(super) fn settle(&mut self) {
-        self.is_settled = true;
-    }
-
-    /// The socket is to be reset.
-    pub(super) fn reset(&self) {
-        self.fate.reset();
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        if !self.is_settled {
-            // The mock may be over.
-            let _ = self.shared.events.send(Event::Input(Input::ExchangeGone(self.exchange)));
-        }
-    }
-}
-
-/// A socket that counts as long as it lives.
+/// An open socket, counted as long as it lives.
 struct Counted {
     socket: SocketNo,
     fate: Arc<Fate>,
-    shared: Arc<Shared>,
+    shared: Arc<HttpShared>,
 }
 
 impl Drop for Counted {
@@ -74,20 +39,20 @@ impl Drop for Counted {
         self.shared.n_sockets.fetch_sub(1, Ordering::Relaxed);
         // The mock may be over.
         let closed = Input::SocketClosed { socket: self.socket, how: self.fate.end() };
-        let _ = self.shared.events.send(Event::Input(closed));
+        let _ = self.shared.events.send(HttpEvent::Input(closed));
     }
 }
 
-/// Serves a client; one too many is turned away at once.
-pub(super) fn spawn<S: ByteStream>(stream: S, shared: Arc<Shared>) {
+/// Serves a client, or refuses it at once where too many are connected.
+pub(super) fn spawn<S: ByteStream>(stream: S, shared: Arc<HttpShared>) {
     if shared.n_sockets.fetch_add(1, Ordering::Relaxed) >= SOCKETS_MAX {
         shared.n_sockets.fetch_sub(1, Ordering::Relaxed);
         // The mock may be over.
-        let _ = shared.events.send(Event::Input(Input::SocketRefused));
+        let _ = shared.events.send(HttpEvent::Input(Input::SocketRefused));
         return;
     }
     let socket = SocketNo(shared.n_sockets_ever.fetch_add(1, Ordering::Relaxed) + 1);
-    let _ = shared.events.send(Event::Input(Input::SocketOpened(socket)));
+    let _ = shared.events.send(HttpEvent::Input(Input::SocketOpened(socket)));
     let fate = Arc::new(Fate::default());
     let counted = Counted { socket, fate: Arc::clone(&fate), shared: Arc::clone(&shared) };
     tokio::spawn(async move {
@@ -96,7 +61,7 @@ pub(super) fn spawn<S: ByteStream>(stream: S, shared: Arc<Shared>) {
     });
 }
 
-async fn serve<S: ByteStream>(wire: Wire<S>, socket: SocketNo, shared: &Arc<Shared>, fate: &Arc<Fate>) {
+async fn serve<S: ByteStream>(wire: Wire<S>, socket: SocketNo, shared: &Arc<HttpShared>, fate: &Arc<Fate>) {
     let service = service_fn(|request| Box::pin(exchange(request, socket, Arc::clone(shared), Arc::clone(fate))));
     let mut connection = http1::Builder::new()
         .auto_date_header(false)
@@ -104,36 +69,36 @@ async fn serve<S: ByteStream>(wire: Wire<S>, socket: SocketNo, shared: &Arc<Shar
         .max_buf_size(BUFFER_BYTES_MAX)
         .max_headers(HEADERS_MAX)
         .serve_connection(wire, service);
-    let mut stage = shared.stage.clone();
+    let mut phase = shared.phase.clone();
     let ended = tokio::select! {
         ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => ended,
-        () = reached(&mut stage, Stage::Ending) => {
+        () = reached(&mut phase, ServingPhase::Ending) => {
             Pin::new(&mut connection).graceful_shutdown();
             tokio::select! {
                 ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => ended,
-                () = reached(&mut stage, Stage::Over) => return,
+                () = reached(&mut phase, ServingPhase::Over) => return,
             }
         }
     };
     let mut wire = connection.into_parts().io;
     match (ended, fate.take_raw()) {
         (Ok(()), None) => wire.shut().await,
-        // How it ended is told by its fate.
+        // Its fate says how it ended.
         (Err(_), None) => {}
         (_, Some((raw, _open))) => tokio::select! {
             () = wire.write_raw(raw) => {}
-            () = reached(&mut stage, Stage::Over) => {}
+            () = reached(&mut phase, ServingPhase::Over) => {}
         },
     }
 }
 
-/// Waits until the mock is at least this far; a mock that is gone is over.
-async fn reached(stage: &mut watch::Receiver<Stage>, wanted: Stage) {
-    // It fails only when the mock is gone.
-    let _ = stage.wait_for(|stage| *stage == wanted || *stage == Stage::Over).await;
+/// Waits until the mock has reached this phase. A dropped mock is over.
+async fn reached(phase: &mut watch::Receiver<ServingPhase>, wanted: ServingPhase) {
+    // It fails only if the mock is dropped.
+    let _ = phase.wait_for(|phase| *phase == wanted || *phase == ServingPhase::Over).await;
 }
 
-/// Why a request is not answered.
+/// A request gets no response.
 #[derive(Debug, thiserror::Error)]
 #[error("the script gives no response")]
 struct NoResponse;
@@ -141,7 +106,7 @@ struct NoResponse;
 async fn exchange(
     request: hyper::Request<Incoming>,
     socket: SocketNo,
-    shared: Arc<Shared>,
+    shared: Arc<HttpShared>,
     fate: Arc<Fate>,
 ) -> Result<hyper::Response<MockBody>, NoResponse> {
     let exchange = ExchangeNo(shared.n_exchanges.fetch_add(1, Ordering::Relaxed) + 1);
@@ -153,27 +118,27 @@ async fn exchange(
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().chars().take(HEADER_CHARS_MAX).collect(),
         headers: known_headers(&head.headers),
-        body: crate::script::Body::Cut,
+        body: Body::Cut,
     };
-    // A client that goes away before its body is complete drops this future where it stands.
+    // hyper drops this future if the client leaves before its body is complete.
     let mut unread = Unread { request: Some(request), shared: &shared };
     let body = read_body(incoming, &shared).await;
     let Some(mut request) = unread.request.take() else { unreachable!("only its drop takes it otherwise") };
     request.body = body;
     let (reply, answer) = oneshot::channel();
-    let mut open = Open { exchange, is_settled: false, shared: Arc::clone(&shared), fate };
+    let mut open = OpenExchange::new(exchange, Arc::clone(&shared), fate);
     // The mock may be over; then no answer comes.
-    let _ = shared.events.send(Event::Request(request, reply));
+    let _ = shared.events.send(HttpEvent::Request(request, reply));
     let answer = answer.await;
     if let Ok(Reply::Stream(response, parts)) = answer {
         return Ok(response_of(response, |_| MockBody::Stream { parts, open, cut: CutState::No }));
     }
     if let Ok(Reply::Raw(raw)) = answer {
-        // Where the exchange goes on, its client's leave is told when the socket is over.
+        // An exchange that goes on ends when its socket does.
         if raw.after == After::Close {
             open.settle();
         }
-        Arc::clone(&open.fate).keep_raw(raw, open);
+        open.keep_raw(raw);
         return Err(NoResponse);
     }
     open.settle();
@@ -187,17 +152,17 @@ async fn exchange(
     }
 }
 
-/// A request whose body is not read yet: dropped then, it is told as it is.
+/// A request whose body is still to read. If it is dropped before, the mock gets it without its body.
 struct Unread<'a> {
     request: Option<Request>,
-    shared: &'a Shared,
+    shared: &'a HttpShared,
 }
 
 impl Drop for Unread<'_> {
     fn drop(&mut self) {
         if let Some(request) = self.request.take() {
-            // The mock may be over. Nobody waits for an answer.
-            let _ = self.shared.events.send(Event::Request(request, oneshot::channel().0));
+            // The mock may be over. No client waits for an answer.
+            let _ = self.shared.events.send(HttpEvent::Request(request, oneshot::channel().0));
         }
     }
 }

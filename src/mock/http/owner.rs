@@ -1,4 +1,4 @@
-//! The one owner of an interpreter: takes inputs in order and carries out effects in order.
+//! The owner of a machine: it takes inputs in order, and performs effects in order.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -6,39 +6,32 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::mock::http::body::{Part, PartSender, parts};
-use crate::mock::http::connection::Reply;
-use crate::mock::http::stream::Raw;
-use crate::mock::http::{Inbox, Stage};
-use crate::mock::journal::{Journal, JournalLost, Step, steps};
-use crate::mock::own::{spawn, stop, write_stderr};
-use crate::script::{Body, Effect, End, ExchangeNo, Input, Interpreter, Request, TimerId};
+use crate::mock::http::connector::Inbox;
+use crate::mock::http::parts::{Part, PartSender, parts};
+use crate::mock::http::reply::{Raw, Reply};
+use crate::mock::http::shared::{HttpEvent, ServingPhase};
+use crate::mock::journal::{Journal, JournalLost, JournalledEffect, journalled_effects};
+use crate::mock::own_process::{spawn, stop, write_stderr};
+use crate::server::{Body, Effect, End, ExchangeNo, Input, Machine, TimerId};
 
 /// How long an ending mock waits until what it answered before is written.
 const DRAIN_LIMIT: Duration = Duration::from_millis(250);
-/// How often it looks whether that is so.
+/// How often it checks that.
 const DRAIN_LOOK: Duration = Duration::from_millis(1);
-
-/// What comes about at a mock.
-pub(super) enum Event {
-    Input(Input),
-    /// A request, and where its answer is awaited.
-    Request(Request, oneshot::Sender<Reply>),
-}
 
 /// A mock over HTTP.
 pub struct HttpMock<J> {
-    interpreter: Interpreter,
+    machine: Machine,
     journal: J,
-    inbox: mpsc::UnboundedReceiver<Event>,
-    tell: mpsc::UnboundedSender<Event>,
-    stage: watch::Sender<Stage>,
+    inbox: mpsc::UnboundedReceiver<HttpEvent>,
+    sender: mpsc::UnboundedSender<HttpEvent>,
+    phase: watch::Sender<ServingPhase>,
     answering: HashMap<ExchangeNo, Answering>,
     timers: BTreeSet<(Instant, TimerId)>,
-    is_full_told: bool,
+    is_full_journalled: bool,
 }
 
-/// What is still to be told to a client.
+/// What a client still waits for.
 enum Answering {
     Nothing(oneshot::Sender<Reply>),
     Stream(PartSender),
@@ -47,20 +40,20 @@ enum Answering {
 impl<J: Journal> HttpMock<J> {
     /// A mock that has not started.
     #[must_use]
-    pub fn new(interpreter: Interpreter, journal: J, inbox: Inbox) -> Self {
+    pub fn new(machine: Machine, journal: J, inbox: Inbox) -> Self {
         Self {
-            interpreter,
+            machine,
             journal,
             inbox: inbox.events,
-            tell: inbox.tell,
-            stage: inbox.stage,
+            sender: inbox.sender,
+            phase: inbox.phase,
             answering: HashMap::new(),
             timers: BTreeSet::new(),
-            is_full_told: false,
+            is_full_journalled: false,
         }
     }
 
-    /// Starts: journals that, and does what the script does at once. Nothing may be accepted before.
+    /// Starts: journals the start, and performs what the script does at once. No client may connect before.
     ///
     /// # Errors
     /// When the journal is lost: the mock must end.
@@ -77,14 +70,14 @@ impl<J: Journal> HttpMock<J> {
     pub async fn run(mut self, life_ends: Instant) -> Result<End, JournalLost> {
         loop {
             let input = match self.next(life_ends).await {
-                Event::Input(input) => {
+                HttpEvent::Input(input) => {
                     if let Input::ExchangeGone(exchange) = &input {
                         self.answering.remove(exchange);
                     }
                     input
                 }
-                Event::Request(request, reply) => {
-                    // Whose client left before the end of the body awaits nothing.
+                HttpEvent::Request(request, reply) => {
+                    // A client that left before the end of its body waits for nothing.
                     if request.body != Body::Cut {
                         self.answering.insert(request.exchange, Answering::Nothing(reply));
                     }
@@ -98,7 +91,7 @@ impl<J: Journal> HttpMock<J> {
         }
     }
 
-    async fn next(&mut self, life_ends: Instant) -> Event {
+    async fn next(&mut self, life_ends: Instant) -> HttpEvent {
         let first = self.timers.first().copied().filter(|(at, _)| *at <= life_ends);
         let until = first.map_or(life_ends, |(at, _)| at);
         tokio::select! {
@@ -106,25 +99,25 @@ impl<J: Journal> HttpMock<J> {
             () = sleep_until(until) => match first {
                 Some(timer) => {
                     self.timers.remove(&timer);
-                    Event::Input(Input::Timer(timer.1))
+                    HttpEvent::Input(Input::Timer(timer.1))
                 }
-                None => Event::Input(Input::LifeOver),
+                None => HttpEvent::Input(Input::LifeOver),
             },
-            event = self.inbox.recv() => event.unwrap_or(Event::Input(Input::Eof)),
+            event = self.inbox.recv() => event.unwrap_or(HttpEvent::Input(Input::Eof)),
         }
     }
 
     fn take(&mut self, input: Input) -> Result<Option<End>, JournalLost> {
         let mut inputs = vec![input];
         while let Some(input) = inputs.pop() {
-            for Step { to_journal, then } in steps(self.interpreter.handle(input)) {
+            for JournalledEffect { to_journal, then } in journalled_effects(self.machine.handle(input)) {
                 self.journal.journal_all(&to_journal)?;
                 let effect = match then {
                     Some(Effect::End(end)) => return Ok(Some(end)),
                     Some(effect) => effect,
                     None => continue,
                 };
-                if self.carry_out(effect) == Room::None && !std::mem::replace(&mut self.is_full_told, true) {
+                if self.perform(effect) == Room::None && !std::mem::replace(&mut self.is_full_journalled, true) {
                     inputs.push(Input::OutputFull);
                 }
             }
@@ -132,7 +125,7 @@ impl<J: Journal> HttpMock<J> {
         Ok(None)
     }
 
-    fn carry_out(&mut self, effect: Effect) -> Room {
+    fn perform(&mut self, effect: Effect) -> Room {
         match effect {
             Effect::SetTimer { timer, after } => {
                 self.timers.insert((Instant::now() + after, timer));
@@ -155,14 +148,14 @@ impl<J: Journal> HttpMock<J> {
             Effect::Reset(exchange) => self.end(exchange, Part::Reset, Reply::Reset),
             Effect::Raw { exchange, bytes, after } => self.reply(exchange, Reply::Raw(Raw { bytes, after })),
             Effect::WriteStderr { bytes, then } => {
-                let tell = self.tell.clone();
-                // The mock may be over; without a thread nothing is written, and what follows stays held.
-                let _ = write_stderr(bytes, move || drop(tell.send(Event::Input(Input::Timer(then)))));
+                let sender = self.sender.clone();
+                // The mock may be over. Without a thread nothing is written, and what follows stays held.
+                let _ = write_stderr(bytes, move || drop(sender.send(HttpEvent::Input(Input::Timer(then)))));
             }
             Effect::Stop => stop(),
-            // Without it there is one process less to find.
+            // If it fails, there is one process less to find.
             Effect::Spawn(grandchild) => drop(spawn(grandchild)),
-            // Done by the caller, or an effect of lines, which an interpreter over HTTP does not have.
+            // The caller performs these, or they are effects of lines, which a machine over HTTP does not have.
             Effect::Journal(_) | Effect::End(_) => {}
             Effect::Write(_) | Effect::WriteApart(_) | Effect::CloseStdout | Effect::CloseStdin => {}
         }
@@ -189,23 +182,23 @@ impl<J: Journal> HttpMock<J> {
         }
     }
 
-    /// What is answered is written; what is not is cut off.
+    /// Writes the responses that have begun, and cuts off the other requests.
     async fn finish(&mut self) {
         self.answering.clear();
-        self.stage.send_replace(Stage::Ending);
+        self.phase.send_replace(ServingPhase::Ending);
         // Each connection holds a receiver, and the connector one.
         let drained = async {
-            while self.stage.receiver_count() > 1 {
+            while self.phase.receiver_count() > 1 {
                 tokio::time::sleep(DRAIN_LOOK).await;
             }
         };
-        // A client that does not read is cut off.
+        // The mock cuts off a client that does not read.
         let _ = timeout(DRAIN_LIMIT, drained).await;
-        self.stage.send_replace(Stage::Over);
+        self.phase.send_replace(ServingPhase::Over);
     }
 }
 
-/// Whether a client still takes what is sent.
+/// Whether there was room for a part of a stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Room {
     Some,

@@ -11,25 +11,28 @@ use tokio::runtime::Builder;
 use tokio::time::Instant;
 
 use crate::mock::arguments::{LinkedArgs, MockError, StandaloneArgs};
-use crate::mock::carrier::die;
-use crate::mock::http::{Connector, HttpMock, Inbox, connector};
+use crate::mock::http::connector::{Connector, Inbox, connector};
+use crate::mock::http::owner::HttpMock;
 use crate::mock::journal::Journal;
-use crate::mock::stdio::{catch_signals, connect_to_recorder, journal_alone, setup_alone};
+use crate::mock::own_process::die;
+use crate::mock::recorder_link::connect_to_recorder;
+use crate::mock::signals::catch_signals;
+use crate::mock::standalone::{journal_alone, setup_alone};
 use crate::plan::Transport;
 use crate::record::secret;
-use crate::script::{End, HttpSetup, HttpStyle, Input, Interpreter, Medium, Setup};
+use crate::server::{End, Endpoint, HttpSetup, HttpStyle, Input, Machine, Setup};
 
 /// Descriptors it asks for: one for each client, and a few.
 const DESCRIPTORS: u64 = 16_384;
 
 /// Which HTTP transport a process speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::mock) enum Http {
+pub(in crate::mock) enum HttpTransport {
     Streamable,
     Sse,
 }
 
-impl Http {
+impl HttpTransport {
     fn transport(self) -> Transport {
         match self {
             Self::Streamable => Transport::Http,
@@ -37,7 +40,7 @@ impl Http {
         }
     }
 
-    /// The path under this token where it is reached, and what it does there.
+    /// Its path under this token, and its style.
     fn place(self, token: &str) -> (String, HttpStyle) {
         match self {
             Self::Streamable => (format!("/{token}/mcp"), HttpStyle::Streamable),
@@ -46,26 +49,26 @@ impl Http {
     }
 }
 
-/// Dials home, tells it where it listens, and serves.
-pub(in crate::mock) fn run_linked_http(args: &LinkedArgs, http: Http) -> Result<u8, MockError> {
+/// Connects to the recorder, reports its URL, and serves.
+pub(in crate::mock) fn run_linked_http(args: &LinkedArgs, http: HttpTransport) -> Result<u8, MockError> {
     let process = Process::new(fresh_port(), http.place(&args.token))?;
     let gates = process.connector.clone();
-    let (link, welcome) = connect_to_recorder(args, move |gate| gates.tell(Input::GateOpened(gate)))?;
+    let (link, welcome) = connect_to_recorder(args, move |gate| gates.send(Input::GateOpened(gate)))?;
     let life = welcome.max_life();
-    let setup = welcome.setup(process.medium()?);
+    let setup = welcome.setup(process.endpoint()?);
     let code = process.serve(setup, link.clone(), life, |_| {})?;
-    // Ends here rather than in `main`: nothing that happens between can turn a farewell into a lost link.
+    // Ends here rather than in `main`, so that nothing in between can turn a farewell into a lost link.
     exit(code.into())
 }
 
-/// Serves alone; prints its URL when it is ready.
-pub(in crate::mock) fn run_standalone_http(args: &StandaloneArgs, http: Http) -> Result<u8, MockError> {
+/// Serves without a recorder, and prints its URL when it is ready.
+pub(in crate::mock) fn run_standalone_http(args: &StandaloneArgs, http: HttpTransport) -> Result<u8, MockError> {
     let token = secret().map_err(MockError::Setup)?;
     let process = Process::new(args.listen.unwrap_or_else(fresh_port), http.place(&token))?;
     let journal = journal_alone(args, http.transport())?;
-    let setup = setup_alone(args, process.medium()?);
+    let setup = setup_alone(args, process.endpoint()?);
     process.serve(setup, journal, args.max_life, |url| {
-        // Nobody may care for it.
+        // Stdout may be closed.
         let _ = writeln!(io::stdout(), "{url}");
     })
 }
@@ -74,7 +77,7 @@ fn fresh_port() -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)
 }
 
-/// What a mock's process has before there is a mock.
+/// A process that listens, before it has a mock.
 struct Process {
     listener: std::net::TcpListener,
     path: String,
@@ -85,7 +88,7 @@ struct Process {
 }
 
 impl Process {
-    /// Takes a port and signals from here on; nobody is accepted yet.
+    /// Listens and catches signals, but accepts no client yet.
     fn new(addr: SocketAddr, (path, style): (String, HttpStyle)) -> Result<Self, MockError> {
         let started = std::time::Instant::now();
         if !addr.ip().is_loopback() {
@@ -93,15 +96,15 @@ impl Process {
         }
         let (connector, inbox) = connector();
         let signals = connector.clone();
-        catch_signals(move |signal| signals.tell(Input::Signal(signal))).map_err(MockError::Setup)?;
+        catch_signals(move |signal| signals.send(Input::Signal(signal))).map_err(MockError::Setup)?;
         let listener = std::net::TcpListener::bind(addr).map_err(|source| MockError::Listen { addr, source })?;
         listener.set_nonblocking(true).map_err(MockError::Setup)?;
         Ok(Self { listener, path, style, connector, inbox, started })
     }
 
-    fn medium(&self) -> Result<Medium, MockError> {
+    fn endpoint(&self) -> Result<Endpoint, MockError> {
         let addr = self.listener.local_addr().map_err(MockError::Setup)?;
-        Ok(Medium::Http(HttpSetup {
+        Ok(Endpoint::Http(HttpSetup {
             url: format!("http://{addr}{}", self.path),
             path: self.path.clone(),
             style: self.style.clone(),
@@ -109,7 +112,7 @@ impl Process {
         }))
     }
 
-    /// Serves until the script, a signal or the end of its life ends it; its exit code.
+    /// Serves until the script, a signal or the end of its life ends it, and returns the exit code.
     fn serve(
         self,
         setup: Setup,
@@ -118,15 +121,15 @@ impl Process {
         on_ready: impl Fn(&str),
     ) -> Result<u8, MockError> {
         raise_descriptor_limit();
-        let url = match &setup.medium {
-            Medium::Http(http) => http.url.clone(),
-            Medium::Lines => String::new(),
+        let url = match &setup.endpoint {
+            Endpoint::Http(http) => http.url.clone(),
+            Endpoint::Lines => String::new(),
         };
         let life_ends = Instant::from_std(self.started + life);
         let runtime = Builder::new_current_thread().enable_all().build().map_err(MockError::Setup)?;
         let end = runtime.block_on(async {
             let listener = TcpListener::from_std(self.listener).map_err(MockError::Setup)?;
-            let mut mock = HttpMock::new(Interpreter::new(setup), journal, self.inbox);
+            let mut mock = HttpMock::new(Machine::new(setup), journal, self.inbox);
             if let Some(end) = mock.start()? {
                 return Ok(end);
             }
@@ -141,12 +144,12 @@ impl Process {
     }
 }
 
-/// Makes room for many clients, as far as the system lets it.
+/// Raises the limit of descriptors for many clients, as far as the system allows.
 fn raise_descriptor_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.map_or(DESCRIPTORS, |maximum| maximum.min(DESCRIPTORS));
     if current.is_some_and(|current| current < wanted) {
-        // With fewer it serves fewer.
+        // With fewer descriptors it serves fewer clients.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum });
     }
 }

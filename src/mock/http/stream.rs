@@ -1,95 +1,41 @@
-//! Any stream of bytes, as hyper wants to have it.
+//! Any stream of bytes, adapted to hyper.
 
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::history::WireEnd;
-use crate::mock::http::connection::Open;
-use crate::script::After;
+use crate::mock::http::fate::{Fate, SEEN_EOF, SEEN_ERROR};
+use crate::mock::http::reply::Raw;
+use crate::server::After;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 8 * 1_024;
 
-/// What carries HTTP: a socket, or pipes in memory.
+/// A stream that carries HTTP: a socket, or pipes in memory.
 pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    /// Makes the drop that follows an abrupt one: what is under way is lost, and the other end sees that.
+    /// Makes the next drop abrupt: bytes in flight are lost, and the other end observes a reset.
     fn reset_on_drop(&self);
 }
 
 impl ByteStream for TcpStream {
     fn reset_on_drop(&self) {
-        // A socket that is gone already needs no reset.
+        // A closed socket needs no reset.
         let _ = self.set_zero_linger();
     }
 }
 
 impl ByteStream for DuplexStream {
-    /// A pipe in memory has one way to end.
+    /// A pipe in memory ends in one way only.
     fn reset_on_drop(&self) {}
 }
 
-/// How a connection ends, as its parts see it.
-#[derive(Default)]
-pub(super) struct Fate {
-    reset: AtomicBool,
-    seen: AtomicU8,
-    raw: Mutex<Option<(Raw, Open)>>,
-}
-
-/// Bytes of a script's own in place of a response.
-pub(super) struct Raw {
-    pub bytes: Vec<u8>,
-    pub after: After,
-}
-
-const SEEN_EOF: u8 = 1;
-const SEEN_ERROR: u8 = 2;
-
-impl Fate {
-    /// The connection is to be reset when it is dropped.
-    pub(super) fn reset(&self) {
-        self.reset.store(true, Ordering::Relaxed);
-    }
-
-    /// What is to be written when hyper has let go of the connection, and the exchange it belongs to.
-    pub(super) fn keep_raw(&self, raw: Raw, open: Open) {
-        *self.raw.lock().unwrap_or_else(PoisonError::into_inner) = Some((raw, open));
-    }
-
-    pub(super) fn take_raw(&self) -> Option<(Raw, Open)> {
-        self.raw.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Who ended it, as far as the bytes tell; what nobody ended we did.
-    pub(super) fn end(&self) -> WireEnd {
-        match self.seen.load(Ordering::Relaxed) {
-            SEEN_EOF => WireEnd::ByClient,
-            SEEN_ERROR => WireEnd::Broken,
-            _ => WireEnd::ByServer,
-        }
-    }
-
-    fn see(&self, what: u8) {
-        // The first thing that was seen tells.
-        let _ = self.seen.compare_exchange(0, what, Ordering::Relaxed, Ordering::Relaxed);
-    }
-
-    fn see_result<T>(&self, result: &Poll<io::Result<T>>) {
-        if matches!(result, Poll::Ready(Err(_))) {
-            self.see(SEEN_ERROR);
-        }
-    }
-}
-
-/// A stream that notices how it ends.
+/// A stream that observes how it ends.
 pub(super) struct Wire<S: ByteStream> {
     stream: S,
     fate: Arc<Fate>,
@@ -106,7 +52,7 @@ impl<S: ByteStream> Wire<S> {
         let _ = self.stream.shutdown().await;
     }
 
-    /// Writes bytes of a script's own, and does what follows. Returns when nothing more can come of the connection.
+    /// Writes a script's own bytes, and ends the connection as the script says. Returns when the connection has ended.
     pub(super) async fn write_raw(&mut self, raw: Raw) {
         if let Err(_gone) = self.stream.write_all(&raw.bytes).await {
             return self.fate.see(SEEN_ERROR);
@@ -134,7 +80,7 @@ impl<S: ByteStream> Wire<S> {
 
 impl<S: ByteStream> Drop for Wire<S> {
     fn drop(&mut self) {
-        if self.fate.reset.load(Ordering::Relaxed) {
+        if self.fate.is_reset() {
             self.stream.reset_on_drop();
         }
     }

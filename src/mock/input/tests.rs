@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::mock::input::{HEAD_BYTES, LINE_BYTES_MAX, Lines};
-use crate::script::Input;
+use crate::server::Input;
 
 /// Most bytes that may be kept of a line that is not complete: what a buffer that doubles has when the longest line fills it.
 const KEPT_BYTES_MAX: usize = 2 * LINE_BYTES_MAX;

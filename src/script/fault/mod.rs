@@ -12,13 +12,13 @@ use crate::history::Impact;
 /// One kind of fault: a row of `list faults`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FaultInfo {
-    /// Its name in a script; in a history it is followed by what it was told, as in `hold:before-answer`.
+    /// Its name in a script. In a history a detail follows, as in `hold:before-answer`.
     pub id: &'static str,
     /// What it does, in one sentence.
     pub about: &'static str,
-    /// What may not be expected of a loader any more once it is delivered.
+    /// What a loader need not achieve any more once the server has delivered it.
     pub impairs: Impact,
-    /// How it is written and what to know about it.
+    /// Its form in a script, and its details.
     pub explain: &'static str,
 }
 

@@ -8,54 +8,55 @@ pub(super) const ROWS: &[FaultInfo] = &[
         id: "stderr",
         about: "writes a line to stderr",
         impairs: Impact::Nothing,
-        explain: "`{ stderr = \"warming up\" }`, on any occasion. It may mean anything; a client takes it for no \
-                  failure.",
+        explain: "`{ stderr = \"warming up\" }`, at any trigger. A client must not treat it as a failure.",
     },
     FaultInfo {
         id: "stderr-flood",
-        about: "writes a lot to stderr",
+        about: "writes many bytes to stderr",
         impairs: Impact::Nothing,
-        explain: "`{ stderr-flood = 1048576 }`, on any occasion, at most 64 MiB: what follows is held until it is \
-                  written, so a client that has stderr in a pipe has to read that. Everything else is handled \
+        explain: "`{ stderr-flood = 1048576 }`, at any trigger, at most 64 MiB: the following actions wait until it \
+                  is written, so a client with a pipe on stderr must read it. The server handles everything else \
                   meanwhile.",
     },
     FaultInfo {
         id: "freeze",
-        about: "does nothing any more",
+        about: "stops reading and answering",
         impairs: Impact::Connection,
-        explain: "`\"freeze\"`, on any occasion: what comes is neither read nor answered, as in a deadlock. Signals \
-                  end it as they end any process.",
+        explain: "`\"freeze\"`, at any trigger: the server neither reads nor answers, as in a deadlock. Signals \
+                  still end it.",
     },
     FaultInfo {
         id: "stop",
         about: "stops its process",
         impairs: Impact::Connection,
-        explain: "`\"stop\"`, on any occasion: as SIGSTOP does. It takes no signal but SIGKILL, until somebody lets \
-                  it go on.",
+        explain: "`\"stop\"`, at any trigger: as SIGSTOP does. It takes no signal but SIGKILL until another process \
+                  lets it continue.",
     },
     FaultInfo {
         id: "grandchild",
         about: "starts a process of its own, which may outlive it",
         impairs: Impact::Ending,
-        explain: "`{ grandchild = { holds-pipes = true, life = \"2s\" } }`, on any occasion, at most 60s: a process \
-                  in its group that does nothing. With its pipes, the output of the server ends when both have ended.",
+        explain: "`{ grandchild = { holds-pipes = true, life = \"2s\" } }`, at any trigger, at most 60s: a process \
+                  in its group that does nothing. If it holds the pipes, the output of the server ends when both \
+                  have ended.",
     },
     FaultInfo {
         id: "exit",
         about: "exits with a code, in order",
         impairs: Impact::Connection,
-        explain: "`{ exit = 3 }`: says farewell to the journal and exits.",
+        explain: "`{ exit = 3 }`: it records its end in the journal and exits.",
     },
     FaultInfo {
         id: "die",
         about: "dies abruptly: by a signal, or with a code",
         impairs: Impact::Connection,
-        explain: "`{ die = { signal = \"KILL\" } }` or `{ die = { code = 101 } }`: no farewell, as in a crash.",
+        explain: "`{ die = { signal = \"KILL\" } }` or `{ die = { code = 101 } }`: without a farewell in the \
+                  journal, as in a crash.",
     },
     FaultInfo {
         id: "ignore",
         about: "goes on when its input ends or a signal asks it to end",
         impairs: Impact::Ending,
-        explain: "`\"ignore\"`, for `eof` and `signal`. By nature optional: mark the rule so.",
+        explain: "`\"ignore\"`, for `eof` and `signal`. It is optional by nature, so mark the rule as optional.",
     },
 ];

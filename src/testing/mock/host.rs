@@ -13,10 +13,11 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::history::{Event, EventKind, Header, History, ServerFacts, Source};
-use crate::mock::{CarrierKind, Connector, HttpMock, Journal, JournalLost, LinkedArgs, connector};
+use crate::mock::{Connector, DriverKind, HttpMock, Journal, JournalLost, LinkedArgs, connector};
 use crate::plan::{Limits, Revision, ShutdownBehaviour, Transport};
 use crate::record::{EndpointOptions, MockSetup, Recorder, RecorderEndpoint, secret};
-use crate::script::{BODY_BYTES_MAX, HttpSetup, HttpStyle, Input, Interpreter, Medium, Script, Setup};
+use crate::script::Script;
+use crate::server::{BODY_BYTES_MAX, Endpoint, HttpSetup, HttpStyle, Input, Machine, Setup};
 
 /// Name of the server in its history.
 const SERVER: &str = "mock";
@@ -54,12 +55,12 @@ pub(super) fn over_http(script: Script, revision: Revision) -> io::Result<(Host,
     listener.set_nonblocking(true)?;
     let path = format!("/{}/mcp", secret()?);
     let url = format!("http://{}{path}", listener.local_addr()?);
-    let medium =
-        Medium::Http(HttpSetup { url: url.clone(), path, style: HttpStyle::Streamable, session_prefix: secret()? });
+    let endpoint =
+        Endpoint::Http(HttpSetup { url: url.clone(), path, style: HttpStyle::Streamable, session_prefix: secret()? });
     let (connector, inbox) = connector();
     let journal =
         Recorded { recorder: recorder.clone(), source: Source::Mock { server: SERVER.to_owned(), incarnation: 1 } };
-    let mut mock = HttpMock::new(Interpreter::new(Setup::alone(script.clone(), revision, medium)), journal, inbox);
+    let mut mock = HttpMock::new(Machine::new(Setup::alone(script.clone(), revision, endpoint)), journal, inbox);
     let listener = {
         let _entered = runtime.enter();
         TcpListener::from_std(listener)?
@@ -103,7 +104,7 @@ pub(super) fn over_stdio(
         let _ = sender.send(RecorderEndpoint::open(recording, options).await);
     });
     let endpoint = opened.recv_timeout(READY_LIMIT).map_err(io::Error::other)??;
-    let linked = LinkedArgs { carrier: CarrierKind::Stdio, link: endpoint.addr(), token, server: SERVER.to_owned() };
+    let linked = LinkedArgs { driver: DriverKind::Stdio, link: endpoint.addr(), token, server: SERVER.to_owned() };
     let args = [vec!["__mock".to_owned()], linked.to_args()].concat();
     Ok((Host { script, recorder, gates: Gates::Stdio(endpoint), runtime: Some(runtime) }, args))
 }
@@ -158,7 +159,7 @@ impl Host {
 
     pub(super) fn open_gate(&self, gate: &str) {
         match &self.gates {
-            Gates::Http(connector) => connector.tell(Input::GateOpened(gate.to_owned())),
+            Gates::Http(connector) => connector.send(Input::GateOpened(gate.to_owned())),
             Gates::Stdio(endpoint) => endpoint.open_gate(gate),
         }
     }

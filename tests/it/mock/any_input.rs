@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use mcp_lifecheck::history::{EventKind, WireEnd};
 use mcp_lifecheck::plan::{Revision, ShutdownBehaviour, Transport};
-use mcp_lifecheck::script::{
-    Action, Body, Carriage, Effect, ExchangeNo, HttpSetup, HttpStyle, Input, Interpreter, Medium, Request, Script,
-    Setup, Signal, SocketNo, TimerId, shipped, shipped_names,
+use mcp_lifecheck::script::{Action, Framing, Script, Signal, shipped, shipped_names};
+use mcp_lifecheck::server::{
+    Body, Effect, Endpoint, ExchangeNo, HttpSetup, HttpStyle, Input, Machine, Request, Setup, SocketNo, TimerId,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -18,17 +18,17 @@ const ANSWER_BYTES: usize = 2_048;
 const PATH: &str = "/t/mcp";
 const MESSAGES: &str = "/t/messages";
 
-fn setup(script: Script, carriage: Carriage, revision: Revision, temperament: ShutdownBehaviour) -> Setup {
+fn setup(script: Script, framing: Framing, revision: Revision, temperament: ShutdownBehaviour) -> Setup {
     let over = |style| {
         let (url, path, session_prefix) = (format!("http://h{PATH}"), PATH.to_owned(), "s".to_owned());
-        Medium::Http(HttpSetup { url, path, style, session_prefix })
+        Endpoint::Http(HttpSetup { url, path, style, session_prefix })
     };
-    let medium = match carriage {
-        Carriage::Lines => Medium::Lines,
-        Carriage::Http => over(HttpStyle::Streamable),
-        Carriage::Sse => over(HttpStyle::Sse { messages: MESSAGES.to_owned() }),
+    let endpoint = match framing {
+        Framing::Lines => Endpoint::Lines,
+        Framing::Http => over(HttpStyle::Streamable),
+        Framing::Sse => over(HttpStyle::Sse { messages: MESSAGES.to_owned() }),
     };
-    Setup { temperament, ..Setup::alone(script, revision, medium) }
+    Setup { temperament, ..Setup::alone(script, revision, endpoint) }
 }
 
 fn any_json() -> impl Strategy<Value = Value> + Clone {
@@ -202,7 +202,7 @@ fn effects_per_message(script: &Script) -> usize {
 /// Feeds inputs to a mock; what is wrong, where anything is.
 fn fed(setup: Setup, inputs: &[Input]) -> Result<(), String> {
     let effects_max = effects_per_message(&setup.script);
-    let mut mock = Interpreter::new(setup);
+    let mut mock = Machine::new(setup);
     let mut all = vec![Input::Started];
     all.extend(inputs.iter().cloned());
     let (mut n_messages_so_far, mut n_effects, mut ended) = (0, 0, false);
@@ -228,15 +228,14 @@ fn fed(setup: Setup, inputs: &[Input]) -> Result<(), String> {
     Ok(())
 }
 
-/// Every shipped script over every carriage that it fits.
-fn carried() -> Vec<(&'static str, Carriage)> {
-    let over =
-        [(Transport::Stdio, Carriage::Lines), (Transport::Http, Carriage::Http), (Transport::Sse, Carriage::Sse)];
-    let fits = |name: &&str, (transport, carriage)| shipped(name).unwrap().fits(transport, carriage).is_ok();
+/// Every shipped script over every framing that it fits.
+fn carried() -> Vec<(&'static str, Framing)> {
+    let over = [(Transport::Stdio, Framing::Lines), (Transport::Http, Framing::Http), (Transport::Sse, Framing::Sse)];
+    let fits = |name: &&str, (transport, framing)| shipped(name).unwrap().fits(transport, framing).is_ok();
     let names = shipped_names();
-    let all = names.iter().flat_map(|name| over.map(|(transport, carriage)| (*name, transport, carriage)));
-    all.filter(|(name, transport, carriage)| fits(name, (*transport, *carriage)))
-        .map(|(name, _, carriage)| (name, carriage))
+    let all = names.iter().flat_map(|name| over.map(|(transport, framing)| (*name, transport, framing)));
+    all.filter(|(name, transport, framing)| fits(name, (*transport, *framing)))
+        .map(|(name, _, framing)| (name, framing))
         .collect()
 }
 
@@ -249,9 +248,9 @@ fn any_inputs_to_any_shipped_script_give_bounded_effects_in_order() {
     let config = ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() };
     let mut runner = proptest::test_runner::TestRunner::new(config);
     let ran =
-        runner.run(&(chosen, revision, any::<bool>(), inputs), |((name, carriage), revision, stubborn, inputs)| {
+        runner.run(&(chosen, revision, any::<bool>(), inputs), |((name, framing), revision, stubborn, inputs)| {
             let temperament = if stubborn { ShutdownBehaviour::Stubborn } else { ShutdownBehaviour::Polite };
-            let wrong = fed(setup(scripts[name].clone(), carriage, revision, temperament), &inputs);
+            let wrong = fed(setup(scripts[name].clone(), framing, revision, temperament), &inputs);
             wrong.map_err(TestCaseError::fail)
         });
     if let Err(error) = ran {
@@ -264,8 +263,7 @@ fn any_inputs_to_any_shipped_script_give_bounded_effects_in_order() {
 fn what_is_held_is_bounded_in_bytes_and_the_rest_goes_on() {
     let text = "about = \"x\"\n[[rule]]\non = { request = \"tools/call\" }\ndo = [{ hold = \"g\" }]\n";
     let script = Script::from_toml("s", "s.toml", text).unwrap();
-    let mut mock =
-        Interpreter::new(setup(script, Carriage::Lines, Revision::NEWEST_HANDSHAKE, ShutdownBehaviour::Polite));
+    let mut mock = Machine::new(setup(script, Framing::Lines, Revision::NEWEST_HANDSHAKE, ShutdownBehaviour::Polite));
     let mut answered = |body: Value| {
         let line = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "read", "arguments": body } });
         let effects = mock.handle(Input::Line(line.to_string().into_bytes()));
@@ -286,8 +284,7 @@ fn what_is_held_is_bounded_in_bytes_and_the_rest_goes_on() {
 fn answers_that_wait_in_batches_are_bounded_in_bytes_too() {
     let text = "about = \"x\"\n[[rule]]\non = { request = \"tools/call\", tool = \"read\" }\ndo = [{ hold = \"g\" }, \"drop\"]\n";
     let script = Script::from_toml("s", "s.toml", text).unwrap();
-    let mut mock =
-        Interpreter::new(setup(script, Carriage::Lines, Revision::NEWEST_HANDSHAKE, ShutdownBehaviour::Polite));
+    let mut mock = Machine::new(setup(script, Framing::Lines, Revision::NEWEST_HANDSHAKE, ShutdownBehaviour::Polite));
     let params = json!({ "protocolVersion": "2025-03-26" });
     let initialize = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params });
     mock.handle(Input::Line(initialize.to_string().into_bytes()));

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitSta
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use mcp_lifecheck::mock::{CarrierKind, LinkedArgs};
+use mcp_lifecheck::mock::{DriverKind, LinkedArgs};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -38,27 +38,27 @@ pub fn mock_command() -> Command {
 
 impl Client {
     pub fn linked(home: &Home) -> Self {
-        Self::linked_over(CarrierKind::Stdio, home)
+        Self::linked_over(DriverKind::Stdio, home)
     }
 
-    pub fn linked_over(carrier: CarrierKind, home: &Home) -> Self {
-        Self::spawn(mock_command().args(Self::arguments(carrier, home)))
+    pub fn linked_over(driver: DriverKind, home: &Home) -> Self {
+        Self::spawn(mock_command().args(Self::arguments(driver, home)))
     }
 
     /// As a loader starts it in a plan: as a helper of mcp-lifecheck, which is entered before its main.
     pub fn helper(home: &Home) -> Self {
-        Self::spawn(Command::new(LIFECHECK).arg("__mock").args(Self::arguments(CarrierKind::Stdio, home)))
+        Self::spawn(Command::new(LIFECHECK).arg("__mock").args(Self::arguments(DriverKind::Stdio, home)))
     }
 
     /// The arguments of a mock that reports to this home.
-    pub fn arguments(carrier: CarrierKind, home: &Home) -> Vec<String> {
+    pub fn arguments(driver: DriverKind, home: &Home) -> Vec<String> {
         let (token, server) = ("secret".to_owned(), "files".to_owned());
-        LinkedArgs { carrier, link: home.addr(), token, server }.to_args()
+        LinkedArgs { driver, link: home.addr(), token, server }.to_args()
     }
 
     /// With its stderr where the test wants it.
     pub fn linked_with_stderr(home: &Home, stderr: Stdio) -> Self {
-        Self::spawn_with(mock_command().args(Self::arguments(CarrierKind::Stdio, home)), stderr)
+        Self::spawn_with(mock_command().args(Self::arguments(DriverKind::Stdio, home)), stderr)
     }
 
     pub fn spawn(command: &mut Command) -> Self {

@@ -1,4 +1,4 @@
-//! Answers that are not as they should be, and what a server asks: exactly these bytes, on record, over either medium.
+//! Answers that are not as they should be, and what a server asks: exactly these bytes, on record, over either endpoint.
 
 use std::fs::File;
 use std::io::{Read, Write};

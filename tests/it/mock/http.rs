@@ -394,7 +394,7 @@ fn a_mock_that_ends_closes_what_is_open_and_answers_what_was_answered() {
         &mcp_lifecheck::script::shipped("dead-on-arrival").unwrap(),
         mcp_lifecheck::plan::ShutdownBehaviour::Polite,
     );
-    let mut process = crate::mock::client::Client::linked_over(mcp_lifecheck::mock::CarrierKind::Http, &dead);
+    let mut process = crate::mock::client::Client::linked_over(mcp_lifecheck::mock::DriverKind::Http, &dead);
     assert_eq!(process.exit_code(), 1);
     dead.wait_for("mock.listening");
 }

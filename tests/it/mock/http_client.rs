@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 
-use mcp_lifecheck::mock::CarrierKind;
+use mcp_lifecheck::mock::DriverKind;
 use mcp_lifecheck::plan::ShutdownBehaviour;
 use mcp_lifecheck::script::Script;
 use serde_json::{Value, json};
@@ -62,16 +62,16 @@ impl Mock {
 
     /// With a home that is there already.
     pub fn of(home: Home) -> Self {
-        Self::at(CarrierKind::Http, home)
+        Self::at(DriverKind::Http, home)
     }
 
     /// Over one of the HTTP transports.
-    pub fn over(carrier: CarrierKind, script: &Script, fields: Value) -> Self {
-        Self::at(carrier, Home::with(script, ShutdownBehaviour::Polite, fields))
+    pub fn over(driver: DriverKind, script: &Script, fields: Value) -> Self {
+        Self::at(driver, Home::with(script, ShutdownBehaviour::Polite, fields))
     }
 
-    fn at(carrier: CarrierKind, home: Home) -> Self {
-        let process = Client::linked_over(carrier, &home);
+    fn at(driver: DriverKind, home: Home) -> Self {
+        let process = Client::linked_over(driver, &home);
         let url = home.wait_for_short("mock.listening")["url"].as_str().unwrap().to_owned();
         let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
         Self { home, process, host: host.to_owned(), path: format!("/{path}") }

@@ -6,11 +6,11 @@
 
 use std::sync::Mutex;
 
-use mcp_lifecheck::mock::CarrierKind;
+use mcp_lifecheck::mock::DriverKind;
 use mcp_lifecheck::plan::{ShutdownBehaviour, Transport};
-use mcp_lifecheck::script::{
-    Action, Carriage, Effect, ExchangeNo, Family, HttpSetup, HttpStyle, Input, Interpreter, Medium, Request, Script,
-    Setup, SocketNo, TimerId, When, shipped, shipped_names,
+use mcp_lifecheck::script::{Action, Family, Framing, Script, When, shipped, shipped_names};
+use mcp_lifecheck::server::{
+    Effect, Endpoint, ExchangeNo, HttpSetup, HttpStyle, Input, Machine, Request, Setup, SocketNo, TimerId,
 };
 use rustix::process::Signal;
 use serde_json::Value;
@@ -35,9 +35,9 @@ fn life() -> [String; 5] {
 }
 
 /// The shipped scripts that can be carried so.
-fn carried(transport: Transport, carriage: Carriage) -> Vec<Script> {
+fn carried(transport: Transport, framing: Framing) -> Vec<Script> {
     let all = shipped_names().into_iter().map(|name| shipped(name).unwrap());
-    all.filter(|script| script.fits(transport, carriage).is_ok()).collect()
+    all.filter(|script| script.fits(transport, framing).is_ok()).collect()
 }
 
 fn actions(script: &Script) -> impl Iterator<Item = &Action> {
@@ -61,7 +61,7 @@ fn can_be_lived_with(script: &Script) -> bool {
     let is_apart = |action: &Action| match action {
         Action::Delay(_) | Action::ProgressForever(_) | Action::Stderr(_) | Action::StderrFlood(_) => true,
         Action::Freeze | Action::Stop | Action::CloseStdin | Action::Grandchild(_) => true,
-        action => action.family() == Family::Raw || is_heavy(action),
+        action => matches!(action.family(), Family::Raw(_)) || is_heavy(action),
     };
     !actions(script).any(is_apart)
 }
@@ -80,7 +80,7 @@ fn ignores_eof(script: &Script) -> bool {
 fn over_pipes(script: &Script) -> String {
     let home = Home::new(script, ShutdownBehaviour::Polite);
     open_gates(script, &home);
-    let mut client = Client::linked_over(CarrierKind::Stdio, &home);
+    let mut client = Client::linked_over(DriverKind::Stdio, &home);
     let mut told = String::new();
     for (step, message) in life().into_iter().enumerate() {
         client.send(&message);
@@ -280,26 +280,26 @@ fn assert_same(first: &str, now: &str, what: &str) {
 
 #[test]
 fn over_pipes_every_script_repeats_its_journal_and_its_bytes() {
-    let mut scripts = carried(Transport::Stdio, Carriage::Lines);
+    let mut scripts = carried(Transport::Stdio, Framing::Lines);
     scripts.retain(can_be_lived_with);
     repeat(scripts, over_pipes);
 }
 
 #[test]
 fn over_http_every_script_repeats_its_journal_and_its_answers() {
-    let mut scripts = carried(Transport::Http, Carriage::Http);
+    let mut scripts = carried(Transport::Http, Framing::Http);
     scripts.retain(can_be_lived_with);
     repeat(scripts, over_http);
 }
 
-/// A life as the inputs that a carrier makes of it, every gate and timer included.
-fn inputs(script: &Script, carriage: Carriage) -> Vec<Input> {
-    let said = |(index, text): (usize, String)| match carriage {
-        Carriage::Lines => Input::Line(text.into_bytes()),
-        Carriage::Http | Carriage::Sse => request(index as u64, "POST", (index > 0).then_some("s-1"), text),
+/// A life as the inputs that a driver makes of it, every gate and timer included.
+fn inputs(script: &Script, framing: Framing) -> Vec<Input> {
+    let said = |(index, text): (usize, String)| match framing {
+        Framing::Lines => Input::Line(text.into_bytes()),
+        Framing::Http | Framing::Sse => request(index as u64, "POST", (index > 0).then_some("s-1"), text),
     };
     let mut inputs = vec![Input::Started];
-    if carriage == Carriage::Http {
+    if framing == Framing::Http {
         inputs.push(Input::SocketOpened(SocketNo(1)));
         inputs.push(request(100, "GET", Some("s-1"), String::new()));
     }
@@ -310,7 +310,7 @@ fn inputs(script: &Script, carriage: Carriage) -> Vec<Input> {
     });
     inputs.extend(gates);
     inputs.extend((0..4).map(|timer| Input::Timer(TimerId(timer))));
-    if carriage == Carriage::Http {
+    if framing == Framing::Http {
         inputs.push(request(101, "DELETE", Some("s-1"), String::new()));
     }
     inputs.push(Input::Eof);
@@ -327,14 +327,14 @@ fn request(exchange: u64, verb: &str, session: Option<&str>, body: String) -> In
         path: "/t/mcp".to_owned(),
         query: String::new(),
         headers: headers.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect(),
-        body: mcp_lifecheck::script::Body::Whole(body.into_bytes()),
+        body: mcp_lifecheck::server::Body::Whole(body.into_bytes()),
     })
 }
 
-fn effects(script: &Script, carriage: Carriage) -> Vec<Effect> {
-    let medium = match carriage {
-        Carriage::Lines => Medium::Lines,
-        Carriage::Http | Carriage::Sse => Medium::Http(HttpSetup {
+fn effects(script: &Script, framing: Framing) -> Vec<Effect> {
+    let endpoint = match framing {
+        Framing::Lines => Endpoint::Lines,
+        Framing::Http | Framing::Sse => Endpoint::Http(HttpSetup {
             url: "http://h/t/mcp".to_owned(),
             path: "/t/mcp".to_owned(),
             style: HttpStyle::Streamable,
@@ -342,21 +342,21 @@ fn effects(script: &Script, carriage: Carriage) -> Vec<Effect> {
         }),
     };
     let mut mock =
-        Interpreter::new(Setup::alone(script.clone(), mcp_lifecheck::plan::Revision::NEWEST_HANDSHAKE, medium));
-    inputs(script, carriage).into_iter().flat_map(|input| mock.handle(input)).collect()
+        Machine::new(Setup::alone(script.clone(), mcp_lifecheck::plan::Revision::NEWEST_HANDSHAKE, endpoint));
+    inputs(script, framing).into_iter().flat_map(|input| mock.handle(input)).collect()
 }
 
 #[test]
 fn the_interpreter_repeats_its_effects_for_every_script() {
     let mut n_scripts = 0;
-    for (transport, carriage) in [(Transport::Stdio, Carriage::Lines), (Transport::Http, Carriage::Http)] {
-        for script in carried(transport, carriage) {
-            let first = effects(&script, carriage);
-            assert!(first.len() > 1, "{} does nothing over {carriage}", script.name());
+    for (transport, framing) in [(Transport::Stdio, Framing::Lines), (Transport::Http, Framing::Http)] {
+        for script in carried(transport, framing) {
+            let first = effects(&script, framing);
+            assert!(first.len() > 1, "{} does nothing over {framing}", script.name());
             let n_times = if actions(&script).any(is_heavy) { N_HEAVY } else { N_IN_MEMORY.max(n_repeats()) };
             for n_time in 2..=n_times {
                 let name = script.name();
-                assert_eq!(first, effects(&script, carriage), "{name} over {carriage}, time {n_time} of {n_times}");
+                assert_eq!(first, effects(&script, framing), "{name} over {framing}, time {n_time} of {n_times}");
             }
             n_scripts += 1;
         }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 
-use mcp_lifecheck::mock::CarrierKind;
+use mcp_lifecheck::mock::DriverKind;
 use mcp_lifecheck::plan::{Revision, ShutdownBehaviour};
 use mcp_lifecheck::script::shipped;
 use serde_json::{Value, json};
@@ -186,7 +186,7 @@ fn assert_valid(schema: &Schema, messages: &[Value], what: &str) {
 /// Every message that a mock over pipes sends in one life.
 fn said_over_pipes(name: &str, revision: Revision) -> Vec<Value> {
     let home = Home::new(&shipped(name).unwrap(), ShutdownBehaviour::Polite);
-    let mut client = Client::linked_over(CarrierKind::Stdio, &home);
+    let mut client = Client::linked_over(DriverKind::Stdio, &home);
     client.send(&request(0, "initialize", &initialize(revision)));
     client.send(INITIALIZED);
     for (index, (method, params)) in requests().iter().enumerate() {

@@ -6,7 +6,7 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use mcp_lifecheck::mock::CarrierKind;
+use mcp_lifecheck::mock::DriverKind;
 use mcp_lifecheck::plan::ShutdownBehaviour;
 use mcp_lifecheck::script::shipped;
 use mcp_lifecheck::stack::python_stack;
@@ -50,7 +50,7 @@ fn servers(sse: Sse) -> Servers {
     let mut servers = Servers { over_pipes, over_http, over_sse, configured: Vec::new() };
     for (name, changes) in SCRIPTS {
         let home = Home::new(&shipped(name).unwrap(), ShutdownBehaviour::Polite);
-        let (command, args) = (env!("CARGO_BIN_EXE_mcp-mock"), Client::arguments(CarrierKind::Stdio, &home));
+        let (command, args) = (env!("CARGO_BIN_EXE_mcp-mock"), Client::arguments(DriverKind::Stdio, &home));
         servers.configured.push(json!({ "command": command, "args": args, "changes": changes }));
         servers.over_pipes.push(home);
     }
@@ -61,7 +61,7 @@ fn servers(sse: Sse) -> Servers {
         servers.over_http.push(mock);
     }
     for (name, changes) in SCRIPTS.into_iter().filter(|_| sse == Sse::Spoken) {
-        let mock = Mock::over(CarrierKind::Sse, &shipped(name).unwrap(), json!({}));
+        let mock = Mock::over(DriverKind::Sse, &shipped(name).unwrap(), json!({}));
         let url = format!("http://{}{}", mock.host, mock.path);
         servers.configured.push(json!({ "type": "sse", "url": url, "changes": changes }));
         servers.over_sse.push(mock);

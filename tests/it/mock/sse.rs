@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use mcp_lifecheck::mock::CarrierKind;
+use mcp_lifecheck::mock::DriverKind;
 use mcp_lifecheck::script::{Script, shipped};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -20,7 +20,7 @@ struct Stream {
 }
 
 fn mock(script: &Script) -> Mock {
-    Mock::over(CarrierKind::Sse, script, json!({}))
+    Mock::over(DriverKind::Sse, script, json!({}))
 }
 
 fn polite() -> Mock {

@@ -106,7 +106,7 @@ fn over_http_it_prints_its_url_serves_and_ends_on_a_signal() {
     assert_eq!(reply.json()["result"]["protocolVersion"], "2025-06-18");
     let taken = run(&["http", "--script", "polite", "--listen", host]);
     assert_eq!(taken.0, 2, "{taken:?}");
-    assert!(taken.1.contains("can not listen on"), "{taken:?}");
+    assert!(taken.1.contains("cannot listen on"), "{taken:?}");
     mock.signal(rustix::process::Signal::INT);
     assert_eq!(mock.death(), rustix::process::Signal::INT.as_raw());
     let text = fs::read_to_string(&file).unwrap();

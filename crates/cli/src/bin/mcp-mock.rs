@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use mcp_lifecheck::mock::{CarrierKind, LinkedArgs, StandaloneArgs, load_script, run_linked, run_standalone};
+use mcp_lifecheck::mock::{DriverKind, LinkedArgs, StandaloneArgs, load_script, run_linked, run_standalone};
 use mcp_lifecheck::plan::{Revision, parse_duration};
-use mcp_lifecheck::script::{Carriage, script_schema, shipped, shipped_names};
+use mcp_lifecheck::script::{Framing, script_schema, shipped, shipped_names};
 
 /// Mock MCP servers that misbehave on cue.
 #[derive(Parser)]
@@ -80,37 +80,37 @@ fn main() -> ExitCode {
         return run_linked(&linked);
     }
     match Cli::parse().command {
-        Command::Stdio(Stdio { served }) => serve(CarrierKind::Stdio, served, None),
-        Command::Http(Http { served, listen }) => serve(CarrierKind::Http, served, Some(listen)),
-        Command::Sse(Http { served, listen }) => serve(CarrierKind::Sse, served, Some(listen)),
+        Command::Stdio(Stdio { served }) => serve(DriverKind::Stdio, served, None),
+        Command::Http(Http { served, listen }) => serve(DriverKind::Http, served, Some(listen)),
+        Command::Sse(Http { served, listen }) => serve(DriverKind::Sse, served, Some(listen)),
         Command::List => list(),
         Command::Schema => print(&format!("{:#}\n", script_schema())),
     }
 }
 
-fn serve(carrier: CarrierKind, served: Served, listen: Option<SocketAddr>) -> ExitCode {
+fn serve(driver: DriverKind, served: Served, listen: Option<SocketAddr>) -> ExitCode {
     if let Served { link: Some(link), token: Some(token), server: Some(server), .. } = served {
-        return run_linked(&LinkedArgs { carrier, link, token, server });
+        return run_linked(&LinkedArgs { driver, link, token, server });
     }
     let Some(name) = served.script else { unreachable!("clap asks for --script where there is no --link") };
     let (oldest, found) = (Revision::R20250326, served.revision);
-    if carrier == CarrierKind::Http && found < oldest {
+    if driver == DriverKind::Http && found < oldest {
         refuse(format!("found revision {found}, expected at least {oldest}: older ones have no streamable HTTP"));
     }
     if let Some(listen) = listen.filter(|listen| !listen.ip().is_loopback()) {
         refuse(format!("found listen address {listen}, expected a loopback address such as 127.0.0.1:0"));
     }
     let script = load_script(&name).map_err(|error| error.to_string()).and_then(|script| {
-        let transport = carrier.transport();
+        let transport = driver.transport();
         script
-            .fits(transport, Carriage::of(transport, [&script]))
+            .fits(transport, Framing::of(transport, [&script]))
             .map(|()| script.clone())
             .map_err(|misfit| misfit.to_string())
     });
     match script {
         Ok(script) => {
             let (journal, max_life, revision) = (served.journal, served.max_life, served.revision);
-            run_standalone(carrier, &StandaloneArgs { script, journal, max_life, revision, listen })
+            run_standalone(driver, &StandaloneArgs { script, journal, max_life, revision, listen })
         }
         Err(error) => {
             // A stderr that is gone is no reason to fail differently.

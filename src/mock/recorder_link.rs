@@ -1,0 +1,108 @@
+//! The link of a mock to the recorder: its hello, the welcome, and commands.
+
+use std::process::exit;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::history::ConnectionId;
+use crate::mock::JOURNAL_LOST_CODE;
+use crate::mock::arguments::{LinkedArgs, MockError};
+use crate::plan::{Revision, ShutdownBehaviour};
+use crate::record::{Link, LinkLimits, build_id};
+use crate::script::Script;
+use crate::server::{BODY_BYTES_MAX, Endpoint, Setup};
+
+/// The recorder's answer to the hello of a mock.
+#[derive(Deserialize)]
+pub(super) struct Welcome {
+    connection: ConnectionId,
+    #[serde(default = "first")]
+    incarnation: u64,
+    script: Script,
+    temperament: ShutdownBehaviour,
+    revision: Revision,
+    max_life_ms: u64,
+    #[serde(default = "body_bytes_max")]
+    body_bytes_max: usize,
+}
+
+fn first() -> u64 {
+    1
+}
+
+fn body_bytes_max() -> usize {
+    BODY_BYTES_MAX
+}
+
+impl Welcome {
+    /// The setup of a machine in a process of its own.
+    pub(super) fn setup(self, endpoint: Endpoint) -> Setup {
+        Setup { pid: Some(std::process::id()), ..self.setup_in_memory(endpoint) }
+    }
+
+    /// The setup of a machine that shares its process.
+    pub(super) fn setup_in_memory(self, endpoint: Endpoint) -> Setup {
+        Setup {
+            script: self.script,
+            temperament: self.temperament,
+            revision: self.revision,
+            connection: self.connection,
+            incarnation: self.incarnation,
+            endpoint,
+            pid: None,
+            body_bytes_max: self.body_bytes_max,
+        }
+    }
+
+    /// How long the mock may live.
+    pub(super) fn max_life(&self) -> Duration {
+        Duration::from_millis(self.max_life_ms)
+    }
+}
+
+/// A command of the recorder to a mock.
+pub(super) enum RecorderCommand {
+    /// A gate is open.
+    OpenGate(String),
+    /// The mock must end at once, without a farewell. Only mocks in memory get it; the supervisor kills the others.
+    Die,
+}
+
+/// Connects a mock that is a process to the recorder, and passes on the gates that the recorder opens.
+///
+/// The process ends at once when it loses the link, whatever its script says: a mock without a recorder must not live on.
+pub(super) fn connect_to_recorder(
+    args: &LinkedArgs,
+    on_gate: impl Fn(String) + Send + 'static,
+) -> Result<(Link, Welcome), MockError> {
+    let on_command = move |command| match command {
+        RecorderCommand::OpenGate(gate) => on_gate(gate),
+        RecorderCommand::Die => {}
+    };
+    connect_as(args, Some(std::process::id()), JOURNAL_LOST_CODE.into(), on_command)
+}
+
+/// Connects to the recorder. The process ends with `code` when it loses the link.
+pub(super) fn connect_as(
+    args: &LinkedArgs,
+    pid: Option<u32>,
+    code: i32,
+    on_command: impl Fn(RecorderCommand) + Send + 'static,
+) -> Result<(Link, Welcome), MockError> {
+    let mut hello = json!({ "hello": 1, "token": args.token, "mock": args.server, "build": build_id() });
+    if let (Some(pid), Some(hello)) = (pid, hello.as_object_mut()) {
+        hello.insert("pid".to_owned(), pid.into());
+    }
+    let on_loss = Box::new(move |_: &_| exit(code));
+    let on_message = move |command: serde_json::Value| {
+        if let Some(gate) = command.get("open_gate").and_then(serde_json::Value::as_str) {
+            on_command(RecorderCommand::OpenGate(gate.to_owned()));
+        } else if command.get("die").is_some() {
+            on_command(RecorderCommand::Die);
+        }
+    };
+    let (link, welcome) = Link::dial_with(args.link, &hello, LinkLimits::default(), on_loss, on_message)?;
+    Ok((link, serde_json::from_value(welcome)?))
+}

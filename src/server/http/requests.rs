@@ -1,0 +1,284 @@
+//! HTTP requests as they arrive, and the messages in their bodies.
+
+use serde_json::{Map, Value};
+
+use crate::history::{EventKind, SessionId, WireEnd};
+use crate::plan::Revision;
+use crate::script::{DISCOVER, Generation};
+use crate::server::arrival::Arrival;
+use crate::server::cause::Place;
+use crate::server::conforming::{is_of_stateless_generation, version_of};
+use crate::server::http::admit::{Refusal, Verb, admit, admit_post, admit_sse};
+use crate::server::http::exchanges::Exchange;
+use crate::server::http::server::{Http, JSON};
+use crate::server::http::sse;
+use crate::server::http_io::{Body, ExchangeNo, HttpStyle, Request};
+use crate::server::input::Input;
+use crate::server::state::ServerState;
+use crate::server::wire::{self, Incoming};
+
+/// Most characters of a verb in the journal.
+const VERB_CHARS: usize = 32;
+
+impl Http {
+    /// Takes an input, and returns what to act on. It ignores the inputs of lines.
+    pub(in crate::server) fn take(&mut self, input: Input, state: &mut ServerState) -> Option<(Place, Arrival)> {
+        match input {
+            Input::SocketOpened(socket) => self.sockets.opened(socket, &mut state.outbox),
+            Input::SocketClosed { socket, how } => self.sockets.closed(socket, how, &mut state.outbox),
+            Input::SocketRefused => self.sockets.refused(&mut state.outbox),
+            Input::Request(request) => return self.request(request, state),
+            // Nothing on this exchange can reach the client any more.
+            Input::ExchangeGone(no) => drop(self.end_exchange(no, WireEnd::ByClient, state)),
+            Input::Started | Input::Line(_) | Input::Noise { .. } | Input::Eof | Input::InputBroken => {}
+            Input::OutputBroken | Input::OutputFull | Input::Signal(_) | Input::GateOpened(_) => {}
+            Input::Timer(_) | Input::LifeOver => {}
+        }
+        None
+    }
+
+    fn request(&mut self, request: Request, state: &mut ServerState) -> Option<(Place, Arrival)> {
+        let no = request.exchange;
+        let named = self.session_named(&request);
+        let number = named.as_ref().and_then(|session| self.sessions.connection(session));
+        let admitted = self.admit(&request, named.is_some(), number.is_some());
+        self.exchanges.insert(no, Exchange::new(&request, number));
+        state.outbox.journal(EventKind::HttpReceived {
+            exchange: no.id(),
+            socket: request.socket.id(),
+            verb: request.verb.chars().take(VERB_CHARS).collect(),
+            connection: number.map(|number| self.connection_id(Some(number))),
+            session: named,
+            headers: request.headers.into_iter().filter(|(name, _)| name != "mcp-session-id").collect(),
+        });
+        let place = Place { connection: number, exchange: Some(no), seat: None };
+        match (admitted, request.body) {
+            (_, Body::Cut) => drop(self.end_exchange(no, WireEnd::ByClient, state)),
+            (Err(refusal), _) => self.refuse(no, &refusal, state),
+            (Ok(Verb::Get), _) if self.is_sse() => match self.open_connection(no, state) {
+                Some(number) => return Some((Place::exchange(number, no), Arrival::Get)),
+                None => self.refuse(no, &Refusal::TOO_MANY, state),
+            },
+            (Ok(Verb::Get), _) => return Some((place, Arrival::Get)),
+            (Ok(Verb::Delete), _) => return Some((place, Arrival::Delete)),
+            (Ok(Verb::Post), Body::Whole(body)) => return self.post(no, place, &body, state),
+            (Ok(Verb::Post), Body::TooLong) => self.refuse(no, &Refusal::TOO_LONG, state),
+        }
+        None
+    }
+
+    /// The session that a request names.
+    fn session_named(&self, request: &Request) -> Option<SessionId> {
+        let named = match &self.setup.style {
+            HttpStyle::Streamable => request.header("mcp-session-id").filter(|_| request.path == self.setup.path),
+            HttpStyle::Sse { messages } => sse::session_in(&request.query).filter(|_| request.path == *messages),
+        };
+        named.map(|id| SessionId(id.to_owned()))
+    }
+
+    fn admit(&self, request: &Request, names_session: bool, is_known: bool) -> Result<Verb, Refusal> {
+        let path = &self.setup.path;
+        match (self.generation, &self.setup.style) {
+            (Generation::Stateless, _) => admit_post(request, request.path == *path),
+            (Generation::Handshake | Generation::Both, HttpStyle::Streamable) => {
+                admit(request, request.path == *path, names_session, is_known, self.newest)
+            }
+            (Generation::Handshake | Generation::Both, HttpStyle::Sse { messages }) => {
+                admit_sse(request, path, messages, names_session, is_known)
+            }
+        }
+    }
+
+    /// Takes the body of a POST: a message, or under revision 2025-03-26 a batch of them.
+    fn post(
+        &mut self,
+        no: ExchangeNo,
+        place: Place,
+        bytes: &[u8],
+        state: &mut ServerState,
+    ) -> Option<(Place, Arrival)> {
+        let parsed = serde_json::from_slice(bytes);
+        let is_stateless = self.is_stateless_post(place, parsed.as_ref().unwrap_or(&Value::Null));
+        let place = if is_stateless { self.stateless_place(no, state) } else { place };
+        match parsed {
+            Ok(Value::Array(bodies)) if !is_stateless && !bodies.is_empty() && self.has_batches(place, state) => {
+                return Some((place, Arrival::Batch(bodies)));
+            }
+            Ok(body @ Value::Array(_)) => self.refuse_batch(no, place, &body, bytes, state),
+            Ok(body @ Value::Object(_)) => {
+                let incoming = wire::read_body(body);
+                return match place.connection {
+                    Some(_) if is_stateless => self.stateless_message(no, place, incoming, bytes, state),
+                    Some(_) => self.message(no, place, incoming, bytes, state),
+                    None => self.sessionless_message(no, incoming, bytes, state),
+                };
+            }
+            Ok(_) => self.refuse_noise(no, place, bytes, &Refusal::NO_OBJECT, state),
+            Err(_) => self.refuse_noise(no, place, bytes, &Refusal::NO_JSON, state),
+        }
+        None
+    }
+
+    /// Whether the body of a POST belongs to the stateless generation.
+    fn is_stateless_post(&self, place: Place, body: &Value) -> bool {
+        match self.generation {
+            Generation::Handshake => false,
+            Generation::Stateless => true,
+            Generation::Both if place.connection.is_some() => false,
+            Generation::Both => {
+                let method = body.get("method").and_then(Value::as_str).unwrap_or_default();
+                is_of_stateless_generation(method, body.get("params").unwrap_or(&Value::Null))
+            }
+        }
+    }
+
+    /// Whether a connection takes batches: its negotiated revision has them.
+    fn has_batches(&self, place: Place, state: &ServerState) -> bool {
+        let connection = state.connections.at(place);
+        let revision = connection.and_then(|connection| connection.server.revision());
+        revision == Some(Revision::R20250326) && !self.is_sse()
+    }
+
+    /// A message of a connection with a handshake.
+    fn message(
+        &mut self,
+        no: ExchangeNo,
+        place: Place,
+        incoming: Incoming,
+        line: &[u8],
+        state: &mut ServerState,
+    ) -> Option<(Place, Arrival)> {
+        match incoming {
+            Incoming::NoMessage { body, id, because } => {
+                self.note_message(place, &body, line, state);
+                self.refuse_message(no, &id, wire::INVALID_REQUEST, &format!("Invalid request: {because}"), state);
+                None
+            }
+            Incoming::Response { body } => {
+                self.note_message(place, &body, line, state);
+                Some((place, Arrival::Response))
+            }
+            Incoming::Notification { body, method } => {
+                self.note_message(place, &body, line, state);
+                Some((place, Arrival::Notification { body, method }))
+            }
+            Incoming::Request { body, id, method } => {
+                self.note_message(place, &body, line, state);
+                Some((place, Arrival::request(body, id, method)))
+            }
+            Incoming::Blank | Incoming::NoJson | Incoming::NoObject => {
+                self.refuse_noise(no, place, line, &Refusal::NO_OBJECT, state);
+                None
+            }
+        }
+    }
+
+    /// A message that names no session.
+    fn sessionless_message(
+        &mut self,
+        no: ExchangeNo,
+        incoming: Incoming,
+        line: &[u8],
+        state: &mut ServerState,
+    ) -> Option<(Place, Arrival)> {
+        let place = Place { exchange: Some(no), ..Place::default() };
+        match incoming {
+            Incoming::Request { body, id, method } if method == "initialize" => {
+                let Some(number) = self.open_connection(no, state) else {
+                    self.refuse(no, &Refusal::TOO_MANY, state);
+                    return None;
+                };
+                let place = Place::exchange(number, no);
+                self.note_message(place, &body, line, state);
+                return Some((place, Arrival::request(body, id, method)));
+            }
+            Incoming::Request { body, id, method } => {
+                self.note_message(place, &body, line, state);
+                match method.as_str() {
+                    // A client of both generations probes with it; the answer tells that this server has a handshake.
+                    DISCOVER => return Some((place, Arrival::request(body, id, method))),
+                    "ping" => self.answer(place, wire::result_line(&id, &Value::Object(Map::new())), state),
+                    _ => {
+                        let Refusal { code, message, .. } = Refusal::NO_SESSION;
+                        self.refuse_message(no, &id, code, message, state);
+                    }
+                }
+            }
+            Incoming::NoMessage { body, .. } | Incoming::Response { body } | Incoming::Notification { body, .. } => {
+                self.note_message(place, &body, line, state);
+                let Refusal { code, message, .. } = Refusal::NO_SESSION;
+                self.refuse_message(no, &Value::Null, code, message, state);
+            }
+            Incoming::Blank | Incoming::NoJson | Incoming::NoObject => {
+                self.refuse_noise(no, place, line, &Refusal::NO_OBJECT, state);
+            }
+        }
+        None
+    }
+
+    /// A message of the stateless generation.
+    fn stateless_message(
+        &mut self,
+        no: ExchangeNo,
+        place: Place,
+        incoming: Incoming,
+        line: &[u8],
+        state: &mut ServerState,
+    ) -> Option<(Place, Arrival)> {
+        match incoming {
+            Incoming::Request { body, id, method } => {
+                self.note_message(place, &body, line, state);
+                let params = body.get("params").unwrap_or(&Value::Null);
+                // A request of the handshake generation has no metadata; the server itself answers it.
+                let metadata =
+                    version_of(params).and_then(|_| self.exchanges.get(no)).map(|exchange| &exchange.metadata);
+                if let Some(Err(error)) = metadata.map(|metadata| metadata.agrees(&method, params)) {
+                    self.refuse_message(no, &id, error.code, &error.message, state);
+                    return None;
+                }
+                Some((place, Arrival::request(body, id, method)))
+            }
+            // Only clients send requests, so there is no request to respond to.
+            Incoming::Response { body } => {
+                self.note_message(place, &body, line, state);
+                let because = "Invalid request: not a request";
+                self.refuse_message(no, &Value::Null, wire::INVALID_REQUEST, because, state);
+                None
+            }
+            other => self.message(no, place, other, line, state),
+        }
+    }
+
+    /// Refuses a JSON array where batches are not supported. The journal has an array of messages as it arrived.
+    fn refuse_batch(&mut self, no: ExchangeNo, place: Place, body: &Value, bytes: &[u8], state: &mut ServerState) {
+        if !body.as_array().is_some_and(|bodies| wire::is_batch(bodies)) {
+            return self.refuse_noise(no, place, bytes, &Refusal::BATCH, state);
+        }
+        self.note_message(place, body, bytes, state);
+        self.refuse_message(no, &Value::Null, Refusal::BATCH.code, Refusal::BATCH.message, state);
+    }
+
+    /// Refuses a body that is not a message.
+    fn refuse_noise(&mut self, no: ExchangeNo, place: Place, bytes: &[u8], refusal: &Refusal, state: &mut ServerState) {
+        let connection = self.connection_of(place, state);
+        state.outbox.noise(connection, bytes.len() as u64, bytes);
+        self.refuse_message(no, &Value::Null, refusal.code, refusal.message, state);
+    }
+
+    /// Refuses a message with an error that names its id.
+    fn refuse_message(&mut self, no: ExchangeNo, id: &Value, code: i64, message: &str, state: &mut ServerState) {
+        let line = wire::error_line(id, code, message, None);
+        if self.is_sse() {
+            return self.respond(no, 400, &[JSON], line, state);
+        }
+        let Some(exchange) = self.exchanges.get_mut(no) else { return };
+        exchange.status = 400;
+        let place = Place { connection: exchange.connection, exchange: Some(no), seat: None };
+        self.answer(place, line, state);
+    }
+
+    fn note_message(&mut self, place: Place, body: &Value, line: &[u8], state: &mut ServerState) {
+        let connection = self.connection_of(place, state);
+        state.outbox.received(connection, body, line);
+    }
+}

@@ -1,0 +1,146 @@
+//! The impact of faults on requests that only the stateless generation has.
+//!
+//! A client sends `server/discover` to learn the generation of a server. A server of the handshake generation may refuse it
+//! without harm. A subscription is independent of other requests: whatever happens to it, the server answers them.
+//!
+//! Source: revision 2026-07-28, basic/transports/stdio and basic/transports/streamable-http, Backward Compatibility;
+//! basic/versioning, Protocol Version Negotiation; basic/patterns/subscriptions.
+
+use serde_json::Value;
+
+use crate::history::Impact;
+use crate::plan::Revision;
+use crate::script::{Action, DISCOVER, Family, Generation, LISTEN, Trigger};
+use crate::server::cause::Cause;
+use crate::server::conforming::{is_error_of_generation, is_refused_revision};
+
+/// What `action` impairs when `cause` triggers it on a server of this generation; by default `usual`.
+pub(super) fn impairs(
+    action: &Action,
+    trigger: &Trigger,
+    cause: &Cause,
+    generation: Generation,
+    usual: Impact,
+) -> Impact {
+    let Cause::Request { method, .. } = cause else { return usual };
+    match (method.as_str(), generation) {
+        (DISCOVER, Generation::Stateless) => of_stateless_opening(action, trigger, usual),
+        (DISCOVER, Generation::Handshake | Generation::Both) => of_handshake_opening(action, generation, usual),
+        (LISTEN, Generation::Stateless | Generation::Both) => of_subscription(action, usual),
+        _ => usual,
+    }
+}
+
+/// After silence, or an error that is not of the stateless generation, a client can still send `initialize`.
+fn of_handshake_opening(action: &Action, generation: Generation, usual: Impact) -> Impact {
+    match action {
+        Action::Drop => Impact::Timing,
+        Action::AnswerError(error) if !is_error_of_generation(error.code) => Impact::Nothing,
+        Action::NullId if generation == Generation::Handshake => Impact::Nothing,
+        Action::Status(400 | 404 | 405) | Action::BareStatus(400 | 404 | 405) => Impact::Nothing,
+        _ => usual,
+    }
+}
+
+/// A client goes on with a revision that the answer names. It may take silence for a server of the handshake generation.
+fn of_stateless_opening(action: &Action, trigger: &Trigger, usual: Impact) -> Impact {
+    match action {
+        Action::AlterResult(members) if members.len() == 1 && names_ours(members.get("supportedVersions")) => {
+            Impact::Nothing
+        }
+        // A client that the server always refuses cannot go on.
+        Action::AnswerError(error) if trigger.nth.is_some() && is_refused_revision(error.code) => {
+            let supported = error.data.as_ref().and_then(|data| data.get("supported"));
+            if names_ours(supported) { Impact::Nothing } else { usual }
+        }
+        _ if matches!(action.family(), Family::Pause(_)) => Impact::Answers,
+        _ => usual,
+    }
+}
+
+fn of_subscription(action: &Action, usual: Impact) -> Impact {
+    let ends = matches!(action, Action::Drop | Action::EndStream | Action::CutStream | Action::AnswerError(_));
+    if ends || action.is_of_exchange() { Impact::Timing } else { usual }
+}
+
+/// Whether a list of revisions has that of the stateless generation.
+fn names_ours(versions: Option<&Value>) -> bool {
+    let is_ours = |version: &Value| version.as_str() == Some(Revision::R20260728.as_str());
+    versions.and_then(Value::as_array).is_some_and(|versions| versions.iter().any(is_ours))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::history::{EventKind, Impact};
+    use crate::plan::Revision;
+    use crate::script::Script;
+    use crate::server::{Effect, Endpoint, Input, Machine, Setup};
+
+    /// What a rule of a server of this generation impairs that acts on a request.
+    fn impaired(generation: &str, nth: &str, method: &str, action: &str) -> Impact {
+        let rule = format!("[[rule]]\non = {{ request = \"{method}\"{nth} }}\ndo = [{action}]\n");
+        let script =
+            Script::from_toml("s", "s.toml", &format!("about = \"x\"\nera = \"{generation}\"\n{rule}")).unwrap();
+        let mut mock = Machine::new(Setup::alone(script, Revision::R20260728, Endpoint::Lines));
+        mock.handle(Input::Started);
+        let request = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{}}}}"#);
+        let delivered = mock.handle(Input::Line(request.into_bytes())).into_iter().find_map(|effect| match effect {
+            Effect::Journal(EventKind::FaultDelivered { impairs, .. }) => Some(impairs),
+            _ => None,
+        });
+        delivered.unwrap_or_else(|| panic!("{action} on {method} was not delivered"))
+    }
+
+    const SUPPORTED: &str = "{ supported = [\"2099-01-01\", \"2026-07-28\"] }";
+
+    fn refusal(code: i64, data: &str) -> String {
+        format!("{{ answer-error = {{ code = {code}, message = \"x\", data = {data} }} }}")
+    }
+
+    #[test]
+    fn a_server_of_the_legacy_era_may_refuse_the_question_of_the_modern_one() {
+        let (nothing, timing, answers) = (Impact::Nothing, Impact::Timing, Impact::Answers);
+        for (action, legacy, modern) in [
+            (refusal(-32_601, "{}").as_str(), nothing, answers),
+            (&refusal(7, "{}"), nothing, answers),
+            // This says of its server that it is of the modern generation.
+            (&refusal(-32_022, "{}"), answers, answers),
+            ("\"null-id\"", nothing, answers),
+            ("\"drop\"", timing, answers),
+            ("{ hold = \"g\" }", timing, answers),
+            ("\"batch\"", answers, answers),
+        ] {
+            assert_eq!(impaired("legacy", "", "server/discover", action), legacy, "{action}");
+            assert_eq!(impaired("modern", "", "server/discover", action), modern, "{action}");
+            assert_ne!(impaired("modern", "", "tools/list", action), nothing, "{action}");
+        }
+        assert_eq!(impaired("dual", "", "server/discover", "\"drop\""), timing);
+        assert_eq!(impaired("dual", "", "server/discover", "\"null-id\""), answers);
+    }
+
+    #[test]
+    fn a_server_of_the_modern_era_that_names_the_revision_can_be_talked_to() {
+        let discovered = |nth: &str, action: &str| impaired("modern", nth, "server/discover", action);
+        assert_eq!(discovered(", nth = 1", &refusal(-32_022, SUPPORTED)), Impact::Nothing);
+        assert_eq!(discovered("", &refusal(-32_022, SUPPORTED)), Impact::Answers, "for ever");
+        assert_eq!(discovered(", nth = 1", &refusal(-32_022, "{ supported = [] }")), Impact::Answers);
+        for (versions, expected) in [
+            ("[\"2099-01-01\", \"2026-07-28\"]", Impact::Nothing),
+            ("[\"2099-01-01\"]", Impact::Answers),
+            ("\"2026-07-28\"", Impact::Answers),
+        ] {
+            let action = format!("{{ alter-result = {{ supportedVersions = {versions} }} }}");
+            assert_eq!(discovered("", &action), expected, "{versions}");
+        }
+    }
+
+    #[test]
+    fn what_becomes_of_a_subscription_impairs_no_answer() {
+        for action in [refusal(-32_601, "{}").as_str(), "\"drop\""] {
+            for generation in ["modern", "dual"] {
+                assert_eq!(impaired(generation, "", "subscriptions/listen", action), Impact::Timing, "{action}");
+            }
+        }
+        assert_eq!(impaired("modern", "", "subscriptions/listen", "\"null-id\""), Impact::Answers);
+    }
+}

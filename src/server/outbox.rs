@@ -1,0 +1,59 @@
+//! The effects of the current input, in order.
+
+use std::mem;
+
+use serde_json::Value;
+
+use crate::history::{ConnectionId, EventKind};
+use crate::server::effect::Effect;
+use crate::server::wire;
+
+/// Collects the effects that one input leads to.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    effects: Vec<Effect>,
+    body_bytes_max: usize,
+}
+
+impl Outbox {
+    /// An empty outbox that cuts journalled bodies above `body_bytes_max` bytes.
+    pub(super) fn new(body_bytes_max: usize) -> Self {
+        Self { effects: Vec::new(), body_bytes_max }
+    }
+
+    pub(super) fn push(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    pub(super) fn journal(&mut self, kind: EventKind) {
+        self.push(Effect::Journal(kind));
+    }
+
+    /// Journals a message that is about to be sent.
+    pub(super) fn sent(&mut self, connection: ConnectionId, line: &[u8]) {
+        let message = wire::journalled_line(line, self.body_bytes_max);
+        self.journal(EventKind::WireSent { connection, message });
+    }
+
+    /// Journals a message that has arrived.
+    pub(super) fn received(&mut self, connection: ConnectionId, body: &Value, line: &[u8]) {
+        let message = wire::journalled(body, line, self.body_bytes_max);
+        self.journal(EventKind::WireReceived { connection, message });
+    }
+
+    /// Journals bytes that are not a message.
+    pub(super) fn noise(&mut self, connection: ConnectionId, bytes: u64, head: &[u8]) {
+        let head = wire::head(head, wire::NOISE_HEAD_BYTES);
+        self.journal(EventKind::WireNoise { connection, bytes, head });
+    }
+
+    /// Journals that some evidence is missing.
+    pub(super) fn truncated(&mut self, what: &str, because: impl Into<String>) {
+        self.journal(EventKind::EvidenceTruncated { what: what.to_owned(), because: because.into() });
+    }
+
+    /// Removes all effects.
+    pub(super) fn take(&mut self) -> Vec<Effect> {
+        mem::take(&mut self.effects)
+    }
+}
