@@ -20,14 +20,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("history", &["plan"]),
     ("check", &["history", "plan"]),
     ("script", &["history", "plan"]),
-<<<<<<< HEAD
-    ("record", &["history"]),
-    ("mock", &["history", "plan", "record", "script"]),
-=======
     ("server", &["history", "plan", "script"]),
-    ("record", &["history", "plan"]),
+    ("record", &["history"]),
     ("mock", &["history", "plan", "record", "script", "server"]),
->>>>>>> b57d5d4 (Part what a script says from the server that does it; let each part own its state, and deliver each family of actions in one place)
     ("supervise", &["history", "process_table", "record"]),
     ("loader", &["history", "plan", "record"]),
     ("life", &["history", "http_client", "plan", "record", "script", "supervise"]),
