@@ -2,7 +2,7 @@
 
 use rustix::process::{Resource, getrlimit};
 
-use crate::run::{RunError, Selected};
+use crate::run::{RunError, Selected, usual_jobs};
 
 /// Descriptors of this process without its plans: its streams, its runtime, its reports.
 const OWN: u64 = 64;
@@ -12,26 +12,37 @@ const OF_A_PLAN: u64 = 12;
 /// Descriptors of a server: the link of its mock, that of the mock it replaces, and one that connects.
 const OF_A_SERVER: u64 = 3;
 
-/// Checks that this number of plans fits. Call it after [`RunProcess::boot`](crate::run::RunProcess::boot), which raises the limit.
+/// The number of plans that may run at once: `requested`, or the usual number as far as it fits. Call it after
+/// [`RunProcess::boot`](crate::run::RunProcess::boot), which raises the limit.
 ///
 /// Loaders keep the original limit. A loader that meets it produces a finding, not an error.
 ///
 /// # Errors
-/// `Usage` when they do not fit, with the needed limit and the number of plans that would fit.
-pub fn fit(selected: &[Selected], jobs: usize) -> Result<(), RunError> {
-    let Some(limit) = getrlimit(Resource::Nofile).current else { return Ok(()) };
-    let n_servers = selected.iter().map(|one| one.scripts.len()).max().unwrap_or(0);
-    let n_plans = jobs.min(selected.len());
-    match excess(limit, n_plans as u64, n_servers as u64) {
-        None => Ok(()),
+/// `Usage` when the plans do not fit, with the needed limit and the number of plans that would fit.
+pub fn fitting_jobs(selected: &[Selected], requested: Option<usize>) -> Result<usize, RunError> {
+    let Some(limit) = getrlimit(Resource::Nofile).current else { return Ok(requested.unwrap_or_else(usual_jobs)) };
+    let n_servers = selected.iter().map(|one| one.scripts.len()).max().unwrap_or(0) as u64;
+    let n_fitting = usize::try_from(n_fitting(limit, n_servers)).unwrap_or(usize::MAX);
+    let jobs = requested.unwrap_or_else(|| usual_jobs().min(n_fitting)).max(1);
+    match excess(limit, jobs.min(selected.len()) as u64, n_servers) {
+        None => Ok(jobs),
         Some(message) => Err(RunError::usage(message)),
     }
 }
 
+/// Descriptors of a plan with this many servers.
+fn of_each(n_servers: u64) -> u64 {
+    OF_A_PLAN + OF_A_SERVER * n_servers
+}
+
+/// How many plans fit into a limit.
+fn n_fitting(limit: u64, n_servers: u64) -> u64 {
+    limit.saturating_sub(OWN) / of_each(n_servers)
+}
+
 /// The message if they do not fit.
 fn excess(limit: u64, n_plans: u64, n_servers: u64) -> Option<String> {
-    let of_each = OF_A_PLAN + OF_A_SERVER * n_servers;
-    let needed = OWN + of_each * n_plans;
+    let needed = OWN + of_each(n_servers) * n_plans;
     if needed <= limit {
         return None;
     }
@@ -39,7 +50,7 @@ fn excess(limit: u64, n_plans: u64, n_servers: u64) -> Option<String> {
         "found a limit of {limit} open descriptors, expected at least {needed} for {n_plans} plans at once with up to {n_servers} \
          servers each"
     );
-    Some(match limit.saturating_sub(OWN) / of_each {
+    Some(match n_fitting(limit, n_servers) {
         0 => format!("{found}: raise the limit (ulimit -n)"),
         n_fitting => format!("{found}: raise the limit (ulimit -n), or run fewer at once (--jobs {n_fitting})"),
     })

@@ -3,6 +3,7 @@
 //! The command line and [`testing`](crate::testing) share this module. Start at [`RunProcess`], which boots the process, then read
 //! [`select`] and `pool`. Nothing here prints: callers pass functions that receive progress and notices.
 
+mod admission;
 mod boot;
 mod checkout;
 mod client;
@@ -23,6 +24,7 @@ mod self_test;
 mod signals;
 mod variants;
 
+pub use admission::usual_jobs;
 pub use boot::{Ownership, RunProcess};
 pub use checkout::Checkout;
 pub use client::{ClientOutcome, ClientPlan, ClientResult, ClientRun, read_expected};

@@ -1,4 +1,4 @@
-//! Runs plans, a few at once.
+//! Runs plans, as many at once as the machine has room for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use crate::life::{RunEnvironment, preflight};
+use crate::run::admission::Admission;
 use crate::run::folder::RunFolder;
 use crate::run::plan::{Finished, PlanRunner};
 use crate::run::repeat::Repeat;
@@ -14,6 +15,7 @@ use crate::run::select::Selected;
 /// How a run's plans are run.
 pub struct Pool<'a> {
     pub folder: Arc<RunFolder>,
+    /// Most plans at once.
     pub jobs: usize,
     pub environment: RunEnvironment,
     pub repeat: Repeat,
@@ -45,24 +47,33 @@ impl Pool<'_> {
     }
 
     async fn run_all(&self, selected: &[Selected], runner: &PlanRunner) -> Vec<Finished> {
-        let mut tasks = JoinSet::new();
+        let mut running = JoinSet::new();
         let mut finished: BTreeMap<usize, Finished> = BTreeMap::new();
         let mut waiting = selected.iter().enumerate();
+        let mut admission = Admission::new(self.jobs);
+        let mut room = admission.floor_room(0);
         loop {
-            while tasks.len() < self.jobs
-                && let Some((index, one)) = waiting.next()
-            {
+            for (index, one) in waiting.by_ref().take(room) {
                 let (one, runner) = (one.clone(), runner.clone());
-                tasks.spawn(async move { (index, runner.run(&one).await) });
+                running.spawn(async move { (index, runner.run(&one).await) });
+                admission.starts();
             }
-            let (index, one) = match tasks.join_next().await {
-                Some(Ok(joined)) => joined,
-                // A panic here is a defect of ours; it must not pass for a verdict.
-                Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
-                None => break,
+            let may_grow = waiting.len() > 0 && admission.may_grow(running.len());
+            room = tokio::select! {
+                biased;
+                joined = running.join_next() => {
+                    let (index, one) = match joined {
+                        Some(Ok(joined)) => joined,
+                        // A panic here is a defect of ours; it must not pass for a verdict.
+                        Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
+                        None => break,
+                    };
+                    (self.told)(&one);
+                    finished.insert(index, one);
+                    admission.floor_room(running.len())
+                }
+                room = admission.room(running.len()), if may_grow => room,
             };
-            (self.told)(&one);
-            finished.insert(index, one);
         }
         finished.into_values().collect()
     }

@@ -18,3 +18,9 @@ pub use handle::{Exiting, LoaderEnd, SuperviseError, Supervised};
 pub use protocol::{LaunchSpec, ProcessFacts, Sample, Signalled, StdinKind, Written};
 pub use reaper::OrphanReaper;
 pub use supervisor::run_supervisor;
+
+/// How many tasks of the whole machine run or wait for a core, without the caller; `None` where the system does not say.
+#[must_use]
+pub fn n_runnable() -> Option<usize> {
+    os::n_runnable()
+}

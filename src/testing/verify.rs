@@ -104,20 +104,18 @@ fn run(
     repeat: Repeat,
 ) -> Result<RunReport, RunError> {
     let process = RunProcess::boot(Ownership::Guest)?;
-    let jobs = options.jobs.unwrap_or_else(usual_jobs).max(1);
-    descriptors::fit(selected, jobs)?;
+    let jobs = descriptors::fitting_jobs(selected, requested_jobs(options))?;
     let environment = process.environment();
     let pool = Pool { folder: Arc::clone(folder), jobs, environment, repeat, told: &|_: &Finished| {} };
     let finished = process.finish(pool.run(selected));
     Ok(report_of(finished, false))
 }
 
-fn usual_jobs() -> usize {
-    // nextest runs as many processes as there are cores by itself.
-    if std::env::var_os("NEXTEST").is_some() {
-        return 1;
-    }
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+/// The bound on plans at once, where the machine does not set it.
+fn requested_jobs(options: &Options) -> Option<usize> {
+    // nextest runs one process for each core by itself.
+    let one_under_nextest = || std::env::var_os("NEXTEST").map(|_| 1);
+    options.jobs.map(|jobs| jobs.max(1)).or_else(one_under_nextest)
 }
 
 fn selected(loader: &Registered, options: &Options) -> Result<Vec<Selected>, RunError> {

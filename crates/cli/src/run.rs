@@ -15,7 +15,7 @@ use mcp_lifecheck::run::{
     Selected, Target, Variants, descriptors, read_baseline, report_of, select, write_reports,
 };
 
-use crate::args::{OutputArgs, ReplayArgs, RunArgs, VariantArgs};
+use crate::args::{OutputArgs, ReplayArgs, RunArgs};
 use crate::format::with_json;
 use crate::matrix::{comparison_text, matrix_tables};
 use crate::print::{complain, say};
@@ -33,7 +33,11 @@ pub(crate) fn run(arguments: &RunArgs, parent: Option<OwnedFd>) -> Result<ExitRe
     let versus =
         arguments.against.as_ref().map(|against| select::versus(&mut targets, against, &complain)).transpose()?;
     let selected = plans(&scenarios, &targets, &arguments.variants.variants())?;
-    let settings = Settings { shipped_baselines: arguments.shipped_baselines, versus, jobs: jobs(&arguments.variants) };
+    let settings = Settings {
+        shipped_baselines: arguments.shipped_baselines,
+        versus,
+        jobs: arguments.variants.jobs.map(|jobs| jobs as usize),
+    };
     perform(&selected, &arguments.output, &settings, parent)
 }
 
@@ -41,7 +45,8 @@ pub(crate) fn run(arguments: &RunArgs, parent: Option<OwnedFd>) -> Result<ExitRe
 struct Settings {
     shipped_baselines: bool,
     versus: Option<Versus>,
-    jobs: usize,
+    /// Most plans at once, where the user sets a bound.
+    jobs: Option<usize>,
 }
 
 /// Repeats the plan of a finding, or runs a scenario file.
@@ -66,7 +71,7 @@ pub(crate) fn replay(arguments: &ReplayArgs, parent: Option<OwnedFd>) -> Result<
             plans(&[scenario], &select::targets(loaders, &checkout, &complain)?, &Variants::default())?
         }
     };
-    let settings = Settings { shipped_baselines: false, versus: None, jobs: 1 };
+    let settings = Settings { shipped_baselines: false, versus: None, jobs: Some(1) };
     perform(&selected, &arguments.output, &settings, parent)
 }
 
@@ -84,11 +89,6 @@ fn plans(scenarios: &[Chosen], targets: &[Target], variants: &Variants) -> Resul
     Ok(selected)
 }
 
-fn jobs(variants: &VariantArgs) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    variants.jobs.map_or(cores, |jobs| jobs as usize)
-}
-
 fn perform(
     selected: &[Selected],
     output: &OutputArgs,
@@ -98,9 +98,9 @@ fn perform(
     let accepted = accepted(selected, output, settings)?;
     let folder = Arc::new(RunFolder::open(output.results.out.as_deref())?);
     let process = RunProcess::boot(Ownership::Command { parent })?;
-    descriptors::fit(selected, settings.jobs)?;
+    let jobs = descriptors::fitting_jobs(selected, settings.jobs)?;
     let environment = process.environment();
-    let finished = process.finish(run_all(selected, &folder, output, settings.jobs, &environment));
+    let finished = process.finish(run_all(selected, &folder, output, jobs, &environment));
     let interrupted = environment.is_interrupted();
     let mut report = report_of(finished, interrupted);
     report.comparison =

@@ -54,6 +54,13 @@ pub(in crate::supervise) fn n_tasks() -> usize {
     sysinfo().procs.into()
 }
 
+/// How many tasks of the whole machine run or wait for a core, without the caller; `None` where the system does not say.
+pub(in crate::supervise) fn n_runnable() -> Option<usize> {
+    let text = fs::read_to_string("/proc/loadavg").ok()?;
+    let (running, _) = text.split_whitespace().nth(3)?.split_once('/')?;
+    Some(running.parse::<usize>().ok()?.saturating_sub(1))
+}
+
 impl From<Stat> for ProcessFacts {
     /// Without the command line, which [`name_commands`] adds.
     fn from(stat: Stat) -> Self {

@@ -1,0 +1,171 @@
+//! Decides when one more plan may start.
+//!
+//! A plan waits for most of its life, so many plans fit next to each other. One plan for each core may always run. Above that
+//! floor a plan starts only while a core is idle and this process is woken on time. So plans that compute, such as those that start an
+//! interpreter, have as few neighbours as there are cores, and so have all plans on a machine that other programs keep busy.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::supervise::n_runnable;
+
+/// Most plans at once for each core, where `--jobs` sets no other bound: bounds the memory of plans that only wait.
+const PLANS_PER_CORE_MAX: usize = 16;
+/// Most plans at once, however many cores there are.
+const PLANS_MAX: usize = 256;
+/// Time between two looks at the machine.
+const LOOK: Duration = Duration::from_millis(3);
+/// A plan that started this recently counts as a busy core: its processes may not be runnable yet.
+const STARTING: Duration = Duration::from_millis(10);
+/// A look that comes this late shows that the machine is overloaded, or that a quota of CPU time is used up.
+const LATE: Duration = Duration::from_millis(10);
+/// Time without new plans above the floor after a late look.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How many cores this process may use.
+fn n_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// The bound on plans at once where the user sets none.
+#[must_use]
+pub fn usual_jobs() -> usize {
+    (n_cores() * PLANS_PER_CORE_MAX).min(PLANS_MAX)
+}
+
+/// Follows how busy the machine is, for one run.
+pub(super) struct Admission {
+    jobs: usize,
+    n_cores: usize,
+    /// When the plans of the last moments started.
+    started: VecDeque<Instant>,
+    /// No plan above the floor starts before this instant.
+    paused_until: Instant,
+    look_due: Instant,
+}
+
+/// What one look at the machine shows.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    now: Instant,
+    /// How much later than planned the look came.
+    late: Duration,
+    /// Tasks that run or wait for a core, this process's own look excluded; `None` where the system does not say.
+    n_runnable: Option<usize>,
+}
+
+impl Admission {
+    /// For a run of at most `jobs` plans at once.
+    pub(super) fn new(jobs: usize) -> Self {
+        Self::on_cores(jobs, n_cores(), Instant::now())
+    }
+
+    fn on_cores(jobs: usize, n_cores: usize, now: Instant) -> Self {
+        Self { jobs: jobs.max(1), n_cores, started: VecDeque::new(), paused_until: now, look_due: now + LOOK }
+    }
+
+    /// How many plans may start while `n_running` run, whatever the machine does.
+    pub(super) fn floor_room(&self, n_running: usize) -> usize {
+        self.jobs.min(self.n_cores).saturating_sub(n_running)
+    }
+
+    /// Whether more plans than `n_running` can run at once when the machine is idle.
+    pub(super) fn may_grow(&self, n_running: usize) -> bool {
+        n_running < self.jobs
+    }
+
+    /// Waits until the next look is due, then says how many plans may start while `n_running` run.
+    ///
+    /// Cancel safe: a wait that is dropped is taken up by the next one.
+    pub(super) async fn room(&mut self, n_running: usize) -> usize {
+        tokio::time::sleep_until(self.look_due.into()).await;
+        let now = Instant::now();
+        let look = Look { now, late: now.saturating_duration_since(self.look_due), n_runnable: n_runnable() };
+        self.look_due = now + LOOK;
+        self.room_at(look, n_running)
+    }
+
+    fn room_at(&mut self, look: Look, n_running: usize) -> usize {
+        if look.late >= LATE {
+            self.paused_until = look.now + PAUSE;
+        }
+        self.started.retain(|started| look.now.saturating_duration_since(*started) < STARTING);
+        let n_idle = match look.n_runnable {
+            Some(n_runnable) if look.now >= self.paused_until => {
+                self.n_cores.saturating_sub(n_runnable.max(self.started.len()))
+            }
+            Some(_) | None => 0,
+        };
+        n_idle.min(self.jobs.saturating_sub(n_running)).max(self.floor_room(n_running))
+    }
+
+    /// A plan starts now.
+    pub(super) fn starts(&mut self) {
+        self.started.push_back(Instant::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two cores, at most eight plans.
+    fn admission(now: Instant) -> Admission {
+        Admission::on_cores(8, 2, now)
+    }
+
+    fn look(now: Instant, n_runnable: usize) -> Look {
+        Look { now, late: Duration::ZERO, n_runnable: Some(n_runnable) }
+    }
+
+    #[test]
+    fn a_plan_for_each_core_runs_on_the_busiest_machine() {
+        let now = Instant::now();
+        let mut admission = admission(now);
+        assert_eq!(admission.room_at(look(now, 100), 0), 2);
+        assert_eq!(admission.room_at(look(now, 100), 1), 1);
+        assert_eq!(admission.room_at(look(now, 100), 2), 0);
+        assert_eq!(admission.room_at(Look { n_runnable: None, ..look(now, 0) }, 2), 0);
+    }
+
+    #[test]
+    fn a_plan_more_starts_for_each_idle_core_up_to_the_bound() {
+        let now = Instant::now();
+        let mut admission = admission(now);
+        assert_eq!(admission.room_at(look(now, 0), 2), 2);
+        assert_eq!(admission.room_at(look(now, 1), 2), 1);
+        assert_eq!(admission.room_at(look(now, 2), 2), 0);
+        assert_eq!(admission.room_at(look(now, 0), 7), 1);
+        assert_eq!(admission.room_at(look(now, 0), 8), 0);
+    }
+
+    #[test]
+    fn a_plan_that_has_just_started_takes_a_core() {
+        let now = Instant::now();
+        let mut admission = admission(now);
+        admission.starts();
+        assert_eq!(admission.room_at(look(now, 0), 3), 1);
+        admission.starts();
+        assert_eq!(admission.room_at(look(now, 0), 4), 0);
+        assert_eq!(admission.room_at(look(Instant::now() + STARTING, 0), 4), 2);
+    }
+
+    #[test]
+    fn a_late_look_keeps_new_plans_back_for_a_while() {
+        let now = Instant::now();
+        let mut admission = admission(now);
+        assert_eq!(admission.room_at(Look { late: LATE, ..look(now, 0) }, 2), 0);
+        assert_eq!(admission.room_at(look(now + PAUSE / 2, 0), 2), 0);
+        assert_eq!(admission.room_at(look(now + PAUSE / 2, 0), 1), 1);
+        assert_eq!(admission.room_at(look(now + PAUSE, 0), 2), 2);
+    }
+
+    #[test]
+    fn one_job_is_one_plan() {
+        let now = Instant::now();
+        let mut admission = Admission::on_cores(1, 2, now);
+        assert_eq!(admission.room_at(look(now, 0), 0), 1);
+        assert_eq!(admission.room_at(look(now, 0), 1), 0);
+        assert!(!admission.may_grow(1));
+    }
+}
