@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
@@ -11,6 +12,9 @@ use crate::run::folder::RunFolder;
 use crate::run::plan::{Finished, PlanRunner};
 use crate::run::repeat::Repeat;
 use crate::run::select::Selected;
+
+/// Time for the supervisors of a run to end when it is over. They have no process to end then.
+const SPARES_LIMIT: Duration = Duration::from_secs(2);
 
 /// How a run's plans are run.
 pub struct Pool<'a> {
@@ -31,9 +35,10 @@ impl Pool<'_> {
             one.scripts.values().map(move |script| ((transport, script.name().to_owned()), script.clone()))
         });
         let preflight = Arc::new(preflight(&scripts.collect::<BTreeMap<_, _>>(), &self.environment).await);
+        let reaper = self.environment.reaper.with_spares();
         let runner = PlanRunner {
             folder: Arc::clone(&self.folder),
-            environment: self.environment.clone(),
+            environment: RunEnvironment { reaper: reaper.clone(), ..self.environment.clone() },
             preflight,
             repeat: self.repeat.clone(),
         };
@@ -43,6 +48,7 @@ impl Pool<'_> {
                 *one = runner.run(&selected[index]).await;
             }
         }
+        reaper.end_spares(SPARES_LIMIT).await;
         finished
     }
 
@@ -58,7 +64,8 @@ impl Pool<'_> {
                 running.spawn(async move { (index, runner.run(&one).await) });
                 admission.starts();
             }
-            let may_grow = waiting.len() > 0 && admission.may_grow(running.len());
+            let n_running = running.len();
+            let may_grow = waiting.len() > 0 && admission.may_grow(n_running);
             room = tokio::select! {
                 biased;
                 joined = running.join_next() => {
@@ -70,9 +77,9 @@ impl Pool<'_> {
                     };
                     (self.told)(&one);
                     finished.insert(index, one);
-                    admission.floor_room(running.len())
+                    admission.floor_room(n_running - 1)
                 }
-                room = admission.room(running.len()), if may_grow => room,
+                room = admission.room(n_running), if may_grow => room,
             };
         }
         finished.into_values().collect()

@@ -2,24 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStdin};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_stream::StreamExt;
-use tokio_util::codec::{FramedRead, LinesCodec};
 
 use crate::history::{EventKind, ProcessId, Source};
 use crate::record::Recorder;
+use crate::supervise::process::{Reports, SupervisorProcess, end_child};
 use crate::supervise::protocol::{LaunchSpec, ProcessFacts, Report, Request, RequestKind, Sample, Signalled, Written};
 use crate::supervise::reaper::OrphanReaper;
 
-/// Maximum length of a report line, in bytes. The longest one lists the processes of a whole tree.
-const LINE_BYTES_MAX: usize = 4 << 20;
 /// Timeout of an answer, for requests that do not wait themselves.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// Time for a supervisor to end itself, in addition to its limit for ending the tree.
@@ -63,10 +60,12 @@ pub struct Exiting {
 pub struct Supervised {
     child: Child,
     pid: u32,
+    variables: Vec<String>,
     requests: mpsc::UnboundedSender<String>,
     shared: Arc<Shared>,
     state: watch::Receiver<State>,
-    tasks: Vec<JoinHandle<()>>,
+    writer: JoinHandle<ChildStdin>,
+    reader: JoinHandle<Reports>,
     settle: Duration,
     reaper: OrphanReaper,
     exits: tokio::sync::Mutex<mpsc::UnboundedReceiver<Exiting>>,
@@ -86,6 +85,7 @@ struct State {
     started: Option<Result<u32, String>>,
     end: Option<LoaderEnd>,
     ended_cpu_ms: Option<u64>,
+    stays: bool,
     worst_delay_us: u64,
     limit_hit: bool,
     lost: bool,
@@ -103,12 +103,8 @@ impl Supervised {
         reaper: &OrphanReaper,
     ) -> Result<Self, SuperviseError> {
         spec.descriptors_soft = reaper.descriptors_soft();
-        let mut command = Command::new(executable);
-        command.arg("__supervise").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).envs(&spec.env);
-        let mut child = reaper.spawn(&mut command).map_err(SuperviseError::Start)?;
-        let (Some(stdin), Some(stdout), Some(pid)) = (child.stdin.take(), child.stdout.take(), child.id()) else {
-            return Err(SuperviseError::Lost);
-        };
+        let process = SupervisorProcess::take_or_start(executable, &spec.env, reaper).map_err(SuperviseError::Start)?;
+        let SupervisorProcess { child, pid, stdin, reports, variables } = process;
         let settle = Duration::from_millis(spec.settle_ms);
         let (pending, command) = (Mutex::new(Some(BTreeMap::new())), spec.command.join(" "));
         let (held, exits) = mpsc::unbounded_channel();
@@ -117,12 +113,10 @@ impl Supervised {
         let (states, state) = watch::channel(State::default());
         // A closed queue means that the supervisor has ended. `state` shows this.
         let _ = requests.send(serde_json::to_string(&spec).unwrap_or_default());
-        let tasks = vec![
-            tokio::spawn(write_requests(stdin, queue)),
-            tokio::spawn(read_reports(stdout, Arc::clone(&shared), states)),
-        ];
+        let writer = tokio::spawn(write_requests(stdin, queue));
+        let reader = tokio::spawn(read_reports(reports, Arc::clone(&shared), states));
         let (exits, reaper) = (tokio::sync::Mutex::new(exits), reaper.clone());
-        let supervised = Self { child, pid, requests, shared, state, tasks, settle, reaper, exits };
+        let supervised = Self { child, pid, variables, requests, shared, state, writer, reader, settle, reaper, exits };
         let started = supervised.wait(ANSWER_LIMIT, |state| state.started.is_some()).await;
         match started.and_then(|state| state.started) {
             Some(Ok(_)) => Ok(supervised),
@@ -268,23 +262,28 @@ impl Supervised {
         }
     }
 
-    /// Ends the tree and the supervisor in bounded time, by force if necessary. Returns the tree's CPU time in
-    /// milliseconds, if the supervisor could still report it.
-    pub async fn end(mut self) -> Option<u64> {
+    /// Ends the tree in bounded time, by force if necessary, and the supervisor if no later launch can have it. Returns
+    /// the tree's CPU time in milliseconds, if the supervisor could still report it.
+    pub async fn end(self) -> Option<u64> {
         let line = serde_json::to_string(&Request { id: 0, kind: RequestKind::End }).unwrap_or_default();
         // If the supervisor has ended already, the orphan reaper ends the tree.
         let _ = self.requests.send(line);
         let limit = self.settle + END_MARGIN;
         let state = self.wait(limit, |state| state.ended_cpu_ms.is_some() || state.lost).await;
-        if tokio::time::timeout(limit, self.child.wait()).await.is_err() {
-            // Something outside stopped or blocked this supervisor. Its death leaves the tree to this process.
-            let _ = self.child.kill().await;
+        let Self { child, pid, variables, requests, writer, reader, settle, reaper, .. } = self;
+        // The writer ends with its queue.
+        drop(requests);
+        if state.as_ref().is_some_and(|state| state.stays) {
+            if let (Ok(stdin), Ok(reports)) = (writer.await, reader.await) {
+                let process = SupervisorProcess { child, pid, stdin, reports, variables };
+                keep_or_end(process, limit, &reaper).await;
+            }
+        } else {
+            end_child(child, pid, limit, &reaper).await;
+            writer.abort();
+            reader.abort();
         }
-        for task in &self.tasks {
-            task.abort();
-        }
-        self.reaper.ended(self.pid);
-        self.reaper.sweep(self.settle).await;
+        reaper.sweep(settle).await;
         state.and_then(|state| state.ended_cpu_ms)
     }
 
@@ -317,23 +316,39 @@ impl Supervised {
     }
 }
 
-async fn write_requests(mut stdin: ChildStdin, mut queue: mpsc::UnboundedReceiver<String>) {
-    while let Some(mut line) = queue.recv().await {
-        line.push('\n');
-        if stdin.write_all(line.as_bytes()).await.is_err() {
-            return;
-        }
+/// Keeps a supervisor without a tree for the next launch of the run, or ends it.
+async fn keep_or_end(process: SupervisorProcess, limit: Duration, reaper: &OrphanReaper) {
+    let left = match reaper.spares() {
+        Some(spares) => spares.keep(process),
+        None => Some(process),
+    };
+    if let Some(process) = left {
+        process.end(limit, reaper).await;
     }
 }
 
-async fn read_reports(stdout: ChildStdout, shared: Arc<Shared>, states: watch::Sender<State>) {
-    let mut lines = FramedRead::new(stdout, LinesCodec::new_with_max_length(LINE_BYTES_MAX));
-    while let Some(Ok(line)) = lines.next().await {
+async fn write_requests(mut stdin: ChildStdin, mut queue: mpsc::UnboundedReceiver<String>) -> ChildStdin {
+    while let Some(mut line) = queue.recv().await {
+        line.push('\n');
+        if stdin.write_all(line.as_bytes()).await.is_err() {
+            break;
+        }
+    }
+    stdin
+}
+
+/// Takes reports until the tree has ended, or the supervisor has.
+async fn read_reports(mut reports: Reports, shared: Arc<Shared>, states: watch::Sender<State>) -> Reports {
+    while let Some(Ok(line)) = reports.next().await {
         let Ok(report) = serde_json::from_str::<Report>(&line) else { break };
         take(report, &shared, &states);
+        if states.borrow().ended_cpu_ms.is_some() {
+            break;
+        }
     }
     shared.pending.lock().unwrap_or_else(PoisonError::into_inner).take();
     states.send_modify(|state| state.lost = state.ended_cpu_ms.is_none());
+    reports
 }
 
 fn take(report: Report, shared: &Shared, states: &watch::Sender<State>) {
@@ -372,12 +387,15 @@ fn take(report: Report, shared: &Shared, states: &watch::Sender<State>) {
             shared.recorder.note(Source::System, EventKind::SchedulingDelayed { delay_us });
             states.send_modify(|state| state.worst_delay_us = delay_us);
         }
-        Report::Ended { cpu_ms, n_left, .. } => {
+        Report::Ended { cpu_ms, n_left, stays, .. } => {
             if n_left > 0 {
                 let because = format!("{n_left} processes could not be ended");
                 shared.recorder.note(Source::System, EventKind::ExperimentFailed { because });
             }
-            states.send_modify(|state| state.ended_cpu_ms = Some(cpu_ms));
+            states.send_modify(|state| {
+                state.ended_cpu_ms = Some(cpu_ms);
+                state.stays = stays;
+            });
         }
         Report::Signalled { id, .. }
         | Report::Written { id, .. }

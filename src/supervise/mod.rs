@@ -6,10 +6,13 @@
 //! processes of two plans apart.
 
 mod handle;
+mod launch;
 mod os;
+mod process;
 mod process_count;
 mod protocol;
 mod reaper;
+mod session;
 mod signals;
 mod supervisor;
 mod tree;

@@ -191,6 +191,8 @@ pub enum Report {
         n_left: usize,
         /// CPU time of the supervisor and of every process it waited for, in milliseconds.
         cpu_ms: u64,
+        /// Whether the supervisor waits for another launch. Otherwise it ends.
+        stays: bool,
     },
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 
 use crate::supervise::os;
+use crate::supervise::process::Spares;
 use crate::supervise::tree::sweep;
 
 /// Starts every direct child of the reporting process. Any other child must therefore be the orphan of a dead
@@ -20,6 +21,8 @@ pub struct OrphanReaper {
     adopts: bool,
     children: Arc<Mutex<BTreeSet<u32>>>,
     descriptors_soft: Option<u64>,
+    /// The waiting supervisors of a run; `None` where each supervisor ends with its plan.
+    spares: Option<Spares>,
 }
 
 impl OrphanReaper {
@@ -44,7 +47,7 @@ impl OrphanReaper {
             os::adopt_orphans()?;
         }
         let descriptors_soft = os::raise_descriptor_limit();
-        Ok(Self { adopts, children: Arc::default(), descriptors_soft })
+        Ok(Self { adopts, children: Arc::default(), descriptors_soft, spares: None })
     }
 
     /// Adopts nothing, for a process that may have children of other origin. Raises the limit of open descriptors, as
@@ -52,6 +55,23 @@ impl OrphanReaper {
     #[must_use]
     pub fn without_adopting() -> Self {
         Self { descriptors_soft: os::raise_descriptor_limit(), ..Self::default() }
+    }
+
+    /// The same reaper for the plans of one run. Their supervisors take one launch after another, until
+    /// [`Self::end_spares`].
+    #[must_use]
+    pub fn with_spares(&self) -> Self {
+        Self { spares: Some(Spares::default()), ..self.clone() }
+    }
+
+    pub(super) fn spares(&self) -> Option<&Spares> {
+        self.spares.as_ref()
+    }
+
+    /// Ends every supervisor that waits for a launch, by force after `limit`.
+    pub async fn end_spares(&self, limit: Duration) {
+        let spares = self.spares.iter().flat_map(Spares::take_all);
+        futures_util::future::join_all(spares.map(|spare| spare.end(limit, self))).await;
     }
 
     /// The soft limit of open descriptors before this process raised it.

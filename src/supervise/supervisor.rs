@@ -5,38 +5,31 @@
 //! loader's tree can escape it.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{ChildStdin, Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use rustix::process::setsid;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_stream::StreamExt;
-use tokio_util::codec::{FramedRead, LinesCodec};
 
 use crate::record::monotonic_us;
+use crate::supervise::launch::{Started, start};
 use crate::supervise::os::{self, Held};
 use crate::supervise::process_count::ProcessCount;
-use crate::supervise::protocol::{
-    LaunchSpec, ProcessFacts, Report, Request, RequestKind, Sample, Signalled, StdinKind, Written,
-};
+use crate::supervise::protocol::{LaunchSpec, ProcessFacts, Report, Request, RequestKind, Sample, Signalled, Written};
+use crate::supervise::session::Session;
 use crate::supervise::signals::signal_from_name;
-use crate::supervise::tree::{HowEnded, Swept, has_ended, how_it_ended, reap_all_but, sweep};
+use crate::supervise::tree::{HowEnded, Swept, has_ended, how_it_ended, reap_all_but, reap_ended, sweep};
 
 /// Interval between two checks of the limits.
 const TICK: Duration = Duration::from_millis(25);
 /// Minimum increase over the worst delay that is reported, in microseconds.
 const DELAY_STEP_US: u64 = 20_000;
-/// Maximum length of a request line, in bytes.
-const LINE_BYTES_MAX: usize = 1 << 20;
 /// Time for which a supervisor keeps trying to end processes after it has reported them.
 const GIVE_UP: Duration = Duration::from_secs(30);
 /// From the start of a supervisor to its launch line.
@@ -79,42 +72,24 @@ async fn supervise() -> Result<(), SupervisorError> {
     // This fails only for a process that already leads its group, and such a process already has its own session.
     let _ = setsid();
     os::adopt_orphans().map_err(failed("cannot adopt orphans"))?;
-    let signals = catch_signals().map_err(failed("cannot catch signals"))?;
-    let stdin = std::io::stdin();
-    let input = own(&stdin).and_then(pipe::Receiver::from_owned_fd).map_err(failed("stdin is not a pipe"))?;
-    let output =
-        own(&std::io::stdout()).and_then(pipe::Sender::from_owned_fd).map_err(failed("stdout is not a pipe"))?;
-    let mut requests = FramedRead::new(input, LinesCodec::new_with_max_length(LINE_BYTES_MAX));
-    let launch = tokio::time::timeout(LAUNCH_LIMIT, requests.next()).await;
-    let Ok(Some(Ok(line))) = launch else { return Err(SupervisorError::NoLaunch) };
-    let spec: LaunchSpec = serde_json::from_str(&line)?;
-    spec.descriptors_soft.into_iter().for_each(os::lower_descriptor_limit);
-    Supervisor::launch(spec, output).await.watch(requests, signals).await;
-    Ok(())
-}
-
-fn own(fd: &impl std::os::fd::AsFd) -> io::Result<OwnedFd> {
-    fd.as_fd().try_clone_to_owned()
-}
-
-/// Catches signals for two reasons. They must not end this process. And the loader gets the default action for a signal
-/// caught here, but would inherit an ignored one, such as SIGINT below a background shell.
-fn catch_signals() -> io::Result<Signals> {
-    let kinds = [SignalKind::interrupt(), SignalKind::hangup(), SignalKind::quit(), SignalKind::pipe()];
-    let more = [SignalKind::user_defined1(), SignalKind::user_defined2(), SignalKind::alarm()];
-    let ignored = kinds.into_iter().chain(more).map(signal).collect::<io::Result<Vec<_>>>()?;
-    Ok(Signals { child: signal(SignalKind::child())?, term: signal(SignalKind::terminate())?, _ignored: ignored })
-}
-
-struct Signals {
-    child: tokio::signal::unix::Signal,
-    term: tokio::signal::unix::Signal,
-    _ignored: Vec<tokio::signal::unix::Signal>,
+    let mut session = Session::open().map_err(failed("cannot open the pipes to the reporting process"))?;
+    let launch = tokio::time::timeout(LAUNCH_LIMIT, session.requests.next()).await;
+    let Ok(Some(Ok(mut line))) = launch else { return Err(SupervisorError::NoLaunch) };
+    loop {
+        let spec: LaunchSpec = serde_json::from_str(&line)?;
+        spec.descriptors_soft.into_iter().for_each(os::lower_descriptor_limit);
+        let Some(next) = Supervisor::launch(spec, session).await.watch().await else { return Ok(()) };
+        session = next;
+        line = match session.next_launch().await {
+            Some(line) => line,
+            None => return Ok(()),
+        };
+    }
 }
 
 struct Supervisor {
     spec: LaunchSpec,
-    output: pipe::Sender,
+    session: Session,
     /// The loader's stdout and stderr. Opened before the loader starts, so it cannot substitute other files.
     files: Vec<File>,
     /// The loader's stdin, if it is an open pipe.
@@ -141,22 +116,23 @@ struct Sampling {
     before: Option<Sample>,
 }
 
-type Requests = FramedRead<pipe::Receiver, LinesCodec>;
-
 /// Whether the supervisor continues.
 #[derive(PartialEq, Eq)]
 enum Turn {
     GoOn,
+    /// The tree ends, and the supervisor too: its lifeline ended, or the protocol was broken.
     End,
+    /// The tree ends, as the reporting process requests.
+    EndTree,
 }
 
 impl Supervisor {
-    async fn launch(spec: LaunchSpec, output: pipe::Sender) -> Self {
+    async fn launch(spec: LaunchSpec, session: Session) -> Self {
         let (held, exits) = mpsc::unbounded_channel();
         let mut supervisor = Self {
             process_count: ProcessCount::new(spec.processes_max, os::n_tasks()),
             spec,
-            output,
+            session,
             files: Vec::new(),
             stdin: None,
             root: None,
@@ -188,41 +164,59 @@ impl Supervisor {
         supervisor
     }
 
-    async fn watch(mut self, mut requests: Requests, mut signals: Signals) {
+    /// Watches the tree until its end. Returns what the next launch needs, if the supervisor can take one.
+    async fn watch(mut self) -> Option<Session> {
+        let is_requested = self.watch_tree().await == Turn::EndTree;
+        let Swept { n_killed, n_left, .. } = self.sweep().await;
+        // A filter of system calls cannot be removed, and a tree that hit a limit may have left a trace.
+        let stays = is_requested && n_left == 0 && !self.limit_hit && self.spec.ports.is_empty();
+        let before = std::mem::replace(&mut self.session.cpu_ms, os::children_cpu_ms());
+        let cpu_ms = self.session.cpu_ms.saturating_sub(before);
+        self.send(&Report::Ended { n_killed, n_left, cpu_ms, stays }).await;
+        if stays {
+            return Some(self.session);
+        }
+        // The kernel cannot end these processes yet. The supervisor stays, so that they stay supervised.
+        let given_up = Instant::now() + GIVE_UP;
+        while reap_ended(&mut Vec::new()) && Instant::now() < given_up {
+            self.sweep().await;
+        }
+        None
+    }
+
+    /// Watches the tree until something ends it; never returns `Turn::GoOn`.
+    async fn watch_tree(&mut self) -> Turn {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let due = Instant::now() + TICK;
             let sample_due = self.sampling.iter().map(|sampling| sampling.due).min();
             let turn = tokio::select! {
-                line = requests.next() => match line {
+                line = self.session.requests.next() => match line {
                     Some(Ok(line)) => self.take(&line).await,
                     // The lifeline ended, or the reporting process broke the protocol.
                     Some(Err(_)) | None => Turn::End,
                 },
-                _ = signals.child.recv() => { self.reap().await; Turn::GoOn }
-                _ = signals.term.recv() => Turn::End,
+                _ = self.session.signals.child.recv() => { self.reap().await; Turn::GoOn }
+                _ = self.session.signals.term.recv() => Turn::End,
                 Some(held) = self.exits.recv() => { self.hold(held).await; Turn::GoOn }
                 () = until(sample_due) => { self.end_samples().await; Turn::GoOn }
                 _ = tick.tick() => self.check_limits(due).await,
             };
-            if turn == Turn::End {
-                break;
+            if turn != Turn::GoOn {
+                return turn;
             }
-        }
-        let swept = self.sweep().await;
-        reap_all_but(None);
-        let Swept { n_killed, n_left, .. } = swept;
-        self.send(&Report::Ended { n_killed, n_left, cpu_ms: os::children_cpu_ms() }).await;
-        // Keep trying: processes that the kernel cannot end yet must not lose their supervisor.
-        let given_up = Instant::now() + GIVE_UP;
-        while !os::descendants(std::process::id()).is_empty() && Instant::now() < given_up {
-            self.sweep().await;
         }
     }
 
     async fn sweep(&mut self) -> Swept {
-        let swept = sweep(Duration::from_millis(self.spec.settle_ms), |_| true).await;
+        let mut reaped = Vec::new();
+        // In most plans nothing is left by now, and reading the process table would cost more than all of this.
+        let mut swept = match reap_ended(&mut reaped) {
+            true => sweep(Duration::from_millis(self.spec.settle_ms), |_| true).await,
+            false => Swept::default(),
+        };
+        swept.reaped.extend(reaped);
         let root = swept.reaped.iter().find(|(pid, _)| Some(*pid) == self.root_pid);
         if let Some((_, how)) = root {
             self.loader_ended(how.clone()).await;
@@ -258,7 +252,7 @@ impl Supervisor {
                 let _ = self.held.remove(&exit).map(|held| held.let_go.send(()));
                 return Turn::GoOn;
             }
-            RequestKind::End => return Turn::End,
+            RequestKind::End => return Turn::EndTree,
         };
         self.send(&report).await;
         Turn::GoOn
@@ -389,7 +383,7 @@ impl Supervisor {
     async fn send(&mut self, report: &Report) {
         let Ok(mut line) = serde_json::to_string(report) else { return };
         line.push('\n');
-        let _ = self.output.write_all(line.as_bytes()).await;
+        let _ = self.session.output.write_all(line.as_bytes()).await;
     }
 }
 
@@ -399,35 +393,4 @@ async fn until(due: Option<Instant>) {
         Some(due) => tokio::time::sleep_until(due.into()).await,
         None => std::future::pending().await,
     }
-}
-
-/// A loader's process that was started.
-struct Started {
-    pid: u32,
-    files: Vec<File>,
-    stdin: Option<ChildStdin>,
-}
-
-fn start(spec: &LaunchSpec) -> io::Result<Started> {
-    let (program, arguments) =
-        spec.command.split_first().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no command"))?;
-    let mut command = Command::new(program);
-    let stdin = match spec.stdin {
-        StdinKind::Null => Stdio::null(),
-        StdinKind::Pipe => Stdio::piped(),
-    };
-    command.args(arguments).envs(&spec.env).stdin(stdin);
-    let files = [&spec.stdout, &spec.stderr].map(|path| append(path));
-    let [stdout, stderr] = files;
-    let (stdout, stderr) = (stdout?, stderr?);
-    command.stdout(stdout.try_clone()?).stderr(stderr.try_clone()?).process_group(0);
-    if let Some(directory) = &spec.directory {
-        command.current_dir(directory);
-    }
-    let mut child = command.spawn()?;
-    Ok(Started { pid: child.id(), files: vec![stdout, stderr], stdin: child.stdin.take() })
-}
-
-fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
 }

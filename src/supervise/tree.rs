@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, waitid, waitpid};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, wait, waitid, waitpid};
 
 use crate::supervise::os;
 use crate::supervise::protocol::ProcessFacts;
@@ -103,6 +104,24 @@ fn reap(is_ours: &impl Fn(&ProcessFacts) -> bool, reaped: &mut Vec<(u32, HowEnde
 pub(super) fn reap_all_but(kept: Option<u32>) {
     let children = os::children(std::process::id());
     children.into_iter().filter(|child| Some(*child) != kept).for_each(|child| drop(reap_child(child)));
+}
+
+/// Reaps every direct child that has ended. Returns whether a child is left.
+///
+/// The supervisor adopts orphans: without a child it has no other descendant either.
+pub(super) fn reap_ended(reaped: &mut Vec<(u32, HowEnded)>) -> bool {
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) => {
+                let how = (status.exit_status(), status.terminating_signal().map(signal_name));
+                reaped.push((pid.as_raw_nonzero().get().unsigned_abs(), how));
+            }
+            Ok(None) => return true,
+            Err(Errno::INTR) => {}
+            // The only other error says that there is no child.
+            Err(_) => return false,
+        }
+    }
 }
 
 /// Reaps a direct child without blocking, and returns how it ended.
