@@ -33,6 +33,12 @@ pub fn usual_jobs() -> usize {
     (n_cores() * PLANS_PER_CORE_MAX).min(PLANS_MAX)
 }
 
+/// Runnable tasks for each core above which a task that never waits may get less than 30 % of a core. An idle window cannot show then
+/// that a loader is quiet.
+const CROWD: usize = 3;
+/// A crowd that lasts this long spoils a window: half the shortest one.
+const CROWD_LASTS: Duration = Duration::from_millis(75);
+
 /// Follows how busy the machine is, for one run.
 pub(super) struct Admission {
     jobs: usize,
@@ -42,6 +48,10 @@ pub(super) struct Admission {
     /// No plan above the floor starts before this instant.
     paused_until: Instant,
     look_due: Instant,
+    /// Since when each look has met a crowd of this run's own making.
+    crowded_since: Option<Instant>,
+    /// How many looks met a crowd that lasted.
+    n_crowded: u32,
 }
 
 /// What one look at the machine shows.
@@ -61,7 +71,15 @@ impl Admission {
     }
 
     fn on_cores(jobs: usize, n_cores: usize, now: Instant) -> Self {
-        Self { jobs: jobs.max(1), n_cores, started: VecDeque::new(), paused_until: now, look_due: now + LOOK }
+        Self {
+            jobs: jobs.max(1),
+            n_cores,
+            started: VecDeque::new(),
+            paused_until: now,
+            look_due: now + LOOK,
+            crowded_since: None,
+            n_crowded: 0,
+        }
     }
 
     /// How many plans may start while `n_running` run, whatever the machine does.
@@ -69,9 +87,14 @@ impl Admission {
         self.jobs.min(self.n_cores).saturating_sub(n_running)
     }
 
-    /// Whether more plans than `n_running` can run at once when the machine is idle.
-    pub(super) fn may_grow(&self, n_running: usize) -> bool {
-        n_running < self.jobs
+    /// Whether looks are of use: a plan may start, or a crowd may form.
+    pub(super) fn wants_look(&self, n_running: usize, n_waiting: usize) -> bool {
+        n_waiting > 0 && n_running < self.jobs || n_running > self.n_cores
+    }
+
+    /// How many looks met a lasting crowd so far. A plan that saw the number rise had too many neighbours for a measurement of CPU time.
+    pub(super) fn n_crowded(&self) -> u32 {
+        self.n_crowded
     }
 
     /// Waits until the next look is due, then says how many plans may start while `n_running` run.
@@ -90,6 +113,7 @@ impl Admission {
             self.paused_until = look.now + PAUSE;
         }
         self.started.retain(|started| look.now.saturating_duration_since(*started) < STARTING);
+        self.watch_crowd(look, n_running);
         let n_idle = match look.n_runnable {
             Some(n_runnable) if look.now >= self.paused_until => {
                 self.n_cores.saturating_sub(n_runnable.max(self.started.len()))
@@ -97,6 +121,18 @@ impl Admission {
             Some(_) | None => 0,
         };
         n_idle.min(self.jobs.saturating_sub(n_running)).max(self.floor_room(n_running))
+    }
+
+    fn watch_crowd(&mut self, look: Look, n_running: usize) {
+        let is_crowd = look.n_runnable.is_some_and(|n_runnable| n_runnable > CROWD * self.n_cores);
+        if !is_crowd || n_running <= self.n_cores {
+            self.crowded_since = None;
+            return;
+        }
+        let since = *self.crowded_since.get_or_insert(look.now);
+        if look.now.saturating_duration_since(since) >= CROWD_LASTS {
+            self.n_crowded += 1;
+        }
     }
 
     /// A plan starts now.
@@ -166,6 +202,23 @@ mod tests {
         let mut admission = Admission::on_cores(1, 2, now);
         assert_eq!(admission.room_at(look(now, 0), 0), 1);
         assert_eq!(admission.room_at(look(now, 0), 1), 0);
-        assert!(!admission.may_grow(1));
+        assert!(!admission.wants_look(1, 5));
+    }
+
+    #[test]
+    fn only_a_lasting_crowd_of_its_own_plans_counts() {
+        let now = Instant::now();
+        let crowd = |admission: &mut Admission, n_runnable: usize, n_running: usize| {
+            admission.room_at(look(now, n_runnable), n_running);
+            admission.room_at(look(now + CROWD_LASTS, n_runnable), n_running);
+            admission.n_crowded()
+        };
+        let mut admission = admission(now);
+        assert_eq!(crowd(&mut admission, 100, 2), 0);
+        assert_eq!(crowd(&mut admission, CROWD * 2, 3), 0);
+        assert_eq!(crowd(&mut admission, CROWD * 2 + 1, 3), 1);
+        admission.room_at(look(now, 0), 3);
+        admission.room_at(look(now, 100), 3);
+        assert_eq!(admission.n_crowded(), 1);
     }
 }

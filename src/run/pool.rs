@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use crate::check::Verdict;
 use crate::life::{RunEnvironment, preflight};
 use crate::run::admission::Admission;
 use crate::run::folder::RunFolder;
@@ -15,6 +16,9 @@ use crate::run::select::Selected;
 
 /// Time for the supervisors of a run to end when it is over. They have no process to end then.
 const SPARES_LIMIT: Duration = Duration::from_secs(2);
+
+/// The invariant that measures CPU time.
+const IDLE_WITHOUT_CPU: &str = "idle-without-cpu";
 
 /// How a run's plans are run.
 pub struct Pool<'a> {
@@ -61,27 +65,34 @@ impl Pool<'_> {
         loop {
             for (index, one) in waiting.by_ref().take(room) {
                 let (one, runner) = (one.clone(), runner.clone());
-                running.spawn(async move { (index, runner.run(&one).await) });
+                let n_crowded = admission.n_crowded();
+                running.spawn(async move { (index, n_crowded, runner.run(&one).await) });
                 admission.starts();
             }
             let n_running = running.len();
-            let may_grow = waiting.len() > 0 && admission.may_grow(n_running);
+            let wants_look = admission.wants_look(n_running, waiting.len());
             room = tokio::select! {
                 biased;
                 joined = running.join_next() => {
-                    let (index, one) = match joined {
+                    let (index, n_crowded, mut one) = match joined {
                         Some(Ok(joined)) => joined,
                         // A panic here is a defect of ours; it must not pass for a verdict.
                         Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
                         None => break,
                     };
+                    one.is_doubtful |= n_crowded < admission.n_crowded() && is_quiet(&one);
                     (self.told)(&one);
                     finished.insert(index, one);
                     admission.floor_room(n_running - 1)
                 }
-                room = admission.room(n_running), if may_grow => room,
+                room = admission.room(n_running), if wants_look => room,
             };
         }
         finished.into_values().collect()
     }
+}
+
+/// Whether a plan found its loader to be quiet. In a crowd, a loader that keeps a core busy looks quiet as well.
+fn is_quiet(finished: &Finished) -> bool {
+    finished.verdicts.get(IDLE_WITHOUT_CPU) == Some(&Verdict::Pass)
 }

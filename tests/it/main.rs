@@ -23,6 +23,7 @@ mod junit;
 mod killing;
 mod lanes;
 mod layers;
+mod limits;
 mod load_guard;
 mod matrix;
 mod memory;
