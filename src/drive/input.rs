@@ -8,7 +8,7 @@ use crate::history::{Header, SCHEMA, ServerFacts};
 use crate::life::{Setup, mock_setup};
 use crate::plan::{Plan, Scenario, Transport};
 use crate::record::MockSetup;
-use crate::script::{Framing, Script};
+use crate::script::{Framing, Script, framing_of_plan};
 
 /// A plan, with everything it names.
 #[derive(Clone)]
@@ -28,7 +28,7 @@ pub struct PlanInput {
 impl PlanInput {
     /// The framing of the servers' messages.
     pub(super) fn framing(&self) -> Framing {
-        Framing::of_plan(self.plan.transport, &self.scenario, self.scripts.values())
+        framing_of_plan(self.plan.transport, &self.scenario, self.scripts.values())
     }
 
     pub(super) fn setup(&self) -> Setup {

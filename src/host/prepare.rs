@@ -10,7 +10,7 @@ use crate::history::{ApplicationFacts, HostFacts};
 use crate::host::input::{Application, ConfigSource};
 use crate::host::template::{Strictness, Template, TemplateError};
 use crate::plan::{HostDo, HostPlan, InputError, Limits, Transport, did_you_mean, host_limit, read_text};
-use crate::script::{Framing, Script, shipped};
+use crate::script::{Script, framing_of, shipped};
 
 static PLANS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/fixtures/host");
 
@@ -199,7 +199,7 @@ fn scripts(plan: &HostPlan, shown: &str, transport: Transport) -> Result<BTreeMa
         let is_file = script.ends_with(".toml") || script.contains(std::path::MAIN_SEPARATOR);
         let script =
             if is_file { Script::from_toml(script, script, &read_text(Path::new(script))?)? } else { shipped(script)? };
-        let fits = script.fits(transport, Framing::of(transport, [&script]));
+        let fits = script.fits(transport, framing_of(transport, [&script]));
         fits.map_err(|error| InputError::whole(shown, error.to_string()))?;
         check_gates(plan, shown, &script)?;
         scripts.insert(name.clone(), script);

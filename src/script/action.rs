@@ -121,7 +121,7 @@ actions! {
     Bytes(bytes: Bytes) = "bytes" in Line;
     /// Write this many bytes, without a line end.
     EndlessLine(n_bytes: u32) = "endless-line" in Line;
-    /// Send the conforming answer with a framing return before its line end.
+    /// Send the conforming answer with a carriage return before its line end.
     CarriageReturn = "carriage-return" in MalformedLine;
     /// Send the conforming answer with a byte order mark before it.
     ByteOrderMark = "byte-order-mark" in MalformedLine;
@@ -274,6 +274,12 @@ impl Action {
             matches!(self, Self::Status(_) | Self::BareStatus(_) | Self::Unauthorized | Self::RetryAfter(_));
         let is_elsewhere = matches!(self, Self::Redirect(_) | Self::RedirectLoop(_));
         is_refusal || is_elsewhere || matches!(self, Self::Reset | Self::StalledHead | Self::RawBytes(_))
+    }
+
+    /// Whether it is of HTTP, and is possible with server-sent events as well.
+    pub(super) fn is_of_any_http(&self) -> bool {
+        let is_of_stream = matches!(self, Self::EndStream | Self::CutStream | Self::ExpireSession);
+        is_of_stream || self.is_of_exchange() || matches!(self.family(), Family::Event(_))
     }
 
     /// Whether it decides about the answer to a request.

@@ -144,7 +144,7 @@ pub enum LongMessage<'a> {
 /// Writes the conforming answer with a defect in the line.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum MalformedLine<'a> {
-    /// Send the conforming answer with a framing return before its line end.
+    /// Send the conforming answer with a carriage return before its line end.
     CarriageReturn,
     /// Send the conforming answer with a byte order mark before it.
     ByteOrderMark,

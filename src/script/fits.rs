@@ -7,31 +7,29 @@ use crate::script::framing::Framing;
 use crate::script::rule::Rule;
 use crate::script::source::Script;
 
-impl Framing {
-    /// The framing of a plan. In memory it is HTTP if the scenario is for HTTP alone, or if a script needs it.
-    pub fn of_plan<'a>(
-        transport: Transport,
-        scenario: &Scenario,
-        scripts: impl IntoIterator<Item = &'a Script>,
-    ) -> Self {
-        match transport {
-            Transport::Memory if scenario.is_for_http_alone() => Self::Http,
-            Transport::Memory | Transport::Stdio | Transport::Http | Transport::Sse => Self::of(transport, scripts),
-        }
+/// The framing of a plan. In memory it is HTTP if the scenario is for HTTP alone, or if a script needs it.
+pub fn framing_of_plan<'a>(
+    transport: Transport,
+    scenario: &Scenario,
+    scripts: impl IntoIterator<Item = &'a Script>,
+) -> Framing {
+    match transport {
+        Transport::Memory if scenario.is_for_http_alone() => Framing::Http,
+        Transport::Memory | Transport::Stdio | Transport::Http | Transport::Sse => framing_of(transport, scripts),
     }
+}
 
-    /// The framing of a transport, for servers with these scripts.
-    ///
-    /// In memory the scripts decide: HTTP if one of them needs it, else lines.
-    pub fn of<'a>(transport: Transport, scripts: impl IntoIterator<Item = &'a Script>) -> Self {
-        match transport {
-            Transport::Stdio => Self::Lines,
-            Transport::Http => Self::Http,
-            Transport::Sse => Self::Sse,
-            Transport::Memory => {
-                let needs_http = |script: &Script| script.needs().any(|(_, _, needs)| needs == Self::Http);
-                if scripts.into_iter().any(needs_http) { Self::Http } else { Self::Lines }
-            }
+/// The framing of a transport, for servers with these scripts.
+///
+/// In memory the scripts decide: HTTP if one of them needs it, else lines.
+pub fn framing_of<'a>(transport: Transport, scripts: impl IntoIterator<Item = &'a Script>) -> Framing {
+    match transport {
+        Transport::Stdio => Framing::Lines,
+        Transport::Http => Framing::Http,
+        Transport::Sse => Framing::Sse,
+        Transport::Memory => {
+            let needs_http = |script: &Script| script.needs().any(|(_, _, needs)| needs == Framing::Http);
+            if scripts.into_iter().any(needs_http) { Framing::Http } else { Framing::Lines }
         }
     }
 }

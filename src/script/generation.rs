@@ -7,7 +7,7 @@ use crate::plan::Revision;
 
 /// The protocol generation that a server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "Generation")]
+#[schemars(rename = "Era")]
 pub enum Generation {
     /// The generation that opens with `initialize`: up to revision 2025-11-25.
     #[serde(rename = "legacy")]

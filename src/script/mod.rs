@@ -31,7 +31,7 @@ pub use defect::Defect;
 pub use family::Family;
 pub use fault::{FAULTS, FaultInfo, fault_info};
 pub use features::Features;
-pub use fits::Misfit;
+pub use fits::{Misfit, framing_of, framing_of_plan};
 pub use framing::Framing;
 pub use generation::Generation;
 pub use methods::{DISCOVER, EVERY, LISTEN, LOG_MESSAGE};

@@ -4,7 +4,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::script::action::Action;
-use crate::script::family::Family;
 use crate::script::framing::Framing;
 use crate::script::trigger::{Trigger, When};
 
@@ -54,13 +53,6 @@ impl Rule {
         let is_signal = matches!(self.on.when, When::Signal(_)) && !self.optional;
         let trigger = is_signal.then(|| self.on.when.name());
         trigger.or_else(|| self.actions.iter().find(|action| action.needs_process()).map(Action::name))
-    }
-}
-impl Action {
-    /// Whether it is of HTTP, and is possible with server-sent events as well.
-    fn is_of_any_http(&self) -> bool {
-        let is_of_stream = matches!(self, Self::EndStream | Self::CutStream | Self::ExpireSession);
-        is_of_stream || self.is_of_exchange() || matches!(self.family(), Family::Event(_))
     }
 }
 

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::history::Impact;
 use crate::plan::{ShutdownBehaviour, Transport};
-use crate::script::{FAULTS, Framing, Misfit, Script, fault_info, shipped, shipped_names};
+use crate::script::{FAULTS, Framing, Misfit, Script, fault_info, framing_of, shipped, shipped_names};
 
 fn read(text: &str) -> Result<Script, String> {
     Script::from_toml("s", "s.toml", text).map_err(|error| error.to_string())
@@ -44,18 +44,18 @@ fn the_faults_an_experiment_needs_are_named_as_they_are_delivered() {
 }
 
 fn fits(script: &Script, transport: Transport) -> Result<(), Misfit> {
-    script.fits(transport, Framing::of(transport, [script]))
+    script.fits(transport, framing_of(transport, [script]))
 }
 
 #[test]
 fn over_memory_the_scripts_of_all_servers_decide_what_carries() {
     let (any, http) = (shipped("polite").unwrap(), shipped("sse-answers").unwrap());
     let lines = shipped("stdout-closed-in-call").unwrap();
-    assert_eq!(Framing::of(Transport::Memory, [&any, &any]), Framing::Lines);
-    assert_eq!(Framing::of(Transport::Memory, [&any, &lines]), Framing::Lines);
-    assert_eq!(Framing::of(Transport::Memory, [&any, &http]), Framing::Http);
+    assert_eq!(framing_of(Transport::Memory, [&any, &any]), Framing::Lines);
+    assert_eq!(framing_of(Transport::Memory, [&any, &lines]), Framing::Lines);
+    assert_eq!(framing_of(Transport::Memory, [&any, &http]), Framing::Http);
     // Both at once are refused, whichever is carried.
-    let both = Framing::of(Transport::Memory, [&lines, &http]);
+    let both = framing_of(Transport::Memory, [&lines, &http]);
     assert!(lines.fits(Transport::Memory, both).is_err() || http.fits(Transport::Memory, both).is_err());
 }
 

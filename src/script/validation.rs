@@ -30,7 +30,7 @@ pub(super) fn check_rules(
         let on = trigger.check().map_err(|defect| (place, defect))?;
         let actions = check_actions(&on.when, place, file.actions)?;
         let rule = Rule { on, actions, optional: file.optional };
-        if let Some(index) = rules.iter().position(|earlier| earlier.ends_before(&rule)) {
+        if let Some(index) = rules.iter().position(|earlier| ends_before(earlier, &rule)) {
             return Err((place, Defect::NeverReached { rule: index + 1 }));
         }
         rules.push(rule);
@@ -99,20 +99,19 @@ fn offered_tools<'a>(rules: &'a [Rule], tools: &'a [String]) -> BTreeSet<&'a str
     offered
 }
 
-impl Rule {
-    /// Whether the server is certain to have ended before `later`, which must act, could act for the first time.
-    fn ends_before(&self, later: &Self) -> bool {
-        // A frozen mock still takes signals.
-        let is_end = |action: &Action| action.ends() && !(*action == Action::Freeze && later.on.when.is_signal());
-        let ends = self.actions.iter().any(is_end) && !self.actions.iter().any(Action::holds);
-        let same_or_start = self.on.when == When::Start || self.on.when == later.on.when;
-        // If the earlier rule acts on some connections or in some phase, the later one may act on others.
-        let is_wherever = self.on.connection.is_none_or(|number| later.on.connection == Some(number))
-            && self.on.phase.is_none_or(|phase| later.on.phase == Some(phase));
-        // The n-th trigger of the earlier rule comes at or before the first one of the later rule.
-        let is_first = self.on.nth.unwrap_or(1) <= later.on.nth.unwrap_or(1);
-        ends && !later.optional && same_or_start && is_wherever && is_first
-    }
+/// Whether the server is certain to have ended before `later`, which must act, could act for the first time.
+fn ends_before(earlier: &Rule, later: &Rule) -> bool {
+    // A frozen mock still takes signals.
+    let survives = |action: &Action| *action == Action::Freeze && matches!(later.on.when, When::Signal(_));
+    let is_end = |action: &Action| action.ends() && !survives(action);
+    let ends = earlier.actions.iter().any(is_end) && !earlier.actions.iter().any(Action::holds);
+    let same_or_start = earlier.on.when == When::Start || earlier.on.when == later.on.when;
+    // If the earlier rule acts on some connections or in some phase, the later one may act on others.
+    let is_wherever = earlier.on.connection.is_none_or(|number| later.on.connection == Some(number))
+        && earlier.on.phase.is_none_or(|phase| later.on.phase == Some(phase));
+    // The n-th trigger of the earlier rule comes at or before the first one of the later rule.
+    let is_first = earlier.on.nth.unwrap_or(1) <= later.on.nth.unwrap_or(1);
+    ends && !later.optional && same_or_start && is_wherever && is_first
 }
 
 fn check_actions(when: &When, place: usize, found: Vec<At<Action>>) -> Result<Vec<Action>, At<Defect>> {
@@ -134,11 +133,11 @@ fn check_action(when: &When, action: &Action, earlier: &[Action]) -> Result<(), 
         return Err(Defect::AfterTheEnd { end: end.name(), next: name });
     }
     if action.answers() {
-        if !when.is_answered_by(action) {
+        if !is_answered_by(when, action) {
             return Err(Defect::NothingToAnswer { action: name, trigger: trigger() });
         }
         if let Some(first) = earlier.iter().find(|earlier| earlier.answers())
-            && !when.stays_open(first, action)
+            && !stays_open(when, first, action)
         {
             return Err(Defect::AnswerSettled { first: first.name(), second: name });
         }
@@ -313,25 +312,19 @@ fn check_http(when: &When, action: &Action, earlier: &[Action]) -> Result<(), De
     }
 }
 
-impl When {
-    fn is_signal(&self) -> bool {
-        matches!(self, Self::Signal(_))
-    }
+/// Whether the first action leaves a subscription open for the second to end.
+fn stays_open(when: &When, first: &Action, second: &Action) -> bool {
+    let is_listen = matches!(when, When::Request { method, .. } if method == LISTEN);
+    is_listen && *first == Action::Answer && *second == Action::AnswerAnyway
+}
 
-    /// Whether the first action leaves a subscription open for the second to end.
-    fn stays_open(&self, first: &Action, second: &Action) -> bool {
-        let is_listen = matches!(self, Self::Request { method, .. } if method == LISTEN);
-        is_listen && *first == Action::Answer && *second == Action::AnswerAnyway
-    }
-
-    /// Whether this action can answer the trigger.
-    fn is_answered_by(&self, action: &Action) -> bool {
-        match self {
-            Self::Request { .. } => *action != Action::AcceptedBody,
-            Self::Notification(_) => action.is_of_exchange() || *action == Action::AcceptedBody,
-            Self::Response => action.is_of_exchange(),
-            Self::Get | Self::Delete => action.is_of_exchange() || matches!(action, Action::Answer | Action::Drop),
-            Self::Start | Self::Initialized | Self::Eof | Self::Signal(_) | Self::Gate(_) | Self::Elapsed(_) => false,
-        }
+/// Whether this action can answer the trigger.
+fn is_answered_by(when: &When, action: &Action) -> bool {
+    match when {
+        When::Request { .. } => *action != Action::AcceptedBody,
+        When::Notification(_) => action.is_of_exchange() || *action == Action::AcceptedBody,
+        When::Response => action.is_of_exchange(),
+        When::Get | When::Delete => action.is_of_exchange() || matches!(action, Action::Answer | Action::Drop),
+        When::Start | When::Initialized | When::Eof | When::Signal(_) | When::Gate(_) | When::Elapsed(_) => false,
     }
 }

@@ -8,7 +8,7 @@ use crate::script::{Action, Generation, Phase};
 use crate::server::arrival::Arrival;
 use crate::server::batch::refused;
 use crate::server::cause::{Cause, Place};
-use crate::server::http::Http;
+use crate::server::http::{Http, is_possible};
 use crate::server::lines::Lines;
 use crate::server::state::ServerState;
 use crate::server::task::Task;
@@ -70,7 +70,7 @@ impl Clients {
     pub(super) fn can(&self, action: &Action, place: Place) -> bool {
         match &self.framing {
             FramingState::Lines(lines) => lines.can(action),
-            FramingState::Http(http) => http.can(action, place, &self.state.connections),
+            FramingState::Http(http) => is_possible(http, action, place, &self.state.connections),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::server::clients::{Clients, FramingState};
 use crate::server::connections::Connections;
 use crate::server::deliver::deliver;
 use crate::server::effect::{Effect, End, TimerId};
-use crate::server::http::Http;
+use crate::server::http::{Http, Receiver};
 use crate::server::input::Input;
 use crate::server::lines::Lines;
 use crate::server::outbox::Outbox;
@@ -230,7 +230,7 @@ impl Machine {
 
     fn take_http(&mut self, input: Input) {
         let Some((http, state)) = self.clients.http() else { return };
-        if let Some((place, arrival)) = http.take(input, state) {
+        if let Some((place, arrival)) = (Receiver { http, state }).take(input) {
             self.arrive(place, arrival);
         }
     }

@@ -7,7 +7,7 @@ use mcp_lifecheck::catalogue::{shipped_loaders, shipped_scenarios, shipped_suite
 use mcp_lifecheck::check::{HOST_RULES, INVARIANTS, Invariant};
 use mcp_lifecheck::plan::{PROMISES, Scenario, Transport};
 use mcp_lifecheck::run::{ExitReason, RunError};
-use mcp_lifecheck::script::{FAULTS, Framing, Script, shipped, shipped_names};
+use mcp_lifecheck::script::{FAULTS, Script, framing_of, shipped, shipped_names};
 use serde_json::{Value, json};
 
 use crate::args::{ListArgs, ListWhat};
@@ -77,7 +77,7 @@ fn scenario_row(scenario: &Scenario) -> Value {
 }
 
 fn script_row(script: &Script) -> Value {
-    let transports = carried_by(|transport| script.fits(transport, Framing::of(transport, [script])).is_ok());
+    let transports = carried_by(|transport| script.fits(transport, framing_of(transport, [script])).is_ok());
     json!({ "id": script.name(), "about": script.about(), "transports": transports })
 }
 

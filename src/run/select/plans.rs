@@ -10,7 +10,7 @@ use crate::run::select::chosen::Chosen;
 use crate::run::select::scripts::scripts_of;
 use crate::run::select::target::{Launch, Target};
 use crate::run::{RunError, Temperaments, Tier, Variants};
-use crate::script::{Framing, Script};
+use crate::script::{Framing, Script, framing_of_plan};
 
 /// One selected plan. It lacks only its folder and the executable.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ impl Selected {
     /// The preflight probes scripts in memory as processes, because the same machine interprets them. Only the loader under test could
     /// be a client of the memory transport, which lives in the plan process.
     pub fn probed_over(&self) -> Transport {
-        let carriage = Framing::of_plan(self.plan.transport, &self.scenario, self.scripts.values());
+        let carriage = framing_of_plan(self.plan.transport, &self.scenario, self.scripts.values());
         match (self.plan.transport, carriage) {
             (Transport::Memory, Framing::Lines) => Transport::Stdio,
             (Transport::Memory, Framing::Http | Framing::Sse) => Transport::Http,
@@ -175,7 +175,7 @@ pub(super) fn misfit(
         let needed = needed.join(", ");
         return Some(format!("found sessions that are {promised}, and the scenario is about ones that are {needed}"));
     }
-    let carriage = Framing::of_plan(transport, scenario, scripts.values());
+    let carriage = framing_of_plan(transport, scenario, scripts.values());
     scripts.values().find_map(|script| script.fits(transport, carriage).err()).map(|misfit| misfit.to_string())
 }
 

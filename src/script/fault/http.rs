@@ -1,7 +1,7 @@
 //! Faults of HTTP: its responses, its sockets, its streams and its sessions.
 
-use super::FaultInfo;
 use crate::history::Impact;
+use crate::script::fault::info::FaultInfo;
 
 pub(super) const ROWS: &[FaultInfo] = &[
     FaultInfo {

@@ -1,14 +1,14 @@
 //! Faults of lines, and of the pipes under them.
 
-use super::FaultInfo;
 use crate::history::Impact;
+use crate::script::fault::info::FaultInfo;
 
 pub(super) const ROWS: &[FaultInfo] = &[
     FaultInfo {
         id: "carriage-return",
-        about: "ends the line of an answer with a framing return as well",
+        about: "ends the line of an answer with a carriage return as well",
         impairs: Impact::Timing,
-        explain: "`\"carriage-return\"`, for a request: the conforming answer, `\\r\\n`. JSON takes a framing return \
+        explain: "`\"carriage-return\"`, for a request: the conforming answer, `\\r\\n`. JSON takes a carriage return \
                   for white space, so a client that reads lines has to understand it.",
     },
     FaultInfo {

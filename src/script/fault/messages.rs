@@ -1,7 +1,7 @@
 //! Faults of messages: over whatever carries them.
 
-use super::FaultInfo;
 use crate::history::Impact;
+use crate::script::fault::info::FaultInfo;
 
 pub(super) const ROWS: &[FaultInfo] = &[
     FaultInfo {

@@ -1,7 +1,7 @@
 //! Faults of the process.
 
-use super::FaultInfo;
 use crate::history::Impact;
+use crate::script::fault::info::FaultInfo;
 
 pub(super) const ROWS: &[FaultInfo] = &[
     FaultInfo {

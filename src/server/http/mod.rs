@@ -22,4 +22,6 @@ mod streams;
 mod tests;
 
 pub(super) use admit::Refusal;
+pub(super) use possible::is_possible;
+pub(super) use requests::Receiver;
 pub(super) use server::{Http, JSON, SESSION};

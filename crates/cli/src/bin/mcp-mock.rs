@@ -10,7 +10,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use mcp_lifecheck::mock::{DriverKind, LinkedArgs, StandaloneArgs, load_script, run_linked, run_standalone};
 use mcp_lifecheck::plan::{Revision, parse_duration};
-use mcp_lifecheck::script::{Framing, script_schema, shipped, shipped_names};
+use mcp_lifecheck::script::{framing_of, script_schema, shipped, shipped_names};
 
 /// Mock MCP servers that misbehave on cue.
 #[derive(Parser)]
@@ -103,7 +103,7 @@ fn serve(driver: DriverKind, served: Served, listen: Option<SocketAddr>) -> Exit
     let script = load_script(&name).map_err(|error| error.to_string()).and_then(|script| {
         let transport = driver.transport();
         script
-            .fits(transport, Framing::of(transport, [&script]))
+            .fits(transport, framing_of(transport, [&script]))
             .map(|()| script.clone())
             .map_err(|misfit| misfit.to_string())
     });
