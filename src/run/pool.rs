@@ -47,12 +47,14 @@ impl Pool<'_> {
             repeat: self.repeat.clone(),
         };
         let mut finished = self.run_all(selected, &runner).await;
+        reaper.end_spares(SPARES_LIMIT).await;
+        // A plan that runs again runs alone, below a supervisor of its own.
+        let alone = PlanRunner { environment: self.environment.clone(), ..runner };
         for (index, one) in finished.iter_mut().enumerate() {
             if one.is_doubtful && !self.environment.is_interrupted() {
-                *one = runner.run(&selected[index]).await;
+                *one = alone.run(&selected[index]).await;
             }
         }
-        reaper.end_spares(SPARES_LIMIT).await;
         finished
     }
 

@@ -29,7 +29,7 @@ pub(super) async fn whole_life(
         Some((link, hello)) => {
             let mut session = Session { bench: &bench, link, hello, notes: &mut notes };
             // The notes already hold the reason of an early end.
-            let _ = session.live().await;
+            let _ = live(&mut session).await;
             session.note_faulty_lines();
             Some(session.link)
         }
@@ -38,178 +38,176 @@ pub(super) async fn whole_life(
     Ok(notes)
 }
 
-impl Session<'_> {
-    /// Runs every check in turn; `None` if the session cannot go on.
-    async fn live(&mut self) -> Option<()> {
-        self.before_load().await?;
-        let can_reload = self.can("reload");
-        self.load(if can_reload { &[FILES] } else { &[FILES, HELD] }).await?;
-        self.check_environment();
-        self.call_with_acks_held_back().await?;
-        self.list().await?;
-        contexts(self).await?;
-        if can_reload {
-            self.reload().await?;
-        } else {
-            self.notes.absent("reload", "the adapter does not offer this operation");
-        }
-        self.while_a_call_hangs().await?;
-        self.close().await?;
-        error_channels(self).await?;
-        self.exit().await
+/// Runs every check in turn; `None` if the session cannot go on.
+async fn live(session: &mut Session<'_>) -> Option<()> {
+    before_load(session).await?;
+    let can_reload = session.can("reload");
+    session.load(if can_reload { &[FILES] } else { &[FILES, HELD] }).await?;
+    check_environment(session);
+    call_with_acks_held_back(session).await?;
+    list(session).await?;
+    contexts(session).await?;
+    if can_reload {
+        reload(session).await?;
+    } else {
+        session.notes.absent("reload", "the adapter does not offer this operation");
     }
+    while_a_call_hangs(session).await?;
+    session.close().await?;
+    error_channels(session).await?;
+    session.exit().await
+}
 
-    /// Runs checks that do not involve the loader. Any output meanwhile therefore comes from the adapter.
-    async fn before_load(&mut self) -> Option<()> {
-        let before = self.bench.output();
-        for check in ["probe", "collect"] {
-            if self.can(check) {
-                let fields = json!({ "in": main_task("a") });
-                let answered = self.request(check, check, fields, self.operation_limit()).await?;
-                self.notes.judge(check, answered.map(drop));
-            } else {
-                self.notes.absent(check, "the adapter does not offer this operation");
-            }
+/// Runs checks that do not involve the loader. Any output meanwhile therefore comes from the adapter.
+async fn before_load(session: &mut Session<'_>) -> Option<()> {
+    let before = session.bench.output();
+    for check in ["probe", "collect"] {
+        if session.can(check) {
+            let fields = json!({ "in": main_task("a") });
+            let answered = session.request(check, check, fields, session.operation_limit()).await?;
+            session.notes.judge(check, answered.map(drop));
+        } else {
+            session.notes.absent(check, "the adapter does not offer this operation");
         }
-        let fields = json!({ "in": main_task("a") });
-        let id = self.link.send(UNKNOWN, fields);
-        let unknown = match self.link.completion(id, self.bench.limits().operation).await {
-            Some(Completion::Failed(_)) => Ok(()),
-            Some(other) => Err(format!("the command completed with {other:?}, expected failed")),
-            None if self.link.has_ended() => Err(format!("the link ended; {}", bench_ending(self.bench).await)),
-            None => Err("the command did not complete within limit operation".to_owned()),
-        };
-        self.notes.judge("unknown-command", unknown);
-        let after = self.bench.output();
-        self.notes.judge(
-            "quiet-streams",
-            match after {
-                Some(output) if before.is_none() => Err(format!("{output}, before the first call of the loader")),
-                Some(_) | None => Ok(()),
+    }
+    let fields = json!({ "in": main_task("a") });
+    let id = session.link.send(UNKNOWN, fields);
+    let unknown = match session.link.completion(id, session.bench.limits().operation).await {
+        Some(Completion::Failed(_)) => Ok(()),
+        Some(other) => Err(format!("the command completed with {other:?}, expected failed")),
+        None if session.link.has_ended() => Err(format!("the link ended; {}", bench_ending(session.bench).await)),
+        None => Err("the command did not complete within limit operation".to_owned()),
+    };
+    session.notes.judge("unknown-command", unknown);
+    let after = session.bench.output();
+    session.notes.judge(
+        "quiet-streams",
+        match after {
+            Some(output) if before.is_none() => Err(format!("{output}, before the first call of the loader")),
+            Some(_) | None => Ok(()),
+        },
+    );
+    (!session.link.has_ended()).then_some(())
+}
+
+async fn reload(session: &mut Session<'_>) -> Option<()> {
+    let from = session.bench.recorder.n_events();
+    let fields = json!({ "in": main_task("a"), "config": session.bench.config(&[FILES, HELD]) });
+    let answered = session.request("reload", "reload", fields, session.connect_limit()).await?;
+    let found = answered.and_then(|answer| {
+        hands_out(&answer, FILES)?;
+        session.has_loaded(&answer, from, &[HELD])
+    });
+    let is_loaded = found.is_ok();
+    session.notes.judge("reload", found);
+    is_loaded.then_some(())
+}
+
+async fn list(session: &mut Session<'_>) -> Option<()> {
+    if !session.can("list") {
+        session.notes.absent("list", "the adapter does not offer this operation");
+        return Some(());
+    }
+    let answered = session.request("list", "list", json!({ "in": main_task("a") }), session.operation_limit()).await?;
+    session.notes.judge("list", answered.and_then(|answer| hands_out(&answer, FILES)));
+    Some(())
+}
+
+/// Calls a tool and delays the acknowledgements. Meanwhile, no call may reach the server.
+async fn call_with_acks_held_back(session: &mut Session<'_>) -> Option<()> {
+    let from = session.bench.recorder.n_events();
+    session.link.hold_back();
+    let id = session.link.send("call", call_of(FILES));
+    if session.link.started(id, session.bench.limits().operation).await {
+        let has_called = session.bench.has_come(from, FILES, "tools/call", HELD_BACK.default).await;
+        session.notes.judge(
+            "waits-for-acks",
+            match session.link.command(id).completion {
+                Some(_) => Err("an operation completed before its operation.started was acknowledged".to_owned()),
+                None if has_called => {
+                    Err("a call reached its server before its operation.started was acknowledged".to_owned())
+                }
+                None => Ok(()),
             },
         );
-        (!self.link.has_ended()).then_some(())
+    } else {
+        session.notes.absent("waits-for-acks", "no operation.started arrived");
     }
+    session.link.let_go();
+    session.called(id, from).await
+}
 
-    async fn reload(&mut self) -> Option<()> {
-        let from = self.bench.recorder.n_events();
-        let fields = json!({ "in": main_task("a"), "config": self.bench.config(&[FILES, HELD]) });
-        let answered = self.request("reload", "reload", fields, self.connect_limit()).await?;
-        let found = answered.and_then(|answer| {
-            hands_out(&answer, FILES)?;
-            self.has_loaded(&answer, from, &[HELD])
-        });
-        let is_loaded = found.is_ok();
-        self.notes.judge("reload", found);
-        is_loaded.then_some(())
+/// Checks that must hold while an operation hangs. Then cancels it, or lets it complete if the adapter offers no
+/// cancel.
+async fn while_a_call_hangs(session: &mut Session<'_>) -> Option<()> {
+    let from = session.bench.recorder.n_events();
+    let id = session.link.send("call", call_of(HELD));
+    if !session.bench.has_come(from, HELD, "tools/call", session.bench.limits().in_flight).await {
+        session.notes.fail("call", format!("the call did not reach server {HELD} within limit in-flight"));
+        return None;
     }
+    check_environment(session);
+    let stacks = session.request("stacks", "stacks", json!({}), ("stacks", session.bench.limits().stacks)).await?;
+    session.notes.judge(
+        "stacks",
+        stacks.and_then(|answer| match answer.get("text").and_then(Value::as_str) {
+            Some(text) if !text.trim().is_empty() => Ok(()),
+            _ => Err("found no text, expected the stacks".to_owned()),
+        }),
+    );
+    concurrent(session).await?;
+    if session.can("cancel") {
+        cancel(session, id).await
+    } else {
+        session.notes.absent("cancel", "the adapter does not offer this operation");
+        session.bench.endpoint.open_gate(GATE);
+        session.answer("call", id, session.operation_limit()).await.map(drop)
+    }
+}
 
-    async fn list(&mut self) -> Option<()> {
-        if !self.can("list") {
-            self.notes.absent("list", "the adapter does not offer this operation");
-            return Some(());
+async fn cancel(session: &mut Session<'_>, operation: u32) -> Option<()> {
+    let fields = json!({ "operation": operation });
+    let answered = session.request("cancel", "cancel", fields, session.operation_limit()).await?;
+    let found = answered.and_then(|answer| match answer.get("delivered") {
+        Some(Value::Bool(true)) => Ok(()),
+        other => Err(format!("found delivered {other:?}, expected true, because the operation was running")),
+    });
+    let is_delivered = found.is_ok();
+    session.notes.judge("cancel", found);
+    if !is_delivered {
+        session.bench.endpoint.open_gate(GATE);
+    }
+    match session.link.completion(operation, session.bench.limits().operation).await {
+        Some(Completion::Cancelled) => {}
+        Some(other) if is_delivered => {
+            session.notes.fail("cancel", format!("the operation completed with {other:?}, expected cancelled"));
         }
-        let answered = self.request("list", "list", json!({ "in": main_task("a") }), self.operation_limit()).await?;
-        self.notes.judge("list", answered.and_then(|answer| hands_out(&answer, FILES)));
-        Some(())
-    }
-
-    /// Calls a tool and delays the acknowledgements. Meanwhile, no call may reach the server.
-    async fn call_with_acks_held_back(&mut self) -> Option<()> {
-        let from = self.bench.recorder.n_events();
-        self.link.hold_back();
-        let id = self.link.send("call", call_of(FILES));
-        if self.link.started(id, self.bench.limits().operation).await {
-            let has_called = self.bench.has_come(from, FILES, "tools/call", HELD_BACK.default).await;
-            self.notes.judge(
-                "waits-for-acks",
-                match self.link.command(id).completion {
-                    Some(_) => Err("an operation completed before its operation.started was acknowledged".to_owned()),
-                    None if has_called => {
-                        Err("a call reached its server before its operation.started was acknowledged".to_owned())
-                    }
-                    None => Ok(()),
-                },
-            );
-        } else {
-            self.notes.absent("waits-for-acks", "no operation.started arrived");
-        }
-        self.link.let_go();
-        self.called(id, from).await
-    }
-
-    /// Checks that must hold while an operation hangs. Then cancels it, or lets it complete if the adapter offers no
-    /// cancel.
-    async fn while_a_call_hangs(&mut self) -> Option<()> {
-        let from = self.bench.recorder.n_events();
-        let id = self.link.send("call", call_of(HELD));
-        if !self.bench.has_come(from, HELD, "tools/call", self.bench.limits().in_flight).await {
-            self.notes.fail("call", format!("the call did not reach server {HELD} within limit in-flight"));
+        Some(_) => {}
+        None => {
+            session.notes.fail("cancel", "the operation did not complete within limit operation");
             return None;
         }
-        self.check_environment();
-        let stacks = self.request("stacks", "stacks", json!({}), ("stacks", self.bench.limits().stacks)).await?;
-        self.notes.judge(
-            "stacks",
-            stacks.and_then(|answer| match answer.get("text").and_then(Value::as_str) {
-                Some(text) if !text.trim().is_empty() => Ok(()),
-                _ => Err("found no text, expected the stacks".to_owned()),
-            }),
+    }
+    Some(())
+}
+
+/// Checks the environment of each running server that is a child of the adapter.
+fn check_environment(session: &mut Session<'_>) {
+    for mock in
+        session.bench.endpoint.mocks().iter().filter(|mock| mock.open && session.bench.over.transport.has_children())
+    {
+        let Ok(environment) = std::fs::read(format!("/proc/{}/environ", mock.pid)) else { continue };
+        let inherited = ["MCP_LIFECHECK_LINK=", "MCP_LIFECHECK_TOKEN="]
+            .into_iter()
+            .find(|name| environment.split(|byte| *byte == 0).any(|entry| entry.starts_with(name.as_bytes())));
+        session.notes.judge(
+            "server-environment",
+            match inherited {
+                Some(name) => {
+                    Err(format!("server {} has {} in its environment", mock.server, name.trim_end_matches('=')))
+                }
+                None => Ok(()),
+            },
         );
-        concurrent(self).await?;
-        if self.can("cancel") {
-            self.cancel(id).await
-        } else {
-            self.notes.absent("cancel", "the adapter does not offer this operation");
-            self.bench.endpoint.open_gate(GATE);
-            self.answer("call", id, self.operation_limit()).await.map(drop)
-        }
-    }
-
-    async fn cancel(&mut self, operation: u32) -> Option<()> {
-        let fields = json!({ "operation": operation });
-        let answered = self.request("cancel", "cancel", fields, self.operation_limit()).await?;
-        let found = answered.and_then(|answer| match answer.get("delivered") {
-            Some(Value::Bool(true)) => Ok(()),
-            other => Err(format!("found delivered {other:?}, expected true, because the operation was running")),
-        });
-        let is_delivered = found.is_ok();
-        self.notes.judge("cancel", found);
-        if !is_delivered {
-            self.bench.endpoint.open_gate(GATE);
-        }
-        match self.link.completion(operation, self.bench.limits().operation).await {
-            Some(Completion::Cancelled) => {}
-            Some(other) if is_delivered => {
-                self.notes.fail("cancel", format!("the operation completed with {other:?}, expected cancelled"));
-            }
-            Some(_) => {}
-            None => {
-                self.notes.fail("cancel", "the operation did not complete within limit operation");
-                return None;
-            }
-        }
-        Some(())
-    }
-
-    /// Checks the environment of each running server that is a child of the adapter.
-    fn check_environment(&mut self) {
-        for mock in
-            self.bench.endpoint.mocks().iter().filter(|mock| mock.open && self.bench.over.transport.has_children())
-        {
-            let Ok(environment) = std::fs::read(format!("/proc/{}/environ", mock.pid)) else { continue };
-            let inherited = ["MCP_LIFECHECK_LINK=", "MCP_LIFECHECK_TOKEN="]
-                .into_iter()
-                .find(|name| environment.split(|byte| *byte == 0).any(|entry| entry.starts_with(name.as_bytes())));
-            self.notes.judge(
-                "server-environment",
-                match inherited {
-                    Some(name) => {
-                        Err(format!("server {} has {} in its environment", mock.server, name.trim_end_matches('=')))
-                    }
-                    None => Ok(()),
-                },
-            );
-        }
     }
 }

@@ -42,8 +42,8 @@ const WAYS: &[(&str, &str)] = &[
     ("hang-up-at-call", "link"),
     ("daemonise", "orphan"),
     ("forge", "not this source's to report"),
-    ("reset", "nobody had asked it to"),
-    ("pipe-for-stderr", "nobody had asked it to"),
+    ("reset", "the driver had not requested it"),
+    ("pipe-for-stderr", "the driver had not requested it"),
     ("traceback-behind-noise", "stderr"),
     // Answers everything and connects to nothing: what it returns must not pass for evidence.
     ("liar", ""),
