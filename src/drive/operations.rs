@@ -148,7 +148,7 @@ impl<'a> Operations<'a> {
         }
     }
 
-    /// Whether a new operation in this place would have to wait for a running one.
+    /// Whether a new operation in this place would wait for a running one.
     pub(super) fn is_busy(&self, place: &Place) -> bool {
         let has_tasks = self.adapter.has_tasks();
         self.running.iter().any(|running| {

@@ -121,7 +121,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers one connection with these bytes and closes it; gives the status and body, and the request as it came.
+    /// Answers one connection with these bytes and closes it; gives the status and body, and the bytes of the request.
     async fn exchange(answer: &'static str) -> (Result<(u16, String), RequestError>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

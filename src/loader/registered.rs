@@ -24,13 +24,15 @@ pub static REGISTERED: [Registered];
 #[distributed_slice]
 pub static COLLECTIONS: [Collection];
 
+/// Gives the factory of the loader with this name, offering this revision; `None` for a name or a revision that the collection
+/// does not have. A loader that speaks to servers in memory reaches them through the connector.
+pub type FindLoader = fn(&str, &str, &Arc<dyn Connector>) -> Option<Box<dyn LoaderFactory>>;
+
 /// The loaders of one crate, with many names.
 #[derive(Debug)]
 pub struct Collection {
-    /// Finds the factory of a loader by name and protocol revision; `None` if the collection lacks either.
-    ///
-    /// The connector is for loaders that use servers in memory.
-    pub find: fn(&str, &str, &Arc<dyn Connector>) -> Option<Box<dyn LoaderFactory>>,
+    /// Finds the factory of a loader.
+    pub find: FindLoader,
     /// The cargo features of the crate's build that some of its loaders need.
     pub features: &'static [Feature],
 }

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_xml_can_not_hold_does_no_harm() {
+    fn text_that_xml_cannot_hold_does_no_harm() {
         let hostile = "\u{1b}[31mred\u{1b}[0m \u{0}\u{8}\u{ffff} <a href='b'> ]]> & \"q\"";
         let plans = vec![plan("x.l.stdio.2025-11-25.polite", RunVerdict::Fail, hostile)];
         let junit = read_back(plans, &format!("before\n{hostile}\nafter"));

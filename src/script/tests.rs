@@ -248,7 +248,7 @@ proptest! {
 }
 
 #[test]
-fn a_gate_behind_which_nothing_is_held_is_none_that_has_to_be_opened() {
+fn a_gate_that_holds_nothing_need_not_be_opened() {
     for (on, actions, expected) in [
         ("{ start = true }", "[{ hold = \"a\" }, \"expire-session\", { hold = \"b\" }]", vec!["a"]),
         ("{ gate = \"x\" }", "[{ hold = \"a\" }]", vec![]),

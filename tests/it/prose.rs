@@ -1,8 +1,6 @@
 //! Banned phrases: `tests/banned-phrases.txt` lists them, and no text of the project has one.
 //!
-//! Texts are documentation, comments, messages, help, names and the texts in data files. This command counts the phrases
-//! everywhere, also in the folders of `NOT_YET`:
-//! `MCP_LIFECHECK_ALL_PROSE=1 cargo test --test it prose`.
+//! Texts are documentation, comments, messages, help, names and the texts in data files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -30,8 +28,6 @@ const PLACES: [&str; 16] = [
     "src",
     "tests",
 ];
-/// Places that still have banned phrases; empty when all texts are clean.
-const NOT_YET: &[&str] = &["docs/src/reference/scripts.md", "mock-servers/", "src/", "tests/it/"];
 /// Files that quote the phrases.
 const QUOTING: [&str; 2] = ["tests/banned-phrases.txt", "tests/it/prose.rs"];
 /// Names of folders with files of others.
@@ -83,13 +79,9 @@ fn texts() -> Vec<PathBuf> {
 
 #[test]
 fn no_text_has_a_banned_phrase() {
-    let everywhere = std::env::var_os("MCP_LIFECHECK_ALL_PROSE").is_some();
     let (root, mut lines, mut counts) = (root(), Vec::new(), BTreeMap::new());
     for path in texts() {
         let inner = path.strip_prefix(&root).unwrap().display().to_string();
-        if !everywhere && NOT_YET.iter().any(|place| inner.starts_with(place)) {
-            continue;
-        }
         for (line, phrase) in found(&fs::read_to_string(&path).unwrap_or_default()) {
             lines.push(format!("{inner}:{line}: {phrase}"));
             *counts.entry(phrase).or_insert(0) += 1;

@@ -3,7 +3,7 @@
 //! This is the only crate of the workspace that names rmcp. An executable that links it can host these loaders by name:
 //! a static of `registry` joins the collections that `mcp_lifecheck::loader::registered` knows.
 //!
-//! - [`reference`]: the reference loader, [`reference::ToolsLoader`]: what a correct loader does.
+//! - [`mod@reference`]: the reference loader, [`reference::ToolsLoader`]: what a correct loader does.
 //! - [`broken`]: loaders that make the mistakes found in published code, on rmcp as its README uses it.
 //! - [`mutation`]: the reference loader with one small change each, for tests of the invariants.
 //! - [`registry`]: all of them by name.

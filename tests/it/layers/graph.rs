@@ -108,7 +108,7 @@ impl Module {
     }
 
     fn test_modules<'a>(&'a self, path: &'a ItemPath) -> impl Iterator<Item = ItemPath> + 'a {
-        self.tests.iter().map(move |name| [&path[..], &[name.clone()]].concat())
+        self.tests.iter().map(move |name| [&path[..], std::slice::from_ref(name)].concat())
     }
 
     fn import(&mut self, tree: &syn::UseTree, before: &[String], is_reexport: bool) {

@@ -88,7 +88,7 @@ fn what_is_no_good_batch_is_answered_as_json_rpc_says() {
         assert_eq!(shortly(&client.answer()), expected, "{sent}");
     }
     let in_a_batch = |event: &Value| event["message"][0]["method"] == "initialize";
-    assert_eq!(home.events().into_iter().filter(in_a_batch).count(), 1, "it is on record as it came");
+    assert_eq!(home.events().into_iter().filter(in_a_batch).count(), 1, "the batch is recorded as one message");
     // Nothing answers notifications alone: the next line is the answer to the next request.
     client.send(&batch(&[NOTE, NOTE, CANCELLED]));
     client.send(PING);

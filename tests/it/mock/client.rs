@@ -214,7 +214,7 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        // Only while it was not waited for: its pid can not be another process's then.
+        // Only before it was waited for: until then its pid cannot belong to another process.
         if self.status.is_none() && self.ended.try_recv().is_err() {
             let _ = kill_process(self.pid, Signal::KILL);
         }

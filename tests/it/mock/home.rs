@@ -121,7 +121,7 @@ impl Home {
         self.shared.state.lock().unwrap().events.iter().map(short).collect()
     }
 
-    /// Every event as it came, without times and pids.
+    /// Every event in the order of arrival, without times and pids.
     pub fn events(&self) -> Vec<Value> {
         let mut events = self.shared.state.lock().unwrap().events.clone();
         for event in &mut events {

@@ -131,7 +131,7 @@ fn what_does_not_come_about_is_told_within_the_limit() {
 }
 
 #[test]
-fn what_can_not_be_started_is_told() {
+fn a_server_that_cannot_start_says_why() {
     let over_http = |script| MockServer::script(script).over_http().start().unwrap_err().to_string();
     assert!(over_http("nobody").contains("found no shipped script of this name"));
     assert!(over_http("stdout-closed-in-call").contains("needs lines over pipes: rule 1 has close-stdout"));

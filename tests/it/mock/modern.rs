@@ -45,7 +45,7 @@ fn it_lists_and_calls_tools_at_any_time() {
 }
 
 #[test]
-fn what_it_can_not_serve_is_refused_with_the_code_of_the_specification() {
+fn a_request_that_it_cannot_serve_is_refused_with_the_code_of_the_specification() {
     let without = |name: &str| {
         let mut body = request(1, "tools/list", json!({}));
         body["params"]["_meta"].as_object_mut().unwrap().remove(name);

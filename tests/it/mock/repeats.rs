@@ -71,7 +71,7 @@ fn is_heavy(action: &Action) -> bool {
     matches!(action, Action::Pad(n_bytes) | Action::EndlessLine(n_bytes) if *n_bytes > 1 << 20)
 }
 
-/// Such a one ignores SIGTERM as well.
+/// Whether the server ignores the end of its input, and so SIGTERM as well.
 fn ignores_eof(script: &Script) -> bool {
     script.rules().iter().any(|rule| rule.on.when == When::Eof && rule.actions.contains(&Action::Ignore))
 }

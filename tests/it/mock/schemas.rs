@@ -14,7 +14,7 @@ use crate::mock::home::Home;
 use crate::mock::http_client::{Chunk, Mock, Socket};
 use crate::rig::root;
 
-/// The shipped scripts whose every message is as it has to be, over pipes.
+/// The shipped scripts whose messages all fit the schema, over pipes.
 const OVER_PIPES: [&str; 11] = [
     "polite",
     "tools-that-change",
@@ -287,7 +287,7 @@ fn over_http_every_message_is_as_its_revision_defines_it() {
     }
 }
 
-/// What the schemas are for: a message that is not as it has to be is told.
+/// A message that does not fit its schema is reported.
 #[test]
 fn a_message_that_is_not_as_defined_is_told() {
     let asked = asked();

@@ -43,7 +43,7 @@ async def live(server):
     changed = asyncio.Event()
 
     async def on_message(message):
-        # What arrives and is not as it has to be arrives as an exception.
+        # The SDK delivers a malformed message as an exception.
         if isinstance(message, Exception):
             raise message
         if "ToolListChanged" in type(getattr(message, "root", message)).__name__:

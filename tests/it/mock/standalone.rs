@@ -49,7 +49,7 @@ fn a_script_file_is_served() {
 }
 
 #[test]
-fn what_can_not_be_run_is_said_with_exit_code_2() {
+fn a_script_that_cannot_run_is_refused_with_exit_code_2() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("bad.toml");
     fs::write(&file, "about = \"x\"\n[[rule]]\non = { start = true }\ndo = [\"drop\"]\n").unwrap();

@@ -148,7 +148,7 @@ fn a_result_is_waited_for_and_other_requests_are_served_meanwhile() {
 }
 
 #[test]
-fn a_task_that_is_cancelled_stays_so_and_whoever_waits_is_told() {
+fn a_cancelled_task_stays_cancelled_and_a_waiting_client_is_answered() {
     let (mut talk, _) = Talk::open("task-held", "2025-11-25");
     talk.make(&Value::Null);
     let waiting = talk.send("tasks/result", &named("task-1"));

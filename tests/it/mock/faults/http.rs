@@ -297,7 +297,7 @@ fn a_flood_of_notifications_waits_for_its_stream_and_is_bounded() {
     let mock = Mock::rule(CALL, many);
     let mut socket = mock.session();
     assert_eq!(socket.post(&call(3)).status, 200);
-    // Nobody has a stream: what can not wait is on record as lost.
+    // No client has a stream: the mock records as lost what cannot wait.
     mock.home.wait_for_short("evidence.truncated");
     let mut stream = mock.socket_of(&socket);
     stream.get();

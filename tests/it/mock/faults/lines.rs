@@ -249,7 +249,7 @@ fn end(client: &mut Client, how: Ends, fault: &str) {
         Ends::Refuses(first, last) => {
             client.close_stdin();
             first.into_iter().for_each(|signal| client.signal(signal));
-            assert!(!client.ends_within(QUIET), "{fault}: it has to live on");
+            assert!(!client.ends_within(QUIET), "{fault}: the mock must live on");
             client.signal(last);
             assert_eq!(client.death(), last.as_raw(), "{fault}");
         }
