@@ -9,7 +9,7 @@ use mcp_lifecheck::testing::{BoxFuture, Called, Failure, Loaded, Loader, Setup};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use crate::server::Server;
+use server::Server;
 
 /// How a loader ends its servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
