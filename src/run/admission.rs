@@ -9,10 +9,13 @@ use std::time::{Duration, Instant};
 
 use crate::supervise::n_runnable;
 
-/// Most plans at once for each core, where `--jobs` sets no other bound: bounds the memory of plans that only wait.
-const PLANS_PER_CORE_MAX: usize = 16;
+/// Most plans at once for each core, where `--jobs` sets no other bound.
+///
+/// Plans that wait all wake at some time. With more of them, the ones that wake together hold each other up for longer than a
+/// loader's own bounds allow, wherever other programs need the cores as well.
+const PLANS_PER_CORE_MAX: usize = 4;
 /// Most plans at once, however many cores there are.
-const PLANS_MAX: usize = 256;
+const PLANS_MAX: usize = 64;
 /// Time between two looks at the machine.
 const LOOK: Duration = Duration::from_millis(3);
 /// A plan that started this recently counts as a busy core: its processes may not be runnable yet.

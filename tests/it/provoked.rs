@@ -262,8 +262,8 @@ fn lived((mutation, transport, revision): (&str, &str, Option<&str>), rows: &[&R
             files.push(rig.file(&format!("{script}-conforming.toml"), &narrowed(&scenario, script, conforming)));
         }
     }
-    let limits = ["--limit", "grace=500ms", "--limit", "cleanup=8s", "--jobs", "8"];
-    let mut command = rig.run_command(&["--transport", transport]);
+    let limits = ["--limit", "grace=500ms", "--limit", "cleanup=8s"];
+    let mut command = rig.run_command(&["--transport", transport, "--jobs", "8"]);
     if rows.iter().all(|row| row.0 != STUBBORN) {
         command.arg("--polite-only");
     }
