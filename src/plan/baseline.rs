@@ -5,7 +5,6 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::value::StringDeserializer;
 
-use crate::plan::suggest::with_suggestion;
 use crate::plan::{InputError, ShutdownBehaviour, Transport};
 
 /// One accepted finding.
@@ -132,8 +131,7 @@ impl Baseline {
         let parsed: BaselineFile = if file.ends_with(".toml") {
             toml::from_str(text).map_err(|error| InputError::toml(file, text, &error))?
         } else {
-            serde_saphyr::from_str(text)
-                .map_err(|error| InputError::whole(file, with_suggestion(&error.to_string())))?
+            yaml_serde::from_str(text).map_err(|error| InputError::yaml(file, &error))?
         };
         let mut entries: Vec<BaselineEntry> = Vec::new();
         for EntryFile { id, transport, server } in parsed.client {

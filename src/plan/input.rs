@@ -70,6 +70,15 @@ impl InputError {
         }
     }
 
+    /// A YAML error with its position.
+    #[must_use]
+    pub fn yaml(file: &str, error: &yaml_serde::Error) -> Self {
+        let text = error.to_string();
+        let message = with_suggestion(text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message));
+        let (line, column) = error.location().map_or((0, 0), |place| (place.line(), place.column()));
+        Self { file: file.to_owned(), line, column, message }
+    }
+
     /// A JSON error with its position; `line` is the line of the file on which the JSON text starts, from 1.
     #[must_use]
     pub fn json(file: &str, line: usize, error: &serde_json::Error) -> Self {

@@ -105,8 +105,8 @@ pub enum ParseError {
     #[error("{}", without_place(.0))]
     Json(#[from] serde_json::Error),
     /// From the YAML parser.
-    #[error("{}", .0.without_snippet())]
-    Yaml(#[from] Box<serde_saphyr::Error>),
+    #[error("{}", without_place(.0))]
+    Yaml(#[from] Box<yaml_serde::Error>),
     /// From the TOML parser.
     #[error("{}", .0.message())]
     Toml(#[from] Box<toml::de::Error>),
@@ -118,18 +118,17 @@ impl ParseError {
             Self::Json(error) => Some(Position { line: error.line() as u64, column: error.column() as u64 }),
             Self::Yaml(error) => {
                 let location = error.location()?;
-                Some(Position { line: location.line(), column: location.column() })
+                Some(Position { line: location.line() as u64, column: location.column() as u64 })
             }
             Self::Toml(error) => Some(position_of_byte(text, error.span()?.start)),
         }
     }
 }
 
-/// The message of a JSON error without the place at its end, which is told before it.
-fn without_place(error: &serde_json::Error) -> String {
+/// The message of an error without the place at its end. The message of [`ConfigError`] begins with the place.
+fn without_place(error: &impl fmt::Display) -> String {
     let message = error.to_string();
-    let place = format!(" at line {} column {}", error.line(), error.column());
-    message.strip_suffix(&place).unwrap_or(&message).to_owned()
+    message.rsplit_once(" at line ").map_or(message.as_str(), |(before, _)| before).to_owned()
 }
 
 fn at(file: Option<&Path>, position: Option<Position>) -> String {
@@ -160,7 +159,7 @@ pub(super) fn servers_of_text(
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let parsed = match format {
         ConfigFormat::Json => serde_json::from_str::<RawFile>(text).map_err(ParseError::from),
-        ConfigFormat::Yaml => serde_saphyr::from_str(text).map_err(|error| ParseError::from(Box::new(error))),
+        ConfigFormat::Yaml => yaml_serde::from_str(text).map_err(|error| ParseError::from(Box::new(error))),
         ConfigFormat::Toml => toml::from_str(text).map_err(|error| ParseError::from(Box::new(error))),
     };
     let refuse = |source: ParseError| {
