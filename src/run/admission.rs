@@ -1,7 +1,7 @@
 //! Decides when one more plan may start.
 //!
-//! A plan waits for most of its life, so many plans fit next to each other. One plan for each core may always run. Above that
-//! floor a plan starts only while a core is idle and this process is woken on time. So plans that compute, such as those that start an
+//! A plan waits for most of its life, so many plans fit next to each other. A user who sets a number gets that many. Otherwise, one
+//! plan for each core may always run. Above that floor a plan starts only while a core is idle and this process is woken on time. So plans that compute, such as those that start an
 //! interpreter, have as few neighbours as there are cores, and so have all plans on a machine that other programs keep busy.
 
 use std::collections::VecDeque;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::supervise::n_runnable;
 
-/// Most plans at once for each core, where `--jobs` sets no other bound.
+/// Most plans at once for each core, where the user sets no number.
 ///
 /// Plans that wait all wake at some time. With more of them, the ones that wake together hold each other up for longer than a
 /// loader's own bounds allow, wherever other programs need the cores as well.
@@ -30,10 +30,29 @@ fn n_cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// The bound on plans at once where the user sets none.
-#[must_use]
-pub fn usual_jobs() -> usize {
-    (n_cores() * PLANS_PER_CORE_MAX).min(PLANS_MAX)
+/// How many plans run at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Jobs {
+    /// So many, however busy the machine is: the user set the number.
+    Fixed(usize),
+    /// As many as the machine has room for, at most this many.
+    AsRoomAllows(usize),
+}
+
+impl Jobs {
+    /// What a run does where the user sets no number.
+    #[must_use]
+    pub fn usual() -> Self {
+        Self::AsRoomAllows((n_cores() * PLANS_PER_CORE_MAX).min(PLANS_MAX))
+    }
+
+    /// Most plans at once.
+    #[must_use]
+    pub fn max(self) -> usize {
+        match self {
+            Self::Fixed(n) | Self::AsRoomAllows(n) => n.max(1),
+        }
+    }
 }
 
 /// Runnable tasks for each core above which a task that never waits may get less than 30 % of a core. An idle window cannot show then
@@ -44,7 +63,7 @@ const CROWD_LASTS: Duration = Duration::from_millis(75);
 
 /// Follows how busy the machine is, for one run.
 pub(super) struct Admission {
-    jobs: usize,
+    jobs: Jobs,
     n_cores: usize,
     /// When the plans of the last moments started.
     started: VecDeque<Instant>,
@@ -68,14 +87,14 @@ struct Look {
 }
 
 impl Admission {
-    /// For a run of at most `jobs` plans at once.
-    pub(super) fn new(jobs: usize) -> Self {
+    /// For a run of this many plans at once.
+    pub(super) fn new(jobs: Jobs) -> Self {
         Self::on_cores(jobs, n_cores(), Instant::now())
     }
 
-    fn on_cores(jobs: usize, n_cores: usize, now: Instant) -> Self {
+    fn on_cores(jobs: Jobs, n_cores: usize, now: Instant) -> Self {
         Self {
-            jobs: jobs.max(1),
+            jobs,
             n_cores,
             started: VecDeque::new(),
             paused_until: now,
@@ -87,12 +106,19 @@ impl Admission {
 
     /// How many plans may start while `n_running` run, whatever the machine does.
     pub(super) fn floor_room(&self, n_running: usize) -> usize {
-        self.jobs.min(self.n_cores).saturating_sub(n_running)
+        let floor = match self.jobs {
+            Jobs::Fixed(_) => self.jobs.max(),
+            Jobs::AsRoomAllows(_) => self.jobs.max().min(self.n_cores),
+        };
+        floor.saturating_sub(n_running)
     }
 
     /// Whether looks are of use: a plan may start, or a crowd may form.
     pub(super) fn wants_look(&self, n_running: usize, n_waiting: usize) -> bool {
-        n_waiting > 0 && n_running < self.jobs || n_running > self.n_cores
+        match self.jobs {
+            Jobs::Fixed(_) => false,
+            Jobs::AsRoomAllows(_) => n_waiting > 0 && n_running < self.jobs.max() || n_running > self.n_cores,
+        }
     }
 
     /// How many looks met a lasting crowd so far. A plan that saw the number rise had too many neighbours for a measurement of CPU time.
@@ -123,7 +149,7 @@ impl Admission {
             }
             Some(_) | None => 0,
         };
-        n_idle.min(self.jobs.saturating_sub(n_running)).max(self.floor_room(n_running))
+        n_idle.min(self.jobs.max().saturating_sub(n_running)).max(self.floor_room(n_running))
     }
 
     fn watch_crowd(&mut self, look: Look, n_running: usize) {
@@ -150,7 +176,7 @@ mod tests {
 
     /// Two cores, at most eight plans.
     fn admission(now: Instant) -> Admission {
-        Admission::on_cores(8, 2, now)
+        Admission::on_cores(Jobs::AsRoomAllows(8), 2, now)
     }
 
     fn look(now: Instant, n_runnable: usize) -> Look {
@@ -200,9 +226,18 @@ mod tests {
     }
 
     #[test]
+    fn a_number_of_the_user_holds_on_the_busiest_machine() {
+        let now = Instant::now();
+        let mut admission = Admission::on_cores(Jobs::Fixed(48), 2, now);
+        assert_eq!(admission.room_at(look(now, 100), 0), 48);
+        assert_eq!(admission.floor_room(47), 1);
+        assert!(!admission.wants_look(47, 500));
+    }
+
+    #[test]
     fn one_job_is_one_plan() {
         let now = Instant::now();
-        let mut admission = Admission::on_cores(1, 2, now);
+        let mut admission = Admission::on_cores(Jobs::AsRoomAllows(1), 2, now);
         assert_eq!(admission.room_at(look(now, 0), 0), 1);
         assert_eq!(admission.room_at(look(now, 0), 1), 0);
         assert!(!admission.wants_look(1, 5));

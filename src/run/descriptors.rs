@@ -2,7 +2,7 @@
 
 use rustix::process::{Resource, getrlimit};
 
-use crate::run::{RunError, Selected, usual_jobs};
+use crate::run::{Jobs, RunError, Selected};
 
 /// Descriptors of this process without its plans: its streams, its runtime, its reports.
 const OWN: u64 = 64;
@@ -12,19 +12,23 @@ const OF_A_PLAN: u64 = 12;
 /// Descriptors of a server: the link of its mock, that of the mock it replaces, and one that connects.
 const OF_A_SERVER: u64 = 3;
 
-/// The number of plans that may run at once: `requested`, or the usual number as far as it fits. Call it after
+/// How many plans may run at once: `requested`, or the usual number as far as it fits. Call it after
 /// [`RunProcess::boot`](crate::run::RunProcess::boot), which raises the limit.
 ///
 /// Loaders keep the original limit. A loader that meets it produces a finding, not an error.
 ///
 /// # Errors
 /// `Usage` when the plans do not fit, with the needed limit and the number of plans that would fit.
-pub fn fitting_jobs(selected: &[Selected], requested: Option<usize>) -> Result<usize, RunError> {
-    let Some(limit) = getrlimit(Resource::Nofile).current else { return Ok(requested.unwrap_or_else(usual_jobs)) };
+pub fn fitting_jobs(selected: &[Selected], requested: Option<usize>) -> Result<Jobs, RunError> {
+    let jobs = requested.map_or_else(Jobs::usual, Jobs::Fixed);
+    let Some(limit) = getrlimit(Resource::Nofile).current else { return Ok(jobs) };
     let n_servers = selected.iter().map(|one| one.scripts.len()).max().unwrap_or(0) as u64;
     let n_fitting = usize::try_from(n_fitting(limit, n_servers)).unwrap_or(usize::MAX);
-    let jobs = requested.unwrap_or_else(|| usual_jobs().min(n_fitting)).max(1);
-    match excess(limit, jobs.min(selected.len()) as u64, n_servers) {
+    let jobs = match jobs {
+        Jobs::Fixed(_) => jobs,
+        Jobs::AsRoomAllows(n_max) => Jobs::AsRoomAllows(n_max.min(n_fitting)),
+    };
+    match excess(limit, jobs.max().min(selected.len()) as u64, n_servers) {
         None => Ok(jobs),
         Some(message) => Err(RunError::usage(message)),
     }

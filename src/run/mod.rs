@@ -24,7 +24,7 @@ mod self_test;
 mod signals;
 mod variants;
 
-pub use admission::usual_jobs;
+pub use admission::Jobs;
 pub use boot::{Ownership, RunProcess};
 pub use checkout::Checkout;
 pub use client::{ClientOutcome, ClientPlan, ClientResult, ClientRun, read_expected};

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::check::Verdict;
 use crate::life::{RunEnvironment, preflight};
-use crate::run::admission::Admission;
+use crate::run::admission::{Admission, Jobs};
 use crate::run::folder::RunFolder;
 use crate::run::plan::{Finished, PlanRunner};
 use crate::run::repeat::Repeat;
@@ -23,8 +23,8 @@ const IDLE_WITHOUT_CPU: &str = "idle-without-cpu";
 /// How a run's plans are run.
 pub struct Pool<'a> {
     pub folder: Arc<RunFolder>,
-    /// Most plans at once.
-    pub jobs: usize,
+    /// How many plans run at once.
+    pub jobs: Jobs,
     pub environment: RunEnvironment,
     pub repeat: Repeat,
     /// Told of every plan that is over.

@@ -113,7 +113,9 @@ struct Sampling {
     id: u32,
     began: Instant,
     due: Instant,
-    before: Option<Sample>,
+    /// CPU time of the loader's process when the window began. The kernel's entries for descriptors and memory are read only at the
+    /// end: it keeps what it makes up for each of them, and clears that away when the process is reaped.
+    cpu_us_before: Option<u64>,
 }
 
 /// Whether the supervisor continues.
@@ -298,8 +300,8 @@ impl Supervisor {
 
     fn begin_sample(&mut self, id: u32, window_us: u64) {
         let began = Instant::now();
-        let before = self.root.as_ref().and_then(|root| os::sample(root.pid));
-        self.sampling.push(Sampling { id, began, due: began + Duration::from_micros(window_us), before });
+        let cpu_us_before = self.root.as_ref().and_then(|root| os::cpu_us(root.pid));
+        self.sampling.push(Sampling { id, began, due: began + Duration::from_micros(window_us), cpu_us_before });
     }
 
     /// Answers every sample whose window is over.
@@ -308,11 +310,11 @@ impl Supervisor {
         let (over, open) = std::mem::take(&mut self.sampling).into_iter().partition(|sampling| sampling.due <= now);
         self.sampling = open;
         let over: Vec<Sampling> = over;
-        for Sampling { id, began, before, .. } in over {
+        for Sampling { id, began, cpu_us_before, .. } in over {
             let after = self.root.as_ref().and_then(|root| os::sample(root.pid));
-            let sample = before.zip(after).map(|(before, after)| Sample {
+            let sample = cpu_us_before.zip(after).map(|(before, after)| Sample {
                 window_us: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
-                cpu_us: after.cpu_us.saturating_sub(before.cpu_us),
+                cpu_us: after.cpu_us.saturating_sub(before),
                 ..after
             });
             self.send(&Report::Sampled { id, sample }).await;

@@ -28,7 +28,7 @@ pub struct Options {
     pub severity: Severity,
     /// How often each plan runs. Default: once.
     pub repeat: u32,
-    /// Most plans at once. Default: as many as the machine has idle time for; one under nextest, which runs many processes.
+    /// How many plans run at once. Default: as many as the machine has idle time for; one under nextest, which runs many processes.
     pub jobs: Option<usize>,
     /// Folder for the results. Default: `mcp-lifecheck/NAME` in the target folder of the test binary.
     pub out: Option<PathBuf>,

@@ -111,7 +111,7 @@ pub(crate) struct VariantArgs {
     /// How often each plan runs.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub repeat: u32,
-    /// Most plans at once [default: 4 for each core]. Above one for each core, a plan starts only while a core is idle.
+    /// How many plans run at once [default: one for each core, and while a core is idle up to 4 for each].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub jobs: Option<u32>,
     /// Seed of random choices.

@@ -11,7 +11,7 @@ use mcp_lifecheck::plan::{InputError, Plan, read_text};
 use mcp_lifecheck::report::{Comparison, RunReport, RunVerdict};
 use mcp_lifecheck::run::select::Versus;
 use mcp_lifecheck::run::{
-    Accepted, Chosen, ExitReason, Finished, Ownership, Pool, Repeat, RunError, RunFolder, RunOutcome, RunProcess,
+    Accepted, Chosen, ExitReason, Finished, Jobs, Ownership, Pool, Repeat, RunError, RunFolder, RunOutcome, RunProcess,
     Selected, Target, Variants, descriptors, read_baseline, report_of, select, write_reports,
 };
 
@@ -132,7 +132,7 @@ async fn run_all(
     selected: &[Selected],
     folder: &Arc<RunFolder>,
     output: &OutputArgs,
-    jobs: usize,
+    jobs: Jobs,
     environment: &RunEnvironment,
 ) -> Vec<Finished> {
     let progress = progress_bar(selected.len(), output);

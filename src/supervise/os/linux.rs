@@ -118,9 +118,14 @@ pub(in crate::supervise) fn children_cpu_ms() -> u64 {
     ticks * TICK_US / 1_000
 }
 
+/// CPU time of a process so far, in microseconds.
+pub(in crate::supervise) fn cpu_us(pid: u32) -> Option<u64> {
+    Some(process_table::stat(pid)?.cpu_ticks * TICK_US)
+}
+
 /// What a process uses now. `cpu_us` is the CPU time so far; the caller takes two samples and subtracts.
 pub(in crate::supervise) fn sample(pid: u32) -> Option<Sample> {
-    let cpu_us = process_table::stat(pid)?.cpu_ticks * TICK_US;
+    let cpu_us = cpu_us(pid)?;
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let number = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
