@@ -50,7 +50,7 @@ const WRONG: &[(&str, &str, &[&str])] = &[
     ("no-version", "tools_call", &["protocol-version-sent"]),
     ("not-accepting", "tools_call", &["accept-offers-both"]),
     ("calls-twice", "tools_call", &["call-made-once"]),
-    ("abandons", "tools_call", &["abandoned-call-cancelled"]),
+    ("abandons", "elicitation-sep1034-client-defaults", &["abandoned-call-cancelled"]),
     ("hasty", "sse-retry", &["retry-honoured"]),
     ("no-defaults", "elicitation-sep1034-client-defaults", &["defaults-applied"]),
     ("id-reused", "tools_call", &["request-id-unique"]),

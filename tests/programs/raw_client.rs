@@ -168,8 +168,9 @@ fn read(socket: &TcpStream) -> io::Result<Answer> {
     Ok(answer)
 }
 
-/// Is asked for input in a call, and gives this.
-fn elicited(client: &mut Client, content: &str) {
+/// Is asked for input in a call, and gives this. One that abandons the call first closes the socket on which it waits: the server answers
+/// only after it has the input, so it has not answered by then.
+fn elicited(client: &mut Client, content: &str, abandons: bool) {
     client.open();
     client.request("tools/list", "{}");
     let id = client.id();
@@ -185,10 +186,17 @@ fn elicited(client: &mut Client, content: &str) {
         line.clear();
         assert!(reader.read_line(&mut line).unwrap() > 0);
     }
-    client.post(&format!(r#"{{"jsonrpc":"2.0","id":0,"result":{{"action":"accept","content":{content}}}}}"#));
-    while line.trim() != "0" {
-        line.clear();
-        assert!(reader.read_line(&mut line).unwrap() > 0);
+    let input = format!(r#"{{"jsonrpc":"2.0","id":0,"result":{{"action":"accept","content":{content}}}}}"#);
+    if abandons {
+        drop(reader);
+        drop(socket);
+        client.post(&input);
+    } else {
+        client.post(&input);
+        while line.trim() != "0" {
+            line.clear();
+            assert!(reader.read_line(&mut line).unwrap() > 0);
+        }
     }
     client.delete();
 }
@@ -199,7 +207,7 @@ const FILLED_IN: &str = r#"{"name":"John Doe","age":30,"score":95.5,"status":"ac
 fn scenario(client: &mut Client, is_hasty: bool, says_nothing: bool) -> bool {
     match std::env::var("MCP_CONFORMANCE_SCENARIO").as_deref() {
         Ok("elicitation-sep1034-client-defaults") => {
-            elicited(client, if says_nothing { r#"{"name":"John Doe"}"# } else { FILLED_IN });
+            elicited(client, if says_nothing { r#"{"name":"John Doe"}"# } else { FILLED_IN }, false);
             true
         }
         Ok("sse-retry") => {
@@ -366,12 +374,7 @@ fn do_wrong_on_the_wire(mode: &str, client: &mut Client) -> bool {
             client.delete();
             client.request("tools/call", OTHER_CALL);
         }
-        "abandons" => {
-            client.open();
-            let id = client.id();
-            drop(client.send("POST", &[], &request(id, "tools/call", OTHER_CALL)));
-            client.live_on();
-        }
+        "abandons" => elicited(client, FILLED_IN, true),
         "stream-left" => {
             client.open();
             let stream = client.stream();
