@@ -76,8 +76,30 @@ pub enum Level {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AppliesTo {
     generation: Generation,
-    transports: &'static [Transport],
+    transports: Transports,
     subject: Subject,
+}
+
+/// The transports to which an invariant applies, by what it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Transports {
+    Every,
+    /// Those that the stateless generation has.
+    Stateless,
+    /// Those on which a server can send a message at any time.
+    Push,
+    Only(Transport),
+}
+
+impl Transports {
+    fn contain(self, transport: Transport) -> bool {
+        match self {
+            Self::Every => true,
+            Self::Stateless => transport.usual_framing().is_stateless(),
+            Self::Push => transport.usual_framing().has_push(),
+            Self::Only(only) => transport == only,
+        }
+    }
 }
 
 /// The kind of started program to which a rule applies.
@@ -97,37 +119,29 @@ enum Generation {
     Stateless,
 }
 
-const EVERY_TRANSPORT: &[Transport] = &[Transport::Memory, Transport::Stdio, Transport::Http, Transport::Sse];
-
 impl AppliesTo {
     /// Everywhere.
-    pub const ALL: Self = Self { generation: Generation::Any, transports: EVERY_TRANSPORT, subject: Subject::Any };
+    pub const ALL: Self = Self { generation: Generation::Any, transports: Transports::Every, subject: Subject::Any };
     /// Every transport, in the handshake generation.
-    pub const HANDSHAKE: Self =
-        Self { generation: Generation::Handshake, transports: EVERY_TRANSPORT, subject: Subject::Any };
+    pub const HANDSHAKE: Self = Self { generation: Generation::Handshake, ..Self::ALL };
     /// Every transport that the stateless generation has.
-    pub const STATELESS: Self = Self {
-        transports: &[Transport::Memory, Transport::Stdio, Transport::Http],
-        generation: Generation::Stateless,
-        ..Self::ALL
-    };
+    pub const STATELESS: Self =
+        Self { generation: Generation::Stateless, transports: Transports::Stateless, ..Self::ALL };
     /// Streamable HTTP, in the stateless generation.
     pub const STATELESS_HTTP: Self =
-        Self { generation: Generation::Stateless, transports: &[Transport::Http], ..Self::ALL };
+        Self { generation: Generation::Stateless, transports: Transports::Only(Transport::Http), ..Self::ALL };
     /// Sessions with ids: streamable HTTP, in the handshake generation.
-    pub const SESSIONS: Self = Self { generation: Generation::Handshake, transports: &[Transport::Http], ..Self::ALL };
+    pub const SESSIONS: Self =
+        Self { generation: Generation::Handshake, transports: Transports::Only(Transport::Http), ..Self::ALL };
     /// Streamable HTTP, in every generation.
-    pub const HTTP: Self = Self { transports: &[Transport::Http], ..Self::ALL };
+    pub const HTTP: Self = Self { transports: Transports::Only(Transport::Http), ..Self::ALL };
     /// HTTP with server-sent events, where a session is a stream of events.
-    pub const SSE: Self = Self { generation: Generation::Handshake, transports: &[Transport::Sse], ..Self::ALL };
+    pub const SSE: Self =
+        Self { generation: Generation::Handshake, transports: Transports::Only(Transport::Sse), ..Self::ALL };
     /// Transports on which a server can send a message at any time, in the handshake generation.
-    pub const SERVER_PUSH: Self = Self {
-        generation: Generation::Handshake,
-        transports: &[Transport::Memory, Transport::Stdio, Transport::Sse],
-        ..Self::ALL
-    };
+    pub const SERVER_PUSH: Self = Self { generation: Generation::Handshake, transports: Transports::Push, ..Self::ALL };
     /// Servers that are child processes.
-    pub const STDIO: Self = Self { generation: Generation::Any, transports: &[Transport::Stdio], ..Self::ALL };
+    pub const STDIO: Self = Self { transports: Transports::Only(Transport::Stdio), ..Self::ALL };
 
     /// The same, for conformance clients only.
     #[must_use]
@@ -153,8 +167,9 @@ impl AppliesTo {
             (Subject::Any | Subject::Client | Subject::Application, _) => {}
         }
         let transport = header.carried_by();
-        if self.transports != EVERY_TRANSPORT && !self.transports.iter().any(|known| known.as_str() == transport) {
-            let names: Vec<String> = self.transports.iter().map(ToString::to_string).collect();
+        let among = Transport::ALL.into_iter().filter(|known| self.transports.contain(*known));
+        if self.transports != Transports::Every && !among.clone().any(|known| known.as_str() == transport) {
+            let names: Vec<String> = among.map(|known| known.to_string()).collect();
             return Some(format!("applies to transport {}, this is {transport}", names.join(" and ")));
         }
         let has_handshake = header.revision.parse::<Revision>().map(|revision| revision <= Revision::NEWEST_HANDSHAKE);

@@ -11,14 +11,15 @@ use crate::check::parts::parts;
 use crate::check::peers::Peers;
 use crate::check::{Connection, Operation, Server};
 use crate::history::{Action, ConnectionId, Event, EventKind, Header, Message, OpId, Outcome, Seq, Source};
-use crate::plan::{Limits, Place, Promises, Revision};
+use crate::plan::{Framing, Limits, Place, Promises, Revision, Transport};
 
 /// The state at one event: open operations, known servers, live connections.
 #[derive(Debug)]
 pub struct View {
     promises: Promises,
     limits: Limits,
-    transport: String,
+    /// `None` for a recorded name that is not the name of a transport, such as `memory/http`.
+    transport: Option<Transport>,
     course: Course,
     scopes: Observability,
     operations: BTreeMap<OpId, Operation>,
@@ -37,7 +38,7 @@ impl View {
         Self {
             promises: header.promises.clone(),
             limits: header.limits.clone(),
-            transport: header.transport.clone(),
+            transport: Transport::named(&header.transport),
             course: Course::default(),
             scopes: Observability::NoAdapter,
             operations: BTreeMap::new(),
@@ -69,7 +70,7 @@ impl View {
     /// Whether servers are children of the loader.
     #[must_use]
     pub fn is_stdio(&self) -> bool {
-        self.transport == "stdio"
+        self.transport.is_some_and(Transport::has_children)
     }
 
     /// An open operation. It is still present at the event that completes it.
@@ -86,7 +87,7 @@ impl View {
     /// Whether a connection is a pair of pipes.
     #[must_use]
     pub fn is_line(&self) -> bool {
-        matches!(self.transport.as_str(), "stdio" | "memory")
+        self.has_framing(Framing::Lines)
     }
 
     /// Whether the history shows the end of every connection, as for pipes and streams.
@@ -95,10 +96,14 @@ impl View {
         self.is_line() || self.is_sse()
     }
 
+    fn has_framing(&self, framing: Framing) -> bool {
+        self.transport.is_some_and(|transport| transport.usual_framing() == framing)
+    }
+
     /// Whether a connection is a stream of events.
     #[must_use]
     pub fn is_sse(&self) -> bool {
-        self.transport == "sse"
+        self.has_framing(Framing::Sse)
     }
 
     /// The servers of the configuration in force.

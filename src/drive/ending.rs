@@ -8,8 +8,8 @@ use crate::drive::context::Context;
 use crate::drive::operations::Operations;
 use crate::history::{Channel, EventKind, LINK_LOST_CODE, Source};
 use crate::life::{After, OUTPUT_BYTES_MAX, await_quiet_wire, await_vanishing, identify, read_head, uncaught};
+use crate::plan::Framing;
 use crate::record::Completion;
-use crate::script::Framing;
 use crate::supervise::ProcessFacts;
 
 /// Ends a plan and abandons its running operations.

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use crate::drive::launch::LoaderLaunch;
 use crate::history::{Header, SCHEMA, ServerFacts};
 use crate::life::{Setup, mock_setup};
-use crate::plan::{Plan, Scenario, Transport};
+use crate::plan::{Framing, Plan, Scenario};
 use crate::record::MockSetup;
-use crate::script::{Framing, Script, framing_of_plan};
+use crate::script::{Script, framing_of_plan};
 
 /// A plan, with everything it names.
 #[derive(Clone)]
@@ -44,7 +44,7 @@ impl PlanInput {
             scenario: plan.scenario.clone(),
             loader: plan.loader.clone(),
             revision: plan.revision.to_string(),
-            transport: self.recorded_transport(),
+            transport: plan.transport.recorded(self.framing()),
             seed: plan.seed,
             promises: plan.promises.clone(),
             limits: plan.limits.clone(),
@@ -52,15 +52,6 @@ impl PlanInput {
                 .map(|server| ServerFacts { name: server.name.clone(), script: server.script.clone() })
                 .collect(),
             host: None,
-        }
-    }
-
-    /// The transport as a history names it. In memory, it includes a framing other than lines.
-    fn recorded_transport(&self) -> String {
-        let transport = self.plan.transport;
-        match (transport, self.framing()) {
-            (Transport::Memory, Framing::Http) => "memory/http".to_owned(),
-            (Transport::Memory | Transport::Stdio | Transport::Http | Transport::Sse, _) => transport.to_string(),
         }
     }
 

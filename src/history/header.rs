@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Limits, Promises};
+use crate::plan::{Limits, Promises, Transport};
 
 /// Version of the file format. Any change increases it and adds a test that reads the old version.
 pub const SCHEMA: u32 = 1;
@@ -26,7 +26,7 @@ pub struct Header {
     pub loader: String,
     /// Revision of the protocol that the loader was configured to use.
     pub revision: String,
-    /// `memory` (lines), `memory/http`, `stdio`, `http` or `sse`.
+    /// The transport, as [`Transport::recorded`] names it.
     pub transport: String,
     /// Seed of every random choice.
     pub seed: u64,
@@ -87,10 +87,10 @@ impl Header {
         self.host.as_ref()?.application.as_ref()
     }
 
-    /// The transport without `memory/`: HTTP in memory counts as HTTP.
+    /// The transport that it counts as when the history is judged: HTTP in memory counts as HTTP.
     #[must_use]
     pub fn carried_by(&self) -> &str {
-        self.transport.strip_prefix("memory/").unwrap_or(&self.transport)
+        Transport::counted_as(&self.transport)
     }
 
     /// A header with default promises and limits, for tests and handwritten histories.

@@ -199,7 +199,7 @@ fn scripts(plan: &HostPlan, shown: &str, transport: Transport) -> Result<BTreeMa
         let is_file = script.ends_with(".toml") || script.contains(std::path::MAIN_SEPARATOR);
         let script =
             if is_file { Script::from_toml(script, script, &read_text(Path::new(script))?)? } else { shipped(script)? };
-        let fits = script.fits(transport, framing_of(transport, [&script]));
+        let fits = script.fits(transport.home(), framing_of(transport, [&script]));
         fits.map_err(|error| InputError::whole(shown, error.to_string()))?;
         check_gates(plan, shown, &script)?;
         scripts.insert(name.clone(), script);

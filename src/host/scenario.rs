@@ -100,15 +100,14 @@ impl ClientScenario {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Transport;
-    use crate::script::Framing;
+    use crate::plan::{Framing, ServerHome};
 
     #[test]
     fn every_scenario_can_be_read_and_carried_over_http() {
         let scenarios = client_scenarios().unwrap();
         assert!(scenarios.len() >= 4, "{}", scenarios.len());
         for scenario in scenarios {
-            assert!(scenario.script.fits(Transport::Http, Framing::Http).is_ok(), "{}", scenario.name);
+            assert!(scenario.script.fits(ServerHome::OwnProcess, Framing::Http).is_ok(), "{}", scenario.name);
             assert!(!scenario.facts.exchange.is_empty() && !scenario.revisions.is_empty(), "{}", scenario.name);
         }
     }

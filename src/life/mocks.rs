@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::life::environment::RunEnvironment;
-use crate::plan::Limits;
+use crate::plan::{Framing, Limits};
 use crate::record::MockSetup;
-use crate::script::{Framing, Script};
+use crate::script::Script;
 
 /// Longest message that the history holds in full, in bytes. It holds the head, the length and a hash of a longer one.
 const BODY_BYTES_MAX: usize = 64 << 10;

@@ -4,6 +4,7 @@
 
 mod baseline;
 mod descriptor;
+mod framing;
 mod host;
 mod identity;
 mod input;
@@ -16,11 +17,13 @@ mod step;
 mod step_file;
 mod suggest;
 mod tagged;
+mod transport;
 
 pub use baseline::{Baseline, BaselineEntry};
 pub use descriptor::{Descriptor, Feature, Known, Lane};
+pub use framing::Framing;
 pub use host::{HOST_LIMITS, HostDo, HostPlan, HostStep, PageAction, host_limit};
-pub use identity::{Plan, ShutdownBehaviour, Transport};
+pub use identity::{Plan, ShutdownBehaviour};
 pub use input::{InputError, TEXT_BYTES_MAX, read_text};
 pub use limits::{DurationError, LIMITS, LimitInfo, Limits, parse_duration};
 pub use place::{Place, PlaceKind};
@@ -29,3 +32,4 @@ pub use revision::Revision;
 pub use scenario::{Scenario, ServerSpec};
 pub use step::{Invoked, Step, StepDo, Until, WaitFor};
 pub use suggest::{did_you_mean, nearest};
+pub use transport::{ServerHome, Transport};

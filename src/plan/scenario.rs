@@ -9,8 +9,8 @@ use toml::de::DeTable;
 use crate::plan::input::check_name;
 use crate::plan::tagged::take_steps;
 use crate::plan::{
-    InputError, Invoked, Place, PlaceKind, Revision, SessionPromise, ShutdownBehaviour, Step, StepDo, Transport, Until,
-    WaitFor, did_you_mean,
+    Framing, InputError, Invoked, Place, PlaceKind, Revision, SessionPromise, ShutdownBehaviour, Step, StepDo,
+    Transport, Until, WaitFor, did_you_mean,
 };
 
 /// A scenario. Its names are unique, and every name that a step uses is declared.
@@ -123,11 +123,11 @@ impl Scenario {
         self.servers.iter().find(|server| server.name == name)
     }
 
-    /// Whether it applies to a transport. A scenario for HTTP alone applies to HTTP in memory too.
+    /// Whether it applies to a transport. A scenario for HTTP alone applies to every transport that can carry HTTP.
     #[must_use]
     pub fn runs_over(&self, transport: Transport) -> bool {
-        let is_for_http_in_memory = transport == Transport::Memory && self.is_for_http_alone();
-        self.transports.is_empty() || self.transports.contains(&transport) || is_for_http_in_memory
+        let carries_its_framing = self.framing().is_some_and(|framing| transport.framings().contains(&framing));
+        self.transports.is_empty() || self.transports.contains(&transport) || carries_its_framing
     }
 
     /// The newest revision with `initialize` in which it applies to a transport; or `wanted`, if it applies in that.
@@ -151,10 +151,10 @@ impl Scenario {
         self.sessions.is_empty() || self.sessions.contains(&promise)
     }
 
-    /// Whether streamable HTTP is the only transport it applies to.
+    /// The framing that the scenario is about; `None` if it is about none. A scenario for HTTP alone is about HTTP.
     #[must_use]
-    pub fn is_for_http_alone(&self) -> bool {
-        self.transports == [Transport::Http]
+    pub fn framing(&self) -> Option<Framing> {
+        (self.transports == [Transport::Http]).then_some(Framing::Http)
     }
 
     fn check_names(&self, file: &str) -> Result<(), InputError> {

@@ -37,9 +37,9 @@ pub fn self_test_input(
     Ok(Ok(SelfTestInput { launch, transports, limits: limits.clone(), directory }))
 }
 
-/// A transport that the self-test covers. It leaves out memory, where servers live in the tested process.
+/// A transport that the self-test covers. It leaves out those whose servers live in the tested process.
 fn over(target: &Target, transport: Transport) -> Option<SelfTestTransport> {
-    if transport == Transport::Memory || target.descriptor.lacking(transport, is_built).is_some() {
+    if !transport.home().has_process() || target.descriptor.lacking(transport, is_built).is_some() {
         return None;
     }
     let promises = target.descriptor.promises(target.stack.as_deref(), transport.as_str());

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::history::Impact;
+use crate::plan::Framing;
 use crate::script::family::{self, Family};
 use crate::script::fault::fault_info;
-use crate::script::{Bytes, Death, ErrorAnswer, Framing, Grandchild, Many, OwnMessage, Span, When};
+use crate::script::{Bytes, Death, ErrorAnswer, Grandchild, Many, OwnMessage, Span, When};
 
 /// One table: the variants, their names in a script and their families.
 macro_rules! actions {
@@ -306,7 +307,7 @@ impl Action {
         self.family().needs()
     }
 
-    /// Whether it needs a process of its own, which a mock in memory does not have.
+    /// Whether it needs a process of its own, which a mock that lives in its client's process does not have.
     #[must_use]
     pub fn needs_process(&self) -> bool {
         let is_of_process = matches!(self, Self::Ignore | Self::Stop | Self::Grandchild(_));

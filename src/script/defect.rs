@@ -1,6 +1,7 @@
 //! Defects of scripts.
 
-use crate::script::{Framing, Phase, Signal};
+use crate::plan::Framing;
+use crate::script::{Phase, Signal};
 
 /// The reason why a script is refused: it could not do what it says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::script::{Bytes, Death, ErrorAnswer, Framing, Grandchild, Many, OwnMessage, Span};
+use crate::plan::Framing;
+use crate::script::{Bytes, Death, ErrorAnswer, Grandchild, Many, OwnMessage, Span};
 
 /// An action as a member of its family.
 #[derive(Debug, Clone, Copy, PartialEq)]

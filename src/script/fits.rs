@@ -1,37 +1,27 @@
-//! Which transports a script fits.
+//! Which transports a script fits, and which framing they carry for it.
 
 use std::fmt;
 
-use crate::plan::{Scenario, Transport};
-use crate::script::framing::Framing;
+use crate::plan::{Framing, Scenario, ServerHome, Transport};
 use crate::script::rule::Rule;
 use crate::script::source::Script;
 
-/// The framing of a plan. In memory it is HTTP if the scenario is for HTTP alone, or if a script needs it.
+/// The framing of a plan: the one that its scenario is about, if the transport carries it; otherwise as the scripts decide.
 pub fn framing_of_plan<'a>(
     transport: Transport,
     scenario: &Scenario,
     scripts: impl IntoIterator<Item = &'a Script>,
 ) -> Framing {
-    match transport {
-        Transport::Memory if scenario.is_for_http_alone() => Framing::Http,
-        Transport::Memory | Transport::Stdio | Transport::Http | Transport::Sse => framing_of(transport, scripts),
-    }
+    let wanted = scenario.framing().filter(|framing| transport.framings().contains(framing));
+    wanted.unwrap_or_else(|| framing_of(transport, scripts))
 }
 
-/// The framing of a transport, for servers with these scripts.
-///
-/// In memory the scripts decide: HTTP if one of them needs it, else lines.
+/// The framing of a transport, for servers with these scripts: the usual one, unless a script needs another one that the
+/// transport carries as well.
 pub fn framing_of<'a>(transport: Transport, scripts: impl IntoIterator<Item = &'a Script>) -> Framing {
-    match transport {
-        Transport::Stdio => Framing::Lines,
-        Transport::Http => Framing::Http,
-        Transport::Sse => Framing::Sse,
-        Transport::Memory => {
-            let needs_http = |script: &Script| script.needs().any(|(_, _, needs)| needs == Framing::Http);
-            if scripts.into_iter().any(needs_http) { Framing::Http } else { Framing::Lines }
-        }
-    }
+    let usual = transport.usual_framing();
+    let mut needed = scripts.into_iter().flat_map(Script::needs).map(|(_, _, framing)| framing);
+    needed.find(|framing| *framing != usual && transport.framings().contains(framing)).unwrap_or(usual)
 }
 
 /// The reason why a script does not fit a transport.
@@ -65,11 +55,11 @@ impl fmt::Display for Need {
 }
 
 impl Script {
-    /// Checks that the script can act over a transport with this framing.
+    /// Checks that the script can act in a server that lives there and speaks this framing.
     ///
     /// # Errors
     /// With the rule that cannot act there.
-    pub fn fits(&self, transport: Transport, framing: Framing) -> Result<(), Misfit> {
+    pub fn fits(&self, home: ServerHome, framing: Framing) -> Result<(), Misfit> {
         let misfit = |(rule, part), needs| Misfit { script: self.name().to_owned(), needs, rule, part };
         if let Some((rule, part, needs)) = self.needs().find(|(_, _, needs)| !framing.meets(*needs)) {
             return Err(misfit((rule, part), Need::Framing(needs)));
@@ -78,12 +68,8 @@ impl Script {
         if let Some(found) = streamable.next().filter(|_| framing == Framing::Sse) {
             return Err(misfit(found, Need::Streamable));
         }
-        let has_process = match transport {
-            Transport::Memory => false,
-            Transport::Stdio | Transport::Http | Transport::Sse => true,
-        };
         let mut needs_process = numbered(self.rules().iter().map(Rule::needs_process));
-        match needs_process.next().filter(|_| !has_process) {
+        match needs_process.next().filter(|_| !home.has_process()) {
             Some(found) => Err(misfit(found, Need::Process)),
             None => Ok(()),
         }

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::plan::Framing;
 use crate::script::action::Action;
-use crate::script::framing::Framing;
 use crate::script::trigger::{Trigger, When};
 
 /// A rule: a trigger, and the actions that it causes.
@@ -47,8 +47,8 @@ impl Rule {
         trigger.or_else(|| self.actions.iter().find(is_of_it).map(Action::name))
     }
 
-    /// Its part that needs a process, if any: a signal that must occur, or a refusal to end. No supervisor could end a mock in
-    /// memory that refuses.
+    /// Its part that needs a process, if any: a signal that must occur, or a refusal to end. No supervisor could end a mock
+    /// without a process that refuses.
     pub(super) fn needs_process(&self) -> Option<&'static str> {
         let is_signal = matches!(self.on.when, When::Signal(_)) && !self.optional;
         let trigger = is_signal.then(|| self.on.when.name());

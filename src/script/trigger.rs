@@ -6,8 +6,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::plan::Framing;
 use crate::script::methods::{EVERY, checked_notification, checked_request};
-use crate::script::{Defect, Framing, Phase, Signal, Span};
+use crate::script::{Defect, Phase, Signal, Span};
 
 /// When a rule acts: a cause, and further conditions.
 #[derive(Debug, Clone, PartialEq, Eq)]

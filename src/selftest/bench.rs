@@ -12,7 +12,7 @@ use crate::history::{EventKind, Header};
 use crate::life::{
     HttpServer, OUTPUT_BYTES_MAX, RunEnvironment, ServerLaunch, create_outputs, mock_command, mock_setup, read_head,
 };
-use crate::plan::{Limits, Revision, Transport};
+use crate::plan::{Limits, Transport};
 use crate::record::{EndpointOptions, Recorder, RecorderEndpoint};
 use crate::script::{Script, shipped};
 use crate::selftest::input::{SelfTestInput, SelfTestTransport};
@@ -174,25 +174,17 @@ fn is_request(event: &crate::history::Event, server: &str, method: &str) -> bool
     event.source.server() == Some(server) && message.is_request(method)
 }
 
-/// The newest revision that has this transport, with a handshake if possible.
-fn revision_of(transport: Transport) -> Revision {
-    match transport {
-        Transport::Sse => Revision::R20241105,
-        Transport::Memory | Transport::Stdio | Transport::Http => Revision::NEWEST_HANDSHAKE,
-    }
-}
-
 fn header_of(input: &SelfTestInput, over: SelfTestTransport) -> Header {
     Header {
         transport: over.transport.to_string(),
-        revision: revision_of(over.transport).to_string(),
+        revision: over.transport.usual_framing().newest_handshake().to_string(),
         limits: input.limits.clone(),
         ..Header::new("self-test")
     }
 }
 
 fn setups(transport: Transport, limits: &Limits) -> io::Result<BTreeMap<String, crate::record::MockSetup>> {
-    let revision = revision_of(transport);
+    let revision = transport.usual_framing().newest_handshake();
     let setup = |(name, script): (&str, &str)| {
         let script: Script = shipped(script).map_err(io::Error::other)?;
         Ok((name.to_owned(), mock_setup(&script, "polite".to_owned(), revision.to_string(), limits)))

@@ -3,7 +3,8 @@
 use std::mem;
 
 use crate::history::{ConnectionId, EventKind, WireEnd};
-use crate::script::{Action, Framing};
+use crate::plan::Framing;
+use crate::script::Action;
 use crate::server::batch::array;
 use crate::server::cause::Place;
 use crate::server::effect::Effect;

@@ -210,7 +210,7 @@ fn every_script_has_its_row() {
         assert!(in_suites.contains(&format!("\"{scenario}\"")), "{scenario} is in no suite");
         assert!(mutation(name).is_some(), "{name}");
         assert!(INVARIANTS.iter().any(|one| one.id == invariant), "{invariant}");
-        let over = Transport::ALL.into_iter().find(|one| one.as_str() == transport).unwrap();
+        let over = Transport::named(transport).unwrap();
         assert!(found.runs_over(over), "{scenario} over {transport}");
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mcp_lifecheck::plan::{
     DurationError, HOST_LIMITS, LIMITS, LimitInfo, Limits, Revision, Transport, did_you_mean, parse_duration,
@@ -94,8 +95,8 @@ impl CheckoutArgs {
 #[derive(Debug, Args, Clone)]
 pub(crate) struct VariantArgs {
     /// Transport to test; repeatable. By default, every transport except sse that the loader and the scripts support.
-    #[arg(long, value_name = "TRANSPORT")]
-    pub transport: Vec<TransportArg>,
+    #[arg(long, value_name = "TRANSPORT", value_parser = transport())]
+    pub transport: Vec<Transport>,
     /// Protocol revision. By default, the newest with a handshake that the scenario supports.
     #[arg(long, value_name = "REVISION")]
     pub revision: Option<Revision>,
@@ -135,7 +136,7 @@ impl VariantArgs {
             TierArg::Real => Tier::Real,
             TierArg::Foreign => Tier::Foreign,
         });
-        let transports = self.transport.iter().copied().map(Transport::from).collect();
+        let transports = self.transport.clone();
         let (revision, repeat, seed) = (self.revision, self.repeat, self.seed);
         Variants { transports, revision, tier, temperaments, repeat, seed, limits, ..Variants::default() }
     }
@@ -224,8 +225,8 @@ pub(crate) struct HostArgs {
     #[arg(long, value_name = "NAME=SCRIPT", value_delimiter = ',')]
     pub servers: Vec<String>,
     /// Transport to the servers: stdio or http [default: http if a {url} placeholder is used, else stdio].
-    #[arg(long, value_name = "TRANSPORT")]
-    pub transport: Option<TransportArg>,
+    #[arg(long, value_name = "TRANSPORT", value_parser = transport())]
+    pub transport: Option<Transport>,
     /// Run servers that ignore the end of their input and SIGTERM.
     #[arg(long)]
     pub stubborn: bool,
@@ -341,23 +342,10 @@ fn limits_with(changed: &[(String, Duration)]) -> Limits {
     limits
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum TransportArg {
-    Memory,
-    Stdio,
-    Http,
-    Sse,
-}
-
-impl From<TransportArg> for Transport {
-    fn from(argument: TransportArg) -> Self {
-        match argument {
-            TransportArg::Memory => Self::Memory,
-            TransportArg::Stdio => Self::Stdio,
-            TransportArg::Http => Self::Http,
-            TransportArg::Sse => Self::Sse,
-        }
-    }
+/// Reads the name of a transport.
+fn transport() -> impl TypedValueParser<Value = Transport> {
+    let named = |name: String| Transport::named(&name).expect("the parser takes names of transports only");
+    PossibleValuesParser::new(Transport::ALL.map(Transport::as_str)).map(named)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -40,7 +40,7 @@ pub(crate) fn explain(arguments: &ExplainArgs) -> Result<ExitReason, RunError> {
     let check = CHECKS.iter().find(|check| check.id == id);
     pages
         .extend(check.map(|check| format!("check of adapters {id}\n\nRule: {}.\nMend: {}", check.claim, check.remedy)));
-    let transport = Transport::ALL.into_iter().find(|transport| transport.as_str() == id);
+    let transport = Transport::named(id);
     pages.extend(
         transport.map(|transport| format!("transport {id}\n\n{}\n\n{}", transport.about(), transport.explain())),
     );

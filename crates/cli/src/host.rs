@@ -12,7 +12,7 @@ use mcp_lifecheck::run::{
     read_host_baseline, shell_word, write_reports,
 };
 
-use crate::args::{ConfigShapeArg, HostArgs, TransportArg};
+use crate::args::{ConfigShapeArg, HostArgs};
 use crate::format::with_json;
 use crate::print::say;
 use crate::program::check_program;
@@ -61,9 +61,8 @@ fn settings(arguments: &HostArgs) -> Result<HostSettings, RunError> {
     }
     let transport = match arguments.transport {
         None => None,
-        Some(transport @ (TransportArg::Stdio | TransportArg::Http)) => Some(Transport::from(transport)),
-        Some(other) => {
-            let found = Transport::from(other);
+        Some(transport @ (Transport::Stdio | Transport::Http)) => Some(transport),
+        Some(found) => {
             return Err(RunError::usage(format!("found transport {found}, expected stdio or http")));
         }
     };
@@ -135,7 +134,7 @@ fn repeat(arguments: &HostArgs) -> String {
         option("--servers", &arguments.servers.join(","));
     }
     if let Some(transport) = arguments.transport {
-        option("--transport", Transport::from(transport).as_str());
+        option("--transport", transport.as_str());
     }
     if let Some(revision) = arguments.revision {
         option("--revision", revision.as_str());

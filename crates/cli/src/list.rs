@@ -77,7 +77,7 @@ fn scenario_row(scenario: &Scenario) -> Value {
 }
 
 fn script_row(script: &Script) -> Value {
-    let transports = carried_by(|transport| script.fits(transport, framing_of(transport, [script])).is_ok());
+    let transports = carried_by(|transport| script.fits(transport.home(), framing_of(transport, [script])).is_ok());
     json!({ "id": script.name(), "about": script.about(), "transports": transports })
 }
 

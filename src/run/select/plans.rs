@@ -10,7 +10,7 @@ use crate::run::select::chosen::Chosen;
 use crate::run::select::scripts::scripts_of;
 use crate::run::select::target::{Launch, Target};
 use crate::run::{RunError, Temperaments, Tier, Variants};
-use crate::script::{Framing, Script, framing_of_plan};
+use crate::script::{Script, framing_of_plan};
 
 /// One selected plan. It lacks only its folder and the executable.
 #[derive(Debug, Clone)]
@@ -26,15 +26,11 @@ pub struct Selected {
 impl Selected {
     /// The transport over which the preflight probes its scripts.
     ///
-    /// The preflight probes scripts in memory as processes, because the same machine interprets them. Only the loader under test could
-    /// be a client of the memory transport, which lives in the plan process.
+    /// The preflight probes a script in a process, wherever the servers of the plan live, because the same machine interprets it.
+    /// Only the loader under test could be the client of a server that lives in the plan process.
     pub fn probed_over(&self) -> Transport {
-        let carriage = framing_of_plan(self.plan.transport, &self.scenario, self.scripts.values());
-        match (self.plan.transport, carriage) {
-            (Transport::Memory, Framing::Lines) => Transport::Stdio,
-            (Transport::Memory, Framing::Http | Framing::Sse) => Transport::Http,
-            (transport @ (Transport::Stdio | Transport::Http | Transport::Sse), _) => transport,
-        }
+        let framing = framing_of_plan(self.plan.transport, &self.scenario, self.scripts.values());
+        self.plan.transport.to_processes(framing)
     }
 
     /// The input of the driver. `None` if the loader cannot be started here.
@@ -175,8 +171,8 @@ pub(super) fn misfit(
         let needed = needed.join(", ");
         return Some(format!("found sessions that are {promised}, and the scenario is about ones that are {needed}"));
     }
-    let carriage = framing_of_plan(transport, scenario, scripts.values());
-    scripts.values().find_map(|script| script.fits(transport, carriage).err()).map(|misfit| misfit.to_string())
+    let framing = framing_of_plan(transport, scenario, scripts.values());
+    scripts.values().find_map(|script| script.fits(transport.home(), framing).err()).map(|misfit| misfit.to_string())
 }
 
 /// The shutdown behaviours of a scenario: as written, and also stubborn for Rust loaders and on request.

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::mock::load_script;
-use crate::plan::{InputError, Revision, ShutdownBehaviour, Transport};
-use crate::script::{Framing, Misfit, Script};
+use crate::plan::{Framing, InputError, Revision, ServerHome, ShutdownBehaviour};
+use crate::script::{Misfit, Script};
 use crate::testing::mock::MockServer;
 use crate::testing::mock::host::{self, Host};
 
@@ -123,14 +123,14 @@ impl<R> MockBuilder<R> {
         self
     }
 
-    /// Reads the script, and checks that it supports the transport.
-    fn read(&self, transport: Transport, carriage: Framing, oldest: Revision) -> Result<Script, StartError> {
+    /// Reads the script, and checks that it fits a server that lives there and speaks this framing.
+    fn read(&self, home: ServerHome, framing: Framing, oldest: Revision) -> Result<Script, StartError> {
         let (found, newest) = (self.revision, Revision::NEWEST_HANDSHAKE);
         if found < oldest || found > newest {
             return Err(StartError::Revision { found, oldest, newest });
         }
         let script = load_script(&self.script)?;
-        script.fits(transport, carriage)?;
+        script.fits(home, framing)?;
         Ok(script)
     }
 
@@ -145,8 +145,7 @@ impl MockBuilder<OverHttp> {
     /// # Errors
     /// When the script does not exist, needs pipes or its own process, or when the system has no free port.
     pub fn start(self) -> Result<MockServer<OverHttp>, StartError> {
-        // The mock has no process of its own, as in memory. A script that needs one does not fit.
-        let script = self.read(Transport::Memory, Framing::Http, Revision::R20250326)?;
+        let script = self.read(ServerHome::ClientProcess, Framing::Http, Revision::R20250326)?;
         let (host, url) = host::over_http(script, self.revision)?;
         Ok(self.started(host, OverHttp { url }))
     }
@@ -165,7 +164,7 @@ impl MockBuilder<OverStdio> {
     /// # Errors
     /// When the script does not exist, needs HTTP, or when the system has no free port for the endpoint.
     pub fn start(self) -> Result<MockServer<OverStdio>, StartError> {
-        let script = self.read(Transport::Stdio, Framing::Lines, Revision::R20241105)?;
+        let script = self.read(ServerHome::ClientChild, Framing::Lines, Revision::R20241105)?;
         let command = std::env::current_exe()?;
         let (host, args) = host::over_stdio(script, self.revision, self.shutdown)?;
         Ok(self.started(host, OverStdio { command, args }))

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use mcp_lifecheck::history::{EventKind, WireEnd};
-use mcp_lifecheck::plan::{Revision, ShutdownBehaviour, Transport};
-use mcp_lifecheck::script::{Action, Framing, Script, Signal, shipped, shipped_names};
+use mcp_lifecheck::plan::{Framing, Revision, ServerHome, ShutdownBehaviour};
+use mcp_lifecheck::script::{Action, Script, Signal, shipped, shipped_names};
 use mcp_lifecheck::server::{
     Body, Effect, Endpoint, ExchangeNo, HttpSetup, HttpStyle, Input, Machine, Request, Setup, SocketNo, TimerId,
 };
@@ -230,13 +230,10 @@ fn fed(setup: Setup, inputs: &[Input]) -> Result<(), String> {
 
 /// Every shipped script over every framing that it fits.
 fn carried() -> Vec<(&'static str, Framing)> {
-    let over = [(Transport::Stdio, Framing::Lines), (Transport::Http, Framing::Http), (Transport::Sse, Framing::Sse)];
-    let fits = |name: &&str, (transport, framing)| shipped(name).unwrap().fits(transport, framing).is_ok();
-    let names = shipped_names();
-    let all = names.iter().flat_map(|name| over.map(|(transport, framing)| (*name, transport, framing)));
-    all.filter(|(name, transport, framing)| fits(name, (*transport, *framing)))
-        .map(|(name, _, framing)| (name, framing))
-        .collect()
+    let fits = |name: &str, framing| shipped(name).unwrap().fits(ServerHome::OwnProcess, framing).is_ok();
+    let over = [Framing::Lines, Framing::Http, Framing::Sse];
+    let all = shipped_names().into_iter().flat_map(|name| over.map(|framing| (name, framing)));
+    all.filter(|(name, framing)| fits(name, *framing)).collect()
 }
 
 #[test]

@@ -7,8 +7,8 @@
 use std::sync::Mutex;
 
 use mcp_lifecheck::mock::DriverKind;
-use mcp_lifecheck::plan::{ShutdownBehaviour, Transport};
-use mcp_lifecheck::script::{Action, Family, Framing, Script, When, shipped, shipped_names};
+use mcp_lifecheck::plan::{Framing, ServerHome, ShutdownBehaviour};
+use mcp_lifecheck::script::{Action, Family, Script, When, shipped, shipped_names};
 use mcp_lifecheck::server::{
     Effect, Endpoint, ExchangeNo, HttpSetup, HttpStyle, Input, Machine, Request, Setup, SocketNo, TimerId,
 };
@@ -34,10 +34,10 @@ fn life() -> [String; 5] {
     [INITIALIZE.to_owned(), INITIALIZED.to_owned(), LIST.to_owned(), call(3), call(4)]
 }
 
-/// The shipped scripts that can be carried so.
-fn carried(transport: Transport, framing: Framing) -> Vec<Script> {
+/// The shipped scripts that a mock in a process of its own can carry out with this framing.
+fn carried(framing: Framing) -> Vec<Script> {
     let all = shipped_names().into_iter().map(|name| shipped(name).unwrap());
-    all.filter(|script| script.fits(transport, framing).is_ok()).collect()
+    all.filter(|script| script.fits(ServerHome::OwnProcess, framing).is_ok()).collect()
 }
 
 fn actions(script: &Script) -> impl Iterator<Item = &Action> {
@@ -280,14 +280,14 @@ fn assert_same(first: &str, now: &str, what: &str) {
 
 #[test]
 fn over_pipes_every_script_repeats_its_journal_and_its_bytes() {
-    let mut scripts = carried(Transport::Stdio, Framing::Lines);
+    let mut scripts = carried(Framing::Lines);
     scripts.retain(can_be_lived_with);
     repeat(scripts, over_pipes);
 }
 
 #[test]
 fn over_http_every_script_repeats_its_journal_and_its_answers() {
-    let mut scripts = carried(Transport::Http, Framing::Http);
+    let mut scripts = carried(Framing::Http);
     scripts.retain(can_be_lived_with);
     repeat(scripts, over_http);
 }
@@ -349,8 +349,8 @@ fn effects(script: &Script, framing: Framing) -> Vec<Effect> {
 #[test]
 fn the_interpreter_repeats_its_effects_for_every_script() {
     let mut n_scripts = 0;
-    for (transport, framing) in [(Transport::Stdio, Framing::Lines), (Transport::Http, Framing::Http)] {
-        for script in carried(transport, framing) {
+    for framing in [Framing::Lines, Framing::Http] {
+        for script in carried(framing) {
             let first = effects(&script, framing);
             assert!(first.len() > 1, "{} does nothing over {framing}", script.name());
             let n_times = if actions(&script).any(is_heavy) { N_HEAVY } else { N_IN_MEMORY.max(n_repeats()) };

@@ -103,7 +103,7 @@ fn serve(driver: DriverKind, served: Served, listen: Option<SocketAddr>) -> Exit
     let script = load_script(&name).map_err(|error| error.to_string()).and_then(|script| {
         let transport = driver.transport();
         script
-            .fits(transport, framing_of(transport, [&script]))
+            .fits(transport.home(), framing_of(transport, [&script]))
             .map(|()| script.clone())
             .map_err(|misfit| misfit.to_string())
     });
