@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::drive::context::Context;
 use crate::history::Action;
-use crate::life::{ServerError, Servers, catch_up, memory_entry, mock_command, wrapped};
+use crate::life::{ServerError, Servers, catch_up, wrapped};
 use crate::plan::Transport;
 use crate::record::MockFacts;
 use crate::supervise::{Signalled, SuperviseError};
@@ -14,7 +14,6 @@ use crate::supervise::{Signalled, SuperviseError};
 /// The current configuration.
 pub(super) struct Configuration<'a> {
     context: Context<'a>,
-    /// The servers that this process started, over HTTP.
     servers: &'a mut Servers,
     /// Configured servers, in the order of the scenario.
     names: Vec<String>,
@@ -53,10 +52,10 @@ impl<'a> Configuration<'a> {
         self.changed = change.iter().filter(|name| self.names.contains(name)).cloned().collect();
     }
 
-    /// Starts each configured server over HTTP that has not been started yet.
+    /// Starts each configured server that has not been started yet, where this process has to.
     pub(super) async fn start_servers(&mut self) -> Result<(), ServerError> {
         let Context { input, stage, .. } = self.context;
-        self.servers.start(stage, input.plan.transport, &self.names, input.plan.limits.listen).await
+        self.servers.start(stage.mock_link(), &stage.recorder, &self.names, input.plan.limits.listen).await
     }
 
     /// Waits until each server has recorded what the loader did before now, over HTTP with server-sent events. There the end of a stream
@@ -93,28 +92,15 @@ impl<'a> Configuration<'a> {
 
     fn entry(&self, name: &str) -> Value {
         let Context { input, stage, .. } = self.context;
-        let (endpoint, token) = (stage.endpoint.addr(), &stage.mock_token);
-        match self.servers.url(name) {
-            Some(url) => json!({ "url": url, "type": input.plan.transport.as_str() }),
-            None if input.plan.transport == Transport::Memory => memory_entry(input.framing(), endpoint, token, name),
-            None => {
-                let entry = mock_command(stage.environment, endpoint, token, name);
-                let is_wrapped = input.scenario.server(name).is_some_and(|server| server.wrapped);
-                if is_wrapped { wrapped(entry) } else { entry }
-            }
-        }
+        let entry = self.servers.entry(stage.mock_link(), name);
+        let is_wrapped = input.scenario.server(name).is_some_and(|server| server.is_wrapped(input.plan.transport));
+        if is_wrapped { wrapped(entry) } else { entry }
     }
 
     /// Kills a mock.
     pub(super) async fn kill(&mut self, mock: &MockFacts) -> Result<Signalled, SuperviseError> {
-        if let Some(signalled) = self.servers.kill(&mock.server) {
-            return Ok(signalled);
-        }
-        let Context { input, stage, supervised } = self.context;
-        if input.plan.transport == Transport::Memory {
-            return Ok(if stage.endpoint.kill(mock) { Signalled::Sent } else { Signalled::Gone });
-        }
-        supervised.signal(Some(mock.pid), "KILL").await
+        let Context { stage, supervised, .. } = self.context;
+        self.servers.kill(&stage.endpoint, supervised, mock).await
     }
 }
 

@@ -32,7 +32,13 @@ impl PlanInput {
     }
 
     pub(super) fn setup(&self) -> Setup {
-        Setup { header: self.header(), directory: self.directory.clone(), mocks: self.mock_setups() }
+        Setup {
+            header: self.header(),
+            directory: self.directory.clone(),
+            transport: self.plan.transport,
+            framing: self.framing(),
+            mocks: self.mock_setups(),
+        }
     }
 
     fn header(&self) -> Header {

@@ -93,7 +93,13 @@ impl HostInput {
         let limits = Limits { plan: self.life + LIFE_MARGIN, ..self.limits.clone() };
         let setup = |script| mock_setup(script, self.shutdown.to_string(), self.revision.to_string(), &limits);
         let mocks = self.servers.iter().map(|(name, script)| (name.clone(), setup(script))).collect();
-        Setup { header: self.header(), directory: self.directory.clone(), mocks }
+        Setup {
+            header: self.header(),
+            directory: self.directory.clone(),
+            transport: self.transport,
+            framing: self.transport.usual_framing(),
+            mocks,
+        }
     }
 
     fn header(&self) -> Header {

@@ -3,12 +3,10 @@
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 
-use serde_json::Value;
-
 use crate::host::config::ServerEntry;
 use crate::host::input::{Application, ConfigSource, HostInput, LIFE_MARGIN};
 use crate::host::template::{Strictness, Template, Values};
-use crate::life::{PROCESSES_MAX, Servers, Stage, mock_command, ms};
+use crate::life::{MockCommand, PROCESSES_MAX, Servers, Stage, ms};
 use crate::supervise::{LaunchSpec, StdinKind};
 
 /// Most bytes of a host's stdout or stderr that are kept. An application may write a long log.
@@ -86,9 +84,6 @@ fn entry(stage: &Stage<'_>, servers: &Servers, name: &str) -> ServerEntry {
     if let Some(url) = servers.url(name) {
         return ServerEntry::Url(url.to_owned());
     }
-    let entry = mock_command(stage.environment, stage.endpoint.addr(), &stage.mock_token, name);
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let env = entry["env"].as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value)));
-    let args = entry["args"].as_array().into_iter().flatten().map(text);
-    ServerEntry::Command { command: text(&entry["command"]), args: args.collect(), env: env.collect() }
+    let MockCommand { command, args, env } = stage.mock_link().child(name);
+    ServerEntry::Command { command, args, env }
 }

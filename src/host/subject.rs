@@ -15,7 +15,7 @@ impl Subject for HostInput {
     }
 
     async fn live(&self, stage: &Stage<'_>, servers: &mut Servers) -> Result<Option<Duration>, LifeError> {
-        servers.start(stage, self.transport, self.servers.keys(), self.limits.listen).await?;
+        servers.start(stage.mock_link(), &stage.recorder, self.servers.keys(), self.limits.listen).await?;
         let addresses = servers.addresses();
         let supervised = match &self.kind {
             HostKind::Client => {

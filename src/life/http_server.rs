@@ -3,14 +3,13 @@
 //! The mock is no child of the subject. So the subject's part of the process table never shows it, and no rule blames the subject for it.
 
 use std::io;
-use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::process::{Child, Command};
 
 use crate::history::EventKind;
-use crate::life::environment::RunEnvironment;
+use crate::life::mocks::MockLink;
 use crate::plan::Transport;
 use crate::record::Recorder;
 use crate::supervise::{OrphanReaper, Signalled};
@@ -49,10 +48,7 @@ pub enum ServerError {
 
 /// How a mock over HTTP is started.
 pub(crate) struct ServerLaunch<'a> {
-    /// The recorder endpoint that the mock connects to.
-    pub endpoint: SocketAddr,
-    /// The token of its hello.
-    pub token: &'a str,
+    pub link: MockLink<'a>,
     /// The HTTP transport it listens on.
     pub transport: Transport,
     /// The recorder that receives its report of a URL.
@@ -63,15 +59,12 @@ pub(crate) struct ServerLaunch<'a> {
 
 impl HttpServer {
     /// Starts a mock and waits until it reports its URL.
-    pub(crate) async fn start(
-        environment: &RunEnvironment,
-        launch: &ServerLaunch<'_>,
-        server: &str,
-    ) -> Result<Self, ServerError> {
+    pub(crate) async fn start(launch: &ServerLaunch<'_>, server: &str) -> Result<Self, ServerError> {
+        let environment = launch.link.environment;
         let from = launch.recorder.n_events();
         let reaper = environment.reaper.clone();
         let failed = |source| ServerError::Start { server: server.to_owned(), source };
-        let child = reaper.spawn(&mut launch.command(environment, server)).map_err(failed)?;
+        let child = reaper.spawn(&mut launch.command(server)).map_err(failed)?;
         let mut started = Self { child, reaper, url: String::new() };
         let mut url = None;
         let listening = launch.recorder.wait_for(from, launch.limit, |event| match &event.kind {
@@ -125,12 +118,8 @@ impl Drop for HttpServer {
 }
 
 impl ServerLaunch<'_> {
-    fn command(&self, environment: &RunEnvironment, server: &str) -> Command {
-        let mut command = Command::new(&environment.executable);
-        let endpoint = self.endpoint.to_string();
-        command.args(["__mock", self.transport.as_str(), "--link", &endpoint, "--token", self.token]);
-        command.args(["--server", server]);
-        command.env("MCP_LIFECHECK_RUN", &environment.run_id);
+    fn command(&self, server: &str) -> Command {
+        let mut command = self.link.command(self.transport, server);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         command
     }

@@ -1,28 +1,66 @@
-//! How a subject starts and reaches its mocks, and how a mock is set up.
+//! How a mock is started and set up.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 use crate::life::environment::RunEnvironment;
-use crate::plan::{Framing, Limits};
+use crate::plan::{Limits, Transport};
 use crate::record::MockSetup;
 use crate::script::Script;
 
 /// Longest message that the history holds in full, in bytes. It holds the head, the length and a hash of a longer one.
 const BODY_BYTES_MAX: usize = 64 << 10;
+/// The variable that marks every process of a run.
+const RUN_VARIABLE: &str = "MCP_LIFECHECK_RUN";
 
-/// The entry of an `mcpServers` object that starts a linked mock over stdio.
-///
-/// Address and token stand in the arguments, because SDKs scrub the environment of their servers and close inherited descriptors.
-#[must_use]
-pub(crate) fn mock_command(environment: &RunEnvironment, endpoint: SocketAddr, token: &str, server: &str) -> Value {
-    json!({
-        "command": environment.executable,
-        "args": ["__mock", "stdio", "--link", endpoint.to_string(), "--token", token, "--server", server],
-        "env": { "MCP_LIFECHECK_RUN": environment.run_id },
-    })
+/// What a mock needs to reach the recorder of a life.
+#[derive(Clone, Copy)]
+pub(crate) struct MockLink<'a> {
+    pub environment: &'a RunEnvironment,
+    /// The recorder endpoint that the mock connects to.
+    pub endpoint: SocketAddr,
+    /// The token of its hello.
+    pub token: &'a str,
+}
+
+/// How the subject starts a mock as its child. As JSON, it is the entry of an `mcpServers` object.
+#[derive(Serialize)]
+pub(crate) struct MockCommand {
+    pub command: String,
+    pub args: Vec<String>,
+    pub env: BTreeMap<String, String>,
+}
+
+impl MockLink<'_> {
+    /// How the subject starts a mock over stdio.
+    pub(crate) fn child(&self, server: &str) -> MockCommand {
+        let RunEnvironment { executable, run_id, .. } = self.environment;
+        MockCommand {
+            command: executable.display().to_string(),
+            args: self.arguments(Transport::Stdio, server),
+            env: BTreeMap::from([(RUN_VARIABLE.to_owned(), run_id.clone())]),
+        }
+    }
+
+    /// The command with which this process starts a mock.
+    pub(super) fn command(&self, transport: Transport, server: &str) -> Command {
+        let mut command = Command::new(&self.environment.executable);
+        command.args(self.arguments(transport, server)).env(RUN_VARIABLE, &self.environment.run_id);
+        command
+    }
+
+    /// Address and token stand in the arguments, because SDKs scrub the environment of their servers and close inherited
+    /// descriptors.
+    fn arguments(&self, transport: Transport, server: &str) -> Vec<String> {
+        let endpoint = self.endpoint.to_string();
+        let arguments = ["__mock", transport.as_str(), "--link", &endpoint, "--token", self.token, "--server", server];
+        arguments.map(str::to_owned).into()
+    }
 }
 
 /// The same entry behind a shell, which waits for its child and receives the signals itself.
@@ -34,19 +72,6 @@ pub(crate) fn wrapped(mut entry: Value) -> Value {
     entry["command"] = "sh".into();
     entry["args"] = args.into();
     entry
-}
-
-/// The entry of an `mcpServers` object that names a linked mock in the loader's own process.
-///
-/// Only a Rust loader that received a connector to such mocks understands this entry.
-#[must_use]
-pub(crate) fn memory_entry(carriage: Framing, endpoint: SocketAddr, token: &str, server: &str) -> Value {
-    let carrier = match carriage {
-        Framing::Lines => "lines",
-        // No mock in memory speaks HTTP with server-sent events.
-        Framing::Http | Framing::Sse => "http",
-    };
-    json!({ "memory": { "server": server, "carrier": carrier, "link": endpoint.to_string(), "token": token } })
 }
 
 /// The welcome that a mock receives when it connects to the recorder. The limit `plan` bounds the life of the mock.

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
@@ -22,8 +21,8 @@ use crate::history::{Event, EventKind, Header, Impact};
 use crate::http_client::{Request, Response, send};
 use crate::life::environment::RunEnvironment;
 use crate::life::http_server::{HttpServer, ServerError, ServerLaunch};
-use crate::life::mocks::mock_setup;
-use crate::plan::{Limits, Revision, Transport};
+use crate::life::mocks::{MockLink, mock_setup};
+use crate::plan::{Framing, Limits, Revision, Transport};
 use crate::record::{EndpointOptions, Recorder, RecorderEndpoint};
 use crate::script::{Generation, Script};
 use crate::supervise::OrphanReaper;
@@ -132,58 +131,39 @@ async fn exchange(transport: Transport, script: &Script, environment: &RunEnviro
     };
     let endpoint = RecorderEndpoint::open(recorder.clone(), options).await?;
     let question = Question::to(script);
-    let result = if transport.is_http() {
-        let (endpoint, limit) = (endpoint.addr(), limits.listen);
-        let launch = ServerLaunch { endpoint, token: &token, transport, recorder: &recorder, limit };
-        over_http(environment, &launch, question).await
-    } else {
-        over_stdio(environment, endpoint.addr(), &token, &recorder, question).await
+    let link = MockLink { environment, endpoint: endpoint.addr(), token: &token };
+    let launch = ServerLaunch { link, transport, recorder: &recorder, limit: limits.listen };
+    let result = match transport.usual_framing() {
+        Framing::Lines => over_stdio(&launch, question).await,
+        Framing::Http => over_http(&launch, async |url: &str| ask_http(url, question).await).await,
+        Framing::Sse => over_http(&launch, async |url: &str| ping_sse(url).await).await,
     };
     endpoint.close().await;
     result
 }
 
-async fn over_http(
-    environment: &RunEnvironment,
-    launch: &ServerLaunch<'_>,
-    question: Question,
-) -> Result<(), ExchangeError> {
-    let server = HttpServer::start(environment, launch, "probe").await?;
-    let result = match launch.transport {
-        Transport::Sse => within_limit(environment, launch.recorder, async { Ok(ping_sse(&server.url).await) }).await,
-        Transport::Memory | Transport::Stdio | Transport::Http => {
-            let answer = async { Ok(ask_http(&server.url, question).await) };
-            within_limit(environment, launch.recorder, answer).await
-        }
-    };
+async fn over_http(launch: &ServerLaunch<'_>, ask: impl AsyncFn(&str) -> String) -> Result<(), ExchangeError> {
+    let server = HttpServer::start(launch, "probe").await?;
+    let result = within_limit(launch, async { Ok(ask(&server.url).await) }).await;
     server.end().await;
     result
 }
 
-async fn over_stdio(
-    environment: &RunEnvironment,
-    endpoint: SocketAddr,
-    token: &str,
-    recorder: &Recorder,
-    question: Question,
-) -> Result<(), ExchangeError> {
-    let mut command = Command::new(&environment.executable);
-    let address = endpoint.to_string();
-    command.args(["__mock", "stdio", "--link", &address, "--token", token, "--server", "probe"]);
-    command.env("MCP_LIFECHECK_RUN", &environment.run_id);
+async fn over_stdio(launch: &ServerLaunch<'_>, question: Question) -> Result<(), ExchangeError> {
+    let mut command = launch.link.command(launch.transport, "probe");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut probed = Probed::start(&mut command, &environment.reaper)?;
-    let result = within_limit(environment, recorder, ask(&mut probed.child, question)).await;
+    let mut probed = Probed::start(&mut command, &launch.link.environment.reaper)?;
+    let result = within_limit(launch, ask(&mut probed.child, question)).await;
     probed.end().await;
     result
 }
 
 /// Waits for the mock's reply, or until its script delivers a fault after which no reply is guaranteed.
 async fn within_limit(
-    environment: &RunEnvironment,
-    recorder: &Recorder,
+    launch: &ServerLaunch<'_>,
     exchange: impl Future<Output = Result<String, ExchangeError>>,
 ) -> Result<(), ExchangeError> {
+    let ServerLaunch { link, recorder, .. } = launch;
     let is_fault = |event: &Event| matches!(event.kind, EventKind::FaultDelivered { impairs: Impact::Connection, .. });
     let mut exchange = pin!(exchange);
     let found = tokio::select! {
@@ -196,7 +176,7 @@ async fn within_limit(
             timeout(EXCHANGE_LIMIT, exchange).await.map_err(|_| ExchangeError::Overdue)??
         }
         () = tokio::time::sleep(EXCHANGE_LIMIT) => return Err(ExchangeError::Overdue),
-        () = environment.interruption() => return Err(ExchangeError::Interrupted),
+        () = link.environment.interruption() => return Err(ExchangeError::Interrupted),
     };
     judged(&found, recorder.any(|event| is_fault(event) && ends(&event.kind)), recorder.any(is_fault))
 }

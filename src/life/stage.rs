@@ -9,7 +9,9 @@ use std::time::Duration;
 use crate::history::{EventKind, Header, Source};
 use crate::life::delay::DelaySampler;
 use crate::life::environment::RunEnvironment;
+use crate::life::mocks::MockLink;
 use crate::life::output::create_outputs;
+use crate::plan::{Framing, Transport};
 use crate::record::{EndpointOptions, MockSetup, Recorder, RecorderEndpoint};
 use crate::script::Script;
 use crate::supervise::{Sample, Supervised};
@@ -20,6 +22,10 @@ pub struct Setup {
     pub header: Header,
     /// An existing folder for the history and the output. Absolute, because a supervisor may have another working directory.
     pub directory: PathBuf,
+    /// How the subject reaches its servers.
+    pub transport: Transport,
+    /// How messages travel between them.
+    pub framing: Framing,
     /// How each mock is welcomed, by name of the server.
     pub mocks: BTreeMap<String, MockSetup>,
 }
@@ -31,7 +37,7 @@ pub struct Stage<'a> {
     /// The listener that mocks and adapters connect to.
     pub(crate) endpoint: RecorderEndpoint,
     pub(crate) adapter_token: String,
-    pub(crate) mock_token: String,
+    mock_token: String,
     /// The subject's stderr, opened before the subject starts.
     pub(crate) stderr: File,
     _sampler: DelaySampler,
@@ -50,6 +56,11 @@ impl<'a> Stage<'a> {
         let endpoint = RecorderEndpoint::open(recorder.clone(), options).await?;
         let _sampler = DelaySampler::start(recorder.clone());
         Ok(Self { environment, recorder, endpoint, adapter_token, mock_token, stderr, _sampler })
+    }
+
+    /// What a mock needs to reach the recorder.
+    pub(crate) fn mock_link(&self) -> MockLink<'_> {
+        MockLink { environment: self.environment, endpoint: self.endpoint.addr(), token: &self.mock_token }
     }
 
     /// Closes the endpoint. No mock can report its end after this.

@@ -72,8 +72,9 @@ async fn on_stage(
     environment: &RunEnvironment,
     recorder: &Recorder,
 ) -> Result<Option<Duration>, LifeError> {
+    let (transport, framing) = (setup.transport, setup.framing);
     let stage = Stage::open(setup, environment, recorder.clone()).await?;
-    let mut servers = Servers::default();
+    let mut servers = Servers::new(transport, framing);
     let result = subject.live(&stage, &mut servers).await;
     // In this order: an open endpoint would record the ends of the servers, which are the driver's doing.
     stage.close().await;

@@ -58,6 +58,12 @@ impl ServerSpec {
         self.shutdown_behaviour.filter(|_| transport.has_children()).unwrap_or(usual)
     }
 
+    /// Whether a shell starts it and waits for it in a plan over this transport.
+    #[must_use]
+    pub fn is_wrapped(&self, transport: Transport) -> bool {
+        self.wrapped && transport.has_children()
+    }
+
     /// Whether it is stubborn in every plan over a transport that has children.
     #[must_use]
     pub fn is_always_stubborn(&self) -> bool {

@@ -36,7 +36,7 @@ pub struct MockFacts {
     pub server: String,
     /// Which process or listener of this server, counted from 1.
     pub incarnation: u32,
-    /// Pid that the mock reported; 0 for a mock in memory, which is not a process.
+    /// Pid that the mock reported; 0 for a mock without a process of its own.
     pub pid: u32,
     /// True while its link is open.
     pub open: bool,
@@ -132,7 +132,7 @@ impl RecorderEndpoint {
         book.commands.retain(|_, sender| sender.send(line.clone()).is_ok());
     }
 
-    /// Sends a mock in memory the command to die. Returns whether the mock is linked and the command was sent.
+    /// Sends a mock without a process of its own the command to die. Returns whether the mock is linked and the command was sent.
     pub fn kill(&self, mock: &MockFacts) -> bool {
         let book = self.shared.book();
         let is_it = |known: &MockFacts| known.server == mock.server && known.incarnation == mock.incarnation;

@@ -9,9 +9,7 @@ use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 
 use crate::history::{EventKind, Header};
-use crate::life::{
-    HttpServer, OUTPUT_BYTES_MAX, RunEnvironment, ServerLaunch, create_outputs, mock_command, mock_setup, read_head,
-};
+use crate::life::{MockLink, OUTPUT_BYTES_MAX, RunEnvironment, Servers, create_outputs, mock_setup, read_head};
 use crate::plan::{Limits, Transport};
 use crate::record::{EndpointOptions, Recorder, RecorderEndpoint};
 use crate::script::{Script, shipped};
@@ -38,7 +36,7 @@ pub(super) struct Bench<'a> {
     pub recorder: Recorder,
     pub endpoint: RecorderEndpoint,
     mock_token: String,
-    servers: BTreeMap<String, HttpServer>,
+    servers: Servers,
     pub supervised: Supervised,
     /// The listener to which the adapter connects.
     pub listener: TcpListener,
@@ -66,20 +64,10 @@ impl<'a> Bench<'a> {
         let stderr = create_outputs(&input.directory)?;
         let outputs = [File::open(input.directory.join("stdout.txt"))?, stderr];
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let mut servers = BTreeMap::new();
-        if over.transport.is_http() {
-            for (name, _) in SERVERS {
-                let launch = ServerLaunch {
-                    endpoint: endpoint.addr(),
-                    token: &mock_token,
-                    transport: over.transport,
-                    recorder: &recorder,
-                    limit: input.limits.listen,
-                };
-                let server = HttpServer::start(environment, &launch, name).await.map_err(io::Error::other)?;
-                servers.insert(name.to_owned(), server);
-            }
-        }
+        let mut servers = Servers::new(over.transport, over.transport.usual_framing());
+        let link = MockLink { environment, endpoint: endpoint.addr(), token: &mock_token };
+        let names = SERVERS.map(|(name, _)| name.to_owned());
+        servers.start(link, &recorder, &names, input.limits.listen).await.map_err(io::Error::other)?;
         let spec =
             input.launch.supervised(environment, listener.local_addr()?, &token, &input.directory, &input.limits);
         let supervised = Supervised::start(&environment.executable, spec, recorder.clone(), &environment.reaper)
@@ -106,11 +94,10 @@ impl<'a> Bench<'a> {
 
     /// A configuration with these servers.
     pub(super) fn config(&self, names: &[&str]) -> Value {
-        let entry = |name: &str| match self.servers.get(name) {
-            Some(server) => json!({ "url": server.url, "type": self.over.transport.as_str() }),
-            None => mock_command(self.environment, self.endpoint.addr(), &self.mock_token, name),
-        };
-        let servers: Map<String, Value> = names.iter().map(|name| ((*name).to_owned(), entry(name))).collect();
+        let (environment, endpoint) = (self.environment, self.endpoint.addr());
+        let link = MockLink { environment, endpoint, token: &self.mock_token };
+        let entry = |name: &&str| ((*name).to_owned(), self.servers.entry(link, name));
+        let servers: Map<String, Value> = names.iter().map(entry).collect();
         json!({ "mcpServers": servers })
     }
 
@@ -163,9 +150,7 @@ impl<'a> Bench<'a> {
         }
         self.supervised.end().await;
         self.endpoint.close().await;
-        for server in self.servers.into_values() {
-            server.end().await;
-        }
+        self.servers.end().await;
     }
 }
 

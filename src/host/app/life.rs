@@ -210,10 +210,8 @@ impl<'a> ApplicationLife<'a> {
         };
         let from = self.ending.stage.recorder.n_events();
         self.note(EventKind::SignalSent { signal: "KILL".to_owned(), target: format!("server:{server}") });
-        let sent = match self.servers.kill(server) {
-            Some(signalled) => Ok(signalled),
-            None => self.supervised().signal(Some(mock.pid), "KILL").await,
-        };
+        let Ending { stage, supervised, .. } = self.ending;
+        let sent = self.servers.kill(&stage.endpoint, supervised, mock).await;
         if !matches!(sent, Ok(Signalled::Sent)) {
             return StepEnd::Skipped(format!("server {server} is gone already"));
         }
