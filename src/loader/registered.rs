@@ -25,7 +25,7 @@ pub static REGISTERED: [Registered];
 pub static COLLECTIONS: [Collection];
 
 /// Gives the factory of the loader with this name, offering this revision; `None` for a name or a revision that the collection
-/// does not have. A loader that speaks to servers in memory reaches them through the connector.
+/// does not have. A loader that speaks to servers in its own process reaches them through the connector.
 pub type FindLoader = fn(&str, &str, &Arc<dyn Connector>) -> Option<Box<dyn LoaderFactory>>;
 
 /// The loaders of one crate, with many names.
@@ -43,11 +43,11 @@ pub fn is_built(feature: Feature) -> bool {
     COLLECTIONS.iter().any(|collection| collection.features.contains(&feature))
 }
 
-/// The factory of the Rust loader with this name, for `revision`. `memory` connects it to servers in memory.
+/// The factory of the Rust loader with this name, for `revision`. The connector leads to servers in its own process.
 #[must_use]
-pub fn rust_loader(name: &str, revision: &str, memory: &Arc<dyn Connector>) -> Option<Box<dyn LoaderFactory>> {
-    registered_loader(name, revision, memory)
-        .or_else(|| COLLECTIONS.iter().find_map(|collection| (collection.find)(name, revision, memory)))
+pub fn rust_loader(name: &str, revision: &str, connector: &Arc<dyn Connector>) -> Option<Box<dyn LoaderFactory>> {
+    registered_loader(name, revision, connector)
+        .or_else(|| COLLECTIONS.iter().find_map(|collection| (collection.find)(name, revision, connector)))
 }
 
 /// A loader under a name, as [`loader_factory!`](crate::loader_factory) registers it.
@@ -103,9 +103,9 @@ impl fmt::Debug for Registered {
 }
 
 /// The factory of the registered loader with this name, for `revision`.
-fn registered_loader(name: &str, revision: &str, memory: &Arc<dyn Connector>) -> Option<Box<dyn LoaderFactory>> {
+fn registered_loader(name: &str, revision: &str, connector: &Arc<dyn Connector>) -> Option<Box<dyn LoaderFactory>> {
     let revision = Revision::ALL.into_iter().find(|known| known.as_str() == revision)?;
     let fresh = REGISTERED.iter().find(|loader| loader.name == name)?.fresh;
-    let memory = Arc::clone(memory);
-    Some(Box::new(move |scopes| fresh(Setup { revision, scopes, memory: Arc::clone(&memory) })))
+    let connector = Arc::clone(connector);
+    Some(Box::new(move |scopes| fresh(Setup { revision, scopes, memory: Arc::clone(&connector) })))
 }

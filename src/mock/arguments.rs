@@ -10,7 +10,7 @@ use crate::plan::{InputError, Revision, Transport, read_text};
 use crate::record::DialError;
 use crate::script::{Script, shipped};
 
-/// The I/O driver of a mock.
+/// The I/O driver of a mock in a process of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DriverKind {
     /// Standard input and output.
@@ -22,6 +22,9 @@ pub enum DriverKind {
 }
 
 impl DriverKind {
+    /// Every driver.
+    const ALL: [Self; 3] = [Self::Stdio, Self::Http, Self::Sse];
+
     /// The transport that it serves.
     #[must_use]
     pub fn transport(self) -> Transport {
@@ -35,11 +38,7 @@ impl DriverKind {
     /// Its name in arguments.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Stdio => "stdio",
-            Self::Http => "http",
-            Self::Sse => "sse",
-        }
+        self.transport().as_str()
     }
 }
 
@@ -132,12 +131,8 @@ impl LinkedArgs {
     pub fn from_args(args: impl IntoIterator<Item = String>) -> Result<Self, ArgumentError> {
         let mut args = args.into_iter();
         let driver = args.next().ok_or(ArgumentError::Missing("driver"))?;
-        let driver = match driver.as_str() {
-            "stdio" => DriverKind::Stdio,
-            "http" => DriverKind::Http,
-            "sse" => DriverKind::Sse,
-            _ => return Err(ArgumentError::Driver(driver)),
-        };
+        let named = DriverKind::ALL.into_iter().find(|one| one.name() == driver);
+        let driver = named.ok_or(ArgumentError::Driver(driver))?;
         let (mut link, mut token, mut server) = (None, None, None);
         while let Some(name) = args.next() {
             let (name, slot) = match name.as_str() {

@@ -11,17 +11,16 @@ use std::time::Duration;
 
 use tokio::io::DuplexStream;
 use tokio::runtime::Builder;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use crate::history::LINK_LOST_CODE;
 use crate::mock::arguments::{LinkedArgs, MockError};
 use crate::mock::http::{Connector, HttpMock, connector};
 use crate::mock::line_driver::{LineMock, LineSender, line_inbox};
 use crate::mock::own_process::complain;
-use crate::mock::recorder_link::{RecorderCommand, Welcome, connect_as};
-use crate::record::{Link, secret};
+use crate::mock::recorder_link::{Hosted, connect_hosted};
+use crate::record::secret;
 use crate::server::{Endpoint, HttpSetup, HttpStyle, Input, Machine};
 
 /// Most bytes that wait in one direction of a pipe: as many as the system's own pipes hold.
@@ -50,15 +49,18 @@ struct Host {
 
 /// An order to the thread of the mocks.
 enum Order {
-    Start(LinkedArgs, ServerPipes),
-    Connect(LinkedArgs, Served, DuplexStream),
+    /// Serve a client over what it has opened.
+    Serve(LinkedArgs, Opened),
     /// End all mocks because their clients ended, at most within this time.
     Close(Duration),
 }
 
-struct ServerPipes {
-    stdin: DuplexStream,
-    stdout: DuplexStream,
+/// The server's ends of what a client has opened.
+enum Opened {
+    /// The pipes of a new mock.
+    Lines { stdin: DuplexStream, stdout: DuplexStream },
+    /// A socket of the one mock over HTTP that has this name.
+    Http(Served, DuplexStream),
 }
 
 /// The address of a mock over HTTP.
@@ -78,7 +80,7 @@ impl MemoryMocks {
     pub fn pipes(&self, args: LinkedArgs) -> io::Result<ClientPipes> {
         let (stdin, its_stdin) = tokio::io::duplex(PIPE_BYTES);
         let (its_stdout, stdout) = tokio::io::duplex(PIPE_BYTES);
-        self.order(Order::Start(args, ServerPipes { stdin: its_stdin, stdout: its_stdout }))?;
+        self.order(Order::Serve(args, Opened::Lines { stdin: its_stdin, stdout: its_stdout }))?;
         Ok(ClientPipes { stdin, stdout })
     }
 
@@ -91,7 +93,7 @@ impl MemoryMocks {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
         let (client, server) = tokio::io::duplex(PIPE_BYTES);
-        self.order(Order::Connect(args, served, server))?;
+        self.order(Order::Serve(args, Opened::Http(served, server)))?;
         Ok(client)
     }
 
@@ -121,7 +123,7 @@ fn start(over: Arc<Mutex<BTreeSet<String>>>) -> io::Result<Host> {
     let (orders, queue) = mpsc::unbounded_channel();
     let runtime = Builder::new_current_thread().enable_time().build()?;
     let thread = std::thread::Builder::new().name("mocks".to_owned());
-    let thread = thread.spawn(move || runtime.block_on(Mocks { over, ..Mocks::default() }.serve(queue)))?;
+    let thread = thread.spawn(move || runtime.block_on(Mocks { over, ..Mocks::default() }.run(queue)))?;
     Ok(Host { orders, thread })
 }
 
@@ -135,7 +137,7 @@ struct Mocks {
 }
 
 impl Mocks {
-    async fn serve(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
+    async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
         loop {
             let order = tokio::select! {
                 order = orders.recv() => order,
@@ -145,9 +147,11 @@ impl Mocks {
                 }
             };
             match order {
-                Some(Order::Start(args, pipes)) => self.report(&args.server, |mocks| mocks.start(&args, pipes)),
-                Some(Order::Connect(args, served, socket)) => {
-                    self.report(&args.server, |mocks| mocks.connect(&args, served, socket));
+                Some(Order::Serve(args, opened)) => {
+                    // The client of a mock that did not start reads the end of its output.
+                    if let Err(error) = self.serve_client(&args, opened) {
+                        complain(&format!("{}: {error}", args.server));
+                    }
                 }
                 Some(Order::Close(limit)) => return self.close(limit).await,
                 None => return,
@@ -155,20 +159,20 @@ impl Mocks {
         }
     }
 
-    /// Reports why a mock did not start. Its client reads the end of its output.
-    fn report(&mut self, server: &str, start: impl FnOnce(&mut Self) -> Result<(), MockError>) {
-        if let Err(error) = start(self) {
-            complain(&format!("{server}: {error}"));
+    /// Serves a client with the driver for what it has opened.
+    fn serve_client(&mut self, args: &LinkedArgs, opened: Opened) -> Result<(), MockError> {
+        match opened {
+            Opened::Lines { stdin, stdout } => self.start_lines(args, stdin, stdout),
+            Opened::Http(served, socket) => self.connect(args, served, socket),
         }
     }
 
-    fn start(&mut self, args: &LinkedArgs, pipes: ServerPipes) -> Result<(), MockError> {
+    fn start_lines(&mut self, args: &LinkedArgs, stdin: DuplexStream, stdout: DuplexStream) -> Result<(), MockError> {
         let (sender, inbox) = line_inbox();
         let gates = sender.clone();
-        let ConnectedMock { link, welcome, killed } = connect(args, move |gate| gates.send(Input::GateOpened(gate)))?;
+        let Hosted { link, welcome, killed } = connect_hosted(args, move |gate| gates.send(Input::GateOpened(gate)))?;
         let life_ends = Instant::now() + welcome.max_life();
-        let machine = Machine::new(welcome.setup_in_memory(Endpoint::Lines));
-        let ServerPipes { stdin, stdout } = pipes;
+        let machine = Machine::new(welcome.setup(Endpoint::Lines));
         let mock = LineMock::new(machine, link, inbox, stdin, stdout);
         self.lines.push(sender);
         self.running.spawn(async move {
@@ -198,12 +202,12 @@ impl Mocks {
     fn start_http(&mut self, args: &LinkedArgs, served: Served) -> Result<Connector, MockError> {
         let (connector, inbox) = connector();
         let gates = connector.clone();
-        let ConnectedMock { link, welcome, killed } = connect(args, move |gate| gates.send(Input::GateOpened(gate)))?;
+        let Hosted { link, welcome, killed } = connect_hosted(args, move |gate| gates.send(Input::GateOpened(gate)))?;
         let life_ends = Instant::now() + welcome.max_life();
         let session_prefix = secret().map_err(MockError::Setup)?;
         let Served { url, path } = served;
         let endpoint = Endpoint::Http(HttpSetup { url, path, style: HttpStyle::Streamable, session_prefix });
-        let mut mock = HttpMock::new(Machine::new(welcome.setup_in_memory(endpoint)), link, inbox);
+        let mut mock = HttpMock::new(Machine::new(welcome.setup(endpoint)), link, inbox);
         let ended = mock.start()?;
         let (server, over) = (args.server.clone(), Arc::clone(&self.over));
         self.running.spawn(async move {
@@ -226,35 +230,4 @@ impl Mocks {
         // Mocks that a script still holds are cut off.
         let _ = timeout(limit, ended).await;
     }
-}
-
-/// The connection of a mock to the recorder, before the mock starts.
-struct ConnectedMock<K> {
-    link: Link,
-    welcome: Welcome,
-    /// Resolves when the recorder commands the mock to die.
-    killed: K,
-}
-
-fn connect(
-    args: &LinkedArgs,
-    on_gate: impl Fn(String) + Send + 'static,
-) -> Result<ConnectedMock<impl Future<Output = ()> + Send + 'static>, MockError> {
-    let (kill, killed) = oneshot::channel();
-    let kill = Mutex::new(Some(kill));
-    let on_command = move |command| match command {
-        RecorderCommand::OpenGate(gate) => on_gate(gate),
-        RecorderCommand::Die => {
-            // The mock may be over.
-            let _ = lock(&kill).take().map(|kill| kill.send(()));
-        }
-    };
-    let (link, welcome) = connect_as(args, None, LINK_LOST_CODE, on_command)?;
-    let killed = async move {
-        if killed.await.is_err() {
-            // The link has ended, so no command can follow.
-            std::future::pending::<()>().await;
-        }
-    };
-    Ok(ConnectedMock { link, welcome, killed })
 }

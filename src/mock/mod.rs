@@ -1,9 +1,17 @@
 //! Mock servers: I/O drivers that perform the effects of a [`server`](crate::server) on real bytes.
 //!
-//! Start at [`run_linked`] (a loader's child, with a link to the recorder) and [`run_standalone`] (in any client's
-//! configuration). There are three drivers. Standard input and output: blocking, with plain threads, so that a mock starts in a
-//! millisecond and its client cannot stall it. HTTP: [`HttpMock`], on any runtime and over any stream of bytes. Lines over any
-//! stream of bytes: [`LineMock`]. [`MemoryMocks`] hosts mocks of the last two in a process that has other things to do.
+//! Start at [`run_linked`] (a mock with a link to the recorder) and [`run_standalone`] (in any client's configuration). There are
+//! three drivers. Standard input and output: blocking, with plain threads, so that a mock starts in a millisecond and its client
+//! cannot stall it. HTTP: [`HttpMock`], on any runtime and over any stream of bytes. Lines over any stream of bytes:
+//! [`LineMock`].
+//!
+//! Where a mock lives, and what it speaks, decide its driver:
+//!
+//! | | a process of its own: `run` | the process of its client: [`MemoryMocks`] |
+//! |---|---|---|
+//! | lines | standard input and output | [`LineMock`] |
+//! | streamable HTTP | [`HttpMock`], over TCP | [`HttpMock`] |
+//! | HTTP with server-sent events | [`HttpMock`], over TCP | |
 //!
 //! Deliberately absent: any judgement, and any memory of earlier processes.
 

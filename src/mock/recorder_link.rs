@@ -1,12 +1,14 @@
 //! The link of a mock to the recorder: its hello, the welcome, and commands.
 
 use std::process::exit;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::oneshot;
 
-use crate::history::ConnectionId;
+use crate::history::{ConnectionId, LINK_LOST_CODE};
 use crate::mock::JOURNAL_LOST_CODE;
 use crate::mock::arguments::{LinkedArgs, MockError};
 use crate::plan::{Revision, ShutdownBehaviour};
@@ -26,6 +28,17 @@ pub(super) struct Welcome {
     max_life_ms: u64,
     #[serde(default = "body_bytes_max")]
     body_bytes_max: usize,
+    /// The pid that the mock had in its hello; `None` for a mock without a process of its own.
+    #[serde(skip)]
+    pid: Option<u32>,
+}
+
+/// A mock that shares its process, when it has connected to the recorder and before it starts.
+pub(super) struct Hosted<K> {
+    pub link: Link,
+    pub welcome: Welcome,
+    /// Resolves when the recorder commands the mock to die.
+    pub killed: K,
 }
 
 fn first() -> u64 {
@@ -37,13 +50,8 @@ fn body_bytes_max() -> usize {
 }
 
 impl Welcome {
-    /// The setup of a machine in a process of its own.
+    /// The setup of the mock's machine.
     pub(super) fn setup(self, endpoint: Endpoint) -> Setup {
-        Setup { pid: Some(std::process::id()), ..self.setup_in_memory(endpoint) }
-    }
-
-    /// The setup of a machine that shares its process.
-    pub(super) fn setup_in_memory(self, endpoint: Endpoint) -> Setup {
         Setup {
             script: self.script,
             temperament: self.temperament,
@@ -51,7 +59,7 @@ impl Welcome {
             connection: self.connection,
             incarnation: self.incarnation,
             endpoint,
-            pid: None,
+            pid: self.pid,
             body_bytes_max: self.body_bytes_max,
         }
     }
@@ -63,10 +71,11 @@ impl Welcome {
 }
 
 /// A command of the recorder to a mock.
-pub(super) enum RecorderCommand {
+enum RecorderCommand {
     /// A gate is open.
     OpenGate(String),
-    /// The mock must end at once, without a farewell. Only mocks in memory get it; the supervisor kills the others.
+    /// The mock must end at once, without a farewell. Only mocks without a process of their own get it; the supervisor kills the
+    /// others.
     Die,
 }
 
@@ -84,8 +93,34 @@ pub(super) fn connect_to_recorder(
     connect_as(args, Some(std::process::id()), JOURNAL_LOST_CODE.into(), on_command)
 }
 
+/// Connects a mock that shares its process to the recorder, and passes on the gates that the recorder opens.
+///
+/// The process ends when it loses the link: neither a mock nor its client must live on without a recorder.
+pub(super) fn connect_hosted(
+    args: &LinkedArgs,
+    on_gate: impl Fn(String) + Send + 'static,
+) -> Result<Hosted<impl Future<Output = ()> + Send + 'static>, MockError> {
+    let (kill, killed) = oneshot::channel();
+    let kill = Mutex::new(Some(kill));
+    let on_command = move |command| match command {
+        RecorderCommand::OpenGate(gate) => on_gate(gate),
+        RecorderCommand::Die => {
+            // The mock may be over.
+            let _ = kill.lock().unwrap_or_else(PoisonError::into_inner).take().map(|kill| kill.send(()));
+        }
+    };
+    let (link, welcome) = connect_as(args, None, LINK_LOST_CODE, on_command)?;
+    let killed = async move {
+        if killed.await.is_err() {
+            // The link has ended, so no command can follow.
+            std::future::pending::<()>().await;
+        }
+    };
+    Ok(Hosted { link, welcome, killed })
+}
+
 /// Connects to the recorder. The process ends with `code` when it loses the link.
-pub(super) fn connect_as(
+fn connect_as(
     args: &LinkedArgs,
     pid: Option<u32>,
     code: i32,
@@ -104,5 +139,5 @@ pub(super) fn connect_as(
         }
     };
     let (link, welcome) = Link::dial_with(args.link, &hello, LinkLimits::default(), on_loss, on_message)?;
-    Ok((link, serde_json::from_value(welcome)?))
+    Ok((link, Welcome { pid, ..serde_json::from_value(welcome)? }))
 }

@@ -1,4 +1,4 @@
-//! A mock in a process of its own, over the transport that its arguments name.
+//! The I/O drivers of mocks in processes of their own, over the transport that the arguments name.
 
 use std::process::ExitCode;
 
@@ -11,14 +11,32 @@ use crate::mock::stdio::{run_linked_stdio, run_standalone_stdio};
 /// Exit code of a mock that cannot listen at the address that its arguments name.
 const USAGE_CODE: u8 = 2;
 
+/// What runs a mock to its end, and returns its exit code.
+struct Driver {
+    /// With a recorder.
+    linked: fn(&LinkedArgs) -> Result<u8, MockError>,
+    /// With a journal in a file, or none.
+    standalone: fn(&StandaloneArgs) -> Result<u8, MockError>,
+}
+
+/// The table of drivers.
+fn driver(kind: DriverKind) -> Driver {
+    match kind {
+        DriverKind::Stdio => Driver { linked: run_linked_stdio, standalone: run_standalone_stdio },
+        DriverKind::Http => Driver {
+            linked: |args| run_linked_http(args, HttpTransport::Streamable),
+            standalone: |args| run_standalone_http(args, HttpTransport::Streamable),
+        },
+        DriverKind::Sse => Driver {
+            linked: |args| run_linked_http(args, HttpTransport::Sse),
+            standalone: |args| run_standalone_http(args, HttpTransport::Sse),
+        },
+    }
+}
+
 /// Connects to the recorder, gets the script from it and serves. A mock without a link ends with [`JOURNAL_LOST_CODE`].
 pub fn run_linked(args: &LinkedArgs) -> ExitCode {
-    let ran = match args.driver {
-        DriverKind::Stdio => run_linked_stdio(args),
-        DriverKind::Http => run_linked_http(args, HttpTransport::Streamable),
-        DriverKind::Sse => run_linked_http(args, HttpTransport::Sse),
-    };
-    match ran {
+    match (driver(args.driver).linked)(args) {
         Ok(code) => code.into(),
         Err(error) => {
             complain(&error.to_string());
@@ -28,13 +46,8 @@ pub fn run_linked(args: &LinkedArgs) -> ExitCode {
 }
 
 /// Serves a script without a recorder, with a journal in a file or none.
-pub fn run_standalone(driver: DriverKind, args: &StandaloneArgs) -> ExitCode {
-    let ran = match driver {
-        DriverKind::Stdio => run_standalone_stdio(args),
-        DriverKind::Http => run_standalone_http(args, HttpTransport::Streamable),
-        DriverKind::Sse => run_standalone_http(args, HttpTransport::Sse),
-    };
-    match ran {
+pub fn run_standalone(kind: DriverKind, args: &StandaloneArgs) -> ExitCode {
+    match (driver(kind).standalone)(args) {
         Ok(code) => code.into(),
         Err(error) => {
             complain(&error.to_string());

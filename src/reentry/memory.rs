@@ -1,12 +1,33 @@
-//! Connects a loader in this process to mocks in memory. Only this module knows both.
+//! The mocks in memory of a loader in this process. Only this module knows both.
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::DuplexStream;
 
 use crate::loader::memory::{Connector, MemoryAddress, MemoryCarrier, Pipes};
 use crate::mock::{ClientPipes, DriverKind, LinkedArgs, MemoryMocks, Served};
+
+/// Time for mocks to end after their loader has ended.
+const MOCKS_LIMIT: Duration = Duration::from_secs(1);
+
+/// The mocks that live in this process.
+#[derive(Default)]
+pub(super) struct HostedMocks(Arc<MemoryMocks>);
+
+impl HostedMocks {
+    /// What connects a loader to them.
+    pub(super) fn connector(&self) -> Arc<dyn Connector> {
+        Arc::<MemoryMocks>::clone(&self.0)
+    }
+
+    /// Ends them, after their loader has ended.
+    pub(super) fn close(self) {
+        self.0.close(MOCKS_LIMIT);
+    }
+}
 
 impl Connector for MemoryMocks {
     fn pipes(&self, address: &MemoryAddress) -> io::Result<Pipes> {

@@ -7,13 +7,11 @@
 use std::env;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
 use crate::loader::host::{RecorderAddress, run_plan_process};
-use crate::loader::memory::Connector;
 use crate::loader::registered::rust_loader;
-use crate::mock::{LinkedArgs, MemoryMocks, run_linked};
+use crate::mock::{LinkedArgs, run_linked};
+use crate::reentry::memory::HostedMocks;
 use crate::supervise::run_supervisor;
 
 #[cfg(target_os = "linux")]
@@ -22,8 +20,6 @@ mod memory;
 
 /// Exit code of a helper with wrong arguments.
 const USAGE_CODE: u8 = 2;
-/// Time for mocks in memory to end after their loader has ended.
-const MOCKS_LIMIT: Duration = Duration::from_secs(1);
 
 /// Runs the helper that the first argument names, and returns its exit code; `None` if it names no helper.
 #[must_use]
@@ -54,12 +50,11 @@ fn plan(mut arguments: impl Iterator<Item = String>, endpoint: &RecorderAddress)
     let (Some(name), Some(revision)) = (arguments.next(), arguments.next()) else {
         return misused(format_args!("found no loader or no revision, expected __plan LOADER REVISION"));
     };
-    let mocks = Arc::new(MemoryMocks::default());
-    let connector: Arc<dyn Connector> = Arc::<MemoryMocks>::clone(&mocks);
-    match rust_loader(&name, &revision, &connector) {
+    let mocks = HostedMocks::default();
+    match rust_loader(&name, &revision, &mocks.connector()) {
         Some(factory) => {
             let code = code_of(run_plan_process(&name, &*factory, endpoint));
-            mocks.close(MOCKS_LIMIT);
+            mocks.close();
             code
         }
         None => misused(format_args!("found loader {name:?} for revision {revision:?}, expected a Rust loader")),

@@ -17,7 +17,7 @@ use crate::server::After;
 /// Bytes read at once.
 const READ_BYTES: usize = 8 * 1_024;
 
-/// A stream that carries HTTP: a socket, or pipes in memory.
+/// A stream that carries HTTP: a socket, or a pipe within this process.
 pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// Makes the next drop abrupt: bytes in flight are lost, and the other end observes a reset.
     fn reset_on_drop(&self);
@@ -31,7 +31,7 @@ impl ByteStream for TcpStream {
 }
 
 impl ByteStream for DuplexStream {
-    /// A pipe in memory ends in one way only.
+    /// A pipe within a process ends in one way only.
     fn reset_on_drop(&self) {}
 }
 

@@ -139,7 +139,7 @@ impl<J: Journal, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> LineMock<J, R, W> 
                     // Journalled already, or effects of HTTP, which a machine over lines does not have.
                     Some(Effect::Journal(_) | Effect::Respond { .. } | Effect::BeginStream { .. }) | None => {}
                     Some(Effect::StreamPart { .. } | Effect::EndStream(_) | Effect::Cut(_) | Effect::Reset(_)) => {}
-                    // Effects on a process, which no script in memory has.
+                    // Effects on a process, which a mock over any stream of bytes does not have.
                     Some(Effect::Raw { .. } | Effect::CloseStdin | Effect::Stop | Effect::Spawn(_)) => {}
                     Some(Effect::WriteStderr { then, .. }) => inputs.push(Input::Timer(then)),
                 }
