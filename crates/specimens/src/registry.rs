@@ -43,13 +43,13 @@ const FEATURES: &[Feature] = if cfg!(feature = "rmcp-reqwest") { &[Feature::Rmcp
 #[distributed_slice(COLLECTIONS)]
 static SPECIMENS: Collection = Collection { find: rust_loader, features: FEATURES };
 
-/// The factory of the Rust loader with this name, offering `revision`. Those that speak to servers in memory reach them by
-/// `memory`.
+/// The factory of the Rust loader with this name, offering `revision`. Those that speak to servers in their own process reach
+/// them through the connector.
 #[must_use]
-pub fn rust_loader(name: &str, revision: &str, memory: &Arc<dyn Connector>) -> Option<Box<dyn LoaderFactory>> {
+pub fn rust_loader(name: &str, revision: &str, connector: &Arc<dyn Connector>) -> Option<Box<dyn LoaderFactory>> {
     let (opening, revision) = opened(revision)?;
-    let memory = Arc::clone(memory);
-    let options = move |scopes| Options { opening, ..options(scopes, revision, Arc::clone(&memory)) };
+    let connector = Arc::clone(connector);
+    let options = move |scopes| Options { opening, ..options(scopes, revision, Arc::clone(&connector)) };
     let factory: Box<dyn LoaderFactory> = match name {
         "reference" => Box::new(move |scopes| Arc::new(ToolsLoader::new(options(scopes))) as Arc<dyn Loader>),
         "rust-closed-early" => plain(ClosedEarly::new),
@@ -88,8 +88,8 @@ fn plain<L: Loader + 'static>(make: fn(Scopes) -> L) -> Box<dyn LoaderFactory> {
     Box::new(move |scopes| Arc::new(make(scopes)) as Arc<dyn Loader>)
 }
 
-fn options(scopes: Scopes, revision: Revision, memory: Arc<dyn Connector>) -> Options {
+fn options(scopes: Scopes, revision: Revision, connector: Arc<dyn Connector>) -> Options {
     let ladder = Ladder { eof_grace: LADDER_STEP, term_grace: LADDER_STEP, ..Ladder::default() };
     let bounds = Bounds { connect: CONNECT, probe: PROBE, call: CALL, ..Bounds::default() };
-    Options { revision, ladder, bounds, scopes, memory: Some(memory), ..Options::default() }
+    Options { revision, ladder, bounds, scopes, connector: Some(connector), ..Options::default() }
 }

@@ -25,7 +25,7 @@ pub enum SessionError {
     /// A server in memory cannot be reached.
     #[error("failed to reach server {server:?} in memory")]
     Memory {
-        /// Name of the error type, for the host of the loader.
+        /// The server's name.
         server: String,
         /// Why; without a [`Connector`](mcp_lifecheck::loader::memory::Connector) nothing in memory is reached.
         #[source]

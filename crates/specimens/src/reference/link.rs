@@ -25,12 +25,10 @@ use super::wire::{Wire, WireNotes};
 /// The other side of a session, as far as it can be watched apart from what it says.
 #[derive(Clone, Copy)]
 pub(super) enum Far<'a> {
-    /// A process of ours.
-    Process(&'a ServerProcess),
+    /// Behind pipes. Without a process of ours, all that is seen of it is the end of its output.
+    Pipes(Option<&'a ServerProcess>),
     /// Somewhere, over HTTP.
     Http,
-    /// In this process, behind pipes: all that is seen of it is the end of its output.
-    Memory,
 }
 
 /// An open conversation.
@@ -109,7 +107,7 @@ async fn failed(source: Box<ClientInitializeError>, notes: &WireNotes, far: Far<
     match (&*source, far) {
         (
             ClientInitializeError::ConnectionClosed(_) | ClientInitializeError::TransportError { .. },
-            Far::Process(process),
+            Far::Pipes(Some(process)),
         ) => {
             let exit = timeout(bounds.exit_follows, process.exited()).await;
             exit.map_or(SessionError::Handshake { source }, |exit| SessionError::ServerExited { exit })
@@ -136,8 +134,8 @@ impl Link {
     /// Resolves when the server has ended or closed its stdout, or is out of reach.
     pub(super) async fn lost(&self, far: Far<'_>, bounds: &Bounds) -> SessionError {
         let process = match far {
-            Far::Process(process) => process,
-            Far::Memory => {
+            Far::Pipes(Some(process)) => process,
+            Far::Pipes(None) => {
                 self.notes.ended().await;
                 return SessionError::StdoutClosed;
             }

@@ -1,57 +1,58 @@
-//! A server in memory, over lines: its pipes, and how it is left.
+//! Servers in memory: how their pipes and their sockets are opened.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use mcp_lifecheck::loader::memory::{Connector, MemoryAddress, Pipes};
-use tokio::time::timeout;
 
-use super::options::{Ladder, Options};
-use super::pipes::{Gate, Inlet, Outlet, drained};
-use super::process::Ending;
+use super::config::{HttpAddress, HttpKind};
+use super::error::SessionError;
+use super::http::{Dial, HttpError, Stream};
+use super::options::Options;
 
-/// A server behind pipes. Dropping it lets go of both.
-pub(super) struct MemoryServer {
-    stdin: Gate<Outlet>,
-    stdout: Gate<Inlet>,
-    ladder: Ladder,
+/// Starts a server over lines.
+///
+/// # Errors
+/// What its host said; `Unsupported` where there is none.
+pub(super) fn pipes(address: &MemoryAddress, options: &Options) -> Result<Pipes, SessionError> {
+    connector(options).and_then(|connector| connector.pipes(address)).map_err(|source| refused(address, source))
 }
 
-/// How servers in memory are reached, if they are.
-pub(super) fn connector(options: &Options) -> io::Result<Arc<dyn Connector>> {
-    options.memory.clone().ok_or_else(|| io::ErrorKind::Unsupported.into())
+/// The address of a server over HTTP, and how connections to it are opened.
+///
+/// # Errors
+/// `Unsupported` where it has no host.
+pub(super) fn sockets(address: MemoryAddress, options: &Options) -> Result<(HttpAddress, Box<dyn Dial>), SessionError> {
+    let connector = connector(options).map_err(|source| refused(&address, source))?;
+    let url = format!("http://{}{}", MemoryAddress::HOST, MemoryAddress::PATH);
+    let http = HttpAddress { url, kind: HttpKind::Streamable, headers: BTreeMap::new() };
+    Ok((http, Box::new(Sockets { connector, address })))
 }
 
-impl MemoryServer {
-    /// Starts a server.
-    ///
-    /// # Errors
-    /// What its host said; `Unsupported` where there is none.
-    pub(super) fn start(address: &MemoryAddress, options: &Options) -> io::Result<Self> {
-        let Pipes { stdin, stdout } = connector(options)?.pipes(address)?;
-        Ok(Self { stdin: Gate::new(Box::new(stdin)), stdout: Gate::new(Box::new(stdout)), ladder: options.ladder })
-    }
-
-    /// The ends of its pipes that are ours.
-    pub(super) fn pipes(&self) -> (Gate<Inlet>, Gate<Outlet>) {
-        (self.stdout.clone(), self.stdin.clone())
-    }
-
-    /// Ends its input and reads on until it ends its output, for as long as a process may take to do so. There is nothing to
-    /// signal: after that the pipes are all there is to let go of.
-    pub(super) async fn shut_down(self) -> Ending {
-        drop(self.stdin.take());
-        match timeout(self.ladder.eof_grace, drained(self.stdout.take())).await {
-            Ok(()) => Ending::Eof,
-            Err(_) => Ending::StillThere,
-        }
-    }
+fn connector(options: &Options) -> io::Result<Arc<dyn Connector>> {
+    options.connector.clone().ok_or_else(|| io::ErrorKind::Unsupported.into())
 }
 
-impl Drop for MemoryServer {
-    fn drop(&mut self) {
-        // rmcp may still hold the other hand on them.
-        drop(self.stdin.take());
-        drop(self.stdout.take());
+fn refused(address: &MemoryAddress, source: io::Error) -> SessionError {
+    SessionError::Memory { server: address.server.clone(), source }
+}
+
+struct Sockets {
+    connector: Arc<dyn Connector>,
+    address: MemoryAddress,
+}
+
+impl Dial for Sockets {
+    fn dial(&self) -> BoxFuture<'_, Result<Box<dyn Stream>, HttpError>> {
+        let Self { connector, address } = self;
+        Box::pin(async move {
+            let authority = || format!("{} in memory", address.server);
+            match connector.socket(address) {
+                Ok(socket) => Ok(Box::new(socket) as Box<dyn Stream>),
+                Err(source) => Err(HttpError::Connect { authority: authority(), source }),
+            }
+        })
     }
 }

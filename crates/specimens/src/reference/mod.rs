@@ -8,14 +8,17 @@
 //! - `engine`: owns all sessions between a load and a cleanup; one command after the other.
 //! - `session`, `owner`: the handle to one session, and the task that opens it, carries its calls and closes it.
 //! - `link`, `listing`, `call`, `request`, `handler`: the conversation with one server.
-//! - `wire`: the transport under rmcp. `hooks`, `hooked_wire`, `hooked_inlet`: where a mutation changes it. `pipes` are under it for stdio,
-//!   `http` for streamable HTTP and for HTTP with server-sent events.
-//! - `process`, `group`: the server's process and its group. `memory`: a server behind pipes in this process.
+//! - `channel`: what an endpoint is once it is opened: a pair of pipes, or an address for HTTP.
+//! - `wire`: the transport under rmcp. `hooks`, `hooked_wire`, `hooked_inlet`: where a mutation changes it. `pipes` are under it
+//!   for lines, `http` for streamable HTTP and for HTTP with server-sent events.
+//! - `piped_server`: a server behind pipes. `process`, `group`: its process and the group of that. `memory`: how a server in this
+//!   process is reached.
 //!
 //! Deliberately absent: restarts (a dead server stays dead until the next load), and a session per call.
 
 mod block_on;
 mod call;
+mod channel;
 mod config;
 mod config_text;
 mod engine;
@@ -32,6 +35,7 @@ mod listing;
 mod memory;
 mod options;
 mod owner;
+mod piped_server;
 mod pipes;
 mod probe;
 mod process;

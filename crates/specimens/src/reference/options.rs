@@ -25,7 +25,7 @@ pub struct Options {
     /// Where the life of each session is reported.
     pub scopes: Scopes,
     /// How servers in memory are reached; without it, none is.
-    pub memory: Option<Arc<dyn Connector>>,
+    pub connector: Option<Arc<dyn Connector>>,
     /// Where this crate's own tests change what is said. Empty for everybody else.
     pub hooks: Hooks,
 }
@@ -39,7 +39,7 @@ impl Default for Options {
             bounds: Bounds::default(),
             ladder: Ladder::default(),
             scopes: Scopes::silent(),
-            memory: None,
+            connector: None,
             hooks: Hooks::default(),
         }
     }

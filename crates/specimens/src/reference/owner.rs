@@ -6,20 +6,20 @@ use std::sync::{Arc, PoisonError};
 
 use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use mcp_lifecheck::loader::memory::{MemoryAddress, MemoryCarrier};
 use rmcp::model::Tool;
 use tokio::sync::{mpsc, watch};
 use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::call::carry;
-use super::config::{CommandLine, Endpoint, HttpKind};
+use super::channel::Channel;
+use super::config::{Endpoint, HttpKind};
 use super::error::{CallError, SessionError};
-use super::http::{Conversation, HttpError, Target};
+use super::http::{Conversation, Target};
 use super::link::{self, Far, Link};
 use super::listing::all_tools;
-use super::memory::{MemoryServer, connector};
 use super::options::Options;
+use super::piped_server::PipedServer;
 use super::process::{Ending, ServerProcess};
 use super::request::{Requester, closed};
 use super::session::{Call, Freshness, LeashSlot, Listing, Status, until_ended};
@@ -51,26 +51,8 @@ impl Owner {
             // Bounded by the ladder of the predecessor, so a close meanwhile can wait for it too.
             until_ended(predecessor).await;
         }
-        let ending = match endpoint {
-            _ if *self.closing.borrow() => self.never_started(SessionError::Closed),
-            Endpoint::Command(command) => self.live_in_process(&command).await,
-            Endpoint::Http(address) => {
-                let Options { bounds, hooks, .. } = &*self.options;
-                let target = Target::of(&address, bounds.clone(), hooks);
-                self.live_over_http(address.kind, target).await
-            }
-            Endpoint::Memory(address) => match address.carrier {
-                MemoryCarrier::Lines => self.live_in_memory(&address).await,
-                MemoryCarrier::Http => match connector(&self.options) {
-                    Err(source) => self.never_started(SessionError::Memory { server: address.server, source }),
-                    Ok(connector) => {
-                        let Options { bounds, hooks, .. } = &*self.options;
-                        let target = Target::in_memory(address, connector, bounds.clone(), hooks);
-                        self.live_over_http(HttpKind::Streamable, Ok(target)).await
-                    }
-                },
-            },
-        };
+        let is_closing = *self.closing.borrow();
+        let ending = if is_closing { self.never_started(SessionError::Closed) } else { self.live(endpoint).await };
         self.status.send_modify(|status| {
             if let Status::Gone(because) = status {
                 *status = Status::Ended(Arc::clone(because), ending);
@@ -78,65 +60,42 @@ impl Owner {
         });
     }
 
-    async fn live_in_process(&mut self, command: &CommandLine) -> Ending {
+    async fn live(&mut self, endpoint: Endpoint) -> Ending {
         let scope = self.options.scopes.enter(&format!("session {}", self.name));
-        let ending = match ServerProcess::spawn(command, &self.options) {
-            Err(source) => self.never_started(SessionError::Spawn { program: command.program.clone(), source }),
-            Ok(process) => {
-                self.hold(Some(&process));
-                let (stdout, stdin) = process.pipes();
-                self.converse(
-                    Wire::over_pipes(stdout, stdin, &self.options.bounds, WireNotes::new()),
-                    Far::Process(&process),
-                )
-                .await;
-                let ending = process.shut_down().await;
-                self.hold(None);
-                ending
-            }
+        let ending = match Channel::open(endpoint, &self.options) {
+            Err(because) => self.never_started(because),
+            Ok(Channel::Lines(server)) => self.live_over_lines(server).await,
+            Ok(Channel::Http(kind, target)) => self.live_over_http(kind, target).await,
         };
         scope.leave();
         ending
     }
 
-    async fn live_in_memory(&mut self, address: &MemoryAddress) -> Ending {
-        let scope = self.options.scopes.enter(&format!("session {}", self.name));
-        let ending = match MemoryServer::start(address, &self.options) {
-            Err(source) => self.never_started(SessionError::Memory { server: address.server.clone(), source }),
-            Ok(server) => {
-                let (stdout, stdin) = server.pipes();
-                self.converse(Wire::over_pipes(stdout, stdin, &self.options.bounds, WireNotes::new()), Far::Memory)
-                    .await;
-                server.shut_down().await
-            }
-        };
-        scope.leave();
+    async fn live_over_lines(&mut self, server: PipedServer) -> Ending {
+        self.hold(server.process());
+        let (stdout, stdin) = server.pipes();
+        let wire = Wire::over_pipes(stdout, stdin, &self.options.bounds, WireNotes::new());
+        self.converse(wire, Far::Pipes(server.process())).await;
+        let ending = server.shut_down().await;
+        self.hold(None);
         ending
     }
 
-    async fn live_over_http(&mut self, kind: HttpKind, target: Result<Target, HttpError>) -> Ending {
-        let scope = self.options.scopes.enter(&format!("session {}", self.name));
+    async fn live_over_http(&mut self, kind: HttpKind, target: Target) -> Ending {
         let notes = WireNotes::new();
-        let ending = match target {
-            Err(source) => self.never_started(SessionError::Http { source: Arc::new(source) }),
-            Ok(target) => {
-                let (mut carrier, posted) = Conversation::new(kind, target, Arc::clone(&notes));
-                let wire = Wire::over_http(posted, &self.options.bounds, notes);
-                // Both in this task: whatever the carrier has in flight ends with it.
-                let carried = async {
-                    carrier.run().await;
-                    pending::<()>().await;
-                };
-                tokio::select! {
-                    biased;
-                    () = self.converse(wire, Far::Http) => {}
-                    () = carried => {}
-                }
-                carrier.shut_down().await
-            }
+        let (mut carrier, posted) = Conversation::new(kind, target, Arc::clone(&notes));
+        let wire = Wire::over_http(posted, &self.options.bounds, notes);
+        // Both in this task: whatever the carrier has in flight ends with it.
+        let carried = async {
+            carrier.run().await;
+            pending::<()>().await;
         };
-        scope.leave();
-        ending
+        tokio::select! {
+            biased;
+            () = self.converse(wire, Far::Http) => {}
+            () = carried => {}
+        }
+        carrier.shut_down().await
     }
 
     /// From `initialize` to the close of the transport. The other side is left to the caller.

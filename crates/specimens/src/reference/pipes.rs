@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What a server writes: of a process, or in memory.
+/// What a server writes.
 pub(super) type Inlet = Box<dyn AsyncRead + Send + Unpin>;
 /// What a server reads.
 pub(super) type Outlet = Box<dyn AsyncWrite + Send + Unpin>;

@@ -4,7 +4,6 @@
 //! get the same number. Where signals to a group need no number (see [`group`]) the leader is reaped as soon as it has ended;
 //! elsewhere it is reaped last.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -20,9 +19,7 @@ use tokio::time::timeout;
 
 use super::config::CommandLine;
 use super::group::{self, Watched};
-use super::hooked_inlet::hooked_inlet;
 use super::options::{Ladder, Options, ServerStderr};
-use super::pipes::{Gate, Inlet, Outlet, drained};
 
 /// How a server process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,39 +68,28 @@ pub enum Ending {
     StreamClosed,
 }
 
-/// A running server. Dropping it ends it as well, but blocks the thread for up to the drop grace.
+/// The process of a running server. Dropping it ends it as well, but blocks the thread for up to the drop grace.
 pub(super) struct ServerProcess {
     leash: Arc<Leash>,
     exit: AsyncFd<Arc<OwnedFd>>,
-    stdin: Gate<Outlet>,
-    stdout: Gate<Inlet>,
     ladder: Ladder,
 }
 
 impl ServerProcess {
-    /// Starts a server. Must be called on a runtime.
+    /// Starts a server, with our ends of its pipes. Must be called on a runtime.
     ///
     /// # Errors
     /// What the system said. No process is left then.
-    pub(super) fn spawn(line: &CommandLine, options: &Options) -> io::Result<Self> {
+    pub(super) fn spawn(line: &CommandLine, options: &Options) -> io::Result<(Self, ChildStdin, ChildStdout)> {
         let Options { hooks, ladder, .. } = options;
         let mut child = command(line, options).spawn()?;
         let ends = child.stdin.take().zip(child.stdout.take());
         let leash = Leash::of(child, hooks.spares_group())?;
         // From here on an early return drops the leash, which ends the process.
         let (stdin, stdout) = ends.ok_or(io::ErrorKind::BrokenPipe)?;
-        Ok(Self {
-            exit: leash.watched.on_runtime()?,
-            stdin: Gate::new(Box::new(ChildStdin::from_std(stdin)?)),
-            stdout: Gate::new(hooked_inlet(hooks, Box::new(ChildStdout::from_std(stdout)?))),
-            leash: Arc::new(leash),
-            ladder: *ladder,
-        })
-    }
-
-    /// The ends of its pipes that are ours.
-    pub(super) fn pipes(&self) -> (Gate<Inlet>, Gate<Outlet>) {
-        (self.stdout.clone(), self.stdin.clone())
+        let exit = leash.watched.on_runtime()?;
+        let (stdin, stdout) = (ChildStdin::from_std(stdin)?, ChildStdout::from_std(stdout)?);
+        Ok((Self { exit, leash: Arc::new(leash), ladder: *ladder }, stdin, stdout))
     }
 
     /// A handle that ends the process when the owner task cannot.
@@ -118,21 +104,8 @@ impl ServerProcess {
         self.leash.exit()
     }
 
-    /// Brings the process group to its end, step by step, and reaps the leader.
-    pub(super) async fn shut_down(self) -> Ending {
-        drop(self.stdin.take());
-        let stdout = self.stdout.take();
-        let ending = tokio::select! {
-            ending = self.climb() => ending,
-            // A server may still want to write while it ends, so its stdout is read until it does.
-            never = drained_for_ever(stdout) => match never {},
-        };
-        // Whatever is left, be it a member that was forked in the last moment, goes before the leader is reaped.
-        self.leash.reap();
-        ending
-    }
-
-    async fn climb(&self) -> Ending {
+    /// Brings the process group to its end, step by step. Its stdin must be closed.
+    pub(super) async fn climb(&self) -> Ending {
         let Ladder { eof_grace, term_grace, kill_grace, .. } = self.ladder;
         let left_early = timeout(eof_grace, self.exited()).await.is_ok();
         if left_early && self.leash.is_group_gone() {
@@ -149,6 +122,11 @@ impl ServerProcess {
         }
     }
 
+    /// Kills what is left of the process group, and reaps the leader.
+    pub(super) fn reap(&self) {
+        self.leash.reap();
+    }
+
     async fn all_gone(&self) {
         let _ = self.exited().await;
         if !self.leash.is_group_gone() {
@@ -159,8 +137,6 @@ impl ServerProcess {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
-        drop(self.stdin.take());
-        drop(self.stdout.take());
         self.leash.end_blocking(self.ladder);
     }
 }
@@ -176,11 +152,6 @@ fn command(line: &CommandLine, options: &Options) -> Command {
         command.current_dir(directory);
     }
     command
-}
-
-async fn drained_for_ever(stdout: Option<Inlet>) -> Infallible {
-    drained(stdout).await;
-    std::future::pending().await
 }
 
 /// A hand on a process group that works from any thread, with or without a runtime.

@@ -20,7 +20,8 @@
 //!   nothing: the owner task polls every future, so nothing is left in flight when that task stops.
 //! - `turns`: what the driver sends, each as one future. `post`: one message to the server and its answer. `stream`: the
 //!   stream on which the server sends messages of its own.
-//! - `mcp_session`: one session of the protocol. `target`: the address of the server. `error`: what can fail.
+//! - `mcp_session`: one session of the protocol. `target`: the address of the server. `dial`: how connections to it are opened.
+//!   `error`: what can fail.
 //! - `request_metadata`: the headers that repeat parts of the body under revision 2026-07-28, which has no sessions.
 //! - `posted`: rmcp's end of a conversation.
 //! - `sse`, `endpoint`: the transport of revision 2024-11-05, which rmcp does not have, in place of `driver` and `post`.
@@ -34,6 +35,7 @@
 //! Deliberately absent: TLS, redirects, compression, authorization.
 
 mod conversation;
+mod dial;
 mod driver;
 mod endpoint;
 mod error;
@@ -52,7 +54,9 @@ mod target;
 mod turns;
 
 pub(super) use conversation::Conversation;
+pub(super) use dial::Dial;
 pub use error::HttpError;
 pub(super) use posted::Posted;
+pub(super) use socket::Stream;
 pub(super) use stream::Backoff;
 pub(super) use target::Target;

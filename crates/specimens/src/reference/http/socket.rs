@@ -96,7 +96,7 @@ impl Body for Payload {
     }
 }
 
-/// What carries the bytes of an exchange: TCP, or a pipe in memory.
+/// What carries the bytes of an exchange, as a [`Dial`](super::dial::Dial) opens it.
 pub(in super::super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}

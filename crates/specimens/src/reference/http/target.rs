@@ -1,15 +1,12 @@
 //! Where a server is, and what every request to it carries.
 
-use std::sync::Arc;
-
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Request, Uri, http};
-use mcp_lifecheck::loader::memory::{Connector, MemoryAddress};
-use tokio::net::TcpStream;
 
 use super::super::config::HttpAddress;
 use super::super::hooks::Hooks;
 use super::super::options::Bounds;
+use super::dial::{Dial, Tcp};
 use super::endpoint::Endpoint;
 use super::error::HttpError;
 use super::hooked::Requests;
@@ -28,18 +25,12 @@ pub(super) const fn session_id_header() -> HeaderName {
 
 /// A server's address, taken apart, and the bounds of every exchange with it.
 pub(in super::super) struct Target {
-    place: Place,
+    dial: Box<dyn Dial>,
     authority: HeaderValue,
     target: String,
     headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) bounds: Bounds,
     pub(super) requests: Requests,
-}
-
-/// Where bytes go.
-enum Place {
-    Host { host: String, port: u16 },
-    Memory { connector: Arc<dyn Connector>, address: MemoryAddress },
 }
 
 /// What a request is for.
@@ -55,11 +46,16 @@ pub(super) enum Purpose<'a> {
 }
 
 impl Target {
-    /// Takes an address apart.
+    /// Takes an address apart. Connections to it are opened by `dial`; without one, over TCP.
     ///
     /// # Errors
     /// [`HttpError::BadUrl`], [`HttpError::HttpsUnsupported`] or [`HttpError::BadHeader`].
-    pub(in super::super) fn of(address: &HttpAddress, bounds: Bounds, hooks: &Hooks) -> Result<Self, HttpError> {
+    pub(in super::super) fn of(
+        address: &HttpAddress,
+        dial: Option<Box<dyn Dial>>,
+        bounds: Bounds,
+        hooks: &Hooks,
+    ) -> Result<Self, HttpError> {
         let url = &address.url;
         let bad = |problem: &str| HttpError::BadUrl { url: url.clone(), problem: problem.to_owned() };
         let uri = url.parse::<Uri>().map_err(|error| bad(&format!("is no address ({error})")))?;
@@ -78,30 +74,13 @@ impl Target {
             return Err(bad("has no host"));
         }
         Ok(Self {
-            place: Place::Host { host, port: authority.port_u16().unwrap_or(80) },
+            dial: dial.unwrap_or_else(|| Box::new(Tcp { host, port: authority.port_u16().unwrap_or(80) })),
             authority: HeaderValue::from_str(authority.as_str()).map_err(|_| bad("has a host that cannot be sent"))?,
             target: uri.path_and_query().map_or("/", |target| target.as_str()).to_owned(),
             headers: headers_of(address)?,
             bounds,
             requests: Requests::of(hooks),
         })
-    }
-
-    /// A server in memory.
-    pub(in super::super) fn in_memory(
-        address: MemoryAddress,
-        connector: Arc<dyn Connector>,
-        bounds: Bounds,
-        hooks: &Hooks,
-    ) -> Self {
-        Self {
-            place: Place::Memory { connector, address },
-            authority: HeaderValue::from_static(MemoryAddress::HOST),
-            target: MemoryAddress::PATH.to_owned(),
-            headers: Vec::new(),
-            bounds,
-            requests: Requests::of(hooks),
-        }
     }
 
     /// Where to post, from what the stream of the server says.
@@ -112,23 +91,9 @@ impl Target {
         Endpoint::resolve(self.authority.to_str().unwrap_or_default(), &self.target, found)
     }
 
+    /// Opens a connection.
     pub(super) async fn connect(&self) -> Result<Box<dyn Stream>, HttpError> {
-        match &self.place {
-            Place::Host { host, port } => {
-                let connected = TcpStream::connect((host.as_str(), *port)).await;
-                let socket = connected.and_then(|socket| socket.set_nodelay(true).map(|()| socket));
-                let socket =
-                    socket.map_err(|source| HttpError::Connect { authority: format!("{host}:{port}"), source })?;
-                Ok(Box::new(socket))
-            }
-            Place::Memory { connector, address } => {
-                let socket = connector.socket(address).map_err(|source| HttpError::Connect {
-                    authority: format!("{} in memory", address.server),
-                    source,
-                })?;
-                Ok(Box::new(socket))
-            }
-        }
+        self.dial.dial().await
     }
 
     /// A request within a session. What the protocol needs wins over configured headers of the same name.
