@@ -162,6 +162,16 @@ fn reserved_crates_are_named_only_where_they_belong() {
 }
 
 #[test]
+fn only_the_table_of_transports_names_the_one_without_processes() {
+    for (_, files) in sources() {
+        for (file, text) in files.iter().filter(|(file, _)| !file.ends_with("tests.rs")) {
+            let line = code(text).find(|line| line.contains("Transport::Memory"));
+            assert_eq!(line, None, "{file}: a property in plan/transport.rs would say what is meant");
+        }
+    }
+}
+
+#[test]
 fn no_file_is_too_long() {
     for folder in CRATES.iter().chain(&["tests", "benches", "examples"]) {
         for path in rust_files(&root().join(folder)).filter(|path| !path.display().to_string().contains("/target/")) {
