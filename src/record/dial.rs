@@ -197,7 +197,7 @@ impl Link {
             }
             lines.extend(line);
         }
-        let number = self.shared.send_after(lines, event_fields(last), Answer::Acknowledged)?;
+        let number = self.shared.send_after(lines, event_fields(last))?;
         self.shared.wait_for(number)
     }
 
@@ -206,24 +206,9 @@ impl Link {
     /// # Errors
     /// When the link is lost. The reaction to the loss has already run.
     pub fn report(&self, fields: Map<String, Value>) -> Result<(), LinkLost> {
-        let number = self.shared.send(fields, Answer::Acknowledged)?;
+        let number = self.shared.send_after(Vec::new(), fields)?;
         self.shared.wait_for(number)
     }
-
-    /// Sends an event without waiting for an acknowledgement, for code that must not block.
-    ///
-    /// # Errors
-    /// When the link is lost.
-    pub fn tell(&self, kind: &EventKind) -> Result<(), LinkLost> {
-        self.shared.send(event_fields(kind), Answer::None).map(drop)
-    }
-}
-
-/// Whether the recorder acknowledges a line.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Answer {
-    Acknowledged,
-    None,
 }
 
 /// Ends the connection, and with it the reading thread, when the last user drops the link.
@@ -248,27 +233,22 @@ impl Shared {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn send(&self, fields: Map<String, Value>, answer: Answer) -> Result<u64, LinkLost> {
-        self.send_after(Vec::new(), fields, answer)
-    }
-
     /// Sends `lines`, which are complete, and after them a line with these fields.
-    fn send_after(&self, mut lines: Vec<u8>, fields: Map<String, Value>, answer: Answer) -> Result<u64, LinkLost> {
+    fn send_after(&self, mut lines: Vec<u8>, fields: Map<String, Value>) -> Result<u64, LinkLost> {
         let mut writing = self.writing();
         let number = writing.n_sent + 1;
-        let line = line_of(fields, (answer == Answer::Acknowledged).then_some(number));
+        let line = line_of(fields, Some(number));
         if line.len() > LINK_LINE_BYTES_MAX {
             drop(writing);
             return Err(self.lose(LinkLost::TooLong(line.len())));
         }
-        if answer == Answer::Acknowledged {
-            let mut waiting = self.waiting();
-            if let Some(lost) = &waiting.lost {
-                return Err(lost.clone());
-            }
-            waiting.pending.insert(number);
-            writing.n_sent = number;
+        let mut waiting = self.waiting();
+        if let Some(lost) = &waiting.lost {
+            return Err(lost.clone());
         }
+        waiting.pending.insert(number);
+        drop(waiting);
+        writing.n_sent = number;
         lines.extend(line);
         let sent = writing.stream.write_all(&lines);
         drop(writing);
