@@ -27,8 +27,8 @@ pub struct Pool<'a> {
     pub jobs: Jobs,
     pub environment: RunEnvironment,
     pub repeat: Repeat,
-    /// Told of every plan that is over.
-    pub told: &'a (dyn Fn(&Finished) + Sync),
+    /// Called with every plan that is over.
+    pub on_finished: &'a (dyn Fn(&Finished) + Sync),
 }
 
 impl Pool<'_> {
@@ -83,7 +83,7 @@ impl Pool<'_> {
                         None => break,
                     };
                     one.is_doubtful |= n_crowded < admission.n_crowded() && is_quiet(&one);
-                    (self.told)(&one);
+                    (self.on_finished)(&one);
                     finished.insert(index, one);
                     admission.floor_room(n_running - 1)
                 }

@@ -106,7 +106,7 @@ fn run(
     let process = RunProcess::boot(Ownership::Guest)?;
     let jobs = descriptors::fitting_jobs(selected, requested_jobs(options))?;
     let environment = process.environment();
-    let pool = Pool { folder: Arc::clone(folder), jobs, environment, repeat, told: &|_: &Finished| {} };
+    let pool = Pool { folder: Arc::clone(folder), jobs, environment, repeat, on_finished: &|_: &Finished| {} };
     let finished = process.finish(pool.run(selected));
     Ok(report_of(finished, false))
 }

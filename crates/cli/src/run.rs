@@ -141,7 +141,7 @@ async fn run_all(
         progress.inc(1);
     };
     let (folder, repeat) = (Arc::clone(folder), Repeat::Replay);
-    let pool = Pool { folder, jobs, environment: environment.clone(), repeat, told: &finished_one };
+    let pool = Pool { folder, jobs, environment: environment.clone(), repeat, on_finished: &finished_one };
     let finished = pool.run(selected).await;
     progress.finish_and_clear();
     finished
