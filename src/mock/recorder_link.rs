@@ -23,7 +23,8 @@ pub(super) struct Welcome {
     #[serde(default = "first")]
     incarnation: u64,
     script: Script,
-    temperament: ShutdownBehaviour,
+    #[serde(rename = "temperament")]
+    shutdown_behaviour: ShutdownBehaviour,
     revision: Revision,
     max_life_ms: u64,
     #[serde(default = "body_bytes_max")]
@@ -54,7 +55,7 @@ impl Welcome {
     pub(super) fn setup(self, endpoint: Endpoint) -> Setup {
         Setup {
             script: self.script,
-            temperament: self.temperament,
+            shutdown_behaviour: self.shutdown_behaviour,
             revision: self.revision,
             connection: self.connection,
             incarnation: self.incarnation,

@@ -149,8 +149,8 @@ impl Script {
 
     /// This script with a shutdown behaviour added. The script's own rules come first.
     #[must_use]
-    pub fn with(mut self, temperament: ShutdownBehaviour) -> Self {
-        match temperament {
+    pub fn with(mut self, shutdown_behaviour: ShutdownBehaviour) -> Self {
+        match shutdown_behaviour {
             ShutdownBehaviour::Polite => {}
             ShutdownBehaviour::Stubborn => {
                 for when in [When::Eof, When::Signal(Signal::Term)] {

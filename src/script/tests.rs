@@ -25,8 +25,8 @@ fn every_shipped_script_is_read_and_survives_the_link() {
     for name in shipped_names() {
         let script = shipped(name).unwrap();
         assert_eq!(script.name(), name);
-        for temperament in [ShutdownBehaviour::Polite, ShutdownBehaviour::Stubborn] {
-            let script = script.clone().with(temperament);
+        for shutdown_behaviour in [ShutdownBehaviour::Polite, ShutdownBehaviour::Stubborn] {
+            let script = script.clone().with(shutdown_behaviour);
             let text = serde_json::to_string(&script).unwrap();
             assert_eq!(serde_json::from_str::<Script>(&text).unwrap(), script, "{text}");
         }

@@ -58,7 +58,7 @@ impl Machine {
     /// A server that has not started.
     #[must_use]
     pub fn new(mut setup: Setup) -> Self {
-        setup.script = setup.script.with(setup.temperament);
+        setup.script = setup.script.with(setup.shutdown_behaviour);
         let state = ServerState {
             connections: Connections::new(setup.script.clone(), setup.revision),
             batches: Batches::default(),

@@ -12,7 +12,7 @@ pub struct Setup {
     /// The script to carry out.
     pub script: Script,
     /// The shutdown behaviour, which the script may override.
-    pub temperament: ShutdownBehaviour,
+    pub shutdown_behaviour: ShutdownBehaviour,
     /// The newest revision it speaks. A script that names a protocol generation overrides that of the revision.
     pub revision: Revision,
     /// The name of its connection; over HTTP, the prefix of the names of its connections.
@@ -42,7 +42,7 @@ impl Setup {
     pub fn alone(script: Script, revision: Revision, endpoint: Endpoint) -> Self {
         Self {
             script,
-            temperament: ShutdownBehaviour::Polite,
+            shutdown_behaviour: ShutdownBehaviour::Polite,
             revision,
             connection: ConnectionId("c1".to_owned()),
             incarnation: 1,

@@ -70,8 +70,8 @@ fn a_rule_acts_when_its_time_has_passed_and_once() {
     assert_eq!(written(&mock.handle(Input::Timer(TimerId(0)))), "");
 }
 
-fn setup(script: Script, temperament: ShutdownBehaviour, revision: Revision) -> Setup {
-    Setup { temperament, ..Setup::alone(script, revision, Endpoint::Lines) }
+fn setup(script: Script, shutdown_behaviour: ShutdownBehaviour, revision: Revision) -> Setup {
+    Setup { shutdown_behaviour, ..Setup::alone(script, revision, Endpoint::Lines) }
 }
 
 fn mock(name: &str) -> Machine {
@@ -257,8 +257,8 @@ proptest! {
         stubborn in any::<bool>(),
         inputs in prop::collection::vec(any_input(), 0..60),
     ) {
-        let temperament = if stubborn { ShutdownBehaviour::Stubborn } else { ShutdownBehaviour::Polite };
-        let make = || Machine::new(setup(shipped(name).unwrap(), temperament, Revision::R20251125));
+        let shutdown_behaviour = if stubborn { ShutdownBehaviour::Stubborn } else { ShutdownBehaviour::Polite };
+        let make = || Machine::new(setup(shipped(name).unwrap(), shutdown_behaviour, Revision::R20251125));
         let (mut mock, mut again) = (make(), make());
         let (mut ended, mut n_closed) = (false, 0);
         for input in inputs {

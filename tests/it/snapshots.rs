@@ -22,7 +22,7 @@ const LEFT_OUT: [&str; 1] = ["dies-while-idle.http"];
 /// written as if that were once; invariant stream-reopened-slowly is about the rest.
 const ASKS_AGAIN: &str = "stream-ends-at-once.http";
 
-/// The normal forms of each plan's repeats, by scenario and temperament; over another transport than stdio, where servers
+/// The normal forms of each plan's repeats, by scenario and shutdown behaviour; over another transport than stdio, where servers
 /// are always polite, by scenario and transport.
 pub type Lives = BTreeMap<String, Vec<String>>;
 

@@ -18,7 +18,7 @@ const ANSWER_BYTES: usize = 2_048;
 const PATH: &str = "/t/mcp";
 const MESSAGES: &str = "/t/messages";
 
-fn setup(script: Script, framing: Framing, revision: Revision, temperament: ShutdownBehaviour) -> Setup {
+fn setup(script: Script, framing: Framing, revision: Revision, shutdown_behaviour: ShutdownBehaviour) -> Setup {
     let over = |style| {
         let (url, path, session_prefix) = (format!("http://h{PATH}"), PATH.to_owned(), "s".to_owned());
         Endpoint::Http(HttpSetup { url, path, style, session_prefix })
@@ -28,7 +28,7 @@ fn setup(script: Script, framing: Framing, revision: Revision, temperament: Shut
         Framing::Http => over(HttpStyle::Streamable),
         Framing::Sse => over(HttpStyle::Sse { messages: MESSAGES.to_owned() }),
     };
-    Setup { temperament, ..Setup::alone(script, revision, endpoint) }
+    Setup { shutdown_behaviour, ..Setup::alone(script, revision, endpoint) }
 }
 
 fn any_json() -> impl Strategy<Value = Value> + Clone {
@@ -246,8 +246,8 @@ fn any_inputs_to_any_shipped_script_give_bounded_effects_in_order() {
     let mut runner = proptest::test_runner::TestRunner::new(config);
     let ran =
         runner.run(&(chosen, revision, any::<bool>(), inputs), |((name, framing), revision, stubborn, inputs)| {
-            let temperament = if stubborn { ShutdownBehaviour::Stubborn } else { ShutdownBehaviour::Polite };
-            let wrong = fed(setup(scripts[name].clone(), framing, revision, temperament), &inputs);
+            let shutdown_behaviour = if stubborn { ShutdownBehaviour::Stubborn } else { ShutdownBehaviour::Polite };
+            let wrong = fed(setup(scripts[name].clone(), framing, revision, shutdown_behaviour), &inputs);
             wrong.map_err(TestCaseError::fail)
         });
     if let Err(error) = ran {

@@ -33,14 +33,14 @@ struct Shared {
 }
 
 impl Home {
-    pub fn new(script: &Script, temperament: ShutdownBehaviour) -> Self {
-        Self::with(script, temperament, json!({}))
+    pub fn new(script: &Script, shutdown_behaviour: ShutdownBehaviour) -> Self {
+        Self::with(script, shutdown_behaviour, json!({}))
     }
 
     /// With some fields of the welcome of the caller's choice.
-    pub fn with(script: &Script, temperament: ShutdownBehaviour, fields: Value) -> Self {
+    pub fn with(script: &Script, shutdown_behaviour: ShutdownBehaviour, fields: Value) -> Self {
         let mut welcome = json!({
-            "welcome": 1, "connection": "c1", "script": script, "temperament": temperament, "revision": "2025-11-25",
+            "welcome": 1, "connection": "c1", "script": script, "temperament": shutdown_behaviour, "revision": "2025-11-25",
             "acknowledge_ms": 10_000, "max_life_ms": 60_000, "body_bytes_max": 65_536,
         });
         for (name, value) in fields.as_object().unwrap() {

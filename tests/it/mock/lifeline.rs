@@ -12,8 +12,8 @@ use crate::mock::home::Home;
 
 const JOURNAL_LOST_CODE: i32 = 87;
 
-fn start(script: &str, temperament: ShutdownBehaviour) -> (Home, Client) {
-    let home = Home::new(&shipped(script).unwrap(), temperament);
+fn start(script: &str, shutdown_behaviour: ShutdownBehaviour) -> (Home, Client) {
+    let home = Home::new(&shipped(script).unwrap(), shutdown_behaviour);
     let client = Client::linked(&home);
     (home, client)
 }

@@ -59,8 +59,8 @@ fn polite_dies_by_the_signal_it_journalled() {
 
 #[test]
 fn stubborn_ignores_eof_and_term_until_it_is_killed() {
-    for (script, temperament) in [("stubborn", Polite), ("polite", Stubborn)] {
-        let home = Home::new(&shipped(script).unwrap(), temperament);
+    for (script, shutdown_behaviour) in [("stubborn", Polite), ("polite", Stubborn)] {
+        let home = Home::new(&shipped(script).unwrap(), shutdown_behaviour);
         let mut client = Client::linked(&home);
         client.open();
         client.close_stdin();
