@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::script::family::{Event, Line, LongMessage, MalformedLine, Message, Process, Response};
+use crate::script::family::{Event, Line, LongMessage, MalformedLine, Message, Process, Response, Session};
 use crate::script::rule::{Rule, RuleFile};
 use crate::script::trigger::TriggerFile;
 use crate::script::{Action, Defect, Family, LISTEN, Span, ToolKind, When};
@@ -161,25 +161,46 @@ fn check_action(when: &When, action: &Action, earlier: &[Action]) -> Result<(), 
 
 /// Checks texts that the server writes unchanged.
 fn check_text(action: &Action) -> Result<(), Defect> {
+    let is_one_line = |text: &str| !text.is_empty() && !text.contains(['\n', '\r', '\0']);
+    match action.family() {
+        Family::Message(message) => check_method(message),
+        Family::Line(line) => match line {
+            Line::Noise(text) if text.contains('\n') => Err(Defect::NoiseOfManyLines),
+            Line::Noise(_) | Line::NoiseFlood(_) | Line::EndlessLine(_) | Line::Bytes(_) => Ok(()),
+            Line::CloseStdin | Line::CloseStdout => Ok(()),
+        },
+        Family::Event(event) => match event {
+            Event::EventId(text) | Event::OtherEvent(text) if !is_one_line(text) => {
+                Err(Defect::TextOfManyLines { action: action.name(), found: text.clone() })
+            }
+            Event::OtherEvent(kind) if kind == "message" => {
+                Err(Defect::TextOfManyLines { action: action.name(), found: kind.clone() })
+            }
+            Event::EventId(_) | Event::OtherEvent(_) | Event::Retry(_) | Event::Comments(_) => Ok(()),
+        },
+        // No text of these decides where a message begins or ends.
+        Family::Pause(_) | Family::Answer(_) | Family::MalformedMessage(_) | Family::LongMessage(_) => Ok(()),
+        Family::MalformedLine(_) | Family::MalformedEvent(_) | Family::Silence(_) | Family::Endless(_) => Ok(()),
+        Family::Response(_) | Family::Raw(_) | Family::Session(_) | Family::Process(_) => Ok(()),
+    }
+}
+
+/// Checks that a request of the server's own has the method of a request, and a notification that of a notification.
+fn check_method(message: Message<'_>) -> Result<(), Defect> {
     let is_request = |method: &str| !method.is_empty() && !method.starts_with("notifications/");
-    match action {
-        Action::Ask(method) | Action::AskAgain(method) if !is_request(method) => {
+    match message {
+        Message::Ask(method) | Message::AskAgain(method) if !is_request(method) => {
             Err(Defect::NotARequest(method.clone()))
         }
-        Action::AskWith(told) if !is_request(&told.method) => Err(Defect::NotARequest(told.method.clone())),
-        Action::Notify(method) if is_request(method) || method.is_empty() => {
+        Message::AskWith(told) if !is_request(&told.method) => Err(Defect::NotARequest(told.method.clone())),
+        Message::Notify(method) if is_request(method) || method.is_empty() => {
             Err(Defect::NotANotification(method.clone()))
         }
-        Action::NotifyWith(told) if is_request(&told.method) => Err(Defect::NotANotification(told.method.clone())),
-        Action::NotifyMany(many) if is_request(&many.method) => Err(Defect::NotANotification(many.method.clone())),
-        Action::Noise(text) if text.contains('\n') => Err(Defect::NoiseOfManyLines),
-        Action::EventId(text) | Action::OtherEvent(text) if text.is_empty() || text.contains(['\n', '\r', '\0']) => {
-            Err(Defect::TextOfManyLines { action: action.name(), found: text.clone() })
-        }
-        Action::OtherEvent(kind) if kind == "message" => {
-            Err(Defect::TextOfManyLines { action: action.name(), found: kind.clone() })
-        }
-        _ => Ok(()),
+        Message::NotifyWith(told) if is_request(&told.method) => Err(Defect::NotANotification(told.method.clone())),
+        Message::NotifyMany(many) if is_request(&many.method) => Err(Defect::NotANotification(many.method.clone())),
+        Message::Ask(_) | Message::AskAgain(_) | Message::AskWith(_) => Ok(()),
+        Message::Notify(_) | Message::NotifyWith(_) | Message::NotifyMany(_) => Ok(()),
+        Message::Progress(_) | Message::CancelRequest | Message::StrayAnswer(_) | Message::StrayError => Ok(()),
     }
 }
 
@@ -275,40 +296,63 @@ fn is_visible(text: &str) -> bool {
 
 /// Checks actions on HTTP exchanges and streams against the earlier actions of their rule.
 fn check_http(when: &When, action: &Action, earlier: &[Action]) -> Result<(), Defect> {
-    let trigger = || when.detail();
-    let name = action.name();
-    let is_before_answer = !earlier.iter().any(Action::answers);
     let begins = |action: &Action| *action == Action::Sse || matches!(action.family(), Family::Event(_));
     let has_begun = earlier.iter().any(begins) || *when == When::Get && earlier.contains(&Action::Answer);
-    match action {
-        Action::ContentType(kind) if !is_visible(kind) => Err(Defect::ContentType(kind.clone())),
-        Action::NameSession(id) if !is_visible(id) || id.contains(' ') => Err(Defect::SessionId(id.clone())),
-        // A reset ends a stream as well.
-        Action::Reset => Ok(()),
-        action if has_begun && matches!(action.family(), Family::Response(_) | Family::Raw(_)) => {
-            Err(Defect::ExchangeOver { first: "sse", second: name })
-        }
-        Action::Sse if !matches!(when, When::Request { .. }) => Err(Defect::NoStreamOfAnswers(trigger())),
-        Action::Sse if !is_before_answer => Err(Defect::ExchangeOver { first: "the answer", second: name }),
-        Action::Sse if earlier.contains(&Action::Sse) => Err(Defect::AnswerSettled { first: name, second: name }),
-        action
-            if matches!(action.family(), Family::Event(_))
-                || matches!(action, Action::EndStream | Action::CutStream) =>
-        {
-            match when {
-                When::Start | When::Eof | When::Delete => Err(Defect::NoStream { action: name, trigger: trigger() }),
-                When::Get if !has_begun => Err(Defect::StreamNotBegun(name)),
-                _ => Ok(()),
-            }
-        }
-        Action::SameSession if !is_before_answer => Err(Defect::ExchangeOver { first: "the answer", second: name }),
-        Action::NameSession(_) if has_begun => Err(Defect::ExchangeOver { first: "sse", second: name }),
-        Action::NameSession(_) if !is_before_answer => Err(Defect::ExchangeOver { first: "the answer", second: name }),
-        Action::ExpireSession => match when {
-            When::Request { method, .. } if method == "initialize" && is_before_answer => Err(Defect::NoSessionYet),
-            _ => Ok(()),
+    let unless_begun = || match has_begun {
+        true => Err(Defect::ExchangeOver { first: "sse", second: action.name() }),
+        false => Ok(()),
+    };
+    match action.family() {
+        Family::Response(response) => match response {
+            Response::ContentType(kind) if !is_visible(kind) => Err(Defect::ContentType(kind.clone())),
+            // A reset ends a stream as well.
+            Response::Reset => Ok(()),
+            Response::Status(_) | Response::BareStatus(_) | Response::Redirect(_) => unless_begun(),
+            Response::RedirectLoop(_) | Response::Unauthorized | Response::RetryAfter(_) => unless_begun(),
+            Response::ContentType(_) | Response::EmptyBody | Response::Accepted => unless_begun(),
+            Response::AcceptedBody | Response::WrongStream | Response::Trickle => unless_begun(),
         },
-        _ => Ok(()),
+        Family::Raw(_) => unless_begun(),
+        Family::Event(_) => check_stream(when, action, has_begun),
+        Family::Session(session) => match session {
+            Session::EndStream | Session::CutStream => check_stream(when, action, has_begun),
+            Session::NameSession(id) if !is_visible(id) || id.contains(' ') => Err(Defect::SessionId(id.clone())),
+            Session::NameSession(_) => unless_begun().and_then(|()| check_session(when, action, session, earlier)),
+            Session::Sse | Session::SameSession | Session::ExpireSession | Session::AnswerOnReturn => {
+                check_session(when, action, session, earlier)
+            }
+        },
+        Family::Pause(_) | Family::Answer(_) | Family::MalformedMessage(_) | Family::LongMessage(_) => Ok(()),
+        Family::MalformedLine(_) | Family::MalformedEvent(_) | Family::Silence(_) | Family::Endless(_) => Ok(()),
+        Family::Message(_) | Family::Line(_) | Family::Process(_) => Ok(()),
+    }
+}
+
+/// Checks that there is a stream on which the action can act.
+fn check_stream(when: &When, action: &Action, has_begun: bool) -> Result<(), Defect> {
+    let name = action.name();
+    match when {
+        When::Start | When::Eof | When::Delete => Err(Defect::NoStream { action: name, trigger: when.detail() }),
+        When::Get if !has_begun => Err(Defect::StreamNotBegun(name)),
+        When::Get | When::Request { .. } | When::Notification(_) | When::Response | When::Initialized => Ok(()),
+        When::Signal(_) | When::Gate(_) | When::Elapsed(_) => Ok(()),
+    }
+}
+
+/// Checks that an action on a session comes before the answer that settles it.
+fn check_session(when: &When, action: &Action, session: Session<'_>, earlier: &[Action]) -> Result<(), Defect> {
+    let name = action.name();
+    let is_before_answer = !earlier.iter().any(Action::answers);
+    let is_initialize = matches!(when, When::Request { method, .. } if method == "initialize");
+    match session {
+        Session::Sse if !matches!(when, When::Request { .. }) => Err(Defect::NoStreamOfAnswers(when.detail())),
+        Session::Sse | Session::SameSession | Session::NameSession(_) if !is_before_answer => {
+            Err(Defect::ExchangeOver { first: "the answer", second: name })
+        }
+        Session::Sse if earlier.contains(&Action::Sse) => Err(Defect::AnswerSettled { first: name, second: name }),
+        Session::ExpireSession if is_initialize && is_before_answer => Err(Defect::NoSessionYet),
+        Session::Sse | Session::SameSession | Session::NameSession(_) | Session::ExpireSession => Ok(()),
+        Session::EndStream | Session::CutStream | Session::AnswerOnReturn => Ok(()),
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::history::Impact;
 use crate::plan::Revision;
+use crate::script::family::{Answer, MalformedMessage, Response, Silence};
 use crate::script::{Action, DISCOVER, Family, Generation, LISTEN, Trigger};
 use crate::server::cause::Cause;
 use crate::server::conforming::{is_error_of_generation, is_refused_revision};
@@ -23,38 +24,52 @@ pub(super) fn impairs(
     usual: Impact,
 ) -> Impact {
     let Cause::Request { method, .. } = cause else { return usual };
-    match (method.as_str(), generation) {
-        (DISCOVER, Generation::Stateless) => of_stateless_opening(action, trigger, usual),
-        (DISCOVER, Generation::Handshake | Generation::Both) => of_handshake_opening(action, generation, usual),
-        (LISTEN, Generation::Stateless | Generation::Both) => of_subscription(action, usual),
+    match method.as_str() {
+        DISCOVER => match generation {
+            Generation::Stateless => of_stateless_opening(action, trigger, usual),
+            Generation::Handshake | Generation::Both => of_handshake_opening(action, generation, usual),
+        },
+        LISTEN => match generation {
+            Generation::Stateless | Generation::Both => of_subscription(action, usual),
+            Generation::Handshake => usual,
+        },
         _ => usual,
     }
 }
 
 /// After silence, or an error that is not of the stateless generation, a client can still send `initialize`.
 fn of_handshake_opening(action: &Action, generation: Generation, usual: Impact) -> Impact {
-    match action {
-        Action::Drop => Impact::Timing,
-        Action::AnswerError(error) if !is_error_of_generation(error.code) => Impact::Nothing,
-        Action::NullId if generation == Generation::Handshake => Impact::Nothing,
-        Action::Status(400 | 404 | 405) | Action::BareStatus(400 | 404 | 405) => Impact::Nothing,
-        _ => usual,
+    match action.family() {
+        Family::Silence(Silence::Drop) => Impact::Timing,
+        Family::Answer(Answer::AnswerError(error)) if !is_error_of_generation(error.code) => Impact::Nothing,
+        Family::MalformedMessage(MalformedMessage::NullId) if generation == Generation::Handshake => Impact::Nothing,
+        Family::Response(Response::Status(400 | 404 | 405) | Response::BareStatus(400 | 404 | 405)) => Impact::Nothing,
+        // Whatever else is sent, the client does not take it for a refusal.
+        Family::Answer(_) | Family::MalformedMessage(_) | Family::LongMessage(_) | Family::MalformedLine(_) => usual,
+        Family::MalformedEvent(_) | Family::Response(_) | Family::Raw(_) | Family::Endless(_) => usual,
+        Family::Pause(_) | Family::Message(_) | Family::Line(_) | Family::Event(_) => usual,
+        Family::Session(_) | Family::Process(_) => usual,
     }
 }
 
 /// A client goes on with a revision that the answer names. It may take silence for a server of the handshake generation.
 fn of_stateless_opening(action: &Action, trigger: &Trigger, usual: Impact) -> Impact {
-    match action {
-        Action::AlterResult(members) if members.len() == 1 && names_ours(members.get("supportedVersions")) => {
+    match action.family() {
+        Family::MalformedMessage(MalformedMessage::AlterResult(members))
+            if members.len() == 1 && names_ours(members.get("supportedVersions")) =>
+        {
             Impact::Nothing
         }
         // A client that the server always refuses cannot go on.
-        Action::AnswerError(error) if trigger.nth.is_some() && is_refused_revision(error.code) => {
+        Family::Answer(Answer::AnswerError(error)) if trigger.nth.is_some() && is_refused_revision(error.code) => {
             let supported = error.data.as_ref().and_then(|data| data.get("supported"));
             if names_ours(supported) { Impact::Nothing } else { usual }
         }
-        _ if matches!(action.family(), Family::Pause(_)) => Impact::Answers,
-        _ => usual,
+        Family::Pause(_) => Impact::Answers,
+        Family::Answer(_) | Family::MalformedMessage(_) | Family::LongMessage(_) | Family::MalformedLine(_) => usual,
+        Family::MalformedEvent(_) | Family::Response(_) | Family::Raw(_) => usual,
+        Family::Silence(_) | Family::Endless(_) | Family::Message(_) | Family::Line(_) => usual,
+        Family::Event(_) | Family::Session(_) | Family::Process(_) => usual,
     }
 }
 

@@ -249,7 +249,9 @@ impl HostDo {
         match self {
             Self::Tools { of, .. } | Self::Call { of, .. } | Self::Connections { of, .. } => of.as_deref(),
             Self::KillServer { server } => Some(server),
-            _ => None,
+            Self::Ready { .. } | Self::Request { .. } | Self::Signal { .. } | Self::Line { .. } => None,
+            Self::Gate { .. } | Self::OpenGate { .. } | Self::Idle { .. } | Self::Page { .. } => None,
+            Self::CloseStdin {} | Self::Interrupt {} | Self::Terminate {} | Self::Exit { .. } => None,
         }
     }
 
@@ -286,7 +288,9 @@ impl HostDo {
             Self::Page { url, text, expect, absent, .. } => {
                 [url, text, expect, absent].into_iter().filter_map(Option::as_deref).collect()
             }
-            _ => Vec::new(),
+            Self::Tools { .. } | Self::Call { .. } | Self::Connections { .. } | Self::Signal { .. } => Vec::new(),
+            Self::KillServer { .. } | Self::Gate { .. } | Self::OpenGate { .. } | Self::Idle { .. } => Vec::new(),
+            Self::CloseStdin {} | Self::Interrupt {} | Self::Terminate {} | Self::Exit { .. } => Vec::new(),
         }
     }
 
@@ -324,28 +328,27 @@ impl HostDo {
                 Err("found `absent` without `expect`, expected `expect` as well".to_owned())
             }
             Self::Page { action, url, text, .. } => action.check(url.as_deref(), text.as_deref()),
-            _ => Ok(()),
+            Self::Tools { .. } | Self::Call { .. } | Self::Connections { .. } | Self::Signal { .. } => Ok(()),
+            Self::Line { .. } | Self::KillServer { .. } | Self::Gate { .. } | Self::OpenGate { .. } => Ok(()),
+            Self::CloseStdin {} | Self::Interrupt {} | Self::Terminate {} | Self::Exit { .. } => Ok(()),
         }
     }
 
     /// The window of an `idle` step; zero for every other.
     #[must_use]
     pub fn window(&self) -> Duration {
-        match self {
-            Self::Idle { window } => parse_duration(window).unwrap_or_default(),
-            _ => Duration::ZERO,
-        }
+        if let Self::Idle { window } = self { parse_duration(window).unwrap_or_default() } else { Duration::ZERO }
     }
 }
 
 impl PageAction {
     fn check(self, url: Option<&str>, text: Option<&str>) -> Result<(), String> {
-        match (self, url, text) {
-            (Self::Open, None, _) => Err("found no URL to open, expected `url`".to_owned()),
-            (Self::Click | Self::Expect | Self::Absent, _, None) => {
+        match self {
+            Self::Open if url.is_none() => Err("found no URL to open, expected `url`".to_owned()),
+            Self::Click | Self::Expect | Self::Absent if text.is_none() => {
                 Err(format!("found nothing to {}, expected `text`", self.name()))
             }
-            _ => Ok(()),
+            Self::Open | Self::Click | Self::Expect | Self::Absent | Self::Reload | Self::Close => Ok(()),
         }
     }
 
