@@ -33,7 +33,7 @@ const EXCHANGE_LIMIT: Duration = Duration::from_secs(10);
 const RESPONSE_BYTES_MAX: usize = 64 << 10;
 /// What is sent to a mock.
 const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
-/// What is sent to a mock that speaks the modern era alone, which has no ping.
+/// What is sent to a mock that speaks the stateless generation alone, which has no ping.
 const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
 /// What goes with it over HTTP.
 const LIST_FIELDS: &[(&str, &str)] = &[("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Method", "tools/list")];

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_of_the_legacy_era_may_refuse_the_question_of_the_modern_one() {
+    fn a_server_of_the_handshake_generation_may_refuse_the_question_of_the_stateless_one() {
         let (nothing, timing, answers) = (Impact::Nothing, Impact::Timing, Impact::Answers);
         for (action, legacy, modern) in [
             (refusal(-32_601, "{}").as_str(), nothing, answers),
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_of_the_modern_era_that_names_the_revision_can_be_talked_to() {
+    fn a_server_of_the_stateless_generation_that_names_the_revision_can_be_talked_to() {
         let discovered = |nth: &str, action: &str| impaired("modern", nth, "server/discover", action);
         assert_eq!(discovered(", nth = 1", &refusal(-32_022, SUPPORTED)), Impact::Nothing);
         assert_eq!(discovered("", &refusal(-32_022, SUPPORTED)), Impact::Answers, "for ever");

@@ -112,7 +112,7 @@ fn the_version_is_the_clients_where_it_is_known_and_ours_otherwise() {
 }
 
 #[test]
-fn what_is_no_proper_request_is_answered_as_an_honest_server_does() {
+fn what_is_no_proper_request_is_answered_as_a_conforming_server_does() {
     let cases = [
         (r#"{"jsonrpc":"2.0","id":1,"method":"server/discover"}"#, r#""id":1,"error":{"code":-32601"#),
         (r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#, r#""id":1,"error":{"code":-32602"#),

@@ -1,4 +1,4 @@
-//! Suite `eras`: what the reference loader says to servers of either era, and what comes of it.
+//! Suite `eras`: what the reference loader says to servers of either generation, and what comes of it.
 
 use std::collections::BTreeMap;
 
@@ -59,7 +59,7 @@ fn all(calls: &BTreeMap<&str, Vec<bool>>) -> bool {
 }
 
 #[test]
-fn each_server_is_spoken_to_as_its_era_says() {
+fn each_server_is_spoken_to_as_its_generation_says() {
     for transport in TRANSPORTS {
         let life = Life::of("eras-side-by-side", transport);
         let calls = ["tools/call", "tools/call"];
@@ -119,7 +119,7 @@ fn silence_is_followed_by_initialize_and_a_late_answer_harms_nothing() {
 }
 
 #[test]
-fn a_refusal_of_the_modern_era_is_never_followed_by_initialize() {
+fn a_refusal_of_the_stateless_generation_is_never_followed_by_initialize() {
     for transport in TRANSPORTS {
         let life = Life::of("discover-versions", transport);
         let twice = ["server/discover", "server/discover"];

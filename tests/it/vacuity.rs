@@ -1,5 +1,5 @@
-//! Suites `standard` and, in the modern era, `eras` leave no invariant without a verdict, but for one that a scenario of suite
-//! `answers` triggers: what is never triggered proves nothing.
+//! Suites `standard` and, in the stateless generation, `eras` leave no invariant without a verdict, but for one that a scenario
+//! of suite `answers` triggers: what is never triggered proves nothing.
 
 use std::collections::BTreeSet;
 

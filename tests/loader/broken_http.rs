@@ -27,7 +27,7 @@ fn a_build_without_the_feature_says_what_a_server_over_http_needs() {
             Arc::new(RmcpReadme::new(scopes())),
             Arc::new(DropOutsideRuntime::new(scopes())),
         ];
-        let web = Web::honest();
+        let web = Web::conforming();
         for loader in loaders {
             let loaded = loader.load(&config(&web)).await.unwrap();
             assert!(loaded.errors["a"].contains("feature `rmcp-reqwest`"), "{loaded:?}");
@@ -58,7 +58,7 @@ mod with_the_feature {
     #[test]
     fn the_readme_loader_works_over_http() {
         bounded(|| async {
-            let web = Web::honest();
+            let web = Web::conforming();
             let loader = loaded(&web).await;
             loader.close().await.unwrap();
             assert_eq!(web.labels().last().unwrap(), "DELETE");
@@ -69,7 +69,7 @@ mod with_the_feature {
     #[test]
     fn the_readme_loader_opens_an_ended_stream_again_without_growing_delays() {
         bounded(|| async {
-            let web = Web::new(|hit, _| if hit.label == "GET" { Act::Raw(ENDED.to_owned()) } else { Act::Honest });
+            let web = Web::new(|hit, _| if hit.label == "GET" { Act::Raw(ENDED.to_owned()) } else { Act::Conforming });
             let loader = loaded(&web).await;
             web.seen("GET", 6).await;
             let at: Vec<_> = web.hits().into_iter().filter(|hit| hit.label == "GET").map(|hit| hit.at).collect();
@@ -85,7 +85,7 @@ mod with_the_feature {
             let web = Web::new(|hit, n| match hit.label.as_str() {
                 "GET" if n == 0 => Act::Raw(ENDED.to_owned()),
                 "GET" => Act::Raw(NOT_FOUND.to_owned()),
-                _ => Act::Honest,
+                _ => Act::Conforming,
             });
             let loader = loaded(&web).await;
             web.seen("GET", 4).await;

@@ -1,4 +1,4 @@
-//! How a conversation is opened with servers of either era: mock servers as processes.
+//! How a conversation is opened with servers of either generation: mock servers as processes.
 
 use std::time::Instant;
 
@@ -54,7 +54,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 #[test]
-fn who_opens_with_initialize_is_told_which_revisions_a_modern_server_speaks() {
+fn a_client_that_opens_with_initialize_is_told_which_revisions_a_stateless_server_speaks() {
     bounded(|| async {
         let opened = open(opening(Opening::Initialize), "era = \"modern\"\n").await;
         assert_eq!(opened.methods, ["initialize"]);

@@ -1,4 +1,4 @@
-//! How a conversation over HTTP is opened with servers of either era, and what only the modern one has: a raw server.
+//! How a conversation over HTTP is opened with servers of either generation, and what only the stateless one has: a raw server.
 
 use mcp_lifecheck_specimens::reference::{Ending, HttpError, Opening, Options, SessionError, ToolsLoader};
 use serde_json::{Value, json};
@@ -15,8 +15,8 @@ fn refused(status: u16, kind: &str, body: &str) -> Act {
     Act::Raw(format!("HTTP/1.1 {status} X\r\n{kind}Content-Length: {length}\r\n\r\n{body}"))
 }
 
-/// What a server of the modern era answers.
-fn modern(hit: &Hit) -> Act {
+/// What a server of the stateless generation answers.
+fn stateless(hit: &Hit) -> Act {
     let answer = match hit.label.as_str() {
         "server/discover" => {
             json!({ "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": { "tools": {} }, "ttlMs": 0,
@@ -36,7 +36,7 @@ fn modern(hit: &Hit) -> Act {
 }
 
 #[test]
-fn a_refusal_without_a_message_is_followed_by_initialize_and_nothing_of_the_modern_era() {
+fn a_refusal_without_a_message_is_followed_by_initialize_and_nothing_of_the_stateless_generation() {
     bounded(|| async {
         let html = "Content-Type: text/html\r\n";
         for (status, kind, body) in
@@ -44,7 +44,7 @@ fn a_refusal_without_a_message_is_followed_by_initialize_and_nothing_of_the_mode
         {
             let web = Web::new(move |hit, _| match hit.label.as_str() {
                 "server/discover" => refused(status, kind, body),
-                _ => Act::Honest,
+                _ => Act::Conforming,
             });
             let loader = ToolsLoader::new(both());
             let report = loader.load(&web.config()).await.unwrap();
@@ -63,7 +63,7 @@ fn a_refusal_without_a_message_is_followed_by_initialize_and_nothing_of_the_mode
 }
 
 #[test]
-fn who_is_not_let_in_does_not_try_the_other_era() {
+fn a_client_that_is_not_let_in_does_not_try_the_other_generation() {
     bounded(|| async {
         for status in [401, 403] {
             let web = Web::new(move |_, _| refused(status, "", ""));
@@ -80,7 +80,7 @@ fn who_is_not_let_in_does_not_try_the_other_era() {
 #[test]
 fn every_post_shows_what_it_is_and_there_is_nothing_but_posts() {
     bounded(|| async {
-        let web = Web::new(|hit, _| modern(hit));
+        let web = Web::new(|hit, _| stateless(hit));
         let loader = ToolsLoader::new(both());
         assert!(loader.load(&web.config()).await.unwrap().errors.is_empty());
         echo(&loader, "a").await;
@@ -99,7 +99,7 @@ fn every_post_shows_what_it_is_and_there_is_nothing_but_posts() {
 #[test]
 fn a_stream_that_breaks_off_is_not_resumed() {
     bounded(|| async {
-        let web = Web::new(|hit, _| if hit.label == "tools/call" { Act::Hold } else { modern(hit) });
+        let web = Web::new(|hit, _| if hit.label == "tools/call" { Act::Hold } else { stateless(hit) });
         let loader = std::sync::Arc::new(ToolsLoader::new(both()));
         loader.load(&web.config()).await.unwrap();
         let other = std::sync::Arc::clone(&loader);
@@ -118,7 +118,7 @@ fn a_stream_that_breaks_off_is_not_resumed() {
 #[test]
 fn a_call_that_is_cancelled_closes_its_stream_and_says_nothing_else() {
     bounded(|| async {
-        let web = Web::new(|hit, _| if hit.label == "tools/call" { Act::Hold } else { modern(hit) });
+        let web = Web::new(|hit, _| if hit.label == "tools/call" { Act::Hold } else { stateless(hit) });
         let loader = std::sync::Arc::new(ToolsLoader::new(both()));
         loader.load(&web.config()).await.unwrap();
         let other = std::sync::Arc::clone(&loader);

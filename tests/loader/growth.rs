@@ -69,7 +69,7 @@ fn fifty_reruns_grow_nothing() {
 fn fifty_lives_over_http_grow_nothing() {
     let _alone = ALONE.write().unwrap_or_else(PoisonError::into_inner);
     bounded_alone(|| async {
-        let web = Web::honest();
+        let web = Web::conforming();
         let loader = ToolsLoader::new(impatient());
         fifty_lives(&loader, &web).await;
         let first = held();

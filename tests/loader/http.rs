@@ -15,7 +15,7 @@ use crate::web::*;
 #[test]
 fn load_call_cleanup_over_http_leaves_nothing() {
     bounded(|| async {
-        let web = Web::honest();
+        let web = Web::conforming();
         let log = ScopeLog::default();
         let scopes = Scopes::reported_to(Box::new(log.clone()));
         let loader = loaded_from(&web, Options { scopes, ..options() }).await;
@@ -44,7 +44,7 @@ fn load_call_cleanup_over_http_leaves_nothing() {
 #[test]
 fn every_request_after_initialize_carries_session_and_revision() {
     bounded(|| async {
-        let web = Web::honest();
+        let web = Web::conforming();
         let loader = loaded_from(&web, options()).await;
         echo(&loader, "a").await;
         web.seen("GET", 1).await;
@@ -72,7 +72,7 @@ fn nothing_is_sent_before_initialized_is_accepted() {
     bounded(|| async {
         let web = Web::new(|hit, _| match hit.label.as_str() {
             "initialize" | "notifications/initialized" => Act::Hold,
-            _ => Act::Honest,
+            _ => Act::Conforming,
         });
         let loader = Arc::new(ToolsLoader::new(options()));
         let (other, config) = (Arc::clone(&loader), web.config());
@@ -93,7 +93,7 @@ fn a_server_without_sessions_gets_no_session_id_and_no_delete() {
     bounded(|| async {
         let web = Web::new(|hit, _| match hit.label.as_str() {
             "initialize" => Act::Raw(json_response(&welcome(hit), "")),
-            _ => Act::Honest,
+            _ => Act::Conforming,
         });
         let loader = loaded_from(&web, options()).await;
         echo(&loader, "a").await;
@@ -109,7 +109,7 @@ fn a_delete_that_is_refused_is_accepted() {
     bounded(|| async {
         let web = Web::new(|hit, _| match hit.label.as_str() {
             "DELETE" => Act::Raw("HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n".to_owned()),
-            _ => Act::Honest,
+            _ => Act::Conforming,
         });
         let loader = loaded_from(&web, options()).await;
         assert_eq!(loader.cleanup().await.unwrap().endings["a"], Ending::SessionLeft);
@@ -121,7 +121,7 @@ fn a_delete_that_is_refused_is_accepted() {
 #[test]
 fn a_delete_that_is_never_answered_does_not_hold_cleanup_beyond_its_bound() {
     bounded(|| async {
-        let web = Web::new(|hit, _| if hit.label == "DELETE" { Act::Hold } else { Act::Honest });
+        let web = Web::new(|hit, _| if hit.label == "DELETE" { Act::Hold } else { Act::Conforming });
         let mut impatient = options();
         impatient.bounds.delete = ms(200);
         let loader = loaded_from(&web, impatient).await;
@@ -136,7 +136,7 @@ fn a_delete_that_is_never_answered_does_not_hold_cleanup_beyond_its_bound() {
 #[test]
 fn dropping_the_loader_ends_its_session_too() {
     bounded(|| async {
-        let web = Web::honest();
+        let web = Web::conforming();
         let loader = loaded_from(&web, options()).await;
         tokio::task::spawn_blocking(move || drop(loader)).await.unwrap();
         assert_eq!(web.count("DELETE"), 1);
@@ -147,7 +147,7 @@ fn dropping_the_loader_ends_its_session_too() {
 #[test]
 fn a_runtime_that_ends_takes_every_socket_with_it() {
     bounded(|| async {
-        let web = Web::new(|hit, _| if hit.label == "tools/call" { Act::Hold } else { Act::Honest });
+        let web = Web::new(|hit, _| if hit.label == "tools/call" { Act::Hold } else { Act::Conforming });
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let loader = Arc::new(ToolsLoader::on(runtime.handle().clone(), options()));
         loader.load(&web.config()).await.unwrap();
@@ -163,7 +163,7 @@ fn a_runtime_that_ends_takes_every_socket_with_it() {
 #[test]
 fn changed_tools_are_listed_again_wherever_it_is_announced() {
     bounded(|| async {
-        let web = Web::new(|hit, _| if hit.label == "tools/call" { Act::Hold } else { Act::Honest });
+        let web = Web::new(|hit, _| if hit.label == "tools/call" { Act::Hold } else { Act::Conforming });
         let loader = loaded_from(&web, options()).await;
         let names = || loader.tools()[0].tools.iter().map(|tool| tool.name.to_string()).collect::<Vec<_>>();
         let is_fresh = || loader.tools()[0].freshness == Freshness::Current;
@@ -190,7 +190,7 @@ fn changed_tools_are_listed_again_wherever_it_is_announced() {
 #[test]
 fn a_ping_of_the_server_is_answered_with_a_post() {
     bounded(|| async {
-        let web = Web::honest();
+        let web = Web::conforming();
         let loader = loaded_from(&web, options()).await;
         web.stream().await.event(r#"data: {"jsonrpc":"2.0","id":"p1","method":"ping"}"#);
         web.seen("answer", 1).await;
@@ -205,7 +205,7 @@ fn a_ping_of_the_server_is_answered_with_a_post() {
 #[test]
 fn a_call_that_waits_does_not_hold_the_next_one() {
     bounded(|| async {
-        let web = Web::new(|hit, n| if hit.label == "tools/call" && n == 0 { Act::Hold } else { Act::Honest });
+        let web = Web::new(|hit, n| if hit.label == "tools/call" && n == 0 { Act::Hold } else { Act::Conforming });
         let loader = loaded_from(&web, options()).await;
         let other = Arc::clone(&loader);
         let slow = tokio::spawn(async move { other.call("a", "echo", Value::Null).await });
@@ -221,7 +221,7 @@ fn a_call_that_waits_does_not_hold_the_next_one() {
 #[test]
 fn exactly_the_open_requests_are_cancelled_after_they_were_sent() {
     bounded(|| async {
-        let web = Web::new(|hit, n| if hit.label == "tools/call" && n > 0 { Act::Hold } else { Act::Honest });
+        let web = Web::new(|hit, n| if hit.label == "tools/call" && n > 0 { Act::Hold } else { Act::Conforming });
         let mut impatient = options();
         impatient.bounds.call = ms(300);
         let loader = loaded_from(&web, impatient).await;
@@ -262,7 +262,7 @@ fn a_cancelled_request_keeps_no_socket() {
         let web = Web::new(|hit, _| match hit.label.as_str() {
             "tools/call" => Act::Hold,
             "GET" => Act::Raw("HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n".to_owned()),
-            _ => Act::Honest,
+            _ => Act::Conforming,
         });
         let loader = loaded_from(&web, options()).await;
         let other = Arc::clone(&loader);
@@ -310,7 +310,7 @@ fn a_server_that_insists_on_an_unknown_revision_is_refused_and_its_session_ended
                 Act::Raw(json_response(&answer, "Mcp-Session-Id: s\r\n"))
             }
             "DELETE" => Act::Raw("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_owned()),
-            _ => Act::Honest,
+            _ => Act::Conforming,
         });
         let loader = ToolsLoader::new(options());
         let report = loader.load(&web.config()).await.unwrap();
@@ -328,7 +328,7 @@ fn a_refusal_in_json_rpc_is_told_whatever_its_status() {
                 let refusal = json!({"jsonrpc": "2.0", "id": null, "error": {"code": -32602, "message": "no such"}});
                 Act::Raw(json_response(&refusal, "").replace("200 OK", "400 Bad"))
             }
-            _ => Act::Honest,
+            _ => Act::Conforming,
         });
         let loader = loaded_from(&web, options()).await;
         let error = loader.call("a", "echo", Value::Null).await.unwrap_err();
@@ -346,7 +346,7 @@ fn a_batch_of_messages_is_taken_apart() {
                 let changed = json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"});
                 Act::Raw(json_response(&json!([changed, result(&hit.body["id"], &said("batched"))]), ""))
             }
-            _ => Act::Honest,
+            _ => Act::Conforming,
         });
         let loader = loaded_from(&web, options()).await;
         assert_eq!(text(&loader.call("a", "echo", Value::Null).await.unwrap()), "batched");
@@ -358,7 +358,7 @@ fn a_batch_of_messages_is_taken_apart() {
 #[test]
 fn a_server_over_http_is_loaded_through_the_interface_of_all_loaders() {
     bounded(|| async {
-        let web = Web::honest();
+        let web = Web::conforming();
         let loader = ToolsLoader::new(options());
         let target: &dyn mcp_lifecheck::loader::target::Loader = &loader;
         let config = json!({"mcpServers": {"a": {"url": web.url(), "type": "http"}}});

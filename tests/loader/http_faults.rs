@@ -41,7 +41,7 @@ fn a_refused_stream_is_not_asked_for_again() {
     for refusal in [NOT_ALLOWED, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n"] {
         bounded(move || async move {
             let web =
-                Web::new(move |hit, _| if hit.label == "GET" { Act::Raw(refusal.to_owned()) } else { Act::Honest });
+                Web::new(move |hit, _| if hit.label == "GET" { Act::Raw(refusal.to_owned()) } else { Act::Conforming });
             let loader = loaded_from(&web, eager()).await;
             web.seen("GET", 1).await;
             // As long as three more attempts would have taken.
@@ -63,7 +63,7 @@ fn a_stream_that_ends_is_opened_again_ever_later_and_not_for_ever() {
     let busy = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n".to_owned();
     for end in [clean, dropped, storm, busy, String::new()] {
         bounded(move || async move {
-            let web = Web::new(move |hit, _| if hit.label == "GET" { Act::Raw(end.clone()) } else { Act::Honest });
+            let web = Web::new(move |hit, _| if hit.label == "GET" { Act::Raw(end.clone()) } else { Act::Conforming });
             let loader = loaded_from(&web, eager()).await;
             web.seen("GET", 4).await;
             // As long as the longest delay, twice.
@@ -86,7 +86,7 @@ fn a_stream_that_ends_is_opened_again_ever_later_and_not_for_ever() {
 #[test]
 fn retry_is_honoured_and_an_event_id_sent_only_if_one_was_given() {
     bounded(|| async {
-        let web = Web::honest();
+        let web = Web::conforming();
         let loader = loaded_from(&web, eager()).await;
         let mut stream = web.stream().await;
         stream.event(CHANGED);
@@ -107,7 +107,7 @@ fn retry_is_honoured_and_an_event_id_sent_only_if_one_was_given() {
 #[test]
 fn a_stream_is_never_opened_after_the_close() {
     bounded(|| async {
-        let web = Web::honest();
+        let web = Web::conforming();
         let mut patient = eager();
         patient.bounds.stream_retry_min = ms(100);
         patient.bounds.stream_retry_max = ms(100);
@@ -125,7 +125,7 @@ fn a_stream_is_never_opened_after_the_close() {
 #[test]
 fn a_session_that_expired_while_idle_is_renewed_and_the_call_sent_again() {
     bounded(|| async {
-        let web = Web::honest();
+        let web = Web::conforming();
         let loader = loaded_from(&web, options()).await;
         web.seen("GET", 1).await;
         web.forget();
@@ -150,7 +150,7 @@ fn a_session_that_expired_while_idle_is_renewed_and_the_call_sent_again() {
 #[test]
 fn a_session_is_renewed_once_however_many_calls_race() {
     bounded(|| async {
-        let web = Web::new(|hit, n| if hit.label == "tools/call" && n < 5 { Act::Hold } else { Act::Honest });
+        let web = Web::new(|hit, n| if hit.label == "tools/call" && n < 5 { Act::Hold } else { Act::Conforming });
         let loader = loaded_from(&web, options()).await;
         let calls: Vec<_> = (0..5).map(|_| call(&loader)).collect();
         web.seen("tools/call", 5).await;
@@ -172,7 +172,7 @@ fn calls_wait_for_a_renewal_and_one_refused_late_uses_it() {
         let web = Web::new(|hit, n| match hit.label.as_str() {
             "tools/call" if n < 2 => Act::Hold,
             "initialize" if n == 1 => Act::Hold,
-            _ => Act::Honest,
+            _ => Act::Conforming,
         });
         let loader = loaded_from(&web, options()).await;
         let calls = [call(&loader), call(&loader)];
@@ -200,7 +200,7 @@ fn calls_wait_for_a_renewal_and_one_refused_late_uses_it() {
 #[test]
 fn a_call_that_a_forgotten_session_owes_an_answer_fails_promptly() {
     bounded(|| async {
-        let web = Web::new(|hit, n| if hit.label == "tools/call" && n == 0 { Act::Hold } else { Act::Honest });
+        let web = Web::new(|hit, n| if hit.label == "tools/call" && n == 0 { Act::Hold } else { Act::Conforming });
         let mut eager = options();
         eager.bounds.expired_grace = ms(100);
         let loader = loaded_from(&web, eager).await;
@@ -222,7 +222,7 @@ fn a_call_that_a_forgotten_session_owes_an_answer_fails_promptly() {
 #[test]
 fn a_stream_that_is_answered_404_renews_the_session() {
     bounded(|| async {
-        let web = Web::honest();
+        let web = Web::conforming();
         let loader = loaded_from(&web, eager()).await;
         let stream = web.stream().await;
         web.forget();
@@ -238,7 +238,7 @@ fn a_stream_that_is_answered_404_renews_the_session() {
 #[test]
 fn a_server_that_says_404_for_405_costs_one_renewal() {
     bounded(|| async {
-        let web = Web::new(|hit, _| if hit.label == "GET" { Act::Raw(NOT_FOUND.to_owned()) } else { Act::Honest });
+        let web = Web::new(|hit, _| if hit.label == "GET" { Act::Raw(NOT_FOUND.to_owned()) } else { Act::Conforming });
         let loader = loaded_from(&web, eager()).await;
         web.seen("GET", 2).await;
         for _ in 0..20 {
@@ -256,7 +256,7 @@ fn a_server_that_forgets_every_session_at_once_is_given_up() {
             "tools/call" => Act::Raw(NOT_FOUND.to_owned()),
             "tools/list" if n > 0 => Act::Raw(NOT_FOUND.to_owned()),
             "GET" => Act::Raw(NOT_ALLOWED.to_owned()),
-            _ => Act::Honest,
+            _ => Act::Conforming,
         });
         let loader = loaded_from(&web, eager()).await;
         let error = call(&loader).await.unwrap().unwrap_err();
@@ -275,7 +275,7 @@ fn a_renewal_that_fails_ends_the_session_and_the_next_load_tries_again() {
         let busy = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n";
         let web = Web::new(move |hit, n| match hit.label.as_str() {
             "initialize" if n == 1 => Act::Raw(busy.to_owned()),
-            _ => Act::Honest,
+            _ => Act::Conforming,
         });
         let loader = loaded_from(&web, options()).await;
         web.forget();
@@ -334,7 +334,7 @@ fn one_bad_answer(answer: String, is_expected: IsExpected) {
         let told = answer.clone();
         let web = Web::new(move |hit, n| match hit.label.as_str() {
             "tools/call" if n == 0 => Act::Raw(answer.clone()),
-            _ => Act::Honest,
+            _ => Act::Conforming,
         });
         let loader = loaded_from(&web, options()).await;
         let begun = Instant::now();
@@ -356,7 +356,7 @@ fn a_stream_that_carried_an_event_id_is_resumed() {
             "tools/call" => Act::Hold,
             "GET" if n == 0 => Act::Raw(NOT_ALLOWED.to_owned()),
             "GET" => Act::Hold,
-            _ => Act::Honest,
+            _ => Act::Conforming,
         });
         let loader = loaded_from(&web, eager()).await;
         web.seen("GET", 1).await;
@@ -383,7 +383,7 @@ fn a_stream_that_cannot_be_resumed_fails_its_call() {
         let web = Web::new(|hit, _| match hit.label.as_str() {
             "tools/call" => Act::Hold,
             "GET" => Act::Raw(NOT_ALLOWED.to_owned()),
-            _ => Act::Honest,
+            _ => Act::Conforming,
         });
         let loader = loaded_from(&web, eager()).await;
         let call = call(&loader);
@@ -400,7 +400,7 @@ fn a_stream_that_cannot_be_resumed_fails_its_call() {
 #[test]
 fn a_server_that_is_not_there_is_reported_and_retried_by_the_next_load() {
     bounded(|| async {
-        let web = Web::honest();
+        let web = Web::conforming();
         let loader = loaded_from(&web, options()).await;
         echo(&loader, "a").await;
         web.die();
@@ -465,7 +465,7 @@ fn a_server_that_resets_is_an_error_of_its_server() {
 fn a_mute_server_is_given_up_within_the_bounds_and_keeps_no_socket() {
     for mute in ["initialize", "notifications/initialized", "tools/list"] {
         bounded(move || async move {
-            let web = Web::new(move |hit, _| if hit.label == mute { Act::Hold } else { Act::Honest });
+            let web = Web::new(move |hit, _| if hit.label == mute { Act::Hold } else { Act::Conforming });
             let mut impatient = options();
             impatient.bounds.connect = ms(200);
             let loader = ToolsLoader::new(impatient);

@@ -20,7 +20,7 @@ const ENDPOINT: &str = "event: endpoint\ndata: /messages?session=1";
 fn server(rule: impl Fn(&Hit, usize) -> Option<Act> + Send + Sync + 'static) -> Web {
     Web::new(move |hit, n| match hit.verb.as_str() {
         "POST" => rule(hit, n).unwrap_or_else(|| Act::Raw(ACCEPTED.to_owned())),
-        _ => Act::Honest,
+        _ => Act::Conforming,
     })
 }
 
@@ -102,7 +102,7 @@ fn nothing_is_posted_before_the_stream_says_where() {
         stream.event(": nothing yet");
         stream.event("id: 1\nretry: 10");
         // As long as another loader needs for a whole life.
-        let other = Web::honest();
+        let other = Web::conforming();
         let beside = loaded_from(&other, options()).await;
         echo(&beside, "a").await;
         beside.cleanup().await.unwrap();

@@ -34,7 +34,7 @@ impl Hit {
 /// What the server does with a request.
 pub enum Act {
     /// As a good server would.
-    Honest,
+    Conforming,
     /// These bytes, then the end.
     Raw(String),
     /// Nothing until the test takes the line.
@@ -128,8 +128,8 @@ pub fn said(text: &str) -> Value {
 pub const CHANGED: &str = r#"data: {"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
 
 impl Web {
-    pub fn honest() -> Self {
-        Self::new(|_, _| Act::Honest)
+    pub fn conforming() -> Self {
+        Self::new(|_, _| Act::Conforming)
     }
 
     /// `rule` sees each request, and how many with the same label came before it.
@@ -271,7 +271,7 @@ impl Inner {
                 line.cut();
             }
             Act::Hold => self.state().held.push((hit.label.clone(), line)),
-            Act::Honest => self.answer(&hit, line),
+            Act::Conforming => self.answer(&hit, line),
         }
         // Until the client closes, or the test does.
         let mut socket = socket;

@@ -203,7 +203,7 @@ fn elicited(client: &mut Client, content: &str, abandons: bool) {
 
 const FILLED_IN: &str = r#"{"name":"John Doe","age":30,"score":95.5,"status":"active","verified":true}"#;
 
-/// Lives by a scenario of another era or with a stream that ends; whether there is one.
+/// Lives by a scenario of another generation or with a stream that ends; whether there is one.
 fn scenario(client: &mut Client, is_hasty: bool, says_nothing: bool) -> bool {
     match std::env::var("MCP_CONFORMANCE_SCENARIO").as_deref() {
         Ok("elicitation-sep1034-client-defaults") => {

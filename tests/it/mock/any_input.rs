@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 /// Most effects that one message may lead to, now or when what holds it lets go, beside what its script does many times.
 const EFFECTS_PER_MESSAGE: usize = 12;
-/// Most bytes of an honest answer to what is sent here: as many effects where a script sends it byte by byte.
+/// Most bytes of a conforming answer to what is sent here: as many effects where a script sends it byte by byte.
 const ANSWER_BYTES: usize = 2_048;
 const PATH: &str = "/t/mcp";
 const MESSAGES: &str = "/t/messages";

@@ -14,8 +14,8 @@ use crate::mock::home::Home;
 use crate::mock::http_client::Mock;
 
 const RESULT: &str = r#"{"content":[{"text":"read {\"path\":\"/a\"}","type":"text"}],"isError":false}"#;
-/// The honest answer to call 3.
-const HONEST: &str = r#"{"jsonrpc":"2.0","id":3,"result":{"content":[{"text":"read {\"path\":\"/a\"}","type":"text"}],"isError":false}}"#;
+/// The conforming answer to call 3.
+const CONFORMING: &str = r#"{"jsonrpc":"2.0","id":3,"result":{"content":[{"text":"read {\"path\":\"/a\"}","type":"text"}],"isError":false}}"#;
 
 fn start(script: &str) -> (Home, Client) {
     let home = Home::new(&shipped(script).unwrap(), Polite);
@@ -67,7 +67,7 @@ fn a_split_answer_is_written_byte_by_byte() {
     }
     assert!(child.wait().unwrap().success());
     let (split, whole): (Vec<_>, Vec<_>) = reads.into_iter().partition(|read| read.len() == 1);
-    assert_eq!(split.concat(), format!("{HONEST}\n"));
+    assert_eq!(split.concat(), format!("{CONFORMING}\n"));
     let whole = whole.concat();
     assert_eq!(whole.lines().count(), 2, "the answers to initialize and to the next call: {whole}");
 }
@@ -80,7 +80,7 @@ fn half_a_line_is_glued_to_what_comes_next() {
     home.wait_for("fault.delivered");
     client.send(LIST);
     let line = client.line();
-    let rest = line.strip_prefix(&HONEST[..HONEST.len() / 2]).unwrap_or_else(|| panic!("{line}"));
+    let rest = line.strip_prefix(&CONFORMING[..CONFORMING.len() / 2]).unwrap_or_else(|| panic!("{line}"));
     assert!(rest.starts_with(r#"{"jsonrpc":"2.0","id":2,"result":{"tools""#), "{line}");
 }
 
@@ -94,7 +94,7 @@ fn initialize_and_the_list_are_answered_in_odd_ways() {
         client.send(INITIALIZE);
         let answer = client.answer();
         assert_eq!(answer.pointer(pointer), Some(&expected), "{answer}");
-        // The rest is as an honest server has it.
+        // The rest is as a conforming server has it.
         assert_eq!(answer.pointer("/result/serverInfo/name"), Some(&json!("mcp-mock")), "{answer}");
     }
     let (_home, mut client) = start("list-odd-result");

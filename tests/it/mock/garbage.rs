@@ -1,5 +1,5 @@
 //! Clients that send garbage, half of things, or too much, and leave whenever they like: hundreds of them, generated, against one
-//! mock that runs alone. Afterwards it serves an honest client at once, and has not grown.
+//! mock that runs alone. Afterwards it serves a conforming client at once, and has not grown.
 //!
 //! A case that fails prints itself, with the seed that generates it again (`MCP_LIFECHECK_SEED`); it is not made smaller, since
 //! the mock it failed against is not the same any more.
@@ -24,8 +24,8 @@ const N_LEFT: u32 = 48;
 const STDIO_KIB_MAX: u64 = 32 << 10;
 /// Most that a mock over HTTP has afterwards: bodies are at most 4 MiB, and most of the hundreds of clients have left.
 const HTTP_KIB_MAX: u64 = 48 << 10;
-/// How soon an honest client is served, beside hundreds of others; far above what it takes, so that load does not show.
-const HONEST_LIMIT: Duration = Duration::from_secs(5);
+/// How soon a conforming client is served, beside hundreds of others; far above what it takes, so that load does not show.
+const CONFORMING_LIMIT: Duration = Duration::from_secs(5);
 
 fn seed() -> u64 {
     let wanted = std::env::var("MCP_LIFECHECK_SEED").ok().and_then(|text| text.parse().ok());
@@ -147,13 +147,14 @@ fn over_pipes_whatever_is_sent_the_mock_answers_what_comes_after_it() {
         client.send_bytes(format!("\n{ping}\n").as_bytes());
         let (asked, wanted) = (Instant::now(), format!("\"case {}\"", n_case.get()));
         loop {
-            let answer = answers.recv_timeout(HONEST_LIMIT).map_err(|error| TestCaseError::fail(error.to_string()))?;
+            let answer =
+                answers.recv_timeout(CONFORMING_LIMIT).map_err(|error| TestCaseError::fail(error.to_string()))?;
             let is_json = serde_json::from_str::<serde_json::Value>(&answer).is_ok();
             prop_assert!(is_json, "{answer} is no message");
             if answer.contains(&wanted) {
                 break;
             }
-            prop_assert!(asked.elapsed() < HONEST_LIMIT, "no answer to a ping");
+            prop_assert!(asked.elapsed() < CONFORMING_LIMIT, "no answer to a ping");
         }
         Ok(())
     });
@@ -237,9 +238,9 @@ fn over_http_whatever_is_sent_the_mock_goes_on_serving_others() {
     let url = process.line();
     let (host, path) = url.trim_end().strip_prefix("http://").unwrap().split_once('/').unwrap();
     let path = format!("/{path}");
-    let honest = || {
+    let conforming = || {
         let mut socket = Socket::to(host, &path);
-        socket.stream().set_read_timeout(Some(HONEST_LIMIT)).unwrap();
+        socket.stream().set_read_timeout(Some(CONFORMING_LIMIT)).unwrap();
         let reply = socket.post(r#"{"jsonrpc":"2.0","id":9,"method":"ping"}"#);
         (reply.status == 200).then_some(()).ok_or_else(|| TestCaseError::fail(format!("a ping got {reply:?}")))
     };
@@ -261,11 +262,11 @@ fn over_http_whatever_is_sent_the_mock_goes_on_serving_others() {
             }
             After::Stays => staying.borrow_mut().push(socket),
         }
-        honest()
+        conforming()
     });
     let rss_kib = memory_kib(process.pid(), "VmRSS");
     assert!(rss_kib <= HTTP_KIB_MAX, "{rss_kib} KiB after {N_CASES} cases, {} of them stay", staying.borrow().len());
-    honest().unwrap();
+    conforming().unwrap();
     process.signal(rustix::process::Signal::TERM);
     assert_eq!(process.death(), rustix::process::Signal::TERM.as_raw());
     println!("{N_CASES} cases, {rss_kib} KiB");

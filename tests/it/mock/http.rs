@@ -68,7 +68,7 @@ fn a_whole_life_is_answered_and_journalled_before_it_is_answered() {
 type Refused<'a> = (u16, &'a str, &'a str, Vec<(&'a str, &'a str)>, &'a str);
 
 #[test]
-fn what_an_honest_server_refuses_is_refused() {
+fn what_a_conforming_server_refuses_is_refused() {
     let mock = Mock::shipped("polite");
     let session = mock.session();
     let id = session.session.clone().unwrap();

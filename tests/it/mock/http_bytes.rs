@@ -64,8 +64,8 @@ fn whatever_is_sent_the_mock_goes_on_serving() {
         let mut socket = mock.socket();
         let text = String::from_utf8_lossy(&bytes).replace("PATH", &mock.path);
         socket.write(if stays { &bytes } else { text.as_bytes() });
-        let mut honest = mock.socket();
-        prop_assert_eq!(honest.post(PING).status, 200);
+        let mut conforming = mock.socket();
+        prop_assert_eq!(conforming.post(PING).status, 200);
         if stays {
             open.borrow_mut().push(socket);
         }
@@ -77,7 +77,7 @@ fn whatever_is_sent_the_mock_goes_on_serving() {
 #[test]
 fn floods_are_bounded_and_concern_nobody_else() {
     let mock = Mock::shipped("polite");
-    let mut honest = mock.session();
+    let mut conforming = mock.session();
     let before = resident_kib(mock.process.pid());
     let mut floods = Vec::new();
     for head in ["GET / HTTP/1.1\r\nX: ", "", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"] {
@@ -106,7 +106,7 @@ fn floods_are_bounded_and_concern_nobody_else() {
         endless.write(&vec![b' '; 3_999_999]);
         floods.push(endless);
     }
-    assert_eq!(honest.post(&call(1)).json(), answered(1));
+    assert_eq!(conforming.post(&call(1)).json(), answered(1));
     let grown = resident_kib(mock.process.pid()).saturating_sub(before);
     // 64 MiB of bodies, doubled while a buffer grows, and what sockets hold.
     assert!(grown < 200 << 10, "{grown} KiB");

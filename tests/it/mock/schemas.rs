@@ -1,4 +1,4 @@
-//! Every message of an honest mock is valid under the JSON schema of the revision it speaks, over pipes and over HTTP.
+//! Every message of a conforming mock is valid under the JSON schema of the revision it speaks, over pipes and over HTTP.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -46,7 +46,7 @@ fn revisions() -> impl Iterator<Item = Revision> {
     Revision::ALL.into_iter().filter(|revision| *revision <= Revision::NEWEST_HANDSHAKE)
 }
 
-/// What a client asks, by method and parameters, once it has opened its session. Some of it an honest server refuses.
+/// What a client asks, by method and parameters, once it has opened its session. Some of it a conforming server refuses.
 fn requests() -> Vec<(&'static str, Value)> {
     vec![
         ("tools/list", json!({})),

@@ -129,7 +129,7 @@ fn a_whole_life_goes_over_one_stream_and_is_journalled_before_it_happens() {
 }
 
 #[test]
-fn what_an_honest_server_refuses_is_refused() {
+fn what_a_conforming_server_refuses_is_refused() {
     let mock = polite();
     let stream = Stream::initialized(&mock);
     let (get, post) = (mock.path.as_str(), stream.endpoint.as_str());

@@ -1,11 +1,11 @@
-//! Honest mocks of the modern era, row by row, over lines and over HTTP.
+//! Conforming mocks of the stateless generation, row by row, over lines and over HTTP.
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::mock::client::{Client, INITIALIZE, mock_command};
 use crate::mock::http_client::{Mock, Socket};
-use crate::mock::modern_client::{SUBSCRIPTION, Talk, VERSION, call, fields, is_complete, post, request, script};
+use crate::mock::stateless_client::{SUBSCRIPTION, Talk, VERSION, call, fields, is_complete, post, request, script};
 
 const MODERN: &str = "2026-07-28";
 
@@ -231,7 +231,7 @@ fn occasions_are_counted_on_the_one_connection_there_is() {
 }
 
 #[test]
-fn a_server_of_both_eras_is_of_the_one_it_is_opened_with() {
+fn a_server_of_both_generations_is_of_the_one_it_is_opened_with() {
     let dual = script("era = \"dual\"\n");
     let mut talk = Talk::lines(&dual, "2025-11-25");
     assert_eq!(talk.ask(&serde_json::from_str(INITIALIZE).unwrap()).1["result"]["protocolVersion"], "2025-11-25");
@@ -250,7 +250,7 @@ fn a_server_of_both_eras_is_of_the_one_it_is_opened_with() {
 }
 
 #[test]
-fn a_server_of_the_legacy_era_stays_one_whatever_the_revision() {
+fn a_server_of_the_handshake_generation_stays_one_whatever_the_revision() {
     let legacy = script("era = \"legacy\"\n");
     let mut talk = Talk::lines(&legacy, MODERN);
     assert_eq!(talk.ask(&request(1, "server/discover", json!({}))).1["error"]["code"], -32_601);

@@ -1,4 +1,4 @@
-//! A raw client of the modern era, over lines and over HTTP.
+//! A raw client of the stateless generation, over lines and over HTTP.
 
 use mcp_lifecheck::plan::ShutdownBehaviour;
 use mcp_lifecheck::script::Script;

@@ -1,11 +1,11 @@
-//! Every message an honest mock of the modern era sends has the shape that its schema gives it.
+//! Every message a conforming mock of the stateless generation sends has the shape that its schema gives it.
 
 use std::fs;
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-use crate::mock::modern_client::{Talk, VERSION, call, request, script};
+use crate::mock::stateless_client::{Talk, VERSION, call, request, script};
 use crate::rig::root;
 
 /// The schema of the revision, in the folder beside this one where there is such a folder.

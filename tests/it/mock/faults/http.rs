@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 
-use super::{CHANGED, assert_delivered, honest, progress};
+use super::{CHANGED, assert_delivered, conforming, progress};
 use crate::mock::client::{INITIALIZE, call};
 use crate::mock::home::LIMIT;
 use crate::mock::http_client::Mock;
@@ -88,7 +88,7 @@ fn raw(framing: &str, body: &str) -> String {
 
 fn responses() -> Vec<Case> {
     let json = "content-type: application/json";
-    let trickled: String = honest(3).chars().map(|letter| chunk(&letter.to_string())).collect();
+    let trickled: String = conforming(3).chars().map(|letter| chunk(&letter.to_string())).collect();
     vec![
         case("status", "[{ status = 503 }]", response("503 Service Unavailable", &[json], REFUSED)),
         case("bare-status", "[{ bare-status = 400 }]", response("400 Bad Request", &[], "")),
@@ -103,12 +103,12 @@ fn responses() -> Vec<Case> {
         case(
             "content-type",
             "[{ content-type = \"text/html\" }]",
-            response("200 OK", &["content-type: text/html"], &honest(3)),
+            response("200 OK", &["content-type: text/html"], &conforming(3)),
         ),
         case(
             "name-session",
             "[{ name-session = \"s-1\" }]",
-            response("200 OK", &[json, "mcp-session-id: s-1"], &honest(3)),
+            response("200 OK", &[json, "mcp-session-id: s-1"], &conforming(3)),
         ),
         case("empty-body", "[\"empty-body\"]", response("200 OK", &[json], "")),
         case("accepted", "[\"accepted\"]", response("202 Accepted", &[], "")),
@@ -126,7 +126,7 @@ fn responses() -> Vec<Case> {
 }
 
 fn raws() -> Vec<Case> {
-    let whole = honest(3);
+    let whole = conforming(3);
     let half = &whole[..whole.len() / 2];
     let length = |n_bytes: usize| format!("content-length: {n_bytes}");
     let truncated = format!("{:x}\r\n{half}", whole.len());
@@ -144,8 +144,8 @@ fn raws() -> Vec<Case> {
 
 fn streams() -> Vec<Case> {
     let get = |fault, actions, sees: String| case(fault, actions, sees).asks("{ get = true }", Asks::Get);
-    let whole = event(&honest(3));
-    let over_lines = format!("event: message\ndata: {{\ndata: {}\n\n", &honest(3)[1..]);
+    let whole = event(&conforming(3));
+    let over_lines = format!("event: message\ndata: {{\ndata: {}\n\n", &conforming(3)[1..]);
     vec![
         case("event-id", "[{ event-id = \"7\" }]", whole_stream(&["id: 7\ndata:\n\n", &whole])),
         case("retry", "[{ retry = 0 }]", whole_stream(&["retry: 0\n\n", &whole])),
@@ -224,7 +224,7 @@ fn over_http_a_client_sees_what_is_promised_and_nothing_else() {
         // The next one is served as if nothing had been.
         if case.asks == Asks::Call {
             let next = mock.socket_of(&session).post(&call(4)).json();
-            assert_eq!(next, serde_json::from_str::<serde_json::Value>(&honest(4)).unwrap(), "{}", case.fault);
+            assert_eq!(next, serde_json::from_str::<serde_json::Value>(&conforming(4)).unwrap(), "{}", case.fault);
         }
     }
 }
@@ -267,7 +267,7 @@ fn an_answer_comes_on_the_stream_of_the_session() {
     let (mut socket, mut stream) = mock.session_with_stream();
     let reply = socket.post(&call(3));
     assert_eq!((reply.status, reply.body.as_str()), (202, ""));
-    assert_eq!(stream.event(), serde_json::from_str::<serde_json::Value>(&honest(3)).unwrap());
+    assert_eq!(stream.event(), serde_json::from_str::<serde_json::Value>(&conforming(3)).unwrap());
     assert_delivered(&mock.home, "wrong-stream", "wrong-stream");
 }
 

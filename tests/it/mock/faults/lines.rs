@@ -6,7 +6,7 @@ use std::process::Stdio;
 use mcp_lifecheck::plan::ShutdownBehaviour::Polite;
 use rustix::process::Signal;
 
-use super::{CHANGED, PING, RESULT, assert_delivered, honest, progress, script};
+use super::{CHANGED, PING, RESULT, assert_delivered, conforming, progress, script};
 use crate::mock::client::{Client, INITIALIZE, INITIALIZED, LIST, call};
 use crate::mock::home::Home;
 
@@ -82,18 +82,18 @@ fn messages() -> Vec<Case> {
     let cancelled = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"reason":"the script says so","requestId":3}}"#;
     let sampling = r#"{"jsonrpc":"2.0","id":0,"method":"sampling/createMessage","params":{"maxTokens":1}}"#;
     let noted = r#"{"jsonrpc":"2.0","method":"notifications/x","params":{"a":1}}"#;
-    let pretty = format!("{:#}", serde_json::from_str::<serde_json::Value>(&honest(3)).unwrap());
-    let half = honest(3)[..honest(3).len() / 2].to_owned();
+    let pretty = format!("{:#}", serde_json::from_str::<serde_json::Value>(&conforming(3)).unwrap());
+    let half = conforming(3)[..conforming(3).len() / 2].to_owned();
     vec![
-        case("delay", "[{ delay = \"1ms\" }]", lines(&[&honest(3)])),
+        case("delay", "[{ delay = \"1ms\" }]", lines(&[&conforming(3)])),
         case("drop", "[\"drop\"]", ""),
         case(
             "answer-error",
             "[{ answer-error = { code = -32022, message = \"no\", data = { supported = [] } } }]",
             lines(&[r#"{"jsonrpc":"2.0","id":3,"error":{"code":-32022,"message":"no","data":{"supported":[]}}}"#]),
         ),
-        case("duplicate", "[\"duplicate\"]", lines(&[&honest(3), &honest(3)])),
-        case("reorder", "[\"reorder\"]", lines(&[&listed(), &honest(3)])).then(&[LIST]),
+        case("duplicate", "[\"duplicate\"]", lines(&[&conforming(3), &conforming(3)])),
+        case("reorder", "[\"reorder\"]", lines(&[&listed(), &conforming(3)])).then(&[LIST]),
         case("unknown-id", "[\"unknown-id\"]", format!("{{\"id\":1000003,\"jsonrpc\":\"2.0\",\"result\":{RESULT}}}\n")),
         case(
             "converted-id",
@@ -133,72 +133,72 @@ fn messages() -> Vec<Case> {
         ),
         case("deep", "[{ deep = 10000 }]", more(&format!("{}{}", "[".repeat(10_000), "]".repeat(10_000)))),
         case("pad", "[{ pad = 1000000 }]", more(&format!("\"{}\"", "x".repeat(1_000_000)))),
-        case("ask", "[{ ask = \"ping\" }]", lines(&[PING, &honest(3)])),
+        case("ask", "[{ ask = \"ping\" }]", lines(&[PING, &conforming(3)])),
         case(
             "ask-with",
             "[{ ask-with = { method = \"sampling/createMessage\", params = { maxTokens = 1 } } }]",
-            lines(&[sampling, &honest(3)]),
+            lines(&[sampling, &conforming(3)]),
         ),
-        case("ask-again", "[{ ask = \"ping\" }, { ask-again = \"ping\" }]", lines(&[PING, PING, &honest(3)])),
+        case("ask-again", "[{ ask = \"ping\" }, { ask-again = \"ping\" }]", lines(&[PING, PING, &conforming(3)])),
         case(
             "notify-many",
             "[{ notify-many = { method = \"notifications/tools/list_changed\", times = 3 } }]",
-            lines(&[CHANGED, CHANGED, CHANGED, &honest(3)]),
+            lines(&[CHANGED, CHANGED, CHANGED, &conforming(3)]),
         ),
         case(
             "notify-many",
             "[{ notify-many = { method = \"notifications/x\", params = { a = 1 }, times = 2 } }]",
-            lines(&[noted, noted, &honest(3)]),
+            lines(&[noted, noted, &conforming(3)]),
         ),
-        case("progress", "[{ progress = 2 }]", lines(&[&progress(1), &progress(2), &honest(3)])),
-        case("cancel-request", "[\"cancel-request\"]", lines(&[cancelled, &honest(3)])),
+        case("progress", "[{ progress = 2 }]", lines(&[&progress(1), &progress(2), &conforming(3)])),
+        case("cancel-request", "[\"cancel-request\"]", lines(&[cancelled, &conforming(3)])),
         case(
             "stray-answer",
             "[{ stray-answer = 42 }]",
-            lines(&[r#"{"jsonrpc":"2.0","id":42,"result":{}}"#, &honest(3)]),
+            lines(&[r#"{"jsonrpc":"2.0","id":42,"result":{}}"#, &conforming(3)]),
         ),
-        case("stray-error", "[\"stray-error\"]", lines(&[parse_error, &honest(3)])),
-        case("carriage-return", "[\"carriage-return\"]", format!("{}\r\n", honest(3))),
-        case("byte-order-mark", "[\"byte-order-mark\"]", format!("\u{feff}{}\n", honest(3))),
-        case("split", "[\"split\"]", lines(&[&honest(3)])),
+        case("stray-error", "[\"stray-error\"]", lines(&[parse_error, &conforming(3)])),
+        case("carriage-return", "[\"carriage-return\"]", format!("{}\r\n", conforming(3))),
+        case("byte-order-mark", "[\"byte-order-mark\"]", format!("\u{feff}{}\n", conforming(3))),
+        case("split", "[\"split\"]", lines(&[&conforming(3)])),
         case("half-line", "[\"half-line\"]", half.clone()),
         case("broken-json", "[\"broken-json\"]", lines(&[&half])),
-        case("blank-lines", "[{ blank-lines = 3 }]", format!("\n\n\n{}\n", honest(3))),
-        case("glued", "[\"glued\"]", format!("{}{CHANGED}\n", honest(3))),
+        case("blank-lines", "[{ blank-lines = 3 }]", format!("\n\n\n{}\n", conforming(3))),
+        case("glued", "[\"glued\"]", format!("{}{CHANGED}\n", conforming(3))),
         case("pretty", "[\"pretty\"]", lines(&[&pretty])),
         case(
             "length-header",
             "[\"length-header\"]",
-            format!("Content-Length: {}\r\n\r\n{}", honest(3).len(), honest(3)),
+            format!("Content-Length: {}\r\n\r\n{}", conforming(3).len(), conforming(3)),
         ),
-        case("noise", "[{ noise = \"ready!\" }]", lines(&["ready!", &honest(3)])),
+        case("noise", "[{ noise = \"ready!\" }]", lines(&["ready!", &conforming(3)])),
         case(
             "noise-flood",
             "[{ noise-flood = 2 }]",
-            lines(&["mcp-mock is ready to serve", "mcp-mock is ready to serve", &honest(3)]),
+            lines(&["mcp-mock is ready to serve", "mcp-mock is ready to serve", &conforming(3)]),
         ),
-        case("bytes", "[{ bytes = \"41 42 0a\" }]", lines(&["AB", &honest(3)])),
+        case("bytes", "[{ bytes = \"41 42 0a\" }]", lines(&["AB", &conforming(3)])),
         case("endless-line", "[{ endless-line = 100000 }, \"drop\"]", "x".repeat(100_000)),
-        case("stderr", "[{ stderr = \"warming up\" }]", lines(&[&honest(3)])),
-        case("stderr-flood", "[{ stderr-flood = 100 }]", lines(&[&honest(3)])),
+        case("stderr", "[{ stderr = \"warming up\" }]", lines(&[&conforming(3)])),
+        case("stderr-flood", "[{ stderr-flood = 100 }]", lines(&[&conforming(3)])),
     ]
 }
 
 fn ends() -> Vec<Case> {
     vec![
         case("hold", "[{ hold = \"never\" }]", ""),
-        case("close-stdout", "[\"answer\", \"close-stdout\"]", lines(&[&honest(3)])),
-        case("exit", "[\"answer\", { exit = 3 }]", lines(&[&honest(3)])).ends(Ends::Exit(3)),
-        case("die", "[\"answer\", { die = { signal = \"SEGV\" } }]", lines(&[&honest(3)]))
+        case("close-stdout", "[\"answer\", \"close-stdout\"]", lines(&[&conforming(3)])),
+        case("exit", "[\"answer\", { exit = 3 }]", lines(&[&conforming(3)])).ends(Ends::Exit(3)),
+        case("die", "[\"answer\", { die = { signal = \"SEGV\" } }]", lines(&[&conforming(3)]))
             .ends(Ends::Dies(Signal::SEGV)),
-        case("ignore", "[\"ignore\"]", lines(&[&honest(3)]))
+        case("ignore", "[\"ignore\"]", lines(&[&conforming(3)]))
             .on("{ eof = true }")
             .ends(Ends::Refuses(None, Signal::TERM)),
-        case("freeze", "[\"answer\", \"freeze\"]", lines(&[&honest(3)]))
+        case("freeze", "[\"answer\", \"freeze\"]", lines(&[&conforming(3)]))
             .then(&[LIST])
             .ends(Ends::Refuses(None, Signal::TERM)),
-        case("close-stdin", "[\"answer\", \"close-stdin\"]", lines(&[&honest(3)])).ends(Ends::Deaf),
-        case("stop", "[\"answer\", \"stop\"]", lines(&[&honest(3)]))
+        case("close-stdin", "[\"answer\", \"close-stdin\"]", lines(&[&conforming(3)])).ends(Ends::Deaf),
+        case("stop", "[\"answer\", \"stop\"]", lines(&[&conforming(3)]))
             .ends(Ends::Refuses(Some(Signal::TERM), Signal::KILL)),
     ]
 }
@@ -281,7 +281,7 @@ fn progress_is_reported_until_the_request_is_cancelled() {
     client.send(&call(4));
     // What was reported before the cancellation arrived comes first; the call itself is never answered.
     let last = std::iter::from_fn(|| Some(client.line())).find(|line| !line.contains("notifications/progress"));
-    assert_eq!(last.unwrap(), format!("{}\n", honest(4)));
+    assert_eq!(last.unwrap(), format!("{}\n", conforming(4)));
     client.close_stdin();
     assert_eq!((client.rest().as_str(), client.exit_code()), ("", 0));
     assert_delivered(&home, "progress-forever", "progress-forever");
@@ -297,7 +297,7 @@ fn a_call_that_was_cancelled_is_answered_all_the_same() {
     client.send(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":3}}"#);
     client.call(4);
     home.open_gate("late");
-    assert_eq!(client.line(), format!("{}\n", honest(3)));
+    assert_eq!(client.line(), format!("{}\n", conforming(3)));
     assert_delivered(&home, "answer-anyway", "answer-anyway");
 }
 
@@ -307,7 +307,7 @@ fn an_answer_that_is_no_utf8_has_one_byte_too_many() {
     let mut client = Client::linked(&home);
     client.open();
     client.send(&call(3));
-    let text = honest(3);
+    let text = conforming(3);
     let (head, rest) = text.split_at(text.rfind('"').unwrap());
     let expected = [head.as_bytes(), b"\xFF", rest.as_bytes(), b"\n"].concat();
     assert_eq!(client.raw(expected.len()), expected);
@@ -336,7 +336,7 @@ fn what_is_written_to_stderr_is_written_before_what_follows() {
         stderr.read_exact(&mut found).unwrap();
         assert_eq!(String::from_utf8(found).unwrap(), expected);
         let answers = [client.line()].into_iter().chain((expected.len() < 100_000).then(|| client.line()));
-        assert!(answers.into_iter().any(|line| line == format!("{}\n", honest(3))));
+        assert!(answers.into_iter().any(|line| line == format!("{}\n", conforming(3))));
     }
 }
 

@@ -20,8 +20,8 @@ const RESULT: &str = r#"{"content":[{"text":"read {\"path\":\"/a\"}","type":"tex
 const CHANGED: &str = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
 const PING: &str = r#"{"jsonrpc":"2.0","id":0,"method":"ping"}"#;
 
-/// The honest answer to a call.
-fn honest(id: u32) -> String {
+/// The conforming answer to a call.
+fn conforming(id: u32) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{RESULT}}}"#)
 }
 
