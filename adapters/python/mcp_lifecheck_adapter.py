@@ -16,7 +16,8 @@ so only in a process that mcp-lifecheck started. Without `MCP_LIFECHECK_LINK` in
 effect.
 
 Start reading at `serve`. `_Link` is the connection, `_Thread` and `_Actor` are the contexts, and `_Scopes` does the
-observation. This module contains no deadlines, which mcp-lifecheck enforces from outside, and it judges nothing.
+observation. `_Template` imports once and forks for each plan. This module contains no deadlines, which mcp-lifecheck
+enforces from outside, and it judges nothing.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ import itertools
 import json
 import os
 import queue
+import signal
 import struct
 import sys
 import threading
@@ -107,6 +109,8 @@ def serve(
     """
     if not _adapter.linked:
         sys.exit("mcp_lifecheck_adapter: nothing to serve: this program was not started by mcp-lifecheck")
+    if _adapter.template is not None:
+        _adapter.link = _adapter.template.await_launch()
     _collector.let_go()
     FRAMEWORKS.update(owned)
     loader = factory() if factory is not None else None
@@ -452,6 +456,138 @@ def _with_high_descriptor(end):
     moved = _socket.socket(end.family, end.type, end.proto, number)
     end.close()
     return moved
+
+
+# --- warm starts: one process imports, and each plan runs in a fork of it -----------------------------------------------
+
+
+class _Template:
+    """A process that has imported the program's modules, and forks once for each launch that its supervisor sends.
+
+    `await_launch` returns in the forks alone. It refuses to fork a process that a new interpreter would not equal: one
+    with a thread, a descriptor, a child or another trace of its imports that all forks would share or lack.
+
+    It speaks JSON lines with the supervisor. It sends `ready` or `refused`. A launch has the variables of the plan, and
+    three descriptors: stdout, stderr and a gate. The fork writes its pid into the gate, and goes on when it reads a
+    byte. The template answers `forked` when the supervisor has adopted the fork.
+    """
+
+    def __init__(self, number):
+        os.set_inheritable(number, False)
+        self.control = _socket.socket(fileno=number)
+        self.received = b""
+        self.inherited = self._descriptors()
+
+    def await_launch(self):
+        """Waits for launches. Returns the link of the plan, in a new process for each."""
+        try:
+            if _collector.wanted:
+                # A new interpreter does this right after its imports, when the collector is on again.
+                gc.collect(0)
+            because = self._trace_of_imports()
+            self._say({"refused": because} if because is not None else {"ready": True})
+            if because is not None:
+                _exit_now(0)
+            freezes = gc.get_freeze_count() == 0
+            if freezes:
+                gc.freeze()
+            while True:
+                launch, descriptors = self._next_launch()
+                if self._forked(descriptors):
+                    break
+            if freezes:
+                # The end of the interpreter must find everything, as in a new one.
+                gc.unfreeze()
+            return self._begin(launch, *descriptors)
+        except BaseException:
+            # The supervisor is gone or has ended this template, or the system cannot fork.
+            _exit_now(LINK_LOST)
+
+    def _trace_of_imports(self):
+        """What the imports have left that a fork would not have as a new process has it; None if nothing."""
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+        open_now = self._descriptors()
+        if len(os.listdir("/proc/self/task")) != 1:
+            return "its imports started a thread"
+        if _running_loop() is not None:
+            return "it calls serve in a running event loop"
+        if self._read(f"/proc/self/task/{_thread.get_native_id()}/children"):
+            return "its imports started a process"
+        if any(open_now[number] != self.inherited.get(number) for number in open_now):
+            return "its imports opened a descriptor"
+        if any(os.fstat(number).st_size for number in (1, 2)):
+            return "its imports wrote to stdout or stderr"
+        if any(signal.getitimer(timer)[0] for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)):
+            return "its imports set a timer"
+        if any(line.split()[1][1::2] == "ws" for line in self._read("/proc/self/maps").splitlines()):
+            return "its imports mapped memory that its forks would share"
+        if _adapter.link.outbox:
+            return "its imports entered a scope or reported an error"
+        return None
+
+    @staticmethod
+    def _descriptors():
+        """The open descriptors, each with the file it leads to."""
+        found = {}
+        for number in map(int, os.listdir("/proc/self/fd")):
+            # The descriptor of the listing itself is closed by now.
+            with contextlib.suppress(OSError):
+                status = os.fstat(number)
+                found[number] = (status.st_dev, status.st_ino)
+        return found
+
+    @staticmethod
+    def _read(path):
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def _say(self, message):
+        self.control.sendall(_line(message))
+
+    def _next_launch(self):
+        descriptors = []
+        while b"\n" not in self.received:
+            size = _socket.CMSG_SPACE(3 * struct.calcsize("i"))
+            chunk, ancillary, _, _ = self.control.recvmsg(1 << 16, size, _socket.MSG_CMSG_CLOEXEC)
+            if not chunk:
+                _exit_now(0)
+            self.received += chunk
+            for _, _, numbers in ancillary:
+                descriptors += struct.unpack(f"{len(numbers) // struct.calcsize('i')}i", numbers)
+        line, _, self.received = self.received.partition(b"\n")
+        return json.loads(line), descriptors
+
+    def _forked(self, descriptors):
+        """Forks twice, so that the supervisor adopts the second fork. Returns True in that fork."""
+        middle = os.fork()
+        if middle:
+            for number in descriptors:
+                os.close(number)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(middle, 0)
+            self._say({"forked": True})
+            return False
+        if os.fork():
+            _exit_now(0)
+        return True
+
+    def _begin(self, launch, stdout, stderr, gate):
+        """Makes this fork the process of a plan, as the supervisor makes a new one."""
+        self.control.close()
+        os.setpgid(0, 0)
+        for number, output in ((1, stdout), (2, stderr)):
+            os.dup2(output, number)
+            os.close(output)
+        os.write(gate, b"%d\n" % _getpid())
+        if not os.read(gate, 1):
+            _exit_now(LINK_LOST)
+        os.close(gate)
+        variables = launch["env"]
+        link = _Link(variables.pop("MCP_LIFECHECK_LINK"), variables.pop("MCP_LIFECHECK_TOKEN"))
+        os.environ.update(variables)
+        return link
 
 
 # --- scopes: where they were entered, and where and how they were left --------------------------------------------------
@@ -1233,7 +1369,9 @@ class _Adapter:
     def __init__(self):
         address = os.environ.pop("MCP_LIFECHECK_LINK", None)
         token = os.environ.pop("MCP_LIFECHECK_TOKEN", "")
-        self.linked = address is not None
+        template = os.environ.pop("MCP_LIFECHECK_TEMPLATE", None)
+        self.template = _Template(int(template)) if template is not None else None
+        self.linked = address is not None or self.template is not None
         self.link = _Link(address, token) if self.linked else None
         self.host = None
         self.threads = {}
