@@ -94,6 +94,7 @@ fn supervised_true() {
         ports: Vec::new(),
         life_ms: 10_000,
         settle_ms: 2_000,
+        warm: None,
     };
     let mut command = Command::new(LIFECHECK);
     command.arg("__supervise").stdin(Stdio::piped()).stdout(Stdio::piped());

@@ -23,6 +23,8 @@ pub struct PlanInput {
     pub launch: LoaderLaunch,
     /// An existing folder for the history and the output of the loader; absolute.
     pub directory: PathBuf,
+    /// Whether the loader's process may be a fork of one that has imported its modules already.
+    pub may_start_warm: bool,
 }
 
 impl PlanInput {

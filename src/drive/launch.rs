@@ -6,7 +6,12 @@ use std::path::{Path, PathBuf};
 
 use crate::life::{OUTPUT_BYTES_MAX, PROCESSES_MAX, RunEnvironment, ms};
 use crate::plan::Limits;
-use crate::supervise::{LaunchSpec, StdinKind};
+use crate::supervise::{LaunchSpec, StdinKind, WarmStart};
+
+/// Address of the recorder endpoint, for the adapter.
+const LINK: &str = "MCP_LIFECHECK_LINK";
+/// Token of the adapter.
+const TOKEN: &str = "MCP_LIFECHECK_TOKEN";
 
 /// The command of a loader, with its folder and its environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +36,8 @@ impl LoaderLaunch {
     ) -> LaunchSpec {
         let mut env = self.env.clone();
         env.insert("MCP_LIFECHECK_RUN".to_owned(), environment.run_id.clone());
-        env.insert("MCP_LIFECHECK_LINK".to_owned(), link.to_string());
-        env.insert("MCP_LIFECHECK_TOKEN".to_owned(), token.to_owned());
+        env.insert(LINK.to_owned(), link.to_string());
+        env.insert(TOKEN.to_owned(), token.to_owned());
         LaunchSpec {
             command: self.command.clone(),
             directory: self.directory.clone(),
@@ -46,6 +51,12 @@ impl LoaderLaunch {
             ports: Vec::new(),
             life_ms: ms(limits.plan),
             settle_ms: ms(limits.settle),
+            warm: None,
         }
+    }
+
+    /// How the process may be a fork of a template. The template has as long for its imports as a new process has.
+    pub(super) fn warm(limits: &Limits) -> WarmStart {
+        WarmStart { variables: [LINK, TOKEN].map(str::to_owned).into(), ready_ms: ms(limits.start) }
     }
 }

@@ -6,7 +6,8 @@ use crate::drive::context::Context;
 use crate::drive::driver::Driver;
 use crate::drive::hello::await_hello;
 use crate::drive::input::PlanInput;
-use crate::life::{LifeError, Servers, Setup, Stage, Subject};
+use crate::drive::launch::LoaderLaunch;
+use crate::life::{Led, LifeError, Servers, Setup, Stage, Subject};
 use crate::supervise::Supervised;
 
 impl Subject for PlanInput {
@@ -14,12 +15,16 @@ impl Subject for PlanInput {
         PlanInput::setup(self)
     }
 
-    async fn live(&self, stage: &Stage<'_>, servers: &mut Servers) -> Result<Option<Duration>, LifeError> {
+    async fn live(&self, stage: &Stage<'_>, servers: &mut Servers) -> Result<Led, LifeError> {
         let environment = stage.environment;
         let (link, token) = (stage.endpoint.addr(), &stage.adapter_token);
-        let spec = self.launch.supervised(environment, link, token, &self.directory, &self.plan.limits);
+        let mut spec = self.launch.supervised(environment, link, token, &self.directory, &self.plan.limits);
+        spec.warm = self.may_start_warm.then(|| LoaderLaunch::warm(&self.plan.limits));
+        let (recorder, reaper) = (stage.recorder.clone(), &environment.reaper);
+        let interruption = environment.interruption();
         let supervised =
-            Supervised::start(&environment.executable, spec, stage.recorder.clone(), &environment.reaper).await?;
+            Supervised::start_unless(interruption, &environment.executable, spec, recorder, reaper).await?;
+        let start = supervised.start_kind();
         match await_hello(self, stage, &supervised).await {
             Ok(link) => {
                 let context = Context { input: self, stage, supervised: &supervised };
@@ -31,6 +36,6 @@ impl Subject for PlanInput {
                 stage.note_kill();
             }
         }
-        Ok(supervised.end().await.map(Duration::from_millis))
+        Ok(Led { cpu: supervised.end().await.map(Duration::from_millis), start })
     }
 }

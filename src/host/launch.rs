@@ -51,6 +51,7 @@ fn launch_spec(
         ports: servers.addresses().iter().map(std::net::SocketAddr::port).collect(),
         life_ms: ms(input.life + LIFE_MARGIN),
         settle_ms: ms(input.limits.settle),
+        warm: None,
     }
 }
 

@@ -6,15 +6,15 @@ use crate::host::app::ApplicationLife;
 use crate::host::ending::Ending;
 use crate::host::input::{HostInput, HostKind};
 use crate::host::launch::{application_spec, client_spec, write_configuration};
-use crate::life::{LifeError, Servers, Setup, Stage, Subject};
-use crate::supervise::{LaunchSpec, Supervised};
+use crate::life::{Led, LifeError, Servers, Setup, Stage, Subject};
+use crate::supervise::{LaunchSpec, StartKind, Supervised};
 
 impl Subject for HostInput {
     fn setup(&self) -> Setup {
         HostInput::setup(self)
     }
 
-    async fn live(&self, stage: &Stage<'_>, servers: &mut Servers) -> Result<Option<Duration>, LifeError> {
+    async fn live(&self, stage: &Stage<'_>, servers: &mut Servers) -> Result<Led, LifeError> {
         servers.start(stage.mock_link(), &stage.recorder, self.servers.keys(), self.limits.listen).await?;
         let addresses = servers.addresses();
         let supervised = match &self.kind {
@@ -32,7 +32,7 @@ impl Subject for HostInput {
                 supervised
             }
         };
-        Ok(supervised.end().await.map(Duration::from_millis))
+        Ok(Led { cpu: supervised.end().await.map(Duration::from_millis), start: StartKind::Fresh })
     }
 }
 

@@ -31,5 +31,5 @@ pub use preflight::{Preflight, Probe, preflight};
 pub use servers::Servers;
 pub(crate) use stage::ms;
 pub use stage::{Setup, Stage};
-pub use subject::{LifeError, Lived, Subject, record_life};
+pub use subject::{Led, LifeError, Lived, Subject, record_life};
 pub(crate) use wire::{After, await_quiet_wire};

@@ -10,19 +10,23 @@ use crate::life::http_server::ServerError;
 use crate::life::servers::Servers;
 use crate::life::stage::{Setup, Stage};
 use crate::record::Recorder;
-use crate::supervise::SuperviseError;
+use crate::supervise::{StartKind, SuperviseError};
 
 /// A program under test: a loader, a finished application, or a conformance client.
 pub trait Subject: Sync {
     /// What the stage needs before the subject starts.
     fn setup(&self) -> Setup;
 
-    /// Starts the subject, watches it to its end, and kills what it leaves. Returns the CPU time of its process tree.
-    fn live(
-        &self,
-        stage: &Stage<'_>,
-        servers: &mut Servers,
-    ) -> impl Future<Output = Result<Option<Duration>, LifeError>> + Send;
+    /// Starts the subject, watches it to its end, and kills what it leaves.
+    fn live(&self, stage: &Stage<'_>, servers: &mut Servers) -> impl Future<Output = Result<Led, LifeError>> + Send;
+}
+
+/// A life that was led to its end.
+pub struct Led {
+    /// CPU time of the subject's process tree, if it is known.
+    pub cpu: Option<Duration>,
+    /// How the subject was started.
+    pub start: StartKind,
 }
 
 /// Why a life did not begin.
@@ -45,6 +49,8 @@ pub struct Lived {
     pub history: History,
     /// CPU time of the subject's process tree and of its supervisor, as far as the supervisor waited for them.
     pub cpu: Option<Duration>,
+    /// How the subject was started; `None` if it was not.
+    pub start: Option<StartKind>,
 }
 
 /// Lets a subject live and records it. A life that cannot begin is recorded as a failed experiment.
@@ -55,15 +61,15 @@ pub async fn record_life(subject: &impl Subject, environment: &RunEnvironment) -
     let setup = subject.setup();
     let file = File::create(setup.directory.join("history.jsonl"))?;
     let recorder = Recorder::start(setup.header.clone(), Some(file))?;
-    let cpu = match on_stage(subject, setup, environment, &recorder).await {
-        Ok(cpu) => cpu,
+    let (cpu, start) = match on_stage(subject, setup, environment, &recorder).await {
+        Ok(Led { cpu, start }) => (cpu, Some(start)),
         Err(error) => {
             recorder.note(Source::Driver, EventKind::ExperimentFailed { because: error.to_string() });
-            None
+            (None, None)
         }
     };
     recorder.note(Source::Driver, EventKind::PlanEnded {});
-    Ok(Lived { history: recorder.take_history(), cpu })
+    Ok(Lived { history: recorder.take_history(), cpu, start })
 }
 
 async fn on_stage(
@@ -71,7 +77,7 @@ async fn on_stage(
     setup: Setup,
     environment: &RunEnvironment,
     recorder: &Recorder,
-) -> Result<Option<Duration>, LifeError> {
+) -> Result<Led, LifeError> {
     let (transport, framing) = (setup.transport, setup.framing);
     let stage = Stage::open(setup, environment, recorder.clone()).await?;
     let mut servers = Servers::new(transport, framing);

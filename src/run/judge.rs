@@ -36,7 +36,7 @@ pub(crate) async fn live_and_judge(
     environment: &RunEnvironment,
     repeat: String,
 ) -> io::Result<JudgedLife> {
-    let Lived { history, cpu } = record_life(subject, environment).await?;
+    let Lived { history, cpu, .. } = record_life(subject, environment).await?;
     Ok(JudgedLife { judged: JudgedHistory::new(history, repeat), cpu })
 }
 

@@ -14,7 +14,9 @@ use tokio_stream::StreamExt;
 use crate::history::{EventKind, ProcessId, Source};
 use crate::record::Recorder;
 use crate::supervise::process::{Reports, SupervisorProcess, end_child};
-use crate::supervise::protocol::{LaunchSpec, ProcessFacts, Report, Request, RequestKind, Sample, Signalled, Written};
+use crate::supervise::protocol::{
+    LaunchSpec, ProcessFacts, Report, Request, RequestKind, Sample, Signalled, StartKind, Written,
+};
 use crate::supervise::reaper::OrphanReaper;
 
 /// Timeout of an answer, for requests that do not wait themselves.
@@ -35,6 +37,9 @@ pub enum SuperviseError {
     /// The loader's process could not be started.
     #[error("cannot start the loader's process: {0}")]
     Loader(String),
+    /// The run was interrupted before the loader's process was started.
+    #[error("the run was interrupted")]
+    Interrupted,
 }
 
 /// How the loader's process ended.
@@ -61,6 +66,8 @@ pub struct Supervised {
     child: Child,
     pid: u32,
     variables: Vec<String>,
+    /// What the supervisor's template depends on, if it has one.
+    template: Option<String>,
     requests: mpsc::UnboundedSender<String>,
     shared: Arc<Shared>,
     state: watch::Receiver<State>,
@@ -82,7 +89,7 @@ struct Shared {
 
 #[derive(Debug, Clone, Default)]
 struct State {
-    started: Option<Result<u32, String>>,
+    started: Option<Result<(u32, StartKind), String>>,
     end: Option<LoaderEnd>,
     ended_cpu_ms: Option<u64>,
     stays: bool,
@@ -98,13 +105,32 @@ impl Supervised {
     /// When either cannot be started.
     pub async fn start(
         executable: &Path,
+        spec: LaunchSpec,
+        recorder: Recorder,
+        reaper: &OrphanReaper,
+    ) -> Result<Self, SuperviseError> {
+        Self::start_unless(std::future::pending(), executable, spec, recorder, reaper).await
+    }
+
+    /// Like [`Self::start`], and ends the launch if `interruption` comes first. A template may take long to import.
+    ///
+    /// # Errors
+    /// When either cannot be started, or at the interruption.
+    pub async fn start_unless(
+        interruption: impl Future<Output = ()> + Send,
+        executable: &Path,
         mut spec: LaunchSpec,
         recorder: Recorder,
         reaper: &OrphanReaper,
     ) -> Result<Self, SuperviseError> {
         spec.descriptors_soft = reaper.descriptors_soft();
-        let process = SupervisorProcess::take_or_start(executable, &spec.env, reaper).map_err(SuperviseError::Start)?;
-        let SupervisorProcess { child, pid, stdin, reports, variables } = process;
+        // A supervisor that ends with its plan would import for this plan alone.
+        spec.warm = spec.warm.filter(|_| reaper.spares().is_some());
+        let key = spec.warm.is_some().then(|| spec.template_key());
+        let ready_limit = spec.warm.as_ref().map_or(Duration::ZERO, |warm| Duration::from_millis(warm.ready_ms));
+        let process = SupervisorProcess::take_or_start(executable, &spec.env, key.as_deref(), reaper);
+        let SupervisorProcess { child, pid, stdin, reports, variables, template } =
+            process.map_err(SuperviseError::Start)?;
         let settle = Duration::from_millis(spec.settle_ms);
         let (pending, command) = (Mutex::new(Some(BTreeMap::new())), spec.command.join(" "));
         let (held, exits) = mpsc::unbounded_channel();
@@ -116,10 +142,20 @@ impl Supervised {
         let writer = tokio::spawn(write_requests(stdin, queue));
         let reader = tokio::spawn(read_reports(reports, Arc::clone(&shared), states));
         let (exits, reaper) = (tokio::sync::Mutex::new(exits), reaper.clone());
-        let supervised = Self { child, pid, variables, requests, shared, state, writer, reader, settle, reaper, exits };
-        let started = supervised.wait(ANSWER_LIMIT, |state| state.started.is_some()).await;
+        let mut supervised =
+            Self { child, pid, variables, template, requests, shared, state, writer, reader, settle, reaper, exits };
+        let started = tokio::select! {
+            started = supervised.wait(ANSWER_LIMIT + ready_limit, |state| state.started.is_some()) => started,
+            () = interruption => {
+                supervised.end().await;
+                return Err(SuperviseError::Interrupted);
+            }
+        };
         match started.and_then(|state| state.started) {
-            Some(Ok(_)) => Ok(supervised),
+            Some(Ok((_, how))) => {
+                supervised.goes_on(how, key);
+                Ok(supervised)
+            }
             Some(Err(because)) => {
                 supervised.end().await;
                 Err(SuperviseError::Loader(because))
@@ -131,12 +167,35 @@ impl Supervised {
         }
     }
 
+    /// Lets a fork go on, whose start is recorded by now. Notes what became of the template.
+    fn goes_on(&mut self, how: StartKind, key: Option<String>) {
+        match how {
+            StartKind::Fresh => {}
+            StartKind::Warm => {
+                self.template = key;
+                let line = serde_json::to_string(&Request { id: 0, kind: RequestKind::GoOn });
+                // If the supervisor has ended, so has the process.
+                let _ = self.requests.send(line.unwrap_or_default());
+            }
+            StartKind::Refused { .. } => self.template = None,
+        }
+    }
+
     /// Pid of the loader's process.
     #[must_use]
     pub fn loader_pid(&self) -> u32 {
-        match self.state.borrow().started {
-            Some(Ok(pid)) => pid,
+        match &self.state.borrow().started {
+            Some(Ok((pid, _))) => *pid,
             Some(Err(_)) | None => 0,
+        }
+    }
+
+    /// How the loader's process was started.
+    #[must_use]
+    pub fn start_kind(&self) -> StartKind {
+        match &self.state.borrow().started {
+            Some(Ok((_, how))) => how.clone(),
+            Some(Err(_)) | None => StartKind::Fresh,
         }
     }
 
@@ -270,12 +329,12 @@ impl Supervised {
         let _ = self.requests.send(line);
         let limit = self.settle + END_MARGIN;
         let state = self.wait(limit, |state| state.ended_cpu_ms.is_some() || state.lost).await;
-        let Self { child, pid, variables, requests, writer, reader, settle, reaper, .. } = self;
+        let Self { child, pid, variables, template, requests, writer, reader, settle, reaper, .. } = self;
         // The writer ends with its queue.
         drop(requests);
         if state.as_ref().is_some_and(|state| state.stays) {
             if let (Ok(stdin), Ok(reports)) = (writer.await, reader.await) {
-                let process = SupervisorProcess { child, pid, stdin, reports, variables };
+                let process = SupervisorProcess { child, pid, stdin, reports, variables, template };
                 keep_or_end(process, limit, &reaper).await;
             }
         } else {
@@ -353,7 +412,7 @@ async fn read_reports(mut reports: Reports, shared: Arc<Shared>, states: watch::
 
 fn take(report: Report, shared: &Shared, states: &watch::Sender<State>) {
     match report {
-        Report::Started { pid, at_us } => {
+        Report::Started { pid, at_us, how } => {
             // Recorded here, so that no end can precede the start in the history.
             let kind = EventKind::ProcessStarted {
                 process: ProcessId("p1".to_owned()),
@@ -362,7 +421,7 @@ fn take(report: Report, shared: &Shared, states: &watch::Sender<State>) {
                 command: Some(shared.command.clone()),
             };
             shared.recorder.record(Source::System, at_us, kind);
-            states.send_modify(|state| state.started = Some(Ok(pid)));
+            states.send_modify(|state| state.started = Some(Ok((pid, how))));
         }
         Report::NotStarted { because } => states.send_modify(|state| state.started = Some(Err(because))),
         Report::Exited { code, signal, at_us } => {

@@ -15,10 +15,12 @@ mod reaper;
 mod session;
 mod signals;
 mod supervisor;
+mod template;
 mod tree;
+mod warm;
 
 pub use handle::{Exiting, LoaderEnd, SuperviseError, Supervised};
-pub use protocol::{LaunchSpec, ProcessFacts, Sample, Signalled, StdinKind, Written};
+pub use protocol::{LaunchSpec, ProcessFacts, Sample, Signalled, StartKind, StdinKind, WarmStart, Written};
 pub use reaper::OrphanReaper;
 pub use supervisor::run_supervisor;
 

@@ -32,16 +32,20 @@ pub(super) struct SupervisorProcess {
     pub reports: Reports,
     /// Names of the variables of its launch. A loader inherits them, so the next launch must set the same ones.
     pub variables: Vec<String>,
+    /// What its template depends on, if it has one.
+    pub template: Option<String>,
 }
 
 impl SupervisorProcess {
-    /// Takes a waiting supervisor that fits `env`, or starts one from `executable`.
+    /// Takes a waiting supervisor that fits `env`, or starts one from `executable`. Prefers a supervisor whose template
+    /// is `template`.
     pub(super) fn take_or_start(
         executable: &Path,
         env: &BTreeMap<String, String>,
+        template: Option<&str>,
         reaper: &OrphanReaper,
     ) -> io::Result<Self> {
-        match reaper.spares().and_then(|spares| spares.take(env, reaper)) {
+        match reaper.spares().and_then(|spares| spares.take(env, template, reaper)) {
             Some(spare) => Ok(spare),
             None => Self::start(executable, env, reaper),
         }
@@ -55,7 +59,7 @@ impl SupervisorProcess {
             return Err(io::Error::other("the process ended at once"));
         };
         let reports = FramedRead::new(stdout, LinesCodec::new_with_max_length(LINE_BYTES_MAX));
-        Ok(Self { child, pid, stdin, reports, variables: env.keys().cloned().collect() })
+        Ok(Self { child, pid, stdin, reports, variables: env.keys().cloned().collect(), template: None })
     }
 
     /// Closes the lifeline and waits until the process has ended, by force after `limit`.
@@ -82,10 +86,22 @@ pub(super) struct Spares {
 }
 
 impl Spares {
-    fn take(&self, env: &BTreeMap<String, String>, reaper: &OrphanReaper) -> Option<SupervisorProcess> {
+    fn take(
+        &self,
+        env: &BTreeMap<String, String>,
+        template: Option<&str>,
+        reaper: &OrphanReaper,
+    ) -> Option<SupervisorProcess> {
         loop {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            let index = waiting.iter().position(|spare| spare.variables.iter().eq(env.keys()))?;
+            let fitting = waiting.iter().enumerate().filter(|(_, spare)| spare.variables.iter().eq(env.keys()));
+            // Next to one with the right template, one without any: a template that no launch uses only takes memory.
+            let preference = |(_, spare): &(usize, &SupervisorProcess)| match spare.template.as_deref() {
+                found if found == template => 0,
+                None => 1,
+                Some(_) => 2,
+            };
+            let (index, _) = fitting.min_by_key(preference)?;
             let mut spare = waiting.swap_remove(index);
             drop(waiting);
             match spare.child.try_wait() {

@@ -38,6 +38,47 @@ pub struct LaunchSpec {
     pub life_ms: u64,
     /// Maximum time for ending the tree, in milliseconds.
     pub settle_ms: u64,
+    /// Whether the loader's process may be a fork of a template. Only the supervisors of a run have templates.
+    #[serde(default)]
+    pub warm: Option<WarmStart>,
+}
+
+impl LaunchSpec {
+    /// What a template of this launch depends on, as text. Launches with the same text can share a template.
+    pub(super) fn template_key(&self) -> String {
+        let shared: BTreeMap<_, _> = self.env.iter().filter(|(name, _)| !self.is_of_plan(name)).collect();
+        serde_json::to_string(&(&self.command, &self.directory, shared)).expect("texts and paths that were JSON before")
+    }
+
+    /// Whether a variable is another one in each plan.
+    pub(super) fn is_of_plan(&self, name: &str) -> bool {
+        self.warm.as_ref().is_some_and(|warm| warm.variables.iter().any(|variable| variable == name))
+    }
+}
+
+/// How a loader's process may be a fork of a template.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WarmStart {
+    /// The variables of the launch that are other ones in each plan. The template has none of them.
+    pub variables: Vec<String>,
+    /// Maximum time of a template until it is ready to fork, in milliseconds.
+    pub ready_ms: u64,
+}
+
+/// How a loader's process was started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StartKind {
+    /// As a new process.
+    Fresh,
+    /// As a fork of a template.
+    Warm,
+    /// As a new process, because its template cannot be forked.
+    Refused {
+        /// Why not.
+        because: String,
+    },
 }
 
 /// The kind of stdin that a process gets.
@@ -93,6 +134,9 @@ pub enum RequestKind {
     },
     /// List the stacks and wait channels of every thread of the tree.
     Stacks,
+    /// Let the loader's process go on, if it is the fork of a template. Its start is recorded. The supervisor does not
+    /// answer.
+    GoOn,
     /// Release a process that waits to exit. The supervisor does not answer.
     LetExit {
         /// Number of the held process, from its report.
@@ -112,6 +156,8 @@ pub enum Report {
         pid: u32,
         /// CLOCK_MONOTONIC at the start, in microseconds.
         at_us: u64,
+        /// The kind of start.
+        how: StartKind,
     },
     /// The supervisor could not start the loader's process.
     NotStarted {

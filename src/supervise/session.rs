@@ -8,6 +8,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_stream::StreamExt;
 use tokio_util::codec::{FramedRead, LinesCodec};
 
+use crate::supervise::template::Template;
+
 /// Maximum length of a request line, in bytes.
 const LINE_BYTES_MAX: usize = 1 << 20;
 
@@ -19,8 +21,20 @@ pub(super) struct Session {
     pub requests: Requests,
     pub signals: Signals,
     pub output: pipe::Sender,
-    /// CPU time of this process and of the trees it has ended, in milliseconds.
+    /// CPU time of this process, of the trees it has ended and of its templates, in milliseconds.
     pub cpu_ms: u64,
+    /// The process that forks for launches which may start warm. It belongs to no tree.
+    pub template: Option<Template>,
+}
+
+/// Whether a supervisor continues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    GoOn,
+    /// The tree ends, and the supervisor too: its lifeline ended, or the protocol was broken.
+    End,
+    /// The tree ends, as the reporting process requests.
+    EndTree,
 }
 
 impl Session {
@@ -30,7 +44,7 @@ impl Session {
         let input = own(&io::stdin()).and_then(pipe::Receiver::from_owned_fd)?;
         let output = own(&io::stdout()).and_then(pipe::Sender::from_owned_fd)?;
         let requests = FramedRead::new(input, LinesCodec::new_with_max_length(LINE_BYTES_MAX));
-        Ok(Self { requests, signals, output, cpu_ms: 0 })
+        Ok(Self { requests, signals, output, cpu_ms: 0, template: None })
     }
 
     /// The next launch line; `None` when the reporting process wants no further launch.

@@ -18,13 +18,17 @@ use tokio::time::MissedTickBehavior;
 use tokio_stream::StreamExt;
 
 use crate::record::monotonic_us;
-use crate::supervise::launch::{Started, start};
+use crate::supervise::launch::{Started, open_outputs, start};
 use crate::supervise::os::{self, Held};
 use crate::supervise::process_count::ProcessCount;
-use crate::supervise::protocol::{LaunchSpec, ProcessFacts, Report, Request, RequestKind, Sample, Signalled, Written};
-use crate::supervise::session::Session;
+use crate::supervise::protocol::{
+    LaunchSpec, ProcessFacts, Report, Request, RequestKind, Sample, Signalled, StartKind, Written,
+};
+use crate::supervise::session::{Session, Turn};
 use crate::supervise::signals::signal_from_name;
+use crate::supervise::template::Forked;
 use crate::supervise::tree::{HowEnded, Swept, has_ended, how_it_ended, reap_all_but, reap_ended, sweep};
+use crate::supervise::warm::Prepared;
 
 /// Interval between two checks of the limits.
 const TICK: Duration = Duration::from_millis(25);
@@ -82,7 +86,10 @@ async fn supervise() -> Result<(), SupervisorError> {
         session = next;
         line = match session.next_launch().await {
             Some(line) => line,
-            None => return Ok(()),
+            None => {
+                session.end_template().await;
+                return Ok(());
+            }
         };
     }
 }
@@ -97,6 +104,10 @@ struct Supervisor {
     /// The loader's process; `None` after its end.
     root: Option<ProcessFacts>,
     root_pid: Option<u32>,
+    /// The gate of the loader's process, while it is the fork of a template and waits.
+    forked: Option<Forked>,
+    /// What ended the launch before it had a process.
+    stopped: Option<Turn>,
     born: Instant,
     worst_delay_us: u64,
     process_count: ProcessCount,
@@ -118,16 +129,6 @@ struct Sampling {
     cpu_us_before: Option<u64>,
 }
 
-/// Whether the supervisor continues.
-#[derive(PartialEq, Eq)]
-enum Turn {
-    GoOn,
-    /// The tree ends, and the supervisor too: its lifeline ended, or the protocol was broken.
-    End,
-    /// The tree ends, as the reporting process requests.
-    EndTree,
-}
-
 impl Supervisor {
     async fn launch(spec: LaunchSpec, session: Session) -> Self {
         let (held, exits) = mpsc::unbounded_channel();
@@ -139,6 +140,8 @@ impl Supervisor {
             stdin: None,
             root: None,
             root_pid: None,
+            forked: None,
+            stopped: None,
             born: Instant::now(),
             worst_delay_us: 0,
             limit_hit: false,
@@ -147,40 +150,84 @@ impl Supervisor {
             n_held: 0,
             exits,
         };
-        let at_us = monotonic_us();
-        let spec = &supervisor.spec;
-        let started =
-            if spec.ports.is_empty() { start(spec) } else { os::holding_exits(&spec.ports, held, || start(spec)) };
-        let report = match started {
-            Ok(Started { pid, files, stdin }) => {
-                supervisor.files = files;
-                // A pipe that cannot be written to is treated like one without a reader.
-                supervisor.stdin = stdin.and_then(|stdin| pipe::Sender::from_owned_fd(stdin.into()).ok());
-                supervisor.root = os::facts(pid);
-                supervisor.root_pid = Some(pid);
-                Report::Started { pid, at_us }
-            }
+        let report = match supervisor.start(held).await {
+            Ok(report) => report,
             Err(error) => Report::NotStarted { because: error.to_string() },
         };
+        // A template may have taken its time before.
+        supervisor.born = Instant::now();
         supervisor.send(&report).await;
         supervisor
     }
 
+    async fn start(&mut self, held: mpsc::UnboundedSender<Held>) -> io::Result<Report> {
+        let files = open_outputs(&self.spec)?;
+        let report = match self.session.prepare(&self.spec, &files).await {
+            Prepared::Fresh => self.start_fresh(&files, held, StartKind::Fresh)?,
+            Prepared::Refused(error) => {
+                self.start_fresh(&files, held, StartKind::Refused { because: error.to_string() })?
+            }
+            Prepared::Warm(forked) => {
+                let Forked { pid, at_us, .. } = forked;
+                self.forked = Some(forked);
+                self.took(pid);
+                Report::Started { pid, at_us, how: StartKind::Warm }
+            }
+            Prepared::Stopped(turn) => {
+                self.stopped = Some(turn);
+                Report::NotStarted { because: "the launch was ended".to_owned() }
+            }
+        };
+        self.files = files.into();
+        Ok(report)
+    }
+
+    fn start_fresh(
+        &mut self,
+        files: &[File; 2],
+        held: mpsc::UnboundedSender<Held>,
+        how: StartKind,
+    ) -> io::Result<Report> {
+        let spec = &self.spec;
+        let at_us = monotonic_us();
+        let Started { pid, stdin } = match spec.ports.is_empty() {
+            true => start(spec, files),
+            false => os::holding_exits(&spec.ports, held, || start(spec, files)),
+        }?;
+        // A pipe that cannot be written to is treated like one without a reader.
+        self.stdin = stdin.and_then(|stdin| pipe::Sender::from_owned_fd(stdin.into()).ok());
+        self.took(pid);
+        Ok(Report::Started { pid, at_us, how })
+    }
+
+    /// Takes a process as the loader's.
+    fn took(&mut self, pid: u32) {
+        self.root = os::facts(pid);
+        self.root_pid = Some(pid);
+    }
+
     /// Watches the tree until its end. Returns what the next launch needs, if the supervisor can take one.
     async fn watch(mut self) -> Option<Session> {
-        let is_requested = self.watch_tree().await == Turn::EndTree;
+        let turn = match self.stopped {
+            Some(turn) => turn,
+            None => self.watch_tree().await,
+        };
+        let is_requested = turn == Turn::EndTree;
         let Swept { n_killed, n_left, .. } = self.sweep().await;
         // A filter of system calls cannot be removed, and a tree that hit a limit may have left a trace.
         let stays = is_requested && n_left == 0 && !self.limit_hit && self.spec.ports.is_empty();
         let before = std::mem::replace(&mut self.session.cpu_ms, os::children_cpu_ms());
         let cpu_ms = self.session.cpu_ms.saturating_sub(before);
+        if !stays {
+            self.session.end_template().await;
+        }
         self.send(&Report::Ended { n_killed, n_left, cpu_ms, stays }).await;
         if stays {
             return Some(self.session);
         }
         // The kernel cannot end these processes yet. The supervisor stays, so that they stay supervised.
         let given_up = Instant::now() + GIVE_UP;
-        while reap_ended(&mut Vec::new()) && Instant::now() < given_up {
+        while reap_ended(None, &mut Vec::new()) && Instant::now() < given_up {
             self.sweep().await;
         }
         None
@@ -213,9 +260,11 @@ impl Supervisor {
 
     async fn sweep(&mut self) -> Swept {
         let mut reaped = Vec::new();
+        self.session.reap_template();
         // In most plans nothing is left by now, and reading the process table would cost more than all of this.
-        let mut swept = match reap_ended(&mut reaped) {
-            true => sweep(Duration::from_millis(self.spec.settle_ms), |_| true).await,
+        let limit = Duration::from_millis(self.spec.settle_ms);
+        let mut swept = match reap_ended(self.session.template_pid(), &mut reaped) {
+            true => sweep(limit, |process| !self.session.is_template(process)).await,
             false => Swept::default(),
         };
         swept.reaped.extend(reaped);
@@ -237,7 +286,7 @@ impl Supervisor {
                 Report::Written { id, how }
             }
             RequestKind::Descendants => {
-                let mut processes = os::descendants(std::process::id());
+                let mut processes = self.session.tree();
                 os::name_commands(&mut processes);
                 Report::Descendants { id, processes }
             }
@@ -246,8 +295,14 @@ impl Supervisor {
                 return Turn::GoOn;
             }
             RequestKind::Stacks => {
-                let pids: Vec<u32> = os::descendants(std::process::id()).iter().map(|process| process.pid).collect();
+                let pids: Vec<u32> = self.session.tree().iter().map(|process| process.pid).collect();
                 Report::Stacks { id, text: os::stacks(&pids) }
+            }
+            RequestKind::GoOn => {
+                if let Some(forked) = self.forked.take() {
+                    forked.go_on().await;
+                }
+                return Turn::GoOn;
             }
             RequestKind::LetExit { exit } => {
                 // The process may have reached its maximum time already.
@@ -272,7 +327,7 @@ impl Supervisor {
         let Some(signal) = signal_from_name(signal) else { return Signalled::Gone };
         let target = match pid {
             None => self.root.clone(),
-            Some(pid) => os::descendants(std::process::id()).into_iter().find(|process| process.pid == pid),
+            Some(pid) => self.session.tree().into_iter().find(|process| process.pid == pid),
         };
         match target {
             Some(process) if !has_ended(&process) => os::send_signal(&process, signal),
@@ -331,6 +386,7 @@ impl Supervisor {
         {
             self.loader_ended(how).await;
         }
+        self.session.reap_template();
         reap_all_but(self.root_pid);
     }
 
@@ -355,7 +411,7 @@ impl Supervisor {
             self.send(&Report::LimitHit { limit: limit.to_owned(), because }).await;
         }
         // After a limit, sweep until no process is left, including any that escaped the first sweep.
-        if self.limit_hit && !os::descendants(std::process::id()).is_empty() {
+        if self.limit_hit && !self.session.tree().is_empty() {
             self.sweep().await;
         }
         Turn::GoOn
@@ -372,7 +428,7 @@ impl Supervisor {
             }
         }
         if self.process_count.is_due(os::n_tasks()) {
-            let n_processes = os::descendants(std::process::id()).len();
+            let n_processes = self.session.tree().len();
             if n_processes > self.spec.processes_max {
                 return Some(("processes", format!("{n_processes} processes, at most {}", self.spec.processes_max)));
             }

@@ -106,17 +106,19 @@ pub(super) fn reap_all_but(kept: Option<u32>) {
     children.into_iter().filter(|child| Some(*child) != kept).for_each(|child| drop(reap_child(child)));
 }
 
-/// Reaps every direct child that has ended. Returns whether a child is left.
+/// Reaps every direct child that has ended. Returns whether a child is left, `apart` from one.
 ///
 /// The supervisor adopts orphans: without a child it has no other descendant either.
-pub(super) fn reap_ended(reaped: &mut Vec<(u32, HowEnded)>) -> bool {
+pub(super) fn reap_ended(apart: Option<u32>, reaped: &mut Vec<(u32, HowEnded)>) -> bool {
     loop {
         match wait(WaitOptions::NOHANG) {
             Ok(Some((pid, status))) => {
                 let how = (status.exit_status(), status.terminating_signal().map(signal_name));
                 reaped.push((pid.as_raw_nonzero().get().unsigned_abs(), how));
             }
-            Ok(None) => return true,
+            Ok(None) => {
+                return apart.is_none() || os::children(std::process::id()).iter().any(|child| Some(*child) != apart);
+            }
             Err(Errno::INTR) => {}
             // The only other error says that there is no child.
             Err(_) => return false,
@@ -125,7 +127,7 @@ pub(super) fn reap_ended(reaped: &mut Vec<(u32, HowEnded)>) -> bool {
 }
 
 /// Reaps a direct child without blocking, and returns how it ended.
-fn reap_child(pid: u32) -> Option<HowEnded> {
+pub(super) fn reap_child(pid: u32) -> Option<HowEnded> {
     let (_, status) = waitpid(Some(raw(pid)?), WaitOptions::NOHANG).ok()??;
     Some((status.exit_status(), status.terminating_signal().map(signal_name)))
 }

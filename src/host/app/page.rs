@@ -107,6 +107,7 @@ impl Page {
             ports: Vec::new(),
             life_ms: ms(life),
             settle_ms: ms(crate::plan::Limits::default().settle),
+            warm: None,
         };
         // The history of the host leaves out the page driver's process.
         let recorder = Recorder::start(Header::new("page"), None).map_err(PageError::Pipe)?;

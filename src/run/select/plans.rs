@@ -50,6 +50,7 @@ impl Selected {
             scripts: self.scripts.clone(),
             launch,
             directory,
+            may_start_warm: false,
         })
     }
 }

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use rustix::process::{
     Pid, PidfdFlags, Resource, Rlimit, Signal, getrlimit, kill_process_group, pidfd_open, pidfd_send_signal,
-    set_child_subreaper, setrlimit,
+    set_child_subreaper, set_parent_process_death_signal, setrlimit,
 };
 use rustix::system::sysinfo;
 
@@ -24,6 +26,15 @@ const TICK_US: u64 = 10_000;
 /// Makes orphans below this process its children from now on.
 pub(in crate::supervise) fn adopt_orphans() -> io::Result<()> {
     Ok(set_child_subreaper(Some(rustix::process::getpid()))?)
+}
+
+/// Makes the system kill the command's process when this thread ends. Forks of the process are not affected.
+#[expect(unsafe_code, reason = "no safe function runs code in a child before its program")]
+pub(in crate::supervise) fn end_with_parent(command: &mut Command) {
+    // SAFETY: the closure makes one system call. It takes no lock and allocates nothing.
+    unsafe {
+        command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
+    }
 }
 
 /// Raises the soft limit of open descriptors to the hard limit. Returns the old soft limit.
