@@ -9,6 +9,7 @@ use crate::check::{Judgement, PlanVerdict, Verdict, judge};
 use crate::history::History;
 use crate::life::{Lived, RunEnvironment, Subject, record_life};
 use crate::report::{CheckRow, FindingRow, VerdictReport, check_rows, finding_rows, findings_text};
+use crate::supervise::StartKind;
 
 /// A history with its judgement.
 pub struct JudgedHistory {
@@ -25,6 +26,8 @@ pub(crate) struct JudgedLife {
     pub judged: JudgedHistory,
     /// CPU time of the subject's process tree, as far as it is known.
     pub cpu: Option<Duration>,
+    /// How the subject was started; `None` if it was not.
+    pub start: Option<StartKind>,
 }
 
 /// Lets a subject live, and judges its history. `repeat` is the command line that does the same again.
@@ -36,8 +39,8 @@ pub(crate) async fn live_and_judge(
     environment: &RunEnvironment,
     repeat: String,
 ) -> io::Result<JudgedLife> {
-    let Lived { history, cpu, .. } = record_life(subject, environment).await?;
-    Ok(JudgedLife { judged: JudgedHistory::new(history, repeat), cpu })
+    let Lived { history, cpu, start } = record_life(subject, environment).await?;
+    Ok(JudgedLife { judged: JudgedHistory::new(history, repeat), cpu, start })
 }
 
 impl JudgedHistory {

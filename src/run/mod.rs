@@ -23,6 +23,7 @@ pub mod select;
 mod self_test;
 mod signals;
 mod variants;
+mod warm;
 
 pub use admission::Jobs;
 pub use boot::{Ownership, RunProcess};

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::catalogue::write_whole;
 use crate::check::{LifetimeTally, PlanVerdict, Verdict};
+use crate::drive::PlanInput;
 use crate::history::Kind;
 use crate::life::{Preflight, RunEnvironment};
 use crate::plan::Plan;
@@ -17,6 +18,7 @@ use crate::run::folder::RunFolder;
 use crate::run::judge::{JudgedHistory, JudgedLife, live_and_judge};
 use crate::run::repeat::Repeat;
 use crate::run::select::Selected;
+use crate::supervise::StartKind;
 
 /// A plan that is over. Its history stays on disk only, so that memory does not grow with it.
 pub struct Finished {
@@ -28,6 +30,8 @@ pub struct Finished {
     pub verdicts: BTreeMap<&'static str, Verdict>,
     /// Whether the machine was too loaded for a verdict. The pool runs the plan once more, alone.
     pub is_doubtful: bool,
+    /// How its loader was started; `None` if it was not.
+    pub start: Option<StartKind>,
 }
 
 /// The session lifetime that one plan shows.
@@ -49,7 +53,7 @@ pub struct PlanRunner {
 
 impl PlanRunner {
     /// Runs one plan and judges it. An error in its folder concerns this plan alone.
-    pub async fn run(&self, selected: &Selected) -> Finished {
+    pub async fn run(&self, selected: &Selected, may_start_warm: bool) -> Finished {
         let plan = &selected.plan;
         // Always, because files of an earlier run must not pass for those of this one.
         let directory = self.fresh_folder(plan);
@@ -60,7 +64,7 @@ impl PlanRunner {
             return Finished::without_run(plan, RunVerdict::NotApplicable, misfit.clone());
         }
         let began = Instant::now();
-        match self.life(selected, directory).await {
+        match self.life(selected, directory, may_start_warm).await {
             Ok(life) => {
                 let target = &selected.target;
                 let transport = plan.transport.to_string();
@@ -72,7 +76,12 @@ impl PlanRunner {
         }
     }
 
-    async fn life(&self, selected: &Selected, directory: io::Result<PathBuf>) -> Result<JudgedLife, NotRun> {
+    async fn life(
+        &self,
+        selected: &Selected,
+        directory: io::Result<PathBuf>,
+        may_start_warm: bool,
+    ) -> Result<JudgedLife, NotRun> {
         if self.environment.is_interrupted() {
             return Err(NotRun::Interrupted);
         }
@@ -84,6 +93,7 @@ impl PlanRunner {
         broken.map_or(Ok(()), Err)?;
         let directory = directory.map_err(NotRun::Folder)?;
         let input = selected.input(&self.environment.executable, directory).ok_or(NotRun::NoLaunch)?;
+        let input = PlanInput { may_start_warm, ..input };
         let repeat = self.repeat.line(self.folder.path(), &selected.plan);
         live_and_judge(&input, &self.environment, repeat).await.map_err(NotRun::Folder)
     }
@@ -96,7 +106,7 @@ impl PlanRunner {
     }
 
     fn finish(&self, plan: &Plan, life: &JudgedLife, wall: Duration) -> Finished {
-        let JudgedLife { judged, cpu } = life;
+        let JudgedLife { judged, cpu, start } = life;
         let mut row = row(plan, judged.verdict().into());
         row.cpu_ms = cpu.map(ms);
         row.wall_ms = Some(ms(wall));
@@ -113,7 +123,7 @@ impl PlanRunner {
             row.because = Some(because);
             is_doubtful = false;
         }
-        Finished { row, mode: None, verdicts: verdicts_of(&judged.judgement), is_doubtful }
+        Finished { row, mode: None, verdicts: verdicts_of(&judged.judgement), is_doubtful, start: start.clone() }
     }
 }
 
@@ -142,7 +152,7 @@ impl Finished {
             }
         }
         let row = PlanRow { because: Some(because), text, ..row(plan, verdict) };
-        Self { row, mode: None, verdicts: BTreeMap::new(), is_doubtful: false }
+        Self { row, mode: None, verdicts: BTreeMap::new(), is_doubtful: false, start: None }
     }
 }
 

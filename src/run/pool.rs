@@ -1,6 +1,6 @@
 //! Runs plans, as many at once as the machine has room for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use crate::run::admission::{Admission, Jobs};
 use crate::run::folder::RunFolder;
 use crate::run::plan::{Finished, PlanRunner};
 use crate::run::repeat::Repeat;
-use crate::run::select::Selected;
+use crate::run::select::{Notify, Selected};
+use crate::run::warm::WarmStarts;
 
 /// Time for the supervisors of a run to end when it is over. They have no process to end then.
 const SPARES_LIMIT: Duration = Duration::from_secs(2);
@@ -27,6 +28,10 @@ pub struct Pool<'a> {
     pub jobs: Jobs,
     pub environment: RunEnvironment,
     pub repeat: Repeat,
+    /// Whether every plan starts its loader as a new process.
+    pub fresh: bool,
+    /// Called with a line about every loader that cannot start warm.
+    pub notify: Notify<'a>,
     /// Called with every plan that is over.
     pub on_finished: &'a (dyn Fn(&Finished) + Sync),
 }
@@ -52,7 +57,7 @@ impl Pool<'_> {
         let alone = PlanRunner { environment: self.environment.clone(), ..runner };
         for (index, one) in finished.iter_mut().enumerate() {
             if one.is_doubtful && !self.environment.is_interrupted() {
-                *one = alone.run(&selected[index]).await;
+                *one = alone.run(&selected[index], false).await;
             }
         }
         finished
@@ -61,14 +66,22 @@ impl Pool<'_> {
     async fn run_all(&self, selected: &[Selected], runner: &PlanRunner) -> Vec<Finished> {
         let mut running = JoinSet::new();
         let mut finished: BTreeMap<usize, Finished> = BTreeMap::new();
-        let mut waiting = selected.iter().enumerate();
+        let mut waiting: VecDeque<(usize, Start)> = (0..selected.len()).map(|index| (index, Start::Any)).collect();
         let mut admission = Admission::new(self.jobs);
         let mut room = admission.floor_room(0);
+        let mut warm = WarmStarts::new(selected, !self.fresh, admission.floor_room(0));
         loop {
-            for (index, one) in waiting.by_ref().take(room) {
-                let (one, runner) = (one.clone(), runner.clone());
+            for _ in 0..room {
+                let Some((index, start)) = waiting.front().copied() else { break };
+                let may_start_warm = start == Start::Any && warm.may_start_warm(&selected[index]);
+                if running.len() >= warm.most_at_once(&selected[index], admission.floor_room(0)) {
+                    break;
+                }
+                waiting.pop_front();
+                let (one, runner) = (selected[index].clone(), runner.clone());
                 let n_crowded = admission.n_crowded();
-                running.spawn(async move { (index, n_crowded, runner.run(&one).await) });
+                running
+                    .spawn(async move { (index, may_start_warm, n_crowded, runner.run(&one, may_start_warm).await) });
                 admission.starts();
             }
             let n_running = running.len();
@@ -76,22 +89,37 @@ impl Pool<'_> {
             room = tokio::select! {
                 biased;
                 joined = running.join_next() => {
-                    let (index, n_crowded, mut one) = match joined {
+                    let (index, could_start_warm, n_crowded, mut one) = match joined {
                         Some(Ok(joined)) => joined,
                         // A panic here is a defect of ours; it must not pass for a verdict.
                         Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
                         None => break,
                     };
                     one.is_doubtful |= n_crowded < admission.n_crowded() && is_quiet(&one);
-                    (self.on_finished)(&one);
-                    finished.insert(index, one);
+                    if could_start_warm && warm.must_run_again(&selected[index], &one) {
+                        waiting.push_front((index, Start::Fresh));
+                    } else {
+                        (self.on_finished)(&one);
+                        finished.insert(index, one);
+                    }
                     admission.floor_room(n_running - 1)
                 }
                 room = admission.room(n_running), if wants_look => room,
             };
         }
+        for (loader, because) in warm.refused() {
+            (self.notify)(format_args!("{loader} starts a new process for each plan: {because}"));
+        }
         finished.into_values().collect()
     }
+}
+
+/// How a plan may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    Any,
+    /// With a new process, because the result of its warm start does not count.
+    Fresh,
 }
 
 /// Whether a plan found its loader to be quiet. In a crowd, a loader that keeps a core busy looks quiet as well.

@@ -106,7 +106,9 @@ fn run(
     let process = RunProcess::boot(Ownership::Guest)?;
     let jobs = descriptors::fitting_jobs(selected, requested_jobs(options))?;
     let environment = process.environment();
-    let pool = Pool { folder: Arc::clone(folder), jobs, environment, repeat, on_finished: &|_: &Finished| {} };
+    let folder = Arc::clone(folder);
+    let (notify, on_finished) = (&|_: std::fmt::Arguments<'_>| {}, &|_: &Finished| {});
+    let pool = Pool { folder, jobs, environment, repeat, fresh: true, notify, on_finished };
     let finished = process.finish(pool.run(selected));
     Ok(report_of(finished, false))
 }

@@ -50,3 +50,4 @@ mod stateless;
 mod streamlit;
 mod suggestions;
 mod vacuity;
+mod warm;

@@ -17,7 +17,7 @@ const STUBS: &str = "mcp_lifecheck_adapter-stubs/__init__.pyi";
 
 /// A client of its own for servers that are child processes: tasks, futures, subprocesses and context managers of the
 /// standard library alone.
-const LOADER: &str = r#"
+pub const LOADER: &str = r#"
 import mcp_lifecheck_adapter as lifecheck
 
 import asyncio

@@ -58,6 +58,9 @@ pub(crate) struct RunArgs {
     /// Accept the known findings of shipped loaders: apply the baselines that ship with them.
     #[arg(long)]
     pub shipped_baselines: bool,
+    /// Start a new process for each plan of a Python loader. By default, one process imports, and plans run in forks of it.
+    #[arg(long)]
+    pub fresh: bool,
     #[command(flatten)]
     pub checkout: CheckoutArgs,
     #[command(flatten)]

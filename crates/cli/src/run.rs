@@ -37,6 +37,8 @@ pub(crate) fn run(arguments: &RunArgs, parent: Option<OwnedFd>) -> Result<ExitRe
         shipped_baselines: arguments.shipped_baselines,
         versus,
         jobs: arguments.variants.jobs.map(|jobs| jobs as usize),
+        // A repeat asks what varies between processes, such as the order of sets.
+        fresh: arguments.fresh || arguments.variants.repeat > 1,
     };
     perform(&selected, &arguments.output, &settings, parent)
 }
@@ -47,6 +49,8 @@ struct Settings {
     versus: Option<Versus>,
     /// Most plans at once, where the user sets a bound.
     jobs: Option<usize>,
+    /// Whether every plan starts its loader as a new process.
+    fresh: bool,
 }
 
 /// Repeats the plan of a finding, or runs a scenario file.
@@ -71,7 +75,7 @@ pub(crate) fn replay(arguments: &ReplayArgs, parent: Option<OwnedFd>) -> Result<
             plans(&[scenario], &select::targets(loaders, &checkout, &complain)?, &Variants::default())?
         }
     };
-    let settings = Settings { shipped_baselines: false, versus: None, jobs: Some(1) };
+    let settings = Settings { shipped_baselines: false, versus: None, jobs: Some(1), fresh: true };
     perform(&selected, &arguments.output, &settings, parent)
 }
 
@@ -100,7 +104,7 @@ fn perform(
     let process = RunProcess::boot(Ownership::Command { parent })?;
     let jobs = descriptors::fitting_jobs(selected, settings.jobs)?;
     let environment = process.environment();
-    let finished = process.finish(run_all(selected, &folder, output, jobs, &environment));
+    let finished = process.finish(run_all(selected, &folder, output, (jobs, settings.fresh), &environment));
     let interrupted = environment.is_interrupted();
     let mut report = report_of(finished, interrupted);
     report.comparison =
@@ -132,7 +136,7 @@ async fn run_all(
     selected: &[Selected],
     folder: &Arc<RunFolder>,
     output: &OutputArgs,
-    jobs: Jobs,
+    (jobs, fresh): (Jobs, bool),
     environment: &RunEnvironment,
 ) -> Vec<Finished> {
     let progress = progress_bar(selected.len(), output);
@@ -141,7 +145,9 @@ async fn run_all(
         progress.inc(1);
     };
     let (folder, repeat) = (Arc::clone(folder), Repeat::Replay);
-    let pool = Pool { folder, jobs, environment: environment.clone(), repeat, on_finished: &finished_one };
+    let environment = environment.clone();
+    let notify = &|line: std::fmt::Arguments<'_>| progress.suspend(|| complain(line));
+    let pool = Pool { folder, jobs, environment, repeat, fresh, notify, on_finished: &finished_one };
     let finished = pool.run(selected).await;
     progress.finish_and_clear();
     finished
