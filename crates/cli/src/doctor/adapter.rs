@@ -110,7 +110,7 @@ impl Tested {
             if let State::Failed(because) = &row.state {
                 let _ = write!(
                     failures,
-                    "\nFAIL {} over {}\n  rule:  {}\n  found: {because}\n  mend:  {}\n",
+                    "\nFAIL {} over {}\n  rule:  {}\n  found: {because}\n  fix:   {}\n",
                     row.check.id, row.transport, row.check.claim, row.check.remedy
                 );
             }
