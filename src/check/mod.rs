@@ -11,6 +11,7 @@
 //! excused if it was cancelled, if cleanup overtook it, or if the driver ended its context. A server that a script made
 //! misbehave need not work. No rule reads the texts of errors, because they differ between versions.
 
+mod agreement;
 mod combinator;
 mod connection_ends;
 mod course;
@@ -18,6 +19,7 @@ mod engine;
 mod experiment;
 mod host;
 mod invariant;
+mod methods;
 mod observability;
 mod operations;
 mod outcome;
@@ -31,6 +33,7 @@ mod tests;
 mod verdict;
 mod view;
 
+pub use agreement::{Agreement, InitializeAnswer, Spoken};
 pub use engine::Engine;
 pub use experiment::{EXPERIMENT, ExperimentCause};
 pub use invariant::{AppliesTo, Invariant, Level, Monitor, Property, Witness};

@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::check::agreement::Agreements;
 use crate::check::course::{Course, is_end_signal};
 use crate::check::observability::Observability;
 use crate::check::operations::{LoadPlace, Overtaken, Removal, WireRequest, owner_of, switch_from};
 use crate::check::parts::parts;
 use crate::check::peers::Peers;
-use crate::check::{Connection, Operation, Server};
+use crate::check::{Agreement, Connection, Operation, Server, Spoken};
 use crate::history::{Action, ConnectionId, Event, EventKind, Header, Message, OpId, Outcome, Seq, Source};
 use crate::plan::{Framing, Limits, Place, Promises, Revision, Transport};
 
@@ -31,6 +32,7 @@ pub struct View {
     last_close: Option<Seq>,
     closed: Option<(Seq, u64)>,
     is_stateless: bool,
+    agreements: Agreements,
 }
 
 impl View {
@@ -52,6 +54,7 @@ impl View {
             // HTTP with server-sent events belongs to the handshake generation, whatever the revision.
             is_stateless: header.carried_by() != "sse"
                 && header.revision.parse::<Revision>().is_ok_and(|revision| revision > Revision::NEWEST_HANDSHAKE),
+            agreements: Agreements::default(),
         }
     }
 
@@ -195,6 +198,25 @@ impl View {
         self.is_stateless
     }
 
+    /// What was agreed on a connection with `initialize`, up to its end.
+    #[must_use]
+    pub fn agreement(&self, connection: &ConnectionId) -> Option<&Agreement> {
+        self.agreements.of(connection)
+    }
+
+    /// What is spoken on a connection.
+    #[must_use]
+    pub fn spoken(&self, connection: &ConnectionId) -> Spoken<'_> {
+        match self.agreement(connection) {
+            None if self.is_stateless => Spoken::Stateless,
+            None => Spoken::Unknown,
+            Some(agreement) => match agreement.revision() {
+                Some(revision) => Spoken::Handshake(revision, agreement),
+                None => Spoken::Unknown,
+            },
+        }
+    }
+
     /// Whether the harness killed the loader.
     #[must_use]
     pub fn is_killed(&self) -> bool {
@@ -227,6 +249,7 @@ impl View {
         let seq = event.seq;
         self.peers.see(event);
         self.course.see(event);
+        self.agreements.see(event);
         match &event.kind {
             EventKind::LoaderReady { observes, unobservable, .. } => {
                 self.scopes = Observability::of_scopes(observes, unobservable);
@@ -258,6 +281,7 @@ impl View {
 
     /// Drops operations that ended with this event, after the monitors have judged it.
     pub(super) fn forget(&mut self, event: &Event) {
+        self.agreements.forget(event);
         match &event.kind {
             EventKind::OperationCompleted { operation, .. } | EventKind::OperationAbandoned { operation, .. } => {
                 self.operations.remove(operation);

@@ -21,6 +21,7 @@ mod http_streams;
 mod idle;
 mod loads;
 mod messages;
+mod methods;
 mod output;
 mod processes;
 mod program_end;
@@ -71,6 +72,7 @@ pub const INVARIANTS: &[Invariant] = &[
     capabilities::CAPABILITIES_RESPECTED,
     messages::ONE_MESSAGE_AT_A_TIME,
     messages::MESSAGES_WELL_FORMED,
+    methods::METHODS_KNOWN,
     server_requests::PING_ANSWERED,
     calls::CALL_SENT_ONCE,
     calls::CALL_ARRIVES_AS_MADE,
@@ -152,6 +154,7 @@ pub const HOST_RULES: &[Invariant] = &[
     messages::STDIN_CARRIES_MESSAGES_ONLY,
     messages::ONE_MESSAGE_AT_A_TIME,
     messages::MESSAGES_WELL_FORMED,
+    methods::METHODS_KNOWN,
     cancellation::CANCEL_ONLY_OPEN_REQUESTS,
     stateless::METADATA_SENT,
 ];
