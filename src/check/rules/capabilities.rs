@@ -1,15 +1,18 @@
 //! Capabilities: a client uses only what its server advertises.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
+use crate::check::agreement::Spoken;
+use crate::check::combinator::Judged;
+use crate::check::methods::{has_completions_capability, method};
 use crate::check::parts::parts;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Seq};
+use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
 use crate::plan::{Promise, Revision};
 
-/// Counter-example: `handshake-order` judges a request that crosses the answer to `initialize`.
+/// Counter-examples: `handshake-order` judges a request that crosses the answer to `initialize`, and `methods-known` a
+/// method that the revision of the session does not have. Revision 2024-11-05 has completions, and no capability for
+/// them.
 pub(super) const CAPABILITIES_RESPECTED: Invariant = Invariant {
     id: "capabilities-respected",
     property: Property::Safety,
@@ -20,84 +23,73 @@ pub(super) const CAPABILITIES_RESPECTED: Invariant = Invariant {
     applies: AppliesTo::HANDSHAKE,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
+    kinds: &[Kind::WireReceived],
     vacuous: "no request that needs a capability reached a server that had sent its capabilities",
     explain: "The client requested prompts, resources, completions, tools or tasks from a server that had not \
-        advertised them. Many servers answer with an error, which the client takes for a broken server; some never \
-        answer, and the load hangs.\n\n\
+        advertised them, or subscribed to resources that the server only reads out. Many servers answer with an error, \
+        which the client takes for a broken server; some never answer, and the load hangs.\n\n\
         Look at the request and at the capabilities in the answer to `initialize`. To fix it, request only what the \
         server advertises.",
-    start: |header: &Header| -> Box<dyn Monitor> {
-        let is_must = header.revision.parse::<Revision>().is_ok_and(|revision| revision >= Revision::R20250618);
-        Box::new(AdvertisedCapabilities { is_must, ..AdvertisedCapabilities::default() })
-    },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(see) },
 };
 
-#[derive(Default)]
-struct AdvertisedCapabilities {
-    is_must: bool,
-    advertised: BTreeMap<ConnectionId, Vec<&'static str>>,
-}
-
-/// The capability that a request needs, by the prefix of its method.
-const NEEDS: [(&str, &str); 6] = [
-    ("tools/", "tools"),
-    ("prompts/", "prompts"),
-    ("resources/", "resources"),
-    ("completion/", "completions"),
-    ("logging/", "logging"),
-    ("tasks/", "tasks"),
-];
-/// The capability for a call that runs as a task, and its path in the answer to `initialize`.
-const TASK_CALLS: (&str, [&str; 6]) =
-    ("tasks for calls", ["result", "capabilities", "tasks", "requests", "tools", "call"]);
-
-impl Monitor for AdvertisedCapabilities {
-    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
-        match &event.kind {
-            EventKind::WireSent { connection, message } => {
-                if let Some(Value::Object(advertised)) = message.at(&["result", "capabilities"]) {
-                    let names = NEEDS.iter().map(|(_, name)| *name).filter(|name| advertised.contains_key(*name));
-                    let task_calls = message.at(&TASK_CALLS.1).map(|_| TASK_CALLS.0);
-                    self.advertised.insert(connection.clone(), names.chain(task_calls).collect());
-                }
+fn see(event: &Event, view: &View, tally: &mut Tally) {
+    let EventKind::WireReceived { connection, message } = &event.kind else { return };
+    let Spoken::Handshake(revision, agreement) = view.spoken(connection) else { return };
+    for part in parts(message).iter().filter(|part| part.is_any_request()) {
+        for needed in needed_by(part, revision) {
+            match judge(event.seq, connection, (part, needed), (revision, agreement)) {
+                Judged::Unrelated => {}
+                Judged::Held => tally.held(),
+                Judged::Broken(violation) => tally.broken(violation),
             }
-            EventKind::WireReceived { connection, message } => {
-                let Some(advertised) = self.advertised.get(connection) else { return };
-                for part in parts(message).iter().filter(|part| part.is_any_request()) {
-                    let method = part.method().unwrap_or_default();
-                    let by_method =
-                        NEEDS.iter().find(|(prefix, _)| method.starts_with(prefix)).map(|(_, needed)| *needed);
-                    let is_task = method == "tools/call" && part.at(&["params", "task"]).is_some();
-                    for needed in by_method.into_iter().chain(is_task.then_some(TASK_CALLS.0)) {
-                        self.judge(event.seq, connection, advertised, (method, needed), tally);
-                    }
-                }
-            }
-            EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
-                self.advertised.remove(connection);
-            }
-            _ => {}
         }
     }
 }
 
-impl AdvertisedCapabilities {
-    fn judge(
-        &self,
-        seq: Seq,
-        connection: &ConnectionId,
-        advertised: &[&str],
-        (method, needed): (&str, &str),
-        tally: &mut Tally,
-    ) {
-        if advertised.contains(&needed) {
-            tally.held();
-            return;
-        }
-        let because =
-            format!("{method} was sent on connection {connection} at {seq}, whose server advertises no {needed}");
-        let violation = Violation::new("not-offered", because, &[seq]);
-        tally.broken(if self.is_must { violation } else { violation.as_warning() });
+/// A capability: its name in a finding, and its path in the answer to `initialize`.
+type Capability = (&'static str, &'static [&'static str]);
+
+const TASK_CALLS: Capability = ("tasks for calls", &["tasks", "requests", "tools", "call"]);
+
+/// The capabilities that a request needs in a revision.
+fn needed_by(request: &Message, revision: Revision) -> Vec<Capability> {
+    let name = request.method().unwrap_or_default();
+    if !method(name).is_some_and(|method| method.is_of_clients(revision)) {
+        return Vec::new();
     }
+    let is_task = name == "tools/call" && request.at(&["params", "task"]).is_some();
+    let of_method: Option<Capability> = match name {
+        "resources/subscribe" | "resources/unsubscribe" => {
+            Some(("subscriptions to resources", &["resources", "subscribe"]))
+        }
+        "completion/complete" => has_completions_capability(revision).then_some(("completions", &["completions"])),
+        "tasks/list" => Some(("list of tasks", &["tasks", "list"])),
+        "tasks/cancel" => Some(("cancellation of tasks", &["tasks", "cancel"])),
+        _ => match name.split('/').next() {
+            Some("tools") => Some(("tools", &["tools"])),
+            Some("prompts") => Some(("prompts", &["prompts"])),
+            Some("resources") => Some(("resources", &["resources"])),
+            Some("logging") => Some(("logging", &["logging"])),
+            Some("tasks") => Some(("tasks", &["tasks"])),
+            Some(_) | None => None,
+        },
+    };
+    of_method.into_iter().chain(is_task.then_some(TASK_CALLS)).collect()
+}
+
+fn judge(
+    seq: Seq,
+    connection: &ConnectionId,
+    (request, (what, path)): (&Message, Capability),
+    (revision, agreement): (Revision, &Agreement),
+) -> Judged {
+    let is_offered = |value: &Value| !matches!(value, Value::Null | Value::Bool(false));
+    if agreement.of_server(path).is_some_and(is_offered) {
+        return Judged::Held;
+    }
+    let name = request.method().unwrap_or_default();
+    let because = format!("{name} was sent on connection {connection} at {seq}, whose server advertises no {what}");
+    let violation = Violation::new("not-offered", because, &[seq]);
+    Judged::Broken(if revision >= Revision::R20250618 { violation } else { violation.as_warning() })
 }
