@@ -2,7 +2,7 @@
 
 use crate::check::{Tally, View};
 use crate::history::{Event, Header, Kind};
-use crate::plan::{Promise, Revision, Transport};
+use crate::plan::{Framing, Promise, Revision, Transport};
 
 /// One named invariant.
 pub struct Invariant {
@@ -88,6 +88,8 @@ enum Transports {
     Stateless,
     /// Those on which a server can send a message at any time.
     Push,
+    /// Those on which a client posts its messages.
+    Posted,
     Only(Transport),
 }
 
@@ -97,6 +99,7 @@ impl Transports {
             Self::Every => true,
             Self::Stateless => transport.usual_framing().is_stateless(),
             Self::Push => transport.usual_framing().has_push(),
+            Self::Posted => transport.usual_framing() != Framing::Lines,
             Self::Only(only) => transport == only,
         }
     }
@@ -135,6 +138,8 @@ impl AppliesTo {
         Self { generation: Generation::Handshake, transports: Transports::Only(Transport::Http), ..Self::ALL };
     /// Streamable HTTP, in every generation.
     pub const HTTP: Self = Self { transports: Transports::Only(Transport::Http), ..Self::ALL };
+    /// Transports on which a client posts its messages, in every generation.
+    pub const POSTED: Self = Self { transports: Transports::Posted, ..Self::ALL };
     /// HTTP with server-sent events, where a session is a stream of events.
     pub const SSE: Self =
         Self { generation: Generation::Handshake, transports: Transports::Only(Transport::Sse), ..Self::ALL };

@@ -28,6 +28,9 @@ pub use normal::{normal_lanes, normal_text};
 pub use source::Source;
 pub use text::{event_from_text, event_to_text, history_from_text, history_to_text};
 
+/// The longest line that a mock reads, in bytes: a longer one is journalled as noise, although it may be a message.
+pub const LONGEST_LINE_BYTES: u64 = 4 << 20;
+
 /// A well-formed history: a header and events whose sequence numbers rise by exactly one, from 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {

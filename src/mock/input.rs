@@ -11,10 +11,11 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::pipe::pipe;
 
+use crate::history::LONGEST_LINE_BYTES;
 use crate::server::Input;
 
 /// Longest line, in bytes.
-pub(super) const LINE_BYTES_MAX: usize = 4 << 20;
+pub(super) const LINE_BYTES_MAX: usize = LONGEST_LINE_BYTES as usize;
 /// Length in bytes from which a line is long.
 const LONG_BYTES: usize = 64 * 1_024;
 /// Longest kept head of a line that is too long.

@@ -3,9 +3,10 @@
 use serde_json::Value;
 
 use crate::check::combinator::{Count, Judged, at_most, both, each};
+use crate::check::methods::{is_notification, method};
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, LONGEST_LINE_BYTES, Message, Seq};
 use crate::plan::Promise;
 
 /// Counter-examples: The number 1 and the string "1" are two ids. A response carries the server's id, which may be any.
@@ -15,7 +16,7 @@ pub(super) const REQUEST_ID_UNIQUE: Invariant = Invariant {
     id: "request-id-unique",
     property: Property::Safety,
     level: Level::Must,
-    claim: "no request id is used twice in a session, and each is a string or a number",
+    claim: "no request id is used twice in a session, and each is a string or an integer",
     source: "2025-11-25, basic/index, Requests; 2026-07-28 demands it of unanswered requests only",
     requirement: &["LC-MSG-03", "LC-MSG-04", "LC-MSG-05"],
     applies: AppliesTo::ALL,
@@ -23,9 +24,9 @@ pub(super) const REQUEST_ID_UNIQUE: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
     vacuous: "no request was sent on any connection",
-    explain: "Two requests of one session carried the same id, or an id was null. The client then delivers the \
+    explain: "Two requests of one session carried the same id, or an id was null, a fraction or no value at all. The client then delivers the \
         answer of one to the other, or a late answer to a request that timed out completes a later call with a wrong \
-        result.\n\n\
+        result. A server that reads ids as integers refuses a fraction.\n\n\
         Look at the two requests. The usual reasons are counters that start again after a reconnect within one \
         session, and one counter for each task. To fix it, use one counter that belongs to the connection.",
     start: |_: &Header| -> Box<dyn Monitor> { both(at_most(1, request_ids, id_used_twice), each(malformed_id)) },
@@ -37,13 +38,18 @@ fn request_ids(event: &Event, view: &View) -> Count<(ConnectionId, String)> {
             let parts = parts(message);
             let counts = |part: &&Message| view.is_stateless() || part.method() != Some("server/discover");
             let requests = parts.iter().filter(|part| part.is_any_request()).filter(counts);
-            let ids = requests.filter_map(|request| request.id().map(ToString::to_string));
+            let ids = requests.filter_map(|request| request.id().filter(|id| !is_rough(id)).map(ToString::to_string));
             Count::These(ids.map(|id| (connection.clone(), id)).collect())
         }
         EventKind::WireSent { .. } if view.is_stateless() => Count::Forget(is_answered),
         EventKind::WireEof { .. } | EventKind::ConnectionClosed { .. } => Count::Forget(is_of_ended_connection),
         _ => Count::Unrelated,
     }
+}
+
+/// Whether an id is a number that a reader may know only roughly.
+fn is_rough(id: &Value) -> bool {
+    id.is_f64()
 }
 
 fn is_answered((of, id): &(ConnectionId, String), event: &Event) -> bool {
@@ -69,19 +75,22 @@ fn id_used_twice((connection, id): &(ConnectionId, String), first: Seq, event: &
 fn malformed_id(event: &Event, _view: &View) -> Judged {
     let EventKind::WireReceived { connection, message } = &event.kind else { return Judged::Unrelated };
     for part in parts(message).iter() {
-        let variant = match (part.method(), part.at(&["id"])) {
-            (Some(_), Some(Value::Null)) => "null",
-            (Some(_), Some(Value::Bool(_) | Value::Array(_) | Value::Object(_))) => "neither-string-nor-number",
-            (Some(_) | None, _) => continue,
+        let Some(name) = part.method().filter(|name| !is_notification(name)) else { continue };
+        let Some(id) = part.at(&["id"]) else { continue };
+        let variant = match id {
+            Value::Null => "null",
+            Value::Bool(_) | Value::Array(_) | Value::Object(_) => "neither-string-nor-number",
+            Value::Number(number) if number.as_f64().is_some_and(|number| number.fract() != 0.0) => "fraction",
+            Value::Number(_) | Value::String(_) => continue,
         };
-        let because =
-            format!("a request with an id that is {variant} was sent on connection {connection} at {}", event.seq);
+        let because = format!("{name} was sent on connection {connection} at {} with the id {id}", event.seq);
         return Judged::Broken(Violation::new(variant, because, &[event.seq]));
     }
     Judged::Unrelated
 }
 
-/// Counter-example: a loader that got a signal, or whose process ended, may have been cut off inside a line.
+/// Counter-examples: A loader that got a signal, or whose process ended, may have been cut off inside a line. A line
+/// that is longer than a mock reads may be a whole message.
 pub(super) const STDIN_CARRIES_MESSAGES_ONLY: Invariant = Invariant {
     id: "stdin-carries-messages-only",
     property: Property::Safety,
@@ -105,7 +114,7 @@ fn judge_bytes(event: &Event, view: &View) -> Judged {
     match &event.kind {
         EventKind::WireReceived { .. } => Judged::Held,
         EventKind::WireNoise { connection, bytes, .. }
-            if view.signalled().is_none() && view.loader_exited().is_none() =>
+            if view.signalled().is_none() && view.loader_exited().is_none() && *bytes <= LONGEST_LINE_BYTES =>
         {
             let because =
                 format!("{bytes} bytes that are no message arrived on connection {connection} at {}", event.seq);
@@ -154,22 +163,24 @@ fn judge_batch(event: &Event, has_batches: bool, tally: &mut Tally) {
     tally.broken(Violation::new(variant, because, &[event.seq]));
 }
 
-/// Counter-example: the recorder keeps a message above the size limit without its other fields.
+/// Counter-examples: The recorder keeps a message above the size limit without its other fields. An error need not name
+/// a request: its sender may have been unable to read one. `request-id-unique` judges the ids of requests.
 pub(super) const MESSAGES_WELL_FORMED: Invariant = Invariant {
     id: "messages-well-formed",
     property: Property::Safety,
     level: Level::Must,
-    claim: "each message is JSON-RPC 2.0, and a response holds a result or an error",
+    claim: "each message is a request, a notification or a response of JSON-RPC 2.0",
     source: "2025-11-25, basic/index, Messages; the same in all revisions",
-    requirement: &["LC-MSG-01", "LC-MSG-06"],
+    requirement: &["LC-MSG-01", "LC-MSG-06", "LC-MSG-08", "LC-INIT-03"],
     applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived],
     vacuous: "no client sent a message",
-    explain: "The client sent a message without `jsonrpc: \"2.0\"`, or a response with both a result and an error, \
-        or with neither. Strict servers then close the session; lenient ones answer, and the program works until it \
-        meets a strict one.\n\n\
+    explain: "The client sent something that is no request, no notification and no response: `jsonrpc: \"2.0\"` is \
+        missing, a response holds both a result and an error or neither, a notification has an id, or a request has \
+        none. Strict servers then close the session; lenient ones answer, and the program works until it meets a strict \
+        one. A request without an id is never answered, and a notification with one is an unknown request.\n\n\
         Look at the message in the witness. To fix it, let the library write the message where the client writes it \
         by hand.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_form) },
@@ -178,18 +189,57 @@ pub(super) const MESSAGES_WELL_FORMED: Invariant = Invariant {
 fn judge_form(event: &Event, _view: &View) -> Judged {
     let EventKind::WireReceived { connection, message } = &event.kind else { return Judged::Unrelated };
     for part in parts(message).iter().filter(|part| !part.is_cut()) {
-        let has = |name: &str| part.at(&[name]).is_some();
-        let variant = if part.at(&["jsonrpc"]).and_then(Value::as_str) != Some("2.0") {
-            "no-version"
-        } else if part.is_response() && has("result") == has("error") {
-            "no-single-outcome"
-        } else {
-            continue;
-        };
-        let because = format!("a message with {variant} was sent on connection {connection} at {}", event.seq);
-        return Judged::Broken(Violation::new(variant, because, &[event.seq]));
+        let Some((variant, what)) = fault_of_form(part) else { continue };
+        let because = format!("a message with {what} was sent on connection {connection} at {}", event.seq);
+        let violation = Violation::new(variant, because, &[event.seq]);
+        return Judged::Broken(if variant == "null-params" { violation.as_warning() } else { violation });
     }
     Judged::Held
+}
+
+/// The first thing that is wrong about the form of a message: variant and text.
+fn fault_of_form(message: &Message) -> Option<(&'static str, String)> {
+    let field = |name: &str| message.at(&[name]);
+    let holds = |name: &str| field(name).is_some_and(|value| !value.is_null());
+    let fault = |variant, what: &str| Some((variant, what.to_owned()));
+    if field("jsonrpc").and_then(Value::as_str) != Some("2.0") {
+        return fault("no-version", "no-version");
+    }
+    let Some(name) = message.method() else {
+        if field("method").is_some() {
+            return fault("method-is-no-text", "a method that is no text");
+        }
+        // Without an id, only an error is a response.
+        return match (field("result").is_some(), field("error")) {
+            (true, None) | (false, Some(_)) if message.is_response() => fault_of_error(field("error")),
+            (false, Some(error)) => fault_of_error(Some(error)),
+            (true, None) => fault("no-id", "a result and no id"),
+            (true, Some(_)) => fault("no-single-outcome", "no-single-outcome"),
+            (false, None) if message.is_response() => fault("no-single-outcome", "no-single-outcome"),
+            (false, None) => fault("no-kind", "neither a method nor an outcome"),
+        };
+    };
+    if holds("result") || holds("error") {
+        return Some(("two-kinds", format!("the method {name} and an outcome")));
+    }
+    if is_notification(name) && field("id").is_some() {
+        return Some(("notification-with-id", format!("the notification {name} and an id")));
+    }
+    if !is_notification(name) && method(name).is_some() && field("id").is_none() {
+        return Some(("request-without-id", format!("the request {name} and no id")));
+    }
+    match field("params") {
+        Some(Value::Null) => Some(("null-params", format!("null as parameters of {name}"))),
+        None | Some(Value::Object(_)) => None,
+        Some(_) => Some(("params-are-no-object", format!("parameters of {name} that are no object"))),
+    }
+}
+
+/// What is wrong about the error of a response.
+fn fault_of_error(error: Option<&Value>) -> Option<(&'static str, String)> {
+    let error = error?;
+    let is_whole = error.get("code").is_some_and(Value::is_i64) && error.get("message").is_some_and(Value::is_string);
+    (!is_whole).then(|| ("error-without-code", "an error without a code and a message".to_owned()))
 }
 
 /// Counter-example: the journal records a batch as received, whether or not the server accepts it;
@@ -200,8 +250,8 @@ pub(super) const POSTS_ARE_MESSAGES: Invariant = Invariant {
     level: Level::Must,
     claim: "every POST is one JSON-RPC message",
     source: "2025-11-25, basic/transports, Sending Messages to the Server; the same from 2025-06-18",
-    requirement: &["LC-MSG-01"],
-    applies: AppliesTo::HTTP,
+    requirement: &["LC-MSG-01", "LC-HTTP-01"],
+    applies: AppliesTo::POSTED,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireNoise],
@@ -212,10 +262,11 @@ pub(super) const POSTS_ARE_MESSAGES: Invariant = Invariant {
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_post) },
 };
 
-fn judge_post(event: &Event, _view: &View) -> Judged {
+fn judge_post(event: &Event, view: &View) -> Judged {
     match &event.kind {
         EventKind::WireReceived { .. } => Judged::Held,
-        EventKind::WireNoise { connection, bytes, .. } => {
+        // A program that a signal ends may be cut off inside a body.
+        EventKind::WireNoise { connection, bytes, .. } if view.signalled().is_none() => {
             let because = format!("{bytes} bytes that are no message were posted on {connection} at {}", event.seq);
             Judged::Broken(Violation::new("no-message", because, &[event.seq]))
         }

@@ -72,6 +72,7 @@ pub const INVARIANTS: &[Invariant] = &[
     capabilities::CAPABILITIES_RESPECTED,
     messages::ONE_MESSAGE_AT_A_TIME,
     messages::MESSAGES_WELL_FORMED,
+    messages::POSTS_ARE_MESSAGES,
     methods::METHODS_KNOWN,
     server_requests::PING_ANSWERED,
     calls::CALL_SENT_ONCE,
