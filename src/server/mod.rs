@@ -24,6 +24,7 @@ mod lines;
 mod machine;
 mod notifications;
 mod outbox;
+mod readable;
 mod rpc;
 mod rules;
 mod scheduler;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::history::Message;
+use crate::server::readable::{is_readable, parse};
 
 /// Default limit above which a body is journalled as head, length and hash.
 pub const BODY_BYTES_MAX: usize = 65_536;
@@ -60,10 +61,10 @@ pub(super) fn read_line(line: &[u8]) -> Line {
     if line.iter().all(u8::is_ascii_whitespace) {
         return Line::One(Incoming::Blank);
     }
-    match serde_json::from_slice(line) {
-        Ok(Value::Array(bodies)) => Line::Batch(bodies),
-        Ok(body) => Line::One(read_body(body)),
-        Err(_) => Line::One(Incoming::NoJson),
+    match parse(line) {
+        Some(Value::Array(bodies)) => Line::Batch(bodies),
+        Some(body) => Line::One(read_body(body)),
+        None => Line::One(Incoming::NoJson),
     }
 }
 
@@ -101,9 +102,9 @@ pub(super) fn read_body(body: Value) -> Incoming {
     }
 }
 
-/// A message as the journal has it: complete, or cut if its `line` is above the limit.
+/// A message as the journal has it: complete, or cut if its `line` is above the limit, or has what JSON libraries refuse.
 pub(super) fn journalled(body: &Value, line: &[u8], body_bytes_max: usize) -> Message {
-    if line.len() <= body_bytes_max.min(BODY_BYTES_CAP) {
+    if line.len() <= body_bytes_max.min(BODY_BYTES_CAP) && is_readable(without_mark(line)) {
         return Message::new(body.clone());
     }
     let mut short = json!({ "cut": { "head": head(line, HEAD_BYTES), "bytes": line.len(), "hash": hash(line) } });

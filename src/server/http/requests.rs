@@ -14,6 +14,7 @@ use crate::server::http::server::{Http, JSON};
 use crate::server::http::sse;
 use crate::server::http_io::{Body, ExchangeNo, HttpStyle, Request};
 use crate::server::input::Input;
+use crate::server::readable::parse;
 use crate::server::state::ServerState;
 use crate::server::wire::{self, Incoming};
 
@@ -97,15 +98,15 @@ impl Receiver<'_> {
 
     /// Takes the body of a POST: a message, or under revision 2025-03-26 a batch of them.
     fn post(&mut self, no: ExchangeNo, place: Place, bytes: &[u8]) -> Option<(Place, Arrival)> {
-        let parsed = serde_json::from_slice(bytes);
+        let parsed = parse(bytes);
         let is_stateless = self.is_stateless_post(place, parsed.as_ref().unwrap_or(&Value::Null));
         let place = if is_stateless { self.http.stateless_place(no, self.state) } else { place };
         match parsed {
-            Ok(Value::Array(bodies)) if !is_stateless && !bodies.is_empty() && self.has_batches(place) => {
+            Some(Value::Array(bodies)) if !is_stateless && !bodies.is_empty() && self.has_batches(place) => {
                 return Some((place, Arrival::Batch(bodies)));
             }
-            Ok(body @ Value::Array(_)) => self.refuse_batch(no, place, &body, bytes),
-            Ok(body @ Value::Object(_)) => {
+            Some(body @ Value::Array(_)) => self.refuse_batch(no, place, &body, bytes),
+            Some(body @ Value::Object(_)) => {
                 let incoming = wire::read_body(body);
                 return match place.connection {
                     Some(_) if is_stateless => self.stateless_message(no, place, incoming, bytes),
@@ -113,8 +114,8 @@ impl Receiver<'_> {
                     None => self.sessionless_message(no, incoming, bytes),
                 };
             }
-            Ok(_) => self.refuse_noise(no, place, bytes, &Refusal::NO_OBJECT),
-            Err(_) => self.refuse_noise(no, place, bytes, &Refusal::NO_JSON),
+            Some(_) => self.refuse_noise(no, place, bytes, &Refusal::NO_OBJECT),
+            None => self.refuse_noise(no, place, bytes, &Refusal::NO_JSON),
         }
         None
     }
