@@ -12,6 +12,7 @@ mod capabilities;
 mod cleanup;
 mod completion;
 mod connections;
+mod features;
 mod growth;
 mod handshake;
 mod host_end;
@@ -74,6 +75,7 @@ pub const INVARIANTS: &[Invariant] = &[
     messages::MESSAGES_WELL_FORMED,
     messages::POSTS_ARE_MESSAGES,
     methods::METHODS_KNOWN,
+    features::FEATURES_DECLARED,
     server_requests::PING_ANSWERED,
     calls::CALL_SENT_ONCE,
     calls::CALL_ARRIVES_AS_MADE,
@@ -156,6 +158,7 @@ pub const HOST_RULES: &[Invariant] = &[
     messages::ONE_MESSAGE_AT_A_TIME,
     messages::MESSAGES_WELL_FORMED,
     methods::METHODS_KNOWN,
+    features::FEATURES_DECLARED,
     cancellation::CANCEL_ONLY_OPEN_REQUESTS,
     stateless::METADATA_SENT,
 ];
