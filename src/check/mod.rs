@@ -12,6 +12,7 @@
 //! misbehave need not work. No rule reads the texts of errors, because they differ between versions.
 
 mod agreement;
+mod carriers;
 mod combinator;
 mod connection_ends;
 mod course;

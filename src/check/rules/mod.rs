@@ -27,6 +27,7 @@ mod output;
 mod processes;
 mod program_end;
 mod removal;
+mod responses;
 mod scenario;
 mod scopes;
 mod server_death;
@@ -76,6 +77,8 @@ pub const INVARIANTS: &[Invariant] = &[
     messages::POSTS_ARE_MESSAGES,
     methods::METHODS_KNOWN,
     features::FEATURES_DECLARED,
+    responses::RESPONSES_MATCH_REQUESTS,
+    responses::SERVER_REQUESTS_ANSWERED,
     server_requests::PING_ANSWERED,
     calls::CALL_SENT_ONCE,
     calls::CALL_ARRIVES_AS_MADE,
@@ -159,6 +162,9 @@ pub const HOST_RULES: &[Invariant] = &[
     messages::MESSAGES_WELL_FORMED,
     methods::METHODS_KNOWN,
     features::FEATURES_DECLARED,
+    responses::RESPONSES_MATCH_REQUESTS,
+    responses::SERVER_REQUESTS_ANSWERED,
+    server_requests::PING_ANSWERED,
     cancellation::CANCEL_ONLY_OPEN_REQUESTS,
     stateless::METADATA_SENT,
 ];

@@ -13,9 +13,11 @@ use crate::plan::Promise;
 /// Bound on the answer to a ping. The specification says "promptly"; a busy client in Python takes a tenth of this
 /// time.
 const PROMPT: Duration = Duration::from_secs(1);
+/// An answer that takes longer than this is not prompt, however busy the client is.
+const LATE: Duration = Duration::from_secs(10);
 
 /// Counter-examples: A ping that was sent shortly before the end of the session or of the program may have come too
-/// late. A late answer is an answer. Over HTTP a ping counts only once it was sent on a stream.
+/// late. An answer that is some seconds late is an answer. Over HTTP a ping counts only once it was sent on a stream.
 pub(super) const PING_ANSWERED: Invariant = Invariant {
     id: "ping-answered",
     property: Property::Safety,
@@ -61,7 +63,7 @@ impl Monitor for Pings {
             }
             EventKind::WireReceived { connection, message } => {
                 for answer in parts(message).iter().filter(|part| part.is_response()) {
-                    self.answer(event.seq, connection, answer, tally);
+                    self.answer(event, connection, answer, tally);
                 }
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
@@ -84,11 +86,19 @@ fn ping_id(message: &Message) -> Option<String> {
 }
 
 impl Pings {
-    fn answer(&mut self, now: Seq, connection: &ConnectionId, answer: &Message, tally: &mut Tally) {
+    fn answer(&mut self, event: &Event, connection: &ConnectionId, answer: &Message, tally: &mut Tally) {
+        let now = event.seq;
         let Some(id) = answer.id().map(ToString::to_string) else { return };
-        let Some((sent, _)) = self.open.remove(&(connection.clone(), id)) else { return };
+        let Some((sent, sent_us)) = self.open.remove(&(connection.clone(), id)) else { return };
         match answer.at(&["result"]).and_then(Value::as_object) {
-            Some(result) if result.keys().all(|key| key == "_meta") => tally.held(),
+            Some(result) if result.keys().all(|key| key == "_meta") => {
+                let waited = Duration::from_micros(event.at_us.saturating_sub(sent_us));
+                if waited < LATE {
+                    return tally.held();
+                }
+                let because = format!("the ping of {sent} was answered {} ms later, at {now}", waited.as_millis());
+                tally.broken(Violation::new("late", because, &[sent, now]).as_warning().of_bound(LATE));
+            }
             Some(_) => {
                 let because = format!("the ping of {sent} was answered at {now} with a result that is not empty");
                 tally.broken(Violation::new("not-empty", because, &[sent, now]).as_warning());

@@ -1,0 +1,256 @@
+//! Responses of clients: to requests that a server made, and to all of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::check::agreement::Spoken;
+use crate::check::carriers::{Carrier, Carriers};
+use crate::check::host::is_responsible;
+use crate::check::parts::parts;
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Message, Seq, WireEnd};
+use crate::plan::Promise;
+
+/// Counter-examples: A response to a request that the server took back may have crossed the notice. After a lost session
+/// a response may come on the new one. A client whose POST failed may post its response again. An error without an id
+/// answers what could not be read. A server that a script made misbehave may have sent a request that is not on record.
+pub(super) const RESPONSES_MATCH_REQUESTS: Invariant = Invariant {
+    id: "responses-match-requests",
+    property: Property::Safety,
+    level: Level::Must,
+    claim: "a client responds only to requests of its server, once to each, and never in revisions without a handshake",
+    source: "2025-11-25, basic/index, Responses; 2026-07-28, basic/transports, Sending Messages: clients send no responses",
+    requirement: &["LC-MSG-06", "LC-MSG-11", "LC-MSG-01"],
+    applies: AppliesTo::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[
+        Kind::HttpReceived,
+        Kind::HttpAnswered,
+        Kind::HttpEnded,
+        Kind::WireSent,
+        Kind::WireReceived,
+        Kind::WireEof,
+        Kind::ConnectionClosed,
+    ],
+    vacuous: "no client sent a response",
+    explain: "The client sent a response that belongs to no request: its id is not one of the server's, or was answered \
+        before. The server waits for the right one until its timeout. A response may also complete a later request that \
+        gets the same id.\n\n\
+        Look at the id in the witness and at the requests of the server. The usual reasons are an id that was read as \
+        text and written as a number, and a handler that runs twice. To fix it, copy the id of the request as it is. \
+        Without a handshake, since 2026-07-28, a server sends no requests, so nothing is to be answered.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Responses::default()) },
+};
+
+#[derive(Default)]
+struct Responses {
+    carriers: Carriers,
+    /// Requests of servers, by connection and id.
+    asked: BTreeMap<(ConnectionId, String), ServerRequest>,
+    /// Ids that each server used, on any connection.
+    used: BTreeMap<String, BTreeSet<String>>,
+    /// Exchanges that carried a response and were refused.
+    refused: BTreeSet<(String, ExchangeId)>,
+}
+
+#[derive(Default)]
+struct ServerRequest {
+    is_taken_back: bool,
+    answered: Option<(Seq, Option<Carrier>)>,
+}
+
+impl Monitor for Responses {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        self.carriers.see(event);
+        match &event.kind {
+            EventKind::WireSent { connection, message } => {
+                let server = event.source.server().unwrap_or_default();
+                for part in parts(message).iter() {
+                    if let Some(id) = part.id().filter(|_| part.is_any_request()).map(ToString::to_string) {
+                        self.used.entry(server.to_owned()).or_default().insert(id.clone());
+                        self.asked.insert((connection.clone(), id), ServerRequest::default());
+                    }
+                    if let Some(id) = part.cancelled_request().map(ToString::to_string) {
+                        self.asked.entry((connection.clone(), id)).and_modify(|asked| asked.is_taken_back = true);
+                    }
+                }
+            }
+            EventKind::WireReceived { connection, message } => {
+                for part in parts(message).iter().filter(|part| part.method().is_none()) {
+                    self.receive(event, view, connection, part, tally);
+                }
+            }
+            EventKind::HttpAnswered { exchange, status, .. } if !(200..300).contains(status) => {
+                self.refused.insert((event.source.to_string(), exchange.clone()));
+            }
+            EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
+                self.asked.retain(|(of, _), _| of != connection);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Responses {
+    fn was_refused(&self, carrier: Option<&Carrier>) -> bool {
+        carrier.is_some_and(|carrier| self.refused.contains(&(carrier.mock.clone(), carrier.exchange.clone())))
+    }
+
+    fn receive(&mut self, event: &Event, view: &View, connection: &ConnectionId, answer: &Message, tally: &mut Tally) {
+        let seq = event.seq;
+        let is_response = answer.at(&["result"]).is_some() || answer.at(&["error"]).is_some() || answer.is_cut();
+        let Some(id) = answer.id().filter(|_| is_response).map(ToString::to_string) else { return };
+        match view.spoken(connection) {
+            Spoken::Stateless => {
+                let because = format!(
+                    "a response to request {id} was sent on connection {connection} at {seq}, and clients of this revision send none"
+                );
+                return tally.broken(Violation::new("sent", because, &[seq]));
+            }
+            Spoken::Unknown => return,
+            Spoken::Handshake(..) => {}
+        }
+        let carrier = self.carriers.of(event).cloned();
+        let server = event.source.server().unwrap_or_default();
+        let key = (connection.clone(), id.clone());
+        match self.asked.get(&key) {
+            Some(ServerRequest { answered: Some((earlier, before)), .. }) => {
+                // Over HTTP, a response is posted again where the first POST failed: one on the same socket did not.
+                let is_certain = match (&carrier, before) {
+                    (Some(now), Some(before)) => now.mock == before.mock && now.socket == before.socket,
+                    (None, None) => true,
+                    (Some(_), None) | (None, Some(_)) => false,
+                };
+                if is_certain && !self.was_refused(before.as_ref()) {
+                    let because =
+                        format!("request {id} of connection {connection} was answered at {earlier} and again at {seq}");
+                    tally.broken(Violation::new("twice", because, &[*earlier, seq]));
+                }
+            }
+            Some(ServerRequest { answered: None, is_taken_back }) => {
+                if !is_taken_back {
+                    tally.held();
+                }
+                self.asked.entry(key).and_modify(|asked| asked.answered = Some((seq, carrier)));
+            }
+            None => {
+                let is_known = self.used.get(server).is_some_and(|used| used.contains(&id));
+                if !is_known && view.is_healthy(server) {
+                    let because = format!(
+                        "a response to request {id} was sent on connection {connection} at {seq}, and the server made no such request"
+                    );
+                    tally.broken(Violation::new("unknown-request", because, &[seq]));
+                }
+            }
+        }
+    }
+}
+
+/// Time in which a request of the server should be answered.
+const PROMPT: Duration = Duration::from_secs(1);
+/// Number of later requests that show that the client goes on.
+const N_LATER: usize = 2;
+
+/// Counter-examples: `ping-answered` judges pings. A person may still think about a request for input when the session
+/// ends, so only a client that goes on with requests of its own has left it unanswered. A request that was sent shortly
+/// before the end may have come too late, and one that the server took back needs no answer.
+pub(super) const SERVER_REQUESTS_ANSWERED: Invariant = Invariant {
+    id: "server-requests-answered",
+    property: Property::Liveness,
+    level: Level::Should,
+    claim: "a client that goes on answers the requests of its server",
+    source: "2025-11-25, basic/transports, Sending Messages to the Server; client/roots, Error Handling: an error where it is not supported",
+    requirement: &["LC-S2C-01", "LC-S2C-03", "LC-MSG-01", "LC-MSG-06"],
+    applies: AppliesTo::HANDSHAKE,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireSent, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
+    vacuous: "no server made a request that had time to be answered",
+    explain: "The server asked its client for roots, a completion or input, and never got an answer, although the client \
+        went on with requests of its own. The call that needed the answer waits until a timeout.\n\n\
+        Look at the request in the witness. A client that has no handler often drops the request in silence, and one \
+        whose reader waits for its own answer first never comes to it. To fix it, answer each request that has no \
+        handler with the error -32601, and run handlers apart from the reader.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(OwedAnswers::default()) },
+};
+
+#[derive(Default)]
+struct OwedAnswers {
+    owed: BTreeMap<(ConnectionId, String), OwedAnswer>,
+}
+
+struct OwedAnswer {
+    method: String,
+    server: String,
+    seq: Seq,
+    at_us: u64,
+    /// Requests of the client that came later, and the newest of them.
+    later: (usize, Seq, u64),
+}
+
+impl Monitor for OwedAnswers {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::WireSent { connection, message } => {
+                for part in parts(message).iter() {
+                    if let Some(id) = part.cancelled_request() {
+                        self.owed.remove(&(connection.clone(), id.to_string()));
+                    }
+                    let (Some(id), Some(method)) = (part.id(), part.method().filter(|method| *method != "ping")) else {
+                        continue;
+                    };
+                    let (seq, at_us) = (event.seq, event.at_us);
+                    let server = event.source.server().unwrap_or_default().to_owned();
+                    let owed = OwedAnswer { method: method.to_owned(), server, seq, at_us, later: (0, seq, at_us) };
+                    self.owed.insert((connection.clone(), id.to_string()), owed);
+                }
+            }
+            EventKind::WireReceived { connection, message } if !self.owed.is_empty() => {
+                for part in parts(message).iter() {
+                    if part.is_response() {
+                        let id = part.id().map(ToString::to_string).unwrap_or_default();
+                        if self.owed.remove(&(connection.clone(), id)).is_some() {
+                            tally.held();
+                        }
+                    } else if part.is_any_request() {
+                        for (_, owed) in self.owed.iter_mut().filter(|((of, _), _)| of == connection) {
+                            owed.later = (owed.later.0 + 1, event.seq, event.at_us);
+                        }
+                    }
+                }
+            }
+            EventKind::ConnectionClosed { connection, how: WireEnd::ByServer | WireEnd::Broken } => {
+                self.owed.retain(|(of, _), _| of != connection);
+            }
+            EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, how: WireEnd::ByClient } => {
+                self.due(view, tally, |of| of == connection);
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, view: &View, tally: &mut Tally) {
+        if is_responsible(view) && !view.is_killed() {
+            self.due(view, tally, |_| true);
+        }
+    }
+}
+
+impl OwedAnswers {
+    fn due(&mut self, view: &View, tally: &mut Tally, concerns: impl Fn(&ConnectionId) -> bool) {
+        self.owed.retain(|(connection, id), owed| {
+            let is_due = concerns(connection);
+            let (n_later, later, later_us) = owed.later;
+            let waited = Duration::from_micros(later_us.saturating_sub(owed.at_us));
+            if is_due && n_later >= N_LATER && waited >= PROMPT && view.is_healthy(&owed.server) {
+                let because = format!(
+                    "{} of the server (request {id} on connection {connection}, {}) was never answered, and the client went on with {n_later} requests, the last at {later}",
+                    owed.method, owed.seq
+                );
+                tally.broken(Violation::new("never", because, &[owed.seq, later]).of_bound(PROMPT));
+            }
+            !is_due
+        });
+    }
+}
