@@ -26,6 +26,7 @@ mod methods;
 mod output;
 mod processes;
 mod program_end;
+mod progress;
 mod removal;
 mod responses;
 mod scenario;
@@ -79,6 +80,7 @@ pub const INVARIANTS: &[Invariant] = &[
     features::FEATURES_DECLARED,
     responses::RESPONSES_MATCH_REQUESTS,
     responses::SERVER_REQUESTS_ANSWERED,
+    progress::PROGRESS_TOKENS_VALID,
     server_requests::PING_ANSWERED,
     calls::CALL_SENT_ONCE,
     calls::CALL_ARRIVES_AS_MADE,
@@ -164,6 +166,7 @@ pub const HOST_RULES: &[Invariant] = &[
     features::FEATURES_DECLARED,
     responses::RESPONSES_MATCH_REQUESTS,
     responses::SERVER_REQUESTS_ANSWERED,
+    progress::PROGRESS_TOKENS_VALID,
     server_requests::PING_ANSWERED,
     cancellation::CANCEL_ONLY_OPEN_REQUESTS,
     stateless::METADATA_SENT,
