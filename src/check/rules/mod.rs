@@ -39,6 +39,7 @@ mod session_loss;
 mod sessions;
 mod sse;
 mod stateless;
+mod tasks;
 mod tools;
 
 use crate::check::Invariant;
@@ -81,6 +82,7 @@ pub const INVARIANTS: &[Invariant] = &[
     responses::RESPONSES_MATCH_REQUESTS,
     responses::SERVER_REQUESTS_ANSWERED,
     progress::PROGRESS_TOKENS_VALID,
+    tasks::TASK_SUPPORT_FOLLOWED,
     server_requests::PING_ANSWERED,
     calls::CALL_SENT_ONCE,
     calls::CALL_ARRIVES_AS_MADE,
@@ -167,6 +169,7 @@ pub const HOST_RULES: &[Invariant] = &[
     responses::RESPONSES_MATCH_REQUESTS,
     responses::SERVER_REQUESTS_ANSWERED,
     progress::PROGRESS_TOKENS_VALID,
+    tasks::TASK_SUPPORT_FOLLOWED,
     server_requests::PING_ANSWERED,
     cancellation::CANCEL_ONLY_OPEN_REQUESTS,
     stateless::METADATA_SENT,

@@ -1,0 +1,114 @@
+//! Tasks: which tools are called as tasks.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::check::agreement::Spoken;
+use crate::check::parts::parts;
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
+use crate::plan::{Promise, Revision};
+
+/// Counter-examples: A client that has not listed a tool knows nothing of its tasks. A call that crosses a list, or a
+/// tool whose support changed on this connection, proves nothing. A server without tasks may list anything.
+pub(super) const TASK_SUPPORT_FOLLOWED: Invariant = Invariant {
+    id: "task-support-followed",
+    property: Property::Safety,
+    level: Level::Must,
+    claim: "a tool that requires a task is called as one, and a tool that has none is not",
+    source: "2025-11-25, basic/utilities/tasks, Tool-Level Negotiation",
+    requirement: &["LC-TASK-02"],
+    applies: AppliesTo::HANDSHAKE,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
+    vacuous: "no tool of a server with tasks was called",
+    explain: "The list of tools says how each is to be called, and the client did not follow it: it called a tool plainly \
+        that requires a task, or as a task although the tool has none. The server must refuse that with -32601.\n\n\
+        Look at `execution.taskSupport` of the tool in the answer to `tools/list`. To fix it, choose by this value for \
+        each call; without it, a tool has no tasks.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(TaskSupport::default()) },
+};
+
+#[derive(Default)]
+struct TaskSupport {
+    /// Unanswered lists, by connection and id.
+    listing: BTreeMap<(ConnectionId, String), Seq>,
+    /// The support of each tool, by connection and name; none if it changed.
+    tools: BTreeMap<(ConnectionId, String), Option<ListedSupport>>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct ListedSupport {
+    support: String,
+    listed: Seq,
+}
+
+impl Monitor for TaskSupport {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::WireReceived { connection, message } => {
+                let Spoken::Handshake(Revision::R20251125, agreement) = view.spoken(connection) else { return };
+                if agreement.of_server(&["tasks", "requests", "tools", "call"]).is_none() {
+                    return;
+                }
+                for part in parts(message).iter() {
+                    if part.is_request("tools/list") {
+                        let id = part.id().map(ToString::to_string).unwrap_or_default();
+                        self.listing.insert((connection.clone(), id), event.seq);
+                    } else if part.is_request("tools/call") && !part.is_cut() {
+                        self.call(event.seq, connection, part, tally);
+                    }
+                }
+            }
+            EventKind::WireSent { connection, message } if !self.listing.is_empty() => {
+                for part in parts(message).iter().filter(|part| part.is_response()) {
+                    self.listed(event.seq, connection, part);
+                }
+            }
+            EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
+                self.listing.retain(|(of, _), _| of != connection);
+                self.tools.retain(|(of, _), _| of != connection);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl TaskSupport {
+    fn listed(&mut self, seq: Seq, connection: &ConnectionId, answer: &Message) {
+        let id = answer.id().map(ToString::to_string).unwrap_or_default();
+        if self.listing.remove(&(connection.clone(), id)).is_none() {
+            return;
+        }
+        for tool in answer.at(&["result", "tools"]).and_then(Value::as_array).into_iter().flatten() {
+            let Some(name) = tool.get("name").and_then(Value::as_str) else { continue };
+            let support = tool.pointer("/execution/taskSupport").and_then(Value::as_str).unwrap_or("forbidden");
+            let found = ListedSupport { support: support.to_owned(), listed: seq };
+            let known = self.tools.entry((connection.clone(), name.to_owned())).or_insert_with(|| Some(found.clone()));
+            if known.as_ref().is_some_and(|known| known.support != found.support) {
+                *known = None;
+            }
+        }
+    }
+
+    fn call(&self, seq: Seq, connection: &ConnectionId, call: &Message, tally: &mut Tally) {
+        let is_listing = self.listing.keys().any(|(of, _)| of == connection);
+        let Some(name) = call.at(&["params", "name"]).and_then(Value::as_str).filter(|_| !is_listing) else { return };
+        let Some(Some(ListedSupport { support, listed })) = self.tools.get(&(connection.clone(), name.to_owned()))
+        else {
+            return;
+        };
+        let is_task = call.at(&["params", "task"]).is_some();
+        let (variant, how) = match (support.as_str(), is_task) {
+            ("required", false) => ("required", "without a task"),
+            ("forbidden", true) => ("forbidden", "as a task"),
+            _ => return tally.held(),
+        };
+        let because = format!(
+            "tool {name}, whose task support is {support} in the list of {listed}, was called {how} on connection {connection} at {seq}"
+        );
+        tally.broken(Violation::new(variant, because, &[*listed, seq]));
+    }
+}
