@@ -26,6 +26,7 @@ mod operations;
 mod outcome;
 mod parts;
 mod peers;
+mod reading;
 mod rules;
 mod session_lifetime;
 mod tally;

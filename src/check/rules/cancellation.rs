@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::check::combinator::Judged;
 use crate::check::parts::parts;
+use crate::check::reading::{Reading, RequestKey};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, OpId, Outcome, Seq};
 use crate::plan::Promise;
@@ -12,7 +13,8 @@ use crate::plan::Promise;
 /// After this time a timeout of the loader itself may have ended a call.
 const OWN_TIMEOUT_US: u64 = 4_000_000;
 
-/// Counter-examples: A timeout of the loader itself is a reason, so a call that ran for seconds is not judged. A
+/// Counter-examples: A timeout of the loader itself is a reason, so a call that ran for seconds, or for as long as the
+/// loader promises to wait, is not judged. A
 /// cleanup, a removal, the end of the program and the end of the caller's context are reasons. A request that may
 /// belong to another call is not judged.
 pub(super) const CANCEL_HAS_A_REASON: Invariant = Invariant {
@@ -74,7 +76,9 @@ fn judge_cancel(event: &Event, view: &View, connection: &ConnectionId, id: &str)
     if operation.is_excused() {
         return Judged::Held;
     }
-    let is_long = operation.started.is_none_or(|(_, at_us)| event.at_us > at_us + OWN_TIMEOUT_US);
+    let bound = view.promises().call_bound.map(|bound| u64::try_from(bound.0.as_micros()).unwrap_or(u64::MAX));
+    let own_timeout = bound.unwrap_or(OWN_TIMEOUT_US).min(OWN_TIMEOUT_US);
+    let is_long = operation.started.is_none_or(|(_, at_us)| event.at_us >= at_us.saturating_add(own_timeout));
     if is_long || !view.is_healthy(event.source.server().unwrap_or_default()) {
         return Judged::Unrelated;
     }
@@ -163,23 +167,23 @@ impl Monitor for PromptCancellations {
     }
 }
 
-/// A request on the wire: its connection and its id as JSON text.
-pub(super) type RequestKey = (ConnectionId, String);
-
-/// Counter-examples: A cancellation may cross the answer: the client knew of the answer only if its operation had
-/// returned it and the driver had not requested a cancellation before. If bytes arrived that are no message, a request
-/// may have been among them.
+/// Counter-examples: A cancellation may cross the answer: without evidence that the client had read it, it had not. Two
+/// sockets have no order, so a cancellation may overtake its request. If bytes arrived that are no message, or a request
+/// was cut off or refused unread, the request may have been among them.
 pub(super) const CANCEL_ONLY_OPEN_REQUESTS: Invariant = Invariant {
     id: "cancel-only-open-requests",
     property: Property::Safety,
     level: Level::Must,
-    claim: "a cancellation names a request of the same connection that is still open, and never initialize",
+    claim: "a cancellation names a request of the same connection that is still open, and never initialize or a task",
     source: "2025-11-25, basic/utilities/cancellation, Behavior Requirements; the same in all revisions",
-    requirement: &["LC-CAN-01", "LC-CAN-02"],
+    requirement: &["LC-CAN-01", "LC-CAN-02", "LC-CAN-14"],
     applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[
+        Kind::HttpReceived,
+        Kind::HttpAnswered,
+        Kind::HttpEnded,
         Kind::WireReceived,
         Kind::WireSent,
         Kind::WireNoise,
@@ -190,18 +194,24 @@ pub(super) const CANCEL_ONLY_OPEN_REQUESTS: Invariant = Invariant {
     ],
     vacuous: "nothing was cancelled on the wire",
     explain: "The client cancelled a request that it never made on that connection, a request whose answer it \
-        already had, or `initialize`. A server that tracks its requests may drop another request with that id, or \
-        end the session.\n\n\
-        Look at the request that the notification names. The usual reasons are a drop guard that fires after \
-        success, an id from another connection after a reconnect, and one timeout around the whole load. To fix it, \
-        disarm the guard when the answer arrives, and close the transport instead of cancelling `initialize`.",
+        already had, a call that had become a task, or `initialize`. A server that tracks its requests may drop another \
+        request with that id, or end the session. A task goes on as if nothing had been said.\n\n\
+        Look at the request that the notification names, and at the event that shows that its answer had been read. The \
+        usual reasons are a drop guard that fires after success, an id from another connection after a reconnect, and one \
+        timeout around the whole load. To fix it, disarm the guard when the answer arrives, cancel a task with \
+        `tasks/cancel`, and close the transport instead of cancelling `initialize`.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(CancelledRequests::default()) },
 };
 
 #[derive(Default)]
 struct CancelledRequests {
+    reading: Reading,
     requests: BTreeMap<RequestKey, TrackedRequest>,
     noisy: Vec<ConnectionId>,
+    /// Cancellations over HTTP of requests that have not arrived.
+    early: BTreeMap<RequestKey, Seq>,
+    /// The connection of the newest POST of each mock, until its message arrives.
+    unread: BTreeMap<String, ConnectionId>,
 }
 
 struct TrackedRequest {
@@ -217,9 +227,12 @@ impl Monitor for CancelledRequests {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
+                self.unread.remove(&event.source.to_string());
+                self.reading.see(event, view);
                 for part in parts(message).iter() {
                     self.receive(event.seq, view, connection, part, tally);
                 }
+                return;
             }
             EventKind::WireSent { connection, message } => {
                 for id in parts(message).iter().filter(|part| part.is_response()).filter_map(Message::id) {
@@ -227,29 +240,47 @@ impl Monitor for CancelledRequests {
                     self.requests.entry(key).and_modify(|asked| asked.is_answered = true);
                 }
             }
+            EventKind::HttpReceived { verb, connection: Some(connection), .. } if verb == "POST" => {
+                self.unread.insert(event.source.to_string(), connection.clone());
+            }
+            // The request was cut off, or refused before its message was read.
+            EventKind::HttpAnswered { .. } | EventKind::HttpEnded { .. } => {
+                self.noisy.extend(self.unread.remove(&event.source.to_string()));
+            }
             EventKind::WireNoise { connection, .. } => self.noisy.push(connection.clone()),
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
+                self.judge_early(tally, |of| of == connection);
                 self.requests.retain(|(of, _), _| of != connection);
                 self.noisy.retain(|of| of != connection);
             }
             EventKind::CancelRequested { operation } => {
-                for asked in self.of_operation(*operation).filter(|asked| asked.consumed.is_none()) {
+                for (_, asked) in self.of_operation(*operation).filter(|(_, asked)| asked.consumed.is_none()) {
                     asked.is_cancel_wanted = true;
                 }
             }
             EventKind::OperationCompleted { operation, outcome: Outcome::Ok { .. } } => {
-                for asked in self.of_operation(*operation).filter(|asked| asked.is_answered) {
+                let mut returned = Vec::new();
+                for (key, asked) in self.of_operation(*operation).filter(|(_, asked)| asked.is_answered) {
                     asked.consumed.get_or_insert(event.seq);
+                    returned.push(key.clone());
                 }
+                returned.iter().for_each(|key| self.reading.returned(event.seq, view, key));
             }
             _ => {}
+        }
+        self.reading.see(event, view);
+    }
+
+    fn end(&mut self, view: &View, tally: &mut Tally) {
+        if !view.is_cut_off() && !view.is_killed() {
+            self.judge_early(tally, |_| true);
         }
     }
 }
 
 impl CancelledRequests {
-    fn of_operation(&mut self, operation: OpId) -> impl Iterator<Item = &mut TrackedRequest> {
-        self.requests.values_mut().filter(move |asked| asked.operation == Some(operation))
+    fn of_operation(&mut self, operation: OpId) -> impl Iterator<Item = (&RequestKey, &mut TrackedRequest)> {
+        self.requests.iter_mut().filter(move |(_, asked)| asked.operation == Some(operation))
     }
 
     fn receive(&mut self, seq: Seq, view: &View, connection: &ConnectionId, message: &Message, tally: &mut Tally) {
@@ -262,14 +293,27 @@ impl CancelledRequests {
                 is_cancel_wanted: false,
                 consumed: None,
             };
-            self.requests.insert((connection.clone(), id.to_string()), asked);
+            let key = (connection.clone(), id.to_string());
+            if self.early.remove(&key).is_some() {
+                tally.held();
+            }
+            self.requests.insert(key, asked);
         }
-        let Some(id) = message.cancelled_request() else { return };
-        let Some(asked) = self.requests.get(&(connection.clone(), id.to_string())) else {
+        if !message.is_notification("notifications/cancelled") || message.is_cut() {
+            return;
+        }
+        let Some(id) = message.cancelled_request() else {
+            let because = format!("a cancellation without a request was sent on connection {connection} at {seq}");
+            return tally.broken(Violation::new("no-request", because, &[seq]));
+        };
+        let key = (connection.clone(), id.to_string());
+        let Some(asked) = self.requests.get(&key) else {
             if !self.noisy.contains(connection) {
-                let because =
-                    format!("request {id} was cancelled on connection {connection} at {seq}, where it was never made");
-                tally.broken(Violation::new("unknown-request", because, &[seq]));
+                self.early.insert(key, seq);
+            }
+            // Over lines nothing is overtaken.
+            if view.is_line() {
+                self.judge_early(tally, |of| of == connection);
             }
             return;
         };
@@ -278,16 +322,39 @@ impl CancelledRequests {
             tally.broken(Violation::new("initialize", because, &[asked.received, seq]));
             return;
         }
-        match asked.consumed.filter(|_| !asked.is_cancel_wanted) {
-            Some(consumed) => {
+        let read = self.reading.read(&key);
+        if let Some(read) = read.filter(|_| self.reading.is_task(&key)) {
+            let because = format!(
+                "request {id} of {} was cancelled at {seq} by notification, although it was a task, as the client knew at {read}",
+                asked.received
+            );
+            return tally.broken(Violation::new("task", because, &[asked.received, read, seq]));
+        }
+        let consumed = asked.consumed.map(|consumed| (consumed, "returned"));
+        match consumed.or(read.map(|read| (read, "read"))).filter(|_| !asked.is_cancel_wanted) {
+            Some((had, how)) => {
                 let because = format!(
-                    "request {id} of {} was cancelled at {seq}, after its answer had been returned at {consumed}",
+                    "request {id} of {} was cancelled at {seq}, after its answer had been {how} at {had}",
                     asked.received
                 );
-                tally.broken(Violation::new("already-answered", because, &[asked.received, consumed, seq]));
+                tally.broken(Violation::new("already-answered", because, &[asked.received, had, seq]));
             }
             None => tally.held(),
         }
+    }
+
+    /// Judges cancellations whose request did not arrive as long as its connection was open.
+    fn judge_early(&mut self, tally: &mut Tally, concerns: impl Fn(&ConnectionId) -> bool) {
+        let noisy = &self.noisy;
+        self.early.retain(|(connection, id), seq| {
+            let is_due = concerns(connection);
+            if is_due && !noisy.contains(connection) {
+                let because =
+                    format!("request {id} was cancelled on connection {connection} at {seq}, where it was never made");
+                tally.broken(Violation::new("unknown-request", because, &[*seq]));
+            }
+            !is_due
+        });
     }
 }
 
