@@ -12,7 +12,8 @@ use crate::history::{ConnectionId, Event, EventKind, Header, Impact, Kind, Messa
 use crate::plan::Promise;
 
 /// Counter-examples: A client of both generations may send `server/discover` first. Pings, responses and cancellations
-/// belong to no phase. A client may send `initialize` again after an error. If a script garbles answers, the journal
+/// belong to no phase. A client may send `initialize` again after an error, or go on without a handshake, as a server of
+/// the stateless generation expects. If a script garbles answers, the journal
 /// does not show what the client read, so the connection is not judged any further.
 pub(super) const HANDSHAKE_ORDER: Invariant = Invariant {
     id: "handshake-order",
@@ -20,7 +21,7 @@ pub(super) const HANDSHAKE_ORDER: Invariant = Invariant {
     level: Level::Must,
     claim: "a connection opens with initialize, its answer and notifications/initialized, before any other request",
     source: "2025-11-25, basic/lifecycle, Initialization; the same in all revisions from 2024-11-05",
-    requirement: &["LC-INIT-01", "LC-INIT-03", "LC-INIT-05"],
+    requirement: &["LC-INIT-01", "LC-INIT-03", "LC-INIT-04", "LC-INIT-05"],
     applies: AppliesTo::HANDSHAKE,
     needs: Promise::None,
     witness: Witness::Always,
@@ -99,7 +100,8 @@ impl Handshake {
         let Some(method) = message.method().filter(|_| !self.has_stopped) else { return };
         let is_request = message.is_any_request();
         let is_of_no_phase = matches!(method, "ping" | "notifications/cancelled");
-        let is_probe = method == "server/discover" && self.initialize.is_none();
+        let is_refused = self.answer == Some(InitializeAnswer::Error);
+        let is_probe = method == "server/discover" && (self.initialize.is_none() || is_refused);
         if is_of_no_phase || is_probe {
             return;
         }
@@ -118,8 +120,11 @@ impl Handshake {
             (Some((first, _)), "initialize") => ("initialize-twice", "a second time", Some(*first)),
             (Some((first, _)), "notifications/initialized") => match (self.answer, self.initialized) {
                 (None, _) => ("initialized-before-answer", "before initialize was answered", Some(*first)),
+                (Some(InitializeAnswer::Error), None) => {
+                    ("after-refusal", "after initialize was refused", Some(*first))
+                }
                 (Some(_), Some(earlier)) => ("initialized-twice", "a second time", Some(earlier)),
-                (Some(_), None) => {
+                (Some(InitializeAnswer::Result), None) => {
                     self.initialized = Some(seq);
                     return;
                 }
@@ -129,6 +134,9 @@ impl Handshake {
                 (Some(InitializeAnswer::Result), None) if is_request => {
                     ("request-before-initialized", "before notifications/initialized", Some(*first))
                 }
+                (Some(InitializeAnswer::Error), None) if is_request && !is_stateless(message) => {
+                    ("after-refusal", "after initialize was refused", Some(*first))
+                }
                 (None | Some(InitializeAnswer::Result | InitializeAnswer::Error), _) => return,
             },
         };
@@ -136,8 +144,9 @@ impl Handshake {
         let because = format!("{method} was sent on connection {connection} at {seq} {what}");
         let witness: Vec<Seq> = before.into_iter().chain([seq]).collect();
         let violation = Violation::new(variant, because, &witness);
-        // LC-INIT-05 is a SHOULD NOT; the others are MUSTs.
-        tally.broken(if variant == "request-before-answer" { violation.as_warning() } else { violation });
+        // LC-INIT-05 is a SHOULD NOT, and LC-INIT-04 follows from what the text says; the others are MUSTs.
+        let is_should = matches!(variant, "request-before-answer" | "after-refusal");
+        tally.broken(if is_should { violation.as_warning() } else { violation });
     }
 
     fn send(&mut self, message: &Message) {
@@ -149,12 +158,18 @@ impl Handshake {
     }
 }
 
-/// Counter-example: the recorder keeps a message above the size limit without its parameters.
+/// Whether a request belongs to the generation without a handshake.
+fn is_stateless(request: &Message) -> bool {
+    request.at(&["params", "_meta", "io.modelcontextprotocol/protocolVersion"]).is_some()
+}
+
+/// Counter-examples: The recorder keeps a message above the size limit without its parameters. A client may offer a
+/// revision that is newer than this program, or a draft of one.
 pub(super) const INITIALIZE_COMPLETE: Invariant = Invariant {
     id: "initialize-complete",
     property: Property::Safety,
     level: Level::Must,
-    claim: "initialize carries a revision, capabilities, and the client's name and version",
+    claim: "initialize carries a revision that there can be, capabilities, and the client's name and version",
     source: "2025-11-25, basic/lifecycle, Initialization; the same in all revisions from 2024-11-05",
     requirement: &["LC-INIT-02", "LC-INIT-07"],
     applies: AppliesTo::HANDSHAKE,
@@ -174,6 +189,12 @@ fn judge_initialize(event: &Event, _view: &View) -> Judged {
     if !message.is_request("initialize") || message.is_cut() {
         return Judged::Unrelated;
     }
+    if let Some(offered) = message.at(&["params", "protocolVersion"]).and_then(Value::as_str)
+        && !is_version(offered)
+    {
+        let because = format!("initialize was sent on connection {connection} at {} and offers {offered:?}", event.seq);
+        return Judged::Broken(Violation::new("no-such-version", because, &[event.seq]));
+    }
     let param = |path: &[&str]| message.at(&[&["params"], path].concat());
     let is_text = |path: &[&str]| param(path).is_some_and(Value::is_string);
     let missing = if !is_text(&["protocolVersion"]) {
@@ -188,6 +209,22 @@ fn judge_initialize(event: &Event, _view: &View) -> Judged {
     let because = format!("initialize was sent on connection {connection} at {} without {missing}", event.seq);
     Judged::Broken(Violation::new(missing, because, &[event.seq]))
 }
+
+/// Whether a text can name a revision: a date from the first published one on, or a draft.
+fn is_version(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let number = |part: &str, n_digits, range: std::ops::RangeInclusive<u32>| {
+        part.len() == n_digits && part.parse().is_ok_and(|number: u32| range.contains(&number))
+    };
+    let is_date = match parts.as_slice() {
+        [year, month, day] => number(year, 4, 2024..=9999) && number(month, 2, 1..=12) && number(day, 2, 1..=31),
+        _ => false,
+    };
+    (is_date && text >= FIRST_PUBLISHED) || text.to_ascii_lowercase().contains("draft")
+}
+
+/// The first revision that was published, before 2024-11-05.
+const FIRST_PUBLISHED: &str = "2024-10-07";
 
 /// Counter-example: a load that was cancelled, or gave up on the server, need not finish the handshake.
 pub(super) const INITIALIZED_SENT: Invariant = Invariant {
@@ -224,7 +261,8 @@ impl Monitor for InitializedConnections {
                 self.asked.insert(connection.clone(), id);
             }
             EventKind::WireReceived { connection, message } if !self.owed.is_empty() => {
-                let is_notice = |part: &Message| part.is_notification("notifications/initialized");
+                // One with an id is another rule's case.
+                let is_notice = |part: &Message| part.method() == Some("notifications/initialized");
                 if parts(message).iter().any(is_notice) && self.owed.remove(connection).is_some() {
                     tally.held();
                 }
@@ -297,7 +335,8 @@ impl Monitor for InitializedSessions {
                 self.owed.insert(connection.clone(), event.seq);
             }
             EventKind::WireReceived { connection, message } => {
-                let is_notice = parts(message).iter().any(|part| part.is_notification("notifications/initialized"));
+                // One with an id is another rule's case.
+                let is_notice = parts(message).iter().any(|part| part.method() == Some("notifications/initialized"));
                 if is_notice && self.owed.remove(connection).is_some() {
                     tally.held();
                 }

@@ -41,6 +41,7 @@ mod sse;
 mod stateless;
 mod tasks;
 mod tools;
+mod versions;
 
 use crate::check::Invariant;
 
@@ -72,6 +73,7 @@ pub const INVARIANTS: &[Invariant] = &[
     stateless::SESSIONS_OVER,
     answers::SENT_BACK_KEEPS_STATE,
     handshake::INITIALIZE_COMPLETE,
+    versions::UNKNOWN_VERSION_LEFT,
     handshake::INITIALIZED_SENT,
     capabilities::CAPABILITIES_RESPECTED,
     messages::ONE_MESSAGE_AT_A_TIME,
@@ -145,6 +147,7 @@ pub const HOST_RULES: &[Invariant] = &[
     http_at_exit::ANSWERS_READ,
     handshake::HANDSHAKE_ORDER,
     handshake::INITIALIZE_COMPLETE,
+    versions::UNKNOWN_VERSION_LEFT,
     capabilities::CAPABILITIES_RESPECTED,
     handshake::SESSION_INITIALIZED,
     sessions::SESSIONS_USED,

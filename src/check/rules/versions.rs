@@ -1,0 +1,75 @@
+//! Versions: a client goes on only under a revision that it can know.
+
+use std::collections::BTreeSet;
+
+use crate::check::parts::parts;
+use crate::check::{
+    Agreement, AppliesTo, InitializeAnswer, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness,
+};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message};
+use crate::plan::{Promise, Revision};
+
+/// Counter-examples: A client may know a revision that this program does not, and says so by offering it. A message that
+/// crosses the answer is another rule's case. An answer without any revision says nothing.
+pub(super) const UNKNOWN_VERSION_LEFT: Invariant = Invariant {
+    id: "unknown-version-left",
+    property: Property::Safety,
+    level: Level::Should,
+    claim: "a client leaves a server that answers with a revision that the client cannot know",
+    source: "2025-11-25, basic/lifecycle, Version Negotiation; the same in all revisions that open with initialize",
+    requirement: &["LC-INIT-09", "LC-INIT-13"],
+    applies: AppliesTo::HANDSHAKE,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
+    vacuous: "no client went on after the answer to initialize",
+    explain: "The server answered `initialize` with a revision that does not exist, and the client went on as if it \
+        spoke it. Neither side knows which rules hold from there on: messages may be misread without any error.\n\n\
+        Look at `protocolVersion` in the answer. To fix it, compare it with the revisions that the client supports, and \
+        disconnect with an error that names both when it is none of them.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(AcceptedVersions::default()) },
+};
+
+#[derive(Default)]
+struct AcceptedVersions {
+    judged: BTreeSet<ConnectionId>,
+}
+
+impl Monitor for AcceptedVersions {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::WireReceived { connection, message } => {
+                let goes_on = |part: &Message| match part.method() {
+                    Some("notifications/initialized") => true,
+                    Some("initialize" | "ping" | "server/discover") | None => false,
+                    Some(_) => part.is_any_request(),
+                };
+                if !self.judged.contains(connection) && parts(message).iter().any(goes_on) {
+                    self.judge(event, connection, view, tally);
+                }
+            }
+            EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
+                self.judged.remove(connection);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl AcceptedVersions {
+    fn judge(&mut self, event: &Event, connection: &ConnectionId, view: &View, tally: &mut Tally) {
+        let Some(Agreement { offered, answer: Some(answer), .. }) = view.agreement(connection) else { return };
+        let InitializeAnswer::Accepted { sent, version: Some(version), .. } = answer else { return };
+        self.judged.insert(connection.clone());
+        let text = version.as_str();
+        let is_known = text.is_some_and(|text| text.parse::<Revision>().is_ok());
+        if is_known || (text.is_some() && text == offered.as_deref()) {
+            return tally.held();
+        }
+        let because = format!(
+            "the client went on at {} on connection {connection}, whose server had answered with the revision {version} at {sent}",
+            event.seq
+        );
+        tally.broken(Violation::new("went-on", because, &[*sent, event.seq]));
+    }
+}
