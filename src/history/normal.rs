@@ -117,7 +117,7 @@ impl Names {
                 }
             }
             EventKind::OperationCompleted { operation, .. } => self.open.retain(|open| open != operation),
-            EventKind::HttpReceived { exchange, socket, .. } => {
+            EventKind::HttpReceived { exchange, socket, .. } | EventKind::HttpStray { exchange, socket, .. } => {
                 self.sockets.insert((source.to_string(), exchange.0.clone()), socket.0.clone());
             }
             EventKind::WireReceived { connection, message } if self.shares_mocks => {
@@ -157,6 +157,7 @@ impl Names {
         match kind {
             EventKind::SocketOpened { socket: id } | EventKind::SocketClosed { socket: id, .. } => socket(&id.0),
             EventKind::HttpReceived { exchange, .. }
+            | EventKind::HttpStray { exchange, .. }
             | EventKind::HttpAnswered { exchange, .. }
             | EventKind::HttpEnded { exchange, .. } => {
                 socket(self.sockets.get(&(source.to_string(), exchange.0.clone())).map_or("", String::as_str))
@@ -199,6 +200,8 @@ impl Names {
     fn text(&mut self, lane: &Lane, kind: &EventKind) -> Option<String> {
         match kind {
             EventKind::SampleTaken { .. } | EventKind::SchedulingDelayed { .. } | EventKind::StacksTaken { .. } => None,
+            // The action that sends it has an event of its own.
+            EventKind::StreamEvent { .. } => None,
             EventKind::StepBegan { step, about } => Some(format!("step {step}: {about}")),
             EventKind::OperationStarted { operation, .. }
             | EventKind::OperationCompleted { operation, outcome: Outcome::Ok { .. } }
@@ -219,10 +222,16 @@ impl Names {
     fn plain_text(&self, kind: &EventKind) -> String {
         let mut fields = kind_fields(kind);
         let name = fields.remove("kind").and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default();
-        // Texts contain addresses and counters. The loader's identity does not affect its lifecycle.
+        // Texts and paths contain addresses and counters. The loader's identity does not affect its lifecycle.
         let volatile = ["pid", "command", "connection", "process", "scope", "parent", "context", "text"];
-        for volatile in volatile.into_iter().chain(["url", "session", "socket", "exchange", "peer", "adapter"]) {
+        for volatile in
+            volatile.into_iter().chain(["url", "path", "query", "session", "socket", "exchange", "peer", "adapter"])
+        {
             fields.remove(volatile);
+        }
+        // The key of the digest belongs to one mock.
+        if let Some(Value::Object(headers)) = fields.get_mut("headers") {
+            headers.entry("authorization").and_modify(|digest| *digest = Value::from("given"));
         }
         if let EventKind::ScopeLeft { scope, context, .. } = kind {
             let entered = self.scopes.get(&scope.0).map(|(_, entered)| *entered);

@@ -214,10 +214,23 @@ fn loader_and_mock_kinds() -> Vec<(Kind, BoxedStrategy<EventKind>)> {
             verb: text(),
             connection: prop::option::of(connection()),
             session: prop::option::of(session()),
+            path: prop::option::of(text()),
+            query: prop::option::of(text()),
             headers: prop::collection::btree_map(text(), text(), 0..3),
+        }
+        HttpStray {
+            exchange: exchange(),
+            socket: socket(),
+            verb: text(),
+            path: text(),
+            query: prop::option::of(text()),
+            session: prop::option::of(session()),
+            headers: prop::collection::btree_map(text(), text(), 0..3),
+            message: prop::option::of(message()),
         }
         HttpAnswered { exchange: exchange(), status: any::<u16>(), streams: any::<bool>() }
         HttpEnded { exchange: exchange(), how: wire_end() }
+        StreamEvent { exchange: exchange(), id: prop::option::of(text()), retry_ms: any::<Option<u64>>() }
         SessionOpened { connection: connection(), session: session() }
         SessionClosed { connection: connection(), session: session(), how: wire_end() }
         MockEnding { how: server_end() }

@@ -222,6 +222,8 @@ fn may_report(source: &Source, kind: &EventKind) -> bool {
         | EventKind::SocketOpened { .. }
         | EventKind::SocketClosed { .. }
         | EventKind::HttpReceived { .. }
+        | EventKind::HttpStray { .. }
+        | EventKind::StreamEvent { .. }
         | EventKind::HttpAnswered { .. }
         | EventKind::HttpEnded { .. }
         | EventKind::SessionOpened { .. }

@@ -66,7 +66,10 @@ pub struct Request {
     pub path: String,
     /// Its query; empty if it has none.
     pub query: String,
-    /// The header fields of [`Request::HEADERS`] that it has, by name in lower case, shortened.
+    /// The query as the journal shows it, with a digest in place of each secret.
+    pub shown_query: String,
+    /// The header fields that [`Request::keeps`], by name in lower case, shortened. Several lines of one field are one
+    /// value with commas; of `authorization` there is only a digest.
     pub headers: BTreeMap<String, String>,
     /// Its body.
     pub body: Body,
@@ -85,8 +88,9 @@ pub enum Body {
 
 impl Request {
     /// The header fields that the protocol defines or uses.
-    pub const HEADERS: &'static [&'static str] = &[
+    const HEADERS: &'static [&'static str] = &[
         "accept",
+        "authorization",
         "content-type",
         "last-event-id",
         "mcp-method",
@@ -95,6 +99,12 @@ impl Request {
         "mcp-session-id",
         "origin",
     ];
+
+    /// Whether a mock keeps the header field with this name in lower case.
+    #[must_use]
+    pub fn keeps(name: &str) -> bool {
+        Self::HEADERS.contains(&name) || name.starts_with("mcp-param-")
+    }
 
     /// A header field by its name in lower case.
     #[must_use]

@@ -102,6 +102,14 @@ pub(super) fn read_body(body: Value) -> Incoming {
     }
 }
 
+/// The message in a body, or the batch of messages, if there is one, as the journal has it.
+pub(super) fn message_in(bytes: &[u8]) -> Option<Message> {
+    let is_message = |body: &Value| body.get("jsonrpc").is_some_and(Value::is_string);
+    let body: Value = serde_json::from_slice(bytes).ok()?;
+    let is_one = is_message(&body) || body.as_array().is_some_and(|all| !all.is_empty() && all.iter().all(is_message));
+    is_one.then(|| journalled(&body, bytes, BODY_BYTES_MAX))
+}
+
 /// A message as the journal has it: complete, or cut if its `line` is above the limit, or has what JSON libraries refuse.
 pub(super) fn journalled(body: &Value, line: &[u8], body_bytes_max: usize) -> Message {
     if line.len() <= body_bytes_max.min(BODY_BYTES_CAP) && is_readable(without_mark(line)) {

@@ -41,8 +41,7 @@ event_kinds! {
         /// The awaited condition, and the observation instead.
         because: String,
         /// The whole wait in milliseconds; absent if the wait ended early.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        bound_ms: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")] bound_ms: Option<u64>,
     }
     /// The driver is about to make an application act, as its user would.
     HostPrompted = "host.prompted" {
@@ -56,20 +55,15 @@ event_kinds! {
         /// The kind of operation.
         action: Action,
         /// The context of the operation, as the scenario names it: `task:a`.
-        #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
-        place: Option<String>,
+        #[serde(rename = "in", skip_serializing_if = "Option::is_none")] place: Option<String>,
         /// For a call: the server that offers the tool.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        server: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")] server: Option<String>,
         /// For a call: the name of the tool.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        tool: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")] tool: Option<String>,
         /// For load and reload: the servers of the configuration.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        servers: Vec<String>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")] servers: Vec<String>,
         /// For reload: the servers whose configuration entry changed.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        changed: Vec<String>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")] changed: Vec<String>,
     }
     /// The driver is about to request the cancellation of an operation.
     CancelRequested = "cancel.requested" {
@@ -102,15 +96,13 @@ event_kinds! {
     /// The driver ended a context on purpose.
     ContextEnded = "context.ended" {
         /// The context as the scenario names it.
-        #[serde(rename = "in")]
-        place: String,
+        #[serde(rename = "in")] place: String,
     }
     /// A context ended by the driver was still alive when its limit passed, although nothing ran in it. The driver
     /// takes stacks, then ends the plan.
     ContextOverdue = "context.overdue" {
         /// The context as the scenario names it.
-        #[serde(rename = "in")]
-        place: String,
+        #[serde(rename = "in")] place: String,
         /// Name of the limit, as `explain` knows it.
         limit: String,
         /// The limit, in milliseconds.
@@ -178,11 +170,9 @@ event_kinds! {
         /// Names of the operations that the adapter offers.
         operations: Vec<String>,
         /// Witnesses that the adapter provides, such as `scopes`.
-        #[serde(default)]
-        observes: Vec<String>,
+        #[serde(default)] observes: Vec<String>,
         /// Witnesses that the adapter could not provide, each with its reason.
-        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-        unobservable: BTreeMap<String, String>,
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")] unobservable: BTreeMap<String, String>,
     }
     /// An operation began to run in its context.
     OperationStarted = "operation.started" {
@@ -207,8 +197,7 @@ event_kinds! {
         /// Whether the scope is bound to the task that enters it.
         form: ScopeForm,
         /// The enclosing scope; absent if the adapter does not know it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        parent: Option<ScopeId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")] parent: Option<ScopeId>,
         /// The context that entered the scope.
         context: Context,
     }
@@ -241,8 +230,7 @@ event_kinds! {
         /// Name of the mock's script.
         script: String,
         /// Pid of the mock, for a reader. Rules identify processes by role, never by pid.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pid: Option<u32>,
+        #[serde(default, skip_serializing_if = "Option::is_none")] pid: Option<u32>,
     }
     /// A transport connection began: a pair of pipes or, over HTTP, one `initialize`, however many sockets it uses. A
     /// request outside any session that is not `initialize` gets a connection of its own, `c3.0`.
@@ -328,14 +316,35 @@ event_kinds! {
         /// The HTTP method: `POST`, `GET`, `DELETE`.
         verb: String,
         /// The connection of the session that the request names; absent if there is no such session.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        connection: Option<ConnectionId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")] connection: Option<ConnectionId>,
         /// The session id in the request, valid or not.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        session: Option<SessionId>,
-        /// Header fields defined by the protocol, by name in lower case, without the session id.
-        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-        headers: BTreeMap<String, String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")] session: Option<SessionId>,
+        /// The path; absent in a history of an older release.
+        #[serde(default, skip_serializing_if = "Option::is_none")] path: Option<String>,
+        /// The query, with a digest in place of each secret; absent if there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")] query: Option<String>,
+        /// Header fields defined by the protocol, by name in lower case, without the session id. Several lines of one
+        /// field are joined by commas, as HTTP defines. Of `authorization` there is only a digest, keyed for one mock.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")] headers: BTreeMap<String, String>,
+    }
+    /// An HTTP request arrived that is not addressed to the protocol: it has another path than the mock's, or another verb.
+    HttpStray = "http.stray" {
+        /// The exchange: this request and its response.
+        exchange: ExchangeId,
+        /// The socket that carried the request.
+        socket: SocketId,
+        /// The HTTP method: `OPTIONS`, `HEAD`, `GET`.
+        verb: String,
+        /// The path.
+        path: String,
+        /// The query, with a digest in place of each secret; absent if there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")] query: Option<String>,
+        /// The session id in the request, valid or not.
+        #[serde(default, skip_serializing_if = "Option::is_none")] session: Option<SessionId>,
+        /// Header fields, as in `http.received`.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")] headers: BTreeMap<String, String>,
+        /// The body, if it is a message of the protocol.
+        #[serde(default, skip_serializing_if = "Option::is_none")] message: Option<Message>,
     }
     /// A mock is about to send the head of an HTTP response.
     HttpAnswered = "http.answered" {
@@ -344,16 +353,23 @@ event_kinds! {
         /// The HTTP status code.
         status: u16,
         /// True if messages follow as server-sent events until the exchange ends.
-        #[serde(default, skip_serializing_if = "is_false")]
-        streams: bool,
+        #[serde(default, skip_serializing_if = "is_false")] streams: bool,
     }
-    /// An HTTP response ended. The mock is about to send its last byte, the mock cut it, or the client gave it up. The
-    /// mock sends a response without a stream together with its head.
+    /// An HTTP response ended: sent to its last byte, cut or given up. Without a stream it is sent together with its head.
     HttpEnded = "http.ended" {
         /// The exchange that the response belongs to.
         exchange: ExchangeId,
         /// `by-server`: sent to its end. `broken`: the script cut or reset it. `by-client`: the client gave it up.
         how: WireEnd,
+    }
+    /// A mock is about to send an event of a stream that has an id or a reconnection time.
+    StreamEvent = "stream.event" {
+        /// The exchange whose response is the stream.
+        exchange: ExchangeId,
+        /// The `id` of the event.
+        #[serde(default, skip_serializing_if = "Option::is_none")] id: Option<String>,
+        /// The reconnection time that `retry` gives, in milliseconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")] retry_ms: Option<u64>,
     }
     /// A mock is about to hand out a session.
     SessionOpened = "session.opened" {
@@ -402,11 +418,9 @@ event_kinds! {
         /// `loader`, `server:NAME` or `other`.
         role: String,
         /// Its pid, for a reader.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pid: Option<u32>,
+        #[serde(default, skip_serializing_if = "Option::is_none")] pid: Option<u32>,
         /// The beginning of its command line.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        command: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")] command: Option<String>,
     }
     /// A process ended.
     ProcessExited = "process.exited" {
@@ -415,11 +429,9 @@ event_kinds! {
         /// `loader`, `server:NAME` or `other`.
         role: String,
         /// Exit code; absent if a signal killed the process or the code was not visible.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        code: Option<i32>,
+        #[serde(default, skip_serializing_if = "Option::is_none")] code: Option<i32>,
         /// Name of the signal that killed the process, without `SIG`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        signal: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")] signal: Option<String>,
     }
     /// A process survived its owner's end and the grace period.
     ProcessOrphan = "process.orphan" {
@@ -428,11 +440,9 @@ event_kinds! {
         /// `server:NAME` or `other`.
         role: String,
         /// Its pid, for a reader.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pid: Option<u32>,
+        #[serde(default, skip_serializing_if = "Option::is_none")] pid: Option<u32>,
         /// The beginning of its command line.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        command: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")] command: Option<String>,
     }
     /// A process survived cleanup and the grace period. The loader's process is still alive.
     ProcessLeft = "process.left" {
@@ -459,8 +469,7 @@ event_kinds! {
         /// Number of threads at the end of the window.
         threads: u32,
         /// Open descriptors at the end of the window, by kind: `pipe`, `socket`, `file`, `other`.
-        #[serde(default)]
-        fds: BTreeMap<String, u32>,
+        #[serde(default)] fds: BTreeMap<String, u32>,
         /// Resident memory at the end of the window, in KiB.
         rss_kib: u64,
     }

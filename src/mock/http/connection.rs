@@ -1,6 +1,5 @@
 //! One client's connection: its requests become inputs, and the mock's replies are written.
 
-use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::mock::http::body::{CutState, MockBody, read_body};
 use crate::mock::http::fate::{Fate, OpenExchange};
+use crate::mock::http::fields::shortened;
 use crate::mock::http::reply::Reply;
 use crate::mock::http::shared::{HttpEvent, HttpShared, ServingPhase};
 use crate::mock::http::stream::{ByteStream, Wire};
@@ -24,8 +24,6 @@ const SOCKETS_MAX: usize = 8_192;
 const BUFFER_BYTES_MAX: usize = 64 * 1_024;
 /// Most header fields of a request.
 const HEADERS_MAX: usize = 128;
-/// Most characters of a header field, and of a query, that are kept.
-const HEADER_CHARS_MAX: usize = 256;
 
 /// An open socket, counted as long as it lives.
 struct Counted {
@@ -111,13 +109,15 @@ async fn exchange(
 ) -> Result<hyper::Response<MockBody>, NoResponse> {
     let exchange = ExchangeNo(shared.n_exchanges.fetch_add(1, Ordering::Relaxed) + 1);
     let (head, incoming) = request.into_parts();
+    let query = head.uri.query().unwrap_or_default();
     let request = Request {
         exchange,
         socket,
         verb: head.method.as_str().to_owned(),
         path: head.uri.path().to_owned(),
-        query: head.uri.query().unwrap_or_default().chars().take(HEADER_CHARS_MAX).collect(),
-        headers: known_headers(&head.headers),
+        query: shortened(query),
+        shown_query: shortened(&shared.digests.of_query(query)),
+        headers: shared.digests.of_headers(&head.headers),
         body: Body::Cut,
     };
     // hyper drops this future if the client leaves before its body is complete.
@@ -165,15 +165,6 @@ impl Drop for Unread<'_> {
             let _ = self.shared.events.send(HttpEvent::Request(request, oneshot::channel().0));
         }
     }
-}
-
-fn known_headers(headers: &hyper::HeaderMap) -> BTreeMap<String, String> {
-    let known = Request::HEADERS.iter().filter_map(|name| {
-        let value = headers.get(*name)?;
-        let text = String::from_utf8_lossy(value.as_bytes());
-        Some(((*name).to_owned(), text.chars().take(HEADER_CHARS_MAX).collect()))
-    });
-    known.collect()
 }
 
 fn response_of(response: Response, body: impl FnOnce(Vec<u8>) -> MockBody) -> hyper::Response<MockBody> {

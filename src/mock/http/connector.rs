@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::mock::http::connection;
+use crate::mock::http::fields::Digests;
 use crate::mock::http::shared::{HttpEvent, HttpShared, ServingPhase};
 use crate::mock::http::stream::ByteStream;
 use crate::server::Input;
@@ -68,6 +69,7 @@ pub fn connector() -> (Connector, Inbox) {
         n_sockets_ever: AtomicU64::new(0),
         n_exchanges: AtomicU64::new(0),
         n_body_bytes: AtomicUsize::new(0),
+        digests: Digests::default(),
     };
     (Connector { shared: Arc::new(shared) }, Inbox { events: inbox, sender, phase: phase_sender })
 }

@@ -8,6 +8,7 @@ mod body;
 mod connection;
 mod connector;
 mod fate;
+mod fields;
 mod owner;
 mod parts;
 mod process;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::mock::http::fields::Digests;
 use crate::mock::http::reply::Reply;
 use crate::server::{Input, Request};
 
@@ -22,6 +23,7 @@ pub(super) struct HttpShared {
     pub n_sockets_ever: AtomicU64,
     pub n_exchanges: AtomicU64,
     pub n_body_bytes: AtomicUsize,
+    pub digests: Digests,
 }
 
 /// How far a mock is from its end.

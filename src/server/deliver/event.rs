@@ -1,9 +1,12 @@
 //! Events on a stream: events that are not messages, and the answer in an unusual event.
 
+use crate::history::EventKind;
 use crate::script::family::{Event, MalformedEvent};
 use crate::server::cause::Cause;
 use crate::server::clients::Clients;
 use crate::server::effect::Effect;
+use crate::server::http_io::ExchangeNo;
+use crate::server::state::ServerState;
 use crate::server::task::Task;
 
 /// Sends an event that is not a message: on the stream of the request, which begins with it, or on that of the session.
@@ -19,8 +22,17 @@ pub(super) fn deliver(event: Event<'_>, task: &Task, clients: &mut Clients) {
         http.begin_stream(no, state);
     }
     for exchange in http.streams_at(task.place, &state.connections) {
+        match event {
+            Event::EventId(id) => journal(exchange, Some(id.clone()), None, state),
+            Event::Retry(ms) => journal(exchange, None, Some((*ms).into()), state),
+            Event::Comments(_) | Event::OtherEvent(_) => {}
+        }
         state.outbox.push(Effect::StreamPart { exchange, bytes: bytes.clone().into_bytes() });
     }
+}
+
+fn journal(exchange: ExchangeNo, id: Option<String>, retry_ms: Option<u64>, state: &mut ServerState) {
+    state.outbox.journal(EventKind::StreamEvent { exchange: exchange.id(), id, retry_ms });
 }
 
 /// Answers the request of a task in an unusual event.

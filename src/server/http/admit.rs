@@ -175,8 +175,12 @@ fn media_type(text: &str) -> &str {
     text.split(';').next().unwrap_or(text).trim()
 }
 
-/// Whether an origin is on this machine.
-fn is_loopback(origin: &str) -> bool {
+/// Whether an origin is on this machine. Several lines of the field are several origins.
+fn is_loopback(origins: &str) -> bool {
+    origins.split(',').all(|origin| is_one_on_loopback(origin.trim()))
+}
+
+fn is_one_on_loopback(origin: &str) -> bool {
     let host = origin.split_once("://").map_or("", |(_, rest)| rest);
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split_once(']').map_or("", |(name, _)| name),
@@ -196,9 +200,15 @@ mod tests {
         {
             assert!(is_loopback(good), "{good}");
         }
-        for bad in
-            ["null", "", "http://evil.example", "http://localhost.evil.example", "http://127.0.0.1.nip.io", "http://["]
-        {
+        for bad in [
+            "null",
+            "",
+            "http://localhost:1, http://evil.example",
+            "http://evil.example",
+            "http://localhost.evil.example",
+            "http://127.0.0.1.nip.io",
+            "http://[",
+        ] {
             assert!(!is_loopback(bad), "{bad}");
         }
     }

@@ -1,8 +1,10 @@
 //! HTTP requests as they arrive, and the messages in their bodies.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
-use crate::history::{EventKind, SessionId, WireEnd};
+use crate::history::{ConnectionId, EventKind, SessionId, WireEnd};
 use crate::plan::Revision;
 use crate::script::{DISCOVER, Generation};
 use crate::server::arrival::Arrival;
@@ -20,6 +22,8 @@ use crate::server::wire::{self, Incoming};
 
 /// Most characters of a verb in the journal.
 const VERB_CHARS: usize = 32;
+/// Most characters of a path in the journal.
+const PATH_CHARS: usize = 1_024;
 
 /// Takes the inputs of HTTP.
 pub(in crate::server) struct Receiver<'a> {
@@ -50,14 +54,13 @@ impl Receiver<'_> {
         let number = named.as_ref().and_then(|session| self.http.sessions.connection(session));
         let admitted = self.admit(&request, named.is_some(), number.is_some());
         self.http.exchanges.insert(no, Exchange::new(&request, number));
-        self.state.outbox.journal(EventKind::HttpReceived {
-            exchange: no.id(),
-            socket: request.socket.id(),
-            verb: request.verb.chars().take(VERB_CHARS).collect(),
-            connection: number.map(|number| self.http.connection_id(Some(number))),
-            session: named,
-            headers: request.headers.into_iter().filter(|(name, _)| name != "mcp-session-id").collect(),
-        });
+        let received = if self.is_addressed(&request) {
+            let connection = number.map(|number| self.http.connection_id(Some(number)));
+            received(&request, connection, named)
+        } else {
+            stray(&request)
+        };
+        self.state.outbox.journal(received);
         let place = Place { connection: number, exchange: Some(no), seat: None };
         match (admitted, request.body) {
             (_, Body::Cut) => drop(self.http.end_exchange(no, WireEnd::ByClient, self.state)),
@@ -72,6 +75,15 @@ impl Receiver<'_> {
             (Ok(Verb::Post), Body::TooLong) => self.http.refuse(no, &Refusal::TOO_LONG, self.state),
         }
         None
+    }
+
+    /// Whether a request is one of the protocol: one of its verbs, at an address of this server.
+    fn is_addressed(&self, request: &Request) -> bool {
+        let is_at = match &self.http.setup.style {
+            HttpStyle::Streamable => request.path == self.http.setup.path,
+            HttpStyle::Sse { messages } => request.path == self.http.setup.path || request.path == *messages,
+        };
+        is_at && matches!(request.verb.as_str(), "POST" | "GET" | "DELETE")
     }
 
     /// The session that a request names.
@@ -268,4 +280,48 @@ impl Receiver<'_> {
         let connection = self.http.connection_of(place, self.state);
         self.state.outbox.received(connection, body, line);
     }
+}
+
+fn received(request: &Request, connection: Option<ConnectionId>, session: Option<SessionId>) -> EventKind {
+    EventKind::HttpReceived {
+        exchange: request.exchange.id(),
+        socket: request.socket.id(),
+        verb: request.verb.chars().take(VERB_CHARS).collect(),
+        connection,
+        session,
+        path: Some(shown_path(request)),
+        query: shown_query(request),
+        headers: shown_headers(request),
+    }
+}
+
+/// A request that is not addressed to the protocol.
+fn stray(request: &Request) -> EventKind {
+    let message = match &request.body {
+        Body::Whole(bytes) => wire::message_in(bytes),
+        Body::TooLong | Body::Cut => None,
+    };
+    EventKind::HttpStray {
+        exchange: request.exchange.id(),
+        socket: request.socket.id(),
+        verb: request.verb.chars().take(VERB_CHARS).collect(),
+        path: shown_path(request),
+        query: shown_query(request),
+        session: request.header("mcp-session-id").map(|id| SessionId(id.to_owned())),
+        headers: shown_headers(request),
+        message,
+    }
+}
+
+fn shown_path(request: &Request) -> String {
+    request.path.chars().take(PATH_CHARS).collect()
+}
+
+fn shown_query(request: &Request) -> Option<String> {
+    (!request.shown_query.is_empty()).then(|| request.shown_query.clone())
+}
+
+fn shown_headers(request: &Request) -> BTreeMap<String, String> {
+    let shown = request.headers.iter().filter(|(name, _)| *name != "mcp-session-id");
+    shown.map(|(name, value)| (name.clone(), value.clone())).collect()
 }

@@ -46,6 +46,7 @@ fn request(exchange: u64, verb: &str, session: Option<&str>, body: &str) -> Inpu
         verb: verb.to_owned(),
         path: "/t/mcp".to_owned(),
         query: String::new(),
+        shown_query: String::new(),
         headers,
         body: Body::Whole(body.as_bytes().to_vec()),
     })
@@ -209,7 +210,7 @@ impl Seen {
         let no = |id: &crate::history::ExchangeId| id.0[1..].parse::<u64>().unwrap();
         let wrong = |is_wrong: bool, what: &str| if is_wrong { Err(format!("{what}: {effect:?}")) } else { Ok(()) };
         match effect {
-            Effect::Journal(EventKind::HttpReceived { exchange, .. }) => {
+            Effect::Journal(EventKind::HttpReceived { exchange, .. } | EventKind::HttpStray { exchange, .. }) => {
                 wrong(!self.received.insert(no(exchange)), "received twice")
             }
             Effect::Journal(EventKind::HttpAnswered { exchange, .. }) => wrong(

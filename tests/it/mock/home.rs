@@ -190,7 +190,7 @@ fn short(event: &Value) -> String {
         "gate.reached" => event["gate"].clone(),
         "signal.received" => event["signal"].clone(),
         "connection.closed" | "mock.ending" | "socket.closed" | "session.closed" => event["how"].clone(),
-        "http.received" => {
+        "http.received" | "http.stray" => {
             Value::from(format!("{} {}", event["exchange"].as_str().unwrap(), event["verb"].as_str().unwrap()))
         }
         "http.answered" => Value::from(format!("{} {}", event["exchange"].as_str().unwrap(), event["status"])),

@@ -126,10 +126,36 @@ fn a_stranger_is_journalled_and_touches_nothing() {
     let mut stranger = mock.socket();
     stranger.send("DELETE", "/mcp", &[("Mcp-Session-Id", session.session.as_deref().unwrap())], "");
     assert_eq!(stranger.reply().status, 404);
-    let received = mock.home.wait_for_short("http.received x3 DELETE");
-    assert!(received.get("connection").is_none() && received.get("session").is_none(), "{received}");
+    let received = mock.home.wait_for_short("http.stray x3 DELETE");
+    assert!(received.get("connection").is_none() && received["path"] == "/mcp", "{received}");
+    assert_eq!(received["session"], session.session.as_deref().unwrap());
     let mut session = session;
     assert_eq!(session.post(LIST).status, 200);
+}
+
+#[test]
+fn what_a_verdict_needs_of_a_request_is_journalled_and_no_secret() {
+    let mock = Mock::shipped("polite");
+    let mut socket = mock.socket();
+    let path = format!("{}?access_token=hidden-one&page=2", mock.path);
+    let headers = [
+        ("Accept", "application/json"),
+        ("Accept", "text/event-stream"),
+        ("Content-Type", "application/json"),
+        ("Authorization", "Bearer hidden-two"),
+        ("Mcp-Param-Region", "north"),
+    ];
+    socket.send("POST", &path, &headers, INITIALIZE);
+    assert_eq!(socket.reply().status, 200);
+    let received = mock.home.wait_for_short("http.received x1 POST");
+    assert_eq!(received["path"], mock.path.as_str());
+    assert_eq!(received["headers"]["accept"], "application/json, text/event-stream");
+    assert_eq!(received["headers"]["mcp-param-region"], "north");
+    let query = received["query"].as_str().unwrap();
+    assert!(query.starts_with("access_token=~") && query.ends_with("&page=2"), "{query}");
+    let token = received["headers"]["authorization"].as_str().unwrap();
+    assert!(token.starts_with("Bearer ~"), "{token}");
+    assert!(!received.to_string().contains("hidden"), "{received}");
 }
 
 #[test]
