@@ -132,6 +132,7 @@ fn any_request() -> impl Strategy<Value = Request> {
         verb: verb.to_owned(),
         path: path.to_owned(),
         query: query.to_owned(),
+        shown_query: query.to_owned(),
         headers: headers.into_iter().flatten().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         body,
     })

@@ -16,7 +16,7 @@ pub(super) enum Channel {
     /// Lines over a pair of pipes.
     Lines(PipedServer),
     /// HTTP. Each exchange opens a connection of its own, so none is open yet.
-    Http(HttpKind, Target),
+    Http(HttpKind, Box<Target>),
 }
 
 impl Channel {
@@ -32,7 +32,7 @@ impl Channel {
             },
             Endpoint::Http(address) => {
                 let target = Target::of(&address, None, options.bounds.clone(), &options.hooks);
-                Ok(Self::Http(address.kind, target.map_err(http)?))
+                Ok(Self::Http(address.kind, Box::new(target.map_err(http)?)))
             }
             Endpoint::Memory(address) => match address.carrier {
                 MemoryCarrier::Lines => {
@@ -42,7 +42,7 @@ impl Channel {
                 MemoryCarrier::Http => {
                     let (address, dial) = memory::sockets(address, options)?;
                     let target = Target::of(&address, Some(dial), options.bounds.clone(), &options.hooks);
-                    Ok(Self::Http(address.kind, target.map_err(http)?))
+                    Ok(Self::Http(address.kind, Box::new(target.map_err(http)?)))
                 }
             },
         }
