@@ -28,6 +28,7 @@ mod parts;
 mod peers;
 mod reading;
 mod rules;
+mod senders;
 mod session_lifetime;
 mod tally;
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 mod event;
 mod header;
+mod header_value;
 mod idle;
 mod ids;
 mod jsonl;
@@ -20,6 +21,7 @@ pub use event::{
     ServerEnd, Tool, WireEnd,
 };
 pub use header::{ApplicationFacts, Header, HostFacts, LINK_LOST_CODE, SCHEMA, ServerFacts};
+pub use header_value::{header_text, is_header_text};
 pub use idle::{cpu_percent, is_busy};
 pub use ids::{ConnectionId, ExchangeId, OpId, ProcessId, ScopeId, Seq, SessionId, SocketId};
 pub use jsonl::{event_to_line, read_history};

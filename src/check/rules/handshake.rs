@@ -11,9 +11,9 @@ use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, 
 use crate::history::{ConnectionId, Event, EventKind, Header, Impact, Kind, Message, Seq};
 use crate::plan::Promise;
 
-/// Counter-examples: A client of both generations may send `server/discover` first. Pings, responses and cancellations
-/// belong to no phase. A client may send `initialize` again after an error, or go on without a handshake, as a server of
-/// the stateless generation expects. If a script garbles answers, the journal
+/// Counter-examples: A client of both generations may send `server/discover` first, or any request of the stateless
+/// generation. Pings, responses and cancellations belong to no phase. A client may send `initialize` again after an error, or
+/// go on without a handshake, as a server of the stateless generation expects. If a script garbles answers, the journal
 /// does not show what the client read, so the connection is not judged any further.
 pub(super) const HANDSHAKE_ORDER: Invariant = Invariant {
     id: "handshake-order",
@@ -100,8 +100,9 @@ impl Handshake {
         let Some(method) = message.method().filter(|_| !self.has_stopped) else { return };
         let is_request = message.is_any_request();
         let is_of_no_phase = matches!(method, "ping" | "notifications/cancelled");
-        let is_refused = self.answer == Some(InitializeAnswer::Error);
-        let is_probe = method == "server/discover" && (self.initialize.is_none() || is_refused);
+        let says_revision = message.at(&["params", "_meta", "io.modelcontextprotocol/protocolVersion"]).is_some();
+        let has_no_session = self.initialize.is_none() || self.answer == Some(InitializeAnswer::Error);
+        let is_probe = (method == "server/discover" || says_revision && is_request) && has_no_session;
         if is_of_no_phase || is_probe {
             return;
         }

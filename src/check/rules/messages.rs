@@ -11,7 +11,7 @@ use crate::plan::Promise;
 
 /// Counter-examples: The number 1 and the string "1" are two ids. A response carries the server's id, which may be any.
 /// A probe of the generation comes before the session, so its id is not of the session. Without sessions (from
-/// 2026-07-28) an id is free again once it is answered.
+/// 2026-07-28) an id is free again once it is answered, and two clients of one server may use the same one.
 pub(super) const REQUEST_ID_UNIQUE: Invariant = Invariant {
     id: "request-id-unique",
     property: Property::Safety,
@@ -32,14 +32,25 @@ pub(super) const REQUEST_ID_UNIQUE: Invariant = Invariant {
     start: |_: &Header| -> Box<dyn Monitor> { both(at_most(1, request_ids, id_used_twice), each(malformed_id)) },
 };
 
-fn request_ids(event: &Event, view: &View) -> Count<(ConnectionId, String)> {
+/// A request id, the connection that carried it, and what its client calls itself.
+type SentId = (ConnectionId, String, String);
+
+/// What the client of a request calls itself. Without sessions, everything that a server hears over HTTP is one
+/// connection, whoever sent it.
+fn client_of(request: &Message, view: &View) -> String {
+    let client = request.at(&["params", "_meta", "io.modelcontextprotocol/clientInfo"]);
+    client.filter(|_| view.is_stateless()).map(ToString::to_string).unwrap_or_default()
+}
+
+fn request_ids(event: &Event, view: &View) -> Count<SentId> {
     match &event.kind {
         EventKind::WireReceived { connection, message } => {
             let parts = parts(message);
             let counts = |part: &&Message| view.is_stateless() || part.method() != Some("server/discover");
             let requests = parts.iter().filter(|part| part.is_any_request()).filter(counts);
-            let ids = requests.filter_map(|request| request.id().filter(|id| !is_rough(id)).map(ToString::to_string));
-            Count::These(ids.map(|id| (connection.clone(), id)).collect())
+            let id_of = |request: &Message| request.id().filter(|id| !is_rough(id)).map(ToString::to_string);
+            let ids = requests.filter_map(|request| Some((id_of(request)?, client_of(request, view))));
+            Count::These(ids.map(|(id, client)| (connection.clone(), id, client)).collect())
         }
         EventKind::WireSent { .. } if view.is_stateless() => Count::Forget(is_answered),
         EventKind::WireEof { .. } | EventKind::ConnectionClosed { .. } => Count::Forget(is_of_ended_connection),
@@ -52,7 +63,7 @@ fn is_rough(id: &Value) -> bool {
     id.is_f64()
 }
 
-fn is_answered((of, id): &(ConnectionId, String), event: &Event) -> bool {
+fn is_answered((of, id, _): &SentId, event: &Event) -> bool {
     let EventKind::WireSent { connection, message } = &event.kind else { return false };
     of == connection
         && parts(message)
@@ -60,14 +71,14 @@ fn is_answered((of, id): &(ConnectionId, String), event: &Event) -> bool {
             .any(|part| part.is_response() && part.id().map(ToString::to_string).as_ref() == Some(id))
 }
 
-fn is_of_ended_connection((of, _): &(ConnectionId, String), event: &Event) -> bool {
+fn is_of_ended_connection((of, ..): &SentId, event: &Event) -> bool {
     match &event.kind {
         EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => of == connection,
         _ => false,
     }
 }
 
-fn id_used_twice((connection, id): &(ConnectionId, String), first: Seq, event: &Event) -> Violation {
+fn id_used_twice((connection, id, _): &SentId, first: Seq, event: &Event) -> Violation {
     let because = format!("request id {id} was used on connection {connection} at {first} and again at {}", event.seq);
     Violation::new("used-twice", because, &[first, event.seq])
 }

@@ -12,6 +12,7 @@ mod capabilities;
 mod cleanup;
 mod completion;
 mod connections;
+mod eras;
 mod features;
 mod growth;
 mod handshake;
@@ -69,7 +70,10 @@ pub const INVARIANTS: &[Invariant] = &[
     cancellation_notices::CANCEL_ANNOUNCED,
     cancellation::CANCEL_ONLY_OPEN_REQUESTS,
     stateless::METADATA_SENT,
+    eras::CLIENT_NAMED,
     stateless::GENERATION_KEPT,
+    eras::GENERATION_REMEMBERED,
+    eras::REFUSED_REVISION_DROPPED,
     stateless::SESSIONS_OVER,
     answers::SENT_BACK_KEEPS_STATE,
     handshake::INITIALIZE_COMPLETE,
@@ -176,6 +180,10 @@ pub const HOST_RULES: &[Invariant] = &[
     server_requests::PING_ANSWERED,
     cancellation::CANCEL_ONLY_OPEN_REQUESTS,
     stateless::METADATA_SENT,
+    eras::CLIENT_NAMED,
+    stateless::GENERATION_KEPT,
+    eras::GENERATION_REMEMBERED,
+    eras::REFUSED_REVISION_DROPPED,
 ];
 
 /// The rule with this id, from either table.

@@ -5,16 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::check::parts::parts;
+use crate::check::senders::{Sender, Senders};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq, Source};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq, Source, header_text, is_header_text};
 use crate::plan::Promise;
 
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+const CLIENT: &str = "io.modelcontextprotocol/clientInfo";
 const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
 /// Counter-examples: A client of both generations that fell back to `initialize` speaks the handshake generation on
 /// that connection from there on. The recorder keeps a message above the size limit without its parameters. A header
-/// field is compared with the body only if the body has the value.
+/// field is compared with the body only if the body has the value. A name that is no plain ASCII is in base64.
 pub(super) const METADATA_SENT: Invariant = Invariant {
     id: "modern-metadata-sent",
     property: Property::Safety,
@@ -102,15 +104,43 @@ fn lacking(request: &Message, header: Option<&BTreeMap<String, String>>) -> Opti
     }
     let header = header?;
     let shows = |field: &str, said: Option<&str>| said.is_none() || header.get(field).map(String::as_str) == said;
-    let name = if request.is_request("tools/call") { request.at(&["params", "name"]) } else { None };
+    let name = request.method().and_then(named_by).and_then(|member| request.at(&["params", member]));
     if !shows("mcp-protocol-version", version) {
         Some(("header-version", "does not repeat its revision in the header"))
     } else if !shows("mcp-method", request.method()) {
         Some(("header-method", "does not repeat its method in the header"))
-    } else if !shows("mcp-name", name.and_then(Value::as_str)) {
-        Some(("header-name", "does not repeat its tool in the header"))
     } else {
-        None
+        name.and_then(Value::as_str).and_then(|name| misnamed(header.get("mcp-name").map(String::as_str), name))
+    }
+}
+
+/// The member of the parameters that `Mcp-Name` repeats, for the methods that have one.
+fn named_by(method: &str) -> Option<&'static str> {
+    match method {
+        "tools/call" | "prompts/get" => Some("name"),
+        "resources/read" => Some("uri"),
+        _ => None,
+    }
+}
+
+/// The recorder keeps no more characters of a header field.
+const FIELD_MAX: usize = 256;
+
+/// What is wrong with the field that repeats a name.
+fn misnamed(field: Option<&str>, name: &str) -> Option<(&'static str, &'static str)> {
+    let Some(field) = field else {
+        return Some(("header-name", "does not repeat its name in the header, which has no Mcp-Name"));
+    };
+    if field.chars().count() >= FIELD_MAX {
+        return None;
+    }
+    match header_text(field) {
+        None => Some(("header-name", "has an Mcp-Name that cannot be decoded")),
+        Some(shown) if shown != name => Some(("header-name", "has an Mcp-Name that shows another name")),
+        Some(_) if field == name && !is_header_text(name) => {
+            Some(("header-not-encoded", "has an Mcp-Name that is no ASCII and not encoded"))
+        }
+        Some(_) => None,
     }
 }
 
@@ -122,33 +152,60 @@ const PATIENCE_US: u64 = 1_000_000;
 
 /// Counter-examples: A server that was opened with `initialize` may be initialized again. A server that restarts may be
 /// of another generation and counts as another server. A client that takes silence for the handshake generation may
-/// send `initialize` while the answer is on its way.
+/// send `initialize` while the answer is on its way. Two clients with two names on two sockets know different things.
 pub(super) const GENERATION_KEPT: Invariant = Invariant {
     id: "modern-era-kept",
     property: Property::Safety,
     level: Level::Should,
     claim: "a client sends no initialize to a server that has shown that it is stateless",
-    source: "2026-07-28, basic/transports/stdio and basic/transports/streamable-http, Backward Compatibility",
+    source: "2026-07-28, basic/transports/stdio, Backward Compatibility; basic/transports/streamable-http, Backward Compatibility",
     requirement: &["LC-ERA-04", "LC-ERA-05"],
     applies: AppliesTo::STATELESS,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::WireReceived, Kind::WireSent],
+    kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent],
     vacuous: "no server that had shown that it is stateless got a later request",
     explain: "The server answered `server/discover`, or refused a request with an error that only the stateless \
         generation has, and the client still sent `initialize`. A stateless server refuses it, and the load fails. A \
         server of both generations then speaks the older one, although neither side wanted that.\n\n\
         Look at the answer in the witness, and at its code if it is an error. To fix it, continue with a revision \
         that the server names, and fall back only after an error that is not specific to a generation.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(KnownGenerations::default()) },
+    start: |header: &Header| -> Box<dyn Monitor> {
+        let (shown, asked) = (BTreeMap::new(), BTreeMap::new());
+        Box::new(KnownGenerations { senders: Senders::new(header), shown, asked })
+    },
 };
 
-#[derive(Default)]
 struct KnownGenerations {
-    /// The generation that each server has shown first.
-    shown: BTreeMap<String, ShownGeneration>,
-    /// The newest `server/discover` to each server, and its time.
-    asked: BTreeMap<String, (Value, u64)>,
+    senders: Senders,
+    /// The generation that each server has shown first, and to whom.
+    shown: BTreeMap<String, (ShownGeneration, Option<Client>)>,
+    /// The unanswered requests by server and id, and their times.
+    asked: BTreeMap<(String, String), (Client, bool, u64)>,
+}
+
+/// A client as a request shows it: where it came from, and what it calls itself.
+#[derive(Clone)]
+struct Client {
+    sender: Sender,
+    name: Option<Value>,
+}
+
+impl Client {
+    fn of(request: &Message, sender: Sender) -> Self {
+        let path: &[&str] =
+            if request.is_request("initialize") { &["params", "clientInfo"] } else { &["params", "_meta", CLIENT] };
+        Self { sender, name: request.at(path).cloned() }
+    }
+
+    /// Whether nothing shows that they are two.
+    fn may_be(&self, other: &Self) -> bool {
+        let is_named_alike = match (&self.name, &other.name) {
+            (Some(one), Some(other)) => one == other,
+            (None, _) | (_, None) => true,
+        };
+        self.sender == other.sender || is_named_alike
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -160,11 +217,13 @@ enum ShownGeneration {
 }
 
 impl Monitor for KnownGenerations {
-    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        self.senders.see(event);
         match &event.kind {
             EventKind::WireReceived { message, .. } => {
+                let sender = self.senders.program(event, view);
                 for part in parts(message).iter().filter(|part| part.is_any_request()) {
-                    self.receive(event, part, tally);
+                    self.receive(event, part, Client::of(part, sender.clone()), tally);
                 }
             }
             EventKind::WireSent { message, .. } => self.send(event, message),
@@ -174,23 +233,25 @@ impl Monitor for KnownGenerations {
 }
 
 impl KnownGenerations {
-    fn receive(&mut self, event: &Event, request: &Message, tally: &mut Tally) {
+    fn receive(&mut self, event: &Event, request: &Message, client: Client, tally: &mut Tally) {
         let server = event.source.to_string();
-        if request.is_request("server/discover") {
-            self.asked.extend(request.id().map(|id| (server.clone(), (id.clone(), event.at_us))));
+        if let Some(id) = request.id() {
+            let asked = (client.clone(), request.is_request("server/discover"), event.at_us);
+            self.asked.insert((server.clone(), id.to_string()), asked);
         }
         match self.shown.get(&server) {
-            Some(ShownGeneration::Stateless(shown)) if request.is_request("initialize") => {
+            Some((ShownGeneration::Stateless(_), Some(shown))) if !shown.may_be(&client) => {}
+            Some((ShownGeneration::Stateless(shown), _)) if request.is_request("initialize") => {
                 let because = format!(
                     "initialize was sent at {}, to a server that had shown its generation at {shown}",
                     event.seq
                 );
                 tally.broken(Violation::new("initialized", because, &[*shown, event.seq]));
             }
-            Some(ShownGeneration::Stateless(_)) => tally.held(),
-            Some(ShownGeneration::Nothing) => {}
+            Some((ShownGeneration::Stateless(_), _)) => tally.held(),
+            Some((ShownGeneration::Nothing, _)) => {}
             None if request.is_request("initialize") => {
-                self.shown.insert(server, ShownGeneration::Nothing);
+                self.shown.insert(server, (ShownGeneration::Nothing, None));
             }
             None => {}
         }
@@ -198,18 +259,18 @@ impl KnownGenerations {
 
     fn send(&mut self, event: &Event, message: &Message) {
         let server = event.source.to_string();
-        let asked = self.asked.get(&server).filter(|(id, _)| message.id() == Some(id));
-        let is_discovered = asked.is_some() && message.at(&["result"]).is_some();
+        let id = message.id().map(ToString::to_string).unwrap_or_default();
+        let asked = self.asked.remove(&(server.clone(), id));
+        let is_discover = asked.as_ref().is_some_and(|(_, is_discover, _)| *is_discover);
+        let is_discovered = is_discover && message.at(&["result"]).is_some();
         let code = message.at(&["error", "code"]).and_then(Value::as_i64);
         if !is_discovered && !code.is_some_and(|code| ERRORS.contains(&code)) {
             return;
         }
-        let is_late = asked.is_some_and(|(_, asked_at_us)| event.at_us > asked_at_us + PATIENCE_US);
-        self.shown.entry(server).or_insert(if is_late {
-            ShownGeneration::Nothing
-        } else {
-            ShownGeneration::Stateless(event.seq)
-        });
+        let asked_at_us = asked.as_ref().filter(|_| is_discover).map(|(.., asked_at_us)| *asked_at_us);
+        let is_late = asked_at_us.is_some_and(|asked_at_us| event.at_us > asked_at_us + PATIENCE_US);
+        let generation = if is_late { ShownGeneration::Nothing } else { ShownGeneration::Stateless(event.seq) };
+        self.shown.entry(server).or_insert((generation, asked.map(|(client, ..)| client)));
     }
 }
 

@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use crate::history::header_text;
 use crate::server::conforming::{HEADER_MISMATCH, version_of};
 use crate::server::http_io::Request;
 use crate::server::rpc::RpcError;
@@ -29,10 +30,11 @@ impl Metadata {
             "resources/read" => params.get("uri").and_then(Value::as_str),
             _ => None,
         };
+        let shown_name = self.name.as_deref().and_then(header_text);
         let fields = [
             ("MCP-Protocol-Version", self.version.as_deref(), version_of(params)),
             ("Mcp-Method", self.method.as_deref(), Some(method)),
-            ("Mcp-Name", self.name.as_deref(), name),
+            ("Mcp-Name", shown_name.as_deref(), name),
         ];
         match fields.into_iter().find(|(_, shown, in_body)| in_body.is_some() && shown != in_body) {
             Some((field, _, _)) => Err(RpcError::new(
@@ -57,5 +59,7 @@ mod tests {
         assert!(metadata.agrees("tools/call", &json!({})).is_ok());
         assert!(metadata.agrees("tools/call", &json!({ "name": "write" })).is_err());
         assert!(metadata.agrees("tools/list", &json!({})).is_err());
+        let encoded = Metadata { name: Some("=?base64?csOpc3Vtw6k=?=".to_owned()), ..metadata };
+        assert!(encoded.agrees("tools/call", &json!({ "name": "r\u{e9}sum\u{e9}" })).is_ok());
     }
 }

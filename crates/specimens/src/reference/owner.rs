@@ -65,7 +65,7 @@ impl Owner {
         let ending = match Channel::open(endpoint, &self.options) {
             Err(because) => self.never_started(because),
             Ok(Channel::Lines(server)) => self.live_over_lines(server).await,
-            Ok(Channel::Http(kind, target)) => self.live_over_http(kind, target).await,
+            Ok(Channel::Http(kind, target)) => self.live_over_http(kind, *target).await,
         };
         scope.leave();
         ending

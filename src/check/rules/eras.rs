@@ -1,0 +1,361 @@
+//! Generations: what a client has learnt of a server, and still knows when it sends the next request.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::check::parts::parts;
+use crate::check::senders::{Sender, Senders};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Impact, Kind, Message, Seq, WireEnd};
+use crate::plan::Promise;
+
+const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+const CLIENT: &str = "io.modelcontextprotocol/clientInfo";
+/// The code of the error that refuses a revision.
+const REFUSED: i64 = -32_022;
+
+/// The revision that a request of the stateless generation carries.
+fn revision_of(request: &Message) -> Option<&str> {
+    request.at(&["params", "_meta", VERSION]).and_then(Value::as_str)
+}
+
+/// How often a program that may be several clients may ask a server for its generation again.
+const PROBES_OF_PROGRAM: usize = 2;
+
+/// Counter-examples: Two clients on one server each ask once. A server that starts again, refuses something, or ends a
+/// session may have become another one. A program may hold several clients; it counts once it has asked three times.
+pub(super) const GENERATION_REMEMBERED: Invariant = Invariant {
+    id: "era-remembered",
+    property: Property::Safety,
+    level: Level::Should,
+    claim: "a client that has fallen back to initialize does not ask the same server for its generation again",
+    source: "2026-07-28, basic/versioning, Backward Compatibility with Initialization-Based Versions",
+    requirement: &["LC-ERA-10"],
+    applies: AppliesTo::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[
+        Kind::HttpReceived,
+        Kind::HttpAnswered,
+        Kind::WireReceived,
+        Kind::WireSent,
+        Kind::FaultDelivered,
+        Kind::SessionClosed,
+        Kind::ConnectionClosed,
+    ],
+    vacuous: "no client fell back to initialize after its server had refused a request of the stateless generation",
+    explain: "The server had refused a request of the stateless generation, and the client had opened a session with \
+        `initialize`. Before the next session it asked again, and was refused again: each session costs a request \
+        that cannot succeed, and a server that is silent instead of refusing costs a whole timeout.\n\n\
+        Look at the two requests. To fix it, keep the generation with the process (stdio) or the origin (HTTP), and \
+        ask again only after the server has contradicted it.",
+    start: |header: &Header| -> Box<dyn Monitor> {
+        Box::new(Fallbacks { senders: Senders::new(header), clients: BTreeMap::new() })
+    },
+};
+
+struct Fallbacks {
+    senders: Senders,
+    clients: BTreeMap<Sender, Fallback>,
+}
+
+/// How far a client is on its way to the handshake generation.
+#[derive(Default)]
+struct Fallback {
+    /// Its newest request of the stateless generation: connection, id and exchange.
+    probe: Option<(ConnectionId, String, Option<ExchangeId>)>,
+    /// The event that refused it.
+    refused: Option<Seq>,
+    /// Its newest `initialize`.
+    initialize: Option<(ConnectionId, String)>,
+    /// The refusal, once the handshake that followed it has succeeded.
+    known: Option<Seq>,
+    newest_exchange: Option<ExchangeId>,
+    n_again: usize,
+}
+
+impl Monitor for Fallbacks {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        self.senders.see(event);
+        let server = || event.source.to_string();
+        match &event.kind {
+            EventKind::HttpReceived { exchange, .. } => {
+                let sender = self.senders.program(event, view);
+                self.clients.entry(sender).or_default().newest_exchange = Some(exchange.clone());
+            }
+            EventKind::WireReceived { connection, message } => {
+                let sender = self.senders.program(event, view);
+                for part in parts(message).iter().filter(|part| part.is_any_request()) {
+                    self.receive(event.seq, view.is_line(), &sender, connection, part, tally);
+                }
+            }
+            EventKind::WireSent { connection, message } => {
+                for part in parts(message).iter().filter(|part| part.is_response()) {
+                    let of_server = self.clients.iter_mut().filter(|(sender, _)| sender.server == server());
+                    of_server.for_each(|(_, client)| client.answer(event.seq, connection, part));
+                }
+            }
+            EventKind::HttpAnswered { exchange, status, .. } if *status >= 400 => {
+                let of_server = self.clients.iter_mut().filter(|(sender, _)| sender.server == server());
+                of_server.for_each(|(_, client)| client.refuse(event.seq, exchange));
+            }
+            // What was known of the server may be wrong now.
+            EventKind::FaultDelivered { impairs: Impact::Answers | Impact::Connection, .. }
+            | EventKind::SessionClosed { how: WireEnd::ByServer | WireEnd::Broken, .. }
+            | EventKind::ConnectionClosed { how: WireEnd::ByServer | WireEnd::Broken, .. } => {
+                self.clients.retain(|sender, _| sender.server != server());
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Fallbacks {
+    fn receive(
+        &mut self,
+        now: Seq,
+        is_line: bool,
+        sender: &Sender,
+        connection: &ConnectionId,
+        request: &Message,
+        tally: &mut Tally,
+    ) {
+        let client = self.clients.entry(sender.clone()).or_default();
+        let id = request.id().map(ToString::to_string).unwrap_or_default();
+        if request.is_request("initialize") {
+            client.initialize = Some((connection.clone(), id));
+            return;
+        }
+        let is_probe = request.is_request("server/discover") || revision_of(request).is_some();
+        if !is_probe {
+            client.known.iter().for_each(|_| tally.held());
+            return;
+        }
+        client.probe = Some((connection.clone(), id, client.newest_exchange.clone()));
+        let Some(refused) = client.known else { return };
+        client.n_again += 1;
+        let may_be_several = sender.is_whole_server() && !is_line;
+        if may_be_several && client.n_again < PROBES_OF_PROGRAM {
+            return;
+        }
+        let because = format!(
+            "{} was sent at {now} to a server that had refused such a request at {refused} and been initialized since",
+            request.method().unwrap_or_default()
+        );
+        tally.broken(Violation::new("asked-again", because, &[refused, now]));
+    }
+}
+
+impl Fallback {
+    fn answer(&mut self, now: Seq, connection: &ConnectionId, response: &Message) {
+        let id = response.id().map(ToString::to_string).unwrap_or_default();
+        if self.probe.as_ref().is_some_and(|(on, asked, _)| on == connection && *asked == id) {
+            let code = response.at(&["error", "code"]).and_then(Value::as_i64);
+            let is_of_generation = code.is_some_and(|code| (-32_022..=-32_020).contains(&code));
+            self.refused = (response.is_error() && !is_of_generation).then_some(now);
+        }
+        let is_initialize = |(on, asked): &(ConnectionId, String)| on == connection && *asked == id;
+        if self.initialize.take_if(|asked| is_initialize(asked)).is_some() && !response.is_error() {
+            self.known = self.known.or(self.refused);
+        }
+    }
+
+    /// An HTTP response says no.
+    fn refuse(&mut self, now: Seq, exchange: &ExchangeId) {
+        let is_probe = self.probe.as_ref().is_some_and(|(.., of)| of.as_ref() == Some(exchange));
+        if is_probe {
+            self.refused.get_or_insert(now);
+        } else if self.newest_exchange.as_ref() == Some(exchange) {
+            (self.known, self.refused) = (None, None);
+        }
+    }
+}
+
+/// How many requests a client may have sent before it has read a refusal, where the history cannot show it.
+const AHEAD_MAX: usize = 4;
+
+/// Counter-examples: Requests that a client sends together are all refused; a request on the same socket comes after the
+/// answer to the one before. A client that cannot speak any of the named revisions gives up. A client of both
+/// generations may then be made to send the revision that its user chose.
+pub(super) const REFUSED_REVISION_DROPPED: Invariant = Invariant {
+    id: "refused-version-dropped",
+    property: Property::Safety,
+    level: Level::Should,
+    claim: "after a server has refused a revision, its client sends one that the server names, or none",
+    source: "2026-07-28, basic/versioning, Protocol Version Negotiation; basic/transports, Backward Compatibility",
+    requirement: &["LC-ERA-05", "LC-ERA-12"],
+    applies: AppliesTo::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent, Kind::FaultDelivered],
+    vacuous: "no client sent a request after its server had refused a revision",
+    explain: "The server refused a revision and named those that it speaks, and the client sent the refused one again. \
+        It will be refused for ever: a loop that looks like work.\n\n\
+        Look at `data.supported` in the refusal. To fix it, continue with a revision that is named there, or tell the \
+        caller that there is none.",
+    start: |header: &Header| -> Box<dyn Monitor> {
+        Box::new(RefusedRevisions { senders: Senders::new(header), asked: BTreeMap::new(), refused: BTreeMap::new() })
+    },
+};
+
+struct RefusedRevisions {
+    senders: Senders,
+    /// The unanswered requests, by server, connection and id.
+    asked: BTreeMap<(String, ConnectionId, String), Vec<(String, Vec<Sender>)>>,
+    refused: BTreeMap<Sender, Refusal>,
+}
+
+/// The newest refusal that a client got.
+struct Refusal {
+    seq: Seq,
+    revision: String,
+    named: Option<BTreeSet<String>>,
+    n_again: usize,
+}
+
+impl Monitor for RefusedRevisions {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        self.senders.see(event);
+        match &event.kind {
+            EventKind::WireReceived { connection, message } => {
+                let mut senders = vec![self.senders.connection(event), self.senders.program(event, view)];
+                senders.dedup();
+                for part in parts(message).iter().filter(|part| part.is_any_request()) {
+                    let (Some(revision), Some(id)) = (revision_of(part), part.id()) else { continue };
+                    self.judge(event.seq, part, revision, &senders, tally);
+                    let key = (event.source.to_string(), connection.clone(), id.to_string());
+                    self.asked.entry(key).or_default().push((revision.to_owned(), senders.clone()));
+                }
+            }
+            EventKind::WireSent { connection, message } => {
+                for part in parts(message).iter().filter(|part| part.is_response()) {
+                    let id = part.id().map(ToString::to_string).unwrap_or_default();
+                    let asked = self.asked.remove(&(event.source.to_string(), connection.clone(), id));
+                    let (Some(asked), Some(REFUSED)) = (asked, part.at(&["error", "code"]).and_then(Value::as_i64))
+                    else {
+                        continue;
+                    };
+                    // Of several requests with one id, the history does not tell which is answered.
+                    if let [(revision, senders)] = asked.as_slice() {
+                        self.refuse(event.seq, revision, part, senders);
+                    }
+                }
+            }
+            EventKind::FaultDelivered { impairs: Impact::Connection, .. } => {
+                let server = event.source.to_string();
+                self.refused.retain(|sender, _| sender.server != server);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl RefusedRevisions {
+    fn refuse(&mut self, seq: Seq, revision: &str, error: &Message, senders: &[Sender]) {
+        let named = error.at(&["error", "data", "supported"]).and_then(Value::as_array);
+        let named: Option<BTreeSet<String>> =
+            named.map(|named| named.iter().filter_map(Value::as_str).map(str::to_owned).collect());
+        for sender in senders {
+            let before = self.refused.get(sender).filter(|before| before.revision == revision);
+            let n_again = before.map_or(0, |before| before.n_again);
+            let refusal = Refusal { seq, revision: revision.to_owned(), named: named.clone(), n_again };
+            self.refused.insert(sender.clone(), refusal);
+        }
+    }
+
+    fn judge(&mut self, now: Seq, request: &Message, revision: &str, senders: &[Sender], tally: &mut Tally) {
+        for sender in senders {
+            let Some(refusal) = self.refused.get_mut(sender) else { continue };
+            let is_named = refusal.named.as_ref().is_some_and(|named| named.contains(revision));
+            let is_unnamed = refusal.named.as_ref().is_some_and(|named| !named.is_empty() && !is_named);
+            if is_named || !(is_unnamed || refusal.revision == revision) {
+                return tally.held();
+            }
+            refusal.n_again += 1;
+            if sender.is_whole_server() && refusal.n_again < AHEAD_MAX {
+                continue;
+            }
+            let because = format!(
+                "{} at {now} carries revision {revision}, after {} was refused at {} by a server that names {}",
+                request.method().unwrap_or_default(),
+                refusal.revision,
+                refusal.seq,
+                refusal.named.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(", ")
+            );
+            let violation = Violation::new("sent-again", because, &[refusal.seq, now]);
+            return tally.broken(violation);
+        }
+    }
+}
+
+/// Counter-examples: A client may be configured to keep its name to itself; then it never says it. Two clients of one
+/// server may differ. A client that fell back to `initialize` has said its name there.
+pub(super) const CLIENT_NAMED: Invariant = Invariant {
+    id: "modern-client-named",
+    property: Property::Safety,
+    level: Level::Should,
+    claim: "a client that says its name in one request says it in every request",
+    source: "2026-07-28, basic/index, _meta",
+    requirement: &["LC-META-02"],
+    applies: AppliesTo::STATELESS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::HttpReceived, Kind::WireReceived],
+    vacuous: "no client said its name",
+    explain: "One request of the client carried `clientInfo` and another one did not. A stateless server keeps nothing \
+        between two requests, so it does not know whom it serves, and a gateway that admits clients by name refuses \
+        the second one.\n\n\
+        Look at the request in the witness. To fix it, add the metadata where requests are written, not where they \
+        are created.",
+    start: |header: &Header| -> Box<dyn Monitor> {
+        Box::new(ClientNames { senders: Senders::new(header), clients: BTreeMap::new(), initialized: BTreeSet::new() })
+    },
+};
+
+struct ClientNames {
+    senders: Senders,
+    clients: BTreeMap<Sender, ClientName>,
+    initialized: BTreeSet<ConnectionId>,
+}
+
+#[derive(Default)]
+struct ClientName {
+    said: Option<Seq>,
+    unsaid: Option<Seq>,
+}
+
+impl Monitor for ClientNames {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        self.senders.see(event);
+        let EventKind::WireReceived { connection, message } = &event.kind else { return };
+        let sender = self.senders.program(event, view);
+        for part in parts(message).iter().filter(|part| part.is_any_request() && !part.is_cut()) {
+            if part.is_request("initialize") {
+                self.initialized.insert(connection.clone());
+            }
+            if revision_of(part).is_none() || self.initialized.contains(connection) {
+                continue;
+            }
+            let is_named = part.at(&["params", "_meta", CLIENT]).is_some_and(|client| client.get("name").is_some());
+            let client = self.clients.entry(sender.clone()).or_default();
+            let (this, other) =
+                if is_named { (&mut client.said, client.unsaid) } else { (&mut client.unsaid, client.said) };
+            let is_first = this.is_none();
+            this.get_or_insert(event.seq);
+            match other {
+                // One cause: a client that began silently is reported once.
+                Some(other) if !is_named || is_first => {
+                    let method = part.method().unwrap_or_default();
+                    let how = if is_named { "says who its client is" } else { "does not say who its client is" };
+                    let unlike = if is_named { "did not" } else { "did" };
+                    let because = format!("{method} at {} {how}, and the request of {other} {unlike}", event.seq);
+                    tally.broken(Violation::new("not-said", because, &[other, event.seq]));
+                }
+                Some(_) => {}
+                None if is_named => tally.held(),
+                None => {}
+            }
+        }
+    }
+}
