@@ -1,17 +1,19 @@
-//! Answers to calls: each reaches its caller, and a call that needs input is repeated with its state.
+//! Answers to calls: each reaches its caller as what it is.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use crate::check::operations::{caller_of, sent_back};
+use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Impact, Kind, Message, OpId, Outcome, Seq};
 use crate::plan::Promise;
 
-/// Counter-examples: A script that garbles answers may have sent others than the journal shows. A loader that returns
-/// no text gives nothing to compare. Some loaders return an error to the model as a text and report success: that is a
-/// warning. A call that the server sends back is not answered; the journal has that message as the mock sent it,
+/// Counter-examples: A script that garbles answers may have sent others than the journal shows, until a later call to
+/// that server returns what it should; other servers are not concerned. A loader that returns no text at all gives
+/// nothing to compare, and one that joins the texts of an answer has told them. Some loaders return an error to the
+/// model as a text and report success: that is a warning. A call that the server sends back is not answered; the journal has that message as the mock sent it,
 /// whatever else is wrong.
 pub(super) const ANSWER_REACHES_ITS_CALLER: Invariant = Invariant {
     id: "answer-reaches-its-caller",
@@ -36,28 +38,53 @@ pub(super) const ANSWER_REACHES_ITS_CALLER: Invariant = Invariant {
         nothing fails.\n\n\
         Look at the two requests that were in flight together, and at their ids. To fix it, give each answer to the \
         waiter of its id, and drop the waiter when its call is abandoned.\n\n\
-        Or a call succeeded that the server never answered: the server died, lost the connection, or sent the call \
-        back to be repeated, and the caller does not know. To fix that, repeat the call as the server asks, or pass \
-        the failure on.",
+        Or a call succeeded that the server never answered, or answered with an error: the server died, lost the \
+        connection, refused the call, or sent it back to be repeated, and the caller does not know. To fix that, \
+        repeat the call as the server asks, or pass the failure on.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(CallAnswers::default()) },
 };
 
 #[derive(Default)]
 struct CallAnswers {
     asked: Vec<UnansweredCall>,
-    /// The answer to each running call, and its text if it has one.
-    answered: BTreeMap<OpId, (Seq, Option<String>)>,
+    /// The answer to each running call.
+    answered: BTreeMap<OpId, CallAnswer>,
     /// Calls that a server sent back and that were not repeated yet.
     sent_back: BTreeMap<OpId, Seq>,
-    is_garbled: bool,
+    /// Servers that may have sent other answers than the journal shows, and since when.
+    garbled: BTreeMap<String, Seq>,
+    /// Whether the loader tells the texts of answers.
+    tells_texts: bool,
+    /// Calls that succeeded without the text of their answer.
+    silent: Vec<(OpId, Seq, Seq)>,
 }
 
 /// A call on the wire without an answer.
 struct UnansweredCall {
     at: Seq,
+    server: String,
     connection: ConnectionId,
     id: Value,
     operation: OpId,
+}
+
+/// The answer to a call.
+struct CallAnswer {
+    asked: Seq,
+    sent: Seq,
+    server: String,
+    kind: AnswerKind,
+}
+
+enum AnswerKind {
+    /// A result with these texts, the first one first.
+    Texts(Vec<String>),
+    /// A result that does not begin with a text.
+    Other,
+    /// A result that says of itself that it is an error.
+    ToolError,
+    /// An error of JSON-RPC.
+    Error,
 }
 
 impl Monitor for CallAnswers {
@@ -68,6 +95,7 @@ impl Monitor for CallAnswers {
                     self.sent_back.remove(&operation);
                     self.asked.push(UnansweredCall {
                         at: event.seq,
+                        server: event.source.server().unwrap_or_default().to_owned(),
                         connection: connection.clone(),
                         id: id.clone(),
                         operation,
@@ -77,20 +105,22 @@ impl Monitor for CallAnswers {
             EventKind::WireSent { connection, message } if !self.asked.is_empty() => {
                 self.answer(event.seq, connection, message);
             }
-            EventKind::FaultDelivered { impairs: Impact::Answers, .. } => self.is_garbled = true,
+            EventKind::FaultDelivered { impairs: Impact::Answers, .. } => {
+                self.garbled.extend(event.source.server().map(|server| (server.to_owned(), event.seq)));
+            }
             EventKind::OperationCompleted { operation, outcome } => {
-                let asked = self.asked.iter().find(|asked| asked.operation == *operation).map(|asked| asked.at);
+                let asked = self.asked.iter().position(|asked| asked.operation == *operation);
+                let asked = asked.map(|index| self.asked.swap_remove(index));
                 self.asked.retain(|asked| asked.operation != *operation);
                 let answered = self.answered.remove(operation);
                 let sent_back = self.sent_back.remove(operation);
-                match (outcome, sent_back) {
-                    (Outcome::Ok { text: Some(text), .. }, Some(sent)) => {
-                        judge_sent_back(event.seq, *operation, text, sent, tally);
-                    }
-                    (Outcome::Ok { text: Some(text), .. }, None) => {
-                        self.judge(event.seq, *operation, text, asked, answered, tally);
-                    }
-                    (Outcome::Ok { text: None, .. } | Outcome::Failed(_) | Outcome::Cancelled, _) => {}
+                let Outcome::Ok { text, .. } = outcome else { return };
+                self.tells_texts |= text.is_some();
+                match (text.as_deref(), answered, sent_back) {
+                    (Some(text), _, Some(sent)) => judge_sent_back(event.seq, *operation, text, sent, tally),
+                    (text, Some(answer), None) => self.judge(event.seq, *operation, text, &answer, tally),
+                    (Some(text), None, None) => self.judge_unanswered(event.seq, *operation, text, asked, tally),
+                    (None, _, _) => {}
                 }
             }
             EventKind::OperationAbandoned { operation, .. } => {
@@ -101,47 +131,106 @@ impl Monitor for CallAnswers {
             _ => {}
         }
     }
+
+    fn end(&mut self, _view: &View, tally: &mut Tally) {
+        for (operation, sent, now) in self.silent.drain(..).filter(|_| self.tells_texts) {
+            let because = format!("{operation} succeeded at {now} without the text that was sent at {sent}");
+            tally.broken(Violation::new("text-lost", because, &[sent, now]).as_warning());
+        }
+    }
 }
 
 impl CallAnswers {
-    fn answer(&mut self, seq: Seq, connection: &ConnectionId, message: &Message) {
-        let Some(id) = message.id().filter(|_| message.is_response()) else { return };
-        let is_it = |asked: &UnansweredCall| asked.connection == *connection && asked.id == *id;
-        let Some(index) = self.asked.iter().position(is_it) else { return };
-        let asked = self.asked.swap_remove(index);
-        if sent_back(message).is_some() {
-            self.sent_back.insert(asked.operation, seq);
-            return;
+    fn answer(&mut self, sent: Seq, connection: &ConnectionId, message: &Message) {
+        for part in parts(message).iter() {
+            let Some(id) = part.id().filter(|_| part.is_response()) else { continue };
+            let is_it = |asked: &UnansweredCall| asked.connection == *connection && asked.id == *id;
+            let Some(index) = self.asked.iter().position(is_it) else { continue };
+            let UnansweredCall { at: asked, server, operation, .. } = self.asked.swap_remove(index);
+            if sent_back(part).is_some() {
+                self.sent_back.insert(operation, sent);
+                continue;
+            }
+            self.answered.insert(operation, CallAnswer { asked, sent, server, kind: AnswerKind::of(part) });
         }
-        let content = message.at(&["result", "content"]).and_then(|content| content.get(0));
-        let text = content.and_then(|first| first.get("text")).and_then(Value::as_str);
-        self.answered.insert(asked.operation, (seq, text.map(str::to_owned)));
     }
 
-    /// Judges a call that succeeded with this text.
-    fn judge(
+    /// Judges a call that succeeded after this answer.
+    fn judge(&mut self, now: Seq, operation: OpId, text: Option<&str>, answer: &CallAnswer, tally: &mut Tally) {
+        let CallAnswer { asked, sent, server, kind } = answer;
+        let witness = [*sent, now];
+        match (kind, text) {
+            (AnswerKind::Texts(expected), Some(text)) if is_told(expected, text) => {
+                // The server is read correctly again.
+                if self.garbled.get(server).is_some_and(|garbled| garbled < asked) {
+                    self.garbled.remove(server);
+                }
+                tally.held();
+            }
+            // An answer that is an error is one, whatever else is wrong with its server.
+            (AnswerKind::Error | AnswerKind::ToolError, text) => {
+                let (variant, what) = match kind {
+                    AnswerKind::ToolError => ("tool-error-as-success", "a result that is an error"),
+                    AnswerKind::Error | AnswerKind::Texts(_) | AnswerKind::Other => ("error-as-success", "an error"),
+                };
+                let because = format!("{operation} succeeded at {now}, and {what} was sent at {sent}");
+                let violation = Violation::new(variant, because, &witness);
+                tally.broken(if text.is_none_or(str::is_empty) { violation } else { violation.as_warning() });
+            }
+            _ if self.garbled.contains_key(server) => {}
+            (AnswerKind::Texts(_), Some(_)) => {
+                let because = format!("{operation} returned at {now} another text than was sent at {sent}");
+                tally.broken(Violation::new("other-text", because, &witness));
+            }
+            (AnswerKind::Texts(expected), None) => {
+                if expected.iter().any(|text| !text.is_empty()) {
+                    self.silent.push((operation, *sent, now));
+                }
+            }
+            (AnswerKind::Other, _) => {}
+        }
+    }
+
+    /// Judges a call that succeeded with this text and had no answer.
+    fn judge_unanswered(
         &self,
         now: Seq,
         operation: OpId,
         text: &str,
-        asked: Option<Seq>,
-        answered: Option<(Seq, Option<String>)>,
+        asked: Option<UnansweredCall>,
         tally: &mut Tally,
     ) {
-        match (answered, asked) {
-            (Some((_, Some(expected))), _) if expected == text => tally.held(),
-            _ if self.is_garbled => {}
-            (Some((sent, Some(_))), _) => {
-                let because = format!("{operation} returned at {now} another text than was sent at {sent}");
-                tally.broken(Violation::new("other-text", because, &[sent, now]));
-            }
-            (None, Some(asked)) => {
-                let because = format!("{operation} succeeded at {now}, and its request of {asked} was never answered");
-                let violation = Violation::new("never-answered", because, &[asked, now]);
-                tally.broken(if text.is_empty() { violation } else { violation.as_warning() });
-            }
-            (Some((_, None)) | None, _) => {}
+        let Some(asked) = asked.filter(|asked| !self.garbled.contains_key(&asked.server)) else { return };
+        let because = format!("{operation} succeeded at {now}, and its request of {} was never answered", asked.at);
+        let violation = Violation::new("never-answered", because, &[asked.at, now]);
+        tally.broken(if text.is_empty() { violation } else { violation.as_warning() });
+    }
+}
+
+impl AnswerKind {
+    fn of(response: &Message) -> Self {
+        let (result, error) = (response.at(&["result"]), response.at(&["error"]));
+        if result.is_none() && error.is_some_and(Value::is_object) {
+            return Self::Error;
         }
+        if response.at(&["result", "isError"]) == Some(&Value::Bool(true)) {
+            return Self::ToolError;
+        }
+        let text_of = |block: &Value| block.get("text").and_then(Value::as_str).map(str::to_owned);
+        let content = response.at(&["result", "content"]).and_then(Value::as_array);
+        let Some(content) = content.filter(|content| content.first().and_then(text_of).is_some()) else {
+            return Self::Other;
+        };
+        Self::Texts(content.iter().filter_map(text_of).collect())
+    }
+}
+
+/// Whether a caller that got `text` got an answer with these texts: the first one, or all of them in one.
+fn is_told(texts: &[String], text: &str) -> bool {
+    match texts {
+        [only] => only == text,
+        [first, ..] => first == text || texts.iter().all(|each| text.contains(each.as_str())),
+        [] => false,
     }
 }
 
@@ -151,90 +240,4 @@ fn judge_sent_back(now: Seq, operation: OpId, text: &str, sent: Seq, tally: &mut
         format!("{operation} succeeded at {now}, although its server had sent it back at {sent} for more input");
     let violation = Violation::new("sent-back", because, &[sent, now]);
     tally.broken(if text.is_empty() { violation } else { violation.as_warning() });
-}
-
-/// Counter-examples: Whether a call is repeated is the caller's choice. The client may repeat it on another connection,
-/// where its old id has no meaning, and more than once if the first repetition was lost. The recorder keeps a message
-/// above the size limit without its parameters.
-pub(super) const SENT_BACK_KEEPS_STATE: Invariant = Invariant {
-    id: "sent-back-call-keeps-state",
-    property: Property::Safety,
-    level: Level::Must,
-    claim: "a repeated call returns the state of the answer that sent it back, under a new id",
-    source: "2026-07-28, basic/patterns/mrtr, Client Requirements",
-    requirement: &["LC-MRTR-02", "LC-MRTR-03"],
-    applies: AppliesTo::STATELESS,
-    needs: Promise::None,
-    witness: Witness::Always,
-    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::OperationCompleted, Kind::OperationAbandoned],
-    vacuous: "no call that a server had sent back was repeated",
-    explain: "A stateless server keeps nothing of a call that it sends back: the work so far is in the state that it \
-        returns. Without that state the call begins anew; with the state of another round it goes back, and the \
-        server never stops sending it back.\n\n\
-        Look at the two requests and at the answer between them. To fix it, return the state of the last answer \
-        unchanged, and give each round its own request id.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(CallRounds::default()) },
-};
-
-#[derive(Default)]
-struct CallRounds {
-    /// The newest request of each call.
-    made: BTreeMap<OpId, CallRound>,
-    /// Calls that a server sent back and that were not answered since, with the state of the answer.
-    sent_back: BTreeMap<OpId, (Seq, Option<Value>)>,
-}
-
-#[derive(PartialEq)]
-struct CallRound {
-    connection: ConnectionId,
-    id: Value,
-}
-
-impl Monitor for CallRounds {
-    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
-        match &event.kind {
-            EventKind::WireReceived { connection, message } => {
-                let (Some(operation), Some(id)) = (caller_of(message), message.id()) else { return };
-                let round = CallRound { connection: connection.clone(), id: id.clone() };
-                self.judge(event.seq, operation, message, &round, tally);
-                self.made.insert(operation, round);
-            }
-            EventKind::WireSent { connection, message } => self.answer(event.seq, connection, message),
-            EventKind::OperationCompleted { operation, .. } | EventKind::OperationAbandoned { operation, .. } => {
-                self.made.remove(operation);
-                self.sent_back.remove(operation);
-            }
-            _ => {}
-        }
-    }
-}
-
-impl CallRounds {
-    fn answer(&mut self, seq: Seq, connection: &ConnectionId, message: &Message) {
-        let Some(id) = message.id().filter(|_| message.is_response()) else { return };
-        let mut made = self.made.iter();
-        let is_it = |round: &CallRound| round.connection == *connection && round.id == *id;
-        let Some(operation) = made.find(|(_, round)| is_it(round)).map(|(operation, _)| *operation) else { return };
-        if sent_back(message).is_some() {
-            self.sent_back.insert(operation, (seq, message.at(&["result", "requestState"]).cloned()));
-        } else {
-            self.sent_back.remove(&operation);
-        }
-    }
-
-    /// Judges a call that arrived, maybe for the first time.
-    fn judge(&self, now: Seq, operation: OpId, request: &Message, round: &CallRound, tally: &mut Tally) {
-        let (Some((sent, state)), Some(before)) = (self.sent_back.get(&operation), self.made.get(&operation)) else {
-            return;
-        };
-        let (variant, what) = match (state.as_ref(), request.at(&["params", "requestState"])) {
-            (given, returned) if given == returned && *before != *round => return tally.held(),
-            (given, returned) if given == returned => ("same-id", "under the same id"),
-            (Some(_), None) => ("without-state", "without the state that the server had sent"),
-            (Some(_), Some(_)) => ("other-state", "with another state than the server had sent"),
-            (None, _) => ("state-made-up", "with a state that no server had sent"),
-        };
-        let because = format!("the call of {operation} was sent back at {sent} and repeated at {now} {what}");
-        tally.broken(Violation::new(variant, because, &[*sent, now]));
-    }
 }

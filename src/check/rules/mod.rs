@@ -32,6 +32,7 @@ mod removal;
 mod responses;
 mod scenario;
 mod scopes;
+mod sent_back;
 mod server_death;
 mod server_requests;
 mod server_shutdown;
@@ -75,7 +76,8 @@ pub const INVARIANTS: &[Invariant] = &[
     eras::GENERATION_REMEMBERED,
     eras::REFUSED_REVISION_DROPPED,
     stateless::SESSIONS_OVER,
-    answers::SENT_BACK_KEEPS_STATE,
+    sent_back::SENT_BACK_KEEPS_STATE,
+    sent_back::RESULT_TYPE_KNOWN,
     handshake::INITIALIZE_COMPLETE,
     versions::UNKNOWN_VERSION_LEFT,
     handshake::INITIALIZED_SENT,
@@ -184,6 +186,7 @@ pub const HOST_RULES: &[Invariant] = &[
     stateless::GENERATION_KEPT,
     eras::GENERATION_REMEMBERED,
     eras::REFUSED_REVISION_DROPPED,
+    sent_back::SENT_BACK_KEEPS_STATE,
 ];
 
 /// The rule with this id, from either table.

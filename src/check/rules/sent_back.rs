@@ -1,0 +1,332 @@
+//! Calls that a stateless server sends back for more input: each is repeated as itself, with its own state.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::check::operations::{caller_of, sent_back};
+use crate::check::outcome::loaded;
+use crate::check::parts::parts;
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, OpId, Outcome, Seq, Source};
+use crate::plan::Promise;
+
+/// Counter-examples: Whether a call is repeated is the caller's choice. The client may repeat it on another connection,
+/// where its old id has no meaning, and more than once if the first repetition was lost. A call that is made once more
+/// without an input and without a state is a new call. The recorder keeps a message above the size limit without its
+/// parameters. Two calls with the same arguments that were both sent back may be repeated in any order.
+pub(super) const SENT_BACK_KEEPS_STATE: Invariant = Invariant {
+    id: "sent-back-call-keeps-state",
+    property: Property::Safety,
+    level: Level::Must,
+    claim: "a repeated call returns the state of the answer that sent it back, under a new id, and no other call does",
+    source: "2026-07-28, basic/patterns/mrtr, Client Requirements",
+    requirement: &["LC-MRTR-02", "LC-MRTR-03", "LC-MRTR-04"],
+    applies: AppliesTo::STATELESS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::OperationCompleted, Kind::OperationAbandoned],
+    vacuous: "no call that a server had sent back was repeated",
+    explain: "A stateless server keeps nothing of a call that it sends back: the work so far is in the state that it \
+        returns. Without that state the call begins anew; with the state of another round it goes back, and the \
+        server never stops sending it back.\n\n\
+        Look at the two requests and at the answer between them. To fix it, return the state of the last answer \
+        unchanged, and give each round its own request id. Keep inputs and state with the call that they were asked \
+        for, not with the tool or the session.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(CallRounds::default()) },
+};
+
+#[derive(Default)]
+struct CallRounds {
+    /// The requests of each call that were not answered.
+    made: BTreeMap<CallKey, Vec<CallRound>>,
+    /// What servers have sent back. Of a call that names its operation, only the newest.
+    sent_back: BTreeMap<CallKey, Vec<SentBack>>,
+    /// The states that servers have sent, and the call that each was sent for.
+    given: Vec<(String, Value, CallKey, Seq)>,
+    /// The keys of inputs that servers have asked for.
+    asked: Vec<(String, String, CallKey, Seq)>,
+    /// Whether the recorder kept a call without its parameters.
+    has_cut: bool,
+}
+
+/// A call: the operation that it names, or its server, method and parameters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum CallKey {
+    Operation(OpId),
+    Parameters(String),
+}
+
+impl CallKey {
+    fn of(event: &Event, request: &Message) -> Option<Self> {
+        let method = request.method()?;
+        if request.is_cut() || !matches!(method, "tools/call" | "prompts/get" | "resources/read") {
+            return None;
+        }
+        if let Some(operation) = caller_of(request) {
+            return Some(Self::Operation(operation));
+        }
+        let mut params = request.at(&["params"]).cloned().unwrap_or_default();
+        if let Some(params) = params.as_object_mut() {
+            ["_meta", "requestState", "inputResponses"].iter().for_each(|name| drop(params.remove(*name)));
+        }
+        Some(Self::Parameters(format!("{} {method} {params}", event.source.server().unwrap_or_default())))
+    }
+}
+
+struct SentBack {
+    sent: Seq,
+    state: Option<Value>,
+    round: CallRound,
+}
+
+#[derive(Clone, PartialEq)]
+struct CallRound {
+    connection: ConnectionId,
+    id: Value,
+}
+
+impl Monitor for CallRounds {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::WireReceived { connection, message } => {
+                self.has_cut |= message.is_cut();
+                let (Some(call), Some(id)) = (CallKey::of(event, message), message.id()) else { return };
+                let round = CallRound { connection: connection.clone(), id: id.clone() };
+                if !self.has_cut {
+                    self.judge(event, &call, message, &round, tally);
+                }
+                self.made.entry(call).or_default().push(round);
+            }
+            EventKind::WireSent { connection, message } => self.answer(event, connection, message),
+            EventKind::OperationCompleted { operation, .. } | EventKind::OperationAbandoned { operation, .. } => {
+                let call = CallKey::Operation(*operation);
+                self.made.remove(&call);
+                self.sent_back.remove(&call);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl CallRounds {
+    fn answer(&mut self, event: &Event, connection: &ConnectionId, message: &Message) {
+        let Some(id) = message.id().filter(|_| message.is_response()) else { return };
+        let round = CallRound { connection: connection.clone(), id: id.clone() };
+        let Some((call, made)) = self.made.iter_mut().find(|(_, made)| made.contains(&round)) else { return };
+        made.retain(|made| *made != round);
+        let call = call.clone();
+        let backs = self.sent_back.entry(call.clone()).or_default();
+        if matches!(call, CallKey::Operation(_)) {
+            backs.clear();
+        }
+        if sent_back(message).is_none() {
+            return;
+        }
+        let server = || event.source.server().unwrap_or_default().to_owned();
+        let state = message.at(&["result", "requestState"]).cloned();
+        self.given.extend(state.iter().map(|state| (server(), state.clone(), call.clone(), event.seq)));
+        let asked = message.at(&["result", "inputRequests"]).and_then(Value::as_object).into_iter().flatten();
+        self.asked.extend(asked.map(|(key, _)| (server(), key.clone(), call.clone(), event.seq)));
+        backs.push(SentBack { sent: event.seq, state, round });
+    }
+
+    /// Judges a call that arrived, maybe for the first time.
+    fn judge(&self, event: &Event, call: &CallKey, request: &Message, round: &CallRound, tally: &mut Tally) {
+        let now = event.seq;
+        let returned = request.at(&["params", "requestState"]);
+        if let Some((sent, what)) = self.of_another(event, call, request) {
+            let because = format!("{} at {now} carries {what} of {sent}", describe(call, request));
+            tally.broken(Violation::new("of-another-call", because, &[sent, now]));
+            return;
+        }
+        let backs = self.sent_back.get(call).map(Vec::as_slice).unwrap_or_default();
+        let Some(newest) = backs.last() else {
+            // The state may come from an earlier life of the server, which another journal has.
+            let is_first_life = matches!(&event.source, Source::Mock { incarnation: 1, .. });
+            if returned.is_some() && is_first_life && self.given.iter().all(|(_, _, of, _)| of != call) {
+                let because = format!("{} at {now} carries a state that no server had sent", describe(call, request));
+                tally.broken(Violation::new("state-made-up", because, &[now]));
+            }
+            return;
+        };
+        let is_new_call = match call {
+            CallKey::Operation(_) => false,
+            CallKey::Parameters(_) => returned.is_none() && request.at(&["params", "inputResponses"]).is_none(),
+        };
+        if is_new_call {
+            return;
+        }
+        let matching = backs.iter().rfind(|back| back.state.as_ref() == returned);
+        let (variant, what) = match (matching, &newest.state, returned) {
+            (Some(back), ..) if back.round != *round => return tally.held(),
+            (Some(_), ..) => ("same-id", "under the same id"),
+            (None, Some(_), None) => ("without-state", "without the state that the server had sent"),
+            (None, Some(_), Some(_)) => ("other-state", "with another state than the server had sent"),
+            (None, None, _) => ("state-made-up", "with a state that no server had sent"),
+        };
+        let sent = matching.unwrap_or(newest).sent;
+        let because = format!("{} was sent back at {sent} and repeated at {now} {what}", describe(call, request));
+        tally.broken(Violation::new(variant, because, &[sent, now]));
+    }
+
+    fn was_given(&self, call: &CallKey, state: &Value) -> bool {
+        self.given.iter().any(|(_, given, of, _)| given == state && of == call)
+    }
+
+    /// The answer to another call whose state or input this request carries, if its own call got neither.
+    fn of_another(&self, event: &Event, call: &CallKey, request: &Message) -> Option<(Seq, &'static str)> {
+        let server = event.source.server().unwrap_or_default();
+        if let Some(state) = request.at(&["params", "requestState"]).filter(|state| !self.was_given(call, state)) {
+            let mut given = self.given.iter().filter(|(at, given, ..)| at == server && given == state);
+            if let Some((.., sent)) = given.next() {
+                return Some((*sent, "the state that was sent for another call in the answer"));
+            }
+        }
+        let inputs = request.at(&["params", "inputResponses"]).and_then(Value::as_object)?;
+        let is_own = self.asked.iter().any(|(_, key, of, _)| of == call && inputs.contains_key(key));
+        let mut asked = self.asked.iter().filter(|(at, key, ..)| at == server && inputs.contains_key(key));
+        asked
+            .next()
+            .filter(|_| !is_own)
+            .map(|(.., sent)| (*sent, "inputs that were asked for another call in the answer"))
+    }
+}
+
+fn describe(call: &CallKey, request: &Message) -> String {
+    match call {
+        CallKey::Operation(operation) => format!("the call of {operation}"),
+        CallKey::Parameters(_) => {
+            let id = request.id().map(ToString::to_string).unwrap_or_default();
+            format!("the {} with request id {id}", request.method().unwrap_or_default())
+        }
+    }
+}
+
+/// Counter-examples: A result without a type is complete. Earlier revisions have no types, so a connection with a
+/// handshake is not judged. A client that declares the extension for tasks knows results of type `task`.
+pub(super) const RESULT_TYPE_KNOWN: Invariant = Invariant {
+    id: "result-type-known",
+    property: Property::Safety,
+    level: Level::Must,
+    claim: "no call or load succeeds whose result is of a type that the revision does not have",
+    source: "2026-07-28, basic/index, ResultType",
+    requirement: &["LC-META-13"],
+    applies: AppliesTo::STATELESS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::OperationCompleted, Kind::OperationAbandoned],
+    vacuous: "no call that names its operation got a result",
+    explain: "The result of a call had a type that the client does not know, and the caller got it as a success. What \
+        is in such a result may be a promise of a result, or a question, and not what the tool did.\n\n\
+        Look at `resultType` in the answer of the witness. To fix it, fail a call whose result is neither complete \
+        nor of a type that the client has declared.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(ResultTypes::default()) },
+};
+
+#[derive(Default)]
+struct ResultTypes {
+    /// The request of each running call, and whether its client declared tasks.
+    asked: BTreeMap<OpId, (CallRound, bool)>,
+    /// The answer to each running call, and its type if it is unknown.
+    answered: BTreeMap<OpId, (Seq, Option<String>)>,
+    initialized: Vec<ConnectionId>,
+    /// Servers that have listed their tools: the unknown type of their lists, unless one was of a known type.
+    listed: BTreeMap<String, Option<(Seq, String)>>,
+}
+
+impl Monitor for ResultTypes {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::WireReceived { connection, message } => {
+                if message.is_request("initialize") {
+                    self.initialized.push(connection.clone());
+                }
+                if let (Some(operation), Some(id)) = (caller_of(message), message.id())
+                    && !self.initialized.contains(connection)
+                {
+                    let round = CallRound { connection: connection.clone(), id: id.clone() };
+                    self.asked.insert(operation, (round, has_tasks(message)));
+                }
+            }
+            EventKind::WireSent { connection, message } => {
+                parts(message).iter().for_each(|part| self.answer(event.seq, connection, part));
+                if !self.initialized.contains(connection) {
+                    parts(message).iter().for_each(|part| self.list(event, part));
+                }
+            }
+            EventKind::OperationCompleted { operation, outcome } => {
+                self.judge_load(event, view, tally);
+                self.asked.remove(operation);
+                let Some((sent, unknown)) = self.answered.remove(operation) else { return };
+                match (outcome, unknown) {
+                    (Outcome::Ok { .. }, Some(kind)) => {
+                        let now = event.seq;
+                        let because =
+                            format!("{operation} succeeded at {now}, and its result of {sent} is of type {kind}");
+                        tally.broken(Violation::new("unknown-as-success", because, &[sent, now]));
+                    }
+                    (Outcome::Ok { .. } | Outcome::Failed(_) | Outcome::Cancelled, _) => tally.held(),
+                }
+            }
+            EventKind::OperationAbandoned { operation, .. } => {
+                self.asked.remove(operation);
+                self.answered.remove(operation);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl ResultTypes {
+    fn answer(&mut self, sent: Seq, connection: &ConnectionId, answer: &Message) {
+        let (Some(id), Some(_)) = (answer.id(), answer.at(&["result"])) else { return };
+        let is_it = |round: &CallRound| round.connection == *connection && round.id == *id;
+        let found = self.asked.iter().find(|(_, (round, _))| is_it(round));
+        let Some((operation, (_, has_tasks))) = found.map(|(operation, asked)| (*operation, asked)) else { return };
+        let unknown = unknown_type(answer, *has_tasks);
+        self.answered.insert(operation, (sent, unknown));
+    }
+
+    fn list(&mut self, event: &Event, answer: &Message) {
+        let (Some(server), Some(Value::Array(_))) = (event.source.server(), answer.at(&["result", "tools"])) else {
+            return;
+        };
+        let unknown = unknown_type(answer, false).map(|kind| (event.seq, kind));
+        let listed = self.listed.entry(server.to_owned()).or_insert_with(|| unknown.clone());
+        *listed = if listed.is_some() { unknown } else { None };
+    }
+
+    fn judge_load(&self, event: &Event, view: &View, tally: &mut Tally) {
+        let Some((operation, tools, _)) = loaded(event, view) else { return };
+        for server in &operation.servers {
+            let Some(Some((sent, kind))) = self.listed.get(server) else { continue };
+            if tools.iter().any(|tool| tool.server == *server) {
+                let because = format!(
+                    "{}, invoked at {}, handed out at {} the tools of {server}, whose list of {sent} is of type {kind}",
+                    operation.describe(),
+                    operation.invoked,
+                    event.seq
+                );
+                let witness = [*sent, operation.invoked, event.seq];
+                tally.broken(Violation::new("unknown-as-success", because, &witness));
+            }
+        }
+    }
+}
+
+/// The type of a result, if the client does not know it.
+fn unknown_type(answer: &Message, has_tasks: bool) -> Option<String> {
+    let is_known = |kind: &str| matches!(kind, "complete" | "input_required") || (kind == "task" && has_tasks);
+    match answer.at(&["result", "resultType"])? {
+        Value::String(kind) => Some(kind.clone()).filter(|kind| !is_known(kind)),
+        other => Some(other.to_string()),
+    }
+}
+
+/// Whether the client of a request declares the extension for tasks.
+fn has_tasks(request: &Message) -> bool {
+    let declared = request.at(&["params", "_meta", "io.modelcontextprotocol/clientCapabilities"]);
+    let extensions = declared.and_then(|declared| declared.get("extensions")).and_then(Value::as_object);
+    extensions.is_some_and(|extensions| extensions.keys().any(|name| name.ends_with("/tasks")))
+}
