@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::check::host::{ServerExchange, exchange_of, is_responsible};
+use crate::check::rules::subscriptions::LISTEN;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Event, EventKind, Header, Kind, Seq, SocketId, WireEnd};
 use crate::plan::Promise;
@@ -17,8 +18,8 @@ pub(super) const STREAMS_CLOSED: Invariant = Invariant {
     level: Level::Own,
     claim: "no stream is open when the client exits",
     source: "VG-06: no process, socket or session is left",
-    requirement: &["VG-06", "LC-HTTP-12"],
-    applies: AppliesTo::SESSIONS,
+    requirement: &["VG-06", "LC-HTTP-12", "LC-SUB-08"],
+    applies: AppliesTo::HTTP,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::HttpEnded, Kind::ProcessExiting, Kind::GraceExpired],
@@ -26,7 +27,7 @@ pub(super) const STREAMS_CLOSED: Invariant = Invariant {
     explain: "The client exited with an open stream of events, so the operating system closed the stream, not the \
         client. In a program that runs on, such a stream is a task, a socket and a session for each connection that \
         it ever made.\n\n\
-        Look at the GET in the witness. To fix it, end the stream where you close the session, and wait until it has \
+        Look at the GET in the witness, or at the `subscriptions/listen`. To fix it, end the stream where you close the session, and wait until it has \
         ended.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(StreamsAtExit::default()) },
 };
@@ -51,9 +52,10 @@ struct OpenStream {
 impl Monitor for StreamsAtExit {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
-            EventKind::HttpReceived { verb, exchange, .. } => {
+            EventKind::HttpReceived { verb, exchange, headers, .. } => {
                 self.open.values_mut().for_each(|stream| stream.held = None);
-                if verb == "GET" {
+                let listens = verb == "POST" && headers.get("mcp-method").is_some_and(|method| method == LISTEN);
+                if verb == "GET" || listens {
                     self.asked.insert(exchange_of(event, exchange), event.seq);
                 }
             }

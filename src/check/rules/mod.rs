@@ -41,6 +41,7 @@ mod session_loss;
 mod sessions;
 mod sse;
 mod stateless;
+mod subscriptions;
 mod tasks;
 mod tools;
 mod versions;
@@ -76,6 +77,7 @@ pub const INVARIANTS: &[Invariant] = &[
     eras::GENERATION_REMEMBERED,
     eras::REFUSED_REVISION_DROPPED,
     stateless::SESSIONS_OVER,
+    subscriptions::SUBSCRIPTION_CLOSED,
     sent_back::SENT_BACK_KEEPS_STATE,
     sent_back::RESULT_TYPE_KNOWN,
     handshake::INITIALIZE_COMPLETE,

@@ -1,0 +1,82 @@
+//! Subscriptions of the stateless generation: long requests, which a client ends itself.
+
+use std::collections::BTreeMap;
+
+use crate::check::host::{ServerExchange, exchange_of};
+use crate::check::parts::parts;
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::history::{Event, EventKind, ExchangeId, Header, Kind, Seq};
+use crate::plan::Promise;
+
+/// The method of a subscription.
+pub(super) const LISTEN: &str = "subscriptions/listen";
+
+/// Counter-examples: A cleanup that failed, or a load that runs with it or after it, may leave a subscription open on
+/// purpose. A subscription that its server has ended is not open. Over pipes the end of the input ends every
+/// subscription.
+pub(super) const SUBSCRIPTION_CLOSED: Invariant = Invariant {
+    id: "modern-subscription-closed",
+    property: Property::Liveness,
+    level: Level::Should,
+    claim: "no subscription is open after cleanup and its grace",
+    source: "2026-07-28, basic/patterns/subscriptions, Cancellation; VG-06: no process, socket or session is left",
+    requirement: &["LC-SUB-08", "VG-06"],
+    applies: AppliesTo::STATELESS_HTTP,
+    needs: Promise::ClosesServers,
+    witness: Witness::Always,
+    kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::HttpEnded, Kind::MockEnding, Kind::GraceExpired],
+    vacuous: "no subscription was opened before a cleanup",
+    explain: "Cleanup is over, and the stream of a subscription is still open: a task that nobody waits for, a socket, \
+        and a server that goes on telling its news. A stateless server has no session whose end would close it.\n\n\
+        Look at the `subscriptions/listen` of the witness. To fix it, keep the stream with the connection, and close \
+        it where the connection is closed.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(OpenSubscriptions::default()) },
+};
+
+#[derive(Default)]
+struct OpenSubscriptions {
+    /// The exchange whose message comes next, by server.
+    newest: BTreeMap<String, ExchangeId>,
+    open: BTreeMap<ServerExchange, Seq>,
+    n_ended: usize,
+}
+
+impl Monitor for OpenSubscriptions {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        let server = || event.source.server().unwrap_or_default().to_owned();
+        match &event.kind {
+            EventKind::HttpReceived { exchange, .. } => {
+                self.newest.insert(server(), exchange.clone());
+            }
+            EventKind::WireReceived { message, .. } => {
+                let Some(exchange) = self.newest.remove(&server()) else { return };
+                if parts(message).iter().any(|part| part.is_request(LISTEN)) {
+                    self.open.insert((server(), exchange), event.seq);
+                }
+            }
+            EventKind::HttpEnded { exchange, .. } => {
+                self.n_ended += usize::from(self.open.remove(&exchange_of(event, exchange)).is_some());
+            }
+            EventKind::MockEnding { .. } => self.open.retain(|(of, _), _| *of != server()),
+            EventKind::GraceExpired { after } if after == "close" => self.due(event, view, tally),
+            _ => {}
+        }
+    }
+}
+
+impl OpenSubscriptions {
+    fn due(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        let Some((closed, _)) = view.closed() else { return };
+        if view.operations().any(|operation| operation.action.loads()) {
+            return;
+        }
+        for ((server, _), opened) in self.open.iter().filter(|(_, opened)| **opened < closed) {
+            let because = format!(
+                "the subscription to {server}, opened at {opened}, was still open at {}, after the cleanup that ended at {closed} and the grace",
+                event.seq
+            );
+            tally.broken(Violation::new("left-open", because, &[*opened, closed, event.seq]));
+        }
+        (0..std::mem::take(&mut self.n_ended)).for_each(|_| tally.held());
+    }
+}
