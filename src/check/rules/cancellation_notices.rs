@@ -51,8 +51,34 @@ pub(super) const CANCEL_ANNOUNCED: Invariant = Invariant {
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(CancellationNotices::default()) },
 };
 
+/// Counter-examples: those of `cancel-announced`, which judges a loader that promises to announce a cancellation.
+pub(super) const STATELESS_CANCEL_SENT: Invariant = Invariant {
+    id: "modern-cancel-sent",
+    property: Property::Liveness,
+    level: Level::Should,
+    claim: "without sessions, a call that is cancelled in flight ends on the wire, whatever the loader promises",
+    source: "2026-07-28, basic/patterns/cancellation; basic/transports/stdio, Cancellation (MUST)",
+    requirement: &["LC-CAN-04", "LC-CAN-05", "LC-CAN-06"],
+    applies: AppliesTo::STATELESS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: CANCEL_ANNOUNCED.kinds,
+    vacuous: "no call was cancelled while its request was in flight",
+    explain: "The caller gave its call up, and the server of the stateless generation was not told. Over stdio \
+        `notifications/cancelled` is the only way to tell it, over HTTP the end of the response stream. A loader that \
+        does not promise to announce a cancellation still has to send one: the specification demands it.\n\n\
+        Look at the connection after the cancellation. To fix it, send the notice from the session's own task, or \
+        close the stream of the response.",
+    start: |header: &Header| -> Box<dyn Monitor> {
+        let is_promised = header.promises.announces_cancel;
+        Box::new(CancellationNotices { is_promised, ..CancellationNotices::default() })
+    },
+};
+
 #[derive(Default)]
 struct CancellationNotices {
+    /// Whether `cancel-announced` judges what is broken.
+    is_promised: bool,
     owed: BTreeMap<OpId, OwedNotice>,
     notices: BTreeMap<RequestKey, usize>,
     exchanges: RequestExchanges,
@@ -193,7 +219,7 @@ impl OwedNotice {
 
 impl CancellationNotices {
     fn due(&mut self, seq: Seq, view: &View, tally: &mut Tally, concerns: impl Fn(&OwedNotice) -> bool) {
-        let notices = &self.notices;
+        let (notices, is_promised) = (&self.notices, self.is_promised);
         self.owed.retain(|operation, owed| {
             if !concerns(owed) {
                 return true;
@@ -207,6 +233,7 @@ impl CancellationNotices {
             let what =
                 format!("the cancellation of {operation}, requested at {} with request {id} in flight", owed.requested);
             match notices.get(&owed.key).copied().unwrap_or_default() {
+                0 | 2.. if is_promised => {}
                 0 => {
                     let because = format!("{what}, had not been announced on connection {connection} at {seq}");
                     tally.broken(Violation::new("not-announced", because, &[owed.requested, seq]));

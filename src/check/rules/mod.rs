@@ -70,6 +70,7 @@ pub const INVARIANTS: &[Invariant] = &[
     messages::REQUEST_ID_UNIQUE,
     messages::STDIN_CARRIES_MESSAGES_ONLY,
     cancellation_notices::CANCEL_ANNOUNCED,
+    cancellation_notices::STATELESS_CANCEL_SENT,
     cancellation::CANCEL_ONLY_OPEN_REQUESTS,
     stateless::METADATA_SENT,
     eras::CLIENT_NAMED,
