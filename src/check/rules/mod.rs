@@ -190,6 +190,9 @@ pub const HOST_RULES: &[Invariant] = &[
     eras::GENERATION_REMEMBERED,
     eras::REFUSED_REVISION_DROPPED,
     sent_back::SENT_BACK_KEEPS_STATE,
+    server_shutdown::EOF_BEFORE_SIGNAL,
+    server_shutdown::TERM_BEFORE_KILL,
+    server_shutdown::TIME_BEFORE_SIGNAL,
 ];
 
 /// The rule with this id, from either table.

@@ -1,6 +1,7 @@
 //! Server shutdown: the order of EOF, SIGTERM and SIGKILL.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Event, EventKind, Header, Kind, LinkPeer, Seq, Source};
@@ -191,42 +192,50 @@ impl Monitor for ShutdownLadders {
     }
 }
 
-/// Least time between EOF and a signal.
+/// Least time between two rungs of the ladder.
 const TIME_TO_END_US: u64 = 20_000;
 
 /// Counter-examples: A signal to the program's whole process group reaches its servers as well. EOF and a signal reach
-/// the mock over two paths, so `eof-before-signal` judges a signal that comes first.
+/// the mock over two paths, so `eof-before-signal` judges a signal that comes first. A server that began to end was not
+/// killed. A mock that the machine kept waiting journals a signal late.
 pub(super) const TIME_BEFORE_SIGNAL: Invariant = Invariant {
     id: "time-before-signal",
     property: Property::Safety,
     level: Level::Should,
-    claim: "a server gets time to exit between EOF and a signal",
+    claim: "a server gets time to exit between EOF and a signal, and between a signal and its kill",
     source: "2025-11-25, basic/lifecycle, Shutdown, stdio; the same in all revisions",
-    requirement: &["LC-STD-07"],
+    requirement: &["LC-STD-07", "LC-STD-09"],
     applies: AppliesTo::STDIO,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::WireEof, Kind::SignalReceived, Kind::LinkClosed],
+    kinds: &[Kind::WireEof, Kind::SignalReceived, Kind::MockEnding, Kind::LinkClosed],
     vacuous: "no server got a signal after its stdin had closed",
-    explain: "The client closed the server's stdin and sent the signal at once. A server that needs a moment to \
-        write its data never gets it, and the file that it was writing belongs to the user.\n\n\
+    explain: "The client closed the server's stdin and sent the signal at once, or sent SIGTERM and killed the server \
+        at once. A server that needs a moment to write its data never gets it, and the file that it was writing \
+        belongs to the user.\n\n\
         Look at the time between the two witnesses. To fix it, wait for the process between the steps of the ladder.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(EndedInputs::default()) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(LadderTimes::default()) },
 };
 
+/// The newest rung of each server's ladder, by server and incarnation.
 #[derive(Default)]
-struct EndedInputs {
+struct LadderTimes {
     ended: BTreeMap<(String, u32), (Seq, u64)>,
+    asked: BTreeMap<(String, u32), (Seq, u64, String)>,
 }
 
-impl Monitor for EndedInputs {
+impl Monitor for LadderTimes {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match (&event.kind, &event.source) {
             (EventKind::WireEof { .. }, Source::Mock { server, incarnation }) => {
                 self.ended.insert((server.clone(), *incarnation), (event.seq, event.at_us));
             }
             (EventKind::SignalReceived { signal }, Source::Mock { server, incarnation }) => {
-                let Some((eof, at_us)) = self.ended.remove(&(server.clone(), *incarnation)) else { return };
+                let key = (server.clone(), *incarnation);
+                if view.ending().is_none() && is_judged(view, server) {
+                    self.asked.insert(key.clone(), (event.seq, event.at_us, signal.clone()));
+                }
+                let Some((eof, at_us)) = self.ended.remove(&key) else { return };
                 if event.at_us >= at_us + TIME_TO_END_US {
                     tally.held();
                 } else if view.ending().is_none() && is_judged(view, server) {
@@ -238,10 +247,33 @@ impl Monitor for EndedInputs {
                     tally.broken(Violation::new("at-once", because, &[eof, event.seq]));
                 }
             }
-            (EventKind::LinkClosed { peer: LinkPeer::Mock { server, incarnation }, .. }, _) => {
-                self.ended.remove(&(server.clone(), *incarnation));
+            (EventKind::MockEnding { .. }, Source::Mock { server, incarnation }) => {
+                self.asked.remove(&(server.clone(), *incarnation));
+            }
+            (EventKind::LinkClosed { peer: LinkPeer::Mock { server, incarnation }, farewell }, _) => {
+                let key = (server.clone(), *incarnation);
+                self.ended.remove(&key);
+                let asked = self.asked.remove(&key).filter(|_| !farewell);
+                if let Some(asked) = asked.filter(|_| view.ending().is_none() && is_judged(view, server)) {
+                    killed(event, server, &asked, tally);
+                }
             }
             _ => {}
         }
     }
+}
+
+/// Judges the kill of a server that had got a signal.
+fn killed(event: &Event, server: &str, (asked, at_us, signal): &(Seq, u64, String), tally: &mut Tally) {
+    let waited = event.at_us.saturating_sub(*at_us);
+    if waited >= TIME_TO_END_US {
+        return tally.held();
+    }
+    let because = format!(
+        "server {server} was killed at {}, {} ms after it had received SIG{signal} at {asked}",
+        event.seq,
+        waited / 1_000
+    );
+    let lacks = Duration::from_micros(TIME_TO_END_US - waited);
+    tally.broken(Violation::new("killed-at-once", because, &[*asked, event.seq]).of_lateness(lacks));
 }
