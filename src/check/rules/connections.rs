@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::check::combinator::{Count, at_most};
 use crate::check::connection_ends::{is_open, moves_on, newest_open, sees_ends};
 use crate::check::host::is_responsible;
 use crate::check::outcome::loaded;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
-use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, OpId, Seq};
-use crate::plan::Promise;
+use crate::history::{Action, ConnectionId, Event, EventKind, Header, Impact, Kind, LinkPeer, OpId, Seq, Source};
+use crate::plan::{Promise, SessionPromise};
 
 /// Counter-examples: A load may open a connection, drop it and use a second one, and the mock may journal the end of
 /// the first later, so only what is open when the program goes on counts. Over HTTP a load that the caller gives up may
@@ -188,7 +187,8 @@ fn judge_replaced(
 /// Upper bound on the starts of one server by one operation.
 const STARTS_MAX: usize = 3;
 
-/// Counter-example: a loader that opens a session for each call starts a server for each call.
+/// Counter-examples: A loader that opens a session for each call starts a server for each call, and calls may run
+/// together. A pool starts several servers, and none of them again while nothing has ended.
 pub(super) const SERVER_NOT_RESPAWNED: Invariant = Invariant {
     id: "server-not-respawned",
     property: Property::Safety,
@@ -199,31 +199,73 @@ pub(super) const SERVER_NOT_RESPAWNED: Invariant = Invariant {
     applies: AppliesTo::STDIO,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::MockStarted, Kind::OperationInvoked],
+    kinds: &[Kind::MockStarted, Kind::MockEnding, Kind::LinkClosed, Kind::FaultDelivered, Kind::OperationInvoked],
     vacuous: "no server was started",
     explain: "The loader started a server again and again, although the server exits as soon as it starts. Each \
         start costs a process and whatever the server loads; a machine with one broken entry in its configuration \
         never comes to rest.\n\n\
         Look at the starts between two operations. To fix it, give up after a few attempts, wait longer before each \
         one, and try again only for a new operation.",
-    start: |_: &Header| -> Box<dyn Monitor> { at_most(STARTS_MAX, starts, started_again) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Starts::default()) },
 };
 
-fn starts(event: &Event, _view: &View) -> Count<String> {
-    match &event.kind {
-        EventKind::MockStarted { .. } => Count::These(event.source.server().map(str::to_owned).into_iter().collect()),
-        EventKind::OperationInvoked { action: Action::Probe, .. } => Count::Unrelated,
-        EventKind::OperationInvoked { .. } => Count::Forget(|_, _| true),
-        _ => Count::Unrelated,
+/// The starts since the newest operation began.
+#[derive(Default)]
+struct Starts {
+    servers: BTreeMap<String, ServerStarts>,
+    /// Most calls that ran together since then.
+    n_calls: usize,
+}
+
+#[derive(Default)]
+struct ServerStarts {
+    n: usize,
+    last: Option<Seq>,
+    /// The incarnations that have ended.
+    ended: BTreeSet<u32>,
+    /// How many of them were replaced.
+    n_replaced: usize,
+}
+
+impl Monitor for Starts {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match (&event.kind, &event.source) {
+            (EventKind::OperationInvoked { action: Action::Probe, .. }, _) => {}
+            (EventKind::OperationInvoked { .. }, _) => {
+                self.servers.clear();
+                self.n_calls = view.operations().filter(|operation| operation.action == Action::Call).count();
+            }
+            (EventKind::MockStarted { .. }, Source::Mock { server, .. }) => self.start(event.seq, view, server, tally),
+            (EventKind::MockEnding { .. }, Source::Mock { server, incarnation })
+            | (EventKind::FaultDelivered { impairs: Impact::Connection, .. }, Source::Mock { server, incarnation })
+            | (EventKind::LinkClosed { peer: LinkPeer::Mock { server, incarnation }, .. }, _) => {
+                self.servers.entry(server.clone()).or_default().ended.insert(*incarnation);
+            }
+            _ => {}
+        }
     }
 }
 
-fn started_again(server: &String, before: Seq, event: &Event) -> Violation {
-    let because = format!(
-        "{server} was started at {before} and again at {}, after {STARTS_MAX} starts by one operation",
-        event.seq
-    );
-    Violation::new("in-a-loop", because, &[before, event.seq])
+impl Starts {
+    fn start(&mut self, now: Seq, view: &View, server: &str, tally: &mut Tally) {
+        let most = match view.promises().session {
+            SessionPromise::PerCall => STARTS_MAX * self.n_calls.max(1),
+            SessionPromise::Persistent | SessionPromise::Lazy | SessionPromise::Pooled => STARTS_MAX,
+        };
+        let starts = self.servers.entry(server.to_owned()).or_default();
+        let replaces = starts.ended.len() > starts.n_replaced;
+        starts.n_replaced += usize::from(replaces);
+        let is_one_more = view.promises().session == SessionPromise::Pooled && !replaces;
+        let before = starts.last.replace(now);
+        if is_one_more {
+            return tally.held();
+        }
+        starts.n += 1;
+        let Some(before) = before.filter(|_| starts.n > most) else { return tally.held() };
+        let because =
+            format!("{server} was started at {before} and again at {now}, after {most} starts by one operation");
+        tally.broken(Violation::new("in-a-loop", because, &[before, now]));
+    }
 }
 
 /// Counter-examples: The plan must demand it, because a host may open a session for each run. A server that the harness
