@@ -204,8 +204,10 @@ pub(super) fn caller_of(message: &Message) -> Option<OpId> {
     if !message.is_request("tools/call") {
         return None;
     }
-    let number = message.at(&["params", "arguments", "n"]).and_then(serde_json::Value::as_u64)?;
-    u32::try_from(number).ok().map(OpId)
+    let number = message.at(&["params", "arguments", "n"])?;
+    // Some languages write every number as a fraction.
+    let whole = || number.as_f64().filter(|n| n.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(n));
+    number.as_u64().or_else(|| whole().map(|n| n as u64)).and_then(|n| u32::try_from(n).ok()).map(OpId)
 }
 
 /// The operation to which a `tools/call` belongs; marks operations that cannot be distinguished as ambiguous.

@@ -3,16 +3,16 @@
 //! The driver gives each call the number of its operation as argument `n`, so a call on the wire names its operation. A
 //! call without that number is not judged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::check::combinator::{Judged, each};
 use crate::check::operations::{caller_of, sent_back};
 use crate::check::outcome::{MissKind, OperationEnd, Success, judge_call};
 use crate::check::parts::parts;
 use crate::check::{
-    AppliesTo, ContextSwitch, Gone, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness,
+    AppliesTo, ContextSwitch, Gone, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation,
+    WireRequest, Witness,
 };
 use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, Message, OpId, Seq};
 use crate::plan::Promise;
@@ -161,8 +161,9 @@ impl SentCalls {
     }
 }
 
-/// Counter-example: a call that arrives after its operation has completed, for example after a cancellation, is not
-/// judged.
+/// Counter-examples: A call that arrives after its operation has completed, for example after a cancellation, is not
+/// judged. A call that the loader makes while no call of its caller runs is its own. Some languages write 7 as 7.0. An
+/// excerpt of a history may leave out the arguments.
 pub(super) const CALL_ARRIVES_AS_MADE: Invariant = Invariant {
     id: "call-arrives-as-made",
     property: Property::Safety,
@@ -173,35 +174,97 @@ pub(super) const CALL_ARRIVES_AS_MADE: Invariant = Invariant {
     applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::WireReceived],
-    vacuous: "no call that names its operation reached a server while it ran",
+    kinds: &[Kind::OperationInvoked, Kind::WireReceived],
+    vacuous: "no call reached a server while it ran",
     explain: "A call reached another server or another tool than the one that the caller named, or it lost or gained \
         an argument. Some loaders keep the tools of several servers in one table; when two have the same name, the \
         last one wins, and the caller talks to the wrong server.\n\n\
         Look at the request and at the invocation. To fix it, keep tools by server *and* name, refuse names that \
         collide, and pass arguments through unchanged.",
-    start: |_: &Header| -> Box<dyn Monitor> { each(judge_arrival) },
+    start: |header: &Header| -> Box<dyn Monitor> {
+        Box::new(ArrivedCalls { made: BTreeSet::new(), is_excerpt: header.servers.is_empty() })
+    },
 };
 
-fn judge_arrival(event: &Event, view: &View) -> Judged {
-    let EventKind::WireReceived { message, .. } = &event.kind else { return Judged::Unrelated };
-    let Some(operation) = caller_of(message).and_then(|id| view.operation(id)) else { return Judged::Unrelated };
-    if operation.action != Action::Call {
-        return Judged::Unrelated;
+struct ArrivedCalls {
+    /// Every call that the driver has made.
+    made: BTreeSet<OpId>,
+    /// Whether the history is an excerpt, whose header names no server.
+    is_excerpt: bool,
+}
+
+impl Monitor for ArrivedCalls {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::OperationInvoked { operation, action: Action::Call, .. } => {
+                self.made.insert(*operation);
+            }
+            EventKind::WireReceived { connection, message } => {
+                let parts = parts(message);
+                for part in parts.iter().filter(|part| part.is_request("tools/call") && !part.is_cut()) {
+                    self.judge(event, connection, part, view, tally);
+                }
+            }
+            _ => {}
+        }
     }
-    let arguments = message.at(&["params", "arguments"]).and_then(Value::as_object);
-    let tool = message.at(&["params", "name"]).and_then(Value::as_str);
-    let variant = if operation.server.as_deref() != event.source.server() {
-        "other-server"
+}
+
+impl ArrivedCalls {
+    fn judge(&self, event: &Event, connection: &ConnectionId, request: &Message, view: &View, tally: &mut Tally) {
+        let named = caller_of(request);
+        let running = named.and_then(|id| view.operation(id)).filter(|operation| operation.action == Action::Call);
+        let (operation, variant) = match running {
+            Some(operation) => (operation, changed(operation, event, request)),
+            // A call that arrives late names an operation that has completed.
+            None if named.is_some_and(|named| self.made.contains(&named)) => return,
+            None if self.is_excerpt && request.at(&["params", "arguments"]).is_none() => return,
+            None => match sender_of(event, connection, request, view) {
+                Some(operation) => (operation, Some("other-arguments")),
+                None => return,
+            },
+        };
+        let Some(variant) = variant else { return tally.held() };
+        let found = request.at(&["params", "arguments"]).map_or("none".to_owned(), ToString::to_string);
+        let because = format!(
+            "{} arrived at {} with {variant}: found {}, expected {{\"n\":{}}}",
+            operation.describe(),
+            event.seq,
+            found.chars().take(FOUND_MAX).collect::<String>(),
+            operation.id.0
+        );
+        let because = if variant == "other-arguments" {
+            because
+        } else {
+            format!("{} arrived at {} with {variant}", operation.describe(), event.seq)
+        };
+        tally.broken(Violation::new(variant, because, &[operation.invoked, event.seq]));
+    }
+}
+
+/// Most characters of arguments in a finding.
+const FOUND_MAX: usize = 100;
+
+/// What a call that names its operation has lost or changed.
+fn changed(operation: &Operation, event: &Event, request: &Message) -> Option<&'static str> {
+    let arguments = request.at(&["params", "arguments"]).and_then(Value::as_object);
+    let tool = request.at(&["params", "name"]).and_then(Value::as_str);
+    if operation.server.as_deref() != event.source.server() {
+        Some("other-server")
     } else if operation.tool.as_deref() != tool {
-        "other-tool"
+        Some("other-tool")
     } else if arguments.is_some_and(|arguments| arguments.len() != 1) {
-        "other-arguments"
+        Some("other-arguments")
     } else {
-        return Judged::Held;
-    };
-    let because = format!("{} arrived at {} with {variant}", operation.describe(), event.seq);
-    Judged::Broken(Violation::new(variant, because, &[operation.invoked, event.seq]))
+        None
+    }
+}
+
+/// The running call whose request this is, although it does not name it.
+fn sender_of<'a>(event: &Event, connection: &ConnectionId, request: &Message, view: &'a View) -> Option<&'a Operation> {
+    let id = request.id()?.to_string();
+    let is_it = |sent: &WireRequest| sent.connection == *connection && sent.id == id && sent.received == event.seq;
+    view.operations().find(|operation| operation.requests.iter().any(is_it))
 }
 
 /// Counter-examples: Calls with different arguments are different calls. In the stateless generation the client repeats
