@@ -7,72 +7,163 @@ use serde_json::Value;
 
 use crate::check::outcome::loaded;
 use crate::check::parts::parts;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Gone, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, OpId, Outcome, Seq, Tool};
 use crate::plan::Promise;
 
-/// Counter-examples: A list that comes in pages is complete only after the last page. A server that changes its tools
-/// may have had others when the load listed them.
+/// Counter-examples: A server that changes its tools may have had others when the load listed them. A list is complete
+/// only after its last page. A server may name a page that it has given already, or die before the next one. A cursor
+/// that is an empty text may be none.
 pub(super) const TOOLS_MATCH_OFFER: Invariant = Invariant {
     id: "tools-match-offer",
     property: Property::Safety,
     level: Level::Own,
-    claim: "a load hands out exactly the tools its servers listed",
+    claim: "a load hands out exactly the tools its servers listed, on every page",
     source: "VG-04: a load hands out the tools that exist",
     requirement: &["VG-04"],
     applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::WireSent, Kind::OperationCompleted],
+    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::OperationCompleted],
     vacuous: "no load handed out tools of a server that had listed them",
     explain: "The tools that the load handed out are not the tools that the server listed: one is missing, or one is \
         no longer there. The usual reasons are a list that is cached longer than its server lives, and tools of two \
         servers that overwrite each other by name.\n\n\
         Look at the last `tools/list` answer of the server. To fix it, keep tools with their session, by server \
-        *and* name.",
+        *and* name.\n\n\
+        Or the list has more pages and the load handed out the first one. To fix that, list again with `nextCursor`, \
+        unchanged, until an answer has none.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(ListedTools::default()) },
 };
 
 #[derive(Default)]
 struct ListedTools {
     listed: BTreeMap<String, ToolList>,
+    /// The unanswered requests for a list, by connection and id, and the page that each asked for.
+    asked: BTreeMap<(ConnectionId, String), Option<String>>,
 }
 
 #[derive(Default)]
 struct ToolList {
+    /// Every tool that was listed.
     tools: BTreeSet<String>,
-    /// Whether there were pages or lists that differ, so that a missing tool proves nothing.
+    /// The newest whole list.
+    whole: Option<BTreeSet<String>>,
+    /// Whether there were whole lists that differ, so that a missing tool proves nothing.
     is_partial: bool,
     seq: Option<Seq>,
+    pages: BTreeMap<ConnectionId, Pages>,
+}
+
+/// A list that comes in pages, on one connection.
+#[derive(Default)]
+struct Pages {
+    tools: BTreeSet<String>,
+    /// The cursors that the client has used.
+    used: BTreeSet<String>,
+    /// The cursor of the next page, and the answer that has it.
+    next: Option<(String, Seq)>,
 }
 
 impl Monitor for ListedTools {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        if let EventKind::WireSent { message, .. } = &event.kind {
-            if let (Some(server), Some(Value::Array(tools))) = (event.source.server(), message.at(&["result", "tools"]))
-            {
-                self.add_list(event.seq, server, message, tools);
+        match &event.kind {
+            EventKind::WireReceived { connection, message } => {
+                for part in parts(message).iter().filter(|part| part.is_request("tools/list")) {
+                    self.ask(event, connection, part);
+                }
             }
-            return;
-        }
-        let Some((operation, tools, _)) = loaded(event, view) else { return };
-        for server in operation.servers.iter().filter(|server| view.is_healthy(server)) {
-            if let Some(list) = self.listed.get(server) {
-                judge_list(event.seq, operation, server, list, tools, tally);
+            EventKind::WireSent { connection, message } => {
+                for part in parts(message).iter() {
+                    self.answer(event, connection, part);
+                }
+            }
+            _ => {
+                let Some((operation, tools, _)) = loaded(event, view) else { return };
+                for server in &operation.servers {
+                    let Some(list) = self.listed.get(server) else { continue };
+                    let left = list.left(view, server, tools);
+                    if view.is_healthy(server) && left.is_none() && list.seq.is_some() {
+                        judge_list(event.seq, operation, server, list, tools, tally);
+                    }
+                    if let Some((cursor, sent)) = left {
+                        let because = format!(
+                            "{}, invoked at {}, completed at {} with the tools of {server} that it had listed up to {sent}, and never asked for the next page, {cursor}",
+                            operation.describe(),
+                            operation.invoked,
+                            event.seq
+                        );
+                        let witness = [*sent, operation.invoked, event.seq];
+                        tally.broken(Violation::new("page-left", because, &witness).as_warning());
+                    }
+                }
             }
         }
     }
 }
 
 impl ListedTools {
-    fn add_list(&mut self, seq: Seq, server: &str, message: &Message, tools: &[Value]) {
+    fn ask(&mut self, event: &Event, connection: &ConnectionId, request: &Message) {
+        let Some(server) = event.source.server() else { return };
+        let cursor = request.at(&["params", "cursor"]).and_then(Value::as_str).map(str::to_owned);
+        let list = self.listed.entry(server.to_owned()).or_default();
+        match &cursor {
+            None => drop(list.pages.insert(connection.clone(), Pages::default())),
+            // A cursor may be used on another connection than the one that gave it.
+            Some(cursor) => {
+                let is_next = |pages: &Pages| pages.next.as_ref().is_some_and(|(next, _)| next == cursor);
+                for pages in list.pages.values_mut().filter(|pages| is_next(pages)) {
+                    pages.next = None;
+                    pages.used.insert(cursor.clone());
+                }
+            }
+        }
+        self.asked.extend(request.id().map(|id| ((connection.clone(), id.to_string()), cursor)));
+    }
+
+    fn answer(&mut self, event: &Event, connection: &ConnectionId, answer: &Message) {
+        let id = answer.id().map(ToString::to_string).unwrap_or_default();
+        let cursor = self.asked.remove(&(connection.clone(), id)).flatten();
+        let (Some(server), Some(Value::Array(tools))) = (event.source.server(), answer.at(&["result", "tools"])) else {
+            return;
+        };
         let names = tools.iter().filter_map(|tool| tool.get("name").and_then(Value::as_str)).map(str::to_owned);
         let names: BTreeSet<String> = names.collect();
-        let is_page = message.at(&["result", "nextCursor"]).is_some();
         let list = self.listed.entry(server.to_owned()).or_default();
-        list.is_partial |= is_page || (list.seq.is_some() && list.tools != names);
-        list.tools.extend(names);
-        list.seq = Some(seq);
+        list.tools.extend(names.iter().cloned());
+        list.seq = Some(event.seq);
+        let pages = list.pages.entry(connection.clone()).or_default();
+        if cursor.is_none() {
+            *pages = Pages::default();
+        }
+        pages.tools.extend(names);
+        match answer.at(&["result", "nextCursor"]) {
+            None | Some(Value::Null) => {
+                let whole = pages.tools.clone();
+                list.is_partial |= list.whole.as_ref().is_some_and(|before| *before != whole);
+                list.whole = Some(whole);
+            }
+            Some(Value::String(next)) if !next.is_empty() && !pages.used.contains(next) => {
+                pages.next = Some((next.clone(), event.seq));
+            }
+            Some(_) => list.is_partial = true,
+        }
+    }
+}
+
+impl ToolList {
+    /// The page that nobody asked for although the load handed out tools of the pages before it.
+    fn left(&self, view: &View, server: &str, tools: &[Tool]) -> Option<&(String, Seq)> {
+        if self.whole.is_some() {
+            return None;
+        }
+        let is_told = |name: &String| tools.iter().any(|tool| tool.server == *server && tool.name == *name);
+        let lives = |id: &ConnectionId| {
+            let gone = view.connection(id).and_then(|connection| connection.gone);
+            !matches!(gone, Some((_, Gone::ByServer | Gone::Unclear)))
+        };
+        let left = self.pages.iter().filter(|(id, pages)| lives(id) && pages.tools.iter().any(is_told));
+        left.filter_map(|(_, pages)| pages.next.as_ref()).next()
     }
 }
 
@@ -83,8 +174,8 @@ fn judge_list(seq: Seq, operation: &Operation, server: &str, list: &ToolList, to
         return;
     }
     let invented = handed_out.iter().find(|name| !list.tools.contains(**name)).copied();
-    let is_missing = |name: &&String| !list.is_partial && !handed_out.contains(name.as_str());
-    let missing = list.tools.iter().find(is_missing).map(String::as_str);
+    let whole = list.whole.iter().filter(|_| !list.is_partial).flatten();
+    let missing = whole.map(String::as_str).find(|name| !handed_out.contains(name));
     let (variant, what) = match (invented, missing) {
         (Some(name), _) => ("never-listed", format!("with {name} of {server}, which the server never listed")),
         (None, Some(name)) => ("missing", format!("without {name} of {server}, which the server had listed")),
