@@ -1,7 +1,7 @@
 //! Links the commands at a fixed address.
 //!
 //! A run starts thousands of processes of these executables. At a fixed address, the loader of the system has no addresses to adjust
-//! at each start, and all these processes share the pages that it would have to write to.
+//! at each start, so all these processes share the pages that it would write to.
 
 use std::env;
 

@@ -52,7 +52,7 @@ impl<'a> Configuration<'a> {
         self.changed = change.iter().filter(|name| self.names.contains(name)).cloned().collect();
     }
 
-    /// Starts each configured server that has not been started yet, where this process has to.
+    /// Starts each configured server that has not been started yet, where this process starts them.
     pub(super) async fn start_servers(&mut self) -> Result<(), ServerError> {
         let Context { input, stage, .. } = self.context;
         self.servers.start(stage.mock_link(), &stage.recorder, &self.names, input.plan.limits.listen).await

@@ -28,7 +28,7 @@ impl Servers {
         Self { transport, framing, running: BTreeMap::new() }
     }
 
-    /// Starts each named server that does not run yet, where this process has to.
+    /// Starts each named server that does not run yet, where this process starts them.
     ///
     /// # Errors
     /// When one of them does not start. Those before it keep running.

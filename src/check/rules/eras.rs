@@ -202,9 +202,12 @@ pub(super) const REFUSED_REVISION_DROPPED: Invariant = Invariant {
 struct RefusedRevisions {
     senders: Senders,
     /// The unanswered requests, by server, connection and id.
-    asked: BTreeMap<(String, ConnectionId, String), Vec<(String, Vec<Sender>)>>,
+    asked: BTreeMap<(String, ConnectionId, String), Vec<AskedRevision>>,
     refused: BTreeMap<Sender, Refusal>,
 }
+
+/// The revision of one request, and what it may have come from.
+type AskedRevision = (String, Vec<Sender>);
 
 /// The newest refusal that a client got.
 struct Refusal {
