@@ -36,7 +36,7 @@ pub(super) enum Count<K> {
     /// Adds one to each of these keys.
     These(Vec<K>),
     /// Removes the keys for which the predicate holds.
-    Forget(fn(&K, &Event) -> bool),
+    Forget(fn(&K, &Event, &View) -> bool),
 }
 
 /// Allows at most `n` events per key. `broken` builds the violation from the key, the last counted event and the event
@@ -49,7 +49,7 @@ pub(super) fn at_most<K: Ord + 'static>(
     let mut counted: BTreeMap<K, (usize, Seq)> = BTreeMap::new();
     Box::new(move |event: &Event, view: &View, tally: &mut Tally| match count(event, view) {
         Count::Unrelated => {}
-        Count::Forget(is_over) => counted.retain(|key, _| !is_over(key, event)),
+        Count::Forget(is_over) => counted.retain(|key, _| !is_over(key, event, view)),
         Count::These(keys) => {
             for key in keys {
                 match counted.get_mut(&key) {

@@ -11,6 +11,7 @@
 //! excused if it was cancelled, if cleanup overtook it, or if the driver ended its context. A server that a script made
 //! misbehave need not work. No rule reads the texts of errors, because they differ between versions.
 
+mod agreed;
 mod agreement;
 mod carriers;
 mod combinator;
@@ -20,6 +21,7 @@ mod engine;
 mod experiment;
 mod host;
 mod invariant;
+mod lessons;
 mod methods;
 mod observability;
 mod operations;
@@ -27,6 +29,7 @@ mod outcome;
 mod parts;
 mod peers;
 mod reading;
+mod refusals;
 mod rules;
 mod senders;
 mod session_lifetime;

@@ -10,6 +10,7 @@ use crate::check::observability::Observability;
 use crate::check::operations::{LoadPlace, Overtaken, Removal, WireRequest, owner_of, switch_from};
 use crate::check::parts::parts;
 use crate::check::peers::Peers;
+use crate::check::refusals::{Carried, Refusals};
 use crate::check::{Agreement, Connection, Operation, Server, Spoken};
 use crate::history::{Action, ConnectionId, Event, EventKind, Header, Message, OpId, Outcome, Seq, Source};
 use crate::plan::{Framing, Limits, Place, Promises, Revision, Transport};
@@ -25,6 +26,7 @@ pub struct View {
     scopes: Observability,
     operations: BTreeMap<OpId, Operation>,
     peers: Peers,
+    refusals: Refusals,
     configured: Vec<String>,
     load_places: Vec<LoadPlace>,
     n_closes: usize,
@@ -45,6 +47,7 @@ impl View {
             scopes: Observability::NoAdapter,
             operations: BTreeMap::new(),
             peers: Peers::default(),
+            refusals: Refusals::default(),
             configured: Vec::new(),
             load_places: Vec::new(),
             n_closes: 0,
@@ -136,6 +139,11 @@ impl View {
     /// The live connections of a server, and the last one.
     pub fn connections_of(&self, server: &str) -> impl Iterator<Item = (&ConnectionId, &Connection)> {
         self.peers.connections_of(server)
+    }
+
+    /// The requests that the current event refuses as HTTP does, so that they may be sent again.
+    pub(super) fn refused(&self) -> &[Carried] {
+        self.refusals.now()
     }
 
     /// Whether the adapter has connected to the recorder.
@@ -248,6 +256,7 @@ impl View {
     pub(super) fn see(&mut self, event: &Event) {
         let seq = event.seq;
         self.peers.see(event);
+        self.refusals.see(event);
         self.course.see(event);
         self.agreements.see(event);
         match &event.kind {

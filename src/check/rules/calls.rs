@@ -85,7 +85,8 @@ fn variant(kind: MissKind, switch: ContextSwitch) -> &'static str {
 }
 
 /// Counter-examples: If a server answers over HTTP that it does not know the session, it has not done the work, so the
-/// client may send the call again on a new session. The client repeats a call that the server sent back for more input.
+/// client may send the call again on a new session. The same holds for a call that HTTP refused, for example with 401,
+/// or sent elsewhere. The client repeats a call that the server sent back for more input.
 /// If a server died, it may have done the work before: that is a warning, because some callers want the retry.
 pub(super) const CALL_SENT_ONCE: Invariant = Invariant {
     id: "call-sent-once",
@@ -97,7 +98,13 @@ pub(super) const CALL_SENT_ONCE: Invariant = Invariant {
     applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::OperationCompleted, Kind::OperationAbandoned],
+    kinds: &[
+        Kind::WireReceived,
+        Kind::WireSent,
+        Kind::HttpAnswered,
+        Kind::OperationCompleted,
+        Kind::OperationAbandoned,
+    ],
     vacuous: "no call that names its operation reached a server",
     explain: "The program called a tool once, and a server received the call twice. A retry below the caller does \
         that, after a lost answer or a new session: the mail goes out twice, the row is written twice, and the \
@@ -134,6 +141,12 @@ impl Monitor for SentCalls {
                 for request in parts(message).iter().filter_map(|part| sent_back(part).map(ToString::to_string)) {
                     self.sent.retain(|_, sent| sent.connection != *connection || sent.request != request);
                 }
+            }
+            EventKind::HttpAnswered { .. } if !view.refused().is_empty() => {
+                let is_it = |sent: &SentCall, (connection, id): &(ConnectionId, String)| {
+                    sent.connection == *connection && sent.request == *id
+                };
+                self.sent.retain(|_, sent| !view.refused().iter().any(|refused| is_it(sent, refused)));
             }
             EventKind::OperationCompleted { operation, .. } | EventKind::OperationAbandoned { operation, .. } => {
                 self.sent.remove(operation);
@@ -279,7 +292,7 @@ pub(super) const CALL_MADE_ONCE: Invariant = Invariant {
     applies: AppliesTo::ALL.of_clients(),
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::WireReceived, Kind::WireSent],
+    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::HttpAnswered],
     vacuous: "no tool was called",
     explain: "The server received the same call twice. A retry after a timeout or a lost stream does that: the mail \
         goes out twice, the row is written twice, and the caller does not know.\n\n\
@@ -299,8 +312,11 @@ struct MadeCall {
 }
 
 impl Monitor for RepeatedCalls {
-    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
+            EventKind::HttpAnswered { .. } if !view.refused().is_empty() => {
+                self.made.retain(|_, made| !view.refused().contains(&made.request));
+            }
             EventKind::WireReceived { connection, message } => {
                 for part in parts(message).iter().filter(|part| part.is_request("tools/call") && !part.is_cut()) {
                     self.receive(event.seq, connection, part, tally);

@@ -2,16 +2,18 @@
 
 use serde_json::Value;
 
+use crate::check::agreed::AgreedVersions;
 use crate::check::combinator::{Count, Judged, at_most, both, each};
 use crate::check::methods::{is_notification, method};
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, LONGEST_LINE_BYTES, Message, Seq};
-use crate::plan::Promise;
+use crate::plan::{Promise, Revision};
 
 /// Counter-examples: The number 1 and the string "1" are two ids. A response carries the server's id, which may be any.
 /// A probe of the generation comes before the session, so its id is not of the session. Without sessions (from
-/// 2026-07-28) an id is free again once it is answered, and two clients of one server may use the same one.
+/// 2026-07-28) an id is free again once it is answered, and two clients of one server may use the same one. A request that
+/// HTTP refused, for example with 401, or sent elsewhere is the same request when it comes again.
 pub(super) const REQUEST_ID_UNIQUE: Invariant = Invariant {
     id: "request-id-unique",
     property: Property::Safety,
@@ -22,7 +24,7 @@ pub(super) const REQUEST_ID_UNIQUE: Invariant = Invariant {
     applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
+    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::HttpAnswered, Kind::WireEof, Kind::ConnectionClosed],
     vacuous: "no request was sent on any connection",
     explain: "Two requests of one session carried the same id, or an id was null, a fraction or no value at all. The client then delivers the \
         answer of one to the other, or a late answer to a request that timed out completes a later call with a wrong \
@@ -53,6 +55,7 @@ fn request_ids(event: &Event, view: &View) -> Count<SentId> {
             Count::These(ids.map(|(id, client)| (connection.clone(), id, client)).collect())
         }
         EventKind::WireSent { .. } if view.is_stateless() => Count::Forget(is_answered),
+        EventKind::HttpAnswered { .. } if !view.refused().is_empty() => Count::Forget(is_refused),
         EventKind::WireEof { .. } | EventKind::ConnectionClosed { .. } => Count::Forget(is_of_ended_connection),
         _ => Count::Unrelated,
     }
@@ -63,7 +66,11 @@ fn is_rough(id: &Value) -> bool {
     id.is_f64()
 }
 
-fn is_answered((of, id, _): &SentId, event: &Event) -> bool {
+fn is_refused((of, id, _): &SentId, _event: &Event, view: &View) -> bool {
+    view.refused().iter().any(|(connection, refused)| connection == of && refused == id)
+}
+
+fn is_answered((of, id, _): &SentId, event: &Event, _view: &View) -> bool {
     let EventKind::WireSent { connection, message } = &event.kind else { return false };
     of == connection
         && parts(message)
@@ -71,7 +78,7 @@ fn is_answered((of, id, _): &SentId, event: &Event) -> bool {
             .any(|part| part.is_response() && part.id().map(ToString::to_string).as_ref() == Some(id))
 }
 
-fn is_of_ended_connection((of, ..): &SentId, event: &Event) -> bool {
+fn is_of_ended_connection((of, ..): &SentId, event: &Event, _view: &View) -> bool {
     match &event.kind {
         EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => of == connection,
         _ => false,
@@ -135,7 +142,8 @@ fn judge_bytes(event: &Event, view: &View) -> Judged {
     }
 }
 
-/// Counter-example: 2025-03-26 has batches, but not for `initialize`.
+/// Counter-examples: 2025-03-26 has batches, but not for `initialize`. The revision that a connection agreed on counts,
+/// not the one that the plan offers.
 pub(super) const ONE_MESSAGE_AT_A_TIME: Invariant = Invariant {
     id: "one-message-at-a-time",
     property: Property::Safety,
@@ -146,24 +154,29 @@ pub(super) const ONE_MESSAGE_AT_A_TIME: Invariant = Invariant {
     applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::WireReceived],
+    kinds: &[Kind::WireReceived, Kind::WireSent],
     vacuous: "no client sent a message",
     explain: "The client sent several messages as one array. Since 2025-06-18 a server need not support that, and \
         most answer with one error for all of them, without the ids: every call in the batch then waits until its \
         timeout.\n\n\
         Look at the message in the witness. To fix it, send each message by itself once the revision is known.",
     start: |header: &Header| -> Box<dyn Monitor> {
-        let has_batches = header.revision == "2025-03-26";
-        Box::new(move |event: &Event, _view: &View, tally: &mut Tally| judge_batch(event, has_batches, tally))
+        let offered = header.revision.parse().ok();
+        let mut agreed = AgreedVersions::default();
+        Box::new(move |event: &Event, _view: &View, tally: &mut Tally| {
+            agreed.see(event);
+            judge_batch(event, &agreed, offered, tally);
+        })
     },
 };
 
-fn judge_batch(event: &Event, has_batches: bool, tally: &mut Tally) {
+fn judge_batch(event: &Event, agreed: &AgreedVersions, offered: Option<Revision>, tally: &mut Tally) {
     let EventKind::WireReceived { connection, message } = &event.kind else { return };
     let Value::Array(_) = message.body() else {
         tally.held();
         return;
     };
+    let has_batches = agreed.revision(connection).or(offered) == Some(Revision::R20250326);
     let has_initialize = parts(message).iter().any(|part| part.is_request("initialize"));
     let (variant, what) = match (has_batches, has_initialize) {
         (true, false) => return tally.held(),

@@ -1,0 +1,59 @@
+//! Requests that HTTP itself refused: their server never served them, so the same message may be sent again.
+
+use std::collections::BTreeMap;
+
+use crate::check::parts::parts;
+use crate::history::{ConnectionId, Event, EventKind, ExchangeId};
+
+/// A request: its connection, and its id as JSON text.
+pub(super) type Carried = (ConnectionId, String);
+
+/// The requests of open exchanges, and those that the current event refuses.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    /// The POST of each server whose message comes next.
+    newest: BTreeMap<String, ExchangeId>,
+    carried: BTreeMap<(String, ExchangeId), Vec<Carried>>,
+    now: Vec<Carried>,
+}
+
+impl Refusals {
+    pub(super) fn see(&mut self, event: &Event) {
+        self.now.clear();
+        let Some(server) = event.source.server() else { return };
+        match &event.kind {
+            EventKind::HttpReceived { exchange, .. } => {
+                self.newest.insert(server.to_owned(), exchange.clone());
+            }
+            EventKind::WireReceived { connection, message } => {
+                let Some(exchange) = self.newest.remove(server) else { return };
+                let parts = parts(message);
+                let requests = parts.iter().filter(|part| part.is_any_request());
+                let ids = requests.filter_map(|part| Some((connection.clone(), part.id()?.to_string())));
+                self.carried.insert((server.to_owned(), exchange), ids.collect());
+            }
+            EventKind::HttpAnswered { exchange, status, .. } => {
+                self.newest.remove(server);
+                let carried = self.carried.remove(&(server.to_owned(), exchange.clone())).unwrap_or_default();
+                if refuses(*status) {
+                    self.now = carried;
+                }
+            }
+            EventKind::HttpEnded { exchange, .. } => {
+                self.carried.remove(&(server.to_owned(), exchange.clone()));
+            }
+            _ => {}
+        }
+    }
+
+    /// The requests that the current event refuses.
+    pub(super) fn now(&self) -> &[Carried] {
+        &self.now
+    }
+}
+
+/// Whether this status says that the request was not served: it goes elsewhere, lacks a token or a session, or comes too
+/// early. With another error the server may have done some of the work.
+pub(super) fn refuses(status: u16) -> bool {
+    matches!(status, 300..=399 | 401 | 403 | 404 | 407 | 408 | 421 | 425 | 429 | 503)
+}
