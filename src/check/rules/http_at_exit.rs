@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::check::host::{ServerExchange, exchange_of, is_responsible};
+use crate::check::lessons::{ServerSocket, socket_of};
 use crate::check::rules::subscriptions::LISTEN;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, Header, Kind, Seq, SocketId, WireEnd};
+use crate::history::{Event, EventKind, Header, Kind, Seq, WireEnd};
 use crate::plan::Promise;
 
 /// Counter-examples: Idle connections of a pool are not streams. A stream that its server ended, also because of a
@@ -95,8 +96,8 @@ impl StreamsAtExit {
     }
 }
 
-/// Counter-examples: The client need not read the last bytes of a stream of events. A socket that the mock resets
-/// proves nothing.
+/// Counter-examples: The client need not read the last bytes of a stream of events, nor the answer to its DELETE, which
+/// tells it nothing. A socket that the mock resets proves nothing.
 pub(super) const ANSWERS_READ: Invariant = Invariant {
     id: "answers-read",
     property: Property::Liveness,
@@ -116,13 +117,6 @@ pub(super) const ANSWERS_READ: Invariant = Invariant {
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(UnreadAnswers::default()) },
 };
 
-/// A socket and its server.
-type ServerSocket = (String, SocketId);
-
-fn socket_of(event: &Event, socket: &SocketId) -> ServerSocket {
-    (event.source.server().unwrap_or_default().to_owned(), socket.clone())
-}
-
 #[derive(Default)]
 struct UnreadAnswers {
     asked: BTreeMap<ServerExchange, (ServerSocket, Seq)>,
@@ -135,8 +129,11 @@ struct UnreadAnswers {
 impl Monitor for UnreadAnswers {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
-            EventKind::HttpReceived { exchange, socket, .. } => {
+            EventKind::HttpReceived { exchange, socket, verb, .. } => {
                 self.answered.remove(&socket_of(event, socket));
+                if verb == "DELETE" {
+                    return;
+                }
                 self.asked.insert(exchange_of(event, exchange), (socket_of(event, socket), event.seq));
             }
             EventKind::HttpAnswered { exchange, streams, .. } => {

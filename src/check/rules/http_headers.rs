@@ -1,29 +1,32 @@
 //! HTTP headers that a client sends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::check::agreed::AgreedVersions;
 use crate::check::combinator::{Judged, each};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
+use crate::history::{Event, EventKind, Header, Kind, Seq, SessionId};
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: A client owes no id to a server that assigns none. A ping or a probe of the generation may come
-/// before the session. `stale-session-unused` judges a request that names a session which the server has forgotten.
+/// before the session. Metadata documents and preflights are no requests of a session. `stale-session-unused` judges a
+/// request that names a session which the server has forgotten.
 pub(super) const SESSION_ID_SENT: Invariant = Invariant {
     id: "session-id-sent",
     property: Property::Safety,
     level: Level::Must,
-    claim: "once a session has an id, every request of it carries that id, and initialize carries none",
+    claim: "once a session has an id, every request of it carries that id; initialize carries none, and no request another one",
     source: "2025-11-25, basic/transports, Session Management; the same from 2025-03-26",
     requirement: &["LC-SESS-02", "LC-SESS-03"],
     applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::SessionOpened, Kind::SessionClosed, Kind::HttpReceived, Kind::WireReceived],
+    kinds: &[Kind::SessionOpened, Kind::SessionClosed, Kind::HttpReceived, Kind::HttpAnswered, Kind::WireReceived],
     vacuous: "no session had an id",
     explain: "The server assigned an id to the session, and a request came without it. Servers answer that with 400, \
         or open another session for it. Often only notifications and cancellations get lost while calls work, \
-        because other code sends them.\n\n\
+        because other code sends them. An id that this server never gave is no id at all: it was made up, \
+        changed, or belongs to another server, which then learns it.\n\n\
         Look at the verb and the message of the witness. To fix it, add the id in one place where all requests are \
         built, GET and DELETE included.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(SessionIds::default()) },
@@ -32,33 +35,47 @@ pub(super) const SESSION_ID_SENT: Invariant = Invariant {
 #[derive(Default)]
 struct SessionIds {
     open: BTreeMap<String, usize>,
-    /// The POST whose message comes next, by server, and whether it names a session.
-    heads: BTreeMap<String, (Seq, bool)>,
+    /// The servers that have given each id.
+    given: BTreeMap<SessionId, BTreeSet<String>>,
+    /// The POST whose message comes next, by server, and the session that it names.
+    heads: BTreeMap<String, (Seq, Option<SessionId>)>,
 }
 
 impl Monitor for SessionIds {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         let Some(server) = event.source.server() else { return };
         match &event.kind {
-            EventKind::SessionOpened { .. } => *self.open.entry(server.to_owned()).or_default() += 1,
+            EventKind::SessionOpened { session, .. } => {
+                *self.open.entry(server.to_owned()).or_default() += 1;
+                self.given.entry(session.clone()).or_default().insert(server.to_owned());
+            }
             EventKind::SessionClosed { .. } => {
                 self.open.entry(server.to_owned()).and_modify(|n_open| *n_open = n_open.saturating_sub(1));
             }
             EventKind::HttpReceived { verb, session, .. } if verb == "POST" => {
-                self.heads.insert(server.to_owned(), (event.seq, session.is_some()));
+                self.heads.insert(server.to_owned(), (event.seq, session.clone()));
             }
-            EventKind::HttpReceived { verb, session, .. } => {
-                self.judge(event.seq, server, verb, session.is_some(), tally)
+            EventKind::HttpReceived { verb, session, .. } if matches!(verb.as_str(), "GET" | "DELETE") => {
+                self.judge(event.seq, server, verb, session.as_ref(), tally);
             }
             EventKind::WireReceived { message, .. } => {
-                let Some((head, names_session)) = self.heads.remove(server) else { return };
+                let Some((head, session)) = self.heads.remove(server) else { return };
                 match message.method() {
-                    Some("initialize") if names_session => {
+                    Some("initialize") if session.is_some() => {
                         let because = format!("initialize was sent to {server} at {head} with the id of a session");
                         tally.broken(Violation::new("on-initialize", because, &[head, event.seq]));
                     }
-                    Some("initialize" | "ping" | "server/discover") if !names_session => {}
-                    method => self.judge(head, server, method.unwrap_or("a response"), names_session, tally),
+                    Some("initialize" | "ping" | "server/discover") if session.is_none() => {}
+                    method => {
+                        let what = method.unwrap_or("a message without a method");
+                        self.judge(head, server, what, session.as_ref(), tally);
+                    }
+                }
+            }
+            // A POST with an unknown id is refused before its message is read.
+            EventKind::HttpAnswered { .. } => {
+                if let Some((head, Some(session))) = self.heads.remove(server) {
+                    self.judge(head, server, "POST", Some(&session), tally);
                 }
             }
             _ => {}
@@ -67,17 +84,29 @@ impl Monitor for SessionIds {
 }
 
 impl SessionIds {
-    fn judge(&self, seq: Seq, server: &str, what: &str, names_session: bool, tally: &mut Tally) {
-        if names_session {
-            tally.held();
-        } else if self.open.get(server).is_some_and(|n_open| *n_open > 0) {
-            let because = format!("{what} was sent to {server} at {seq} without the id of its session");
-            tally.broken(Violation::new("missing", because, &[seq]));
+    fn judge(&self, seq: Seq, server: &str, what: &str, named: Option<&SessionId>, tally: &mut Tally) {
+        let givers = named.and_then(|session| self.given.get(session));
+        match named {
+            Some(session) if givers.is_none_or(|givers| !givers.contains(server)) => {
+                let (variant, whose) = match givers.and_then(BTreeSet::first) {
+                    Some(giver) => ("of-another-server", format!("which {giver} gave")),
+                    None => ("never-given", "which no server gave".to_owned()),
+                };
+                let because = format!("{what} was sent to {server} at {seq} with session id {session}, {whose}");
+                tally.broken(Violation::new(variant, because, &[seq]));
+            }
+            Some(_) => tally.held(),
+            None if self.open.get(server).is_some_and(|n_open| *n_open > 0) => {
+                let because = format!("{what} was sent to {server} at {seq} without the id of its session");
+                tally.broken(Violation::new("missing", because, &[seq]));
+            }
+            None => {}
         }
     }
 }
 
-/// Counter-examples: 2025-03-26 has no such header. A server that answers with an unknown revision, or with none, has
+/// Counter-examples: 2025-03-26 has no such header, and what a session agreed on counts, not what the plan offers. A
+/// server that answers with an unknown revision, or with none, has
 /// agreed on none: the client may still send requests to end the session.
 pub(super) const PROTOCOL_VERSION_SENT: Invariant = Invariant {
     id: "protocol-version-sent",
@@ -96,53 +125,33 @@ pub(super) const PROTOCOL_VERSION_SENT: Invariant = Invariant {
         next.\n\n\
         Look at the verb in the reason: GET and DELETE are forgotten most often. A wrong value breaks a SHOULD. To \
         fix it, set the header where requests are built, once the revision is known.",
-    start: |header: &Header| -> Box<dyn Monitor> {
-        let is_required = header.revision.parse::<Revision>().is_ok_and(|revision| revision >= Revision::R20250618);
-        Box::new(AgreedVersions { is_required, agreed: BTreeMap::new() })
+    start: |_: &Header| -> Box<dyn Monitor> {
+        let mut agreed = AgreedVersions::default();
+        Box::new(move |event: &Event, _view: &View, tally: &mut Tally| {
+            agreed.see(event);
+            judge_version(event, &agreed, tally);
+        })
     },
 };
 
-struct AgreedVersions {
-    is_required: bool,
-    agreed: BTreeMap<ConnectionId, String>,
-}
-
-impl Monitor for AgreedVersions {
-    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
-        match &event.kind {
-            EventKind::WireSent { connection, message } => {
-                if let Some(version) = agreed_version(message) {
-                    self.agreed.insert(connection.clone(), version.to_owned());
-                }
-            }
-            EventKind::HttpReceived { verb, connection: Some(connection), headers, .. } => {
-                let found = headers.get("mcp-protocol-version").map(String::as_str);
-                let agreed = self.agreed.get(connection).map(String::as_str);
-                let is_unheard_of = agreed.is_none_or(|agreed| agreed.parse::<Revision>().is_err());
-                let because = match (found, agreed) {
-                    (None, _) if is_unheard_of => return,
-                    (None, _) if self.is_required => {
-                        let because = format!("{verb} was received at {} without MCP-Protocol-Version", event.seq);
-                        tally.broken(Violation::new("missing", because, &[event.seq]));
-                        return;
-                    }
-                    (Some(found), Some(agreed)) if found != agreed => {
-                        format!("{verb} was received at {} for {found}, where {agreed} was agreed on", event.seq)
-                    }
-                    (_, _) => return tally.held(),
-                };
-                tally.broken(Violation::new("other-version", because, &[event.seq]).as_warning());
-            }
-            _ => {}
+fn judge_version(event: &Event, agreed: &AgreedVersions, tally: &mut Tally) {
+    let EventKind::HttpReceived { verb, connection: Some(connection), headers, .. } = &event.kind else { return };
+    let Some(revision) = agreed.revision(connection).filter(|revision| *revision >= Revision::R20250618) else {
+        return;
+    };
+    let because = match headers.get("mcp-protocol-version") {
+        Some(found) if found == revision.as_str() => return tally.held(),
+        Some(found) => format!("{verb} was received at {} for {found}, where {revision} was agreed on", event.seq),
+        None => {
+            let because = format!("{verb} was received at {} without MCP-Protocol-Version", event.seq);
+            return tally.broken(Violation::new("missing", because, &[event.seq]));
         }
-    }
+    };
+    tally.broken(Violation::new("other-version", because, &[event.seq]).as_warning());
 }
 
-fn agreed_version(message: &Message) -> Option<&str> {
-    message.at(&["result", "protocolVersion"]).and_then(serde_json::Value::as_str)
-}
-
-/// Counter-example: a wildcard accepts both.
+/// Counter-examples: A wildcard accepts both. The field may come in several lines, with parameters and weights. Since
+/// 2026-07-28 a GET is no request of the protocol.
 pub(super) const ACCEPT_OFFERS_BOTH: Invariant = Invariant {
     id: "accept-offers-both",
     property: Property::Safety,
@@ -150,7 +159,7 @@ pub(super) const ACCEPT_OFFERS_BOTH: Invariant = Invariant {
     claim: "every POST accepts JSON and event streams, and every GET event streams",
     source: "2025-11-25, basic/transports, Sending Messages to the Server and Listening for Messages from the Server",
     requirement: &["LC-HTTP-02", "LC-HTTP-05"],
-    applies: AppliesTo::SESSIONS,
+    applies: AppliesTo::HTTP,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived],
@@ -162,12 +171,12 @@ pub(super) const ACCEPT_OFFERS_BOTH: Invariant = Invariant {
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_accept) },
 };
 
-fn judge_accept(event: &Event, _view: &View) -> Judged {
+fn judge_accept(event: &Event, view: &View) -> Judged {
     let EventKind::HttpReceived { verb, headers, .. } = &event.kind else { return Judged::Unrelated };
     let accept = headers.get("accept").map_or("", String::as_str);
     let wanted: &[&str] = match verb.as_str() {
         "POST" => &["application/json", "text/event-stream"],
-        "GET" => &["text/event-stream"],
+        "GET" if !view.is_stateless() => &["text/event-stream"],
         _ => return Judged::Unrelated,
     };
     match wanted.iter().find(|wanted| !accepts(accept, wanted)) {
@@ -179,11 +188,18 @@ fn judge_accept(event: &Event, _view: &View) -> Judged {
     }
 }
 
-/// Whether an `accept` header covers a media type.
+/// Whether an `accept` header covers a media type: its most specific range decides, and a weight of 0 refuses.
 fn accepts(accept: &str, wanted: &str) -> bool {
     let family = wanted.split('/').next().unwrap_or(wanted);
-    accept.split(',').map(|range| range.split(';').next().unwrap_or(range).trim()).any(|range| {
-        let is_family = range.strip_suffix("/*").is_some_and(|found| found.eq_ignore_ascii_case(family));
-        range == "*/*" || is_family || range.eq_ignore_ascii_case(wanted)
-    })
+    let ranges = accept.split(',').filter_map(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let name = parts.next()?;
+        let is_family = name.strip_suffix("/*").is_some_and(|found| found.eq_ignore_ascii_case(family));
+        let precision = if name.eq_ignore_ascii_case(wanted) { 2 } else { u8::from(is_family) };
+        let is_refused = parts.filter_map(|part| part.split_once('=')).any(|(key, weight)| {
+            key.trim().eq_ignore_ascii_case("q") && weight.trim().parse::<f32>().is_ok_and(|weight| weight <= 0.0)
+        });
+        (precision > 0 || name == "*/*").then_some((precision, !is_refused))
+    });
+    ranges.max().is_some_and(|(_, is_accepted)| is_accepted)
 }

@@ -7,7 +7,9 @@ use serde_json::Value;
 use crate::check::parts::parts;
 use crate::check::senders::{Sender, Senders};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq, Source, header_text, is_header_text};
+use crate::history::{
+    ConnectionId, Event, EventKind, Header, Kind, Message, Seq, SessionId, Source, header_text, is_header_text,
+};
 use crate::plan::Promise;
 
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
@@ -275,18 +277,19 @@ impl KnownGenerations {
 }
 
 /// Counter-examples: A server is stateless once it has answered without a handshake; before that a client may still try
-/// what the older revisions have. A server of both generations has sessions with a client that initializes.
+/// what the older revisions have, but no session that it was never given. A server of both generations has sessions with
+/// a client that initializes.
 pub(super) const SESSIONS_OVER: Invariant = Invariant {
     id: "modern-without-session",
     property: Property::Safety,
     level: Level::Should,
     claim: "a client names no session, resumes no stream and sends neither GET nor DELETE to a server that has answered without a handshake",
     source: "2026-07-28, basic/transports/streamable-http, Earlier Streamable HTTP Revisions",
-    requirement: &["LC-HTTP-19"],
+    requirement: &["LC-HTTP-19", "LC-SESS-03"],
     applies: AppliesTo::STATELESS_HTTP,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent],
+    kinds: &[Kind::HttpReceived, Kind::SessionOpened, Kind::WireReceived, Kind::WireSent],
     vacuous: "no server that had answered without a handshake got a later request",
     explain: "The client used a feature that only revisions with sessions have: it named a session, opened or \
         deleted one, or resumed a stream. A stateless server does not support any of these and may refuse the \
@@ -301,6 +304,7 @@ pub(super) const SESSIONS_OVER: Invariant = Invariant {
 struct StatelessServers {
     /// Whether each server has answered without a handshake.
     is_stateless: BTreeMap<String, bool>,
+    given: BTreeSet<SessionId>,
 }
 
 impl Monitor for StatelessServers {
@@ -312,6 +316,15 @@ impl Monitor for StatelessServers {
             }
             EventKind::WireSent { message, .. } if message.at(&["result"]).is_some() => {
                 self.is_stateless.entry(server()).or_insert(true);
+            }
+            EventKind::SessionOpened { session, .. } => {
+                self.given.insert(session.clone());
+            }
+            EventKind::HttpReceived { verb, session: Some(session), .. }
+                if !self.is_stateless.contains_key(&server()) && !self.given.contains(session) =>
+            {
+                let because = format!("{verb} at {} names session {session}, which no server gave", event.seq);
+                tally.broken(Violation::new("never-given", because, &[event.seq]));
             }
             EventKind::HttpReceived { verb, session, headers, .. }
                 if self.is_stateless.get(&server()) == Some(&true) =>
