@@ -107,7 +107,9 @@ fn references(rule: &Invariant) -> Vec<SpecReference> {
 fn page(source: &str) -> Option<String> {
     let words: BTreeSet<&str> = source.split([',', ';']).map(str::trim).collect();
     let revision = words.iter().find(|word| word.len() == 10 && word.starts_with("20"))?;
-    let is_path = |word: &&&str| ["basic/", "client/"].iter().any(|part| word.starts_with(part)) && !word.contains(' ');
+    let is_path = |word: &&&str| {
+        ["basic/", "client/", "server/"].iter().any(|part| word.starts_with(part)) && !word.contains(' ')
+    };
     let path = words.iter().find(is_path)?;
     Some(format!("{SPECIFICATION}/{revision}/{path}"))
 }

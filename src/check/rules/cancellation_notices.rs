@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::check::host::{ServerExchange, exchange_of, is_responsible};
 use crate::check::parts::parts;
 use crate::check::reading::RequestKey;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
@@ -246,91 +245,5 @@ impl CancellationNotices {
             }
             false
         });
-    }
-}
-
-/// Counter-examples: `initialize` must not be cancelled. If the server ended the stream, the client did not abandon the
-/// request. A client that the harness killed, or that a signal asked to end, had no chance to cancel.
-pub(super) const ABANDONED_CALL_CANCELLED: Invariant = Invariant {
-    id: "abandoned-call-cancelled",
-    property: Property::Liveness,
-    level: Level::Own,
-    claim: "a request that the client abandons is cancelled",
-    source: "2025-11-25, basic/transports, Sending Messages to the Server: a disconnect is no cancellation; basic/lifecycle, Timeouts",
-    requirement: &["LC-CAN-03", "LC-TMO-02"],
-    applies: AppliesTo::SESSIONS,
-    needs: Promise::None,
-    witness: Witness::Always,
-    kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent, Kind::HttpEnded],
-    vacuous: "no request was answered or abandoned",
-    explain: "The client closed the connection on which it waited for an answer and never sent \
-        `notifications/cancelled`. Before 2026-07-28 the end of a connection is no cancellation: the server keeps \
-        working for a caller that is gone.\n\n\
-        Look at where the client abandons the request; usually a timeout only drops the future. To fix it, send the \
-        notification with the id of the request, and end only after every request was answered or cancelled.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(AbandonedRequests::default()) },
-};
-
-#[derive(Default)]
-struct AbandonedRequests {
-    /// The exchange whose message comes next, by server.
-    newest: BTreeMap<String, ExchangeId>,
-    asked: BTreeMap<ServerExchange, PostedRequest>,
-    given_up: Vec<(PostedRequest, Seq)>,
-}
-
-struct PostedRequest {
-    connection: ConnectionId,
-    id: String,
-    method: String,
-    seq: Seq,
-}
-
-impl Monitor for AbandonedRequests {
-    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        let server = || event.source.server().unwrap_or_default().to_owned();
-        match &event.kind {
-            EventKind::HttpReceived { verb, exchange, .. } if verb == "POST" => {
-                self.newest.insert(server(), exchange.clone());
-            }
-            EventKind::WireReceived { connection, message } => {
-                if let Some(cancelled) = message.cancelled_request() {
-                    let id = cancelled.to_string();
-                    let is_it = |asked: &PostedRequest| asked.connection == *connection && asked.id == id;
-                    self.given_up.retain(|(asked, _)| !is_it(asked));
-                    self.asked.retain(|_, asked| !is_it(asked));
-                }
-                let Some(exchange) = self.newest.remove(&server()) else { return };
-                if let (Some(method), Some(id)) = (message.method(), message.id()) {
-                    let (connection, id, method) = (connection.clone(), id.to_string(), method.to_owned());
-                    self.asked.insert((server(), exchange), PostedRequest { connection, id, method, seq: event.seq });
-                }
-            }
-            EventKind::WireSent { connection, message } if message.is_response() => {
-                let id = message.id().map(ToString::to_string).unwrap_or_default();
-                let n_before = self.asked.len();
-                self.asked.retain(|_, asked| asked.connection != *connection || asked.id != id);
-                if self.asked.len() < n_before {
-                    tally.held();
-                }
-            }
-            // A client that a signal asks to end has abandoned no request, and may have no time for a notice.
-            EventKind::HttpEnded { exchange, how: WireEnd::ByClient } if view.signalled().is_none() => {
-                let asked = self.asked.remove(&exchange_of(event, exchange));
-                let asked = asked.filter(|asked| asked.method != "initialize");
-                self.given_up.extend(asked.map(|asked| (asked, event.seq)));
-            }
-            _ => {}
-        }
-    }
-
-    fn end(&mut self, view: &View, tally: &mut Tally) {
-        for (asked, gave_up) in self.given_up.drain(..).filter(|_| is_responsible(view)) {
-            let PostedRequest { connection, id, method, seq } = asked;
-            let because = format!(
-                "{method} (request {id} on {connection}, of {seq}) was abandoned at {gave_up} and never cancelled"
-            );
-            tally.broken(Violation::new("not-cancelled", because, &[seq, gave_up]));
-        }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::check::host::{ServerExchange, exchange_of};
+use crate::check::rules::resume::EARLY_US;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Seq, SessionId, WireEnd};
+use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Seq, SessionId};
 use crate::plan::Promise;
 
 /// Upper bound on the streams that a client may request in one window, for one session.
@@ -18,7 +18,7 @@ const SLOW_US: u64 = 10_000_000;
 
 /// Counter-examples: A client may open a stream again at once after the stream was cut, and once more if that fails. A
 /// stream that carried a message, or lived longer than the pause before the next request, was useful. The delay of a
-/// backoff may have an upper bound.
+/// backoff may have an upper bound. A server that says `retry` asks its client to come back after that time, each time.
 pub(super) const STREAM_REOPENED_SLOWLY: Invariant = Invariant {
     id: "stream-reopened-slowly",
     property: Property::Safety,
@@ -29,7 +29,7 @@ pub(super) const STREAM_REOPENED_SLOWLY: Invariant = Invariant {
     applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::HttpReceived, Kind::HttpEnded, Kind::WireSent],
+    kinds: &[Kind::HttpReceived, Kind::StreamEvent, Kind::HttpEnded, Kind::WireSent],
     vacuous: "no client requested a stream",
     explain: "The server closed a stream that it need not keep, and the client opened it again and again, without a \
         pause or with the same pause each time. One such client keeps a processor busy; a thousand of them after a \
@@ -46,6 +46,8 @@ struct ReopenedStreams {
     open: BTreeMap<(String, ExchangeId), SessionId>,
     /// The session whose stream each connection requested last.
     asked_by: BTreeMap<ConnectionId, SessionId>,
+    /// The session of each POST whose response is open.
+    posted: BTreeMap<(String, ExchangeId), SessionId>,
 }
 
 /// Requests for the stream of one session.
@@ -59,6 +61,8 @@ struct StreamRequests {
     ended: Option<(Seq, u64, u64)>,
     /// Consecutive streams that carried no message: the end of each, and the pause before the next request.
     pauses: Vec<(Seq, u64)>,
+    /// The newest reconnection time that the server gave, unless it is 0.
+    told_us: Option<u64>,
 }
 
 impl Monitor for ReopenedStreams {
@@ -71,7 +75,18 @@ impl Monitor for ReopenedStreams {
                 self.open.insert(stream_of(event, exchange), session.clone());
                 self.sessions.entry(session.clone()).or_default().again(event, exchange, tally);
             }
+            EventKind::HttpReceived { verb, session: Some(session), exchange, .. } if verb == "POST" => {
+                self.posted.insert(stream_of(event, exchange), session.clone());
+            }
+            EventKind::StreamEvent { exchange, retry_ms: Some(retry_ms), .. } => {
+                let stream = stream_of(event, exchange);
+                if let Some(session) = self.open.get(&stream).or_else(|| self.posted.get(&stream)) {
+                    let asked = self.sessions.entry(session.clone()).or_default();
+                    asked.told_us = Some(retry_ms.saturating_mul(1_000)).filter(|us| *us > 0);
+                }
+            }
             EventKind::HttpEnded { exchange, .. } => {
+                self.posted.remove(&stream_of(event, exchange));
                 let session = self.open.remove(&stream_of(event, exchange));
                 let asked = session.and_then(|session| self.sessions.get_mut(&session));
                 // The end of a replaced stream does not count.
@@ -98,6 +113,11 @@ fn stream_of(event: &Event, exchange: &ExchangeId) -> (String, ExchangeId) {
 
 impl StreamRequests {
     fn again(&mut self, event: &Event, exchange: &ExchangeId, tally: &mut Tally) {
+        if self.is_as_told(event) {
+            self.lately.clear();
+            self.pauses.clear();
+            self.ended = None;
+        }
         let storm = self.storm(event);
         let steady = self.steady(event);
         self.open = Some((exchange.clone(), event.at_us));
@@ -105,6 +125,13 @@ impl StreamRequests {
             None => tally.held(),
             Some(violation) => tally.broken(violation),
         }
+    }
+
+    /// Whether the request comes after the pause for which the server asked.
+    fn is_as_told(&self, event: &Event) -> bool {
+        let Some(told_us) = self.told_us else { return false };
+        let since = self.ended.map(|(_, at_us, _)| at_us).or(self.lately.last().map(|(_, at_us)| *at_us));
+        since.is_some_and(|since| event.at_us.saturating_sub(since) + EARLY_US >= told_us)
     }
 
     fn storm(&mut self, event: &Event) -> Option<Violation> {
@@ -193,73 +220,6 @@ impl Monitor for RefusedStreams {
                     self.refused.entry(session).or_insert(event.seq);
                     tally.held();
                 }
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Tolerance for a timer that fires early.
-const EARLY_US: u64 = 50_000;
-
-/// Counter-example: only a GET with `Last-Event-ID` resumes a stream.
-pub(super) const RETRY_HONOURED: Invariant = Invariant {
-    id: "retry-honoured",
-    property: Property::Safety,
-    level: Level::Must,
-    claim: "a client resumes a stream that its server ended no earlier than `retry` allows",
-    source: "2025-11-25, basic/transports, Sending Messages to the Server: MUST respect the retry field",
-    requirement: &["LC-RES-04", "VG-19"],
-    applies: AppliesTo::SESSIONS,
-    needs: Promise::None,
-    witness: Witness::Always,
-    kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::HttpEnded],
-    vacuous: "no stream with a retry time was resumed",
-    explain: "The server had sent a waiting time and ended the stream, and the client resumed it earlier. Servers \
-        use that time to spread their clients after a restart; clients that do not wait are the load that keeps the \
-        server down.\n\n\
-        Look at the times of the end and of the GET. To fix it, store the newest `retry` of a stream and wait that \
-        long.",
-    start: |header: &Header| -> Box<dyn Monitor> {
-        let retry_us = header.host.as_ref().and_then(|host| host.retry_ms).map(|ms| ms * 1_000);
-        Box::new(StreamRetries { retry_us, ..StreamRetries::default() })
-    },
-};
-
-#[derive(Default)]
-struct StreamRetries {
-    retry_us: Option<u64>,
-    posts: BTreeMap<ServerExchange, bool>,
-    ended: Option<(Seq, u64)>,
-}
-
-impl Monitor for StreamRetries {
-    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
-        let Some(retry_us) = self.retry_us else { return };
-        match &event.kind {
-            EventKind::HttpReceived { verb, exchange, .. } if verb == "POST" => {
-                self.posts.insert(exchange_of(event, exchange), false);
-            }
-            EventKind::HttpAnswered { exchange, streams: true, .. } => {
-                self.posts.entry(exchange_of(event, exchange)).and_modify(|streams| *streams = true);
-            }
-            EventKind::HttpEnded { exchange, how: WireEnd::ByServer | WireEnd::Broken } => {
-                let streamed = self.posts.remove(&exchange_of(event, exchange)).filter(|streams| *streams);
-                self.ended = streamed.map(|_| (event.seq, event.at_us)).or(self.ended);
-            }
-            EventKind::HttpReceived { verb, headers, .. } if verb == "GET" && headers.contains_key("last-event-id") => {
-                let Some((ended, at_us)) = self.ended.take() else { return };
-                let waited_us = event.at_us.saturating_sub(at_us);
-                if waited_us + EARLY_US >= retry_us {
-                    return tally.held();
-                }
-                let because = format!(
-                    "the stream that ended at {ended} was resumed at {}, after {} ms instead of {} ms",
-                    event.seq,
-                    waited_us / 1_000,
-                    retry_us / 1_000
-                );
-                tally.broken(Violation::new("early", because, &[ended, event.seq]));
             }
             _ => {}
         }

@@ -3,8 +3,11 @@
 //! A new rule is a constant and a monitor in the file of its family, a row of a table below, and its histories in
 //! `tests/histories/ID`. The order of a table is the order of findings and reports.
 
+mod abandoned;
+mod addresses;
 mod after_cleanup;
 mod answers;
+mod auth;
 mod calls;
 mod cancellation;
 mod cancellation_notices;
@@ -12,6 +15,7 @@ mod capabilities;
 mod cleanup;
 mod completion;
 mod connections;
+mod cursors;
 mod eras;
 mod features;
 mod growth;
@@ -30,6 +34,7 @@ mod program_end;
 mod progress;
 mod removal;
 mod responses;
+mod resume;
 mod scenario;
 mod scopes;
 mod sent_back;
@@ -131,6 +136,13 @@ pub const INVARIANTS: &[Invariant] = &[
     http_headers::ACCEPT_OFFERS_BOTH,
     http_streams::STREAM_REOPENED_SLOWLY,
     http_streams::REFUSED_STREAM_ACCEPTED,
+    resume::RETRY_HONOURED,
+    resume::EVENT_ID_KNOWN,
+    session_end::SESSION_ENDED,
+    addresses::ENDPOINT_USED,
+    auth::TOKEN_SENT,
+    cursors::CURSOR_OF_SESSION,
+    abandoned::ABANDONED_CALL_CANCELLED,
     sse::POSTED_TO_ENDPOINT,
     sse::STREAM_CLOSED,
 ];
@@ -168,8 +180,13 @@ pub const HOST_RULES: &[Invariant] = &[
     http_streams::STREAM_REOPENED_SLOWLY,
     http_streams::REFUSED_STREAM_ACCEPTED,
     calls::CALL_MADE_ONCE,
-    cancellation_notices::ABANDONED_CALL_CANCELLED,
-    http_streams::RETRY_HONOURED,
+    abandoned::ABANDONED_CALL_CANCELLED,
+    resume::RETRY_HONOURED,
+    resume::EVENT_ID_KNOWN,
+    session_loss::STALE_SESSION_UNUSED,
+    addresses::ENDPOINT_USED,
+    auth::TOKEN_SENT,
+    cursors::CURSOR_OF_SESSION,
     server_requests::DEFAULTS_APPLIED,
     messages::REQUEST_ID_UNIQUE,
     messages::POSTS_ARE_MESSAGES,
@@ -185,6 +202,7 @@ pub const HOST_RULES: &[Invariant] = &[
     server_requests::PING_ANSWERED,
     cancellation::CANCEL_ONLY_OPEN_REQUESTS,
     stateless::METADATA_SENT,
+    stateless::SESSIONS_OVER,
     eras::CLIENT_NAMED,
     stateless::GENERATION_KEPT,
     eras::GENERATION_REMEMBERED,

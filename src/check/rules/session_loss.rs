@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::check::lessons::{Lesson, Sockets, socket_of};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Action, Event, EventKind, ExchangeId, Header, Kind, OpId, Outcome, Seq, SessionId, WireEnd};
 use crate::plan::Promise;
@@ -43,18 +44,25 @@ impl UnknownSessionRequests {
 
 /// Counter-examples: Concurrent calls each get their own 404. A request that was already on its way when the first 404
 /// arrived is excused. A request of an operation that began after another operation had failed is a violation, however
-/// soon it is sent. A DELETE of a lost session is only useless.
+/// soon it is sent, and so is one that follows the 404 on its own socket while no other operation runs. A DELETE of a lost session is only useless.
 pub(super) const STALE_SESSION_UNUSED: Invariant = Invariant {
     id: "stale-session-unused",
     property: Property::Safety,
     level: Level::Own,
     claim: "a client does not use a session id after a 404",
     source: "2025-11-25, basic/transports, Session Management, follows from it; VG-20",
-    requirement: &["VG-20", "LC-SESS-06"],
+    requirement: &["VG-20", "LC-SESS-05", "LC-SESS-06"],
     applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::CancelRequested, Kind::OperationCompleted, Kind::HttpReceived, Kind::HttpAnswered],
+    kinds: &[
+        Kind::CancelRequested,
+        Kind::OperationCompleted,
+        Kind::HttpReceived,
+        Kind::HttpAnswered,
+        Kind::HttpEnded,
+        Kind::SocketClosed,
+    ],
     vacuous: "no request for a session got a 404",
     explain: "The server had answered 404 to the id of a session, and the client kept using it. Each such request is \
         lost. The usual reasons are a stream that the client reopens for ever, and an id that was copied into a task \
@@ -68,6 +76,7 @@ pub(super) const STALE_SESSION_UNUSED: Invariant = Invariant {
 struct StaleSessions {
     unknown: UnknownSessionRequests,
     lost: BTreeMap<SessionId, LostSession>,
+    sockets: Sockets,
     /// Whether the driver has cancelled an operation: its notice is posted after the operation has ended.
     is_cancelling: bool,
 }
@@ -78,6 +87,7 @@ struct LostSession {
     at_us: u64,
     /// The first completion of an operation since, which proves that the loader has read the 404.
     known: Option<Seq>,
+    lesson: Lesson,
 }
 
 impl Monitor for StaleSessions {
@@ -89,26 +99,40 @@ impl Monitor for StaleSessions {
                     lost.known.get_or_insert(event.seq);
                 }
             }
-            EventKind::HttpReceived { session: Some(session), verb, .. } => {
-                if let Some(violation) = self.lost.get(session).and_then(|lost| self.used(lost, event, verb, view)) {
+            EventKind::HttpReceived { socket, session, verb, .. } => {
+                // A request of any session shows which answers its client has read.
+                let socket = socket_of(event, socket);
+                let mut was_read = BTreeMap::new();
+                for (lost, loss) in &mut self.lost {
+                    was_read.insert(lost, loss.lesson.was_read(event, &socket, &self.sockets));
+                }
+                let is_behind = session.as_ref().and_then(|session| was_read.get(session)) == Some(&true);
+                let lost = session.as_ref().and_then(|session| self.lost.get(session));
+                if let Some(violation) = lost.and_then(|lost| self.used(lost, event, verb, is_behind, view)) {
                     tally.broken(if verb == "DELETE" { violation.as_warning() } else { violation });
                 }
             }
             _ => {}
         }
         if let Some((session, _)) = self.unknown.reported_lost(event) {
-            self.lost.entry(session).or_insert(LostSession { seq: event.seq, at_us: event.at_us, known: None });
+            let EventKind::HttpAnswered { exchange, .. } = &event.kind else { return };
+            let lesson = self.sockets.lesson(event, exchange);
+            let lost = LostSession { seq: event.seq, at_us: event.at_us, known: None, lesson };
+            self.lost.entry(session).or_insert(lost);
             tally.held();
         }
+        self.sockets.see(event);
     }
 }
 
 impl StaleSessions {
     /// The violation, if the client sent a request after it had learned of the loss. The order of operations proves that, or the time does.
-    fn used(&self, lost: &LostSession, event: &Event, verb: &str, view: &View) -> Option<Violation> {
+    fn used(&self, lost: &LostSession, event: &Event, verb: &str, is_behind: bool, view: &View) -> Option<Violation> {
         let because = format!("{verb} named a session at {}, whose loss was reported at {}", event.seq, lost.seq);
         let violation = Violation::new("used", because, &[lost.seq, event.seq]);
-        if verb == "POST" && !self.is_cancelling && lost.is_asked_since(view) {
+        // Another operation may have written its request before it learned of the loss.
+        let is_proven = is_behind && view.operations().count() <= 1 || verb == "POST" && lost.is_asked_since(view);
+        if is_proven && !self.is_cancelling {
             return Some(violation);
         }
         lateness(event, lost.at_us).map(|over| violation.of_lateness(over))

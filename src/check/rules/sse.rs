@@ -19,7 +19,7 @@ pub(super) const POSTED_TO_ENDPOINT: Invariant = Invariant {
     applies: AppliesTo::SSE,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::SessionOpened, Kind::SessionClosed, Kind::HttpReceived, Kind::HttpAnswered],
+    kinds: &[Kind::SessionOpened, Kind::SessionClosed, Kind::HttpReceived, Kind::HttpStray, Kind::HttpAnswered],
     vacuous: "nothing was posted",
     explain: "The first event of the stream names the address for messages, and the client posted a message \
         elsewhere. The address may be relative and usually has a query, which names the session. A client that \
@@ -56,6 +56,11 @@ impl Monitor for PostedMessages {
                 }
                 _ => {}
             },
+            EventKind::HttpStray { exchange, message: Some(_), .. }
+                if self.open.get(server).is_some_and(|n| *n > 0) =>
+            {
+                self.strays.insert((server.to_owned(), exchange.clone()), event.seq);
+            }
             EventKind::HttpAnswered { exchange, status, .. } => {
                 let Some(posted) = self.strays.remove(&(server.to_owned(), exchange.clone())) else { return };
                 if *status != 405 {

@@ -1,0 +1,139 @@
+//! Requests that a client abandons, and whether it says so.
+
+use std::collections::BTreeMap;
+
+use crate::check::host::{ServerExchange, exchange_of, is_responsible};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Seq, WireEnd};
+use crate::plan::Promise;
+
+/// Counter-examples: `initialize` must not be cancelled. If the server ended the stream, the client did not abandon the
+/// request. A client that the harness killed, or that a signal asked to end, had no chance to cancel. Where the driver had a
+/// loader cancel an operation, `cancel-announced` judges. A cleanup, a removal or the end of the program closes what is
+/// open, and a response that had begun and was broken is no request that was abandoned. The journal of a mock alone does not
+/// show whether its client lives on, so a later request of the session has to.
+pub(super) const ABANDONED_CALL_CANCELLED: Invariant = Invariant {
+    id: "abandoned-call-cancelled",
+    property: Property::Liveness,
+    level: Level::Should,
+    claim: "a request that the client abandons is cancelled",
+    source: "2025-11-25, basic/transports, Sending Messages to the Server: a disconnect is no cancellation; basic/lifecycle, Timeouts",
+    requirement: &["LC-CAN-03", "LC-TMO-02"],
+    applies: AppliesTo::SESSIONS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[
+        Kind::CancelRequested,
+        Kind::HttpReceived,
+        Kind::HttpAnswered,
+        Kind::WireReceived,
+        Kind::WireSent,
+        Kind::HttpEnded,
+    ],
+    vacuous: "no request was answered or abandoned",
+    explain: "The client closed the connection on which it waited for an answer and never sent \
+        `notifications/cancelled`. Before 2026-07-28 the end of a connection is no cancellation: the server keeps \
+        working for a caller that is gone.\n\n\
+        Look at where the client abandons the request; usually a timeout only drops the future. To fix it, send the \
+        notification with the id of the request, and end only after every request was answered or cancelled.",
+    start: |header: &Header| -> Box<dyn Monitor> {
+        Box::new(AbandonedRequests { is_host: header.host.is_some(), ..AbandonedRequests::default() })
+    },
+};
+
+#[derive(Default)]
+struct AbandonedRequests {
+    is_host: bool,
+    /// The exchange whose message comes next, by server.
+    newest: BTreeMap<String, ExchangeId>,
+    asked: BTreeMap<ServerExchange, PostedRequest>,
+    given_up: Vec<GivenUp>,
+    /// Whether the driver has had an operation cancelled since the newest request.
+    cancelled: Option<Seq>,
+}
+
+struct GivenUp {
+    asked: PostedRequest,
+    at: Seq,
+    /// Whether the session goes on.
+    goes_on: bool,
+}
+
+struct PostedRequest {
+    connection: ConnectionId,
+    id: String,
+    method: String,
+    seq: Seq,
+}
+
+impl Monitor for AbandonedRequests {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        let server = || event.source.server().unwrap_or_default().to_owned();
+        match &event.kind {
+            EventKind::CancelRequested { .. } => self.cancelled = Some(event.seq),
+            EventKind::HttpReceived { verb, exchange, .. } if verb == "POST" => {
+                self.newest.insert(server(), exchange.clone());
+            }
+            // What comes after a whole answer, or after one that no client can read, abandons nothing.
+            EventKind::HttpAnswered { exchange, streams: false, .. } if !self.is_host => {
+                self.asked.remove(&exchange_of(event, exchange));
+            }
+            EventKind::WireReceived { connection, message } => {
+                if let Some(cancelled) = message.cancelled_request() {
+                    let id = cancelled.to_string();
+                    let is_it = |asked: &PostedRequest| asked.connection == *connection && asked.id == id;
+                    self.given_up.retain(|given_up| !is_it(&given_up.asked));
+                    self.asked.retain(|_, asked| !is_it(asked));
+                }
+                let of_session = self.given_up.iter_mut().filter(|given_up| given_up.asked.connection == *connection);
+                of_session.for_each(|given_up| given_up.goes_on = true);
+                let Some(exchange) = self.newest.remove(&server()) else { return };
+                if let (Some(method), Some(id)) = (message.method(), message.id()) {
+                    let (connection, id, method) = (connection.clone(), id.to_string(), method.to_owned());
+                    self.asked.insert((server(), exchange), PostedRequest { connection, id, method, seq: event.seq });
+                }
+            }
+            EventKind::WireSent { connection, message } if message.is_response() => {
+                let id = message.id().map(ToString::to_string).unwrap_or_default();
+                let n_before = self.asked.len();
+                self.asked.retain(|_, asked| asked.connection != *connection || asked.id != id);
+                if self.asked.len() < n_before {
+                    tally.held();
+                }
+            }
+            // A client that a signal asks to end has abandoned no request, and may have no time for a notice.
+            EventKind::HttpEnded { exchange, how: WireEnd::ByClient } if view.signalled().is_none() => {
+                let asked = self.asked.remove(&exchange_of(event, exchange));
+                let asked = asked.filter(|asked| asked.method != "initialize" && !self.is_excused(asked, view));
+                self.given_up.extend(asked.map(|asked| GivenUp { asked, at: event.seq, goes_on: false }));
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, view: &View, tally: &mut Tally) {
+        let is_alive = self.is_host || view.is_ready();
+        let owed = self.given_up.drain(..).filter(|given_up| is_alive || given_up.goes_on);
+        for GivenUp { asked, at: gave_up, .. } in owed.filter(|_| is_responsible(view)) {
+            let PostedRequest { connection, id, method, seq } = asked;
+            let because = format!(
+                "{method} (request {id} on {connection}, of {seq}) was abandoned at {gave_up} and never cancelled"
+            );
+            let violation = Violation::new("not-cancelled", because, &[seq, gave_up]);
+            tally.broken(if self.is_host { violation } else { violation.as_warning() });
+        }
+    }
+}
+
+impl AbandonedRequests {
+    /// Whether something else than the loader's own decision ended a request.
+    fn is_excused(&self, asked: &PostedRequest, view: &View) -> bool {
+        let is_after = |event: Option<Seq>| event.is_some_and(|event| event > asked.seq);
+        !self.is_host
+            && (is_after(self.cancelled)
+                || is_after(view.last_close())
+                || view.ending().is_some()
+                || view.loader_exited().is_some()
+                || view.operations().any(Operation::is_excused))
+    }
+}

@@ -1,0 +1,83 @@
+//! Addresses: where messages are posted over streamable HTTP.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::check::lessons::{ServerSocket, socket_of};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::history::{Event, EventKind, Header, Kind, Seq, SessionId};
+use crate::plan::Promise;
+
+/// Counter-examples: A stranger that finds the port is not the client: only a session id of this server, or a socket that
+/// also carries requests to the endpoint, shows whose message it is. Documents of authorization, preflights and other
+/// requests are no messages. A library that follows a redirect posts where the server told it to.
+pub(super) const ENDPOINT_USED: Invariant = Invariant {
+    id: "endpoint-used",
+    property: Property::Safety,
+    level: Level::Must,
+    claim: "every message is posted to the MCP endpoint",
+    source: "2025-11-25, basic/transports, Sending Messages to the Server; the same from 2025-03-26",
+    requirement: &["LC-HTTP-01", "LC-SESS-09"],
+    applies: AppliesTo::HTTP,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::HttpReceived, Kind::HttpStray, Kind::HttpAnswered, Kind::SessionOpened],
+    vacuous: "nothing was posted",
+    explain: "The client sent a message to another path of the host than the endpoint, or with another verb than POST. \
+        Whatever answers there is not the server, and it gets the message, the session id and the token.\n\n\
+        Look at the path of the witness. To fix it, use the URL of the configuration as it is, with its path and query.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Addresses::default()) },
+};
+
+#[derive(Default)]
+struct Addresses {
+    given: BTreeSet<SessionId>,
+    /// Sockets that have carried a request to the endpoint.
+    own: BTreeSet<ServerSocket>,
+    /// Messages to elsewhere on sockets that nothing else proves to be the client's.
+    pending: BTreeMap<ServerSocket, Vec<(Seq, String)>>,
+    /// Servers that have redirected a request.
+    redirecting: BTreeSet<String>,
+}
+
+impl Monitor for Addresses {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        let Some(server) = event.source.server() else { return };
+        match &event.kind {
+            EventKind::SessionOpened { session, .. } => {
+                self.given.insert(session.clone());
+            }
+            EventKind::HttpReceived { verb, socket, .. } => {
+                let socket = socket_of(event, socket);
+                if verb == "POST" {
+                    tally.held();
+                }
+                let pending = self.pending.remove(&socket).unwrap_or_default();
+                pending.into_iter().for_each(|(seq, because)| tally.broken(elsewhere(seq, because)));
+                self.own.insert(socket);
+            }
+            EventKind::HttpAnswered { status: 300..=399, .. } => {
+                self.redirecting.insert(server.to_owned());
+            }
+            EventKind::HttpStray { socket, session, verb, path, message: Some(message), .. } => {
+                if self.redirecting.contains(server) {
+                    return;
+                }
+                let what = message.method().unwrap_or("a message");
+                let because =
+                    format!("{what} was sent to {server} at {} with {verb} to {path}, not to its endpoint", event.seq);
+                let socket = socket_of(event, socket);
+                let is_named = session.as_ref().is_some_and(|session| self.given.contains(session));
+                if is_named || self.own.contains(&socket) {
+                    tally.broken(elsewhere(event.seq, because));
+                } else {
+                    self.pending.entry(socket).or_default().push((event.seq, because));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn elsewhere(seq: Seq, because: String) -> Violation {
+    Violation::new("elsewhere", because, &[seq])
+}

@@ -1,0 +1,112 @@
+//! Cursors: where a list goes on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::check::parts::parts;
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message};
+use crate::plan::Promise;
+
+/// Counter-examples: A client may ask for the same page again, also later. The recorder keeps a long answer without its
+/// cursor, so the cursors of a session with such an answer are unknown. Since 2026-07-28 there are no sessions.
+pub(super) const CURSOR_OF_SESSION: Invariant = Invariant {
+    id: "cursor-of-session",
+    property: Property::Safety,
+    level: Level::Must,
+    claim: "a list goes on with a cursor that its server gave for this list in this session",
+    source: "2025-11-25, server/utilities/pagination, Implementation Guidelines; the same in all revisions",
+    requirement: &["LC-SESS-10"],
+    applies: AppliesTo::HANDSHAKE,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireReceived, Kind::WireSent],
+    vacuous: "no client asked for a second page",
+    explain: "The client sent a cursor that this session never gave for this list: it belongs to a session that is over, \
+        to another list, or was made by the client. A cursor is opaque, and what it means ends with its session: the \
+        server answers with an error, or with the wrong page.\n\n\
+        Look at the request in the witness. To fix it, begin a list anew in each session, and send a cursor back as it \
+        came.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Cursors::default()) },
+};
+
+/// A server and one of its lists.
+type List = (String, String);
+
+#[derive(Default)]
+struct Cursors {
+    /// The method of each request for a list, until it is answered.
+    asked: BTreeMap<(ConnectionId, String), String>,
+    given: BTreeMap<ConnectionId, BTreeSet<(String, String)>>,
+    /// The cursors that each list gave on any connection.
+    of_server: BTreeMap<List, BTreeSet<String>>,
+    /// Connections with an answer of which only the beginning is on file.
+    unknown: BTreeSet<ConnectionId>,
+}
+
+impl Monitor for Cursors {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        let Some(server) = event.source.server() else { return };
+        match &event.kind {
+            EventKind::WireReceived { connection, message } => {
+                for part in parts(message).iter().filter(|part| part.is_any_request()) {
+                    self.asked(event, server, connection, part, tally);
+                }
+            }
+            EventKind::WireSent { connection, message } => {
+                for part in parts(message).iter().filter(|part| part.is_response()) {
+                    self.answered(server, connection, part);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Cursors {
+    fn asked(&mut self, event: &Event, server: &str, connection: &ConnectionId, request: &Message, tally: &mut Tally) {
+        let (Some(method), Some(id)) = (request.method().filter(|method| method.ends_with("/list")), request.id())
+        else {
+            return;
+        };
+        self.asked.insert((connection.clone(), id.to_string()), method.to_owned());
+        let Some(cursor) = request.at(&["params", "cursor"]).filter(|cursor| !cursor.is_null()) else { return };
+        let cursor = text(cursor);
+        let given = self.given.get(connection);
+        if given.is_some_and(|given| given.contains(&(method.to_owned(), cursor.clone()))) {
+            return tally.held();
+        }
+        if self.unknown.contains(connection) {
+            return;
+        }
+        let list = (server.to_owned(), method.to_owned());
+        let (variant, whose) = if self.of_server.get(&list).is_some_and(|given| given.contains(&cursor)) {
+            ("of-another-session", "which another session gave")
+        } else if given.is_some_and(|given| given.iter().any(|(_, known)| *known == cursor)) {
+            ("of-another-list", "which another list gave")
+        } else {
+            ("never-given", "which this server never gave")
+        };
+        let because =
+            format!("{method} on connection {connection} at {} has the cursor {cursor:?}, {whose}", event.seq);
+        tally.broken(Violation::new(variant, because, &[event.seq]));
+    }
+
+    fn answered(&mut self, server: &str, connection: &ConnectionId, answer: &Message) {
+        let Some(id) = answer.id() else { return };
+        let Some(method) = self.asked.remove(&(connection.clone(), id.to_string())) else { return };
+        if answer.is_cut() {
+            self.unknown.insert(connection.clone());
+        }
+        let Some(cursor) = answer.at(&["result", "nextCursor"]).filter(|cursor| !cursor.is_null()) else { return };
+        let cursor = text(cursor);
+        self.given.entry(connection.clone()).or_default().insert((method.clone(), cursor.clone()));
+        self.of_server.entry((server.to_owned(), method)).or_default().insert(cursor);
+    }
+}
+
+/// A cursor as text.
+fn text(cursor: &Value) -> String {
+    cursor.as_str().map_or_else(|| cursor.to_string(), str::to_owned)
+}

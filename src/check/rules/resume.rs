@@ -1,0 +1,192 @@
+//! Streams that end: how soon a client comes back, and what it resumes.
+
+use std::collections::BTreeMap;
+
+use crate::check::host::{ServerExchange, exchange_of};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::history::{Event, EventKind, Header, Kind, Seq, SessionId, WireEnd};
+use crate::plan::Promise;
+
+/// Tolerance for a timer that fires early.
+pub(super) const EARLY_US: u64 = 50_000;
+
+/// Counter-examples: Only a GET with `Last-Event-ID` resumes a stream, and only a GET opens the stream of a session again.
+/// A stream that its client ended, and one without a waiting time, may be opened again at once. A stream that is resumed
+/// keeps the waiting time until the server gives another.
+pub(super) const RETRY_HONOURED: Invariant = Invariant {
+    id: "retry-honoured",
+    property: Property::Safety,
+    level: Level::Must,
+    claim: "a client resumes a stream that its server ended no earlier than `retry` allows",
+    source: "2025-11-25, basic/transports, Sending Messages to the Server: MUST respect the retry field",
+    requirement: &["LC-RES-04", "VG-19"],
+    applies: AppliesTo::SESSIONS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::StreamEvent, Kind::HttpEnded],
+    vacuous: "no stream with a retry time was resumed",
+    explain: "The server had sent a waiting time and ended the stream, and the client resumed it earlier. Servers \
+        use that time to spread their clients after a restart; clients that do not wait are the load that keeps the \
+        server down.\n\n\
+        Look at the times of the end and of the GET. To fix it, store the newest `retry` of a stream and wait that \
+        long.",
+    start: |header: &Header| -> Box<dyn Monitor> {
+        let default_us = header.host.as_ref().and_then(|host| host.retry_ms).map(|ms| ms * 1_000);
+        Box::new(StreamRetries { default_us, ..StreamRetries::default() })
+    },
+};
+
+#[derive(Default)]
+struct StreamRetries {
+    /// The waiting time of a POST stream in a plan whose mock does not record its events.
+    default_us: Option<u64>,
+    open: BTreeMap<ServerExchange, OpenStream>,
+    ended: Vec<EndedStream>,
+}
+
+/// A response that may be a stream.
+struct OpenStream {
+    is_get: bool,
+    session: Option<SessionId>,
+    streams: bool,
+    retry_us: Option<u64>,
+    /// The ids of its events.
+    ids: Vec<String>,
+}
+
+/// A stream that its server ended, until it is opened again.
+struct EndedStream {
+    server: String,
+    stream: OpenStream,
+    seq: Seq,
+    at_us: u64,
+}
+
+impl Monitor for StreamRetries {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::HttpReceived { verb, exchange, session, headers, .. } if verb == "POST" || verb == "GET" => {
+                let mut stream = OpenStream {
+                    is_get: verb == "GET",
+                    session: session.clone(),
+                    streams: false,
+                    retry_us: None,
+                    ids: Vec::new(),
+                };
+                if stream.is_get {
+                    self.opened_again(event, &mut stream, headers.get("last-event-id"), tally);
+                }
+                self.open.insert(exchange_of(event, exchange), stream);
+            }
+            EventKind::HttpAnswered { exchange, streams: true, .. } => {
+                self.open.entry(exchange_of(event, exchange)).and_modify(|stream| stream.streams = true);
+            }
+            EventKind::StreamEvent { exchange, id, retry_ms } => {
+                self.open.entry(exchange_of(event, exchange)).and_modify(|stream| {
+                    stream.ids.extend(id.clone());
+                    stream.retry_us = retry_ms.map(|ms| ms.saturating_mul(1_000)).or(stream.retry_us);
+                });
+            }
+            EventKind::HttpEnded { exchange, how } => {
+                let ended = self.open.remove(&exchange_of(event, exchange));
+                let Some(mut stream) = ended.filter(|stream| stream.streams && *how != WireEnd::ByClient) else {
+                    return;
+                };
+                stream.retry_us = stream.retry_us.or(self.default_us.filter(|_| !stream.is_get));
+                let server = event.source.server().unwrap_or_default().to_owned();
+                self.ended.push(EndedStream { server, stream, seq: event.seq, at_us: event.at_us });
+            }
+            _ => {}
+        }
+    }
+}
+
+impl StreamRetries {
+    /// Judges a GET by the ended stream that it opens again, from which the new stream takes ids and waiting time.
+    fn opened_again(&mut self, event: &Event, stream: &mut OpenStream, last: Option<&String>, tally: &mut Tally) {
+        let is_it = |ended: &EndedStream| {
+            let is_near = Some(ended.server.as_str()) == event.source.server();
+            is_near
+                && match last {
+                    Some(id) if !ended.stream.ids.is_empty() => ended.stream.ids.contains(id),
+                    // A mock that records no events does not tell which stream has the id.
+                    Some(_) => self.default_us.is_some() && !ended.stream.is_get,
+                    None => ended.stream.is_get && ended.stream.session == stream.session,
+                }
+        };
+        let Some(index) = self.ended.iter().rposition(is_it) else { return };
+        let EndedStream { stream: before, seq, at_us, .. } = self.ended.remove(index);
+        stream.ids = before.ids;
+        stream.retry_us = before.retry_us;
+        let Some(retry_us) = before.retry_us else { return };
+        let waited_us = event.at_us.saturating_sub(at_us);
+        if waited_us + EARLY_US >= retry_us {
+            return tally.held();
+        }
+        let because = format!(
+            "the stream that ended at {seq} was resumed at {}, after {} ms instead of {} ms",
+            event.seq,
+            waited_us / 1_000,
+            retry_us / 1_000
+        );
+        tally.broken(Violation::new("early", because, &[seq, event.seq]));
+    }
+}
+
+/// Counter-examples: A client may resume from an older event than the last. The recorder of an older release kept no events
+/// of streams, and then nothing is known of their ids.
+pub(super) const EVENT_ID_KNOWN: Invariant = Invariant {
+    id: "event-id-known",
+    property: Property::Safety,
+    level: Level::Should,
+    claim: "a client resumes a stream from an event id that the server sent in the same session",
+    source: "2025-11-25, basic/transports, Resumability and Redelivery; the same from 2025-03-26",
+    requirement: &["LC-RES-01", "LC-RES-05"],
+    applies: AppliesTo::SESSIONS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::HttpReceived, Kind::StreamEvent],
+    vacuous: "no client resumed a stream",
+    explain: "The client sent `Last-Event-ID` with an id that the server never sent in that session: made up, changed, or \
+        kept from another session. The server replays from there, so the client loses events or gets those of \
+        somebody else.\n\n\
+        Look at the GET in the witness. To fix it, store the id of the newest event with its stream, send it \
+        unchanged, and forget it with its session.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(EventIds::default()) },
+};
+
+#[derive(Default)]
+struct EventIds {
+    /// The session of each request.
+    sessions: BTreeMap<ServerExchange, Option<SessionId>>,
+    sent: Vec<(String, Option<SessionId>, String)>,
+}
+
+impl Monitor for EventIds {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        let Some(server) = event.source.server() else { return };
+        match &event.kind {
+            EventKind::HttpReceived { exchange, session, verb, path, headers, .. } => {
+                self.sessions.insert(exchange_of(event, exchange), session.clone());
+                let Some(last) = headers.get("last-event-id").filter(|_| verb == "GET" && path.is_some()) else {
+                    return;
+                };
+                let is_it = |(of, _, id): &&(String, Option<SessionId>, String)| of == server && id == last;
+                let found: Vec<_> = self.sent.iter().filter(is_it).map(|(_, of, _)| of).collect();
+                let (variant, whose) = match found.as_slice() {
+                    [] => ("never-sent", "which no stream of this server had"),
+                    // The first answer opens its session while it is sent.
+                    all if all.iter().any(|of| *of == session || of.is_none()) => return tally.held(),
+                    [_, ..] => ("of-another-session", "which a stream of another session had"),
+                };
+                let because = format!("GET was received at {} with Last-Event-ID {last}, {whose}", event.seq);
+                tally.broken(Violation::new(variant, because, &[event.seq]));
+            }
+            EventKind::StreamEvent { exchange, id: Some(id), .. } => {
+                let session = self.sessions.get(&exchange_of(event, exchange)).cloned().flatten();
+                self.sent.push((server.to_owned(), session, id.clone()));
+            }
+            _ => {}
+        }
+    }
+}
