@@ -291,10 +291,10 @@ impl Monitor for OpenSessions {
             }
             EventKind::ProcessExited { role, code: Some(0), .. } if role == "loader" => self.has_exited = true,
             // Only in the journal of a mock alone no other source tells of the client.
-            EventKind::MockEnding { how: ServerEnd::Signal(_) } if !self.is_host && !view.is_ready() => {
-                if self.sockets.get(&server()).is_some_and(|n_open| *n_open == 0) {
-                    self.due(view, tally);
-                }
+            EventKind::MockEnding { how: ServerEnd::Signal(_) }
+                if !self.is_host && !view.is_ready() && self.sockets.get(&server()) == Some(&0) =>
+            {
+                self.due(view, tally);
             }
             EventKind::PlanEnded {} if self.has_exited && view.is_ready() && view.promises().sends_delete => {
                 let was_cleaned = view.last_close();
