@@ -10,8 +10,8 @@ use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Ta
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
 use crate::plan::{Promise, Revision};
 
-/// Counter-examples: An answer that gives nothing, such as a declined request for input or an empty list of roots, is
-/// impolite where an error is due, and serves nothing. A client that declared a feature may still answer with an error.
+/// Counter-examples: An answer that gives nothing, such as a declined request for input or an empty list of roots,
+/// serves nothing; common libraries answer like this where an error is due. A client that declared a feature may still answer with an error.
 pub(super) const FEATURES_DECLARED: Invariant = Invariant {
     id: "features-declared",
     property: Property::Safety,
@@ -117,10 +117,9 @@ impl Features {
             Violation::new(variant, because, &[at, seq])
         };
         match (answer.at(&["result"]), lacks_part) {
-            (Some(result), _) if !is_declared => {
+            (Some(result), _) if !is_declared && !gives_nothing(result) => {
                 let what = format!("with a result, and the client declared no {feature}");
-                let violation = broken("served-undeclared", what);
-                tally.broken(if gives_nothing(result) { violation.as_warning() } else { violation });
+                tally.broken(broken("served-undeclared", what));
             }
             (Some(_), Some((path, _))) => {
                 let what = format!("with a result, and the client declared no {}", path.join("."));
