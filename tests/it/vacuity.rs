@@ -22,6 +22,7 @@ fn every_invariant_passes_somewhere() {
         lived(&["core", "--transport", "sse"]),
         lived(&["eras", "--revision", "2026-07-28", "--transport", "memory"]),
         lived(&["tools-change", "--transport", "memory"]),
+        lived(&["tasks", "--transport", "memory"]),
     ];
     let lived = more.iter().chain([standard()]);
     let verdicts = lived.flat_map(|lived| &lived.verdicts);
