@@ -72,6 +72,8 @@ impl Monitor for Handshakes {
             EventKind::ConnectionClosed { connection, .. } | EventKind::WireEof { connection } => {
                 self.open.remove(connection);
             }
+            // An error is an answer like any other: the journal shows what the client read.
+            EventKind::FaultDelivered { fault, .. } if fault == "answer-error" => {}
             EventKind::FaultDelivered { impairs: Impact::Answers | Impact::Connection, .. } => {
                 let Some(server) = event.source.server() else { return };
                 for (id, handshake) in &mut self.open {
