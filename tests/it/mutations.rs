@@ -28,7 +28,7 @@ const N_MUTATIONS_MIN: usize = 20;
 
 /// Each mutation, and an invariant that it always breaks. `None`: only a snapshot shows it. Which other invariants it breaks may depend on
 /// the order of events that race.
-const CAUGHT_BY: [(&str, Option<&str>); 25] = [
+pub const CAUGHT_BY: &[(&str, Option<&str>)] = &[
     ("initialized-lost", Some("initialized-sent")),
     ("initialized-late", Some("handshake-order")),
     ("initialized-twice", Some("handshake-order")),

@@ -4,8 +4,8 @@
 //! the reference loader passes; the broken loader breaks the invariant; with a conforming server in the place of the odd one, the
 //! broken loader keeps the invariant. So the script makes the difference.
 //!
-//! All rows take a minute, most of it waiting. `cargo test` tries some. It tries all if every lane is required, or with
-//! `MCP_LIFECHECK_ALL_SCRIPTS=1`.
+//! All rows take minutes, most of it waiting. `cargo test` tries one row in ten. It tries all if every lane is required, or with
+//! `MCP_LIFECHECK_ALL_SCRIPTS=1`; and the rows of some scripts alone with `MCP_LIFECHECK_SCRIPTS=NAME,NAME`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -21,7 +21,7 @@ use crate::rig::{Ran, Rig, few_at_once, root};
 use crate::stability::is_thorough;
 
 /// Script, scenario, mutation of the reference loader, the invariant that breaks, and the transport over which it shows.
-const ROWS: [Row; 131] = [
+pub const ROWS: &[Row] = &[
     ("session-expires-in-call", "session-lost-in-call", "first-session-for-ever", "lost-session-renewed-once", "http"),
     ("sse-answers", "answers-as-events", "json-alone", "load-succeeds", "http"),
     ("initialize-as-event", "odd-handshakes", "json-alone", "load-succeeds", "http"),
@@ -156,7 +156,7 @@ const ROWS: [Row; 131] = [
 ];
 
 /// The same rows for the stateless generation of the protocol.
-const ERA_ROWS: [Row; 28] = [
+pub const ERA_ROWS: &[Row] = &[
     ("legacy-only", "eras-side-by-side", "never-falls-back", "load-succeeds", "stdio"),
     ("era-changes", "era-changes", "never-falls-back", "load-succeeds", "stdio"),
     ("dual", "eras-side-by-side", "initializes-as-well", "modern-era-kept", "stdio"),
@@ -198,10 +198,13 @@ const EVERY: usize = 10;
 #[test]
 fn every_script_has_its_row() {
     let listed: BTreeSet<&str> = shipped_names().into_iter().collect();
-    let rows = || ROWS.into_iter().chain(ERA_ROWS);
+    let rows = || ROWS.iter().chain(ERA_ROWS).copied();
     let named: Vec<&str> = rows().map(|row| row.0).chain(WITHOUT.iter().map(|row| row.0)).collect();
     assert_eq!(named.len(), named.iter().collect::<BTreeSet<_>>().len(), "a script twice");
-    assert_eq!(named.into_iter().collect::<BTreeSet<_>>(), listed);
+    let named: BTreeSet<_> = named.into_iter().collect();
+    let (missing, unknown): (Vec<_>, Vec<_>) =
+        (listed.difference(&named).collect(), named.difference(&listed).collect());
+    assert!(missing.is_empty() && unknown.is_empty(), "ROWS: no row for {missing:?}, no script for {unknown:?}");
     assert!(ROWS.len() >= 80, "{}", ROWS.len());
     let in_suites: String = ["standard", "answers", "core", "eras"].map(|name| fixture("suites", name)).concat();
     for (script, scenario, name, invariant, transport) in rows() {
@@ -219,8 +222,19 @@ fn every_script_has_its_row() {
 fn a_broken_loader_fails_because_of_the_script() {
     let wants_all = std::env::var_os("MCP_LIFECHECK_ALL_SCRIPTS").is_some() || is_thorough();
     let all = ROWS.iter().map(|row| (row, None)).chain(ERA_ROWS.iter().map(|row| (row, Some(MODERN_REVISION))));
-    let rows: Vec<_> =
-        all.enumerate().filter(|(index, _)| wants_all || index % EVERY == 0).map(|(_, row)| row).collect();
+    let named = std::env::var("MCP_LIFECHECK_SCRIPTS").unwrap_or_default();
+    let named: BTreeSet<&str> = named.split(',').filter(|name| !name.is_empty()).collect();
+    let is_wanted = |index: usize, row: &Row| match named.is_empty() {
+        true => wants_all || index % EVERY == 0,
+        false => named.contains(row.0),
+    };
+    let rows: Vec<_> = all.enumerate().filter(|(index, (row, _))| is_wanted(*index, row)).map(|(_, row)| row).collect();
+    let n_named = named.len();
+    assert!(
+        n_named == 0 || rows.len() == n_named,
+        "MCP_LIFECHECK_SCRIPTS names {n_named} scripts, {} have rows",
+        rows.len()
+    );
     let lives: BTreeSet<_> = rows.iter().map(|(row, revision)| (row.2, row.4, *revision)).collect();
     let wrong = Mutex::new(String::new());
     few_at_once(2, lives.into_iter(), |life| {
@@ -244,7 +258,8 @@ fn scenario_named(name: &str) -> Scenario {
     Scenario::from_toml(name, name, &fixture("scenarios", name)).unwrap()
 }
 
-type Row = (&'static str, &'static str, &'static str, &'static str, &'static str);
+/// Script, scenario, mutation of the reference loader, the invariant that breaks, and the transport over which it shows.
+pub type Row = (&'static str, &'static str, &'static str, &'static str, &'static str);
 
 /// Runs the scenarios of some rows with one broken loader over one transport. Returns the differences from what the rows say.
 fn lived((mutation, transport, revision): (&str, &str, Option<&str>), rows: &[&Row]) -> String {

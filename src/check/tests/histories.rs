@@ -12,10 +12,13 @@ fn every_history_gets_the_verdict_it_expects() {
         let judgement = history.judge();
         let found = describe(judgement.finding(&history.invariant).unwrap());
         if found != history.expected {
-            wrong.push_str(&format!("{}/{}\n  found: {found}\n", history.invariant, history.name));
+            let RuleHistory { invariant, name, expected, .. } = &history;
+            wrong.push_str(&format!(
+                "tests/histories/{invariant}/{name}.txt\n  expect: {expected}\n  found:  {found}\n"
+            ));
         }
     }
-    assert!(wrong.is_empty(), "{wrong}");
+    assert!(wrong.is_empty(), "correct the rule, or the line `// expect:` of the history:\n{wrong}");
 }
 
 #[test]
@@ -35,7 +38,8 @@ fn the_name_of_a_history_gives_its_verdict_and_its_variant() {
         if let Some(variant) = history.name.strip_prefix("violated-") {
             let found = finding.signature.strip_prefix(&format!("{}/", history.invariant)).unwrap();
             let is_named = variant == found || variant.starts_with(&format!("{found}-"));
-            assert!(is_named, "{}/{}: {}", history.invariant, history.name, finding.signature);
+            let id = format!("{}/{}", history.invariant, history.name);
+            assert!(is_named, "{id}: expected a name that begins with violated-{found}, the variant of the violation");
         }
     }
 }
