@@ -129,9 +129,45 @@ impl Monitor for OnceThen {
 }
 
 /// Runs two monitors for one invariant.
-pub(super) fn both(mut left: Box<dyn Monitor>, mut right: Box<dyn Monitor>) -> Box<dyn Monitor> {
-    Box::new(move |event: &Event, view: &View, tally: &mut Tally| {
-        left.see(event, view, tally);
-        right.see(event, view, tally);
-    })
+pub(super) fn both(left: Box<dyn Monitor>, right: Box<dyn Monitor>) -> Box<dyn Monitor> {
+    Box::new(Both(left, right))
+}
+
+struct Both(Box<dyn Monitor>, Box<dyn Monitor>);
+
+impl Monitor for Both {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        self.0.see(event, view, tally);
+        self.1.see(event, view, tally);
+    }
+
+    fn end(&mut self, view: &View, tally: &mut Tally) {
+        self.0.end(view, tally);
+        self.1.end(view, tally);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::INVARIANTS;
+    use crate::history::Header;
+
+    /// Holds once, at the end.
+    struct HoldsAtEnd;
+
+    impl Monitor for HoldsAtEnd {
+        fn see(&mut self, _: &Event, _: &View, _: &mut Tally) {}
+
+        fn end(&mut self, _: &View, tally: &mut Tally) {
+            tally.held();
+        }
+    }
+
+    #[test]
+    fn each_of_two_monitors_takes_the_end() {
+        let (view, mut tally) = (View::new(&Header::new("test")), Tally::default());
+        both(Box::new(HoldsAtEnd), Box::new(HoldsAtEnd)).end(&view, &mut tally);
+        assert_eq!(tally.finding(&INVARIANTS[0], &view).because, "held each of 2 times");
+    }
 }
