@@ -9,23 +9,6 @@ use crate::rig::{Rig, root};
 
 const SCENARIOS: &str = include_str!("../../docs/src/reference/scenarios.md");
 const SCRIPTS: &str = include_str!("../../docs/src/reference/scripts.md");
-/// Every step there is.
-const STEPS: [&str; 14] = [
-    "load",
-    "rerun",
-    "reload",
-    "list",
-    "call",
-    "close",
-    "collect",
-    "cancel",
-    "drop-context",
-    "exit",
-    "signal",
-    "open-gate",
-    "kill-server",
-    "wait",
-];
 
 /// The block of this kind on a page.
 fn example(page: &'static str, kind: &str) -> &'static str {
@@ -33,21 +16,57 @@ fn example(page: &'static str, kind: &str) -> &'static str {
     block.split_once("```").expect("the example has an end").0
 }
 
+/// Every step there is, as the parser names them to a user who writes another one.
+fn steps() -> BTreeSet<String> {
+    let unknown = "about = \"x\"\nservers = [{ name = \"a\", script = \"polite\" }]\n[[step]]\ndo = \"x\"\n";
+    let error = Scenario::from_toml("x", "x.toml", unknown).unwrap_err().to_string();
+    let (_, names) = error.split_once("expected one of ").expect("the error names what there is");
+    let steps: BTreeSet<String> = names.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    assert!(steps.len() >= 14 && steps.contains("load") && steps.contains("wait"), "{error}");
+    steps
+}
+
+fn names_of_steps(scenario: &Scenario) -> BTreeSet<String> {
+    scenario.steps.iter().map(|step| step.action.name().to_owned()).collect()
+}
+
 #[test]
 fn the_scenario_in_the_documentation_has_every_step_and_is_one() {
     let scenario = Scenario::from_toml("documented", "scenarios.md", example(SCENARIOS, "toml,scenario")).unwrap();
-    let steps: BTreeSet<_> = scenario.steps.iter().map(|step| step.action.name()).collect();
-    assert_eq!(steps, BTreeSet::from(STEPS));
-    // A step that is not in the list would be unknown to the reader as well.
-    let unknown = Scenario::from_toml(
-        "x",
-        "x.toml",
-        "about = \"x\"\nservers = [{ name = \"a\", script = \"polite\" }]\n[[step]]\ndo = \"x\"\n",
+    assert_eq!(
+        names_of_steps(&scenario),
+        steps(),
+        "docs/src/reference/scenarios.md shows each step in its first example"
     );
-    let expected = unknown.unwrap_err().to_string();
-    for step in STEPS {
-        assert!(expected.contains(step), "{step} is not in: {expected}");
-    }
+}
+
+/// The steps that no shipped scenario has.
+const APART: &str = r#"
+about = "A garbage collection is requested while the servers are idle."
+servers = [{ name = "files", script = "polite" }]
+[[step]]
+do = "load"
+[[step]]
+do = "collect"
+[[step]]
+do = "call"
+server = "files"
+[[step]]
+do = "close"
+"#;
+
+#[test]
+fn every_step_is_done_by_a_scenario() {
+    let shipped = mcp_lifecheck::catalogue::shipped_scenarios().unwrap();
+    let apart = Scenario::from_toml("apart", "apart.toml", APART).unwrap();
+    let done: BTreeSet<_> = shipped.iter().chain([&apart]).flat_map(names_of_steps).collect();
+    let missing: Vec<_> = steps().difference(&done).cloned().collect();
+    assert!(missing.is_empty(), "no file of fixtures/scenarios has a step {missing:?}");
+    let rig = Rig::new();
+    let ran = rig.run(&[&rig.scenario(APART), "--loader", "reference", "--transport", "stdio", "--polite-only"]);
+    assert_eq!(ran.plans()[0]["verdict"], "pass", "{}", ran.stdout);
+    let events = rig.events(ran.plans()[0]["id"].as_str().unwrap());
+    assert!(events.iter().any(|event| event["action"] == "collect"), "{events:#?}");
 }
 
 #[test]
