@@ -7,6 +7,7 @@ use std::fs;
 
 use mcp_lifecheck::catalogue::{Term, glossary};
 use mcp_lifecheck::plan::{HOST_LIMITS, LIMITS};
+use mcp_lifecheck::report::FORMATS;
 use serde_json::Value;
 
 use super::page::{Page, book, pages};
@@ -140,6 +141,14 @@ fn each_requirement_of_our_own_has_a_demand() {
     let listed = rows(&Rig::new(), "requirements").into_iter().map(|row| cell(&row["id"]));
     let listed: BTreeSet<String> = listed.filter(|id| id.starts_with("VG-")).collect();
     assert_eq!(by_hand, listed);
+}
+
+#[test]
+fn the_page_of_results_names_the_file_of_every_format() {
+    let page = Page::read(&book().join("reference/results.md"));
+    let is_named = |file: &str| page.prose.iter().any(|(_, line)| line.starts_with(&format!("| `{file}` |")));
+    let missing: Vec<_> = FORMATS.iter().map(|format| format.file).filter(|file| !is_named(file)).collect();
+    assert!(missing.is_empty(), "docs/src/reference/results.md has no row for {missing:?}");
 }
 
 #[test]
