@@ -13,6 +13,7 @@ mod docs;
 mod doctor;
 mod eras;
 mod exit_codes;
+mod falsified;
 mod fastmcp;
 mod formats;
 mod helper;
