@@ -9,7 +9,7 @@ use std::fs;
 use mcp_lifecheck::check::INVARIANTS;
 
 use crate::rig::{files, root};
-use crate::{modern, mutations, mutations_http, mutations_sse, provoked};
+use crate::{mutations, mutations_http, mutations_sse, provoked, stateless};
 
 /// Invariants that no mutation and no shipped broken loader must break. Some of them are broken by a program of a test.
 const BY_HISTORIES_ALONE: &[&str] = &[
@@ -48,7 +48,7 @@ const BY_HISTORIES_ALONE: &[&str] = &[
 fn by_mutations() -> impl Iterator<Item = &'static str> {
     let anywhere = mutations::CAUGHT_BY.iter().filter_map(|(_, invariant)| *invariant);
     let over_http = mutations_http::CAUGHT_BY.iter().chain(mutations_sse::CAUGHT_BY).map(|(_, invariant)| *invariant);
-    let stateless = modern::BROKEN.iter().map(|row| row.3);
+    let stateless = stateless::BROKEN.iter().map(|row| row.3);
     let odd = provoked::ROWS.iter().chain(provoked::ERA_ROWS).map(|row| row.3);
     anywhere.chain(over_http).chain(stateless).chain(odd)
 }

@@ -15,7 +15,7 @@ use crate::plan::Promise;
 pub(super) const ABANDONED_CALL_CANCELLED: Invariant = Invariant {
     id: "abandoned-call-cancelled",
     property: Property::Liveness,
-    level: Level::Should,
+    level: Level::Own,
     claim: "a request that the client abandons is cancelled",
     source: "2025-11-25, basic/transports, Sending Messages to the Server: a disconnect is no cancellation; basic/lifecycle, Timeouts",
     requirement: &["LC-CAN-03", "LC-TMO-02"],
