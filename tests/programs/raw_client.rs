@@ -33,6 +33,8 @@ struct Client {
     kept: Option<TcpStream>,
     keeps: bool,
     next_id: u32,
+    /// The capabilities that it declares, as JSON.
+    features: &'static str,
 }
 
 impl Client {
@@ -46,6 +48,7 @@ impl Client {
             kept: None,
             keeps: false,
             next_id: 0,
+            features: "{}",
         }
     }
 
@@ -86,8 +89,9 @@ impl Client {
     }
 
     fn initialize(&mut self) {
+        let features = self.features;
         let params = format!(
-            r#"{{"protocolVersion":"{VERSION}","capabilities":{{}},"clientInfo":{{"name":"raw","version":"1"}}}}"#
+            r#"{{"protocolVersion":"{VERSION}","capabilities":{features},"clientInfo":{{"name":"raw","version":"1"}}}}"#
         );
         let answer = self.request("initialize", &params);
         self.session = answer.header("mcp-session-id").map(str::to_owned);
@@ -171,6 +175,7 @@ fn read(socket: &TcpStream) -> io::Result<Answer> {
 /// Is asked for input in a call, and gives this. One that abandons the call first closes the socket on which it waits: the server answers
 /// only after it has the input, so it has not answered by then.
 fn elicited(client: &mut Client, content: &str, abandons: bool) {
+    client.features = r#"{"elicitation":{}}"#;
     client.open();
     client.request("tools/list", "{}");
     let id = client.id();
@@ -191,6 +196,7 @@ fn elicited(client: &mut Client, content: &str, abandons: bool) {
         drop(reader);
         drop(socket);
         client.post(&input);
+        client.request("tools/call", r#"{"name":"test_client_elicitation_defaults","arguments":{}}"#);
     } else {
         client.post(&input);
         while line.trim() != "0" {

@@ -13,7 +13,7 @@ use crate::plan::Promise;
 
 /// Counter-examples: A response to a request that the server took back may have crossed the notice. After a lost session
 /// a response may come on the new one. A client whose POST failed may post its response again. An error without an id
-/// answers what could not be read. A server that a script made misbehave may have sent a request that is not on record.
+/// answers what could not be read. A server that repeats a request under its id gets a response to each. A server that a script made misbehave may have sent a request that is not on record.
 pub(super) const RESPONSES_MATCH_REQUESTS: Invariant = Invariant {
     id: "responses-match-requests",
     property: Property::Safety,
@@ -57,6 +57,8 @@ struct Responses {
 #[derive(Default)]
 struct ServerRequest {
     is_taken_back: bool,
+    /// How often it was asked and not answered.
+    n_unanswered: usize,
     answered: Option<(Seq, Option<Carrier>)>,
 }
 
@@ -69,7 +71,9 @@ impl Monitor for Responses {
                 for part in parts(message).iter() {
                     if let Some(id) = part.id().filter(|_| part.is_any_request()).map(ToString::to_string) {
                         self.used.entry(server.to_owned()).or_default().insert(id.clone());
-                        self.asked.insert((connection.clone(), id), ServerRequest::default());
+                        let asked = self.asked.entry((connection.clone(), id)).or_default();
+                        asked.n_unanswered += 1;
+                        asked.is_taken_back = false;
                     }
                     if let Some(id) = part.cancelled_request().map(ToString::to_string) {
                         self.asked.entry((connection.clone(), id)).and_modify(|asked| asked.is_taken_back = true);
@@ -115,7 +119,7 @@ impl Responses {
         let server = event.source.server().unwrap_or_default();
         let key = (connection.clone(), id.clone());
         match self.asked.get(&key) {
-            Some(ServerRequest { answered: Some((earlier, before)), .. }) => {
+            Some(ServerRequest { answered: Some((earlier, before)), n_unanswered: 0, .. }) => {
                 // Over HTTP, a response is posted again where the first POST failed: one on the same socket did not.
                 let is_certain = match (&carrier, before) {
                     (Some(now), Some(before)) => now.mock == before.mock && now.socket == before.socket,
@@ -128,11 +132,14 @@ impl Responses {
                     tally.broken(Violation::new("twice", because, &[*earlier, seq]));
                 }
             }
-            Some(ServerRequest { answered: None, is_taken_back }) => {
+            Some(ServerRequest { is_taken_back, .. }) => {
                 if !is_taken_back {
                     tally.held();
                 }
-                self.asked.entry(key).and_modify(|asked| asked.answered = Some((seq, carrier)));
+                self.asked.entry(key).and_modify(|asked| {
+                    asked.answered = Some((seq, carrier));
+                    asked.n_unanswered = asked.n_unanswered.saturating_sub(1);
+                });
             }
             None => {
                 let is_known = self.used.get(server).is_some_and(|used| used.contains(&id));
