@@ -23,6 +23,7 @@ fn every_invariant_passes_somewhere() {
         lived(&["eras", "--revision", "2026-07-28", "--transport", "memory"]),
         lived(&["tools-change", "--transport", "memory"]),
         lived(&["tasks", "--transport", "memory"]),
+        lived(&["odd-events", "--transport", "memory"]),
         lived(&["subscription-heard", "--revision", "2026-07-28", "--transport", "http"]),
         lived(&["cancel-in-flight", "--revision", "2026-07-28", "--transport", "memory"]),
     ];

@@ -196,7 +196,7 @@ fn elicited(client: &mut Client, content: &str, abandons: bool) {
         drop(reader);
         drop(socket);
         client.post(&input);
-        client.request("tools/call", r#"{"name":"test_client_elicitation_defaults","arguments":{}}"#);
+        client.request("tools/call", r#"{"name":"test_client_elicitation_defaults","arguments":{"again":true}}"#);
     } else {
         client.post(&input);
         while line.trim() != "0" {

@@ -11,7 +11,7 @@ use crate::plan::Promise;
 /// request. A client that the harness killed, or that a signal asked to end, had no chance to cancel. Where the driver had a
 /// loader cancel an operation, `cancel-announced` judges. A cleanup, a removal or the end of the program closes what is
 /// open, and a response that had begun and was broken is no request that was abandoned. The journal of a mock alone does not
-/// show whether its client lives on, so a later request of the session has to.
+/// show whether its client lives on, so a later request of the session must show it.
 pub(super) const ABANDONED_CALL_CANCELLED: Invariant = Invariant {
     id: "abandoned-call-cancelled",
     property: Property::Liveness,

@@ -26,8 +26,8 @@ pub(super) const CURSOR_OF_SESSION: Invariant = Invariant {
     explain: "The client sent a cursor that this session never gave for this list: it belongs to a session that is over, \
         to another list, or was made by the client. A cursor is opaque, and what it means ends with its session: the \
         server answers with an error, or with the wrong page.\n\n\
-        Look at the request in the witness. To fix it, begin a list anew in each session, and send a cursor back as it \
-        came.",
+        Look at the request in the witness. To fix it, begin a list anew in each session, and send a cursor back \
+        unchanged.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Cursors::default()) },
 };
 

@@ -38,7 +38,7 @@ pub(super) const REQUEST_ID_UNIQUE: Invariant = Invariant {
 type SentId = (ConnectionId, String, String);
 
 /// What the client of a request calls itself. Without sessions, everything that a server hears over HTTP is one
-/// connection, whoever sent it.
+/// connection, whichever client sent it.
 fn client_of(request: &Message, view: &View) -> String {
     let client = request.at(&["params", "_meta", "io.modelcontextprotocol/clientInfo"]);
     client.filter(|_| view.is_stateless()).map(ToString::to_string).unwrap_or_default()

@@ -173,7 +173,7 @@ impl ProgressTokens {
         let Some(asked) = self.asked.get_mut(&(connection.clone(), token.clone())) else {
             let is_known = self.asked.iter().any(|((_, known), asked)| *known == token && asked.server == server);
             if !is_known {
-                tally.broken(broken("unknown-token", ", which no request of the server has".to_owned(), &[seq]));
+                tally.broken(broken("unknown-token", ", which the server gave in no request".to_owned(), &[seq]));
             }
             return;
         };
