@@ -73,7 +73,7 @@ impl Monitor for Handshakes {
                 self.open.remove(connection);
             }
             // An error is an answer like any other: the journal shows what the client read.
-            EventKind::FaultDelivered { fault, .. } if fault == "answer-error" => {}
+            EventKind::FaultDelivered { fault, .. } if fault.split(':').next() == Some("answer-error") => {}
             EventKind::FaultDelivered { impairs: Impact::Answers | Impact::Connection, .. } => {
                 let Some(server) = event.source.server() else { return };
                 for (id, handshake) in &mut self.open {
