@@ -109,7 +109,7 @@ impl Row {
             verdict,
             because,
             witness: Vec::new(),
-            requirement: invariant.requirement,
+            requirement: invariant.requirement.to_vec(),
             signature: format!("{}/{verdict}", invariant.id),
         };
         let (mut monitor, mut tally) = match standing {

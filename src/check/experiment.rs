@@ -75,7 +75,7 @@ impl Experiment {
                     verdict: Verdict::Inconclusive,
                     because: format!("{because}{more}"),
                     witness: if seq == Seq(0) { Vec::new() } else { vec![seq] },
-                    requirement: &[],
+                    requirement: Vec::new(),
                     signature: format!("experiment/{}", cause.id),
                 });
             }

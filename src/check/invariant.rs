@@ -72,6 +72,18 @@ pub enum Level {
     OwnResource,
 }
 
+impl Level {
+    /// The keyword of the specification, or `own` where the demand is this project's.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Must => "MUST",
+            Self::Should => "SHOULD",
+            Self::Own | Self::OwnResource => "own",
+        }
+    }
+}
+
 /// The generations, transports and subjects to which an invariant applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AppliesTo {
@@ -160,6 +172,30 @@ impl AppliesTo {
         Self { subject: Subject::Application, ..self }
     }
 
+    /// The transports to which it applies.
+    pub fn transports(self) -> impl Iterator<Item = Transport> {
+        Transport::ALL.into_iter().filter(move |transport| self.transports.contain(*transport))
+    }
+
+    /// The revisions to which it applies, on a transport that has them.
+    pub fn revisions(self) -> impl Iterator<Item = Revision> {
+        Revision::ALL.into_iter().filter(move |revision| match self.generation {
+            Generation::Any => true,
+            Generation::Handshake => *revision <= Revision::NEWEST_HANDSHAKE,
+            Generation::Stateless => *revision > Revision::NEWEST_HANDSHAKE,
+        })
+    }
+
+    /// The kinds of started programs to which it applies, where it judges started programs: `application`, `client`.
+    #[must_use]
+    pub fn programs(self) -> &'static [&'static str] {
+        match self.subject {
+            Subject::Any => &["application", "client"],
+            Subject::Client => &["client"],
+            Subject::Application => &["application"],
+        }
+    }
+
     /// The reason why it does not apply to a history, if it does not.
     pub(super) fn refuses(self, header: &Header) -> Option<String> {
         match (self.subject, header.application()) {
@@ -172,9 +208,8 @@ impl AppliesTo {
             (Subject::Any | Subject::Client | Subject::Application, _) => {}
         }
         let transport = header.carried_by();
-        let among = Transport::ALL.into_iter().filter(|known| self.transports.contain(*known));
-        if self.transports != Transports::Every && !among.clone().any(|known| known.as_str() == transport) {
-            let names: Vec<String> = among.map(|known| known.to_string()).collect();
+        if self.transports != Transports::Every && !self.transports().any(|known| known.as_str() == transport) {
+            let names: Vec<String> = self.transports().map(|known| known.to_string()).collect();
             return Some(format!("applies to transport {}, this is {transport}", names.join(" and ")));
         }
         let has_handshake = header.revision.parse::<Revision>().map(|revision| revision <= Revision::NEWEST_HANDSHAKE);

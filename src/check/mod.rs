@@ -11,7 +11,6 @@
 //! excused if it was cancelled, if cleanup overtook it, or if the driver ended its context. A server that a script made
 //! misbehave need not work. No rule reads the texts of errors, because they differ between versions.
 
-mod agreed;
 mod agreement;
 mod carriers;
 mod combinator;
@@ -30,6 +29,7 @@ mod parts;
 mod peers;
 mod reading;
 mod refusals;
+mod requirement;
 mod rules;
 mod senders;
 mod session_lifetime;
@@ -45,6 +45,9 @@ pub use experiment::{EXPERIMENT, ExperimentCause};
 pub use invariant::{AppliesTo, Invariant, Level, Monitor, Property, Witness};
 pub use operations::{ContextSwitch, Operation, Overtaken, Removal, WireRequest};
 pub use peers::{Connection, Gone, PendingRequest, Server};
+pub use requirement::{
+    Channel, Deferred, DeferredKind, Judged, Requirement, Unbreakable, UnbreakableKind, requirements,
+};
 pub use rules::{HOST_RULES, INVARIANTS, invariant};
 pub use session_lifetime::{LifetimeTally, SessionLifetime};
 pub use tally::{Tally, Violation};

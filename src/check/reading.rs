@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::check::View;
-use crate::check::carriers::{Carrier, Carriers};
+use crate::check::carriers::Carrier;
 use crate::check::parts::parts;
 use crate::history::{ConnectionId, Event, EventKind, Message, Seq, WireEnd};
 
@@ -20,7 +20,6 @@ pub(super) type RequestKey = (ConnectionId, String);
 /// Responses, and the evidence that they were read.
 #[derive(Default)]
 pub(super) struct Reading {
-    carriers: Carriers,
     answered: BTreeMap<RequestKey, Answered>,
     /// Over lines and streams of events: up to which event each client has read, and the evidence.
     read_to: BTreeMap<ConnectionId, (Seq, Seq)>,
@@ -61,7 +60,6 @@ impl Reading {
                         answered.read.get_or_insert(event.seq);
                     });
                 }
-                self.carriers.see(event);
             }
             EventKind::HttpEnded { exchange, how } => {
                 let mock = event.source.to_string();
@@ -72,9 +70,7 @@ impl Reading {
                         self.complete.entry((mock, carrier.socket.to_string())).or_default().extend(keys);
                     }
                 }
-                self.carriers.see(event);
             }
-            EventKind::HttpAnswered { .. } => self.carriers.see(event),
             EventKind::WireReceived { connection, message } => {
                 for part in parts(message).iter() {
                     self.receive(event, view, connection, part);
@@ -98,7 +94,7 @@ impl Reading {
     fn receive(&mut self, event: &Event, view: &View, connection: &ConnectionId, message: &Message) {
         if message.is_any_request() {
             let key = (connection.clone(), message.id().map(ToString::to_string).unwrap_or_default());
-            if let Some(carrier) = self.carriers.of(event) {
+            if let Some(carrier) = view.carrier(event) {
                 self.carried.entry(carrier.clone()).or_default().push(key);
             }
             for name in ["cursor", "taskId"] {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::check::carriers::Carriers;
 use crate::check::parts::parts;
 use crate::history::{ConnectionId, Event, EventKind, ExchangeId};
 
@@ -11,36 +12,29 @@ pub(super) type Carried = (ConnectionId, String);
 /// The requests of open exchanges, and those that the current event refuses.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    /// The POST of each server whose message comes next.
-    newest: BTreeMap<String, ExchangeId>,
     carried: BTreeMap<(String, ExchangeId), Vec<Carried>>,
     now: Vec<Carried>,
 }
 
 impl Refusals {
-    pub(super) fn see(&mut self, event: &Event) {
+    pub(super) fn see(&mut self, event: &Event, carriers: &Carriers) {
         self.now.clear();
-        let Some(server) = event.source.server() else { return };
         match &event.kind {
-            EventKind::HttpReceived { exchange, .. } => {
-                self.newest.insert(server.to_owned(), exchange.clone());
-            }
             EventKind::WireReceived { connection, message } => {
-                let Some(exchange) = self.newest.remove(server) else { return };
+                let Some(carrier) = carriers.of(event) else { return };
                 let parts = parts(message);
                 let requests = parts.iter().filter(|part| part.is_any_request());
                 let ids = requests.filter_map(|part| Some((connection.clone(), part.id()?.to_string())));
-                self.carried.insert((server.to_owned(), exchange), ids.collect());
+                self.carried.insert((carrier.mock.clone(), carrier.exchange.clone()), ids.collect());
             }
             EventKind::HttpAnswered { exchange, status, .. } => {
-                self.newest.remove(server);
-                let carried = self.carried.remove(&(server.to_owned(), exchange.clone())).unwrap_or_default();
+                let carried = self.carried.remove(&(event.source.to_string(), exchange.clone())).unwrap_or_default();
                 if refuses(*status) {
                     self.now = carried;
                 }
             }
             EventKind::HttpEnded { exchange, .. } => {
-                self.carried.remove(&(server.to_owned(), exchange.clone()));
+                self.carried.remove(&(event.source.to_string(), exchange.clone()));
             }
             _ => {}
         }

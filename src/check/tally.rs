@@ -101,8 +101,9 @@ impl Tally {
             invariant: invariant.id,
             verdict,
             because,
+            requirement: [invariant.requirement.to_vec(), view.requirements_under_test(invariant.id, &witness)]
+                .concat(),
             witness,
-            requirement: invariant.requirement,
             signature: format!("{}/{variant}", invariant.id),
         };
         let n_broken: usize = self.broken.values().map(|(_, n)| n).sum();

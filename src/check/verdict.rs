@@ -117,8 +117,8 @@ pub struct Finding {
     pub because: String,
     /// The events that prove it, in order; never empty for Fail and Warn.
     pub witness: Vec<Seq>,
-    /// Ids of the requirements that the invariant covers.
-    pub requirement: &'static [&'static str],
+    /// Ids of the requirements that the invariant covers, then those that the script of the server put to the test.
+    pub requirement: Vec<&'static str>,
     /// `INVARIANT/VARIANT` for a violation, else `INVARIANT/VERDICT`; stable, and never a message text.
     pub signature: String,
 }

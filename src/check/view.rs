@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::check::agreement::Agreements;
+use crate::check::carriers::{Carrier, Carriers};
 use crate::check::course::{Course, is_end_signal};
 use crate::check::observability::Observability;
 use crate::check::operations::{LoadPlace, Overtaken, Removal, WireRequest, owner_of, switch_from};
 use crate::check::parts::parts;
 use crate::check::peers::Peers;
 use crate::check::refusals::{Carried, Refusals};
+use crate::check::requirement::UnderTest;
 use crate::check::{Agreement, Connection, Operation, Server, Spoken};
 use crate::history::{Action, ConnectionId, Event, EventKind, Header, Message, OpId, Outcome, Seq, Source};
 use crate::plan::{Framing, Limits, Place, Promises, Revision, Transport};
@@ -26,6 +28,7 @@ pub struct View {
     scopes: Observability,
     operations: BTreeMap<OpId, Operation>,
     peers: Peers,
+    carriers: Carriers,
     refusals: Refusals,
     configured: Vec<String>,
     load_places: Vec<LoadPlace>,
@@ -35,6 +38,7 @@ pub struct View {
     closed: Option<(Seq, u64)>,
     is_stateless: bool,
     agreements: Agreements,
+    under_test: UnderTest,
 }
 
 impl View {
@@ -47,6 +51,7 @@ impl View {
             scopes: Observability::NoAdapter,
             operations: BTreeMap::new(),
             peers: Peers::default(),
+            carriers: Carriers::default(),
             refusals: Refusals::default(),
             configured: Vec::new(),
             load_places: Vec::new(),
@@ -58,6 +63,7 @@ impl View {
             is_stateless: header.carried_by() != "sse"
                 && header.revision.parse::<Revision>().is_ok_and(|revision| revision > Revision::NEWEST_HANDSHAKE),
             agreements: Agreements::default(),
+            under_test: UnderTest::default(),
         }
     }
 
@@ -139,6 +145,11 @@ impl View {
     /// The live connections of a server, and the last one.
     pub fn connections_of(&self, server: &str) -> impl Iterator<Item = (&ConnectionId, &Connection)> {
         self.peers.connections_of(server)
+    }
+
+    /// The HTTP exchange that carries the messages of the current event; none over lines.
+    pub(super) fn carrier(&self, event: &Event) -> Option<&Carrier> {
+        self.carriers.of(event)
     }
 
     /// The requests that the current event refuses as HTTP does, so that they may be sent again.
@@ -248,6 +259,11 @@ impl View {
         self.course.not_applicable.as_deref()
     }
 
+    /// The ids of the requirements that a server put to the test, and of which a violation with this witness speaks.
+    pub(super) fn requirements_under_test(&self, rule: &str, witness: &[Seq]) -> Vec<&'static str> {
+        if witness.is_empty() { Vec::new() } else { self.under_test.requirements(rule, witness, self.transport) }
+    }
+
     /// The reason why the history has no evidence about scopes, if it has none.
     pub(super) fn scopes_missing_because(&self) -> Option<String> {
         self.scopes.missing_because()
@@ -256,7 +272,9 @@ impl View {
     pub(super) fn see(&mut self, event: &Event) {
         let seq = event.seq;
         self.peers.see(event);
-        self.refusals.see(event);
+        self.carriers.see(event);
+        self.refusals.see(event, &self.carriers);
+        self.under_test.see(event);
         self.course.see(event);
         self.agreements.see(event);
         match &event.kind {

@@ -1,11 +1,9 @@
 //! `mcp-lifecheck explain`: everything there is to say of one id.
 
-use std::collections::BTreeSet;
-
 use mcp_lifecheck::catalogue::{
     Term, glossary, scenario_names, shipped_loader, shipped_loaders, shipped_scenario, suite, suite_names,
 };
-use mcp_lifecheck::check::{HOST_RULES, INVARIANTS, Invariant, invariant};
+use mcp_lifecheck::check::{HOST_RULES, INVARIANTS, Invariant, Requirement, invariant, requirements};
 use mcp_lifecheck::host::{shipped_host_plan, shipped_host_plans};
 use mcp_lifecheck::plan::{HOST_LIMITS, HostPlan, LIMITS, PROMISES, Promise, Scenario, Transport, did_you_mean};
 use mcp_lifecheck::run::{ExitReason, RunError};
@@ -46,7 +44,8 @@ pub(crate) fn explain(arguments: &ExplainArgs) -> Result<ExitReason, RunError> {
     );
     pages.extend(shipped_loader(id)?.map(|loader| format!("loader {id}\n\n{}", loader.about)));
     pages.extend(shipped_host_plan(id)?.as_ref().map(plan_page));
-    pages.extend(requirement_page(id));
+    let rows = requirements().map_err(|error| RunError::usage(error.to_string()))?;
+    pages.extend(rows.iter().find(|row| row.id == id).map(requirement_page));
     pages.extend(glossary()?.iter().filter(|term| term.is_called(id)).map(term_page));
     if pages.is_empty() {
         let near = did_you_mean(id, known_ids()?);
@@ -66,7 +65,6 @@ fn known_ids() -> Result<Vec<String>, RunError> {
         .chain(SELF_TEST_LIMITS.iter().map(|limit| limit.name))
         .chain(CHECKS.iter().map(|check| check.id))
         .chain(rules().map(|rule| rule.id))
-        .chain(rules().flat_map(|rule| rule.requirement.iter().copied()))
         .chain(scenario_names())
         .chain(suite_names())
         .chain(shipped_names())
@@ -76,6 +74,7 @@ fn known_ids() -> Result<Vec<String>, RunError> {
     let mut ids: Vec<String> = fixed.map(str::to_owned).collect();
     ids.extend(shipped_loaders()?.into_iter().map(|loader| loader.name));
     ids.extend(shipped_host_plans()?.into_iter().map(|plan| plan.name));
+    ids.extend(requirements().into_iter().flatten().map(|row| row.id.clone()));
     ids.extend(glossary()?.iter().flat_map(Term::names).map(str::to_owned));
     Ok(ids)
 }
@@ -96,16 +95,26 @@ fn invariant_page(invariant: &Invariant) -> String {
     format!("invariant {id}\n\nClaim: {claim}.\nSource: {source} ({}).{needs}\n\n{explain}", requirement.join(", "))
 }
 
-/// A requirement of the specification, or of this project where it begins with `VG-`, with what judges it.
-fn requirement_page(id: &str) -> Option<String> {
-    let mut judging: Vec<_> = INVARIANTS.iter().filter(|invariant| invariant.requirement.contains(&id)).collect();
-    // Those of hosts that are not the same.
-    let own = HOST_RULES.iter().filter(|rule| INVARIANTS.iter().all(|invariant| invariant.id != rule.id));
-    judging.extend(own.filter(|rule| rule.requirement.contains(&id)));
-    let sources: BTreeSet<&str> = judging.iter().map(|invariant| invariant.source).collect();
-    let lines: Vec<_> = judging.iter().map(|invariant| format!("  {}: {}", invariant.id, invariant.claim)).collect();
-    let source = sources.into_iter().collect::<Vec<_>>().join("; ");
-    (!lines.is_empty()).then(|| format!("requirement {id}\n\nSource: {source}.\nJudged by:\n{}", lines.join("\n")))
+/// A requirement, with what judges it, or why nothing does.
+fn requirement_page(row: &Requirement) -> String {
+    let Requirement { id, about, level, who, source, .. } = row;
+    let revisions = row.revisions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let mut page =
+        format!("requirement {id}\n\n{about}\nBinds: {who} ({level}).\nRevisions: {revisions}.\nSource: {source}.");
+    if let Some(reading) = &row.reading {
+        page += &format!("\nReading: {reading}.");
+    }
+    let claims: Vec<String> = row.covered_by().into_iter().filter_map(invariant).map(judging_line).collect();
+    match (&row.unbreakable, &row.deferred) {
+        (Some(reason), _) => page + &format!("\nNo client can break it: {reason}."),
+        (None, _) if !claims.is_empty() => page + "\nJudged by:\n" + &claims.join("\n"),
+        (None, Some(reason)) => page + &format!("\nNo rule judges it: {reason}."),
+        (None, None) => page + "\nNo rule judges it yet.",
+    }
+}
+
+fn judging_line(Invariant { id, claim, .. }: &Invariant) -> String {
+    format!("  {id}: {claim}")
 }
 
 /// A script with its rules as its file has them.

@@ -1,11 +1,11 @@
 //! `mcp-lifecheck list`.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use comfy_table::{Table, presets};
 use mcp_lifecheck::catalogue::{shipped_loaders, shipped_scenarios, shipped_suites};
-use mcp_lifecheck::check::{HOST_RULES, INVARIANTS, Invariant};
-use mcp_lifecheck::plan::{PROMISES, Scenario, Transport};
+use mcp_lifecheck::check::{HOST_RULES, INVARIANTS, Invariant, Requirement, requirements};
+use mcp_lifecheck::plan::{PROMISES, Revision, Scenario, Transport};
 use mcp_lifecheck::run::{ExitReason, RunError};
 use mcp_lifecheck::script::{FAULTS, Script, framing_of, shipped, shipped_names};
 use serde_json::{Value, json};
@@ -24,8 +24,7 @@ pub(crate) fn list(arguments: &ListArgs) -> Result<ExitReason, RunError> {
     table.load_style(presets::NOTHING);
     for row in &rows {
         let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let cells = [text("id"), text("of"), text("about")];
-        table.add_row(cells.into_iter().filter(|cell| !cell.is_empty()));
+        table.add_row([text("id"), text("about")]);
     }
     say(&table.to_string())?;
     Ok(ExitReason::Conforms)
@@ -47,10 +46,7 @@ fn rows(what: ListWhat) -> Result<Vec<Value>, RunError> {
             scripts.iter().map(script_row).collect()
         }
         ListWhat::Faults => FAULTS.iter().map(|fault| json!({ "id": fault.id, "about": fault.about })).collect(),
-        ListWhat::Invariants => {
-            let of_loaders = INVARIANTS.iter().map(|one| invariant_row("loaders", one));
-            of_loaders.chain(HOST_RULES.iter().map(|one| invariant_row("hosts", one))).collect()
-        }
+        ListWhat::Invariants => invariants().map(invariant_row).collect(),
         ListWhat::Promises => PROMISES
             .iter()
             .map(|(id, default, about)| json!({ "id": id, "about": about, "default": default }))
@@ -59,13 +55,62 @@ fn rows(what: ListWhat) -> Result<Vec<Value>, RunError> {
             let row = |one: Transport| json!({ "id": one.as_str(), "about": one.about() });
             Transport::ALL.into_iter().map(row).collect()
         }
-        ListWhat::Requirements => requirements(),
+        ListWhat::Requirements => {
+            let rows = requirements().map_err(|error| RunError::usage(error.to_string()))?;
+            rows.iter().map(requirement_row).collect()
+        }
     })
 }
 
-/// An invariant, and of which of the two tables it is; one that is in both has a row of each.
-fn invariant_row(of: &str, one: &Invariant) -> Value {
-    json!({ "id": one.id, "of": of, "about": one.claim, "source": one.source, "requirement": one.requirement })
+/// Every invariant once, with the kinds of programs that it judges: those of loaders first.
+fn invariants() -> impl Iterator<Item = (&'static Invariant, Vec<&'static str>)> {
+    let of_programs = |id: &str| HOST_RULES.iter().find(|rule| rule.id == id).map(|rule| rule.applies.programs());
+    let of_loaders = INVARIANTS.iter().map(move |one| {
+        (one, std::iter::once("loader").chain(of_programs(one.id).into_iter().flatten().copied()).collect())
+    });
+    let of_programs_alone = HOST_RULES.iter().filter(|rule| INVARIANTS.iter().all(|one| one.id != rule.id));
+    of_loaders.chain(of_programs_alone.map(|rule| (rule, rule.applies.programs().to_vec())))
+}
+
+fn invariant_row((one, subjects): (&Invariant, Vec<&str>)) -> Value {
+    json!({
+        "id": one.id,
+        "about": one.claim,
+        "subjects": subjects,
+        "level": one.level.name(),
+        "source": one.source,
+        "requirement": one.requirement,
+        "revisions": one.applies.revisions().map(Revision::as_str).collect::<Vec<_>>(),
+        "transports": one.applies.transports().map(Transport::as_str).collect::<Vec<_>>(),
+    })
+}
+
+/// A requirement, with the rules that judge it and where they apply.
+fn requirement_row(row: &Requirement) -> Value {
+    let covered_by = row.covered_by();
+    let covering = || invariants().filter(|(one, _)| covered_by.contains(&one.id));
+    let subjects: BTreeSet<&str> = covering().flat_map(|(_, subjects)| subjects).collect();
+    let transports: BTreeSet<Transport> = covering().flat_map(|(one, _)| one.applies.transports()).collect();
+    let covered: BTreeSet<Revision> = covering().flat_map(|(one, _)| one.applies.revisions()).collect();
+    let covered = row.revisions.iter().filter(|revision| covered.contains(revision));
+    json!({
+        "id": row.id,
+        "about": row.about,
+        "level": row.level,
+        "who": row.who,
+        "revisions": row.revisions,
+        "extension": row.extension,
+        "source": row.source,
+        "reading": row.reading,
+        "breakable": row.unbreakable.as_ref().map_or(Value::Bool(true), |reason| reason.to_string().into()),
+        "covered_by": covered_by,
+        "covered": {
+            "revisions": covered.collect::<Vec<_>>(),
+            "transports": transports.into_iter().map(Transport::as_str).collect::<Vec<_>>(),
+            "subjects": subjects,
+        },
+        "deferred": row.deferred.as_ref().map(ToString::to_string),
+    })
 }
 
 fn scenario_row(scenario: &Scenario) -> Value {
@@ -84,16 +129,4 @@ fn script_row(script: &Script) -> Value {
 /// The transports of which something is true.
 fn carried_by(is_carried: impl Fn(Transport) -> bool) -> Vec<String> {
     Transport::ALL.into_iter().filter(|transport| is_carried(*transport)).map(|one| one.to_string()).collect()
-}
-
-/// The requirements that invariants stand for, with the invariants.
-fn requirements() -> Vec<Value> {
-    let mut judged: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for invariant in INVARIANTS {
-        for requirement in invariant.requirement {
-            judged.entry(requirement).or_default().push(invariant.id);
-        }
-    }
-    let row = |(id, invariants): (&str, Vec<&str>)| json!({ "id": id, "about": format!("judged by {}", invariants.join(", ")), "invariants": invariants });
-    judged.into_iter().map(row).collect()
 }

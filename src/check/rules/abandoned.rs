@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::check::host::{ServerExchange, exchange_of, is_responsible};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Seq, WireEnd};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Seq, WireEnd};
 use crate::plan::Promise;
 
 /// Counter-examples: `initialize` must not be cancelled. If the server ended the stream, the client did not abandon the
@@ -22,14 +22,7 @@ pub(super) const ABANDONED_CALL_CANCELLED: Invariant = Invariant {
     applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[
-        Kind::CancelRequested,
-        Kind::HttpReceived,
-        Kind::HttpAnswered,
-        Kind::WireReceived,
-        Kind::WireSent,
-        Kind::HttpEnded,
-    ],
+    kinds: &[Kind::CancelRequested, Kind::HttpAnswered, Kind::WireReceived, Kind::WireSent, Kind::HttpEnded],
     vacuous: "no request was answered or abandoned",
     explain: "The client closed the connection on which it waited for an answer and never sent \
         `notifications/cancelled`. Before 2026-07-28 the end of a connection is no cancellation: the server keeps \
@@ -44,8 +37,6 @@ pub(super) const ABANDONED_CALL_CANCELLED: Invariant = Invariant {
 #[derive(Default)]
 struct AbandonedRequests {
     is_host: bool,
-    /// The exchange whose message comes next, by server.
-    newest: BTreeMap<String, ExchangeId>,
     asked: BTreeMap<ServerExchange, PostedRequest>,
     given_up: Vec<GivenUp>,
     /// Whether the driver has had an operation cancelled since the newest request.
@@ -68,12 +59,8 @@ struct PostedRequest {
 
 impl Monitor for AbandonedRequests {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        let server = || event.source.server().unwrap_or_default().to_owned();
         match &event.kind {
             EventKind::CancelRequested { .. } => self.cancelled = Some(event.seq),
-            EventKind::HttpReceived { verb, exchange, .. } if verb == "POST" => {
-                self.newest.insert(server(), exchange.clone());
-            }
             // What comes after a whole answer, or after one that no client can read, abandons nothing.
             EventKind::HttpAnswered { exchange, streams: false, .. } if !self.is_host => {
                 self.asked.remove(&exchange_of(event, exchange));
@@ -87,10 +74,11 @@ impl Monitor for AbandonedRequests {
                 }
                 let of_session = self.given_up.iter_mut().filter(|given_up| given_up.asked.connection == *connection);
                 of_session.for_each(|given_up| given_up.goes_on = true);
-                let Some(exchange) = self.newest.remove(&server()) else { return };
+                let Some(carrier) = view.carrier(event) else { return };
                 if let (Some(method), Some(id)) = (message.method(), message.id()) {
                     let (connection, id, method) = (connection.clone(), id.to_string(), method.to_owned());
-                    self.asked.insert((server(), exchange), PostedRequest { connection, id, method, seq: event.seq });
+                    let asked = PostedRequest { connection, id, method, seq: event.seq };
+                    self.asked.insert(exchange_of(event, &carrier.exchange), asked);
                 }
             }
             EventKind::WireSent { connection, message } if message.is_response() => {

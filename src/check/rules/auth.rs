@@ -18,7 +18,7 @@ pub(super) const TOKEN_SENT: Invariant = Invariant {
     level: Level::Must,
     claim: "once a request of a session carries a token that its server accepts, every later request carries one, in its header",
     source: "2025-11-25, basic/authorization, Token Requirements; the same from 2025-03-26",
-    requirement: &["LC-AUTH-01", "LC-AUTH-04"],
+    requirement: &["LC-AUTH-01", "LC-AUTH-04", "LC-SESS-11"],
     applies: AppliesTo::HTTP,
     needs: Promise::None,
     witness: Witness::Always,
@@ -49,8 +49,6 @@ enum Client {
 #[derive(Default)]
 struct Tokens {
     sockets: Sockets,
-    /// The newest exchange of each server.
-    newest: BTreeMap<String, ExchangeId>,
     /// The exchange that opened each connection.
     openers: BTreeMap<(String, ConnectionId), ExchangeId>,
     asked: BTreeMap<ServerExchange, (Client, Option<String>)>,
@@ -68,15 +66,12 @@ struct KnownTokens {
 }
 
 impl Monitor for Tokens {
-    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         let Some(server) = event.source.server() else { return };
         match &event.kind {
-            EventKind::HttpReceived { exchange, .. } => {
-                self.received(event, server, tally);
-                self.newest.insert(server.to_owned(), exchange.clone());
-            }
+            EventKind::HttpReceived { .. } => self.received(event, server, tally),
             EventKind::ConnectionOpened { connection } => {
-                let opener = self.newest.get(server).cloned();
+                let opener = view.carrier(event).map(|carrier| carrier.exchange.clone());
                 self.openers.extend(opener.map(|exchange| ((server.to_owned(), connection.clone()), exchange)));
             }
             EventKind::SessionOpened { connection, session } => {

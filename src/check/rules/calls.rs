@@ -183,7 +183,7 @@ pub(super) const CALL_ARRIVES_AS_MADE: Invariant = Invariant {
     level: Level::Own,
     claim: "a call arrives at its server, for its tool and with its arguments",
     source: "VG-16: a call reaches its tool unchanged",
-    requirement: &["VG-16"],
+    requirement: &["VG-16", "LC-META-11"],
     applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,

@@ -29,7 +29,6 @@ pub(super) const CANCEL_ANNOUNCED: Invariant = Invariant {
         Kind::CancelDelivered,
         Kind::OperationCompleted,
         Kind::OperationAbandoned,
-        Kind::HttpReceived,
         Kind::HttpEnded,
         Kind::WireReceived,
         Kind::WireSent,
@@ -80,7 +79,8 @@ struct CancellationNotices {
     is_promised: bool,
     owed: BTreeMap<OpId, OwedNotice>,
     notices: BTreeMap<RequestKey, usize>,
-    exchanges: RequestExchanges,
+    /// The request that each open HTTP exchange carries, by the name of its mock and its own.
+    carried: BTreeMap<(String, ExchangeId), RequestKey>,
     /// Connections that a client opened with `initialize` although the plan is of the stateless generation.
     fallen_back: BTreeSet<ConnectionId>,
 }
@@ -91,30 +91,6 @@ impl CancellationNotices {
             self.fallen_back.insert(connection.clone());
         }
         self.fallen_back.contains(connection)
-    }
-}
-
-/// The request that each open HTTP exchange carries.
-#[derive(Default)]
-struct RequestExchanges {
-    newest: Option<(Source, ExchangeId)>,
-    requests: BTreeMap<(String, ExchangeId), RequestKey>,
-}
-
-impl RequestExchanges {
-    fn begin(&mut self, source: &Source, exchange: &ExchangeId) {
-        self.newest = Some((source.clone(), exchange.clone()));
-    }
-
-    /// Assigns a message to the exchange just before it.
-    fn carry(&mut self, source: &Source, connection: &ConnectionId, message: &Message) {
-        if let (Some((_, exchange)), Some(id)) = (self.newest.take_if(|(of, _)| of == source), message.id()) {
-            self.requests.insert((source.to_string(), exchange), (connection.clone(), id.to_string()));
-        }
-    }
-
-    fn end(&mut self, source: &Source, exchange: &ExchangeId) -> Option<RequestKey> {
-        self.requests.remove(&(source.to_string(), exchange.clone()))
     }
 }
 
@@ -155,17 +131,20 @@ impl Monitor for CancellationNotices {
             (EventKind::OperationAbandoned { operation, .. }, _) => {
                 self.owed.remove(operation);
             }
-            (EventKind::HttpReceived { exchange, .. }, source) => self.exchanges.begin(source, exchange),
             (EventKind::HttpEnded { exchange, how }, source) => {
-                if let Some(key) = self.exchanges.end(source, exchange).filter(|_| *how == WireEnd::ByClient) {
+                let ended = self.carried.remove(&(source.to_string(), exchange.clone()));
+                if let Some(key) = ended.filter(|_| *how == WireEnd::ByClient) {
                     *self.notices.entry(key).or_default() += 1;
                 }
             }
             // A posted notice has no effect in the stateless generation, except on a connection that fell back.
-            (EventKind::WireReceived { connection, message }, source)
+            (EventKind::WireReceived { connection, message }, _)
                 if view.is_stateless() && !view.is_line() && !self.fell_back(connection, message) =>
             {
-                self.exchanges.carry(source, connection, message);
+                if let (Some(carrier), Some(id)) = (view.carrier(event), message.id()) {
+                    let exchange = (carrier.mock.clone(), carrier.exchange.clone());
+                    self.carried.insert(exchange, (connection.clone(), id.to_string()));
+                }
             }
             (EventKind::WireReceived { connection, message }, _) => {
                 for id in parts(message).iter().filter_map(Message::cancelled_request) {

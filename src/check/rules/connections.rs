@@ -58,7 +58,7 @@ pub(super) const UNCHANGED_SERVER_KEPT: Invariant = Invariant {
     level: Level::Own,
     claim: "a server whose entry did not change keeps its connection over reruns and reloads",
     source: "VG-18: loading again is incremental",
-    requirement: &["VG-18"],
+    requirement: &["VG-18", "LC-META-10"],
     applies: AppliesTo::ALL,
     needs: Promise::PersistentSession,
     witness: Witness::Always,

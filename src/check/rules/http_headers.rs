@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::check::agreed::AgreedVersions;
 use crate::check::combinator::{Judged, each};
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Event, EventKind, Header, Kind, Seq, SessionId};
 use crate::plan::{Promise, Revision};
 
@@ -118,27 +117,20 @@ pub(super) const PROTOCOL_VERSION_SENT: Invariant = Invariant {
     applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::WireSent, Kind::HttpReceived],
+    kinds: &[Kind::HttpReceived],
     vacuous: "no request of a session was received",
     explain: "A request of a session came without `MCP-Protocol-Version`. A server then assumes 2025-03-26 and may \
         answer as that revision does, or refuse the request: a client that works with one server fails with the \
         next.\n\n\
         Look at the verb in the reason: GET and DELETE are forgotten most often. A wrong value breaks a SHOULD. To \
         fix it, set the header where requests are built, once the revision is known.",
-    start: |_: &Header| -> Box<dyn Monitor> {
-        let mut agreed = AgreedVersions::default();
-        Box::new(move |event: &Event, _view: &View, tally: &mut Tally| {
-            agreed.see(event);
-            judge_version(event, &agreed, tally);
-        })
-    },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(judge_version) },
 };
 
-fn judge_version(event: &Event, agreed: &AgreedVersions, tally: &mut Tally) {
+fn judge_version(event: &Event, view: &View, tally: &mut Tally) {
     let EventKind::HttpReceived { verb, connection: Some(connection), headers, .. } = &event.kind else { return };
-    let Some(revision) = agreed.revision(connection).filter(|revision| *revision >= Revision::R20250618) else {
-        return;
-    };
+    let agreed = view.agreement(connection).and_then(Agreement::revision);
+    let Some(revision) = agreed.filter(|revision| *revision >= Revision::R20250618) else { return };
     let because = match headers.get("mcp-protocol-version") {
         Some(found) if found == revision.as_str() => return tally.held(),
         Some(found) => format!("{verb} was received at {} for {found}, where {revision} was agreed on", event.seq),

@@ -2,11 +2,10 @@
 
 use serde_json::Value;
 
-use crate::check::agreed::AgreedVersions;
 use crate::check::combinator::{Count, Judged, at_most, both, each};
 use crate::check::methods::{is_notification, method};
 use crate::check::parts::parts;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, LONGEST_LINE_BYTES, Message, Seq};
 use crate::plan::{Promise, Revision};
 
@@ -20,7 +19,7 @@ pub(super) const REQUEST_ID_UNIQUE: Invariant = Invariant {
     level: Level::Must,
     claim: "no request id is used twice in a session, and each is a string or an integer",
     source: "2025-11-25, basic/index, Requests; 2026-07-28 demands it of unanswered requests only",
-    requirement: &["LC-MSG-03", "LC-MSG-04", "LC-MSG-05"],
+    requirement: &["LC-MSG-03", "LC-MSG-04", "LC-MSG-05", "LC-HTTP-18"],
     applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
@@ -115,7 +114,7 @@ pub(super) const STDIN_CARRIES_MESSAGES_ONLY: Invariant = Invariant {
     level: Level::Must,
     claim: "nothing but whole messages is written to a server's stdin",
     source: "2025-11-25, basic/transports, stdio; the same in all revisions",
-    requirement: &["LC-STD-02", "LC-MSG-01"],
+    requirement: &["LC-STD-02", "LC-MSG-01", "LC-STD-01", "LC-MSG-02"],
     applies: AppliesTo::STDIO,
     needs: Promise::None,
     witness: Witness::Always,
@@ -142,7 +141,7 @@ fn judge_bytes(event: &Event, view: &View) -> Judged {
     }
 }
 
-/// Counter-examples: 2025-03-26 has batches, but not for `initialize`. The revision that a connection agreed on counts,
+/// Counter-examples: 2025-03-26 has batches, but not for `initialize`; 2024-11-05 does not forbid them. The revision that a connection agreed on counts,
 /// not the one that the plan offers.
 pub(super) const ONE_MESSAGE_AT_A_TIME: Invariant = Invariant {
     id: "one-message-at-a-time",
@@ -154,7 +153,7 @@ pub(super) const ONE_MESSAGE_AT_A_TIME: Invariant = Invariant {
     applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::WireReceived, Kind::WireSent],
+    kinds: &[Kind::WireReceived],
     vacuous: "no client sent a message",
     explain: "The client sent several messages as one array. Since 2025-06-18 a server need not support that, and \
         most answer with one error for all of them, without the ids: every call in the batch then waits until its \
@@ -162,21 +161,18 @@ pub(super) const ONE_MESSAGE_AT_A_TIME: Invariant = Invariant {
         Look at the message in the witness. To fix it, send each message by itself once the revision is known.",
     start: |header: &Header| -> Box<dyn Monitor> {
         let offered = header.revision.parse().ok();
-        let mut agreed = AgreedVersions::default();
-        Box::new(move |event: &Event, _view: &View, tally: &mut Tally| {
-            agreed.see(event);
-            judge_batch(event, &agreed, offered, tally);
-        })
+        Box::new(move |event: &Event, view: &View, tally: &mut Tally| judge_batch(event, view, offered, tally))
     },
 };
 
-fn judge_batch(event: &Event, agreed: &AgreedVersions, offered: Option<Revision>, tally: &mut Tally) {
+fn judge_batch(event: &Event, view: &View, offered: Option<Revision>, tally: &mut Tally) {
     let EventKind::WireReceived { connection, message } = &event.kind else { return };
     let Value::Array(_) = message.body() else {
         tally.held();
         return;
     };
-    let has_batches = agreed.revision(connection).or(offered) == Some(Revision::R20250326);
+    let agreed = view.agreement(connection).and_then(Agreement::revision);
+    let has_batches = agreed.or(offered).is_some_and(|revision| revision <= Revision::R20250326);
     let has_initialize = parts(message).iter().any(|part| part.is_request("initialize"));
     let (variant, what) = match (has_batches, has_initialize) {
         (true, false) => return tally.held(),
@@ -274,7 +270,7 @@ pub(super) const POSTS_ARE_MESSAGES: Invariant = Invariant {
     level: Level::Must,
     claim: "every POST is one JSON-RPC message",
     source: "2025-11-25, basic/transports, Sending Messages to the Server; the same from 2025-06-18",
-    requirement: &["LC-MSG-01", "LC-HTTP-01"],
+    requirement: &["LC-MSG-01", "LC-HTTP-01", "LC-MSG-02"],
     applies: AppliesTo::POSTED,
     needs: Promise::None,
     witness: Witness::Always,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::check::agreement::Spoken;
-use crate::check::carriers::{Carrier, Carriers};
+use crate::check::carriers::Carrier;
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
@@ -25,15 +25,7 @@ pub(super) const PROGRESS_TOKENS_VALID: Invariant = Invariant {
     applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[
-        Kind::HttpReceived,
-        Kind::HttpAnswered,
-        Kind::HttpEnded,
-        Kind::WireReceived,
-        Kind::WireSent,
-        Kind::WireEof,
-        Kind::ConnectionClosed,
-    ],
+    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
     vacuous: "no client gave a progress token or reported progress",
     explain: "Two open requests had the same progress token, so the progress of one reached the caller of the other. Or \
         the client reported progress of a request that its server never made, had an answer to, or progress that went \
@@ -46,7 +38,6 @@ pub(super) const PROGRESS_TOKENS_VALID: Invariant = Invariant {
 
 #[derive(Default)]
 struct ProgressTokens {
-    carriers: Carriers,
     /// Open requests of clients that have a token, by connection and id.
     open: BTreeMap<(ConnectionId, String), GivenToken>,
     /// Tokens that servers gave, by connection and token.
@@ -70,7 +61,6 @@ struct AskedProgress {
 
 impl Monitor for ProgressTokens {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        self.carriers.see(event);
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
                 for part in parts(message).iter() {
@@ -107,7 +97,7 @@ impl ProgressTokens {
         } else if message.is_notification("notifications/progress") {
             self.report(event, view, connection, message, tally);
         } else if message.is_response() {
-            let carrier = self.carriers.of(event).cloned();
+            let carrier = view.carrier(event).cloned();
             let id = message.id().map(ToString::to_string).unwrap_or_default();
             let its =
                 self.asked.iter_mut().filter(|((of, _), asked)| of == connection && asked.id == id && !asked.is_task);
@@ -169,7 +159,7 @@ impl ProgressTokens {
                 format!("progress of the token {token} was reported on connection {connection} at {seq}{what}");
             Violation::new(variant, because, witness)
         };
-        let carrier = self.carriers.of(event).cloned();
+        let carrier = view.carrier(event).cloned();
         let Some(asked) = self.asked.get_mut(&(connection.clone(), token.clone())) else {
             let is_known = self.asked.iter().any(|((_, known), asked)| *known == token && asked.server == server);
             if !is_known {

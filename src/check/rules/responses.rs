@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::check::agreement::Spoken;
-use crate::check::carriers::{Carrier, Carriers};
+use crate::check::carriers::Carrier;
 use crate::check::host::is_responsible;
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
@@ -24,15 +24,7 @@ pub(super) const RESPONSES_MATCH_REQUESTS: Invariant = Invariant {
     applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[
-        Kind::HttpReceived,
-        Kind::HttpAnswered,
-        Kind::HttpEnded,
-        Kind::WireSent,
-        Kind::WireReceived,
-        Kind::WireEof,
-        Kind::ConnectionClosed,
-    ],
+    kinds: &[Kind::HttpAnswered, Kind::WireSent, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
     vacuous: "no client sent a response",
     explain: "The client sent a response that belongs to no request: its id is not one of the server's, or was answered \
         before. The server waits for the right one until its timeout. A response may also complete a later request that \
@@ -45,7 +37,6 @@ pub(super) const RESPONSES_MATCH_REQUESTS: Invariant = Invariant {
 
 #[derive(Default)]
 struct Responses {
-    carriers: Carriers,
     /// Requests of servers, by connection and id.
     asked: BTreeMap<(ConnectionId, String), ServerRequest>,
     /// Ids that each server used, on any connection.
@@ -64,7 +55,6 @@ struct ServerRequest {
 
 impl Monitor for Responses {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        self.carriers.see(event);
         match &event.kind {
             EventKind::WireSent { connection, message } => {
                 let server = event.source.server().unwrap_or_default();
@@ -115,7 +105,7 @@ impl Responses {
             Spoken::Unknown => return,
             Spoken::Handshake(..) => {}
         }
-        let carrier = self.carriers.of(event).cloned();
+        let carrier = view.carrier(event).cloned();
         let server = event.source.server().unwrap_or_default();
         let key = (connection.clone(), id.clone());
         match self.asked.get(&key) {

@@ -15,7 +15,7 @@ pub(super) const POSTED_TO_ENDPOINT: Invariant = Invariant {
     level: Level::Must,
     claim: "every message is posted to the address that the stream names",
     source: "2024-11-05, basic/transports, HTTP with SSE",
-    requirement: &["LC-SSE-02"],
+    requirement: &["LC-SSE-02", "LC-SSE-01"],
     applies: AppliesTo::SSE,
     needs: Promise::None,
     witness: Witness::Always,

@@ -285,7 +285,7 @@ pub(super) const SESSIONS_OVER: Invariant = Invariant {
     level: Level::Should,
     claim: "a client names no session, resumes no stream and sends neither GET nor DELETE to a server that has answered without a handshake",
     source: "2026-07-28, basic/transports/streamable-http, Earlier Streamable HTTP Revisions",
-    requirement: &["LC-HTTP-19", "LC-SESS-03"],
+    requirement: &["LC-HTTP-19", "LC-SESS-03", "LC-HTTP-18"],
     applies: AppliesTo::STATELESS_HTTP,
     needs: Promise::None,
     witness: Witness::Always,

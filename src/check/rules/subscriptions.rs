@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::check::host::{ServerExchange, exchange_of};
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, ExchangeId, Header, Kind, Seq};
+use crate::history::{Event, EventKind, Header, Kind, Seq};
 use crate::plan::Promise;
 
 /// The method of a subscription.
@@ -24,7 +24,7 @@ pub(super) const SUBSCRIPTION_CLOSED: Invariant = Invariant {
     applies: AppliesTo::STATELESS_HTTP,
     needs: Promise::ClosesServers,
     witness: Witness::Always,
-    kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::HttpEnded, Kind::MockEnding, Kind::GraceExpired],
+    kinds: &[Kind::WireReceived, Kind::HttpEnded, Kind::MockEnding, Kind::GraceExpired],
     vacuous: "no subscription was opened before a cleanup",
     explain: "Cleanup is over, and the stream of a subscription is still open: a task that nobody waits for, a socket, \
         and a server that goes on telling its news. A stateless server has no session whose end would close it.\n\n\
@@ -35,8 +35,6 @@ pub(super) const SUBSCRIPTION_CLOSED: Invariant = Invariant {
 
 #[derive(Default)]
 struct OpenSubscriptions {
-    /// The exchange whose message comes next, by server.
-    newest: BTreeMap<String, ExchangeId>,
     open: BTreeMap<ServerExchange, Seq>,
     n_ended: usize,
 }
@@ -45,13 +43,10 @@ impl Monitor for OpenSubscriptions {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         let server = || event.source.server().unwrap_or_default().to_owned();
         match &event.kind {
-            EventKind::HttpReceived { exchange, .. } => {
-                self.newest.insert(server(), exchange.clone());
-            }
             EventKind::WireReceived { message, .. } => {
-                let Some(exchange) = self.newest.remove(&server()) else { return };
+                let Some(carrier) = view.carrier(event) else { return };
                 if parts(message).iter().any(|part| part.is_request(LISTEN)) {
-                    self.open.insert((server(), exchange), event.seq);
+                    self.open.insert(exchange_of(event, &carrier.exchange), event.seq);
                 }
             }
             EventKind::HttpEnded { exchange, .. } => {

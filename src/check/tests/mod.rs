@@ -4,6 +4,7 @@ mod experiment;
 mod histories;
 mod properties;
 mod removal;
+mod requirements;
 
 use serde_json::Value;
 

@@ -1,0 +1,132 @@
+//! The table of requirements: complete, consistent, and named by findings.
+
+use std::collections::BTreeSet;
+
+use super::RuleHistory;
+use crate::check::{DeferredKind, HOST_RULES, INVARIANTS, Requirement, Verdict, requirements};
+
+/// Rows of the specification, rows that no client can break, and rows that may be deferred.
+const OF_SPECIFICATION: usize = 202;
+const UNBREAKABLE_MAX: usize = 23;
+const DEFERRED_MAX: usize = 12;
+
+/// Requirements that a client can break and no rule judges. The list may only shrink.
+const NOT_YET: &[&str] = &[
+    "LC-AUTH-02",
+    "LC-AUTH-03",
+    "LC-AUTH-05",
+    "LC-CAN-10",
+    "LC-CAN-15",
+    "LC-ERA-02",
+    "LC-ERA-03",
+    "LC-ERA-19",
+    "LC-HTTP-08",
+    "LC-META-05",
+    "LC-META-06",
+    "LC-META-12",
+    "LC-META-14",
+    "LC-MRTR-01",
+    "LC-MRTR-08",
+    "LC-PING-03",
+    "LC-PING-04",
+    "LC-PROG-04",
+    "LC-RES-03",
+    "LC-RES-08",
+    "LC-S2C-04",
+    "LC-S2C-05",
+    "LC-S2C-06",
+    "LC-S2C-07",
+    "LC-SSE-05",
+    "LC-SSE-06",
+    "LC-SSE-07",
+    "LC-SUB-05",
+    "LC-SUB-06",
+    "LC-SUB-09",
+    "LC-SUB-10",
+    "LC-SUB-12",
+    "LC-SUB-14",
+    "LC-SUB-15",
+    "LC-TASK-03",
+    "LC-TASK-05",
+    "LC-TASK-07",
+    "LC-TASK-10",
+    "LC-TASK-11",
+    "LC-TASK-12",
+    "LC-TASK-13",
+    "LC-TMO-07",
+];
+
+fn rows() -> &'static [Requirement] {
+    requirements().unwrap()
+}
+
+#[test]
+fn the_table_is_complete_and_each_row_is_marked() {
+    let ids: BTreeSet<&str> = rows().iter().map(|row| row.id.as_str()).collect();
+    assert_eq!(ids.len(), rows().len(), "an id is there twice");
+    assert_eq!(rows().iter().filter(|row| !row.is_own()).count(), OF_SPECIFICATION);
+    assert!(rows().iter().filter(|row| row.unbreakable.is_some()).count() <= UNBREAKABLE_MAX);
+    let deferred: Vec<_> = rows().iter().filter(|row| row.deferred.is_some()).collect();
+    assert!(deferred.len() <= DEFERRED_MAX);
+    for row in deferred {
+        let may_be = !row.is_must() || row.deferred.as_ref().unwrap().kind == DeferredKind::Authorisation;
+        assert!(may_be && row.covered_by().is_empty() && row.unbreakable.is_none(), "{}", row.id);
+    }
+    for row in rows() {
+        let texts = [&row.about, &row.source, &row.who, &row.level];
+        assert!(texts.iter().all(|text| !text.is_empty()), "{}", row.id);
+        assert!(!row.revisions.is_empty() && !row.channel.is_empty(), "{}", row.id);
+    }
+}
+
+#[test]
+fn rules_and_rows_name_each_other() {
+    let ids: BTreeSet<&str> = rows().iter().map(|row| row.id.as_str()).collect();
+    for rule in INVARIANTS.iter().chain(HOST_RULES) {
+        for id in rule.requirement {
+            assert!(ids.contains(id), "{} names {id}, which is no row of fixtures/requirements", rule.id);
+        }
+    }
+    let rules: BTreeSet<&str> = INVARIANTS.iter().chain(HOST_RULES).map(|rule| rule.id).collect();
+    for row in rows() {
+        for judged in &row.judged {
+            assert!(!judged.scripts.is_empty() || !judged.transports.is_empty(), "{}: where?", row.id);
+            assert!(judged.by.iter().all(|id| rules.contains(id.as_str())), "{}: {:?}", row.id, judged.by);
+        }
+    }
+}
+
+#[test]
+fn every_row_that_a_client_can_break_is_judged_deferred_or_listed() {
+    let is_open =
+        |row: &&Requirement| row.unbreakable.is_none() && row.deferred.is_none() && row.covered_by().is_empty();
+    let open: BTreeSet<&str> = rows().iter().filter(is_open).map(|row| row.id.as_str()).collect();
+    let listed: BTreeSet<&str> = NOT_YET.iter().copied().collect();
+    let missing: Vec<_> = open.difference(&listed).collect();
+    assert!(missing.is_empty(), "no rule judges {missing:?}");
+    let stale: Vec<_> = listed.difference(&open).collect();
+    assert!(stale.is_empty(), "a rule judges {stale:?} now: take them out of NOT_YET");
+}
+
+/// The requirements that a finding names where the server of a failed call runs a script.
+fn named(script: &str) -> Vec<&'static str> {
+    let rule = "call-after-load-succeeds";
+    let mut history =
+        RuleHistory::all().into_iter().find(|one| one.invariant == rule && one.name == "violated-cancelled-unasked");
+    let history = history.as_mut().unwrap();
+    for event in &mut history.events {
+        if let crate::history::EventKind::MockStarted { script: played, .. } = &mut event.kind {
+            script.clone_into(played);
+        }
+    }
+    let judgement = history.judge();
+    let finding = judgement.finding(rule).unwrap();
+    assert_eq!(finding.verdict, Verdict::Fail);
+    finding.requirement.clone()
+}
+
+#[test]
+fn a_finding_names_what_the_script_of_its_server_puts_to_the_test() {
+    assert_eq!(named("polite"), ["VG-04"]);
+    assert_eq!(named("call-commented"), ["VG-04", "LC-HTTP-17"]);
+}
