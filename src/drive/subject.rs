@@ -21,7 +21,11 @@ impl Subject for PlanInput {
         let mut spec = self.launch.supervised(environment, link, token, &self.directory, &self.plan.limits);
         spec.warm = self.may_start_warm.then(|| LoaderLaunch::warm(&self.plan.limits));
         let (recorder, reaper) = (stage.recorder.clone(), &environment.reaper);
-        let interruption = environment.interruption();
+        let interruption = async {
+            environment.interruption().await;
+            // Recorded before the launch ends: no rule blames the loader for the end of its process.
+            stage.note_kill();
+        };
         let supervised =
             Supervised::start_unless(interruption, &environment.executable, spec, recorder, reaper).await?;
         let start = supervised.start_kind();

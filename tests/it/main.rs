@@ -40,6 +40,7 @@ mod provoked;
 mod pythons;
 mod readme;
 mod reentry;
+mod requirements;
 mod revisions;
 mod rig;
 mod robust;

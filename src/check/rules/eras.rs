@@ -182,14 +182,14 @@ pub(super) const REFUSED_REVISION_DROPPED: Invariant = Invariant {
     id: "refused-version-dropped",
     property: Property::Safety,
     level: Level::Should,
-    claim: "after a server has refused a revision, its client sends one that the server names, or none",
+    claim: "after a server has refused a revision or named those that it speaks, its client sends one of these, or none",
     source: "2026-07-28, basic/versioning, Protocol Version Negotiation; basic/transports, Backward Compatibility",
-    requirement: &["LC-ERA-05", "LC-ERA-12"],
+    requirement: &["LC-ERA-04", "LC-ERA-05", "LC-ERA-12"],
     applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent, Kind::FaultDelivered],
-    vacuous: "no client sent a request after its server had refused a revision",
+    vacuous: "no client sent a request after its server had refused a revision, or named those that it speaks",
     explain: "The server refused a revision and named those that it speaks, and the client sent the refused one again. \
         It will be refused for ever: a loop that looks like work.\n\n\
         Look at `data.supported` in the refusal. To fix it, continue with a revision that is named there, or tell the \
@@ -209,10 +209,11 @@ struct RefusedRevisions {
 /// The revision of one request, and what it may have come from.
 type AskedRevision = (String, Vec<Sender>);
 
-/// The newest refusal that a client got.
+/// The newest answer that named revisions, or refused one, for a client.
 struct Refusal {
     seq: Seq,
-    revision: String,
+    /// The revision that was refused; none if the server only named those that it speaks.
+    revision: Option<String>,
     named: Option<BTreeSet<String>>,
     n_again: usize,
 }
@@ -235,13 +236,13 @@ impl Monitor for RefusedRevisions {
                 for part in parts(message).iter().filter(|part| part.is_response()) {
                     let id = part.id().map(ToString::to_string).unwrap_or_default();
                     let asked = self.asked.remove(&(event.source.to_string(), connection.clone(), id));
-                    let (Some(asked), Some(REFUSED)) = (asked, part.at(&["error", "code"]).and_then(Value::as_i64))
-                    else {
-                        continue;
-                    };
                     // Of several requests with one id, the history does not tell which is answered.
-                    if let [(revision, senders)] = asked.as_slice() {
-                        self.refuse(event.seq, revision, part, senders);
+                    let Some([(revision, senders)]) = asked.as_deref() else { continue };
+                    if part.at(&["error", "code"]).and_then(Value::as_i64) == Some(REFUSED) {
+                        let named = revisions(part.at(&["error", "data", "supported"]));
+                        self.learn(event.seq, Some(revision.clone()), named, senders);
+                    } else if let Some(named) = revisions(part.at(&["result", "supportedVersions"])) {
+                        self.learn(event.seq, None, Some(named), senders);
                     }
                 }
             }
@@ -255,14 +256,11 @@ impl Monitor for RefusedRevisions {
 }
 
 impl RefusedRevisions {
-    fn refuse(&mut self, seq: Seq, revision: &str, error: &Message, senders: &[Sender]) {
-        let named = error.at(&["error", "data", "supported"]).and_then(Value::as_array);
-        let named: Option<BTreeSet<String>> =
-            named.map(|named| named.iter().filter_map(Value::as_str).map(str::to_owned).collect());
+    fn learn(&mut self, seq: Seq, revision: Option<String>, named: Option<BTreeSet<String>>, senders: &[Sender]) {
         for sender in senders {
             let before = self.refused.get(sender).filter(|before| before.revision == revision);
             let n_again = before.map_or(0, |before| before.n_again);
-            let refusal = Refusal { seq, revision: revision.to_owned(), named: named.clone(), n_again };
+            let refusal = Refusal { seq, revision: revision.clone(), named: named.clone(), n_again };
             self.refused.insert(sender.clone(), refusal);
         }
     }
@@ -272,24 +270,32 @@ impl RefusedRevisions {
             let Some(refusal) = self.refused.get_mut(sender) else { continue };
             let is_named = refusal.named.as_ref().is_some_and(|named| named.contains(revision));
             let is_unnamed = refusal.named.as_ref().is_some_and(|named| !named.is_empty() && !is_named);
-            if is_named || !(is_unnamed || refusal.revision == revision) {
+            if is_named || !(is_unnamed || refusal.revision.as_deref() == Some(revision)) {
                 return tally.held();
             }
             refusal.n_again += 1;
             if sender.is_whole_server() && refusal.n_again < AHEAD_MAX {
                 continue;
             }
-            let because = format!(
-                "{} at {now} carries revision {revision}, after {} was refused at {} by a server that names {}",
-                request.method().unwrap_or_default(),
-                refusal.revision,
-                refusal.seq,
-                refusal.named.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(", ")
-            );
-            let violation = Violation::new("sent-again", because, &[refusal.seq, now]);
-            return tally.broken(violation);
+            let method = request.method().unwrap_or_default();
+            let named = refusal.named.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let (variant, how) = match &refusal.revision {
+                Some(refused) => (
+                    "sent-again",
+                    format!("after {refused} was refused at {} by a server that names {named}", refusal.seq),
+                ),
+                None => ("not-named", format!("and the server named {named} at {}", refusal.seq)),
+            };
+            let because = format!("{method} at {now} carries revision {revision}, {how}");
+            return tally.broken(Violation::new(variant, because, &[refusal.seq, now]));
         }
     }
+}
+
+/// The revisions in a list that a server sent.
+fn revisions(list: Option<&Value>) -> Option<BTreeSet<String>> {
+    let list = list?.as_array()?;
+    Some(list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
 }
 
 /// Counter-examples: A client may be configured to keep its name to itself; then it never says it. Two clients of one

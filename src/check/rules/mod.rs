@@ -25,10 +25,14 @@ mod http_at_exit;
 mod http_headers;
 mod http_streams;
 mod idle;
+mod inputs;
 mod loads;
 mod messages;
 mod methods;
+mod modern_features;
+mod older_era;
 mod output;
+mod parameter_headers;
 mod processes;
 mod program_end;
 mod progress;
@@ -85,6 +89,12 @@ pub const INVARIANTS: &[Invariant] = &[
     stateless::SESSIONS_OVER,
     subscriptions::SUBSCRIPTION_CLOSED,
     sent_back::SENT_BACK_KEEPS_STATE,
+    inputs::SENT_BACK_HAS_INPUTS,
+    inputs::SENT_BACK_BOUNDED,
+    modern_features::FEATURES_IN_EACH_REQUEST,
+    parameter_headers::PARAMETERS_MIRRORED,
+    parameter_headers::MISMATCH_LISTED_AGAIN,
+    older_era::OLDER_ERA_KEPT,
     sent_back::RESULT_TYPE_KNOWN,
     handshake::INITIALIZE_COMPLETE,
     versions::UNKNOWN_VERSION_LEFT,
@@ -208,6 +218,12 @@ pub const HOST_RULES: &[Invariant] = &[
     eras::GENERATION_REMEMBERED,
     eras::REFUSED_REVISION_DROPPED,
     sent_back::SENT_BACK_KEEPS_STATE,
+    inputs::SENT_BACK_HAS_INPUTS,
+    inputs::SENT_BACK_BOUNDED,
+    modern_features::FEATURES_IN_EACH_REQUEST,
+    parameter_headers::PARAMETERS_MIRRORED,
+    parameter_headers::MISMATCH_LISTED_AGAIN,
+    older_era::OLDER_ERA_KEPT,
     server_shutdown::EOF_BEFORE_SIGNAL,
     server_shutdown::TERM_BEFORE_KILL,
     server_shutdown::TIME_BEFORE_SIGNAL,

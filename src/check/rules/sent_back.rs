@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::check::operations::{caller_of, sent_back};
 use crate::check::outcome::loaded;
 use crate::check::parts::parts;
+use crate::check::reading::{Reading, RequestKey};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, OpId, Outcome, Seq, Source};
 use crate::plan::Promise;
@@ -25,7 +26,16 @@ pub(super) const SENT_BACK_KEEPS_STATE: Invariant = Invariant {
     applies: AppliesTo::STATELESS,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::OperationCompleted, Kind::OperationAbandoned],
+    kinds: &[
+        Kind::HttpReceived,
+        Kind::HttpEnded,
+        Kind::WireReceived,
+        Kind::WireSent,
+        Kind::WireEof,
+        Kind::ConnectionClosed,
+        Kind::OperationCompleted,
+        Kind::OperationAbandoned,
+    ],
     vacuous: "no call that a server had sent back was repeated",
     explain: "A stateless server keeps nothing of a call that it sends back: the work so far is in the state that it \
         returns. Without that state the call begins anew; with the state of another round it goes back, and the \
@@ -38,6 +48,7 @@ pub(super) const SENT_BACK_KEEPS_STATE: Invariant = Invariant {
 
 #[derive(Default)]
 struct CallRounds {
+    reading: Reading,
     /// The requests of each call that were not answered.
     made: BTreeMap<CallKey, Vec<CallRound>>,
     /// What servers have sent back. Of a call that names its operation, only the newest.
@@ -52,13 +63,13 @@ struct CallRounds {
 
 /// A call: the operation that it names, or its server, method and parameters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum CallKey {
+pub(super) enum CallKey {
     Operation(OpId),
     Parameters(String),
 }
 
 impl CallKey {
-    fn of(event: &Event, request: &Message) -> Option<Self> {
+    pub(super) fn of(event: &Event, request: &Message) -> Option<Self> {
         let method = request.method()?;
         if request.is_cut() || !matches!(method, "tools/call" | "prompts/get" | "resources/read") {
             return None;
@@ -78,6 +89,8 @@ struct SentBack {
     sent: Seq,
     state: Option<Value>,
     round: CallRound,
+    /// The newest request that repeated the call with this state.
+    repeated: Option<RequestKey>,
 }
 
 #[derive(Clone, PartialEq)]
@@ -87,11 +100,13 @@ struct CallRound {
 }
 
 impl Monitor for CallRounds {
-    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        self.reading.see(event, view);
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
                 self.has_cut |= message.is_cut();
-                let (Some(call), Some(id)) = (CallKey::of(event, message), message.id()) else { return };
+                let Some(id) = message.id() else { return };
+                let Some(call) = CallKey::of(event, message) else { return self.judge_other(event, message, tally) };
                 let round = CallRound { connection: connection.clone(), id: id.clone() };
                 if !self.has_cut {
                     self.judge(event, &call, message, &round, tally);
@@ -128,11 +143,11 @@ impl CallRounds {
         self.given.extend(state.iter().map(|state| (server(), state.clone(), call.clone(), event.seq)));
         let asked = message.at(&["result", "inputRequests"]).and_then(Value::as_object).into_iter().flatten();
         self.asked.extend(asked.map(|(key, _)| (server(), key.clone(), call.clone(), event.seq)));
-        backs.push(SentBack { sent: event.seq, state, round });
+        backs.push(SentBack { sent: event.seq, state, round, repeated: None });
     }
 
     /// Judges a call that arrived, maybe for the first time.
-    fn judge(&self, event: &Event, call: &CallKey, request: &Message, round: &CallRound, tally: &mut Tally) {
+    fn judge(&mut self, event: &Event, call: &CallKey, request: &Message, round: &CallRound, tally: &mut Tally) {
         let now = event.seq;
         let returned = request.at(&["params", "requestState"]);
         if let Some((sent, what)) = self.of_another(event, call, request) {
@@ -140,8 +155,9 @@ impl CallRounds {
             tally.broken(Violation::new("of-another-call", because, &[sent, now]));
             return;
         }
-        let backs = self.sent_back.get(call).map(Vec::as_slice).unwrap_or_default();
-        let Some(newest) = backs.last() else {
+        let reading = &self.reading;
+        let backs = self.sent_back.get_mut(call).map(Vec::as_mut_slice).unwrap_or_default();
+        let Some(newest) = backs.last().map(|back| (back.sent, back.state.clone())) else {
             // The state may come from an earlier life of the server, which another journal has.
             let is_first_life = matches!(&event.source, Source::Mock { incarnation: 1, .. });
             if returned.is_some() && is_first_life && self.given.iter().all(|(_, _, of, _)| of != call) {
@@ -157,17 +173,48 @@ impl CallRounds {
         if is_new_call {
             return;
         }
-        let matching = backs.iter().rfind(|back| back.state.as_ref() == returned);
-        let (variant, what) = match (matching, &newest.state, returned) {
-            (Some(back), ..) if back.round != *round => return tally.held(),
-            (Some(_), ..) => ("same-id", "under the same id"),
-            (None, Some(_), None) => ("without-state", "without the state that the server had sent"),
-            (None, Some(_), Some(_)) => ("other-state", "with another state than the server had sent"),
-            (None, None, _) => ("state-made-up", "with a state that no server had sent"),
+        // A state has served once the client has read the answer to the call that returned it.
+        let has_served = |back: &SentBack| back.repeated.as_ref().is_some_and(|key| reading.read(key).is_some());
+        let fitting = |(_, back): &(usize, &SentBack)| back.state.as_ref() == returned;
+        let fits: Vec<usize> = backs.iter().enumerate().filter(fitting).map(|(index, _)| index).collect();
+        let matching = fits.iter().copied().rfind(|index| !has_served(&backs[*index]));
+        let (variant, sent, what) = match (matching, fits.last(), &newest.1, returned) {
+            (Some(index), ..) if backs[index].round != *round => {
+                backs[index].repeated = Some((round.connection.clone(), round.id.to_string()));
+                return tally.held();
+            }
+            (Some(index), ..) => ("same-id", backs[index].sent, "under the same id"),
+            // Without a state, one more call may be a new one.
+            (None, Some(_), _, None) => return,
+            (None, Some(index), _, Some(_)) => (
+                "state-again",
+                backs[*index].sent,
+                "with a state that had served: the client had read the answer to it",
+            ),
+            (None, None, Some(_), None) => ("without-state", newest.0, "without the state that the server had sent"),
+            (None, None, Some(_), Some(_)) => ("other-state", newest.0, "with another state than the server had sent"),
+            (None, None, None, _) => ("state-made-up", newest.0, "with a state that no server had sent"),
         };
-        let sent = matching.unwrap_or(newest).sent;
         let because = format!("{} was sent back at {sent} and repeated at {now} {what}", describe(call, request));
         tally.broken(Violation::new(variant, because, &[sent, now]));
+    }
+
+    /// Judges a request of a method that no server may send back.
+    fn judge_other(&self, event: &Event, request: &Message, tally: &mut Tally) {
+        let server = event.source.server().unwrap_or_default();
+        let state = request.at(&["params", "requestState"]);
+        let inputs = request.at(&["params", "inputResponses"]).and_then(Value::as_object);
+        let mut given = self.given.iter().filter(|(at, given, ..)| at == server && Some(given) == state);
+        let of_state = given.next().map(|(.., sent)| (*sent, "the state"));
+        let is_given = |key: &String| inputs.is_some_and(|inputs| inputs.contains_key(key));
+        let mut asked = self.asked.iter().filter(|(at, key, ..)| at == server && is_given(key));
+        let of_inputs = asked.next().map(|(.., sent)| (*sent, "the inputs"));
+        if let Some((sent, what)) = of_state.or(of_inputs) {
+            let method = request.method().unwrap_or_default();
+            let because =
+                format!("{method} at {} carries {what} that a call needs, which was sent back at {sent}", event.seq);
+            tally.broken(Violation::new("of-another-call", because, &[sent, event.seq]));
+        }
     }
 
     fn was_given(&self, call: &CallKey, state: &Value) -> bool {

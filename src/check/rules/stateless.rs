@@ -8,7 +8,8 @@ use crate::check::parts::parts;
 use crate::check::senders::{Sender, Senders};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{
-    ConnectionId, Event, EventKind, Header, Kind, Message, Seq, SessionId, Source, header_text, is_header_text,
+    ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Message, Seq, SessionId, Source, header_text,
+    is_header_text,
 };
 use crate::plan::Promise;
 
@@ -25,7 +26,7 @@ pub(super) const METADATA_SENT: Invariant = Invariant {
     level: Level::Must,
     claim: "every request carries its revision and its client's capabilities, and over HTTP its headers match its body",
     source: "2026-07-28, basic/index, _meta; basic/transports/streamable-http, Protocol Version Header and Standard Request Headers",
-    requirement: &["LC-META-01", "LC-META-03", "LC-META-04"],
+    requirement: &["LC-META-01", "LC-META-03", "LC-META-04", "LC-TASK-13"],
     applies: AppliesTo::STATELESS,
     needs: Promise::None,
     witness: Witness::Always,
@@ -56,12 +57,19 @@ impl Monitor for RequestMetadata {
             }
             EventKind::WireReceived { connection, message } => {
                 let header = self.header_of(&event.source, view);
-                for part in parts(message).iter().filter(|part| part.is_any_request() && !part.is_cut()) {
+                for part in parts(message).iter().filter(|part| part.method().is_some() && !part.is_cut()) {
                     if part.is_request("initialize") {
                         self.initialized.insert(connection.clone());
                     }
-                    if !self.initialized.contains(connection) {
+                    if self.initialized.contains(connection) {
+                        continue;
+                    }
+                    if part.is_any_request() {
                         judge(event.seq, connection, part, header.as_ref(), tally);
+                    } else if header.as_ref().is_some_and(|header| !header.contains_key("mcp-protocol-version")) {
+                        let method = part.method().unwrap_or_default();
+                        let because = format!("{method} at {} has no MCP-Protocol-Version", event.seq);
+                        tally.broken(Violation::new("header-version", because, &[event.seq]));
                     }
                 }
             }
@@ -121,6 +129,8 @@ fn named_by(method: &str) -> Option<&'static str> {
     match method {
         "tools/call" | "prompts/get" => Some("name"),
         "resources/read" => Some("uri"),
+        // An extension has them.
+        "tasks/get" | "tasks/update" | "tasks/cancel" => Some("taskId"),
         _ => None,
     }
 }
@@ -161,11 +171,11 @@ pub(super) const GENERATION_KEPT: Invariant = Invariant {
     level: Level::Should,
     claim: "a client sends no initialize to a server that has shown that it is stateless",
     source: "2026-07-28, basic/transports/stdio, Backward Compatibility; basic/transports/streamable-http, Backward Compatibility",
-    requirement: &["LC-ERA-04", "LC-ERA-05"],
-    applies: AppliesTo::STATELESS,
+    requirement: &["LC-ERA-04", "LC-ERA-05", "LC-META-14"],
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent],
+    kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::WireReceived, Kind::WireSent],
     vacuous: "no server that had shown that it is stateless got a later request",
     explain: "The server answered `server/discover`, or refused a request with an error that only the stateless \
         generation has, and the client still sent `initialize`. A stateless server refuses it, and the load fails. A \
@@ -173,8 +183,8 @@ pub(super) const GENERATION_KEPT: Invariant = Invariant {
         Look at the answer in the witness, and at its code if it is an error. To fix it, continue with a revision \
         that the server names, and fall back only after an error that is not specific to a generation.",
     start: |header: &Header| -> Box<dyn Monitor> {
-        let (shown, asked) = (BTreeMap::new(), BTreeMap::new());
-        Box::new(KnownGenerations { senders: Senders::new(header), shown, asked })
+        let (shown, asked, unknown) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Box::new(KnownGenerations { senders: Senders::new(header), shown, asked, unknown })
     },
 };
 
@@ -182,9 +192,22 @@ struct KnownGenerations {
     senders: Senders,
     /// The generation that each server has shown first, and to whom.
     shown: BTreeMap<String, (ShownGeneration, Option<Client>)>,
-    /// The unanswered requests by server and id, and their times.
-    asked: BTreeMap<(String, String), (Client, bool, u64)>,
+    /// The unanswered requests by server and id.
+    asked: BTreeMap<(String, String), AskedServer>,
+    /// Exchanges whose error says that the method is unknown: with status 404 the server is stateless.
+    unknown: BTreeMap<(String, ExchangeId), (Seq, Client)>,
 }
+
+struct AskedServer {
+    client: Client,
+    is_discover: bool,
+    /// Whether it carries a revision, as in the stateless generation.
+    is_stateless: bool,
+    at_us: u64,
+}
+
+/// The code of an error that says that a method is unknown.
+const UNKNOWN_METHOD: i64 = -32_601;
 
 /// A client as a request shows it: where it came from, and what it calls itself.
 #[derive(Clone)]
@@ -228,7 +251,14 @@ impl Monitor for KnownGenerations {
                     self.receive(event, part, Client::of(part, sender.clone()), tally);
                 }
             }
-            EventKind::WireSent { message, .. } => self.send(event, message),
+            EventKind::WireSent { message, .. } => self.send(event, message, view),
+            EventKind::HttpAnswered { exchange, status, .. } => {
+                let unknown = self.unknown.remove(&(event.source.to_string(), exchange.clone()));
+                if let Some((sent, client)) = unknown.filter(|_| *status == 404) {
+                    let shown = (ShownGeneration::Stateless(sent), Some(client));
+                    self.shown.entry(event.source.to_string()).or_insert(shown);
+                }
+            }
             _ => {}
         }
     }
@@ -238,7 +268,12 @@ impl KnownGenerations {
     fn receive(&mut self, event: &Event, request: &Message, client: Client, tally: &mut Tally) {
         let server = event.source.to_string();
         if let Some(id) = request.id() {
-            let asked = (client.clone(), request.is_request("server/discover"), event.at_us);
+            let asked = AskedServer {
+                client: client.clone(),
+                is_discover: request.is_request("server/discover"),
+                is_stateless: request.at(&["params", "_meta", VERSION]).is_some(),
+                at_us: event.at_us,
+            };
             self.asked.insert((server.clone(), id.to_string()), asked);
         }
         match self.shown.get(&server) {
@@ -259,20 +294,25 @@ impl KnownGenerations {
         }
     }
 
-    fn send(&mut self, event: &Event, message: &Message) {
+    fn send(&mut self, event: &Event, message: &Message, view: &View) {
         let server = event.source.to_string();
         let id = message.id().map(ToString::to_string).unwrap_or_default();
         let asked = self.asked.remove(&(server.clone(), id));
-        let is_discover = asked.as_ref().is_some_and(|(_, is_discover, _)| *is_discover);
+        let is_discover = asked.as_ref().is_some_and(|asked| asked.is_discover);
         let is_discovered = is_discover && message.at(&["result"]).is_some();
         let code = message.at(&["error", "code"]).and_then(Value::as_i64);
         if !is_discovered && !code.is_some_and(|code| ERRORS.contains(&code)) {
+            // A server of the handshake generation may not know `server/discover` either.
+            let is_telling = |asked: &AskedServer| asked.is_stateless && !is_discover && code == Some(UNKNOWN_METHOD);
+            if let (Some(asked), Some(carrier)) = (asked.filter(is_telling), view.carrier(event)) {
+                self.unknown.insert((server, carrier.exchange.clone()), (event.seq, asked.client));
+            }
             return;
         }
-        let asked_at_us = asked.as_ref().filter(|_| is_discover).map(|(.., asked_at_us)| *asked_at_us);
+        let asked_at_us = asked.as_ref().filter(|_| is_discover).map(|asked| asked.at_us);
         let is_late = asked_at_us.is_some_and(|asked_at_us| event.at_us > asked_at_us + PATIENCE_US);
         let generation = if is_late { ShownGeneration::Nothing } else { ShownGeneration::Stateless(event.seq) };
-        self.shown.entry(server).or_insert((generation, asked.map(|(client, ..)| client)));
+        self.shown.entry(server).or_insert((generation, asked.map(|asked| asked.client)));
     }
 }
 

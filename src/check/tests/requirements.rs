@@ -21,11 +21,7 @@ const NOT_YET: &[&str] = &[
     "LC-ERA-03",
     "LC-ERA-19",
     "LC-HTTP-08",
-    "LC-META-05",
-    "LC-META-06",
     "LC-META-12",
-    "LC-META-14",
-    "LC-MRTR-01",
     "LC-MRTR-08",
     "LC-PING-03",
     "LC-PING-04",
@@ -52,7 +48,6 @@ const NOT_YET: &[&str] = &[
     "LC-TASK-10",
     "LC-TASK-11",
     "LC-TASK-12",
-    "LC-TASK-13",
     "LC-TMO-07",
 ];
 

@@ -1,0 +1,140 @@
+//! The features that a client of the stateless generation declares in each of its requests.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::check::agreement::Spoken;
+use crate::check::parts::parts;
+use crate::check::senders::{Sender, Senders};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::history::{Event, EventKind, Header, Kind, Message, Seq};
+use crate::plan::Promise;
+
+const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+const CLIENT: &str = "io.modelcontextprotocol/clientInfo";
+/// What a client declares, and the method of the input that a server may then ask for.
+const FEATURES: [(&str, &str); 3] =
+    [("elicitation", "elicitation/create"), ("roots", "roots/list"), ("sampling", "sampling/createMessage")];
+
+/// Counter-examples: Two clients of one server may differ: requests are compared only if they came over the same pipes or
+/// the same socket and carry the same name. Options inside a feature, and extensions, may depend on the request. A client
+/// that declines what it never declared serves nothing. A connection that was opened with `initialize` declares once.
+pub(super) const FEATURES_IN_EACH_REQUEST: Invariant = Invariant {
+    id: "modern-features-declared",
+    property: Property::Safety,
+    level: Level::Must,
+    claim: "a client declares the features that it serves, and the same ones in each request",
+    source: "2026-07-28, client/elicitation, client/roots and client/sampling, Capabilities",
+    requirement: &["LC-META-06"],
+    applies: AppliesTo::STATELESS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent],
+    vacuous: "no client made two requests on one connection, or served a feature",
+    explain: "Without sessions a server knows only what the request itself declares. A client whose requests declare \
+        different features gets input requests for one call and an error for the next; one that serves what it does \
+        not declare works only with servers that break the rules themselves.\n\n\
+        Look at `clientCapabilities` in the requests of the witness. Often the first request, a retry, or a repeated \
+        call is built elsewhere. To fix it, derive the capabilities from the installed handlers, where requests are \
+        written.",
+    start: |header: &Header| -> Box<dyn Monitor> {
+        let (declared, asked) = (BTreeMap::new(), BTreeMap::new());
+        Box::new(DeclaredFeatures { senders: Senders::new(header), declared, asked })
+    },
+};
+
+struct DeclaredFeatures {
+    senders: Senders,
+    /// What each client declared first, by its connection and its name.
+    declared: BTreeMap<(Sender, String), (BTreeSet<&'static str>, Seq)>,
+    /// The feature behind each key of the inputs that a server has asked for.
+    asked: BTreeMap<(String, String), BTreeSet<&'static str>>,
+}
+
+impl Monitor for DeclaredFeatures {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        self.senders.see(event);
+        match &event.kind {
+            EventKind::WireReceived { connection, message } => {
+                if matches!(view.spoken(connection), Spoken::Handshake(..)) {
+                    return;
+                }
+                for part in parts(message).iter().filter(|part| part.is_any_request()) {
+                    let Some(declared) = declared_in(part) else { continue };
+                    self.serve(event, part, &declared, tally);
+                    self.compare(event, part, declared, tally);
+                }
+            }
+            EventKind::WireSent { message, .. } => self.ask(event, message),
+            _ => {}
+        }
+    }
+}
+
+impl DeclaredFeatures {
+    fn ask(&mut self, event: &Event, message: &Message) {
+        let asked = message.at(&["result", "inputRequests"]).and_then(Value::as_object);
+        for (key, request) in asked.into_iter().flatten() {
+            let method = request.get("method").and_then(Value::as_str);
+            let feature = FEATURES.iter().find(|(_, asks)| Some(*asks) == method);
+            let key = (event.source.server().unwrap_or_default().to_owned(), key.clone());
+            self.asked.entry(key).or_default().extend(feature.map(|(feature, _)| *feature));
+        }
+    }
+
+    fn serve(&self, event: &Event, request: &Message, declared: &BTreeSet<&'static str>, tally: &mut Tally) {
+        let given = request.at(&["params", "inputResponses"]).and_then(Value::as_object);
+        for (key, response) in given.into_iter().flatten() {
+            let at = (event.source.server().unwrap_or_default().to_owned(), key.clone());
+            let Some(features) = self.asked.get(&at).filter(|_| is_served(response)) else { continue };
+            if let Some(feature) = features.iter().find(|feature| !declared.contains(**feature)) {
+                let because = format!(
+                    "{} at {} brings the input {key}, and does not declare {feature}",
+                    request.method().unwrap_or_default(),
+                    event.seq
+                );
+                return tally.broken(Violation::new("served-undeclared", because, &[event.seq]));
+            }
+            tally.held();
+        }
+    }
+
+    fn compare(&mut self, event: &Event, request: &Message, declared: BTreeSet<&'static str>, tally: &mut Tally) {
+        let name = request.at(&["params", "_meta", CLIENT, "name"]).map(ToString::to_string).unwrap_or_default();
+        let client = (self.senders.connection(event), name);
+        let Some((before, at)) = self.declared.get(&client) else {
+            self.declared.insert(client, (declared, event.seq));
+            return;
+        };
+        if *before == declared {
+            return tally.held();
+        }
+        let list = |features: &BTreeSet<&str>| {
+            if features.is_empty() {
+                "none".to_owned()
+            } else {
+                features.iter().copied().collect::<Vec<_>>().join(", ")
+            }
+        };
+        let because = format!(
+            "{} at {} declares {} of elicitation, roots and sampling, and the request at {at} on the same connection {}",
+            request.method().unwrap_or_default(),
+            event.seq,
+            list(&declared),
+            list(before)
+        );
+        tally.broken(Violation::new("other-features", because, &[*at, event.seq]));
+    }
+}
+
+fn declared_in(request: &Message) -> Option<BTreeSet<&'static str>> {
+    let declared = request.at(&["params", "_meta", CAPABILITIES])?.as_object()?;
+    Some(FEATURES.iter().map(|(feature, _)| *feature).filter(|feature| declared.contains_key(*feature)).collect())
+}
+
+/// Whether an input was given, and not refused.
+fn is_served(response: &Value) -> bool {
+    let action = response.get("action").and_then(Value::as_str);
+    response.get("error").is_none() && !matches!(action, Some("decline" | "cancel"))
+}
