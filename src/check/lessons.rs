@@ -1,9 +1,10 @@
 //! What a client had read when it sent a request, as far as its sockets prove it.
 //!
 //! A request behind a complete answer on the same socket shows that the client had read that answer. Requests on different
-//! sockets race: a server may read them in any order.
+//! sockets race: a server may read them in any order. A request that was pipelined proves nothing: its client may have
+//! written it before the answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check::host::{ServerExchange, exchange_of};
 use crate::history::{Event, EventKind, ExchangeId, Seq, SocketId};
@@ -21,13 +22,24 @@ pub(super) fn socket_of(event: &Event, socket: &SocketId) -> ServerSocket {
 pub(super) struct Sockets {
     carrying: BTreeMap<ServerExchange, ServerSocket>,
     answered: BTreeMap<ServerSocket, Seq>,
+    /// The sockets whose newest request was pipelined.
+    pipelined: BTreeSet<ServerSocket>,
 }
 
 impl Sockets {
     /// Takes an event, after whatever asks about the time before it.
     pub(super) fn see(&mut self, event: &Event) {
         match &event.kind {
-            EventKind::HttpReceived { exchange, socket, .. } | EventKind::HttpStray { exchange, socket, .. } => {
+            EventKind::HttpReceived { exchange, socket, pipelined, .. } => {
+                let socket = socket_of(event, socket);
+                if *pipelined {
+                    self.pipelined.insert(socket.clone());
+                } else {
+                    self.pipelined.remove(&socket);
+                }
+                self.carrying.insert(exchange_of(event, exchange), socket);
+            }
+            EventKind::HttpStray { exchange, socket, .. } => {
                 self.carrying.insert(exchange_of(event, exchange), socket_of(event, socket));
             }
             EventKind::HttpAnswered { exchange, streams: false, .. } | EventKind::HttpEnded { exchange, .. } => {
@@ -37,6 +49,7 @@ impl Sockets {
             }
             EventKind::SocketClosed { socket, .. } => {
                 self.answered.remove(&socket_of(event, socket));
+                self.pipelined.remove(&socket_of(event, socket));
             }
             _ => {}
         }
@@ -65,10 +78,17 @@ impl Lesson {
     /// Whether the client had read it when it sent the request that just arrived on this socket. That is so if the request
     /// follows it on its own socket, or follows another answer that was sent after such a request.
     pub(super) fn was_read(&mut self, event: &Event, socket: &ServerSocket, sockets: &Sockets) -> bool {
+        let is_pipelined = match &event.kind {
+            EventKind::HttpReceived { pipelined, .. } => *pipelined,
+            _ => sockets.pipelined.contains(socket),
+        };
         if self.socket.as_ref() == Some(socket) {
-            self.read.get_or_insert(event.seq);
-            return true;
+            if !is_pipelined {
+                self.read.get_or_insert(event.seq);
+            }
+            return self.read.is_some();
         }
-        self.read.zip(sockets.answered.get(socket)).is_some_and(|(read, answered)| *answered > read)
+        let follows = self.read.zip(sockets.answered.get(socket)).is_some_and(|(read, answered)| *answered > read);
+        follows && !is_pipelined
     }
 }

@@ -53,7 +53,8 @@ impl Reading {
 
     pub(super) fn see(&mut self, event: &Event, view: &View) {
         match &event.kind {
-            EventKind::HttpReceived { socket, .. } => {
+            // A request that was pipelined may have been written before the response.
+            EventKind::HttpReceived { socket, pipelined: false, .. } => {
                 let socket = (event.source.to_string(), socket.to_string());
                 for key in self.complete.remove(&socket).unwrap_or_default() {
                     self.answered.entry(key).and_modify(|answered| {

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use crate::check::View;
-use crate::history::{Event, EventKind, Header, SocketId};
+use crate::history::{Event, EventKind, Header, Message, SocketId};
+
+const CLIENT: &str = "io.modelcontextprotocol/clientInfo";
 
 /// A client of one server.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,6 +17,8 @@ pub(super) struct Sender {
     pub(super) server: String,
     /// The socket; none if the server has one client.
     socket: Option<SocketId>,
+    /// What the client calls itself, if it says so. A proxy carries several clients over one socket.
+    name: Option<String>,
 }
 
 impl Sender {
@@ -23,6 +27,23 @@ impl Sender {
     pub(super) fn is_whole_server(&self) -> bool {
         self.socket.is_none()
     }
+
+    /// The same, with the name in a request.
+    pub(super) fn named_in(self, request: &Message) -> Self {
+        let path: &[&str] =
+            if request.is_request("initialize") { &["params", "clientInfo"] } else { &["params", "_meta", CLIENT] };
+        Self { name: request.at(path).map(ToString::to_string), ..self }
+    }
+
+    /// Whether both have said the same name.
+    pub(super) fn shares_name(&self, other: &Self) -> bool {
+        self.name.is_some() && self.name == other.name
+    }
+
+    /// Whether both came over the same pipes or the same socket, or from the same program.
+    pub(super) fn shares_place(&self, other: &Self) -> bool {
+        self.server == other.server && self.socket == other.socket
+    }
 }
 
 /// Finds the sender of each message.
@@ -30,8 +51,8 @@ impl Sender {
 pub(super) struct Senders {
     /// Whether the harness started one program that keeps the contract of conformance clients.
     is_client: bool,
-    /// The socket of the newest HTTP request of each server.
-    sockets: BTreeMap<String, SocketId>,
+    /// The socket of the newest HTTP request of each server, and whether that was pipelined.
+    sockets: BTreeMap<String, (SocketId, bool)>,
 }
 
 impl Senders {
@@ -42,8 +63,8 @@ impl Senders {
 
     /// Takes an event; must get every `http.received`.
     pub(super) fn see(&mut self, event: &Event) {
-        if let EventKind::HttpReceived { socket, .. } = &event.kind {
-            self.sockets.insert(event.source.to_string(), socket.clone());
+        if let EventKind::HttpReceived { socket, pipelined, .. } = &event.kind {
+            self.sockets.insert(event.source.to_string(), (socket.clone(), *pipelined));
         }
     }
 
@@ -56,6 +77,11 @@ impl Senders {
     /// The pipes or the socket of the message that has just arrived.
     pub(super) fn connection(&self, event: &Event) -> Sender {
         let server = event.source.to_string();
-        Sender { socket: self.sockets.get(&server).cloned(), server }
+        Sender { socket: self.sockets.get(&server).map(|(socket, _)| socket.clone()), server, name: None }
+    }
+
+    /// Whether the message that has just arrived may have been written before the answer to the one before it.
+    pub(super) fn is_pipelined(&self, event: &Event) -> bool {
+        self.sockets.get(&event.source.to_string()).is_some_and(|(_, is_pipelined)| *is_pipelined)
     }
 }

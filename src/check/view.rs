@@ -8,7 +8,7 @@ use crate::check::agreement::Agreements;
 use crate::check::carriers::{Carrier, Carriers};
 use crate::check::course::{Course, is_end_signal};
 use crate::check::observability::Observability;
-use crate::check::operations::{LoadPlace, Overtaken, Removal, WireRequest, owner_of, switch_from};
+use crate::check::operations::{LoadPlace, Overtaken, Removal, WireRequest, caller_of, owner_of, switch_from};
 use crate::check::parts::parts;
 use crate::check::peers::Peers;
 use crate::check::refusals::{Carried, Refusals};
@@ -27,6 +27,8 @@ pub struct View {
     course: Course,
     scopes: Observability,
     operations: BTreeMap<OpId, Operation>,
+    /// Whether the driver has invoked an operation.
+    has_driver: bool,
     peers: Peers,
     carriers: Carriers,
     refusals: Refusals,
@@ -50,6 +52,7 @@ impl View {
             course: Course::default(),
             scopes: Observability::NoAdapter,
             operations: BTreeMap::new(),
+            has_driver: false,
             peers: Peers::default(),
             carriers: Carriers::default(),
             refusals: Refusals::default(),
@@ -89,6 +92,11 @@ impl View {
     #[must_use]
     pub fn operation(&self, id: OpId) -> Option<&Operation> {
         self.operations.get(&id)
+    }
+
+    /// The operation that a `tools/call` names. Without a driver the argument `n` is the program's own.
+    pub(super) fn caller_of(&self, message: &Message) -> Option<OpId> {
+        caller_of(message).filter(|_| self.has_driver)
     }
 
     /// Every open operation.
@@ -319,6 +327,7 @@ impl View {
 
     fn invoke(&mut self, event: &Event, id: OpId, action: Action) {
         let EventKind::OperationInvoked { place, server, tool, servers, changed, .. } = &event.kind else { return };
+        self.has_driver = true;
         let seq = event.seq;
         let place = place.as_deref().and_then(|place| place.parse().ok()).unwrap_or_else(Place::main);
         if action.loads() {

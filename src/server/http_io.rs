@@ -71,6 +71,8 @@ pub struct Request {
     /// The header fields that [`Request::keeps`], by name in lower case, shortened. Several lines of one field are one
     /// value with commas; of `authorization` there is only a digest.
     pub headers: BTreeMap<String, String>,
+    /// Whether it had begun to arrive before the last response on its socket was written.
+    pub is_pipelined: bool,
     /// Its body.
     pub body: Body,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::check::operations::{caller_of, sent_back};
+use crate::check::operations::sent_back;
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Impact, Kind, Message, OpId, Outcome, Seq};
@@ -88,10 +88,10 @@ enum AnswerKind {
 }
 
 impl Monitor for CallAnswers {
-    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
-                if let (Some(operation), Some(id)) = (caller_of(message), message.id()) {
+                if let (Some(operation), Some(id)) = (view.caller_of(message), message.id()) {
                     self.sent_back.remove(&operation);
                     self.asked.push(UnansweredCall {
                         at: event.seq,

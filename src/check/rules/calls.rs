@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::check::operations::{caller_of, sent_back};
+use crate::check::operations::sent_back;
 use crate::check::outcome::{MissKind, OperationEnd, Success, judge_call};
 use crate::check::parts::parts;
 use crate::check::{
@@ -130,7 +130,7 @@ impl Monitor for SentCalls {
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
                 for part in parts(message).iter() {
-                    if let Some(operation) = caller_of(part) {
+                    if let Some(operation) = view.caller_of(part) {
                         let request = part.id().map(ToString::to_string).unwrap_or_default();
                         let sent = SentCall { connection: connection.clone(), request, seq: event.seq };
                         self.receive(view, sent, operation, tally);
@@ -225,7 +225,7 @@ impl Monitor for ArrivedCalls {
 
 impl ArrivedCalls {
     fn judge(&self, event: &Event, connection: &ConnectionId, request: &Message, view: &View, tally: &mut Tally) {
-        let named = caller_of(request);
+        let named = view.caller_of(request);
         let running = named.and_then(|id| view.operation(id)).filter(|operation| operation.action == Action::Call);
         let (operation, variant) = match running {
             Some(operation) => (operation, changed(operation, event, request)),

@@ -80,14 +80,21 @@ impl Monitor for Fallbacks {
         self.senders.see(event);
         let server = || event.source.to_string();
         match &event.kind {
-            EventKind::HttpReceived { exchange, .. } => {
-                let sender = self.senders.program(event, view);
-                self.clients.entry(sender).or_default().newest_exchange = Some(exchange.clone());
-            }
             EventKind::WireReceived { connection, message } => {
                 let sender = self.senders.program(event, view);
                 for part in parts(message).iter().filter(|part| part.is_any_request()) {
-                    self.receive(event.seq, view.is_line(), &sender, connection, part, tally);
+                    let exchange = view.carrier(event).map(|carrier| carrier.exchange.clone());
+                    let is_probe = part.is_request("server/discover") || revision_of(part).is_some();
+                    if !is_probe && !part.is_request("initialize") {
+                        // It does not say the name of its client.
+                        let here = self.clients.iter_mut().filter(|(of, _)| of.shares_place(&sender));
+                        here.for_each(|(_, client)| client.use_session(exchange.clone(), tally));
+                        continue;
+                    }
+                    let client = self.clients.entry(sender.clone().named_in(part)).or_default();
+                    client.newest_exchange = exchange;
+                    let may_be_several = sender.is_whole_server() && !view.is_line();
+                    client.receive(event.seq, may_be_several, connection, part, tally);
                 }
             }
             EventKind::WireSent { connection, message } => {
@@ -111,32 +118,30 @@ impl Monitor for Fallbacks {
     }
 }
 
-impl Fallbacks {
+impl Fallback {
+    /// A request of the handshake generation.
+    fn use_session(&mut self, exchange: Option<ExchangeId>, tally: &mut Tally) {
+        self.newest_exchange = exchange;
+        self.known.iter().for_each(|_| tally.held());
+    }
+
     fn receive(
         &mut self,
         now: Seq,
-        is_line: bool,
-        sender: &Sender,
+        may_be_several: bool,
         connection: &ConnectionId,
         request: &Message,
         tally: &mut Tally,
     ) {
-        let client = self.clients.entry(sender.clone()).or_default();
         let id = request.id().map(ToString::to_string).unwrap_or_default();
         if request.is_request("initialize") {
-            client.initialize = Some((connection.clone(), id));
+            self.initialize = Some((connection.clone(), id));
             return;
         }
-        let is_probe = request.is_request("server/discover") || revision_of(request).is_some();
-        if !is_probe {
-            client.known.iter().for_each(|_| tally.held());
-            return;
-        }
-        client.probe = Some((connection.clone(), id, client.newest_exchange.clone()));
-        let Some(refused) = client.known else { return };
-        client.n_again += 1;
-        let may_be_several = sender.is_whole_server() && !is_line;
-        if may_be_several && client.n_again < PROBES_OF_PROGRAM {
+        self.probe = Some((connection.clone(), id, self.newest_exchange.clone()));
+        let Some(refused) = self.known else { return };
+        self.n_again += 1;
+        if may_be_several && self.n_again < PROBES_OF_PROGRAM {
             return;
         }
         let because = format!(
@@ -145,9 +150,7 @@ impl Fallbacks {
         );
         tally.broken(Violation::new("asked-again", because, &[refused, now]));
     }
-}
 
-impl Fallback {
     fn answer(&mut self, now: Seq, connection: &ConnectionId, response: &Message) {
         let id = response.id().map(ToString::to_string).unwrap_or_default();
         if self.probe.as_ref().is_some_and(|(on, asked, _)| on == connection && *asked == id) {
@@ -223,11 +226,14 @@ impl Monitor for RefusedRevisions {
         self.senders.see(event);
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
-                let mut senders = vec![self.senders.connection(event), self.senders.program(event, view)];
-                senders.dedup();
+                let (place, program) = (self.senders.connection(event), self.senders.program(event, view));
                 for part in parts(message).iter().filter(|part| part.is_any_request()) {
                     let (Some(revision), Some(id)) = (revision_of(part), part.id()) else { continue };
-                    self.judge(event.seq, part, revision, &senders, tally);
+                    let mut senders = vec![place.clone().named_in(part), program.clone().named_in(part)];
+                    senders.dedup();
+                    if !self.senders.is_pipelined(event) {
+                        self.judge(event.seq, part, revision, &senders, tally);
+                    }
                     let key = (event.source.to_string(), connection.clone(), id.to_string());
                     self.asked.entry(key).or_default().push((revision.to_owned(), senders.clone()));
                 }

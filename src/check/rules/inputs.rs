@@ -47,10 +47,10 @@ struct AskedInputs {
 }
 
 impl Monitor for RequiredInputs {
-    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
-                let (Some(call), Some(id)) = (CallKey::of(event, message), message.id()) else { return };
+                let (Some(call), Some(id)) = (CallKey::of(event, view, message), message.id()) else { return };
                 self.judge(event.seq, &call, message, tally);
                 self.made.insert((connection.clone(), id.to_string()), call);
             }
@@ -120,11 +120,11 @@ pub(super) const SENT_BACK_BOUNDED: Invariant = Invariant {
         above a limit that the caller can set.",
     start: |_: &Header| -> Box<dyn Monitor> {
         let mut rounds: BTreeMap<CallKey, (usize, Seq)> = BTreeMap::new();
-        Box::new(move |event: &Event, _view: &View, tally: &mut Tally| {
+        Box::new(move |event: &Event, view: &View, tally: &mut Tally| {
             let EventKind::WireReceived { message, .. } = &event.kind else { return };
             let is_repeated =
                 ["requestState", "inputResponses"].iter().any(|name| message.at(&["params", name]).is_some());
-            let Some(call) = CallKey::of(event, message).filter(|_| is_repeated) else { return };
+            let Some(call) = CallKey::of(event, view, message).filter(|_| is_repeated) else { return };
             let (n, first) = rounds.entry(call).or_insert((0, event.seq));
             *n += 1;
             if *n <= ROUNDS_MAX {

@@ -36,11 +36,15 @@ pub(super) const REQUEST_ID_UNIQUE: Invariant = Invariant {
 /// A request id, the connection that carried it, and what its client calls itself.
 type SentId = (ConnectionId, String, String);
 
-/// What the client of a request calls itself. Without sessions, everything that a server hears over HTTP is one
-/// connection, whichever client sent it.
-fn client_of(request: &Message, view: &View) -> String {
-    let client = request.at(&["params", "_meta", "io.modelcontextprotocol/clientInfo"]);
-    client.filter(|_| view.is_stateless()).map(ToString::to_string).unwrap_or_default()
+/// What the client of a request calls itself, or else the socket that carried it. Without sessions, everything that a
+/// server hears over HTTP is one connection, whichever client sent it.
+fn client_of(request: &Message, event: &Event, view: &View) -> String {
+    if !view.is_stateless() {
+        return String::new();
+    }
+    let name = request.at(&["params", "_meta", "io.modelcontextprotocol/clientInfo"]).map(ToString::to_string);
+    let socket = || view.carrier(event).map(|carrier| carrier.socket.to_string());
+    name.or_else(socket).unwrap_or_default()
 }
 
 fn request_ids(event: &Event, view: &View) -> Count<SentId> {
@@ -50,7 +54,7 @@ fn request_ids(event: &Event, view: &View) -> Count<SentId> {
             let counts = |part: &&Message| view.is_stateless() || part.method() != Some("server/discover");
             let requests = parts.iter().filter(|part| part.is_any_request()).filter(counts);
             let id_of = |request: &Message| request.id().filter(|id| !is_rough(id)).map(ToString::to_string);
-            let ids = requests.filter_map(|request| Some((id_of(request)?, client_of(request, view))));
+            let ids = requests.filter_map(|request| Some((id_of(request)?, client_of(request, event, view))));
             Count::These(ids.map(|(id, client)| (connection.clone(), id, client)).collect())
         }
         EventKind::WireSent { .. } if view.is_stateless() => Count::Forget(is_answered),

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::check::operations::{caller_of, sent_back};
+use crate::check::operations::sent_back;
 use crate::check::outcome::loaded;
 use crate::check::parts::parts;
 use crate::check::reading::{Reading, RequestKey};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, OpId, Outcome, Seq, Source};
+use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Message, OpId, Outcome, Seq, Source};
 use crate::plan::Promise;
 
 /// Counter-examples: Whether a call is repeated is the caller's choice. The client may repeat it on another connection,
@@ -69,12 +69,12 @@ pub(super) enum CallKey {
 }
 
 impl CallKey {
-    pub(super) fn of(event: &Event, request: &Message) -> Option<Self> {
+    pub(super) fn of(event: &Event, view: &View, request: &Message) -> Option<Self> {
         let method = request.method()?;
         if request.is_cut() || !matches!(method, "tools/call" | "prompts/get" | "resources/read") {
             return None;
         }
-        if let Some(operation) = caller_of(request) {
+        if let Some(operation) = view.caller_of(request) {
             return Some(Self::Operation(operation));
         }
         let mut params = request.at(&["params"]).cloned().unwrap_or_default();
@@ -97,6 +97,19 @@ struct SentBack {
 struct CallRound {
     connection: ConnectionId,
     id: Value,
+    /// The HTTP exchange: two clients of one server may use the same ids at once.
+    exchange: Option<ExchangeId>,
+}
+
+impl CallRound {
+    fn of(event: &Event, view: &View, connection: &ConnectionId, id: &Value) -> Self {
+        let exchange = view.carrier(event).map(|carrier| carrier.exchange.clone());
+        Self { connection: connection.clone(), id: id.clone(), exchange }
+    }
+
+    fn has_same_id(&self, other: &Self) -> bool {
+        self.connection == other.connection && self.id == other.id
+    }
 }
 
 impl Monitor for CallRounds {
@@ -106,14 +119,16 @@ impl Monitor for CallRounds {
             EventKind::WireReceived { connection, message } => {
                 self.has_cut |= message.is_cut();
                 let Some(id) = message.id() else { return };
-                let Some(call) = CallKey::of(event, message) else { return self.judge_other(event, message, tally) };
-                let round = CallRound { connection: connection.clone(), id: id.clone() };
+                let Some(call) = CallKey::of(event, view, message) else {
+                    return self.judge_other(event, message, tally);
+                };
+                let round = CallRound::of(event, view, connection, id);
                 if !self.has_cut {
                     self.judge(event, &call, message, &round, tally);
                 }
                 self.made.entry(call).or_default().push(round);
             }
-            EventKind::WireSent { connection, message } => self.answer(event, connection, message),
+            EventKind::WireSent { connection, message } => self.answer(event, view, connection, message),
             EventKind::OperationCompleted { operation, .. } | EventKind::OperationAbandoned { operation, .. } => {
                 let call = CallKey::Operation(*operation);
                 self.made.remove(&call);
@@ -125,12 +140,17 @@ impl Monitor for CallRounds {
 }
 
 impl CallRounds {
-    fn answer(&mut self, event: &Event, connection: &ConnectionId, message: &Message) {
+    fn answer(&mut self, event: &Event, view: &View, connection: &ConnectionId, message: &Message) {
         let Some(id) = message.id().filter(|_| message.is_response()) else { return };
-        let round = CallRound { connection: connection.clone(), id: id.clone() };
-        let Some((call, made)) = self.made.iter_mut().find(|(_, made)| made.contains(&round)) else { return };
-        made.retain(|made| *made != round);
-        let call = call.clone();
+        let answer = CallRound::of(event, view, connection, id);
+        // An answer on a stream does not show its exchange; then it must be the only one with its id.
+        let is_it =
+            |made: &&CallRound| made.has_same_id(&answer) && answer.exchange.as_ref().is_none_or(|_| **made == answer);
+        let mut found =
+            self.made.iter().flat_map(|(call, made)| made.iter().filter(is_it).map(move |round| (call, round)));
+        let (Some((call, round)), None) = (found.next(), found.next()) else { return };
+        let (call, round) = (call.clone(), round.clone());
+        self.made.entry(call.clone()).or_default().retain(|made| *made != round);
         let backs = self.sent_back.entry(call.clone()).or_default();
         if matches!(call, CallKey::Operation(_)) {
             backs.clear();
@@ -177,9 +197,11 @@ impl CallRounds {
         let has_served = |back: &SentBack| back.repeated.as_ref().is_some_and(|key| reading.read(key).is_some());
         let fitting = |(_, back): &(usize, &SentBack)| back.state.as_ref() == returned;
         let fits: Vec<usize> = backs.iter().enumerate().filter(fitting).map(|(index, _)| index).collect();
-        let matching = fits.iter().copied().rfind(|index| !has_served(&backs[*index]));
+        let unserved = || fits.iter().copied().filter(|index| !has_served(&backs[*index]));
+        let of_new_id = unserved().rfind(|index| !backs[*index].round.has_same_id(round));
+        let matching = of_new_id.or_else(|| unserved().next_back());
         let (variant, sent, what) = match (matching, fits.last(), &newest.1, returned) {
-            (Some(index), ..) if backs[index].round != *round => {
+            (Some(index), ..) if of_new_id.is_some() => {
                 backs[index].repeated = Some((round.connection.clone(), round.id.to_string()));
                 return tally.held();
             }
@@ -289,10 +311,10 @@ impl Monitor for ResultTypes {
                 if message.is_request("initialize") {
                     self.initialized.push(connection.clone());
                 }
-                if let (Some(operation), Some(id)) = (caller_of(message), message.id())
+                if let (Some(operation), Some(id)) = (view.caller_of(message), message.id())
                     && !self.initialized.contains(connection)
                 {
-                    let round = CallRound { connection: connection.clone(), id: id.clone() };
+                    let round = CallRound::of(event, view, connection, id);
                     self.asked.insert(operation, (round, has_tasks(message)));
                 }
             }

@@ -11,10 +11,9 @@ use crate::history::{
     ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Message, Seq, SessionId, Source, header_text,
     is_header_text,
 };
-use crate::plan::Promise;
+use crate::plan::{Promise, Revision};
 
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
-const CLIENT: &str = "io.modelcontextprotocol/clientInfo";
 const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
 /// Counter-examples: A client of both generations that fell back to `initialize` speaks the handshake generation on
@@ -191,15 +190,15 @@ pub(super) const GENERATION_KEPT: Invariant = Invariant {
 struct KnownGenerations {
     senders: Senders,
     /// The generation that each server has shown first, and to whom.
-    shown: BTreeMap<String, (ShownGeneration, Option<Client>)>,
+    shown: BTreeMap<String, (ShownGeneration, Option<Sender>)>,
     /// The unanswered requests by server and id.
     asked: BTreeMap<(String, String), AskedServer>,
     /// Exchanges whose error says that the method is unknown: with status 404 the server is stateless.
-    unknown: BTreeMap<(String, ExchangeId), (Seq, Client)>,
+    unknown: BTreeMap<(String, ExchangeId), (Seq, Sender)>,
 }
 
 struct AskedServer {
-    client: Client,
+    client: Sender,
     is_discover: bool,
     /// Whether it carries a revision, as in the stateless generation.
     is_stateless: bool,
@@ -209,28 +208,9 @@ struct AskedServer {
 /// The code of an error that says that a method is unknown.
 const UNKNOWN_METHOD: i64 = -32_601;
 
-/// A client as a request shows it: where it came from, and what it calls itself.
-#[derive(Clone)]
-struct Client {
-    sender: Sender,
-    name: Option<Value>,
-}
-
-impl Client {
-    fn of(request: &Message, sender: Sender) -> Self {
-        let path: &[&str] =
-            if request.is_request("initialize") { &["params", "clientInfo"] } else { &["params", "_meta", CLIENT] };
-        Self { sender, name: request.at(path).cloned() }
-    }
-
-    /// Whether nothing shows that they are two.
-    fn may_be(&self, other: &Self) -> bool {
-        let is_named_alike = match (&self.name, &other.name) {
-            (Some(one), Some(other)) => one == other,
-            (None, _) | (_, None) => true,
-        };
-        self.sender == other.sender || is_named_alike
-    }
+/// Whether two requests came from one client: they say the same name, or came from the same place.
+fn is_one(one: &Sender, other: &Sender) -> bool {
+    one.shares_name(other) || one.shares_place(other)
 }
 
 #[derive(Clone, Copy)]
@@ -248,7 +228,7 @@ impl Monitor for KnownGenerations {
             EventKind::WireReceived { message, .. } => {
                 let sender = self.senders.program(event, view);
                 for part in parts(message).iter().filter(|part| part.is_any_request()) {
-                    self.receive(event, part, Client::of(part, sender.clone()), tally);
+                    self.receive(event, part, sender.clone().named_in(part), tally);
                 }
             }
             EventKind::WireSent { message, .. } => self.send(event, message, view),
@@ -265,7 +245,7 @@ impl Monitor for KnownGenerations {
 }
 
 impl KnownGenerations {
-    fn receive(&mut self, event: &Event, request: &Message, client: Client, tally: &mut Tally) {
+    fn receive(&mut self, event: &Event, request: &Message, client: Sender, tally: &mut Tally) {
         let server = event.source.to_string();
         if let Some(id) = request.id() {
             let asked = AskedServer {
@@ -277,7 +257,7 @@ impl KnownGenerations {
             self.asked.insert((server.clone(), id.to_string()), asked);
         }
         match self.shown.get(&server) {
-            Some((ShownGeneration::Stateless(_), Some(shown))) if !shown.may_be(&client) => {}
+            Some((ShownGeneration::Stateless(_), Some(shown))) if !is_one(shown, &client) => {}
             Some((ShownGeneration::Stateless(shown), _)) if request.is_request("initialize") => {
                 let because = format!(
                     "initialize was sent at {}, to a server that had shown its generation at {shown}",
@@ -318,7 +298,7 @@ impl KnownGenerations {
 
 /// Counter-examples: A server is stateless once it has answered without a handshake; before that a client may still try
 /// what the older revisions have, but no session that it was never given. A server of both generations has sessions with
-/// a client that initializes.
+/// a client that initializes. An older client on another socket may try a GET.
 pub(super) const SESSIONS_OVER: Invariant = Invariant {
     id: "modern-without-session",
     property: Property::Safety,
@@ -337,22 +317,42 @@ pub(super) const SESSIONS_OVER: Invariant = Invariant {
         does not have.\n\n\
         Look at the HTTP request in the witness. To fix it, choose headers and streams by the generation of the \
         server, not by the headers of its responses.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(StatelessServers::default()) },
+    start: |header: &Header| -> Box<dyn Monitor> {
+        let (is_stateless, places, given) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        Box::new(StatelessServers { senders: Senders::new(header), is_stateless, places, given })
+    },
 };
 
-#[derive(Default)]
 struct StatelessServers {
+    senders: Senders,
     /// Whether each server has answered without a handshake.
     is_stateless: BTreeMap<String, bool>,
+    /// Where messages came from.
+    places: BTreeSet<Sender>,
     given: BTreeSet<SessionId>,
 }
 
+impl StatelessServers {
+    /// Whether a request comes from a client of the stateless generation: it says so, or came from a place that carried
+    /// such messages, or there is one client. An older client may try a GET at any server.
+    fn is_of_generation(&self, event: &Event, view: &View, headers: &BTreeMap<String, String>) -> bool {
+        let revision = headers.get("mcp-protocol-version").and_then(|revision| revision.parse::<Revision>().ok());
+        let says_so = revision.is_some_and(|revision| revision > Revision::NEWEST_HANDSHAKE);
+        let place = self.senders.program(event, view);
+        says_so || place.is_whole_server() || self.places.contains(&place)
+    }
+}
+
 impl Monitor for StatelessServers {
-    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        self.senders.see(event);
         let server = || event.source.to_string();
         match &event.kind {
             EventKind::WireReceived { message, .. } if message.is_request("initialize") => {
                 self.is_stateless.insert(server(), false);
+            }
+            EventKind::WireReceived { .. } => {
+                self.places.insert(self.senders.program(event, view));
             }
             EventKind::WireSent { message, .. } if message.at(&["result"]).is_some() => {
                 self.is_stateless.entry(server()).or_insert(true);
@@ -367,7 +367,8 @@ impl Monitor for StatelessServers {
                 tally.broken(Violation::new("never-given", because, &[event.seq]));
             }
             EventKind::HttpReceived { verb, session, headers, .. }
-                if self.is_stateless.get(&server()) == Some(&true) =>
+                if self.is_stateless.get(&server()) == Some(&true)
+                    && (session.is_some() || self.is_of_generation(event, view, headers)) =>
             {
                 let (variant, what) = match verb.as_str() {
                     "GET" => ("get", "requests a stream"),

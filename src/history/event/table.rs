@@ -326,6 +326,9 @@ event_kinds! {
         /// Header fields defined by the protocol, by name in lower case, without the session id. Several lines of one
         /// field are joined by commas, as HTTP defines. Of `authorization` there is only a digest, keyed for one mock.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")] headers: BTreeMap<String, String>,
+        /// Whether it had begun to arrive before the last response on its socket was written. Then it does not show that
+        /// its client had read that response.
+        #[serde(default, skip_serializing_if = "is_false")] pipelined: bool,
     }
     /// An HTTP request arrived that is not addressed to the protocol: it has another path than the mock's, or another verb.
     HttpStray = "http.stray" {

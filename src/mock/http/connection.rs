@@ -108,6 +108,7 @@ async fn exchange(
     fate: Arc<Fate>,
 ) -> Result<hyper::Response<MockBody>, NoResponse> {
     let exchange = ExchangeNo(shared.n_exchanges.fetch_add(1, Ordering::Relaxed) + 1);
+    let is_pipelined = fate.is_pipelined();
     let (head, incoming) = request.into_parts();
     let query = head.uri.query().unwrap_or_default();
     let request = Request {
@@ -118,6 +119,7 @@ async fn exchange(
         query: shortened(query),
         shown_query: shortened(&shared.digests.of_query(query)),
         headers: shared.digests.of_headers(&head.headers),
+        is_pipelined,
         body: Body::Cut,
     };
     // hyper drops this future if the client leaves before its body is complete.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use crate::history::WireEnd;
@@ -16,12 +16,43 @@ pub(super) struct Fate {
     reset: AtomicBool,
     seen: AtomicU8,
     raw: Mutex<Option<(Raw, OpenExchange)>>,
+    order: Mutex<ByteOrder>,
+}
+
+/// The order of what a connection read and wrote.
+#[derive(Default)]
+struct ByteOrder {
+    /// Whether bytes were read after the last write.
+    has_read: bool,
+    has_written: bool,
+    /// Whether bytes of the client were waiting at the last write.
+    had_waiting: bool,
 }
 
 pub(super) const SEEN_EOF: u8 = 1;
 pub(super) const SEEN_ERROR: u8 = 2;
 
 impl Fate {
+    /// Notes that bytes of the client were read.
+    pub(super) fn see_read(&self) {
+        self.order().has_read = true;
+    }
+
+    /// Notes that bytes were written, and whether others of the client were waiting.
+    pub(super) fn see_written(&self, had_waiting: bool) {
+        *self.order() = ByteOrder { has_read: false, has_written: true, had_waiting };
+    }
+
+    /// Whether the request that just arrived had begun to arrive before the last response was written.
+    pub(super) fn is_pipelined(&self) -> bool {
+        let order = self.order();
+        order.has_written && (order.had_waiting || !order.has_read)
+    }
+
+    fn order(&self) -> MutexGuard<'_, ByteOrder> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Resets the connection when it is dropped.
     pub(super) fn reset(&self) {
         self.reset.store(true, Ordering::Relaxed);

@@ -21,6 +21,9 @@ const READ_BYTES: usize = 8 * 1_024;
 pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// Makes the next drop abrupt: bytes in flight are lost, and the other end observes a reset.
     fn reset_on_drop(&self);
+
+    /// Whether bytes have arrived that were not read, as far as the system tells.
+    fn has_unread(&self) -> bool;
 }
 
 impl ByteStream for TcpStream {
@@ -28,11 +31,20 @@ impl ByteStream for TcpStream {
         // A closed socket needs no reset.
         let _ = self.set_zero_linger();
     }
+
+    fn has_unread(&self) -> bool {
+        rustix::io::ioctl_fionread(self).is_ok_and(|n_bytes| n_bytes > 0)
+    }
 }
 
 impl ByteStream for DuplexStream {
     /// A pipe within a process ends in one way only.
     fn reset_on_drop(&self) {}
+
+    /// A pipe within a process does not tell.
+    fn has_unread(&self) -> bool {
+        false
+    }
 }
 
 /// A stream that observes how it ends.
@@ -44,6 +56,13 @@ pub(super) struct Wire<S: ByteStream> {
 impl<S: ByteStream> Wire<S> {
     pub(super) fn new(stream: S, fate: Arc<Fate>) -> Self {
         Self { stream, fate }
+    }
+
+    fn see_written(&self, written: &Poll<io::Result<usize>>) {
+        self.fate.see_result(written);
+        if matches!(written, Poll::Ready(Ok(_))) {
+            self.fate.see_written(self.stream.has_unread());
+        }
     }
 
     /// Ends this side of the connection.
@@ -101,6 +120,8 @@ impl<S: ByteStream> Read for Wire<S> {
         if matches!(read, Poll::Ready(Ok(()))) {
             if buffer.filled().is_empty() {
                 self.fate.see(SEEN_EOF);
+            } else {
+                self.fate.see_read();
             }
             target.put_slice(buffer.filled());
         }
@@ -111,7 +132,7 @@ impl<S: ByteStream> Read for Wire<S> {
 impl<S: ByteStream> Write for Wire<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.fate.see_result(&written);
+        self.see_written(&written);
         written
     }
 
@@ -133,7 +154,7 @@ impl<S: ByteStream> Write for Wire<S> {
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
-        self.fate.see_result(&written);
+        self.see_written(&written);
         written
     }
 }

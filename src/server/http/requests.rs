@@ -292,6 +292,7 @@ fn received(request: &Request, connection: Option<ConnectionId>, session: Option
         path: Some(shown_path(request)),
         query: shown_query(request),
         headers: shown_headers(request),
+        pipelined: request.is_pipelined,
     }
 }
 

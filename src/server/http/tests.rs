@@ -48,6 +48,7 @@ fn request(exchange: u64, verb: &str, session: Option<&str>, body: &str) -> Inpu
         query: String::new(),
         shown_query: String::new(),
         headers,
+        is_pipelined: false,
         body: Body::Whole(body.as_bytes().to_vec()),
     })
 }
