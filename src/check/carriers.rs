@@ -2,12 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use crate::history::{Event, EventKind, ExchangeId, SocketId};
+use crate::check::parts::parts;
+use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Message, SocketId};
 
 /// The exchange of each mock whose messages come next.
 #[derive(Debug, Default)]
 pub(super) struct Carriers {
     newest: BTreeMap<String, Carrier>,
+    /// The exchanges of open requests, by connection and id. Without sessions, two clients may use one id at once; then it
+    /// is not known which of their exchanges carries an answer.
+    open: BTreeMap<(ConnectionId, String), Vec<Option<Carrier>>>,
+    /// The exchange of the request that the current event answers.
+    answered: Option<Carrier>,
 }
 
 /// An exchange and its socket, with the mock that numbers them.
@@ -21,7 +27,22 @@ pub(super) struct Carrier {
 impl Carriers {
     /// Takes an event. A mock reports a request before its messages, and its response after them.
     pub(super) fn see(&mut self, event: &Event) {
+        self.answered = None;
         match &event.kind {
+            EventKind::WireReceived { connection, message } => self.receive(event, connection, message),
+            EventKind::WireSent { connection, message } if !self.open.is_empty() => {
+                for part in parts(message).iter().filter(|part| part.is_response()) {
+                    let key = (connection.clone(), part.id().map(ToString::to_string).unwrap_or_default());
+                    let Some(carriers) = self.open.get_mut(&key) else { continue };
+                    self.answered = carriers.pop().flatten();
+                    if carriers.is_empty() {
+                        self.open.remove(&key);
+                    }
+                }
+            }
+            EventKind::ConnectionClosed { connection, .. } if !self.open.is_empty() => {
+                self.open.retain(|(of, _), _| of != connection);
+            }
             EventKind::HttpReceived { exchange, socket, .. } => {
                 let mock = event.source.to_string();
                 let carrier = Carrier { mock: mock.clone(), exchange: exchange.clone(), socket: socket.clone() };
@@ -29,6 +50,9 @@ impl Carriers {
             }
             EventKind::HttpAnswered { exchange, .. } | EventKind::HttpEnded { exchange, .. } => {
                 let mock = event.source.to_string();
+                if matches!(event.kind, EventKind::HttpEnded { .. }) {
+                    self.end(&mock, exchange);
+                }
                 if self.newest.get(&mock).is_some_and(|carrier| carrier.exchange == *exchange) {
                     self.newest.remove(&mock);
                 }
@@ -37,7 +61,36 @@ impl Carriers {
         }
     }
 
-    /// The exchange that carries the messages of an event; none over lines.
+    fn receive(&mut self, event: &Event, connection: &ConnectionId, message: &Message) {
+        let Some(carrier) = self.of(event).cloned() else { return };
+        for part in parts(message).iter().filter(|part| part.is_any_request()) {
+            let key = (connection.clone(), part.id().map(ToString::to_string).unwrap_or_default());
+            let carriers = self.open.entry(key).or_default();
+            let is_alone = carriers.is_empty();
+            carriers.push(Some(carrier.clone()).filter(|_| is_alone));
+            if !is_alone {
+                carriers.iter_mut().for_each(|carrier| *carrier = None);
+            }
+        }
+    }
+
+    /// An exchange ended, maybe without an answer: its ids are free again.
+    fn end(&mut self, mock: &str, exchange: &ExchangeId) {
+        let is_it = |carrier: &Option<Carrier>| {
+            carrier.as_ref().is_some_and(|carrier| carrier.mock == mock && carrier.exchange == *exchange)
+        };
+        self.open.retain(|_, carriers| {
+            carriers.retain(|carrier| !is_it(carrier));
+            !carriers.is_empty()
+        });
+    }
+
+    /// The exchange of the request that the current event answers, if that is known.
+    pub(super) fn answered(&self) -> Option<&Carrier> {
+        self.answered.as_ref()
+    }
+
+    /// The exchange that carries the messages of a client; none over lines.
     pub(super) fn of(&self, event: &Event) -> Option<&Carrier> {
         if self.newest.is_empty() { None } else { self.newest.get(&event.source.to_string()) }
     }

@@ -155,7 +155,12 @@ impl View {
         self.peers.connections_of(server)
     }
 
-    /// The HTTP exchange that carries the messages of the current event; none over lines.
+    /// The HTTP exchange of the request that the current event answers, if that is known.
+    pub(super) fn answered(&self) -> Option<&Carrier> {
+        self.carriers.answered()
+    }
+
+    /// The HTTP exchange that carries the message of a client; none over lines.
     pub(super) fn carrier(&self, event: &Event) -> Option<&Carrier> {
         self.carriers.of(event)
     }

@@ -52,7 +52,10 @@ fn see(event: &Event, view: &View, tally: &mut Tally) {
             Spoken::Handshake(revision, agreement) => {
                 in_handshake(event.seq, connection, (name, revision), agreement.has_experiments())
             }
-            Spoken::Stateless => in_stateless(event.seq, connection, part, name),
+            Spoken::Stateless => {
+                let has_initialized = view.agreement(connection).is_some();
+                in_stateless(event.seq, connection, (part, name), has_initialized)
+            }
         };
         match judged {
             Judged::Unrelated => {}
@@ -79,14 +82,19 @@ fn in_handshake(
     Judged::Broken(if revision >= Revision::R20250618 { violation } else { violation.as_warning() })
 }
 
-fn in_stateless(seq: Seq, connection: &ConnectionId, message: &Message, name: &str) -> Judged {
+fn in_stateless(
+    seq: Seq,
+    connection: &ConnectionId,
+    (message, name): (&Message, &str),
+    has_initialized: bool,
+) -> Judged {
     let revision = Revision::R20260728;
     let has_extensions = || {
         let declared = message.at(&["params", "_meta", "io.modelcontextprotocol/clientCapabilities"]);
         let of = |name: &str| declared.and_then(Value::as_object).and_then(|declared| declared.get(name));
         is_filled(of("extensions")) || is_filled(of("experimental"))
     };
-    let is_of_handshake = matches!(name, "initialize" | "notifications/initialized");
+    let is_of_handshake = name == "initialize" || (name == "notifications/initialized" && has_initialized);
     let known = method(name);
     if known.is_some_and(|method| method.is_of_clients(revision)) {
         return Judged::Held;

@@ -1,6 +1,6 @@
 //! Calls that a stateless server sends back for more input: each is repeated as itself, with its own state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -57,6 +57,8 @@ struct CallRounds {
     given: Vec<(String, Value, CallKey, Seq)>,
     /// The keys of inputs that servers have asked for.
     asked: Vec<(String, String, CallKey, Seq)>,
+    /// Calls of which an answer may be another client's.
+    unclear: BTreeSet<CallKey>,
     /// Whether the recorder kept a call without its parameters.
     has_cut: bool,
 }
@@ -123,7 +125,7 @@ impl Monitor for CallRounds {
                     return self.judge_other(event, message, tally);
                 };
                 let round = CallRound::of(event, view, connection, id);
-                if !self.has_cut {
+                if !self.has_cut && !self.unclear.contains(&call) {
                     self.judge(event, &call, message, &round, tally);
                 }
                 self.made.entry(call).or_default().push(round);
@@ -142,14 +144,16 @@ impl Monitor for CallRounds {
 impl CallRounds {
     fn answer(&mut self, event: &Event, view: &View, connection: &ConnectionId, message: &Message) {
         let Some(id) = message.id().filter(|_| message.is_response()) else { return };
-        let answer = CallRound::of(event, view, connection, id);
-        // An answer on a stream does not show its exchange; then it must be the only one with its id.
-        let is_it =
-            |made: &&CallRound| made.has_same_id(&answer) && answer.exchange.as_ref().is_none_or(|_| **made == answer);
-        let mut found =
-            self.made.iter().flat_map(|(call, made)| made.iter().filter(is_it).map(move |round| (call, round)));
-        let (Some((call, round)), None) = (found.next(), found.next()) else { return };
-        let (call, round) = (call.clone(), round.clone());
+        let exchange = view.answered().map(|carrier| carrier.exchange.clone());
+        let answer = CallRound { connection: connection.clone(), id: id.clone(), exchange };
+        // Where two clients used one id at once, it is not known whom the server answers.
+        let is_it = |made: &&CallRound| **made == answer;
+        let found = self.made.iter().find_map(|(call, made)| Some((call.clone(), made.iter().find(is_it)?.clone())));
+        let Some((call, round)) = found else {
+            let has_id = |(_, made): &(&CallKey, &Vec<CallRound>)| made.iter().any(|made| made.has_same_id(&answer));
+            self.unclear.extend(self.made.iter().filter(has_id).map(|(call, _)| call.clone()));
+            return;
+        };
         self.made.entry(call.clone()).or_default().retain(|made| *made != round);
         let backs = self.sent_back.entry(call.clone()).or_default();
         if matches!(call, CallKey::Operation(_)) {

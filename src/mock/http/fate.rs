@@ -25,7 +25,7 @@ struct ByteOrder {
     /// Whether bytes were read after the last write.
     has_read: bool,
     has_written: bool,
-    /// Whether bytes of the client were waiting at the last write.
+    /// Whether bytes of the client were waiting right before the last write.
     had_waiting: bool,
 }
 
@@ -38,7 +38,7 @@ impl Fate {
         self.order().has_read = true;
     }
 
-    /// Notes that bytes were written, and whether others of the client were waiting.
+    /// Notes that bytes were written, and whether others of the client had been waiting before.
     pub(super) fn see_written(&self, had_waiting: bool) {
         *self.order() = ByteOrder { has_read: false, has_written: true, had_waiting };
     }

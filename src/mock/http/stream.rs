@@ -58,10 +58,11 @@ impl<S: ByteStream> Wire<S> {
         Self { stream, fate }
     }
 
-    fn see_written(&self, written: &Poll<io::Result<usize>>) {
+    /// Notes a write. What waited before it had been sent without it.
+    fn see_written(&self, written: &Poll<io::Result<usize>>, had_waiting: bool) {
         self.fate.see_result(written);
         if matches!(written, Poll::Ready(Ok(_))) {
-            self.fate.see_written(self.stream.has_unread());
+            self.fate.see_written(had_waiting);
         }
     }
 
@@ -131,8 +132,9 @@ impl<S: ByteStream> Read for Wire<S> {
 
 impl<S: ByteStream> Write for Wire<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let had_waiting = self.stream.has_unread();
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.see_written(&written);
+        self.see_written(&written, had_waiting);
         written
     }
 
@@ -153,8 +155,9 @@ impl<S: ByteStream> Write for Wire<S> {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let had_waiting = self.stream.has_unread();
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
-        self.see_written(&written);
+        self.see_written(&written, had_waiting);
         written
     }
 }
