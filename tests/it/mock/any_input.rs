@@ -134,6 +134,7 @@ fn any_request() -> impl Strategy<Value = Request> {
         query: query.to_owned(),
         shown_query: query.to_owned(),
         headers: headers.into_iter().flatten().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        is_pipelined: false,
         body,
     })
 }

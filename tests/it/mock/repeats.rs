@@ -328,6 +328,7 @@ fn request(exchange: u64, verb: &str, session: Option<&str>, body: String) -> In
         query: String::new(),
         shown_query: String::new(),
         headers: headers.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect(),
+        is_pipelined: false,
         body: mcp_lifecheck::server::Body::Whole(body.into_bytes()),
     })
 }
