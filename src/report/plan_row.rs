@@ -1,5 +1,6 @@
 //! The rows of a report: one for each plan.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,15 @@ pub struct PlanRow {
     /// The findings with verdict fail, warn or inconclusive.
     #[serde(default)]
     pub findings: Vec<FindingRow>,
+    /// Number of secrets that each file of the plan lost, by name of the file.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub redacted: BTreeMap<String, usize>,
+    /// Files that were not written whole, by name, each with the system's reason. They change no verdict.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unwritten: BTreeMap<String, String>,
+    /// Whether it has no verdict because the run was interrupted. Not written to `run.json`, which says so of the run.
+    #[serde(skip)]
+    pub is_interrupted: bool,
     /// The findings as a person reads them. Empty where all is well. Not written to `run.json`.
     #[serde(skip)]
     pub text: String,
@@ -61,6 +71,9 @@ impl PlanRow {
             wall_ms: None,
             because: None,
             findings: Vec::new(),
+            redacted: BTreeMap::new(),
+            unwritten: BTreeMap::new(),
+            is_interrupted: false,
             text: String::new(),
             checks: Vec::new(),
         }

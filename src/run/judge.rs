@@ -1,5 +1,6 @@
 //! Records lives and judges their histories. Every verdict of this program comes from here.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -28,19 +29,20 @@ pub(crate) struct JudgedLife {
     pub cpu: Option<Duration>,
     /// How the subject was started; `None` if it was not.
     pub start: Option<StartKind>,
+    /// Number of secrets that each file lost, by name of the file.
+    pub redacted: BTreeMap<String, usize>,
+    /// Why `history.jsonl` lacks events, if it does.
+    pub unwritten: Option<io::Error>,
 }
 
 /// Lets a subject live, and judges its history. `repeat` is the command line that does the same again.
-///
-/// # Errors
-/// When the history cannot be written. Then there is nothing to judge.
 pub(crate) async fn live_and_judge(
     subject: &impl Subject,
     environment: &RunEnvironment,
     repeat: String,
-) -> io::Result<JudgedLife> {
-    let Lived { history, cpu, start } = record_life(subject, environment).await?;
-    Ok(JudgedLife { judged: JudgedHistory::new(history, repeat), cpu, start })
+) -> JudgedLife {
+    let Lived { history, cpu, start, redacted, unwritten } = record_life(subject, environment).await;
+    JudgedLife { judged: JudgedHistory::new(history, repeat), cpu, start, redacted, unwritten }
 }
 
 impl JudgedHistory {

@@ -9,10 +9,11 @@ use mcp_lifecheck::host::{ClientScenario, client_scenarios};
 use mcp_lifecheck::plan::{Baseline, Revision, did_you_mean};
 use mcp_lifecheck::run::{
     ClientOutcome, ClientPlan, ClientResult, ClientRun, ExitReason, Ownership, RunError, RunFolder, RunProcess,
-    read_expected,
+    read_expected, tasks,
 };
 
 use crate::args::ClientArgs;
+use crate::lost::{complain_of_loss, redacted_text, told};
 use crate::print::say;
 use crate::program::check_program;
 
@@ -30,14 +31,16 @@ pub(crate) fn client(arguments: &ClientArgs, parent: Option<OwnedFd>) -> Result<
         Some(folder) => folder.clone(),
         None => RunFolder::usual_base()?.join("client"),
     };
+    let jobs = tasks::n_fitting_plans(jobs(arguments).min(plans.len()), 1)?;
     let process = RunProcess::boot(Ownership::Command { parent })?;
     let environment = process.environment();
     let life = Duration::from_millis(arguments.timeout);
-    let run = ClientRun { command, life, jobs: jobs(arguments), base, environment: environment.clone() };
+    let run = ClientRun { command, life, jobs, base, environment: environment.clone() };
     let results = process.finish(run.run(&plans))?;
     let outcome = ClientOutcome::new(&results, &expected);
-    say(&text_of(&results, &outcome, arguments.verbose))?;
-    Ok(outcome.reason(environment.is_interrupted()))
+    results.iter().flat_map(|result| &result.unwritten).for_each(|lost| complain_of_loss(lost));
+    let reason = outcome.reason(environment.is_interrupted());
+    told(say(&text_of(&results, &outcome, arguments.verbose)), reason)
 }
 
 fn jobs(arguments: &ClientArgs) -> usize {
@@ -111,7 +114,12 @@ fn text_of(results: &[ClientResult], outcome: &ClientOutcome<'_>, is_verbose: bo
                 line(format_args!("  {word} {}: {}", finding.invariant, sentence(finding)));
             }
         }
-        line(format_args!("  results in {}", result.directory.display()));
+        if let Some(directory) = &result.directory {
+            line(format_args!("  results in {}", directory.display()));
+        }
+        if let Some(told) = redacted_text(&result.redacted) {
+            line(format_args!("  {told}"));
+        }
     }
     for entry in outcome.stale() {
         let check = entry.invariant.as_ref().map(|id| format!(":{id}")).unwrap_or_default();

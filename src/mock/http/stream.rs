@@ -101,6 +101,8 @@ impl<S: ByteStream> Read for Wire<S> {
         if matches!(read, Poll::Ready(Ok(()))) {
             if buffer.filled().is_empty() {
                 self.fate.see(SEEN_EOF);
+            } else {
+                self.fate.bytes_came();
             }
             target.put_slice(buffer.filled());
         }
