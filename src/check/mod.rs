@@ -14,6 +14,7 @@
 mod agreed;
 mod agreement;
 mod carriers;
+mod causes;
 mod combinator;
 mod connection_ends;
 mod course;

@@ -58,7 +58,8 @@ const SHAPED_MIN: usize = 8;
 /// Least length of a user without a password in a URL that is taken for a token.
 const USER_TOKEN_MIN: usize = 16;
 /// Values that say that there is none.
-const NO_VALUES: &[&str] = &["true", "false", "null", "none", "undefined", "required", "missing", "yes", "no", "0", "1"];
+const NO_VALUES: &[&str] =
+    &["true", "false", "null", "none", "undefined", "required", "missing", "yes", "no", "0", "1"];
 
 /// A secret in a text.
 pub(super) struct Found {
@@ -69,12 +70,25 @@ pub(super) struct Found {
 /// Every secret that has the form of one, in order and apart.
 pub(super) fn find(text: &str) -> Vec<Found> {
     let mut found: Vec<Range<usize>> = Vec::new();
-    find_in_urls(text, &mut found);
-    find_named(text, &mut found);
-    find_behind_schemes(text, &mut found);
-    find_tokens(text, &mut found);
-    find_key_blocks(text, &mut found);
-    found.retain(|place| !text[place.clone()].is_empty() && !text[place.clone()].starts_with(REDACTED));
+    // One pass shows which forms are possible at all. A program may write many megabytes.
+    let has = bytes_of(text);
+    let has_any = |bytes: &[u8]| bytes.iter().any(|byte| has[usize::from(*byte)]);
+    if has_any(b"@") && has_any(b"/") {
+        find_in_urls(text, &mut found);
+    }
+    if has_any(b"=:") || has_any(b"-") && has_any(b" ") {
+        find_named(text, &mut found);
+    }
+    if has_any(b"Bb") && has_any(b" ") {
+        find_behind_schemes(text, &mut found);
+    }
+    if has_any(b"0123456789") && has_any(b"-_.AeP") {
+        find_tokens(text, &mut found);
+    }
+    if has_any(b"K") && has_any(b"-") {
+        find_key_blocks(text, &mut found);
+    }
+    found.retain(|place| !place.is_empty() && !text[place.start..].starts_with(REDACTED));
     // The longest first where two begin in one place.
     found.sort_by_key(|place| (place.start, std::cmp::Reverse(place.end)));
     let mut end = 0;
@@ -84,6 +98,15 @@ pub(super) fn find(text: &str) -> Vec<Found> {
         is_apart
     });
     found.into_iter().map(|secret| Found { secret }).collect()
+}
+
+/// Which bytes occur in a text.
+fn bytes_of(text: &str) -> [bool; 256] {
+    let mut has = [false; 256];
+    for byte in text.as_bytes() {
+        has[usize::from(*byte)] = true;
+    }
+    has
 }
 
 /// Whether a name says that its value is a secret.
@@ -124,18 +147,19 @@ fn find_in_urls(text: &str, found: &mut Vec<Range<usize>>) {
 
 /// What stands behind a name that says so: `name=SECRET`, `"name": "SECRET"`, `--name SECRET`, `Authorization: Bearer SECRET`.
 fn find_named(text: &str, found: &mut Vec<Range<usize>>) {
-    let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
-        if !is_of_name(bytes[at]) {
-            at += 1;
-            continue;
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    for (at, _) in text.match_indices(['=', ':']) {
+        let before = text[..at].trim_end_matches(' ');
+        let before = before.strip_suffix(['"', '\'']).unwrap_or(before);
+        let name = &before[before.trim_end_matches(is_of_name).len()..];
+        found.extend(value_behind(text, name, before.len()));
+    }
+    for (at, _) in text.match_indices('-') {
+        let is_word_start = text[..at].chars().next_back().is_none_or(|c| c.is_whitespace() || matches!(c, '"' | '\''));
+        if is_word_start {
+            let length = text[at..].find(|c| !is_of_name(c)).unwrap_or(text.len() - at);
+            found.extend(value_behind(text, &text[at..at + length], at + length));
         }
-        let length = bytes[at..].iter().take_while(|byte| is_of_name(**byte)).count();
-        let name = &text[at..at + length];
-        at += length;
-        found.extend(value_behind(text, name, at));
     }
 }
 

@@ -37,15 +37,10 @@ pub fn without_secrets(text: &str) -> Cow<'_, str> {
     Secrets::default().redact(text).text
 }
 
-/// The words of a command without what has the form of a secret, also where it is a word of its own, as in `--token VALUE`.
+/// The words of a command without what has the form of a secret.
 #[must_use]
 pub fn words_without_secrets(words: &[String]) -> Vec<String> {
-    let mut shown: Vec<String> = Vec::with_capacity(words.len());
-    for (index, word) in words.iter().enumerate() {
-        let is_value = index > 0 && is_secret_option(&words[index - 1]) && !word.starts_with('-') && !word.is_empty();
-        shown.push(if is_value { REDACTED.to_owned() } else { without_secrets(word).into_owned() });
-    }
-    shown
+    Secrets::default().redact_words(words)
 }
 
 impl Secrets {
@@ -85,7 +80,10 @@ impl Secrets {
 
     fn add(&mut self, value: &str) {
         let value = value.trim();
-        if value.chars().count() >= VALUE_CHARS_MIN && !value.contains(REDACTED) && !self.values.iter().any(|known| known == value) {
+        if value.chars().count() >= VALUE_CHARS_MIN
+            && !value.contains(REDACTED)
+            && !self.values.iter().any(|known| known == value)
+        {
             self.values.push(value.to_owned());
             self.values.sort_by_key(|value| std::cmp::Reverse(value.len()));
         }
@@ -101,6 +99,19 @@ impl Secrets {
         }
         let n_secrets = by_value.n_secrets + found.len();
         Redacted { text: Cow::Owned(replaced(&by_value.text, &found)), n_secrets }
+    }
+
+    /// The words of a command without these secrets, and without what has the form of one, also where it is a word of its own, as in
+    /// `--token VALUE`.
+    #[must_use]
+    pub fn redact_words(&self, words: &[String]) -> Vec<String> {
+        let mut shown: Vec<String> = Vec::with_capacity(words.len());
+        for (index, word) in words.iter().enumerate() {
+            let is_value =
+                index > 0 && is_secret_option(&words[index - 1]) && !word.starts_with('-') && !word.is_empty();
+            shown.push(if is_value { REDACTED.to_owned() } else { self.redact(word).text.into_owned() });
+        }
+        shown
     }
 
     /// A text without these secrets. What only has the form of one stays: in a message it may be data of the experiment.
@@ -239,7 +250,15 @@ mod tests {
 
     #[test]
     fn any_text_is_redacted_without_an_end_in_the_middle_of_a_character() {
-        for text in ["ü=ü token=ü–ü://ü@ü", "://", "://@", "=", "token=\u{1f600}", "--token \u{1f600}", "-----BEGIN PRIVATE KEY-----"] {
+        for text in [
+            "ü=ü token=ü–ü://ü@ü",
+            "://",
+            "://@",
+            "=",
+            "token=\u{1f600}",
+            "--token \u{1f600}",
+            "-----BEGIN PRIVATE KEY-----",
+        ] {
             let _ = Secrets::default().redact(text);
         }
     }

@@ -46,7 +46,8 @@ pub(crate) fn redact_outputs(directory: &Path, secrets: &Secrets) -> BTreeMap<St
         }
         let without = |text: &str| {
             // The configuration has the addresses of the mocks, which are no secrets of the user.
-            let Redacted { text, n_secrets } = if has_forms { secrets.redact(text) } else { secrets.redact_values(text) };
+            let Redacted { text, n_secrets } =
+                if has_forms { secrets.redact(text) } else { secrets.redact_values(text) };
             (n_secrets > 0).then(|| (text.into_owned(), n_secrets))
         };
         if let Ok(Some(n_secrets)) = rewrite(&entry.path(), without) {

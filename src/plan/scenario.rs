@@ -175,7 +175,9 @@ impl Scenario {
         for step in &self.steps {
             n_operations += step.action.invoked().map_or(1, |invoked| 1 + u64::from(invoked.again));
             if n_operations > OPERATIONS_MAX {
-                let message = format!("found more than {OPERATIONS_MAX} operations with all repetitions, expected at most that many");
+                let message = format!(
+                    "found more than {OPERATIONS_MAX} operations with all repetitions, expected at most that many"
+                );
                 return Err(InputError::line(file, step.line, message));
             }
             let error = |message: String| InputError::line(file, step.line, message);

@@ -48,8 +48,7 @@ impl Recorder {
     /// Starts the clock of a plan. With a `file`, writes the header as its first line. No event keeps one of the `secrets`.
     #[must_use]
     pub fn start(header: Header, file: Option<File>, secrets: Secrets) -> Self {
-        let mut state =
-            State { file, n_bytes: 0, events: Vec::new(), full: false, n_redacted: 0, unwritten: None };
+        let mut state = State { file, n_bytes: 0, events: Vec::new(), full: false, n_redacted: 0, unwritten: None };
         state.append(&serde_json::to_string(&header).expect("a header has string keys only"));
         let (state, n_events) = (Mutex::new(state), watch::Sender::new(0));
         Self { inner: Arc::new(Inner { header, epoch_us: monotonic_us(), secrets, state, n_events }) }

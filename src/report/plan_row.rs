@@ -50,6 +50,15 @@ pub struct PlanRow {
     /// The findings as a person reads them. Empty where all is well. Not written to `run.json`.
     #[serde(skip)]
     pub text: String,
+    /// One line about a plan that has more to say than its findings, or none. Not written to `run.json`.
+    #[serde(skip)]
+    pub note: String,
+    /// The stacks that were taken when the plan hung. Not written to `run.json`.
+    #[serde(skip)]
+    pub stacks: String,
+    /// Number of events in its history. Not written to `run.json`.
+    #[serde(skip)]
+    pub n_events: usize,
     /// Every check of the plan, in commands that keep [`Detail::Checks`](crate::report::Detail::Checks). Not written to `run.json`.
     #[serde(skip)]
     pub checks: Vec<CheckRow>,
@@ -75,6 +84,9 @@ impl PlanRow {
             unwritten: BTreeMap::new(),
             is_interrupted: false,
             text: String::new(),
+            note: String::new(),
+            stacks: String::new(),
+            n_events: 0,
             checks: Vec::new(),
         }
     }
@@ -202,6 +214,7 @@ impl PlanRow {
             requirement: Vec::new(),
             signature: String::new(),
             repeat: String::new(),
+            text: String::new(),
         };
         Self {
             id: format!("{scenario}.{loader}"),

@@ -69,8 +69,7 @@ impl RunFolder {
             return Ok(None);
         }
         // An old report must not pass for one of this run.
-        remove_stale(path).map_err(|error| unusable(path, &error))?;
-        match probe(path) {
+        match remove_stale(path).and_then(|()| probe(path)) {
             Ok(()) => Ok(Some(Self { path: path.to_path_buf(), _lock: Some(lock), spare: None })),
             Err(error) if is_full(&error) => Self::in_place_of(path, Some(lock), &error).map(Some),
             Err(error) => Err(unusable(path, &error)),
@@ -83,7 +82,9 @@ impl RunFolder {
         let spare = match SpareFolder::new() {
             Ok(spare) => Some((spare, because)),
             Err(_) if lock.is_some() => None,
-            Err(_) => return Err(RunError::usage(format!("{because}; expected room for results: choose another --out"))),
+            Err(_) => {
+                return Err(RunError::usage(format!("{because}; expected room for results: choose another --out")));
+            }
         };
         Ok(Self { path: path.to_path_buf(), _lock: lock, spare })
     }

@@ -170,8 +170,7 @@ impl HostRun<'_> {
         let mut row = self.row(judged.verdict().into());
         row.id.clone_from(&judged.history.header().plan);
         row.wall_ms = u64::try_from(began.elapsed().as_millis()).ok();
-        row.findings = judged.finding_rows();
-        row.text = judged.plan_text();
+        judged.tell(&mut row);
         row.checks = judged.check_rows(SystemTime::now());
         row.redacted.clone_from(&life.redacted);
         row.unwritten = unwritten;
@@ -186,7 +185,7 @@ impl HostRun<'_> {
         let word = verdict.word();
         let name = self.name();
         let text = format!("{word} {name}: {because}\n");
-        let row = PlanRow { because: Some(because), text, ..self.row(verdict) };
+        let row = PlanRow { because: Some(because), note: text.trim_end().to_owned(), text, ..self.row(verdict) };
         Hosted { report: self.report(row), mode: String::new() }
     }
 

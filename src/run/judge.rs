@@ -9,7 +9,9 @@ use crate::catalogue::write_whole;
 use crate::check::{Judgement, PlanVerdict, Verdict, judge};
 use crate::history::History;
 use crate::life::{Lived, RunEnvironment, Subject, record_life};
-use crate::report::{CheckRow, FindingRow, VerdictReport, check_rows, finding_rows, findings_text};
+use crate::report::{
+    CheckRow, FindingRow, PlanRow, VerdictReport, check_rows, finding_rows, finding_text, findings_text, stacks_text,
+};
 use crate::supervise::StartKind;
 
 /// A history with its judgement.
@@ -36,11 +38,7 @@ pub(crate) struct JudgedLife {
 }
 
 /// Lets a subject live, and judges its history. `repeat` is the command line that does the same again.
-pub(crate) async fn live_and_judge(
-    subject: &impl Subject,
-    environment: &RunEnvironment,
-    repeat: String,
-) -> JudgedLife {
+pub(crate) async fn live_and_judge(subject: &impl Subject, environment: &RunEnvironment, repeat: String) -> JudgedLife {
     let Lived { history, cpu, start, redacted, unwritten } = record_life(subject, environment).await;
     JudgedLife { judged: JudgedHistory::new(history, repeat), cpu, start, redacted, unwritten }
 }
@@ -68,7 +66,12 @@ impl JudgedHistory {
     /// The findings that are not green.
     #[must_use]
     pub fn finding_rows(&self) -> Vec<FindingRow> {
-        finding_rows(&self.judgement, &self.repeat)
+        let mut rows = finding_rows(&self.judgement, &self.repeat);
+        let texts = self.judgement.findings.iter().map(|finding| finding_text(&self.history, finding));
+        for (row, text) in rows.iter_mut().zip(texts.filter(|text| !text.is_empty())) {
+            row.text = text;
+        }
+        rows
     }
 
     /// One row for each rule that was judged. `at` is the time of the judgement.
@@ -90,14 +93,16 @@ impl JudgedHistory {
         self.findings_text()
     }
 
-    /// The findings that are not green, or one line for a plan in which no rule was triggered.
-    pub(crate) fn plan_text(&self) -> String {
-        let mut text = self.findings_text();
+    /// Adds what was found to the row of a plan: for programs, and for people.
+    pub(crate) fn tell(&self, row: &mut PlanRow) {
+        row.findings = self.finding_rows();
+        row.stacks = stacks_text(&self.history);
+        row.n_events = self.history.events().len();
+        row.text = self.findings_text();
         if self.verdict() == PlanVerdict::Vacuous {
-            let plan = &self.history.header().plan;
-            text.push_str(&format!("VACUOUS {plan}: nothing came about that could be judged\n"));
+            row.note = format!("VACUOUS {}: nothing came about that could be judged", self.history.header().plan);
+            row.text.push_str(&format!("{}\n", row.note));
         }
-        text
     }
 
     /// Writes `verdict.json` into a folder.

@@ -1,7 +1,6 @@
 //! One plan of a run: its folder, its life, and its row of the report.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
@@ -133,8 +132,7 @@ impl PlanRunner {
         let mut row = row(plan, judged.verdict().into());
         row.cpu_ms = cpu.map(ms);
         row.wall_ms = Some(ms(wall));
-        row.findings = judged.finding_rows();
-        row.text = judged.plan_text();
+        judged.tell(&mut row);
         row.is_interrupted = row.verdict == RunVerdict::Inconclusive && self.environment.is_interrupted();
         if row.is_interrupted {
             row.text.clear();
@@ -146,14 +144,15 @@ impl PlanRunner {
             Ok(()) => {}
             Err(error) if is_full(&error) => drop(row.unwritten.insert("verdict.json".to_owned(), error.to_string())),
             Err(error) => {
-            // Another process removed the folder, and the evidence with it. A recorded failure stays a failure.
-            if row.verdict != RunVerdict::Fail {
-                row.verdict = RunVerdict::Inconclusive;
-            }
-            let because = format!("its verdict.json cannot be written: {error}");
-            line(&mut row.text, format_args!("INCONCLUSIVE {}: {because}", plan.id));
-            row.because = Some(because);
-            is_doubtful = false;
+                // Another process removed the folder, and the evidence with it. A recorded failure stays a failure.
+                if row.verdict != RunVerdict::Fail {
+                    row.verdict = RunVerdict::Inconclusive;
+                }
+                let because = format!("its verdict.json cannot be written: {error}");
+                row.note = format!("INCONCLUSIVE {}: {because}", plan.id);
+                row.text.push_str(&format!("{}\n", row.note));
+                row.because = Some(because);
+                is_doubtful = false;
             }
         }
         let is_ready = || judged.history.events().iter().any(|event| event.kind.kind() == Kind::LoaderReady);
@@ -175,7 +174,10 @@ struct PlanFolder {
 impl PlanFolder {
     /// The files that are lost or not whole.
     fn unwritten(&self, history: Option<&io::Error>) -> BTreeMap<String, String> {
-        let lost = self.full.iter().flat_map(|because| ["plan.toml", "history.jsonl", "verdict.json"].map(|name| (name, because.clone())));
+        let lost = self
+            .full
+            .iter()
+            .flat_map(|because| ["plan.toml", "history.jsonl", "verdict.json"].map(|name| (name, because.clone())));
         let cut = history.map(|error| ("history.jsonl", error.to_string()));
         lost.chain(cut).map(|(name, because)| (name.to_owned(), because)).collect()
     }
@@ -204,16 +206,16 @@ impl Finished {
     }
 
     pub(super) fn without_run(plan: &Plan, verdict: RunVerdict, because: String) -> Self {
-        let mut text = String::new();
-        match verdict {
+        let note = match verdict {
             // The command prints each unavailable loader once, not for every plan.
-            RunVerdict::Unavailable => {}
-            RunVerdict::NotApplicable => line(&mut text, format_args!("NOT APPLICABLE {}: {because}", plan.id)),
+            RunVerdict::Unavailable => String::new(),
+            RunVerdict::NotApplicable => format!("NOT APPLICABLE {}: {because}", plan.id),
             RunVerdict::Pass | RunVerdict::Fail | RunVerdict::Warn | RunVerdict::Vacuous | RunVerdict::Inconclusive => {
-                line(&mut text, format_args!("INCONCLUSIVE {}: {because}", plan.id))
+                format!("INCONCLUSIVE {}: {because}", plan.id)
             }
-        }
-        let row = PlanRow { because: Some(because), text, ..row(plan, verdict) };
+        };
+        let text = if note.is_empty() { String::new() } else { format!("{note}\n") };
+        let row = PlanRow { because: Some(because), note, text, ..row(plan, verdict) };
         let verdicts = BTreeMap::new();
         Self { row, mode: None, verdicts, is_doubtful: false, start: None, is_never_ready: false }
     }
@@ -242,8 +244,4 @@ fn is_doubtful(judged: &JudgedHistory) -> bool {
 
 fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
-    writeln!(text, "{arguments}").expect("writing to a string cannot fail");
 }

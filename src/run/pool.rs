@@ -124,7 +124,9 @@ fn unavailable_where_damaged(selected: &[Selected], finished: &mut [Finished]) {
     let mut asked: BTreeMap<&str, Option<String>> = BTreeMap::new();
     for (one, selected) in finished.iter_mut().zip(selected).filter(|(one, _)| one.is_never_ready) {
         // The packages of a checkout are the user's own.
-        let Some(stack) = selected.target.stack.as_deref().filter(|_| selected.target.checkout.is_empty()) else { continue };
+        let Some(stack) = selected.target.stack.as_deref().filter(|_| selected.target.checkout.is_empty()) else {
+            continue;
+        };
         let damage = asked.entry(stack).or_insert_with(|| {
             let imported = Stack::named(stack).map(|stack| stack.import());
             imported.and_then(Result::err).map(|error| error.to_string())

@@ -73,9 +73,10 @@ fn lowest_limit() -> Option<u64> {
         let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
         let root = Path::new("/sys/fs/cgroup").join(controllers);
         let group = root.join(path.trim_start_matches('/'));
-        let limits = group.ancestors().take_while(|folder| folder.starts_with(&root)).filter_map(|folder| {
-            fs::read_to_string(folder.join("pids.max")).ok()?.trim().parse::<u64>().ok()
-        });
+        let limits = group
+            .ancestors()
+            .take_while(|folder| folder.starts_with(&root))
+            .filter_map(|folder| fs::read_to_string(folder.join("pids.max")).ok()?.trim().parse::<u64>().ok());
         limits.min()
     });
     of_groups.chain(of_user).min()

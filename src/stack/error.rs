@@ -47,7 +47,7 @@ pub enum StackError {
         output: String,
     },
     /// An installed stack fails its import.
-    #[error("stack {name} is damaged: {because}; `mcp-lifecheck doctor --provision` rebuilds it")]
+    #[error("stack {name} is damaged: its import fails: {because}; `mcp-lifecheck doctor --provision` rebuilds it")]
     Damaged {
         /// Name of the stack.
         name: &'static str,

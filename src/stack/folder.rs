@@ -174,3 +174,41 @@ fn tail(text: &str) -> String {
     // An address of an index may have a password in it.
     without_secrets(&lines.into_iter().rev().collect::<Vec<_>>().join(" | ")).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broken(name: &'static str) -> StackError {
+        StackError::Step { name, step: "import", output: "no module".to_owned() }
+    }
+
+    #[test]
+    fn whatever_has_the_path_of_a_stack_and_is_none_makes_room_for_it() {
+        let cache = tempfile::tempdir().unwrap();
+        let path = cache.path().join("x-1");
+        fs::write(&path, "a file").unwrap();
+        let stack = StackFolder::at("x", path.clone());
+        let provisioned = stack.provision(
+            || stack.is_complete(),
+            |folder| fs::write(folder.join("module"), "").map_err(|source| stack.failed(source)),
+        );
+        assert_eq!(provisioned.unwrap(), Provisioned::Now);
+        assert!(path.join("module").is_file() && stack.is_complete());
+    }
+
+    #[test]
+    fn a_stack_that_fails_its_import_is_installed_again_from_nothing() {
+        let cache = tempfile::tempdir().unwrap();
+        let stack = StackFolder::at("x", cache.path().join("x-1"));
+        let module = stack.path.join("module");
+        let install = |folder: &Path| fs::write(folder.join("module"), "").map_err(|source| stack.failed(source));
+        stack.provision(|| stack.is_complete(), install).unwrap();
+        fs::remove_file(&module).unwrap();
+        fs::write(stack.path.join("remnant"), "").unwrap();
+        let import = || if module.exists() { Ok(()) } else { Err(broken("x")) };
+        assert_eq!(stack.rebuild(import, install).unwrap(), Provisioned::Again);
+        assert!(module.is_file() && stack.is_complete() && !stack.path.join("remnant").exists());
+        assert_eq!(stack.rebuild(import, |_| Err(broken("x"))).unwrap(), Provisioned::Already);
+    }
+}

@@ -7,7 +7,7 @@ use crate::catalogue::shipped_loader;
 use crate::foreign::shown;
 use crate::loader::registered::Registered;
 use crate::plan::Descriptor;
-use crate::report::{JSON, RunReport};
+use crate::report::{JSON, RunReport, told_once};
 use crate::run::{
     Accepted, ExitReason, Finished, Launch, Ownership, Pool, Repeat, RunError, RunFolder, RunOutcome, RunProcess,
     Selected, Target, Variants, descriptors, known_baseline, report_of, select, write_reports,
@@ -83,7 +83,7 @@ fn perform(loader: &Registered, options: &Options, repeat: Repeat) -> Result<Run
         None => RunFolder::open_below(&target_folder()?, loader.name())?,
     });
     let report = run(&selected, &folder, options, repeat)?;
-    let mut text: String = report.plans.iter().map(|plan| plan.text.as_str()).collect();
+    let mut text = told_once(&report.plans.iter().collect::<Vec<_>>());
     let written = write_reports(folder.path(), &report, [&JSON])?;
     let mut accepted = Accepted::default();
     accepted.add(None, &options.baseline);

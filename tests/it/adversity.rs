@@ -58,7 +58,9 @@ fn a_stranger_at_the_port_of_a_mock_is_refused_recorded_and_judged_by_nobody() {
         "HEAD /health HTTP/1.1\r\nhost: x\r\n\r\n",
         "OPTIONS /mcp HTTP/1.1\r\nhost: x\r\norigin: http://evil.example\r\naccess-control-request-method: POST\r\n\r\n",
         &format!("POST /mcp HTTP/1.1\r\nhost: x\r\nmcp-session-id: s1\r\n{json}"),
-        &format!("DELETE /mcp HTTP/1.1\r\nhost: x\r\norigin: http://localhost\r\norigin: http://evil.example\r\n{json}"),
+        &format!(
+            "DELETE /mcp HTTP/1.1\r\nhost: x\r\norigin: http://localhost\r\norigin: http://evil.example\r\n{json}"
+        ),
     ] {
         let mut stranger = TcpStream::connect(&address).unwrap();
         stranger.write_all(request.as_bytes()).unwrap();
@@ -87,7 +89,8 @@ fn a_limit_on_the_size_of_files_loses_files_and_no_verdict() {
     assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
     assert!(ran.invariants("fail").contains(&"call-after-load-succeeds".to_owned()), "{}", ran.stdout);
     assert!(ran.stderr.contains("not written: "), "{}", ran.stderr);
-    let ran = behind(&rig, "ulimit -f 0", &rig.run_command(&["load-call-close", "--polite-only", "--transport", "stdio"]));
+    let ran =
+        behind(&rig, "ulimit -f 0", &rig.run_command(&["load-call-close", "--polite-only", "--transport", "stdio"]));
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
 }
 
@@ -99,10 +102,12 @@ fn a_full_results_folder_loses_files_and_no_verdict() {
     for (name, fill) in [
         ("no room", "head -c 60000 /dev/zero > \"$0/fill\"; cat /dev/zero > \"$0/more\" 2>/dev/null; true"),
         ("little room", "head -c 45000 /dev/zero > \"$0/fill\""),
-        ("no names", "i=0; while : > \"$0/$i\"; do i=$((i+1)); done 2>/dev/null; true"),
+        ("no names", "i=0; while true > \"$0/$i\"; do i=$((i+1)); done 2>/dev/null; true"),
         ("read only", "mount -o remount,ro \"$0\""),
     ] {
-        let script = format!("mkdir -p \"$0\" && mount -t tmpfs -o size=64k,nr_inodes=40 none \"$0\" && {{ {fill}; }} && exec \"$@\"");
+        let script = format!(
+            "mkdir -p \"$0\" && mount -t tmpfs -o size=64k,nr_inodes=40 none \"$0\" && {{ {fill}; }} && exec \"$@\""
+        );
         let mut command = rig.program("unshare", namespace);
         command.args(["sh", "-c", &script, &out, LIFECHECK, "run", "--format", "json", "--out", &out]).args(FAILING);
         let ran = rig.finish(command);
@@ -153,7 +158,9 @@ fn is_obeyed(text: &str) -> bool {
 fn no_text_from_elsewhere_reaches_a_terminal_raw() {
     let rig = Rig::new();
     let hostile = "\\u001b[31mred\\u009b2J\\u202e\\u0007";
-    let header = format!("{{\"schema\":1,\"plan\":\"{hostile}\",\"scenario\":\"x\",\"loader\":\"l\",\"revision\":\"2025-11-25\",\"transport\":\"stdio\",\"seed\":1}}\n");
+    let header = format!(
+        "{{\"schema\":1,\"plan\":\"{hostile}\",\"scenario\":\"x\",\"loader\":\"l\",\"revision\":\"2025-11-25\",\"transport\":\"stdio\",\"seed\":1}}\n"
+    );
     let history = rig.file("history.jsonl", &header).display().to_string();
     let scenario = rig.file("x.toml", &format!("about = \"x\"\n\"{hostile}\" = 3\n")).display().to_string();
     let raw = rig.file("raw.toml", "about = \"x\"\nservers = \"\u{9b}31m\u{1b}\"\n").display().to_string();
@@ -190,7 +197,8 @@ fn no_file_of_a_run_has_a_secret_and_the_run_says_where_one_was() {
     let template = rig.file("mine.json", template).display().to_string();
     let mut command = rig.command(&["host", "--config-template", &template, "--out"]);
     command.arg(rig.out()).args(["--", "sh", "-c", script, "x", "--api-key=black-horse", "--token", "grey-horse"]);
-    let ran = rig.finish(command.env("MY_TOKEN", "red-horse-8"));
+    command.env("MY_TOKEN", "red-horse-8");
+    let ran = rig.finish(command);
     assert!(ran.code == 1 || ran.code == 3, "{}{}", ran.stdout, ran.stderr);
     let mut texts = vec![("stdout".to_owned(), ran.stdout.clone()), ("stderr".to_owned(), ran.stderr)];
     texts.extend(files(&rig.out()).iter().map(|path| (path.display().to_string(), fs::read_to_string(path).unwrap())));
@@ -249,12 +257,14 @@ fn a_limit_of_processes_that_is_too_low_is_told_before_anything_runs() {
 #[test]
 fn a_server_without_a_handshake_is_no_server_for_a_revision_with_one() {
     let rig = Rig::new();
-    let scenario = "about = \"x\"\nservers = [{ name = \"files\", script = \"modern-only\" }]\n[[step]]\ndo = \"load\"\n";
+    let scenario =
+        "about = \"x\"\nservers = [{ name = \"files\", script = \"modern-only\" }]\n[[step]]\ndo = \"load\"\n";
     let ran = rig.run(&[&rig.scenario(scenario)]);
     assert_eq!(ran.code, 2, "{}{}", ran.stdout, ran.stderr);
     let told = ["modern-only", "under revision 2025-11-25", "expected", "2026-07-28"];
     assert!(told.iter().all(|part| ran.stderr.contains(part)), "{}", ran.stderr);
-    let ran = rig.run(&[&rig.scenario(&format!("revisions = [\"2026-07-28\"]\n{scenario}")), "--revision", "2026-07-28"]);
+    let ran =
+        rig.run(&[&rig.scenario(&format!("revisions = [\"2026-07-28\"]\n{scenario}")), "--revision", "2026-07-28"]);
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
 }
 
@@ -301,7 +311,8 @@ fn a_damaged_stack_makes_its_loaders_unavailable_and_says_how_to_rebuild_it() {
     let rig = Rig::new();
     let cache = rig.out().with_file_name("cache");
     let run = |name: &str, value: &str| {
-        let mut command = rig.run_command(&["load-call-close", "--loader", "python-owner-task@mcp-1.30", "--polite-only"]);
+        let mut command =
+            rig.run_command(&["load-call-close", "--loader", "python-owner-task@mcp-1.30", "--polite-only"]);
         command.env("MCP_LIFECHECK_CACHE", &cache).env(name, value);
         rig.finish(command)
     };

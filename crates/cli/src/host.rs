@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 
-use mcp_lifecheck::foreign::words_without_secrets;
+use mcp_lifecheck::foreign::Secrets;
 use mcp_lifecheck::host::{ConfigShape, ConfigSource, HostSettings, prepared};
 use mcp_lifecheck::plan::{InputError, Limits, Revision, ShutdownBehaviour, Transport, read_text};
 use mcp_lifecheck::run::{
@@ -31,6 +31,7 @@ pub(crate) fn host(arguments: &HostArgs, parent: Option<OwnedFd>) -> Result<Exit
     let baseline = arguments.results.baseline.as_ref().map(|file| read_host_baseline(file, &plan)).transpose()?;
     let folder = RunFolder::of_command(arguments.results.out.as_deref(), "host")?;
     tasks::n_fitting_plans(1, prepared.servers.len())?;
+    let repeat = repeat(arguments, &prepared.application.config);
     let process = RunProcess::boot(Ownership::Command { parent })?;
     let run = HostRun {
         prepared,
@@ -39,7 +40,7 @@ pub(crate) fn host(arguments: &HostArgs, parent: Option<OwnedFd>) -> Result<Exit
         shutdown: if arguments.stubborn { ShutdownBehaviour::Stubborn } else { ShutdownBehaviour::Polite },
         folder: &folder,
         environment: process.environment(),
-        repeat: repeat(arguments),
+        repeat,
     };
     let hosted = process.finish(run.run())?;
     let mut accepted = Accepted::default();
@@ -114,7 +115,7 @@ fn servers(texts: &[String]) -> Result<Vec<(String, String)>, RunError> {
 }
 
 /// The command line that repeats the run, without secrets. Arguments with special characters are quoted.
-fn repeat(arguments: &HostArgs) -> String {
+fn repeat(arguments: &HostArgs, config: &ConfigSource) -> String {
     let mut line = "mcp-lifecheck host".to_owned();
     let mut push = |text: &str| {
         line.push(' ');
@@ -152,7 +153,12 @@ fn repeat(arguments: &HostArgs) -> String {
         push("--stubborn");
     }
     push("--");
-    words_without_secrets(&arguments.command).iter().for_each(|text| push(text));
+    let secrets = Secrets::default().and_of_environment(std::env::vars_os()).and_of_command(&arguments.command);
+    let secrets = match config {
+        ConfigSource::Template { text, .. } => secrets.and_of_text(text),
+        ConfigSource::Shape(_) => secrets,
+    };
+    secrets.redact_words(&arguments.command).iter().for_each(|text| push(text));
     line
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use mcp_lifecheck::life::RunEnvironment;
 use mcp_lifecheck::plan::{InputError, Plan, read_text};
-use mcp_lifecheck::report::{Comparison, RunReport, RunVerdict};
+use mcp_lifecheck::report::{Comparison, RunReport, RunVerdict, told_once};
 use mcp_lifecheck::run::select::Versus;
 use mcp_lifecheck::run::{
     Accepted, Chosen, ExitReason, Finished, Jobs, Ownership, Pool, Repeat, RunError, RunFolder, RunOutcome, RunProcess,
@@ -92,8 +92,9 @@ pub(crate) fn replay(arguments: &ReplayArgs, parent: Option<OwnedFd>) -> Result<
 fn read_plan(file: &Path) -> Result<Plan, InputError> {
     let shown = file.display().to_string();
     if let Some(repeat) = repeat_of_host(file) {
-        let message =
-            format!("found the results of a program that is no loader, expected those of `run`; to repeat it: {repeat}");
+        let message = format!(
+            "found the results of a program that is no loader, expected those of `run`; to repeat it: {repeat}"
+        );
         return Err(InputError::whole(&shown, message));
     }
     let text = read_text(file)?;
@@ -187,7 +188,7 @@ async fn run_all(
 
 fn text_of(report: &RunReport, outcome: &RunOutcome, folder: &RunFolder, output: &OutputArgs) -> String {
     let shown = report.plans.iter().enumerate().filter(|(index, _)| !outcome.is_accepted(*index));
-    let mut text = shown.map(|(_, plan)| plan.text.as_str()).collect::<String>();
+    let mut text = told_once(&shown.map(|(_, plan)| plan).collect::<Vec<_>>());
     let mut line = |arguments: std::fmt::Arguments<'_>| {
         writeln!(text, "{arguments}").expect("writing to a string cannot fail");
     };

@@ -49,9 +49,8 @@ fn command_launch(
 /// The program that a word of a command names: a path, from `folder` if it is relative, or a name in PATH. None if no file there can be
 /// run.
 pub fn find_program(word: &str, folder: Option<&Path>) -> Option<PathBuf> {
-    let is_program = |path: &PathBuf| {
-        path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-    };
+    let is_program =
+        |path: &PathBuf| path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
     if word.contains('/') {
         let path = folder.map_or_else(|| PathBuf::from(word), |folder| folder.join(word));
         return Some(path).filter(is_program);
