@@ -13,6 +13,7 @@ mod junit;
 mod matrix;
 mod plan_row;
 mod run_report;
+mod subjects;
 mod told;
 mod verdict_json;
 
@@ -26,5 +27,6 @@ pub use json::JSON;
 pub use matrix::{Matrix, verdicts_of, worse};
 pub use plan_row::{Counts, PlanRow, RunVerdict};
 pub use run_report::{ModeRow, RunReport};
+pub use subjects::name_subjects;
 pub use told::told_once;
 pub use verdict_json::{FindingRow, VerdictReport, finding_rows};

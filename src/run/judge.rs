@@ -10,7 +10,8 @@ use crate::check::{Judgement, PlanVerdict, Verdict, judge};
 use crate::history::History;
 use crate::life::{Lived, RunEnvironment, Subject, record_life};
 use crate::report::{
-    CheckRow, FindingRow, PlanRow, VerdictReport, check_rows, finding_rows, finding_text, findings_text, stacks_text,
+    CheckRow, FindingRow, PlanRow, VerdictReport, check_rows, finding_rows, finding_text, findings_text, name_subjects,
+    stacks_text,
 };
 use crate::supervise::StartKind;
 
@@ -47,7 +48,8 @@ impl JudgedHistory {
     /// Judges a history.
     #[must_use]
     pub fn new(history: History, repeat: String) -> Self {
-        let judgement = judge(&history);
+        let mut judgement = judge(&history);
+        name_subjects(&history, &mut judgement);
         Self { history, judgement, repeat }
     }
 

@@ -97,7 +97,7 @@ fn an_untestable_adapter_is_distinguished_from_a_failing_one() {
     let missing = rig.file("missing.toml", missing).display().to_string();
     let ran = test(&rig, &missing, &[]);
     assert_eq!(ran.code, 3, "{}", ran.stdout);
-    assert!(ran.stdout.contains("cannot start the loader's process"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("found no program \\\"no-such-program\\\" in PATH"), "{}", ran.stdout);
     let text = rig.finish(rig.command(&["doctor", "--adapter", &missing, "--out", &rig.out().display().to_string()]));
     assert!(text.stdout.starts_with("UNAVAILABLE x: "), "{}", text.stdout);
 }
