@@ -369,3 +369,27 @@ fn messages_name_what_was_found_and_what_to_do() {
     let told = ["found the results of a program that is no loader", "to repeat it: mcp-lifecheck host"];
     assert!(told.iter().all(|part| ran.stderr.contains(part)), "{}", ran.stderr);
 }
+
+#[test]
+fn a_session_that_is_never_deleted_is_one_finding() {
+    let rig = Rig::new();
+    let text = "name = \"reference-but-delete-lost\"\nlane = \"rust\"\ntransports = [\"http\"]\n";
+    let loader = rig.file("mutation.toml", text).display().to_string();
+    let scenarios = ["load-call-close", "remove-first", "remove-in-order", "reload-changes"];
+    let ran = rig.run(&[&scenarios[..], &["--loader", &loader, "--transport", "http"]].concat());
+    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+    for plan in ran.plans() {
+        let findings = plan["findings"].as_array().unwrap();
+        assert_eq!(findings.len(), 1, "{plan:#}");
+        assert_eq!(findings[0]["invariant"], "session-deleted");
+        let because = findings[0]["because"].as_str().unwrap();
+        assert!(because.starts_with("session ") && because.contains("[connection "), "{because}");
+    }
+    // For people, four plans have one block.
+    let mut command = rig.command(&["run", "--loader", &loader, "--transport", "http", "--out"]);
+    command.arg(rig.out()).args(scenarios);
+    let ran = rig.finish(command);
+    assert_eq!(ran.stdout.matches("FAIL session-deleted").count(), 1, "{}", ran.stdout);
+    let also = ran.stdout.lines().find(|line| line.starts_with("  also in: ")).unwrap();
+    assert_eq!(also.matches(" (http polite)").count(), 3, "{also}");
+}

@@ -88,6 +88,16 @@ fn the_python_helper_keeps_every_rule_of_the_protocol() {
 }
 
 #[test]
+fn an_adapter_that_wrote_before_its_hello_is_not_quiet() {
+    if Command::new("python3").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
+        return unavailable("the self-test of adapters", "no python3");
+    }
+    let ran = tested("writes-before-hello");
+    assert_eq!(of_state(&states(&ran), "fail"), ["quiet-streams"], "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("stdout begins with \\\"connecting\\\""), "{}", ran.stdout);
+}
+
+#[test]
 fn an_untestable_adapter_is_distinguished_from_a_failing_one() {
     let rig = Rig::new();
     let wrong = rig.file("wrong.toml", "name = \"x\"\nlane = \"command\"\n").display().to_string();
