@@ -6,6 +6,7 @@
 //! - [`plan`]: scenarios, loader descriptions, promises and limits, as plain data.
 //! - [`process_table`]: which processes run, and below which other one.
 //! - `http_client`: one HTTP/1.1 request over its own connection.
+//! - [`foreign`]: text from elsewhere, without what a terminal obeys and without secrets.
 //! - [`history`]: events and histories, with their file formats, as plain data.
 //! - [`check`]: invariants, and the engine that judges a history. Pure.
 //! - [`script`]: what a mock server does, as plain data.
@@ -36,6 +37,8 @@ pub mod testing;
 pub mod catalogue;
 #[doc(hidden)]
 pub mod drive;
+#[doc(hidden)]
+pub mod foreign;
 #[doc(hidden)]
 pub mod host;
 #[doc(hidden)]

@@ -1,7 +1,9 @@
 //! One pass over a history: the view first, then the monitors that subscribe to the kind of the event.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
+use crate::check::causes::withdraw_consequences;
 use crate::check::experiment::Experiment;
 use crate::check::{
     Finding, HOST_RULES, INVARIANTS, Invariant, Judgement, Monitor, PlanVerdict, Tally, Verdict, View, Witness,
@@ -84,7 +86,10 @@ impl Engine {
                 row.standing = Standing::NotApplicable { because: because.to_owned() };
             }
         }
+        let held: BTreeSet<&str> = rows.iter().filter(|row| !row.never_held()).map(|row| row.invariant.id).collect();
         let mut findings: Vec<Finding> = rows.into_iter().map(|row| row.end(&view)).collect();
+        withdraw_consequences(&mut findings, |invariant| !held.contains(invariant));
+        experiment.doubt(&mut findings);
         findings.extend(experiment.end());
         Judgement { verdict: PlanVerdict::of(&findings), findings }
     }
@@ -100,6 +105,14 @@ impl Row {
             None => Standing::Watching { monitor: (invariant.start)(header), tally: Tally::default() },
         };
         Self { invariant, standing }
+    }
+
+    /// Whether it held nowhere so far.
+    fn never_held(&self) -> bool {
+        match &self.standing {
+            Standing::Watching { tally, .. } => tally.never_held(),
+            Standing::NotApplicable { .. } => true,
+        }
     }
 
     fn end(self, view: &View) -> Finding {

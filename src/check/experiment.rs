@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::check::{Finding, Verdict};
-use crate::history::{Event, EventKind, Seq};
+use crate::history::{Event, EventKind, Seq, UNREAD};
 
 /// One way in which an experiment can go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,7 @@ pub(super) struct Experiment {
     overdue: Vec<String>,
     last: Option<Seq>,
     is_over: bool,
+    unread: Option<Seq>,
 }
 
 impl Experiment {
@@ -43,6 +44,9 @@ impl Experiment {
         match &event.kind {
             EventKind::ExperimentFailed { because } => self.note(FAILED, event, because.clone()),
             EventKind::EvidenceTruncated { what, because } => {
+                if what == UNREAD {
+                    self.unread.get_or_insert(event.seq);
+                }
                 self.note(EVIDENCE_TRUNCATED, event, format!("{what} was cut off: {because}"));
             }
             EventKind::FaultUndelivered { server, fault } => {
@@ -58,6 +62,18 @@ impl Experiment {
             }
             EventKind::PlanEnded {} => self.is_over = true,
             _ => {}
+        }
+    }
+
+    /// Makes each violation doubtful that came to light after a mock could not read a message: the limit may have caused it.
+    pub(super) fn doubt(&self, findings: &mut [Finding]) {
+        let Some(unread) = self.unread else { return };
+        for finding in findings {
+            let is_later = finding.witness.last().is_some_and(|last| *last >= unread);
+            if is_later && matches!(finding.verdict, Verdict::Fail | Verdict::Warn) {
+                finding.verdict = Verdict::Inconclusive;
+                finding.because.push_str(&format!(", but a mock could not read a message as it was meant at {unread}"));
+            }
         }
     }
 

@@ -13,6 +13,7 @@
 
 mod agreement;
 mod carriers;
+mod causes;
 mod combinator;
 mod connection_ends;
 mod course;

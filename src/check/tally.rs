@@ -95,6 +95,11 @@ impl Tally {
         self.open.get_or_insert_with(|| (because, witness.to_vec()));
     }
 
+    /// Whether the invariant held nowhere.
+    pub(super) fn never_held(&self) -> bool {
+        self.n_held == 0
+    }
+
     /// Turns the tally into the finding.
     pub(super) fn finding(self, invariant: &Invariant, view: &View) -> Finding {
         let found = |verdict: Verdict, because: String, witness: Vec<Seq>, variant: &str| Finding {

@@ -40,6 +40,7 @@ impl PlanInput {
             transport: self.plan.transport,
             framing: self.framing(),
             mocks: self.mock_setups(),
+            secrets: self.launch.secrets(),
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use crate::foreign::Secrets;
 use crate::life::{OUTPUT_BYTES_MAX, PROCESSES_MAX, RunEnvironment, ms};
 use crate::plan::Limits;
 use crate::supervise::{LaunchSpec, StdinKind, WarmStart};
@@ -53,6 +54,12 @@ impl LoaderLaunch {
             settle_ms: ms(limits.settle),
             warm: None,
         }
+    }
+
+    /// What in its command and its own environment is secret.
+    pub(super) fn secrets(&self) -> Secrets {
+        let variables = self.env.iter().map(|(name, value)| (name.into(), value.into()));
+        Secrets::default().and_of_environment(variables).and_of_command(&self.command)
     }
 
     /// How the process may be a fork of a template. The template has as long for its imports as a new process has.

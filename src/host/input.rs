@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::foreign::Secrets;
 use crate::history::{Header, HostFacts, SCHEMA, ServerFacts};
 use crate::host::config::ConfigShape;
 use crate::life::{Setup, mock_setup};
@@ -99,6 +100,19 @@ impl HostInput {
             transport: self.transport,
             framing: self.transport.usual_framing(),
             mocks,
+            secrets: self.secrets(),
+        }
+    }
+
+    /// What in its command, its own environment and its configuration is secret.
+    fn secrets(&self) -> Secrets {
+        let variables = self.env.iter().map(|(name, value)| (name.into(), value.into()));
+        let secrets = Secrets::default().and_of_environment(variables).and_of_command(&self.command);
+        match &self.kind {
+            HostKind::Application(Application { config: ConfigSource::Template { text, .. }, .. }) => {
+                secrets.and_of_text(text)
+            }
+            HostKind::Application(_) | HostKind::Client => secrets,
         }
     }
 

@@ -1,9 +1,19 @@
 //! The files that a subject writes: its stdout and its stderr.
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+
+use rustix::fs::OFlags;
+
+use crate::foreign::{Redacted, Secrets};
+
+/// Names of the files that a subject and its helpers write.
+const OUTPUTS: [&str; 3] = ["stdout.txt", "stderr.txt", "page-stderr.txt"];
+/// Beginning of the name of a configuration that a user wrote.
+const OWN_CONFIGURATION: &str = "config-";
 
 /// Makes the files for the subject's stdout and stderr before it starts, and returns the one for stderr.
 ///
@@ -20,6 +30,48 @@ pub(crate) fn read_head(file: &File, bytes_max: u64) -> Vec<u8> {
     let n_read = file.read_at(&mut bytes, 0).unwrap_or(0);
     bytes.truncate(n_read);
     bytes
+}
+
+/// Removes the secrets from the files that a subject wrote, after its end. Returns their number by name of the file, without the files
+/// that had none.
+///
+/// The subject writes into these files itself, so they hold a secret until its end.
+pub(crate) fn redact_outputs(directory: &Path, secrets: &Secrets) -> BTreeMap<String, usize> {
+    let mut redacted = BTreeMap::new();
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let has_forms = OUTPUTS.contains(&name.as_str());
+        if !has_forms && !name.starts_with(OWN_CONFIGURATION) {
+            continue;
+        }
+        let without = |text: &str| {
+            // The configuration has the addresses of the mocks, which are no secrets of the user.
+            let Redacted { text, n_secrets } =
+                if has_forms { secrets.redact(text) } else { secrets.redact_values(text) };
+            (n_secrets > 0).then(|| (text.into_owned(), n_secrets))
+        };
+        if let Ok(Some(n_secrets)) = rewrite(&entry.path(), without) {
+            redacted.insert(name, n_secrets);
+        }
+    }
+    redacted
+}
+
+/// Writes a text file again if it holds a secret. It follows no link, because the subject could have made one.
+fn rewrite(path: &Path, without: impl Fn(&str) -> Option<(String, usize)>) -> io::Result<Option<usize>> {
+    let no_follow = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
+    let mut file = File::options().read(true).write(true).custom_flags(no_follow).open(path)?;
+    let facts = file.metadata()?;
+    if !facts.is_file() || facts.nlink() != 1 {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let Some((text, n_secrets)) = without(&String::from_utf8_lossy(&bytes)) else { return Ok(None) };
+    file.rewind()?;
+    file.write_all(text.as_bytes())?;
+    file.set_len(text.len() as u64)?;
+    Ok(Some(n_secrets))
 }
 
 /// Tracebacks of Python and panics of Rust, each from its first line to its last.

@@ -118,7 +118,7 @@ impl Drop for Probed<'_> {
 }
 
 async fn exchange(transport: Transport, script: &Script, environment: &RunEnvironment) -> Result<(), ExchangeError> {
-    let recorder = Recorder::start(Header::new("preflight"), None)?;
+    let recorder = Recorder::in_memory(Header::new("preflight"));
     let token = RunEnvironment::token()?;
     let limits = Limits::default();
     let setup = mock_setup(script, "polite".to_owned(), Revision::NEWEST_HANDSHAKE.to_string(), &limits);

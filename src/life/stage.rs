@@ -6,6 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::foreign::Secrets;
 use crate::history::{EventKind, Header, Source};
 use crate::life::delay::DelaySampler;
 use crate::life::environment::RunEnvironment;
@@ -28,6 +29,8 @@ pub struct Setup {
     pub framing: Framing,
     /// How each mock is welcomed, by name of the server.
     pub mocks: BTreeMap<String, MockSetup>,
+    /// What in the subject's command, environment and configuration is secret.
+    pub secrets: Secrets,
 }
 
 /// One stage. It is open for exactly one life.

@@ -1,5 +1,6 @@
 //! The pipeline of one life: open the stage, let the subject live on it, close the stage, return the history.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use crate::history::{EventKind, History, Source};
 use crate::life::environment::RunEnvironment;
 use crate::life::http_server::ServerError;
+use crate::life::output::redact_outputs;
 use crate::life::servers::Servers;
 use crate::life::stage::{Setup, Stage};
 use crate::record::Recorder;
@@ -51,16 +53,25 @@ pub struct Lived {
     pub cpu: Option<Duration>,
     /// How the subject was started; `None` if it was not.
     pub start: Option<StartKind>,
+    /// Number of secrets that each file lost, by name of the file.
+    pub redacted: BTreeMap<String, usize>,
+    /// Why `history.jsonl` lacks events, if it does. The history here has all of them.
+    pub unwritten: Option<io::Error>,
 }
 
+/// Name of the file with the history.
+const HISTORY: &str = "history.jsonl";
+
 /// Lets a subject live and records it. A life that cannot begin is recorded as a failed experiment.
-///
-/// # Errors
-/// When the history cannot be written. Then there is nothing to judge.
-pub async fn record_life(subject: &impl Subject, environment: &RunEnvironment) -> io::Result<Lived> {
+pub async fn record_life(subject: &impl Subject, environment: &RunEnvironment) -> Lived {
     let setup = subject.setup();
-    let file = File::create(setup.directory.join("history.jsonl"))?;
-    let recorder = Recorder::start(setup.header.clone(), Some(file))?;
+    let directory = setup.directory.clone();
+    let (file, uncreated) = match File::create(directory.join(HISTORY)) {
+        Ok(file) => (Some(file), None),
+        Err(error) => (None, Some(error)),
+    };
+    let secrets = setup.secrets.clone().and_of_environment(std::env::vars_os());
+    let recorder = Recorder::start(setup.header.clone(), file, secrets);
     let (cpu, start) = match on_stage(subject, setup, environment, &recorder).await {
         Ok(Led { cpu, start }) => (cpu, Some(start)),
         Err(error) => {
@@ -69,7 +80,12 @@ pub async fn record_life(subject: &impl Subject, environment: &RunEnvironment) -
         }
     };
     recorder.note(Source::Driver, EventKind::PlanEnded {});
-    Ok(Lived { history: recorder.take_history(), cpu, start })
+    let mut redacted = redact_outputs(&directory, recorder.secrets());
+    if recorder.n_redacted() > 0 {
+        redacted.insert(HISTORY.to_owned(), recorder.n_redacted());
+    }
+    let unwritten = recorder.take_unwritten().or(uncreated);
+    Lived { history: recorder.take_history(), cpu, start, redacted, unwritten }
 }
 
 async fn on_stage(

@@ -13,6 +13,9 @@ use crate::plan::{
     Transport, Until, WaitFor, did_you_mean,
 };
 
+/// Most operations of a scenario, with every repetition.
+const OPERATIONS_MAX: u64 = 10_000;
+
 /// A scenario. Its names are unique, and every name that a step uses is declared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {
@@ -168,7 +171,15 @@ impl Scenario {
             return Err(InputError::whole(file, "found no step, expected at least one [[step]]"));
         }
         let mut operations = BTreeSet::new();
+        let mut n_operations = 0;
         for step in &self.steps {
+            n_operations += step.action.invoked().map_or(1, |invoked| 1 + u64::from(invoked.again));
+            if n_operations > OPERATIONS_MAX {
+                let message = format!(
+                    "found more than {OPERATIONS_MAX} operations with all repetitions, expected at most that many"
+                );
+                return Err(InputError::line(file, step.line, message));
+            }
             let error = |message: String| InputError::line(file, step.line, message);
             for server in step.action.servers() {
                 if self.server(server).is_none() {

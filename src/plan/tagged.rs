@@ -15,6 +15,8 @@ use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
 use crate::plan::InputError;
 use crate::plan::suggest::with_suggestion;
 
+/// Most steps in a file.
+const STEPS_MAX: usize = 1_000;
 /// The key that names a step.
 const TAG: &str = "do";
 
@@ -41,7 +43,13 @@ pub(super) fn take_steps<'t>(file: &mut DeTable<'t>) -> Result<Vec<StepTable<'t>
     let Some(found) = file.remove("step") else { return Ok(Vec::new()) };
     let offset = found.span().start;
     match found.into_inner() {
-        DeValue::Array(steps) => steps.into_iter().map(StepTable::new).collect(),
+        DeValue::Array(steps) => match steps.get(STEPS_MAX) {
+            None => steps.into_iter().map(StepTable::new).collect(),
+            Some(step) => {
+                let message = format!("found {} steps, expected at most {STEPS_MAX}", steps.len());
+                Err(StepFlaw::new(step.span().start, message))
+            }
+        },
         _ => Err(StepFlaw::new(offset, "found `step` that is not an array of tables, expected [[step]]")),
     }
 }

@@ -14,6 +14,7 @@ mod lines;
 mod options;
 mod protocol;
 mod recorder;
+mod redact;
 mod secret;
 
 pub use adapter_link::{AdapterHello, AdapterLink, Completion};

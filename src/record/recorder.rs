@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::history::{Event, EventKind, Header, History, Seq, Source, event_to_line};
+use crate::foreign::Secrets;
+use crate::history::{Event, EventKind, Header, History, Seq, Source};
 use crate::record::clock::monotonic_us;
+use crate::record::redact::without_secrets;
 
 /// Maximum number of events in a history. Beyond it, the recorder records that it truncated the evidence.
 const EVENTS_MAX: usize = 200_000;
@@ -17,7 +19,8 @@ const BYTES_MAX: u64 = 64 << 20;
 
 /// Assigns sequence numbers and keeps the history of one plan. Cheap to clone.
 ///
-/// It appends each event to `history.jsonl` before it returns the number. So every acknowledged event is on file.
+/// It appends each event to `history.jsonl` before it returns the number. So every acknowledged event is on file. Where the file takes
+/// no more, the history goes on in memory: a full disk is no reason to judge a program differently.
 #[derive(Clone)]
 pub struct Recorder {
     inner: Arc<Inner>,
@@ -26,6 +29,7 @@ pub struct Recorder {
 struct Inner {
     header: Header,
     epoch_us: u64,
+    secrets: Secrets,
     state: Mutex<State>,
     n_events: watch::Sender<usize>,
 }
@@ -35,20 +39,25 @@ struct State {
     n_bytes: u64,
     events: Vec<Event>,
     full: bool,
+    n_redacted: usize,
+    /// Why the file lacks events.
+    unwritten: Option<io::Error>,
 }
 
 impl Recorder {
-    /// Starts the clock of a plan. With a `file`, writes the header as its first line.
-    ///
-    /// # Errors
-    /// When the header cannot be written.
-    pub fn start(header: Header, file: Option<File>) -> io::Result<Self> {
-        let mut state = State { file, n_bytes: 0, events: Vec::new(), full: false };
-        let line = serde_json::to_string(&header).map_err(io::Error::other)?;
-        state.append(&line)?;
-        let inner =
-            Inner { header, epoch_us: monotonic_us(), state: Mutex::new(state), n_events: watch::Sender::new(0) };
-        Ok(Self { inner: Arc::new(inner) })
+    /// Starts the clock of a plan. With a `file`, writes the header as its first line. No event keeps one of the `secrets`.
+    #[must_use]
+    pub fn start(header: Header, file: Option<File>, secrets: Secrets) -> Self {
+        let mut state = State { file, n_bytes: 0, events: Vec::new(), full: false, n_redacted: 0, unwritten: None };
+        state.append(&serde_json::to_string(&header).expect("a header has string keys only"));
+        let (state, n_events) = (Mutex::new(state), watch::Sender::new(0));
+        Self { inner: Arc::new(Inner { header, epoch_us: monotonic_us(), secrets, state, n_events }) }
+    }
+
+    /// Starts a history that no file has.
+    #[must_use]
+    pub fn in_memory(header: Header) -> Self {
+        Self::start(header, None, Secrets::default())
     }
 
     /// The facts of the plan.
@@ -60,7 +69,7 @@ impl Recorder {
     /// Records an event that happened at `at_us`, on the absolute CLOCK_MONOTONIC of its source.
     pub fn record(&self, source: Source, at_us: u64, kind: EventKind) -> Seq {
         let mut state = self.inner.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let seq = state.push(source, at_us.saturating_sub(self.inner.epoch_us), kind);
+        let seq = state.push(source, at_us.saturating_sub(self.inner.epoch_us), kind, &self.inner.secrets);
         let n_events = state.events.len();
         drop(state);
         self.inner.n_events.send_replace(n_events);
@@ -130,6 +139,24 @@ impl Recorder {
         tokio::time::timeout(limit, search).await.unwrap_or(false)
     }
 
+    /// Number of secrets that the events lost.
+    #[must_use]
+    pub fn n_redacted(&self) -> usize {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner).n_redacted
+    }
+
+    /// Why `history.jsonl` lacks events, if it does. Call it once, after the last event.
+    #[must_use]
+    pub fn take_unwritten(&self) -> Option<io::Error> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner).unwritten.take()
+    }
+
+    /// What no event keeps.
+    #[must_use]
+    pub fn secrets(&self) -> &Secrets {
+        &self.inner.secrets
+    }
+
     /// A copy of the history so far.
     #[must_use]
     pub fn history_so_far(&self) -> History {
@@ -149,7 +176,7 @@ impl Recorder {
 }
 
 impl State {
-    fn push(&mut self, source: Source, at_us: u64, kind: EventKind) -> Seq {
+    fn push(&mut self, source: Source, at_us: u64, kind: EventKind, secrets: &Secrets) -> Seq {
         let seq = Seq(self.events.len() as u64 + 1);
         let ends = matches!(kind, EventKind::PlanEnded {});
         if self.full && !ends {
@@ -164,21 +191,22 @@ impl State {
                 because: format!("it reached {EVENTS_MAX} events or {BYTES_MAX} bytes"),
             };
         }
-        if let Err(error) = self.append(&event_to_line(&event)) {
-            self.file = None;
-            event.kind = EventKind::ExperimentFailed { because: format!("history.jsonl cannot be written: {error}") };
-            event.source = Source::Recorder;
-        }
+        let (line, n_secrets) = without_secrets(&mut event, secrets);
+        self.n_redacted += n_secrets;
+        self.append(&line);
         self.events.push(event);
         seq
     }
 
-    fn append(&mut self, line: &str) -> io::Result<()> {
+    fn append(&mut self, line: &str) {
         self.n_bytes += line.len() as u64 + 1;
-        let Some(file) = &mut self.file else { return Ok(()) };
+        let Some(file) = &mut self.file else { return };
         let mut bytes = Vec::with_capacity(line.len() + 1);
         bytes.extend_from_slice(line.as_bytes());
         bytes.push(b'\n');
-        file.write_all(&bytes)
+        if let Err(error) = file.write_all(&bytes) {
+            self.file = None;
+            self.unwritten = Some(error);
+        }
     }
 }

@@ -16,50 +16,56 @@ const STACK_LINES_MAX: usize = 30;
 #[must_use]
 pub fn findings_text(history: &History, judgement: &Judgement, repeat: &str) -> String {
     let shown = |finding: &&Finding| matches!(finding.verdict, Verdict::Fail | Verdict::Warn | Verdict::Inconclusive);
-    let mut text = String::new();
-    for finding in judgement.findings.iter().filter(shown) {
-        finding_text(&mut text, history, finding);
-    }
+    let mut text: String =
+        judgement.findings.iter().filter(shown).map(|finding| finding_text(history, finding)).collect();
     if !text.is_empty() {
-        stacks_text(&mut text, history);
+        text.push_str(&stacks_text(history));
         line(&mut text, format_args!("  repeat:  {repeat}\n"));
     }
     text
 }
 
-fn finding_text(text: &mut String, history: &History, finding: &Finding) {
+/// One finding without the stacks of its plan and the command that repeats it. Empty for a finding that is green.
+#[must_use]
+pub fn finding_text(history: &History, finding: &Finding) -> String {
+    let mut text = String::new();
     let word = match finding.verdict {
         Verdict::Fail => "FAIL",
         Verdict::Warn => "WARN",
         Verdict::Inconclusive => "INCONCLUSIVE",
-        Verdict::Pass | Verdict::Vacuous | Verdict::NotObservable | Verdict::NotApplicable => return,
+        Verdict::Pass | Verdict::Vacuous | Verdict::NotObservable | Verdict::NotApplicable => return text,
     };
-    line(text, format_args!("{word} {} ({})\n", finding.invariant, history.header().plan));
+    line(&mut text, format_args!("{word} {} ({})\n", finding.invariant, history.header().plan));
     if let Some(invariant) = invariant(finding.invariant) {
-        line(text, format_args!("  claim:   {}\n", invariant.claim));
+        line(&mut text, format_args!("  claim:   {}\n", invariant.claim));
     }
-    line(text, format_args!("  because: {}\n", finding.because));
+    line(&mut text, format_args!("  because: {}\n", finding.because));
     for seq in finding.witness.iter().take(WITNESS_MAX) {
         if let Some(event) = history.event(*seq) {
             let shown: String = event_to_text(event).chars().take(LINE_CHARS_MAX).collect();
-            line(text, format_args!("    {shown}\n"));
+            line(&mut text, format_args!("    {shown}\n"));
         }
     }
+    text
 }
 
-fn stacks_text(text: &mut String, history: &History) {
+/// The stacks of a plan that hung.
+#[must_use]
+pub fn stacks_text(history: &History) -> String {
+    let mut text = String::new();
     for event in history.events() {
         if let EventKind::StacksTaken { of, text: stacks } = &event.kind {
-            line(text, format_args!("  stacks of {of}, taken before the end ({}):\n", event.seq));
+            line(&mut text, format_args!("  stacks of {of}, taken before the end ({}):\n", event.seq));
             for shown in stacks.lines().take(STACK_LINES_MAX) {
-                line(text, format_args!("    {shown}\n"));
+                line(&mut text, format_args!("    {shown}\n"));
             }
             let n_more = stacks.lines().count().saturating_sub(STACK_LINES_MAX);
             if n_more > 0 {
-                line(text, format_args!("    … {n_more} more lines in history.jsonl\n"));
+                line(&mut text, format_args!("    … {n_more} more lines in history.jsonl\n"));
             }
         }
     }
+    text
 }
 
 fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {

@@ -118,6 +118,7 @@ mod tests {
             requirement: Vec::new(),
             signature: "nothing-survives".to_owned(),
             repeat: "mcp-lifecheck replay x".to_owned(),
+            text: String::new(),
         };
         PlanRow {
             id: id.to_owned(),

@@ -1,5 +1,6 @@
 //! The rows of a report: one for each plan.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -37,9 +38,27 @@ pub struct PlanRow {
     /// The findings with verdict fail, warn or inconclusive.
     #[serde(default)]
     pub findings: Vec<FindingRow>,
+    /// Number of secrets that each file of the plan lost, by name of the file.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub redacted: BTreeMap<String, usize>,
+    /// Files that were not written whole, by name, each with the system's reason. They change no verdict.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unwritten: BTreeMap<String, String>,
+    /// Whether it has no verdict because the run was interrupted. Not written to `run.json`, which says so of the run.
+    #[serde(skip)]
+    pub is_interrupted: bool,
     /// The findings as a person reads them. Empty where all is well. Not written to `run.json`.
     #[serde(skip)]
     pub text: String,
+    /// One line about a plan that has more to say than its findings, or none. Not written to `run.json`.
+    #[serde(skip)]
+    pub note: String,
+    /// The stacks that were taken when the plan hung. Not written to `run.json`.
+    #[serde(skip)]
+    pub stacks: String,
+    /// Number of events in its history. Not written to `run.json`.
+    #[serde(skip)]
+    pub n_events: usize,
     /// Every check of the plan, in commands that keep [`Detail::Checks`](crate::report::Detail::Checks). Not written to `run.json`.
     #[serde(skip)]
     pub checks: Vec<CheckRow>,
@@ -61,7 +80,13 @@ impl PlanRow {
             wall_ms: None,
             because: None,
             findings: Vec::new(),
+            redacted: BTreeMap::new(),
+            unwritten: BTreeMap::new(),
+            is_interrupted: false,
             text: String::new(),
+            note: String::new(),
+            stacks: String::new(),
+            n_events: 0,
             checks: Vec::new(),
         }
     }
@@ -189,6 +214,7 @@ impl PlanRow {
             requirement: Vec::new(),
             signature: String::new(),
             repeat: String::new(),
+            text: String::new(),
         };
         Self {
             id: format!("{scenario}.{loader}"),

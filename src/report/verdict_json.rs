@@ -41,6 +41,9 @@ pub struct FindingRow {
     pub signature: String,
     /// The command line that repeats the plan.
     pub repeat: String,
+    /// The finding as a person reads it, where the history is at hand. Not written to a report.
+    #[serde(skip)]
+    pub text: String,
 }
 
 /// The findings that are not green. `repeat` is the command line that repeats the plan.
@@ -55,6 +58,7 @@ pub fn finding_rows(judgement: &Judgement, repeat: &str) -> Vec<FindingRow> {
         requirement: finding.requirement.iter().map(|id| (*id).to_owned()).collect(),
         signature: finding.signature.clone(),
         repeat: repeat.to_owned(),
+        text: String::new(),
     };
     judgement.findings.iter().filter(shown).map(row).collect()
 }

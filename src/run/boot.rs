@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::life::RunEnvironment;
 use crate::run::signals::interrupting_signals;
 use crate::run::{ExitReason, RunError};
+use crate::stack::is_interrupted;
 use crate::supervise::OrphanReaper;
 
 /// Whose process this is.
@@ -36,13 +37,16 @@ impl RunProcess {
     /// Boots this process.
     ///
     /// # Errors
-    /// When the system refuses a runtime, a signal handler, the adoption of orphans, or random bytes.
+    /// When the system refuses a runtime, a signal handler, the adoption of orphans, or random bytes; or when a signal came before.
     pub fn boot(ownership: Ownership) -> Result<Self, RunError> {
         let runtime = Builder::new_multi_thread().enable_all().build().map_err(RunError::system("no runtime"))?;
         let (interrupt, interrupted) = watch::channel(false);
         let reaper = match ownership {
             Ownership::Command { parent } => {
                 let _entered = runtime.enter();
+                if is_interrupted() {
+                    return Err(RunError::Interrupted);
+                }
                 watch_interruptions(interrupt, parent).map_err(RunError::system("signals cannot be caught"))?;
                 OrphanReaper::install().map_err(RunError::system("orphans cannot be adopted"))?
             }
@@ -85,11 +89,11 @@ fn watch_interruptions(interrupt: watch::Sender<bool>, parent: Option<OwnedFd>) 
     }
     if let Some(parent) = parent {
         // This thread lives as long as the process. A blocking task would keep the runtime from its shutdown.
-        std::thread::spawn(move || {
+        std::thread::Builder::new().spawn(move || {
             if await_readable(&parent).is_ok() {
                 interrupt.send_replace(true);
             }
-        });
+        })?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use tokio::task::JoinSet;
 
 use crate::check::{Finding, HOST_RULES, Judgement, PlanVerdict, Verdict};
+use crate::foreign::words_without_secrets;
 use crate::history::{EventKind, Header, History, Source};
 use crate::host::{ClientScenario, HostInput, HostKind};
 use crate::life::{RunEnvironment, preflight};
@@ -16,8 +17,10 @@ use crate::plan::{
 };
 use crate::record::Recorder;
 use crate::report::{CHECKS, PlanRow, RunReport, iso};
+use crate::run::folder::unusable;
 use crate::run::judge::{JudgedHistory, live_and_judge};
 use crate::run::report::write_reports;
+use crate::run::spare::{SpareFolder, is_full, probe};
 use crate::run::{ExitReason, RunError};
 
 /// Name of the only server of a scenario.
@@ -47,15 +50,20 @@ pub struct ClientRun {
 /// The judged run of one scenario.
 pub struct ClientResult {
     pub scenario: String,
-    pub directory: PathBuf,
+    /// Its folder; none where the disk took no files.
+    pub directory: Option<PathBuf>,
     pub judgement: Judgement,
+    /// Number of secrets that each file lost, by name of the file.
+    pub redacted: BTreeMap<String, usize>,
+    /// The files that could not be written, each with the system's reason.
+    pub unwritten: Vec<String>,
 }
 
 impl ClientRun {
     /// Runs every scenario. Returns the results in the order of the plans.
     ///
     /// # Errors
-    /// When a folder cannot be written.
+    /// When the folder for the results is none.
     pub async fn run(&self, plans: &[ClientPlan]) -> Result<Vec<ClientResult>, RunError> {
         let probe = |plan: &ClientPlan| {
             ((Transport::Http, plan.scenario.script.name().to_owned()), plan.scenario.script.clone())
@@ -86,35 +94,41 @@ impl ClientRun {
 
     async fn one(&self, plan: &ClientPlan, broken: Option<String>) -> Result<ClientResult, RunError> {
         let name = &plan.scenario.name;
-        let directory = self.fresh_folder(name)?;
-        let failed = |what: &str| RunError::system(directory.join(what).display().to_string());
-        let repeat = format!("mcp-lifecheck client --command \"{}\" --scenario {name}", self.command.join(" "));
-        let judged = match broken.or_else(|| self.environment.is_interrupted().then(|| "interrupted".to_owned())) {
-            Some(because) => JudgedHistory::new(not_run(name, because).map_err(failed("history.jsonl"))?, repeat),
+        let ClientFolder { path: directory, full, spare } = self.fresh_folder(name)?;
+        let mut unwritten: Vec<String> = full.into_iter().collect();
+        let mut redacted = BTreeMap::new();
+        let command = words_without_secrets(&self.command).join(" ");
+        let repeat = format!("mcp-lifecheck client --command \"{command}\" --scenario {name}");
+        let is_interrupted = self.environment.is_interrupted();
+        let judged = match broken.or_else(|| is_interrupted.then(|| "the run was interrupted".to_owned())) {
+            Some(because) => JudgedHistory::new(not_run(name, because), repeat),
             None => {
-                let input = self.input(plan, &directory);
-                let life = live_and_judge(&input, &self.environment, repeat).await;
-                life.map_err(failed("history.jsonl"))?.judged
+                let life = live_and_judge(&self.input(plan, &directory), &self.environment, repeat).await;
+                unwritten.extend(life.unwritten.map(|error| format!("history.jsonl: {error}")));
+                redacted = life.redacted;
+                life.judged
             }
         };
-        write_reports(&directory, &RunReport::of(vec![self.row(plan, &judged)], false), [&CHECKS])?;
-        judged.write(&directory).map_err(failed("verdict.json"))?;
-        Ok(ClientResult { scenario: name.clone(), directory, judgement: judged.judgement })
+        let row = PlanRow { redacted: redacted.clone(), ..self.row(plan, &judged) };
+        unwritten.extend(write_reports(&directory, &RunReport::of(vec![row], false), [&CHECKS])?.unwritten);
+        unwritten.extend(judged.write(&directory).err().map(|error| format!("verdict.json: {error}")));
+        let directory = if spare.is_some() { None } else { Some(directory) };
+        Ok(ClientResult { scenario: name.clone(), directory, judgement: judged.judgement, redacted, unwritten })
     }
 
     fn row(&self, plan: &ClientPlan, judged: &JudgedHistory) -> PlanRow {
-        PlanRow {
+        let mut row = PlanRow {
             id: judged.history.header().plan.clone(),
             scenario: plan.scenario.name.clone(),
             loader: "client".to_owned(),
             transport: Transport::Http.to_string(),
             revision: plan.revision.to_string(),
             server: ShutdownBehaviour::Polite.to_string(),
-            findings: judged.finding_rows(),
-            text: judged.plan_text(),
             checks: judged.check_rows(SystemTime::now()),
             ..PlanRow::of(judged.verdict().into())
-        }
+        };
+        judged.tell(&mut row);
+        row
     }
 
     fn input(&self, plan: &ClientPlan, directory: &Path) -> HostInput {
@@ -135,32 +149,56 @@ impl ClientRun {
         }
     }
 
-    /// A fresh folder, named by the scenario and the time.
-    fn fresh_folder(&self, scenario: &str) -> Result<PathBuf, RunError> {
-        let failed = |path: &Path| RunError::system(path.display().to_string());
-        std::fs::create_dir_all(&self.base).map_err(failed(&self.base))?;
+    /// A fresh folder, named by the scenario and the time. On a full disk, one among the temporary files.
+    fn fresh_folder(&self, scenario: &str) -> Result<ClientFolder, RunError> {
+        match self.named_folder(scenario) {
+            Ok(path) => Ok(ClientFolder { path, full: None, spare: None }),
+            Err((path, error)) if is_full(&error) => {
+                let full = Some(format!("{}: {error}", path.display()));
+                let spare = SpareFolder::new().map_err(|_| unusable(&path, &error))?;
+                let path = std::fs::canonicalize(spare.path()).map_err(|error| unusable(spare.path(), &error))?;
+                Ok(ClientFolder { path, full, spare: Some(spare) })
+            }
+            Err((path, error)) => Err(unusable(&path, &error)),
+        }
+    }
+
+    fn named_folder(&self, scenario: &str) -> Result<PathBuf, (PathBuf, std::io::Error)> {
+        std::fs::create_dir_all(&self.base).map_err(|error| (self.base.clone(), error))?;
         let stamp = iso(SystemTime::now()).replace([':', '.'], "-");
         for n in 1.. {
             let more = if n == 1 { String::new() } else { format!("-{n}") };
             let path = self.base.join(format!("{scenario}-{stamp}{more}"));
             match std::fs::create_dir(&path) {
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(failed(&path)(error)),
+                Err(error) => return Err((path, error)),
                 // Absolute, because the supervisor may have another working directory.
-                Ok(()) => return std::fs::canonicalize(&path).map_err(failed(&path)),
+                Ok(()) => {
+                    let probed = std::fs::canonicalize(&path).and_then(|path| probe(&path).map(|()| path));
+                    return probed.map_err(|error| (path, error));
+                }
             }
         }
         unreachable!("there are more numbers than folders")
     }
 }
 
+/// The folder of one scenario.
+struct ClientFolder {
+    path: PathBuf,
+    /// Why the results folder takes no files, if it does not.
+    full: Option<String>,
+    /// The folder among the temporary files that takes them instead.
+    spare: Option<SpareFolder>,
+}
+
 /// The history of a scenario that did not run.
-fn not_run(scenario: &str, because: String) -> std::io::Result<History> {
+fn not_run(scenario: &str, because: String) -> History {
     let header = Header { host: Some(Default::default()), transport: "http".to_owned(), ..Header::new(scenario) };
-    let recorder = Recorder::start(header, None)?;
+    let recorder = Recorder::in_memory(header);
     recorder.note(Source::Driver, EventKind::ExperimentFailed { because });
     recorder.note(Source::Driver, EventKind::PlanEnded {});
-    Ok(recorder.take_history())
+    recorder.take_history()
 }
 
 /// Reads a file of expected failures.
@@ -170,7 +208,7 @@ fn not_run(scenario: &str, because: String) -> std::io::Result<History> {
 pub fn read_expected(file: &Path, known: &[ClientScenario]) -> Result<Baseline, RunError> {
     let shown = file.display().to_string();
     let baseline = Baseline::from_text(&shown, &read_text(file)?)?;
-    for entry in &baseline.entries {
+    for entry in baseline.entries.iter().filter(|entry| !is_served_elsewhere(&entry.scenario)) {
         if !known.iter().any(|scenario| scenario.name == entry.scenario) {
             let near = did_you_mean(&entry.scenario, known.iter().map(|scenario| &scenario.name));
             let message = format!("found scenario {:?}, expected one that exists{near}", entry.scenario);
@@ -183,6 +221,11 @@ pub fn read_expected(file: &Path, known: &[ClientScenario]) -> Result<Baseline, 
         }
     }
     Ok(baseline)
+}
+
+/// Whether the official suite has a scenario that is not served here: all of authorization. A file of both suites may list it.
+fn is_served_elsewhere(scenario: &str) -> bool {
+    scenario.starts_with("auth/")
 }
 
 /// The results, compared with the expected failures.

@@ -1,7 +1,8 @@
-//! Whether enough file descriptors are available for the plans that run at once.
+//! Whether enough file descriptors and processes are available for the plans that run at once.
 
 use rustix::process::{Resource, getrlimit};
 
+use crate::run::tasks::n_fitting_plans;
 use crate::run::{Jobs, RunError, Selected};
 
 /// Descriptors of this process without its plans: its streams, its runtime, its reports.
@@ -12,15 +13,19 @@ const OF_A_PLAN: u64 = 12;
 /// Descriptors of a server: the link of its mock, that of the mock it replaces, and one that connects.
 const OF_A_SERVER: u64 = 3;
 
-/// How many plans may run at once: `requested`, or the usual number as far as it fits. Call it after
+/// How many plans may run at once: `requested`, or the usual number as far as it fits, also into `by_tasks`, the number that
+/// [`n_fitting_plans`](crate::run::tasks::n_fitting_plans) gave. Call it after
 /// [`RunProcess::boot`](crate::run::RunProcess::boot), which raises the limit.
 ///
 /// Loaders keep the original limit. A loader that meets it produces a finding, not an error.
 ///
 /// # Errors
 /// `Usage` when the plans do not fit, with the needed limit and the number of plans that would fit.
-pub fn fitting_jobs(selected: &[Selected], requested: Option<usize>) -> Result<Jobs, RunError> {
-    let jobs = requested.map_or_else(Jobs::usual, Jobs::Fixed);
+pub fn fitting_jobs(selected: &[Selected], requested: Option<usize>, by_tasks: usize) -> Result<Jobs, RunError> {
+    let jobs = match requested.map_or_else(Jobs::usual, Jobs::Fixed) {
+        Jobs::Fixed(n_plans) => Jobs::Fixed(n_plans),
+        Jobs::AsRoomAllows(n_max) => Jobs::AsRoomAllows(n_max.min(by_tasks)),
+    };
     let Some(limit) = getrlimit(Resource::Nofile).current else { return Ok(jobs) };
     let n_servers = selected.iter().map(|one| one.scripts.len()).max().unwrap_or(0) as u64;
     let n_fitting = usize::try_from(n_fitting(limit, n_servers)).unwrap_or(usize::MAX);
@@ -31,6 +36,23 @@ pub fn fitting_jobs(selected: &[Selected], requested: Option<usize>) -> Result<J
     match excess(limit, jobs.max().min(selected.len()) as u64, n_servers) {
         None => Ok(jobs),
         Some(message) => Err(RunError::usage(message)),
+    }
+}
+
+/// How many plans at once fit into the limit of processes, where `requested` or the usual number is asked for.
+///
+/// # Errors
+/// `Usage` when `requested` does not fit, with the number of plans that would.
+pub fn n_plans_by_tasks(selected: &[Selected], requested: Option<usize>) -> Result<usize, RunError> {
+    let n_wanted = requested.map_or_else(Jobs::usual, Jobs::Fixed).max().min(selected.len());
+    let n_servers = selected.iter().map(|one| one.scripts.len()).max().unwrap_or(0);
+    let n_fitting = n_fitting_plans(n_wanted, n_servers)?;
+    match requested {
+        Some(_) if n_fitting < n_wanted => Err(RunError::usage(format!(
+            "found room for the processes of {n_fitting} plans at once, expected it for {n_wanted}: raise the limit (ulimit -u, or \
+             pids.max of the control group), or run fewer at once (--jobs {n_fitting})"
+        ))),
+        Some(_) | None => Ok(n_fitting),
     }
 }
 

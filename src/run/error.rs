@@ -22,6 +22,9 @@ pub enum RunError {
     /// The cache is not usable.
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// A signal came before anything ran.
+    #[error("interrupted before anything ran")]
+    Interrupted,
     /// The system refused something before anything ran.
     #[error("{what}: {source}")]
     System {
@@ -49,7 +52,7 @@ impl RunError {
     pub fn input(&self) -> Option<&InputError> {
         match self {
             Self::Input(error) => Some(error),
-            Self::Usage { .. } | Self::Cache(_) | Self::System { .. } => None,
+            Self::Usage { .. } | Self::Cache(_) | Self::Interrupted | Self::System { .. } => None,
         }
     }
 
@@ -58,7 +61,7 @@ impl RunError {
     pub fn reason(&self) -> ExitReason {
         match self {
             Self::Input(_) | Self::Usage { .. } => ExitReason::BadInput,
-            Self::Cache(_) | Self::System { .. } => ExitReason::Inconclusive,
+            Self::Cache(_) | Self::Interrupted | Self::System { .. } => ExitReason::Inconclusive,
         }
     }
 }

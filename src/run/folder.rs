@@ -1,6 +1,7 @@
 //! The results folder of a run.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -8,12 +9,15 @@ use rustix::fs::{FlockOperation, flock};
 use crate::catalogue::cache_folder;
 use crate::report::remove_stale;
 use crate::run::RunError;
+use crate::run::spare::{SpareFolder, is_full, probe};
 
 /// The results folder of one run. A lock on it keeps a second run out.
 pub struct RunFolder {
     path: PathBuf,
-    /// The system releases the lock when this process ends in any way.
-    _lock: File,
+    /// The system releases the lock when this process ends in any way. None where the folder could not be made.
+    _lock: Option<File>,
+    /// What takes the files of the run in its place, and why.
+    spare: Option<(SpareFolder, String)>,
 }
 
 impl RunFolder {
@@ -56,20 +60,43 @@ impl RunFolder {
     }
 
     fn take(path: &Path) -> Result<Option<Self>, RunError> {
-        let failed = || RunError::system(path.display().to_string());
-        fs::create_dir_all(path).map_err(failed())?;
-        let lock = File::open(path).map_err(failed())?;
+        match fs::create_dir_all(path) {
+            Err(error) if is_full(&error) => return Self::in_place_of(path, None, &error).map(Some),
+            made => made.map_err(|error| unusable(path, &error))?,
+        }
+        let lock = File::open(path).map_err(|error| unusable(path, &error))?;
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Ok(None);
         }
         // An old report must not pass for one of this run.
-        remove_stale(path).map_err(failed())?;
-        Ok(Some(Self { path: path.to_path_buf(), _lock: lock }))
+        match remove_stale(path).and_then(|()| probe(path)) {
+            Ok(()) => Ok(Some(Self { path: path.to_path_buf(), _lock: Some(lock), spare: None })),
+            Err(error) if is_full(&error) => Self::in_place_of(path, Some(lock), &error).map(Some),
+            Err(error) => Err(unusable(path, &error)),
+        }
+    }
+
+    /// A spare folder where `path` takes no files, so that the run gets its verdicts. Without room anywhere, `path` itself.
+    fn in_place_of(path: &Path, lock: Option<File>, error: &io::Error) -> Result<Self, RunError> {
+        let because = format!("{}: {error}", path.display());
+        let spare = match SpareFolder::new() {
+            Ok(spare) => Some((spare, because)),
+            Err(_) if lock.is_some() => None,
+            Err(_) => {
+                return Err(RunError::usage(format!("{because}; expected room for results: choose another --out")));
+            }
+        };
+        Ok(Self { path: path.to_path_buf(), _lock: lock, spare })
     }
 
     /// The path of the folder.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.spare.as_ref().map_or(&self.path, |(spare, _)| spare.path())
+    }
+
+    /// Why nothing is kept of the run, if its folder takes no files.
+    pub fn lost(&self) -> Option<&str> {
+        self.spare.as_ref().map(|(_, because)| because.as_str())
     }
 
     /// Makes an empty folder for a plan, directly in this one.
@@ -78,7 +105,7 @@ impl RunFolder {
             let message = format!("found plan id {id:?}, expected one that is the name of a folder");
             return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, message));
         }
-        let path = self.path.join(id);
+        let path = self.path().join(id);
         match fs::remove_dir_all(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
@@ -87,6 +114,22 @@ impl RunFolder {
         // Absolute, because the supervisor and the loader have other working directories.
         fs::canonicalize(path)
     }
+}
+
+/// The error for a folder that cannot be used, with the first part of its path that is no folder.
+pub(in crate::run) fn unusable(path: &Path, error: &io::Error) -> RunError {
+    let is_folder = |part: &Path| part.is_dir();
+    let is_there = |part: &Path| part.symlink_metadata().is_ok();
+    let wrong = path.ancestors().find(|part| is_there(part) && !is_folder(part));
+    let found = match wrong {
+        Some(part) if part == path => "found something that is no folder".to_owned(),
+        Some(part) => format!("found {}, which is no folder", part.display()),
+        None => format!("found a folder that cannot be written ({error})"),
+    };
+    RunError::usage(format!(
+        "{}: {found}, expected a folder for the results: choose another one with --out",
+        path.display()
+    ))
 }
 
 /// Whether a text names a direct child of a folder.

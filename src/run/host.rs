@@ -11,7 +11,7 @@ use crate::host::{HostInput, HostKind, Prepared};
 use crate::life::{RunEnvironment, preflight};
 use crate::plan::{Baseline, InputError, Revision, ShutdownBehaviour, read_text};
 use crate::report::{CHECKS, PlanRow, RunReport, RunVerdict};
-use crate::run::judge::{JudgedHistory, live_and_judge};
+use crate::run::judge::{JudgedLife, live_and_judge};
 use crate::run::outcome::check_invariant;
 use crate::run::report::write_reports;
 use crate::run::{RunError, RunFolder};
@@ -74,12 +74,13 @@ impl HostRun<'_> {
     /// Runs the host and judges it.
     ///
     /// # Errors
-    /// When the folder cannot be written.
+    /// When files of an earlier run cannot be removed.
     pub async fn run(&self) -> Result<Hosted, RunError> {
         let began = Instant::now();
         self.clear()?;
+        let mut unwritten = BTreeMap::new();
         let plan = self.prepared.application.plan.to_toml();
-        self.write("plan.toml", &plan)?;
+        self.write("plan.toml", &plan, &mut unwritten);
         if let Err(because) = self.page_is_there() {
             return Ok(self.without_run(RunVerdict::Unavailable, because));
         }
@@ -87,9 +88,11 @@ impl HostRun<'_> {
             return Ok(self.without_run(RunVerdict::Inconclusive, because));
         }
         let input = self.input()?;
-        let failed = RunError::system(self.folder.path().join("history.jsonl").display().to_string());
-        let life = live_and_judge(&input, &self.environment, self.repeat.clone()).await.map_err(failed)?;
-        self.judged(&life.judged, began)
+        let life = live_and_judge(&input, &self.environment, self.repeat.clone()).await;
+        if let Some(error) = &life.unwritten {
+            unwritten.insert("history.jsonl".to_owned(), error.to_string());
+        }
+        self.judged(&life, began, unwritten)
     }
 
     fn page_is_there(&self) -> Result<(), String> {
@@ -154,16 +157,27 @@ impl HostRun<'_> {
         program.unwrap_or("host").chars().map(|c| if is_allowed(c) { c } else { '-' }).collect()
     }
 
-    fn judged(&self, judged: &JudgedHistory, began: Instant) -> Result<Hosted, RunError> {
-        judged.write(self.folder.path()).map_err(RunError::system("verdict.json"))?;
+    fn judged(
+        &self,
+        life: &JudgedLife,
+        began: Instant,
+        mut unwritten: BTreeMap<String, String>,
+    ) -> Result<Hosted, RunError> {
+        let judged = &life.judged;
+        if let Err(error) = judged.write(self.folder.path()) {
+            unwritten.insert("verdict.json".to_owned(), error.to_string());
+        }
         let mut row = self.row(judged.verdict().into());
         row.id.clone_from(&judged.history.header().plan);
         row.wall_ms = u64::try_from(began.elapsed().as_millis()).ok();
-        row.findings = judged.finding_rows();
-        row.text = judged.plan_text();
+        judged.tell(&mut row);
         row.checks = judged.check_rows(SystemTime::now());
-        let report = self.report(row);
-        write_reports(self.folder.path(), &report, [&CHECKS])?;
+        row.redacted.clone_from(&life.redacted);
+        row.unwritten = unwritten;
+        let mut report = self.report(row);
+        let written = write_reports(self.folder.path(), &report, [&CHECKS])?;
+        let lost = written.unwritten.into_iter().map(|because| (CHECKS.file.to_owned(), because));
+        report.plans.iter_mut().for_each(|row| row.unwritten.extend(lost.clone()));
         Ok(Hosted { report, mode: mode_of(&judged.history) })
     }
 
@@ -171,7 +185,7 @@ impl HostRun<'_> {
         let word = verdict.word();
         let name = self.name();
         let text = format!("{word} {name}: {because}\n");
-        let row = PlanRow { because: Some(because), text, ..self.row(verdict) };
+        let row = PlanRow { because: Some(because), note: text.trim_end().to_owned(), text, ..self.row(verdict) };
         Hosted { report: self.report(row), mode: String::new() }
     }
 
@@ -194,10 +208,11 @@ impl HostRun<'_> {
         RunReport::of(vec![row], self.environment.is_interrupted())
     }
 
-    fn write(&self, name: &str, text: &str) -> Result<(), RunError> {
+    fn write(&self, name: &str, text: &str, unwritten: &mut BTreeMap<String, String>) {
         let path = self.folder.path().join(name);
-        write_whole(&path, format!("{}\n", text.trim_end()).as_bytes())
-            .map_err(RunError::system(path.display().to_string()))
+        if let Err(error) = write_whole(&path, format!("{}\n", text.trim_end()).as_bytes()) {
+            unwritten.insert(name.to_owned(), error.to_string());
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Records lives and judges their histories. Every verdict of this program comes from here.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -8,7 +9,10 @@ use crate::catalogue::write_whole;
 use crate::check::{Judgement, PlanVerdict, Verdict, judge};
 use crate::history::History;
 use crate::life::{Lived, RunEnvironment, Subject, record_life};
-use crate::report::{CheckRow, FindingRow, VerdictReport, check_rows, finding_rows, findings_text};
+use crate::report::{
+    CheckRow, FindingRow, PlanRow, VerdictReport, check_rows, finding_rows, finding_text, findings_text, name_subjects,
+    stacks_text,
+};
 use crate::supervise::StartKind;
 
 /// A history with its judgement.
@@ -28,26 +32,24 @@ pub(crate) struct JudgedLife {
     pub cpu: Option<Duration>,
     /// How the subject was started; `None` if it was not.
     pub start: Option<StartKind>,
+    /// Number of secrets that each file lost, by name of the file.
+    pub redacted: BTreeMap<String, usize>,
+    /// Why `history.jsonl` lacks events, if it does.
+    pub unwritten: Option<io::Error>,
 }
 
 /// Lets a subject live, and judges its history. `repeat` is the command line that does the same again.
-///
-/// # Errors
-/// When the history cannot be written. Then there is nothing to judge.
-pub(crate) async fn live_and_judge(
-    subject: &impl Subject,
-    environment: &RunEnvironment,
-    repeat: String,
-) -> io::Result<JudgedLife> {
-    let Lived { history, cpu, start } = record_life(subject, environment).await?;
-    Ok(JudgedLife { judged: JudgedHistory::new(history, repeat), cpu, start })
+pub(crate) async fn live_and_judge(subject: &impl Subject, environment: &RunEnvironment, repeat: String) -> JudgedLife {
+    let Lived { history, cpu, start, redacted, unwritten } = record_life(subject, environment).await;
+    JudgedLife { judged: JudgedHistory::new(history, repeat), cpu, start, redacted, unwritten }
 }
 
 impl JudgedHistory {
     /// Judges a history.
     #[must_use]
     pub fn new(history: History, repeat: String) -> Self {
-        let judgement = judge(&history);
+        let mut judgement = judge(&history);
+        name_subjects(&history, &mut judgement);
         Self { history, judgement, repeat }
     }
 
@@ -66,7 +68,12 @@ impl JudgedHistory {
     /// The findings that are not green.
     #[must_use]
     pub fn finding_rows(&self) -> Vec<FindingRow> {
-        finding_rows(&self.judgement, &self.repeat)
+        let mut rows = finding_rows(&self.judgement, &self.repeat);
+        let texts = self.judgement.findings.iter().map(|finding| finding_text(&self.history, finding));
+        for (row, text) in rows.iter_mut().zip(texts.filter(|text| !text.is_empty())) {
+            row.text = text;
+        }
+        rows
     }
 
     /// One row for each rule that was judged. `at` is the time of the judgement.
@@ -88,14 +95,16 @@ impl JudgedHistory {
         self.findings_text()
     }
 
-    /// The findings that are not green, or one line for a plan in which no rule was triggered.
-    pub(crate) fn plan_text(&self) -> String {
-        let mut text = self.findings_text();
+    /// Adds what was found to the row of a plan: for programs, and for people.
+    pub(crate) fn tell(&self, row: &mut PlanRow) {
+        row.findings = self.finding_rows();
+        row.stacks = stacks_text(&self.history);
+        row.n_events = self.history.events().len();
+        row.text = self.findings_text();
         if self.verdict() == PlanVerdict::Vacuous {
-            let plan = &self.history.header().plan;
-            text.push_str(&format!("VACUOUS {plan}: nothing came about that could be judged\n"));
+            row.note = format!("VACUOUS {}: nothing came about that could be judged", self.history.header().plan);
+            row.text.push_str(&format!("{}\n", row.note));
         }
-        text
     }
 
     /// Writes `verdict.json` into a folder.

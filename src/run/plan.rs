@@ -1,7 +1,7 @@
 //! One plan of a run: its folder, its life, and its row of the report.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::catalogue::write_whole;
 use crate::check::{LifetimeTally, PlanVerdict, Verdict};
 use crate::drive::PlanInput;
+use crate::foreign::words_without_secrets;
 use crate::history::Kind;
 use crate::life::{Preflight, RunEnvironment};
 use crate::plan::Plan;
@@ -18,6 +19,7 @@ use crate::run::folder::RunFolder;
 use crate::run::judge::{JudgedHistory, JudgedLife, live_and_judge};
 use crate::run::repeat::Repeat;
 use crate::run::select::Selected;
+use crate::run::spare::{SpareFolder, is_full};
 use crate::supervise::StartKind;
 
 /// A plan that is over. Its history stays on disk only, so that memory does not grow with it.
@@ -32,6 +34,8 @@ pub struct Finished {
     pub is_doubtful: bool,
     /// How its loader was started; `None` if it was not.
     pub start: Option<StartKind>,
+    /// Whether its loader never came to its hello, and nothing else was judged. Its stack may be damaged.
+    pub is_never_ready: bool,
 }
 
 /// The session lifetime that one plan shows.
@@ -64,14 +68,16 @@ impl PlanRunner {
             return Finished::without_run(plan, RunVerdict::NotApplicable, misfit.clone());
         }
         let began = Instant::now();
-        match self.life(selected, directory, may_start_warm).await {
+        match self.life(selected, &directory, may_start_warm).await {
             Ok(life) => {
                 let target = &selected.target;
                 let transport = plan.transport.to_string();
                 let is_declared = target.descriptor.declares_session(target.stack.as_deref(), &transport);
                 let mode = Some(SeenMode { tally: LifetimeTally::of(&life.judged.history), is_declared });
-                Finished { mode, ..self.finish(plan, &life, began.elapsed()) }
+                let folder = directory.expect("without a folder no plan has a life");
+                Finished { mode, ..self.finish(plan, &life, folder, began.elapsed()) }
             }
+            Err(NotRun::Interrupted) => Finished::interrupted(plan),
             Err(because) => Finished::without_run(plan, RunVerdict::Inconclusive, because.to_string()),
         }
     }
@@ -79,7 +85,7 @@ impl PlanRunner {
     async fn life(
         &self,
         selected: &Selected,
-        directory: io::Result<PathBuf>,
+        directory: &io::Result<PlanFolder>,
         may_start_warm: bool,
     ) -> Result<JudgedLife, NotRun> {
         if self.environment.is_interrupted() {
@@ -91,39 +97,89 @@ impl PlanRunner {
             Some(NotRun::BrokenMock { script: script.name().to_owned(), because })
         });
         broken.map_or(Ok(()), Err)?;
-        let directory = directory.map_err(NotRun::Folder)?;
+        let directory = directory.as_ref().map_err(|error| NotRun::Folder(error.to_string()))?.path.clone();
         let input = selected.input(&self.environment.executable, directory).ok_or(NotRun::NoLaunch)?;
         let input = PlanInput { may_start_warm, ..input };
         let repeat = self.repeat.line(self.folder.path(), &selected.plan);
-        live_and_judge(&input, &self.environment, repeat).await.map_err(NotRun::Folder)
+        Ok(live_and_judge(&input, &self.environment, repeat).await)
     }
 
-    fn fresh_folder(&self, plan: &Plan) -> io::Result<PathBuf> {
-        let path = self.folder.plan_folder(&plan.id)?;
-        let text = toml::to_string(plan).expect("a plan is a table of plain values");
-        write_whole(&path.join("plan.toml"), text.as_bytes())?;
-        Ok(path)
+    /// An empty folder for the files of a plan. Where the disk is full, it is among the temporary files: the program under test must not
+    /// meet the full disk, because it could be blamed for what follows.
+    fn fresh_folder(&self, plan: &Plan) -> io::Result<PlanFolder> {
+        let shown = Plan { checkout: words_without_secrets(&plan.checkout), ..plan.clone() };
+        let text = toml::to_string(&shown).expect("a plan is a table of plain values");
+        let made = self.folder.plan_folder(&plan.id).and_then(|path| {
+            write_whole(&path.join("plan.toml"), text.as_bytes())?;
+            File::create(path.join("stderr.txt"))?;
+            Ok(path)
+        });
+        let error = match made {
+            Ok(path) => return Ok(PlanFolder { path, full: None, _spare: None }),
+            Err(error) if is_full(&error) => error,
+            Err(error) => return Err(error),
+        };
+        let full = Some(error.to_string());
+        if let Ok(spare) = SpareFolder::new() {
+            return Ok(PlanFolder { path: fs::canonicalize(spare.path())?, full, _spare: Some(spare) });
+        }
+        let path = fs::canonicalize(self.folder.path().join(&plan.id)).map_err(|_| error)?;
+        Ok(PlanFolder { path, full, _spare: None })
     }
 
-    fn finish(&self, plan: &Plan, life: &JudgedLife, wall: Duration) -> Finished {
-        let JudgedLife { judged, cpu, start } = life;
+    fn finish(&self, plan: &Plan, life: &JudgedLife, folder: PlanFolder, wall: Duration) -> Finished {
+        let JudgedLife { judged, cpu, start, redacted, unwritten } = life;
         let mut row = row(plan, judged.verdict().into());
         row.cpu_ms = cpu.map(ms);
         row.wall_ms = Some(ms(wall));
-        row.findings = judged.finding_rows();
-        row.text = judged.plan_text();
-        let mut is_doubtful = is_doubtful(judged);
-        if let Err(error) = judged.write(&self.folder.path().join(&plan.id)) {
-            // Another process removed the folder, and the evidence with it. A recorded failure stays a failure.
-            if row.verdict != RunVerdict::Fail {
-                row.verdict = RunVerdict::Inconclusive;
-            }
-            let because = format!("its verdict.json cannot be written: {error}");
-            line(&mut row.text, format_args!("INCONCLUSIVE {}: {because}", plan.id));
-            row.because = Some(because);
-            is_doubtful = false;
+        judged.tell(&mut row);
+        row.is_interrupted = row.verdict == RunVerdict::Inconclusive && self.environment.is_interrupted();
+        if row.is_interrupted {
+            row.text.clear();
         }
-        Finished { row, mode: None, verdicts: verdicts_of(&judged.judgement), is_doubtful, start: start.clone() }
+        row.redacted.clone_from(redacted);
+        row.unwritten = folder.unwritten(unwritten.as_ref());
+        let mut is_doubtful = is_doubtful(judged);
+        match judged.write(&folder.path) {
+            Ok(()) => {}
+            Err(error) if is_full(&error) => drop(row.unwritten.insert("verdict.json".to_owned(), error.to_string())),
+            Err(error) => {
+                // Another process removed the folder, and the evidence with it. A recorded failure stays a failure.
+                if row.verdict != RunVerdict::Fail {
+                    row.verdict = RunVerdict::Inconclusive;
+                }
+                let because = format!("its verdict.json cannot be written: {error}");
+                row.note = format!("INCONCLUSIVE {}: {because}", plan.id);
+                row.text.push_str(&format!("{}\n", row.note));
+                row.because = Some(because);
+                is_doubtful = false;
+            }
+        }
+        let is_ready = || judged.history.events().iter().any(|event| event.kind.kind() == Kind::LoaderReady);
+        let is_never_ready = row.verdict == RunVerdict::Inconclusive && !row.is_interrupted && !is_ready();
+        let (verdicts, start) = (verdicts_of(&judged.judgement), start.clone());
+        Finished { row, mode: None, verdicts, is_doubtful, start, is_never_ready }
+    }
+}
+
+/// The folder of one plan.
+struct PlanFolder {
+    path: PathBuf,
+    /// Why the results folder takes no files, if it does not.
+    full: Option<String>,
+    /// The folder among the temporary files that takes them instead, and that goes when the plan is judged.
+    _spare: Option<SpareFolder>,
+}
+
+impl PlanFolder {
+    /// The files that are lost or not whole.
+    fn unwritten(&self, history: Option<&io::Error>) -> BTreeMap<String, String> {
+        let lost = self
+            .full
+            .iter()
+            .flat_map(|because| ["plan.toml", "history.jsonl", "verdict.json"].map(|name| (name, because.clone())));
+        let cut = history.map(|error| ("history.jsonl", error.to_string()));
+        lost.chain(cut).map(|(name, because)| (name.to_owned(), because)).collect()
     }
 }
 
@@ -135,24 +191,33 @@ enum NotRun {
     #[error("mock script {script} failed its own exchange: {because}")]
     BrokenMock { script: String, because: String },
     #[error("the plan's folder cannot be written: {0}")]
-    Folder(#[source] io::Error),
+    Folder(String),
     #[error("the loader cannot be started")]
     NoLaunch,
 }
 
 impl Finished {
-    fn without_run(plan: &Plan, verdict: RunVerdict, because: String) -> Self {
-        let mut text = String::new();
-        match verdict {
+    /// A plan that an interruption kept from its start. One line tells of all of them.
+    fn interrupted(plan: &Plan) -> Self {
+        let mut finished = Self::without_run(plan, RunVerdict::Inconclusive, NotRun::Interrupted.to_string());
+        finished.row.text.clear();
+        finished.row.is_interrupted = true;
+        finished
+    }
+
+    pub(super) fn without_run(plan: &Plan, verdict: RunVerdict, because: String) -> Self {
+        let note = match verdict {
             // The command prints each unavailable loader once, not for every plan.
-            RunVerdict::Unavailable => {}
-            RunVerdict::NotApplicable => line(&mut text, format_args!("NOT APPLICABLE {}: {because}", plan.id)),
+            RunVerdict::Unavailable => String::new(),
+            RunVerdict::NotApplicable => format!("NOT APPLICABLE {}: {because}", plan.id),
             RunVerdict::Pass | RunVerdict::Fail | RunVerdict::Warn | RunVerdict::Vacuous | RunVerdict::Inconclusive => {
-                line(&mut text, format_args!("INCONCLUSIVE {}: {because}", plan.id))
+                format!("INCONCLUSIVE {}: {because}", plan.id)
             }
-        }
-        let row = PlanRow { because: Some(because), text, ..row(plan, verdict) };
-        Self { row, mode: None, verdicts: BTreeMap::new(), is_doubtful: false, start: None }
+        };
+        let text = if note.is_empty() { String::new() } else { format!("{note}\n") };
+        let row = PlanRow { because: Some(because), note, text, ..row(plan, verdict) };
+        let verdicts = BTreeMap::new();
+        Self { row, mode: None, verdicts, is_doubtful: false, start: None, is_never_ready: false }
     }
 }
 
@@ -179,8 +244,4 @@ fn is_doubtful(judged: &JudgedHistory) -> bool {
 
 fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
-    writeln!(text, "{arguments}").expect("writing to a string cannot fail");
 }

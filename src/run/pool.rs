@@ -8,12 +8,14 @@ use tokio::task::JoinSet;
 
 use crate::check::Verdict;
 use crate::life::{RunEnvironment, preflight};
+use crate::report::RunVerdict;
 use crate::run::admission::{Admission, Jobs};
 use crate::run::folder::RunFolder;
 use crate::run::plan::{Finished, PlanRunner};
 use crate::run::repeat::Repeat;
 use crate::run::select::{Notify, Selected};
 use crate::run::warm::WarmStarts;
+use crate::stack::Stack;
 
 /// Time for the supervisors of a run to end when it is over. They have no process to end then.
 const SPARES_LIMIT: Duration = Duration::from_secs(2);
@@ -60,6 +62,7 @@ impl Pool<'_> {
                 *one = alone.run(&selected[index], false).await;
             }
         }
+        unavailable_where_damaged(selected, &mut finished);
         finished
     }
 
@@ -111,6 +114,26 @@ impl Pool<'_> {
             (self.notify)(format_args!("{loader} starts a new process for each plan: {because}"));
         }
         finished.into_values().collect()
+    }
+}
+
+/// Plans whose loader never came to its hello say nothing about the loader where its stack fails its own import.
+///
+/// Asked behind the last plan: until then, this process kills children that no plan knows.
+fn unavailable_where_damaged(selected: &[Selected], finished: &mut [Finished]) {
+    let mut asked: BTreeMap<&str, Option<String>> = BTreeMap::new();
+    for (one, selected) in finished.iter_mut().zip(selected).filter(|(one, _)| one.is_never_ready) {
+        // The packages of a checkout are the user's own.
+        let Some(stack) = selected.target.stack.as_deref().filter(|_| selected.target.checkout.is_empty()) else {
+            continue;
+        };
+        let damage = asked.entry(stack).or_insert_with(|| {
+            let imported = Stack::named(stack).map(|stack| stack.import());
+            imported.and_then(Result::err).map(|error| error.to_string())
+        });
+        if let Some(because) = damage {
+            *one = Finished::without_run(&selected.plan, RunVerdict::Unavailable, because.clone());
+        }
     }
 }
 

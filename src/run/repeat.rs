@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use crate::foreign::words_without_secrets;
 use crate::plan::Plan;
 
 /// How a user repeats a plan.
@@ -22,7 +23,7 @@ impl Repeat {
                 let loader = plan.loader_file.as_ref().map(|file| format!(" --loader {file}")).unwrap_or_default();
                 let checkout = match plan.checkout.as_slice() {
                     [] => String::new(),
-                    words => format!(" {}", shell_words(words)),
+                    words => format!(" {}", shell_words(&words_without_secrets(words))),
                 };
                 format!("mcp-lifecheck replay {}{loader}{checkout}", folder.join(&plan.id).display())
             }

@@ -31,22 +31,32 @@ fn modes_of(finished: &[Finished]) -> BTreeMap<String, ModeRow> {
     seen.into_iter().map(|(loader, (tally, declared))| (loader.to_owned(), ModeRow::new(&tally, declared))).collect()
 }
 
-/// Writes a report into a folder in each of these formats, each file whole or not at all. Returns the texts by name of the format.
+/// A report in some formats.
+pub struct Written {
+    /// The texts, by name of the format.
+    pub texts: BTreeMap<&'static str, String>,
+    /// The files that could not be written, each with the system's reason.
+    pub unwritten: Vec<String>,
+}
+
+/// Writes a report into a folder in each of these formats, each file whole or not at all. A file that cannot be written changes
+/// nothing else: the texts are there to be printed.
 ///
 /// # Errors
-/// When a format cannot be rendered, or a file cannot be written.
+/// When a format cannot be rendered.
 pub fn write_reports(
     folder: &Path,
     report: &RunReport,
     formats: impl IntoIterator<Item = &'static Format>,
-) -> Result<BTreeMap<&'static str, String>, RunError> {
-    let mut written = BTreeMap::new();
+) -> Result<Written, RunError> {
+    let mut written = Written { texts: BTreeMap::new(), unwritten: Vec::new() };
     for format in formats {
         let text = (format.render)(report).map_err(RunError::system(format.file))?;
         let path = folder.join(format.file);
-        write_whole(&path, format!("{}\n", text.trim_end()).as_bytes())
-            .map_err(RunError::system(path.display().to_string()))?;
-        written.insert(format.name, text);
+        if let Err(error) = write_whole(&path, format!("{}\n", text.trim_end()).as_bytes()) {
+            written.unwritten.push(format!("{}: {error}", path.display()));
+        }
+        written.texts.insert(format.name, text);
     }
     Ok(written)
 }

@@ -1,6 +1,8 @@
 //! The signals that interrupt a run.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use rustix::process::Signal;
 
@@ -19,6 +21,16 @@ pub fn interrupting_signals() -> Vec<i32> {
         signals.push(Signal::HUP.as_raw());
     }
     signals
+}
+
+/// From now on, a write beyond a limit on the size of files is an error, as on a full disk, and does not end this process. What this
+/// process starts is not affected.
+///
+/// # Errors
+/// When the system refuses the handler.
+pub fn survive_file_limit() -> std::io::Result<()> {
+    // A handler that does nothing, because an ignored signal would stay ignored in every child.
+    signal_hook::flag::register(Signal::XFSZ.as_raw(), Arc::new(AtomicBool::new(false))).map(drop)
 }
 
 /// The set of ignored signals, from the text of /proc/PID/status.

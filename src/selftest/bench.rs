@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 
+use crate::foreign::without_secrets;
 use crate::history::{EventKind, Header};
 use crate::life::{MockLink, OUTPUT_BYTES_MAX, RunEnvironment, Servers, create_outputs, mock_setup, read_head};
 use crate::plan::{Limits, Transport};
@@ -52,7 +53,7 @@ impl<'a> Bench<'a> {
         over: SelfTestTransport,
         environment: &'a RunEnvironment,
     ) -> io::Result<Self> {
-        let recorder = Recorder::start(header_of(input, over), None)?;
+        let recorder = Recorder::in_memory(header_of(input, over));
         let (token, mock_token) = (RunEnvironment::token()?, RunEnvironment::token()?);
         let options = EndpointOptions {
             adapter_token: RunEnvironment::token()?,
@@ -128,7 +129,7 @@ impl<'a> Bench<'a> {
         ["stdout", "stderr"].iter().zip(&self.outputs).find_map(|(name, file)| {
             let bytes = read_head(file, OUTPUT_BYTES_MAX);
             let text = String::from_utf8_lossy(&bytes);
-            let line: String = text.lines().next()?.chars().take(120).collect();
+            let line: String = without_secrets(text.lines().next()?).chars().take(120).collect();
             Some(format!("{name} begins with {line:?}"))
         })
     }

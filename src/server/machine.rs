@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::history::{EventKind, ServerEnd, WireEnd};
+use crate::history::{EventKind, LONGEST_LINE_BYTES, ServerEnd, WireEnd};
 use crate::script::{Action, Phase, Signal, Span, When};
 use crate::server::arrival::Arrival;
 use crate::server::batch::{self, Batches};
@@ -113,6 +113,10 @@ impl Machine {
             Input::Noise { bytes, head } => {
                 if let Some((lines, state)) = self.clients.lines() {
                     state.outbox.noise(lines.connection(), bytes, &head);
+                    if bytes > LONGEST_LINE_BYTES {
+                        let because = format!("a line has {bytes} bytes, and this server reads {LONGEST_LINE_BYTES}");
+                        state.outbox.unread(&because);
+                    }
                 }
             }
             Input::Eof => self.eof(),

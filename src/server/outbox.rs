@@ -4,7 +4,7 @@ use std::mem;
 
 use serde_json::Value;
 
-use crate::history::{ConnectionId, EventKind};
+use crate::history::{ConnectionId, EventKind, UNREAD};
 use crate::server::effect::Effect;
 use crate::server::wire;
 
@@ -39,6 +39,14 @@ impl Outbox {
     pub(super) fn received(&mut self, connection: ConnectionId, body: &Value, line: &[u8]) {
         let message = wire::journalled(body, line, self.body_bytes_max);
         self.journal(EventKind::WireReceived { connection, message });
+        if wire::has_inexact_id(body) {
+            self.unread("its id is a number that a 64-bit reader cannot hold");
+        }
+    }
+
+    /// Journals that a limit of this server kept it from a message as its client meant it. No rule blames the client for what follows.
+    pub(super) fn unread(&mut self, because: &str) {
+        self.truncated(UNREAD, because);
     }
 
     /// Journals bytes that are not a message.

@@ -102,6 +102,17 @@ pub(super) fn read_body(body: Value) -> Incoming {
     }
 }
 
+/// Whether a message, or one of a batch, has a whole number for an id that was read as another number.
+pub(super) fn has_inexact_id(body: &Value) -> bool {
+    // Numbers of up to 64 bits are read as such, and above 2^53 a float no longer distinguishes neighbours.
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    let is_inexact = |body: &Value| {
+        let id = body.get("id").filter(|id| !id.is_i64() && !id.is_u64()).and_then(Value::as_f64);
+        id.is_some_and(|id| id.abs() > EXACT_MAX)
+    };
+    body.as_array().map_or_else(|| is_inexact(body), |bodies| bodies.iter().any(is_inexact))
+}
+
 /// The message in a body, or the batch of messages, if there is one, as the journal has it.
 pub(super) fn message_in(bytes: &[u8]) -> Option<Message> {
     let is_message = |body: &Value| body.get("jsonrpc").is_some_and(Value::is_string);

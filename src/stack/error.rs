@@ -46,6 +46,22 @@ pub enum StackError {
         /// The end of its output.
         output: String,
     },
+    /// An installed stack fails its import.
+    #[error("stack {name} is damaged: its import fails: {because}; `mcp-lifecheck doctor --provision` rebuilds it")]
+    Damaged {
+        /// Name of the stack.
+        name: &'static str,
+        /// Why the import fails.
+        because: String,
+    },
+    /// A signal ended the step.
+    #[error("stack {name}: {step} was interrupted")]
+    Interrupted {
+        /// Name of the stack.
+        name: &'static str,
+        /// The step, such as `pip install`.
+        step: &'static str,
+    },
     /// A step exceeded its limit.
     #[error("stack {name}: {step} did not end within limit {limit} of {} s", default.as_secs())]
     Overdue {
@@ -79,4 +95,6 @@ pub enum Provisioned {
     Already,
     /// It was installed now.
     Now,
+    /// It was there and failed its import, so it was installed again.
+    Again,
 }

@@ -10,7 +10,9 @@ use include_dir::{Dir, include_dir};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::catalogue::{cache_folder, write_whole};
+use crate::foreign::without_secrets;
 use crate::stack::error::{Provisioned, StackError};
+use crate::stack::interruption::is_interrupted;
 use crate::stack::limits::{LOCK, StackLimit};
 use crate::stack::run_with_timeout::{Ended, output_with_timeout, run_with_timeout};
 
@@ -66,8 +68,29 @@ impl StackFolder {
         Ok(Provisioned::Now)
     }
 
+    /// Installs the stack again, from nothing, unless another run has done so meanwhile.
+    pub fn rebuild(
+        &self,
+        import: impl Fn() -> Result<(), StackError>,
+        install: impl FnOnce(&Path) -> Result<(), StackError>,
+    ) -> Result<Provisioned, StackError> {
+        let _lock = self.hold()?;
+        if self.is_complete() && import().is_ok() {
+            return Ok(Provisioned::Already);
+        }
+        fs::remove_dir_all(&self.path).map_err(|source| self.failed(source))?;
+        fs::create_dir_all(&self.path).map_err(|source| self.failed(source))?;
+        install(&self.path)?;
+        self.complete()?;
+        Ok(Provisioned::Again)
+    }
+
     /// Creates the folder and takes its lock. Closing the file releases the lock.
     pub fn hold(&self) -> Result<fs::File, StackError> {
+        // Nothing but a stack belongs here, so whatever else has its path is a remnant.
+        if self.path.symlink_metadata().is_ok_and(|found| !found.is_dir()) {
+            fs::remove_file(&self.path).map_err(|source| self.failed(source))?;
+        }
         fs::create_dir_all(&self.path).map_err(|source| self.failed(source))?;
         let lock = fs::File::create(lock_of(&self.path)).map_err(|source| self.failed(source))?;
         self.take(&lock)?;
@@ -97,6 +120,7 @@ impl StackFolder {
             Ended::ByItself(status, _) if status.success() => Ok(()),
             Ended::ByItself(_, stderr) => Err(StackError::Step { name: self.name, step, output: tail(&stderr) }),
             Ended::Killed => Err(self.overdue(step, limit)),
+            Ended::Interrupted => Err(StackError::Interrupted { name: self.name, step }),
         }
     }
 
@@ -111,6 +135,9 @@ impl StackFolder {
         loop {
             match flock(lock, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(()),
+                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) if is_interrupted() => {
+                    return Err(StackError::Interrupted { name: self.name, step: "the wait for another run" });
+                }
                 Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) if Instant::now() < deadline => {
                     std::thread::sleep(LOOK);
                 }
@@ -144,5 +171,44 @@ fn tail(text: &str) -> String {
         !line.is_empty() && !frames.iter().any(|frame| line.starts_with(frame))
     };
     let lines: Vec<&str> = text.lines().rev().filter(says_something).take(3).map(str::trim).collect();
-    lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
+    // An address of an index may have a password in it.
+    without_secrets(&lines.into_iter().rev().collect::<Vec<_>>().join(" | ")).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broken(name: &'static str) -> StackError {
+        StackError::Step { name, step: "import", output: "no module".to_owned() }
+    }
+
+    #[test]
+    fn whatever_has_the_path_of_a_stack_and_is_none_makes_room_for_it() {
+        let cache = tempfile::tempdir().unwrap();
+        let path = cache.path().join("x-1");
+        fs::write(&path, "a file").unwrap();
+        let stack = StackFolder::at("x", path.clone());
+        let provisioned = stack.provision(
+            || stack.is_complete(),
+            |folder| fs::write(folder.join("module"), "").map_err(|source| stack.failed(source)),
+        );
+        assert_eq!(provisioned.unwrap(), Provisioned::Now);
+        assert!(path.join("module").is_file() && stack.is_complete());
+    }
+
+    #[test]
+    fn a_stack_that_fails_its_import_is_installed_again_from_nothing() {
+        let cache = tempfile::tempdir().unwrap();
+        let stack = StackFolder::at("x", cache.path().join("x-1"));
+        let module = stack.path.join("module");
+        let install = |folder: &Path| fs::write(folder.join("module"), "").map_err(|source| stack.failed(source));
+        stack.provision(|| stack.is_complete(), install).unwrap();
+        fs::remove_file(&module).unwrap();
+        fs::write(stack.path.join("remnant"), "").unwrap();
+        let import = || if module.exists() { Ok(()) } else { Err(broken("x")) };
+        assert_eq!(stack.rebuild(import, install).unwrap(), Provisioned::Again);
+        assert!(module.is_file() && stack.is_complete() && !stack.path.join("remnant").exists());
+        assert_eq!(stack.rebuild(import, |_| Err(broken("x"))).unwrap(), Provisioned::Already);
+    }
 }

@@ -69,6 +69,10 @@ pub fn import_program(interpreter: &Path, folder: &Path, program: &str, path: &s
         Ok(Ended::ByItself(_, stderr)) => {
             Err(ImportError::Lacking { interpreter: interpreter(), program: program(), output: last_line(&stderr) })
         }
+        Ok(Ended::Interrupted) => Err(ImportError::NotRun {
+            interpreter: interpreter(),
+            source: io::Error::new(io::ErrorKind::Interrupted, "interrupted"),
+        }),
         Ok(Ended::Killed) => Err(ImportError::Overdue {
             interpreter: interpreter(),
             program: program(),

@@ -9,6 +9,7 @@ mod browser;
 mod error;
 mod folder;
 mod imports;
+mod interruption;
 mod limits;
 mod node;
 mod overlay;
@@ -19,6 +20,7 @@ mod spec;
 pub use browser::{Browser, BrowserError};
 pub use error::{Provisioned, StackError};
 pub use imports::{ImportError, import_program};
+pub use interruption::{is_interrupted, watch_interruption};
 pub use limits::{STACK_LIMITS, StackLimit};
 pub use node::{NODE_VARIABLES, NodeStack, node, node_stack, node_stacks};
 pub use overlay::Overlay;
@@ -78,11 +80,26 @@ impl Stack {
     /// Imports the stack now.
     ///
     /// # Errors
-    /// When it is not installed or fails to import.
+    /// When it is not installed, or is installed and fails to import.
     pub fn import(&self) -> Result<(), StackError> {
-        match self {
+        let imported = match self {
             Self::Python(stack) => stack.import(),
             Self::Node(stack) => stack.import(),
+        };
+        imported.map_err(|error| match error {
+            StackError::Step { name, output, .. } => StackError::Damaged { name, because: output },
+            other => other,
+        })
+    }
+
+    /// Installs the stack from its lock again, because it fails its import.
+    ///
+    /// # Errors
+    /// With the step that failed and the end of its output.
+    pub fn rebuild(&self) -> Result<Provisioned, StackError> {
+        match self {
+            Self::Python(stack) => stack.rebuild(),
+            Self::Node(stack) => stack.rebuild(),
         }
     }
 

@@ -71,6 +71,7 @@ fn find_node() -> Result<PathBuf, String> {
     let version = match run_with_timeout(without_options(&mut command), NODE.default) {
         Ok(Ended::ByItself(status, version)) if status.success() => version,
         Ok(Ended::ByItself(status, _)) => return Err(format!("found a node that ends with {status}, {expected}")),
+        Ok(Ended::Interrupted) => return Err("the search was interrupted".to_owned()),
         Ok(Ended::Killed) => return Err(format!("node printed no version within limit {}, {expected}", NODE.name)),
         Err(error) => return Err(format!("cannot run node ({error}), {expected}")),
     };
@@ -139,6 +140,15 @@ impl NodeStack {
     pub fn provision(&self) -> Result<Provisioned, StackError> {
         let node = node()?;
         self.folder()?.provision(|| self.modules().is_ok(), |folder| self.install(&node, folder))
+    }
+
+    /// Installs the stack again, because it fails its import.
+    ///
+    /// # Errors
+    /// With the step that failed and the end of its output.
+    pub fn rebuild(&self) -> Result<Provisioned, StackError> {
+        let node = node()?;
+        self.folder()?.rebuild(|| self.import(), |folder| self.install(&node, folder))
     }
 
     fn install(&self, node: &Path, folder: &Path) -> Result<(), StackError> {

@@ -67,6 +67,14 @@ impl PythonStack {
         self.run("import", IMPORT, &mut python(&self.interpreter()?, &self.imports()))
     }
 
+    /// Installs the stack again, because it fails its import.
+    ///
+    /// # Errors
+    /// With the step that failed and the end of its output.
+    pub fn rebuild(&self) -> Result<Provisioned, StackError> {
+        self.folder()?.rebuild(|| self.import(), |folder| self.install(folder))
+    }
+
     /// A program that imports the stack's packages.
     fn imports(&self) -> String {
         let of_application = IMPORTS_OF_APPLICATIONS.iter().filter(|(prefix, _)| self.name.starts_with(prefix));

@@ -16,6 +16,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use crate::process_table::descendants;
+use crate::stack::interruption::signalled;
 
 /// Python statements that kill the program's process group when its lifeline ends.
 ///
@@ -47,6 +48,8 @@ pub(super) enum Ended {
     ByItself(ExitStatus, String),
     /// The timeout passed, and the program was killed with its descendants.
     Killed,
+    /// A signal asked this process to end, and the program was killed with its descendants.
+    Interrupted,
 }
 
 /// Runs a program with a timeout, and discards its stdout.
@@ -79,22 +82,42 @@ fn finish_with_timeout(command: &mut Command, limit: Duration) -> io::Result<End
     let mut child = command.spawn()?;
     // Keep the lifeline open until the program has ended. Waiting for the child would close it first.
     let _lifeline = child.stdin.take();
-    if !ends_within(&child, limit)? {
-        kill_tree(&mut child);
-        return Ok(Ended::Killed);
+    match await_end(&child, limit)? {
+        Awaited::End => {}
+        Awaited::Limit => {
+            kill_tree(&mut child);
+            return Ok(Ended::Killed);
+        }
+        Awaited::Signal => {
+            kill_tree(&mut child);
+            return Ok(Ended::Interrupted);
+        }
     }
     let status = child.wait()?;
     Ok(Ended::ByItself(status, whole_text(stderr)?))
 }
 
-fn ends_within(child: &Child, limit: Duration) -> io::Result<bool> {
+/// What came first.
+enum Awaited {
+    End,
+    Limit,
+    Signal,
+}
+
+fn await_end(child: &Child, limit: Duration) -> io::Result<Awaited> {
     let deadline = Instant::now() + limit;
     let pidfd = pidfd_open(pid_of(child.id()).ok_or(io::ErrorKind::NotFound)?, PidfdFlags::empty())?;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let left = Timespec::try_from(left).map_err(|_| io::ErrorKind::InvalidInput)?;
-        match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&left)) {
-            Ok(n_ready) => return Ok(n_ready > 0),
+        let ended = PollFd::new(&pidfd, PollFlags::IN);
+        let signalled = signalled();
+        let mut awaited: Vec<PollFd<'_>> = Vec::from([ended]);
+        awaited.extend(signalled.as_ref().map(|signalled| PollFd::new(signalled, PollFlags::IN)));
+        match poll(&mut awaited, Some(&left)) {
+            Ok(0) => return Ok(Awaited::Limit),
+            Ok(_) if !awaited[0].revents().is_empty() => return Ok(Awaited::End),
+            Ok(_) => return Ok(Awaited::Signal),
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }

@@ -147,6 +147,9 @@ impl Supervised {
         let started = tokio::select! {
             started = supervised.wait(ANSWER_LIMIT + ready_limit, |state| state.started.is_some()) => started,
             () = interruption => {
+                // On file before the kill, so that no rule blames the loader for an end that it may have lived to see.
+                let because = SuperviseError::Interrupted.to_string();
+                supervised.shared.recorder.note(Source::Driver, EventKind::ExperimentFailed { because });
                 supervised.end().await;
                 return Err(SuperviseError::Interrupted);
             }

@@ -152,7 +152,10 @@ impl Supervisor {
         };
         let report = match supervisor.start(held).await {
             Ok(report) => report,
-            Err(error) => Report::NotStarted { because: error.to_string() },
+            Err(error) => {
+                let program = supervisor.spec.command.first().map(String::as_str).unwrap_or_default();
+                Report::NotStarted { because: format!("{program}: {error}") }
+            }
         };
         // A template may have taken its time before.
         supervisor.born = Instant::now();

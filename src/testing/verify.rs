@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::catalogue::shipped_loader;
+use crate::foreign::shown;
 use crate::loader::registered::Registered;
 use crate::plan::Descriptor;
-use crate::report::{JSON, RunReport};
+use crate::report::{JSON, RunReport, told_once};
 use crate::run::{
     Accepted, ExitReason, Finished, Launch, Ownership, Pool, Repeat, RunError, RunFolder, RunOutcome, RunProcess,
     Selected, Target, Variants, descriptors, known_baseline, report_of, select, write_reports,
@@ -82,13 +83,20 @@ fn perform(loader: &Registered, options: &Options, repeat: Repeat) -> Result<Run
         None => RunFolder::open_below(&target_folder()?, loader.name())?,
     });
     let report = run(&selected, &folder, options, repeat)?;
-    let mut text: String = report.plans.iter().map(|plan| plan.text.as_str()).collect();
-    write_reports(folder.path(), &report, [&JSON])?;
+    let mut text = told_once(&report.plans.iter().collect::<Vec<_>>());
+    let written = write_reports(folder.path(), &report, [&JSON])?;
     let mut accepted = Accepted::default();
     accepted.add(None, &options.baseline);
     let outcome = RunOutcome::of(&report, &accepted);
     text.push_str(&outcome.text());
-    text.push_str(&format!("{}\nresults in {}", report.counts, folder.path().display()));
+    written.unwritten.iter().for_each(|lost| text.push_str(&format!("not written: {lost}\n")));
+    let kept = match folder.lost() {
+        None => format!("results in {}", folder.path().display()),
+        Some(because) => format!("no results were kept: {because}"),
+    };
+    text.push_str(&format!("{}\n{kept}", report.counts));
+    // It becomes the message of a panic, which a terminal shows.
+    let text = shown(&text).into_owned();
     let report = Box::new(report);
     match outcome.reason(&report, options.severity == Severity::Warn) {
         ExitReason::Conforms => Ok(*report),
@@ -103,8 +111,9 @@ fn run(
     options: &Options,
     repeat: Repeat,
 ) -> Result<RunReport, RunError> {
+    let by_tasks = descriptors::n_plans_by_tasks(selected, requested_jobs(options))?;
     let process = RunProcess::boot(Ownership::Guest)?;
-    let jobs = descriptors::fitting_jobs(selected, requested_jobs(options))?;
+    let jobs = descriptors::fitting_jobs(selected, requested_jobs(options), by_tasks)?;
     let environment = process.environment();
     let folder = Arc::clone(folder);
     let (notify, on_finished) = (&|_: std::fmt::Arguments<'_>| {}, &|_: &Finished| {});

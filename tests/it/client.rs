@@ -197,10 +197,35 @@ fn the_suite_is_every_scenario_of_the_revision_and_runs_some_at_once() {
 }
 
 #[test]
+fn the_suites_and_flags_of_the_official_runner_are_understood() {
+    for (more, code, n_scenarios) in [
+        (&["--suite", "all"][..], 0, 5),
+        (&["--suite", "All", "--spec-version", "2025-11-25", "--timeout", "20000"], 0, 4),
+        (&["--suite", "core", "--verbose"], 0, 4),
+        (&["--suite", "draft"], 0, 1),
+        (&["--requirements", "2026-07-28"], 0, 1),
+        (&["--suite", "auth"], 3, 0),
+        (&["--suite", "metadata"], 3, 0),
+        (&["--suite", "backcompat"], 3, 0),
+    ] {
+        let run = Run::of("good", more);
+        assert_eq!(run.ran.code, code, "{more:?}: {}{}", run.ran.stdout, run.ran.stderr);
+        assert_eq!(run.texts("checks.json").len(), n_scenarios, "{more:?}: {}", run.ran.stdout);
+    }
+    let run = Run::of("good", &["--scenario", "initialize", "--spec-version", "2024-11-05", "--force"]);
+    assert!(run.ran.code != 2 && run.texts("checks.json").len() == 1, "{}{}", run.ran.stdout, run.ran.stderr);
+    let rig = Rig::new();
+    let file = rig.file("expected.yml", "client:\n  - auth/basic-cimd\n").display().to_string();
+    let run = Run::of("good", &["--scenario", "initialize", "--expected-failures", &file]);
+    assert_eq!(run.ran.code, 0, "{}{}", run.ran.stdout, run.ran.stderr);
+}
+
+#[test]
 fn what_is_wrong_before_anything_runs_is_exit_2_with_what_there_is() {
     for (more, expected) in [
         (&["--scenario", "nope"][..], "initialize"),
-        (&["--suite", "core"], "lifecycle"),
+        (&["--suite", "cores"], "lifecycle"),
+        (&["--requirements", "draft", "--suite", "all"], "--suite"),
         (&["--spec-version", "1999-01-01"], "2025-11-25"),
         (&["--spec-version", "2024-11-05"], "no scenario"),
         (&["--scenario", "tools_call", "--spec-version", "draft"], "2025-11-25"),

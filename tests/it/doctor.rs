@@ -88,6 +88,16 @@ fn the_python_helper_keeps_every_rule_of_the_protocol() {
 }
 
 #[test]
+fn an_adapter_that_wrote_before_its_hello_is_not_quiet() {
+    if Command::new("python3").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
+        return unavailable("the self-test of adapters", "no python3");
+    }
+    let ran = tested("writes-before-hello");
+    assert_eq!(of_state(&states(&ran), "fail"), ["quiet-streams"], "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("stdout begins with \\\"connecting\\\""), "{}", ran.stdout);
+}
+
+#[test]
 fn an_untestable_adapter_is_distinguished_from_a_failing_one() {
     let rig = Rig::new();
     let wrong = rig.file("wrong.toml", "name = \"x\"\nlane = \"command\"\n").display().to_string();
@@ -97,7 +107,7 @@ fn an_untestable_adapter_is_distinguished_from_a_failing_one() {
     let missing = rig.file("missing.toml", missing).display().to_string();
     let ran = test(&rig, &missing, &[]);
     assert_eq!(ran.code, 3, "{}", ran.stdout);
-    assert!(ran.stdout.contains("cannot start the loader's process"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("found no program \\\"no-such-program\\\" in PATH"), "{}", ran.stdout);
     let text = rig.finish(rig.command(&["doctor", "--adapter", &missing, "--out", &rig.out().display().to_string()]));
     assert!(text.stdout.starts_with("UNAVAILABLE x: "), "{}", text.stdout);
 }

@@ -17,20 +17,21 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("plan", &[]),
     ("process_table", &[]),
     ("http_client", &[]),
+    ("foreign", &[]),
     ("history", &["plan"]),
     ("check", &["history", "plan"]),
     ("script", &["history", "plan"]),
     ("server", &["history", "plan", "script"]),
-    ("record", &["history"]),
+    ("record", &["foreign", "history"]),
     ("mock", &["history", "plan", "record", "script", "server"]),
     ("supervise", &["history", "process_table", "record"]),
     ("loader", &["history", "plan", "record"]),
-    ("life", &["history", "http_client", "plan", "record", "script", "supervise"]),
-    ("drive", &["history", "life", "plan", "record", "script", "supervise"]),
-    ("host", &["history", "http_client", "life", "plan", "record", "script", "supervise"]),
-    ("selftest", &["drive", "history", "life", "plan", "record", "script", "supervise"]),
+    ("life", &["foreign", "history", "http_client", "plan", "record", "script", "supervise"]),
+    ("drive", &["foreign", "history", "life", "plan", "record", "script", "supervise"]),
+    ("host", &["foreign", "history", "http_client", "life", "plan", "record", "script", "supervise"]),
+    ("selftest", &["drive", "foreign", "history", "life", "plan", "record", "script", "supervise"]),
     ("catalogue", &["plan"]),
-    ("stack", &["catalogue", "process_table"]),
+    ("stack", &["catalogue", "foreign", "process_table"]),
     ("report", &["check", "history"]),
     (
         "run",
@@ -38,6 +39,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "catalogue",
             "check",
             "drive",
+            "foreign",
             "history",
             "host",
             "life",
@@ -54,12 +56,25 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("reentry", &["loader", "mock", "supervise"]),
     (
         "testing",
-        &["catalogue", "history", "loader", "mock", "plan", "record", "reentry", "report", "run", "script", "server"],
+        &[
+            "catalogue",
+            "foreign",
+            "history",
+            "loader",
+            "mock",
+            "plan",
+            "record",
+            "reentry",
+            "report",
+            "run",
+            "script",
+            "server",
+        ],
     ),
 ];
 
 /// Modules that are pure: no runtime, no clock, no files.
-const PURE: &[&str] = &["plan", "history", "check", "script", "server"];
+const PURE: &[&str] = &["plan", "history", "foreign", "check", "script", "server"];
 /// What a pure module must not name.
 const IMPURE: &[&str] =
     &["tokio", "std::time::Instant", "std::time::SystemTime", "std::net", "std::process", "std::thread"];

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests and their helpers fail by panicking")]
 
 mod adapter_protocol;
+mod adversity;
 mod answers;
 mod browser;
 mod checkout;

@@ -193,12 +193,19 @@ pub(crate) struct ClientArgs {
     /// Name of a scenario; repeatable. Without it, the suite runs.
     #[arg(long, value_name = "SCENARIO", conflicts_with = "suite")]
     pub scenario: Vec<String>,
-    /// Run every scenario for the revision [default: lifecycle].
+    /// Which scenarios to run: lifecycle (every one of one revision), all, core or draft; other suites of the official runner have no
+    /// scenario here [default: lifecycle].
     #[arg(long, value_name = "SUITE")]
     pub suite: Option<String>,
     /// Protocol revision [default: 2025-11-25, or that of the scenario].
     #[arg(long, value_name = "REVISION")]
     pub spec_version: Option<Revision>,
+    /// Run every scenario that this revision has: short for `--suite all --spec-version REVISION`.
+    #[arg(long, value_name = "REVISION", conflicts_with_all = ["suite", "spec_version", "scenario"])]
+    pub requirements: Option<Revision>,
+    /// Run a scenario although it does not apply to the revision.
+    #[arg(long)]
+    pub force: bool,
     /// File of expected failures: `client:` with `scenario` or `scenario:check-id`.
     #[arg(long, value_name = "FILE")]
     pub expected_failures: Option<PathBuf>,

@@ -80,14 +80,14 @@ pub(crate) fn run_aside(arguments: &[OsString]) -> io::Result<u8> {
     command.arg(MARK).arg(std::process::id().to_string()).args(arguments.iter().skip(1)).process_group(0);
     let mut child = command.spawn()?;
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    thread::spawn(move || {
+    thread::Builder::new().spawn(move || {
         for signal in signals.forever() {
             if let (Some(group), Some(signal)) = (group, Signal::from_named_raw(signal)) {
                 // If the child has ended, this process ends as well.
                 let _ = kill_process_group(group, signal);
             }
         }
-    });
+    })?;
     let status = child.wait()?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or_else(|| {
         complain(format_args!("the process that ran the command was lost: {status}"));

@@ -7,9 +7,9 @@ use std::path::Path;
 
 use mcp_lifecheck::loader::registered::is_built;
 use mcp_lifecheck::plan::Feature;
-use mcp_lifecheck::run::{ExitReason, RunError};
+use mcp_lifecheck::run::{ExitReason, RunError, interrupting_signals};
 use mcp_lifecheck::selftest::adapter_schema;
-use mcp_lifecheck::stack::{Browser, BrowserError, Provisioned, Stack, StackError};
+use mcp_lifecheck::stack::{Browser, BrowserError, Provisioned, Stack, StackError, is_interrupted, watch_interruption};
 
 use crate::args::DoctorArgs;
 use crate::print::say;
@@ -24,6 +24,9 @@ pub(crate) fn doctor(arguments: &DoctorArgs, parent: Option<OwnedFd>) -> Result<
     if let Some(name) = &arguments.adapter {
         return adapter::test_adapter(name, arguments, parent);
     }
+    if arguments.provision {
+        watch_interruption(&interrupting_signals()).map_err(RunError::system("signals cannot be caught"))?;
+    }
     say("lane rust      available")?;
     let reqwest = Feature::RmcpReqwest;
     let built = if is_built(reqwest) { "available" } else { "UNAVAILABLE: this executable was built without it" };
@@ -32,12 +35,16 @@ pub(crate) fn doctor(arguments: &DoctorArgs, parent: Option<OwnedFd>) -> Result<
     for stack in Stack::all() {
         let state = match examine(&stack, arguments.provision) {
             Ok(state) => state.to_owned(),
+            Err(StackError::Interrupted { .. }) => return Err(RunError::Interrupted),
             Err(error) => {
                 all_available = false;
                 format!("UNAVAILABLE: {error}")
             }
         };
         say(&format!("lane {:<9} stack {:<14} {state}", stack.lane(), stack.name()))?;
+    }
+    if is_interrupted() {
+        return Err(RunError::Interrupted);
     }
     match examine_browser(arguments.provision) {
         Ok(found) => say(&format!("lane browser   {found}"))?,
@@ -56,10 +63,14 @@ pub(crate) fn doctor(arguments: &DoctorArgs, parent: Option<OwnedFd>) -> Result<
 
 fn examine(stack: &Stack, provision: bool) -> Result<&'static str, StackError> {
     let provisioned = if provision { stack.provision()? } else { Provisioned::Already };
-    stack.import()?;
+    let provisioned = match stack.import() {
+        Err(StackError::Damaged { .. }) if provision => stack.rebuild()?,
+        imported => imported.map(|()| provisioned)?,
+    };
     Ok(match provisioned {
         Provisioned::Already => "available",
         Provisioned::Now => "available, installed now",
+        Provisioned::Again => "available, damaged before and installed again now",
     })
 }
 

@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 
+use mcp_lifecheck::foreign::Secrets;
 use mcp_lifecheck::host::{ConfigShape, ConfigSource, HostSettings, prepared};
 use mcp_lifecheck::plan::{InputError, Limits, Revision, ShutdownBehaviour, Transport, read_text};
 use mcp_lifecheck::run::{
     Accepted, ExitReason, HostRun, Hosted, Ownership, RunError, RunFolder, RunOutcome, RunProcess, page_driver,
-    read_host_baseline, shell_word, write_reports,
+    read_host_baseline, shell_word, tasks, write_reports,
 };
 
 use crate::args::{ConfigShapeArg, HostArgs};
 use crate::format::with_json;
+use crate::lost::{complain_of_losses, redacted_in, told};
 use crate::print::say;
 use crate::program::check_program;
 use crate::table::run_table;
@@ -29,6 +30,8 @@ pub(crate) fn host(arguments: &HostArgs, parent: Option<OwnedFd>) -> Result<Exit
     let plan = prepared.application.plan.name.clone();
     let baseline = arguments.results.baseline.as_ref().map(|file| read_host_baseline(file, &plan)).transpose()?;
     let folder = RunFolder::of_command(arguments.results.out.as_deref(), "host")?;
+    tasks::n_fitting_plans(1, prepared.servers.len())?;
+    let repeat = repeat(arguments, &prepared.application.config);
     let process = RunProcess::boot(Ownership::Command { parent })?;
     let run = HostRun {
         prepared,
@@ -37,18 +40,19 @@ pub(crate) fn host(arguments: &HostArgs, parent: Option<OwnedFd>) -> Result<Exit
         shutdown: if arguments.stubborn { ShutdownBehaviour::Stubborn } else { ShutdownBehaviour::Polite },
         folder: &folder,
         environment: process.environment(),
-        repeat: repeat(arguments),
+        repeat,
     };
     let hosted = process.finish(run.run())?;
     let mut accepted = Accepted::default();
     baseline.iter().for_each(|baseline| accepted.add(None, baseline));
     let outcome = RunOutcome::of(&hosted.report, &accepted);
     let written = write_reports(folder.path(), &hosted.report, with_json(&arguments.format))?;
-    match arguments.format.first() {
-        None => say(&text_of(&hosted, &outcome, &folder, arguments.results.quiet))?,
-        Some(first) => say(&written[first.name])?,
-    }
-    Ok(outcome.reason(&hosted.report, arguments.results.strict))
+    complain_of_losses(&hosted.report, &folder, &written);
+    let said = match arguments.format.first() {
+        None => say(&text_of(&hosted, &outcome, &folder, arguments.results.quiet)),
+        Some(first) => say(&written.texts[first.name]),
+    };
+    told(said, outcome.reason(&hosted.report, arguments.results.strict))
 }
 
 fn settings(arguments: &HostArgs) -> Result<HostSettings, RunError> {
@@ -110,8 +114,8 @@ fn servers(texts: &[String]) -> Result<Vec<(String, String)>, RunError> {
     Ok(servers)
 }
 
-/// The command line that repeats the run. Arguments with special characters are quoted.
-fn repeat(arguments: &HostArgs) -> String {
+/// The command line that repeats the run, without secrets. Arguments with special characters are quoted.
+fn repeat(arguments: &HostArgs, config: &ConfigSource) -> String {
     let mut line = "mcp-lifecheck host".to_owned();
     let mut push = |text: &str| {
         line.push(' ');
@@ -149,7 +153,12 @@ fn repeat(arguments: &HostArgs) -> String {
         push("--stubborn");
     }
     push("--");
-    arguments.command.iter().for_each(|text| push(text));
+    let secrets = Secrets::default().and_of_environment(std::env::vars_os()).and_of_command(&arguments.command);
+    let secrets = match config {
+        ConfigSource::Template { text, .. } => secrets.and_of_text(text),
+        ConfigSource::Shape(_) => secrets,
+    };
+    secrets.redact_words(&arguments.command).iter().for_each(|text| push(text));
     line
 }
 
@@ -164,12 +173,14 @@ fn text_of(hosted: &Hosted, outcome: &RunOutcome, folder: &RunFolder, is_quiet: 
             line(format_args!("{}", hosted.mode));
         }
         line(format_args!("{}", hosted.report.counts));
-        line(format_args!("results in {}", shown(folder.path())));
+        if let Some(redacted) = redacted_in(&hosted.report) {
+            line(format_args!("{redacted}"));
+        }
+        match folder.lost() {
+            None => line(format_args!("results in {}", folder.path().display())),
+            Some(because) => line(format_args!("no results were kept: {because}")),
+        }
     }
     text.push_str(&outcome.text());
     text
-}
-
-fn shown(path: &Path) -> String {
-    path.display().to_string()
 }

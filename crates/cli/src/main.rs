@@ -9,6 +9,7 @@ mod explain;
 mod format;
 mod host;
 mod list;
+mod lost;
 mod matrix;
 mod outcome;
 mod print;
@@ -23,7 +24,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 // Links the loaders that ship with the command, so that the early entry finds them by name.
-use mcp_lifecheck::run::{ExitReason, RunError};
+use mcp_lifecheck::run::{ExitReason, RunError, survive_file_limit};
 use mcp_lifecheck::supervise::OrphanReaper;
 use mcp_lifecheck_specimens as _;
 
@@ -82,6 +83,7 @@ fn starts_loaders(command: &Command) -> bool {
 }
 
 fn perform(command: Command, parent: Option<OwnedFd>) -> Result<ExitReason, RunError> {
+    survive_file_limit().map_err(RunError::system("signals cannot be caught"))?;
     match command {
         Command::Run(arguments) => run::run(&arguments, parent),
         Command::Replay(arguments) => run::replay(&arguments, parent),

@@ -1,8 +1,9 @@
-//! Everything that is printed.
+//! Everything that is printed. It may hold text from anywhere, so [`shown`] comes before each write.
 
 use std::fmt;
 use std::io::{self, Write};
 
+use mcp_lifecheck::foreign::shown;
 use mcp_lifecheck::run::RunError;
 
 /// Prints lines to stdout, all at once.
@@ -12,7 +13,7 @@ use mcp_lifecheck::run::RunError;
 /// # Errors
 /// When stdout takes no more for any other reason: what was found is not told then.
 pub(crate) fn say(text: &str) -> Result<(), RunError> {
-    match write_line(&mut io::stdout().lock(), text) {
+    match write_line(&mut io::stdout().lock(), &shown(text)) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(RunError::system("stdout")(error)),
         Ok(()) | Err(_) => Ok(()),
     }
@@ -20,7 +21,7 @@ pub(crate) fn say(text: &str) -> Result<(), RunError> {
 
 /// Tells the user something beside the output. Where stderr takes no more, there is nowhere to tell that.
 pub(crate) fn complain(message: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "mcp-lifecheck: {message}");
+    let _ = writeln!(io::stderr(), "mcp-lifecheck: {}", shown(&message.to_string()));
 }
 
 fn write_line(out: &mut impl Write, text: &str) -> io::Result<()> {

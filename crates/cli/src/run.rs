@@ -8,15 +8,18 @@ use std::sync::Arc;
 
 use mcp_lifecheck::life::RunEnvironment;
 use mcp_lifecheck::plan::{InputError, Plan, read_text};
-use mcp_lifecheck::report::{Comparison, RunReport, RunVerdict};
+use mcp_lifecheck::report::{Comparison, RunReport, RunVerdict, told_once};
 use mcp_lifecheck::run::select::Versus;
 use mcp_lifecheck::run::{
     Accepted, Chosen, ExitReason, Finished, Jobs, Ownership, Pool, Repeat, RunError, RunFolder, RunOutcome, RunProcess,
-    Selected, Target, Variants, descriptors, read_baseline, report_of, select, write_reports,
+    Selected, Target, Variants, descriptors, interrupting_signals, read_baseline, report_of, select, write_reports,
 };
+use mcp_lifecheck::stack::watch_interruption;
+use serde_json::Value;
 
 use crate::args::{OutputArgs, ReplayArgs, RunArgs};
 use crate::format::with_json;
+use crate::lost::{complain_of_losses, redacted_in, told};
 use crate::matrix::{comparison_text, matrix_tables};
 use crate::print::{complain, say};
 use crate::progress::progress_bar;
@@ -24,6 +27,7 @@ use crate::table::run_table;
 
 /// Verifies loaders. `parent` becomes readable when the parent process ends.
 pub(crate) fn run(arguments: &RunArgs, parent: Option<OwnedFd>) -> Result<ExitReason, RunError> {
+    end_installations_in_order()?;
     let scenarios = select::scenarios(&arguments.scenarios)?;
     let mut targets = if arguments.all_available {
         select::available_targets(&complain)?
@@ -53,8 +57,14 @@ struct Settings {
     fresh: bool,
 }
 
+/// The stack of a selected loader may be installed first. A signal then ends the installation, and the command with one line.
+fn end_installations_in_order() -> Result<(), RunError> {
+    watch_interruption(&interrupting_signals()).map_err(RunError::system("signals cannot be caught"))
+}
+
 /// Repeats the plan of a finding, or runs a scenario file.
 pub(crate) fn replay(arguments: &ReplayArgs, parent: Option<OwnedFd>) -> Result<ExitReason, RunError> {
+    end_installations_in_order()?;
     let path = &arguments.file;
     let plan_file = if path.is_dir() {
         Some(path.join("plan.toml"))
@@ -80,9 +90,26 @@ pub(crate) fn replay(arguments: &ReplayArgs, parent: Option<OwnedFd>) -> Result<
 }
 
 fn read_plan(file: &Path) -> Result<Plan, InputError> {
-    let text = read_text(file)?;
     let shown = file.display().to_string();
+    if let Some(repeat) = repeat_of_host(file) {
+        let message = format!(
+            "found the results of a program that is no loader, expected those of `run`; to repeat it: {repeat}"
+        );
+        return Err(InputError::whole(&shown, message));
+    }
+    let text = read_text(file)?;
     toml::from_str(&text).map_err(|error| InputError::toml(&shown, &text, &error))
+}
+
+/// The command that repeats what is in the folder of a plan file, if that is the life of a host or of a conformance client.
+fn repeat_of_host(file: &Path) -> Option<String> {
+    let json = |text: &str| serde_json::from_str::<Value>(text).ok();
+    let history = read_text(&file.with_file_name("history.jsonl")).ok()?;
+    let host = json(history.lines().next()?)?.get("host")?.clone();
+    let verdict = read_text(&file.with_file_name("verdict.json")).ok().and_then(|text| json(&text));
+    let repeat = verdict.and_then(|verdict| verdict.pointer("/findings/0/repeat")?.as_str().map(str::to_owned));
+    let command = if host.get("application").is_some() { "mcp-lifecheck host" } else { "mcp-lifecheck client" };
+    Some(repeat.unwrap_or_else(|| format!("{command} with the arguments of that time")))
 }
 
 fn plans(scenarios: &[Chosen], targets: &[Target], variants: &Variants) -> Result<Vec<Selected>, RunError> {
@@ -101,8 +128,9 @@ fn perform(
 ) -> Result<ExitReason, RunError> {
     let accepted = accepted(selected, output, settings)?;
     let folder = Arc::new(RunFolder::open(output.results.out.as_deref())?);
+    let by_tasks = descriptors::n_plans_by_tasks(selected, settings.jobs)?;
     let process = RunProcess::boot(Ownership::Command { parent })?;
-    let jobs = descriptors::fitting_jobs(selected, settings.jobs)?;
+    let jobs = descriptors::fitting_jobs(selected, settings.jobs, by_tasks)?;
     let environment = process.environment();
     let finished = process.finish(run_all(selected, &folder, output, (jobs, settings.fresh), &environment));
     let interrupted = environment.is_interrupted();
@@ -111,12 +139,17 @@ fn perform(
         settings.versus.as_ref().map(|Versus { of, against }| Comparison::of(of, against, &report.plans));
     let written = write_reports(folder.path(), &report, with_json(&output.format))?;
     let outcome = RunOutcome::of(&report, &accepted);
-    // The command prints the first format and writes all of them.
-    match output.format.first() {
-        None => say(&text_of(&report, &outcome, &folder, output))?,
-        Some(first) => say(&written[first.name])?,
+    complain_of_losses(&report, &folder, &written);
+    if report.interrupted {
+        let n_lost = report.plans.iter().filter(|plan| plan.is_interrupted).count();
+        complain(format_args!("interrupted: {n_lost} of {} plans have no verdict", report.plans.len()));
     }
-    Ok(outcome.reason(&report, output.results.strict))
+    // The command prints the first format and writes all of them.
+    let said = match output.format.first() {
+        None => say(&text_of(&report, &outcome, &folder, output)),
+        Some(first) => say(&written.texts[first.name]),
+    };
+    told(said, outcome.reason(&report, output.results.strict))
 }
 
 /// The accepted findings: those of the baseline on the command line, and those of shipped baselines.
@@ -155,7 +188,7 @@ async fn run_all(
 
 fn text_of(report: &RunReport, outcome: &RunOutcome, folder: &RunFolder, output: &OutputArgs) -> String {
     let shown = report.plans.iter().enumerate().filter(|(index, _)| !outcome.is_accepted(*index));
-    let mut text = shown.map(|(_, plan)| plan.text.as_str()).collect::<String>();
+    let mut text = told_once(&shown.map(|(_, plan)| plan).collect::<Vec<_>>());
     let mut line = |arguments: std::fmt::Arguments<'_>| {
         writeln!(text, "{arguments}").expect("writing to a string cannot fail");
     };
@@ -175,7 +208,13 @@ fn text_of(report: &RunReport, outcome: &RunOutcome, folder: &RunFolder, output:
             line(format_args!("{loader} mode: {} (inferred: {})", row.mode, row.evidence()));
         }
         line(format_args!("{}", report.counts));
-        line(format_args!("results in {}", folder.path().display()));
+        if let Some(redacted) = redacted_in(report) {
+            line(format_args!("{redacted}"));
+        }
+        match folder.lost() {
+            None => line(format_args!("results in {}", folder.path().display())),
+            Some(because) => line(format_args!("no results were kept: {because}")),
+        }
     }
     text.push_str(&outcome.text());
     text

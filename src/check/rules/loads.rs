@@ -71,7 +71,8 @@ pub(super) const FAILURE_REPORTED: Invariant = Invariant {
     explain: "A load succeeded, one server of the configuration had no tools in it, and the load reported no error. \
         The agent works without a tool that it was given, and the user finds out from its answers.\n\n\
         Look at the server in the reason and at its journal. To fix it, return an error for each server that could \
-        not be loaded, next to the tools of the others.",
+        not be loaded, next to the tools of the others. An error without a text tells the user nothing: name at \
+        least its type.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(failure_reported) },
 };
 
@@ -82,16 +83,20 @@ fn failure_reported(event: &Event, view: &View, tally: &mut Tally) {
         if is_toolless || tools.iter().any(|tool| tool.server == *server) {
             continue;
         }
-        if errors.contains_key(server) {
-            tally.held();
-            continue;
-        }
+        let (variant, lacks) = match errors.get(server) {
+            Some(error) if !error.trim().is_empty() => {
+                tally.held();
+                continue;
+            }
+            Some(_) => ("without-text", "with an error for it that has no text"),
+            None => ("silent", "without an error for it"),
+        };
         let because = format!(
-            "{}, invoked at {}, completed at {} without tools of {server} and without an error for it",
+            "{}, invoked at {}, completed at {} without tools of {server} and {lacks}",
             operation.describe(),
             operation.invoked,
             event.seq
         );
-        tally.broken(Violation::new("silent", because, &[operation.invoked, event.seq]));
+        tally.broken(Violation::new(variant, because, &[operation.invoked, event.seq]));
     }
 }

@@ -69,6 +69,18 @@ fn the_worst_finding_decides() {
 }
 
 #[test]
+fn what_comes_to_light_behind_a_message_that_a_mock_could_not_read_is_no_fault() {
+    let fail = "loader error.reported channel=panic text=x\n";
+    let unread = "mock:files#1 evidence.truncated what=message because=long\n";
+    let other = "mock:files#1 evidence.truncated what=answers because=long\n";
+    let end = "driver plan.ended";
+    let verdict = |text: &str| judged(text).finding("error-channels-silent").unwrap().verdict;
+    assert_eq!(verdict(&format!("{READY}{unread}{fail}{end}")), Verdict::Inconclusive);
+    assert_eq!(verdict(&format!("{READY}{fail}{unread}{end}")), Verdict::Fail);
+    assert_eq!(verdict(&format!("{READY}{other}{fail}{end}")), Verdict::Fail);
+}
+
+#[test]
 fn several_violations_are_one_finding_with_the_first_witness() {
     let report = "loader error.reported channel=panic text=x\n";
     let text = format!("{READY}{report}{report}{report}driver plan.ended");

@@ -110,7 +110,7 @@ impl Page {
             warm: None,
         };
         // The history of the host leaves out the page driver's process.
-        let recorder = Recorder::start(Header::new("page"), None).map_err(PageError::Pipe)?;
+        let recorder = Recorder::in_memory(Header::new("page"));
         let started = Supervised::start(&environment.executable, spec, recorder, &environment.reaper).await;
         // Both ends are open now, or the start has failed.
         let _ = std::fs::remove_file(&pipe);

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{HeaderName, HeaderValue};
@@ -70,6 +71,7 @@ async fn serve<S: ByteStream>(wire: Wire<S>, socket: SocketNo, shared: &Arc<Http
     let mut phase = shared.phase.clone();
     let ended = tokio::select! {
         ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => ended,
+        () = half_for_too_long(fate, shared.request_limit) => return,
         () = reached(&mut phase, ServingPhase::Ending) => {
             Pin::new(&mut connection).graceful_shutdown();
             tokio::select! {
@@ -87,6 +89,13 @@ async fn serve<S: ByteStream>(wire: Wire<S>, socket: SocketNo, shared: &Arc<Http
             () = wire.write_raw(raw) => {}
             () = reached(&mut phase, ServingPhase::Over) => {}
         },
+    }
+}
+
+/// Waits until a request has been incomplete for longer than its limit.
+async fn half_for_too_long(fate: &Fate, limit: Duration) {
+    while !fate.is_half_for(limit) {
+        tokio::time::sleep(limit / 4).await;
     }
 }
 
@@ -125,6 +134,7 @@ async fn exchange(
     // hyper drops this future if the client leaves before its body is complete.
     let mut unread = Unread { request: Some(request), shared: &shared };
     let body = read_body(incoming, &shared).await;
+    fate.request_complete();
     let Some(mut request) = unread.request.take() else { unreachable!("only its drop takes it otherwise") };
     request.body = body;
     let (reply, answer) = oneshot::channel();

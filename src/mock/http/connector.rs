@@ -13,6 +13,8 @@ use crate::mock::http::shared::{HttpEvent, HttpShared, ServingPhase};
 use crate::mock::http::stream::ByteStream;
 use crate::server::Input;
 
+/// Longest time of a request from its first byte to its last. The longest body takes far less on loopback.
+const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 /// How long it waits after the system refused a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// Connects clients to a mock. Cheap to clone; the mock ends without waiting for it.
@@ -59,6 +61,10 @@ pub struct Inbox {
 /// A connector, and the inbox of the mock to which it connects clients.
 #[must_use]
 pub fn connector() -> (Connector, Inbox) {
+    connector_within(REQUEST_LIMIT)
+}
+
+fn connector_within(request_limit: Duration) -> (Connector, Inbox) {
     let (events, inbox) = mpsc::unbounded_channel();
     let (phase_sender, phase) = watch::channel(ServingPhase::Serving);
     let sender = events.clone();
@@ -70,6 +76,36 @@ pub fn connector() -> (Connector, Inbox) {
         n_exchanges: AtomicU64::new(0),
         n_body_bytes: AtomicUsize::new(0),
         digests: Digests::default(),
+        request_limit,
     };
     (Connector { shared: Arc::new(shared) }, Inbox { events: inbox, sender, phase: phase_sender })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_is_never_complete_ends_its_connection_and_an_idle_one_stays() {
+        let limit = Duration::from_millis(200);
+        let (connector, _inbox) = connector_within(limit);
+        let open = |bytes: &'static [u8]| {
+            let (mut client, server) = tokio::io::duplex(4_096);
+            connector.connect(server);
+            async move {
+                client.write_all(bytes).await.unwrap();
+                // Far longer than the limit, and far shorter than a test may take.
+                tokio::time::timeout(limit * 20, client.read(&mut [0; 64])).await
+            }
+        };
+        let half_head = open(b"POST /x HTTP/1.1\r\nhost: x\r\n");
+        let half_body = open(b"POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{");
+        let idle = open(b"");
+        let (half_head, half_body, idle) = tokio::join!(half_head, half_body, idle);
+        assert_eq!(half_head.unwrap().unwrap(), 0);
+        assert_eq!(half_body.unwrap().unwrap(), 0);
+        assert!(idle.is_err(), "an idle connection was closed");
+    }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use crate::history::WireEnd;
 use crate::mock::http::reply::Raw;
@@ -17,6 +18,8 @@ pub(super) struct Fate {
     seen: AtomicU8,
     raw: Mutex<Option<(Raw, OpenExchange)>>,
     order: Mutex<ByteOrder>,
+    /// When the first bytes of a request came, until the request is complete.
+    half_since: Mutex<Option<Instant>>,
 }
 
 /// The order of what a connection read and wrote.
@@ -74,6 +77,22 @@ impl Fate {
             SEEN_ERROR => WireEnd::Broken,
             _ => WireEnd::ByServer,
         }
+    }
+
+    /// Bytes of a request came.
+    pub(super) fn bytes_came(&self) {
+        self.half_since.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
+    }
+
+    /// A request is there to the end of its body.
+    pub(super) fn request_complete(&self) {
+        *self.half_since.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Whether a request has been incomplete for longer than this.
+    pub(super) fn is_half_for(&self, limit: Duration) -> bool {
+        let since = *self.half_since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.is_some_and(|since| since.elapsed() >= limit)
     }
 
     pub(super) fn see(&self, what: u8) {

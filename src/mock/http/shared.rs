@@ -1,6 +1,7 @@
 //! The state that the connections of one mock share with each other and with its machine.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -24,6 +25,8 @@ pub(super) struct HttpShared {
     pub n_exchanges: AtomicU64,
     pub n_body_bytes: AtomicUsize,
     pub digests: Digests,
+    /// Longest time of a request from its first byte to its last.
+    pub request_limit: Duration,
 }
 
 /// How far a mock is from its end.

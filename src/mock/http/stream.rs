@@ -123,6 +123,7 @@ impl<S: ByteStream> Read for Wire<S> {
                 self.fate.see(SEEN_EOF);
             } else {
                 self.fate.see_read();
+                self.fate.bytes_came();
             }
             target.put_slice(buffer.filled());
         }

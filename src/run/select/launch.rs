@@ -1,11 +1,12 @@
 //! How a loader of each lane is started.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::catalogue::extract_python;
 use crate::drive::LoaderLaunch;
-use crate::plan::{Descriptor, Lane};
+use crate::plan::{Descriptor, InputError, Lane};
 use crate::run::RunError;
 use crate::run::node::node_launch;
 use crate::run::select::target::Launch;
@@ -16,13 +17,46 @@ pub(super) fn launch(
     descriptor: &Descriptor,
     stack: Option<&str>,
     folder: Option<&Path>,
+    file: Option<&Path>,
 ) -> Result<Result<Launch, String>, RunError> {
     match descriptor.lane {
         Lane::Rust => Ok(Ok(Launch::PlanProcess(descriptor.name.clone()))),
         Lane::Python => python_launch(descriptor, stack, folder),
         Lane::Node => node_launch(descriptor, stack, folder, None),
-        Lane::Command => Ok(Ok(Launch::Program(program(descriptor, folder, None, BTreeMap::new())))),
+        Lane::Command => command_launch(descriptor, folder, file),
     }
+}
+
+/// A program that speaks the adapter protocol. One that is named by its path must be there; one in PATH may be missing on this machine.
+fn command_launch(
+    descriptor: &Descriptor,
+    folder: Option<&Path>,
+    file: Option<&Path>,
+) -> Result<Result<Launch, String>, RunError> {
+    let word = descriptor.command.first().map(String::as_str).unwrap_or_default();
+    if find_program(word, folder).is_some() {
+        return Ok(Ok(Launch::Program(program(descriptor, folder, None, BTreeMap::new()))));
+    }
+    if !word.contains('/') {
+        return Ok(Err(format!("found no program {word:?} in PATH, expected one that can be run")));
+    }
+    let file = file.map_or_else(|| descriptor.name.clone(), |file| file.display().to_string());
+    let path = folder.map_or_else(|| PathBuf::from(word), |folder| folder.join(word));
+    let message = format!("found no program {}, expected one that can be run: see `command`", path.display());
+    Err(InputError::whole(&file, message).into())
+}
+
+/// The program that a word of a command names: a path, from `folder` if it is relative, or a name in PATH. None if no file there can be
+/// run.
+pub fn find_program(word: &str, folder: Option<&Path>) -> Option<PathBuf> {
+    let is_program =
+        |path: &PathBuf| path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
+    if word.contains('/') {
+        let path = folder.map_or_else(|| PathBuf::from(word), |folder| folder.join(word));
+        return Some(path).filter(is_program);
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders).map(|folder| folder.join(word)).find(is_program)
 }
 
 fn python_launch(

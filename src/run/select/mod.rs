@@ -11,6 +11,7 @@ mod target;
 mod targets;
 
 pub use chosen::{Chosen, scenario_file, scenarios};
+pub use launch::find_program;
 pub(super) use launch::program;
 pub use nothing::why_nothing;
 pub use plans::{Selected, plans};

@@ -10,7 +10,7 @@ use crate::run::select::chosen::Chosen;
 use crate::run::select::scripts::scripts_of;
 use crate::run::select::target::{Launch, Target};
 use crate::run::{RunError, Temperaments, Tier, Variants};
-use crate::script::{Script, framing_of_plan};
+use crate::script::{Generation, Script, framing_of_plan};
 
 /// One selected plan. It lacks only its folder and the executable.
 #[derive(Debug, Clone)]
@@ -66,6 +66,7 @@ pub fn plans(scenarios: &[Chosen], targets: &[Target], variants: &Variants) -> R
             let fitting = transports(target, scenario, &scripts, variants);
             for (transport, misfit) in fitting.into_iter().filter(|(transport, _)| scenario.runs_over(*transport)) {
                 let Some(revision) = scenario.revision(transport, variants.revision) else { continue };
+                check_generations(scenario, &scripts, revision)?;
                 for server in shutdown_behaviours(scenario, target, transport, variants) {
                     for repeat in 1..=variants.repeat {
                         let mut plan =
@@ -174,6 +175,26 @@ pub(super) fn misfit(
     }
     let framing = framing_of_plan(transport, scenario, scripts.values());
     scripts.values().find_map(|script| script.fits(transport.home(), framing).err()).map(|misfit| misfit.to_string())
+}
+
+/// Refuses a server that speaks a generation alone to which no client of this revision can speak.
+fn check_generations(
+    scenario: &Scenario,
+    scripts: &BTreeMap<String, Script>,
+    revision: Revision,
+) -> Result<(), RunError> {
+    let is_deaf = |script: &&Script| script.generation(1) == Some(Generation::Stateless);
+    match scripts.values().find(is_deaf) {
+        Some(script) if Generation::of(revision) == Generation::Handshake => {
+            let (name, script) = (&scenario.name, script.name());
+            let newest = Revision::R20260728;
+            Err(RunError::usage(format!(
+                "scenario {name}: found script {script}, which speaks only revisions without a handshake, under revision \
+                 {revision}; expected a script of that revision, or `revisions = [\"{newest}\"]` in the scenario"
+            )))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// The shutdown behaviours of a scenario: as written, and also stubborn for Rust loaders and on request.

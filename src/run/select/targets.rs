@@ -11,7 +11,7 @@ use crate::run::node::own_modules_launch;
 use crate::run::select::launch::launch;
 use crate::run::select::names::{is_file_name, same_name};
 use crate::run::select::target::{Notify, Target};
-use crate::stack::Stack;
+use crate::stack::{Stack, StackError, is_interrupted};
 
 /// Loaders by name or file, each on its selected or installed stacks, or on the user's own checkout.
 pub fn targets(names: &[String], checkout: &Checkout, notify: Notify<'_>) -> Result<Vec<Target>, RunError> {
@@ -153,10 +153,16 @@ fn provision_first(descriptor: &Descriptor, wanted: Option<&str>, notify: Notify
         return;
     }
     for stack in stacks {
+        if is_interrupted() {
+            return;
+        }
         notify(format_args!("installing stack {} into the cache, once", stack.name()));
-        if let Err(error) = stack.provision() {
+        match stack.provision() {
+            // The command ends with one line.
+            Err(StackError::Interrupted { .. }) => return,
             // The plans on this stack will be UNAVAILABLE, with the reason that the import reports.
-            notify(format_args!("{error}"));
+            Err(error) => notify(format_args!("{error}")),
+            Ok(_) => {}
         }
     }
 }
@@ -179,7 +185,7 @@ fn on_stacks(
     check_stack(descriptor, stack.as_deref())?;
     if descriptor.stacks.is_empty() {
         let name = descriptor.name.clone();
-        let launch = launch(descriptor, None, folder)?;
+        let launch = launch(descriptor, None, folder, file)?;
         let file = file.map(Path::to_path_buf);
         let descriptor = descriptor.clone();
         return Ok(vec![Target { name, descriptor, stack: None, file, checkout: Vec::new(), launch }]);
@@ -190,7 +196,7 @@ fn on_stacks(
         found.push(Target {
             name: format!("{}@{stack}", descriptor.name),
             descriptor: descriptor.clone(),
-            launch: launch(descriptor, Some(&stack), folder)?,
+            launch: launch(descriptor, Some(&stack), folder, file)?,
             stack: Some(stack),
             file: file.map(Path::to_path_buf),
             checkout: Vec::new(),

@@ -72,7 +72,10 @@ impl Receiver<'_> {
             (Ok(Verb::Get), _) => return Some((place, Arrival::Get)),
             (Ok(Verb::Delete), _) => return Some((place, Arrival::Delete)),
             (Ok(Verb::Post), Body::Whole(body)) => return self.post(no, place, &body),
-            (Ok(Verb::Post), Body::TooLong) => self.http.refuse(no, &Refusal::TOO_LONG, self.state),
+            (Ok(Verb::Post), Body::TooLong) => {
+                self.state.outbox.unread("a body is longer than this server reads");
+                self.http.refuse(no, &Refusal::TOO_LONG, self.state);
+            }
         }
         None
     }

@@ -49,7 +49,7 @@ impl fmt::Debug for Host {
 
 /// A mock over HTTP in this process, and its URL.
 pub(super) fn over_http(script: Script, revision: Revision) -> io::Result<(Host, String)> {
-    let recorder = recorder(&script, revision, Transport::Http)?;
+    let recorder = recorder(&script, revision, Transport::Http);
     let runtime = runtime()?;
     let listener = std::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
     listener.set_nonblocking(true)?;
@@ -87,7 +87,7 @@ pub(super) fn over_stdio(
     revision: Revision,
     shutdown: ShutdownBehaviour,
 ) -> io::Result<(Host, Vec<String>)> {
-    let recorder = recorder(&script, revision, Transport::Stdio)?;
+    let recorder = recorder(&script, revision, Transport::Stdio);
     let runtime = runtime()?;
     let token = secret()?;
     let options = EndpointOptions {
@@ -113,7 +113,7 @@ fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(1).thread_name("mock").enable_all().build()
 }
 
-fn recorder(script: &Script, revision: Revision, transport: Transport) -> io::Result<Recorder> {
+fn recorder(script: &Script, revision: Revision, transport: Transport) -> Recorder {
     let header = Header {
         scenario: "test".to_owned(),
         loader: "unknown".to_owned(),
@@ -122,7 +122,7 @@ fn recorder(script: &Script, revision: Revision, transport: Transport) -> io::Re
         servers: vec![ServerFacts { name: SERVER.to_owned(), script: script.name().to_owned() }],
         ..Header::new(&format!("test.{}", script.name()))
     };
-    Recorder::start(header, None)
+    Recorder::in_memory(header)
 }
 
 /// The welcome for each process that connects.

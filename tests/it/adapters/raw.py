@@ -14,6 +14,8 @@ import threading
 import time
 
 MISTAKE = sys.argv[1] if len(sys.argv) > 1 else ""
+if MISTAKE == "writes-before-hello":
+    print("connecting", flush=True)
 LINK, TOKEN = os.environ["MCP_LIFECHECK_LINK"], os.environ["MCP_LIFECHECK_TOKEN"]
 if MISTAKE != "server-environment":
     del os.environ["MCP_LIFECHECK_LINK"], os.environ["MCP_LIFECHECK_TOKEN"]

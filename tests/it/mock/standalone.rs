@@ -117,6 +117,28 @@ fn over_http_it_prints_its_url_serves_and_ends_on_a_signal() {
 }
 
 #[test]
+fn a_message_that_is_beyond_its_limits_is_no_fault_of_the_client() {
+    let long = "x".repeat(5 << 20);
+    for beyond in [
+        format!(
+            "{{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"tools/call\",\"params\":{{\"name\":\"read\",\"arguments\":{{\"x\":\"{long}\"}}}}}}"
+        ),
+        "{\"jsonrpc\":\"2.0\",\"id\":123456789012345678901234567890,\"method\":\"ping\"}".to_owned(),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("journal.jsonl");
+        let mut client = Client::spawn(mock_command().args(["stdio", "--script", "polite", "--journal"]).arg(&file));
+        client.open();
+        client.send(&beyond);
+        client.close_stdin();
+        assert_eq!(client.exit_code(), 0);
+        let history = read_history("journal.jsonl", &fs::read_to_string(&file).unwrap()).unwrap();
+        let judgement = mcp_lifecheck::check::judge(&history);
+        assert_eq!(judgement.verdict, mcp_lifecheck::check::PlanVerdict::Inconclusive, "{:#?}", judgement.findings);
+    }
+}
+
+#[test]
 fn every_shipped_script_is_listed() {
     let output = mock_command().arg("list").output().unwrap();
     assert!(output.status.success());

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use mcp_lifecheck::foreign::shown;
 use mcp_lifecheck::mock::{DriverKind, LinkedArgs, StandaloneArgs, load_script, run_linked, run_standalone};
 use mcp_lifecheck::plan::{Revision, parse_duration};
 use mcp_lifecheck::script::{framing_of, script_schema, shipped, shipped_names};
@@ -114,7 +115,7 @@ fn serve(driver: DriverKind, served: Served, listen: Option<SocketAddr>) -> Exit
         }
         Err(error) => {
             // A stderr that is gone is no reason to fail differently.
-            let _ = writeln!(io::stderr(), "mcp-mock: {error}");
+            let _ = writeln!(io::stderr(), "mcp-mock: {}", shown(&error));
             ExitCode::from(2)
         }
     }

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 
 use comfy_table::{Table, presets};
-use mcp_lifecheck::run::{Checkout, ExitReason, Ownership, RunError, RunFolder, RunProcess, select, self_test_input};
+use mcp_lifecheck::run::{
+    Checkout, ExitReason, Ownership, RunError, RunFolder, RunProcess, select, self_test_input, tasks,
+};
 use mcp_lifecheck::selftest::{Row, State, self_test};
 use serde_json::{Value, json};
 
@@ -19,6 +21,7 @@ pub(crate) fn test_adapter(
 ) -> Result<ExitReason, RunError> {
     let targets = select::targets(&[name.to_owned()], &Checkout::default(), &complain)?;
     let folder = RunFolder::of_command(arguments.out.as_deref(), "doctor")?;
+    tasks::n_fitting_plans(1, 2)?;
     let process = RunProcess::boot(Ownership::Command { parent })?;
     let environment = process.environment();
     let tested = process.finish(async {
