@@ -51,7 +51,7 @@ mod tests {
 
     fn broken(invariant: &'static str, signature: &str) -> Finding {
         let (because, signature) = (String::new(), signature.to_owned());
-        Finding { invariant, verdict: Verdict::Fail, because, witness: Vec::new(), requirement: &[], signature }
+        Finding { invariant, verdict: Verdict::Fail, because, witness: Vec::new(), requirement: Vec::new(), signature }
     }
 
     #[test]
