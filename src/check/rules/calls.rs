@@ -88,6 +88,7 @@ fn variant(kind: MissKind, switch: ContextSwitch) -> &'static str {
 /// client may send the call again on a new session. The same holds for a call that HTTP refused, for example with 401,
 /// or sent elsewhere. The client repeats a call that the server sent back for more input.
 /// If a server died, it may have done the work before: that is a warning, because some callers want the retry.
+/// Only the driver numbers calls; in the journal of a mock alone the argument `n` is the caller's own.
 pub(super) const CALL_SENT_ONCE: Invariant = Invariant {
     id: "call-sent-once",
     property: Property::Safety,
@@ -128,7 +129,7 @@ struct SentCall {
 impl Monitor for SentCalls {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
-            EventKind::WireReceived { connection, message } => {
+            EventKind::WireReceived { connection, message } if view.is_ready() => {
                 for part in parts(message).iter() {
                     if let Some(operation) = caller_of(part) {
                         let request = part.id().map(ToString::to_string).unwrap_or_default();
