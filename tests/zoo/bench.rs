@@ -23,6 +23,9 @@ const KIND: &str = "MCP_ZOO_KIND";
 /// Says where its server is.
 const SERVER: &str = "MCP_ZOO_SERVER";
 
+/// The argument behind which a started specimen finds its name; the URL comes last.
+const BE: &str = "--be";
+
 /// Longest life of a specimen.
 const LIFE_MAX: Duration = Duration::from_secs(20);
 /// Longest wait for the end of a mock, and for the end of its sockets before.
@@ -53,18 +56,38 @@ impl Kind {
     }
 }
 
-/// The life that this process is to live, if it is a specimen.
-pub fn life_of_this_process() -> Option<(String, Kind)> {
-    let name = std::env::var(SPECIMEN).ok()?;
-    Some((name, Kind::of(&std::env::var(KIND).unwrap_or_default())))
+/// The life that this process is to live.
+pub struct ThisLife {
+    pub name: String,
+    pub kind: Kind,
+    /// The URL of its server, or the arguments that start one.
+    server: String,
+}
+
+impl ThisLife {
+    /// None if this process is the test itself.
+    pub fn of_this_process() -> Option<Self> {
+        let arguments: Vec<String> = std::env::args().collect();
+        if let [_, be, name, kind, server] = arguments.as_slice()
+            && be == BE
+        {
+            return Some(Self { name: name.clone(), kind: Kind::of(kind), server: server.clone() });
+        }
+        let name = std::env::var(SPECIMEN).ok()?;
+        Some(Self {
+            name,
+            kind: Kind::of(&std::env::var(KIND).unwrap_or_default()),
+            server: std::env::var(SERVER).unwrap_or_default(),
+        })
+    }
 }
 
 /// Lives a life on a stage, as this process.
-pub fn live(stage: &Stage, life: impl FnOnce(&mut Client)) {
-    let server = std::env::var(SERVER).unwrap();
+pub fn live(this: &ThisLife, stage: &Stage, life: impl FnOnce(&mut Client)) {
+    let server = this.server.clone();
     let place = match stage.over {
         Over::Stdio => Place::Command(server.split('\n').map(str::to_owned).collect()),
-        Over::Http => Place::Http(server),
+        Over::Http | Over::Started(_) => Place::Http(server),
         Over::Sse => Place::Sse(server),
     };
     let mut client = Client::new(place, stage.revision);
@@ -78,19 +101,22 @@ pub fn live(stage: &Stage, life: impl FnOnce(&mut Client)) {
 /// When the life was not lived to its end, or its journal cannot be read: the reason.
 pub fn judged(name: &str, kind: Kind, stage: &Stage) -> Result<Vec<Finding>, String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let command = mock_arguments(&folder, stage);
-    let lived = match stage.over {
-        Over::Stdio => live_as_process(name, kind, &command.join("\n")),
-        Over::Http | Over::Sse => beside_a_mock(name, kind, &folder, &command),
-    };
-    lived?;
+    match stage.over {
+        Over::Stdio => live_as_process(name, kind, &mock_arguments(&folder, "stdio", stage).join("\n")),
+        Over::Http => beside_a_mock(name, kind, &folder, &mock_arguments(&folder, "http", stage)),
+        Over::Sse => beside_a_mock(name, kind, &folder, &mock_arguments(&folder, "sse", stage)),
+        Over::Started(scenario) => live_started(name, kind, &folder, scenario),
+    }?;
     let mut findings = Vec::new();
-    for journal in journals(&folder) {
+    for journal in journals(folder.path()) {
         let text = fs::read_to_string(&journal).map_err(|error| error.to_string())?;
         let history = read_history(&journal.display().to_string(), &text).map_err(|error| error.to_string())?;
-        findings.extend(judge(&history).findings.into_iter().filter(is_told));
+        findings.extend(judge(&history).findings);
     }
-    Ok(findings)
+    // Silence counts only where something was judged.
+    let is_judged = findings.iter().any(|finding| finding.verdict == Verdict::Pass || is_told(finding));
+    findings.retain(is_told);
+    if is_judged { Ok(findings) } else { Err("its journal shows nothing that any rule judges".to_owned()) }
 }
 
 fn is_told(finding: &Finding) -> bool {
@@ -104,15 +130,22 @@ fn journal(folder: &TempDir) -> PathBuf {
     folder.path().join("journal.jsonl")
 }
 
-/// The journal of each process of the mock.
-fn journals(folder: &TempDir) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder.path()).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
-    let mut found: Vec<_> = entries.filter(|path| path.extension().is_some_and(|kind| kind == "jsonl")).collect();
+/// The journal of each process of the mock, or the history of a started program.
+fn journals(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+    let mut found = Vec::new();
+    for path in entries {
+        if path.is_dir() {
+            found.extend(journals(&path));
+        } else if path.extension().is_some_and(|kind| kind == "jsonl") {
+            found.push(path);
+        }
+    }
     found.sort();
     found
 }
 
-fn mock_arguments(folder: &TempDir, stage: &Stage) -> Vec<String> {
+fn mock_arguments(folder: &TempDir, transport: &str, stage: &Stage) -> Vec<String> {
     let script = match stage.script {
         Script::Shipped(name) => name.to_owned(),
         Script::Written(text) => {
@@ -120,11 +153,6 @@ fn mock_arguments(folder: &TempDir, stage: &Stage) -> Vec<String> {
             fs::write(&path, text).unwrap();
             path.display().to_string()
         }
-    };
-    let transport = match stage.over {
-        Over::Stdio => "stdio",
-        Over::Http => "http",
-        Over::Sse => "sse",
     };
     let journal = journal(folder).display().to_string();
     let arguments =
@@ -169,6 +197,23 @@ fn live_as_process(name: &str, kind: Kind, server: &str) -> Result<(), String> {
     let stderr = end_of(&mut process, LIFE_MAX)?;
     let status = process.wait().map_err(|error| error.to_string())?;
     if status.success() { Ok(()) } else { Err(format!("it ended with {status}: {}", stderr.trim())) }
+}
+
+/// Lets `mcp-lifecheck client` start a specimen and watch it to its end.
+fn live_started(name: &str, kind: Kind, folder: &TempDir, scenario: &str) -> Result<(), String> {
+    let this = std::env::current_exe().map_err(|error| error.to_string())?;
+    let specimen = format!("{} {BE} {name} {}", this.display(), kind.word());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-lifecheck"));
+    command.args(["client", "--command", &specimen, "--scenario", scenario, "-o"]).arg(folder.path());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut process = command.spawn().map_err(|error| error.to_string())?;
+    let stderr = end_of(&mut process, LIFE_MAX)?;
+    let status = process.wait().map_err(|error| error.to_string())?;
+    match status.code() {
+        // What it found is judged again from its history.
+        Some(0 | 1) => Ok(()),
+        _ => Err(format!("mcp-lifecheck ended with {status}: {}", stderr.trim())),
+    }
 }
 
 /// Waits until a process has closed its stderr, which it wrote there, and ended. One that takes longer is killed.

@@ -14,16 +14,16 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::thread;
 
-use bench::{Kind, life_of_this_process, live};
+use bench::{Kind, ThisLife, live};
 use score::{Row, Score};
-use specimens::{BROKEN, CORRECT, Life, Stage};
+use specimens::{BROKEN, CORRECT, Life};
 
 /// Most lives at once.
 const LIVES_MAX: usize = 8;
 
 fn main() -> ExitCode {
-    if let Some((name, kind)) = life_of_this_process() {
-        be(&name, kind);
+    if let Some(life) = ThisLife::of_this_process() {
+        be(&life);
         return ExitCode::SUCCESS;
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -49,6 +49,7 @@ fn rows() -> impl Iterator<Item = Row> {
     let broken = BROKEN.iter().copied().flatten().flat_map(|specimen| {
         [Kind::Broken, Kind::Twin].map(|kind| Row {
             name: specimen.name,
+            about: specimen.about,
             kind,
             stage: specimen.stage,
             breaks: specimen.breaks,
@@ -57,6 +58,7 @@ fn rows() -> impl Iterator<Item = Row> {
     });
     let correct = CORRECT.iter().copied().flatten().map(|specimen| Row {
         name: specimen.name,
+        about: specimen.about,
         kind: Kind::Correct,
         stage: specimen.stage,
         breaks: &[],
@@ -66,15 +68,14 @@ fn rows() -> impl Iterator<Item = Row> {
 }
 
 /// Lives one life as this process.
-fn be(name: &str, kind: Kind) {
-    let on = |stage: &Stage, life: &dyn Fn(&mut specimens::client::Client)| live(stage, |client| life(client));
-    if let Some(specimen) = BROKEN.iter().copied().flatten().find(|specimen| specimen.name == name) {
+fn be(this: &ThisLife) {
+    if let Some(specimen) = BROKEN.iter().copied().flatten().find(|specimen| specimen.name == this.name) {
         match specimen.life {
-            Life::Wire(life) => on(&specimen.stage, &|client| life(client, kind == Kind::Broken)),
+            Life::Wire(life) => live(this, &specimen.stage, |client| life(client, this.kind == Kind::Broken)),
         }
     } else {
-        let specimen = CORRECT.iter().copied().flatten().find(|specimen| specimen.name == name).unwrap();
-        on(&specimen.stage, &|client| (specimen.life)(client));
+        let specimen = CORRECT.iter().copied().flatten().find(|specimen| specimen.name == this.name).unwrap();
+        live(this, &specimen.stage, specimen.life);
     }
 }
 

@@ -6,11 +6,13 @@ use std::fmt::{self, Display, Formatter};
 use mcp_lifecheck::check::{Finding, Verdict, invariant};
 
 use crate::bench::Kind;
-use crate::specimens::{FOUND_AS_WELL, NOT_YET, Stage};
+use crate::specimens::not_yet::{FOUND_AS_WELL, NOT_YET};
+use crate::specimens::{Stage, broken_invariants};
 
 /// One life of the zoo.
 pub struct Row {
     pub name: &'static str,
+    pub about: &'static str,
     pub kind: Kind,
     pub stage: Stage,
     pub breaks: &'static [&'static str],
@@ -42,7 +44,7 @@ impl Score {
         let mut excused = BTreeSet::new();
         for (row, observations) in rows.iter().zip(observed) {
             let Some(told) = score.count(row, observations) else { continue };
-            let told = format!("{} ({}): {told}", row.name, row.kind.word());
+            let told = format!("{} ({}): {told}\n    {}", row.name, row.kind.word(), row.about);
             match NOT_YET.iter().find(|(name, _)| *name == row.name) {
                 Some((name, because)) => {
                     excused.insert(*name);
@@ -90,6 +92,9 @@ impl Score {
         let mut n_of: BTreeMap<(&str, Kind), usize> = BTreeMap::new();
         for row in rows {
             *n_of.entry((row.name, row.kind)).or_default() += 1;
+            if !row.about.ends_with('.') {
+                self.wrong.push(format!("{}: {:?} is no sentence", row.name, row.about));
+            }
             let Some(id) = row.caught_by else { continue };
             match invariant(id) {
                 None => self.wrong.push(format!("{}: there is no invariant {id}", row.name)),
@@ -170,15 +175,14 @@ impl Display for Score {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         self.not_yet.iter().try_for_each(|told| writeln!(f, "NOT YET {told}"))?;
         self.wrong.iter().try_for_each(|told| writeln!(f, "WRONG {told}"))?;
-        let n_listed = self.not_yet.len();
+        let n_invariants = broken_invariants().collect::<BTreeSet<_>>().len();
+        writeln!(f, "mutation score: caught {} of {}", self.n_caught, self.n_broken)?;
+        writeln!(f, "false alarms: {} of {}", self.n_accused, self.n_silent)?;
         writeln!(
             f,
-            "mutation score: caught {} of {}; false alarms: {} of {}; requirements broken and named: {}; not yet: {n_listed}",
-            self.n_caught,
-            self.n_broken,
-            self.n_accused,
-            self.n_silent,
-            self.requirements.len()
+            "{} requirements and {n_invariants} invariants broken; {} in NOT_YET",
+            self.requirements.len(),
+            self.not_yet.len()
         )
     }
 }

@@ -13,17 +13,18 @@ mod headers;
 mod messages;
 mod methods;
 mod modern;
-mod not_yet;
+pub mod not_yet;
 mod opening;
 mod requests;
 mod served;
 mod sessions;
 mod shutdown;
+mod started;
 mod streams;
 mod tokens;
 
 use client::Client;
-pub use not_yet::{FOUND_AS_WELL, NOT_YET};
+use not_yet::NOT_YET;
 
 /// A client that breaks one rule.
 pub struct Specimen {
@@ -62,12 +63,14 @@ pub struct Stage {
     pub script: Script,
 }
 
-/// A transport of `mcp-mock`.
+/// A transport of `mcp-mock`, or a program that starts the specimen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Over {
     Stdio,
     Http,
     Sse,
+    /// The HTTP of `mcp-lifecheck client`, which starts the specimen in this scenario and watches it to its end.
+    Started(&'static str),
 }
 
 /// The script of the mock.
@@ -93,6 +96,11 @@ pub const fn sse(revision: &'static str, script: Script) -> Stage {
     Stage { over: Over::Sse, revision, script }
 }
 
+/// The scenario of `mcp-lifecheck client` has its own script.
+pub const fn started(revision: &'static str, scenario: &'static str) -> Stage {
+    Stage { over: Over::Started(scenario), revision, script: POLITE }
+}
+
 /// The tables of the broken specimens, by family.
 pub const BROKEN: &[&[Specimen]] = &[
     opening::SPECIMENS,
@@ -108,6 +116,7 @@ pub const BROKEN: &[&[Specimen]] = &[
     modern::SPECIMENS,
     eras::SPECIMENS,
     shutdown::SPECIMENS,
+    started::SPECIMENS,
 ];
 
 /// The table of the specimens that must stay silent.

@@ -365,6 +365,11 @@ impl Client {
         }
     }
 
+    /// Leaves what is open to the end of this process.
+    pub fn leave_open(&mut self) {
+        std::mem::forget(std::mem::replace(&mut self.wire, Wire::Ended));
+    }
+
     /// Ends without a word: what is open closes with the sockets or the pipes.
     pub fn vanish(&mut self) {
         match std::mem::replace(&mut self.wire, Wire::Ended) {
@@ -383,6 +388,11 @@ impl Pending {
     /// Reads the next event of the response, whose head was read.
     pub fn event(&mut self) -> Option<StreamEvent> {
         self.socket.as_mut().unwrap().event()
+    }
+
+    /// Waits for the first byte of the response, and reads nothing.
+    pub fn await_first_byte(&self) {
+        self.socket.as_ref().unwrap().wait();
     }
 
     pub fn id(&self) -> &Value {

@@ -87,6 +87,11 @@ impl Socket {
         self.stream.write_all(&bytes).unwrap();
     }
 
+    /// Waits until there is something to read.
+    pub fn wait(&self) {
+        self.stream.peek(&mut [0]).unwrap();
+    }
+
     /// Reads more; whether there was more.
     fn more(&mut self) -> bool {
         let mut buffer = [0; 16_384];
