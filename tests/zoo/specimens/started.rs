@@ -1,7 +1,5 @@
 //! Programs that the harness starts and watches: what only their end and their output show.
 
-use std::io::Write;
-
 use serde_json::{Value, json};
 
 use super::client::{Client, MODERN, On};
@@ -211,6 +209,6 @@ fn aborted(client: &mut Client, is_broken: bool) {
 fn error_on_stderr(client: &mut Client, is_broken: bool) {
     task(client);
     if is_broken {
-        writeln!(std::io::stderr(), "Traceback (most recent call last):\nRuntimeError: never awaited").unwrap();
+        eprintln!("Traceback (most recent call last):\nRuntimeError: never awaited");
     }
 }
