@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let filters: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    let filters = filters(&arguments);
     let rows: Vec<Row> =
         rows().filter(|row| filters.is_empty() || filters.iter().any(|filter| row.name.contains(*filter))).collect();
     if arguments.iter().any(|argument| argument == "--list") {
@@ -42,6 +42,15 @@ fn main() -> ExitCode {
     let score = Score::of(&rows, &observe(&rows, n_rounds), filters.is_empty());
     print!("{score}");
     if score.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The arguments that are no flags of `cargo test`, nor values of such flags.
+fn filters(arguments: &[String]) -> Vec<&String> {
+    let has_value =
+        |flag: &str| matches!(flag, "--test-threads" | "--skip" | "--format" | "--color" | "--logfile" | "-Z");
+    let is_value = |index: usize| index > 0 && has_value(&arguments[index - 1]);
+    let words = arguments.iter().enumerate().filter(|(index, word)| !word.starts_with('-') && !is_value(*index));
+    words.map(|(_, word)| word).collect()
 }
 
 /// Every life of the zoo.

@@ -6,7 +6,7 @@ use std::fmt::{self, Display, Formatter};
 use mcp_lifecheck::check::{Finding, Verdict, invariant};
 
 use crate::bench::Kind;
-use crate::specimens::not_yet::{FOUND_AS_WELL, NOT_YET};
+use crate::specimens::not_yet::{FOUND_AS_WELL, HASTY, NOT_YET};
 use crate::specimens::{Stage, broken_invariants};
 
 /// One life of the zoo.
@@ -34,6 +34,8 @@ pub struct Score {
     /// What is wrong, without what `NOT_YET` lists.
     wrong: Vec<String>,
     not_yet: Vec<String>,
+    /// Hasty lives that came too late.
+    too_late: Vec<String>,
 }
 
 impl Score {
@@ -62,6 +64,20 @@ impl Score {
 
     /// Counts a row; gives what is wrong about it.
     fn count(&mut self, row: &Row, observations: &[Observation]) -> Option<String> {
+        let in_time: Vec<Observation>;
+        let mut observations = observations;
+        if row.kind == Kind::Broken && HASTY.contains(&row.name) {
+            let is_in_time = |one: &&Observation| one.as_ref().map_or(true, |findings| !findings.is_empty());
+            in_time = observations.iter().filter(is_in_time).cloned().collect();
+            let (n, n_late) = (observations.len(), observations.len() - in_time.len());
+            if n_late > 0 {
+                self.too_late.push(format!("{}: came too late in {n_late} of {n} rounds", row.name));
+            }
+            if in_time.is_empty() && n == 1 {
+                return None;
+            }
+            observations = if in_time.is_empty() { observations } else { &in_time };
+        }
         let mut wrong = None;
         for observation in observations {
             wrong = wrong.or(match row.kind {
@@ -174,6 +190,7 @@ fn signature(observation: &Observation) -> String {
 impl Display for Score {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         self.not_yet.iter().try_for_each(|told| writeln!(f, "NOT YET {told}"))?;
+        self.too_late.iter().try_for_each(|told| writeln!(f, "TOO LATE {told}"))?;
         self.wrong.iter().try_for_each(|told| writeln!(f, "WRONG {told}"))?;
         let n_invariants = broken_invariants().collect::<BTreeSet<_>>().len();
         writeln!(f, "mutation score: caught {} of {}", self.n_caught, self.n_broken)?;

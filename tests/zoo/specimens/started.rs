@@ -39,6 +39,24 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         (&["LC-SUB-08"], "streams-closed"),
         subscription_left,
     ),
+    row(
+        ("first-session-unused", "Opens a session, drops it for a second one, and uses that."),
+        CALLS,
+        (&["VG-03"], "sessions-used"),
+        first_unused,
+    ),
+    row(
+        ("one-of-two-streams-left", "Closes one of its two streams and exits with the other."),
+        CALLS,
+        (&["VG-06"], "streams-closed"),
+        one_stream_left,
+    ),
+    row(
+        ("call-after-an-early-delete", "Deletes its session before the last of its calls."),
+        CALLS,
+        (&["LC-SESS-07"], "silent-after-end"),
+        early_delete,
+    ),
     row(("answer-left-unread", "Exits before it has read an answer."), CALLS, (&["VG-06"], "answers-read"), unread),
     row(
         ("call-after-its-delete", "Calls on a session whose end was answered."),
@@ -101,6 +119,41 @@ fn second_unused(client: &mut Client, is_broken: bool) {
     }
     task(client);
     second.end();
+}
+
+fn first_unused(client: &mut Client, is_broken: bool) {
+    client.open();
+    if !is_broken {
+        client.list();
+    }
+    let mut second = client.another();
+    task(&mut second);
+    second.end();
+}
+
+/// The system closes the second stream of the broken life.
+fn one_stream_left(client: &mut Client, is_broken: bool) {
+    client.open();
+    let (first, second) = (client.http().listen(None), client.http().listen(None));
+    client.list();
+    let call = add(client);
+    client.exchange(&call);
+    drop(first);
+    if is_broken {
+        std::mem::forget(second);
+        client.leave_open();
+    }
+}
+
+/// The twin lists once more before it ends.
+fn early_delete(client: &mut Client, is_broken: bool) {
+    task(client);
+    let session = client.http().session.clone();
+    if is_broken {
+        client.http().delete();
+    }
+    client.list();
+    client.http().session = session.filter(|_| !is_broken);
 }
 
 /// The system closes the stream of the broken life.
