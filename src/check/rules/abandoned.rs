@@ -1,6 +1,6 @@
 //! Requests that a client abandons, and whether it says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check::host::{ServerExchange, exchange_of, is_responsible};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
@@ -11,7 +11,8 @@ use crate::plan::Promise;
 /// request. A client that the harness killed, or that a signal asked to end, had no chance to cancel. Where the driver had a
 /// loader cancel an operation, `cancel-announced` judges. A cleanup, a removal or the end of the program closes what is
 /// open, and a response that had begun and was broken is no request that was abandoned. The journal of a mock alone does not
-/// show whether its client lives on, so a later request of the session must show it.
+/// show whether its client lives on, so a later request of the session must show it. A cancellation on another socket may
+/// overtake its request.
 pub(super) const ABANDONED_CALL_CANCELLED: Invariant = Invariant {
     id: "abandoned-call-cancelled",
     property: Property::Liveness,
@@ -39,6 +40,8 @@ struct AbandonedRequests {
     is_host: bool,
     asked: BTreeMap<ServerExchange, PostedRequest>,
     given_up: Vec<GivenUp>,
+    /// Cancelled requests that have not arrived.
+    early: BTreeSet<(ConnectionId, String)>,
     /// Whether the driver has had an operation cancelled since the newest request.
     cancelled: Option<Seq>,
 }
@@ -69,14 +72,21 @@ impl Monitor for AbandonedRequests {
                 if let Some(cancelled) = message.cancelled_request() {
                     let id = cancelled.to_string();
                     let is_it = |asked: &PostedRequest| asked.connection == *connection && asked.id == id;
+                    let n_before = self.given_up.len() + self.asked.len();
                     self.given_up.retain(|given_up| !is_it(&given_up.asked));
                     self.asked.retain(|_, asked| !is_it(asked));
+                    if self.given_up.len() + self.asked.len() == n_before {
+                        self.early.insert((connection.clone(), id.clone()));
+                    }
                 }
                 let of_session = self.given_up.iter_mut().filter(|given_up| given_up.asked.connection == *connection);
                 of_session.for_each(|given_up| given_up.goes_on = true);
                 let Some(carrier) = view.carrier(event) else { return };
                 if let (Some(method), Some(id)) = (message.method(), message.id()) {
                     let (connection, id, method) = (connection.clone(), id.to_string(), method.to_owned());
+                    if self.early.remove(&(connection.clone(), id.clone())) {
+                        return;
+                    }
                     let asked = PostedRequest { connection, id, method, seq: event.seq };
                     self.asked.insert(exchange_of(event, &carrier.exchange), asked);
                 }

@@ -88,6 +88,7 @@ fn variant(kind: MissKind, switch: ContextSwitch) -> &'static str {
 /// client may send the call again on a new session. The same holds for a call that HTTP refused, for example with 401,
 /// or sent elsewhere. The client repeats a call that the server sent back for more input.
 /// If a server died, it may have done the work before: that is a warning, because some callers want the retry.
+/// Only the driver numbers calls; in the journal of a mock alone the argument `n` is the caller's own.
 pub(super) const CALL_SENT_ONCE: Invariant = Invariant {
     id: "call-sent-once",
     property: Property::Safety,

@@ -1,6 +1,6 @@
 //! Session loss: how a client learns that a session is gone, and how it renews the session.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::check::lessons::{Lesson, Sockets, socket_of};
@@ -150,7 +150,8 @@ impl LostSession {
 
 /// Counter-examples: The call that got the 404 need not be repeated; the next call needs a session. A per-call session
 /// renews itself. A load in between may open any session. If the new session is lost as well, there is a third. A new
-/// session can be used only once the server has granted it, and only while its server works.
+/// session can be used only once the server has granted it, and only while its server works. Two clients of one server
+/// lose two sessions, and each opens one.
 pub(super) const LOST_SESSION_RENEWED_ONCE: Invariant = Invariant {
     id: "lost-session-renewed-once",
     property: Property::Liveness,
@@ -189,15 +190,25 @@ struct RenewedSessions {
 
 struct SessionLoss {
     lost: Seq,
+    /// The sessions whose loss was reported: each may be replaced once.
+    sessions: BTreeSet<SessionId>,
     opened: Option<Seq>,
+    n_opened: usize,
     /// The answer that granted the new session.
     granted: Option<Seq>,
 }
 
+impl SessionLoss {
+    fn new(lost: Seq) -> Self {
+        Self { lost, sessions: BTreeSet::new(), opened: None, n_opened: 0, granted: None }
+    }
+}
+
 impl Monitor for RenewedSessions {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        if let (Some((_, true)), Some(server)) = (self.unknown.reported_lost(event), event.source.server()) {
-            self.lost.entry(server.to_owned()).or_insert(SessionLoss { lost: event.seq, opened: None, granted: None });
+        if let (Some((session, true)), Some(server)) = (self.unknown.reported_lost(event), event.source.server()) {
+            let loss = self.lost.entry(server.to_owned()).or_insert_with(|| SessionLoss::new(event.seq));
+            loss.sessions.insert(session);
         }
         match &event.kind {
             EventKind::ConnectionOpened { .. } => self.opened(event, view, tally),
@@ -225,11 +236,11 @@ impl Monitor for RenewedSessions {
 impl RenewedSessions {
     fn opened(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         let Some(loss) = self.lost.get_mut(event.source.server().unwrap_or_default()) else { return };
-        let Some(first) = loss.opened else {
-            loss.opened = Some(event.seq);
-            tally.held();
-            return;
-        };
+        loss.n_opened += 1;
+        let first = *loss.opened.get_or_insert(event.seq);
+        if loss.n_opened <= loss.sessions.len() {
+            return tally.held();
+        }
         if Promise::PersistentSession.is_given(view.promises()) {
             let because = format!(
                 "the session that was lost at {} was replaced at {first} and again at {}",

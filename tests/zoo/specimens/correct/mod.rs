@@ -1,0 +1,16 @@
+//! Clients that break no rule, each of another design.
+
+mod eras;
+mod plain;
+mod requests;
+mod sessions;
+mod streams;
+
+use super::{Correct, Stage, client};
+
+const fn row(name: &'static str, about: &'static str, stage: Stage, life: fn(&mut client::Client)) -> Correct {
+    Correct { name, about, stage, life }
+}
+
+pub(super) const SPECIMENS: &[&[Correct]] =
+    &[plain::SPECIMENS, sessions::SPECIMENS, streams::SPECIMENS, requests::SPECIMENS, eras::SPECIMENS];

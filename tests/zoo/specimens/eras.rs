@@ -1,0 +1,154 @@
+//! Generations: what a client has learnt of its server, and what it does with that.
+
+use serde_json::json;
+
+use super::client::{Client, MODERN};
+use super::{Life, POLITE, Script, Specimen, http, stdio};
+
+const DUAL: Script = Script::Shipped("dual");
+const LEGACY: Script = Script::Shipped("legacy-only");
+const REFUSING: Script = Script::Shipped("discover-unsupported-once");
+
+const SHOWN: (&[&str], &str) = (&["LC-ERA-04"], "modern-era-kept");
+const REFUSED: (&[&str], &str) = (&["LC-ERA-05"], "modern-era-kept");
+const DROPPED: (&[&str], &str) = (&["LC-ERA-12"], "refused-version-dropped");
+const REMEMBERED: (&[&str], &str) = (&["LC-ERA-10"], "era-remembered");
+
+const fn row(
+    (name, about): (&'static str, &'static str),
+    stage: super::Stage,
+    (breaks, caught_by): (&'static [&'static str], &'static str),
+    life: fn(&mut Client, bool),
+) -> Specimen {
+    Specimen { name, about, breaks, caught_by, stage, life: Life::Wire(life) }
+}
+
+pub(super) const SPECIMENS: &[Specimen] = &[
+    row(
+        ("initialize-after-discover", "Discovers a server and initializes it all the same."),
+        http(MODERN, DUAL),
+        SHOWN,
+        initialize_after_discover,
+    ),
+    row(
+        ("initialize-after-discover-in-a-pipe", "Discovers a server over pipes and initializes it all the same."),
+        stdio(MODERN, POLITE),
+        SHOWN,
+        initialize_after_discover,
+    ),
+    row(
+        ("initialize-after-a-refused-revision", "Takes the refusal of a revision for a server with a handshake."),
+        stdio(MODERN, REFUSING),
+        REFUSED,
+        initialize_after_refusal,
+    ),
+    row(
+        ("initialize-after-a-refused-post", "Takes the refusal of a posted revision for a server with a handshake."),
+        http(MODERN, REFUSING),
+        REFUSED,
+        initialize_after_refusal,
+    ),
+    Specimen {
+        breaks: &["LC-ERA-05"],
+        ..row(
+            ("refused-revision-again", "Sends a refused revision again, though the server named others."),
+            http(MODERN, POLITE),
+            DROPPED,
+            refused_again,
+        )
+    },
+    row(
+        ("revision-of-no-list", "Turns from a refused revision to one that the server did not name."),
+        http(MODERN, POLITE),
+        DROPPED,
+        revision_of_no_list,
+    ),
+    row(
+        ("refused-revision-for-ever", "Sends a refused revision in a loop."),
+        stdio(MODERN, POLITE),
+        DROPPED,
+        refused_for_ever,
+    ),
+    row(
+        ("probe-for-each-session", "Asks for the generation of a server again before each session."),
+        http(MODERN, LEGACY),
+        REMEMBERED,
+        probe_for_each_session,
+    ),
+    row(
+        ("probe-by-a-list", "Probes a known server with a list before each session."),
+        http(MODERN, LEGACY),
+        REMEMBERED,
+        probe_by_list,
+    ),
+];
+
+/// Opens a session with `initialize`.
+fn initialize(client: &mut Client) {
+    client.revision = "2025-11-25".to_owned();
+    client.open();
+}
+
+fn initialize_after_discover(client: &mut Client, is_broken: bool) {
+    client.request("server/discover", json!({}));
+    if is_broken {
+        initialize(client);
+    } else {
+        client.list();
+    }
+}
+
+fn initialize_after_refusal(client: &mut Client, is_broken: bool) {
+    client.request("server/discover", json!({}));
+    if is_broken {
+        initialize(client);
+    } else {
+        client.list();
+    }
+}
+
+/// Lists under a revision without a handshake.
+fn list_under(client: &mut Client, revision: &str) {
+    let mut list = client.message("tools/list", json!({}));
+    list["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"] = json!(revision);
+    client.exchange(&list);
+}
+
+fn refused_again(client: &mut Client, is_broken: bool) {
+    list_under(client, "2099-01-01");
+    list_under(client, if is_broken { "2099-01-01" } else { MODERN });
+}
+
+fn revision_of_no_list(client: &mut Client, is_broken: bool) {
+    list_under(client, "2099-01-01");
+    list_under(client, if is_broken { "2098-01-01" } else { MODERN });
+}
+
+fn refused_for_ever(client: &mut Client, is_broken: bool) {
+    list_under(client, "2099-01-01");
+    for _ in 0..6 {
+        list_under(client, if is_broken { "2099-01-01" } else { MODERN });
+    }
+}
+
+/// Two sessions, one after the other, on one socket.
+fn two_sessions(client: &mut Client, probe: impl Fn(&mut Client), is_broken: bool) {
+    for n in 1..=2 {
+        if n == 1 || is_broken {
+            client.revision = MODERN.to_owned();
+            probe(client);
+        }
+        initialize(client);
+        client.call(n);
+        client.http().delete();
+        (client.http().session, client.http().agreed) = (None, None);
+    }
+}
+
+fn probe_for_each_session(client: &mut Client, is_broken: bool) {
+    two_sessions(client, |client| drop(client.request("server/discover", json!({}))), is_broken);
+}
+
+fn probe_by_list(client: &mut Client, is_broken: bool) {
+    two_sessions(client, |client| drop(client.list()), is_broken);
+}

@@ -1,0 +1,129 @@
+//! The specimens of the zoo: clients that break one rule each, and clients that break none.
+//!
+//! A specimen has two lives, which differ in one switch: the broken one, and its twin, which keeps every rule. To add one,
+//! write its function and its row into the file of its family.
+
+#![expect(clippy::unwrap_used, reason = "a specimen fails by panicking")]
+
+pub mod client;
+mod correct;
+mod eras;
+mod features;
+mod headers;
+mod messages;
+mod methods;
+mod modern;
+pub mod not_yet;
+mod opening;
+mod requests;
+mod served;
+mod sessions;
+mod shutdown;
+mod started;
+mod streams;
+mod tokens;
+
+use client::Client;
+use not_yet::NOT_YET;
+
+/// A client that breaks one rule.
+pub struct Specimen {
+    /// What it does, as a name.
+    pub name: &'static str,
+    /// The same as a sentence.
+    pub about: &'static str,
+    /// The requirements that its broken life breaks.
+    pub breaks: &'static [&'static str],
+    /// The invariant that must report it, with one of these requirements.
+    pub caught_by: &'static str,
+    pub stage: Stage,
+    pub life: Life,
+}
+
+/// A client that breaks no rule.
+pub struct Correct {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub stage: Stage,
+    pub life: fn(&mut Client),
+}
+
+/// What a specimen is made of.
+#[derive(Clone, Copy)]
+pub enum Life {
+    /// A raw client. The flag chooses the broken life.
+    Wire(fn(&mut Client, bool)),
+}
+
+/// Where a specimen lives.
+#[derive(Clone, Copy)]
+pub struct Stage {
+    pub over: Over,
+    pub revision: &'static str,
+    pub script: Script,
+}
+
+/// A transport of `mcp-mock`, or a program that starts the specimen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    Stdio,
+    Http,
+    Sse,
+    /// The HTTP of `mcp-lifecheck client`, which starts the specimen in this scenario and watches it to its end.
+    Started(&'static str),
+}
+
+/// The script of the mock.
+#[derive(Debug, Clone, Copy)]
+pub enum Script {
+    Shipped(&'static str),
+    /// The text of a script file.
+    Written(&'static str),
+}
+
+/// The script without any fault.
+pub const POLITE: Script = Script::Shipped("polite");
+
+pub const fn stdio(revision: &'static str, script: Script) -> Stage {
+    Stage { over: Over::Stdio, revision, script }
+}
+
+pub const fn http(revision: &'static str, script: Script) -> Stage {
+    Stage { over: Over::Http, revision, script }
+}
+
+pub const fn sse(revision: &'static str, script: Script) -> Stage {
+    Stage { over: Over::Sse, revision, script }
+}
+
+/// The scenario of `mcp-lifecheck client` has its own script.
+pub const fn started(revision: &'static str, scenario: &'static str) -> Stage {
+    Stage { over: Over::Started(scenario), revision, script: POLITE }
+}
+
+/// The tables of the broken specimens, by family.
+pub const BROKEN: &[&[Specimen]] = &[
+    opening::SPECIMENS,
+    messages::SPECIMENS,
+    methods::SPECIMENS,
+    features::SPECIMENS,
+    served::SPECIMENS,
+    requests::SPECIMENS,
+    headers::SPECIMENS,
+    tokens::SPECIMENS,
+    sessions::SPECIMENS,
+    streams::SPECIMENS,
+    modern::SPECIMENS,
+    eras::SPECIMENS,
+    shutdown::SPECIMENS,
+    started::SPECIMENS,
+];
+
+/// The table of the specimens that must stay silent.
+pub const CORRECT: &[&[Correct]] = correct::SPECIMENS;
+
+/// The invariants that a specimen breaks.
+pub fn broken_invariants() -> impl Iterator<Item = &'static str> {
+    let all = BROKEN.iter().copied().flatten();
+    all.filter(|specimen| NOT_YET.iter().all(|(name, _)| *name != specimen.name)).map(|specimen| specimen.caught_by)
+}

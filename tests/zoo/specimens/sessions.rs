@@ -1,0 +1,261 @@
+//! Sessions over HTTP: their loss, their renewal and their end.
+
+use serde_json::json;
+
+use super::client::{Client, On};
+use super::{Life, POLITE, Script, Specimen, http};
+
+/// Forgets its first session when it hears of changed roots there.
+const FORGETFUL: Script = Script::Written(
+    r#"about = "Forgets its first session when it hears of changed roots there."
+[[rule]]
+on = { notification = "notifications/roots/list_changed", connection = 1 }
+do = ["expire-session"]
+"#,
+);
+/// Forgets its first session in a call.
+const FORGETFUL_IN_CALL: Script = Script::Written(
+    r#"about = "Forgets its first session in its first call."
+[[rule]]
+on = { request = "tools/call", nth = 1, connection = 1 }
+do = ["expire-session"]
+"#,
+);
+
+const ROOTS_CHANGED: &str = "notifications/roots/list_changed";
+
+const LOST: (&[&str], &str) = (&["VG-20"], "stale-session-unused");
+const RENEWED: (&[&str], &str) = (&["LC-SESS-06"], "lost-session-renewed-once");
+const DELETED: (&[&str], &str) = (&["VG-20"], "deleted-session-silent");
+const ENDED: (&[&str], &str) = (&["LC-SESS-07"], "session-ended");
+
+const fn row(
+    (name, about): (&'static str, &'static str),
+    (revision, script): (&'static str, Script),
+    (breaks, caught_by): (&'static [&'static str], &'static str),
+    life: fn(&mut Client, bool),
+) -> Specimen {
+    Specimen { name, about, breaks, caught_by, stage: http(revision, script), life: Life::Wire(life) }
+}
+
+pub(super) const SPECIMENS: &[Specimen] = &[
+    row(
+        ("lost-session-in-a-notice", "Sends a notice under the id of a session that it has replaced."),
+        ("2025-11-25", FORGETFUL),
+        LOST,
+        lost_in_notice,
+    ),
+    Specimen {
+        breaks: &["LC-SESS-05"],
+        ..row(
+            (
+                "lost-session-called-again",
+                "Goes on calling under the id that was answered with 404, and never initializes.",
+            ),
+            ("2025-06-18", FORGETFUL),
+            LOST,
+            lost_called,
+        )
+    },
+    Specimen {
+        breaks: &["LC-SESS-05"],
+        ..row(
+            ("lost-in-a-call-called-again", "Calls again under the id of a session that was lost in its call."),
+            ("2025-11-25", FORGETFUL_IN_CALL),
+            LOST,
+            lost_in_call,
+        )
+    },
+    Specimen {
+        breaks: &["LC-SESS-06"],
+        ..row(
+            ("lost-session-streamed", "Opens a new session, and asks for a stream of the old one."),
+            ("2025-03-26", FORGETFUL),
+            LOST,
+            lost_streamed,
+        )
+    },
+    row(
+        ("lost-session-renewed-twice", "Opens two sessions for one that was lost."),
+        ("2025-11-25", FORGETFUL),
+        RENEWED,
+        renewed_twice,
+    ),
+    Specimen {
+        breaks: &["VG-20"],
+        ..row(
+            ("lost-session-renewed-by-each-call", "Opens a new session for each call that was waiting."),
+            ("2025-06-18", FORGETFUL),
+            RENEWED,
+            renewed_by_each,
+        )
+    },
+    row(
+        ("call-after-delete", "Calls on a session that it has deleted."),
+        ("2025-11-25", POLITE),
+        DELETED,
+        call_after_delete,
+    ),
+    row(
+        ("stream-after-delete", "Asks for a stream of a session that it has deleted."),
+        ("2025-06-18", POLITE),
+        DELETED,
+        stream_after_delete,
+    ),
+    Specimen {
+        breaks: &["LC-SESS-07"],
+        ..row(("delete-twice", "Deletes its session twice."), ("2025-03-26", POLITE), DELETED, delete_twice)
+    },
+    row(("no-delete", "Leaves its session behind."), ("2025-11-25", POLITE), ENDED, no_delete),
+    row(
+        ("no-delete-of-the-first", "Deletes the newest of its sessions and no other."),
+        ("2025-06-18", POLITE),
+        ENDED,
+        no_delete_of_first,
+    ),
+];
+
+/// Opens a session and loses it, as a call tells.
+fn lose(client: &mut Client) -> Option<String> {
+    client.capabilities = json!({ "roots": { "listChanged": true } });
+    client.open();
+    client.call(1);
+    let lost = client.http().session.clone();
+    client.notify(ROOTS_CHANGED, json!({}));
+    client.call(2);
+    lost
+}
+
+fn renew(client: &mut Client) {
+    (client.http().session, client.http().agreed) = (None, None);
+    client.open();
+}
+
+/// Does something under the id of the lost session.
+fn under(client: &mut Client, lost: Option<String>, act: impl FnOnce(&mut Client)) {
+    let newest = std::mem::replace(&mut client.http().session, lost);
+    act(client);
+    client.http().session = newest;
+}
+
+fn lost_in_notice(client: &mut Client, is_broken: bool) {
+    let lost = lose(client);
+    renew(client);
+    let session = if is_broken { lost } else { client.http().session.clone() };
+    under(client, session, |client| {
+        client.notify(ROOTS_CHANGED, json!({}));
+    });
+    client.call(3);
+}
+
+fn lost_called(client: &mut Client, is_broken: bool) {
+    lose(client);
+    if !is_broken {
+        renew(client);
+    }
+    client.call(3);
+    if is_broken {
+        client.http().session = None;
+    }
+}
+
+fn lost_in_call(client: &mut Client, is_broken: bool) {
+    client.open();
+    client.call(1);
+    if !is_broken {
+        renew(client);
+    }
+    client.call(2);
+    if is_broken {
+        client.http().session = None;
+    }
+}
+
+fn lost_streamed(client: &mut Client, is_broken: bool) {
+    let lost = lose(client);
+    renew(client);
+    client.call(3);
+    let session = if is_broken { lost } else { client.http().session.clone() };
+    under(client, session, |client| {
+        let fields = client.http().fields_of_get(None);
+        let path = client.http().path.clone();
+        let mut socket = client.http().take(On::Main);
+        socket.send("GET", &path, &fields, None);
+        socket.head();
+    });
+}
+
+fn renewed_twice(client: &mut Client, is_broken: bool) {
+    lose(client);
+    renew(client);
+    client.call(3);
+    if is_broken {
+        let mut other = client.another();
+        other.open();
+        other.call(4);
+        other.end();
+    }
+}
+
+/// Two calls wait; the one that comes second finds the session lost as well.
+fn renewed_by_each(client: &mut Client, is_broken: bool) {
+    lose(client);
+    let mut second = client.another();
+    renew(client);
+    if is_broken {
+        second.open();
+        second.call(4);
+    }
+    client.call(3);
+    second.end();
+}
+
+fn call_after_delete(client: &mut Client, is_broken: bool) {
+    client.open();
+    client.call(1);
+    if is_broken {
+        client.http().delete();
+        client.call(2);
+        client.http().session = None;
+    }
+}
+
+fn stream_after_delete(client: &mut Client, is_broken: bool) {
+    client.open();
+    client.call(1);
+    if is_broken {
+        client.http().delete();
+        let fields = client.http().fields_of_get(None);
+        client.http().exchange(On::Main, "GET", &fields, None);
+        client.http().session = None;
+    }
+}
+
+/// The second DELETE is that of the end.
+fn delete_twice(client: &mut Client, is_broken: bool) {
+    client.open();
+    client.call(1);
+    if is_broken {
+        client.http().delete();
+    }
+}
+
+fn no_delete(client: &mut Client, is_broken: bool) {
+    client.open();
+    client.call(1);
+    if is_broken {
+        client.vanish();
+    }
+}
+
+fn no_delete_of_first(client: &mut Client, is_broken: bool) {
+    client.open();
+    client.call(1);
+    let mut newest = client.another();
+    newest.open();
+    newest.call(2);
+    newest.end();
+    if is_broken {
+        client.vanish();
+    }
+}
