@@ -50,10 +50,11 @@ struct CallRounds {
     has_cut: bool,
 }
 
-/// A call: the operation that it names, or its server, method and parameters.
+/// A call: its server and the operation that it names, or its server, method and parameters. Without a driver the number
+/// of an operation is an argument like any other, which clients of several servers may have in common.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum CallKey {
-    Operation(OpId),
+    Operation(OpId, String),
     Parameters(String),
 }
 
@@ -63,14 +64,15 @@ impl CallKey {
         if request.is_cut() || !matches!(method, "tools/call" | "prompts/get" | "resources/read") {
             return None;
         }
+        let server = event.source.server().unwrap_or_default();
         if let Some(operation) = caller_of(request) {
-            return Some(Self::Operation(operation));
+            return Some(Self::Operation(operation, server.to_owned()));
         }
         let mut params = request.at(&["params"]).cloned().unwrap_or_default();
         if let Some(params) = params.as_object_mut() {
             ["_meta", "requestState", "inputResponses"].iter().for_each(|name| drop(params.remove(*name)));
         }
-        Some(Self::Parameters(format!("{} {method} {params}", event.source.server().unwrap_or_default())))
+        Some(Self::Parameters(format!("{server} {method} {params}")))
     }
 }
 
@@ -100,9 +102,9 @@ impl Monitor for CallRounds {
             }
             EventKind::WireSent { connection, message } => self.answer(event, connection, message),
             EventKind::OperationCompleted { operation, .. } | EventKind::OperationAbandoned { operation, .. } => {
-                let call = CallKey::Operation(*operation);
-                self.made.remove(&call);
-                self.sent_back.remove(&call);
+                let is_over = |call: &CallKey| matches!(call, CallKey::Operation(of, _) if of == operation);
+                self.made.retain(|call, _| !is_over(call));
+                self.sent_back.retain(|call, _| !is_over(call));
             }
             _ => {}
         }
@@ -117,7 +119,7 @@ impl CallRounds {
         made.retain(|made| *made != round);
         let call = call.clone();
         let backs = self.sent_back.entry(call.clone()).or_default();
-        if matches!(call, CallKey::Operation(_)) {
+        if matches!(call, CallKey::Operation(..)) {
             backs.clear();
         }
         if sent_back(message).is_none() {
@@ -151,7 +153,7 @@ impl CallRounds {
             return;
         };
         let is_new_call = match call {
-            CallKey::Operation(_) => false,
+            CallKey::Operation(..) => false,
             CallKey::Parameters(_) => returned.is_none() && request.at(&["params", "inputResponses"]).is_none(),
         };
         if is_new_call {
@@ -195,7 +197,7 @@ impl CallRounds {
 
 fn describe(call: &CallKey, request: &Message) -> String {
     match call {
-        CallKey::Operation(operation) => format!("the call of {operation}"),
+        CallKey::Operation(operation, _) => format!("the call of {operation}"),
         CallKey::Parameters(_) => {
             let id = request.id().map(ToString::to_string).unwrap_or_default();
             format!("the {} with request id {id}", request.method().unwrap_or_default())
