@@ -1,7 +1,7 @@
 //! An invariant: a table row and a monitor.
 
 use crate::check::{Tally, View};
-use crate::history::{Event, Header, Kind};
+use crate::history::{Event, Header, Kind, UNKNOWN_TRANSPORT};
 use crate::plan::{Framing, Promise, Revision, Transport};
 
 /// One named invariant.
@@ -160,6 +160,11 @@ impl AppliesTo {
         Self { subject: Subject::Application, ..self }
     }
 
+    /// Whether it applies to some transports only.
+    pub(super) fn names_transports(self) -> bool {
+        self.transports != Transports::Every
+    }
+
     /// The reason why it does not apply to a history, if it does not.
     pub(super) fn refuses(self, header: &Header) -> Option<String> {
         match (self.subject, header.application()) {
@@ -172,8 +177,9 @@ impl AppliesTo {
             (Subject::Any | Subject::Client | Subject::Application, _) => {}
         }
         let transport = header.carried_by();
+        let is_known = transport != UNKNOWN_TRANSPORT;
         let among = Transport::ALL.into_iter().filter(|known| self.transports.contain(*known));
-        if self.transports != Transports::Every && !among.clone().any(|known| known.as_str() == transport) {
+        if is_known && self.names_transports() && !among.clone().any(|known| known.as_str() == transport) {
             let names: Vec<String> = among.map(|known| known.to_string()).collect();
             return Some(format!("applies to transport {}, this is {transport}", names.join(" and ")));
         }

@@ -1,5 +1,6 @@
 //! Tests of the checker: the histories of the rules, the engine, and properties of both.
 
+mod evidence;
 mod experiment;
 mod histories;
 mod properties;
