@@ -3,6 +3,8 @@
 mod evidence;
 mod experiment;
 mod histories;
+mod invariance;
+mod mutations;
 mod properties;
 mod removal;
 
