@@ -20,6 +20,7 @@ mod helper;
 mod host;
 mod hostile;
 mod http;
+mod huge;
 mod junit;
 mod killing;
 mod lanes;

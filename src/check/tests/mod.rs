@@ -3,6 +3,7 @@
 mod evidence;
 mod experiment;
 mod histories;
+mod hostile;
 mod invariance;
 mod mutations;
 mod properties;
