@@ -4,37 +4,39 @@
 //! new rule is not observable where a recorder lacks something, until a row and the histories of the rule show that it
 //! can do without.
 
+use std::collections::BTreeSet;
+
 use crate::check::{HOST_RULES, Invariant};
 use crate::history::{Header, Kind, Origin, UNKNOWN_TRANSPORT};
 use crate::plan::{Framing, Transport};
 
-/// Evidence that some recorders lack.
+/// Evidence that some recorders lack. Of several sorts that a rule lacks, a finding names the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Evidence {
-    /// The steps of the driver, and the operations that it requests.
-    Operations,
     /// Scopes that the loader enters and leaves.
     Scopes,
     /// Errors that the program printed or did not handle.
     Output,
+    /// The steps of the driver, and the operations that it requests.
+    Operations,
     /// The process table.
     Processes,
-    /// How the process of a server ended, as its link shows.
-    Links,
     /// The lives of servers, and the signals that they get.
     Servers,
-    /// The ends of connections.
-    Ends,
-    /// Bytes that are no message.
-    Noise,
+    /// How the process of a server ended, as its link shows.
+    Links,
     /// HTTP exchanges, sessions and sockets.
     Http,
+    /// Bytes that are no message.
+    Noise,
+    /// The ends of connections.
+    Ends,
+    /// The transport.
+    Transport,
     /// Times in one known unit.
     Times,
     /// The first message of each connection.
     Beginnings,
-    /// The transport.
-    Transport,
 }
 
 /// What a rule can do without a sort of evidence.
@@ -113,7 +115,8 @@ impl Missing {
             (Evidence::Transport, invariant.applies.names_transports()),
         ];
         let derived = derived.into_iter().filter(|(_, is_needed)| *is_needed).map(|(evidence, _)| evidence);
-        for evidence in subscribed.chain(derived).filter(|evidence| evidence.lacks(header)) {
+        let lacking: BTreeSet<Evidence> = subscribed.chain(derived).filter(|evidence| evidence.lacks(header)).collect();
+        for evidence in lacking {
             let because = || Some(format!("{} {}", header.origin.name(), evidence.because()));
             match evidence.role(invariant.id) {
                 Role::Needed => {

@@ -44,7 +44,7 @@ fn check_gives_each_plan_the_verdicts_that_run_gave() {
         let text = fs::read_to_string(Path::new(folder).join("verdict.json")).unwrap();
         let first: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(without_repeat(&first), without_repeat(again), "{folder}");
-        assert!(verdicts(&first).len() > 90, "{folder}");
+        assert!(verdicts(&first).len() > 80, "{folder}");
     }
 }
 
@@ -111,6 +111,9 @@ fn a_trace_of_the_messages_in_a_journal_gives_the_verdicts_of_the_journal() {
     let mut shown: BTreeMap<String, usize> = BTreeMap::new();
     for plan in ran.plans() {
         let id = plan["id"].as_str().unwrap();
+        if plan["verdict"] == "not-applicable" || plan["verdict"] == "unavailable" {
+            continue;
+        }
         let history = rig.history(id);
         let journal = rig.file("journal.jsonl", &journal_of(&history));
         let trace = rig.file("trace.jsonl", &trace_of(&history));
@@ -190,7 +193,7 @@ fn a_trace_says_what_it_cannot_show() {
         "trace.jsonl: pass\n",
         " not observable in a trace\n",
         "  not observable: a trace does not show the operations of a loader: ",
-        "  not observable: a trace needs `transport` on a line to show what only one transport has: ",
+        "  not observable: a trace does not show HTTP exchanges, and they matter unless `transport` is stdio: ",
     ] {
         assert!(ran.stdout.contains(expected), "expected {expected:?} in {}", ran.stdout);
     }
