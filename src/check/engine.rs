@@ -64,6 +64,10 @@ impl Engine {
             None => (INVARIANTS, &*OF_LOADERS),
             Some(_) => (HOST_RULES, &*OF_HOSTS),
         };
+        Self::of(table, subscribers, header)
+    }
+
+    fn of(table: &'static [Invariant], subscribers: &'static Subscribers, header: &Header) -> Self {
         let rows = table.iter().map(|invariant| Row::new(invariant, header)).collect();
         Self { view: View::new(header), experiment: Experiment::default(), rows, subscribers }
     }
@@ -98,6 +102,27 @@ impl Engine {
         let mut findings: Vec<Finding> = rows.into_iter().map(|row| row.end(&view)).collect();
         findings.extend(experiment.end());
         Judgement { verdict: PlanVerdict::of(&findings), findings }
+    }
+}
+
+/// One rule on its own, for tests that judge many histories.
+#[cfg(test)]
+pub(super) struct Alone {
+    invariant: &'static Invariant,
+    subscribers: &'static Subscribers,
+}
+
+#[cfg(test)]
+impl Alone {
+    pub(super) fn new(invariant: &'static Invariant) -> Self {
+        Self { invariant, subscribers: Box::leak(Box::new(subscribers(std::slice::from_ref(invariant)))) }
+    }
+
+    /// The finding of the rule.
+    pub(super) fn judge(&self, header: &Header, events: &[Event]) -> Finding {
+        let mut engine = Engine::of(std::slice::from_ref(self.invariant), self.subscribers, header);
+        events.iter().for_each(|event| engine.see(event));
+        engine.end().findings.swap_remove(0)
     }
 }
 

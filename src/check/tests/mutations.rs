@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::RuleHistory;
-use crate::check::{HOST_RULES, INVARIANTS, Verdict, judge};
-use crate::history::{Event, EventKind, History, Seq};
+use crate::check::engine::Alone;
+use crate::check::{HOST_RULES, INVARIANTS, Verdict, invariant};
+use crate::history::{Event, EventKind, Seq};
 
 /// Flips that each rule must have.
 const N_FLIPS: usize = 3;
@@ -63,6 +64,7 @@ fn each_rule_flips_by_three_mutations_of_a_history_in_which_it_holds() {
 /// The first mutations after which a rule is violated that held before.
 fn flips(id: &str, histories: &[&RuleHistory]) -> Vec<String> {
     let seen = seen(histories);
+    let rule = Alone::new(invariant(id).unwrap());
     let holds = || histories.iter().filter(|history| history.name.starts_with("holds"));
     let mut found = Vec::new();
     // The cheap mutations of every history come before the many moves.
@@ -75,8 +77,8 @@ fn flips(id: &str, histories: &[&RuleHistory]) -> Vec<String> {
                 for (index, event) in events.iter_mut().enumerate() {
                     event.seq = Seq(index as u64 + 1);
                 }
-                let judgement = judge(&History::from_events(history.header.clone(), events).unwrap());
-                if matches!(judgement.finding(id).unwrap().verdict, Verdict::Fail | Verdict::Warn) {
+                let finding = rule.judge(&history.header, &events);
+                if matches!(finding.verdict, Verdict::Fail | Verdict::Warn) {
                     found.push(format!("{}: {how}", history.name));
                     if found.len() == N_FLIPS {
                         return found;
