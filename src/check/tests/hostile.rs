@@ -50,7 +50,7 @@ fn a_damaged_file_is_refused_or_judged() {
         let text = if is_trace { trace_of(history) } else { file_of(history) };
         let mut lines: Vec<&str> = text.lines().collect();
         let swaps = if lines.is_empty() { Vec::new() } else { swaps };
-            for (left, right) in &swaps {
+        for (left, right) in &swaps {
             let (left, right) = (left.index(lines.len()), right.index(lines.len()));
             lines.swap(left, right);
         }
@@ -58,7 +58,7 @@ fn a_damaged_file_is_refused_or_judged() {
         read_in_every_way(&reordered);
         let mut bytes = reordered.into_bytes();
         let damage = if bytes.is_empty() { Vec::new() } else { damage };
-            for (place, byte) in &damage {
+        for (place, byte) in &damage {
             let place = place.index(bytes.len());
             bytes[place] = *byte;
         }
