@@ -170,7 +170,7 @@ fn a_safety_violation_of_a_prefix_stays_in_every_extension() {
     });
 }
 
-fn donors<'a>(histories: &'a [RuleHistory], fits: fn(&RuleHistory) -> bool) -> Vec<&'a Event> {
+fn donors(histories: &[RuleHistory], fits: fn(&RuleHistory) -> bool) -> Vec<&Event> {
     let events = histories.iter().filter(|history| fits(history)).flat_map(|history| &history.events);
     events.filter(|event| !DOUBTING.contains(&event.kind.kind())).collect()
 }
@@ -297,6 +297,9 @@ fn other_names_give_the_same_verdicts() {
     });
 }
 
+/// A history, and its events as a mock on its own would have recorded them.
+type MockLife = (RuleHistory, Vec<Vec<Event>>);
+
 /// The events of a history that a mock on its own would have recorded, in groups that no other event can divide: a
 /// mock journals a request and its messages in one write.
 fn groups_of_mock(history: &RuleHistory) -> Vec<Vec<Event>> {
@@ -331,14 +334,14 @@ fn interleaved(header: &Header, left: &[Vec<Event>], right: &[Vec<Event>], later
 #[test]
 fn two_clients_that_have_nothing_to_do_with_each_other_get_the_verdicts_of_each() {
     // Two mocks in one journal, as two clients use them.
-    let mut by_header: BTreeMap<String, Vec<(RuleHistory, Vec<Vec<Event>>)>> = BTreeMap::new();
+    let mut by_header: BTreeMap<String, Vec<MockLife>> = BTreeMap::new();
     for mut history in RuleHistory::all().into_iter().filter(|history| history.header.host.is_none()) {
         history.header.origin = Origin::Mock;
         let groups = groups_of_mock(&history);
         let key = format!("{} {}", history.header.transport, history.header.revision);
         by_header.entry(key).or_default().push((history, groups));
     }
-    let all: Vec<Vec<(RuleHistory, Vec<Vec<Event>>)>> = by_header.into_values().filter(|of| of.len() > 1).collect();
+    let all: Vec<Vec<MockLife>> = by_header.into_values().filter(|of| of.len() > 1).collect();
     let indexes = (any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<prop::sample::Index>());
     for_cases(300, &(indexes, any::<u64>(), 0u64..40_000), |((which, left, right), salt, later_us)| {
         let of = &all[which.index(all.len())];

@@ -31,6 +31,9 @@ struct Mutant {
     events: Vec<Event>,
 }
 
+/// Every mutation of one kind.
+type Mutations = fn(&RuleHistory, &Seen) -> Box<dyn Iterator<Item = Mutant>>;
+
 /// The values that the fields of each kind have in the histories of a rule: by kind and path.
 type Values = BTreeMap<(String, Vec<String>), BTreeSet<String>>;
 
@@ -68,8 +71,7 @@ fn flips(id: &str, histories: &[&RuleHistory]) -> Vec<String> {
     let holds = || histories.iter().filter(|history| history.name.starts_with("holds"));
     let mut found = Vec::new();
     // The cheap mutations of every history come before the many moves.
-    let kinds: [fn(&RuleHistory, &Seen) -> Box<dyn Iterator<Item = Mutant>>; 6] =
-        [deletions, delays, repeats, alterations, insertions, moves];
+    let kinds: [Mutations; 6] = [deletions, delays, repeats, alterations, insertions, moves];
     for mutants_of in kinds {
         for history in holds() {
             for mutant in mutants_of(history, &seen) {
