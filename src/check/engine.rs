@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use crate::check::causes::withdraw_consequences;
+use crate::check::evidence::Missing;
 use crate::check::experiment::Experiment;
 use crate::check::{
     Finding, HOST_RULES, INVARIANTS, Invariant, Judgement, Monitor, PlanVerdict, Tally, Verdict, View, Witness,
@@ -41,8 +42,18 @@ struct Row {
 }
 
 enum Standing {
-    Watching { monitor: Box<dyn Monitor>, tally: Tally },
-    NotApplicable { because: String },
+    Watching {
+        monitor: Box<dyn Monitor>,
+        tally: Tally,
+        missing: Missing,
+    },
+    NotApplicable {
+        because: String,
+    },
+    /// Nothing that it could find would prove anything.
+    NotObservable {
+        because: String,
+    },
 }
 
 impl Engine {
@@ -55,6 +66,10 @@ impl Engine {
             None => (INVARIANTS, &*OF_LOADERS),
             Some(_) => (HOST_RULES, &*OF_HOSTS),
         };
+        Self::of(table, subscribers, header)
+    }
+
+    fn of(table: &'static [Invariant], subscribers: &'static Subscribers, header: &Header) -> Self {
         let rows = table.iter().map(|invariant| Row::new(invariant, header)).collect();
         Self { view: View::new(header), experiment: Experiment::default(), rows, subscribers }
     }
@@ -69,7 +84,7 @@ impl Engine {
         self.experiment.see(event);
         if !was_killed {
             for index in &self.subscribers[event.kind.kind() as usize] {
-                if let Standing::Watching { monitor, tally } = &mut self.rows[*index].standing {
+                if let Standing::Watching { monitor, tally, .. } = &mut self.rows[*index].standing {
                     monitor.see(event, &self.view, tally);
                 }
             }
@@ -95,14 +110,38 @@ impl Engine {
     }
 }
 
+/// One rule on its own, for tests that judge many histories.
+#[cfg(test)]
+pub(super) struct Alone {
+    invariant: &'static Invariant,
+    subscribers: &'static Subscribers,
+}
+
+#[cfg(test)]
+impl Alone {
+    pub(super) fn new(invariant: &'static Invariant) -> Self {
+        Self { invariant, subscribers: Box::leak(Box::new(subscribers(std::slice::from_ref(invariant)))) }
+    }
+
+    /// The finding of the rule.
+    pub(super) fn judge(&self, header: &Header, events: &[Event]) -> Finding {
+        let mut engine = Engine::of(std::slice::from_ref(self.invariant), self.subscribers, header);
+        events.iter().for_each(|event| engine.see(event));
+        engine.end().findings.swap_remove(0)
+    }
+}
+
 impl Row {
     fn new(invariant: &'static Invariant, header: &Header) -> Self {
         let refused = invariant.applies.refuses(header);
-        let missing = (!invariant.needs.is_given(&header.promises))
+        let withheld = (!invariant.needs.is_given(&header.promises))
             .then(|| format!("needs the promise {}, which the loader does not give", invariant.needs.id()));
-        let standing = match refused.or(missing) {
-            Some(because) => Standing::NotApplicable { because },
-            None => Standing::Watching { monitor: (invariant.start)(header), tally: Tally::default() },
+        let standing = match (refused.or(withheld), Missing::of(invariant, header)) {
+            (Some(because), _) => Standing::NotApplicable { because },
+            (None, Missing { absence: Some(because), excuse: Some(_) }) => Standing::NotObservable { because },
+            (None, missing) => {
+                Standing::Watching { monitor: (invariant.start)(header), tally: Tally::default(), missing }
+            }
         };
         Self { invariant, standing }
     }
@@ -111,7 +150,7 @@ impl Row {
     fn never_held(&self) -> bool {
         match &self.standing {
             Standing::Watching { tally, .. } => tally.never_held(),
-            Standing::NotApplicable { .. } => true,
+            Standing::NotApplicable { .. } | Standing::NotObservable { .. } => true,
         }
     }
 
@@ -125,29 +164,28 @@ impl Row {
             requirement: invariant.requirement.to_vec(),
             signature: format!("{}/{verdict}", invariant.id),
         };
-        let (mut monitor, mut tally) = match standing {
+        let (mut monitor, mut tally, missing) = match standing {
             Standing::NotApplicable { because } => return plain(Verdict::NotApplicable, because),
-            Standing::Watching { monitor, tally } => (monitor, tally),
+            Standing::NotObservable { because } => return plain(Verdict::NotObservable, because),
+            Standing::Watching { monitor, tally, missing } => (monitor, tally, missing),
         };
         monitor.end(view, &mut tally);
         let finding = tally.finding(invariant, view);
-        let missing = match invariant.witness {
+        let scopes = match invariant.witness {
             Witness::Always => None,
             Witness::Scopes => view.scopes_missing_because(),
         };
-        match (missing, finding.verdict) {
-            // A recorded violation counts, even if other evidence is missing.
-            (Some(because), Verdict::Pass | Verdict::Vacuous) => plain(Verdict::NotObservable, because),
-            (
-                Some(_) | None,
-                Verdict::Pass
-                | Verdict::Fail
-                | Verdict::Warn
-                | Verdict::Vacuous
-                | Verdict::NotObservable
-                | Verdict::NotApplicable
-                | Verdict::Inconclusive,
-            ) => finding,
+        let because = match finding.verdict {
+            Verdict::Pass | Verdict::Vacuous => missing.absence.or(scopes),
+            // A recorded violation counts, unless the missing evidence might excuse it.
+            Verdict::Fail | Verdict::Warn | Verdict::Inconclusive => {
+                missing.excuse.map(|excuse| format!("{}, but {excuse}", finding.because))
+            }
+            Verdict::NotObservable | Verdict::NotApplicable => None,
+        };
+        match because {
+            Some(because) => plain(Verdict::NotObservable, because),
+            None => finding,
         }
     }
 }

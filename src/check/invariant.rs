@@ -1,7 +1,7 @@
 //! An invariant: a table row and a monitor.
 
 use crate::check::{Tally, View};
-use crate::history::{Event, Header, Kind};
+use crate::history::{Event, Header, Kind, UNKNOWN_TRANSPORT};
 use crate::plan::{Framing, Promise, Revision, Transport};
 
 /// One named invariant.
@@ -196,6 +196,11 @@ impl AppliesTo {
         }
     }
 
+    /// Whether it applies to some transports only.
+    pub(super) fn names_transports(self) -> bool {
+        self.transports != Transports::Every
+    }
+
     /// The reason why it does not apply to a history, if it does not.
     pub(super) fn refuses(self, header: &Header) -> Option<String> {
         match (self.subject, header.application()) {
@@ -208,7 +213,8 @@ impl AppliesTo {
             (Subject::Any | Subject::Client | Subject::Application, _) => {}
         }
         let transport = header.carried_by();
-        if self.transports != Transports::Every && !self.transports().any(|known| known.as_str() == transport) {
+        let is_known = transport != UNKNOWN_TRANSPORT;
+        if is_known && self.names_transports() && !self.transports().any(|known| known.as_str() == transport) {
             let names: Vec<String> = self.transports().map(|known| known.to_string()).collect();
             return Some(format!("applies to transport {}, this is {transport}", names.join(" and ")));
         }

@@ -18,6 +18,7 @@ mod combinator;
 mod connection_ends;
 mod course;
 mod engine;
+mod evidence;
 mod experiment;
 mod host;
 mod invariant;

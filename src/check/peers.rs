@@ -65,6 +65,8 @@ pub struct PendingRequest {
 pub struct Peers {
     servers: BTreeMap<String, Server>,
     connections: BTreeMap<ConnectionId, Connection>,
+    /// The connections of each server that ended and are still known.
+    ended: BTreeMap<String, Vec<ConnectionId>>,
 }
 
 impl Peers {
@@ -168,7 +170,11 @@ impl Peers {
 
     fn open(&mut self, event: &Event, id: &ConnectionId) {
         let Source::Mock { server, incarnation } = &event.source else { return };
-        self.connections.retain(|_, connection| connection.gone.is_none() || connection.server != *server);
+        for ended in self.ended.remove(server).unwrap_or_default() {
+            if self.connections.get(&ended).is_some_and(|known| known.gone.is_some() && known.server == *server) {
+                self.connections.remove(&ended);
+            }
+        }
         let connection = Connection {
             server: server.clone(),
             incarnation: *incarnation,
@@ -182,15 +188,17 @@ impl Peers {
     }
 
     fn end(&mut self, id: &ConnectionId, seq: Seq, gone: Gone) {
-        if let Some(connection) = self.connections.get_mut(id) {
-            connection.gone.get_or_insert((seq, gone));
+        if let Some(connection) = self.connections.get_mut(id).filter(|connection| connection.gone.is_none()) {
+            connection.gone = Some((seq, gone));
+            self.ended.entry(connection.server.clone()).or_default().push(id.clone());
         }
     }
 
     fn end_all(&mut self, server: &str, incarnation: u32, seq: Seq) {
-        for connection in self.connections.values_mut() {
-            if connection.server == server && connection.incarnation == incarnation {
-                connection.gone.get_or_insert((seq, Gone::ByServer));
+        for (id, connection) in &mut self.connections {
+            if connection.server == server && connection.incarnation == incarnation && connection.gone.is_none() {
+                connection.gone = Some((seq, Gone::ByServer));
+                self.ended.entry(server.to_owned()).or_default().push(id.clone());
             }
         }
     }

@@ -105,7 +105,7 @@ impl Tally {
         let found = |verdict: Verdict, because: String, witness: Vec<Seq>, variant: &str| Finding {
             invariant: invariant.id,
             verdict,
-            because,
+            because: shortened(because),
             requirement: [invariant.requirement.to_vec(), view.requirements_under_test(invariant.id, &witness)]
                 .concat(),
             witness,
@@ -156,6 +156,25 @@ impl Doubt {
         }
     }
 }
+
+/// A reason without the middle of what is too long for a reader, such as an id of a megabyte.
+fn shortened(because: String) -> String {
+    let at = |mut index: usize| {
+        while !because.is_char_boundary(index) {
+            index += 1;
+        }
+        index
+    };
+    let n_left_out = because.len().saturating_sub(2 * HALF_BYTES);
+    if n_left_out == 0 {
+        return because;
+    }
+    let (head, tail) = (at(HALF_BYTES), at(because.len() - HALF_BYTES));
+    format!("{} […{n_left_out} bytes…] {}", &because[..head], &because[tail..])
+}
+
+/// Most bytes of the beginning and of the end of a reason.
+const HALF_BYTES: usize = 2_000;
 
 /// Lower is heavier.
 fn heaviness(verdict: Verdict) -> u8 {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::drive::launch::LoaderLaunch;
-use crate::history::{Header, SCHEMA, ServerFacts};
+use crate::history::{Header, Origin, SCHEMA, ServerFacts};
 use crate::life::{Setup, mock_setup};
 use crate::plan::{Framing, Plan, Scenario};
 use crate::record::MockSetup;
@@ -61,6 +61,7 @@ impl PlanInput {
                 .map(|server| ServerFacts { name: server.name.clone(), script: server.script.clone() })
                 .collect(),
             host: None,
+            origin: Origin::Harness,
         }
     }
 

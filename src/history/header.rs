@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::history::Origin;
 use crate::plan::{Limits, Promises, Transport};
 
 /// Version of the file format. Any change increases it and adds a test that reads the old version.
@@ -11,6 +12,9 @@ pub const SCHEMA: u32 = 1;
 ///
 /// Source: adapters/PROTOCOL.md, Transport.
 pub const LINK_LOST_CODE: i32 = 86;
+
+/// The transport of a trace that names none.
+pub const UNKNOWN_TRANSPORT: &str = "unknown";
 
 /// The facts of one plan: its subject, its conditions and the expectations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +46,9 @@ pub struct Header {
     /// Expectations of a host: a program that mcp-lifecheck starts and observes, but sends no operations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<HostFacts>,
+    /// What recorded the history.
+    #[serde(default, skip_serializing_if = "Origin::is_harness")]
+    pub origin: Origin,
 }
 
 /// Expectations of a host.
@@ -108,6 +115,7 @@ impl Header {
             limits: Limits::default(),
             servers: Vec::new(),
             host: None,
+            origin: Origin::Harness,
         }
     }
 }

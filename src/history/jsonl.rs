@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::history::source::SourceError;
-use crate::history::{Event, EventKind, Header, History, SCHEMA, Seq, Source};
+use crate::history::{Event, EventKind, Header, History, Origin, SCHEMA, Seq, Source};
 use crate::plan::InputError;
 
 /// Writes one event as one line, without the line end.
@@ -72,6 +72,25 @@ pub fn read_history(file: &str, text: &str) -> Result<History, InputError> {
         ));
     }
     History::from_events(header, events).map_err(|error| InputError::whole(file, error.to_string()))
+}
+
+/// Reads the journal of a mock that ran without a harness. One of an older release does not name its origin.
+///
+/// # Errors
+/// As [`read_history`]; also if the history has events that no mock records.
+pub fn read_journal(file: &str, text: &str) -> Result<History, InputError> {
+    let mut history = read_history(file, text)?;
+    let is_foreign = |event: &&Event| match event.source {
+        Source::Driver | Source::Loader | Source::System => true,
+        Source::Recorder | Source::Mock { .. } => false,
+    };
+    if let Some((index, event)) = history.events.iter().enumerate().find(|(_, event)| is_foreign(event)) {
+        let found =
+            format!("found an event of source {}, expected events of one mock: this is no journal", event.source);
+        return Err(InputError::line(file, index + 2, found));
+    }
+    history.header.origin = Origin::Mock;
+    Ok(history)
 }
 
 fn read_header(file: &str, line: &str) -> Result<Header, InputError> {

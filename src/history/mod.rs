@@ -11,24 +11,28 @@ mod ids;
 mod jsonl;
 mod message;
 mod normal;
+mod origin;
 mod source;
 #[cfg(test)]
 mod tests;
 mod text;
+mod trace;
 
 pub use event::{
     Action, Channel, Context, Event, EventKind, Failure, Impact, Kind, Leaving, LinkPeer, Outcome, ScopeForm,
     ServerEnd, Tool, WireEnd,
 };
-pub use header::{ApplicationFacts, Header, HostFacts, LINK_LOST_CODE, SCHEMA, ServerFacts};
+pub use header::{ApplicationFacts, Header, HostFacts, LINK_LOST_CODE, SCHEMA, ServerFacts, UNKNOWN_TRANSPORT};
 pub use header_value::{header_text, is_header_text};
 pub use idle::{cpu_percent, is_busy};
 pub use ids::{ConnectionId, ExchangeId, OpId, ProcessId, ScopeId, Seq, SessionId, SocketId};
-pub use jsonl::{event_to_line, read_history};
+pub use jsonl::{event_to_line, read_history, read_journal};
 pub use message::Message;
 pub use normal::{normal_lanes, normal_text};
+pub use origin::Origin;
 pub use source::Source;
 pub use text::{event_from_text, event_to_text, history_from_text, history_to_text};
+pub use trace::{is_trace, read_trace};
 
 /// The longest line that a mock reads, in bytes: a longer one is journalled as noise, although it may be a message.
 pub const LONGEST_LINE_BYTES: u64 = 4 << 20;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::foreign::Secrets;
-use crate::history::{Header, HostFacts, SCHEMA, ServerFacts};
+use crate::history::{Header, HostFacts, Origin, SCHEMA, ServerFacts};
 use crate::host::config::ConfigShape;
 use crate::life::{Setup, mock_setup};
 use crate::plan::{HostPlan, Limits, Promises, Revision, ShutdownBehaviour, Transport};
@@ -133,6 +133,7 @@ impl HostInput {
                 .map(|(name, script)| ServerFacts { name: name.clone(), script: script.name().to_owned() })
                 .collect(),
             host: Some(self.facts.clone()),
+            origin: Origin::Harness,
         }
     }
 }

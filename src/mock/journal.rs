@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use crate::history::{Event, EventKind, Header, Seq, ServerFacts, Source, event_to_line};
+use crate::history::{Event, EventKind, Header, Origin, Seq, ServerFacts, Source, event_to_line};
 use crate::plan::{Revision, Transport};
 use crate::record::{Link, LinkLost, monotonic_us};
 use crate::server::Effect;
@@ -125,6 +125,7 @@ impl FileJournal {
             revision: revision.to_string(),
             transport: transport.to_string(),
             servers: vec![ServerFacts { name: script.to_owned(), script: script.to_owned() }],
+            origin: Origin::Mock,
             ..Header::new(&format!("standalone.{script}"))
         };
         state.append(&serde_json::to_string(&header).map_err(io::Error::other)?)?;

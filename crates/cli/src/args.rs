@@ -284,10 +284,10 @@ impl ConfigShapeArg {
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// History files or plan folders.
+    /// Histories, journals or traces, or plan folders.
     #[arg(value_name = "HISTORY", required = true)]
     pub histories: Vec<PathBuf>,
-    /// Source of the histories.
+    /// What recorded the files. Without it, each file shows that by its first line.
     #[arg(long, value_name = "KIND")]
     pub from: Option<FromArg>,
     /// Output format.
@@ -372,8 +372,10 @@ pub(crate) enum JsonArg {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FromArg {
-    /// The journal of a standalone mock.
+    /// A standalone mock, with `mcp-mock --journal`.
     Journal,
+    /// Another program: JSON-RPC messages, one a line, each with its direction.
+    Trace,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -132,9 +132,9 @@ impl Monitor for CallRounds {
             }
             EventKind::WireSent { connection, message } => self.answer(event, view, connection, message),
             EventKind::OperationCompleted { operation, .. } | EventKind::OperationAbandoned { operation, .. } => {
-                let call = CallKey::Operation(*operation);
-                self.made.remove(&call);
-                self.sent_back.remove(&call);
+                let is_over = |call: &CallKey| matches!(call, CallKey::Operation(of) if of == operation);
+                self.made.retain(|call, _| !is_over(call));
+                self.sent_back.retain(|call, _| !is_over(call));
             }
             _ => {}
         }

@@ -1,7 +1,11 @@
 //! Tests of the checker: the histories of the rules, the engine, and properties of both.
 
+mod evidence;
 mod experiment;
 mod histories;
+mod hostile;
+mod invariance;
+mod mutations;
 mod properties;
 mod removal;
 mod requirements;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use mcp_lifecheck::history::read_trace;
 use mcp_lifecheck::plan::{Baseline, Descriptor, HostPlan, Scenario};
 use mcp_lifecheck::script::Script;
 
@@ -28,6 +29,7 @@ fn wrong(block: &Block) -> Option<String> {
         ("toml", ["cargo"]) => text.parse::<toml::Table>().err().map(|error| error.to_string()),
         ("yaml", ["baseline"]) => Baseline::from_text("shown.yaml", text).err().map(|error| error.to_string()),
         ("json", []) => text.lines().find_map(not_json),
+        ("json", ["trace"]) => read_trace("shown.jsonl", text).err().map(|error| error.to_string()),
         ("rust", ["example"]) => not_part_of(text, "examples", "rs"),
         ("rust", ["specimen"]) => not_part_of(text, SPECIMENS, "rs"),
         ("python", []) => not_part_of(text, "examples", "py"),

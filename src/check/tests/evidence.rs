@@ -1,0 +1,149 @@
+//! What other recorders would have kept of each history: their verdicts are those of the whole, or there are none.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::RuleHistory;
+use crate::check::{HOST_RULES, Judgement, Verdict, judge};
+use crate::history::{Event, EventKind, Header, History, Origin, Seq, Source, UNKNOWN_TRANSPORT};
+
+/// Histories of which a part gives another verdict: the rule, the history, and why that is right.
+const OTHERWISE: &[(&str, &str, &str)] = &[
+    ("stale-session-unused", "lost-session-renewed-once/violated-renewed-twice", "a call may not know of the loss yet"),
+    ("stale-session-unused", "stale-session-unused/inconclusive-loaded-machine", "no journal shows a slow machine"),
+    (
+        "stdin-carries-messages-only",
+        "stdin-carries-messages-only/holds-cut-off-by-signal",
+        "no journal shows the signal",
+    ),
+    ("eof-before-signal", "eof-before-signal/vacuous-group-signal", "no journal shows who else got the signal"),
+    ("session-ended", "session-ended/violated-not-deleted-loader", "the excerpt lacks the end of the mock"),
+];
+
+/// The events that a recorder of this origin keeps.
+fn kept(history: &RuleHistory, header: Header, keeps: fn(&Event) -> bool) -> History {
+    let mut events: Vec<Event> = history.events.iter().filter(|event| keeps(event)).cloned().collect();
+    for (index, event) in events.iter_mut().enumerate() {
+        event.seq = Seq(index as u64 + 1);
+    }
+    History::from_events(header, events).unwrap()
+}
+
+fn is_about_the_experiment(event: &Event) -> bool {
+    matches!(
+        event.kind,
+        EventKind::PlanEnded {} | EventKind::EvidenceTruncated { .. } | EventKind::PlanNotApplicable { .. }
+    )
+}
+
+fn is_of_a_mock(event: &Event) -> bool {
+    matches!(event.source, Source::Mock { .. }) || is_about_the_experiment(event)
+}
+
+fn is_of_a_trace(event: &Event) -> bool {
+    let is_message = matches!(
+        event.kind,
+        EventKind::ConnectionOpened { .. } | EventKind::WireReceived { .. } | EventKind::WireSent { .. }
+    );
+    is_message || is_about_the_experiment(event)
+}
+
+const TRACE: Origin = Origin::Trace { has_times: true, has_beginnings: true };
+
+/// A history of the corpus, as another recorder would have written it.
+fn views(history: &RuleHistory) -> Vec<(&'static str, History)> {
+    let header = |origin, transport: &str| Header { origin, transport: transport.to_owned(), ..history.header.clone() };
+    let transport = history.header.transport.as_str();
+    let mut views = vec![("journal", kept(history, header(Origin::Mock, transport), is_of_a_mock))];
+    // A fault is a sabotage by a script. A trace has the messages of servers without one.
+    if !history.events.iter().any(|event| matches!(event.kind, EventKind::FaultDelivered { .. })) {
+        views.push(("trace", kept(history, header(TRACE, transport), is_of_a_trace)));
+        views.push(("trace without transport", kept(history, header(TRACE, UNKNOWN_TRANSPORT), is_of_a_trace)));
+    }
+    views
+}
+
+fn verdict(judgement: &Judgement, id: &str) -> Verdict {
+    judgement.finding(id).unwrap().verdict
+}
+
+#[test]
+fn another_recorder_gives_the_same_verdict_or_none() {
+    let mut wrong = String::new();
+    for history in RuleHistory::all().iter().filter(|history| history.header.host.is_none()) {
+        let whole = history.judge();
+        for (what, part) in views(history) {
+            let judgement = judge(&part);
+            for finding in judgement.findings.iter().filter(|finding| finding.invariant != "experiment") {
+                let of_whole = verdict(&whole, finding.invariant);
+                let is_same = finding.verdict == of_whole;
+                let says_nothing = matches!(finding.verdict, Verdict::NotObservable | Verdict::NotApplicable);
+                let is_own = finding.invariant == history.invariant || is_alarm(finding.verdict);
+                let name = format!("{}/{}", history.invariant, history.name);
+                let is_listed = OTHERWISE.iter().any(|(id, of, _)| (*id, *of) == (finding.invariant, name.as_str()));
+                if is_own && !is_same && !says_nothing && !is_listed {
+                    wrong.push_str(&format!(
+                        "{name} as {what}: {} is {} ({}), and {of_whole} of the whole\n",
+                        finding.invariant, finding.verdict, finding.because
+                    ));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+fn is_alarm(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Fail | Verdict::Warn)
+}
+
+/// Rules that a plain trace shows.
+const OF_PLAIN_TRACES: &str = "
+    capabilities-respected cursor-of-session features-declared handshake-order initialize-complete
+    messages-well-formed methods-known one-message-at-a-time request-id-unique server-requests-answered
+    task-support-followed unknown-version-left
+";
+/// Rules that a trace with its transport shows as well.
+const OF_TRACES: &str = "
+    modern-client-named modern-era-kept modern-metadata-sent progress-tokens-valid refused-version-dropped
+    responses-match-requests sent-back-call-keeps-state
+";
+/// Rules that a journal shows as well.
+const OF_JOURNALS: &str = "
+    accept-offers-both deleted-session-silent endpoint-used era-remembered event-id-known modern-without-session
+    ping-answered posted-to-endpoint protocol-version-sent refused-stream-accepted retry-honoured session-ended
+    session-id-sent stale-session-unused stdin-carries-messages-only stream-reopened-slowly token-sent
+";
+
+#[test]
+fn each_recorder_shows_the_rules_that_its_events_can_show() {
+    let mut shown: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for history in RuleHistory::all().iter().filter(|history| history.header.host.is_none()) {
+        for (what, part) in views(history) {
+            if judge(&part).finding(&history.invariant).is_some_and(|finding| finding.verdict == Verdict::Pass) {
+                shown.entry(what).or_default().insert(history.invariant.clone());
+            }
+        }
+    }
+    let rules = |of: &[&str]| of.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned).collect();
+    let expected = BTreeMap::from([
+        ("trace without transport", rules(&[OF_PLAIN_TRACES])),
+        ("trace", rules(&[OF_PLAIN_TRACES, OF_TRACES])),
+        ("journal", rules(&[OF_PLAIN_TRACES, OF_TRACES, OF_JOURNALS])),
+    ]);
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn a_journal_of_a_mock_says_nothing_about_rules_of_the_loader() {
+    let history = RuleHistory::all().into_iter().find(|history| history.header.host.is_none()).unwrap();
+    let (_, journal) = views(&history).swap_remove(0);
+    let judgement = judge(&journal);
+    for id in
+        ["scope-exit-explicit", "nothing-survives", "load-succeeds", "closed-stays-silent", "error-channels-silent"]
+    {
+        let finding = judgement.finding(id).unwrap();
+        assert_eq!(finding.verdict, Verdict::NotObservable, "{finding:?}");
+        assert!(finding.because.starts_with("a mock server does not show"), "{}", finding.because);
+    }
+    assert!(HOST_RULES.iter().any(|rule| rule.id == "nothing-survives"));
+}
