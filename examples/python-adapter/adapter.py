@@ -1,5 +1,7 @@
 import mcp_lifecheck_adapter as lifecheck  # first: it watches what the loader's imports define
 
+import asyncio
+
 from fastmcp import Client
 
 
@@ -9,9 +11,14 @@ class Loader:
     def __init__(self):
         self.clients = {}  # name of a server: its entry in the configuration, and the client that is connected to it
         self.failed = {}
+        self.turn = asyncio.Lock()  # a program may load from two tasks at once
 
     async def load(self, config):
-        wanted = config["mcpServers"]
+        async with self.turn:
+            await self.bring_to(config["mcpServers"])
+            return await self.list()
+
+    async def bring_to(self, wanted):
         for name in [name for name, (entry, _) in self.clients.items() if wanted.get(name) != entry]:
             await self.disconnect(name)
         self.failed = {}
@@ -23,7 +30,6 @@ class Loader:
                     self.clients[name] = (entry, client)
                 except Exception as error:
                     self.failed[name] = error
-        return await self.list()
 
     async def list(self):
         return {name: await client.list_tools() for name, (_, client) in self.clients.items()}
@@ -40,8 +46,8 @@ class Loader:
         await client.close()
 
     async def close(self):
-        for name in list(self.clients):
-            await self.disconnect(name)
+        while self.clients:
+            await self.disconnect(next(iter(self.clients)))
 
 
 lifecheck.serve(Loader)

@@ -9,8 +9,8 @@ use toml::de::DeTable;
 use crate::plan::input::check_name;
 use crate::plan::tagged::take_steps;
 use crate::plan::{
-    Framing, InputError, Invoked, Place, PlaceKind, Revision, SessionPromise, ShutdownBehaviour, Step, StepDo,
-    Transport, Until, WaitFor, did_you_mean,
+    ContextKind, Framing, InputError, Invoked, Place, PlaceKind, Promise, Revision, SessionPromise, ShutdownBehaviour,
+    Step, StepDo, Transport, Until, WaitFor, did_you_mean,
 };
 
 /// A scenario. Its names are unique, and every name that a step uses is declared.
@@ -26,6 +26,10 @@ pub struct Scenario {
     pub transports: Vec<Transport>,
     /// The session promises to which it applies; empty: all.
     pub sessions: Vec<SessionPromise>,
+    /// The kinds of contexts that it is about. For a loader that promises none of another kind, its steps run in tasks.
+    pub contexts: Vec<ContextKind>,
+    /// The promises without which what it is about never happens.
+    pub needs: Vec<Promise>,
     /// The servers, in configuration order.
     pub servers: Vec<ServerSpec>,
     /// The steps.
@@ -83,6 +87,8 @@ struct ScenarioFile {
     revisions: Vec<Spanned<String>>,
     transports: Option<Spanned<Vec<Transport>>>,
     sessions: Option<Spanned<Vec<SessionPromise>>>,
+    contexts: Option<Spanned<Vec<ContextKind>>>,
+    needs: Option<Spanned<Vec<Promise>>>,
     servers: Vec<Spanned<ServerSpec>>,
     /// Never there: [`take_steps`] removes the steps before the rest is read. Named here so that messages name it.
     #[serde(default, rename = "step")]
@@ -108,6 +114,8 @@ impl Scenario {
         let revisions = read_revisions(file, text, parsed.revisions)?;
         let transports = read_some(file, text, "transport", parsed.transports)?;
         let sessions = read_some(file, text, "session", parsed.sessions)?;
+        let contexts = read_some(file, text, "context", parsed.contexts)?;
+        let needs = read_some(file, text, "need", parsed.needs)?;
         let servers = read_servers(file, text, parsed.servers)?;
         let mut steps = Vec::new();
         for table in tables {
@@ -118,7 +126,7 @@ impl Scenario {
             steps.extend(spread);
         }
         let (name, about) = (name.to_owned(), parsed.about);
-        let scenario = Self { name, about, revisions, transports, sessions, servers, steps };
+        let scenario = Self { name, about, revisions, transports, sessions, contexts, needs, servers, steps };
         scenario.check_names(file)?;
         Ok(scenario)
     }
@@ -242,7 +250,8 @@ impl StepDo {
 /// The server name that means every server.
 const EVERY_SERVER: &str = "*";
 
-/// Replaces a call to every server by one call a server, each on its own thread, and a wait for each of them.
+/// Replaces a call to every server by one call a server, each on its own thread, and a wait for each of them. Where the loader
+/// does not promise threads, [`Scenario::moves`] makes tasks of them.
 fn spread(step: Step, servers: &[ServerSpec]) -> Result<Vec<Step>, String> {
     let (tool, invoked) = match &step.action {
         StepDo::Call { server, tool, invoked } if server == EVERY_SERVER => (tool, invoked),

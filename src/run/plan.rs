@@ -13,9 +13,9 @@ use crate::drive::PlanInput;
 use crate::history::Kind;
 use crate::life::{Preflight, RunEnvironment};
 use crate::plan::Plan;
-use crate::report::{PlanRow, RunVerdict, verdicts_of};
+use crate::report::{PlanRow, RunVerdict, VerdictReport, verdicts_of};
 use crate::run::folder::RunFolder;
-use crate::run::judge::{JudgedHistory, JudgedLife, live_and_judge};
+use crate::run::judge::{JudgedHistory, JudgedLife, live_and_judge, write_verdict};
 use crate::run::repeat::Repeat;
 use crate::run::select::Selected;
 use crate::supervise::StartKind;
@@ -61,7 +61,11 @@ impl PlanRunner {
             return Finished::without_run(plan, RunVerdict::Unavailable, because.clone());
         }
         if let Some(misfit) = &selected.misfit {
-            return Finished::without_run(plan, RunVerdict::NotApplicable, misfit.clone());
+            let report = VerdictReport::not_applicable(&plan.id, &plan.scenario, misfit);
+            return match directory.and_then(|directory| write_verdict(&directory, &report)) {
+                Ok(()) => Finished::without_run(plan, RunVerdict::NotApplicable, misfit.clone()),
+                Err(error) => Finished::without_run(plan, RunVerdict::Inconclusive, NotRun::Folder(error).to_string()),
+            };
         }
         let began = Instant::now();
         match self.life(selected, directory, may_start_warm).await {
@@ -112,6 +116,7 @@ impl PlanRunner {
         row.wall_ms = Some(ms(wall));
         row.findings = judged.finding_rows();
         row.text = judged.plan_text();
+        row.because = judged.judgement.not_applicable_because().map(str::to_owned);
         let mut is_doubtful = is_doubtful(judged);
         if let Err(error) = judged.write(&self.folder.path().join(&plan.id)) {
             // Another process removed the folder, and the evidence with it. A recorded failure stays a failure.
@@ -144,9 +149,8 @@ impl Finished {
     fn without_run(plan: &Plan, verdict: RunVerdict, because: String) -> Self {
         let mut text = String::new();
         match verdict {
-            // The command prints each unavailable loader once, not for every plan.
-            RunVerdict::Unavailable => {}
-            RunVerdict::NotApplicable => line(&mut text, format_args!("NOT APPLICABLE {}: {because}", plan.id)),
+            // The command prints each unavailable loader and each reason once, not for every plan.
+            RunVerdict::Unavailable | RunVerdict::NotApplicable => {}
             RunVerdict::Pass | RunVerdict::Fail | RunVerdict::Warn | RunVerdict::Vacuous | RunVerdict::Inconclusive => {
                 line(&mut text, format_args!("INCONCLUSIVE {}: {because}", plan.id))
             }

@@ -50,5 +50,6 @@ mod standard;
 mod stateless;
 mod streamlit;
 mod suggestions;
+mod tasks;
 mod vacuity;
 mod warm;
