@@ -1300,7 +1300,7 @@ class _Thread:
         handler = self.host.handler(operation.do)
         wants_loop = _is_async(handler) if handler is not None else self.host.asynchronous
         if not wants_loop:
-            # Beside a running command, a program calls a blocking function from its loop. Otherwise, it would have to wait.
+            # Beside a running command, a program calls a blocking function from its loop. Otherwise, it would wait for the other one.
             return self.driven if self.driven is not None and self.driven.busy else None
         return self.turns.get(place.loop) or self._make(place.loop)
 

@@ -157,7 +157,7 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Whether the rest of the plan has to do with calls to servers on which none hangs.
+    /// Whether the rest of the plan waits for a call, or makes one, to a server on which none hangs.
     fn calls_others(&self) -> bool {
         let later = self.context.input.scenario.steps.iter().skip(self.number as usize);
         let mut called = later.filter_map(|step| call_target(&step.action)).map(|(server, _)| server);

@@ -3,7 +3,6 @@
 //! Start at [`Scenario`]. Pure: no tokio, no clock, no files other than what a caller hands over as text.
 
 mod baseline;
-mod contexts;
 mod descriptor;
 mod framing;
 mod host;
