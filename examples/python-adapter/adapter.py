@@ -15,21 +15,28 @@ class Loader:
 
     async def load(self, config):
         async with self.turn:
-            await self.bring_to(config["mcpServers"])
+            wanted = config["mcpServers"]
+            self.failed = {}
+            for name, (entry, client) in [*self.clients.items()]:
+                if wanted.get(name) != entry or not await self.works(client):
+                    await self.disconnect(name)
+            for name, entry in wanted.items():
+                if name not in self.clients:
+                    client = Client({"mcpServers": {name: entry}})
+                    try:
+                        await client.__aenter__()
+                        await client.ping()
+                        self.clients[name] = (entry, client)
+                    except Exception as error:
+                        self.failed[name] = error
+                        await asyncio.gather(client.close(), return_exceptions=True)  # it failed already
             return await self.list()
 
-    async def bring_to(self, wanted):
-        for name in [name for name, (entry, _) in self.clients.items() if wanted.get(name) != entry]:
-            await self.disconnect(name)
-        self.failed = {}
-        for name, entry in wanted.items():
-            if name not in self.clients:
-                client = Client({"mcpServers": {name: entry}})
-                try:
-                    await client.__aenter__()
-                    self.clients[name] = (entry, client)
-                except Exception as error:
-                    self.failed[name] = error
+    async def works(self, client):
+        try:
+            return await client.ping()
+        except Exception:
+            return False
 
     async def list(self):
         return {name: await client.list_tools() for name, (_, client) in self.clients.items()}
