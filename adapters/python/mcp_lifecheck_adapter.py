@@ -1189,7 +1189,9 @@ class _Actor:
                 raise pending_error
             await sys.modules["asyncio"].sleep(0)
             return {}
-        value = await self.host.bound(operation.command)()
+        value = self.host.bound(operation.command)()
+        if inspect.isawaitable(value):
+            value = await value
         errors = self.host.handlers.get("errors") if operation.do in ("load", "reload", "list") else None
         found = errors() if errors is not None else None
         if inspect.isawaitable(found):
@@ -1201,7 +1203,7 @@ class _Thread:
     """An OS thread that runs commands: blocking ones itself, asynchronous ones on one of its loops.
 
     It drives at most one loop at a time. It switches to another loop, or to a blocking command, when no task of the
-    loop has a command left.
+    loop has a command left. A blocking command that comes while one of the loop's tasks runs a command runs in the loop.
     """
 
     def __init__(self, name, host):
@@ -1298,7 +1300,8 @@ class _Thread:
         handler = self.host.handler(operation.do)
         wants_loop = _is_async(handler) if handler is not None else self.host.asynchronous
         if not wants_loop:
-            return None
+            # Beside a running command, a program calls a blocking function from its loop. Otherwise, it would wait for the other one.
+            return self.driven if self.driven is not None and self.driven.busy else None
         return self.turns.get(place.loop) or self._make(place.loop)
 
     def _make(self, name):

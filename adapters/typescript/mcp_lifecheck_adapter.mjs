@@ -457,7 +457,7 @@ class Adapter {
     const offered = ["load", "call", "list", "close"].filter((name) => name in this.handlers);
     if ("load" in this.handlers) offered.push("reload");
     if (globalThis.gc) offered.push("collect");
-    return [...offered, "cancel", "probe"];
+    return [...offered, "cancel", "probe", "drop-context"];
   }
 
   receive({ command, lost }) {
@@ -475,6 +475,12 @@ class Adapter {
       this.link.emit({ id, ok: {} });
       this.leaveMain();
       this.link.release();
+    } else if (what === "drop-context") {
+      // Its last command is over when this one runs. A later command under the same name begins a new task.
+      const name = taskName(command.in);
+      const task = this.tasks.get(name);
+      this.tasks.delete(name);
+      (task?.last ?? Promise.resolve()).then(() => this.link.emit({ id, ok: {} }));
     } else if (this.offered().includes(what)) {
       const operation = new Operation(command);
       this.taskOf(command.in).submit(() => this.perform(operation, command));
@@ -483,8 +489,8 @@ class Adapter {
     }
   }
 
-  taskOf({ thread = "main", loop = thread, task = loop } = {}) {
-    const name = JSON.stringify([thread, loop, task]);
+  taskOf(place) {
+    const name = taskName(place);
     if (!this.tasks.has(name)) this.tasks.set(name, new Task(++this.nTasks));
     return this.tasks.get(name);
   }
@@ -578,6 +584,11 @@ class Adapter {
       ...kept,
     ].join("\n");
   }
+}
+
+/** The name of a task. A missing name defaults to the enclosing one. */
+function taskName({ thread = "main", loop = thread, task = loop } = {}) {
+  return JSON.stringify([thread, loop, task]);
 }
 
 /** The elements that occur more often in one list than in another. */

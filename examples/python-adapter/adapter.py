@@ -1,5 +1,7 @@
 import mcp_lifecheck_adapter as lifecheck  # first: it watches what the loader's imports define
 
+import asyncio
+
 from fastmcp import Client
 
 
@@ -9,21 +11,32 @@ class Loader:
     def __init__(self):
         self.clients = {}  # name of a server: its entry in the configuration, and the client that is connected to it
         self.failed = {}
+        self.turn = asyncio.Lock()  # a program may load from two tasks at once
 
     async def load(self, config):
-        wanted = config["mcpServers"]
-        for name in [name for name, (entry, _) in self.clients.items() if wanted.get(name) != entry]:
-            await self.disconnect(name)
-        self.failed = {}
-        for name, entry in wanted.items():
-            if name not in self.clients:
-                client = Client({"mcpServers": {name: entry}})
-                try:
-                    await client.__aenter__()
-                    self.clients[name] = (entry, client)
-                except Exception as error:
-                    self.failed[name] = error
-        return await self.list()
+        async with self.turn:
+            wanted = config["mcpServers"]
+            self.failed = {}
+            for name, (entry, client) in [*self.clients.items()]:
+                if wanted.get(name) != entry or not await self.works(client):
+                    await self.disconnect(name)
+            for name, entry in wanted.items():
+                if name not in self.clients:
+                    client = Client({"mcpServers": {name: entry}})
+                    try:
+                        await client.__aenter__()
+                        await client.ping()
+                        self.clients[name] = (entry, client)
+                    except Exception as error:
+                        self.failed[name] = error
+                        await asyncio.gather(client.close(), return_exceptions=True)  # it failed already
+            return await self.list()
+
+    async def works(self, client):
+        try:
+            return await client.ping()
+        except Exception:
+            return False
 
     async def list(self):
         return {name: await client.list_tools() for name, (_, client) in self.clients.items()}
@@ -40,8 +53,8 @@ class Loader:
         await client.close()
 
     async def close(self):
-        for name in list(self.clients):
-            await self.disconnect(name)
+        while self.clients:
+            await self.disconnect(next(iter(self.clients)))
 
 
 lifecheck.serve(Loader)

@@ -8,8 +8,15 @@ lifecheck.observe(Client); // reports a scope for each client, from connect to c
 class Loader {
   clients = new Map();
   failed = new Map();
+  turn = Promise.resolve();
 
-  async load({ mcpServers }) {
+  load({ mcpServers }) {
+    const loaded = this.turn.then(() => this.bringTo(mcpServers)); // a program may load twice at once
+    this.turn = loaded.catch(() => {});
+    return loaded;
+  }
+
+  async bringTo(mcpServers) {
     this.failed.clear();
     for (const [name, { entry }] of this.clients) {
       if (JSON.stringify(mcpServers[name]) !== JSON.stringify(entry)) await this.disconnect(name);
@@ -34,8 +41,9 @@ class Loader {
   }
 
   async disconnect(name) {
-    await this.clients.get(name).client.close();
+    const { client } = this.clients.get(name);
     this.clients.delete(name);
+    await client.close();
   }
 
   list() {

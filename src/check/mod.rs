@@ -8,8 +8,8 @@
 //! obligations.
 //!
 //! Three exceptions prevent false alarms. No event after the harness has killed the loader is judged. An operation is
-//! excused if it was cancelled, if cleanup overtook it, or if the driver ended its context. A server that a script made
-//! misbehave need not work. No rule reads the texts of errors, because they differ between versions.
+//! excused if it was cancelled, if cleanup overtook it, or if the driver ended its context. What a script made a
+//! server do excuses the operations of that time, until the server has recovered. No rule reads the texts of errors, because they differ between versions.
 
 mod agreement;
 mod carriers;
@@ -30,6 +30,7 @@ mod outcome;
 mod parts;
 mod peers;
 mod reading;
+mod recovery;
 mod refusals;
 mod requirement;
 mod rules;

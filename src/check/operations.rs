@@ -34,6 +34,8 @@ pub struct Operation {
     pub is_promised: bool,
     /// For a call: the completion of the load that had handed out the tools of its server.
     pub loaded: Option<Seq>,
+    /// For a call: the invocation of that load.
+    pub asked: Option<Seq>,
     /// Its requests on the wire, as far as they can be attributed.
     pub requests: Vec<WireRequest>,
     /// Whether one of its requests may belong to another operation.
@@ -62,6 +64,8 @@ pub enum Overtaken {
     ByRemoval,
     /// The driver ended its context: the operation has nowhere to complete.
     ByContextEnd,
+    /// Its bound passed, and that was judged. Its later end is not judged again.
+    ByBound,
     /// The harness asked the program to end, or the program ended.
     ByEnding,
 }
@@ -176,7 +180,7 @@ impl Operation {
     #[must_use]
     pub fn is_moot(&self) -> bool {
         match self.overtaken {
-            Some(Overtaken::ByContextEnd | Overtaken::ByEnding) => true,
+            Some(Overtaken::ByContextEnd | Overtaken::ByBound | Overtaken::ByEnding) => true,
             Some(Overtaken::ByCleanup | Overtaken::ByRemoval) | None => false,
         }
     }

@@ -111,7 +111,7 @@ pub(super) fn judge_load(event: &Event, view: &View, operation: &Operation, ende
     if operation.is_excused() || !operation.is_promised {
         return Success::Excused;
     }
-    let is_sound = |name: &&String| view.is_healthy(name) && !is_held(view, name, ended);
+    let is_sound = |name: &&String| view.must_load(operation, name) && !is_held(view, name, ended);
     let sound: Vec<&String> = operation.servers.iter().filter(is_sound).collect();
     if sound.is_empty() && !operation.servers.is_empty() {
         return Success::Excused;
@@ -159,7 +159,10 @@ fn is_held(view: &View, server: &str, ended: OperationEnd<'_>) -> bool {
 /// cleanup began, if the driver cancelled it, or if a reload removed its server.
 pub(super) fn judge_call(event: &Event, view: &View, operation: &Operation, ended: OperationEnd<'_>) -> Success {
     let Some(server) = &operation.server else { return Success::Excused };
-    if operation.loaded.is_none() || operation.is_excused() || !operation.is_promised || !view.is_healthy(server) {
+    if operation.loaded.is_none() || operation.is_excused() || !operation.is_promised {
+        return Success::Excused;
+    }
+    if !view.must_call(operation, server) {
         return Success::Excused;
     }
     let is_delayed = view.server(server).is_some_and(|server| server.delayed.is_some());

@@ -11,8 +11,21 @@ use crate::history::{
 /// One server of the configuration, across all its incarnations.
 #[derive(Debug, Clone, Default)]
 pub struct Server {
-    /// The latest event after which it may lose answers or connections: a fault, a kill, or its own end.
+    /// The latest event after which it may lose answers or connections: a fault, a kill, or its own end. A later operation that
+    /// it served shows that it has recovered.
     pub impaired: Option<Seq>,
+    /// The latest of these events that cost it its connections.
+    pub lost: Option<Seq>,
+    /// The first failure since of a call that was invoked since.
+    pub failed: Option<Seq>,
+    /// The latest attempt of a client to connect: a start of the process, a socket or a connection.
+    pub dialled: Option<Seq>,
+    /// Whether its process has ended, and no other one has started.
+    pub is_down: bool,
+    /// Whether a load has ever handed out its tools.
+    pub was_handed_out: bool,
+    /// The invocation of the load that handed out its tools, as long as they are valid.
+    pub asked: Option<Seq>,
     /// The latest fault that held or delayed it.
     pub delayed: Option<Seq>,
     /// The completion of the load that handed out its tools, as long as they are valid.
@@ -34,6 +47,8 @@ pub struct Connection {
     pub opened: Seq,
     /// Whether its client sent `notifications/initialized`.
     pub is_initialized: bool,
+    /// The event since which its client may use it: `notifications/initialized`.
+    pub ready: Option<Seq>,
     /// The event that ended it, and the side that did.
     pub gone: Option<(Seq, Gone)>,
     /// Unanswered requests, by id as JSON text.
@@ -58,6 +73,28 @@ pub struct PendingRequest {
     pub method: String,
     /// The call to which it belongs, if known.
     pub operation: Option<OpId>,
+}
+
+impl Server {
+    fn lose(&mut self, seq: Seq) {
+        self.impaired = Some(seq);
+        self.lost = Some(seq);
+        self.failed = None;
+    }
+
+    /// A call has failed.
+    pub(super) fn call_failed(&mut self, invoked: Seq, completed: Seq) {
+        if self.lost.is_some_and(|lost| lost < invoked) {
+            self.failed.get_or_insert(completed);
+        }
+    }
+
+    /// A load has ended: with tools of this server, or without.
+    pub(super) fn load_ended(&mut self, invoked: Seq, completed: Seq, has_tools: bool) {
+        self.handed_out = has_tools.then_some(completed);
+        self.asked = has_tools.then_some(invoked);
+        self.was_handed_out |= has_tools;
+    }
 }
 
 /// All servers and connections.
@@ -105,29 +142,39 @@ impl Peers {
                     WireEnd::Broken => Gone::Unclear,
                 };
                 if gone == Gone::ByServer {
-                    self.server_mut(server).impaired = Some(seq);
+                    self.server_mut(server).lose(seq);
                 }
                 self.end(connection, seq, gone);
             }
             (EventKind::WireEof { connection }, _) => self.end(connection, seq, Gone::ByClient),
             (EventKind::FaultDelivered { impairs, .. }, Source::Mock { server, .. }) => match impairs {
-                Impact::Answers | Impact::Connection => self.server_mut(server).impaired = Some(seq),
+                Impact::Answers => self.server_mut(server).impaired = Some(seq),
+                Impact::Connection => self.server_mut(server).lose(seq),
                 Impact::Timing => self.server_mut(server).delayed = Some(seq),
                 Impact::Ending | Impact::Nothing => {}
             },
             (EventKind::SignalSent { target, .. }, _) => {
                 if let Some(server) = target.strip_prefix("server:") {
-                    self.server_mut(server).impaired = Some(seq);
+                    self.server_mut(server).lose(seq);
                 }
             }
             (EventKind::MockEnding { how }, Source::Mock { server, incarnation }) => {
                 match how {
-                    ServerEnd::Script | ServerEnd::MaxLife => self.server_mut(server).impaired = Some(seq),
+                    ServerEnd::Script | ServerEnd::MaxLife => self.server_mut(server).lose(seq),
                     ServerEnd::Eof | ServerEnd::Signal(_) | ServerEnd::BrokenPipe => {}
                 }
                 self.end_all(server, *incarnation, seq);
             }
+            (EventKind::MockStarted { .. }, Source::Mock { server, .. }) => {
+                let server = self.server_mut(server);
+                server.is_down = false;
+                server.dialled = Some(seq);
+            }
+            (EventKind::SocketOpened { .. }, Source::Mock { server, .. }) => {
+                self.server_mut(server).dialled = Some(seq);
+            }
             (EventKind::LinkClosed { peer: LinkPeer::Mock { server, incarnation }, .. }, _) => {
+                self.server_mut(server).is_down = true;
                 self.end_all(server, *incarnation, seq);
             }
             _ => {}
@@ -139,7 +186,10 @@ impl Peers {
             self.open(event, connection);
         }
         let Some(known) = self.connections.get_mut(connection) else { return };
-        known.is_initialized |= message.method() == Some("notifications/initialized");
+        if message.method() == Some("notifications/initialized") {
+            known.is_initialized = true;
+            known.ready.get_or_insert(event.seq);
+        }
         if let Some(cancelled) = message.cancelled_request() {
             known.unanswered.remove(&cancelled.to_string());
         }
@@ -180,11 +230,14 @@ impl Peers {
             incarnation: *incarnation,
             opened: event.seq,
             is_initialized: false,
+            ready: None,
             gone: None,
             unanswered: BTreeMap::new(),
         };
         self.connections.insert(id.clone(), connection);
-        self.server_mut(server).newest = Some(id.clone());
+        let server = self.server_mut(server);
+        server.newest = Some(id.clone());
+        server.dialled = Some(event.seq);
     }
 
     fn end(&mut self, id: &ConnectionId, seq: Seq, gone: Gone) {

@@ -133,6 +133,13 @@ pub struct Judgement {
 }
 
 impl Judgement {
+    /// Why the plan does not apply as a whole; `None` if it does, or if each invariant has a reason of its own.
+    #[must_use]
+    pub fn not_applicable_because(&self) -> Option<&str> {
+        let first = self.findings.first().filter(|_| self.verdict == PlanVerdict::NotApplicable)?;
+        self.findings.iter().all(|finding| finding.because == first.because).then_some(first.because.as_str())
+    }
+
     /// The finding of one invariant.
     #[must_use]
     pub fn finding(&self, invariant: &str) -> Option<&Finding> {

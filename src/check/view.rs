@@ -88,6 +88,12 @@ impl View {
         self.transport.is_some_and(Transport::has_children)
     }
 
+    /// Whether the loader starts its servers.
+    #[must_use]
+    pub fn starts_servers(&self) -> bool {
+        self.transport.is_some_and(|transport| !transport.is_http())
+    }
+
     /// An open operation. It is still present at the event that completes it.
     #[must_use]
     pub fn operation(&self, id: OpId) -> Option<&Operation> {
@@ -138,7 +144,7 @@ impl View {
         self.peers.server(name)
     }
 
-    /// Whether no fault or kill has impaired a server since its last load on a new connection.
+    /// Whether no fault or kill has impaired a server since it last served an operation.
     #[must_use]
     pub fn is_healthy(&self, server: &str) -> bool {
         self.server(server).is_none_or(|server| server.impaired.is_none())
@@ -326,6 +332,11 @@ impl View {
             EventKind::OperationCompleted { operation, .. } | EventKind::OperationAbandoned { operation, .. } => {
                 self.operations.remove(operation);
             }
+            EventKind::OperationOverdue { operation, .. } => {
+                if let Some(operation) = self.operations.get_mut(operation) {
+                    operation.overtaken = Some(Overtaken::ByBound);
+                }
+            }
             _ => {}
         }
     }
@@ -357,7 +368,8 @@ impl View {
                 operation.server.as_ref().is_some_and(is_taken) && action == Action::Reload
             });
         }
-        let loaded = server.as_ref().and_then(|server| self.peers.server(server)).and_then(|server| server.handed_out);
+        let called = server.as_ref().and_then(|server| self.peers.server(server));
+        let (loaded, asked) = called.map(|server| (server.handed_out, server.asked)).unwrap_or_default();
         let (switch, is_promised) = switch_from(&self.load_places, &place, &self.promises.contexts);
         if action == Action::Close {
             self.overtake(Overtaken::ByCleanup, |operation| operation.action != Action::Close);
@@ -379,6 +391,7 @@ impl View {
             switch,
             is_promised,
             loaded,
+            asked,
             requests: Vec::new(),
             is_ambiguous: false,
             cancel_requested: None,
@@ -393,6 +406,16 @@ impl View {
             removal.completed = Some(seq);
         }
         let Some(operation) = self.operations.get(&id) else { return };
+        if let (Action::Call, Some(server)) = (operation.action, &operation.server) {
+            let (server, invoked) = (server.clone(), operation.invoked);
+            let is_served = operation.requests.iter().any(|request| request.answered.is_some());
+            match outcome {
+                Outcome::Ok { .. } if is_served => self.recovered(&server, invoked),
+                Outcome::Ok { .. } => {}
+                Outcome::Failed(_) | Outcome::Cancelled => self.peers.server_mut(&server).call_failed(invoked, seq),
+            }
+            return;
+        }
         if operation.action == Action::Close {
             let is_loading = self.operations.values().any(|operation| operation.action.loads());
             if matches!(outcome, Outcome::Ok { .. }) && !is_loading && self.closed.is_none() {
@@ -415,15 +438,26 @@ impl View {
             self.load_places.push(LoadPlace { place: operation.place.clone(), is_over: false });
         }
         for name in operation.servers.clone() {
-            let newest = self.server(&name).and_then(|server| server.newest.as_ref());
-            let opened = newest.and_then(|newest| self.connection(newest)).map(|connection| connection.opened);
             let has_tools = tools.iter().any(|tool| tool.server == name);
-            let server = self.peers.server_mut(&name);
-            server.handed_out = has_tools.then_some(seq);
-            let is_fresh = |impaired: Seq| invoked > impaired && opened.is_some_and(|opened| opened > impaired);
-            if has_tools && server.impaired.is_some_and(is_fresh) {
-                server.impaired = None;
+            self.peers.server_mut(&name).load_ended(invoked, seq, has_tools);
+            if has_tools {
+                self.recovered(&name, invoked);
             }
+        }
+    }
+
+    /// A server has served an operation. If its last fault came before that, and it cost no connection or there is a newer one, it
+    /// has recovered.
+    fn recovered(&mut self, name: &str, invoked: Seq) {
+        let Some(server) = self.server(name) else { return };
+        let newest = server.newest.as_ref().and_then(|newest| self.connection(newest));
+        let is_over = |impaired: Seq| {
+            let needed = server.lost.unwrap_or(Seq(0));
+            let is_usable = newest.is_some_and(|newest| newest.gone.is_none() && newest.opened > needed);
+            impaired < invoked && is_usable
+        };
+        if server.impaired.is_some_and(is_over) {
+            self.peers.server_mut(name).impaired = None;
         }
     }
 

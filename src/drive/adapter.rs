@@ -62,7 +62,10 @@ impl Adapter {
             PlaceKind::Runtime | PlaceKind::CurrentThreadRuntime => Some("loop"),
         });
         let missing = needed.into_iter().find(|needed| !self.has_contexts(needed))?;
-        Some(format!("the scenario needs contexts of kind `{missing}`, which the adapter does not offer"))
+        Some(format!(
+            "the scenario needs contexts of kind `{missing}`, which the loader promises and the adapter does not offer; \
+             `contexts` of [promises] names those in which the loader works"
+        ))
     }
 }
 

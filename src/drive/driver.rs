@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use crate::drive::adapter::Adapter;
 use crate::drive::configuration::Configuration;
 use crate::drive::context::Context;
-use crate::drive::ending::{Ending, grace_after_close};
-use crate::drive::operation::{Request, Waited, place_json};
+use crate::drive::ending::{Ending, grace_after_close, take_stacks};
+use crate::drive::operation::{Request, Running, Waited, place_json};
 use crate::drive::operations::Operations;
 use crate::drive::step_end::{StepEnd, StepsEnd, go_on_after, skip};
 use crate::drive::waits::{await_gate, await_server_end, sample_between, sample_idle};
@@ -26,12 +26,14 @@ pub(super) struct Driver<'a> {
     context: Context<'a>,
     configuration: Configuration<'a>,
     operations: Operations<'a>,
+    /// Position of the present step in the scenario, from 1.
+    number: u32,
 }
 
 impl<'a> Driver<'a> {
     pub(super) fn new(context: Context<'a>, link: AdapterLink, servers: &'a mut Servers) -> Self {
         let operations = Operations::new(context, Adapter::new(link));
-        Self { context, configuration: Configuration::new(context, servers), operations }
+        Self { context, configuration: Configuration::new(context, servers), operations, number: 0 }
     }
 
     /// Runs the plan, and ends the loader's process.
@@ -48,6 +50,7 @@ impl<'a> Driver<'a> {
         };
         let mut ending = Ending { context: self.context, operations: &mut self.operations, is_applicable };
         match end {
+            StepsEnd::Done { exiting: false } if ending.operations.any_hung() => ending.after_hang("a call hangs"),
             StepsEnd::Done { exiting } => ending.in_order(exiting).await,
             StepsEnd::Overdue => ending.by_force("a bound was hit").await,
             StepsEnd::Lost => ending.lost().await,
@@ -72,7 +75,13 @@ impl<'a> Driver<'a> {
     async fn steps(&mut self) -> StepsEnd {
         for (index, step) in self.context.input.scenario.steps.iter().enumerate() {
             let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
+            self.number = number;
+            let step = &Step { place: self.operations.free_place(&step.place), ..step.clone() };
             self.context.note(EventKind::StepBegan { step: number, about: step.to_string() });
+            if let Some(because) = self.hangs(step) {
+                skip(self.context, number, because);
+                continue;
+            }
             match self.step(number, step).await {
                 StepEnd::GoOn => {}
                 StepEnd::Exiting => return StepsEnd::Done { exiting: true },
@@ -88,8 +97,79 @@ impl<'a> Driver<'a> {
         match self.operations.outstanding().await {
             Waited::Completed | Waited::InFlight | Waited::Invoked => StepsEnd::Done { exiting: false },
             Waited::Overdue => StepsEnd::Overdue,
+            Waited::Blocked => self.blocked().await,
             Waited::Lost => StepsEnd::Lost,
         }
+    }
+
+    /// Why a step is pointless: it concerns a call that hangs, or its server.
+    fn hangs(&self, step: &Step) -> Option<String> {
+        match &step.action {
+            StepDo::Call { server, .. } => {
+                let hung = self.operations.hung_on(server)?;
+                Some(format!("{hung}, a call on server {server}, hangs"))
+            }
+            StepDo::Cancel { operation } | StepDo::Wait(WaitFor::Operation(operation)) => {
+                self.operations.is_hung(operation).then(|| format!("operation {operation} hangs"))
+            }
+            StepDo::Load(_)
+            | StepDo::Rerun(_)
+            | StepDo::Reload { .. }
+            | StepDo::List(_)
+            | StepDo::Close(_)
+            | StepDo::Collect
+            | StepDo::DropContext
+            | StepDo::Exit
+            | StepDo::Signal { .. }
+            | StepDo::OpenGate { .. }
+            | StepDo::KillServer { .. }
+            | StepDo::Wait(WaitFor::Idle(_) | WaitFor::Gate(_) | WaitFor::ServerEnd(_)) => None,
+        }
+    }
+
+    /// How a step ends after the wait for its operation, which has not completed.
+    ///
+    /// A call that hangs ends the part of its server. The plan goes on if it has calls to other servers, and if the adapter can run
+    /// them.
+    async fn left(&mut self, running: Running, waited: Waited) -> StepEnd {
+        let is_call = running.server.is_some();
+        let leaves_its_thread = self.operations.adapter.has_tasks() || !running.place.is_on_main_thread();
+        match waited {
+            Waited::Overdue if is_call && leaves_its_thread => {
+                let is_first = !self.operations.any_hung();
+                self.operations.set_aside(running);
+                if !self.calls_others() {
+                    return StepEnd::Stop(StepsEnd::Overdue);
+                }
+                if is_first {
+                    take_stacks(self.context, &mut self.operations.adapter).await;
+                }
+                StepEnd::GoOn
+            }
+            Waited::Blocked => {
+                self.operations.keep(running);
+                StepEnd::Stop(self.blocked().await)
+            }
+            Waited::Completed | Waited::InFlight | Waited::Invoked | Waited::Overdue | Waited::Lost => {
+                self.operations.keep(running);
+                go_on_after(waited)
+            }
+        }
+    }
+
+    /// Whether the rest of the plan waits for a call, or makes one, to a server on which none hangs.
+    fn calls_others(&self) -> bool {
+        let later = self.context.input.scenario.steps.iter().skip(self.number as usize);
+        let mut called = later.filter_map(|step| call_target(&step.action)).map(|(server, _)| server);
+        called.any(|server| self.operations.hung_on(&server).is_none()) || self.operations.any_on_another_server()
+    }
+
+    /// The adapter never started an operation, because another one occupies its thread. Only that other one can be judged.
+    async fn blocked(&mut self) -> StepsEnd {
+        let because = self.operations.abandon_blocked();
+        let waited = self.operations.outstanding().await;
+        self.context.stage.note_failed(because);
+        if waited == Waited::Lost { StepsEnd::Lost } else { StepsEnd::Overdue }
     }
 
     async fn step(&mut self, number: u32, step: &Step) -> StepEnd {
@@ -158,8 +238,7 @@ impl<'a> Driver<'a> {
         if waited == Waited::Completed {
             return StepEnd::GoOn;
         }
-        self.operations.keep(running);
-        go_on_after(waited)
+        self.left(running, waited).await
     }
 
     async fn close(&mut self, step: &Step, invoked: &Invoked) -> StepEnd {
@@ -195,11 +274,10 @@ impl<'a> Driver<'a> {
             Ok(Ok(Completion::Failed(_) | Completion::Cancelled) | Err(_)) | Err(_) => false,
         };
         self.context.note(EventKind::CancelDelivered { operation, delivered });
-        let waited = self.operations.complete(&mut running).await;
-        if waited != Waited::Completed {
-            self.operations.keep(running);
+        match self.operations.complete(&mut running).await {
+            Waited::Completed => StepEnd::GoOn,
+            waited => self.left(running, waited).await,
         }
-        go_on_after(waited)
     }
 
     async fn drop_context(&mut self, number: u32, place: &Place) -> StepEnd {
@@ -263,13 +341,13 @@ impl<'a> Driver<'a> {
     async fn wait_operation(&mut self, name: &str) -> StepEnd {
         let Some(mut running) = self.operations.take(name) else { return StepEnd::GoOn };
         let waited = self.operations.complete(&mut running).await;
-        let is_close = running.action == Action::Close;
         if waited != Waited::Completed {
-            self.operations.keep(running);
-        } else if is_close && self.operations.is_idle() {
+            return self.left(running, waited).await;
+        }
+        if running.action == Action::Close && self.operations.is_idle() {
             grace_after_close(self.context).await;
         }
-        go_on_after(waited)
+        StepEnd::GoOn
     }
 }
 

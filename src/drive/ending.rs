@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value};
 
+use crate::drive::adapter::Adapter;
 use crate::drive::context::Context;
 use crate::drive::operations::Operations;
 use crate::history::{Channel, EventKind, LINK_LOST_CODE, Source};
@@ -49,8 +50,13 @@ impl Ending<'_, '_> {
     /// A limit was hit: the driver takes stacks first, then kills the tree. Nothing after that is the loader's fault.
     pub(super) async fn by_force(&mut self, because: &str) {
         if !self.context.supervised.is_lost() {
-            self.take_stacks().await;
+            take_stacks(self.context, &mut self.operations.adapter).await;
         }
+        self.after_hang(because);
+    }
+
+    /// The plan is over, but a call still hangs: the driver kills the tree.
+    pub(super) fn after_hang(&mut self, because: &str) {
         self.operations.abandon(because);
         self.context.stage.note_kill();
         self.last_notes();
@@ -81,16 +87,6 @@ impl Ending<'_, '_> {
         self.context.stage.note_kill();
     }
 
-    async fn take_stacks(&mut self) {
-        let limit = self.context.limits().stacks;
-        let reply = self.operations.adapter.command("stacks", Map::new());
-        if let Ok(Ok(Completion::Ok(reply))) = tokio::time::timeout(limit, reply).await {
-            let text = reply.get("text").and_then(Value::as_str).unwrap_or_default().to_owned();
-            self.context.stage.recorder.note(Source::Loader, EventKind::StacksTaken { of: "loader".to_owned(), text });
-        }
-        self.context.stage.take_system_stacks(self.context.supervised).await;
-    }
-
     /// Records the uncaught errors on the loader's stderr and the faults that did not happen.
     fn last_notes(&self) {
         let stage = self.context.stage;
@@ -103,6 +99,16 @@ impl Ending<'_, '_> {
             stage.note_undelivered(&self.context.input.scripts);
         }
     }
+}
+
+/// Records the stacks of the loader's process.
+pub(super) async fn take_stacks(context: Context<'_>, adapter: &mut Adapter) {
+    let reply = adapter.command("stacks", Map::new());
+    if let Ok(Ok(Completion::Ok(reply))) = tokio::time::timeout(context.limits().stacks, reply).await {
+        let text = reply.get("text").and_then(Value::as_str).unwrap_or_default().to_owned();
+        context.stage.recorder.note(Source::Loader, EventKind::StacksTaken { of: "loader".to_owned(), text });
+    }
+    context.stage.take_system_stacks(context.supervised).await;
 }
 
 /// After a close, servers have the grace to end. Then the driver records those that are left.

@@ -48,6 +48,8 @@ pub(super) struct Running {
     pub id: OpId,
     pub action: Action,
     pub place: Place,
+    /// The server of a call.
+    pub server: Option<String>,
     /// Position of its invocation in the history.
     pub from: usize,
     pub began: Instant,
@@ -65,6 +67,8 @@ pub(super) enum Waited {
     Invoked,
     /// The limit of the operation has passed.
     Overdue,
+    /// The limit of the operation has passed before the adapter started it: another operation occupies its thread.
+    Blocked,
     /// The loader's process is gone, or the experiment is broken.
     Lost,
 }

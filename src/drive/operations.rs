@@ -18,6 +18,8 @@ pub(super) struct Operations<'a> {
     context: Context<'a>,
     pub adapter: Adapter,
     running: Vec<Running>,
+    /// Calls whose limit has passed. They may keep their contexts busy for ever.
+    hung: Vec<Running>,
     /// Operations by the name that a step gave them with `as`.
     named: BTreeMap<String, OpId>,
     n_invoked: u32,
@@ -25,7 +27,7 @@ pub(super) struct Operations<'a> {
 
 impl<'a> Operations<'a> {
     pub(super) fn new(context: Context<'a>, adapter: Adapter) -> Self {
-        Self { context, adapter, running: Vec::new(), named: BTreeMap::new(), n_invoked: 0 }
+        Self { context, adapter, running: Vec::new(), hung: Vec::new(), named: BTreeMap::new(), n_invoked: 0 }
     }
 
     /// Records an operation and sends its command.
@@ -41,13 +43,13 @@ impl<'a> Operations<'a> {
             operation: id,
             action,
             place: Some(place.to_string()),
-            server,
+            server: server.clone(),
             tool,
             servers,
             changed,
         });
         let completion = self.adapter.send(id.0, command);
-        Running { id, action, place, from, began: Instant::now(), completion }
+        Running { id, action, place, server, from, began: Instant::now(), completion }
     }
 
     /// Waits for an operation as long as its step says. `server` is the one that a call goes to.
@@ -77,8 +79,54 @@ impl<'a> Operations<'a> {
     }
 
     /// Waits for the completion of an operation, at most for the rest of its limit.
+    ///
+    /// An operation may wait for another one in the same thread before it starts. Its limit counts from its start then.
     pub(super) async fn complete(&self, running: &mut Running) -> Waited {
-        let (limit, bound) = limit_of(running.action, self.context.limits());
+        let (_, bound) = limit_of(running.action, self.context.limits());
+        let waited = self.complete_within(running, bound).await;
+        if waited != Waited::Overdue {
+            return waited;
+        }
+        let waited = match self.start_of(running) {
+            Some(late) => self.complete_within(running, bound + late).await,
+            None if self.is_thread_occupied(running) => Waited::Blocked,
+            None => Waited::Overdue,
+        };
+        if waited == Waited::Overdue {
+            let (limit, bound) = limit_of(running.action, self.context.limits());
+            let (operation, limit, bound_ms) = (running.id, limit.to_owned(), ms(bound));
+            self.context.note(EventKind::OperationOverdue { operation, limit, bound_ms });
+        }
+        waited
+    }
+
+    /// How long after its invocation an operation started; `None` if it has not.
+    fn start_of(&self, running: &Running) -> Option<Duration> {
+        let (mut invoked_us, mut started_us) = (None, None);
+        self.context.stage.recorder.any(|event| {
+            match &event.kind {
+                EventKind::OperationInvoked { operation, .. } if *operation == running.id => {
+                    invoked_us = Some(event.at_us);
+                }
+                EventKind::OperationStarted { operation, .. } if *operation == running.id => {
+                    started_us = Some(event.at_us);
+                }
+                _ => {}
+            }
+            started_us.is_some()
+        });
+        Some(Duration::from_micros(started_us?.saturating_sub(invoked_us?)))
+    }
+
+    /// Whether an earlier operation runs in the thread of this one.
+    fn is_thread_occupied(&self, running: &Running) -> bool {
+        self.running
+            .iter()
+            .chain(&self.hung)
+            .any(|other| other.id < running.id && other.place.shares_thread(&running.place))
+    }
+
+    async fn complete_within(&self, running: &mut Running, bound: Duration) -> Waited {
         let left = bound.saturating_sub(running.began.elapsed());
         tokio::select! {
             biased;
@@ -93,8 +141,6 @@ impl<'a> Operations<'a> {
                 if let Ok(Ok(_)) = tokio::time::timeout(DRAIN, &mut running.completion).await {
                     return Waited::Completed;
                 }
-                let (operation, limit, bound_ms) = (running.id, limit.to_owned(), ms(bound));
-                self.context.note(EventKind::OperationOverdue { operation, limit, bound_ms });
                 Waited::Overdue
             }
         }
@@ -114,13 +160,63 @@ impl<'a> Operations<'a> {
         while let Some(mut running) = self.running.pop() {
             match self.complete(&mut running).await {
                 Waited::Completed | Waited::InFlight | Waited::Invoked => {}
-                waited @ (Waited::Overdue | Waited::Lost) => {
+                waited @ (Waited::Overdue | Waited::Blocked | Waited::Lost) => {
                     self.keep(running);
                     return waited;
                 }
             }
         }
         Waited::Completed
+    }
+
+    /// Gives up the operations that the adapter has not started because others occupy their threads. Returns why.
+    pub(super) fn abandon_blocked(&mut self) -> String {
+        let mut names = Vec::new();
+        for running in std::mem::take(&mut self.running) {
+            if self.start_of(&running).is_some() {
+                self.running.push(running);
+                continue;
+            }
+            let because = "another operation occupies its thread".to_owned();
+            self.context.note(EventKind::OperationAbandoned { operation: running.id, because });
+            names.push(format!("{} ({})", running.action.name(), running.id));
+        }
+        format!("the adapter never started {}: another operation occupies its thread", names.join(" and "))
+    }
+
+    /// Sets a call aside that has passed its limit.
+    pub(super) fn set_aside(&mut self, running: Running) {
+        self.hung.push(running);
+    }
+
+    /// The call that hangs on this server.
+    pub(super) fn hung_on(&self, server: &str) -> Option<OpId> {
+        let is_its = |hung: &&Running| hung.server.as_deref() == Some(server);
+        self.hung.iter().find(is_its).map(|hung| hung.id)
+    }
+
+    /// Whether any call hangs.
+    pub(super) fn any_hung(&self) -> bool {
+        !self.hung.is_empty()
+    }
+
+    /// Whether a call runs on a server on which none hangs.
+    pub(super) fn any_on_another_server(&self) -> bool {
+        self.running.iter().filter_map(|running| running.server.as_deref()).any(|server| self.hung_on(server).is_none())
+    }
+
+    /// Whether the operation that a step named hangs.
+    pub(super) fn is_hung(&self, name: &str) -> bool {
+        self.named.get(name).is_some_and(|id| self.hung.iter().any(|hung| hung.id == *id))
+    }
+
+    /// This place, or another one of its kind if a call that hangs keeps it busy.
+    pub(super) fn free_place(&self, place: &Place) -> Place {
+        let mut free = place.clone();
+        while self.hung.iter().any(|hung| hung.place == free) {
+            free.name.push_str("-too");
+        }
+        free
     }
 
     /// Gives an operation the name of its step.
@@ -142,7 +238,8 @@ impl<'a> Operations<'a> {
 
     /// Gives up the running operations. Their ends stay unknown.
     pub(super) fn abandon(&mut self, because: &str) {
-        for running in std::mem::take(&mut self.running) {
+        let hung = std::mem::take(&mut self.hung);
+        for running in std::mem::take(&mut self.running).into_iter().chain(hung) {
             let because = because.to_owned();
             self.context.note(EventKind::OperationAbandoned { operation: running.id, because });
         }
@@ -151,7 +248,7 @@ impl<'a> Operations<'a> {
     /// Whether a new operation in this place would wait for a running one.
     pub(super) fn is_busy(&self, place: &Place) -> bool {
         let has_tasks = self.adapter.has_tasks();
-        self.running.iter().any(|running| {
+        self.running.iter().chain(&self.hung).any(|running| {
             running.place == *place || !has_tasks && running.place.is_on_main_thread() && place.is_on_main_thread()
         })
     }

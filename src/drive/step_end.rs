@@ -32,7 +32,7 @@ pub(super) enum StepEnd {
 pub(super) fn go_on_after(waited: Waited) -> StepEnd {
     match waited {
         Waited::Completed | Waited::InFlight | Waited::Invoked => StepEnd::GoOn,
-        Waited::Overdue => StepEnd::Stop(StepsEnd::Overdue),
+        Waited::Overdue | Waited::Blocked => StepEnd::Stop(StepsEnd::Overdue),
         Waited::Lost => StepEnd::Stop(StepsEnd::Lost),
     }
 }

@@ -136,6 +136,12 @@ impl Descriptor {
         if needs_command && parsed.command.is_empty() {
             return Err(InputError::whole(file, "found no `command`, expected the command that starts the adapter"));
         }
+        let mut promises = parsed.promises;
+        if parsed.lane == Lane::Node {
+            // Node has one thread and one event loop.
+            let tasks = toml::Value::Array(vec![toml::Value::from("task")]);
+            promises.entry("contexts").or_insert(tasks);
+        }
         let known = Known::deserialize(parsed.known.clone())
             .map_err(|error| InputError::whole(file, format!("in [known]: {}", with_suggestion(error.message()))))?;
         let descriptor = Self {
@@ -148,7 +154,7 @@ impl Descriptor {
             transports: read_transports(file, text, parsed.transports)?,
             needs: parsed.needs,
             known,
-            promises: parsed.promises,
+            promises,
             on: parsed.on,
         };
         for (key, on) in &descriptor.on {

@@ -1,18 +1,19 @@
 //! The identity of a plan: a scenario for one loader on one transport, revision and shutdown behaviour of its servers.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Limits, Promises, Revision, Transport};
+use crate::plan::{Limits, Place, Promises, Revision, Transport};
 
-/// How a server reacts to the end of its input and to SIGTERM, in addition to its script.
+/// How a server reacts to the end of its input, to SIGTERM and to SIGINT, in addition to its script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ShutdownBehaviour {
     /// It ends.
     Polite,
-    /// It ignores both; only SIGKILL ends it.
+    /// It ignores them; only SIGKILL ends it. A terminal sends SIGINT to the whole process group of a program.
     Stubborn,
 }
 
@@ -45,6 +46,9 @@ pub struct Plan {
     pub seed: u64,
     /// The promises of the loader on this stack and transport.
     pub promises: Promises,
+    /// The contexts of the scenario that the loader does not promise, each with the one in which its steps run instead.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub places: BTreeMap<Place, Place>,
     /// Every limit, with the values of `--limit`.
     pub limits: Limits,
     /// The text of the scenario file at the time of the run; `None` for a shipped scenario.

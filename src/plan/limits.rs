@@ -49,7 +49,7 @@ macro_rules! limits {
 limits! {
     start, "start", 60_000, "From the start of the loader's process to its hello, including interpreter and imports.";
     listen, "listen", 10_000, "From starting a server over HTTP until it listens.";
-    operation, "operation", 10_000, "One operation, from its invocation to its completion.";
+    operation, "operation", 10_000, "One operation, from its invocation, or its start if it waited for its thread, to its completion.";
     cleanup, "cleanup", 15_000, "One cleanup (close), from its invocation to its completion.";
     connect, "connect", 15_000, "One load or reload, from its invocation to its completion.";
     in_flight, "in-flight", 10_000, "From the invocation of an operation until it is in flight, in a step with `until = \"in-flight\"`.";

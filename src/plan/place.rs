@@ -3,10 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
+use crate::plan::ContextKind;
 use crate::plan::suggest::did_you_mean;
 
 /// A context by name: `task:a`, `thread:t1`, `runtime:r1` (an event loop in Python).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Place {
     /// What sort of context it is: the part before the colon.
     pub kind: PlaceKind,
@@ -47,6 +51,22 @@ impl Place {
         Self { kind: PlaceKind::Task, name: "main".to_owned() }
     }
 
+    /// What a loader promises when it promises to work there.
+    #[must_use]
+    pub fn promise(&self) -> ContextKind {
+        match self.kind {
+            PlaceKind::Task => ContextKind::Task,
+            PlaceKind::Thread => ContextKind::Thread,
+            PlaceKind::Runtime | PlaceKind::CurrentThreadRuntime => ContextKind::Loop,
+        }
+    }
+
+    /// Whether both are contexts of one thread.
+    #[must_use]
+    pub fn shares_thread(&self, other: &Self) -> bool {
+        self == other || self.is_on_main_thread() && other.is_on_main_thread()
+    }
+
     /// Whether an adapter without tasks runs it on the main thread.
     #[must_use]
     pub fn is_on_main_thread(&self) -> bool {
@@ -82,5 +102,19 @@ impl FromStr for Place {
                 Err(PlaceError { found: text.to_owned(), suggestion })
             }
         }
+    }
+}
+
+impl TryFrom<String> for Place {
+    type Error = PlaceError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Place> for String {
+    fn from(place: Place) -> Self {
+        place.to_string()
     }
 }

@@ -117,12 +117,25 @@ impl From<Bound> for String {
     }
 }
 
-/// A promise that an invariant needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+impl fmt::Display for ContextKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Task => "task",
+            Self::Thread => "thread",
+            Self::Loop => "loop",
+        })
+    }
+}
+
+/// A promise that an invariant or a scenario needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Promise {
     /// The invariant holds for every loader.
+    #[serde(skip)]
     None,
     /// Sessions live from load to cleanup.
+    #[serde(skip)]
     PersistentSession,
     /// Cleanup ends the servers.
     ClosesServers,
@@ -165,7 +178,11 @@ pub const PROMISES: &[(&str, &str, &str)] = &[
     ("sends-delete", "true", "At the end of an HTTP session that has an id, the loader sends a DELETE."),
     ("announces-cancel", "true", "The loader announces a cancelled call to the server with notifications/cancelled."),
     ("reconnects", "false", "The loader reconnects a lost server by itself."),
-    ("contexts", "task, thread, loop", "Contexts, other than the one of the load, in which a loaded tool may be used."),
+    (
+        "contexts",
+        "task, thread, loop (Node: task)",
+        "Contexts, other than the one of the load, in which a loaded tool may be used.",
+    ),
     ("call-bound", "none", "Declared bound on one call; breaking a declared bound is a Fail."),
     ("cleanup-bound", "none", "Declared bound on one cleanup; breaking a declared bound is a Fail."),
 ];

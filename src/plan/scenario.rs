@@ -1,6 +1,6 @@
 //! Scenarios: a loader's life as a list of steps.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
@@ -9,8 +9,8 @@ use toml::de::DeTable;
 use crate::plan::input::check_name;
 use crate::plan::tagged::take_steps;
 use crate::plan::{
-    Framing, InputError, Invoked, Place, PlaceKind, Revision, SessionPromise, ShutdownBehaviour, Step, StepDo,
-    Transport, Until, WaitFor, did_you_mean,
+    ContextKind, Framing, InputError, Invoked, Place, PlaceKind, Promise, Promises, Revision, SessionPromise,
+    ShutdownBehaviour, Step, StepDo, Transport, Until, WaitFor, did_you_mean,
 };
 
 /// Most operations of a scenario, with every repetition.
@@ -29,6 +29,10 @@ pub struct Scenario {
     pub transports: Vec<Transport>,
     /// The session promises to which it applies; empty: all.
     pub sessions: Vec<SessionPromise>,
+    /// The kinds of contexts that it is about. For a loader that promises none of another kind, its steps run in tasks.
+    pub contexts: Vec<ContextKind>,
+    /// The promises without which what it is about never happens.
+    pub needs: Vec<Promise>,
     /// The servers, in configuration order.
     pub servers: Vec<ServerSpec>,
     /// The steps.
@@ -86,6 +90,8 @@ struct ScenarioFile {
     revisions: Vec<Spanned<String>>,
     transports: Option<Spanned<Vec<Transport>>>,
     sessions: Option<Spanned<Vec<SessionPromise>>>,
+    contexts: Option<Spanned<Vec<ContextKind>>>,
+    needs: Option<Spanned<Vec<Promise>>>,
     servers: Vec<Spanned<ServerSpec>>,
     /// Never there: [`take_steps`] removes the steps before the rest is read. Named here so that messages name it.
     #[serde(default, rename = "step")]
@@ -111,6 +117,8 @@ impl Scenario {
         let revisions = read_revisions(file, text, parsed.revisions)?;
         let transports = read_some(file, text, "transport", parsed.transports)?;
         let sessions = read_some(file, text, "session", parsed.sessions)?;
+        let contexts = read_some(file, text, "context", parsed.contexts)?;
+        let needs = read_some(file, text, "need", parsed.needs)?;
         let servers = read_servers(file, text, parsed.servers)?;
         let mut steps = Vec::new();
         for table in tables {
@@ -121,7 +129,7 @@ impl Scenario {
             steps.extend(spread);
         }
         let (name, about) = (name.to_owned(), parsed.about);
-        let scenario = Self { name, about, revisions, transports, sessions, servers, steps };
+        let scenario = Self { name, about, revisions, transports, sessions, contexts, needs, servers, steps };
         scenario.check_names(file)?;
         Ok(scenario)
     }
@@ -164,6 +172,54 @@ impl Scenario {
     #[must_use]
     pub fn framing(&self) -> Option<Framing> {
         (self.transports == [Transport::Http]).then_some(Framing::Http)
+    }
+
+    /// The promise without which the scenario is pointless for a loader, as a sentence; `None` if nothing is missing.
+    #[must_use]
+    pub fn lacks(&self, promises: &Promises) -> Option<String> {
+        let missing = self.contexts.iter().find(|kind| !promises.contexts.contains(kind));
+        if let Some(kind) = missing {
+            return Some(format!("the scenario is about contexts of kind `{kind}`, which the loader does not promise"));
+        }
+        let missing = self.needs.iter().find(|promise| !promise.is_given(promises))?;
+        Some(format!("the scenario needs the promise {}, which the loader does not give", missing.id()))
+    }
+
+    /// The threads and runtimes that its steps name and the loader does not promise, each with the task that takes its place.
+    ///
+    /// Every loader has tasks: a program with one loop does in tasks what another one does in threads.
+    #[must_use]
+    pub fn moves(&self, promised: &[ContextKind]) -> BTreeMap<Place, Place> {
+        let mut taken: BTreeSet<Place> = self.steps.iter().map(|step| step.place.clone()).collect();
+        let mut moves = BTreeMap::new();
+        for step in &self.steps {
+            let is_to_move = match step.place.promise() {
+                ContextKind::Task => false,
+                kind @ (ContextKind::Thread | ContextKind::Loop) => !promised.contains(&kind),
+            };
+            if !is_to_move || moves.contains_key(&step.place) {
+                continue;
+            }
+            // Two contexts of the scenario stay two.
+            let mut task = Place { kind: PlaceKind::Task, name: step.place.name.clone() };
+            while !taken.insert(task.clone()) {
+                task.name.push_str("-too");
+            }
+            moves.insert(step.place.clone(), task);
+        }
+        moves
+    }
+
+    /// The same scenario with its steps in other contexts.
+    #[must_use]
+    pub fn moved(&self, moves: &BTreeMap<Place, Place>) -> Self {
+        let mut moved = self.clone();
+        for step in &mut moved.steps {
+            if let Some(place) = moves.get(&step.place) {
+                step.place = place.clone();
+            }
+        }
+        moved
     }
 
     fn check_names(&self, file: &str) -> Result<(), InputError> {
@@ -253,7 +309,8 @@ impl StepDo {
 /// The server name that means every server.
 const EVERY_SERVER: &str = "*";
 
-/// Replaces a call to every server by one call a server, each on its own thread, and a wait for each of them.
+/// Replaces a call to every server by one call a server, each on its own thread, and a wait for each of them. Where the loader
+/// does not promise threads, [`Scenario::moves`] makes tasks of them.
 fn spread(step: Step, servers: &[ServerSpec]) -> Result<Vec<Step>, String> {
     let (tool, invoked) = match &step.action {
         StepDo::Call { server, tool, invoked } if server == EVERY_SERVER => (tool, invoked),
@@ -321,4 +378,66 @@ fn read_servers(file: &str, text: &str, found: Vec<Spanned<ServerSpec>>) -> Resu
         return Err(InputError::whole(file, "found no server, expected at least one"));
     }
     Ok(servers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOPS: &str = r#"
+        about = "x"
+        servers = [{ name = "files", script = "polite" }, { name = "search", script = "polite" }]
+        [[step]]
+        do = "load"
+        in = "task:a"
+        [[step]]
+        do = "call"
+        server = "*"
+        in = "task:a"
+        [[step]]
+        do = "call"
+        server = "files"
+        in = "thread:a"
+        [[step]]
+        do = "close"
+        in = "runtime:r1"
+    "#;
+
+    fn places(scenario: &Scenario) -> Vec<String> {
+        scenario.steps.iter().map(|step| step.place.to_string()).collect()
+    }
+
+    #[test]
+    fn steps_stay_in_promised_contexts_and_run_in_tasks_instead_of_others() {
+        use ContextKind::{Loop, Task, Thread};
+        let scenario = Scenario::from_toml("x", "x.toml", HOPS).unwrap();
+        assert!(scenario.moves(&[Task, Thread, Loop]).is_empty());
+        let moves = scenario.moves(&[Task]);
+        assert_eq!(
+            places(&scenario.moved(&moves)),
+            ["task:a", "task:a-files", "task:a-search", "task:main", "task:main", "task:a-too", "task:r1"]
+        );
+        // Threads alone are promised: the runtime is not.
+        let moves = scenario.moves(&[Thread]);
+        let moved: Vec<_> = moves.iter().map(|(from, to)| format!("{from} {to}")).collect();
+        assert_eq!(moved, ["runtime:r1 task:r1"]);
+        assert_eq!(scenario.moved(&BTreeMap::new()), scenario);
+    }
+
+    #[test]
+    fn a_scenario_says_what_it_is_about_and_what_it_needs() {
+        let head = "contexts = [\"loop\"]\nneeds = [\"sends-delete\"]\n";
+        let scenario = Scenario::from_toml("x", "x.toml", &format!("{head}{HOPS}")).unwrap();
+        let lacks = |promises: &Promises| scenario.lacks(promises).unwrap_or_default();
+        assert_eq!(lacks(&Promises::default()), "");
+        let tasks = Promises { contexts: vec![ContextKind::Task], ..Promises::default() };
+        assert!(lacks(&tasks).contains("`loop`"), "{}", lacks(&tasks));
+        let without = Promises { sends_delete: false, ..Promises::default() };
+        assert!(lacks(&without).contains("sends-delete"), "{}", lacks(&without));
+        for wrong in
+            ["contexts = []", "contexts = [\"loops\"]", "needs = [\"none\"]", "needs = [\"persistent-session\"]"]
+        {
+            assert!(Scenario::from_toml("x", "x.toml", &format!("{wrong}\n{HOPS}")).is_err(), "{wrong}");
+        }
+    }
 }

@@ -18,6 +18,9 @@ pub struct VerdictReport {
     pub scenario: String,
     /// The worst verdict.
     pub verdict: PlanVerdict,
+    /// Why the plan does not apply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
     /// The findings with verdict fail, warn or inconclusive.
     pub findings: Vec<FindingRow>,
     /// The verdict of every invariant.
@@ -73,8 +76,23 @@ impl VerdictReport {
             plan: header.plan.clone(),
             scenario: header.scenario.clone(),
             verdict: judgement.verdict,
+            because: judgement.not_applicable_because().map(str::to_owned),
             findings: finding_rows(judgement, repeat),
             verdicts: verdicts.collect(),
+        }
+    }
+
+    /// The report on a plan that did not run because it does not apply.
+    #[must_use]
+    pub fn not_applicable(plan: &str, scenario: &str, because: &str) -> Self {
+        Self {
+            schema: SCHEMA,
+            plan: plan.to_owned(),
+            scenario: scenario.to_owned(),
+            verdict: PlanVerdict::NotApplicable,
+            because: Some(because.to_owned()),
+            findings: Vec::new(),
+            verdicts: BTreeMap::new(),
         }
     }
 }

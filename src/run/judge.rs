@@ -109,7 +109,12 @@ impl JudgedHistory {
 
     /// Writes `verdict.json` into a folder.
     pub(crate) fn write(&self, folder: &Path) -> io::Result<()> {
-        let text = serde_json::to_string(&self.report()).expect("a report has string keys only");
-        write_whole(&folder.join("verdict.json"), format!("{text}\n").as_bytes())
+        write_verdict(folder, &self.report())
     }
+}
+
+/// Writes a report as `verdict.json` into a folder.
+pub(crate) fn write_verdict(folder: &Path, report: &VerdictReport) -> io::Result<()> {
+    let text = serde_json::to_string(report).expect("a report has string keys only");
+    write_whole(&folder.join("verdict.json"), format!("{text}\n").as_bytes())
 }

@@ -14,9 +14,9 @@ use crate::foreign::words_without_secrets;
 use crate::history::Kind;
 use crate::life::{Preflight, RunEnvironment};
 use crate::plan::Plan;
-use crate::report::{PlanRow, RunVerdict, verdicts_of};
+use crate::report::{PlanRow, RunVerdict, VerdictReport, verdicts_of};
 use crate::run::folder::RunFolder;
-use crate::run::judge::{JudgedHistory, JudgedLife, live_and_judge};
+use crate::run::judge::{JudgedHistory, JudgedLife, live_and_judge, write_verdict};
 use crate::run::repeat::Repeat;
 use crate::run::select::Selected;
 use crate::run::spare::{SpareFolder, is_full};
@@ -65,7 +65,15 @@ impl PlanRunner {
             return Finished::without_run(plan, RunVerdict::Unavailable, because.clone());
         }
         if let Some(misfit) = &selected.misfit {
-            return Finished::without_run(plan, RunVerdict::NotApplicable, misfit.clone());
+            let report = VerdictReport::not_applicable(&plan.id, &plan.scenario, misfit);
+            return match directory.and_then(|folder| write_verdict(&folder.path, &report)) {
+                Err(error) if !is_full(&error) => {
+                    let because = NotRun::Folder(error.to_string()).to_string();
+                    Finished::without_run(plan, RunVerdict::Inconclusive, because)
+                }
+                // Without room the reason stands in the report alone.
+                Ok(()) | Err(_) => Finished::without_run(plan, RunVerdict::NotApplicable, misfit.clone()),
+            };
         }
         let began = Instant::now();
         match self.life(selected, &directory, may_start_warm).await {
@@ -133,6 +141,7 @@ impl PlanRunner {
         row.cpu_ms = cpu.map(ms);
         row.wall_ms = Some(ms(wall));
         judged.tell(&mut row);
+        row.because = judged.judgement.not_applicable_because().map(str::to_owned);
         row.is_interrupted = row.verdict == RunVerdict::Inconclusive && self.environment.is_interrupted();
         if row.is_interrupted {
             row.text.clear();
@@ -207,9 +216,8 @@ impl Finished {
 
     pub(super) fn without_run(plan: &Plan, verdict: RunVerdict, because: String) -> Self {
         let note = match verdict {
-            // The command prints each unavailable loader once, not for every plan.
-            RunVerdict::Unavailable => String::new(),
-            RunVerdict::NotApplicable => format!("NOT APPLICABLE {}: {because}", plan.id),
+            // The command prints each unavailable loader and each reason once, not for every plan.
+            RunVerdict::Unavailable | RunVerdict::NotApplicable => String::new(),
             RunVerdict::Pass | RunVerdict::Fail | RunVerdict::Warn | RunVerdict::Vacuous | RunVerdict::Inconclusive => {
                 format!("INCONCLUSIVE {}: {because}", plan.id)
             }

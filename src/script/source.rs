@@ -153,7 +153,7 @@ impl Script {
         match shutdown_behaviour {
             ShutdownBehaviour::Polite => {}
             ShutdownBehaviour::Stubborn => {
-                for when in [When::Eof, When::Signal(Signal::Term)] {
+                for when in [When::Eof, When::Signal(Signal::Term), When::Signal(Signal::Int)] {
                     let on = Trigger::every(when);
                     let already = |rule: &Rule| rule.on == on && rule.actions.contains(&Action::Ignore);
                     if !self.rules.iter().any(already) {

@@ -15,6 +15,20 @@ fn rule(on: &str, actions: &str) -> String {
     format!("about = \"x\"\n[[rule]]\non = {on}\ndo = {actions}\n")
 }
 
+/// A terminal sends SIGINT to the whole process group of a program, and so to its servers.
+#[test]
+fn a_stubborn_server_outlives_the_signals_that_ask_a_polite_one_to_end() {
+    for signal in [Signal::Term, Signal::Int] {
+        for (behaviour, ends) in [(ShutdownBehaviour::Polite, true), (ShutdownBehaviour::Stubborn, false)] {
+            let mut mock = Machine::new(setup(shipped("polite").unwrap(), behaviour, Revision::R20251125));
+            mock.handle(Input::Started);
+            let effects = mock.handle(Input::Signal(signal));
+            let has_ended = effects.iter().any(|effect| matches!(effect, Effect::End(_)));
+            assert_eq!(has_ended, ends, "{behaviour} {signal:?}");
+        }
+    }
+}
+
 #[test]
 fn a_rule_may_be_for_one_connection_alone() {
     let script = read(&rule("{ request = \"tools/call\", connection = 2 }", "[\"drop\"]")).unwrap();

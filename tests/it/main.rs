@@ -53,6 +53,7 @@ mod standard;
 mod stateless;
 mod streamlit;
 mod suggestions;
+mod tasks;
 mod traces;
 mod vacuity;
 mod warm;

@@ -14,11 +14,12 @@ use crate::snapshots::life;
 type Plans = BTreeMap<String, Value>;
 
 /// The scenarios that are run: for each mutation at least one in which it shows, and no more, because each takes time.
-const SCENARIOS: [&str; 7] = [
+const SCENARIOS: [&str; 8] = [
     "load-call-close",
     "rerun-hop",
     "cancel-in-flight",
     "server-dies-in-call",
+    "dies-while-idle",
     "load-after-close",
     "remove-first",
     "server-asks",
@@ -51,6 +52,7 @@ pub const CAUGHT_BY: &[(&str, Option<&str>)] = &[
     ("siblings-closed", Some("removal-spares-siblings")),
     ("removed-kept", Some("removed-server-closed")),
     ("session-per-call", Some("scope-open-until-cleanup")),
+    ("tools-remembered", Some("call-after-load-succeeds")),
     ("error-swallowed", Some("answer-reaches-its-caller")),
     ("term-before-eof", Some("eof-before-signal")),
     ("kill-before-eof", Some("eof-before-signal")),

@@ -10,6 +10,7 @@ use crate::snapshots::life;
 pub const CAUGHT_BY: &[(&str, &str)] = &[
     ("delete-lost", "session-deleted"),
     ("delete-of-the-first", "session-deleted"),
+    ("renewal-lost", "lost-session-renewed-once"),
     ("first-session-for-ever", "lost-session-renewed-once"),
     ("stream-of-the-first", "lost-session-renewed-once"),
     ("racers-initialize", "lost-session-renewed-once"),

@@ -201,6 +201,9 @@ fn text_of(report: &RunReport, outcome: &RunOutcome, folder: &RunFolder, output:
         } else {
             line(format_args!("{}", run_table(report)));
         }
+        for (because, plans) in not_applicable(report) {
+            line(format_args!("not applicable: {}: {because}", plans.join(", ")));
+        }
         if let Some(comparison) = &report.comparison {
             line(format_args!("{}", comparison_text(comparison)));
         }
@@ -224,4 +227,17 @@ fn text_of(report: &RunReport, outcome: &RunOutcome, folder: &RunFolder, output:
 fn unavailable(report: &RunReport) -> BTreeMap<&str, &str> {
     let missing = report.plans.iter().filter(|plan| plan.verdict == RunVerdict::Unavailable);
     missing.map(|plan| (plan.loader.as_str(), plan.because.as_deref().unwrap_or_default())).collect()
+}
+
+/// Why plans do not apply: each reason once, with the scenarios, loaders and transports.
+fn not_applicable(report: &RunReport) -> BTreeMap<&str, Vec<String>> {
+    let mut reasons: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for plan in report.plans.iter().filter(|plan| plan.verdict == RunVerdict::NotApplicable) {
+        let plans = reasons.entry(plan.because.as_deref().unwrap_or("no invariant applies")).or_default();
+        let name = format!("{} {} {}", plan.scenario, plan.loader, plan.transport);
+        if !plans.contains(&name) {
+            plans.push(name);
+        }
+    }
+    reasons
 }

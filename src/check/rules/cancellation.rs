@@ -7,7 +7,7 @@ use crate::check::combinator::Judged;
 use crate::check::parts::parts;
 use crate::check::reading::{Reading, RequestKey};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, OpId, Outcome, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, OpId, Outcome, Seq, WireEnd};
 use crate::plan::Promise;
 
 /// After this time a timeout of the loader itself may have ended a call.
@@ -248,6 +248,8 @@ impl Monitor for CancelledRequests {
                 self.noisy.extend(self.unread.remove(&event.source.to_string()));
             }
             EventKind::WireNoise { connection, .. } => self.noisy.push(connection.clone()),
+            // A server that has closed its output may read on.
+            EventKind::ConnectionClosed { how: WireEnd::ByServer, .. } if view.is_line() => {}
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
                 self.judge_early(tally, |of| of == connection);
                 self.requests.retain(|(of, _), _| of != connection);

@@ -8,7 +8,7 @@ use crate::check::combinator::{Judged, each};
 use crate::check::host::is_responsible;
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Impact, Kind, Message, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Impact, Kind, Message, Seq, WireEnd};
 use crate::plan::Promise;
 
 /// Counter-examples: A client of both generations may send `server/discover` first, or any request of the stateless
@@ -69,7 +69,12 @@ impl Monitor for Handshakes {
             EventKind::ConnectionOpened { connection } => {
                 self.open.insert(connection.clone(), Handshake::default());
             }
-            EventKind::ConnectionClosed { connection, .. } | EventKind::WireEof { connection } => {
+            // A server that has closed its output may read on.
+            EventKind::ConnectionClosed { connection, how: WireEnd::ByServer } => {
+                self.open.entry(connection.clone()).or_default().has_stopped = true;
+            }
+            EventKind::ConnectionClosed { connection, how: WireEnd::ByClient | WireEnd::Broken }
+            | EventKind::WireEof { connection } => {
                 self.open.remove(connection);
             }
             // An error is an answer like any other: the journal shows what the client read.

@@ -17,18 +17,19 @@ pub(super) fn lateness(event: &Event, since_us: u64) -> Option<Duration> {
     (over_us > 0).then(|| Duration::from_micros(over_us))
 }
 
-/// Unanswered requests that name a session which their server does not know.
+/// Unanswered requests that name a session.
 #[derive(Default)]
 struct UnknownSessionRequests {
     asked: BTreeMap<(String, ExchangeId), (SessionId, bool)>,
 }
 
 impl UnknownSessionRequests {
-    /// The session that a 404 reports as unknown, and whether the 404 answers a POST.
+    /// The session that a 404 reports as unknown, and whether the 404 answers a POST. The session may have been known when the
+    /// request came.
     fn reported_lost(&mut self, event: &Event) -> Option<(SessionId, bool)> {
         let server = event.source.server()?;
         match &event.kind {
-            EventKind::HttpReceived { exchange, session: Some(session), connection: None, verb, .. } => {
+            EventKind::HttpReceived { exchange, session: Some(session), verb, .. } => {
                 let key = (server.to_owned(), exchange.clone());
                 self.asked.insert(key, (session.clone(), verb == "POST"));
                 None
@@ -62,6 +63,7 @@ pub(super) const STALE_SESSION_UNUSED: Invariant = Invariant {
         Kind::HttpAnswered,
         Kind::HttpEnded,
         Kind::SocketClosed,
+        Kind::SessionOpened,
     ],
     vacuous: "no request for a session got a 404",
     explain: "The server had answered 404 to the id of a session, and the client kept using it. Each such request is \
@@ -94,6 +96,8 @@ impl Monitor for StaleSessions {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::CancelRequested { .. } => self.is_cancelling = true,
+            // A server may give the next session the same id.
+            EventKind::SessionOpened { session, .. } => drop(self.lost.remove(session)),
             EventKind::OperationCompleted { .. } => {
                 for lost in self.lost.values_mut() {
                     lost.known.get_or_insert(event.seq);

@@ -77,7 +77,7 @@ event_kinds! {
         /// True if the operation was still running.
         delivered: bool,
     }
-    /// An operation exceeded its limit. The driver takes stacks, then ends the plan.
+    /// An operation exceeded its limit. The driver takes stacks, and ends the plan or the part of a call's server.
     OperationOverdue = "operation.overdue" {
         /// The operation that did not complete.
         operation: OpId,

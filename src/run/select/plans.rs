@@ -71,13 +71,14 @@ pub fn plans(scenarios: &[Chosen], targets: &[Target], variants: &Variants) -> R
                     for repeat in 1..=variants.repeat {
                         let mut plan =
                             plan_of(scenario, target, transport, revision, server, variants.seed, &variants.limits);
+                        plan.places = scenario.moves(&plan.promises.contexts);
                         plan.scenario_text = file.as_ref().map(|(_, text)| text.clone());
                         if variants.repeat > 1 {
                             plan.id = format!("{}.r{repeat}", plan.id);
                         }
                         selected.push(Selected {
+                            scenario: scenario.moved(&plan.places),
                             plan,
-                            scenario: scenario.clone(),
                             scripts: scripts.clone(),
                             target: over(target, transport),
                             misfit: misfit.clone(),
@@ -115,7 +116,8 @@ fn plan_of(
         revision,
         server,
         seed,
-        promises: target.descriptor.promises(target.stack.as_deref(), &transport.to_string()),
+        promises: target.promises(transport),
+        places: BTreeMap::new(),
         limits: limits.clone(),
         scenario_text: None,
         loader_file: target.file.as_ref().map(|file| file.display().to_string()),
@@ -133,11 +135,13 @@ fn transports(
 ) -> Vec<(Transport, Option<String>)> {
     if variants.transports.is_empty() {
         let all = target.descriptor.transports.iter().copied().filter(|transport| variants.usual.contains(transport));
-        let fitting: Vec<_> = all.filter(|transport| misfit(target, scenario, scripts, *transport).is_none()).collect();
+        let fitting: Vec<_> =
+            all.filter(|transport| other_kind(target, scenario, scripts, *transport).is_none()).collect();
         // As with stacks: run the transports that this build has. If it has none of them, report all as missing.
         let built = |transport: &Transport| target.descriptor.lacking(*transport, is_built).is_none();
         let has_any = fitting.iter().any(built);
-        return fitting.into_iter().filter(|each| !has_any || built(each)).map(|each| (each, None)).collect();
+        let fitting = fitting.into_iter().filter(|each| !has_any || built(each));
+        return fitting.map(|each| (each, scenario.lacks(&target.promises(each)))).collect();
     }
     let mut found: Vec<(Transport, Option<String>)> = Vec::new();
     for transport in variants.transports.iter().copied() {
@@ -157,8 +161,18 @@ pub(super) fn over(target: &Target, transport: Transport) -> Target {
     target
 }
 
-/// Why a loader cannot run with these scripts over a transport.
+/// Why a plan does not apply to a loader over a transport.
 pub(super) fn misfit(
+    target: &Target,
+    scenario: &Scenario,
+    scripts: &BTreeMap<String, Script>,
+    transport: Transport,
+) -> Option<String> {
+    other_kind(target, scenario, scripts, transport).or_else(|| scenario.lacks(&target.promises(transport)))
+}
+
+/// Why a scenario is for another kind of loader, transport or script. It is left out unless the user names the transport.
+fn other_kind(
     target: &Target,
     scenario: &Scenario,
     scripts: &BTreeMap<String, Script>,
@@ -167,7 +181,7 @@ pub(super) fn misfit(
     if !target.descriptor.transports.contains(&transport) {
         return Some(format!("loader {} does not speak {transport}", target.name));
     }
-    let promised = target.descriptor.promises(target.stack.as_deref(), &transport.to_string()).session;
+    let promised = target.promises(transport).session;
     if !scenario.is_for_sessions(promised) {
         let needed: Vec<_> = scenario.sessions.iter().map(ToString::to_string).collect();
         let needed = needed.join(", ");
@@ -225,5 +239,52 @@ fn shutdown_behaviours(
     match as_written {
         ShutdownBehaviour::Polite if doubled => vec![ShutdownBehaviour::Polite, ShutdownBehaviour::Stubborn],
         ShutdownBehaviour::Polite | ShutdownBehaviour::Stubborn => vec![as_written],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{ContextKind, Descriptor};
+    use crate::run::select::chosen::scenarios;
+
+    fn target(lane: &str, promises: &str) -> Target {
+        let text = format!(
+            "name = \"l\"\nlane = \"{lane}\"\ncommand = [\"x\"]\ntransports = [\"stdio\", \"http\"]\n[promises]\n{promises}"
+        );
+        let descriptor = Descriptor::from_toml("l.toml", &text).unwrap();
+        let launch = Err("it is not started".to_owned());
+        Target { name: "l".to_owned(), descriptor, stack: None, file: None, checkout: Vec::new(), launch }
+    }
+
+    #[test]
+    fn few_plans_do_not_apply_to_a_loader_that_has_tasks_alone() {
+        for (lane, promises) in [("node", ""), ("python", "contexts = [\"task\"]")] {
+            for suite in ["core", "standard", "answers"] {
+                let chosen = scenarios(&[suite.to_owned()]).unwrap();
+                let selected = plans(&chosen, &[target(lane, promises)], &Variants::default()).unwrap();
+                let left_out: Vec<_> = selected.iter().filter(|plan| plan.misfit.is_some()).collect();
+                assert!(
+                    left_out.len() * 20 <= selected.len(),
+                    "{lane} {suite}: {} of {}",
+                    left_out.len(),
+                    selected.len()
+                );
+                for one in selected.iter().filter(|plan| plan.misfit.is_none()) {
+                    let is_task = |place: &crate::plan::Place| place.promise() == ContextKind::Task;
+                    assert!(one.scenario.steps.iter().all(|step| is_task(&step.place)), "{}", one.plan.id);
+                    let text = toml::to_string(&one.plan).unwrap();
+                    assert_eq!(toml::from_str::<Plan>(&text).unwrap(), one.plan);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_promise_that_is_missing_is_told_although_no_transport_is_named() {
+        let chosen = scenarios(&["end-refused".to_owned()]).unwrap();
+        let selected = plans(&chosen, &[target("python", "sends-delete = false")], &Variants::default()).unwrap();
+        let reasons: Vec<_> = selected.iter().filter_map(|plan| plan.misfit.clone()).collect();
+        assert_eq!(reasons, ["the scenario needs the promise sends-delete, which the loader does not give"]);
     }
 }

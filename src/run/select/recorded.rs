@@ -52,6 +52,7 @@ pub fn recorded_plan(
     let scripts = scripts_of(&scenario)?;
     let misfit = misfit(&target, &scenario, &scripts, plan.transport);
     let target = over(&target, plan.transport);
+    let scenario = scenario.moved(&plan.places);
     Ok(Selected { plan, scenario, scripts, target, misfit })
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::drive::LoaderLaunch;
-use crate::plan::Descriptor;
+use crate::plan::{Descriptor, Promises, Transport};
 
 /// A loader on a stack, and how it is started here.
 #[derive(Debug, Clone)]
@@ -18,6 +18,13 @@ pub struct Target {
     pub checkout: Vec<String>,
     /// How it is started, or why that is impossible here.
     pub launch: Result<Launch, String>,
+}
+
+impl Target {
+    /// Its promises over a transport.
+    pub fn promises(&self, transport: Transport) -> Promises {
+        self.descriptor.promises(self.stack.as_deref(), transport.as_str())
+    }
 }
 
 /// How a target's loader is started.

@@ -68,7 +68,7 @@ pub(super) const ROWS: &[FaultInfo] = &[
     FaultInfo {
         id: "length-header",
         about: "writes an answer after a length header, as language servers do",
-        impairs: Impact::Answers,
+        impairs: Impact::Connection,
         explain: "`\"length-header\"`, for a request: `Content-Length: 81`, an empty line, and the conforming answer \
                   without a line end. The next bytes continue that line.",
     },

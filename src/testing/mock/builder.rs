@@ -152,7 +152,7 @@ impl MockBuilder<OverHttp> {
 }
 
 impl MockBuilder<OverStdio> {
-    /// Makes the mock ignore the end of its input and SIGTERM, as some servers do. Only SIGKILL ends it.
+    /// Makes the mock ignore the end of its input, SIGTERM and SIGINT, as some servers do. Only SIGKILL ends it.
     #[must_use]
     pub fn stubborn(mut self) -> Self {
         self.shutdown = ShutdownBehaviour::Stubborn;

@@ -83,7 +83,7 @@ fn a_life_is_told_in_order_and_nothing_is_inherited() {
     assert_eq!((&hello["hello"], &hello["token"], &hello["contexts"]), (&json!(1), &json!(TOKEN), &json!(["task"])));
     assert_eq!((&hello["adapter"], &hello["version"]), (&json!("test"), &json!("1")));
     assert!(hello["language"].as_str().unwrap().starts_with("node "), "{hello}");
-    assert_eq!(hello["operations"], json!(["load", "call", "close", "reload", "cancel", "probe"]));
+    assert_eq!(hello["operations"], json!(["load", "call", "close", "reload", "cancel", "probe", "drop-context"]));
     assert_eq!(hello["observes"], json!(["scopes", "uncaught-exception", "unhandled-rejection"]));
 
     // The scope is entered, and home lets the loader wait.

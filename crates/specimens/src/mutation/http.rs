@@ -82,6 +82,15 @@ pub(super) fn delete_of_the_first() -> Box<dyn TamperHttp> {
     names_the_first(|request| request.method() == Method::DELETE)
 }
 
+/// Opens no session after the first. What waits for another one waits until its bound.
+pub(super) fn renewal_lost() -> Box<dyn TamperHttp> {
+    let mut is_open = false;
+    sends(move |request| {
+        let is_again = is_of(&request, "initialize") && std::mem::replace(&mut is_open, true);
+        if is_again { Vec::new() } else { vec![request] }
+    })
+}
+
 pub(super) fn first_session_for_ever() -> Box<dyn TamperHttp> {
     names_the_first(|_| true)
 }

@@ -136,6 +136,7 @@ mutations! {
         "siblings-closed", around::Restart::when(|before, now| now < before), "starts the others anew when one server is removed";
         "removed-kept", around::RemovedKept::default(), "keeps a server that was removed";
         "session-per-call", around::SessionPerCall::default(), "closes everything after each call, and loads again for the next";
+        "tools-remembered", around::ToolsRemembered::default(), "hands out the tools of its first load again for the same configuration, whatever became of the servers";
         "error-swallowed", around::ErrorSwallowed, "returns an empty answer where a call fails";
         "term-before-eof", around::TermBeforeEof, "sends SIGTERM before the end of input";
         "kill-before-eof", around::KillBeforeEof, "kills without asking";
@@ -143,6 +144,7 @@ mutations! {
     http {
         "delete-lost", http::delete_lost, "does not delete its session";
         "delete-of-the-first", http::delete_of_the_first, "deletes the session that was lost, not the new one";
+        "renewal-lost", http::renewal_lost, "opens no new session after a server has lost one";
         "first-session-for-ever", http::first_session_for_ever, "names its first session after it has renewed it";
         "stream-of-the-first", http::stream_of_the_first, "requests the stream of its first session after it has renewed it";
         "racers-initialize", http::racers_initialize, "opens a new session for each call that the server refused with 404";

@@ -1,0 +1,62 @@
+//! Recovery: what a fault excuses, and from when on an operation must reach a server again.
+//!
+//! A fault excuses the operations that ran while it was delivered. What follows depends on what it cost: an answer, or the
+//! connections of the server.
+
+use crate::check::{Operation, Server, View};
+use crate::history::Seq;
+use crate::plan::SessionPromise;
+
+impl View {
+    /// Whether a load, at its end, must have reached a server.
+    ///
+    /// Counter-examples: A server that has never worked may never work. The harness does not start a server over HTTP again that
+    /// it has killed.
+    pub(super) fn must_load(&self, load: &Operation, name: &str) -> bool {
+        let Some(server) = self.server(name) else { return true };
+        let Some(impaired) = server.impaired.max(server.lost) else { return true };
+        impaired < load.invoked && server.was_handed_out && self.is_reachable(server)
+    }
+
+    /// Whether a call, at its end, must have reached its server.
+    ///
+    /// Counter-examples: A client that has lost its connection and does not promise to reconnect may wait for the next load. A
+    /// client may close the connection of a server that does not follow the protocol. Over HTTP a client may learn with its next
+    /// request that a server is down, and the harness does not start it again.
+    pub(super) fn must_call(&self, call: &Operation, name: &str) -> bool {
+        let Some(server) = self.server(name) else { return true };
+        let Some(impaired) = server.impaired.max(server.lost) else { return true };
+        if impaired > call.invoked {
+            return false;
+        }
+        // Without a session, a fault touches one exchange.
+        if self.is_stateless() && !self.is_line() {
+            return self.is_reachable(server);
+        }
+        let is_handed_out_since = call.asked.is_some_and(|asked| asked > impaired);
+        let is_on_its_own = self.promises().session == SessionPromise::PerCall;
+        let never_dialled = self.promises().reconnects && has_never_dialled(server, call.invoked);
+        self.has_connection_since(name, server.lost, call.invoked)
+            || (is_handed_out_since || is_on_its_own || never_dialled) && self.is_reachable(server)
+    }
+
+    /// Whether a client had a usable connection before an operation, which it opened after the server had lost the others.
+    fn has_connection_since(&self, name: &str, lost: Option<Seq>, invoked: Seq) -> bool {
+        self.connections_of(name).any(|(_, connection)| {
+            let ready = if self.is_stateless() { Some(connection.opened) } else { connection.ready };
+            connection.gone.is_none()
+                && connection.opened > lost.unwrap_or(Seq(0))
+                && ready.is_some_and(|ready| ready < invoked)
+        })
+    }
+
+    /// Whether a client that dials finds a server: it starts the server itself, or its process runs.
+    fn is_reachable(&self, server: &Server) -> bool {
+        self.starts_servers() || !server.is_down
+    }
+}
+
+/// Whether a call had failed before this one because of the loss, and the client has not tried to connect since the loss.
+fn has_never_dialled(server: &Server, invoked: Seq) -> bool {
+    server.failed.is_some_and(|failed| failed < invoked) && server.dialled < server.lost
+}
