@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::check::parts::parts;
-use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Message, SocketId};
+use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Message, Seq, SocketId};
 
 /// The exchange of each mock whose messages come next.
 #[derive(Debug, Default)]
@@ -12,8 +12,8 @@ pub(super) struct Carriers {
     /// The exchanges of open requests, by connection and id. Without sessions, two clients may use one id at once; then it
     /// is not known which of their exchanges carries an answer.
     open: BTreeMap<(ConnectionId, String), Vec<Option<Carrier>>>,
-    /// The exchange of the request that the current event answers.
-    answered: Option<Carrier>,
+    /// The newest answer, and the exchange of its request if that is known.
+    answered: Option<(Seq, Option<Carrier>)>,
 }
 
 /// An exchange and its socket, with the mock that numbers them.
@@ -27,14 +27,13 @@ pub(super) struct Carrier {
 impl Carriers {
     /// Takes an event. A mock reports a request before its messages, and its response after them.
     pub(super) fn see(&mut self, event: &Event) {
-        self.answered = None;
         match &event.kind {
             EventKind::WireReceived { connection, message } => self.receive(event, connection, message),
             EventKind::WireSent { connection, message } if !self.open.is_empty() => {
                 for part in parts(message).iter().filter(|part| part.is_response()) {
                     let key = (connection.clone(), part.id().map(ToString::to_string).unwrap_or_default());
                     let Some(carriers) = self.open.get_mut(&key) else { continue };
-                    self.answered = carriers.pop().flatten();
+                    self.answered = Some((event.seq, carriers.pop().flatten()));
                     if carriers.is_empty() {
                         self.open.remove(&key);
                     }
@@ -85,9 +84,9 @@ impl Carriers {
         });
     }
 
-    /// The exchange of the request that the current event answers, if that is known.
-    pub(super) fn answered(&self) -> Option<&Carrier> {
-        self.answered.as_ref()
+    /// The exchange of the request that an event answers, if that is known.
+    pub(super) fn answered(&self, event: &Event) -> Option<&Carrier> {
+        self.answered.as_ref().filter(|(seq, _)| *seq == event.seq)?.1.as_ref()
     }
 
     /// The exchange that carries the messages of a client; none over lines.

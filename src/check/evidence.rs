@@ -67,6 +67,8 @@ const ROLES: &[(Evidence, Role, &[&str])] = &[
             "responses-match-requests",
             "progress-tokens-valid",
             "cancel-only-open-requests",
+            "older-era-kept",
+            "sent-back-call-keeps-state",
         ],
     ),
     // An answer may come after the last line.

@@ -162,8 +162,8 @@ impl View {
     }
 
     /// The HTTP exchange of the request that the current event answers, if that is known.
-    pub(super) fn answered(&self) -> Option<&Carrier> {
-        self.carriers.answered()
+    pub(super) fn answered(&self, event: &Event) -> Option<&Carrier> {
+        self.carriers.answered(event)
     }
 
     /// The HTTP exchange that carries the message of a client; none over lines.

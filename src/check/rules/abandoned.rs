@@ -23,7 +23,14 @@ pub(super) const ABANDONED_CALL_CANCELLED: Invariant = Invariant {
     applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::CancelRequested, Kind::HttpAnswered, Kind::WireReceived, Kind::WireSent, Kind::HttpEnded],
+    kinds: &[
+        Kind::CancelRequested,
+        Kind::HttpReceived,
+        Kind::HttpAnswered,
+        Kind::WireReceived,
+        Kind::WireSent,
+        Kind::HttpEnded,
+    ],
     vacuous: "no request was answered or abandoned",
     explain: "The client closed the connection on which it waited for an answer and never sent \
         `notifications/cancelled`. Before 2026-07-28 the end of a connection is no cancellation: the server keeps \

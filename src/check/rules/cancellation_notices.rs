@@ -25,6 +25,7 @@ pub(super) const CANCEL_ANNOUNCED: Invariant = Invariant {
     needs: Promise::AnnouncesCancel,
     witness: Witness::Always,
     kinds: &[
+        Kind::HttpReceived,
         Kind::CancelRequested,
         Kind::CancelDelivered,
         Kind::OperationCompleted,

@@ -71,7 +71,7 @@ impl Monitor for MarkedArguments {
             }
             EventKind::WireReceived { message, .. } => self.receive(event, message, tally),
             EventKind::WireSent { message, .. } => {
-                let Some(carrier) = view.answered() else { return };
+                let Some(carrier) = view.answered(event) else { return };
                 for part in parts(message).iter() {
                     if let Some(Value::Array(tools)) = part.at(&["result", "tools"]) {
                         let lesson = self.sockets.lesson(event, &carrier.exchange);
@@ -244,7 +244,7 @@ impl Monitor for MismatchedCalls {
                 self.asked.insert((mock, carrier.exchange.to_string()), call);
             }
             EventKind::WireSent { message, .. } => {
-                let Some(carrier) = view.answered() else { return };
+                let Some(carrier) = view.answered(event) else { return };
                 let Some(call) = self.asked.remove(&(mock.clone(), carrier.exchange.to_string())) else { return };
                 if message.at(&["error", "code"]).and_then(Value::as_i64) == Some(MISMATCH) {
                     let lesson = self.sockets.lesson(event, &carrier.exchange);

@@ -24,7 +24,14 @@ pub(super) const RESPONSES_MATCH_REQUESTS: Invariant = Invariant {
     applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::HttpAnswered, Kind::WireSent, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
+    kinds: &[
+        Kind::HttpReceived,
+        Kind::HttpAnswered,
+        Kind::WireSent,
+        Kind::WireReceived,
+        Kind::WireEof,
+        Kind::ConnectionClosed,
+    ],
     vacuous: "no client sent a response",
     explain: "The client sent a response that belongs to no request: its id is not one of the server's, or was answered \
         before. The server waits for the right one until its timeout. A response may also complete a later request that \

@@ -144,7 +144,7 @@ impl Monitor for CallRounds {
 impl CallRounds {
     fn answer(&mut self, event: &Event, view: &View, connection: &ConnectionId, message: &Message) {
         let Some(id) = message.id().filter(|_| message.is_response()) else { return };
-        let exchange = view.answered().map(|carrier| carrier.exchange.clone());
+        let exchange = view.answered(event).map(|carrier| carrier.exchange.clone());
         let answer = CallRound { connection: connection.clone(), id: id.clone(), exchange };
         // Where two clients used one id at once, it is not known whom the server answers.
         let is_it = |made: &&CallRound| **made == answer;

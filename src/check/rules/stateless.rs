@@ -284,7 +284,7 @@ impl KnownGenerations {
         if !is_discovered && !code.is_some_and(|code| ERRORS.contains(&code)) {
             // A server of the handshake generation may not know `server/discover` either.
             let is_telling = |asked: &AskedServer| asked.is_stateless && !is_discover && code == Some(UNKNOWN_METHOD);
-            if let (Some(asked), Some(carrier)) = (asked.filter(is_telling), view.answered()) {
+            if let (Some(asked), Some(carrier)) = (asked.filter(is_telling), view.answered(event)) {
                 self.unknown.insert((server, carrier.exchange.clone()), (event.seq, asked.client));
             }
             return;

@@ -24,7 +24,7 @@ pub(super) const SUBSCRIPTION_CLOSED: Invariant = Invariant {
     applies: AppliesTo::STATELESS_HTTP,
     needs: Promise::ClosesServers,
     witness: Witness::Always,
-    kinds: &[Kind::WireReceived, Kind::HttpEnded, Kind::MockEnding, Kind::GraceExpired],
+    kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::HttpEnded, Kind::MockEnding, Kind::GraceExpired],
     vacuous: "no subscription was opened before a cleanup",
     explain: "Cleanup is over, and the stream of a subscription is still open: a task that nobody waits for, a socket, \
         and a server that goes on telling its news. A stateless server has no session whose end would close it.\n\n\

@@ -16,6 +16,14 @@ const OTHERWISE: &[(&str, &str, &str)] = &[
         "no journal shows the signal",
     ),
     ("eof-before-signal", "eof-before-signal/vacuous-group-signal", "no journal shows who else got the signal"),
+    (
+        "modern-parameters-mirrored",
+        "modern-parameters-mirrored/violated-missing-after-load",
+        "only the load shows that the list was read",
+    ),
+    ("sent-back-call-keeps-state", "sent-back-call-keeps-state/holds-without-a-state", "only a driver numbers calls"),
+    ("sent-back-call-keeps-state", "sent-back-call-keeps-state/violated-other-state", "only a driver numbers calls"),
+    ("sent-back-call-keeps-state", "sent-back-call-keeps-state/violated-without-state", "only a driver numbers calls"),
     ("session-ended", "session-ended/violated-not-deleted-loader", "the excerpt lacks the end of the mock"),
 ];
 
@@ -104,12 +112,13 @@ const OF_PLAIN_TRACES: &str = "
 ";
 /// Rules that a trace with its transport shows as well.
 const OF_TRACES: &str = "
-    modern-client-named modern-era-kept modern-metadata-sent progress-tokens-valid refused-version-dropped
-    responses-match-requests sent-back-call-keeps-state
+    modern-client-named modern-era-kept modern-features-declared modern-metadata-sent older-era-kept progress-tokens-valid refused-version-dropped
+    responses-match-requests sent-back-call-bounded sent-back-call-has-inputs sent-back-call-keeps-state
 ";
 /// Rules that a journal shows as well.
 const OF_JOURNALS: &str = "
-    accept-offers-both deleted-session-silent endpoint-used era-remembered event-id-known modern-without-session
+    accept-offers-both deleted-session-silent endpoint-used era-remembered event-id-known
+    mismatched-call-listed-again modern-parameters-mirrored modern-without-session
     ping-answered posted-to-endpoint protocol-version-sent refused-stream-accepted retry-honoured session-ended
     session-id-sent stale-session-unused stdin-carries-messages-only stream-reopened-slowly token-sent
 ";
