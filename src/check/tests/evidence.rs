@@ -107,12 +107,12 @@ fn is_alarm(verdict: Verdict) -> bool {
 /// Rules that a plain trace shows.
 const OF_PLAIN_TRACES: &str = "
     capabilities-respected cursor-of-session features-declared handshake-order initialize-complete
-    messages-well-formed methods-known one-message-at-a-time request-id-unique server-requests-answered
+    messages-well-formed methods-known older-era-kept one-message-at-a-time request-id-unique server-requests-answered
     task-support-followed unknown-version-left
 ";
 /// Rules that a trace with its transport shows as well.
 const OF_TRACES: &str = "
-    modern-client-named modern-era-kept modern-features-declared modern-metadata-sent older-era-kept progress-tokens-valid refused-version-dropped
+    modern-client-named modern-era-kept modern-features-declared modern-metadata-sent progress-tokens-valid refused-version-dropped
     responses-match-requests sent-back-call-bounded sent-back-call-has-inputs sent-back-call-keeps-state
 ";
 /// Rules that a journal shows as well.
