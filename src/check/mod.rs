@@ -27,6 +27,7 @@ mod operations;
 mod outcome;
 mod parts;
 mod peers;
+mod polls;
 mod reading;
 mod refusals;
 mod requirement;

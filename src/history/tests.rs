@@ -217,6 +217,7 @@ fn loader_and_mock_kinds() -> Vec<(Kind, BoxedStrategy<EventKind>)> {
             path: prop::option::of(text()),
             query: prop::option::of(text()),
             headers: prop::collection::btree_map(text(), text(), 0..3),
+            message: prop::option::of(message()),
         }
         HttpStray {
             exchange: exchange(),

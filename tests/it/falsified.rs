@@ -63,6 +63,18 @@ const BY_HISTORIES_ALONE: &[&str] = &[
     "task-support-followed",
     "token-sent",
     "unknown-version-left",
+    "bearer-token-used",
+    "cut-stream-resumed",
+    "fallback-after-refusal",
+    "forbidden-not-repeated",
+    "modern-fallback-after-refusal",
+    "old-transport-alone",
+    "posts-say-json",
+    "resume-stops",
+    "resumed-by-get",
+    "resumed-from-last-event",
+    "session-id-in-header-only",
+    "unauthorized-not-repeated",
 ];
 
 /// The invariants that a mutation must break.

@@ -98,8 +98,7 @@ event_kinds! {
         /// The context as the scenario names it.
         #[serde(rename = "in")] place: String,
     }
-    /// A context ended by the driver was still alive when its limit passed, although nothing ran in it. The driver
-    /// takes stacks, then ends the plan.
+    /// A context ended by the driver was alive when its limit passed. The driver takes stacks, then ends the plan.
     ContextOverdue = "context.overdue" {
         /// The context as the scenario names it.
         #[serde(rename = "in")] place: String,
@@ -326,6 +325,8 @@ event_kinds! {
         /// Header fields defined by the protocol, by name in lower case, without the session id. Several lines of one
         /// field are joined by commas, as HTTP defines. Of `authorization` there is only a digest, keyed for one mock.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")] headers: BTreeMap<String, String>,
+        /// The body, if it is a message that the mock does not take: of a request that it refuses, or of another verb.
+        #[serde(default, skip_serializing_if = "Option::is_none")] message: Option<Message>,
     }
     /// An HTTP request arrived that is not addressed to the protocol: it has another path than the mock's, or another verb.
     HttpStray = "http.stray" {
@@ -485,8 +486,7 @@ event_kinds! {
         /// The measurement that exceeded the limit.
         because: String,
     }
-    /// A process of an application is about to exit. It waits until this event is on file, so the process itself caused
-    /// every earlier end of its connections.
+    /// A process of an application is about to exit, once this is on file: it caused every earlier end of a connection.
     ProcessExiting = "process.exiting" {
         /// Pid of the process, for a reader.
         pid: u32,

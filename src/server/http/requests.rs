@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::history::{ConnectionId, EventKind, SessionId, WireEnd};
+use crate::history::{ConnectionId, EventKind, Message, SessionId, WireEnd};
 use crate::plan::Revision;
 use crate::script::{DISCOVER, Generation};
 use crate::server::arrival::Arrival;
@@ -56,7 +56,8 @@ impl Receiver<'_> {
         self.http.exchanges.insert(no, Exchange::new(&request, number));
         let received = if self.is_addressed(&request) {
             let connection = number.map(|number| self.http.connection_id(Some(number)));
-            received(&request, connection, named)
+            let message = (admitted != Ok(Verb::Post)).then(|| message_of(&request)).flatten();
+            received(&request, connection, named, message)
         } else {
             stray(&request)
         };
@@ -282,7 +283,12 @@ impl Receiver<'_> {
     }
 }
 
-fn received(request: &Request, connection: Option<ConnectionId>, session: Option<SessionId>) -> EventKind {
+fn received(
+    request: &Request,
+    connection: Option<ConnectionId>,
+    session: Option<SessionId>,
+    message: Option<Message>,
+) -> EventKind {
     EventKind::HttpReceived {
         exchange: request.exchange.id(),
         socket: request.socket.id(),
@@ -292,15 +298,12 @@ fn received(request: &Request, connection: Option<ConnectionId>, session: Option
         path: Some(shown_path(request)),
         query: shown_query(request),
         headers: shown_headers(request),
+        message,
     }
 }
 
 /// A request that is not addressed to the protocol.
 fn stray(request: &Request) -> EventKind {
-    let message = match &request.body {
-        Body::Whole(bytes) => wire::message_in(bytes),
-        Body::TooLong | Body::Cut => None,
-    };
     EventKind::HttpStray {
         exchange: request.exchange.id(),
         socket: request.socket.id(),
@@ -309,7 +312,15 @@ fn stray(request: &Request) -> EventKind {
         query: shown_query(request),
         session: request.header("mcp-session-id").map(|id| SessionId(id.to_owned())),
         headers: shown_headers(request),
-        message,
+        message: message_of(request),
+    }
+}
+
+/// The body of a request, if it is a message of the protocol.
+fn message_of(request: &Request) -> Option<Message> {
+    match &request.body {
+        Body::Whole(bytes) => wire::message_in(bytes),
+        Body::TooLong | Body::Cut => None,
     }
 }
 
