@@ -70,7 +70,7 @@ pub(super) const RESUMED_FROM_LAST_EVENT: Invariant = Invariant {
 struct LastEvents {
     open: BTreeMap<ServerExchange, IdStream>,
     ended: Vec<IdStream>,
-    /// Resumptions behind an older event, by the socket that has to go on.
+    /// Resumptions behind an older event, by the socket that must go on.
     suspected: BTreeMap<ServerSocket, Violation>,
 }
 
