@@ -5,6 +5,7 @@
 //! written it before the answer.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::check::host::{ServerExchange, exchange_of};
 use crate::history::{Event, EventKind, ExchangeId, Seq, SocketId};
@@ -17,11 +18,17 @@ pub(super) fn socket_of(event: &Event, socket: &SocketId) -> ServerSocket {
     (event.source.server().unwrap_or_default().to_owned(), socket.clone())
 }
 
+/// A socket that was opened, or had been idle, for this long after an answer shows that its next request is a later one: a
+/// request that was under way reaches a free socket sooner.
+const BEGUN_LATER_US: u64 = 300_000;
+
 /// The sockets, each with its last complete answer.
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
     carrying: BTreeMap<ServerExchange, ServerSocket>,
-    answered: BTreeMap<ServerSocket, Seq>,
+    answered: BTreeMap<ServerSocket, (Seq, u64)>,
+    /// When each socket was opened, if that is on file.
+    opened: BTreeMap<ServerSocket, (Seq, u64)>,
     /// The sockets whose newest request was pipelined.
     pipelined: BTreeSet<ServerSocket>,
 }
@@ -30,6 +37,9 @@ impl Sockets {
     /// Takes an event, after whatever asks about the time before it.
     pub(super) fn see(&mut self, event: &Event) {
         match &event.kind {
+            EventKind::SocketOpened { socket } => {
+                self.opened.insert(socket_of(event, socket), (event.seq, event.at_us));
+            }
             EventKind::HttpReceived { exchange, socket, pipelined, .. } => {
                 let socket = socket_of(event, socket);
                 if *pipelined {
@@ -44,12 +54,14 @@ impl Sockets {
             }
             EventKind::HttpAnswered { exchange, streams: false, .. } | EventKind::HttpEnded { exchange, .. } => {
                 if let Some(socket) = self.carrying.remove(&exchange_of(event, exchange)) {
-                    self.answered.insert(socket, event.seq);
+                    self.answered.insert(socket, (event.seq, event.at_us));
                 }
             }
             EventKind::SocketClosed { socket, .. } => {
-                self.answered.remove(&socket_of(event, socket));
-                self.pipelined.remove(&socket_of(event, socket));
+                let socket = socket_of(event, socket);
+                self.answered.remove(&socket);
+                self.opened.remove(&socket);
+                self.pipelined.remove(&socket);
             }
             _ => {}
         }
@@ -58,6 +70,25 @@ impl Sockets {
     /// The socket of an open exchange.
     pub(super) fn of(&self, event: &Event, exchange: &ExchangeId) -> Option<&ServerSocket> {
         self.carrying.get(&exchange_of(event, exchange))
+    }
+
+    /// Whether a socket was opened after an event.
+    pub(super) fn is_opened_after(&self, socket: &ServerSocket, seq: Seq) -> bool {
+        self.opened.get(socket).is_some_and(|(opened, _)| *opened > seq)
+    }
+
+    /// How long after a moment a socket was opened, if that is too long for a request that was under way.
+    pub(super) fn opened_later(&self, socket: &ServerSocket, at_us: u64) -> Option<Duration> {
+        let (_, opened_us) = self.opened.get(socket)?;
+        let over_us = opened_us.checked_sub(at_us + BEGUN_LATER_US)?;
+        Some(Duration::from_micros(over_us))
+    }
+
+    /// How long a socket was idle before the request that has just arrived, if that is too long for one that was under way.
+    pub(super) fn idle(&self, event: &Event, socket: &ServerSocket) -> Option<Duration> {
+        let (_, answered_us) =
+            self.answered.get(socket).filter(|_| !self.carrying.values().any(|busy| busy == socket))?;
+        event.at_us.checked_sub(answered_us + BEGUN_LATER_US).map(Duration::from_micros)
     }
 
     /// An answer that its client reads from the socket of this open exchange.
@@ -75,6 +106,16 @@ pub(super) struct Lesson {
 }
 
 impl Lesson {
+    /// Whether it is the answer of this socket.
+    pub(super) fn is_of(&self, socket: &ServerSocket) -> bool {
+        self.socket.as_ref() == Some(socket)
+    }
+
+    /// The request that shows that the client has read it.
+    pub(super) fn read(&self) -> Option<Seq> {
+        self.read
+    }
+
     /// Whether the client had read it when it sent the request that just arrived on this socket. That is so if the request
     /// follows it on its own socket, or follows another answer that was sent after such a request.
     pub(super) fn was_read(&mut self, event: &Event, socket: &ServerSocket, sockets: &Sockets) -> bool {
@@ -82,13 +123,13 @@ impl Lesson {
             EventKind::HttpReceived { pipelined, .. } => *pipelined,
             _ => sockets.pipelined.contains(socket),
         };
-        if self.socket.as_ref() == Some(socket) {
+        if self.is_of(socket) {
             if !is_pipelined {
                 self.read.get_or_insert(event.seq);
             }
             return self.read.is_some();
         }
-        let follows = self.read.zip(sockets.answered.get(socket)).is_some_and(|(read, answered)| *answered > read);
+        let follows = self.read.zip(sockets.answered.get(socket)).is_some_and(|(read, (answered, _))| *answered > read);
         follows && !is_pipelined
     }
 }

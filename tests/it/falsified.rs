@@ -51,6 +51,18 @@ const BY_HISTORIES_ALONE: &[&str] = &[
     "sent-back-call-has-inputs",
     "modern-subscription-closed",
     "result-type-known",
+    "bearer-token-used",
+    "cut-stream-resumed",
+    "fallback-after-refusal",
+    "forbidden-not-repeated",
+    "modern-fallback-after-refusal",
+    "old-transport-alone",
+    "posts-say-json",
+    "resume-stops",
+    "resumed-by-get",
+    "resumed-from-last-event",
+    "session-id-in-header-only",
+    "unauthorized-not-repeated",
 ];
 
 /// The invariants that a mutation must break.

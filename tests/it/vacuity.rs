@@ -9,9 +9,13 @@ use crate::rig::Rig;
 use crate::standard::{lived, standard};
 
 /// Invariants that only other clients trigger, with the reason.
-const OF_OTHER_CLIENTS: [(&str, &str); 2] = [
+const OF_OTHER_CLIENTS: [(&str, &str); 6] = [
     ("token-sent", "the reference loader has no token that it could be asked for"),
     ("cursor-of-session", "no shipped script has a second page"),
+    ("bearer-token-used", "the reference loader has no token that it could be asked for"),
+    ("resumed-from-last-event", "no shipped script ends a stream in order behind an event id"),
+    ("fallback-after-refusal", "the reference loader does not look for the old transport by itself"),
+    ("modern-fallback-after-refusal", "the reference loader does not look for the old transport by itself"),
 ];
 
 /// Every invariant passes in at least one plan of the reference loader, over the transports it speaks, the one that is only run on

@@ -11,7 +11,6 @@ use std::sync::LazyLock;
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 
-use crate::check::{HOST_RULES, INVARIANTS};
 use crate::plan::{InputError, Revision, Transport};
 
 pub(super) use under_test::UnderTest;
@@ -188,19 +187,5 @@ impl Requirement {
     #[must_use]
     pub fn is_must(&self) -> bool {
         self.level.contains("MUST")
-    }
-
-    /// The ids of the rules that judge it, each once, in the order of the tables.
-    #[must_use]
-    pub fn covered_by(&self) -> Vec<&'static str> {
-        let mut found = Vec::new();
-        for rule in INVARIANTS.iter().chain(HOST_RULES) {
-            let names_it = rule.requirement.contains(&self.id.as_str());
-            let judges_it = self.judged.iter().any(|judged| judged.by.iter().any(|id| id == rule.id));
-            if (names_it || judges_it) && !found.contains(&rule.id) {
-                found.push(rule.id);
-            }
-        }
-        found
     }
 }

@@ -46,10 +46,14 @@ impl Monitor for Addresses {
             EventKind::SessionOpened { session, .. } => {
                 self.given.insert(session.clone());
             }
-            EventKind::HttpReceived { verb, socket, .. } => {
+            EventKind::HttpReceived { verb, socket, message, .. } => {
                 let socket = socket_of(event, socket);
                 if verb == "POST" {
                     tally.held();
+                } else if let Some(message) = message {
+                    let what = message.method().unwrap_or("a message");
+                    let because = format!("{what} was sent to {server} at {} as the body of a {verb}", event.seq);
+                    tally.broken(Violation::new("other-verb", because, &[event.seq]));
                 }
                 let pending = self.pending.remove(&socket).unwrap_or_default();
                 pending.into_iter().for_each(|(seq, because)| tally.broken(elsewhere(seq, because)));

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::check::host::{ServerExchange, exchange_of};
 use crate::check::lessons::{Lesson, ServerSocket, Sockets, socket_of};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, SessionId};
+use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Message, Seq, SessionId};
 use crate::plan::Promise;
 
 /// Counter-examples: A client has no token before a server asks for one, and drops a token that a 401 refused. Two clients
 /// on one server have tokens of their own, so a session shows whose request it is; without sessions only a socket does, to
-/// a server that asks for tokens. A request on another socket may have been written before the token was known. Metadata
-/// documents are fetched without a token.
+/// a server that asks for tokens. A request on another socket may have been written before the token was known: only that
+/// the socket was opened after further exchanges, or after a pause, shows that it was not. A DELETE is the last request of
+/// its session, so its client knows the token. Metadata documents are fetched without a token.
 pub(super) const TOKEN_SENT: Invariant = Invariant {
     id: "token-sent",
     property: Property::Safety,
@@ -26,9 +27,11 @@ pub(super) const TOKEN_SENT: Invariant = Invariant {
         Kind::HttpReceived,
         Kind::HttpAnswered,
         Kind::HttpEnded,
+        Kind::SocketOpened,
         Kind::SocketClosed,
         Kind::ConnectionOpened,
         Kind::SessionOpened,
+        Kind::WireReceived,
     ],
     vacuous: "no request carried a token",
     explain: "A request came without `Authorization`, although an earlier request of its session had a token and was \
@@ -41,9 +44,19 @@ pub(super) const TOKEN_SENT: Invariant = Invariant {
 
 /// Whose requests belong together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Client {
+pub(super) enum Client {
     Session(String, SessionId),
     Socket(ServerSocket),
+}
+
+impl Client {
+    /// The client of a request.
+    pub(super) fn of(server: &str, session: Option<&SessionId>, socket: &ServerSocket) -> Self {
+        match session {
+            Some(session) => Self::Session(server.to_owned(), session.clone()),
+            None => Self::Socket(socket.clone()),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -55,14 +68,53 @@ struct Tokens {
     clients: BTreeMap<Client, KnownTokens>,
     /// Servers that have asked for a token.
     asking: BTreeSet<String>,
+    /// Sockets whose last answer was 404, for a session that had a token.
+    losing: BTreeSet<ServerSocket>,
+    /// Requests on such a socket without session and token.
+    bare: BTreeSet<ServerExchange>,
 }
 
 #[derive(Default)]
 struct KnownTokens {
     /// The token that was accepted last.
-    accepted: Option<(String, Lesson)>,
+    accepted: Option<(String, Answered)>,
     /// Tokens that a 401 refused.
-    refused: BTreeMap<String, Lesson>,
+    refused: BTreeMap<String, Answered>,
+}
+
+/// An answer about a token, and what shows that its client has read it.
+struct Answered {
+    lesson: Lesson,
+    at_us: u64,
+    /// Number of exchanges since it was read, and the answer of the last that is needed.
+    n_since: usize,
+    settled: Option<Seq>,
+}
+
+/// So many exchanges later no request is left that was written before, and waits for a socket.
+const SETTLED_AFTER: usize = 2;
+
+impl Answered {
+    fn new(event: &Event, lesson: Lesson) -> Self {
+        Self { lesson, at_us: event.at_us, n_since: 0, settled: None }
+    }
+
+    /// Takes another answer to the same client.
+    fn goes_on(&mut self, event: &Event) {
+        self.n_since += usize::from(self.lesson.read().is_some());
+        if self.n_since == SETTLED_AFTER {
+            self.settled.get_or_insert(event.seq);
+        }
+    }
+
+    /// Whether the client had read it when it sent the request that just arrived.
+    fn was_read(&mut self, event: &Event, verb: &str, socket: &ServerSocket, sockets: &Sockets) -> bool {
+        let had_read = self.lesson.read().is_some();
+        self.lesson.was_read(event, socket, sockets)
+            || verb == "DELETE" && had_read
+            || self.settled.is_some_and(|settled| sockets.is_opened_after(socket, settled))
+            || sockets.opened_later(socket, self.at_us).is_some()
+    }
 }
 
 impl Monitor for Tokens {
@@ -81,6 +133,9 @@ impl Monitor for Tokens {
                     *client = Client::Session(server.to_owned(), session.clone());
                 }
             }
+            EventKind::WireReceived { message, .. } if !self.bare.is_empty() => {
+                self.opens_again(event, server, message, view, tally);
+            }
             EventKind::HttpAnswered { exchange, status, .. } => self.answered(event, server, exchange, *status),
             _ => {}
         }
@@ -94,18 +149,16 @@ impl Tokens {
             return;
         };
         let socket = socket_of(event, socket);
-        let client = match session {
-            Some(session) => Client::Session(server.to_owned(), session.clone()),
-            None => Client::Socket(socket.clone()),
-        };
+        let client = Client::of(server, session.as_ref(), &socket);
         let is_asking = session.is_some() || self.asking.contains(server);
         let known = self.clients.entry(client.clone()).or_default();
+        let sockets = &self.sockets;
         let has_learned =
-            known.accepted.as_mut().is_some_and(|(_, lesson)| lesson.was_read(event, &socket, &self.sockets));
+            known.accepted.as_mut().is_some_and(|(_, accepted)| accepted.was_read(event, verb, &socket, sockets));
         let token = headers.get("authorization");
         let was_refused = token
             .and_then(|token| known.refused.get_mut(token))
-            .map(|lesson| lesson.was_read(event, &socket, &self.sockets));
+            .map(|refused| refused.was_read(event, verb, &socket, sockets));
         let what = format!("{verb} was sent to {server} at {}", event.seq);
         if query.as_deref().is_some_and(has_token) {
             tally.broken(Violation::new("in-address", format!("{what} with a token in its query"), &[event.seq]));
@@ -118,7 +171,23 @@ impl Tokens {
         } else if token.is_some() {
             tally.held();
         }
+        if self.losing.remove(&socket) && session.is_none() && token.is_none() && verb == "POST" {
+            self.bare.insert(exchange_of(event, exchange));
+        }
         self.asked.insert(exchange_of(event, exchange), (client, token.cloned()));
+    }
+
+    /// Judges the `initialize` that replaces a lost session.
+    fn opens_again(&mut self, event: &Event, server: &str, message: &Message, view: &View, tally: &mut Tally) {
+        let carrier = view.carrier(event).map(|carrier| exchange_of(event, &carrier.exchange));
+        let is_bare = carrier.is_some_and(|exchange| self.bare.remove(&exchange));
+        if is_bare && message.is_request("initialize") {
+            let because = format!(
+                "initialize was sent to {server} at {} without the token that the lost session had used before",
+                event.seq
+            );
+            tally.broken(Violation::new("missing", because, &[event.seq]));
+        }
     }
 
     fn answered(&mut self, event: &Event, server: &str, exchange: &ExchangeId, status: u16) {
@@ -126,15 +195,24 @@ impl Tokens {
             self.asking.insert(server.to_owned());
         }
         let Some((client, Some(token))) = self.asked.remove(&exchange_of(event, exchange)) else { return };
+        let is_asking = self.asking.contains(server);
         let known = self.clients.entry(client).or_default();
-        let lesson = self.sockets.lesson(event, exchange);
+        if status == 404 && is_asking && known.accepted.is_some() {
+            self.losing.extend(self.sockets.of(event, exchange).cloned());
+        }
+        let answered = Answered::new(event, self.sockets.lesson(event, exchange));
+        known.refused.values_mut().for_each(|refused| refused.goes_on(event));
+        match &mut known.accepted {
+            Some((accepted, _)) if status == 401 && *accepted == token => known.accepted = None,
+            Some((accepted, before)) if *accepted == token => before.goes_on(event),
+            _ if status != 401 && !known.refused.contains_key(&token) => {
+                known.accepted = Some((token.clone(), answered))
+            }
+            _ => {}
+        }
         if status == 401 {
-            known.accepted.take_if(|(accepted, _)| *accepted == token);
-            known.refused.insert(token, lesson);
-        } else if known.accepted.as_ref().is_none_or(|(accepted, _)| *accepted != token)
-            && !known.refused.contains_key(&token)
-        {
-            known.accepted = Some((token, lesson));
+            let answered = Answered::new(event, self.sockets.lesson(event, exchange));
+            known.refused.entry(token).or_insert(answered);
         }
     }
 }

@@ -10,15 +10,16 @@ use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message};
 use crate::plan::Promise;
 
 /// Counter-examples: A client may ask for the same page again, also later. The recorder keeps a long answer without its
-/// cursor, so the cursors of a session with such an answer are unknown. Since 2026-07-28 there are no sessions.
+/// cursor, so the cursors of a session with such an answer are unknown. Since 2026-07-28 there are no sessions, and a
+/// cursor of a server is good on each of its connections.
 pub(super) const CURSOR_OF_SESSION: Invariant = Invariant {
     id: "cursor-of-session",
     property: Property::Safety,
     level: Level::Must,
     claim: "a list goes on with a cursor that its server gave for this list in this session",
-    source: "2025-11-25, server/utilities/pagination, Implementation Guidelines; the same in all revisions",
+    source: "2025-11-25, server/utilities/pagination, Implementation Guidelines: cursors are opaque; the same in all revisions",
     requirement: &["LC-SESS-10"],
-    applies: AppliesTo::HANDSHAKE,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent],
@@ -43,15 +44,17 @@ struct Cursors {
     of_server: BTreeMap<List, BTreeSet<String>>,
     /// Connections with an answer of which only the beginning is on file.
     unknown: BTreeSet<ConnectionId>,
+    /// Servers with such an answer.
+    unknown_servers: BTreeSet<String>,
 }
 
 impl Monitor for Cursors {
-    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         let Some(server) = event.source.server() else { return };
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
                 for part in parts(message).iter().filter(|part| part.is_any_request()) {
-                    self.asked(event, server, connection, part, tally);
+                    self.asked(event, view, connection, part, tally);
                 }
             }
             EventKind::WireSent { connection, message } => {
@@ -65,7 +68,9 @@ impl Monitor for Cursors {
 }
 
 impl Cursors {
-    fn asked(&mut self, event: &Event, server: &str, connection: &ConnectionId, request: &Message, tally: &mut Tally) {
+    fn asked(&mut self, event: &Event, view: &View, connection: &ConnectionId, request: &Message, tally: &mut Tally) {
+        let Some(server) = event.source.server() else { return };
+        let is_stateless = view.is_stateless() && view.agreement(connection).is_none();
         let (Some(method), Some(id)) = (request.method().filter(|method| method.ends_with("/list")), request.id())
         else {
             return;
@@ -77,11 +82,17 @@ impl Cursors {
         if given.is_some_and(|given| given.contains(&(method.to_owned(), cursor.clone()))) {
             return tally.held();
         }
-        if self.unknown.contains(connection) {
+        if self.unknown.contains(connection) || is_stateless && self.unknown_servers.contains(server) {
             return;
         }
-        let list = (server.to_owned(), method.to_owned());
-        let (variant, whose) = if self.of_server.get(&list).is_some_and(|given| given.contains(&cursor)) {
+        let of_list = self.of_server.get(&(server.to_owned(), method.to_owned()));
+        let is_of_server = of_list.is_some_and(|given| given.contains(&cursor));
+        let (variant, whose) = if is_of_server && is_stateless {
+            return tally.held();
+        } else if of_list.is_none() && is_stateless {
+            // Another process may have given it, before this one was started.
+            return;
+        } else if is_of_server {
             ("of-another-session", "which another session gave")
         } else if given.is_some_and(|given| given.iter().any(|(_, known)| *known == cursor)) {
             ("of-another-list", "which another list gave")
@@ -98,6 +109,7 @@ impl Cursors {
         let Some(method) = self.asked.remove(&(connection.clone(), id.to_string())) else { return };
         if answer.is_cut() {
             self.unknown.insert(connection.clone());
+            self.unknown_servers.insert(server.to_owned());
         }
         let Some(cursor) = answer.at(&["result", "nextCursor"]).filter(|cursor| !cursor.is_null()) else { return };
         let cursor = text(cursor);

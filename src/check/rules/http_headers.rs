@@ -3,13 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check::combinator::{Judged, each};
+use crate::check::lessons::{ServerSocket, socket_of};
+use crate::check::parts::parts;
 use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, Header, Kind, Seq, SessionId};
+use crate::history::{Event, EventKind, Header, Kind, Message, Seq, SessionId};
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: A client owes no id to a server that assigns none. A ping or a probe of the generation may come
-/// before the session. Metadata documents and preflights are no requests of a session. `stale-session-unused` judges a
-/// request that names a session which the server has forgotten.
+/// before the session, and so may a request of a client that has none: over HTTP with server-sent events a stream is
+/// requested without one, and since 2026-07-28 everything is. Metadata documents and preflights are no requests of a
+/// session. The journal of a mock alone does not know the ids of the server that had its address before.
+/// `stale-session-unused` judges a request that names a session which the server has forgotten.
 pub(super) const SESSION_ID_SENT: Invariant = Invariant {
     id: "session-id-sent",
     property: Property::Safety,
@@ -28,20 +32,36 @@ pub(super) const SESSION_ID_SENT: Invariant = Invariant {
         changed, or belongs to another server, which then learns it.\n\n\
         Look at the verb and the message of the witness. To fix it, add the id in one place where all requests are \
         built, GET and DELETE included.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(SessionIds::default()) },
+    start: |header: &Header| -> Box<dyn Monitor> {
+        Box::new(SessionIds { is_program: header.host.is_some(), ..SessionIds::default() })
+    },
 };
 
 #[derive(Default)]
 struct SessionIds {
+    /// Whether the harness started the one program that sends everything.
+    is_program: bool,
     open: BTreeMap<String, usize>,
     /// The servers that have given each id.
     given: BTreeMap<SessionId, BTreeSet<String>>,
-    /// The POST whose message comes next, by server, and the session that it names.
-    heads: BTreeMap<String, (Seq, Option<SessionId>)>,
+    /// Sockets that have carried a message, or a request of a session.
+    own: BTreeSet<ServerSocket>,
+    /// The POST whose message comes next, by server.
+    heads: BTreeMap<String, Head>,
+}
+
+/// What the head of a request shows.
+struct Head {
+    seq: Seq,
+    session: Option<SessionId>,
+    /// Whether it names a revision with a handshake, which a client knows once it has a session.
+    has_version: bool,
+    /// Whether its socket has carried a message before.
+    is_own: bool,
 }
 
 impl Monitor for SessionIds {
-    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         let Some(server) = event.source.server() else { return };
         match &event.kind {
             EventKind::SessionOpened { session, .. } => {
@@ -51,30 +71,43 @@ impl Monitor for SessionIds {
             EventKind::SessionClosed { .. } => {
                 self.open.entry(server.to_owned()).and_modify(|n_open| *n_open = n_open.saturating_sub(1));
             }
-            EventKind::HttpReceived { verb, session, .. } if verb == "POST" => {
-                self.heads.insert(server.to_owned(), (event.seq, session.clone()));
-            }
-            EventKind::HttpReceived { verb, session, .. } if matches!(verb.as_str(), "GET" | "DELETE") => {
-                self.judge(event.seq, server, verb, session.as_ref(), tally);
+            EventKind::HttpReceived { verb, session, socket, message, headers, .. } => {
+                let socket = socket_of(event, socket);
+                let version = headers.get("mcp-protocol-version").and_then(|version| version.parse::<Revision>().ok());
+                let head = Head {
+                    seq: event.seq,
+                    session: session.clone(),
+                    has_version: version.is_some_and(|version| version <= Revision::NEWEST_HANDSHAKE),
+                    is_own: self.is_program || view.is_ready() || self.own.contains(&socket),
+                };
+                let is_initialize = message.as_ref().is_some_and(|message| message.is_request("initialize"));
+                match verb.as_str() {
+                    "POST" if is_initialize && session.is_some() => on_initialize(server, &head, event.seq, tally),
+                    "POST" => drop(self.heads.insert(server.to_owned(), head)),
+                    "GET" | "DELETE" if session.is_some() || head.has_version || head.is_own => {
+                        self.judge(&head, server, verb, tally);
+                    }
+                    _ => {}
+                }
+                let is_given = session.as_ref().map(|session| self.given.contains_key(session));
+                if is_given.unwrap_or(verb == "POST") {
+                    self.own.insert(socket);
+                }
             }
             EventKind::WireReceived { message, .. } => {
-                let Some((head, session)) = self.heads.remove(server) else { return };
+                let Some(head) = self.heads.remove(server) else { return };
                 match message.method() {
-                    Some("initialize") if session.is_some() => {
-                        let because = format!("initialize was sent to {server} at {head} with the id of a session");
-                        tally.broken(Violation::new("on-initialize", because, &[head, event.seq]));
-                    }
-                    Some("initialize" | "ping" | "server/discover") if session.is_none() => {}
-                    method => {
-                        let what = method.unwrap_or("a message without a method");
-                        self.judge(head, server, what, session.as_ref(), tally);
-                    }
+                    Some("initialize") if head.session.is_some() => on_initialize(server, &head, event.seq, tally),
+                    Some("ping") if head.session.is_none() && !head.has_version => {}
+                    Some("initialize" | "server/discover") if head.session.is_none() => {}
+                    _ if head.session.is_none() && is_stateless(message) => {}
+                    method => self.judge(&head, server, method.unwrap_or("a message without a method"), tally),
                 }
             }
             // A POST with an unknown id is refused before its message is read.
             EventKind::HttpAnswered { .. } => {
-                if let Some((head, Some(session))) = self.heads.remove(server) {
-                    self.judge(head, server, "POST", Some(&session), tally);
+                if let Some(head) = self.heads.remove(server).filter(|head| head.session.is_some()) {
+                    self.judge(&head, server, "POST", tally);
                 }
             }
             _ => {}
@@ -82,13 +115,25 @@ impl Monitor for SessionIds {
     }
 }
 
+fn on_initialize(server: &str, head: &Head, seq: Seq, tally: &mut Tally) {
+    let because = format!("initialize was sent to {server} at {} with the id of a session", head.seq);
+    tally.broken(Violation::new("on-initialize", because, &[head.seq, seq]));
+}
+
+/// Whether a message belongs to the generation without sessions.
+fn is_stateless(message: &Message) -> bool {
+    parts(message).iter().any(|part| part.at(&["params", "_meta", "io.modelcontextprotocol/protocolVersion"]).is_some())
+}
+
 impl SessionIds {
-    fn judge(&self, seq: Seq, server: &str, what: &str, named: Option<&SessionId>, tally: &mut Tally) {
-        let givers = named.and_then(|session| self.given.get(session));
-        match named {
+    fn judge(&self, head: &Head, server: &str, what: &str, tally: &mut Tally) {
+        let seq = head.seq;
+        let givers = head.session.as_ref().and_then(|session| self.given.get(session));
+        match &head.session {
             Some(session) if givers.is_none_or(|givers| !givers.contains(server)) => {
                 let (variant, whose) = match givers.and_then(BTreeSet::first) {
                     Some(giver) => ("of-another-server", format!("which {giver} gave")),
+                    None if !head.is_own => return,
                     None => ("never-given", "which no server gave".to_owned()),
                 };
                 let because = format!("{what} was sent to {server} at {seq} with session id {session}, {whose}");

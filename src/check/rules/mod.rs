@@ -15,13 +15,16 @@ mod capabilities;
 mod cleanup;
 mod completion;
 mod connections;
+mod credentials;
 mod cursors;
 mod eras;
+mod fallback;
 mod features;
 mod growth;
 mod handshake;
 mod host_end;
 mod http_at_exit;
+mod http_bodies;
 mod http_headers;
 mod http_streams;
 mod idle;
@@ -39,6 +42,7 @@ mod progress;
 mod removal;
 mod responses;
 mod resume;
+mod resumption;
 mod scenario;
 mod scopes;
 mod sent_back;
@@ -148,12 +152,24 @@ pub const INVARIANTS: &[Invariant] = &[
     http_streams::REFUSED_STREAM_ACCEPTED,
     resume::RETRY_HONOURED,
     resume::EVENT_ID_KNOWN,
+    resumption::RESUMED_BY_GET,
+    resumption::RESUMED_FROM_LAST_EVENT,
+    resumption::CUT_STREAM_RESUMED,
+    resumption::RESUME_STOPS,
     session_end::SESSION_ENDED,
     addresses::ENDPOINT_USED,
+    http_bodies::POSTS_SAY_JSON,
+    http_bodies::SESSION_ID_IN_HEADER_ONLY,
     auth::TOKEN_SENT,
+    credentials::BEARER_TOKEN_USED,
+    credentials::UNAUTHORIZED_NOT_REPEATED,
+    credentials::FORBIDDEN_NOT_REPEATED,
+    fallback::FALLBACK_AFTER_REFUSAL,
+    fallback::MODERN_FALLBACK_AFTER_REFUSAL,
     cursors::CURSOR_OF_SESSION,
     abandoned::ABANDONED_CALL_CANCELLED,
     sse::POSTED_TO_ENDPOINT,
+    sse::OLD_TRANSPORT_ALONE,
     sse::STREAM_CLOSED,
 ];
 
@@ -193,9 +209,22 @@ pub const HOST_RULES: &[Invariant] = &[
     abandoned::ABANDONED_CALL_CANCELLED,
     resume::RETRY_HONOURED,
     resume::EVENT_ID_KNOWN,
+    resumption::RESUMED_BY_GET,
+    resumption::RESUMED_FROM_LAST_EVENT,
+    resumption::CUT_STREAM_RESUMED,
+    resumption::RESUME_STOPS,
     session_loss::STALE_SESSION_UNUSED,
     addresses::ENDPOINT_USED,
+    http_bodies::POSTS_SAY_JSON,
+    http_bodies::SESSION_ID_IN_HEADER_ONLY,
     auth::TOKEN_SENT,
+    credentials::BEARER_TOKEN_USED,
+    credentials::UNAUTHORIZED_NOT_REPEATED,
+    credentials::FORBIDDEN_NOT_REPEATED,
+    fallback::FALLBACK_AFTER_REFUSAL,
+    fallback::MODERN_FALLBACK_AFTER_REFUSAL,
+    sse::POSTED_TO_ENDPOINT,
+    sse::OLD_TRANSPORT_ALONE,
     cursors::CURSOR_OF_SESSION,
     server_requests::DEFAULTS_APPLIED,
     messages::REQUEST_ID_UNIQUE,

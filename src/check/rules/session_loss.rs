@@ -3,13 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::check::lessons::{Lesson, Sockets, socket_of};
+use crate::check::lessons::{Lesson, ServerSocket, Sockets, socket_of};
+use crate::check::rules::credentials::content;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Action, Event, EventKind, ExchangeId, Header, Kind, OpId, Outcome, Seq, SessionId, WireEnd};
+use crate::history::{
+    Action, Event, EventKind, ExchangeId, Header, Kind, Message, OpId, Outcome, Seq, SessionId, WireEnd,
+};
 use crate::plan::Promise;
 
 /// A server may read a request this long after the client sent it on another socket.
 const UNDER_WAY_US: u64 = 100_000;
+
+/// A message below this length is written at once.
+const SHORT_BYTES: usize = 16_384;
 
 /// How much later an event came than a request that was under way may; `None` if it came in time.
 pub(super) fn lateness(event: &Event, since_us: u64) -> Option<Duration> {
@@ -44,8 +50,11 @@ impl UnknownSessionRequests {
 }
 
 /// Counter-examples: Concurrent calls each get their own 404. A request that was already on its way when the first 404
-/// arrived is excused. A request of an operation that began after another operation had failed is a violation, however
-/// soon it is sent, and so is one that follows the 404 on its own socket while no other operation runs. A DELETE of a lost session is only useless.
+/// arrived is excused, and so is one that waited for the socket, or whose body takes its time. A request of an operation
+/// that began after another operation had failed is a violation, however soon it is sent. So is one that follows the 404
+/// on its own socket while a loader runs no other operation, after a pause, after the next session was opened there, or as
+/// the same request for the third time.
+/// A DELETE of a lost session is only useless.
 pub(super) const STALE_SESSION_UNUSED: Invariant = Invariant {
     id: "stale-session-unused",
     property: Property::Safety,
@@ -59,11 +68,12 @@ pub(super) const STALE_SESSION_UNUSED: Invariant = Invariant {
     kinds: &[
         Kind::CancelRequested,
         Kind::OperationCompleted,
+        Kind::SessionOpened,
         Kind::HttpReceived,
         Kind::HttpAnswered,
         Kind::HttpEnded,
+        Kind::SocketOpened,
         Kind::SocketClosed,
-        Kind::SessionOpened,
     ],
     vacuous: "no request for a session got a 404",
     explain: "The server had answered 404 to the id of a session, and the client kept using it. Each such request is \
@@ -78,6 +88,8 @@ pub(super) const STALE_SESSION_UNUSED: Invariant = Invariant {
 struct StaleSessions {
     unknown: UnknownSessionRequests,
     lost: BTreeMap<SessionId, LostSession>,
+    /// The sessions that servers gave, and when.
+    opened: BTreeMap<SessionId, Seq>,
     sockets: Sockets,
     /// Whether the driver has cancelled an operation: its notice is posted after the operation has ended.
     is_cancelling: bool,
@@ -89,31 +101,38 @@ struct LostSession {
     at_us: u64,
     /// The first completion of an operation since, which proves that the loader has read the 404.
     known: Option<Seq>,
-    lesson: Lesson,
+    /// Its first answers 404.
+    lessons: Vec<Lesson>,
+    /// Whether a request on the socket of the 404 has named a session that was opened since.
+    replaced: bool,
+    /// The requests that were refused, by what they ask for, and how often each came.
+    repeats: BTreeMap<String, usize>,
 }
+
+/// So many equal requests may be a queue of callers that waited for the socket; of calls there may be one more.
+const REPEATS_MAX: usize = 2;
+/// So many answers are kept for what they teach.
+const LESSONS_MAX: usize = 8;
 
 impl Monitor for StaleSessions {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::CancelRequested { .. } => self.is_cancelling = true,
-            // A server may give the next session the same id.
-            EventKind::SessionOpened { session, .. } => drop(self.lost.remove(session)),
             EventKind::OperationCompleted { .. } => {
                 for lost in self.lost.values_mut() {
                     lost.known.get_or_insert(event.seq);
                 }
             }
-            EventKind::HttpReceived { socket, session, verb, .. } => {
-                // A request of any session shows which answers its client has read.
-                let socket = socket_of(event, socket);
-                let mut was_read = BTreeMap::new();
-                for (lost, loss) in &mut self.lost {
-                    was_read.insert(lost, loss.lesson.was_read(event, &socket, &self.sockets));
-                }
-                let is_behind = session.as_ref().and_then(|session| was_read.get(session)) == Some(&true);
-                let lost = session.as_ref().and_then(|session| self.lost.get(session));
-                if let Some(violation) = lost.and_then(|lost| self.used(lost, event, verb, is_behind, view)) {
-                    tally.broken(if verb == "DELETE" { violation.as_warning() } else { violation });
+            EventKind::SessionOpened { session, .. } => {
+                self.opened.insert(session.clone(), event.seq);
+                // A server may give the next session the same id.
+                self.lost.remove(session);
+            }
+            EventKind::HttpReceived { session, verb, .. } => {
+                self.learn(event);
+                let lost = session.as_ref().filter(|_| verb != "DELETE").and_then(|session| self.lost.get(session));
+                if let Some(violation) = lost.and_then(|lost| self.used(lost, event, view)) {
+                    tally.broken(violation);
                 }
             }
             _ => {}
@@ -121,8 +140,10 @@ impl Monitor for StaleSessions {
         if let Some((session, _)) = self.unknown.reported_lost(event) {
             let EventKind::HttpAnswered { exchange, .. } = &event.kind else { return };
             let lesson = self.sockets.lesson(event, exchange);
-            let lost = LostSession { seq: event.seq, at_us: event.at_us, known: None, lesson };
-            self.lost.entry(session).or_insert(lost);
+            let lost = self.lost.entry(session).or_insert_with(|| LostSession::new(event));
+            if lost.lessons.len() < LESSONS_MAX {
+                lost.lessons.push(lesson);
+            }
             tally.held();
         }
         self.sockets.see(event);
@@ -130,20 +151,72 @@ impl Monitor for StaleSessions {
 }
 
 impl StaleSessions {
-    /// The violation, if the client sent a request after it had learned of the loss. The order of operations proves that, or the time does.
-    fn used(&self, lost: &LostSession, event: &Event, verb: &str, is_behind: bool, view: &View) -> Option<Violation> {
+    /// A request of any session shows which answers its client has read.
+    fn learn(&mut self, event: &Event) {
+        let EventKind::HttpReceived { socket, session, message, .. } = &event.kind else { return };
+        let socket = socket_of(event, socket);
+        let opened = session.as_ref().and_then(|session| self.opened.get(session));
+        for (lost, loss) in &mut self.lost {
+            for lesson in &mut loss.lessons {
+                lesson.was_read(event, &socket, &self.sockets);
+            }
+            if let Some(message) = message.as_ref().filter(|_| session.as_ref() == Some(lost)) {
+                *loss.repeats.entry(content(message)).or_default() += 1;
+            }
+            loss.replaced |= loss.is_of(&socket) && opened.is_some_and(|opened| *opened > loss.seq);
+        }
+    }
+
+    /// The violation, if the client sent a request after it had learned of the loss. The order on a socket or of operations
+    /// proves that, or the time does.
+    fn used(&self, lost: &LostSession, event: &Event, view: &View) -> Option<Violation> {
+        let EventKind::HttpReceived { socket, verb, message, .. } = &event.kind else { return None };
+        let socket = socket_of(event, socket);
         let because = format!("{verb} named a session at {}, whose loss was reported at {}", event.seq, lost.seq);
         let violation = Violation::new("used", because, &[lost.seq, event.seq]);
+        let is_post = verb == "POST";
+        let is_behind = lost.lessons.iter().any(|lesson| lesson.clone().was_read(event, &socket, &self.sockets));
         // Another operation may have written its request before it learned of the loss.
-        let is_proven = is_behind && view.operations().count() <= 1 || verb == "POST" && lost.is_asked_since(view);
+        let is_alone = view.is_ready() && view.operations().count() <= 1;
+        let is_again = message.as_ref().is_some_and(|message| lost.is_repeated(message));
+        let is_proven =
+            is_behind && (is_alone || is_post && (lost.replaced || is_again)) || is_post && lost.is_asked_since(view);
         if is_proven && !self.is_cancelling {
             return Some(violation);
         }
-        lateness(event, lost.at_us).map(|over| violation.of_lateness(over))
+        let over = if !is_post {
+            lateness(event, lost.at_us)
+        } else if message.as_ref().is_some_and(is_short) && lost.is_of(&socket) {
+            self.sockets.idle(event, &socket)
+        } else {
+            self.sockets.opened_later(&socket, lost.at_us)
+        };
+        over.map(|over| violation.of_lateness(over))
     }
 }
 
+/// Whether a message is too short to take its time on the way.
+fn is_short(message: &Message) -> bool {
+    !message.is_cut() && message.body().to_string().len() < SHORT_BYTES
+}
+
 impl LostSession {
+    fn new(event: &Event) -> Self {
+        let (lessons, repeats) = (Vec::new(), BTreeMap::new());
+        Self { seq: event.seq, at_us: event.at_us, known: None, lessons, replaced: false, repeats }
+    }
+
+    /// Whether a 404 was answered on this socket.
+    fn is_of(&self, socket: &ServerSocket) -> bool {
+        self.lessons.iter().any(|lesson| lesson.is_of(socket))
+    }
+
+    /// Whether a message came more often than a queue of callers explains.
+    fn is_repeated(&self, message: &Message) -> bool {
+        let max = REPEATS_MAX + usize::from(message.is_request("tools/call"));
+        self.repeats.get(&content(message)).is_some_and(|n| *n > max)
+    }
+
     /// Whether every running operation was invoked after an operation that knew of the loss had completed.
     fn is_asked_since(&self, view: &View) -> bool {
         let mut asked = view.operations().filter(|operation| operation.action != Action::Probe).peekable();
@@ -245,7 +318,8 @@ impl RenewedSessions {
         if loss.n_opened <= loss.sessions.len() {
             return tally.held();
         }
-        if Promise::PersistentSession.is_given(view.promises()) {
+        // The journal of a mock alone has the sessions of every client.
+        if view.is_ready() && Promise::PersistentSession.is_given(view.promises()) {
             let because = format!(
                 "the session that was lost at {} was replaced at {first} and again at {}",
                 loss.lost, event.seq

@@ -2,24 +2,34 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::check::combinator::{Judged, each};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, LinkPeer, Seq, SessionId, WireEnd};
+use crate::history::{
+    ConnectionId, Event, EventKind, ExchangeId, Header, Kind, LinkPeer, Message, Seq, SessionId, WireEnd,
+};
 use crate::plan::Promise;
 
 /// Counter-examples: A client of both HTTP transports first posts `initialize` to the address of the stream, to find
-/// out whether the server supports streamable HTTP, and gets 405. A message that names a finished session was posted to
-/// the right place, but too late.
+/// out whether the server supports streamable HTTP, and gets 405; the probe may be a message of 2026-07-28 as well. A
+/// message that names a finished session was posted to the right place, but too late.
 pub(super) const POSTED_TO_ENDPOINT: Invariant = Invariant {
     id: "posted-to-endpoint",
     property: Property::Safety,
     level: Level::Must,
     claim: "every message is posted to the address that the stream names",
     source: "2024-11-05, basic/transports, HTTP with SSE",
-    requirement: &["LC-SSE-02", "LC-SSE-01"],
+    requirement: &["LC-SSE-02", "LC-SSE-01", "LC-SSE-07"],
     applies: AppliesTo::SSE,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::SessionOpened, Kind::SessionClosed, Kind::HttpReceived, Kind::HttpStray, Kind::HttpAnswered],
+    kinds: &[
+        Kind::MockListening,
+        Kind::SessionOpened,
+        Kind::SessionClosed,
+        Kind::HttpReceived,
+        Kind::HttpStray,
+        Kind::HttpAnswered,
+    ],
     vacuous: "nothing was posted",
     explain: "The first event of the stream names the address for messages, and the client posted a message \
         elsewhere. The address may be relative and usually has a query, which names the session. A client that \
@@ -34,6 +44,8 @@ struct PostedMessages {
     known: BTreeSet<SessionId>,
     /// Number of open streams of each server.
     open: BTreeMap<String, usize>,
+    /// The path of the stream of each server.
+    streams: BTreeMap<String, String>,
     /// Unanswered POST requests that name no known session.
     strays: BTreeMap<(String, ExchangeId), Seq>,
 }
@@ -49,8 +61,21 @@ impl Monitor for PostedMessages {
             EventKind::SessionClosed { .. } => {
                 self.open.entry(server.to_owned()).and_modify(|n_open| *n_open = n_open.saturating_sub(1));
             }
-            EventKind::HttpReceived { verb, session, exchange, .. } if verb == "POST" => match session {
+            EventKind::MockListening { url } => {
+                let path = url.splitn(4, '/').nth(3).map(|path| format!("/{path}"));
+                self.streams.extend(path.map(|path| (server.to_owned(), path)));
+            }
+            EventKind::HttpReceived { verb, session, exchange, path, message, .. } if verb == "POST" => match session {
                 Some(session) if self.known.contains(session) => tally.held(),
+                None if self.is_misplaced(server, path.as_deref(), message.as_ref()) => {
+                    let what = message.as_ref().and_then(Message::method).unwrap_or("a message");
+                    let path = path.as_deref().unwrap_or_default();
+                    let because = format!(
+                        "{what} was posted to {server} at {} to {path}, which is not the address that a stream has named",
+                        event.seq
+                    );
+                    tally.broken(Violation::new("elsewhere", because, &[event.seq]));
+                }
                 _ if self.open.get(server).is_some_and(|n_open| *n_open > 0) => {
                     self.strays.insert((server.to_owned(), exchange.clone()), event.seq);
                 }
@@ -72,6 +97,56 @@ impl Monitor for PostedMessages {
             }
             _ => {}
         }
+    }
+}
+
+impl PostedMessages {
+    /// Whether a POST without a session has a wrong address for certain: it is a guess, or no probe of the transport.
+    fn is_misplaced(&self, server: &str, path: Option<&str>, message: Option<&Message>) -> bool {
+        let Some((path, stream)) = path.zip(self.streams.get(server)) else { return false };
+        if path != stream {
+            return true;
+        }
+        let is_probe = |message: &Message| {
+            message.is_request("initialize")
+                || message.is_request("server/discover")
+                || message.at(&["params", "_meta", "io.modelcontextprotocol/protocolVersion"]).is_some()
+        };
+        self.open.get(server).is_some_and(|n_open| *n_open > 0) && message.is_some_and(|message| !is_probe(message))
+    }
+}
+
+/// Counter-example: a client of both HTTP transports probes with POST before it opens the stream.
+pub(super) const OLD_TRANSPORT_ALONE: Invariant = Invariant {
+    id: "old-transport-alone",
+    property: Property::Safety,
+    level: Level::Should,
+    claim: "over HTTP with server-sent events a client sends GET and POST only, and ends a session by closing its stream",
+    source: "2025-11-25, basic/transports, Backwards Compatibility: use that transport for all subsequent communication; 2024-11-05, basic/lifecycle, Shutdown, HTTP",
+    requirement: &["LC-SSE-07", "LC-SSE-04"],
+    applies: AppliesTo::SSE,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::HttpReceived, Kind::HttpStray],
+    vacuous: "no request was received",
+    explain: "The client sent DELETE to a server of HTTP with server-sent events, as streamable HTTP ends a session. This \
+        transport has no such request: the server refuses it, and the session goes on until its stream is closed.\n\n\
+        Look at the request of the witness; often the code that closes a session does not know its transport. \
+        To fix it, choose the transport once, when the `endpoint` event arrives, and close the stream at the end.",
+    start: |_: &Header| -> Box<dyn Monitor> { each(judge_old_verb) },
+};
+
+fn judge_old_verb(event: &Event, _view: &View) -> Judged {
+    let (EventKind::HttpReceived { verb, .. } | EventKind::HttpStray { verb, .. }) = &event.kind else {
+        return Judged::Unrelated;
+    };
+    match verb.as_str() {
+        "GET" | "POST" => Judged::Held,
+        "DELETE" => {
+            let because = format!("DELETE was received at {}, which this transport does not have", event.seq);
+            Judged::Broken(Violation::new("deleted", because, &[event.seq]))
+        }
+        _ => Judged::Unrelated,
     }
 }
 

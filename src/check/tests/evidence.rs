@@ -10,6 +10,8 @@ use crate::history::{Event, EventKind, Header, History, Origin, Seq, Source, UNK
 const OTHERWISE: &[(&str, &str, &str)] = &[
     ("stale-session-unused", "lost-session-renewed-once/violated-renewed-twice", "a call may not know of the loss yet"),
     ("stale-session-unused", "stale-session-unused/inconclusive-loaded-machine", "no journal shows a slow machine"),
+    ("stale-session-unused", "stale-session-unused/violated-used-behind-its-answer", "no journal shows operations"),
+    ("stale-session-unused", "stale-session-unused/violated-used-by-the-next-call", "no journal shows operations"),
     (
         "stdin-carries-messages-only",
         "stdin-carries-messages-only/holds-cut-off-by-signal",
@@ -117,10 +119,12 @@ const OF_TRACES: &str = "
 ";
 /// Rules that a journal shows as well.
 const OF_JOURNALS: &str = "
-    accept-offers-both deleted-session-silent endpoint-used era-remembered event-id-known
-    mismatched-call-listed-again modern-parameters-mirrored modern-without-session
-    ping-answered posted-to-endpoint protocol-version-sent refused-stream-accepted retry-honoured session-ended
-    session-id-sent stale-session-unused stdin-carries-messages-only stream-reopened-slowly token-sent
+    accept-offers-both bearer-token-used deleted-session-silent endpoint-used era-remembered event-id-known
+    fallback-after-refusal forbidden-not-repeated mismatched-call-listed-again modern-fallback-after-refusal
+    modern-parameters-mirrored modern-without-session old-transport-alone ping-answered posted-to-endpoint
+    posts-say-json protocol-version-sent refused-stream-accepted resumed-by-get resumed-from-last-event
+    retry-honoured session-ended session-id-in-header-only session-id-sent stale-session-unused
+    stdin-carries-messages-only stream-reopened-slowly token-sent unauthorized-not-repeated
 ";
 
 #[test]

@@ -24,3 +24,8 @@ pub struct Event {
     /// The kind of event, with its fields.
     pub kind: EventKind,
 }
+
+/// Whether a flag is left out of a file.
+fn is_false(flag: &bool) -> bool {
+    !flag
+}

@@ -6,6 +6,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error as _, MapAccess};
 use serde::{Deserialize, Serialize};
 
+use super::is_false;
 use super::kinds::event_kinds;
 use super::operation::{Action, Context, Outcome};
 use super::server::{Impact, LinkPeer, ServerEnd, WireEnd};
@@ -98,8 +99,7 @@ event_kinds! {
         /// The context as the scenario names it.
         #[serde(rename = "in")] place: String,
     }
-    /// A context ended by the driver was still alive when its limit passed, although nothing ran in it. The driver
-    /// takes stacks, then ends the plan.
+    /// A context ended by the driver was alive when its limit passed. The driver takes stacks, then ends the plan.
     ContextOverdue = "context.overdue" {
         /// The context as the scenario names it.
         #[serde(rename = "in")] place: String,
@@ -329,6 +329,8 @@ event_kinds! {
         /// Whether it had begun to arrive before the last response on its socket was written. Then it does not show that
         /// its client had read that response.
         #[serde(default, skip_serializing_if = "is_false")] pipelined: bool,
+        /// The body, if it is a message that the mock does not take: of a request that it refuses, or of another verb.
+        #[serde(default, skip_serializing_if = "Option::is_none")] message: Option<Message>,
     }
     /// An HTTP request arrived that is not addressed to the protocol: it has another path than the mock's, or another verb.
     HttpStray = "http.stray" {
@@ -488,16 +490,11 @@ event_kinds! {
         /// The measurement that exceeded the limit.
         because: String,
     }
-    /// A process of an application is about to exit. It waits until this event is on file, so the process itself caused
-    /// every earlier end of its connections.
+    /// A process of an application is about to exit, once this is on file: it caused every earlier end of a connection.
     ProcessExiting = "process.exiting" {
         /// Pid of the process, for a reader.
         pid: u32,
         /// Number of its open connections to mocks.
         sockets: u32,
     }
-}
-
-fn is_false(flag: &bool) -> bool {
-    !flag
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::history::{ConnectionId, EventKind, SessionId, WireEnd};
+use crate::history::{ConnectionId, EventKind, Message, SessionId, WireEnd};
 use crate::plan::Revision;
 use crate::script::{DISCOVER, Generation};
 use crate::server::arrival::Arrival;
@@ -56,7 +56,8 @@ impl Receiver<'_> {
         self.http.exchanges.insert(no, Exchange::new(&request, number));
         let received = if self.is_addressed(&request) {
             let connection = number.map(|number| self.http.connection_id(Some(number)));
-            received(&request, connection, named)
+            let message = (admitted != Ok(Verb::Post)).then(|| message_of(&request)).flatten();
+            received(&request, connection, named, message)
         } else {
             stray(&request)
         };
@@ -285,7 +286,12 @@ impl Receiver<'_> {
     }
 }
 
-fn received(request: &Request, connection: Option<ConnectionId>, session: Option<SessionId>) -> EventKind {
+fn received(
+    request: &Request,
+    connection: Option<ConnectionId>,
+    session: Option<SessionId>,
+    message: Option<Message>,
+) -> EventKind {
     EventKind::HttpReceived {
         exchange: request.exchange.id(),
         socket: request.socket.id(),
@@ -296,15 +302,12 @@ fn received(request: &Request, connection: Option<ConnectionId>, session: Option
         query: shown_query(request),
         headers: shown_headers(request),
         pipelined: request.is_pipelined,
+        message,
     }
 }
 
 /// A request that is not addressed to the protocol.
 fn stray(request: &Request) -> EventKind {
-    let message = match &request.body {
-        Body::Whole(bytes) => wire::message_in(bytes),
-        Body::TooLong | Body::Cut => None,
-    };
     EventKind::HttpStray {
         exchange: request.exchange.id(),
         socket: request.socket.id(),
@@ -313,7 +316,15 @@ fn stray(request: &Request) -> EventKind {
         query: shown_query(request),
         session: request.header("mcp-session-id").map(|id| SessionId(id.to_owned())),
         headers: shown_headers(request),
-        message,
+        message: message_of(request),
+    }
+}
+
+/// The body of a request, if it is a message of the protocol.
+fn message_of(request: &Request) -> Option<Message> {
+    match &request.body {
+        Body::Whole(bytes) => wire::message_in(bytes),
+        Body::TooLong | Body::Cut => None,
     }
 }
 

@@ -1,0 +1,294 @@
+//! Streams that end behind an event id: how a client comes back for the answer, and when it stops.
+
+use std::collections::BTreeMap;
+
+use crate::check::combinator::{Judged, each};
+use crate::check::host::{ServerExchange, exchange_of, is_responsible};
+use crate::check::lessons::{ServerSocket, socket_of};
+use crate::check::parts::parts;
+use crate::check::polls::{Asked, PolledRequests};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::history::{Event, EventKind, Header, Kind, Seq, SessionId, WireEnd};
+use crate::plan::Promise;
+
+/// Counter-example: a GET may name an event or not.
+pub(super) const RESUMED_BY_GET: Invariant = Invariant {
+    id: "resumed-by-get",
+    property: Property::Safety,
+    level: Level::Should,
+    claim: "a stream is resumed by GET, and no other request names an event id",
+    source: "2025-11-25, basic/transports, Resumability and Redelivery: resumption is always via HTTP GET with Last-Event-ID",
+    requirement: &["LC-RES-08", "LC-RES-01"],
+    applies: AppliesTo::SESSIONS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::HttpReceived],
+    vacuous: "no request named an event id",
+    explain: "A POST or DELETE came with `Last-Event-ID`. Only a GET resumes a stream. A server takes the POST for a new \
+        message: it does the work a second time, on a new stream, and the answer to the first request stays behind \
+        unread.\n\n\
+        Look at the request of the witness. To fix it, open the stream again with GET, whatever request had opened it, \
+        and wait there for the answer to the first request.",
+    start: |_: &Header| -> Box<dyn Monitor> { each(judge_verb) },
+};
+
+fn judge_verb(event: &Event, _view: &View) -> Judged {
+    let EventKind::HttpReceived { verb, headers, .. } = &event.kind else { return Judged::Unrelated };
+    match headers.get("last-event-id") {
+        None => Judged::Unrelated,
+        Some(_) if verb == "GET" => Judged::Held,
+        Some(id) => {
+            let because = format!("{verb} was received at {} with Last-Event-ID {id}", event.seq);
+            Judged::Broken(Violation::new("other-verb", because, &[event.seq]))
+        }
+    }
+}
+
+/// Counter-examples: A client whose network dropped has not read the last event. If the server ended the stream, and the
+/// client goes on with its socket, then the client has read the stream to its end.
+pub(super) const RESUMED_FROM_LAST_EVENT: Invariant = Invariant {
+    id: "resumed-from-last-event",
+    property: Property::Safety,
+    level: Level::Should,
+    claim: "a client that has read a stream to its end resumes it behind its last event",
+    source: "2025-11-25, basic/transports, Resumability and Redelivery: SHOULD include the last event ID it received",
+    requirement: &["LC-RES-01"],
+    applies: AppliesTo::SESSIONS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::StreamEvent, Kind::HttpEnded, Kind::SocketClosed],
+    vacuous: "no client resumed a stream that its server had ended",
+    explain: "The server ended a stream, and the client resumed it behind an event that was not the last one. The server \
+        sends again what comes after that event, so the client gets some messages twice: a progress goes back, and a \
+        notification takes effect again.\n\n\
+        Look at the ids of the stream and at the GET in the witness. To fix it, store the id of every event, also of \
+        one without data, and send the newest.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(LastEvents::default()) },
+};
+
+#[derive(Default)]
+struct LastEvents {
+    open: BTreeMap<ServerExchange, IdStream>,
+    ended: Vec<IdStream>,
+    /// Resumptions behind an older event, by the socket that must go on.
+    suspected: BTreeMap<ServerSocket, Violation>,
+}
+
+/// A response, and the ids of its events in order, with those of the streams that it resumes.
+#[derive(Clone)]
+struct IdStream {
+    socket: ServerSocket,
+    session: Option<SessionId>,
+    ids: Vec<String>,
+    ended: Seq,
+}
+
+impl Monitor for LastEvents {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::HttpReceived { exchange, socket, verb, session, headers, .. } => {
+                let socket = socket_of(event, socket);
+                if let Some(violation) = self.suspected.remove(&socket) {
+                    tally.broken(violation);
+                }
+                let last = headers.get("last-event-id").filter(|_| verb == "GET");
+                let ids = last.map(|last| self.resumed(event, session.as_ref(), last, tally)).unwrap_or_default();
+                let stream = IdStream { socket, session: session.clone(), ids, ended: event.seq };
+                self.open.insert(exchange_of(event, exchange), stream);
+            }
+            EventKind::HttpAnswered { exchange, streams: false, .. } => {
+                self.open.remove(&exchange_of(event, exchange));
+            }
+            EventKind::StreamEvent { exchange, id: Some(id), .. } => {
+                self.open.entry(exchange_of(event, exchange)).and_modify(|stream| stream.ids.push(id.clone()));
+            }
+            EventKind::HttpEnded { exchange, how } => {
+                let stream = self.open.remove(&exchange_of(event, exchange));
+                let stream = stream.filter(|stream| *how == WireEnd::ByServer && !stream.ids.is_empty());
+                self.ended.extend(stream.map(|stream| IdStream { ended: event.seq, ..stream }));
+            }
+            EventKind::SocketClosed { socket, .. } => {
+                let socket = socket_of(event, socket);
+                self.suspected.remove(&socket);
+                // A client that has closed the socket may not have read to the end.
+                self.ended.retain(|stream| stream.socket != socket);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl LastEvents {
+    /// Takes a resumption, and returns the ids of the stream that it goes on with.
+    fn resumed(&mut self, event: &Event, session: Option<&SessionId>, last: &str, tally: &mut Tally) -> Vec<String> {
+        let server = event.source.server();
+        let is_it = |stream: &IdStream| {
+            Some(stream.socket.0.as_str()) == server
+                && (stream.session.is_none() || stream.session.as_ref() == session)
+                && stream.ids.iter().any(|id| id == last)
+        };
+        let Some(index) = self.ended.iter().rposition(is_it) else { return Vec::new() };
+        let stream = self.ended.remove(index);
+        match stream.ids.last().filter(|newest| *newest != last) {
+            None => tally.held(),
+            Some(newest) => {
+                let because = format!(
+                    "GET was received at {} with Last-Event-ID {last}, and the stream that ended at {} had the event {newest} last",
+                    event.seq, stream.ended
+                );
+                let violation = Violation::new("older-event", because, &[stream.ended, event.seq]);
+                self.suspected.insert(stream.socket.clone(), violation);
+            }
+        }
+        stream.ids
+    }
+}
+
+/// Counter-examples: A client may cancel the request instead, or go away: only one that goes on, long after the waiting
+/// time or by making the same request again, has forgotten the answer. A server that refuses the GET, or has lost the
+/// session, has nothing to resume. `resumed-by-get` judges a POST that names an event.
+pub(super) const CUT_STREAM_RESUMED: Invariant = Invariant {
+    id: "cut-stream-resumed",
+    property: Property::Liveness,
+    level: Level::Should,
+    claim: "a client comes back for the answer to a request whose stream ended behind an event id, or cancels the request",
+    source: "2025-11-25, basic/transports, Sending Messages to the Server: SHOULD poll by reconnecting; Resumability and Redelivery",
+    requirement: &["LC-RES-03", "LC-RES-01", "LC-RES-08"],
+    applies: AppliesTo::SESSIONS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[
+        Kind::HttpReceived,
+        Kind::HttpAnswered,
+        Kind::WireReceived,
+        Kind::WireSent,
+        Kind::StreamEvent,
+        Kind::HttpEnded,
+        Kind::MockEnding,
+        Kind::LinkClosed,
+    ],
+    vacuous: "no stream ended behind an event id before the answer",
+    explain: "The server ended the stream of a request behind an event id, which asks the client to come back for the \
+        answer. The client never did, and did not cancel the request either: it went on with other requests, or made the \
+        same one again. The work is done and its result is lost, or the work is done twice.\n\n\
+        Look at the end of the stream in the witness. To fix it, wait for the time that `retry` gives, send GET with \
+        `Last-Event-ID`, and read the answer there; send `notifications/cancelled` if nobody waits any more.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(CutStreams::default()) },
+};
+
+/// A client that polls does so within this time after the waiting time.
+const PATIENCE_US: u64 = 1_000_000;
+
+#[derive(Default)]
+struct CutStreams {
+    polled: PolledRequests,
+}
+
+impl Monitor for CutStreams {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        if self.polled.see(event, view).is_some() {
+            tally.held();
+        }
+        match &event.kind {
+            EventKind::HttpReceived { verb, session: Some(session), headers, .. } => {
+                let last = headers.get("last-event-id");
+                for request in self.polled.iter_mut().filter(|request| request.session.as_ref() == Some(session)) {
+                    if verb == "POST" && last.is_some_and(|last| request.ids.contains(last)) {
+                        request.is_waived = true;
+                    } else if verb == "GET" && last.is_none() && request.is_due(event, 0) {
+                        request.unnamed.get_or_insert(event.seq);
+                    }
+                }
+            }
+            EventKind::WireReceived { connection, message } => {
+                for part in parts(message).iter().filter(|part| part.is_any_request()) {
+                    for request in self.polled.iter_mut().filter(|request| request.asked.connection == *connection) {
+                        let is_sign = request.unnamed.is_some()
+                            || request.is_due(event, PATIENCE_US)
+                            || request.is_due(event, 0) && request.asked.is_made_again_by(part);
+                        if is_sign && request.is_cut() {
+                            request.went_on.get_or_insert(event.seq);
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, view: &View, tally: &mut Tally) {
+        let forgotten = self.polled.iter().filter(|request| request.is_cut());
+        for request in forgotten.filter(|_| is_responsible(view) && view.signalled().is_none()) {
+            let (Some(went_on), Some((ended, _))) = (request.went_on, request.ended) else { continue };
+            let Asked { connection, id, method, seq, .. } = &request.asked;
+            let because = format!(
+                "the stream of {method} (request {id} on {connection}) ended at {ended} behind an event id; the client went on \
+                 at {went_on}, and neither resumed the stream nor cancelled the request"
+            );
+            tally.broken(Violation::new("forgotten", because, &[*seq, ended, went_on]));
+        }
+    }
+}
+
+/// Counter-examples: One resumption may cross the cancellation. An answer that got lost on the way is asked for again, and
+/// a stream that the server ends each time has not brought it.
+pub(super) const RESUME_STOPS: Invariant = Invariant {
+    id: "resume-stops",
+    property: Property::Safety,
+    level: Level::OwnResource,
+    claim: "a client stops resuming the stream of a request that was answered or cancelled",
+    source: "VG-19: reconnects slow down; follows from 2025-11-25, basic/transports, Resumability and Redelivery",
+    requirement: &["LC-RES-07", "VG-19"],
+    applies: AppliesTo::SESSIONS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[
+        Kind::HttpReceived,
+        Kind::HttpAnswered,
+        Kind::WireReceived,
+        Kind::WireSent,
+        Kind::StreamEvent,
+        Kind::HttpEnded,
+        Kind::MockEnding,
+        Kind::LinkClosed,
+    ],
+    vacuous: "no stream was resumed",
+    explain: "The request was answered, or the client itself had cancelled it, and the client kept opening its stream again. \
+        Nothing can come there any more. Each attempt costs a request, and a server keeps the events of the stream as \
+        long as somebody asks for them.\n\n\
+        Look at the GET requests in the witness. To fix it, tie the loop that resumes a stream to its request, and end it \
+        when the request is answered, cancelled or timed out.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Resumptions::default()) },
+};
+
+/// So many resumptions may come after an answer.
+const AFTER_ANSWER_MAX: usize = 3;
+/// So many may come after a cancellation.
+const AFTER_CANCEL_MAX: usize = 1;
+
+#[derive(Default)]
+struct Resumptions {
+    polled: PolledRequests,
+}
+
+impl Monitor for Resumptions {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        let resumed = self.polled.see(event, view);
+        let Some(request) = resumed.and_then(|index| self.polled.get(index)) else { return };
+        let asked = &request.asked;
+        let (max, since, what) = match (request.cancelled, asked.answered) {
+            (Some(cancelled), _) => (AFTER_CANCEL_MAX, cancelled, "cancelled"),
+            (None, Some(answered)) => (AFTER_ANSWER_MAX, answered, "answered"),
+            (None, None) => return tally.held(),
+        };
+        if request.n_useless <= max {
+            return tally.held();
+        }
+        let because = format!(
+            "the stream of {} (request {} on {}), which was {what} at {since}, was resumed at {}, {} times since",
+            asked.method, asked.id, asked.connection, event.seq, request.n_useless
+        );
+        let variant = if request.cancelled.is_some() { "after-cancel" } else { "after-answer" };
+        tally.broken(Violation::new(variant, because, &[since, event.seq]));
+    }
+}
