@@ -295,9 +295,13 @@ impl Renaming {
     }
 }
 
+/// The rule that looks for the id of a session in other texts, which a renaming leaves as they are.
+const OF_NAMES_IN_TEXTS: &str = "session-id-in-header-only";
+
 #[test]
 fn other_names_give_the_same_verdicts() {
-    let corpus = RuleHistory::all();
+    let mut corpus = RuleHistory::all();
+    corpus.retain(|history| history.invariant != OF_NAMES_IN_TEXTS);
     for_cases(300, &(any::<prop::sample::Index>(), any::<u64>()), |(which, salt)| {
         let history = &corpus[which.index(corpus.len())];
         let renaming = Renaming { salt, servers: true };
