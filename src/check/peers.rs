@@ -13,6 +13,8 @@ use crate::history::{
 pub struct Server {
     /// The latest event after which it may lose answers or connections: a fault, a kill, or its own end.
     pub impaired: Option<Seq>,
+    /// The first fault since which its journal may not show what its clients read.
+    pub unshown: Option<Seq>,
     /// The latest fault that held or delayed it.
     pub delayed: Option<Seq>,
     /// The completion of the load that handed out its tools, as long as they are valid.
@@ -58,6 +60,25 @@ pub struct PendingRequest {
     pub method: String,
     /// The call to which it belongs, if known.
     pub operation: Option<OpId>,
+}
+
+/// Whether the journal shows what a client reads although this fault was delivered: the mock sends an odd message as the
+/// journal has it, or none.
+pub(super) fn is_on_record(fault: &str) -> bool {
+    matches!(
+        fault.split(':').next(),
+        Some(
+            "answer-error"
+                | "answer-result"
+                | "alter-result"
+                | "omit-result"
+                | "echo-version"
+                | "extra-member"
+                | "cancel-request"
+                | "progress-forever"
+                | "drop"
+        )
+    )
 }
 
 /// All servers and connections.
@@ -108,8 +129,14 @@ impl Peers {
                 self.end(connection, seq, gone);
             }
             (EventKind::WireEof { connection }, _) => self.end(connection, seq, Gone::ByClient),
-            (EventKind::FaultDelivered { impairs, .. }, Source::Mock { server, .. }) => match impairs {
-                Impact::Answers | Impact::Connection => self.server_mut(server).impaired = Some(seq),
+            (EventKind::FaultDelivered { impairs, fault }, Source::Mock { server, .. }) => match impairs {
+                Impact::Answers | Impact::Connection => {
+                    let server = self.server_mut(server);
+                    server.impaired = Some(seq);
+                    if !is_on_record(fault) {
+                        server.unshown.get_or_insert(seq);
+                    }
+                }
                 Impact::Timing => self.server_mut(server).delayed = Some(seq),
                 Impact::Ending | Impact::Nothing => {}
             },

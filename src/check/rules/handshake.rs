@@ -7,14 +7,15 @@ use serde_json::Value;
 use crate::check::combinator::{Judged, each};
 use crate::check::host::is_responsible;
 use crate::check::parts::parts;
+use crate::check::peers::is_on_record;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Impact, Kind, Message, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Impact, Kind, Message, Seq, WireEnd};
 use crate::plan::Promise;
 
 /// Counter-examples: A client of both generations may send `server/discover` first, or any request of the stateless
 /// generation. Pings, responses and cancellations belong to no phase. A client may send `initialize` again after an error, or
-/// go on without a handshake, as a server of the stateless generation expects. If a script garbles answers, the journal
-/// does not show what the client read, so the connection is not judged any further.
+/// go on without a handshake, as a server of the stateless generation expects. If a script garbles answers so that the
+/// journal does not show what the client read, the connection is not judged any further.
 pub(super) const HANDSHAKE_ORDER: Invariant = Invariant {
     id: "handshake-order",
     property: Property::Safety,
@@ -53,6 +54,8 @@ struct Handshake {
     initialize: Option<(Seq, String)>,
     answer: Option<InitializeAnswer>,
     initialized: Option<Seq>,
+    /// Whether a script made the answer to `initialize` odd.
+    is_odd: bool,
     /// Whether judging has stopped: the handshake was broken already, or a script garbles answers.
     has_stopped: bool,
 }
@@ -72,8 +75,14 @@ impl Monitor for Handshakes {
             EventKind::ConnectionClosed { connection, .. } | EventKind::WireEof { connection } => {
                 self.open.remove(connection);
             }
-            // An error is an answer like any other: the journal shows what the client read.
-            EventKind::FaultDelivered { fault, .. } if fault.split(':').next() == Some("answer-error") => {}
+            // The journal shows what the client read: only after an odd answer to `initialize` may it begin again.
+            EventKind::FaultDelivered { fault, .. } if is_on_record(fault) => {
+                let server = event.source.server().unwrap_or_default();
+                if fault.ends_with(":initialize") {
+                    let of_server = |id: &ConnectionId| view.connection(id).is_some_and(|one| one.server == server);
+                    self.open.iter_mut().filter(|(id, _)| of_server(id)).for_each(|(_, one)| one.is_odd = true);
+                }
+            }
             EventKind::FaultDelivered { impairs: Impact::Answers | Impact::Connection, .. } => {
                 let Some(server) = event.source.server() else { return };
                 for (id, handshake) in &mut self.open {
@@ -120,6 +129,10 @@ impl Handshake {
                 return;
             }
             (None, _) => ("first-not-initialize", "before any initialize", None),
+            (Some(_), "initialize") if self.is_odd => {
+                self.has_stopped = true;
+                return;
+            }
             (Some((first, _)), "initialize") => ("initialize-twice", "a second time", Some(*first)),
             (Some((first, _)), "notifications/initialized") => match (self.answer, self.initialized) {
                 (None, _) => ("initialized-before-answer", "before initialize was answered", Some(*first)),
@@ -223,13 +236,16 @@ fn is_version(text: &str) -> bool {
         [year, month, day] => number(year, 4, 2024..=9999) && number(month, 2, 1..=12) && number(day, 2, 1..=31),
         _ => false,
     };
-    (is_date && text >= FIRST_PUBLISHED) || text.to_ascii_lowercase().contains("draft")
+    (is_date && (FIRST_PUBLISHED..BEYOND_ALL).contains(&text)) || text.to_ascii_lowercase().contains("draft")
 }
 
 /// The first revision that was published, before 2024-11-05.
 const FIRST_PUBLISHED: &str = "2024-10-07";
+/// No revision has a date as late as this one while this program is in use.
+const BEYOND_ALL: &str = "2050";
 
-/// Counter-example: a load that was cancelled, or gave up on the server, need not finish the handshake.
+/// Counter-examples: A load that was cancelled, or gave up on the server, need not finish the handshake. Pings may come
+/// before the answer was read; over HTTP a request that names the session shows that it was.
 pub(super) const INITIALIZED_SENT: Invariant = Invariant {
     id: "initialized-sent",
     property: Property::Liveness,
@@ -254,6 +270,8 @@ pub(super) const INITIALIZED_SENT: Invariant = Invariant {
 struct InitializedConnections {
     asked: BTreeMap<ConnectionId, String>,
     owed: BTreeMap<ConnectionId, Seq>,
+    /// Pings in sessions whose `initialize` was answered.
+    pinged: BTreeMap<ConnectionId, Seq>,
 }
 
 impl Monitor for InitializedConnections {
@@ -269,6 +287,10 @@ impl Monitor for InitializedConnections {
                 if parts(message).iter().any(is_notice) && self.owed.remove(connection).is_some() {
                     tally.held();
                 }
+                let is_in_session = view.carrier(event).is_some() && self.owed.contains_key(connection);
+                if is_in_session && parts(message).iter().any(|part| part.is_request("ping")) {
+                    self.pinged.entry(connection.clone()).or_insert(event.seq);
+                }
             }
             EventKind::WireSent { connection, message } if !self.asked.is_empty() => {
                 let id = message.id().map(ToString::to_string);
@@ -279,7 +301,16 @@ impl Monitor for InitializedConnections {
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
                 self.asked.remove(connection);
-                self.owed.remove(connection);
+                let pinged = self.pinged.remove(connection);
+                let is_by_client = matches!(&event.kind, EventKind::ConnectionClosed { how: WireEnd::ByClient, .. });
+                if let (Some(answered), Some(pinged)) = (self.owed.remove(connection), pinged.filter(|_| is_by_client))
+                {
+                    let because = format!(
+                        "connection {connection} was in use at {pinged} and ended at {}, and no notifications/initialized had followed the answer of {answered}",
+                        event.seq
+                    );
+                    tally.broken(Violation::new("never", because, &[answered, pinged, event.seq]));
+                }
             }
             EventKind::OperationCompleted { .. } if !self.owed.is_empty() => self.completed(event, view, tally),
             _ => {}

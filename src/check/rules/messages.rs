@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::check::carriers::Carrier;
 use crate::check::combinator::{Count, Judged, at_most, both, each};
 use crate::check::methods::{is_notification, method};
 use crate::check::parts::parts;
@@ -49,7 +50,7 @@ fn request_ids(event: &Event, view: &View) -> Count<SentId> {
             let parts = parts(message);
             let counts = |part: &&Message| view.is_stateless() || part.method() != Some("server/discover");
             let requests = parts.iter().filter(|part| part.is_any_request()).filter(counts);
-            let id_of = |request: &Message| request.id().filter(|id| !is_rough(id)).map(ToString::to_string);
+            let id_of = |request: &Message| request.id().and_then(text_of_id);
             let ids = requests.filter_map(|request| Some((id_of(request)?, client_of(request, view))));
             Count::These(ids.map(|(id, client)| (connection.clone(), id, client)).collect())
         }
@@ -60,21 +61,24 @@ fn request_ids(event: &Event, view: &View) -> Count<SentId> {
     }
 }
 
-/// Whether an id is a number that a reader may know only roughly.
-fn is_rough(id: &Value) -> bool {
-    id.is_f64()
+/// The text of an id, in which 7.0 is 7; none for a number that a reader may know only roughly.
+fn text_of_id(id: &Value) -> Option<String> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match id.as_f64().filter(|_| id.is_f64()) {
+        Some(number) => (number.fract() == 0.0 && number.abs() < EXACT).then(|| format!("{number:.0}")),
+        None => Some(id.to_string()),
+    }
 }
 
 fn is_refused((of, id, _): &SentId, _event: &Event, view: &View) -> bool {
-    view.refused().iter().any(|(connection, refused)| connection == of && refused == id)
+    let is_it = |refused: &str| refused == id || refused.strip_suffix(".0") == Some(id);
+    view.refused().iter().any(|(connection, refused)| connection == of && is_it(refused))
 }
 
 fn is_answered((of, id, _): &SentId, event: &Event, _view: &View) -> bool {
     let EventKind::WireSent { connection, message } = &event.kind else { return false };
     of == connection
-        && parts(message)
-            .iter()
-            .any(|part| part.is_response() && part.id().map(ToString::to_string).as_ref() == Some(id))
+        && parts(message).iter().any(|part| part.is_response() && part.id().and_then(text_of_id).as_ref() == Some(id))
 }
 
 fn is_of_ended_connection((of, ..): &SentId, event: &Event, _view: &View) -> bool {
@@ -161,16 +165,23 @@ pub(super) const ONE_MESSAGE_AT_A_TIME: Invariant = Invariant {
         Look at the message in the witness. To fix it, send each message by itself once the revision is known.",
     start: |header: &Header| -> Box<dyn Monitor> {
         let offered = header.revision.parse().ok();
-        Box::new(move |event: &Event, view: &View, tally: &mut Tally| judge_batch(event, view, offered, tally))
+        let mut before: Option<(Carrier, Seq)> = None;
+        Box::new(move |event: &Event, view: &View, tally: &mut Tally| {
+            let carrier = view.carrier(event).cloned();
+            // A server that takes a batch for one records its messages one by one.
+            let first = before.take().filter(|(known, _)| carrier.as_ref() == Some(known)).map(|(_, first)| first);
+            before = carrier.map(|carrier| (carrier, first.unwrap_or(event.seq)));
+            judge_batch(event, view, (offered, first), tally);
+        })
     },
 };
 
-fn judge_batch(event: &Event, view: &View, offered: Option<Revision>, tally: &mut Tally) {
+fn judge_batch(event: &Event, view: &View, (offered, first): (Option<Revision>, Option<Seq>), tally: &mut Tally) {
     let EventKind::WireReceived { connection, message } = &event.kind else { return };
-    let Value::Array(_) = message.body() else {
+    if !message.body().is_array() && first.is_none() {
         tally.held();
         return;
-    };
+    }
     let agreed = view.agreement(connection).and_then(Agreement::revision);
     let has_batches = agreed.or(offered).is_some_and(|revision| revision <= Revision::R20250326);
     let has_initialize = parts(message).iter().any(|part| part.is_request("initialize"));
@@ -180,7 +191,8 @@ fn judge_batch(event: &Event, view: &View, offered: Option<Revision>, tally: &mu
         (false, false) => ("batch", "a batch"),
     };
     let because = format!("{what} was sent on connection {connection} at {}", event.seq);
-    tally.broken(Violation::new(variant, because, &[event.seq]));
+    let witness: Vec<Seq> = first.into_iter().chain([event.seq]).collect();
+    tally.broken(Violation::new(variant, because, &witness));
 }
 
 /// Counter-examples: The recorder keeps a message above the size limit without its other fields. An error need not name
@@ -222,6 +234,7 @@ fn fault_of_form(message: &Message) -> Option<(&'static str, String)> {
     let field = |name: &str| message.at(&[name]);
     let holds = |name: &str| field(name).is_some_and(|value| !value.is_null());
     let fault = |variant, what: &str| Some((variant, what.to_owned()));
+    let has_object = || field("result").is_some_and(Value::is_object);
     if field("jsonrpc").and_then(Value::as_str) != Some("2.0") {
         return fault("no-version", "no-version");
     }
@@ -231,6 +244,9 @@ fn fault_of_form(message: &Message) -> Option<(&'static str, String)> {
         }
         // Without an id, only an error is a response.
         return match (field("result").is_some(), field("error")) {
+            (true, None) if message.is_response() && !has_object() => {
+                fault("result-is-no-object", "a result that is no object")
+            }
             (true, None) | (false, Some(_)) if message.is_response() => fault_of_error(field("error")),
             (false, Some(error)) => fault_of_error(Some(error)),
             (true, None) => fault("no-id", "a result and no id"),

@@ -16,7 +16,10 @@ mod cleanup;
 mod completion;
 mod connections;
 mod cursors;
+mod declared;
+mod elicited;
 mod eras;
+mod fallback;
 mod features;
 mod growth;
 mod handshake;
@@ -26,9 +29,12 @@ mod http_headers;
 mod http_streams;
 mod idle;
 mod loads;
+mod meanwhile;
 mod messages;
 mod methods;
+mod notices;
 mod output;
+mod pings;
 mod processes;
 mod program_end;
 mod progress;
@@ -36,6 +42,7 @@ mod removal;
 mod responses;
 mod resume;
 mod scenario;
+mod schemas;
 mod scopes;
 mod sent_back;
 mod server_death;
@@ -47,6 +54,7 @@ mod sessions;
 mod sse;
 mod stateless;
 mod subscriptions;
+mod task_life;
 mod tasks;
 mod tools;
 mod versions;
@@ -82,6 +90,7 @@ pub const INVARIANTS: &[Invariant] = &[
     stateless::GENERATION_KEPT,
     eras::GENERATION_REMEMBERED,
     eras::REFUSED_REVISION_DROPPED,
+    fallback::REFUSED_GENERATION_LEFT,
     stateless::SESSIONS_OVER,
     subscriptions::SUBSCRIPTION_CLOSED,
     sent_back::SENT_BACK_KEEPS_STATE,
@@ -92,14 +101,28 @@ pub const INVARIANTS: &[Invariant] = &[
     capabilities::CAPABILITIES_RESPECTED,
     messages::ONE_MESSAGE_AT_A_TIME,
     messages::MESSAGES_WELL_FORMED,
+    schemas::PARAMS_MATCH_SCHEMA,
+    schemas::RESULTS_MATCH_SCHEMA,
+    notices::NOTIFICATIONS_UNANSWERED,
+    elicited::INPUT_MATCHES_REQUEST,
     messages::POSTS_ARE_MESSAGES,
     methods::METHODS_KNOWN,
+    schemas::FIELDS_OF_REVISION,
     features::FEATURES_DECLARED,
+    declared::DECLARED_FEATURES_SERVED,
+    declared::CHANGED_ROOTS_TOLD,
     responses::RESPONSES_MATCH_REQUESTS,
     responses::SERVER_REQUESTS_ANSWERED,
+    meanwhile::REQUESTS_SERVED_MEANWHILE,
+    notices::TAKEN_BACK_UNANSWERED,
     progress::PROGRESS_TOKENS_VALID,
     tasks::TASK_SUPPORT_FOLLOWED,
+    task_life::TASKS_FOLLOWED,
+    task_life::TASK_INPUT_AWAITED,
+    task_life::TASK_ANSWERS_RELATED,
     server_requests::PING_ANSWERED,
+    pings::PINGS_MODEST,
+    pings::SILENT_PINGS_HEEDED,
     calls::CALL_SENT_ONCE,
     calls::CALL_ARRIVES_AS_MADE,
     answers::ANSWER_REACHES_ITS_CALLER,
@@ -107,6 +130,7 @@ pub const INVARIANTS: &[Invariant] = &[
     cancellation::CANCEL_PROMPT,
     tools::TOOLS_MATCH_OFFER,
     tools::CHANGED_TOOLS_LISTED_AGAIN,
+    meanwhile::CHANGED_LIST_FETCHED,
     loads::FAILURE_REPORTED,
     connections::ONE_CONNECTION_PER_SERVER,
     connections::UNCHANGED_SERVER_KEPT,
@@ -193,13 +217,28 @@ pub const HOST_RULES: &[Invariant] = &[
     messages::STDIN_CARRIES_MESSAGES_ONLY,
     messages::ONE_MESSAGE_AT_A_TIME,
     messages::MESSAGES_WELL_FORMED,
+    schemas::PARAMS_MATCH_SCHEMA,
+    schemas::RESULTS_MATCH_SCHEMA,
+    notices::NOTIFICATIONS_UNANSWERED,
+    elicited::INPUT_MATCHES_REQUEST,
     methods::METHODS_KNOWN,
+    schemas::FIELDS_OF_REVISION,
     features::FEATURES_DECLARED,
+    declared::DECLARED_FEATURES_SERVED,
+    declared::CHANGED_ROOTS_TOLD,
+    meanwhile::CHANGED_LIST_FETCHED,
     responses::RESPONSES_MATCH_REQUESTS,
     responses::SERVER_REQUESTS_ANSWERED,
+    meanwhile::REQUESTS_SERVED_MEANWHILE,
+    notices::TAKEN_BACK_UNANSWERED,
     progress::PROGRESS_TOKENS_VALID,
     tasks::TASK_SUPPORT_FOLLOWED,
+    task_life::TASKS_FOLLOWED,
+    task_life::TASK_INPUT_AWAITED,
+    task_life::TASK_ANSWERS_RELATED,
     server_requests::PING_ANSWERED,
+    pings::PINGS_MODEST,
+    pings::SILENT_PINGS_HEEDED,
     cancellation::CANCEL_ONLY_OPEN_REQUESTS,
     stateless::METADATA_SENT,
     stateless::SESSIONS_OVER,
@@ -207,6 +246,7 @@ pub const HOST_RULES: &[Invariant] = &[
     stateless::GENERATION_KEPT,
     eras::GENERATION_REMEMBERED,
     eras::REFUSED_REVISION_DROPPED,
+    fallback::REFUSED_GENERATION_LEFT,
     sent_back::SENT_BACK_KEEPS_STATE,
     server_shutdown::EOF_BEFORE_SIGNAL,
     server_shutdown::TERM_BEFORE_KILL,

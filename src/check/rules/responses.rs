@@ -133,7 +133,7 @@ impl Responses {
             }
             None => {
                 let is_known = self.used.get(server).is_some_and(|used| used.contains(&id));
-                if !is_known && view.is_healthy(server) {
+                if !is_known && view.shows_messages(server) {
                     let because = format!(
                         "a response to request {id} was sent on connection {connection} at {seq}, and the server made no such request"
                     );
@@ -158,7 +158,7 @@ pub(super) const SERVER_REQUESTS_ANSWERED: Invariant = Invariant {
     level: Level::Should,
     claim: "a client that goes on answers the requests of its server",
     source: "2025-11-25, basic/transports, Sending Messages to the Server; client/roots, Error Handling: an error where it is not supported",
-    requirement: &["LC-S2C-01", "LC-S2C-03", "LC-MSG-01", "LC-MSG-06"],
+    requirement: &["LC-S2C-01", "LC-S2C-03", "LC-S2C-04", "LC-MSG-01", "LC-MSG-06"],
     applies: AppliesTo::HANDSHAKE,
     needs: Promise::None,
     witness: Witness::Always,
@@ -240,7 +240,7 @@ impl OwedAnswers {
             let is_due = concerns(connection);
             let (n_later, later, later_us) = owed.later;
             let waited = Duration::from_micros(later_us.saturating_sub(owed.at_us));
-            if is_due && n_later >= N_LATER && waited >= PROMPT && view.is_healthy(&owed.server) {
+            if is_due && n_later >= N_LATER && waited >= PROMPT && view.shows_messages(&owed.server) {
                 let because = format!(
                     "{} of the server (request {id} on connection {connection}, {}) was never answered, and the client went on with {n_later} requests, the last at {later}",
                     owed.method, owed.seq

@@ -5,6 +5,7 @@ mod histories;
 mod properties;
 mod removal;
 mod requirements;
+mod schemas;
 
 use serde_json::Value;
 
