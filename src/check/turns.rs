@@ -3,8 +3,9 @@
 //! What a client has read is not visible over pipes. A client that never had two requests open at once, and goes on for
 //! some requests, reads its answers: one that does not read would have to wait by chance each time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use crate::check::View;
 use crate::check::parts::parts;
 use crate::history::{ConnectionId, Event, EventKind};
 
@@ -16,31 +17,26 @@ pub(super) struct Turns {
 
 #[derive(Debug, Default)]
 struct Turn {
-    open: BTreeSet<String>,
     n_requests: usize,
     has_overlap: bool,
 }
 
 impl Turns {
-    /// Takes an event; must get every message and every end of a connection.
-    pub(super) fn see(&mut self, event: &Event) {
+    /// Takes an event; must get every message of a client and every end of a connection.
+    pub(super) fn see(&mut self, event: &Event, view: &View) {
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
-                let turn = self.connections.entry(connection.clone()).or_default();
-                for part in parts(message).iter() {
-                    if let Some(cancelled) = part.cancelled_request() {
-                        turn.open.remove(&cancelled.to_string());
-                    } else if let Some(id) = part.id().filter(|_| part.is_any_request()) {
-                        turn.has_overlap |= !turn.open.is_empty();
-                        turn.n_requests += 1;
-                        turn.open.insert(id.to_string());
-                    }
+                let n_requests = parts(message).iter().filter(|part| part.is_any_request()).count();
+                if n_requests == 0 {
+                    return;
                 }
-            }
-            EventKind::WireSent { connection, message } => {
-                let Some(turn) = self.connections.get_mut(connection) else { return };
-                for id in parts(message).iter().filter(|part| part.is_response()).filter_map(|part| part.id()) {
-                    turn.open.remove(&id.to_string());
+                let n_open = view.connection(connection).map_or(0, |connection| connection.unanswered.len());
+                if !self.connections.contains_key(connection) {
+                    self.connections.insert(connection.clone(), Turn::default());
+                }
+                if let Some(turn) = self.connections.get_mut(connection) {
+                    turn.n_requests += n_requests;
+                    turn.has_overlap |= n_open > 1;
                 }
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {

@@ -243,7 +243,7 @@ struct AnsweredAt {
 impl Monitor for CancelledRequests {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         if view.is_line() {
-            self.turns.see(event);
+            self.turns.see(event, view);
         }
         match &event.kind {
             EventKind::WireReceived { connection, message } => {

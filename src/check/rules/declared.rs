@@ -47,8 +47,8 @@ impl Monitor for DeclaredFeatures {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireSent { connection, message } => {
-                let Spoken::Handshake(revision, agreement) = view.spoken(connection) else { return };
                 for request in parts(message).iter().filter(|part| part.is_any_request()) {
+                    let Spoken::Handshake(revision, agreement) = view.spoken(connection) else { return };
                     let Some(feature) = declared_feature(request, revision, agreement) else { continue };
                     let id = request.id().map(ToString::to_string).unwrap_or_default();
                     let method = request.method().unwrap_or_default().to_owned();
@@ -145,6 +145,10 @@ impl Monitor for ToldRoots {
                 self.asked.extend(ids.map(|id| (connection.clone(), id.to_string())));
             }
             EventKind::WireReceived { connection, message } => {
+                let is_change = |part: &Message| part.method() == Some("notifications/roots/list_changed");
+                if self.asked.is_empty() && !parts(message).iter().any(is_change) {
+                    return;
+                }
                 let Spoken::Handshake(_, agreement) = view.spoken(connection) else { return };
                 if agreement.of_client(&["roots", "listChanged"]) != Some(&Value::Bool(true)) {
                     return;

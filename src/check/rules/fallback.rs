@@ -1,6 +1,6 @@
 //! Fallback: a client of the stateless generation that meets a server of the handshake generation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -49,14 +49,16 @@ pub(super) const REFUSED_GENERATION_LEFT: Invariant = Invariant {
         Look at the code of the refusal. The usual reason is a client that falls back for `-32601` alone. To fix it, fall \
         back for every other error and after a timeout, and give the server up if no older revision is supported.",
     start: |header: &Header| -> Box<dyn Monitor> {
-        Box::new(Refusals { senders: Senders::new(header), clients: BTreeMap::new() })
+        Box::new(Refusals { senders: Senders::new(header), clients: BTreeMap::new(), known: BTreeSet::new() })
     },
 };
 
 struct Refusals {
     senders: Senders,
-    /// Clients that have sent nothing but requests without a handshake; none for every other one.
-    clients: BTreeMap<Sender, Option<Refused>>,
+    /// Clients that have sent nothing but requests without a handshake.
+    clients: BTreeMap<Sender, Refused>,
+    /// Servers that somebody initialized, or that speak without a handshake.
+    known: BTreeSet<String>,
 }
 
 #[derive(Default)]
@@ -74,12 +76,14 @@ impl Monitor for Refusals {
         self.senders.see(event);
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
-                let sender = self.senders.connection(event);
+                if self.known.contains(event.source.server().unwrap_or_default()) {
+                    return;
+                }
                 for part in parts(message).iter().filter(|part| part.is_any_request()) {
-                    self.receive(event, &sender, (connection, part), tally);
+                    self.receive(event, connection, part, tally);
                 }
             }
-            EventKind::WireSent { connection, message } => {
+            EventKind::WireSent { connection, message } if !self.clients.is_empty() => {
                 for part in parts(message).iter().filter(|part| part.is_response()) {
                     self.answer(event, connection, part, tally);
                 }
@@ -95,29 +99,24 @@ impl Monitor for Refusals {
 }
 
 impl Refusals {
-    fn receive(
-        &mut self,
-        event: &Event,
-        sender: &Sender,
-        (connection, request): (&ConnectionId, &Message),
-        tally: &mut Tally,
-    ) {
+    fn receive(&mut self, event: &Event, connection: &ConnectionId, request: &Message, tally: &mut Tally) {
         if request.is_request("initialize") {
-            let of_server = self.clients.iter_mut().filter(|(known, _)| known.server == sender.server);
-            for (_, client) in of_server {
-                if client.take().is_some_and(|client| client.refused.is_some() || client.silent.is_some()) {
+            return self.settle(event, |client| {
+                if client.refused.is_some() || client.silent.is_some() {
                     tally.held();
                 }
-            }
-            self.clients.insert(sender.clone(), None);
-            return;
+            });
         }
         let is_stateless = request.at(&["params", "_meta", VERSION]).is_some();
-        let client = self.clients.entry(sender.clone()).or_insert_with(|| is_stateless.then(Refused::default));
-        let Some(known) = client.as_mut().filter(|_| is_stateless) else {
-            *client = None;
+        if !is_stateless && self.clients.is_empty() {
             return;
-        };
+        }
+        let sender = self.senders.connection(event);
+        if !is_stateless {
+            self.clients.remove(&sender);
+            return;
+        }
+        let known = self.clients.entry(sender).or_default();
         let id = request.id().map(ToString::to_string).unwrap_or_default();
         let waits = known.open.is_empty();
         known.open.push((connection.clone(), id));
@@ -141,8 +140,8 @@ impl Refusals {
     fn answer(&mut self, event: &Event, connection: &ConnectionId, answer: &Message, tally: &mut Tally) {
         let id = answer.id().map(ToString::to_string).unwrap_or_default();
         let server = event.source.to_string();
-        for (_, client) in self.clients.iter_mut().filter(|(sender, _)| sender.server == server) {
-            let Some(known) = client else { continue };
+        let mut is_stateless = false;
+        for (_, known) in self.clients.iter_mut().filter(|(sender, _)| sender.server == server) {
             let Some(index) = known.open.iter().position(|(on, asked)| on == connection && *asked == id) else {
                 continue;
             };
@@ -150,22 +149,34 @@ impl Refusals {
             known.silent = None;
             let code = answer.at(&["error", "code"]).and_then(Value::as_i64);
             if code.is_none_or(|code| OF_STATELESS.contains(&code)) {
-                *client = None;
-                continue;
-            }
-            if known.refused.is_none() {
+                is_stateless = true;
+            } else if known.refused.is_none() {
                 known.refused = Some(event.seq);
                 tally.held();
             }
         }
+        if is_stateless {
+            self.settle(event, |_| {});
+        }
+    }
+
+    /// The generation of a server is known now, so its clients are no longer judged.
+    fn settle(&mut self, event: &Event, mut last: impl FnMut(&Refused)) {
+        let server = event.source.to_string();
+        self.known.insert(event.source.server().unwrap_or_default().to_owned());
+        self.clients.retain(|sender, client| {
+            if sender.server == server {
+                last(client);
+            }
+            sender.server != server
+        });
     }
 
     /// Judges a client that only ever asked, and was never answered.
     fn leave(&mut self, event: &Event, connection: &ConnectionId, tally: &mut Tally) {
         let server = event.source.to_string();
         for (_, client) in self.clients.iter_mut().filter(|(sender, _)| sender.server == server) {
-            let silent = client.take().and_then(|client| client.silent);
-            let Some((n_probes, (first, first_us), (newest, newest_us))) = silent else { continue };
+            let Some((n_probes, (first, first_us), (newest, newest_us))) = client.silent.take() else { continue };
             if n_probes >= AGAIN && Duration::from_micros(newest_us.saturating_sub(first_us)) >= SILENCE {
                 let because = format!(
                     "server/discover was sent on connection {connection} {n_probes} times, from {first} to {newest}, and initialize never, although no answer came"

@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::check::carriers::Carrier;
 use crate::check::combinator::{Judged, each};
 use crate::check::host::is_responsible;
 use crate::check::parts::parts;
 use crate::check::peers::is_on_record;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Impact, Kind, Message, Seq, WireEnd};
+use crate::history::{ConnectionId, Event, EventKind, Header, Impact, Kind, Message, Seq, SocketId, WireEnd};
 use crate::plan::Promise;
 
 /// Counter-examples: A client of both generations may send `server/discover` first, or any request of the stateless
-/// generation. Pings, responses and cancellations belong to no phase. A client may send `initialize` again after an error, or
+/// generation. Pings, responses and cancellations belong to no phase. Two
+/// sockets have no order, so a request may overtake the notification on another one. A client may send `initialize` again after an error, or
 /// go on without a handshake, as a server of the stateless generation expects. If a script garbles answers so that the
 /// journal does not show what the client read, the connection is not judged any further.
 pub(super) const HANDSHAKE_ORDER: Invariant = Invariant {
@@ -27,6 +29,8 @@ pub(super) const HANDSHAKE_ORDER: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[
+        Kind::SocketOpened,
+        Kind::SocketClosed,
         Kind::ConnectionOpened,
         Kind::ConnectionClosed,
         Kind::WireEof,
@@ -47,6 +51,8 @@ pub(super) const HANDSHAKE_ORDER: Invariant = Invariant {
 #[derive(Default)]
 struct Handshakes {
     open: BTreeMap<ConnectionId, Handshake>,
+    /// The open sockets of each mock, with the events that opened them.
+    sockets: BTreeMap<(String, SocketId), Seq>,
 }
 
 #[derive(Default)]
@@ -58,6 +64,8 @@ struct Handshake {
     is_odd: bool,
     /// Whether judging has stopped: the handshake was broken already, or a script garbles answers.
     has_stopped: bool,
+    /// A request that came before notifications/initialized, on which socket: on another one, that may be under way.
+    raced: Option<(Violation, Seq, Carrier)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,8 +80,15 @@ impl Monitor for Handshakes {
             EventKind::ConnectionOpened { connection } => {
                 self.open.insert(connection.clone(), Handshake::default());
             }
+            EventKind::SocketOpened { socket, .. } => {
+                self.sockets.insert((event.source.to_string(), socket.clone()), event.seq);
+            }
+            EventKind::SocketClosed { socket, .. } => {
+                self.sockets.remove(&(event.source.to_string(), socket.clone()));
+            }
             EventKind::ConnectionClosed { connection, .. } | EventKind::WireEof { connection } => {
-                self.open.remove(connection);
+                let raced = self.open.remove(connection).and_then(|handshake| handshake.raced);
+                raced.into_iter().for_each(|(violation, ..)| tally.broken(violation));
             }
             // The journal shows what the client read: only after an odd answer to `initialize` may it begin again.
             EventKind::FaultDelivered { fault, .. } if is_on_record(fault) => {
@@ -91,9 +106,12 @@ impl Monitor for Handshakes {
                 }
             }
             EventKind::WireReceived { connection, message } => {
+                let carrier = view.carrier(event);
+                let opened = carrier.and_then(|on| self.sockets.get(&(on.mock.clone(), on.socket.clone())));
                 let handshake = self.open.entry(connection.clone()).or_default();
                 for part in parts(message).iter() {
-                    handshake.receive(event.seq, connection, part, tally);
+                    handshake.settle(part, (carrier, opened.copied()), tally);
+                    handshake.receive(event.seq, connection, part, (carrier, tally));
                 }
             }
             EventKind::WireSent { connection, message } => {
@@ -104,10 +122,35 @@ impl Monitor for Handshakes {
             _ => {}
         }
     }
+
+    fn end(&mut self, view: &View, tally: &mut Tally) {
+        let open = std::mem::take(&mut self.open).into_values().filter(|_| is_responsible(view));
+        open.filter_map(|handshake| handshake.raced).for_each(|(violation, ..)| tally.broken(violation));
+    }
 }
 
 impl Handshake {
-    fn receive(&mut self, seq: Seq, connection: &ConnectionId, message: &Message, tally: &mut Tally) {
+    /// Decides about a request that came before notifications/initialized, once that arrives: it was under way if its
+    /// socket is another one and was open already.
+    fn settle(&mut self, message: &Message, (carrier, opened): (Option<&Carrier>, Option<Seq>), tally: &mut Tally) {
+        if message.method() != Some("notifications/initialized") {
+            return;
+        }
+        let Some((violation, seq, on)) = self.raced.take() else { return };
+        let is_other = carrier.is_some_and(|now| now.socket != on.socket) && opened.is_none_or(|opened| opened < seq);
+        if !is_other {
+            self.has_stopped = true;
+            tally.broken(violation);
+        }
+    }
+
+    fn receive(
+        &mut self,
+        seq: Seq,
+        connection: &ConnectionId,
+        message: &Message,
+        (carrier, tally): (Option<&Carrier>, &mut Tally),
+    ) {
         let Some(method) = message.method().filter(|_| !self.has_stopped) else { return };
         let is_request = message.is_any_request();
         let is_of_no_phase = matches!(method, "ping" | "notifications/cancelled");
@@ -156,10 +199,14 @@ impl Handshake {
                 (None | Some(InitializeAnswer::Result | InitializeAnswer::Error), _) => return,
             },
         };
-        self.has_stopped = true;
         let because = format!("{method} was sent on connection {connection} at {seq} {what}");
         let witness: Vec<Seq> = before.into_iter().chain([seq]).collect();
         let violation = Violation::new(variant, because, &witness);
+        if let Some(carrier) = carrier.filter(|_| variant == "request-before-initialized") {
+            self.raced.get_or_insert_with(|| (violation, seq, carrier.clone()));
+            return;
+        }
+        self.has_stopped = true;
         // LC-INIT-05 is a SHOULD NOT, and LC-INIT-04 follows from what the text says; the others are MUSTs.
         let is_should = matches!(variant, "request-before-answer" | "after-refusal");
         tally.broken(if is_should { violation.as_warning() } else { violation });

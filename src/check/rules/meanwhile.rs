@@ -37,8 +37,6 @@ pub(super) const REQUESTS_SERVED_MEANWHILE: Invariant = Invariant {
 
 #[derive(Default)]
 struct Meanwhile {
-    /// Open requests of clients, by connection.
-    open: BTreeMap<ConnectionId, BTreeSet<String>>,
     asked: BTreeMap<(ConnectionId, String), AskedMeanwhile>,
 }
 
@@ -53,14 +51,12 @@ struct AskedMeanwhile {
 }
 
 impl Monitor for Meanwhile {
-    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
-            EventKind::WireReceived { connection, message } => {
+            EventKind::WireReceived { connection, message } if !self.asked.is_empty() => {
                 for part in parts(message).iter() {
                     if let Some(id) = part.cancelled_request() {
                         self.over(event, connection, &id.to_string());
-                    } else if let Some(id) = part.id().filter(|_| part.is_any_request()) {
-                        self.open.entry(connection.clone()).or_default().insert(id.to_string());
                     } else if part.is_response() {
                         self.answer(event, connection, part, tally);
                     }
@@ -68,16 +64,14 @@ impl Monitor for Meanwhile {
             }
             EventKind::WireSent { connection, message } => {
                 for part in parts(message).iter() {
-                    let Some(id) = part.id().map(ToString::to_string) else { continue };
-                    if part.is_response() {
-                        self.over(event, connection, &id);
+                    if part.is_response() && !self.asked.is_empty() {
+                        self.over(event, connection, &part.id().map(ToString::to_string).unwrap_or_default());
                     } else if part.is_request("roots/list") || part.is_request("ping") {
-                        self.ask(event, connection, (part, id));
+                        self.ask(event, view, connection, part);
                     }
                 }
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
-                self.open.remove(connection);
                 self.asked.retain(|(of, _), _| of != connection);
             }
             _ => {}
@@ -86,20 +80,19 @@ impl Monitor for Meanwhile {
 }
 
 impl Meanwhile {
-    fn ask(&mut self, event: &Event, connection: &ConnectionId, (request, id): (&Message, String)) {
-        let waits_for = self.open.get(connection).cloned().unwrap_or_default();
+    fn ask(&mut self, event: &Event, view: &View, connection: &ConnectionId, request: &Message) {
+        let open = view.connection(connection).into_iter().flat_map(|connection| connection.unanswered.keys());
+        let waits_for: BTreeSet<String> = open.cloned().collect();
         if waits_for.is_empty() {
             return;
         }
+        let id = request.id().map(ToString::to_string).unwrap_or_default();
         let method = request.method().unwrap_or_default().to_owned();
         let asked = AskedMeanwhile { method, seq: event.seq, at_us: event.at_us, waits_for, released: None };
         self.asked.insert((connection.clone(), id), asked);
     }
 
     fn over(&mut self, event: &Event, connection: &ConnectionId, id: &str) {
-        if let Some(open) = self.open.get_mut(connection) {
-            open.remove(id);
-        }
         for (_, asked) in self.asked.iter_mut().filter(|((of, _), _)| of == connection) {
             if asked.waits_for.remove(id) && asked.waits_for.is_empty() {
                 asked.released = Some((event.seq, event.at_us));
@@ -170,14 +163,12 @@ impl Monitor for ChangedLists {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireSent { connection, message } => {
+                if !parts(message).iter().any(|part| part.method() == Some("notifications/tools/list_changed")) {
+                    return;
+                }
                 let Spoken::Handshake(_, agreement) = view.spoken(connection) else { return };
                 let declared = agreement.of_server(&["tools", "listChanged"]).and_then(serde_json::Value::as_bool);
-                let is_change =
-                    parts(message).iter().any(|part| part.method() == Some("notifications/tools/list_changed"));
-                if is_change
-                    && declared == Some(true)
-                    && view.connection(connection).is_some_and(|one| one.is_initialized)
-                {
+                if declared == Some(true) && view.connection(connection).is_some_and(|one| one.is_initialized) {
                     let newest = (event.seq, event.at_us);
                     let change = ChangedList { seq: event.seq, at_us: event.at_us, n_calls: 0, newest };
                     self.changed.entry(connection.clone()).or_insert(change);

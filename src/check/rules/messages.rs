@@ -1,5 +1,7 @@
 //! Messages: their form, their ids, and how they are sent.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::check::carriers::Carrier;
@@ -110,8 +112,8 @@ fn malformed_id(event: &Event, _view: &View) -> Judged {
     Judged::Unrelated
 }
 
-/// Counter-examples: A loader that got a signal, or whose process ended, may have been cut off inside a line. A line
-/// that is longer than a mock reads may be a whole message.
+/// Counter-examples: A loader that got a signal, or whose process ended, may have been cut off inside a line, and so may
+/// the client of a mock that nobody watched, in its last one. A line that is longer than a mock reads may be a whole message.
 pub(super) const STDIN_CARRIES_MESSAGES_ONLY: Invariant = Invariant {
     id: "stdin-carries-messages-only",
     property: Property::Safety,
@@ -122,26 +124,54 @@ pub(super) const STDIN_CARRIES_MESSAGES_ONLY: Invariant = Invariant {
     applies: AppliesTo::STDIO,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::WireReceived, Kind::WireNoise],
+    kinds: &[Kind::WireReceived, Kind::WireNoise, Kind::WireEof],
     vacuous: "no client sent a message",
     explain: "A server received bytes that are no message: half a line, or text that belongs elsewhere. A write that \
         is cancelled in the middle leaves half a line; the next message is then joined to it and lost as well.\n\n\
         Look at the first bytes in the witness. To fix it, pass whole lines to one writer task that no caller's \
         cancellation can interrupt.",
-    start: |_: &Header| -> Box<dyn Monitor> { each(judge_bytes) },
+    start: |header: &Header| -> Box<dyn Monitor> {
+        Box::new(Bytes { is_watched: header.host.is_some(), last: BTreeMap::new() })
+    },
 };
 
-fn judge_bytes(event: &Event, view: &View) -> Judged {
-    match &event.kind {
-        EventKind::WireReceived { .. } => Judged::Held,
-        EventKind::WireNoise { connection, bytes, .. }
-            if view.signalled().is_none() && view.loader_exited().is_none() && *bytes <= LONGEST_LINE_BYTES =>
-        {
-            let because =
-                format!("{bytes} bytes that are no message arrived on connection {connection} at {}", event.seq);
-            Judged::Broken(Violation::new("noise", because, &[event.seq]))
+struct Bytes {
+    /// Whether the history shows how the program of the client ends.
+    is_watched: bool,
+    /// Noise that no message has followed.
+    last: BTreeMap<ConnectionId, Violation>,
+}
+
+impl Monitor for Bytes {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::WireReceived { connection, .. } => {
+                self.last.remove(connection).into_iter().for_each(|violation| tally.broken(violation));
+                tally.held();
+            }
+            EventKind::WireNoise { connection, bytes, .. }
+                if view.signalled().is_none() && view.loader_exited().is_none() && *bytes <= LONGEST_LINE_BYTES =>
+            {
+                let because =
+                    format!("{bytes} bytes that are no message arrived on connection {connection} at {}", event.seq);
+                let violation = Violation::new("noise", because, &[event.seq]);
+                if self.is_watched || view.is_ready() {
+                    return tally.broken(violation);
+                }
+                self.last.insert(connection.clone(), violation).into_iter().for_each(|before| tally.broken(before));
+            }
+            // What comes last is half a line where the client was killed, which no journal of a mock shows.
+            EventKind::WireEof { connection } => {
+                self.last.remove(connection);
+            }
+            _ => {}
         }
-        _ => Judged::Unrelated,
+    }
+
+    fn end(&mut self, view: &View, tally: &mut Tally) {
+        if !view.is_cut_off() {
+            std::mem::take(&mut self.last).into_values().for_each(|violation| tally.broken(violation));
+        }
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) const PROGRESS_TOKENS_VALID: Invariant = Invariant {
     applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
+    kinds: &[Kind::HttpAnswered, Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
     vacuous: "no client gave a progress token or reported progress",
     explain: "Two open requests had the same progress token, so the progress of one reached the caller of the other. Or \
         the client reported progress of a request that its server never made, had an answer to, or progress that went \
@@ -73,6 +73,11 @@ impl Monitor for ProgressTokens {
             EventKind::WireSent { connection, message } => {
                 for part in parts(message).iter() {
                     self.send(event, connection, part, tally);
+                }
+            }
+            EventKind::HttpAnswered { .. } => {
+                for refused in view.refused() {
+                    self.open.remove(refused);
                 }
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {

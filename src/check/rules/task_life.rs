@@ -77,9 +77,10 @@ impl Monitor for FollowedTasks {
                 }
             }
             EventKind::WireSent { connection, message } => {
-                let Spoken::Handshake(Revision::R20251125, _) = view.spoken(connection) else { return };
-                for part in parts(message).iter() {
-                    self.send(event, connection, part);
+                for part in parts(message).iter().filter(|part| task_in(part).is_some()) {
+                    if matches!(view.spoken(connection), Spoken::Handshake(Revision::R20251125, _)) {
+                        self.send(event, connection, part);
+                    }
                 }
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, how: WireEnd::ByClient } => {
@@ -244,8 +245,8 @@ impl Monitor for TaskInput {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireSent { connection, message } => {
-                let Spoken::Handshake(Revision::R20251125, _) = view.spoken(connection) else { return };
                 for news in parts(message).iter().filter_map(task_in) {
+                    let Spoken::Handshake(Revision::R20251125, _) = view.spoken(connection) else { return };
                     let key = (connection.clone(), news.id.to_owned());
                     if news.needs_input {
                         self.needy.entry(key).or_insert((event.seq, 0));
@@ -316,8 +317,8 @@ impl Monitor for RelatedAnswers {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireSent { connection, message } => {
-                let Spoken::Handshake(Revision::R20251125, _) = view.spoken(connection) else { return };
                 for request in parts(message).iter().filter(|part| part.is_any_request()) {
+                    let Spoken::Handshake(Revision::R20251125, _) = view.spoken(connection) else { return };
                     let task = request.at(&["params", "_meta", RELATED, "taskId"]).and_then(Value::as_str);
                     let is_about_tasks = request.method().is_some_and(|method| method.starts_with("tasks/"));
                     let Some(task) = task.filter(|_| !is_about_tasks) else { continue };
