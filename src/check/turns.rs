@@ -1,7 +1,7 @@
 //! Turns: whether the client of a pair of pipes waits for each answer before it sends its next request.
 //!
 //! What a client has read is not visible over pipes. A client that never had two requests open at once, and goes on for
-//! some requests, reads its answers: one that does not read would have to wait by chance each time.
+//! some requests, reads its answers: one that does not read would wait by chance each time.
 
 use std::collections::BTreeMap;
 

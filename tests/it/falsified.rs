@@ -73,7 +73,7 @@ const BY_HISTORIES_ALONE: &[&str] = &[
     "declared-features-served",
     "changed-roots-told",
     "pings-modest",
-    "silent-pings-heeded",
+    "silent-connection-left",
     "tasks-followed",
     "task-input-awaited",
     "task-answers-related",

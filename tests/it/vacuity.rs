@@ -18,7 +18,7 @@ const OF_OTHER_CLIENTS: [(&str, &str); 12] = [
     ("changed-roots-told", "the reference loader declares no feature of clients"),
     ("taken-back-request-unanswered", "no shipped script takes a request of its server back"),
     ("pings-modest", "the reference loader sends no pings"),
-    ("silent-pings-heeded", "the reference loader sends no pings"),
+    ("silent-connection-left", "the reference loader sends no pings"),
     ("tasks-followed", "the reference loader makes no tasks"),
     ("task-input-awaited", "the reference loader makes no tasks"),
     ("task-answers-related", "the reference loader makes no tasks"),

@@ -171,7 +171,7 @@ impl Monitor for PromptCancellations {
 }
 
 /// After this time, and this many further requests one by one, a client over pipes has read an answer.
-const SURELY_READ: (Duration, usize) = (Duration::from_secs(1), 2);
+const READ_BY_THEN: (Duration, usize) = (Duration::from_secs(1), 2);
 
 /// Counter-examples: A cancellation may cross the answer: without evidence that the client had read it, it had not. Over
 /// lines, a client that takes turns and went on for some requests has read it. Two
@@ -394,7 +394,7 @@ impl CancelledRequests {
 
 /// The violation of a client over pipes that takes turns and cancels what was answered long before.
 fn cancelled_late(event: &Event, id: &Value, asked: &TrackedRequest, turn: Option<usize>) -> Option<Violation> {
-    let (time, n_further) = SURELY_READ;
+    let (time, n_further) = READ_BY_THEN;
     let answered = asked.answered.filter(|_| !asked.is_cancel_wanted && asked.consumed.is_none())?;
     let waited = Duration::from_micros(event.at_us.saturating_sub(answered.at_us));
     let n_since = turn?.saturating_sub(answered.n_requests?);

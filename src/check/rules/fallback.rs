@@ -14,7 +14,7 @@ use crate::plan::Promise;
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 /// The codes of the errors with which only a server of the stateless generation refuses.
 const OF_STATELESS: std::ops::RangeInclusive<i64> = -32_022..=-32_020;
-/// Number of requests behind a refusal that show that the client does not heed it.
+/// Number of requests behind a refusal that show that the client goes on all the same.
 const AGAIN: usize = 3;
 /// Time after which silence is an answer, from the first probe to the last.
 const SILENCE: Duration = Duration::from_secs(2);
@@ -67,8 +67,16 @@ struct Refused {
     open: Vec<(ConnectionId, String)>,
     refused: Option<Seq>,
     n_after: usize,
-    /// Probes in a row without an answer, the first and the newest, with their times.
-    silent: Option<(usize, (Seq, u64), (Seq, u64))>,
+    /// Probes in a row without an answer.
+    silent: Option<Probes>,
+}
+
+/// Probes in a row: how many, and the first and the newest with their times.
+#[derive(Clone, Copy)]
+struct Probes {
+    n: usize,
+    first: (Seq, u64),
+    newest: (Seq, u64),
 }
 
 impl Monitor for Refusals {
@@ -122,8 +130,8 @@ impl Refusals {
         known.open.push((connection.clone(), id));
         if request.is_request("server/discover") {
             let now = (event.seq, event.at_us);
-            let (n_before, first, _) = known.silent.unwrap_or((0, now, now));
-            known.silent = Some((n_before + 1, first, now));
+            let before = known.silent.unwrap_or(Probes { n: 0, first: now, newest: now });
+            known.silent = Some(Probes { n: before.n + 1, newest: now, ..before });
         }
         let Some(refused) = known.refused.filter(|_| waits) else { return };
         known.n_after += 1;
@@ -176,10 +184,12 @@ impl Refusals {
     fn leave(&mut self, event: &Event, connection: &ConnectionId, tally: &mut Tally) {
         let server = event.source.to_string();
         for (_, client) in self.clients.iter_mut().filter(|(sender, _)| sender.server == server) {
-            let Some((n_probes, (first, first_us), (newest, newest_us))) = client.silent.take() else { continue };
-            if n_probes >= AGAIN && Duration::from_micros(newest_us.saturating_sub(first_us)) >= SILENCE {
+            let Some(Probes { n, first: (first, first_us), newest: (newest, newest_us) }) = client.silent.take() else {
+                continue;
+            };
+            if n >= AGAIN && Duration::from_micros(newest_us.saturating_sub(first_us)) >= SILENCE {
                 let because = format!(
-                    "server/discover was sent on connection {connection} {n_probes} times, from {first} to {newest}, and initialize never, although no answer came"
+                    "server/discover was sent on connection {connection} {n} times, from {first} to {newest}, and initialize never, although no answer came"
                 );
                 tally.broken(Violation::new("silence", because, &[first, newest, event.seq]).of_bound(SILENCE));
             }

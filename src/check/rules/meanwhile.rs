@@ -1,4 +1,4 @@
-//! What a client hears while it waits, and whether it heeds it.
+//! What a client hears while it waits, and what it makes of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub(super) const REQUESTS_SERVED_MEANWHILE: Invariant = Invariant {
         answered only once its own request was over, by an answer or by its timeout. A server that needs the answer to go \
         on waits for the client while the client waits for the server: each such call ends with a timeout.\n\n\
         Look at the loop that reads messages: it probably waits for one answer and puts everything else aside. To fix it, \
-        read in a task of its own that hands each message to whoever waits for it, and serves requests at once.",
+        read in a task of its own that hands each message to the caller that waits for it, and serves requests at once.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Meanwhile::default()) },
 };
 
@@ -120,7 +120,7 @@ impl Meanwhile {
     }
 }
 
-/// Number of calls after which the change surely was heard of.
+/// Number of calls after which the change counts as heard of.
 const N_CALLS: usize = 3;
 
 /// Counter-examples: A loader lists again at its next load, which is another rule's case. A program that goes away, or

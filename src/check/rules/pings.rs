@@ -80,8 +80,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Counter-examples: One ping that is lost is no failure. A client that opens a new session, or goes away, has drawn its
 /// conclusion. Answers to anything else show that the server lives.
-pub(super) const SILENT_PINGS_HEEDED: Invariant = Invariant {
-    id: "silent-pings-heeded",
+pub(super) const SILENT_CONNECTION_LEFT: Invariant = Invariant {
+    id: "silent-connection-left",
     property: Property::Safety,
     level: Level::Should,
     claim: "a client whose pings stay unanswered does not go on using the connection",
@@ -138,7 +138,8 @@ impl Monitor for SilentPings {
                 }
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
-                if self.silent.remove(connection).is_some_and(|(n_pings, ..)| n_pings >= UNANSWERED) {
+                let n_pings = self.silent.remove(connection).map_or(0, |(n_pings, ..)| n_pings);
+                if n_pings >= UNANSWERED {
                     tally.held();
                 }
             }

@@ -15,7 +15,7 @@ use crate::plan::{Promise, Revision};
 const AGAIN: usize = 3;
 /// Number of polls in a row that show that a client does not keep the interval.
 const HASTY: usize = 5;
-/// Time that a client surely had for its first poll.
+/// Time that a client has for its first poll.
 const TIME_TO_POLL: Duration = Duration::from_secs(1);
 
 /// Counter-examples: A poll may cross the answer that ends the task, or the first of a new interval. A client that goes

@@ -1,6 +1,7 @@
 //! The extracts in `fixtures/schemas` are those of the published schemas.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
@@ -67,9 +68,9 @@ fn extract_of(document: &Value, has_results: bool) -> String {
         known.map(|(method, name)| ((*method).to_owned(), found.kept(&definitions[*name]))).collect();
     let mut defined = BTreeMap::new();
     while let Some(name) = found.named.pop() {
-        if !defined.contains_key(&name) {
-            let kept = found.kept(&definitions[&name]);
-            defined.insert(name, kept);
+        if let Entry::Vacant(entry) = defined.entry(name) {
+            let kept = found.kept(&definitions[entry.key()]);
+            entry.insert(kept);
         }
     }
     let part = |name: &str, entries: BTreeMap<String, Value>| {
