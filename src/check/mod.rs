@@ -38,9 +38,11 @@ mod requirement;
 mod rules;
 mod senders;
 mod session_lifetime;
+mod shape;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod verdict;
 mod view;
 

@@ -26,6 +26,8 @@ pub struct Server {
     pub was_handed_out: bool,
     /// The invocation of the load that handed out its tools, as long as they are valid.
     pub asked: Option<Seq>,
+    /// The first fault since which its journal may not show what its clients read.
+    pub unshown: Option<Seq>,
     /// The latest fault that held or delayed it.
     pub delayed: Option<Seq>,
     /// The completion of the load that handed out its tools, as long as they are valid.
@@ -82,6 +84,14 @@ impl Server {
         self.failed = None;
     }
 
+    /// A fault was delivered that may cost answers.
+    fn impair(&mut self, seq: Seq, fault: &str) {
+        self.impaired = Some(seq);
+        if !is_on_record(fault) {
+            self.unshown.get_or_insert(seq);
+        }
+    }
+
     /// A call has failed.
     pub(super) fn call_failed(&mut self, invoked: Seq, completed: Seq) {
         if self.lost.is_some_and(|lost| lost < invoked) {
@@ -95,6 +105,25 @@ impl Server {
         self.asked = has_tools.then_some(invoked);
         self.was_handed_out |= has_tools;
     }
+}
+
+/// Whether the journal shows what a client reads although this fault was delivered: the mock sends an odd message as the
+/// journal has it, or none.
+pub(super) fn is_on_record(fault: &str) -> bool {
+    matches!(
+        fault.split(':').next(),
+        Some(
+            "answer-error"
+                | "answer-result"
+                | "alter-result"
+                | "omit-result"
+                | "echo-version"
+                | "extra-member"
+                | "cancel-request"
+                | "progress-forever"
+                | "drop"
+        )
+    )
 }
 
 /// All servers and connections.
@@ -147,9 +176,13 @@ impl Peers {
                 self.end(connection, seq, gone);
             }
             (EventKind::WireEof { connection }, _) => self.end(connection, seq, Gone::ByClient),
-            (EventKind::FaultDelivered { impairs, .. }, Source::Mock { server, .. }) => match impairs {
-                Impact::Answers => self.server_mut(server).impaired = Some(seq),
-                Impact::Connection => self.server_mut(server).lose(seq),
+            (EventKind::FaultDelivered { impairs, fault }, Source::Mock { server, .. }) => match impairs {
+                Impact::Answers => self.server_mut(server).impair(seq, fault),
+                Impact::Connection => {
+                    let server = self.server_mut(server);
+                    server.impair(seq, fault);
+                    server.lose(seq);
+                }
                 Impact::Timing => self.server_mut(server).delayed = Some(seq),
                 Impact::Ending | Impact::Nothing => {}
             },

@@ -150,6 +150,12 @@ impl View {
         self.server(server).is_none_or(|server| server.impaired.is_none())
     }
 
+    /// Whether the journal shows everything that the clients of a server read.
+    #[must_use]
+    pub fn shows_messages(&self, server: &str) -> bool {
+        self.server(server).is_none_or(|server| server.unshown.is_none())
+    }
+
     /// A live connection, or the last one of its server.
     #[must_use]
     pub fn connection(&self, id: &ConnectionId) -> Option<&Connection> {

@@ -94,8 +94,8 @@ impl Clients {
 
     /// Takes a line from the pipes, and returns what to act on.
     pub(super) fn take_line(&mut self, line: &[u8]) -> Option<(Place, Arrival)> {
-        let (lines, _) = self.lines()?;
-        let (place, read) = (lines.place(), lines.read(line));
+        let (lines, state) = self.lines()?;
+        let (place, read) = (lines.place(), lines.read(line, &mut state.outbox));
         let arrival = match read {
             Line::Batch(bodies) if !bodies.is_empty() && self.has_batches(place) => Some(Arrival::Batch(bodies)),
             Line::Batch(bodies) => self.take_message(place, refused(bodies), line),

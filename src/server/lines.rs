@@ -42,10 +42,15 @@ impl Lines {
         action.needs() != Some(Framing::Http) && (self.output_open || !action.writes())
     }
 
-    /// Reads a line, without the mark that may precede the first one.
-    pub(super) fn read(&mut self, line: &[u8]) -> Line {
+    /// Reads a line. The mark that may precede the first one is journalled as noise, and the message is read.
+    pub(super) fn read(&mut self, line: &[u8], outbox: &mut Outbox) -> Line {
         self.n_lines += 1;
-        wire::read_line(if self.n_lines == 1 { wire::without_mark(line) } else { line })
+        let message = if self.n_lines == 1 { wire::without_mark(line) } else { line };
+        if message.len() < line.len() {
+            let mark = &line[..line.len() - message.len()];
+            outbox.noise(self.connection(), mark.len() as u64, mark);
+        }
+        wire::read_line(message)
     }
 
     /// Journals that the input has ended.

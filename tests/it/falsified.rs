@@ -63,6 +63,22 @@ const BY_HISTORIES_ALONE: &[&str] = &[
     "resumed-from-last-event",
     "session-id-in-header-only",
     "unauthorized-not-repeated",
+    "params-match-schema",
+    "results-match-schema",
+    "fields-of-revision",
+    "notifications-unanswered",
+    "input-matches-request",
+    "taken-back-request-unanswered",
+    "requests-served-meanwhile",
+    "declared-features-served",
+    "changed-roots-told",
+    "pings-modest",
+    "silent-connection-left",
+    "tasks-followed",
+    "task-input-awaited",
+    "task-answers-related",
+    "changed-list-fetched",
+    "refused-generation-left",
 ];
 
 /// The invariants that a mutation must break.

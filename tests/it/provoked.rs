@@ -119,6 +119,7 @@ pub const ROWS: &[Row] = &[
     ("call-reordered", "answers-in-any-order", "strict", "call-after-load-succeeds", "stdio"),
     ("call-carriage-return", "odd-lines", "strict", "call-after-load-succeeds", "stdio"),
     ("list-changed-before-initialize", "odd-lists", "strict", "load-succeeds", "stdio"),
+    ("elicitation-completed-unknown", "server-asks-more", "strict", "call-after-load-succeeds", "stdio"),
     ("elicitation-asked-in-call", "server-asks-more", "strict", "call-after-load-succeeds", "stdio"),
     ("ping-before-initialized", "server-asks", "strict", "load-succeeds", "stdio"),
     ("ping-in-call", "server-asks", "strict", "call-after-load-succeeds", "stdio"),

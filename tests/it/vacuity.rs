@@ -9,13 +9,23 @@ use crate::rig::Rig;
 use crate::standard::{lived, standard};
 
 /// Invariants that only other clients trigger, with the reason.
-const OF_OTHER_CLIENTS: [(&str, &str); 6] = [
+const OF_OTHER_CLIENTS: [(&str, &str); 16] = [
     ("token-sent", "the reference loader has no token that it could be asked for"),
     ("cursor-of-session", "no shipped script has a second page"),
     ("bearer-token-used", "the reference loader has no token that it could be asked for"),
     ("resumed-from-last-event", "no shipped script ends a stream in order behind an event id"),
     ("fallback-after-refusal", "the reference loader does not look for the old transport by itself"),
     ("modern-fallback-after-refusal", "the reference loader does not look for the old transport by itself"),
+    ("results-match-schema", "the reference loader declares no feature of clients"),
+    ("input-matches-request", "the reference loader declares no feature of clients"),
+    ("declared-features-served", "the reference loader declares no feature of clients"),
+    ("changed-roots-told", "the reference loader declares no feature of clients"),
+    ("taken-back-request-unanswered", "no shipped script takes a request of its server back"),
+    ("pings-modest", "the reference loader sends no pings"),
+    ("silent-connection-left", "the reference loader sends no pings"),
+    ("tasks-followed", "the reference loader makes no tasks"),
+    ("task-input-awaited", "the reference loader makes no tasks"),
+    ("task-answers-related", "the reference loader makes no tasks"),
 ];
 
 /// Every invariant passes in at least one plan of the reference loader, over the transports it speaks, the one that is only run on

@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::check::combinator::Judged;
 use crate::check::parts::parts;
 use crate::check::reading::{Reading, RequestKey};
+use crate::check::turns::Turns;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, OpId, Outcome, Seq, WireEnd};
 use crate::plan::Promise;
@@ -167,7 +170,11 @@ impl Monitor for PromptCancellations {
     }
 }
 
-/// Counter-examples: A cancellation may cross the answer: without evidence that the client had read it, it had not. Two
+/// After this time, and this many further requests one by one, a client over pipes has read an answer.
+const READ_BY_THEN: (Duration, usize) = (Duration::from_secs(1), 2);
+
+/// Counter-examples: A cancellation may cross the answer: without evidence that the client had read it, it had not. Over
+/// lines, a client that takes turns and went on for some requests has read it. Two
 /// sockets have no order, so a cancellation may overtake its request. If bytes arrived that are no message, or a request
 /// was cut off or refused unread, the request may have been among them.
 pub(super) const CANCEL_ONLY_OPEN_REQUESTS: Invariant = Invariant {
@@ -206,6 +213,7 @@ pub(super) const CANCEL_ONLY_OPEN_REQUESTS: Invariant = Invariant {
 #[derive(Default)]
 struct CancelledRequests {
     reading: Reading,
+    turns: Turns,
     requests: BTreeMap<RequestKey, TrackedRequest>,
     noisy: Vec<ConnectionId>,
     /// Cancellations over HTTP of requests that have not arrived.
@@ -218,26 +226,40 @@ struct TrackedRequest {
     method: String,
     received: Seq,
     operation: Option<OpId>,
-    is_answered: bool,
+    answered: Option<AnsweredAt>,
     is_cancel_wanted: bool,
+    cancelled: Option<Seq>,
     consumed: Option<Seq>,
+}
+
+#[derive(Clone, Copy)]
+struct AnsweredAt {
+    seq: Seq,
+    at_us: u64,
+    /// The requests of its client until then, if it takes turns.
+    n_requests: Option<usize>,
 }
 
 impl Monitor for CancelledRequests {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        if view.is_line() {
+            self.turns.see(event, view);
+        }
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
                 self.unread.remove(&event.source.to_string());
                 self.reading.see(event, view);
                 for part in parts(message).iter() {
-                    self.receive(event.seq, view, connection, part, tally);
+                    self.receive(event, view, connection, part, tally);
                 }
                 return;
             }
             EventKind::WireSent { connection, message } => {
                 for id in parts(message).iter().filter(|part| part.is_response()).filter_map(Message::id) {
                     let key = (connection.clone(), id.to_string());
-                    self.requests.entry(key).and_modify(|asked| asked.is_answered = true);
+                    let n_requests = self.turns.n_requests(connection);
+                    let answered = AnsweredAt { seq: event.seq, at_us: event.at_us, n_requests };
+                    self.requests.entry(key).and_modify(|asked| asked.answered = Some(answered));
                 }
             }
             EventKind::HttpReceived { verb, connection: Some(connection), .. } if verb == "POST" => {
@@ -262,7 +284,7 @@ impl Monitor for CancelledRequests {
             }
             EventKind::OperationCompleted { operation, outcome: Outcome::Ok { .. } } => {
                 let mut returned = Vec::new();
-                for (key, asked) in self.of_operation(*operation).filter(|(_, asked)| asked.is_answered) {
+                for (key, asked) in self.of_operation(*operation).filter(|(_, asked)| asked.answered.is_some()) {
                     asked.consumed.get_or_insert(event.seq);
                     returned.push(key.clone());
                 }
@@ -285,14 +307,16 @@ impl CancelledRequests {
         self.requests.iter_mut().filter(move |(_, asked)| asked.operation == Some(operation))
     }
 
-    fn receive(&mut self, seq: Seq, view: &View, connection: &ConnectionId, message: &Message, tally: &mut Tally) {
+    fn receive(&mut self, event: &Event, view: &View, connection: &ConnectionId, message: &Message, tally: &mut Tally) {
+        let seq = event.seq;
         if let (Some(method), Some(id)) = (message.method(), message.id()) {
             let asked = TrackedRequest {
                 method: method.to_owned(),
                 received: seq,
                 operation: owner(view, connection, method, seq),
-                is_answered: false,
+                answered: None,
                 is_cancel_wanted: false,
+                cancelled: None,
                 consumed: None,
             };
             let key = (connection.clone(), id.to_string());
@@ -309,7 +333,8 @@ impl CancelledRequests {
             return tally.broken(Violation::new("no-request", because, &[seq]));
         };
         let key = (connection.clone(), id.to_string());
-        let Some(asked) = self.requests.get(&key) else {
+        let turn = self.turns.n_requests(connection);
+        let Some(asked) = self.requests.get_mut(&key) else {
             if !self.noisy.contains(connection) {
                 self.early.insert(key, seq);
             }
@@ -331,6 +356,15 @@ impl CancelledRequests {
                 asked.received
             );
             return tally.broken(Violation::new("task", because, &[asked.received, read, seq]));
+        }
+        let earlier = asked.cancelled.replace(seq).filter(|_| view.is_line() && asked.answered.is_none());
+        if let Some(earlier) = earlier {
+            let because = format!("request {id} of {} was cancelled at {earlier} and again at {seq}", asked.received);
+            let violation = Violation::new("twice", because, &[asked.received, earlier, seq]);
+            return tally.broken(violation.as_warning());
+        }
+        if let Some(violation) = cancelled_late(event, id, asked, turn).filter(|_| read.is_none()) {
+            return tally.broken(violation);
         }
         let consumed = asked.consumed.map(|consumed| (consumed, "returned"));
         match consumed.or(read.map(|read| (read, "read"))).filter(|_| !asked.is_cancel_wanted) {
@@ -358,6 +392,25 @@ impl CancelledRequests {
             !is_due
         });
     }
+}
+
+/// The violation of a client over pipes that takes turns and cancels what was answered long before.
+fn cancelled_late(event: &Event, id: &Value, asked: &TrackedRequest, turn: Option<usize>) -> Option<Violation> {
+    let (time, n_further) = READ_BY_THEN;
+    let answered = asked.answered.filter(|_| !asked.is_cancel_wanted && asked.consumed.is_none())?;
+    let waited = Duration::from_micros(event.at_us.saturating_sub(answered.at_us));
+    let n_since = turn?.saturating_sub(answered.n_requests?);
+    if waited < time || n_since < n_further {
+        return None;
+    }
+    let because = format!(
+        "request {id} of {} was cancelled at {}, {} ms and {n_since} requests after its answer of {}",
+        asked.received,
+        event.seq,
+        waited.as_millis(),
+        answered.seq
+    );
+    Some(Violation::new("already-answered", because, &[asked.received, answered.seq, event.seq]).of_bound(time))
 }
 
 /// The operation to which a request belongs without doubt: its call, or the only running load.

@@ -52,13 +52,17 @@ type Capability = (&'static str, &'static [&'static str]);
 
 const TASK_CALLS: Capability = ("tasks for calls", &["tasks", "requests", "tools", "call"]);
 
+/// No revision has servers that run anything but calls as tasks.
+const OTHER_TASKS: Capability = ("tasks for this method", &["tasks", "requests", "-"]);
+
 /// The capabilities that a request needs in a revision.
 fn needed_by(request: &Message, revision: Revision) -> Vec<Capability> {
     let name = request.method().unwrap_or_default();
     if !method(name).is_some_and(|method| method.is_of_clients(revision)) {
         return Vec::new();
     }
-    let is_task = name == "tools/call" && request.at(&["params", "task"]).is_some();
+    let is_task = request.at(&["params", "task"]).is_some();
+    let tasks = if name == "tools/call" { TASK_CALLS } else { OTHER_TASKS };
     let of_method: Option<Capability> = match name {
         "resources/subscribe" | "resources/unsubscribe" => {
             Some(("subscriptions to resources", &["resources", "subscribe"]))
@@ -75,7 +79,7 @@ fn needed_by(request: &Message, revision: Revision) -> Vec<Capability> {
             Some(_) | None => None,
         },
     };
-    of_method.into_iter().chain(is_task.then_some(TASK_CALLS)).collect()
+    of_method.into_iter().chain(is_task.then_some(tasks)).collect()
 }
 
 fn judge(

@@ -2,23 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::check::agreement::Spoken;
+use crate::check::methods::method as method_named;
 use crate::check::parts::parts;
 use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: An answer that gives nothing, such as a declined request for input or an empty list of roots,
-/// serves nothing; common libraries answer like this where an error is due. A client that declared a feature may still answer with an error.
+/// serves nothing; common libraries answer like this, and an error that should be there is a warning. A client that
+/// declared a feature may still answer with an error.
 pub(super) const FEATURES_DECLARED: Invariant = Invariant {
     id: "features-declared",
     property: Property::Safety,
     level: Level::Must,
     claim: "a client serves and announces only features that it declared",
     source: "2025-11-25, client/roots, client/sampling and client/elicitation, Capabilities; basic/lifecycle, Operation",
-    requirement: &["LC-INIT-11", "LC-INIT-12", "LC-S2C-01", "LC-S2C-02", "LC-SUB-02"],
+    requirement: &["LC-INIT-10", "LC-INIT-11", "LC-INIT-12", "LC-S2C-01", "LC-S2C-02", "LC-SUB-02"],
     applies: AppliesTo::HANDSHAKE,
     needs: Promise::None,
     witness: Witness::Always,
@@ -43,6 +45,8 @@ struct AskedFeature {
     /// A part of the feature that must be declared on its own: its path, and the code of the error that is due without
     /// it.
     part: Option<(&'static [&'static str], Option<i64>)>,
+    /// Whether the revision has no such request.
+    is_foreign: bool,
     seq: Seq,
 }
 
@@ -79,12 +83,15 @@ impl AskedFeature {
     fn of(seq: Seq, request: &Message, revision: Revision) -> Option<Self> {
         let method = request.method()?.to_owned();
         let has_parts = revision == Revision::R20251125;
+        let known = method_named(&method)?;
+        let is_foreign = !known.is_of_servers_in(revision) && !known.is_of_clients(revision);
         let is_url = request.at(&["params", "mode"]).and_then(Value::as_str) == Some("url");
         let (feature, part): (_, Option<(&'static [&'static str], _)>) = match method.as_str() {
             "roots/list" => ("roots", None),
             "elicitation/create" if is_url && has_parts => {
                 ("elicitation", Some((&["elicitation", "url"], Some(-32_602))))
             }
+            "elicitation/create" if has_parts => ("elicitation", Some((&["elicitation", "form"], Some(-32_602)))),
             "elicitation/create" => ("elicitation", None),
             "sampling/createMessage" if request.at(&["params", "tools"]).is_some() && has_parts => {
                 ("sampling", Some((&["sampling", "tools"], None)))
@@ -93,7 +100,7 @@ impl AskedFeature {
             "tasks/get" | "tasks/result" | "tasks/list" | "tasks/cancel" => ("tasks", None),
             _ => return None,
         };
-        Some(Self { method, feature, part, seq })
+        Some(Self { method, feature, part, is_foreign, seq })
     }
 }
 
@@ -108,10 +115,10 @@ impl Features {
     ) {
         let id = answer.id().map(ToString::to_string).unwrap_or_default();
         let Some(asked) = self.asked.remove(&(connection.clone(), id)) else { return };
-        let AskedFeature { method, feature, part, seq: at } = asked;
+        let AskedFeature { method, feature, part, is_foreign, seq: at } = asked;
         let code = answer.at(&["error", "code"]).and_then(Value::as_i64);
         let is_declared = agreement.of_client(&[feature]).is_some_and(Value::is_object);
-        let lacks_part = part.filter(|(path, _)| is_declared && agreement.of_client(path).is_none());
+        let lacks_part = part.filter(|(path, _)| is_declared && !declares(agreement, path));
         let broken = |variant, what: String| {
             let because = format!("{method} of {at} was answered on connection {connection} at {seq} {what}");
             Violation::new(variant, because, &[at, seq])
@@ -120,6 +127,16 @@ impl Features {
             (Some(result), _) if !is_declared && !gives_nothing(result) => {
                 let what = format!("with a result, and the client declared no {feature}");
                 tally.broken(broken("served-undeclared", what));
+            }
+            (Some(_), _) if !is_declared => {
+                let what = format!(
+                    "with a result that gives nothing, where an error is due, because the client declared no {feature}"
+                );
+                tally.broken(broken("nothing-for-undeclared", what).as_warning());
+            }
+            (Some(_), _) if is_foreign => {
+                let what = "with a result, and the revision that is spoken there has no such request".to_owned();
+                tally.broken(broken("of-another-revision", what).as_warning());
             }
             (Some(_), Some((path, _))) => {
                 let what = format!("with a result, and the client declared no {}", path.join("."));
@@ -134,6 +151,13 @@ impl Features {
             (Some(_) | None, _) => tally.held(),
         }
     }
+}
+
+/// Whether a part of a feature was declared. An empty elicitation stands for forms.
+fn declares(agreement: &Agreement, path: &[&str]) -> bool {
+    let is_empty = |value: &Value| value.as_object().is_some_and(Map::is_empty);
+    let stands_for_forms = path == ["elicitation", "form"] && agreement.of_client(&path[..1]).is_some_and(is_empty);
+    stands_for_forms || agreement.of_client(path).is_some()
 }
 
 /// Whether a result refuses what was asked for, or is empty.

@@ -4,17 +4,20 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::check::carriers::Carrier;
 use crate::check::combinator::{Judged, each};
 use crate::check::host::is_responsible;
 use crate::check::parts::parts;
+use crate::check::peers::is_on_record;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Impact, Kind, Message, Seq, WireEnd};
+use crate::history::{ConnectionId, Event, EventKind, Header, Impact, Kind, Message, Seq, SocketId, WireEnd};
 use crate::plan::Promise;
 
 /// Counter-examples: A client of both generations may send `server/discover` first, or any request of the stateless
-/// generation. Pings, responses and cancellations belong to no phase. A client may send `initialize` again after an error, or
-/// go on without a handshake, as a server of the stateless generation expects. If a script garbles answers, the journal
-/// does not show what the client read, so the connection is not judged any further.
+/// generation. Pings, responses and cancellations belong to no phase. Two
+/// sockets have no order, so a request may overtake the notification on another one. A client may send `initialize` again after an error, or
+/// go on without a handshake, as a server of the stateless generation expects. If a script garbles answers so that the
+/// journal does not show what the client read, the connection is not judged any further.
 pub(super) const HANDSHAKE_ORDER: Invariant = Invariant {
     id: "handshake-order",
     property: Property::Safety,
@@ -26,6 +29,8 @@ pub(super) const HANDSHAKE_ORDER: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[
+        Kind::SocketOpened,
+        Kind::SocketClosed,
         Kind::ConnectionOpened,
         Kind::ConnectionClosed,
         Kind::WireEof,
@@ -46,6 +51,8 @@ pub(super) const HANDSHAKE_ORDER: Invariant = Invariant {
 #[derive(Default)]
 struct Handshakes {
     open: BTreeMap<ConnectionId, Handshake>,
+    /// The open sockets of each mock, with the events that opened them.
+    sockets: BTreeMap<(String, SocketId), Seq>,
 }
 
 #[derive(Default)]
@@ -53,8 +60,12 @@ struct Handshake {
     initialize: Option<(Seq, String)>,
     answer: Option<InitializeAnswer>,
     initialized: Option<Seq>,
+    /// Whether a script made the answer to `initialize` odd.
+    is_odd: bool,
     /// Whether judging has stopped: the handshake was broken already, or a script garbles answers.
     has_stopped: bool,
+    /// A request that came before notifications/initialized, on which socket: on another one, that may be under way.
+    raced: Option<(Violation, Seq, Carrier)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,16 +80,29 @@ impl Monitor for Handshakes {
             EventKind::ConnectionOpened { connection } => {
                 self.open.insert(connection.clone(), Handshake::default());
             }
+            EventKind::SocketOpened { socket, .. } => {
+                self.sockets.insert((event.source.to_string(), socket.clone()), event.seq);
+            }
+            EventKind::SocketClosed { socket, .. } => {
+                self.sockets.remove(&(event.source.to_string(), socket.clone()));
+            }
             // A server that has closed its output may read on.
             EventKind::ConnectionClosed { connection, how: WireEnd::ByServer } => {
                 self.open.entry(connection.clone()).or_default().has_stopped = true;
             }
             EventKind::ConnectionClosed { connection, how: WireEnd::ByClient | WireEnd::Broken }
             | EventKind::WireEof { connection } => {
-                self.open.remove(connection);
+                let raced = self.open.remove(connection).and_then(|handshake| handshake.raced);
+                raced.into_iter().for_each(|(violation, ..)| tally.broken(violation));
             }
-            // An error is an answer like any other: the journal shows what the client read.
-            EventKind::FaultDelivered { fault, .. } if fault.split(':').next() == Some("answer-error") => {}
+            // The journal shows what the client read: only after an odd answer to `initialize` may it begin again.
+            EventKind::FaultDelivered { fault, .. } if is_on_record(fault) => {
+                let server = event.source.server().unwrap_or_default();
+                if fault.ends_with(":initialize") {
+                    let of_server = |id: &ConnectionId| view.connection(id).is_some_and(|one| one.server == server);
+                    self.open.iter_mut().filter(|(id, _)| of_server(id)).for_each(|(_, one)| one.is_odd = true);
+                }
+            }
             EventKind::FaultDelivered { impairs: Impact::Answers | Impact::Connection, .. } => {
                 let Some(server) = event.source.server() else { return };
                 for (id, handshake) in &mut self.open {
@@ -87,9 +111,12 @@ impl Monitor for Handshakes {
                 }
             }
             EventKind::WireReceived { connection, message } => {
+                let carrier = view.carrier(event);
+                let opened = carrier.and_then(|on| self.sockets.get(&(on.mock.clone(), on.socket.clone())));
                 let handshake = self.open.entry(connection.clone()).or_default();
                 for part in parts(message).iter() {
-                    handshake.receive(event.seq, connection, part, tally);
+                    handshake.settle(part, (carrier, opened.copied()), tally);
+                    handshake.receive(event.seq, connection, part, (carrier, tally));
                 }
             }
             EventKind::WireSent { connection, message } => {
@@ -100,10 +127,35 @@ impl Monitor for Handshakes {
             _ => {}
         }
     }
+
+    fn end(&mut self, view: &View, tally: &mut Tally) {
+        let open = std::mem::take(&mut self.open).into_values().filter(|_| is_responsible(view));
+        open.filter_map(|handshake| handshake.raced).for_each(|(violation, ..)| tally.broken(violation));
+    }
 }
 
 impl Handshake {
-    fn receive(&mut self, seq: Seq, connection: &ConnectionId, message: &Message, tally: &mut Tally) {
+    /// Decides about a request that came before notifications/initialized, once that arrives: it was under way if its
+    /// socket is another one and was open already.
+    fn settle(&mut self, message: &Message, (carrier, opened): (Option<&Carrier>, Option<Seq>), tally: &mut Tally) {
+        if message.method() != Some("notifications/initialized") {
+            return;
+        }
+        let Some((violation, seq, on)) = self.raced.take() else { return };
+        let is_other = carrier.is_some_and(|now| now.socket != on.socket) && opened.is_none_or(|opened| opened < seq);
+        if !is_other {
+            self.has_stopped = true;
+            tally.broken(violation);
+        }
+    }
+
+    fn receive(
+        &mut self,
+        seq: Seq,
+        connection: &ConnectionId,
+        message: &Message,
+        (carrier, tally): (Option<&Carrier>, &mut Tally),
+    ) {
         let Some(method) = message.method().filter(|_| !self.has_stopped) else { return };
         let is_request = message.is_any_request();
         let is_of_no_phase = matches!(method, "ping" | "notifications/cancelled");
@@ -125,6 +177,10 @@ impl Handshake {
                 return;
             }
             (None, _) => ("first-not-initialize", "before any initialize", None),
+            (Some(_), "initialize") if self.is_odd => {
+                self.has_stopped = true;
+                return;
+            }
             (Some((first, _)), "initialize") => ("initialize-twice", "a second time", Some(*first)),
             (Some((first, _)), "notifications/initialized") => match (self.answer, self.initialized) {
                 (None, _) => ("initialized-before-answer", "before initialize was answered", Some(*first)),
@@ -148,10 +204,14 @@ impl Handshake {
                 (None | Some(InitializeAnswer::Result | InitializeAnswer::Error), _) => return,
             },
         };
-        self.has_stopped = true;
         let because = format!("{method} was sent on connection {connection} at {seq} {what}");
         let witness: Vec<Seq> = before.into_iter().chain([seq]).collect();
         let violation = Violation::new(variant, because, &witness);
+        if let Some(carrier) = carrier.filter(|_| variant == "request-before-initialized") {
+            self.raced.get_or_insert_with(|| (violation, seq, carrier.clone()));
+            return;
+        }
+        self.has_stopped = true;
         // LC-INIT-05 is a SHOULD NOT, and LC-INIT-04 follows from what the text says; the others are MUSTs.
         let is_should = matches!(variant, "request-before-answer" | "after-refusal");
         tally.broken(if is_should { violation.as_warning() } else { violation });
@@ -228,13 +288,16 @@ fn is_version(text: &str) -> bool {
         [year, month, day] => number(year, 4, 2024..=9999) && number(month, 2, 1..=12) && number(day, 2, 1..=31),
         _ => false,
     };
-    (is_date && text >= FIRST_PUBLISHED) || text.to_ascii_lowercase().contains("draft")
+    (is_date && (FIRST_PUBLISHED..BEYOND_ALL).contains(&text)) || text.to_ascii_lowercase().contains("draft")
 }
 
 /// The first revision that was published, before 2024-11-05.
 const FIRST_PUBLISHED: &str = "2024-10-07";
+/// No revision has a date as late as this one while this program is in use.
+const BEYOND_ALL: &str = "2050";
 
-/// Counter-example: a load that was cancelled, or gave up on the server, need not finish the handshake.
+/// Counter-examples: A load that was cancelled, or gave up on the server, need not finish the handshake. Pings may come
+/// before the answer was read; over HTTP a request that names the session shows that it was.
 pub(super) const INITIALIZED_SENT: Invariant = Invariant {
     id: "initialized-sent",
     property: Property::Liveness,
@@ -259,6 +322,8 @@ pub(super) const INITIALIZED_SENT: Invariant = Invariant {
 struct InitializedConnections {
     asked: BTreeMap<ConnectionId, String>,
     owed: BTreeMap<ConnectionId, Seq>,
+    /// Pings in sessions whose `initialize` was answered.
+    pinged: BTreeMap<ConnectionId, Seq>,
 }
 
 impl Monitor for InitializedConnections {
@@ -274,6 +339,10 @@ impl Monitor for InitializedConnections {
                 if parts(message).iter().any(is_notice) && self.owed.remove(connection).is_some() {
                     tally.held();
                 }
+                let is_in_session = view.carrier(event).is_some() && self.owed.contains_key(connection);
+                if is_in_session && parts(message).iter().any(|part| part.is_request("ping")) {
+                    self.pinged.entry(connection.clone()).or_insert(event.seq);
+                }
             }
             EventKind::WireSent { connection, message } if !self.asked.is_empty() => {
                 let id = message.id().map(ToString::to_string);
@@ -284,7 +353,16 @@ impl Monitor for InitializedConnections {
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
                 self.asked.remove(connection);
-                self.owed.remove(connection);
+                let pinged = self.pinged.remove(connection);
+                let is_by_client = matches!(&event.kind, EventKind::ConnectionClosed { how: WireEnd::ByClient, .. });
+                if let (Some(answered), Some(pinged)) = (self.owed.remove(connection), pinged.filter(|_| is_by_client))
+                {
+                    let because = format!(
+                        "connection {connection} was in use at {pinged} and ended at {}, and no notifications/initialized had followed the answer of {answered}",
+                        event.seq
+                    );
+                    tally.broken(Violation::new("never", because, &[answered, pinged, event.seq]));
+                }
             }
             EventKind::OperationCompleted { .. } if !self.owed.is_empty() => self.completed(event, view, tally),
             _ => {}

@@ -1,7 +1,10 @@
 //! Messages: their form, their ids, and how they are sent.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
+use crate::check::carriers::Carrier;
 use crate::check::combinator::{Count, Judged, at_most, both, each};
 use crate::check::methods::{is_notification, method};
 use crate::check::parts::parts;
@@ -53,7 +56,7 @@ fn request_ids(event: &Event, view: &View) -> Count<SentId> {
             let parts = parts(message);
             let counts = |part: &&Message| view.is_stateless() || part.method() != Some("server/discover");
             let requests = parts.iter().filter(|part| part.is_any_request()).filter(counts);
-            let id_of = |request: &Message| request.id().filter(|id| !is_rough(id)).map(ToString::to_string);
+            let id_of = |request: &Message| request.id().and_then(text_of_id);
             let ids = requests.filter_map(|request| Some((id_of(request)?, client_of(request, event, view))));
             Count::These(ids.map(|(id, client)| (connection.clone(), id, client)).collect())
         }
@@ -64,21 +67,24 @@ fn request_ids(event: &Event, view: &View) -> Count<SentId> {
     }
 }
 
-/// Whether an id is a number that a reader may know only roughly.
-fn is_rough(id: &Value) -> bool {
-    id.is_f64()
+/// The text of an id, in which 7.0 is 7; none for a number that a reader may know only roughly.
+fn text_of_id(id: &Value) -> Option<String> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match id.as_f64().filter(|_| id.is_f64()) {
+        Some(number) => (number.fract() == 0.0 && number.abs() < EXACT).then(|| format!("{number:.0}")),
+        None => Some(id.to_string()),
+    }
 }
 
 fn is_refused((of, id, _): &SentId, _event: &Event, view: &View) -> bool {
-    view.refused().iter().any(|(connection, refused)| connection == of && refused == id)
+    let is_it = |refused: &str| refused == id || refused.strip_suffix(".0") == Some(id);
+    view.refused().iter().any(|(connection, refused)| connection == of && is_it(refused))
 }
 
 fn is_answered((of, id, _): &SentId, event: &Event, _view: &View) -> bool {
     let EventKind::WireSent { connection, message } = &event.kind else { return false };
     of == connection
-        && parts(message)
-            .iter()
-            .any(|part| part.is_response() && part.id().map(ToString::to_string).as_ref() == Some(id))
+        && parts(message).iter().any(|part| part.is_response() && part.id().and_then(text_of_id).as_ref() == Some(id))
 }
 
 fn is_of_ended_connection((of, ..): &SentId, event: &Event, _view: &View) -> bool {
@@ -110,8 +116,8 @@ fn malformed_id(event: &Event, _view: &View) -> Judged {
     Judged::Unrelated
 }
 
-/// Counter-examples: A loader that got a signal, or whose process ended, may have been cut off inside a line. A line
-/// that is longer than a mock reads may be a whole message.
+/// Counter-examples: A loader that got a signal, or whose process ended, may have been cut off inside a line, and so may
+/// the client of a mock that nobody watched, in its last one. A line that is longer than a mock reads may be a whole message.
 pub(super) const STDIN_CARRIES_MESSAGES_ONLY: Invariant = Invariant {
     id: "stdin-carries-messages-only",
     property: Property::Safety,
@@ -122,26 +128,54 @@ pub(super) const STDIN_CARRIES_MESSAGES_ONLY: Invariant = Invariant {
     applies: AppliesTo::STDIO,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::WireReceived, Kind::WireNoise],
+    kinds: &[Kind::WireReceived, Kind::WireNoise, Kind::WireEof],
     vacuous: "no client sent a message",
     explain: "A server received bytes that are no message: half a line, or text that belongs elsewhere. A write that \
         is cancelled in the middle leaves half a line; the next message is then joined to it and lost as well.\n\n\
         Look at the first bytes in the witness. To fix it, pass whole lines to one writer task that no caller's \
         cancellation can interrupt.",
-    start: |_: &Header| -> Box<dyn Monitor> { each(judge_bytes) },
+    start: |header: &Header| -> Box<dyn Monitor> {
+        Box::new(Bytes { is_watched: header.host.is_some(), last: BTreeMap::new() })
+    },
 };
 
-fn judge_bytes(event: &Event, view: &View) -> Judged {
-    match &event.kind {
-        EventKind::WireReceived { .. } => Judged::Held,
-        EventKind::WireNoise { connection, bytes, .. }
-            if view.signalled().is_none() && view.loader_exited().is_none() && *bytes <= LONGEST_LINE_BYTES =>
-        {
-            let because =
-                format!("{bytes} bytes that are no message arrived on connection {connection} at {}", event.seq);
-            Judged::Broken(Violation::new("noise", because, &[event.seq]))
+struct Bytes {
+    /// Whether the history shows how the program of the client ends.
+    is_watched: bool,
+    /// Noise that no message has followed.
+    last: BTreeMap<ConnectionId, Violation>,
+}
+
+impl Monitor for Bytes {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::WireReceived { connection, .. } => {
+                self.last.remove(connection).into_iter().for_each(|violation| tally.broken(violation));
+                tally.held();
+            }
+            EventKind::WireNoise { connection, bytes, .. }
+                if view.signalled().is_none() && view.loader_exited().is_none() && *bytes <= LONGEST_LINE_BYTES =>
+            {
+                let because =
+                    format!("{bytes} bytes that are no message arrived on connection {connection} at {}", event.seq);
+                let violation = Violation::new("noise", because, &[event.seq]);
+                if self.is_watched || view.is_ready() {
+                    return tally.broken(violation);
+                }
+                self.last.insert(connection.clone(), violation).into_iter().for_each(|before| tally.broken(before));
+            }
+            // What comes last is half a line where the client was killed, which no journal of a mock shows.
+            EventKind::WireEof { connection } => {
+                self.last.remove(connection);
+            }
+            _ => {}
         }
-        _ => Judged::Unrelated,
+    }
+
+    fn end(&mut self, view: &View, tally: &mut Tally) {
+        if !view.is_cut_off() {
+            std::mem::take(&mut self.last).into_values().for_each(|violation| tally.broken(violation));
+        }
     }
 }
 
@@ -165,16 +199,23 @@ pub(super) const ONE_MESSAGE_AT_A_TIME: Invariant = Invariant {
         Look at the message in the witness. To fix it, send each message by itself once the revision is known.",
     start: |header: &Header| -> Box<dyn Monitor> {
         let offered = header.revision.parse().ok();
-        Box::new(move |event: &Event, view: &View, tally: &mut Tally| judge_batch(event, view, offered, tally))
+        let mut before: Option<(Carrier, Seq)> = None;
+        Box::new(move |event: &Event, view: &View, tally: &mut Tally| {
+            let carrier = view.carrier(event).cloned();
+            // A server that takes a batch for one records its messages one by one.
+            let first = before.take().filter(|(known, _)| carrier.as_ref() == Some(known)).map(|(_, first)| first);
+            before = carrier.map(|carrier| (carrier, first.unwrap_or(event.seq)));
+            judge_batch(event, view, (offered, first), tally);
+        })
     },
 };
 
-fn judge_batch(event: &Event, view: &View, offered: Option<Revision>, tally: &mut Tally) {
+fn judge_batch(event: &Event, view: &View, (offered, first): (Option<Revision>, Option<Seq>), tally: &mut Tally) {
     let EventKind::WireReceived { connection, message } = &event.kind else { return };
-    let Value::Array(_) = message.body() else {
+    if !message.body().is_array() && first.is_none() {
         tally.held();
         return;
-    };
+    }
     let agreed = view.agreement(connection).and_then(Agreement::revision);
     let has_batches = agreed.or(offered).is_some_and(|revision| revision <= Revision::R20250326);
     let has_initialize = parts(message).iter().any(|part| part.is_request("initialize"));
@@ -184,7 +225,8 @@ fn judge_batch(event: &Event, view: &View, offered: Option<Revision>, tally: &mu
         (false, false) => ("batch", "a batch"),
     };
     let because = format!("{what} was sent on connection {connection} at {}", event.seq);
-    tally.broken(Violation::new(variant, because, &[event.seq]));
+    let witness: Vec<Seq> = first.into_iter().chain([event.seq]).collect();
+    tally.broken(Violation::new(variant, because, &witness));
 }
 
 /// Counter-examples: The recorder keeps a message above the size limit without its other fields. An error need not name
@@ -226,6 +268,7 @@ fn fault_of_form(message: &Message) -> Option<(&'static str, String)> {
     let field = |name: &str| message.at(&[name]);
     let holds = |name: &str| field(name).is_some_and(|value| !value.is_null());
     let fault = |variant, what: &str| Some((variant, what.to_owned()));
+    let has_object = || field("result").is_some_and(Value::is_object);
     if field("jsonrpc").and_then(Value::as_str) != Some("2.0") {
         return fault("no-version", "no-version");
     }
@@ -235,6 +278,9 @@ fn fault_of_form(message: &Message) -> Option<(&'static str, String)> {
         }
         // Without an id, only an error is a response.
         return match (field("result").is_some(), field("error")) {
+            (true, None) if message.is_response() && !has_object() => {
+                fault("result-is-no-object", "a result that is no object")
+            }
             (true, None) | (false, Some(_)) if message.is_response() => fault_of_error(field("error")),
             (false, Some(error)) => fault_of_error(Some(error)),
             (true, None) => fault("no-id", "a result and no id"),

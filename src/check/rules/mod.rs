@@ -17,6 +17,8 @@ mod completion;
 mod connections;
 mod credentials;
 mod cursors;
+mod declared;
+mod elicited;
 mod eras;
 mod fallback;
 mod features;
@@ -30,20 +32,25 @@ mod http_streams;
 mod idle;
 mod inputs;
 mod loads;
+mod meanwhile;
 mod messages;
 mod methods;
 mod modern_features;
+mod notices;
 mod older_era;
 mod output;
 mod parameter_headers;
+mod pings;
 mod processes;
 mod program_end;
 mod progress;
+mod refused_generation;
 mod removal;
 mod responses;
 mod resume;
 mod resumption;
 mod scenario;
+mod schemas;
 mod scopes;
 mod sent_back;
 mod server_death;
@@ -55,6 +62,7 @@ mod sessions;
 mod sse;
 mod stateless;
 mod subscriptions;
+mod task_life;
 mod tasks;
 mod tools;
 mod versions;
@@ -90,6 +98,7 @@ pub const INVARIANTS: &[Invariant] = &[
     stateless::GENERATION_KEPT,
     eras::GENERATION_REMEMBERED,
     eras::REFUSED_REVISION_DROPPED,
+    refused_generation::REFUSED_GENERATION_LEFT,
     stateless::SESSIONS_OVER,
     subscriptions::SUBSCRIPTION_CLOSED,
     sent_back::SENT_BACK_KEEPS_STATE,
@@ -106,14 +115,28 @@ pub const INVARIANTS: &[Invariant] = &[
     capabilities::CAPABILITIES_RESPECTED,
     messages::ONE_MESSAGE_AT_A_TIME,
     messages::MESSAGES_WELL_FORMED,
+    schemas::PARAMS_MATCH_SCHEMA,
+    schemas::RESULTS_MATCH_SCHEMA,
+    notices::NOTIFICATIONS_UNANSWERED,
+    elicited::INPUT_MATCHES_REQUEST,
     messages::POSTS_ARE_MESSAGES,
     methods::METHODS_KNOWN,
+    schemas::FIELDS_OF_REVISION,
     features::FEATURES_DECLARED,
+    declared::DECLARED_FEATURES_SERVED,
+    declared::CHANGED_ROOTS_TOLD,
     responses::RESPONSES_MATCH_REQUESTS,
     responses::SERVER_REQUESTS_ANSWERED,
+    meanwhile::REQUESTS_SERVED_MEANWHILE,
+    notices::TAKEN_BACK_UNANSWERED,
     progress::PROGRESS_TOKENS_VALID,
     tasks::TASK_SUPPORT_FOLLOWED,
+    task_life::TASKS_FOLLOWED,
+    task_life::TASK_INPUT_AWAITED,
+    task_life::TASK_ANSWERS_RELATED,
     server_requests::PING_ANSWERED,
+    pings::PINGS_MODEST,
+    pings::SILENT_CONNECTION_LEFT,
     calls::CALL_SENT_ONCE,
     calls::CALL_ARRIVES_AS_MADE,
     answers::ANSWER_REACHES_ITS_CALLER,
@@ -121,6 +144,7 @@ pub const INVARIANTS: &[Invariant] = &[
     cancellation::CANCEL_PROMPT,
     tools::TOOLS_MATCH_OFFER,
     tools::CHANGED_TOOLS_LISTED_AGAIN,
+    meanwhile::CHANGED_LIST_FETCHED,
     loads::FAILURE_REPORTED,
     connections::ONE_CONNECTION_PER_SERVER,
     connections::UNCHANGED_SERVER_KEPT,
@@ -232,13 +256,28 @@ pub const HOST_RULES: &[Invariant] = &[
     messages::STDIN_CARRIES_MESSAGES_ONLY,
     messages::ONE_MESSAGE_AT_A_TIME,
     messages::MESSAGES_WELL_FORMED,
+    schemas::PARAMS_MATCH_SCHEMA,
+    schemas::RESULTS_MATCH_SCHEMA,
+    notices::NOTIFICATIONS_UNANSWERED,
+    elicited::INPUT_MATCHES_REQUEST,
     methods::METHODS_KNOWN,
+    schemas::FIELDS_OF_REVISION,
     features::FEATURES_DECLARED,
+    declared::DECLARED_FEATURES_SERVED,
+    declared::CHANGED_ROOTS_TOLD,
+    meanwhile::CHANGED_LIST_FETCHED,
     responses::RESPONSES_MATCH_REQUESTS,
     responses::SERVER_REQUESTS_ANSWERED,
+    meanwhile::REQUESTS_SERVED_MEANWHILE,
+    notices::TAKEN_BACK_UNANSWERED,
     progress::PROGRESS_TOKENS_VALID,
     tasks::TASK_SUPPORT_FOLLOWED,
+    task_life::TASKS_FOLLOWED,
+    task_life::TASK_INPUT_AWAITED,
+    task_life::TASK_ANSWERS_RELATED,
     server_requests::PING_ANSWERED,
+    pings::PINGS_MODEST,
+    pings::SILENT_CONNECTION_LEFT,
     cancellation::CANCEL_ONLY_OPEN_REQUESTS,
     stateless::METADATA_SENT,
     stateless::SESSIONS_OVER,
@@ -246,6 +285,7 @@ pub const HOST_RULES: &[Invariant] = &[
     stateless::GENERATION_KEPT,
     eras::GENERATION_REMEMBERED,
     eras::REFUSED_REVISION_DROPPED,
+    refused_generation::REFUSED_GENERATION_LEFT,
     sent_back::SENT_BACK_KEEPS_STATE,
     inputs::SENT_BACK_HAS_INPUTS,
     inputs::SENT_BACK_BOUNDED,

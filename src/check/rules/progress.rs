@@ -14,18 +14,26 @@ use crate::plan::Promise;
 /// Counter-examples: A request is active until it is answered or cancelled; a cancellation may be overtaken by the
 /// request that takes its token. Requests without a session may be those of several clients. Two sockets have no order,
 /// so progress on one of them may overtake the response on the other. After a lost session, progress may come on the
-/// new one. A request that runs as a task keeps its token.
+/// new one. A request that runs as a task keeps its token until the
+/// task is over. Over HTTP a request may have been refused, and its token is free again.
 pub(super) const PROGRESS_TOKENS_VALID: Invariant = Invariant {
     id: "progress-tokens-valid",
     property: Property::Safety,
     level: Level::Must,
     claim: "a client gives each open request a progress token of its own, and reports progress only of open requests of its server",
     source: "2025-11-25, basic/utilities/progress, Progress Flow and Behavior Requirements; the same in all revisions",
-    requirement: &["LC-PROG-01", "LC-PROG-02"],
+    requirement: &["LC-PROG-01", "LC-PROG-02", "LC-PROG-04"],
     applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
+    kinds: &[
+        Kind::HttpReceived,
+        Kind::HttpAnswered,
+        Kind::WireReceived,
+        Kind::WireSent,
+        Kind::WireEof,
+        Kind::ConnectionClosed,
+    ],
     vacuous: "no client gave a progress token or reported progress",
     explain: "Two open requests had the same progress token, so the progress of one reached the caller of the other. Or \
         the client reported progress of a request that its server never made, had an answer to, or progress that went \
@@ -40,6 +48,8 @@ pub(super) const PROGRESS_TOKENS_VALID: Invariant = Invariant {
 struct ProgressTokens {
     /// Open requests of clients that have a token, by connection and id.
     open: BTreeMap<(ConnectionId, String), GivenToken>,
+    /// Requests that run as tasks, with their ids, by connection and task.
+    working: BTreeMap<(ConnectionId, String), (String, GivenToken)>,
     /// Tokens that servers gave, by connection and token.
     asked: BTreeMap<(ConnectionId, String), AskedProgress>,
 }
@@ -72,8 +82,14 @@ impl Monitor for ProgressTokens {
                     self.send(event, connection, part, tally);
                 }
             }
+            EventKind::HttpAnswered { .. } => {
+                for refused in view.refused() {
+                    self.open.remove(refused);
+                }
+            }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
                 self.open.retain(|(of, _), _| of != connection);
+                self.working.retain(|(of, _), _| of != connection);
             }
             _ => {}
         }
@@ -85,14 +101,14 @@ impl ProgressTokens {
         let has_clients_in_common = matches!(view.spoken(connection), Spoken::Stateless) && !view.is_line();
         if let Some(id) = message.id().filter(|_| message.is_any_request()).filter(|_| !has_clients_in_common) {
             if let Some(token) = message.at(&["params", "_meta", "progressToken"]) {
-                self.give(event.seq, connection, (message, id, token), tally);
+                self.give(event.seq, view, connection, (message, id, token), tally);
             }
         } else if let Some(cancelled) = message.cancelled_request() {
             // The cancellation may have been sent before the request that took the token of the other.
             let id = cancelled.to_string();
             self.open.remove(&(connection.clone(), id.clone()));
             let is_rival = |given: &GivenToken| given.rival.as_ref().is_some_and(|(rival, _)| *rival == id);
-            let of_connection = self.open.iter_mut().filter(|((of, _), _)| of == connection && !view.is_line());
+            let of_connection = self.open.iter_mut().filter(|((of, _), _)| of == connection);
             of_connection.filter(|(_, given)| is_rival(given)).for_each(|(_, given)| given.rival = None);
         } else if message.is_notification("notifications/progress") {
             self.report(event, view, connection, message, tally);
@@ -108,6 +124,7 @@ impl ProgressTokens {
     fn give(
         &mut self,
         seq: Seq,
+        view: &View,
         connection: &ConnectionId,
         (request, id, token): (&Message, &Value, &Value),
         tally: &mut Tally,
@@ -121,21 +138,37 @@ impl ProgressTokens {
         let (id, token) = (id.to_string(), token.to_string());
         let mut others = self.open.iter().filter(|((of, other), _)| of == connection && *other != id);
         let rival = others.find(|(_, given)| given.token == token).map(|((_, id), given)| (id.clone(), given.seq));
-        if rival.is_none() {
-            tally.held();
-        }
+        let mut working = self.working.iter().filter(|((of, _), _)| of == connection);
+        let rival = rival.or_else(|| {
+            working.find(|(_, (_, given))| given.token == token).map(|(_, (id, given))| (id.clone(), given.seq))
+        });
+        let rival = match rival {
+            // Over lines nothing overtakes, so the token is in use.
+            Some((rival, earlier)) if view.is_line() => {
+                tally.broken(token_of_two(connection, (&rival, earlier), (&id, seq), &token));
+                None
+            }
+            Some(rival) => Some(rival),
+            None => {
+                tally.held();
+                None
+            }
+        };
         self.open.insert((connection.clone(), id), GivenToken { token, seq, rival });
     }
 
     fn send(&mut self, event: &Event, connection: &ConnectionId, message: &Message, tally: &mut Tally) {
+        for task in ended_tasks(message) {
+            self.working.remove(&(connection.clone(), task.to_owned()));
+        }
         let Some(id) = message.id().map(ToString::to_string) else { return };
         if message.is_response() {
-            let given = self.open.remove(&(connection.clone(), id.clone()));
-            if let Some(GivenToken { token, seq, rival: Some((rival, earlier)) }) = given {
-                let because = format!(
-                    "requests {rival} of {earlier} and {id} of {seq} on connection {connection} were open at once with the progress token {token}"
-                );
-                tally.broken(Violation::new("token-of-two", because, &[earlier, seq]));
+            let Some(given) = self.open.remove(&(connection.clone(), id.clone())) else { return };
+            if let Some((rival, earlier)) = &given.rival {
+                tally.broken(token_of_two(connection, (rival, *earlier), (&id, given.seq), &given.token));
+            }
+            if let Some(task) = message.at(&["result", "task", "taskId"]).and_then(Value::as_str) {
+                self.working.insert((connection.clone(), task.to_owned()), (id, given));
             }
         } else if let Some(token) = message.at(&["params", "_meta", "progressToken"]) {
             let asked = AskedProgress {
@@ -184,6 +217,29 @@ impl ProgressTokens {
         }
         asked.newest = Some((progress, seq, carrier));
     }
+}
+
+fn token_of_two(
+    connection: &ConnectionId,
+    (rival, earlier): (&str, Seq),
+    (id, seq): (&str, Seq),
+    token: &str,
+) -> Violation {
+    let because = format!(
+        "requests {rival} of {earlier} and {id} of {seq} on connection {connection} were open at once with the progress token {token}"
+    );
+    Violation::new("token-of-two", because, &[earlier, seq])
+}
+
+/// The tasks that a message of their server tells to be over.
+fn ended_tasks(message: &Message) -> Vec<&str> {
+    let of = |outer: &str| {
+        let status = message.at(&[outer, "status"]).and_then(Value::as_str);
+        let task = message.at(&[outer, "taskId"]).and_then(Value::as_str);
+        task.filter(|_| matches!(status, Some("completed" | "failed" | "cancelled")))
+    };
+    let related = message.at(&["result", "_meta", "io.modelcontextprotocol/related-task", "taskId"]);
+    [of("result"), of("params"), related.and_then(Value::as_str)].into_iter().flatten().collect()
 }
 
 /// Whether what one exchange carries was sent after what another carried: they share a socket, or there are only lines.

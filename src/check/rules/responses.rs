@@ -7,7 +7,7 @@ use crate::check::agreement::Spoken;
 use crate::check::carriers::Carrier;
 use crate::check::host::is_responsible;
 use crate::check::parts::parts;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Message, Seq, WireEnd};
 use crate::plan::Promise;
 
@@ -140,7 +140,7 @@ impl Responses {
             }
             None => {
                 let is_known = self.used.get(server).is_some_and(|used| used.contains(&id));
-                if !is_known && view.is_healthy(server) {
+                if !is_known && view.shows_messages(server) {
                     let because = format!(
                         "a response to request {id} was sent on connection {connection} at {seq}, and the server made no such request"
                     );
@@ -156,8 +156,9 @@ const PROMPT: Duration = Duration::from_secs(1);
 /// Number of later requests that show that the client goes on.
 const N_LATER: usize = 2;
 
-/// Counter-examples: `ping-answered` judges pings. A person may still think about a request for input when the session
-/// ends, so only a client that goes on with requests of its own has left it unanswered. A request that was sent shortly
+/// Counter-examples: `ping-answered` judges pings. A person may think about a request for input, or for leave to
+/// sample, for as long as the session lasts, so such a request is owed an answer only where the client did not declare
+/// the feature. A client that does not go on with requests of its own has left nothing unanswered. A request that was sent shortly
 /// before the end may have come too late, and one that the server took back needs no answer.
 pub(super) const SERVER_REQUESTS_ANSWERED: Invariant = Invariant {
     id: "server-requests-answered",
@@ -165,7 +166,7 @@ pub(super) const SERVER_REQUESTS_ANSWERED: Invariant = Invariant {
     level: Level::Should,
     claim: "a client that goes on answers the requests of its server",
     source: "2025-11-25, basic/transports, Sending Messages to the Server; client/roots, Error Handling: an error where it is not supported",
-    requirement: &["LC-S2C-01", "LC-S2C-03", "LC-MSG-01", "LC-MSG-06"],
+    requirement: &["LC-S2C-01", "LC-S2C-03", "LC-S2C-04", "LC-MSG-01", "LC-MSG-06"],
     applies: AppliesTo::HANDSHAKE,
     needs: Promise::None,
     witness: Witness::Always,
@@ -178,6 +179,16 @@ pub(super) const SERVER_REQUESTS_ANSWERED: Invariant = Invariant {
         handler with the error -32601, and run handlers apart from the reader.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(OwedAnswers::default()) },
 };
+
+/// Whether a client may ask a person before it answers.
+fn asks_a_person(method: &str, agreement: Option<&Agreement>) -> bool {
+    let feature = match method {
+        "elicitation/create" => "elicitation",
+        "sampling/createMessage" => "sampling",
+        _ => return false,
+    };
+    agreement.is_some_and(|agreement| agreement.of_client(&[feature]).is_some())
+}
 
 #[derive(Default)]
 struct OwedAnswers {
@@ -204,6 +215,9 @@ impl Monitor for OwedAnswers {
                     let (Some(id), Some(method)) = (part.id(), part.method().filter(|method| *method != "ping")) else {
                         continue;
                     };
+                    if asks_a_person(method, view.agreement(connection)) {
+                        continue;
+                    }
                     let (seq, at_us) = (event.seq, event.at_us);
                     let server = event.source.server().unwrap_or_default().to_owned();
                     let owed = OwedAnswer { method: method.to_owned(), server, seq, at_us, later: (0, seq, at_us) };
@@ -247,7 +261,7 @@ impl OwedAnswers {
             let is_due = concerns(connection);
             let (n_later, later, later_us) = owed.later;
             let waited = Duration::from_micros(later_us.saturating_sub(owed.at_us));
-            if is_due && n_later >= N_LATER && waited >= PROMPT && view.is_healthy(&owed.server) {
+            if is_due && n_later >= N_LATER && waited >= PROMPT && view.shows_messages(&owed.server) {
                 let because = format!(
                     "{} of the server (request {id} on connection {connection}, {}) was never answered, and the client went on with {n_later} requests, the last at {later}",
                     owed.method, owed.seq

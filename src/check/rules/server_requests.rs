@@ -14,7 +14,7 @@ use crate::plan::Promise;
 /// time.
 const PROMPT: Duration = Duration::from_secs(1);
 /// An answer that takes longer than this is not prompt, however busy the client is.
-const LATE: Duration = Duration::from_secs(10);
+const LATE: Duration = Duration::from_secs(5);
 
 /// Counter-examples: A ping that was sent shortly before the end of the session or of the program may have come too
 /// late. An answer that is some seconds late is an answer. Over HTTP a ping counts only once it was sent on a stream.

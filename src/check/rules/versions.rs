@@ -10,7 +10,7 @@ use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message};
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: A client may know a revision that this program does not, and says so by offering it. A message that
-/// crosses the answer is another rule's case. An answer without any revision says nothing.
+/// crosses the answer is another rule's case. A revision without a handshake cannot be spoken after `initialize`.
 pub(super) const UNKNOWN_VERSION_LEFT: Invariant = Invariant {
     id: "unknown-version-left",
     property: Property::Safety,
@@ -59,10 +59,21 @@ impl Monitor for AcceptedVersions {
 impl AcceptedVersions {
     fn judge(&mut self, event: &Event, connection: &ConnectionId, view: &View, tally: &mut Tally) {
         let Some(Agreement { offered, answer: Some(answer), .. }) = view.agreement(connection) else { return };
-        let InitializeAnswer::Accepted { sent, version: Some(version), .. } = answer else { return };
+        let InitializeAnswer::Accepted { sent, version, .. } = answer else { return };
+        if !view.shows_messages(event.source.server().unwrap_or_default()) {
+            return;
+        }
         self.judged.insert(connection.clone());
+        let Some(version) = version else {
+            let because = format!(
+                "the client went on at {} on connection {connection}, whose server had answered without a revision at {sent}",
+                event.seq
+            );
+            return tally.broken(Violation::new("without-version", because, &[*sent, event.seq]));
+        };
         let text = version.as_str();
-        let is_known = text.is_some_and(|text| text.parse::<Revision>().is_ok());
+        let is_spoken = |revision: Revision| revision <= Revision::NEWEST_HANDSHAKE;
+        let is_known = text.is_some_and(|text| text.parse::<Revision>().is_ok_and(is_spoken));
         if is_known || (text.is_some() && text == offered.as_deref()) {
             return tally.held();
         }

@@ -9,6 +9,7 @@ mod mutations;
 mod properties;
 mod removal;
 mod requirements;
+mod schemas;
 
 use serde_json::Value;
 

@@ -1,14 +1,17 @@
 //! Our side of the conversation: what rmcp tells us, and what we say about ourselves.
 
-use rmcp::ClientHandler;
 use rmcp::RoleClient;
-use rmcp::model::{ClientCapabilities, ClientConfig, Implementation, ProtocolVersion};
-use rmcp::service::NotificationContext;
+use rmcp::model::{
+    ClientCapabilities, ClientConfig, ElicitRequestParams, ElicitResult, ErrorCode, Implementation, ProtocolVersion,
+};
+use rmcp::service::{NotificationContext, RequestContext};
+use rmcp::{ClientHandler, ErrorData};
 use tokio::sync::watch;
 
 use super::options::Revision;
 
-/// Announces no capabilities: no roots, no sampling, no elicitation. Pings are answered by rmcp.
+/// Announces no capabilities: no roots, no sampling, no elicitation. Pings are answered by rmcp, which
+/// answers undeclared roots and elicitation as if they were declared, so they are refused here.
 pub(super) struct Handler {
     revision: Revision,
     /// Counts `tools/list_changed`.
@@ -21,7 +24,27 @@ impl Handler {
     }
 }
 
+fn undeclared(method: &str) -> ErrorData {
+    ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("{method} was not declared"), None)
+}
+
 impl ClientHandler for Handler {
+    #[expect(deprecated, reason = "the handshake generation has roots")]
+    async fn list_roots(
+        &self,
+        _context: RequestContext<RoleClient>,
+    ) -> Result<rmcp::model::ListRootsResult, ErrorData> {
+        Err(undeclared("roots/list"))
+    }
+
+    async fn create_elicitation(
+        &self,
+        _request: ElicitRequestParams,
+        _context: RequestContext<RoleClient>,
+    ) -> Result<ElicitResult, ErrorData> {
+        Err(undeclared("elicitation/create"))
+    }
+
     async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {
         self.n_changes.send_modify(|n| *n += 1);
     }

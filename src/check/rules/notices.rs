@@ -1,0 +1,156 @@
+//! Notifications of servers: nothing answers them, and a request that one takes back is over.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::check::parts::parts;
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
+use crate::plan::Promise;
+
+/// The codes of errors about a message that could not be read, so that its id is unknown.
+const UNREADABLE: [i64; 2] = [-32_700, -32_600];
+
+/// Counter-examples: An error without an id may report a message that could not be read. A server that sent a request
+/// with a null id gets its answer. Where a script garbles messages, the journal does not show what was answered.
+pub(super) const NOTIFICATIONS_UNANSWERED: Invariant = Invariant {
+    id: "notifications-unanswered",
+    property: Property::Safety,
+    level: Level::Must,
+    claim: "a client answers no notification",
+    source: "2025-11-25, basic/index, Notifications; the same from 2025-03-26",
+    requirement: &["LC-MSG-08"],
+    applies: AppliesTo::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireSent, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
+    vacuous: "no server sent a notification before the end of its connection",
+    explain: "The server sent a notification, and the client answered it with an error, under a null id because a \
+        notification has none. The server cannot tell what the error is about. Some servers take it for a failure of the \
+        whole session and close it; others fail the call that is in flight.\n\n\
+        Look at the error in the witness and at the notifications before it. The usual reason is a dispatcher that sends \
+        `method not found` for every message without a handler. To fix it, answer only messages that have an id.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(Notified::default()) },
+};
+
+#[derive(Default)]
+struct Notified {
+    /// The newest notification of each server, by connection.
+    newest: BTreeMap<ConnectionId, Seq>,
+    /// Connections whose server sent a request with a null id.
+    unnamed: Vec<ConnectionId>,
+}
+
+impl Monitor for Notified {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::WireSent { connection, message } => {
+                for part in parts(message).iter().filter(|part| part.method().is_some() && part.id().is_none()) {
+                    if part.at(&["id"]).is_some() {
+                        self.unnamed.push(connection.clone());
+                    }
+                    self.newest.insert(connection.clone(), event.seq);
+                }
+            }
+            EventKind::WireReceived { connection, message } if !self.newest.is_empty() => {
+                let Some(newest) = self.newest.get(connection) else { return };
+                let is_shown = view.shows_messages(event.source.server().unwrap_or_default());
+                if is_shown && !self.unnamed.contains(connection) && parts(message).iter().any(answers_nothing) {
+                    let because = format!(
+                        "an error without an id was sent on connection {connection} at {}, after the notification of {newest}",
+                        event.seq
+                    );
+                    tally.broken(Violation::new("answered", because, &[*newest, event.seq]));
+                    self.newest.remove(connection);
+                }
+            }
+            EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
+                if self.newest.remove(connection).is_some() {
+                    tally.held();
+                }
+                self.unnamed.retain(|of| of != connection);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether a message is an error about something that could be read and had no id.
+fn answers_nothing(message: &Message) -> bool {
+    let code = message.at(&["error", "code"]).and_then(Value::as_i64);
+    message.method().is_none() && message.id().is_none() && code.is_some_and(|code| !UNREADABLE.contains(&code))
+}
+
+/// After this time a response no longer crosses the notification that takes its request back.
+const CROSSED: Duration = Duration::from_millis(500);
+
+/// Counter-example: a response may cross the notification that takes its request back.
+pub(super) const TAKEN_BACK_UNANSWERED: Invariant = Invariant {
+    id: "taken-back-request-unanswered",
+    property: Property::Safety,
+    level: Level::Should,
+    claim: "a client sends no response to a request that its server took back",
+    source: "2025-11-25, basic/utilities/cancellation, Behavior Requirements; the same in all revisions that open with initialize",
+    requirement: &["LC-CAN-10"],
+    applies: AppliesTo::HANDSHAKE,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireSent, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
+    vacuous: "no server took back a request that had not been answered",
+    explain: "The server took back a request of its own, and the client answered it all the same, long after it could \
+        have heard of that. The handler worked on for nobody: a person was asked, or a completion was paid for, although \
+        no one waits for the answer. A server that has used the id again takes the answer for that of another request.\n\n\
+        Look at the notification in the witness. To fix it, keep the handler of each request with its id, and end it \
+        without an answer when `notifications/cancelled` names the id.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(TakenBack::default()) },
+};
+
+#[derive(Default)]
+struct TakenBack {
+    /// Unanswered requests of servers, by connection and id, with the notification that took each back, and its time.
+    asked: BTreeMap<(ConnectionId, String), Option<(Seq, u64)>>,
+}
+
+impl Monitor for TakenBack {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::WireSent { connection, message } => {
+                for part in parts(message).iter() {
+                    if let Some(id) = part.id().filter(|_| part.is_any_request()) {
+                        self.asked.insert((connection.clone(), id.to_string()), None);
+                    } else if let Some(id) = part.cancelled_request() {
+                        let asked = self.asked.entry((connection.clone(), id.to_string()));
+                        asked.and_modify(|taken_back| *taken_back = Some((event.seq, event.at_us)));
+                    }
+                }
+            }
+            EventKind::WireReceived { connection, message } if !self.asked.is_empty() => {
+                for part in parts(message).iter().filter(|part| part.is_response()) {
+                    let id = part.id().map(ToString::to_string).unwrap_or_default();
+                    let asked = self.asked.remove(&(connection.clone(), id.clone()));
+                    let Some((taken_back, since_us)) = asked.flatten() else { continue };
+                    let waited = Duration::from_micros(event.at_us.saturating_sub(since_us));
+                    if waited >= CROSSED {
+                        let because = format!(
+                            "request {id} of the server on connection {connection} was answered at {}, {} ms after the server took it back at {taken_back}",
+                            event.seq,
+                            waited.as_millis()
+                        );
+                        tally.broken(Violation::new("answered", because, &[taken_back, event.seq]).of_bound(CROSSED));
+                    }
+                }
+            }
+            EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
+                self.asked.retain(|(of, _), taken_back| {
+                    if of == connection && taken_back.is_some() {
+                        tally.held();
+                    }
+                    of != connection
+                });
+            }
+            _ => {}
+        }
+    }
+}

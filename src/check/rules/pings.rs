@@ -1,0 +1,149 @@
+//! Pings that a client sends: how often, and what it makes of silence.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::check::parts::parts;
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Seq};
+use crate::plan::Promise;
+
+/// A rate that is no longer modest: this many pings of one connection...
+const MANY: usize = 30;
+/// ... in this time.
+const SHORT: Duration = Duration::from_secs(1);
+
+/// Counter-example: a client may ping some times in a row, before each use of a connection.
+pub(super) const PINGS_MODEST: Invariant = Invariant {
+    id: "pings-modest",
+    property: Property::Safety,
+    level: Level::Should,
+    claim: "a client pings at a modest rate",
+    source: "2025-11-25, basic/utilities/ping, Implementation Considerations: excessive pinging should be avoided",
+    requirement: &["LC-PING-04"],
+    applies: AppliesTo::HANDSHAKE,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
+    vacuous: "no client sent a ping",
+    explain: "The client pinged one connection dozens of times within a second. Each ping costs both sides a message and a \
+        wake-up, and over HTTP a request. Nothing is learnt that a ping every few seconds would not tell, and servers that \
+        limit rates end the session.\n\n\
+        Look at the loop that sends the pings. The usual reason is a wait that ends at once, such as a timer of zero, or a \
+        loop that pings again as soon as it has its answer. To fix it, wait some seconds between two pings, and make the \
+        interval configurable.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(PingRate::default()) },
+};
+
+#[derive(Default)]
+struct PingRate {
+    /// The newest pings of each connection, with their times.
+    newest: BTreeMap<ConnectionId, VecDeque<(Seq, u64)>>,
+}
+
+impl Monitor for PingRate {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::WireReceived { connection, message } => {
+                for _ in parts(message).iter().filter(|part| part.is_request("ping")) {
+                    let newest = self.newest.entry(connection.clone()).or_default();
+                    newest.push_back((event.seq, event.at_us));
+                    let Some(&(first, since_us)) = newest.front().filter(|_| newest.len() >= MANY) else {
+                        tally.held();
+                        continue;
+                    };
+                    if Duration::from_micros(event.at_us.saturating_sub(since_us)) >= SHORT {
+                        newest.pop_front();
+                        tally.held();
+                        continue;
+                    }
+                    let because = format!(
+                        "{MANY} pings were sent on connection {connection} in less than a second, from {first} to {}",
+                        event.seq
+                    );
+                    newest.clear();
+                    tally.broken(Violation::new("too-many", because, &[first, event.seq]));
+                }
+            }
+            EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
+                self.newest.remove(connection);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Number of pings without an answer after which nothing speaks for the connection.
+const UNANSWERED: usize = 3;
+/// Time for the answer to the last of them.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Counter-examples: One ping that is lost is no failure. A client that opens a new session, or goes away, has drawn its
+/// conclusion. Answers to anything else show that the server lives.
+pub(super) const SILENT_CONNECTION_LEFT: Invariant = Invariant {
+    id: "silent-connection-left",
+    property: Property::Safety,
+    level: Level::Should,
+    claim: "a client whose pings stay unanswered does not go on using the connection",
+    source: "2025-11-25, basic/utilities/ping, Behavior Requirements and Error Handling: a timeout is a connection failure",
+    requirement: &["LC-PING-03"],
+    applies: AppliesTo::HANDSHAKE,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
+    vacuous: "no ping of a client was answered or left unanswered",
+    explain: "The client pinged its server again and again, got no answer to anything, and then sent the next request on \
+        the same connection. A ping whose answer never comes says that the connection is dead; the request on it waits \
+        until its own timeout, and so does its caller.\n\n\
+        Look at the last pings before the request. To fix it, give each ping a timeout, count it as a failure of the \
+        connection, and open a new one before the next request.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(SilentPings::default()) },
+};
+
+#[derive(Default)]
+struct SilentPings {
+    /// Pings since the newest answer of the server, by connection: how many, the first, and the newest with its time.
+    silent: BTreeMap<ConnectionId, (usize, Seq, Seq, u64)>,
+}
+
+impl Monitor for SilentPings {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::WireReceived { connection, message } => {
+                for part in parts(message).iter().filter(|part| part.is_any_request()) {
+                    if part.is_request("ping") {
+                        let new = (0, event.seq, event.seq, event.at_us);
+                        let silent = self.silent.entry(connection.clone()).or_insert(new);
+                        (silent.0, silent.2, silent.3) = (silent.0 + 1, event.seq, event.at_us);
+                        continue;
+                    }
+                    let Some(&(n_pings, first, newest, at_us)) = self.silent.get(connection) else { continue };
+                    let waited = Duration::from_micros(event.at_us.saturating_sub(at_us));
+                    if n_pings < UNANSWERED || waited < PATIENCE {
+                        continue;
+                    }
+                    let because = format!(
+                        "{} was sent on connection {connection} at {}, after {n_pings} pings from {first} to {newest} had no answer",
+                        part.method().unwrap_or_default(),
+                        event.seq
+                    );
+                    self.silent.remove(connection);
+                    tally.broken(Violation::new("went-on", because, &[first, newest, event.seq]).of_bound(PATIENCE));
+                }
+            }
+            EventKind::WireSent { connection, message } if !self.silent.is_empty() => {
+                let is_answer = parts(message).iter().any(|part| part.is_response());
+                if is_answer && self.silent.remove(connection).is_some() {
+                    tally.held();
+                }
+            }
+            EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
+                let n_pings = self.silent.remove(connection).map_or(0, |(n_pings, ..)| n_pings);
+                if n_pings >= UNANSWERED {
+                    tally.held();
+                }
+            }
+            _ => {}
+        }
+    }
+}

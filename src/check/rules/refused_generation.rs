@@ -1,0 +1,198 @@
+//! Fallback: a client of the stateless generation that meets a server of the handshake generation.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::check::parts::parts;
+use crate::check::senders::{Sender, Senders};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq, WireEnd};
+use crate::plan::Promise;
+
+const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+/// The codes of the errors with which only a server of the stateless generation refuses.
+const OF_STATELESS: std::ops::RangeInclusive<i64> = -32_022..=-32_020;
+/// Number of requests behind a refusal that show that the client goes on all the same.
+const AGAIN: usize = 3;
+/// Time after which silence is an answer, from the first probe to the last.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// Counter-examples: A server that answered one such request speaks the stateless generation, and so does one that refuses
+/// with an error of that generation. A client that sends several requests at once has not read the first refusal. One that
+/// gives the server up is right, whether or not it knows both generations. Where somebody initialized the server, the
+/// history does not show whose requests the others are.
+pub(super) const REFUSED_GENERATION_LEFT: Invariant = Invariant {
+    id: "refused-generation-left",
+    property: Property::Safety,
+    level: Level::Should,
+    claim: "a client whose requests without a handshake are all refused turns to initialize or leaves",
+    source: "2026-07-28, basic/transports/stdio, Backward Compatibility; the same over streamable HTTP",
+    requirement: &["LC-ERA-06", "LC-ERA-07", "LC-ERA-09"],
+    applies: AppliesTo::ALL,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[
+        Kind::HttpReceived,
+        Kind::WireReceived,
+        Kind::WireSent,
+        Kind::WireEof,
+        Kind::ConnectionClosed,
+        Kind::SocketClosed,
+    ],
+    vacuous: "no server refused a request without a handshake",
+    explain: "A server of the handshake generation refused the first request of the client, and the client went on \
+        without a handshake, or kept asking a server that stays silent. Every error but those of the stateless generation \
+        (-32020 to -32022), and silence too, mean that the server wants `initialize`. The client never reaches such a \
+        server, although both could speak an older revision.\n\n\
+        Look at the code of the refusal. The usual reason is a client that falls back for `-32601` alone. To fix it, fall \
+        back for every other error and after a timeout, and give the server up if no older revision is supported.",
+    start: |header: &Header| -> Box<dyn Monitor> {
+        Box::new(Refusals { senders: Senders::new(header), clients: BTreeMap::new(), known: BTreeSet::new() })
+    },
+};
+
+struct Refusals {
+    senders: Senders,
+    /// Clients that have sent nothing but requests without a handshake.
+    clients: BTreeMap<Sender, Refused>,
+    /// Servers that somebody initialized, or that speak without a handshake.
+    known: BTreeSet<String>,
+}
+
+#[derive(Default)]
+struct Refused {
+    /// The open requests, by connection and id.
+    open: Vec<(ConnectionId, String)>,
+    refused: Option<Seq>,
+    n_after: usize,
+    /// Probes in a row without an answer.
+    silent: Option<Probes>,
+}
+
+/// Probes in a row: how many, and the first and the newest with their times.
+#[derive(Clone, Copy)]
+struct Probes {
+    n: usize,
+    first: (Seq, u64),
+    newest: (Seq, u64),
+}
+
+impl Monitor for Refusals {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        self.senders.see(event);
+        match &event.kind {
+            EventKind::WireReceived { connection, message } => {
+                if self.known.contains(event.source.server().unwrap_or_default()) {
+                    return;
+                }
+                for part in parts(message).iter().filter(|part| part.is_any_request()) {
+                    self.receive(event, connection, part, tally);
+                }
+            }
+            EventKind::WireSent { connection, message } if !self.clients.is_empty() => {
+                for part in parts(message).iter().filter(|part| part.is_response()) {
+                    self.answer(event, connection, part, tally);
+                }
+            }
+            EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, how: WireEnd::ByClient }
+                if view.is_line() =>
+            {
+                self.leave(event, connection, tally);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Refusals {
+    fn receive(&mut self, event: &Event, connection: &ConnectionId, request: &Message, tally: &mut Tally) {
+        if request.is_request("initialize") {
+            return self.settle(event, |client| {
+                if client.refused.is_some() || client.silent.is_some() {
+                    tally.held();
+                }
+            });
+        }
+        let is_stateless = request.at(&["params", "_meta", VERSION]).is_some();
+        if !is_stateless && self.clients.is_empty() {
+            return;
+        }
+        let sender = self.senders.connection(event);
+        if !is_stateless {
+            self.clients.remove(&sender);
+            return;
+        }
+        let known = self.clients.entry(sender).or_default();
+        let id = request.id().map(ToString::to_string).unwrap_or_default();
+        let waits = known.open.is_empty();
+        known.open.push((connection.clone(), id));
+        if request.is_request("server/discover") {
+            let now = (event.seq, event.at_us);
+            let before = known.silent.unwrap_or(Probes { n: 0, first: now, newest: now });
+            known.silent = Some(Probes { n: before.n + 1, newest: now, ..before });
+        }
+        let Some(refused) = known.refused.filter(|_| waits) else { return };
+        known.n_after += 1;
+        if known.n_after == AGAIN {
+            let because = format!(
+                "{} was sent at {} on connection {connection}, the third request without a handshake behind the refusal of {refused}",
+                request.method().unwrap_or_default(),
+                event.seq
+            );
+            tally.broken(Violation::new("went-on", because, &[refused, event.seq]));
+        }
+    }
+
+    fn answer(&mut self, event: &Event, connection: &ConnectionId, answer: &Message, tally: &mut Tally) {
+        let id = answer.id().map(ToString::to_string).unwrap_or_default();
+        let server = event.source.to_string();
+        let mut is_stateless = false;
+        for (_, known) in self.clients.iter_mut().filter(|(sender, _)| sender.server == server) {
+            let Some(index) = known.open.iter().position(|(on, asked)| on == connection && *asked == id) else {
+                continue;
+            };
+            known.open.remove(index);
+            known.silent = None;
+            let code = answer.at(&["error", "code"]).and_then(Value::as_i64);
+            if code.is_none_or(|code| OF_STATELESS.contains(&code)) {
+                is_stateless = true;
+            } else if known.refused.is_none() {
+                known.refused = Some(event.seq);
+                tally.held();
+            }
+        }
+        if is_stateless {
+            self.settle(event, |_| {});
+        }
+    }
+
+    /// The generation of a server is known now, so its clients are no longer judged.
+    fn settle(&mut self, event: &Event, mut last: impl FnMut(&Refused)) {
+        let server = event.source.to_string();
+        self.known.insert(event.source.server().unwrap_or_default().to_owned());
+        self.clients.retain(|sender, client| {
+            if sender.server == server {
+                last(client);
+            }
+            sender.server != server
+        });
+    }
+
+    /// Judges a client that only ever asked, and was never answered.
+    fn leave(&mut self, event: &Event, connection: &ConnectionId, tally: &mut Tally) {
+        let server = event.source.to_string();
+        for (_, client) in self.clients.iter_mut().filter(|(sender, _)| sender.server == server) {
+            let Some(Probes { n, first: (first, first_us), newest: (newest, newest_us) }) = client.silent.take() else {
+                continue;
+            };
+            if n >= AGAIN && Duration::from_micros(newest_us.saturating_sub(first_us)) >= SILENCE {
+                let because = format!(
+                    "server/discover was sent on connection {connection} {n} times, from {first} to {newest}, and initialize never, although no answer came"
+                );
+                tally.broken(Violation::new("silence", because, &[first, newest, event.seq]).of_bound(SILENCE));
+            }
+        }
+    }
+}

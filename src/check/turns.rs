@@ -1,0 +1,53 @@
+//! Turns: whether the client of a pair of pipes waits for each answer before it sends its next request.
+//!
+//! What a client has read is not visible over pipes. A client that never had two requests open at once, and goes on for
+//! some requests, reads its answers: one that does not read would wait by chance each time.
+
+use std::collections::BTreeMap;
+
+use crate::check::View;
+use crate::check::parts::parts;
+use crate::history::{ConnectionId, Event, EventKind};
+
+/// The turns of each connection.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    connections: BTreeMap<ConnectionId, Turn>,
+}
+
+#[derive(Debug, Default)]
+struct Turn {
+    n_requests: usize,
+    has_overlap: bool,
+}
+
+impl Turns {
+    /// Takes an event; must get every message of a client and every end of a connection.
+    pub(super) fn see(&mut self, event: &Event, view: &View) {
+        match &event.kind {
+            EventKind::WireReceived { connection, message } => {
+                let n_requests = parts(message).iter().filter(|part| part.is_any_request()).count();
+                if n_requests == 0 {
+                    return;
+                }
+                let n_open = view.connection(connection).map_or(0, |connection| connection.unanswered.len());
+                if !self.connections.contains_key(connection) {
+                    self.connections.insert(connection.clone(), Turn::default());
+                }
+                if let Some(turn) = self.connections.get_mut(connection) {
+                    turn.n_requests += n_requests;
+                    turn.has_overlap |= n_open > 1;
+                }
+            }
+            EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
+                self.connections.remove(connection);
+            }
+            _ => {}
+        }
+    }
+
+    /// The number of requests so far of a client that takes turns; none for any other.
+    pub(super) fn n_requests(&self, connection: &ConnectionId) -> Option<usize> {
+        self.connections.get(connection).filter(|turn| !turn.has_overlap).map(|turn| turn.n_requests)
+    }
+}
