@@ -26,6 +26,13 @@ const OTHERWISE: &[(&str, &str, &str)] = &[
     ("sent-back-call-keeps-state", "sent-back-call-keeps-state/holds-without-a-state", "only a driver numbers calls"),
     ("sent-back-call-keeps-state", "sent-back-call-keeps-state/violated-other-state", "only a driver numbers calls"),
     ("sent-back-call-keeps-state", "sent-back-call-keeps-state/violated-without-state", "only a driver numbers calls"),
+    ("changed-list-fetched", "changed-list-fetched/vacuous-loader", "no journal shows whose the loads are"),
+    ("one-message-at-a-time", "one-message-at-a-time/violated-batch-taken", "no trace shows what came in one POST"),
+    (
+        "stdin-carries-messages-only",
+        "stdin-carries-messages-only/violated-noise",
+        "no journal shows how its client ended",
+    ),
     ("session-ended", "session-ended/violated-not-deleted-loader", "the excerpt lacks the end of the mock"),
 ];
 
@@ -108,23 +115,27 @@ fn is_alarm(verdict: Verdict) -> bool {
 
 /// Rules that a plain trace shows.
 const OF_PLAIN_TRACES: &str = "
-    capabilities-respected cursor-of-session features-declared handshake-order initialize-complete
-    messages-well-formed methods-known older-era-kept one-message-at-a-time request-id-unique server-requests-answered
-    task-support-followed unknown-version-left
+    capabilities-respected cursor-of-session features-declared fields-of-revision initialize-complete
+    messages-well-formed methods-known older-era-kept one-message-at-a-time params-match-schema request-id-unique
+    server-requests-answered task-support-followed unknown-version-left
 ";
 /// Rules that a trace with its transport shows as well.
 const OF_TRACES: &str = "
-    modern-client-named modern-era-kept modern-features-declared modern-metadata-sent progress-tokens-valid refused-version-dropped
-    responses-match-requests sent-back-call-bounded sent-back-call-has-inputs sent-back-call-keeps-state
+    handshake-order modern-client-named modern-era-kept modern-features-declared modern-metadata-sent
+    progress-tokens-valid refused-version-dropped responses-match-requests sent-back-call-bounded
+    sent-back-call-has-inputs sent-back-call-keeps-state
 ";
 /// Rules that a journal shows as well.
 const OF_JOURNALS: &str = "
-    accept-offers-both bearer-token-used deleted-session-silent endpoint-used era-remembered event-id-known
-    fallback-after-refusal forbidden-not-repeated mismatched-call-listed-again modern-fallback-after-refusal
-    modern-parameters-mirrored modern-without-session old-transport-alone ping-answered posted-to-endpoint
-    posts-say-json protocol-version-sent refused-stream-accepted resumed-by-get resumed-from-last-event
-    retry-honoured session-ended session-id-in-header-only session-id-sent stale-session-unused
-    stdin-carries-messages-only stream-reopened-slowly token-sent unauthorized-not-repeated
+    accept-offers-both bearer-token-used changed-list-fetched changed-roots-told declared-features-served
+    deleted-session-silent endpoint-used era-remembered event-id-known fallback-after-refusal
+    forbidden-not-repeated input-matches-request mismatched-call-listed-again modern-fallback-after-refusal
+    modern-parameters-mirrored modern-without-session notifications-unanswered old-transport-alone ping-answered
+    pings-modest posted-to-endpoint posts-say-json protocol-version-sent refused-generation-left
+    refused-stream-accepted requests-served-meanwhile results-match-schema resumed-by-get resumed-from-last-event
+    retry-honoured session-ended session-id-in-header-only session-id-sent silent-connection-left
+    stale-session-unused stdin-carries-messages-only stream-reopened-slowly taken-back-request-unanswered
+    task-answers-related task-input-awaited tasks-followed token-sent unauthorized-not-repeated
 ";
 
 #[test]
