@@ -47,6 +47,7 @@ mod verdict;
 mod view;
 
 pub use agreement::{Agreement, InitializeAnswer, Spoken};
+pub use coverage::covered_by;
 pub use engine::Engine;
 pub use experiment::{EXPERIMENT, ExperimentCause};
 pub use invariant::{AppliesTo, Invariant, Level, Monitor, Property, Witness};

@@ -188,12 +188,6 @@ impl View {
         self.course.ready.is_some()
     }
 
-    /// Number of cleanups invoked so far.
-    #[must_use]
-    pub fn n_closes(&self) -> usize {
-        self.n_closes
-    }
-
     /// The invocation of the latest cleanup.
     #[must_use]
     pub fn last_close(&self) -> Option<Seq> {

@@ -3,7 +3,7 @@
 use mcp_lifecheck::catalogue::{
     Term, glossary, scenario_names, shipped_loader, shipped_loaders, shipped_scenario, suite, suite_names,
 };
-use mcp_lifecheck::check::{HOST_RULES, INVARIANTS, Invariant, Requirement, invariant, requirements};
+use mcp_lifecheck::check::{HOST_RULES, INVARIANTS, Invariant, Requirement, covered_by, invariant, requirements};
 use mcp_lifecheck::host::{shipped_host_plan, shipped_host_plans};
 use mcp_lifecheck::plan::{HOST_LIMITS, HostPlan, LIMITS, PROMISES, Promise, Scenario, Transport, did_you_mean};
 use mcp_lifecheck::run::{ExitReason, RunError};
@@ -104,7 +104,7 @@ fn requirement_page(row: &Requirement) -> String {
     if let Some(reading) = &row.reading {
         page += &format!("\nReading: {reading}.");
     }
-    let claims: Vec<String> = row.covered_by().into_iter().filter_map(invariant).map(judging_line).collect();
+    let claims: Vec<String> = covered_by(row).into_iter().filter_map(invariant).map(judging_line).collect();
     match (&row.unbreakable, &row.deferred) {
         (Some(reason), _) => page + &format!("\nNo client can break it: {reason}."),
         (None, _) if !claims.is_empty() => page + "\nJudged by:\n" + &claims.join("\n"),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use comfy_table::{Table, presets};
 use mcp_lifecheck::catalogue::{shipped_loaders, shipped_scenarios, shipped_suites};
-use mcp_lifecheck::check::{HOST_RULES, INVARIANTS, Invariant, Requirement, requirements};
+use mcp_lifecheck::check::{HOST_RULES, INVARIANTS, Invariant, Requirement, covered_by, requirements};
 use mcp_lifecheck::plan::{PROMISES, Revision, Scenario, Transport};
 use mcp_lifecheck::run::{ExitReason, RunError};
 use mcp_lifecheck::script::{FAULTS, Script, framing_of, shipped, shipped_names};
@@ -87,8 +87,8 @@ fn invariant_row((one, subjects): (&Invariant, Vec<&str>)) -> Value {
 
 /// A requirement, with the rules that judge it and where they apply.
 fn requirement_row(row: &Requirement) -> Value {
-    let covered_by = row.covered_by();
-    let covering = || invariants().filter(|(one, _)| covered_by.contains(&one.id));
+    let covering_ids = covered_by(row);
+    let covering = || invariants().filter(|(one, _)| covering_ids.contains(&one.id));
     let subjects: BTreeSet<&str> = covering().flat_map(|(_, subjects)| subjects).collect();
     let transports: BTreeSet<Transport> = covering().flat_map(|(one, _)| one.applies.transports()).collect();
     let covered: BTreeSet<Revision> = covering().flat_map(|(one, _)| one.applies.revisions()).collect();
@@ -103,7 +103,7 @@ fn requirement_row(row: &Requirement) -> Value {
         "source": row.source,
         "reading": row.reading,
         "breakable": row.unbreakable.as_ref().map_or(Value::Bool(true), |reason| reason.to_string().into()),
-        "covered_by": covered_by,
+        "covered_by": covering_ids,
         "covered": {
             "revisions": covered.collect::<Vec<_>>(),
             "transports": transports.into_iter().map(Transport::as_str).collect::<Vec<_>>(),

@@ -152,10 +152,6 @@ pub(super) const SPECIMENS: &[Specimen] = &[
     },
     stdio_row("batch-as-a-line", "Writes a batch into the pipe.", BATCH, batch),
     Specimen {
-        stage: stdio("2024-11-05", POLITE),
-        ..stdio_row("batch-too-early", "Writes a batch in the revision before batches.", BATCH, batch)
-    },
-    Specimen {
         stage: http(MODERN, POLITE),
         ..stdio_row("batch-without-handshake", "Posts a batch in the generation without a handshake.", BATCH, batch)
     },

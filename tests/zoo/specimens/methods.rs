@@ -153,7 +153,7 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         )
     },
     Specimen {
-        stage: http(MODERN, POLITE),
+        stage: stdio(MODERN, POLITE),
         ..row(
             "task-update-without-extension",
             "Updates a task without the extension for tasks.",
