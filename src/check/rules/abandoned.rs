@@ -27,6 +27,7 @@ pub(super) const ABANDONED_CALL_CANCELLED: Invariant = Invariant {
         Kind::CancelRequested,
         Kind::HttpReceived,
         Kind::HttpAnswered,
+        Kind::StreamEvent,
         Kind::WireReceived,
         Kind::WireSent,
         Kind::HttpEnded,
@@ -47,6 +48,8 @@ struct AbandonedRequests {
     is_host: bool,
     asked: BTreeMap<ServerExchange, PostedRequest>,
     given_up: Vec<GivenUp>,
+    /// The ids of the events on each open stream.
+    ids: BTreeMap<ServerExchange, Vec<String>>,
     /// Cancelled requests that have not arrived.
     early: BTreeSet<(ConnectionId, String)>,
     /// Whether the driver has had an operation cancelled since the newest request.
@@ -58,6 +61,8 @@ struct GivenUp {
     at: Seq,
     /// Whether the session goes on.
     goes_on: bool,
+    /// The ids of the events that its stream had.
+    ids: Vec<String>,
 }
 
 struct PostedRequest {
@@ -106,11 +111,21 @@ impl Monitor for AbandonedRequests {
                     tally.held();
                 }
             }
+            EventKind::StreamEvent { exchange, id: Some(id), .. } => {
+                self.ids.entry(exchange_of(event, exchange)).or_default().push(id.clone());
+            }
+            // The client has lost the stream, and resumes it.
+            EventKind::HttpReceived { headers, .. } => {
+                if let Some(last) = headers.get("last-event-id") {
+                    self.given_up.retain(|given_up| !given_up.ids.contains(last));
+                }
+            }
             // A client that a signal asks to end has abandoned no request, and may have no time for a notice.
             EventKind::HttpEnded { exchange, how: WireEnd::ByClient } if view.signalled().is_none() => {
+                let ids = self.ids.remove(&exchange_of(event, exchange)).unwrap_or_default();
                 let asked = self.asked.remove(&exchange_of(event, exchange));
                 let asked = asked.filter(|asked| asked.method != "initialize" && !self.is_excused(asked, view));
-                self.given_up.extend(asked.map(|asked| GivenUp { asked, at: event.seq, goes_on: false }));
+                self.given_up.extend(asked.map(|asked| GivenUp { asked, at: event.seq, goes_on: false, ids }));
             }
             _ => {}
         }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::check::host::{ServerExchange, exchange_of, is_responsible};
 use crate::check::lessons::{ServerSocket, socket_of};
+use crate::check::parts::parts;
 use crate::check::rules::subscriptions::LISTEN;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, Header, Kind, Seq, WireEnd};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq, WireEnd};
 use crate::plan::Promise;
 
 /// Counter-examples: Idle connections of a pool are not streams. A stream that its server ended, also because of a
@@ -96,8 +97,9 @@ impl StreamsAtExit {
     }
 }
 
-/// Counter-examples: The client need not read the last bytes of a stream of events, nor the answer to its DELETE, which
-/// tells it nothing. A socket that the mock resets proves nothing.
+/// Counter-examples: The client need not read the last bytes of a stream of events, nor what tells it nothing: the answer
+/// to a notification, to its DELETE, to a request that it has cancelled, or on a session that it has deleted. A socket that
+/// the mock resets proves nothing.
 pub(super) const ANSWERS_READ: Invariant = Invariant {
     id: "answers-read",
     property: Property::Liveness,
@@ -108,7 +110,7 @@ pub(super) const ANSWERS_READ: Invariant = Invariant {
     applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::SocketClosed, Kind::FaultDelivered],
+    kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::WireReceived, Kind::SocketClosed, Kind::FaultDelivered],
     vacuous: "nothing was answered",
     explain: "The client closed a connection before it had read the answer on it. The code that waited for the \
         answer does not learn that it will never come, or no code waited at all.\n\n\
@@ -119,35 +121,72 @@ pub(super) const ANSWERS_READ: Invariant = Invariant {
 
 #[derive(Default)]
 struct UnreadAnswers {
-    asked: BTreeMap<ServerExchange, (ServerSocket, Seq)>,
+    /// POSTs whose message comes next.
+    posted: BTreeMap<ServerExchange, (ServerSocket, Seq)>,
+    asked: BTreeMap<ServerExchange, OpenRequest>,
     /// The request of the last complete answer on each socket.
-    answered: BTreeMap<ServerSocket, Seq>,
+    answered: BTreeMap<ServerSocket, OpenRequest>,
     reset: bool,
     broken: Vec<(Seq, Seq)>,
+}
+
+/// A request whose answer its client should read.
+struct OpenRequest {
+    socket: ServerSocket,
+    seq: Seq,
+    connection: ConnectionId,
+    id: String,
+}
+
+impl UnreadAnswers {
+    /// Nobody waits for these answers any more.
+    fn forget(&mut self, is_it: impl Fn(&OpenRequest) -> bool) {
+        self.asked.retain(|_, asked| !is_it(asked));
+        self.answered.retain(|_, asked| !is_it(asked));
+    }
+
+    fn receive(&mut self, event: &Event, view: &View, connection: &ConnectionId, message: &Message) {
+        for part in parts(message).iter() {
+            if let Some(cancelled) = part.cancelled_request().map(ToString::to_string) {
+                self.forget(|asked| asked.connection == *connection && asked.id == cancelled);
+            }
+            let Some(exchange) = view.carrier(event).map(|carrier| exchange_of(event, &carrier.exchange)) else {
+                continue;
+            };
+            let Some(id) = part.id().filter(|_| part.is_any_request()) else { continue };
+            if let Some((socket, seq)) = self.posted.remove(&exchange) {
+                let asked = OpenRequest { socket, seq, connection: connection.clone(), id: id.to_string() };
+                self.asked.insert(exchange, asked);
+            }
+        }
+    }
 }
 
 impl Monitor for UnreadAnswers {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
-            EventKind::HttpReceived { exchange, socket, verb, .. } => {
+            EventKind::HttpReceived { exchange, socket, verb, connection, .. } => {
                 self.answered.remove(&socket_of(event, socket));
-                if verb == "DELETE" {
-                    return;
+                if verb == "POST" {
+                    self.posted.insert(exchange_of(event, exchange), (socket_of(event, socket), event.seq));
+                } else if let Some(connection) = connection.as_ref().filter(|_| verb == "DELETE") {
+                    self.forget(|asked| asked.connection == *connection);
                 }
-                self.asked.insert(exchange_of(event, exchange), (socket_of(event, socket), event.seq));
             }
+            EventKind::WireReceived { connection, message } => self.receive(event, view, connection, message),
             EventKind::HttpAnswered { exchange, streams, .. } => {
-                let Some((socket, asked)) = self.asked.remove(&exchange_of(event, exchange)) else { return };
+                self.posted.remove(&exchange_of(event, exchange));
+                let Some(asked) = self.asked.remove(&exchange_of(event, exchange)) else { return };
                 tally.held();
                 if !streams {
-                    self.answered.insert(socket, asked);
+                    self.answered.insert(asked.socket.clone(), asked);
                 }
             }
             EventKind::FaultDelivered { fault, .. } => self.reset |= fault.starts_with("reset"),
             EventKind::SocketClosed { socket, how } => {
                 let is_left = *how == WireEnd::Broken && view.signalled().is_none();
                 let asked = self.answered.remove(&socket_of(event, socket)).filter(|_| is_left);
-                self.broken.extend(asked.map(|asked| (asked, event.seq)));
+                self.broken.extend(asked.map(|asked| (asked.seq, event.seq)));
             }
             _ => {}
         }

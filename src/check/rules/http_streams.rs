@@ -14,7 +14,7 @@ const WINDOW_US: u64 = 1_000_000;
 /// This many equal pauses in a row are no backoff: a client would have stopped by then, and random delays differ.
 const STEADY_PAUSES: usize = 5;
 /// A pause of this length need not grow.
-const SLOW_US: u64 = 10_000_000;
+const SLOW_US: u64 = 3_000_000;
 
 /// Counter-examples: A client may open a stream again at once after the stream was cut, and once more if that fails. A
 /// stream that carried a message, or lived longer than the pause before the next request, was useful. The delay of a
@@ -53,8 +53,8 @@ struct ReopenedStreams {
 /// Requests for the stream of one session.
 #[derive(Default)]
 struct StreamRequests {
-    /// Requests within the last window.
-    lately: Vec<(Seq, u64)>,
+    /// Requests within the last window, by the event from which they resume. Several streams may be resumed at once.
+    lately: BTreeMap<Option<String>, Vec<(Seq, u64)>>,
     /// The open stream, and the time of its request.
     open: Option<(ExchangeId, u64)>,
     /// The end of a stream that carried no message: event, time, and how long the stream lived.
@@ -68,12 +68,15 @@ struct StreamRequests {
 impl Monitor for ReopenedStreams {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         match &event.kind {
-            EventKind::HttpReceived { verb, session: Some(session), exchange, connection, .. } if verb == "GET" => {
+            EventKind::HttpReceived { verb, session: Some(session), exchange, connection, headers, .. }
+                if verb == "GET" =>
+            {
                 if let Some(connection) = connection {
                     self.asked_by.insert(connection.clone(), session.clone());
                 }
                 self.open.insert(stream_of(event, exchange), session.clone());
-                self.sessions.entry(session.clone()).or_default().again(event, exchange, tally);
+                let resumed = headers.get("last-event-id").cloned();
+                self.sessions.entry(session.clone()).or_default().again(event, exchange, resumed, tally);
             }
             EventKind::HttpReceived { verb, session: Some(session), exchange, .. } if verb == "POST" => {
                 self.posted.insert(stream_of(event, exchange), session.clone());
@@ -112,13 +115,13 @@ fn stream_of(event: &Event, exchange: &ExchangeId) -> (String, ExchangeId) {
 }
 
 impl StreamRequests {
-    fn again(&mut self, event: &Event, exchange: &ExchangeId, tally: &mut Tally) {
+    fn again(&mut self, event: &Event, exchange: &ExchangeId, resumed: Option<String>, tally: &mut Tally) {
         if self.is_as_told(event) {
             self.lately.clear();
             self.pauses.clear();
             self.ended = None;
         }
-        let storm = self.storm(event);
+        let storm = self.storm(event, resumed);
         let steady = self.steady(event);
         self.open = Some((exchange.clone(), event.at_us));
         match storm.or(steady) {
@@ -130,17 +133,22 @@ impl StreamRequests {
     /// Whether the request comes after the pause for which the server asked.
     fn is_as_told(&self, event: &Event) -> bool {
         let Some(told_us) = self.told_us else { return false };
-        let since = self.ended.map(|(_, at_us, _)| at_us).or(self.lately.last().map(|(_, at_us)| *at_us));
+        let newest = self.lately.values().flatten().map(|(_, at_us)| *at_us).max();
+        let since = self.ended.map(|(_, at_us, _)| at_us).or(newest);
         since.is_some_and(|since| event.at_us.saturating_sub(since) + EARLY_US >= told_us)
     }
 
-    fn storm(&mut self, event: &Event) -> Option<Violation> {
-        self.lately.retain(|(_, at_us)| event.at_us < at_us + WINDOW_US);
-        self.lately.push((event.seq, event.at_us));
-        if self.lately.len() <= STREAMS_MAX {
+    fn storm(&mut self, event: &Event, resumed: Option<String>) -> Option<Violation> {
+        self.lately.retain(|_, lately| {
+            lately.retain(|(_, at_us)| event.at_us < at_us + WINDOW_US);
+            !lately.is_empty()
+        });
+        let lately = self.lately.entry(resumed).or_default();
+        lately.push((event.seq, event.at_us));
+        if lately.len() <= STREAMS_MAX {
             return None;
         }
-        let (first, _) = self.lately.remove(0);
+        let (first, _) = lately.remove(0);
         let because =
             format!("the stream of one session was requested {} times from {first} to {}", STREAMS_MAX + 1, event.seq);
         Some(Violation::new("storm", because, &[first, event.seq]))
@@ -173,8 +181,8 @@ impl StreamRequests {
     }
 }
 
-/// Counter-example: a second attempt may be on its way when the client reads the refusal, so the second is a warning
-/// and the third is a failure.
+/// Counter-examples: A second attempt may be on its way when the client reads the refusal, so the second is a warning and
+/// the third is a failure. A GET with `Last-Event-ID` resumes the stream of a call, which was not refused.
 pub(super) const REFUSED_STREAM_ACCEPTED: Invariant = Invariant {
     id: "refused-stream-accepted",
     property: Property::Safety,
@@ -205,7 +213,9 @@ impl Monitor for RefusedStreams {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         let Some(server) = event.source.server() else { return };
         match &event.kind {
-            EventKind::HttpReceived { verb, session: Some(session), exchange, .. } if verb == "GET" => {
+            EventKind::HttpReceived { verb, session: Some(session), exchange, headers, .. }
+                if verb == "GET" && !headers.contains_key("last-event-id") =>
+            {
                 if let Some(refused) = self.refused.get(session) {
                     let because = format!("a stream was requested at {}, after it was refused at {refused}", event.seq);
                     let violation = Violation::new("asked-again", because, &[*refused, event.seq]);

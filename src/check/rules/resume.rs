@@ -11,7 +11,7 @@ use crate::plan::Promise;
 pub(super) const EARLY_US: u64 = 50_000;
 
 /// Counter-examples: Only a GET with `Last-Event-ID` resumes a stream, and only a GET opens the stream of a session again.
-/// A stream that its client ended, and one without a waiting time, may be opened again at once. A stream that is resumed
+/// Of several streams at once, the history does not show which one a GET replaces. A stream that its client ended, and one without a waiting time, may be opened again at once. A stream that is resumed
 /// keeps the waiting time until the server gives another.
 pub(super) const RETRY_HONOURED: Invariant = Invariant {
     id: "retry-honoured",
@@ -60,6 +60,8 @@ struct EndedStream {
     stream: OpenStream,
     seq: Seq,
     at_us: u64,
+    /// Whether its session had another stream at its end: then a later GET may be for that one.
+    is_one_of_several: bool,
 }
 
 impl Monitor for StreamRetries {
@@ -94,7 +96,10 @@ impl Monitor for StreamRetries {
                 };
                 stream.retry_us = stream.retry_us.or(self.default_us.filter(|_| !stream.is_get));
                 let server = event.source.server().unwrap_or_default().to_owned();
-                self.ended.push(EndedStream { server, stream, seq: event.seq, at_us: event.at_us });
+                let is_other = |other: &OpenStream| other.is_get && other.session == stream.session;
+                let is_one_of_several = self.open.values().any(is_other);
+                let (seq, at_us) = (event.seq, event.at_us);
+                self.ended.push(EndedStream { server, stream, seq, at_us, is_one_of_several });
             }
             _ => {}
         }
@@ -111,7 +116,7 @@ impl StreamRetries {
                     Some(id) if !ended.stream.ids.is_empty() => ended.stream.ids.contains(id),
                     // A mock that records no events does not tell which stream has the id.
                     Some(_) => self.default_us.is_some() && !ended.stream.is_get,
-                    None => ended.stream.is_get && ended.stream.session == stream.session,
+                    None => ended.stream.is_get && !ended.is_one_of_several && ended.stream.session == stream.session,
                 }
         };
         let Some(index) = self.ended.iter().rposition(is_it) else { return };

@@ -175,7 +175,12 @@ impl ElicitedDefaults {
     fn answered(&mut self, seq: Seq, connection: &ConnectionId, answer: &Message, tally: &mut Tally) {
         let id = answer.id().map(ToString::to_string).unwrap_or_default();
         let Some((fields, asked)) = self.asked.remove(&(connection.clone(), id)) else { return };
-        if answer.at(&["result", "action"]).and_then(Value::as_str) != Some("accept") {
+        let action = answer.at(&["result", "action"]).and_then(Value::as_str);
+        // A person may refuse.
+        if matches!(action, Some("decline" | "cancel")) {
+            return;
+        }
+        if action != Some("accept") {
             let because = format!("the input requested at {asked} was not given at {seq}");
             return tally.broken(Violation::new("not-accepted", because, &[asked, seq]));
         }

@@ -129,6 +129,8 @@ impl Monitor for SilentSessions {
         match &event.kind {
             EventKind::HttpReceived { session: Some(session), verb, socket, exchange, .. } => {
                 match self.deleted.get_mut(session) {
+                    // A DELETE without an answer may be sent again.
+                    Some(delete) if verb == "DELETE" && delete.lesson.is_none() => {}
                     Some(delete) => delete.used(event, verb, &socket_of(event, socket), &self.sockets),
                     None if verb == "DELETE" => {
                         let (exchange, uses) = (exchange_of(event, exchange), Vec::new());
@@ -186,7 +188,7 @@ pub(super) const SILENT_AFTER_END: Invariant = Invariant {
     applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::HttpReceived, Kind::HttpAnswered],
+    kinds: &[Kind::HttpReceived, Kind::HttpStray, Kind::HttpAnswered, Kind::HttpEnded, Kind::SocketClosed],
     vacuous: "no client deleted its session",
     explain: "The client ended its session with DELETE, got the answer, and then sent a request on the session. The \
         server answers 404, which a client takes for a lost session and renews: the session that was just closed is \
@@ -198,17 +200,25 @@ pub(super) const SILENT_AFTER_END: Invariant = Invariant {
 #[derive(Default)]
 struct EndedSessions {
     asked: BTreeMap<ServerExchange, SessionId>,
-    ended: BTreeMap<SessionId, Seq>,
+    /// The answer to the DELETE of each session: event, time, and what its client learns.
+    ended: BTreeMap<SessionId, (Seq, u64, Lesson)>,
+    sockets: Sockets,
 }
 
 impl Monitor for EndedSessions {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         match &event.kind {
-            EventKind::HttpReceived { verb, session: Some(session), exchange, .. } => {
-                let ended = self.ended.get(session).filter(|_| verb == "POST");
-                if let Some(ended) = ended {
+            EventKind::HttpReceived { verb, session: Some(session), exchange, socket, .. } => {
+                let socket = socket_of(event, socket);
+                if let Some((ended, at_us, lesson)) = self.ended.get_mut(session).filter(|_| verb == "POST") {
                     let because = format!("{verb} named a session at {}, whose end was answered at {ended}", event.seq);
-                    tally.broken(Violation::new("used", because, &[*ended, event.seq]));
+                    let violation = Violation::new("used", because, &[*ended, event.seq]);
+                    // On another socket it may have been under way.
+                    if lesson.was_read(event, &socket, &self.sockets) {
+                        tally.broken(violation);
+                    } else if let Some(over) = lateness(event, *at_us) {
+                        tally.broken(violation.of_lateness(over));
+                    }
                 }
                 if verb == "DELETE" {
                     self.asked.insert(exchange_of(event, exchange), session.clone());
@@ -216,12 +226,14 @@ impl Monitor for EndedSessions {
             }
             EventKind::HttpAnswered { exchange, status, .. } if (200..300).contains(status) => {
                 if let Some(session) = self.asked.remove(&exchange_of(event, exchange)) {
-                    self.ended.insert(session, event.seq);
+                    let lesson = self.sockets.lesson(event, exchange);
+                    self.ended.insert(session, (event.seq, event.at_us, lesson));
                     tally.held();
                 }
             }
             _ => {}
         }
+        self.sockets.see(event);
     }
 }
 

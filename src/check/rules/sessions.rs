@@ -179,7 +179,7 @@ impl WatchedSession {
 }
 
 /// Counter-examples: A scenario may cover the handshake alone, so a single session may stay unused. A ping is not a
-/// use. If the server ended a session, the client did not abandon it.
+/// use, and a stream is one. If the server ended a session, the client did not abandon it.
 pub(super) const SESSIONS_USED: Invariant = Invariant {
     id: "sessions-used",
     property: Property::Liveness,
@@ -190,7 +190,7 @@ pub(super) const SESSIONS_USED: Invariant = Invariant {
     applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::SessionOpened, Kind::WireReceived],
+    kinds: &[Kind::SessionOpened, Kind::HttpReceived, Kind::WireReceived],
     vacuous: "no session was opened",
     explain: "The client opened several sessions with one server and sent no request on one of them. A second \
         connect next to the first, or a retry of an open that had succeeded, leaves such a session on the server \
@@ -218,6 +218,9 @@ impl Monitor for UsedSessions {
                 if methods.any(|method| !matches!(method, "initialize" | "ping")) {
                     self.unused.remove(connection);
                 }
+            }
+            EventKind::HttpReceived { connection: Some(connection), verb, .. } if verb == "GET" => {
+                self.unused.remove(connection);
             }
             _ => {}
         }

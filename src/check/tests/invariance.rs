@@ -1,7 +1,7 @@
 //! Changes of a history that are none of a rule's business give the verdict that it had.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestCaseResult, TestRunner};
@@ -44,10 +44,13 @@ const OF_VIEW: &[Kind] = &[
     Kind::PlanEnded,
 ];
 
+/// The seed of every run, so that each tries the same; `MCP_LIFECHECK_SEED=N` tries others.
+const SEED: u64 = 20_251_125;
+
 /// Tries a property. A failure gives the seed with which it comes again.
 pub(super) fn for_cases<S: Strategy>(cases: u32, of: &S, holds: impl Fn(S::Value) -> TestCaseResult) {
     let given = std::env::var("MCP_LIFECHECK_SEED").ok().map(|seed| seed.parse().unwrap());
-    let seed = given.unwrap_or_else(|| RandomState::new().hash_one(0));
+    let seed = given.unwrap_or(SEED);
     let config = Config {
         cases,
         max_shrink_time: 20_000,
