@@ -182,7 +182,7 @@ impl StreamRequests {
 }
 
 /// Counter-examples: A second attempt may be on its way when the client reads the refusal, so the second is a warning and
-/// the third is a failure. A GET with `Last-Event-ID` resumes the stream of a call, which was not refused.
+/// the third is a failure. A GET with the id of an event resumes the stream of a call, which was not refused.
 pub(super) const REFUSED_STREAM_ACCEPTED: Invariant = Invariant {
     id: "refused-stream-accepted",
     property: Property::Safety,
@@ -193,7 +193,7 @@ pub(super) const REFUSED_STREAM_ACCEPTED: Invariant = Invariant {
     applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::HttpReceived, Kind::HttpAnswered],
+    kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::StreamEvent],
     vacuous: "no stream was refused",
     explain: "The server has no stream and answered 405, as it may, and the client kept requesting one. The error \
         does not go away with time: each attempt costs a request, and a log line on both sides, for as long as the \
@@ -207,6 +207,8 @@ struct RefusedStreams {
     asked: BTreeMap<(String, ExchangeId), SessionId>,
     refused: BTreeMap<SessionId, Seq>,
     again: BTreeSet<SessionId>,
+    /// The ids of all events.
+    ids: BTreeSet<String>,
 }
 
 impl Monitor for RefusedStreams {
@@ -214,7 +216,7 @@ impl Monitor for RefusedStreams {
         let Some(server) = event.source.server() else { return };
         match &event.kind {
             EventKind::HttpReceived { verb, session: Some(session), exchange, headers, .. }
-                if verb == "GET" && !headers.contains_key("last-event-id") =>
+                if verb == "GET" && !headers.get("last-event-id").is_some_and(|id| self.ids.contains(id)) =>
             {
                 if let Some(refused) = self.refused.get(session) {
                     let because = format!("a stream was requested at {}, after it was refused at {refused}", event.seq);
@@ -223,6 +225,9 @@ impl Monitor for RefusedStreams {
                     tally.broken(if is_first { violation.as_warning() } else { violation });
                 }
                 self.asked.insert((server.to_owned(), exchange.clone()), session.clone());
+            }
+            EventKind::StreamEvent { id: Some(id), .. } => {
+                self.ids.insert(id.clone());
             }
             EventKind::HttpAnswered { exchange, status, .. } if !self.asked.is_empty() => {
                 let Some(session) = self.asked.remove(&(server.to_owned(), exchange.clone())) else { return };
