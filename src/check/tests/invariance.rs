@@ -18,6 +18,7 @@ const OF_VIEW: &[Kind] = &[
     Kind::OperationStarted,
     Kind::OperationCompleted,
     Kind::OperationAbandoned,
+    Kind::OperationOverdue,
     Kind::CancelRequested,
     Kind::ContextEnded,
     Kind::SignalSent,
