@@ -75,6 +75,8 @@ const ROLES: &[(Evidence, Role, &[&str])] = &[
     (Evidence::Ends, Role::Excuses, &["server-requests-answered"]),
     // Only its link shows that a server was killed.
     (Evidence::Links, Role::ShowsAbsence, &["eof-before-signal", "term-before-kill", "time-before-signal"]),
+    // A server that was killed hears no request after that, so the rule judges nothing that came later.
+    (Evidence::Links, Role::Spare, &["cut-stream-resumed", "resume-stops"]),
     // The end of an operation proves that the client has read an answer, or that it goes on.
     (Evidence::Operations, Role::ShowsAbsence, &["cancel-only-open-requests", "abandoned-call-cancelled"]),
     // That an answer never came shows only at the end of the wait for it.

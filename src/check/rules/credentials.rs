@@ -132,8 +132,8 @@ type Attempt = (Client, Option<String>, String);
 
 struct Repetitions {
     status: u16,
-    /// The servers that have refused a request: the first refusal of each need not be counted.
-    refusing: BTreeSet<String>,
+    /// Clients that were refused before: only what such a client sends is counted.
+    refused_before: BTreeSet<Client>,
     carried: BTreeMap<ServerExchange, (Attempt, Sent)>,
     refused: BTreeMap<Attempt, Vec<Sent>>,
 }
@@ -142,6 +142,8 @@ struct Repetitions {
 #[derive(Clone)]
 struct Sent {
     seq: Seq,
+    /// Whether its client was refused before.
+    is_again: bool,
     at_us: u64,
     socket: ServerSocket,
     answered_us: u64,
@@ -149,7 +151,7 @@ struct Sent {
 
 impl Repetitions {
     fn of(status: u16) -> Self {
-        Self { status, refusing: BTreeSet::new(), carried: BTreeMap::new(), refused: BTreeMap::new() }
+        Self { status, refused_before: BTreeSet::new(), carried: BTreeMap::new(), refused: BTreeMap::new() }
     }
 }
 
@@ -157,26 +159,29 @@ impl Monitor for Repetitions {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         let Some(server) = event.source.server() else { return };
         match &event.kind {
-            EventKind::HttpReceived { exchange, socket, verb, session, headers, .. }
-                if self.refusing.contains(server) =>
-            {
+            EventKind::HttpReceived { exchange, socket, verb, session, headers, .. } => {
                 let socket = socket_of(event, socket);
                 let client = Client::of(server, session.as_ref(), &socket);
+                let is_again = self.refused_before.contains(&client);
                 let attempt = (client, headers.get("authorization").cloned(), verb.clone());
-                let sent = Sent { seq: event.seq, at_us: event.at_us, socket, answered_us: 0 };
+                let sent = Sent { seq: event.seq, is_again, at_us: event.at_us, socket, answered_us: 0 };
                 self.carried.insert(exchange_of(event, exchange), (attempt, sent));
             }
-            EventKind::WireReceived { message, .. } if self.refusing.contains(server) => {
+            EventKind::WireReceived { message, .. } if !self.refused_before.is_empty() => {
                 let carrier = view.carrier(event).map(|carrier| exchange_of(event, &carrier.exchange));
-                if let Some((attempt, _)) = carrier.and_then(|exchange| self.carried.get_mut(&exchange)) {
+                let carried = carrier.and_then(|exchange| self.carried.get_mut(&exchange));
+                if let Some((attempt, _)) = carried.filter(|(_, sent)| sent.is_again) {
                     attempt.2 = content(message);
                 }
             }
             EventKind::HttpAnswered { exchange, status, .. } => {
-                if *status == self.status && self.refusing.insert(server.to_owned()) {
+                let Some((attempt, sent)) = self.carried.remove(&exchange_of(event, exchange)) else { return };
+                if *status == self.status && self.refused_before.insert(attempt.0.clone()) {
                     tally.held();
                 }
-                let Some((attempt, sent)) = self.carried.remove(&exchange_of(event, exchange)) else { return };
+                if !sent.is_again {
+                    return;
+                }
                 if *status == self.status {
                     self.refuse(attempt, Sent { answered_us: event.at_us, ..sent }, tally);
                 } else {

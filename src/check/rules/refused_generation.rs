@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::check::host::{ServerExchange, exchange_of};
 use crate::check::parts::parts;
 use crate::check::senders::{Sender, Senders};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
@@ -14,13 +15,15 @@ use crate::plan::Promise;
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 /// The codes of the errors with which only a server of the stateless generation refuses.
 const OF_STATELESS: std::ops::RangeInclusive<i64> = -32_022..=-32_020;
+/// The statuses with which a server of the handshake generation refuses without an error that names the request.
+const OF_HANDSHAKE: [u16; 3] = [400, 404, 405];
 /// Number of requests behind a refusal that show that the client goes on all the same.
 const AGAIN: usize = 3;
 /// Time after which silence is an answer, from the first probe to the last.
 const SILENCE: Duration = Duration::from_secs(2);
 
 /// Counter-examples: A server that answered one such request speaks the stateless generation, and so does one that refuses
-/// with an error of that generation. A client that sends several requests at once has not read the first refusal. One that
+/// with an error of that generation. Other statuses than 400, 404 and 405 tell no generation. A client that sends several requests at once has not read the first refusal. One that
 /// gives the server up is right, whether or not it knows both generations. Where somebody initialized the server, the
 /// history does not show whose requests the others are.
 pub(super) const REFUSED_GENERATION_LEFT: Invariant = Invariant {
@@ -35,6 +38,7 @@ pub(super) const REFUSED_GENERATION_LEFT: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[
         Kind::HttpReceived,
+        Kind::HttpAnswered,
         Kind::WireReceived,
         Kind::WireSent,
         Kind::WireEof,
@@ -63,12 +67,19 @@ struct Refusals {
 
 #[derive(Default)]
 struct Refused {
-    /// The open requests, by connection and id.
-    open: Vec<(ConnectionId, String)>,
+    open: Vec<OpenRequest>,
     refused: Option<Seq>,
     n_after: usize,
     /// Probes in a row without an answer.
     silent: Option<Probes>,
+}
+
+/// A request without an answer.
+struct OpenRequest {
+    connection: ConnectionId,
+    id: String,
+    /// The exchange that carries it, over HTTP.
+    exchange: Option<ServerExchange>,
 }
 
 /// Probes in a row: how many, and the first and the newest with their times.
@@ -87,9 +98,13 @@ impl Monitor for Refusals {
                 if self.known.contains(event.source.server().unwrap_or_default()) {
                     return;
                 }
+                let exchange = view.carrier(event).map(|carrier| exchange_of(event, &carrier.exchange));
                 for part in parts(message).iter().filter(|part| part.is_any_request()) {
-                    self.receive(event, connection, part, tally);
+                    self.receive(event, (connection, exchange.as_ref()), part, tally);
                 }
+            }
+            EventKind::HttpAnswered { exchange, status, .. } if *status >= 400 => {
+                self.refuse(event.seq, &exchange_of(event, exchange), *status, tally);
             }
             EventKind::WireSent { connection, message } if !self.clients.is_empty() => {
                 for part in parts(message).iter().filter(|part| part.is_response()) {
@@ -107,7 +122,13 @@ impl Monitor for Refusals {
 }
 
 impl Refusals {
-    fn receive(&mut self, event: &Event, connection: &ConnectionId, request: &Message, tally: &mut Tally) {
+    fn receive(
+        &mut self,
+        event: &Event,
+        (connection, exchange): (&ConnectionId, Option<&ServerExchange>),
+        request: &Message,
+        tally: &mut Tally,
+    ) {
         if request.is_request("initialize") {
             return self.settle(event, |client| {
                 if client.refused.is_some() || client.silent.is_some() {
@@ -127,7 +148,7 @@ impl Refusals {
         let known = self.clients.entry(sender).or_default();
         let id = request.id().map(ToString::to_string).unwrap_or_default();
         let waits = known.open.is_empty();
-        known.open.push((connection.clone(), id));
+        known.open.push(OpenRequest { connection: connection.clone(), id, exchange: exchange.cloned() });
         if request.is_request("server/discover") {
             let now = (event.seq, event.at_us);
             let before = known.silent.unwrap_or(Probes { n: 0, first: now, newest: now });
@@ -150,9 +171,8 @@ impl Refusals {
         let server = event.source.to_string();
         let mut is_stateless = false;
         for (_, known) in self.clients.iter_mut().filter(|(sender, _)| sender.server == server) {
-            let Some(index) = known.open.iter().position(|(on, asked)| on == connection && *asked == id) else {
-                continue;
-            };
+            let is_it = |open: &OpenRequest| open.connection == *connection && open.id == id;
+            let Some(index) = known.open.iter().position(is_it) else { continue };
             known.open.remove(index);
             known.silent = None;
             let code = answer.at(&["error", "code"]).and_then(Value::as_i64);
@@ -165,6 +185,20 @@ impl Refusals {
         }
         if is_stateless {
             self.settle(event, |_| {});
+        }
+    }
+
+    /// Takes the status of a response that answers no request.
+    fn refuse(&mut self, now: Seq, exchange: &ServerExchange, status: u16, tally: &mut Tally) {
+        for known in self.clients.values_mut() {
+            let is_it = |open: &OpenRequest| open.exchange.as_ref() == Some(exchange);
+            let Some(index) = known.open.iter().position(is_it) else { continue };
+            known.open.remove(index);
+            known.silent = None;
+            if OF_HANDSHAKE.contains(&status) && known.refused.is_none() {
+                known.refused = Some(now);
+                tally.held();
+            }
         }
     }
 

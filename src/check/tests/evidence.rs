@@ -127,12 +127,12 @@ const OF_TRACES: &str = "
 ";
 /// Rules that a journal shows as well.
 const OF_JOURNALS: &str = "
-    accept-offers-both bearer-token-used changed-list-fetched changed-roots-told declared-features-served
-    deleted-session-silent endpoint-used era-remembered event-id-known fallback-after-refusal
+    accept-offers-both bearer-token-used changed-list-fetched changed-roots-told cut-stream-resumed
+    declared-features-served deleted-session-silent endpoint-used era-remembered event-id-known fallback-after-refusal
     forbidden-not-repeated input-matches-request mismatched-call-listed-again modern-fallback-after-refusal
     modern-parameters-mirrored modern-without-session notifications-unanswered old-transport-alone ping-answered
     pings-modest posted-to-endpoint posts-say-json protocol-version-sent refused-generation-left
-    refused-stream-accepted requests-served-meanwhile results-match-schema resumed-by-get resumed-from-last-event
+    refused-stream-accepted requests-served-meanwhile results-match-schema resume-stops resumed-by-get resumed-from-last-event
     retry-honoured session-ended session-id-in-header-only session-id-sent silent-connection-left
     stale-session-unused stdin-carries-messages-only stream-reopened-slowly taken-back-request-unanswered
     task-answers-related task-input-awaited tasks-followed token-sent unauthorized-not-repeated

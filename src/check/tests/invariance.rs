@@ -18,6 +18,7 @@ const OF_VIEW: &[Kind] = &[
     Kind::OperationStarted,
     Kind::OperationCompleted,
     Kind::OperationAbandoned,
+    Kind::OperationOverdue,
     Kind::CancelRequested,
     Kind::ContextEnded,
     Kind::SignalSent,
@@ -289,8 +290,11 @@ impl Renaming {
         match id {
             Value::String(text) => *text = self.name("id", text),
             Value::Number(number) => {
+                let shift = u32::try_from(self.salt % 1_000).unwrap();
                 if let Some(number) = number.as_u64() {
-                    *id = Value::from(number + self.salt % 1_000);
+                    *id = Value::from(number + u64::from(shift));
+                } else if let Some(fraction) = number.as_f64().filter(|_| number.is_f64()) {
+                    *id = Value::from(fraction + f64::from(shift));
                 }
             }
             _ => {}

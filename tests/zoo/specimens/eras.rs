@@ -1,5 +1,8 @@
 //! Generations: what a client has learnt of its server, and what it does with that.
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::client::{Client, MODERN};
@@ -7,11 +10,22 @@ use super::{Life, POLITE, Script, Specimen, http, stdio};
 
 const DUAL: Script = Script::Shipped("dual");
 const LEGACY: Script = Script::Shipped("legacy-only");
+/// Never answers a question about its generation.
+const MUTE: Script = Script::Shipped("discover-mute");
+/// Refuses the question with a code of its own.
+const OWN_CODE: Script = Script::Shipped("discover-error-own-code");
+/// Refuses the question with status 400.
+const BAD_REQUEST: Script = Script::Shipped("discover-status-400");
 const REFUSING: Script = Script::Shipped("discover-unsupported-once");
 
 const SHOWN: (&[&str], &str) = (&["LC-ERA-04"], "modern-era-kept");
 const REFUSED: (&[&str], &str) = (&["LC-ERA-05"], "modern-era-kept");
 const DROPPED: (&[&str], &str) = (&["LC-ERA-12"], "refused-version-dropped");
+const KEPT: (&[&str], &str) = (&["LC-ERA-09"], "older-era-kept");
+const OF_SESSION: (&[&str], &str) = (&["LC-ERA-16"], "older-era-kept");
+const TURNED: (&[&str], &str) = (&["LC-ERA-06"], "refused-generation-left");
+const ANY_CODE: (&[&str], &str) = (&["LC-ERA-07"], "refused-generation-left");
+const ANY_STATUS: (&[&str], &str) = (&["LC-ERA-09"], "refused-generation-left");
 const REMEMBERED: (&[&str], &str) = (&["LC-ERA-10"], "era-remembered");
 
 const fn row(
@@ -80,6 +94,36 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         http(MODERN, LEGACY),
         REMEMBERED,
         probe_by_list,
+    ),
+    row(
+        ("metadata-in-a-session", "Initializes a server with sessions, and sends requests without a handshake."),
+        stdio(MODERN, LEGACY),
+        KEPT,
+        metadata_in_session,
+    ),
+    row(
+        ("metadata-at-both", "Initializes a server of both generations, and calls it as if it had not."),
+        stdio(MODERN, DUAL),
+        OF_SESSION,
+        metadata_in_session,
+    ),
+    row(
+        ("probe-without-end", "Asks for the generation of a silent server over and over."),
+        stdio(MODERN, MUTE),
+        TURNED,
+        probe_without_end,
+    ),
+    row(
+        ("unknown-code-ignored", "Goes on without a handshake after a refusal with a code that it does not know."),
+        stdio(MODERN, OWN_CODE),
+        ANY_CODE,
+        refusal_ignored,
+    ),
+    row(
+        ("status-400-ignored", "Goes on without a handshake after the status 400."),
+        http(MODERN, BAD_REQUEST),
+        ANY_STATUS,
+        refusal_ignored,
     ),
 ];
 
@@ -151,4 +195,41 @@ fn probe_for_each_session(client: &mut Client, is_broken: bool) {
 
 fn probe_by_list(client: &mut Client, is_broken: bool) {
     two_sessions(client, |client| drop(client.list()), is_broken);
+}
+
+/// Calls in a session; the broken one with the metadata of the generation without a handshake.
+fn call_in_session(client: &mut Client, is_broken: bool) {
+    let revision = if is_broken { MODERN } else { "2025-11-25" };
+    client.revision = revision.to_owned();
+    client.list();
+    client.call(1);
+}
+
+fn metadata_in_session(client: &mut Client, is_broken: bool) {
+    initialize(client);
+    call_in_session(client, is_broken);
+}
+
+/// The twin initializes after its first question, and the broken one asks for longer than silence is an answer.
+fn probe_without_end(client: &mut Client, is_broken: bool) {
+    for _ in 0..if is_broken { 4 } else { 1 } {
+        let probe = client.message("server/discover", json!({}));
+        client.begin(&probe);
+        sleep(Duration::from_millis(800));
+    }
+    if !is_broken {
+        initialize(client);
+        client.call(1);
+    }
+}
+
+fn refusal_ignored(client: &mut Client, is_broken: bool) {
+    client.request("server/discover", json!({}));
+    if !is_broken {
+        initialize(client);
+    }
+    client.list();
+    for n in 1..=4 {
+        client.call(n);
+    }
 }

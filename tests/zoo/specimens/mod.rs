@@ -5,22 +5,29 @@
 
 #![expect(clippy::unwrap_used, reason = "a specimen fails by panicking")]
 
+mod bodies;
 pub mod client;
 mod correct;
+mod credentials;
 mod eras;
 mod features;
 mod headers;
+mod heard;
 mod messages;
 mod methods;
 mod modern;
 pub mod not_yet;
 mod opening;
 mod requests;
+mod resumed;
+mod rounds;
 mod served;
 mod sessions;
+mod shapes;
 mod shutdown;
 mod started;
 mod streams;
+mod tasks;
 mod tokens;
 
 use client::Client;
@@ -108,12 +115,19 @@ pub const BROKEN: &[&[Specimen]] = &[
     methods::SPECIMENS,
     features::SPECIMENS,
     served::SPECIMENS,
+    shapes::SPECIMENS,
+    heard::SPECIMENS,
     requests::SPECIMENS,
+    tasks::SPECIMENS,
     headers::SPECIMENS,
+    bodies::SPECIMENS,
     tokens::SPECIMENS,
+    credentials::SPECIMENS,
     sessions::SPECIMENS,
     streams::SPECIMENS,
+    resumed::SPECIMENS,
     modern::SPECIMENS,
+    rounds::SPECIMENS,
     eras::SPECIMENS,
     shutdown::SPECIMENS,
     started::SPECIMENS,

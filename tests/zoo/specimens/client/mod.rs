@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 pub use events::Events;
 pub use http::{Http, On};
 pub use pipes::Pipes;
-pub use proper::{failure, proper, result};
+pub use proper::{failure, proper, result, sample};
 pub use socket::{Fields, Head, Socket, StreamEvent};
 
 /// Bound on each wait for a server.

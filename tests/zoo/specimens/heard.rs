@@ -1,0 +1,287 @@
+//! What a client hears of its server, and what it makes of it: notifications, requests that are taken back or meet a wait,
+//! and silence.
+
+use std::cell::Cell;
+use std::thread::sleep;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::client::{Client, failure, proper, result};
+use super::{Life, POLITE, Script, Specimen, http, sse, stdio};
+
+const LOGS: Script = Script::Shipped("logs-in-call");
+const CHANGING: Script = Script::Shipped("tools-that-change");
+/// Takes a request for roots back at once.
+const TAKEN_BACK: Script = Script::Written(
+    r#"about = "Asks for roots in its first call, and takes that back."
+[[rule]]
+on = { request = "tools/call", nth = 1 }
+do = [{ ask = "roots/list" }, { notify-with = { method = "notifications/cancelled", params = { requestId = 0 } } }, "answer"]
+"#,
+);
+/// Waits long for the roots that it asks for in a call.
+const PATIENT: Script = Script::Written(
+    r#"about = "Asks for roots in its first call, and answers that more than a second later."
+[[rule]]
+on = { request = "tools/call", nth = 1 }
+do = [{ ask = "roots/list" }, { delay = "1200ms" }, "answer"]
+"#,
+);
+/// The same on the stream of the call.
+const PATIENT_STREAM: Script = Script::Written(
+    r#"about = "Asks for roots on the stream of its first call, and answers that more than a second later."
+[[rule]]
+on = { request = "tools/call", nth = 1 }
+do = ["sse", { ask = "roots/list" }, { delay = "1200ms" }, "answer"]
+"#,
+);
+const ROOTS: Script = Script::Shipped("roots-asked-in-call");
+/// Asks for a completion on the stream of a call.
+const SAMPLING_STREAM: Script = Script::Written(
+    r#"about = "Asks for a completion on the stream of its first call."
+[[rule]]
+on = { request = "tools/call", nth = 1 }
+do = ["sse", { ask-with = { method = "sampling/createMessage", params = { messages = [], maxTokens = 1 } } }, "answer"]
+"#,
+);
+/// Asks for roots in each call.
+const ROOTS_EACH_TIME: Script = Script::Written(
+    r#"about = "Asks for roots in each call."
+[[rule]]
+on = { request = "tools/call" }
+do = [{ ask = "roots/list" }, "await-response", "answer"]
+"#,
+);
+/// The same on the stream of the call.
+const ROOTS_EACH_TIME_STREAM: Script = Script::Written(
+    r#"about = "Asks for roots on the stream of each call."
+[[rule]]
+on = { request = "tools/call" }
+do = ["sse", { ask = "roots/list" }, "await-response", "answer"]
+"#,
+);
+/// Answers no ping.
+const SILENT: Script = Script::Written(
+    r#"about = "Answers no ping."
+[[rule]]
+on = { request = "ping" }
+do = ["drop"]
+"#,
+);
+
+/// The id of the first request of a mock.
+const FIRST: u32 = 0;
+
+const UNANSWERED: (&[&str], &str) = (&["LC-MSG-08"], "notifications-unanswered");
+const OVER: (&[&str], &str) = (&["LC-CAN-10"], "taken-back-request-unanswered");
+const MEANWHILE: (&[&str], &str) = (&["LC-S2C-03"], "requests-served-meanwhile");
+const KNOWN: (&[&str], &str) = (&["LC-INIT-12"], "declared-features-served");
+const TOLD: (&[&str], &str) = (&["LC-SUB-02"], "changed-roots-told");
+const FETCHED: (&[&str], &str) = (&["LC-SUB-01"], "changed-list-fetched");
+const MODEST: (&[&str], &str) = (&["LC-PING-04"], "pings-modest");
+const LEFT: (&[&str], &str) = (&["LC-PING-03"], "silent-connection-left");
+
+const fn row(
+    (name, about): (&'static str, &'static str),
+    stage: super::Stage,
+    (breaks, caught_by): (&'static [&'static str], &'static str),
+    life: fn(&mut Client, bool),
+) -> Specimen {
+    Specimen { name, about, breaks, caught_by, stage, life: Life::Wire(life) }
+}
+
+pub(super) const SPECIMENS: &[Specimen] = &[
+    row(
+        ("notification-answered", "Answers notifications with an error."),
+        stdio("2025-11-25", LOGS),
+        UNANSWERED,
+        notification_answered,
+    ),
+    row(
+        ("notification-answered-in-a-post", "Posts an error in answer to notifications."),
+        sse("2024-11-05", LOGS),
+        UNANSWERED,
+        notification_answered,
+    ),
+    row(
+        ("answer-after-a-cancellation", "Answers a request long after its server took it back."),
+        stdio("2025-06-18", TAKEN_BACK),
+        OVER,
+        answer_taken_back,
+    ),
+    row(
+        ("answer-posted-after-a-cancellation", "Posts an answer to a request long after its server took it back."),
+        sse("2024-11-05", TAKEN_BACK),
+        OVER,
+        answer_taken_back,
+    ),
+    row(
+        ("answer-after-its-own", "Answers its server only when its own call was answered."),
+        stdio("2025-11-25", PATIENT),
+        MEANWHILE,
+        answer_afterwards,
+    ),
+    row(
+        ("answer-posted-after-its-own", "Posts an answer to its server only when its own call was answered."),
+        http("2025-06-18", PATIENT_STREAM),
+        MEANWHILE,
+        answer_afterwards,
+    ),
+    row(
+        ("declared-roots-unknown", "Declares roots and does not know the request for them."),
+        stdio("2025-03-26", ROOTS),
+        KNOWN,
+        declared_roots,
+    ),
+    row(
+        ("declared-sampling-unknown", "Declares sampling and does not know the request for it."),
+        http("2025-11-25", SAMPLING_STREAM),
+        KNOWN,
+        declared_sampling,
+    ),
+    row(
+        ("changed-roots-untold", "Gives other roots than before, and never said that they had changed."),
+        stdio("2025-11-25", ROOTS_EACH_TIME),
+        TOLD,
+        changed_roots,
+    ),
+    row(
+        ("changed-roots-untold-over-http", "Gives other roots in a second POST, and never said that they had changed."),
+        http("2025-03-26", ROOTS_EACH_TIME_STREAM),
+        TOLD,
+        changed_roots,
+    ),
+    row(
+        ("changed-tools-unlisted", "Goes on calling tools after they changed, and never lists them again."),
+        stdio("2025-06-18", CHANGING),
+        FETCHED,
+        changed_tools,
+    ),
+    row(
+        ("changed-tools-unlisted-on-a-stream", "Hears on its stream that tools changed, and never lists them again."),
+        sse("2024-11-05", CHANGING),
+        FETCHED,
+        changed_tools,
+    ),
+    row(("ping-flood", "Sends pings in a loop without a pause."), stdio("2025-11-25", POLITE), MODEST, ping_flood),
+    row(
+        ("silent-server-used", "Goes on with a server that has answered none of its pings."),
+        stdio("2025-06-18", SILENT),
+        LEFT,
+        silent_used,
+    ),
+];
+
+fn notification_answered(client: &mut Client, is_broken: bool) {
+    client.open();
+    client.call(1);
+    if is_broken {
+        let error = json!({ "code": -32_601, "message": "no such method" });
+        client.send(&json!({ "jsonrpc": "2.0", "id": null, "error": error }));
+    }
+    client.call(2);
+}
+
+/// The answer to the first request of a mock.
+fn roots_at_last(client: &mut Client) {
+    let first = json!({ "id": FIRST, "method": "roots/list" });
+    let answer = proper(&first, &client.capabilities);
+    client.send(&answer);
+}
+
+fn answer_taken_back(client: &mut Client, is_broken: bool) {
+    client.capabilities = json!({ "roots": {} });
+    client.serve = Some(Box::new(|_| Vec::new()));
+    client.open();
+    client.call(1);
+    sleep(Duration::from_millis(700));
+    if is_broken {
+        roots_at_last(client);
+    }
+    client.call(2);
+}
+
+fn answer_afterwards(client: &mut Client, is_broken: bool) {
+    client.capabilities = json!({ "roots": {} });
+    if is_broken {
+        client.serve = Some(Box::new(|_| Vec::new()));
+    }
+    client.open();
+    client.call(1);
+    if is_broken {
+        roots_at_last(client);
+    }
+    client.call(2);
+}
+
+/// A life that declares this, and serves it or calls it unknown.
+fn declaring(client: &mut Client, is_broken: bool, capabilities: Value) {
+    client.capabilities = capabilities;
+    if is_broken {
+        client.serve = Some(Box::new(|request| vec![failure(request, -32_601)]));
+    }
+    client.open();
+    client.call(1);
+    client.call(2);
+}
+
+fn declared_roots(client: &mut Client, is_broken: bool) {
+    declaring(client, is_broken, json!({ "roots": {} }));
+}
+
+fn declared_sampling(client: &mut Client, is_broken: bool) {
+    declaring(client, is_broken, json!({ "sampling": {} }));
+}
+
+/// One root more in each answer.
+fn changed_roots(client: &mut Client, is_broken: bool) {
+    client.capabilities = json!({ "roots": { "listChanged": true } });
+    let n_roots = Cell::new(0);
+    client.serve = Some(Box::new(move |request| {
+        n_roots.set(n_roots.get() + 1);
+        let roots: Vec<Value> = (0..n_roots.get()).map(|n| json!({ "uri": format!("file:///work/{n}") })).collect();
+        vec![result(request, json!({ "roots": roots }))]
+    }));
+    client.open();
+    client.call(1);
+    if !is_broken {
+        client.notify("notifications/roots/list_changed", json!({}));
+    }
+    client.call(2);
+}
+
+fn changed_tools(client: &mut Client, is_broken: bool) {
+    client.open();
+    client.list();
+    client.call(1);
+    for n in 2..=5 {
+        sleep(Duration::from_millis(400));
+        if n == 3 && !is_broken {
+            client.list();
+        }
+        client.call(n);
+    }
+}
+
+/// All of them are on their way before the first is answered.
+fn ping_flood(client: &mut Client, is_broken: bool) {
+    client.open();
+    let pings: Vec<Value> = (0..if is_broken { 100 } else { 5 }).map(|_| client.message("ping", json!({}))).collect();
+    let pending: Vec<_> = pings.iter().map(|ping| client.begin(ping)).collect();
+    pending.into_iter().for_each(|pending| drop(client.finish(pending)));
+    client.call(1);
+}
+
+fn silent_used(client: &mut Client, is_broken: bool) {
+    client.open();
+    client.call(1);
+    for _ in 0..3 {
+        let ping = client.message("ping", json!({}));
+        client.begin(&ping);
+    }
+    sleep(Duration::from_millis(1_200));
+    if is_broken {
+        client.list();
+    }
+}

@@ -1,0 +1,194 @@
+//! Streams that end behind the id of an event before the answer: how a client comes back, and when it stops.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::client::Client;
+use super::{Life, Script, Specimen, http};
+
+/// Cuts the stream of the first call behind an event with an id, and asks for a pause.
+const CUT: Script = Script::Written(
+    r#"about = "Keeps the answer to its first call for the stream with which the client comes back after 200 ms."
+[[rule]]
+on = { request = "tools/call", nth = 1 }
+do = [{ event-id = "7" }, { retry = 200 }, "answer-on-return", "end-stream"]
+"#,
+);
+/// The same behind two events with ids.
+const CUT_BEHIND_TWO: Script = Script::Written(
+    r#"about = "Keeps the answer to its first call for the stream with which the client comes back behind two events."
+[[rule]]
+on = { request = "tools/call", nth = 1 }
+do = [{ event-id = "6" }, { event-id = "7" }, "answer-on-return", "end-stream"]
+"#,
+);
+/// Answers the first call on a stream whose first event has an id.
+const NUMBERED: Script = Script::Shipped("call-with-event-id");
+
+/// Longer than the pause that the server asks for.
+const PAUSE: Duration = Duration::from_millis(400);
+/// Longer than a client that polls may take.
+const LONG: Duration = Duration::from_millis(1_500);
+
+const ASKED_LATER: (&[&str], &str) = (&["LC-RES-03"], "cut-stream-resumed");
+const ASKED_BEHIND: (&[&str], &str) = (&["LC-RES-01"], "cut-stream-resumed");
+const ASKED_BY_NAME: (&[&str], &str) = (&["LC-RES-08"], "cut-stream-resumed");
+const BY_GET: (&[&str], &str) = (&["LC-RES-08"], "resumed-by-get");
+const GET_ALONE: (&[&str], &str) = (&["LC-RES-01"], "resumed-by-get");
+const LAST: (&[&str], &str) = (&["LC-RES-01"], "resumed-from-last-event");
+const STOPPED: (&[&str], &str) = (&["LC-RES-07"], "resume-stops");
+const SLOWED: (&[&str], &str) = (&["VG-19"], "resume-stops");
+
+const fn row(
+    (name, about): (&'static str, &'static str),
+    (revision, script): (&'static str, Script),
+    (breaks, caught_by): (&'static [&'static str], &'static str),
+    life: fn(&mut Client, bool),
+) -> Specimen {
+    Specimen { name, about, breaks, caught_by, stage: http(revision, script), life: Life::Wire(life) }
+}
+
+pub(super) const SPECIMENS: &[Specimen] = &[
+    row(
+        ("cut-stream-forgotten", "Never comes back for the answer behind an event, and goes on."),
+        ("2025-11-25", CUT),
+        ASKED_LATER,
+        forgotten,
+    ),
+    row(
+        ("cut-stream-called-again", "Makes its call again in place of resuming the stream."),
+        ("2025-06-18", CUT),
+        ASKED_BEHIND,
+        called_again,
+    ),
+    row(
+        ("cut-stream-asked-for-without-event", "Comes back with a GET that names no event."),
+        ("2025-11-25", CUT),
+        ASKED_BY_NAME,
+        unnamed,
+    ),
+    row(
+        ("resumed-by-post", "Posts its call again with the id of the last event."),
+        ("2025-11-25", CUT),
+        BY_GET,
+        by_post,
+    ),
+    row(
+        ("event-id-in-each-request", "Names the last event of a stream in its next POST."),
+        ("2025-03-26", NUMBERED),
+        GET_ALONE,
+        in_each_request,
+    ),
+    row(
+        ("resumed-from-the-first-event", "Resumes behind the first event of a stream, and not behind the last."),
+        ("2025-11-25", CUT_BEHIND_TWO),
+        LAST,
+        from_first,
+    ),
+    row(
+        ("resumed-after-the-cancellation", "Goes on resuming the stream of a call that it has cancelled."),
+        ("2025-11-25", CUT),
+        STOPPED,
+        after_cancel,
+    ),
+    row(
+        ("resumed-after-the-answer", "Goes on resuming the stream of a call whose answer it has."),
+        ("2025-06-18", CUT),
+        SLOWED,
+        after_answer,
+    ),
+];
+
+/// Makes a call whose stream ends behind an event; gives the id of the last event.
+fn call_cut(client: &mut Client) -> String {
+    client.open();
+    let answer = client.call(1);
+    answer.events.iter().rev().find_map(|event| event.id.clone()).unwrap()
+}
+
+/// Comes back for the answer, which ends the stream.
+fn come_back(client: &mut Client, last: &str) {
+    sleep(PAUSE);
+    client.http().listen(Some(last)).event();
+}
+
+fn forgotten(client: &mut Client, is_broken: bool) {
+    let last = call_cut(client);
+    if !is_broken {
+        come_back(client, &last);
+    }
+    sleep(LONG);
+    client.list();
+    client.call(2);
+}
+
+fn called_again(client: &mut Client, is_broken: bool) {
+    let last = call_cut(client);
+    if is_broken {
+        sleep(PAUSE);
+    } else {
+        come_back(client, &last);
+    }
+    client.call(1);
+}
+
+fn unnamed(client: &mut Client, is_broken: bool) {
+    let last = call_cut(client);
+    sleep(PAUSE);
+    let stream = client.http().listen((!is_broken).then_some(&last));
+    client.list();
+    drop(stream);
+}
+
+fn by_post(client: &mut Client, is_broken: bool) {
+    let last = call_cut(client);
+    if is_broken {
+        sleep(PAUSE);
+        let call = client.call_message(1);
+        let mut fields = client.http().fields_of(&call);
+        fields.set("Last-Event-ID", &last);
+        client.exchange_with(&fields, &call);
+    } else {
+        come_back(client, &last);
+    }
+    client.list();
+}
+
+fn in_each_request(client: &mut Client, is_broken: bool) {
+    let last = call_cut(client);
+    let list = client.message("tools/list", serde_json::json!({}));
+    let mut fields = client.http().fields_of(&list);
+    if is_broken {
+        fields.set("Last-Event-ID", &last);
+    }
+    client.exchange_with(&fields, &list);
+}
+
+/// The list on the socket of the first stream shows that the client had read it to its end.
+fn from_first(client: &mut Client, is_broken: bool) {
+    let last = call_cut(client);
+    come_back(client, if is_broken { "6" } else { &last });
+    client.list();
+}
+
+/// Asks for the stream some times more, each time on a socket of its own.
+fn resume(client: &mut Client, last: &str, n_times: usize) {
+    for _ in 0..n_times {
+        sleep(Duration::from_millis(500));
+        client.http().listen(Some(last));
+    }
+}
+
+fn after_cancel(client: &mut Client, is_broken: bool) {
+    let last = call_cut(client);
+    client.cancel(&serde_json::json!(client.last_id));
+    resume(client, &last, if is_broken { 3 } else { 1 });
+    client.list();
+}
+
+fn after_answer(client: &mut Client, is_broken: bool) {
+    let last = call_cut(client);
+    come_back(client, &last);
+    resume(client, &last, if is_broken { 5 } else { 0 });
+    client.list();
+}
