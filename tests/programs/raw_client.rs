@@ -378,6 +378,8 @@ fn do_wrong_on_the_wire(mode: &str, client: &mut Client) -> bool {
         "call-after-delete" => {
             client.live();
             client.delete();
+            // Each request has a socket of its own; only a later one cannot have been under way with the DELETE.
+            std::thread::sleep(std::time::Duration::from_millis(500));
             client.request("tools/call", OTHER_CALL);
         }
         "abandons" => elicited(client, FILLED_IN, true),
