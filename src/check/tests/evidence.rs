@@ -115,15 +115,15 @@ fn is_alarm(verdict: Verdict) -> bool {
 
 /// Rules that a plain trace shows.
 const OF_PLAIN_TRACES: &str = "
-    capabilities-respected cursor-of-session features-declared fields-of-revision initialize-complete
-    messages-well-formed methods-known older-era-kept one-message-at-a-time params-match-schema request-id-unique
-    server-requests-answered task-support-followed unknown-version-left
+    capabilities-respected cursor-of-session features-declared fields-of-revision handshake-order
+    initialize-complete messages-well-formed methods-known older-era-kept one-message-at-a-time params-match-schema
+    request-id-unique server-requests-answered task-support-followed unknown-version-left
 ";
 /// Rules that a trace with its transport shows as well.
 const OF_TRACES: &str = "
-    handshake-order modern-client-named modern-era-kept modern-features-declared modern-metadata-sent
-    progress-tokens-valid refused-version-dropped responses-match-requests sent-back-call-bounded
-    sent-back-call-has-inputs sent-back-call-keeps-state
+    modern-client-named modern-era-kept modern-features-declared modern-metadata-sent progress-tokens-valid
+    refused-version-dropped responses-match-requests sent-back-call-bounded sent-back-call-has-inputs
+    sent-back-call-keeps-state
 ";
 /// Rules that a journal shows as well.
 const OF_JOURNALS: &str = "
