@@ -14,11 +14,13 @@ pub(super) type Carried = (ConnectionId, String);
 pub(super) struct Refusals {
     carried: BTreeMap<(String, ExchangeId), Vec<Carried>>,
     now: Vec<Carried>,
+    failed: Vec<Carried>,
 }
 
 impl Refusals {
     pub(super) fn see(&mut self, event: &Event, carriers: &Carriers) {
         self.now.clear();
+        self.failed.clear();
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
                 let Some(carrier) = carriers.of(event) else { return };
@@ -29,6 +31,9 @@ impl Refusals {
             }
             EventKind::HttpAnswered { exchange, status, .. } => {
                 let carried = self.carried.remove(&(event.source.to_string(), exchange.clone())).unwrap_or_default();
+                if *status >= 400 {
+                    self.failed.clone_from(&carried);
+                }
                 if refuses(*status) {
                     self.now = carried;
                 }
@@ -38,6 +43,11 @@ impl Refusals {
             }
             _ => {}
         }
+    }
+
+    /// The requests that the current event answers with an error of HTTP: their server is done with them.
+    pub(super) fn failed(&self) -> &[Carried] {
+        &self.failed
     }
 
     /// The requests that the current event refuses.

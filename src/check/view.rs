@@ -11,7 +11,7 @@ use crate::check::observability::Observability;
 use crate::check::operations::{LoadPlace, Overtaken, Removal, WireRequest, caller_of, owner_of, switch_from};
 use crate::check::parts::parts;
 use crate::check::peers::Peers;
-use crate::check::refusals::{Carried, Refusals};
+use crate::check::refusals::Refusals;
 use crate::check::requirement::UnderTest;
 use crate::check::{Agreement, Connection, Operation, Server, Spoken};
 use crate::history::{Action, ConnectionId, Event, EventKind, Header, Message, OpId, Outcome, Seq, Source};
@@ -177,9 +177,9 @@ impl View {
         self.carriers.of(event)
     }
 
-    /// The requests that the current event refuses as HTTP does, so that they may be sent again.
-    pub(super) fn refused(&self) -> &[Carried] {
-        self.refusals.now()
+    /// The requests that the current event refuses or fails as HTTP does.
+    pub(super) fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     /// Whether the adapter has connected to the recorder.

@@ -143,11 +143,11 @@ impl Monitor for SentCalls {
                     self.sent.retain(|_, sent| sent.connection != *connection || sent.request != request);
                 }
             }
-            EventKind::HttpAnswered { .. } if !view.refused().is_empty() => {
+            EventKind::HttpAnswered { .. } if !view.refusals().now().is_empty() => {
                 let is_it = |sent: &SentCall, (connection, id): &(ConnectionId, String)| {
                     sent.connection == *connection && sent.request == *id
                 };
-                self.sent.retain(|_, sent| !view.refused().iter().any(|refused| is_it(sent, refused)));
+                self.sent.retain(|_, sent| !view.refusals().now().iter().any(|refused| is_it(sent, refused)));
             }
             EventKind::OperationCompleted { operation, .. } | EventKind::OperationAbandoned { operation, .. } => {
                 self.sent.remove(operation);
@@ -315,8 +315,8 @@ struct MadeCall {
 impl Monitor for RepeatedCalls {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
-            EventKind::HttpAnswered { .. } if !view.refused().is_empty() => {
-                self.made.retain(|_, made| !view.refused().contains(&made.request));
+            EventKind::HttpAnswered { .. } if !view.refusals().now().is_empty() => {
+                self.made.retain(|_, made| !view.refusals().now().contains(&made.request));
             }
             EventKind::WireReceived { connection, message } => {
                 for part in parts(message).iter().filter(|part| part.is_request("tools/call") && !part.is_cut()) {

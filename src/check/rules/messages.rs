@@ -61,7 +61,7 @@ fn request_ids(event: &Event, view: &View) -> Count<SentId> {
             Count::These(ids.map(|(id, client)| (connection.clone(), id, client)).collect())
         }
         EventKind::WireSent { .. } if view.is_stateless() => Count::Forget(is_answered),
-        EventKind::HttpAnswered { .. } if !view.refused().is_empty() => Count::Forget(is_refused),
+        EventKind::HttpAnswered { .. } if !view.refusals().now().is_empty() => Count::Forget(is_refused),
         EventKind::WireEof { .. } | EventKind::ConnectionClosed { .. } => Count::Forget(is_of_ended_connection),
         _ => Count::Unrelated,
     }
@@ -78,7 +78,7 @@ fn text_of_id(id: &Value) -> Option<String> {
 
 fn is_refused((of, id, _): &SentId, _event: &Event, view: &View) -> bool {
     let is_it = |refused: &str| refused == id || refused.strip_suffix(".0") == Some(id);
-    view.refused().iter().any(|(connection, refused)| connection == of && is_it(refused))
+    view.refusals().now().iter().any(|(connection, refused)| connection == of && is_it(refused))
 }
 
 fn is_answered((of, id, _): &SentId, event: &Event, _view: &View) -> bool {

@@ -83,8 +83,8 @@ impl Monitor for ProgressTokens {
                 }
             }
             EventKind::HttpAnswered { .. } => {
-                for refused in view.refused() {
-                    self.open.remove(refused);
+                for failed in view.refusals().failed() {
+                    self.open.remove(failed);
                 }
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
