@@ -202,11 +202,14 @@ pub(super) const REFUSED_STREAM_ACCEPTED: Invariant = Invariant {
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(RefusedStreams::default()) },
 };
 
+/// A stream: its session, and the event from which it is resumed if that is an event of the server.
+type Wanted = (SessionId, Option<String>);
+
 #[derive(Default)]
 struct RefusedStreams {
-    asked: BTreeMap<(String, ExchangeId), SessionId>,
-    refused: BTreeMap<SessionId, Seq>,
-    again: BTreeSet<SessionId>,
+    asked: BTreeMap<(String, ExchangeId), Wanted>,
+    refused: BTreeMap<Wanted, Seq>,
+    again: BTreeSet<Wanted>,
     /// The ids of all events.
     ids: BTreeSet<String>,
 }
@@ -215,24 +218,24 @@ impl Monitor for RefusedStreams {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         let Some(server) = event.source.server() else { return };
         match &event.kind {
-            EventKind::HttpReceived { verb, session: Some(session), exchange, headers, .. }
-                if verb == "GET" && !headers.get("last-event-id").is_some_and(|id| self.ids.contains(id)) =>
-            {
-                if let Some(refused) = self.refused.get(session) {
+            EventKind::HttpReceived { verb, session: Some(session), exchange, headers, .. } if verb == "GET" => {
+                let resumed = headers.get("last-event-id").filter(|id| self.ids.contains(*id)).cloned();
+                let wanted = (session.clone(), resumed);
+                if let Some(refused) = self.refused.get(&wanted) {
                     let because = format!("a stream was requested at {}, after it was refused at {refused}", event.seq);
                     let violation = Violation::new("asked-again", because, &[*refused, event.seq]);
-                    let is_first = self.again.insert(session.clone());
+                    let is_first = self.again.insert(wanted.clone());
                     tally.broken(if is_first { violation.as_warning() } else { violation });
                 }
-                self.asked.insert((server.to_owned(), exchange.clone()), session.clone());
+                self.asked.insert((server.to_owned(), exchange.clone()), wanted);
             }
             EventKind::StreamEvent { id: Some(id), .. } => {
                 self.ids.insert(id.clone());
             }
             EventKind::HttpAnswered { exchange, status, .. } if !self.asked.is_empty() => {
-                let Some(session) = self.asked.remove(&(server.to_owned(), exchange.clone())) else { return };
+                let Some(wanted) = self.asked.remove(&(server.to_owned(), exchange.clone())) else { return };
                 if *status == 405 {
-                    self.refused.entry(session).or_insert(event.seq);
+                    self.refused.entry(wanted).or_insert(event.seq);
                     tally.held();
                 }
             }
