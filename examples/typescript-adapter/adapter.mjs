@@ -10,6 +10,10 @@ class Loader {
   failed = new Map();
   turn = Promise.resolve();
 
+  constructor() {
+    process.once("SIGINT", () => this.close().finally(() => process.exit(130))); // some servers ignore SIGINT
+  }
+
   load({ mcpServers }) {
     const loaded = this.turn.then(() => this.bringTo(mcpServers)); // a program may load twice at once
     this.turn = loaded.catch(() => {});

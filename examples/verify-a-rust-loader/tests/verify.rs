@@ -104,7 +104,7 @@ fn a_loader_reaches_servers_in_memory_through_its_setup() {
         ToolsLoader::new(reference::Options {
             revision: revision.expect("a plan is for a revision that the loader speaks"),
             scopes: setup.scopes,
-            memory: Some(setup.memory),
+            connector: Some(setup.memory),
             ..reference::Options::default()
         })
     });
