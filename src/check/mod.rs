@@ -24,6 +24,7 @@ mod experiment;
 mod host;
 mod invariant;
 mod lessons;
+mod metadata;
 mod methods;
 mod observability;
 mod operations;

@@ -6,9 +6,8 @@
 use std::collections::BTreeMap;
 
 use crate::check::View;
+use crate::check::metadata::CLIENT;
 use crate::history::{Event, EventKind, Header, Message, SocketId};
-
-const CLIENT: &str = "io.modelcontextprotocol/clientInfo";
 
 /// A client of one server.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

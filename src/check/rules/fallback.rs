@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::check::host::{ServerExchange, exchange_of};
 use crate::check::lessons::{ServerSocket, socket_of};
+use crate::check::metadata::{STATELESS_ERRORS, UNKNOWN_METHOD};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Event, EventKind, Header, Kind, Message, Seq};
 use crate::plan::{Promise, Revision};
@@ -55,10 +56,6 @@ pub(super) const MODERN_FALLBACK_AFTER_REFUSAL: Invariant = Invariant {
 };
 
 const FALLBACK: &[Kind] = &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent, Kind::HttpAnswered];
-
-/// The codes of errors that only a server of 2026-07-28 sends; with status 404 also that of an unknown method.
-const MODERN_CODES: [i64; 3] = [-32_020, -32_021, -32_022];
-const UNKNOWN_METHOD: i64 = -32_601;
 
 struct Fallbacks {
     is_stateless: bool,
@@ -122,7 +119,7 @@ impl Monitor for Fallbacks {
                 }
             }
             EventKind::WireSent { message, .. } if message.is_error() => {
-                let carrier = view.carrier(event).map(|carrier| exchange_of(event, &carrier.exchange));
+                let carrier = view.answered(event).map(|carrier| exchange_of(event, &carrier.exchange));
                 if let Some(probe) = carrier.and_then(|exchange| self.probes.get_mut(&exchange)) {
                     probe.code = message.at(&["error", "code"]).and_then(Value::as_i64);
                 }
@@ -158,7 +155,9 @@ impl Fallbacks {
             return;
         }
         let is_answer = self.is_stateless
-            && probe.code.is_some_and(|code| MODERN_CODES.contains(&code) || *status == 404 && code == UNKNOWN_METHOD);
+            && probe
+                .code
+                .is_some_and(|code| STATELESS_ERRORS.contains(&code) || *status == 404 && code == UNKNOWN_METHOD);
         let is_asked_for = match status {
             400 | 404 | 405 => !is_answer,
             401..=499 => !self.is_stateless && probe.offered.is_none_or(|offered| offered <= Revision::R20250618),

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::check::carriers::Carrier;
 use crate::check::combinator::{Judged, each};
 use crate::check::host::is_responsible;
+use crate::check::metadata::says_revision;
 use crate::check::parts::parts;
 use crate::check::peers::is_on_record;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
@@ -159,9 +160,9 @@ impl Handshake {
         let Some(method) = message.method().filter(|_| !self.has_stopped) else { return };
         let is_request = message.is_any_request();
         let is_of_no_phase = matches!(method, "ping" | "notifications/cancelled");
-        let says_revision = message.at(&["params", "_meta", "io.modelcontextprotocol/protocolVersion"]).is_some();
+        let is_of_revision = says_revision(message);
         let has_no_session = self.initialize.is_none() || self.answer == Some(InitializeAnswer::Error);
-        let is_probe = (method == "server/discover" || says_revision && is_request) && has_no_session;
+        let is_probe = (method == "server/discover" || is_of_revision && is_request) && has_no_session;
         if is_of_no_phase || is_probe {
             return;
         }
@@ -198,7 +199,7 @@ impl Handshake {
                 (Some(InitializeAnswer::Result), None) if is_request => {
                     ("request-before-initialized", "before notifications/initialized", Some(*first))
                 }
-                (Some(InitializeAnswer::Error), None) if is_request && !is_stateless(message) => {
+                (Some(InitializeAnswer::Error), None) if is_request && !says_revision(message) => {
                     ("after-refusal", "after initialize was refused", Some(*first))
                 }
                 (None | Some(InitializeAnswer::Result | InitializeAnswer::Error), _) => return,
@@ -224,11 +225,6 @@ impl Handshake {
             self.answer = Some(if message.is_error() { InitializeAnswer::Error } else { InitializeAnswer::Result });
         }
     }
-}
-
-/// Whether a request belongs to the generation without a handshake.
-fn is_stateless(request: &Message) -> bool {
-    request.at(&["params", "_meta", "io.modelcontextprotocol/protocolVersion"]).is_some()
 }
 
 /// Counter-examples: The recorder keeps a message above the size limit without its parameters. A client may offer a

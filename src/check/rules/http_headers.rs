@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check::combinator::{Judged, each};
 use crate::check::lessons::{ServerSocket, socket_of};
+use crate::check::metadata::says_revision;
 use crate::check::parts::parts;
 use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Event, EventKind, Header, Kind, Message, Seq, SessionId};
@@ -122,7 +123,7 @@ fn on_initialize(server: &str, head: &Head, seq: Seq, tally: &mut Tally) {
 
 /// Whether a message belongs to the generation without sessions.
 fn is_stateless(message: &Message) -> bool {
-    parts(message).iter().any(|part| part.at(&["params", "_meta", "io.modelcontextprotocol/protocolVersion"]).is_some())
+    parts(message).iter().any(says_revision)
 }
 
 impl SessionIds {

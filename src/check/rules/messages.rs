@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::check::carriers::Carrier;
 use crate::check::combinator::{Count, Judged, at_most, both, each};
+use crate::check::metadata::CLIENT;
 use crate::check::methods::{is_notification, method};
 use crate::check::parts::parts;
 use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
@@ -45,7 +46,7 @@ fn client_of(request: &Message, event: &Event, view: &View) -> String {
     if !view.is_stateless() {
         return String::new();
     }
-    let name = request.at(&["params", "_meta", "io.modelcontextprotocol/clientInfo"]).map(ToString::to_string);
+    let name = request.at(&["params", "_meta", CLIENT]).map(ToString::to_string);
     let socket = || view.carrier(event).map(|carrier| carrier.socket.to_string());
     name.or_else(socket).unwrap_or_default()
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::check::agreement::{Spoken, is_filled};
 use crate::check::combinator::Judged;
+use crate::check::metadata::CAPABILITIES;
 use crate::check::methods::{Method, method};
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
@@ -90,7 +91,7 @@ fn in_stateless(
 ) -> Judged {
     let revision = Revision::R20260728;
     let has_extensions = || {
-        let declared = message.at(&["params", "_meta", "io.modelcontextprotocol/clientCapabilities"]);
+        let declared = message.at(&["params", "_meta", CAPABILITIES]);
         let of = |name: &str| declared.and_then(Value::as_object).and_then(|declared| declared.get(name));
         is_filled(of("extensions")) || is_filled(of("experimental"))
     };

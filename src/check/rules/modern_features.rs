@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::check::agreement::Spoken;
+use crate::check::metadata::{CAPABILITIES, CLIENT};
 use crate::check::parts::parts;
 use crate::check::senders::{Sender, Senders};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Event, EventKind, Header, Kind, Message, Seq};
 use crate::plan::Promise;
 
-const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
-const CLIENT: &str = "io.modelcontextprotocol/clientInfo";
 /// What a client declares, and the method of the input that a server may then ask for.
 const FEATURES: [(&str, &str); 3] =
     [("elicitation", "elicitation/create"), ("roots", "roots/list"), ("sampling", "sampling/createMessage")];

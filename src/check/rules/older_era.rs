@@ -5,12 +5,11 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::check::agreement::Spoken;
+use crate::check::metadata::VERSION;
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message};
 use crate::plan::{Promise, Revision};
-
-const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 
 /// Counter-examples: A probe comes before the answer to `initialize` was read; `notifications/initialized` shows that it
 /// was. Two connections to one server may be of two generations. Other members of `_meta` belong to no generation.

@@ -6,15 +6,13 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::check::host::{ServerExchange, exchange_of};
+use crate::check::metadata::{STATELESS_ERRORS, VERSION};
 use crate::check::parts::parts;
 use crate::check::senders::{Sender, Senders};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq, WireEnd};
 use crate::plan::Promise;
 
-const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
-/// The codes of the errors with which only a server of the stateless generation refuses.
-const OF_STATELESS: std::ops::RangeInclusive<i64> = -32_022..=-32_020;
 /// The statuses with which a server of the handshake generation refuses without an error that names the request.
 const OF_HANDSHAKE: [u16; 3] = [400, 404, 405];
 /// Number of requests behind a refusal that show that the client goes on all the same.
@@ -176,7 +174,7 @@ impl Refusals {
             known.open.remove(index);
             known.silent = None;
             let code = answer.at(&["error", "code"]).and_then(Value::as_i64);
-            if code.is_none_or(|code| OF_STATELESS.contains(&code)) {
+            if code.is_none_or(|code| STATELESS_ERRORS.contains(&code)) {
                 is_stateless = true;
             } else if known.refused.is_none() {
                 known.refused = Some(event.seq);

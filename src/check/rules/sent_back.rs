@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::check::metadata::CAPABILITIES;
 use crate::check::operations::sent_back;
 use crate::check::outcome::loaded;
 use crate::check::parts::parts;
@@ -399,7 +400,7 @@ fn unknown_type(answer: &Message, has_tasks: bool) -> Option<String> {
 
 /// Whether the client of a request declares the extension for tasks.
 fn has_tasks(request: &Message) -> bool {
-    let declared = request.at(&["params", "_meta", "io.modelcontextprotocol/clientCapabilities"]);
+    let declared = request.at(&["params", "_meta", CAPABILITIES]);
     let extensions = declared.and_then(|declared| declared.get("extensions")).and_then(Value::as_object);
     extensions.is_some_and(|extensions| extensions.keys().any(|name| name.ends_with("/tasks")))
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check::combinator::{Judged, each};
+use crate::check::metadata::says_revision;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{
     ConnectionId, Event, EventKind, ExchangeId, Header, Kind, LinkPeer, Message, Seq, SessionId, WireEnd,
@@ -108,9 +109,7 @@ impl PostedMessages {
             return true;
         }
         let is_probe = |message: &Message| {
-            message.is_request("initialize")
-                || message.is_request("server/discover")
-                || message.at(&["params", "_meta", "io.modelcontextprotocol/protocolVersion"]).is_some()
+            message.is_request("initialize") || message.is_request("server/discover") || says_revision(message)
         };
         self.open.get(server).is_some_and(|n_open| *n_open > 0) && message.is_some_and(|message| !is_probe(message))
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::check::metadata::{CAPABILITIES, STATELESS_ERRORS, UNKNOWN_METHOD, VERSION};
 use crate::check::parts::parts;
 use crate::check::senders::{Sender, Senders};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
@@ -12,9 +13,6 @@ use crate::history::{
     is_header_text,
 };
 use crate::plan::{Promise, Revision};
-
-const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
-const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
 /// Counter-examples: A client of both generations that fell back to `initialize` speaks the handshake generation on
 /// that connection from there on. The recorder keeps a message above the size limit without its parameters. A header
@@ -155,9 +153,6 @@ fn misnamed(field: Option<&str>, name: &str) -> Option<(&'static str, &'static s
     }
 }
 
-/// Codes of errors that only servers of the stateless generation send.
-const ERRORS: std::ops::RangeInclusive<i64> = -32_022..=-32_020;
-
 /// After this time a client may have stopped waiting for an answer.
 const PATIENCE_US: u64 = 1_000_000;
 
@@ -204,9 +199,6 @@ struct AskedServer {
     is_stateless: bool,
     at_us: u64,
 }
-
-/// The code of an error that says that a method is unknown.
-const UNKNOWN_METHOD: i64 = -32_601;
 
 /// Whether two requests came from one client: they say the same name, or came from the same place.
 fn is_one(one: &Sender, other: &Sender) -> bool {
@@ -281,7 +273,7 @@ impl KnownGenerations {
         let is_discover = asked.as_ref().is_some_and(|asked| asked.is_discover);
         let is_discovered = is_discover && message.at(&["result"]).is_some();
         let code = message.at(&["error", "code"]).and_then(Value::as_i64);
-        if !is_discovered && !code.is_some_and(|code| ERRORS.contains(&code)) {
+        if !is_discovered && !code.is_some_and(|code| STATELESS_ERRORS.contains(&code)) {
             // A server of the handshake generation may not know `server/discover` either.
             let is_telling = |asked: &AskedServer| asked.is_stateless && !is_discover && code == Some(UNKNOWN_METHOD);
             if let (Some(asked), Some(carrier)) = (asked.filter(is_telling), view.answered(event)) {

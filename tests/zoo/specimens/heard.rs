@@ -240,7 +240,7 @@ fn changed_roots(client: &mut Client, is_broken: bool) {
     let n_roots = Cell::new(0);
     client.serve = Some(Box::new(move |request| {
         n_roots.set(n_roots.get() + 1);
-        let roots: Vec<Value> = (0..n_roots.get()).map(|n| json!({ "uri": format!("file:///work/{n}") })).collect();
+        let roots: Vec<Value> = (0..n_roots.get()).map(|n| json!({ "uri": format!("file:///folder/{n}") })).collect();
         vec![result(request, json!({ "roots": roots }))]
     }));
     client.open();

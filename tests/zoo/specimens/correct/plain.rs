@@ -166,6 +166,7 @@ fn restarts(client: &mut Client) {
 fn ladder(client: &mut Client) {
     plain(client);
     client.pipes().close_input();
+    // The time that the client gives its server.
     std::thread::sleep(std::time::Duration::from_millis(300));
     client.pipes().terminate();
     client.pipes().wait();

@@ -186,6 +186,7 @@ fn cancels(client: &mut Client) {
     let call = client.call_message(1);
     let mut pending = client.begin(&call);
     pending.head();
+    // The time-out of the client itself.
     std::thread::sleep(Duration::from_millis(100));
     client.cancel(&call["id"]);
     pending.abandon();
