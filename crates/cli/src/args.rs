@@ -15,7 +15,7 @@ use crate::format::{check_format, host_format, run_format};
 
 /// Test harness and lifecycle verifier for programs that use MCP servers.
 #[derive(Debug, Parser)]
-#[command(name = "mcp-lifecheck", version, about)]
+#[command(name = "mcp-lifecheck", version, about = "Verify how programs live with their MCP servers")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub command: Command,

@@ -37,7 +37,7 @@ pub(crate) fn explain(arguments: &ExplainArgs) -> Result<ExitReason, RunError> {
     pages.extend(limit.map(|limit| page(limit.about, limit.default.as_millis())));
     let check = CHECKS.iter().find(|check| check.id == id);
     pages
-        .extend(check.map(|check| format!("check of adapters {id}\n\nRule: {}.\nMend: {}", check.claim, check.remedy)));
+        .extend(check.map(|check| format!("check of adapters {id}\n\nRule: {}.\nTo fix it: {}", check.claim, check.remedy)));
     let transport = Transport::named(id);
     pages.extend(
         transport.map(|transport| format!("transport {id}\n\n{}\n\n{}", transport.about(), transport.explain())),
@@ -92,7 +92,10 @@ fn invariant_page(invariant: &Invariant) -> String {
         Promise::None => String::new(),
         promise => format!("\nNeeds the promise: {}.", promise.id()),
     };
-    format!("invariant {id}\n\nClaim: {claim}.\nSource: {source} ({}).{needs}\n\n{explain}", requirement.join(", "))
+    // A source of our own begins with the id of its requirement.
+    let others: Vec<&str> = requirement.iter().copied().filter(|id| !source.starts_with(id)).collect();
+    let others = if others.is_empty() { String::new() } else { format!(" ({})", others.join(", ")) };
+    format!("invariant {id}\n\nClaim: {claim}.\nSource: {source}{others}.{needs}\n\n{explain}")
 }
 
 /// A requirement, with what judges it, or why nothing does.
@@ -121,7 +124,7 @@ fn judging_line(Invariant { id, claim, .. }: &Invariant) -> String {
 fn script_page(script: &Script) -> String {
     let text = shipped_text(script.name()).unwrap_or_default();
     let rules: Vec<&str> = text.lines().filter(|line| !line.starts_with("about =")).collect();
-    let rules = if rules.is_empty() { "No rules: it is an honest server.".to_owned() } else { rules.join("\n") };
+    let rules = if rules.is_empty() { "No rules: it is a conforming server.".to_owned() } else { rules.join("\n") };
     format!("script {}\n\n{}\n\n{rules}", script.name(), script.about())
 }
 
