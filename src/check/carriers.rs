@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use crate::check::parts::parts;
-use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Message, Seq, SocketId};
+use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Message, Name, Seq, SocketId};
 
 /// The exchange of each mock whose messages come next.
 #[derive(Debug, Default)]
 pub(super) struct Carriers {
-    newest: BTreeMap<String, Carrier>,
+    newest: BTreeMap<Name, Carrier>,
     /// The exchanges of open requests, by connection and id. Without sessions, two clients may use one id at once; then it
     /// is not known which of their exchanges carries an answer.
-    open: BTreeMap<(ConnectionId, String), Vec<Option<Carrier>>>,
+    open: BTreeMap<(ConnectionId, Name), Vec<Option<Carrier>>>,
     /// The newest answer, and the exchange of its request if that is known.
     answered: Option<(Seq, Option<Carrier>)>,
 }
@@ -19,7 +19,7 @@ pub(super) struct Carriers {
 /// An exchange and its socket, with the mock that numbers them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Carrier {
-    pub mock: String,
+    pub mock: Name,
     pub exchange: ExchangeId,
     pub socket: SocketId,
 }
@@ -31,7 +31,7 @@ impl Carriers {
             EventKind::WireReceived { connection, message } => self.receive(event, connection, message),
             EventKind::WireSent { connection, message } if !self.open.is_empty() => {
                 for part in parts(message).iter().filter(|part| part.is_response()) {
-                    let key = (connection.clone(), part.id().map(ToString::to_string).unwrap_or_default());
+                    let key = (connection.clone(), part.id_text());
                     let Some(carriers) = self.open.get_mut(&key) else { continue };
                     self.answered = Some((event.seq, carriers.pop().flatten()));
                     if carriers.is_empty() {
@@ -43,12 +43,12 @@ impl Carriers {
                 self.open.retain(|(of, _), _| of != connection);
             }
             EventKind::HttpReceived { exchange, socket, .. } => {
-                let mock = event.source.to_string();
+                let mock = event.source.to_name();
                 let carrier = Carrier { mock: mock.clone(), exchange: exchange.clone(), socket: socket.clone() };
                 self.newest.insert(mock, carrier);
             }
             EventKind::HttpAnswered { exchange, .. } | EventKind::HttpEnded { exchange, .. } => {
-                let mock = event.source.to_string();
+                let mock = event.source.to_name();
                 if matches!(event.kind, EventKind::HttpEnded { .. }) {
                     self.end(&mock, exchange);
                 }
@@ -63,7 +63,7 @@ impl Carriers {
     fn receive(&mut self, event: &Event, connection: &ConnectionId, message: &Message) {
         let Some(carrier) = self.of(event).cloned() else { return };
         for part in parts(message).iter().filter(|part| part.is_any_request()) {
-            let key = (connection.clone(), part.id().map(ToString::to_string).unwrap_or_default());
+            let key = (connection.clone(), part.id_text());
             let carriers = self.open.entry(key).or_default();
             let is_alone = carriers.is_empty();
             carriers.push(Some(carrier.clone()).filter(|_| is_alone));
@@ -91,6 +91,6 @@ impl Carriers {
 
     /// The exchange that carries the messages of a client; none over lines.
     pub(super) fn of(&self, event: &Event) -> Option<&Carrier> {
-        if self.newest.is_empty() { None } else { self.newest.get(&event.source.to_string()) }
+        if self.newest.is_empty() { None } else { self.newest.get(&event.source.to_name()) }
     }
 }

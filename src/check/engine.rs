@@ -1,6 +1,5 @@
 //! One pass over a history: the view first, then the monitors that subscribe to the kind of the event.
 
-use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use crate::check::causes::withdraw_consequences;
@@ -101,9 +100,9 @@ impl Engine {
                 row.standing = Standing::NotApplicable { because: because.to_owned() };
             }
         }
-        let held: BTreeSet<&str> = rows.iter().filter(|row| !row.never_held()).map(|row| row.invariant.id).collect();
+        let held: Vec<&str> = rows.iter().filter(|row| !row.never_held()).map(|row| row.invariant.id).collect();
         let mut findings: Vec<Finding> = rows.into_iter().map(|row| row.end(&view)).collect();
-        withdraw_consequences(&mut findings, |invariant| !held.contains(invariant));
+        withdraw_consequences(&mut findings, |invariant| !held.contains(&invariant));
         experiment.doubt(&mut findings);
         findings.extend(experiment.end());
         Judgement { verdict: PlanVerdict::of(&findings), findings }
@@ -162,7 +161,7 @@ impl Row {
             because,
             witness: Vec::new(),
             requirement: invariant.requirement.to_vec(),
-            signature: format!("{}/{verdict}", invariant.id),
+            signature: [invariant.id, "/", verdict.name()].concat(),
         };
         let (mut monitor, mut tally, missing) = match standing {
             Standing::NotApplicable { because } => return plain(Verdict::NotApplicable, because),

@@ -2,7 +2,7 @@
 //! watches.
 
 use crate::check::View;
-use crate::history::{Event, ExchangeId};
+use crate::history::{Event, ExchangeId, Name};
 
 /// Whether the program is responsible for everything that it has not done by the end of the history.
 pub(super) fn is_responsible(view: &View) -> bool {
@@ -10,8 +10,8 @@ pub(super) fn is_responsible(view: &View) -> bool {
 }
 
 /// An exchange and its server: each server numbers its exchanges by itself.
-pub(super) type ServerExchange = (String, ExchangeId);
+pub(super) type ServerExchange = (Name, ExchangeId);
 
 pub(super) fn exchange_of(event: &Event, exchange: &ExchangeId) -> ServerExchange {
-    (event.source.server().unwrap_or_default().to_owned(), exchange.clone())
+    (event.source.server().unwrap_or_default().into(), exchange.clone())
 }

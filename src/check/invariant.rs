@@ -215,17 +215,17 @@ impl AppliesTo {
         let transport = header.carried_by();
         let is_known = transport != UNKNOWN_TRANSPORT;
         if is_known && self.names_transports() && !self.transports().any(|known| known.as_str() == transport) {
-            let names: Vec<String> = self.transports().map(|known| known.to_string()).collect();
-            return Some(format!("applies to transport {}, this is {transport}", names.join(" and ")));
+            let names: Vec<&str> = self.transports().map(Transport::as_str).collect();
+            return Some(["applies to transport ", &names.join(" and "), ", this is ", transport].concat());
         }
         let has_handshake = header.revision.parse::<Revision>().map(|revision| revision <= Revision::NEWEST_HANDSHAKE);
         match (self.generation, has_handshake) {
             (Generation::Any, _) | (Generation::Handshake, Ok(true)) | (Generation::Stateless, Ok(false)) => None,
             (Generation::Handshake, _) => {
-                Some(format!("applies to revisions with a handshake, this is {}", header.revision))
+                Some(["applies to revisions with a handshake, this is ", &header.revision].concat())
             }
             (Generation::Stateless, _) => {
-                Some(format!("applies to revisions without a handshake, this is {}", header.revision))
+                Some(["applies to revisions without a handshake, this is ", &header.revision].concat())
             }
         }
     }

@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::check::host::{ServerExchange, exchange_of};
-use crate::history::{Event, EventKind, ExchangeId, Seq, SocketId};
+use crate::history::{Event, EventKind, ExchangeId, Name, Seq, SocketId};
 
 /// A socket and its server: each server numbers its sockets by itself.
-pub(super) type ServerSocket = (String, SocketId);
+pub(super) type ServerSocket = (Name, SocketId);
 
 /// The socket of an event of a server.
 pub(super) fn socket_of(event: &Event, socket: &SocketId) -> ServerSocket {
-    (event.source.server().unwrap_or_default().to_owned(), socket.clone())
+    (event.source.server().unwrap_or_default().into(), socket.clone())
 }
 
 /// A socket that was opened, or had been idle, for this long after an answer shows that its next request is a later one: a

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::history::{Action, ConnectionId, Message, OpId, Seq};
+use crate::history::{Action, ConnectionId, Message, Name, OpId, Seq};
 use crate::plan::{ContextKind, Place, PlaceKind};
 
 /// An operation that was invoked and has not completed.
@@ -76,7 +76,7 @@ pub struct WireRequest {
     /// The connection that carried it.
     pub connection: ConnectionId,
     /// Its id, as JSON text: the number 1 and the string "1" differ.
-    pub id: String,
+    pub id: Name,
     /// The event of its arrival at the mock.
     pub received: Seq,
     /// The event of the mock's answer.

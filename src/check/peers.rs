@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::history::{
-    ConnectionId, Event, EventKind, Impact, LinkPeer, Message, OpId, Seq, ServerEnd, Source, WireEnd,
+    ConnectionId, Event, EventKind, Impact, LinkPeer, Message, Name, OpId, Seq, ServerEnd, Source, WireEnd,
 };
 
 /// One server of the configuration, across all its incarnations.
@@ -54,7 +54,7 @@ pub struct Connection {
     /// The event that ended it, and the side that did.
     pub gone: Option<(Seq, Gone)>,
     /// Unanswered requests, by id as JSON text.
-    pub unanswered: BTreeMap<String, PendingRequest>,
+    pub unanswered: BTreeMap<Name, PendingRequest>,
 }
 
 /// The side that ended a connection.
@@ -224,18 +224,18 @@ impl Peers {
             known.ready.get_or_insert(event.seq);
         }
         if let Some(cancelled) = message.cancelled_request() {
-            known.unanswered.remove(&cancelled.to_string());
+            known.unanswered.remove(&Name::of(cancelled));
         }
-        if let (Some(method), Some(id)) = (message.method(), message.id()) {
+        if let (Some(method), Some(_)) = (message.method(), message.id()) {
             let pending = PendingRequest { method: method.to_owned(), operation: owner };
-            known.unanswered.insert(id.to_string(), pending);
+            known.unanswered.insert(message.id_text(), pending);
         }
     }
 
     /// Removes and returns the request to which an answer belongs.
     pub(super) fn answer(&mut self, connection: &ConnectionId, message: &Message) -> Option<PendingRequest> {
         let known = self.connections.get_mut(connection)?;
-        let pending = known.unanswered.remove(&message.id()?.to_string())?;
+        let pending = known.unanswered.remove(&message.id_text())?;
         let server = known.server.clone();
         let result = message.at(&["result"]);
         let says_no_tools = match pending.method.as_str() {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::check::View;
 use crate::check::host::{ServerExchange, exchange_of};
 use crate::check::parts::parts;
-use crate::history::{ConnectionId, Event, EventKind, LinkPeer, Message, Seq, SessionId, WireEnd};
+use crate::history::{ConnectionId, Event, EventKind, LinkPeer, Message, Name, Seq, SessionId, WireEnd};
 
 /// Requests whose streams carry event ids.
 #[derive(Default)]
@@ -30,7 +30,7 @@ struct Head {
 #[derive(Clone)]
 pub(super) struct Asked {
     pub connection: ConnectionId,
-    pub id: String,
+    pub id: Name,
     pub method: String,
     /// The name of the tool or prompt.
     pub name: Option<String>,
@@ -39,8 +39,8 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    fn is(&self, connection: &ConnectionId, id: &str) -> bool {
-        self.connection == *connection && self.id == id
+    fn is(&self, connection: &ConnectionId, id: &Name) -> bool {
+        self.connection == *connection && self.id == *id
     }
 
     /// Whether a message asks for the same again.
@@ -55,7 +55,7 @@ fn name_in(message: &Message) -> Option<&str> {
 
 /// A request whose stream carries event ids.
 pub(super) struct PolledRequest {
-    server: String,
+    server: Name,
     pub session: Option<SessionId>,
     pub asked: Asked,
     pub ids: Vec<String>,
@@ -124,7 +124,7 @@ impl PolledRequests {
             EventKind::WireReceived { connection, message } => self.received(event, view, connection, message),
             EventKind::WireSent { connection, message } => {
                 for part in parts(message).iter().filter(|part| part.is_response()) {
-                    let id = part.id().map(ToString::to_string).unwrap_or_default();
+                    let id = part.id_text();
                     let carried = self.heads.values_mut().filter_map(|head| head.asked.as_mut());
                     let all = self.all.iter_mut().map(|request| &mut request.asked).chain(carried);
                     for asked in all.filter(|asked| asked.is(connection, &id)) {
@@ -162,18 +162,18 @@ impl PolledRequests {
 
     fn received(&mut self, event: &Event, view: &View, connection: &ConnectionId, message: &Message) {
         for part in parts(message).iter() {
-            let Some(cancelled) = part.cancelled_request().map(ToString::to_string) else { continue };
+            let Some(cancelled) = part.cancelled_request().map(Name::of) else { continue };
             for request in self.all.iter_mut().filter(|request| request.asked.is(connection, &cancelled)) {
                 request.cancelled.get_or_insert(event.seq);
                 request.n_useless = 0;
             }
         }
-        let (Some(carrier), Some(id)) = (view.carrier(event), message.id()) else { return };
+        let (Some(carrier), Some(_)) = (view.carrier(event), message.id()) else { return };
         let Some(method) = message.method().filter(|method| *method != "initialize") else { return };
         let Some(head) = self.heads.get_mut(&exchange_of(event, &carrier.exchange)) else { return };
         head.asked = Some(Asked {
             connection: connection.clone(),
-            id: id.to_string(),
+            id: message.id_text(),
             method: method.to_owned(),
             name: name_in(message).map(str::to_owned),
             seq: event.seq,

@@ -12,10 +12,10 @@ use serde_json::Value;
 use crate::check::View;
 use crate::check::carriers::Carrier;
 use crate::check::parts::parts;
-use crate::history::{ConnectionId, Event, EventKind, Message, Seq, WireEnd};
+use crate::history::{ConnectionId, Event, EventKind, Message, Name, Seq, SocketId, WireEnd};
 
 /// A request on the wire: its connection and its id as JSON text.
-pub(super) type RequestKey = (ConnectionId, String);
+pub(super) type RequestKey = (ConnectionId, Name);
 
 /// Responses, and the evidence that they were read.
 #[derive(Default)]
@@ -26,10 +26,10 @@ pub(super) struct Reading {
     /// Requests of servers, with the event that sent them.
     asked: BTreeMap<RequestKey, Seq>,
     /// Cursors and tasks, by connection, with the request whose response has them.
-    handed_out: BTreeMap<(ConnectionId, String), RequestKey>,
+    handed_out: BTreeMap<(ConnectionId, Name), RequestKey>,
     /// Requests of open exchanges, and those whose response is complete on a socket.
     carried: BTreeMap<Carrier, Vec<RequestKey>>,
-    complete: BTreeMap<(String, String), Vec<RequestKey>>,
+    complete: BTreeMap<(Name, SocketId), Vec<RequestKey>>,
 }
 
 struct Answered {
@@ -55,7 +55,7 @@ impl Reading {
         match &event.kind {
             // A request that was pipelined may have been written before the response.
             EventKind::HttpReceived { socket, pipelined: false, .. } => {
-                let socket = (event.source.to_string(), socket.to_string());
+                let socket = (event.source.to_name(), socket.clone());
                 for key in self.complete.remove(&socket).unwrap_or_default() {
                     self.answered.entry(key).and_modify(|answered| {
                         answered.read.get_or_insert(event.seq);
@@ -63,12 +63,12 @@ impl Reading {
                 }
             }
             EventKind::HttpEnded { exchange, how } => {
-                let mock = event.source.to_string();
+                let mock = event.source.to_name();
                 let found = self.carried.keys().find(|carrier| carrier.mock == mock && carrier.exchange == *exchange);
                 if let Some(carrier) = found.cloned() {
                     let keys = self.carried.remove(&carrier).unwrap_or_default();
                     if *how == WireEnd::ByServer {
-                        self.complete.entry((mock, carrier.socket.to_string())).or_default().extend(keys);
+                        self.complete.entry((mock, carrier.socket.clone())).or_default().extend(keys);
                     }
                 }
             }
@@ -94,19 +94,19 @@ impl Reading {
 
     fn receive(&mut self, event: &Event, view: &View, connection: &ConnectionId, message: &Message) {
         if message.is_any_request() {
-            let key = (connection.clone(), message.id().map(ToString::to_string).unwrap_or_default());
+            let key = (connection.clone(), message.id_text());
             if let Some(carrier) = view.carrier(event) {
                 self.carried.entry(carrier.clone()).or_default().push(key);
             }
             for name in ["cursor", "taskId"] {
                 let used = message.at(&["params", name]).and_then(Value::as_str);
-                let source = used.and_then(|used| self.handed_out.get(&(connection.clone(), used.to_owned())));
+                let source = used.and_then(|used| self.handed_out.get(&(connection.clone(), used.into())));
                 if let Some(source) = source.cloned() {
                     self.note(event.seq, view, &source);
                 }
             }
         } else if message.is_response() && view.shows_ends() {
-            let key = (connection.clone(), message.id().map(ToString::to_string).unwrap_or_default());
+            let key = (connection.clone(), message.id_text());
             if let Some(sent) = self.asked.remove(&key) {
                 self.read_to(event.seq, connection, sent);
             }
@@ -115,7 +115,7 @@ impl Reading {
 
     fn send(&mut self, seq: Seq, connection: &ConnectionId, message: &Message) {
         let Some(id) = message.id() else { return };
-        let key = (connection.clone(), id.to_string());
+        let key = (connection.clone(), Name::from(id));
         if !message.is_response() {
             self.asked.insert(key, seq);
             return;
@@ -124,7 +124,7 @@ impl Reading {
         let task =
             result(&["task", "taskId"]).or(result(&["taskId"]).filter(|_| result(&["resultType"]) == Some("task")));
         for handed_out in [task, result(&["nextCursor"])].into_iter().flatten() {
-            self.handed_out.insert((connection.clone(), handed_out.to_owned()), key.clone());
+            self.handed_out.insert((connection.clone(), handed_out.into()), key.clone());
         }
         self.answered.insert(key, Answered { sent: seq, read: None, is_task: task.is_some() });
     }

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use crate::check::carriers::Carriers;
 use crate::check::parts::parts;
-use crate::history::{ConnectionId, Event, EventKind, ExchangeId};
+use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Name};
 
 /// A request: its connection, and its id as JSON text.
-pub(super) type Carried = (ConnectionId, String);
+pub(super) type Carried = (ConnectionId, Name);
 
 /// The requests of open exchanges, and those that the current event refuses.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    carried: BTreeMap<(String, ExchangeId), Vec<Carried>>,
+    carried: BTreeMap<(Name, ExchangeId), Vec<Carried>>,
     now: Vec<Carried>,
     failed: Vec<Carried>,
 }
@@ -26,11 +26,11 @@ impl Refusals {
                 let Some(carrier) = carriers.of(event) else { return };
                 let parts = parts(message);
                 let requests = parts.iter().filter(|part| part.is_any_request());
-                let ids = requests.filter_map(|part| Some((connection.clone(), part.id()?.to_string())));
+                let ids = requests.filter_map(|part| Some((connection.clone(), part.id().map(|_| part.id_text())?)));
                 self.carried.insert((carrier.mock.clone(), carrier.exchange.clone()), ids.collect());
             }
             EventKind::HttpAnswered { exchange, status, .. } => {
-                let carried = self.carried.remove(&(event.source.to_string(), exchange.clone())).unwrap_or_default();
+                let carried = self.carried.remove(&(event.source.to_name(), exchange.clone())).unwrap_or_default();
                 if *status >= 400 {
                     self.failed.clone_from(&carried);
                 }
@@ -39,7 +39,7 @@ impl Refusals {
                 }
             }
             EventKind::HttpEnded { exchange, .. } => {
-                self.carried.remove(&(event.source.to_string(), exchange.clone()));
+                self.carried.remove(&(event.source.to_name(), exchange.clone()));
             }
             _ => {}
         }

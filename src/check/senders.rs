@@ -7,17 +7,17 @@ use std::collections::BTreeMap;
 
 use crate::check::View;
 use crate::check::metadata::CLIENT;
-use crate::history::{Event, EventKind, Header, Message, SocketId};
+use crate::history::{Event, EventKind, Header, Message, Name, SocketId};
 
 /// A client of one server.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Sender {
     /// The server and its incarnation.
-    pub(super) server: String,
+    pub(super) server: Name,
     /// The socket; none if the server has one client.
     socket: Option<SocketId>,
     /// What the client calls itself, if it says so. A proxy carries several clients over one socket.
-    name: Option<String>,
+    name: Option<Name>,
 }
 
 impl Sender {
@@ -31,7 +31,7 @@ impl Sender {
     pub(super) fn named_in(self, request: &Message) -> Self {
         let path: &[&str] =
             if request.is_request("initialize") { &["params", "clientInfo"] } else { &["params", "_meta", CLIENT] };
-        Self { name: request.at(path).map(ToString::to_string), ..self }
+        Self { name: request.at(path).map(Name::of), ..self }
     }
 
     /// Whether both have said the same name.
@@ -51,7 +51,7 @@ pub(super) struct Senders {
     /// Whether the harness started one program that keeps the contract of conformance clients.
     is_client: bool,
     /// The socket of the newest HTTP request of each server, and whether that was pipelined.
-    sockets: BTreeMap<String, (SocketId, bool)>,
+    sockets: BTreeMap<Name, (SocketId, bool)>,
 }
 
 impl Senders {
@@ -63,7 +63,7 @@ impl Senders {
     /// Takes an event; must get every `http.received`.
     pub(super) fn see(&mut self, event: &Event) {
         if let EventKind::HttpReceived { socket, pipelined, .. } = &event.kind {
-            self.sockets.insert(event.source.to_string(), (socket.clone(), *pipelined));
+            self.sockets.insert(event.source.to_name(), (socket.clone(), *pipelined));
         }
     }
 
@@ -75,12 +75,12 @@ impl Senders {
 
     /// The pipes or the socket of the message that has just arrived.
     pub(super) fn connection(&self, event: &Event) -> Sender {
-        let server = event.source.to_string();
+        let server = event.source.to_name();
         Sender { socket: self.sockets.get(&server).map(|(socket, _)| socket.clone()), server, name: None }
     }
 
     /// Whether the message that has just arrived may have been written before the answer to the one before it.
     pub(super) fn is_pipelined(&self, event: &Event) -> bool {
-        self.sockets.get(&event.source.to_string()).is_some_and(|(_, is_pipelined)| *is_pipelined)
+        self.sockets.get(&event.source.to_name()).is_some_and(|(_, is_pipelined)| *is_pipelined)
     }
 }

@@ -106,10 +106,12 @@ impl Tally {
             invariant: invariant.id,
             verdict,
             because: shortened(because),
-            requirement: [invariant.requirement.to_vec(), view.requirements_under_test(invariant.id, &witness)]
-                .concat(),
+            requirement: match witness.is_empty() {
+                true => invariant.requirement.to_vec(),
+                false => [invariant.requirement, &view.requirements_under_test(invariant.id, &witness)].concat(),
+            },
             witness,
-            signature: format!("{}/{variant}", invariant.id),
+            signature: [invariant.id, "/", variant].concat(),
         };
         let n_broken: usize = self.broken.values().map(|(_, n)| n).sum();
         let weighed = self.broken.into_values().map(|(violation, _)| {
@@ -128,9 +130,15 @@ impl Tally {
         }
         match self.n_held {
             0 => found(Verdict::Vacuous, invariant.vacuous.to_owned(), Vec::new(), Verdict::Vacuous.name()),
-            1 => found(Verdict::Pass, "held".to_owned(), Vec::new(), Verdict::Pass.name()),
-            n => found(Verdict::Pass, format!("held each of {n} times"), Vec::new(), Verdict::Pass.name()),
+            n => found(Verdict::Pass, held(n), Vec::new(), Verdict::Pass.name()),
         }
+    }
+}
+
+fn held(n_times: u64) -> String {
+    match n_times {
+        1 => "held".to_owned(),
+        n => format!("held each of {n} times"),
     }
 }
 

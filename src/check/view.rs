@@ -14,7 +14,7 @@ use crate::check::peers::Peers;
 use crate::check::refusals::Refusals;
 use crate::check::requirement::UnderTest;
 use crate::check::{Agreement, Connection, Operation, Server, Spoken};
-use crate::history::{Action, ConnectionId, Event, EventKind, Header, Message, OpId, Outcome, Seq, Source};
+use crate::history::{Action, ConnectionId, Event, EventKind, Header, Message, Name, OpId, Outcome, Seq, Source};
 use crate::plan::{Framing, Limits, Place, Promises, Revision, Transport};
 
 /// The state at one event: open operations, known servers, live connections.
@@ -466,7 +466,7 @@ impl View {
         for part in parts(message).iter() {
             let owner = owner_of(&mut self.operations, server, part);
             if let (Some(operation), Some(id)) = (owner.and_then(|id| self.operations.get_mut(&id)), part.id()) {
-                let (connection, id) = (connection.clone(), id.to_string());
+                let (connection, id) = (connection.clone(), Name::from(id));
                 operation.requests.push(WireRequest { connection, id, received: event.seq, answered: None });
             }
             self.peers.receive(event, connection, part, owner);
@@ -477,7 +477,7 @@ impl View {
         for part in parts(message).iter().filter(|part| part.is_response()) {
             let owner = self.peers.answer(connection, part).and_then(|pending| pending.operation);
             let Some(operation) = owner.and_then(|id| self.operations.get_mut(&id)) else { continue };
-            let id = part.id().map(ToString::to_string);
+            let id = part.id().map(|_| part.id_text());
             // A request that is repeated on a new connection may keep its id.
             let is_it =
                 |request: &&mut WireRequest| request.connection == *connection && Some(&request.id) == id.as_ref();

@@ -52,24 +52,10 @@ pub fn read_history(file: &str, text: &str) -> Result<History, InputError> {
     let header = read_header(file, first)?;
     let mut events = Vec::new();
     for (number, line) in lines {
-        let event = read_event(file, number, line)?;
-        let expected = Seq(events.len() as u64 + 1);
-        if event.seq != expected {
-            return Err(InputError::line(
-                file,
-                number,
-                format!("found event {}, expected {expected}: lines are missing or reordered", event.seq),
-            ));
-        }
-        events.push(event);
+        events.push(read_numbered(file, number, line, Seq(events.len() as u64 + 1))?);
     }
     if !text.ends_with('\n') {
-        let number = text.lines().count();
-        return Err(InputError::line(
-            file,
-            number,
-            "found a line without its end, expected a whole line: the file was cut",
-        ));
+        return Err(without_end(file, text.lines().count()));
     }
     History::from_events(header, events).map_err(|error| InputError::whole(file, error.to_string()))
 }
@@ -80,20 +66,40 @@ pub fn read_history(file: &str, text: &str) -> Result<History, InputError> {
 /// As [`read_history`]; also if the history has events that no mock records.
 pub fn read_journal(file: &str, text: &str) -> Result<History, InputError> {
     let mut history = read_history(file, text)?;
-    let is_foreign = |event: &&Event| match event.source {
-        Source::Driver | Source::Loader | Source::System => true,
-        Source::Recorder | Source::Mock { .. } => false,
-    };
-    if let Some((index, event)) = history.events.iter().enumerate().find(|(_, event)| is_foreign(event)) {
-        let found =
-            format!("found an event of source {}, expected events of one mock: this is no journal", event.source);
-        return Err(InputError::line(file, index + 2, found));
+    let foreign = |(index, event)| foreign_to_journals(event).map(|found| InputError::line(file, index + 2, found));
+    if let Some(error) = history.events.iter().enumerate().find_map(foreign) {
+        return Err(error);
     }
     history.header.origin = Origin::Mock;
     Ok(history)
 }
 
-fn read_header(file: &str, line: &str) -> Result<Header, InputError> {
+/// Why an event cannot be one of a journal, if it cannot.
+pub(super) fn foreign_to_journals(event: &Event) -> Option<String> {
+    match event.source {
+        Source::Driver | Source::Loader | Source::System => {
+            Some(format!("found an event of source {}, expected events of one mock: this is no journal", event.source))
+        }
+        Source::Recorder | Source::Mock { .. } => None,
+    }
+}
+
+/// The error about a last line that was cut.
+pub(super) fn without_end(file: &str, number: usize) -> InputError {
+    InputError::line(file, number, "found a line without its end, expected a whole line: the file was cut")
+}
+
+/// Reads the event that has this number.
+pub(super) fn read_numbered(file: &str, number: usize, line: &str, expected: Seq) -> Result<Event, InputError> {
+    let event = read_event(file, number, line)?;
+    if event.seq == expected {
+        return Ok(event);
+    }
+    let found = format!("found event {}, expected {expected}: lines are missing or reordered", event.seq);
+    Err(InputError::line(file, number, found))
+}
+
+pub(super) fn read_header(file: &str, line: &str) -> Result<Header, InputError> {
     let value: Value = serde_json::from_str(line).map_err(|error| InputError::json(file, 1, &error))?;
     match value.get("schema").and_then(Value::as_u64) {
         Some(schema) if schema == u64::from(SCHEMA) => {}

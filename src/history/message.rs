@@ -1,7 +1,11 @@
 //! JSON-RPC messages as they crossed the wire.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
+
+use crate::history::Name;
 
 /// A JSON-RPC message as it crossed the wire. Of a body above the size limit, it keeps `method`, `id`, the beginning,
 /// the length and a hash.
@@ -10,7 +14,9 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
     body: Value,
-    method: Option<Box<str>>,
+    method: Option<Cow<'static, str>>,
+    /// `id` as JSON text; empty if it is missing or null.
+    id_text: Name,
     has_id: bool,
     has_error: bool,
 }
@@ -20,10 +26,11 @@ impl Message {
     #[must_use]
     pub fn new(body: Value) -> Self {
         let field = |name: &str| body.as_object().and_then(|fields| fields.get(name));
-        let method = field("method").and_then(Value::as_str).map(Box::from);
-        let has_id = field("id").is_some_and(|id| !id.is_null());
-        let has_error = field("error").is_some();
-        Self { body, method, has_id, has_error }
+        let method = field("method").and_then(Value::as_str).map(method_name);
+        let id = field("id").filter(|id| !id.is_null());
+        let id_text = id.map(Name::from).unwrap_or_default();
+        let (has_id, has_error) = (id.is_some(), field("error").is_some());
+        Self { body, method, id_text, has_id, has_error }
     }
 
     /// The whole message.
@@ -48,6 +55,12 @@ impl Message {
     #[must_use]
     pub fn id(&self) -> Option<&Value> {
         if self.has_id { self.at(&["id"]) } else { None }
+    }
+
+    /// `id` as JSON text; empty if it is missing or null.
+    #[must_use]
+    pub fn id_text(&self) -> Name {
+        self.id_text.clone()
     }
 
     /// Whether it has a method and an id.
@@ -90,6 +103,29 @@ impl Message {
     #[must_use]
     pub fn cancelled_request(&self) -> Option<&Value> {
         if self.is_notification("notifications/cancelled") { self.at(&["params", "requestId"]) } else { None }
+    }
+}
+
+/// The methods of nearly all messages. A message that has one of them needs no copy of its name.
+const USUAL_METHODS: [&str; 12] = [
+    "tools/call",
+    "tools/list",
+    "initialize",
+    "notifications/initialized",
+    "notifications/cancelled",
+    "notifications/progress",
+    "notifications/message",
+    "ping",
+    "server/discover",
+    "resources/read",
+    "prompts/get",
+    "roots/list",
+];
+
+fn method_name(name: &str) -> Cow<'static, str> {
+    match USUAL_METHODS.iter().find(|usual| **usual == name) {
+        Some(usual) => Cow::Borrowed(*usual),
+        None => Cow::Owned(name.to_owned()),
     }
 }
 

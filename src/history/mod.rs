@@ -10,8 +10,10 @@ mod idle;
 mod ids;
 mod jsonl;
 mod message;
+mod name;
 mod normal;
 mod origin;
+mod reader;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -28,8 +30,10 @@ pub use idle::{cpu_percent, is_busy};
 pub use ids::{ConnectionId, ExchangeId, OpId, ProcessId, ScopeId, Seq, SessionId, SocketId};
 pub use jsonl::{event_to_line, read_history, read_journal};
 pub use message::Message;
+pub use name::Name;
 pub use normal::{normal_lanes, normal_text};
 pub use origin::Origin;
+pub use reader::HistoryReader;
 pub use source::Source;
 pub use text::{event_from_text, event_to_text, history_from_text, history_to_text};
 pub use trace::{is_trace, read_trace};
@@ -40,7 +44,8 @@ pub const LONGEST_LINE_BYTES: u64 = 4 << 20;
 /// What an `evidence.truncated` names if a limit of a mock kept it from a message as its client meant it.
 pub const UNREAD: &str = "message";
 
-/// A well-formed history: a header and events whose sequence numbers rise by exactly one, from 1.
+/// A well-formed history: a header and events whose sequence numbers rise by exactly one, from 1. An excerpt of one lacks
+/// events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {
     header: Header,
@@ -76,6 +81,13 @@ impl History {
         Ok(Self { header, events })
     }
 
+    /// Some events of a history that is too long to keep, in recorded order.
+    #[must_use]
+    pub fn excerpt(header: Header, mut events: Vec<Event>) -> Self {
+        events.sort_by_key(|event| event.seq);
+        Self { header, events }
+    }
+
     /// The facts that hold for the whole plan.
     #[must_use]
     pub fn header(&self) -> &Header {
@@ -91,7 +103,7 @@ impl History {
     /// The event with this number, if there is one.
     #[must_use]
     pub fn event(&self, seq: Seq) -> Option<&Event> {
-        let index = usize::try_from(seq.0).ok()?.checked_sub(1)?;
+        let index = self.events.binary_search_by_key(&seq, |event| event.seq).ok()?;
         self.events.get(index)
     }
 }

@@ -118,17 +118,17 @@ impl Names {
             }
             EventKind::OperationCompleted { operation, .. } => self.open.retain(|open| open != operation),
             EventKind::HttpReceived { exchange, socket, .. } | EventKind::HttpStray { exchange, socket, .. } => {
-                self.sockets.insert((source.to_string(), exchange.0.clone()), socket.0.clone());
+                self.sockets.insert((source.to_string(), exchange.to_string()), socket.to_string());
             }
             EventKind::WireReceived { connection, message } if self.shares_mocks => {
                 let operation = message.at(&["params", "arguments", "n"]);
                 if let (Some(operation), Some(id)) = (operation, message.id()) {
                     let lane = format!("call op{operation} of {source}");
-                    self.calls.insert((connection.0.clone(), id.to_string()), lane);
+                    self.calls.insert((connection.to_string(), id.to_string()), lane);
                 }
             }
             EventKind::ScopeEntered { scope, name, context, .. } => {
-                self.scopes.insert(scope.0.clone(), (name.clone(), *context));
+                self.scopes.insert(scope.to_string(), (name.clone(), *context));
             }
             _ => {}
         }
@@ -136,8 +136,8 @@ impl Names {
 
     fn lane(&self, source: &Source, kind: &EventKind) -> Lane {
         if let EventKind::ScopeEntered { scope, .. } | EventKind::ScopeLeft { scope, .. } = kind {
-            let name = self.scopes.get(&scope.0).map_or("?", |(name, _)| name);
-            return (format!("scope {name}"), scope.0.clone());
+            let name = self.scopes.get(scope.0.as_str()).map_or("?", |(name, _)| name);
+            return (format!("scope {name}"), scope.to_string());
         }
         // Over pipes, a mock is one connection, and its other events belong between its messages.
         if let (true, Source::Mock { .. }) = (self.shares_mocks, source)
@@ -160,20 +160,20 @@ impl Names {
             | EventKind::HttpStray { exchange, .. }
             | EventKind::HttpAnswered { exchange, .. }
             | EventKind::HttpEnded { exchange, .. } => {
-                socket(self.sockets.get(&(source.to_string(), exchange.0.clone())).map_or("", String::as_str))
+                socket(self.sockets.get(&(source.to_string(), exchange.to_string())).map_or("", String::as_str))
             }
             EventKind::WireReceived { connection, message } | EventKind::WireSent { connection, message } => {
                 let is_sent = matches!(kind, EventKind::WireSent { .. });
                 let is_of_stream = if is_sent { message.method().is_some() } else { message.is_response() };
                 if is_of_stream {
-                    return Some((format!("stream of {source}"), connection.0.clone()));
+                    return Some((format!("stream of {source}"), connection.to_string()));
                 }
                 let id = message.cancelled_request().or_else(|| message.id()).map(ToString::to_string);
-                let call = id.and_then(|id| self.calls.get(&(connection.0.clone(), id)));
+                let call = id.and_then(|id| self.calls.get(&(connection.to_string(), id)));
                 let lane = call.cloned().unwrap_or_else(|| format!("connection of {source}"));
-                Some((lane, connection.0.clone()))
+                Some((lane, connection.to_string()))
             }
-            _ => connection_of(kind).map(|connection| (format!("connection of {source}"), connection.0.clone())),
+            _ => connection_of(kind).map(|connection| (format!("connection of {source}"), connection.to_string())),
         }
     }
 
@@ -234,7 +234,7 @@ impl Names {
             headers.entry("authorization").and_modify(|digest| *digest = Value::from("given"));
         }
         if let EventKind::ScopeLeft { scope, context, .. } = kind {
-            let entered = self.scopes.get(&scope.0).map(|(_, entered)| *entered);
+            let entered = self.scopes.get(scope.0.as_str()).map(|(_, entered)| *entered);
             fields.insert("where".to_owned(), Value::from(whereabouts(entered, *context)));
         }
         if let Some(operation) = fields.remove("operation") {

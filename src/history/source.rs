@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::history::Name;
+
 /// The reporter of an event.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -33,6 +35,18 @@ impl Source {
         match self {
             Self::Mock { server, .. } => Some(server),
             Self::Driver | Self::Loader | Self::System | Self::Recorder => None,
+        }
+    }
+
+    /// What it displays: of a mock, its server and incarnation.
+    #[must_use]
+    pub fn to_name(&self) -> Name {
+        match self {
+            Self::Mock { server, incarnation: incarnation @ 0..=9 } => {
+                let digit = b'0' + u8::try_from(*incarnation).unwrap_or_default();
+                Name::concat(&["mock:", server, "#", std::str::from_utf8(&[digit]).unwrap_or_default()])
+            }
+            Self::Driver | Self::Loader | Self::System | Self::Recorder | Self::Mock { .. } => Name::of(self),
         }
     }
 }

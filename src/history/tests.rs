@@ -87,19 +87,19 @@ fn server_end() -> impl Strategy<Value = ServerEnd> {
 }
 
 fn connection() -> impl Strategy<Value = ConnectionId> + Clone {
-    text().prop_map(ConnectionId)
+    text().prop_map(|id| ConnectionId(id.into()))
 }
 
 fn session() -> impl Strategy<Value = SessionId> + Clone {
-    text().prop_map(SessionId)
+    text().prop_map(|id| SessionId(id.into()))
 }
 
 fn socket() -> impl Strategy<Value = SocketId> + Clone {
-    text().prop_map(SocketId)
+    text().prop_map(|id| SocketId(id.into()))
 }
 
 fn exchange() -> impl Strategy<Value = ExchangeId> + Clone {
-    text().prop_map(ExchangeId)
+    text().prop_map(|id| ExchangeId(id.into()))
 }
 
 fn wire_end() -> impl Strategy<Value = WireEnd> {
@@ -111,7 +111,7 @@ fn operation() -> impl Strategy<Value = OpId> + Clone {
 }
 
 fn process() -> impl Strategy<Value = ProcessId> + Clone {
-    text().prop_map(ProcessId)
+    text().prop_map(|id| ProcessId(id.into()))
 }
 
 fn counts() -> impl Strategy<Value = BTreeMap<String, u32>> {
@@ -176,14 +176,14 @@ fn loader_and_mock_kinds() -> Vec<(Kind, BoxedStrategy<EventKind>)> {
         OperationStarted { operation: operation(), context: context() }
         OperationCompleted { operation: operation(), outcome: outcome() }
         ScopeEntered {
-            scope: text().prop_map(ScopeId),
+            scope: text().prop_map(|id| ScopeId(id.into())),
             name: text(),
-            parent: prop::option::of(text().prop_map(ScopeId)),
+            parent: prop::option::of(text().prop_map(|id| ScopeId(id.into()))),
             form: one_of(&[ScopeForm::TaskBound, ScopeForm::ContextManager]),
             context: context(),
         }
         ScopeLeft {
-            scope: text().prop_map(ScopeId),
+            scope: text().prop_map(|id| ScopeId(id.into())),
             context: context(),
             how: one_of(&[Leaving::Explicit, Leaving::Finaliser, Leaving::LoopEnd]),
         }

@@ -33,7 +33,7 @@ pub(crate) fn identify(endpoint: &RecorderEndpoint, process: &ProcessFacts) -> (
     let mocks = endpoint.mocks();
     // An earlier mock may have had the same pid, so the newest one counts.
     match mocks.iter().rposition(|mock| mock.pid == process.pid) {
-        Some(index) => (ProcessId(format!("p{}", index + 2)), format!("server:{}", mocks[index].server)),
-        None => (ProcessId(format!("other-{}", process.pid)), "other".to_owned()),
+        Some(index) => (ProcessId(format!("p{}", index + 2).into()), format!("server:{}", mocks[index].server)),
+        None => (ProcessId(format!("other-{}", process.pid).into()), "other".to_owned()),
     }
 }

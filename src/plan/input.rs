@@ -1,8 +1,8 @@
 //! Errors in input files: the place, the text that was found and the text that was expected.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::fs::{File, Metadata};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use crate::plan::suggest::with_suggestion;
@@ -137,6 +137,16 @@ pub fn read_text(path: &Path) -> Result<String, InputError> {
     })
 }
 
+/// Opens a text file of any length, to be read part by part.
+///
+/// # Errors
+/// When the file cannot be read or is not a regular file.
+pub fn open_text(path: &Path) -> Result<BufReader<File>, InputError> {
+    let opened = regular(path).and_then(|_| Ok(File::open(path)?));
+    let file = opened.map_err(|error| InputError::whole(&path.display().to_string(), error.to_string()))?;
+    Ok(BufReader::with_capacity(64 << 10, file))
+}
+
 /// Why the bytes of a file were not read.
 #[derive(Debug, thiserror::Error)]
 enum ReadError {
@@ -148,12 +158,15 @@ enum ReadError {
     TooLong { bytes_max: u64 },
 }
 
-fn read_bytes(path: &Path, bytes_max: u64) -> Result<Vec<u8>, ReadError> {
+/// The facts about a regular file.
+fn regular(path: &Path) -> Result<Metadata, ReadError> {
     // The metadata comes first, because opening a pipe waits for its other end.
     let facts = std::fs::metadata(path)?;
-    if !facts.is_file() {
-        return Err(ReadError::NotRegular);
-    }
+    if facts.is_file() { Ok(facts) } else { Err(ReadError::NotRegular) }
+}
+
+fn read_bytes(path: &Path, bytes_max: u64) -> Result<Vec<u8>, ReadError> {
+    let facts = regular(path)?;
     if facts.len() > bytes_max {
         return Err(ReadError::TooLong { bytes_max });
     }

@@ -24,7 +24,7 @@ pub use descriptor::{Descriptor, Feature, Known, Lane};
 pub use framing::Framing;
 pub use host::{HOST_LIMITS, HostDo, HostPlan, HostStep, PageAction, host_limit};
 pub use identity::{Plan, ShutdownBehaviour};
-pub use input::{InputError, TEXT_BYTES_MAX, read_text};
+pub use input::{InputError, TEXT_BYTES_MAX, open_text, read_text};
 pub use limits::{DurationError, LIMITS, LimitInfo, Limits, parse_duration};
 pub use place::{Place, PlaceKind};
 pub use promises::{Bound, ContextKind, PROMISES, Promise, Promises, SessionPromise};

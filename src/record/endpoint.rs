@@ -264,14 +264,14 @@ async fn serve_mock(server: String, pid: u32, lines: Lines, mut write: OwnedWrit
         let index = book.mocks.len() - 1;
         book.commands.insert(index, sender);
         book.n_connections += 1;
-        (index, incarnation, ConnectionId(format!("c{}", book.n_connections)))
+        (index, incarnation, ConnectionId(format!("c{}", book.n_connections).into()))
     };
     let peer = LinkPeer::Mock { server: server.clone(), incarnation };
     shared.recorder.note(Source::Recorder, EventKind::LinkOpened { peer: peer.clone() });
     shared.touch();
     let mut welcome = setup.welcome.clone();
     welcome.insert("welcome".to_owned(), Value::from(1));
-    welcome.insert("connection".to_owned(), Value::from(connection.0));
+    welcome.insert("connection".to_owned(), Value::from(connection.to_string()));
     welcome.insert("incarnation".to_owned(), Value::from(incarnation));
     let mut follower = Follower::new(Source::Mock { server, incarnation }, None);
     if send(&mut write, &Value::Object(welcome).to_string()).await.is_ok() {

@@ -83,10 +83,10 @@ mod tests {
         let secrets = Secrets::default().and_of_text("API_KEY=blue-horse");
         let command = Some("agent --token abc x".to_owned());
         let message = |key: &str| Message::new(json!({ "method": "x", "params": { "password": "p", "key": key } }));
-        let sent = |key| EventKind::WireReceived { connection: ConnectionId("c1".to_owned()), message: message(key) };
+        let sent = |key| EventKind::WireReceived { connection: ConnectionId::from("c1"), message: message(key) };
         let reported = |text: &str| EventKind::ErrorReported { channel: Channel::Stderr, text: text.to_owned() };
         let started = |command| EventKind::ProcessStarted {
-            process: ProcessId("p1".to_owned()),
+            process: ProcessId::from("p1"),
             role: "loader".to_owned(),
             pid: None,
             command,

@@ -1,14 +1,15 @@
 //! Records lives and judges their histories. Every verdict of this program comes from here.
 
-use std::collections::BTreeMap;
-use std::io;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, BufRead};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::catalogue::write_whole;
-use crate::check::{Judgement, PlanVerdict, Verdict, judge};
-use crate::history::History;
+use crate::check::{Engine, Judgement, PlanVerdict, Verdict, judge};
+use crate::history::{History, HistoryReader, Kind};
 use crate::life::{Lived, RunEnvironment, Subject, record_life};
+use crate::plan::InputError;
 use crate::report::{
     CheckRow, FindingRow, PlanRow, VerdictReport, check_rows, finding_rows, finding_text, findings_text, name_subjects,
     stacks_text,
@@ -17,7 +18,7 @@ use crate::supervise::StartKind;
 
 /// A history with its judgement.
 pub struct JudgedHistory {
-    /// What happened.
+    /// What happened; of a history that was judged while it was read, the events that its findings show.
     pub history: History,
     /// The findings of every rule that applies.
     pub judgement: Judgement,
@@ -51,6 +52,33 @@ impl JudgedHistory {
         let mut judgement = judge(&history);
         name_subjects(&history, &mut judgement);
         Self { history, judgement, repeat }
+    }
+
+    /// Judges a history while it is read, and keeps only the events that its findings show. So its length is no matter of
+    /// memory. `open` begins to read it, a second time if there are such events.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read<R: BufRead>(
+        open: impl Fn() -> Result<HistoryReader<R>, InputError>,
+        repeat: String,
+    ) -> Result<Self, InputError> {
+        let mut reader = open()?;
+        let mut engine = Engine::new(reader.header());
+        let mut shown = BTreeSet::new();
+        for event in &mut reader {
+            let event = event?;
+            engine.see(&event);
+            if event.kind.kind() == Kind::StacksTaken {
+                shown.insert(event.seq);
+            }
+        }
+        let mut judgement = engine.end();
+        shown.extend(judgement.findings.iter().flat_map(|finding| &finding.witness));
+        let events = if shown.is_empty() { Vec::new() } else { open()?.only(&shown)? };
+        let history = History::excerpt(reader.header().clone(), events);
+        name_subjects(&history, &mut judgement);
+        Ok(Self { history, judgement, repeat })
     }
 
     /// The verdict on the whole plan.
@@ -117,4 +145,43 @@ impl JudgedHistory {
 pub(crate) fn write_verdict(folder: &Path, report: &VerdictReport) -> io::Result<()> {
     let text = serde_json::to_string(report).expect("a report has string keys only");
     write_whole(&folder.join("verdict.json"), format!("{text}\n").as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{Event, EventKind, Header, Seq, Source, event_to_line, read_history};
+
+    /// A history of a plan that hung, with a failure of the experiment.
+    fn text() -> String {
+        let kinds = [
+            EventKind::IdleBegan {},
+            EventKind::StacksTaken { of: "loader".to_owned(), text: "main.rs:1".to_owned() },
+            EventKind::IdleBegan {},
+            EventKind::ExperimentFailed { because: "a link was lost".to_owned() },
+            EventKind::PlanEnded {},
+        ];
+        let header = serde_json::to_string(&Header::new("test")).unwrap();
+        let events = (1..)
+            .zip(kinds)
+            .map(|(seq, kind)| event_to_line(&Event { seq: Seq(seq), at_us: seq, source: Source::System, kind }));
+        std::iter::once(header).chain(events).map(|line| line + "\n").collect()
+    }
+
+    #[test]
+    fn a_history_that_is_judged_while_it_is_read_gives_the_same_findings_and_keeps_what_they_show() {
+        let text = text();
+        let at_once = JudgedHistory::new(read_history("test", &text).unwrap(), "again".to_owned());
+        let open = || HistoryReader::of_history("test", text.as_bytes());
+        let read = JudgedHistory::read(open, "again".to_owned()).unwrap();
+        assert_eq!(read.judgement, at_once.judgement);
+        assert_eq!(read.findings_text(), at_once.findings_text());
+        for shown in ["#4", "stacks of loader", "repeat:  again"] {
+            assert!(read.findings_text().contains(shown), "{}", read.findings_text());
+        }
+        let kept: Vec<Seq> = read.history.events().iter().map(|event| event.seq).collect();
+        assert_eq!(kept, [Seq(2), Seq(4)]);
+        let cut = || HistoryReader::of_history("test", &text.as_bytes()[..text.len() - 1]);
+        assert!(JudgedHistory::read(cut, "again".to_owned()).is_err());
+    }
 }

@@ -16,7 +16,7 @@ impl SocketNo {
     /// Its name in a history.
     #[must_use]
     pub fn id(self) -> SocketId {
-        SocketId(format!("t{}", self.0))
+        SocketId(format!("t{}", self.0).into())
     }
 }
 
@@ -24,7 +24,7 @@ impl ExchangeNo {
     /// Its name in a history.
     #[must_use]
     pub fn id(self) -> ExchangeId {
-        ExchangeId(format!("x{}", self.0))
+        ExchangeId(format!("x{}", self.0).into())
     }
 }
 

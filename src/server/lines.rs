@@ -142,14 +142,14 @@ mod tests {
     use super::*;
 
     fn lines() -> (Lines, Outbox) {
-        (Lines::new(ConnectionId("c1".to_owned()), 1), Outbox::new(1_024))
+        (Lines::new(ConnectionId::from("c1"), 1), Outbox::new(1_024))
     }
 
     #[test]
     fn the_connection_closes_once_and_nothing_is_written_after_its_output_is_closed() {
         let (mut lines, mut outbox) = lines();
         lines.close_output(&mut outbox);
-        let closed = EventKind::ConnectionClosed { connection: ConnectionId("c1".to_owned()), how: WireEnd::ByServer };
+        let closed = EventKind::ConnectionClosed { connection: ConnectionId::from("c1"), how: WireEnd::ByServer };
         assert_eq!(outbox.take(), [Effect::Journal(closed), Effect::CloseStdout]);
         lines.send(b"{}".to_vec(), &mut outbox);
         lines.close(WireEnd::Broken, &mut outbox);

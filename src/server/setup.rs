@@ -44,7 +44,7 @@ impl Setup {
             script,
             shutdown_behaviour: ShutdownBehaviour::Polite,
             revision,
-            connection: ConnectionId("c1".to_owned()),
+            connection: ConnectionId::from("c1"),
             incarnation: 1,
             endpoint,
             pid: None,

@@ -418,7 +418,7 @@ fn take(report: Report, shared: &Shared, states: &watch::Sender<State>) {
         Report::Started { pid, at_us, how } => {
             // Recorded here, so that no end can precede the start in the history.
             let kind = EventKind::ProcessStarted {
-                process: ProcessId("p1".to_owned()),
+                process: ProcessId::from("p1"),
                 role: "loader".to_owned(),
                 pid: Some(pid),
                 command: Some(shared.command.clone()),
@@ -429,7 +429,7 @@ fn take(report: Report, shared: &Shared, states: &watch::Sender<State>) {
         Report::NotStarted { because } => states.send_modify(|state| state.started = Some(Err(because))),
         Report::Exited { code, signal, at_us } => {
             let kind = EventKind::ProcessExited {
-                process: ProcessId("p1".to_owned()),
+                process: ProcessId::from("p1"),
                 role: "loader".to_owned(),
                 code,
                 signal: signal.clone(),

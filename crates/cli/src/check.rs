@@ -1,11 +1,12 @@
 //! `mcp-lifecheck check`: judges recorded histories without their programs.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 
 use mcp_lifecheck::check::{PlanVerdict, Verdict};
-use mcp_lifecheck::history::{History, is_trace, read_history, read_journal, read_trace};
-use mcp_lifecheck::plan::{InputError, read_text};
+use mcp_lifecheck::history::{HistoryReader, is_trace, read_trace};
+use mcp_lifecheck::plan::{InputError, TEXT_BYTES_MAX, open_text, read_text};
 use mcp_lifecheck::run::{ExitReason, JudgedHistory, RunError};
 
 use crate::args::{CheckArgs, FromArg};
@@ -16,22 +17,33 @@ pub(crate) fn check(arguments: &CheckArgs) -> Result<ExitReason, RunError> {
     let mut judged = Vec::new();
     for path in &arguments.histories {
         let path = history_path(path);
-        let history = read(&path, arguments.from)?;
-        let repeat = format!("mcp-lifecheck check {}", path.display());
-        judged.push((path, JudgedHistory::new(history, repeat)));
+        let read = judge(&path, arguments.from)?;
+        judged.push((path, read));
     }
     say(&text_of(arguments, &judged))?;
     Ok(reason(judged.iter().map(|(_, judged)| judged.verdict()), arguments.strict))
 }
 
-fn read(path: &Path, from: Option<FromArg>) -> Result<History, InputError> {
-    let (file, text) = (path.display().to_string(), read_text(path)?);
+fn judge(path: &Path, from: Option<FromArg>) -> Result<JudgedHistory, InputError> {
+    let (file, repeat) = (path.display().to_string(), format!("mcp-lifecheck check {}", path.display()));
+    let is_of_messages = match from {
+        Some(FromArg::Journal) => false,
+        Some(FromArg::Trace) => true,
+        None => is_trace(&first_line(path)?),
+    };
     match from {
-        Some(FromArg::Journal) => read_journal(&file, &text),
-        Some(FromArg::Trace) => read_trace(&file, &text),
-        None if is_trace(&text) => read_trace(&file, &text),
-        None => read_history(&file, &text),
+        _ if is_of_messages => Ok(JudgedHistory::new(read_trace(&file, &read_text(path)?)?, repeat)),
+        Some(FromArg::Journal) => JudgedHistory::read(|| HistoryReader::of_journal(&file, open_text(path)?), repeat),
+        Some(FromArg::Trace) | None => {
+            JudgedHistory::read(|| HistoryReader::of_history(&file, open_text(path)?), repeat)
+        }
     }
+}
+
+/// The first line of a file that is not blank; empty if there is none that is text and of some length.
+fn first_line(path: &Path) -> Result<String, InputError> {
+    let lines = open_text(path)?.take(TEXT_BYTES_MAX).lines().map_while(Result::ok);
+    Ok(lines.into_iter().find(|line| !line.trim().is_empty()).unwrap_or_default())
 }
 
 fn history_path(path: &Path) -> PathBuf {

@@ -35,8 +35,10 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
 pub(in crate::check) struct UnderTest {
     /// For each such server, its script.
     scripts: BTreeMap<String, &'static str>,
-    /// The server of an event; empty as long as there is no such server.
-    servers: BTreeMap<Seq, String>,
+    /// The events that tell one of them, in recorded order, each with the place of its server among the names: there may be
+    /// very many events, and there are few servers.
+    servers: Vec<(Seq, usize)>,
+    names: Vec<String>,
 }
 
 impl UnderTest {
@@ -52,9 +54,15 @@ impl UnderTest {
             (EventKind::ConnectionOpened { .. } | EventKind::FaultDelivered { .. }, Some(server)) => server,
             _ => return,
         };
-        if self.scripts.contains_key(server) {
-            self.servers.insert(event.seq, server.to_owned());
+        if !self.scripts.contains_key(server) {
+            return;
         }
+        let known = self.names.iter().position(|name| name == server);
+        let place = known.unwrap_or_else(|| {
+            self.names.push(server.to_owned());
+            self.names.len() - 1
+        });
+        self.servers.push((event.seq, place));
     }
 
     /// The ids of the requirements of which a violation of a rule speaks beyond those that the rule names itself.
@@ -66,7 +74,10 @@ impl UnderTest {
         witness: &[Seq],
         transport: Option<Transport>,
     ) -> Vec<&'static str> {
-        let named = witness.iter().find_map(|seq| self.servers.get(seq));
+        let named = witness.iter().find_map(|seq| {
+            let index = self.servers.binary_search_by_key(seq, |(seq, _)| *seq).ok()?;
+            self.names.get(self.servers[index].1)
+        });
         let script = match named {
             Some(server) => self.scripts.get(server).copied(),
             None if self.scripts.len() == 1 => self.scripts.values().next().copied(),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check::host::{ServerExchange, exchange_of, is_responsible};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Seq, WireEnd};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Name, Seq, WireEnd};
 use crate::plan::Promise;
 
 /// Counter-examples: `initialize` must not be cancelled. If the server ended the stream, the client did not abandon the
@@ -51,7 +51,7 @@ struct AbandonedRequests {
     /// The ids of the events on each open stream.
     ids: BTreeMap<ServerExchange, Vec<String>>,
     /// Cancelled requests that have not arrived.
-    early: BTreeSet<(ConnectionId, String)>,
+    early: BTreeSet<(ConnectionId, Name)>,
     /// Whether the driver has had an operation cancelled since the newest request.
     cancelled: Option<Seq>,
 }
@@ -67,7 +67,7 @@ struct GivenUp {
 
 struct PostedRequest {
     connection: ConnectionId,
-    id: String,
+    id: Name,
     method: String,
     seq: Seq,
 }
@@ -82,7 +82,7 @@ impl Monitor for AbandonedRequests {
             }
             EventKind::WireReceived { connection, message } => {
                 if let Some(cancelled) = message.cancelled_request() {
-                    let id = cancelled.to_string();
+                    let id = Name::of(cancelled);
                     let is_it = |asked: &PostedRequest| asked.connection == *connection && asked.id == id;
                     let n_before = self.given_up.len() + self.asked.len();
                     self.given_up.retain(|given_up| !is_it(&given_up.asked));
@@ -95,7 +95,7 @@ impl Monitor for AbandonedRequests {
                 of_session.for_each(|given_up| given_up.goes_on = true);
                 let Some(carrier) = view.carrier(event) else { return };
                 if let (Some(method), Some(id)) = (message.method(), message.id()) {
-                    let (connection, id, method) = (connection.clone(), id.to_string(), method.to_owned());
+                    let (connection, id, method) = (connection.clone(), Name::from(id), method.to_owned());
                     if self.early.remove(&(connection.clone(), id.clone())) {
                         return;
                     }
@@ -104,7 +104,7 @@ impl Monitor for AbandonedRequests {
                 }
             }
             EventKind::WireSent { connection, message } if message.is_response() => {
-                let id = message.id().map(ToString::to_string).unwrap_or_default();
+                let id = message.id_text();
                 let n_before = self.asked.len();
                 self.asked.retain(|_, asked| asked.connection != *connection || asked.id != id);
                 if self.asked.len() < n_before {

@@ -95,7 +95,7 @@ impl Monitor for CallAnswers {
                     self.sent_back.remove(&operation);
                     self.asked.push(UnansweredCall {
                         at: event.seq,
-                        server: event.source.server().unwrap_or_default().to_owned(),
+                        server: event.source.server().unwrap_or_default().into(),
                         connection: connection.clone(),
                         id: id.clone(),
                         operation,
@@ -106,7 +106,7 @@ impl Monitor for CallAnswers {
                 self.answer(event.seq, connection, message);
             }
             EventKind::FaultDelivered { impairs: Impact::Answers, .. } => {
-                self.garbled.extend(event.source.server().map(|server| (server.to_owned(), event.seq)));
+                self.garbled.extend(event.source.server().map(|server| (server.into(), event.seq)));
             }
             EventKind::OperationCompleted { operation, outcome } => {
                 let asked = self.asked.iter().position(|asked| asked.operation == *operation);

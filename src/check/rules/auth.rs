@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::check::host::{ServerExchange, exchange_of};
 use crate::check::lessons::{Lesson, ServerSocket, Sockets, socket_of};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Message, Seq, SessionId};
+use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Message, Name, Seq, SessionId};
 use crate::plan::Promise;
 
 /// Counter-examples: A client has no token before a server asks for one, and drops a token that a 401 refused. Two clients
@@ -45,7 +45,7 @@ pub(super) const TOKEN_SENT: Invariant = Invariant {
 /// Whose requests belong together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Client {
-    Session(String, SessionId),
+    Session(Name, SessionId),
     Socket(ServerSocket),
 }
 
@@ -53,7 +53,7 @@ impl Client {
     /// The client of a request.
     pub(super) fn of(server: &str, session: Option<&SessionId>, socket: &ServerSocket) -> Self {
         match session {
-            Some(session) => Self::Session(server.to_owned(), session.clone()),
+            Some(session) => Self::Session(server.into(), session.clone()),
             None => Self::Socket(socket.clone()),
         }
     }
@@ -63,7 +63,7 @@ impl Client {
 struct Tokens {
     sockets: Sockets,
     /// The exchange that opened each connection.
-    openers: BTreeMap<(String, ConnectionId), ExchangeId>,
+    openers: BTreeMap<(Name, ConnectionId), ExchangeId>,
     asked: BTreeMap<ServerExchange, (Client, Option<String>)>,
     clients: BTreeMap<Client, KnownTokens>,
     /// Servers that have asked for a token.
@@ -124,13 +124,13 @@ impl Monitor for Tokens {
             EventKind::HttpReceived { .. } => self.received(event, server, tally),
             EventKind::ConnectionOpened { connection } => {
                 let opener = view.carrier(event).map(|carrier| carrier.exchange.clone());
-                self.openers.extend(opener.map(|exchange| ((server.to_owned(), connection.clone()), exchange)));
+                self.openers.extend(opener.map(|exchange| ((server.into(), connection.clone()), exchange)));
             }
             EventKind::SessionOpened { connection, session } => {
-                let opener = self.openers.get(&(server.to_owned(), connection.clone()));
-                let asked = opener.and_then(|exchange| self.asked.get_mut(&(server.to_owned(), exchange.clone())));
+                let opener = self.openers.get(&(server.into(), connection.clone()));
+                let asked = opener.and_then(|exchange| self.asked.get_mut(&(server.into(), exchange.clone())));
                 if let Some((client, _)) = asked {
-                    *client = Client::Session(server.to_owned(), session.clone());
+                    *client = Client::Session(server.into(), session.clone());
                 }
             }
             EventKind::WireReceived { message, .. } if !self.bare.is_empty() => {
@@ -159,14 +159,14 @@ impl Tokens {
         let was_refused = token
             .and_then(|token| known.refused.get_mut(token))
             .map(|refused| refused.was_read(event, verb, &socket, sockets));
-        let what = format!("{verb} was sent to {server} at {}", event.seq);
+        let what = || format!("{verb} was sent to {server} at {}", event.seq);
         if query.as_deref().is_some_and(has_token) {
-            tally.broken(Violation::new("in-address", format!("{what} with a token in its query"), &[event.seq]));
+            tally.broken(Violation::new("in-address", format!("{} with a token in its query", what()), &[event.seq]));
         } else if token.is_none() && has_learned && is_asking {
-            let because = format!("{what} without the token that its client had used before");
+            let because = format!("{} without the token that its client had used before", what());
             tally.broken(Violation::new("missing", because, &[event.seq]));
         } else if has_learned && was_refused == Some(true) {
-            let because = format!("{what} with a token that had been refused and replaced");
+            let because = format!("{} with a token that had been refused and replaced", what());
             tally.broken(Violation::new("replaced", because, &[event.seq]).as_warning());
         } else if token.is_some() {
             tally.held();

@@ -14,7 +14,7 @@ use crate::check::{
     AppliesTo, ContextSwitch, Gone, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation,
     WireRequest, Witness,
 };
-use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, Message, OpId, Seq};
+use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, Message, Name, OpId, Seq};
 use crate::plan::Promise;
 
 /// Judges calls before the first cleanup; `cleanup-repeatable` judges later calls.
@@ -122,7 +122,7 @@ struct SentCalls {
 
 struct SentCall {
     connection: ConnectionId,
-    request: String,
+    request: Name,
     seq: Seq,
 }
 
@@ -132,19 +132,19 @@ impl Monitor for SentCalls {
             EventKind::WireReceived { connection, message } => {
                 for part in parts(message).iter() {
                     if let Some(operation) = view.caller_of(part) {
-                        let request = part.id().map(ToString::to_string).unwrap_or_default();
+                        let request = part.id_text();
                         let sent = SentCall { connection: connection.clone(), request, seq: event.seq };
                         self.receive(view, sent, operation, tally);
                     }
                 }
             }
             EventKind::WireSent { connection, message } => {
-                for request in parts(message).iter().filter_map(|part| sent_back(part).map(ToString::to_string)) {
+                for request in parts(message).iter().filter_map(|part| sent_back(part).map(Name::of)) {
                     self.sent.retain(|_, sent| sent.connection != *connection || sent.request != request);
                 }
             }
             EventKind::HttpAnswered { .. } if !view.refusals().now().is_empty() => {
-                let is_it = |sent: &SentCall, (connection, id): &(ConnectionId, String)| {
+                let is_it = |sent: &SentCall, (connection, id): &(ConnectionId, Name)| {
                     sent.connection == *connection && sent.request == *id
                 };
                 self.sent.retain(|_, sent| !view.refusals().now().iter().any(|refused| is_it(sent, refused)));
@@ -309,7 +309,7 @@ struct RepeatedCalls {
 
 struct MadeCall {
     seq: Seq,
-    request: (ConnectionId, String),
+    request: (ConnectionId, Name),
 }
 
 impl Monitor for RepeatedCalls {
@@ -326,7 +326,7 @@ impl Monitor for RepeatedCalls {
             EventKind::WireSent { connection, message } => {
                 let kind = message.at(&["result", "resultType"]).and_then(Value::as_str);
                 if let Some(id) = message.id().filter(|_| kind == Some("input_required")) {
-                    let asks = (connection.clone(), id.to_string());
+                    let asks = (connection.clone(), Name::from(id));
                     self.made.retain(|_, made| made.request != asks);
                 }
             }
@@ -338,7 +338,7 @@ impl Monitor for RepeatedCalls {
 impl RepeatedCalls {
     fn receive(&mut self, seq: Seq, connection: &ConnectionId, call: &Message, tally: &mut Tally) {
         let param = |name: &str| call.at(&["params", name]).map(ToString::to_string).unwrap_or_default();
-        let id = call.id().map(ToString::to_string).unwrap_or_default();
+        let id = call.id_text();
         let made = MadeCall { seq, request: (connection.clone(), id) };
         match self.made.insert(format!("{} {}", param("name"), param("arguments")), made) {
             None => tally.held(),

@@ -10,7 +10,7 @@ use crate::check::parts::parts;
 use crate::check::reading::{Reading, RequestKey};
 use crate::check::turns::Turns;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, OpId, Outcome, Seq, WireEnd};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, OpId, Outcome, Seq, WireEnd};
 use crate::plan::Promise;
 
 /// After this time a timeout of the loader itself may have ended a call.
@@ -43,7 +43,7 @@ pub(super) const CANCEL_HAS_A_REASON: Invariant = Invariant {
 /// gets the notice.
 #[derive(Default)]
 struct GivenUpRequests {
-    given_up: BTreeSet<(ConnectionId, String)>,
+    given_up: BTreeSet<(ConnectionId, Name)>,
 }
 
 impl Monitor for GivenUpRequests {
@@ -56,7 +56,7 @@ impl Monitor for GivenUpRequests {
             }
             EventKind::ConnectionClosed { connection, .. } => self.given_up.retain(|(known, _)| known != connection),
             EventKind::WireReceived { connection, message } => {
-                let Some(id) = message.cancelled_request().map(ToString::to_string) else { return };
+                let Some(id) = message.cancelled_request().map(Name::of) else { return };
                 if self.given_up.contains(&(connection.clone(), id.clone())) {
                     return tally.held();
                 }
@@ -219,7 +219,7 @@ struct CancelledRequests {
     /// Cancellations over HTTP of requests that have not arrived.
     early: BTreeMap<RequestKey, Seq>,
     /// The connection of the newest POST of each mock, until its message arrives.
-    unread: BTreeMap<String, ConnectionId>,
+    unread: BTreeMap<Name, ConnectionId>,
 }
 
 struct TrackedRequest {
@@ -247,7 +247,7 @@ impl Monitor for CancelledRequests {
         }
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
-                self.unread.remove(&event.source.to_string());
+                self.unread.remove(&event.source.to_name());
                 self.reading.see(event, view);
                 for part in parts(message).iter() {
                     self.receive(event, view, connection, part, tally);
@@ -256,18 +256,18 @@ impl Monitor for CancelledRequests {
             }
             EventKind::WireSent { connection, message } => {
                 for id in parts(message).iter().filter(|part| part.is_response()).filter_map(Message::id) {
-                    let key = (connection.clone(), id.to_string());
+                    let key = (connection.clone(), Name::from(id));
                     let n_requests = self.turns.n_requests(connection);
                     let answered = AnsweredAt { seq: event.seq, at_us: event.at_us, n_requests };
                     self.requests.entry(key).and_modify(|asked| asked.answered = Some(answered));
                 }
             }
             EventKind::HttpReceived { verb, connection: Some(connection), .. } if verb == "POST" => {
-                self.unread.insert(event.source.to_string(), connection.clone());
+                self.unread.insert(event.source.to_name(), connection.clone());
             }
             // The request was cut off, or refused before its message was read.
             EventKind::HttpAnswered { .. } | EventKind::HttpEnded { .. } => {
-                self.noisy.extend(self.unread.remove(&event.source.to_string()));
+                self.noisy.extend(self.unread.remove(&event.source.to_name()));
             }
             EventKind::WireNoise { connection, .. } => self.noisy.push(connection.clone()),
             // A server that has closed its output may read on.
@@ -319,7 +319,7 @@ impl CancelledRequests {
                 cancelled: None,
                 consumed: None,
             };
-            let key = (connection.clone(), id.to_string());
+            let key = (connection.clone(), Name::from(id));
             if self.early.remove(&key).is_some() {
                 tally.held();
             }
@@ -332,7 +332,7 @@ impl CancelledRequests {
             let because = format!("a cancellation without a request was sent on connection {connection} at {seq}");
             return tally.broken(Violation::new("no-request", because, &[seq]));
         };
-        let key = (connection.clone(), id.to_string());
+        let key = (connection.clone(), Name::from(id));
         let turn = self.turns.n_requests(connection);
         let Some(asked) = self.requests.get_mut(&key) else {
             if !self.noisy.contains(connection) {

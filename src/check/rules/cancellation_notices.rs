@@ -6,8 +6,8 @@ use crate::check::parts::parts;
 use crate::check::reading::RequestKey;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
 use crate::history::{
-    Action, ConnectionId, Event, EventKind, ExchangeId, Header, Kind, LinkPeer, Message, OpId, Outcome, Seq, Source,
-    WireEnd,
+    Action, ConnectionId, Event, EventKind, ExchangeId, Header, Kind, LinkPeer, Message, Name, OpId, Outcome, Seq,
+    Source, WireEnd,
 };
 use crate::plan::Promise;
 
@@ -81,7 +81,7 @@ struct CancellationNotices {
     owed: BTreeMap<OpId, OwedNotice>,
     notices: BTreeMap<RequestKey, usize>,
     /// The request that each open HTTP exchange carries, by the name of its mock and its own.
-    carried: BTreeMap<(String, ExchangeId), RequestKey>,
+    carried: BTreeMap<(Name, ExchangeId), RequestKey>,
     /// Connections that a client opened with `initialize` although the plan is of the stateless generation.
     fallen_back: BTreeSet<ConnectionId>,
 }
@@ -133,7 +133,7 @@ impl Monitor for CancellationNotices {
                 self.owed.remove(operation);
             }
             (EventKind::HttpEnded { exchange, how }, source) => {
-                let ended = self.carried.remove(&(source.to_string(), exchange.clone()));
+                let ended = self.carried.remove(&(source.to_name(), exchange.clone()));
                 if let Some(key) = ended.filter(|_| *how == WireEnd::ByClient) {
                     *self.notices.entry(key).or_default() += 1;
                 }
@@ -144,17 +144,17 @@ impl Monitor for CancellationNotices {
             {
                 if let (Some(carrier), Some(id)) = (view.carrier(event), message.id()) {
                     let exchange = (carrier.mock.clone(), carrier.exchange.clone());
-                    self.carried.insert(exchange, (connection.clone(), id.to_string()));
+                    self.carried.insert(exchange, (connection.clone(), Name::from(id)));
                 }
             }
             (EventKind::WireReceived { connection, message }, _) => {
                 for id in parts(message).iter().filter_map(Message::cancelled_request) {
-                    *self.notices.entry((connection.clone(), id.to_string())).or_default() += 1;
+                    *self.notices.entry((connection.clone(), Name::from(id))).or_default() += 1;
                 }
             }
             (EventKind::WireSent { connection, message }, _) => {
                 for id in parts(message).iter().filter(|part| part.is_response()).filter_map(Message::id) {
-                    let key = (connection.clone(), id.to_string());
+                    let key = (connection.clone(), Name::from(id));
                     self.owed.retain(|_, owed| owed.has_ended || owed.key != key);
                 }
             }

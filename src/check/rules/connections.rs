@@ -6,7 +6,7 @@ use crate::check::connection_ends::{is_open, moves_on, newest_open, sees_ends};
 use crate::check::host::is_responsible;
 use crate::check::outcome::loaded;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
-use crate::history::{Action, ConnectionId, Event, EventKind, Header, Impact, Kind, LinkPeer, OpId, Seq, Source};
+use crate::history::{Action, ConnectionId, Event, EventKind, Header, Impact, Kind, LinkPeer, Name, OpId, Seq, Source};
 use crate::plan::{Promise, SessionPromise};
 
 /// Counter-examples: A load may open a connection, drop it and use a second one, and the mock may journal the end of
@@ -74,7 +74,7 @@ pub(super) const UNCHANGED_SERVER_KEPT: Invariant = Invariant {
 
 #[derive(Default)]
 struct KeptConnections {
-    before: BTreeMap<OpId, Vec<(String, ConnectionId)>>,
+    before: BTreeMap<OpId, Vec<(Name, ConnectionId)>>,
 }
 
 impl Monitor for KeptConnections {
@@ -88,7 +88,7 @@ impl Monitor for KeptConnections {
                 };
                 let servers = view.configured().iter().filter(is_kept);
                 let connected = servers.filter_map(|server| {
-                    newest_open(view, server, event.seq).map(|(id, _)| (server.clone(), id.clone()))
+                    newest_open(view, server, event.seq).map(|(id, _)| (Name::from(server), id.clone()))
                 });
                 self.before.insert(*operation, connected.collect());
             }
@@ -103,7 +103,7 @@ impl Monitor for KeptConnections {
     }
 }
 
-fn judge_kept(event: &Event, view: &View, operation: &Operation, before: &[(String, ConnectionId)], tally: &mut Tally) {
+fn judge_kept(event: &Event, view: &View, operation: &Operation, before: &[(Name, ConnectionId)], tally: &mut Tally) {
     for (server, connection) in before.iter().filter(|(server, _)| view.is_healthy(server)) {
         match view.server(server).and_then(|server| server.newest.as_ref()) {
             Some(newest) if newest != connection => {
@@ -140,7 +140,7 @@ pub(super) const CHANGED_SERVER_REPLACED: Invariant = Invariant {
 
 #[derive(Default)]
 struct ReplacedConnections {
-    before: BTreeMap<OpId, Vec<(String, ConnectionId)>>,
+    before: BTreeMap<OpId, Vec<(Name, ConnectionId)>>,
 }
 
 impl Monitor for ReplacedConnections {
@@ -149,7 +149,7 @@ impl Monitor for ReplacedConnections {
             EventKind::OperationInvoked { operation, changed, .. } if !changed.is_empty() => {
                 let sound = changed.iter().filter(|server| view.is_healthy(server));
                 let connected = sound.filter_map(|server| {
-                    newest_open(view, server, event.seq).map(|(id, _)| (server.clone(), id.clone()))
+                    newest_open(view, server, event.seq).map(|(id, _)| (Name::from(server), id.clone()))
                 });
                 self.before.insert(*operation, connected.collect());
             }
@@ -168,7 +168,7 @@ fn judge_replaced(
     event: &Event,
     view: &View,
     operation: &Operation,
-    before: &[(String, ConnectionId)],
+    before: &[(Name, ConnectionId)],
     tally: &mut Tally,
 ) {
     for (server, connection) in before {
@@ -309,7 +309,7 @@ impl Monitor for FirstConnections {
                 self.killed.extend(target.strip_prefix("server:").map(str::to_owned));
             }
             EventKind::ConnectionOpened { connection } if self.is_demanded && !connection.0.ends_with(".0") => {
-                let server = event.source.server().unwrap_or_default().to_owned();
+                let server = event.source.server().unwrap_or_default().into();
                 let earlier = self.first.get(&server).filter(|_| !self.killed.remove(&server)).cloned();
                 match earlier {
                     None => drop(self.first.insert(server, (connection.clone(), event.seq))),

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name};
 use crate::plan::Promise;
 
 /// Counter-examples: A client may ask for the same page again, also later. The recorder keeps a long answer without its
@@ -38,7 +38,7 @@ type List = (String, String);
 #[derive(Default)]
 struct Cursors {
     /// The method of each request for a list, until it is answered.
-    asked: BTreeMap<(ConnectionId, String), String>,
+    asked: BTreeMap<(ConnectionId, Name), String>,
     given: BTreeMap<ConnectionId, BTreeSet<(String, String)>>,
     /// The cursors that each list gave on any connection.
     of_server: BTreeMap<List, BTreeSet<String>>,
@@ -75,7 +75,7 @@ impl Cursors {
         else {
             return;
         };
-        self.asked.insert((connection.clone(), id.to_string()), method.to_owned());
+        self.asked.insert((connection.clone(), Name::from(id)), method.to_owned());
         let Some(cursor) = request.at(&["params", "cursor"]).filter(|cursor| !cursor.is_null()) else { return };
         let cursor = text(cursor);
         // Some clients write the beginning of a list so.
@@ -89,7 +89,7 @@ impl Cursors {
         if self.unknown.contains(connection) || is_stateless && self.unknown_servers.contains(server) {
             return;
         }
-        let of_list = self.of_server.get(&(server.to_owned(), method.to_owned()));
+        let of_list = self.of_server.get(&(server.into(), method.to_owned()));
         let is_of_server = of_list.is_some_and(|given| given.contains(&cursor));
         let (variant, whose) = if is_of_server && is_stateless {
             return tally.held();
@@ -110,7 +110,7 @@ impl Cursors {
 
     fn answered(&mut self, server: &str, connection: &ConnectionId, answer: &Message) {
         let Some(id) = answer.id() else { return };
-        let Some(method) = self.asked.remove(&(connection.clone(), id.to_string())) else { return };
+        let Some(method) = self.asked.remove(&(connection.clone(), Name::from(id))) else { return };
         if answer.is_cut() {
             self.unknown.insert(connection.clone());
             self.unknown_servers.insert(server.to_owned());
@@ -118,7 +118,7 @@ impl Cursors {
         let Some(cursor) = answer.at(&["result", "nextCursor"]).filter(|cursor| !cursor.is_null()) else { return };
         let cursor = text(cursor);
         self.given.entry(connection.clone()).or_default().insert((method.clone(), cursor.clone()));
-        self.of_server.entry((server.to_owned(), method)).or_default().insert(cursor);
+        self.of_server.entry((server.into(), method)).or_default().insert(cursor);
     }
 }
 

@@ -9,7 +9,7 @@ use crate::check::host::is_responsible;
 use crate::check::methods::method as method_named;
 use crate::check::parts::parts;
 use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq, WireEnd};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, WireEnd};
 use crate::plan::{Promise, Revision};
 
 /// The code of the error that says that there is no such method.
@@ -40,7 +40,7 @@ pub(super) const DECLARED_FEATURES_SERVED: Invariant = Invariant {
 #[derive(Default)]
 struct DeclaredFeatures {
     /// Requests for declared features, by connection and id: method, feature and event.
-    asked: BTreeMap<(ConnectionId, String), (String, &'static str, Seq)>,
+    asked: BTreeMap<(ConnectionId, Name), (String, &'static str, Seq)>,
 }
 
 impl Monitor for DeclaredFeatures {
@@ -50,14 +50,14 @@ impl Monitor for DeclaredFeatures {
                 for request in parts(message).iter().filter(|part| part.is_any_request()) {
                     let Spoken::Handshake(revision, agreement) = view.spoken(connection) else { return };
                     let Some(feature) = declared_feature(request, revision, agreement) else { continue };
-                    let id = request.id().map(ToString::to_string).unwrap_or_default();
+                    let id = request.id_text();
                     let method = request.method().unwrap_or_default().to_owned();
                     self.asked.insert((connection.clone(), id), (method, feature, event.seq));
                 }
             }
             EventKind::WireReceived { connection, message } if !self.asked.is_empty() => {
                 for answer in parts(message).iter().filter(|part| part.is_response()) {
-                    let id = answer.id().map(ToString::to_string).unwrap_or_default();
+                    let id = answer.id_text();
                     let Some((method, feature, at)) = self.asked.remove(&(connection.clone(), id)) else { continue };
                     if answer.at(&["error", "code"]).and_then(Value::as_i64) != Some(NO_SUCH_METHOD) {
                         tally.held();
@@ -124,7 +124,7 @@ pub(super) const CHANGED_ROOTS_TOLD: Invariant = Invariant {
 #[derive(Default)]
 struct ToldRoots {
     /// Ids of `roots/list`, by connection.
-    asked: BTreeSet<(ConnectionId, String)>,
+    asked: BTreeSet<(ConnectionId, Name)>,
     told: BTreeMap<ConnectionId, Told>,
 }
 
@@ -142,7 +142,7 @@ impl Monitor for ToldRoots {
             EventKind::WireSent { connection, message } => {
                 let lists = parts(message);
                 let ids = lists.iter().filter(|part| part.is_request("roots/list")).filter_map(Message::id);
-                self.asked.extend(ids.map(|id| (connection.clone(), id.to_string())));
+                self.asked.extend(ids.map(|id| (connection.clone(), Name::from(id))));
             }
             EventKind::WireReceived { connection, message } => {
                 let is_change = |part: &Message| part.method() == Some("notifications/roots/list_changed");
@@ -183,7 +183,7 @@ impl ToldRoots {
             }
             return tally.held();
         }
-        let id = message.id().filter(|_| message.is_response()).map(ToString::to_string);
+        let id = message.id().filter(|_| message.is_response()).map(|_| message.id_text());
         if !id.is_some_and(|id| self.asked.remove(&(connection.clone(), id))) {
             return;
         }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq};
 use crate::plan::Promise;
 
 /// Counter-examples: Only what the requested schema says is compared; formats and patterns are not. Fields that it does
@@ -34,7 +34,7 @@ pub(super) const INPUT_MATCHES_REQUEST: Invariant = Invariant {
 #[derive(Default)]
 struct AskedInput {
     /// Requests for input, by connection and id: the schema of a form, and the event.
-    asked: BTreeMap<(ConnectionId, String), (Option<Value>, Seq)>,
+    asked: BTreeMap<(ConnectionId, Name), (Option<Value>, Seq)>,
 }
 
 impl Monitor for AskedInput {
@@ -44,13 +44,13 @@ impl Monitor for AskedInput {
                 for request in parts(message).iter().filter(|part| part.is_request("elicitation/create")) {
                     let is_url = request.at(&["params", "mode"]).and_then(Value::as_str) == Some("url");
                     let schema = request.at(&["params", "requestedSchema"]).filter(|_| !is_url).cloned();
-                    let id = request.id().map(ToString::to_string).unwrap_or_default();
+                    let id = request.id_text();
                     self.asked.insert((connection.clone(), id), (schema, event.seq));
                 }
             }
             EventKind::WireReceived { connection, message } if !self.asked.is_empty() => {
                 for answer in parts(message).iter().filter(|part| part.is_response() && !part.is_cut()) {
-                    let id = answer.id().map(ToString::to_string).unwrap_or_default();
+                    let id = answer.id_text();
                     let Some((schema, at)) = self.asked.remove(&(connection.clone(), id)) else { continue };
                     judge(event.seq, connection, (schema.as_ref(), at), answer, tally);
                 }

@@ -8,7 +8,7 @@ use crate::check::metadata::{CLIENT, VERSION};
 use crate::check::parts::parts;
 use crate::check::senders::{Sender, Senders};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Impact, Kind, Message, Seq, WireEnd};
+use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Impact, Kind, Message, Name, Seq, WireEnd};
 use crate::plan::Promise;
 
 /// The code of the error that refuses a revision.
@@ -63,11 +63,11 @@ struct Fallbacks {
 #[derive(Default)]
 struct Fallback {
     /// Its newest request of the stateless generation: connection, id and exchange.
-    probe: Option<(ConnectionId, String, Option<ExchangeId>)>,
+    probe: Option<(ConnectionId, Name, Option<ExchangeId>)>,
     /// The event that refused it.
     refused: Option<Seq>,
     /// Its newest `initialize`.
-    initialize: Option<(ConnectionId, String)>,
+    initialize: Option<(ConnectionId, Name)>,
     /// The refusal, once the handshake that followed it has succeeded.
     known: Option<Seq>,
     newest_exchange: Option<ExchangeId>,
@@ -77,7 +77,7 @@ struct Fallback {
 impl Monitor for Fallbacks {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         self.senders.see(event);
-        let server = || event.source.to_string();
+        let server = || event.source.to_name();
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
                 let sender = self.senders.program(event, view);
@@ -132,7 +132,7 @@ impl Fallback {
         request: &Message,
         tally: &mut Tally,
     ) {
-        let id = request.id().map(ToString::to_string).unwrap_or_default();
+        let id = request.id_text();
         if request.is_request("initialize") {
             self.initialize = Some((connection.clone(), id));
             return;
@@ -151,13 +151,13 @@ impl Fallback {
     }
 
     fn answer(&mut self, now: Seq, connection: &ConnectionId, response: &Message) {
-        let id = response.id().map(ToString::to_string).unwrap_or_default();
+        let id = response.id_text();
         if self.probe.as_ref().is_some_and(|(on, asked, _)| on == connection && *asked == id) {
             let code = response.at(&["error", "code"]).and_then(Value::as_i64);
             let is_of_generation = code.is_some_and(|code| (-32_022..=-32_020).contains(&code));
             self.refused = (response.is_error() && !is_of_generation).then_some(now);
         }
-        let is_initialize = |(on, asked): &(ConnectionId, String)| on == connection && *asked == id;
+        let is_initialize = |(on, asked): &(ConnectionId, Name)| on == connection && *asked == id;
         if self.initialize.take_if(|asked| is_initialize(asked)).is_some() && !response.is_error() {
             self.known = self.known.or(self.refused);
         }
@@ -204,7 +204,7 @@ pub(super) const REFUSED_REVISION_DROPPED: Invariant = Invariant {
 struct RefusedRevisions {
     senders: Senders,
     /// The unanswered requests, by server, connection and id.
-    asked: BTreeMap<(String, ConnectionId, String), Vec<AskedRevision>>,
+    asked: BTreeMap<(Name, ConnectionId, Name), Vec<AskedRevision>>,
     refused: BTreeMap<Sender, Refusal>,
 }
 
@@ -233,14 +233,14 @@ impl Monitor for RefusedRevisions {
                     if !self.senders.is_pipelined(event) {
                         self.judge(event.seq, part, revision, &senders, tally);
                     }
-                    let key = (event.source.to_string(), connection.clone(), id.to_string());
+                    let key = (event.source.to_name(), connection.clone(), Name::from(id));
                     self.asked.entry(key).or_default().push((revision.to_owned(), senders.clone()));
                 }
             }
             EventKind::WireSent { connection, message } => {
                 for part in parts(message).iter().filter(|part| part.is_response()) {
-                    let id = part.id().map(ToString::to_string).unwrap_or_default();
-                    let asked = self.asked.remove(&(event.source.to_string(), connection.clone(), id));
+                    let id = part.id_text();
+                    let asked = self.asked.remove(&(event.source.to_name(), connection.clone(), id));
                     // Of several requests with one id, the history does not tell which is answered.
                     let Some([(revision, senders)]) = asked.as_deref() else { continue };
                     if part.at(&["error", "code"]).and_then(Value::as_i64) == Some(REFUSED) {
@@ -252,7 +252,7 @@ impl Monitor for RefusedRevisions {
                 }
             }
             EventKind::FaultDelivered { impairs: Impact::Connection, .. } => {
-                let server = event.source.to_string();
+                let server = event.source.to_name();
                 self.refused.retain(|sender, _| sender.server != server);
             }
             _ => {}

@@ -127,7 +127,7 @@ impl Monitor for Fallbacks {
             EventKind::HttpAnswered { exchange, status, .. } => {
                 let Some(probe) = self.probes.remove(&exchange_of(event, exchange)) else { return };
                 if *status >= 400 {
-                    self.refused.insert(server.to_owned(), Refused { seq: event.seq, status: *status, probe });
+                    self.refused.insert(server.into(), Refused { seq: event.seq, status: *status, probe });
                 } else {
                     self.refused.remove(server);
                 }

@@ -8,7 +8,7 @@ use crate::check::agreement::Spoken;
 use crate::check::methods::method as method_named;
 use crate::check::parts::parts;
 use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq};
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: An answer that gives nothing, such as a declined request for input or an empty list of roots,
@@ -36,7 +36,7 @@ pub(super) const FEATURES_DECLARED: Invariant = Invariant {
 
 #[derive(Default)]
 struct Features {
-    asked: BTreeMap<(ConnectionId, String), AskedFeature>,
+    asked: BTreeMap<(ConnectionId, Name), AskedFeature>,
 }
 
 struct AskedFeature {
@@ -57,7 +57,7 @@ impl Monitor for Features {
                 let Spoken::Handshake(revision, _) = view.spoken(connection) else { return };
                 for request in parts(message).iter().filter(|part| part.is_any_request()) {
                     let asked = AskedFeature::of(event.seq, request, revision);
-                    let id = request.id().map(ToString::to_string).unwrap_or_default();
+                    let id = request.id_text();
                     self.asked.extend(asked.map(|asked| ((connection.clone(), id), asked)));
                 }
             }
@@ -113,7 +113,7 @@ impl Features {
         agreement: &Agreement,
         tally: &mut Tally,
     ) {
-        let id = answer.id().map(ToString::to_string).unwrap_or_default();
+        let id = answer.id_text();
         let Some(asked) = self.asked.remove(&(connection.clone(), id)) else { return };
         let AskedFeature { method, feature, part, is_foreign, seq: at } = asked;
         let code = answer.at(&["error", "code"]).and_then(Value::as_i64);

@@ -11,7 +11,7 @@ use crate::check::metadata::says_revision;
 use crate::check::parts::parts;
 use crate::check::peers::is_on_record;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Impact, Kind, Message, Seq, SocketId, WireEnd};
+use crate::history::{ConnectionId, Event, EventKind, Header, Impact, Kind, Message, Name, Seq, SocketId, WireEnd};
 use crate::plan::Promise;
 
 /// Counter-examples: A client of both generations may send `server/discover` first, or any request of the stateless
@@ -53,12 +53,12 @@ pub(super) const HANDSHAKE_ORDER: Invariant = Invariant {
 struct Handshakes {
     open: BTreeMap<ConnectionId, Handshake>,
     /// The open sockets of each mock, with the events that opened them.
-    sockets: BTreeMap<(String, SocketId), Seq>,
+    sockets: BTreeMap<(Name, SocketId), Seq>,
 }
 
 #[derive(Default)]
 struct Handshake {
-    initialize: Option<(Seq, String)>,
+    initialize: Option<(Seq, Name)>,
     answer: Option<InitializeAnswer>,
     initialized: Option<Seq>,
     /// Whether a script made the answer to `initialize` odd.
@@ -82,10 +82,10 @@ impl Monitor for Handshakes {
                 self.open.insert(connection.clone(), Handshake::default());
             }
             EventKind::SocketOpened { socket, .. } => {
-                self.sockets.insert((event.source.to_string(), socket.clone()), event.seq);
+                self.sockets.insert((event.source.to_name(), socket.clone()), event.seq);
             }
             EventKind::SocketClosed { socket, .. } => {
-                self.sockets.remove(&(event.source.to_string(), socket.clone()));
+                self.sockets.remove(&(event.source.to_name(), socket.clone()));
             }
             // A server that has closed its output may read on.
             EventKind::ConnectionClosed { connection, how: WireEnd::ByServer } => {
@@ -168,12 +168,12 @@ impl Handshake {
         }
         let (variant, what, before) = match (&self.initialize, method) {
             (None, "initialize") => {
-                self.initialize = message.id().map(|id| (seq, id.to_string()));
+                self.initialize = message.id().map(|id| (seq, Name::from(id)));
                 tally.held();
                 return;
             }
             (Some(_), "initialize") if self.answer == Some(InitializeAnswer::Error) => {
-                self.initialize = message.id().map(|id| (seq, id.to_string()));
+                self.initialize = message.id().map(|id| (seq, Name::from(id)));
                 self.answer = None;
                 return;
             }
@@ -219,7 +219,7 @@ impl Handshake {
     }
 
     fn send(&mut self, message: &Message) {
-        let id = message.id().map(ToString::to_string);
+        let id = message.id().map(|_| message.id_text());
         let is_answer = message.is_response() && self.initialize.as_ref().map(|(_, id)| id) == id.as_ref();
         if is_answer && self.answer.is_none() {
             self.answer = Some(if message.is_error() { InitializeAnswer::Error } else { InitializeAnswer::Result });
@@ -316,7 +316,7 @@ pub(super) const INITIALIZED_SENT: Invariant = Invariant {
 
 #[derive(Default)]
 struct InitializedConnections {
-    asked: BTreeMap<ConnectionId, String>,
+    asked: BTreeMap<ConnectionId, Name>,
     owed: BTreeMap<ConnectionId, Seq>,
     /// Pings in sessions whose `initialize` was answered.
     pinged: BTreeMap<ConnectionId, Seq>,
@@ -326,7 +326,7 @@ impl Monitor for InitializedConnections {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireReceived { connection, message } if message.is_request("initialize") => {
-                let id = message.id().map(ToString::to_string).unwrap_or_default();
+                let id = message.id_text();
                 self.asked.insert(connection.clone(), id);
             }
             EventKind::WireReceived { connection, message } if !self.owed.is_empty() => {
@@ -341,7 +341,7 @@ impl Monitor for InitializedConnections {
                 }
             }
             EventKind::WireSent { connection, message } if !self.asked.is_empty() => {
-                let id = message.id().map(ToString::to_string);
+                let id = message.id().map(|_| message.id_text());
                 if message.at(&["result"]).is_some() && self.asked.get(connection) == id.as_ref() {
                     self.asked.remove(connection);
                     self.owed.insert(connection.clone(), event.seq);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::check::combinator::{Judged, each};
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq};
 use crate::plan::Promise;
 
 /// Counter-examples: A host may let the signal end it, or catch the signal and exit with 0 or with 128 plus its number:
@@ -181,7 +181,7 @@ struct EndInTime {
     /// Methods that have not arrived yet.
     expected: Vec<String>,
     /// Methods of requests without an answer.
-    open: BTreeMap<(ConnectionId, String), String>,
+    open: BTreeMap<(ConnectionId, Name), String>,
 }
 
 impl Monitor for EndInTime {
@@ -194,7 +194,7 @@ impl Monitor for EndInTime {
             }
             EventKind::WireSent { connection, message } => {
                 for id in parts(message).iter().filter(|part| part.is_response()).filter_map(Message::id) {
-                    self.open.remove(&(connection.clone(), id.to_string()));
+                    self.open.remove(&(connection.clone(), Name::from(id)));
                 }
             }
             EventKind::ProcessExited { role, .. } if role == "loader" => tally.held(),
@@ -217,7 +217,7 @@ impl EndInTime {
         let Some(method) = message.method() else { return };
         self.expected.retain(|expected| expected != method);
         if let Some(id) = message.id() {
-            self.open.insert((connection.clone(), id.to_string()), method.to_owned());
+            self.open.insert((connection.clone(), Name::from(id)), method.to_owned());
         }
     }
 

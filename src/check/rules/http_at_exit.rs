@@ -7,7 +7,7 @@ use crate::check::lessons::{ServerSocket, socket_of};
 use crate::check::parts::parts;
 use crate::check::rules::subscriptions::LISTEN;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq, WireEnd};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, WireEnd};
 use crate::plan::Promise;
 
 /// Counter-examples: Idle connections of a pool are not streams. A stream that its server ended, also because of a
@@ -135,7 +135,7 @@ struct OpenRequest {
     socket: ServerSocket,
     seq: Seq,
     connection: ConnectionId,
-    id: String,
+    id: Name,
 }
 
 impl UnreadAnswers {
@@ -147,7 +147,7 @@ impl UnreadAnswers {
 
     fn receive(&mut self, event: &Event, view: &View, connection: &ConnectionId, message: &Message) {
         for part in parts(message).iter() {
-            if let Some(cancelled) = part.cancelled_request().map(ToString::to_string) {
+            if let Some(cancelled) = part.cancelled_request().map(Name::of) {
                 self.forget(|asked| asked.connection == *connection && asked.id == cancelled);
             }
             let Some(exchange) = view.carrier(event).map(|carrier| exchange_of(event, &carrier.exchange)) else {
@@ -155,7 +155,7 @@ impl UnreadAnswers {
             };
             let Some(id) = part.id().filter(|_| part.is_any_request()) else { continue };
             if let Some((socket, seq)) = self.posted.remove(&exchange) {
-                let asked = OpenRequest { socket, seq, connection: connection.clone(), id: id.to_string() };
+                let asked = OpenRequest { socket, seq, connection: connection.clone(), id: Name::from(id) };
                 self.asked.insert(exchange, asked);
             }
         }

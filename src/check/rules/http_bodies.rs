@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::check::combinator::{Judged, each};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, Header, Kind, SessionId};
+use crate::history::{Event, EventKind, Header, Kind, Name, SessionId};
 use crate::plan::Promise;
 
 /// Counter-examples: The type may have parameters, and may be another one that is JSON. A history of an older release does not
@@ -69,7 +69,7 @@ const SECRET_CHARS_MIN: usize = 8;
 
 #[derive(Default)]
 struct SessionSecrets {
-    given: BTreeSet<(String, String)>,
+    given: BTreeSet<(Name, Name)>,
     /// The session of the POST whose message comes next, by server.
     heads: BTreeMap<String, SessionId>,
 }
@@ -79,7 +79,7 @@ impl Monitor for SessionSecrets {
         let Some(server) = event.source.server() else { return };
         match &event.kind {
             EventKind::SessionOpened { session, .. } if session.0.len() >= SECRET_CHARS_MIN => {
-                self.given.insert((server.to_owned(), session.0.clone()));
+                self.given.insert((server.into(), session.0.clone()));
             }
             EventKind::HttpReceived { verb, session, path, query, .. } => {
                 let is_told = self.addressed(event, server, verb, path.as_deref(), query.as_deref(), tally);
@@ -87,7 +87,7 @@ impl Monitor for SessionSecrets {
                     tally.held();
                 }
                 match session.as_ref().filter(|session| session.0.len() >= SECRET_CHARS_MIN) {
-                    Some(session) => self.heads.insert(server.to_owned(), session.clone()),
+                    Some(session) => self.heads.insert(server.into(), session.clone()),
                     None => self.heads.remove(server),
                 };
             }
@@ -122,7 +122,7 @@ impl SessionSecrets {
     ) -> bool {
         let parts = [path, query].into_iter().flatten().flat_map(|part| part.split(['/', '&', '=', ';']));
         let mut long = parts.filter(|part| part.len() >= SECRET_CHARS_MIN);
-        let is_told = long.any(|part| self.given.contains(&(server.to_owned(), part.to_owned())));
+        let is_told = long.any(|part| self.given.contains(&(server.into(), part.into())));
         if is_told {
             let because = format!("{verb} was sent to {server} at {} with a session id in its address", event.seq);
             tally.broken(Violation::new("in-address", because, &[event.seq]));

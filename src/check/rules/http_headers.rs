@@ -84,7 +84,7 @@ impl Monitor for SessionIds {
                 let is_initialize = message.as_ref().is_some_and(|message| message.is_request("initialize"));
                 match verb.as_str() {
                     "POST" if is_initialize && session.is_some() => on_initialize(server, &head, event.seq, tally),
-                    "POST" => drop(self.heads.insert(server.to_owned(), head)),
+                    "POST" => drop(self.heads.insert(server.into(), head)),
                     "GET" | "DELETE" if session.is_some() || head.has_version || head.is_own => {
                         self.judge(&head, server, verb, tally);
                     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check::rules::resume::EARLY_US;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Seq, SessionId};
+use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Name, Seq, SessionId};
 use crate::plan::Promise;
 
 /// Upper bound on the streams that a client may request in one window, for one session.
@@ -43,11 +43,11 @@ pub(super) const STREAM_REOPENED_SLOWLY: Invariant = Invariant {
 struct ReopenedStreams {
     sessions: BTreeMap<SessionId, StreamRequests>,
     /// The session of each open stream, by server and exchange.
-    open: BTreeMap<(String, ExchangeId), SessionId>,
+    open: BTreeMap<(Name, ExchangeId), SessionId>,
     /// The session whose stream each connection requested last.
     asked_by: BTreeMap<ConnectionId, SessionId>,
     /// The session of each POST whose response is open.
-    posted: BTreeMap<(String, ExchangeId), SessionId>,
+    posted: BTreeMap<(Name, ExchangeId), SessionId>,
 }
 
 /// Requests for the stream of one session.
@@ -110,8 +110,8 @@ impl Monitor for ReopenedStreams {
     }
 }
 
-fn stream_of(event: &Event, exchange: &ExchangeId) -> (String, ExchangeId) {
-    (event.source.server().unwrap_or_default().to_owned(), exchange.clone())
+fn stream_of(event: &Event, exchange: &ExchangeId) -> (Name, ExchangeId) {
+    (event.source.server().unwrap_or_default().into(), exchange.clone())
 }
 
 impl StreamRequests {
@@ -207,7 +207,7 @@ type Wanted = (SessionId, Option<String>);
 
 #[derive(Default)]
 struct RefusedStreams {
-    asked: BTreeMap<(String, ExchangeId), Wanted>,
+    asked: BTreeMap<(Name, ExchangeId), Wanted>,
     refused: BTreeMap<Wanted, Seq>,
     again: BTreeSet<Wanted>,
     /// The ids of all events.
@@ -227,13 +227,13 @@ impl Monitor for RefusedStreams {
                     let is_first = self.again.insert(wanted.clone());
                     tally.broken(if is_first { violation.as_warning() } else { violation });
                 }
-                self.asked.insert((server.to_owned(), exchange.clone()), wanted);
+                self.asked.insert((server.into(), exchange.clone()), wanted);
             }
             EventKind::StreamEvent { id: Some(id), .. } => {
                 self.ids.insert(id.clone());
             }
             EventKind::HttpAnswered { exchange, status, .. } if !self.asked.is_empty() => {
-                let Some(wanted) = self.asked.remove(&(server.to_owned(), exchange.clone())) else { return };
+                let Some(wanted) = self.asked.remove(&(server.into(), exchange.clone())) else { return };
                 if *status == 405 {
                     self.refused.entry(wanted).or_insert(event.seq);
                     tally.held();

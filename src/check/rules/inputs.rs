@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::check::operations::sent_back;
 use crate::check::rules::sent_back::CallKey;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq};
 use crate::plan::Promise;
 
 /// Counter-examples: A call that is made once more without an input and without a state is a new call. An answer that
@@ -36,7 +36,7 @@ pub(super) const SENT_BACK_HAS_INPUTS: Invariant = Invariant {
 
 #[derive(Default)]
 struct RequiredInputs {
-    made: BTreeMap<(ConnectionId, String), CallKey>,
+    made: BTreeMap<(ConnectionId, Name), CallKey>,
     asked: BTreeMap<CallKey, Vec<AskedInputs>>,
 }
 
@@ -52,10 +52,10 @@ impl Monitor for RequiredInputs {
             EventKind::WireReceived { connection, message } => {
                 let (Some(call), Some(id)) = (CallKey::of(event, view, message), message.id()) else { return };
                 self.judge(event.seq, &call, message, tally);
-                self.made.insert((connection.clone(), id.to_string()), call);
+                self.made.insert((connection.clone(), Name::from(id)), call);
             }
             EventKind::WireSent { connection, message } if message.is_response() => {
-                let key = (connection.clone(), message.id().map(ToString::to_string).unwrap_or_default());
+                let key = (connection.clone(), message.id_text());
                 let Some(call) = self.made.remove(&key).filter(|_| sent_back(message).is_some()) else { return };
                 let state = message.at(&["result", "requestState"]).cloned();
                 let asked = message.at(&["result", "inputRequests"]).and_then(Value::as_object);

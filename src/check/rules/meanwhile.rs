@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::check::agreement::Spoken;
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq};
 use crate::plan::Promise;
 
 /// Time in which a request that no person answers should be answered.
@@ -37,7 +37,7 @@ pub(super) const REQUESTS_SERVED_MEANWHILE: Invariant = Invariant {
 
 #[derive(Default)]
 struct Meanwhile {
-    asked: BTreeMap<(ConnectionId, String), AskedMeanwhile>,
+    asked: BTreeMap<(ConnectionId, Name), AskedMeanwhile>,
 }
 
 struct AskedMeanwhile {
@@ -45,7 +45,7 @@ struct AskedMeanwhile {
     seq: Seq,
     at_us: u64,
     /// The requests of the client that have been open since.
-    waits_for: BTreeSet<String>,
+    waits_for: BTreeSet<Name>,
     /// The event that ended the last of them, and its time.
     released: Option<(Seq, u64)>,
 }
@@ -56,7 +56,7 @@ impl Monitor for Meanwhile {
             EventKind::WireReceived { connection, message } if !self.asked.is_empty() => {
                 for part in parts(message).iter() {
                     if let Some(id) = part.cancelled_request() {
-                        self.over(event, connection, &id.to_string());
+                        self.over(event, connection, &Name::from(id));
                     } else if part.is_response() {
                         self.answer(event, connection, part, tally);
                     }
@@ -65,7 +65,7 @@ impl Monitor for Meanwhile {
             EventKind::WireSent { connection, message } => {
                 for part in parts(message).iter() {
                     if part.is_response() && !self.asked.is_empty() {
-                        self.over(event, connection, &part.id().map(ToString::to_string).unwrap_or_default());
+                        self.over(event, connection, &part.id_text());
                     } else if part.is_request("roots/list") || part.is_request("ping") {
                         self.ask(event, view, connection, part);
                     }
@@ -82,17 +82,17 @@ impl Monitor for Meanwhile {
 impl Meanwhile {
     fn ask(&mut self, event: &Event, view: &View, connection: &ConnectionId, request: &Message) {
         let open = view.connection(connection).into_iter().flat_map(|connection| connection.unanswered.keys());
-        let waits_for: BTreeSet<String> = open.cloned().collect();
+        let waits_for: BTreeSet<Name> = open.cloned().collect();
         if waits_for.is_empty() {
             return;
         }
-        let id = request.id().map(ToString::to_string).unwrap_or_default();
+        let id = request.id_text();
         let method = request.method().unwrap_or_default().to_owned();
         let asked = AskedMeanwhile { method, seq: event.seq, at_us: event.at_us, waits_for, released: None };
         self.asked.insert((connection.clone(), id), asked);
     }
 
-    fn over(&mut self, event: &Event, connection: &ConnectionId, id: &str) {
+    fn over(&mut self, event: &Event, connection: &ConnectionId, id: &Name) {
         for (_, asked) in self.asked.iter_mut().filter(|((of, _), _)| of == connection) {
             if asked.waits_for.remove(id) && asked.waits_for.is_empty() {
                 asked.released = Some((event.seq, event.at_us));
@@ -101,7 +101,7 @@ impl Meanwhile {
     }
 
     fn answer(&mut self, event: &Event, connection: &ConnectionId, answer: &Message, tally: &mut Tally) {
-        let id = answer.id().map(ToString::to_string).unwrap_or_default();
+        let id = answer.id_text();
         let Some(asked) = self.asked.remove(&(connection.clone(), id)) else { return };
         let since = |us: u64| Duration::from_micros(event.at_us.saturating_sub(us));
         let Some((released, released_us)) = asked.released else { return tally.held() };

@@ -10,7 +10,7 @@ use crate::check::metadata::CLIENT;
 use crate::check::methods::{is_notification, method};
 use crate::check::parts::parts;
 use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, LONGEST_LINE_BYTES, Message, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, LONGEST_LINE_BYTES, Message, Name, Seq};
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: The number 1 and the string "1" are two ids. A response carries the server's id, which may be any.
@@ -38,7 +38,7 @@ pub(super) const REQUEST_ID_UNIQUE: Invariant = Invariant {
 };
 
 /// A request id, the connection that carried it, and what its client calls itself.
-type SentId = (ConnectionId, String, String);
+type SentId = (ConnectionId, Name, String);
 
 /// What the client of a request calls itself, or else the socket that carried it. Without sessions, everything that a
 /// server hears over HTTP is one connection, whichever client sent it.
@@ -69,16 +69,16 @@ fn request_ids(event: &Event, view: &View) -> Count<SentId> {
 }
 
 /// The text of an id, in which 7.0 is 7; none for a number that a reader may know only roughly.
-fn text_of_id(id: &Value) -> Option<String> {
+fn text_of_id(id: &Value) -> Option<Name> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match id.as_f64().filter(|_| id.is_f64()) {
-        Some(number) => (number.fract() == 0.0 && number.abs() < EXACT).then(|| format!("{number:.0}")),
-        None => Some(id.to_string()),
+        Some(number) => (number.fract() == 0.0 && number.abs() < EXACT).then(|| Name::of(format_args!("{number:.0}"))),
+        None => Some(Name::from(id)),
     }
 }
 
 fn is_refused((of, id, _): &SentId, _event: &Event, view: &View) -> bool {
-    let is_it = |refused: &str| refused == id || refused.strip_suffix(".0") == Some(id);
+    let is_it = |refused: &Name| refused == id || refused.strip_suffix(".0") == Some(id.as_str());
     view.refusals().now().iter().any(|(connection, refused)| connection == of && is_it(refused))
 }
 

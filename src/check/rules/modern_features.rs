@@ -77,7 +77,7 @@ impl DeclaredFeatures {
         for (key, request) in asked.into_iter().flatten() {
             let method = request.get("method").and_then(Value::as_str);
             let feature = FEATURES.iter().find(|(_, asks)| Some(*asks) == method);
-            let key = (event.source.server().unwrap_or_default().to_owned(), key.clone());
+            let key = (event.source.server().unwrap_or_default().into(), key.clone());
             self.asked.entry(key).or_default().extend(feature.map(|(feature, _)| *feature));
         }
     }
@@ -85,7 +85,7 @@ impl DeclaredFeatures {
     fn serve(&self, event: &Event, request: &Message, declared: &BTreeSet<&'static str>, tally: &mut Tally) {
         let given = request.at(&["params", "inputResponses"]).and_then(Value::as_object);
         for (key, response) in given.into_iter().flatten() {
-            let at = (event.source.server().unwrap_or_default().to_owned(), key.clone());
+            let at = (event.source.server().unwrap_or_default().into(), key.clone());
             let Some(features) = self.asked.get(&at).filter(|_| is_served(response)) else { continue };
             if let Some(feature) = features.iter().find(|feature| !declared.contains(**feature)) {
                 let because = format!(

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq};
 use crate::plan::Promise;
 
 /// The codes of errors about a message that could not be read, so that its id is unknown.
@@ -110,7 +110,7 @@ pub(super) const TAKEN_BACK_UNANSWERED: Invariant = Invariant {
 #[derive(Default)]
 struct TakenBack {
     /// Unanswered requests of servers, by connection and id, with the notification that took each back, and its time.
-    asked: BTreeMap<(ConnectionId, String), Option<(Seq, u64)>>,
+    asked: BTreeMap<(ConnectionId, Name), Option<(Seq, u64)>>,
 }
 
 impl Monitor for TakenBack {
@@ -119,16 +119,16 @@ impl Monitor for TakenBack {
             EventKind::WireSent { connection, message } => {
                 for part in parts(message).iter() {
                     if let Some(id) = part.id().filter(|_| part.is_any_request()) {
-                        self.asked.insert((connection.clone(), id.to_string()), None);
+                        self.asked.insert((connection.clone(), Name::from(id)), None);
                     } else if let Some(id) = part.cancelled_request() {
-                        let asked = self.asked.entry((connection.clone(), id.to_string()));
+                        let asked = self.asked.entry((connection.clone(), Name::from(id)));
                         asked.and_modify(|taken_back| *taken_back = Some((event.seq, event.at_us)));
                     }
                 }
             }
             EventKind::WireReceived { connection, message } if !self.asked.is_empty() => {
                 for part in parts(message).iter().filter(|part| part.is_response()) {
-                    let id = part.id().map(ToString::to_string).unwrap_or_default();
+                    let id = part.id_text();
                     let asked = self.asked.remove(&(connection.clone(), id.clone()));
                     let Some((taken_back, since_us)) = asked.flatten() else { continue };
                     let waited = Duration::from_micros(event.at_us.saturating_sub(since_us));

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::check::lessons::{Lesson, Sockets, socket_of};
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, Header, Kind, Message, Outcome, Seq, SocketId, header_text};
+use crate::history::{Event, EventKind, ExchangeId, Header, Kind, Message, Name, Outcome, Seq, SocketId, header_text};
 use crate::plan::Promise;
 
 /// The recorder keeps no more characters of a header field.
@@ -49,9 +49,9 @@ pub(super) const PARAMETERS_MIRRORED: Invariant = Invariant {
 struct MarkedArguments {
     sockets: Sockets,
     /// The headers and the socket of the request whose message comes next, by mock.
-    newest: BTreeMap<String, (BTreeMap<String, String>, SocketId)>,
+    newest: BTreeMap<Name, (BTreeMap<String, String>, SocketId)>,
     /// For each server the newest list of tools that marks any argument.
-    lists: BTreeMap<String, MarkingList>,
+    lists: BTreeMap<Name, MarkingList>,
 }
 
 struct MarkingList {
@@ -67,7 +67,7 @@ impl Monitor for MarkedArguments {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::HttpReceived { socket, headers, .. } => {
-                self.newest.insert(event.source.to_string(), (headers.clone(), socket.clone()));
+                self.newest.insert(event.source.to_name(), (headers.clone(), socket.clone()));
             }
             EventKind::WireReceived { message, .. } => self.receive(event, message, tally),
             EventKind::WireSent { message, .. } => {
@@ -91,7 +91,7 @@ impl Monitor for MarkedArguments {
 impl MarkedArguments {
     fn list(&mut self, event: &Event, tools: &[Value], lesson: Lesson) {
         let marks: BTreeMap<_, _> = tools.iter().filter_map(marks_of).filter(|(_, marks)| !marks.is_empty()).collect();
-        let server = event.source.to_string();
+        let server = event.source.to_name();
         if marks.is_empty() {
             self.lists.remove(&server);
         } else {
@@ -100,8 +100,8 @@ impl MarkedArguments {
     }
 
     fn receive(&mut self, event: &Event, call: &Message, tally: &mut Tally) {
-        let Some((headers, socket)) = self.newest.remove(&event.source.to_string()) else { return };
-        let Some(list) = self.lists.get_mut(&event.source.to_string()).filter(|_| call.is_request("tools/call")) else {
+        let Some((headers, socket)) = self.newest.remove(&event.source.to_name()) else { return };
+        let Some(list) = self.lists.get_mut(&event.source.to_name()).filter(|_| call.is_request("tools/call")) else {
             return;
         };
         let name = call.at(&["params", "name"]).and_then(Value::as_str).unwrap_or_default();
@@ -207,11 +207,11 @@ const MISMATCH: i64 = -32_020;
 #[derive(Default)]
 struct MismatchedCalls {
     sockets: Sockets,
-    newest: BTreeMap<String, (String, SocketId)>,
+    newest: BTreeMap<Name, (String, SocketId)>,
     /// The call and the headers that each open exchange carries.
-    asked: BTreeMap<(String, String), String>,
+    asked: BTreeMap<(Name, ExchangeId), String>,
     /// Refused calls by mock and content.
-    refused: BTreeMap<(String, String), RefusedCall>,
+    refused: BTreeMap<(Name, String), RefusedCall>,
 }
 
 struct RefusedCall {
@@ -222,7 +222,7 @@ struct RefusedCall {
 
 impl Monitor for MismatchedCalls {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        let mock = event.source.to_string();
+        let mock = event.source.to_name();
         match &event.kind {
             EventKind::HttpReceived { socket, headers, .. } => {
                 let mirrored: Vec<String> = headers
@@ -241,11 +241,11 @@ impl Monitor for MismatchedCalls {
                 };
                 let call = format!("{} {headers}", message.at(&["params"]).unwrap_or(&Value::Null));
                 self.judge(event, (mock.clone(), call.clone()), &socket, tally);
-                self.asked.insert((mock, carrier.exchange.to_string()), call);
+                self.asked.insert((mock, carrier.exchange.clone()), call);
             }
             EventKind::WireSent { message, .. } => {
                 let Some(carrier) = view.answered(event) else { return };
-                let Some(call) = self.asked.remove(&(mock.clone(), carrier.exchange.to_string())) else { return };
+                let Some(call) = self.asked.remove(&(mock.clone(), carrier.exchange.clone())) else { return };
                 if message.at(&["error", "code"]).and_then(Value::as_i64) == Some(MISMATCH) {
                     let lesson = self.sockets.lesson(event, &carrier.exchange);
                     let refused = RefusedCall { first: event.seq, lesson: lesson.clone(), n_again: 0 };
@@ -259,7 +259,7 @@ impl Monitor for MismatchedCalls {
 }
 
 impl MismatchedCalls {
-    fn judge(&mut self, event: &Event, key: (String, String), socket: &SocketId, tally: &mut Tally) {
+    fn judge(&mut self, event: &Event, key: (Name, String), socket: &SocketId, tally: &mut Tally) {
         let Some(refused) = self.refused.get_mut(&key) else { return };
         if !refused.lesson.was_read(event, &socket_of(event, socket), &self.sockets) {
             return;

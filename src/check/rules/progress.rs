@@ -8,7 +8,7 @@ use crate::check::agreement::Spoken;
 use crate::check::carriers::Carrier;
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq};
 use crate::plan::Promise;
 
 /// Counter-examples: A request is active until it is answered or cancelled; a cancellation may be overtaken by the
@@ -47,22 +47,22 @@ pub(super) const PROGRESS_TOKENS_VALID: Invariant = Invariant {
 #[derive(Default)]
 struct ProgressTokens {
     /// Open requests of clients that have a token, by connection and id.
-    open: BTreeMap<(ConnectionId, String), GivenToken>,
+    open: BTreeMap<(ConnectionId, Name), GivenToken>,
     /// Requests that run as tasks, with their ids, by connection and task.
-    working: BTreeMap<(ConnectionId, String), (String, GivenToken)>,
+    working: BTreeMap<(ConnectionId, Name), (Name, GivenToken)>,
     /// Tokens that servers gave, by connection and token.
-    asked: BTreeMap<(ConnectionId, String), AskedProgress>,
+    asked: BTreeMap<(ConnectionId, Name), AskedProgress>,
 }
 
 struct GivenToken {
-    token: String,
+    token: Name,
     seq: Seq,
     /// An open request that had the same token when this one arrived.
-    rival: Option<(String, Seq)>,
+    rival: Option<(Name, Seq)>,
 }
 
 struct AskedProgress {
-    id: String,
+    id: Name,
     server: String,
     is_task: bool,
     newest: Option<(f64, Seq, Option<Carrier>)>,
@@ -99,13 +99,13 @@ impl Monitor for ProgressTokens {
 impl ProgressTokens {
     fn receive(&mut self, event: &Event, view: &View, connection: &ConnectionId, message: &Message, tally: &mut Tally) {
         let has_clients_in_common = matches!(view.spoken(connection), Spoken::Stateless) && !view.is_line();
-        if let Some(id) = message.id().filter(|_| message.is_any_request()).filter(|_| !has_clients_in_common) {
+        if message.is_any_request() && !has_clients_in_common {
             if let Some(token) = message.at(&["params", "_meta", "progressToken"]) {
-                self.give(event.seq, view, connection, (message, id, token), tally);
+                self.give(event.seq, view, connection, (message, token), tally);
             }
         } else if let Some(cancelled) = message.cancelled_request() {
             // The cancellation may have been sent before the request that took the token of the other.
-            let id = cancelled.to_string();
+            let id = Name::of(cancelled);
             self.open.remove(&(connection.clone(), id.clone()));
             let is_rival = |given: &GivenToken| given.rival.as_ref().is_some_and(|(rival, _)| *rival == id);
             let of_connection = self.open.iter_mut().filter(|((of, _), _)| of == connection);
@@ -114,7 +114,7 @@ impl ProgressTokens {
             self.report(event, view, connection, message, tally);
         } else if message.is_response() {
             let carrier = view.carrier(event).cloned();
-            let id = message.id().map(ToString::to_string).unwrap_or_default();
+            let id = message.id_text();
             let its =
                 self.asked.iter_mut().filter(|((of, _), asked)| of == connection && asked.id == id && !asked.is_task);
             its.for_each(|(_, asked)| asked.responded = Some((event.seq, carrier.clone())));
@@ -126,7 +126,7 @@ impl ProgressTokens {
         seq: Seq,
         view: &View,
         connection: &ConnectionId,
-        (request, id, token): (&Message, &Value, &Value),
+        (request, token): (&Message, &Value),
         tally: &mut Tally,
     ) {
         let method = request.method().unwrap_or_default();
@@ -135,7 +135,7 @@ impl ProgressTokens {
                 format!("{method} was sent on connection {connection} at {seq} with the progress token {token}");
             return tally.broken(Violation::new("malformed", because, &[seq]));
         }
-        let (id, token) = (id.to_string(), token.to_string());
+        let (id, token) = (request.id_text(), Name::of(token));
         let mut others = self.open.iter().filter(|((of, other), _)| of == connection && *other != id);
         let rival = others.find(|(_, given)| given.token == token).map(|((_, id), given)| (id.clone(), given.seq));
         let mut working = self.working.iter().filter(|((of, _), _)| of == connection);
@@ -159,33 +159,33 @@ impl ProgressTokens {
 
     fn send(&mut self, event: &Event, connection: &ConnectionId, message: &Message, tally: &mut Tally) {
         for task in ended_tasks(message) {
-            self.working.remove(&(connection.clone(), task.to_owned()));
+            self.working.remove(&(connection.clone(), task.into()));
         }
-        let Some(id) = message.id().map(ToString::to_string) else { return };
+        let Some(id) = message.id().map(|_| message.id_text()) else { return };
         if message.is_response() {
             let Some(given) = self.open.remove(&(connection.clone(), id.clone())) else { return };
             if let Some((rival, earlier)) = &given.rival {
                 tally.broken(token_of_two(connection, (rival, *earlier), (&id, given.seq), &given.token));
             }
             if let Some(task) = message.at(&["result", "task", "taskId"]).and_then(Value::as_str) {
-                self.working.insert((connection.clone(), task.to_owned()), (id, given));
+                self.working.insert((connection.clone(), task.into()), (id, given));
             }
         } else if let Some(token) = message.at(&["params", "_meta", "progressToken"]) {
             let asked = AskedProgress {
                 id,
-                server: event.source.server().unwrap_or_default().to_owned(),
+                server: event.source.server().unwrap_or_default().into(),
                 is_task: message.at(&["params", "task"]).is_some(),
                 newest: None,
                 responded: None,
             };
-            self.asked.insert((connection.clone(), token.to_string()), asked);
+            self.asked.insert((connection.clone(), Name::of(token)), asked);
         }
     }
 
     fn report(&mut self, event: &Event, view: &View, connection: &ConnectionId, message: &Message, tally: &mut Tally) {
         let Spoken::Handshake(..) = view.spoken(connection) else { return };
         let seq = event.seq;
-        let token = message.at(&["params", "progressToken"]).map(ToString::to_string).unwrap_or_default();
+        let token = message.at(&["params", "progressToken"]).map(Name::of).unwrap_or_default();
         let server = event.source.server().unwrap_or_default();
         let broken = |variant, what: String, witness: &[Seq]| {
             let because =

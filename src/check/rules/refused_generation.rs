@@ -10,7 +10,7 @@ use crate::check::metadata::{STATELESS_ERRORS, VERSION};
 use crate::check::parts::parts;
 use crate::check::senders::{Sender, Senders};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq, WireEnd};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, WireEnd};
 use crate::plan::Promise;
 
 /// The statuses with which a server of the handshake generation refuses without an error that names the request.
@@ -75,7 +75,7 @@ struct Refused {
 /// A request without an answer.
 struct OpenRequest {
     connection: ConnectionId,
-    id: String,
+    id: Name,
     /// The exchange that carries it, over HTTP.
     exchange: Option<ServerExchange>,
 }
@@ -144,7 +144,7 @@ impl Refusals {
             return;
         }
         let known = self.clients.entry(sender).or_default();
-        let id = request.id().map(ToString::to_string).unwrap_or_default();
+        let id = request.id_text();
         let waits = known.open.is_empty();
         known.open.push(OpenRequest { connection: connection.clone(), id, exchange: exchange.cloned() });
         if request.is_request("server/discover") {
@@ -165,8 +165,8 @@ impl Refusals {
     }
 
     fn answer(&mut self, event: &Event, connection: &ConnectionId, answer: &Message, tally: &mut Tally) {
-        let id = answer.id().map(ToString::to_string).unwrap_or_default();
-        let server = event.source.to_string();
+        let id = answer.id_text();
+        let server = event.source.to_name();
         let mut is_stateless = false;
         for (_, known) in self.clients.iter_mut().filter(|(sender, _)| sender.server == server) {
             let is_it = |open: &OpenRequest| open.connection == *connection && open.id == id;
@@ -202,8 +202,8 @@ impl Refusals {
 
     /// The generation of a server is known now, so its clients are no longer judged.
     fn settle(&mut self, event: &Event, mut last: impl FnMut(&Refused)) {
-        let server = event.source.to_string();
-        self.known.insert(event.source.server().unwrap_or_default().to_owned());
+        let server = event.source.to_name();
+        self.known.insert(event.source.server().unwrap_or_default().into());
         self.clients.retain(|sender, client| {
             if sender.server == server {
                 last(client);
@@ -214,7 +214,7 @@ impl Refusals {
 
     /// Judges a client that only ever asked, and was never answered.
     fn leave(&mut self, event: &Event, connection: &ConnectionId, tally: &mut Tally) {
-        let server = event.source.to_string();
+        let server = event.source.to_name();
         for (_, client) in self.clients.iter_mut().filter(|(sender, _)| sender.server == server) {
             let Some(Probes { n, first: (first, first_us), newest: (newest, newest_us) }) = client.silent.take() else {
                 continue;

@@ -8,7 +8,7 @@ use crate::check::carriers::Carrier;
 use crate::check::host::is_responsible;
 use crate::check::parts::parts;
 use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Message, Seq, WireEnd};
+use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Message, Name, Seq, WireEnd};
 use crate::plan::Promise;
 
 /// Counter-examples: A response to a request that the server took back may have crossed the notice. After a lost session
@@ -45,11 +45,11 @@ pub(super) const RESPONSES_MATCH_REQUESTS: Invariant = Invariant {
 #[derive(Default)]
 struct Responses {
     /// Requests of servers, by connection and id.
-    asked: BTreeMap<(ConnectionId, String), ServerRequest>,
+    asked: BTreeMap<(ConnectionId, Name), ServerRequest>,
     /// Ids that each server used, on any connection.
-    used: BTreeMap<String, BTreeSet<String>>,
+    used: BTreeMap<String, BTreeSet<Name>>,
     /// Exchanges that carried a response and were refused.
-    refused: BTreeSet<(String, ExchangeId)>,
+    refused: BTreeSet<(Name, ExchangeId)>,
 }
 
 #[derive(Default)]
@@ -66,13 +66,13 @@ impl Monitor for Responses {
             EventKind::WireSent { connection, message } => {
                 let server = event.source.server().unwrap_or_default();
                 for part in parts(message).iter() {
-                    if let Some(id) = part.id().filter(|_| part.is_any_request()).map(ToString::to_string) {
+                    if let Some(id) = part.id().filter(|_| part.is_any_request()).map(|_| part.id_text()) {
                         self.used.entry(server.to_owned()).or_default().insert(id.clone());
                         let asked = self.asked.entry((connection.clone(), id)).or_default();
                         asked.n_unanswered += 1;
                         asked.is_taken_back = false;
                     }
-                    if let Some(id) = part.cancelled_request().map(ToString::to_string) {
+                    if let Some(id) = part.cancelled_request().map(Name::of) {
                         self.asked.entry((connection.clone(), id)).and_modify(|asked| asked.is_taken_back = true);
                     }
                 }
@@ -83,7 +83,7 @@ impl Monitor for Responses {
                 }
             }
             EventKind::HttpAnswered { exchange, status, .. } if !(200..300).contains(status) => {
-                self.refused.insert((event.source.to_string(), exchange.clone()));
+                self.refused.insert((event.source.to_name(), exchange.clone()));
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
                 self.asked.retain(|(of, _), _| of != connection);
@@ -101,7 +101,7 @@ impl Responses {
     fn receive(&mut self, event: &Event, view: &View, connection: &ConnectionId, answer: &Message, tally: &mut Tally) {
         let seq = event.seq;
         let is_response = answer.at(&["result"]).is_some() || answer.at(&["error"]).is_some() || answer.is_cut();
-        let Some(id) = answer.id().filter(|_| is_response).map(ToString::to_string) else { return };
+        let Some(id) = answer.id().filter(|_| is_response).map(|_| answer.id_text()) else { return };
         match view.spoken(connection) {
             Spoken::Stateless => {
                 let because = format!(
@@ -192,7 +192,7 @@ fn asks_a_person(method: &str, agreement: Option<&Agreement>) -> bool {
 
 #[derive(Default)]
 struct OwedAnswers {
-    owed: BTreeMap<(ConnectionId, String), OwedAnswer>,
+    owed: BTreeMap<(ConnectionId, Name), OwedAnswer>,
 }
 
 struct OwedAnswer {
@@ -210,7 +210,7 @@ impl Monitor for OwedAnswers {
             EventKind::WireSent { connection, message } => {
                 for part in parts(message).iter() {
                     if let Some(id) = part.cancelled_request() {
-                        self.owed.remove(&(connection.clone(), id.to_string()));
+                        self.owed.remove(&(connection.clone(), Name::from(id)));
                     }
                     let (Some(id), Some(method)) = (part.id(), part.method().filter(|method| *method != "ping")) else {
                         continue;
@@ -219,15 +219,15 @@ impl Monitor for OwedAnswers {
                         continue;
                     }
                     let (seq, at_us) = (event.seq, event.at_us);
-                    let server = event.source.server().unwrap_or_default().to_owned();
+                    let server = event.source.server().unwrap_or_default().into();
                     let owed = OwedAnswer { method: method.to_owned(), server, seq, at_us, later: (0, seq, at_us) };
-                    self.owed.insert((connection.clone(), id.to_string()), owed);
+                    self.owed.insert((connection.clone(), Name::from(id)), owed);
                 }
             }
             EventKind::WireReceived { connection, message } if !self.owed.is_empty() => {
                 for part in parts(message).iter() {
                     if part.is_response() {
-                        let id = part.id().map(ToString::to_string).unwrap_or_default();
+                        let id = part.id_text();
                         if self.owed.remove(&(connection.clone(), id)).is_some() {
                             tally.held();
                         }

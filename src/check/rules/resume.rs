@@ -95,7 +95,7 @@ impl Monitor for StreamRetries {
                     return;
                 };
                 stream.retry_us = stream.retry_us.or(self.default_us.filter(|_| !stream.is_get));
-                let server = event.source.server().unwrap_or_default().to_owned();
+                let server = event.source.server().unwrap_or_default().into();
                 let is_other = |other: &OpenStream| other.is_get && other.session == stream.session;
                 let is_one_of_several = self.open.values().any(is_other);
                 let (seq, at_us) = (event.seq, event.at_us);
@@ -191,7 +191,7 @@ impl Monitor for EventIds {
             }
             EventKind::StreamEvent { exchange, id: Some(id), .. } => {
                 let session = self.sessions.get(&exchange_of(event, exchange)).cloned().flatten();
-                self.sent.push((server.to_owned(), session, id.clone()));
+                self.sent.push((server.into(), session, id.clone()));
             }
             _ => {}
         }

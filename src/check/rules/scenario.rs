@@ -7,7 +7,7 @@ use crate::check::combinator::{Judged, each};
 use crate::check::host::is_responsible;
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq};
 use crate::plan::Promise;
 
 /// Counter-examples: An error is not the answer that the scenario needs: a call of a missing tool has called nothing. A
@@ -40,7 +40,7 @@ pub(super) const EXCHANGE_COMPLETE: Invariant = Invariant {
 struct ScenarioExchange {
     expected: Vec<String>,
     /// Unanswered requests, by connection and id: method and arrival.
-    open: BTreeMap<(ConnectionId, String), (String, Seq)>,
+    open: BTreeMap<(ConnectionId, Name), (String, Seq)>,
     /// Notifications that arrived, and requests that were answered with a result.
     done: BTreeSet<String>,
     /// Methods whose answer was an error, with that answer.
@@ -93,7 +93,7 @@ impl ScenarioExchange {
     fn receive(&mut self, seq: Seq, connection: &ConnectionId, message: &Message) {
         match (message.method(), message.id()) {
             (Some(method), Some(id)) => {
-                self.open.insert((connection.clone(), id.to_string()), (method.to_owned(), seq));
+                self.open.insert((connection.clone(), Name::from(id)), (method.to_owned(), seq));
             }
             (Some(method), None) => {
                 self.done.insert(method.to_owned());
@@ -104,7 +104,7 @@ impl ScenarioExchange {
 
     fn send(&mut self, seq: Seq, connection: &ConnectionId, message: &Message) {
         let Some(id) = message.id().filter(|_| message.is_response()) else { return };
-        let Some((method, _)) = self.open.remove(&(connection.clone(), id.to_string())) else { return };
+        let Some((method, _)) = self.open.remove(&(connection.clone(), Name::from(id))) else { return };
         if message.is_error() {
             self.failed.insert(method, seq);
         } else {

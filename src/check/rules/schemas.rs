@@ -9,7 +9,7 @@ use crate::check::combinator::{Judged, each};
 use crate::check::parts::parts;
 use crate::check::shape::Schema;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq};
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: Unknown members are welcome everywhere. `initialize` is written under the revision that it offers.
@@ -130,7 +130,7 @@ pub(super) const RESULTS_MATCH_SCHEMA: Invariant = Invariant {
 #[derive(Default)]
 struct Results {
     /// Requests of servers, by connection and id.
-    asked: BTreeMap<(ConnectionId, String), (Asked, Seq)>,
+    asked: BTreeMap<(ConnectionId, Name), (Asked, Seq)>,
 }
 
 struct Asked {
@@ -145,12 +145,12 @@ impl Monitor for Results {
                 for part in parts(message).iter().filter(|part| part.is_any_request()) {
                     let (Some(id), Some(method)) = (part.id(), part.method()) else { continue };
                     let asked = Asked { method: method.to_owned(), is_task: part.at(&["params", "task"]).is_some() };
-                    self.asked.insert((connection.clone(), id.to_string()), (asked, event.seq));
+                    self.asked.insert((connection.clone(), Name::from(id)), (asked, event.seq));
                 }
             }
             EventKind::WireReceived { connection, message } if !self.asked.is_empty() => {
                 for part in parts(message).iter().filter(|part| part.is_response() && !part.is_cut()) {
-                    let id = part.id().map(ToString::to_string).unwrap_or_default();
+                    let id = part.id_text();
                     let Some((asked, at)) = self.asked.remove(&(connection.clone(), id)) else { continue };
                     match judge_result(view, connection, (part, event.seq), (&asked, at)) {
                         Judged::Unrelated => {}

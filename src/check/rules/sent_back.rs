@@ -10,7 +10,9 @@ use crate::check::outcome::loaded;
 use crate::check::parts::parts;
 use crate::check::reading::{Reading, RequestKey};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Message, OpId, Outcome, Seq, Source};
+use crate::history::{
+    ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Message, Name, OpId, Outcome, Seq, Source,
+};
 use crate::plan::Promise;
 
 /// Counter-examples: Whether a call is repeated is the caller's choice. The client may repeat it on another connection,
@@ -163,7 +165,7 @@ impl CallRounds {
         if sent_back(message).is_none() {
             return;
         }
-        let server = || event.source.server().unwrap_or_default().to_owned();
+        let server = || event.source.server().unwrap_or_default().into();
         let state = message.at(&["result", "requestState"]).cloned();
         self.given.extend(state.iter().map(|state| (server(), state.clone(), call.clone(), event.seq)));
         let asked = message.at(&["result", "inputRequests"]).and_then(Value::as_object).into_iter().flatten();
@@ -207,7 +209,7 @@ impl CallRounds {
         let matching = of_new_id.or_else(|| unserved().next_back());
         let (variant, sent, what) = match (matching, fits.last(), &newest.1, returned) {
             (Some(index), ..) if of_new_id.is_some() => {
-                backs[index].repeated = Some((round.connection.clone(), round.id.to_string()));
+                backs[index].repeated = Some((round.connection.clone(), Name::of(&round.id)));
                 return tally.held();
             }
             (Some(index), ..) => ("same-id", backs[index].sent, "under the same id"),
@@ -271,7 +273,7 @@ fn describe(call: &CallKey, request: &Message) -> String {
     match call {
         CallKey::Operation(operation) => format!("the call of {operation}"),
         CallKey::Parameters(_) => {
-            let id = request.id().map(ToString::to_string).unwrap_or_default();
+            let id = request.id_text();
             format!("the {} with request id {id}", request.method().unwrap_or_default())
         }
     }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
+use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq};
 use crate::plan::Promise;
 
 /// Bound on the answer to a ping. The specification says "promptly"; a busy client in Python takes a tenth of this
@@ -50,7 +50,7 @@ pub(super) const PING_ANSWERED: Invariant = Invariant {
 #[derive(Default)]
 struct Pings {
     /// Unanswered pings, with the event and time of each.
-    open: BTreeMap<(ConnectionId, String), (Seq, u64)>,
+    open: BTreeMap<(ConnectionId, Name), (Seq, u64)>,
 }
 
 impl Monitor for Pings {
@@ -81,14 +81,14 @@ impl Monitor for Pings {
     }
 }
 
-fn ping_id(message: &Message) -> Option<String> {
-    if message.is_request("ping") { message.id().map(ToString::to_string) } else { None }
+fn ping_id(message: &Message) -> Option<Name> {
+    if message.is_request("ping") { message.id().map(|_| message.id_text()) } else { None }
 }
 
 impl Pings {
     fn answer(&mut self, event: &Event, connection: &ConnectionId, answer: &Message, tally: &mut Tally) {
         let now = event.seq;
-        let Some(id) = answer.id().map(ToString::to_string) else { return };
+        let Some(id) = answer.id().map(|_| answer.id_text()) else { return };
         let Some((sent, sent_us)) = self.open.remove(&(connection.clone(), id)) else { return };
         match answer.at(&["result"]).and_then(Value::as_object) {
             Some(result) if result.keys().all(|key| key == "_meta") => {
@@ -149,7 +149,7 @@ pub(super) const DEFAULTS_APPLIED: Invariant = Invariant {
 #[derive(Default)]
 struct ElicitedDefaults {
     /// Requests for input, by connection and id: the fields with a default, and the event.
-    asked: BTreeMap<(ConnectionId, String), (Vec<String>, Seq)>,
+    asked: BTreeMap<(ConnectionId, Name), (Vec<String>, Seq)>,
 }
 
 impl Monitor for ElicitedDefaults {
@@ -158,7 +158,7 @@ impl Monitor for ElicitedDefaults {
             EventKind::WireSent { connection, message } if message.is_request("elicitation/create") => {
                 let fields = fields_with_default(message);
                 if let (Some(id), false) = (message.id(), fields.is_empty()) {
-                    self.asked.insert((connection.clone(), id.to_string()), (fields, event.seq));
+                    self.asked.insert((connection.clone(), Name::from(id)), (fields, event.seq));
                 }
             }
             EventKind::WireReceived { connection, message } => {
@@ -173,7 +173,7 @@ impl Monitor for ElicitedDefaults {
 
 impl ElicitedDefaults {
     fn answered(&mut self, seq: Seq, connection: &ConnectionId, answer: &Message, tally: &mut Tally) {
-        let id = answer.id().map(ToString::to_string).unwrap_or_default();
+        let id = answer.id_text();
         let Some((fields, asked)) = self.asked.remove(&(connection.clone(), id)) else { return };
         let action = answer.at(&["result", "action"]).and_then(Value::as_str);
         // A person may refuse.

@@ -93,7 +93,7 @@ impl Monitor for InputClosedFirst {
 
 impl InputClosedFirst {
     fn progress(&mut self, server: &str, incarnation: u32) -> &mut ShutdownProgress {
-        self.servers.entry((server.to_owned(), incarnation)).or_default()
+        self.servers.entry((server.into(), incarnation)).or_default()
     }
 
     fn killed(

@@ -47,7 +47,7 @@ impl Monitor for DeletedSessions {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::SessionOpened { session, .. } => {
-                let server = event.source.server().unwrap_or_default().to_owned();
+                let server = event.source.server().unwrap_or_default().into();
                 self.open.insert(session.clone(), OpenSession { opened: event.seq, server, is_known: false });
             }
             EventKind::SessionClosed { session, .. } => {
@@ -282,7 +282,7 @@ struct OpenSessions {
 
 impl Monitor for OpenSessions {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        let server = || event.source.server().unwrap_or_default().to_owned();
+        let server = || event.source.server().unwrap_or_default().into();
         match &event.kind {
             EventKind::SessionOpened { session, .. } => {
                 self.open.insert(session.clone(), OpenSession { opened: event.seq, server: server(), is_known: false });

@@ -7,7 +7,7 @@ use crate::check::lessons::{Lesson, ServerSocket, Sockets, socket_of};
 use crate::check::rules::credentials::content;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{
-    Action, Event, EventKind, ExchangeId, Header, Kind, Message, OpId, Outcome, Seq, SessionId, WireEnd,
+    Action, Event, EventKind, ExchangeId, Header, Kind, Message, Name, OpId, Outcome, Seq, SessionId, WireEnd,
 };
 use crate::plan::Promise;
 
@@ -26,7 +26,7 @@ pub(super) fn lateness(event: &Event, since_us: u64) -> Option<Duration> {
 /// Unanswered requests that name a session.
 #[derive(Default)]
 struct UnknownSessionRequests {
-    asked: BTreeMap<(String, ExchangeId), (SessionId, bool)>,
+    asked: BTreeMap<(Name, ExchangeId), (SessionId, bool)>,
 }
 
 impl UnknownSessionRequests {
@@ -36,12 +36,12 @@ impl UnknownSessionRequests {
         let server = event.source.server()?;
         match &event.kind {
             EventKind::HttpReceived { exchange, session: Some(session), verb, .. } => {
-                let key = (server.to_owned(), exchange.clone());
+                let key = (server.into(), exchange.clone());
                 self.asked.insert(key, (session.clone(), verb == "POST"));
                 None
             }
             EventKind::HttpAnswered { exchange, status, .. } if !self.asked.is_empty() => {
-                let found = self.asked.remove(&(server.to_owned(), exchange.clone()))?;
+                let found = self.asked.remove(&(server.into(), exchange.clone()))?;
                 (*status == 404).then_some(found)
             }
             _ => None,

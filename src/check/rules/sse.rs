@@ -6,7 +6,7 @@ use crate::check::combinator::{Judged, each};
 use crate::check::metadata::says_revision;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{
-    ConnectionId, Event, EventKind, ExchangeId, Header, Kind, LinkPeer, Message, Seq, SessionId, WireEnd,
+    ConnectionId, Event, EventKind, ExchangeId, Header, Kind, LinkPeer, Message, Name, Seq, SessionId, WireEnd,
 };
 use crate::plan::Promise;
 
@@ -48,7 +48,7 @@ struct PostedMessages {
     /// The path of the stream of each server.
     streams: BTreeMap<String, String>,
     /// Unanswered POST requests that name no known session.
-    strays: BTreeMap<(String, ExchangeId), Seq>,
+    strays: BTreeMap<(Name, ExchangeId), Seq>,
 }
 
 impl Monitor for PostedMessages {
@@ -64,7 +64,7 @@ impl Monitor for PostedMessages {
             }
             EventKind::MockListening { url } => {
                 let path = url.splitn(4, '/').nth(3).map(|path| format!("/{path}"));
-                self.streams.extend(path.map(|path| (server.to_owned(), path)));
+                self.streams.extend(path.map(|path| (server.into(), path)));
             }
             EventKind::HttpReceived { verb, session, exchange, path, message, .. } if verb == "POST" => match session {
                 Some(session) if self.known.contains(session) => tally.held(),
@@ -78,17 +78,17 @@ impl Monitor for PostedMessages {
                     tally.broken(Violation::new("elsewhere", because, &[event.seq]));
                 }
                 _ if self.open.get(server).is_some_and(|n_open| *n_open > 0) => {
-                    self.strays.insert((server.to_owned(), exchange.clone()), event.seq);
+                    self.strays.insert((server.into(), exchange.clone()), event.seq);
                 }
                 _ => {}
             },
             EventKind::HttpStray { exchange, message: Some(_), .. }
                 if self.open.get(server).is_some_and(|n| *n > 0) =>
             {
-                self.strays.insert((server.to_owned(), exchange.clone()), event.seq);
+                self.strays.insert((server.into(), exchange.clone()), event.seq);
             }
             EventKind::HttpAnswered { exchange, status, .. } => {
-                let Some(posted) = self.strays.remove(&(server.to_owned(), exchange.clone())) else { return };
+                let Some(posted) = self.strays.remove(&(server.into(), exchange.clone())) else { return };
                 if *status != 405 {
                     let because = format!(
                         "a message was posted to {server} at {posted} to another address than its stream names"

@@ -9,7 +9,7 @@ use crate::check::parts::parts;
 use crate::check::senders::{Sender, Senders};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{
-    ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Message, Seq, SessionId, Source, header_text,
+    ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Message, Name, Seq, SessionId, Source, header_text,
     is_header_text,
 };
 use crate::plan::{Promise, Revision};
@@ -41,7 +41,7 @@ pub(super) const METADATA_SENT: Invariant = Invariant {
 #[derive(Default)]
 struct RequestMetadata {
     /// The headers of the newest exchange of each mock, until its message arrives.
-    headers: BTreeMap<String, BTreeMap<String, String>>,
+    headers: BTreeMap<Name, BTreeMap<String, String>>,
     /// Connections with a handshake.
     initialized: BTreeSet<ConnectionId>,
 }
@@ -50,7 +50,7 @@ impl Monitor for RequestMetadata {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::HttpReceived { headers, .. } => {
-                self.headers.insert(event.source.to_string(), headers.clone());
+                self.headers.insert(event.source.to_name(), headers.clone());
             }
             EventKind::WireReceived { connection, message } => {
                 let header = self.header_of(&event.source, view);
@@ -77,7 +77,7 @@ impl Monitor for RequestMetadata {
 
 impl RequestMetadata {
     fn header_of(&mut self, source: &Source, view: &View) -> Option<BTreeMap<String, String>> {
-        let found = self.headers.remove(&source.to_string());
+        let found = self.headers.remove(&source.to_name());
         if view.is_line() { None } else { found }
     }
 }
@@ -185,11 +185,11 @@ pub(super) const GENERATION_KEPT: Invariant = Invariant {
 struct KnownGenerations {
     senders: Senders,
     /// The generation that each server has shown first, and to whom.
-    shown: BTreeMap<String, (ShownGeneration, Option<Sender>)>,
+    shown: BTreeMap<Name, (ShownGeneration, Option<Sender>)>,
     /// The unanswered requests by server and id.
-    asked: BTreeMap<(String, String), AskedServer>,
+    asked: BTreeMap<(Name, Name), AskedServer>,
     /// Exchanges whose error says that the method is unknown: with status 404 the server is stateless.
-    unknown: BTreeMap<(String, ExchangeId), (Seq, Sender)>,
+    unknown: BTreeMap<(Name, ExchangeId), (Seq, Sender)>,
 }
 
 struct AskedServer {
@@ -225,10 +225,10 @@ impl Monitor for KnownGenerations {
             }
             EventKind::WireSent { message, .. } => self.send(event, message, view),
             EventKind::HttpAnswered { exchange, status, .. } => {
-                let unknown = self.unknown.remove(&(event.source.to_string(), exchange.clone()));
+                let unknown = self.unknown.remove(&(event.source.to_name(), exchange.clone()));
                 if let Some((sent, client)) = unknown.filter(|_| *status == 404) {
                     let shown = (ShownGeneration::Stateless(sent), Some(client));
-                    self.shown.entry(event.source.to_string()).or_insert(shown);
+                    self.shown.entry(event.source.to_name()).or_insert(shown);
                 }
             }
             _ => {}
@@ -238,7 +238,7 @@ impl Monitor for KnownGenerations {
 
 impl KnownGenerations {
     fn receive(&mut self, event: &Event, request: &Message, client: Sender, tally: &mut Tally) {
-        let server = event.source.to_string();
+        let server = event.source.to_name();
         if let Some(id) = request.id() {
             let asked = AskedServer {
                 client: client.clone(),
@@ -246,7 +246,7 @@ impl KnownGenerations {
                 is_stateless: request.at(&["params", "_meta", VERSION]).is_some(),
                 at_us: event.at_us,
             };
-            self.asked.insert((server.clone(), id.to_string()), asked);
+            self.asked.insert((server.clone(), Name::from(id)), asked);
         }
         match self.shown.get(&server) {
             Some((ShownGeneration::Stateless(_), Some(shown))) if !is_one(shown, &client) => {}
@@ -267,8 +267,8 @@ impl KnownGenerations {
     }
 
     fn send(&mut self, event: &Event, message: &Message, view: &View) {
-        let server = event.source.to_string();
-        let id = message.id().map(ToString::to_string).unwrap_or_default();
+        let server = event.source.to_name();
+        let id = message.id_text();
         let asked = self.asked.remove(&(server.clone(), id));
         let is_discover = asked.as_ref().is_some_and(|asked| asked.is_discover);
         let is_discovered = is_discover && message.at(&["result"]).is_some();
@@ -318,7 +318,7 @@ pub(super) const SESSIONS_OVER: Invariant = Invariant {
 struct StatelessServers {
     senders: Senders,
     /// Whether each server has answered without a handshake.
-    is_stateless: BTreeMap<String, bool>,
+    is_stateless: BTreeMap<Name, bool>,
     /// Where messages came from.
     places: BTreeSet<Sender>,
     given: BTreeSet<SessionId>,
@@ -338,7 +338,7 @@ impl StatelessServers {
 impl Monitor for StatelessServers {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         self.senders.see(event);
-        let server = || event.source.to_string();
+        let server = || event.source.to_name();
         match &event.kind {
             EventKind::WireReceived { message, .. } if message.is_request("initialize") => {
                 self.is_stateless.insert(server(), false);

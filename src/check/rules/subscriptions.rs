@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::check::host::{ServerExchange, exchange_of};
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, Header, Kind, Seq};
+use crate::history::{Event, EventKind, Header, Kind, Name, Seq};
 use crate::plan::Promise;
 
 /// The method of a subscription.
@@ -41,7 +41,7 @@ struct OpenSubscriptions {
 
 impl Monitor for OpenSubscriptions {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        let server = || event.source.server().unwrap_or_default().to_owned();
+        let server = || Name::from(event.source.server().unwrap_or_default());
         match &event.kind {
             EventKind::WireReceived { message, .. } => {
                 let Some(carrier) = view.carrier(event) else { return };

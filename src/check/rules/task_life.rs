@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::check::agreement::Spoken;
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq, WireEnd};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, WireEnd};
 use crate::plan::{Promise, Revision};
 
 /// Number of requests that show that a client does something else, or the same again and again.
@@ -45,8 +45,8 @@ pub(super) const TASKS_FOLLOWED: Invariant = Invariant {
 #[derive(Default)]
 struct FollowedTasks {
     /// Unanswered `tasks/get`, by connection and id, with their tasks.
-    polls: BTreeMap<(ConnectionId, String), String>,
-    tasks: BTreeMap<(ConnectionId, String), FollowedTask>,
+    polls: BTreeMap<(ConnectionId, Name), String>,
+    tasks: BTreeMap<(ConnectionId, Name), FollowedTask>,
 }
 
 struct FollowedTask {
@@ -98,8 +98,8 @@ impl Monitor for FollowedTasks {
 impl FollowedTasks {
     fn send(&mut self, event: &Event, connection: &ConnectionId, message: &Message) {
         let Some(found) = task_in(message) else { return };
-        let key = (connection.clone(), found.id.to_owned());
-        let poll = message.id().map(|id| (connection.clone(), id.to_string()));
+        let key = (connection.clone(), found.id.into());
+        let poll = message.id().map(|id| (connection.clone(), Name::from(id)));
         let is_poll = poll.is_some_and(|poll| self.polls.remove(&poll).is_some());
         if found.is_new {
             let others = (0, event.seq, event.at_us);
@@ -138,12 +138,12 @@ impl FollowedTasks {
             }
             return;
         };
-        let Some(task) = self.tasks.get_mut(&(connection.clone(), id.to_owned())) else { return };
+        let Some(task) = self.tasks.get_mut(&(connection.clone(), id.into())) else { return };
         task.is_asked_for = true;
         if !request.is_request("tasks/get") {
             return tally.held();
         }
-        let poll = request.id().map(ToString::to_string).unwrap_or_default();
+        let poll = request.id_text();
         self.polls.insert((connection.clone(), poll), id.to_owned());
         if let Some((ended, n_polls)) = &mut task.ended {
             *n_polls += 1;
@@ -238,7 +238,7 @@ pub(super) const TASK_INPUT_AWAITED: Invariant = Invariant {
 #[derive(Default)]
 struct TaskInput {
     /// Tasks that need input, by connection and id: the answer that said it first, and the polls since.
-    needy: BTreeMap<(ConnectionId, String), (Seq, usize)>,
+    needy: BTreeMap<(ConnectionId, Name), (Seq, usize)>,
 }
 
 impl Monitor for TaskInput {
@@ -247,7 +247,7 @@ impl Monitor for TaskInput {
             EventKind::WireSent { connection, message } => {
                 for news in parts(message).iter().filter_map(task_in) {
                     let Spoken::Handshake(Revision::R20251125, _) = view.spoken(connection) else { return };
-                    let key = (connection.clone(), news.id.to_owned());
+                    let key = (connection.clone(), news.id.into());
                     if news.needs_input {
                         self.needy.entry(key).or_insert((event.seq, 0));
                     } else {
@@ -258,7 +258,7 @@ impl Monitor for TaskInput {
             EventKind::WireReceived { connection, message } if !self.needy.is_empty() => {
                 for part in parts(message).iter().filter(|part| part.is_any_request()) {
                     let Some(id) = part.at(&["params", "taskId"]).and_then(Value::as_str) else { continue };
-                    let key = (connection.clone(), id.to_owned());
+                    let key = (connection.clone(), id.into());
                     let Some((needed, n_polls)) = self.needy.get_mut(&key) else { continue };
                     if !part.is_request("tasks/get") {
                         self.needy.remove(&key);
@@ -310,7 +310,7 @@ pub(super) const TASK_ANSWERS_RELATED: Invariant = Invariant {
 #[derive(Default)]
 struct RelatedAnswers {
     /// Requests that belong to a task, by connection and id.
-    asked: BTreeMap<(ConnectionId, String), (String, Seq)>,
+    asked: BTreeMap<(ConnectionId, Name), (String, Seq)>,
 }
 
 impl Monitor for RelatedAnswers {
@@ -322,13 +322,13 @@ impl Monitor for RelatedAnswers {
                     let task = request.at(&["params", "_meta", RELATED, "taskId"]).and_then(Value::as_str);
                     let is_about_tasks = request.method().is_some_and(|method| method.starts_with("tasks/"));
                     let Some(task) = task.filter(|_| !is_about_tasks) else { continue };
-                    let id = request.id().map(ToString::to_string).unwrap_or_default();
+                    let id = request.id_text();
                     self.asked.insert((connection.clone(), id), (task.to_owned(), event.seq));
                 }
             }
             EventKind::WireReceived { connection, message } if !self.asked.is_empty() => {
                 for answer in parts(message).iter().filter(|part| part.is_response() && !part.is_cut()) {
-                    let id = answer.id().map(ToString::to_string).unwrap_or_default();
+                    let id = answer.id_text();
                     let Some((task, at)) = self.asked.remove(&(connection.clone(), id)) else { continue };
                     if answer.at(&["result"]).is_none() {
                         continue;

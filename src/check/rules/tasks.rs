@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::check::agreement::Spoken;
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq};
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: A client that has not listed a tool knows nothing of its tasks. A call that crosses a list, or a
@@ -34,9 +34,9 @@ pub(super) const TASK_SUPPORT_FOLLOWED: Invariant = Invariant {
 #[derive(Default)]
 struct TaskSupport {
     /// Unanswered lists, by connection and id.
-    listing: BTreeMap<(ConnectionId, String), Seq>,
+    listing: BTreeMap<(ConnectionId, Name), Seq>,
     /// The support of each tool, by connection and name; none if it changed.
-    tools: BTreeMap<(ConnectionId, String), Option<ListedSupport>>,
+    tools: BTreeMap<(ConnectionId, Name), Option<ListedSupport>>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Monitor for TaskSupport {
                 }
                 for part in parts(message).iter() {
                     if part.is_request("tools/list") {
-                        let id = part.id().map(ToString::to_string).unwrap_or_default();
+                        let id = part.id_text();
                         self.listing.insert((connection.clone(), id), event.seq);
                     } else if part.is_request("tools/call") && !part.is_cut() {
                         self.call(event.seq, connection, part, tally);
@@ -78,7 +78,7 @@ impl Monitor for TaskSupport {
 
 impl TaskSupport {
     fn listed(&mut self, seq: Seq, connection: &ConnectionId, answer: &Message) {
-        let id = answer.id().map(ToString::to_string).unwrap_or_default();
+        let id = answer.id_text();
         if self.listing.remove(&(connection.clone(), id)).is_none() {
             return;
         }
@@ -86,7 +86,7 @@ impl TaskSupport {
             let Some(name) = tool.get("name").and_then(Value::as_str) else { continue };
             let support = tool.pointer("/execution/taskSupport").and_then(Value::as_str).unwrap_or("forbidden");
             let found = ListedSupport { support: support.to_owned(), listed: seq };
-            let known = self.tools.entry((connection.clone(), name.to_owned())).or_insert_with(|| Some(found.clone()));
+            let known = self.tools.entry((connection.clone(), name.into())).or_insert_with(|| Some(found.clone()));
             if known.as_ref().is_some_and(|known| known.support != found.support) {
                 *known = None;
             }
@@ -96,8 +96,7 @@ impl TaskSupport {
     fn call(&self, seq: Seq, connection: &ConnectionId, call: &Message, tally: &mut Tally) {
         let is_listing = self.listing.keys().any(|(of, _)| of == connection);
         let Some(name) = call.at(&["params", "name"]).and_then(Value::as_str).filter(|_| !is_listing) else { return };
-        let Some(Some(ListedSupport { support, listed })) = self.tools.get(&(connection.clone(), name.to_owned()))
-        else {
+        let Some(Some(ListedSupport { support, listed })) = self.tools.get(&(connection.clone(), name.into())) else {
             return;
         };
         let is_task = call.at(&["params", "task"]).is_some();

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::check::outcome::loaded;
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Gone, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, OpId, Outcome, Seq, Tool};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, OpId, Outcome, Seq, Tool};
 use crate::plan::Promise;
 
 /// Counter-examples: A server that changes its tools may have had others when the load listed them. A list is complete
@@ -40,7 +40,7 @@ pub(super) const TOOLS_MATCH_OFFER: Invariant = Invariant {
 struct ListedTools {
     listed: BTreeMap<String, ToolList>,
     /// The unanswered requests for a list, by connection and id, and the page that each asked for.
-    asked: BTreeMap<(ConnectionId, String), Option<String>>,
+    asked: BTreeMap<(ConnectionId, Name), Option<String>>,
 }
 
 #[derive(Default)]
@@ -118,11 +118,11 @@ impl ListedTools {
                 }
             }
         }
-        self.asked.extend(request.id().map(|id| ((connection.clone(), id.to_string()), cursor)));
+        self.asked.extend(request.id().map(|id| ((connection.clone(), Name::from(id)), cursor)));
     }
 
     fn answer(&mut self, event: &Event, connection: &ConnectionId, answer: &Message) {
-        let id = answer.id().map(ToString::to_string).unwrap_or_default();
+        let id = answer.id_text();
         let cursor = self.asked.remove(&(connection.clone(), id)).flatten();
         let (Some(server), Some(Value::Array(tools))) = (event.source.server(), answer.at(&["result", "tools"])) else {
             return;

@@ -104,7 +104,7 @@ impl Connections {
         let ids = [plain.clone(), format!("{server}/{plain}"), format!("{server}/{plain}/{number}")];
         let free = ids.into_iter().find(|id| !self.ids.contains(id)).unwrap_or_else(|| format!("connection {number}"));
         self.ids.insert(free.clone());
-        ConnectionId(free)
+        ConnectionId(free.into())
     }
 }
 

@@ -122,7 +122,7 @@ fn the_same_connection_name_of_two_servers_is_two_connections() {
         .events()
         .iter()
         .filter_map(|event| match &event.kind {
-            EventKind::ConnectionOpened { connection } => Some(connection.0.clone()),
+            EventKind::ConnectionOpened { connection } => Some(connection.to_string()),
             _ => None,
         })
         .collect();

@@ -51,10 +51,10 @@ impl Observation {
             // A message without a session belongs to no connection.
             EventKind::ConnectionOpened { connection } if !connection.0.ends_with(".0") => {
                 of.n_opened += 1;
-                of.open.insert(connection.0.clone());
+                of.open.insert(connection.to_string());
             }
             EventKind::ConnectionClosed { connection, .. } => {
-                of.open.remove(&connection.0);
+                of.open.remove(connection.0.as_str());
             }
             EventKind::MockEnding { .. } => of.open.clear(),
             EventKind::WireReceived { connection, message } => {

@@ -88,7 +88,7 @@ impl ScopeSink for Reporter {
     fn entered(&self, number: u64, name: &str) {
         // The reference contract requires that one task opens and closes a session.
         self.event(&EventKind::ScopeEntered {
-            scope: ScopeId(format!("s{number}")),
+            scope: ScopeId(format!("s{number}").into()),
             name: name.to_owned(),
             form: ScopeForm::TaskBound,
             parent: None,
@@ -102,7 +102,7 @@ impl ScopeSink for Reporter {
             scopes::Leaving::Finaliser => Leaving::Finaliser,
         };
         let context = self.inner.numbering.here();
-        self.event(&EventKind::ScopeLeft { scope: ScopeId(format!("s{number}")), context, how });
+        self.event(&EventKind::ScopeLeft { scope: ScopeId(format!("s{number}").into()), context, how });
     }
 }
 

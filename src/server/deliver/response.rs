@@ -94,7 +94,7 @@ fn trickle(no: ExchangeNo, place: Place, line: &[u8], http: &mut Http, state: &m
     let session = http.session_of_answer(no, place, state);
     let connection = http.connection_of(place, state);
     let mut headers = vec![(JSON.0, JSON.1.to_owned())];
-    headers.extend(session.map(|session| (SESSION, session.0)));
+    headers.extend(session.map(|session| (SESSION, session.to_string())));
     headers.extend(http.take_named_session(no));
     state.wakeups.note_answer(place);
     state.outbox.journal(EventKind::HttpAnswered { exchange: no.id(), status: 200, streams: false });

@@ -96,7 +96,7 @@ impl Receiver<'_> {
             HttpStyle::Streamable => request.header("mcp-session-id").filter(|_| request.path == self.http.setup.path),
             HttpStyle::Sse { messages } => sse::session_in(&request.query).filter(|_| request.path == *messages),
         };
-        named.map(|id| SessionId(id.to_owned()))
+        named.map(|id| SessionId::from(id))
     }
 
     fn admit(&self, request: &Request, names_session: bool, is_known: bool) -> Result<Verb, Refusal> {
@@ -314,7 +314,7 @@ fn stray(request: &Request) -> EventKind {
         verb: request.verb.chars().take(VERB_CHARS).collect(),
         path: shown_path(request),
         query: shown_query(request),
-        session: request.header("mcp-session-id").map(|id| SessionId(id.to_owned())),
+        session: request.header("mcp-session-id").map(|id| SessionId::from(id)),
         headers: shown_headers(request),
         message: message_of(request),
     }

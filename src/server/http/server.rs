@@ -81,7 +81,7 @@ impl Http {
 
     /// The name of a connection; 0 stands for requests without a session.
     pub(super) fn connection_id(&self, number: Option<u64>) -> ConnectionId {
-        ConnectionId(format!("{}.{}", self.name, number.unwrap_or(0)))
+        ConnectionId(format!("{}.{}", self.name, number.unwrap_or(0)).into())
     }
 
     /// The connection of a place. The first message without a session opens the connection of such messages.
@@ -190,7 +190,7 @@ impl Http {
             ("content-type", "text/event-stream".to_owned()),
             ("cache-control", "no-cache, no-transform".to_owned()),
         ];
-        headers.extend(session.as_ref().filter(|_| names).map(|session| (SESSION, session.0.clone())));
+        headers.extend(session.as_ref().filter(|_| names).map(|session| (SESSION, session.to_string())));
         headers.extend(self.take_named_session(no));
         if let Some(exchange) = self.exchanges.get_mut(no) {
             exchange.streams = true;

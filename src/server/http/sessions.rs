@@ -31,7 +31,7 @@ impl Sessions {
             return None;
         }
         let last = self.last.clone().filter(|_| connection.repeats_session);
-        let session = last.unwrap_or_else(|| SessionId(format!("{}-{number}", self.prefix)));
+        let session = last.unwrap_or_else(|| SessionId(format!("{}-{number}", self.prefix).into()));
         connection.session = Some(session.clone());
         self.open.insert(session.clone(), number);
         self.last = Some(session.clone());

@@ -31,7 +31,7 @@ fn mock_of(style: HttpStyle, script: Script) -> Machine {
         session_prefix: "s".to_owned(),
     };
     let setup = Setup::alone(script, Revision::R20251125, Endpoint::Http(http));
-    Machine::new(Setup { connection: ConnectionId("c3".to_owned()), ..setup })
+    Machine::new(Setup { connection: ConnectionId::from("c3"), ..setup })
 }
 
 fn request(exchange: u64, verb: &str, session: Option<&str>, body: &str) -> Input {
@@ -81,7 +81,7 @@ fn connections_are_named_by_number_and_sessions_are_not_drawn_by_chance() {
         let effects = mock.handle(request(number, "POST", None, INITIALIZE));
         let opened = effects.iter().find_map(|effect| match effect {
             Effect::Journal(EventKind::SessionOpened { connection, session }) => {
-                Some((connection.0.clone(), session.0.clone()))
+                Some((connection.to_string(), session.to_string()))
             }
             _ => None,
         });
@@ -108,7 +108,7 @@ fn an_opening_that_its_client_gives_up_opens_no_session_later() {
     let mut mock = mock(Script::from_toml("s", "s.toml", text).unwrap());
     mock.handle(request(1, "POST", None, INITIALIZE));
     let gone = mock.handle(Input::ExchangeGone(ExchangeNo(1)));
-    let closed = EventKind::ConnectionClosed { connection: ConnectionId("c3.1".to_owned()), how: WireEnd::ByClient };
+    let closed = EventKind::ConnectionClosed { connection: ConnectionId::from("c3.1"), how: WireEnd::ByClient };
     assert!(gone.contains(&Effect::Journal(closed)), "{gone:?}");
     assert_eq!(mock.handle(Input::GateOpened("g".to_owned())), []);
     assert_eq!(status(&mock.handle(request(2, "POST", Some("s-1"), CALL))), [(2, 404)]);
@@ -164,7 +164,7 @@ fn over_sse_a_stream_that_its_client_gives_up_is_the_end_of_what_waits() {
     assert_eq!(opened.last(), Some(&Effect::StreamPart { exchange: ExchangeNo(1), bytes: endpoint }));
     assert_eq!(status(&mock.handle(over_sse(request(2, "POST", Some("s-1"), CALL)))), [(2, 202)]);
     let gone = mock.handle(Input::ExchangeGone(ExchangeNo(1)));
-    let closed = EventKind::ConnectionClosed { connection: ConnectionId("c3.1".to_owned()), how: WireEnd::ByClient };
+    let closed = EventKind::ConnectionClosed { connection: ConnectionId::from("c3.1"), how: WireEnd::ByClient };
     assert!(gone.contains(&Effect::Journal(closed)), "{gone:?}");
     assert_eq!(mock.handle(Input::GateOpened("first-call".to_owned())), []);
 }
@@ -222,13 +222,13 @@ impl Seen {
                 wrong(!self.over.insert(no(exchange)), "ended twice")
             }
             Effect::Journal(EventKind::ConnectionOpened { connection }) => {
-                wrong(!self.open.insert(connection.0.clone()), "opened twice")
+                wrong(!self.open.insert(connection.to_string()), "opened twice")
             }
             Effect::Journal(EventKind::ConnectionClosed { connection, .. }) => {
-                wrong(!self.open.remove(&connection.0), "closed and not open")
+                wrong(!self.open.remove(connection.0.as_str()), "closed and not open")
             }
             Effect::Journal(EventKind::WireReceived { connection, .. } | EventKind::WireSent { connection, .. }) => {
-                wrong(!self.open.contains(&connection.0), "a message of a connection that is not open")
+                wrong(!self.open.contains(connection.0.as_str()), "a message of a connection that is not open")
             }
             Effect::Respond { exchange, .. } => wrong(!self.over.contains(&exchange.0), "not on record"),
             Effect::BeginStream { exchange, .. } | Effect::StreamPart { exchange, .. } => {

@@ -1,0 +1,215 @@
+//! Reads a history one event at a time, so that its length is no matter of memory.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, Read};
+
+use crate::history::jsonl::{foreign_to_journals, read_header, read_numbered, without_end};
+use crate::history::{Event, Header, Origin, Seq};
+use crate::plan::{InputError, TEXT_BYTES_MAX};
+
+/// Most bytes of one line.
+const LINE_BYTES_MAX: u64 = TEXT_BYTES_MAX;
+
+/// The events of a `history.jsonl`, in recorded order. Its end is the end of the file or the first error.
+pub struct HistoryReader<R> {
+    file: String,
+    lines: Lines<R>,
+    header: Header,
+    n_events: u64,
+    is_journal: bool,
+    is_over: bool,
+}
+
+impl<R: BufRead> HistoryReader<R> {
+    /// Reads the header of a history.
+    ///
+    /// # Errors
+    /// When the file is empty, or its first line is no header.
+    pub fn of_history(file: &str, bytes: R) -> Result<Self, InputError> {
+        let mut lines = Lines { bytes, line: Vec::new(), n_lines: 0, n_bytes: 0 };
+        let header = match lines.next(file)? {
+            Some(line) => read_header(file, line.text)?,
+            None => {
+                let found = "found an empty file, expected a history: its first line is the header";
+                return Err(InputError::whole(file, found));
+            }
+        };
+        Ok(Self { file: file.to_owned(), lines, header, n_events: 0, is_journal: false, is_over: false })
+    }
+
+    /// Reads the header of the journal of a mock that ran without a harness; as [`read_journal`](super::read_journal).
+    ///
+    /// # Errors
+    /// As [`HistoryReader::of_history`].
+    pub fn of_journal(file: &str, bytes: R) -> Result<Self, InputError> {
+        let mut reader = Self::of_history(file, bytes)?;
+        reader.header.origin = Origin::Mock;
+        reader.is_journal = true;
+        Ok(reader)
+    }
+
+    /// The facts that hold for the whole plan.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Reads on, and gives these events only.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub fn only(mut self, wanted: &BTreeSet<Seq>) -> Result<Vec<Event>, InputError> {
+        let mut events = Vec::new();
+        let Some(last) = wanted.last() else { return Ok(events) };
+        // The events stand on the lines of their numbers, because the header stands before them.
+        for seq in (self.n_events + 1..=last.0).map(Seq) {
+            if wanted.contains(&seq) {
+                let Some(event) = self.next() else { break };
+                events.push(event?);
+            } else if self.lines.next(&self.file)?.is_some() {
+                self.n_events += 1;
+            } else {
+                break;
+            }
+        }
+        Ok(events)
+    }
+
+    fn read(&mut self) -> Result<Option<Event>, InputError> {
+        let Some(Line { text, number, has_end }) = self.lines.next(&self.file)? else { return Ok(None) };
+        let event = read_numbered(&self.file, number, text, Seq(self.n_events + 1))?;
+        if !has_end {
+            return Err(without_end(&self.file, number));
+        }
+        match self.is_journal.then(|| foreign_to_journals(&event)).flatten() {
+            Some(found) => Err(InputError::line(&self.file, number, found)),
+            None => {
+                self.n_events += 1;
+                Ok(Some(event))
+            }
+        }
+    }
+}
+
+impl<R: BufRead> Iterator for HistoryReader<R> {
+    type Item = Result<Event, InputError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_over {
+            return None;
+        }
+        let event = self.read().transpose();
+        self.is_over = !matches!(event, Some(Ok(_)));
+        event
+    }
+}
+
+/// The lines of a file. One of them is in memory at a time.
+struct Lines<R> {
+    bytes: R,
+    line: Vec<u8>,
+    n_lines: usize,
+    /// Length of the lines before this one.
+    n_bytes: usize,
+}
+
+/// A line without its end.
+struct Line<'a> {
+    text: &'a str,
+    /// Its number in the file, from 1.
+    number: usize,
+    has_end: bool,
+}
+
+impl<R: BufRead> Lines<R> {
+    fn next(&mut self, file: &str) -> Result<Option<Line<'_>>, InputError> {
+        self.n_bytes += self.line.len();
+        self.line.clear();
+        let read = self.bytes.by_ref().take(LINE_BYTES_MAX + 1).read_until(b'\n', &mut self.line);
+        read.map_err(|error| InputError::whole(file, format!("cannot be read: {error}")))?;
+        if self.line.is_empty() {
+            return Ok(None);
+        }
+        self.n_lines += 1;
+        let (number, n_bytes) = (self.n_lines, self.line.len() as u64);
+        let (line, has_end) = match self.line.strip_suffix(b"\n") {
+            Some(line) => (line.strip_suffix(b"\r").unwrap_or(line), true),
+            None => (self.line.as_slice(), false),
+        };
+        if n_bytes > LINE_BYTES_MAX {
+            let found = format!("found more than {LINE_BYTES_MAX} bytes, expected at most that many on one line");
+            return Err(InputError::line(file, number, found));
+        }
+        let text = std::str::from_utf8(line).map_err(|error| {
+            let offset = self.n_bytes + error.valid_up_to();
+            let found = format!("found bytes that are not UTF-8 at offset {offset}, expected UTF-8 text");
+            InputError::line(file, number, found)
+        })?;
+        Ok(Some(Line { text, number, has_end }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{EventKind, Source, event_to_line, read_history, read_journal};
+
+    fn text(n_events: u64) -> String {
+        let header = serde_json::to_string(&Header::new("test")).unwrap();
+        let event = |seq| Event { seq: Seq(seq), at_us: seq, source: Source::Driver, kind: EventKind::IdleBegan {} };
+        let lines = (1..=n_events).map(|seq| event_to_line(&event(seq)));
+        std::iter::once(header).chain(lines).map(|line| line + "\n").collect()
+    }
+
+    fn streamed(text: &[u8]) -> Result<Vec<Event>, InputError> {
+        HistoryReader::of_history("test", text)?.collect()
+    }
+
+    #[test]
+    fn it_reads_what_is_read_at_once_and_refuses_what_is_refused_at_once() {
+        let whole = text(3);
+        let lines: Vec<&str> = whole.lines().collect();
+        let texts = [
+            whole.clone(),
+            String::new(),
+            whole.trim_end().to_owned(),
+            whole.replace('\n', "\r\n"),
+            whole[..whole.len() - 5].to_owned(),
+            format!("{}\n{}\n", lines[0], lines[2]),
+            format!("{whole}\n"),
+            format!("{whole}{{\"seq\"\n"),
+            format!("{}\n", lines[1]),
+            format!("{}\n", lines[0]),
+        ];
+        for text in texts {
+            let at_once = read_history("test", &text).map(|history| history.events().to_vec());
+            assert_eq!(streamed(text.as_bytes()), at_once, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn it_names_the_place_of_bytes_that_are_no_text() {
+        let mut bytes = text(2).into_bytes();
+        let offset = bytes.len() - 4;
+        bytes[offset] = 0xff;
+        let error = streamed(&bytes).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("test:3: found bytes that are not UTF-8 at offset {offset},")), "{error}");
+    }
+
+    #[test]
+    fn a_journal_has_events_of_mocks_only() {
+        let text = text(1);
+        let reader = HistoryReader::of_journal("test", text.as_bytes()).unwrap();
+        assert_eq!(reader.header().origin, Origin::Mock);
+        let streamed: Result<Vec<Event>, _> = reader.collect();
+        assert_eq!(streamed.unwrap_err(), read_journal("test", &text).unwrap_err());
+    }
+
+    #[test]
+    fn single_events_are_found_again() {
+        let text = text(9);
+        let wanted = BTreeSet::from([Seq(2), Seq(7), Seq(70)]);
+        let events = HistoryReader::of_history("test", text.as_bytes()).unwrap().only(&wanted).unwrap();
+        assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), [Seq(2), Seq(7)]);
+    }
+}
