@@ -94,7 +94,14 @@ const ROLES: &[(Evidence, Role, &[&str])] = &[
 ];
 
 /// Rules that measure the time between two messages.
-const TIMED: &[&str] = &["ping-answered", "server-requests-answered"];
+const TIMED: &[&str] = &[
+    "ping-answered",
+    "server-requests-answered",
+    "ended-subscription-calm",
+    "fresh-list-kept",
+    "list-not-polled",
+    "torn-down-subscription-left",
+];
 
 /// Why some verdicts of a rule cannot be relied on.
 #[derive(Debug, Default)]

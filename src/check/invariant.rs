@@ -145,6 +145,9 @@ impl AppliesTo {
     /// Streamable HTTP, in the stateless generation.
     pub const STATELESS_HTTP: Self =
         Self { generation: Generation::Stateless, transports: Transports::Only(Transport::Http), ..Self::ALL };
+    /// Servers that are child processes, in the stateless generation.
+    pub const STATELESS_STDIO: Self =
+        Self { generation: Generation::Stateless, transports: Transports::Only(Transport::Stdio), ..Self::ALL };
     /// Sessions with ids: streamable HTTP, in the handshake generation.
     pub const SESSIONS: Self =
         Self { generation: Generation::Handshake, transports: Transports::Only(Transport::Http), ..Self::ALL };

@@ -10,6 +10,8 @@ pub(super) const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 pub(super) const CLIENT: &str = "io.modelcontextprotocol/clientInfo";
 /// The member of `_meta` that holds the capabilities of the client.
 pub(super) const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+/// The member of `_meta` that names the subscription of a notification.
+pub(super) const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 /// Codes of errors that only servers of this generation send.
 pub(super) const STATELESS_ERRORS: RangeInclusive<i64> = -32_022..=-32_020;
 /// The code of the error about an unknown method. With status 404 it is an answer of this generation.

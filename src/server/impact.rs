@@ -24,6 +24,9 @@ pub(super) fn impairs(
     usual: Impact,
 ) -> Impact {
     let Cause::Request { method, .. } = cause else { return usual };
+    if generation != Generation::Handshake && is_allowed(action, method) {
+        return Impact::Nothing;
+    }
     match method.as_str() {
         DISCOVER => match generation {
             Generation::Stateless => of_stateless_opening(action, trigger, usual),
@@ -73,8 +76,38 @@ fn of_stateless_opening(action: &Action, trigger: &Trigger, usual: Impact) -> Im
     }
 }
 
+/// Whether the changed answer is one that a conforming server of the stateless generation may give: a result without a type,
+/// other capabilities, a list with a time to live, or a list in pages.
+fn is_allowed(action: &Action, method: &str) -> bool {
+    match action.family() {
+        Family::MalformedMessage(MalformedMessage::OmitResult(names)) => names.iter().all(|name| name == "resultType"),
+        Family::MalformedMessage(MalformedMessage::AlterResult(members)) => {
+            let is_right = |(name, value): (&String, &Value)| match (method, name.as_str()) {
+                (DISCOVER, "capabilities") => value.get("tools").is_some_and(Value::is_object),
+                ("tools/list", "tools") => value.as_array().is_some_and(|tools| tools.iter().all(is_tool)),
+                ("tools/list", "nextCursor") => value.is_string(),
+                ("tools/list", "ttlMs") => value.is_u64(),
+                ("tools/list", "cacheScope") => value == "private" || value == "public",
+                _ => false,
+            };
+            members.iter().all(is_right)
+        }
+        Family::Answer(_) | Family::MalformedMessage(_) | Family::LongMessage(_) | Family::MalformedLine(_) => false,
+        Family::MalformedEvent(_) | Family::Response(_) | Family::Raw(_) | Family::Endless(_) => false,
+        Family::Silence(_) | Family::Pause(_) | Family::Message(_) | Family::Line(_) => false,
+        Family::Event(_) | Family::Session(_) | Family::Process(_) => false,
+    }
+}
+
+fn is_tool(tool: &Value) -> bool {
+    tool.get("name").is_some_and(Value::is_string) && tool.get("inputSchema").is_some_and(Value::is_object)
+}
+
 fn of_subscription(action: &Action, usual: Impact) -> Impact {
-    let ends = matches!(action, Action::Drop | Action::EndStream | Action::CutStream | Action::AnswerError(_));
+    let ends = matches!(
+        action,
+        Action::Drop | Action::EndStream | Action::CutStream | Action::AnswerError(_) | Action::CancelRequest
+    );
     if ends || action.is_of_exchange() { Impact::Timing } else { usual }
 }
 
@@ -150,8 +183,29 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_a_conforming_server_may_give_impairs_nothing() {
+        let tool = "{ name = \"write\", inputSchema = {} }";
+        let page = format!("{{ alter-result = {{ tools = [{tool}], nextCursor = \"2\", ttlMs = 60000 }} }}");
+        let announced = "{ alter-result = { capabilities = { tools = { listChanged = true } } } }";
+        let untyped = "{ omit-result = [\"resultType\"] }";
+        for (method, action, expected) in [
+            ("tools/call", untyped, Impact::Nothing),
+            ("tools/call", "{ omit-result = [\"resultType\", \"content\"] }", Impact::Answers),
+            ("tools/list", page.as_str(), Impact::Nothing),
+            ("tools/call", page.as_str(), Impact::Answers),
+            ("tools/list", "{ alter-result = { tools = [{ name = 7 }] } }", Impact::Answers),
+            ("tools/list", "{ alter-result = { ttlMs = -1 } }", Impact::Answers),
+            ("server/discover", announced, Impact::Nothing),
+            ("server/discover", "{ alter-result = { capabilities = {} } }", Impact::Answers),
+        ] {
+            assert_eq!(impaired("modern", "", method, action), expected, "{action} on {method}");
+        }
+        assert_eq!(impaired("legacy", "", "tools/list", untyped), Impact::Answers);
+    }
+
+    #[test]
     fn what_becomes_of_a_subscription_impairs_no_answer() {
-        for action in [refusal(-32_601, "{}").as_str(), "\"drop\""] {
+        for action in [refusal(-32_601, "{}").as_str(), "\"drop\"", "\"cancel-request\""] {
             for generation in ["modern", "dual"] {
                 assert_eq!(impaired(generation, "", "subscriptions/listen", action), Impact::Timing, "{action}");
             }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::script::{LISTEN, LOG_MESSAGE};
 use crate::server::cause::{Cause, Place};
 use crate::server::clients::Clients;
-use crate::server::conforming::{Filter, is_subscribed_to, notification_of};
+use crate::server::conforming::{Filter, is_subscribed_to, names_subscription, notification_of};
 use crate::server::subscriptions::Subscription;
 use crate::server::wire;
 
@@ -43,6 +43,16 @@ fn subscribe(place: Place, id: &Value, filter: Filter, clients: &mut Clients) {
     connection.subscriptions.open(Subscription { id: id.clone(), exchange: place.exchange, filter });
 }
 
+/// The server tears down a subscription, if the cause is the request for one.
+pub(super) fn tear_down(cause: &Cause, place: Place, clients: &mut Clients) {
+    if let Cause::Request { id, method, .. } = cause
+        && method == LISTEN
+        && let Some(connection) = clients.state.connections.at_mut(place)
+    {
+        connection.subscriptions.end(id);
+    }
+}
+
 /// Sends a notification. Only subscribers get what needs a subscription.
 pub(super) fn send(place: Place, method: &str, params: Option<&Value>, clients: &mut Clients) {
     for number in clients.state.connections.numbers_at(place) {
@@ -50,7 +60,9 @@ pub(super) fn send(place: Place, method: &str, params: Option<&Value>, clients: 
         if method == LOG_MESSAGE && server.is_some_and(|server| !server.logs(params)) {
             continue;
         }
-        if server.is_some_and(|server| server.is_stateless()) && is_subscribed_to(method) {
+        // A script that names the subscription itself means every client, whether or not it has such a one.
+        let is_of_listeners = is_subscribed_to(method) && !params.is_some_and(names_subscription);
+        if server.is_some_and(|server| server.is_stateless()) && is_of_listeners {
             send_to_listeners(number, method, params, clients);
         } else {
             let place = Place { connection: Some(number), ..place };

@@ -151,6 +151,7 @@ pub const ROWS: &[Row] = &[
     ("initialize-without-tools", "odd-openings", "tools-assumed", "capabilities-respected", "stdio"),
     ("call-split", "odd-lines", "strict", "call-after-load-succeeds", "stdio"),
     ("call-without-content", "odd-results", "content-assumed", "operation-completes", "stdio"),
+    ("roots-asked-and-held", "close-while-asked", "handlers-awaited", "operation-completes", "stdio"),
     ("stubborn", "stubborn-server", "patient", "operation-completes", "stdio"),
     ("tools-that-change", "tools-change", "changes-unheard", "changed-tools-listed-again", "stdio"),
     ("hold-first-initialize", "cancel-during-connect", "unbounded", "operation-completes", "stdio"),
@@ -186,6 +187,11 @@ pub const ERA_ROWS: &[Row] = &[
     ("listen-mute", "subscription-mute", "acknowledgement-awaited", "call-after-load-succeeds", "stdio"),
     ("listen-answered", "subscription-ends", "subscription-for-all", "call-after-load-succeeds", "stdio"),
     ("listen-cut", "subscription-cut", "subscription-for-all", "call-after-load-succeeds", "http"),
+    ("listen-grants-less", "subscription-granted-less", "filter-for-all", "call-after-load-succeeds", "stdio"),
+    ("listen-torn-down", "subscription-torn-down", "torn-down-for-all", "call-after-load-succeeds", "stdio"),
+    ("call-untyped", "untyped-answers", "type-needed", "load-succeeds", "stdio"),
+    ("pages-fresh", "pages", "first-page-kept", "tools-match-offer", "stdio"),
+    ("input-required-then-dies", "input-required", "one-fails-all", "call-after-load-succeeds", "stdio"),
 ];
 const MODERN_REVISION: &str = "2026-07-28";
 

@@ -49,6 +49,7 @@ pub const BROKEN: &[(&str, &str, &str, &str)] = &[
     ("name-lost", "load-call-close", "http", "modern-metadata-sent"),
     ("cancel-lost", "cancel-in-flight", "stdio", "cancel-announced"),
     ("cancel-lost", "cancel-in-flight", "http", "cancel-announced"),
+    ("first-subscription-alone", "subscription-lost", "stdio", "subscription-sent-again"),
 ];
 
 #[test]

@@ -9,7 +9,7 @@ use crate::rig::Rig;
 use crate::standard::{lived, standard};
 
 /// Invariants that only other clients trigger, with the reason.
-const OF_OTHER_CLIENTS: [(&str, &str); 16] = [
+const OF_OTHER_CLIENTS: [(&str, &str); 18] = [
     ("token-sent", "the reference loader has no token that it could be asked for"),
     ("cursor-of-session", "no shipped script has a second page"),
     ("bearer-token-used", "the reference loader has no token that it could be asked for"),
@@ -26,6 +26,8 @@ const OF_OTHER_CLIENTS: [(&str, &str); 16] = [
     ("tasks-followed", "the reference loader makes no tasks"),
     ("task-input-awaited", "the reference loader makes no tasks"),
     ("task-answers-related", "the reference loader makes no tasks"),
+    ("cancelled-task-over", "the reference loader makes no tasks"),
+    ("strange-notice-ignored", "no shipped script sends a notification for a subscription that nobody opened"),
 ];
 
 /// Every invariant passes in at least one plan of the reference loader, over the transports it speaks, the one that is only run on
@@ -39,6 +41,8 @@ fn every_invariant_passes_somewhere() {
         lived(&["tasks", "--transport", "memory"]),
         lived(&["odd-events", "--transport", "memory"]),
         lived(&["subscription-heard", "--revision", "2026-07-28", "--transport", "http"]),
+        lived(&["subscription-lost", "--revision", "2026-07-28", "--transport", "stdio"]),
+        lived(&["subscription-torn-down", "--revision", "2026-07-28", "--transport", "stdio"]),
         lived(&["cancel-in-flight", "--revision", "2026-07-28", "--transport", "memory"]),
     ];
     let lived = more.iter().chain([standard()]);

@@ -7,7 +7,9 @@ mod abandoned;
 mod addresses;
 mod after_cleanup;
 mod answers;
+mod asked_again;
 mod auth;
+mod caching;
 mod calls;
 mod cancellation;
 mod cancellation_notices;
@@ -31,6 +33,7 @@ mod http_headers;
 mod http_streams;
 mod idle;
 mod inputs;
+mod listening;
 mod loads;
 mod meanwhile;
 mod messages;
@@ -65,6 +68,7 @@ mod subscriptions;
 mod task_life;
 mod tasks;
 mod tools;
+mod untyped;
 mod versions;
 
 use crate::check::Invariant;
@@ -101,6 +105,15 @@ pub const INVARIANTS: &[Invariant] = &[
     refused_generation::REFUSED_GENERATION_LEFT,
     stateless::SESSIONS_OVER,
     subscriptions::SUBSCRIPTION_CLOSED,
+    listening::STRANGE_NOTICE_IGNORED,
+    listening::TORN_DOWN_SUBSCRIPTION_LEFT,
+    listening::SUBSCRIPTION_SENT_AGAIN,
+    asked_again::ENDED_SUBSCRIPTION_CALM,
+    asked_again::SMALLER_FILTER_ACCEPTED,
+    caching::FRESH_LIST_KEPT,
+    caching::LIST_NOT_POLLED,
+    untyped::UNTYPED_RESULT_COMPLETE,
+    untyped::CANCELLED_TASK_OVER,
     sent_back::SENT_BACK_KEEPS_STATE,
     inputs::SENT_BACK_HAS_INPUTS,
     inputs::SENT_BACK_BOUNDED,
@@ -290,6 +303,15 @@ pub const HOST_RULES: &[Invariant] = &[
     inputs::SENT_BACK_HAS_INPUTS,
     inputs::SENT_BACK_BOUNDED,
     modern_features::FEATURES_IN_EACH_REQUEST,
+    listening::STRANGE_NOTICE_IGNORED,
+    listening::TORN_DOWN_SUBSCRIPTION_LEFT,
+    listening::SUBSCRIPTION_SENT_AGAIN,
+    asked_again::ENDED_SUBSCRIPTION_CALM,
+    asked_again::SMALLER_FILTER_ACCEPTED,
+    caching::FRESH_LIST_KEPT,
+    caching::LIST_NOT_POLLED,
+    untyped::UNTYPED_RESULT_COMPLETE,
+    untyped::CANCELLED_TASK_OVER,
     parameter_headers::PARAMETERS_MIRRORED,
     parameter_headers::MISMATCH_LISTED_AGAIN,
     older_era::OLDER_ERA_KEPT,

@@ -3,13 +3,30 @@
 use std::collections::BTreeMap;
 
 use crate::check::host::{ServerExchange, exchange_of};
+use crate::check::metadata::SUBSCRIPTION;
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, Header, Kind, Name, Seq};
+use crate::history::{Event, EventKind, Header, Kind, Message, Name, Seq};
 use crate::plan::Promise;
 
 /// The method of a subscription.
 pub(super) const LISTEN: &str = "subscriptions/listen";
+
+/// The subscription that a notification names, as JSON text.
+pub(super) fn subscription_in(message: &Message) -> Option<String> {
+    message.at(&["params", "_meta", SUBSCRIPTION]).map(ToString::to_string)
+}
+
+/// The id of a message as JSON text; empty if it has none.
+pub(super) fn id_of(message: &Message) -> String {
+    message.id().map(ToString::to_string).unwrap_or_default()
+}
+
+/// Whether a notification tells a change that only subscribers hear of.
+pub(super) fn is_change(message: &Message) -> bool {
+    let method = message.method().unwrap_or_default();
+    method.ends_with("/list_changed") || method == "notifications/resources/updated"
+}
 
 /// Counter-examples: A cleanup that failed, or a load that runs with it or after it, may leave a subscription open on
 /// purpose. A subscription that its server has ended is not open. Over pipes the end of the input ends every

@@ -121,9 +121,10 @@ const OF_PLAIN_TRACES: &str = "
 ";
 /// Rules that a trace with its transport shows as well.
 const OF_TRACES: &str = "
-    modern-client-named modern-era-kept modern-features-declared modern-metadata-sent progress-tokens-valid
-    refused-version-dropped responses-match-requests sent-back-call-bounded sent-back-call-has-inputs
-    sent-back-call-keeps-state
+    cancelled-task-over ended-subscription-calm fresh-list-kept list-not-polled modern-client-named modern-era-kept
+    modern-features-declared modern-metadata-sent progress-tokens-valid refused-version-dropped
+    responses-match-requests sent-back-call-bounded sent-back-call-has-inputs sent-back-call-keeps-state
+    smaller-filter-accepted untyped-result-complete
 ";
 /// Rules that a journal shows as well.
 const OF_JOURNALS: &str = "
@@ -134,8 +135,9 @@ const OF_JOURNALS: &str = "
     pings-modest posted-to-endpoint posts-say-json protocol-version-sent refused-generation-left
     refused-stream-accepted requests-served-meanwhile results-match-schema resume-stops resumed-by-get resumed-from-last-event
     retry-honoured session-ended session-id-in-header-only session-id-sent silent-connection-left
-    stale-session-unused stdin-carries-messages-only stream-reopened-slowly taken-back-request-unanswered
-    task-answers-related task-input-awaited tasks-followed token-sent unauthorized-not-repeated
+    stale-session-unused stdin-carries-messages-only strange-notice-ignored stream-reopened-slowly
+    taken-back-request-unanswered task-answers-related task-input-awaited tasks-followed token-sent
+    torn-down-subscription-left unauthorized-not-repeated
 ";
 
 #[test]

@@ -12,8 +12,8 @@ mod tools;
 
 pub(super) use server::{Conforming, is_of_stateless_generation};
 pub(super) use stateless::{
-    Filter, HEADER_MISMATCH, is_error_of_generation, is_refused_revision, is_subscribed_to, notification_of, status_of,
-    version_of,
+    Filter, HEADER_MISMATCH, is_error_of_generation, is_refused_revision, is_subscribed_to, names_subscription,
+    notification_of, status_of, version_of,
 };
 pub(super) use tasks::RESULT;
 pub(super) use tools::Advertised;

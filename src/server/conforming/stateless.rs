@@ -115,6 +115,11 @@ pub(in crate::server) fn is_subscribed_to(method: &str) -> bool {
     method.ends_with("/list_changed") || method == "notifications/resources/updated"
 }
 
+/// Whether the parameters of a notification name a subscription.
+pub(in crate::server) fn names_subscription(params: &Value) -> bool {
+    params.get("_meta").is_some_and(|meta| meta.get(SUBSCRIPTION).is_some())
+}
+
 /// The revision that the parameters of a request or notification name.
 pub(in crate::server) fn version_of(params: &Value) -> Option<&str> {
     params.get("_meta")?.get(PROTOCOL_VERSION)?.as_str()

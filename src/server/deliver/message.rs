@@ -31,6 +31,7 @@ pub(super) fn deliver(message: Message<'_>, task: &Task, clients: &mut Clients) 
             if let Cause::Request { id, .. } = &task.cause {
                 let params = json!({ "requestId": id, "reason": "the script says so" });
                 clients.notify(place, &wire::notification_line("notifications/cancelled", Some(&params)));
+                notifications::tear_down(&task.cause, place, clients);
             }
         }
         Message::StrayAnswer(id) => clients.notify(place, &wire::result_line(&Value::from(*id), &json!({}))),

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::mutation::children::signal_children;
+use crate::mutation::wire::N_OWED;
 use crate::reference::{Ending, ToolsLoader};
 
 /// A mutation of the operations of a loader. A method that it does not define stays as it is.
@@ -287,6 +288,20 @@ impl Alter for OneFailsAll {
                 inner.close().await?;
             }
             answer
+        })
+    }
+}
+
+/// Waits for the handler of each request of a server before it closes.
+pub(super) struct HandlersAwaited;
+
+impl Alter for HandlersAwaited {
+    fn close<'a>(&'a self, inner: &'a ToolsLoader) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async {
+            if N_OWED.load(Ordering::Relaxed) > 0 {
+                std::future::pending::<()>().await;
+            }
+            inner.close().await
         })
     }
 }

@@ -167,6 +167,7 @@ mutations! {
     stateless {
         "metadata-lost", Hooks::with(wire::metadata_lost), "does not name the revision in a call";
         "name-lost", Hooks::with_http(http::name_lost), "does not name the tool of a call in the header";
+        "first-subscription-alone", Hooks::with(stateless::first_subscription_alone), "subscribes in its first conversation alone";
     }
     odd {
         "strict", |options| sewn(options, Hooks::with_bytes(bytes::strict)), "sees the end of the stream in place of any bytes but the next plain answer";
@@ -195,6 +196,11 @@ mutations! {
         "first-state-kept", |options| sewn(options, Hooks::with(stateless::first_state_kept)), "sends the first request state with every call that it repeats";
         "acknowledgement-awaited", |options| sewn(options, Hooks::with(stateless::acknowledgement_awaited)), "refuses the answer to a call before its subscription is acknowledged";
         "subscription-for-all", |options| sewn(options, Hooks::with(stateless::subscription_for_all)), "refuses the answer to a call after a subscription has ended";
+        "filter-for-all", |options| sewn(options, Hooks::with(stateless::filter_for_all)), "refuses the answer to a call after its server has granted less than it asked for";
+        "torn-down-for-all", |options| sewn(options, Hooks::with(stateless::torn_down_for_all)), "refuses the answer to a call after its server has torn down a subscription";
+        "type-needed", |options| sewn(options, Hooks::with(stateless::type_needed)), "takes a result without a type for an error";
+        "first-page-kept", |options| sewn(options, Hooks::with(stateless::first_page_kept)), "takes the first page of a list for every page";
+        "handlers-awaited", |options| around(Options { hooks: Hooks::with(wire::answers_owed), ..unbounded(options) }, around::HandlersAwaited), "closes only after it has answered every request of its servers, and never does";
         "session-believed", |options| sewn(options, Hooks::with_http(responses::session_believed)), "names the session of the newest response, in every request";
         "patient", |options| Arc::new(ToolsLoader::new(patient(options))), "waits for ever for a server to exit by itself";
         "close-queued", |options| around(unbounded(options), around::CloseQueued::default()), "closes only after the load before it has ended, and that has no bound";

@@ -1,5 +1,7 @@
 //! Mutations of what only the stateless generation has.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::{Value, json};
 
 use crate::mutation::wire::{sees, with};
@@ -76,13 +78,17 @@ struct Subscribed {
     n_asked: usize,
     is_announced: bool,
     is_acknowledged: bool,
+    /// Whether its server granted less than it asked for, or tore it down.
+    is_less: bool,
+    is_torn_down: bool,
     /// Whether an answer passes now.
     allows: fn(&Self) -> bool,
 }
 
 impl Subscribed {
     fn that(allows: fn(&Self) -> bool) -> Box<dyn Tamper> {
-        Box::new(Self { allows, calls: Vec::new(), n_asked: 0, is_announced: false, is_acknowledged: false })
+        let (is_announced, is_acknowledged, is_less, is_torn_down) = (false, false, false, false);
+        Box::new(Self { allows, calls: Vec::new(), n_asked: 0, is_announced, is_acknowledged, is_less, is_torn_down })
     }
 }
 
@@ -99,7 +105,10 @@ impl Tamper for Subscribed {
     fn incoming(&mut self, message: Value) -> Option<Value> {
         let announced = message.pointer("/result/capabilities/tools/listChanged");
         self.is_announced |= announced.is_some_and(|announced| *announced == true);
-        self.is_acknowledged |= message["method"] == "notifications/subscriptions/acknowledged";
+        let is_acknowledgement = message["method"] == "notifications/subscriptions/acknowledged";
+        self.is_acknowledged |= is_acknowledgement;
+        self.is_less |= is_acknowledgement && message["params"]["notifications"]["toolsListChanged"] != true;
+        self.is_torn_down |= message["method"] == "notifications/cancelled";
         let is_answer = message.get("method").is_none() && self.calls.contains(&message["id"]);
         if !is_answer || (self.allows)(self) {
             return Some(message);
@@ -116,4 +125,57 @@ pub(super) fn acknowledgement_awaited() -> Box<dyn Tamper> {
 pub(super) fn subscription_for_all() -> Box<dyn Tamper> {
     // The loader subscribes again when the subscription has ended.
     Subscribed::that(|seen| seen.n_asked < 2)
+}
+
+pub(super) fn filter_for_all() -> Box<dyn Tamper> {
+    Subscribed::that(|seen| !seen.is_less)
+}
+
+pub(super) fn torn_down_for_all() -> Box<dyn Tamper> {
+    Subscribed::that(|seen| !seen.is_torn_down)
+}
+
+pub(super) fn type_needed() -> Box<dyn Tamper> {
+    sees(|message| {
+        let is_untyped = message.get("result").is_some_and(|result| result.get("resultType").is_none());
+        let error = json!({ "code": -32_603, "message": "a mutation" });
+        Some(if is_untyped { json!({ "jsonrpc": "2.0", "id": message["id"], "error": error }) } else { message })
+    })
+}
+
+/// Takes the tools of the first page for those of every later one. The field: those tools.
+#[derive(Default)]
+struct FirstPage(Option<Value>);
+
+impl Tamper for FirstPage {
+    fn outgoing(&mut self, message: Value) -> Vec<Value> {
+        vec![message]
+    }
+
+    fn incoming(&mut self, message: Value) -> Option<Value> {
+        let Some(tools) = message.pointer("/result/tools") else { return Some(message) };
+        let first = self.0.get_or_insert_with(|| tools.clone()).clone();
+        Some(with(&message, "/result/tools", first))
+    }
+}
+
+pub(super) fn first_page_kept() -> Box<dyn Tamper> {
+    Box::new(FirstPage::default())
+}
+
+/// Whether this process has ever subscribed.
+static HAS_SUBSCRIBED: AtomicBool = AtomicBool::new(false);
+
+/// Subscribes in the first conversation alone.
+struct FirstSubscription;
+
+impl Tamper for FirstSubscription {
+    fn outgoing(&mut self, message: Value) -> Vec<Value> {
+        let is_listen = message["method"] == "subscriptions/listen";
+        if is_listen && HAS_SUBSCRIBED.swap(true, Ordering::Relaxed) { Vec::new() } else { vec![message] }
+    }
+}
+
+pub(super) fn first_subscription_alone() -> Box<dyn Tamper> {
+    Box::new(FirstSubscription)
 }

@@ -1,5 +1,7 @@
 //! Mutations of the messages.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::{Value, json};
 
 use crate::reference::Tamper;
@@ -124,6 +126,26 @@ impl Tamper for AnswersLost {
         let is_answer = message.get("method").is_none();
         if is_answer { Vec::new() } else { vec![message] }
     }
+}
+
+/// Number of requests of servers that this process has not answered.
+pub(super) static N_OWED: AtomicUsize = AtomicUsize::new(0);
+
+/// Keeps each response to a request of the server, as long as its handler lives: for ever.
+struct AnswersOwed;
+
+impl Tamper for AnswersOwed {
+    fn outgoing(&mut self, message: Value) -> Vec<Value> {
+        if message.get("method").is_some() {
+            return vec![message];
+        }
+        N_OWED.fetch_add(1, Ordering::Relaxed);
+        Vec::new()
+    }
+}
+
+pub(super) fn answers_owed() -> Box<dyn Tamper> {
+    Box::new(AnswersOwed)
 }
 
 pub(super) fn answers_lost() -> Box<dyn Tamper> {

@@ -1,0 +1,264 @@
+//! Subscriptions of which a server grants less, or which it ends in order: when a client asks again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+use crate::check::agreement::Spoken;
+use crate::check::parts::parts;
+use crate::check::rules::subscriptions::{LISTEN, id_of, is_change, subscription_in};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq, WireEnd};
+use crate::plan::Promise;
+
+/// The notification with which a server grants a subscription.
+const ACKNOWLEDGED: &str = "notifications/subscriptions/acknowledged";
+/// Number of times that make a habit.
+const AGAIN: usize = 3;
+
+/// A subscription that is asked for again within this time was asked for at once.
+const AT_ONCE_US: u64 = 250_000;
+/// Number of subscriptions that end in order and are asked for again at once, before that counts.
+const STORM: usize = 6;
+
+/// Counter-examples: A client may subscribe again when its server has ended a subscription, and at once the first times.
+/// Several clients may do so together, so only a chain of subscriptions is judged of which no two are open at once. A
+/// client that makes other requests in between does something else as well, and a notification shows that the
+/// subscription was useful.
+pub(super) const ENDED_SUBSCRIPTION_CALM: Invariant = Invariant {
+    id: "ended-subscription-calm",
+    property: Property::Safety,
+    level: Level::Should,
+    claim: "a client slows down where its server ends each subscription in order",
+    source: "2026-07-28, basic/patterns/subscriptions, Graceful Closure; VG-19: reconnects slow down",
+    requirement: &["LC-SUB-09"],
+    applies: AppliesTo::STATELESS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireReceived, Kind::WireSent],
+    vacuous: "no server ended a subscription in order",
+    explain: "The server answered the subscription, which is its way to end it, and the client asked for it again at once, \
+        each time. It takes an end in order for a broken connection. One such client keeps a processor busy; a thousand of \
+        them keep a server from shutting down.\n\n\
+        Look at the answers to `subscriptions/listen` and at the time of the request behind each. To fix it, tell an \
+        answer from an error, and wait longer after each subscription that brought nothing.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(EndedSubscriptions::default()) },
+};
+
+#[derive(Default)]
+struct EndedSubscriptions {
+    servers: BTreeMap<String, Chain>,
+}
+
+/// Subscriptions to one server, one after the other.
+#[derive(Default)]
+struct Chain {
+    open: BTreeSet<(ConnectionId, String)>,
+    /// The end of the newest subscription in order, and its time.
+    ended: Option<(Seq, u64)>,
+    /// The ends after which it was asked for again at once.
+    again: Vec<Seq>,
+}
+
+impl Monitor for EndedSubscriptions {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        let Some(name) = event.source.server() else { return };
+        match &event.kind {
+            EventKind::WireReceived { connection, message } => {
+                for part in parts(message).iter().filter(|part| part.is_any_request()) {
+                    if part.is_request(LISTEN) && !matches!(view.spoken(connection), Spoken::Handshake(..)) {
+                        let chain = self.servers.entry(name.to_owned()).or_default();
+                        chain.listen(event, (connection.clone(), id_of(part)), tally);
+                    } else if let Some(chain) = self.servers.get_mut(name) {
+                        chain.rest();
+                    }
+                }
+            }
+            EventKind::WireSent { connection, message } if !self.servers.is_empty() => {
+                let Some(chain) = self.servers.get_mut(name) else { return };
+                for part in parts(message).iter() {
+                    if part.is_response() {
+                        let is_open = chain.open.remove(&(connection.clone(), id_of(part)));
+                        if is_open && !part.is_error() {
+                            tally.held();
+                            chain.ended = Some((event.seq, event.at_us));
+                        }
+                    } else if is_change(part) {
+                        chain.rest();
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Chain {
+    fn rest(&mut self) {
+        self.ended = None;
+        self.again.clear();
+    }
+
+    fn listen(&mut self, event: &Event, key: (ConnectionId, String), tally: &mut Tally) {
+        let is_alone = self.open.is_empty();
+        self.open.insert(key);
+        let ended = self.ended.take();
+        let at_once = |(_, at_us): &(Seq, u64)| event.at_us.saturating_sub(*at_us) < AT_ONCE_US;
+        let Some((ended, _)) = ended.filter(|ended| is_alone && at_once(ended)) else { return self.again.clear() };
+        self.again.push(ended);
+        if self.again.len() >= STORM {
+            let first = self.again[0];
+            let because = format!(
+                "a subscription that its server had ended in order was asked for again at once {} times in a row, from {first} to {}",
+                self.again.len(),
+                event.seq
+            );
+            tally.broken(Violation::new("storm", because, &[first, event.seq]));
+            self.again.clear();
+        }
+    }
+}
+
+/// Counter-examples: A server may grant less than the client asked for. Several clients may ask for the same, and one
+/// client for each call, so only a client that ends a subscription because of its filter, and makes no other request
+/// before it asks for the same again, is judged.
+pub(super) const SMALLER_FILTER_ACCEPTED: Invariant = Invariant {
+    id: "smaller-filter-accepted",
+    property: Property::Safety,
+    level: Level::Should,
+    claim: "a client goes on with the filter that its server grants, or without a subscription",
+    source: "2026-07-28, basic/patterns/subscriptions, Acknowledgment",
+    requirement: &["LC-SUB-05"],
+    applies: AppliesTo::STATELESS,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::HttpReceived, Kind::HttpEnded, Kind::WireReceived, Kind::WireSent],
+    vacuous: "no server granted less than a client had asked for",
+    explain: "The server does not tell every kind of news that the client asked for, as it may, and says so in its \
+        acknowledgement. The client ended the subscription and asked for the same again, several times. The answer stays \
+        the same, and the news that the server would have told are lost as well.\n\n\
+        Look at `notifications` in the request and in the acknowledgement. To fix it, compare the two, keep the \
+        subscription for what is granted, and list again on use for the rest.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(GrantedFilters::default()) },
+};
+
+#[derive(Default)]
+struct GrantedFilters {
+    servers: BTreeMap<String, Insisting>,
+}
+
+/// What one server granted, and how often the same was asked for again.
+#[derive(Default)]
+struct Insisting {
+    /// Open subscriptions: their request, and whether less was granted.
+    open: BTreeMap<(ConnectionId, String), OpenFilter>,
+    /// The filter of the subscription that its client ended because of what was granted.
+    given_up: Option<String>,
+    /// The acknowledgements after which the same was asked for again.
+    again: Vec<Seq>,
+}
+
+struct OpenFilter {
+    asked: Value,
+    exchange: Option<String>,
+    refused: Option<Seq>,
+}
+
+impl Monitor for GrantedFilters {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        let Some(name) = event.source.server() else { return };
+        match &event.kind {
+            EventKind::WireReceived { connection, message } => {
+                for part in parts(message).iter() {
+                    if part.is_request(LISTEN) && !matches!(view.spoken(connection), Spoken::Handshake(..)) {
+                        let exchange = view.carrier(event).map(|carrier| carrier.exchange.to_string());
+                        let server = self.servers.entry(name.to_owned()).or_default();
+                        server.listen(event.seq, connection, part, exchange, tally);
+                    } else if let Some(server) = self.servers.get_mut(name) {
+                        match part.cancelled_request().map(ToString::to_string) {
+                            Some(id) => server.leave(|key, _| *key == (connection.clone(), id.clone())),
+                            None => server.rest(),
+                        }
+                    }
+                }
+            }
+            EventKind::WireSent { connection, message } => {
+                let Some(server) = self.servers.get_mut(name) else { return };
+                for part in parts(message).iter() {
+                    if part.is_response() {
+                        server.open.remove(&(connection.clone(), id_of(part)));
+                    } else if part.method() == Some(ACKNOWLEDGED) {
+                        server.grant(event.seq, connection, part, tally);
+                    }
+                }
+            }
+            EventKind::HttpEnded { exchange, how: WireEnd::ByClient } => {
+                let exchange = exchange.to_string();
+                if let Some(server) = self.servers.get_mut(name) {
+                    server.leave(|_, open| open.exchange.as_ref() == Some(&exchange));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Insisting {
+    fn rest(&mut self) {
+        self.given_up = None;
+        self.again.clear();
+    }
+
+    fn listen(
+        &mut self,
+        now: Seq,
+        connection: &ConnectionId,
+        request: &Message,
+        exchange: Option<String>,
+        tally: &mut Tally,
+    ) {
+        let asked = request.at(&["params", "notifications"]).cloned().unwrap_or_default();
+        let is_same = self.given_up.take().is_some_and(|given_up| given_up == asked.to_string());
+        if !is_same || !self.open.is_empty() {
+            self.again.clear();
+        } else if self.again.len() >= AGAIN {
+            let first = self.again[0];
+            let because = format!(
+                "a subscription was ended because of the smaller filter that its server granted, and asked for again unchanged, {} times from {first} to {now}",
+                self.again.len()
+            );
+            tally.broken(Violation::new("insisted", because, &[first, now]));
+            self.again.clear();
+        }
+        self.open.insert((connection.clone(), id_of(request)), OpenFilter { asked, exchange, refused: None });
+    }
+
+    fn grant(&mut self, now: Seq, connection: &ConnectionId, message: &Message, tally: &mut Tally) {
+        let Some(id) = subscription_in(message) else { return };
+        let Some(open) = self.open.get_mut(&(connection.clone(), id)) else { return };
+        let nothing = Map::new();
+        let granted = message.at(&["params", "notifications"]).and_then(Value::as_object).unwrap_or(&nothing);
+        let asked = open.asked.as_object().unwrap_or(&nothing);
+        let is_smaller =
+            asked.iter().any(|(kind, value)| *value != Value::Bool(false) && granted.get(kind) != Some(value));
+        if is_smaller && open.refused.is_none() {
+            open.refused = Some(now);
+            tally.held();
+        }
+    }
+
+    /// The client ends a subscription.
+    fn leave(&mut self, is_it: impl Fn(&(ConnectionId, String), &OpenFilter) -> bool) {
+        let Some(key) = self.open.iter().find(|(key, open)| is_it(key, open)).map(|(key, _)| key.clone()) else {
+            return;
+        };
+        let Some(open) = self.open.remove(&key) else { return };
+        match open.refused {
+            Some(refused) => {
+                self.given_up = Some(open.asked.to_string());
+                self.again.push(refused);
+            }
+            None => self.rest(),
+        }
+    }
+}

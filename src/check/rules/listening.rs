@@ -1,0 +1,445 @@
+//! Subscriptions over pipes: notifications that name none, an end by the server, and the death of the server.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::check::agreement::Spoken;
+use crate::check::parts::parts;
+use crate::check::rules::subscriptions::{LISTEN, id_of, is_change, subscription_in};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, LinkPeer, Message, Seq};
+use crate::plan::Promise;
+
+/// Number of times that make a habit.
+const AGAIN: usize = 3;
+
+/// Counter-examples: A client may list its tools at any time, before each call for instance. Only one that makes several
+/// calls in a row without a list, lists after each strange notification, and lists at no other time is judged. A number
+/// and its text count as the same name. A notification for a subscription that has ended may have been under way.
+pub(super) const STRANGE_NOTICE_IGNORED: Invariant = Invariant {
+    id: "strange-notice-ignored",
+    property: Property::Safety,
+    level: Level::Must,
+    claim: "over pipes, no client acts on a notification for a subscription that it never opened",
+    source: "2026-07-28, basic/patterns/subscriptions, Receiving Notifications",
+    requirement: &["LC-SUB-06"],
+    applies: AppliesTo::STATELESS_STDIO,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
+    vacuous: "no client with a subscription got a notification for another one before its next request",
+    explain: "Over pipes every notification arrives on one channel, and the id in its metadata says for which \
+        subscription it is. The client acted on notifications whose id belongs to no subscription of its own, so it \
+        does not look at the id. With two subscriptions it tells the wrong listener.\n\n\
+        Look at `io.modelcontextprotocol/subscriptionId` in the notifications of the witness, and at the lists behind \
+        them. To fix it, keep listeners by the id of their `subscriptions/listen` request, and drop what names none.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(StrangeNotices::default()) },
+};
+
+#[derive(Default)]
+struct StrangeNotices {
+    connections: BTreeMap<ConnectionId, Listener>,
+}
+
+/// A client with a subscription, and how it goes on after notifications and without any.
+#[derive(Default)]
+struct Listener {
+    ids: BTreeSet<String>,
+    /// The newest notification since the last request, and whether it is a strange one.
+    told: Option<(Seq, bool)>,
+    /// Strange notifications that a list followed, and the newest such list.
+    acted: Vec<Seq>,
+    newest: Option<Seq>,
+    /// Requests other than lists, each without a notification and without a list before it.
+    n_untold: usize,
+    /// Whether the newest request was a list.
+    has_listed: bool,
+    /// Whether it let a strange notification pass, or listed without one.
+    is_excused: bool,
+}
+
+impl Monitor for StrangeNotices {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::WireReceived { connection, message } => {
+                for part in parts(message).iter().filter(|part| part.is_any_request()) {
+                    if part.is_request(LISTEN) && !matches!(view.spoken(connection), Spoken::Handshake(..)) {
+                        let listener = self.connections.entry(connection.clone()).or_default();
+                        listener.ids.insert(plain(&id_of(part)));
+                    } else if let Some(listener) = self.connections.get_mut(connection) {
+                        listener.request(event.seq, part, tally);
+                    }
+                }
+            }
+            EventKind::WireSent { connection, message } if !self.connections.is_empty() => {
+                let Some(listener) = self.connections.get_mut(connection) else { return };
+                for part in parts(message).iter().filter(|part| is_change(part)) {
+                    let is_strange = subscription_in(part).is_some_and(|id| !listener.ids.contains(&plain(&id)));
+                    let is_all_strange = listener.told.is_none_or(|(_, is_strange)| is_strange);
+                    listener.told = Some((event.seq, is_strange && is_all_strange));
+                }
+            }
+            EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
+                self.connections.remove(connection);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Listener {
+    fn request(&mut self, now: Seq, request: &Message, tally: &mut Tally) {
+        let is_list = request.method().is_some_and(|method| method.ends_with("/list") || method == "resources/read");
+        match self.told.take() {
+            Some((told, true)) if is_list => {
+                self.acted.push(told);
+                self.newest = Some(now);
+            }
+            Some((_, true)) => {
+                self.is_excused = true;
+                tally.held();
+            }
+            Some((_, false)) => {}
+            None if is_list => self.is_excused |= !self.acted.is_empty(),
+            None => self.n_untold += usize::from(!self.has_listed),
+        }
+        self.has_listed = is_list;
+        if self.is_excused || self.acted.len() < AGAIN || self.n_untold < AGAIN {
+            return;
+        }
+        let (first, newest) = (self.acted[0], self.newest.unwrap_or(now));
+        let because = format!(
+            "the client listed after each of {} notifications for a subscription that it never opened, from {first} on, the last time at {newest}, and before none of {} other requests",
+            self.acted.len(),
+            self.n_untold
+        );
+        tally.broken(Violation::new("acted-on", because, &[first, newest]));
+        self.is_excused = true;
+    }
+}
+
+/// An id without the marks of a text, so that 1 and "1" are the same.
+fn plain(id: &str) -> String {
+    id.trim_matches('"').to_owned()
+}
+
+/// After this time, and this many further requests one by one, a client over pipes has read what its server sent.
+const READ_BY_THEN: (Duration, usize) = (Duration::from_secs(1), 2);
+
+/// Counter-examples: Both sides may end a subscription at the same time. Only a client that takes turns, and went on for
+/// some requests, has read that its server was first.
+pub(super) const TORN_DOWN_SUBSCRIPTION_LEFT: Invariant = Invariant {
+    id: "torn-down-subscription-left",
+    property: Property::Safety,
+    level: Level::Must,
+    claim: "over pipes, no client cancels a subscription that its server has torn down",
+    source: "2026-07-28, basic/patterns/cancellation and basic/patterns/subscriptions, Cancellation",
+    requirement: &["LC-SUB-10"],
+    applies: AppliesTo::STATELESS_STDIO,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
+    vacuous: "no server tore down a subscription by notification",
+    explain: "A server that stops telling news says so with `notifications/cancelled` and the id of the subscription. \
+        The client did not take that for the end: much later it cancelled the same subscription. Until then it waited \
+        for news that nobody sent, and its users believe that they hear of every change.\n\n\
+        Look at the two notifications of the witness. To fix it, end the subscription when the server names its id, as \
+        an answer to it would, and subscribe again if news are still wanted.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(TornDown::default()) },
+};
+
+#[derive(Default)]
+struct TornDown {
+    turns: BTreeMap<ConnectionId, TurnsBesides>,
+    /// Open subscriptions, by connection and id, with their end by the server.
+    open: BTreeMap<(ConnectionId, String), Option<TearDown>>,
+}
+
+struct TearDown {
+    seq: Seq,
+    at_us: u64,
+    /// The requests of the client until then.
+    n_requests: usize,
+}
+
+/// The requests of one client beside its subscriptions, which stay open.
+#[derive(Default)]
+struct TurnsBesides {
+    n_requests: usize,
+    open: BTreeSet<String>,
+    has_overlap: bool,
+}
+
+impl Monitor for TornDown {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        if let EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } = &event.kind {
+            self.open.retain(|(of, _), torn| {
+                if of == connection && torn.is_some() {
+                    tally.held();
+                }
+                of != connection
+            });
+            self.turns.remove(connection);
+        }
+        match &event.kind {
+            EventKind::WireReceived { connection, message } => {
+                for part in parts(message).iter() {
+                    if part.is_request(LISTEN) && !matches!(view.spoken(connection), Spoken::Handshake(..)) {
+                        self.open.insert((connection.clone(), id_of(part)), None);
+                    } else if let Some(id) = part.cancelled_request().map(ToString::to_string) {
+                        self.cancel(event, connection, id, tally);
+                    } else if part.is_any_request() {
+                        let turns = self.turns.entry(connection.clone()).or_default();
+                        turns.n_requests += 1;
+                        turns.has_overlap |= !turns.open.is_empty();
+                        turns.open.insert(id_of(part));
+                    }
+                }
+            }
+            EventKind::WireSent { connection, message } if !self.open.is_empty() => {
+                for part in parts(message).iter() {
+                    let turns = self.turns.entry(connection.clone()).or_default();
+                    if part.is_response() {
+                        turns.open.remove(&id_of(part));
+                        self.open.remove(&(connection.clone(), id_of(part)));
+                    } else if let Some(id) = part.cancelled_request().map(ToString::to_string)
+                        && let Some(torn) = self.open.get_mut(&(connection.clone(), id))
+                    {
+                        let n_requests = turns.n_requests;
+                        torn.get_or_insert(TearDown { seq: event.seq, at_us: event.at_us, n_requests });
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl TornDown {
+    fn cancel(&mut self, event: &Event, connection: &ConnectionId, id: String, tally: &mut Tally) {
+        let key = (connection.clone(), id);
+        let Some(torn) = self.open.remove(&key).flatten() else { return };
+        let Some(turns) = self.turns.get(connection).filter(|turns| !turns.has_overlap) else { return };
+        let waited = Duration::from_micros(event.at_us.saturating_sub(torn.at_us));
+        let n_since = turns.n_requests.saturating_sub(torn.n_requests);
+        let (time, n_further) = READ_BY_THEN;
+        if n_since < n_further || waited < time {
+            return;
+        }
+        let because = format!(
+            "the server of connection {connection} tore down subscription {} at {}, and the client cancelled it at {}, {} ms and {n_since} requests later",
+            key.1,
+            torn.seq,
+            event.seq,
+            waited.as_millis()
+        );
+        tally.broken(Violation::new("cancelled", because, &[torn.seq, event.seq]).of_bound(time));
+    }
+}
+
+/// A client that uses a new process for this long should have subscribed there.
+const TIME_TO_LISTEN: Duration = Duration::from_millis(500);
+/// Calls that a new process must have answered before a missing subscription counts.
+const N_CALLS: usize = 2;
+
+/// Counter-examples: A client that closed the pipes itself wants nothing any more. A client that never goes on with the
+/// server owes nothing, nor one that goes away at once. Another connection that was open at the time may be another
+/// client. A new process of the other generation, or one that announces no changes, has nothing to subscribe to. The end
+/// of a subscription by its server is no loss of the connection.
+pub(super) const SUBSCRIPTION_SENT_AGAIN: Invariant = Invariant {
+    id: "subscription-sent-again",
+    property: Property::Liveness,
+    level: Level::Must,
+    claim: "a client that starts a lost server again subscribes there again",
+    source: "2026-07-28, basic/patterns/subscriptions, Cancellation: a client re-sends subscriptions/listen over stdio",
+    requirement: &["LC-SUB-12"],
+    applies: AppliesTo::STATELESS_STDIO,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[
+        Kind::ConnectionOpened,
+        Kind::WireReceived,
+        Kind::WireSent,
+        Kind::WireEof,
+        Kind::MockEnding,
+        Kind::LinkClosed,
+    ],
+    vacuous: "no client that lost a server with an open subscription used it again for long enough",
+    explain: "A server died while a subscription was open, and the client started it again and went on, without \
+        subscribing. A server keeps nothing of a subscription beyond its own life: from then on the client hears of no \
+        change, and it does not know that.\n\n\
+        Look at the end of the first process, and at the requests to the second one. To fix it, keep the filter with the \
+        configuration of the server, and send `subscriptions/listen` wherever a connection is opened.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(LostSubscriptions::default()) },
+};
+
+#[derive(Default)]
+struct LostSubscriptions {
+    servers: BTreeMap<String, SubscribedServer>,
+}
+
+#[derive(Default)]
+struct SubscribedServer {
+    /// The live connections, each with its open subscriptions.
+    live: BTreeMap<ConnectionId, BTreeMap<String, Seq>>,
+    /// The lost subscription and the event that shows its loss.
+    owed: Option<(Seq, Seq)>,
+    /// The connection that was opened after that.
+    renewed: Option<Renewed>,
+}
+
+struct Renewed {
+    connection: ConnectionId,
+    opened: Seq,
+    n_calls: usize,
+    /// The first answered call, and the newest.
+    used: Option<(Seq, u64)>,
+    newest: (Seq, u64),
+    calls: BTreeSet<String>,
+}
+
+impl Monitor for LostSubscriptions {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        if let EventKind::LinkClosed { peer: LinkPeer::Mock { server, .. }, farewell: false } = &event.kind {
+            self.servers.entry(server.clone()).or_default().lose(event.seq);
+            return;
+        }
+        let Some(name) = event.source.server() else { return };
+        match &event.kind {
+            EventKind::ConnectionOpened { connection } => {
+                self.servers.entry(name.to_owned()).or_default().open(event, connection);
+            }
+            EventKind::WireReceived { connection, message } => {
+                let Some(server) = self.servers.get_mut(name) else { return };
+                for part in parts(message).iter() {
+                    server.receive(event, view, connection, part, tally);
+                }
+            }
+            EventKind::WireSent { connection, message } => {
+                let Some(server) = self.servers.get_mut(name) else { return };
+                for part in parts(message).iter() {
+                    server.send(event, connection, part);
+                }
+            }
+            EventKind::WireEof { connection } => {
+                let Some(server) = self.servers.get_mut(name) else { return };
+                server.judge(tally);
+                server.live.remove(connection);
+            }
+            EventKind::MockEnding { .. } => {
+                if let Some(server) = self.servers.get_mut(name) {
+                    server.lose(event.seq);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, view: &View, tally: &mut Tally) {
+        if !view.is_cut_off() {
+            self.servers.values_mut().for_each(|server| server.judge(tally));
+        }
+    }
+}
+
+impl SubscribedServer {
+    fn open(&mut self, event: &Event, connection: &ConnectionId) {
+        self.live.insert(connection.clone(), BTreeMap::new());
+        if self.owed.is_some() && self.renewed.is_none() {
+            self.renewed = Some(Renewed {
+                connection: connection.clone(),
+                opened: event.seq,
+                n_calls: 0,
+                used: None,
+                newest: (event.seq, event.at_us),
+                calls: BTreeSet::new(),
+            });
+        }
+    }
+
+    /// The process of its connection has ended, and its client had not closed the pipes.
+    fn lose(&mut self, lost: Seq) {
+        // Over pipes each process has one connection, and a client ends a process before it starts the next.
+        if self.live.is_empty() {
+            return;
+        }
+        if self.live.len() > 1 {
+            self.live.clear();
+            self.owed = None;
+        } else if let Some((_, open)) = self.live.pop_first()
+            && let Some(opened) = open.values().min()
+        {
+            self.owed = Some((*opened, lost));
+        }
+        self.renewed = None;
+    }
+
+    fn receive(&mut self, event: &Event, view: &View, connection: &ConnectionId, message: &Message, tally: &mut Tally) {
+        let is_renewed = self.renewed.as_ref().is_some_and(|renewed| renewed.connection == *connection);
+        if message.is_request(LISTEN) {
+            if let Some(open) = self.live.get_mut(connection) {
+                open.insert(id_of(message), event.seq);
+            }
+            if is_renewed {
+                tally.held();
+                (self.owed, self.renewed) = (None, None);
+            }
+        } else if let Some(id) = message.cancelled_request()
+            && let Some(open) = self.live.get_mut(connection)
+        {
+            open.remove(&id.to_string());
+        } else if message.is_request("initialize") || matches!(view.spoken(connection), Spoken::Handshake(..)) {
+            self.excuse(is_renewed);
+        } else if let Some(renewed) = self.renewed.as_mut().filter(|_| is_renewed && message.is_request("tools/call")) {
+            renewed.calls.insert(id_of(message));
+        }
+    }
+
+    fn send(&mut self, event: &Event, connection: &ConnectionId, message: &Message) {
+        if !message.is_response() {
+            if let Some(id) = message.cancelled_request()
+                && let Some(open) = self.live.get_mut(connection)
+            {
+                open.remove(&id.to_string());
+            }
+            return;
+        }
+        let id = id_of(message);
+        if let Some(open) = self.live.get_mut(connection) {
+            open.remove(&id);
+        }
+        let Some(renewed) = self.renewed.as_mut().filter(|renewed| renewed.connection == *connection) else { return };
+        if renewed.calls.remove(&id) {
+            renewed.n_calls += 1;
+            renewed.used.get_or_insert((event.seq, event.at_us));
+            renewed.newest = (event.seq, event.at_us);
+        }
+        let capabilities = message.at(&["result", "capabilities"]);
+        let announces = capabilities.is_none_or(|capabilities| capabilities.to_string().contains("listChanged"));
+        self.excuse(!announces);
+    }
+
+    fn excuse(&mut self, is_excused: bool) {
+        if is_excused {
+            (self.owed, self.renewed) = (None, None);
+        }
+    }
+
+    /// Judges a connection that its client used instead of the lost one, and where it did not subscribe.
+    fn judge(&mut self, tally: &mut Tally) {
+        let (Some((opened, lost)), Some(renewed)) = (self.owed, self.renewed.take()) else { return };
+        self.owed = None;
+        let Some((_, used_us)) = renewed.used else { return };
+        let (newest, newest_us) = renewed.newest;
+        let used_for = Duration::from_micros(newest_us.saturating_sub(used_us));
+        if renewed.n_calls < N_CALLS || used_for < TIME_TO_LISTEN {
+            return;
+        }
+        let because = format!(
+            "the subscription of {opened} was lost with its server at {lost}; the client started the server again at {}, made {} calls there up to {newest}, and did not subscribe",
+            renewed.opened, renewed.n_calls
+        );
+        let witness = [opened, lost, renewed.opened, newest];
+        tally.broken(Violation::new("not-sent", because, &witness).of_bound(TIME_TO_LISTEN));
+    }
+}
