@@ -27,6 +27,7 @@ mod shapes;
 mod shutdown;
 mod started;
 mod streams;
+mod subscribers;
 mod tasks;
 mod tokens;
 
@@ -129,6 +130,7 @@ pub const BROKEN: &[&[Specimen]] = &[
     modern::SPECIMENS,
     rounds::SPECIMENS,
     eras::SPECIMENS,
+    subscribers::SPECIMENS,
     shutdown::SPECIMENS,
     started::SPECIMENS,
 ];

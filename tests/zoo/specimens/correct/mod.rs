@@ -5,6 +5,7 @@ mod plain;
 mod requests;
 mod sessions;
 mod streams;
+mod subscribers;
 
 use super::{Correct, Stage, client};
 
@@ -12,5 +13,11 @@ const fn row(name: &'static str, about: &'static str, stage: Stage, life: fn(&mu
     Correct { name, about, stage, life }
 }
 
-pub(super) const SPECIMENS: &[&[Correct]] =
-    &[plain::SPECIMENS, sessions::SPECIMENS, streams::SPECIMENS, requests::SPECIMENS, eras::SPECIMENS];
+pub(super) const SPECIMENS: &[&[Correct]] = &[
+    plain::SPECIMENS,
+    sessions::SPECIMENS,
+    streams::SPECIMENS,
+    requests::SPECIMENS,
+    eras::SPECIMENS,
+    subscribers::SPECIMENS,
+];
