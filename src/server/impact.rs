@@ -92,6 +92,11 @@ fn is_allowed(action: &Action, method: &str) -> bool {
             };
             members.iter().all(is_right)
         }
+        Family::MalformedMessage(MalformedMessage::AnswerResult(result)) => {
+            let tools = result.get("tools").and_then(Value::as_array);
+            let is_complete = result.get("resultType").is_some_and(|kind| kind == "complete");
+            method == "tools/list" && is_complete && tools.is_some_and(|tools| tools.iter().all(is_tool))
+        }
         Family::Answer(_) | Family::MalformedMessage(_) | Family::LongMessage(_) | Family::MalformedLine(_) => false,
         Family::MalformedEvent(_) | Family::Response(_) | Family::Raw(_) | Family::Endless(_) => false,
         Family::Silence(_) | Family::Pause(_) | Family::Message(_) | Family::Line(_) => false,
@@ -186,6 +191,7 @@ mod tests {
     fn an_answer_that_a_conforming_server_may_give_impairs_nothing() {
         let tool = "{ name = \"write\", inputSchema = {} }";
         let page = format!("{{ alter-result = {{ tools = [{tool}], nextCursor = \"2\", ttlMs = 60000 }} }}");
+        let last = format!("{{ answer-result = {{ resultType = \"complete\", tools = [{tool}] }} }}");
         let announced = "{ alter-result = { capabilities = { tools = { listChanged = true } } } }";
         let untyped = "{ omit-result = [\"resultType\"] }";
         for (method, action, expected) in [
@@ -195,6 +201,9 @@ mod tests {
             ("tools/call", page.as_str(), Impact::Answers),
             ("tools/list", "{ alter-result = { tools = [{ name = 7 }] } }", Impact::Answers),
             ("tools/list", "{ alter-result = { ttlMs = -1 } }", Impact::Answers),
+            ("tools/list", last.as_str(), Impact::Nothing),
+            ("tools/call", last.as_str(), Impact::Answers),
+            ("tools/list", "{ answer-result = { tools = [] } }", Impact::Answers),
             ("server/discover", announced, Impact::Nothing),
             ("server/discover", "{ alter-result = { capabilities = {} } }", Impact::Answers),
         ] {

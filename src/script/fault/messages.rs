@@ -220,7 +220,8 @@ pub(super) const ROWS: &[FaultInfo] = &[
         about: "cancels a request of the client",
         impairs: Impact::Answers,
         explain: "`\"cancel-request\"`, for a request: `notifications/cancelled` with its id, which only the sender \
-                  of the request may send. The following actions still run: an answer, or `drop`.",
+                  of the request may send. The following actions still run: an answer, or `drop`. Behind an `\"answer\"` to \
+                  `subscriptions/listen` it tears the subscription down, as a server may.",
     },
     FaultInfo {
         id: "stray-answer",
