@@ -25,6 +25,7 @@ const RIGHT: &[(&str, &str, &[&str])] = &[
     ("stream-closed-last", "tools_call", &["session-ended"]),
     ("stream-closed-last-beside-an-idle-connection", "tools_call", &["session-ended"]),
     ("cancelling", "tools_call", &[]),
+    ("calls-twice", "tools_call", &[]),
     ("talkative", "tools_call", &[]),
 ];
 
@@ -49,7 +50,7 @@ const WRONG: &[(&str, &str, &[&str])] = &[
     ("no-session-id", "tools_call", &["handshake-order", "session-id-sent"]),
     ("no-version", "tools_call", &["protocol-version-sent"]),
     ("not-accepting", "tools_call", &["accept-offers-both"]),
-    ("calls-twice", "tools_call", &["call-made-once"]),
+    ("calls-again", "sse-retry", &["call-made-once"]),
     ("abandons", "elicitation-sep1034-client-defaults", &["abandoned-call-cancelled"]),
     ("hasty", "sse-retry", &["retry-honoured"]),
     ("no-defaults", "elicitation-sep1034-client-defaults", &["defaults-applied"]),

@@ -210,7 +210,8 @@ fn elicited(client: &mut Client, content: &str, abandons: bool) {
 const FILLED_IN: &str = r#"{"name":"John Doe","age":30,"score":95.5,"status":"active","verified":true}"#;
 
 /// Lives by a scenario of another generation or with a stream that ends; whether there is one.
-fn scenario(client: &mut Client, is_hasty: bool, says_nothing: bool) -> bool {
+fn scenario(client: &mut Client, way: &str) -> bool {
+    let says_nothing = matches!(way, "no-metadata" | "no-defaults");
     match std::env::var("MCP_CONFORMANCE_SCENARIO").as_deref() {
         Ok("elicitation-sep1034-client-defaults") => {
             elicited(client, if says_nothing { r#"{"name":"John Doe"}"# } else { FILLED_IN }, false);
@@ -221,7 +222,10 @@ fn scenario(client: &mut Client, is_hasty: bool, says_nothing: bool) -> bool {
             client.request("tools/list", "{}");
             let ended = client.request("tools/call", RECONNECTION);
             let id = ended.body.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned();
-            if !is_hasty {
+            if way == "calls-again" {
+                client.request("tools/call", RECONNECTION);
+            }
+            if way != "hasty" {
                 std::thread::sleep(Duration::from_millis(500));
             }
             let answer = client.exchange("GET", &[&format!("Last-Event-ID: {id}")], "");
@@ -262,7 +266,7 @@ fn wait_for_ever() -> ! {
 fn do_right(mode: &str, client: &mut Client) -> bool {
     match mode {
         "good" => {
-            if !scenario(client, false, false) {
+            if !scenario(client, "good") {
                 client.live();
                 client.delete();
             }
@@ -429,8 +433,7 @@ fn do_wrong_on_the_wire(mode: &str, client: &mut Client) -> bool {
             client.initialized();
             client.live_on();
         }
-        "hasty" => return scenario(client, true, false),
-        "no-metadata" | "no-defaults" => return scenario(client, false, true),
+        "hasty" | "calls-again" | "no-metadata" | "no-defaults" => return scenario(client, way),
         _ => return false,
     }
     true

@@ -14,7 +14,7 @@ use crate::check::{
     AppliesTo, ContextSwitch, Gone, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation,
     WireRequest, Witness,
 };
-use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, Message, Name, OpId, Seq};
+use crate::history::{Action, ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Message, Name, OpId, Seq};
 use crate::plan::Promise;
 
 /// Judges calls before the first cleanup; `cleanup-repeatable` judges later calls.
@@ -281,22 +281,24 @@ fn sender_of<'a>(event: &Event, connection: &ConnectionId, request: &Message, vi
     view.operations().find(|operation| operation.requests.iter().any(is_it))
 }
 
-/// Counter-examples: Calls with different arguments are different calls. In the stateless generation the client repeats
-/// a call that its server answered with a request for input.
+/// Counter-examples: Calls with different arguments are different calls. A program may call again on purpose: after it has
+/// the answer, or beside a call that still runs. In the stateless generation the client repeats a call that its server
+/// answered with a request for input.
 pub(super) const CALL_MADE_ONCE: Invariant = Invariant {
     id: "call-made-once",
     property: Property::Safety,
     level: Level::Own,
-    claim: "no tool is called twice with the same arguments",
+    claim: "no call is made again, with the same arguments, because its answer did not come",
     source: "VG-16: a tool may have effects, and one call must cause them once",
     requirement: &["VG-16"],
     applies: AppliesTo::ALL.of_clients(),
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::HttpAnswered],
+    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::HttpAnswered, Kind::HttpEnded],
     vacuous: "no tool was called",
-    explain: "The server received the same call twice. A retry after a timeout or a lost stream does that: the mail \
-        goes out twice, the row is written twice, and the caller does not know.\n\n\
+    explain: "The server received the same call twice, and the second one came after the first had lost its stream or \
+        was given up. A retry after a timeout or a lost stream does that: the mail goes out twice, the row is written \
+        twice, and the caller does not know.\n\n\
         Look at the events between the two calls. To fix it, fail the call and let the caller decide, and resume a \
         stream that ended instead of calling again.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(RepeatedCalls::default()) },
@@ -310,6 +312,21 @@ struct RepeatedCalls {
 struct MadeCall {
     seq: Seq,
     request: (ConnectionId, Name),
+    /// The HTTP exchange that carries it.
+    carrier: Option<(Name, ExchangeId)>,
+    became: Became,
+}
+
+/// What became of a call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Became {
+    /// It may still run.
+    Open,
+    Answered,
+    /// Its response ended without an answer, which may still come on another stream.
+    CutOff(Seq),
+    /// Its client has cancelled it.
+    Cancelled(Seq),
 }
 
 impl Monitor for RepeatedCalls {
@@ -318,16 +335,31 @@ impl Monitor for RepeatedCalls {
             EventKind::HttpAnswered { .. } if !view.refusals().now().is_empty() => {
                 self.made.retain(|_, made| !view.refusals().now().contains(&made.request));
             }
+            EventKind::HttpEnded { exchange, .. } => {
+                let carrier = Some((event.source.to_string(), exchange.clone()));
+                let cut_off = self.made.values_mut().filter(|made| made.carrier == carrier);
+                cut_off.filter(|made| made.became == Became::Open).for_each(|made| {
+                    made.became = Became::CutOff(event.seq);
+                });
+            }
             EventKind::WireReceived { connection, message } => {
-                for part in parts(message).iter().filter(|part| part.is_request("tools/call") && !part.is_cut()) {
-                    self.receive(event.seq, connection, part, tally);
+                for part in parts(message).iter().filter(|part| !part.is_cut()) {
+                    if part.is_request("tools/call") {
+                        self.receive(event, view, connection, part, tally);
+                    } else if part.is_notification("notifications/cancelled") {
+                        let id = part.at(&["params", "requestId"]).map(ToString::to_string).unwrap_or_default();
+                        self.end(&(connection.clone(), id), Became::Cancelled(event.seq));
+                    }
                 }
             }
             EventKind::WireSent { connection, message } => {
-                let kind = message.at(&["result", "resultType"]).and_then(Value::as_str);
-                if let Some(id) = message.id().filter(|_| kind == Some("input_required")) {
-                    let asks = (connection.clone(), Name::from(id));
-                    self.made.retain(|_, made| made.request != asks);
+                for part in parts(message).iter().filter(|part| part.is_response()) {
+                    let request = (connection.clone(), part.id_text());
+                    if sent_back(part).is_some() {
+                        self.made.retain(|_, made| made.request != request);
+                    } else {
+                        self.end(&request, Became::Answered);
+                    }
                 }
             }
             _ => {}
@@ -336,20 +368,30 @@ impl Monitor for RepeatedCalls {
 }
 
 impl RepeatedCalls {
-    fn receive(&mut self, seq: Seq, connection: &ConnectionId, call: &Message, tally: &mut Tally) {
+    fn end(&mut self, request: &(ConnectionId, Name), became: Became) {
+        let ended = self.made.values_mut().filter(|made| made.request == *request);
+        let ended = ended.filter(|made| matches!(made.became, Became::Open | Became::CutOff(_)));
+        ended.for_each(|made| made.became = became);
+    }
+
+    fn receive(&mut self, event: &Event, view: &View, connection: &ConnectionId, call: &Message, tally: &mut Tally) {
         let param = |name: &str| call.at(&["params", name]).map(ToString::to_string).unwrap_or_default();
         let id = call.id_text();
-        let made = MadeCall { seq, request: (connection.clone(), id) };
-        match self.made.insert(format!("{} {}", param("name"), param("arguments")), made) {
-            None => tally.held(),
-            Some(earlier) => {
-                let because = format!(
-                    "{} was called with the same arguments at {} and again at {seq}",
-                    param("name"),
-                    earlier.seq
-                );
-                tally.broken(Violation::new("called-twice", because, &[earlier.seq, seq]));
-            }
-        }
+        let carrier = view.carrier(event).map(|carrier| (carrier.mock.clone(), carrier.exchange.clone()));
+        let (seq, became) = (event.seq, Became::Open);
+        let made = MadeCall { seq, request: (connection.clone(), id), carrier, became };
+        let earlier = self.made.insert(format!("{} {}", param("name"), param("arguments")), made);
+        let (because, lost) = match earlier.as_ref().map(|earlier| earlier.became) {
+            None | Some(Became::Open | Became::Answered) => return tally.held(),
+            Some(Became::CutOff(lost)) => (format!("whose response ended without an answer at {lost}"), lost),
+            Some(Became::Cancelled(lost)) => (format!("which was cancelled at {lost}"), lost),
+        };
+        let Some(earlier) = earlier else { return };
+        let because = format!(
+            "{} was called with the same arguments at {}, {because}, and again at {seq}",
+            param("name"),
+            earlier.seq
+        );
+        tally.broken(Violation::new("called-twice", because, &[earlier.seq, lost, seq]));
     }
 }

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use crate::check::host::{ServerExchange, exchange_of};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, Header, Kind, Seq, SessionId, WireEnd};
+use crate::history::{Event, EventKind, Header, Kind, Seq, SessionId, SocketId, WireEnd};
 use crate::plan::Promise;
 
 /// Tolerance for a timer that fires early.
 pub(super) const EARLY_US: u64 = 50_000;
 
 /// Counter-examples: Only a GET with `Last-Event-ID` resumes a stream, and only a GET opens the stream of a session again.
-/// Of several streams at once, the history does not show which one a GET replaces. A stream that its client ended, and one without a waiting time, may be opened again at once. A stream that is resumed
-/// keeps the waiting time until the server gives another.
+/// A session may have several streams at once, and then a GET opens the one that may be opened: the history does not show which.
+/// A GET on another socket may have been sent before the stream ended. A stream that its client ended, and one without a
+/// waiting time, may be opened again at once. A stream that is resumed keeps the waiting time until the server gives another.
 pub(super) const RETRY_HONOURED: Invariant = Invariant {
     id: "retry-honoured",
     property: Property::Safety,
@@ -23,7 +24,7 @@ pub(super) const RETRY_HONOURED: Invariant = Invariant {
     applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::StreamEvent, Kind::HttpEnded],
+    kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::StreamEvent, Kind::HttpEnded, Kind::SocketClosed],
     vacuous: "no stream with a retry time was resumed",
     explain: "The server had sent a waiting time and ended the stream, and the client resumed it earlier. Servers \
         use that time to spread their clients after a restart; clients that do not wait are the load that keeps the \
@@ -44,9 +45,13 @@ struct StreamRetries {
     ended: Vec<EndedStream>,
 }
 
+/// Longest time for which a request may be on its way, so that it was sent before its client had read the end of a stream.
+const UNDER_WAY_US: u64 = 50_000;
+
 /// A response that may be a stream.
 struct OpenStream {
     is_get: bool,
+    socket: SocketId,
     session: Option<SessionId>,
     streams: bool,
     retry_us: Option<u64>,
@@ -54,22 +59,39 @@ struct OpenStream {
     ids: Vec<String>,
 }
 
-/// A stream that its server ended, until it is opened again.
+/// A stream that has ended, until it is opened again.
 struct EndedStream {
     server: String,
     stream: OpenStream,
     seq: Seq,
     at_us: u64,
-    /// Whether its session had another stream at its end: then a later GET may be for that one.
-    is_one_of_several: bool,
+    /// Whether its client has closed the socket since.
+    is_closed: bool,
+}
+
+impl EndedStream {
+    /// Whether its client has waited as long as the server had asked it to.
+    fn is_due(&self, event: &Event) -> bool {
+        let waited_us = event.at_us.saturating_sub(self.at_us);
+        self.stream.retry_us.is_none_or(|retry_us| waited_us + EARLY_US >= retry_us)
+    }
+
+    /// Whether a request may have been sent before its client had read the end of the stream.
+    fn may_be_unread(&self, event: &Event, request: &OpenStream) -> bool {
+        let is_evident = self.is_closed || self.stream.socket == request.socket;
+        !is_evident && event.at_us.saturating_sub(self.at_us) < UNDER_WAY_US
+    }
 }
 
 impl Monitor for StreamRetries {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         match &event.kind {
-            EventKind::HttpReceived { verb, exchange, session, headers, .. } if verb == "POST" || verb == "GET" => {
+            EventKind::HttpReceived { verb, exchange, session, socket, headers, .. }
+                if verb == "POST" || verb == "GET" =>
+            {
                 let mut stream = OpenStream {
                     is_get: verb == "GET",
+                    socket: socket.clone(),
                     session: session.clone(),
                     streams: false,
                     retry_us: None,
@@ -91,15 +113,24 @@ impl Monitor for StreamRetries {
             }
             EventKind::HttpEnded { exchange, how } => {
                 let ended = self.open.remove(&exchange_of(event, exchange));
-                let Some(mut stream) = ended.filter(|stream| stream.streams && *how != WireEnd::ByClient) else {
-                    return;
-                };
-                stream.retry_us = stream.retry_us.or(self.default_us.filter(|_| !stream.is_get));
+                let Some(mut stream) = ended.filter(|stream| stream.streams) else { return };
+                if *how == WireEnd::ByClient {
+                    if !stream.is_get {
+                        return;
+                    }
+                    stream.retry_us = None;
+                } else {
+                    stream.retry_us = stream.retry_us.or(self.default_us.filter(|_| !stream.is_get));
+                }
                 let server = event.source.server().unwrap_or_default().into();
-                let is_other = |other: &OpenStream| other.is_get && other.session == stream.session;
-                let is_one_of_several = self.open.values().any(is_other);
                 let (seq, at_us) = (event.seq, event.at_us);
-                self.ended.push(EndedStream { server, stream, seq, at_us, is_one_of_several });
+                self.ended.push(EndedStream { server, stream, seq, at_us, is_closed: false });
+            }
+            EventKind::SocketClosed { socket, .. } => {
+                let is_there = |ended: &&mut EndedStream| {
+                    Some(ended.server.as_str()) == event.source.server() && ended.stream.socket == *socket
+                };
+                self.ended.iter_mut().filter(is_there).for_each(|ended| ended.is_closed = true);
             }
             _ => {}
         }
@@ -109,17 +140,12 @@ impl Monitor for StreamRetries {
 impl StreamRetries {
     /// Judges a GET by the ended stream that it opens again, from which the new stream takes ids and waiting time.
     fn opened_again(&mut self, event: &Event, stream: &mut OpenStream, last: Option<&String>, tally: &mut Tally) {
-        let is_it = |ended: &EndedStream| {
-            let is_near = Some(ended.server.as_str()) == event.source.server();
-            is_near
-                && match last {
-                    Some(id) if !ended.stream.ids.is_empty() => ended.stream.ids.contains(id),
-                    // A mock that records no events does not tell which stream has the id.
-                    Some(_) => self.default_us.is_some() && !ended.stream.is_get,
-                    None => ended.stream.is_get && !ended.is_one_of_several && ended.stream.session == stream.session,
-                }
+        let Some(index) = (match last {
+            Some(last) => self.resumed(event, last),
+            None => self.replaced(event, stream),
+        }) else {
+            return;
         };
-        let Some(index) = self.ended.iter().rposition(is_it) else { return };
         let EndedStream { stream: before, seq, at_us, .. } = self.ended.remove(index);
         stream.ids = before.ids;
         stream.retry_us = before.retry_us;
@@ -135,6 +161,39 @@ impl StreamRetries {
             retry_us / 1_000
         );
         tally.broken(Violation::new("early", because, &[seq, event.seq]));
+    }
+
+    /// The stream that a GET with the id of an event resumes.
+    fn resumed(&self, event: &Event, last: &String) -> Option<usize> {
+        let is_it = |ended: &EndedStream| {
+            let has_id = if ended.stream.ids.is_empty() {
+                // A mock that records no events does not tell which stream has the id.
+                self.default_us.is_some() && !ended.stream.is_get
+            } else {
+                ended.stream.ids.contains(last)
+            };
+            has_id && Some(ended.server.as_str()) == event.source.server()
+        };
+        self.ended.iter().rposition(is_it)
+    }
+
+    /// The stream of its session that a GET without such an id opens again.
+    fn replaced(&self, event: &Event, stream: &OpenStream) -> Option<usize> {
+        let server = event.source.server().unwrap_or_default();
+        let is_beside = |(at, other): (&ServerExchange, &OpenStream)| {
+            other.is_get && other.session == stream.session && at.0 == server
+        };
+        if self.open.iter().any(is_beside) {
+            return None;
+        }
+        let is_it = |ended: &EndedStream| {
+            ended.server == server && ended.stream.is_get && ended.stream.session == stream.session
+        };
+        let all: Vec<usize> = (0..self.ended.len()).filter(|index| is_it(&self.ended[*index])).collect();
+        let newest = *all.last()?;
+        let due = all.iter().copied().find(|index| self.ended[*index].is_due(event));
+        let is_first = all.len() == 1;
+        due.or_else(|| (!is_first || !self.ended[newest].may_be_unread(event, stream)).then_some(newest))
     }
 }
 

@@ -87,7 +87,7 @@ impl DeletedSessions {
 
 /// Counter-examples: The server may read later what was sent on another socket before. A second DELETE is only useless. A
 /// server that refuses the DELETE, with 405 because clients do not end sessions or with 401 because a token is missing,
-/// keeps the session, and the client may use it.
+/// keeps the session, and the client may use it. A server may give a later session the same id.
 pub(super) const DELETED_SESSION_SILENT: Invariant = Invariant {
     id: "deleted-session-silent",
     property: Property::Safety,
@@ -98,7 +98,7 @@ pub(super) const DELETED_SESSION_SILENT: Invariant = Invariant {
     applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::HttpEnded, Kind::SocketClosed],
+    kinds: &[Kind::SessionOpened, Kind::HttpReceived, Kind::HttpAnswered, Kind::HttpEnded, Kind::SocketClosed],
     vacuous: "no session was deleted",
     explain: "The client deleted a session and then used it. Its server answers 404, which the client takes for a \
         lost session and renews: the session that was just closed is open again, and no code closes the new one.\n\n\
@@ -127,6 +127,10 @@ struct SessionDelete {
 impl Monitor for SilentSessions {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         match &event.kind {
+            EventKind::SessionOpened { session, .. } => {
+                let uses = self.deleted.remove(session).map(|delete| delete.uses).unwrap_or_default();
+                uses.into_iter().for_each(|violation| tally.broken(violation));
+            }
             EventKind::HttpReceived { session: Some(session), verb, socket, exchange, .. } => {
                 match self.deleted.get_mut(session) {
                     // A DELETE without an answer may be sent again.
@@ -177,7 +181,8 @@ impl SessionDelete {
 }
 
 /// Counter-examples: Messages that were on their way when the DELETE was answered prove nothing, so only requests
-/// count: a client makes no request while it closes. A second DELETE is only useless.
+/// count: a client makes no request while it closes. A second DELETE is only useless. A server may give a later session the
+/// same id.
 pub(super) const SILENT_AFTER_END: Invariant = Invariant {
     id: "silent-after-end",
     property: Property::Safety,
@@ -188,7 +193,14 @@ pub(super) const SILENT_AFTER_END: Invariant = Invariant {
     applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::HttpReceived, Kind::HttpStray, Kind::HttpAnswered, Kind::HttpEnded, Kind::SocketClosed],
+    kinds: &[
+        Kind::SessionOpened,
+        Kind::HttpReceived,
+        Kind::HttpStray,
+        Kind::HttpAnswered,
+        Kind::HttpEnded,
+        Kind::SocketClosed,
+    ],
     vacuous: "no client deleted its session",
     explain: "The client ended its session with DELETE, got the answer, and then sent a request on the session. The \
         server answers 404, which a client takes for a lost session and renews: the session that was just closed is \
@@ -208,6 +220,7 @@ struct EndedSessions {
 impl Monitor for EndedSessions {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         match &event.kind {
+            EventKind::SessionOpened { session, .. } => drop(self.ended.remove(session)),
             EventKind::HttpReceived { verb, session: Some(session), exchange, socket, .. } => {
                 let socket = socket_of(event, socket);
                 if let Some((ended, at_us, lesson)) = self.ended.get_mut(session).filter(|_| verb == "POST") {

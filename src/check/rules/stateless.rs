@@ -158,7 +158,9 @@ const PATIENCE_US: u64 = 1_000_000;
 
 /// Counter-examples: A server that was opened with `initialize` may be initialized again. A server that restarts may be
 /// of another generation and counts as another server. A client that takes silence for the handshake generation may
-/// send `initialize` while the answer is on its way. Two clients with two names on two sockets know different things.
+/// send `initialize` while the answer is on its way. Two clients with two names on two sockets know different things, and so
+/// do two instances of one program, whose name is one: if the first one goes on without a handshake, the second one
+/// initialized.
 pub(super) const GENERATION_KEPT: Invariant = Invariant {
     id: "modern-era-kept",
     property: Property::Safety,
@@ -178,7 +180,7 @@ pub(super) const GENERATION_KEPT: Invariant = Invariant {
         that the server names, and fall back only after an error that is not specific to a generation.",
     start: |header: &Header| -> Box<dyn Monitor> {
         let (shown, asked, unknown) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Box::new(KnownGenerations { senders: Senders::new(header), shown, asked, unknown })
+        Box::new(KnownGenerations { senders: Senders::new(header), shown, asked, unknown, doubted: BTreeMap::new() })
     },
 };
 
@@ -190,6 +192,8 @@ struct KnownGenerations {
     asked: BTreeMap<(Name, Name), AskedServer>,
     /// Exchanges whose error says that the method is unknown: with status 404 the server is stateless.
     unknown: BTreeMap<(Name, ExchangeId), (Seq, Sender)>,
+    /// What clients did that share no more than their name with the one that had the answer, by server.
+    doubted: BTreeMap<Name, Vec<Violation>>,
 }
 
 struct AskedServer {
@@ -234,6 +238,10 @@ impl Monitor for KnownGenerations {
             _ => {}
         }
     }
+
+    fn end(&mut self, _view: &View, tally: &mut Tally) {
+        std::mem::take(&mut self.doubted).into_values().flatten().for_each(|violation| tally.broken(violation));
+    }
 }
 
 impl KnownGenerations {
@@ -250,14 +258,24 @@ impl KnownGenerations {
         }
         match self.shown.get(&server) {
             Some((ShownGeneration::Stateless(_), Some(shown))) if !is_one(shown, &client) => {}
-            Some((ShownGeneration::Stateless(shown), _)) if request.is_request("initialize") => {
+            Some((ShownGeneration::Stateless(shown), first)) if request.is_request("initialize") => {
                 let because = format!(
                     "initialize was sent at {}, to a server that had shown its generation at {shown}",
                     event.seq
                 );
-                tally.broken(Violation::new("initialized", because, &[*shown, event.seq]));
+                let violation = Violation::new("initialized", because, &[*shown, event.seq]);
+                if first.as_ref().is_none_or(|first| first.shares_place(&client)) {
+                    tally.broken(violation);
+                } else {
+                    self.doubted.entry(server).or_default().push(violation);
+                }
             }
-            Some((ShownGeneration::Stateless(_), _)) => tally.held(),
+            Some((ShownGeneration::Stateless(_), _)) => {
+                if request.at(&["params", "_meta", VERSION]).is_some() {
+                    self.doubted.remove(&server);
+                }
+                tally.held();
+            }
             Some((ShownGeneration::Nothing, _)) => {}
             None if request.is_request("initialize") => {
                 self.shown.insert(server, (ShownGeneration::Nothing, None));

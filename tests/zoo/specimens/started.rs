@@ -16,6 +16,7 @@ const fn row(
 
 const CALLS: Stage = started("2025-11-25", "tools_call");
 const OPENS: Stage = started("2025-11-25", "initialize");
+const CUT_OFF: Stage = started("2025-11-25", "sse-retry");
 const ASKED: Stage = started("2025-11-25", "elicitation-sep1034-client-defaults");
 const STATELESS: Stage = started(MODERN, "request-metadata");
 
@@ -65,8 +66,8 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         call_after_delete,
     ),
     row(
-        ("call-made-twice", "Makes the one call of its task twice."),
-        CALLS,
+        ("call-made-twice", "Makes its call again when the stream ends, besides resuming it."),
+        CUT_OFF,
         (&["VG-16"], "call-made-once"),
         made_twice,
     ),
@@ -206,11 +207,14 @@ fn call_after_delete(client: &mut Client, is_broken: bool) {
 }
 
 fn made_twice(client: &mut Client, is_broken: bool) {
-    task(client);
+    client.open();
+    let cut_off = client.request("tools/call", json!({ "name": "test_reconnection", "arguments": {} }));
+    let id = cut_off.events.iter().find_map(|event| event.id.clone()).unwrap();
     if is_broken {
-        let call = add(client);
-        client.exchange(&call);
+        client.request("tools/call", json!({ "name": "test_reconnection", "arguments": {} }));
     }
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    client.http().listen(Some(&id)).rest();
 }
 
 fn defaults_left_out(client: &mut Client, is_broken: bool) {

@@ -1,6 +1,7 @@
 //! Clients that break no rule, each of another design.
 
 mod eras;
+mod instances;
 mod plain;
 mod requests;
 mod sessions;
@@ -20,4 +21,5 @@ pub(super) const SPECIMENS: &[&[Correct]] = &[
     requests::SPECIMENS,
     eras::SPECIMENS,
     subscribers::SPECIMENS,
+    instances::SPECIMENS,
 ];
