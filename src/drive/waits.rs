@@ -76,7 +76,7 @@ pub(super) async fn sample_idle(context: Context<'_>, window: Duration) -> StepE
             () = context.stage.environment.interruption() => return StepEnd::Stop(StepsEnd::Lost),
         };
         let Ok(Some(sample)) = sample else { break };
-        let is_last = n_left == 0 || !is_busy(sample.cpu_us, sample.window_us);
+        let is_last = n_left == 0 || !is_busy(sample.cpu_us, sample.runnable_us, sample.window_us);
         context.stage.note_sample(if is_last { "idle" } else { "settling" }, sample);
         if is_last {
             break;

@@ -58,6 +58,9 @@ pub struct Promises {
     pub announces_cancel: bool,
     /// The loader reconnects a lost server by itself.
     pub reconnects: bool,
+    /// The loader repeats a call that a server may have carried out before it died.
+    #[serde(skip_serializing_if = "is_false")]
+    pub retries_calls: bool,
     /// Contexts, other than the one of the load, in which a loaded tool may be used.
     pub contexts: Vec<ContextKind>,
     /// Bound on a call, such as `10s`. Breaking a declared bound is a Fail.
@@ -76,11 +79,17 @@ impl Default for Promises {
             sends_delete: true,
             announces_cancel: true,
             reconnects: false,
+            retries_calls: false,
             contexts: vec![ContextKind::Task, ContextKind::Thread, ContextKind::Loop],
             call_bound: None,
             cleanup_bound: None,
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(promise: &bool) -> bool {
+    !promise
 }
 
 impl Promises {
@@ -178,6 +187,11 @@ pub const PROMISES: &[(&str, &str, &str)] = &[
     ("sends-delete", "true", "At the end of an HTTP session that has an id, the loader sends a DELETE."),
     ("announces-cancel", "true", "The loader announces a cancelled call to the server with notifications/cancelled."),
     ("reconnects", "false", "The loader reconnects a lost server by itself."),
+    (
+        "retries-calls",
+        "false",
+        "The loader repeats a call whose server died, although the server may have carried it out: its tools bear that.",
+    ),
     (
         "contexts",
         "task, thread, loop (Node: task)",

@@ -296,6 +296,8 @@ pub struct Sample {
     pub window_us: u64,
     /// CPU time used in the window, in microseconds.
     pub cpu_us: u64,
+    /// The longest time for which one thread ran or waited for a processor in the window, in microseconds.
+    pub runnable_us: u64,
     /// Number of threads at the end of the window.
     pub threads: u32,
     /// Open descriptors by kind: `pipe`, `socket`, `file`, `other`.

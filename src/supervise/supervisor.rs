@@ -127,6 +127,8 @@ struct Sampling {
     /// CPU time of the loader's process when the window began. The kernel's entries for descriptors and memory are read only at the
     /// end: it keeps what it makes up for each of them, and clears that away when the process is reaped.
     cpu_us_before: Option<u64>,
+    /// For each of its threads, the time for which that had run or waited for a processor.
+    runnable_us_before: BTreeMap<u32, u64>,
 }
 
 impl Supervisor {
@@ -359,7 +361,9 @@ impl Supervisor {
     fn begin_sample(&mut self, id: u32, window_us: u64) {
         let began = Instant::now();
         let cpu_us_before = self.root.as_ref().and_then(|root| os::cpu_us(root.pid));
-        self.sampling.push(Sampling { id, began, due: began + Duration::from_micros(window_us), cpu_us_before });
+        let runnable_us_before = self.root.as_ref().map(|root| os::runnable_us(root.pid)).unwrap_or_default();
+        let due = began + Duration::from_micros(window_us);
+        self.sampling.push(Sampling { id, began, due, cpu_us_before, runnable_us_before });
     }
 
     /// Answers every sample whose window is over.
@@ -368,11 +372,17 @@ impl Supervisor {
         let (over, open) = std::mem::take(&mut self.sampling).into_iter().partition(|sampling| sampling.due <= now);
         self.sampling = open;
         let over: Vec<Sampling> = over;
-        for Sampling { id, began, cpu_us_before, .. } in over {
+        for Sampling { id, began, cpu_us_before, runnable_us_before, .. } in over {
+            let runnable_us_after = self.root.as_ref().map(|root| os::runnable_us(root.pid)).unwrap_or_default();
+            let runnable_us = runnable_us_after.iter().map(|(thread, after)| {
+                let before = runnable_us_before.get(thread).copied().unwrap_or_default();
+                after.saturating_sub(before)
+            });
             let after = self.root.as_ref().and_then(|root| os::sample(root.pid));
             let sample = cpu_us_before.zip(after).map(|(before, after)| Sample {
                 window_us: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
                 cpu_us: after.cpu_us.saturating_sub(before),
+                runnable_us: runnable_us.max().unwrap_or_default(),
                 ..after
             });
             self.send(&Report::Sampled { id, sample }).await;

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::check::agreement::Spoken;
 use crate::check::operations::sent_back;
 use crate::check::outcome::{MissKind, OperationEnd, Success, judge_call};
 use crate::check::parts::parts;
@@ -87,7 +88,9 @@ fn variant(kind: MissKind, switch: ContextSwitch) -> &'static str {
 /// Counter-examples: If a server answers over HTTP that it does not know the session, it has not done the work, so the
 /// client may send the call again on a new session. The same holds for a call that HTTP refused, for example with 401,
 /// or sent elsewhere. The client repeats a call that the server sent back for more input.
-/// If a server died, it may have done the work before: that is a warning, because some callers want the retry.
+/// If a server died, it may have done the work before, so the loader has to promise that it repeats calls. Without a
+/// handshake, a client should reconnect: that is a warning, and none if the loader promises that, or if the server has
+/// marked the tool as one that may be called again.
 /// Only the driver numbers calls; in the journal of a mock alone the argument `n` is the caller's own.
 pub(super) const CALL_SENT_ONCE: Invariant = Invariant {
     id: "call-sent-once",
@@ -111,13 +114,16 @@ pub(super) const CALL_SENT_ONCE: Invariant = Invariant {
         that, after a lost answer or a new session: the mail goes out twice, the row is written twice, and the \
         caller does not know.\n\n\
         Look at the two requests and at the events between them. To fix it, fail the call and let the caller decide. \
-        Send a request again only if the server cannot have received it.",
+        Send a request again only if the server cannot have received it. A loader whose tools bear a second call \
+        promises `retries-calls`.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(SentCalls::default()) },
 };
 
 #[derive(Default)]
 struct SentCalls {
     sent: BTreeMap<OpId, SentCall>,
+    /// Tools that may be called again without another effect, by server.
+    harmless: BTreeSet<(String, String)>,
 }
 
 struct SentCall {
@@ -134,12 +140,19 @@ impl Monitor for SentCalls {
                     if let Some(operation) = view.caller_of(part) {
                         let request = part.id_text();
                         let sent = SentCall { connection: connection.clone(), request, seq: event.seq };
-                        self.receive(view, sent, operation, tally);
+                        let tool = part.at(&["params", "name"]).and_then(Value::as_str).unwrap_or_default();
+                        let tool = (event.source.server().unwrap_or_default().to_owned(), tool.to_owned());
+                        self.receive(view, sent, (operation, &tool), tally);
                     }
                 }
             }
             EventKind::WireSent { connection, message } => {
-                for request in parts(message).iter().filter_map(|part| sent_back(part).map(Name::of)) {
+                let parts = parts(message);
+                let server = event.source.server().unwrap_or_default();
+                let listed = parts.iter().filter_map(|part| part.at(&["result", "tools"]).and_then(Value::as_array));
+                let names = listed.flatten().filter(|tool| bears_repetition(tool)).filter_map(|tool| tool.get("name"));
+                self.harmless.extend(names.filter_map(Value::as_str).map(|name| (server.to_owned(), name.to_owned())));
+                for request in parts.iter().filter_map(|part| sent_back(part).map(Name::of)) {
                     self.sent.retain(|_, sent| sent.connection != *connection || sent.request != request);
                 }
             }
@@ -158,7 +171,13 @@ impl Monitor for SentCalls {
 }
 
 impl SentCalls {
-    fn receive(&mut self, view: &View, sent: SentCall, operation: OpId, tally: &mut Tally) {
+    fn receive(
+        &mut self,
+        view: &View,
+        sent: SentCall,
+        (operation, tool): (OpId, &(String, String)),
+        tally: &mut Tally,
+    ) {
         let (connection, seq) = (sent.connection.clone(), sent.seq);
         let Some(SentCall { connection: before, seq: first, .. }) = self.sent.insert(operation, sent) else {
             tally.held();
@@ -171,8 +190,22 @@ impl SentCalls {
         let because = format!("the call of {operation} was received at {first} and again at {seq}");
         let variant = if before == connection { "sent-twice" } else { "sent-again-elsewhere" };
         let violation = Violation::new(variant, because, &[first, seq]);
-        tally.broken(if is_lost { violation.as_warning() } else { violation });
+        if !is_lost {
+            return tally.broken(violation);
+        }
+        let promises = view.promises();
+        let is_stateless = matches!(view.spoken(&connection), Spoken::Stateless);
+        if promises.retries_calls || is_stateless && (promises.reconnects || self.harmless.contains(tool)) {
+            return tally.held();
+        }
+        tally.broken(if is_stateless { violation.as_warning() } else { violation });
     }
+}
+
+/// Whether a server has marked a tool as one that only reads, or that has no further effect when it is called again.
+fn bears_repetition(tool: &Value) -> bool {
+    let says = |hint: &str| tool.pointer(&format!("/annotations/{hint}")) == Some(&Value::Bool(true));
+    says("readOnlyHint") || says("idempotentHint")
 }
 
 /// Counter-examples: A call that arrives after its operation has completed, for example after a cancellation, is not

@@ -16,7 +16,7 @@ pub(super) const IDLE_WITHOUT_CPU: Invariant = Invariant {
     id: "idle-without-cpu",
     property: Property::Safety,
     level: Level::OwnResource,
-    claim: "an idle loader uses less than 30 % of one processor",
+    claim: "an idle loader uses less than 30 % of one processor, and no thread of it is always ready to run",
     source: "VG-08: no CPU while idle; after a cross-task exit some versions of anyio spin",
     requirement: &["VG-08"],
     applies: AppliesTo::ALL,
@@ -33,14 +33,20 @@ pub(super) const IDLE_WITHOUT_CPU: Invariant = Invariant {
 };
 
 fn judge_sample(event: &Event, view: &View) -> Judged {
-    let EventKind::SampleTaken { label, window_us, cpu_us, .. } = &event.kind else { return Judged::Unrelated };
+    let EventKind::SampleTaken { label, window_us, cpu_us, runnable_us, .. } = &event.kind else {
+        return Judged::Unrelated;
+    };
     if label != "idle" || *window_us < IDLE_WINDOW_MIN_US || view.operations().next().is_some() {
         return Judged::Unrelated;
     }
-    if !is_busy(*cpu_us, *window_us) {
+    if !is_busy(*cpu_us, *runnable_us, *window_us) {
         return Judged::Held;
     }
     let percent = cpu_percent(*cpu_us, *window_us);
-    let because = format!("{percent} % of one processor was used in an idle window of {} ms", window_us / 1_000);
+    let mut because = format!("{percent} % of one processor was used in an idle window of {} ms", window_us / 1_000);
+    if !is_busy(*cpu_us, 0, *window_us) {
+        let ready = cpu_percent(*runnable_us, *window_us);
+        because.push_str(&format!(", of which one thread was ready to run for {ready} %"));
+    }
     Judged::Broken(Violation::new("busy-while-idle", because, &[event.seq]))
 }

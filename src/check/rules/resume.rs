@@ -46,7 +46,7 @@ struct StreamRetries {
 }
 
 /// Longest time for which a request may be on its way, so that it was sent before its client had read the end of a stream.
-const UNDER_WAY_US: u64 = 50_000;
+const UNDER_WAY_US: u64 = 1_000_000;
 
 /// A response that may be a stream.
 struct OpenStream {

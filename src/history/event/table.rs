@@ -471,6 +471,8 @@ event_kinds! {
         window_us: u64,
         /// CPU time used in the window, in microseconds.
         cpu_us: u64,
+        /// The longest time for which one thread ran or waited for a processor in the window, in microseconds.
+        #[serde(default)] runnable_us: u64,
         /// Number of threads at the end of the window.
         threads: u32,
         /// Open descriptors at the end of the window, by kind: `pipe`, `socket`, `file`, `other`.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::history::{EventKind, LinkPeer};
+use crate::history::{EventKind, LinkPeer, is_busy};
 use crate::host::app::page::Page;
 use crate::host::app::step_end::StepEnd;
 use crate::host::ending::Ending;
@@ -193,7 +193,8 @@ impl<'a> ApplicationLife<'a> {
                 () = self.ending.stage.environment.interruption() => return StepEnd::Lost,
             };
             let Ok(Some(sample)) = sample else { return StepEnd::Done };
-            let is_quiet = sample.cpu_us.saturating_mul(QUIET_PARTS) <= sample.window_us;
+            let is_quiet = sample.cpu_us.saturating_mul(QUIET_PARTS) <= sample.window_us
+                && !is_busy(sample.cpu_us, sample.runnable_us, sample.window_us);
             let is_last = is_quiet || n == IDLE_WINDOWS_MAX;
             self.ending.stage.note_sample(if is_last { "idle" } else { "settling" }, sample);
             if is_last {

@@ -134,6 +134,20 @@ pub(in crate::supervise) fn cpu_us(pid: u32) -> Option<u64> {
     Some(process_table::stat(pid)?.cpu_ticks * TICK_US)
 }
 
+/// For each thread of a process, the time so far for which it ran or waited for a processor, in microseconds. Empty if the kernel
+/// does not show it.
+pub(in crate::supervise) fn runnable_us(pid: u32) -> BTreeMap<u32, u64> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return BTreeMap::new() };
+    let of_thread = |entry: fs::DirEntry| {
+        let thread = entry.file_name().to_str()?.parse().ok()?;
+        let text = fs::read_to_string(entry.path().join("schedstat")).ok()?;
+        let mut times_ns = text.split_whitespace().map_while(|time| time.parse::<u64>().ok());
+        let (ran, waited) = times_ns.next().zip(times_ns.next())?;
+        Some((thread, ran.saturating_add(waited) / 1_000))
+    };
+    threads.flatten().filter_map(of_thread).collect()
+}
+
 /// What a process uses now. `cpu_us` is the CPU time so far; the caller takes two samples and subtracts.
 pub(in crate::supervise) fn sample(pid: u32) -> Option<Sample> {
     let cpu_us = cpu_us(pid)?;
@@ -143,7 +157,7 @@ pub(in crate::supervise) fn sample(pid: u32) -> Option<Sample> {
         line.trim_start_matches(':').split_whitespace().next()?.parse::<u64>().ok()
     };
     let threads = number("Threads").and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
-    Some(Sample { window_us: 0, cpu_us, threads, fds: fds(pid), rss_kib: number("VmRSS").unwrap_or(0) })
+    Some(Sample { window_us: 0, cpu_us, runnable_us: 0, threads, fds: fds(pid), rss_kib: number("VmRSS").unwrap_or(0) })
 }
 
 fn fds(pid: u32) -> BTreeMap<String, u32> {
