@@ -2,7 +2,7 @@
 
 use crate::check::outcome::{MissKind, OperationEnd, Success, judge_load, loaded};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, Header, Kind};
+use crate::history::{Action, Event, EventKind, Header, Kind, Outcome};
 use crate::plan::Promise;
 
 /// Judges loads before the first cleanup; `cleanup-repeatable` judges later loads.
@@ -60,23 +60,24 @@ pub(super) const FAILURE_REPORTED: Invariant = Invariant {
     id: "failure-reported",
     property: Property::Safety,
     level: Level::Own,
-    claim: "a load that leaves out the tools of a server reports an error for it",
+    claim: "a load that leaves out the tools of a server reports an error for it, and the error of a call has a text",
     source: "VG-18: a load reports each failing server next to the tools of the others",
     requirement: &["VG-18"],
     applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::OperationCompleted],
-    vacuous: "no load succeeded without the tools of some server",
+    vacuous: "no load succeeded without the tools of some server, and no call failed",
     explain: "A load succeeded, one server of the configuration had no tools in it, and the load reported no error. \
         The agent works without a tool that it was given, and the user finds out from its answers.\n\n\
         Look at the server in the reason and at its journal. To fix it, return an error for each server that could \
-        not be loaded, next to the tools of the others. An error without a text tells the user nothing: name at \
-        least its type.",
+        not be loaded, next to the tools of the others. An error without a text tells the user nothing, and a model \
+        that gets it neither: name at least its type.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(failure_reported) },
 };
 
 fn failure_reported(event: &Event, view: &View, tally: &mut Tally) {
+    call_failed(event, view, tally);
     let Some((operation, tools, errors)) = loaded(event, view) else { return };
     for server in &operation.servers {
         let is_toolless = view.server(server).is_some_and(|server| server.is_toolless);
@@ -99,4 +100,22 @@ fn failure_reported(event: &Event, view: &View, tally: &mut Tally) {
         );
         tally.broken(Violation::new(variant, because, &[operation.invoked, event.seq]));
     }
+}
+
+/// A call without a text is a warning: its type says something, and the program may show that.
+fn call_failed(event: &Event, view: &View, tally: &mut Tally) {
+    let EventKind::OperationCompleted { operation, outcome: Outcome::Failed(failure) } = &event.kind else { return };
+    let call = view.operation(*operation).filter(|operation| operation.action == Action::Call);
+    let Some(call) = call.filter(|call| !call.is_excused()) else { return };
+    if !failure.message.trim().is_empty() {
+        return tally.held();
+    }
+    let because = format!(
+        "{}, invoked at {}, failed at {} with {}, which has no text",
+        call.describe(),
+        call.invoked,
+        event.seq,
+        failure.kind
+    );
+    tally.broken(Violation::new("call-without-text", because, &[call.invoked, event.seq]).as_warning());
 }

@@ -95,11 +95,8 @@ fn lives_a_life(name: &str) {
     let plans = ran.plans();
     assert_eq!(plans.len(), 4, "{name}: {}{}", ran.stdout, ran.stderr);
     for plan in &plans {
-        // Neither client deletes its session when it is closed; that is all there is to say, and over HTTP alone.
-        let expected = if plan["transport"] == "http" { vec!["session-deleted"] } else { vec![] };
-        let found: Vec<_> =
-            plan["findings"].as_array().unwrap().iter().map(|finding| finding["invariant"].as_str().unwrap()).collect();
-        assert_eq!(found, expected, "{name}: {}", plan);
+        // Neither client deletes its session when it is closed, and neither is said to.
+        assert_eq!(plan["findings"], serde_json::json!([]), "{name}: {}", plan);
     }
     let cancelled = format!("cancel-in-flight.{name}.stdio.2025-11-25.polite");
     let history = rig.history_text(&cancelled);
