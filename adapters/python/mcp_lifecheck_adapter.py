@@ -69,6 +69,10 @@ FRAMEWORKS = {"mcp", "langchain_mcp_adapters", "fastmcp", "mcp_use", "mcpadapt"}
 # Scopes of single HTTP exchanges. A session has thousands, and they do not keep the session open.
 UNINTERESTING = {"mcp.shared._httpx_utils", "mcp.shared.progress"}
 
+# Most lines of the loader's own code in one event. The walk to them passes at most so many frames.
+CODE_MAX = 3
+FRAMES_MAX = 500
+
 # Frames of these modules create scopes on behalf of their caller.
 PLUMBING = {"anyio", "sniffio", "contextlib", "asyncio", "functools", __name__}
 
@@ -102,7 +106,7 @@ def serve(
 
     Pass either a `factory`, whose object has the handlers as methods, or the handlers themselves. The object may have
     the attributes `adapter`, `version`, `contexts` and `cancellable`. `owned` names further packages whose scopes shall
-    be reported.
+    be reported, and whose files count as the loader's own.
 
     Returns after `exit`, so that the interpreter ends in its usual way. An interrupt becomes `SystemExit(130)`, as in
     the `main` of most programs.
@@ -113,6 +117,7 @@ def serve(
         _adapter.link = _adapter.template.await_launch()
     _collector.let_go()
     FRAMEWORKS.update(owned)
+    OWNED.update(owned)
     loader = factory() if factory is not None else None
     given = {"load": load, "call": call, "list": list, "close": close, "reload": reload, "errors": errors}
     handlers = {name: value or getattr(loader, name, None) for name, value in given.items()}
@@ -204,7 +209,108 @@ def _describe(error):
     if isinstance(members, tuple):
         inner = "; ".join(f"{type(member).__name__}: {member}" for member in members)
         message = f"{message}: {inner}"
-    return {"type": type(error).__name__, "message": _clip(message)}
+    return _with_code({"type": type(error).__name__, "message": _clip(message)}, _code_of_error, error)
+
+
+# --- where in the loader's code -----------------------------------------------------------------------------------------
+
+# Packages that count as the loader's own although they are installed.
+OWNED = set()
+
+
+@functools.lru_cache(maxsize=None)
+def _of_program(path):
+    """Whether a file belongs to the program itself, not to the standard library or an installed package."""
+    if path.startswith("<"):
+        return False
+    path = os.path.abspath(path)
+    installed = {"site-packages", "dist-packages"}
+    return not path.startswith(_STANDARD_LIBRARY) and not installed.intersection(path.split(os.sep))
+
+
+_STANDARD_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+
+
+@functools.lru_cache(maxsize=None)
+def _shown(path):
+    """A file as a reader knows it: seen from the loader's folder, else from the folder it is imported from."""
+    path = os.path.abspath(path)
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    folders = [_adapter.folder, os.path.dirname(os.path.abspath(main)) if main else "", *map(str, sys.path)]
+    for folder in folders:
+        folder = os.path.abspath(folder).rstrip(os.sep) + os.sep
+        if folder != os.sep and path.startswith(folder):
+            return path[len(folder):]
+    return os.path.basename(path)
+
+
+def _line_of(frame, line):
+    """A line of the loader's own code, or None for code of others."""
+    code = frame.f_code
+    path = code.co_filename
+    if path == _HERE:
+        return None
+    if not _of_program(path) and not (OWNED and (frame.f_globals.get("__name__") or "").partition(".")[0] in OWNED):
+        return None
+    return {"file": _shown(path), "line": line or 0, "in": code.co_name}
+
+
+_HERE = _of_program.__wrapped__.__code__.co_filename
+
+
+def _own(frames):
+    """The first lines of the loader's own code among frames, which come innermost first with their lines."""
+    own = []
+    for frame, line in itertools.islice(frames, FRAMES_MAX):
+        shown = _line_of(frame, line)
+        if shown is not None:
+            own.append(shown)
+            if len(own) == CODE_MAX:
+                break
+    return own
+
+
+def _outwards(frame):
+    while frame is not None:
+        yield frame, frame.f_lineno
+        frame = frame.f_back
+
+
+def _with_code(event, find, *given):
+    """Adds the lines of the loader's own code to an event, where mcp-lifecheck takes them and there are any."""
+    if not _adapter.link.takes_code:
+        return event
+    try:
+        code = find(*given)
+    except Exception:
+        # Frames of a dying thread or interpreter. The event matters more than where it happened.
+        return event
+    return {**event, "code": code} if code else event
+
+
+def _code_here():
+    return _own(_outwards(sys._getframe(1)))
+
+
+def _code_of_error(error, seen=()):
+    """The lines of the loader's own code through which an error came, innermost first; else those of its causes."""
+    if error is None or any(error is one for one in seen) or len(seen) > 10:
+        return []
+    trace = [(at.tb_frame, at.tb_lineno) for at in _traces(error.__traceback__)]
+    own = _own(reversed(trace))
+    members = getattr(error, "exceptions", None)
+    inner = [*(members if isinstance(members, tuple) else ()), error.__cause__, error.__context__]
+    for one in inner if not own else ():
+        own = _code_of_error(one, (*seen, error))
+        if own:
+            break
+    return own
+
+
+def _traces(trace):
+    while trace is not None:
+        yield trace
+        trace = trace.tb_next
 
 
 # --- the garbage collector ----------------------------------------------------------------------------------------------
@@ -280,6 +386,7 @@ class _Link:
         self.received = b""
         self.bell = _thread.allocate_lock()
         self.own = ()
+        self.takes_code = False
 
     def open(self, hello):
         """Connects to the recorder and sends the hello. Ends the process if the recorder does not answer or refuses."""
@@ -293,8 +400,10 @@ class _Link:
             while b"\n" not in self.received:
                 self._receive()
             answer, _, self.received = self.received.partition(b"\n")
-            if "welcome" not in json.loads(answer):
+            welcome = json.loads(answer)
+            if "welcome" not in welcome:
                 _exit_now(LINK_LOST)
+            self.takes_code = "code" in welcome.get("accepts", ())
         except (OSError, ValueError):
             _exit_now(LINK_LOST)
         self.socket.settimeout(None)
@@ -594,7 +703,7 @@ class _Template:
 
 
 class _Scope:
-    __slots__ = ("context", "form", "held_back", "id", "key", "name", "parent", "watch")
+    __slots__ = ("code", "context", "form", "held_back", "id", "key", "name", "parent", "watch")
 
 
 class _Scopes:
@@ -619,6 +728,7 @@ class _Scopes:
         scope = _Scope()
         scope.key, scope.name, scope.form, scope.held_back = id(thing), name, form, held_back
         scope.context = _context()
+        scope.code = _code_here() if _adapter.link.takes_code else []
         stack = self._stack()
         scope.parent = stack[-1].id if stack else None
         scope.id = None if held_back else f"s{next(self.numbers)}"
@@ -694,26 +804,15 @@ class _Scopes:
                 return
             scope.id = f"s{next(self.numbers)}"
             self._report_enter(scope)
-        self.emit({"event": "scope.exit", "scope": scope.id, "how": how, "context": context})
+        event = {"event": "scope.exit", "scope": scope.id, "how": how, "context": context}
+        # A finaliser and the end of a loop run in the middle of any code, which did not leave the scope.
+        self.emit(_with_code(event, _code_here) if how == "explicit" else event)
 
     def _report_enter(self, scope):
         event = {"event": "scope.enter", "scope": scope.id, "name": scope.name, "form": scope.form, "context": scope.context}
         if scope.parent is not None:
             event["parent"] = scope.parent
-        self.emit(event)
-
-
-@functools.lru_cache(maxsize=None)
-def _of_program(path):
-    """Whether a file belongs to the program itself, not to the standard library or an installed package."""
-    if path.startswith("<"):
-        return False
-    path = os.path.abspath(path)
-    installed = {"site-packages", "dist-packages"}
-    return not path.startswith(_STANDARD_LIBRARY) and not installed.intersection(path.split(os.sep))
-
-
-_STANDARD_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+        self.emit(_with_code(event, lambda: scope.code))
 
 
 def _owner(module, path):
@@ -937,6 +1036,7 @@ class _Operation:
         self.running = False
         self.callback = None
         self.actor = None
+        self.thread = None
 
     def register(self, callback):
         self.callback = callback
@@ -1376,6 +1476,7 @@ class _Adapter:
         self.template = _Template(int(template)) if template is not None else None
         self.linked = address is not None or self.template is not None
         self.link = _Link(address, token) if self.linked else None
+        self.folder = os.getcwd() if self.linked else ""
         self.host = None
         self.threads = {}
         self.operations = {}
@@ -1391,6 +1492,7 @@ class _Adapter:
     def start(self, operation):
         self.keep_hooks()
         operation.running = True
+        operation.thread = _get_ident()
         self.operations[operation.id] = operation
         self.emit({"event": "operation.started", "operation": operation.id, "context": _context()})
 
@@ -1442,7 +1544,11 @@ class _Adapter:
             self.link.post({"id": command["id"], "ok": {"delivered": delivered}})
             return
         if do == "stacks":
-            self.link.post({"id": command["id"], "ok": {"text": _clip(_stacks(), LONG_TEXT_MAX)}})
+            waits = [
+                found for one in [*self.operations.values()] if "code" in (found := _with_code({"operation": one.id}, _code_of_wait, one))
+            ]
+            text = _clip(_stacks(), LONG_TEXT_MAX)
+            self.link.post({"id": command["id"], "ok": {"text": text, **({"operations": waits} if waits else {})}})
             return
         operation = _Operation(command)
         if do not in ("collect", "probe", "drop-context", "exit", "provoke") and (do == "errors" or self.host.handler(do) is None):
@@ -1472,7 +1578,8 @@ class _Adapter:
             lines = [message] if message else []
             if error is not None:
                 lines.append("".join(traceback.format_exception(type(error), error, trace or error.__traceback__)).rstrip())
-            self.emit({"event": "error.reported", "channel": channel, "text": _clip("\n".join(lines))})
+            event = {"event": "error.reported", "channel": channel, "text": _clip("\n".join(lines))}
+            self.emit(_with_code(event, _code_of_error, error))
         except Exception as broken:
             self.emit({"event": "error.reported", "channel": channel, "text": f"<not printable: {type(broken).__name__}>"})
 
@@ -1596,17 +1703,41 @@ def _short(thing):
 
 
 def _stacks():
-    """All threads, innermost frame first, then the tasks of all known loops. Takes no lock and imports nothing."""
+    """What hangs first: the operations that run, the tasks of all known loops, then all threads, idle ones last.
+
+    Each thread has its innermost frame first. Takes no lock and imports nothing.
+    """
     names = {ident: thread.name for ident, thread in [*threading._active.items()]}
+    threads = {ident: frame for ident, frame in sys._current_frames().items() if ident not in _adapter.link.own}
     lines = []
-    for ident, frame in sys._current_frames().items():
-        if ident in _adapter.link.own:
-            continue
+    for operation in [*_adapter.operations.values()]:
+        if operation.actor is None and operation.thread in threads:
+            lines.append(f"operation {operation.id} ({operation.do}) in thread {names.get(operation.thread, operation.thread)!r}:")
+            lines += _frames(threads.pop(operation.thread))
+        elif operation.actor is not None:
+            task = operation.actor.task
+            lines.append(f"operation {operation.id} ({operation.do}) in task {_tasks.get(task, '-')}, {_waits_for(task)}:")
+            lines += _awaits(task.get_coro())
+    driven = {operation.actor.task for operation in [*_adapter.operations.values()] if operation.actor is not None}
+    for loop in [*_loops]:
+        lines += _loop_stacks(loop, driven)
+    for ident, frame in sorted(threads.items(), key=lambda one: not _own(_outwards(one[1]))):
         lines.append(f"thread {names.get(ident, ident)!r}:")
         lines += _frames(frame)
-    for loop in [*_loops]:
-        lines += _loop_stacks(loop)
     return "\n".join(lines)
+
+
+def _code_of_wait(operation):
+    """The lines of the loader's own code that wait in an operation, innermost first."""
+    frame = sys._current_frames().get(operation.thread)
+    if operation.actor is None:
+        return _own(_outwards(frame))
+    task = operation.actor.task
+    own = _own(reversed([*_inwards(task.get_coro())]))
+    if not own and _running_task(operation.actor.turn.loop) is task:
+        # The task computes or blocks its thread.
+        own = _own(_outwards(frame))
+    return own
 
 
 def _frames(frame):
@@ -1615,11 +1746,12 @@ def _frames(frame):
         frame = frame.f_back
 
 
-def _loop_stacks(loop):
+def _loop_stacks(loop, told):
+    """A loop with its tasks, without those in `told`."""
     state = "closed" if loop.is_closed() else "running" if loop.is_running() else "not driven"
     yield f"loop {_loops.get(loop)} ({state}):"
     try:
-        tasks = sys.modules["asyncio"].all_tasks(loop)
+        tasks = sys.modules["asyncio"].all_tasks(loop) - told
     except RuntimeError as error:
         yield f"  tasks not available: {error}"
         return
@@ -1635,12 +1767,18 @@ def _waits_for(task):
 
 
 def _awaits(coroutine):
-    """The chain of awaits below a coroutine, outermost first, like the stack of a suspended task."""
+    """The chain of awaits below a coroutine as text, outermost first, like the stack of a suspended task."""
+    for frame, line in _inwards(coroutine):
+        yield f"    {frame.f_code.co_filename}:{line} in {frame.f_code.co_name}"
+
+
+def _inwards(coroutine):
+    """The frames of the chain of awaits below a coroutine, outermost first, with their lines."""
     for _ in range(100):
         for kind in ("cr", "ag", "gi"):
             frame = getattr(coroutine, f"{kind}_frame", None)
             if frame is not None:
-                yield f"    {frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+                yield frame, frame.f_lineno
                 break
         inner = [getattr(coroutine, name, None) for name in ("cr_await", "ag_await", "gi_yieldfrom")]
         coroutine = next((one for one in inner if one is not None), None)

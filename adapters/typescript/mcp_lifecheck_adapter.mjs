@@ -14,7 +14,9 @@
 // observation. This module contains no deadlines, which mcp-lifecheck enforces from outside, and it judges nothing.
 
 import { AsyncLocalStorage } from "node:async_hooks";
+import path from "node:path";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { isMainThread, Worker } from "node:worker_threads";
 
 const PROTOCOL = 1;
@@ -38,6 +40,10 @@ const LIMITS = {
 // Bytes of UTF-8. A line may have 1 MiB. JSON escapes can turn one byte into six: 6 * 128 KiB = 768 KiB.
 const TEXT_MAX = 16 * 1024;
 const LONG_TEXT_MAX = 128 * 1024;
+
+// Most lines of the loader's own code in one event. The stack that is read for them has at most so many frames.
+const CODE_MAX = 3;
+const FRAMES_MAX = 100;
 
 // Values of the word on which the main thread sleeps.
 const WAITING = 0;
@@ -162,6 +168,8 @@ function linkThread() {
     if (!welcome) {
       if (!("welcome" in message)) return lost();
       welcome = true;
+      // The main thread waits for SIGNED, so it reads this after it is written.
+      Atomics.store(state, 1, message.accepts?.includes?.("code") ? 1 : 0);
       clearTimeout(dialing);
       return sign(states.SIGNED);
     }
@@ -246,7 +254,8 @@ class Link {
   constructor(address, token) {
     this.address = address;
     this.token = token;
-    this.state = new Int32Array(new SharedArrayBuffer(4));
+    // The word on which the main thread sleeps, and whether mcp-lifecheck takes lines of the loader's code.
+    this.state = new Int32Array(new SharedArrayBuffer(8));
     this.worker = undefined;
   }
 
@@ -280,6 +289,10 @@ class Link {
     Atomics.compareExchange(this.state, 0, SIGNED, WAITING);
     this.worker.postMessage({ event: { at_us: nowUs(), ...event } });
     this.await();
+  }
+
+  get takesCode() {
+    return this.state[1] === 1;
   }
 
   await() {
@@ -361,7 +374,7 @@ class Operation {
     const isReason = (one) =>
       one === reason || one?.name === "AbortError" || String(one?.message ?? one).includes(reason.message);
     if (reason !== undefined && (isReason(error) || isReason(error?.cause))) return { cancelled: true };
-    return { failed: describe(error) };
+    return { failed: withCode(describe(error), () => codeOfError(error)) };
   }
 }
 
@@ -386,6 +399,68 @@ function clip(text, limit = TEXT_MAX) {
   const mark = `\n[${bytes.length} bytes, cut]`;
   // Drop the rest of a character that was cut in two.
   return bytes.subarray(0, limit - mark.length).toString("utf8").replace(/\uFFFD$/u, "") + mark;
+}
+
+// --- where in the loader's code ------------------------------------------------------------------------------------------
+
+/** Adds the lines of the loader's own code to an event, where mcp-lifecheck takes them and there are any. */
+function withCode(event, find) {
+  if (!adapter.link.takesCode) return event;
+  const code = find();
+  return code.length > 0 ? { ...event, code } : event;
+}
+
+/** The lines of the loader's own code that led here, innermost first, also through its awaits. */
+function codeHere() {
+  const before = Error.stackTraceLimit;
+  Error.stackTraceLimit = FRAMES_MAX;
+  const { stack } = new Error();
+  Error.stackTraceLimit = before;
+  return codeOf(stack);
+}
+
+/** The lines of the loader's own code through which an error came, innermost first; else those of its causes. */
+function codeOfError(error, seen = []) {
+  if (!(error instanceof Error) || seen.includes(error) || seen.length > 10) return [];
+  const own = codeOf(error.stack);
+  const causes = own.length > 0 ? [] : [...(Array.isArray(error.errors) ? error.errors : []), error.cause];
+  for (const cause of causes) own.push(...codeOfError(cause, [...seen, error]));
+  return own.slice(0, CODE_MAX);
+}
+
+/** The lines of the loader's own code in the text of a stack. */
+function codeOf(stack) {
+  const own = [];
+  for (const text of textOf(stack ?? "").split("\n")) {
+    const [, name, at, line] = /^\s*at (?:async )?(?:(.*) \()?((?:file:\/\/)?\/[^()]*?):(\d+):\d+\)?$/.exec(text) ?? [];
+    const shown = at && shownFile(at);
+    if (shown) own.push({ file: shown, line: Number(line), ...(name && { in: shownName(name) }) });
+    if (own.length === CODE_MAX) break;
+  }
+  return own;
+}
+
+/** A file as a reader knows it: seen from the loader's folder or that of the program. Of code of others, nothing. */
+function shownFile(at) {
+  const file = pathOf(at);
+  if (file === undefined || file === adapter.file || file.split(path.sep).includes("node_modules")) return undefined;
+  const { folder } = adapter;
+  const seen = [folder, path.dirname(process.argv[1] ?? folder)].map((from) => path.relative(from, file));
+  return seen.find((one) => !one.startsWith("..") && !path.isAbsolute(one)) ?? path.basename(file);
+}
+
+function pathOf(at) {
+  try {
+    return at.startsWith("file:") ? fileURLToPath(at) : at;
+  } catch {
+    return undefined;
+  }
+}
+
+/** `load` of `async Loader.load [as handler]`. */
+function shownName(name) {
+  const plain = name.replace(/ \[as .*\]$/, "");
+  return plain.startsWith("new ") ? plain : plain.slice(plain.lastIndexOf(".") + 1);
 }
 
 /** Tools given as a mapping of server to tools, as pairs, or as objects. A tool object counts by its `name`. */
@@ -422,6 +497,9 @@ class Adapter {
     delete process.env.MCP_LIFECHECK_LINK;
     delete process.env.MCP_LIFECHECK_TOKEN;
     this.link = new Link(address, token);
+    // Of the loader, and of this file in a program that is not bundled.
+    this.folder = this.linked ? process.cwd() : "/";
+    this.file = pathOf(String(import.meta.url));
     this.handlers = {};
     this.tasks = new Map();
     this.operations = new Map();
@@ -544,10 +622,11 @@ class Adapter {
     if (!this.linked) return { id: undefined, exit() {} };
     const id = `s${++this.nScopes}`;
     const entered = { event: "scope.enter", scope: id, name: clip(name), form: "context-manager", context: context() };
-    this.link.emit(parent === undefined ? entered : { ...entered, parent });
+    this.link.emit(withCode(parent === undefined ? entered : { ...entered, parent }, codeHere));
     let isOpen = true;
     const exit = () => {
-      if (isOpen) this.link.emit({ event: "scope.exit", scope: id, how: "explicit", context: context() });
+      const left = { event: "scope.exit", scope: id, how: "explicit", context: context() };
+      if (isOpen) this.link.emit(withCode(left, codeHere));
       isOpen = false;
     };
     return { id, exit };
@@ -557,7 +636,7 @@ class Adapter {
   watchErrors() {
     const report = (channel, error) => {
       const text = clip(error instanceof Error ? (error.stack ?? error) : textOf(error));
-      this.link.emit({ event: "error.reported", channel, text });
+      this.link.emit(withCode({ event: "error.reported", channel, text }, () => codeOfError(error)));
     };
     process.on("uncaughtExceptionMonitor", (error, origin) => {
       // A rejection that becomes an exception, for lack of a listener, has been reported already.

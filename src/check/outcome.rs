@@ -80,7 +80,8 @@ pub(super) fn miss_of(event: &Event, operation: &Operation, ended: OperationEnd<
     match ended {
         OperationEnd::Completed(Outcome::Ok { .. }) => None,
         OperationEnd::Completed(Outcome::Failed(failure)) => {
-            miss(MissKind::Failed, format!("failed with {}", failure.kind), own_bound(event, operation))
+            let through = failure.code.first().map(|line| format!(" in {line}")).unwrap_or_default();
+            miss(MissKind::Failed, format!("failed with {}{through}", failure.kind), own_bound(event, operation))
         }
         OperationEnd::Completed(Outcome::Cancelled) => {
             miss(MissKind::Cancelled, "was cancelled by the loader itself".to_owned(), None)

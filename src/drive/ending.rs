@@ -93,7 +93,7 @@ impl Ending<'_, '_> {
         let bytes = read_head(&stage.stderr, OUTPUT_BYTES_MAX);
         let text = String::from_utf8_lossy(&bytes);
         for text in uncaught(&text) {
-            stage.note_system(EventKind::ErrorReported { channel: Channel::Stderr, text });
+            stage.note_system(EventKind::ErrorReported { channel: Channel::Stderr, text, code: Vec::new() });
         }
         if self.is_applicable {
             stage.note_undelivered(&self.context.input.scripts);
@@ -106,7 +106,10 @@ pub(super) async fn take_stacks(context: Context<'_>, adapter: &mut Adapter) {
     let reply = adapter.command("stacks", Map::new());
     if let Ok(Ok(Completion::Ok(reply))) = tokio::time::timeout(context.limits().stacks, reply).await {
         let text = reply.get("text").and_then(Value::as_str).unwrap_or_default().to_owned();
-        context.stage.recorder.note(Source::Loader, EventKind::StacksTaken { of: "loader".to_owned(), text });
+        // Where operations wait is for readers, and not every adapter can tell it.
+        let operations = reply.get("operations").cloned().map(serde_json::from_value).and_then(Result::ok);
+        let (of, operations) = ("loader".to_owned(), operations.unwrap_or_default());
+        context.stage.recorder.note(Source::Loader, EventKind::StacksTaken { of, text, operations });
     }
     context.stage.take_system_stacks(context.supervised).await;
 }

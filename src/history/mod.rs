@@ -21,8 +21,8 @@ mod text;
 mod trace;
 
 pub use event::{
-    Action, Channel, Context, Event, EventKind, Failure, Impact, Kind, Leaving, LinkPeer, Outcome, ScopeForm,
-    ServerEnd, Tool, WireEnd,
+    Action, Channel, CodeLine, Context, Event, EventKind, Failure, Impact, Kind, Leaving, LinkPeer, Outcome, ScopeForm,
+    ServerEnd, Tool, WaitingCode, WireEnd,
 };
 pub use header::{ApplicationFacts, Header, HostFacts, LINK_LOST_CODE, SCHEMA, ServerFacts, UNKNOWN_TRANSPORT};
 pub use header_value::{header_text, is_header_text};

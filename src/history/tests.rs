@@ -40,13 +40,22 @@ fn message() -> impl Strategy<Value = Message> {
     })
 }
 
+fn code() -> impl Strategy<Value = Vec<CodeLine>> {
+    let line = (text(), any::<u32>(), prop::option::of(text()));
+    prop::collection::vec(line.prop_map(|(file, line, function)| CodeLine { file, line, function }), 0..3)
+}
+
+fn waiting() -> impl Strategy<Value = Vec<WaitingCode>> {
+    prop::collection::vec((operation(), code()).prop_map(|(operation, code)| WaitingCode { operation, code }), 0..2)
+}
+
 fn outcome() -> impl Strategy<Value = Outcome> {
     let tool = (text(), text()).prop_map(|(server, name)| Tool { server, name });
     let errors = prop::collection::btree_map(text(), text(), 0..3);
     prop_oneof![
         (prop::collection::vec(tool, 0..3), errors, prop::option::of(text()))
             .prop_map(|(tools, errors, text)| Outcome::Ok { tools, errors, text }),
-        (text(), text()).prop_map(|(kind, message)| Outcome::Failed(Failure { kind, message })),
+        (text(), text(), code()).prop_map(|(kind, message, code)| Outcome::Failed(Failure { kind, message, code })),
         Just(Outcome::Cancelled),
     ]
 }
@@ -181,14 +190,16 @@ fn loader_and_mock_kinds() -> Vec<(Kind, BoxedStrategy<EventKind>)> {
             parent: prop::option::of(text().prop_map(|id| ScopeId(id.into()))),
             form: one_of(&[ScopeForm::TaskBound, ScopeForm::ContextManager]),
             context: context(),
+            code: code(),
         }
         ScopeLeft {
             scope: text().prop_map(|id| ScopeId(id.into())),
             context: context(),
             how: one_of(&[Leaving::Explicit, Leaving::Finaliser, Leaving::LoopEnd]),
+            code: code(),
         }
-        ErrorReported { channel: channel(), text: text() }
-        StacksTaken { of: text(), text: text() }
+        ErrorReported { channel: channel(), text: text(), code: code() }
+        StacksTaken { of: text(), text: text(), operations: waiting() }
         MockStarted { script: text(), pid: any::<Option<u32>>() }
         ConnectionOpened { connection: connection() }
         ConnectionClosed {

@@ -103,7 +103,7 @@ impl Ending<'_> {
     pub(super) fn scan_stderr(self) {
         let bytes = read_head(&self.stage.stderr, STDERR_BYTES_MAX);
         for text in errors_in(&String::from_utf8_lossy(&bytes)) {
-            self.stage.note_system(EventKind::ErrorReported { channel: Channel::Stderr, text });
+            self.stage.note_system(EventKind::ErrorReported { channel: Channel::Stderr, text, code: Vec::new() });
         }
     }
 }

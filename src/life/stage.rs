@@ -106,7 +106,7 @@ impl<'a> Stage<'a> {
     /// Records the stacks that the supervisor reads from the process table.
     pub(crate) async fn take_system_stacks(&self, supervised: &Supervised) {
         if let Ok(text) = supervised.stacks().await {
-            self.note_system(EventKind::StacksTaken { of: "system".to_owned(), text });
+            self.note_system(EventKind::StacksTaken { of: "system".to_owned(), text, operations: Vec::new() });
         }
     }
 

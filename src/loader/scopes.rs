@@ -7,6 +7,7 @@
 //! Each report records its thread, runtime and task automatically. The checker judges a loader without scopes by its
 //! messages alone.
 
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,10 +22,10 @@ pub enum Leaving {
 
 /// Receives reports of scopes. Both methods return after the recorder has stored the report.
 pub trait ScopeSink: Send + Sync {
-    /// A scope with this number and name was entered here and now.
-    fn entered(&self, number: u64, name: &str);
-    /// The scope with this number was left here and now.
-    fn left(&self, number: u64, how: Leaving);
+    /// A scope with this number and name was entered here and now, by the code at `at`.
+    fn entered(&self, number: u64, name: &str, at: &Location<'_>);
+    /// The scope with this number was left here and now, by the code at `at` unless a drop left it.
+    fn left(&self, number: u64, how: Leaving, at: Option<&Location<'_>>);
 }
 
 /// Creates scopes. Cheap to clone.
@@ -53,10 +54,12 @@ impl Scopes {
 
     /// Enters a scope called `name`, such as `session files`.
     #[must_use = "a guard that is dropped at once is an exit by finaliser"]
+    #[track_caller]
     pub fn enter(&self, name: &str) -> ScopeGuard {
+        let at = Location::caller();
         let entered = self.inner.as_ref().map(|inner| {
             let number = inner.n_entered.fetch_add(1, Ordering::Relaxed) + 1;
-            inner.sink.entered(number, name);
+            inner.sink.entered(number, name, at);
             (Arc::clone(inner), number)
         });
         ScopeGuard { entered }
@@ -70,19 +73,20 @@ pub struct ScopeGuard {
 
 impl ScopeGuard {
     /// Leaves the scope explicitly.
+    #[track_caller]
     pub fn leave(mut self) {
-        self.end(Leaving::Explicit);
+        self.end(Leaving::Explicit, Some(Location::caller()));
     }
 
-    fn end(&mut self, how: Leaving) {
+    fn end(&mut self, how: Leaving, at: Option<&Location<'_>>) {
         if let Some((inner, number)) = self.entered.take() {
-            inner.sink.left(number, how);
+            inner.sink.left(number, how, at);
         }
     }
 }
 
 impl Drop for ScopeGuard {
     fn drop(&mut self) {
-        self.end(Leaving::Finaliser);
+        self.end(Leaving::Finaliser, None);
     }
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::history::{Failure, Outcome, Tool};
+use crate::history::{CodeLine, Failure, Outcome, Tool};
 
 /// The adapter's description of itself: the first line of its link.
 #[derive(Debug, Clone, Deserialize)]
@@ -69,7 +69,10 @@ impl Completion {
         }
         if let Some(failed) = fields.remove("failed") {
             let text = |name: &str| failed.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-            return Some(Self::Failed(Failure { kind: text("type"), message: text("message") }));
+            // Where it happened is for readers. A failure without it is a failure as well.
+            let code = failed.get("code").cloned().map(serde_json::from_value::<Vec<CodeLine>>);
+            let code = code.and_then(Result::ok).unwrap_or_default();
+            return Some(Self::Failed(Failure { kind: text("type"), message: text("message"), code }));
         }
         fields.remove("cancelled").map(|_| Self::Cancelled)
     }
@@ -84,7 +87,8 @@ impl Completion {
         };
         let text = answer.get("text").and_then(Value::as_str).map(str::to_owned);
         if answer.get("is_error").and_then(Value::as_bool) == Some(true) {
-            return Outcome::Failed(Failure { kind: "tool error".to_owned(), message: text.unwrap_or_default() });
+            let (kind, message) = ("tool error".to_owned(), text.unwrap_or_default());
+            return Outcome::Failed(Failure { kind, message, code: Vec::new() });
         }
         let tools = answer.get("tools").cloned().map(serde_json::from_value::<Vec<Tool>>);
         let errors = answer.get("errors").cloned().map(serde_json::from_value::<BTreeMap<String, String>>);
@@ -95,6 +99,7 @@ impl Completion {
             (Err(error), _) | (_, Err(error)) => Outcome::Failed(Failure {
                 kind: "adapter answer".to_owned(),
                 message: format!("the adapter's answer cannot be read: {error}"),
+                code: Vec::new(),
             }),
         }
     }

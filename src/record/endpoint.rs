@@ -29,6 +29,9 @@ const REFUSALS_MAX: usize = 64;
 /// Pause after the system failed to accept a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
+/// The welcome of an adapter. It names the optional fields that the recorder takes: an adapter of any release sends no others.
+pub(crate) const ADAPTER_WELCOME: &str = r#"{"welcome":1,"accepts":["code"]}"#;
+
 /// A mock that has, or had, a link to the recorder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MockFacts {
@@ -307,7 +310,7 @@ async fn serve_adapter(hello: AdapterHello, lines: Lines, mut write: OwnedWriteH
         unobservable: hello.unobservable.iter().map(|one| (one.what.clone(), one.because.clone())).collect(),
     };
     shared.recorder.note(Source::Loader, ready);
-    let welcomed = send(&mut write, r#"{"welcome":1}"#).await;
+    let welcomed = send(&mut write, ADAPTER_WELCOME).await;
     shared.book().adapter = Some(link.clone());
     shared.touch();
     let mut follower = Follower::new(Source::Loader, Some(link.clone()));

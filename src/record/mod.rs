@@ -21,6 +21,7 @@ pub use adapter_link::{AdapterHello, AdapterLink, Completion};
 pub use build::build_id;
 pub use clock::monotonic_us;
 pub use dial::*;
+pub(crate) use endpoint::ADAPTER_WELCOME;
 pub use endpoint::{MockFacts, RecorderEndpoint};
 pub use follow::{Line, LineContent, LineError};
 pub use options::{EndpointOptions, MockSetup};

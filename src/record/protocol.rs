@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::history::{Channel, Context, Failure, Leaving, OpId, ScopeForm, ScopeId, Tool};
+use crate::history::{Channel, CodeLine, Context, Failure, Leaving, OpId, ScopeForm, ScopeId, Tool, WaitingCode};
 
 /// The JSON schema of the lines of an adapter's link, in both directions.
 ///
@@ -177,6 +177,10 @@ enum AdapterEvent {
         parent: Option<ScopeId>,
         /// The context that entered the scope.
         context: Context,
+        /// The lines of the loader's own code that entered it, innermost first. Only after a welcome that accepts `code`.
+        #[serde(default)]
+        #[schemars(with = "Vec<CodeLine>")]
+        code: Option<Vec<CodeLine>>,
     },
     /// The loader left a scope.
     #[schemars(rename = "scope.exit")]
@@ -193,6 +197,10 @@ enum AdapterEvent {
         how: Leaving,
         /// The context that left the scope.
         context: Context,
+        /// The lines of the loader's own code that left it, as for `scope.enter`.
+        #[serde(default)]
+        #[schemars(with = "Vec<CodeLine>")]
+        code: Option<Vec<CodeLine>>,
     },
     /// An error reached a channel for unhandled errors.
     #[schemars(rename = "error.reported")]
@@ -207,6 +215,10 @@ enum AdapterEvent {
         channel: Channel,
         /// The error's text, at most 16 KiB.
         text: String,
+        /// The lines of the loader's own code through which the error came, as for `scope.enter`.
+        #[serde(default)]
+        #[schemars(with = "Vec<CodeLine>")]
+        code: Option<Vec<CodeLine>>,
     },
 }
 
@@ -241,6 +253,10 @@ struct Answer {
     #[serde(default)]
     #[schemars(with = "String")]
     text: Option<String>,
+    /// For stacks: where each operation waits in the loader's own code.
+    #[serde(default)]
+    #[schemars(with = "Vec<WaitingCode>")]
+    operations: Option<Vec<WaitingCode>>,
     /// For call: whether the tool reported an error.
     #[serde(default)]
     is_error: bool,
@@ -287,6 +303,9 @@ struct Welcome {
     /// Version of the protocol.
     #[schemars(extend("const" = 1))]
     welcome: u64,
+    /// Optional fields of events and failures that the recorder takes: `code`.
+    #[serde(default)]
+    accepts: Vec<String>,
 }
 
 /// The recorder refused the hello and closes the link.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::check::{Finding, Judgement, Verdict, invariant};
-use crate::history::{EventKind, History, event_to_text};
+use crate::history::{Event, EventKind, History, event_to_text};
 
 /// Most witness events of a finding.
 const WITNESS_MAX: usize = 8;
@@ -40,21 +40,30 @@ pub fn finding_text(history: &History, finding: &Finding) -> String {
         line(&mut text, format_args!("  claim:   {}\n", invariant.claim));
     }
     line(&mut text, format_args!("  because: {}\n", finding.because));
-    for seq in finding.witness.iter().take(WITNESS_MAX) {
-        if let Some(event) = history.event(*seq) {
-            let shown: String = event_to_text(event).chars().take(LINE_CHARS_MAX).collect();
-            line(&mut text, format_args!("    {shown}\n"));
-        }
+    for shown in witness_texts(history, finding) {
+        line(&mut text, format_args!("    {shown}\n"));
     }
     text
 }
 
-/// The stacks of a plan that hung.
+/// The events that show a finding, each as a line of text.
+pub(super) fn witness_texts(history: &History, finding: &Finding) -> Vec<String> {
+    let events = finding.witness.iter().take(WITNESS_MAX).filter_map(|seq| history.event(*seq));
+    events.map(|event| event_to_text(event).chars().take(LINE_CHARS_MAX).collect()).collect()
+}
+
+/// The stacks of a plan that hung: those of the loader's own language, or else those of the kernel.
 #[must_use]
 pub fn stacks_text(history: &History) -> String {
     let mut text = String::new();
+    let is_of_loader = |event: &Event| matches!(&event.kind, EventKind::StacksTaken { of, .. } if of == "loader");
+    let has_own = history.events().iter().any(is_of_loader);
     for event in history.events() {
-        if let EventKind::StacksTaken { of, text: stacks } = &event.kind {
+        if let EventKind::StacksTaken { of, text: stacks, .. } = &event.kind {
+            if has_own && of == "system" {
+                line(&mut text, format_args!("  stacks of the kernel, of every thread: {} in history.jsonl\n", event.seq));
+                continue;
+            }
             line(&mut text, format_args!("  stacks of {of}, taken before the end ({}):\n", event.seq));
             for shown in stacks.lines().take(STACK_LINES_MAX) {
                 line(&mut text, format_args!("    {shown}\n"));

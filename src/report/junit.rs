@@ -113,8 +113,10 @@ mod tests {
         let finding = FindingRow {
             invariant: "nothing-survives".to_owned(),
             verdict: Verdict::Fail,
+            claim: None,
             because: because.to_owned(),
             witness: Vec::new(),
+            events: Vec::new(),
             requirement: Vec::new(),
             signature: "nothing-survives".to_owned(),
             repeat: "mcp-lifecheck replay x".to_owned(),

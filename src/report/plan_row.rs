@@ -209,8 +209,10 @@ impl PlanRow {
         let finding = |(invariant, verdict): &(&str, crate::check::Verdict)| FindingRow {
             invariant: (*invariant).to_owned(),
             verdict: *verdict,
+            claim: None,
             because: String::new(),
             witness: Vec::new(),
+            events: Vec::new(),
             requirement: Vec::new(),
             signature: String::new(),
             repeat: String::new(),

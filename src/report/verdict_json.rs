@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::{Finding, Judgement, PlanVerdict, Verdict};
-use crate::history::{Header, SCHEMA, Seq};
+use crate::check::{Finding, Judgement, PlanVerdict, Verdict, invariant};
+use crate::history::{History, SCHEMA, Seq};
+use crate::report::failure::witness_texts;
 
 /// The verdict on one plan.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,10 +35,16 @@ pub struct FindingRow {
     pub invariant: String,
     /// Fail, warn or inconclusive.
     pub verdict: Verdict,
+    /// The claim of the invariant; absent from a finding about the experiment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<String>,
     /// The reason, with facts that a reader can check by hand.
     pub because: String,
     /// Sequence numbers of the events that show it.
     pub witness: Vec<Seq>,
+    /// The first of these events as text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<String>,
     /// Ids of the requirements that the invariant covers.
     pub requirement: Vec<String>,
     /// Invariant and variant. Equal findings have equal signatures.
@@ -51,13 +58,15 @@ pub struct FindingRow {
 
 /// The findings that are not green. `repeat` is the command line that repeats the plan.
 #[must_use]
-pub fn finding_rows(judgement: &Judgement, repeat: &str) -> Vec<FindingRow> {
+pub fn finding_rows(history: &History, judgement: &Judgement, repeat: &str) -> Vec<FindingRow> {
     let shown = |finding: &&Finding| matches!(finding.verdict, Verdict::Fail | Verdict::Warn | Verdict::Inconclusive);
     let row = |finding: &Finding| FindingRow {
         invariant: finding.invariant.to_owned(),
         verdict: finding.verdict,
+        claim: invariant(finding.invariant).map(|rule| rule.claim.to_owned()),
         because: finding.because.clone(),
         witness: finding.witness.clone(),
+        events: witness_texts(history, finding),
         requirement: finding.requirement.iter().map(|id| (*id).to_owned()).collect(),
         signature: finding.signature.clone(),
         repeat: repeat.to_owned(),
@@ -69,7 +78,8 @@ pub fn finding_rows(judgement: &Judgement, repeat: &str) -> Vec<FindingRow> {
 impl VerdictReport {
     /// The report on one judged history.
     #[must_use]
-    pub fn new(header: &Header, judgement: &Judgement, repeat: &str) -> Self {
+    pub fn new(history: &History, judgement: &Judgement, repeat: &str) -> Self {
+        let header = history.header();
         let verdicts = judgement.findings.iter().map(|finding| (finding.invariant.to_owned(), finding.verdict));
         Self {
             schema: SCHEMA,
@@ -77,7 +87,7 @@ impl VerdictReport {
             scenario: header.scenario.clone(),
             verdict: judgement.verdict,
             because: judgement.not_applicable_because().map(str::to_owned),
-            findings: finding_rows(judgement, repeat),
+            findings: finding_rows(history, judgement, repeat),
             verdicts: verdicts.collect(),
         }
     }

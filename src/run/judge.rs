@@ -12,7 +12,7 @@ use crate::life::{Lived, RunEnvironment, Subject, record_life};
 use crate::plan::InputError;
 use crate::report::{
     CheckRow, FindingRow, PlanRow, VerdictReport, check_rows, finding_rows, finding_text, findings_text, name_subjects,
-    stacks_text,
+    stacks_text, tell_hangs,
 };
 use crate::supervise::StartKind;
 
@@ -50,6 +50,7 @@ impl JudgedHistory {
     #[must_use]
     pub fn new(history: History, repeat: String) -> Self {
         let mut judgement = judge(&history);
+        tell_hangs(&history, &mut judgement);
         name_subjects(&history, &mut judgement);
         Self { history, judgement, repeat }
     }
@@ -90,13 +91,13 @@ impl JudgedHistory {
     /// The content of `verdict.json`.
     #[must_use]
     pub fn report(&self) -> VerdictReport {
-        VerdictReport::new(self.history.header(), &self.judgement, &self.repeat)
+        VerdictReport::new(&self.history, &self.judgement, &self.repeat)
     }
 
     /// The findings that are not green.
     #[must_use]
     pub fn finding_rows(&self) -> Vec<FindingRow> {
-        let mut rows = finding_rows(&self.judgement, &self.repeat);
+        let mut rows = finding_rows(&self.history, &self.judgement, &self.repeat);
         let texts = self.judgement.findings.iter().map(|finding| finding_text(&self.history, finding));
         for (row, text) in rows.iter_mut().zip(texts.filter(|text| !text.is_empty())) {
             row.text = text;

@@ -5,7 +5,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_stream::StreamExt;
 
-use crate::record::{AdapterHello, Capability, ContextKindName};
+use crate::record::{ADAPTER_WELCOME, AdapterHello, Capability, ContextKindName};
 use crate::selftest::bench::Bench;
 use crate::selftest::limits::HELD_BACK;
 use crate::selftest::link::{AdapterEnd, Lines, split};
@@ -47,7 +47,7 @@ pub(super) async fn welcome(bench: &Bench<'_>, notes: &mut Notes) -> Option<(Ada
         }
     }
     // If the adapter has closed the link by now, the next command notices.
-    let _ = write.write_all(b"{\"welcome\":1}\n").await;
+    let _ = write.write_all(format!("{ADAPTER_WELCOME}\n").as_bytes()).await;
     Some((AdapterEnd::follow(lines, write), hello))
 }
 

@@ -29,9 +29,9 @@ pub(super) const ERROR_CHANNELS_SILENT: Invariant = Invariant {
 };
 
 fn judge_report(event: &Event, view: &View) -> Judged {
-    let channel = match &event.kind {
+    let (channel, code) = match &event.kind {
         EventKind::LoaderReady { .. } => return Judged::Held,
-        EventKind::ErrorReported { channel, .. } => *channel,
+        EventKind::ErrorReported { channel, code, .. } => (*channel, code.first()),
         _ => return Judged::Unrelated,
     };
     let (variant, is_excused) = match channel {
@@ -46,7 +46,8 @@ fn judge_report(event: &Event, view: &View) -> Judged {
     if is_excused {
         return Judged::Unrelated;
     }
-    let because = format!("an uncaught error came out of {channel} at {}", event.seq);
+    let through = code.map(|line| format!(", through {line}")).unwrap_or_default();
+    let because = format!("an uncaught error came out of {channel} at {}{through}", event.seq);
     Judged::Broken(Violation::new(variant, because, &[event.seq]))
 }
 
@@ -84,7 +85,7 @@ fn judge_log(event: &Event, view: &View) -> Judged {
 fn judge_stderr(event: &Event, _view: &View) -> Judged {
     match &event.kind {
         EventKind::ProcessExited { role, .. } if role == "loader" => Judged::Held,
-        EventKind::ErrorReported { channel: Channel::Stderr, text } => {
+        EventKind::ErrorReported { channel: Channel::Stderr, text, .. } => {
             let first: String = text.lines().next().unwrap_or_default().chars().take(120).collect();
             let because = format!("stderr has an uncaught error, at {}: {first}", event.seq);
             Judged::Broken(Violation::new("uncaught", because, &[event.seq]))

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::check::combinator::{Judged, each};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Context, Event, EventKind, Header, Kind, Leaving, ScopeForm, ScopeId, Seq};
+use crate::history::{CodeLine, Context, Event, EventKind, Header, Kind, Leaving, ScopeForm, ScopeId, Seq};
 use crate::plan::Promise;
 
 /// Counter-example: any task may leave an async generator context manager, and often another task does. Only scopes
@@ -33,27 +32,47 @@ pub(super) const EXITS_IN_ENTERING_TASK: Invariant = Invariant {
 
 #[derive(Default)]
 struct EnteringTask {
-    entered: BTreeMap<ScopeId, (Seq, String, Context)>,
+    entered: BTreeMap<ScopeId, Entry>,
+}
+
+/// How a scope was entered.
+struct Entry {
+    seq: Seq,
+    name: String,
+    context: Context,
+    code: Option<CodeLine>,
 }
 
 impl Monitor for EnteringTask {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         match &event.kind {
-            EventKind::ScopeEntered { scope, name, form: ScopeForm::TaskBound, context, .. } => {
-                self.entered.insert(scope.clone(), (event.seq, name.clone(), *context));
+            EventKind::ScopeEntered { scope, name, form: ScopeForm::TaskBound, context, code, .. } => {
+                let (name, context, code) = (name.clone(), *context, code.first().cloned());
+                self.entered.insert(scope.clone(), Entry { seq: event.seq, name, context, code });
             }
-            EventKind::ScopeLeft { scope, context, .. } => {
-                let Some((entered, name, entered_in)) = self.entered.remove(scope) else { return };
-                let Some(variant) = difference(entered_in, *context) else {
+            EventKind::ScopeLeft { scope, context, code, .. } => {
+                let Some(entry) = self.entered.remove(scope) else { return };
+                let Some(variant) = difference(entry.context, *context) else {
                     tally.held();
                     return;
                 };
-                let because = format!("scope {scope} ({name}) was entered in {entered_in} and left in {context}");
-                tally.broken(Violation::new(variant, because, &[entered, event.seq]));
+                let because = format!(
+                    "scope {scope} ({}) was entered in {}{} and left in {context}{}",
+                    entry.name,
+                    entry.context,
+                    at(entry.code.as_ref()),
+                    at(code.first())
+                );
+                tally.broken(Violation::new(variant, because, &[entry.seq, event.seq]));
             }
             _ => {}
         }
     }
+}
+
+/// The line of the loader's code, for a sentence; empty if the adapter does not tell it.
+fn at(code: Option<&CodeLine>) -> String {
+    code.map(|line| format!(" at {line}")).unwrap_or_default()
 }
 
 /// The widest difference between two contexts.
@@ -83,7 +102,7 @@ pub(super) const EXIT_EXPLICIT: Invariant = Invariant {
     applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Scopes,
-    kinds: &[Kind::ScopeLeft],
+    kinds: &[Kind::ScopeEntered, Kind::ScopeLeft],
     vacuous: "no scope was left",
     explain: "The async-generator hook, garbage collection, or the end of `asyncio.run` or of a runtime closed a \
         session or transport, instead of the code that opened it. When that happens depends on the collector. Its \
@@ -91,16 +110,33 @@ pub(super) const EXIT_EXPLICIT: Invariant = Invariant {
         Look at the name of the scope and at the event just before: the end of a loop, or a dropped reference. To \
         fix it, keep the context manager itself, not only the value that it yielded, and leave it in the task that \
         entered it.",
-    start: |_: &Header| -> Box<dyn Monitor> { each(judge_exit) },
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(ExplicitExit::default()) },
 };
 
-fn judge_exit(event: &Event, _view: &View) -> Judged {
-    let EventKind::ScopeLeft { scope, context, how } = &event.kind else { return Judged::Unrelated };
-    let (variant, by) = match how {
-        Leaving::Explicit => return Judged::Held,
-        Leaving::Finaliser => ("finaliser", "a finaliser"),
-        Leaving::LoopEnd => ("loop-end", "the end of its loop"),
-    };
-    let because = format!("scope {scope} was left by {by}, in {context}");
-    Judged::Broken(Violation::new(variant, because, &[event.seq]))
+#[derive(Default)]
+struct ExplicitExit {
+    /// What a sentence says of each open scope: its name and where it was entered.
+    entered: BTreeMap<ScopeId, String>,
+}
+
+impl Monitor for ExplicitExit {
+    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+        match &event.kind {
+            EventKind::ScopeEntered { scope, name, code, .. } => {
+                let entered = code.first().map(|line| format!(", entered at {line},")).unwrap_or_default();
+                self.entered.insert(scope.clone(), format!(" ({name}){entered}"));
+            }
+            EventKind::ScopeLeft { scope, context, how, .. } => {
+                let entered = self.entered.remove(scope).unwrap_or_default();
+                let (variant, by) = match how {
+                    Leaving::Explicit => return tally.held(),
+                    Leaving::Finaliser => ("finaliser", "a finaliser"),
+                    Leaving::LoopEnd => ("loop-end", "the end of its loop"),
+                };
+                let because = format!("scope {scope}{entered} was left by {by}, in {context}");
+                tally.broken(Violation::new(variant, because, &[event.seq]));
+            }
+            _ => {}
+        }
+    }
 }

@@ -9,7 +9,7 @@ mod witness;
 pub use self::operation::{Action, Context, Failure, Outcome, Tool};
 pub use self::server::{Impact, LinkPeer, ServerEnd, WireEnd};
 pub use self::table::{EventKind, Kind};
-pub use self::witness::{Channel, Leaving, ScopeForm};
+pub use self::witness::{Channel, CodeLine, Leaving, ScopeForm, WaitingCode};
 use crate::history::{Seq, Source};
 
 /// One thing that happened, as its source reported it.

@@ -6,6 +6,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::witness::CodeLine;
+
 /// The kind of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -98,7 +100,7 @@ pub enum Outcome {
     Cancelled,
 }
 
-/// How an operation failed. The texts are for readers; no rule uses them.
+/// How an operation failed. The texts and the code are for readers; no rule uses them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Failure {
@@ -107,6 +109,9 @@ pub struct Failure {
     pub kind: String,
     /// Message of the error.
     pub message: String,
+    /// The lines of the loader's own code through which the error came, innermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub code: Vec<CodeLine>,
 }
 
 /// A tool that a loader offers.

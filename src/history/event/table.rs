@@ -10,7 +10,7 @@ use super::is_false;
 use super::kinds::event_kinds;
 use super::operation::{Action, Context, Outcome};
 use super::server::{Impact, LinkPeer, ServerEnd, WireEnd};
-use super::witness::{Channel, Leaving, ScopeForm};
+use super::witness::{Channel, CodeLine, Leaving, ScopeForm, WaitingCode};
 use crate::history::{ConnectionId, ExchangeId, Message, OpId, ProcessId, ScopeId, SessionId, SocketId};
 
 event_kinds! {
@@ -200,6 +200,8 @@ event_kinds! {
         #[serde(default, skip_serializing_if = "Option::is_none")] parent: Option<ScopeId>,
         /// The context that entered the scope.
         context: Context,
+        /// The lines of the loader's own code that entered it, innermost first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")] code: Vec<CodeLine>,
     }
     /// The loader left a scope.
     ScopeLeft = "scope.exit" {
@@ -209,6 +211,8 @@ event_kinds! {
         context: Context,
         /// The cause: its owner, a finaliser or the end of a loop.
         how: Leaving,
+        /// The lines of the loader's own code that left it, innermost first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")] code: Vec<CodeLine>,
     }
     /// An error reached a channel for unhandled errors.
     ErrorReported = "error.reported" {
@@ -216,6 +220,8 @@ event_kinds! {
         channel: Channel,
         /// The error's text, at most 16 KiB.
         text: String,
+        /// The lines of the loader's own code through which the error came, innermost first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")] code: Vec<CodeLine>,
     }
     /// The driver took the stacks of a hung process before ending it.
     StacksTaken = "stacks.taken" {
@@ -223,6 +229,8 @@ event_kinds! {
         of: String,
         /// The stacks, as one text for a reader.
         text: String,
+        /// Where each operation waits in the loader's own code, as far as the adapter can tell.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")] operations: Vec<WaitingCode>,
     }
 
     /// A mock server started and is about to serve.

@@ -5,6 +5,41 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::history::OpId;
+
+/// One line of the loader's own code, outside the SDK, the adapter, and packages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CodeLine {
+    /// The file, as seen from the loader's folder.
+    pub file: String,
+    /// The line in the file, from 1.
+    pub line: u32,
+    /// The function that contains the line; absent if the language does not tell it.
+    #[serde(rename = "in", default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
+}
+
+impl fmt::Display for CodeLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)?;
+        match &self.function {
+            Some(function) => write!(f, " in {function}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The loader's own code in an operation that has not completed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WaitingCode {
+    /// The operation, as the driver numbered it.
+    pub operation: OpId,
+    /// The lines that wait, innermost first.
+    pub code: Vec<CodeLine>,
+}
+
 /// Whether a scope is bound to the task that entered it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -1,10 +1,12 @@
 //! The reports of a plan process: scopes, panics and operations.
 
+use std::panic::Location;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value, json};
 
-use crate::history::{Channel, EventKind, Leaving, OpId, ScopeForm, ScopeId};
+use crate::history::{Channel, CodeLine, EventKind, Leaving, OpId, ScopeForm, ScopeId};
 use crate::loader::host::numbering::Numbering;
 use crate::loader::scopes::{self, ScopeSink};
 use crate::loader::target::Failure;
@@ -59,8 +61,8 @@ impl Reporter {
         let _ = self.inner.link.report(fields);
     }
 
-    pub(super) fn error(&self, channel: Channel, text: &str) {
-        self.event(&EventKind::ErrorReported { channel, text: shorten(text) });
+    pub(super) fn error(&self, channel: Channel, text: &str, at: Option<&Location<'_>>) {
+        self.event(&EventKind::ErrorReported { channel, text: shorten(text), code: code(at) });
     }
 
     fn event(&self, kind: &EventKind) {
@@ -78,14 +80,14 @@ impl Reporter {
         std::panic::set_hook(Box::new(move |panic| {
             default(panic);
             if let Some(reporter) = REPORTER.get() {
-                reporter.error(Channel::Panic, &panic.to_string());
+                reporter.error(Channel::Panic, &panic.to_string(), panic.location());
             }
         }));
     }
 }
 
 impl ScopeSink for Reporter {
-    fn entered(&self, number: u64, name: &str) {
+    fn entered(&self, number: u64, name: &str, at: &Location<'_>) {
         // The reference contract requires that one task opens and closes a session.
         self.event(&EventKind::ScopeEntered {
             scope: ScopeId(format!("s{number}").into()),
@@ -93,17 +95,42 @@ impl ScopeSink for Reporter {
             form: ScopeForm::TaskBound,
             parent: None,
             context: self.inner.numbering.here(),
+            code: code(Some(at)),
         });
     }
 
-    fn left(&self, number: u64, how: scopes::Leaving) {
+    fn left(&self, number: u64, how: scopes::Leaving, at: Option<&Location<'_>>) {
         let how = match how {
             scopes::Leaving::Explicit => Leaving::Explicit,
             scopes::Leaving::Finaliser => Leaving::Finaliser,
         };
         let context = self.inner.numbering.here();
-        self.event(&EventKind::ScopeLeft { scope: ScopeId(format!("s{number}").into()), context, how });
+        self.event(&EventKind::ScopeLeft { scope: ScopeId(format!("s{number}").into()), context, how, code: code(at) });
     }
+}
+
+/// The line of the loader's code at a place, if that is neither in the standard library nor in a package from a registry.
+fn code(at: Option<&Location<'_>>) -> Vec<CodeLine> {
+    let line = |at: &Location<'_>| {
+        let file = shown(at.file())?;
+        Some(CodeLine { file, line: at.line(), function: None })
+    };
+    at.and_then(line).into_iter().collect()
+}
+
+/// A file as its workspace names it. The compiler names files of other folders by their whole paths; then it is the part from `src` on.
+fn shown(file: &str) -> Option<String> {
+    let path = Path::new(file);
+    let is_foreign = file.starts_with("/rustc/") || path.components().any(|part| part.as_os_str() == "registry");
+    if is_foreign {
+        return None;
+    }
+    if path.is_relative() {
+        return Some(file.to_owned());
+    }
+    let parts: Vec<_> = path.components().collect();
+    let from = parts.iter().rposition(|part| part.as_os_str() == "src").unwrap_or(parts.len() - 1);
+    Some(parts[from..].iter().collect::<std::path::PathBuf>().display().to_string())
 }
 
 fn shorten(text: &str) -> String {
