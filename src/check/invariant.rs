@@ -1,6 +1,6 @@
 //! An invariant: a table row and a monitor.
 
-use crate::check::{Tally, View};
+use crate::check::{Tally, Verdict, View};
 use crate::history::{Event, Header, Kind, UNKNOWN_TRANSPORT};
 use crate::plan::{Framing, Promise, Revision, Transport};
 
@@ -73,6 +73,15 @@ pub enum Level {
 }
 
 impl Level {
+    /// The verdict of a violation.
+    #[must_use]
+    pub fn verdict(self) -> Verdict {
+        match self {
+            Self::Must | Self::Own => Verdict::Fail,
+            Self::Should | Self::OwnResource => Verdict::Warn,
+        }
+    }
+
     /// The keyword of the specification, or `own` where the demand is this project's.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -24,6 +24,7 @@ mod experiment;
 mod host;
 mod invariant;
 mod lessons;
+mod levels;
 mod metadata;
 mod methods;
 mod observability;
@@ -52,6 +53,7 @@ pub use coverage::covered_by;
 pub use engine::Engine;
 pub use experiment::{EXPERIMENT, ExperimentCause};
 pub use invariant::{AppliesTo, Invariant, Level, Monitor, Property, Witness};
+pub use levels::{LEVEL_DIFFERENCES, LevelDifference, level_differences};
 pub use operations::{ContextSwitch, Operation, Overtaken, Removal, WireRequest};
 pub use peers::{Connection, Gone, PendingRequest, Server};
 pub use requirement::{

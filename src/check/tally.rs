@@ -145,8 +145,8 @@ fn held(n_times: u64) -> String {
 impl Violation {
     fn verdict(&self, level: Level) -> Verdict {
         match (self.weight, level) {
-            (Weight::Warn, _) | (Weight::OfLevel, Level::Should | Level::OwnResource) => Verdict::Warn,
-            (Weight::OfLevel, Level::Must | Level::Own) => Verdict::Fail,
+            (Weight::Warn, _) => Verdict::Warn,
+            (Weight::OfLevel, level) => level.verdict(),
         }
     }
 }

@@ -16,6 +16,7 @@ mod protocol;
 mod recorder;
 mod redact;
 mod secret;
+mod server_file;
 
 pub use adapter_link::{AdapterHello, AdapterLink, Completion};
 pub use build::build_id;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::check::{Finding, Judgement, Verdict, invariant};
-use crate::history::{Event, EventKind, History, event_to_text};
+use crate::history::{Event, EventKind, Failure, History, Outcome, event_to_text};
 
 /// Most witness events of a finding.
 const WITNESS_MAX: usize = 8;
@@ -49,7 +49,23 @@ pub fn finding_text(history: &History, finding: &Finding) -> String {
 /// The events that show a finding, each as a line of text.
 pub(super) fn witness_texts(history: &History, finding: &Finding) -> Vec<String> {
     let events = finding.witness.iter().take(WITNESS_MAX).filter_map(|seq| history.event(*seq));
-    events.map(|event| event_to_text(event).chars().take(LINE_CHARS_MAX).collect()).collect()
+    events.map(witness_text).collect()
+}
+
+/// One event as a line of text. The lines of the loader's code stand first among its fields as JSON; here they are told in words.
+fn witness_text(event: &Event) -> String {
+    let mut kind = event.kind.clone();
+    let code = match &mut kind {
+        EventKind::ScopeEntered { code, .. }
+        | EventKind::ScopeLeft { code, .. }
+        | EventKind::ErrorReported { code, .. }
+        | EventKind::OperationCompleted { outcome: Outcome::Failed(Failure { code, .. }), .. } => std::mem::take(code),
+        _ => Vec::new(),
+    };
+    let text = if code.is_empty() { event_to_text(event) } else { event_to_text(&Event { kind, ..event.clone() }) };
+    let lines: Vec<String> = code.iter().map(ToString::to_string).collect();
+    let at = if lines.is_empty() { String::new() } else { format!(" (at {})", lines.join(", called at ")) };
+    text.chars().take(LINE_CHARS_MAX).collect::<String>() + &at
 }
 
 /// The stacks of a plan that hung: those of the loader's own language, or else those of the kernel.
@@ -61,7 +77,10 @@ pub fn stacks_text(history: &History) -> String {
     for event in history.events() {
         if let EventKind::StacksTaken { of, text: stacks, .. } = &event.kind {
             if has_own && of == "system" {
-                line(&mut text, format_args!("  stacks of the kernel, of every thread: {} in history.jsonl\n", event.seq));
+                line(
+                    &mut text,
+                    format_args!("  stacks of the kernel, of every thread: {} in history.jsonl\n", event.seq),
+                );
                 continue;
             }
             line(&mut text, format_args!("  stacks of {of}, taken before the end ({}):\n", event.seq));

@@ -152,13 +152,13 @@ impl Hang {
         let Some((at_us, _)) = self.started else {
             return Some("its context never started it".to_owned());
         };
-        let since = format!("since {} ms", at_us / 1_000);
+        let since = format!("it has been running since {} ms", at_us / 1_000);
         match (self.waits.as_slice(), &self.last_seen) {
-            ([], Some((line, what))) => Some(format!("{since} it runs, and it last {what} at {line}")),
-            ([], None) => Some(format!("{since} it runs")),
+            ([], Some((line, what))) => Some(format!("{since}, and last {what} at {line}")),
+            ([], None) => Some(since),
             ([first, callers @ ..], _) => {
                 let callers: String = callers.iter().map(|line| format!(", called at {line}")).collect();
-                Some(format!("{since} it runs, and it waits at {first}{callers}"))
+                Some(format!("{since}, and waits at {first}{callers}"))
             }
         }
     }
@@ -182,7 +182,11 @@ fn source_of(event: &Event) -> &str {
 
 fn wire_sentence(history: &History, server: &str, wire: Option<&Wire>) -> String {
     let told = |last: Option<Seq>| match last.and_then(|seq| history.event(seq)) {
-        Some(Event { seq, kind: EventKind::WireReceived { message, .. } | EventKind::WireSent { message, .. }, .. }) => {
+        Some(Event {
+            seq,
+            kind: EventKind::WireReceived { message, .. } | EventKind::WireSent { message, .. },
+            ..
+        }) => {
             format!("{} at {seq}", words(message).chars().take(WORDS_CHARS_MAX).collect::<String>())
         }
         _ => "nothing".to_owned(),
@@ -249,7 +253,7 @@ driver operation.overdue operation=2 limit=operation bound_ms=10000
 loader stacks.taken of=loader text=t operations=[{"operation":2,"code":[{"file":"loader.py","line":77,"in":"call"},{"file":"adapter.py","line":9,"in":"run"}]}]
 "#,
         );
-        insta::assert_snapshot!(because, @"");
+        insta::assert_snapshot!(because, @r#"call of read on files (operation 2), invoked at #8, had not completed within 10000 ms at #13; it has been running since 8 ms, and waits at loader.py:77 in call, called at adapter.py:9 in run; files last received tools/call 1 (read {"n":2}) at #12 and last sent the answer to 0 at #6; beside it ran call of write on files (operation 3), to be cancelled since #11"#);
     }
 
     #[test]
@@ -260,6 +264,6 @@ loader scope.enter scope=s2 name=Client form=context-manager context={"thread":1
 driver operation.overdue operation=2 limit=operation bound_ms=10000
 "#,
         );
-        insta::assert_snapshot!(because, @"");
+        insta::assert_snapshot!(because, @"call of read on files (operation 2), invoked at #8, had not completed within 10000 ms at #12; it has been running since 8 ms, and last entered Client at loader.mjs:41; files last received tools/list 0 at #5 and last sent the answer to 0 at #6");
     }
 }

@@ -30,5 +30,5 @@ pub use matrix::{Matrix, verdicts_of, worse};
 pub use plan_row::{Counts, PlanRow, RunVerdict};
 pub use run_report::{ModeRow, RunReport};
 pub use subjects::name_subjects;
-pub use told::told_once;
+pub use told::{causes_text, told_once};
 pub use verdict_json::{FindingRow, VerdictReport, finding_rows};

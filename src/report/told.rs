@@ -7,6 +7,9 @@ use crate::check::Verdict;
 use crate::report::plan_row::{PlanRow, RunVerdict};
 use crate::report::verdict_json::FindingRow;
 
+/// Most scenarios that one cause names.
+const SCENARIOS_MAX: usize = 4;
+
 /// One finding, in every plan of one loader that has it.
 struct Told<'a> {
     /// Position of the plan that is shown: of those that have it, the one with the shortest history.
@@ -37,6 +40,47 @@ pub fn told_once(plans: &[&PlanRow]) -> String {
     }
     text.push_str(&notes(plans));
     text
+}
+
+/// What was found in several plans, by the plans that have it: findings of the same plans have most often one cause. Empty where every
+/// finding is told above in full.
+#[must_use]
+pub fn causes_text(plans: &[&PlanRow]) -> String {
+    let told = told(plans);
+    if told.iter().all(|told| told.plans.len() == 1) {
+        return String::new();
+    }
+    let mut causes: Vec<(&[usize], Vec<&Told<'_>>)> = Vec::new();
+    for one in &told {
+        match causes.iter_mut().find(|(with, _)| *with == one.plans) {
+            Some((_, found)) => found.push(one),
+            None => causes.push((&one.plans, vec![one])),
+        }
+    }
+    causes.sort_by_key(|(with, _)| std::cmp::Reverse(with.len()));
+    let mut text = "found, by the plans that have it:\n".to_owned();
+    for (with, found) in causes {
+        let mut scenarios: Vec<&str> = with.iter().map(|index| plans[*index].scenario.as_str()).collect();
+        scenarios.dedup();
+        let loader = plans[with[0]].loader.as_str();
+        let n_more = scenarios.len().saturating_sub(SCENARIOS_MAX);
+        let more = if n_more > 0 { format!(" and {n_more} more") } else { String::new() };
+        let named = scenarios.iter().take(SCENARIOS_MAX).copied().collect::<Vec<_>>().join(", ");
+        let noun = if with.len() == 1 { "plan" } else { "plans" };
+        line(&mut text, format_args!("  {} {noun} of {loader} ({named}{more}):", with.len()));
+        for Told { finding, .. } in found {
+            line(&mut text, format_args!("    {} {}", word(finding.verdict), finding.signature));
+        }
+    }
+    text
+}
+
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Fail => "FAIL",
+        Verdict::Warn => "WARN",
+        _ => "INCONCLUSIVE",
+    }
 }
 
 fn told<'a>(plans: &[&'a PlanRow]) -> Vec<Told<'a>> {
@@ -135,6 +179,25 @@ mod tests {
           also in: long (stdio polite); short (stdio stubborn)
           repeat:  repeat short
         ");
+    }
+
+    #[test]
+    fn findings_of_the_same_plans_are_summed_up_together() {
+        let both = [("a", "in both"), ("b", "in both")];
+        let plans = [
+            plan("long", "polite", 90, &both),
+            plan("short", "polite", 10, &both),
+            plan("short", "stubborn", 11, &[("c", "alone")]),
+        ];
+        insta::assert_snapshot!(causes_text(&plans.iter().collect::<Vec<_>>()), @"
+        found, by the plans that have it:
+          2 plans of l (long, short):
+            FAIL a/x
+            FAIL b/x
+          1 plan of l (short):
+            FAIL c/x
+        ");
+        assert_eq!(causes_text(&[&plans[0]]), "", "each is told in full already");
     }
 
     #[test]

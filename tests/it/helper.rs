@@ -70,6 +70,61 @@ elsewhere(lambda: leave(scope))
 assert reported == ['scope.enter', 'scope.exit'], reported
 ";
 
+/// Errors that come through the program's own files, through those of a package, and out of a group.
+const CODE: &str = r"
+import sys
+import mcp_lifecheck_adapter as lifecheck
+
+class Link:
+    takes_code = True
+
+lifecheck._adapter.link = Link()
+lifecheck._adapter.folder = '/app'
+
+def of(file, text):
+    names = {}
+    exec(compile(text, file, 'exec'), names)
+    return names
+
+def lines(error):
+    code = lifecheck._describe(error).get('code', ())
+    return ['{file}:{line} in {in}'.format(**line) for line in code]
+
+def raised(call):
+    try:
+        call()
+    except BaseException as error:
+        return error
+
+package = of('/venv/lib/site-packages/sdk/client.py', 'def connect():\n    raise OSError(1)\ndef run(f):\n    f()')
+loader = of('/app/loader.py', 'def load(f):\n\n    f()\ndef run(f):\n    load(f)')
+assert lines(raised(lambda: loader['run'](package['connect']))) == ['loader.py:3 in load', 'loader.py:5 in run']
+assert lines(raised(package['connect'])) == [], 'no line of its own'
+callback = raised(lambda: package['run'](lambda: loader['load'](package['connect'])))
+assert lines(callback) == ['loader.py:3 in load'], lines(callback)
+
+outer = OSError('wrapped')
+outer.__cause__ = callback
+assert lines(outer) == ['loader.py:3 in load'], 'the line of its cause'
+circle = OSError('circle')
+circle.__context__ = outer
+outer.__context__ = circle
+outer.__cause__ = None
+assert lines(outer) == [], 'a circle ends'
+
+lifecheck.OWNED.add('sdk')
+package['__name__'] = 'sdk.client'
+assert [line.split(' ')[1:] for line in lines(raised(package['connect']))] == [['in', 'connect']]
+
+Link.takes_code = False
+assert 'code' not in lifecheck._describe(callback), 'an older mcp-lifecheck would end the link'
+";
+
+#[test]
+fn an_error_names_the_lines_of_the_program_and_of_no_other() {
+    run(CODE);
+}
+
 #[test]
 fn a_scope_that_was_never_left_is_not_left_by_what_gets_its_id() {
     run(RECYCLED);

@@ -3,7 +3,9 @@
 use mcp_lifecheck::catalogue::{
     Term, glossary, scenario_names, shipped_loader, shipped_loaders, shipped_scenario, suite, suite_names,
 };
-use mcp_lifecheck::check::{HOST_RULES, INVARIANTS, Invariant, Requirement, covered_by, invariant, requirements};
+use mcp_lifecheck::check::{
+    HOST_RULES, INVARIANTS, Invariant, Requirement, covered_by, invariant, level_differences, requirements,
+};
 use mcp_lifecheck::host::{shipped_host_plan, shipped_host_plans};
 use mcp_lifecheck::plan::{HOST_LIMITS, HostPlan, LIMITS, PROMISES, Promise, Scenario, Transport, did_you_mean};
 use mcp_lifecheck::run::{ExitReason, RunError};
@@ -87,7 +89,7 @@ fn term_page(term: &Term) -> String {
 }
 
 fn invariant_page(invariant: &Invariant) -> String {
-    let Invariant { id, claim, source, requirement, explain, needs, .. } = invariant;
+    let Invariant { id, claim, source, requirement, explain, needs, level, .. } = invariant;
     let needs = match needs {
         Promise::None => String::new(),
         promise => format!("\nNeeds the promise: {}.", promise.id()),
@@ -95,7 +97,17 @@ fn invariant_page(invariant: &Invariant) -> String {
     // A source of our own begins with the id of its requirement.
     let others: Vec<&str> = requirement.iter().copied().filter(|id| !source.starts_with(id)).collect();
     let others = if others.is_empty() { String::new() } else { format!(" ({})", others.join(", ")) };
-    format!("invariant {id}\n\nClaim: {claim}.\nSource: {source}{others}.{needs}\n\n{explain}")
+    let level = format!("Level: {} ({}).", level.name(), level.verdict());
+    let differences = level_differences(id).map(|difference| {
+        let [one, other] = difference.rules;
+        let other = if one == *id { other } else { one };
+        let beside = if other == *id { "another subject".to_owned() } else { format!("`{other}`") };
+        format!("\n\nIts level is not that of {beside}: {}.", difference.because)
+    });
+    let differences: String = differences.collect();
+    format!(
+        "invariant {id}\n\nClaim: {claim}.\n{level}\nSource: {source}{others}.{needs}\n\n{explain}{differences}"
+    )
 }
 
 /// A requirement, with what judges it, or why nothing does.

@@ -7,6 +7,8 @@ use comfy_table::{CellAlignment, Table, presets};
 use mcp_lifecheck::check::Verdict;
 use mcp_lifecheck::report::{Comparison, Difference, RunReport, RunVerdict, worse};
 
+use crate::table::BLANK;
+
 /// Loaders by scenarios, with the CPU time of each, and loaders by the invariants that some loader breaks.
 pub(crate) fn matrix_tables(report: &RunReport) -> String {
     let mut text = String::new();
@@ -15,6 +17,11 @@ pub(crate) fn matrix_tables(report: &RunReport) -> String {
     }
     push(&mut text, format_args!("{}", scenario_table(report)));
     push(&mut text, format_args!("{}", invariant_table(report)));
+    push(
+        &mut text,
+        format_args!("-: not applicable; ?: inconclusive; unseen: not observable; vacuous: never put to the test"),
+    );
+    push(&mut text, format_args!("{BLANK}"));
     let kept = n_kept(report);
     push(&mut text, format_args!("{kept} more invariants were judged, and no loader breaks them"));
     text

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use mcp_lifecheck::life::RunEnvironment;
 use mcp_lifecheck::plan::{InputError, Plan, read_text};
-use mcp_lifecheck::report::{Comparison, RunReport, RunVerdict, told_once};
+use mcp_lifecheck::report::{Comparison, PlanRow, RunReport, RunVerdict, causes_text, told_once};
 use mcp_lifecheck::run::select::Versus;
 use mcp_lifecheck::run::{
     Accepted, Chosen, ExitReason, Finished, Jobs, Ownership, Pool, Repeat, RunError, RunFolder, RunOutcome, RunProcess,
@@ -192,7 +192,8 @@ async fn run_all(
 
 fn text_of(report: &RunReport, outcome: &RunOutcome, folder: &RunFolder, output: &OutputArgs) -> String {
     let shown = report.plans.iter().enumerate().filter(|(index, _)| !outcome.is_accepted(*index));
-    let mut text = told_once(&shown.map(|(_, plan)| plan).collect::<Vec<_>>());
+    let shown: Vec<&PlanRow> = shown.map(|(_, plan)| plan).filter(|plan| is_judged(plan, report)).collect();
+    let mut text = told_once(&shown);
     let mut line = |arguments: std::fmt::Arguments<'_>| {
         writeln!(text, "{arguments}").expect("writing to a string cannot fail");
     };
@@ -204,6 +205,10 @@ fn text_of(report: &RunReport, outcome: &RunOutcome, folder: &RunFolder, output:
             line(format_args!("{}", matrix_tables(report)));
         } else {
             line(format_args!("{}", run_table(report)));
+        }
+        let causes = causes_text(&shown);
+        if !causes.is_empty() {
+            line(format_args!("{}", causes.trim_end()));
         }
         for (because, plans) in not_applicable(report) {
             line(format_args!("not applicable: {}: {because}", plans.join(", ")));
@@ -225,6 +230,11 @@ fn text_of(report: &RunReport, outcome: &RunOutcome, folder: &RunFolder, output:
     }
     text.push_str(&outcome.text());
     text
+}
+
+/// Whether a plan is of the loader that is judged, not of the one with which it is compared.
+fn is_judged(plan: &PlanRow, report: &RunReport) -> bool {
+    report.comparison.as_ref().is_none_or(|comparison| comparison.against != plan.loader)
 }
 
 /// The loaders that cannot run here, each once, with the reason.

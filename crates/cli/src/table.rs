@@ -3,6 +3,9 @@
 use comfy_table::{Table, presets};
 use mcp_lifecheck::report::{PlanRow, RunReport};
 
+/// What an empty cell means.
+pub(crate) const BLANK: &str = "blank: the scenario is not for that transport, or was not run there";
+
 /// Scenarios by loaders; a cell counts the plans in it by verdict.
 pub(crate) fn run_table(report: &RunReport) -> String {
     let mut columns: Vec<String> = Vec::new();
@@ -19,15 +22,17 @@ pub(crate) fn run_table(report: &RunReport) -> String {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(std::iter::once("scenario".to_owned()).chain(columns.iter().cloned()));
+    let mut has_blank = false;
     for row in rows {
         let cells = columns.iter().map(|column| {
             let here: Vec<_> =
                 report.plans.iter().filter(|plan| plan.scenario == row && column_of(plan) == *column).collect();
+            has_blank |= here.is_empty();
             cell(&here)
         });
-        table.add_row(std::iter::once(row.to_owned()).chain(cells));
+        table.add_row(std::iter::once(row.to_owned()).chain(cells).collect::<Vec<_>>());
     }
-    table.to_string()
+    if has_blank { format!("{table}\n{BLANK}") } else { table.to_string() }
 }
 
 fn column_of(plan: &PlanRow) -> String {

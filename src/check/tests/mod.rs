@@ -5,6 +5,7 @@ mod experiment;
 mod histories;
 mod hostile;
 mod invariance;
+mod levels;
 mod mutations;
 mod properties;
 mod removal;

@@ -160,7 +160,6 @@ event_kinds! {
     }
     /// The plan is over. The recorder accepts nothing after this event.
     PlanEnded = "plan.ended" {}
-
     /// The adapter sent its hello: the loader is ready.
     LoaderReady = "loader.ready" {
         /// Name and version of the adapter.
@@ -200,8 +199,7 @@ event_kinds! {
         #[serde(default, skip_serializing_if = "Option::is_none")] parent: Option<ScopeId>,
         /// The context that entered the scope.
         context: Context,
-        /// The lines of the loader's own code that entered it, innermost first.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")] code: Vec<CodeLine>,
+        /** The lines of the loader's own code that entered it, innermost first. */ #[serde(default, skip_serializing_if = "Vec::is_empty")] code: Vec<CodeLine>,
     }
     /// The loader left a scope.
     ScopeLeft = "scope.exit" {
@@ -211,8 +209,7 @@ event_kinds! {
         context: Context,
         /// The cause: its owner, a finaliser or the end of a loop.
         how: Leaving,
-        /// The lines of the loader's own code that left it, innermost first.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")] code: Vec<CodeLine>,
+        /** The lines of the loader's own code that left it, innermost first. */ #[serde(default, skip_serializing_if = "Vec::is_empty")] code: Vec<CodeLine>,
     }
     /// An error reached a channel for unhandled errors.
     ErrorReported = "error.reported" {
@@ -220,8 +217,7 @@ event_kinds! {
         channel: Channel,
         /// The error's text, at most 16 KiB.
         text: String,
-        /// The lines of the loader's own code through which the error came, innermost first.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")] code: Vec<CodeLine>,
+        /** The lines of the loader's own code through which the error came, innermost first. */ #[serde(default, skip_serializing_if = "Vec::is_empty")] code: Vec<CodeLine>,
     }
     /// The driver took the stacks of a hung process before ending it.
     StacksTaken = "stacks.taken" {
@@ -229,10 +225,8 @@ event_kinds! {
         of: String,
         /// The stacks, as one text for a reader.
         text: String,
-        /// Where each operation waits in the loader's own code, as far as the adapter can tell.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")] operations: Vec<WaitingCode>,
+        /** Where each operation waits in the loader's own code, as far as the adapter can tell. */ #[serde(default, skip_serializing_if = "Vec::is_empty")] operations: Vec<WaitingCode>,
     }
-
     /// A mock server started and is about to serve.
     MockStarted = "mock.started" {
         /// Name of the mock's script.
@@ -405,7 +399,6 @@ event_kinds! {
         /// The cause of its end.
         how: ServerEnd,
     }
-
     /// The recorder accepted the link of a mock or adapter.
     LinkOpened = "link.opened" {
         /// The process that connected.
@@ -423,7 +416,6 @@ event_kinds! {
         /// The reason, as a sentence.
         because: String,
     }
-
     /// The supervisor saw a process for the first time.
     ProcessStarted = "process.started" {
         /// The process, unique in a plan.

@@ -124,6 +124,26 @@ fn a_life_is_told_in_order_and_nothing_is_inherited() {
 }
 
 #[test]
+fn lines_of_the_loader_are_told_to_a_recorder_that_takes_them() {
+    if !has_node() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut home = Home::taking_code(program(folder.path(), "loader.mjs", LOADER));
+    let line_of = |text: &str| 1 + LOADER.lines().position(|line| line.contains(text)).unwrap();
+    let line = |text: &str, within: &str| json!({ "file": "loader.mjs", "line": line_of(text), "in": within });
+    let entered = home.ask(&json!({ "id": 1, "do": "load", "config": { "mcpServers": {} } })).remove(1);
+    assert_eq!(entered["code"], json!([line("await this.client.connect()", "load")]));
+    let failed = home.ask(&call(2, "throw", "a")).pop().unwrap();
+    let thrown = json!([line("throw new TypeError", "throw"), line("return tools[tool]", "call")]);
+    assert_eq!(failed["failed"]["code"], thrown);
+    let rejected = home.ask(&call(3, "reject", "a"));
+    let reported = rejected.iter().find(|event| event["event"] == "error.reported");
+    let reported = reported.cloned().unwrap_or_else(|| home.event());
+    assert_eq!(reported["code"][0], line("Promise.reject", "reject"), "{reported}");
+}
+
+#[test]
 fn a_call_is_cancelled_by_its_signal_and_one_that_listens_to_none_is_not() {
     let Some(Started { mut home, _folder }) = start() else { return };
     home.send(&call(1, "hang", "a"));

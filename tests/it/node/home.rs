@@ -68,6 +68,11 @@ impl Home {
         Self::of(command, &json!({ "welcome": 1 }))
     }
 
+    /// Starts a program and welcomes it as a recorder that takes lines of the loader's code.
+    pub fn taking_code(command: Command) -> Self {
+        Self::of(command, &json!({ "welcome": 1, "accepts": ["code"] }))
+    }
+
     /// Sends one line.
     pub fn send(&mut self, message: &Value) {
         // A program that has ended meanwhile hears nothing; that it has ended is seen by what it does not say.
