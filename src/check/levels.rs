@@ -9,6 +9,9 @@ pub struct LevelDifference {
     pub because: &'static str,
 }
 
+const GROWTH_AND_OUTPUT: &str = "they share VG-17 and judge different faults: what grows a little with each repetition is a Warn, and \
+    output or processes without end, which the supervisor had to stop, are a Fail";
+
 /// Every difference that is meant. A test finds the others.
 pub const LEVEL_DIFFERENCES: &[LevelDifference] = &[
     LevelDifference {
@@ -44,6 +47,10 @@ pub const LEVEL_DIFFERENCES: &[LevelDifference] = &[
         because: "a program that ends late cost its user time, which is a Warn; one that did not end when it was asked to hung, \
             which is a Fail of every subject (for loaders: `exit-completes`)",
     },
+    LevelDifference { rules: ["repeats-keep-descriptors", "output-bounded"], because: GROWTH_AND_OUTPUT },
+    LevelDifference { rules: ["repeats-keep-memory", "output-bounded"], because: GROWTH_AND_OUTPUT },
+    LevelDifference { rules: ["repeats-keep-servers", "output-bounded"], because: GROWTH_AND_OUTPUT },
+    LevelDifference { rules: ["repeats-keep-threads", "output-bounded"], because: GROWTH_AND_OUTPUT },
     LevelDifference {
         rules: ["changed-tools-listed-again", "servers-reached"],
         because: "they share VG-04 and judge different faults: a list that is not asked for again, and a server that is never used",

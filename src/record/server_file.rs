@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
 
 /// The argument of a load: an mcpServers file.
 #[derive(JsonSchema)]
