@@ -276,9 +276,14 @@ def _outwards(frame):
         frame = frame.f_back
 
 
+def _takes_code():
+    link = _adapter.link
+    return link is not None and link.takes_code
+
+
 def _with_code(event, find, *given):
     """Adds the lines of the loader's own code to an event, where mcp-lifecheck takes them and there are any."""
-    if not _adapter.link.takes_code:
+    if not _takes_code():
         return event
     try:
         code = find(*given)
@@ -728,7 +733,7 @@ class _Scopes:
         scope = _Scope()
         scope.key, scope.name, scope.form, scope.held_back = id(thing), name, form, held_back
         scope.context = _context()
-        scope.code = _code_here() if _adapter.link.takes_code else []
+        scope.code = _code_here() if _takes_code() else []
         stack = self._stack()
         scope.parent = stack[-1].id if stack else None
         scope.id = None if held_back else f"s{next(self.numbers)}"
