@@ -8,6 +8,7 @@ mod answers;
 mod browser;
 mod checkout;
 mod client;
+mod code_lines;
 mod contexts;
 mod descriptors;
 mod docs;
