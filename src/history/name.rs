@@ -1,131 +1,49 @@
 //! Short names that are copied often: ids, and what maps of rules are keyed by.
 
-use std::cmp::Ordering;
-use std::fmt::{self, Write};
-use std::hash::{Hash, Hasher};
+use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::de::{Error, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-/// Most bytes of a name that needs no allocation.
-const SHORT_BYTES_MAX: usize = 22;
+use smol_str::{SmolStr, SmolStrBuilder, format_smolstr};
 
 /// A text that is cheap to copy and to compare. Rules take a name from most events that they see, so one that is short is kept
 /// in place, and the copies of a long one share it.
-#[derive(Clone)]
-pub struct Name(Text);
-
-#[derive(Clone)]
-enum Text {
-    /// The bytes behind the text are zero.
-    Short {
-        n_bytes: u8,
-        bytes: [u8; SHORT_BYTES_MAX],
-    },
-    Long(Arc<str>),
-}
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Name(SmolStr);
 
 impl Name {
     /// What a value displays.
     pub fn of(value: impl fmt::Display) -> Self {
-        let mut builder = Builder::default();
-        // A builder takes every text.
-        let _ = write!(builder, "{value}");
-        builder.end()
+        Self(format_smolstr!("{value}"))
     }
 
     /// Several texts in a row.
     #[must_use]
     pub fn concat(texts: &[&str]) -> Self {
-        let mut builder = Builder::default();
-        texts.iter().for_each(|text| builder.push(text));
-        builder.end()
+        let mut builder = SmolStrBuilder::new();
+        texts.iter().for_each(|text| builder.push_str(text));
+        Self(builder.finish())
     }
 
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        match &self.0 {
-            Text::Short { .. } => std::str::from_utf8(self.as_bytes()).expect("it was made of whole texts"),
-            Text::Long(text) => text,
-        }
+        self.0.as_str()
     }
 
     /// Whether it has no character.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.as_bytes().is_empty()
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        match &self.0 {
-            Text::Short { n_bytes, bytes } => &bytes[..usize::from(*n_bytes).min(SHORT_BYTES_MAX)],
-            Text::Long(text) => text.as_bytes(),
-        }
-    }
-}
-
-/// Puts a text together: in place as long as it is short.
-#[derive(Default)]
-struct Builder {
-    n_bytes: u8,
-    bytes: [u8; SHORT_BYTES_MAX],
-    /// All of the text, once it is long.
-    long: String,
-}
-
-impl Builder {
-    fn push(&mut self, text: &str) {
-        let (from, to) = (usize::from(self.n_bytes), usize::from(self.n_bytes) + text.len());
-        if !self.long.is_empty() {
-            self.long.push_str(text);
-        } else if let Some(place) = self.bytes.get_mut(from..to) {
-            place.copy_from_slice(text.as_bytes());
-            // It is at most the length of the array.
-            self.n_bytes = to as u8;
-        } else {
-            self.long.push_str(std::str::from_utf8(&self.bytes[..from]).expect("it was made of whole texts"));
-            self.long.push_str(text);
-        }
-    }
-
-    fn end(self) -> Name {
-        if self.long.is_empty() {
-            Name(Text::Short { n_bytes: self.n_bytes, bytes: self.bytes })
-        } else {
-            Name(Text::Long(self.long.into()))
-        }
-    }
-}
-
-impl Write for Builder {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.push(text);
-        Ok(())
-    }
-}
-
-impl Default for Name {
-    fn default() -> Self {
-        Self(Text::Short { n_bytes: 0, bytes: [0; SHORT_BYTES_MAX] })
+        self.0.is_empty()
     }
 }
 
 impl From<&str> for Name {
     fn from(text: &str) -> Self {
-        let mut bytes = [0; SHORT_BYTES_MAX];
-        match bytes.get_mut(..text.len()) {
-            Some(place) => {
-                place.copy_from_slice(text.as_bytes());
-                // It is at most the length of the array.
-                Self(Text::Short { n_bytes: text.len() as u8, bytes })
-            }
-            None => Self(Text::Long(text.into())),
-        }
+        Self(SmolStr::new(text))
     }
 }
 
@@ -144,14 +62,8 @@ impl From<&String> for Name {
 impl From<&Value> for Name {
     /// The JSON text.
     fn from(value: &Value) -> Self {
-        let Some(mut rest) = value.as_u64() else { return Self::of(value) };
-        let (mut digits, mut first) = ([b'0'; 20], 20);
-        while first == 20 || rest > 0 {
-            first -= 1;
-            digits[first] += (rest % 10) as u8;
-            rest /= 10;
-        }
-        Self::from(std::str::from_utf8(&digits[first..]).expect("they are digits"))
+        // Most are the numbers of requests.
+        value.as_u64().map_or_else(|| Self::of(value), Self::of)
     }
 }
 
@@ -169,35 +81,9 @@ impl Deref for Name {
     }
 }
 
-impl PartialEq for Name {
-    fn eq(&self, other: &Self) -> bool {
-        match (&self.0, &other.0) {
-            (Text::Short { n_bytes: one_length, bytes: one }, Text::Short { n_bytes: other_length, bytes: other }) => {
-                one_length == other_length && one == other
-            }
-            _ => self.as_bytes() == other.as_bytes(),
-        }
-    }
-}
-
-impl Eq for Name {}
-
-impl PartialOrd for Name {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Name {
-    fn cmp(&self, other: &Self) -> Ordering {
-        // The order of texts in UTF-8 is that of their bytes.
-        self.as_bytes().cmp(other.as_bytes())
-    }
-}
-
 impl PartialEq<str> for Name {
     fn eq(&self, other: &str) -> bool {
-        self.as_bytes() == other.as_bytes()
+        self.as_str() == other
     }
 }
 
@@ -225,12 +111,6 @@ impl PartialEq<Name> for String {
     }
 }
 
-impl Hash for Name {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_bytes().hash(state);
-    }
-}
-
 impl fmt::Debug for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self.as_str(), f)
@@ -240,32 +120,6 @@ impl fmt::Debug for Name {
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-impl Serialize for Name {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(NameVisitor)
-    }
-}
-
-struct NameVisitor;
-
-impl Visitor<'_> for NameVisitor {
-    type Value = Name;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Name, E> {
-        Ok(Name::from(text))
     }
 }
 

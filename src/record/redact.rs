@@ -84,11 +84,8 @@ mod tests {
         let command = Some("agent --token abc x".to_owned());
         let message = |key: &str| Message::new(json!({ "method": "x", "params": { "password": "p", "key": key } }));
         let sent = |key| EventKind::WireReceived { connection: ConnectionId::from("c1"), message: message(key) };
-        let reported = |text: &str| EventKind::ErrorReported {
-            channel: Channel::Stderr,
-            text: text.to_owned(),
-            code: Vec::new(),
-        };
+        let reported =
+            |text: &str| EventKind::ErrorReported { channel: Channel::Stderr, text: text.to_owned(), code: Vec::new() };
         let started = |command| EventKind::ProcessStarted {
             process: ProcessId::from("p1"),
             role: "loader".to_owned(),

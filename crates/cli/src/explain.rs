@@ -38,8 +38,9 @@ pub(crate) fn explain(arguments: &ExplainArgs) -> Result<ExitReason, RunError> {
     let limit = SELF_TEST_LIMITS.iter().find(|limit| limit.name == id);
     pages.extend(limit.map(|limit| page(limit.about, limit.default.as_millis())));
     let check = CHECKS.iter().find(|check| check.id == id);
-    pages
-        .extend(check.map(|check| format!("check of adapters {id}\n\nRule: {}.\nTo fix it: {}", check.claim, check.remedy)));
+    pages.extend(
+        check.map(|check| format!("check of adapters {id}\n\nRule: {}.\nTo fix it: {}", check.claim, check.remedy)),
+    );
     let transport = Transport::named(id);
     pages.extend(
         transport.map(|transport| format!("transport {id}\n\n{}\n\n{}", transport.about(), transport.explain())),
@@ -105,9 +106,7 @@ fn invariant_page(invariant: &Invariant) -> String {
         format!("\n\nIts level is not that of {beside}: {}.", difference.because)
     });
     let differences: String = differences.collect();
-    format!(
-        "invariant {id}\n\nClaim: {claim}.\n{level}\nSource: {source}{others}.{needs}\n\n{explain}{differences}"
-    )
+    format!("invariant {id}\n\nClaim: {claim}.\n{level}\nSource: {source}{others}.{needs}\n\n{explain}{differences}")
 }
 
 /// A requirement, with what judges it, or why nothing does.

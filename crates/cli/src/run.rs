@@ -98,7 +98,8 @@ fn read_plan(file: &Path) -> Result<Plan, InputError> {
         return Err(InputError::whole(&shown, message));
     }
     if !file.exists() {
-        let message = "not found, expected the plan of a results folder, such as target/mcp-lifecheck/last/PLAN/plan.toml";
+        let message =
+            "not found, expected the plan of a results folder, such as target/mcp-lifecheck/last/PLAN/plan.toml";
         return Err(InputError::whole(&shown, message.to_owned()));
     }
     let text = read_text(file)?;

@@ -369,7 +369,7 @@ impl Monitor for RepeatedCalls {
                 self.made.retain(|_, made| !view.refusals().now().contains(&made.request));
             }
             EventKind::HttpEnded { exchange, .. } => {
-                let carrier = Some((event.source.to_string(), exchange.clone()));
+                let carrier = Some((event.source.to_name(), exchange.clone()));
                 let cut_off = self.made.values_mut().filter(|made| made.carrier == carrier);
                 cut_off.filter(|made| made.became == Became::Open).for_each(|made| {
                     made.became = Became::CutOff(event.seq);
@@ -380,7 +380,7 @@ impl Monitor for RepeatedCalls {
                     if part.is_request("tools/call") {
                         self.receive(event, view, connection, part, tally);
                     } else if part.is_notification("notifications/cancelled") {
-                        let id = part.at(&["params", "requestId"]).map(ToString::to_string).unwrap_or_default();
+                        let id = part.at(&["params", "requestId"]).map(Name::from).unwrap_or_default();
                         self.end(&(connection.clone(), id), Became::Cancelled(event.seq));
                     }
                 }
