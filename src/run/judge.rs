@@ -157,7 +157,7 @@ mod tests {
     fn text() -> String {
         let kinds = [
             EventKind::IdleBegan {},
-            EventKind::StacksTaken { of: "loader".to_owned(), text: "main.rs:1".to_owned() },
+            EventKind::StacksTaken { of: "loader".to_owned(), text: "main.rs:1".to_owned(), operations: Vec::new() },
             EventKind::IdleBegan {},
             EventKind::ExperimentFailed { because: "a link was lost".to_owned() },
             EventKind::PlanEnded {},
