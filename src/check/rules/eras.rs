@@ -50,13 +50,20 @@ pub(super) const GENERATION_REMEMBERED: Invariant = Invariant {
         Look at the two requests. To fix it, keep the generation with the process (stdio) or the origin (HTTP), and \
         ask again only after the server has contradicted it.",
     start: |header: &Header| -> Box<dyn Monitor> {
-        Box::new(Fallbacks { senders: Senders::new(header), clients: BTreeMap::new() })
+        Box::new(Fallbacks { senders: Senders::new(header), servers: BTreeMap::new() })
     },
 };
 
 struct Fallbacks {
     senders: Senders,
-    clients: BTreeMap<Sender, Fallback>,
+    /// The clients of each server, so that a message costs the same however many servers came before.
+    servers: BTreeMap<Name, BTreeMap<Sender, Fallback>>,
+}
+
+impl Fallbacks {
+    fn clients_of(&mut self, event: &Event) -> impl Iterator<Item = (&Sender, &mut Fallback)> {
+        self.servers.get_mut(&event.source.to_name()).into_iter().flatten()
+    }
 }
 
 /// How far a client is on its way to the handshake generation.
@@ -77,7 +84,6 @@ struct Fallback {
 impl Monitor for Fallbacks {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         self.senders.see(event);
-        let server = || event.source.to_name();
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
                 let sender = self.senders.program(event, view);
@@ -86,11 +92,12 @@ impl Monitor for Fallbacks {
                     let is_probe = part.is_request("server/discover") || revision_of(part).is_some();
                     if !is_probe && !part.is_request("initialize") {
                         // It does not say the name of its client.
-                        let here = self.clients.iter_mut().filter(|(of, _)| of.shares_place(&sender));
+                        let here = self.clients_of(event).filter(|(of, _)| of.shares_place(&sender));
                         here.for_each(|(_, client)| client.use_session(exchange.clone(), tally));
                         continue;
                     }
-                    let client = self.clients.entry(sender.clone().named_in(part)).or_default();
+                    let clients = self.servers.entry(event.source.to_name()).or_default();
+                    let client = clients.entry(sender.clone().named_in(part)).or_default();
                     client.newest_exchange = exchange;
                     let may_be_several = sender.is_whole_server() && !view.is_line();
                     client.receive(event.seq, may_be_several, connection, part, tally);
@@ -98,19 +105,17 @@ impl Monitor for Fallbacks {
             }
             EventKind::WireSent { connection, message } => {
                 for part in parts(message).iter().filter(|part| part.is_response()) {
-                    let of_server = self.clients.iter_mut().filter(|(sender, _)| sender.server == server());
-                    of_server.for_each(|(_, client)| client.answer(event.seq, connection, part));
+                    self.clients_of(event).for_each(|(_, client)| client.answer(event.seq, connection, part));
                 }
             }
             EventKind::HttpAnswered { exchange, status, .. } if *status >= 400 => {
-                let of_server = self.clients.iter_mut().filter(|(sender, _)| sender.server == server());
-                of_server.for_each(|(_, client)| client.refuse(event.seq, exchange));
+                self.clients_of(event).for_each(|(_, client)| client.refuse(event.seq, exchange));
             }
             // What was known of the server may be wrong now.
             EventKind::FaultDelivered { impairs: Impact::Answers | Impact::Connection, .. }
             | EventKind::SessionClosed { how: WireEnd::ByServer | WireEnd::Broken, .. }
             | EventKind::ConnectionClosed { how: WireEnd::ByServer | WireEnd::Broken, .. } => {
-                self.clients.retain(|sender, _| sender.server != server());
+                self.servers.remove(&event.source.to_name());
             }
             _ => {}
         }

@@ -110,6 +110,8 @@ pub(super) const DELETED_SESSION_SILENT: Invariant = Invariant {
 #[derive(Default)]
 struct SilentSessions {
     deleted: BTreeMap<SessionId, SessionDelete>,
+    /// The session of each DELETE that was not answered.
+    deleting: BTreeMap<ServerExchange, SessionId>,
     sockets: Sockets,
 }
 
@@ -117,7 +119,6 @@ struct SilentSessions {
 struct SessionDelete {
     seq: Seq,
     at_us: u64,
-    exchange: ServerExchange,
     /// What its client learns, once it is answered.
     lesson: Option<Lesson>,
     /// Later uses, as long as its answer may still refuse it.
@@ -137,8 +138,9 @@ impl Monitor for SilentSessions {
                     Some(delete) if verb == "DELETE" && delete.lesson.is_none() => {}
                     Some(delete) => delete.used(event, verb, &socket_of(event, socket), &self.sockets),
                     None if verb == "DELETE" => {
-                        let (exchange, uses) = (exchange_of(event, exchange), Vec::new());
-                        let delete = SessionDelete { seq: event.seq, at_us: event.at_us, exchange, lesson: None, uses };
+                        let delete =
+                            SessionDelete { seq: event.seq, at_us: event.at_us, lesson: None, uses: Vec::new() };
+                        self.deleting.insert(exchange_of(event, exchange), session.clone());
                         self.deleted.insert(session.clone(), delete);
                         tally.held();
                     }
@@ -146,12 +148,12 @@ impl Monitor for SilentSessions {
                 }
             }
             EventKind::HttpAnswered { exchange, status, .. } => {
-                let exchange = exchange_of(event, exchange);
-                if (300..=599).contains(status) && *status != 404 {
-                    self.deleted.retain(|_, delete| delete.exchange != exchange);
-                }
-                if let Some(delete) = self.deleted.values_mut().find(|delete| delete.exchange == exchange) {
-                    delete.lesson = Some(self.sockets.lesson(event, &exchange.1));
+                if let Some(session) = self.deleting.remove(&exchange_of(event, exchange)) {
+                    if (300..=599).contains(status) && *status != 404 {
+                        self.deleted.remove(&session);
+                    } else if let Some(delete) = self.deleted.get_mut(&session) {
+                        delete.lesson = Some(self.sockets.lesson(event, exchange));
+                    }
                 }
             }
             _ => {}
