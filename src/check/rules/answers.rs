@@ -15,7 +15,7 @@ use crate::plan::{Promise, Revision};
 /// that server returns what it should; other servers are not concerned. A loader that returns no text at all gives
 /// nothing to compare, and one that joins the texts of an answer has told them. Some loaders return an error to the
 /// model as a text and report success: that is a warning. A call that the server sends back is not answered; the journal has
-/// that message as the mock sent it, whatever else is wrong. A call may fail whose result its client has to check, and one that
+/// that message as the mock sent it, whatever else is wrong. A call may fail whose result its client must check, and one that
 /// has waited long. The failure of a call to a healthy server is another rule's.
 pub(super) const ANSWER_REACHES_ITS_CALLER: Invariant = Invariant {
     id: "answer-reaches-its-caller",
@@ -55,7 +55,7 @@ struct CallAnswers {
     answered: BTreeMap<OpId, CallAnswer>,
     /// Calls that a server sent back and that were not repeated yet.
     sent_back: BTreeMap<OpId, Seq>,
-    /// Tools whose results the client has to check, by server.
+    /// Tools whose results the client must check, by server.
     with_schema: BTreeSet<(String, String)>,
     /// Servers of which a fault has changed more than a result.
     distorted: BTreeSet<String>,
@@ -83,7 +83,7 @@ struct CallAnswer {
     sent: Seq,
     server: String,
     kind: AnswerKind,
-    /// Whether it is a success that every client of its revision has to take for one.
+    /// Whether it is a success that every client of its revision takes for one.
     is_success: bool,
 }
 

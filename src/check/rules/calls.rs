@@ -88,7 +88,7 @@ fn variant(kind: MissKind, switch: ContextSwitch) -> &'static str {
 /// Counter-examples: If a server answers over HTTP that it does not know the session, it has not done the work, so the
 /// client may send the call again on a new session. The same holds for a call that HTTP refused, for example with 401,
 /// or sent elsewhere. The client repeats a call that the server sent back for more input.
-/// If a server died, it may have done the work before, so the loader has to promise that it repeats calls. Without a
+/// If a server died, it may have done the work before, so the loader must promise that it repeats calls. Without a
 /// handshake, a client should reconnect: that is a warning, and none if the loader promises that, or if the server has
 /// marked the tool as one that may be called again.
 /// Only the driver numbers calls; in the journal of a mock alone the argument `n` is the caller's own.

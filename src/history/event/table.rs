@@ -234,8 +234,7 @@ event_kinds! {
         /// Pid of the mock, for a reader. Rules identify processes by role, never by pid.
         #[serde(default, skip_serializing_if = "Option::is_none")] pid: Option<u32>,
     }
-    /// A transport connection began: a pair of pipes or, over HTTP, one `initialize`, however many sockets it uses. A
-    /// request outside any session that is not `initialize` gets a connection of its own, `c3.0`.
+    /// A connection began: two pipes or, over HTTP, one `initialize`. A request outside any session gets its own, `c3.0`.
     ConnectionOpened = "connection.opened" {
         /// The connection, unique in a plan.
         connection: ConnectionId,
@@ -328,8 +327,7 @@ event_kinds! {
         /// Header fields defined by the protocol, by name in lower case, without the session id. Several lines of one
         /// field are joined by commas, as HTTP defines. Of `authorization` there is only a digest, keyed for one mock.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")] headers: BTreeMap<String, String>,
-        /// Whether it had begun to arrive before the last response on its socket was written. Then it does not show that
-        /// its client had read that response.
+        /// Whether it had begun to arrive before the last response on its socket was written, so that this may be unread.
         #[serde(default, skip_serializing_if = "is_false")] pipelined: bool,
         /// The body, if it is a message that the mock does not take: of a request that it refuses, or of another verb.
         #[serde(default, skip_serializing_if = "Option::is_none")] message: Option<Message>,
