@@ -433,7 +433,7 @@ fn do_wrong_on_the_wire(mode: &str, client: &mut Client) -> bool {
             client.initialized();
             client.live_on();
         }
-        "hasty" | "calls-again" | "no-metadata" | "no-defaults" => return scenario(client, way),
+        "hasty" | "calls-again" | "no-metadata" | "no-defaults" => return scenario(client, mode),
         _ => return false,
     }
     true
