@@ -60,7 +60,7 @@ pub(super) fn send(place: Place, method: &str, params: Option<&Value>, clients: 
         if method == LOG_MESSAGE && server.is_some_and(|server| !server.logs(params)) {
             continue;
         }
-        // A script that names the subscription itself means every client, whether or not it has such a one.
+        // A script that names the subscription itself means every client, whether or not it has that subscription.
         let is_of_listeners = is_subscribed_to(method) && !params.is_some_and(names_subscription);
         if server.is_some_and(|server| server.is_stateless()) && is_of_listeners {
             send_to_listeners(number, method, params, clients);

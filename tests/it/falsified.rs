@@ -26,6 +26,7 @@ const BY_HISTORIES_ALONE: &[&str] = &[
     "call-arrives-as-made",
     "cancel-has-a-reason",
     "cancel-prompt",
+    "tools-match-offer",
     "failure-reported",
     "changed-server-replaced",
     "server-not-respawned",

@@ -190,7 +190,7 @@ pub const ERA_ROWS: &[Row] = &[
     ("listen-grants-less", "subscription-granted-less", "filter-for-all", "call-after-load-succeeds", "stdio"),
     ("listen-torn-down", "subscription-torn-down", "torn-down-for-all", "call-after-load-succeeds", "stdio"),
     ("call-untyped", "untyped-answers", "type-needed", "load-succeeds", "stdio"),
-    ("pages-fresh", "pages", "first-page-kept", "tools-match-offer", "stdio"),
+    ("pages-fresh", "pages", "first-page-kept", "load-succeeds", "stdio"),
     ("input-required-then-dies", "input-required", "one-fails-all", "call-after-load-succeeds", "stdio"),
 ];
 const MODERN_REVISION: &str = "2026-07-28";

@@ -1,14 +1,15 @@
 //! Subscriptions of which a server grants less, or which it ends in order: when a client asks again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
 use crate::check::agreement::Spoken;
 use crate::check::parts::parts;
 use crate::check::rules::subscriptions::{LISTEN, id_of, is_change, subscription_in};
+use crate::check::senders::{Sender, Senders};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq, WireEnd};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
 use crate::plan::Promise;
 
 /// The notification with which a server grants a subscription.
@@ -22,7 +23,7 @@ const AT_ONCE_US: u64 = 250_000;
 const STORM: usize = 6;
 
 /// Counter-examples: A client may subscribe again when its server has ended a subscription, and at once the first times.
-/// Several clients may do so together, so only a chain of subscriptions is judged of which no two are open at once. A
+/// Several clients may do so together, so only a chain of subscriptions over the same pipes or the same socket is judged. A
 /// client that makes other requests in between does something else as well, and a notification shows that the
 /// subscription was useful.
 pub(super) const ENDED_SUBSCRIPTION_CALM: Invariant = Invariant {
@@ -35,25 +36,29 @@ pub(super) const ENDED_SUBSCRIPTION_CALM: Invariant = Invariant {
     applies: AppliesTo::STATELESS,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::WireReceived, Kind::WireSent],
+    kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent],
     vacuous: "no server ended a subscription in order",
     explain: "The server answered the subscription, which is its way to end it, and the client asked for it again at once, \
         each time. It takes an end in order for a broken connection. One such client keeps a processor busy; a thousand of \
         them keep a server from shutting down.\n\n\
         Look at the answers to `subscriptions/listen` and at the time of the request behind each. To fix it, tell an \
         answer from an error, and wait longer after each subscription that brought nothing.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(EndedSubscriptions::default()) },
+    start: |header: &Header| -> Box<dyn Monitor> {
+        let (open, chains) = (BTreeMap::new(), BTreeMap::new());
+        Box::new(EndedSubscriptions { senders: Senders::new(header), open, chains })
+    },
 };
 
-#[derive(Default)]
 struct EndedSubscriptions {
-    servers: BTreeMap<String, Chain>,
+    senders: Senders,
+    /// Open subscriptions, each with its client.
+    open: BTreeMap<(ConnectionId, String), Sender>,
+    chains: BTreeMap<Sender, Chain>,
 }
 
-/// Subscriptions to one server, one after the other.
+/// Subscriptions of one client, one after the other.
 #[derive(Default)]
 struct Chain {
-    open: BTreeSet<(ConnectionId, String)>,
     /// The end of the newest subscription in order, and its time.
     ended: Option<(Seq, u64)>,
     /// The ends after which it was asked for again at once.
@@ -62,29 +67,32 @@ struct Chain {
 
 impl Monitor for EndedSubscriptions {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        let Some(name) = event.source.server() else { return };
+        self.senders.see(event);
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
                 for part in parts(message).iter().filter(|part| part.is_any_request()) {
+                    let sender = self.senders.connection(event);
                     if part.is_request(LISTEN) && !matches!(view.spoken(connection), Spoken::Handshake(..)) {
-                        let chain = self.servers.entry(name.to_owned()).or_default();
-                        chain.listen(event, (connection.clone(), id_of(part)), tally);
-                    } else if let Some(chain) = self.servers.get_mut(name) {
+                        let is_alone = self.open.values().all(|of| *of != sender);
+                        self.chains.entry(sender.clone()).or_default().listen(event, is_alone, tally);
+                        self.open.insert((connection.clone(), id_of(part)), sender);
+                    } else if let Some(chain) = self.chains.get_mut(&sender) {
                         chain.rest();
                     }
                 }
             }
-            EventKind::WireSent { connection, message } if !self.servers.is_empty() => {
-                let Some(chain) = self.servers.get_mut(name) else { return };
+            EventKind::WireSent { connection, message } if !self.open.is_empty() => {
                 for part in parts(message).iter() {
                     if part.is_response() {
-                        let is_open = chain.open.remove(&(connection.clone(), id_of(part)));
-                        if is_open && !part.is_error() {
+                        let sender = self.open.remove(&(connection.clone(), id_of(part)));
+                        if let Some(sender) = sender.filter(|_| !part.is_error()) {
                             tally.held();
-                            chain.ended = Some((event.seq, event.at_us));
+                            self.chains.entry(sender).or_default().ended = Some((event.seq, event.at_us));
                         }
                     } else if is_change(part) {
-                        chain.rest();
+                        let server = event.source.to_string();
+                        let told = self.chains.iter_mut().filter(|(sender, _)| sender.server == server);
+                        told.for_each(|(_, chain)| chain.rest());
                     }
                 }
             }
@@ -99,9 +107,7 @@ impl Chain {
         self.again.clear();
     }
 
-    fn listen(&mut self, event: &Event, key: (ConnectionId, String), tally: &mut Tally) {
-        let is_alone = self.open.is_empty();
-        self.open.insert(key);
+    fn listen(&mut self, event: &Event, is_alone: bool, tally: &mut Tally) {
         let ended = self.ended.take();
         let at_once = |(_, at_us): &(Seq, u64)| event.at_us.saturating_sub(*at_us) < AT_ONCE_US;
         let Some((ended, _)) = ended.filter(|ended| is_alone && at_once(ended)) else { return self.again.clear() };
@@ -120,8 +126,9 @@ impl Chain {
 }
 
 /// Counter-examples: A server may grant less than the client asked for. Several clients may ask for the same, and one
-/// client for each call, so only a client that ends a subscription because of its filter, and makes no other request
-/// before it asks for the same again, is judged.
+/// client for each call, so only a client that cancels a subscription because of its filter, and makes no other request
+/// before it asks for the same again over the same pipes, is judged. Over HTTP the end of a stream is that of its socket, and
+/// the next subscription may be another client's.
 pub(super) const SMALLER_FILTER_ACCEPTED: Invariant = Invariant {
     id: "smaller-filter-accepted",
     property: Property::Safety,
@@ -132,22 +139,24 @@ pub(super) const SMALLER_FILTER_ACCEPTED: Invariant = Invariant {
     applies: AppliesTo::STATELESS,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::HttpReceived, Kind::HttpEnded, Kind::WireReceived, Kind::WireSent],
+    kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent],
     vacuous: "no server granted less than a client had asked for",
     explain: "The server does not tell every kind of news that the client asked for, as it may, and says so in its \
         acknowledgement. The client ended the subscription and asked for the same again, several times. The answer stays \
         the same, and the news that the server would have told are lost as well.\n\n\
         Look at `notifications` in the request and in the acknowledgement. To fix it, compare the two, keep the \
         subscription for what is granted, and list again on use for the rest.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(GrantedFilters::default()) },
+    start: |header: &Header| -> Box<dyn Monitor> {
+        Box::new(GrantedFilters { senders: Senders::new(header), clients: BTreeMap::new() })
+    },
 };
 
-#[derive(Default)]
 struct GrantedFilters {
-    servers: BTreeMap<String, Insisting>,
+    senders: Senders,
+    clients: BTreeMap<Sender, Insisting>,
 }
 
-/// What one server granted, and how often the same was asked for again.
+/// What was granted to one client, and how often it asked for the same again.
 #[derive(Default)]
 struct Insisting {
     /// Open subscriptions: their request, and whether less was granted.
@@ -160,42 +169,38 @@ struct Insisting {
 
 struct OpenFilter {
     asked: Value,
-    exchange: Option<String>,
     refused: Option<Seq>,
 }
 
 impl Monitor for GrantedFilters {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        let Some(name) = event.source.server() else { return };
+        self.senders.see(event);
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
+                let sender = self.senders.connection(event);
                 for part in parts(message).iter() {
                     if part.is_request(LISTEN) && !matches!(view.spoken(connection), Spoken::Handshake(..)) {
-                        let exchange = view.carrier(event).map(|carrier| carrier.exchange.to_string());
-                        let server = self.servers.entry(name.to_owned()).or_default();
-                        server.listen(event.seq, connection, part, exchange, tally);
-                    } else if let Some(server) = self.servers.get_mut(name) {
-                        match part.cancelled_request().map(ToString::to_string) {
-                            Some(id) => server.leave(|key, _| *key == (connection.clone(), id.clone())),
-                            None => server.rest(),
+                        let client = self.clients.entry(sender.clone()).or_default();
+                        client.listen(event.seq, connection, part, tally);
+                    } else if let Some(client) = self.clients.get_mut(&sender) {
+                        match part.cancelled_request() {
+                            Some(id) => client.leave(&(connection.clone(), id.to_string())),
+                            None => client.rest(),
                         }
                     }
                 }
             }
             EventKind::WireSent { connection, message } => {
-                let Some(server) = self.servers.get_mut(name) else { return };
                 for part in parts(message).iter() {
+                    let id = if part.is_response() { Some(id_of(part)) } else { subscription_in(part) };
+                    let Some(key) = id.map(|id| (connection.clone(), id)) else { continue };
+                    let client = self.clients.values_mut().find(|client| client.open.contains_key(&key));
+                    let Some(client) = client else { continue };
                     if part.is_response() {
-                        server.open.remove(&(connection.clone(), id_of(part)));
+                        client.open.remove(&key);
                     } else if part.method() == Some(ACKNOWLEDGED) {
-                        server.grant(event.seq, connection, part, tally);
+                        client.grant(event.seq, &key, part, tally);
                     }
-                }
-            }
-            EventKind::HttpEnded { exchange, how: WireEnd::ByClient } => {
-                let exchange = exchange.to_string();
-                if let Some(server) = self.servers.get_mut(name) {
-                    server.leave(|_, open| open.exchange.as_ref() == Some(&exchange));
                 }
             }
             _ => {}
@@ -209,14 +214,7 @@ impl Insisting {
         self.again.clear();
     }
 
-    fn listen(
-        &mut self,
-        now: Seq,
-        connection: &ConnectionId,
-        request: &Message,
-        exchange: Option<String>,
-        tally: &mut Tally,
-    ) {
+    fn listen(&mut self, now: Seq, connection: &ConnectionId, request: &Message, tally: &mut Tally) {
         let asked = request.at(&["params", "notifications"]).cloned().unwrap_or_default();
         let is_same = self.given_up.take().is_some_and(|given_up| given_up == asked.to_string());
         if !is_same || !self.open.is_empty() {
@@ -230,12 +228,11 @@ impl Insisting {
             tally.broken(Violation::new("insisted", because, &[first, now]));
             self.again.clear();
         }
-        self.open.insert((connection.clone(), id_of(request)), OpenFilter { asked, exchange, refused: None });
+        self.open.insert((connection.clone(), id_of(request)), OpenFilter { asked, refused: None });
     }
 
-    fn grant(&mut self, now: Seq, connection: &ConnectionId, message: &Message, tally: &mut Tally) {
-        let Some(id) = subscription_in(message) else { return };
-        let Some(open) = self.open.get_mut(&(connection.clone(), id)) else { return };
+    fn grant(&mut self, now: Seq, key: &(ConnectionId, String), message: &Message, tally: &mut Tally) {
+        let Some(open) = self.open.get_mut(key) else { return };
         let nothing = Map::new();
         let granted = message.at(&["params", "notifications"]).and_then(Value::as_object).unwrap_or(&nothing);
         let asked = open.asked.as_object().unwrap_or(&nothing);
@@ -248,11 +245,8 @@ impl Insisting {
     }
 
     /// The client ends a subscription.
-    fn leave(&mut self, is_it: impl Fn(&(ConnectionId, String), &OpenFilter) -> bool) {
-        let Some(key) = self.open.iter().find(|(key, open)| is_it(key, open)).map(|(key, _)| key.clone()) else {
-            return;
-        };
-        let Some(open) = self.open.remove(&key) else { return };
+    fn leave(&mut self, key: &(ConnectionId, String)) {
+        let Some(open) = self.open.remove(key) else { return };
         match open.refused {
             Some(refused) => {
                 self.given_up = Some(open.asked.to_string());

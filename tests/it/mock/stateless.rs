@@ -283,3 +283,32 @@ fn by_itself_it_speaks_the_revision_it_is_told() {
 fn changed() -> Value {
     json!("notifications/tools/list_changed")
 }
+
+#[test]
+fn a_script_tears_a_subscription_down() {
+    let tearing = script(
+        "[[rule]]\non = { request = \"subscriptions/listen\" }\ndo = [\"answer\", \"cancel-request\"]\n\
+         [[rule]]\non = { request = \"tools/call\" }\ndo = [{ notify = \"notifications/tools/list_changed\" }]\n",
+    );
+    let mut talk = Talk::lines(&tearing, MODERN);
+    let (mut stream, _) = talk.listen(5);
+    let told = talk.next(&mut stream);
+    assert_eq!((&told["method"], &told["params"]["requestId"]), (&json!("notifications/cancelled"), &json!(5)));
+    let Talk::Lines(_, client) = &mut talk else { unreachable!() };
+    client.send(&call(6).to_string());
+    assert_eq!(client.answer()["id"], 6, "nobody listens any more");
+}
+
+#[test]
+fn a_script_may_name_a_subscription_that_nobody_opened() {
+    let strange = script(&format!(
+        "[[rule]]\non = {{ request = \"tools/call\" }}\ndo = [{{ notify-with = {{ method = \"notifications/tools/list_changed\", \
+         params = {{ _meta = {{ \"{SUBSCRIPTION}\" = 99 }} }} }} }}]\n"
+    ));
+    let mut talk = Talk::lines(&strange, MODERN);
+    let Talk::Lines(_, client) = &mut talk else { unreachable!() };
+    client.send(&call(6).to_string());
+    let told = client.answer();
+    assert_eq!((&told["method"], &told["params"]["_meta"][SUBSCRIPTION]), (&changed(), &json!(99)));
+    assert_eq!(client.answer()["id"], 6);
+}

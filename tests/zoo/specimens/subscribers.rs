@@ -120,12 +120,6 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         filter_refused,
     ),
     row(
-        ("smaller-filter-refused-over-http", "Closes a stream that grants less, and asks for the same again."),
-        http(MODERN, POLITE),
-        GRANTED,
-        filter_refused,
-    ),
-    row(
         ("fresh-list-before-each-call", "Asks for a list before each call although it is fresh."),
         stdio(MODERN, FRESH),
         KEPT,
@@ -236,27 +230,11 @@ fn asked_again(client: &mut Client, is_broken: bool) {
     client.call(1);
 }
 
-/// Subscribes to more than its server grants, and ends that.
-fn listen_and_leave(client: &mut Client) {
-    let kinds = ["toolsListChanged", "promptsListChanged"];
-    if client.is_http() {
-        let message = listen_message(client, &kinds);
-        let mut pending = client.begin(&message);
-        pending.head();
-        pending.event();
-        pending.abandon();
-        // The server must see the end before the next request.
-        sleep(Duration::from_millis(100));
-    } else {
-        let id = listen(client, &kinds);
-        client.cancel(&id);
-    }
-}
-
 fn filter_refused(client: &mut Client, is_broken: bool) {
     client.list();
     for _ in 0..if is_broken { 5 } else { 1 } {
-        listen_and_leave(client);
+        let id = listen(client, &["toolsListChanged", "promptsListChanged"]);
+        client.cancel(&id);
     }
     client.call(1);
 }

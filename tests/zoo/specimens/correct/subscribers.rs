@@ -52,6 +52,12 @@ pub(super) const SPECIMENS: &[Correct] = &[
         http(MODERN, ENDING),
         five_subscribe,
     ),
+    row(
+        "five-are-granted-less",
+        "Five clients each leave a subscription that grants less.",
+        http(MODERN, POLITE),
+        five_are_granted_less,
+    ),
     row("five-list", "Five clients list once each while the list is fresh.", http(MODERN, FRESH), five_list),
     row("lists-when-stale", "Lists again on use when the time is over.", stdio(MODERN, BRIEF), lists_when_stale),
     row("polls-with-backoff", "Polls a list ever more slowly, at random.", stdio(MODERN, BRIEF), polls_with_backoff),
@@ -130,6 +136,19 @@ fn five_subscribe(client: &mut Client) {
         }
     }
     clients.iter_mut().for_each(Client::end);
+}
+
+fn five_are_granted_less(client: &mut Client) {
+    for _ in 0..5 {
+        let mut one = client.another();
+        let message = listen_message(&mut one, &["toolsListChanged"]);
+        let mut pending = one.begin(&message);
+        pending.head();
+        pending.event();
+        pending.abandon();
+        one.end();
+    }
+    client.call(1);
 }
 
 fn five_list(client: &mut Client) {
