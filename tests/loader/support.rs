@@ -180,12 +180,12 @@ impl ScopeLog {
 }
 
 impl mcp_lifecheck::loader::scopes::ScopeSink for ScopeLog {
-    fn entered(&self, number: u64, name: &str) {
+    fn entered(&self, number: u64, name: &str, _at: &std::panic::Location<'_>) {
         let task = tokio::task::try_id();
         self.lines().push(format!("enter {number} {name} in {task:?}"));
     }
 
-    fn left(&self, number: u64, how: mcp_lifecheck::loader::scopes::Leaving) {
+    fn left(&self, number: u64, how: mcp_lifecheck::loader::scopes::Leaving, _at: Option<&std::panic::Location<'_>>) {
         let task = tokio::task::try_id();
         self.lines().push(format!("leave {number} {how:?} in {task:?}"));
     }
