@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::check::host::{ServerExchange, exchange_of};
-use crate::check::metadata::{STATELESS_ERRORS, VERSION};
+use crate::check::metadata::{STATELESS_ERRORS, UNKNOWN_METHOD, VERSION};
 use crate::check::parts::parts;
 use crate::check::senders::{Sender, Senders};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
@@ -21,7 +21,8 @@ const AGAIN: usize = 3;
 const SILENCE: Duration = Duration::from_secs(2);
 
 /// Counter-examples: A server that answered one such request speaks the stateless generation, and so does one that refuses
-/// with an error of that generation. Other statuses than 400, 404 and 405 tell no generation. A client that sends several requests at once has not read the first refusal. One that
+/// with an error of that generation. Over HTTP, 404 with -32601 is one, but not for `server/discover`, which every server of
+/// that generation has. Other statuses than 400, 404 and 405 tell no generation, whatever error is in the body. A client that sends several requests at once has not read the first refusal. One that
 /// gives the server up is right, whether or not it knows both generations. Where somebody initialized the server, the
 /// history does not show whose requests the others are.
 pub(super) const REFUSED_GENERATION_LEFT: Invariant = Invariant {
@@ -66,6 +67,8 @@ struct Refusals {
 #[derive(Default)]
 struct Refused {
     open: Vec<OpenRequest>,
+    /// Requests over HTTP that were answered with an error, whose status comes next.
+    failed: Vec<(ServerExchange, i64)>,
     refused: Option<Seq>,
     n_after: usize,
     /// Probes in a row without an answer.
@@ -76,6 +79,8 @@ struct Refused {
 struct OpenRequest {
     connection: ConnectionId,
     id: Name,
+    /// Whether every server of the stateless generation has its method.
+    is_discover: bool,
     /// The exchange that carries it, over HTTP.
     exchange: Option<ServerExchange>,
 }
@@ -101,8 +106,8 @@ impl Monitor for Refusals {
                     self.receive(event, (connection, exchange.as_ref()), part, tally);
                 }
             }
-            EventKind::HttpAnswered { exchange, status, .. } if *status >= 400 => {
-                self.refuse(event.seq, &exchange_of(event, exchange), *status, tally);
+            EventKind::HttpAnswered { exchange, status, .. } if !self.clients.is_empty() => {
+                self.refuse(event, &exchange_of(event, exchange), *status, tally);
             }
             EventKind::WireSent { connection, message } if !self.clients.is_empty() => {
                 for part in parts(message).iter().filter(|part| part.is_response()) {
@@ -146,8 +151,9 @@ impl Refusals {
         let known = self.clients.entry(sender).or_default();
         let id = request.id_text();
         let waits = known.open.is_empty();
-        known.open.push(OpenRequest { connection: connection.clone(), id, exchange: exchange.cloned() });
-        if request.is_request("server/discover") {
+        let is_discover = request.is_request("server/discover");
+        known.open.push(OpenRequest { connection: connection.clone(), id, is_discover, exchange: exchange.cloned() });
+        if is_discover {
             let now = (event.seq, event.at_us);
             let before = known.silent.unwrap_or(Probes { n: 0, first: now, newest: now });
             known.silent = Some(Probes { n: before.n + 1, newest: now, ..before });
@@ -171,11 +177,13 @@ impl Refusals {
         for (_, known) in self.clients.iter_mut().filter(|(sender, _)| sender.server == server) {
             let is_it = |open: &OpenRequest| open.connection == *connection && open.id == id;
             let Some(index) = known.open.iter().position(is_it) else { continue };
-            known.open.remove(index);
+            let open = known.open.remove(index);
             known.silent = None;
             let code = answer.at(&["error", "code"]).and_then(Value::as_i64);
             if code.is_none_or(|code| STATELESS_ERRORS.contains(&code)) {
                 is_stateless = true;
+            } else if let (Some(code), Some(exchange), false) = (code, open.exchange, open.is_discover) {
+                known.failed.push((exchange, code));
             } else if known.refused.is_none() {
                 known.refused = Some(event.seq);
                 tally.held();
@@ -186,17 +194,27 @@ impl Refusals {
         }
     }
 
-    /// Takes the status of a response that answers no request.
-    fn refuse(&mut self, now: Seq, exchange: &ServerExchange, status: u16, tally: &mut Tally) {
+    /// Takes the status of a response that answers no request, or answers it with an error.
+    fn refuse(&mut self, event: &Event, exchange: &ServerExchange, status: u16, tally: &mut Tally) {
+        let mut is_stateless = false;
         for known in self.clients.values_mut() {
+            let failed = known.failed.iter().position(|(of, _)| of == exchange);
+            let code = failed.map(|index| known.failed.remove(index).1);
+            is_stateless |= status == 404 && code == Some(UNKNOWN_METHOD);
             let is_it = |open: &OpenRequest| open.exchange.as_ref() == Some(exchange);
-            let Some(index) = known.open.iter().position(is_it) else { continue };
-            known.open.remove(index);
-            known.silent = None;
-            if OF_HANDSHAKE.contains(&status) && known.refused.is_none() {
-                known.refused = Some(now);
+            let open = known.open.iter().position(is_it).filter(|_| status >= 400);
+            if let Some(index) = open {
+                known.open.remove(index);
+                known.silent = None;
+            }
+            let is_refused = OF_HANDSHAKE.contains(&status) && (code.is_some() || open.is_some());
+            if is_refused && !is_stateless && known.refused.is_none() {
+                known.refused = Some(event.seq);
                 tally.held();
             }
+        }
+        if is_stateless {
+            self.settle(event, |_| {});
         }
     }
 
