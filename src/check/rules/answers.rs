@@ -13,10 +13,11 @@ use crate::plan::{Promise, Revision};
 
 /// Counter-examples: A script that garbles answers may have sent others than the journal shows, until a later call to
 /// that server returns what it should; other servers are not concerned. A loader that returns no text at all gives
-/// nothing to compare, and one that joins the texts of an answer has told them. Some loaders return an error to the
-/// model as a text and report success: that is a warning. A call that the server sends back is not answered; the journal has
-/// that message as the mock sent it, whatever else is wrong. A call may fail whose result its client must check, and one that
-/// has waited long. The failure of a call to a healthy server is another rule's.
+/// nothing to compare, and one that joins the texts of an answer has told them, in any form that contains them. Where an
+/// answer has other content beside its texts, a loader may add that, or hand on the structured content instead. Some
+/// loaders return an error to the model as a text and report success: that is a warning. A call that the server sends back
+/// is not answered; the journal has that message as the mock sent it, whatever else is wrong. A call may fail whose result
+/// its client must check, and one that has waited long. The failure of a call to a healthy server is another rule's.
 pub(super) const ANSWER_REACHES_ITS_CALLER: Invariant = Invariant {
     id: "answer-reaches-its-caller",
     property: Property::Safety,
@@ -77,6 +78,15 @@ struct UnansweredCall {
     tool: String,
 }
 
+/// What a result tells.
+struct Told {
+    /// The texts of its content, the first one first.
+    texts: Vec<String>,
+    /// Whether it has other content: links, resources, images, or structured content.
+    is_mixed: bool,
+    structured: Option<Value>,
+}
+
 /// The answer to a call.
 struct CallAnswer {
     asked: Seq,
@@ -88,8 +98,8 @@ struct CallAnswer {
 }
 
 enum AnswerKind {
-    /// A result with these texts, the first one first.
-    Texts(Vec<String>),
+    /// A result that begins with a text.
+    Texts(Told),
     /// A result that does not begin with a text.
     Other,
     /// A result that says of itself that it is an error.
@@ -195,7 +205,7 @@ impl CallAnswers {
         let CallAnswer { asked, sent, server, kind, .. } = answer;
         let witness = [*sent, now];
         match (kind, text) {
-            (AnswerKind::Texts(expected), Some(text)) if is_told(expected, text) => {
+            (AnswerKind::Texts(told), Some(text)) if told.is_in(text) => {
                 // The server is read correctly again.
                 if self.garbled.get(server).is_some_and(|garbled| garbled < asked) {
                     self.garbled.remove(server);
@@ -217,8 +227,8 @@ impl CallAnswers {
                 let because = format!("{operation} returned at {now} another text than was sent at {sent}");
                 tally.broken(Violation::new("other-text", because, &witness));
             }
-            (AnswerKind::Texts(expected), None) => {
-                if expected.iter().any(|text| !text.is_empty()) {
+            (AnswerKind::Texts(told), None) => {
+                if told.texts.iter().any(|text| !text.is_empty()) {
                     self.silent.push((operation, *sent, now));
                 }
             }
@@ -256,16 +266,27 @@ impl AnswerKind {
         let Some(content) = content.filter(|content| content.first().and_then(text_of).is_some()) else {
             return Self::Other;
         };
-        Self::Texts(content.iter().filter_map(text_of).collect())
+        let texts: Vec<String> = content.iter().filter_map(text_of).collect();
+        let structured = response.at(&["result", "structuredContent"]).cloned();
+        let is_mixed = structured.is_some() || texts.len() < content.len();
+        Self::Texts(Told { texts, is_mixed, structured })
     }
 }
 
-/// Whether a caller that got `text` got an answer with these texts: the first one, or all of them in one.
-fn is_told(texts: &[String], text: &str) -> bool {
-    match texts {
-        [only] => only == text,
-        [first, ..] => first == text || texts.iter().all(|each| text.contains(each.as_str())),
-        [] => false,
+impl Told {
+    /// Whether a caller that got `text` got this: the first text, all texts in one with what else there is, or the structured
+    /// content.
+    fn is_in(&self, text: &str) -> bool {
+        let has_all = || {
+            let written = |each: &str| Value::from(each).to_string();
+            let is_in = |each: &String| text.contains(each.as_str()) || text.contains(&written(each));
+            (self.is_mixed || self.texts.len() > 1) && self.texts.iter().all(is_in)
+        };
+        let is_structured = || {
+            let told: Option<Value> = self.structured.as_ref().and_then(|_| serde_json::from_str(text).ok());
+            told.is_some() && told == self.structured
+        };
+        self.texts.first().is_some_and(|first| first == text) || has_all() || is_structured()
     }
 }
 
