@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::check::carriers::Carriers;
+use crate::check::metadata::{STATELESS_ERRORS, UNKNOWN_METHOD};
 use crate::check::parts::parts;
-use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Name};
+use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Message, Name, WireEnd};
 
 /// A request: its connection, and its id as JSON text.
 pub(super) type Carried = (ConnectionId, Name);
@@ -15,12 +18,14 @@ pub(super) struct Refusals {
     carried: BTreeMap<(Name, ExchangeId), Vec<Carried>>,
     now: Vec<Carried>,
     failed: Vec<Carried>,
+    dropped: Vec<Carried>,
 }
 
 impl Refusals {
     pub(super) fn see(&mut self, event: &Event, carriers: &Carriers) {
         self.now.clear();
         self.failed.clear();
+        self.dropped.clear();
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
                 let Some(carrier) = carriers.of(event) else { return };
@@ -30,6 +35,9 @@ impl Refusals {
                 self.carried.insert((carrier.mock.clone(), carrier.exchange.clone()), ids.collect());
             }
             EventKind::HttpAnswered { exchange, status, .. } => {
+                if *status < 300 {
+                    return;
+                }
                 let carried = self.carried.remove(&(event.source.to_name(), exchange.clone())).unwrap_or_default();
                 if *status >= 400 {
                     self.failed.clone_from(&carried);
@@ -38,8 +46,11 @@ impl Refusals {
                     self.now = carried;
                 }
             }
-            EventKind::HttpEnded { exchange, .. } => {
-                self.carried.remove(&(event.source.to_name(), exchange.clone()));
+            EventKind::HttpEnded { exchange, how } => {
+                let carried = self.carried.remove(&(event.source.to_name(), exchange.clone())).unwrap_or_default();
+                if *how == WireEnd::ByClient {
+                    self.dropped = carried;
+                }
             }
             _ => {}
         }
@@ -48,6 +59,11 @@ impl Refusals {
     /// The requests that the current event answers with an error of HTTP: their server is done with them.
     pub(super) fn failed(&self) -> &[Carried] {
         &self.failed
+    }
+
+    /// The requests whose response the client has closed with the current event. Without sessions, that cancels them.
+    pub(super) fn dropped(&self) -> &[Carried] {
+        &self.dropped
     }
 
     /// The requests that the current event refuses.
@@ -60,4 +76,19 @@ impl Refusals {
 /// early. With another error the server may have done some of the work.
 pub(super) fn refuses(status: u16) -> bool {
     matches!(status, 300..=399 | 401 | 403 | 404 | 407 | 408 | 421 | 425 | 429 | 503)
+}
+
+/// Whether this status says that no tool was called: HTTP refused the request, or a proxy reached no server.
+pub(super) fn is_unserved(status: u16) -> bool {
+    matches!(status, 300..=499 | 502 | 503)
+}
+
+/// Codes of errors with which a server declines a request before it does anything: it could not read the request, does not
+/// know the method, finds the parameters wrong, or wants an address visited first.
+const DECLINED: [i64; 5] = [-32_700, -32_600, UNKNOWN_METHOD, -32_602, -32_042];
+
+/// Whether an answer says that its server has done nothing.
+pub(super) fn declines(answer: &Message) -> bool {
+    let code = answer.at(&["error", "code"]).and_then(Value::as_i64);
+    code.is_some_and(|code| DECLINED.contains(&code) || STATELESS_ERRORS.contains(&code))
 }

@@ -11,11 +11,12 @@ use crate::check::agreement::Spoken;
 use crate::check::operations::sent_back;
 use crate::check::outcome::{MissKind, OperationEnd, Success, judge_call};
 use crate::check::parts::parts;
+use crate::check::refusals::{declines, is_unserved};
 use crate::check::{
     AppliesTo, ContextSwitch, Gone, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation,
     WireRequest, Witness,
 };
-use crate::history::{Action, ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Message, Name, OpId, Seq};
+use crate::history::{Action, ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Message, Name, OpId, Seq, WireEnd};
 use crate::plan::Promise;
 
 /// Judges calls before the first cleanup; `cleanup-repeatable` judges later calls.
@@ -86,9 +87,10 @@ fn variant(kind: MissKind, switch: ContextSwitch) -> &'static str {
 }
 
 /// Counter-examples: If a server answers over HTTP that it does not know the session, it has not done the work, so the
-/// client may send the call again on a new session. The same holds for a call that HTTP refused, for example with 401,
-/// or sent elsewhere. The client repeats a call that the server sent back for more input.
-/// If a server died, it may have done the work before, so the loader must promise that it repeats calls. Without a
+/// client may send the call again on a new session. The same holds for a call that HTTP refused, for example with 401
+/// or 502, or sent elsewhere, and for one that the server declined with an error, for example because of its version. The
+/// client repeats a call that the server sent back for more input.
+/// Without a handshake, a response that breaks off loses its request. If a server died, it may have done the work before, so the loader has to promise that it repeats calls. Without a
 /// handshake, a client should reconnect: that is a warning, and none if the loader promises that, or if the server has
 /// marked the tool as one that may be called again.
 /// Only the driver numbers calls; in the journal of a mock alone the argument `n` is the caller's own.
@@ -106,6 +108,7 @@ pub(super) const CALL_SENT_ONCE: Invariant = Invariant {
         Kind::WireReceived,
         Kind::WireSent,
         Kind::HttpAnswered,
+        Kind::HttpEnded,
         Kind::OperationCompleted,
         Kind::OperationAbandoned,
     ],
@@ -130,6 +133,11 @@ struct SentCall {
     connection: ConnectionId,
     request: Name,
     seq: Seq,
+    /// The HTTP exchange that carries it.
+    carrier: Option<(Name, ExchangeId)>,
+    /// Whether its response ended without an answer.
+    is_cut_off: bool,
+    is_answered: bool,
 }
 
 impl Monitor for SentCalls {
@@ -139,7 +147,14 @@ impl Monitor for SentCalls {
                 for part in parts(message).iter() {
                     if let Some(operation) = view.caller_of(part) {
                         let request = part.id_text();
-                        let sent = SentCall { connection: connection.clone(), request, seq: event.seq };
+                        let sent = SentCall {
+                            connection: connection.clone(),
+                            request,
+                            seq: event.seq,
+                            carrier: view.carrier(event).map(|of| (of.mock.clone(), of.exchange.clone())),
+                            is_cut_off: false,
+                            is_answered: false,
+                        };
                         let tool = part.at(&["params", "name"]).and_then(Value::as_str).unwrap_or_default();
                         let tool = (event.source.server().unwrap_or_default().to_owned(), tool.to_owned());
                         self.receive(view, sent, (operation, &tool), tally);
@@ -152,15 +167,24 @@ impl Monitor for SentCalls {
                 let listed = parts.iter().filter_map(|part| part.at(&["result", "tools"]).and_then(Value::as_array));
                 let names = listed.flatten().filter(|tool| bears_repetition(tool)).filter_map(|tool| tool.get("name"));
                 self.harmless.extend(names.filter_map(Value::as_str).map(|name| (server.to_owned(), name.to_owned())));
-                for request in parts.iter().filter_map(|part| sent_back(part).map(Name::of)) {
-                    self.sent.retain(|_, sent| sent.connection != *connection || sent.request != request);
+                for part in parts.iter().filter(|part| part.is_response()) {
+                    let request = part.id_text();
+                    let is_it = |sent: &SentCall| sent.connection == *connection && sent.request == request;
+                    if sent_back(part).is_some() || declines(part) {
+                        self.sent.retain(|_, sent| !is_it(sent));
+                    } else {
+                        self.sent.values_mut().filter(|sent| is_it(sent)).for_each(|sent| sent.is_answered = true);
+                    }
                 }
             }
-            EventKind::HttpAnswered { .. } if !view.refusals().now().is_empty() => {
-                let is_it = |sent: &SentCall, (connection, id): &(ConnectionId, Name)| {
-                    sent.connection == *connection && sent.request == *id
-                };
-                self.sent.retain(|_, sent| !view.refusals().now().iter().any(|refused| is_it(sent, refused)));
+            EventKind::HttpAnswered { exchange, status, .. } if is_unserved(*status) => {
+                let carrier = Some((event.source.to_name(), exchange.clone()));
+                self.sent.retain(|_, sent| sent.carrier != carrier);
+            }
+            EventKind::HttpEnded { exchange, how } if *how != WireEnd::ByClient && !self.sent.is_empty() => {
+                let carrier = Some((event.source.to_name(), exchange.clone()));
+                let cut_off = self.sent.values_mut().filter(|sent| sent.carrier == carrier && !sent.is_answered);
+                cut_off.for_each(|sent| sent.is_cut_off = true);
             }
             EventKind::OperationCompleted { operation, .. } | EventKind::OperationAbandoned { operation, .. } => {
                 self.sent.remove(operation);
@@ -179,14 +203,17 @@ impl SentCalls {
         tally: &mut Tally,
     ) {
         let (connection, seq) = (sent.connection.clone(), sent.seq);
-        let Some(SentCall { connection: before, seq: first, .. }) = self.sent.insert(operation, sent) else {
+        let Some(SentCall { connection: before, seq: first, is_cut_off, .. }) = self.sent.insert(operation, sent)
+        else {
             tally.held();
             return;
         };
-        let is_lost = view.connection(&before).is_none_or(|before| matches!(before.gone, Some((_, Gone::ByServer))));
-        if is_lost && !view.is_stdio() && !view.is_sse() {
+        let is_stateless = matches!(view.spoken(&connection), Spoken::Stateless);
+        let is_gone = view.connection(&before).is_none_or(|before| matches!(before.gone, Some((_, Gone::ByServer))));
+        if is_gone && !view.is_stdio() && !view.is_sse() {
             return;
         }
+        let is_lost = is_gone || is_stateless && is_cut_off;
         let because = format!("the call of {operation} was received at {first} and again at {seq}");
         let variant = if before == connection { "sent-twice" } else { "sent-again-elsewhere" };
         let violation = Violation::new(variant, because, &[first, seq]);
@@ -194,7 +221,6 @@ impl SentCalls {
             return tally.broken(violation);
         }
         let promises = view.promises();
-        let is_stateless = matches!(view.spoken(&connection), Spoken::Stateless);
         if promises.retries_calls || is_stateless && (promises.reconnects || self.harmless.contains(tool)) {
             return tally.held();
         }
@@ -315,7 +341,7 @@ fn sender_of<'a>(event: &Event, connection: &ConnectionId, request: &Message, vi
 }
 
 /// Counter-examples: Calls with different arguments are different calls. A program may call again on purpose: after it has
-/// the answer, or beside a call that still runs. In the stateless generation the client repeats a call that its server
+/// the answer, or beside a call that still runs. An error of HTTP is an answer. In the stateless generation the client repeats a call that its server
 /// answered with a request for input.
 pub(super) const CALL_MADE_ONCE: Invariant = Invariant {
     id: "call-made-once",
@@ -333,7 +359,9 @@ pub(super) const CALL_MADE_ONCE: Invariant = Invariant {
         was given up. A retry after a timeout or a lost stream does that: the mail goes out twice, the row is written \
         twice, and the caller does not know.\n\n\
         Look at the events between the two calls. To fix it, fail the call and let the caller decide, and resume a \
-        stream that ended instead of calling again.",
+        stream that ended instead of calling again.\n\n\
+        Without a handshake no stream can be resumed, and a call may be issued again under a new id (LC-HTTP-18). There \
+        it is a warning, because the first call may have had its effect.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(RepeatedCalls::default()) },
 };
 
@@ -365,7 +393,9 @@ enum Became {
 impl Monitor for RepeatedCalls {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
-            EventKind::HttpAnswered { .. } if !view.refusals().now().is_empty() => {
+            // The error of HTTP is the answer.
+            EventKind::HttpAnswered { status, .. } if *status >= 300 => {
+                view.refusals().failed().iter().for_each(|request| self.end(request, Became::Answered));
                 self.made.retain(|_, made| !view.refusals().now().contains(&made.request));
             }
             EventKind::HttpEnded { exchange, .. } => {
@@ -425,6 +455,8 @@ impl RepeatedCalls {
             param("name"),
             earlier.seq
         );
-        tally.broken(Violation::new("called-twice", because, &[earlier.seq, lost, seq]));
+        let violation = Violation::new("called-twice", because, &[earlier.seq, lost, seq]);
+        let is_stateless = matches!(view.spoken(connection), Spoken::Stateless);
+        tally.broken(if is_stateless { violation.as_warning() } else { violation });
     }
 }

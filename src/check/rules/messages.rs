@@ -27,7 +27,14 @@ pub(super) const REQUEST_ID_UNIQUE: Invariant = Invariant {
     applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::HttpAnswered, Kind::WireEof, Kind::ConnectionClosed],
+    kinds: &[
+        Kind::WireReceived,
+        Kind::WireSent,
+        Kind::HttpAnswered,
+        Kind::HttpEnded,
+        Kind::WireEof,
+        Kind::ConnectionClosed,
+    ],
     vacuous: "no request was sent on any connection",
     explain: "Two requests of one session carried the same id, or an id was null, a fraction or no value at all. The client then delivers the \
         answer of one to the other, or a late answer to a request that timed out completes a later call with a wrong \
@@ -63,6 +70,9 @@ fn request_ids(event: &Event, view: &View) -> Count<SentId> {
         }
         EventKind::WireSent { .. } if view.is_stateless() => Count::Forget(is_answered),
         EventKind::HttpAnswered { .. } if !view.refusals().now().is_empty() => Count::Forget(is_refused),
+        EventKind::HttpEnded { .. } if view.is_stateless() && !view.refusals().dropped().is_empty() => {
+            Count::Forget(is_refused)
+        }
         EventKind::WireEof { .. } | EventKind::ConnectionClosed { .. } => Count::Forget(is_of_ended_connection),
         _ => Count::Unrelated,
     }
@@ -78,8 +88,9 @@ fn text_of_id(id: &Value) -> Option<Name> {
 }
 
 fn is_refused((of, id, _): &SentId, _event: &Event, view: &View) -> bool {
-    let is_it = |refused: &Name| refused == id || refused.strip_suffix(".0") == Some(id.as_str());
-    view.refusals().now().iter().any(|(connection, refused)| connection == of && is_it(refused))
+    let is_it = |freed: &str| freed == id || freed.strip_suffix(".0") == Some(id);
+    let mut freed = view.refusals().now().iter().chain(view.refusals().dropped());
+    freed.any(|(connection, freed)| connection == of && is_it(freed))
 }
 
 fn is_answered((of, id, _): &SentId, event: &Event, _view: &View) -> bool {
