@@ -34,8 +34,10 @@ pub struct Operation {
     pub is_promised: bool,
     /// For a call: the completion of the load that had handed out the tools of its server.
     pub loaded: Option<Seq>,
-    /// For a call: the invocation of that load.
+    /// For a call: up to which event its loader had kept up when that load was invoked.
     pub asked: Option<Seq>,
+    /// Up to which event its loader had kept up when it was invoked: the invocation of an operation that had completed.
+    pub kept_up: Option<Seq>,
     /// Its requests on the wire, as far as they can be attributed.
     pub requests: Vec<WireRequest>,
     /// Whether one of its requests may belong to another operation.
@@ -81,6 +83,9 @@ pub struct WireRequest {
     pub received: Seq,
     /// The event of the mock's answer.
     pub answered: Option<Seq>,
+    /// Whether that answer has no result of the call: an error, a result that says of itself that it is one, or a result that
+    /// the revision does not know.
+    pub is_refused: bool,
 }
 
 /// A context in which a load ran.
@@ -191,6 +196,12 @@ impl Operation {
         !self.requests.is_empty() && self.requests.iter().all(|request| request.answered.is_none())
     }
 
+    /// Whether its server answered its last request, and that answer has no result of the call.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        !self.is_ambiguous && self.requests.last().is_some_and(|request| request.is_refused)
+    }
+
     /// Its name in a sentence: `call of read on files (operation 3)`.
     #[must_use]
     pub fn describe(&self) -> String {
@@ -249,6 +260,17 @@ pub(super) fn owner_of(
         }
     }
     fitting.first().map(|operation| operation.id)
+}
+
+/// Whether an answer to a call has no result that a caller could get.
+///
+/// Counter-examples: A server may send a call back for input that nobody gives. A result without a list of contents is
+/// none, and neither is one of an unknown type.
+pub(super) fn refuses_call(answer: &Message) -> bool {
+    let Some(result) = answer.at(&["result"]).filter(|result| result.is_object()) else { return true };
+    let is_complete = result.get("resultType").is_none_or(|kind| kind == "complete");
+    let has_content = result.get("content").is_some_and(Value::is_array) || result.get("task").is_some();
+    result.get("isError") == Some(&Value::Bool(true)) || !is_complete || !has_content
 }
 
 /// The result type of an answer that sends its call back for more input.

@@ -24,8 +24,13 @@ pub struct Server {
     pub is_down: bool,
     /// Whether a load has ever handed out its tools.
     pub was_handed_out: bool,
-    /// The invocation of the load that handed out its tools, as long as they are valid.
+    /// Up to which event its loader had kept up with it when the load that handed out its tools was invoked, as long as they
+    /// are valid.
     pub asked: Option<Seq>,
+    /// The latest failure of a call of its tools.
+    pub last_failed: Option<Seq>,
+    /// The latest end of one of its links.
+    pub ended: Option<Seq>,
     /// The first fault since which its journal may not show what its clients read.
     pub unshown: Option<Seq>,
     /// The latest fault that held or delayed it.
@@ -94,15 +99,18 @@ impl Server {
 
     /// A call has failed.
     pub(super) fn call_failed(&mut self, invoked: Seq, completed: Seq) {
+        self.last_failed = Some(completed);
         if self.lost.is_some_and(|lost| lost < invoked) {
             self.failed.get_or_insert(completed);
         }
     }
 
     /// A load has ended: with tools of this server, or without.
-    pub(super) fn load_ended(&mut self, invoked: Seq, completed: Seq, has_tools: bool) {
+    pub(super) fn load_ended(&mut self, asked: (Seq, Option<Seq>), completed: Seq, has_tools: bool) {
+        let (invoked, kept_up) = asked;
+        let failed = self.last_failed.filter(|failed| *failed < invoked);
         self.handed_out = has_tools.then_some(completed);
-        self.asked = has_tools.then_some(invoked);
+        self.asked = kept_up.max(failed).filter(|_| has_tools);
         self.was_handed_out |= has_tools;
     }
 }
@@ -207,7 +215,9 @@ impl Peers {
                 self.server_mut(server).dialled = Some(seq);
             }
             (EventKind::LinkClosed { peer: LinkPeer::Mock { server, incarnation }, .. }, _) => {
-                self.server_mut(server).is_down = true;
+                let known = self.server_mut(server);
+                known.is_down = true;
+                known.ended = Some(seq);
                 self.end_all(server, *incarnation, seq);
             }
             _ => {}

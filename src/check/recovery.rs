@@ -21,7 +21,9 @@ impl View {
     /// Whether a call, at its end, must have reached its server.
     ///
     /// Counter-examples: A client that has lost its connection and does not promise to reconnect may wait for the next load. A
-    /// client may close the connection of a server that does not follow the protocol. Over HTTP a client may learn with its next
+    /// client may close the connection of a server that does not follow the protocol. A load that follows the end of a server at
+    /// once may not know of it yet: that the loader has begun and completed an operation in between shows that it had the time
+    /// to learn of it, and so does a call that failed. Over HTTP a client may learn with its next
     /// request that a server is down, and the harness does not start it again.
     pub(super) fn must_call(&self, call: &Operation, name: &str) -> bool {
         let Some(server) = self.server(name) else { return true };
@@ -33,7 +35,7 @@ impl View {
         if self.is_stateless() && !self.is_line() {
             return self.is_reachable(server);
         }
-        let is_handed_out_since = call.asked.is_some_and(|asked| asked > impaired);
+        let is_handed_out_since = call.asked.is_some_and(|asked| Some(asked) > server.ended.max(Some(impaired)));
         let is_on_its_own = self.promises().session == SessionPromise::PerCall;
         let never_dialled = self.promises().reconnects && has_never_dialled(server, call.invoked);
         self.has_connection_since(name, server.lost, call.invoked)
@@ -48,6 +50,21 @@ impl View {
                 && connection.opened > lost.unwrap_or(Seq(0))
                 && ready.is_some_and(|ready| ready < invoked)
         })
+    }
+
+    /// A server has served an operation. If its last fault came before that, and it cost no connection or there is a newer one, it
+    /// has recovered.
+    pub(super) fn recovered(&mut self, name: &str, invoked: Seq) {
+        let Some(server) = self.server(name) else { return };
+        let newest = server.newest.as_ref().and_then(|newest| self.connection(newest));
+        let is_over = |impaired: Seq| {
+            let needed = server.lost.unwrap_or(Seq(0));
+            let is_usable = newest.is_some_and(|newest| newest.gone.is_none() && newest.opened > needed);
+            impaired < invoked && is_usable
+        };
+        if server.impaired.is_some_and(is_over) {
+            self.peers.server_mut(name).impaired = None;
+        }
     }
 
     /// Whether a client that dials finds a server: it starts the server itself, or its process runs.

@@ -8,7 +8,9 @@ use crate::check::agreement::Agreements;
 use crate::check::carriers::{Carrier, Carriers};
 use crate::check::course::{Course, is_end_signal};
 use crate::check::observability::Observability;
-use crate::check::operations::{LoadPlace, Overtaken, Removal, WireRequest, caller_of, owner_of, switch_from};
+use crate::check::operations::{
+    LoadPlace, Overtaken, Removal, WireRequest, caller_of, owner_of, refuses_call, switch_from,
+};
 use crate::check::parts::parts;
 use crate::check::peers::Peers;
 use crate::check::refusals::Refusals;
@@ -29,7 +31,9 @@ pub struct View {
     operations: BTreeMap<OpId, Operation>,
     /// Whether the driver has invoked an operation.
     has_driver: bool,
-    peers: Peers,
+    /// The latest invocation of an operation that has completed: so far the loader has kept up.
+    kept_up: Option<Seq>,
+    pub(super) peers: Peers,
     carriers: Carriers,
     refusals: Refusals,
     configured: Vec<String>,
@@ -53,6 +57,7 @@ impl View {
             scopes: Observability::NoAdapter,
             operations: BTreeMap::new(),
             has_driver: false,
+            kept_up: None,
             peers: Peers::default(),
             carriers: Carriers::default(),
             refusals: Refusals::default(),
@@ -392,6 +397,7 @@ impl View {
             is_promised,
             loaded,
             asked,
+            kept_up: self.kept_up,
             requests: Vec::new(),
             is_ambiguous: false,
             cancel_requested: None,
@@ -406,6 +412,7 @@ impl View {
             removal.completed = Some(seq);
         }
         let Some(operation) = self.operations.get(&id) else { return };
+        self.kept_up = self.kept_up.max(Some(operation.invoked));
         if let (Action::Call, Some(server)) = (operation.action, &operation.server) {
             let (server, invoked) = (server.clone(), operation.invoked);
             let is_served = operation.requests.iter().any(|request| request.answered.is_some());
@@ -433,31 +440,16 @@ impl View {
             }
             return;
         };
-        let invoked = operation.invoked;
+        let (invoked, kept_up) = (operation.invoked, operation.kept_up);
         if !self.load_places.iter().any(|known| known.place == operation.place && !known.is_over) {
             self.load_places.push(LoadPlace { place: operation.place.clone(), is_over: false });
         }
         for name in operation.servers.clone() {
             let has_tools = tools.iter().any(|tool| tool.server == name);
-            self.peers.server_mut(&name).load_ended(invoked, seq, has_tools);
+            self.peers.server_mut(&name).load_ended((invoked, kept_up), seq, has_tools);
             if has_tools {
                 self.recovered(&name, invoked);
             }
-        }
-    }
-
-    /// A server has served an operation. If its last fault came before that, and it cost no connection or there is a newer one, it
-    /// has recovered.
-    fn recovered(&mut self, name: &str, invoked: Seq) {
-        let Some(server) = self.server(name) else { return };
-        let newest = server.newest.as_ref().and_then(|newest| self.connection(newest));
-        let is_over = |impaired: Seq| {
-            let needed = server.lost.unwrap_or(Seq(0));
-            let is_usable = newest.is_some_and(|newest| newest.gone.is_none() && newest.opened > needed);
-            impaired < invoked && is_usable
-        };
-        if server.impaired.is_some_and(is_over) {
-            self.peers.server_mut(name).impaired = None;
         }
     }
 
@@ -467,7 +459,13 @@ impl View {
             let owner = owner_of(&mut self.operations, server, part);
             if let (Some(operation), Some(id)) = (owner.and_then(|id| self.operations.get_mut(&id)), part.id()) {
                 let (connection, id) = (connection.clone(), Name::from(id));
-                operation.requests.push(WireRequest { connection, id, received: event.seq, answered: None });
+                operation.requests.push(WireRequest {
+                    connection,
+                    id,
+                    received: event.seq,
+                    answered: None,
+                    is_refused: false,
+                });
             }
             self.peers.receive(event, connection, part, owner);
         }
@@ -484,6 +482,7 @@ impl View {
             let request = operation.requests.iter_mut().find(is_it);
             if let Some(request) = request {
                 request.answered.get_or_insert(seq);
+                request.is_refused |= refuses_call(part);
             }
         }
     }
