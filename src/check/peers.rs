@@ -29,8 +29,10 @@ pub struct Server {
     pub asked: Option<Seq>,
     /// The latest failure of a call of its tools.
     pub last_failed: Option<Seq>,
-    /// The latest end of one of its links.
-    pub ended: Option<Seq>,
+    /// The latest end of one of its links, and the time of that event in microseconds.
+    pub ended: Option<(Seq, u64)>,
+    /// The latest invocation of a load so long after that end that its loader must have known of it.
+    pub told: Option<Seq>,
     /// The first fault since which its journal may not show what its clients read.
     pub unshown: Option<Seq>,
     /// The latest fault that held or delayed it.
@@ -105,15 +107,27 @@ impl Server {
         }
     }
 
+    /// A load begins.
+    pub(super) fn load_begins(&mut self, event: &Event) {
+        let is_long_ago = |(_, at_us): (Seq, u64)| event.at_us >= at_us.saturating_add(NOTICED_US);
+        if self.ended.is_some_and(is_long_ago) {
+            self.told = Some(event.seq);
+        }
+    }
+
     /// A load has ended: with tools of this server, or without.
     pub(super) fn load_ended(&mut self, asked: (Seq, Option<Seq>), completed: Seq, has_tools: bool) {
         let (invoked, kept_up) = asked;
         let failed = self.last_failed.filter(|failed| *failed < invoked);
         self.handed_out = has_tools.then_some(completed);
-        self.asked = kept_up.max(failed).filter(|_| has_tools);
+        let told = self.told.filter(|told| *told <= invoked);
+        self.asked = kept_up.max(failed).max(told).filter(|_| has_tools);
         self.was_handed_out |= has_tools;
     }
 }
+
+/// Time after which a loader knows that a server has ended, without other evidence.
+const NOTICED_US: u64 = 2_000_000;
 
 /// Whether the journal shows what a client reads although this fault was delivered: the mock sends an odd message as the
 /// journal has it, or none.
@@ -217,7 +231,7 @@ impl Peers {
             (EventKind::LinkClosed { peer: LinkPeer::Mock { server, incarnation }, .. }, _) => {
                 let known = self.server_mut(server);
                 known.is_down = true;
-                known.ended = Some(seq);
+                known.ended = Some((seq, event.at_us));
                 self.end_all(server, *incarnation, seq);
             }
             _ => {}

@@ -23,7 +23,8 @@ impl View {
     /// Counter-examples: A client that has lost its connection and does not promise to reconnect may wait for the next load. A
     /// client may close the connection of a server that does not follow the protocol. A load that follows the end of a server at
     /// once may not know of it yet: that the loader has begun and completed an operation in between shows that it had the time
-    /// to learn of it, and so does a call that failed. Over HTTP a client may learn with its next
+    /// to learn of it, and so does a call that failed, or a
+    /// pause of two seconds. Over HTTP a client may learn with its next
     /// request that a server is down, and the harness does not start it again.
     pub(super) fn must_call(&self, call: &Operation, name: &str) -> bool {
         let Some(server) = self.server(name) else { return true };
@@ -35,7 +36,8 @@ impl View {
         if self.is_stateless() && !self.is_line() {
             return self.is_reachable(server);
         }
-        let is_handed_out_since = call.asked.is_some_and(|asked| Some(asked) > server.ended.max(Some(impaired)));
+        let is_handed_out_since =
+            call.asked.is_some_and(|asked| asked > impaired && server.ended.is_none_or(|(ended, _)| asked > ended));
         let is_on_its_own = self.promises().session == SessionPromise::PerCall;
         let never_dialled = self.promises().reconnects && has_never_dialled(server, call.invoked);
         self.has_connection_since(name, server.lost, call.invoked)

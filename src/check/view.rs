@@ -353,6 +353,7 @@ impl View {
         let place = place.as_deref().and_then(|place| place.parse().ok()).unwrap_or_else(Place::main);
         if action.loads() {
             self.closed = None;
+            self.peers.servers_mut().for_each(|(_, server)| server.load_begins(event));
             // A rerun passes the previous configuration; only a reload may remove the last server.
             // A reload removes a server whose entry changes and adds it again.
             let takes_away = action == Action::Reload

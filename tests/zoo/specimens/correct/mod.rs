@@ -3,6 +3,7 @@
 mod eras;
 mod instances;
 mod plain;
+mod refused;
 mod requests;
 mod sessions;
 mod streams;
@@ -22,4 +23,5 @@ pub(super) const SPECIMENS: &[&[Correct]] = &[
     eras::SPECIMENS,
     subscribers::SPECIMENS,
     instances::SPECIMENS,
+    refused::SPECIMENS,
 ];
