@@ -87,13 +87,13 @@ fn variant(kind: MissKind, switch: ContextSwitch) -> &'static str {
 }
 
 /// Counter-examples: If a server answers over HTTP that it does not know the session, it has not done the work, so the
-/// client may send the call again on a new session. The same holds for a call that HTTP refused, for example with 401
-/// or 502, or sent elsewhere, and for one that the server declined with an error, for example because of its version. The
-/// client repeats a call that the server sent back for more input.
-/// Without a handshake, a response that breaks off loses its request. If a server died, it may have done the work before, so the loader has to promise that it repeats calls. Without a
-/// handshake, a client should reconnect: that is a warning, and none if the loader promises that, or if the server has
-/// marked the tool as one that may be called again.
-/// Only the driver numbers calls; in the journal of a mock alone the argument `n` is the caller's own.
+/// client may send the call again on a new session. The same holds for a call that HTTP refused, for example with 401 or
+/// 502, or sent elsewhere, and for one that the server declined with an error, for example because of its version. The
+/// client repeats a call that the server sent back for more input. Without a handshake, a response that breaks off loses
+/// its request. If a server died, it may have done the work before, so the loader must promise that it repeats calls.
+/// Without a handshake, a client should reconnect: that is a warning, and none if the loader promises that, or if the
+/// server has marked the tool as one that may be called again. Only the driver numbers calls; in the journal of a mock
+/// alone the argument `n` is the caller's own.
 pub(super) const CALL_SENT_ONCE: Invariant = Invariant {
     id: "call-sent-once",
     property: Property::Safety,
@@ -167,7 +167,7 @@ impl Monitor for SentCalls {
                 let listed = parts.iter().filter_map(|part| part.at(&["result", "tools"]).and_then(Value::as_array));
                 let names = listed.flatten().filter(|tool| bears_repetition(tool)).filter_map(|tool| tool.get("name"));
                 self.harmless.extend(names.filter_map(Value::as_str).map(|name| (server.to_owned(), name.to_owned())));
-                for part in parts.iter().filter(|part| part.is_response()) {
+                for part in parts.iter().filter(|part| !self.sent.is_empty() && part.is_response()) {
                     let request = part.id_text();
                     let is_it = |sent: &SentCall| sent.connection == *connection && sent.request == request;
                     if sent_back(part).is_some() || declines(part) {
@@ -340,9 +340,9 @@ fn sender_of<'a>(event: &Event, connection: &ConnectionId, request: &Message, vi
     view.operations().find(|operation| operation.requests.iter().any(is_it))
 }
 
-/// Counter-examples: Calls with different arguments are different calls. A program may call again on purpose: after it has
-/// the answer, or beside a call that still runs. An error of HTTP is an answer. In the stateless generation the client repeats a call that its server
-/// answered with a request for input.
+/// Counter-examples: Calls with different arguments are different calls. A program may call again on purpose: after it
+/// has the answer, or beside a call that still runs. An error of HTTP is an answer. In the stateless generation the
+/// client repeats a call that its server answered with a request for input.
 pub(super) const CALL_MADE_ONCE: Invariant = Invariant {
     id: "call-made-once",
     property: Property::Safety,

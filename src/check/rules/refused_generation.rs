@@ -20,11 +20,12 @@ const AGAIN: usize = 3;
 /// Time after which silence is an answer, from the first probe to the last.
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// Counter-examples: A server that answered one such request speaks the stateless generation, and so does one that refuses
-/// with an error of that generation. Over HTTP, 404 with -32601 is one, but not for `server/discover`, which every server of
-/// that generation has. Other statuses than 400, 404 and 405 tell no generation, whatever error is in the body. A client that sends several requests at once has not read the first refusal. One that
-/// gives the server up is right, whether or not it knows both generations. Where somebody initialized the server, the
-/// history does not show whose requests the others are.
+/// Counter-examples: A server that answered one such request speaks the stateless generation, and so does one that
+/// refuses with an error of that generation. Over HTTP, 404 with -32601 is one, but not for `server/discover`, which
+/// every server of that generation has. Other statuses than 400, 404 and 405 tell no generation, whatever error is in the
+/// body. A client that sends several requests at once has not read the first refusal. One that gives the server up is
+/// right, whether or not it knows both generations. Where somebody initialized the server, the history does not show
+/// whose requests the others are.
 pub(super) const REFUSED_GENERATION_LEFT: Invariant = Invariant {
     id: "refused-generation-left",
     property: Property::Safety,
