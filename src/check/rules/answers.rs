@@ -1,6 +1,6 @@
 //! Answers to calls: each reaches its caller as what it is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::Value;
 
@@ -12,12 +12,13 @@ use crate::history::{ConnectionId, Event, EventKind, Header, Impact, Kind, Messa
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: A script that garbles answers may have sent others than the journal shows, until a later call to
-/// that server returns what it should; other servers are not concerned. A loader that returns no text at all gives
-/// nothing to compare, and one that joins the texts of an answer has told them, in any form that contains them. Where an
-/// answer has other content beside its texts, a loader may add that, or hand on the structured content instead. Some
-/// loaders return an error to the model as a text and report success: that is a warning. A call that the server sends back
-/// is not answered; the journal has that message as the mock sent it, whatever else is wrong. A call may fail whose result
-/// its client must check, and one that has waited long. The failure of a call to a healthy server is another rule's.
+/// that server returns what it should; other servers are not concerned. An answer that was sent to an earlier call is
+/// never that of a later one. A loader that returns no text at all gives nothing to compare, and one that joins the texts
+/// of an answer has told them, in any form that contains them. Where an answer has other content beside its texts, a
+/// loader may add that, or hand on the structured content instead. Some loaders return an error to the model as a text and
+/// report success: that is a warning. A call that the server sends back is not answered; the journal has that message as the
+/// mock sent it, whatever else is wrong. A call may fail whose result its client must check, and one that has waited long.
+/// The failure of a call to a healthy server is another rule's.
 pub(super) const ANSWER_REACHES_ITS_CALLER: Invariant = Invariant {
     id: "answer-reaches-its-caller",
     property: Property::Safety,
@@ -49,6 +50,9 @@ pub(super) const ANSWER_REACHES_ITS_CALLER: Invariant = Invariant {
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(CallAnswers::default()) },
 };
 
+/// How many answers of servers that garble some are kept.
+const N_BEFORE_MAX: usize = 64;
+
 #[derive(Default)]
 struct CallAnswers {
     asked: Vec<UnansweredCall>,
@@ -62,6 +66,8 @@ struct CallAnswers {
     distorted: BTreeSet<String>,
     /// Servers that may have sent other answers than the journal shows, and since when.
     garbled: BTreeMap<String, Seq>,
+    /// The newest answers of such servers, with their texts.
+    before: VecDeque<(String, Seq, Vec<String>)>,
     /// Whether the loader tells the texts of answers.
     tells_texts: bool,
     /// Calls that succeeded without the text of their answer.
@@ -194,6 +200,12 @@ impl CallAnswers {
                 continue;
             }
             let kind = AnswerKind::of(part);
+            if let AnswerKind::Texts(told) = &kind
+                && self.garbled.contains_key(&server)
+            {
+                self.before.push_back((server.clone(), sent, told.texts.clone()));
+                self.before.drain(..self.before.len().saturating_sub(N_BEFORE_MAX));
+            }
             let is_checked = self.with_schema.contains(&(server.clone(), tool));
             let is_success = !is_checked && message.is_response() && is_success(part, view, connection);
             self.answered.insert(operation, CallAnswer { asked, sent, server, kind, is_success });
@@ -209,6 +221,7 @@ impl CallAnswers {
                 // The server is read correctly again.
                 if self.garbled.get(server).is_some_and(|garbled| garbled < asked) {
                     self.garbled.remove(server);
+                    self.before.retain(|(of, ..)| of != server);
                 }
                 tally.held();
             }
@@ -221,6 +234,17 @@ impl CallAnswers {
                 let because = format!("{operation} succeeded at {now}, and {what} was sent at {sent}");
                 let violation = Violation::new(variant, because, &witness);
                 tally.broken(if text.is_none_or(str::is_empty) { violation } else { violation.as_warning() });
+            }
+            (AnswerKind::Texts(_), Some(text)) if self.garbled.contains_key(server) => {
+                let is_it = |(of, before, texts): &&(String, Seq, Vec<String>)| {
+                    of == server && before < asked && !text.is_empty() && is_told(texts, text)
+                };
+                if let Some((_, before, _)) = self.before.iter().find(is_it) {
+                    let because = format!(
+                        "{operation} returned at {now} the text that was sent at {before} to an earlier call, and its own answer of {sent} is another"
+                    );
+                    tally.broken(Violation::new("other-text", because, &[*before, *sent, now]));
+                }
             }
             _ if self.garbled.contains_key(server) => {}
             (AnswerKind::Texts(_), Some(_)) => {

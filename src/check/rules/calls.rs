@@ -3,7 +3,7 @@
 //! The driver gives each call the number of its operation as argument `n`, so a call on the wire names its operation. A
 //! call without that number is not judged.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::Value;
 
@@ -122,11 +122,16 @@ pub(super) const CALL_SENT_ONCE: Invariant = Invariant {
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(SentCalls::default()) },
 };
 
+/// How many calls that are over are remembered: a second request may arrive after its caller got the first answer.
+const N_OVER_MAX: usize = 1_024;
+
 #[derive(Default)]
 struct SentCalls {
     sent: BTreeMap<OpId, SentCall>,
     /// Tools that may be called again without another effect, by server.
     harmless: BTreeSet<(String, String)>,
+    /// The newest calls that are over.
+    over: VecDeque<OpId>,
 }
 
 struct SentCall {
@@ -186,8 +191,12 @@ impl Monitor for SentCalls {
                 let cut_off = self.sent.values_mut().filter(|sent| sent.carrier == carrier && !sent.is_answered);
                 cut_off.for_each(|sent| sent.is_cut_off = true);
             }
-            EventKind::OperationCompleted { operation, .. } | EventKind::OperationAbandoned { operation, .. } => {
-                self.sent.remove(operation);
+            EventKind::OperationCompleted { operation, .. } | EventKind::OperationAbandoned { operation, .. }
+                if self.sent.contains_key(operation) =>
+            {
+                self.over.push_back(*operation);
+                let n_forgotten = self.over.len().saturating_sub(N_OVER_MAX);
+                self.over.drain(..n_forgotten).for_each(|operation| drop(self.sent.remove(&operation)));
             }
             _ => {}
         }
