@@ -13,7 +13,8 @@ use crate::plan::Promise;
 
 /// Counter-examples: An answer that crosses the cancellation ends the request, so there is nothing to announce. A
 /// request that may belong to another operation is not judged. A dead server cannot receive a notice, and a program
-/// that a signal ends may not send one.
+/// that a signal ends may not send one. Where only the end of a stream is a notice, the server may have ended it with the answer
+/// before the client came to that, unless the client had made another request meanwhile.
 pub(super) const CANCEL_ANNOUNCED: Invariant = Invariant {
     id: "cancel-announced",
     property: Property::Liveness,
@@ -102,10 +103,21 @@ struct OwedNotice {
     requested: Seq,
     is_delivered: bool,
     has_ended: bool,
+    /// Whether its client made a request after the operation had ended.
+    has_gone_on: bool,
 }
 
 impl Monitor for CancellationNotices {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        if let EventKind::WireReceived { message, .. } = &event.kind
+            && parts(message).iter().any(Message::is_any_request)
+        {
+            let server = event.source.server().unwrap_or_default();
+            self.owed
+                .values_mut()
+                .filter(|owed| owed.server == server)
+                .for_each(|owed| owed.has_gone_on |= owed.has_ended);
+        }
         match (&event.kind, &event.source) {
             (EventKind::CancelRequested { operation }, _) => {
                 if let Some(owed) = view.operation(*operation).and_then(|found| OwedNotice::of(found, view, event.seq))
@@ -155,7 +167,9 @@ impl Monitor for CancellationNotices {
             (EventKind::WireSent { connection, message }, _) => {
                 for id in parts(message).iter().filter(|part| part.is_response()).filter_map(Message::id) {
                     let key = (connection.clone(), Name::from(id));
-                    self.owed.retain(|_, owed| owed.has_ended || owed.key != key);
+                    let is_stream = view.is_stateless() && !view.is_line();
+                    let is_owed = |owed: &OwedNotice| owed.has_ended && (owed.has_gone_on || !is_stream);
+                    self.owed.retain(|_, owed| is_owed(owed) || owed.key != key);
                 }
             }
             (EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. }, _) => {
@@ -192,6 +206,7 @@ impl OwedNotice {
             requested,
             is_delivered: false,
             has_ended: false,
+            has_gone_on: false,
         })
     }
 }

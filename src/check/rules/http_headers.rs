@@ -7,7 +7,7 @@ use crate::check::lessons::{ServerSocket, socket_of};
 use crate::check::metadata::says_revision;
 use crate::check::parts::parts;
 use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, Header, Kind, Message, Seq, SessionId};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq, SessionId};
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: A client owes no id to a server that assigns none. A ping or a probe of the generation may come
@@ -86,7 +86,7 @@ impl Monitor for SessionIds {
                     "POST" if is_initialize && session.is_some() => on_initialize(server, &head, event.seq, tally),
                     "POST" => drop(self.heads.insert(server.into(), head)),
                     "GET" | "DELETE" if session.is_some() || head.has_version || head.is_own => {
-                        self.judge(&head, server, verb, tally);
+                        self.judge(&head, server, (verb, None), tally);
                     }
                     _ => {}
                 }
@@ -102,13 +102,16 @@ impl Monitor for SessionIds {
                     Some("ping") if head.session.is_none() && !head.has_version => {}
                     Some("initialize" | "server/discover") if head.session.is_none() => {}
                     _ if head.session.is_none() && is_stateless(message) => {}
-                    method => self.judge(&head, server, method.unwrap_or("a message without a method"), tally),
+                    method => {
+                        let what = (method.unwrap_or("a message without a method"), Some(event.seq));
+                        self.judge(&head, server, what, tally);
+                    }
                 }
             }
             // A POST with an unknown id is refused before its message is read.
             EventKind::HttpAnswered { .. } => {
                 if let Some(head) = self.heads.remove(server).filter(|head| head.session.is_some()) {
-                    self.judge(&head, server, "POST", tally);
+                    self.judge(&head, server, ("POST", None), tally);
                 }
             }
             _ => {}
@@ -127,7 +130,8 @@ fn is_stateless(message: &Message) -> bool {
 }
 
 impl SessionIds {
-    fn judge(&self, head: &Head, server: &str, what: &str, tally: &mut Tally) {
+    /// Judges a request: what it is, and where its message was read.
+    fn judge(&self, head: &Head, server: &str, (what, read): (&str, Option<Seq>), tally: &mut Tally) {
         let seq = head.seq;
         let givers = head.session.as_ref().and_then(|session| self.given.get(session));
         match &head.session {
@@ -143,7 +147,8 @@ impl SessionIds {
             Some(_) => tally.held(),
             None if self.open.get(server).is_some_and(|n_open| *n_open > 0) => {
                 let because = format!("{what} was sent to {server} at {seq} without the id of its session");
-                tally.broken(Violation::new("missing", because, &[seq]));
+                let witness: Vec<Seq> = std::iter::once(seq).chain(read).collect();
+                tally.broken(Violation::new("missing", because, &witness));
             }
             None => {}
         }
@@ -152,7 +157,8 @@ impl SessionIds {
 
 /// Counter-examples: 2025-03-26 has no such header, and what a session agreed on counts, not what the plan offers. A
 /// server that answers with an unknown revision, or with none, has
-/// agreed on none: the client may still send requests to end the session.
+/// agreed on none: the client may still send requests to end the session. A client that sends nothing but the DELETE after
+/// `initialize` may have been unable to read the answer, and then knows no revision.
 pub(super) const PROTOCOL_VERSION_SENT: Invariant = Invariant {
     id: "protocol-version-sent",
     property: Property::Safety,
@@ -170,16 +176,23 @@ pub(super) const PROTOCOL_VERSION_SENT: Invariant = Invariant {
         next.\n\n\
         Look at the verb in the reason: GET and DELETE are forgotten most often. A wrong value breaks a SHOULD. To \
         fix it, set the header where requests are built, once the revision is known.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(judge_version) },
+    start: |_: &Header| -> Box<dyn Monitor> {
+        let mut used = BTreeSet::new();
+        Box::new(move |event: &Event, view: &View, tally: &mut Tally| judge_version(event, view, &mut used, tally))
+    },
 };
 
-fn judge_version(event: &Event, view: &View, tally: &mut Tally) {
+/// Judges a request of a session. `used`: connections whose client has gone on after `initialize`.
+fn judge_version(event: &Event, view: &View, used: &mut BTreeSet<ConnectionId>, tally: &mut Tally) {
     let EventKind::HttpReceived { verb, connection: Some(connection), headers, .. } = &event.kind else { return };
     let agreed = view.agreement(connection).and_then(Agreement::revision);
     let Some(revision) = agreed.filter(|revision| *revision >= Revision::R20250618) else { return };
+    let has_gone_on = verb != "DELETE" || used.contains(connection);
+    used.insert(connection.clone());
     let because = match headers.get("mcp-protocol-version") {
         Some(found) if found == revision.as_str() => return tally.held(),
         Some(found) => format!("{verb} was received at {} for {found}, where {revision} was agreed on", event.seq),
+        None if !has_gone_on => return,
         None => {
             let because = format!("{verb} was received at {} without MCP-Protocol-Version", event.seq);
             return tally.broken(Violation::new("missing", because, &[event.seq]));
