@@ -53,8 +53,10 @@ impl Experiment {
                 self.note(FAULT_UNDELIVERED, event, format!("fault {fault} of server {server} was never delivered"));
             }
             // The exit limit is an obligation of the loader: exit-completes and signal-ends-process judge it. The bound
-            // of an operation is one too: operation-completes judges it.
-            EventKind::LimitHit { limit, because } if limit != "exit" && !self.overdue.contains(limit) => {
+            // of an operation is one too: operation-completes judges it. output-bounded judges the other two.
+            EventKind::LimitHit { limit, because }
+                if !matches!(limit.as_str(), "exit" | "output" | "processes") && !self.overdue.contains(limit) =>
+            {
                 self.note(LIMIT_HIT, event, format!("limit {limit} was hit: {because}"));
             }
             EventKind::OperationOverdue { limit, .. } | EventKind::ContextOverdue { limit, .. } => {

@@ -83,6 +83,7 @@ pub const INVARIANTS: &[Invariant] = &[
     cleanup::CLEANUP_REPEATABLE,
     processes::NOTHING_SURVIVES,
     output::ERROR_CHANNELS_SILENT,
+    output::OUTPUT_BOUNDED,
     idle::IDLE_WITHOUT_CPU,
     program_end::SIGNAL_ENDS_PROCESS,
     removal::REMOVAL_SPARES_SIBLINGS,

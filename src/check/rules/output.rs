@@ -106,7 +106,7 @@ pub(super) const OUTPUT_BOUNDED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::ProcessExited, Kind::LimitHit],
-    vacuous: "the client did not end by itself",
+    vacuous: "the program did not end by itself",
     explain: "The program wrote so much, or started so many processes, that the supervisor ended it. A retry without \
         a pause that logs each failure does that within seconds.\n\n\
         Look at the end of stderr.txt: the same few lines repeat.",
@@ -117,7 +117,7 @@ fn judge_amount(event: &Event, _view: &View) -> Judged {
     match &event.kind {
         EventKind::ProcessExited { role, .. } if role == "loader" => Judged::Held,
         EventKind::LimitHit { limit, because } if matches!(limit.as_str(), "output" | "processes") => {
-            let because = format!("the client was ended at {}: {because}", event.seq);
+            let because = format!("the program was ended at {}: {because}", event.seq);
             Judged::Broken(Violation::new("ended", because, &[event.seq]))
         }
         _ => Judged::Unrelated,
