@@ -8,67 +8,207 @@ struct Cause {
     of: &'static str,
     /// Signatures of the violations that say nothing more, once the cause is known.
     consequences: &'static [&'static str],
+    /// How the history shows that they follow from it.
+    shown: Shown,
     /// What the consequences then lack.
     because: &'static str,
 }
 
-/// Every cause. A client that sends no DELETE at all leaves each session open, so that a removed server, a second connection and the end
-/// of the program look wrong as well. A client that forgets one session of several is told of each place: there the places differ.
-const CAUSES: &[Cause] = &[Cause {
-    of: "session-deleted/not-deleted",
-    consequences: &[
-        "removed-server-closed/still-open",
-        "one-connection-per-server/several",
-        "session-ended/not-deleted",
-    ],
-    because: "over HTTP only a DELETE shows the end of a session, and the client sent none: see session-deleted",
-}];
+/// How a history shows that one violation follows from another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// The rule of the cause held nowhere.
+    NeverHeld,
+    /// The same, and there are no more consequences than causes.
+    NeverHeldAsOften,
+    /// An event proves both, and there are no more consequences than causes.
+    OneEvent,
+}
 
-/// Withdraws the consequences of a cause. `never_held` says whether the rule of a finding held nowhere in the history.
-pub(super) fn withdraw_consequences(findings: &mut [Finding], never_held: impl Fn(&str) -> bool) {
+/// Every cause.
+const CAUSES: &[Cause] = &[
+    // A client that sends no DELETE at all leaves each session open, so that a removed server, a second connection and the end of the
+    // program look wrong as well. A client that forgets one session of several is told of each place: there the places differ.
+    Cause {
+        of: "session-deleted/not-deleted",
+        consequences: &[
+            "removed-server-closed/still-open",
+            "one-connection-per-server/several",
+            "session-ended/not-deleted",
+        ],
+        shown: Shown::NeverHeld,
+        because: "over HTTP only a DELETE shows the end of a session, and the client sent none: see session-deleted",
+    },
+    // A loader that starts the siblings of a removed server anew closes their sessions for that.
+    Cause {
+        of: "removal-spares-siblings/sibling-closed",
+        consequences: &["unchanged-server-kept/connected-anew", "scope-open-until-cleanup/closed-by-rerun"],
+        shown: Shown::OneEvent,
+        because: "each session that was closed or opened anew is that of a sibling: see removal-spares-siblings",
+    },
+    // A loader that opens every session anew when the program runs again closes the old ones for that.
+    Cause {
+        of: "unchanged-server-kept/connected-anew",
+        consequences: &["scope-open-until-cleanup/closed-by-rerun"],
+        shown: Shown::NeverHeldAsOften,
+        because: "each session that was closed is one that was opened anew: see unchanged-server-kept",
+    },
+    // A session is in use without the notification, or each request of it comes too early.
+    Cause {
+        of: "initialized-sent/missing",
+        consequences: &["handshake-order/request-before-initialized"],
+        shown: Shown::NeverHeldAsOften,
+        because: "each request came before a notification that was never sent: see initialized-sent",
+    },
+    // A reload that keeps a server whose entry changed does not close it.
+    Cause {
+        of: "changed-server-replaced/kept",
+        consequences: &["removed-server-closed/still-open"],
+        shown: Shown::OneEvent,
+        because: "the server that is still open was to be replaced: see changed-server-replaced",
+    },
+    // A call after cleanup must fail at once, and one that never ends has not.
+    Cause {
+        of: "call-after-cleanup-fails/overdue",
+        consequences: &["operation-completes/call-overdue"],
+        shown: Shown::OneEvent,
+        because: "the call that never ended came after cleanup: see call-after-cleanup-fails",
+    },
+    // A scenario waits for the notification that its client never sends.
+    Cause {
+        of: "session-initialized/missing",
+        consequences: &["exchange-complete/not-received"],
+        shown: Shown::NeverHeldAsOften,
+        because: "what the scenario lacks is notifications/initialized: see session-initialized",
+    },
+    // Without its id, a message comes before the handshake of whatever session it may open.
+    Cause {
+        of: "session-id-sent/missing",
+        consequences: &["handshake-order/first-not-initialize"],
+        shown: Shown::OneEvent,
+        because: "the message lacks the id of its session: see session-id-sent",
+    },
+];
+
+/// What is known of the rule of a finding beside the finding.
+pub(super) struct Counts {
+    /// Whether the rule held nowhere.
+    pub never_held: bool,
+    /// How often it was broken.
+    pub n_broken: usize,
+}
+
+/// Withdraws the consequences of each cause. There are counts for each finding.
+pub(super) fn withdraw_consequences(findings: &mut [Finding], counts: &[Counts]) {
     for cause in CAUSES {
-        let is_cause = |finding: &&Finding| {
-            finding.signature == cause.of && finding.verdict == Verdict::Fail && never_held(finding.invariant)
-        };
-        if findings.iter().find(is_cause).is_none() {
-            continue;
-        }
-        for finding in findings.iter_mut() {
-            let is_broken = matches!(finding.verdict, Verdict::Fail | Verdict::Warn);
-            if is_broken && cause.consequences.contains(&finding.signature.as_str()) {
-                finding.verdict = Verdict::NotObservable;
-                finding.because = cause.because.to_owned();
-                finding.witness.clear();
-                finding.signature = format!("{}/{}", finding.invariant, Verdict::NotObservable);
+        let is_broken = |finding: &Finding| matches!(finding.verdict, Verdict::Fail | Verdict::Warn);
+        let is_cause = |finding: &Finding| finding.signature == cause.of && is_broken(finding);
+        let Some(at) = findings.iter().position(is_cause) else { continue };
+        for index in 0..findings.len() {
+            let finding = &findings[index];
+            if is_broken(finding)
+                && cause.consequences.contains(&finding.signature.as_str())
+                && cause.shown.holds((&findings[at], &counts[at]), (finding, &counts[index]))
+            {
+                withdraw(&mut findings[index], cause.because);
             }
         }
     }
 }
 
+impl Shown {
+    fn holds(self, (cause, caused): (&Finding, &Counts), (finding, counts): (&Finding, &Counts)) -> bool {
+        let is_as_often = counts.n_broken <= caused.n_broken;
+        match self {
+            Self::NeverHeld => caused.never_held,
+            Self::NeverHeldAsOften => caused.never_held && is_as_often,
+            Self::OneEvent => is_as_often && finding.witness.iter().any(|seq| cause.witness.contains(seq)),
+        }
+    }
+}
+
+fn withdraw(finding: &mut Finding, because: &str) {
+    finding.verdict = Verdict::NotObservable;
+    finding.because = because.to_owned();
+    finding.witness.clear();
+    finding.signature = format!("{}/{}", finding.invariant, Verdict::NotObservable);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::Seq;
 
-    fn broken(invariant: &'static str, signature: &str) -> Finding {
-        let (because, signature) = (String::new(), signature.to_owned());
-        Finding { invariant, verdict: Verdict::Fail, because, witness: Vec::new(), requirement: Vec::new(), signature }
+    fn broken(signature: &str, witness: &[u64]) -> Finding {
+        let invariant = crate::check::invariant(signature.split('/').next().unwrap()).unwrap().id;
+        Finding {
+            invariant,
+            verdict: Verdict::Fail,
+            because: String::new(),
+            witness: witness.iter().copied().map(Seq).collect(),
+            requirement: Vec::new(),
+            signature: signature.to_owned(),
+        }
+    }
+
+    /// How many findings stay: the cause, which held somewhere or nowhere, and consequences, each with how often it was broken.
+    fn left(never_held: bool, found: &[(&str, &[u64], usize)]) -> usize {
+        let mut findings: Vec<Finding> =
+            found.iter().map(|(signature, witness, _)| broken(signature, witness)).collect();
+        let counts: Vec<Counts> = found.iter().map(|(.., n)| Counts { never_held, n_broken: *n }).collect();
+        withdraw_consequences(&mut findings, &counts);
+        findings.iter().filter(|finding| finding.verdict == Verdict::Fail).count()
+    }
+
+    #[test]
+    fn every_signature_is_that_of_a_history() {
+        let histories = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories");
+        for cause in CAUSES {
+            for signature in cause.consequences.iter().chain([&cause.of]) {
+                let (invariant, variant) = signature.split_once('/').unwrap();
+                let files = std::fs::read_dir(histories.join(invariant)).unwrap().flatten();
+                let violated = format!("violated-{variant}");
+                let has_it = files.into_iter().any(|file| file.file_name().to_string_lossy().starts_with(&violated));
+                assert!(has_it, "{signature}");
+            }
+        }
     }
 
     #[test]
     fn a_lost_delete_is_one_finding_and_a_forgotten_one_is_told_where_it_is() {
-        let found = || {
-            vec![
-                broken("session-deleted", "session-deleted/not-deleted"),
-                broken("removed-server-closed", "removed-server-closed/still-open"),
-                broken("removal-spares-siblings", "removal-spares-siblings/sibling-closed"),
-            ]
+        let found: &[(&str, &[u64], usize)] = &[
+            ("session-deleted/not-deleted", &[1], 1),
+            ("removed-server-closed/still-open", &[2], 3),
+            ("removal-spares-siblings/sibling-closed", &[3], 1),
+        ];
+        assert_eq!(left(true, found), 2);
+        assert_eq!(left(false, found), 3);
+    }
+
+    #[test]
+    fn a_server_that_is_started_anew_is_one_finding_unless_more_was_closed() {
+        let found = |n_closed: usize| {
+            left(
+                true,
+                &[
+                    ("unchanged-server-kept/connected-anew", &[4, 9], 2),
+                    ("scope-open-until-cleanup/closed-by-rerun", &[2, 6], n_closed),
+                ],
+            )
         };
-        let failed = |never_held: bool| {
-            let mut findings = found();
-            withdraw_consequences(&mut findings, |_| never_held);
-            findings.iter().filter(|finding| finding.verdict == Verdict::Fail).count()
+        assert_eq!((found(2), found(3)), (1, 2));
+        let early = [
+            ("unchanged-server-kept/connected-anew", &[4, 9][..], 1),
+            ("scope-open-until-cleanup/closed-early", &[2, 6][..], 1),
+        ];
+        assert_eq!(left(true, &early), 2, "a session that ended before the rerun is another cause");
+    }
+
+    #[test]
+    fn a_message_without_its_session_is_one_finding_where_both_rules_speak_of_it() {
+        let found = |at: u64| {
+            left(false, &[("session-id-sent/missing", &[7, 8], 1), ("handshake-order/first-not-initialize", &[at], 1)])
         };
-        assert_eq!(failed(true), 2);
-        assert_eq!(failed(false), 3);
+        assert_eq!((found(8), found(20)), (1, 2));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::check::causes::withdraw_consequences;
+use crate::check::causes::{Counts, withdraw_consequences};
 use crate::check::evidence::Missing;
 use crate::check::experiment::Experiment;
 use crate::check::{
@@ -100,9 +100,8 @@ impl Engine {
                 row.standing = Standing::NotApplicable { because: because.to_owned() };
             }
         }
-        let held: Vec<&str> = rows.iter().filter(|row| !row.never_held()).map(|row| row.invariant.id).collect();
-        let mut findings: Vec<Finding> = rows.into_iter().map(|row| row.end(&view)).collect();
-        withdraw_consequences(&mut findings, |invariant| !held.contains(&invariant));
+        let (mut findings, counts): (Vec<Finding>, Vec<Counts>) = rows.into_iter().map(|row| row.end(&view)).unzip();
+        withdraw_consequences(&mut findings, &counts);
         experiment.doubt(&mut findings);
         findings.extend(experiment.end());
         Judgement { verdict: PlanVerdict::of(&findings), findings }
@@ -145,15 +144,7 @@ impl Row {
         Self { invariant, standing }
     }
 
-    /// Whether it held nowhere so far.
-    fn never_held(&self) -> bool {
-        match &self.standing {
-            Standing::Watching { tally, .. } => tally.never_held(),
-            Standing::NotApplicable { .. } | Standing::NotObservable { .. } => true,
-        }
-    }
-
-    fn end(self, view: &View) -> Finding {
+    fn end(self, view: &View) -> (Finding, Counts) {
         let Self { invariant, standing } = self;
         let plain = |verdict: Verdict, because: String| Finding {
             invariant: invariant.id,
@@ -164,11 +155,16 @@ impl Row {
             signature: [invariant.id, "/", verdict.name()].concat(),
         };
         let (mut monitor, mut tally, missing) = match standing {
-            Standing::NotApplicable { because } => return plain(Verdict::NotApplicable, because),
-            Standing::NotObservable { because } => return plain(Verdict::NotObservable, because),
+            Standing::NotApplicable { because } => {
+                return (plain(Verdict::NotApplicable, because), Counts { never_held: true, n_broken: 0 });
+            }
+            Standing::NotObservable { because } => {
+                return (plain(Verdict::NotObservable, because), Counts { never_held: true, n_broken: 0 });
+            }
             Standing::Watching { monitor, tally, missing } => (monitor, tally, missing),
         };
         monitor.end(view, &mut tally);
+        let counts = Counts { never_held: tally.never_held(), n_broken: tally.n_broken() };
         let finding = tally.finding(invariant, view);
         let scopes = match invariant.witness {
             Witness::Always => None,
@@ -182,9 +178,10 @@ impl Row {
             }
             Verdict::NotObservable | Verdict::NotApplicable => None,
         };
-        match because {
+        let finding = match because {
             Some(because) => plain(Verdict::NotObservable, because),
             None => finding,
-        }
+        };
+        (finding, counts)
     }
 }

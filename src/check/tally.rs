@@ -100,6 +100,11 @@ impl Tally {
         self.n_held == 0
     }
 
+    /// How often the invariant was broken.
+    pub(super) fn n_broken(&self) -> usize {
+        self.broken.values().map(|(_, n)| n).sum()
+    }
+
     /// Turns the tally into the finding.
     pub(super) fn finding(self, invariant: &Invariant, view: &View) -> Finding {
         let found = |verdict: Verdict, because: String, witness: Vec<Seq>, variant: &str| Finding {
@@ -113,7 +118,7 @@ impl Tally {
             witness,
             signature: [invariant.id, "/", variant].concat(),
         };
-        let n_broken: usize = self.broken.values().map(|(_, n)| n).sum();
+        let n_broken = self.n_broken();
         let weighed = self.broken.into_values().map(|(violation, _)| {
             let doubt = violation.doubt.holds(view);
             let verdict = if doubt.is_some() { Verdict::Inconclusive } else { violation.verdict(invariant.level) };

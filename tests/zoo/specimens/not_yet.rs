@@ -4,17 +4,12 @@
 /// the reason. The list must only shrink.
 pub const NOT_YET: &[(&str, &str)] = &[];
 
-/// Broken specimens that must be quicker than the bound of their rule. On a loaded machine one may come too late, and then has kept the
-/// rule: that is told and not counted. Of several rounds at least one must be in time.
-pub const HASTY: &[&str] = &["signal-at-once"];
+/// Broken specimens that must be quicker, or use more, than the bound of their rule. On a loaded machine one may come too late or get too
+/// little, and then has kept the rule: that is told and not counted. Of several rounds at least one must be in time.
+pub const HASTY: &[&str] = &["signal-at-once", "busy-while-idle"];
 
 /// Broken specimens whose one mistake a second invariant reports as well. The list must only shrink.
 pub const FOUND_AS_WELL: &[(&str, &str)] = &[
-    // Without its id, a message comes before the handshake of whatever session it may open.
-    ("id-missing-in-a-call", "handshake-order"),
-    ("id-missing-in-a-notice", "handshake-order"),
-    // The scenario waits for what the specimen leaves out.
-    ("session-never-initialized", "exchange-complete"),
     // A DELETE would end the stream, so the session is left as well.
     ("stream-left-at-exit", "session-ended"),
     ("one-of-two-streams-left", "session-ended"),
