@@ -8,9 +8,12 @@
 
 mod around;
 mod bytes;
+mod careless;
 mod children;
 mod http;
 mod responses;
+mod restless;
+mod slow;
 mod stateless;
 mod wire;
 
@@ -50,6 +53,8 @@ pub enum Over {
     Odd,
     /// Over HTTP with server-sent events alone.
     Sse,
+    /// In a scenario of the zoo.
+    Zoo,
 }
 
 impl Mutation {
@@ -71,7 +76,8 @@ macro_rules! mutations {
      http { $($http:literal, $change:path, $http_about:literal;)* } sse { $($sse:literal, $detour:path, $sse_about:literal;)* }
      bounds { $($bound:literal, $loosen:path, $bound_about:literal;)* }
      stateless { $($stateless:literal, $hooks:expr, $stateless_about:literal;)* }
-     odd { $($odd:literal, $make_odd:expr, $odd_about:literal;)* }) => {
+     odd { $($odd:literal, $make_odd:expr, $odd_about:literal;)* }
+     zoo { $($zoo:literal, $make_zoo:expr, $zoo_about:literal;)* }) => {
         /// Every mutation.
         pub const MUTATIONS: &[Mutation] = &[
             $(Mutation {
@@ -106,6 +112,7 @@ macro_rules! mutations {
                 make: |options| sewn(options, $hooks),
             },)*
             $(Mutation { name: $odd, about: $odd_about, shows_over: Over::Odd, make: $make_odd },)*
+            $(Mutation { name: $zoo, about: $zoo_about, shows_over: Over::Zoo, make: $make_zoo },)*
         ];
     };
 }
@@ -204,6 +211,34 @@ mutations! {
         "session-believed", |options| sewn(options, Hooks::with_http(responses::session_believed)), "names the session of the newest response, in every request";
         "patient", |options| Arc::new(ToolsLoader::new(patient(options))), "waits for ever for a server to exit by itself";
         "close-queued", |options| around(unbounded(options), around::CloseQueued::default()), "closes only after the load before it has ended, and that has no bound";
+    }
+    zoo {
+        "failures-untold", |options| around(options, slow::FailuresLate::never()), "never completes an operation that fails";
+        "failures-late", |options| around(options, slow::FailuresLate::late()), "completes an operation that fails only some seconds later";
+        "cancel-blocks", |options| around(options, slow::CancelBlocks), "blocks the thread of a call that is cancelled";
+        "close-stuck", |options| around(options, slow::CloseStuck), "closes everything, and never says that it has";
+        "spins", |options| around(options, slow::Spins::default()), "keeps a processor busy";
+        "killed-without-term", |options| around(patient(options), slow::KilledWithoutTerm), "kills a server that does not exit by itself, without SIGTERM";
+        "scope-dropped", |options| { let scopes = options.scopes.clone(); around(options, slow::OwnScope::dropped(scopes)) }, "drops a scope that it has entered";
+        "scope-left-by-close", |options| { let scopes = options.scopes.clone(); around(options, slow::OwnScope::left_by_close(scopes)) }, "leaves the scope of a load in the task that closes";
+        "type-assumed", |options| sewn(options, Hooks::with(stateless::type_assumed)), "takes a result of any type for a complete one";
+        "arguments-lost", |options| around(options, careless::ArgumentsLost), "calls without the arguments of its caller";
+        "child-forgotten", |options| around(options, careless::ChildForgotten::default()), "never waits for the end of a process that it has started";
+        "deaf", |options| sewn(options, Hooks::with_bytes(bytes::stuck)), "reads nothing more after any bytes but the next plain answer, and waits no longer than its bounds";
+        "late-answer-feared", |options| sewn(options, Hooks::with(wire::late_answer_feared)), "receives nothing more once a cancelled call was answered";
+        "answer-kept", |options| sewn(options, Hooks::with(wire::answer_kept)), "takes an answer that comes twice for the answer to the next call";
+        "sent-back-unread", |options| sewn(unbounded(options), Hooks::with(stateless::sent_back_unread)), "waits for ever when a call is sent back for more input";
+        "respawns", |options| around(options, restless::Respawns), "starts every server several times before it keeps one";
+        "errors-left-out", |options| around(options, restless::ErrorsLeftOut), "leaves out which servers it could not load";
+        "tool-made-up", |options| around(options, restless::ToolMadeUp), "hands out a tool that no server has";
+        "first-entry-kept", |options| around(options, restless::FirstEntryKept::default()), "keeps the first entry of a server when it changes";
+        "panics-aside", |options| around(options, restless::PanicsAside), "panics in another thread when it closes";
+        "lingers", |options| around(options, restless::Lingers::default()), "takes seconds to close once more";
+        "loads-to-close", |options| around(options, restless::LoadsToClose::default()), "loads once more in order to close";
+        "reopens", restless::Reopens::loader, "connects once more after it was closed";
+        "cancels-unasked", |options| sewn(options, Hooks::with(wire::cancels_unasked)), "cancels each call that it makes";
+        "stderr-flooded", |options| around(options, careless::StderrFlooded), "logs without a bound";
+        "connected-twice", careless::ConnectedTwice::loader, "connects to every server twice";
     }
 }
 

@@ -56,6 +56,20 @@ pub(super) fn sent_back_for_answer() -> Box<dyn Tamper> {
     })
 }
 
+pub(super) fn sent_back_unread() -> Box<dyn Tamper> {
+    sees(|message| {
+        let is_sent_back = message.pointer("/result/resultType").is_some_and(|kind| kind == "input_required");
+        (!is_sent_back).then_some(message)
+    })
+}
+
+pub(super) fn type_assumed() -> Box<dyn Tamper> {
+    sees(|message| {
+        let is_typed = message.pointer("/result/resultType").is_some();
+        Some(if is_typed { with(&message, "/result/resultType", Value::from("complete")) } else { message })
+    })
+}
+
 /// Returns the first `requestState` that the server sent with every later request. The field: that state.
 #[derive(Default)]
 struct FirstState(Option<Value>);

@@ -191,6 +191,13 @@ pub(super) fn cancel_of_the_answered() -> Box<dyn Tamper> {
     Box::new(CancelAnswered::default())
 }
 
+pub(super) fn cancels_unasked() -> Box<dyn Tamper> {
+    each("tools/call", |message| {
+        let notice = cancelled(&message["id"]);
+        vec![message, notice]
+    })
+}
+
 pub(super) fn metadata_lost() -> Box<dyn Tamper> {
     each("tools/call", |mut message| {
         if let Some(params) = message["params"].as_object_mut() {
@@ -233,4 +240,66 @@ pub(super) fn tools_assumed() -> Box<dyn Tamper> {
 /// Drops a result without content, so the call waits for ever. rmcp reads a result that lacks `content` as one with an empty list.
 pub(super) fn content_assumed() -> Box<dyn Tamper> {
     Box::new(Sees(|message| (message.pointer("/result/content") != Some(&json!([]))).then_some(message)))
+}
+
+/// Receives nothing more once a call was answered that it had cancelled.
+#[derive(Default)]
+struct LateAnswerFeared {
+    cancelled: Vec<Value>,
+    is_over: bool,
+}
+
+impl Tamper for LateAnswerFeared {
+    fn outgoing(&mut self, message: Value) -> Vec<Value> {
+        if message["method"] == "notifications/cancelled" {
+            self.cancelled.push(message["params"]["requestId"].clone());
+        }
+        vec![message]
+    }
+
+    fn incoming(&mut self, message: Value) -> Option<Value> {
+        self.is_over |= message.get("method").is_none() && self.cancelled.contains(&message["id"]);
+        (!self.is_over).then_some(message)
+    }
+}
+
+pub(super) fn late_answer_feared() -> Box<dyn Tamper> {
+    Box::new(LateAnswerFeared::default())
+}
+
+/// Takes an answer that comes twice for the answer to the next call as well.
+#[derive(Default)]
+struct AnswerKept {
+    calls: Vec<Value>,
+    answered: Vec<Value>,
+    kept: Option<Value>,
+}
+
+impl Tamper for AnswerKept {
+    fn outgoing(&mut self, message: Value) -> Vec<Value> {
+        if message["method"] == "tools/call" {
+            self.calls.push(message["id"].clone());
+        }
+        vec![message]
+    }
+
+    fn incoming(&mut self, message: Value) -> Option<Value> {
+        let id = message["id"].clone();
+        if message.get("method").is_some() || !self.calls.contains(&id) {
+            return Some(message);
+        }
+        if self.answered.contains(&id) {
+            self.kept = Some(message["result"].clone());
+            return None;
+        }
+        self.answered.push(id);
+        Some(match self.kept.take() {
+            Some(kept) => with(&message, "/result", kept),
+            None => message,
+        })
+    }
+}
+
+pub(super) fn answer_kept() -> Box<dyn Tamper> {
+    Box::new(AnswerKept::default())
 }
