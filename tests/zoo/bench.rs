@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use mcp_lifecheck::check::{Finding, Verdict, judge};
 use mcp_lifecheck::history::read_history;
+use mcp_lifecheck_specimens::mutation::{self, mutation};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -28,6 +29,17 @@ const BE: &str = "--be";
 
 /// Longest life of a specimen.
 const LIFE_MAX: Duration = Duration::from_secs(20);
+/// Longest run of a loader. One that finds its machine busy lives twice.
+const RUN_MAX: Duration = Duration::from_secs(120);
+/// The bounds of a loader's life: shorter than those of a user, longer than those of the reference loader itself.
+const LIMITS: [&str; 6] = ["operation=7s", "connect=6s", "cleanup=5s", "exit=6s", "failure=1s", "grace=1s"];
+/// Stands for the script in the text of a scenario.
+const SCRIPT: &str = "SCRIPT";
+/// The script whose plans need stubborn servers.
+const STUBBORN: &str = "stubborn";
+/// The loader without a mistake.
+const REFERENCE: &str = "reference";
+
 /// Longest wait for the end of a mock, and for the end of its sockets before.
 const END_MAX: Duration = Duration::from_secs(5);
 /// Longest life of a mock, above that of its specimen.
@@ -89,23 +101,25 @@ pub fn live(this: &ThisLife, stage: &Stage, life: impl FnOnce(&mut Client)) {
         Over::Stdio => Place::Command(server.split('\n').map(str::to_owned).collect()),
         Over::Http | Over::Started(_) => Place::Http(server),
         Over::Sse => Place::Sse(server),
+        Over::Run { .. } => unreachable!("mcp-lifecheck hosts a loader"),
     };
     let mut client = Client::new(place, stage.revision);
     life(&mut client);
     client.end();
 }
 
-/// Lets a specimen live as a process, and judges what its mock has recorded.
+/// Lets a specimen live as a process, and judges what its mock has recorded. `loader`: the one that `mcp-lifecheck run` hosts.
 ///
 /// # Errors
 /// When the life was not lived to its end, or its journal cannot be read: the reason.
-pub fn judged(name: &str, kind: Kind, stage: &Stage) -> Result<Vec<Finding>, String> {
+pub fn judged(name: &str, kind: Kind, stage: &Stage, loader: Option<&str>) -> Result<Vec<Finding>, String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     match stage.over {
         Over::Stdio => live_as_process(name, kind, &mock_arguments(&folder, "stdio", stage).join("\n")),
         Over::Http => beside_a_mock(name, kind, &folder, &mock_arguments(&folder, "http", stage)),
         Over::Sse => beside_a_mock(name, kind, &folder, &mock_arguments(&folder, "sse", stage)),
         Over::Started(scenario) => live_started(name, kind, &folder, scenario),
+        Over::Run { .. } => run(loader.filter(|_| kind == Kind::Broken).unwrap_or(REFERENCE), &folder, stage),
     }?;
     let mut findings = Vec::new();
     for journal in journals(folder.path()) {
@@ -145,15 +159,23 @@ fn journals(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn mock_arguments(folder: &TempDir, transport: &str, stage: &Stage) -> Vec<String> {
-    let script = match stage.script {
+/// The name or the file of the script of a stage.
+fn script(folder: &TempDir, stage: &Stage) -> String {
+    match stage.script {
         Script::Shipped(name) => name.to_owned(),
-        Script::Written(text) => {
-            let path = folder.path().join("script.toml");
-            fs::write(&path, text).unwrap();
-            path.display().to_string()
-        }
-    };
+        Script::Written(text) => file(folder, "script.toml", text),
+    }
+}
+
+/// Writes a file and gives its path.
+fn file(folder: &TempDir, name: &str, text: &str) -> String {
+    let path = folder.path().join(name);
+    fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+fn mock_arguments(folder: &TempDir, transport: &str, stage: &Stage) -> Vec<String> {
+    let script = script(folder, stage);
     let journal = journal(folder).display().to_string();
     let arguments =
         [transport, "--script", &script, "--journal", &journal, "--revision", stage.revision, "--max-life", MOCK_MAX];
@@ -208,6 +230,34 @@ fn live_started(name: &str, kind: Kind, folder: &TempDir, scenario: &str) -> Res
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut process = command.spawn().map_err(|error| error.to_string())?;
     let stderr = end_of(&mut process, LIFE_MAX)?;
+    let status = process.wait().map_err(|error| error.to_string())?;
+    match status.code() {
+        // What it found is judged again from its history.
+        Some(0 | 1) => Ok(()),
+        _ => Err(format!("mcp-lifecheck ended with {status}: {}", stderr.trim())),
+    }
+}
+
+/// Lets `mcp-lifecheck run` take a loader through a scenario.
+fn run(loader: &str, folder: &TempDir, stage: &Stage) -> Result<(), String> {
+    let Over::Run { transport, scenario, promises } = stage.over else { return Err("it hosts no loader".to_owned()) };
+    let prefix = if mutation(loader).is_some() { mutation::PREFIX } else { "" };
+    let described = format!("name = \"{prefix}{loader}\"\nlane = \"rust\"\ntransports = [\"{transport}\"]\n{promises}");
+    let described = file(folder, "loader.toml", &described);
+    let scenario = match scenario.contains('\n') {
+        true => file(folder, "scenario.toml", &scenario.replace(SCRIPT, &script(folder, stage))),
+        false => scenario.to_owned(),
+    };
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-lifecheck"));
+    command.args(["run", &scenario, "--loader", &described, "--transport", transport, "--revision", stage.revision]);
+    command.args(["--jobs", "1", "--quiet", "--out"]).arg(folder.path().join("out"));
+    if !matches!(stage.script, Script::Shipped(STUBBORN)) {
+        command.arg("--polite-only");
+    }
+    command.args(LIMITS.iter().flat_map(|limit| ["--limit", limit]));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut process = command.spawn().map_err(|error| error.to_string())?;
+    let stderr = end_of(&mut process, RUN_MAX)?;
     let status = process.wait().map_err(|error| error.to_string())?;
     match status.code() {
         // What it found is judged again from its history.

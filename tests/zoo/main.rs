@@ -63,6 +63,10 @@ fn rows() -> impl Iterator<Item = Row> {
             stage: specimen.stage,
             breaks: specimen.breaks,
             caught_by: Some(specimen.caught_by),
+            loader: match specimen.life {
+                Life::Wire(_) => None,
+                Life::Loader(name) => Some(name),
+            },
         })
     });
     let correct = CORRECT.iter().copied().flatten().map(|specimen| Row {
@@ -72,6 +76,7 @@ fn rows() -> impl Iterator<Item = Row> {
         stage: specimen.stage,
         breaks: &[],
         caught_by: None,
+        loader: None,
     });
     broken.chain(correct)
 }
@@ -81,6 +86,7 @@ fn be(this: &ThisLife) {
     if let Some(specimen) = BROKEN.iter().copied().flatten().find(|specimen| specimen.name == this.name) {
         match specimen.life {
             Life::Wire(life) => live(this, &specimen.stage, |client| life(client, this.kind == Kind::Broken)),
+            Life::Loader(_) => unreachable!("mcp-lifecheck hosts a loader"),
         }
     } else {
         let specimen = CORRECT.iter().copied().flatten().find(|specimen| specimen.name == this.name).unwrap();
@@ -97,7 +103,7 @@ fn observe(rows: &[Row], n_rounds: usize) -> Vec<Vec<score::Observation>> {
         for _ in 0..n_at_once() {
             scope.spawn(|| {
                 while let Some((index, row)) = next() {
-                    let observation = bench::judged(row.name, row.kind, &row.stage);
+                    let observation = bench::judged(row.name, row.kind, &row.stage, row.loader);
                     found[index].lock().unwrap().push(observation);
                 }
             });

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
 
-use mcp_lifecheck::check::{Finding, Verdict, invariant};
+use mcp_lifecheck::check::{Finding, Verdict, covered_by, invariant, requirements};
 
 use crate::bench::Kind;
 use crate::specimens::not_yet::{FOUND_AS_WELL, HASTY, NOT_YET};
-use crate::specimens::{Stage, broken_invariants};
+use crate::specimens::{Stage, broken_invariants, broken_requirements};
 
 /// One life of the zoo.
 pub struct Row {
@@ -18,6 +18,8 @@ pub struct Row {
     pub breaks: &'static [&'static str],
     /// Of the lives of a broken specimen: the invariant that judges them.
     pub caught_by: Option<&'static str>,
+    /// The loader that lives the broken life, if it is one that is hosted.
+    pub loader: Option<&'static str>,
 }
 
 /// The findings of one life, or why it was not lived to its end.
@@ -114,8 +116,11 @@ impl Score {
             let Some(id) = row.caught_by else { continue };
             match invariant(id) {
                 None => self.wrong.push(format!("{}: there is no invariant {id}", row.name)),
-                Some(found) => {
-                    let strange = row.breaks.iter().filter(|row| !found.requirement.contains(row));
+                Some(_) => {
+                    let known = requirements().unwrap_or_default();
+                    let is_covered =
+                        |one: &&&str| known.iter().any(|known| known.id == **one && covered_by(known).contains(&id));
+                    let strange = row.breaks.iter().filter(|one| !is_covered(one));
                     self.wrong.extend(strange.map(|one| format!("{}: {id} does not cover {one}", row.name)));
                 }
             }
@@ -135,11 +140,11 @@ fn missed(row: &Row, observation: &Observation) -> Option<String> {
         Ok(findings) => findings,
         Err(error) => return Some(error.clone()),
     };
-    let counts = |finding: &&Finding| {
-        matches!(finding.verdict, Verdict::Fail | Verdict::Warn)
-            && Some(finding.invariant) == row.caught_by
-            && row.breaks.iter().any(|id| finding.requirement.contains(id))
+    let is_own = |finding: &&Finding| {
+        matches!(finding.verdict, Verdict::Fail | Verdict::Warn) && Some(finding.invariant) == row.caught_by
     };
+    let is_named = |id: &&str| findings.iter().filter(is_own).any(|finding| finding.requirement.contains(id));
+    let unnamed: Vec<&str> = row.breaks.iter().filter(|id| !is_named(id)).copied().collect();
     let expected_as_well = |finding: &Finding| FOUND_AS_WELL.contains(&(row.name, finding.invariant));
     let others: Vec<&Finding> = findings
         .iter()
@@ -152,8 +157,9 @@ fn missed(row: &Row, observation: &Observation) -> Option<String> {
         return Some(format!("{id} does not report it any more; take it out of FOUND_AS_WELL"));
     }
     let expected = row.caught_by.unwrap_or_default();
-    match (findings.iter().any(|finding| counts(&finding)), others.as_slice()) {
-        (true, []) => None,
+    match (findings.iter().any(|finding| is_own(&finding)), others.as_slice()) {
+        (true, []) if unnamed.is_empty() => None,
+        (true, []) => Some(format!("missed: {expected} does not name {}", unnamed.join(", "))),
         (true, others) => Some(format!("breaks another rule as well: {}", told(others.iter().copied()))),
         (false, []) => Some(format!("missed: {expected} found nothing")),
         (false, _) => Some(format!("missed by {expected}: {}", told(findings))),
@@ -195,9 +201,10 @@ impl Display for Score {
         let n_invariants = broken_invariants().collect::<BTreeSet<_>>().len();
         writeln!(f, "mutation score: caught {} of {}", self.n_caught, self.n_broken)?;
         writeln!(f, "false alarms: {} of {}", self.n_accused, self.n_silent)?;
+        let n_requirements = broken_requirements().collect::<BTreeSet<_>>().len();
         writeln!(
             f,
-            "{} requirements and {n_invariants} invariants broken; {} in NOT_YET",
+            "{} of {n_requirements} requirements and {n_invariants} invariants broken; {} in NOT_YET",
             self.requirements.len(),
             self.not_yet.len()
         )

@@ -13,14 +13,17 @@ mod eras;
 mod features;
 mod headers;
 mod heard;
+mod loaders;
 mod messages;
 mod methods;
 mod modern;
 pub mod not_yet;
 mod opening;
+mod rare;
 mod requests;
 mod resumed;
 mod rounds;
+mod scenarios;
 mod served;
 mod sessions;
 mod shapes;
@@ -61,6 +64,8 @@ pub struct Correct {
 pub enum Life {
     /// A raw client. The flag chooses the broken life.
     Wire(fn(&mut Client, bool)),
+    /// A loader on a stage of [`Over::Run`]: a mutation of the reference loader, or a broken loader. The twin is the reference loader.
+    Loader(&'static str),
 }
 
 /// Where a specimen lives.
@@ -79,6 +84,14 @@ pub enum Over {
     Sse,
     /// The HTTP of `mcp-lifecheck client`, which starts the specimen in this scenario and watches it to its end.
     Started(&'static str),
+    /// The transport of a loader that `mcp-lifecheck run` takes through a scenario: a shipped one, or the text of one, in which `SCRIPT`
+    /// stands for the script of the stage.
+    Run {
+        transport: &'static str,
+        scenario: &'static str,
+        /// What the loader promises beside the default, as lines of its description.
+        promises: &'static str,
+    },
 }
 
 /// The script of the mock.
@@ -109,6 +122,26 @@ pub const fn started(revision: &'static str, scenario: &'static str) -> Stage {
     Stage { over: Over::Started(scenario), revision, script: POLITE }
 }
 
+pub const fn run(
+    transport: &'static str,
+    revision: &'static str,
+    (scenario, script): (&'static str, &'static str),
+) -> Stage {
+    Stage { over: Over::Run { transport, scenario, promises: "" }, revision, script: Script::Shipped(script) }
+}
+
+/// The same specimen with another script.
+pub const fn scripted(script: Script, specimen: Specimen) -> Specimen {
+    Specimen { stage: Stage { script, ..specimen.stage }, ..specimen }
+}
+
+/// The same specimen with a loader that does not promise to announce a cancellation.
+pub const fn without_announcements(specimen: Specimen) -> Specimen {
+    let Over::Run { transport, scenario, .. } = specimen.stage.over else { return specimen };
+    let over = Over::Run { transport, scenario, promises: "[promises]\nannounces-cancel = false\n" };
+    Specimen { stage: Stage { over, ..specimen.stage }, ..specimen }
+}
+
 /// The tables of the broken specimens, by family.
 pub const BROKEN: &[&[Specimen]] = &[
     opening::SPECIMENS,
@@ -133,13 +166,26 @@ pub const BROKEN: &[&[Specimen]] = &[
     subscribers::SPECIMENS,
     shutdown::SPECIMENS,
     started::SPECIMENS,
+    rare::SPECIMENS,
+    loaders::SPECIMENS,
+    loaders::SPECIAL,
 ];
 
 /// The table of the specimens that must stay silent.
 pub const CORRECT: &[&[Correct]] = correct::SPECIMENS;
 
+/// The specimens that are caught.
+fn caught() -> impl Iterator<Item = &'static Specimen> {
+    let all = BROKEN.iter().copied().flatten();
+    all.filter(|specimen| NOT_YET.iter().all(|(name, _)| *name != specimen.name))
+}
+
 /// The invariants that a specimen breaks.
 pub fn broken_invariants() -> impl Iterator<Item = &'static str> {
-    let all = BROKEN.iter().copied().flatten();
-    all.filter(|specimen| NOT_YET.iter().all(|(name, _)| *name != specimen.name)).map(|specimen| specimen.caught_by)
+    caught().map(|specimen| specimen.caught_by)
+}
+
+/// The requirements that a specimen breaks.
+pub fn broken_requirements() -> impl Iterator<Item = &'static str> {
+    caught().flat_map(|specimen| specimen.breaks).copied()
 }

@@ -1,0 +1,269 @@
+//! Loaders in a life: a mutation of the reference loader, in a scenario that shows its mistake.
+
+use super::client::MODERN;
+use super::scenarios::{
+    AGAIN, BESIDE, BESIDE_DEAD, CALLS, CANCEL, CLOSE_EXIT, CLOSE_IDLE, CLOSE_TWICE, DIES, EXIT, IDLE, LATE, LOAD, TERM,
+    TWO_CALLS, TWO_TASKS,
+};
+use super::{Life, Script, Specimen, run, scripted, without_announcements};
+
+const R2411: &str = "2024-11-05";
+const R2503: &str = "2025-03-26";
+const R2506: &str = "2025-06-18";
+const R2511: &str = "2025-11-25";
+
+/// Answers its first call with a result of a type that no revision has.
+const UNKNOWN_TYPE: Script = Script::Written(
+    r#"about = "Answers its first call with a result of a type that no revision has."
+[[rule]]
+on = { request = "tools/call", nth = 1 }
+do = [{ answer-result = { resultType = "later", content = [{ type = "text", text = "done" }] } }]
+"#,
+);
+
+/// The table. Each row has three lines: what the loader does; which mutation it is, over which transport and with which revision, in which
+/// scenario and with which script; and which requirements it breaks, as which invariant must tell.
+macro_rules! lives {
+    ($($name:literal: $about:literal,
+       $loader:literal over $transport:literal from $revision:ident in $scenario:tt with $script:literal,
+       breaks $($breaks:literal)+ told by $caught_by:literal;)*) => {
+        &[$(Specimen {
+            name: $name,
+            about: $about,
+            breaks: &[$($breaks),+],
+            caught_by: $caught_by,
+            stage: run($transport, $revision, ($scenario, $script)),
+            life: Life::Loader($loader),
+        },)*]
+    };
+}
+
+pub(super) const SPECIMENS: &[Specimen] = lives! {
+    "late-answer-refused": "Takes the answer to a call that it has cancelled for the end of the stream.",
+        "late-answer-feared" over "stdio" from R2511 in "late-answer" with "call-answered-late",
+        breaks "LC-CAN-07" told by "call-after-load-succeeds";
+    "answer-of-before": "Takes an answer that came twice for the answer to the next call.",
+        "answer-kept" over "stdio" from R2511 in CALLS with "call-answered-twice",
+        breaks "LC-HTTP-10" "LC-RES-06" told by "answer-reaches-its-caller";
+    "slow-to-cancel": "Keeps the thread of a call that was cancelled.",
+        "cancel-blocks" over "stdio" from R2511 in CANCEL with "hold-call",
+        breaks "LC-CAN-08" told by "cancel-prompt";
+    "cancelled-by-server-and-stuck": "Reads nothing more after its server has cancelled a request.",
+        "stuck" over "stdio" from R2511 in CALLS with "call-cancelled-by-server",
+        breaks "LC-CAN-09" told by "operation-completes";
+    "cancelled-without-session-and-stuck": "Reads nothing more after a server without sessions has cancelled a request.",
+        "stuck" over "stdio" from MODERN in CALLS with "call-cancelled-by-server",
+        breaks "LC-CAN-13" told by "operation-completes";
+    "cancellation-unsaid-in-a-pipe": "Does not tell a server without sessions that a call was cancelled.",
+        "cancel-lost" over "stdio" from MODERN in CANCEL with "hold-call",
+        breaks "LC-CAN-04" "LC-CAN-06" told by "cancel-announced";
+    "status-400-for-the-end": "Takes the status 400 to a question about the generation for the end.",
+        "never-falls-back" over "http" from MODERN in CALLS with "discover-status-400",
+        breaks "LC-ERA-08" told by "load-succeeds";
+    "no-common-revision-untold": "Waits for ever when its server has no revision of its own.",
+        "failures-untold" over "stdio" from MODERN in LOAD with "discover-unknown-versions",
+        breaks "LC-ERA-15" told by "operation-completes";
+    "own-code-for-the-end": "Takes an error with a code of the server's own for the end.",
+        "never-falls-back" over "stdio" from MODERN in CALLS with "discover-error-own-code",
+        breaks "LC-ERA-18" told by "load-succeeds";
+    "events-not-understood": "Does not understand an answer as an event.",
+        "json-alone" over "http" from R2511 in CALLS with "sse-answers",
+        breaks "LC-HTTP-03" told by "load-succeeds";
+    "acceptance-with-a-body-refused": "Takes a 202 with a body for a refusal.",
+        "accepted-empty" over "http" from R2511 in BESIDE with "initialized-accepted-with-body",
+        breaks "LC-HTTP-04" told by "load-succeeds";
+    "end-of-a-stream-untold": "Waits for ever when the stream of a call ends without an answer.",
+        "failures-untold" over "http" from R2506 in CALLS with "call-stream-ends",
+        breaks "LC-HTTP-09" told by "operation-completes";
+    "status-400-untold": "Waits for ever when a call is refused with 400.",
+        "failures-untold" over "http" from R2511 in CALLS with "call-400-empty",
+        breaks "LC-HTTP-15" told by "operation-completes";
+    "comment-for-the-end": "Takes a comment of a stream for its end.",
+        "strict" over "http" from MODERN in CALLS with "call-commented",
+        breaks "LC-HTTP-17" told by "call-after-load-succeeds";
+    "ping-in-the-handshake-refused": "Takes a ping before its handshake is over for the end.",
+        "strict" over "stdio" from R2511 in CALLS with "ping-before-initialized",
+        breaks "LC-INIT-06" told by "load-succeeds";
+    "silence-untold": "Waits for ever for the answer to `initialize`.",
+        "unbounded" over "stdio" from R2411 in LOAD with "mute-initialize",
+        breaks "LC-INIT-14" "LC-TMO-06" told by "operation-completes";
+    "connected-twice": "Opens two sessions with one server.",
+        "connected-twice" over "stdio" from R2511 in CALLS with "polite",
+        breaks "LC-INIT-15" told by "one-connection-per-server";
+    "answers-in-order-alone": "Reads answers only in the order of its requests.",
+        "deaf" over "stdio" from MODERN in TWO_CALLS with "call-reordered",
+        breaks "LC-META-08" told by "call-after-load-succeeds";
+    "server-for-each-run": "Starts its server anew when the program runs again.",
+        "restart-on-rerun" over "stdio" from MODERN in AGAIN with "polite",
+        breaks "LC-META-10" told by "unchanged-server-kept";
+    "arguments-lost": "Calls without the arguments that its caller gave.",
+        "arguments-lost" over "stdio" from MODERN in CALLS with "polite",
+        breaks "LC-META-11" told by "call-arrives-as-made";
+    "input-required-untold": "Waits for ever when it cannot give what a call needs.",
+        "failures-untold" over "stdio" from MODERN in CALLS with "input-required-for-ever",
+        breaks "LC-MRTR-07" told by "operation-completes";
+    "sent-back-unread": "Waits for ever when a call is sent back for more input.",
+        "sent-back-unread" over "stdio" from MODERN in CALLS with "input-required-once",
+        breaks "LC-MRTR-06" told by "operation-completes";
+    "stray-error-and-stuck": "Reads nothing more after an error without an id.",
+        "stuck" over "stdio" from R2511 in CALLS with "stray-error-in-call",
+        breaks "LC-MSG-07" told by "operation-completes";
+    "batch-for-the-end": "Reads nothing more after a batch.",
+        "deaf" over "stdio" from R2503 in CALLS with "call-in-batch",
+        breaks "LC-MSG-09" told by "call-after-load-succeeds";
+    "scope-left-elsewhere": "Leaves a scope in another task than the one that entered it.",
+        "scope-left-by-close" over "stdio" from R2511 in TWO_TASKS with "polite",
+        breaks "VG-01" told by "scope-exits-in-entering-task";
+    "scope-dropped": "Leaves a scope to its finaliser.",
+        "scope-dropped" over "stdio" from R2511 in CALLS with "polite",
+        breaks "VG-02" told by "scope-exit-explicit";
+    "second-close-fails": "Fails when it is closed again.",
+        "second-close-fails" over "stdio" from R2511 in CLOSE_TWICE with "polite",
+        breaks "VG-05" told by "cleanup-repeatable";
+    "busy-while-idle": "Keeps a processor busy while nothing is asked of it.",
+        "spins" over "stdio" from R2511 in IDLE with "polite",
+        breaks "VG-08" told by "idle-without-cpu";
+    "signal-survived": "Does not end on SIGTERM.",
+        "close-stuck" over "stdio" from R2511 in TERM with "polite",
+        breaks "VG-09" told by "signal-ends-process";
+    "exit-survived": "Does not end when its program exits.",
+        "close-stuck" over "stdio" from R2511 in EXIT with "polite",
+        breaks "VG-14" told by "exit-completes";
+    "siblings-closed": "Starts a server anew when another one is removed.",
+        "siblings-closed" over "stdio" from R2511 in "remove-first" with "polite",
+        breaks "VG-10" told by "removal-spares-siblings";
+    "death-told-late": "Tells late that the server of a call has died.",
+        "failures-late" over "stdio" from R2511 in DIES with "die-in-call",
+        breaks "VG-12" "LC-STD-12" told by "failure-prompt-after-server-death";
+    "death-told-late-without-sessions": "Tells late that the server without sessions of a call has died.",
+        "failures-late" over "stdio" from MODERN in DIES with "die-in-call",
+        breaks "LC-STD-15" told by "failure-prompt-after-server-death";
+    "child-forgotten": "Never waits for the end of a process that it has started.",
+        "child-forgotten" over "stdio" from R2511 in CALLS with "polite",
+        breaks "VG-13" told by "children-reaped";
+    "session-after-delete": "Opens a session after it has deleted its own.",
+        "open-after-delete" over "http" from R2511 in CALLS with "polite",
+        breaks "VG-15" told by "cleanup-opens-nothing";
+    "log-flood-and-deaf": "Reads nothing more after a flood of logs.",
+        "deaf" over "stdio" from R2511 in CALLS with "log-flood-in-call",
+        breaks "LC-PROG-03" told by "call-after-load-succeeds";
+    "event-id-for-the-end": "Takes an event with an id for the end.",
+        "strict" over "http" from R2511 in CALLS with "call-with-event-id",
+        breaks "LC-RES-02" told by "call-after-load-succeeds";
+    "unknown-elicitation-and-deaf": "Reads nothing more after the end of an elicitation that it does not know.",
+        "deaf" over "stdio" from R2511 in CALLS with "elicitation-completed-unknown",
+        breaks "LC-S2C-06" told by "call-after-load-succeeds";
+    "refused-delete-fails": "Fails to close when its server refuses to delete the session.",
+        "delete-insisted" over "http" from R2511 in CALLS with "delete-refused",
+        breaks "LC-SESS-08" told by "cleanup-repeatable";
+    "noise-and-stuck": "Reads nothing more after a line that is no message.",
+        "stuck" over "stdio" from R2511 in CALLS with "noise-in-call",
+        breaks "LC-STD-03" told by "operation-completes";
+    "stderr-unread": "Leaves the stderr of its server unread.",
+        "stderr-unread" over "stdio" from R2511 in CALLS with "stderr-flood-in-call",
+        breaks "LC-STD-04" "LC-STD-05" told by "call-after-load-succeeds";
+    "killed-without-term": "Kills a server that does not exit, without SIGTERM.",
+        "killed-without-term" over "stdio" from R2511 in CALLS with "stubborn",
+        breaks "LC-STD-08" "LC-STD-09" told by "term-before-kill";
+    "subscription-unacknowledged": "Refuses answers until its subscription is acknowledged.",
+        "acknowledgement-awaited" over "stdio" from MODERN in CALLS with "listen-mute",
+        breaks "LC-SUB-04" told by "call-after-load-succeeds";
+    "task-refused": "Asks for a task, and does not follow it.",
+        "task-asked" over "http" from R2511 in CALLS with "tasks-served",
+        breaks "LC-TASK-04" told by "call-after-load-succeeds";
+    "task-unasked-untold": "Waits for ever when a call is answered with a task that it did not ask for.",
+        "failures-untold" over "stdio" from MODERN in CALLS with "task-unasked",
+        breaks "LC-TASK-09" told by "operation-completes";
+    "call-without-a-bound": "Waits for ever for the answer to a call.",
+        "unbounded" over "stdio" from R2511 in CALLS with "call-mute",
+        breaks "LC-TMO-01" "LC-TMO-05" told by "operation-completes";
+    "progress-without-a-bound": "Waits for as long as a call makes progress.",
+        "unbounded" over "stdio" from R2511 in CALLS with "call-progress-forever",
+        breaks "LC-TMO-04" told by "operation-completes";
+    "messages-of-a-stream-unread": "Does not read the answers on its stream.",
+        "json-alone" over "sse" from R2411 in CALLS with "polite",
+        breaks "LC-SSE-03" told by "load-succeeds";
+    "call-sent-twice": "Sends each call twice.",
+        "call-twice" over "stdio" from R2511 in CALLS with "polite",
+        breaks "VG-16" told by "call-sent-once";
+    "changed-tools-unheard": "Drops the notice that the tools of a server have changed.",
+        "changes-unheard" over "stdio" from R2511 in "tools-change" with "tools-that-change",
+        breaks "LC-SUB-01" "VG-04" told by "changed-tools-listed-again";
+    "initialized-never-sent": "Never says that it is initialized.",
+        "initialized-lost" over "stdio" from R2511 in CALLS with "polite",
+        breaks "LC-INIT-03" told by "initialized-sent";
+    "lost-session-not-replaced": "Opens no session after its server has lost one.",
+        "renewal-lost" over "http" from R2511 in "session-lost-idle" with "polite",
+        breaks "LC-SESS-05" "LC-SESS-06" "VG-20" told by "lost-session-renewed-once";
+    "loading-logged-without-a-bound": "Logs without a bound while it loads.",
+        "stderr-flooded" over "stdio" from R2511 in CALLS with "polite",
+        breaks "VG-17" told by "output-bounded";
+    "removed-server-kept": "Keeps a server that was removed.",
+        "removed-kept" over "stdio" from R2511 in "remove-first" with "polite",
+        breaks "VG-06" "VG-18" told by "removed-server-closed";
+    "closed-after-each-call": "Closes everything after each call.",
+        "session-per-call" over "stdio" from R2511 in CALLS with "polite",
+        breaks "VG-03" told by "scope-open-until-cleanup";
+    "session-never-deleted": "Does not delete its session.",
+        "delete-lost" over "http" from R2511 in CALLS with "polite",
+        breaks "LC-SESS-07" "VG-06" told by "session-deleted";
+    "stream-never-closed": "Does nothing to close the stream that is its session.",
+        "close-lost" over "sse" from R2411 in CALLS with "polite",
+        breaks "LC-SSE-04" "VG-06" told by "stream-closed";
+    "server-never-closed": "Does nothing to close its server.",
+        "close-lost" over "stdio" from R2511 in CALLS with "polite",
+        breaks "VG-06" told by "nothing-survives";
+    "failure-left-out": "Leaves out which servers it could not load.",
+        "errors-left-out" over "stdio" from R2511 in BESIDE_DEAD with "dead-on-arrival",
+        breaks "VG-18" told by "failure-reported";
+    "tool-made-up": "Hands out a tool that its server does not have.",
+        "tool-made-up" over "stdio" from R2511 in CALLS with "polite",
+        breaks "VG-04" told by "tools-match-offer";
+    "changed-entry-ignored": "Keeps a server whose entry has changed.",
+        "first-entry-kept" over "stdio" from R2511 in "reload-changes" with "polite",
+        breaks "VG-18" told by "changed-server-replaced";
+    "call-after-close-untold": "Waits for ever when a call comes after its cleanup.",
+        "failures-untold" over "stdio" from R2511 in "call-after-close" with "polite",
+        breaks "VG-15" told by "call-after-cleanup-fails";
+    "panic-aside": "Panics in another thread when it closes.",
+        "panics-aside" over "stdio" from R2511 in CALLS with "polite",
+        breaks "VG-07" told by "error-channels-silent";
+    "call-cancelled-unasked": "Cancels a call that its caller waits for.",
+        "cancels-unasked" over "stdio" from R2511 in LATE with "call-answered-late",
+        breaks "VG-16" told by "cancel-has-a-reason";
+    "end-delayed": "Takes seconds to end, though everything is closed.",
+        "lingers" over "stdio" from R2511 in CLOSE_EXIT with "polite",
+        breaks "VG-14" told by "exit-prompt-after-cleanup";
+    "load-at-the-end": "Loads once more in order to close at the end.",
+        "loads-to-close" over "stdio" from R2511 in EXIT with "polite",
+        breaks "VG-15" told by "exit-opens-nothing";
+    "opened-after-close": "Connects once more after it was closed.",
+        "reopens" over "stdio" from R2511 in CLOSE_IDLE with "polite",
+        breaks "VG-15" told by "closed-stays-closed";
+    "server-started-again-and-again": "Starts its server again and again in one load.",
+        "respawns" over "stdio" from MODERN in CALLS with "polite",
+        breaks "LC-STD-14" "VG-18" told by "server-not-respawned";
+};
+
+/// Loaders that promise less, and servers with a script of the zoo.
+pub(super) const SPECIAL: &[Specimen] = &[
+    without_announcements(Specimen {
+        name: "stream-of-a-cancelled-call-kept",
+        about: "Keeps the response stream of a call that was cancelled.",
+        breaks: &["LC-CAN-05"],
+        caught_by: "modern-cancel-sent",
+        stage: run("http", MODERN, ("cancel-in-flight", "hold-call")),
+        life: Life::Loader("cancel-lost"),
+    }),
+    scripted(
+        UNKNOWN_TYPE,
+        Specimen {
+            name: "unknown-type-taken",
+            about: "Takes a result of an unknown type for a complete one.",
+            breaks: &["LC-META-13"],
+            caught_by: "result-type-known",
+            stage: run("stdio", MODERN, (CALLS, "polite")),
+            life: Life::Loader("type-assumed"),
+        },
+    ),
+];
