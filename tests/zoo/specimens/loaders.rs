@@ -2,8 +2,8 @@
 
 use super::client::MODERN;
 use super::scenarios::{
-    AGAIN, BESIDE, BESIDE_DEAD, CALLS, CANCEL, CLOSE_EXIT, CLOSE_IDLE, CLOSE_TWICE, DIES, EXIT, IDLE, LATE, LOAD, TERM,
-    TWO_CALLS, TWO_TASKS,
+    AGAIN, BESIDE, BESIDE_DEAD, CALLS, CANCEL, CLOSE_EXIT, CLOSE_TWICE, DIES, EXIT, IDLE, LATE, LOAD, TERM, TWO_CALLS,
+    TWO_TASKS,
 };
 use super::{Life, Script, Specimen, run, scripted, without_announcements};
 
@@ -237,9 +237,6 @@ pub(super) const SPECIMENS: &[Specimen] = lives! {
     "load-at-the-end": "Loads once more in order to close at the end.",
         "loads-to-close" over "stdio" from R2511 in EXIT with "polite",
         breaks "VG-15" told by "exit-opens-nothing";
-    "opened-after-close": "Connects once more after it was closed.",
-        "reopens" over "stdio" from R2511 in CLOSE_IDLE with "polite",
-        breaks "VG-15" told by "closed-stays-closed";
     "server-started-again-and-again": "Starts its server again and again in one load.",
         "respawns" over "stdio" from MODERN in CALLS with "polite",
         breaks "LC-STD-14" "VG-18" told by "server-not-respawned";

@@ -287,20 +287,3 @@ server = "search"
 [[step]]
 do = "close"
 "#;
-
-/// Closes and goes on for a while.
-pub(super) const CLOSE_IDLE: &str = r#"
-about = "One server is loaded and closed, and the program goes on for a while."
-revisions = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"]
-servers = [{ name = "odd", script = "SCRIPT" }]
-[[step]]
-do = "load"
-[[step]]
-do = "call"
-server = "odd"
-[[step]]
-do = "close"
-[[step]]
-do = "wait"
-for = "1500ms"
-"#;

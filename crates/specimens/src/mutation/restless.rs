@@ -1,16 +1,16 @@
 //! Mutations that open connections, or tell of them, when they must not.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use mcp_lifecheck::loader::target::{BoxFuture, Called, Failure, Loaded, Loader};
+use mcp_lifecheck::loader::target::{BoxFuture, Failure, Loaded, Loader};
 use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::mutation::around::Alter;
-use crate::reference::{Config, Options, ToolsLoader};
+use crate::reference::ToolsLoader;
 
 /// How often a server is started by one load.
 const N_STARTS: usize = 5;
@@ -128,49 +128,6 @@ impl Alter for LoadsToClose {
                 Loader::load(inner, &config).await?;
             }
             inner.close().await
-        })
-    }
-}
-
-/// Connects to every server once more after it was closed.
-pub(super) struct Reopens {
-    inner: Arc<ToolsLoader>,
-    config: Mutex<Option<Value>>,
-}
-
-impl Reopens {
-    pub(super) fn loader(options: Options) -> Arc<dyn Loader> {
-        Arc::new(Self { inner: Arc::new(ToolsLoader::new(options)), config: Mutex::default() })
-    }
-}
-
-impl Loader for Reopens {
-    fn load<'a>(&'a self, config: &'a Value) -> BoxFuture<'a, Result<Loaded, Failure>> {
-        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = Some(config.clone());
-        Loader::load(&*self.inner, config)
-    }
-
-    fn list(&self) -> BoxFuture<'_, Result<Loaded, Failure>> {
-        Loader::list(&*self.inner)
-    }
-
-    fn call<'a>(&'a self, server: &'a str, tool: &'a str, arguments: Value) -> BoxFuture<'a, Result<Called, Failure>> {
-        Loader::call(&*self.inner, server, tool, arguments)
-    }
-
-    fn close(&self) -> BoxFuture<'_, Result<(), Failure>> {
-        let config = self.config.lock().unwrap_or_else(PoisonError::into_inner).take();
-        Box::pin(async move {
-            self.inner.close().await?;
-            let inner = Arc::clone(&self.inner);
-            if let Some(Ok(config)) = config.map(|config| Config::from_value(&config)) {
-                thread::spawn(move || {
-                    // A failure to connect again is no concern of anybody.
-                    drop(inner.load_blocking(&config));
-                    drop(inner.cleanup_blocking());
-                });
-            }
-            Ok(())
         })
     }
 }
