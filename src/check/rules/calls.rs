@@ -172,7 +172,8 @@ impl Monitor for SentCalls {
                 let listed = parts.iter().filter_map(|part| part.at(&["result", "tools"]).and_then(Value::as_array));
                 let names = listed.flatten().filter(|tool| bears_repetition(tool)).filter_map(|tool| tool.get("name"));
                 self.harmless.extend(names.filter_map(Value::as_str).map(|name| (server.to_owned(), name.to_owned())));
-                for part in parts.iter().filter(|part| !self.sent.is_empty() && part.is_response()) {
+                let is_awaited = !self.sent.is_empty();
+                for part in parts.iter().filter(|part| is_awaited && part.is_response()) {
                     let request = part.id_text();
                     let is_it = |sent: &SentCall| sent.connection == *connection && sent.request == request;
                     if sent_back(part).is_some() || declines(part) {
