@@ -139,8 +139,9 @@ fn five_subscribe(client: &mut Client) {
 }
 
 fn five_are_granted_less(client: &mut Client) {
-    for _ in 0..5 {
+    for n in 1..=5 {
         let mut one = client.another();
+        one.last_id = 100 * n;
         let message = listen_message(&mut one, &["toolsListChanged"]);
         let mut pending = one.begin(&message);
         pending.head();
@@ -148,7 +149,6 @@ fn five_are_granted_less(client: &mut Client) {
         pending.abandon();
         one.end();
     }
-    client.call(1);
 }
 
 fn five_list(client: &mut Client) {
