@@ -9,7 +9,8 @@ use crate::rig::{Ran, Rig};
 /// Every line of code in a history, as its file.
 fn files(rig: &Rig, id: &str) -> Vec<String> {
     let events = rig.events(id);
-    let lines = events.iter().filter_map(|event| event.get("code")).flat_map(|code| code.as_array().unwrap().clone());
+    // The exit code of a process is a number.
+    let lines = events.iter().filter_map(|event| event.get("code")?.as_array().cloned()).flatten();
     lines.map(|line| line["file"].as_str().unwrap().to_owned()).collect()
 }
 
