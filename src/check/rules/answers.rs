@@ -66,8 +66,8 @@ struct CallAnswers {
     distorted: BTreeSet<String>,
     /// Servers that may have sent other answers than the journal shows, and since when.
     garbled: BTreeMap<String, Seq>,
-    /// The newest answers of such servers, with their texts.
-    before: VecDeque<(String, Seq, Vec<String>)>,
+    /// The newest answers of such servers.
+    before: VecDeque<(String, Seq, Told)>,
     /// Whether the loader tells the texts of answers.
     tells_texts: bool,
     /// Calls that succeeded without the text of their answer.
@@ -85,6 +85,7 @@ struct UnansweredCall {
 }
 
 /// What a result tells.
+#[derive(Clone)]
 struct Told {
     /// The texts of its content, the first one first.
     texts: Vec<String>,
@@ -203,7 +204,7 @@ impl CallAnswers {
             if let AnswerKind::Texts(told) = &kind
                 && self.garbled.contains_key(&server)
             {
-                self.before.push_back((server.clone(), sent, told.texts.clone()));
+                self.before.push_back((server.clone(), sent, told.clone()));
                 self.before.drain(..self.before.len().saturating_sub(N_BEFORE_MAX));
             }
             let is_checked = self.with_schema.contains(&(server.clone(), tool));
@@ -236,8 +237,8 @@ impl CallAnswers {
                 tally.broken(if text.is_none_or(str::is_empty) { violation } else { violation.as_warning() });
             }
             (AnswerKind::Texts(_), Some(text)) if self.garbled.contains_key(server) => {
-                let is_it = |(of, before, texts): &&(String, Seq, Vec<String>)| {
-                    of == server && before < asked && !text.is_empty() && is_told(texts, text)
+                let is_it = |(of, before, told): &&(String, Seq, Told)| {
+                    of == server && before < asked && !text.is_empty() && told.is_in(text)
                 };
                 if let Some((_, before, _)) = self.before.iter().find(is_it) {
                     let because = format!(

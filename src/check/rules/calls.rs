@@ -16,7 +16,9 @@ use crate::check::{
     AppliesTo, ContextSwitch, Gone, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation,
     WireRequest, Witness,
 };
-use crate::history::{Action, ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Message, Name, OpId, Seq, WireEnd};
+use crate::history::{
+    Action, ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Message, Name, OpId, Seq, WireEnd,
+};
 use crate::plan::Promise;
 
 /// Judges calls before the first cleanup; `cleanup-repeatable` judges later calls.
