@@ -8,7 +8,7 @@ use crate::check::agreement::Spoken;
 use crate::check::operations::sent_back;
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Impact, Kind, Message, OpId, Outcome, Seq};
+use crate::history::{Action, ConnectionId, Event, EventKind, Header, Impact, Kind, Message, OpId, Outcome, Seq};
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: A script that garbles answers may have sent others than the journal shows, until a later call to
@@ -18,7 +18,8 @@ use crate::plan::{Promise, Revision};
 /// loader may add that, or hand on the structured content instead. Some loaders return an error to the model as a text and
 /// report success: that is a warning. A call that the server sends back is not answered; the journal has that message as the
 /// mock sent it, whatever else is wrong. A call may fail whose result its client must check, and one that has waited long.
-/// The failure of a call to a healthy server is another rule's.
+/// The failure of a call to a healthy server is another rule's. Bytes that a server could not read may have been the
+/// request of a call, and a loader may tell as a text that it could not send it.
 pub(super) const ANSWER_REACHES_ITS_CALLER: Invariant = Invariant {
     id: "answer-reaches-its-caller",
     property: Property::Safety,
@@ -32,6 +33,7 @@ pub(super) const ANSWER_REACHES_ITS_CALLER: Invariant = Invariant {
     kinds: &[
         Kind::WireReceived,
         Kind::WireSent,
+        Kind::WireNoise,
         Kind::FaultDelivered,
         Kind::OperationCompleted,
         Kind::OperationAbandoned,
@@ -46,8 +48,11 @@ pub(super) const ANSWER_REACHES_ITS_CALLER: Invariant = Invariant {
         so a model repeats what was carried out. To fix that, tell every kind of content, and none.\n\n\
         Or a call succeeded that the server never answered, or answered with an error: the server died, lost the \
         connection, refused the call, or sent it back to be repeated, and the caller does not know. To fix that, \
-        repeat the call as the server asks, or pass the failure on.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(CallAnswers::default()) },
+        repeat the call as the server asks, or pass the failure on.\n\n\
+        Or a call succeeded, and no server received it: its answer was remembered from an earlier call, or made up.",
+    start: |header: &Header| -> Box<dyn Monitor> {
+        Box::new(CallAnswers { is_excerpt: !header.origin.is_harness(), ..CallAnswers::default() })
+    },
 };
 
 /// How many answers of servers that garble some are kept.
@@ -64,6 +69,12 @@ struct CallAnswers {
     with_schema: BTreeSet<(String, String)>,
     /// Servers of which a fault has changed more than a result.
     distorted: BTreeSet<String>,
+    /// Whether the history may lack messages.
+    is_excerpt: bool,
+    /// Calls that a message on the wire names.
+    named: BTreeSet<OpId>,
+    /// Servers that received what they could not read.
+    noisy: BTreeSet<String>,
     /// Servers that may have sent other answers than the journal shows, and since when.
     garbled: BTreeMap<String, Seq>,
     /// The newest answers of such servers.
@@ -119,6 +130,7 @@ impl Monitor for CallAnswers {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
+                self.named.extend(parts(message).iter().filter_map(|part| view.caller_of(part)));
                 if let (Some(operation), Some(id)) = (view.caller_of(message), message.id()) {
                     self.sent_back.remove(&operation);
                     self.asked.push(UnansweredCall {
@@ -137,6 +149,7 @@ impl Monitor for CallAnswers {
                     self.answer(event.seq, view, connection, message);
                 }
             }
+            EventKind::WireNoise { .. } => self.noisy.extend(event.source.server().map(str::to_owned)),
             EventKind::FaultDelivered { impairs, fault } => {
                 let is_plain = fault.split(':').next().is_some_and(|id| RESULTS.contains(&id));
                 self.distorted.extend(event.source.server().filter(|_| !is_plain).map(str::to_owned));
@@ -157,6 +170,9 @@ impl Monitor for CallAnswers {
                 }
                 let Outcome::Ok { text, .. } = outcome else { return };
                 self.tells_texts |= text.is_some();
+                if let Some(violation) = self.of_nobody(event.seq, *operation, text.as_deref(), view) {
+                    return tally.broken(violation);
+                }
                 match (text.as_deref(), answered, sent_back) {
                     (Some(text), _, Some(sent)) => judge_sent_back(event.seq, *operation, text, sent, tally),
                     (text, Some(answer), None) => self.judge(event.seq, *operation, text, &answer, tally),
@@ -259,6 +275,22 @@ impl CallAnswers {
             }
             (AnswerKind::Other, _) => {}
         }
+    }
+
+    /// The violation of a call that succeeded although no server received it.
+    fn of_nobody(&self, now: Seq, operation: OpId, text: Option<&str>, view: &View) -> Option<Violation> {
+        let call = view.operation(operation).filter(|call| call.action == Action::Call && call.loaded.is_some())?;
+        let server = call.server.as_deref()?;
+        let may_have_arrived = self.named.contains(&operation) || self.noisy.contains(server) || call.is_ambiguous;
+        if may_have_arrived || !call.requests.is_empty() || call.is_excused() || self.is_excerpt {
+            return None;
+        }
+        let because = format!("{} succeeded at {now}, and no server had received it", call.describe());
+        let violation = Violation::new("of-nobody", because, &[call.invoked, now]);
+        let is_open = view.connections_of(server).any(|(_, connection)| connection.gone.is_none());
+        let may_be_an_error = !call.is_promised || !view.is_healthy(server) || !is_open;
+        let is_warning = may_be_an_error && text.is_some_and(|text| !text.is_empty());
+        Some(if is_warning { violation.as_warning() } else { violation })
     }
 
     /// Judges a call that succeeded with this text and had no answer.
