@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::given_up::{GivenUpCall, GivenUpCalls, TOLD_BY_THEN};
 use crate::check::host::{ServerExchange, exchange_of, is_responsible};
+use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Name, Seq, WireEnd};
+use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, Name, Outcome, Seq, WireEnd};
 use crate::plan::Promise;
 
 /// Counter-examples: `initialize` must not be cancelled. If the server ended the stream, the client did not abandon the
@@ -12,7 +14,8 @@ use crate::plan::Promise;
 /// loader cancel an operation, `cancel-announced` judges. A cleanup, a removal or the end of the program closes what is
 /// open, and a response that had begun and was broken is no request that was abandoned. The journal of a mock alone does not
 /// show whether its client lives on, so a later request of the session must show it. A cancellation on another socket may
-/// overtake its request.
+/// overtake its request. Over other transports, and where the wire stays open, only the operation of a driver shows that a
+/// request was abandoned. Since 2026-07-28 the end of a stream is its cancellation.
 pub(super) const ABANDONED_CALL_CANCELLED: Invariant = Invariant {
     id: "abandoned-call-cancelled",
     property: Property::Liveness,
@@ -20,10 +23,12 @@ pub(super) const ABANDONED_CALL_CANCELLED: Invariant = Invariant {
     claim: "a request that the client abandons is cancelled",
     source: "2025-11-25, basic/transports, Sending Messages to the Server: a disconnect is no cancellation; basic/lifecycle, Timeouts",
     requirement: &["LC-CAN-03", "LC-TMO-02"],
-    applies: AppliesTo::SESSIONS,
+    applies: AppliesTo::ALL,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[
+        Kind::OperationInvoked,
+        Kind::OperationCompleted,
         Kind::CancelRequested,
         Kind::HttpReceived,
         Kind::HttpAnswered,
@@ -35,7 +40,8 @@ pub(super) const ABANDONED_CALL_CANCELLED: Invariant = Invariant {
     vacuous: "no request was answered or abandoned",
     explain: "The client closed the connection on which it waited for an answer and never sent \
         `notifications/cancelled`. Before 2026-07-28 the end of a connection is no cancellation: the server keeps \
-        working for a caller that is gone.\n\n\
+        working for a caller that is gone. Or the client told its caller that the call had failed, usually after a \
+        time-out, and left the request open: the server keeps working then as well.\n\n\
         Look at where the client abandons the request; usually a timeout only drops the future. To fix it, send the \
         notification with the id of the request, and end only after every request was answered or cancelled.",
     start: |header: &Header| -> Box<dyn Monitor> {
@@ -46,6 +52,9 @@ pub(super) const ABANDONED_CALL_CANCELLED: Invariant = Invariant {
 #[derive(Default)]
 struct AbandonedRequests {
     is_host: bool,
+    calls: GivenUpCalls,
+    /// Requests that HTTP itself answered with an error.
+    refused: BTreeSet<(ConnectionId, String)>,
     asked: BTreeMap<ServerExchange, PostedRequest>,
     given_up: Vec<GivenUp>,
     /// The ids of the events on each open stream.
@@ -74,6 +83,11 @@ struct PostedRequest {
 
 impl Monitor for AbandonedRequests {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        self.see_call(event, view, tally);
+        // Only an exchange in the handshake generation ends without a cancellation.
+        if view.is_stateless() || view.shows_ends() {
+            return;
+        }
         match &event.kind {
             EventKind::CancelRequested { .. } => self.cancelled = Some(event.seq),
             // What comes after a whole answer, or after one that no client can read, abandons nothing.
@@ -132,6 +146,9 @@ impl Monitor for AbandonedRequests {
     }
 
     fn end(&mut self, view: &View, tally: &mut Tally) {
+        for (call, owed) in self.calls.owed().filter(|_| is_responsible(view)) {
+            tally.broken(left_open(&call, owed));
+        }
         let is_alive = self.is_host || view.is_ready();
         let owed = self.given_up.drain(..).filter(|given_up| is_alive || given_up.goes_on);
         for GivenUp { asked, at: gave_up, .. } in owed.filter(|_| is_responsible(view)) {
@@ -146,6 +163,41 @@ impl Monitor for AbandonedRequests {
 }
 
 impl AbandonedRequests {
+    /// Takes an event for the calls of a driver.
+    fn see_call(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        let is_line = view.shows_ends();
+        if view.is_stateless() && !is_line {
+            return;
+        }
+        match &event.kind {
+            EventKind::WireReceived { connection, message } => {
+                for part in parts(message).iter() {
+                    (0..self.calls.receive(connection, part)).for_each(|_| tally.held());
+                }
+            }
+            EventKind::HttpEnded { exchange, .. } => {
+                if let Some(asked) = self.asked.get(&exchange_of(event, exchange)) {
+                    self.calls.forget(&asked.connection, &asked.id);
+                }
+            }
+            EventKind::OperationCompleted { operation, outcome: Outcome::Ok { .. } } if is_line => {
+                let call = view.operation(*operation).filter(|call| call.action == Action::Call);
+                if call.is_some_and(|call| call.requests.iter().any(|request| request.answered.is_some())) {
+                    tally.held();
+                }
+            }
+            _ => {
+                self.refused.extend(view.refusals().failed().iter().cloned());
+                let (asked, refused) = (&self.asked, &self.refused);
+                self.calls.see(event, view, |connection, id| {
+                    let is_it = |asked: &PostedRequest| asked.connection == *connection && asked.id == id;
+                    let is_refused = refused.contains(&(connection.clone(), id.to_owned()));
+                    !is_refused && (is_line || asked.values().any(is_it))
+                });
+            }
+        }
+    }
+
     /// Whether something else than the loader's own decision ended a request.
     fn is_excused(&self, asked: &PostedRequest, view: &View) -> bool {
         let is_after = |event: Option<Seq>| event.is_some_and(|event| event > asked.seq);
@@ -156,4 +208,14 @@ impl AbandonedRequests {
                 || view.loader_exited().is_some()
                 || view.operations().any(Operation::is_excused))
     }
+}
+
+/// The violation of a loader that told its caller of a failure and left the request open.
+fn left_open(call: &GivenUpCall, owed: Seq) -> Violation {
+    let GivenUpCall { connection, id, received, operation, failed, .. } = call;
+    let because = format!(
+        "{operation} failed at {failed}, its request {id} on {connection}, of {received}, was open at {owed} and was never cancelled"
+    );
+    let violation = Violation::new("left-open", because, &[*received, *failed, owed]).as_warning();
+    if call.is_timed { violation.of_bound(TOLD_BY_THEN) } else { violation }
 }

@@ -24,6 +24,7 @@ mod elicited;
 mod eras;
 mod fallback;
 mod features;
+mod given_up;
 mod growth;
 mod handshake;
 mod host_end;
