@@ -173,8 +173,14 @@ impl Monitor for PromptCancellations {
 /// After this time, and this many further requests one by one, a client over pipes has read an answer.
 const READ_BY_THEN: (Duration, usize) = (Duration::from_secs(1), 2);
 
+/// A cancellation that comes this long after the answer over pipes has rarely crossed it.
+const CROSSED_BY_THEN: Duration = Duration::from_millis(10);
+/// Number of answered calls of one connection that were cancelled, which is no accident any more.
+const N_ACCIDENTS: usize = 4;
+
 /// Counter-examples: A cancellation may cross the answer: without evidence that the client had read it, it had not. Over
-/// lines, a client that takes turns and went on for some requests has read it. Two
+/// lines, a client that takes turns and went on for some requests has read it, and one that cancels call after call behind
+/// the answer crosses no answer by chance, unless a script delays the answers. Two
 /// sockets have no order, so a cancellation may overtake its request. If bytes arrived that are no message, or a request
 /// was cut off or refused unread, the request may have been among them.
 pub(super) const CANCEL_ONLY_OPEN_REQUESTS: Invariant = Invariant {
@@ -218,6 +224,8 @@ struct CancelledRequests {
     noisy: Vec<ConnectionId>,
     /// Cancellations over HTTP of requests that have not arrived.
     early: BTreeMap<RequestKey, Seq>,
+    /// What was cancelled on each pair of pipes after its answer.
+    after_answers: BTreeMap<ConnectionId, AfterAnswers>,
     /// The connection of the newest POST of each mock, until its message arrives.
     unread: BTreeMap<Name, ConnectionId>,
 }
@@ -259,7 +267,12 @@ impl Monitor for CancelledRequests {
                     let key = (connection.clone(), Name::from(id));
                     let n_requests = self.turns.n_requests(connection);
                     let answered = AnsweredAt { seq: event.seq, at_us: event.at_us, n_requests };
-                    self.requests.entry(key).and_modify(|asked| asked.answered = Some(answered));
+                    if let Some(asked) = self.requests.get_mut(&key) {
+                        asked.answered = Some(answered);
+                        if asked.method == "tools/call" && view.is_line() {
+                            self.after_answers.entry(connection.clone()).or_default().n_calls += 1;
+                        }
+                    }
                 }
             }
             EventKind::HttpReceived { verb, connection: Some(connection), .. } if verb == "POST" => {
@@ -296,6 +309,7 @@ impl Monitor for CancelledRequests {
     }
 
     fn end(&mut self, view: &View, tally: &mut Tally) {
+        self.after_answers.values().filter_map(AfterAnswers::violation).for_each(|violation| tally.broken(violation));
         if !view.is_cut_off() && !view.is_killed() {
             self.judge_early(tally, |_| true);
         }
@@ -375,7 +389,16 @@ impl CancelledRequests {
                 );
                 tally.broken(Violation::new("already-answered", because, &[asked.received, had, seq]));
             }
-            None => tally.held(),
+            None => {
+                let is_delayed =
+                    event.source.server().and_then(|server| view.server(server)).is_some_and(|it| it.delayed.is_some());
+                let late = asked.answered.filter(|_| turn.is_some() && !asked.is_cancel_wanted && !is_delayed);
+                let waited = late.map(|answered| Duration::from_micros(event.at_us.saturating_sub(answered.at_us)));
+                if let Some(answered) = late.filter(|_| waited >= Some(CROSSED_BY_THEN)) {
+                    self.after_answers.entry(connection.clone()).or_default().cancelled.push([answered.seq, seq]);
+                }
+                tally.held();
+            }
         }
     }
 
@@ -428,4 +451,28 @@ fn owner(view: &View, connection: &ConnectionId, method: &str, seq: Seq) -> Opti
     let mut loads = view.operations().filter(|operation| operation.action.loads());
     let only = loads.next().filter(|_| loads.next().is_none());
     only.map(|operation| operation.id)
+}
+
+/// Calls of a pair of pipes whose client takes turns.
+#[derive(Default)]
+struct AfterAnswers {
+    n_calls: usize,
+    /// The answer and the cancellation of each call that was cancelled when it had been answered.
+    cancelled: Vec<[Seq; 2]>,
+}
+
+impl AfterAnswers {
+    /// The violation, if the client cancels most calls behind their answers.
+    fn violation(&self) -> Option<Violation> {
+        let (Some(first), n) = (self.cancelled.first(), self.cancelled.len()) else { return None };
+        if n < N_ACCIDENTS || n * 2 < self.n_calls {
+            return None;
+        }
+        let [answered, cancelled] = first;
+        let because = format!(
+            "{n} of {} answered calls were cancelled after their answer: the first at {cancelled}, answered at {answered}",
+            self.n_calls
+        );
+        Some(Violation::new("each-after-its-answer", because, first).of_bound(CROSSED_BY_THEN).as_warning())
+    }
 }
