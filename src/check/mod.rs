@@ -12,6 +12,7 @@
 //! server do excuses the operations of that time, until the server has recovered. No rule reads the texts of errors, because they differ between versions.
 
 mod agreement;
+mod call_results;
 mod carriers;
 mod causes;
 mod combinator;

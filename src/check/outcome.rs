@@ -164,7 +164,11 @@ pub(super) fn judge_call(event: &Event, view: &View, operation: &Operation, ende
     if operation.loaded.is_none() || operation.is_excused() || !operation.is_promised {
         return Success::Excused;
     }
-    if !view.must_call(operation, server) {
+    // An answer that the journal shows, even an error, cancels nothing.
+    let is_answered = operation.requests.iter().any(|request| request.answered.is_some()) && !operation.is_ambiguous;
+    let is_cancelled = matches!(ended, OperationEnd::Completed(Outcome::Cancelled));
+    let is_cancelled_unasked = is_cancelled && is_answered && view.shows_messages(server);
+    if !view.must_call(operation, server) && !is_cancelled_unasked {
         return Success::Excused;
     }
     let is_delayed = view.server(server).is_some_and(|server| server.delayed.is_some());

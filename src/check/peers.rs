@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::check::call_results::is_legal_success;
 use crate::history::{
     ConnectionId, Event, EventKind, Impact, LinkPeer, Message, Name, OpId, Seq, ServerEnd, Source, WireEnd,
 };
+use crate::plan::Revision;
 
 /// One server of the configuration, across all its incarnations.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +45,10 @@ pub struct Server {
     pub is_toolless: bool,
     /// The connection that was opened last.
     pub newest: Option<ConnectionId>,
+    /// The latest fault that only replaced a result, and what had impaired the server before it.
+    altered: Option<(Seq, Option<Seq>)>,
+    /// Whether a tool has a schema for its output, to which results may not keep.
+    has_output_schemas: bool,
 }
 
 /// One connection of a server.
@@ -93,9 +99,23 @@ impl Server {
 
     /// A fault was delivered that may cost answers.
     fn impair(&mut self, seq: Seq, fault: &str) {
+        self.altered = is_alteration(fault).then_some((seq, self.impaired));
         self.impaired = Some(seq);
         if !is_on_record(fault) {
             self.unshown.get_or_insert(seq);
+        }
+    }
+
+    /// A request is answered. A script that sent a legal result of a call in place of another has impaired nothing.
+    fn hear(&mut self, method: &str, only: Option<&Value>, revision: Option<Revision>) {
+        if let Some(tools) = only.filter(|_| method == "tools/list").and_then(|result| result.get("tools")) {
+            let tools = tools.as_array().into_iter().flatten();
+            self.has_output_schemas |= tools.into_iter().any(|tool| tool.get("outputSchema").is_some());
+        }
+        let Some((altered, before)) = self.altered.take() else { return };
+        let is_legal = method == "tools/call" && only.is_some_and(|result| is_legal_success(result, revision));
+        if is_legal && !self.has_output_schemas && self.impaired == Some(altered) {
+            self.impaired = before;
         }
     }
 
@@ -128,6 +148,11 @@ impl Server {
 
 /// Time after which a loader knows that a server has ended, without other evidence.
 const NOTICED_US: u64 = 2_000_000;
+
+/// Whether a fault replaces a result, and does nothing else.
+fn is_alteration(fault: &str) -> bool {
+    matches!(fault.split(':').next(), Some("answer-result" | "alter-result"))
+}
 
 /// Whether the journal shows what a client reads although this fault was delivered: the mock sends an odd message as the
 /// journal has it, or none.
@@ -257,11 +282,18 @@ impl Peers {
     }
 
     /// Removes and returns the request to which an answer belongs.
-    pub(super) fn answer(&mut self, connection: &ConnectionId, message: &Message) -> Option<PendingRequest> {
+    pub(super) fn answer(
+        &mut self,
+        connection: &ConnectionId,
+        message: &Message,
+        revision: Option<Revision>,
+    ) -> Option<PendingRequest> {
         let known = self.connections.get_mut(connection)?;
         let pending = known.unanswered.remove(&message.id_text())?;
         let server = known.server.clone();
         let result = message.at(&["result"]);
+        let is_alone = !self.connections_of(&server).any(|(_, other)| !other.unanswered.is_empty());
+        self.server_mut(&server).hear(&pending.method, result.filter(|_| is_alone), revision);
         let says_no_tools = match pending.method.as_str() {
             "tools/list" => result.and_then(|result| result.get("tools")).and_then(Value::as_array).map(Vec::is_empty),
             "initialize" => {

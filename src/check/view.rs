@@ -474,7 +474,9 @@ impl View {
 
     fn send(&mut self, seq: Seq, connection: &ConnectionId, message: &Message) {
         for part in parts(message).iter().filter(|part| part.is_response()) {
-            let owner = self.peers.answer(connection, part).and_then(|pending| pending.operation);
+            let agreed = self.agreements.of(connection).and_then(Agreement::revision);
+            let revision = agreed.or(self.is_stateless.then_some(Revision::R20260728));
+            let owner = self.peers.answer(connection, part, revision).and_then(|pending| pending.operation);
             let Some(operation) = owner.and_then(|id| self.operations.get_mut(&id)) else { continue };
             let id = part.id().map(|_| part.id_text());
             // A request that is repeated on a new connection may keep its id.
