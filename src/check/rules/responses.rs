@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::check::agreement::Spoken;
 use crate::check::carriers::Carrier;
 use crate::check::host::is_responsible;
@@ -13,7 +15,7 @@ use crate::plan::Promise;
 
 /// Counter-examples: A response to a request that the server took back may have crossed the notice. After a lost session
 /// a response may come on the new one. A client whose POST failed may post its response again. An error without an id
-/// answers what could not be read. A server that repeats a request under its id gets a response to each. A server that a script made misbehave may have sent a request that is not on record.
+/// answers what could not be read, and says so by its code. A server that repeats a request under its id gets a response to each. A server that a script made misbehave may have sent a request that is not on record.
 pub(super) const RESPONSES_MATCH_REQUESTS: Invariant = Invariant {
     id: "responses-match-requests",
     property: Property::Safety,
@@ -41,6 +43,9 @@ pub(super) const RESPONSES_MATCH_REQUESTS: Invariant = Invariant {
         Without a handshake, since 2026-07-28, a server sends no requests, so nothing is to be answered.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Responses::default()) },
 };
+
+/// Codes of errors that answer what could not be read: a parse error, and an invalid request.
+const UNREADABLE: [i64; 2] = [-32700, -32600];
 
 #[derive(Default)]
 struct Responses {
@@ -98,9 +103,28 @@ impl Responses {
         carrier.is_some_and(|carrier| self.refused.contains(&(carrier.mock.clone(), carrier.exchange.clone())))
     }
 
+    /// Judges a response without the id of a request, while requests are open that could be read.
+    fn judge_null(&self, event: &Event, view: &View, connection: &ConnectionId, answer: &Message, tally: &mut Tally) {
+        let code = answer.at(&["error", "code"]).and_then(Value::as_i64);
+        let is_unread = code.is_none_or(|code| UNREADABLE.contains(&code));
+        let is_open = |asked: &ServerRequest| asked.n_unanswered > 0 && !asked.is_taken_back;
+        let has_open = self.asked.iter().any(|((of, _), asked)| of == connection && is_open(asked));
+        if is_unread || !has_open || !matches!(view.spoken(connection), Spoken::Handshake(..)) {
+            return;
+        }
+        let because = format!(
+            "a response with the id null was sent on connection {connection} at {}, where a request of the server was open",
+            event.seq
+        );
+        tally.broken(Violation::new("without-id", because, &[event.seq]));
+    }
+
     fn receive(&mut self, event: &Event, view: &View, connection: &ConnectionId, answer: &Message, tally: &mut Tally) {
         let seq = event.seq;
         let is_response = answer.at(&["result"]).is_some() || answer.at(&["error"]).is_some() || answer.is_cut();
+        if is_response && answer.at(&["id"]).is_some_and(Value::is_null) {
+            return self.judge_null(event, view, connection, answer, tally);
+        }
         let Some(id) = answer.id().filter(|_| is_response).map(|_| answer.id_text()) else { return };
         match view.spoken(connection) {
             Spoken::Stateless => {
