@@ -231,6 +231,9 @@ pub(super) const FIELDS_OF_REVISION: Invariant = Invariant {
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_fields) },
 };
 
+/// Parameters that came with the stateless generation.
+const STATELESS_PARAMS: &[&str] = &["requestState", "inputResponses"];
+
 fn judge_fields(event: &Event, view: &View) -> Judged {
     let EventKind::WireReceived { connection, message } = &event.kind else { return Judged::Unrelated };
     let mut judged = Judged::Unrelated;
@@ -242,15 +245,12 @@ fn judge_fields(event: &Event, view: &View) -> Judged {
         if !Schema::of(revision).has_params(method) {
             continue;
         }
-        if revision == Revision::NEWEST_HANDSHAKE {
-            judged = Judged::Held;
-            continue;
-        }
         let is_newer = |name: &&String| {
             let name = name.as_str();
             !matches!(name, "_meta" | "task")
                 && !Schema::of(revision).has_param(method, name)
-                && later_than(revision).any(|later| Schema::of(later).has_param(method, name))
+                && (later_than(revision).any(|later| Schema::of(later).has_param(method, name))
+                    || STATELESS_PARAMS.contains(&name))
         };
         let Some(name) = params.keys().find(is_newer) else {
             judged = Judged::Held;
