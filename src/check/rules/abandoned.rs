@@ -54,7 +54,7 @@ struct AbandonedRequests {
     is_host: bool,
     calls: GivenUpCalls,
     /// Requests that HTTP itself answered with an error.
-    refused: BTreeSet<(ConnectionId, String)>,
+    refused: BTreeSet<(ConnectionId, Name)>,
     asked: BTreeMap<ServerExchange, PostedRequest>,
     given_up: Vec<GivenUp>,
     /// The ids of the events on each open stream.
@@ -97,7 +97,7 @@ impl Monitor for AbandonedRequests {
             EventKind::WireReceived { connection, message } => {
                 if let Some(cancelled) = message.cancelled_request() {
                     let id = Name::of(cancelled);
-                    let is_it = |asked: &PostedRequest| asked.connection == *connection && asked.id == id;
+                    let is_it = |asked: &PostedRequest| asked.connection == *connection && asked.id == *id;
                     let n_before = self.given_up.len() + self.asked.len();
                     self.given_up.retain(|given_up| !is_it(&given_up.asked));
                     self.asked.retain(|_, asked| !is_it(asked));
@@ -190,7 +190,7 @@ impl AbandonedRequests {
                 self.refused.extend(view.refusals().failed().iter().cloned());
                 let (asked, refused) = (&self.asked, &self.refused);
                 self.calls.see(event, view, |connection, id| {
-                    let is_it = |asked: &PostedRequest| asked.connection == *connection && asked.id == id;
+                    let is_it = |asked: &PostedRequest| asked.connection == *connection && asked.id == *id;
                     let is_refused = refused.contains(&(connection.clone(), id.to_owned()));
                     !is_refused && (is_line || asked.values().any(is_it))
                 });

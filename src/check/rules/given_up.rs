@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::check::{Operation, View};
-use crate::history::{Action, ConnectionId, Event, EventKind, Message, OpId, Outcome, Seq};
+use crate::history::{Action, ConnectionId, Event, EventKind, Message, Name, OpId, Outcome, Seq};
 
 /// A client whose caller asks for nothing for this long has had time to send a cancellation.
 pub(super) const TOLD_BY_THEN: Duration = Duration::from_secs(1);
@@ -17,7 +17,7 @@ pub(super) struct GivenUpCalls {
 /// Such a request.
 pub(super) struct GivenUpCall {
     pub(super) connection: ConnectionId,
-    pub(super) id: String,
+    pub(super) id: Name,
     pub(super) received: Seq,
     pub(super) operation: OpId,
     /// The failure of its call.
@@ -37,7 +37,7 @@ impl GivenUpCalls {
     /// Counter-examples: A call that the driver cancelled, or that a cleanup overtook, is another rule's. A fault that garbles
     /// messages may have answered the request. If the connection ended, or the answer came before the client went on,
     /// nothing is left to cancel. A client that ends its connection at once after the failure has let go of the request.
-    pub(super) fn see(&mut self, event: &Event, view: &View, is_open: impl Fn(&ConnectionId, &str) -> bool) {
+    pub(super) fn see(&mut self, event: &Event, view: &View, is_open: impl Fn(&ConnectionId, &Name) -> bool) {
         match &event.kind {
             EventKind::OperationCompleted { operation, outcome: Outcome::Failed(_) } => {
                 let Some(call) = view.operation(*operation).filter(|call| is_given_up(call, view)) else { return };
@@ -74,7 +74,7 @@ impl GivenUpCalls {
     /// Takes a message of a client, and returns the number of calls that it cancels.
     pub(super) fn receive(&mut self, connection: &ConnectionId, message: &Message) -> usize {
         let n_before = self.all.len();
-        if let Some(cancelled) = message.cancelled_request().map(ToString::to_string) {
+        if let Some(cancelled) = message.cancelled_request().map(Name::from) {
             self.forget(connection, &cancelled);
         }
         if message.is_any_request() {
@@ -84,8 +84,8 @@ impl GivenUpCalls {
     }
 
     /// Forgets a request whose exchange has ended.
-    pub(super) fn forget(&mut self, connection: &ConnectionId, id: &str) {
-        self.all.retain(|call| call.connection != *connection || call.id != id);
+    pub(super) fn forget(&mut self, connection: &ConnectionId, id: &Name) {
+        self.all.retain(|call| call.connection != *connection || call.id != *id);
     }
 
     /// The calls whose client never cancelled them, at the end of the history.
@@ -101,6 +101,6 @@ fn is_given_up(call: &Operation, view: &View) -> bool {
 }
 
 /// Whether a request was neither answered nor cancelled, and its connection is there.
-fn is_pending(view: &View, connection: &ConnectionId, id: &str) -> bool {
+fn is_pending(view: &View, connection: &ConnectionId, id: &Name) -> bool {
     view.connection(connection).is_some_and(|known| known.gone.is_none() && known.unanswered.contains_key(id))
 }
