@@ -75,7 +75,7 @@ impl GivenUpCalls {
     pub(super) fn receive(&mut self, connection: &ConnectionId, message: &Message) -> usize {
         let n_before = self.all.len();
         if let Some(cancelled) = message.cancelled_request().map(Name::from) {
-            self.forget(connection, &cancelled);
+            self.all.retain(|call| call.connection != *connection || call.id != cancelled);
         }
         if message.is_any_request() {
             self.all.iter_mut().filter(|call| call.connection == *connection).for_each(|call| call.goes_on = true);
@@ -83,9 +83,9 @@ impl GivenUpCalls {
         n_before - self.all.len()
     }
 
-    /// Forgets a request whose exchange has ended.
+    /// Forgets a request whose exchange has ended before its client had its chance to cancel it.
     pub(super) fn forget(&mut self, connection: &ConnectionId, id: &Name) {
-        self.all.retain(|call| call.connection != *connection || call.id != *id);
+        self.all.retain(|call| call.owed.is_some() || call.connection != *connection || call.id != *id);
     }
 
     /// The calls whose client never cancelled them, at the end of the history.

@@ -133,7 +133,7 @@ pub(super) const TORN_DOWN_SUBSCRIPTION_LEFT: Invariant = Invariant {
     property: Property::Safety,
     level: Level::Must,
     claim: "over pipes, no client cancels a subscription that its server has torn down",
-    source: "2026-07-28, basic/patterns/cancellation and basic/patterns/subscriptions, Cancellation",
+    source: "2026-07-28, basic/patterns/cancellation; 2026-07-28, basic/patterns/subscriptions, Cancellation",
     requirement: &["LC-SUB-10"],
     applies: AppliesTo::STATELESS_STDIO,
     needs: Promise::None,

@@ -33,6 +33,7 @@ const OF_VIEW: &[Kind] = &[
     Kind::HttpEnded,
     Kind::MockStarted,
     Kind::SocketOpened,
+    Kind::SocketClosed,
     Kind::SessionOpened,
     Kind::FaultDelivered,
     Kind::MockEnding,
