@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::Value;
 
-use crate::check::agreement::Spoken;
 use crate::check::operations::sent_back;
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Action, ConnectionId, Event, EventKind, Header, Impact, Kind, Message, OpId, Outcome, Seq};
-use crate::plan::{Promise, Revision};
+use crate::plan::Promise;
 
 /// Counter-examples: A script that garbles answers may have sent others than the journal shows, until a later call to
 /// that server returns what it should; other servers are not concerned. An answer that was sent to an earlier call is
@@ -17,7 +16,7 @@ use crate::plan::{Promise, Revision};
 /// of an answer has told them, in any form that contains them. Where an answer has other content beside its texts, a
 /// loader may add that, or hand on the structured content instead. Some loaders return an error to the model as a text and
 /// report success: that is a warning. A call that the server sends back is not answered; the journal has that message as the
-/// mock sent it, whatever else is wrong. A call may fail whose result its client must check, and one that has waited long.
+/// mock sent it, whatever else is wrong.
 /// The failure of a call to a healthy server is another rule's. Bytes that a server could not read may have been the
 /// request of a call, and a loader may tell as a text that it could not send it.
 pub(super) const ANSWER_REACHES_ITS_CALLER: Invariant = Invariant {
@@ -65,10 +64,6 @@ struct CallAnswers {
     answered: BTreeMap<OpId, CallAnswer>,
     /// Calls that a server sent back and that were not repeated yet.
     sent_back: BTreeMap<OpId, Seq>,
-    /// Tools whose results the client must check, by server.
-    with_schema: BTreeSet<(String, String)>,
-    /// Servers of which a fault has changed more than a result.
-    distorted: BTreeSet<String>,
     /// Whether the history may lack messages.
     is_excerpt: bool,
     /// Calls that a message on the wire names.
@@ -92,7 +87,6 @@ struct UnansweredCall {
     connection: ConnectionId,
     id: Value,
     operation: OpId,
-    tool: String,
 }
 
 /// What a result tells.
@@ -111,8 +105,6 @@ struct CallAnswer {
     sent: Seq,
     server: String,
     kind: AnswerKind,
-    /// Whether it is a success that every client of its revision takes for one.
-    is_success: bool,
 }
 
 enum AnswerKind {
@@ -139,23 +131,14 @@ impl Monitor for CallAnswers {
                         connection: connection.clone(),
                         id: id.clone(),
                         operation,
-                        tool: message.at(&["params", "name"]).and_then(Value::as_str).unwrap_or_default().to_owned(),
                     });
                 }
             }
-            EventKind::WireSent { connection, message } => {
-                self.listed(event, message);
-                if !self.asked.is_empty() {
-                    self.answer(event.seq, view, connection, message);
-                }
+            EventKind::WireSent { connection, message } if !self.asked.is_empty() => {
+                self.answer(event.seq, connection, message);
             }
             EventKind::WireNoise { .. } => self.noisy.extend(event.source.server().map(str::to_owned)),
-            EventKind::FaultDelivered { impairs, fault } => {
-                let is_plain = fault.split(':').next().is_some_and(|id| RESULTS.contains(&id));
-                self.distorted.extend(event.source.server().filter(|_| !is_plain).map(str::to_owned));
-                if *impairs != Impact::Answers {
-                    return;
-                }
+            EventKind::FaultDelivered { impairs: Impact::Answers, .. } => {
                 self.garbled.extend(event.source.server().map(|server| (server.into(), event.seq)));
             }
             EventKind::OperationCompleted { operation, outcome } => {
@@ -164,10 +147,6 @@ impl Monitor for CallAnswers {
                 self.asked.retain(|asked| asked.operation != *operation);
                 let answered = self.answered.remove(operation);
                 let sent_back = self.sent_back.remove(operation);
-                let answer = answered.as_ref().filter(|answer| !self.distorted.contains(&answer.server));
-                if let (Outcome::Failed(_), Some(answer)) = (outcome, answer) {
-                    judge_failed(event, view, *operation, answer, tally);
-                }
                 let Outcome::Ok { text, .. } = outcome else { return };
                 self.tells_texts |= text.is_some();
                 if let Some(violation) = self.of_nobody(event.seq, *operation, text.as_deref(), view) {
@@ -198,20 +177,12 @@ impl Monitor for CallAnswers {
 }
 
 impl CallAnswers {
-    fn listed(&mut self, event: &Event, message: &Message) {
-        let Some(tools) = message.at(&["result", "tools"]).and_then(Value::as_array) else { return };
-        let server = event.source.server().unwrap_or_default();
-        let checked = tools.iter().filter(|tool| tool.get("outputSchema").is_some());
-        let names = checked.filter_map(|tool| tool.get("name").and_then(Value::as_str));
-        self.with_schema.extend(names.map(|name| (server.to_owned(), name.to_owned())));
-    }
-
-    fn answer(&mut self, sent: Seq, view: &View, connection: &ConnectionId, message: &Message) {
+    fn answer(&mut self, sent: Seq, connection: &ConnectionId, message: &Message) {
         for part in parts(message).iter() {
             let Some(id) = part.id().filter(|_| part.is_response()) else { continue };
             let is_it = |asked: &UnansweredCall| asked.connection == *connection && asked.id == *id;
             let Some(index) = self.asked.iter().position(is_it) else { continue };
-            let UnansweredCall { at: asked, server, operation, tool, .. } = self.asked.swap_remove(index);
+            let UnansweredCall { at: asked, server, operation, .. } = self.asked.swap_remove(index);
             if sent_back(part).is_some() {
                 self.sent_back.insert(operation, sent);
                 continue;
@@ -223,9 +194,7 @@ impl CallAnswers {
                 self.before.push_back((server.clone(), sent, told.clone()));
                 self.before.drain(..self.before.len().saturating_sub(N_BEFORE_MAX));
             }
-            let is_checked = self.with_schema.contains(&(server.clone(), tool));
-            let is_success = !is_checked && message.is_response() && is_success(part, view, connection);
-            self.answered.insert(operation, CallAnswer { asked, sent, server, kind, is_success });
+            self.answered.insert(operation, CallAnswer { asked, sent, server, kind });
         }
     }
 
@@ -353,69 +322,4 @@ fn judge_sent_back(now: Seq, operation: OpId, text: &str, sent: Seq, tally: &mut
         format!("{operation} succeeded at {now}, although its server had sent it back at {sent} for more input");
     let violation = Violation::new("sent-back", because, &[sent, now]);
     tally.broken(if text.is_empty() { violation } else { violation.as_warning() });
-}
-
-/// The faults that change the result of an answer and nothing else.
-const RESULTS: [&str; 3] = ["answer-result", "alter-result", "omit-result"];
-
-/// A loader that waits no longer than this has not given the call up.
-const WAIT_MIN_US: u64 = 2_000_000;
-
-/// Judges a call that failed after this answer.
-fn judge_failed(event: &Event, view: &View, id: OpId, answer: &CallAnswer, tally: &mut Tally) {
-    let Some(operation) = view.operation(id).filter(|operation| !operation.is_excused()) else { return };
-    let server = view.server(&answer.server);
-    let is_healthy = server.is_none_or(|server| server.impaired.is_none());
-    let is_cut = server.and_then(|server| server.lost).is_some_and(|lost| lost > answer.asked);
-    let waited_us = operation.started.map_or(0, |(_, at_us)| event.at_us.saturating_sub(at_us));
-    if !answer.is_success || is_healthy || is_cut || waited_us >= WAIT_MIN_US || !view.shows_messages(&answer.server) {
-        return;
-    }
-    let because = format!("{id} failed at {}, and a success was sent at {}", event.seq, answer.sent);
-    tally.broken(Violation::new("success-as-failure", because, &[answer.sent, event.seq]));
-}
-
-/// Whether a result is one that every client of its revision takes for a success.
-fn is_success(response: &Message, view: &View, connection: &ConnectionId) -> bool {
-    let revision = match view.spoken(connection) {
-        Spoken::Handshake(revision, _) => Some(revision),
-        Spoken::Stateless => None,
-        Spoken::Unknown => return false,
-    };
-    let is_plain =
-        response.at(&["error"]).is_none() && response.at(&["jsonrpc"]).and_then(Value::as_str) == Some("2.0");
-    let Some(result) = response.at(&["result"]).and_then(Value::as_object).filter(|_| is_plain) else { return false };
-    let is_since = |first: &str| match (revision, first.parse::<Revision>()) {
-        (Some(revision), Ok(first)) => revision >= first,
-        (None, _) => true,
-        (Some(_), Err(_)) => false,
-    };
-    let is_known = result.iter().all(|(name, value)| match name.as_str() {
-        "content" => value.is_array(),
-        "isError" => *value == Value::Bool(false),
-        "structuredContent" => value.is_object() && is_since("2025-06-18"),
-        "resultType" => value == "complete",
-        "_meta" => value.is_object(),
-        _ => false,
-    });
-    let content = result.get("content").and_then(Value::as_array);
-    let is_complete = revision.is_some() || result.contains_key("resultType");
-    is_known && is_complete && content.is_some_and(|content| content.iter().all(|block| is_block(block, is_since)))
-}
-
-/// Whether a block of content is of a kind that the revision has, and complete.
-fn is_block(block: &Value, is_since: impl Fn(&str) -> bool) -> bool {
-    let has = |name: &str| block.get(name).is_some_and(Value::is_string);
-    match block.get("type").and_then(Value::as_str) {
-        Some("text") => has("text"),
-        Some("image") => has("data") && has("mimeType"),
-        Some("audio") => has("data") && has("mimeType") && is_since("2025-03-26"),
-        Some("resource_link") => has("uri") && has("name") && is_since("2025-06-18"),
-        Some("resource") => {
-            let resource = block.get("resource");
-            let has = |name: &str| resource.and_then(|resource| resource.get(name)).is_some_and(Value::is_string);
-            has("uri") && (has("text") || has("blob"))
-        }
-        Some(_) | None => false,
-    }
 }

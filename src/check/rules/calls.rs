@@ -41,7 +41,9 @@ pub(super) const CALL_AFTER_LOAD_SUCCEEDS: Invariant = Invariant {
         scope-open-until-cleanup) or belongs to a loop or runtime that no thread drives any more; the variant names \
         the difference between the calling context and the loading context. To fix it, keep the session open in one \
         owner task that lives as long as the tools, and pass calls to that task instead of using the session from \
-        the context of the caller. Patching the event loop does not help: it turns the error into a hang.",
+        the context of the caller. Patching the event loop does not help: it turns the error into a hang.\n\n\
+        Or the tool has done its work, and the loader takes a result without a text for a failure, so a model repeats \
+        what was carried out. To fix that, tell every kind of content, and none.",
     start: |_: &Header| -> Box<dyn Monitor> {
         Box::new(|event: &Event, view: &View, tally: &mut Tally| {
             let Some((id, ended)) = OperationEnd::of(event) else { return };
