@@ -1,10 +1,8 @@
 //! What client and server agreed on when a connection was opened with `initialize`.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
-use crate::history::{ConnectionId, Event, EventKind, Message, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Message, Seq, Table};
 use crate::plan::Revision;
 
 /// One `initialize` and its answer.
@@ -94,7 +92,7 @@ pub(super) fn is_filled(value: Option<&Value>) -> bool {
 /// The agreements of all open connections.
 #[derive(Debug, Default)]
 pub(super) struct Agreements {
-    all: BTreeMap<ConnectionId, Agreement>,
+    all: Table<ConnectionId, Agreement>,
     n_unanswered: usize,
 }
 
@@ -118,7 +116,7 @@ impl Agreements {
     /// Forgets a connection that ended with this event.
     pub(super) fn forget(&mut self, event: &Event) {
         if let EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } = &event.kind
-            && self.all.remove(connection).is_some_and(|agreement| agreement.answer.is_none())
+            && self.all.swap_remove(connection).is_some_and(|agreement| agreement.answer.is_none())
         {
             self.n_unanswered -= 1;
         }

@@ -1,23 +1,21 @@
 //! The HTTP exchange that carries each message.
 
-use std::collections::BTreeMap;
-
 use crate::check::parts::parts;
-use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Message, Name, Seq, SocketId};
+use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Message, Name, Seq, SocketId, Table};
 
 /// The exchange of each mock whose messages come next.
 #[derive(Debug, Default)]
 pub(super) struct Carriers {
-    newest: BTreeMap<Name, Carrier>,
+    newest: Table<Name, Carrier>,
     /// The exchanges of open requests, by connection and id. Without sessions, two clients may use one id at once; then it
     /// is not known which of their exchanges carries an answer.
-    open: BTreeMap<(ConnectionId, Name), Vec<Option<Carrier>>>,
+    open: Table<(ConnectionId, Name), Vec<Option<Carrier>>>,
     /// The newest answer, and the exchange of its request if that is known.
     answered: Option<(Seq, Option<Carrier>)>,
 }
 
 /// An exchange and its socket, with the mock that numbers them.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Carrier {
     pub mock: Name,
     pub exchange: ExchangeId,
@@ -35,7 +33,7 @@ impl Carriers {
                     let Some(carriers) = self.open.get_mut(&key) else { continue };
                     self.answered = Some((event.seq, carriers.pop().flatten()));
                     if carriers.is_empty() {
-                        self.open.remove(&key);
+                        self.open.swap_remove(&key);
                     }
                 }
             }
@@ -53,7 +51,7 @@ impl Carriers {
                     self.end(&mock, exchange);
                 }
                 if self.newest.get(&mock).is_some_and(|carrier| carrier.exchange == *exchange) {
-                    self.newest.remove(&mock);
+                    self.newest.swap_remove(&mock);
                 }
             }
             _ => {}

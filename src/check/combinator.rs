@@ -5,10 +5,10 @@
 //! - [`once_then`]: after one event, requires another before the wait ends.
 //! - [`both`]: runs two monitors for one invariant.
 
-use std::collections::BTreeMap;
+use std::hash::Hash;
 
 use crate::check::{Monitor, Tally, View, Violation};
-use crate::history::{Event, Seq};
+use crate::history::{Event, Seq, Table};
 
 /// What one event means to a stateless rule.
 pub(super) enum Judged {
@@ -41,12 +41,12 @@ pub(super) enum Count<K> {
 
 /// Allows at most `n` events per key. `broken` builds the violation from the key, the last counted event and the event
 /// that is too many.
-pub(super) fn at_most<K: Ord + 'static>(
+pub(super) fn at_most<K: Eq + Hash + 'static>(
     n: usize,
     count: fn(&Event, &View) -> Count<K>,
     broken: fn(&K, Seq, &Event) -> Violation,
 ) -> Box<dyn Monitor> {
-    let mut counted: BTreeMap<K, (usize, Seq)> = BTreeMap::new();
+    let mut counted: Table<K, (usize, Seq)> = Table::default();
     Box::new(move |event: &Event, view: &View, tally: &mut Tally| match count(event, view) {
         Count::Unrelated => {}
         Count::Forget(is_over) => counted.retain(|key, _| !is_over(key, event, view)),

@@ -4,14 +4,12 @@
 //! new rule is not observable where a recorder lacks something, until a row and the histories of the rule show that it
 //! can do without.
 
-use std::collections::BTreeSet;
-
 use crate::check::{HOST_RULES, Invariant};
-use crate::history::{Header, Kind, Origin, UNKNOWN_TRANSPORT};
+use crate::history::{Header, KeySet, Kind, Origin, UNKNOWN_TRANSPORT};
 use crate::plan::{Framing, Transport};
 
 /// Evidence that some recorders lack. Of several sorts that a rule lacks, a finding names the first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Evidence {
     /// Scopes that the loader enters and leaves.
     Scopes,
@@ -126,7 +124,7 @@ impl Missing {
             (Evidence::Transport, invariant.applies.names_transports()),
         ];
         let derived = derived.into_iter().filter(|(_, is_needed)| *is_needed).map(|(evidence, _)| evidence);
-        let lacking: BTreeSet<Evidence> = subscribed.chain(derived).filter(|evidence| evidence.lacks(header)).collect();
+        let lacking: KeySet<Evidence> = subscribed.chain(derived).filter(|evidence| evidence.lacks(header)).collect();
         for evidence in lacking {
             let because = || Some(format!("{} {}", header.origin.name(), evidence.because()));
             match evidence.role(invariant.id) {

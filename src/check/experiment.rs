@@ -1,9 +1,7 @@
 //! Failures of the experiment itself. Each cause is a separate finding, with the invariant id `experiment`.
 
-use std::collections::BTreeMap;
-
 use crate::check::{Finding, Verdict};
-use crate::history::{Event, EventKind, Seq, UNREAD};
+use crate::history::{Event, EventKind, Seq, Table, UNREAD};
 
 /// One way in which an experiment can go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +29,7 @@ pub const EXPERIMENT: &[ExperimentCause] = &[
 
 #[derive(Default)]
 pub(super) struct Experiment {
-    found: BTreeMap<&'static str, (Seq, String, usize)>,
+    found: Table<&'static str, (Seq, String, usize)>,
     overdue: Vec<String>,
     last: Option<Seq>,
     is_over: bool,
@@ -86,7 +84,7 @@ impl Experiment {
         }
         let mut findings = Vec::new();
         for cause in EXPERIMENT {
-            if let Some((seq, because, n)) = self.found.remove(cause.id) {
+            if let Some((seq, because, n)) = self.found.swap_remove(cause.id) {
                 let more = if n > 1 { format!(" (and {} more)", n - 1) } else { String::new() };
                 findings.push(Finding {
                     invariant: "experiment",

@@ -4,11 +4,10 @@
 //! sockets race: a server may read them in any order. A request that was pipelined proves nothing: its client may have
 //! written it before the answer.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::check::host::{ServerExchange, exchange_of};
-use crate::history::{Event, EventKind, ExchangeId, Name, Seq, SocketId};
+use crate::history::{Event, EventKind, ExchangeId, KeySet, Name, Seq, SocketId, Table};
 
 /// A socket and its server: each server numbers its sockets by itself.
 pub(super) type ServerSocket = (Name, SocketId);
@@ -25,12 +24,12 @@ const BEGUN_LATER_US: u64 = 300_000;
 /// The sockets, each with its last complete answer.
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
-    carrying: BTreeMap<ServerExchange, ServerSocket>,
-    answered: BTreeMap<ServerSocket, (Seq, u64)>,
+    carrying: Table<ServerExchange, ServerSocket>,
+    answered: Table<ServerSocket, (Seq, u64)>,
     /// When each socket was opened, if that is on file.
-    opened: BTreeMap<ServerSocket, (Seq, u64)>,
+    opened: Table<ServerSocket, (Seq, u64)>,
     /// The sockets whose newest request was pipelined.
-    pipelined: BTreeSet<ServerSocket>,
+    pipelined: KeySet<ServerSocket>,
 }
 
 impl Sockets {
@@ -45,7 +44,7 @@ impl Sockets {
                 if *pipelined {
                     self.pipelined.insert(socket.clone());
                 } else {
-                    self.pipelined.remove(&socket);
+                    self.pipelined.swap_remove(&socket);
                 }
                 self.carrying.insert(exchange_of(event, exchange), socket);
             }
@@ -53,15 +52,15 @@ impl Sockets {
                 self.carrying.insert(exchange_of(event, exchange), socket_of(event, socket));
             }
             EventKind::HttpAnswered { exchange, streams: false, .. } | EventKind::HttpEnded { exchange, .. } => {
-                if let Some(socket) = self.carrying.remove(&exchange_of(event, exchange)) {
+                if let Some(socket) = self.carrying.swap_remove(&exchange_of(event, exchange)) {
                     self.answered.insert(socket, (event.seq, event.at_us));
                 }
             }
             EventKind::SocketClosed { socket, .. } => {
                 let socket = socket_of(event, socket);
-                self.answered.remove(&socket);
-                self.opened.remove(&socket);
-                self.pipelined.remove(&socket);
+                self.answered.swap_remove(&socket);
+                self.opened.swap_remove(&socket);
+                self.pipelined.swap_remove(&socket);
             }
             _ => {}
         }

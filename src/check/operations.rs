@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::history::{Action, ConnectionId, Message, Name, OpId, Seq};
+use crate::history::{Action, ConnectionId, Message, Name, OpId, Seq, Table};
 use crate::plan::{ContextKind, Place, PlaceKind};
 
 /// An operation that was invoked and has not completed.
@@ -229,11 +229,7 @@ pub(super) fn caller_of(message: &Message) -> Option<OpId> {
 ///
 /// Counter-examples: Two calls of one tool that both started before either request arrived cannot be distinguished
 /// without the argument `n`. Five calls that lost their session are sent again, and each has a request already.
-pub(super) fn owner_of(
-    operations: &mut std::collections::BTreeMap<OpId, Operation>,
-    server: &str,
-    message: &Message,
-) -> Option<OpId> {
+pub(super) fn owner_of(operations: &mut Table<OpId, Operation>, server: &str, message: &Message) -> Option<OpId> {
     if !message.is_request("tools/call") {
         return None;
     }

@@ -1,12 +1,10 @@
 //! Servers and their connections: which are open, whose tools are handed out, which were made to misbehave.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use crate::check::call_results::is_legal_success;
 use crate::history::{
-    ConnectionId, Event, EventKind, Impact, LinkPeer, Message, Name, OpId, Seq, ServerEnd, Source, WireEnd,
+    ConnectionId, Event, EventKind, Impact, LinkPeer, Message, Name, OpId, Seq, ServerEnd, Source, Table, WireEnd,
 };
 use crate::plan::Revision;
 
@@ -67,7 +65,7 @@ pub struct Connection {
     /// The event that ended it, and the side that did.
     pub gone: Option<(Seq, Gone)>,
     /// Unanswered requests, by id as JSON text.
-    pub unanswered: BTreeMap<Name, PendingRequest>,
+    pub unanswered: Table<Name, PendingRequest>,
 }
 
 /// The side that ended a connection.
@@ -176,10 +174,10 @@ pub(super) fn is_on_record(fault: &str) -> bool {
 /// All servers and connections.
 #[derive(Debug, Default)]
 pub struct Peers {
-    servers: BTreeMap<String, Server>,
-    connections: BTreeMap<ConnectionId, Connection>,
+    servers: Table<String, Server>,
+    connections: Table<ConnectionId, Connection>,
     /// The connections of each server that ended and are still known.
-    ended: BTreeMap<String, Vec<ConnectionId>>,
+    ended: Table<String, Vec<ConnectionId>>,
 }
 
 impl Peers {
@@ -273,7 +271,7 @@ impl Peers {
             known.ready.get_or_insert(event.seq);
         }
         if let Some(cancelled) = message.cancelled_request() {
-            known.unanswered.remove(&Name::of(cancelled));
+            known.unanswered.swap_remove(&Name::of(cancelled));
         }
         if let (Some(method), Some(_)) = (message.method(), message.id()) {
             let pending = PendingRequest { method: method.to_owned(), operation: owner };
@@ -289,7 +287,7 @@ impl Peers {
         revision: Option<Revision>,
     ) -> Option<PendingRequest> {
         let known = self.connections.get_mut(connection)?;
-        let pending = known.unanswered.remove(&message.id_text())?;
+        let pending = known.unanswered.swap_remove(&message.id_text())?;
         let server = known.server.clone();
         let result = message.at(&["result"]);
         let is_alone = !self.connections_of(&server).any(|(_, other)| !other.unanswered.is_empty());
@@ -309,9 +307,9 @@ impl Peers {
 
     fn open(&mut self, event: &Event, id: &ConnectionId) {
         let Source::Mock { server, incarnation } = &event.source else { return };
-        for ended in self.ended.remove(server).unwrap_or_default() {
+        for ended in self.ended.swap_remove(server).unwrap_or_default() {
             if self.connections.get(&ended).is_some_and(|known| known.gone.is_some() && known.server == *server) {
-                self.connections.remove(&ended);
+                self.connections.swap_remove(&ended);
             }
         }
         let connection = Connection {
@@ -321,7 +319,7 @@ impl Peers {
             is_initialized: false,
             ready: None,
             gone: None,
-            unanswered: BTreeMap::new(),
+            unanswered: Table::default(),
         };
         self.connections.insert(id.clone(), connection);
         let server = self.server_mut(server);

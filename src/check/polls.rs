@@ -1,22 +1,20 @@
 //! Requests whose streams carry event ids, and how their clients come back for the answers.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use crate::check::View;
 use crate::check::host::{ServerExchange, exchange_of};
 use crate::check::parts::parts;
-use crate::history::{ConnectionId, Event, EventKind, LinkPeer, Message, Name, Seq, SessionId, WireEnd};
+use crate::history::{ConnectionId, Event, EventKind, LinkPeer, Message, Name, Seq, SessionId, Table, WireEnd};
 
 /// Requests whose streams carry event ids.
 #[derive(Default)]
 pub(super) struct PolledRequests {
     /// Requests of open exchanges.
-    heads: BTreeMap<ServerExchange, Head>,
+    heads: Table<ServerExchange, Head>,
     all: Vec<PolledRequest>,
     /// The request of each open stream that carries ids.
-    open: BTreeMap<ServerExchange, usize>,
+    open: Table<ServerExchange, usize>,
 }
 
 /// An HTTP request whose response is open, and the request of the protocol that it carries.
@@ -116,7 +114,7 @@ impl PolledRequests {
                 return resumed;
             }
             EventKind::HttpAnswered { exchange, status, streams: false } => {
-                let head = self.heads.remove(&exchange_of(event, exchange));
+                let head = self.heads.swap_remove(&exchange_of(event, exchange));
                 if let Some(head) = head.filter(|head| head.is_get && *status >= 400) {
                     self.waive(|request| request.server == server && request.session == head.session);
                 }
@@ -137,8 +135,8 @@ impl PolledRequests {
             }
             EventKind::HttpEnded { exchange, how } => {
                 let key = exchange_of(event, exchange);
-                self.heads.remove(&key);
-                let request = self.open.remove(&key).and_then(|index| self.all.get_mut(index));
+                self.heads.swap_remove(&key);
+                let request = self.open.swap_remove(&key).and_then(|index| self.all.get_mut(index));
                 // Its own end of a stream, or that of the network, does not tell what the client has read.
                 if let Some(request) = request.filter(|_| *how == WireEnd::ByServer) {
                     request.ended = Some((event.seq, event.at_us));

@@ -5,14 +5,12 @@
 //! request that uses a cursor or a task of the response; over HTTP/1.1, a further request on the socket of a complete
 //! response.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use crate::check::View;
 use crate::check::carriers::Carrier;
 use crate::check::parts::parts;
-use crate::history::{ConnectionId, Event, EventKind, Message, Name, Seq, SocketId, WireEnd};
+use crate::history::{ConnectionId, Event, EventKind, Message, Name, Seq, SocketId, Table, WireEnd};
 
 /// A request on the wire: its connection and its id as JSON text.
 pub(super) type RequestKey = (ConnectionId, Name);
@@ -20,16 +18,16 @@ pub(super) type RequestKey = (ConnectionId, Name);
 /// Responses, and the evidence that they were read.
 #[derive(Default)]
 pub(super) struct Reading {
-    answered: BTreeMap<RequestKey, Answered>,
+    answered: Table<RequestKey, Answered>,
     /// Over lines and streams of events: up to which event each client has read, and the evidence.
-    read_to: BTreeMap<ConnectionId, (Seq, Seq)>,
+    read_to: Table<ConnectionId, (Seq, Seq)>,
     /// Requests of servers, with the event that sent them.
-    asked: BTreeMap<RequestKey, Seq>,
+    asked: Table<RequestKey, Seq>,
     /// Cursors and tasks, by connection, with the request whose response has them.
-    handed_out: BTreeMap<(ConnectionId, Name), RequestKey>,
+    handed_out: Table<(ConnectionId, Name), RequestKey>,
     /// Requests of open exchanges, and those whose response is complete on a socket.
-    carried: BTreeMap<Carrier, Vec<RequestKey>>,
-    complete: BTreeMap<(Name, SocketId), Vec<RequestKey>>,
+    carried: Table<Carrier, Vec<RequestKey>>,
+    complete: Table<(Name, SocketId), Vec<RequestKey>>,
 }
 
 struct Answered {
@@ -56,7 +54,7 @@ impl Reading {
             // A request that was pipelined may have been written before the response.
             EventKind::HttpReceived { socket, pipelined: false, .. } => {
                 let socket = (event.source.to_name(), socket.clone());
-                for key in self.complete.remove(&socket).unwrap_or_default() {
+                for key in self.complete.swap_remove(&socket).unwrap_or_default() {
                     self.answered.entry(key).and_modify(|answered| {
                         answered.read.get_or_insert(event.seq);
                     });
@@ -66,7 +64,7 @@ impl Reading {
                 let mock = event.source.to_name();
                 let found = self.carried.keys().find(|carrier| carrier.mock == mock && carrier.exchange == *exchange);
                 if let Some(carrier) = found.cloned() {
-                    let keys = self.carried.remove(&carrier).unwrap_or_default();
+                    let keys = self.carried.swap_remove(&carrier).unwrap_or_default();
                     if *how == WireEnd::ByServer {
                         self.complete.entry((mock, carrier.socket.clone())).or_default().extend(keys);
                     }
@@ -86,7 +84,7 @@ impl Reading {
                 self.answered.retain(|(of, _), _| of != connection);
                 self.asked.retain(|(of, _), _| of != connection);
                 self.handed_out.retain(|(of, _), _| of != connection);
-                self.read_to.remove(connection);
+                self.read_to.swap_remove(connection);
             }
             _ => {}
         }
@@ -107,7 +105,7 @@ impl Reading {
             }
         } else if message.is_response() && view.shows_ends() {
             let key = (connection.clone(), message.id_text());
-            if let Some(sent) = self.asked.remove(&key) {
+            if let Some(sent) = self.asked.swap_remove(&key) {
                 self.read_to(event.seq, connection, sent);
             }
         }

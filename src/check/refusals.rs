@@ -1,13 +1,11 @@
 //! Requests that HTTP itself refused: their server never served them, so the same message may be sent again.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use crate::check::carriers::Carriers;
 use crate::check::metadata::{STATELESS_ERRORS, UNKNOWN_METHOD};
 use crate::check::parts::parts;
-use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Message, Name, WireEnd};
+use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Message, Name, Table, WireEnd};
 
 /// A request: its connection, and its id as JSON text.
 pub(super) type Carried = (ConnectionId, Name);
@@ -15,7 +13,7 @@ pub(super) type Carried = (ConnectionId, Name);
 /// The requests of open exchanges, and those that the current event refuses.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    carried: BTreeMap<(Name, ExchangeId), Vec<Carried>>,
+    carried: Table<(Name, ExchangeId), Vec<Carried>>,
     now: Vec<Carried>,
     failed: Vec<Carried>,
     dropped: Vec<Carried>,
@@ -38,7 +36,7 @@ impl Refusals {
                 if *status < 300 {
                     return;
                 }
-                let carried = self.carried.remove(&(event.source.to_name(), exchange.clone())).unwrap_or_default();
+                let carried = self.carried.swap_remove(&(event.source.to_name(), exchange.clone())).unwrap_or_default();
                 if *status >= 400 {
                     self.failed.clone_from(&carried);
                 }
@@ -47,7 +45,7 @@ impl Refusals {
                 }
             }
             EventKind::HttpEnded { exchange, how } => {
-                let carried = self.carried.remove(&(event.source.to_name(), exchange.clone())).unwrap_or_default();
+                let carried = self.carried.swap_remove(&(event.source.to_name(), exchange.clone())).unwrap_or_default();
                 if *how == WireEnd::ByClient {
                     self.dropped = carried;
                 }

@@ -3,14 +3,12 @@
 //! The journal of a server has the messages of every client that reached it. Two of them have the same sender if they came
 //! over the same pipes or the same socket, or if the harness started one program and no other could have sent them.
 
-use std::collections::BTreeMap;
-
 use crate::check::View;
 use crate::check::metadata::CLIENT;
-use crate::history::{Event, EventKind, Header, Message, Name, SocketId};
+use crate::history::{Event, EventKind, Header, Message, Name, SocketId, Table};
 
 /// A client of one server.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Sender {
     /// The server and its incarnation.
     pub(super) server: Name,
@@ -51,13 +49,13 @@ pub(super) struct Senders {
     /// Whether the harness started one program that keeps the contract of conformance clients.
     is_client: bool,
     /// The socket of the newest HTTP request of each server, and whether that was pipelined.
-    sockets: BTreeMap<Name, (SocketId, bool)>,
+    sockets: Table<Name, (SocketId, bool)>,
 }
 
 impl Senders {
     pub(super) fn new(header: &Header) -> Self {
         let is_client = header.host.as_ref().is_some_and(|host| host.application.is_none());
-        Self { is_client, sockets: BTreeMap::new() }
+        Self { is_client, sockets: Table::default() }
     }
 
     /// Takes an event; must get every `http.received`.

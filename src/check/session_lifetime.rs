@@ -4,13 +4,12 @@
 //! Start at [`LifetimeTally::of`]. Only calls that reached a server count. A connection that carried one call and was still
 //! open when the program ended may belong to that call, or the loader may have kept it: it counts for neither.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::check::parts::parts;
-use crate::history::{Action, ConnectionId, Event, EventKind, History, LinkPeer, OpId, Seq, Source};
+use crate::history::{Action, ConnectionId, Event, EventKind, History, LinkPeer, OpId, Seq, Source, Table};
 use crate::plan::SessionPromise;
 
 /// How long sessions live.
@@ -116,8 +115,8 @@ struct ConnectionLife {
 #[derive(Debug, Default)]
 struct SessionWatch {
     /// Open operations, with the server of a call.
-    open: BTreeMap<OpId, (Action, Option<String>)>,
-    lives: BTreeMap<ConnectionId, ConnectionLife>,
+    open: Table<OpId, (Action, Option<String>)>,
+    lives: Table<ConnectionId, ConnectionLife>,
     /// Invocations of cleanups.
     cleanups: Vec<Seq>,
     /// The first event of the end of the program: a request to exit, a signal or the exit.
@@ -135,7 +134,7 @@ impl SessionWatch {
                 }
             }
             (EventKind::OperationCompleted { operation, .. } | EventKind::OperationAbandoned { operation, .. }, _) => {
-                self.open.remove(operation);
+                self.open.swap_remove(operation);
             }
             (EventKind::ExitRequested {}, _) => self.end_of_program(seq),
             (EventKind::SignalSent { target, .. }, _) if target == "loader" => self.end_of_program(seq),

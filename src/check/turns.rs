@@ -3,16 +3,14 @@
 //! What a client has read is not visible over pipes. A client that never had two requests open at once, and goes on for
 //! some requests, reads its answers: one that does not read would wait by chance each time.
 
-use std::collections::BTreeMap;
-
 use crate::check::View;
 use crate::check::parts::parts;
-use crate::history::{ConnectionId, Event, EventKind};
+use crate::history::{ConnectionId, Event, EventKind, Table};
 
 /// The turns of each connection.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
-    connections: BTreeMap<ConnectionId, Turn>,
+    connections: Table<ConnectionId, Turn>,
 }
 
 #[derive(Debug, Default)]
@@ -40,7 +38,7 @@ impl Turns {
                 }
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
-                self.connections.remove(connection);
+                self.connections.swap_remove(connection);
             }
             _ => {}
         }

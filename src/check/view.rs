@@ -1,7 +1,6 @@
 //! The state of the loader's life at one event. The engine updates it before the monitors get the event, so each
 //! monitor is short.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::check::agreement::Agreements;
@@ -16,7 +15,9 @@ use crate::check::peers::Peers;
 use crate::check::refusals::Refusals;
 use crate::check::requirement::UnderTest;
 use crate::check::{Agreement, Connection, Operation, Server, Spoken};
-use crate::history::{Action, ConnectionId, Event, EventKind, Header, Message, Name, OpId, Outcome, Seq, Source};
+use crate::history::{
+    Action, ConnectionId, Event, EventKind, Header, Message, Name, OpId, Outcome, Seq, Source, Table,
+};
 use crate::plan::{Framing, Limits, Place, Promises, Revision, Transport};
 
 /// The state at one event: open operations, known servers, live connections.
@@ -28,7 +29,7 @@ pub struct View {
     transport: Option<Transport>,
     course: Course,
     scopes: Observability,
-    operations: BTreeMap<OpId, Operation>,
+    operations: Table<OpId, Operation>,
     /// Whether the driver has invoked an operation.
     has_driver: bool,
     /// The latest invocation of an operation that has completed: so far the loader has kept up.
@@ -55,7 +56,7 @@ impl View {
             transport: Transport::named(&header.transport),
             course: Course::default(),
             scopes: Observability::NoAdapter,
-            operations: BTreeMap::new(),
+            operations: Table::default(),
             has_driver: false,
             kept_up: None,
             peers: Peers::default(),
@@ -335,7 +336,7 @@ impl View {
         self.agreements.forget(event);
         match &event.kind {
             EventKind::OperationCompleted { operation, .. } | EventKind::OperationAbandoned { operation, .. } => {
-                self.operations.remove(operation);
+                self.operations.swap_remove(operation);
             }
             EventKind::OperationOverdue { operation, .. } => {
                 if let Some(operation) = self.operations.get_mut(operation) {

@@ -15,6 +15,7 @@ mod normal;
 mod origin;
 mod reader;
 mod source;
+mod table;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -35,6 +36,7 @@ pub use normal::{normal_lanes, normal_text};
 pub use origin::Origin;
 pub use reader::HistoryReader;
 pub use source::Source;
+pub use table::{KeySet, Table};
 pub use text::{event_from_text, event_to_text, history_from_text, history_to_text};
 pub use trace::{is_trace, read_trace};
 

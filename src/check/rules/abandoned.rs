@@ -1,12 +1,12 @@
 //! Requests that a client abandons, and whether it says so.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::given_up::{GivenUpCall, GivenUpCalls, TOLD_BY_THEN};
 use crate::check::host::{ServerExchange, exchange_of, is_responsible};
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
-use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, Name, Outcome, Seq, WireEnd};
+use crate::history::{
+    Action, ConnectionId, Event, EventKind, Header, KeySet, Kind, Name, Outcome, Seq, Table, WireEnd,
+};
 use crate::plan::Promise;
 
 /// Counter-examples: `initialize` must not be cancelled. If the server ended the stream, the client did not abandon the
@@ -54,13 +54,13 @@ struct AbandonedRequests {
     is_host: bool,
     calls: GivenUpCalls,
     /// Requests that HTTP itself answered with an error.
-    refused: BTreeSet<(ConnectionId, Name)>,
-    asked: BTreeMap<ServerExchange, PostedRequest>,
+    refused: KeySet<(ConnectionId, Name)>,
+    asked: Table<ServerExchange, PostedRequest>,
     given_up: Vec<GivenUp>,
     /// The ids of the events on each open stream.
-    ids: BTreeMap<ServerExchange, Vec<String>>,
+    ids: Table<ServerExchange, Vec<String>>,
     /// Cancelled requests that have not arrived.
-    early: BTreeSet<(ConnectionId, Name)>,
+    early: KeySet<(ConnectionId, Name)>,
     /// Whether the driver has had an operation cancelled since the newest request.
     cancelled: Option<Seq>,
 }
@@ -92,7 +92,7 @@ impl Monitor for AbandonedRequests {
             EventKind::CancelRequested { .. } => self.cancelled = Some(event.seq),
             // What comes after a whole answer, or after one that no client can read, abandons nothing.
             EventKind::HttpAnswered { exchange, streams: false, .. } if !self.is_host => {
-                self.asked.remove(&exchange_of(event, exchange));
+                self.asked.swap_remove(&exchange_of(event, exchange));
             }
             EventKind::WireReceived { connection, message } => {
                 if let Some(cancelled) = message.cancelled_request() {
@@ -110,7 +110,7 @@ impl Monitor for AbandonedRequests {
                 let Some(carrier) = view.carrier(event) else { return };
                 if let (Some(method), Some(id)) = (message.method(), message.id()) {
                     let (connection, id, method) = (connection.clone(), Name::from(id), method.to_owned());
-                    if self.early.remove(&(connection.clone(), id.clone())) {
+                    if self.early.swap_remove(&(connection.clone(), id.clone())) {
                         return;
                     }
                     let asked = PostedRequest { connection, id, method, seq: event.seq };
@@ -136,8 +136,8 @@ impl Monitor for AbandonedRequests {
             }
             // A client that a signal asks to end has abandoned no request, and may have no time for a notice.
             EventKind::HttpEnded { exchange, how: WireEnd::ByClient } if view.signalled().is_none() => {
-                let ids = self.ids.remove(&exchange_of(event, exchange)).unwrap_or_default();
-                let asked = self.asked.remove(&exchange_of(event, exchange));
+                let ids = self.ids.swap_remove(&exchange_of(event, exchange)).unwrap_or_default();
+                let asked = self.asked.swap_remove(&exchange_of(event, exchange));
                 let asked = asked.filter(|asked| asked.method != "initialize" && !self.is_excused(asked, view));
                 self.given_up.extend(asked.map(|asked| GivenUp { asked, at: event.seq, goes_on: false, ids }));
             }

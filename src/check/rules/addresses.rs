@@ -1,10 +1,10 @@
 //! Addresses: where messages are posted over streamable HTTP.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::check::lessons::{ServerSocket, socket_of};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, Header, Kind, Seq, SessionId};
+use crate::history::{Event, EventKind, Header, KeySet, Kind, Seq, SessionId, Table};
 use crate::plan::Promise;
 
 /// Counter-examples: A stranger that finds the port is not the client: only a session id of this server, or a socket that
@@ -30,11 +30,11 @@ pub(super) const ENDPOINT_USED: Invariant = Invariant {
 
 #[derive(Default)]
 struct Addresses {
-    given: BTreeSet<SessionId>,
+    given: KeySet<SessionId>,
     /// Sockets that have carried a request to the endpoint.
-    own: BTreeSet<ServerSocket>,
+    own: KeySet<ServerSocket>,
     /// Messages to elsewhere on sockets that nothing else proves to be the client's.
-    pending: BTreeMap<ServerSocket, Vec<(Seq, String)>>,
+    pending: Table<ServerSocket, Vec<(Seq, String)>>,
     /// Servers that have redirected a request.
     redirecting: BTreeSet<String>,
 }
@@ -55,7 +55,7 @@ impl Monitor for Addresses {
                     let because = format!("{what} was sent to {server} at {} as the body of a {verb}", event.seq);
                     tally.broken(Violation::new("other-verb", because, &[event.seq]));
                 }
-                let pending = self.pending.remove(&socket).unwrap_or_default();
+                let pending = self.pending.swap_remove(&socket).unwrap_or_default();
                 pending.into_iter().for_each(|(seq, because)| tally.broken(elsewhere(seq, because)));
                 self.own.insert(socket);
             }

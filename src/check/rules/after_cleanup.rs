@@ -1,12 +1,11 @@
 //! After cleanup: nothing is opened, nothing is sent, and calls fail.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::check::combinator::{Judged, each};
 use crate::check::outcome::OperationEnd;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Action, Event, EventKind, Header, Kind, Outcome, Seq, SocketId, Source};
+use crate::history::{Action, Event, EventKind, Header, Kind, Outcome, Seq, SocketId, Source, Table};
 use crate::plan::Promise;
 
 /// A mock may read a message this long after the loader wrote it.
@@ -39,7 +38,7 @@ pub(super) const CLOSED_STAYS_CLOSED: Invariant = Invariant {
 struct OpenedAfterCleanup {
     /// Sockets that were opened after a cleanup and have carried no request yet: the end of that cleanup, and the
     /// opening.
-    unused: BTreeMap<(Source, SocketId), (Seq, Seq)>,
+    unused: Table<(Source, SocketId), (Seq, Seq)>,
 }
 
 impl Monitor for OpenedAfterCleanup {
@@ -52,7 +51,7 @@ impl Monitor for OpenedAfterCleanup {
                 return;
             }
             EventKind::HttpReceived { socket, .. } => {
-                match self.unused.remove(&(event.source.clone(), socket.clone())) {
+                match self.unused.swap_remove(&(event.source.clone(), socket.clone())) {
                     Some((before, opened)) if before == closed => (format!("socket {socket} was opened"), opened),
                     Some(_) | None => return,
                 }

@@ -1,13 +1,15 @@
 //! Answers to calls: each reaches its caller as what it is.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use serde_json::Value;
 
 use crate::check::operations::sent_back;
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Action, ConnectionId, Event, EventKind, Header, Impact, Kind, Message, OpId, Outcome, Seq};
+use crate::history::{
+    Action, ConnectionId, Event, EventKind, Header, Impact, KeySet, Kind, Message, OpId, Outcome, Seq, Table,
+};
 use crate::plan::Promise;
 
 /// Counter-examples: A script that garbles answers may have sent others than the journal shows, until a later call to
@@ -61,17 +63,17 @@ const N_BEFORE_MAX: usize = 64;
 struct CallAnswers {
     asked: Vec<UnansweredCall>,
     /// The answer to each running call.
-    answered: BTreeMap<OpId, CallAnswer>,
+    answered: Table<OpId, CallAnswer>,
     /// Calls that a server sent back and that were not repeated yet.
-    sent_back: BTreeMap<OpId, Seq>,
+    sent_back: Table<OpId, Seq>,
     /// Whether the history may lack messages.
     is_excerpt: bool,
     /// Calls that a message on the wire names.
-    named: BTreeSet<OpId>,
+    named: KeySet<OpId>,
     /// Servers that received what they could not read.
     noisy: BTreeSet<String>,
     /// Servers that may have sent other answers than the journal shows, and since when.
-    garbled: BTreeMap<String, Seq>,
+    garbled: Table<String, Seq>,
     /// The newest answers of such servers.
     before: VecDeque<(String, Seq, Told)>,
     /// Whether the loader tells the texts of answers.
@@ -124,7 +126,7 @@ impl Monitor for CallAnswers {
             EventKind::WireReceived { connection, message } => {
                 self.named.extend(parts(message).iter().filter_map(|part| view.caller_of(part)));
                 if let (Some(operation), Some(id)) = (view.caller_of(message), message.id()) {
-                    self.sent_back.remove(&operation);
+                    self.sent_back.swap_remove(&operation);
                     self.asked.push(UnansweredCall {
                         at: event.seq,
                         server: event.source.server().unwrap_or_default().into(),
@@ -145,8 +147,8 @@ impl Monitor for CallAnswers {
                 let asked = self.asked.iter().position(|asked| asked.operation == *operation);
                 let asked = asked.map(|index| self.asked.swap_remove(index));
                 self.asked.retain(|asked| asked.operation != *operation);
-                let answered = self.answered.remove(operation);
-                let sent_back = self.sent_back.remove(operation);
+                let answered = self.answered.swap_remove(operation);
+                let sent_back = self.sent_back.swap_remove(operation);
                 let Outcome::Ok { text, .. } = outcome else { return };
                 self.tells_texts |= text.is_some();
                 if let Some(violation) = self.of_nobody(event.seq, *operation, text.as_deref(), view) {
@@ -161,8 +163,8 @@ impl Monitor for CallAnswers {
             }
             EventKind::OperationAbandoned { operation, .. } => {
                 self.asked.retain(|asked| asked.operation != *operation);
-                self.answered.remove(operation);
-                self.sent_back.remove(operation);
+                self.answered.swap_remove(operation);
+                self.sent_back.swap_remove(operation);
             }
             _ => {}
         }
@@ -206,7 +208,7 @@ impl CallAnswers {
             (AnswerKind::Texts(told), Some(text)) if told.is_in(text) => {
                 // The server is read correctly again.
                 if self.garbled.get(server).is_some_and(|garbled| garbled < asked) {
-                    self.garbled.remove(server);
+                    self.garbled.swap_remove(server);
                     self.before.retain(|(of, ..)| of != server);
                 }
                 tally.held();

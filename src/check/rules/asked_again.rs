@@ -1,7 +1,5 @@
 //! Subscriptions of which a server grants less, or which it ends in order: when a client asks again.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 
 use crate::check::agreement::Spoken;
@@ -9,7 +7,7 @@ use crate::check::parts::parts;
 use crate::check::rules::subscriptions::{LISTEN, id_of, is_change, subscription_in};
 use crate::check::senders::{Sender, Senders};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq, Table};
 use crate::plan::Promise;
 
 /// The notification with which a server grants a subscription.
@@ -44,7 +42,7 @@ pub(super) const ENDED_SUBSCRIPTION_CALM: Invariant = Invariant {
         Look at the answers to `subscriptions/listen` and at the time of the request behind each. To fix it, tell an \
         answer from an error, and wait longer after each subscription that brought nothing.",
     start: |header: &Header| -> Box<dyn Monitor> {
-        let (open, chains) = (BTreeMap::new(), BTreeMap::new());
+        let (open, chains) = (Table::default(), Table::default());
         Box::new(EndedSubscriptions { senders: Senders::new(header), open, chains })
     },
 };
@@ -52,8 +50,8 @@ pub(super) const ENDED_SUBSCRIPTION_CALM: Invariant = Invariant {
 struct EndedSubscriptions {
     senders: Senders,
     /// Open subscriptions, each with its client.
-    open: BTreeMap<(ConnectionId, String), Sender>,
-    chains: BTreeMap<Sender, Chain>,
+    open: Table<(ConnectionId, String), Sender>,
+    chains: Table<Sender, Chain>,
 }
 
 /// Subscriptions of one client, one after the other.
@@ -84,7 +82,7 @@ impl Monitor for EndedSubscriptions {
             EventKind::WireSent { connection, message } if !self.open.is_empty() => {
                 for part in parts(message).iter() {
                     if part.is_response() {
-                        let sender = self.open.remove(&(connection.clone(), id_of(part)));
+                        let sender = self.open.swap_remove(&(connection.clone(), id_of(part)));
                         if let Some(sender) = sender.filter(|_| !part.is_error()) {
                             tally.held();
                             self.chains.entry(sender).or_default().ended = Some((event.seq, event.at_us));
@@ -147,20 +145,20 @@ pub(super) const SMALLER_FILTER_ACCEPTED: Invariant = Invariant {
         Look at `notifications` in the request and in the acknowledgement. To fix it, compare the two, keep the \
         subscription for what is granted, and list again on use for the rest.",
     start: |header: &Header| -> Box<dyn Monitor> {
-        Box::new(GrantedFilters { senders: Senders::new(header), clients: BTreeMap::new() })
+        Box::new(GrantedFilters { senders: Senders::new(header), clients: Table::default() })
     },
 };
 
 struct GrantedFilters {
     senders: Senders,
-    clients: BTreeMap<Sender, Insisting>,
+    clients: Table<Sender, Insisting>,
 }
 
 /// What was granted to one client, and how often it asked for the same again.
 #[derive(Default)]
 struct Insisting {
     /// Open subscriptions: their request, and whether less was granted.
-    open: BTreeMap<(ConnectionId, String), OpenFilter>,
+    open: Table<(ConnectionId, String), OpenFilter>,
     /// The filter of the subscription that its client ended because of what was granted.
     given_up: Option<String>,
     /// The acknowledgements after which the same was asked for again.
@@ -197,7 +195,7 @@ impl Monitor for GrantedFilters {
                     let client = self.clients.values_mut().find(|client| client.open.contains_key(&key));
                     let Some(client) = client else { continue };
                     if part.is_response() {
-                        client.open.remove(&key);
+                        client.open.swap_remove(&key);
                     } else if part.method() == Some(ACKNOWLEDGED) {
                         client.grant(event.seq, &key, part, tally);
                     }
@@ -246,7 +244,7 @@ impl Insisting {
 
     /// The client ends a subscription.
     fn leave(&mut self, key: &(ConnectionId, String)) {
-        let Some(open) = self.open.remove(key) else { return };
+        let Some(open) = self.open.swap_remove(key) else { return };
         match open.refused {
             Some(refused) => {
                 self.given_up = Some(open.asked.to_string());

@@ -1,11 +1,13 @@
 //! Authorization: what is visible of it in the requests to a server.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::check::host::{ServerExchange, exchange_of};
 use crate::check::lessons::{Lesson, ServerSocket, Sockets, socket_of};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Message, Name, Seq, SessionId};
+use crate::history::{
+    ConnectionId, Event, EventKind, ExchangeId, Header, KeySet, Kind, Message, Name, Seq, SessionId, Table,
+};
 use crate::plan::Promise;
 
 /// Counter-examples: A client has no token before a server asks for one, and drops a token that a 401 refused. Two clients
@@ -43,7 +45,7 @@ pub(super) const TOKEN_SENT: Invariant = Invariant {
 };
 
 /// Whose requests belong together.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Client {
     Session(Name, SessionId),
     Socket(ServerSocket),
@@ -63,15 +65,15 @@ impl Client {
 struct Tokens {
     sockets: Sockets,
     /// The exchange that opened each connection.
-    openers: BTreeMap<(Name, ConnectionId), ExchangeId>,
-    asked: BTreeMap<ServerExchange, (Client, Option<String>)>,
-    clients: BTreeMap<Client, KnownTokens>,
+    openers: Table<(Name, ConnectionId), ExchangeId>,
+    asked: Table<ServerExchange, (Client, Option<String>)>,
+    clients: Table<Client, KnownTokens>,
     /// Servers that have asked for a token.
     asking: BTreeSet<String>,
     /// Sockets whose last answer was 404, for a session that had a token.
-    losing: BTreeSet<ServerSocket>,
+    losing: KeySet<ServerSocket>,
     /// Requests on such a socket without session and token.
-    bare: BTreeSet<ServerExchange>,
+    bare: KeySet<ServerExchange>,
 }
 
 #[derive(Default)]
@@ -79,7 +81,7 @@ struct KnownTokens {
     /// The token that was accepted last.
     accepted: Option<(String, Answered)>,
     /// Tokens that a 401 refused.
-    refused: BTreeMap<String, Answered>,
+    refused: Table<String, Answered>,
 }
 
 /// An answer about a token, and what shows that its client has read it.
@@ -171,7 +173,7 @@ impl Tokens {
         } else if token.is_some() {
             tally.held();
         }
-        if self.losing.remove(&socket) && session.is_none() && token.is_none() && verb == "POST" {
+        if self.losing.swap_remove(&socket) && session.is_none() && token.is_none() && verb == "POST" {
             self.bare.insert(exchange_of(event, exchange));
         }
         self.asked.insert(exchange_of(event, exchange), (client, token.cloned()));
@@ -180,7 +182,7 @@ impl Tokens {
     /// Judges the `initialize` that replaces a lost session.
     fn opens_again(&mut self, event: &Event, server: &str, message: &Message, view: &View, tally: &mut Tally) {
         let carrier = view.carrier(event).map(|carrier| exchange_of(event, &carrier.exchange));
-        let is_bare = carrier.is_some_and(|exchange| self.bare.remove(&exchange));
+        let is_bare = carrier.is_some_and(|exchange| self.bare.swap_remove(&exchange));
         if is_bare && message.is_request("initialize") {
             let because = format!(
                 "initialize was sent to {server} at {} without the token that the lost session had used before",
@@ -194,7 +196,7 @@ impl Tokens {
         if status == 401 {
             self.asking.insert(server.to_owned());
         }
-        let Some((client, Some(token))) = self.asked.remove(&exchange_of(event, exchange)) else { return };
+        let Some((client, Some(token))) = self.asked.swap_remove(&exchange_of(event, exchange)) else { return };
         let is_asking = self.asking.contains(server);
         let known = self.clients.entry(client).or_default();
         if status == 404 && is_asking && known.accepted.is_some() {

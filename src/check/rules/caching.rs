@@ -1,6 +1,5 @@
 //! Lists that a server lets its clients keep for a time: when a client asks for one again.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -10,7 +9,7 @@ use crate::check::parts::parts;
 use crate::check::rules::subscriptions::{id_of, is_change};
 use crate::check::senders::{Sender, Senders};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq, Table};
 use crate::plan::Promise;
 
 /// The requests whose results say how long they are fresh.
@@ -42,7 +41,7 @@ pub(super) const FRESH_LIST_KEPT: Invariant = Invariant {
         Look at `ttlMs` in the answer and at the requests behind it. To fix it, keep a list with the time at which it was \
         read, and ask again when it is used after that time, or when a notification says that it changed.",
     start: |header: &Header| -> Box<dyn Monitor> {
-        Box::new(FreshLists { senders: Senders::new(header), open: BTreeMap::new(), kept: BTreeMap::new() })
+        Box::new(FreshLists { senders: Senders::new(header), open: Table::default(), kept: Table::default() })
     },
 };
 
@@ -52,8 +51,8 @@ type ListKey = (Sender, String);
 struct FreshLists {
     senders: Senders,
     /// Open requests.
-    open: BTreeMap<(ConnectionId, String), (Sender, Option<ListKey>)>,
-    kept: BTreeMap<ListKey, Fresh>,
+    open: Table<(ConnectionId, String), (Sender, Option<ListKey>)>,
+    kept: Table<ListKey, Fresh>,
 }
 
 /// A list that its client may keep.
@@ -87,7 +86,7 @@ impl Monitor for FreshLists {
                     if is_change(part) {
                         let server = event.source.to_string();
                         self.kept.retain(|(sender, _), _| sender.server != server);
-                    } else if let Some((sender, key)) = self.open.remove(&(connection.clone(), id_of(part))) {
+                    } else if let Some((sender, key)) = self.open.swap_remove(&(connection.clone(), id_of(part))) {
                         self.answer(event, part, &sender, key);
                     }
                 }
@@ -130,7 +129,7 @@ impl FreshLists {
         }
         let Some(key) = key else { return };
         let Some(ttl) = time_to_live(answer) else {
-            self.kept.remove(&key);
+            self.kept.swap_remove(&key);
             return;
         };
         let until_us = event.at_us.saturating_add(us(ttl) / 10 * 9);
@@ -185,15 +184,15 @@ pub(super) const LIST_NOT_POLLED: Invariant = Invariant {
         Look at the times of the requests in the witness. To fix it, ask again when the list is used. If you must poll, \
         draw each pause at random and make it longer while nothing changes.",
     start: |header: &Header| -> Box<dyn Monitor> {
-        Box::new(Polls { senders: Senders::new(header), open: BTreeMap::new(), newest: BTreeMap::new() })
+        Box::new(Polls { senders: Senders::new(header), open: Table::default(), newest: Table::default() })
     },
 };
 
 struct Polls {
     senders: Senders,
-    open: BTreeMap<(ConnectionId, String), ListKey>,
+    open: Table<(ConnectionId, String), ListKey>,
     /// The newest list of each client, which nothing has followed yet.
-    newest: BTreeMap<Sender, Polled>,
+    newest: Table<Sender, Polled>,
 }
 
 struct Polled {
@@ -220,7 +219,7 @@ impl Monitor for Polls {
                             self.poll(event, &key, tally);
                             self.open.insert((connection.clone(), id_of(part)), key);
                         }
-                        None if self.newest.remove(&sender).is_some() => tally.held(),
+                        None if self.newest.swap_remove(&sender).is_some() => tally.held(),
                         None => {}
                     }
                 }
@@ -230,7 +229,7 @@ impl Monitor for Polls {
                     if is_change(part) {
                         let server = event.source.to_string();
                         self.newest.retain(|sender, _| sender.server != server);
-                    } else if let Some(key) = self.open.remove(&(connection.clone(), id_of(part))) {
+                    } else if let Some(key) = self.open.swap_remove(&(connection.clone(), id_of(part))) {
                         self.answer(event, part, key);
                     }
                 }
@@ -248,7 +247,7 @@ impl Polls {
         // The answer is on its way before the clock of its client starts, so no poll on time is earlier than this.
         let is_on_time = pause >= newest.ttl && pause <= newest.ttl + newest.ttl / part + more;
         if newest.key != *key || !is_on_time {
-            self.newest.remove(sender);
+            self.newest.swap_remove(sender);
             return tally.held();
         }
         newest.polls.push(event.seq);
@@ -270,10 +269,10 @@ impl Polls {
 
     fn answer(&mut self, event: &Event, answer: &Message, (sender, key): ListKey) {
         let Some(ttl) = time_to_live(answer) else {
-            self.newest.remove(&sender);
+            self.newest.swap_remove(&sender);
             return;
         };
-        let (polls, pauses) = match self.newest.remove(&sender) {
+        let (polls, pauses) = match self.newest.swap_remove(&sender) {
             Some(before) if before.key == key => (before.polls, before.pauses),
             _ => (Vec::new(), Vec::new()),
         };

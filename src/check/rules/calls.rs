@@ -3,7 +3,7 @@
 //! The driver gives each call the number of its operation as argument `n`, so a call on the wire names its operation. A
 //! call without that number is not judged.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ use crate::check::{
     WireRequest, Witness,
 };
 use crate::history::{
-    Action, ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Message, Name, OpId, Seq, WireEnd,
+    Action, ConnectionId, Event, EventKind, ExchangeId, Header, KeySet, Kind, Message, Name, OpId, Seq, Table, WireEnd,
 };
 use crate::plan::Promise;
 
@@ -131,9 +131,9 @@ const N_OVER_MAX: usize = 1_024;
 
 #[derive(Default)]
 struct SentCalls {
-    sent: BTreeMap<OpId, SentCall>,
+    sent: Table<OpId, SentCall>,
     /// Tools that may be called again without another effect, by server.
-    harmless: BTreeSet<(String, String)>,
+    harmless: KeySet<(String, String)>,
     /// The newest calls that are over.
     over: VecDeque<OpId>,
 }
@@ -201,7 +201,7 @@ impl Monitor for SentCalls {
             {
                 self.over.push_back(*operation);
                 let n_forgotten = self.over.len().saturating_sub(N_OVER_MAX);
-                self.over.drain(..n_forgotten).for_each(|operation| drop(self.sent.remove(&operation)));
+                self.over.drain(..n_forgotten).for_each(|operation| drop(self.sent.swap_remove(&operation)));
             }
             _ => {}
         }
@@ -269,13 +269,13 @@ pub(super) const CALL_ARRIVES_AS_MADE: Invariant = Invariant {
         Look at the request and at the invocation. To fix it, keep tools by server *and* name, refuse names that \
         collide, and pass arguments through unchanged.",
     start: |header: &Header| -> Box<dyn Monitor> {
-        Box::new(ArrivedCalls { made: BTreeSet::new(), is_excerpt: header.servers.is_empty() })
+        Box::new(ArrivedCalls { made: KeySet::default(), is_excerpt: header.servers.is_empty() })
     },
 };
 
 struct ArrivedCalls {
     /// Every call that the driver has made.
-    made: BTreeSet<OpId>,
+    made: KeySet<OpId>,
     /// Whether the history is an excerpt, whose header names no server.
     is_excerpt: bool,
 }
@@ -381,7 +381,7 @@ pub(super) const CALL_MADE_ONCE: Invariant = Invariant {
 
 #[derive(Default)]
 struct RepeatedCalls {
-    made: BTreeMap<String, MadeCall>,
+    made: Table<String, MadeCall>,
 }
 
 struct MadeCall {

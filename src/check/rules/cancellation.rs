@@ -1,6 +1,5 @@
 //! Cancellation: which requests a client may cancel, for which reasons, and how soon the operation ends.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -10,7 +9,9 @@ use crate::check::parts::parts;
 use crate::check::reading::{Reading, RequestKey};
 use crate::check::turns::Turns;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, OpId, Outcome, Seq, WireEnd};
+use crate::history::{
+    ConnectionId, Event, EventKind, Header, KeySet, Kind, Message, Name, OpId, Outcome, Seq, Table, WireEnd,
+};
 use crate::plan::Promise;
 
 /// After this time a timeout of the loader itself may have ended a call.
@@ -43,7 +44,7 @@ pub(super) const CANCEL_HAS_A_REASON: Invariant = Invariant {
 /// gets the notice.
 #[derive(Default)]
 struct GivenUpRequests {
-    given_up: BTreeSet<(ConnectionId, Name)>,
+    given_up: KeySet<(ConnectionId, Name)>,
 }
 
 impl Monitor for GivenUpRequests {
@@ -117,7 +118,7 @@ pub(super) const CANCEL_PROMPT: Invariant = Invariant {
 
 #[derive(Default)]
 struct PromptCancellations {
-    cancelled: BTreeMap<OpId, CancelledOperation>,
+    cancelled: Table<OpId, CancelledOperation>,
 }
 
 struct CancelledOperation {
@@ -141,7 +142,7 @@ impl Monitor for PromptCancellations {
                 // A cancellation that was delivered stays delivered, whatever happens to a second one.
                 cancelled.is_delivered |= *delivered;
                 if !cancelled.is_delivered {
-                    self.cancelled.remove(operation);
+                    self.cancelled.swap_remove(operation);
                     return;
                 }
                 operation
@@ -158,7 +159,7 @@ impl Monitor for PromptCancellations {
         else {
             return;
         };
-        self.cancelled.remove(operation);
+        self.cancelled.swap_remove(operation);
         let limit = view.limits().failure;
         let took = Duration::from_micros(ended_us.saturating_sub(at_us));
         if took <= limit {
@@ -220,14 +221,14 @@ pub(super) const CANCEL_ONLY_OPEN_REQUESTS: Invariant = Invariant {
 struct CancelledRequests {
     reading: Reading,
     turns: Turns,
-    requests: BTreeMap<RequestKey, TrackedRequest>,
+    requests: Table<RequestKey, TrackedRequest>,
     noisy: Vec<ConnectionId>,
     /// Cancellations over HTTP of requests that have not arrived.
-    early: BTreeMap<RequestKey, Seq>,
+    early: Table<RequestKey, Seq>,
     /// What was cancelled on each pair of pipes after its answer.
-    after_answers: BTreeMap<ConnectionId, AfterAnswers>,
+    after_answers: Table<ConnectionId, AfterAnswers>,
     /// The connection of the newest POST of each mock, until its message arrives.
-    unread: BTreeMap<Name, ConnectionId>,
+    unread: Table<Name, ConnectionId>,
 }
 
 struct TrackedRequest {
@@ -255,7 +256,7 @@ impl Monitor for CancelledRequests {
         }
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
-                self.unread.remove(&event.source.to_name());
+                self.unread.swap_remove(&event.source.to_name());
                 self.reading.see(event, view);
                 for part in parts(message).iter() {
                     self.receive(event, view, connection, part, tally);
@@ -280,7 +281,7 @@ impl Monitor for CancelledRequests {
             }
             // The request was cut off, or refused before its message was read.
             EventKind::HttpAnswered { .. } | EventKind::HttpEnded { .. } => {
-                self.noisy.extend(self.unread.remove(&event.source.to_name()));
+                self.noisy.extend(self.unread.swap_remove(&event.source.to_name()));
             }
             EventKind::WireNoise { connection, .. } => self.noisy.push(connection.clone()),
             // A server that has closed its output may read on.
@@ -334,7 +335,7 @@ impl CancelledRequests {
                 consumed: None,
             };
             let key = (connection.clone(), Name::from(id));
-            if self.early.remove(&key).is_some() {
+            if self.early.swap_remove(&key).is_some() {
                 tally.held();
             }
             self.requests.insert(key, asked);

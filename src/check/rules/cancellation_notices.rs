@@ -1,13 +1,11 @@
 //! Cancellation notices: a request that its caller gives up is cancelled on the wire.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::check::parts::parts;
 use crate::check::reading::RequestKey;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
 use crate::history::{
-    Action, ConnectionId, Event, EventKind, ExchangeId, Header, Kind, LinkPeer, Message, Name, OpId, Outcome, Seq,
-    Source, WireEnd,
+    Action, ConnectionId, Event, EventKind, ExchangeId, Header, KeySet, Kind, LinkPeer, Message, Name, OpId, Outcome,
+    Seq, Source, Table, WireEnd,
 };
 use crate::plan::Promise;
 
@@ -79,12 +77,12 @@ pub(super) const STATELESS_CANCEL_SENT: Invariant = Invariant {
 struct CancellationNotices {
     /// Whether `cancel-announced` judges what is broken.
     is_promised: bool,
-    owed: BTreeMap<OpId, OwedNotice>,
-    notices: BTreeMap<RequestKey, usize>,
+    owed: Table<OpId, OwedNotice>,
+    notices: Table<RequestKey, usize>,
     /// The request that each open HTTP exchange carries, by the name of its mock and its own.
-    carried: BTreeMap<(Name, ExchangeId), RequestKey>,
+    carried: Table<(Name, ExchangeId), RequestKey>,
     /// Connections that a client opened with `initialize` although the plan is of the stateless generation.
-    fallen_back: BTreeSet<ConnectionId>,
+    fallen_back: KeySet<ConnectionId>,
 }
 
 impl CancellationNotices {
@@ -130,22 +128,22 @@ impl Monitor for CancellationNotices {
                 // A cancellation that was delivered stays delivered, whatever happens to a second one.
                 Some(owed) if owed.is_delivered => {}
                 Some(_) | None => {
-                    self.owed.remove(operation);
+                    self.owed.swap_remove(operation);
                 }
             },
             (EventKind::OperationCompleted { operation, outcome }, _) => match outcome {
                 Outcome::Ok { .. } => {
-                    self.owed.remove(operation);
+                    self.owed.swap_remove(operation);
                 }
                 Outcome::Failed(_) | Outcome::Cancelled => {
                     self.owed.entry(*operation).and_modify(|owed| owed.has_ended = true);
                 }
             },
             (EventKind::OperationAbandoned { operation, .. }, _) => {
-                self.owed.remove(operation);
+                self.owed.swap_remove(operation);
             }
             (EventKind::HttpEnded { exchange, how }, source) => {
-                let ended = self.carried.remove(&(source.to_name(), exchange.clone()));
+                let ended = self.carried.swap_remove(&(source.to_name(), exchange.clone()));
                 if let Some(key) = ended.filter(|_| *how == WireEnd::ByClient) {
                     *self.notices.entry(key).or_default() += 1;
                 }

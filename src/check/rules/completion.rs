@@ -1,11 +1,10 @@
 //! Completion: every operation ends, and the process of the loader stays alive.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::check::outcome::OperationEnd;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
-use crate::history::{Action, Event, EventKind, Header, Kind, LINK_LOST_CODE, OpId, Outcome, Seq};
+use crate::history::{Action, Event, EventKind, Header, Kind, LINK_LOST_CODE, OpId, Outcome, Seq, Table};
 use crate::plan::{Bound, Promise};
 
 /// Counter-examples: An operation whose context the driver ended has nowhere to complete. A process that exits after a
@@ -45,7 +44,7 @@ pub(super) const OPERATION_COMPLETES: Invariant = Invariant {
 
 #[derive(Default)]
 struct OpenOperations {
-    open: BTreeMap<OpId, Seq>,
+    open: Table<OpId, Seq>,
     /// The exit of the loader's process before its hello was recorded; the hello may still arrive.
     ended_unready: Option<(Seq, String)>,
 }
@@ -69,7 +68,7 @@ impl Monitor for OpenOperations {
                 }
             }
             EventKind::OperationAbandoned { operation, .. } => {
-                self.open.remove(operation);
+                self.open.swap_remove(operation);
             }
             EventKind::ContextOverdue { place, bound_ms, .. } => {
                 let because =
@@ -91,7 +90,7 @@ impl Monitor for OpenOperations {
             }
             _ => {
                 let Some((id, ended)) = OperationEnd::of(event) else { return };
-                self.open.remove(&id);
+                self.open.swap_remove(&id);
                 if let Some(operation) = view.operation(id) {
                     judge(event, view, operation, ended, tally);
                 }

@@ -1,12 +1,14 @@
 //! Connections: how many a server has, and which of them a rerun or a reload keeps or replaces.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::check::connection_ends::{is_open, moves_on, newest_open, sees_ends};
 use crate::check::host::is_responsible;
 use crate::check::outcome::loaded;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
-use crate::history::{Action, ConnectionId, Event, EventKind, Header, Impact, Kind, LinkPeer, Name, OpId, Seq, Source};
+use crate::history::{
+    Action, ConnectionId, Event, EventKind, Header, Impact, KeySet, Kind, LinkPeer, Name, OpId, Seq, Source, Table,
+};
 use crate::plan::{Promise, SessionPromise};
 
 /// Counter-examples: A load may open a connection, drop it and use a second one, and the mock may journal the end of
@@ -74,7 +76,7 @@ pub(super) const UNCHANGED_SERVER_KEPT: Invariant = Invariant {
 
 #[derive(Default)]
 struct KeptConnections {
-    before: BTreeMap<OpId, Vec<(Name, ConnectionId)>>,
+    before: Table<OpId, Vec<(Name, ConnectionId)>>,
 }
 
 impl Monitor for KeptConnections {
@@ -93,7 +95,7 @@ impl Monitor for KeptConnections {
                 self.before.insert(*operation, connected.collect());
             }
             EventKind::OperationCompleted { operation, .. } => {
-                let Some(before) = self.before.remove(operation) else { return };
+                let Some(before) = self.before.swap_remove(operation) else { return };
                 if let Some((operation, ..)) = loaded(event, view) {
                     judge_kept(event, view, operation, &before, tally);
                 }
@@ -140,7 +142,7 @@ pub(super) const CHANGED_SERVER_REPLACED: Invariant = Invariant {
 
 #[derive(Default)]
 struct ReplacedConnections {
-    before: BTreeMap<OpId, Vec<(Name, ConnectionId)>>,
+    before: Table<OpId, Vec<(Name, ConnectionId)>>,
 }
 
 impl Monitor for ReplacedConnections {
@@ -154,7 +156,7 @@ impl Monitor for ReplacedConnections {
                 self.before.insert(*operation, connected.collect());
             }
             EventKind::OperationCompleted { operation, .. } => {
-                let Some(before) = self.before.remove(operation) else { return };
+                let Some(before) = self.before.swap_remove(operation) else { return };
                 if let Some((operation, ..)) = loaded(event, view) {
                     judge_replaced(event, view, operation, &before, tally);
                 }
@@ -212,7 +214,7 @@ pub(super) const SERVER_NOT_RESPAWNED: Invariant = Invariant {
 /// The starts since the newest operation began.
 #[derive(Default)]
 struct Starts {
-    servers: BTreeMap<String, ServerStarts>,
+    servers: Table<String, ServerStarts>,
     /// Most calls that ran together since then.
     n_calls: usize,
 }
@@ -222,7 +224,7 @@ struct ServerStarts {
     n: usize,
     last: Option<Seq>,
     /// The incarnations that have ended.
-    ended: BTreeSet<u32>,
+    ended: KeySet<u32>,
     /// How many of them were replaced.
     n_replaced: usize,
 }
@@ -296,7 +298,7 @@ pub(super) const SERVERS_KEPT: Invariant = Invariant {
 #[derive(Default)]
 struct FirstConnections {
     is_demanded: bool,
-    first: BTreeMap<String, (ConnectionId, Seq)>,
+    first: Table<String, (ConnectionId, Seq)>,
     killed: BTreeSet<String>,
     is_prompted: bool,
 }

@@ -1,12 +1,10 @@
 //! Refused credentials: what a client does after 401 and 403.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::check::host::{ServerExchange, exchange_of};
 use crate::check::lessons::{Lesson, ServerSocket, Sockets, socket_of};
 use crate::check::rules::auth::Client;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, Header, Kind, Message, Seq};
+use crate::history::{Event, EventKind, Header, KeySet, Kind, Message, Seq, Table};
 use crate::plan::Promise;
 
 /// Counter-examples: Before a server asks for a token, a configured header may have any scheme. Another client on the same
@@ -34,9 +32,9 @@ pub(super) const BEARER_TOKEN_USED: Invariant = Invariant {
 #[derive(Default)]
 struct Schemes {
     sockets: Sockets,
-    carried: BTreeMap<ServerExchange, Client>,
+    carried: Table<ServerExchange, Client>,
     /// The first 401 to each client.
-    asked: BTreeMap<Client, Lesson>,
+    asked: Table<Client, Lesson>,
 }
 
 impl Monitor for Schemes {
@@ -54,7 +52,7 @@ impl Monitor for Schemes {
                 self.carried.insert(exchange_of(event, exchange), client);
             }
             EventKind::HttpAnswered { exchange, status, .. } => {
-                let client = self.carried.remove(&exchange_of(event, exchange));
+                let client = self.carried.swap_remove(&exchange_of(event, exchange));
                 if let Some(client) = client.filter(|_| *status == 401) {
                     let lesson = self.sockets.lesson(event, exchange);
                     self.asked.entry(client).or_insert(lesson);
@@ -133,9 +131,9 @@ type Attempt = (Client, Option<String>, String);
 struct Repetitions {
     status: u16,
     /// Clients that were refused before: only what such a client sends is counted.
-    refused_before: BTreeSet<Client>,
-    carried: BTreeMap<ServerExchange, (Attempt, Sent)>,
-    refused: BTreeMap<Attempt, Vec<Sent>>,
+    refused_before: KeySet<Client>,
+    carried: Table<ServerExchange, (Attempt, Sent)>,
+    refused: Table<Attempt, Vec<Sent>>,
 }
 
 /// A request, and its refusal once there is one.
@@ -151,7 +149,7 @@ struct Sent {
 
 impl Repetitions {
     fn of(status: u16) -> Self {
-        Self { status, refused_before: BTreeSet::new(), carried: BTreeMap::new(), refused: BTreeMap::new() }
+        Self { status, refused_before: KeySet::default(), carried: Table::default(), refused: Table::default() }
     }
 }
 
@@ -175,7 +173,7 @@ impl Monitor for Repetitions {
                 }
             }
             EventKind::HttpAnswered { exchange, status, .. } => {
-                let Some((attempt, sent)) = self.carried.remove(&exchange_of(event, exchange)) else { return };
+                let Some((attempt, sent)) = self.carried.swap_remove(&exchange_of(event, exchange)) else { return };
                 if *status == self.status && self.refused_before.insert(attempt.0.clone()) {
                     tally.held();
                 }
@@ -185,7 +183,7 @@ impl Monitor for Repetitions {
                 if *status == self.status {
                     self.refuse(attempt, Sent { answered_us: event.at_us, ..sent }, tally);
                 } else {
-                    self.refused.remove(&attempt);
+                    self.refused.swap_remove(&attempt);
                 }
             }
             _ => {}

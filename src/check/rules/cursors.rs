@@ -1,12 +1,12 @@
 //! Cursors: where a list goes on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name};
+use crate::history::{ConnectionId, Event, EventKind, Header, KeySet, Kind, Message, Name, Table};
 use crate::plan::Promise;
 
 /// Counter-examples: A client may ask for the same page again, also later. The recorder keeps a long answer without its
@@ -38,12 +38,12 @@ type List = (String, String);
 #[derive(Default)]
 struct Cursors {
     /// The method of each request for a list, until it is answered.
-    asked: BTreeMap<(ConnectionId, Name), String>,
-    given: BTreeMap<ConnectionId, BTreeSet<(String, String)>>,
+    asked: Table<(ConnectionId, Name), String>,
+    given: Table<ConnectionId, KeySet<(String, String)>>,
     /// The cursors that each list gave on any connection.
-    of_server: BTreeMap<List, BTreeSet<String>>,
+    of_server: Table<List, BTreeSet<String>>,
     /// Connections with an answer of which only the beginning is on file.
-    unknown: BTreeSet<ConnectionId>,
+    unknown: KeySet<ConnectionId>,
     /// Servers with such an answer.
     unknown_servers: BTreeSet<String>,
 }
@@ -110,7 +110,7 @@ impl Cursors {
 
     fn answered(&mut self, server: &str, connection: &ConnectionId, answer: &Message) {
         let Some(id) = answer.id() else { return };
-        let Some(method) = self.asked.remove(&(connection.clone(), Name::from(id))) else { return };
+        let Some(method) = self.asked.swap_remove(&(connection.clone(), Name::from(id))) else { return };
         if answer.is_cut() {
             self.unknown.insert(connection.clone());
             self.unknown_servers.insert(server.to_owned());

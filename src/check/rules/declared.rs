@@ -1,6 +1,6 @@
 //! Declared features: they are served, and what changes is told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::check::host::is_responsible;
 use crate::check::methods::method as method_named;
 use crate::check::parts::parts;
 use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, WireEnd};
+use crate::history::{ConnectionId, Event, EventKind, Header, KeySet, Kind, Message, Name, Seq, Table, WireEnd};
 use crate::plan::{Promise, Revision};
 
 /// The code of the error that says that there is no such method.
@@ -40,7 +40,7 @@ pub(super) const DECLARED_FEATURES_SERVED: Invariant = Invariant {
 #[derive(Default)]
 struct DeclaredFeatures {
     /// Requests for declared features, by connection and id: method, feature and event.
-    asked: BTreeMap<(ConnectionId, Name), (String, &'static str, Seq)>,
+    asked: Table<(ConnectionId, Name), (String, &'static str, Seq)>,
 }
 
 impl Monitor for DeclaredFeatures {
@@ -58,7 +58,9 @@ impl Monitor for DeclaredFeatures {
             EventKind::WireReceived { connection, message } if !self.asked.is_empty() => {
                 for answer in parts(message).iter().filter(|part| part.is_response()) {
                     let id = answer.id_text();
-                    let Some((method, feature, at)) = self.asked.remove(&(connection.clone(), id)) else { continue };
+                    let Some((method, feature, at)) = self.asked.swap_remove(&(connection.clone(), id)) else {
+                        continue;
+                    };
                     if answer.at(&["error", "code"]).and_then(Value::as_i64) != Some(NO_SUCH_METHOD) {
                         tally.held();
                         continue;
@@ -124,8 +126,8 @@ pub(super) const CHANGED_ROOTS_TOLD: Invariant = Invariant {
 #[derive(Default)]
 struct ToldRoots {
     /// Ids of `roots/list`, by connection.
-    asked: BTreeSet<(ConnectionId, Name)>,
-    told: BTreeMap<ConnectionId, Told>,
+    asked: KeySet<(ConnectionId, Name)>,
+    told: Table<ConnectionId, Told>,
 }
 
 struct Told {
@@ -161,7 +163,7 @@ impl Monitor for ToldRoots {
                 self.due(tally, |of| of == connection);
             }
             EventKind::ConnectionClosed { connection, .. } => {
-                self.told.remove(connection);
+                self.told.swap_remove(connection);
                 self.asked.retain(|(of, _)| of != connection);
             }
             _ => {}
@@ -184,13 +186,13 @@ impl ToldRoots {
             return tally.held();
         }
         let id = message.id().filter(|_| message.is_response()).map(|_| message.id_text());
-        if !id.is_some_and(|id| self.asked.remove(&(connection.clone(), id))) {
+        if !id.is_some_and(|id| self.asked.swap_remove(&(connection.clone(), id))) {
             return;
         }
         let Some(roots) = message.at(&["result", "roots"]).and_then(Value::as_array) else { return };
         let uris = roots.iter().filter_map(|root| root.get("uri").and_then(Value::as_str));
         let roots: BTreeSet<String> = uris.map(str::to_owned).collect();
-        let before = self.told.remove(connection);
+        let before = self.told.swap_remove(connection);
         let changed = match &before {
             Some(before) if before.roots != roots && !before.is_announced => Some((before.seq, seq)),
             Some(before) => {

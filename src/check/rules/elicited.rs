@@ -1,12 +1,10 @@
 //! Input that a server asks for: what the client gives fits what was asked.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table};
 use crate::plan::Promise;
 
 /// Counter-examples: Only what the requested schema says is compared; formats and patterns are not. Fields that it does
@@ -34,7 +32,7 @@ pub(super) const INPUT_MATCHES_REQUEST: Invariant = Invariant {
 #[derive(Default)]
 struct AskedInput {
     /// Requests for input, by connection and id: the schema of a form, and the event.
-    asked: BTreeMap<(ConnectionId, Name), (Option<Value>, Seq)>,
+    asked: Table<(ConnectionId, Name), (Option<Value>, Seq)>,
 }
 
 impl Monitor for AskedInput {
@@ -51,7 +49,7 @@ impl Monitor for AskedInput {
             EventKind::WireReceived { connection, message } if !self.asked.is_empty() => {
                 for answer in parts(message).iter().filter(|part| part.is_response() && !part.is_cut()) {
                     let id = answer.id_text();
-                    let Some((schema, at)) = self.asked.remove(&(connection.clone(), id)) else { continue };
+                    let Some((schema, at)) = self.asked.swap_remove(&(connection.clone(), id)) else { continue };
                     judge(event.seq, connection, (schema.as_ref(), at), answer, tally);
                 }
             }

@@ -1,6 +1,6 @@
 //! Generations: what a client has learnt of a server, and still knows when it sends the next request.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
@@ -8,7 +8,9 @@ use crate::check::metadata::{CLIENT, VERSION};
 use crate::check::parts::parts;
 use crate::check::senders::{Sender, Senders};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Impact, Kind, Message, Name, Seq, WireEnd};
+use crate::history::{
+    ConnectionId, Event, EventKind, ExchangeId, Header, Impact, KeySet, Kind, Message, Name, Seq, Table, WireEnd,
+};
 use crate::plan::Promise;
 
 /// The code of the error that refuses a revision.
@@ -50,14 +52,14 @@ pub(super) const GENERATION_REMEMBERED: Invariant = Invariant {
         Look at the two requests. To fix it, keep the generation with the process (stdio) or the origin (HTTP), and \
         ask again only after the server has contradicted it.",
     start: |header: &Header| -> Box<dyn Monitor> {
-        Box::new(Fallbacks { senders: Senders::new(header), servers: BTreeMap::new() })
+        Box::new(Fallbacks { senders: Senders::new(header), servers: Table::default() })
     },
 };
 
 struct Fallbacks {
     senders: Senders,
     /// The clients of each server, so that a message costs the same however many servers came before.
-    servers: BTreeMap<Name, BTreeMap<Sender, Fallback>>,
+    servers: Table<Name, Table<Sender, Fallback>>,
 }
 
 impl Fallbacks {
@@ -115,7 +117,7 @@ impl Monitor for Fallbacks {
             EventKind::FaultDelivered { impairs: Impact::Answers | Impact::Connection, .. }
             | EventKind::SessionClosed { how: WireEnd::ByServer | WireEnd::Broken, .. }
             | EventKind::ConnectionClosed { how: WireEnd::ByServer | WireEnd::Broken, .. } => {
-                self.servers.remove(&event.source.to_name());
+                self.servers.swap_remove(&event.source.to_name());
             }
             _ => {}
         }
@@ -202,15 +204,15 @@ pub(super) const REFUSED_REVISION_DROPPED: Invariant = Invariant {
         Look at `data.supported` in the refusal. To fix it, continue with a revision that is named there, or tell the \
         caller that there is none.",
     start: |header: &Header| -> Box<dyn Monitor> {
-        Box::new(RefusedRevisions { senders: Senders::new(header), asked: BTreeMap::new(), refused: BTreeMap::new() })
+        Box::new(RefusedRevisions { senders: Senders::new(header), asked: Table::default(), refused: Table::default() })
     },
 };
 
 struct RefusedRevisions {
     senders: Senders,
     /// The unanswered requests, by server, connection and id.
-    asked: BTreeMap<(Name, ConnectionId, Name), Vec<AskedRevision>>,
-    refused: BTreeMap<Sender, Refusal>,
+    asked: Table<(Name, ConnectionId, Name), Vec<AskedRevision>>,
+    refused: Table<Sender, Refusal>,
 }
 
 /// The revision of one request, and what it may have come from.
@@ -245,7 +247,7 @@ impl Monitor for RefusedRevisions {
             EventKind::WireSent { connection, message } => {
                 for part in parts(message).iter().filter(|part| part.is_response()) {
                     let id = part.id_text();
-                    let asked = self.asked.remove(&(event.source.to_name(), connection.clone(), id));
+                    let asked = self.asked.swap_remove(&(event.source.to_name(), connection.clone(), id));
                     // Of several requests with one id, the history does not tell which is answered.
                     let Some([(revision, senders)]) = asked.as_deref() else { continue };
                     if part.at(&["error", "code"]).and_then(Value::as_i64) == Some(REFUSED) {
@@ -328,14 +330,18 @@ pub(super) const CLIENT_NAMED: Invariant = Invariant {
         Look at the request in the witness. To fix it, add the metadata where requests are written, not where they \
         are created.",
     start: |header: &Header| -> Box<dyn Monitor> {
-        Box::new(ClientNames { senders: Senders::new(header), clients: BTreeMap::new(), initialized: BTreeSet::new() })
+        Box::new(ClientNames {
+            senders: Senders::new(header),
+            clients: Table::default(),
+            initialized: KeySet::default(),
+        })
     },
 };
 
 struct ClientNames {
     senders: Senders,
-    clients: BTreeMap<Sender, ClientName>,
-    initialized: BTreeSet<ConnectionId>,
+    clients: Table<Sender, ClientName>,
+    initialized: KeySet<ConnectionId>,
 }
 
 #[derive(Default)]

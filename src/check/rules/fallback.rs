@@ -1,14 +1,12 @@
 //! Falling back to HTTP with server-sent events: which answers ask for it.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use serde_json::Value;
 
 use crate::check::host::{ServerExchange, exchange_of};
 use crate::check::lessons::{ServerSocket, socket_of};
 use crate::check::metadata::{STATELESS_ERRORS, UNKNOWN_METHOD};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, Header, Kind, Message, Seq};
+use crate::history::{Event, EventKind, Header, KeySet, Kind, Message, Seq, Table};
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: A program of 2024-11-05 asks for its stream at any server. So the GET counts only if it comes from the
@@ -62,11 +60,11 @@ struct Fallbacks {
     /// Whether the harness started the one program that sends everything.
     is_program: bool,
     /// The probes that are open.
-    probes: BTreeMap<ServerExchange, Probe>,
+    probes: Table<ServerExchange, Probe>,
     /// The newest refusal of each server, unless a probe succeeded.
-    refused: BTreeMap<String, Refused>,
+    refused: Table<String, Refused>,
     /// All sockets of each server that have carried a request.
-    sockets: BTreeMap<String, BTreeSet<ServerSocket>>,
+    sockets: Table<String, KeySet<ServerSocket>>,
 }
 
 struct Probe {
@@ -87,9 +85,9 @@ impl Fallbacks {
         Self {
             is_stateless,
             is_program: header.host.is_some(),
-            probes: BTreeMap::new(),
-            refused: BTreeMap::new(),
-            sockets: BTreeMap::new(),
+            probes: Table::default(),
+            refused: Table::default(),
+            sockets: Table::default(),
         }
     }
 }
@@ -125,11 +123,11 @@ impl Monitor for Fallbacks {
                 }
             }
             EventKind::HttpAnswered { exchange, status, .. } => {
-                let Some(probe) = self.probes.remove(&exchange_of(event, exchange)) else { return };
+                let Some(probe) = self.probes.swap_remove(&exchange_of(event, exchange)) else { return };
                 if *status >= 400 {
                     self.refused.insert(server.into(), Refused { seq: event.seq, status: *status, probe });
                 } else {
-                    self.refused.remove(server);
+                    self.refused.swap_remove(server);
                 }
             }
             _ => {}
@@ -141,7 +139,7 @@ impl Fallbacks {
     /// Takes the message of a probe. Of the generation with a handshake, only `initialize` is one.
     fn posted(&mut self, key: &ServerExchange, message: &Message) {
         if !self.is_stateless && !message.is_request("initialize") {
-            self.probes.remove(key);
+            self.probes.swap_remove(key);
         } else if let Some(probe) = self.probes.get_mut(key) {
             let offered = message.at(&["params", "protocolVersion"]).and_then(Value::as_str);
             probe.offered = offered.and_then(|offered| offered.parse().ok());

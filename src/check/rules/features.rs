@@ -1,14 +1,12 @@
 //! Features of clients: roots, sampling, elicitation and tasks, which a client declares in `initialize`.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 
 use crate::check::agreement::Spoken;
 use crate::check::methods::method as method_named;
 use crate::check::parts::parts;
 use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table};
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: An answer that gives nothing, such as a declined request for input or an empty list of roots,
@@ -36,7 +34,7 @@ pub(super) const FEATURES_DECLARED: Invariant = Invariant {
 
 #[derive(Default)]
 struct Features {
-    asked: BTreeMap<(ConnectionId, Name), AskedFeature>,
+    asked: Table<(ConnectionId, Name), AskedFeature>,
 }
 
 struct AskedFeature {
@@ -114,7 +112,7 @@ impl Features {
         tally: &mut Tally,
     ) {
         let id = answer.id_text();
-        let Some(asked) = self.asked.remove(&(connection.clone(), id)) else { return };
+        let Some(asked) = self.asked.swap_remove(&(connection.clone(), id)) else { return };
         let AskedFeature { method, feature, part, is_foreign, seq: at } = asked;
         let code = answer.at(&["error", "code"]).and_then(Value::as_i64);
         let is_declared = agreement.of_client(&[feature]).is_some_and(Value::is_object);

@@ -1,7 +1,5 @@
 //! Handshake: the order and the content of its messages.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use crate::check::carriers::Carrier;
@@ -11,7 +9,9 @@ use crate::check::metadata::says_revision;
 use crate::check::parts::parts;
 use crate::check::peers::is_on_record;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Impact, Kind, Message, Name, Seq, SocketId, WireEnd};
+use crate::history::{
+    ConnectionId, Event, EventKind, Header, Impact, Kind, Message, Name, Seq, SocketId, Table, WireEnd,
+};
 use crate::plan::Promise;
 
 /// Counter-examples: A client of both generations may send `server/discover` first, or any request of the stateless
@@ -51,9 +51,9 @@ pub(super) const HANDSHAKE_ORDER: Invariant = Invariant {
 
 #[derive(Default)]
 struct Handshakes {
-    open: BTreeMap<ConnectionId, Handshake>,
+    open: Table<ConnectionId, Handshake>,
     /// The open sockets of each mock, with the events that opened them.
-    sockets: BTreeMap<(Name, SocketId), Seq>,
+    sockets: Table<(Name, SocketId), Seq>,
 }
 
 #[derive(Default)]
@@ -85,7 +85,7 @@ impl Monitor for Handshakes {
                 self.sockets.insert((event.source.to_name(), socket.clone()), event.seq);
             }
             EventKind::SocketClosed { socket, .. } => {
-                self.sockets.remove(&(event.source.to_name(), socket.clone()));
+                self.sockets.swap_remove(&(event.source.to_name(), socket.clone()));
             }
             // A server that has closed its output may read on.
             EventKind::ConnectionClosed { connection, how: WireEnd::ByServer } => {
@@ -93,7 +93,7 @@ impl Monitor for Handshakes {
             }
             EventKind::ConnectionClosed { connection, how: WireEnd::ByClient | WireEnd::Broken }
             | EventKind::WireEof { connection } => {
-                let raced = self.open.remove(connection).and_then(|handshake| handshake.raced);
+                let raced = self.open.swap_remove(connection).and_then(|handshake| handshake.raced);
                 raced.into_iter().for_each(|(violation, ..)| tally.broken(violation));
             }
             // The journal shows what the client read: only after an odd answer to `initialize` may it begin again.
@@ -316,10 +316,10 @@ pub(super) const INITIALIZED_SENT: Invariant = Invariant {
 
 #[derive(Default)]
 struct InitializedConnections {
-    asked: BTreeMap<ConnectionId, Name>,
-    owed: BTreeMap<ConnectionId, Seq>,
+    asked: Table<ConnectionId, Name>,
+    owed: Table<ConnectionId, Seq>,
     /// Pings in sessions whose `initialize` was answered.
-    pinged: BTreeMap<ConnectionId, Seq>,
+    pinged: Table<ConnectionId, Seq>,
 }
 
 impl Monitor for InitializedConnections {
@@ -332,7 +332,7 @@ impl Monitor for InitializedConnections {
             EventKind::WireReceived { connection, message } if !self.owed.is_empty() => {
                 // One with an id is another rule's case.
                 let is_notice = |part: &Message| part.method() == Some("notifications/initialized");
-                if parts(message).iter().any(is_notice) && self.owed.remove(connection).is_some() {
+                if parts(message).iter().any(is_notice) && self.owed.swap_remove(connection).is_some() {
                     tally.held();
                 }
                 let is_in_session = view.carrier(event).is_some() && self.owed.contains_key(connection);
@@ -343,15 +343,16 @@ impl Monitor for InitializedConnections {
             EventKind::WireSent { connection, message } if !self.asked.is_empty() => {
                 let id = message.id().map(|_| message.id_text());
                 if message.at(&["result"]).is_some() && self.asked.get(connection) == id.as_ref() {
-                    self.asked.remove(connection);
+                    self.asked.swap_remove(connection);
                     self.owed.insert(connection.clone(), event.seq);
                 }
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
-                self.asked.remove(connection);
-                let pinged = self.pinged.remove(connection);
+                self.asked.swap_remove(connection);
+                let pinged = self.pinged.swap_remove(connection);
                 let is_by_client = matches!(&event.kind, EventKind::ConnectionClosed { how: WireEnd::ByClient, .. });
-                if let (Some(answered), Some(pinged)) = (self.owed.remove(connection), pinged.filter(|_| is_by_client))
+                if let (Some(answered), Some(pinged)) =
+                    (self.owed.swap_remove(connection), pinged.filter(|_| is_by_client))
                 {
                     let because = format!(
                         "connection {connection} was in use at {pinged} and ended at {}, and no notifications/initialized had followed the answer of {answered}",
@@ -407,7 +408,7 @@ pub(super) const SESSION_INITIALIZED: Invariant = Invariant {
 
 #[derive(Default)]
 struct InitializedSessions {
-    owed: BTreeMap<ConnectionId, Seq>,
+    owed: Table<ConnectionId, Seq>,
 }
 
 impl Monitor for InitializedSessions {
@@ -419,7 +420,7 @@ impl Monitor for InitializedSessions {
             EventKind::WireReceived { connection, message } => {
                 // One with an id is another rule's case.
                 let is_notice = parts(message).iter().any(|part| part.method() == Some("notifications/initialized"));
-                if is_notice && self.owed.remove(connection).is_some() {
+                if is_notice && self.owed.swap_remove(connection).is_some() {
                     tally.held();
                 }
             }

@@ -1,11 +1,9 @@
 //! The end of a program that the harness starts and watches: a conformance client or an application.
 
-use std::collections::BTreeMap;
-
 use crate::check::combinator::{Judged, each};
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table};
 use crate::plan::Promise;
 
 /// Counter-examples: A host may let the signal end it, or catch the signal and exit with 0 or with 128 plus its number:
@@ -173,7 +171,7 @@ pub(super) const ENDS_IN_TIME: Invariant = Invariant {
         the client did not end by itself: an open stream, a timer or a thread that is joined keeps it alive.",
     start: |header: &Header| -> Box<dyn Monitor> {
         let expected = header.host.as_ref().map(|host| host.exchange.clone()).unwrap_or_default();
-        Box::new(EndInTime { expected, open: BTreeMap::new() })
+        Box::new(EndInTime { expected, open: Table::default() })
     },
 };
 
@@ -181,7 +179,7 @@ struct EndInTime {
     /// Methods that have not arrived yet.
     expected: Vec<String>,
     /// Methods of requests without an answer.
-    open: BTreeMap<(ConnectionId, Name), String>,
+    open: Table<(ConnectionId, Name), String>,
 }
 
 impl Monitor for EndInTime {
@@ -194,7 +192,7 @@ impl Monitor for EndInTime {
             }
             EventKind::WireSent { connection, message } => {
                 for id in parts(message).iter().filter(|part| part.is_response()).filter_map(Message::id) {
-                    self.open.remove(&(connection.clone(), Name::from(id)));
+                    self.open.swap_remove(&(connection.clone(), Name::from(id)));
                 }
             }
             EventKind::ProcessExited { role, .. } if role == "loader" => tally.held(),

@@ -1,13 +1,11 @@
 //! HTTP streams and answers that a program leaves behind when it exits.
 
-use std::collections::BTreeMap;
-
 use crate::check::host::{ServerExchange, exchange_of, is_responsible};
 use crate::check::lessons::{ServerSocket, socket_of};
 use crate::check::parts::parts;
 use crate::check::rules::subscriptions::LISTEN;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, WireEnd};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table, WireEnd};
 use crate::plan::Promise;
 
 /// Counter-examples: Idle connections of a pool are not streams. A stream that its server ended, also because of a
@@ -36,8 +34,8 @@ pub(super) const STREAMS_CLOSED: Invariant = Invariant {
 
 #[derive(Default)]
 struct StreamsAtExit {
-    asked: BTreeMap<ServerExchange, Seq>,
-    open: BTreeMap<ServerExchange, OpenStream>,
+    asked: Table<ServerExchange, Seq>,
+    open: Table<ServerExchange, OpenStream>,
     /// Number of streams that ended before the exit of a process, or that their server ended.
     n_closed: usize,
     /// Streams that a process left open when it exited: the request for the stream, and the exit.
@@ -62,11 +60,11 @@ impl Monitor for StreamsAtExit {
                 }
             }
             EventKind::HttpAnswered { exchange, streams: true, .. } => {
-                if let Some(asked) = self.asked.remove(&exchange_of(event, exchange)) {
+                if let Some(asked) = self.asked.swap_remove(&exchange_of(event, exchange)) {
                     self.open.insert(exchange_of(event, exchange), OpenStream { asked, held: None });
                 }
             }
-            EventKind::HttpEnded { exchange, how } => match self.open.remove(&exchange_of(event, exchange)) {
+            EventKind::HttpEnded { exchange, how } => match self.open.swap_remove(&exchange_of(event, exchange)) {
                 Some(OpenStream { asked, held: Some(exit) }) if *how != WireEnd::ByServer => {
                     self.left.push((asked, exit))
                 }
@@ -122,10 +120,10 @@ pub(super) const ANSWERS_READ: Invariant = Invariant {
 #[derive(Default)]
 struct UnreadAnswers {
     /// POSTs whose message comes next.
-    posted: BTreeMap<ServerExchange, (ServerSocket, Seq)>,
-    asked: BTreeMap<ServerExchange, OpenRequest>,
+    posted: Table<ServerExchange, (ServerSocket, Seq)>,
+    asked: Table<ServerExchange, OpenRequest>,
     /// The request of the last complete answer on each socket.
-    answered: BTreeMap<ServerSocket, OpenRequest>,
+    answered: Table<ServerSocket, OpenRequest>,
     reset: bool,
     broken: Vec<(Seq, Seq)>,
 }
@@ -154,7 +152,7 @@ impl UnreadAnswers {
                 continue;
             };
             let Some(id) = part.id().filter(|_| part.is_any_request()) else { continue };
-            if let Some((socket, seq)) = self.posted.remove(&exchange) {
+            if let Some((socket, seq)) = self.posted.swap_remove(&exchange) {
                 let asked = OpenRequest { socket, seq, connection: connection.clone(), id: Name::from(id) };
                 self.asked.insert(exchange, asked);
             }
@@ -166,7 +164,7 @@ impl Monitor for UnreadAnswers {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::HttpReceived { exchange, socket, verb, connection, .. } => {
-                self.answered.remove(&socket_of(event, socket));
+                self.answered.swap_remove(&socket_of(event, socket));
                 if verb == "POST" {
                     self.posted.insert(exchange_of(event, exchange), (socket_of(event, socket), event.seq));
                 } else if let Some(connection) = connection.as_ref().filter(|_| verb == "DELETE") {
@@ -175,8 +173,8 @@ impl Monitor for UnreadAnswers {
             }
             EventKind::WireReceived { connection, message } => self.receive(event, view, connection, message),
             EventKind::HttpAnswered { exchange, streams, .. } => {
-                self.posted.remove(&exchange_of(event, exchange));
-                let Some(asked) = self.asked.remove(&exchange_of(event, exchange)) else { return };
+                self.posted.swap_remove(&exchange_of(event, exchange));
+                let Some(asked) = self.asked.swap_remove(&exchange_of(event, exchange)) else { return };
                 tally.held();
                 if !streams {
                     self.answered.insert(asked.socket.clone(), asked);
@@ -185,7 +183,7 @@ impl Monitor for UnreadAnswers {
             EventKind::FaultDelivered { fault, .. } => self.reset |= fault.starts_with("reset"),
             EventKind::SocketClosed { socket, how } => {
                 let is_left = *how == WireEnd::Broken && view.signalled().is_none();
-                let asked = self.answered.remove(&socket_of(event, socket)).filter(|_| is_left);
+                let asked = self.answered.swap_remove(&socket_of(event, socket)).filter(|_| is_left);
                 self.broken.extend(asked.map(|asked| (asked.seq, event.seq)));
             }
             _ => {}

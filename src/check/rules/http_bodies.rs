@@ -1,12 +1,10 @@
 //! What stands where in an HTTP request: the body, its type, and the id of the session.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use serde_json::Value;
 
 use crate::check::combinator::{Judged, each};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, Header, Kind, Name, SessionId};
+use crate::history::{Event, EventKind, Header, KeySet, Kind, Name, SessionId, Table};
 use crate::plan::Promise;
 
 /// Counter-examples: The type may have parameters, and may be another one that is JSON. A history of an older release does not
@@ -69,9 +67,9 @@ const SECRET_CHARS_MIN: usize = 8;
 
 #[derive(Default)]
 struct SessionSecrets {
-    given: BTreeSet<(Name, Name)>,
+    given: KeySet<(Name, Name)>,
     /// The session of the POST whose message comes next, by server.
-    heads: BTreeMap<String, SessionId>,
+    heads: Table<String, SessionId>,
 }
 
 impl Monitor for SessionSecrets {
@@ -88,14 +86,14 @@ impl Monitor for SessionSecrets {
                 }
                 match session.as_ref().filter(|session| session.0.len() >= SECRET_CHARS_MIN) {
                     Some(session) => self.heads.insert(server.into(), session.clone()),
-                    None => self.heads.remove(server),
+                    None => self.heads.swap_remove(server),
                 };
             }
             EventKind::HttpStray { verb, path, query, .. } => {
                 self.addressed(event, server, verb, Some(path), query.as_deref(), tally);
             }
             EventKind::WireReceived { message, .. } => {
-                let Some(session) = self.heads.remove(server) else { return };
+                let Some(session) = self.heads.swap_remove(server) else { return };
                 let told = ["params", "result"].into_iter().filter_map(|name| message.at(&[name]));
                 if told.into_iter().any(|value| has_text(value, &session.0)) {
                     let what = message.method().unwrap_or("a response");

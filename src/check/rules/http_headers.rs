@@ -1,13 +1,13 @@
 //! HTTP headers that a client sends.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::check::combinator::{Judged, each};
 use crate::check::lessons::{ServerSocket, socket_of};
 use crate::check::metadata::says_revision;
 use crate::check::parts::parts;
 use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq, SessionId};
+use crate::history::{ConnectionId, Event, EventKind, Header, KeySet, Kind, Message, Seq, SessionId, Table};
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: A client owes no id to a server that assigns none. A ping or a probe of the generation may come
@@ -42,13 +42,13 @@ pub(super) const SESSION_ID_SENT: Invariant = Invariant {
 struct SessionIds {
     /// Whether the harness started the one program that sends everything.
     is_program: bool,
-    open: BTreeMap<String, usize>,
+    open: Table<String, usize>,
     /// The servers that have given each id.
-    given: BTreeMap<SessionId, BTreeSet<String>>,
+    given: Table<SessionId, BTreeSet<String>>,
     /// Sockets that have carried a message, or a request of a session.
-    own: BTreeSet<ServerSocket>,
+    own: KeySet<ServerSocket>,
     /// The POST whose message comes next, by server.
-    heads: BTreeMap<String, Head>,
+    heads: Table<String, Head>,
 }
 
 /// What the head of a request shows.
@@ -96,7 +96,7 @@ impl Monitor for SessionIds {
                 }
             }
             EventKind::WireReceived { message, .. } => {
-                let Some(head) = self.heads.remove(server) else { return };
+                let Some(head) = self.heads.swap_remove(server) else { return };
                 match message.method() {
                     Some("initialize") if head.session.is_some() => on_initialize(server, &head, event.seq, tally),
                     Some("ping") if head.session.is_none() && !head.has_version => {}
@@ -110,7 +110,7 @@ impl Monitor for SessionIds {
             }
             // A POST with an unknown id is refused before its message is read.
             EventKind::HttpAnswered { .. } => {
-                if let Some(head) = self.heads.remove(server).filter(|head| head.session.is_some()) {
+                if let Some(head) = self.heads.swap_remove(server).filter(|head| head.session.is_some()) {
                     self.judge(&head, server, ("POST", None), tally);
                 }
             }
@@ -177,13 +177,13 @@ pub(super) const PROTOCOL_VERSION_SENT: Invariant = Invariant {
         Look at the verb in the reason: GET and DELETE are forgotten most often. A wrong value breaks a SHOULD. To \
         fix it, set the header where requests are built, once the revision is known.",
     start: |_: &Header| -> Box<dyn Monitor> {
-        let mut used = BTreeSet::new();
+        let mut used = KeySet::default();
         Box::new(move |event: &Event, view: &View, tally: &mut Tally| judge_version(event, view, &mut used, tally))
     },
 };
 
 /// Judges a request of a session. `used`: connections whose client has gone on after `initialize`.
-fn judge_version(event: &Event, view: &View, used: &mut BTreeSet<ConnectionId>, tally: &mut Tally) {
+fn judge_version(event: &Event, view: &View, used: &mut KeySet<ConnectionId>, tally: &mut Tally) {
     let EventKind::HttpReceived { verb, connection: Some(connection), headers, .. } = &event.kind else { return };
     let agreed = view.agreement(connection).and_then(Agreement::revision);
     let Some(revision) = agreed.filter(|revision| *revision >= Revision::R20250618) else { return };

@@ -1,10 +1,10 @@
 //! HTTP streams: how often and how soon a client opens them again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::check::rules::resume::EARLY_US;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Name, Seq, SessionId};
+use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, KeySet, Kind, Name, Seq, SessionId, Table};
 use crate::plan::Promise;
 
 /// Upper bound on the streams that a client may request in one window, for one session.
@@ -41,20 +41,20 @@ pub(super) const STREAM_REOPENED_SLOWLY: Invariant = Invariant {
 
 #[derive(Default)]
 struct ReopenedStreams {
-    sessions: BTreeMap<SessionId, StreamRequests>,
+    sessions: Table<SessionId, StreamRequests>,
     /// The session of each open stream, by server and exchange.
-    open: BTreeMap<(Name, ExchangeId), SessionId>,
+    open: Table<(Name, ExchangeId), SessionId>,
     /// The session whose stream each connection requested last.
-    asked_by: BTreeMap<ConnectionId, SessionId>,
+    asked_by: Table<ConnectionId, SessionId>,
     /// The session of each POST whose response is open.
-    posted: BTreeMap<(Name, ExchangeId), SessionId>,
+    posted: Table<(Name, ExchangeId), SessionId>,
 }
 
 /// Requests for the stream of one session.
 #[derive(Default)]
 struct StreamRequests {
     /// Requests within the last window, by the event from which they resume. Several streams may be resumed at once.
-    lately: BTreeMap<Option<String>, Vec<(Seq, u64)>>,
+    lately: Table<Option<String>, Vec<(Seq, u64)>>,
     /// The open stream, and the time of its request.
     open: Option<(ExchangeId, u64)>,
     /// The end of a stream that carried no message: event, time, and how long the stream lived.
@@ -89,8 +89,8 @@ impl Monitor for ReopenedStreams {
                 }
             }
             EventKind::HttpEnded { exchange, .. } => {
-                self.posted.remove(&stream_of(event, exchange));
-                let session = self.open.remove(&stream_of(event, exchange));
+                self.posted.swap_remove(&stream_of(event, exchange));
+                let session = self.open.swap_remove(&stream_of(event, exchange));
                 let asked = session.and_then(|session| self.sessions.get_mut(&session));
                 // The end of a replaced stream does not count.
                 if let Some(asked) = asked
@@ -207,9 +207,9 @@ type Wanted = (SessionId, Option<String>);
 
 #[derive(Default)]
 struct RefusedStreams {
-    asked: BTreeMap<(Name, ExchangeId), Wanted>,
-    refused: BTreeMap<Wanted, Seq>,
-    again: BTreeSet<Wanted>,
+    asked: Table<(Name, ExchangeId), Wanted>,
+    refused: Table<Wanted, Seq>,
+    again: KeySet<Wanted>,
     /// The ids of all events.
     ids: BTreeSet<String>,
 }
@@ -233,7 +233,7 @@ impl Monitor for RefusedStreams {
                 self.ids.insert(id.clone());
             }
             EventKind::HttpAnswered { exchange, status, .. } if !self.asked.is_empty() => {
-                let Some(wanted) = self.asked.remove(&(server.into(), exchange.clone())) else { return };
+                let Some(wanted) = self.asked.swap_remove(&(server.into(), exchange.clone())) else { return };
                 if *status == 405 {
                     self.refused.entry(wanted).or_insert(event.seq);
                     tally.held();

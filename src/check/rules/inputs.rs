@@ -1,13 +1,13 @@
 //! The input that a stateless server requires before it goes on with a call.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use crate::check::operations::sent_back;
 use crate::check::rules::sent_back::CallKey;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table};
 use crate::plan::Promise;
 
 /// Counter-examples: A call that is made once more without an input and without a state is a new call. An answer that
@@ -36,8 +36,8 @@ pub(super) const SENT_BACK_HAS_INPUTS: Invariant = Invariant {
 
 #[derive(Default)]
 struct RequiredInputs {
-    made: BTreeMap<(ConnectionId, Name), CallKey>,
-    asked: BTreeMap<CallKey, Vec<AskedInputs>>,
+    made: Table<(ConnectionId, Name), CallKey>,
+    asked: Table<CallKey, Vec<AskedInputs>>,
 }
 
 struct AskedInputs {
@@ -56,7 +56,7 @@ impl Monitor for RequiredInputs {
             }
             EventKind::WireSent { connection, message } if message.is_response() => {
                 let key = (connection.clone(), message.id_text());
-                let Some(call) = self.made.remove(&key).filter(|_| sent_back(message).is_some()) else { return };
+                let Some(call) = self.made.swap_remove(&key).filter(|_| sent_back(message).is_some()) else { return };
                 let state = message.at(&["result", "requestState"]).cloned();
                 let asked = message.at(&["result", "inputRequests"]).and_then(Value::as_object);
                 let keys = asked.into_iter().flatten().map(|(key, _)| key.clone()).collect();
@@ -119,7 +119,7 @@ pub(super) const SENT_BACK_BOUNDED: Invariant = Invariant {
         Look at the calls with the same arguments and a state. To fix it, count the rounds of a call, and fail it \
         above a limit that the caller can set.",
     start: |_: &Header| -> Box<dyn Monitor> {
-        let mut rounds: BTreeMap<CallKey, (usize, Seq)> = BTreeMap::new();
+        let mut rounds: Table<CallKey, (usize, Seq)> = Table::default();
         Box::new(move |event: &Event, view: &View, tally: &mut Tally| {
             let EventKind::WireReceived { message, .. } = &event.kind else { return };
             let is_repeated =

@@ -1,13 +1,14 @@
 //! Subscriptions over pipes: notifications that name none, an end by the server, and the death of the server.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
 use std::time::Duration;
 
 use crate::check::agreement::Spoken;
 use crate::check::parts::parts;
 use crate::check::rules::subscriptions::{LISTEN, id_of, is_change, subscription_in};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, LinkPeer, Message, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, LinkPeer, Message, Seq, Table};
 use crate::plan::Promise;
 
 /// Number of times that make a habit.
@@ -38,7 +39,7 @@ pub(super) const STRANGE_NOTICE_IGNORED: Invariant = Invariant {
 
 #[derive(Default)]
 struct StrangeNotices {
-    connections: BTreeMap<ConnectionId, Listener>,
+    connections: Table<ConnectionId, Listener>,
 }
 
 /// A client with a subscription, and how it goes on after notifications and without any.
@@ -80,7 +81,7 @@ impl Monitor for StrangeNotices {
                 }
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
-                self.connections.remove(connection);
+                self.connections.swap_remove(connection);
             }
             _ => {}
         }
@@ -150,9 +151,9 @@ pub(super) const TORN_DOWN_SUBSCRIPTION_LEFT: Invariant = Invariant {
 
 #[derive(Default)]
 struct TornDown {
-    turns: BTreeMap<ConnectionId, TurnsBesides>,
+    turns: Table<ConnectionId, TurnsBesides>,
     /// Open subscriptions, by connection and id, with their end by the server.
-    open: BTreeMap<(ConnectionId, String), Option<TearDown>>,
+    open: Table<(ConnectionId, String), Option<TearDown>>,
 }
 
 struct TearDown {
@@ -179,7 +180,7 @@ impl Monitor for TornDown {
                 }
                 of != connection
             });
-            self.turns.remove(connection);
+            self.turns.swap_remove(connection);
         }
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
@@ -201,7 +202,7 @@ impl Monitor for TornDown {
                     let turns = self.turns.entry(connection.clone()).or_default();
                     if part.is_response() {
                         turns.open.remove(&id_of(part));
-                        self.open.remove(&(connection.clone(), id_of(part)));
+                        self.open.swap_remove(&(connection.clone(), id_of(part)));
                     } else if let Some(id) = part.cancelled_request().map(ToString::to_string)
                         && let Some(torn) = self.open.get_mut(&(connection.clone(), id))
                     {
@@ -218,7 +219,7 @@ impl Monitor for TornDown {
 impl TornDown {
     fn cancel(&mut self, event: &Event, connection: &ConnectionId, id: String, tally: &mut Tally) {
         let key = (connection.clone(), id);
-        let Some(torn) = self.open.remove(&key).flatten() else { return };
+        let Some(torn) = self.open.swap_remove(&key).flatten() else { return };
         let Some(turns) = self.turns.get(connection).filter(|turns| !turns.has_overlap) else { return };
         let waited = Duration::from_micros(event.at_us.saturating_sub(torn.at_us));
         let n_since = turns.n_requests.saturating_sub(torn.n_requests);
@@ -275,13 +276,13 @@ pub(super) const SUBSCRIPTION_SENT_AGAIN: Invariant = Invariant {
 
 #[derive(Default)]
 struct LostSubscriptions {
-    servers: BTreeMap<String, SubscribedServer>,
+    servers: Table<String, SubscribedServer>,
 }
 
 #[derive(Default)]
 struct SubscribedServer {
     /// The live connections, each with its open subscriptions.
-    live: BTreeMap<ConnectionId, BTreeMap<String, Seq>>,
+    live: Table<ConnectionId, Table<String, Seq>>,
     /// The lost subscription and the event that shows its loss.
     owed: Option<(Seq, Seq)>,
     /// The connection that was opened after that.
@@ -324,7 +325,7 @@ impl Monitor for LostSubscriptions {
             EventKind::WireEof { connection } => {
                 let Some(server) = self.servers.get_mut(name) else { return };
                 server.judge(tally);
-                server.live.remove(connection);
+                server.live.swap_remove(connection);
             }
             EventKind::MockEnding { .. } => {
                 if let Some(server) = self.servers.get_mut(name) {
@@ -344,7 +345,7 @@ impl Monitor for LostSubscriptions {
 
 impl SubscribedServer {
     fn open(&mut self, event: &Event, connection: &ConnectionId) {
-        self.live.insert(connection.clone(), BTreeMap::new());
+        self.live.insert(connection.clone(), Table::default());
         if self.owed.is_some() && self.renewed.is_none() {
             self.renewed = Some(Renewed {
                 connection: connection.clone(),
@@ -366,7 +367,7 @@ impl SubscribedServer {
         if self.live.len() > 1 {
             self.live.clear();
             self.owed = None;
-        } else if let Some((_, open)) = self.live.pop_first()
+        } else if let Some((_, open)) = self.live.pop()
             && let Some(opened) = open.values().min()
         {
             self.owed = Some((*opened, lost));
@@ -387,7 +388,7 @@ impl SubscribedServer {
         } else if let Some(id) = message.cancelled_request()
             && let Some(open) = self.live.get_mut(connection)
         {
-            open.remove(&id.to_string());
+            open.swap_remove(&id.to_string());
         } else if message.is_request("initialize") || matches!(view.spoken(connection), Spoken::Handshake(..)) {
             self.excuse(is_renewed);
         } else if let Some(renewed) = self.renewed.as_mut().filter(|_| is_renewed && message.is_request("tools/call")) {
@@ -400,13 +401,13 @@ impl SubscribedServer {
             if let Some(id) = message.cancelled_request()
                 && let Some(open) = self.live.get_mut(connection)
             {
-                open.remove(&id.to_string());
+                open.swap_remove(&id.to_string());
             }
             return;
         }
         let id = id_of(message);
         if let Some(open) = self.live.get_mut(connection) {
-            open.remove(&id);
+            open.swap_remove(&id);
         }
         let Some(renewed) = self.renewed.as_mut().filter(|renewed| renewed.connection == *connection) else { return };
         if renewed.calls.remove(&id) {

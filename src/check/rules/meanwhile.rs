@@ -1,12 +1,11 @@
 //! What a client hears while it waits, and what it makes of it.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::check::agreement::Spoken;
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, KeySet, Kind, Message, Name, Seq, Table};
 use crate::plan::Promise;
 
 /// Time in which a request that no person answers should be answered.
@@ -37,7 +36,7 @@ pub(super) const REQUESTS_SERVED_MEANWHILE: Invariant = Invariant {
 
 #[derive(Default)]
 struct Meanwhile {
-    asked: BTreeMap<(ConnectionId, Name), AskedMeanwhile>,
+    asked: Table<(ConnectionId, Name), AskedMeanwhile>,
 }
 
 struct AskedMeanwhile {
@@ -45,7 +44,7 @@ struct AskedMeanwhile {
     seq: Seq,
     at_us: u64,
     /// The requests of the client that have been open since.
-    waits_for: BTreeSet<Name>,
+    waits_for: KeySet<Name>,
     /// The event that ended the last of them, and its time.
     released: Option<(Seq, u64)>,
 }
@@ -82,7 +81,7 @@ impl Monitor for Meanwhile {
 impl Meanwhile {
     fn ask(&mut self, event: &Event, view: &View, connection: &ConnectionId, request: &Message) {
         let open = view.connection(connection).into_iter().flat_map(|connection| connection.unanswered.keys());
-        let waits_for: BTreeSet<Name> = open.cloned().collect();
+        let waits_for: KeySet<Name> = open.cloned().collect();
         if waits_for.is_empty() {
             return;
         }
@@ -94,7 +93,7 @@ impl Meanwhile {
 
     fn over(&mut self, event: &Event, connection: &ConnectionId, id: &Name) {
         for (_, asked) in self.asked.iter_mut().filter(|((of, _), _)| of == connection) {
-            if asked.waits_for.remove(id) && asked.waits_for.is_empty() {
+            if asked.waits_for.swap_remove(id) && asked.waits_for.is_empty() {
                 asked.released = Some((event.seq, event.at_us));
             }
         }
@@ -102,7 +101,7 @@ impl Meanwhile {
 
     fn answer(&mut self, event: &Event, connection: &ConnectionId, answer: &Message, tally: &mut Tally) {
         let id = answer.id_text();
-        let Some(asked) = self.asked.remove(&(connection.clone(), id)) else { return };
+        let Some(asked) = self.asked.swap_remove(&(connection.clone(), id)) else { return };
         let since = |us: u64| Duration::from_micros(event.at_us.saturating_sub(us));
         let Some((released, released_us)) = asked.released else { return tally.held() };
         let waited = Duration::from_micros(released_us.saturating_sub(asked.at_us));
@@ -148,7 +147,7 @@ pub(super) const CHANGED_LIST_FETCHED: Invariant = Invariant {
 #[derive(Default)]
 struct ChangedLists {
     /// The first change of each server since its client listed its tools, and the calls since.
-    changed: BTreeMap<ConnectionId, ChangedList>,
+    changed: Table<ConnectionId, ChangedList>,
 }
 
 struct ChangedList {
@@ -176,7 +175,7 @@ impl Monitor for ChangedLists {
             }
             EventKind::WireReceived { connection, message } if !self.changed.is_empty() => {
                 for part in parts(message).iter() {
-                    if part.is_request("tools/list") && self.changed.remove(connection).is_some() {
+                    if part.is_request("tools/list") && self.changed.swap_remove(connection).is_some() {
                         tally.held();
                     } else if part.is_request("tools/call")
                         && let Some(change) = self.changed.get_mut(connection)
@@ -187,7 +186,7 @@ impl Monitor for ChangedLists {
                 }
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
-                let Some(change) = self.changed.remove(connection).filter(|_| !view.is_ready()) else { return };
+                let Some(change) = self.changed.swap_remove(connection).filter(|_| !view.is_ready()) else { return };
                 let (newest, newest_us) = change.newest;
                 let had_time = Duration::from_micros(newest_us.saturating_sub(change.at_us)) >= PROMPT;
                 if change.n_calls >= N_CALLS && had_time {

@@ -1,7 +1,5 @@
 //! Messages: their form, their ids, and how they are sent.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use crate::check::carriers::Carrier;
@@ -10,7 +8,7 @@ use crate::check::metadata::CLIENT;
 use crate::check::methods::{is_notification, method};
 use crate::check::parts::parts;
 use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, LONGEST_LINE_BYTES, Message, Name, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, LONGEST_LINE_BYTES, Message, Name, Seq, Table};
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: The number 1 and the string "1" are two ids. A response carries the server's id, which may be any.
@@ -147,7 +145,7 @@ pub(super) const STDIN_CARRIES_MESSAGES_ONLY: Invariant = Invariant {
         Look at the first bytes in the witness. To fix it, pass whole lines to one writer task that no caller's \
         cancellation can interrupt.",
     start: |header: &Header| -> Box<dyn Monitor> {
-        Box::new(Bytes { is_watched: header.host.is_some(), last: BTreeMap::new() })
+        Box::new(Bytes { is_watched: header.host.is_some(), last: Table::default() })
     },
 };
 
@@ -155,14 +153,14 @@ struct Bytes {
     /// Whether the history shows how the program of the client ends.
     is_watched: bool,
     /// Noise that no message has followed.
-    last: BTreeMap<ConnectionId, Violation>,
+    last: Table<ConnectionId, Violation>,
 }
 
 impl Monitor for Bytes {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireReceived { connection, .. } => {
-                self.last.remove(connection).into_iter().for_each(|violation| tally.broken(violation));
+                self.last.swap_remove(connection).into_iter().for_each(|violation| tally.broken(violation));
                 tally.held();
             }
             EventKind::WireNoise { connection, bytes, .. }
@@ -178,7 +176,7 @@ impl Monitor for Bytes {
             }
             // What comes last is half a line where the client was killed, which no journal of a mock shows.
             EventKind::WireEof { connection } => {
-                self.last.remove(connection);
+                self.last.swap_remove(connection);
             }
             _ => {}
         }

@@ -1,7 +1,5 @@
 //! The features that a client of the stateless generation declares in each of its requests.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use serde_json::Value;
 
 use crate::check::agreement::Spoken;
@@ -9,7 +7,7 @@ use crate::check::metadata::{CAPABILITIES, CLIENT};
 use crate::check::parts::parts;
 use crate::check::senders::{Sender, Senders};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, Header, Kind, Message, Seq};
+use crate::history::{Event, EventKind, Header, KeySet, Kind, Message, Seq, Table};
 use crate::plan::Promise;
 
 /// What a client declares, and the method of the input that a server may then ask for.
@@ -38,7 +36,7 @@ pub(super) const FEATURES_IN_EACH_REQUEST: Invariant = Invariant {
         call is built elsewhere. To fix it, derive the capabilities from the installed handlers, where requests are \
         written.",
     start: |header: &Header| -> Box<dyn Monitor> {
-        let (declared, asked) = (BTreeMap::new(), BTreeMap::new());
+        let (declared, asked) = (Table::default(), Table::default());
         Box::new(DeclaredFeatures { senders: Senders::new(header), declared, asked })
     },
 };
@@ -46,9 +44,9 @@ pub(super) const FEATURES_IN_EACH_REQUEST: Invariant = Invariant {
 struct DeclaredFeatures {
     senders: Senders,
     /// What each client declared first, by its connection and its name.
-    declared: BTreeMap<(Sender, String), (BTreeSet<&'static str>, Seq)>,
+    declared: Table<(Sender, String), (KeySet<&'static str>, Seq)>,
     /// The feature behind each key of the inputs that a server has asked for.
-    asked: BTreeMap<(String, String), BTreeSet<&'static str>>,
+    asked: Table<(String, String), KeySet<&'static str>>,
 }
 
 impl Monitor for DeclaredFeatures {
@@ -82,7 +80,7 @@ impl DeclaredFeatures {
         }
     }
 
-    fn serve(&self, event: &Event, request: &Message, declared: &BTreeSet<&'static str>, tally: &mut Tally) {
+    fn serve(&self, event: &Event, request: &Message, declared: &KeySet<&'static str>, tally: &mut Tally) {
         let given = request.at(&["params", "inputResponses"]).and_then(Value::as_object);
         for (key, response) in given.into_iter().flatten() {
             let at = (event.source.server().unwrap_or_default().into(), key.clone());
@@ -99,7 +97,7 @@ impl DeclaredFeatures {
         }
     }
 
-    fn compare(&mut self, event: &Event, request: &Message, declared: BTreeSet<&'static str>, tally: &mut Tally) {
+    fn compare(&mut self, event: &Event, request: &Message, declared: KeySet<&'static str>, tally: &mut Tally) {
         let name = request.at(&["params", "_meta", CLIENT, "name"]).map(ToString::to_string).unwrap_or_default();
         let client = (self.senders.connection(event), name);
         let Some((before, at)) = self.declared.get(&client) else {
@@ -109,7 +107,7 @@ impl DeclaredFeatures {
         if *before == declared {
             return tally.held();
         }
-        let list = |features: &BTreeSet<&str>| {
+        let list = |features: &KeySet<&str>| {
             if features.is_empty() {
                 "none".to_owned()
             } else {
@@ -127,7 +125,7 @@ impl DeclaredFeatures {
     }
 }
 
-fn declared_in(request: &Message) -> Option<BTreeSet<&'static str>> {
+fn declared_in(request: &Message) -> Option<KeySet<&'static str>> {
     let declared = request.at(&["params", "_meta", CAPABILITIES])?.as_object()?;
     Some(FEATURES.iter().map(|(feature, _)| *feature).filter(|feature| declared.contains_key(*feature)).collect())
 }

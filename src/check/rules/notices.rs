@@ -1,13 +1,12 @@
 //! Notifications of servers: nothing answers them, and a request that one takes back is over.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table};
 use crate::plan::Promise;
 
 /// The codes of errors about a message that could not be read, so that its id is unknown.
@@ -38,7 +37,7 @@ pub(super) const NOTIFICATIONS_UNANSWERED: Invariant = Invariant {
 #[derive(Default)]
 struct Notified {
     /// The newest notification of each server, by connection.
-    newest: BTreeMap<ConnectionId, Seq>,
+    newest: Table<ConnectionId, Seq>,
     /// Connections whose server sent a request with a null id.
     unnamed: Vec<ConnectionId>,
 }
@@ -63,11 +62,11 @@ impl Monitor for Notified {
                         event.seq
                     );
                     tally.broken(Violation::new("answered", because, &[*newest, event.seq]));
-                    self.newest.remove(connection);
+                    self.newest.swap_remove(connection);
                 }
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
-                if self.newest.remove(connection).is_some() {
+                if self.newest.swap_remove(connection).is_some() {
                     tally.held();
                 }
                 self.unnamed.retain(|of| of != connection);
@@ -110,7 +109,7 @@ pub(super) const TAKEN_BACK_UNANSWERED: Invariant = Invariant {
 #[derive(Default)]
 struct TakenBack {
     /// Unanswered requests of servers, by connection and id, with the notification that took each back, and its time.
-    asked: BTreeMap<(ConnectionId, Name), Option<(Seq, u64)>>,
+    asked: Table<(ConnectionId, Name), Option<(Seq, u64)>>,
 }
 
 impl Monitor for TakenBack {
@@ -129,7 +128,7 @@ impl Monitor for TakenBack {
             EventKind::WireReceived { connection, message } if !self.asked.is_empty() => {
                 for part in parts(message).iter().filter(|part| part.is_response()) {
                     let id = part.id_text();
-                    let asked = self.asked.remove(&(connection.clone(), id.clone()));
+                    let asked = self.asked.swap_remove(&(connection.clone(), id.clone()));
                     let Some((taken_back, since_us)) = asked.flatten() else { continue };
                     let waited = Duration::from_micros(event.at_us.saturating_sub(since_us));
                     if waited >= CROSSED {

@@ -1,14 +1,12 @@
 //! After `initialize` a client keeps to the handshake generation.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
 use crate::check::agreement::Spoken;
 use crate::check::metadata::VERSION;
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message};
+use crate::history::{ConnectionId, Event, EventKind, Header, KeySet, Kind, Message};
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: A probe comes before the answer to `initialize` was read; `notifications/initialized` shows that it
@@ -31,7 +29,7 @@ pub(super) const OLDER_ERA_KEPT: Invariant = Invariant {
         Look at `_meta` in the witness. The usual reason is that the metadata is added by a layer that does not know \
         how the connection was opened. To fix it, choose the generation once for each connection.",
     start: |_: &Header| -> Box<dyn Monitor> {
-        let mut initialized: BTreeSet<ConnectionId> = BTreeSet::new();
+        let mut initialized: KeySet<ConnectionId> = KeySet::default();
         Box::new(move |event: &Event, view: &View, tally: &mut Tally| match &event.kind {
             EventKind::WireReceived { connection, message } => {
                 let Spoken::Handshake(revision, _) = view.spoken(connection) else { return };
@@ -44,7 +42,7 @@ pub(super) const OLDER_ERA_KEPT: Invariant = Invariant {
                 }
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
-                initialized.remove(connection);
+                initialized.swap_remove(connection);
             }
             _ => {}
         })

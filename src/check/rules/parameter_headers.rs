@@ -7,7 +7,9 @@ use serde_json::Value;
 use crate::check::lessons::{Lesson, Sockets, socket_of};
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, ExchangeId, Header, Kind, Message, Name, Outcome, Seq, SocketId, header_text};
+use crate::history::{
+    Event, EventKind, ExchangeId, Header, Kind, Message, Name, Outcome, Seq, SocketId, Table, header_text,
+};
 use crate::plan::Promise;
 
 /// The recorder keeps no more characters of a header field.
@@ -49,9 +51,9 @@ pub(super) const PARAMETERS_MIRRORED: Invariant = Invariant {
 struct MarkedArguments {
     sockets: Sockets,
     /// The headers and the socket of the request whose message comes next, by mock.
-    newest: BTreeMap<Name, (BTreeMap<String, String>, SocketId)>,
+    newest: Table<Name, (BTreeMap<String, String>, SocketId)>,
     /// For each server the newest list of tools that marks any argument.
-    lists: BTreeMap<Name, MarkingList>,
+    lists: Table<Name, MarkingList>,
 }
 
 struct MarkingList {
@@ -60,7 +62,7 @@ struct MarkingList {
     /// Whether a load handed its tools out.
     is_loaded: bool,
     /// By tool: arguments, each with the name of its header in small letters.
-    marks: BTreeMap<String, Vec<(String, String)>>,
+    marks: Table<String, Vec<(String, String)>>,
 }
 
 impl Monitor for MarkedArguments {
@@ -90,17 +92,17 @@ impl Monitor for MarkedArguments {
 
 impl MarkedArguments {
     fn list(&mut self, event: &Event, tools: &[Value], lesson: Lesson) {
-        let marks: BTreeMap<_, _> = tools.iter().filter_map(marks_of).filter(|(_, marks)| !marks.is_empty()).collect();
+        let marks: Table<_, _> = tools.iter().filter_map(marks_of).filter(|(_, marks)| !marks.is_empty()).collect();
         let server = event.source.to_name();
         if marks.is_empty() {
-            self.lists.remove(&server);
+            self.lists.swap_remove(&server);
         } else {
             self.lists.insert(server, MarkingList { sent: event.seq, lesson, is_loaded: false, marks });
         }
     }
 
     fn receive(&mut self, event: &Event, call: &Message, tally: &mut Tally) {
-        let Some((headers, socket)) = self.newest.remove(&event.source.to_name()) else { return };
+        let Some((headers, socket)) = self.newest.swap_remove(&event.source.to_name()) else { return };
         let Some(list) = self.lists.get_mut(&event.source.to_name()).filter(|_| call.is_request("tools/call")) else {
             return;
         };
@@ -207,11 +209,11 @@ const MISMATCH: i64 = -32_020;
 #[derive(Default)]
 struct MismatchedCalls {
     sockets: Sockets,
-    newest: BTreeMap<Name, (String, SocketId)>,
+    newest: Table<Name, (String, SocketId)>,
     /// The call and the headers that each open exchange carries.
-    asked: BTreeMap<(Name, ExchangeId), String>,
+    asked: Table<(Name, ExchangeId), String>,
     /// Refused calls by mock and content.
-    refused: BTreeMap<(Name, String), RefusedCall>,
+    refused: Table<(Name, String), RefusedCall>,
 }
 
 struct RefusedCall {
@@ -236,7 +238,8 @@ impl Monitor for MismatchedCalls {
                 self.refused.retain(|(of, _), _| *of != mock);
             }
             EventKind::WireReceived { message, .. } if message.is_request("tools/call") => {
-                let (Some(carrier), Some((headers, socket))) = (view.carrier(event), self.newest.remove(&mock)) else {
+                let (Some(carrier), Some((headers, socket))) = (view.carrier(event), self.newest.swap_remove(&mock))
+                else {
                     return;
                 };
                 let call = format!("{} {headers}", message.at(&["params"]).unwrap_or(&Value::Null));
@@ -245,7 +248,7 @@ impl Monitor for MismatchedCalls {
             }
             EventKind::WireSent { message, .. } => {
                 let Some(carrier) = view.answered(event) else { return };
-                let Some(call) = self.asked.remove(&(mock.clone(), carrier.exchange.clone())) else { return };
+                let Some(call) = self.asked.swap_remove(&(mock.clone(), carrier.exchange.clone())) else { return };
                 if message.at(&["error", "code"]).and_then(Value::as_i64) == Some(MISMATCH) {
                     let lesson = self.sockets.lesson(event, &carrier.exchange);
                     let refused = RefusedCall { first: event.seq, lesson: lesson.clone(), n_again: 0 };

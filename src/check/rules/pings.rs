@@ -1,11 +1,11 @@
 //! Pings that a client sends: how often, and what it makes of silence.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Seq, Table};
 use crate::plan::Promise;
 
 /// A rate that is no longer modest: this many pings of one connection...
@@ -38,7 +38,7 @@ pub(super) const PINGS_MODEST: Invariant = Invariant {
 #[derive(Default)]
 struct PingRate {
     /// The newest pings of each connection, with their times.
-    newest: BTreeMap<ConnectionId, VecDeque<(Seq, u64)>>,
+    newest: Table<ConnectionId, VecDeque<(Seq, u64)>>,
 }
 
 impl Monitor for PingRate {
@@ -66,7 +66,7 @@ impl Monitor for PingRate {
                 }
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
-                self.newest.remove(connection);
+                self.newest.swap_remove(connection);
             }
             _ => {}
         }
@@ -103,7 +103,7 @@ pub(super) const SILENT_CONNECTION_LEFT: Invariant = Invariant {
 #[derive(Default)]
 struct SilentPings {
     /// Pings since the newest answer of the server, by connection: how many, the first, and the newest with its time.
-    silent: BTreeMap<ConnectionId, (usize, Seq, Seq, u64)>,
+    silent: Table<ConnectionId, (usize, Seq, Seq, u64)>,
 }
 
 impl Monitor for SilentPings {
@@ -127,18 +127,18 @@ impl Monitor for SilentPings {
                         part.method().unwrap_or_default(),
                         event.seq
                     );
-                    self.silent.remove(connection);
+                    self.silent.swap_remove(connection);
                     tally.broken(Violation::new("went-on", because, &[first, newest, event.seq]).of_bound(PATIENCE));
                 }
             }
             EventKind::WireSent { connection, message } if !self.silent.is_empty() => {
                 let is_answer = parts(message).iter().any(|part| part.is_response());
-                if is_answer && self.silent.remove(connection).is_some() {
+                if is_answer && self.silent.swap_remove(connection).is_some() {
                     tally.held();
                 }
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
-                let n_pings = self.silent.remove(connection).map_or(0, |(n_pings, ..)| n_pings);
+                let n_pings = self.silent.swap_remove(connection).map_or(0, |(n_pings, ..)| n_pings);
                 if n_pings >= UNANSWERED {
                     tally.held();
                 }

@@ -1,10 +1,8 @@
 //! Processes: which survive, and which are not reaped.
 
-use std::collections::BTreeMap;
-
 use crate::check::combinator::{Judged, each};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Action, Event, EventKind, Header, Kind, LinkPeer, Outcome, ProcessId, Seq};
+use crate::history::{Action, Event, EventKind, Header, Kind, LinkPeer, Outcome, ProcessId, Seq, Table};
 use crate::plan::Promise;
 
 /// Counter-examples: A load that runs concurrently with cleanup may start a server that is rightly there afterwards. A
@@ -46,8 +44,8 @@ pub(super) const NOTHING_SURVIVES: Invariant = Invariant {
 
 #[derive(Default)]
 struct Survivors {
-    started: BTreeMap<ProcessId, Seq>,
-    links: BTreeMap<(String, u32), Seq>,
+    started: Table<ProcessId, Seq>,
+    links: Table<(String, u32), Seq>,
     orphans: Vec<String>,
     n_servers: usize,
     was_close_cancelled: bool,
@@ -66,14 +64,14 @@ impl Monitor for Survivors {
                 self.links.insert((server.clone(), *incarnation), event.seq);
             }
             EventKind::LinkClosed { peer: LinkPeer::Mock { server, incarnation }, .. } => {
-                self.links.remove(&(server.clone(), *incarnation));
+                self.links.swap_remove(&(server.clone(), *incarnation));
             }
             EventKind::ProcessStarted { process, role, .. } if role.starts_with("server:") => {
                 self.n_servers += 1;
                 self.started.insert(process.clone(), event.seq);
             }
             EventKind::ProcessExited { process, .. } => {
-                self.started.remove(process);
+                self.started.swap_remove(process);
             }
             EventKind::ProcessLeft { process, role } => self.left(event, view, process, role, tally),
             EventKind::ProcessOrphan { process, role, .. } => {

@@ -1,14 +1,12 @@
 //! Progress: the tokens that a client gives, and the progress that it reports.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use crate::check::agreement::Spoken;
 use crate::check::carriers::Carrier;
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table};
 use crate::plan::Promise;
 
 /// Counter-examples: A request is active until it is answered or cancelled; a cancellation may be overtaken by the
@@ -47,11 +45,11 @@ pub(super) const PROGRESS_TOKENS_VALID: Invariant = Invariant {
 #[derive(Default)]
 struct ProgressTokens {
     /// Open requests of clients that have a token, by connection and id.
-    open: BTreeMap<(ConnectionId, Name), GivenToken>,
+    open: Table<(ConnectionId, Name), GivenToken>,
     /// Requests that run as tasks, with their ids, by connection and task.
-    working: BTreeMap<(ConnectionId, Name), (Name, GivenToken)>,
+    working: Table<(ConnectionId, Name), (Name, GivenToken)>,
     /// Tokens that servers gave, by connection and token.
-    asked: BTreeMap<(ConnectionId, Name), AskedProgress>,
+    asked: Table<(ConnectionId, Name), AskedProgress>,
 }
 
 struct GivenToken {
@@ -84,7 +82,7 @@ impl Monitor for ProgressTokens {
             }
             EventKind::HttpAnswered { .. } => {
                 for failed in view.refusals().failed() {
-                    self.open.remove(failed);
+                    self.open.swap_remove(failed);
                 }
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
@@ -106,7 +104,7 @@ impl ProgressTokens {
         } else if let Some(cancelled) = message.cancelled_request() {
             // The cancellation may have been sent before the request that took the token of the other.
             let id = Name::of(cancelled);
-            self.open.remove(&(connection.clone(), id.clone()));
+            self.open.swap_remove(&(connection.clone(), id.clone()));
             let is_rival = |given: &GivenToken| given.rival.as_ref().is_some_and(|(rival, _)| *rival == id);
             let of_connection = self.open.iter_mut().filter(|((of, _), _)| of == connection);
             of_connection.filter(|(_, given)| is_rival(given)).for_each(|(_, given)| given.rival = None);
@@ -159,11 +157,11 @@ impl ProgressTokens {
 
     fn send(&mut self, event: &Event, connection: &ConnectionId, message: &Message, tally: &mut Tally) {
         for task in ended_tasks(message) {
-            self.working.remove(&(connection.clone(), task.into()));
+            self.working.swap_remove(&(connection.clone(), task.into()));
         }
         let Some(id) = message.id().map(|_| message.id_text()) else { return };
         if message.is_response() {
-            let Some(given) = self.open.remove(&(connection.clone(), id.clone())) else { return };
+            let Some(given) = self.open.swap_remove(&(connection.clone(), id.clone())) else { return };
             if let Some((rival, earlier)) = &given.rival {
                 tally.broken(token_of_two(connection, (rival, *earlier), (&id, given.seq), &given.token));
             }

@@ -1,6 +1,7 @@
 //! Fallback: a client of the stateless generation that meets a server of the handshake generation.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
 use std::time::Duration;
 
 use serde_json::Value;
@@ -10,7 +11,7 @@ use crate::check::metadata::{STATELESS_ERRORS, UNKNOWN_METHOD, VERSION};
 use crate::check::parts::parts;
 use crate::check::senders::{Sender, Senders};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, WireEnd};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table, WireEnd};
 use crate::plan::Promise;
 
 /// The statuses with which a server of the handshake generation refuses without an error that names the request.
@@ -53,14 +54,14 @@ pub(super) const REFUSED_GENERATION_LEFT: Invariant = Invariant {
         Look at the code of the refusal. The usual reason is a client that falls back for `-32601` alone. To fix it, fall \
         back for every other error and after a timeout, and give the server up if no older revision is supported.",
     start: |header: &Header| -> Box<dyn Monitor> {
-        Box::new(Refusals { senders: Senders::new(header), clients: BTreeMap::new(), known: BTreeSet::new() })
+        Box::new(Refusals { senders: Senders::new(header), clients: Table::default(), known: BTreeSet::new() })
     },
 };
 
 struct Refusals {
     senders: Senders,
     /// Clients that have sent nothing but requests without a handshake.
-    clients: BTreeMap<Sender, Refused>,
+    clients: Table<Sender, Refused>,
     /// Servers that somebody initialized, or that speak without a handshake.
     known: BTreeSet<String>,
 }
@@ -146,7 +147,7 @@ impl Refusals {
         }
         let sender = self.senders.connection(event);
         if !is_stateless {
-            self.clients.remove(&sender);
+            self.clients.swap_remove(&sender);
             return;
         }
         let known = self.clients.entry(sender).or_default();

@@ -1,11 +1,11 @@
 //! Removal of one server out of several.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::check::connection_ends::{UnprovenEnds, ended_connections, is_open, moves_on, newest_open, sees_ends};
 use crate::check::outcome::{MissKind, OperationEnd, Success, judge_call, judge_load, loaded};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, OpId, Seq};
+use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, OpId, Seq, Table};
 use crate::plan::Promise;
 
 /// Counter-examples: A reload that was cancelled or failed may not have reached the point of closing. A server that
@@ -136,7 +136,7 @@ struct WatchedReload {
     invoked: Seq,
     completed: Option<Seq>,
     siblings: BTreeSet<String>,
-    connections: BTreeMap<ConnectionId, String>,
+    connections: Table<ConnectionId, String>,
 }
 
 impl Monitor for SiblingsOfRemoval {
@@ -244,7 +244,7 @@ impl SiblingsOfRemoval {
     fn connections_ended(&mut self, event: &Event, view: &View) {
         for (connection, is_link) in ended_connections(event, view) {
             let Some(reload) = &mut self.reload else { return };
-            let Some(server) = reload.connections.remove(&connection) else { continue };
+            let Some(server) = reload.connections.swap_remove(&connection) else { continue };
             let is_cancelled = view.operation(reload.operation).is_some_and(|operation| operation.is_excused());
             if is_cancelled || !view.is_healthy(&server) {
                 continue;

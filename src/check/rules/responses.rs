@@ -1,6 +1,5 @@
 //! Responses of clients: to requests that a server made, and to all of them.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -10,7 +9,9 @@ use crate::check::carriers::Carrier;
 use crate::check::host::is_responsible;
 use crate::check::parts::parts;
 use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Message, Name, Seq, WireEnd};
+use crate::history::{
+    ConnectionId, Event, EventKind, ExchangeId, Header, KeySet, Kind, Message, Name, Seq, Table, WireEnd,
+};
 use crate::plan::Promise;
 
 /// Counter-examples: A response to a request that the server took back may have crossed the notice. After a lost session
@@ -50,11 +51,11 @@ const UNREADABLE: [i64; 2] = [-32700, -32600];
 #[derive(Default)]
 struct Responses {
     /// Requests of servers, by connection and id.
-    asked: BTreeMap<(ConnectionId, Name), ServerRequest>,
+    asked: Table<(ConnectionId, Name), ServerRequest>,
     /// Ids that each server used, on any connection.
-    used: BTreeMap<String, BTreeSet<Name>>,
+    used: Table<String, KeySet<Name>>,
     /// Exchanges that carried a response and were refused.
-    refused: BTreeSet<(Name, ExchangeId)>,
+    refused: KeySet<(Name, ExchangeId)>,
 }
 
 #[derive(Default)]
@@ -216,7 +217,7 @@ fn asks_a_person(method: &str, agreement: Option<&Agreement>) -> bool {
 
 #[derive(Default)]
 struct OwedAnswers {
-    owed: BTreeMap<(ConnectionId, Name), OwedAnswer>,
+    owed: Table<(ConnectionId, Name), OwedAnswer>,
 }
 
 struct OwedAnswer {
@@ -234,7 +235,7 @@ impl Monitor for OwedAnswers {
             EventKind::WireSent { connection, message } => {
                 for part in parts(message).iter() {
                     if let Some(id) = part.cancelled_request() {
-                        self.owed.remove(&(connection.clone(), Name::from(id)));
+                        self.owed.swap_remove(&(connection.clone(), Name::from(id)));
                     }
                     let (Some(id), Some(method)) = (part.id(), part.method().filter(|method| *method != "ping")) else {
                         continue;
@@ -252,7 +253,7 @@ impl Monitor for OwedAnswers {
                 for part in parts(message).iter() {
                     if part.is_response() {
                         let id = part.id_text();
-                        if self.owed.remove(&(connection.clone(), id)).is_some() {
+                        if self.owed.swap_remove(&(connection.clone(), id)).is_some() {
                             tally.held();
                         }
                     } else if part.is_any_request() {

@@ -1,10 +1,8 @@
 //! Streams that end: how soon a client comes back, and what it resumes.
 
-use std::collections::BTreeMap;
-
 use crate::check::host::{ServerExchange, exchange_of};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, Header, Kind, Seq, SessionId, SocketId, WireEnd};
+use crate::history::{Event, EventKind, Header, Kind, Seq, SessionId, SocketId, Table, WireEnd};
 use crate::plan::Promise;
 
 /// Tolerance for a timer that fires early.
@@ -41,7 +39,7 @@ pub(super) const RETRY_HONOURED: Invariant = Invariant {
 struct StreamRetries {
     /// The waiting time of a POST stream in a plan whose mock does not record its events.
     default_us: Option<u64>,
-    open: BTreeMap<ServerExchange, OpenStream>,
+    open: Table<ServerExchange, OpenStream>,
     ended: Vec<EndedStream>,
 }
 
@@ -112,7 +110,7 @@ impl Monitor for StreamRetries {
                 });
             }
             EventKind::HttpEnded { exchange, how } => {
-                let ended = self.open.remove(&exchange_of(event, exchange));
+                let ended = self.open.swap_remove(&exchange_of(event, exchange));
                 let Some(mut stream) = ended.filter(|stream| stream.streams) else { return };
                 if *how == WireEnd::ByClient {
                     if !stream.is_get {
@@ -223,7 +221,7 @@ pub(super) const EVENT_ID_KNOWN: Invariant = Invariant {
 #[derive(Default)]
 struct EventIds {
     /// The session of each request.
-    sessions: BTreeMap<ServerExchange, Option<SessionId>>,
+    sessions: Table<ServerExchange, Option<SessionId>>,
     sent: Vec<(String, Option<SessionId>, String)>,
 }
 

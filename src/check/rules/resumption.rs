@@ -1,14 +1,12 @@
 //! Streams that end behind an event id: how a client comes back for the answer, and when it stops.
 
-use std::collections::BTreeMap;
-
 use crate::check::combinator::{Judged, each};
 use crate::check::host::{ServerExchange, exchange_of, is_responsible};
 use crate::check::lessons::{ServerSocket, socket_of};
 use crate::check::parts::parts;
 use crate::check::polls::{Asked, PolledRequests};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, Header, Kind, Seq, SessionId, WireEnd};
+use crate::history::{Event, EventKind, Header, Kind, Seq, SessionId, Table, WireEnd};
 use crate::plan::Promise;
 
 /// Counter-example: a GET may name an event or not.
@@ -68,10 +66,10 @@ pub(super) const RESUMED_FROM_LAST_EVENT: Invariant = Invariant {
 
 #[derive(Default)]
 struct LastEvents {
-    open: BTreeMap<ServerExchange, IdStream>,
+    open: Table<ServerExchange, IdStream>,
     ended: Vec<IdStream>,
     /// Resumptions behind an older event, by the socket that must go on.
-    suspected: BTreeMap<ServerSocket, Violation>,
+    suspected: Table<ServerSocket, Violation>,
 }
 
 /// A response, and the ids of its events in order, with those of the streams that it resumes.
@@ -88,7 +86,7 @@ impl Monitor for LastEvents {
         match &event.kind {
             EventKind::HttpReceived { exchange, socket, verb, session, headers, .. } => {
                 let socket = socket_of(event, socket);
-                if let Some(violation) = self.suspected.remove(&socket) {
+                if let Some(violation) = self.suspected.swap_remove(&socket) {
                     tally.broken(violation);
                 }
                 let last = headers.get("last-event-id").filter(|_| verb == "GET");
@@ -97,19 +95,19 @@ impl Monitor for LastEvents {
                 self.open.insert(exchange_of(event, exchange), stream);
             }
             EventKind::HttpAnswered { exchange, streams: false, .. } => {
-                self.open.remove(&exchange_of(event, exchange));
+                self.open.swap_remove(&exchange_of(event, exchange));
             }
             EventKind::StreamEvent { exchange, id: Some(id), .. } => {
                 self.open.entry(exchange_of(event, exchange)).and_modify(|stream| stream.ids.push(id.clone()));
             }
             EventKind::HttpEnded { exchange, how } => {
-                let stream = self.open.remove(&exchange_of(event, exchange));
+                let stream = self.open.swap_remove(&exchange_of(event, exchange));
                 let stream = stream.filter(|stream| *how == WireEnd::ByServer && !stream.ids.is_empty());
                 self.ended.extend(stream.map(|stream| IdStream { ended: event.seq, ..stream }));
             }
             EventKind::SocketClosed { socket, .. } => {
                 let socket = socket_of(event, socket);
-                self.suspected.remove(&socket);
+                self.suspected.swap_remove(&socket);
                 // A client that has closed the socket may not have read to the end.
                 self.ended.retain(|stream| stream.socket != socket);
             }

@@ -1,13 +1,14 @@
 //! What a scenario or plan demands of a program that the harness starts and watches.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
 use std::time::Duration;
 
 use crate::check::combinator::{Judged, each};
 use crate::check::host::is_responsible;
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table};
 use crate::plan::Promise;
 
 /// Counter-examples: An error is not the answer that the scenario needs: a call of a missing tool has called nothing. A
@@ -40,11 +41,11 @@ pub(super) const EXCHANGE_COMPLETE: Invariant = Invariant {
 struct ScenarioExchange {
     expected: Vec<String>,
     /// Unanswered requests, by connection and id: method and arrival.
-    open: BTreeMap<(ConnectionId, Name), (String, Seq)>,
+    open: Table<(ConnectionId, Name), (String, Seq)>,
     /// Notifications that arrived, and requests that were answered with a result.
     done: BTreeSet<String>,
     /// Methods whose answer was an error, with that answer.
-    failed: BTreeMap<String, Seq>,
+    failed: Table<String, Seq>,
     first: Option<Seq>,
     exited: Option<Seq>,
     last: Option<Seq>,
@@ -104,7 +105,7 @@ impl ScenarioExchange {
 
     fn send(&mut self, seq: Seq, connection: &ConnectionId, message: &Message) {
         let Some(id) = message.id().filter(|_| message.is_response()) else { return };
-        let Some((method, _)) = self.open.remove(&(connection.clone(), Name::from(id))) else { return };
+        let Some((method, _)) = self.open.swap_remove(&(connection.clone(), Name::from(id))) else { return };
         if message.is_error() {
             self.failed.insert(method, seq);
         } else {

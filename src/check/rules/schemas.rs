@@ -1,7 +1,5 @@
 //! Schemas: what a client sends has the shape that the schema of its revision demands.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 
 use crate::check::agreement::Spoken;
@@ -9,7 +7,7 @@ use crate::check::combinator::{Judged, each};
 use crate::check::parts::parts;
 use crate::check::shape::Schema;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table};
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: Unknown members are welcome everywhere. `initialize` is written under the revision that it offers.
@@ -130,7 +128,7 @@ pub(super) const RESULTS_MATCH_SCHEMA: Invariant = Invariant {
 #[derive(Default)]
 struct Results {
     /// Requests of servers, by connection and id.
-    asked: BTreeMap<(ConnectionId, Name), (Asked, Seq)>,
+    asked: Table<(ConnectionId, Name), (Asked, Seq)>,
 }
 
 struct Asked {
@@ -151,7 +149,7 @@ impl Monitor for Results {
             EventKind::WireReceived { connection, message } if !self.asked.is_empty() => {
                 for part in parts(message).iter().filter(|part| part.is_response() && !part.is_cut()) {
                     let id = part.id_text();
-                    let Some((asked, at)) = self.asked.remove(&(connection.clone(), id)) else { continue };
+                    let Some((asked, at)) = self.asked.swap_remove(&(connection.clone(), id)) else { continue };
                     match judge_result(view, connection, (part, event.seq), (&asked, at)) {
                         Judged::Unrelated => {}
                         Judged::Held => tally.held(),

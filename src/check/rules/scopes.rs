@@ -1,9 +1,7 @@
 //! Scopes: which context leaves them, and how.
 
-use std::collections::BTreeMap;
-
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{CodeLine, Context, Event, EventKind, Header, Kind, Leaving, ScopeForm, ScopeId, Seq};
+use crate::history::{CodeLine, Context, Event, EventKind, Header, Kind, Leaving, ScopeForm, ScopeId, Seq, Table};
 use crate::plan::Promise;
 
 /// Counter-example: any task may leave an async generator context manager, and often another task does. Only scopes
@@ -32,7 +30,7 @@ pub(super) const EXITS_IN_ENTERING_TASK: Invariant = Invariant {
 
 #[derive(Default)]
 struct EnteringTask {
-    entered: BTreeMap<ScopeId, Entry>,
+    entered: Table<ScopeId, Entry>,
 }
 
 /// How a scope was entered.
@@ -51,7 +49,7 @@ impl Monitor for EnteringTask {
                 self.entered.insert(scope.clone(), Entry { seq: event.seq, name, context, code });
             }
             EventKind::ScopeLeft { scope, context, code, .. } => {
-                let Some(entry) = self.entered.remove(scope) else { return };
+                let Some(entry) = self.entered.swap_remove(scope) else { return };
                 let Some(variant) = difference(entry.context, *context) else {
                     tally.held();
                     return;
@@ -116,7 +114,7 @@ pub(super) const EXIT_EXPLICIT: Invariant = Invariant {
 #[derive(Default)]
 struct ExplicitExit {
     /// What a sentence says of each open scope: its name and where it was entered.
-    entered: BTreeMap<ScopeId, String>,
+    entered: Table<ScopeId, String>,
 }
 
 impl Monitor for ExplicitExit {
@@ -127,7 +125,7 @@ impl Monitor for ExplicitExit {
                 self.entered.insert(scope.clone(), format!(" ({name}){entered}"));
             }
             EventKind::ScopeLeft { scope, context, how, .. } => {
-                let entered = self.entered.remove(scope).unwrap_or_default();
+                let entered = self.entered.swap_remove(scope).unwrap_or_default();
                 let (variant, by) = match how {
                     Leaving::Explicit => return tally.held(),
                     Leaving::Finaliser => ("finaliser", "a finaliser"),

@@ -1,7 +1,5 @@
 //! Calls that a stateless server sends back for more input: each is repeated as itself, with its own state.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use serde_json::Value;
 
 use crate::check::metadata::CAPABILITIES;
@@ -11,7 +9,7 @@ use crate::check::parts::parts;
 use crate::check::reading::{Reading, RequestKey};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{
-    ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Message, Name, OpId, Outcome, Seq, Source,
+    ConnectionId, Event, EventKind, ExchangeId, Header, KeySet, Kind, Message, Name, OpId, Outcome, Seq, Source, Table,
 };
 use crate::plan::Promise;
 
@@ -53,21 +51,21 @@ pub(super) const SENT_BACK_KEEPS_STATE: Invariant = Invariant {
 struct CallRounds {
     reading: Reading,
     /// The requests of each call that were not answered.
-    made: BTreeMap<CallKey, Vec<CallRound>>,
+    made: Table<CallKey, Vec<CallRound>>,
     /// What servers have sent back. Of a call that names its operation, only the newest.
-    sent_back: BTreeMap<CallKey, Vec<SentBack>>,
+    sent_back: Table<CallKey, Vec<SentBack>>,
     /// The states that servers have sent, and the call that each was sent for.
     given: Vec<(String, Value, CallKey, Seq)>,
     /// The keys of inputs that servers have asked for.
     asked: Vec<(String, String, CallKey, Seq)>,
     /// Calls of which an answer may be another client's.
-    unclear: BTreeSet<CallKey>,
+    unclear: KeySet<CallKey>,
     /// Whether the recorder kept a call without its parameters.
     has_cut: bool,
 }
 
 /// A call: the operation that it names, or its server, method and parameters.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum CallKey {
     Operation(OpId),
     Parameters(String),
@@ -303,12 +301,12 @@ pub(super) const RESULT_TYPE_KNOWN: Invariant = Invariant {
 #[derive(Default)]
 struct ResultTypes {
     /// The request of each running call, and whether its client declared tasks.
-    asked: BTreeMap<OpId, (CallRound, bool)>,
+    asked: Table<OpId, (CallRound, bool)>,
     /// The answer to each running call, and its type if it is unknown.
-    answered: BTreeMap<OpId, (Seq, Option<String>)>,
+    answered: Table<OpId, (Seq, Option<String>)>,
     initialized: Vec<ConnectionId>,
     /// Servers that have listed their tools: the unknown type of their lists, unless one was of a known type.
-    listed: BTreeMap<String, Option<(Seq, String)>>,
+    listed: Table<String, Option<(Seq, String)>>,
 }
 
 impl Monitor for ResultTypes {
@@ -333,8 +331,8 @@ impl Monitor for ResultTypes {
             }
             EventKind::OperationCompleted { operation, outcome } => {
                 self.judge_load(event, view, tally);
-                self.asked.remove(operation);
-                let Some((sent, unknown)) = self.answered.remove(operation) else { return };
+                self.asked.swap_remove(operation);
+                let Some((sent, unknown)) = self.answered.swap_remove(operation) else { return };
                 match (outcome, unknown) {
                     (Outcome::Ok { .. }, Some(kind)) => {
                         let now = event.seq;
@@ -346,8 +344,8 @@ impl Monitor for ResultTypes {
                 }
             }
             EventKind::OperationAbandoned { operation, .. } => {
-                self.asked.remove(operation);
-                self.answered.remove(operation);
+                self.asked.swap_remove(operation);
+                self.answered.swap_remove(operation);
             }
             _ => {}
         }

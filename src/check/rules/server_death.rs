@@ -1,11 +1,12 @@
 //! Server death: calls in flight on a server that dies.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
 use std::time::Duration;
 
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
 use crate::history::{
-    Action, Event, EventKind, Header, Impact, Kind, LinkPeer, OpId, Outcome, Seq, ServerEnd, Source, WireEnd,
+    Action, Event, EventKind, Header, Impact, Kind, LinkPeer, OpId, Outcome, Seq, ServerEnd, Source, Table, WireEnd,
 };
 use crate::plan::Promise;
 
@@ -44,7 +45,7 @@ pub(super) const FAILURE_PROMPT: Invariant = Invariant {
 
 #[derive(Default)]
 struct LostCalls {
-    lost: BTreeMap<OpId, ServerDeath>,
+    lost: Table<OpId, ServerDeath>,
     garbling: BTreeSet<String>,
 }
 
@@ -69,13 +70,13 @@ impl Monitor for LostCalls {
             }
             EventKind::OperationInvoked { .. } => self.time_passes(event, view, tally),
             EventKind::OperationCompleted { operation, outcome } => {
-                let Some(death) = self.lost.remove(operation) else { return };
+                let Some(death) = self.lost.swap_remove(operation) else { return };
                 if let Some(operation) = view.operation(*operation) {
                     self.completed(event, view, operation, outcome, death, tally);
                 }
             }
             EventKind::OperationOverdue { operation, bound_ms, .. } => {
-                let Some(death) = self.lost.remove(operation) else { return };
+                let Some(death) = self.lost.swap_remove(operation) else { return };
                 let bound = Duration::from_millis(*bound_ms);
                 let because =
                     format!("{operation} lost its server at {} and never ended, up to {}", death.seq, event.seq);
@@ -83,7 +84,7 @@ impl Monitor for LostCalls {
             }
             EventKind::OperationAbandoned { operation, .. } => {
                 self.time_passes(event, view, tally);
-                self.lost.remove(operation);
+                self.lost.swap_remove(operation);
             }
             _ => self.server_ended(event, view),
         }

@@ -1,13 +1,12 @@
 //! Requests that a server makes of its client: pings and elicitation.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq};
+use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table};
 use crate::plan::Promise;
 
 /// Bound on the answer to a ping. The specification says "promptly"; a busy client in Python takes a tenth of this
@@ -50,7 +49,7 @@ pub(super) const PING_ANSWERED: Invariant = Invariant {
 #[derive(Default)]
 struct Pings {
     /// Unanswered pings, with the event and time of each.
-    open: BTreeMap<(ConnectionId, Name), (Seq, u64)>,
+    open: Table<(ConnectionId, Name), (Seq, u64)>,
 }
 
 impl Monitor for Pings {
@@ -75,7 +74,7 @@ impl Monitor for Pings {
     }
 
     fn end(&mut self, _view: &View, tally: &mut Tally) {
-        if let Some((_, (sent, _))) = self.open.first_key_value() {
+        if let Some((_, (sent, _))) = self.open.first() {
             tally.open(format!("a ping of {sent} was not answered yet"), &[*sent]);
         }
     }
@@ -89,7 +88,7 @@ impl Pings {
     fn answer(&mut self, event: &Event, connection: &ConnectionId, answer: &Message, tally: &mut Tally) {
         let now = event.seq;
         let Some(id) = answer.id().map(|_| answer.id_text()) else { return };
-        let Some((sent, sent_us)) = self.open.remove(&(connection.clone(), id)) else { return };
+        let Some((sent, sent_us)) = self.open.swap_remove(&(connection.clone(), id)) else { return };
         match answer.at(&["result"]).and_then(Value::as_object) {
             Some(result) if result.keys().all(|key| key == "_meta") => {
                 let waited = Duration::from_micros(event.at_us.saturating_sub(sent_us));
@@ -149,7 +148,7 @@ pub(super) const DEFAULTS_APPLIED: Invariant = Invariant {
 #[derive(Default)]
 struct ElicitedDefaults {
     /// Requests for input, by connection and id: the fields with a default, and the event.
-    asked: BTreeMap<(ConnectionId, Name), (Vec<String>, Seq)>,
+    asked: Table<(ConnectionId, Name), (Vec<String>, Seq)>,
 }
 
 impl Monitor for ElicitedDefaults {
@@ -174,7 +173,7 @@ impl Monitor for ElicitedDefaults {
 impl ElicitedDefaults {
     fn answered(&mut self, seq: Seq, connection: &ConnectionId, answer: &Message, tally: &mut Tally) {
         let id = answer.id_text();
-        let Some((fields, asked)) = self.asked.remove(&(connection.clone(), id)) else { return };
+        let Some((fields, asked)) = self.asked.swap_remove(&(connection.clone(), id)) else { return };
         let action = answer.at(&["result", "action"]).and_then(Value::as_str);
         // A person may refuse.
         if matches!(action, Some("decline" | "cancel")) {

@@ -1,10 +1,9 @@
 //! Server shutdown: the order of EOF, SIGTERM and SIGKILL.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, Header, Kind, LinkPeer, Seq, Source};
+use crate::history::{Event, EventKind, Header, Kind, LinkPeer, Seq, Source, Table};
 use crate::plan::Promise;
 
 /// EOF and a signal reach a mock over two paths; within this time their order in its journal proves nothing.
@@ -36,7 +35,7 @@ pub(super) const EOF_BEFORE_SIGNAL: Invariant = Invariant {
 
 #[derive(Default)]
 struct InputClosedFirst {
-    servers: BTreeMap<(String, u32), ShutdownProgress>,
+    servers: Table<(String, u32), ShutdownProgress>,
 }
 
 #[derive(Default)]
@@ -73,7 +72,7 @@ impl Monitor for InputClosedFirst {
                 }
             }
             (EventKind::LinkClosed { peer: LinkPeer::Mock { server, incarnation }, farewell }, _) => {
-                let progress = self.servers.remove(&(server.clone(), *incarnation)).unwrap_or_default();
+                let progress = self.servers.swap_remove(&(server.clone(), *incarnation)).unwrap_or_default();
                 self.killed(event, view, server, *farewell, progress, tally);
             }
             _ => {}
@@ -152,7 +151,7 @@ pub(super) const TERM_BEFORE_KILL: Invariant = Invariant {
 /// How far each server is in its shutdown, by server and incarnation.
 #[derive(Default)]
 struct ShutdownLadders {
-    servers: BTreeMap<(String, u32), Rung>,
+    servers: Table<(String, u32), Rung>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -179,7 +178,7 @@ impl Monitor for ShutdownLadders {
                 self.servers.insert((server.clone(), *incarnation), Rung::Asked);
             }
             (EventKind::LinkClosed { peer: LinkPeer::Mock { server, incarnation }, farewell }, _) => {
-                let rung = self.servers.remove(&(server.clone(), *incarnation));
+                let rung = self.servers.swap_remove(&(server.clone(), *incarnation));
                 let is_killed = rung == Some(Rung::Eof) && !farewell;
                 if is_killed && view.ending().is_none() && is_judged(view, server) {
                     let because =
@@ -220,8 +219,8 @@ pub(super) const TIME_BEFORE_SIGNAL: Invariant = Invariant {
 /// The newest rung of each server's ladder, by server and incarnation.
 #[derive(Default)]
 struct LadderTimes {
-    ended: BTreeMap<(String, u32), (Seq, u64)>,
-    asked: BTreeMap<(String, u32), (Seq, u64, String)>,
+    ended: Table<(String, u32), (Seq, u64)>,
+    asked: Table<(String, u32), (Seq, u64, String)>,
 }
 
 impl Monitor for LadderTimes {
@@ -235,7 +234,7 @@ impl Monitor for LadderTimes {
                 if view.ending().is_none() && is_judged(view, server) {
                     self.asked.insert(key.clone(), (event.seq, event.at_us, signal.clone()));
                 }
-                let Some((eof, at_us)) = self.ended.remove(&key) else { return };
+                let Some((eof, at_us)) = self.ended.swap_remove(&key) else { return };
                 if event.at_us >= at_us + TIME_TO_END_US {
                     tally.held();
                 } else if view.ending().is_none() && is_judged(view, server) {
@@ -248,12 +247,12 @@ impl Monitor for LadderTimes {
                 }
             }
             (EventKind::MockEnding { .. }, Source::Mock { server, incarnation }) => {
-                self.asked.remove(&(server.clone(), *incarnation));
+                self.asked.swap_remove(&(server.clone(), *incarnation));
             }
             (EventKind::LinkClosed { peer: LinkPeer::Mock { server, incarnation }, farewell }, _) => {
                 let key = (server.clone(), *incarnation);
-                self.ended.remove(&key);
-                let asked = self.asked.remove(&key).filter(|_| !farewell);
+                self.ended.swap_remove(&key);
+                let asked = self.asked.swap_remove(&key).filter(|_| !farewell);
                 if let Some(asked) = asked.filter(|_| view.ending().is_none() && is_judged(view, server)) {
                     killed(event, server, &asked, tally);
                 }

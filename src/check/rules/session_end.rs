@@ -1,12 +1,10 @@
 //! Session end: who deletes a session, and what is sent on it afterwards.
 
-use std::collections::BTreeMap;
-
 use crate::check::host::{ServerExchange, exchange_of, is_responsible};
 use crate::check::lessons::{Lesson, ServerSocket, Sockets, socket_of};
 use crate::check::rules::session_loss::lateness;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, Header, Kind, Seq, ServerEnd, SessionId};
+use crate::history::{Event, EventKind, Header, Kind, Seq, ServerEnd, SessionId, Table};
 use crate::plan::Promise;
 
 /// Counter-examples: A server may refuse the DELETE or never answer it; sending it is enough. The client owes no DELETE
@@ -33,7 +31,7 @@ pub(super) const SESSION_DELETED: Invariant = Invariant {
 
 #[derive(Default)]
 struct DeletedSessions {
-    open: BTreeMap<SessionId, OpenSession>,
+    open: Table<SessionId, OpenSession>,
 }
 
 struct OpenSession {
@@ -51,10 +49,10 @@ impl Monitor for DeletedSessions {
                 self.open.insert(session.clone(), OpenSession { opened: event.seq, server, is_known: false });
             }
             EventKind::SessionClosed { session, .. } => {
-                self.open.remove(session);
+                self.open.swap_remove(session);
             }
             EventKind::HttpReceived { verb, session: Some(session), .. } if verb == "DELETE" => {
-                let Some(_) = self.open.remove(session) else { return };
+                let Some(_) = self.open.swap_remove(session) else { return };
                 tally.held();
             }
             EventKind::HttpReceived { session: Some(session), .. } => {
@@ -109,9 +107,9 @@ pub(super) const DELETED_SESSION_SILENT: Invariant = Invariant {
 
 #[derive(Default)]
 struct SilentSessions {
-    deleted: BTreeMap<SessionId, SessionDelete>,
+    deleted: Table<SessionId, SessionDelete>,
     /// The session of each DELETE that was not answered.
-    deleting: BTreeMap<ServerExchange, SessionId>,
+    deleting: Table<ServerExchange, SessionId>,
     sockets: Sockets,
 }
 
@@ -129,7 +127,7 @@ impl Monitor for SilentSessions {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::SessionOpened { session, .. } => {
-                let uses = self.deleted.remove(session).map(|delete| delete.uses).unwrap_or_default();
+                let uses = self.deleted.swap_remove(session).map(|delete| delete.uses).unwrap_or_default();
                 uses.into_iter().for_each(|violation| tally.broken(violation));
             }
             EventKind::HttpReceived { session: Some(session), verb, socket, exchange, .. } => {
@@ -148,9 +146,9 @@ impl Monitor for SilentSessions {
                 }
             }
             EventKind::HttpAnswered { exchange, status, .. } => {
-                if let Some(session) = self.deleting.remove(&exchange_of(event, exchange)) {
+                if let Some(session) = self.deleting.swap_remove(&exchange_of(event, exchange)) {
                     if (300..=599).contains(status) && *status != 404 {
-                        self.deleted.remove(&session);
+                        self.deleted.swap_remove(&session);
                     } else if let Some(delete) = self.deleted.get_mut(&session) {
                         delete.lesson = Some(self.sockets.lesson(event, exchange));
                     }
@@ -213,16 +211,16 @@ pub(super) const SILENT_AFTER_END: Invariant = Invariant {
 
 #[derive(Default)]
 struct EndedSessions {
-    asked: BTreeMap<ServerExchange, SessionId>,
+    asked: Table<ServerExchange, SessionId>,
     /// The answer to the DELETE of each session: event, time, and what its client learns.
-    ended: BTreeMap<SessionId, (Seq, u64, Lesson)>,
+    ended: Table<SessionId, (Seq, u64, Lesson)>,
     sockets: Sockets,
 }
 
 impl Monitor for EndedSessions {
     fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
         match &event.kind {
-            EventKind::SessionOpened { session, .. } => drop(self.ended.remove(session)),
+            EventKind::SessionOpened { session, .. } => drop(self.ended.swap_remove(session)),
             EventKind::HttpReceived { verb, session: Some(session), exchange, socket, .. } => {
                 let socket = socket_of(event, socket);
                 if let Some((ended, at_us, lesson)) = self.ended.get_mut(session).filter(|_| verb == "POST") {
@@ -240,7 +238,7 @@ impl Monitor for EndedSessions {
                 }
             }
             EventKind::HttpAnswered { exchange, status, .. } if (200..300).contains(status) => {
-                if let Some(session) = self.asked.remove(&exchange_of(event, exchange)) {
+                if let Some(session) = self.asked.swap_remove(&exchange_of(event, exchange)) {
                     let lesson = self.sockets.lesson(event, exchange);
                     self.ended.insert(session, (event.seq, event.at_us, lesson));
                     tally.held();
@@ -288,9 +286,9 @@ pub(super) const SESSION_ENDED: Invariant = Invariant {
 #[derive(Default)]
 struct OpenSessions {
     is_host: bool,
-    open: BTreeMap<SessionId, OpenSession>,
+    open: Table<SessionId, OpenSession>,
     /// Number of open sockets of each server.
-    sockets: BTreeMap<String, usize>,
+    sockets: Table<String, usize>,
     /// Whether the program of a loader has ended in order.
     has_exited: bool,
 }
@@ -303,10 +301,10 @@ impl Monitor for OpenSessions {
                 self.open.insert(session.clone(), OpenSession { opened: event.seq, server: server(), is_known: false });
             }
             EventKind::SessionClosed { session, .. } => {
-                self.open.remove(session);
+                self.open.swap_remove(session);
             }
             EventKind::HttpReceived { verb, session: Some(session), .. } if verb == "DELETE" => {
-                let Some(_) = self.open.remove(session) else { return };
+                let Some(_) = self.open.swap_remove(session) else { return };
                 tally.held();
             }
             EventKind::HttpReceived { session: Some(session), .. } => {

@@ -1,13 +1,13 @@
 //! Session loss: how a client learns that a session is gone, and how it renews the session.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::check::lessons::{Lesson, ServerSocket, Sockets, socket_of};
 use crate::check::rules::credentials::content;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{
-    Action, Event, EventKind, ExchangeId, Header, Kind, Message, Name, OpId, Outcome, Seq, SessionId, WireEnd,
+    Action, Event, EventKind, ExchangeId, Header, KeySet, Kind, Message, Name, OpId, Outcome, Seq, SessionId, Table,
+    WireEnd,
 };
 use crate::plan::Promise;
 
@@ -26,7 +26,7 @@ pub(super) fn lateness(event: &Event, since_us: u64) -> Option<Duration> {
 /// Unanswered requests that name a session.
 #[derive(Default)]
 struct UnknownSessionRequests {
-    asked: BTreeMap<(Name, ExchangeId), (SessionId, bool)>,
+    asked: Table<(Name, ExchangeId), (SessionId, bool)>,
 }
 
 impl UnknownSessionRequests {
@@ -41,7 +41,7 @@ impl UnknownSessionRequests {
                 None
             }
             EventKind::HttpAnswered { exchange, status, .. } if !self.asked.is_empty() => {
-                let found = self.asked.remove(&(server.into(), exchange.clone()))?;
+                let found = self.asked.swap_remove(&(server.into(), exchange.clone()))?;
                 (*status == 404).then_some(found)
             }
             _ => None,
@@ -87,9 +87,9 @@ pub(super) const STALE_SESSION_UNUSED: Invariant = Invariant {
 #[derive(Default)]
 struct StaleSessions {
     unknown: UnknownSessionRequests,
-    lost: BTreeMap<SessionId, LostSession>,
+    lost: Table<SessionId, LostSession>,
     /// The sessions that servers gave, and when.
-    opened: BTreeMap<SessionId, Seq>,
+    opened: Table<SessionId, Seq>,
     sockets: Sockets,
     /// Whether the driver has cancelled an operation: its notice is posted after the operation has ended.
     is_cancelling: bool,
@@ -106,7 +106,7 @@ struct LostSession {
     /// Whether a request on the socket of the 404 has named a session that was opened since.
     replaced: bool,
     /// The requests that were refused, by what they ask for, and how often each came.
-    repeats: BTreeMap<String, usize>,
+    repeats: Table<String, usize>,
 }
 
 /// So many equal requests may be a queue of callers that waited for the socket; of calls there may be one more.
@@ -126,7 +126,7 @@ impl Monitor for StaleSessions {
             EventKind::SessionOpened { session, .. } => {
                 self.opened.insert(session.clone(), event.seq);
                 // A server may give the next session the same id.
-                self.lost.remove(session);
+                self.lost.swap_remove(session);
             }
             EventKind::HttpReceived { session, verb, .. } => {
                 self.learn(event);
@@ -202,7 +202,7 @@ fn is_short(message: &Message) -> bool {
 
 impl LostSession {
     fn new(event: &Event) -> Self {
-        let (lessons, repeats) = (Vec::new(), BTreeMap::new());
+        let (lessons, repeats) = (Vec::new(), Table::default());
         Self { seq: event.seq, at_us: event.at_us, known: None, lessons, replaced: false, repeats }
     }
 
@@ -262,13 +262,13 @@ pub(super) const LOST_SESSION_RENEWED_ONCE: Invariant = Invariant {
 #[derive(Default)]
 struct RenewedSessions {
     unknown: UnknownSessionRequests,
-    lost: BTreeMap<String, SessionLoss>,
+    lost: Table<String, SessionLoss>,
 }
 
 struct SessionLoss {
     lost: Seq,
     /// The sessions whose loss was reported: each may be replaced once.
-    sessions: BTreeSet<SessionId>,
+    sessions: KeySet<SessionId>,
     opened: Option<Seq>,
     n_opened: usize,
     /// The answer that granted the new session.
@@ -277,7 +277,7 @@ struct SessionLoss {
 
 impl SessionLoss {
     fn new(lost: Seq) -> Self {
-        Self { lost, sessions: BTreeSet::new(), opened: None, n_opened: 0, granted: None }
+        Self { lost, sessions: KeySet::default(), opened: None, n_opened: 0, granted: None }
     }
 }
 
@@ -296,7 +296,7 @@ impl Monitor for RenewedSessions {
                 }
             }
             EventKind::SessionClosed { how: WireEnd::ByServer, .. } => {
-                self.lost.remove(event.source.server().unwrap_or_default());
+                self.lost.swap_remove(event.source.server().unwrap_or_default());
             }
             EventKind::OperationInvoked { action, .. } if *action == Action::Close || action.loads() => {
                 self.lost.clear()
@@ -392,7 +392,7 @@ pub(super) const LOST_SESSION_CALLS_END: Invariant = Invariant {
 
 #[derive(Default)]
 struct CallsOnLostSessions {
-    waiting: BTreeMap<OpId, Seq>,
+    waiting: Table<OpId, Seq>,
 }
 
 impl Monitor for CallsOnLostSessions {
@@ -406,17 +406,17 @@ impl Monitor for CallsOnLostSessions {
                 self.waiting.extend(hit.map(|operation| (operation.id, event.seq)));
             }
             EventKind::OperationCompleted { operation, .. } => {
-                let Some(_) = self.waiting.remove(operation) else { return };
+                let Some(_) = self.waiting.swap_remove(operation) else { return };
                 tally.held();
             }
             EventKind::OperationOverdue { operation, bound_ms, .. } => {
-                let Some(lost) = self.waiting.remove(operation) else { return };
+                let Some(lost) = self.waiting.swap_remove(operation) else { return };
                 let because = format!("{operation} lost its session at {lost} and had not ended at {}", event.seq);
                 let violation = Violation::new("never", because, &[lost, event.seq]);
                 tally.broken(violation.of_bound(Duration::from_millis(*bound_ms)));
             }
             EventKind::OperationAbandoned { operation, .. } => {
-                self.waiting.remove(operation);
+                self.waiting.swap_remove(operation);
             }
             _ => {}
         }

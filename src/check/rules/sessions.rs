@@ -1,14 +1,12 @@
 //! Sessions: a session stays open while its tools are in use, and every session is used.
 
-use std::collections::BTreeMap;
-
 use crate::check::connection_ends::{UnprovenEnds, ended_connections, newest_open};
 use crate::check::host::is_responsible;
 use crate::check::parts::parts;
 use crate::check::{
     AppliesTo, Connection, Gone, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness,
 };
-use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, Seq};
+use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, Seq, Table};
 use crate::plan::{ContextKind, PlaceKind, Promise};
 
 /// Counter-examples: A program that crashes closes every pipe, and its servers may report that before the supervisor
@@ -53,7 +51,7 @@ pub(super) const OPEN_UNTIL_CLEANUP: Invariant = Invariant {
 #[derive(Default)]
 struct OpenUntilCleanup {
     /// Connections of servers whose tools are handed out.
-    watched: BTreeMap<ConnectionId, WatchedSession>,
+    watched: Table<ConnectionId, WatchedSession>,
     unproven: UnprovenEnds,
 }
 
@@ -145,7 +143,7 @@ impl OpenUntilCleanup {
     }
 
     fn connection_ended(&mut self, event: &Event, view: &View, id: &ConnectionId, is_link: bool) {
-        let Some(watch) = self.watched.remove(id) else { return };
+        let Some(watch) = self.watched.swap_remove(id) else { return };
         if !view.is_healthy(&watch.server) {
             return;
         }
@@ -202,8 +200,8 @@ pub(super) const SESSIONS_USED: Invariant = Invariant {
 
 #[derive(Default)]
 struct UsedSessions {
-    opened: BTreeMap<ConnectionId, Seq>,
-    unused: BTreeMap<ConnectionId, Seq>,
+    opened: Table<ConnectionId, Seq>,
+    unused: Table<ConnectionId, Seq>,
 }
 
 impl Monitor for UsedSessions {
@@ -217,11 +215,11 @@ impl Monitor for UsedSessions {
                 let parts = parts(message);
                 let mut methods = parts.iter().filter(|part| part.is_any_request()).filter_map(|part| part.method());
                 if methods.any(|method| method != "initialize") {
-                    self.unused.remove(connection);
+                    self.unused.swap_remove(connection);
                 }
             }
             EventKind::HttpReceived { connection: Some(connection), verb, .. } if verb == "GET" => {
-                self.unused.remove(connection);
+                self.unused.swap_remove(connection);
             }
             _ => {}
         }

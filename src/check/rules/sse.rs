@@ -1,12 +1,13 @@
 //! HTTP with server-sent events: where messages are posted, and what ends a session.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::check::combinator::{Judged, each};
 use crate::check::metadata::says_revision;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{
-    ConnectionId, Event, EventKind, ExchangeId, Header, Kind, LinkPeer, Message, Name, Seq, SessionId, WireEnd,
+    ConnectionId, Event, EventKind, ExchangeId, Header, KeySet, Kind, LinkPeer, Message, Name, Seq, SessionId, Table,
+    WireEnd,
 };
 use crate::plan::Promise;
 
@@ -42,13 +43,13 @@ pub(super) const POSTED_TO_ENDPOINT: Invariant = Invariant {
 
 #[derive(Default)]
 struct PostedMessages {
-    known: BTreeSet<SessionId>,
+    known: KeySet<SessionId>,
     /// Number of open streams of each server.
-    open: BTreeMap<String, usize>,
+    open: Table<String, usize>,
     /// The path of the stream of each server.
     streams: BTreeMap<String, String>,
     /// Unanswered POST requests that name no known session.
-    strays: BTreeMap<(Name, ExchangeId), Seq>,
+    strays: Table<(Name, ExchangeId), Seq>,
 }
 
 impl Monitor for PostedMessages {
@@ -88,7 +89,7 @@ impl Monitor for PostedMessages {
                 self.strays.insert((server.into(), exchange.clone()), event.seq);
             }
             EventKind::HttpAnswered { exchange, status, .. } => {
-                let Some(posted) = self.strays.remove(&(server.into(), exchange.clone())) else { return };
+                let Some(posted) = self.strays.swap_remove(&(server.into(), exchange.clone())) else { return };
                 if *status != 405 {
                     let because = format!(
                         "a message was posted to {server} at {posted} to another address than its stream names"
@@ -174,7 +175,7 @@ pub(super) const STREAM_CLOSED: Invariant = Invariant {
 #[derive(Default)]
 struct SessionStreams {
     /// Open streams, with their servers and the events that opened them.
-    open: BTreeMap<ConnectionId, (String, Seq)>,
+    open: Table<ConnectionId, (String, Seq)>,
 }
 
 impl Monitor for SessionStreams {
@@ -186,7 +187,7 @@ impl Monitor for SessionStreams {
                 self.open.insert(connection.clone(), (server, event.seq));
             }
             EventKind::ConnectionClosed { connection, how } => {
-                let was_open = self.open.remove(connection).is_some();
+                let was_open = self.open.swap_remove(connection).is_some();
                 if was_open && *how == WireEnd::ByClient && view.last_close().is_some() {
                     tally.held();
                 }

@@ -1,6 +1,6 @@
 //! The stateless generation: what each request carries, and what clients of such servers no longer send.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -9,8 +9,8 @@ use crate::check::parts::parts;
 use crate::check::senders::{Sender, Senders};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{
-    ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Message, Name, Seq, SessionId, Source, header_text,
-    is_header_text,
+    ConnectionId, Event, EventKind, ExchangeId, Header, KeySet, Kind, Message, Name, Seq, SessionId, Source, Table,
+    header_text, is_header_text,
 };
 use crate::plan::{Promise, Revision};
 
@@ -41,9 +41,9 @@ pub(super) const METADATA_SENT: Invariant = Invariant {
 #[derive(Default)]
 struct RequestMetadata {
     /// The headers of the newest exchange of each mock, until its message arrives.
-    headers: BTreeMap<Name, BTreeMap<String, String>>,
+    headers: Table<Name, BTreeMap<String, String>>,
     /// Connections with a handshake.
-    initialized: BTreeSet<ConnectionId>,
+    initialized: KeySet<ConnectionId>,
 }
 
 impl Monitor for RequestMetadata {
@@ -77,7 +77,7 @@ impl Monitor for RequestMetadata {
 
 impl RequestMetadata {
     fn header_of(&mut self, source: &Source, view: &View) -> Option<BTreeMap<String, String>> {
-        let found = self.headers.remove(&source.to_name());
+        let found = self.headers.swap_remove(&source.to_name());
         if view.is_line() { None } else { found }
     }
 }
@@ -179,21 +179,21 @@ pub(super) const GENERATION_KEPT: Invariant = Invariant {
         Look at the answer in the witness, and at its code if it is an error. To fix it, continue with a revision \
         that the server names, and fall back only after an error that is not specific to a generation.",
     start: |header: &Header| -> Box<dyn Monitor> {
-        let (shown, asked, unknown) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Box::new(KnownGenerations { senders: Senders::new(header), shown, asked, unknown, doubted: BTreeMap::new() })
+        let (shown, asked, unknown) = (Table::default(), Table::default(), Table::default());
+        Box::new(KnownGenerations { senders: Senders::new(header), shown, asked, unknown, doubted: Table::default() })
     },
 };
 
 struct KnownGenerations {
     senders: Senders,
     /// The generation that each server has shown first, and to whom.
-    shown: BTreeMap<Name, (ShownGeneration, Option<Sender>)>,
+    shown: Table<Name, (ShownGeneration, Option<Sender>)>,
     /// The unanswered requests by server and id.
-    asked: BTreeMap<(Name, Name), AskedServer>,
+    asked: Table<(Name, Name), AskedServer>,
     /// Exchanges whose error says that the method is unknown: with status 404 the server is stateless.
-    unknown: BTreeMap<(Name, ExchangeId), (Seq, Sender)>,
+    unknown: Table<(Name, ExchangeId), (Seq, Sender)>,
     /// What clients did that share no more than their name with the one that had the answer, by server.
-    doubted: BTreeMap<Name, Vec<Violation>>,
+    doubted: Table<Name, Vec<Violation>>,
 }
 
 struct AskedServer {
@@ -229,7 +229,7 @@ impl Monitor for KnownGenerations {
             }
             EventKind::WireSent { message, .. } => self.send(event, message, view),
             EventKind::HttpAnswered { exchange, status, .. } => {
-                let unknown = self.unknown.remove(&(event.source.to_name(), exchange.clone()));
+                let unknown = self.unknown.swap_remove(&(event.source.to_name(), exchange.clone()));
                 if let Some((sent, client)) = unknown.filter(|_| *status == 404) {
                     let shown = (ShownGeneration::Stateless(sent), Some(client));
                     self.shown.entry(event.source.to_name()).or_insert(shown);
@@ -272,7 +272,7 @@ impl KnownGenerations {
             }
             Some((ShownGeneration::Stateless(_), _)) => {
                 if request.at(&["params", "_meta", VERSION]).is_some() {
-                    self.doubted.remove(&server);
+                    self.doubted.swap_remove(&server);
                 }
                 tally.held();
             }
@@ -287,7 +287,7 @@ impl KnownGenerations {
     fn send(&mut self, event: &Event, message: &Message, view: &View) {
         let server = event.source.to_name();
         let id = message.id_text();
-        let asked = self.asked.remove(&(server.clone(), id));
+        let asked = self.asked.swap_remove(&(server.clone(), id));
         let is_discover = asked.as_ref().is_some_and(|asked| asked.is_discover);
         let is_discovered = is_discover && message.at(&["result"]).is_some();
         let code = message.at(&["error", "code"]).and_then(Value::as_i64);
@@ -328,7 +328,7 @@ pub(super) const SESSIONS_OVER: Invariant = Invariant {
         Look at the HTTP request in the witness. To fix it, choose headers and streams by the generation of the \
         server, not by the headers of its responses.",
     start: |header: &Header| -> Box<dyn Monitor> {
-        let (is_stateless, places, given) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        let (is_stateless, places, given) = (Table::default(), KeySet::default(), KeySet::default());
         Box::new(StatelessServers { senders: Senders::new(header), is_stateless, places, given })
     },
 };
@@ -336,10 +336,10 @@ pub(super) const SESSIONS_OVER: Invariant = Invariant {
 struct StatelessServers {
     senders: Senders,
     /// Whether each server has answered without a handshake.
-    is_stateless: BTreeMap<Name, bool>,
+    is_stateless: Table<Name, bool>,
     /// Where messages came from.
-    places: BTreeSet<Sender>,
-    given: BTreeSet<SessionId>,
+    places: KeySet<Sender>,
+    given: KeySet<SessionId>,
 }
 
 impl StatelessServers {

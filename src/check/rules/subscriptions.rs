@@ -1,12 +1,10 @@
 //! Subscriptions of the stateless generation: long requests, which a client ends itself.
 
-use std::collections::BTreeMap;
-
 use crate::check::host::{ServerExchange, exchange_of};
 use crate::check::metadata::SUBSCRIPTION;
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, Header, Kind, Message, Name, Seq};
+use crate::history::{Event, EventKind, Header, Kind, Message, Name, Seq, Table};
 use crate::plan::Promise;
 
 /// The method of a subscription.
@@ -52,7 +50,7 @@ pub(super) const SUBSCRIPTION_CLOSED: Invariant = Invariant {
 
 #[derive(Default)]
 struct OpenSubscriptions {
-    open: BTreeMap<ServerExchange, Seq>,
+    open: Table<ServerExchange, Seq>,
     n_ended: usize,
 }
 
@@ -67,7 +65,7 @@ impl Monitor for OpenSubscriptions {
                 }
             }
             EventKind::HttpEnded { exchange, .. } => {
-                self.n_ended += usize::from(self.open.remove(&exchange_of(event, exchange)).is_some());
+                self.n_ended += usize::from(self.open.swap_remove(&exchange_of(event, exchange)).is_some());
             }
             EventKind::MockEnding { .. } => self.open.retain(|(of, _), _| *of != server()),
             EventKind::GraceExpired { after } if after == "close" => self.due(event, view, tally),

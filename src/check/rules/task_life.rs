@@ -1,6 +1,5 @@
 //! The life of a task: how its client follows it, and what belongs to it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -8,7 +7,7 @@ use serde_json::Value;
 use crate::check::agreement::Spoken;
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, WireEnd};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table, WireEnd};
 use crate::plan::{Promise, Revision};
 
 /// Number of requests that show that a client does something else, or the same again and again.
@@ -45,8 +44,8 @@ pub(super) const TASKS_FOLLOWED: Invariant = Invariant {
 #[derive(Default)]
 struct FollowedTasks {
     /// Unanswered `tasks/get`, by connection and id, with their tasks.
-    polls: BTreeMap<(ConnectionId, Name), String>,
-    tasks: BTreeMap<(ConnectionId, Name), FollowedTask>,
+    polls: Table<(ConnectionId, Name), String>,
+    tasks: Table<(ConnectionId, Name), FollowedTask>,
 }
 
 struct FollowedTask {
@@ -100,7 +99,7 @@ impl FollowedTasks {
         let Some(found) = task_in(message) else { return };
         let key = (connection.clone(), found.id.into());
         let poll = message.id().map(|id| (connection.clone(), Name::from(id)));
-        let is_poll = poll.is_some_and(|poll| self.polls.remove(&poll).is_some());
+        let is_poll = poll.is_some_and(|poll| self.polls.swap_remove(&poll).is_some());
         if found.is_new {
             let others = (0, event.seq, event.at_us);
             let task = FollowedTask {
@@ -238,7 +237,7 @@ pub(super) const TASK_INPUT_AWAITED: Invariant = Invariant {
 #[derive(Default)]
 struct TaskInput {
     /// Tasks that need input, by connection and id: the answer that said it first, and the polls since.
-    needy: BTreeMap<(ConnectionId, Name), (Seq, usize)>,
+    needy: Table<(ConnectionId, Name), (Seq, usize)>,
 }
 
 impl Monitor for TaskInput {
@@ -251,7 +250,7 @@ impl Monitor for TaskInput {
                     if news.needs_input {
                         self.needy.entry(key).or_insert((event.seq, 0));
                     } else {
-                        self.needy.remove(&key);
+                        self.needy.swap_remove(&key);
                     }
                 }
             }
@@ -261,7 +260,7 @@ impl Monitor for TaskInput {
                     let key = (connection.clone(), id.into());
                     let Some((needed, n_polls)) = self.needy.get_mut(&key) else { continue };
                     if !part.is_request("tasks/get") {
-                        self.needy.remove(&key);
+                        self.needy.swap_remove(&key);
                         tally.held();
                         continue;
                     }
@@ -310,7 +309,7 @@ pub(super) const TASK_ANSWERS_RELATED: Invariant = Invariant {
 #[derive(Default)]
 struct RelatedAnswers {
     /// Requests that belong to a task, by connection and id.
-    asked: BTreeMap<(ConnectionId, Name), (String, Seq)>,
+    asked: Table<(ConnectionId, Name), (String, Seq)>,
 }
 
 impl Monitor for RelatedAnswers {
@@ -329,7 +328,7 @@ impl Monitor for RelatedAnswers {
             EventKind::WireReceived { connection, message } if !self.asked.is_empty() => {
                 for answer in parts(message).iter().filter(|part| part.is_response() && !part.is_cut()) {
                     let id = answer.id_text();
-                    let Some((task, at)) = self.asked.remove(&(connection.clone(), id)) else { continue };
+                    let Some((task, at)) = self.asked.swap_remove(&(connection.clone(), id)) else { continue };
                     if answer.at(&["result"]).is_none() {
                         continue;
                     }

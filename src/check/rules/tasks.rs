@@ -1,13 +1,11 @@
 //! Tasks: which tools are called as tasks.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use crate::check::agreement::Spoken;
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table};
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: A client that has not listed a tool knows nothing of its tasks. A call that crosses a list, or a
@@ -34,9 +32,9 @@ pub(super) const TASK_SUPPORT_FOLLOWED: Invariant = Invariant {
 #[derive(Default)]
 struct TaskSupport {
     /// Unanswered lists, by connection and id.
-    listing: BTreeMap<(ConnectionId, Name), Seq>,
+    listing: Table<(ConnectionId, Name), Seq>,
     /// The support of each tool, by connection and name; none if it changed.
-    tools: BTreeMap<(ConnectionId, Name), Option<ListedSupport>>,
+    tools: Table<(ConnectionId, Name), Option<ListedSupport>>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -79,7 +77,7 @@ impl Monitor for TaskSupport {
 impl TaskSupport {
     fn listed(&mut self, seq: Seq, connection: &ConnectionId, answer: &Message) {
         let id = answer.id_text();
-        if self.listing.remove(&(connection.clone(), id)).is_none() {
+        if self.listing.swap_remove(&(connection.clone(), id)).is_none() {
             return;
         }
         for tool in answer.at(&["result", "tools"]).and_then(Value::as_array).into_iter().flatten() {

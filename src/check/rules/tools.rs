@@ -1,6 +1,7 @@
 //! Tools: a load hands out the tools that its servers list now.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
 use std::time::Duration;
 
 use serde_json::Value;
@@ -8,7 +9,9 @@ use serde_json::Value;
 use crate::check::outcome::loaded;
 use crate::check::parts::parts;
 use crate::check::{AppliesTo, Gone, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, OpId, Outcome, Seq, Tool};
+use crate::history::{
+    ConnectionId, Event, EventKind, Header, KeySet, Kind, Message, Name, OpId, Outcome, Seq, Table, Tool,
+};
 use crate::plan::Promise;
 
 /// Counter-examples: A server that changes its tools may have had others when the load listed them. A list is complete
@@ -38,9 +41,9 @@ pub(super) const TOOLS_MATCH_OFFER: Invariant = Invariant {
 
 #[derive(Default)]
 struct ListedTools {
-    listed: BTreeMap<String, ToolList>,
+    listed: Table<String, ToolList>,
     /// The unanswered requests for a list, by connection and id, and the page that each asked for.
-    asked: BTreeMap<(ConnectionId, Name), Option<String>>,
+    asked: Table<(ConnectionId, Name), Option<String>>,
 }
 
 #[derive(Default)]
@@ -52,7 +55,7 @@ struct ToolList {
     /// Whether there were whole lists that differ, so that a missing tool proves nothing.
     is_partial: bool,
     seq: Option<Seq>,
-    pages: BTreeMap<ConnectionId, Pages>,
+    pages: Table<ConnectionId, Pages>,
 }
 
 /// A list that comes in pages, on one connection.
@@ -123,7 +126,7 @@ impl ListedTools {
 
     fn answer(&mut self, event: &Event, connection: &ConnectionId, answer: &Message) {
         let id = answer.id_text();
-        let cursor = self.asked.remove(&(connection.clone(), id)).flatten();
+        let cursor = self.asked.swap_remove(&(connection.clone(), id)).flatten();
         let (Some(server), Some(Value::Array(tools))) = (event.source.server(), answer.at(&["result", "tools"])) else {
             return;
         };
@@ -168,7 +171,7 @@ impl ToolList {
 }
 
 fn judge_list(seq: Seq, operation: &Operation, server: &str, list: &ToolList, tools: &[Tool], tally: &mut Tally) {
-    let handed_out: BTreeSet<&str> =
+    let handed_out: KeySet<&str> =
         tools.iter().filter(|tool| tool.server == server).map(|tool| tool.name.as_str()).collect();
     if handed_out.is_empty() {
         return;
@@ -224,9 +227,9 @@ pub(super) const CHANGED_TOOLS_LISTED_AGAIN: Invariant = Invariant {
 #[derive(Default)]
 struct ChangedTools {
     /// Servers that announced a change and got no `tools/list` since.
-    announced: BTreeMap<String, ToolChange>,
+    announced: Table<String, ToolChange>,
     /// Loads that began long enough after a change, with the changed servers.
-    late: BTreeMap<OpId, Vec<String>>,
+    late: Table<OpId, Vec<String>>,
 }
 
 struct ToolChange {
@@ -249,7 +252,8 @@ impl Monitor for ChangedTools {
             }
             EventKind::WireReceived { message, .. } => {
                 let is_list = parts(message).iter().any(|part| part.is_request("tools/list"));
-                let asked = event.source.server().filter(|_| is_list).and_then(|server| self.announced.remove(server));
+                let asked =
+                    event.source.server().filter(|_| is_list).and_then(|server| self.announced.swap_remove(server));
                 if asked.is_some() {
                     tally.held();
                 }
@@ -277,7 +281,7 @@ impl ChangedTools {
     }
 
     fn complete(&mut self, now: Seq, id: OpId, outcome: &Outcome, view: &View, tally: &mut Tally) {
-        let servers = self.late.remove(&id).unwrap_or_default();
+        let servers = self.late.swap_remove(&id).unwrap_or_default();
         let Some(operation) = view.operation(id).filter(|operation| !operation.is_excused()) else { return };
         let Outcome::Ok { tools, .. } = outcome else { return };
         for server in servers.iter().filter(|server| view.is_healthy(server)) {

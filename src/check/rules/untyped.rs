@@ -1,7 +1,5 @@
 //! Answers of a stateless server that leave something open: results without a type, and tasks that were to be cancelled.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use crate::check::agreement::Spoken;
@@ -10,7 +8,7 @@ use crate::check::parts::parts;
 use crate::check::rules::sent_back::CallKey;
 use crate::check::rules::subscriptions::id_of;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq, Table};
 use crate::plan::Promise;
 
 /// Counter-examples: A client may make the same call again, which is a new call. Only one that gives the inputs of a call
@@ -38,13 +36,13 @@ pub(super) const UNTYPED_RESULT_COMPLETE: Invariant = Invariant {
 
 #[derive(Default)]
 struct UntypedResults {
-    made: BTreeMap<(ConnectionId, String), CallKey>,
+    made: Table<(ConnectionId, String), CallKey>,
     /// Calls whose answers so far have no type.
-    untyped: BTreeMap<CallKey, Seq>,
+    untyped: Table<CallKey, Seq>,
     /// Calls that a server has sent back.
     back: Vec<CallKey>,
     /// The newest result without a type of each connection, until a further request of its client.
-    newest: BTreeMap<ConnectionId, CallKey>,
+    newest: Table<ConnectionId, CallKey>,
 }
 
 impl Monitor for UntypedResults {
@@ -55,7 +53,7 @@ impl Monitor for UntypedResults {
                     return;
                 }
                 let call = CallKey::of(event, view, message);
-                let told = self.newest.remove(connection);
+                let told = self.newest.swap_remove(connection);
                 let gives =
                     ["inputResponses", "requestState"].iter().any(|name| message.at(&["params", name]).is_some());
                 let untyped = call.as_ref().filter(|call| gives && !self.back.contains(call));
@@ -76,7 +74,7 @@ impl Monitor for UntypedResults {
                 }
             }
             EventKind::WireSent { connection, message } if message.is_response() => {
-                let Some(call) = self.made.remove(&(connection.clone(), id_of(message))) else { return };
+                let Some(call) = self.made.swap_remove(&(connection.clone(), id_of(message))) else { return };
                 if sent_back(message).is_some() {
                     self.back.push(call);
                     return;
@@ -86,7 +84,7 @@ impl Monitor for UntypedResults {
                     self.newest.insert(connection.clone(), call.clone());
                     self.untyped.insert(call, event.seq);
                 } else {
-                    self.untyped.remove(&call);
+                    self.untyped.swap_remove(&call);
                 }
             }
             _ => {}
@@ -124,8 +122,8 @@ type TaskKey = (String, String);
 
 #[derive(Default)]
 struct CancelledTasks {
-    asked: BTreeMap<(ConnectionId, String), (TaskKey, bool)>,
-    tasks: BTreeMap<TaskKey, CancelledTask>,
+    asked: Table<(ConnectionId, String), (TaskKey, bool)>,
+    tasks: Table<TaskKey, CancelledTask>,
 }
 
 struct CancelledTask {
@@ -152,7 +150,7 @@ impl Monitor for CancelledTasks {
             }
             EventKind::WireSent { connection, message } if !self.asked.is_empty() => {
                 for part in parts(message).iter().filter(|part| part.is_response()) {
-                    let asked = self.asked.remove(&(connection.clone(), id_of(part)));
+                    let asked = self.asked.swap_remove(&(connection.clone(), id_of(part)));
                     if let Some((task, is_cancel)) = asked.filter(|_| !part.is_error()) {
                         self.answer(event.seq, task, is_cancel, part, tally);
                     }

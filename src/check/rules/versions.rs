@@ -1,12 +1,10 @@
 //! Versions: a client goes on only under a revision that it can know.
 
-use std::collections::BTreeSet;
-
 use crate::check::parts::parts;
 use crate::check::{
     Agreement, AppliesTo, InitializeAnswer, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness,
 };
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message};
+use crate::history::{ConnectionId, Event, EventKind, Header, KeySet, Kind, Message};
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: A client may know a revision that this program does not, and says so by offering it. A message that
@@ -32,7 +30,7 @@ pub(super) const UNKNOWN_VERSION_LEFT: Invariant = Invariant {
 
 #[derive(Default)]
 struct AcceptedVersions {
-    judged: BTreeSet<ConnectionId>,
+    judged: KeySet<ConnectionId>,
 }
 
 impl Monitor for AcceptedVersions {
@@ -49,7 +47,7 @@ impl Monitor for AcceptedVersions {
                 }
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
-                self.judged.remove(connection);
+                self.judged.swap_remove(connection);
             }
             _ => {}
         }

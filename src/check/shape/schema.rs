@@ -3,7 +3,7 @@
 //! `fixtures/schemas` has an extract of each published schema: the parameters of the requests and notifications of
 //! clients, the results of requests of servers, and the definitions that both name. A test makes the extracts.
 
-use std::collections::BTreeMap;
+use crate::history::Table;
 use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
@@ -15,8 +15,8 @@ use crate::plan::Revision;
 #[derive(Debug, Default)]
 pub(in crate::check) struct Schema {
     shapes: Shapes,
-    params: BTreeMap<String, Shape>,
-    results: BTreeMap<String, Shape>,
+    params: Table<String, Shape>,
+    results: Table<String, Shape>,
 }
 
 static SCHEMAS: LazyLock<Vec<Schema>> =
@@ -80,7 +80,7 @@ impl Schema {
         let part = |name: &str| extract.get(name).and_then(Value::as_object).cloned().unwrap_or_default();
         let definitions = part("definitions");
         let names: Vec<&str> = definitions.keys().map(String::as_str).collect();
-        let shapes_of = |part: Map<String, Value>| -> BTreeMap<String, Shape> {
+        let shapes_of = |part: Map<String, Value>| -> Table<String, Shape> {
             part.into_iter().map(|(name, schema)| (name, shape(&schema, &names))).collect()
         };
         let (params, results) = (shapes_of(part("params")), shapes_of(part("results")));
