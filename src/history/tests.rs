@@ -229,7 +229,7 @@ fn loader_and_mock_kinds() -> Vec<(Kind, BoxedStrategy<EventKind>)> {
             query: prop::option::of(text()),
             headers: prop::collection::btree_map(text(), text(), 0..3),
             pipelined: any::<bool>(),
-            message: prop::option::of(message()),
+            message: prop::option::of(message().prop_map(Box::new)),
         }
         HttpStray {
             exchange: exchange(),

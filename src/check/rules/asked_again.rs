@@ -160,7 +160,7 @@ struct Insisting {
     /// Open subscriptions: their request, and whether less was granted.
     open: Table<(ConnectionId, String), OpenFilter>,
     /// The filter of the subscription that its client ended because of what was granted.
-    given_up: Option<String>,
+    given_up: Option<Value>,
     /// The acknowledgements after which the same was asked for again.
     again: Vec<Seq>,
 }
@@ -214,7 +214,7 @@ impl Insisting {
 
     fn listen(&mut self, now: Seq, connection: &ConnectionId, request: &Message, tally: &mut Tally) {
         let asked = request.at(&["params", "notifications"]).cloned().unwrap_or_default();
-        let is_same = self.given_up.take().is_some_and(|given_up| given_up == asked.to_string());
+        let is_same = self.given_up.take().is_some_and(|given_up| given_up == asked);
         if !is_same || !self.open.is_empty() {
             self.again.clear();
         } else if self.again.len() >= AGAIN {
@@ -247,7 +247,7 @@ impl Insisting {
         let Some(open) = self.open.swap_remove(key) else { return };
         match open.refused {
             Some(refused) => {
-                self.given_up = Some(open.asked.to_string());
+                self.given_up = Some(open.asked.clone());
                 self.again.push(refused);
             }
             None => self.rest(),

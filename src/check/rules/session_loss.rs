@@ -186,7 +186,7 @@ impl StaleSessions {
         }
         let over = if !is_post {
             lateness(event, lost.at_us)
-        } else if message.as_ref().is_some_and(is_short) && lost.is_of(&socket) {
+        } else if message.as_deref().is_some_and(is_short) && lost.is_of(&socket) {
             self.sockets.idle(event, &socket)
         } else {
             self.sockets.opened_later(&socket, lost.at_us)

@@ -69,8 +69,8 @@ impl Monitor for PostedMessages {
             }
             EventKind::HttpReceived { verb, session, exchange, path, message, .. } if verb == "POST" => match session {
                 Some(session) if self.known.contains(session) => tally.held(),
-                None if self.is_misplaced(server, path.as_deref(), message.as_ref()) => {
-                    let what = message.as_ref().and_then(Message::method).unwrap_or("a message");
+                None if self.is_misplaced(server, path.as_deref(), message.as_deref()) => {
+                    let what = message.as_deref().and_then(Message::method).unwrap_or("a message");
                     let path = path.as_deref().unwrap_or_default();
                     let because = format!(
                         "{what} was posted to {server} at {} to {path}, which is not the address that a stream has named",

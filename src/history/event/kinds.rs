@@ -3,7 +3,7 @@
 macro_rules! event_kinds {
     ($($(#[$doc:meta])* $variant:ident = $name:literal { $($(#[$field_meta:meta])* $field:ident : $type:ty),* $(,)? })*) => {
         /// What happened. In JSON, `kind` holds the name, and the fields stand at the same level.
-        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
         #[serde(tag = "kind", deny_unknown_fields)]
         pub enum EventKind {
             $($(#[$doc])* #[serde(rename = $name)] $variant { $($(#[$field_meta])* $field: $type),* },)*
@@ -28,10 +28,14 @@ macro_rules! event_kinds {
             ///
             /// The derived `Deserialize` must store every field until it finds the name. A caller that knows the name
             /// first saves two thirds of that time.
-            pub(in crate::history) fn from_fields_of<'de, A: MapAccess<'de>>(name: &str, fields: A) -> Result<Self, A::Error> {
+            pub(in crate::history) fn from_fields_of<'de, A>(name: &str, fields: A) -> Result<Self, A::Error>
+            where
+                A: serde::de::MapAccess<'de>,
+            {
+                use serde::de::{Deserialize, Error, value::MapAccessDeserializer};
                 match name {
                     $($name => {
-                        #[derive(Deserialize)]
+                        #[derive(serde::Deserialize)]
                         #[serde(deny_unknown_fields)]
                         struct $variant { $($(#[$field_meta])* $field: $type),* }
                         let $variant { $($field),* } = Deserialize::deserialize(MapAccessDeserializer::new(fields))?;

@@ -2,10 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error as _, MapAccess};
-use serde::{Deserialize, Serialize};
-
 use super::is_false;
 use super::kinds::event_kinds;
 use super::operation::{Action, Context, Outcome};
@@ -199,7 +195,8 @@ event_kinds! {
         #[serde(default, skip_serializing_if = "Option::is_none")] parent: Option<ScopeId>,
         /// The context that entered the scope.
         context: Context,
-        /** The lines of the loader's own code that entered it, innermost first. */ #[serde(default, skip_serializing_if = "Vec::is_empty")] code: Vec<CodeLine>,
+        /// The lines of the loader's own code that entered it, innermost first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")] code: Vec<CodeLine>,
     }
     /// The loader left a scope.
     ScopeLeft = "scope.exit" {
@@ -209,7 +206,8 @@ event_kinds! {
         context: Context,
         /// The cause: its owner, a finaliser or the end of a loop.
         how: Leaving,
-        /** The lines of the loader's own code that left it, innermost first. */ #[serde(default, skip_serializing_if = "Vec::is_empty")] code: Vec<CodeLine>,
+        /// The lines of the loader's own code that left it, innermost first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")] code: Vec<CodeLine>,
     }
     /// An error reached a channel for unhandled errors.
     ErrorReported = "error.reported" {
@@ -217,7 +215,8 @@ event_kinds! {
         channel: Channel,
         /// The error's text, at most 16 KiB.
         text: String,
-        /** The lines of the loader's own code through which the error came, innermost first. */ #[serde(default, skip_serializing_if = "Vec::is_empty")] code: Vec<CodeLine>,
+        /// The lines of the loader's own code through which the error came, innermost first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")] code: Vec<CodeLine>,
     }
     /// The driver took the stacks of a hung process before ending it.
     StacksTaken = "stacks.taken" {
@@ -225,7 +224,8 @@ event_kinds! {
         of: String,
         /// The stacks, as one text for a reader.
         text: String,
-        /** Where each operation waits in the loader's own code, as far as the adapter can tell. */ #[serde(default, skip_serializing_if = "Vec::is_empty")] operations: Vec<WaitingCode>,
+        /// Where each operation waits in the loader's own code, as far as the adapter can tell.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")] operations: Vec<WaitingCode>,
     }
     /// A mock server started and is about to serve.
     MockStarted = "mock.started" {
@@ -330,7 +330,7 @@ event_kinds! {
         /// Whether it had begun to arrive before the last response on its socket was written, so that this may be unread.
         #[serde(default, skip_serializing_if = "is_false")] pipelined: bool,
         /// The body, if it is a message that the mock does not take: of a request that it refuses, or of another verb.
-        #[serde(default, skip_serializing_if = "Option::is_none")] message: Option<Message>,
+        #[serde(default, skip_serializing_if = "Option::is_none")] message: Option<Box<Message>>,
     }
     /// An HTTP request arrived that is not addressed to the protocol: it has another path than the mock's, or another verb.
     HttpStray = "http.stray" {

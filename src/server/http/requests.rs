@@ -96,7 +96,7 @@ impl Receiver<'_> {
             HttpStyle::Streamable => request.header("mcp-session-id").filter(|_| request.path == self.http.setup.path),
             HttpStyle::Sse { messages } => sse::session_in(&request.query).filter(|_| request.path == *messages),
         };
-        named.map(|id| SessionId::from(id))
+        named.map(SessionId::from)
     }
 
     fn admit(&self, request: &Request, names_session: bool, is_known: bool) -> Result<Verb, Refusal> {
@@ -302,7 +302,7 @@ fn received(
         query: shown_query(request),
         headers: shown_headers(request),
         pipelined: request.is_pipelined,
-        message,
+        message: message.map(Box::new),
     }
 }
 
@@ -314,7 +314,7 @@ fn stray(request: &Request) -> EventKind {
         verb: request.verb.chars().take(VERB_CHARS).collect(),
         path: shown_path(request),
         query: shown_query(request),
-        session: request.header("mcp-session-id").map(|id| SessionId::from(id)),
+        session: request.header("mcp-session-id").map(SessionId::from),
         headers: shown_headers(request),
         message: message_of(request),
     }
