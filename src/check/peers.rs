@@ -290,7 +290,9 @@ impl Peers {
         let pending = known.unanswered.swap_remove(&message.id_text())?;
         let server = known.server.clone();
         let result = message.at(&["result"]);
-        let is_alone = !self.connections_of(&server).any(|(_, other)| !other.unanswered.is_empty());
+        // Only behind an alteration does it matter whether another request was open, and few servers have many connections.
+        let is_altered = self.server_mut(&server).altered.is_some();
+        let is_alone = !is_altered || !self.connections_of(&server).any(|(_, other)| !other.unanswered.is_empty());
         self.server_mut(&server).hear(&pending.method, result.filter(|_| is_alone), revision);
         let says_no_tools = match pending.method.as_str() {
             "tools/list" => result.and_then(|result| result.get("tools")).and_then(Value::as_array).map(Vec::is_empty),

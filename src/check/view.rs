@@ -1,5 +1,4 @@
-//! The state of the loader's life at one event. The engine updates it before the monitors get the event, so each
-//! monitor is short.
+//! The state of the loader's life at one event. The engine updates it before the monitors get the event.
 
 use std::time::Duration;
 

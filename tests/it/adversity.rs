@@ -389,7 +389,7 @@ fn a_session_that_is_never_deleted_is_one_finding() {
     let mut command = rig.command(&["run", "--loader", &loader, "--transport", "http", "--out"]);
     command.arg(rig.out()).args(scenarios);
     let ran = rig.finish(command);
-    assert_eq!(ran.stdout.matches("FAIL session-deleted").count(), 1, "{}", ran.stdout);
+    assert_eq!(ran.stdout.matches("FAIL session-deleted (").count(), 1, "{}", ran.stdout);
     let also = ran.stdout.lines().find(|line| line.starts_with("  also in: ")).unwrap();
     assert_eq!(also.matches(" (http polite)").count(), 3, "{also}");
 }

@@ -240,7 +240,7 @@ fn a_script_is_explained_with_its_rules() {
     let rig = Rig::new();
     for (id, expected) in [
         ("hold-call", "[[rule]]\non = { request = \"tools/call\", nth = 1 }\ndo = [{ hold = \"before-answer\" }]"),
-        ("polite", "No rules: it is an honest server."),
+        ("polite", "No rules: it is a conforming server."),
         ("stream-breaks", "Over: http."),
     ] {
         let ran = rig.finish(rig.command(&["explain", id]));

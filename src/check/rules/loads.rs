@@ -1,7 +1,7 @@
 //! Loads: which loads succeed, and what a load reports about the servers that it could not load.
 
 use crate::check::outcome::{MissKind, OperationEnd, Success, judge_load, loaded};
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, WireRequest, Witness};
 use crate::history::{Action, Event, EventKind, Header, Kind, Outcome};
 use crate::plan::Promise;
 
@@ -102,13 +102,21 @@ fn failure_reported(event: &Event, view: &View, tally: &mut Tally) {
     }
 }
 
-/// A call without a text is a warning: its type says something, and the program may show that.
+/// A call without a text is a warning: its type says something, and the program may show that. The type says enough of a
+/// call whose request is still open on the wire: the loader has waited no longer.
 fn call_failed(event: &Event, view: &View, tally: &mut Tally) {
     let EventKind::OperationCompleted { operation, outcome: Outcome::Failed(failure) } = &event.kind else { return };
     let call = view.operation(*operation).filter(|operation| operation.action == Action::Call);
     let Some(call) = call.filter(|call| !call.is_excused()) else { return };
     if !failure.message.trim().is_empty() {
         return tally.held();
+    }
+    let is_open = |request: &WireRequest| {
+        let connection = view.connection(&request.connection);
+        request.answered.is_none() && connection.is_some_and(|known| known.gone.is_none())
+    };
+    if call.requests.iter().any(is_open) {
+        return;
     }
     let because = format!(
         "{}, invoked at {}, failed at {} with {}, which has no text",
