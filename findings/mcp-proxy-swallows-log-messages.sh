@@ -19,8 +19,9 @@ work=$(mktemp -d)
 proxy=
 finish() {
   if [ -n "$proxy" ]; then
-    kill "$proxy" 2>/dev/null || true
-    wait "$proxy" 2>/dev/null || true
+    # It runs until it is told to end, and its status is then that of the signal.
+    kill "$proxy" || echo "mcp-proxy ended by itself" >&2
+    wait "$proxy" || echo "mcp-proxy ended with status $?"
   fi
   rm -rf "$work"
 }
@@ -75,7 +76,7 @@ async def observe(streams):
         if offered:
             await session.set_logging_level("debug")
         await session.call_tool("work", {})
-        await asyncio.sleep(2)
+        await asyncio.sleep(2)  # a message on a stream of its own may come after the answer; none is to come
     return offered, messages
 
 def show(label, seen):
@@ -91,7 +92,7 @@ async def main(port):
             socket.create_connection(("127.0.0.1", port), 1).close()
             break
         except OSError:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # the proxy has no other sign that it listens
     async with streamable_http_client(f"http://127.0.0.1:{port}/mcp") as streams:
         proxied = await observe(streams)
     show("through mcp-proxy:", proxied)

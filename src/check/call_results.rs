@@ -2,33 +2,14 @@
 
 use serde_json::Value;
 
+use crate::check::shape::Schema;
 use crate::plan::Revision;
 
 /// Whether a result is one of a call that succeeded, as its revision has it. An unknown revision has none.
 pub(super) fn is_legal_success(result: &Value, revision: Option<Revision>) -> bool {
-    let (Some(revision), Some(content)) = (revision, result.get("content").and_then(Value::as_array)) else {
-        return false;
-    };
-    let is_object_or_absent = |name: &str| result.get(name).is_none_or(Value::is_object);
-    matches!(result.get("isError"), None | Some(Value::Bool(false)))
+    revision.is_some_and(|revision| Schema::of(revision).mismatch_of_result("tools/call", result).is_none())
+        && matches!(result.get("isError"), None | Some(Value::Bool(false)))
         && result.get("resultType").is_none_or(|kind| kind == "complete")
-        && ["structuredContent", "_meta"].into_iter().all(is_object_or_absent)
-        && content.iter().all(|block| is_legal_block(block, revision))
-}
-
-fn is_legal_block(block: &Value, revision: Revision) -> bool {
-    let is_text = |value: &Value, name: &str| value.get(name).is_some_and(Value::is_string);
-    let is_media = || is_text(block, "data") && is_text(block, "mimeType");
-    match block.get("type").and_then(Value::as_str) {
-        Some("text") => is_text(block, "text"),
-        Some("image") => is_media(),
-        Some("audio") => revision >= Revision::R20250326 && is_media(),
-        Some("resource_link") => revision >= Revision::R20250618 && is_text(block, "uri") && is_text(block, "name"),
-        Some("resource") => block.get("resource").is_some_and(|resource| {
-            is_text(resource, "uri") && (is_text(resource, "text") || is_text(resource, "blob"))
-        }),
-        Some(_) | None => false,
-    }
 }
 
 #[cfg(test)]

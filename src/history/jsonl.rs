@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::history::source::SourceError;
-use crate::history::{Event, EventKind, Header, History, Origin, SCHEMA, Seq, Source};
+use crate::history::{Event, EventKind, Header, SCHEMA, Seq, Source};
 use crate::plan::InputError;
 
 /// Writes one event as one line, without the line end.
@@ -35,43 +35,6 @@ pub(super) fn kind_fields(kind: &EventKind) -> Map<String, Value> {
         Ok(Value::Object(fields)) => fields,
         Ok(_) | Err(_) => unreachable!("an event kind is written as an object with string keys"),
     }
-}
-
-/// Reads a history.
-///
-/// Accepts a history that lacks its last lines. Rejects one whose last line is incomplete or whose lines are out of
-/// order.
-///
-/// # Errors
-/// With the line, the text found and the text expected.
-pub fn read_history(file: &str, text: &str) -> Result<History, InputError> {
-    let mut lines = text.lines().enumerate().map(|(index, line)| (index + 1, line));
-    let Some((_, first)) = lines.next() else {
-        return Err(InputError::whole(file, "found an empty file, expected a history: its first line is the header"));
-    };
-    let header = read_header(file, first)?;
-    let mut events = Vec::new();
-    for (number, line) in lines {
-        events.push(read_numbered(file, number, line, Seq(events.len() as u64 + 1))?);
-    }
-    if !text.ends_with('\n') {
-        return Err(without_end(file, text.lines().count()));
-    }
-    History::from_events(header, events).map_err(|error| InputError::whole(file, error.to_string()))
-}
-
-/// Reads the journal of a mock that ran without a harness. One of an older release does not name its origin.
-///
-/// # Errors
-/// As [`read_history`]; also if the history has events that no mock records.
-pub fn read_journal(file: &str, text: &str) -> Result<History, InputError> {
-    let mut history = read_history(file, text)?;
-    let foreign = |(index, event)| foreign_to_journals(event).map(|found| InputError::line(file, index + 2, found));
-    if let Some(error) = history.events.iter().enumerate().find_map(foreign) {
-        return Err(error);
-    }
-    history.header.origin = Origin::Mock;
-    Ok(history)
 }
 
 /// Why an event cannot be one of a journal, if it cannot.

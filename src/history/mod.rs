@@ -29,12 +29,12 @@ pub use header::{ApplicationFacts, Header, HostFacts, LINK_LOST_CODE, SCHEMA, Se
 pub use header_value::{header_text, is_header_text};
 pub use idle::{cpu_percent, is_busy};
 pub use ids::{ConnectionId, ExchangeId, OpId, ProcessId, ScopeId, Seq, SessionId, SocketId};
-pub use jsonl::{event_to_line, read_history, read_journal};
+pub use jsonl::event_to_line;
 pub use message::Message;
 pub use name::Name;
 pub use normal::{normal_lanes, normal_text};
 pub use origin::Origin;
-pub use reader::HistoryReader;
+pub use reader::{HistoryReader, read_history, read_journal};
 pub use source::Source;
 pub use table::{KeySet, Table};
 pub use text::{event_from_text, event_to_text, history_from_text, history_to_text};

@@ -4,11 +4,30 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, Read};
 
 use crate::history::jsonl::{foreign_to_journals, read_header, read_numbered, without_end};
-use crate::history::{Event, Header, Origin, Seq};
+use crate::history::{Event, Header, History, Origin, Seq};
 use crate::plan::{InputError, TEXT_BYTES_MAX};
 
 /// Most bytes of one line.
 const LINE_BYTES_MAX: u64 = TEXT_BYTES_MAX;
+
+/// Reads a history.
+///
+/// Accepts a history that lacks its last lines. Rejects one whose last line is incomplete or whose lines are out of
+/// order.
+///
+/// # Errors
+/// With the line, the text found and the text expected.
+pub fn read_history(file: &str, text: &str) -> Result<History, InputError> {
+    HistoryReader::of_history(file, text.as_bytes())?.whole()
+}
+
+/// Reads the journal of a mock that ran without a harness. One of an older release does not name its origin.
+///
+/// # Errors
+/// As [`read_history`]; also if the history has events that no mock records.
+pub fn read_journal(file: &str, text: &str) -> Result<History, InputError> {
+    HistoryReader::of_journal(file, text.as_bytes())?.whole()
+}
 
 /// The events of a `history.jsonl`, in recorded order. Its end is the end of the file or the first error.
 pub struct HistoryReader<R> {
@@ -37,7 +56,7 @@ impl<R: BufRead> HistoryReader<R> {
         Ok(Self { file: file.to_owned(), lines, header, n_events: 0, is_journal: false, is_over: false })
     }
 
-    /// Reads the header of the journal of a mock that ran without a harness; as [`read_journal`](super::read_journal).
+    /// Reads the header of the journal of a mock that ran without a harness; as [`read_journal`].
     ///
     /// # Errors
     /// As [`HistoryReader::of_history`].
@@ -52,6 +71,11 @@ impl<R: BufRead> HistoryReader<R> {
     #[must_use]
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    fn whole(mut self) -> Result<History, InputError> {
+        let events = self.by_ref().collect::<Result<Vec<_>, _>>()?;
+        History::from_events(self.header, events).map_err(|error| InputError::whole(&self.file, error.to_string()))
     }
 
     /// Reads on, and gives these events only.
@@ -152,7 +176,7 @@ impl<R: BufRead> Lines<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{EventKind, Source, event_to_line, read_history, read_journal};
+    use crate::history::{EventKind, Source, event_to_line};
 
     fn text(n_events: u64) -> String {
         let header = serde_json::to_string(&Header::new("test")).unwrap();
@@ -166,24 +190,27 @@ mod tests {
     }
 
     #[test]
-    fn it_reads_what_is_read_at_once_and_refuses_what_is_refused_at_once() {
+    fn it_reads_whole_lines_in_order_and_names_the_first_that_is_not() {
         let whole = text(3);
         let lines: Vec<&str> = whole.lines().collect();
         let texts = [
-            whole.clone(),
-            String::new(),
-            whole.trim_end().to_owned(),
-            whole.replace('\n', "\r\n"),
-            whole[..whole.len() - 5].to_owned(),
-            format!("{}\n{}\n", lines[0], lines[2]),
-            format!("{whole}\n"),
-            format!("{whole}{{\"seq\"\n"),
-            format!("{}\n", lines[1]),
-            format!("{}\n", lines[0]),
+            (whole.clone(), Ok(3)),
+            (whole.replace('\n', "\r\n"), Ok(3)),
+            (format!("{}\n", lines[0]), Ok(0)),
+            (String::new(), Err("test: found an empty file")),
+            (whole.trim_end().to_owned(), Err("test:4: found a line without its end")),
+            (whole[..whole.len() - 5].to_owned(), Err("test:4:")),
+            (format!("{}\n{}\n", lines[0], lines[2]), Err("test:2: found event #2, expected #1")),
+            (format!("{whole}\n"), Err("test:5:")),
+            (format!("{whole}{{\"seq\"\n"), Err("test:5:")),
+            (format!("{}\n", lines[1]), Err("test:1: found no `schema`")),
         ];
-        for text in texts {
-            let at_once = read_history("test", &text).map(|history| history.events().to_vec());
-            assert_eq!(streamed(text.as_bytes()), at_once, "{text:?}");
+        for (text, expected) in texts {
+            let read = streamed(text.as_bytes()).map(|events| events.len()).map_err(|error| error.to_string());
+            match expected {
+                Ok(n_events) => assert_eq!(read, Ok(n_events), "{text:?}"),
+                Err(begin) => assert!(read.as_ref().is_err_and(|error| error.starts_with(begin)), "{begin}: {read:?}"),
+            }
         }
     }
 
@@ -201,8 +228,8 @@ mod tests {
         let text = text(1);
         let reader = HistoryReader::of_journal("test", text.as_bytes()).unwrap();
         assert_eq!(reader.header().origin, Origin::Mock);
-        let streamed: Result<Vec<Event>, _> = reader.collect();
-        assert_eq!(streamed.unwrap_err(), read_journal("test", &text).unwrap_err());
+        let error = read_journal("test", &text).unwrap_err().to_string();
+        assert!(error.starts_with("test:2: found an event of source driver"), "{error}");
     }
 
     #[test]

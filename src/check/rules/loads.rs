@@ -1,7 +1,8 @@
 //! Loads: which loads succeed, and what a load reports about the servers that it could not load.
 
 use crate::check::outcome::{MissKind, OperationEnd, Success, judge_load, loaded};
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, WireRequest, Witness};
+use crate::check::rules::given_up::is_pending;
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Action, Event, EventKind, Header, Kind, Outcome};
 use crate::plan::Promise;
 
@@ -111,11 +112,7 @@ fn call_failed(event: &Event, view: &View, tally: &mut Tally) {
     if !failure.message.trim().is_empty() {
         return tally.held();
     }
-    let is_open = |request: &WireRequest| {
-        let connection = view.connection(&request.connection);
-        request.answered.is_none() && connection.is_some_and(|known| known.gone.is_none())
-    };
-    if call.requests.iter().any(is_open) {
+    if call.requests.iter().any(|request| is_pending(view, &request.connection, &request.id)) {
         return;
     }
     let because = format!(

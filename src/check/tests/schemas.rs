@@ -9,8 +9,9 @@ use serde_json::{Map, Value};
 use crate::check::shape::extract;
 use crate::plan::Revision;
 
-/// The results of requests of servers, by method. The result of `tasks/result` has the shape of another request.
-const RESULTS: [(&str, &str); 6] = [
+/// The results of requests of servers, and of calls, by method. The result of `tasks/result` has the shape of another request.
+const RESULTS: [(&str, &str); 7] = [
+    (CALL, "CallToolResult"),
     ("roots/list", "ListRootsResult"),
     ("sampling/createMessage", "CreateMessageResult"),
     ("elicitation/create", "ElicitResult"),
@@ -18,6 +19,8 @@ const RESULTS: [(&str, &str); 6] = [
     ("tasks/list", "ListTasksResult"),
     ("tasks/cancel", "CancelTaskResult"),
 ];
+/// A request of clients, whose result each revision has.
+const CALL: &str = "tools/call";
 /// What an extract keeps of a schema.
 const KEPT: [&str; 10] =
     ["type", "properties", "required", "items", "enum", "const", "anyOf", "allOf", "additionalProperties", "$ref"];
@@ -63,7 +66,8 @@ fn extract_of(document: &Value, has_results: bool) -> String {
             params.insert(method.to_owned(), found.kept(&schema));
         }
     }
-    let known = RESULTS.iter().filter(|(_, name)| has_results && definitions.contains_key(*name));
+    let known =
+        RESULTS.iter().filter(|(method, name)| (has_results || *method == CALL) && definitions.contains_key(*name));
     let results: BTreeMap<String, Value> =
         known.map(|(method, name)| ((*method).to_owned(), found.kept(&definitions[*name]))).collect();
     let mut defined = BTreeMap::new();

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::client::{Client, Fields, MODERN, On};
-use super::{Life, POLITE, Script, Specimen, http, sse};
+use super::{POLITE, Script, Specimen, http, row, sse};
 
 /// Fails the first initialize.
 const FAILING: Script = Script::Written(
@@ -29,15 +29,6 @@ const CLOSED: (&[&str], &str) = (&["LC-SSE-04"], "old-transport-alone");
 const ALONE: (&[&str], &str) = (&["LC-SSE-07"], "old-transport-alone");
 const REFUSED: (&[&str], &str) = (&["LC-SSE-05"], "fallback-after-refusal");
 const MODERN_REFUSED: (&[&str], &str) = (&["LC-SSE-06"], "modern-fallback-after-refusal");
-
-const fn row(
-    (name, about): (&'static str, &'static str),
-    stage: super::Stage,
-    (breaks, caught_by): (&'static [&'static str], &'static str),
-    life: fn(&mut Client, bool),
-) -> Specimen {
-    Specimen { name, about, breaks, caught_by, stage, life: Life::Wire(life) }
-}
 
 pub(super) const SPECIMENS: &[Specimen] = &[
     row(("posts-as-text", "Says that its call is plain text."), http("2025-11-25", POLITE), JSON, as_text),

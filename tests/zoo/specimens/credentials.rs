@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::client::Client;
-use super::{Life, Script, Specimen, http};
+use super::{Script, Specimen, row_over_http};
 
 /// Asks for a token at its first list.
 const ASKING: Script = Script::Written(
@@ -36,41 +36,32 @@ const ONCE: (&[&str], &str) = (&["LC-AUTH-02"], "unauthorized-not-repeated");
 const LIMITED: (&[&str], &str) = (&["LC-AUTH-03"], "forbidden-not-repeated");
 const ORIGIN: (&[&str], &str) = (&["LC-HTTP-16"], "forbidden-not-repeated");
 
-const fn row(
-    (name, about): (&'static str, &'static str),
-    (revision, script): (&'static str, Script),
-    (breaks, caught_by): (&'static [&'static str], &'static str),
-    life: fn(&mut Client, bool),
-) -> Specimen {
-    Specimen { name, about, breaks, caught_by, stage: http(revision, script), life: Life::Wire(life) }
-}
-
 pub(super) const SPECIMENS: &[Specimen] = &[
-    row(
+    row_over_http(
         ("scheme-changed", "Sends a token of another scheme than before in one call."),
         ("2025-11-25", ASKING),
         BEARER,
         scheme_changed,
     ),
-    row(
+    row_over_http(
         ("challenge-answered-without-a-scheme", "Answers a challenge with a bare token."),
         ("2025-06-18", ASKING),
         CHALLENGED,
         without_scheme,
     ),
-    row(
+    row_over_http(
         ("refused-token-repeated", "Makes a call with a refused token over and over."),
         ("2025-11-25", UNAUTHORIZED),
         ONCE,
         refused_token,
     ),
-    row(
+    row_over_http(
         ("forbidden-call-repeated", "Makes a forbidden call with the same token over and over."),
         ("2025-11-25", FORBIDDEN),
         LIMITED,
         forbidden_token,
     ),
-    row(
+    row_over_http(
         ("forbidden-origin-repeated", "Makes a call from a forbidden origin over and over."),
         ("2025-06-18", FORBIDDEN),
         ORIGIN,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::client::{Client, MODERN};
-use super::{Life, POLITE, Script, Specimen, http, stdio};
+use super::{POLITE, Script, Specimen, http, row, stdio};
 
 const DUAL: Script = Script::Shipped("dual");
 const LEGACY: Script = Script::Shipped("legacy-only");
@@ -27,15 +27,6 @@ const TURNED: (&[&str], &str) = (&["LC-ERA-06"], "refused-generation-left");
 const ANY_CODE: (&[&str], &str) = (&["LC-ERA-07"], "refused-generation-left");
 const ANY_STATUS: (&[&str], &str) = (&["LC-ERA-09"], "refused-generation-left");
 const REMEMBERED: (&[&str], &str) = (&["LC-ERA-10"], "era-remembered");
-
-const fn row(
-    (name, about): (&'static str, &'static str),
-    stage: super::Stage,
-    (breaks, caught_by): (&'static [&'static str], &'static str),
-    life: fn(&mut Client, bool),
-) -> Specimen {
-    Specimen { name, about, breaks, caught_by, stage, life: Life::Wire(life) }
-}
 
 pub(super) const SPECIMENS: &[Specimen] = &[
     row(

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::client::{Client, failure, proper, result};
-use super::{Life, POLITE, Script, Specimen, http, sse, stdio};
+use super::{POLITE, Script, Specimen, http, row, sse, stdio};
 
 const LOGS: Script = Script::Shipped("logs-in-call");
 const CHANGING: Script = Script::Shipped("tools-that-change");
@@ -81,15 +81,6 @@ const TOLD: (&[&str], &str) = (&["LC-SUB-02"], "changed-roots-told");
 const FETCHED: (&[&str], &str) = (&["LC-SUB-01"], "changed-list-fetched");
 const MODEST: (&[&str], &str) = (&["LC-PING-04"], "pings-modest");
 const LEFT: (&[&str], &str) = (&["LC-PING-03"], "silent-connection-left");
-
-const fn row(
-    (name, about): (&'static str, &'static str),
-    stage: super::Stage,
-    (breaks, caught_by): (&'static [&'static str], &'static str),
-    life: fn(&mut Client, bool),
-) -> Specimen {
-    Specimen { name, about, breaks, caught_by, stage, life: Life::Wire(life) }
-}
 
 pub(super) const SPECIMENS: &[Specimen] = &[
     row(

@@ -117,6 +117,26 @@ pub const fn sse(revision: &'static str, script: Script) -> Stage {
     Stage { over: Over::Sse, revision, script }
 }
 
+/// A raw client as a row: its name and sentence, its stage, what it breaks, and its life.
+const fn row(
+    (name, about): (&'static str, &'static str),
+    stage: Stage,
+    (breaks, caught_by): (&'static [&'static str], &'static str),
+    life: fn(&mut Client, bool),
+) -> Specimen {
+    Specimen { name, about, breaks, caught_by, stage, life: Life::Wire(life) }
+}
+
+/// A raw client over HTTP as a row.
+const fn row_over_http(
+    about: (&'static str, &'static str),
+    (revision, script): (&'static str, Script),
+    breaks: (&'static [&'static str], &'static str),
+    life: fn(&mut Client, bool),
+) -> Specimen {
+    row(about, http(revision, script), breaks, life)
+}
+
 /// The scenario of `mcp-lifecheck client` has its own script.
 pub const fn started(revision: &'static str, scenario: &'static str) -> Stage {
     Stage { over: Over::Started(scenario), revision, script: POLITE }

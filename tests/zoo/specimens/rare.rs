@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::client::{Client, MODERN, On, proper};
-use super::{Life, POLITE, Script, Specimen, Stage, http, sse, started, stdio};
+use super::{POLITE, Script, Specimen, http, row, sse, started, stdio};
 
 /// Takes its first call as a task that goes on.
 const WORKING: Script = Script::Shipped("task-held");
@@ -28,16 +28,6 @@ on = { get = true }
 do = [{ ask = "roots/list" }]
 "#,
 );
-
-/// A row: its name and sentence, its stage, what it breaks, and the broken life.
-const fn row(
-    (name, about): (&'static str, &'static str),
-    stage: Stage,
-    (breaks, caught_by): (&'static [&'static str], &'static str),
-    life: fn(&mut Client, bool),
-) -> Specimen {
-    Specimen { name, about, breaks, caught_by, stage, life: Life::Wire(life) }
-}
 
 pub(super) const SPECIMENS: &[Specimen] = &[
     row(

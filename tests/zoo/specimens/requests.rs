@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::client::{Client, MODERN};
-use super::{Life, POLITE, Script, Specimen, http, sse, stdio};
+use super::{POLITE, Script, Specimen, http, row, sse, stdio};
 
 /// Answers `initialize` late.
 const LATE: Script = Script::Written(
@@ -90,15 +90,6 @@ const TIMED_OUT: (&[&str], &str) = (&["LC-TMO-02"], "abandoned-call-cancelled");
 const TOKEN: (&[&str], &str) = (&["LC-PROG-01"], "progress-tokens-valid");
 const SUPPORT: (&[&str], &str) = (&["LC-TASK-02"], "task-support-followed");
 const CURSOR: (&[&str], &str) = (&["LC-SESS-10"], "cursor-of-session");
-
-const fn row(
-    (name, about): (&'static str, &'static str),
-    stage: super::Stage,
-    (breaks, caught_by): (&'static [&'static str], &'static str),
-    life: fn(&mut Client, bool),
-) -> Specimen {
-    Specimen { name, about, breaks, caught_by, stage, life: Life::Wire(life) }
-}
 
 pub(super) const SPECIMENS: &[Specimen] = &[
     row(

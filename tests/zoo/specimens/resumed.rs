@@ -4,7 +4,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::client::Client;
-use super::{Life, Script, Specimen, http};
+use super::{Script, Specimen, row_over_http};
 
 /// Cuts the stream of the first call behind an event with an id, and asks for a pause.
 const CUT: Script = Script::Written(
@@ -39,59 +39,50 @@ const LAST: (&[&str], &str) = (&["LC-RES-01"], "resumed-from-last-event");
 const STOPPED: (&[&str], &str) = (&["LC-RES-07"], "resume-stops");
 const SLOWED: (&[&str], &str) = (&["VG-19"], "resume-stops");
 
-const fn row(
-    (name, about): (&'static str, &'static str),
-    (revision, script): (&'static str, Script),
-    (breaks, caught_by): (&'static [&'static str], &'static str),
-    life: fn(&mut Client, bool),
-) -> Specimen {
-    Specimen { name, about, breaks, caught_by, stage: http(revision, script), life: Life::Wire(life) }
-}
-
 pub(super) const SPECIMENS: &[Specimen] = &[
-    row(
+    row_over_http(
         ("cut-stream-forgotten", "Never comes back for the answer behind an event, and goes on."),
         ("2025-11-25", CUT),
         ASKED_LATER,
         forgotten,
     ),
-    row(
+    row_over_http(
         ("cut-stream-called-again", "Makes its call again in place of resuming the stream."),
         ("2025-06-18", CUT),
         ASKED_BEHIND,
         called_again,
     ),
-    row(
+    row_over_http(
         ("cut-stream-asked-for-without-event", "Comes back with a GET that names no event."),
         ("2025-11-25", CUT),
         ASKED_BY_NAME,
         unnamed,
     ),
-    row(
+    row_over_http(
         ("resumed-by-post", "Posts its call again with the id of the last event."),
         ("2025-11-25", CUT),
         BY_GET,
         by_post,
     ),
-    row(
+    row_over_http(
         ("event-id-in-each-request", "Names the last event of a stream in its next POST."),
         ("2025-03-26", NUMBERED),
         GET_ALONE,
         in_each_request,
     ),
-    row(
+    row_over_http(
         ("resumed-from-the-first-event", "Resumes behind the first event of a stream, and not behind the last."),
         ("2025-11-25", CUT_BEHIND_TWO),
         LAST,
         from_first,
     ),
-    row(
+    row_over_http(
         ("resumed-after-the-cancellation", "Goes on resuming the stream of a call that it has cancelled."),
         ("2025-11-25", CUT),
         STOPPED,
         after_cancel,
     ),
-    row(
+    row_over_http(
         ("resumed-after-the-answer", "Goes on resuming the stream of a call whose answer it has."),
         ("2025-06-18", CUT),
         SLOWED,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::client::{Answer, Client, MODERN};
-use super::{Life, POLITE, Script, Specimen, http, stdio};
+use super::{POLITE, Script, Specimen, http, row, stdio};
 
 /// Asks for a name before it answers its first call.
 const ASKING: Script = Script::Written(
@@ -46,15 +46,6 @@ const DECLARED: (&[&str], &str) = (&["LC-META-06"], "modern-features-declared");
 const MIRRORED: (&[&str], &str) = (&["LC-META-04"], "modern-parameters-mirrored");
 const RIGHT: (&[&str], &str) = (&["LC-META-05"], "modern-parameters-mirrored");
 const LISTED: (&[&str], &str) = (&["LC-META-05"], "mismatched-call-listed-again");
-
-const fn row(
-    (name, about): (&'static str, &'static str),
-    stage: super::Stage,
-    (breaks, caught_by): (&'static [&'static str], &'static str),
-    life: fn(&mut Client, bool),
-) -> Specimen {
-    Specimen { name, about, breaks, caught_by, stage, life: Life::Wire(life) }
-}
 
 pub(super) const SPECIMENS: &[Specimen] = &[
     row(

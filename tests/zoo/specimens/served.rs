@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::client::{Client, MODERN, failure, proper, result};
-use super::{Life, POLITE, Script, Specimen, http, sse, stdio};
+use super::{POLITE, Script, Specimen, http, row, sse, stdio};
 
 const PING: Script = Script::Shipped("ping-in-call");
 /// Sends a ping on the stream of a call.
@@ -92,15 +92,6 @@ const NONE_SENT: (&[&str], &str) = (&["LC-MSG-11"], "responses-match-requests");
 const ONCE: (&[&str], &str) = (&["LC-MSG-01"], "responses-match-requests");
 const ANSWERED: (&[&str], &str) = (&["LC-S2C-01"], "server-requests-answered");
 const REPORTED: (&[&str], &str) = (&["LC-PROG-02"], "progress-tokens-valid");
-
-const fn row(
-    (name, about): (&'static str, &'static str),
-    stage: super::Stage,
-    (breaks, caught_by): (&'static [&'static str], &'static str),
-    life: fn(&mut Client, bool),
-) -> Specimen {
-    Specimen { name, about, breaks, caught_by, stage, life: Life::Wire(life) }
-}
 
 pub(super) const SPECIMENS: &[Specimen] = &[
     row(("ping-refused", "Refuses a ping."), stdio("2025-11-25", PING), PINGED, ping_refused),

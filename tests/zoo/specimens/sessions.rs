@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::client::{Client, On};
-use super::{Life, POLITE, Script, Specimen, http};
+use super::{POLITE, Script, Specimen, row_over_http};
 
 /// Forgets its first session when it hears of changed roots there.
 const FORGETFUL: Script = Script::Written(
@@ -30,17 +30,8 @@ const LOST: (&[&str], &str) = (&["VG-20"], "stale-session-unused");
 const DELETED: (&[&str], &str) = (&["VG-20"], "deleted-session-silent");
 const ENDED: (&[&str], &str) = (&["LC-SESS-07"], "session-ended");
 
-const fn row(
-    (name, about): (&'static str, &'static str),
-    (revision, script): (&'static str, Script),
-    (breaks, caught_by): (&'static [&'static str], &'static str),
-    life: fn(&mut Client, bool),
-) -> Specimen {
-    Specimen { name, about, breaks, caught_by, stage: http(revision, script), life: Life::Wire(life) }
-}
-
 pub(super) const SPECIMENS: &[Specimen] = &[
-    row(
+    row_over_http(
         ("lost-session-in-a-notice", "Sends a notice under the id of a session that it has replaced."),
         ("2025-11-25", FORGETFUL),
         LOST,
@@ -48,7 +39,7 @@ pub(super) const SPECIMENS: &[Specimen] = &[
     ),
     Specimen {
         breaks: &["LC-SESS-05"],
-        ..row(
+        ..row_over_http(
             (
                 "lost-session-called-again",
                 "Goes on calling under the id that was answered with 404, and never initializes.",
@@ -60,7 +51,7 @@ pub(super) const SPECIMENS: &[Specimen] = &[
     },
     Specimen {
         breaks: &["LC-SESS-05"],
-        ..row(
+        ..row_over_http(
             ("lost-in-a-call-called-again", "Calls again under the id of a session that was lost in its call."),
             ("2025-11-25", FORGETFUL_IN_CALL),
             LOST,
@@ -69,20 +60,20 @@ pub(super) const SPECIMENS: &[Specimen] = &[
     },
     Specimen {
         breaks: &["LC-SESS-06"],
-        ..row(
+        ..row_over_http(
             ("lost-session-streamed", "Opens a new session, and asks for a stream of the old one."),
             ("2025-03-26", FORGETFUL),
             LOST,
             lost_streamed,
         )
     },
-    row(
+    row_over_http(
         ("call-after-delete", "Calls on a session that it has deleted."),
         ("2025-11-25", POLITE),
         DELETED,
         call_after_delete,
     ),
-    row(
+    row_over_http(
         ("stream-after-delete", "Asks for a stream of a session that it has deleted."),
         ("2025-06-18", POLITE),
         DELETED,
@@ -90,10 +81,10 @@ pub(super) const SPECIMENS: &[Specimen] = &[
     ),
     Specimen {
         breaks: &["LC-SESS-07"],
-        ..row(("delete-twice", "Deletes its session twice."), ("2025-03-26", POLITE), DELETED, delete_twice)
+        ..row_over_http(("delete-twice", "Deletes its session twice."), ("2025-03-26", POLITE), DELETED, delete_twice)
     },
-    row(("no-delete", "Leaves its session behind."), ("2025-11-25", POLITE), ENDED, no_delete),
-    row(
+    row_over_http(("no-delete", "Leaves its session behind."), ("2025-11-25", POLITE), ENDED, no_delete),
+    row_over_http(
         ("no-delete-of-the-first", "Deletes the newest of its sessions and no other."),
         ("2025-06-18", POLITE),
         ENDED,

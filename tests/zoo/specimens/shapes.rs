@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::client::{Client, MODERN, proper, result, sample};
-use super::{Life, POLITE, Script, Specimen, http, sse, stdio};
+use super::{POLITE, Script, Specimen, http, row, sse, stdio};
 
 const ROOTS: Script = Script::Shipped("roots-asked-in-call");
 const SAMPLING: Script = Script::Shipped("sampling-asked-in-call");
@@ -63,15 +63,6 @@ const SERVED: (&[&str], &str) = (&["LC-S2C-01"], "results-match-schema");
 const AGREED: (&[&str], &str) = (&["LC-INIT-10"], "fields-of-revision");
 const INPUT: (&[&str], &str) = (&["LC-MSG-01"], "input-matches-request");
 const ASKED: (&[&str], &str) = (&["LC-S2C-02"], "input-matches-request");
-
-const fn row(
-    (name, about): (&'static str, &'static str),
-    stage: super::Stage,
-    (breaks, caught_by): (&'static [&'static str], &'static str),
-    life: fn(&mut Client, bool),
-) -> Specimen {
-    Specimen { name, about, breaks, caught_by, stage, life: Life::Wire(life) }
-}
 
 pub(super) const SPECIMENS: &[Specimen] = &[
     row(

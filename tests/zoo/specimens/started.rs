@@ -3,16 +3,7 @@
 use serde_json::{Value, json};
 
 use super::client::{Client, MODERN, On};
-use super::{Life, Specimen, Stage, started};
-
-const fn row(
-    (name, about): (&'static str, &'static str),
-    stage: Stage,
-    (breaks, caught_by): (&'static [&'static str], &'static str),
-    life: fn(&mut Client, bool),
-) -> Specimen {
-    Specimen { name, about, breaks, caught_by, stage, life: Life::Wire(life) }
-}
+use super::{Specimen, Stage, row, started};
 
 const CALLS: Stage = started("2025-11-25", "tools_call");
 const OPENS: Stage = started("2025-11-25", "initialize");

@@ -4,7 +4,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::client::Client;
-use super::{Life, Script, Specimen, http};
+use super::{Script, Specimen, row_over_http};
 
 const REFUSING: Script = Script::Shipped("get-refused");
 const CLOSING: Script = Script::Shipped("get-closed-at-once");
@@ -64,20 +64,16 @@ const REFUSED: (&[&str], &str) = (&["LC-HTTP-06"], "refused-stream-accepted");
 const RETRY: (&[&str], &str) = (&["LC-RES-04"], "retry-honoured");
 const EVENT: (&[&str], &str) = (&["LC-RES-01"], "event-id-known");
 
-const fn row(
-    (name, about): (&'static str, &'static str),
-    (revision, script): (&'static str, Script),
-    (breaks, caught_by): (&'static [&'static str], &'static str),
-    life: fn(&mut Client, bool),
-) -> Specimen {
-    Specimen { name, about, breaks, caught_by, stage: http(revision, script), life: Life::Wire(life) }
-}
-
 pub(super) const SPECIMENS: &[Specimen] = &[
-    row(("stream-storm", "Asks for its stream again at once, each time."), ("2025-11-25", CLOSING), SLOWLY, storm),
+    row_over_http(
+        ("stream-storm", "Asks for its stream again at once, each time."),
+        ("2025-11-25", CLOSING),
+        SLOWLY,
+        storm,
+    ),
     Specimen {
         breaks: &["LC-HTTP-06"],
-        ..row(
+        ..row_over_http(
             ("stream-storm-without-retry", "Takes a retry of 0 for a reason to never wait."),
             ("2025-06-18", RETRY_ZERO),
             SLOWLY,
@@ -86,14 +82,14 @@ pub(super) const SPECIMENS: &[Specimen] = &[
     },
     Specimen {
         breaks: &["LC-HTTP-11"],
-        ..row(
+        ..row_over_http(
             ("stream-without-backoff", "Asks for its stream again with the same pause each time."),
             ("2025-03-26", CLOSING),
             SLOWLY,
             steady,
         )
     },
-    row(
+    row_over_http(
         ("refused-stream-polled", "Asks for a stream again and again, although it was refused."),
         ("2025-11-25", REFUSING),
         REFUSED,
@@ -101,7 +97,7 @@ pub(super) const SPECIMENS: &[Specimen] = &[
     ),
     Specimen {
         breaks: &["VG-19"],
-        ..row(
+        ..row_over_http(
             ("refused-stream-with-each-call", "Asks for the refused stream with each call."),
             ("2025-06-18", REFUSING),
             REFUSED,
@@ -110,14 +106,14 @@ pub(super) const SPECIMENS: &[Specimen] = &[
     },
     Specimen {
         breaks: &["LC-RES-07"],
-        ..row(
+        ..row_over_http(
             ("refused-stream-resumed", "Tries to resume a stream although that was refused."),
             ("2025-03-26", CUT_AND_REFUSED),
             REFUSED,
             resumed_refused,
         )
     },
-    row(
+    row_over_http(
         ("retry-ignored-by-a-call", "Resumes the stream of its call at once, although it was asked to wait."),
         ("2025-11-25", LATER),
         RETRY,
@@ -125,14 +121,14 @@ pub(super) const SPECIMENS: &[Specimen] = &[
     ),
     Specimen {
         breaks: &["VG-19"],
-        ..row(
+        ..row_over_http(
             ("retry-ignored-by-a-stream", "Opens its stream again at once, although it was asked to wait."),
             ("2025-06-18", GET_LATER),
             RETRY,
             retry_of_stream,
         )
     },
-    row(
+    row_over_http(
         ("event-id-made-up", "Resumes from an event that it counted itself."),
         ("2025-11-25", CUT),
         EVENT,
@@ -140,7 +136,7 @@ pub(super) const SPECIMENS: &[Specimen] = &[
     ),
     Specimen {
         breaks: &["LC-RES-05"],
-        ..row(
+        ..row_over_http(
             ("event-id-of-another-session", "Resumes from an event of another session."),
             ("2025-06-18", CUT_OF_TWO),
             EVENT,

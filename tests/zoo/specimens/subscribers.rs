@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::client::{Client, MODERN};
-use super::{Life, POLITE, Script, Specimen, http, stdio};
+use super::{POLITE, Script, Specimen, http, row, stdio};
 
 /// Notifies a subscription that nobody opened, after some of its calls.
 const STRANGE: Script = Script::Written(
@@ -78,15 +78,6 @@ const KEPT: (&[&str], &str) = (&["LC-SUB-14"], "fresh-list-kept");
 const UNPOLLED: (&[&str], &str) = (&["LC-SUB-14"], "list-not-polled");
 const COMPLETE: (&[&str], &str) = (&["LC-META-12"], "untyped-result-complete");
 const ACCEPTED: (&[&str], &str) = (&["LC-TASK-11"], "cancelled-task-over");
-
-const fn row(
-    (name, about): (&'static str, &'static str),
-    stage: super::Stage,
-    (breaks, caught_by): (&'static [&'static str], &'static str),
-    life: fn(&mut Client, bool),
-) -> Specimen {
-    Specimen { name, about, breaks, caught_by, stage, life: Life::Wire(life) }
-}
 
 pub(super) const SPECIMENS: &[Specimen] = &[
     row(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::client::{Client, result};
-use super::{Life, Script, Specimen, http, stdio};
+use super::{Script, Specimen, http, row, stdio};
 
 /// Takes the first call as a task that goes on.
 const WORKING: Script = Script::Shipped("task-held");
@@ -52,15 +52,6 @@ const RELATED: &str = "io.modelcontextprotocol/related-task";
 const FOLLOWED: (&[&str], &str) = (&["LC-TASK-03"], "tasks-followed");
 const AWAITED: (&[&str], &str) = (&["LC-TASK-05"], "task-input-awaited");
 const NAMED: (&[&str], &str) = (&["LC-TASK-07"], "task-answers-related");
-
-const fn row(
-    (name, about): (&'static str, &'static str),
-    stage: super::Stage,
-    (breaks, caught_by): (&'static [&'static str], &'static str),
-    life: fn(&mut Client, bool),
-) -> Specimen {
-    Specimen { name, about, breaks, caught_by, stage, life: Life::Wire(life) }
-}
 
 pub(super) const SPECIMENS: &[Specimen] = &[
     row(

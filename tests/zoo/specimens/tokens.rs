@@ -1,7 +1,7 @@
 //! Tokens: authorization in every request of a session.
 
 use super::client::{Client, On};
-use super::{Life, POLITE, Script, Specimen, http};
+use super::{POLITE, Script, Specimen, row_over_http};
 
 /// Refuses a token that was good until then.
 const EXPIRING: Script = Script::Shipped("call-unauthorized");
@@ -17,42 +17,38 @@ do = ["unauthorized"]
 const MISSING: (&[&str], &str) = (&["LC-AUTH-01"], "token-sent");
 const REPLACED: (&[&str], &str) = (&["LC-AUTH-04"], "token-sent");
 
-const fn row(
-    (name, about): (&'static str, &'static str),
-    (revision, script): (&'static str, Script),
-    (breaks, caught_by): (&'static [&'static str], &'static str),
-    life: fn(&mut Client, bool),
-) -> Specimen {
-    Specimen { name, about, breaks, caught_by, stage: http(revision, script), life: Life::Wire(life) }
-}
-
 pub(super) const SPECIMENS: &[Specimen] = &[
-    row(
+    row_over_http(
         ("token-missing-in-a-call", "Calls without the token of its session."),
         ("2025-11-25", POLITE),
         MISSING,
         missing_in_call,
     ),
-    row(
+    row_over_http(
         ("token-missing-in-a-stream", "Asks for a stream without its token."),
         ("2025-03-26", POLITE),
         MISSING,
         missing_in_stream,
     ),
-    row(
+    row_over_http(
         ("token-missing-in-a-delete", "Deletes its session without its token."),
         ("2025-06-18", POLITE),
         MISSING,
         missing_in_delete,
     ),
-    row(("token-in-the-address", "Writes its token into the address."), ("2025-11-25", POLITE), MISSING, in_address),
-    row(
+    row_over_http(
+        ("token-in-the-address", "Writes its token into the address."),
+        ("2025-11-25", POLITE),
+        MISSING,
+        in_address,
+    ),
+    row_over_http(
         ("token-missing-after-a-challenge", "Answers one challenge with a token, and forgets it."),
         ("2025-06-18", ASKING),
         MISSING,
         missing_after_challenge,
     ),
-    row(
+    row_over_http(
         ("token-of-before", "Uses a refused token again, beside the new one."),
         ("2025-11-25", EXPIRING),
         REPLACED,
