@@ -78,8 +78,24 @@ fn no_hello(endpoint: &RecorderEndpoint, is_early: bool, limit: Duration, stderr
 
 /// The last lines of the loader's stderr.
 fn stderr_tail(stderr: &File) -> String {
-    let bytes = read_head(stderr, OUTPUT_BYTES_MAX);
-    let text = String::from_utf8_lossy(&bytes);
+    last_lines(&String::from_utf8_lossy(&read_head(stderr, OUTPUT_BYTES_MAX)))
+}
+
+fn last_lines(text: &str) -> String {
+    if text.trim().is_empty() {
+        return "nothing; does the program serve its loader?".to_owned();
+    }
     let lines: Vec<&str> = text.lines().rev().take(5).collect();
     lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_are_shown_or_that_there_are_none() {
+        assert_eq!(last_lines("1\n2\n3\n4\n5\n6\n"), "2 | 3 | 4 | 5 | 6");
+        assert_eq!(last_lines("\n"), "nothing; does the program serve its loader?");
+    }
 }
