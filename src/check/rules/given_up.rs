@@ -101,6 +101,6 @@ fn is_given_up(call: &Operation, view: &View) -> bool {
 }
 
 /// Whether a request was neither answered nor cancelled, and its connection is there.
-pub(super) fn is_pending(view: &View, connection: &ConnectionId, id: &Name) -> bool {
+fn is_pending(view: &View, connection: &ConnectionId, id: &Name) -> bool {
     view.connection(connection).is_some_and(|known| known.gone.is_none() && known.unanswered.contains_key(id))
 }

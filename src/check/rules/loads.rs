@@ -1,9 +1,8 @@
 //! Loads: which loads succeed, and what a load reports about the servers that it could not load.
 
 use crate::check::outcome::{MissKind, OperationEnd, Success, judge_load, loaded};
-use crate::check::rules::given_up::is_pending;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Action, Event, EventKind, Header, Kind, Outcome};
+use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, Outcome};
 use crate::plan::Promise;
 
 /// Judges loads before the first cleanup; `cleanup-repeatable` judges later loads.
@@ -104,7 +103,7 @@ fn failure_reported(event: &Event, view: &View, tally: &mut Tally) {
 }
 
 /// A call without a text is a warning: its type says something, and the program may show that. The type says enough of a
-/// call whose request is still open on the wire: the loader has waited no longer.
+/// call whose request has no answer: the loader has waited no longer, and may have cancelled the request before.
 fn call_failed(event: &Event, view: &View, tally: &mut Tally) {
     let EventKind::OperationCompleted { operation, outcome: Outcome::Failed(failure) } = &event.kind else { return };
     let call = view.operation(*operation).filter(|operation| operation.action == Action::Call);
@@ -112,7 +111,8 @@ fn call_failed(event: &Event, view: &View, tally: &mut Tally) {
     if !failure.message.trim().is_empty() {
         return tally.held();
     }
-    if call.requests.iter().any(|request| is_pending(view, &request.connection, &request.id)) {
+    let is_open = |known: &ConnectionId| view.connection(known).is_some_and(|known| known.gone.is_none());
+    if call.requests.iter().any(|request| request.answered.is_none() && is_open(&request.connection)) {
         return;
     }
     let because = format!(
