@@ -2,8 +2,8 @@
 
 use super::client::MODERN;
 use super::scenarios::{
-    AGAIN, BESIDE, BESIDE_DEAD, CALLS, CANCEL, CLOSE_EXIT, CLOSE_TWICE, DIES, EXIT, IDLE, LATE, LOAD, TERM, TWO_CALLS,
-    TWO_TASKS,
+    AGAIN, BESIDE, BESIDE_DEAD, CALLS, CANCEL, CANCELLED_LATE, CLOSE_EXIT, CLOSE_TWICE, DIES, EXIT, IDLE, LATE, LOAD,
+    TERM, TWO_CALLS, TWO_TASKS,
 };
 use super::{Life, Script, Specimen, run, scripted, without_announcements};
 
@@ -40,7 +40,7 @@ macro_rules! lives {
 
 pub(super) const SPECIMENS: &[Specimen] = lives! {
     "late-answer-refused": "Takes the answer to a call that it has cancelled for the end of the stream.",
-        "late-answer-feared" over "stdio" from R2511 in "late-answer" with "call-answered-late",
+        "late-answer-feared" over "stdio" from R2511 in CANCELLED_LATE with "call-answered-late",
         breaks "LC-CAN-07" told by "call-after-load-succeeds";
     "answer-of-before": "Takes an answer that came twice for the answer to the next call.",
         "answer-kept" over "stdio" from R2511 in CALLS with "call-answered-twice",

@@ -124,6 +124,19 @@ pub(super) const LATE: &str = scenario!(
     ("close")
 );
 
+/// Cancels a call that is answered all the same, and makes two more, whichever of which meets the late answer.
+pub(super) const CANCELLED_LATE: &str = scenario!(
+    "A call is cancelled and answered late.",
+    ("load")
+    ("call", server = "odd", as = "first", until = "in-flight")
+    ("wait", gate = "before-answer")
+    ("cancel", operation = "first")
+    ("open-gate", gate = "before-answer")
+    ("call", server = "odd")
+    ("call", server = "odd")
+    ("close")
+);
+
 /// Closes and exits.
 pub(super) const CLOSE_EXIT: &str = scenario!(
     "One server is loaded and closed, and the program ends.",
