@@ -149,7 +149,7 @@ fn a_call_that_hangs_ends_the_part_of_its_server_alone() {
     let rig = Rig::new();
     let loader = small(&rig, "waits-for-ever", TASKS);
     let scenario = rig.scenario(FIVE_FAULTS);
-    let ran = rig.run(&[&scenario, "--loader", &loader, "--limit", "operation=700ms"]);
+    let ran = rig.run(&[&scenario, "--loader", &loader, "--limit", "operation=2s"]);
     assert_eq!(ran.invariants("inconclusive"), Vec::<String>::new(), "{}", ran.stdout);
     assert!(ran.invariants("fail").contains(&"operation-completes".to_owned()), "{}", ran.stdout);
     let events = rig.events(&ran.id());

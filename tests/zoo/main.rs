@@ -18,8 +18,10 @@ use bench::{Kind, ThisLife, live};
 use score::{Row, Score};
 use specimens::{BROKEN, CORRECT, Life};
 
+/// Lives at once for each processor: a life spends most of its time waiting.
+const LIVES_PER_PROCESSOR: usize = 4;
 /// Most lives at once.
-const LIVES_MAX: usize = 8;
+const LIVES_MAX: usize = 16;
 
 fn main() -> ExitCode {
     if let Some(life) = ThisLife::of_this_process() {
@@ -112,9 +114,7 @@ fn observe(rows: &[Row], n_rounds: usize) -> Vec<Vec<score::Observation>> {
     found.into_iter().map(|observations| observations.into_inner().unwrap()).collect()
 }
 
-/// Lives spend their time waiting, so there are more of them than processors.
 fn n_at_once() -> usize {
-    let asked = std::env::var("RUST_TEST_THREADS").ok().and_then(|text| text.parse().ok());
-    let processors = thread::available_parallelism().map_or(1, NonZero::get);
-    asked.unwrap_or(2 * processors).clamp(1, LIVES_MAX)
+    let n_processors = thread::available_parallelism().map_or(1, NonZero::get);
+    (LIVES_PER_PROCESSOR * n_processors).min(LIVES_MAX)
 }
