@@ -1,8 +1,14 @@
 //! Decides when one more plan may start.
 //!
-//! A plan waits for most of its life, so many plans fit next to each other. A user who sets a number gets that many. Otherwise, one
-//! plan for each core may always run. Above that floor a plan starts only while a core is idle and this process is woken on time. So plans that compute, such as those that start an
-//! interpreter, have as few neighbours as there are cores, and so have all plans on a machine that other programs keep busy.
+//! A plan waits for most of its life, so many plans fit next to each other. One plan for each core may always run.
+//!
+//! A user who sets a number gets that many, one after another: plans that start in the same moment compete for the cores, then wait
+//! at the same time and leave the cores idle, for as long as the run lasts. So each further plan starts once few tasks wait for a
+//! core, or after a bound.
+//!
+//! Otherwise, a plan above the floor starts only while a core is idle and this process is woken on time. So plans that compute, such
+//! as those that start an interpreter, have as few neighbours as there are cores, and so have all plans on a machine that other
+//! programs keep busy.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -24,6 +30,10 @@ const STARTING: Duration = Duration::from_millis(10);
 const LATE: Duration = Duration::from_millis(10);
 /// Time without new plans above the floor after a late look.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Runnable tasks for each core up to which the next plan of a fixed number starts at once.
+const FEW: usize = 2;
+/// Longest time before the next plan of a fixed number starts, however busy the machine is.
+const PACE: Duration = Duration::from_millis(20);
 
 /// How many cores this process may use.
 fn n_cores() -> usize {
@@ -33,7 +43,7 @@ fn n_cores() -> usize {
 /// How many plans run at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Jobs {
-    /// So many, however busy the machine is: the user set the number.
+    /// So many, however busy the machine is: the user set the number. They start one after another.
     Fixed(usize),
     /// As many as the machine has room for, at most this many.
     AsRoomAllows(usize),
@@ -44,6 +54,14 @@ impl Jobs {
     #[must_use]
     pub fn usual() -> Self {
         Self::AsRoomAllows((n_cores() * PLANS_PER_CORE_MAX).min(PLANS_MAX))
+    }
+
+    /// Whether other programs may keep plans from starting.
+    fn depend_on_room(self) -> bool {
+        match self {
+            Self::Fixed(_) => false,
+            Self::AsRoomAllows(_) => true,
+        }
     }
 
     /// Most plans at once.
@@ -67,6 +85,8 @@ pub(super) struct Admission {
     n_cores: usize,
     /// When the plans of the last moments started.
     started: VecDeque<Instant>,
+    /// When the last plan started.
+    last_start: Option<Instant>,
     /// No plan above the floor starts before this instant.
     paused_until: Instant,
     look_due: Instant,
@@ -97,6 +117,7 @@ impl Admission {
             jobs,
             n_cores,
             started: VecDeque::new(),
+            last_start: None,
             paused_until: now,
             look_due: now + LOOK,
             crowded_since: None,
@@ -104,21 +125,23 @@ impl Admission {
         }
     }
 
-    /// How many plans may start while `n_running` run, whatever the machine does.
-    pub(super) fn floor_room(&self, n_running: usize) -> usize {
-        let floor = match self.jobs {
+    /// How many plans come to run at once, however busy the machine is.
+    pub(super) fn n_certain(&self) -> usize {
+        match self.jobs {
             Jobs::Fixed(_) => self.jobs.max(),
-            Jobs::AsRoomAllows(_) => self.jobs.max().min(self.n_cores),
-        };
-        floor.saturating_sub(n_running)
+            Jobs::AsRoomAllows(_) => self.floor_room(0),
+        }
+    }
+
+    /// How many plans may start at once while `n_running` run, whatever the machine does.
+    pub(super) fn floor_room(&self, n_running: usize) -> usize {
+        self.jobs.max().min(self.n_cores).saturating_sub(n_running)
     }
 
     /// Whether looks are of use: a plan may start, or a crowd may form.
     pub(super) fn wants_look(&self, n_running: usize, n_waiting: usize) -> bool {
-        match self.jobs {
-            Jobs::Fixed(_) => false,
-            Jobs::AsRoomAllows(_) => n_waiting > 0 && n_running < self.jobs.max() || n_running > self.n_cores,
-        }
+        let may_start = n_waiting > 0 && n_running < self.jobs.max();
+        may_start || (self.jobs.depend_on_room() && n_running > self.n_cores)
     }
 
     /// How many looks met a lasting crowd so far. A plan that saw the number rise had too many neighbours for a measurement of CPU time.
@@ -142,14 +165,21 @@ impl Admission {
             self.paused_until = look.now + PAUSE;
         }
         self.started.retain(|started| look.now.saturating_duration_since(*started) < STARTING);
-        self.watch_crowd(look, n_running);
-        let n_idle = match look.n_runnable {
-            Some(n_runnable) if look.now >= self.paused_until => {
-                self.n_cores.saturating_sub(n_runnable.max(self.started.len()))
-            }
-            Some(_) | None => 0,
+        let n_startable = if self.jobs.depend_on_room() {
+            self.watch_crowd(look, n_running);
+            let is_paused = look.now < self.paused_until;
+            look.n_runnable.filter(|_| !is_paused).map_or(0, |n_runnable| self.n_below(self.n_cores, n_runnable))
+        } else {
+            let is_due = self.last_start.is_none_or(|last| look.now.saturating_duration_since(last) >= PACE);
+            let n_below = look.n_runnable.map_or(0, |n_runnable| self.n_below(FEW * self.n_cores, n_runnable));
+            n_below.max(usize::from(is_due))
         };
-        n_idle.min(self.jobs.max().saturating_sub(n_running)).max(self.floor_room(n_running))
+        n_startable.min(self.jobs.max().saturating_sub(n_running)).max(self.floor_room(n_running))
+    }
+
+    /// How many more tasks may be runnable, where each plan that has just started counts for one.
+    fn n_below(&self, most: usize, n_runnable: usize) -> usize {
+        most.saturating_sub(n_runnable.max(self.started.len()))
     }
 
     fn watch_crowd(&mut self, look: Look, n_running: usize) {
@@ -166,7 +196,9 @@ impl Admission {
 
     /// A plan starts now.
     pub(super) fn starts(&mut self) {
-        self.started.push_back(Instant::now());
+        let now = Instant::now();
+        self.last_start = Some(now);
+        self.started.push_back(now);
     }
 }
 
@@ -229,9 +261,30 @@ mod tests {
     fn a_number_of_the_user_holds_on_the_busiest_machine() {
         let now = Instant::now();
         let mut admission = Admission::on_cores(Jobs::Fixed(48), 2, now);
-        assert_eq!(admission.room_at(look(now, 100), 0), 48);
-        assert_eq!(admission.floor_room(47), 1);
-        assert!(!admission.wants_look(47, 500));
+        assert_eq!(admission.n_certain(), 48);
+        assert_eq!(admission.room_at(look(now, 100), 0), 2);
+        admission.starts();
+        // On a busy machine one at a time, and each within a bound.
+        let later = Instant::now();
+        assert_eq!(admission.room_at(look(later, 100), 20), 0);
+        assert_eq!(admission.room_at(look(later + PACE, 100), 20), 1);
+        assert_eq!(admission.room_at(look(later + PACE, 100), 47), 1);
+        assert_eq!(admission.room_at(look(later + PACE, 100), 48), 0);
+        assert_eq!(admission.room_at(Look { n_runnable: None, ..look(later + PACE, 0) }, 20), 1);
+        assert!(admission.wants_look(47, 500) && !admission.wants_look(48, 500) && !admission.wants_look(47, 0));
+    }
+
+    #[test]
+    fn plans_of_a_fixed_number_start_while_few_tasks_wait_for_a_core() {
+        let now = Instant::now();
+        let mut admission = Admission::on_cores(Jobs::Fixed(48), 2, now);
+        assert_eq!(admission.room_at(look(now, 0), 20), FEW * 2);
+        assert_eq!(admission.room_at(look(now, 0), 47), 1);
+        admission.starts();
+        admission.starts();
+        assert_eq!(admission.room_at(look(now, 0), 20), FEW * 2 - 2);
+        assert_eq!(admission.room_at(look(now, 3), 20), 1);
+        assert_eq!(admission.room_at(look(now, 4), 20), 0);
     }
 
     #[test]

@@ -72,12 +72,12 @@ impl Pool<'_> {
         let mut waiting: VecDeque<(usize, Start)> = (0..selected.len()).map(|index| (index, Start::Any)).collect();
         let mut admission = Admission::new(self.jobs);
         let mut room = admission.floor_room(0);
-        let mut warm = WarmStarts::new(selected, !self.fresh, admission.floor_room(0));
+        let mut warm = WarmStarts::new(selected, !self.fresh, admission.n_certain());
         loop {
             for _ in 0..room {
                 let Some((index, start)) = waiting.front().copied() else { break };
                 let may_start_warm = start == Start::Any && warm.may_start_warm(&selected[index]);
-                if running.len() >= warm.most_at_once(&selected[index], admission.floor_room(0)) {
+                if running.len() >= warm.most_at_once(&selected[index], admission.n_certain()) {
                     break;
                 }
                 waiting.pop_front();
