@@ -81,6 +81,8 @@ const ROLES: &[(Evidence, Role, &[&str])] = &[
     (Evidence::Ends, Role::ShowsAbsence, &["ping-answered"]),
     // A request that was refused as HTTP does may be sent again, and two requests on two sockets have no order.
     (Evidence::Http, Role::Excuses, &["request-id-unique", "handshake-order"]),
+    // A trace has a message that its server refused like any other.
+    (Evidence::Http, Role::Spare, &["unknown-version-left"]),
     // Bytes that are no message cannot be a request that a trace of messages would have shown.
     (Evidence::Noise, Role::Spare, &["cancel-only-open-requests"]),
     // The journal of a mock that was told to end shows which sessions are still there.

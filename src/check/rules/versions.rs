@@ -8,7 +8,8 @@ use crate::history::{ConnectionId, Event, EventKind, Header, KeySet, Kind, Messa
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: A client may know a revision that this program does not, and says so by offering it. A message that
-/// crosses the answer is another rule's case. A revision without a handshake cannot be spoken after `initialize`.
+/// crosses the answer is another rule's case. A revision without a handshake cannot be spoken after `initialize`. A server
+/// that refuses the revision in the header has received the message all the same: its client went on.
 pub(super) const UNKNOWN_VERSION_LEFT: Invariant = Invariant {
     id: "unknown-version-left",
     property: Property::Safety,
@@ -19,7 +20,7 @@ pub(super) const UNKNOWN_VERSION_LEFT: Invariant = Invariant {
     applies: AppliesTo::HANDSHAKE,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
+    kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
     vacuous: "no client went on after the answer to initialize",
     explain: "The server answered `initialize` with a revision that does not exist, and the client went on as if it \
         spoke it. Neither side knows which rules hold from there on: messages may be misread without any error.\n\n\
@@ -36,15 +37,12 @@ struct AcceptedVersions {
 impl Monitor for AcceptedVersions {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
-            EventKind::WireReceived { connection, message } => {
-                let goes_on = |part: &Message| match part.method() {
-                    Some("notifications/initialized") => true,
-                    Some("initialize" | "ping" | "server/discover") | None => false,
-                    Some(_) => part.is_any_request(),
-                };
-                if !self.judged.contains(connection) && parts(message).iter().any(goes_on) {
-                    self.judge(event, connection, view, tally);
-                }
+            EventKind::WireReceived { connection, message } => self.receive(event, connection, message, view, tally),
+            // A message that the server refuses as HTTP does.
+            EventKind::HttpReceived { connection: Some(connection), message: Some(message), verb, .. }
+                if verb == "POST" =>
+            {
+                self.receive(event, connection, message, view, tally);
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
                 self.judged.swap_remove(connection);
@@ -55,6 +53,17 @@ impl Monitor for AcceptedVersions {
 }
 
 impl AcceptedVersions {
+    fn receive(&mut self, event: &Event, connection: &ConnectionId, message: &Message, view: &View, tally: &mut Tally) {
+        let goes_on = |part: &Message| match part.method() {
+            Some("notifications/initialized") => true,
+            Some("initialize" | "ping" | "server/discover") | None => false,
+            Some(_) => part.is_any_request(),
+        };
+        if !self.judged.contains(connection) && parts(message).iter().any(goes_on) {
+            self.judge(event, connection, view, tally);
+        }
+    }
+
     fn judge(&mut self, event: &Event, connection: &ConnectionId, view: &View, tally: &mut Tally) {
         let Some(Agreement { offered, answer: Some(answer), .. }) = view.agreement(connection) else { return };
         let InitializeAnswer::Accepted { sent, version, .. } = answer else { return };

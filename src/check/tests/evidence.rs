@@ -34,6 +34,12 @@ const OTHERWISE: &[(&str, &str, &str)] = &[
         "no journal shows how its client ended",
     ),
     ("session-ended", "session-ended/violated-not-deleted-loader", "the excerpt lacks the end of the mock"),
+    ("resumed-from-last-event", "resumed-from-last-event/violated-older-event-returned", "no journal shows operations"),
+    (
+        "unknown-version-left",
+        "unknown-version-left/violated-went-on-refused",
+        "this trace lacks what the server refused",
+    ),
 ];
 
 /// The events that a recorder of this origin keeps.

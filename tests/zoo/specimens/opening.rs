@@ -169,6 +169,14 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         stage: stdio("2025-06-18", FUTURE),
         life: Life::Wire(unknown_revision_accepted),
     },
+    Specimen {
+        name: "future-revision-named-http",
+        about: "Goes on over HTTP and names a revision of the future, which its server refuses.",
+        breaks: &["LC-INIT-13"],
+        caught_by: "unknown-version-left",
+        stage: http("2025-11-25", FUTURE),
+        life: Life::Wire(unknown_revision_accepted),
+    },
 ];
 
 fn list_before_initialize(client: &mut Client, is_broken: bool) {
