@@ -11,7 +11,7 @@ use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq}
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: `handshake-order` judges a request that crosses the answer to `initialize`, and `methods-known` a
-/// method that the revision of the session does not have. Revision 2024-11-05 has completions, and no capability for
+/// method that the revision of the session does not have, as `fields-of-revision` does a task. Revision 2024-11-05 has completions, and no capability for
 /// them.
 pub(super) const CAPABILITIES_RESPECTED: Invariant = Invariant {
     id: "capabilities-respected",
@@ -61,7 +61,7 @@ fn needed_by(request: &Message, revision: Revision) -> Vec<Capability> {
     if !method(name).is_some_and(|method| method.is_of_clients(revision)) {
         return Vec::new();
     }
-    let is_task = request.at(&["params", "task"]).is_some();
+    let is_task = revision >= Revision::R20251125 && request.at(&["params", "task"]).is_some();
     let tasks = if name == "tools/call" { TASK_CALLS } else { OTHER_TASKS };
     let of_method: Option<Capability> = match name {
         "resources/subscribe" | "resources/unsubscribe" => {

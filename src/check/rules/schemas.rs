@@ -208,7 +208,8 @@ fn foreign_root(result: &Value) -> Option<&str> {
 }
 
 /// Counter-examples: What a client says in `initialize` comes before the agreement. `capabilities-respected` judges
-/// `task`, which needs a capability. What no published revision has is an extension, and welcome.
+/// `task` in the revision that has tasks, where it needs a capability. What no published revision has is an extension, and
+/// welcome.
 pub(super) const FIELDS_OF_REVISION: Invariant = Invariant {
     id: "fields-of-revision",
     property: Property::Safety,
@@ -245,10 +246,13 @@ fn judge_fields(event: &Event, view: &View) -> Judged {
         }
         let is_newer = |name: &&String| {
             let name = name.as_str();
-            !matches!(name, "_meta" | "task")
+            // A task may be asked for with any request, whatever the server takes as one.
+            let is_task = name == "task" && revision < Revision::R20251125;
+            name != "_meta"
                 && !Schema::of(revision).has_param(method, name)
                 && (later_than(revision).any(|later| Schema::of(later).has_param(method, name))
-                    || STATELESS_PARAMS.contains(&name))
+                    || STATELESS_PARAMS.contains(&name)
+                    || is_task)
         };
         let Some(name) = params.keys().find(is_newer) else {
             judged = Judged::Held;

@@ -116,6 +116,12 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         progress_with_text,
     ),
     row(
+        ("task-before-its-time", "Calls as a task, which its revision does not have."),
+        stdio("2025-06-18", POLITE),
+        AGREED,
+        task_before_its_time,
+    ),
+    row(
         ("input-of-another-type", "Gives a text where a number was asked for."),
         stdio("2025-06-18", FORM),
         INPUT,
@@ -210,6 +216,15 @@ fn completion_with_context(client: &mut Client, is_broken: bool) {
         params["context"] = json!({ "arguments": { "language": "en" } });
     }
     client.request("completion/complete", params);
+}
+
+fn task_before_its_time(client: &mut Client, is_broken: bool) {
+    client.open();
+    let mut params = json!({ "name": "read", "arguments": {} });
+    if is_broken {
+        params["task"] = json!({ "ttl": 1_000 });
+    }
+    client.request("tools/call", params);
 }
 
 fn progress_with_text(client: &mut Client, is_broken: bool) {
