@@ -308,7 +308,8 @@ impl KnownGenerations {
 
 /// Counter-examples: A server is stateless once it has answered without a handshake; before that a client may still try
 /// what the older revisions have, but no session that it was never given. A server of both generations has sessions with
-/// a client that initializes. An older client on another socket may try a GET.
+/// a client that initializes. An older client on another socket may try a GET. A request that names a revision without
+/// sessions and an event id needs no answer before it: its client knows that nothing can be resumed.
 pub(super) const SESSIONS_OVER: Invariant = Invariant {
     id: "modern-without-session",
     property: Property::Safety,
@@ -346,11 +347,22 @@ impl StatelessServers {
     /// Whether a request comes from a client of the stateless generation: it says so, or came from a place that carried
     /// such messages, or there is one client. An older client may try a GET at any server.
     fn is_of_generation(&self, event: &Event, view: &View, headers: &BTreeMap<String, String>) -> bool {
-        let revision = headers.get("mcp-protocol-version").and_then(|revision| revision.parse::<Revision>().ok());
-        let says_so = revision.is_some_and(|revision| revision > Revision::NEWEST_HANDSHAKE);
         let place = self.senders.program(event, view);
-        says_so || place.is_whole_server() || self.places.contains(&place)
+        says_so(headers) || place.is_whole_server() || self.places.contains(&place)
     }
+
+    /// Whether a request has to keep to the generation of its server: this has answered without a handshake, or the client says
+    /// itself that it speaks the stateless generation where it resumes a stream.
+    fn is_over(&self, server: &Name, headers: &BTreeMap<String, String>) -> bool {
+        let resumes = || headers.contains_key("last-event-id") && says_so(headers);
+        self.is_stateless.get(server).copied().unwrap_or_else(resumes)
+    }
+}
+
+/// Whether the header of a request names a revision without sessions.
+fn says_so(headers: &BTreeMap<String, String>) -> bool {
+    let revision = headers.get("mcp-protocol-version").and_then(|revision| revision.parse::<Revision>().ok());
+    revision.is_some_and(|revision| revision > Revision::NEWEST_HANDSHAKE)
 }
 
 impl Monitor for StatelessServers {
@@ -377,10 +389,11 @@ impl Monitor for StatelessServers {
                 tally.broken(Violation::new("never-given", because, &[event.seq]));
             }
             EventKind::HttpReceived { verb, session, headers, .. }
-                if self.is_stateless.get(&server()) == Some(&true)
+                if self.is_over(&server(), headers)
                     && (session.is_some() || self.is_of_generation(event, view, headers)) =>
             {
                 let (variant, what) = match verb.as_str() {
+                    "GET" if headers.contains_key("last-event-id") => ("get", "resumes a stream"),
                     "GET" => ("get", "requests a stream"),
                     "DELETE" => ("delete", "deletes a session"),
                     _ if session.is_some() => ("session", "names a session"),

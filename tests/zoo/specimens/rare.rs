@@ -12,6 +12,8 @@ use super::{POLITE, Script, Specimen, http, row, sse, started, stdio};
 const WORKING: Script = Script::Shipped("task-held");
 /// Ends the stream of its first call without an answer.
 const ENDING: Script = Script::Shipped("call-stream-ends");
+/// Cuts the stream of its first call behind the id of an event.
+const CUT: Script = Script::Shipped("call-cut-after-event-id");
 /// Has tasks as an extension.
 const EXTENDED: Script = Script::Written(
     r#"about = "Says of any task that it is working."
@@ -59,6 +61,12 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         http(MODERN, ENDING),
         (&["LC-HTTP-18"], "request-id-unique"),
         lost_under_its_id,
+    ),
+    row(
+        ("lost-call-resumed", "Resumes the stream of a call without sessions, before any answer."),
+        http(MODERN, CUT),
+        (&["LC-HTTP-18"], "modern-without-session"),
+        lost_resumed,
     ),
     row(
         ("task-not-named", "Asks for a task and leaves its id out of the header."),
@@ -144,6 +152,19 @@ fn initialize_after_unknown(client: &mut Client, is_broken: bool) {
     } else {
         client.list();
     }
+}
+
+fn lost_resumed(client: &mut Client, is_broken: bool) {
+    let call = client.call_message(1);
+    client.exchange(&call);
+    // The server has closed its socket.
+    client.http().close();
+    if is_broken {
+        let mut fields = client.http().fields_of_get(Some("7"));
+        fields.set("MCP-Protocol-Version", MODERN);
+        client.http().exchange(On::Main, "GET", &fields, None);
+    }
+    client.call(2);
 }
 
 fn lost_under_its_id(client: &mut Client, is_broken: bool) {
