@@ -1,5 +1,7 @@
 //! Cancellation notices: a request that its caller gives up is cancelled on the wire.
 
+use std::time::Duration;
+
 use crate::check::parts::parts;
 use crate::check::reading::RequestKey;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
@@ -12,7 +14,8 @@ use crate::plan::Promise;
 /// Counter-examples: An answer that crosses the cancellation ends the request, so there is nothing to announce. A
 /// request that may belong to another operation is not judged. A dead server cannot receive a notice, and a program
 /// that a signal ends may not send one. Where only the end of a stream is a notice, the server may have ended it with the answer
-/// before the client came to that, unless the client had made another request meanwhile.
+/// before the client came to that, unless the client had made another request meanwhile. A cleanup ends every stream: one
+/// that ends only then is no notice, if a later call had succeeded before, or if the caller had its outcome long before.
 pub(super) const CANCEL_ANNOUNCED: Invariant = Invariant {
     id: "cancel-announced",
     property: Property::Liveness,
@@ -45,7 +48,7 @@ pub(super) const CANCEL_ANNOUNCED: Invariant = Invariant {
         Look at the connection after the cancellation: there is no `notifications/cancelled` with the id of the \
         request. Often the code that would send it runs inside the scope that was just cancelled. To fix it, send \
         the notice from the session's own task, or shield it. Over HTTP, since 2026-07-28, only the end of the \
-        response stream is a notice: close it.",
+        response stream is a notice: close it when the caller goes, not in the cleanup.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(CancellationNotices::default()) },
 };
 
@@ -101,8 +104,14 @@ struct OwedNotice {
     requested: Seq,
     is_delivered: bool,
     has_ended: bool,
+    /// When it ended.
+    ended: Option<(Seq, u64)>,
     /// Whether its client made a request after the operation had ended.
     has_gone_on: bool,
+    /// Whether a later call has succeeded since.
+    is_passed: bool,
+    /// The end of its stream, where only a cleanup ended it, and how long after the operation.
+    left_until: Option<(Seq, Duration)>,
 }
 
 impl Monitor for CancellationNotices {
@@ -134,9 +143,17 @@ impl Monitor for CancellationNotices {
             (EventKind::OperationCompleted { operation, outcome }, _) => match outcome {
                 Outcome::Ok { .. } => {
                     self.owed.swap_remove(operation);
+                    let called = view.operation(*operation).filter(|operation| operation.action == Action::Call);
+                    for owed in self.owed.values_mut().filter(|owed| owed.has_gone_on) {
+                        owed.is_passed |=
+                            called.is_some_and(|called| owed.ended.is_some_and(|(seq, _)| seq < called.invoked));
+                    }
                 }
                 Outcome::Failed(_) | Outcome::Cancelled => {
-                    self.owed.entry(*operation).and_modify(|owed| owed.has_ended = true);
+                    self.owed.entry(*operation).and_modify(|owed| {
+                        owed.has_ended = true;
+                        owed.ended = Some((event.seq, event.at_us));
+                    });
                 }
             },
             (EventKind::OperationAbandoned { operation, .. }, _) => {
@@ -145,6 +162,8 @@ impl Monitor for CancellationNotices {
             (EventKind::HttpEnded { exchange, how }, source) => {
                 let ended = self.carried.swap_remove(&(source.to_name(), exchange.clone()));
                 if let Some(key) = ended.filter(|_| *how == WireEnd::ByClient) {
+                    let owed = self.owed.values_mut().filter(|owed| owed.key == key);
+                    owed.for_each(|owed| owed.end_stream(event, view));
                     *self.notices.entry(key).or_default() += 1;
                 }
             }
@@ -204,8 +223,36 @@ impl OwedNotice {
             requested,
             is_delivered: false,
             has_ended: false,
+            ended: None,
             has_gone_on: false,
+            is_passed: false,
+            left_until: None,
         })
+    }
+}
+
+impl OwedNotice {
+    /// Notes that its client has ended the stream. Two events show that only a cleanup did that: its invocation, and before that
+    /// the success of a later call, or else a long wait.
+    fn end_stream(&mut self, event: &Event, view: &View) {
+        let Some((ended, at_us)) = self.ended else { return };
+        let is_cleanup = view.last_close().is_some_and(|close| close > ended) || view.ending().is_some();
+        let waited = Duration::from_micros(event.at_us.saturating_sub(at_us));
+        if is_cleanup && (self.is_passed || waited > view.limits().failure) {
+            self.left_until = Some((event.seq, waited));
+        }
+    }
+
+    /// The violation of a client that left the stream of the request open until a cleanup.
+    fn left(&self, what: &str, limit: Duration) -> Option<Violation> {
+        let (seq, waited) = self.left_until?;
+        let connection = &self.key.0;
+        let because = format!(
+            "{what}, was not announced on connection {connection}: its stream stayed open until the cleanup, {} ms after its end, at {seq}",
+            waited.as_millis()
+        );
+        let violation = Violation::new("left-open", because, &[self.requested, seq]);
+        Some(if self.is_passed { violation } else { violation.of_bound(limit) })
     }
 }
 
@@ -230,7 +277,11 @@ impl CancellationNotices {
                     let because = format!("{what}, had not been announced on connection {connection} at {seq}");
                     tally.broken(Violation::new("not-announced", because, &[owed.requested, seq]));
                 }
-                1 => tally.held(),
+                1 => match owed.left(&what, view.limits().failure) {
+                    Some(violation) if !is_promised => tally.broken(violation),
+                    Some(_) => {}
+                    None => tally.held(),
+                },
                 n => {
                     let because = format!("{what}, had been announced {n} times on connection {connection} at {seq}");
                     tally.broken(Violation::new("announced-twice", because, &[owed.requested, seq]));

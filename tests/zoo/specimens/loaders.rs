@@ -2,8 +2,8 @@
 
 use super::client::MODERN;
 use super::scenarios::{
-    AGAIN, BESIDE, BESIDE_DEAD, CALLS, CANCEL, CANCELLED_LATE, CLOSE_EXIT, CLOSE_TWICE, DIES, EXIT, IDLE, LATE, LOAD,
-    TERM, TWO_CALLS, TWO_TASKS,
+    AGAIN, BESIDE, BESIDE_DEAD, CALLS, CANCEL, CANCELLED_LATE, CLOSE_EXIT, CLOSE_TWICE, DIES, EXIT, IDLE, LATE, LEFT,
+    LOAD, TERM, TWO_CALLS, TWO_TASKS,
 };
 use super::{Life, Script, Specimen, run, scripted, without_announcements};
 
@@ -57,6 +57,9 @@ pub(super) const SPECIMENS: &[Specimen] = lives! {
     "cancellation-unsaid-in-a-pipe": "Does not tell a server without sessions that a call was cancelled.",
         "cancel-lost" over "stdio" from MODERN in CANCEL with "hold-call",
         breaks "LC-CAN-04" "LC-CAN-06" told by "cancel-announced";
+    "stream-left-to-the-cleanup": "Keeps the stream of a call that was cancelled until it closes.",
+        "cancel-lost" over "http" from MODERN in LEFT with "hold-call",
+        breaks "LC-CAN-06" told by "cancel-announced";
     "status-400-for-the-end": "Takes the status 400 to a question about the generation for the end.",
         "never-falls-back" over "http" from MODERN in CALLS with "discover-status-400",
         breaks "LC-ERA-08" told by "load-succeeds";

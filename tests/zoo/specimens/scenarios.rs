@@ -55,6 +55,18 @@ pub(super) const CANCEL: &str = scenario!(
     ("close")
 );
 
+/// Cancels a call that the script `hold-call` holds for ever.
+pub(super) const LEFT: &str = scenario!(
+    "A call is cancelled in flight and never answered, and the next one is answered.",
+    ("load")
+    ("call", server = "odd", as = "first", until = "in-flight", in = "task:a")
+    ("wait", gate = "before-answer")
+    ("cancel", operation = "first")
+    ("wait", operation = "first")
+    ("call", server = "odd")
+    ("close")
+);
+
 /// Loads twice.
 pub(super) const AGAIN: &str = scenario!(
     "One server is loaded, called, loaded again and called again.",
