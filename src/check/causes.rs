@@ -81,6 +81,13 @@ const CAUSES: &[Cause] = &[
         shown: Shown::NeverHeldAsOften,
         because: "what the scenario lacks is notifications/initialized: see session-initialized",
     },
+    // A cancellation behind the answer has no reason either.
+    Cause {
+        of: "cancel-only-open-requests/each-after-its-answer",
+        consequences: &["cancel-has-a-reason/unasked"],
+        shown: Shown::OneEvent,
+        because: "each call that was cancelled had its answer: see cancel-only-open-requests",
+    },
     // Without its id, a message comes before the handshake of whatever session it may open.
     Cause {
         of: "session-id-sent/missing",

@@ -11,6 +11,7 @@
 //! excused if it was cancelled, if cleanup overtook it, or if the driver ended its context. What a script made a
 //! server do excuses the operations of that time, until the server has recovered. No rule reads the texts of errors, because they differ between versions.
 
+mod after_answers;
 mod agreement;
 mod call_results;
 mod carriers;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::check::after_answers::{AfterAnswers, CROSSED_BY_THEN};
 use crate::check::combinator::Judged;
 use crate::check::parts::parts;
 use crate::check::reading::{Reading, RequestKey};
@@ -80,10 +81,7 @@ fn judge_cancel(event: &Event, view: &View, connection: &ConnectionId, id: &str)
     if operation.is_excused() {
         return Judged::Held;
     }
-    let bound = view.promises().call_bound.map(|bound| u64::try_from(bound.0.as_micros()).unwrap_or(u64::MAX));
-    let own_timeout = bound.unwrap_or(OWN_TIMEOUT_US).min(OWN_TIMEOUT_US);
-    let is_long = operation.started.is_none_or(|(_, at_us)| event.at_us >= at_us.saturating_add(own_timeout));
-    if is_long || !view.is_healthy(event.source.server().unwrap_or_default()) {
+    if may_have_timed_out(event, view, operation) || !view.is_healthy(event.source.server().unwrap_or_default()) {
         return Judged::Unrelated;
     }
     let because = format!(
@@ -92,6 +90,13 @@ fn judge_cancel(event: &Event, view: &View, connection: &ConnectionId, id: &str)
         event.seq
     );
     Judged::Broken(Violation::new("unasked", because, &[operation.invoked, event.seq]))
+}
+
+/// Whether an operation has run for so long that its loader may have given it up by itself.
+fn may_have_timed_out(event: &Event, view: &View, operation: &Operation) -> bool {
+    let bound = view.promises().call_bound.map(|bound| u64::try_from(bound.0.as_micros()).unwrap_or(u64::MAX));
+    let own_timeout = bound.unwrap_or(OWN_TIMEOUT_US).min(OWN_TIMEOUT_US);
+    operation.started.is_none_or(|(_, at_us)| event.at_us >= at_us.saturating_add(own_timeout))
 }
 
 /// Counter-examples: `operation-completes` judges an operation that never ends. The recorder may hold the completion
@@ -174,14 +179,10 @@ impl Monitor for PromptCancellations {
 /// After this time, and this many further requests one by one, a client over pipes has read an answer.
 const READ_BY_THEN: (Duration, usize) = (Duration::from_secs(1), 2);
 
-/// A cancellation that comes this long after the answer over pipes has rarely crossed it.
-const CROSSED_BY_THEN: Duration = Duration::from_millis(10);
-/// Number of answered calls of one connection that were cancelled, which is no accident any more.
-const N_ACCIDENTS: usize = 4;
-
 /// Counter-examples: A cancellation may cross the answer: without evidence that the client had read it, it had not. Over
 /// lines, a client that takes turns and went on for some requests has read it, and one that cancels call after call behind
-/// the answer crosses no answer by chance, unless a script delays the answers. Two
+/// the answer crosses no answer by chance. If a script delays the answers, its own time-out may end each call close to its
+/// answer: then only calls count whose answers the loader gave to their callers. Two
 /// sockets have no order, so a cancellation may overtake its request. If bytes arrived that are no message, or a request
 /// was cut off or refused unread, the request may have been among them.
 pub(super) const CANCEL_ONLY_OPEN_REQUESTS: Invariant = Invariant {
@@ -238,6 +239,8 @@ struct TrackedRequest {
     answered: Option<AnsweredAt>,
     is_cancel_wanted: bool,
     cancelled: Option<Seq>,
+    /// The answer and a cancellation without a reason, which came so long after it that it has rarely crossed it.
+    late: Option<[Seq; 2]>,
     consumed: Option<Seq>,
 }
 
@@ -300,9 +303,14 @@ impl Monitor for CancelledRequests {
                 let mut returned = Vec::new();
                 for (key, asked) in self.of_operation(*operation).filter(|(_, asked)| asked.answered.is_some()) {
                     asked.consumed.get_or_insert(event.seq);
-                    returned.push(key.clone());
+                    returned.push((key.clone(), asked.late.take()));
                 }
-                returned.iter().for_each(|key| self.reading.returned(event.seq, view, key));
+                for (key, late) in &returned {
+                    self.reading.returned(event.seq, view, key);
+                    if let Some(late) = late {
+                        self.after_answers.entry(key.0.clone()).or_default().given_out.push(*late);
+                    }
+                }
             }
             _ => {}
         }
@@ -310,7 +318,7 @@ impl Monitor for CancelledRequests {
     }
 
     fn end(&mut self, view: &View, tally: &mut Tally) {
-        self.after_answers.values().filter_map(AfterAnswers::violation).for_each(|violation| tally.broken(violation));
+        self.after_answers.values().flat_map(AfterAnswers::violations).for_each(|violation| tally.broken(violation));
         if !view.is_cut_off() && !view.is_killed() {
             self.judge_early(tally, |_| true);
         }
@@ -332,6 +340,7 @@ impl CancelledRequests {
                 answered: None,
                 is_cancel_wanted: false,
                 cancelled: None,
+                late: None,
                 consumed: None,
             };
             let key = (connection.clone(), Name::from(id));
@@ -393,10 +402,15 @@ impl CancelledRequests {
             None => {
                 let is_delayed =
                     event.source.server().and_then(|server| view.server(server)).is_some_and(|it| it.delayed.is_some());
-                let late = asked.answered.filter(|_| turn.is_some() && !asked.is_cancel_wanted && !is_delayed);
+                let late = asked.answered.filter(|_| turn.is_some() && !asked.is_cancel_wanted);
                 let waited = late.map(|answered| Duration::from_micros(event.at_us.saturating_sub(answered.at_us)));
                 if let Some(answered) = late.filter(|_| waited >= Some(CROSSED_BY_THEN)) {
-                    self.after_answers.entry(connection.clone()).or_default().cancelled.push([answered.seq, seq]);
+                    let operation = asked.operation.and_then(|operation| view.operation(operation));
+                    let is_short = operation.is_some_and(|operation| !may_have_timed_out(event, view, operation));
+                    asked.late = is_short.then_some([answered.seq, seq]);
+                    if !is_delayed {
+                        self.after_answers.entry(connection.clone()).or_default().cancelled.push([answered.seq, seq]);
+                    }
                 }
                 tally.held();
             }
@@ -452,28 +466,4 @@ fn owner(view: &View, connection: &ConnectionId, method: &str, seq: Seq) -> Opti
     let mut loads = view.operations().filter(|operation| operation.action.loads());
     let only = loads.next().filter(|_| loads.next().is_none());
     only.map(|operation| operation.id)
-}
-
-/// Calls of a pair of pipes whose client takes turns.
-#[derive(Default)]
-struct AfterAnswers {
-    n_calls: usize,
-    /// The answer and the cancellation of each call that was cancelled when it had been answered.
-    cancelled: Vec<[Seq; 2]>,
-}
-
-impl AfterAnswers {
-    /// The violation, if the client cancels most calls behind their answers.
-    fn violation(&self) -> Option<Violation> {
-        let (Some(first), n) = (self.cancelled.first(), self.cancelled.len()) else { return None };
-        if n < N_ACCIDENTS || n * 2 < self.n_calls {
-            return None;
-        }
-        let [answered, cancelled] = first;
-        let because = format!(
-            "{n} of {} answered calls were cancelled after their answer: the first at {cancelled}, answered at {answered}",
-            self.n_calls
-        );
-        Some(Violation::new("each-after-its-answer", because, first).of_bound(CROSSED_BY_THEN).as_warning())
-    }
 }
