@@ -23,6 +23,8 @@ enum Shown {
     NeverHeldAsOften,
     /// An event proves both, and there are no more consequences than causes.
     OneEvent,
+    /// The same, and the consequence says what led to the graver finding, which then names its requirements as well.
+    OneEventExplained,
 }
 
 /// Every cause.
@@ -88,6 +90,13 @@ const CAUSES: &[Cause] = &[
         shown: Shown::OneEvent,
         because: "each call that was cancelled had its answer: see cancel-only-open-requests",
     },
+    // A scenario waits for the answer for which its client did not come back rightly.
+    Cause {
+        of: "exchange-complete/not-answered",
+        consequences: &["cut-stream-resumed/unnamed"],
+        shown: Shown::OneEventExplained,
+        because: "the scenario lacks the answer for which the client came back: see exchange-complete",
+    },
     // Without its id, a message comes before the handshake of whatever session it may open.
     Cause {
         of: "session-id-sent/missing",
@@ -117,6 +126,10 @@ pub(super) fn withdraw_consequences(findings: &mut [Finding], counts: &[Counts])
                 && cause.consequences.contains(&finding.signature.as_str())
                 && cause.shown.holds((&findings[at], &counts[at]), (finding, &counts[index]))
             {
+                if cause.shown == Shown::OneEventExplained {
+                    let (requirement, because) = (finding.requirement.clone(), finding.because.clone());
+                    explain(&mut findings[at], &requirement, &because);
+                }
                 withdraw(&mut findings[index], cause.because);
             }
         }
@@ -129,9 +142,17 @@ impl Shown {
         match self {
             Self::NeverHeld => caused.never_held,
             Self::NeverHeldAsOften => caused.never_held && is_as_often,
-            Self::OneEvent => is_as_often && finding.witness.iter().any(|seq| cause.witness.contains(seq)),
+            Self::OneEvent | Self::OneEventExplained => {
+                is_as_often && finding.witness.iter().any(|seq| cause.witness.contains(seq))
+            }
         }
     }
+}
+
+/// Adds to a finding what another says of it.
+fn explain(finding: &mut Finding, requirement: &[&'static str], because: &str) {
+    finding.requirement.extend(requirement);
+    finding.because = format!("{}: {because}", finding.because);
 }
 
 fn withdraw(finding: &mut Finding, because: &str) {
@@ -209,6 +230,18 @@ mod tests {
             ("scope-open-until-cleanup/closed-early", &[2, 6][..], 1),
         ];
         assert_eq!(left(true, &early), 2, "a session that ended before the rerun is another cause");
+    }
+
+    #[test]
+    fn what_led_to_a_missing_answer_is_told_with_it() {
+        let mut findings =
+            vec![broken("cut-stream-resumed/unnamed", &[3, 5]), broken("exchange-complete/not-answered", &[3, 9])];
+        findings[0].requirement = vec!["LC-RES-01"];
+        findings[1].requirement = vec!["VG-04"];
+        let counts = || Counts { never_held: true, n_broken: 1 };
+        withdraw_consequences(&mut findings, &[counts(), counts()]);
+        assert_eq!(findings[0].verdict, Verdict::NotObservable);
+        assert_eq!((findings[1].verdict, &findings[1].requirement), (Verdict::Fail, &vec!["VG-04", "LC-RES-01"]));
     }
 
     #[test]

@@ -5,8 +5,11 @@ use crate::check::host::{ServerExchange, exchange_of, is_responsible};
 use crate::check::lessons::{ServerSocket, socket_of};
 use crate::check::parts::parts;
 use crate::check::polls::{Asked, PolledRequests};
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, Header, Kind, Seq, SessionId, Table, WireEnd};
+use crate::check::reading::{Reading, RequestKey};
+use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, WireRequest, Witness};
+use crate::history::{
+    ConnectionId, Event, EventKind, Header, Kind, Message, OpId, Outcome, Seq, SessionId, Table, WireEnd,
+};
 use crate::plan::Promise;
 
 /// Counter-example: a GET may name an event or not.
@@ -43,7 +46,8 @@ fn judge_verb(event: &Event, _view: &View) -> Judged {
 }
 
 /// Counter-examples: A client whose network dropped has not read the last event. If the server ended the stream, and the
-/// client goes on with its socket, then the client has read the stream to its end.
+/// client goes on with its socket, then the client has read the stream to its end. However a stream ended, a client that has
+/// answered a request of the server, or handed out an answer, has read the events before it.
 pub(super) const RESUMED_FROM_LAST_EVENT: Invariant = Invariant {
     id: "resumed-from-last-event",
     property: Property::Safety,
@@ -54,9 +58,18 @@ pub(super) const RESUMED_FROM_LAST_EVENT: Invariant = Invariant {
     applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::StreamEvent, Kind::HttpEnded, Kind::SocketClosed],
+    kinds: &[
+        Kind::HttpReceived,
+        Kind::HttpAnswered,
+        Kind::StreamEvent,
+        Kind::HttpEnded,
+        Kind::SocketClosed,
+        Kind::WireReceived,
+        Kind::WireSent,
+        Kind::OperationCompleted,
+    ],
     vacuous: "no client resumed a stream that its server had ended",
-    explain: "The server ended a stream, and the client resumed it behind an event that was not the last one. The server \
+    explain: "A stream ended, and the client resumed it behind an event that was not the last one that it had read. The server \
         sends again what comes after that event, so the client gets some messages twice: a progress goes back, and a \
         notification takes effect again.\n\n\
         Look at the ids of the stream and at the GET in the witness. To fix it, store the id of every event, also of \
@@ -70,29 +83,62 @@ struct LastEvents {
     ended: Vec<IdStream>,
     /// Resumptions behind an older event, by the socket that must go on.
     suspected: Table<ServerSocket, Violation>,
+    reading: Reading,
+    /// Requests of servers, with the stream that brought each, and the number of its events before it.
+    asked: Table<RequestKey, (ServerExchange, usize)>,
+    /// Requests of clients by the operation that needs their answers.
+    called: Table<OpId, Vec<RequestKey>>,
 }
 
 /// A response, and the ids of its events in order, with those of the streams that it resumes.
 #[derive(Clone)]
 struct IdStream {
+    exchange: ServerExchange,
     socket: ServerSocket,
     session: Option<SessionId>,
     ids: Vec<String>,
     ended: Seq,
+    /// Whether its server ended it, and its client may still show that it has read it to the end.
+    is_whole: bool,
+    /// How many events its client has read for certain, and the event that shows it.
+    read: Option<(usize, Seq)>,
+    /// Answers that it brought, each with the number of events before it.
+    answers: Vec<(RequestKey, usize)>,
+}
+
+impl IdStream {
+    fn note_read(&mut self, n_events: usize, evidence: Seq) {
+        if n_events > self.read.map_or(0, |(n, _)| n) {
+            self.read = Some((n_events, evidence));
+        }
+    }
 }
 
 impl Monitor for LastEvents {
-    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        self.reading.see(event, view);
         match &event.kind {
-            EventKind::HttpReceived { exchange, socket, verb, session, headers, .. } => {
+            EventKind::HttpReceived { exchange, socket, verb, session, headers, pipelined, .. } => {
                 let socket = socket_of(event, socket);
                 if let Some(violation) = self.suspected.swap_remove(&socket) {
                     tally.broken(violation);
                 }
                 let last = headers.get("last-event-id").filter(|_| verb == "GET");
-                let ids = last.map(|last| self.resumed(event, session.as_ref(), last, tally)).unwrap_or_default();
-                let stream = IdStream { socket, session: session.clone(), ids, ended: event.seq };
-                self.open.insert(exchange_of(event, exchange), stream);
+                let before = last.and_then(|last| {
+                    let on = (&socket, *pipelined);
+                    self.resumed(event, on, session.as_ref(), last, tally)
+                });
+                let stream = IdStream {
+                    exchange: exchange_of(event, exchange),
+                    socket,
+                    session: session.clone(),
+                    ids: before.map(|before| before.ids).unwrap_or_default(),
+                    ended: event.seq,
+                    is_whole: false,
+                    read: None,
+                    answers: Vec::new(),
+                };
+                self.open.insert(stream.exchange.clone(), stream);
             }
             EventKind::HttpAnswered { exchange, streams: false, .. } => {
                 self.open.swap_remove(&exchange_of(event, exchange));
@@ -100,16 +146,36 @@ impl Monitor for LastEvents {
             EventKind::StreamEvent { exchange, id: Some(id), .. } => {
                 self.open.entry(exchange_of(event, exchange)).and_modify(|stream| stream.ids.push(id.clone()));
             }
+            EventKind::WireSent { connection, message } => {
+                parts(message).iter().for_each(|part| self.send(event, view, connection, part));
+            }
+            EventKind::WireReceived { connection, message } => {
+                for part in parts(message).iter() {
+                    self.receive(event, view, connection, part);
+                }
+            }
+            EventKind::OperationCompleted { operation, outcome: Outcome::Ok { .. } } => {
+                for key in self.called.swap_remove(operation).unwrap_or_default() {
+                    self.reading.returned(event.seq, view, &key);
+                }
+            }
+            EventKind::OperationCompleted { operation, .. } => {
+                self.called.swap_remove(operation);
+            }
             EventKind::HttpEnded { exchange, how } => {
                 let stream = self.open.swap_remove(&exchange_of(event, exchange));
-                let stream = stream.filter(|stream| *how == WireEnd::ByServer && !stream.ids.is_empty());
-                self.ended.extend(stream.map(|stream| IdStream { ended: event.seq, ..stream }));
+                let is_whole = *how == WireEnd::ByServer;
+                let stream = stream.filter(|stream| !stream.ids.is_empty());
+                self.ended.extend(stream.map(|stream| IdStream { ended: event.seq, is_whole, ..stream }));
             }
             EventKind::SocketClosed { socket, .. } => {
                 let socket = socket_of(event, socket);
                 self.suspected.swap_remove(&socket);
                 // A client that has closed the socket may not have read to the end.
-                self.ended.retain(|stream| stream.socket != socket);
+                self.ended
+                    .iter_mut()
+                    .filter(|stream| stream.socket == socket)
+                    .for_each(|stream| stream.is_whole = false);
             }
             _ => {}
         }
@@ -117,16 +183,81 @@ impl Monitor for LastEvents {
 }
 
 impl LastEvents {
-    /// Takes a resumption, and returns the ids of the stream that it goes on with.
-    fn resumed(&mut self, event: &Event, session: Option<&SessionId>, last: &str, tally: &mut Tally) -> Vec<String> {
+    /// Notes what a message of a server stands behind, if it is known which stream brought it.
+    fn send(&mut self, event: &Event, view: &View, connection: &ConnectionId, message: &Message) {
+        let key = (connection.clone(), message.id_text());
+        if message.is_response() {
+            let exchange = view.answered(event).map(|carrier| exchange_of(event, &carrier.exchange));
+            if let Some(stream) = exchange.and_then(|exchange| self.open.get_mut(&exchange)) {
+                stream.answers.push((key, stream.ids.len()));
+            }
+        } else if message.is_any_request() {
+            // Of several streams, the history does not show which one brings a request.
+            let server = event.source.server();
+            let mut streams = self.open.values().filter(|stream| Some(stream.exchange.0.as_str()) == server);
+            if let (Some(only), None) = (streams.next(), streams.next()) {
+                self.asked.insert(key, (only.exchange.clone(), only.ids.len()));
+            }
+        }
+    }
+
+    /// Notes what a message of a client proves, and to which operation it belongs.
+    fn receive(&mut self, event: &Event, view: &View, connection: &ConnectionId, message: &Message) {
+        let key = (connection.clone(), message.id_text());
+        if message.is_response() {
+            let Some((exchange, n_events)) = self.asked.swap_remove(&key) else { return };
+            let ended = self.ended.iter_mut().filter(|stream| stream.exchange == exchange);
+            ended.chain(self.open.get_mut(&exchange)).for_each(|stream| stream.note_read(n_events, event.seq));
+        } else if message.is_request("tools/call") {
+            let is_it = |request: &WireRequest| request.connection == key.0 && request.id == key.1;
+            let owner = view.operations().find(|operation| operation.requests.iter().any(is_it));
+            if let Some(owner) = owner.filter(|operation| !operation.is_ambiguous) {
+                self.called.entry(owner.id).or_default().push(key);
+            }
+        }
+    }
+
+    /// Takes a resumption, and returns the stream that it goes on with.
+    fn resumed(
+        &mut self,
+        event: &Event,
+        (socket, is_pipelined): (&ServerSocket, bool),
+        session: Option<&SessionId>,
+        last: &str,
+        tally: &mut Tally,
+    ) -> Option<IdStream> {
         let server = event.source.server();
         let is_it = |stream: &IdStream| {
             Some(stream.socket.0.as_str()) == server
                 && (stream.session.is_none() || stream.session.as_ref() == session)
                 && stream.ids.iter().any(|id| id == last)
         };
-        let Some(index) = self.ended.iter().rposition(is_it) else { return Vec::new() };
-        let stream = self.ended.remove(index);
+        let index = self.ended.iter().rposition(is_it)?;
+        let mut stream = self.ended.remove(index);
+        let answers = std::mem::take(&mut stream.answers);
+        for (key, n_events) in answers {
+            if let Some(evidence) = self.reading.read(&key) {
+                stream.note_read(n_events, evidence);
+            }
+        }
+        // On its own socket, behind the whole stream.
+        if stream.is_whole && stream.socket == *socket && !is_pipelined {
+            stream.note_read(stream.ids.len(), event.seq);
+        }
+        let from = stream.ids.iter().rposition(|id| id == last).unwrap_or_default();
+        if let Some((n_events, evidence)) = stream.read.filter(|(n_events, _)| from + 1 < *n_events) {
+            let newest = &stream.ids[n_events - 1];
+            let because = format!(
+                "GET was received at {} with Last-Event-ID {last}, and the client had read the event {newest} of the stream that \
+                 ended at {}, as {evidence} shows",
+                event.seq, stream.ended
+            );
+            tally.broken(Violation::new("older-event", because, &[stream.ended, evidence, event.seq]));
+            return Some(stream);
+        }
+        if !stream.is_whole {
+            return None;
+        }
         match stream.ids.last().filter(|newest| *newest != last) {
             None => tally.held(),
             Some(newest) => {
@@ -138,13 +269,14 @@ impl LastEvents {
                 self.suspected.insert(stream.socket.clone(), violation);
             }
         }
-        stream.ids
+        Some(stream)
     }
 }
 
 /// Counter-examples: A client may cancel the request instead, or go away: only one that goes on, long after the waiting
 /// time or by making the same request again, has forgotten the answer. A server that refuses the GET, or has lost the
-/// session, has nothing to resume. `resumed-by-get` judges a POST that names an event.
+/// session, has nothing to resume. `resumed-by-get` judges a POST that names an event. A GET without an id may be that for
+/// the stream of the session, except in a scenario in which the client has nothing else to wait for.
 pub(super) const CUT_STREAM_RESUMED: Invariant = Invariant {
     id: "cut-stream-resumed",
     property: Property::Liveness,
@@ -167,11 +299,14 @@ pub(super) const CUT_STREAM_RESUMED: Invariant = Invariant {
     ],
     vacuous: "no stream ended behind an event id before the answer",
     explain: "The server ended the stream of a request behind an event id, which asks the client to come back for the \
-        answer. The client never did, and did not cancel the request either: it went on with other requests, or made the \
-        same one again. The work is done and its result is lost, or the work is done twice.\n\n\
+        answer. The client never did, and did not cancel the request either: it went on with other requests, made the same \
+        one again, or asked for a stream without the id. The work is done and its result is lost, or the work is done twice.\n\n\
         Look at the end of the stream in the witness. To fix it, wait for the time that `retry` gives, send GET with \
         `Last-Event-ID`, and read the answer there; send `notifications/cancelled` if nobody waits any more.",
-    start: |_: &Header| -> Box<dyn Monitor> { Box::new(CutStreams::default()) },
+    start: |header: &Header| -> Box<dyn Monitor> {
+        let waits_for = header.host.as_ref().map(|host| host.exchange.clone()).unwrap_or_default();
+        Box::new(CutStreams { waits_for, ..CutStreams::default() })
+    },
 };
 
 /// A client that polls does so within this time after the waiting time.
@@ -180,6 +315,8 @@ const PATIENCE_US: u64 = 1_000_000;
 #[derive(Default)]
 struct CutStreams {
     polled: PolledRequests,
+    /// The requests that a scenario needs.
+    waits_for: Vec<String>,
 }
 
 impl Monitor for CutStreams {
@@ -217,8 +354,18 @@ impl Monitor for CutStreams {
     fn end(&mut self, view: &View, tally: &mut Tally) {
         let forgotten = self.polled.iter().filter(|request| request.is_cut());
         for request in forgotten.filter(|_| is_responsible(view) && view.signalled().is_none()) {
-            let (Some(went_on), Some((ended, _))) = (request.went_on, request.ended) else { continue };
+            let Some((ended, _)) = request.ended else { continue };
             let Asked { connection, id, method, seq, .. } = &request.asked;
+            let Some(went_on) = request.went_on else {
+                if let Some(unnamed) = request.unnamed.filter(|_| self.waits_for.contains(method)) {
+                    let because = format!(
+                        "the stream of {method} (request {id} on {connection}) ended at {ended} behind an event id, which the GET \
+                         of {unnamed} does not name, and the answer never came"
+                    );
+                    tally.broken(Violation::new("unnamed", because, &[*seq, ended, unnamed]));
+                }
+                continue;
+            };
             let because = format!(
                 "the stream of {method} (request {id} on {connection}) ended at {ended} behind an event id; the client went on \
                  at {went_on}, and neither resumed the stream nor cancelled the request"

@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::client::Client;
+use super::client::{Client, On};
 use super::{Script, Specimen, row_over_http};
 
 /// Cuts the stream of the first call behind an event with an id, and asks for a pause.
@@ -20,6 +20,14 @@ const CUT_BEHIND_TWO: Script = Script::Written(
 [[rule]]
 on = { request = "tools/call", nth = 1 }
 do = [{ event-id = "6" }, { event-id = "7" }, "answer-on-return", "end-stream"]
+"#,
+);
+/// The same, with a ping behind the second.
+const PINGING: Script = Script::Written(
+    r#"about = "Pings behind the second of two events, and keeps the answer to its first call for the stream that comes back."
+[[rule]]
+on = { request = "tools/call", nth = 1 }
+do = [{ event-id = "6" }, { event-id = "7" }, { ask = "ping" }, "answer-on-return"]
 "#,
 );
 /// Answers the first call on a stream whose first event has an id.
@@ -75,6 +83,21 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         ("2025-11-25", CUT_BEHIND_TWO),
         LAST,
         from_first,
+    ),
+    row_over_http(
+        (
+            "resumed-from-the-first-event-on-its-socket",
+            "Resumes behind the first event, on the socket of the whole stream.",
+        ),
+        ("2025-11-25", CUT_BEHIND_TWO),
+        LAST,
+        from_first_on_its_socket,
+    ),
+    row_over_http(
+        ("resumed-from-before-a-ping", "Resumes behind an event that came before a ping, which it has answered."),
+        ("2025-06-18", PINGING),
+        LAST,
+        from_before_a_ping,
     ),
     row_over_http(
         ("resumed-after-the-cancellation", "Goes on resuming the stream of a call that it has cancelled."),
@@ -160,6 +183,36 @@ fn from_first(client: &mut Client, is_broken: bool) {
     let last = call_cut(client);
     come_back(client, if is_broken { "6" } else { &last });
     client.list();
+}
+
+/// The resumption itself shows that the client had read the stream.
+fn from_first_on_its_socket(client: &mut Client, is_broken: bool) {
+    let last = call_cut(client);
+    sleep(PAUSE);
+    let http = client.http();
+    let (mut socket, path) = (http.take(On::Main), http.path.clone());
+    let fields = http.fields_of_get(Some(if is_broken { "6" } else { &last }));
+    socket.send("GET", &path, &fields, None);
+    socket.head();
+    socket.event();
+}
+
+/// Drops the stream when it has answered the ping.
+fn from_before_a_ping(client: &mut Client, is_broken: bool) {
+    client.open();
+    let call = client.call_message(1);
+    let mut pending = client.begin(&call);
+    pending.head();
+    let ping = loop {
+        let event = pending.event().unwrap();
+        if let Some(message) = event.message() {
+            break message;
+        }
+    };
+    client.send_aside(&serde_json::json!({ "jsonrpc": "2.0", "id": ping["id"], "result": {} }));
+    pending.abandon();
+    sleep(PAUSE);
+    client.http().listen(Some(if is_broken { "6" } else { "7" })).event();
 }
 
 /// Asks for the stream some times more, each time on a socket of its own.

@@ -63,6 +63,12 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         made_twice,
     ),
     row(
+        ("back-without-the-event", "Comes back for its answer without the id of the event, and leaves without it."),
+        CUT_OFF,
+        (&["VG-04"], "exchange-complete"),
+        back_without_event,
+    ),
+    row(
         ("defaults-left-out", "Accepts a request for input and leaves out the defaults."),
         ASKED,
         (&["LC-INIT-12"], "defaults-applied"),
@@ -206,6 +212,17 @@ fn made_twice(client: &mut Client, is_broken: bool) {
     }
     std::thread::sleep(std::time::Duration::from_millis(500));
     client.http().listen(Some(&id)).rest();
+}
+
+fn back_without_event(client: &mut Client, is_broken: bool) {
+    client.open();
+    let cut_off = client.request("tools/call", json!({ "name": "test_reconnection", "arguments": {} }));
+    let id = cut_off.events.iter().find_map(|event| event.id.clone()).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(600));
+    let mut stream = client.http().listen((!is_broken).then_some(&id));
+    if !is_broken {
+        stream.event();
+    }
 }
 
 fn defaults_left_out(client: &mut Client, is_broken: bool) {
