@@ -23,6 +23,7 @@ mod coverage;
 mod engine;
 mod evidence;
 mod experiment;
+mod honest_answers;
 mod host;
 mod invariant;
 mod lessons;
@@ -59,7 +60,7 @@ pub use levels::{LEVEL_DIFFERENCES, LevelDifference, level_differences};
 pub use operations::{ContextSwitch, Operation, Overtaken, Removal, WireRequest};
 pub use peers::{Connection, Gone, PendingRequest, Server};
 pub use requirement::{
-    Channel, Deferred, DeferredKind, Judged, Requirement, Unbreakable, UnbreakableKind, requirements,
+    Channel, Deferred, DeferredKind, Judged, Oddity, Requirement, Unbreakable, UnbreakableKind, requirements,
 };
 pub use rules::{HOST_RULES, INVARIANTS, invariant};
 pub use session_lifetime::{LifetimeTally, SessionLifetime};

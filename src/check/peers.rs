@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::check::call_results::is_legal_success;
+use crate::check::honest_answers::{is_honest, is_last_page};
 use crate::history::{
     ConnectionId, Event, EventKind, Impact, LinkPeer, Message, Name, OpId, Seq, ServerEnd, Source, Table, WireEnd,
 };
@@ -43,10 +43,21 @@ pub struct Server {
     pub is_toolless: bool,
     /// The connection that was opened last.
     pub newest: Option<ConnectionId>,
-    /// The latest fault that only replaced a result, and what had impaired the server before it.
-    altered: Option<(Seq, Option<Seq>)>,
+    /// The latest faults that only altered answers.
+    altered: Option<Alteration>,
     /// Whether a tool has a schema for its output, to which results may not keep.
     has_output_schemas: bool,
+}
+
+/// Faults that altered one answer, or the pages of one list, and nothing else.
+#[derive(Debug, Clone)]
+struct Alteration {
+    /// The latest of them.
+    seq: Seq,
+    /// What had impaired the server before the first of them.
+    before: Option<Seq>,
+    /// The method of the list whose next page is still to be asked for.
+    list: Option<String>,
 }
 
 /// One connection of a server.
@@ -86,6 +97,8 @@ pub struct PendingRequest {
     pub method: String,
     /// The call to which it belongs, if known.
     pub operation: Option<OpId>,
+    /// The revision that its client asked for, in a request to initialize.
+    pub version: Option<String>,
 }
 
 impl Server {
@@ -97,23 +110,46 @@ impl Server {
 
     /// A fault was delivered that may cost answers.
     fn impair(&mut self, seq: Seq, fault: &str) {
-        self.altered = is_alteration(fault).then_some((seq, self.impaired));
+        self.altered = method_of_alteration(fault).map(|method| {
+            let goes_on = |altered: &Alteration| {
+                self.impaired == Some(altered.seq) && altered.list.as_deref().is_none_or(|list| list == method)
+            };
+            let (before, list) = match self.altered.take().filter(goes_on) {
+                Some(Alteration { before, list, .. }) => (before, list),
+                None => (self.impaired, None),
+            };
+            Alteration { seq, before, list }
+        });
         self.impaired = Some(seq);
         if !is_on_record(fault) {
             self.unshown.get_or_insert(seq);
         }
     }
 
-    /// A request is answered. A script that sent a legal result of a call in place of another has impaired nothing.
-    fn hear(&mut self, method: &str, only: Option<&Value>, revision: Option<Revision>) {
+    /// A request is answered. A script that altered an answer, or the pages of a list, has impaired nothing if the answer is still one
+    /// that a conforming server may give.
+    ///
+    /// Counter-examples: A list that is never at an end is none. An answer to another request says nothing of the altered one.
+    fn hear(&mut self, request: &PendingRequest, only: Option<&Value>, revision: Option<Revision>) {
+        let method = request.method.as_str();
         if let Some(tools) = only.filter(|_| method == "tools/list").and_then(|result| result.get("tools")) {
             let tools = tools.as_array().into_iter().flatten();
             self.has_output_schemas |= tools.into_iter().any(|tool| tool.get("outputSchema").is_some());
         }
-        let Some((altered, before)) = self.altered.take() else { return };
-        let is_legal = method == "tools/call" && only.is_some_and(|result| is_legal_success(result, revision));
-        if is_legal && !self.has_output_schemas && self.impaired == Some(altered) {
-            self.impaired = before;
+        let is_elsewhere = |altered: &Alteration| altered.list.as_deref().is_some_and(|list| list != method);
+        if self.altered.as_ref().is_none_or(is_elsewhere) {
+            return;
+        }
+        let Some(altered) = self.altered.take().filter(|altered| self.impaired == Some(altered.seq)) else { return };
+        let Some(result) = only else { return };
+        let keeps_to_its_schema = method != "tools/call" || !self.has_output_schemas;
+        if !keeps_to_its_schema || !is_honest(method, result, request.version.as_deref(), revision) {
+            return;
+        }
+        if is_last_page(result) {
+            self.impaired = altered.before;
+        } else {
+            self.altered = Some(Alteration { list: Some(method.to_owned()), ..altered });
         }
     }
 
@@ -147,9 +183,10 @@ impl Server {
 /// Time after which a loader knows that a server has ended, without other evidence.
 const NOTICED_US: u64 = 2_000_000;
 
-/// Whether a fault replaces a result, and does nothing else.
-fn is_alteration(fault: &str) -> bool {
-    matches!(fault.split(':').next(), Some("answer-result" | "alter-result"))
+/// The method of the request whose answer a fault alters, if it does nothing else.
+fn method_of_alteration(fault: &str) -> Option<&str> {
+    let (fault, method) = fault.split_once(':').unwrap_or((fault, ""));
+    matches!(fault, "answer-result" | "alter-result" | "omit-result").then_some(method)
 }
 
 /// Whether the journal shows what a client reads although this fault was delivered: the mock sends an odd message as the
@@ -274,7 +311,9 @@ impl Peers {
             known.unanswered.swap_remove(&Name::of(cancelled));
         }
         if let (Some(method), Some(_)) = (message.method(), message.id()) {
-            let pending = PendingRequest { method: method.to_owned(), operation: owner };
+            let version = message.at(&["params", "protocolVersion"]).and_then(Value::as_str);
+            let version = version.filter(|_| method == "initialize").map(str::to_owned);
+            let pending = PendingRequest { method: method.to_owned(), operation: owner, version };
             known.unanswered.insert(message.id_text(), pending);
         }
     }
@@ -293,7 +332,7 @@ impl Peers {
         // Only behind an alteration does it matter whether another request was open, and few servers have many connections.
         let is_altered = self.server_mut(&server).altered.is_some();
         let is_alone = !is_altered || !self.connections_of(&server).any(|(_, other)| !other.unanswered.is_empty());
-        self.server_mut(&server).hear(&pending.method, result.filter(|_| is_alone), revision);
+        self.server_mut(&server).hear(&pending, result.filter(|_| is_alone), revision);
         let says_no_tools = match pending.method.as_str() {
             "tools/list" => result.and_then(|result| result.get("tools")).and_then(Value::as_array).map(Vec::is_empty),
             "initialize" => {

@@ -71,7 +71,7 @@ impl View {
             is_stateless: header.carried_by() != "sse"
                 && header.revision.parse::<Revision>().is_ok_and(|revision| revision > Revision::NEWEST_HANDSHAKE),
             agreements: Agreements::default(),
-            under_test: UnderTest::default(),
+            under_test: UnderTest::of(header),
         }
     }
 
@@ -298,9 +298,9 @@ impl View {
         self.peers.see(event);
         self.carriers.see(event);
         self.refusals.see(event, &self.carriers);
-        self.under_test.see(event);
         self.course.see(event);
         self.agreements.see(event);
+        self.under_test.see(event, &self.agreements);
         match &event.kind {
             EventKind::LoaderReady { observes, unobservable, .. } => {
                 self.scopes = Observability::of_scopes(observes, unobservable);

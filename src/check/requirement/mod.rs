@@ -1,7 +1,8 @@
 //! The requirements on clients, as data: what the specification demands, and what this project demands itself.
 //!
 //! The rows are in `fixtures/requirements`, a file for each family. A rule names the rows that it judges by itself. A row
-//! that only shows where a server does something odd names the scripts of such servers, and the rules that judge it there.
+//! that only shows where a server does something odd names what is odd, and the rules that judge it there: a fault, a message on the
+//! wire, or a script that is odd as a whole.
 
 mod under_test;
 
@@ -116,14 +117,30 @@ pub enum DeferredKind {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Judged {
-    /// The scripts of the servers that put it to the test; none if the transport alone does.
+    /// The scripts of the servers that put it to the test as a whole.
     #[serde(default)]
     pub scripts: Vec<String>,
+    /// The faults that put it to the test, whichever script delivers them.
+    #[serde(default)]
+    pub faults: Vec<String>,
+    /// The odd messages of servers that put it to the test, whichever script sends them.
+    #[serde(default)]
+    pub sent: Vec<Oddity>,
     /// The transports that put it to the test; none if it does not depend on the transport.
     #[serde(default)]
     pub transports: Vec<Transport>,
     /// The ids of the rules.
     pub by: Vec<String>,
+}
+
+/// An odd message of a server, as the wire shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Oddity {
+    /// Progress with a token that no open request of the client has.
+    ProgressOfNone,
+    /// A result without a type.
+    UntypedResult,
 }
 
 impl fmt::Display for Unbreakable {

@@ -1,68 +1,135 @@
 //! The requirements that the servers of a history put to the test.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use crate::check::requirement::{Judged, Requirement, requirements};
-use crate::history::{Event, EventKind, Seq};
-use crate::plan::Transport;
+use crate::check::agreement::Agreements;
+use crate::check::parts::parts;
+use crate::check::requirement::{Judged, Oddity, Requirement, requirements};
+use crate::history::{ConnectionId, Event, EventKind, Header, Message, Name, Seq, Table};
+use crate::plan::{Revision, Transport};
 
-/// What puts requirements to the test: for each script, and for each transport.
-struct Table {
-    by_script: BTreeMap<&'static str, Vec<Row>>,
-    by_transport: Vec<Row>,
+/// What puts requirements to the test: scripts, faults, odd messages, and transports.
+struct Tests {
+    rows: Vec<Row>,
+    scripts: BTreeSet<&'static str>,
+    faults: BTreeSet<&'static str>,
 }
 
 type Row = (&'static Requirement, &'static Judged);
 
-static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let mut table = Table { by_script: BTreeMap::new(), by_transport: Vec::new() };
-    for requirement in requirements().unwrap_or_default() {
-        for judged in &requirement.judged {
-            for script in &judged.scripts {
-                table.by_script.entry(script.as_str()).or_default().push((requirement, judged));
-            }
-            if judged.scripts.is_empty() {
-                table.by_transport.push((requirement, judged));
-            }
-        }
-    }
-    table
+static TESTS: LazyLock<Tests> = LazyLock::new(|| {
+    let all = requirements().unwrap_or_default().iter();
+    let rows: Vec<Row> = all.flat_map(|row| row.judged.iter().map(move |judged| (row, judged))).collect();
+    let scripts = rows.iter().flat_map(|(_, judged)| &judged.scripts).map(String::as_str).collect();
+    let faults = rows.iter().flat_map(|(_, judged)| &judged.faults).map(String::as_str).collect();
+    Tests { rows, scripts, faults }
 });
 
-/// The servers of a history whose scripts put requirements to the test, and which events speak of which of them.
+/// The servers of a history that put requirements to the test, and which events speak of which of them.
 #[derive(Debug, Default)]
 pub(in crate::check) struct UnderTest {
-    /// For each such server, its script.
-    scripts: BTreeMap<String, &'static str>,
-    /// The events that tell one of them, in recorded order, each with the place of its server among the names: there may be
-    /// very many events, and there are few servers.
-    servers: Vec<(Seq, usize)>,
-    names: Vec<String>,
+    servers: Table<String, Tested>,
+    /// The events that tell a server, in recorded order, each with the place of its server in the table: there may be very many
+    /// events, and there are few servers.
+    told: Vec<(Seq, u32)>,
+    /// The revision of the plan.
+    revision: Option<Revision>,
+    /// Whether results have types, where no handshake says otherwise.
+    has_types: bool,
+    /// The progress tokens of open requests, by connection and id.
+    tokens: Table<(ConnectionId, Name), Name>,
+}
+
+/// What one server does that puts requirements to the test.
+#[derive(Debug, Default)]
+struct Tested {
+    /// Its script, if that does.
+    script: Option<&'static str>,
+    /// The kinds of faults that it delivered, each with the first event.
+    faults: BTreeMap<&'static str, Seq>,
+    /// What it sent that is odd, each with the first event.
+    sent: BTreeMap<Oddity, Seq>,
 }
 
 impl UnderTest {
-    pub(in crate::check) fn see(&mut self, event: &Event) {
-        let server = match (&event.kind, event.source.server()) {
-            (EventKind::MockStarted { script, .. }, Some(server)) => {
-                if let Some((script, _)) = TABLE.by_script.get_key_value(script.as_str()) {
-                    self.scripts.insert(server.to_owned(), *script);
-                }
-                return;
+    pub(in crate::check) fn of(header: &Header) -> Self {
+        let revision = header.revision.parse().ok();
+        let has_types = revision > Some(Revision::NEWEST_HANDSHAKE) && header.carried_by() != "sse";
+        Self { revision, has_types, ..Self::default() }
+    }
+
+    /// Takes an event, with what was agreed on each connection.
+    pub(in crate::check) fn see(&mut self, event: &Event, agreements: &Agreements) {
+        let Some(server) = event.source.server() else {
+            if let EventKind::OperationInvoked { server: Some(server), .. } = &event.kind {
+                self.tell(event.seq, server);
             }
-            (EventKind::OperationInvoked { server: Some(server), .. }, _) => server.as_str(),
-            (EventKind::ConnectionOpened { .. } | EventKind::FaultDelivered { .. }, Some(server)) => server,
-            _ => return,
-        };
-        if !self.scripts.contains_key(server) {
             return;
+        };
+        match &event.kind {
+            EventKind::MockStarted { script, .. } => {
+                self.tested(server).script = TESTS.scripts.get(script.as_str()).copied();
+            }
+            EventKind::ConnectionOpened { .. } => self.tell(event.seq, server),
+            EventKind::FaultDelivered { fault, .. } => {
+                self.tell(event.seq, server);
+                let kind = fault.split(':').next().unwrap_or_default();
+                if let Some(kind) = TESTS.faults.get(kind) {
+                    self.tested(server).faults.entry(kind).or_insert(event.seq);
+                }
+            }
+            EventKind::WireReceived { connection, message } => {
+                for part in parts(message).iter().filter(|part| part.is_any_request()) {
+                    if let Some(token) = part.at(&["params", "_meta", "progressToken"]) {
+                        self.tokens.insert((connection.clone(), part.id_text()), Name::of(token));
+                    }
+                }
+            }
+            EventKind::WireSent { connection, message } => {
+                let has_types = self.has_types && agreements.of(connection).is_none();
+                for part in parts(message).iter() {
+                    if let Some(oddity) = self.oddity(connection, part, has_types) {
+                        self.tested(server).sent.entry(oddity).or_insert(event.seq);
+                    }
+                }
+            }
+            EventKind::ConnectionClosed { connection, .. } | EventKind::WireEof { connection } => {
+                self.tokens.retain(|(of, _), _| of != connection);
+            }
+            _ => {}
         }
-        let known = self.names.iter().position(|name| name == server);
-        let place = known.unwrap_or_else(|| {
-            self.names.push(server.to_owned());
-            self.names.len() - 1
-        });
-        self.servers.push((event.seq, place));
+    }
+
+    /// What is odd about a message of a server, whose results may have to have types.
+    fn oddity(&mut self, connection: &ConnectionId, sent: &Message, has_types: bool) -> Option<Oddity> {
+        if sent.is_notification("notifications/progress") {
+            let token = Name::of(sent.at(&["params", "progressToken"])?);
+            let is_open = self.tokens.iter().any(|((of, _), open)| of == connection && *open == token);
+            return (!is_open).then_some(Oddity::ProgressOfNone);
+        }
+        if !sent.is_response() {
+            return None;
+        }
+        if !self.tokens.is_empty() {
+            self.tokens.swap_remove(&(connection.clone(), sent.id_text()));
+        }
+        let is_untyped = has_types
+            && sent.at(&["result"]).is_some_and(|result| result.is_object() && result.get("resultType").is_none());
+        is_untyped.then_some(Oddity::UntypedResult)
+    }
+
+    fn tested(&mut self, server: &str) -> &mut Tested {
+        if !self.servers.contains_key(server) {
+            self.servers.insert(server.to_owned(), Tested::default());
+        }
+        self.servers.get_mut(server).expect("inserted when it was missing")
+    }
+
+    fn tell(&mut self, seq: Seq, server: &str) {
+        self.tested(server);
+        let place = self.servers.get_index_of(server).and_then(|place| u32::try_from(place).ok());
+        self.told.extend(place.map(|place| (seq, place)));
     }
 
     /// The ids of the requirements of which a violation of a rule speaks beyond those that the rule names itself.
@@ -74,23 +141,41 @@ impl UnderTest {
         witness: &[Seq],
         transport: Option<Transport>,
     ) -> Vec<&'static str> {
+        let Some(last) = witness.iter().max() else { return Vec::new() };
         let named = witness.iter().find_map(|seq| {
-            let index = self.servers.binary_search_by_key(seq, |(seq, _)| *seq).ok()?;
-            self.names.get(self.servers[index].1)
+            let index = self.told.binary_search_by_key(seq, |(seq, _)| *seq).ok()?;
+            self.servers.get_index(usize::try_from(self.told[index].1).ok()?)
         });
-        let script = match named {
-            Some(server) => self.scripts.get(server).copied(),
-            None if self.scripts.len() == 1 => self.scripts.values().next().copied(),
-            None => None,
+        let mut odd = self.servers.values().filter(|server| server.is_odd());
+        let tested = match named {
+            Some((_, server)) => Some(server),
+            None => odd.next().filter(|_| odd.next().is_none()),
         };
-        let of_script = script.and_then(|script| TABLE.by_script.get(script)).into_iter().flatten();
-        let rows = of_script.chain(&TABLE.by_transport).filter(|(_, judged)| {
+        let rows = TESTS.rows.iter().filter(|(requirement, judged)| {
             let is_carried =
                 judged.transports.is_empty() || transport.is_some_and(|one| judged.transports.contains(&one));
-            is_carried && judged.by.iter().any(|id| id == rule)
+            let is_of_transport = judged.scripts.is_empty() && judged.faults.is_empty() && judged.sent.is_empty();
+            let is_tested = || tested.is_some_and(|server| server.tests(requirement, judged, self.revision, *last));
+            is_carried && judged.by.iter().any(|id| id == rule) && (is_of_transport || is_tested())
         });
         let mut ids: Vec<&str> = rows.map(|(requirement, _)| requirement.id.as_str()).collect();
         ids.dedup();
         ids
+    }
+}
+
+impl Tested {
+    fn is_odd(&self) -> bool {
+        self.script.is_some() || !self.faults.is_empty() || !self.sent.is_empty()
+    }
+
+    /// Whether it put a requirement to the test, up to an event.
+    fn tests(&self, requirement: &Requirement, judged: &Judged, revision: Option<Revision>, until: Seq) -> bool {
+        let is_before = |seq: Option<&Seq>| seq.is_some_and(|seq| *seq < until);
+        let is_of_revision = revision.is_none_or(|revision| requirement.revisions.contains(&revision));
+        let by_script = self.script.is_some_and(|script| judged.scripts.iter().any(|one| one == script));
+        let by_fault = || judged.faults.iter().any(|kind| is_before(self.faults.get(kind.as_str())));
+        let by_message = || judged.sent.iter().any(|oddity| is_before(self.sent.get(oddity)));
+        by_script || is_of_revision && (by_fault() || by_message())
     }
 }

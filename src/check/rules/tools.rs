@@ -195,8 +195,12 @@ fn judge_list(seq: Seq, operation: &Operation, server: &str, list: &ToolList, to
 /// Time for a client to process the notification before a load counts. A busy client in Python takes a tenth of it.
 const HEARD: Duration = Duration::from_millis(250);
 
-/// Counter-examples: A load that begins a moment after the notification cannot know of it. A list that the client
-/// requested in between may be the new one. Before `notifications/initialized` no tools were handed out, so none could
+/// Answers behind one notification that are remembered: the operations that they complete tell that it was read.
+const BEHIND_MAX: usize = 64;
+
+/// Counter-examples: A load that begins a moment after the notification cannot know of it, unless an operation had completed before
+/// with an answer that stood behind the notification on its stream. A list that the client requested in between may be the new one;
+/// the request may still be under way when the load completes. Before `notifications/initialized` no tools were handed out, so none could
 /// have changed. Over streamable HTTP a client may have no stream that would carry the notification.
 pub(super) const CHANGED_TOOLS_LISTED_AGAIN: Invariant = Invariant {
     id: "changed-tools-listed-again",
@@ -211,6 +215,7 @@ pub(super) const CHANGED_TOOLS_LISTED_AGAIN: Invariant = Invariant {
     kinds: &[
         Kind::WireSent,
         Kind::WireReceived,
+        Kind::WireEof,
         Kind::ConnectionClosed,
         Kind::OperationInvoked,
         Kind::OperationCompleted,
@@ -228,14 +233,43 @@ pub(super) const CHANGED_TOOLS_LISTED_AGAIN: Invariant = Invariant {
 struct ChangedTools {
     /// Servers that announced a change and got no `tools/list` since.
     announced: Table<String, ToolChange>,
-    /// Loads that began long enough after a change, with the changed servers.
-    late: Table<OpId, Vec<String>>,
+    /// Loads whose loader knew of a change when they began, with the changed servers and how it is shown.
+    late: Table<OpId, Vec<(String, Shown)>>,
+    /// Loads that handed out old tools, unless the next message of the client asks for the new ones.
+    stale: Table<ConnectionId, StaleLoad>,
+}
+
+/// How a history shows that a loader has read a notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// It had time.
+    ByTime,
+    /// It had read what stood behind it.
+    ByAnswer,
+}
+
+struct StaleLoad {
+    violation: Violation,
+    at_us: u64,
 }
 
 struct ToolChange {
     connection: ConnectionId,
     seq: Seq,
     at_us: u64,
+    /// The answers that stood behind it on its stream.
+    behind: Vec<Seq>,
+    /// Whether an operation has completed with one of them.
+    is_read: bool,
+}
+
+impl ToolChange {
+    /// An answer stands behind it. The first few are enough.
+    fn behind(&mut self, answer: Seq) {
+        if !self.is_read && self.behind.len() < BEHIND_MAX {
+            self.behind.push(answer);
+        }
+    }
 }
 
 impl Monitor for ChangedTools {
@@ -244,28 +278,42 @@ impl Monitor for ChangedTools {
             EventKind::WireSent { connection, message } => {
                 let is_change =
                     parts(message).iter().any(|part| part.method() == Some("notifications/tools/list_changed"));
+                if view.shows_ends() && parts(message).iter().any(Message::is_response) {
+                    let changes = self.announced.values_mut();
+                    changes
+                        .filter(|change| change.connection == *connection)
+                        .for_each(|change| change.behind(event.seq));
+                }
                 let known = view.connection(connection).filter(|known| is_change && known.is_initialized);
                 if let Some(known) = known {
-                    let change = ToolChange { connection: connection.clone(), seq: event.seq, at_us: event.at_us };
+                    let (connection, behind) = (connection.clone(), Vec::new());
+                    let change = ToolChange { connection, seq: event.seq, at_us: event.at_us, behind, is_read: false };
                     self.announced.entry(known.server.clone()).or_insert(change);
                 }
             }
-            EventKind::WireReceived { message, .. } => {
+            EventKind::WireReceived { connection, message } => {
                 let is_list = parts(message).iter().any(|part| part.is_request("tools/list"));
+                let was_asked =
+                    |load: &StaleLoad| is_list && Duration::from_micros(event.at_us.saturating_sub(load.at_us)) < HEARD;
+                if let Some(load) = self.stale.swap_remove(connection).filter(|load| !was_asked(load)) {
+                    tally.broken(load.violation);
+                }
                 let asked =
                     event.source.server().filter(|_| is_list).and_then(|server| self.announced.swap_remove(server));
                 if asked.is_some() {
                     tally.held();
                 }
             }
+            EventKind::WireEof { connection } => self.settle(connection, tally),
             EventKind::ConnectionClosed { connection, .. } => {
+                self.settle(connection, tally);
                 self.announced.retain(|_, change| change.connection != *connection)
             }
             EventKind::OperationInvoked { operation, action, .. } if action.loads() => {
                 self.begin(*operation, event.at_us)
             }
             EventKind::OperationCompleted { operation, outcome } => {
-                self.complete(event.seq, *operation, outcome, view, tally)
+                self.complete(event, *operation, outcome, view, tally)
             }
             _ => {}
         }
@@ -274,17 +322,34 @@ impl Monitor for ChangedTools {
 
 impl ChangedTools {
     fn begin(&mut self, operation: OpId, at_us: u64) {
-        let is_heard = |change: &ToolChange| Duration::from_micros(at_us.saturating_sub(change.at_us)) >= HEARD;
-        let servers =
-            self.announced.iter().filter(|(_, change)| is_heard(change)).map(|(server, _)| server.clone()).collect();
+        let shown = |(server, change): (&String, &ToolChange)| {
+            let had_time = Duration::from_micros(at_us.saturating_sub(change.at_us)) >= HEARD;
+            let shown = if change.is_read { Some(Shown::ByAnswer) } else { had_time.then_some(Shown::ByTime) };
+            shown.map(|shown| (server.clone(), shown))
+        };
+        let servers = self.announced.iter().filter_map(shown).collect();
         self.late.insert(operation, servers);
     }
 
-    fn complete(&mut self, now: Seq, id: OpId, outcome: &Outcome, view: &View, tally: &mut Tally) {
+    /// The client of a connection sends nothing more.
+    fn settle(&mut self, connection: &ConnectionId, tally: &mut Tally) {
+        if let Some(load) = self.stale.swap_remove(connection) {
+            tally.broken(load.violation);
+        }
+    }
+
+    fn complete(&mut self, event: &Event, id: OpId, outcome: &Outcome, view: &View, tally: &mut Tally) {
+        let now = event.seq;
         let servers = self.late.swap_remove(&id).unwrap_or_default();
         let Some(operation) = view.operation(id).filter(|operation| !operation.is_excused()) else { return };
         let Outcome::Ok { tools, .. } = outcome else { return };
-        for server in servers.iter().filter(|server| view.is_healthy(server)) {
+        if !operation.is_ambiguous {
+            let answered = || operation.requests.iter().filter_map(|request| request.answered);
+            for change in self.announced.values_mut() {
+                change.is_read |= answered().any(|answer| change.behind.contains(&answer));
+            }
+        }
+        for (server, shown) in servers.iter().filter(|(server, _)| view.is_healthy(server)) {
             let Some(change) = self.announced.get(server) else { continue };
             if !tools.iter().any(|tool| tool.server == *server) {
                 continue;
@@ -296,7 +361,14 @@ impl ChangedTools {
                 operation.invoked
             );
             let witness = [change.seq, operation.invoked, now];
-            tally.broken(Violation::new("stale", because, &witness).of_bound(HEARD));
+            let violation = Violation::new("stale", because, &witness);
+            match shown {
+                Shown::ByTime => tally.broken(violation.of_bound(HEARD)),
+                Shown::ByAnswer => {
+                    let load = StaleLoad { violation, at_us: event.at_us };
+                    self.stale.insert(change.connection.clone(), load);
+                }
+            }
         }
     }
 }

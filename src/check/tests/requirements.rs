@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
+
 use super::RuleHistory;
 use crate::check::{DeferredKind, HOST_RULES, INVARIANTS, Requirement, Verdict, covered_by, requirements};
+use crate::history::{ConnectionId, EventKind, Impact, Message};
 
 /// Rows of the specification, rows that no client can break, and rows that may be deferred.
 const OF_SPECIFICATION: usize = 202;
@@ -44,7 +47,8 @@ fn rules_and_rows_name_each_other() {
     let rules: BTreeSet<&str> = INVARIANTS.iter().chain(HOST_RULES).map(|rule| rule.id).collect();
     for row in rows() {
         for judged in &row.judged {
-            assert!(!judged.scripts.is_empty() || !judged.transports.is_empty(), "{}: where?", row.id);
+            let is_odd = [judged.scripts.is_empty(), judged.faults.is_empty(), judged.sent.is_empty()].contains(&false);
+            assert!(is_odd || !judged.transports.is_empty(), "{}: where?", row.id);
             assert!(judged.by.iter().all(|id| rules.contains(id.as_str())), "{}: {:?}", row.id, judged.by);
         }
     }
@@ -58,15 +62,15 @@ fn every_row_that_a_client_can_break_is_judged_or_deferred() {
     assert!(open.is_empty(), "no rule judges {open:?}");
 }
 
-/// The requirements that a finding names where the server of a failed call runs a script.
-fn named(script: &str) -> Vec<&'static str> {
+/// The requirements that a finding names where the server of a failed call did something else than to start.
+fn named(make_odd: impl Fn(&mut EventKind)) -> Vec<&'static str> {
     let rule = "call-after-load-succeeds";
     let mut history =
         RuleHistory::all().into_iter().find(|one| one.invariant == rule && one.name == "violated-cancelled-unasked");
     let history = history.as_mut().unwrap();
     for event in &mut history.events {
-        if let crate::history::EventKind::MockStarted { script: played, .. } = &mut event.kind {
-            script.clone_into(played);
+        if matches!(event.kind, EventKind::MockStarted { .. }) {
+            make_odd(&mut event.kind);
         }
     }
     let judgement = history.judge();
@@ -77,6 +81,26 @@ fn named(script: &str) -> Vec<&'static str> {
 
 #[test]
 fn a_finding_names_what_the_script_of_its_server_puts_to_the_test() {
-    assert_eq!(named("polite"), ["VG-04"]);
-    assert_eq!(named("call-commented"), ["VG-04", "LC-HTTP-17"]);
+    let started = |script: &str| {
+        named(|kind| {
+            if let EventKind::MockStarted { script: played, .. } = kind {
+                script.clone_into(played);
+            }
+        })
+    };
+    assert_eq!(started("polite"), ["VG-04"]);
+    assert_eq!(started("log-flood-in-call"), ["VG-04", "LC-PROG-03"]);
+}
+
+#[test]
+fn a_finding_names_what_the_faults_and_messages_of_its_server_put_to_the_test_whoever_wrote_its_script() {
+    let delivered = |fault: &str| {
+        named(|kind| *kind = EventKind::FaultDelivered { fault: fault.to_owned(), impairs: Impact::Nothing })
+    };
+    assert_eq!(delivered("delay:tools/call"), ["VG-04"]);
+    assert_eq!(delivered("stray-error:tools/call"), ["VG-04", "LC-MSG-07"]);
+    assert_eq!(delivered("duplicate:tools/call"), ["VG-04", "LC-CAN-07"]);
+    let progress = json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": 7}});
+    let sent = EventKind::WireSent { connection: ConnectionId::from("c1"), message: Message::new(progress) };
+    assert_eq!(named(|kind| kind.clone_from(&sent)), ["VG-04", "LC-PROG-03"]);
 }
