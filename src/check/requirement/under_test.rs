@@ -37,8 +37,39 @@ pub(in crate::check) struct UnderTest {
     revision: Option<Revision>,
     /// Whether results have types, where no handshake says otherwise.
     has_types: bool,
-    /// The progress tokens of open requests, by connection and id.
-    tokens: Table<(ConnectionId, Name), Name>,
+    /// The progress tokens of open requests, by connection.
+    tokens: Table<ConnectionId, Tokens>,
+}
+
+/// The progress tokens of the open requests of one connection.
+#[derive(Debug, Default)]
+struct Tokens {
+    by_id: Table<Name, Name>,
+    /// How many requests have each.
+    n_open: Table<Name, usize>,
+}
+
+impl Tokens {
+    fn asked(&mut self, id: Name, token: Name) {
+        *self.n_open.entry(token.clone()).or_default() += 1;
+        if let Some(before) = self.by_id.insert(id, token) {
+            self.forget(&before);
+        }
+    }
+
+    fn answered(&mut self, id: &Name) {
+        if let Some(token) = self.by_id.swap_remove(id) {
+            self.forget(&token);
+        }
+    }
+
+    fn forget(&mut self, token: &Name) {
+        let Some(n_open) = self.n_open.get_mut(token) else { return };
+        *n_open -= 1;
+        if *n_open == 0 {
+            self.n_open.swap_remove(token);
+        }
+    }
 }
 
 /// What one server does that puts requirements to the test.
@@ -82,7 +113,7 @@ impl UnderTest {
             EventKind::WireReceived { connection, message } => {
                 for part in parts(message).iter().filter(|part| part.is_any_request()) {
                     if let Some(token) = part.at(&["params", "_meta", "progressToken"]) {
-                        self.tokens.insert((connection.clone(), part.id_text()), Name::of(token));
+                        self.tokens.entry(connection.clone()).or_default().asked(part.id_text(), Name::of(token));
                     }
                 }
             }
@@ -95,7 +126,7 @@ impl UnderTest {
                 }
             }
             EventKind::ConnectionClosed { connection, .. } | EventKind::WireEof { connection } => {
-                self.tokens.retain(|(of, _), _| of != connection);
+                self.tokens.swap_remove(connection);
             }
             _ => {}
         }
@@ -105,14 +136,14 @@ impl UnderTest {
     fn oddity(&mut self, connection: &ConnectionId, sent: &Message, has_types: bool) -> Option<Oddity> {
         if sent.is_notification("notifications/progress") {
             let token = Name::of(sent.at(&["params", "progressToken"])?);
-            let is_open = self.tokens.iter().any(|((of, _), open)| of == connection && *open == token);
+            let is_open = self.tokens.get(connection).is_some_and(|tokens| tokens.n_open.contains_key(&token));
             return (!is_open).then_some(Oddity::ProgressOfNone);
         }
         if !sent.is_response() {
             return None;
         }
-        if !self.tokens.is_empty() {
-            self.tokens.swap_remove(&(connection.clone(), sent.id_text()));
+        if let Some(tokens) = self.tokens.get_mut(connection) {
+            tokens.answered(&sent.id_text());
         }
         let is_untyped = has_types
             && sent.at(&["result"]).is_some_and(|result| result.is_object() && result.get("resultType").is_none());
