@@ -351,7 +351,7 @@ impl StatelessServers {
         says_so(headers) || place.is_whole_server() || self.places.contains(&place)
     }
 
-    /// Whether a request has to keep to the generation of its server: this has answered without a handshake, or the client says
+    /// Whether a request must keep to the generation of its server: this has answered without a handshake, or the client says
     /// itself that it speaks the stateless generation where it resumes a stream.
     fn is_over(&self, server: &Name, headers: &BTreeMap<String, String>) -> bool {
         let resumes = || headers.contains_key("last-event-id") && says_so(headers);
