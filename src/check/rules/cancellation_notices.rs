@@ -15,7 +15,7 @@ use crate::plan::Promise;
 /// request that may belong to another operation is not judged. A dead server cannot receive a notice, and a program
 /// that a signal ends may not send one. Where only the end of a stream is a notice, the server may have ended it with the answer
 /// before the client came to that, unless the client had made another request meanwhile. A cleanup ends every stream: one
-/// that ends only then is no notice, if a later call had succeeded before, or if the caller had its outcome long before.
+/// that ends only then is no notice, if the caller had its outcome long before.
 pub(super) const CANCEL_ANNOUNCED: Invariant = Invariant {
     id: "cancel-announced",
     property: Property::Liveness,
@@ -108,8 +108,6 @@ struct OwedNotice {
     ended: Option<(Seq, u64)>,
     /// Whether its client made a request after the operation had ended.
     has_gone_on: bool,
-    /// Whether a later call has succeeded since.
-    is_passed: bool,
     /// The end of its stream, where only a cleanup ended it, and how long after the operation.
     left_until: Option<(Seq, Duration)>,
 }
@@ -143,11 +141,6 @@ impl Monitor for CancellationNotices {
             (EventKind::OperationCompleted { operation, outcome }, _) => match outcome {
                 Outcome::Ok { .. } => {
                     self.owed.swap_remove(operation);
-                    let called = view.operation(*operation).filter(|operation| operation.action == Action::Call);
-                    for owed in self.owed.values_mut().filter(|owed| owed.has_gone_on) {
-                        owed.is_passed |=
-                            called.is_some_and(|called| owed.ended.is_some_and(|(seq, _)| seq < called.invoked));
-                    }
                 }
                 Outcome::Failed(_) | Outcome::Cancelled => {
                     self.owed.entry(*operation).and_modify(|owed| {
@@ -225,20 +218,19 @@ impl OwedNotice {
             has_ended: false,
             ended: None,
             has_gone_on: false,
-            is_passed: false,
             left_until: None,
         })
     }
 }
 
 impl OwedNotice {
-    /// Notes that its client has ended the stream. Two events show that only a cleanup did that: its invocation, and before that
-    /// the success of a later call, or else a long wait.
+    /// Notes that its client has ended the stream. Only a cleanup did that, if it had begun, and the operation had ended long
+    /// before.
     fn end_stream(&mut self, event: &Event, view: &View) {
         let Some((ended, at_us)) = self.ended else { return };
         let is_cleanup = view.last_close().is_some_and(|close| close > ended) || view.ending().is_some();
         let waited = Duration::from_micros(event.at_us.saturating_sub(at_us));
-        if is_cleanup && (self.is_passed || waited > view.limits().failure) {
+        if is_cleanup && waited > view.limits().failure {
             self.left_until = Some((event.seq, waited));
         }
     }
@@ -251,8 +243,7 @@ impl OwedNotice {
             "{what}, was not announced on connection {connection}: its stream stayed open until the cleanup, {} ms after its end, at {seq}",
             waited.as_millis()
         );
-        let violation = Violation::new("left-open", because, &[self.requested, seq]);
-        Some(if self.is_passed { violation } else { violation.of_bound(limit) })
+        Some(Violation::new("left-open", because, &[self.requested, seq]).of_lateness(waited.saturating_sub(limit)))
     }
 }
 

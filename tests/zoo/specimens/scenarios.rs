@@ -57,13 +57,14 @@ pub(super) const CANCEL: &str = scenario!(
 
 /// Cancels a call that the script `hold-call` holds for ever.
 pub(super) const LEFT: &str = scenario!(
-    "A call is cancelled in flight and never answered, and the next one is answered.",
+    "A call is cancelled in flight and never answered, the next one is answered, and nothing is asked for a while.",
     ("load")
     ("call", server = "odd", as = "first", until = "in-flight", in = "task:a")
     ("wait", gate = "before-answer")
     ("cancel", operation = "first")
     ("wait", operation = "first")
     ("call", server = "odd")
+    ("wait", for = "2s")
     ("close")
 );
 
