@@ -26,6 +26,17 @@ fn each_script_that_puts_a_requirement_to_the_test_is_shipped() {
 }
 
 #[test]
+fn each_fault_that_puts_a_requirement_to_the_test_exists() {
+    let faults = listed("faults");
+    let known: BTreeSet<&str> = faults.iter().map(|row| row["id"].as_str().unwrap()).collect();
+    for row in requirements().unwrap() {
+        for fault in row.judged.iter().flat_map(|judged| &judged.faults) {
+            assert!(known.contains(fault.as_str()), "{} names the fault {fault}, which no script can have", row.id);
+        }
+    }
+}
+
+#[test]
 fn each_row_says_what_covers_it_or_why_nothing_does() {
     let invariants: BTreeSet<String> =
         listed("invariants").iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect();

@@ -21,6 +21,55 @@ do = [{ answer-result = { resultType = "later", content = [{ type = "text", text
 "#,
 );
 
+/// Declares more than it must.
+const DECLARES_MORE: Script = Script::Written(
+    r#"about = "Declares that its tools may change."
+[[rule]]
+on = { request = "initialize" }
+do = [{ alter-result = { capabilities = { tools = { listChanged = true } } } }]
+"#,
+);
+
+/// Has its first list in two pages.
+const IN_PAGES: Script = Script::Written(
+    r#"about = "Has its first list in two pages."
+[[rule]]
+on = { request = "tools/list", nth = 1 }
+do = [{ answer-result = { tools = [{ name = "read", inputSchema = { type = "object" } }], nextCursor = "2" } }]
+[[rule]]
+on = { request = "tools/list", nth = 2 }
+do = [{ answer-result = { tools = [{ name = "write", inputSchema = { type = "object" } }] } }]
+"#,
+);
+
+/// Tells a change of its tools ahead of the answer to its first call.
+const CHANGES_IN_CALL: Script = Script::Written(
+    r#"about = "Changes its tools in its first call."
+tools = ["read"]
+[[rule]]
+on = { request = "tools/call", nth = 1 }
+do = [{ tools = ["read", "write"] }, { notify = "notifications/tools/list_changed" }, "answer"]
+"#,
+);
+
+/// Sends an error without an id, as a script of a user may.
+const STRAY_ERROR: Script = Script::Written(
+    r#"about = "Sends an error without an id."
+[[rule]]
+on = { request = "tools/call", nth = 1 }
+do = ["stray-error", "answer"]
+"#,
+);
+
+/// Sends progress of a call that it has answered.
+const LATE_PROGRESS: Script = Script::Written(
+    r#"about = "Sends progress of a call that it has answered."
+[[rule]]
+on = { request = "tools/call", nth = 1 }
+do = ["answer", { notify-with = { method = "notifications/progress", params = { progressToken = "none", progress = 1 } } }]
+"#,
+);
+
 /// The table. Each row has three lines: what the loader does; which mutation it is, over which transport and with which revision, in which
 /// scenario and with which script; and which requirements it breaks, as which invariant must tell.
 macro_rules! lives {
@@ -264,6 +313,61 @@ pub(super) const SPECIAL: &[Specimen] = &[
             caught_by: "result-type-known",
             stage: run("stdio", MODERN, (CALLS, "polite")),
             life: Life::Loader("type-assumed"),
+        },
+    ),
+    scripted(
+        DECLARES_MORE,
+        Specimen {
+            name: "tool-made-up-of-a-server-that-declares-more",
+            about: "Hands out a tool that its server does not have, which declares more than it must.",
+            breaks: &["VG-04"],
+            caught_by: "tools-match-offer",
+            stage: run("stdio", R2511, (CALLS, "polite")),
+            life: Life::Loader("tool-made-up"),
+        },
+    ),
+    scripted(
+        IN_PAGES,
+        Specimen {
+            name: "server-with-pages-for-each-run",
+            about: "Starts a server whose list has pages anew when the program runs again.",
+            breaks: &["VG-18"],
+            caught_by: "unchanged-server-kept",
+            stage: run("stdio", R2511, (AGAIN, "polite")),
+            life: Life::Loader("restart-on-rerun"),
+        },
+    ),
+    scripted(
+        CHANGES_IN_CALL,
+        Specimen {
+            name: "changed-tools-unheard-at-once",
+            about: "Drops the notice that the tools of a server have changed, which it read ahead of an answer.",
+            breaks: &["LC-SUB-01", "VG-04"],
+            caught_by: "changed-tools-listed-again",
+            stage: run("stdio", R2511, (AGAIN, "polite")),
+            life: Life::Loader("changes-unheard"),
+        },
+    ),
+    scripted(
+        STRAY_ERROR,
+        Specimen {
+            name: "stray-error-of-any-script-and-stuck",
+            about: "Reads nothing more after an error without an id, whoever wrote the script.",
+            breaks: &["LC-MSG-07"],
+            caught_by: "operation-completes",
+            stage: run("stdio", R2511, (CALLS, "polite")),
+            life: Life::Loader("stuck"),
+        },
+    ),
+    scripted(
+        LATE_PROGRESS,
+        Specimen {
+            name: "late-progress-and-deaf",
+            about: "Reads nothing more after progress of a call that was answered.",
+            breaks: &["LC-PROG-03"],
+            caught_by: "call-after-load-succeeds",
+            stage: run("stdio", R2511, (CALLS, "polite")),
+            life: Life::Loader("deaf"),
         },
     ),
 ];
