@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::check::peers::method_of_alteration;
 use crate::history::{Event, EventKind, Impact, Seq};
 
 /// What has happened so far to the plan and the loader's process. Each event is the first of its kind.
@@ -37,8 +38,13 @@ impl Course {
                     self.killed.get_or_insert(seq);
                 }
             }
-            EventKind::SignalSent { .. }
-            | EventKind::FaultDelivered { impairs: Impact::Answers | Impact::Connection, .. } => {
+            EventKind::SignalSent { .. } => {
+                self.faulted.get_or_insert(seq);
+            }
+            // An alteration counts once its answer shows that it was none that a conforming server may give.
+            EventKind::FaultDelivered { impairs: Impact::Answers | Impact::Connection, fault }
+                if method_of_alteration(fault).is_none() =>
+            {
                 self.faulted.get_or_insert(seq);
             }
             EventKind::ExitRequested {} => {

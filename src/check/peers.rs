@@ -45,6 +45,8 @@ pub struct Server {
     pub newest: Option<ConnectionId>,
     /// The latest faults that only altered answers.
     altered: Option<Alteration>,
+    /// The first alteration whose answer was none that a conforming server may give.
+    garbled: Option<Seq>,
     /// Whether a tool has a schema for its output, to which results may not keep.
     has_output_schemas: bool,
 }
@@ -114,9 +116,13 @@ impl Server {
             let goes_on = |altered: &Alteration| {
                 self.impaired == Some(altered.seq) && altered.list.as_deref().is_none_or(|list| list == method)
             };
-            let (before, list) = match self.altered.take().filter(goes_on) {
-                Some(Alteration { before, list, .. }) => (before, list),
-                None => (self.impaired, None),
+            let known = self.altered.take();
+            let (before, list) = match known.as_ref().filter(|altered| goes_on(altered)) {
+                Some(Alteration { before, list, .. }) => (*before, list.clone()),
+                None => {
+                    self.garbled = self.garbled.or(known.map(|altered| altered.seq));
+                    (self.impaired, None)
+                }
             };
             Alteration { seq, before, list }
         });
@@ -136,14 +142,15 @@ impl Server {
             let tools = tools.as_array().into_iter().flatten();
             self.has_output_schemas |= tools.into_iter().any(|tool| tool.get("outputSchema").is_some());
         }
-        let is_elsewhere = |altered: &Alteration| altered.list.as_deref().is_some_and(|list| list != method);
-        if self.altered.as_ref().is_none_or(is_elsewhere) {
-            return;
-        }
-        let Some(altered) = self.altered.take().filter(|altered| self.impaired == Some(altered.seq)) else { return };
-        let Some(result) = only else { return };
+        let is_here = |altered: &mut Alteration| altered.list.as_deref().is_none_or(|list| list == method);
+        let Some(altered) = self.altered.take_if(is_here) else { return };
         let keeps_to_its_schema = method != "tools/call" || !self.has_output_schemas;
-        if !keeps_to_its_schema || !is_honest(method, result, request.version.as_deref(), revision) {
+        let is_honest = |result: &&Value| is_honest(method, result, request.version.as_deref(), revision);
+        let Some(result) = only.filter(|_| keeps_to_its_schema).filter(is_honest) else {
+            self.garbled.get_or_insert(altered.seq);
+            return;
+        };
+        if self.impaired != Some(altered.seq) {
             return;
         }
         if is_last_page(result) {
@@ -184,7 +191,7 @@ impl Server {
 const NOTICED_US: u64 = 2_000_000;
 
 /// The method of the request whose answer a fault alters, if it does nothing else.
-fn method_of_alteration(fault: &str) -> Option<&str> {
+pub(super) fn method_of_alteration(fault: &str) -> Option<&str> {
     let (fault, method) = fault.split_once(':').unwrap_or((fault, ""));
     matches!(fault, "answer-result" | "alter-result" | "omit-result").then_some(method)
 }
@@ -231,6 +238,12 @@ impl Peers {
 
     pub(super) fn servers_mut(&mut self) -> impl Iterator<Item = (&String, &mut Server)> {
         self.servers.iter_mut()
+    }
+
+    /// The first alteration after which an answer is still to come, or was none that a conforming server may give.
+    pub(super) fn altered(&self) -> Option<Seq> {
+        let of = |server: &Server| server.garbled.or(server.altered.as_ref().map(|altered| altered.seq));
+        self.servers.values().filter_map(of).min()
     }
 
     pub(super) fn connection(&self, id: &ConnectionId) -> Option<&Connection> {

@@ -232,7 +232,7 @@ impl View {
     /// The first fault or kill that may have cost answers or connections of a server.
     #[must_use]
     pub fn faulted(&self) -> Option<Seq> {
-        self.course.faulted
+        self.course.faulted.or_else(|| self.peers.altered())
     }
 
     /// Whether the revision has no handshake and no session.

@@ -132,7 +132,7 @@ impl UnderTest {
         }
     }
 
-    /// What is odd about a message of a server, whose results may have to have types.
+    /// What is odd about a message of a server, whose results have types or not.
     fn oddity(&mut self, connection: &ConnectionId, sent: &Message, has_types: bool) -> Option<Oddity> {
         if sent.is_notification("notifications/progress") {
             let token = Name::of(sent.at(&["params", "progressToken"])?);

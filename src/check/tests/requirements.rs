@@ -93,7 +93,7 @@ fn a_finding_names_what_the_script_of_its_server_puts_to_the_test() {
 }
 
 #[test]
-fn a_finding_names_what_the_faults_and_messages_of_its_server_put_to_the_test_whoever_wrote_its_script() {
+fn a_finding_names_what_the_faults_and_messages_of_its_server_put_to_the_test_in_any_script() {
     let delivered = |fault: &str| {
         named(|kind| *kind = EventKind::FaultDelivered { fault: fault.to_owned(), impairs: Impact::Nothing })
     };

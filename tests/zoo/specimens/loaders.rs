@@ -352,7 +352,7 @@ pub(super) const SPECIAL: &[Specimen] = &[
         STRAY_ERROR,
         Specimen {
             name: "stray-error-of-any-script-and-stuck",
-            about: "Reads nothing more after an error without an id, whoever wrote the script.",
+            about: "Reads nothing more after an error without an id that a script of its own sent.",
             breaks: &["LC-MSG-07"],
             caught_by: "operation-completes",
             stage: run("stdio", R2511, (CALLS, "polite")),
