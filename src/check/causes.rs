@@ -118,7 +118,7 @@ pub(super) struct Counts {
 pub(super) fn withdraw_consequences(findings: &mut [Finding], counts: &[Counts]) {
     for cause in CAUSES {
         let is_broken = |finding: &Finding| matches!(finding.verdict, Verdict::Fail | Verdict::Warn);
-        let is_cause = |finding: &Finding| finding.signature == cause.of && is_broken(finding);
+        let is_cause = |finding: &Finding| is_broken(finding) && finding.signature == cause.of;
         let Some(at) = findings.iter().position(is_cause) else { continue };
         for index in 0..findings.len() {
             let finding = &findings[index];

@@ -121,7 +121,7 @@ impl Monitor for OnceThen {
         }
     }
 
-    fn end(&mut self, _view: &View, tally: &mut Tally) {
+    fn end(&self, _view: &View, tally: &mut Tally) {
         if let Some(opened) = self.opened {
             tally.open(format!("{} was still awaited since {opened}", self.awaited), &[opened]);
         }
@@ -141,7 +141,7 @@ impl Monitor for Both {
         self.1.see(event, view, tally);
     }
 
-    fn end(&mut self, view: &View, tally: &mut Tally) {
+    fn end(&self, view: &View, tally: &mut Tally) {
         self.0.end(view, tally);
         self.1.end(view, tally);
     }
@@ -159,7 +159,7 @@ mod tests {
     impl Monitor for HoldsAtEnd {
         fn see(&mut self, _: &Event, _: &View, _: &mut Tally) {}
 
-        fn end(&mut self, _: &View, tally: &mut Tally) {
+        fn end(&self, _: &View, tally: &mut Tally) {
             tally.held();
         }
     }

@@ -24,9 +24,9 @@ impl UnprovenEnds {
         }
     }
 
-    pub(super) fn end(&mut self, view: &View, tally: &mut Tally) {
+    pub(super) fn end(&self, view: &View, tally: &mut Tally) {
         if !view.is_cut_off() {
-            self.confirm(tally);
+            self.waiting.iter().cloned().for_each(|violation| tally.broken(violation));
         } else if !self.waiting.is_empty() {
             tally.open("a connection had ended, and the loader had given no sign of life since,".to_owned(), &[]);
         }

@@ -94,17 +94,26 @@ impl Engine {
     /// Ends the history and gives the judgement.
     #[must_use]
     pub fn end(self) -> Judgement {
-        let Self { view, experiment, mut rows, .. } = self;
-        if let Some(because) = view.not_applicable() {
-            for row in &mut rows {
-                row.standing = Standing::NotApplicable { because: because.to_owned() };
-            }
-        }
-        let (mut findings, counts): (Vec<Finding>, Vec<Counts>) = rows.into_iter().map(|row| row.end(&view)).unzip();
+        self.so_far()
+    }
+
+    /// The judgement of the history if it ended here.
+    pub(super) fn so_far(&self) -> Judgement {
+        let Self { view, experiment, rows, .. } = self;
+        let (mut findings, counts): (Vec<Finding>, Vec<Counts>) = rows.iter().map(|row| row.finding(view)).unzip();
         withdraw_consequences(&mut findings, &counts);
         experiment.doubt(&mut findings);
-        findings.extend(experiment.end());
+        findings.extend(experiment.findings());
         Judgement { verdict: PlanVerdict::of(&findings), findings }
+    }
+}
+
+#[cfg(test)]
+impl Engine {
+    /// The finding of one rule if the history ended here. What follows from another violation is not withdrawn.
+    pub(super) fn own_finding(&self, id: &str) -> Finding {
+        let row = self.rows.iter().find(|row| row.invariant.id == id).unwrap();
+        row.finding(&self.view).0
     }
 }
 
@@ -144,7 +153,8 @@ impl Row {
         Self { invariant, standing }
     }
 
-    fn end(self, view: &View) -> (Finding, Counts) {
+    /// The finding if the history ended here.
+    fn finding(&self, view: &View) -> (Finding, Counts) {
         let Self { invariant, standing } = self;
         let plain = |verdict: Verdict, because: String| Finding {
             invariant: invariant.id,
@@ -154,14 +164,14 @@ impl Row {
             requirement: invariant.requirement.to_vec(),
             signature: [invariant.id, "/", verdict.name()].concat(),
         };
-        let (mut monitor, mut tally, missing) = match standing {
-            Standing::NotApplicable { because } => {
-                return (plain(Verdict::NotApplicable, because), Counts { never_held: true, n_broken: 0 });
-            }
-            Standing::NotObservable { because } => {
-                return (plain(Verdict::NotObservable, because), Counts { never_held: true, n_broken: 0 });
-            }
-            Standing::Watching { monitor, tally, missing } => (monitor, tally, missing),
+        let unjudged = |verdict: Verdict, because: &str| {
+            (plain(verdict, because.to_owned()), Counts { never_held: true, n_broken: 0 })
+        };
+        let (monitor, mut tally, missing) = match (standing, view.not_applicable()) {
+            (_, Some(because)) => return unjudged(Verdict::NotApplicable, because),
+            (Standing::NotApplicable { because }, None) => return unjudged(Verdict::NotApplicable, because),
+            (Standing::NotObservable { because }, None) => return unjudged(Verdict::NotObservable, because),
+            (Standing::Watching { monitor, tally, missing }, None) => (monitor, tally.clone(), missing),
         };
         monitor.end(view, &mut tally);
         let counts = Counts { never_held: tally.never_held(), n_broken: tally.n_broken() };
@@ -171,10 +181,10 @@ impl Row {
             Witness::Scopes => view.scopes_missing_because(),
         };
         let because = match finding.verdict {
-            Verdict::Pass | Verdict::Vacuous => missing.absence.or(scopes),
+            Verdict::Pass | Verdict::Vacuous => missing.absence.clone().or(scopes),
             // A recorded violation counts, unless the missing evidence might excuse it.
             Verdict::Fail | Verdict::Warn | Verdict::Inconclusive => {
-                missing.excuse.map(|excuse| format!("{}, but {excuse}", finding.because))
+                missing.excuse.as_ref().map(|excuse| format!("{}, but {excuse}", finding.because))
             }
             Verdict::NotObservable | Verdict::NotApplicable => None,
         };

@@ -77,14 +77,15 @@ impl Experiment {
         }
     }
 
-    pub(super) fn end(mut self) -> Vec<Finding> {
+    pub(super) fn findings(&self) -> Vec<Finding> {
+        let mut found = self.found.clone();
         if !self.is_over {
             let seq = self.last.unwrap_or(Seq(0));
-            self.found.insert(CUT_OFF, (seq, format!("the history ends at {seq} without plan.ended"), 1));
+            found.insert(CUT_OFF, (seq, format!("the history ends at {seq} without plan.ended"), 1));
         }
         let mut findings = Vec::new();
         for cause in EXPERIMENT {
-            if let Some((seq, because, n)) = self.found.swap_remove(cause.id) {
+            if let Some((seq, because, n)) = found.swap_remove(cause.id) {
                 let more = if n > 1 { format!(" (and {} more)", n - 1) } else { String::new() };
                 findings.push(Finding {
                     invariant: "experiment",

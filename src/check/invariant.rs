@@ -40,8 +40,8 @@ pub trait Monitor {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally);
 
     /// Takes the end of the history. A monitor reports an open obligation with [`Tally::open`]; it counts only if the
-    /// history was cut off.
-    fn end(&mut self, _view: &View, _tally: &mut Tally) {}
+    /// history was cut off. The monitor stays as it is, so a history can be judged at each of its events.
+    fn end(&self, _view: &View, _tally: &mut Tally) {}
 }
 
 impl<F: FnMut(&Event, &View, &mut Tally)> Monitor for F {

@@ -71,7 +71,7 @@ impl Violation {
 }
 
 /// What a monitor has found so far. It keeps the first violation of each weight and doubt, and counts the others.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Tally {
     n_held: u64,
     broken: BTreeMap<(Weight, Doubt), (Violation, usize)>,

@@ -145,18 +145,18 @@ impl Monitor for AbandonedRequests {
         }
     }
 
-    fn end(&mut self, view: &View, tally: &mut Tally) {
+    fn end(&self, view: &View, tally: &mut Tally) {
         for (call, owed) in self.calls.owed().filter(|_| is_responsible(view)) {
-            tally.broken(left_open(&call, owed));
+            tally.broken(left_open(call, owed));
         }
         let is_alive = self.is_host || view.is_ready();
-        let owed = self.given_up.drain(..).filter(|given_up| is_alive || given_up.goes_on);
+        let owed = self.given_up.iter().filter(|given_up| is_alive || given_up.goes_on);
         for GivenUp { asked, at: gave_up, .. } in owed.filter(|_| is_responsible(view)) {
             let PostedRequest { connection, id, method, seq } = asked;
             let because = format!(
                 "{method} (request {id} on {connection}, of {seq}) was abandoned at {gave_up} and never cancelled"
             );
-            let violation = Violation::new("not-cancelled", because, &[seq, gave_up]);
+            let violation = Violation::new("not-cancelled", because, &[*seq, *gave_up]);
             tally.broken(if self.is_host { violation } else { violation.as_warning() });
         }
     }

@@ -170,10 +170,10 @@ impl Monitor for CallAnswers {
         }
     }
 
-    fn end(&mut self, _view: &View, tally: &mut Tally) {
-        for (operation, sent, now) in self.silent.drain(..).filter(|_| self.tells_texts) {
+    fn end(&self, _view: &View, tally: &mut Tally) {
+        for (operation, sent, now) in self.silent.iter().filter(|_| self.tells_texts) {
             let because = format!("{operation} succeeded at {now} without the text that was sent at {sent}");
-            tally.broken(Violation::new("text-lost", because, &[sent, now]).as_warning());
+            tally.broken(Violation::new("text-lost", because, &[*sent, *now]).as_warning());
         }
     }
 }

@@ -290,7 +290,7 @@ impl Monitor for CancelledRequests {
             // A server that has closed its output may read on.
             EventKind::ConnectionClosed { how: WireEnd::ByServer, .. } if view.is_line() => {}
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
-                self.judge_early(tally, |of| of == connection);
+                self.end_early(tally, connection);
                 self.requests.retain(|(of, _), _| of != connection);
                 self.noisy.retain(|of| of != connection);
             }
@@ -317,7 +317,7 @@ impl Monitor for CancelledRequests {
         self.reading.see(event, view);
     }
 
-    fn end(&mut self, view: &View, tally: &mut Tally) {
+    fn end(&self, view: &View, tally: &mut Tally) {
         self.after_answers.values().flat_map(AfterAnswers::violations).for_each(|violation| tally.broken(violation));
         if !view.is_cut_off() && !view.is_killed() {
             self.judge_early(tally, |_| true);
@@ -364,7 +364,7 @@ impl CancelledRequests {
             }
             // Over lines nothing is overtaken.
             if view.is_line() {
-                self.judge_early(tally, |of| of == connection);
+                self.end_early(tally, connection);
             }
             return;
         };
@@ -418,17 +418,18 @@ impl CancelledRequests {
     }
 
     /// Judges cancellations whose request did not arrive as long as its connection was open.
-    fn judge_early(&mut self, tally: &mut Tally, concerns: impl Fn(&ConnectionId) -> bool) {
-        let noisy = &self.noisy;
-        self.early.retain(|(connection, id), seq| {
-            let is_due = concerns(connection);
-            if is_due && !noisy.contains(connection) {
-                let because =
-                    format!("request {id} was cancelled on connection {connection} at {seq}, where it was never made");
-                tally.broken(Violation::new("unknown-request", because, &[*seq]));
-            }
-            !is_due
-        });
+    fn judge_early(&self, tally: &mut Tally, concerns: impl Fn(&ConnectionId) -> bool) {
+        let due = self.early.iter().filter(|((of, _), _)| concerns(of) && !self.noisy.contains(of));
+        for ((connection, id), seq) in due {
+            let because =
+                format!("request {id} was cancelled on connection {connection} at {seq}, where it was never made");
+            tally.broken(Violation::new("unknown-request", because, &[*seq]));
+        }
+    }
+
+    fn end_early(&mut self, tally: &mut Tally, connection: &ConnectionId) {
+        self.judge_early(tally, |of| of == connection);
+        self.early.retain(|(of, _), _| of != connection);
     }
 }
 

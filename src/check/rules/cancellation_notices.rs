@@ -194,7 +194,7 @@ impl Monitor for CancellationNotices {
         }
     }
 
-    fn end(&mut self, _view: &View, tally: &mut Tally) {
+    fn end(&self, _view: &View, tally: &mut Tally) {
         if let Some((operation, owed)) = self.owed.iter().find(|(_, owed)| owed.is_delivered) {
             tally.open(format!("the cancellation of {operation} was not announced yet"), &[owed.requested]);
         }

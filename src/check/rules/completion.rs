@@ -98,7 +98,7 @@ impl Monitor for OpenOperations {
         }
     }
 
-    fn end(&mut self, view: &View, tally: &mut Tally) {
+    fn end(&self, view: &View, tally: &mut Tally) {
         for (id, invoked) in &self.open {
             if view.operation(*id).is_some_and(|operation| !operation.is_excused()) {
                 tally.open(format!("{id}, invoked at {invoked}, had not completed"), &[*invoked]);

@@ -328,7 +328,7 @@ impl Monitor for FirstConnections {
         }
     }
 
-    fn end(&mut self, view: &View, tally: &mut Tally) {
+    fn end(&self, view: &View, tally: &mut Tally) {
         if self.is_prompted && is_responsible(view) {
             self.first.iter().for_each(|_| tally.held());
         }

@@ -161,6 +161,8 @@ impl Monitor for ToldRoots {
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, how: WireEnd::ByClient } => {
                 self.due(tally, |of| of == connection);
+                self.asked.retain(|(of, _)| of != connection);
+                self.told.retain(|of, _| of != connection);
             }
             EventKind::ConnectionClosed { connection, .. } => {
                 self.told.swap_remove(connection);
@@ -170,7 +172,7 @@ impl Monitor for ToldRoots {
         }
     }
 
-    fn end(&mut self, view: &View, tally: &mut Tally) {
+    fn end(&self, view: &View, tally: &mut Tally) {
         if is_responsible(view) && !view.is_killed() {
             self.due(tally, |_| true);
         }
@@ -204,16 +206,13 @@ impl ToldRoots {
         self.told.insert(connection.clone(), Told { roots, seq, changed, is_announced: false });
     }
 
-    fn due(&mut self, tally: &mut Tally, concerns: impl Fn(&ConnectionId) -> bool) {
-        self.asked.retain(|(of, _)| !concerns(of));
-        self.told.retain(|connection, told| {
-            if let Some((before, after)) = told.changed.filter(|_| concerns(connection)) {
-                let because = format!(
-                    "the roots told on connection {connection} at {after} differ from those of {before}, and the client never said that they had changed"
-                );
-                tally.broken(Violation::new("untold", because, &[before, after]));
-            }
-            !concerns(connection)
-        });
+    fn due(&self, tally: &mut Tally, concerns: impl Fn(&ConnectionId) -> bool) {
+        for (connection, told) in self.told.iter().filter(|(connection, _)| concerns(connection)) {
+            let Some((before, after)) = told.changed else { continue };
+            let because = format!(
+                "the roots told on connection {connection} at {after} differ from those of {before}, and the client never said that they had changed"
+            );
+            tally.broken(Violation::new("untold", because, &[before, after]));
+        }
     }
 }

@@ -89,8 +89,8 @@ impl GivenUpCalls {
     }
 
     /// The calls whose client never cancelled them, at the end of the history.
-    pub(super) fn owed(&mut self) -> impl Iterator<Item = (GivenUpCall, Seq)> {
-        std::mem::take(&mut self.all).into_iter().filter_map(|call| call.owed.map(|owed| (call, owed)))
+    pub(super) fn owed(&self) -> impl Iterator<Item = (&GivenUpCall, Seq)> {
+        self.all.iter().filter_map(|call| call.owed.map(|owed| (call, owed)))
     }
 }
 

@@ -182,7 +182,7 @@ impl Monitor for Growth {
         }
     }
 
-    fn end(&mut self, _view: &View, tally: &mut Tally) {
+    fn end(&self, _view: &View, tally: &mut Tally) {
         self.judge(tally);
     }
 }
@@ -204,7 +204,7 @@ impl Monitor for RunningServers {
         }
     }
 
-    fn end(&mut self, _view: &View, tally: &mut Tally) {
+    fn end(&self, _view: &View, tally: &mut Tally) {
         self.growth.judge(tally);
     }
 }

@@ -129,9 +129,10 @@ impl Monitor for Handshakes {
         }
     }
 
-    fn end(&mut self, view: &View, tally: &mut Tally) {
-        let open = std::mem::take(&mut self.open).into_values().filter(|_| is_responsible(view));
-        open.filter_map(|handshake| handshake.raced).for_each(|(violation, ..)| tally.broken(violation));
+    fn end(&self, view: &View, tally: &mut Tally) {
+        let open = self.open.values().filter(|_| is_responsible(view));
+        let raced = open.filter_map(|handshake| handshake.raced.as_ref());
+        raced.for_each(|(violation, ..)| tally.broken(violation.clone()));
     }
 }
 
@@ -428,7 +429,7 @@ impl Monitor for InitializedSessions {
         }
     }
 
-    fn end(&mut self, view: &View, tally: &mut Tally) {
+    fn end(&self, view: &View, tally: &mut Tally) {
         for (connection, opened) in self.owed.iter().filter(|_| is_responsible(view)) {
             let because = format!("the session of connection {connection}, opened at {opened}, was never initialized");
             tally.broken(Violation::new("missing", because, &[*opened]));

@@ -190,11 +190,11 @@ impl Monitor for UnreadAnswers {
         }
     }
 
-    fn end(&mut self, view: &View, tally: &mut Tally) {
-        for (asked, closed) in self.broken.drain(..).filter(|_| is_responsible(view) && !self.reset) {
+    fn end(&self, view: &View, tally: &mut Tally) {
+        for (asked, closed) in self.broken.iter().filter(|_| is_responsible(view) && !self.reset) {
             let because =
                 format!("the answer to the request of {asked} was not read before its socket ended at {closed}");
-            tally.broken(Violation::new("unread", because, &[asked, closed]));
+            tally.broken(Violation::new("unread", because, &[*asked, *closed]));
         }
     }
 }

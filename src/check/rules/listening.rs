@@ -325,6 +325,9 @@ impl Monitor for LostSubscriptions {
             EventKind::WireEof { connection } => {
                 let Some(server) = self.servers.get_mut(name) else { return };
                 server.judge(tally);
+                if server.renewed.take().is_some() {
+                    server.owed = None;
+                }
                 server.live.swap_remove(connection);
             }
             EventKind::MockEnding { .. } => {
@@ -336,9 +339,9 @@ impl Monitor for LostSubscriptions {
         }
     }
 
-    fn end(&mut self, view: &View, tally: &mut Tally) {
+    fn end(&self, view: &View, tally: &mut Tally) {
         if !view.is_cut_off() {
-            self.servers.values_mut().for_each(|server| server.judge(tally));
+            self.servers.values().for_each(|server| server.judge(tally));
         }
     }
 }
@@ -427,9 +430,8 @@ impl SubscribedServer {
     }
 
     /// Judges a connection that its client used instead of the lost one, and where it did not subscribe.
-    fn judge(&mut self, tally: &mut Tally) {
-        let (Some((opened, lost)), Some(renewed)) = (self.owed, self.renewed.take()) else { return };
-        self.owed = None;
+    fn judge(&self, tally: &mut Tally) {
+        let (Some((opened, lost)), Some(renewed)) = (self.owed, &self.renewed) else { return };
         let Some((_, used_us)) = renewed.used else { return };
         let (newest, newest_us) = renewed.newest;
         let used_for = Duration::from_micros(newest_us.saturating_sub(used_us));

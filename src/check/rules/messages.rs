@@ -182,9 +182,9 @@ impl Monitor for Bytes {
         }
     }
 
-    fn end(&mut self, view: &View, tally: &mut Tally) {
+    fn end(&self, view: &View, tally: &mut Tally) {
         if !view.is_cut_off() {
-            std::mem::take(&mut self.last).into_values().for_each(|violation| tally.broken(violation));
+            self.last.values().cloned().for_each(|violation| tally.broken(violation));
         }
     }
 }

@@ -89,7 +89,7 @@ impl Monitor for Survivors {
         }
     }
 
-    fn end(&mut self, view: &View, tally: &mut Tally) {
+    fn end(&self, view: &View, tally: &mut Tally) {
         if let Some(((server, _), opened)) = self.links.iter().next().filter(|_| view.is_stdio()) {
             tally.open(format!("server {server}, started at {opened}, was still there"), &[*opened]);
         }

@@ -164,7 +164,7 @@ impl Monitor for SiblingsOfRemoval {
         }
     }
 
-    fn end(&mut self, view: &View, tally: &mut Tally) {
+    fn end(&self, view: &View, tally: &mut Tally) {
         self.unproven.end(view, tally);
         if let Some(reload) = self.reload.as_ref().filter(|reload| reload.completed.is_none()) {
             tally.open(format!("the reload of {} had not completed", reload.invoked), &[reload.invoked]);

@@ -268,12 +268,13 @@ impl Monitor for OwedAnswers {
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, how: WireEnd::ByClient } => {
                 self.due(view, tally, |of| of == connection);
+                self.owed.retain(|(of, _), _| of != connection);
             }
             _ => {}
         }
     }
 
-    fn end(&mut self, view: &View, tally: &mut Tally) {
+    fn end(&self, view: &View, tally: &mut Tally) {
         if is_responsible(view) && !view.is_killed() {
             self.due(view, tally, |_| true);
         }
@@ -281,19 +282,17 @@ impl Monitor for OwedAnswers {
 }
 
 impl OwedAnswers {
-    fn due(&mut self, view: &View, tally: &mut Tally, concerns: impl Fn(&ConnectionId) -> bool) {
-        self.owed.retain(|(connection, id), owed| {
-            let is_due = concerns(connection);
+    fn due(&self, view: &View, tally: &mut Tally, concerns: impl Fn(&ConnectionId) -> bool) {
+        for ((connection, id), owed) in self.owed.iter().filter(|((connection, _), _)| concerns(connection)) {
             let (n_later, later, later_us) = owed.later;
             let waited = Duration::from_micros(later_us.saturating_sub(owed.at_us));
-            if is_due && n_later >= N_LATER && waited >= PROMPT && view.shows_messages(&owed.server) {
+            if n_later >= N_LATER && waited >= PROMPT && view.shows_messages(&owed.server) {
                 let because = format!(
                     "{} of the server (request {id} on connection {connection}, {}) was never answered, and the client went on with {n_later} requests, the last at {later}",
                     owed.method, owed.seq
                 );
                 tally.broken(Violation::new("never", because, &[owed.seq, later]).of_bound(PROMPT));
             }
-            !is_due
-        });
+        }
     }
 }

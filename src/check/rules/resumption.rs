@@ -351,7 +351,7 @@ impl Monitor for CutStreams {
         }
     }
 
-    fn end(&mut self, view: &View, tally: &mut Tally) {
+    fn end(&self, view: &View, tally: &mut Tally) {
         let forgotten = self.polled.iter().filter(|request| request.is_cut());
         for request in forgotten.filter(|_| is_responsible(view) && view.signalled().is_none()) {
             let Some((ended, _)) = request.ended else { continue };

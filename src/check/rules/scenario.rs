@@ -67,7 +67,7 @@ impl Monitor for ScenarioExchange {
         }
     }
 
-    fn end(&mut self, view: &View, tally: &mut Tally) {
+    fn end(&self, view: &View, tally: &mut Tally) {
         if !is_responsible(view) {
             return;
         }
@@ -168,7 +168,7 @@ impl Monitor for ReachedServers {
         }
     }
 
-    fn end(&mut self, view: &View, tally: &mut Tally) {
+    fn end(&self, view: &View, tally: &mut Tally) {
         let Some(last) = self.last.filter(|_| self.reached.is_empty() && is_responsible(view)) else { return };
         let because = format!(
             "the host never connected to a server: no message of it had reached {} by {last}",

@@ -90,7 +90,7 @@ impl Monitor for LostCalls {
         }
     }
 
-    fn end(&mut self, _view: &View, tally: &mut Tally) {
+    fn end(&self, _view: &View, tally: &mut Tally) {
         if let Some((operation, death)) = self.lost.iter().next() {
             tally.open(format!("{operation}, whose server died at {}, had not ended", death.seq), &[death.seq]);
         }

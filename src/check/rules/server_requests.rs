@@ -73,7 +73,7 @@ impl Monitor for Pings {
         }
     }
 
-    fn end(&mut self, _view: &View, tally: &mut Tally) {
+    fn end(&self, _view: &View, tally: &mut Tally) {
         if let Some((_, (sent, _))) = self.open.first() {
             tally.open(format!("a ping of {sent} was not answered yet"), &[*sent]);
         }

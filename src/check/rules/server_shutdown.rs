@@ -79,12 +79,12 @@ impl Monitor for InputClosedFirst {
         }
     }
 
-    fn end(&mut self, _view: &View, tally: &mut Tally) {
-        for ((server, _), progress) in &mut self.servers {
-            if let Some((seq, _, signal)) = progress.signal.take() {
+    fn end(&self, _view: &View, tally: &mut Tally) {
+        for ((server, _), progress) in &self.servers {
+            if let Some((seq, _, signal)) = &progress.signal {
                 // The server ignores the signal and has received no EOF yet. Only a whole history shows that none will
                 // come.
-                tally.open(format!("server {server} had received SIG{signal} at {seq} and no EOF yet"), &[seq]);
+                tally.open(format!("server {server} had received SIG{signal} at {seq} and no EOF yet"), &[*seq]);
             }
         }
     }

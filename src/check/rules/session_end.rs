@@ -159,9 +159,9 @@ impl Monitor for SilentSessions {
         self.sockets.see(event);
     }
 
-    fn end(&mut self, _view: &View, tally: &mut Tally) {
-        let uses = self.deleted.values_mut().flat_map(|delete| delete.uses.drain(..));
-        uses.for_each(|violation| tally.broken(violation));
+    fn end(&self, _view: &View, tally: &mut Tally) {
+        let uses = self.deleted.values().flat_map(|delete| &delete.uses);
+        uses.cloned().for_each(|violation| tally.broken(violation));
     }
 }
 
@@ -319,34 +319,36 @@ impl Monitor for OpenSessions {
             EventKind::MockEnding { how: ServerEnd::Signal(_) }
                 if !self.is_host && !view.is_ready() && self.sockets.get(&server()) == Some(&0) =>
             {
-                self.due(view, tally);
+                self.due(view, tally, |open| open.is_known);
+                self.open.clear();
             }
             EventKind::PlanEnded {} if self.has_exited && view.is_ready() && view.promises().sends_delete => {
                 let was_cleaned = view.last_close();
                 self.open.retain(|_, open| was_cleaned.is_none_or(|closed| open.opened > closed));
                 if view.signalled().is_none() {
-                    self.due(view, tally);
+                    self.due(view, tally, |open| open.is_known);
+                    self.open.clear();
                 }
             }
             _ => {}
         }
     }
 
-    fn end(&mut self, view: &View, tally: &mut Tally) {
+    fn end(&self, view: &View, tally: &mut Tally) {
         if self.is_host && is_responsible(view) && !view.is_killed() {
-            self.open.values_mut().for_each(|open| open.is_known = true);
-            self.due(view, tally);
+            self.due(view, tally, |_| true);
         }
     }
 }
 
 impl OpenSessions {
-    fn due(&mut self, view: &View, tally: &mut Tally) {
-        for (session, OpenSession { opened, server, is_known }) in std::mem::take(&mut self.open) {
-            let impaired = view.server(&server).and_then(|server| server.impaired).filter(|_| !self.is_host);
-            if is_known && impaired.is_none_or(|impaired| impaired < opened) {
+    fn due(&self, view: &View, tally: &mut Tally, is_known: impl Fn(&OpenSession) -> bool) {
+        for (session, open) in self.open.iter().filter(|(_, open)| is_known(open)) {
+            let OpenSession { opened, server, .. } = open;
+            let impaired = view.server(server).and_then(|server| server.impaired).filter(|_| !self.is_host);
+            if impaired.is_none_or(|impaired| impaired < *opened) {
                 let because = format!("session {session}, opened at {opened}, was not deleted before the client ended");
-                tally.broken(Violation::new("not-deleted", because, &[opened]));
+                tally.broken(Violation::new("not-deleted", because, &[*opened]));
             }
         }
     }

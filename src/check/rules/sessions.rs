@@ -94,7 +94,7 @@ impl Monitor for OpenUntilCleanup {
         }
     }
 
-    fn end(&mut self, view: &View, tally: &mut Tally) {
+    fn end(&self, view: &View, tally: &mut Tally) {
         self.unproven.end(view, tally);
         if let Some(watch) = self.watched.values().next() {
             tally.open(format!("{}, loaded at {}, was still in use", watch.server, watch.loaded), &[watch.loaded]);
@@ -225,7 +225,7 @@ impl Monitor for UsedSessions {
         }
     }
 
-    fn end(&mut self, view: &View, tally: &mut Tally) {
+    fn end(&self, view: &View, tally: &mut Tally) {
         if !is_responsible(view) || self.opened.is_empty() {
             return;
         }

@@ -1,6 +1,7 @@
 //! What other recorders would have kept of each history: their verdicts are those of the whole, or there are none.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use super::RuleHistory;
 use crate::check::{HOST_RULES, Judgement, Verdict, judge};
@@ -85,6 +86,13 @@ fn views(history: &RuleHistory) -> Vec<(&'static str, History)> {
     views
 }
 
+/// The histories of loaders, each with the judgements of its views.
+static JUDGED: LazyLock<Vec<(&RuleHistory, Vec<(&str, Judgement)>)>> = LazyLock::new(|| {
+    let histories = RuleHistory::all().iter().filter(|history| history.header.host.is_none());
+    let judged = |history| views(history).into_iter().map(|(what, part)| (what, judge(&part))).collect();
+    histories.map(|history| (history, judged(history))).collect()
+});
+
 fn verdict(judgement: &Judgement, id: &str) -> Verdict {
     judgement.finding(id).unwrap().verdict
 }
@@ -92,12 +100,11 @@ fn verdict(judgement: &Judgement, id: &str) -> Verdict {
 #[test]
 fn another_recorder_gives_the_same_verdict_or_none() {
     let mut wrong = String::new();
-    for history in RuleHistory::all().iter().filter(|history| history.header.host.is_none()) {
+    for (history, views) in JUDGED.iter() {
         let whole = history.judge();
-        for (what, part) in views(history) {
-            let judgement = judge(&part);
+        for (what, judgement) in views {
             for finding in judgement.findings.iter().filter(|finding| finding.invariant != "experiment") {
-                let of_whole = verdict(&whole, finding.invariant);
+                let of_whole = verdict(whole, finding.invariant);
                 let is_same = finding.verdict == of_whole;
                 let says_nothing = matches!(finding.verdict, Verdict::NotObservable | Verdict::NotApplicable);
                 let is_own = finding.invariant == history.invariant || is_alarm(finding.verdict);
@@ -149,9 +156,9 @@ const OF_JOURNALS: &str = "
 #[test]
 fn each_recorder_shows_the_rules_that_its_events_can_show() {
     let mut shown: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    for history in RuleHistory::all().iter().filter(|history| history.header.host.is_none()) {
-        for (what, part) in views(history) {
-            if judge(&part).finding(&history.invariant).is_some_and(|finding| finding.verdict == Verdict::Pass) {
+    for (history, views) in JUDGED.iter() {
+        for (what, judgement) in views {
+            if judgement.finding(&history.invariant).is_some_and(|finding| finding.verdict == Verdict::Pass) {
                 shown.entry(what).or_default().insert(history.invariant.clone());
             }
         }
@@ -167,8 +174,8 @@ fn each_recorder_shows_the_rules_that_its_events_can_show() {
 
 #[test]
 fn a_journal_of_a_mock_says_nothing_about_rules_of_the_loader() {
-    let history = RuleHistory::all().into_iter().find(|history| history.header.host.is_none()).unwrap();
-    let (_, journal) = views(&history).swap_remove(0);
+    let history = RuleHistory::all().iter().find(|history| history.header.host.is_none()).unwrap();
+    let (_, journal) = views(history).swap_remove(0);
     let judgement = judge(&journal);
     for id in
         ["scope-exit-explicit", "nothing-survives", "load-succeeds", "closed-stays-silent", "error-channels-silent"]

@@ -8,11 +8,11 @@ use crate::check::{HOST_RULES, INVARIANTS, PlanVerdict, Verdict, invariant};
 #[test]
 fn every_history_gets_the_verdict_it_expects() {
     let mut wrong = String::new();
-    for history in RuleHistory::all().into_iter().filter(|history| history.invariant != "whole-lives") {
+    for history in RuleHistory::all().iter().filter(|history| history.invariant != "whole-lives") {
         let judgement = history.judge();
         let found = describe(judgement.finding(&history.invariant).unwrap());
         if found != history.expected {
-            let RuleHistory { invariant, name, expected, .. } = &history;
+            let RuleHistory { invariant, name, expected, .. } = history;
             wrong.push_str(&format!(
                 "tests/histories/{invariant}/{name}.txt\n  expect: {expected}\n  found:  {found}\n"
             ));
@@ -23,7 +23,7 @@ fn every_history_gets_the_verdict_it_expects() {
 
 #[test]
 fn the_name_of_a_history_gives_its_verdict_and_its_variant() {
-    for history in RuleHistory::all().into_iter().filter(|history| history.invariant != "whole-lives") {
+    for history in RuleHistory::all().iter().filter(|history| history.invariant != "whole-lives") {
         let judgement = history.judge();
         let finding = judgement.finding(&history.invariant).unwrap();
         let verdicts: &[Verdict] = match history.name.split('-').next().unwrap() {
@@ -70,13 +70,13 @@ fn where_a_rule_holds_or_is_vacuous_no_other_rule_is_broken() {
     let mut wrong = String::new();
     // A history of a program that was only started and watched is an excerpt, which breaks rules about what it leaves
     // out.
-    for history in RuleHistory::all().into_iter().filter(|history| history.header.host.is_none()) {
+    for history in RuleHistory::all().iter().filter(|history| history.header.host.is_none()) {
         let id = format!("{}/{}", history.invariant, history.name);
         let is_good = ["holds", "vacuous", "good"].iter().any(|good| history.name.starts_with(good));
         if !is_good || broken_elsewhere.contains(&id.as_str()) {
             continue;
         }
-        for finding in history.judge().findings {
+        for finding in &history.judge().findings {
             if matches!(finding.verdict, Verdict::Fail | Verdict::Warn | Verdict::Inconclusive) {
                 wrong.push_str(&format!("{id}: {} {}\n", finding.signature, finding.because));
             }
@@ -88,8 +88,8 @@ fn where_a_rule_holds_or_is_vacuous_no_other_rule_is_broken() {
 #[test]
 fn every_rule_of_every_subject_has_histories_that_hold_are_violated_and_are_vacuous() {
     let names: BTreeSet<(String, String)> = RuleHistory::all()
-        .into_iter()
-        .map(|history| (history.invariant, history.name.split('-').next().unwrap().to_owned()))
+        .iter()
+        .map(|history| (history.invariant.clone(), history.name.split('-').next().unwrap().to_owned()))
         .collect();
     for invariant in INVARIANTS.iter().chain(HOST_RULES) {
         for kind in ["holds", "violated", "vacuous"] {
@@ -107,8 +107,8 @@ fn every_rule_of_every_subject_has_histories_that_hold_are_violated_and_are_vacu
 
 #[test]
 fn a_whole_good_life_passes() {
-    let lives: Vec<RuleHistory> =
-        RuleHistory::all().into_iter().filter(|history| history.invariant == "whole-lives").collect();
+    let lives: Vec<&RuleHistory> =
+        RuleHistory::all().iter().filter(|history| history.invariant == "whole-lives").collect();
     assert!(!lives.is_empty());
     for life in lives {
         let judgement = life.judge();
@@ -119,7 +119,7 @@ fn a_whole_good_life_passes() {
 #[test]
 fn violations_have_a_witness_that_exists_and_is_in_order() {
     for history in RuleHistory::all() {
-        for finding in history.judge().findings {
+        for finding in &history.judge().findings {
             let n_events = history.events.len() as u64;
             assert!(finding.witness.iter().all(|seq| (1..=n_events).contains(&seq.0)), "{finding:?}");
             assert!(finding.witness.is_sorted_by(|left, right| left < right), "{finding:?}");

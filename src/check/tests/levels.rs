@@ -39,7 +39,7 @@ fn rules_about_one_requirement_have_one_verdict_or_a_reason() {
 /// only recommends it, so only sets that have nothing in common differ.
 fn violated() -> BTreeMap<String, BTreeMap<bool, BTreeSet<Verdict>>> {
     let mut found: BTreeMap<String, BTreeMap<bool, BTreeSet<Verdict>>> = BTreeMap::new();
-    for history in RuleHistory::all().into_iter().filter(|one| one.name.starts_with("violated")) {
+    for history in RuleHistory::all().iter().filter(|one| one.name.starts_with("violated")) {
         let judgement = history.judge();
         let finding = judgement.finding(&history.invariant).unwrap();
         if matches!(finding.verdict, Verdict::Fail | Verdict::Warn) {

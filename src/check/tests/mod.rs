@@ -12,6 +12,8 @@ mod removal;
 mod requirements;
 mod schemas;
 
+use std::sync::{LazyLock, OnceLock};
+
 use serde_json::Value;
 
 use crate::check::{Finding, Invariant, Judgement, judge};
@@ -40,6 +42,7 @@ struct RuleHistory {
     expected: String,
     header: Header,
     events: Vec<Event>,
+    judgement: OnceLock<Judgement>,
 }
 
 impl RuleHistory {
@@ -61,10 +64,17 @@ impl RuleHistory {
             expected: directive("expect").unwrap_or_default().to_owned(),
             events: events.collect(),
             header,
+            judgement: OnceLock::new(),
         }
     }
 
-    fn all() -> Vec<Self> {
+    /// Every history. All tests share one copy.
+    fn all() -> &'static [Self] {
+        static ALL: LazyLock<Vec<RuleHistory>> = LazyLock::new(RuleHistory::read_all);
+        &ALL
+    }
+
+    fn read_all() -> Vec<Self> {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories");
         let mut histories = Vec::new();
         for folder in sorted(&root) {
@@ -81,8 +91,9 @@ impl RuleHistory {
         judge(&History::from_events(self.header.clone(), self.events[..n].to_vec()).unwrap())
     }
 
-    fn judge(&self) -> Judgement {
-        self.judge_first(self.events.len())
+    /// The judgement of the whole, which is made once.
+    fn judge(&self) -> &Judgement {
+        self.judgement.get_or_init(|| self.judge_first(self.events.len()))
     }
 }
 

@@ -32,7 +32,7 @@ struct Mutant {
 }
 
 /// Every mutation of one kind.
-type Mutations = fn(&RuleHistory, &Seen) -> Box<dyn Iterator<Item = Mutant>>;
+type Mutations = for<'a> fn(&'a RuleHistory, &'a Seen) -> Box<dyn Iterator<Item = Mutant> + 'a>;
 
 /// The values that the fields of each kind have in the histories of a rule: by kind and path.
 type Values = BTreeMap<(String, Vec<String>), BTreeSet<String>>;
@@ -92,7 +92,7 @@ fn flips(id: &str, histories: &[&RuleHistory]) -> Vec<String> {
     found
 }
 
-fn deletions(history: &RuleHistory, _: &Seen) -> Box<dyn Iterator<Item = Mutant>> {
+fn deletions<'a>(history: &'a RuleHistory, _: &'a Seen) -> Box<dyn Iterator<Item = Mutant> + 'a> {
     let events = history.events.clone();
     Box::new((0..events.len()).map(move |index| {
         let mut events = events.clone();
@@ -101,7 +101,7 @@ fn deletions(history: &RuleHistory, _: &Seen) -> Box<dyn Iterator<Item = Mutant>
     }))
 }
 
-fn delays(history: &RuleHistory, _: &Seen) -> Box<dyn Iterator<Item = Mutant>> {
+fn delays<'a>(history: &'a RuleHistory, _: &'a Seen) -> Box<dyn Iterator<Item = Mutant> + 'a> {
     let events = history.events.clone();
     Box::new((0..events.len()).map(move |index| {
         let mut events = events.clone();
@@ -110,7 +110,7 @@ fn delays(history: &RuleHistory, _: &Seen) -> Box<dyn Iterator<Item = Mutant>> {
     }))
 }
 
-fn repeats(history: &RuleHistory, _: &Seen) -> Box<dyn Iterator<Item = Mutant>> {
+fn repeats<'a>(history: &'a RuleHistory, _: &'a Seen) -> Box<dyn Iterator<Item = Mutant> + 'a> {
     let events = history.events.clone();
     let places = (0..events.len()).flat_map({
         let n = events.len();
@@ -125,7 +125,7 @@ fn repeats(history: &RuleHistory, _: &Seen) -> Box<dyn Iterator<Item = Mutant>> 
     }))
 }
 
-fn insertions(history: &RuleHistory, seen: &Seen) -> Box<dyn Iterator<Item = Mutant>> {
+fn insertions<'a>(history: &'a RuleHistory, seen: &'a Seen) -> Box<dyn Iterator<Item = Mutant> + 'a> {
     let events = history.events.clone();
     let (n, others) = (events.len(), seen.events.clone());
     let chosen = others.into_iter().flat_map(move |other| (1..n).map(move |place| (place, other.clone())));
@@ -137,7 +137,7 @@ fn insertions(history: &RuleHistory, seen: &Seen) -> Box<dyn Iterator<Item = Mut
     }))
 }
 
-fn moves(history: &RuleHistory, _: &Seen) -> Box<dyn Iterator<Item = Mutant>> {
+fn moves<'a>(history: &'a RuleHistory, _: &'a Seen) -> Box<dyn Iterator<Item = Mutant> + 'a> {
     let events = history.events.clone();
     let n = events.len();
     let places = (0..n).flat_map(move |from| (0..n).filter(move |to| *to != from).map(move |to| (from, to)));
@@ -151,15 +151,13 @@ fn moves(history: &RuleHistory, _: &Seen) -> Box<dyn Iterator<Item = Mutant>> {
     }))
 }
 
-fn alterations(history: &RuleHistory, seen: &Seen) -> Box<dyn Iterator<Item = Mutant>> {
-    let mut mutants = Vec::new();
-    for (index, event) in history.events.iter().enumerate() {
-        for (path, kind) in altered_kinds(&event.kind, seen) {
-            mutants.push((index, path, kind));
-        }
-    }
-    let events = history.events.clone();
-    Box::new(mutants.into_iter().map(move |(index, path, kind)| {
+fn alterations<'a>(history: &'a RuleHistory, seen: &'a Seen) -> Box<dyn Iterator<Item = Mutant> + 'a> {
+    let kinds = history.events.iter().enumerate();
+    let mutants = kinds.flat_map(|(index, event)| {
+        altered_kinds(&event.kind, seen).into_iter().map(move |(path, kind)| (index, path, kind))
+    });
+    let events = &history.events;
+    Box::new(mutants.map(move |(index, path, kind)| {
         let mut events = events.clone();
         let how = format!("{path} of {} is altered: {kind:?}", events[index].seq);
         events[index].kind = kind;

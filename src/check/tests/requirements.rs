@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::RuleHistory;
-use crate::check::{DeferredKind, HOST_RULES, INVARIANTS, Requirement, Verdict, covered_by, requirements};
-use crate::history::{ConnectionId, EventKind, Impact, Message};
+use crate::check::{DeferredKind, HOST_RULES, INVARIANTS, Requirement, Verdict, covered_by, judge, requirements};
+use crate::history::{ConnectionId, EventKind, History, Impact, Message};
 
 /// Rows of the specification, rows that no client can break, and rows that may be deferred.
 const OF_SPECIFICATION: usize = 202;
@@ -65,15 +65,16 @@ fn every_row_that_a_client_can_break_is_judged_or_deferred() {
 /// The requirements that a finding names where the server of a failed call did something else than to start.
 fn named(make_odd: impl Fn(&mut EventKind)) -> Vec<&'static str> {
     let rule = "call-after-load-succeeds";
-    let mut history =
-        RuleHistory::all().into_iter().find(|one| one.invariant == rule && one.name == "violated-cancelled-unasked");
-    let history = history.as_mut().unwrap();
-    for event in &mut history.events {
+    let history =
+        RuleHistory::all().iter().find(|one| one.invariant == rule && one.name == "violated-cancelled-unasked");
+    let RuleHistory { header, events, .. } = history.unwrap();
+    let mut events = events.clone();
+    for event in &mut events {
         if matches!(event.kind, EventKind::MockStarted { .. }) {
             make_odd(&mut event.kind);
         }
     }
-    let judgement = history.judge();
+    let judgement = judge(&History::from_events(header.clone(), events).unwrap());
     let finding = judgement.finding(rule).unwrap();
     assert_eq!(finding.verdict, Verdict::Fail);
     finding.requirement.clone()
