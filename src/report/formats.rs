@@ -5,10 +5,17 @@ use std::io;
 use std::path::Path;
 
 use crate::report::format::{Detail, Format};
-use crate::report::{checks, json, junit};
+#[cfg(feature = "junit")]
+use crate::report::junit;
+use crate::report::{checks, json};
 
 /// Every format. `--format`, its help, the writing of reports and the removal of stale ones read this table.
-pub static FORMATS: &[&Format] = &[&json::JSON, &junit::JUNIT, &checks::CHECKS];
+pub static FORMATS: &[&Format] = &[
+    &json::JSON,
+    #[cfg(feature = "junit")]
+    &junit::JUNIT,
+    &checks::CHECKS,
+];
 
 /// The formats that a command with this much detail offers, in the order of the table.
 pub fn formats(detail: Detail) -> impl Iterator<Item = &'static Format> {

@@ -10,6 +10,7 @@ mod format;
 mod formats;
 mod hang;
 mod json;
+#[cfg(feature = "junit")]
 mod junit;
 mod matrix;
 mod plan_row;
