@@ -24,6 +24,9 @@
 //! - [`run`]: whole runs: selects plans, runs them and compares the verdicts with a baseline.
 //! - [`reentry`]: lets the executable run as one of its own helper processes.
 //! - [`testing`]: the interface for other crates, for use in `cargo test`.
+//!
+//! Two features are for the commands, and off otherwise, because they bring large crates: `junit`, the report format, and
+//! `schemas`, the JSON schemas of scripts and of the adapter protocol.
 
 pub mod check;
 pub mod history;

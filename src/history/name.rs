@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 
+#[cfg(feature = "schemas")]
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -123,6 +124,7 @@ impl fmt::Display for Name {
     }
 }
 
+#[cfg(feature = "schemas")]
 impl JsonSchema for Name {
     fn inline_schema() -> bool {
         String::inline_schema()

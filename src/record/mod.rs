@@ -5,6 +5,7 @@
 
 mod adapter_link;
 mod build;
+mod capability;
 mod clock;
 mod dial;
 mod endpoint;
@@ -12,20 +13,24 @@ mod follow;
 mod hello;
 mod lines;
 mod options;
+#[cfg(feature = "schemas")]
 mod protocol;
 mod recorder;
 mod redact;
 mod secret;
+#[cfg(feature = "schemas")]
 mod server_file;
 
 pub use adapter_link::{AdapterHello, AdapterLink, Completion};
 pub use build::build_id;
+pub use capability::{Capability, ContextKindName};
 pub use clock::monotonic_us;
 pub use dial::*;
 pub(crate) use endpoint::ADAPTER_WELCOME;
 pub use endpoint::{MockFacts, RecorderEndpoint};
 pub use follow::{Line, LineContent, LineError};
 pub use options::{EndpointOptions, MockSetup};
-pub use protocol::{Capability, ContextKindName, adapter_schema};
+#[cfg(feature = "schemas")]
+pub use protocol::adapter_schema;
 pub use recorder::Recorder;
 pub use secret::secret;

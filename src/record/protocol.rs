@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::history::{Channel, CodeLine, Context, Failure, Leaving, OpId, ScopeForm, ScopeId, Tool, WaitingCode};
+use crate::record::capability::{Capability, ContextKindName};
 use crate::record::server_file::Configuration;
 
 /// The JSON schema of the lines of an adapter's link, in both directions.
@@ -18,42 +18,6 @@ use crate::record::server_file::Configuration;
 #[must_use]
 pub fn adapter_schema() -> Value {
     schemars::schema_for!(AnyLine).to_value()
-}
-
-/// An operation or command that an adapter may offer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Capability {
-    /// Connect to every configured server.
-    Load,
-    /// Call one tool.
-    Call,
-    /// List the tools that the loader currently offers.
-    List,
-    /// Cancel an operation that runs.
-    Cancel,
-    /// Load with a changed configuration.
-    Reload,
-    /// Close every connection.
-    Close,
-    /// Force a garbage collection.
-    Collect,
-    /// Await something harmless.
-    Probe,
-    /// End a context.
-    DropContext,
-}
-
-/// A kind of context that an adapter may offer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum ContextKindName {
-    /// Long-lived tasks, each with a number of its own.
-    Task,
-    /// Threads other than the main thread.
-    Thread,
-    /// Event loops or runtimes other than the main one.
-    Loop,
 }
 
 /// One line of an adapter's link.

@@ -1,5 +1,6 @@
 //! What a rule does.
 
+#[cfg(feature = "schemas")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -14,7 +15,8 @@ use crate::script::{Bytes, Death, ErrorAnswer, Grandchild, Many, OwnMessage, Spa
 macro_rules! actions {
     ($($(#[$doc:meta])* $variant:ident $(($value:ident: $payload:ty))? = $name:literal in $family:ident;)*) => {
         /// One action of a rule. The actions of a rule run in order; the server then handles by default what no action settled.
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schemas", derive(JsonSchema))]
         pub enum Action {
             $($(#[$doc])* #[serde(rename = $name)] $variant $(($payload))?,)*
         }

@@ -1,13 +1,15 @@
 //! Protocol generations: the protocol has two, which share its name.
 
+#[cfg(feature = "schemas")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::Revision;
 
 /// The protocol generation that a server speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "Era")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(JsonSchema))]
+#[cfg_attr(feature = "schemas", schemars(rename = "Era"))]
 pub enum Generation {
     /// The generation that opens with `initialize`: up to revision 2025-11-25.
     #[serde(rename = "legacy")]
@@ -21,12 +23,14 @@ pub enum Generation {
 }
 
 /// Generations as a script has them: one, or one for each start of the server.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(JsonSchema))]
 #[serde(from = "GenerationsFile", into = "Vec<Generation>")]
-#[schemars(rename = "Eras")]
+#[cfg_attr(feature = "schemas", schemars(rename = "Eras"))]
 pub(super) struct Generations(Vec<Generation>);
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize)]
+#[cfg_attr(feature = "schemas", derive(JsonSchema))]
 #[serde(untagged)]
 enum GenerationsFile {
     One(Generation),

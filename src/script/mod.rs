@@ -37,7 +37,9 @@ pub use phase::Phase;
 pub use rule::Rule;
 pub use shipped::{shipped, shipped_names, shipped_text};
 pub use signal::Signal;
-pub use source::{Script, script_schema};
+pub use source::Script;
+#[cfg(feature = "schemas")]
+pub use source::script_schema;
 pub use tool::{ToolAnswer, ToolKind};
 pub use trigger::{Trigger, When};
 pub use value::{Bytes, Death, ErrorAnswer, Grandchild, Many, OwnMessage, Span};

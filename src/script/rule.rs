@@ -1,5 +1,6 @@
 //! Rules: what a script does at a trigger.
 
+#[cfg(feature = "schemas")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +20,8 @@ pub struct Rule {
 }
 
 /// A rule as a file has it, generic over what is kept with its parts.
-#[derive(Serialize, Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct RuleFile<T, A> {
     /// When it acts.

@@ -1,5 +1,6 @@
 //! Scripts as data: from TOML, and to and from JSON.
 
+#[cfg(feature = "schemas")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
@@ -42,9 +43,10 @@ struct ScriptToml {
 }
 
 /// A script file, for its schema: without the places of its parts.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize)]
+#[cfg_attr(feature = "schemas", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
-#[schemars(title = "A script of a mock server")]
+#[cfg_attr(feature = "schemas", schemars(title = "A script of a mock server"))]
 #[expect(dead_code, reason = "only its schema is made")]
 struct ScriptFile {
     /// What it is for, in one sentence.
@@ -67,6 +69,7 @@ struct ScriptFile {
 }
 
 /// The JSON schema of script files, generated from the types that read them.
+#[cfg(feature = "schemas")]
 #[must_use]
 pub fn script_schema() -> serde_json::Value {
     schemars::schema_for!(ScriptFile).to_value()

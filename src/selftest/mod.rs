@@ -23,6 +23,7 @@ use std::io;
 
 use crate::life::RunEnvironment;
 
+#[cfg(feature = "schemas")]
 pub use crate::record::adapter_schema;
 pub use checks::{CHECKS, Check};
 pub use input::{SelfTestInput, SelfTestTransport};

@@ -2,13 +2,15 @@
 
 use std::fmt;
 
+#[cfg(feature = "schemas")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::history::OpId;
 
 /// One line of the loader's own code, outside the SDK, the adapter, and packages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CodeLine {
     /// The file, as seen from the loader's folder.
@@ -31,7 +33,8 @@ impl fmt::Display for CodeLine {
 }
 
 /// The loader's own code in an operation that has not completed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WaitingCode {
     /// The operation, as the driver numbered it.
@@ -41,7 +44,8 @@ pub struct WaitingCode {
 }
 
 /// Whether a scope is bound to the task that entered it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ScopeForm {
     /// The task that entered it must leave it: a cancel scope, a task group, and anything built on them.
@@ -51,7 +55,8 @@ pub enum ScopeForm {
 }
 
 /// How a scope was left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Leaving {
     /// Its owner left it.
@@ -63,7 +68,8 @@ pub enum Leaving {
 }
 
 /// A channel for errors that no caller receives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Channel {
     /// asyncio's exception handler.
@@ -79,7 +85,7 @@ pub enum Channel {
     /// A Rust panic.
     Panic,
     /// A traceback or panic text on stderr. The supervisor finds it; no link reports it.
-    #[schemars(skip)]
+    #[cfg_attr(feature = "schemas", schemars(skip))]
     Stderr,
 }
 
