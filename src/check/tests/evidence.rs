@@ -86,8 +86,11 @@ fn views(history: &RuleHistory) -> Vec<(&'static str, History)> {
     views
 }
 
+/// The judgement of what another recorder would have seen, and which recorder that is.
+type JudgedView = (&'static str, Judgement);
+
 /// The histories of loaders, each with the judgements of its views.
-static JUDGED: LazyLock<Vec<(&RuleHistory, Vec<(&str, Judgement)>)>> = LazyLock::new(|| {
+static JUDGED: LazyLock<Vec<(&RuleHistory, Vec<JudgedView>)>> = LazyLock::new(|| {
     let histories = RuleHistory::all().iter().filter(|history| history.header.host.is_none());
     let judged = |history| views(history).into_iter().map(|(what, part)| (what, judge(&part))).collect();
     histories.map(|history| (history, judged(history))).collect()
