@@ -313,10 +313,9 @@ impl<'a> Driver<'a> {
         let Some(mock) = mocks.iter().rfind(|mock| mock.server == server && mock.open) else {
             return skip(self.context, number, format!("no server {server} is running"));
         };
-        let from = self.context.stage.recorder.n_events();
         self.context.note(EventKind::SignalSent { signal: "KILL".to_owned(), target: format!("server:{server}") });
         match self.configuration.kill(mock).await {
-            Ok(Signalled::Sent) => await_server_end(self.context, number, server, from).await,
+            Ok(Signalled::Sent) => await_server_end(self.context, number, mock).await,
             Ok(Signalled::Gone) => skip(self.context, number, format!("server {server} is gone already")),
             Err(_) => StepEnd::Stop(StepsEnd::Lost),
         }
@@ -328,10 +327,8 @@ impl<'a> Driver<'a> {
             WaitFor::Operation(name) => self.wait_operation(name).await,
             WaitFor::Gate(gate) => await_gate(self.context, &self.operations, number, gate).await,
             WaitFor::ServerEnd(server) => {
-                let from = self.context.stage.recorder.n_events();
                 match self.context.stage.endpoint.mocks().iter().rfind(|mock| mock.server == *server) {
-                    Some(mock) if mock.open => await_server_end(self.context, number, server, from).await,
-                    Some(_) => StepEnd::GoOn,
+                    Some(mock) => await_server_end(self.context, number, mock).await,
                     None => skip(self.context, number, format!("server {server} was never started")),
                 }
             }
