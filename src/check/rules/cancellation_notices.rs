@@ -103,8 +103,7 @@ struct OwedNotice {
     incarnation: u32,
     requested: Seq,
     is_delivered: bool,
-    has_ended: bool,
-    /// When it ended.
+    /// When the operation ended.
     ended: Option<(Seq, u64)>,
     /// Whether its client made a request after the operation had ended.
     has_gone_on: bool,
@@ -121,7 +120,7 @@ impl Monitor for CancellationNotices {
             self.owed
                 .values_mut()
                 .filter(|owed| owed.server == server)
-                .for_each(|owed| owed.has_gone_on |= owed.has_ended);
+                .for_each(|owed| owed.has_gone_on |= owed.ended.is_some());
         }
         match (&event.kind, &event.source) {
             (EventKind::CancelRequested { operation }, _) => {
@@ -143,10 +142,7 @@ impl Monitor for CancellationNotices {
                     self.owed.swap_remove(operation);
                 }
                 Outcome::Failed(_) | Outcome::Cancelled => {
-                    self.owed.entry(*operation).and_modify(|owed| {
-                        owed.has_ended = true;
-                        owed.ended = Some((event.seq, event.at_us));
-                    });
+                    self.owed.entry(*operation).and_modify(|owed| owed.ended = Some((event.seq, event.at_us)));
                 }
             },
             (EventKind::OperationAbandoned { operation, .. }, _) => {
@@ -178,7 +174,7 @@ impl Monitor for CancellationNotices {
                 for id in parts(message).iter().filter(|part| part.is_response()).filter_map(Message::id) {
                     let key = (connection.clone(), Name::from(id));
                     let is_stream = view.is_stateless() && !view.is_line();
-                    let is_owed = |owed: &OwedNotice| owed.has_ended && (owed.has_gone_on || !is_stream);
+                    let is_owed = |owed: &OwedNotice| owed.ended.is_some() && (owed.has_gone_on || !is_stream);
                     self.owed.retain(|_, owed| is_owed(owed) || owed.key != key);
                 }
             }
@@ -215,7 +211,6 @@ impl OwedNotice {
             incarnation: connection.incarnation,
             requested,
             is_delivered: false,
-            has_ended: false,
             ended: None,
             has_gone_on: false,
             left_until: None,
@@ -254,8 +249,10 @@ impl CancellationNotices {
             if !concerns(owed) {
                 return true;
             }
-            let is_excused =
-                !owed.has_ended || !owed.is_delivered || !view.is_healthy(&owed.server) || view.signalled().is_some();
+            let is_excused = owed.ended.is_none()
+                || !owed.is_delivered
+                || !view.is_healthy(&owed.server)
+                || view.signalled().is_some();
             if is_excused {
                 return false;
             }

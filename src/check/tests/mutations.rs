@@ -70,7 +70,7 @@ fn flips(id: &str, histories: &[&RuleHistory]) -> Vec<String> {
     let rule = Alone::new(invariant(id).unwrap());
     let holds = || histories.iter().filter(|history| history.name.starts_with("holds"));
     let mut found = Vec::new();
-    // The mutations of which there are few come before repeats and moves, of which there is one for each two events.
+    // Repeats and moves come last: every pair of events gives one of them, so there are far more of them than of the others.
     let kinds: [Mutations; 6] = [deletions, delays, alterations, insertions, repeats, moves];
     for mutants_of in kinds {
         for history in holds() {
