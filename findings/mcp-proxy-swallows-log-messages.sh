@@ -16,16 +16,7 @@
 set -eu
 sed -n '2,/^set -eu$/{/^set -eu$/d;s/^# \{0,1\}//;p;}' "$0"
 work=$(mktemp -d)
-proxy=
-finish() {
-  if [ -n "$proxy" ]; then
-    # It runs until it is told to end, and its status is then that of the signal.
-    kill "$proxy" || echo "mcp-proxy ended by itself" >&2
-    wait "$proxy" || echo "mcp-proxy ended with status $?"
-  fi
-  rm -rf "$work"
-}
-trap finish EXIT
+trap 'rm -rf "$work"' EXIT
 cd "$work"
 python3 -m venv --without-pip venv
 python3 -m pip --python venv/bin/python install --quiet --no-compile --disable-pip-version-check \
@@ -60,41 +51,56 @@ for line in sys.stdin:
 PY
 
 cat > probe.py <<'PY'
-import asyncio, socket, sys
+import asyncio, contextlib, sys
 from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
+LONGEST = 2  # seconds for the first message to come
+
 async def observe(streams):
-    messages = []
+    messages, heard = [], asyncio.Event()
 
     async def on_log(params):
         messages.append(params.data)
+        heard.set()
 
     async with ClientSession(streams[0], streams[1], logging_callback=on_log) as session:
         offered = (await session.initialize()).capabilities.logging is not None
         if offered:
             await session.set_logging_level("debug")
         await session.call_tool("work", {})
-        await asyncio.sleep(2)  # a message on a stream of its own may come after the answer; none is to come
+        with contextlib.suppress(TimeoutError):  # a message on a stream of its own may come after the answer
+            await asyncio.wait_for(heard.wait(), LONGEST)
     return offered, messages
 
 def show(label, seen):
     offered = "yes   setLevel: ok" if seen[0] else "no"
     print(f"{label:<18} logging offered: {offered}   messages: {seen[1]}")
 
+async def listening(proxy):
+    async for line in proxy.stderr:
+        if b"running on" in line:
+            return
+    raise SystemExit("mcp-proxy ended before it listened")
+
 async def main(port):
     async with stdio_client(StdioServerParameters(command=sys.executable, args=["server.py"])) as streams:
         direct = await observe(streams)
     show("directly:", direct)
-    for _ in range(200):
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            break
-        except OSError:
-            await asyncio.sleep(0.1)  # the proxy has no other sign that it listens
-    async with streamable_http_client(f"http://127.0.0.1:{port}/mcp") as streams:
-        proxied = await observe(streams)
+    command = ["-m", "mcp_proxy", "--host", "127.0.0.1", "--port", str(port), "--", sys.executable, "server.py"]
+    proxy = await asyncio.create_subprocess_exec(
+        sys.executable, *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE)
+    try:
+        await listening(proxy)
+        rest = asyncio.create_task(proxy.stderr.read())
+        async with streamable_http_client(f"http://127.0.0.1:{port}/mcp") as streams:
+            proxied = await observe(streams)
+    finally:
+        if proxy.returncode is None:
+            proxy.terminate()
+        await proxy.wait()
+    await rest
     show("through mcp-proxy:", proxied)
     if direct == (True, ["a quarter done", "half done"]) and proxied == (True, []):
         return 0
@@ -104,7 +110,5 @@ async def main(port):
 sys.exit(asyncio.run(asyncio.wait_for(main(int(sys.argv[1])), 45)))
 PY
 port=$(venv/bin/python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-venv/bin/python -m mcp_proxy --host 127.0.0.1 --port "$port" -- venv/bin/python server.py >proxy.log 2>&1 &
-proxy=$!
 echo "--- seen now"
 timeout 50 venv/bin/python probe.py "$port"
