@@ -2,8 +2,8 @@
 
 use super::client::MODERN;
 use super::scenarios::{
-    AGAIN, BESIDE, BESIDE_DEAD, CALLS, CANCEL, CANCELLED_LATE, CLOSE_EXIT, CLOSE_TWICE, DIES, EXIT, IDLE, LATE, LEFT,
-    LOAD, TERM, TWO_CALLS, TWO_TASKS,
+    AGAIN, BESIDE, BESIDE_DEAD, CALLS, CANCEL, CANCELLED_LATE, CLOSE_EXIT, CLOSE_TWICE, EXIT, HELD, IDLE, LEFT, LOAD,
+    TERM, TWO_CALLS, TWO_TASKS,
 };
 use super::{Life, Script, Specimen, run, scripted, without_announcements};
 
@@ -185,10 +185,10 @@ pub(super) const SPECIMENS: &[Specimen] = lives! {
         "siblings-closed" over "stdio" from R2511 in "remove-first" with "polite",
         breaks "VG-10" told by "removal-spares-siblings";
     "death-told-late": "Tells late that the server of a call has died.",
-        "failures-late" over "stdio" from R2511 in DIES with "die-in-call",
+        "failures-late" over "stdio" from R2511 in HELD with "die-in-call",
         breaks "VG-12" "LC-STD-12" told by "failure-prompt-after-server-death";
     "death-told-late-without-sessions": "Tells late that the server without sessions of a call has died.",
-        "failures-late" over "stdio" from MODERN in DIES with "die-in-call",
+        "failures-late" over "stdio" from MODERN in HELD with "die-in-call",
         breaks "LC-STD-15" told by "failure-prompt-after-server-death";
     "child-forgotten": "Never waits for the end of a process that it has started.",
         "child-forgotten" over "stdio" from R2511 in CALLS with "polite",
@@ -281,7 +281,7 @@ pub(super) const SPECIMENS: &[Specimen] = lives! {
         "panics-aside" over "stdio" from R2511 in CALLS with "polite",
         breaks "VG-07" told by "error-channels-silent";
     "call-cancelled-unasked": "Cancels a call that its caller waits for.",
-        "cancels-unasked" over "stdio" from R2511 in LATE with "call-answered-late",
+        "cancels-unasked" over "stdio" from R2511 in HELD with "call-answered-late",
         breaks "VG-16" told by "cancel-has-a-reason";
     "end-delayed": "Takes seconds to end, though everything is closed.",
         "lingers" over "stdio" from R2511 in CLOSE_EXIT with "polite",

@@ -1,7 +1,17 @@
 //! The scenarios of loaders: each has one server called `odd`, whose script is the stage's.
 
-/// The text of a scenario with these steps: of one server, or of one and a conforming one `beside`.
+/// The text of a scenario with these steps: of one server, or of one and a conforming one `beside`. One that is `held` begins with a
+/// load and a call that the script holds at gate `before-answer`.
 macro_rules! scenario {
+    ($about:literal, held, $($step:tt)+) => {
+        scenario!(
+            $about,
+            ("load")
+            ("call", server = "odd", as = "first", until = "in-flight", in = "task:a")
+            ("wait", gate = "before-answer")
+            $($step)+
+        )
+    };
     ($about:literal, beside $server:literal, $($step:tt)+) => {
         scenario!(@ $about, ", { name = \"", $server, "\", script = \"polite\" }", $($step)+)
     };
@@ -45,22 +55,16 @@ pub(super) const TWO_CALLS: &str = scenario!(
 /// Cancels a call that the script `hold-call` holds.
 pub(super) const CANCEL: &str = scenario!(
     "A call is cancelled in flight, and the next one is answered.",
-    ("load")
-    ("call", server = "odd", as = "first", until = "in-flight", in = "task:a")
-    ("wait", gate = "before-answer")
-    ("cancel", operation = "first")
-    ("wait", operation = "first")
-    ("open-gate", gate = "before-answer")
-    ("call", server = "odd")
-    ("close")
+    held,
+    ("cancel", operation = "first")("wait", operation = "first")("open-gate", gate = "before-answer")(
+        "call",
+        server = "odd"
+    )("close")
 );
 
 /// Cancels a call that the script `hold-call` holds for ever.
 pub(super) const LEFT: &str = scenario!(
-    "A call is cancelled in flight and never answered, the next one is answered, and nothing is asked for a while.",
-    ("load")
-    ("call", server = "odd", as = "first", until = "in-flight", in = "task:a")
-    ("wait", gate = "before-answer")
+    "A call is cancelled in flight and never answered, the next one is answered, and nothing is asked for a while.", held,
     ("cancel", operation = "first")
     ("wait", operation = "first")
     ("call", server = "odd")
@@ -106,17 +110,6 @@ pub(super) const CLOSE_TWICE: &str = scenario!(
     ("load")("call", server = "odd")("close")("close")("load")("call", server = "odd")("close")
 );
 
-/// Calls a server that dies at its gate.
-pub(super) const DIES: &str = scenario!(
-    "A server is killed during a call.",
-    ("load")
-    ("call", server = "odd", as = "first", until = "in-flight", in = "task:a")
-    ("wait", gate = "before-answer")
-    ("open-gate", gate = "before-answer")
-    ("wait", operation = "first")
-    ("close")
-);
-
 /// Calls an odd server and one beside it.
 pub(super) const BESIDE: &str = scenario!(
     "An odd server and a conforming one are loaded and called.", beside "search",
@@ -126,28 +119,21 @@ pub(super) const BESIDE: &str = scenario!(
     ("close")
 );
 
-/// Calls a server that answers late.
-pub(super) const LATE: &str = scenario!(
-    "A call is answered late.",
-    ("load")
-    ("call", server = "odd", as = "first", until = "in-flight", in = "task:a")
-    ("wait", gate = "before-answer")
-    ("open-gate", gate = "before-answer")
-    ("wait", operation = "first")
-    ("close")
+/// Lets a call go on that was held: its server answers late, or dies.
+pub(super) const HELD: &str = scenario!(
+    "A call is held, and goes on.",
+    held,
+    ("open-gate", gate = "before-answer")("wait", operation = "first")("close")
 );
 
 /// Cancels a call that is answered all the same, and makes two more, whichever of which meets the late answer.
 pub(super) const CANCELLED_LATE: &str = scenario!(
     "A call is cancelled and answered late.",
-    ("load")
-    ("call", server = "odd", as = "first", until = "in-flight")
-    ("wait", gate = "before-answer")
-    ("cancel", operation = "first")
-    ("open-gate", gate = "before-answer")
-    ("call", server = "odd")
-    ("call", server = "odd")
-    ("close")
+    held,
+    ("cancel", operation = "first")("open-gate", gate = "before-answer")("call", server = "odd")(
+        "call",
+        server = "odd"
+    )("close")
 );
 
 /// Closes and exits.

@@ -1,9 +1,15 @@
 //! Programs that the harness starts and watches: what only their end and their output show.
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::client::{Client, MODERN, On};
 use super::{Specimen, Stage, row, started};
+
+/// A client that comes back to a stream waits at least for the 500 ms that the stream names as `retry`.
+const WAITING_TIME: Duration = Duration::from_millis(600);
 
 const CALLS: Stage = started("2025-11-25", "tools_call");
 const OPENS: Stage = started("2025-11-25", "initialize");
@@ -210,7 +216,7 @@ fn made_twice(client: &mut Client, is_broken: bool) {
     if is_broken {
         client.request("tools/call", json!({ "name": "test_reconnection", "arguments": {} }));
     }
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    sleep(WAITING_TIME);
     client.http().listen(Some(&id)).rest();
 }
 
@@ -218,7 +224,7 @@ fn back_without_event(client: &mut Client, is_broken: bool) {
     client.open();
     let cut_off = client.request("tools/call", json!({ "name": "test_reconnection", "arguments": {} }));
     let id = cut_off.events.iter().find_map(|event| event.id.clone()).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(600));
+    sleep(WAITING_TIME);
     let mut stream = client.http().listen((!is_broken).then_some(&id));
     if !is_broken {
         stream.event();
