@@ -5,7 +5,11 @@
 //! compiles no reqwest.
 
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use mcp_lifecheck::loader::target::{Called, Failure, Loaded};
 use rmcp::model::CallToolRequestParams;
 use rmcp::service::{ClientInitializeError, Peer, RunningService, ServiceError};
@@ -13,6 +17,7 @@ use rmcp::transport::TokioChildProcess;
 use rmcp::{RoleClient, ServiceExt};
 use serde_json::Value;
 use tokio::process::Command;
+use tokio::time::sleep;
 
 use super::web;
 use crate::reference::{CommandLine, Config, Endpoint, called};
@@ -23,6 +28,9 @@ pub(super) type Service = RunningService<RoleClient, ()>;
 pub(super) type Handle = Peer<RoleClient>;
 /// Sessions by server name.
 pub(super) type Services = BTreeMap<String, Service>;
+
+/// How often a call looks whether its session has ended.
+const SESSION_POLL: Duration = Duration::from_millis(100);
 
 /// The servers of `config`.
 pub(super) fn servers(config: &Value) -> Result<Config, Failure> {
@@ -99,8 +107,27 @@ pub(super) async fn call(peer: &Handle, tool: &str, arguments: Value) -> Result<
         Value::Object(arguments) => params.with_arguments(arguments),
         _ => params,
     };
-    let answer = peer.call_tool(params).await.map_err(|error| service_failure(&error))?;
+    let answer = or_end(peer, peer.call_tool(params)).await.map_err(|error| service_failure(&error))?;
     Ok(called(&answer))
+}
+
+/// The answer to a request, or the end of its session.
+///
+/// rmcp does not always report the end. A request that enters the queue of a session while the session's task drops the queue stays
+/// there, and rmcp waits for its answer for as long as a handle exists. It depends on nanoseconds, and a broken loader has the same
+/// outcome each time.
+async fn or_end<T>(peer: &Handle, request: impl Future<Output = Result<T, ServiceError>>) -> Result<T, ServiceError> {
+    let mut request = pin!(request);
+    let ended = async {
+        while !peer.is_transport_closed() {
+            sleep(SESSION_POLL).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        answer = &mut request => answer,
+        () = ended => request.now_or_never().unwrap_or(Err(ServiceError::TransportClosed)),
+    }
 }
 
 /// Closes every session in the order of their names.
@@ -129,4 +156,30 @@ fn service_failure(error: &ServiceError) -> Failure {
         _ => "ServiceError",
     };
     Failure::of(kind, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use rmcp::service::serve_directly;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_stays_in_the_queue_ends_with_its_session() {
+        let (client, _server) = tokio::io::duplex(64);
+        let service = serve_directly((), client, None);
+        let peer = service.peer().clone();
+        let waiting = tokio::spawn({
+            let peer = peer.clone();
+            async move { or_end::<()>(&peer, pending()).await }
+        });
+        service.cancel().await.expect("the session's task ends");
+        let ended = timeout(Duration::from_secs(10), waiting).await.expect("the call ends").expect("without a panic");
+        assert!(matches!(ended, Err(ServiceError::TransportClosed)), "{ended:?}");
+        // An answer that has come counts, also when the session has ended since.
+        assert!(matches!(or_end(&peer, ready(Ok(1))).await, Ok(1)));
+    }
 }
