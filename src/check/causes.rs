@@ -76,6 +76,20 @@ const CAUSES: &[Cause] = &[
         shown: Shown::OneEvent,
         because: "the call that never ended came after cleanup: see call-after-cleanup-fails",
     },
+    // A call on a session that was lost must end, and one that is overdue has not.
+    Cause {
+        of: "lost-session-calls-end/never",
+        consequences: &["failure-prompt-after-server-death/never", "operation-completes/call-overdue"],
+        shown: Shown::OneEvent,
+        because: "the call that never ended had lost its session: see lost-session-calls-end",
+    },
+    // A server that is kept holds its pipes, the threads that read them, and memory.
+    Cause {
+        of: "repeats-keep-servers/grew",
+        consequences: &["repeats-keep-descriptors/grew", "repeats-keep-threads/grew", "repeats-keep-memory/grew"],
+        shown: Shown::OneEvent,
+        because: "each server that was kept holds descriptors, threads and memory: see repeats-keep-servers",
+    },
     // A scenario waits for the notification that its client never sends.
     Cause {
         of: "session-initialized/missing",

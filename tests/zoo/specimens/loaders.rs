@@ -2,10 +2,10 @@
 
 use super::client::MODERN;
 use super::scenarios::{
-    AGAIN, BESIDE, BESIDE_DEAD, CALLS, CANCEL, CANCELLED_LATE, CLOSE_EXIT, CLOSE_TWICE, EXIT, HELD, IDLE, LEFT, LOAD,
-    TERM, TWO_CALLS, TWO_TASKS,
+    AGAIN, BESIDE, BESIDE_DEAD, CALLS, CANCEL, CANCELLED_LATE, CLOSE_EXIT, CLOSE_TWICE, CLOSE_WAIT, EXIT, HELD, IDLE,
+    LEFT, LOAD, TERM, TWO_CALLS, TWO_TASKS,
 };
-use super::{Life, Script, Specimen, run, scripted, without_announcements};
+use super::{Life, Script, Specimen, run, scripted, with_a_session_per_call, without_announcements};
 
 const R2411: &str = "2024-11-05";
 const R2503: &str = "2025-03-26";
@@ -292,10 +292,53 @@ pub(super) const SPECIMENS: &[Specimen] = lives! {
     "server-started-again-and-again": "Starts its server again and again in one load.",
         "respawns" over "stdio" from MODERN in CALLS with "polite",
         breaks "LC-STD-14" "VG-18" told by "server-not-respawned";
+    "descriptor-for-each-run": "Keeps a descriptor each time the program runs.",
+        "descriptors-kept" over "stdio" from R2511 in "hundred-reruns" with "polite",
+        breaks "VG-17" told by "repeats-keep-descriptors";
+    "thread-for-each-run": "Keeps a thread each time the program runs.",
+        "threads-kept" over "stdio" from R2511 in "hundred-reruns" with "polite",
+        breaks "VG-17" told by "repeats-keep-threads";
+    "memory-for-each-run": "Keeps memory each time the program runs.",
+        "memory-kept" over "stdio" from R2511 in "hundred-reruns" with "polite",
+        breaks "VG-17" told by "repeats-keep-memory";
+    "server-started-by-a-timer": "Starts its server once more soon after it has closed it.",
+        "reopens" over "stdio" from R2511 in CLOSE_WAIT with "polite",
+        breaks "VG-15" told by "closed-stays-closed";
+    "closed-later-than-told": "Says that it has closed its server, and calls it once more.",
+        "closes-later" over "stdio" from R2511 in CLOSE_WAIT with "polite",
+        breaks "VG-15" told by "closed-stays-silent";
+    "call-on-a-lost-session-untold": "Never completes a call whose session was lost.",
+        "lost-calls-forgotten" over "http" from R2511 in "session-lost-in-call" with "polite",
+        breaks "VG-20" told by "lost-session-calls-end";
+    "subscription-of-the-first-process": "Subscribes at the first process of its server, and not at the next one.",
+        "first-subscription-alone" over "stdio" from MODERN in "subscription-lost" with "polite",
+        breaks "LC-SUB-12" told by "subscription-sent-again";
+    "first-page-for-every-page": "Takes the tools of the first page for those of every page.",
+        "first-page-kept" over "stdio" from MODERN in "pages" with "polite",
+        breaks "LC-SUB-15" told by "load-succeeds";
+    "subscription-left-open": "Does nothing to close a subscription.",
+        "close-lost" over "http" from MODERN in "subscription-heard" with "polite",
+        breaks "LC-SUB-08" told by "modern-subscription-closed";
 };
 
 /// Loaders that promise less, and servers with a script of the zoo.
 pub(super) const SPECIAL: &[Specimen] = &[
+    with_a_session_per_call(Specimen {
+        name: "server-for-each-run-kept",
+        about: "Starts a server each time the program runs, and closes them at its end.",
+        breaks: &["VG-17"],
+        caught_by: "repeats-keep-servers",
+        stage: run("stdio", R2511, ("hundred-reruns", "polite")),
+        life: Life::Loader("servers-kept"),
+    }),
+    with_a_session_per_call(Specimen {
+        name: "loads-to-close-again",
+        about: "Loads once more in order to close what is closed.",
+        breaks: &["VG-05"],
+        caught_by: "repeated-cleanup-quiet",
+        stage: run("http", MODERN, (CLOSE_TWICE, "polite")),
+        life: Life::Loader("loads-to-close"),
+    }),
     without_announcements(Specimen {
         name: "stream-of-a-cancelled-call-kept",
         about: "Keeps the response stream of a call that was cancelled.",

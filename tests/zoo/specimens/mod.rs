@@ -157,8 +157,17 @@ pub const fn scripted(script: Script, specimen: Specimen) -> Specimen {
 
 /// The same specimen with a loader that does not promise to announce a cancellation.
 pub const fn without_announcements(specimen: Specimen) -> Specimen {
+    promising("[promises]\nannounces-cancel = false\n", specimen)
+}
+
+/// The same specimen with a loader that promises no session beyond a call.
+pub const fn with_a_session_per_call(specimen: Specimen) -> Specimen {
+    promising("[promises]\nsession = \"per-call\"\n", specimen)
+}
+
+const fn promising(promises: &'static str, specimen: Specimen) -> Specimen {
     let Over::Run { transport, scenario, .. } = specimen.stage.over else { return specimen };
-    let over = Over::Run { transport, scenario, promises: "[promises]\nannounces-cancel = false\n" };
+    let over = Over::Run { transport, scenario, promises };
     Specimen { stage: Stage { over, ..specimen.stage }, ..specimen }
 }
 

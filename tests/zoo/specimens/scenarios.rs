@@ -142,6 +142,15 @@ pub(super) const CLOSE_EXIT: &str = scenario!(
     ("load")("call", server = "odd")("close")("exit")
 );
 
+/// Closes, and goes on for a while.
+pub(super) const CLOSE_WAIT: &str = scenario!(
+    "One server is loaded and closed, and the program goes on for a while.",
+    ("load")
+    ("call", server = "odd")
+    ("close")
+    ("wait", for = "600ms")
+);
+
 /// Loads a server that cannot be loaded beside one that can.
 pub(super) const BESIDE_DEAD: &str = scenario!(
     "A server that cannot be loaded and a conforming one are loaded, and the latter is called.", beside "search",

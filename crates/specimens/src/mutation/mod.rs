@@ -10,6 +10,7 @@ mod around;
 mod bytes;
 mod careless;
 mod children;
+mod growing;
 mod http;
 mod responses;
 mod restless;
@@ -238,6 +239,13 @@ mutations! {
         "cancels-unasked", |options| sewn(options, Hooks::with(wire::cancels_unasked)), "cancels each call that it makes";
         "stderr-flooded", |options| around(options, careless::StderrFlooded), "logs without a bound";
         "connected-twice", careless::ConnectedTwice::loader, "connects to every server twice";
+        "descriptors-kept", |options| around(options, growing::Kept::descriptors()), "keeps a descriptor of each load";
+        "threads-kept", |options| around(options, growing::Kept::threads()), "keeps a thread of each load";
+        "memory-kept", |options| around(options, growing::Kept::memory()), "keeps memory of each load";
+        "servers-kept", growing::ServersKept::loader, "keeps a server of each load";
+        "reopens", |options| around(options, growing::Reopens::default()), "starts every server once more soon after it has closed it";
+        "closes-later", growing::ClosesLater::loader, "says that it has closed everything, calls once more, and closes then";
+        "lost-calls-forgotten", |options| around(Options { hooks: Hooks::with_http(responses::losses_counted), ..options }, growing::LostCallsForgotten), "never completes a call whose session was lost";
     }
 }
 

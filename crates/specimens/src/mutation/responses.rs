@@ -1,6 +1,7 @@
 //! Mutations of what the loader does with a response.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hyper::body::Bytes;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
@@ -8,6 +9,28 @@ use hyper::{Method, Request, StatusCode};
 
 use crate::mutation::http::{SESSION_ID, is_of};
 use crate::reference::{Fate, Seen, TamperHttp};
+
+/// How many requests were refused with 404 so far, in this process.
+pub(super) static N_SESSIONS_LOST: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts the responses that tell of a lost session.
+struct LossesCounted;
+
+impl TamperHttp for LossesCounted {
+    fn see(&mut self, method: &Method, seen: Seen<'_>) -> Fate {
+        if let Seen::Head(head) = seen
+            && method == Method::POST
+            && head.status == StatusCode::NOT_FOUND
+        {
+            N_SESSIONS_LOST.fetch_add(1, Ordering::Relaxed);
+        }
+        Fate::Taken
+    }
+}
+
+pub(super) fn losses_counted() -> Box<dyn TamperHttp> {
+    Box::new(LossesCounted)
+}
 
 /// Loses a response with status 202 and a content type.
 struct AcceptedEmpty;
