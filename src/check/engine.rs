@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use crate::check::causes::{Counts, withdraw_consequences};
 use crate::check::evidence::Missing;
 use crate::check::experiment::Experiment;
+use crate::check::generations::Spoke;
 use crate::check::{
     Finding, HOST_RULES, INVARIANTS, Invariant, Judgement, Monitor, PlanVerdict, Tally, Verdict, View, Witness,
 };
@@ -38,6 +39,9 @@ fn subscribers(table: &[Invariant]) -> Subscribers {
 struct Row {
     invariant: &'static Invariant,
     standing: Standing,
+    /// Of a rule of another generation than the plan's: the generation, and the reason why the rule does not apply as long
+    /// as the history shows no session of it.
+    awaits: Option<(Spoke, String)>,
 }
 
 enum Standing {
@@ -79,11 +83,17 @@ impl Engine {
     /// orphan, a scope exit or an error report from there on. The same holds after a failure of the experiment.
     pub fn see(&mut self, event: &Event) {
         let was_killed = self.view.is_killed() || self.view.experiment_failed().is_some();
+        let own = self.view.generations.own(event);
         self.view.see(event);
         self.experiment.see(event);
         if !was_killed {
+            let foreign = self.view.generations.foreign(event);
             for index in &self.subscribers[event.kind.kind() as usize] {
-                if let Standing::Watching { monitor, tally, .. } = &mut self.rows[*index].standing {
+                let Row { invariant, standing, awaits } = &mut self.rows[*index];
+                let hearers = if awaits.is_some() { foreign } else { own };
+                if let Standing::Watching { monitor, tally, .. } = standing
+                    && invariant.applies.is_heard_by(hearers)
+                {
                     monitor.see(event, &self.view, tally);
                 }
             }
@@ -143,6 +153,7 @@ impl Row {
         let refused = invariant.applies.refuses(header);
         let withheld = (!invariant.needs.is_given(&header.promises))
             .then(|| format!("needs the promise {}, which the loader does not give", invariant.needs.id()));
+        let awaits = refused.is_none().then(|| invariant.applies.awaits(header)).flatten();
         let standing = match (refused.or(withheld), Missing::of(invariant, header)) {
             (Some(because), _) => Standing::NotApplicable { because },
             (None, Missing { absence: Some(because), excuse: Some(_) }) => Standing::NotObservable { because },
@@ -150,12 +161,12 @@ impl Row {
                 Standing::Watching { monitor: (invariant.start)(header), tally: Tally::default(), missing }
             }
         };
-        Self { invariant, standing }
+        Self { invariant, standing, awaits }
     }
 
     /// The finding if the history ended here.
     fn finding(&self, view: &View) -> (Finding, Counts) {
-        let Self { invariant, standing } = self;
+        let Self { invariant, standing, awaits } = self;
         let plain = |verdict: Verdict, because: String| Finding {
             invariant: invariant.id,
             verdict,
@@ -167,6 +178,10 @@ impl Row {
         let unjudged = |verdict: Verdict, because: &str| {
             (plain(verdict, because.to_owned()), Counts { never_held: true, n_broken: 0 })
         };
+        let awaits = awaits.as_ref().filter(|(spoke, _)| !view.generations.has(*spoke));
+        if let (Some((_, because)), None) = (awaits, view.not_applicable()) {
+            return unjudged(Verdict::NotApplicable, because);
+        }
         let (monitor, mut tally, missing) = match (standing, view.not_applicable()) {
             (_, Some(because)) => return unjudged(Verdict::NotApplicable, because),
             (Standing::NotApplicable { because }, None) => return unjudged(Verdict::NotApplicable, because),

@@ -1,5 +1,6 @@
 //! An invariant: a table row and a monitor.
 
+use crate::check::generations::{Hearers, Spoke};
 use crate::check::{Tally, Verdict, View};
 use crate::history::{Event, Header, Kind, UNKNOWN_TRANSPORT};
 use crate::plan::{Framing, Promise, Revision, Transport};
@@ -230,15 +231,29 @@ impl AppliesTo {
             let names: Vec<&str> = self.transports().map(Transport::as_str).collect();
             return Some(["applies to transport ", &names.join(" and "), ", this is ", transport].concat());
         }
-        let has_handshake = header.revision.parse::<Revision>().map(|revision| revision <= Revision::NEWEST_HANDSHAKE);
-        match (self.generation, has_handshake) {
-            (Generation::Any, _) | (Generation::Handshake, Ok(true)) | (Generation::Stateless, Ok(false)) => None,
-            (Generation::Handshake, _) => {
-                Some(["applies to revisions with a handshake, this is ", &header.revision].concat())
-            }
-            (Generation::Stateless, _) => {
-                Some(["applies to revisions without a handshake, this is ", &header.revision].concat())
-            }
+        None
+    }
+
+    /// The generation to which it is bound although the plan is of another one, and the reason why it does not apply
+    /// as long as no session of that generation is on record.
+    pub(super) fn awaits(self, header: &Header) -> Option<(Spoke, String)> {
+        let spoke = match self.generation {
+            Generation::Any => return None,
+            Generation::Handshake => Spoke::Handshake,
+            Generation::Stateless => Spoke::Stateless,
+        };
+        let is_of_plan = self.revisions().any(|revision| header.revision.parse() == Ok(revision));
+        let has = if spoke == Spoke::Handshake { "with" } else { "without" };
+        let because = || ["applies to revisions ", has, " a handshake, this is ", &header.revision].concat();
+        (!is_of_plan).then(|| (spoke, because()))
+    }
+
+    /// Whether it gets an event that these rules hear.
+    pub(super) fn is_heard_by(self, hearers: Hearers) -> bool {
+        match self.generation {
+            Generation::Any => true,
+            Generation::Handshake => hearers.handshake,
+            Generation::Stateless => hearers.stateless,
         }
     }
 }

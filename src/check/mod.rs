@@ -23,6 +23,7 @@ mod coverage;
 mod engine;
 mod evidence;
 mod experiment;
+mod generations;
 mod honest_answers;
 mod host;
 mod invariant;

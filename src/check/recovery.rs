@@ -4,7 +4,7 @@
 //! connections of the server.
 
 use crate::check::{Operation, Server, View};
-use crate::history::Seq;
+use crate::history::{ConnectionId, Seq};
 use crate::plan::SessionPromise;
 
 impl View {
@@ -33,7 +33,8 @@ impl View {
             return false;
         }
         // Without a session, a fault touches one exchange.
-        if self.is_stateless() && !self.is_line() {
+        let is_stateless = |newest: &ConnectionId| self.is_stateless(newest);
+        if server.newest.as_ref().map_or(self.is_stateless_plan(), is_stateless) && !self.is_line() {
             return self.is_reachable(server);
         }
         let is_handed_out_since =
@@ -46,8 +47,8 @@ impl View {
 
     /// Whether a client had a usable connection before an operation, which it opened after the server had lost the others.
     fn has_connection_since(&self, name: &str, lost: Option<Seq>, invoked: Seq) -> bool {
-        self.connections_of(name).any(|(_, connection)| {
-            let ready = if self.is_stateless() { Some(connection.opened) } else { connection.ready };
+        self.connections_of(name).any(|(id, connection)| {
+            let ready = if self.is_stateless(id) { Some(connection.opened) } else { connection.ready };
             connection.gone.is_none()
                 && connection.opened > lost.unwrap_or(Seq(0))
                 && ready.is_some_and(|ready| ready < invoked)

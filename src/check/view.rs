@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::check::agreement::Agreements;
 use crate::check::carriers::{Carrier, Carriers};
 use crate::check::course::{Course, is_end_signal};
+use crate::check::generations::Generations;
 use crate::check::observability::Observability;
 use crate::check::operations::{
     LoadPlace, Overtaken, Removal, WireRequest, caller_of, owner_of, refuses_call, switch_from,
@@ -42,7 +43,7 @@ pub struct View {
     removal: Option<Removal>,
     last_close: Option<Seq>,
     closed: Option<(Seq, u64)>,
-    is_stateless: bool,
+    pub(super) generations: Generations,
     agreements: Agreements,
     under_test: UnderTest,
 }
@@ -67,9 +68,7 @@ impl View {
             removal: None,
             last_close: None,
             closed: None,
-            // HTTP with server-sent events belongs to the handshake generation, whatever the revision.
-            is_stateless: header.carried_by() != "sse"
-                && header.revision.parse::<Revision>().is_ok_and(|revision| revision > Revision::NEWEST_HANDSHAKE),
+            generations: Generations::of(header),
             agreements: Agreements::default(),
             under_test: UnderTest::of(header),
         }
@@ -235,10 +234,16 @@ impl View {
         self.course.faulted.or_else(|| self.peers.altered())
     }
 
-    /// Whether the revision has no handshake and no session.
+    /// Whether the requests on a connection stand alone, without a handshake and without a session.
     #[must_use]
-    pub fn is_stateless(&self) -> bool {
-        self.is_stateless
+    pub fn is_stateless(&self, connection: &ConnectionId) -> bool {
+        self.generations.is_stateless(connection)
+    }
+
+    /// Whether the plan is of the generation without a handshake; what a client speaks may be another one.
+    #[must_use]
+    pub fn is_stateless_plan(&self) -> bool {
+        self.generations.is_stateless_plan()
     }
 
     /// What was agreed on a connection with `initialize`, up to its end.
@@ -251,7 +256,7 @@ impl View {
     #[must_use]
     pub fn spoken(&self, connection: &ConnectionId) -> Spoken<'_> {
         match self.agreement(connection) {
-            None if self.is_stateless => Spoken::Stateless,
+            None if self.is_stateless(connection) => Spoken::Stateless,
             None => Spoken::Unknown,
             Some(agreement) => match agreement.revision() {
                 Some(revision) => Spoken::Handshake(revision, agreement),
@@ -300,6 +305,7 @@ impl View {
         self.refusals.see(event, &self.carriers);
         self.course.see(event);
         self.agreements.see(event);
+        self.generations.see(event, &self.agreements);
         self.under_test.see(event, &self.agreements);
         match &event.kind {
             EventKind::LoaderReady { observes, unobservable, .. } => {
@@ -475,7 +481,7 @@ impl View {
     fn send(&mut self, seq: Seq, connection: &ConnectionId, message: &Message) {
         for part in parts(message).iter().filter(|part| part.is_response()) {
             let agreed = self.agreements.of(connection).and_then(Agreement::revision);
-            let revision = agreed.or(self.is_stateless.then_some(Revision::R20260728));
+            let revision = agreed.or(self.is_stateless(connection).then_some(Revision::R20260728));
             let owner = self.peers.answer(connection, part, revision).and_then(|pending| pending.operation);
             let Some(operation) = owner.and_then(|id| self.operations.get_mut(&id)) else { continue };
             let id = part.id().map(|_| part.id_text());

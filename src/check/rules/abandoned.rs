@@ -84,8 +84,7 @@ struct PostedRequest {
 impl Monitor for AbandonedRequests {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         self.see_call(event, view, tally);
-        // Only an exchange in the handshake generation ends without a cancellation.
-        if view.is_stateless() || view.shows_ends() {
+        if view.shows_ends() {
             return;
         }
         match &event.kind {
@@ -94,7 +93,8 @@ impl Monitor for AbandonedRequests {
             EventKind::HttpAnswered { exchange, streams: false, .. } if !self.is_host => {
                 self.asked.swap_remove(&exchange_of(event, exchange));
             }
-            EventKind::WireReceived { connection, message } => {
+            // Only an exchange in the handshake generation ends without a cancellation.
+            EventKind::WireReceived { connection, message } if !view.is_stateless(connection) => {
                 if let Some(cancelled) = message.cancelled_request() {
                     let id = Name::of(cancelled);
                     let is_it = |asked: &PostedRequest| asked.connection == *connection && asked.id == *id;
@@ -166,11 +166,11 @@ impl AbandonedRequests {
     /// Takes an event for the calls of a driver.
     fn see_call(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         let is_line = view.shows_ends();
-        if view.is_stateless() && !is_line {
-            return;
-        }
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
+                if view.is_stateless(connection) && !is_line {
+                    return;
+                }
                 for part in parts(message).iter() {
                     (0..self.calls.receive(connection, part)).for_each(|_| tally.held());
                 }

@@ -158,7 +158,7 @@ impl Monitor for CancellationNotices {
             }
             // A posted notice has no effect in the stateless generation, except on a connection that fell back.
             (EventKind::WireReceived { connection, message }, _)
-                if view.is_stateless() && !view.is_line() && !self.fell_back(connection, message) =>
+                if view.is_stateless(connection) && !view.is_line() && !self.fell_back(connection, message) =>
             {
                 if let (Some(carrier), Some(id)) = (view.carrier(event), message.id()) {
                     let exchange = (carrier.mock.clone(), carrier.exchange.clone());
@@ -173,7 +173,7 @@ impl Monitor for CancellationNotices {
             (EventKind::WireSent { connection, message }, _) => {
                 for id in parts(message).iter().filter(|part| part.is_response()).filter_map(Message::id) {
                     let key = (connection.clone(), Name::from(id));
-                    let is_stream = view.is_stateless() && !view.is_line();
+                    let is_stream = view.is_stateless(connection) && !view.is_line();
                     let is_owed = |owed: &OwedNotice| owed.ended.is_some() && (owed.has_gone_on || !is_stream);
                     self.owed.retain(|_, owed| is_owed(owed) || owed.key != key);
                 }

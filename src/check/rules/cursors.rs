@@ -70,7 +70,7 @@ impl Monitor for Cursors {
 impl Cursors {
     fn asked(&mut self, event: &Event, view: &View, connection: &ConnectionId, request: &Message, tally: &mut Tally) {
         let Some(server) = event.source.server() else { return };
-        let is_stateless = view.is_stateless() && view.agreement(connection).is_none();
+        let is_stateless = view.is_stateless(connection) && view.agreement(connection).is_none();
         let (Some(method), Some(id)) = (request.method().filter(|method| method.ends_with("/list")), request.id())
         else {
             return;

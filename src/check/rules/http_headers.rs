@@ -223,11 +223,12 @@ pub(super) const ACCEPT_OFFERS_BOTH: Invariant = Invariant {
 };
 
 fn judge_accept(event: &Event, view: &View) -> Judged {
-    let EventKind::HttpReceived { verb, headers, .. } = &event.kind else { return Judged::Unrelated };
+    let EventKind::HttpReceived { verb, headers, connection, .. } = &event.kind else { return Judged::Unrelated };
+    let is_stateless = connection.as_ref().map_or(view.is_stateless_plan(), |connection| view.is_stateless(connection));
     let accept = headers.get("accept").map_or("", String::as_str);
     let wanted: &[&str] = match verb.as_str() {
         "POST" => &["application/json", "text/event-stream"],
-        "GET" if !view.is_stateless() => &["text/event-stream"],
+        "GET" if !is_stateless => &["text/event-stream"],
         _ => return Judged::Unrelated,
     };
     match wanted.iter().find(|wanted| !accepts(accept, wanted)) {

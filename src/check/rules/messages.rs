@@ -47,8 +47,8 @@ type SentId = (ConnectionId, Name, String);
 
 /// What the client of a request calls itself, or else the socket that carried it. Without sessions, everything that a
 /// server hears over HTTP is one connection, whichever client sent it.
-fn client_of(request: &Message, event: &Event, view: &View) -> String {
-    if !view.is_stateless() {
+fn client_of(request: &Message, connection: &ConnectionId, event: &Event, view: &View) -> String {
+    if !view.is_stateless(connection) {
         return String::new();
     }
     let name = request.at(&["params", "_meta", CLIENT]).map(ToString::to_string);
@@ -60,17 +60,16 @@ fn request_ids(event: &Event, view: &View) -> Count<SentId> {
     match &event.kind {
         EventKind::WireReceived { connection, message } => {
             let parts = parts(message);
-            let counts = |part: &&Message| view.is_stateless() || part.method() != Some("server/discover");
+            let counts = |part: &&Message| view.is_stateless(connection) || part.method() != Some("server/discover");
             let requests = parts.iter().filter(|part| part.is_any_request()).filter(counts);
             let id_of = |request: &Message| request.id().and_then(text_of_id);
-            let ids = requests.filter_map(|request| Some((id_of(request)?, client_of(request, event, view))));
+            let ids =
+                requests.filter_map(|request| Some((id_of(request)?, client_of(request, connection, event, view))));
             Count::These(ids.map(|(id, client)| (connection.clone(), id, client)).collect())
         }
-        EventKind::WireSent { .. } if view.is_stateless() => Count::Forget(is_answered),
+        EventKind::WireSent { connection, .. } if view.is_stateless(connection) => Count::Forget(is_answered),
         EventKind::HttpAnswered { .. } if !view.refusals().now().is_empty() => Count::Forget(is_refused),
-        EventKind::HttpEnded { .. } if view.is_stateless() && !view.refusals().dropped().is_empty() => {
-            Count::Forget(is_refused)
-        }
+        EventKind::HttpEnded { .. } if !view.refusals().dropped().is_empty() => Count::Forget(is_refused),
         EventKind::WireEof { .. } | EventKind::ConnectionClosed { .. } => Count::Forget(is_of_ended_connection),
         _ => Count::Unrelated,
     }
@@ -87,7 +86,9 @@ fn text_of_id(id: &Value) -> Option<Name> {
 
 fn is_refused((of, id, _): &SentId, _event: &Event, view: &View) -> bool {
     let is_it = |freed: &str| freed == id || freed.strip_suffix(".0") == Some(id);
-    let mut freed = view.refusals().now().iter().chain(view.refusals().dropped());
+    // A dropped stream cancels a request only where there is no session.
+    let dropped = view.refusals().dropped().iter().filter(|(on, _)| view.is_stateless(on));
+    let mut freed = view.refusals().now().iter().chain(dropped);
     freed.any(|(connection, freed)| connection == of && is_it(freed))
 }
 

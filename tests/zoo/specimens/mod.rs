@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a specimen fails by panicking")]
 
+mod agreed;
 mod bodies;
 pub mod client;
 mod correct;
@@ -174,6 +175,7 @@ const fn promising(promises: &'static str, specimen: Specimen) -> Specimen {
 /// The tables of the broken specimens, by family.
 pub const BROKEN: &[&[Specimen]] = &[
     opening::SPECIMENS,
+    agreed::SPECIMENS,
     messages::SPECIMENS,
     methods::SPECIMENS,
     features::SPECIMENS,
