@@ -1,7 +1,8 @@
-//! The schemas of the revisions, as far as clients send what they describe; and that of the result of a call.
+//! The schemas of the revisions, as far as clients send what they describe; and those of the results of their requests.
 //!
 //! `fixtures/schemas` has an extract of each published schema: the parameters of the requests and notifications of
-//! clients, the results of requests of servers and of calls, and the definitions that they name. A test makes the extracts.
+//! clients, the results of requests of servers and of the usual requests of clients, and the definitions that they name. A
+//! test makes the extracts.
 
 use crate::history::Table;
 use std::sync::LazyLock;
@@ -44,7 +45,7 @@ impl Schema {
         self.shapes.mismatch(self.params.get(method)?, params)
     }
 
-    /// The first mismatch of the result of a request of a server, or of a call.
+    /// The first mismatch of the result of a request of a server, or of a usual request of a client.
     pub(in crate::check) fn mismatch_of_result(&self, method: &str, result: &Value) -> Option<Mismatch> {
         self.shapes.mismatch(self.results.get(method)?, result)
     }

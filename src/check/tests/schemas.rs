@@ -9,9 +9,16 @@ use serde_json::{Map, Value};
 use crate::check::shape::extract;
 use crate::plan::Revision;
 
-/// The results of requests of servers, and of calls, by method. The result of `tasks/result` has the shape of another request.
-const RESULTS: [(&str, &str); 7] = [
-    (CALL, "CallToolResult"),
+/// The results of requests of servers, and of requests of clients that every revision has, by method. The result of
+/// `tasks/result` has the shape of another request.
+const RESULTS: [(&str, &str); 13] = [
+    ("tools/call", "CallToolResult"),
+    ("prompts/list", "ListPromptsResult"),
+    ("prompts/get", "GetPromptResult"),
+    ("resources/list", "ListResourcesResult"),
+    ("resources/templates/list", "ListResourceTemplatesResult"),
+    ("resources/read", "ReadResourceResult"),
+    ("completion/complete", "CompleteResult"),
     ("roots/list", "ListRootsResult"),
     ("sampling/createMessage", "CreateMessageResult"),
     ("elicitation/create", "ElicitResult"),
@@ -19,8 +26,8 @@ const RESULTS: [(&str, &str); 7] = [
     ("tasks/list", "ListTasksResult"),
     ("tasks/cancel", "CancelTaskResult"),
 ];
-/// A request of clients, whose result each revision has.
-const CALL: &str = "tools/call";
+/// How many of them, from the first, are of requests of clients.
+const N_OF_CLIENTS: usize = 7;
 /// What an extract keeps of a schema.
 const KEPT: [&str; 10] =
     ["type", "properties", "required", "items", "enum", "const", "anyOf", "allOf", "additionalProperties", "$ref"];
@@ -66,8 +73,8 @@ fn extract_of(document: &Value, has_results: bool) -> String {
             params.insert(method.to_owned(), found.kept(&schema));
         }
     }
-    let known =
-        RESULTS.iter().filter(|(method, name)| (has_results || *method == CALL) && definitions.contains_key(*name));
+    let n_known = if has_results { RESULTS.len() } else { N_OF_CLIENTS };
+    let known = RESULTS.iter().take(n_known).filter(|(_, name)| definitions.contains_key(*name));
     let results: BTreeMap<String, Value> =
         known.map(|(method, name)| ((*method).to_owned(), found.kept(&definitions[*name]))).collect();
     let mut defined = BTreeMap::new();
