@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::history::{ConnectionId, WireEnd};
+use crate::history::{ConnectionId, EventKind, WireEnd};
 use crate::plan::Revision;
 use crate::script::{Action, Generation, Phase};
 use crate::server::arrival::Arrival;
@@ -235,6 +235,11 @@ impl Clients {
         if let (Some((http, state)), Some(no)) = (self.http(), place.exchange)
             && http.is_streaming(no)
         {
+            // Only the stream of a session could bring it as well.
+            if state.connections.at(place).is_some_and(|connection| connection.streams.iter().any(|other| *other != no))
+            {
+                state.outbox.journal(EventKind::StreamEvent { exchange: no.id(), id: None, retry_ms: None });
+            }
             return http.stream_message(no, place, &line, state);
         }
         self.notify(place, &line);

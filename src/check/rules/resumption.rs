@@ -8,7 +8,7 @@ use crate::check::polls::{Asked, PolledRequests};
 use crate::check::reading::{Reading, RequestKey};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, WireRequest, Witness};
 use crate::history::{
-    ConnectionId, Event, EventKind, Header, Kind, Message, OpId, Outcome, Seq, SessionId, Table, WireEnd,
+    ConnectionId, Event, EventKind, Header, Kind, Message, Name, OpId, Outcome, Seq, SessionId, Table, WireEnd,
 };
 use crate::plan::Promise;
 
@@ -86,6 +86,8 @@ struct LastEvents {
     reading: Reading,
     /// Requests of servers, with the stream that brought each, and the number of its events before it.
     asked: Table<RequestKey, (ServerExchange, usize)>,
+    /// The stream that brings the next message of each mock, where the history says so.
+    brings: Table<Name, ServerExchange>,
     /// Requests of clients by the operation that needs their answers.
     called: Table<OpId, Vec<RequestKey>>,
 }
@@ -146,8 +148,12 @@ impl Monitor for LastEvents {
             EventKind::StreamEvent { exchange, id: Some(id), .. } => {
                 self.open.entry(exchange_of(event, exchange)).and_modify(|stream| stream.ids.push(id.clone()));
             }
+            EventKind::StreamEvent { exchange, retry_ms: None, .. } => {
+                self.brings.insert(event.source.to_name(), exchange_of(event, exchange));
+            }
             EventKind::WireSent { connection, message } => {
                 parts(message).iter().for_each(|part| self.send(event, view, connection, part));
+                self.brings.swap_remove(&event.source.to_name());
             }
             EventKind::WireReceived { connection, message } => {
                 for part in parts(message).iter() {
@@ -192,11 +198,13 @@ impl LastEvents {
                 stream.answers.push((key, stream.ids.len()));
             }
         } else if message.is_any_request() {
-            // Of several streams, the history does not show which one brings a request.
+            // Of several streams, an older history does not show which one brings a request.
             let server = event.source.server();
             let mut streams = self.open.values().filter(|stream| Some(stream.exchange.0.as_str()) == server);
-            if let (Some(only), None) = (streams.next(), streams.next()) {
-                self.asked.insert(key, (only.exchange.clone(), only.ids.len()));
+            let only = streams.next().filter(|_| streams.next().is_none());
+            let told = self.brings.get(&event.source.to_name()).and_then(|exchange| self.open.get(exchange));
+            if let Some(stream) = told.or(only) {
+                self.asked.insert(key, (stream.exchange.clone(), stream.ids.len()));
             }
         }
     }

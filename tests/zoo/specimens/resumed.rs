@@ -100,6 +100,15 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         from_before_a_ping,
     ),
     row_over_http(
+        (
+            "resumed-from-before-a-ping-beside-a-stream",
+            "Resumes behind an event that came before a ping, which it has answered, and listens on a second stream.",
+        ),
+        ("2025-11-25", PINGING),
+        LAST,
+        beside_a_stream,
+    ),
+    row_over_http(
         ("resumed-after-the-cancellation", "Goes on resuming the stream of a call that it has cancelled."),
         ("2025-11-25", CUT),
         STOPPED,
@@ -197,9 +206,20 @@ fn from_first_on_its_socket(client: &mut Client, is_broken: bool) {
     socket.event();
 }
 
-/// Drops the stream when it has answered the ping.
 fn from_before_a_ping(client: &mut Client, is_broken: bool) {
     client.open();
+    drop_behind_a_ping(client, is_broken);
+}
+
+fn beside_a_stream(client: &mut Client, is_broken: bool) {
+    client.open();
+    let stream = client.http().listen(None);
+    drop_behind_a_ping(client, is_broken);
+    drop(stream);
+}
+
+/// Drops the stream of a call when it has answered the ping.
+fn drop_behind_a_ping(client: &mut Client, is_broken: bool) {
     let call = client.call_message(1);
     let mut pending = client.begin(&call);
     pending.head();
