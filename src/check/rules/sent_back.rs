@@ -188,6 +188,11 @@ impl CallRounds {
             if returned.is_some() && is_first_life && self.given.iter().all(|(_, _, of, _)| of != call) {
                 let because = format!("{} at {now} carries a state that no server had sent", describe(call, request));
                 tally.broken(Violation::new("state-made-up", because, &[now]));
+            } else if brings_inputs(request) && is_first_life && self.asked.iter().all(|(_, _, of, _)| of != call) {
+                let because =
+                    format!("{} at {now} carries inputs for which no server had asked", describe(call, request));
+                // The text forbids the inputs of another call; that there are none unasked follows from it.
+                tally.broken(Violation::new("inputs-made-up", because, &[now]).as_warning());
             }
             return;
         };
@@ -265,6 +270,12 @@ impl CallRounds {
             .filter(|_| !is_own)
             .map(|(.., sent)| (*sent, "inputs that were asked for another call in the answer"))
     }
+}
+
+/// Whether a request gives an answer to some question.
+fn brings_inputs(request: &Message) -> bool {
+    let inputs = request.at(&["params", "inputResponses"]).and_then(Value::as_object);
+    inputs.is_some_and(|inputs| !inputs.is_empty())
 }
 
 fn describe(call: &CallKey, request: &Message) -> String {

@@ -41,6 +41,7 @@ do = [{ answer-error = { code = -32020, message = "Header mismatch" } }]
 );
 
 const INPUTS: (&[&str], &str) = (&["LC-MRTR-01"], "sent-back-call-has-inputs");
+const UNASKED: (&[&str], &str) = (&["LC-MRTR-04"], "sent-back-call-keeps-state");
 const BOUNDED: (&[&str], &str) = (&["LC-MRTR-05"], "sent-back-call-bounded");
 const DECLARED: (&[&str], &str) = (&["LC-META-06"], "modern-features-declared");
 const MIRRORED: (&[&str], &str) = (&["LC-META-04"], "modern-parameters-mirrored");
@@ -83,6 +84,12 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         http(MODERN, ASKING),
         DECLARED,
         served_undeclared,
+    ),
+    row(
+        ("input-before-the-question", "Gives its first call the input of an earlier one, and nobody has asked for it."),
+        http(MODERN, POLITE),
+        UNASKED,
+        unasked,
     ),
     row(
         ("marked-argument-not-shown", "Leaves a marked argument out of the header."),
@@ -153,6 +160,17 @@ fn declared_once(client: &mut Client, is_broken: bool) {
 }
 
 /// The twin declares elicitation in every request.
+/// Declares forms in each request; the broken one fills in a form that it has not got.
+fn unasked(client: &mut Client, is_broken: bool) {
+    client.capabilities = json!({ "elicitation": {} });
+    client.list();
+    let mut call = client.call_message(1);
+    if is_broken {
+        call["params"]["inputResponses"] = json!({ "name": accepted(json!({ "name": "x" })) });
+    }
+    client.exchange(&call);
+}
+
 fn served_undeclared(client: &mut Client, is_broken: bool) {
     client.capabilities = if is_broken { json!({}) } else { json!({ "elicitation": {} }) };
     let back = client.call(1);
