@@ -52,6 +52,8 @@ struct ToolList {
     tools: BTreeSet<String>,
     /// The newest whole list.
     whole: Option<BTreeSet<String>>,
+    /// Whether one list had a tool twice.
+    has_doubles: bool,
     /// Whether there were whole lists that differ, so that a missing tool proves nothing.
     is_partial: bool,
     seq: Option<Seq>,
@@ -131,7 +133,7 @@ impl ListedTools {
             return;
         };
         let names = tools.iter().filter_map(|tool| tool.get("name").and_then(Value::as_str)).map(str::to_owned);
-        let names: BTreeSet<String> = names.collect();
+        let names: Vec<String> = names.collect();
         let list = self.listed.entry(server.to_owned()).or_default();
         list.tools.extend(names.iter().cloned());
         list.seq = Some(event.seq);
@@ -139,7 +141,7 @@ impl ListedTools {
         if cursor.is_none() {
             *pages = Pages::default();
         }
-        pages.tools.extend(names);
+        list.has_doubles |= !names.into_iter().all(|name| pages.tools.insert(name));
         match answer.at(&["result", "nextCursor"]) {
             None | Some(Value::Null) => {
                 let whole = pages.tools.clone();
@@ -179,8 +181,14 @@ fn judge_list(seq: Seq, operation: &Operation, server: &str, list: &ToolList, to
     let invented = handed_out.iter().find(|name| !list.tools.contains(**name)).copied();
     let whole = list.whole.iter().filter(|_| !list.is_partial).flatten();
     let missing = whole.map(String::as_str).find(|name| !handed_out.contains(name));
-    let (variant, what) = match (invented, missing) {
+    let mut seen = KeySet::<&str>::default();
+    let of_server = tools.iter().filter(|tool| tool.server == server && !list.has_doubles);
+    let twice = of_server.map(|tool| tool.name.as_str()).find(|name| !seen.insert(*name));
+    let (variant, what) = match (invented, missing.or(twice)) {
         (Some(name), _) => ("never-listed", format!("with {name} of {server}, which the server never listed")),
+        (None, Some(name)) if missing.is_none() => {
+            ("twice", format!("with {name} of {server} twice, which the server never listed twice"))
+        }
         (None, Some(name)) => ("missing", format!("without {name} of {server}, which the server had listed")),
         (None, None) => {
             tally.held();

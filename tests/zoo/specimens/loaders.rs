@@ -271,6 +271,9 @@ pub(super) const SPECIMENS: &[Specimen] = lives! {
     "tool-made-up": "Hands out a tool that its server does not have.",
         "tool-made-up" over "stdio" from R2511 in CALLS with "polite",
         breaks "VG-04" told by "tools-match-offer";
+    "tools-handed-out-twice": "Hands out each tool of its server twice.",
+        "tools-doubled" over "stdio" from R2511 in CALLS with "polite",
+        breaks "VG-04" told by "tools-match-offer";
     "changed-entry-ignored": "Keeps a server whose entry has changed.",
         "first-entry-kept" over "stdio" from R2511 in "reload-changes" with "polite",
         breaks "VG-18" told by "changed-server-replaced";

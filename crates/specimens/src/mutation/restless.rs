@@ -58,6 +58,19 @@ impl Alter for ToolMadeUp {
     }
 }
 
+/// Hands out each tool twice, as a list does that is read again from its first page.
+pub(super) struct ToolsDoubled;
+
+impl Alter for ToolsDoubled {
+    fn load<'a>(&'a self, inner: &'a dyn Loader, config: &'a Value) -> BoxFuture<'a, Result<Loaded, Failure>> {
+        Box::pin(async move {
+            let mut loaded = inner.load(config).await?;
+            loaded.tools.extend(loaded.tools.clone());
+            Ok(loaded)
+        })
+    }
+}
+
 /// Keeps the first entry of each server, whatever becomes of it in the configuration.
 #[derive(Default)]
 pub(super) struct FirstEntryKept {
