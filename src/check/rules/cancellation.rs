@@ -381,7 +381,7 @@ impl CancelledRequests {
             );
             return tally.broken(Violation::new("task", because, &[asked.received, read, seq]));
         }
-        let earlier = asked.cancelled.replace(seq).filter(|_| view.is_line() && asked.answered.is_none());
+        let earlier = asked.cancelled.replace(seq).filter(|_| view.is_line());
         if let Some(earlier) = earlier {
             let because = format!("request {id} of {} was cancelled at {earlier} and again at {seq}", asked.received);
             let violation = Violation::new("twice", because, &[asked.received, earlier, seq]);
