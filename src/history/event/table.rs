@@ -367,8 +367,7 @@ event_kinds! {
         /// `by-server`: sent to its end. `broken`: the script cut or reset it. `by-client`: the client gave it up.
         how: WireEnd,
     }
-    /// A mock is about to send an event of a stream: one that has an id or a reconnection time, or else a request of the server's
-    /// that could have come on another stream as well.
+    /// A mock is about to send an event with an id or a reconnection time, or a request that another stream could bring as well.
     StreamEvent = "stream.event" {
         /// The exchange whose response is the stream.
         exchange: ExchangeId,
