@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, Read};
+use std::str::Utf8Error;
 
 use crate::history::jsonl::{foreign_to_journals, read_header, read_numbered, without_end};
-use crate::history::{Event, Header, History, Origin, Seq};
+use crate::history::{Event, EventKind, Header, History, Origin, Seq, Source};
 use crate::plan::{InputError, TEXT_BYTES_MAX};
 
 /// Most bytes of one line.
@@ -24,17 +25,21 @@ pub fn read_history(file: &str, text: &str) -> Result<History, InputError> {
 /// Reads the journal of a mock that ran without a harness. One of an older release does not name its origin.
 ///
 /// # Errors
-/// As [`read_history`]; also if the history has events that no mock records.
+/// As [`read_history`], but a last line that was cut off is left out; also if the history has events that no mock records.
 pub fn read_journal(file: &str, text: &str) -> Result<History, InputError> {
     HistoryReader::of_journal(file, text.as_bytes())?.whole()
 }
 
 /// The events of a `history.jsonl`, in recorded order. Its end is the end of the file or the first error.
+///
+/// A mock that nobody watches may be killed while it writes its journal. What it wrote before stays evidence, so half a line at
+/// the end of a journal becomes an `evidence.truncated`. The harness outlives what it records, so there half a line is an error.
 pub struct HistoryReader<R> {
     file: String,
     lines: Lines<R>,
     header: Header,
     n_events: u64,
+    last_us: u64,
     is_journal: bool,
     is_over: bool,
 }
@@ -53,7 +58,7 @@ impl<R: BufRead> HistoryReader<R> {
                 return Err(InputError::whole(file, found));
             }
         };
-        Ok(Self { file: file.to_owned(), lines, header, n_events: 0, is_journal: false, is_over: false })
+        Ok(Self { file: file.to_owned(), lines, header, n_events: 0, last_us: 0, is_journal: false, is_over: false })
     }
 
     /// Reads the header of the journal of a mock that ran without a harness; as [`read_journal`].
@@ -101,6 +106,10 @@ impl<R: BufRead> HistoryReader<R> {
 
     fn read(&mut self) -> Result<Option<Event>, InputError> {
         let Some(Line { text, number, has_end }) = self.lines.next(&self.file)? else { return Ok(None) };
+        if !has_end && self.header.origin == Origin::Mock {
+            self.is_over = true;
+            return Ok(Some(self.truncated(number)));
+        }
         let event = read_numbered(&self.file, number, text, Seq(self.n_events + 1))?;
         if !has_end {
             return Err(without_end(&self.file, number));
@@ -109,9 +118,17 @@ impl<R: BufRead> HistoryReader<R> {
             Some(found) => Err(InputError::line(&self.file, number, found)),
             None => {
                 self.n_events += 1;
+                self.last_us = event.at_us;
                 Ok(Some(event))
             }
         }
+    }
+
+    /// What stands for the last line of a journal that has no end.
+    fn truncated(&self, number: usize) -> Event {
+        let because = format!("line {number}, the last one, has no end");
+        let kind = EventKind::EvidenceTruncated { what: "journal".to_owned(), because };
+        Event { seq: Seq(self.n_events + 1), at_us: self.last_us, source: Source::Recorder, kind }
     }
 }
 
@@ -123,7 +140,7 @@ impl<R: BufRead> Iterator for HistoryReader<R> {
             return None;
         }
         let event = self.read().transpose();
-        self.is_over = !matches!(event, Some(Ok(_)));
+        self.is_over |= !matches!(event, Some(Ok(_)));
         event
     }
 }
@@ -164,6 +181,12 @@ impl<R: BufRead> Lines<R> {
             let found = format!("found more than {LINE_BYTES_MAX} bytes, expected at most that many on one line");
             return Err(InputError::line(file, number, found));
         }
+        // A line that was cut off may end inside a character.
+        let is_cut = |error: &Utf8Error| !has_end && error.error_len().is_none();
+        let line = match std::str::from_utf8(line) {
+            Err(error) if is_cut(&error) => &line[..error.valid_up_to()],
+            Ok(_) | Err(_) => line,
+        };
         let text = std::str::from_utf8(line).map_err(|error| {
             let offset = self.n_bytes + error.valid_up_to();
             let found = format!("found bytes that are not UTF-8 at offset {offset}, expected UTF-8 text");
@@ -176,7 +199,7 @@ impl<R: BufRead> Lines<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{EventKind, Source, event_to_line};
+    use crate::history::event_to_line;
 
     fn text(n_events: u64) -> String {
         let header = serde_json::to_string(&Header::new("test")).unwrap();
@@ -230,6 +253,26 @@ mod tests {
         assert_eq!(reader.header().origin, Origin::Mock);
         let error = read_journal("test", &text).unwrap_err().to_string();
         assert!(error.starts_with("test:2: found an event of source driver"), "{error}");
+    }
+
+    #[test]
+    fn a_journal_that_ends_with_half_a_line_keeps_what_stands_before() {
+        let header = Header { origin: Origin::Mock, ..Header::new("test") };
+        let kind = EventKind::MockStarted { script: "é".to_owned(), pid: None };
+        let source: Source = "mock:files#1".parse().unwrap();
+        let events = (1..=3).map(|seq| Event { seq: Seq(seq), at_us: seq, source: source.clone(), kind: kind.clone() });
+        let lines = std::iter::once(serde_json::to_string(&header).unwrap()).chain(events.map(|it| event_to_line(&it)));
+        let whole: String = lines.map(|line| line + "\n").collect();
+        let end_of_second = whole.trim_end().rfind('\n').unwrap() + 1;
+        for cut in end_of_second + 1..whole.len() {
+            let read =
+                |bytes| HistoryReader::of_history("test", bytes).unwrap().collect::<Result<Vec<_>, _>>().unwrap();
+            let events = read(&whole.as_bytes()[..cut]);
+            let is_told = |event: &Event| matches!(&event.kind, EventKind::EvidenceTruncated { because, .. } if because.contains("line 4"));
+            assert!(events.len() == 3 && is_told(&events[2]), "{events:?}");
+        }
+        assert_eq!(streamed(&whole.as_bytes()[..end_of_second]).unwrap().len(), 2);
+        assert!(streamed(&whole.as_bytes()[..whole.find('\n').unwrap() - 1]).is_err(), "half a header tells nothing");
     }
 
     #[test]
