@@ -1,7 +1,8 @@
 //! Turns: whether the client of a pair of pipes waits for each answer before it sends its next request.
 //!
 //! What a client has read is not visible over pipes. A client that never had two requests open at once, and goes on for
-//! some requests, reads its answers: one that does not read would wait by chance each time.
+//! some requests, reads its answers: one that does not read would wait by chance each time. A ping proves nothing: a timer
+//! sends it, whoever has read what.
 
 use crate::check::View;
 use crate::check::parts::parts;
@@ -24,10 +25,12 @@ impl Turns {
     pub(super) fn see(&mut self, event: &Event, view: &View) {
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
-                let n_requests = parts(message).iter().filter(|part| part.is_any_request()).count();
-                if n_requests == 0 {
+                let parts = parts(message);
+                let requests = || parts.iter().filter(|part| part.is_any_request());
+                if requests().next().is_none() {
                     return;
                 }
+                let n_requests = requests().filter(|part| !part.is_request("ping")).count();
                 let n_open = view.connection(connection).map_or(0, |connection| connection.unanswered.len());
                 if !self.connections.contains_key(connection) {
                     self.connections.insert(connection.clone(), Turn::default());
@@ -44,7 +47,7 @@ impl Turns {
         }
     }
 
-    /// The number of requests so far of a client that takes turns; none for any other.
+    /// The number of requests so far, without pings, of a client that takes turns; none for any other.
     pub(super) fn n_requests(&self, connection: &ConnectionId) -> Option<usize> {
         self.connections.get(connection).filter(|turn| !turn.has_overlap).map(|turn| turn.n_requests)
     }

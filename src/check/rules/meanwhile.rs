@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::check::agreement::Spoken;
 use crate::check::parts::parts;
+use crate::check::turns::Turns;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, KeySet, Kind, Message, Name, Seq, Table};
 use crate::plan::Promise;
@@ -122,8 +123,13 @@ impl Meanwhile {
 /// Number of calls after which the change counts as heard of.
 const N_CALLS: usize = 3;
 
+/// Time for which a client may gather changes before it lists.
+const GATHERED: Duration = Duration::from_secs(1);
+
 /// Counter-examples: A loader lists again at its next load, which is another rule's case. A program that goes away, or
-/// makes no more calls, need not list. A server that did not declare `listChanged` said nothing that counts.
+/// makes no more calls, need not list. A server that did not declare `listChanged` said nothing that counts. A client that
+/// has not read the notification knows of no change, however much time has passed: it has read it if it takes turns and
+/// goes on.
 pub(super) const CHANGED_LIST_FETCHED: Invariant = Invariant {
     id: "changed-list-fetched",
     property: Property::Safety,
@@ -146,6 +152,7 @@ pub(super) const CHANGED_LIST_FETCHED: Invariant = Invariant {
 
 #[derive(Default)]
 struct ChangedLists {
+    turns: Turns,
     /// The first change of each server since its client listed its tools, and the calls since.
     changed: Table<ConnectionId, ChangedList>,
 }
@@ -156,10 +163,13 @@ struct ChangedList {
     n_calls: usize,
     /// The newest call, and its time.
     newest: (Seq, u64),
+    /// Whether each request so far was sent after the answer to the one before.
+    is_in_turn: bool,
 }
 
 impl Monitor for ChangedLists {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        self.turns.see(event, view);
         match &event.kind {
             EventKind::WireSent { connection, message } => {
                 if !parts(message).iter().any(|part| part.method() == Some("notifications/tools/list_changed")) {
@@ -169,7 +179,8 @@ impl Monitor for ChangedLists {
                 let declared = agreement.of_server(&["tools", "listChanged"]).and_then(serde_json::Value::as_bool);
                 if declared == Some(true) && view.connection(connection).is_some_and(|one| one.is_initialized) {
                     let newest = (event.seq, event.at_us);
-                    let change = ChangedList { seq: event.seq, at_us: event.at_us, n_calls: 0, newest };
+                    let change =
+                        ChangedList { seq: event.seq, at_us: event.at_us, n_calls: 0, newest, is_in_turn: false };
                     self.changed.entry(connection.clone()).or_insert(change);
                 }
             }
@@ -182,19 +193,20 @@ impl Monitor for ChangedLists {
                     {
                         change.n_calls += 1;
                         change.newest = (event.seq, event.at_us);
+                        change.is_in_turn = self.turns.n_requests(connection).is_some();
                     }
                 }
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
                 let Some(change) = self.changed.swap_remove(connection).filter(|_| !view.is_ready()) else { return };
                 let (newest, newest_us) = change.newest;
-                let had_time = Duration::from_micros(newest_us.saturating_sub(change.at_us)) >= PROMPT;
-                if change.n_calls >= N_CALLS && had_time {
+                let had_time = Duration::from_micros(newest_us.saturating_sub(change.at_us)) >= GATHERED;
+                if change.is_in_turn && change.n_calls >= N_CALLS && had_time {
                     let because = format!(
                         "the server of connection {connection} announced at {} that its tools had changed; its client made {} calls, the last at {newest}, and never listed them again",
                         change.seq, change.n_calls
                     );
-                    tally.broken(Violation::new("never", because, &[change.seq, newest]).of_bound(PROMPT));
+                    tally.broken(Violation::new("never", because, &[change.seq, newest]).of_bound(GATHERED));
                 }
             }
             _ => {}
