@@ -7,7 +7,7 @@ use crate::check::metadata::{CAPABILITIES, CLIENT};
 use crate::check::parts::parts;
 use crate::check::senders::{Sender, Senders};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, Header, KeySet, Kind, Message, Seq, Table};
+use crate::history::{Event, EventKind, Header, KeySet, Kind, Message, Name, Seq, Table};
 use crate::plan::Promise;
 
 /// What a client declares, and the method of the input that a server may then ask for.
@@ -15,7 +15,8 @@ const FEATURES: [(&str, &str); 3] =
     [("elicitation", "elicitation/create"), ("roots", "roots/list"), ("sampling", "sampling/createMessage")];
 
 /// Counter-examples: Two clients of one server may differ: requests are compared only if they came over the same pipes or
-/// the same socket and carry the same name. Options inside a feature, and extensions, may depend on the request. A client
+/// the same socket and carry the same name. Clients of one program may share a pool of sockets: an id that comes with
+/// different features shows two counters. Options inside a feature, and extensions, may depend on the request. A client
 /// that declines what it never declared serves nothing. A connection that was opened with `initialize` declares once.
 pub(super) const FEATURES_IN_EACH_REQUEST: Invariant = Invariant {
     id: "modern-features-declared",
@@ -43,10 +44,22 @@ pub(super) const FEATURES_IN_EACH_REQUEST: Invariant = Invariant {
 
 struct DeclaredFeatures {
     senders: Senders,
-    /// What each client declared first, by its connection and its name.
-    declared: Table<(Sender, String), (KeySet<&'static str>, Seq)>,
+    /// What each client declared, by its connection and its name.
+    declared: Table<(Sender, String), Declared>,
     /// The feature behind each key of the inputs that a server has asked for.
     asked: Table<(String, String), KeySet<&'static str>>,
+}
+
+/// What one name declared over one connection.
+struct Declared {
+    first: KeySet<&'static str>,
+    at: Seq,
+    /// What the requests of each id declared.
+    of_ids: Table<Name, KeySet<&'static str>>,
+    /// Whether one id came with different features: then two clients, each with its own counter, share a pool of sockets.
+    are_several: bool,
+    /// Requests that declare other features, if one client sent them.
+    others: Vec<Violation>,
 }
 
 impl Monitor for DeclaredFeatures {
@@ -66,6 +79,11 @@ impl Monitor for DeclaredFeatures {
             EventKind::WireSent { message, .. } => self.ask(event, message),
             _ => {}
         }
+    }
+
+    fn end(&self, _view: &View, tally: &mut Tally) {
+        let single = self.declared.values().filter(|declared| !declared.are_several);
+        single.flat_map(|declared| &declared.others).cloned().for_each(|violation| tally.broken(violation));
     }
 }
 
@@ -99,12 +117,19 @@ impl DeclaredFeatures {
 
     fn compare(&mut self, event: &Event, request: &Message, declared: KeySet<&'static str>, tally: &mut Tally) {
         let name = request.at(&["params", "_meta", CLIENT, "name"]).map(ToString::to_string).unwrap_or_default();
-        let client = (self.senders.connection(event), name);
-        let Some((before, at)) = self.declared.get(&client) else {
-            self.declared.insert(client, (declared, event.seq));
+        let client = self.declared.entry((self.senders.connection(event), name)).or_insert_with(|| Declared {
+            first: declared.clone(),
+            at: event.seq,
+            of_ids: Table::default(),
+            are_several: false,
+            others: Vec::new(),
+        });
+        let of_id = client.of_ids.entry(request.id_text()).or_insert_with(|| declared.clone());
+        client.are_several |= *of_id != declared;
+        if client.at == event.seq {
             return;
-        };
-        if *before == declared {
+        }
+        if client.first == declared {
             return tally.held();
         }
         let list = |features: &KeySet<&str>| {
@@ -115,13 +140,14 @@ impl DeclaredFeatures {
             }
         };
         let because = format!(
-            "{} at {} declares {} of elicitation, roots and sampling, and the request at {at} on the same connection {}",
+            "{} at {} declares {} of elicitation, roots and sampling, and the request at {} on the same connection {}",
             request.method().unwrap_or_default(),
             event.seq,
             list(&declared),
-            list(before)
+            client.at,
+            list(&client.first)
         );
-        tally.broken(Violation::new("other-features", because, &[*at, event.seq]));
+        client.others.push(Violation::new("other-features", because, &[client.at, event.seq]));
     }
 }
 
