@@ -8,12 +8,15 @@ use crate::check::metadata::CLIENT;
 use crate::check::methods::{is_notification, method};
 use crate::check::parts::parts;
 use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, LONGEST_LINE_BYTES, Message, Name, Seq, Table};
+use crate::history::{
+    ConnectionId, Event, EventKind, Header, Kind, LONGEST_LINE_BYTES, Message, Name, Seq, SocketId, Table,
+};
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: The number 1 and the string "1" are two ids. A response carries the server's id, which may be any.
 /// A probe of the generation comes before the session, so its id is not of the session. Without sessions (from
-/// 2026-07-28) an id is free again once it is answered, and two clients of one server may use the same one. A request that
+/// 2026-07-28) an id is free again once it is answered, and two clients of one server may use the same one. Instances of one
+/// program say one name and count alike, so over HTTP only a socket shows that two requests have one sender. A request that
 /// HTTP refused, for example with 401, or sent elsewhere is the same request when it comes again.
 pub(super) const REQUEST_ID_UNIQUE: Invariant = Invariant {
     id: "request-id-unique",
@@ -42,18 +45,21 @@ pub(super) const REQUEST_ID_UNIQUE: Invariant = Invariant {
     start: |_: &Header| -> Box<dyn Monitor> { both(at_most(1, request_ids, id_used_twice), each(malformed_id)) },
 };
 
-/// A request id, the connection that carried it, and what its client calls itself.
-type SentId = (ConnectionId, Name, String);
+/// A request id, the connection that carried it, and its client.
+type SentId = (ConnectionId, Name, Client);
 
-/// What the client of a request calls itself, or else the socket that carried it. Without sessions, everything that a
-/// server hears over HTTP is one connection, whichever client sent it.
-fn client_of(request: &Message, connection: &ConnectionId, event: &Event, view: &View) -> String {
+/// The socket that carried a request over HTTP, and what its client calls itself. Both are empty in a session.
+type Client = (Option<SocketId>, Option<Name>);
+
+/// The client of a request, as far as it is proved. Without sessions, everything that a server hears over HTTP is one
+/// connection, whichever client sent it. Two sockets with one name may be one client with a pool of them, or two processes
+/// of one program. One socket with two names is a proxy.
+fn client_of(request: &Message, connection: &ConnectionId, event: &Event, view: &View) -> Client {
     if !view.is_stateless(connection) {
-        return String::new();
+        return (None, None);
     }
-    let name = request.at(&["params", "_meta", CLIENT]).map(ToString::to_string);
-    let socket = || view.carrier(event).map(|carrier| carrier.socket.to_string());
-    name.or_else(socket).unwrap_or_default()
+    let socket = view.carrier(event).map(|carrier| carrier.socket.clone());
+    (socket, request.at(&["params", "_meta", CLIENT]).map(Name::of))
 }
 
 fn request_ids(event: &Event, view: &View) -> Count<SentId> {

@@ -17,6 +17,13 @@ on = { request = "tools/call", nth = 1 }
 do = [{ answer-result = { resultType = "input_required", requestState = "state", inputRequests = { name = { method = "elicitation/create", params = { mode = "form", message = "Who?", requestedSchema = { type = "object", properties = {} } } } } } }]
 "#,
 );
+const SLOW_STREAM: Script = Script::Written(
+    r#"about = "Answers its first call late, on a stream that begins at once."
+[[rule]]
+on = { request = "tools/call", nth = 1 }
+do = ["sse", { delay = "250ms" }]
+"#,
+);
 const ENDING: Script = Script::Written(
     r#"about = "Ends each stream of its session, and asks its client to come back in 300 ms."
 [[rule]]
@@ -67,6 +74,18 @@ pub(super) const SPECIMENS: &[Correct] = &[
         "Two instances of one program use the same ids at once.",
         http(MODERN, POLITE),
         same_ids,
+    ),
+    row(
+        "two-instances-with-one-call-open",
+        "An instance of a program lists under the id of a call of the other one, which is not answered.",
+        http(MODERN, SLOW_STREAM),
+        same_id_of_open_call,
+    ),
+    row(
+        "two-instances-on-one-socket",
+        "Two instances of one program, of which one has elicitation, share a socket, each with its own ids.",
+        http(MODERN, POLITE),
+        shared_socket,
     ),
 ];
 
@@ -136,6 +155,27 @@ fn two_instances_in_turn(client: &mut Client) {
     client.call(1);
     older.call(1);
     older.end();
+}
+
+fn same_id_of_open_call(client: &mut Client) {
+    let mut other = client.another();
+    let call = client.call_message(1);
+    let mut pending = client.begin(&call);
+    pending.head();
+    other.list();
+    client.finish_stream(pending);
+    other.end();
+}
+
+fn shared_socket(client: &mut Client) {
+    for n in 1..=3 {
+        let before = client.last_id;
+        client.capabilities = json!({ "elicitation": {} });
+        client.call(n);
+        client.last_id = before;
+        client.capabilities = json!({});
+        client.call(n);
+    }
 }
 
 fn same_ids(client: &mut Client) {
