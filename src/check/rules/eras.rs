@@ -25,7 +25,8 @@ fn revision_of(request: &Message) -> Option<&str> {
 const PROBES_OF_PROGRAM: usize = 2;
 
 /// Counter-examples: Two clients on one server each ask once. A server that starts again, refuses something, or ends a
-/// session may have become another one. A program may hold several clients; it counts once it has asked three times.
+/// session may have become another one. A program may hold several clients; it counts once it has asked three times. A session
+/// that is older than the question and is used after it belongs to another client: the two share a program, or its sockets.
 pub(super) const GENERATION_REMEMBERED: Invariant = Invariant {
     id: "era-remembered",
     property: Property::Safety,
@@ -81,6 +82,10 @@ struct Fallback {
     known: Option<Seq>,
     newest_exchange: Option<ExchangeId>,
     n_again: usize,
+    /// The sessions that it has opened over HTTP.
+    sessions: Vec<ConnectionId>,
+    /// Its repeated questions over HTTP, each with the number of sessions before it.
+    again: Vec<(usize, Violation)>,
 }
 
 impl Monitor for Fallbacks {
@@ -93,6 +98,7 @@ impl Monitor for Fallbacks {
                     let exchange = view.carrier(event).map(|carrier| carrier.exchange.clone());
                     let is_probe = part.is_request("server/discover") || revision_of(part).is_some();
                     if !is_probe && !part.is_request("initialize") {
+                        self.clients_of(event).for_each(|(_, client)| client.use_of(connection));
                         // It does not say the name of its client.
                         let here = self.clients_of(event).filter(|(of, _)| of.shares_place(&sender));
                         here.for_each(|(_, client)| client.use_session(exchange.clone(), tally));
@@ -102,7 +108,12 @@ impl Monitor for Fallbacks {
                     let client = clients.entry(sender.clone().named_in(part)).or_default();
                     client.newest_exchange = exchange;
                     let may_be_several = sender.is_whole_server() && !view.is_line();
-                    client.receive(event.seq, may_be_several, connection, part, tally);
+                    let violation = client.receive(event.seq, may_be_several, connection, part);
+                    match violation {
+                        Some(violation) if view.is_line() => tally.broken(violation),
+                        Some(violation) => client.again.push((client.sessions.len(), violation)),
+                        None => {}
+                    }
                 }
             }
             EventKind::WireSent { connection, message } => {
@@ -117,14 +128,30 @@ impl Monitor for Fallbacks {
             EventKind::FaultDelivered { impairs: Impact::Answers | Impact::Connection, .. }
             | EventKind::SessionClosed { how: WireEnd::ByServer | WireEnd::Broken, .. }
             | EventKind::ConnectionClosed { how: WireEnd::ByServer | WireEnd::Broken, .. } => {
-                self.servers.swap_remove(&event.source.to_name());
+                let clients = self.servers.swap_remove(&event.source.to_name());
+                clients.iter().flatten().for_each(|(_, client)| client.end(tally));
             }
             _ => {}
         }
     }
+
+    fn end(&self, _view: &View, tally: &mut Tally) {
+        self.servers.values().flatten().for_each(|(_, client)| client.end(tally));
+    }
 }
 
 impl Fallback {
+    /// A request in a session: the questions since it was opened may be those of another client.
+    fn use_of(&mut self, session: &ConnectionId) {
+        if let Some(index) = self.sessions.iter().position(|known| known == session) {
+            self.again.retain(|(n_before, _)| *n_before <= index);
+        }
+    }
+
+    fn end(&self, tally: &mut Tally) {
+        self.again.iter().for_each(|(_, violation)| tally.broken(violation.clone()));
+    }
+
     /// A request of the handshake generation.
     fn use_session(&mut self, exchange: Option<ExchangeId>, tally: &mut Tally) {
         self.newest_exchange = exchange;
@@ -137,24 +164,23 @@ impl Fallback {
         may_be_several: bool,
         connection: &ConnectionId,
         request: &Message,
-        tally: &mut Tally,
-    ) {
+    ) -> Option<Violation> {
         let id = request.id_text();
         if request.is_request("initialize") {
             self.initialize = Some((connection.clone(), id));
-            return;
+            return None;
         }
         self.probe = Some((connection.clone(), id, self.newest_exchange.clone()));
-        let Some(refused) = self.known else { return };
+        let refused = self.known?;
         self.n_again += 1;
         if may_be_several && self.n_again < PROBES_OF_PROGRAM {
-            return;
+            return None;
         }
         let because = format!(
             "{} was sent at {now} to a server that had refused such a request at {refused} and been initialized since",
             request.method().unwrap_or_default()
         );
-        tally.broken(Violation::new("asked-again", because, &[refused, now]));
+        Some(Violation::new("asked-again", because, &[refused, now]))
     }
 
     fn answer(&mut self, now: Seq, connection: &ConnectionId, response: &Message) {
@@ -167,6 +193,7 @@ impl Fallback {
         let is_initialize = |(on, asked): &(ConnectionId, Name)| on == connection && *asked == id;
         if self.initialize.take_if(|asked| is_initialize(asked)).is_some() && !response.is_error() {
             self.known = self.known.or(self.refused);
+            self.sessions.push(connection.clone());
         }
     }
 

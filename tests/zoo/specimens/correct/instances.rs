@@ -87,6 +87,12 @@ pub(super) const SPECIMENS: &[Correct] = &[
         http(MODERN, POLITE),
         shared_socket,
     ),
+    row(
+        "instances-fall-back-on-one-socket",
+        "Three instances of one program share a socket; each asks for the generation, falls back, and goes on.",
+        http(MODERN, Script::Shipped("legacy-only")),
+        fall_back_together,
+    ),
 ];
 
 fn add(client: &mut Client) {
@@ -175,6 +181,25 @@ fn shared_socket(client: &mut Client) {
         client.last_id = before;
         client.capabilities = json!({});
         client.call(n);
+    }
+}
+
+fn fall_back_together(client: &mut Client) {
+    let mut sessions = Vec::new();
+    for _ in 0..3 {
+        client.revision = MODERN.to_owned();
+        client.request("server/discover", json!({}));
+        client.revision = "2025-11-25".to_owned();
+        client.open();
+        let http = client.http();
+        sessions.push((http.session.take(), http.agreed.take()));
+    }
+    for (session, agreed) in sessions {
+        (client.http().session, client.http().agreed) = (session, agreed);
+        client.list();
+        client.call(1);
+        client.http().delete();
+        (client.http().session, client.http().agreed) = (None, None);
     }
 }
 
