@@ -2,7 +2,7 @@
 //!
 //! What a client has read is not visible over pipes. A client that never had two requests open at once, and goes on for
 //! some requests, reads its answers: one that does not read would wait by chance each time. A ping proves nothing: a timer
-//! sends it, whoever has read what.
+//! sends it, also while nobody reads.
 
 use crate::check::View;
 use crate::check::parts::parts;
