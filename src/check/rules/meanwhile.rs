@@ -11,6 +11,8 @@ use crate::plan::Promise;
 
 /// Time in which a request that no person answers should be answered.
 const PROMPT: Duration = Duration::from_secs(1);
+/// Time within which a client that is released from its own wait answers what it had put aside.
+const RELEASED: Duration = Duration::from_millis(250);
 
 /// Counter-examples: A person may take as long as it needs, so only requests are judged that no person answers: roots and
 /// pings. A client that is slow for another reason answers in its own time, and not in the moment in which its own
@@ -106,7 +108,7 @@ impl Meanwhile {
         let since = |us: u64| Duration::from_micros(event.at_us.saturating_sub(us));
         let Some((released, released_us)) = asked.released else { return tally.held() };
         let waited = Duration::from_micros(released_us.saturating_sub(asked.at_us));
-        if waited < PROMPT || since(released_us) >= waited / 2 {
+        if waited < PROMPT || since(released_us) >= RELEASED {
             return;
         }
         let because = format!(

@@ -1,5 +1,6 @@
 //! Requests of both sides: batches, cancellations, progress, tasks, pages, and what a client serves.
 
+use std::thread::sleep;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -13,6 +14,13 @@ const SLOW: Script = Script::Written(
 [[rule]]
 on = { request = "tools/call" }
 do = [{ delay = "200ms" }]
+"#,
+);
+const PATIENT: Script = Script::Written(
+    r#"about = "Asks for roots in its first call, and answers that more than a second later."
+[[rule]]
+on = { request = "tools/call", nth = 1 }
+do = [{ ask = "roots/list" }, { delay = "1200ms" }, "answer"]
 "#,
 );
 const SILENT: Script = Script::Written(
@@ -141,6 +149,12 @@ pub(super) const SPECIMENS: &[Correct] = &[
         "Makes its calls as tasks, polls them and cancels one.",
         http("2025-11-25", TASKS),
         works_in_tasks,
+    ),
+    row(
+        "answers-in-its-own-time",
+        "Takes longer for its roots than its server waits for them.",
+        stdio("2025-11-25", PATIENT),
+        answers_in_its_own_time,
     ),
     row(
         "ids-again-without-handshake",
@@ -294,6 +308,17 @@ fn works_in_tasks(client: &mut Client) {
         client.request(if n == 1 { "tasks/result" } else { "tasks/cancel" }, task);
     }
     client.request("tasks/list", json!({}));
+}
+
+fn answers_in_its_own_time(client: &mut Client) {
+    client.capabilities = json!({ "roots": {} });
+    client.serve = Some(Box::new(|_| Vec::new()));
+    client.open();
+    client.call(1);
+    sleep(Duration::from_millis(450));
+    let roots = json!({ "id": 0, "method": "roots/list" });
+    client.send(&proper(&roots, &client.capabilities.clone()));
+    client.call(2);
 }
 
 fn ids_again(client: &mut Client) {
