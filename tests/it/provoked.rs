@@ -70,6 +70,7 @@ pub const ROWS: &[Row] = &[
     ("call-answered-late", "late-answer", "cancel-lost", "cancel-announced", "stdio"),
     ("hold-initialize", "close-during-connect", "close-queued", "operation-completes", "stdio"),
     ("grandchild-apart", "grandchildren", "group-spared", "nothing-survives", "stdio"),
+    ("orphans-its-child", "child-left-by-term", "group-spared", "nothing-survives", "stdio"),
     ("grandchild-with-pipes", "grandchildren", "group-spared", "nothing-survives", "stdio"),
     ("call-cancelled-by-server", "cancelled-by-server", "one-fails-all", "call-after-load-succeeds", "stdio"),
     ("call-progress-forever", "cancelled-by-server", "one-fails-all", "call-after-load-succeeds", "stdio"),

@@ -265,6 +265,9 @@ pub(super) const SPECIMENS: &[Specimen] = lives! {
     "server-never-closed": "Does nothing to close its server.",
         "close-lost" over "stdio" from R2511 in CALLS with "polite",
         breaks "VG-06" told by "nothing-survives";
+    "child-left-by-sigterm": "Ends a server with SIGTERM, but not the process that the server started.",
+        "group-spared" over "stdio" from R2511 in "child-left-by-term" with "orphans-its-child",
+        breaks "VG-06" told by "nothing-survives";
     "failure-left-out": "Leaves out which servers it could not load.",
         "errors-left-out" over "stdio" from R2511 in BESIDE_DEAD with "dead-on-arrival",
         breaks "VG-18" told by "failure-reported";
