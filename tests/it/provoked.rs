@@ -51,6 +51,7 @@ pub const ROWS: &[Row] = &[
     ("get-retry-zero", "odd-streams", "stream-at-once", "stream-reopened-slowly", "http"),
     ("get-closed-at-once", "stream-ends-at-once", "stream-at-once", "stream-reopened-slowly", "http"),
     ("get-refused", "stream-refused", "stream-insisted", "refused-stream-accepted", "http"),
+    ("get-refused-later", "stream-refused-later", "stream-insisted-on", "refused-stream-accepted", "http"),
     ("call-trickles", "odd-bodies", "strict", "call-after-load-succeeds", "http"),
     ("call-commented", "odd-events", "strict", "call-after-load-succeeds", "http"),
     ("call-data-lines", "odd-events", "strict", "call-after-load-succeeds", "http"),

@@ -268,6 +268,9 @@ pub(super) const SPECIMENS: &[Specimen] = lives! {
     "child-left-by-sigterm": "Ends a server with SIGTERM, but not the process that the server started.",
         "group-spared" over "stdio" from R2511 in "child-left-by-term" with "orphans-its-child",
         breaks "VG-06" told by "nothing-survives";
+    "refused-stream-requested-again": "Requests a stream again that is refused after an earlier one has ended.",
+        "stream-insisted-on" over "http" from R2511 in "stream-refused-later" with "get-refused-later",
+        breaks "VG-19" "LC-HTTP-06" told by "refused-stream-accepted";
     "failure-left-out": "Leaves out which servers it could not load.",
         "errors-left-out" over "stdio" from R2511 in BESIDE_DEAD with "dead-on-arrival",
         breaks "VG-18" told by "failure-reported";

@@ -183,7 +183,19 @@ pub(super) fn resent_twice() -> Box<dyn TamperHttp> {
 }
 
 pub(super) fn stream_insisted() -> Box<dyn TamperHttp> {
-    sends(|request| if request.method() == Method::GET { vec![request.clone(), request] } else { vec![request] })
+    stream_requested(2)
+}
+
+pub(super) fn stream_insisted_on() -> Box<dyn TamperHttp> {
+    stream_requested(4)
+}
+
+/// Requests each stream so many times.
+fn stream_requested(n_times: usize) -> Box<dyn TamperHttp> {
+    sends(move |request| {
+        let n_times = if request.method() == Method::GET { n_times } else { 1 };
+        vec![request; n_times]
+    })
 }
 
 pub(super) fn streamless() -> Box<dyn TamperHttp> {

@@ -183,6 +183,7 @@ mutations! {
         "group-spared", |options| sewn(options, Hooks::with_group_spared()), "ends a server, but not the processes that the server started";
         "json-alone", |options| sewn(options, Hooks::with_bytes(bytes::json_alone)), "does not understand events";
         "stream-insisted", |options| sewn(options, Hooks::with_http(http::stream_insisted)), "requests each stream twice";
+        "stream-insisted-on", |options| sewn(options, Hooks::with_http(http::stream_insisted_on)), "requests each stream four times";
         "stderr-unread", |options| sewn(options, Hooks::with_stderr_left()), "connects the stderr of its servers to a pipe that it does not read";
         "changes-unheard", |options| sewn(options, Hooks::with(wire::changes_unheard)), "drops the notification that a list of tools has changed";
         "tools-assumed", |options| sewn(options, Hooks::with(wire::tools_assumed)), "assumes that every server has tools";
