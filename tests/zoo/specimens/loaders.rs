@@ -268,6 +268,9 @@ pub(super) const SPECIMENS: &[Specimen] = lives! {
     "child-left-by-sigterm": "Ends a server with SIGTERM, but not the process that the server started.",
         "group-spared" over "stdio" from R2511 in "child-left-by-term" with "orphans-its-child",
         breaks "VG-06" told by "nothing-survives";
+    "call-beside-cleanup-untold": "Never tells a call in another task that cleanup has ended it.",
+        "failures-untold" over "stdio" from R2511 in "close-beside-call" with "hold-call",
+        breaks "VG-11" told by "operation-completes";
     "refused-stream-requested-again": "Requests a stream again that is refused after an earlier one has ended.",
         "stream-insisted-on" over "http" from R2511 in "stream-refused-later" with "get-refused-later",
         breaks "VG-19" "LC-HTTP-06" told by "refused-stream-accepted";
