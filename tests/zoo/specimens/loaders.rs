@@ -274,6 +274,9 @@ pub(super) const SPECIMENS: &[Specimen] = lives! {
     "refused-stream-requested-again": "Requests a stream again that is refused after an earlier one has ended.",
         "stream-insisted-on" over "http" from R2511 in "stream-refused-later" with "get-refused-later",
         breaks "VG-19" "LC-HTTP-06" told by "refused-stream-accepted";
+    "dead-server-kept-by-a-rerun": "Hands out the tools of a server that is dead, although a call to it has failed.",
+        "tools-remembered" over "stdio" from R2511 in "rerun-after-death" with "polite",
+        breaks "VG-04" told by "call-after-load-succeeds";
     "failure-left-out": "Leaves out which servers it could not load.",
         "errors-left-out" over "stdio" from R2511 in BESIDE_DEAD with "dead-on-arrival",
         breaks "VG-18" told by "failure-reported";
