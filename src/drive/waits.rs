@@ -5,11 +5,8 @@ use std::time::Duration;
 use crate::drive::context::Context;
 use crate::drive::operations::Operations;
 use crate::drive::step_end::{StepEnd, StepsEnd, skip};
-use crate::history::{EventKind, LinkPeer, is_busy};
+use crate::history::{EventKind, LinkPeer, Settling, is_busy};
 use crate::record::MockFacts;
-
-/// Most windows of one wait for idleness.
-const IDLE_WINDOWS_MAX: u32 = 4;
 
 /// Waits until a mock reaches a gate, as long as an operation runs that can bring it there.
 pub(super) async fn await_gate(context: Context<'_>, operations: &Operations<'_>, number: u32, gate: &str) -> StepEnd {
@@ -72,17 +69,17 @@ pub(super) async fn sample_between(context: Context<'_>) -> bool {
 }
 
 /// Samples the loader's process while the driver requests nothing, until a window is quiet or the last window is over.
-///
-/// A runtime may compile code in the background once, after that code has run. A loop without end is busy in every window.
 pub(super) async fn sample_idle(context: Context<'_>, window: Duration) -> StepEnd {
     context.note(EventKind::IdleBegan {});
-    for n_left in (0..IDLE_WINDOWS_MAX).rev() {
+    let mut settling = Settling::default();
+    loop {
         let sample = tokio::select! {
             sample = context.supervised.sample(window) => sample,
             () = context.stage.environment.interruption() => return StepEnd::Stop(StepsEnd::Lost),
         };
         let Ok(Some(sample)) = sample else { break };
-        let is_last = n_left == 0 || !is_busy(sample.cpu_us, sample.runnable_us, sample.window_us);
+        let is_quiet = !is_busy(sample.cpu_us, sample.runnable_us, sample.window_us);
+        let is_last = settling.is_over(is_quiet, sample.cpu_us, sample.window_us);
         context.stage.note_sample(if is_last { "idle" } else { "settling" }, sample);
         if is_last {
             break;

@@ -27,7 +27,7 @@ pub use event::{
 };
 pub use header::{ApplicationFacts, Header, HostFacts, LINK_LOST_CODE, SCHEMA, ServerFacts, UNKNOWN_TRANSPORT};
 pub use header_value::{header_text, is_header_text};
-pub use idle::{cpu_percent, is_busy};
+pub use idle::{Settling, cpu_percent, is_busy};
 pub use ids::{ConnectionId, ExchangeId, OpId, ProcessId, ScopeId, Seq, SessionId, SocketId};
 pub use jsonl::event_to_line;
 pub use message::Message;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::history::{EventKind, LinkPeer, is_busy};
+use crate::history::{EventKind, LinkPeer, Settling, is_busy};
 use crate::host::app::page::Page;
 use crate::host::app::step_end::StepEnd;
 use crate::host::ending::Ending;
@@ -12,8 +12,6 @@ use crate::life::{Servers, ms};
 use crate::plan::{HostDo, HostStep, host_limit};
 use crate::supervise::{Signalled, Supervised};
 
-/// Most windows of one wait for a quiet host.
-const IDLE_WINDOWS_MAX: usize = 4;
 /// A window is quiet when the host uses at most one part in so many of one processor.
 const QUIET_PARTS: u64 = 4;
 
@@ -187,7 +185,8 @@ impl<'a> ApplicationLife<'a> {
     /// Samples the host in windows without a request, until a window is quiet or the last one is over.
     pub(super) async fn idle(&self, window: Duration) -> StepEnd {
         self.note(EventKind::IdleBegan {});
-        for n in 1..=IDLE_WINDOWS_MAX {
+        let mut settling = Settling::default();
+        loop {
             let sample = tokio::select! {
                 sample = self.supervised().sample(window) => sample,
                 () = self.ending.stage.environment.interruption() => return StepEnd::Lost,
@@ -195,7 +194,7 @@ impl<'a> ApplicationLife<'a> {
             let Ok(Some(sample)) = sample else { return StepEnd::Done };
             let is_quiet = sample.cpu_us.saturating_mul(QUIET_PARTS) <= sample.window_us
                 && !is_busy(sample.cpu_us, sample.runnable_us, sample.window_us);
-            let is_last = is_quiet || n == IDLE_WINDOWS_MAX;
+            let is_last = settling.is_over(is_quiet, sample.cpu_us, sample.window_us);
             self.ending.stage.note_sample(if is_last { "idle" } else { "settling" }, sample);
             if is_last {
                 break;
