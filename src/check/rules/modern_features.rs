@@ -42,6 +42,11 @@ pub(super) const FEATURES_IN_EACH_REQUEST: Invariant = Invariant {
     },
 };
 
+/// Most ids of one connection and name that are compared. The counters of two clients meet early: both begin low.
+const IDS_MAX: usize = 4_096;
+/// Most requests of one connection and name that are reported.
+const OTHERS_MAX: usize = 1_000;
+
 struct DeclaredFeatures {
     senders: Senders,
     /// What each client declared, by its connection and its name.
@@ -124,8 +129,12 @@ impl DeclaredFeatures {
             are_several: false,
             others: Vec::new(),
         });
-        let of_id = client.of_ids.entry(request.id_text()).or_insert_with(|| declared.clone());
-        client.are_several |= *of_id != declared;
+        let id = request.id_text();
+        match client.of_ids.get(&id) {
+            Some(of_id) => client.are_several |= *of_id != declared,
+            None if client.of_ids.len() < IDS_MAX => drop(client.of_ids.insert(id, declared.clone())),
+            None => {}
+        }
         if client.at == event.seq {
             return;
         }
@@ -147,7 +156,9 @@ impl DeclaredFeatures {
             client.at,
             list(&client.first)
         );
-        client.others.push(Violation::new("other-features", because, &[client.at, event.seq]));
+        if client.others.len() < OTHERS_MAX {
+            client.others.push(Violation::new("other-features", because, &[client.at, event.seq]));
+        }
     }
 }
 
