@@ -6,8 +6,10 @@ mod tests;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::pipe::pipe;
 
@@ -24,6 +26,41 @@ const HEAD_BYTES: usize = 256;
 const READ_BYTES: usize = 16 * 1_024;
 /// Most lines that the reader is ahead of the machine: few, because each may be of full length.
 const LINES_AHEAD: usize = 2;
+
+/// How far a signal may be ahead of the end of the input for both to count as one act of the client.
+const ONE_ACT: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+/// Longest wait for the machine to take what the client wrote before it closed the input.
+const TAKEN_MAX: Duration = Duration::from_millis(500);
+
+/// Whether the machine has been told of the end of the input.
+#[derive(Debug, Default)]
+pub(super) struct InputEnd {
+    is_told: Mutex<bool>,
+    told: Condvar,
+}
+
+impl InputEnd {
+    fn tell(&self) {
+        *self.is_told.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.told.notify_all();
+    }
+
+    /// Waits until the machine has been told of the end, if the client has closed the input or closes it now.
+    ///
+    /// A client that closes the input and sends a signal in the next instruction has kept the order. The reader and the signals
+    /// have a thread each, and which of them is quicker says nothing about the client.
+    pub(super) fn await_if_closed(&self) {
+        let input = std::io::stdin();
+        let mut fds = [PollFd::new(&input, PollFlags::RDHUP)];
+        // An error counts as an open input.
+        let _ = poll(&mut fds, Some(&ONE_ACT));
+        if fds[0].revents().intersects(PollFlags::HUP | PollFlags::RDHUP) {
+            let is_told = self.is_told.lock().unwrap_or_else(PoisonError::into_inner);
+            // A machine that takes no input gets the signal all the same.
+            drop(self.told.wait_timeout_while(is_told, TAKEN_MAX, |is_told| !*is_told));
+        }
+    }
+}
 
 /// Splits bytes into lines. It keeps a bounded part of a line that never ends.
 #[derive(Debug, Default)]
@@ -112,13 +149,13 @@ impl Credit {
 }
 
 /// Reads standard input on a thread of its own until it ends. `may_close`: whether the script may close it.
-pub(super) fn read_stdin(inputs: Sender<Input>, may_close: bool) -> io::Result<Credit> {
+pub(super) fn read_stdin(inputs: Sender<Input>, may_close: bool, end: Arc<InputEnd>) -> io::Result<Credit> {
     let (spend, taken) = sync_channel(LINES_AHEAD);
     let (closing, close) = if may_close { Some(pipe()?).unzip() } else { (None, None) };
-    std::thread::Builder::new()
-        .name("stdin".to_owned())
-        .stack_size(128 * 1_024)
-        .spawn(move || read_all(std::io::stdin().as_fd(), closing, &inputs, &spend))?;
+    std::thread::Builder::new().name("stdin".to_owned()).stack_size(128 * 1_024).spawn(move || {
+        read_all(std::io::stdin().as_fd(), closing, &inputs, &spend);
+        end.tell();
+    })?;
     Ok(Credit { taken, close })
 }
 

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use crate::mock::JOURNAL_LOST_CODE;
-use crate::mock::input::{Credit, read_stdin};
+use crate::mock::input::{Credit, InputEnd, read_stdin};
 use crate::mock::journal::{Journal, JournalLost, JournalledEffect, journalled_effects};
 use crate::mock::output::Output;
 use crate::mock::own_process::{complain, die, spawn, stop, write_stderr};
@@ -21,6 +22,7 @@ pub(super) struct StdioDriver<J> {
     pub journal: J,
     pub sender: Sender<Input>,
     pub inputs: Receiver<Input>,
+    pub input_end: Arc<InputEnd>,
     pub life_ends: Instant,
 }
 
@@ -77,7 +79,10 @@ impl<J: Journal> StdioDriver<J> {
             match &credit {
                 Some(credit) if was_read => credit.give_back(),
                 Some(_) => {}
-                None => credit = Some(read_stdin(self.sender.clone(), self.machine.may_close_input())?),
+                None => {
+                    let end = Arc::clone(&self.input_end);
+                    credit = Some(read_stdin(self.sender.clone(), self.machine.may_close_input(), end)?);
+                }
             }
         }
     }

@@ -4,6 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use mcp_lifecheck::history::{Kind, read_history};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::process::Signal;
 
 use crate::mock::client::{Client, mock_command};
 
@@ -32,6 +35,31 @@ fn a_journal_on_file_is_a_history_and_is_never_overwritten() {
         let kinds: Vec<Kind> = history.events().iter().map(|event| event.kind.kind()).collect();
         assert!(kinds.ends_with(&[Kind::MockEnding, Kind::PlanEnded]), "{kinds:?}");
         assert_eq!(mcp_lifecheck::check::judge(&history).verdict, mcp_lifecheck::check::PlanVerdict::Pass);
+    }
+}
+
+#[test]
+fn a_signal_does_not_overtake_the_end_of_the_input_that_the_client_closed_before() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..20 {
+        let file = folder.path().join(format!("{round}.jsonl"));
+        let mut client = Client::spawn(mock_command().args(["stdio", "--script", "polite", "--journal"]).arg(&file));
+        client.open();
+        // Both wait for the mock when it goes on, so that its reader and its signals race.
+        client.signal(Signal::STOP);
+        let input = open(format!("/proc/{}/fd/0", client.pid()), OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty());
+        let input = input.unwrap();
+        client.close_stdin();
+        // A process that another test starts may hold the pipe for a moment.
+        poll(&mut [PollFd::new(&input, PollFlags::empty())], None).unwrap();
+        client.signal(Signal::TERM);
+        client.signal(Signal::CONT);
+        client.wait();
+        let text = fs::read_to_string(&file).unwrap();
+        let history = read_history("journal", &text).unwrap();
+        let first = history.events().iter().map(|event| event.kind.kind());
+        let first = first.into_iter().find(|kind| matches!(kind, Kind::WireEof | Kind::SignalReceived));
+        assert_eq!(first, Some(Kind::WireEof), "round {round}: {text}");
     }
 }
 
