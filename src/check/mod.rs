@@ -45,6 +45,7 @@ mod rules;
 mod senders;
 mod session_lifetime;
 mod shape;
+mod spoken;
 mod tally;
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use crate::check::parts::parts;
 use crate::check::peers::Peers;
 use crate::check::refusals::Refusals;
 use crate::check::requirement::UnderTest;
-use crate::check::{Agreement, Connection, Operation, Server, Spoken};
+use crate::check::{Agreement, Connection, Operation, Server};
 use crate::history::{
     Action, ConnectionId, Event, EventKind, Header, Message, Name, OpId, Outcome, Seq, Source, Table,
 };
@@ -234,35 +234,10 @@ impl View {
         self.course.faulted.or_else(|| self.peers.altered())
     }
 
-    /// Whether the requests on a connection stand alone, without a handshake and without a session.
-    #[must_use]
-    pub fn is_stateless(&self, connection: &ConnectionId) -> bool {
-        self.generations.is_stateless(connection)
-    }
-
-    /// Whether the plan is of the generation without a handshake; what a client speaks may be another one.
-    #[must_use]
-    pub fn is_stateless_plan(&self) -> bool {
-        self.generations.is_stateless_plan()
-    }
-
     /// What was agreed on a connection with `initialize`, up to its end.
     #[must_use]
     pub fn agreement(&self, connection: &ConnectionId) -> Option<&Agreement> {
         self.agreements.of(connection)
-    }
-
-    /// What is spoken on a connection.
-    #[must_use]
-    pub fn spoken(&self, connection: &ConnectionId) -> Spoken<'_> {
-        match self.agreement(connection) {
-            None if self.is_stateless(connection) => Spoken::Stateless,
-            None => Spoken::Unknown,
-            Some(agreement) => match agreement.revision() {
-                Some(revision) => Spoken::Handshake(revision, agreement),
-                None => Spoken::Unknown,
-            },
-        }
     }
 
     /// Whether the harness killed the loader.

@@ -1,0 +1,31 @@
+//! What is spoken on a connection: what its client and server agreed on, or the generation of the plan.
+
+use crate::check::{Spoken, View};
+use crate::history::ConnectionId;
+
+impl View {
+    /// Whether the requests on a connection stand alone, without a handshake and without a session.
+    #[must_use]
+    pub fn is_stateless(&self, connection: &ConnectionId) -> bool {
+        self.generations.is_stateless(connection)
+    }
+
+    /// Whether the plan is of the generation without a handshake; what a client speaks may be another one.
+    #[must_use]
+    pub fn is_stateless_plan(&self) -> bool {
+        self.generations.is_stateless_plan()
+    }
+
+    /// What is spoken on a connection.
+    #[must_use]
+    pub fn spoken(&self, connection: &ConnectionId) -> Spoken<'_> {
+        match self.agreement(connection) {
+            None if self.is_stateless(connection) => Spoken::Stateless,
+            None => Spoken::Unknown,
+            Some(agreement) => match agreement.revision() {
+                Some(revision) => Spoken::Handshake(revision, agreement),
+                None => Spoken::Unknown,
+            },
+        }
+    }
+}
