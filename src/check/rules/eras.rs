@@ -24,6 +24,9 @@ fn revision_of(request: &Message) -> Option<&str> {
 /// How often a program that may be several clients may ask a server for its generation again.
 const PROBES_OF_PROGRAM: usize = 2;
 
+/// Most repeated questions of one client that are reported.
+const AGAIN_MAX: usize = 1_000;
+
 /// Counter-examples: Two clients on one server each ask once. A server that starts again, refuses something, or ends a
 /// session may have become another one. A program may hold several clients; it counts once it has asked three times. A session
 /// that is older than the question and is used after it belongs to another client: the two share a program, or its sockets.
@@ -45,6 +48,7 @@ pub(super) const GENERATION_REMEMBERED: Invariant = Invariant {
         Kind::FaultDelivered,
         Kind::SessionClosed,
         Kind::ConnectionClosed,
+        Kind::PlanEnded,
     ],
     vacuous: "no client fell back to initialize after its server had refused a request of the stateless generation",
     explain: "The server had refused a request of the stateless generation, and the client had opened a session with \
@@ -83,7 +87,7 @@ struct Fallback {
     newest_exchange: Option<ExchangeId>,
     n_again: usize,
     /// The sessions that it has opened over HTTP.
-    sessions: Vec<ConnectionId>,
+    sessions: KeySet<ConnectionId>,
     /// Its repeated questions over HTTP, each with the number of sessions before it.
     again: Vec<(usize, Violation)>,
 }
@@ -111,8 +115,11 @@ impl Monitor for Fallbacks {
                     let violation = client.receive(event.seq, may_be_several, connection, part);
                     match violation {
                         Some(violation) if view.is_line() => tally.broken(violation),
-                        Some(violation) => client.again.push((client.sessions.len(), violation)),
-                        None => {}
+                        // The oldest ones stay: what takes back a question takes back every later one.
+                        Some(violation) if client.again.len() < AGAIN_MAX => {
+                            client.again.push((client.sessions.len(), violation));
+                        }
+                        Some(_) | None => {}
                     }
                 }
             }
@@ -131,23 +138,36 @@ impl Monitor for Fallbacks {
                 let clients = self.servers.swap_remove(&event.source.to_name());
                 clients.iter().flatten().for_each(|(_, client)| client.end(tally));
             }
+            EventKind::PlanEnded {} => {
+                let clients = std::mem::take(&mut self.servers);
+                clients.values().flatten().for_each(|(_, client)| client.end(tally));
+            }
             _ => {}
         }
     }
 
-    fn end(&self, _view: &View, tally: &mut Tally) {
-        self.servers.values().flatten().for_each(|(_, client)| client.end(tally));
+    fn end(&self, view: &View, tally: &mut Tally) {
+        let clients = self.servers.values().flatten().map(|(_, client)| client);
+        for client in clients.filter(|client| !client.again.is_empty()) {
+            if view.is_cut_off() {
+                tally.open("a later request may show that another client asked".to_owned(), &[]);
+            } else {
+                client.end(tally);
+            }
+        }
     }
 }
 
 impl Fallback {
     /// A request in a session: the questions since it was opened may be those of another client.
     fn use_of(&mut self, session: &ConnectionId) {
-        if let Some(index) = self.sessions.iter().position(|known| known == session) {
-            self.again.retain(|(n_before, _)| *n_before <= index);
-        }
+        let Some(index) = self.sessions.get_index_of(session) else { return };
+        // Each question has as many sessions before it as the one before, or more.
+        let n_kept = self.again.partition_point(|(n_before, _)| *n_before <= index);
+        self.again.truncate(n_kept);
     }
 
+    /// Reports the questions that no session can take back any more.
     fn end(&self, tally: &mut Tally) {
         self.again.iter().for_each(|(_, violation)| tally.broken(violation.clone()));
     }
@@ -193,7 +213,7 @@ impl Fallback {
         let is_initialize = |(on, asked): &(ConnectionId, Name)| on == connection && *asked == id;
         if self.initialize.take_if(|asked| is_initialize(asked)).is_some() && !response.is_error() {
             self.known = self.known.or(self.refused);
-            self.sessions.push(connection.clone());
+            self.sessions.insert(connection.clone());
         }
     }
 

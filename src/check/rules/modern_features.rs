@@ -28,7 +28,7 @@ pub(super) const FEATURES_IN_EACH_REQUEST: Invariant = Invariant {
     applies: AppliesTo::STATELESS,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent],
+    kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent, Kind::PlanEnded],
     vacuous: "no client made two requests on one connection, or served a feature",
     explain: "Without sessions a server knows only what the request itself declares. A client whose requests declare \
         different features gets input requests for one call and an error for the next; one that serves what it does \
@@ -82,14 +82,28 @@ impl Monitor for DeclaredFeatures {
                 }
             }
             EventKind::WireSent { message, .. } => self.ask(event, message),
+            EventKind::PlanEnded {} => {
+                others(&self.declared).for_each(|violation| tally.broken(violation.clone()));
+                self.declared.clear();
+            }
             _ => {}
         }
     }
 
-    fn end(&self, _view: &View, tally: &mut Tally) {
-        let single = self.declared.values().filter(|declared| !declared.are_several);
-        single.flat_map(|declared| &declared.others).cloned().for_each(|violation| tally.broken(violation));
+    fn end(&self, view: &View, tally: &mut Tally) {
+        for violation in others(&self.declared) {
+            if view.is_cut_off() {
+                tally.open("a later request may show that there are two clients".to_owned(), &[]);
+            } else {
+                tally.broken(violation.clone());
+            }
+        }
     }
+}
+
+/// The requests that declare other features than an earlier one of the same client.
+fn others(declared: &Table<(Sender, String), Declared>) -> impl Iterator<Item = &Violation> {
+    declared.values().filter(|declared| !declared.are_several).flat_map(|declared| &declared.others)
 }
 
 impl DeclaredFeatures {

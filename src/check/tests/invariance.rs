@@ -156,15 +156,11 @@ const DOUBTING: &[Kind] =
 const TRENDS: &[&str] =
     &["repeats-keep-descriptors", "repeats-keep-threads", "repeats-keep-memory", "repeats-keep-servers"];
 
-/// Rules about one client where several may share a pool of sockets: a later event may show the other one, and then acquits. The list
-/// only gets shorter.
-const SHARED: &[&str] = &["era-remembered", "modern-features-declared"];
-
 #[test]
 fn a_safety_violation_of_a_prefix_stays_in_every_extension() {
     let is_safety = |history: &&&RuleHistory| {
         let id = history.invariant.as_str();
-        invariant(id).unwrap().property == Property::Safety && !TRENDS.contains(&id) && !SHARED.contains(&id)
+        invariant(id).unwrap().property == Property::Safety && !TRENDS.contains(&id)
     };
     let histories = corpus();
     let violated: Vec<(&RuleHistory, usize)> = histories

@@ -20,7 +20,7 @@ use tokio::process::Command;
 use tokio::time::sleep;
 
 use super::web;
-use crate::reference::{CommandLine, Config, Endpoint, called};
+use crate::reference::{Config, Endpoint, called};
 
 /// A session as rmcp hands it out.
 pub(super) type Service = RunningService<RoleClient, ()>;
@@ -57,7 +57,8 @@ pub(super) async fn connect_all(config: &Config, loaded: &mut Loaded) -> Service
 async fn connect(endpoint: &Endpoint) -> Result<Service, Failure> {
     match endpoint {
         Endpoint::Command(line) => {
-            let process = TokioChildProcess::new(command(line)).map_err(|error| Failure::of("Spawn", &error))?;
+            let process =
+                TokioChildProcess::new(Command::from(line.command())).map_err(|error| Failure::of("Spawn", &error))?;
             serve(process).await.map_err(|error| Failure::of("ClientInitializeError", &*error))
         }
         Endpoint::Http(address) => web::connect(address).await,
@@ -70,15 +71,6 @@ async fn connect(endpoint: &Endpoint) -> Result<Service, Failure> {
 /// The one place where rmcp's serve loop is instantiated for the broken loaders over stdio.
 async fn serve(process: TokioChildProcess) -> Result<Service, Box<ClientInitializeError>> {
     ().serve(process).await.map_err(Box::new)
-}
-
-fn command(line: &CommandLine) -> Command {
-    let mut command = Command::new(&line.program);
-    command.args(&line.args).envs(&line.env);
-    if let Some(directory) = &line.directory {
-        command.current_dir(directory);
-    }
-    command
 }
 
 /// Adds the tools of one server to `loaded`, or the reason why they could not be listed.

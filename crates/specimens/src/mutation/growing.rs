@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -138,14 +138,11 @@ impl Alter for Reopens {
     }
 }
 
-/// Starts a server and closes its input at once.
+/// Starts a server without input, and waits for its end: a conforming server ends with its input.
 fn start_and_end(line: &CommandLine) {
-    let mut command = Command::new(&line.program);
-    command.args(&line.args).envs(&line.env).stdin(Stdio::null()).stdout(Stdio::null());
-    if let Ok(mut server) = command.spawn() {
-        // A conforming server ends with its input.
-        let _ = server.wait();
-    }
+    let spawned = line.command().stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+    // A server that does not start is not connected, which the scenario shows.
+    drop(spawned.and_then(|mut server| server.wait()));
 }
 
 /// Says that everything is closed, calls once more, and closes then.

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use indexmap::IndexMap;
 use mcp_lifecheck::loader::memory::MemoryAddress;
@@ -104,6 +105,19 @@ pub struct CommandLine {
     pub env: BTreeMap<String, String>,
     /// The directory to start in; inherited if none.
     pub directory: Option<PathBuf>,
+}
+
+impl CommandLine {
+    /// The command that starts it, with inherited pipes.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.args).envs(&self.env);
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
+        }
+        command
+    }
 }
 
 impl fmt::Debug for CommandLine {

@@ -142,15 +142,12 @@ impl Drop for ServerProcess {
 }
 
 fn command(line: &CommandLine, options: &Options) -> Command {
-    let mut command = Command::new(&line.program);
-    command.args(&line.args).envs(&line.env).stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
+    let mut command = line.command();
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
     command.stderr(options.hooks.stderr().unwrap_or_else(|| match options.stderr {
         ServerStderr::Inherit => Stdio::inherit(),
         ServerStderr::Discard => Stdio::null(),
     }));
-    if let Some(directory) = &line.directory {
-        command.current_dir(directory);
-    }
     command
 }
 
