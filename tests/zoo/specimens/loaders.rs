@@ -2,8 +2,8 @@
 
 use super::client::MODERN;
 use super::scenarios::{
-    AGAIN, BESIDE, BESIDE_DEAD, CALLS, CANCEL, CANCELLED_LATE, CLOSE_EXIT, CLOSE_TWICE, CLOSE_WAIT, EXIT, HELD, IDLE,
-    LEFT, LOAD, TERM, TWO_CALLS, TWO_TASKS,
+    AGAIN, BESIDE, BESIDE_DEAD, CALLS, CANCEL, CANCELLED_LATE, CLOSE_EXIT, CLOSE_TWICE, CLOSE_WAIT, EXIT, HELD,
+    HELD_BESIDE, IDLE, LEFT, LOAD, TERM, TWO_CALLS, TWO_TASKS,
 };
 use super::{Life, Script, Specimen, run, scripted, with_a_session_per_call, without_announcements};
 
@@ -295,8 +295,8 @@ pub(super) const SPECIMENS: &[Specimen] = lives! {
     "panic-aside": "Panics in another thread when it closes.",
         "panics-aside" over "stdio" from R2511 in CALLS with "polite",
         breaks "VG-07" told by "error-channels-silent";
-    "call-cancelled-unasked": "Cancels a call that its caller waits for.",
-        "cancels-unasked" over "stdio" from R2511 in HELD with "call-answered-late",
+    "call-cancelled-unasked": "Cancels the first call, for whose result its caller waits.",
+        "cancels-unasked" over "stdio" from R2511 in HELD_BESIDE with "call-answered-late",
         breaks "VG-16" told by "cancel-has-a-reason";
     "end-delayed": "Takes seconds to end, though everything is closed.",
         "lingers" over "stdio" from R2511 in CLOSE_EXIT with "polite",

@@ -126,6 +126,13 @@ pub(super) const HELD: &str = scenario!(
     ("open-gate", gate = "before-answer")("wait", operation = "first")("close")
 );
 
+/// Lets a call go on that was held, once its server has read everything that was sent before a second call.
+pub(super) const HELD_BESIDE: &str = scenario!(
+    "A call is held, another is made on the same connection, and the first goes on.",
+    held,
+    ("call", server = "odd")("open-gate", gate = "before-answer")("wait", operation = "first")("close")
+);
+
 /// Cancels a call that is answered all the same, and makes two more, whichever of which meets the late answer.
 pub(super) const CANCELLED_LATE: &str = scenario!(
     "A call is cancelled and answered late.",

@@ -238,7 +238,7 @@ mutations! {
         "panics-aside", |options| around(options, restless::PanicsAside), "panics in another thread when it closes";
         "lingers", |options| around(options, restless::Lingers::default()), "takes seconds to close once more";
         "loads-to-close", |options| around(options, restless::LoadsToClose::default()), "loads once more in order to close";
-        "cancels-unasked", |options| sewn(options, Hooks::with(wire::cancels_unasked)), "cancels each call that it makes";
+        "cancels-unasked", |options| sewn(options, Hooks::with(wire::cancels_unasked)), "cancels the first call that it makes";
         "stderr-flooded", |options| around(options, careless::StderrFlooded), "logs without a bound";
         "connected-twice", careless::ConnectedTwice::loader, "connects to every server twice";
         "descriptors-kept", |options| around(options, growing::Kept::descriptors()), "keeps a descriptor of each load";

@@ -25,7 +25,7 @@ fn sends(change: impl FnMut(Value) -> Vec<Value> + Send + 'static) -> Box<dyn Ta
 }
 
 /// Replaces the messages of one method.
-fn each(method: &'static str, change: fn(Value) -> Vec<Value>) -> Box<dyn Tamper> {
+fn each(method: &'static str, mut change: impl FnMut(Value) -> Vec<Value> + Send + 'static) -> Box<dyn Tamper> {
     sends(move |message| if message["method"] == method { change(message) } else { vec![message] })
 }
 
@@ -192,9 +192,10 @@ pub(super) fn cancel_of_the_answered() -> Box<dyn Tamper> {
 }
 
 pub(super) fn cancels_unasked() -> Box<dyn Tamper> {
-    each("tools/call", |message| {
-        let notice = cancelled(&message["id"]);
-        vec![message, notice]
+    let mut is_first = true;
+    each("tools/call", move |message| {
+        let notice = std::mem::take(&mut is_first).then(|| cancelled(&message["id"]));
+        std::iter::once(message).chain(notice).collect()
     })
 }
 
