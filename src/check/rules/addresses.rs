@@ -20,7 +20,7 @@ pub(super) const ENDPOINT_USED: Invariant = Invariant {
     applies: AppliesTo::HTTP,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::HttpReceived, Kind::HttpStray, Kind::HttpAnswered, Kind::SessionOpened],
+    kinds: &[Kind::HttpReceived, Kind::HttpStray, Kind::HttpAnswered, Kind::SessionOpened, Kind::SocketClosed],
     vacuous: "nothing was posted",
     explain: "The client sent a message to another path of the host than the endpoint, or with another verb than POST. \
         Whatever answers there is not the server, and it gets the message, the session id and the token.\n\n\
@@ -31,7 +31,7 @@ pub(super) const ENDPOINT_USED: Invariant = Invariant {
 #[derive(Default)]
 struct Addresses {
     given: KeySet<SessionId>,
-    /// Sockets that have carried a request to the endpoint.
+    /// Open sockets that have carried a request to the endpoint.
     own: KeySet<ServerSocket>,
     /// Messages to elsewhere on sockets that nothing else proves to be the client's.
     pending: Table<ServerSocket, Vec<(Seq, String)>>,
@@ -58,6 +58,11 @@ impl Monitor for Addresses {
                 let pending = self.pending.swap_remove(&socket).unwrap_or_default();
                 pending.into_iter().for_each(|(seq, because)| tally.broken(elsewhere(seq, because)));
                 self.own.insert(socket);
+            }
+            EventKind::SocketClosed { socket, .. } => {
+                let socket = socket_of(event, socket);
+                self.own.swap_remove(&socket);
+                self.pending.swap_remove(&socket);
             }
             EventKind::HttpAnswered { status: 300..=399, .. } => {
                 self.redirecting.insert(server.to_owned());

@@ -223,6 +223,8 @@ struct CancelledRequests {
     reading: Reading,
     turns: Turns,
     requests: Table<RequestKey, TrackedRequest>,
+    /// The requests of each operation that has not returned a result.
+    by_operation: Table<OpId, Vec<RequestKey>>,
     noisy: Vec<ConnectionId>,
     /// Cancellations over HTTP of requests that have not arrived.
     early: Table<RequestKey, Seq>,
@@ -295,20 +297,20 @@ impl Monitor for CancelledRequests {
                 self.noisy.retain(|of| of != connection);
             }
             EventKind::CancelRequested { operation } => {
-                for (_, asked) in self.of_operation(*operation).filter(|(_, asked)| asked.consumed.is_none()) {
-                    asked.is_cancel_wanted = true;
+                for key in self.by_operation.get(operation).into_iter().flatten() {
+                    if let Some(asked) = self.requests.get_mut(key).filter(|asked| asked.is_of(*operation)) {
+                        asked.is_cancel_wanted |= asked.consumed.is_none();
+                    }
                 }
             }
             EventKind::OperationCompleted { operation, outcome: Outcome::Ok { .. } } => {
-                let mut returned = Vec::new();
-                for (key, asked) in self.of_operation(*operation).filter(|(_, asked)| asked.answered.is_some()) {
+                for key in self.by_operation.swap_remove(operation).unwrap_or_default() {
+                    let asked = self.requests.get_mut(&key).filter(|asked| asked.is_of(*operation));
+                    let Some(asked) = asked.filter(|asked| asked.answered.is_some()) else { continue };
                     asked.consumed.get_or_insert(event.seq);
-                    returned.push((key.clone(), asked.late.take()));
-                }
-                for (key, late) in &returned {
-                    self.reading.returned(event.seq, view, key);
-                    if let Some(late) = late {
-                        self.after_answers.entry(key.0.clone()).or_default().given_out.push(*late);
+                    self.reading.returned(event.seq, view, &key);
+                    if let Some(late) = asked.late.take() {
+                        self.after_answers.entry(key.0).or_default().given_out.push(late);
                     }
                 }
             }
@@ -325,11 +327,13 @@ impl Monitor for CancelledRequests {
     }
 }
 
-impl CancelledRequests {
-    fn of_operation(&mut self, operation: OpId) -> impl Iterator<Item = (&RequestKey, &mut TrackedRequest)> {
-        self.requests.iter_mut().filter(move |(_, asked)| asked.operation == Some(operation))
+impl TrackedRequest {
+    fn is_of(&self, operation: OpId) -> bool {
+        self.operation == Some(operation)
     }
+}
 
+impl CancelledRequests {
     fn receive(&mut self, event: &Event, view: &View, connection: &ConnectionId, message: &Message, tally: &mut Tally) {
         let seq = event.seq;
         if let (Some(method), Some(id)) = (message.method(), message.id()) {
@@ -346,6 +350,9 @@ impl CancelledRequests {
             let key = (connection.clone(), Name::from(id));
             if self.early.swap_remove(&key).is_some() {
                 tally.held();
+            }
+            if let Some(operation) = asked.operation {
+                self.by_operation.entry(operation).or_default().push(key.clone());
             }
             self.requests.insert(key, asked);
         }

@@ -6,7 +6,7 @@ use crate::check::host::{ServerExchange, exchange_of};
 use crate::check::lessons::{ServerSocket, socket_of};
 use crate::check::metadata::{STATELESS_ERRORS, UNKNOWN_METHOD};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, Header, KeySet, Kind, Message, Seq, Table};
+use crate::history::{Event, EventKind, Header, Kind, Message, Seq, Table};
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: A program of 2024-11-05 asks for its stream at any server. So the GET counts only if it comes from the
@@ -63,8 +63,8 @@ struct Fallbacks {
     probes: Table<ServerExchange, Probe>,
     /// The newest refusal of each server, unless a probe succeeded.
     refused: Table<String, Refused>,
-    /// All sockets of each server that have carried a request.
-    sockets: Table<String, KeySet<ServerSocket>>,
+    /// The socket that has carried all requests to a server; none if there were several.
+    only: Table<String, Option<ServerSocket>>,
 }
 
 struct Probe {
@@ -87,7 +87,7 @@ impl Fallbacks {
             is_program: header.host.is_some(),
             probes: Table::default(),
             refused: Table::default(),
-            sockets: Table::default(),
+            only: Table::default(),
         }
     }
 }
@@ -109,7 +109,8 @@ impl Monitor for Fallbacks {
                         self.posted(&key, message);
                     }
                 }
-                self.sockets.entry(server.to_owned()).or_default().insert(socket);
+                let only = self.only.entry(server.to_owned()).or_insert_with(|| Some(socket.clone()));
+                only.take_if(|only| *only != socket);
             }
             EventKind::WireReceived { message, .. } => {
                 if let Some(carrier) = view.carrier(event) {
@@ -148,7 +149,7 @@ impl Fallbacks {
 
     fn asked_for_stream(&self, event: &Event, server: &str, socket: &ServerSocket, view: &View, tally: &mut Tally) {
         let Some(Refused { seq, status, probe }) = self.refused.get(server) else { return };
-        let is_alone = self.sockets.get(server).is_none_or(|all| all.iter().all(|known| *known == probe.socket));
+        let is_alone = self.only.get(server).is_none_or(|only| only.as_ref() == Some(&probe.socket));
         if !(self.is_program || view.is_ready() || probe.socket == *socket || is_alone) {
             return;
         }

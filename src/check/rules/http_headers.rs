@@ -25,7 +25,14 @@ pub(super) const SESSION_ID_SENT: Invariant = Invariant {
     applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::SessionOpened, Kind::SessionClosed, Kind::HttpReceived, Kind::HttpAnswered, Kind::WireReceived],
+    kinds: &[
+        Kind::SessionOpened,
+        Kind::SessionClosed,
+        Kind::SocketClosed,
+        Kind::HttpReceived,
+        Kind::HttpAnswered,
+        Kind::WireReceived,
+    ],
     vacuous: "no session had an id",
     explain: "The server assigned an id to the session, and a request came without it. Servers answer that with 400, \
         or open another session for it. Often only notifications and cancellations get lost while calls work, \
@@ -45,7 +52,7 @@ struct SessionIds {
     open: Table<String, usize>,
     /// The servers that have given each id.
     given: Table<SessionId, BTreeSet<String>>,
-    /// Sockets that have carried a message, or a request of a session.
+    /// Open sockets that have carried a message, or a request of a session.
     own: KeySet<ServerSocket>,
     /// The POST whose message comes next, by server.
     heads: Table<String, Head>,
@@ -71,6 +78,9 @@ impl Monitor for SessionIds {
             }
             EventKind::SessionClosed { .. } => {
                 self.open.entry(server.to_owned()).and_modify(|n_open| *n_open = n_open.saturating_sub(1));
+            }
+            EventKind::SocketClosed { socket, .. } => {
+                self.own.swap_remove(&socket_of(event, socket));
             }
             EventKind::HttpReceived { verb, session, socket, message, headers, .. } => {
                 let socket = socket_of(event, socket);

@@ -2,7 +2,7 @@
 
 use crate::check::host::{ServerExchange, exchange_of};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, Header, Kind, Seq, SessionId, SocketId, Table, WireEnd};
+use crate::history::{Event, EventKind, Header, KeySet, Kind, Name, Seq, SessionId, SocketId, Table, WireEnd};
 use crate::plan::Promise;
 
 /// Tolerance for a timer that fires early.
@@ -22,7 +22,14 @@ pub(super) const RETRY_HONOURED: Invariant = Invariant {
     applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::StreamEvent, Kind::HttpEnded, Kind::SocketClosed],
+    kinds: &[
+        Kind::HttpReceived,
+        Kind::HttpAnswered,
+        Kind::StreamEvent,
+        Kind::HttpEnded,
+        Kind::SocketClosed,
+        Kind::SessionClosed,
+    ],
     vacuous: "no stream with a retry time was resumed",
     explain: "The server had sent a waiting time and ended the stream, and the client resumed it earlier. Servers \
         use that time to spread their clients after a restart; clients that do not wait are the load that keeps the \
@@ -40,7 +47,16 @@ struct StreamRetries {
     /// The waiting time of a POST stream in a plan whose mock does not record its events.
     default_us: Option<u64>,
     open: Table<ServerExchange, OpenStream>,
-    ended: Vec<EndedStream>,
+    ended: Table<ServerSession, Vec<EndedStream>>,
+    /// The sessions whose ended streams each open socket has carried.
+    carried: Table<(Name, SocketId), Vec<ServerSession>>,
+}
+
+/// A server and one of its sessions; no session where the request names none.
+type ServerSession = (Name, Option<SessionId>);
+
+fn server_of(event: &Event) -> Name {
+    event.source.server().unwrap_or_default().into()
 }
 
 /// Longest time for which a request may be on its way, so that it was sent before its client had read the end of a stream.
@@ -59,7 +75,6 @@ struct OpenStream {
 
 /// A stream that has ended, until it is opened again.
 struct EndedStream {
-    server: String,
     stream: OpenStream,
     seq: Seq,
     at_us: u64,
@@ -120,15 +135,28 @@ impl Monitor for StreamRetries {
                 } else {
                     stream.retry_us = stream.retry_us.or(self.default_us.filter(|_| !stream.is_get));
                 }
-                let server = event.source.server().unwrap_or_default().into();
+                // No request shows that it opens such a stream again.
+                if !stream.is_get && stream.ids.is_empty() && self.default_us.is_none() {
+                    return;
+                }
+                let server = server_of(event);
+                let of = (server.clone(), stream.session.clone());
+                let carried = self.carried.entry((server, stream.socket.clone())).or_default();
+                if !carried.contains(&of) {
+                    carried.push(of.clone());
+                }
                 let (seq, at_us) = (event.seq, event.at_us);
-                self.ended.push(EndedStream { server, stream, seq, at_us, is_closed: false });
+                self.ended.entry(of).or_default().push(EndedStream { stream, seq, at_us, is_closed: false });
             }
             EventKind::SocketClosed { socket, .. } => {
-                let is_there = |ended: &&mut EndedStream| {
-                    Some(ended.server.as_str()) == event.source.server() && ended.stream.socket == *socket
-                };
-                self.ended.iter_mut().filter(is_there).for_each(|ended| ended.is_closed = true);
+                let carried = self.carried.swap_remove(&(server_of(event), socket.clone()));
+                for of in carried.unwrap_or_default() {
+                    let streams = self.ended.get_mut(&of).into_iter().flatten();
+                    streams.filter(|ended| ended.stream.socket == *socket).for_each(|ended| ended.is_closed = true);
+                }
+            }
+            EventKind::SessionClosed { session, how: WireEnd::ByClient, .. } => {
+                self.ended.swap_remove(&(server_of(event), Some(session.clone())));
             }
             _ => {}
         }
@@ -138,13 +166,18 @@ impl Monitor for StreamRetries {
 impl StreamRetries {
     /// Judges a GET by the ended stream that it opens again, from which the new stream takes ids and waiting time.
     fn opened_again(&mut self, event: &Event, stream: &mut OpenStream, last: Option<&String>, tally: &mut Tally) {
-        let Some(index) = (match last {
-            Some(last) => self.resumed(event, last),
-            None => self.replaced(event, stream),
+        let of = (server_of(event), stream.session.clone());
+        let Some((of, index)) = (match last {
+            Some(last) => self.resumed(of, last),
+            None => self.replaced(event, stream, of),
         }) else {
             return;
         };
-        let EndedStream { stream: before, seq, at_us, .. } = self.ended.remove(index);
+        let Some(streams) = self.ended.get_mut(&of) else { return };
+        let EndedStream { stream: before, seq, at_us, .. } = streams.remove(index);
+        if streams.is_empty() {
+            self.ended.swap_remove(&of);
+        }
         stream.ids = before.ids;
         stream.retry_us = before.retry_us;
         let Some(retry_us) = before.retry_us else { return };
@@ -161,37 +194,40 @@ impl StreamRetries {
         tally.broken(Violation::new("early", because, &[seq, event.seq]));
     }
 
-    /// The stream that a GET with the id of an event resumes.
-    fn resumed(&self, event: &Event, last: &String) -> Option<usize> {
-        let is_it = |ended: &EndedStream| {
-            let has_id = if ended.stream.ids.is_empty() {
+    /// The stream that a GET with the id of an event resumes: one of its session, else one of another session of its server.
+    fn resumed(&self, of: ServerSession, last: &String) -> Option<(ServerSession, usize)> {
+        let has_id = |ended: &EndedStream| {
+            if ended.stream.ids.is_empty() {
                 // A mock that records no events does not tell which stream has the id.
                 self.default_us.is_some() && !ended.stream.is_get
             } else {
                 ended.stream.ids.contains(last)
-            };
-            has_id && Some(ended.server.as_str()) == event.source.server()
+            }
         };
-        self.ended.iter().rposition(is_it)
+        if let Some(index) = self.ended.get(&of).and_then(|streams| streams.iter().rposition(has_id)) {
+            return Some((of, index));
+        }
+        let others = self.ended.iter().filter(|(other, _)| other.0 == of.0);
+        let found = others.filter_map(|(other, streams)| Some((other, streams.iter().rposition(has_id)?, streams)));
+        let newest = found.max_by_key(|(_, index, streams)| streams[*index].seq);
+        newest.map(|(other, index, _)| (other.clone(), index))
     }
 
     /// The stream of its session that a GET without such an id opens again.
-    fn replaced(&self, event: &Event, stream: &OpenStream) -> Option<usize> {
-        let server = event.source.server().unwrap_or_default();
+    fn replaced(&self, event: &Event, stream: &OpenStream, of: ServerSession) -> Option<(ServerSession, usize)> {
         let is_beside = |(at, other): (&ServerExchange, &OpenStream)| {
-            other.is_get && other.session == stream.session && at.0 == server
+            other.is_get && other.session == stream.session && Some(at.0.as_str()) == event.source.server()
         };
         if self.open.iter().any(is_beside) {
             return None;
         }
-        let is_it = |ended: &EndedStream| {
-            ended.server == server && ended.stream.is_get && ended.stream.session == stream.session
-        };
-        let all: Vec<usize> = (0..self.ended.len()).filter(|index| is_it(&self.ended[*index])).collect();
+        let ended = self.ended.get(&of)?;
+        let all: Vec<usize> = (0..ended.len()).filter(|index| ended[*index].stream.is_get).collect();
         let newest = *all.last()?;
-        let due = all.iter().copied().find(|index| self.ended[*index].is_due(event));
+        let due = all.iter().copied().find(|index| ended[*index].is_due(event));
         let is_first = all.len() == 1;
-        due.or_else(|| (!is_first || !self.ended[newest].may_be_unread(event, stream)).then_some(newest))
+        let index = due.or_else(|| (!is_first || !ended[newest].may_be_unread(event, stream)).then_some(newest))?;
+        Some((of, index))
     }
 }
 
@@ -208,7 +244,7 @@ pub(super) const EVENT_ID_KNOWN: Invariant = Invariant {
     applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::HttpReceived, Kind::StreamEvent],
+    kinds: &[Kind::HttpReceived, Kind::StreamEvent, Kind::HttpEnded],
     vacuous: "no client resumed a stream",
     explain: "The client sent `Last-Event-ID` with an id that the server never sent in that session: made up, changed, or \
         kept from another session. The server replays from there, so the client loses events or gets those of \
@@ -220,9 +256,10 @@ pub(super) const EVENT_ID_KNOWN: Invariant = Invariant {
 
 #[derive(Default)]
 struct EventIds {
-    /// The session of each request.
+    /// The session of each open request.
     sessions: Table<ServerExchange, Option<SessionId>>,
-    sent: Vec<(String, Option<SessionId>, String)>,
+    /// The sessions whose streams had an event with this id, by server and id.
+    sent: Table<(Name, Name), KeySet<Option<SessionId>>>,
 }
 
 impl Monitor for EventIds {
@@ -234,21 +271,22 @@ impl Monitor for EventIds {
                 let Some(last) = headers.get("last-event-id").filter(|_| verb == "GET" && path.is_some()) else {
                     return;
                 };
-                let is_it = |(of, _, id): &&(String, Option<SessionId>, String)| of == server && id == last;
-                let found: Vec<_> = self.sent.iter().filter(is_it).map(|(_, of, _)| of).collect();
-                let (variant, whose) = match found.as_slice() {
-                    [] if connection.is_none() && session.is_some() && !view.is_ready() => return,
-                    [] => ("never-sent", "which no stream of this server had"),
+                let (variant, whose) = match self.sent.get(&(server.into(), last.into())) {
+                    None if connection.is_none() && session.is_some() && !view.is_ready() => return,
+                    None => ("never-sent", "which no stream of this server had"),
                     // The first answer opens its session while it is sent.
-                    all if all.iter().any(|of| *of == session || of.is_none()) => return tally.held(),
-                    [_, ..] => ("of-another-session", "which a stream of another session had"),
+                    Some(of) if of.contains(session) || of.contains(&None) => return tally.held(),
+                    Some(_) => ("of-another-session", "which a stream of another session had"),
                 };
                 let because = format!("GET was received at {} with Last-Event-ID {last}, {whose}", event.seq);
                 tally.broken(Violation::new(variant, because, &[event.seq]));
             }
             EventKind::StreamEvent { exchange, id: Some(id), .. } => {
                 let session = self.sessions.get(&exchange_of(event, exchange)).cloned().flatten();
-                self.sent.push((server.into(), session, id.clone()));
+                self.sent.entry((server.into(), id.into())).or_default().insert(session);
+            }
+            EventKind::HttpEnded { exchange, .. } => {
+                self.sessions.swap_remove(&exchange_of(event, exchange));
             }
             _ => {}
         }

@@ -60,7 +60,7 @@ struct ToolList {
     pages: Table<ConnectionId, Pages>,
 }
 
-/// A list that comes in pages, on one connection.
+/// A list that comes in pages, on one connection, until its last page.
 #[derive(Default)]
 struct Pages {
     tools: BTreeSet<String>,
@@ -144,7 +144,7 @@ impl ListedTools {
         list.has_doubles |= !names.into_iter().all(|name| pages.tools.insert(name));
         match answer.at(&["result", "nextCursor"]) {
             None | Some(Value::Null) => {
-                let whole = pages.tools.clone();
+                let whole = list.pages.swap_remove(connection).map(|pages| pages.tools).unwrap_or_default();
                 list.is_partial |= list.whole.as_ref().is_some_and(|before| *before != whole);
                 list.whole = Some(whole);
             }
