@@ -39,10 +39,10 @@ pub(super) const ABANDONED_CALL_CANCELLED: Invariant = Invariant {
     ],
     vacuous: "no request was answered or abandoned",
     explain: "The client closed the connection on which it waited for an answer and never sent \
-        `notifications/cancelled`. Before 2026-07-28 the end of a connection is no cancellation: the server keeps \
-        working for a caller that is gone. Or the client told its caller that the call had failed, usually after a \
-        time-out, and left the request open: the server keeps working then as well.\n\n\
-        Look at where the client abandons the request; usually a timeout only drops the future. To fix it, send the \
+        `notifications/cancelled`. Before 2026-07-28 the end of a connection does not cancel a request: the server \
+        keeps working for a caller that is gone. Or the client told its caller that the call had failed, usually after \
+        a timeout, and left the request open: the server keeps working in this case as well.\n\n\
+        Look at the code that abandons the request; usually a timeout only drops the future. To fix it, send the \
         notification with the id of the request, and end only after every request was answered or cancelled.",
     start: |header: &Header| -> Box<dyn Monitor> {
         Box::new(AbandonedRequests { is_host: header.host.is_some(), ..AbandonedRequests::default() })

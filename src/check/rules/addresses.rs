@@ -23,7 +23,8 @@ pub(super) const ENDPOINT_USED: Invariant = Invariant {
     kinds: &[Kind::HttpReceived, Kind::HttpStray, Kind::HttpAnswered, Kind::SessionOpened, Kind::SocketClosed],
     vacuous: "nothing was posted",
     explain: "The client sent a message to another path of the host than the endpoint, or with another verb than POST. \
-        Whatever answers there is not the server, and it gets the message, the session id and the token.\n\n\
+        A program that answers there is not the MCP server, and it receives the message, the session id and the \
+        token.\n\n\
         Look at the path of the witness. To fix it, use the URL of the configuration as it is, with its path and query.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Addresses::default()) },
 };

@@ -29,8 +29,8 @@ pub(super) const CLOSED_STAYS_CLOSED: Invariant = Invariant {
     explain: "Cleanup had reported success, and then the loader connected to a server again. A reconnect timer that \
         is still running, a health check, or a call that opens a session by itself brings back a server that no code \
         will close.\n\n\
-        Look at how long after the cleanup it happened: the delay is that of the timer. To fix it, make every such \
-        timer part of the session, so that it ends with it.",
+        Look at the time between the cleanup and the connection: it is the delay of the timer. To fix it, make every \
+        such timer part of the session, so that it ends with the session.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(OpenedAfterCleanup::default()) },
 };
 
@@ -118,9 +118,10 @@ pub(super) const CALL_AFTER_CLEANUP_FAILS: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::OperationCompleted, Kind::OperationOverdue],
     vacuous: "no tool was called after cleanup",
-    explain: "The program kept a tool beyond cleanup and called it. The call worked, because the server was still \
-        there or came back; it hung, waiting for an answer from a closed session; or its request still went out. \
-        Programs keep tools longer than they think: in a chat history, in a closure, in a second tab.\n\n\
+    explain: "The program kept a tool beyond cleanup and called it. There are three variants. The call worked, because \
+        the server was still there or came back. It hung, because it waited for an answer from a closed session. Or \
+        the client still sent its request. Programs often keep tools longer than intended: in a chat history, in a \
+        closure, in a second tab.\n\n\
         Look at the variant. To fix it, mark the tools of a closed session as closed, and return a distinct error \
         before anything else is tried.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_late_call) },

@@ -41,16 +41,18 @@ pub(super) const ANSWER_REACHES_ITS_CALLER: Invariant = Invariant {
     ],
     vacuous: "no call that names its operation was answered and succeeded",
     explain: "A call succeeded with another text than its server had answered: the answer to another call, a late \
-        answer to an abandoned call, or a cached one. This is the worst that concurrency can do here, because \
-        nothing fails.\n\n\
+        answer to an abandoned call, or a cached one. This is the most harmful mistake of concurrent calls, because no \
+        error shows it.\n\n\
         Look at the two requests that were in flight together, and at their ids. To fix it, give each answer to the \
         waiter of its id, and drop the waiter when its call is abandoned.\n\n\
-        Or a call failed although the tool has done its work: the loader takes a result without a text for a failure, \
-        so a model repeats what was carried out. To fix that, tell every kind of content, and none.\n\n\
+        Or a call failed although the tool has done its work: the loader treats a result without text as a failure, so \
+        a model repeats the call. To fix that, return every kind of content, and treat a result without content as a \
+        success.\n\n\
         Or a call succeeded that the server never answered, or answered with an error: the server died, lost the \
         connection, refused the call, or sent it back to be repeated, and the caller does not know. To fix that, \
-        repeat the call as the server asks, or pass the failure on.\n\n\
-        Or a call succeeded, and no server received it: its answer was remembered from an earlier call, or made up.",
+        repeat the call as the server asks, or report the failure to the caller.\n\n\
+        Or a call succeeded, and no server received it: the loader took the answer from an earlier call, or invented \
+        it.",
     start: |header: &Header| -> Box<dyn Monitor> {
         Box::new(CallAnswers { is_excerpt: !header.origin.is_harness(), ..CallAnswers::default() })
     },

@@ -36,11 +36,11 @@ pub(super) const ENDED_SUBSCRIPTION_CALM: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent],
     vacuous: "no server ended a subscription in order",
-    explain: "The server answered the subscription, which is its way to end it, and the client asked for it again at once, \
-        each time. It takes an end in order for a broken connection. One such client keeps a processor busy; a thousand of \
-        them keep a server from shutting down.\n\n\
-        Look at the answers to `subscriptions/listen` and at the time of the request behind each. To fix it, tell an \
-        answer from an error, and wait longer after each subscription that brought nothing.",
+    explain: "The server ended the subscription regularly, by answering the request, and the client subscribed again \
+        at once, each time. The client treats a regular end like a broken connection. One such client keeps a \
+        processor busy; a thousand of them prevent a server from shutting down.\n\n\
+        Look at the answers to `subscriptions/listen` and at the time of the request after each. To fix it, \
+        distinguish an answer from an error, and wait longer after each subscription that brought no notification.",
     start: |header: &Header| -> Box<dyn Monitor> {
         let (open, chains) = (Table::default(), Table::default());
         Box::new(EndedSubscriptions { senders: Senders::new(header), open, chains })
@@ -131,7 +131,7 @@ pub(super) const SMALLER_FILTER_ACCEPTED: Invariant = Invariant {
     id: "smaller-filter-accepted",
     property: Property::Safety,
     level: Level::Should,
-    claim: "a client goes on with the filter that its server grants, or without a subscription",
+    claim: "a client continues with the filter that its server grants, or without a subscription",
     source: "2026-07-28, basic/patterns/subscriptions, Acknowledgment",
     requirement: &["LC-SUB-05"],
     applies: AppliesTo::STATELESS,
@@ -139,11 +139,11 @@ pub(super) const SMALLER_FILTER_ACCEPTED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent],
     vacuous: "no server granted less than a client had asked for",
-    explain: "The server does not tell every kind of news that the client asked for, as it may, and says so in its \
-        acknowledgement. The client ended the subscription and asked for the same again, several times. The answer stays \
-        the same, and the news that the server would have told are lost as well.\n\n\
-        Look at `notifications` in the request and in the acknowledgement. To fix it, compare the two, keep the \
-        subscription for what is granted, and list again on use for the rest.",
+    explain: "The server granted only some kinds of the notifications that the client asked for, as it may, and its \
+        acknowledgement says so. The client ended the subscription and asked for the same filter again, several times. \
+        The answer stays the same, and the client also loses the notifications that the server had granted.\n\n\
+        Look at `notifications` in the request and in the acknowledgement. To fix it, compare the two and keep the \
+        subscription for the granted kinds. For the other kinds, list again when a list is used.",
     start: |header: &Header| -> Box<dyn Monitor> {
         Box::new(GrantedFilters { senders: Senders::new(header), clients: Table::default() })
     },

@@ -37,10 +37,11 @@ pub(super) const TOKEN_SENT: Invariant = Invariant {
     ],
     vacuous: "no request carried a token",
     explain: "A request came without `Authorization`, although an earlier request of its session had a token and was \
-        accepted. A session id is no proof of identity, so a server must refuse the request. Often it is one that other \
-        code sends: a stream, a cancellation, the DELETE. A token in the address ends up in logs.\n\n\
-        Look at the verb in the reason. To fix it, add the token where all requests are built, and replace it there when \
-        it was renewed.",
+        accepted. A session id is no proof of identity, so a server must refuse the request. Often other code sends \
+        such a request: a stream, a cancellation, the DELETE. If a token is in an address, proxies and servers log \
+        it.\n\n\
+        Look at the verb in the reason. To fix it, add the token where all requests are built, and replace it there \
+        when the token is renewed.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Tokens::default()) },
 };
 

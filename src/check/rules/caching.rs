@@ -36,10 +36,10 @@ pub(super) const FRESH_LIST_KEPT: Invariant = Invariant {
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent],
     vacuous: "no client made another request while a list was fresh",
     explain: "The server said with `ttlMs` how long its list may be kept, and the client asked for the same list several \
-        times within that time, although nothing had told it of a change. Each request costs the server a list, and the \
-        client a wait before every use.\n\n\
-        Look at `ttlMs` in the answer and at the requests behind it. To fix it, keep a list with the time at which it was \
-        read, and ask again when it is used after that time, or when a notification says that it changed.",
+        times within that time, although no notification had announced a change. Each request costs the server a list, \
+        and delays the client before every use.\n\n\
+        Look at `ttlMs` in the answer and at the requests after it. To fix it, store a list with its expiry time. Ask \
+        again when the list is used after that time, or when a notification says that it changed.",
     start: |header: &Header| -> Box<dyn Monitor> {
         Box::new(FreshLists { senders: Senders::new(header), open: Table::default(), kept: Table::default() })
     },
@@ -171,7 +171,7 @@ pub(super) const LIST_NOT_POLLED: Invariant = Invariant {
     id: "list-not-polled",
     property: Property::Safety,
     level: Level::Must,
-    claim: "a client does not ask for a list whenever its time to live is over, for ever and without other work",
+    claim: "a client without other work does not ask again for a list each time that the list expires",
     source: "2026-07-28, server/utilities/caching, Freshness Calculation: polls need jitter and backoff",
     requirement: &["LC-SUB-14"],
     applies: AppliesTo::STATELESS,
@@ -179,8 +179,9 @@ pub(super) const LIST_NOT_POLLED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent],
     vacuous: "no client made a request after a list with a time to live",
-    explain: "The client takes `ttlMs` for an interval: each time that it is over, it asks for the list again, although \
-        nobody uses it. All clients that were started together then ask together, for as long as they live.\n\n\
+    explain: "The client treats `ttlMs` as a polling interval: each time that it is over, the client asks for the list \
+        again, although no code uses the list. All clients that were started together then ask at the same moments, as \
+        long as they run.\n\n\
         Look at the times of the requests in the witness. To fix it, ask again when the list is used. If you must poll, \
         draw each pause at random and make it longer while nothing changes.",
     start: |header: &Header| -> Box<dyn Monitor> {

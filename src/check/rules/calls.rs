@@ -42,8 +42,8 @@ pub(super) const CALL_AFTER_LOAD_SUCCEEDS: Invariant = Invariant {
         the difference between the calling context and the loading context. To fix it, keep the session open in one \
         owner task that lives as long as the tools, and pass calls to that task instead of using the session from \
         the context of the caller. Patching the event loop does not help: it turns the error into a hang.\n\n\
-        Or the tool has done its work, and the loader takes a result without a text for a failure, so a model repeats \
-        what was carried out. To fix that, tell every kind of content, and none.",
+        Or the tool has done its work, but the loader treats a result without text as a failure, so a model repeats \
+        the call. To fix that, return every kind of content, and treat a result without content as a success.",
     start: |_: &Header| -> Box<dyn Monitor> {
         Box::new(|event: &Event, view: &View, tally: &mut Tally| {
             let Some((id, ended)) = OperationEnd::of(event) else { return };
@@ -117,12 +117,12 @@ pub(super) const CALL_SENT_ONCE: Invariant = Invariant {
         Kind::OperationAbandoned,
     ],
     vacuous: "no call that names its operation reached a server",
-    explain: "The program called a tool once, and a server received the call twice. A retry below the caller does \
-        that, after a lost answer or a new session: the mail goes out twice, the row is written twice, and the \
-        caller does not know.\n\n\
+    explain: "The program called a tool once, and a server received the call twice. The cause is a retry in a layer \
+        below the caller, after a lost answer or a new session: the mail goes out twice, the row is written twice, and \
+        the caller does not know.\n\n\
         Look at the two requests and at the events between them. To fix it, fail the call and let the caller decide. \
-        Send a request again only if the server cannot have received it. A loader whose tools bear a second call \
-        promises `retries-calls`.",
+        Send a request again only if the server cannot have received it. If a second call does no harm to the tools of \
+        a loader, the loader may promise `retries-calls`.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(SentCalls::default()) },
 };
 
@@ -370,12 +370,12 @@ pub(super) const CALL_MADE_ONCE: Invariant = Invariant {
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::HttpAnswered, Kind::HttpEnded],
     vacuous: "no tool was called",
     explain: "The server received the same call twice, and the second one came after the first had lost its stream or \
-        was given up. A retry after a timeout or a lost stream does that: the mail goes out twice, the row is written \
-        twice, and the caller does not know.\n\n\
+        was given up. The cause is a retry after a timeout or a lost stream: the mail goes out twice, the row is \
+        written twice, and the caller does not know.\n\n\
         Look at the events between the two calls. To fix it, fail the call and let the caller decide, and resume a \
         stream that ended instead of calling again.\n\n\
-        Without a handshake no stream can be resumed, and a call may be issued again under a new id (LC-HTTP-18). There \
-        it is a warning, because the first call may have had its effect.",
+        Without a handshake no stream can be resumed, and a client may issue a call again under a new id (LC-HTTP-18). \
+        In that generation the verdict is Warn, because the first call may have had its effect.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(RepeatedCalls::default()) },
 };
 

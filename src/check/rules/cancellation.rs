@@ -35,8 +35,8 @@ pub(super) const CANCEL_HAS_A_REASON: Invariant = Invariant {
     kinds: &[Kind::WireReceived, Kind::OperationCompleted, Kind::ConnectionClosed],
     vacuous: "no call was cancelled on the wire",
     explain: "A call was in flight, its caller was still waiting, and the loader told the server to cancel it. A \
-        foreign cancel scope was hit: the session of a sibling was closed, or the timeout of another call ended the \
-        task that both share.\n\n\
+        cancel scope that does not belong to the call was cancelled: the session of a sibling was closed, or the \
+        timeout of another call ended a task that both calls share.\n\n\
         Look at the event just before the notification. To fix it, give each call its own scope.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(GivenUpRequests::default()) },
 };
@@ -106,7 +106,7 @@ pub(super) const CANCEL_PROMPT: Invariant = Invariant {
     id: "cancel-prompt",
     property: Property::Liveness,
     level: Level::OwnResource,
-    claim: "an operation that is cancelled ends soon",
+    claim: "a cancelled operation ends soon",
     source: "VG-12: a caller that cancels does not wait",
     requirement: &["VG-12", "LC-CAN-08"],
     applies: AppliesTo::ALL,
@@ -114,8 +114,8 @@ pub(super) const CANCEL_PROMPT: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::CancelRequested, Kind::CancelDelivered, Kind::OperationCompleted],
     vacuous: "no operation that was cancelled came to an end",
-    explain: "The user pressed stop and had to wait all the same. The cancellation was delivered, and the operation \
-        kept doing something that could not be interrupted: the shutdown of a server, a lock, a shielded wait.\n\n\
+    explain: "The user pressed stop and still had to wait. The cancellation was delivered, but the operation was in \
+        code that cannot be interrupted: the shutdown of a server, a lock, a shielded wait.\n\n\
         Look at the events between the two witnesses. To fix it, leave slow work to the task that owns the session, \
         and release the caller.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(PromptCancellations::default()) },
@@ -210,7 +210,7 @@ pub(super) const CANCEL_ONLY_OPEN_REQUESTS: Invariant = Invariant {
     vacuous: "nothing was cancelled on the wire",
     explain: "The client cancelled a request that it never made on that connection, a request whose answer it \
         already had, a call that had become a task, or `initialize`. A server that tracks its requests may drop another \
-        request with that id, or end the session. A task goes on as if nothing had been said.\n\n\
+        request with that id, or end the session. A task ignores the notification and continues.\n\n\
         Look at the request that the notification names, and at the event that shows that its answer had been read. The \
         usual reasons are a drop guard that fires after success, an id from another connection after a reconnect, and one \
         timeout around the whole load. To fix it, disarm the guard when the answer arrives, cancel a task with \

@@ -65,9 +65,10 @@ pub(super) const STATELESS_CANCEL_SENT: Invariant = Invariant {
     witness: Witness::Always,
     kinds: CANCEL_ANNOUNCED.kinds,
     vacuous: "no call was cancelled while its request was in flight",
-    explain: "The caller gave its call up, and the server of the stateless generation was not told. Over stdio \
-        `notifications/cancelled` is the only way to tell it, over HTTP the end of the response stream. A loader that \
-        does not promise to announce a cancellation must still send one: the specification demands it.\n\n\
+    explain: "The caller gave up its call, and the client did not tell the server, which is of the stateless \
+        generation. Over stdio only `notifications/cancelled` tells the server, and over HTTP only the end of the \
+        response stream. A loader that does not promise to announce a cancellation must still send one: the \
+        specification demands it.\n\n\
         Look at the connection after the cancellation. To fix it, send the notice from the session's own task, or \
         close the stream of the response.",
     start: |header: &Header| -> Box<dyn Monitor> {

@@ -26,8 +26,9 @@ pub(super) const CAPABILITIES_RESPECTED: Invariant = Invariant {
     kinds: &[Kind::WireReceived],
     vacuous: "no request that needs a capability reached a server that had sent its capabilities",
     explain: "The client requested prompts, resources, completions, tools or tasks from a server that had not \
-        advertised them, or subscribed to resources that the server only reads out. Many servers answer with an error, \
-        which the client takes for a broken server; some never answer, and the load hangs.\n\n\
+        advertised them, or subscribed to resources although the server does not offer subscriptions. Many servers \
+        answer with an error, which the client mistakes for a broken server. Some servers never answer, and the load \
+        hangs.\n\n\
         Look at the request and at the capabilities in the answer to `initialize`. To fix it, request only what the \
         server advertises.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(see) },

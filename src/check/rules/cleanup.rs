@@ -105,9 +105,9 @@ pub(super) const CLEANUP_OPENS_NOTHING: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::OperationInvoked, Kind::OperationCompleted, Kind::OperationOverdue, Kind::ConnectionOpened],
     vacuous: "no cleanup ran without a concurrent load",
-    explain: "The loader connected to a server while its cleanup was running. Restart logic that takes a close for a \
-        crash does this: the watcher notices that its server ended and starts it again, and no code closes the \
-        second one.\n\n\
+    explain: "The loader connected to a server while its cleanup was running. The usual reason is restart logic that \
+        mistakes a close for a crash: the watcher notices that its server ended and starts it again, and no code \
+        closes the second server.\n\n\
         Look at which server was opened and whether its old connection had just ended. To fix it, tell the watcher \
         that the end is intended before you close the session.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(RunningCleanups::default()) },
@@ -168,7 +168,7 @@ pub(super) const REPEATED_CLEANUP_QUIET: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::OperationInvoked, Kind::OperationCompleted, Kind::WireReceived, Kind::HttpReceived],
     vacuous: "no cleanup followed one that had succeeded",
-    explain: "Everything was closed, an exit handler or other code called cleanup again, and a server received a \
+    explain: "All sessions were closed, an exit handler or other code called cleanup again, and a server received a \
         request. The second cleanup went through a list that the first had not emptied, or opened a session in order \
         to close it.\n\n\
         Look at the request. To fix it, empty the table of sessions in the same step that closes them.",

@@ -33,12 +33,12 @@ pub(super) const OPERATION_COMPLETES: Invariant = Invariant {
     explain: "An operation of the loader never ended, or its process died. Hangs are worse than errors: the program \
         logs nothing, the user waits, and in the end someone kills the process, which leaves its servers behind. \
         `probe-failed` means that one plain await right after a step raised: it received a cancellation or an error \
-        that belongs to another task. `context-overdue`: the driver could not end a task, thread or loop in which \
-        nothing ran any more, as when a program returns from the main function of its loop and waits for ever for \
-        what the loop must still finish.\n\n\
-        Look at the stacks, taken before the end: which code waits, and for what? It may wait for a future of a loop \
-        that no longer runs, a server that does not answer, or a lock held by a task that was dropped. To fix it, \
-        put a deadline on every wait, and wake all waiters when the owner of a session ends.",
+        that belongs to another task. `context-overdue` means that the driver could not end an idle task, thread or \
+        loop. A program has this problem when it returns from the main function of its loop and then waits forever for \
+        work that the loop must still finish.\n\n\
+        Look at the stacks, taken before the end: which code waits, and what does it wait for? It may wait for a \
+        future of a loop that no longer runs, a server that does not answer, or a lock held by a task that was \
+        dropped. To fix it, put a deadline on every wait, and wake all waiters when the owner of a session ends.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(OpenOperations::default()) },
 };
 

@@ -30,8 +30,8 @@ pub(super) const ONE_CONNECTION_PER_SERVER: Invariant = Invariant {
     explain: "A server had several open connections from one loader. Loads that run concurrently, or one after \
         another without a look at the existing sessions, each open their own. The loader's table keeps only the last \
         one, and no code closes the others.\n\n\
-        Look at where each connection was opened. To fix it, run one load at a time, and look up the server before \
-        you open it.",
+        Look for the code that opened each connection. To fix it, run one load at a time, and look up the server \
+        before you open it.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(one_connection) },
 };
 
@@ -65,7 +65,7 @@ pub(super) const UNCHANGED_SERVER_KEPT: Invariant = Invariant {
     needs: Promise::PersistentSession,
     witness: Witness::Always,
     kinds: &[Kind::OperationInvoked, Kind::OperationCompleted],
-    vacuous: "nothing was loaded again while a server was connected",
+    vacuous: "no server was loaded again while it was connected",
     explain: "The program ran again with the same configuration, and the loader opened a new connection to a healthy \
         server that was connected already. The state of the old session is lost, the server starts a second time, \
         and if the old connection is not closed, it stays behind.\n\n\
@@ -203,9 +203,9 @@ pub(super) const SERVER_NOT_RESPAWNED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::MockStarted, Kind::MockEnding, Kind::LinkClosed, Kind::FaultDelivered, Kind::OperationInvoked],
     vacuous: "no server was started",
-    explain: "The loader started a server again and again, although the server exits as soon as it starts. Each \
-        start costs a process and whatever the server loads; a machine with one broken entry in its configuration \
-        never comes to rest.\n\n\
+    explain: "The loader started a server again and again, although the server exits as soon as it starts. Each start \
+        costs a process and all the work of its start-up, so one broken entry in the configuration keeps the machine \
+        busy.\n\n\
         Look at the starts between two operations. To fix it, give up after a few attempts, wait longer before each \
         one, and try again only for a new operation.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Starts::default()) },

@@ -21,7 +21,7 @@ pub(super) const BEARER_TOKEN_USED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::HttpEnded, Kind::SocketOpened, Kind::SocketClosed],
     vacuous: "no client that was asked for a token sent credentials",
-    explain: "The server answered 401, and the client then sent an `Authorization` header that is no Bearer token: the \
+    explain: "The server answered 401, and the client then sent an `Authorization` header without a Bearer token: the \
         bare token without its scheme, or another scheme such as Basic. A server reads the scheme first, so it refuses \
         the request as if there were no token, and the client asks its user to log in again and again.\n\n\
         Look at the request of the witness. To fix it, write `Authorization: Bearer TOKEN` in one place, for every \
@@ -89,10 +89,10 @@ pub(super) const UNAUTHORIZED_NOT_REPEATED: Invariant = Invariant {
     kinds: REPEATED,
     vacuous: "no request got 401",
     explain: "The server answered 401, and the client sent the same request with the same credentials, or with none, \
-        more than five times in ten seconds. 401 says that these credentials are not enough: the answer cannot change, \
-        and each attempt fills the logs of both sides and may lock the account.\n\n\
-        Look at the requests of the witness. To fix it, treat 401 as a question for another token: read \
-        `WWW-Authenticate`, get a token, try once more, and then tell the caller.",
+        more than five times in ten seconds. 401 means that these credentials are not sufficient: the answer cannot \
+        change, and each attempt fills the logs of both sides and may lock the account.\n\n\
+        Look at the requests of the witness. To fix it, treat 401 as a request for another token: read \
+        `WWW-Authenticate`, get a token, and try once more. If that fails, tell the caller.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Repetitions::of(401)) },
 };
 
@@ -111,9 +111,9 @@ pub(super) const FORBIDDEN_NOT_REPEATED: Invariant = Invariant {
     vacuous: "no request got 403",
     explain: "The server answered 403, and the client sent the same request with the same credentials more than five \
         times in ten seconds. The token is valid and its scope is too small, or the server refuses the origin: neither \
-        goes away by itself.\n\n\
+        changes by itself.\n\n\
         Look at the requests of the witness. To fix it, ask for the scope that the answer names, a limited number of \
-        times, and then tell the caller that the permission is missing.",
+        times. If that fails, tell the caller that the permission is missing.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Repetitions::of(403)) },
 };
 

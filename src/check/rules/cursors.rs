@@ -16,7 +16,7 @@ pub(super) const CURSOR_OF_SESSION: Invariant = Invariant {
     id: "cursor-of-session",
     property: Property::Safety,
     level: Level::Must,
-    claim: "a list goes on with a cursor that its server gave for this list in this session",
+    claim: "a list continues with a cursor that its server gave for this list in this session",
     source: "2025-11-25, server/utilities/pagination, Implementation Guidelines: cursors are opaque; the same in all revisions",
     requirement: &["LC-SESS-10"],
     applies: AppliesTo::ALL,
@@ -27,8 +27,8 @@ pub(super) const CURSOR_OF_SESSION: Invariant = Invariant {
     explain: "The client sent a cursor that this session never gave for this list: it belongs to a session that is over, \
         to another list, or was made by the client. A cursor is opaque, and what it means ends with its session: the \
         server answers with an error, or with the wrong page.\n\n\
-        Look at the request in the witness. To fix it, begin a list anew in each session, and send a cursor back \
-        unchanged.",
+        Look at the request in the witness. To fix it, begin each list from the start in each session, and send a \
+        cursor back unchanged.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Cursors::default()) },
 };
 

@@ -30,10 +30,10 @@ pub(super) const DECLARED_FEATURES_SERVED: Invariant = Invariant {
     kinds: &[Kind::WireSent, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
     vacuous: "no client was asked for a feature that it had declared",
     explain: "The client declared a feature in `initialize`, and answered the first request for it with the error -32601: \
-        it has no such method. A server plans with what is declared. It asks the client instead of doing without, so its \
-        tools fail with this client and work with clients that declare nothing.\n\n\
-        Look at the capabilities in `initialize` and at the handlers of the client. The usual reason is a list of \
-        capabilities that is written by hand. To fix it, declare a feature only where a handler for it is set.",
+        it has no such method. A server relies on the declared features. Its tools ask the client, so they fail with \
+        this client, and work with clients that declare nothing.\n\n\
+        Look at the capabilities in `initialize` and at the handlers of the client. The usual reason is a handwritten \
+        list of capabilities. To fix it, declare a feature only where a handler for it is set.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(DeclaredFeatures::default()) },
 };
 
@@ -114,10 +114,10 @@ pub(super) const CHANGED_ROOTS_TOLD: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireSent, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
-    vacuous: "no client that declared roots.listChanged told its roots twice, or a change of them",
+    vacuous: "no client that declared roots.listChanged sent its roots twice, or announced a change of them",
     explain: "The client declared `roots.listChanged`, its roots changed, and it never sent \
-        `notifications/roots/list_changed`. A server keeps the roots until it hears of a change, so it works in a folder \
-        that the user has closed, and refuses the one that the user has opened.\n\n\
+        `notifications/roots/list_changed`. A server keeps the roots until the client announces a change, so it works \
+        in a folder that the user has closed, and refuses a folder that the user has opened.\n\n\
         Look at the two answers to `roots/list`. To fix it, send the notification to every open session wherever the list \
         of folders changes, or do not declare `listChanged`.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(ToldRoots::default()) },

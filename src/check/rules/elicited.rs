@@ -21,9 +21,9 @@ pub(super) const INPUT_MATCHES_REQUEST: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireSent, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
     vacuous: "no client answered a request for input",
-    explain: "The server asked for input and said with a schema which fields it needs. The client accepted, and a required \
-        field is missing or a value is none that the schema allows; or it declined and sent input all the same. The server \
-        works with a value that it never expected, or fails the call.\n\n\
+    explain: "The server asked for input and said with a schema which fields it needs. Either the client accepted, and \
+        a required field is missing or the schema does not allow a value; or it declined and still sent input. The \
+        server then works with an unexpected value, or fails the call.\n\n\
         Look at the schema in the request and at the content in the answer. To fix it, check the input against the schema \
         before `accept` is sent, and leave `content` out of every other answer.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(AskedInput::default()) },

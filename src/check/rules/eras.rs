@@ -238,7 +238,7 @@ pub(super) const REFUSED_REVISION_DROPPED: Invariant = Invariant {
     id: "refused-version-dropped",
     property: Property::Safety,
     level: Level::Should,
-    claim: "after a server has refused a revision or named those that it speaks, its client sends one of these, or none",
+    claim: "after a server has refused a revision or named its revisions, its client sends one of these, or none",
     source: "2026-07-28, basic/versioning, Protocol Version Negotiation; basic/transports, Backward Compatibility",
     requirement: &["LC-ERA-04", "LC-ERA-05", "LC-ERA-12"],
     applies: AppliesTo::ALL,
@@ -247,9 +247,9 @@ pub(super) const REFUSED_REVISION_DROPPED: Invariant = Invariant {
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent, Kind::FaultDelivered],
     vacuous: "no client sent a request after its server had refused a revision, or named those that it speaks",
     explain: "The server refused a revision and named those that it speaks, and the client sent the refused one again. \
-        It will be refused for ever: a loop that looks like work.\n\n\
+        The server will refuse it every time, so the client repeats a request that cannot succeed.\n\n\
         Look at `data.supported` in the refusal. To fix it, continue with a revision that is named there, or tell the \
-        caller that there is none.",
+        caller that no revision is supported by both sides.",
     start: |header: &Header| -> Box<dyn Monitor> {
         Box::new(RefusedRevisions { senders: Senders::new(header), asked: Table::default(), refused: Table::default() })
     },
@@ -372,8 +372,8 @@ pub(super) const CLIENT_NAMED: Invariant = Invariant {
     kinds: &[Kind::HttpReceived, Kind::WireReceived],
     vacuous: "no client said its name",
     explain: "One request of the client carried `clientInfo` and another one did not. A stateless server keeps nothing \
-        between two requests, so it does not know whom it serves, and a gateway that admits clients by name refuses \
-        the second one.\n\n\
+        between two requests, so it does not know which client it serves, and a gateway that admits clients by name \
+        refuses the second request.\n\n\
         Look at the request in the witness. To fix it, add the metadata where requests are written, not where they \
         are created.",
     start: |header: &Header| -> Box<dyn Monitor> {

@@ -16,19 +16,19 @@ pub(super) const FALLBACK_AFTER_REFUSAL: Invariant = Invariant {
     id: "fallback-after-refusal",
     property: Property::Safety,
     level: Level::Should,
-    claim: "a client turns to HTTP with server-sent events only after `initialize` got 400, 404 or 405",
+    claim: "a client falls back to HTTP with server-sent events only after `initialize` got 400, 404 or 405",
     source: "2025-11-25, basic/transports, Backwards Compatibility; any 4xx up to 2025-06-18",
     requirement: &["LC-SSE-05"],
     applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: FALLBACK,
-    vacuous: "no client turned to the old transport",
+    vacuous: "no client fell back to the old transport",
     explain: "`initialize` failed with a status that says nothing about the transport, such as 500 or 401, and the client \
-        asked for the stream of the old transport. It takes a server that is ill for one that is old: the user is told that \
-        the server has no stream, and the real error is lost.\n\n\
-        Look at the status in the reason. To fix it, fall back after 400, 404 and 405 alone, and report every other status \
-        as it is.",
+        asked for the stream of the old transport. The client mistakes a failing server for an old one: it tells the \
+        user that the server has no stream, and the real error is lost.\n\n\
+        Look at the status in the reason. To fix it, fall back only after 400, 404 and 405, and report every other \
+        status unchanged.",
     start: |header: &Header| -> Box<dyn Monitor> { Box::new(Fallbacks::new(header, false)) },
 };
 
@@ -37,17 +37,17 @@ pub(super) const MODERN_FALLBACK_AFTER_REFUSAL: Invariant = Invariant {
     id: "modern-fallback-after-refusal",
     property: Property::Safety,
     level: Level::Should,
-    claim: "a client turns to HTTP with server-sent events only after 400, 404 or 405 without an error of the new protocol",
+    claim: "a client falls back to HTTP with server-sent events only after 400, 404 or 405 without an error of the new protocol",
     source: "2026-07-28, basic/transports/streamable-http, HTTP+SSE Transport (2024-11-05)",
     requirement: &["LC-SSE-06"],
     applies: AppliesTo::STATELESS_HTTP,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: FALLBACK,
-    vacuous: "no client turned to the old transport",
+    vacuous: "no client fell back to the old transport",
     explain: "The server answered with an error of the new protocol, such as 404 with -32601 for a method that it does not \
-        have, and the client asked for the stream of the old transport. It takes an answer for a missing page: each \
-        unknown method costs another connection, and may drop a server that works.\n\n\
+        have, and the client asked for the stream of the old transport. The client mistakes an answer for a missing \
+        page: each unknown method costs another connection, and the client may drop a server that works.\n\n\
         Look at the error before the GET. To fix it, read the body of a 4xx before the status decides, and stay in the \
         new protocol if the body is one of its errors.",
     start: |header: &Header| -> Box<dyn Monitor> { Box::new(Fallbacks::new(header, true)) },

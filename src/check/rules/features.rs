@@ -26,7 +26,7 @@ pub(super) const FEATURES_DECLARED: Invariant = Invariant {
     vacuous: "no client announced a feature or answered a request for one",
     explain: "The client handed out its roots, a completion or input, or said that its roots had changed, and had not \
         declared that in `initialize`. Most servers ask only clients that declared a feature, so the feature does not \
-        work with them. A server that asks all the same takes the answer for a mistake.\n\n\
+        work with them. A server that still asks treats the answer as a mistake.\n\n\
         Look at the capabilities in `initialize`. To fix it, declare each feature for which there is a handler, and \
         answer every other request of the server with the error -32601.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Features::default()) },

@@ -41,8 +41,8 @@ pub(super) const REPEATS_KEEP_DESCRIPTORS: Invariant = growth(
     "the loader's process has no more open descriptors after many reruns than after a few",
     KINDS,
     "Each rerun left a descriptor open: a pipe of a server that has exited, a socket, or the self-pipe of an event \
-     loop that was never closed. At 1,024 descriptors the program can open nothing any more, and it fails in code \
-     that has nothing to do with the cause.\n\n\
+     loop that was never closed. At 1,024 descriptors the program cannot open another one, and it fails in code that \
+     is unrelated to the cause.\n\n\
      Look at the kinds of descriptors in the samples. To fix it, close loops and pipes where you close sessions.",
     |_| {
         Box::new(Growth::new("descriptors", 0.05, 3.0, |kind| match kind {
@@ -90,8 +90,8 @@ pub(super) const REPEATS_KEEP_SERVERS: Invariant = growth(
     "repeats-keep-servers",
     "no more servers are running after many reruns than after a few",
     &[Kind::SampleTaken, Kind::LinkOpened, Kind::LinkClosed],
-    "Each rerun started servers and left the old ones running. They serve no client, hold their locks and ports, and \
-     show up in the user's task manager.\n\n\
+    "Each rerun started servers and left the old ones running. These servers serve no client, but hold their locks and \
+        ports, and appear in the user's task manager.\n\n\
      Look at which servers have no EOF in their journal. To fix it, close a session before you replace it, or keep \
      it.",
     |_| Box::new(RunningServers { n_running: 0, growth: Growth::new("servers", 0.05, 3.0, |_| None) }),

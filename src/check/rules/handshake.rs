@@ -234,7 +234,7 @@ pub(super) const INITIALIZE_COMPLETE: Invariant = Invariant {
     id: "initialize-complete",
     property: Property::Safety,
     level: Level::Must,
-    claim: "initialize carries a revision that there can be, capabilities, and the client's name and version",
+    claim: "initialize carries a possible revision, capabilities, and the client's name and version",
     source: "2025-11-25, basic/lifecycle, Initialization; the same in all revisions from 2024-11-05",
     requirement: &["LC-INIT-02", "LC-INIT-07"],
     applies: AppliesTo::HANDSHAKE,
@@ -243,8 +243,8 @@ pub(super) const INITIALIZE_COMPLETE: Invariant = Invariant {
     kinds: &[Kind::WireReceived],
     vacuous: "no client sent initialize",
     explain: "The client sent `initialize` without a revision, without its capabilities, or without its name and \
-        version. A strict server refuses the session; a lenient one guesses the revision, and the next server \
-        guesses another.\n\n\
+        version. A strict server refuses the session. Lenient servers guess the revision, and different servers guess \
+        different revisions.\n\n\
         Look at the parameters in the witness. To fix it, send all three; empty capabilities are an empty object.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_initialize) },
 };
@@ -308,8 +308,8 @@ pub(super) const INITIALIZED_SENT: Invariant = Invariant {
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed, Kind::OperationCompleted],
     vacuous: "no server answered initialize",
     explain: "The server answered `initialize`, the load handed out its tools, and the client never sent \
-        `notifications/initialized`. Until that arrives, a server may refuse every request and may send no request \
-        of its own, so sampling and roots do not work.\n\n\
+        `notifications/initialized`. Until the server receives that notification, it may refuse every request and may \
+        not send requests of its own, so sampling and roots do not work.\n\n\
         Look at the connection of the witness. To fix it, send the notification right after the answer, before you \
         list the tools.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(InitializedConnections::default()) },
@@ -400,8 +400,8 @@ pub(super) const SESSION_INITIALIZED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::SessionOpened, Kind::WireReceived],
     vacuous: "no session was opened",
-    explain: "The server answered `initialize`, and the client never sent `notifications/initialized`. Until that \
-        arrives, a server may refuse every request and may send no request of its own.\n\n\
+    explain: "The server answered `initialize`, and the client never sent `notifications/initialized`. Until the \
+        server receives that notification, it may refuse every request and may not send requests of its own.\n\n\
         Look at the messages after the answer on that connection. To fix it, send the notification right after the \
         answer.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(InitializedSessions::default()) },

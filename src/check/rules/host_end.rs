@@ -103,8 +103,8 @@ pub(super) const EXITS_WITH_SUCCESS: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::ProcessExited],
     vacuous: "the client did not exit by itself",
-    explain: "The client exited with a status other than 0. It reports a failure itself, however good the wire \
-        looks.\n\n\
+    explain: "The client exited with a status other than 0, so it reports a failure itself, even if all its messages \
+        are correct.\n\n\
         Look at stderr.txt next to the history. The usual reason is an error in cleanup after everything has worked.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_status) },
 };

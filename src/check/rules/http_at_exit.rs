@@ -25,8 +25,8 @@ pub(super) const STREAMS_CLOSED: Invariant = Invariant {
     kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::HttpEnded, Kind::ProcessExiting, Kind::GraceExpired],
     vacuous: "no client whose exit was recorded had requested a stream",
     explain: "The client exited with an open stream of events, so the operating system closed the stream, not the \
-        client. In a program that runs on, such a stream is a task, a socket and a session for each connection that \
-        it ever made.\n\n\
+        client. In a program that keeps running, such streams cost a task, a socket and a session for each connection \
+        that the program ever made.\n\n\
         Look at the GET in the witness, or at the `subscriptions/listen`. To fix it, end the stream where you close the session, and wait until it has \
         ended.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(StreamsAtExit::default()) },

@@ -21,8 +21,9 @@ pub(super) const POSTS_SAY_JSON: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived],
     vacuous: "no POST had a content type",
-    explain: "A POST said that its body is something else than JSON. Most servers choose the parser by the content type and \
-        refuse any other with 415, so this client works only with servers that do not look.\n\n\
+    explain: "The `content-type` of a POST said that its body is not JSON. Most servers choose the parser by the \
+        content type and refuse any other with 415, so this client works only with servers that ignore the \
+        header.\n\n\
         Look at the `content-type` header of the witness; many HTTP libraries set `text/plain` or a form type for a body \
         that is given as text. To fix it, send `Content-Type: application/json` with every POST.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_type) },
@@ -46,7 +47,7 @@ pub(super) const SESSION_ID_IN_HEADER_ONLY: Invariant = Invariant {
     id: "session-id-in-header-only",
     property: Property::Safety,
     level: Level::Must,
-    claim: "the id of a session stands in its header, and in no address and no message",
+    claim: "the id of a session is only in its header, never in an address or a message",
     source: "2025-11-25, basic/transports, Session Management: clients MUST handle the session ID in a secure manner",
     requirement: &["LC-SESS-09"],
     applies: AppliesTo::SESSIONS,
@@ -54,9 +55,9 @@ pub(super) const SESSION_ID_IN_HEADER_ONLY: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::SessionOpened, Kind::HttpReceived, Kind::HttpStray, Kind::WireReceived],
     vacuous: "no request of a session was received",
-    explain: "The id of a session was in the address of a request, or in the content of a message. Anybody who knows the id can \
-        take over the session. Addresses end up in the logs of proxies and servers, and arguments of a tool in the hands of its \
-        author and in the transcript of the model.\n\n\
+    explain: "The id of a session was in the address of a request, or in the content of a message. Everybody who knows \
+        the id can take over the session. Proxies and servers log addresses. The author of a tool and the transcript \
+        of the model get the arguments of the tool.\n\n\
         Look at the query or the message of the witness. To fix it, send the id in `Mcp-Session-Id` alone, and keep it out \
         of everything that is logged or shown.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(SessionSecrets::default()) },

@@ -19,7 +19,7 @@ pub(super) const SESSION_ID_SENT: Invariant = Invariant {
     id: "session-id-sent",
     property: Property::Safety,
     level: Level::Must,
-    claim: "once a session has an id, every request of it carries that id; initialize carries none, and no request another one",
+    claim: "once a session has an id, every request of it carries that id and no other; initialize carries none",
     source: "2025-11-25, basic/transports, Session Management; the same from 2025-03-26",
     requirement: &["LC-SESS-02", "LC-SESS-03"],
     applies: AppliesTo::SESSIONS,
@@ -35,9 +35,9 @@ pub(super) const SESSION_ID_SENT: Invariant = Invariant {
     ],
     vacuous: "no session had an id",
     explain: "The server assigned an id to the session, and a request came without it. Servers answer that with 400, \
-        or open another session for it. Often only notifications and cancellations get lost while calls work, \
-        because other code sends them. An id that this server never gave is no id at all: it was made up, \
-        changed, or belongs to another server, which then learns it.\n\n\
+        or open another session for it. Often calls work while notifications and cancellations get lost, because other \
+        code sends those. If this server never gave the id, the client invented it, changed it, or took it from a \
+        session of another server and so leaks it to this one.\n\n\
         Look at the verb and the message of the witness. To fix it, add the id in one place where all requests are \
         built, GET and DELETE included.",
     start: |header: &Header| -> Box<dyn Monitor> {
@@ -184,7 +184,7 @@ pub(super) const PROTOCOL_VERSION_SENT: Invariant = Invariant {
     explain: "A request of a session came without `MCP-Protocol-Version`. A server then assumes 2025-03-26 and may \
         answer as that revision does, or refuse the request: a client that works with one server fails with the \
         next.\n\n\
-        Look at the verb in the reason: GET and DELETE are forgotten most often. A wrong value breaks a SHOULD. To \
+        Look at the verb in the reason: most often GET or DELETE lacks the header. A wrong value breaks a SHOULD. To \
         fix it, set the header where requests are built, once the revision is known.",
     start: |_: &Header| -> Box<dyn Monitor> {
         let mut used = KeySet::default();

@@ -32,8 +32,8 @@ pub(super) const STREAM_REOPENED_SLOWLY: Invariant = Invariant {
     kinds: &[Kind::HttpReceived, Kind::StreamEvent, Kind::HttpEnded, Kind::WireSent],
     vacuous: "no client requested a stream",
     explain: "The server closed a stream that it need not keep, and the client opened it again and again, without a \
-        pause or with the same pause each time. One such client keeps a processor busy; a thousand of them after a \
-        deployment are an outage.\n\n\
+        pause or with the same pause each time. One such client keeps a processor busy; a thousand such clients after \
+        a deployment cause an outage.\n\n\
         Look at the times of the GET requests. To fix it, wait longer after each attempt that carried no message, \
         and treat `retry` as a lower bound.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(ReopenedStreams::default()) },
@@ -195,8 +195,8 @@ pub(super) const REFUSED_STREAM_ACCEPTED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::StreamEvent],
     vacuous: "no stream was refused",
-    explain: "The server has no stream and answered 405, as it may, and the client kept requesting one. The error \
-        does not go away with time: each attempt costs a request, and a log line on both sides, for as long as the \
+    explain: "The server has no stream and answered 405, as it may, and the client kept requesting one. A later \
+        request gets the same error: each attempt costs a request, and a log line on both sides, as long as the \
         session lives.\n\n\
         Look at the GET requests after the first 405. To fix it, treat 405 as final: this session has no stream.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(RefusedStreams::default()) },

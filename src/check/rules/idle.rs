@@ -25,10 +25,10 @@ pub(super) const IDLE_WITHOUT_CPU: Invariant = Invariant {
     kinds: &[Kind::SampleTaken],
     vacuous: "no idle window was observed",
     explain: "No operation was running, and the loader kept a processor busy. A cancel scope that was left in the \
-        wrong task delivers its cancellation again for ever, fifty to a hundred thousand times a second; a reconnect \
-        loop without a pause does the same. Users notice a warm laptop.\n\n\
-        Look at the event before the window, most often a cleanup from another task. Fix that; a pause in the loop \
-        only slows it down.",
+        wrong task delivers its cancellation again forever, fifty to a hundred thousand times a second. A reconnect \
+        loop without a pause has the same effect. Users notice a warm laptop.\n\n\
+        Look at the event before the window, most often a cleanup from another task. Fix that event: a pause in the \
+        loop only slows the loop down.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_sample) },
 };
 

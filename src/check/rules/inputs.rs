@@ -27,8 +27,8 @@ pub(super) const SENT_BACK_HAS_INPUTS: Invariant = Invariant {
     kinds: &[Kind::WireReceived, Kind::WireSent],
     vacuous: "no call was repeated for which a server had asked for input",
     explain: "The server sent a call back and asked for some inputs, each under a key. The client repeated the call \
-        before it had them all, or gave one under another key. The server then asks again, or goes on without what it \
-        needed, and the person is asked twice.\n\n\
+        before it had all of them, or sent one under another key. The server then asks the person again, or continues \
+        without an input that it needs.\n\n\
         Look at `inputRequests` in the answer and at `inputResponses` in the repeated call. To fix it, wait for every \
         handler, and give each result the key of its request.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(RequiredInputs::default()) },
@@ -106,7 +106,7 @@ pub(super) const SENT_BACK_BOUNDED: Invariant = Invariant {
     id: "sent-back-call-bounded",
     property: Property::Safety,
     level: Level::OwnResource,
-    claim: "a call that its server always sends back is given up in the end",
+    claim: "a client gives up a call that its server always sends back",
     source: "2026-07-28, basic/patterns/mrtr, Server Requirements: a server may ask on every attempt",
     requirement: &["LC-MRTR-05"],
     applies: AppliesTo::STATELESS,
@@ -115,7 +115,7 @@ pub(super) const SENT_BACK_BOUNDED: Invariant = Invariant {
     kinds: &[Kind::WireReceived],
     vacuous: "no call that a server had sent back was repeated",
     explain: "A server may send a call back on every attempt. The client repeated one call more than fifty times, so \
-        nothing bounds it: its caller waits for ever, and client and server keep each other busy.\n\n\
+        it has no limit: its caller waits forever, and client and server keep each other busy.\n\n\
         Look at the calls with the same arguments and a state. To fix it, count the rounds of a call, and fail it \
         above a limit that the caller can set.",
     start: |_: &Header| -> Box<dyn Monitor> {

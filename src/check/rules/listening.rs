@@ -31,9 +31,10 @@ pub(super) const STRANGE_NOTICE_IGNORED: Invariant = Invariant {
     vacuous: "no client with a subscription got a notification for another one before its next request",
     explain: "Over pipes every notification arrives on one channel, and the id in its metadata says for which \
         subscription it is. The client acted on notifications whose id belongs to no subscription of its own, so it \
-        does not look at the id. With two subscriptions it tells the wrong listener.\n\n\
-        Look at `io.modelcontextprotocol/subscriptionId` in the notifications of the witness, and at the lists behind \
-        them. To fix it, keep listeners by the id of their `subscriptions/listen` request, and drop what names none.",
+        does not look at the id. A client with two subscriptions then notifies the wrong listener.\n\n\
+        Look at `io.modelcontextprotocol/subscriptionId` in the notifications of the witness, and at the lists after \
+        them. To fix it, store listeners by the id of their `subscriptions/listen` request, and drop a notification \
+        that names none of these ids.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(StrangeNotices::default()) },
 };
 
@@ -141,11 +142,11 @@ pub(super) const TORN_DOWN_SUBSCRIPTION_LEFT: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
     vacuous: "no server tore down a subscription by notification",
-    explain: "A server that stops telling news says so with `notifications/cancelled` and the id of the subscription. \
-        The client did not take that for the end: much later it cancelled the same subscription. Until then it waited \
-        for news that nobody sent, and its users believe that they hear of every change.\n\n\
-        Look at the two notifications of the witness. To fix it, end the subscription when the server names its id, as \
-        an answer to it would, and subscribe again if news are still wanted.",
+    explain: "A server that ends a subscription sends `notifications/cancelled` with the id of the subscription. The \
+        client did not treat that as the end: much later it cancelled the same subscription. Until then it waited for \
+        notifications that no server sent, and its users believed that they saw every change.\n\n\
+        Look at the two notifications of the witness. To fix it, end the subscription when such a notification names \
+        its id, as if it had been answered, and subscribe again if you still need notifications.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(TornDown::default()) },
 };
 
@@ -266,9 +267,9 @@ pub(super) const SUBSCRIPTION_SENT_AGAIN: Invariant = Invariant {
         Kind::LinkClosed,
     ],
     vacuous: "no client that lost a server with an open subscription used it again for long enough",
-    explain: "A server died while a subscription was open, and the client started it again and went on, without \
-        subscribing. A server keeps nothing of a subscription beyond its own life: from then on the client hears of no \
-        change, and it does not know that.\n\n\
+    explain: "A server died while a subscription was open. The client started it again and continued without \
+        subscribing. A new server process knows nothing of the old subscription, so the client misses every later \
+        change without any error.\n\n\
         Look at the end of the first process, and at the requests to the second one. To fix it, keep the filter with the \
         configuration of the server, and send `subscriptions/listen` wherever a connection is opened.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(LostSubscriptions::default()) },

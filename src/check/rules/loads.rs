@@ -18,10 +18,10 @@ pub(super) const LOAD_SUCCEEDS: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::OperationCompleted, Kind::OperationOverdue],
     vacuous: "no load ran undisturbed before the first cleanup",
-    explain: "The driver told the loader to load servers that the harness itself can talk to. The load failed, never \
-        returned, or left out the tools of a working server. Users see an agent without tools, often after the \
-        second run of the program, because the first run left something behind: a session bound to a dead loop, or a \
-        table that says \"already loaded\".\n\n\
+    explain: "The driver requested a load of servers that the harness itself can talk to. The load failed, never \
+        returned, or left out the tools of a working server. Users see an agent without tools, often after the second \
+        run of the program, because the first run left something behind: a session bound to a dead loop, or a table \
+        that says \"already loaded\".\n\n\
         Look at the first witness, the invocation, and at what the mock of the missing server received: without \
         `initialize` the loader never connected; without `tools/list` it gave up during the handshake. To fix it, \
         open each session in a task that outlives the caller, report a server's error next to the tools of the \
@@ -69,10 +69,10 @@ pub(super) const FAILURE_REPORTED: Invariant = Invariant {
     kinds: &[Kind::OperationCompleted],
     vacuous: "no load succeeded without the tools of some server, and no call failed",
     explain: "A load succeeded, one server of the configuration had no tools in it, and the load reported no error. \
-        The agent works without a tool that it was given, and the user finds out from its answers.\n\n\
+        The agent works without a tool that its configuration has, and the user notices only from its answers.\n\n\
         Look at the server in the reason and at its journal. To fix it, return an error for each server that could \
-        not be loaded, next to the tools of the others. An error without a text tells the user nothing, and a model \
-        that gets it neither: name at least its type.",
+        not be loaded, next to the tools of the others. An error without a text tells neither the user nor the model \
+        anything: report at least its type.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(failure_reported) },
 };
 

@@ -30,10 +30,12 @@ pub(super) const REQUESTS_SERVED_MEANWHILE: Invariant = Invariant {
     kinds: &[Kind::WireSent, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
     vacuous: "no server asked for roots or sent a ping while a request of its client was open",
     explain: "The server asked its client for something while it worked on a request of that client, and the client \
-        answered only once its own request was over, by an answer or by its timeout. A server that needs the answer to go \
-        on waits for the client while the client waits for the server: each such call ends with a timeout.\n\n\
-        Look at the loop that reads messages: it probably waits for one answer and puts everything else aside. To fix it, \
-        read in a task of its own that hands each message to the caller that waits for it, and serves requests at once.",
+        answered only once its own request was over, by an answer or by its timeout. If the server needs the answer to \
+        continue, it waits for the client while the client waits for the server, and each such call ends with a \
+        timeout.\n\n\
+        Look at the loop that reads messages: it probably waits for one answer and puts everything else aside. To fix \
+        it, read messages in a separate task that hands each answer to the caller that waits for it, and serves \
+        requests at once.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Meanwhile::default()) },
 };
 
@@ -136,7 +138,7 @@ pub(super) const CHANGED_LIST_FETCHED: Invariant = Invariant {
     id: "changed-list-fetched",
     property: Property::Safety,
     level: Level::Should,
-    claim: "a client that goes on calling tools lists them again after their server announced a change",
+    claim: "a client that continues to call tools lists them again after their server announced a change",
     source: "2025-11-25, server/tools, List Changed Notification and Message Flow",
     requirement: &["LC-SUB-01"],
     applies: AppliesTo::SERVER_PUSH,
@@ -144,11 +146,11 @@ pub(super) const CHANGED_LIST_FETCHED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireSent, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
     vacuous: "no server that had declared listChanged announced a change of its tools before a call",
-    explain: "The server announced that its tools had changed, and the client went on calling tools from the old list and \
-        never asked for the new one. The model sees tools that are gone, calls them in vain, and never learns of the new \
-        ones.\n\n\
+    explain: "The server announced that its tools had changed, and the client continued to call tools from the old \
+        list and never asked for the new list. The model sees tools that are gone, its calls of them fail, and it \
+        never sees the new tools.\n\n\
         Look at the notification and at the calls after it. To fix it, handle `notifications/tools/list_changed`: send \
-        `tools/list` again, and hand the new list to whatever shows tools to the model.",
+        `tools/list` again, and hand the new list to the code that shows tools to the model.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(ChangedLists::default()) },
 };
 

@@ -210,9 +210,8 @@ pub(super) const ONE_MESSAGE_AT_A_TIME: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived],
     vacuous: "no client sent a message",
-    explain: "The client sent several messages as one array. Since 2025-06-18 a server need not support that, and \
-        most answer with one error for all of them, without the ids: every call in the batch then waits until its \
-        timeout.\n\n\
+    explain: "The client sent several messages as one array. Since 2025-06-18 a server need not support batches, and \
+        most servers answer with one error without an id: every call in the batch then waits until its timeout.\n\n\
         Look at the message in the witness. To fix it, send each message by itself once the revision is known.",
     start: |header: &Header| -> Box<dyn Monitor> {
         let offered = header.revision.parse().ok();
@@ -260,12 +259,13 @@ pub(super) const MESSAGES_WELL_FORMED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived],
     vacuous: "no client sent a message",
-    explain: "The client sent something that is no request, no notification and no response: `jsonrpc: \"2.0\"` is \
-        missing, a response holds both a result and an error or neither, a notification has an id, or a request has \
-        none. Strict servers then close the session; lenient ones answer, and the program works until it meets a strict \
-        one. A request without an id is never answered, and a notification with one is an unknown request.\n\n\
-        Look at the message in the witness. To fix it, let the library write the message where the client writes it \
-        by hand.",
+    explain: "The client sent a message that is neither a request nor a notification nor a response: `jsonrpc: \
+        \"2.0\"` is missing, a response holds both a result and an error or neither, a notification has an id, or a \
+        request has none. Strict servers then close the session; lenient ones answer, and the program works until it \
+        meets a strict one. A request without an id is never answered, and a notification with one is an unknown \
+        request.\n\n\
+        Look at the message in the witness. To fix it, use the message types of the library instead of code that \
+        writes messages by hand.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_form) },
 };
 
@@ -343,8 +343,8 @@ pub(super) const POSTS_ARE_MESSAGES: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireNoise],
     vacuous: "nothing was posted",
-    explain: "The body of a POST was no message: not JSON, or JSON that is no object. A server answers with an error \
-        without an id, so the caller waits until its timeout.\n\n\
+    explain: "The body of a POST was not a message: it was not JSON, or it was JSON but not an object. A server \
+        answers with an error without an id, so the caller waits until its timeout.\n\n\
         Look at the first bytes in the witness. To fix it, send each message by itself.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_post) },
 };

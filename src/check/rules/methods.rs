@@ -36,11 +36,12 @@ pub(super) const METHODS_KNOWN: Invariant = Invariant {
     kinds: &[Kind::WireReceived],
     vacuous: "no client sent a request or a notification under a revision that is known",
     explain: "The client sent a method that no revision has, that only another revision has, or that only servers may \
-        send. A server answers with an error at best. Some take an unknown notification for a broken client and close \
-        the session.\n\n\
+        send. At best a server answers with an error. Some servers treat an unknown notification as a sign of a broken \
+        client, and close the session.\n\n\
         Look at the method in the witness and at the revision in the answer to `initialize`. The usual reasons are a \
-        habit from another protocol, such as `shutdown`, and a client that speaks its newest revision whatever the \
-        server answered. To fix it, choose methods by the negotiated revision; a session ends with its transport.",
+        method of another protocol, such as `shutdown`, and a client that uses its newest revision whatever the server \
+        answered. To fix it, choose methods by the negotiated revision. A session needs no method for its end, because \
+        it ends with its transport.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(see) },
 };
 

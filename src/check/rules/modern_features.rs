@@ -31,10 +31,10 @@ pub(super) const FEATURES_IN_EACH_REQUEST: Invariant = Invariant {
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent, Kind::PlanEnded],
     vacuous: "no client made two requests on one connection, or served a feature",
     explain: "Without sessions a server knows only what the request itself declares. A client whose requests declare \
-        different features gets input requests for one call and an error for the next; one that serves what it does \
-        not declare works only with servers that break the rules themselves.\n\n\
-        Look at `clientCapabilities` in the requests of the witness. Often the first request, a retry, or a repeated \
-        call is built elsewhere. To fix it, derive the capabilities from the installed handlers, where requests are \
+        different features gets input requests for one call and an error for the next. A client that serves features \
+        that it does not declare works only with servers that break the specification themselves.\n\n\
+        Look at `clientCapabilities` in the requests of the witness. Often other code builds the first request, a \
+        retry, or a repeated call. To fix it, derive the capabilities from the installed handlers, where requests are \
         written.",
     start: |header: &Header| -> Box<dyn Monitor> {
         let (declared, asked) = (Table::default(), Table::default());

@@ -27,8 +27,8 @@ pub(super) const NOTIFICATIONS_UNANSWERED: Invariant = Invariant {
     kinds: &[Kind::WireSent, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
     vacuous: "no server sent a notification before the end of its connection",
     explain: "The server sent a notification, and the client answered it with an error, under a null id because a \
-        notification has none. The server cannot tell what the error is about. Some servers take it for a failure of the \
-        whole session and close it; others fail the call that is in flight.\n\n\
+        notification has none. The server cannot tell which message the error is about. Some servers treat it as a \
+        failure of the whole session and close the session; others fail the call that is in flight.\n\n\
         Look at the error in the witness and at the notifications before it. The usual reason is a dispatcher that sends \
         `method not found` for every message without a handler. To fix it, answer only messages that have an id.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Notified::default()) },
@@ -98,9 +98,10 @@ pub(super) const TAKEN_BACK_UNANSWERED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireSent, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
     vacuous: "no server took back a request that had not been answered",
-    explain: "The server took back a request of its own, and the client answered it all the same, long after it could \
-        have heard of that. The handler worked on for nobody: a person was asked, or a completion was paid for, although \
-        no one waits for the answer. A server that has used the id again takes the answer for that of another request.\n\n\
+    explain: "The server took back a request of its own, and the client still answered it, long after it could have \
+        read the notification. The handler continued without need: it asked a person, or paid for a completion, \
+        although the server no longer waits for the answer. A server that has used the id again mistakes the answer \
+        for the answer to another request.\n\n\
         Look at the notification in the witness. To fix it, keep the handler of each request with its id, and end it \
         without an answer when `notifications/cancelled` names the id.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(TakenBack::default()) },

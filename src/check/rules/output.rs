@@ -107,8 +107,8 @@ pub(super) const OUTPUT_BOUNDED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::ProcessExited, Kind::LimitHit],
     vacuous: "the program did not end by itself",
-    explain: "The program wrote so much, or started so many processes, that the supervisor ended it. A retry without \
-        a pause that logs each failure does that within seconds.\n\n\
+    explain: "The program wrote so much, or started so many processes, that the supervisor ended it. A loop that \
+        retries without a pause and logs each failure reaches these limits within seconds.\n\n\
         Look at the end of stderr.txt: the same few lines repeat.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_amount) },
 };

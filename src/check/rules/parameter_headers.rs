@@ -22,7 +22,7 @@ pub(super) const PARAMETERS_MIRRORED: Invariant = Invariant {
     id: "modern-parameters-mirrored",
     property: Property::Safety,
     level: Level::Must,
-    claim: "over HTTP a call repeats in a header each argument that its tool marks with x-mcp-header",
+    claim: "over HTTP a call has a header for each argument that its tool marks with x-mcp-header",
     source: "2026-07-28, basic/transports/streamable-http, Custom Headers from Tool Parameters",
     requirement: &["LC-META-04", "LC-META-05"],
     applies: AppliesTo::STATELESS_HTTP,
@@ -41,7 +41,7 @@ pub(super) const PARAMETERS_MIRRORED: Invariant = Invariant {
     vacuous: "no tool was called that marks an argument with x-mcp-header, by a client that knew it",
     explain: "The server listed a tool that marks an argument with `x-mcp-header`, so that a gateway can route the call \
         by it. The call came without that header, or with another value than in its body. A server must refuse such a \
-        call with -32020, and a gateway sends it to the wrong place.\n\n\
+        call with -32020, and a gateway routes it to the wrong server.\n\n\
         Look at the schema of the tool in the list, and at the headers of the call. To fix it, write the headers where \
         the body is written, from the same arguments.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(MarkedArguments::default()) },
@@ -180,7 +180,7 @@ pub(super) const MISMATCH_LISTED_AGAIN: Invariant = Invariant {
     id: "mismatched-call-listed-again",
     property: Property::Safety,
     level: Level::Should,
-    claim: "a client whose call was refused for its headers lists the tools before it goes on repeating the call",
+    claim: "a client whose call was refused for its headers lists the tools before it repeats the call again",
     source: "2026-07-28, basic/transports/streamable-http, Client Behavior",
     requirement: &["LC-META-05"],
     applies: AppliesTo::STATELESS_HTTP,
@@ -199,8 +199,8 @@ pub(super) const MISMATCH_LISTED_AGAIN: Invariant = Invariant {
     explain: "The server refused a call with -32020: its headers do not match its body, or the schema that the client \
         knows is old. The client sent the same call again and again, with the same headers. Each is refused for the \
         same reason.\n\n\
-        Look at the refusal, and for a `tools/list` behind it. To fix it, list the tools again, build the headers from \
-        the new schema, and repeat the call once.",
+        Look at the refusal, and check whether a `tools/list` follows it. To fix it, list the tools again, build the \
+        headers from the new schema, and repeat the call once.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(MismatchedCalls::default()) },
 };
 

@@ -27,7 +27,7 @@ pub(super) const PINGS_MODEST: Invariant = Invariant {
     kinds: &[Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
     vacuous: "no client sent a ping",
     explain: "The client pinged one connection dozens of times within a second. Each ping costs both sides a message and a \
-        wake-up, and over HTTP a request. Nothing is learnt that a ping every few seconds would not tell, and servers that \
+        wake-up, and over HTTP a request. Such pings show nothing more than a ping every few seconds, and servers that \
         limit rates end the session.\n\n\
         Look at the loop that sends the pings. The usual reason is a wait that ends at once, such as a timer of zero, or a \
         loop that pings again as soon as it has its answer. To fix it, wait some seconds between two pings, and make the \
@@ -84,7 +84,7 @@ pub(super) const SILENT_CONNECTION_LEFT: Invariant = Invariant {
     id: "silent-connection-left",
     property: Property::Safety,
     level: Level::Should,
-    claim: "a client whose pings stay unanswered does not go on using the connection",
+    claim: "a client whose pings stay unanswered stops using the connection",
     source: "2025-11-25, basic/utilities/ping, Behavior Requirements and Error Handling: a timeout is a connection failure",
     requirement: &["LC-PING-03"],
     applies: AppliesTo::HANDSHAKE,
@@ -93,10 +93,10 @@ pub(super) const SILENT_CONNECTION_LEFT: Invariant = Invariant {
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
     vacuous: "no ping of a client was answered or left unanswered",
     explain: "The client pinged its server again and again, got no answer to anything, and then sent the next request on \
-        the same connection. A ping whose answer never comes says that the connection is dead; the request on it waits \
+        the same connection. A ping without an answer shows that the connection is dead. The next request on it waits \
         until its own timeout, and so does its caller.\n\n\
-        Look at the last pings before the request. To fix it, give each ping a timeout, count it as a failure of the \
-        connection, and open a new one before the next request.",
+        Look at the last pings before the request. To fix it, give each ping a timeout, treat an overdue ping as a \
+        failure of the connection, and open a new connection before the next request.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(SilentPings::default()) },
 };
 

@@ -35,10 +35,10 @@ pub(super) const NOTHING_SURVIVES: Invariant = Invariant {
         desktop that ran an agent all day has dozens of them. Polite servers hide this, because they exit when their \
         stdin closes. The stubborn servers of the suite ignore EOF and SIGTERM, as real servers behind `sh -c` or \
         npx do.\n\n\
-        Look at the role of the process that is left and at its journal: without an EOF the session was never \
-        closed; with an EOF and no signal the shutdown ladder stops too early. To fix it, run the whole ladder, EOF, \
-        SIGTERM, SIGKILL, over the process group, even if the caller's task is cancelled, and register it for the \
-        end of the program.",
+        Look at the role of the surviving process and at its journal: without an EOF the session was never closed; \
+        with an EOF and no signal the shutdown ladder stops too early. To fix it, apply all steps (EOF, SIGTERM, \
+        SIGKILL) to the process group, even if the caller's task is cancelled, and register this shutdown for the end \
+        of the program.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Survivors::default()) },
 };
 

@@ -18,9 +18,9 @@ pub(super) const EXIT_OPENS_NOTHING: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::ExitRequested, Kind::SignalSent, Kind::ConnectionOpened, Kind::ProcessExited],
     vacuous: "there was no request to exit while no operation ran",
-    explain: "The program was ending, by itself or by a signal, and the loader connected to a server. Exit handlers \
-        that load in order to close, and watchers that restart a server during the exit, leave servers without an \
-        owner.\n\n\
+    explain: "The loader connected to a server while the program was ending, by itself or after a signal. Exit \
+        handlers that load in order to close, and watchers that restart a server during the exit, leave servers \
+        without an owner.\n\n\
         Look at which connection ended just before. To fix it, do as for `cleanup-opens-nothing`: the code that \
         restarts servers must know that the program ends.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(OpenedAtExit::default()) },
@@ -65,7 +65,7 @@ pub(super) const EXIT_PROMPT_AFTER_CLEANUP: Invariant = Invariant {
     id: "exit-prompt-after-cleanup",
     property: Property::Liveness,
     level: Level::OwnResource,
-    claim: "after cleanup the program exits without a wait",
+    claim: "after cleanup the program exits without delay",
     source: "VG-14: a process that is kept alive after its work is done is as bad as one that hangs",
     requirement: &["VG-14"],
     applies: AppliesTo::ALL,
@@ -73,11 +73,11 @@ pub(super) const EXIT_PROMPT_AFTER_CLEANUP: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::ExitRequested, Kind::SignalSent, Kind::ProcessExited],
     vacuous: "there was no request to exit after a successful cleanup",
-    explain: "Everything was closed, and the program still took seconds to exit. It waited for something: a thread \
-        that is joined at exit, a connection pool that drains, a timer that was not cancelled. Users see a command \
-        that is done and does not return.\n\n\
-        Look at which threads were alive at the end. To fix it, end in cleanup, not at exit, whatever was started \
-        for sessions.",
+    explain: "All sessions were closed, and the program still took seconds to exit. It waited for a thread that is \
+        joined at exit, a connection pool that drains, or a timer that was not cancelled. Users see a command that has \
+        finished its work and does not return.\n\n\
+        Look at which threads were alive at the end. To fix it, end everything that was started for sessions in \
+        cleanup, not at exit.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(PromptExit::default()) },
 };
 

@@ -33,12 +33,12 @@ pub(super) const PROGRESS_TOKENS_VALID: Invariant = Invariant {
         Kind::ConnectionClosed,
     ],
     vacuous: "no client gave a progress token or reported progress",
-    explain: "Two open requests had the same progress token, so the progress of one reached the caller of the other. Or \
-        the client reported progress of a request that its server never made, had an answer to, or progress that went \
-        back.\n\n\
+    explain: "Two open requests had the same progress token, so the progress of one reached the caller of the other. \
+        Or the client reported progress of a request that its server never made or that was already answered, or \
+        reported progress that decreased.\n\n\
         Look at the token in the witness. The usual reasons are a fixed token, a counter for each task, and a handler \
-        that goes on after its response. To fix it, take the token from the id of the request, and stop reporting once \
-        the response was written.",
+        that continues after its response. To fix it, take the token from the id of the request, and stop reporting \
+        once the response was written.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(ProgressTokens::default()) },
 };
 

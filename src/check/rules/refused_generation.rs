@@ -31,7 +31,7 @@ pub(super) const REFUSED_GENERATION_LEFT: Invariant = Invariant {
     id: "refused-generation-left",
     property: Property::Safety,
     level: Level::Should,
-    claim: "a client whose requests without a handshake are all refused turns to initialize or leaves",
+    claim: "a client whose requests without a handshake are all refused sends initialize or disconnects",
     source: "2026-07-28, basic/transports/stdio, Backward Compatibility; the same over streamable HTTP",
     requirement: &["LC-ERA-06", "LC-ERA-07", "LC-ERA-09"],
     applies: AppliesTo::ALL,
@@ -47,12 +47,13 @@ pub(super) const REFUSED_GENERATION_LEFT: Invariant = Invariant {
         Kind::SocketClosed,
     ],
     vacuous: "no server refused a request without a handshake",
-    explain: "A server of the handshake generation refused the first request of the client, and the client went on \
-        without a handshake, or kept asking a server that stays silent. Every error but those of the stateless generation \
-        (-32020 to -32022), and silence too, mean that the server wants `initialize`. The client never reaches such a \
-        server, although both could speak an older revision.\n\n\
-        Look at the code of the refusal. The usual reason is a client that falls back for `-32601` alone. To fix it, fall \
-        back for every other error and after a timeout, and give the server up if no older revision is supported.",
+    explain: "A server of the handshake generation refused the first request of the client, and the client continued \
+        without a handshake, or kept asking a server that stays silent. Silence means that the server wants \
+        `initialize`, and so does every error except those of the stateless generation (-32020 to -32022). The client \
+        never reaches such a server, although both could speak an older revision.\n\n\
+        Look at the code of the refusal. The usual reason is a client that falls back for `-32601` alone. To fix it, \
+        fall back for every other error and after a timeout, and give up the server if the client supports no older \
+        revision.",
     start: |header: &Header| -> Box<dyn Monitor> {
         Box::new(Refusals { senders: Senders::new(header), clients: Table::default(), known: BTreeSet::new() })
     },

@@ -94,7 +94,7 @@ pub(super) const REMOVAL_SPARES_SIBLINGS: Invariant = Invariant {
     id: "removal-spares-siblings",
     property: Property::Safety,
     level: Level::Own,
-    claim: "removing one of several servers leaves the others connected and usable",
+    claim: "after the removal of one of several servers, the others stay connected and usable",
     source: "VG-10: removing one of several servers, in any order, leaves the others alive",
     requirement: &["VG-10"],
     applies: AppliesTo::ALL,

@@ -41,7 +41,7 @@ pub(super) const RESPONSES_MATCH_REQUESTS: Invariant = Invariant {
         gets the same id.\n\n\
         Look at the id in the witness and at the requests of the server. The usual reasons are an id that was read as \
         text and written as a number, and a handler that runs twice. To fix it, copy the id of the request as it is. \
-        Without a handshake, since 2026-07-28, a server sends no requests, so nothing is to be answered.",
+        Without a handshake, since 2026-07-28, a server sends no requests, so a client sends no responses.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Responses::default()) },
 };
 
@@ -189,7 +189,7 @@ pub(super) const SERVER_REQUESTS_ANSWERED: Invariant = Invariant {
     id: "server-requests-answered",
     property: Property::Liveness,
     level: Level::Should,
-    claim: "a client that goes on answers the requests of its server",
+    claim: "a client that sends more requests also answers the requests of its server",
     source: "2025-11-25, basic/transports, Sending Messages to the Server; client/roots, Error Handling: an error where it is not supported",
     requirement: &["LC-S2C-01", "LC-S2C-03", "LC-S2C-04", "LC-MSG-01", "LC-MSG-06"],
     applies: AppliesTo::HANDSHAKE,
@@ -199,9 +199,9 @@ pub(super) const SERVER_REQUESTS_ANSWERED: Invariant = Invariant {
     vacuous: "no server made a request that had time to be answered",
     explain: "The server asked its client for roots, a completion or input, and never got an answer, although the client \
         went on with requests of its own. The call that needed the answer waits until a timeout.\n\n\
-        Look at the request in the witness. A client that has no handler often drops the request in silence, and one \
-        whose reader waits for its own answer first never comes to it. To fix it, answer each request that has no \
-        handler with the error -32601, and run handlers apart from the reader.",
+        Look at the request in the witness. A client without a handler often drops the request silently. A client \
+        whose reader waits for its own answer never reads the request. To fix it, answer each request that has no \
+        handler with the error -32601, and run handlers in other tasks than the reader.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(OwedAnswers::default()) },
 };
 

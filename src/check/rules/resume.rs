@@ -32,7 +32,7 @@ pub(super) const RETRY_HONOURED: Invariant = Invariant {
     ],
     vacuous: "no stream with a retry time was resumed",
     explain: "The server had sent a waiting time and ended the stream, and the client resumed it earlier. Servers \
-        use that time to spread their clients after a restart; clients that do not wait are the load that keeps the \
+        use that time to spread their clients after a restart; clients that do not wait cause the load that keeps the \
         server down.\n\n\
         Look at the times of the end and of the GET. To fix it, store the newest `retry` of a stream and wait that \
         long.",
@@ -247,8 +247,8 @@ pub(super) const EVENT_ID_KNOWN: Invariant = Invariant {
     kinds: &[Kind::HttpReceived, Kind::StreamEvent, Kind::HttpEnded],
     vacuous: "no client resumed a stream",
     explain: "The client sent `Last-Event-ID` with an id that the server never sent in that session: made up, changed, or \
-        kept from another session. The server replays from there, so the client loses events or gets those of \
-        somebody else.\n\n\
+        kept from another session. The server replays from that id, so the client loses events or gets those of \
+        another client.\n\n\
         Look at the GET in the witness. To fix it, store the id of the newest event with its stream, send it \
         unchanged, and forget it with its session.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(EventIds::default()) },

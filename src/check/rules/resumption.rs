@@ -25,11 +25,11 @@ pub(super) const RESUMED_BY_GET: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived],
     vacuous: "no request named an event id",
-    explain: "A POST or DELETE came with `Last-Event-ID`. Only a GET resumes a stream. A server takes the POST for a new \
-        message: it does the work a second time, on a new stream, and the answer to the first request stays behind \
-        unread.\n\n\
-        Look at the request of the witness. To fix it, open the stream again with GET, whatever request had opened it, \
-        and wait there for the answer to the first request.",
+    explain: "A POST or DELETE came with `Last-Event-ID`. Only a GET resumes a stream. A server treats the POST as a \
+        new message: it does the work a second time, on a new stream, and the client never reads the answer to the \
+        first request.\n\n\
+        Look at the request of the witness. To fix it, open the stream again with GET, whichever request had opened \
+        it, and wait there for the answer to the first request.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_verb) },
 };
 
@@ -52,7 +52,7 @@ pub(super) const RESUMED_FROM_LAST_EVENT: Invariant = Invariant {
     id: "resumed-from-last-event",
     property: Property::Safety,
     level: Level::Should,
-    claim: "a client that has read a stream to its end resumes it behind its last event",
+    claim: "a client that has read a stream to its end resumes it after its last event",
     source: "2025-11-25, basic/transports, Resumability and Redelivery: SHOULD include the last event ID it received",
     requirement: &["LC-RES-01"],
     applies: AppliesTo::SESSIONS,
@@ -69,8 +69,8 @@ pub(super) const RESUMED_FROM_LAST_EVENT: Invariant = Invariant {
         Kind::OperationCompleted,
     ],
     vacuous: "no client resumed a stream that its server had ended",
-    explain: "A stream ended, and the client resumed it behind an event that was not the last one that it had read. The server \
-        sends again what comes after that event, so the client gets some messages twice: a progress goes back, and a \
+    explain: "A stream ended, and the client resumed it after an event that was not the last event that it had read. \
+        The server sends the later events again, so the client gets some messages twice: a progress goes back, and a \
         notification takes effect again.\n\n\
         Look at the ids of the stream and at the GET in the witness. To fix it, store the id of every event, also of \
         one without data, and send the newest.",
@@ -289,7 +289,7 @@ pub(super) const CUT_STREAM_RESUMED: Invariant = Invariant {
     id: "cut-stream-resumed",
     property: Property::Liveness,
     level: Level::Should,
-    claim: "a client comes back for the answer to a request whose stream ended behind an event id, or cancels the request",
+    claim: "a client fetches the answer to a request whose stream ended after an event id, or cancels the request",
     source: "2025-11-25, basic/transports, Sending Messages to the Server: SHOULD poll by reconnecting; Resumability and Redelivery",
     requirement: &["LC-RES-03", "LC-RES-01", "LC-RES-08"],
     applies: AppliesTo::SESSIONS,
@@ -305,12 +305,13 @@ pub(super) const CUT_STREAM_RESUMED: Invariant = Invariant {
         Kind::MockEnding,
         Kind::LinkClosed,
     ],
-    vacuous: "no stream ended behind an event id before the answer",
-    explain: "The server ended the stream of a request behind an event id, which asks the client to come back for the \
-        answer. The client never did, and did not cancel the request either: it went on with other requests, made the same \
-        one again, or asked for a stream without the id. The work is done and its result is lost, or the work is done twice.\n\n\
+    vacuous: "no stream ended after an event id and before the answer",
+    explain: "The server ended the stream of a request after an event id, which asks the client to come back for the \
+        answer. The client never came back, and did not cancel the request either: it continued with other requests, \
+        made the same request again, or asked for a stream without the id. The work is done and its result is lost, or \
+        the work is done twice.\n\n\
         Look at the end of the stream in the witness. To fix it, wait for the time that `retry` gives, send GET with \
-        `Last-Event-ID`, and read the answer there; send `notifications/cancelled` if nobody waits any more.",
+        `Last-Event-ID`, and read the answer there; send `notifications/cancelled` if no caller waits any more.",
     start: |header: &Header| -> Box<dyn Monitor> {
         let waits_for = header.host.as_ref().map(|host| host.exchange.clone()).unwrap_or_default();
         Box::new(CutStreams { waits_for, ..CutStreams::default() })
@@ -407,8 +408,8 @@ pub(super) const RESUME_STOPS: Invariant = Invariant {
     ],
     vacuous: "no stream was resumed",
     explain: "The request was answered, or the client itself had cancelled it, and the client kept opening its stream again. \
-        Nothing can come there any more. Each attempt costs a request, and a server keeps the events of the stream as \
-        long as somebody asks for them.\n\n\
+        That stream can bring no further message. Each attempt costs a request, and a server keeps the events of a \
+        stream as long as a client asks for them.\n\n\
         Look at the GET requests in the witness. To fix it, tie the loop that resumes a stream to its request, and end it \
         when the request is answered, cancelled or timed out.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Resumptions::default()) },

@@ -26,12 +26,12 @@ pub(super) const PARAMS_MATCH_SCHEMA: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived],
     vacuous: "no client sent parameters whose schema is known",
-    explain: "The client sent parameters that the schema of the agreed revision does not allow: a member that is missing, \
-        has another type, or is none of the values that there are. Strict servers refuse the request with -32602; \
-        lenient ones guess, and what they do with the guess differs.\n\n\
+    explain: "The client sent parameters that the schema of the agreed revision does not allow: a member is missing, \
+        has another type, or has a value that the schema does not allow. Strict servers refuse the request with \
+        -32602. Lenient servers guess, and different servers guess differently.\n\n\
         Look at the member that the finding names. The usual reasons are arguments that were passed as a list or as \
-        text, a capability that is `true` where an object is due, and null for something that is absent. To fix it, \
-        build the parameters with the types of the library, and leave out what has no value.",
+        text, a capability that is `true` where an object is required, and null for an absent member. To fix it, build \
+        the parameters with the types of the library, and leave out members that have no value.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(see_params) },
 };
 
@@ -118,10 +118,11 @@ pub(super) const RESULTS_MATCH_SCHEMA: Invariant = Invariant {
     kinds: &[Kind::WireSent, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
     vacuous: "no client sent a result whose schema is known",
     explain: "The server asked its client for roots, a completion or input, and the result does not have the shape that \
-        the schema of the agreed revision demands: a member is missing, has another type, or is none of the values that \
-        there are, or a root is no file:// URI. The server cannot read it, so the call that needed it fails.\n\n\
-        Look at the member that the finding names. To fix it, build the result with the types of the library, and answer \
-        with an error where there is nothing to give.",
+        the schema of the agreed revision demands: a member is missing, has another type, or has a value that the \
+        schema does not allow, or a root is not a file:// URI. The server cannot read the result, so the call that \
+        needed it fails.\n\n\
+        Look at the member that the finding names. To fix it, build the result with the types of the library, and \
+        answer with an error if the client has no result.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Results::default()) },
 };
 
@@ -214,7 +215,7 @@ pub(super) const FIELDS_OF_REVISION: Invariant = Invariant {
     id: "fields-of-revision",
     property: Property::Safety,
     level: Level::Must,
-    claim: "a client sends only parameters that its revision has or none has",
+    claim: "a client sends no parameter that only other revisions have",
     source: "2025-11-25, basic/lifecycle, Operation (MUST from 2025-06-18, SHOULD before); schema of each revision",
     requirement: &["LC-INIT-10"],
     applies: AppliesTo::HANDSHAKE,
@@ -223,8 +224,8 @@ pub(super) const FIELDS_OF_REVISION: Invariant = Invariant {
     kinds: &[Kind::WireReceived],
     vacuous: "no client sent parameters under a revision that was agreed on",
     explain: "The client sent a parameter that a later revision introduced, on a session that agreed on an earlier one. A \
-        server of that revision ignores the parameter, so the client gets an answer to another question than it asked, or \
-        refuses the request.\n\n\
+        server of that revision ignores the parameter, so the answer does not fit the request, or it refuses the \
+        request.\n\n\
         Look at the parameter in the witness and at the revision in the answer to `initialize`. To fix it, keep the agreed \
         revision with the session, and build each request by it.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_fields) },

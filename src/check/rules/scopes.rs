@@ -23,8 +23,8 @@ pub(super) const EXITS_IN_ENTERING_TASK: Invariant = Invariant {
         are cancelled or keep running, and some versions then spin. A Streamlit rerun, two `asyncio.run` calls or a \
         cleanup from an exit handler are enough to cause it.\n\n\
         Look at the two witnesses, the entry and the exit, and at their contexts. To fix it, give each session one \
-        owner task that enters and leaves its scopes, and send that task a request to close. nest_asyncio does not \
-        fix it: it moves the error to cleanup or turns it into a hang.",
+        owner task that enters and leaves its scopes, and send that task a request to close. nest_asyncio does not fix \
+        the mistake: it moves the error to cleanup or turns it into a hang.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(EnteringTask::default()) },
 };
 

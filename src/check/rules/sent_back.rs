@@ -38,12 +38,12 @@ pub(super) const SENT_BACK_KEEPS_STATE: Invariant = Invariant {
         Kind::OperationAbandoned,
     ],
     vacuous: "no call that a server had sent back was repeated",
-    explain: "A stateless server keeps nothing of a call that it sends back: the work so far is in the state that it \
-        returns. Without that state the call begins anew; with the state of another round it goes back, and the \
-        server never stops sending it back.\n\n\
+    explain: "A stateless server stores nothing about a call that it sends back: the state that it returns has the \
+        work so far. Without that state the call starts from the beginning. With the state of an earlier round the \
+        call goes back to that round, and the server sends it back again and again.\n\n\
         Look at the two requests and at the answer between them. To fix it, return the state of the last answer \
-        unchanged, and give each round its own request id. Keep inputs and state with the call that they were asked \
-        for, not with the tool or the session.",
+        unchanged, and give each round its own request id. Store inputs and state with the call that they belong to, \
+        not with the tool or the session.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(CallRounds::default()) },
 };
 
@@ -302,8 +302,8 @@ pub(super) const RESULT_TYPE_KNOWN: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::OperationCompleted, Kind::OperationAbandoned],
     vacuous: "no call that names its operation got a result",
-    explain: "The result of a call had a type that the client does not know, and the caller got it as a success. What \
-        is in such a result may be a promise of a result, or a question, and not what the tool did.\n\n\
+    explain: "The result of a call had a type that the client does not know, and the caller got it as a success. Such \
+        a result may contain the promise of a later result, or a question, instead of the result of the tool.\n\n\
         Look at `resultType` in the answer of the witness. To fix it, fail a call whose result is neither complete \
         nor of a type that the client has declared.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(ResultTypes::default()) },

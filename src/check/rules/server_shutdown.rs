@@ -26,8 +26,8 @@ pub(super) const EOF_BEFORE_SIGNAL: Invariant = Invariant {
     kinds: &[Kind::WireEof, Kind::SignalReceived, Kind::MockEnding, Kind::LinkClosed],
     vacuous: "no client ended a server",
     explain: "The client signalled or killed a server while its stdin was still open. The server had no chance to \
-        write its caches or half-written files and to release its locks. The specification describes a ladder: close \
-        stdin, wait, SIGTERM, wait, SIGKILL.\n\n\
+        write its caches or half-written files and to release its locks. The specification describes these steps: \
+        close stdin, wait, SIGTERM, wait, SIGKILL.\n\n\
         Look at the server's journal: a signal, or an end without a message, and no EOF before it. To fix it, close \
         the pipe first and give the server a moment. A child handle that kills on drop hides a missing close.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(InputClosedFirst::default()) },
@@ -143,8 +143,8 @@ pub(super) const TERM_BEFORE_KILL: Invariant = Invariant {
     vacuous: "no server outlived its stdin",
     explain: "A server did not exit when its stdin closed, and the client killed it without a SIGTERM. A server that \
         waits for its own children, or for a write to disk, has a handler for SIGTERM and none for SIGKILL.\n\n\
-        Look at the server's journal between EOF and its end. To fix it, use the whole ladder: close stdin, wait, \
-        SIGTERM, wait, SIGKILL.",
+        Look at the server's journal between EOF and its end. To fix it, use all steps: close stdin, wait, SIGTERM, \
+        wait, SIGKILL.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(ShutdownLadders::default()) },
 };
 
@@ -210,9 +210,9 @@ pub(super) const TIME_BEFORE_SIGNAL: Invariant = Invariant {
     kinds: &[Kind::WireEof, Kind::SignalReceived, Kind::MockEnding, Kind::LinkClosed],
     vacuous: "no server got a signal after its stdin had closed",
     explain: "The client closed the server's stdin and sent the signal at once, or sent SIGTERM and killed the server \
-        at once. A server that needs a moment to write its data never gets it, and the file that it was writing \
-        belongs to the user.\n\n\
-        Look at the time between the two witnesses. To fix it, wait for the process between the steps of the ladder.",
+        at once. A server that needs a moment to write its data cannot finish, and may leave a damaged file of the \
+        user behind.\n\n\
+        Look at the time between the two witnesses. To fix it, wait for the process between two steps.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(LadderTimes::default()) },
 };
 

@@ -23,7 +23,7 @@ pub(super) const SESSION_DELETED: Invariant = Invariant {
     kinds: &[Kind::SessionOpened, Kind::SessionClosed, Kind::HttpReceived, Kind::GraceExpired],
     vacuous: "cleanup found no session whose id was in use",
     explain: "Cleanup was over, and the client had not deleted a session. The server keeps the session and its \
-        resources until it expires; on a remote server that is memory and licences, which someone else pays for.\n\n\
+        resources until it expires; on a remote server these are memory and licences that somebody else pays for.\n\n\
         Look at which session it is; most often it is one that a renewal or a second load replaced. To fix it, send \
         DELETE wherever you abandon a session, with a bound on the wait.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(DeletedSessions::default()) },
@@ -98,8 +98,9 @@ pub(super) const DELETED_SESSION_SILENT: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::SessionOpened, Kind::HttpReceived, Kind::HttpAnswered, Kind::HttpEnded, Kind::SocketClosed],
     vacuous: "no session was deleted",
-    explain: "The client deleted a session and then used it. Its server answers 404, which the client takes for a \
-        lost session and renews: the session that was just closed is open again, and no code closes the new one.\n\n\
+    explain: "The client deleted a session and then used it. Its server answers 404, which the client treats as a lost \
+        session, so it opens a new one: the session that was just closed is open again, and no code closes the new \
+        session.\n\n\
         Look at the request after the DELETE: a stream that reconnects, or a call that was still accepted. To fix \
         it, stop all other traffic on a session before you send its DELETE.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(SilentSessions::default()) },
@@ -203,8 +204,8 @@ pub(super) const SILENT_AFTER_END: Invariant = Invariant {
     ],
     vacuous: "no client deleted its session",
     explain: "The client ended its session with DELETE, got the answer, and then sent a request on the session. The \
-        server answers 404, which a client takes for a lost session and renews: the session that was just closed is \
-        open again.\n\n\
+        server answers 404, which a client treats as a lost session, so it opens a new one: the session that was just \
+        closed is open again.\n\n\
         Look at the request after the DELETE. To fix it, refuse calls from the moment in which closing begins.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(EndedSessions::default()) },
 };
@@ -276,8 +277,8 @@ pub(super) const SESSION_ENDED: Invariant = Invariant {
     ],
     vacuous: "no session was opened",
     explain: "The client exited and had not ended its session with DELETE. The server keeps it until it expires.\n\n\
-        This is a SHOULD, so it is a warning. To fix it, send DELETE where the client closes, with a bound on the \
-        wait.",
+        The specification only recommends the DELETE, so the verdict is Warn. To fix it, send DELETE where the client \
+        closes, with a bound on the wait.",
     start: |header: &Header| -> Box<dyn Monitor> {
         Box::new(OpenSessions { is_host: header.host.is_some(), ..OpenSessions::default() })
     },

@@ -77,7 +77,7 @@ pub(super) const STALE_SESSION_UNUSED: Invariant = Invariant {
     ],
     vacuous: "no request for a session got a 404",
     explain: "The server had answered 404 to the id of a session, and the client kept using it. Each such request is \
-        lost. The usual reasons are a stream that the client reopens for ever, and an id that was copied into a task \
+        lost. The usual reasons are a stream that the client reopens forever, and an id that was copied into a task \
         before the renewal.\n\n\
         Look at the verb in the reason. To fix it, keep the id in one place that the renewal replaces, and end \
         everything that belongs to the old session.",

@@ -194,7 +194,7 @@ pub(super) const SESSIONS_USED: Invariant = Invariant {
     explain: "The client opened several sessions with one server and sent no request on one of them. A second \
         connect next to the first, or a retry of an open that had succeeded, leaves such a session on the server \
         until it expires.\n\n\
-        Look at where the second `initialize` comes from. To fix it, open one session and share it.",
+        Look for the code that sends the second `initialize`. To fix it, open one session and share it.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(UsedSessions::default()) },
 };
 

@@ -35,7 +35,7 @@ pub(super) const POSTED_TO_ENDPOINT: Invariant = Invariant {
     vacuous: "nothing was posted",
     explain: "The first event of the stream names the address for messages, and the client posted a message \
         elsewhere. The address may be relative and usually has a query, which names the session. A client that \
-        concatenates the two, or keeps only the path, works with some servers and not with the next.\n\n\
+        concatenates the two addresses, or keeps only the path, works with some servers and fails with others.\n\n\
         Look at the request of the witness and at its answer. To fix it, resolve the address of the event against \
         the address of the stream, as a browser does, and use all of it.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(PostedMessages::default()) },
@@ -156,7 +156,7 @@ pub(super) const STREAM_CLOSED: Invariant = Invariant {
     id: "stream-closed",
     property: Property::Liveness,
     level: Level::Own,
-    claim: "cleanup closes every stream that is a session",
+    claim: "cleanup closes every stream that represents a session",
     source: "VG-06: no session is left; 2024-11-05, basic/lifecycle, Shutdown, HTTP: closing the connection is the shutdown",
     requirement: &["VG-06", "LC-SSE-04"],
     applies: AppliesTo::SSE,

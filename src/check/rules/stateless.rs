@@ -31,7 +31,7 @@ pub(super) const METADATA_SENT: Invariant = Invariant {
     vacuous: "no request was made without a handshake",
     explain: "Without sessions, each request must carry its revision and the capabilities of its client, and over \
         HTTP its headers must repeat the values that gateways read. A server must refuse a request without them. \
-        Such a client works until it meets a server that checks.\n\n\
+        The client works only with servers that do not check.\n\n\
         Look at the request in the witness. Often it is one that is not sent on the usual path: the first request, a \
         retry, or a request repeated after a restart. To fix it, add the metadata where requests are written, not \
         where they are created.",

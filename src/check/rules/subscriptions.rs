@@ -41,8 +41,8 @@ pub(super) const SUBSCRIPTION_CLOSED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::HttpEnded, Kind::MockEnding, Kind::GraceExpired],
     vacuous: "no subscription was opened before a cleanup",
-    explain: "Cleanup is over, and the stream of a subscription is still open: a task that nobody waits for, a socket, \
-        and a server that goes on telling its news. A stateless server has no session whose end would close it.\n\n\
+    explain: "Cleanup is over, and the stream of a subscription is still open. It holds a task, a socket, and a server \
+        that continues to send notifications. A stateless server has no session whose end would close the stream.\n\n\
         Look at the `subscriptions/listen` of the witness. To fix it, keep the stream with the connection, and close \
         it where the connection is closed.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(OpenSubscriptions::default()) },

@@ -32,12 +32,12 @@ pub(super) const TASKS_FOLLOWED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
     vacuous: "no call became a task that its client asked for",
-    explain: "A call became a task, and the client did not follow it as the server needs: it never asked for it and did \
-        other things, it asked again and again although the task was over, or it asked far more often than \
-        `pollInterval` suggests. A task that is never asked for is work for nothing, and its caller never gets a result; \
-        hasty polls cost the server more than the work.\n\n\
-        Look at the requests `tasks/get` with the id of the task. To fix it, wait `pollInterval` milliseconds between two \
-        of them, stop at `completed`, `failed` or `cancelled`, and fetch the outcome with `tasks/result`.",
+    explain: "A call became a task, and the client did not poll the task correctly: it never polled and made other \
+        requests, it kept polling although the task was over, or it polled far more often than `pollInterval` \
+        suggests. If a client never polls a task, the work is wasted and the caller never gets a result. Polls that \
+        are too frequent cost the server more than the work itself.\n\n\
+        Look at the requests `tasks/get` with the id of the task. To fix it, wait `pollInterval` milliseconds between \
+        two polls, stop at `completed`, `failed` or `cancelled`, and fetch the outcome with `tasks/result`.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(FollowedTasks::default()) },
 };
 
@@ -226,11 +226,11 @@ pub(super) const TASK_INPUT_AWAITED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
     vacuous: "no task needed input",
-    explain: "A task said `input_required`, and the client went on polling. The server sends its request for input where \
-        it knows that the client listens: on the stream of `tasks/result`. As long as the client does not ask for the \
-        result, the task waits for the input, and the client waits for the task.\n\n\
+    explain: "A task had the status `input_required`, and the client continued to poll. The server sends its request \
+        for input on the stream of `tasks/result`, because it knows that the client listens there. As long as the \
+        client does not ask for the result, the task waits for the input, and the client waits for the task.\n\n\
         Look at the status in the answers to `tasks/get`. To fix it, send `tasks/result` as soon as the status is \
-        `input_required`, and serve the request that comes.",
+        `input_required`, and serve the request for input.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(TaskInput::default()) },
 };
 
@@ -298,9 +298,10 @@ pub(super) const TASK_ANSWERS_RELATED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireSent, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
     vacuous: "no client answered a request that belongs to a task",
-    explain: "The server asked for something on behalf of a task and said so with the metadata \
-        `io.modelcontextprotocol/related-task`. The client's result does not carry that metadata, or names another task. A \
-        server that runs several tasks gives the result to the wrong one, or to none, and the task waits for ever.\n\n\
+    explain: "The server sent a request on behalf of a task, and marked it with the metadata \
+        `io.modelcontextprotocol/related-task`. The client's result does not carry that metadata, or names another \
+        task. A server that runs several tasks gives the result to the wrong one, or to none, and the task waits \
+        forever.\n\n\
         Look at `_meta` of the request and of the result. To fix it, copy the metadata of the request into the result, \
         in one place for all handlers.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(RelatedAnswers::default()) },

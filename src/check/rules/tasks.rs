@@ -14,7 +14,7 @@ pub(super) const TASK_SUPPORT_FOLLOWED: Invariant = Invariant {
     id: "task-support-followed",
     property: Property::Safety,
     level: Level::Must,
-    claim: "a tool that requires a task is called as one, and a tool that has none is not",
+    claim: "a client calls a tool as a task if the tool requires that, and never if the tool has no tasks",
     source: "2025-11-25, basic/utilities/tasks, Tool-Level Negotiation",
     requirement: &["LC-TASK-02"],
     applies: AppliesTo::HANDSHAKE,
@@ -22,10 +22,11 @@ pub(super) const TASK_SUPPORT_FOLLOWED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
     vacuous: "no tool of a server with tasks was called",
-    explain: "The list of tools says how each is to be called, and the client did not follow it: it called a tool plainly \
-        that requires a task, or as a task although the tool has none. The server must refuse that with -32601.\n\n\
-        Look at `execution.taskSupport` of the tool in the answer to `tools/list`. To fix it, choose by this value for \
-        each call; without it, a tool has no tasks.",
+    explain: "The list of tools says how each is to be called, and the client did not follow it: it called a tool that \
+        requires a task without one, or called a tool as a task that does not support tasks. The server must refuse \
+        such a call with -32601.\n\n\
+        Look at `execution.taskSupport` of the tool in the answer to `tools/list`. To fix it, read this value for each \
+        call. A tool without it does not support tasks.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(TaskSupport::default()) },
 };
 

@@ -34,8 +34,8 @@ pub(super) const TOOLS_MATCH_OFFER: Invariant = Invariant {
         servers that overwrite each other by name.\n\n\
         Look at the last `tools/list` answer of the server. To fix it, keep tools with their session, by server \
         *and* name.\n\n\
-        Or the list has more pages and the load handed out the first one. To fix that, list again with `nextCursor`, \
-        unchanged, until an answer has none.",
+        Or the list has more pages and the load handed out only the first page. To fix that, list again with \
+        `nextCursor`, unchanged, until an answer has no `nextCursor`.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(ListedTools::default()) },
 };
 
@@ -230,7 +230,8 @@ pub(super) const CHANGED_TOOLS_LISTED_AGAIN: Invariant = Invariant {
     ],
     vacuous: "no server announced a change of its tools before a load",
     explain: "A server announced that its list of tools had changed, and the next load handed out the old list: the \
-        loader keeps its sessions, and a list with each. The model sees tools that are gone, and never the new ones.\n\n\
+        loader keeps its sessions, each with a list. The model sees tools that are gone, and never sees the new \
+        tools.\n\n\
         Look at the notification and at the requests that the server received afterwards. To fix it, mark the list \
         of that session as stale when `notifications/tools/list_changed` arrives, and list again before the next \
         load hands out tools.",

@@ -18,7 +18,7 @@ pub(super) const UNTYPED_RESULT_COMPLETE: Invariant = Invariant {
     id: "untyped-result-complete",
     property: Property::Safety,
     level: Level::Must,
-    claim: "a client takes a result without a type for a complete one",
+    claim: "a client treats a result without a type as complete",
     source: "2026-07-28, basic/index, ResultType",
     requirement: &["LC-META-12"],
     applies: AppliesTo::STATELESS,
@@ -26,11 +26,11 @@ pub(super) const UNTYPED_RESULT_COMPLETE: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent],
     vacuous: "no call was answered with a result without a type before a further request",
-    explain: "Servers of earlier revisions write no `resultType`, and a result without one is complete. The client took it \
-        for a call that was sent back, and made the call again with inputs that nobody had asked for. The call is made \
-        twice, and its caller gets no result.\n\n\
-        Look at the result in the witness and at the call behind it. To fix it, take a missing `resultType` for \
-        `complete`, before any other type is compared.",
+    explain: "Servers of earlier revisions write no `resultType`, and a result without one is complete. The client \
+        treated it as a call that was sent back, and made the call again with inputs that the server had not asked \
+        for. The call is made twice, and its caller gets no result.\n\n\
+        Look at the result in the witness and at the call after it. To fix it, treat a missing `resultType` as \
+        `complete` before you compare it with any other type.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(UntypedResults::default()) },
 };
 
@@ -101,18 +101,18 @@ pub(super) const CANCELLED_TASK_OVER: Invariant = Invariant {
     id: "cancelled-task-over",
     property: Property::Safety,
     level: Level::Should,
-    claim: "a client accepts whatever end a task takes that it asked to cancel",
+    claim: "after a client asked to cancel a task, it accepts every final status of the task",
     source: "docs/seps/2663-tasks-extension, Task Cancellation",
     requirement: &["LC-TASK-11"],
     applies: AppliesTo::STATELESS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent],
-    vacuous: "no task ended otherwise after its cancellation was acknowledged",
-    explain: "The server acknowledged that a task should be cancelled, and the task ended otherwise all the same: it was \
-        complete, or it failed. That is allowed, because a cancellation is a request. The client waits for `cancelled` \
-        and goes on asking, so its caller waits for ever.\n\n\
-        Look at the status in the answer and at the requests behind it. To fix it, take every terminal state for the end \
+    vacuous: "after an acknowledged cancellation, no task ended in another way",
+    explain: "The server acknowledged the cancellation of a task, but the task ended in another way: it was complete, \
+        or it failed. The specification allows that, because a cancellation is only a request. The client keeps asking \
+        until it sees `cancelled`, so its caller waits forever.\n\n\
+        Look at the status in the answer and at the requests after it. To fix it, treat every final status as the end \
         of the task: `completed`, `failed` and `cancelled`.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(CancelledTasks::default()) },
 };

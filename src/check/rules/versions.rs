@@ -14,16 +14,17 @@ pub(super) const UNKNOWN_VERSION_LEFT: Invariant = Invariant {
     id: "unknown-version-left",
     property: Property::Safety,
     level: Level::Should,
-    claim: "a client leaves a server that answers with a revision that the client cannot know",
+    claim: "a client disconnects from a server that answers with a revision that the client cannot know",
     source: "2025-11-25, basic/lifecycle, Version Negotiation; the same in all revisions that open with initialize",
     requirement: &["LC-INIT-09", "LC-INIT-13"],
     applies: AppliesTo::HANDSHAKE,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
-    vacuous: "no client went on after the answer to initialize",
-    explain: "The server answered `initialize` with a revision that does not exist, and the client went on as if it \
-        spoke it. Neither side knows which rules hold from there on: messages may be misread without any error.\n\n\
+    vacuous: "no client sent anything after the answer to initialize",
+    explain: "The server answered `initialize` with a revision that does not exist, and the client continued as if it \
+        supported that revision. From then on neither side knows which rules apply, and either may misread messages \
+        without any error.\n\n\
         Look at `protocolVersion` in the answer. To fix it, compare it with the revisions that the client supports, and \
         disconnect with an error that names both when it is none of them.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(AcceptedVersions::default()) },
