@@ -7,7 +7,7 @@ use crate::history::Seq;
 
 /// A cancellation that comes this long after the answer over pipes has rarely crossed it.
 pub(super) const CROSSED_BY_THEN: Duration = Duration::from_millis(10);
-/// Number of answered calls of one connection that were cancelled, which is no accident any more.
+/// Number of answered calls of one connection that were cancelled, which is not accidental any more.
 const N_ACCIDENTS: usize = 4;
 
 /// Calls of a pair of pipes whose client takes turns.

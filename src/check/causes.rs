@@ -46,14 +46,14 @@ const CAUSES: &[Cause] = &[
         of: "removal-spares-siblings/sibling-closed",
         consequences: &["unchanged-server-kept/connected-anew", "scope-open-until-cleanup/closed-by-rerun"],
         shown: Shown::OneEvent,
-        because: "each session that was closed or opened anew is that of a sibling: see removal-spares-siblings",
+        because: "each session that was closed or opened again belongs to a sibling: see removal-spares-siblings",
     },
     // A loader that opens every session anew when the program runs again closes the old ones for that.
     Cause {
         of: "unchanged-server-kept/connected-anew",
         consequences: &["scope-open-until-cleanup/closed-by-rerun"],
         shown: Shown::NeverHeldAsOften,
-        because: "each session that was closed is one that was opened anew: see unchanged-server-kept",
+        because: "each closed session is one that was opened again: see unchanged-server-kept",
     },
     // A session is in use without the notification, or each request of it comes too early.
     Cause {
@@ -67,7 +67,7 @@ const CAUSES: &[Cause] = &[
         of: "changed-server-replaced/kept",
         consequences: &["removed-server-closed/still-open"],
         shown: Shown::OneEvent,
-        because: "the server that is still open was to be replaced: see changed-server-replaced",
+        because: "the server that is still open should have been replaced: see changed-server-replaced",
     },
     // A call after cleanup must fail at once, and one that never ends has not.
     Cause {
@@ -95,7 +95,7 @@ const CAUSES: &[Cause] = &[
         of: "session-initialized/missing",
         consequences: &["exchange-complete/not-received"],
         shown: Shown::NeverHeldAsOften,
-        because: "what the scenario lacks is notifications/initialized: see session-initialized",
+        because: "the missing message is notifications/initialized: see session-initialized",
     },
     // A cancellation behind the answer has no reason either.
     Cause {
@@ -109,7 +109,7 @@ const CAUSES: &[Cause] = &[
         of: "exchange-complete/not-answered",
         consequences: &["cut-stream-resumed/unnamed"],
         shown: Shown::OneEventExplained,
-        because: "the scenario lacks the answer for which the client came back: see exchange-complete",
+        because: "the missing message is the answer for which the client came back: see exchange-complete",
     },
     // Without its id, a message comes before the handshake of whatever session it may open.
     Cause {

@@ -28,7 +28,7 @@ impl UnprovenEnds {
         if !view.is_cut_off() {
             self.waiting.iter().cloned().for_each(|violation| tally.broken(violation));
         } else if !self.waiting.is_empty() {
-            tally.open("a connection had ended, and the loader had given no sign of life since,".to_owned(), &[]);
+            tally.open("a connection had ended, and the loader had reported nothing since,".to_owned(), &[]);
         }
     }
 

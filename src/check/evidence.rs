@@ -25,7 +25,7 @@ enum Evidence {
     Links,
     /// HTTP exchanges, sessions and sockets.
     Http,
-    /// Bytes that are no message.
+    /// Bytes that are not a message.
     Noise,
     /// The ends of connections.
     Ends,
@@ -83,7 +83,7 @@ const ROLES: &[(Evidence, Role, &[&str])] = &[
     (Evidence::Http, Role::Excuses, &["request-id-unique", "handshake-order"]),
     // A trace has a message that its server refused like any other.
     (Evidence::Http, Role::Spare, &["unknown-version-left"]),
-    // Bytes that are no message cannot be a request that a trace of messages would have shown.
+    // Bytes that are not a message cannot be a request that a trace of messages would have shown.
     (Evidence::Noise, Role::Spare, &["cancel-only-open-requests"]),
     // The journal of a mock that was told to end shows which sessions are still there.
     (Evidence::Processes, Role::Spare, &["session-ended"]),
@@ -244,7 +244,7 @@ impl Evidence {
             Self::Links => "does not show how the process of a server was killed",
             Self::Servers => "does not show the lives of the servers",
             Self::Ends => "does not show the ends of connections",
-            Self::Noise => "does not show bytes that are no message",
+            Self::Noise => "does not show bytes that are not a message",
             Self::Http => "does not show HTTP exchanges, and they matter unless `transport` is stdio",
             Self::Times => {
                 "needs a time on each line, in one known unit and never going back, to show how long a client waited"

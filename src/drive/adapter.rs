@@ -1,4 +1,4 @@
-//! The driver's end of the link to an adapter: what it offers, and commands that are no operations.
+//! The driver's end of the link to an adapter: what it offers, and commands that are not operations.
 
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
@@ -37,7 +37,7 @@ impl Adapter {
         self.link.send(id, command)
     }
 
-    /// Sends a command that is no operation.
+    /// Sends a command that is not an operation.
     pub(super) fn command(&mut self, action: &str, mut fields: Map<String, Value>) -> oneshot::Receiver<Completion> {
         self.n_commands += 1;
         fields.insert("do".to_owned(), Value::from(action));

@@ -1,4 +1,4 @@
-//! Waits for events that are no completions: a gate, the end of a server, an idle window.
+//! Waits for events that are not completions: a gate, the end of a server, an idle window.
 
 use std::time::Duration;
 

@@ -40,9 +40,10 @@ pub(super) fn kind_fields(kind: &EventKind) -> Map<String, Value> {
 /// Why an event cannot be one of a journal, if it cannot.
 pub(super) fn foreign_to_journals(event: &Event) -> Option<String> {
     match event.source {
-        Source::Driver | Source::Loader | Source::System => {
-            Some(format!("found an event of source {}, expected events of one mock: this is no journal", event.source))
-        }
+        Source::Driver | Source::Loader | Source::System => Some(format!(
+            "found an event of source {}, expected events of one mock: this is not a journal",
+            event.source
+        )),
         Source::Recorder | Source::Mock { .. } => None,
     }
 }

@@ -18,7 +18,7 @@ static PLANS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/fixtures/host");
 const DEFAULT_PLAN: &str = "default";
 /// The only server if neither the user nor the plan names one.
 const DEFAULT_SERVER: (&str, &str) = ("server", "polite");
-/// Time for everything that is no step.
+/// Time for everything that is not a step.
 const LIFE_MARGIN: Duration = Duration::from_secs(30);
 /// Most windows of an idle step.
 const IDLE_WINDOWS: u32 = 4;

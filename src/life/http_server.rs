@@ -1,6 +1,6 @@
 //! A mock over HTTP in a process of its own. This process starts it, not the subject.
 //!
-//! The mock is no child of the subject. So the subject's part of the process table never shows it, and no rule blames the subject for it.
+//! The mock is not a child of the subject. So the subject's part of the process table never shows it, and no rule blames the subject for it.
 
 use std::io;
 use std::process::Stdio;

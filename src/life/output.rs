@@ -45,7 +45,7 @@ pub(crate) fn redact_outputs(directory: &Path, secrets: &Secrets) -> BTreeMap<St
             continue;
         }
         let without = |text: &str| {
-            // The configuration has the addresses of the mocks, which are no secrets of the user.
+            // The configuration has the addresses of the mocks, which are not secrets of the user.
             let Redacted { text, n_secrets } =
                 if has_forms { secrets.redact(text) } else { secrets.redact_values(text) };
             (n_secrets > 0).then(|| (text.into_owned(), n_secrets))
@@ -76,7 +76,7 @@ fn rewrite(path: &Path, without: impl Fn(&str) -> Option<(String, usize)>) -> io
 
 /// Tracebacks of Python and panics of Rust, each from its first line to its last.
 ///
-/// Python prints a traceback that ends in KeyboardInterrupt or SystemExit when a signal ends it. That traceback is no error, and
+/// Python prints a traceback that ends in KeyboardInterrupt or SystemExit when a signal ends it. That traceback is not an error, and
 /// neither is a cancellation that precedes it: asyncio cancels its main task on an interrupt.
 pub(crate) fn uncaught(text: &str) -> Vec<String> {
     const TRACEBACK: &str = "Traceback (most recent call last):";

@@ -14,7 +14,7 @@ const STACK_BYTES: usize = 64 * 1_024;
 /// Writes to stderr on a thread of its own, which waits for a reader; then calls `done`.
 pub(super) fn write_stderr(bytes: Vec<u8>, done: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let write = move || {
-        // A closed stderr takes nothing, which is no reason to hold what follows.
+        // A closed stderr takes nothing, which is not a reason to hold what follows.
         let _ = io::stderr().write_all(&bytes);
         done();
     };
@@ -42,7 +42,7 @@ pub(super) fn spawn(grandchild: Grandchild) -> io::Result<()> {
     Builder::new().name("grandchild".to_owned()).stack_size(STACK_BYTES).spawn(reap).map(drop)
 }
 
-/// Reports on stderr what no journal can take any more. A closed stderr is no reason to fail.
+/// Reports on stderr what no journal can take any more. A closed stderr is not a reason to fail.
 pub(super) fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "mcp-mock: {message}");
 }

@@ -212,7 +212,7 @@ fn words(message: &Message) -> String {
         (Some(method), None) => method.to_owned(),
         (None, Some(id)) if message.is_error() => format!("an error to {id}"),
         (None, Some(id)) => format!("the answer to {id}"),
-        (None, None) => "something that is no message".to_owned(),
+        (None, None) => "something that is not a message".to_owned(),
     }
 }
 

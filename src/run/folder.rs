@@ -116,14 +116,14 @@ impl RunFolder {
     }
 }
 
-/// The error for a folder that cannot be used, with the first part of its path that is no folder.
+/// The error for a folder that cannot be used, with the first part of its path that is not a folder.
 pub(in crate::run) fn unusable(path: &Path, error: &io::Error) -> RunError {
     let is_folder = |part: &Path| part.is_dir();
     let is_there = |part: &Path| part.symlink_metadata().is_ok();
     let wrong = path.ancestors().find(|part| is_there(part) && !is_folder(part));
     let found = match wrong {
-        Some(part) if part == path => "found something that is no folder".to_owned(),
-        Some(part) => format!("found {}, which is no folder", part.display()),
+        Some(part) if part == path => "found something that is not a folder".to_owned(),
+        Some(part) => format!("found {}, which is not a folder", part.display()),
         None => format!("found a folder that cannot be written ({error})"),
     };
     RunError::usage(format!(

@@ -84,7 +84,7 @@ pub enum Defect {
     #[error("found no action, expected at least one")]
     NoAction,
     /// An answer to a trigger that is not a request.
-    #[error("found {action} on {trigger}, which is no request: there is nothing to answer")]
+    #[error("found {action} on {trigger}, which is not a request: there is nothing to answer")]
     NothingToAnswer {
         /// The action.
         action: &'static str,
@@ -102,11 +102,11 @@ pub enum Defect {
     /// An action that writes after the output is closed.
     #[error("found {0} after close-stdout: nothing can be sent any more")]
     OutputClosed(&'static str),
-    /// A status code that is no failure.
+    /// A status code that is not a failure.
     #[error("found status {0}, expected one from 400 to 599: the default handling answers with success")]
     StatusNoFailure(u16),
     /// A status code that is not a redirect.
-    #[error("found status {0}, expected one of 301, 302, 303, 307 and 308: others are no redirect")]
+    #[error("found status {0}, expected one of 301, 302, 303, 307 and 308: others are not redirects")]
     StatusNoRedirect(u16),
     /// A count or size outside the range of the action.
     #[error("found {action} = {found}, expected 1 to {max}")]

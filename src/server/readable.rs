@@ -22,7 +22,7 @@ pub(super) fn is_readable(bytes: &[u8]) -> bool {
     matches!(readable(bytes), Some(Cow::Borrowed(_)))
 }
 
-/// JSON without what the library refuses. None if it is no JSON.
+/// JSON without what the library refuses. None if it is not JSON.
 fn readable(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
     std::str::from_utf8(bytes).ok()?;
     let mut scan = Scan { bytes, at: 0, edits: Vec::new() };

@@ -136,8 +136,8 @@ fn a_results_folder_that_is_none_is_bad_input() {
     let rig = Rig::new();
     let file = rig.file("file", "").display().to_string();
     for (out, found) in [
-        (file.clone(), "found something that is no folder"),
-        (format!("{file}/x/y"), "which is no folder"),
+        (file.clone(), "found something that is not a folder"),
+        (format!("{file}/x/y"), "which is not a folder"),
         ("/proc/x".to_owned(), "found a folder that cannot be written"),
     ] {
         for command in [&["run", "load-call-close", "--out"][..], &["client", "--command", "true", "-o"]] {
@@ -366,7 +366,7 @@ fn messages_name_what_was_found_and_what_to_do() {
     assert!(ran.code == 1 || ran.code == 3, "{}{}", ran.stdout, ran.stderr);
     let ran = rig.finish(rig.command(&["replay", rig.out().to_str().unwrap()]));
     assert_eq!(ran.code, 2, "{}", ran.stderr);
-    let told = ["found the results of a program that is no loader", "to repeat it: mcp-lifecheck host"];
+    let told = ["found the results of a program that is not a loader", "to repeat it: mcp-lifecheck host"];
     assert!(told.iter().all(|part| ran.stderr.contains(part)), "{}", ran.stderr);
 }
 

@@ -60,7 +60,7 @@ const MISDEEDS: &[(&str, &str)] = &[
     ("never-hello", "the recorder endpoint refused a connection: no hello within its limit"),
     (
         "garbage-hello",
-        "the recorder endpoint refused a connection: found \\\"this is no hello\\\", expected a hello: a JSON object",
+        "the recorder endpoint refused a connection: found \\\"this is not a hello\\\", expected a hello: a JSON object",
     ),
     ("half-hello", "the recorder endpoint refused a connection: no hello within its limit"),
     ("endless-hello", "the recorder endpoint refused a connection: no hello: max line length exceeded"),

@@ -220,7 +220,7 @@ fn what_is_no_trace_and_no_journal_is_refused_with_its_place() {
         ),
         ("trace", format!("{good}{good}"), "input.jsonl:2:"),
         ("trace", history.clone(), "input.jsonl:1:1: found no `direction`, expected"),
-        ("journal", history, "expected events of one mock: this is no journal"),
+        ("journal", history, "expected events of one mock: this is not a journal"),
         ("journal", good, "input.jsonl:1: found no `schema`"),
     ] {
         let file = rig.file("input.jsonl", &text);

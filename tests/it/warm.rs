@@ -109,7 +109,7 @@ fn plans_run_in_forks_of_one_import_and_live_as_in_new_processes() {
     assert!(verdicts(&warm).values().all(|verdict| verdict == "\"pass\" "), "{}", warm.stdout);
     assert_eq!(warm_histories, histories(&fresh));
     for fork in &forks {
-        assert_ne!(fork[0], imports[0][0], "the template is no process of a plan");
+        assert_ne!(fork[0], imports[0][0], "the template is not a process of a plan");
         assert_eq!(fork[1], imports[0][1], "a fork is a child of the supervisor, as the template is");
         assert_eq!(fork[2], fork[0], "a fork leads its own process group");
         assert_eq!(fork[3], starts[0][3], "a fork has the descriptors of a new process");

@@ -26,7 +26,7 @@ fn main() {
         "flood-stderr-at-start" => flood(),
         "bomb" => bomb(),
         "garbage-hello" => {
-            write(&mut dial(), "this is no hello\n");
+            write(&mut dial(), "this is not a hello\n");
             for_ever();
         }
         "half-hello" => {

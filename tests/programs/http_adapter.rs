@@ -142,7 +142,7 @@ impl Session {
     }
 }
 
-/// One exchange on a socket of its own: head and body of the response, where that is no failure.
+/// One exchange on a socket of its own: head and body of the response, where that is not a failure.
 fn http(url: &str, verb: &str, session: Option<&str>, body: &str) -> Result<(String, String), String> {
     let (host, path) = url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).ok_or("no URL")?;
     let session =

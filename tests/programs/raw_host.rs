@@ -33,7 +33,7 @@ impl Server {
         let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut server = Self { child, stdin, stdout, n_asked: 0 };
         if mode == "noisy" {
-            server.write("this is no message");
+            server.write("this is not a message");
         }
         let client = json!({ "name": "raw-host", "version": "1" });
         server.ask("initialize", json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client }));

@@ -46,7 +46,7 @@ fn main() -> ExitCode {
     if score.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The arguments that are no flags of `cargo test`, nor values of such flags.
+/// The arguments that are not flags of `cargo test`, nor values of such flags.
 fn filters(arguments: &[String]) -> Vec<&String> {
     let has_value =
         |flag: &str| matches!(flag, "--test-threads" | "--skip" | "--format" | "--color" | "--logfile" | "-Z");

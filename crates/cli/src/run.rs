@@ -93,7 +93,7 @@ fn read_plan(file: &Path) -> Result<Plan, InputError> {
     let shown = file.display().to_string();
     if let Some(repeat) = repeat_of_host(file) {
         let message = format!(
-            "found the results of a program that is no loader, expected those of `run`; to repeat it: {repeat}"
+            "found the results of a program that is not a loader, expected the results of `run`; to repeat the plan of that program: {repeat}"
         );
         return Err(InputError::whole(&shown, message));
     }

@@ -12,7 +12,7 @@ use crate::plan::Promise;
 /// Counter-examples: `initialize` must not be cancelled. If the server ended the stream, the client did not abandon the
 /// request. A client that the harness killed, or that a signal asked to end, had no chance to cancel. Where the driver had a
 /// loader cancel an operation, `cancel-announced` judges. A cleanup, a removal or the end of the program closes what is
-/// open, and a response that had begun and was broken is no request that was abandoned. The journal of a mock alone does not
+/// open, and a response that had begun and was broken is not a request that was abandoned. The journal of a mock alone does not
 /// show whether its client lives on, so a later request of the session must show it. A cancellation on another socket may
 /// overtake its request. Over other transports, and where the wire stays open, only the operation of a driver shows that a
 /// request was abandoned. Since 2026-07-28 the end of a stream is its cancellation.
@@ -21,7 +21,7 @@ pub(super) const ABANDONED_CALL_CANCELLED: Invariant = Invariant {
     property: Property::Liveness,
     level: Level::Own,
     claim: "a request that the client abandons is cancelled",
-    source: "2025-11-25, basic/transports, Sending Messages to the Server: a disconnect is no cancellation; basic/lifecycle, Timeouts",
+    source: "2025-11-25, basic/transports, Sending Messages to the Server: a disconnect is not a cancellation; basic/lifecycle, Timeouts",
     requirement: &["LC-CAN-03", "LC-TMO-02"],
     applies: AppliesTo::ALL,
     needs: Promise::None,

@@ -9,7 +9,7 @@ use crate::plan::Promise;
 
 /// Counter-examples: A stranger that finds the port is not the client: only a session id of this server, or a socket that
 /// also carries requests to the endpoint, shows whose message it is. Documents of authorization, preflights and other
-/// requests are no messages. A library that follows a redirect posts where the server told it to.
+/// requests are not messages. A library that follows a redirect posts where the server told it to.
 pub(super) const ENDPOINT_USED: Invariant = Invariant {
     id: "endpoint-used",
     property: Property::Safety,

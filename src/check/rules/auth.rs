@@ -37,7 +37,7 @@ pub(super) const TOKEN_SENT: Invariant = Invariant {
     ],
     vacuous: "no request carried a token",
     explain: "A request came without `Authorization`, although an earlier request of its session had a token and was \
-        accepted. A session id is no proof of identity, so a server must refuse the request. Often other code sends \
+        accepted. A session id is not proof of identity, so a server must refuse the request. Often other code sends \
         such a request: a stream, a cancellation, the DELETE. If a token is in an address, proxies and servers log \
         it.\n\n\
         Look at the verb in the reason. To fix it, add the token where all requests are built, and replace it there \

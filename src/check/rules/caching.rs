@@ -165,7 +165,7 @@ const POLLS: usize = 6;
 const LATE: (u32, Duration) = (4, Duration::from_millis(100));
 
 /// Counter-examples: A client may ask for a list each time that it needs it, so one that makes other requests in between is
-/// not judged. A poll with jitter and backoff soon comes later than the list is stale. A list that changed is no poll
+/// not judged. A poll with jitter and backoff soon comes later than the list is stale. A list that changed is not a poll
 /// without a reason.
 pub(super) const LIST_NOT_POLLED: Invariant = Invariant {
     id: "list-not-polled",

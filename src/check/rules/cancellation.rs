@@ -183,7 +183,7 @@ const READ_BY_THEN: (Duration, usize) = (Duration::from_secs(1), 2);
 /// lines, a client that takes turns and went on for some requests has read it, and one that cancels call after call behind
 /// the answer crosses no answer by chance. If a script delays the answers, its own time-out may end each call close to its
 /// answer: then only calls count whose answers the loader gave to their callers. Two
-/// sockets have no order, so a cancellation may overtake its request. If bytes arrived that are no message, or a request
+/// sockets have no order, so a cancellation may overtake its request. If bytes arrived that are not a message, or a request
 /// was cut off or refused unread, the request may have been among them.
 pub(super) const CANCEL_ONLY_OPEN_REQUESTS: Invariant = Invariant {
     id: "cancel-only-open-requests",

@@ -15,7 +15,7 @@ use crate::plan::Promise;
 /// request that may belong to another operation is not judged. A dead server cannot receive a notice, and a program
 /// that a signal ends may not send one. Where only the end of a stream is a notice, the server may have ended it with the answer
 /// before the client came to that, unless the client had made another request meanwhile. A cleanup ends every stream: one
-/// that ends only then is no notice, if the caller had its outcome long before.
+/// that ends only then is not a notice, if the caller had its outcome long before.
 pub(super) const CANCEL_ANNOUNCED: Invariant = Invariant {
     id: "cancel-announced",
     property: Property::Liveness,

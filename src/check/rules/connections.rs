@@ -271,7 +271,7 @@ impl Starts {
 }
 
 /// Counter-examples: The plan must demand it, because a host may open a session for each run. A server that the harness
-/// killed must be opened again. An exchange that names no session is no connection.
+/// killed must be opened again. An exchange that names no session is not a connection.
 pub(super) const SERVERS_KEPT: Invariant = Invariant {
     id: "servers-kept",
     property: Property::Safety,

@@ -75,7 +75,7 @@ fn judge_scheme(event: &Event, server: &str, verb: &str, credentials: &str, tall
 }
 
 /// Counter-examples: A client that has no token, or a new one, tries again a few times. Callers may each make a call that is
-/// refused, and several requests may be under way at once. A client that waits between its attempts is no burden.
+/// refused, and several requests may be under way at once. A client that waits between its attempts is not a burden.
 pub(super) const UNAUTHORIZED_NOT_REPEATED: Invariant = Invariant {
     id: "unauthorized-not-repeated",
     property: Property::Safety,

@@ -210,7 +210,7 @@ impl ToldRoots {
         for (connection, told) in self.told.iter().filter(|(connection, _)| concerns(connection)) {
             let Some((before, after)) = told.changed else { continue };
             let because = format!(
-                "the roots told on connection {connection} at {after} differ from those of {before}, and the client never said that they had changed"
+                "the roots sent on connection {connection} at {after} differ from those of {before}, and the client never said that they had changed"
             );
             tally.broken(Violation::new("untold", because, &[before, after]));
         }

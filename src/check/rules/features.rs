@@ -128,12 +128,12 @@ impl Features {
             }
             (Some(_), _) if !is_declared => {
                 let what = format!(
-                    "with a result that gives nothing, where an error is due, because the client declared no {feature}"
+                    "with an empty result, where an error was expected, because the client declared no {feature}"
                 );
                 tally.broken(broken("nothing-for-undeclared", what).as_warning());
             }
             (Some(_), _) if is_foreign => {
-                let what = "with a result, and the revision that is spoken there has no such request".to_owned();
+                let what = "with a result, and the revision that is in use there has no such request".to_owned();
                 tally.broken(broken("of-another-revision", what).as_warning());
             }
             (Some(_), Some((path, _))) => {

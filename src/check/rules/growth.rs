@@ -1,7 +1,7 @@
 //! Growth: resources that increase while the driver repeats a step.
 //!
 //! The driver takes samples between the operations of a repeated step, and the rules judge their slope. Caches fill and
-//! pools warm up, so the first samples do not count, and a single jump is no growth.
+//! pools warm up, so the first samples do not count, and a single jump is not growth.
 
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Event, EventKind, Header, Kind, LinkPeer, Seq};
@@ -68,7 +68,7 @@ pub(super) const REPEATS_KEEP_THREADS: Invariant = growth(
     },
 );
 
-/// Counter-example: an allocator takes memory in steps of 1 MiB, so less than two steps are no growth.
+/// Counter-example: an allocator takes memory in steps of 1 MiB, so less than two steps are not growth.
 pub(super) const REPEATS_KEEP_MEMORY: Invariant = growth(
     "repeats-keep-memory",
     "the loader's process needs no more memory after many reruns than after a few",

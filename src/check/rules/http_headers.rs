@@ -12,7 +12,7 @@ use crate::plan::{Promise, Revision};
 
 /// Counter-examples: A client owes no id to a server that assigns none. A ping or a probe of the generation may come
 /// before the session, and so may a request of a client that has none: over HTTP with server-sent events a stream is
-/// requested without one, and since 2026-07-28 everything is. Metadata documents and preflights are no requests of a
+/// requested without one, and since 2026-07-28 everything is. Metadata documents and preflights are not requests of a
 /// session. The journal of a mock alone does not know the ids of the server that had its address before.
 /// `stale-session-unused` judges a request that names a session which the server has forgotten.
 pub(super) const SESSION_ID_SENT: Invariant = Invariant {
@@ -212,7 +212,7 @@ fn judge_version(event: &Event, view: &View, used: &mut KeySet<ConnectionId>, ta
 }
 
 /// Counter-examples: A wildcard accepts both. The field may come in several lines, with parameters and weights. Since
-/// 2026-07-28 a GET is no request of the protocol.
+/// 2026-07-28 a GET is not a request of the protocol.
 pub(super) const ACCEPT_OFFERS_BOTH: Invariant = Invariant {
     id: "accept-offers-both",
     property: Property::Safety,

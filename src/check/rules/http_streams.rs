@@ -11,7 +11,7 @@ use crate::plan::Promise;
 const STREAMS_MAX: usize = 5;
 /// Length of that window, on the mock's own clock.
 const WINDOW_US: u64 = 1_000_000;
-/// This many equal pauses in a row are no backoff: a client would have stopped by then, and random delays differ.
+/// This many equal pauses in a row are not backoff: a client would have stopped by then, and random delays differ.
 const STEADY_PAUSES: usize = 5;
 /// A pause of this length need not grow.
 const SLOW_US: u64 = 3_000_000;

@@ -247,7 +247,7 @@ const N_CALLS: usize = 2;
 /// Counter-examples: A client that closed the pipes itself wants nothing any more. A client that never goes on with the
 /// server owes nothing, nor one that goes away at once. Another connection that was open at the time may be another
 /// client. A new process of the other generation, or one that announces no changes, has nothing to subscribe to. The end
-/// of a subscription by its server is no loss of the connection.
+/// of a subscription by its server is not a loss of the connection.
 pub(super) const SUBSCRIPTION_SENT_AGAIN: Invariant = Invariant {
     id: "subscription-sent-again",
     property: Property::Liveness,

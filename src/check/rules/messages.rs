@@ -147,7 +147,7 @@ pub(super) const STDIN_CARRIES_MESSAGES_ONLY: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireNoise, Kind::WireEof],
     vacuous: "no client sent a message",
-    explain: "A server received bytes that are no message: half a line, or text that belongs elsewhere. A write that \
+    explain: "A server received bytes that are not a message: half a line, or text that belongs elsewhere. A write that \
         is cancelled in the middle leaves half a line; the next message is then joined to it and lost as well.\n\n\
         Look at the first bytes in the witness. To fix it, pass whole lines to one writer task that no caller's \
         cancellation can interrupt.",
@@ -174,7 +174,7 @@ impl Monitor for Bytes {
                 if view.signalled().is_none() && view.loader_exited().is_none() && *bytes <= LONGEST_LINE_BYTES =>
             {
                 let because =
-                    format!("{bytes} bytes that are no message arrived on connection {connection} at {}", event.seq);
+                    format!("{bytes} bytes that are not a message arrived on connection {connection} at {}", event.seq);
                 let violation = Violation::new("noise", because, &[event.seq]);
                 if self.is_watched || view.is_ready() {
                     return tally.broken(violation);
@@ -291,12 +291,12 @@ fn fault_of_form(message: &Message) -> Option<(&'static str, String)> {
     }
     let Some(name) = message.method() else {
         if field("method").is_some() {
-            return fault("method-is-no-text", "a method that is no text");
+            return fault("method-is-no-text", "a method that is not text");
         }
         // Without an id, only an error is a response.
         return match (field("result").is_some(), field("error")) {
             (true, None) if message.is_response() && !has_object() => {
-                fault("result-is-no-object", "a result that is no object")
+                fault("result-is-no-object", "a result that is not an object")
             }
             (true, None) | (false, Some(_)) if message.is_response() => fault_of_error(field("error")),
             (false, Some(error)) => fault_of_error(Some(error)),
@@ -318,7 +318,7 @@ fn fault_of_form(message: &Message) -> Option<(&'static str, String)> {
     match field("params") {
         Some(Value::Null) => Some(("null-params", format!("null as parameters of {name}"))),
         None | Some(Value::Object(_)) => None,
-        Some(_) => Some(("params-are-no-object", format!("parameters of {name} that are no object"))),
+        Some(_) => Some(("params-are-no-object", format!("parameters of {name} that are not an object"))),
     }
 }
 
@@ -354,7 +354,7 @@ fn judge_post(event: &Event, view: &View) -> Judged {
         EventKind::WireReceived { .. } => Judged::Held,
         // A program that a signal ends may be cut off inside a body.
         EventKind::WireNoise { connection, bytes, .. } if view.signalled().is_none() => {
-            let because = format!("{bytes} bytes that are no message were posted on {connection} at {}", event.seq);
+            let because = format!("{bytes} bytes that are not a message were posted on {connection} at {}", event.seq);
             Judged::Broken(Violation::new("no-message", because, &[event.seq]))
         }
         _ => Judged::Unrelated,

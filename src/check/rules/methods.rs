@@ -120,7 +120,7 @@ fn misplaced(seq: Seq, connection: &ConnectionId, name: &str, (method, revision)
     let (variant, why) = if method.is_of_servers_alone() || method.is_of_servers_in(revision) {
         ("of-servers", "only servers may send it".to_owned())
     } else {
-        ("of-another-revision", format!("revision {revision}, which is spoken there, does not have it"))
+        ("of-another-revision", format!("revision {revision}, which is in use there, does not have it"))
     };
     let because = format!("{name} was sent on connection {connection} at {seq}, and {why}");
     Violation::new(variant, because, &[seq])

@@ -51,7 +51,7 @@ fn judge_report(event: &Event, view: &View) -> Judged {
     Judged::Broken(Violation::new(variant, because, &[event.seq]))
 }
 
-/// Counter-examples: A log on stderr is no error; a line that names an error, a traceback or a panic is one. A finished
+/// Counter-examples: A log on stderr is not an error; a line that names an error, a traceback or a panic is one. A finished
 /// application may log what a misbehaving server did to it.
 pub(super) const STDERR_WITHOUT_ERRORS: Invariant = Invariant {
     id: "stderr-without-errors",

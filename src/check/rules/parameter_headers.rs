@@ -16,7 +16,7 @@ use crate::plan::Promise;
 const FIELD_MAX: usize = 256;
 
 /// Counter-examples: A client that has not read the list of tools does not know of the header. An argument that is not
-/// there, or null, has no header. A number may be written in several ways. A value that is no plain ASCII is in base64.
+/// there, or null, has no header. A number may be written in several ways. A value that is not plain ASCII is in base64.
 /// A tool whose marks are malformed must not be called at all, so its headers are not judged.
 pub(super) const PARAMETERS_MIRRORED: Invariant = Invariant {
     id: "modern-parameters-mirrored",

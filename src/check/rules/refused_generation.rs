@@ -165,7 +165,7 @@ impl Refusals {
         known.n_after += 1;
         if known.n_after == AGAIN {
             let because = format!(
-                "{} was sent at {} on connection {connection}, the third request without a handshake behind the refusal of {refused}",
+                "{} was sent at {} on connection {connection}, the third request without a handshake after the refusal of {refused}",
                 request.method().unwrap_or_default(),
                 event.seq
             );

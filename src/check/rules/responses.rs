@@ -288,7 +288,7 @@ impl OwedAnswers {
             let waited = Duration::from_micros(later_us.saturating_sub(owed.at_us));
             if n_later >= N_LATER && waited >= PROMPT && view.shows_messages(&owed.server) {
                 let because = format!(
-                    "{} of the server (request {id} on connection {connection}, {}) was never answered, and the client went on with {n_later} requests, the last at {later}",
+                    "{} of the server (request {id} on connection {connection}, {}) was never answered, and the client continued with {n_later} requests, the last at {later}",
                     owed.method, owed.seq
                 );
                 tally.broken(Violation::new("never", because, &[owed.seq, later]).of_bound(PROMPT));

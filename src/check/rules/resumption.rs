@@ -1,4 +1,4 @@
-//! Streams that end behind an event id: how a client comes back for the answer, and when it stops.
+//! Streams that end after an event id: how a client comes back for the answer, and when it stops.
 
 use crate::check::combinator::{Judged, each};
 use crate::check::host::{ServerExchange, exchange_of, is_responsible};
@@ -368,7 +368,7 @@ impl Monitor for CutStreams {
             let Some(went_on) = request.went_on else {
                 if let Some(unnamed) = request.unnamed.filter(|_| self.waits_for.contains(method)) {
                     let because = format!(
-                        "the stream of {method} (request {id} on {connection}) ended at {ended} behind an event id, which the GET \
+                        "the stream of {method} (request {id} on {connection}) ended at {ended} after an event id, which the GET \
                          of {unnamed} does not name, and the answer never came"
                     );
                     tally.broken(Violation::new("unnamed", because, &[*seq, ended, unnamed]));
@@ -376,8 +376,7 @@ impl Monitor for CutStreams {
                 continue;
             };
             let because = format!(
-                "the stream of {method} (request {id} on {connection}) ended at {ended} behind an event id; the client went on \
-                 at {went_on}, and neither resumed the stream nor cancelled the request"
+                "the stream of {method} (request {id} on {connection}) ended at {ended} after an event id; the client continued at {went_on}, and neither resumed the stream nor cancelled the request"
             );
             tally.broken(Violation::new("forgotten", because, &[*seq, ended, went_on]));
         }

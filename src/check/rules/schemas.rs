@@ -12,7 +12,7 @@ use crate::plan::{Promise, Revision};
 
 /// Counter-examples: Unknown members are welcome everywhere. `initialize` is written under the revision that it offers.
 /// Other rules judge what `initialize` must carry, a cancellation without a request, progress without a number, and
-/// parameters that are no object. A library that writes null for what is absent breaks the schema, and every server reads
+/// parameters that are not an object. A library that writes null for what is absent breaks the schema, and every server reads
 /// it.
 pub(super) const PARAMS_MATCH_SCHEMA: Invariant = Invariant {
     id: "params-match-schema",
@@ -192,7 +192,7 @@ fn judge_result(
         }
         None => match foreign_root(result).filter(|_| method == "roots/list") {
             Some(uri) => {
-                let what = format!("the root {uri:?} is no file:// URI");
+                let what = format!("the root {uri:?} is not a file:// URI");
                 Judged::Broken(Violation::new("root-is-no-file", because(what), &[at, seq]))
             }
             None if Schema::of(revision).has_result(method) => Judged::Held,
@@ -201,7 +201,7 @@ fn judge_result(
     }
 }
 
-/// The first root that is no file.
+/// The first root that is not a file.
 fn foreign_root(result: &Value) -> Option<&str> {
     let roots = result.get("roots").and_then(Value::as_array).into_iter().flatten();
     let mut uris = roots.filter_map(|root| root.get("uri").and_then(Value::as_str));
@@ -260,7 +260,7 @@ fn judge_fields(event: &Event, view: &View) -> Judged {
             continue;
         };
         let because = format!(
-            "{method} was sent on connection {connection} at {} with {name}, which revision {revision}, spoken there, does not have",
+            "{method} was sent on connection {connection} at {} with {name}, which revision {revision}, in use there, does not have",
             event.seq
         );
         let violation = Violation::new("of-later-revision", because, &[event.seq]);

@@ -221,7 +221,7 @@ impl CallRounds {
             (None, Some(index), _, Some(_)) => (
                 "state-again",
                 backs[*index].sent,
-                "with a state that had served: the client had read the answer to it",
+                "with a state that was already used: the client had read the answer to it",
             ),
             (None, None, Some(_), None) => ("without-state", newest.0, "without the state that the server had sent"),
             (None, None, Some(_), Some(_)) => ("other-state", newest.0, "with another state than the server had sent"),

@@ -16,7 +16,7 @@ use crate::plan::{Promise, Revision};
 
 /// Counter-examples: A client of both generations that fell back to `initialize` speaks the handshake generation on
 /// that connection from there on. The recorder keeps a message above the size limit without its parameters. A header
-/// field is compared with the body only if the body has the value. A name that is no plain ASCII is in base64.
+/// field is compared with the body only if the body has the value. A name that is not plain ASCII is in base64.
 pub(super) const METADATA_SENT: Invariant = Invariant {
     id: "modern-metadata-sent",
     property: Property::Safety,
@@ -147,7 +147,7 @@ fn misnamed(field: Option<&str>, name: &str) -> Option<(&'static str, &'static s
         None => Some(("header-name", "has an Mcp-Name that cannot be decoded")),
         Some(shown) if shown != name => Some(("header-name", "has an Mcp-Name that shows another name")),
         Some(_) if field == name && !is_header_text(name) => {
-            Some(("header-not-encoded", "has an Mcp-Name that is no ASCII and not encoded"))
+            Some(("header-not-encoded", "has an Mcp-Name that is neither ASCII nor encoded"))
         }
         Some(_) => None,
     }

@@ -148,7 +148,7 @@ impl FollowedTasks {
             *n_polls += 1;
             if *n_polls == AGAIN {
                 let because = format!(
-                    "task {id} of connection {connection} was asked for again and again until {}, although {ended} told that it was over",
+                    "task {id} of connection {connection} was asked for again and again until {}, although {ended} had shown that it was over",
                     event.seq
                 );
                 tally.broken(Violation::new("after-end", because, &[*ended, event.seq]));

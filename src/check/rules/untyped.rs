@@ -60,7 +60,7 @@ impl Monitor for UntypedResults {
                 match untyped.and_then(|call| self.untyped.get(call)) {
                     Some(answered) => {
                         let because = format!(
-                            "{} was answered at {answered} with a result without a type, and made again at {} with inputs, as though it had been sent back",
+                            "{} was answered at {answered} with a result without a type, and made again at {} with inputs, as if it had been sent back",
                             message.method().unwrap_or_default(),
                             event.seq
                         );

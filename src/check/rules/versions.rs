@@ -74,7 +74,7 @@ impl AcceptedVersions {
         self.judged.insert(connection.clone());
         let Some(version) = version else {
             let because = format!(
-                "the client went on at {} on connection {connection}, whose server had answered without a revision at {sent}",
+                "the client continued at {} on connection {connection}, whose server had answered without a revision at {sent}",
                 event.seq
             );
             return tally.broken(Violation::new("without-version", because, &[*sent, event.seq]));
@@ -86,7 +86,7 @@ impl AcceptedVersions {
             return tally.held();
         }
         let because = format!(
-            "the client went on at {} on connection {connection}, whose server had answered with the revision {version} at {sent}",
+            "the client continued at {} on connection {connection}, whose server had answered with the revision {version} at {sent}",
             event.seq
         );
         tally.broken(Violation::new("went-on", because, &[*sent, event.seq]));

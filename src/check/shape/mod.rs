@@ -1,7 +1,7 @@
 //! Shapes: what the schema of a revision demands of what a client sends.
 //!
 //! A shape is lenient where schemas are: unknown members are welcome, a whole number may be written as 1.0, and formats of
-//! texts are not checked. What the members of `_meta` hold is no matter of shape.
+//! texts are not checked. What the members of `_meta` hold is not a matter of shape.
 
 mod schema;
 

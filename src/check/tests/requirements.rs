@@ -41,7 +41,7 @@ fn rules_and_rows_name_each_other() {
     let ids: BTreeSet<&str> = rows().iter().map(|row| row.id.as_str()).collect();
     for rule in INVARIANTS.iter().chain(HOST_RULES) {
         for id in rule.requirement {
-            assert!(ids.contains(id), "{} names {id}, which is no row of fixtures/requirements", rule.id);
+            assert!(ids.contains(id), "{} names {id}, which is not a row of fixtures/requirements", rule.id);
         }
     }
     let rules: BTreeSet<&str> = INVARIANTS.iter().chain(HOST_RULES).map(|rule| rule.id).collect();

@@ -42,8 +42,7 @@ pub fn read_trace(file: &str, text: &str) -> Result<History, InputError> {
         let fields = match serde_json::from_str(line) {
             Ok(Value::Object(fields)) => fields,
             Ok(_) => {
-                let found =
-                    "found a value that is no line of a trace, expected a JSON object with `direction` and `message`";
+                let found = "found a value that is not a line of a trace, expected a JSON object with `direction` and `message`";
                 return Err(InputError {
                     file: file.to_owned(),
                     line: index + 1,

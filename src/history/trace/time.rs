@@ -11,7 +11,7 @@ pub(super) enum RawTime {
     Number(f64),
 }
 
-/// A value that is no time.
+/// A value that is not a time.
 pub(super) struct RawTimeError {
     pub expected: &'static str,
 }

@@ -52,7 +52,7 @@ fn missing_faults(history: &History, script: &Script) -> Vec<String> {
 
 /// The failures of protocol rules, as text. A mock sees messages and connections only, so rules that need more stay silent.
 fn broken_invariants(history: &History) -> String {
-    // Failures alone: a script that impairs a connection on purpose is no reason to doubt the rest of a test.
+    // Failures alone: a script that impairs a connection on purpose is not a reason to doubt the rest of a test.
     JudgedHistory::new(ended(history), "run this test again".to_owned()).failures_text()
 }
 

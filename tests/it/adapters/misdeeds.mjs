@@ -100,7 +100,7 @@ const begin = (link) => {
     case "never-hello":
       return;
     case "garbage-hello":
-      return link.write("this is no hello\n");
+      return link.write("this is not a hello\n");
     case "half-hello":
       return link.write('{"hello":1,"tok');
     case "endless-hello":

@@ -102,7 +102,7 @@ link = dial()
 if MISDEED == "never-hello":
     for_ever()
 elif MISDEED == "garbage-hello":
-    write(link, b"this is no hello\n")
+    write(link, b"this is not a hello\n")
 elif MISDEED == "half-hello":
     write(link, b'{"hello":1,"tok')
 elif MISDEED == "endless-hello":

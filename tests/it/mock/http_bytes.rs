@@ -1,4 +1,4 @@
-//! Bytes that are no HTTP, half of it, or too much of it: no crash, no wedge, and no memory without bound.
+//! Bytes that are not HTTP, half of it, or too much of it: no crash, no wedge, and no memory without bound.
 
 use std::fs;
 use std::time::Duration;

@@ -56,7 +56,7 @@ fn open_gates(script: &Script, home: &Home) {
 /// Whether a client that waits for answers can live with it, and nothing is decided by a clock or by the system.
 ///
 /// Left out, because a test of their own sees to each: what never answers again, what keeps the pipes of a mock open, what is written to stderr while the rest goes on,
-/// responses that are no HTTP, and messages that take longer than all the others together.
+/// responses that are not HTTP, and messages that take longer than all the others together.
 fn can_be_lived_with(script: &Script) -> bool {
     let is_apart = |action: &Action| match action {
         Action::Delay(_) | Action::ProgressForever(_) | Action::Stderr(_) | Action::StderrFlood(_) => true,

@@ -208,7 +208,7 @@ pub(super) const SPECIMENS: &[Specimen] = lives! {
     "refused-delete-fails": "Fails to close when its server refuses to delete the session.",
         "delete-insisted" over "http" from R2511 in CALLS with "delete-refused",
         breaks "LC-SESS-08" told by "cleanup-repeatable";
-    "noise-and-stuck": "Reads nothing more after a line that is no message.",
+    "noise-and-stuck": "Reads nothing more after a line that is not a message.",
         "stuck" over "stdio" from R2511 in CALLS with "noise-in-call",
         breaks "LC-STD-03" told by "operation-completes";
     "stderr-unread": "Leaves the stderr of its server unread.",

@@ -449,7 +449,7 @@ fn half_message(client: &mut Client, is_broken: bool) {
     client.call(1);
 }
 
-/// Posts a body that is no message beside one that is.
+/// Posts a body that is not a message beside one that is.
 fn posting(client: &mut Client, is_broken: bool, body: &str) {
     client.begin_life();
     if is_broken {

@@ -58,7 +58,7 @@ pub(super) const SPECIMENS: &[Specimen] = &[
     row(("method-of-another-header", "Shows another method in the header."), POLITE, SHOWS, method_of_other_header),
     row(("name-not-shown", "Leaves the name of the tool out of the header."), POLITE, SHOWS, name_not_shown),
     row(
-        ("name-not-encoded", "Writes the name of a tool into the header as it is, though it is no ASCII."),
+        ("name-not-encoded", "Writes the name of a tool into the header as it is, though it is not ASCII."),
         ACCENTED,
         SHOWS,
         name_not_encoded,

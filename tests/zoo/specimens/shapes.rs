@@ -98,7 +98,7 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         roots_empty,
     ),
     row(
-        ("root-at-an-address", "Gives a root that is no file."),
+        ("root-at-an-address", "Gives a root that is not a file."),
         http("2025-11-25", ROOTS_STREAM),
         SERVED,
         root_at_address,

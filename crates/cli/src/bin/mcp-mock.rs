@@ -114,7 +114,7 @@ fn serve(driver: DriverKind, served: Served, listen: Option<SocketAddr>) -> Exit
             run_standalone(driver, &StandaloneArgs { script, journal, max_life, revision, listen })
         }
         Err(error) => {
-            // A stderr that is gone is no reason to fail differently.
+            // A stderr that is gone is not a reason to fail differently.
             let _ = writeln!(io::stderr(), "mcp-mock: {}", shown(&error));
             ExitCode::from(2)
         }

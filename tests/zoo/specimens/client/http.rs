@@ -118,7 +118,7 @@ impl Http {
         Socket::open(&self.address)
     }
 
-    /// Sends a request and reads its response, which is no stream, to the end; gives the head.
+    /// Sends a request and reads its response, which is not a stream, to the end; gives the head.
     pub fn exchange(&mut self, on: On, verb: &str, fields: &Fields, body: Option<&[u8]>) -> Head {
         let path = self.path.clone();
         self.exchange_at(on, verb, &path, fields, body)

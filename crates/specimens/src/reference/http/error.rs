@@ -56,8 +56,8 @@ pub enum HttpError {
         /// What would have been right.
         expected: &'static str,
     },
-    /// A body or an event that is no message.
-    #[error("server sent what is no message: {head:?}")]
+    /// A body or an event that is not a message.
+    #[error("server sent bytes that are not a message: {head:?}")]
     NotAMessage {
         /// Its beginning.
         head: String,

@@ -22,7 +22,7 @@ use super::target::{Purpose, Target};
 /// A message from the server.
 pub(super) type Message = RxJsonRpcMessage<RoleClient>;
 
-/// Bytes of a body that is no message, kept for the error.
+/// Bytes of a body that is not a message, kept for the error.
 const HEAD_BYTES: usize = 120;
 
 /// What an exchange needs to know of its conversation. Cheap to clone.

@@ -305,7 +305,7 @@ impl Stream {
         drop(inbox.reserve().await.map_err(|_| HttpError::Closed)?);
         loop {
             while let Some(data) = self.events.next() {
-                // An event that is no message is nobody's answer: nothing waits for it.
+                // An event that is not a message is nobody's answer: nothing waits for it.
                 self.heard.extend(messages(data.as_bytes()).unwrap_or_default());
             }
             if let Some(message) = self.heard.pop_front() {
