@@ -4,18 +4,18 @@
 //! module uses only modules below it; `tests/it/layers.rs` lists which. From the bottom up:
 //!
 //! - [`plan`]: scenarios, loader descriptions, promises and limits, as plain data.
-//! - [`process_table`]: which processes run, and below which other one.
+//! - [`process_table`]: the running processes, and their parents.
 //! - `http_client`: one HTTP/1.1 request over its own connection.
-//! - [`foreign`]: text from elsewhere, without what a terminal obeys and without secrets.
+//! - [`foreign`]: text of other programs: escapes control characters and redacts secrets.
 //! - [`history`]: events and histories, with their file formats, as plain data.
 //! - [`check`]: invariants, and the engine that judges a history. Pure.
-//! - [`script`]: what a mock server does, as plain data.
+//! - [`script`]: the behaviour of a mock server, as plain data.
 //! - [`server`]: the state machine of a mock server. Pure.
 //! - [`record`]: the recorder, and both ends of the links to it.
 //! - [`mock`]: I/O drivers that perform the effects of a [`server`] on real bytes.
 //! - [`supervise`]: supervisors, which end every process of a plan.
 //! - [`loader`]: the interface of Rust loaders, and the process that hosts one.
-//! - [`life`]: one life of a program under test, from its start to its recorded end.
+//! - [`life`]: one run of a program under test, from its start to its recorded end.
 //! - [`drive`]: the loader as the subject of a plan.
 //! - [`host`]: the finished application or conformance client as the subject of a plan.
 //! - [`selftest`]: checks that an adapter follows the adapter protocol.
@@ -25,8 +25,8 @@
 //! - [`reentry`]: lets the executable run as one of its own helper processes.
 //! - [`testing`]: the interface for other crates, for use in `cargo test`.
 //!
-//! Two features are for the commands, and off otherwise, because they bring large crates: `junit`, the report format, and
-//! `schemas`, the JSON schemas of scripts and of the adapter protocol.
+//! Two features are off by default, because they need large crates and only the commands use them: `junit`, the report
+//! format, and `schemas`, the JSON schemas of scripts and of the adapter protocol.
 
 pub mod check;
 pub mod history;

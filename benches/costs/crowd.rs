@@ -1,4 +1,4 @@
-//! What many sessions hold in memory while all of them are open.
+//! The memory of a client with many open sessions.
 
 use std::cell::Cell;
 use std::fs;

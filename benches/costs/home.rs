@@ -1,6 +1,7 @@
-//! A home that welcomes every mock and acknowledges whatever it says.
+//! A recorder endpoint for benches: it welcomes every mock and acknowledges each of its lines.
 //!
-//! The real one refuses mocks of another build, which `mcp-mock` is, seen from this bench. What the mock does is the same.
+//! The real endpoint refuses mocks of another build, and for this bench `mcp-mock` is another build. The mock itself
+//! behaves in the same way.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! The CPU time of a session over HTTP, beside a server of hand-written hyper that gives the same answers.
+//! The CPU time of a session over HTTP, compared with a handwritten hyper server that gives the same answers.
 
 use std::convert::Infallible;
 use std::future::poll_fn;

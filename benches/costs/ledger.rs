@@ -1,4 +1,4 @@
-//! Everything that was measured, added up by name: what the bounds are held against.
+//! All measurements, added up by name. The bounds are compared with these sums.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

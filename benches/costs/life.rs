@@ -1,4 +1,4 @@
-//! Histories to judge: recorded ones, and one of them lived over and over.
+//! Histories to judge: recorded ones, and one of them repeated many times.
 
 use std::fs;
 use std::path::{Path, PathBuf};

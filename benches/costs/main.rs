@@ -1,8 +1,8 @@
-//! What things cost in CPU time, each beside the bare thing measured in the same run.
+//! The CPU time of each part, next to the CPU time of a minimal counterpart in the same run.
 //!
 //! `cargo bench --bench costs` measures everything, `-- checker`, `-- mock`, `-- http`, `-- crowd`,
-//! `-- five-hundred` or `-- plan` one part. Criterion keeps the
-//! samples; at the end the bounds are held against all that was measured, and a broken one leads to exit code 1.
+//! `-- five-hundred` or `-- plan` one part. Criterion keeps the samples. At the end the bench compares all measurements
+//! with the bounds, and a broken bound leads to exit code 1.
 
 mod checker;
 mod clock;

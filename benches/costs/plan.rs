@@ -1,4 +1,4 @@
-//! The CPU time of one supervised plan of the reference loader, and what it is made of.
+//! The CPU time of one supervised plan of the reference loader, and of its parts.
 
 use std::collections::BTreeMap;
 use std::fs;

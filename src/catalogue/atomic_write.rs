@@ -1,7 +1,7 @@
-//! Files that appear whole or not at all.
+//! Writes files atomically: a file appears whole or not at all.
 //!
 //! The crate tempfile does not replace this module: its `persist` leaves a temporary file behind when the process is killed,
-//! and clears none that an earlier process left.
+//! and never removes one that an earlier process left.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

@@ -1,7 +1,7 @@
 //! The shipped data: scenarios, suites, loader descriptions, the glossary, and the files that foreign loaders need.
 //!
-//! Everything is embedded, so that an installed executable works from an empty directory. Here is also how files are
-//! written, the extracted ones and reports: whole or not at all.
+//! Everything is embedded, so that an installed executable works from an empty directory. This module also writes
+//! extracted files and reports atomically.
 
 mod atomic_write;
 mod cache;

@@ -1,4 +1,5 @@
-//! Calls that were cancelled behind their answers: once by accident, most of them by habit.
+//! Calls that were cancelled after their answers: a single one may be an accident, most calls of a client are a
+//! mistake.
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ pub(super) struct AfterAnswers {
     pub n_calls: usize,
     /// The answer and the cancellation of each call that was cancelled when it had been answered, where no script delays answers.
     pub cancelled: Vec<[Seq; 2]>,
-    /// The same of calls that nobody had a reason to give up, and whose callers got the answers afterwards.
+    /// The same number for calls that had no reason to be given up, and whose callers got the answers afterwards.
     pub given_out: Vec<[Seq; 2]>,
 }
 

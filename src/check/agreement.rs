@@ -33,7 +33,7 @@ pub enum InitializeAnswer {
     Refused(Seq),
 }
 
-/// What is spoken on a connection.
+/// The revision and generation in use on a connection.
 pub enum Spoken<'a> {
     /// A revision with a handshake, agreed on this connection.
     Handshake(Revision, &'a Agreement),

@@ -1,4 +1,4 @@
-//! Results of calls: which ones a client must take as a success.
+//! Results of calls: which ones a client must treat as a success.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! One cause is one finding: what follows from a violation is not told beside it.
+//! One cause is one finding: if one violation causes another, only the first is reported.
 
 use crate::check::{Finding, Verdict};
 

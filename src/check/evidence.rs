@@ -1,8 +1,8 @@
 //! Which evidence a history can have at all, given what recorded it, and which rules need it.
 //!
 //! A rule needs every sort of evidence whose events it subscribes to, unless a row of [`ROLES`] says otherwise. So a
-//! new rule is not observable where a recorder lacks something, until a row and the histories of the rule show that it
-//! can do without.
+//! new rule is not observable if a recorder lacks one sort of evidence, until a row and the histories of the rule show
+//! that the rule does not need it.
 
 use crate::check::{HOST_RULES, Invariant};
 use crate::history::{Header, KeySet, Kind, Origin, UNKNOWN_TRANSPORT};

@@ -1,8 +1,8 @@
-//! Which generation each connection speaks, and so which rules get its events.
+//! The generation of each connection, which decides the rules that get its events.
 //!
-//! What a client and a server have agreed on decides, not the revision of the plan: a server that refuses the stateless
-//! generation is initialized, and an application chooses for itself. Evidence of a generation is an accepted `initialize`,
-//! or a result that only the stateless generation has. Without evidence the revision of the plan decides.
+//! The agreement of client and server decides, not the revision of the plan: a client initializes a server that refuses
+//! the stateless generation, and an application chooses its generation itself. Evidence of a generation is an accepted
+//! `initialize`, or a result that only the stateless generation has. Without evidence the revision of the plan decides.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Altered answers that a conforming server may give as well: a client must take them as any other answer.
+//! Altered answers that a conforming server may give as well: a client must treat them like any other answer.
 
 use std::collections::BTreeSet;
 

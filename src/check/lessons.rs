@@ -1,8 +1,8 @@
 //! What a client had read when it sent a request, as far as its sockets prove it.
 //!
-//! A request behind a complete answer on the same socket shows that the client had read that answer. Requests on different
-//! sockets race: a server may read them in any order. A request that was pipelined proves nothing: its client may have
-//! written it before the answer.
+//! A request after a complete answer on the same socket shows that the client had read that answer. Requests on
+//! different sockets race: a server may read them in any order. A request that was pipelined proves nothing: its client
+//! may have written it before the answer.
 
 use std::time::Duration;
 

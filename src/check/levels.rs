@@ -1,4 +1,5 @@
-//! Where one requirement has two verdicts, and why: the same fault has the same level of every subject, or `explain` says why not.
+//! Requirements with two levels, and the reasons. A fault has the same level for every subject, unless `explain` says
+//! why not.
 
 /// Two rules about one requirement, for different subjects, whose violations have different verdicts.
 #[derive(Debug, Clone, Copy)]

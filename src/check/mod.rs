@@ -8,8 +8,9 @@
 //! obligations.
 //!
 //! Three exceptions prevent false alarms. No event after the harness has killed the loader is judged. An operation is
-//! excused if it was cancelled, if cleanup overtook it, or if the driver ended its context. What a script made a
-//! server do excuses the operations of that time, until the server has recovered. No rule reads the texts of errors, because they differ between versions.
+//! excused if it was cancelled, if cleanup overtook it, or if the driver ended its context. A fault of a script excuses
+//! the operations of that time, until the server has recovered. No rule reads the texts of errors, because they differ
+//! between versions.
 
 mod after_answers;
 mod agreement;

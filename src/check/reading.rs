@@ -1,9 +1,9 @@
 //! What a client has read: evidence, not time.
 //!
-//! A response reaches its client through pipes, sockets and threads, so that it was sent does not prove that it was read.
-//! These prove it: over lines and one stream of events, an answer to a request that the server sent later; everywhere, a
-//! request that uses a cursor or a task of the response; over HTTP/1.1, a further request on the socket of a complete
-//! response.
+//! A response reaches its client through pipes, sockets and threads, so a sent response is not necessarily read. The
+//! following events prove that the client has read it: over lines and one stream of events, an answer to a request that
+//! the server sent later; everywhere, a request that uses a cursor or a task of the response; over HTTP/1.1, a further
+//! request on the socket of a complete response.
 
 use serde_json::Value;
 

@@ -1,7 +1,7 @@
 //! Recovery: what a fault excuses, and from when on an operation must reach a server again.
 //!
-//! A fault excuses the operations that ran while it was delivered. What follows depends on what it cost: an answer, or the
-//! connections of the server.
+//! A fault excuses the operations that ran while it was delivered. What it excuses afterwards depends on whether it
+//! cost an answer, or the connections of the server.
 
 use crate::check::{Operation, Server, View};
 use crate::history::{ConnectionId, Seq};

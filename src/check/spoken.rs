@@ -1,4 +1,4 @@
-//! What is spoken on a connection: what its client and server agreed on, or the generation of the plan.
+//! The revision and generation of a connection: the agreement of its client and server, or the generation of the plan.
 
 use crate::check::{Spoken, View};
 use crate::history::ConnectionId;

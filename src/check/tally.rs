@@ -1,4 +1,4 @@
-//! What a monitor has found.
+//! The findings of a monitor so far.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

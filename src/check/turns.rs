@@ -1,8 +1,8 @@
 //! Turns: whether the client of a pair of pipes waits for each answer before it sends its next request.
 //!
-//! What a client has read is not visible over pipes. A client that never had two requests open at once, and goes on for
-//! some requests, reads its answers: one that does not read would wait by chance each time. A ping proves nothing: a timer
-//! sends it, also while nobody reads.
+//! Over pipes, the mock cannot see what a client has read. If a client never had two requests open at once, and made
+//! several requests, it reads its answers: a client that does not read could wait for each answer only by chance. A
+//! ping proves nothing, because a timer may send it while no code reads.
 
 use crate::check::View;
 use crate::check::parts::parts;

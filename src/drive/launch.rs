@@ -1,4 +1,4 @@
-//! How a loader's process is started.
+//! Starts the process of a loader.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

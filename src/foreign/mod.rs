@@ -1,6 +1,6 @@
-//! Text that mcp-lifecheck did not write: files of other people, messages, and the output of the programs under test.
+//! Text of other programs: input files, messages, and the output of the programs under test.
 //!
-//! `shown` stands between such a text and a terminal, `Secrets` between it and a file.
+//! `shown` escapes such text for a terminal, and `Secrets` redacts it for a file.
 
 mod patterns;
 mod secrets;

@@ -1,4 +1,4 @@
-//! The forms by which a secret is known: the name before it, its place in a URL, its own beginning.
+//! The forms that mark a text as a secret: the name before it, its place in a URL, its own beginning.
 
 use std::ops::Range;
 
@@ -145,7 +145,8 @@ fn find_in_urls(text: &str, found: &mut Vec<Range<usize>>) {
     }
 }
 
-/// What stands behind a name that says so: `name=SECRET`, `"name": "SECRET"`, `--name SECRET`, `Authorization: Bearer SECRET`.
+/// The text after a name that marks it as a secret: `name=SECRET`, `"name": "SECRET"`, `--name SECRET`,
+/// `Authorization: Bearer SECRET`.
 fn find_named(text: &str, found: &mut Vec<Range<usize>>) {
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     for (at, _) in text.match_indices(['=', ':']) {
@@ -276,7 +277,7 @@ fn find_tokens(text: &str, found: &mut Vec<Range<usize>>) {
     }
 }
 
-/// What stands between the lines around a private key.
+/// The text between the lines around a private key.
 fn find_key_blocks(text: &str, found: &mut Vec<Range<usize>>) {
     for (at, head) in text.match_indices("PRIVATE KEY-----") {
         let start = at + head.len();

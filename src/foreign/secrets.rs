@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::foreign::patterns::{Found, find, is_secret_option, is_secret_variable};
 
-/// What stands in a text in place of a secret.
+/// The text that replaces a secret.
 pub const REDACTED: &str = "[redacted]";
 /// Shortest value that is searched for. A shorter one would be found where it is something else.
 const VALUE_CHARS_MIN: usize = 6;

@@ -1,4 +1,4 @@
-//! The bound between an idle window and a busy one. The driver samples by it, and the checker judges by it.
+//! The bound between an idle window and a busy one. The driver and the checker both use it.
 
 /// Most processor time of an idle window, in percent of one processor.
 const IDLE_PERCENT_MAX: u128 = 30;

@@ -1,4 +1,4 @@
-//! Short names that are copied often: ids, and what maps of rules are keyed by.
+//! Short names that are copied often: ids, and the keys of maps in rules.
 
 use std::fmt;
 use std::ops::Deref;

@@ -1,4 +1,4 @@
-//! Reads a history one event at a time, so that its length is no matter of memory.
+//! Reads a history one event at a time, so that memory does not limit its length.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, Read};
@@ -32,8 +32,9 @@ pub fn read_journal(file: &str, text: &str) -> Result<History, InputError> {
 
 /// The events of a `history.jsonl`, in recorded order. Its end is the end of the file or the first error.
 ///
-/// A mock that nobody watches may be killed while it writes its journal. What it wrote before stays evidence, so half a line at
-/// the end of a journal becomes an `evidence.truncated`. The harness outlives what it records, so there half a line is an error.
+/// A standalone mock may be killed while it writes its journal. The lines before remain evidence, so half a line at the
+/// end of a journal becomes an `evidence.truncated`. The harness outlives what it records, so there half a line is an
+/// error.
 pub struct HistoryReader<R> {
     file: String,
     lines: Lines<R>,
@@ -90,7 +91,7 @@ impl<R: BufRead> HistoryReader<R> {
     pub fn only(mut self, wanted: &BTreeSet<Seq>) -> Result<Vec<Event>, InputError> {
         let mut events = Vec::new();
         let Some(last) = wanted.last() else { return Ok(events) };
-        // The events stand on the lines of their numbers, because the header stands before them.
+        // Each event is on the line of its number plus one, because the header is on the first line.
         for seq in (self.n_events + 1..=last.0).map(Seq) {
             if wanted.contains(&seq) {
                 let Some(event) = self.next() else { break };
@@ -124,7 +125,7 @@ impl<R: BufRead> HistoryReader<R> {
         }
     }
 
-    /// What stands for the last line of a journal that has no end.
+    /// Replaces the last line of a journal that has no end.
     fn truncated(&self, number: usize) -> Event {
         let because = format!("line {number}, the last one, has no end");
         let kind = EventKind::EvidenceTruncated { what: "journal".to_owned(), because };

@@ -1,8 +1,8 @@
 //! Maps and sets for lookups by key.
 //!
-//! Their order follows from what was added and removed, and from no hash, so equal histories are judged equally. They compile
-//! in a third of the time of a `BTreeMap`, which counts where each rule has maps of its own types. What is read in the order
-//! of its keys is in a `BTreeMap` or a `BTreeSet`.
+//! Their order depends only on insertions and removals, not on a hash, so equal histories are judged equally. They
+//! compile in a third of the time of a `BTreeMap`, which matters because each rule has maps of its own types. Code that
+//! reads in the order of keys uses a `BTreeMap` or a `BTreeSet`.
 
 use foldhash::fast::RandomState;
 use indexmap::{IndexMap, IndexSet};

@@ -1,7 +1,7 @@
 //! One HTTP/1.1 request over a connection of its own, on hyper.
 //!
-//! For requests of the harness itself: to a host that a plan drives, and to a mock that is probed before a run. Nothing here
-//! has a time limit: each caller puts one, with a name, around the whole exchange.
+//! For requests of the harness itself: to a host that a plan drives, and to a mock that is probed before a run. This
+//! module has no time limits: each caller bounds the whole exchange by a named limit.
 
 use std::io;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! What every life of a run shares.
+//! The environment that all plans of a run share.
 
 use std::io;
 use std::path::PathBuf;
@@ -41,7 +41,7 @@ impl RunEnvironment {
         let mut interrupted = self.interrupted.clone();
         let waited = interrupted.wait_for(|interrupted| *interrupted).await.map(drop);
         if waited.is_err() {
-            // The sender is gone, so no interruption can come any more.
+            // The sender is gone, so no interruption can arrive any more.
             std::future::pending::<()>().await;
         }
     }

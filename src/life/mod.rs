@@ -1,4 +1,4 @@
-//! One life of a program under test, from its start to its recorded end.
+//! Runs one program under test, from its start to its recorded end. The code calls this a life.
 //!
 //! Start at [`record_life`]: it opens a [`Stage`], lets a [`Subject`] live on it, and returns the history. The subjects are
 //! the loaders of [`drive`](crate::drive) and the applications and conformance clients of [`host`](crate::host). Nothing here judges.

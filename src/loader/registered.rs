@@ -25,7 +25,7 @@ pub static REGISTERED: [Registered];
 pub static COLLECTIONS: [Collection];
 
 /// Gives the factory of the loader with this name, offering this revision; `None` for a name or a revision that the collection
-/// does not have. A loader that speaks to servers in its own process reaches them through the connector.
+/// does not have. A loader reaches servers in its own process through the connector.
 pub type FindLoader = fn(&str, &str, &Arc<dyn Connector>) -> Option<Box<dyn LoaderFactory>>;
 
 /// The loaders of one crate, with many names.

@@ -1,4 +1,4 @@
-//! Lines from an input that may hold anything.
+//! Lines from an input that may contain any bytes.
 
 #[cfg(test)]
 mod tests;
@@ -56,7 +56,7 @@ impl InputEnd {
         let _ = poll(&mut fds, Some(&ONE_ACT));
         if fds[0].revents().intersects(PollFlags::HUP | PollFlags::RDHUP) {
             let is_told = self.is_told.lock().unwrap_or_else(PoisonError::into_inner);
-            // A machine that takes no input gets the signal all the same.
+            // A machine that takes no input still gets the signal.
             drop(self.told.wait_timeout_while(is_told, TAKEN_MAX, |is_told| !*is_told));
         }
     }

@@ -218,7 +218,8 @@ fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> rustix::io::Result<()> {
     Ok(())
 }
 
-/// Writes each byte when the client has read the one before. Without a pipe, or a client that reads, it writes all the same.
+/// Writes each byte when the client has read the one before. Without a pipe, or without a client that reads, it still
+/// writes.
 fn write_apart(fd: BorrowedFd<'_>, bytes: &[u8]) -> rustix::io::Result<()> {
     // A pipe of one page is ready only if it is empty, so it is ready when the client has read all bytes.
     let n_bytes = fcntl_getpipe_size(fd).and_then(|before| fcntl_setpipe_size(fd, PAGE_BYTES).map(|_| before));

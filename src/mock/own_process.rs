@@ -1,4 +1,4 @@
-//! What a mock does to its own process: a child, a stop, a message on stderr, a death.
+//! The actions of a mock on its own process: it starts a child, stops, writes to stderr, or dies.
 
 use std::io::{self, Write};
 use std::process::{Command, Stdio};

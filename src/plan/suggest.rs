@@ -1,6 +1,6 @@
 //! "Did you mean": the known name that is nearest to a name that does not exist.
 //!
-//! Every message about an unknown name ends with [`did_you_mean`], so that a slip of the pen costs one reading.
+//! Every message about an unknown name ends with [`did_you_mean`], so that a user sees the correct name at once.
 
 /// Longest name that is compared, in bytes. The cost of a comparison grows with the square of it.
 const NAME_BYTES_MAX: usize = 100;

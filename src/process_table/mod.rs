@@ -1,4 +1,4 @@
-//! The process table of Linux: who runs, below whom, and in which state.
+//! The process table of Linux: the running processes, with their parents and states.
 //!
 //! There are two ways to find processes, and their costs differ. [`descendants`] follows the lists of children that threads
 //! keep, so its cost is that of the tree. [`processes`] reads every process of the machine: it serves questions about which

@@ -1,4 +1,4 @@
-//! Events without secrets: what goes on file goes there without them.
+//! Removes secrets from events before the recorder writes them.
 
 use crate::foreign::{Redacted, Secrets, words_without_secrets};
 use crate::history::{Event, EventKind, Outcome, event_to_line};

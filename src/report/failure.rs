@@ -1,4 +1,4 @@
-//! A finding as a person reads it: invariant, claim, reason, witness, stacks, and the command that repeats it.
+//! A finding as text: invariant, claim, reason, witness, stacks, and the command that repeats it.
 
 use std::fmt::Write as _;
 
@@ -52,7 +52,8 @@ pub(super) fn witness_texts(history: &History, finding: &Finding) -> Vec<String>
     events.map(witness_text).collect()
 }
 
-/// One event as a line of text. The lines of the loader's code stand first among its fields as JSON; here they are told in words.
+/// One event as a line of text. In JSON, the lines of the loader's code are among its fields; here they are written as
+/// words.
 fn witness_text(event: &Event) -> String {
     let mut kind = event.kind.clone();
     let code = match &mut kind {

@@ -1,4 +1,5 @@
-//! What is known of an operation that hangs: where the loader waits, what its servers last saw, and what ran beside it.
+//! The facts about an operation that hangs: where the loader waits, the last messages of its servers, and the
+//! operations that ran at the same time.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The sessions, connections, requests and paths that a finding speaks of, by name.
+//! The sessions, connections, requests and paths in a finding, by name.
 
 use crate::check::{Judgement, Verdict};
 use crate::history::{Event, EventKind, History, Message};

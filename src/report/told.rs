@@ -1,4 +1,4 @@
-//! The findings of a run as a person reads them: each is told once, with every plan that has it.
+//! The findings of a run as text: each appears once, with every plan in which it occurs.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -43,7 +43,7 @@ pub fn told_once(plans: &[&PlanRow]) -> String {
 }
 
 /// What was found in several plans, by the plans that have it: findings of the same plans have most often one cause. Empty where every
-/// finding is told above in full.
+/// full finding is above.
 #[must_use]
 pub fn causes_text(plans: &[&PlanRow]) -> String {
     let told = told(plans);

@@ -6,9 +6,9 @@
 //! at the same time and leave the cores idle, for as long as the run lasts. So each further plan starts once few tasks wait for a
 //! core, or after a bound.
 //!
-//! Otherwise, a plan above the floor starts only while a core is idle and this process is woken on time. So plans that compute, such
-//! as those that start an interpreter, have as few neighbours as there are cores, and so have all plans on a machine that other
-//! programs keep busy.
+//! Otherwise, a plan above the floor starts only while a core is idle and this process is woken on time. So when plans
+//! need the processor, for example to start an interpreter, at most one plan for each core runs. The same holds for all
+//! plans on a machine that other programs keep busy.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Errors that a user can fix, and refusals of the system.
+//! Errors that a user can fix, and errors of the operating system.
 
 use std::io;
 

@@ -71,7 +71,7 @@ impl PlanRunner {
                     let because = NotRun::Folder(error.to_string()).to_string();
                     Finished::without_run(plan, RunVerdict::Inconclusive, because)
                 }
-                // Without room the reason stands in the report alone.
+                // If the disk is full, only the report has the reason.
                 Ok(()) | Err(_) => Finished::without_run(plan, RunVerdict::NotApplicable, misfit.clone()),
             };
         }
@@ -206,7 +206,7 @@ enum NotRun {
 }
 
 impl Finished {
-    /// A plan that an interruption kept from its start. One line tells of all of them.
+    /// A plan that did not start because of an interruption. One line reports all such plans.
     fn interrupted(plan: &Plan) -> Self {
         let mut finished = Self::without_run(plan, RunVerdict::Inconclusive, NotRun::Interrupted.to_string());
         finished.row.text.clear();

@@ -1,4 +1,4 @@
-//! A folder in place of one that takes no files: a full disk must not keep a plan from its verdict.
+//! A spare folder for a results folder that accepts no files: a plan gets its verdict even if the disk is full.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

@@ -1,7 +1,8 @@
 //! Whether this user may start enough processes and threads for the plans that run at once.
 //!
-//! A limit that is met in the middle of a plan would end mocks, supervisors and the runtime of this process, and a loader could be
-//! blamed for that. So the question is asked first, by starting as many threads: for the kernel, a thread counts as much as a process.
+//! If a plan reached the limit of the system, mocks, supervisors and the runtime of this process would end, and a rule
+//! could blame the loader for that. So this module tests the limit before a run, by starting as many threads: for the
+//! kernel, a thread counts as much as a process.
 
 use std::fs;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Decides which plans may start warm: in a fork of a process that has imported the loader's modules already.
 //!
-//! A warm start saves the CPU time of the imports and must change nothing else. So only a Pass counts as it is. Every other
-//! result of a warm plan is that of a second run with a new process.
+//! A warm start saves the CPU time of the imports and must change nothing else. So only a Pass of a warm plan counts.
+//! With any other verdict, the plan runs again in a new process, and only that result counts.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! What a rule does.
+//! The actions of a rule.
 
 #[cfg(feature = "schemas")]
 use schemars::JsonSchema;

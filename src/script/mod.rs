@@ -1,7 +1,7 @@
-//! Scripts: what a mock server does, as data.
+//! Scripts: the behaviour of a mock server, as data.
 //!
-//! Start at [`Script`]: it is read from TOML or from a link, and every script that could not do what it says is refused with
-//! the place of the defect. The [`server`](crate::server) module carries scripts out.
+//! Start at [`Script`]: it is read from TOML or from a link. The parser refuses every script that cannot do what it
+//! says, and names the place of the defect. The [`server`](crate::server) module runs scripts.
 //!
 //! Deliberately absent: any state and any behaviour.
 

@@ -1,4 +1,4 @@
-//! Validation: refuses scripts that could not do what they say.
+//! Validation: refuses scripts that cannot do what they say.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the machine acts on after the framing has taken an input.
+//! The result of the framing for one input, on which the machine acts.
 
 use serde_json::Value;
 

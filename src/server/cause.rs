@@ -1,4 +1,4 @@
-//! What a task is about, and where that happened.
+//! The trigger of a task, and the connection or exchange of that trigger.
 
 use serde_json::Value;
 

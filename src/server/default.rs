@@ -1,4 +1,4 @@
-//! Default handling: what a conforming server does about a cause that the script leaves to it.
+//! Default handling: how a conforming server handles a cause for which the script has no rule.
 
 use crate::history::{ServerEnd, WireEnd};
 use crate::server::cause::{Cause, Place};

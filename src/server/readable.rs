@@ -1,5 +1,6 @@
-//! JSON that is right and that the JSON library refuses: nested too deeply, with half a surrogate pair in a text, or with
-//! a number beyond every float. None of that is a client's fault, so the server reads the message without it.
+//! Valid JSON that the JSON library refuses: nested too deeply, with half a surrogate pair in a text, or with a number
+//! that is too large for a float. The client may send such JSON, so the server replaces these parts and reads the
+//! message.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -8,7 +9,7 @@ use serde_json::Value;
 
 /// Deepest nesting that is kept: with the event around it, a message stays below the limit of the library.
 const DEPTH_MAX: usize = 100;
-/// What stands for half a surrogate pair.
+/// Replaces half a surrogate pair.
 const REPLACEMENT: &[u8] = br"\ufffd";
 
 /// Reads JSON. None if it is none.

@@ -1,4 +1,4 @@
-//! One cause and the actions that are still to do about it.
+//! One cause and the remaining actions for it.
 
 use std::collections::VecDeque;
 

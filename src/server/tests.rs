@@ -1,4 +1,4 @@
-//! The server over lines does what its script says.
+//! Tests that the server over lines follows its script.
 
 use proptest::prelude::*;
 

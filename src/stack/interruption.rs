@@ -1,4 +1,5 @@
-//! The wish of a user to stop while packages are installed. An installation takes minutes, and begins before a run does.
+//! An interruption by the user while packages are being installed. An installation takes minutes, and begins before a
+//! run.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};

@@ -1,4 +1,4 @@
-//! Supervision: every loader runs below a supervisor, which guarantees that no process survives the plan.
+//! Supervision: every loader runs below a supervisor, which ensures that no process survives the plan.
 //!
 //! Start at [`Supervised`], the handle in the reporting process, and [`run_supervisor`], the supervisor's own process.
 //!

@@ -1,7 +1,7 @@
 //! The processes that supervisors run in, and the ones that wait for their next plan.
 //!
 //! Starting a process of this executable costs more than all that a supervisor does in a short plan. So a supervisor
-//! whose tree has ended without a trace takes the next launch of the run. It never watches two trees at once.
+//! whose tree has ended completely takes the next launch of the run. It never watches two trees at once.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -30,10 +30,10 @@
 //! # my_loader_leads_a_good_life();
 //! ```
 //!
-//! Each plan runs in its own process. The test binary re-enters itself before its `main` and makes a fresh loader with the function that
-//! [`loader_factory!`](crate::loader_factory) registered. A loader that hangs, aborts or leaks harms no other test, and tests may run in
-//! parallel, in one process or in many. Only Linux has this early entry. Elsewhere, the first line of your own `main`, with
-//! `harness = false`, must be [`enter`].
+//! Each plan runs in its own process. The test binary starts itself again, and the new process makes a loader before
+//! `main`, with the function that [`loader_factory!`](crate::loader_factory) registered. A loader that hangs, aborts or
+//! leaks does not affect other tests, and tests may run in parallel, in one process or in many. Only Linux has this
+//! early entry. On other systems, the first line of your own `main`, with `harness = false`, must call [`enter`].
 //!
 //! Reporting [`Scopes`] is optional. Without scopes, the rules judge a loader by its messages and by the process table.
 

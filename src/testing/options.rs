@@ -12,15 +12,16 @@ pub struct Options {
     pub scenarios: Vec<String>,
     /// The promises of the loader. Default: the reference contract.
     pub promises: Promises,
-    /// Transports to the servers. Each scenario runs over all of them that it supports. Default: stdio.
-    /// Over memory, the servers live in the process of the loader, which reaches them through the `memory` of its
+    /// Transports to the servers. Each scenario runs over all of these that it supports. Default: stdio. Over memory,
+    /// the servers run in the process of the loader, which reaches them through the `memory` of its
     /// [`Setup`](crate::testing::Setup).
     pub transports: Vec<Transport>,
     /// The protocol revision. Default: the newest with a handshake that each scenario supports.
     pub revision: Option<Revision>,
     /// Shutdown behaviour of the servers. Default: polite and stubborn.
     pub temperaments: Temperaments,
-    /// The limit of every wait. A slow machine needs no longer limits, because the load guard doubts a wait on a loaded machine.
+    /// The limit of every wait. You need not raise the limits on a slow machine: if the machine delayed a wait, the
+    /// load guard makes the plan Inconclusive.
     pub limits: Limits,
     /// Known findings to accept. An entry without a finding is a failure. Default: none.
     pub baseline: Baseline,

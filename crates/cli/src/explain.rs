@@ -1,4 +1,4 @@
-//! `mcp-lifecheck explain`: everything there is to say of one id.
+//! `mcp-lifecheck explain`: everything that is known about one id.
 
 use mcp_lifecheck::catalogue::{
     Term, glossary, scenario_names, shipped_loader, shipped_loaders, shipped_scenario, suite, suite_names,

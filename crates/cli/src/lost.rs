@@ -1,4 +1,4 @@
-//! What a run could not write, and what it left out on purpose. Neither changes a verdict.
+//! Files that a run could not write, and secrets that it left out on purpose. Neither changes a verdict.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Many loaders side by side, for people: a column each, named by a letter.
+//! A table of many loaders for readers: each loader has a column, named by a letter.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! Everything that is printed. It may hold text from anywhere, so [`shown`] comes before each write.
+//! All output. It may contain text of other programs, so [`shown`] escapes it before each write.
 
 use std::fmt;
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! Whether a program that is to be run is there.
+//! Checks that a program exists before a command starts it.
 
 use mcp_lifecheck::run::{RunError, select};
 

@@ -1,8 +1,8 @@
 //! The requirements on clients, as data: what the specification demands, and what this project demands itself.
 //!
-//! The rows are in `fixtures/requirements`, a file for each family. A rule names the rows that it judges by itself. A row
-//! that only shows where a server does something odd names what is odd, and the rules that judge it there: a fault, a message on the
-//! wire, or a script that is odd as a whole.
+//! The rows are in `fixtures/requirements`, a file for each family. A rule names the rows that it judges by itself.
+//! Some rows can be judged only if a server behaves unusually. Such a row names the unusual behaviour, and the rules
+//! that judge the row there: a fault, a message on the wire, or a whole script.
 
 mod under_test;
 
@@ -36,7 +36,7 @@ pub struct Requirement {
     pub extension: bool,
     /// The demand, in one sentence.
     pub about: String,
-    /// The page and the section where it stands.
+    /// The page and the section of the specification that have it.
     pub source: String,
     /// Where a violation shows.
     pub channel: Vec<Channel>,

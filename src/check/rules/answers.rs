@@ -1,4 +1,4 @@
-//! Answers to calls: each reaches its caller as what it is.
+//! Answers to calls: each reaches its caller unchanged.
 
 use std::collections::{BTreeSet, VecDeque};
 

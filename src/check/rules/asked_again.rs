@@ -1,4 +1,4 @@
-//! Subscriptions of which a server grants less, or which it ends in order: when a client asks again.
+//! Subscriptions that a server grants only partly, or ends regularly: when a client asks again.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,4 @@
-//! Authorization: what is visible of it in the requests to a server.
+//! Authorization, as far as it is visible in the requests to a server.
 
 use std::collections::BTreeSet;
 

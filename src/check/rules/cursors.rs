@@ -1,4 +1,4 @@
-//! Cursors: where a list goes on.
+//! Cursors: where a list continues.
 
 use std::collections::BTreeSet;
 

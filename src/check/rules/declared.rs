@@ -1,4 +1,4 @@
-//! Declared features: they are served, and what changes is told.
+//! Declared features: the client serves them, and announces changes.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Input that a server asks for: what the client gives fits what was asked.
+//! Input that a server asks for: the answer of the client fits the request.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Generations: what a client has learnt of a server, and still knows when it sends the next request.
+//! Generations: a client remembers the generation of a server for its next requests.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Calls that their loader gives up by itself, for example after a time-out, while their request is open on the wire.
+//! Calls that their loader gives up by itself, for example after a timeout, while their request is open on the wire.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What stands where in an HTTP request: the body, its type, and the id of the session.
+//! Parts of an HTTP request: the body, its type, and the place of the session id.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! The input that a stateless server requires before it goes on with a call.
+//! The input that a stateless server requires before it continues a call.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What a client hears while it waits, and what it makes of it.
+//! Messages that arrive while a client waits for an answer, and how the client handles them.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Notifications of servers: nothing answers them, and a request that one takes back is over.
+//! Notifications of servers: a client answers none of them, and sends no response to a request that a notification
+//! takes back.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Pings that a client sends: how often, and what it makes of silence.
+//! Pings that a client sends: how often it sends them, and how it handles silence.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Answers of a stateless server that leave something open: results without a type, and tasks that were to be cancelled.
+//! Answers of a stateless server that leave something open: results without a type, and tasks whose cancellation was
+//! acknowledged.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Versions: a client goes on only under a revision that it can know.
+//! Versions: a client continues only under a revision that it can know.
 
 use crate::check::parts::parts;
 use crate::check::{

@@ -1,7 +1,7 @@
-//! Shapes: what the schema of a revision demands of what a client sends.
+//! Shapes: the demands of a revision's schema on the messages of a client.
 //!
-//! A shape is lenient where schemas are: unknown members are welcome, a whole number may be written as 1.0, and formats of
-//! texts are not checked. What the members of `_meta` hold is not a matter of shape.
+//! A shape is lenient where schemas are: unknown members are allowed, a whole number may be written as 1.0, and formats
+//! of texts are not checked. The values of the members of `_meta` are not checked either.
 
 mod schema;
 
@@ -161,7 +161,7 @@ impl Shapes {
         Ok(())
     }
 
-    /// Checks what stands at a place of the value, and names the place in what it finds.
+    /// Checks the value at a place, and names the place in its findings.
     fn check_within(
         &self,
         shape: &Shape,

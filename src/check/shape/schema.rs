@@ -1,4 +1,4 @@
-//! The schemas of the revisions, as far as clients send what they describe; and those of the results of their requests.
+//! The schemas of the revisions, for the messages that clients send and for the results of their requests.
 //!
 //! `fixtures/schemas` has an extract of each published schema: the parameters of the requests and notifications of
 //! clients, the results of requests of servers and of the usual requests of clients, and the definitions that they name. A

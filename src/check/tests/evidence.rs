@@ -1,4 +1,4 @@
-//! What other recorders would have kept of each history: their verdicts are those of the whole, or there are none.
+//! Each history as other recorders would have kept it: the verdicts are those of the whole history, or not observable.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;

@@ -1,4 +1,4 @@
-//! Changes of a history that are none of a rule's business give the verdict that it had.
+//! Changes of a history that do not concern a rule do not change its verdict.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -1,4 +1,4 @@
-//! The test of the verifier: each rule finds out when a history in which it holds is damaged.
+//! Tests the verifier: each rule notices mutations of a history in which it holds.
 //!
 //! The mutations know nothing about the rules. They delete, repeat, move, delay, alter or insert one event. An altered
 //! field gets a value that it has in another history of the same rule, or none, or a new one. An inserted event is one of

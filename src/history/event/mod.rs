@@ -1,4 +1,4 @@
-//! Events: what a history consists of. Start at the table of kinds in `table`.
+//! Events, the elements of a history. Start at the table of kinds in `table`.
 
 mod kinds;
 mod operation;

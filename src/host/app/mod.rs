@@ -1,6 +1,7 @@
-//! A finished application: started with a configuration, put through a plan, and ended as its user ends it.
+//! Starts a finished application with a configuration, takes it through a plan, and ends it as its user ends it.
 //!
-//! Start at [`ApplicationLife::lead`]. Nothing here judges. A step that waits in vain is recorded, and the driver ends the application.
+//! Start at [`ApplicationLife::lead`]. Nothing here judges. If a step waits longer than its limit, the driver records
+//! that and ends the application.
 
 mod life;
 mod observation;

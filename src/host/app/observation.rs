@@ -1,4 +1,4 @@
-//! What the servers of a host have seen of it. The steps of a plan wait for that.
+//! The events that the servers of a host have recorded so far. The steps of a plan wait for such events.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! What is kept of a request's head: its header fields and its query, with a digest in place of each secret.
+//! The parts of a request's head that the mock records: header fields and query, with a digest in place of each secret.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};

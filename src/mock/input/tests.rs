@@ -1,4 +1,4 @@
-//! However bytes are cut into pieces, they are the same lines, and what is kept of them is bounded.
+//! The lines do not depend on how bytes are cut into pieces, and the kept text is bounded.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Faults of messages: over whatever carries them.
+//! Faults of messages, over every framing.
 
 use crate::history::Impact;
 use crate::script::fault::info::FaultInfo;

@@ -1,4 +1,4 @@
-//! Changes of the server and its process, and their ends.
+//! Changes and ends of the server and its process.
 
 use crate::history::{ServerEnd, WireEnd};
 use crate::script::Death;

@@ -83,7 +83,7 @@ impl MockBuilder<()> {
         }
     }
 
-    /// Serves streamable HTTP. The mock lives in this process and listens on a fresh port of loopback.
+    /// Serves streamable HTTP. The mock runs in this process and listens on a free loopback port.
     #[must_use]
     pub fn over_http(self) -> MockBuilder<OverHttp> {
         self.over()
@@ -123,7 +123,7 @@ impl<R> MockBuilder<R> {
         self
     }
 
-    /// Reads the script, and checks that it fits a server that lives there and speaks this framing.
+    /// Reads the script, and checks that a server with this home and framing can run it.
     fn read(&self, home: ServerHome, framing: Framing, oldest: Revision) -> Result<Script, StartError> {
         let (found, newest) = (self.revision, Revision::NEWEST_HANDSHAKE);
         if found < oldest || found > newest {
@@ -172,7 +172,7 @@ impl MockBuilder<OverStdio> {
 }
 
 impl Times {
-    /// Whether this number is as expected.
+    /// Whether this number is an expected one.
     #[must_use]
     pub fn allows(self, n: usize) -> bool {
         self.least <= n && self.most.is_none_or(|most| n <= most)

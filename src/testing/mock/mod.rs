@@ -54,8 +54,8 @@
 //! expectations, the protocol and the script. A fault that was never delivered is an error, because the test has tested nothing.
 //! Dropping a mock ends it, and never panics.
 //!
-//! Any number of mocks may live at once. None needs a runtime of the test's: each has a thread of its own, so that a client
-//! that blocks its thread does not block its server.
+//! Any number of mocks may run at once. A mock needs no runtime of the test: each has a thread of its own, so that a
+//! client that blocks its thread does not block its server.
 
 mod builder;
 mod host;
@@ -73,9 +73,9 @@ pub use verify::Unmet;
 
 use host::Host;
 
-/// A mock server that runs; it ends when it is dropped.
+/// A running mock server. It ends when it is dropped.
 ///
-/// `R` is how it is reached: [`OverHttp`] or [`OverStdio`].
+/// `R` is its transport: [`OverHttp`] or [`OverStdio`].
 #[derive(Debug)]
 pub struct MockServer<R = OverHttp> {
     host: Host,
@@ -87,21 +87,21 @@ pub struct MockServer<R = OverHttp> {
 /// A message that a mock received.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Received {
-    /// On which connection: over stdio a process, over HTTP what one `initialize` begins.
+    /// The connection of the message: over stdio a process, over HTTP the exchanges from one `initialize` on.
     pub connection: ConnectionId,
-    /// The message. One that is longer than 64 KiB is kept as its head, its length and a hash.
+    /// The message. For a message longer than 64 KiB, the mock keeps its head, its length and a hash.
     pub message: Message,
 }
 
 impl Received {
-    /// One of its parameters; `null` where it has none of that name.
+    /// The parameter with this name, or `null` if there is none.
     #[must_use]
     pub fn param(&self, name: &str) -> &Value {
         self.message.at(&["params", name]).unwrap_or(&Value::Null)
     }
 }
 
-/// What did not come about in time.
+/// The condition that was not met within the limit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("found no {what} within {} ms", limit.as_millis())]
 pub struct Overdue {
@@ -110,14 +110,14 @@ pub struct Overdue {
 }
 
 impl MockServer {
-    /// A mock with a shipped script of this name, or with the script of a file: one whose name ends in `.toml` or has a path
-    /// separator in it. `mcp-lifecheck list scripts` names the shipped ones.
+    /// Describes a mock with a shipped script of this name. If the name ends in `.toml` or contains a path separator,
+    /// it is the path of a script file. `mcp-lifecheck list scripts` shows the shipped scripts.
     #[must_use]
     pub fn script(name_or_file: &str) -> MockBuilder<()> {
         MockBuilder::new(name_or_file)
     }
 
-    /// The URL of the mock. Its path holds a secret, and the mock refuses requests without it.
+    /// The URL of the mock. Its path contains a secret, and the mock refuses requests without it.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.reached.url
@@ -133,7 +133,7 @@ impl MockServer {
 impl MockServer<OverStdio> {
     /// The program that a client must start: this executable, which on Linux re-enters itself before its `main`.
     ///
-    /// Elsewhere, the first line of your own `main` must be [`enter`](crate::testing::enter).
+    /// On other systems, the first line of your own `main` must call [`enter`](crate::testing::enter).
     #[must_use]
     pub fn command(&self) -> &Path {
         &self.reached.command
@@ -177,7 +177,7 @@ impl<R> MockServer<R> {
         n_open(self.history().events())
     }
 
-    /// Everything so far: messages in both directions, connections, faults, sockets.
+    /// All events so far: messages in both directions, connections, faults, sockets.
     #[must_use]
     pub fn history(&self) -> History {
         self.host.history()

@@ -7,7 +7,7 @@ use crate::run::JudgedHistory;
 use crate::script::Script;
 use crate::testing::mock::Times;
 
-/// Why the client of a mock is not as expected.
+/// The differences between the expectations and the behaviour of the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the client of mock {script} is not as expected\n{text}")]
 pub struct Unmet {

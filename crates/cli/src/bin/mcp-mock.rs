@@ -1,4 +1,4 @@
-//! The mcp-mock command: the mock servers of mcp-lifecheck by themselves.
+//! The mcp-mock command: runs one mock server of mcp-lifecheck without a run.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;

@@ -1,5 +1,5 @@
 //! Broken: the `RunningService` is a local variable of `load` and goes out of scope with it. The loader keeps the peers
-//! and the tools, which is all that a call needs to compile, and every call finds the transport closed.
+//! and the tools. That is enough for a call to compile, but every call finds the transport closed.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,6 @@
 //! Broken: the loader owns a runtime that drives its sessions properly, and `close` simply drops it. Inside an async
-//! context that panics; anywhere, it takes the ladder of every server with it, so a stubborn server stays.
+//! context that panics. In every context it also drops the code that would end the servers, so a stubborn server
+//! survives.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,7 +15,7 @@ use super::aside::HeldScope;
 use super::plain::{self, Handle, Services};
 use crate::reference::Config;
 
-/// Owns a runtime, and lets go of it wherever it happens to be.
+/// Owns a runtime, and drops it in the context of the caller.
 pub struct DropOutsideRuntime {
     scopes: Scopes,
     open: Mutex<Option<Open>>,

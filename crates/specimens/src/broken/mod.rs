@@ -1,13 +1,13 @@
-//! Loaders that make the mistakes met in published code, on rmcp used plainly, as its README shows.
+//! Loaders that make the mistakes of published code. They use rmcp as its README shows.
 //!
 //! - `closed_early`: the session is a local variable of load. The tools outlive it.
-//! - `run_per_step`: every step has a runtime of its own, gone when the step is over.
-//! - `runtime_not_driven`: one runtime that nobody drives between steps.
-//! - `drop_outside_runtime`: an owner that is correct as long as it is dropped in the right place.
-//! - `rmcp_readme`: not broken by design: what the README shows, kept in a struct.
+//! - `run_per_step`: every step has a runtime of its own, which is dropped after the step.
+//! - `runtime_not_driven`: one runtime that no thread drives between steps.
+//! - `drop_outside_runtime`: an owner that is correct only if it is dropped outside of a runtime.
+//! - `rmcp_readme`: not broken by design: the code of the README, kept in a struct.
 //!
-//! `plain`, `web` and `aside` are what they share: connecting over stdio and HTTP, listing and calling; a thread for a
-//! step, a task for a scope.
+//! They share `plain`, `web` and `aside`: connecting over stdio and HTTP, listing and calling; a thread for a step, a
+//! task for a scope.
 
 mod aside;
 mod closed_early;

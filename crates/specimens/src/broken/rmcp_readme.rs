@@ -1,6 +1,6 @@
-//! Not broken by design: the `RunningService` is kept in the loader and closed by `close`, on whatever runtime the
-//! caller has. Its sessions live and die with the runtime of the load; its bounds are rmcp's own, which are none on
-//! `initialize` and on calls.
+//! Not broken by design: the loader keeps the `RunningService`, and `close` closes it on the runtime of the caller. Its
+//! sessions end with the runtime of the load. It has only the timeouts of rmcp, and rmcp has none on `initialize` and
+//! on calls.
 
 use mcp_lifecheck::loader::scopes::Scopes;
 use mcp_lifecheck::loader::target::{BoxFuture, Called, Failure, Loaded, Loader};

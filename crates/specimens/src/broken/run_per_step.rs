@@ -1,5 +1,5 @@
 //! Broken: every step gets a runtime of its own, which is dropped when the step is over. The `RunningService` is kept,
-//! but the task behind it went with the runtime of the load, and with it the ladder that would end a stubborn server.
+//! but its task ended with the runtime of the load, and so did the code that would end a stubborn server.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -1,6 +1,6 @@
 //! Broken: the loader keeps one current-thread runtime for its blocking load, and hands out tools that are awaited on
-//! the caller's runtime. The sessions live on a runtime that nobody drives once `block_on` has returned, so a call
-//! waits for ever, and so does closing.
+//! the caller's runtime. The sessions live on a runtime that no thread drives after `block_on` has returned, so a call
+//! waits forever, and so does a close.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! Mutations that are careless with arguments, processes, output and connections.
+//! Mutations that mishandle arguments, processes, output and connections.
 
 use std::io::Write;
 use std::process::{Child, Command};

@@ -140,8 +140,8 @@ mutations! {
         "close-lost", around::CloseLost, "does nothing to close";
         "second-close-fails", around::SecondCloseFails::default(), "fails when it is closed again";
         "dead-after-close", around::DeadAfterClose::default(), "loads nothing more once it was closed";
-        "restart-on-rerun", around::Restart::when(|_, _| true), "starts every server anew on each load";
-        "siblings-closed", around::Restart::when(|before, now| now < before), "starts the others anew when one server is removed";
+        "restart-on-rerun", around::Restart::when(|_, _| true), "starts every server again on each load";
+        "siblings-closed", around::Restart::when(|before, now| now < before), "starts the others again when one server is removed";
         "removed-kept", around::RemovedKept::default(), "keeps a server that was removed";
         "session-per-call", around::SessionPerCall::default(), "closes everything after each call, and loads again for the next";
         "tools-remembered", around::ToolsRemembered::default(), "hands out the tools of its first load again for the same configuration, whatever became of the servers";

@@ -1,4 +1,4 @@
-//! Mutations that open connections, or tell of them, when they must not.
+//! Mutations that open connections, or report them, when they must not.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};

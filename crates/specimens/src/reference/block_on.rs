@@ -1,6 +1,6 @@
 //! Waiting for a future on a thread, without any runtime.
 //!
-//! Unlike a runtime's `block_on` this neither panics inside a runtime nor waits for ever.
+//! Unlike a runtime's `block_on`, this function neither panics inside a runtime nor waits forever.
 
 use std::future::Future;
 use std::pin::pin;

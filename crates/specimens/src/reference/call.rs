@@ -1,4 +1,4 @@
-//! Carrying one call for a caller who may be anywhere, and may go away.
+//! Carries one call for a caller, which may be on any thread and may give up.
 
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, InputRequiredResult, ServerResult,

@@ -1,4 +1,4 @@
-//! The channel to a server: what an endpoint is once it is opened. Transports differ here, and nowhere behind.
+//! The channel to a server: an opened endpoint. Transports differ only here.
 
 use std::sync::Arc;
 

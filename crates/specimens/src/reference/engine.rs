@@ -1,7 +1,7 @@
 //! The owner of all sessions of one loader, between a load and the cleanup that ends them.
 //!
-//! One task does one command after the other, so loads are serialised without locks, and a load goes on when the
-//! future that asked for it is dropped. A close interrupts the load that runs. The engine ends with the close; the next
+//! One task runs one command after the other, so loads are serialised without locks, and a load continues when the
+//! future that requested it is dropped. A close interrupts the load that runs. The engine ends with the close; the next
 //! load starts a new one, which first waits until nothing is left of the one before.
 
 use std::io;

@@ -1,4 +1,4 @@
-//! What can go wrong, by who asked: a session, a call, a load, a look-up by bare name. Configuration has its own.
+//! Errors by their origin: a session, a call, a load, a look-up by bare name. Configuration has errors of its own.
 
 use std::sync::Arc;
 use std::time::Duration;

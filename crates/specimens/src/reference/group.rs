@@ -1,9 +1,10 @@
 //! The members of a process group, and how to wait for their end.
 //!
 //! A group has no event of its own, so its members are read from `/proc` and each is watched through a pidfd, which
-//! works for processes that are not our children and cannot be fooled by a reused pid. Reading costs as much as the machine
-//! has processes; that nobody is left, which is how it nearly always is, a recent kernel tells at once: through the pidfd of
-//! the leader, which stands for its group even after the leader was reaped and the number belongs to somebody else.
+//! works for processes that are not our children and cannot be fooled by a reused pid. The cost of reading grows with
+//! the number of processes on the machine. Nearly always the group is empty, and a recent kernel reports that at once
+//! through the pidfd of the leader. This pidfd refers to the group even after the leader was reaped and another process
+//! got its number.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -37,7 +38,7 @@ impl Watched {
         AsyncFd::new(Arc::clone(&self.pidfd))
     }
 
-    /// Signals the group that this process leads or has led, and nobody else, also once the process was reaped.
+    /// Signals the group that this process leads or has led, and no other process, also after the process was reaped.
     ///
     /// # Errors
     /// `SRCH` when the group has no member, be it a zombie; `INVAL` before Linux 6.9.

@@ -1,4 +1,4 @@
-//! Our side of the conversation: what rmcp tells us, and what we say about ourselves.
+//! The client side of the conversation: the notifications that rmcp passes on, and the description of this client.
 
 use rmcp::RoleClient;
 use rmcp::model::{

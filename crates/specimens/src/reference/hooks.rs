@@ -1,7 +1,7 @@
 //! Interception hooks: where a mutation changes the messages, the HTTP exchanges or the bytes of every conversation.
 //!
-//! The reference loader itself sets none. The mutations set one each, to show what the invariants would notice. This module
-//! holds what a hook is; `hooked_wire`, `hooked_inlet` and `http::hooked` call the hooks.
+//! The reference loader itself sets none. Each mutation sets one, to show that the invariants notice it. This module
+//! defines the hooks; `hooked_wire`, `hooked_inlet` and `http::hooked` call the hooks.
 
 use std::process::Stdio;
 

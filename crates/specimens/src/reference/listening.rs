@@ -1,4 +1,4 @@
-//! Hearing of changes of the list of tools from servers that tell only those who asked.
+//! Subscriptions to changes of the list of tools, for servers that notify only subscribers.
 //!
 //! Source: revision 2026-07-28, basic/patterns/subscriptions.
 
@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use super::http::Backoff;
 use super::request::{Requester, closed};
 
-/// Counts in `changes` what is heard, until the session is to be closed; then the server is told that nobody listens.
+/// Counts notifications in `changes` until the session is to be closed, and then ends the subscription.
 ///
 /// A subscription that ends is asked for again, ever more slowly. One that is refused, or never acknowledged, is not.
 pub(super) async fn listen(requester: Requester, changes: watch::Sender<u64>) {

@@ -1,4 +1,4 @@
-//! What a caller may choose: the revision to offer, what becomes of stderr, and every bound with its default.
+//! The options of a caller: the revision to offer, the destination of stderr, and every bound with its default.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use mcp_lifecheck::loader::scopes::Scopes;
 
 use super::hooks::Hooks;
 
-/// Options of a [`ToolsLoader`](super::ToolsLoader). They hold for its whole life.
+/// Options of a [`ToolsLoader`](super::ToolsLoader). They apply as long as the loader exists.
 #[derive(Clone)]
 pub struct Options {
     /// How a conversation is opened.
@@ -120,7 +120,7 @@ impl fmt::Display for Revision {
     }
 }
 
-/// What becomes of a server's stderr. It is never a pipe that nobody reads.
+/// The destination of a server's stderr. It is never a pipe that no code reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerStderr {
     /// It goes where this process's stderr goes.
@@ -161,8 +161,8 @@ pub struct Bounds {
     pub expired_grace: Duration,
     /// Before a stream that ended is opened again for the first time; twice as long each time after. Default 500 ms.
     pub stream_retry_min: Duration,
-    /// Longest such delay, unless the server asks for more. A stream that stayed open for so long starts the row anew.
-    /// Default 30 s.
+    /// Longest such delay, unless the server asks for more. After a stream that stayed open for this long, the delays
+    /// start again from the shortest. Default 30 s.
     pub stream_retry_max: Duration,
     /// Attempts in a row to open such a stream again. Default 8.
     pub n_stream_retries_max: u32,

@@ -185,8 +185,8 @@ impl Owner {
         });
     }
 
-    /// Says why the session is not usable any more, then lets go of the calls that had not been begun: who asked for
-    /// them reads the reason.
+    /// Records why the session is not usable any more, then drops the calls that have not begun: who asked for them
+    /// reads the reason.
     fn gone(&mut self, because: SessionError) {
         self.status.send_replace(Status::Gone(Arc::new(because)));
         self.calls.close();

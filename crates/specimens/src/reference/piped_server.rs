@@ -1,4 +1,4 @@
-//! A server behind a pair of pipes, and how it is left.
+//! A server behind a pair of pipes, and how the loader ends it.
 
 use std::convert::Infallible;
 use std::io;
@@ -11,7 +11,7 @@ use super::options::{Ladder, Options};
 use super::pipes::{Gate, Inlet, Outlet, drained};
 use super::process::{Ending, ServerProcess};
 
-/// A server behind pipes. Dropping it lets go of both, and then of its process.
+/// A server behind pipes. Dropping it closes both pipes, and then drops its process.
 pub(super) struct PipedServer {
     stdin: Gate<Outlet>,
     stdout: Gate<Inlet>,

@@ -1,7 +1,7 @@
 //! Pipe ends that another part of the loader can close.
 //!
 //! rmcp owns the transport while a session lives, and its close waits for writes in progress. A server that does not
-//! read would hold it for ever; so the session keeps a second hand on both pipes and lets go of them itself.
+//! read would block this close forever. So the session keeps a second handle to both pipes and closes them itself.
 
 use std::io;
 use std::pin::Pin;

@@ -1,8 +1,8 @@
-//! The question with which a client of both eras opens, and how long it waits for an answer.
+//! The request with which a client of both generations opens, and how long it waits for the answer.
 //!
-//! rmcp takes an error as the sign of a server of the legacy era, and waits ten seconds for it; when the answer comes after all, it
-//! gives up. Here silence past [`Bounds::probe`](super::Bounds::probe) is made such an error, and what is answered after that
-//! reaches nobody.
+//! rmcp treats an error as the sign of a server of the handshake generation, and waits ten seconds for it. If a late
+//! answer arrives, rmcp gives up. This module turns silence past [`Bounds::probe`](super::Bounds::probe) into such an
+//! error, and drops a later answer.
 //!
 //! Source: revision 2026-07-28, basic/transports/stdio, Backward Compatibility.
 

@@ -1,4 +1,4 @@
-//! A server process: started in a group of its own, brought down by the ladder, always reaped.
+//! A server process: started in a group of its own, ended by the shutdown steps, always reaped.
 //!
 //! Until the leader is reaped its zombie pins the number of the group, so no signal of ours can reach a group that happens to
 //! get the same number. Where signals to a group need no number (see [`group`]) the leader is reaped as soon as it has ended;
@@ -29,7 +29,7 @@ pub enum Exit {
     Status(i32),
     /// This signal ended it.
     Signal(i32),
-    /// It ended, and nobody knows how.
+    /// It ended, and its status is unknown.
     Unknown,
 }
 
@@ -155,7 +155,7 @@ fn command(line: &CommandLine, options: &Options) -> Command {
 pub(super) struct Leash {
     group: Pid,
     watched: Watched,
-    /// None once it is reaped; from then on the group's number may be somebody else's.
+    /// None after it was reaped: from then on another group may have the number.
     leader: Mutex<Option<Child>>,
     /// Only in a seeded change: whether signals go to the leader alone.
     spares_group: bool,

@@ -1,4 +1,4 @@
-//! What a load found and what a cleanup did.
+//! The results of a load and of a cleanup.
 
 use std::sync::Arc;
 

@@ -33,7 +33,7 @@ pub(super) async fn closed(mut closing: watch::Receiver<bool>) {
     let _ = closing.wait_for(|closing| *closing).await;
 }
 
-/// A request that nobody waits for any more, still to be announced as cancelled.
+/// A request that no caller waits for any more and that is not yet announced as cancelled.
 pub(super) struct Cancellation {
     handle: RequestHandle<RoleClient>,
     reason: &'static str,

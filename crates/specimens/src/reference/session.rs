@@ -1,4 +1,4 @@
-//! One session: the handle that everybody holds, and what can be asked of it from any thread.
+//! One session: the handle that callers on any thread hold, and its operations.
 //!
 //! The work is done by the owner task in [`super::owner`]; a handle only has channels to it.
 
@@ -20,7 +20,7 @@ pub(super) enum Status {
     Connecting,
     /// It can be used.
     Ready(Listing),
-    /// It cannot be used any more; its process is being brought down.
+    /// It cannot be used any more; its process is being ended.
     Gone(Arc<SessionError>),
     /// Nothing of it is left.
     Ended(Arc<SessionError>, Ending),
@@ -33,7 +33,7 @@ pub(super) struct Listing {
     pub(super) freshness: Freshness,
 }
 
-/// Whether a list of tools is what the server has now, as far as it told us.
+/// Whether a list of tools is current, as far as the server has announced changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
     /// Nothing has changed since it was listed.

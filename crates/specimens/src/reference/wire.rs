@@ -1,13 +1,13 @@
 //! The transport that rmcp gets, for pipes or for HTTP: one type, so that rmcp's serve loop is compiled once.
 //!
-//! Over pipes it is rmcp's own line transport, plus four things it does not do. Over HTTP it is the near end of a
-//! [`Conversation`](super::http::Conversation), which does the first by itself.
+//! Over pipes it is rmcp's own line transport, plus four things that rmcp's transport does not do. Over HTTP it is the
+//! near end of a [`Conversation`](super::http::Conversation), which does the first by itself.
 //!
 //! 1. Messages reach the pipe in the order of `send`. rmcp sends each from a task of its own, so on a runtime with many
 //!    workers a cancellation could overtake its request.
 //! 2. The end of the server's side is reported at once. rmcp first drains handlers, up to 5 s, before calls fail.
 //! 3. A probe that is never answered ends: see [`Probe`].
-//! 4. An `initialize` answer of a revision that we do not speak ends the conversation before `initialized` is sent.
+//! 4. An `initialize` answer of an unsupported revision ends the conversation before `initialized` is sent.
 
 use std::future::Future;
 use std::io;
@@ -67,7 +67,7 @@ impl WireNotes {
         Arc::new(Self { ended: watch::Sender::new(false), refused: OnceLock::new(), fault: OnceLock::new() })
     }
 
-    /// Records why the conversation ended. The first reason stands.
+    /// Records why the conversation ended. The first reason counts.
     pub(super) fn lose(&self, because: Arc<HttpError>) {
         let _ = self.fault.set(because);
     }

@@ -31,7 +31,7 @@ impl Conversation {
         }
     }
 
-    /// Carries messages until the conversation is lost or rmcp has let go of it. Safe to cancel.
+    /// Carries messages until the conversation is lost or rmcp has dropped it. Safe to cancel.
     pub(in super::super) async fn run(&mut self) {
         match self {
             Self::Streamable(carrier) => carrier.run().await,

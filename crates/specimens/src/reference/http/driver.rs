@@ -4,8 +4,8 @@
 //! returns its result as an event, and only this file acts on events.
 //!
 //! When the server answers 404 to a session id, the first such answer begins a renewal: `initialize` and `initialized`
-//! once more. Requests that were refused meanwhile, and those that come meanwhile, wait for it and are sent then, each at
-//! most twice. Requests that the old session still owes an answer get a short grace.
+//! once more. Requests that the server refused meanwhile, and requests that arrive meanwhile, wait for the renewal and
+//! are sent after it, each at most twice. Requests of the old session that have no answer yet get a short grace.
 
 use std::collections::HashMap;
 use std::future::pending;
@@ -131,7 +131,7 @@ impl Driver {
         (carrier, posted)
     }
 
-    /// Carries messages until the conversation is lost or rmcp has let go of it. Safe to cancel.
+    /// Carries messages until the conversation is lost or rmcp has dropped it. Safe to cancel.
     pub(in super::super) async fn run(&mut self) {
         while self.state != State::Over {
             tokio::select! {
@@ -276,7 +276,8 @@ impl Driver {
         }
     }
 
-    /// POSTs what has no answer. What belongs to a session that is forgotten has nobody to go to.
+    /// POSTs a message that has no answer. A message of a forgotten session is dropped, because no server would take
+    /// it.
     fn tell(&mut self, body: Bytes, done: Done) {
         if self.state == State::Renewing {
             settle(done, Err(HttpError::SessionExpired));
@@ -387,7 +388,7 @@ impl Driver {
         self.in_flight.push(Box::pin(sleep(grace).map(|()| Event::GraceOver)));
     }
 
-    /// Requests that a forgotten session has neither refused nor answered: nobody knows what became of them.
+    /// Requests that a forgotten session has neither refused nor answered: their outcome is unknown.
     fn end_stragglers(&mut self) {
         let current = self.session.number;
         let old = self.open.values().filter(|open| open.session < current);
@@ -428,7 +429,7 @@ impl Driver {
         }
     }
 
-    /// Ends the conversation with this reason. The first reason stands.
+    /// Ends the conversation with this reason. The first reason counts.
     fn lose(&mut self, because: Arc<HttpError>) {
         self.notes.lose(because);
         self.state = State::Over;

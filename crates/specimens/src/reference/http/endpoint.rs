@@ -1,4 +1,4 @@
-//! Where messages are posted, as a server with server-sent events says.
+//! The address for messages, as a server with server-sent events names it.
 
 use hyper::Uri;
 

@@ -1,4 +1,4 @@
-//! What can go wrong between us and a server over HTTP.
+//! Errors between this client and a server over HTTP.
 
 use std::io;
 use std::sync::Arc;
@@ -95,7 +95,7 @@ pub enum HttpError {
         bytes_max: usize,
     },
     /// The server answered 404 to a request with a session id.
-    #[error("server does not know the session any more")]
+    #[error("server no longer knows the session")]
     SessionExpired,
     /// A new session could not be opened after the server had forgotten the first.
     #[error("the session expired, and a new one could not be opened")]

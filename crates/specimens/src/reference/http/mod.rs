@@ -6,7 +6,7 @@
 //!
 //! - It reopens a stream that the server ends every second, without limit; after `retry: 0`, at once. The default policy
 //!   (`ExponentialBackoff`) has no `max_times`.
-//! - It repeats a GET that the server answers with 404 for ever, and never opens a new session because of it
+//! - If the server answers a GET with 404, it repeats the GET forever, and never opens a new session because of it
 //!   (`classify_reconnect_error` retries `SessionExpired`).
 //! - A new session waits for the POSTs of the old one, 5 s unless `session_recovery_timeout` says otherwise, and its
 //!   `initialize` repeats the request id of the first.
@@ -18,8 +18,8 @@
 //!
 //! - `conversation`: either of the two transports. `driver`: the state of one conversation over streamable HTTP. It spawns
 //!   nothing: the owner task polls every future, so nothing is left in flight when that task stops.
-//! - `turns`: what the driver sends, each as one future. `post`: one message to the server and its answer. `stream`: the
-//!   stream on which the server sends messages of its own.
+//! - `turns`: everything that the driver sends, each as one future. `post`: one message to the server and its answer.
+//!   `stream`: the stream on which the server sends messages of its own.
 //! - `mcp_session`: one session of the protocol. `target`: the address of the server. `dial`: how connections to it are opened.
 //!   `error`: what can fail.
 //! - `request_metadata`: the headers that repeat parts of the body under revision 2026-07-28, which has no sessions.
@@ -29,8 +29,8 @@
 //! - `hooked`, `kept_socket`: where a mutation changes an exchange.
 //!
 //! Every exchange has a connection of its own. A server may close a connection that was kept just when the client writes the
-//! next request to it, and then the client cannot know whether the server processed that request. A fresh connection has no
-//! such moment, and no connection is left to close at the end.
+//! next request to it, and then the client cannot know whether the server processed that request. With a fresh
+//! connection this cannot happen, and no connection is left to close at the end.
 //!
 //! Deliberately absent: TLS, redirects, compression, authorization.
 

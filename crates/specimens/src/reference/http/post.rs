@@ -1,4 +1,4 @@
-//! One message to the server, and what comes back for it.
+//! One message to the server, and the response to it.
 
 use std::sync::Arc;
 

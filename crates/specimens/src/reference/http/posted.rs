@@ -1,4 +1,4 @@
-//! The two ends between rmcp and whatever carries its messages over HTTP.
+//! The two ends between rmcp and the conversation that carries its messages over HTTP.
 
 use std::sync::Arc;
 

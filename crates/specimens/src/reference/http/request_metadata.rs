@@ -1,4 +1,4 @@
-//! What the header of a POST says of the request in its body, in the modern era.
+//! The header fields with which a POST repeats parts of the request in its body, in the stateless generation.
 //!
 //! Source: revision 2026-07-28, basic/transports/streamable-http, Standard Request Headers.
 

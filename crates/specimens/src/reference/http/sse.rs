@@ -1,8 +1,8 @@
 //! The state of one conversation over HTTP with server-sent events, the transport of revision 2024-11-05.
 //!
-//! A GET opens the stream, which is the conversation: its first event says where to post, every message of the server comes
-//! on it, and it ends with the session. As in `carrier`, nothing is spawned: [`SseCarrier::run`] polls everything that is
-//! in flight. A stream that ended is not opened again: there is no session to come back to.
+//! A GET opens the stream, which is the conversation: its first event names the address for messages, it brings every
+//! message of the server, and it ends with the session. As in `driver`, nothing is spawned: [`SseCarrier::run`] polls
+//! everything that is in flight. A stream that ended is not opened again, because its session has ended with it.
 //!
 //! Source: revision 2024-11-05, basic/transports, HTTP with SSE.
 
@@ -87,7 +87,7 @@ impl SseCarrier {
         (Self { target, notes, mail, state, was_open: false, in_flight, asked }, posted)
     }
 
-    /// Carries messages until the conversation is lost or rmcp has let go of it. Safe to cancel.
+    /// Carries messages until the conversation is lost or rmcp has dropped it. Safe to cancel.
     pub(super) async fn run(&mut self) {
         loop {
             match &mut self.state {
@@ -256,7 +256,7 @@ impl SseCarrier {
         }
     }
 
-    /// Ends the conversation with this reason. The first reason stands.
+    /// Ends the conversation with this reason. The first reason counts.
     fn lose(&mut self, because: Arc<HttpError>) {
         self.notes.lose(because);
         self.let_go();

@@ -1,4 +1,4 @@
-//! The stream on which the server speaks unasked, and how often it is opened again.
+//! The stream for the server's own messages, and how often the client opens it again.
 //!
 //! Source: revision 2025-11-25, basic/transports, Listening for Messages from the Server: a server may refuse with 405
 //! and may end the stream at any time; the client waits for as long as `retry` says.
@@ -15,7 +15,7 @@ use super::post::{SessionClient, bad_status, expired, messages};
 use super::socket::Payload;
 use super::target::Purpose;
 
-/// Why there is no stream any more.
+/// Why the stream ended for good.
 pub(super) enum StreamOver {
     /// The server offers none. It is not asked again.
     Refused,

@@ -1,4 +1,4 @@
-//! Where a server is, and what every request to it carries.
+//! The address of a server, and the header fields of every request to it.
 
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Request, Uri, http};

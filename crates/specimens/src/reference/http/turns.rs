@@ -1,4 +1,5 @@
-//! What a conversation sends, each as one future that the driver polls: a request, a notification, a renewal, the DELETE.
+//! Everything that a conversation sends, each as one future that the driver polls: a request, a notification, a
+//! renewal, the DELETE.
 
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ pub(super) async fn within<T>(
     timeout(bound, work).await.unwrap_or(Err(HttpError::TimedOut { bound }))
 }
 
-/// Whether nobody listens at the server's address.
+/// Whether no process listens at the server's address.
 pub(super) fn is_gone(error: &HttpError) -> bool {
     matches!(error, HttpError::Connect { source, .. } if source.kind() == std::io::ErrorKind::ConnectionRefused)
 }
