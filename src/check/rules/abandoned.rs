@@ -12,10 +12,10 @@ use crate::plan::Promise;
 /// Counter-examples: `initialize` must not be cancelled. If the server ended the stream, the client did not abandon the
 /// request. A client that the harness killed, or that a signal asked to end, had no chance to cancel. Where the driver had a
 /// loader cancel an operation, `cancel-announced` judges. A cleanup, a removal or the end of the program closes what is
-/// open, and a response that had begun and was broken is not a request that was abandoned. The journal of a mock alone does not
-/// show whether its client lives on, so a later request of the session must show it. A cancellation on another socket may
-/// overtake its request. Over other transports, and where the wire stays open, only the operation of a driver shows that a
-/// request was abandoned. Since 2026-07-28 the end of a stream is its cancellation.
+/// open, and a response that had begun and was broken is not a request that was abandoned. The journal of a mock alone
+/// does not show whether its client keeps running, so a later request of the session must show it. A cancellation on
+/// another socket may overtake its request. Over other transports, and where the wire stays open, only the operation of
+/// a driver shows that a request was abandoned. Since 2026-07-28 the end of a stream is its cancellation.
 pub(super) const ABANDONED_CALL_CANCELLED: Invariant = Invariant {
     id: "abandoned-call-cancelled",
     property: Property::Liveness,
@@ -68,7 +68,7 @@ struct AbandonedRequests {
 struct GivenUp {
     asked: PostedRequest,
     at: Seq,
-    /// Whether the session goes on.
+    /// Whether the session continues.
     goes_on: bool,
     /// The ids of the events that its stream had.
     ids: Vec<String>,
@@ -89,7 +89,8 @@ impl Monitor for AbandonedRequests {
         }
         match &event.kind {
             EventKind::CancelRequested { .. } => self.cancelled = Some(event.seq),
-            // What comes after a whole answer, or after one that no client can read, abandons nothing.
+            // An end of the connection after a whole answer, or after an answer that no client can read, abandons
+            // nothing.
             EventKind::HttpAnswered { exchange, streams: false, .. } if !self.is_host => {
                 self.asked.swap_remove(&exchange_of(event, exchange));
             }
@@ -198,7 +199,7 @@ impl AbandonedRequests {
         }
     }
 
-    /// Whether something else than the loader's own decision ended a request.
+    /// Whether a request ended for another reason than a decision of the loader.
     fn is_excused(&self, asked: &PostedRequest, view: &View) -> bool {
         let is_after = |event: Option<Seq>| event.is_some_and(|event| event > asked.seq);
         !self.is_host

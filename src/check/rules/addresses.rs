@@ -7,9 +7,9 @@ use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, 
 use crate::history::{Event, EventKind, Header, KeySet, Kind, Seq, SessionId, Table};
 use crate::plan::Promise;
 
-/// Counter-examples: A stranger that finds the port is not the client: only a session id of this server, or a socket that
-/// also carries requests to the endpoint, shows whose message it is. Documents of authorization, preflights and other
-/// requests are not messages. A library that follows a redirect posts where the server told it to.
+/// Counter-examples: Another program may find the port. Only a session id of this server, or a socket that also carries
+/// requests to the endpoint, shows that the message comes from the client. Documents of authorization, preflights and
+/// other requests are not messages. A library that follows a redirect posts where the server told it to.
 pub(super) const ENDPOINT_USED: Invariant = Invariant {
     id: "endpoint-used",
     property: Property::Safety,
@@ -34,7 +34,7 @@ struct Addresses {
     given: KeySet<SessionId>,
     /// Open sockets that have carried a request to the endpoint.
     own: KeySet<ServerSocket>,
-    /// Messages to elsewhere on sockets that nothing else proves to be the client's.
+    /// Messages to other addresses, on sockets that are not proved to be the client's.
     pending: Table<ServerSocket, Vec<(Seq, String)>>,
     /// Servers that have redirected a request.
     redirecting: BTreeSet<String>,

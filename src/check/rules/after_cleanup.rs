@@ -12,7 +12,7 @@ use crate::plan::Promise;
 const UNDER_WAY_US: u64 = 100_000;
 
 /// Counter-examples: A loader that opens a session for each call may do so for a call that is still running. A pool of
-/// HTTP connections may replace a socket that was torn off, as Node's `fetch` does when a stream is aborted: a socket
+/// HTTP connections may replace a socket that was broken, as Node's `fetch` does when a stream is aborted: a socket
 /// counts only after a request uses it.
 pub(super) const CLOSED_STAYS_CLOSED: Invariant = Invariant {
     id: "closed-stays-closed",

@@ -12,15 +12,15 @@ use crate::history::{
 };
 use crate::plan::Promise;
 
-/// Counter-examples: A script that garbles answers may have sent others than the journal shows, until a later call to
-/// that server returns what it should; other servers are not concerned. An answer that was sent to an earlier call is
-/// never that of a later one. A loader that returns no text at all gives nothing to compare, and one that joins the texts
-/// of an answer has told them, in any form that contains them. Where an answer has other content beside its texts, a
-/// loader may add that, or hand on the structured content instead. Some loaders return an error to the model as a text and
-/// report success: that is a warning. A call that the server sends back is not answered; the journal has that message as the
-/// mock sent it, whatever else is wrong.
-/// The failure of a call to a healthy server is another rule's. Bytes that a server could not read may have been the
-/// request of a call, and a loader may tell as a text that it could not send it.
+/// Counter-examples: A script that garbles answers may have sent other answers than the journal shows, until a later
+/// call to that server returns its own answer. Other servers are not affected. The answer to an earlier call is never
+/// the answer to a later one. A loader that returns no text at all gives nothing to compare. A loader may join the
+/// texts of an answer in any form that contains them. If an answer has other content next to its texts, a loader may
+/// add that content, or return the structured content instead. Some loaders return an error to the model as a text and
+/// report success: that is a warning. A call that the server sends back is not answered. The journal has that message
+/// as the mock sent it, also if the script garbles answers. Another rule judges the failure of a call to a healthy
+/// server. Bytes that a server could not read may have been the request of a call, and a loader may return a text that
+/// says that it could not send the call.
 pub(super) const ANSWER_REACHES_ITS_CALLER: Invariant = Invariant {
     id: "answer-reaches-its-caller",
     property: Property::Safety,
@@ -72,13 +72,13 @@ struct CallAnswers {
     is_excerpt: bool,
     /// Calls that a message on the wire names.
     named: KeySet<OpId>,
-    /// Servers that received what they could not read.
+    /// Servers that received bytes that they could not read.
     noisy: BTreeSet<String>,
     /// Servers that may have sent other answers than the journal shows, and since when.
     garbled: Table<String, Seq>,
     /// The newest answers of such servers.
     before: VecDeque<(String, Seq, Told)>,
-    /// Whether the loader tells the texts of answers.
+    /// Whether the loader returns the texts of answers.
     tells_texts: bool,
     /// Calls that succeeded without the text of their answer.
     silent: Vec<(OpId, Seq, Seq)>,
@@ -93,7 +93,7 @@ struct UnansweredCall {
     operation: OpId,
 }
 
-/// What a result tells.
+/// The content of a result.
 #[derive(Clone)]
 struct Told {
     /// The texts of its content, the first one first.
@@ -116,7 +116,7 @@ enum AnswerKind {
     Texts(Told),
     /// A result that does not begin with a text.
     Other,
-    /// A result that says of itself that it is an error.
+    /// A result that is marked as an error.
     ToolError,
     /// An error of JSON-RPC.
     Error,
@@ -215,7 +215,7 @@ impl CallAnswers {
                 }
                 tally.held();
             }
-            // An answer that is an error is one, whatever else is wrong with its server.
+            // An error is an error, whatever else is wrong with its server.
             (AnswerKind::Error | AnswerKind::ToolError, text) => {
                 let (variant, what) = match kind {
                     AnswerKind::ToolError => ("tool-error-as-success", "a result that is an error"),
@@ -304,8 +304,7 @@ impl AnswerKind {
 }
 
 impl Told {
-    /// Whether a caller that got `text` got this: the first text, all texts in one with what else there is, or the structured
-    /// content.
+    /// Whether `text` is this answer: its first text, all its texts with any other content, or its structured content.
     fn is_in(&self, text: &str) -> bool {
         let has_all = || {
             let written = |each: &str| Value::from(each).to_string();

@@ -12,12 +12,12 @@ use crate::plan::Promise;
 
 /// The notification with which a server grants a subscription.
 const ACKNOWLEDGED: &str = "notifications/subscriptions/acknowledged";
-/// Number of times that make a habit.
+/// Number of repetitions after which a behaviour counts.
 const AGAIN: usize = 3;
 
 /// A subscription that is asked for again within this time was asked for at once.
 const AT_ONCE_US: u64 = 250_000;
-/// Number of subscriptions that end in order and are asked for again at once, before that counts.
+/// Number of regularly ended subscriptions that a client asks for again at once, before that counts.
 const STORM: usize = 6;
 
 /// Counter-examples: A client may subscribe again when its server has ended a subscription, and at once the first times.

@@ -12,9 +12,9 @@ use crate::plan::Promise;
 
 /// Counter-examples: A client has no token before a server asks for one, and drops a token that a 401 refused. Two clients
 /// on one server have tokens of their own, so a session shows whose request it is; without sessions only a socket does, to
-/// a server that asks for tokens. A request on another socket may have been written before the token was known: only that
-/// the socket was opened after further exchanges, or after a pause, shows that it was not. A DELETE is the last request of
-/// its session, so its client knows the token. Metadata documents are fetched without a token.
+/// a server that asks for tokens. A request on another socket may have been written before the token was known: a
+/// socket that was opened after further exchanges, or after a pause, shows that it was not. A DELETE is the last
+/// request of its session, so its client knows the token. Metadata documents are fetched without a token.
 pub(super) const TOKEN_SENT: Invariant = Invariant {
     id: "token-sent",
     property: Property::Safety,
@@ -45,7 +45,7 @@ pub(super) const TOKEN_SENT: Invariant = Invariant {
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Tokens::default()) },
 };
 
-/// Whose requests belong together.
+/// The requests that come from the same client.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Client {
     Session(Name, SessionId),

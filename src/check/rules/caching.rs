@@ -16,7 +16,7 @@ use crate::plan::Promise;
 const CACHEABLE: [&str; 5] =
     ["tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read"];
 
-/// Requests for what was still fresh, before that counts.
+/// Number of requests for a fresh list, before that counts.
 const EARLY: usize = 3;
 
 /// Counter-examples: A client may ask before the time is over if it has reason to believe that something changed: a
@@ -164,9 +164,9 @@ const POLLS: usize = 6;
 /// The part of its time to live by which a poll may come later, and how much more for a busy machine.
 const LATE: (u32, Duration) = (4, Duration::from_millis(100));
 
-/// Counter-examples: A client may ask for a list each time that it needs it, so one that makes other requests in between is
-/// not judged. A poll with jitter and backoff soon comes later than the list is stale. A list that changed is not a poll
-/// without a reason.
+/// Counter-examples: A client may ask for a list each time that it needs it, so a client that makes other requests in
+/// between is not judged. A poll with jitter and backoff soon comes later than the list is stale. A list that changed
+/// is not a poll without a reason.
 pub(super) const LIST_NOT_POLLED: Invariant = Invariant {
     id: "list-not-polled",
     property: Property::Safety,
@@ -192,7 +192,7 @@ pub(super) const LIST_NOT_POLLED: Invariant = Invariant {
 struct Polls {
     senders: Senders,
     open: Table<(ConnectionId, String), ListKey>,
-    /// The newest list of each client, which nothing has followed yet.
+    /// The newest list of each client, if no request has followed it yet.
     newest: Table<Sender, Polled>,
 }
 

@@ -91,13 +91,13 @@ fn variant(kind: MissKind, switch: ContextSwitch) -> &'static str {
 }
 
 /// Counter-examples: If a server answers over HTTP that it does not know the session, it has not done the work, so the
-/// client may send the call again on a new session. The same holds for a call that HTTP refused, for example with 401 or
-/// 502, or sent elsewhere, and for one that the server declined with an error, for example because of its version. The
-/// client repeats a call that the server sent back for more input. Without a handshake, a response that breaks off loses
-/// its request. If a server died, it may have done the work before, so the loader must promise that it repeats calls.
-/// Without a handshake, a client should reconnect: that is a warning, and none if the loader promises that, or if the
-/// server has marked the tool as one that may be called again. Only the driver numbers calls; in the journal of a mock
-/// alone the argument `n` is the caller's own.
+/// client may send the call again on a new session. The same holds for a call that HTTP refused, for example with 401
+/// or 502, or redirected, and for a call that the server declined with an error, for example because of its version.
+/// The client repeats a call that the server sent back for more input. Without a handshake, a response that breaks off
+/// loses its request. If a server died, it may have done the work before, so the loader must promise that it repeats
+/// calls. Without a handshake, a client should reconnect, so the verdict is Warn. There is no warning if the loader
+/// promises that, or if the server has marked the tool as one that may be called again. Only the driver numbers calls;
+/// in the journal of a mock alone the argument `n` is the caller's own.
 pub(super) const CALL_SENT_ONCE: Invariant = Invariant {
     id: "call-sent-once",
     property: Property::Safety,
@@ -355,7 +355,7 @@ fn sender_of<'a>(event: &Event, connection: &ConnectionId, request: &Message, vi
 }
 
 /// Counter-examples: Calls with different arguments are different calls. A program may call again on purpose: after it
-/// has the answer, or beside a call that still runs. An error of HTTP is an answer. In the stateless generation the
+/// has the answer, or while another call still runs. An error of HTTP is an answer. In the stateless generation the
 /// client repeats a call that its server answered with a request for input.
 pub(super) const CALL_MADE_ONCE: Invariant = Invariant {
     id: "call-made-once",
@@ -392,7 +392,7 @@ struct MadeCall {
     became: Became,
 }
 
-/// What became of a call.
+/// The state of a call.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Became {
     /// It may still run.

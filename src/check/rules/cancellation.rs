@@ -179,12 +179,12 @@ impl Monitor for PromptCancellations {
 /// After this time, and this many further requests one by one, a client over pipes has read an answer.
 const READ_BY_THEN: (Duration, usize) = (Duration::from_secs(1), 2);
 
-/// Counter-examples: A cancellation may cross the answer: without evidence that the client had read it, it had not. Over
-/// lines, a client that takes turns and went on for some requests has read it, and one that cancels call after call behind
-/// the answer crosses no answer by chance. If a script delays the answers, its own time-out may end each call close to its
-/// answer: then only calls count whose answers the loader gave to their callers. Two
-/// sockets have no order, so a cancellation may overtake its request. If bytes arrived that are not a message, or a request
-/// was cut off or refused unread, the request may have been among them.
+/// Counter-examples: A cancellation may cross the answer: without evidence that the client had read the answer, the
+/// rule assumes that it had not. Over lines, a client that sends one request at a time and has sent some further
+/// requests has read it. If a client cancels call after call after the answer, that is not chance. If a script delays
+/// the answers, a timeout of the loader may end each call close to its answer: then only calls count whose answers the
+/// loader gave to their callers. Two sockets have no order, so a cancellation may overtake its request. If bytes
+/// arrived that are not a message, or a request was cut off or refused unread, the request may have been among them.
 pub(super) const CANCEL_ONLY_OPEN_REQUESTS: Invariant = Invariant {
     id: "cancel-only-open-requests",
     property: Property::Safety,
@@ -241,7 +241,8 @@ struct TrackedRequest {
     answered: Option<AnsweredAt>,
     is_cancel_wanted: bool,
     cancelled: Option<Seq>,
-    /// The answer and a cancellation without a reason, which came so long after it that it has rarely crossed it.
+    /// The answer and a cancellation without a reason, which came so long after the answer that the two have hardly
+    /// crossed.
     late: Option<[Seq; 2]>,
     consumed: Option<Seq>,
 }
@@ -369,7 +370,7 @@ impl CancelledRequests {
             if !self.noisy.contains(connection) {
                 self.early.insert(key, seq);
             }
-            // Over lines nothing is overtaken.
+            // Over lines no message overtakes another.
             if view.is_line() {
                 self.end_early(tally, connection);
             }
@@ -440,7 +441,8 @@ impl CancelledRequests {
     }
 }
 
-/// The violation of a client over pipes that takes turns and cancels what was answered long before.
+/// The violation of a client over pipes that sends one request at a time and cancels a request that was answered long
+/// before.
 fn cancelled_late(event: &Event, id: &Value, asked: &TrackedRequest, turn: Option<usize>) -> Option<Violation> {
     let (time, n_further) = READ_BY_THEN;
     let answered = asked.answered.filter(|_| !asked.is_cancel_wanted && asked.consumed.is_none())?;

@@ -13,9 +13,9 @@ use crate::plan::Promise;
 
 /// Counter-examples: An answer that crosses the cancellation ends the request, so there is nothing to announce. A
 /// request that may belong to another operation is not judged. A dead server cannot receive a notice, and a program
-/// that a signal ends may not send one. Where only the end of a stream is a notice, the server may have ended it with the answer
-/// before the client came to that, unless the client had made another request meanwhile. A cleanup ends every stream: one
-/// that ends only then is not a notice, if the caller had its outcome long before.
+/// that a signal ends may not send one. Where only the end of a stream is a notice, the server may have ended the
+/// stream with the answer before the client could, unless the client had made another request meanwhile. A cleanup ends
+/// every stream: if a stream ends only then, its end is not a notice if the caller had its outcome long before.
 pub(super) const CANCEL_ANNOUNCED: Invariant = Invariant {
     id: "cancel-announced",
     property: Property::Liveness,
@@ -79,7 +79,7 @@ pub(super) const STATELESS_CANCEL_SENT: Invariant = Invariant {
 
 #[derive(Default)]
 struct CancellationNotices {
-    /// Whether `cancel-announced` judges what is broken.
+    /// Whether `cancel-announced` judges the violation.
     is_promised: bool,
     owed: Table<OpId, OwedNotice>,
     notices: Table<RequestKey, usize>,
@@ -199,7 +199,8 @@ impl Monitor for CancellationNotices {
 }
 
 impl OwedNotice {
-    /// The notice that a cancellation owes: only if exactly one request is in flight and it belongs to the operation.
+    /// The notice that a cancellation requires: only if exactly one request is in flight and it belongs to the
+    /// operation.
     fn of(operation: &Operation, view: &View, requested: Seq) -> Option<Self> {
         let [request] = operation.requests.as_slice() else { return None };
         if operation.action != Action::Call || operation.is_ambiguous || request.answered.is_some() {

@@ -53,7 +53,7 @@ type Capability = (&'static str, &'static [&'static str]);
 
 const TASK_CALLS: Capability = ("tasks for calls", &["tasks", "requests", "tools", "call"]);
 
-/// No revision has servers that run anything but calls as tasks.
+/// In every revision, servers run only calls as tasks.
 const OTHER_TASKS: Capability = ("tasks for this method", &["tasks", "requests", "-"]);
 
 /// The capabilities that a request needs in a revision.

@@ -6,8 +6,8 @@ use crate::history::{Action, Event, EventKind, Header, Kind, OpId, Outcome, Seq}
 use crate::plan::Promise;
 
 /// Counter-examples: A cleanup may fail if the driver cancelled it, if a signal or the exit overtook it, or if it runs
-/// in a context in which the loader does not promise to work. A dead or stubborn server excuses nothing: cleanup exists
-/// for exactly that case.
+/// in a context in which the loader does not promise to work. A dead or stubborn server excuses nothing: cleanup must
+/// handle exactly that case.
 pub(super) const CLEANUP_REPEATABLE: Invariant = Invariant {
     id: "cleanup-repeatable",
     property: Property::Liveness,
@@ -91,8 +91,8 @@ fn variant(operation: &Operation, kind: MissKind) -> &'static str {
 }
 
 /// Counter-examples: A load that runs concurrently with cleanup may connect. A load that was cancelled or failed a
-/// moment ago may have started a server that connects only now. A loader that promises to reconnect may be in the
-/// middle of that.
+/// moment ago may have started a server that connects only now. A loader that promises to reconnect may be
+/// reconnecting.
 pub(super) const CLEANUP_OPENS_NOTHING: Invariant = Invariant {
     id: "cleanup-opens-nothing",
     property: Property::Safety,

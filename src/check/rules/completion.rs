@@ -7,9 +7,9 @@ use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Ta
 use crate::history::{Action, Event, EventKind, Header, Kind, LINK_LOST_CODE, OpId, Outcome, Seq, Table};
 use crate::plan::{Bound, Promise};
 
-/// Counter-examples: An operation whose context the driver ended has nowhere to complete. A process that exits after a
-/// request to exit, or that the supervisor ends because of a limit of the harness, is not lost. A loader that keeps a
-/// declared bound of 10 s with a timer fires at 10.00x s, so a declared bound is broken only beyond one tenth more.
+/// Counter-examples: An operation whose context the driver ended cannot complete. A process that exits after a request
+/// to exit, or that the supervisor ends because of a limit of the harness, is not lost. A loader that keeps a declared
+/// bound of 10 s with a timer fires at 10.00x s, so a declared bound is broken only beyond one tenth more.
 pub(super) const OPERATION_COMPLETES: Invariant = Invariant {
     id: "operation-completes",
     property: Property::Liveness,

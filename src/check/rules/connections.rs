@@ -190,7 +190,7 @@ fn judge_replaced(
 const STARTS_MAX: usize = 3;
 
 /// Counter-examples: A loader that opens a session for each call starts a server for each call, and calls may run
-/// together. A pool starts several servers, and none of them again while nothing has ended.
+/// together. A pool starts several servers, and starts none of them again unless one has ended.
 pub(super) const SERVER_NOT_RESPAWNED: Invariant = Invariant {
     id: "server-not-respawned",
     property: Property::Safety,

@@ -130,7 +130,7 @@ type Attempt = (Client, Option<String>, String);
 
 struct Repetitions {
     status: u16,
-    /// Clients that were refused before: only what such a client sends is counted.
+    /// Clients that were refused before: only the requests of such clients count.
     refused_before: KeySet<Client>,
     carried: Table<ServerExchange, (Attempt, Sent)>,
     refused: Table<Attempt, Vec<Sent>>,
@@ -216,7 +216,7 @@ impl Repetitions {
     }
 }
 
-/// What a message asks for, without its id.
+/// The content of a message, without its id.
 pub(super) fn content(message: &Message) -> String {
     let params = message.at(&["params"]).map(ToString::to_string).unwrap_or_default();
     format!("{} {params}", message.method().unwrap_or_default())

@@ -42,7 +42,7 @@ struct Cursors {
     given: Table<ConnectionId, KeySet<(String, String)>>,
     /// The cursors that each list gave on any connection.
     of_server: Table<List, BTreeSet<String>>,
-    /// Connections with an answer of which only the beginning is on file.
+    /// Connections with an answer whose end the recorder did not keep.
     unknown: KeySet<ConnectionId>,
     /// Servers with such an answer.
     unknown_servers: BTreeSet<String>,
@@ -78,7 +78,7 @@ impl Cursors {
         self.asked.insert((connection.clone(), Name::from(id)), method.to_owned());
         let Some(cursor) = request.at(&["params", "cursor"]).filter(|cursor| !cursor.is_null()) else { return };
         let cursor = text(cursor);
-        // Some clients write the beginning of a list so.
+        // Some clients request the beginning of a list in this way.
         if cursor.is_empty() {
             return;
         }

@@ -102,7 +102,7 @@ fn declared_feature(request: &Message, revision: Revision, agreement: &Agreement
 }
 
 /// Counter-examples: The notification may come after the answer that shows the change. A client that did not declare
-/// `roots.listChanged` tells nothing.
+/// `roots.listChanged` need not announce changes.
 pub(super) const CHANGED_ROOTS_TOLD: Invariant = Invariant {
     id: "changed-roots-told",
     property: Property::Liveness,
@@ -133,7 +133,7 @@ struct ToldRoots {
 struct Told {
     roots: BTreeSet<String>,
     seq: Seq,
-    /// The answers between which the roots changed untold.
+    /// The answers between which the roots changed without an announcement.
     changed: Option<(Seq, Seq)>,
     is_announced: bool,
 }

@@ -8,7 +8,7 @@ use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name
 use crate::plan::Promise;
 
 /// Counter-examples: Only what the requested schema says is compared; formats and patterns are not. Fields that it does
-/// not name are welcome. A field that is not required may be left out, and a whole number may be written as 1.0.
+/// not name are allowed. A field that is not required may be left out, and a whole number may be written as 1.0.
 pub(super) const INPUT_MATCHES_REQUEST: Invariant = Invariant {
     id: "input-matches-request",
     property: Property::Safety,

@@ -115,7 +115,7 @@ impl Monitor for Fallbacks {
                     let violation = client.receive(event.seq, may_be_several, connection, part);
                     match violation {
                         Some(violation) if view.is_line() => tally.broken(violation),
-                        // The oldest ones stay: what takes back a question takes back every later one.
+                        // The oldest ones stay: an event that takes back a question takes back every later one.
                         Some(violation) if client.again.len() < AGAIN_MAX => {
                             client.again.push((client.sessions.len(), violation));
                         }
@@ -131,7 +131,7 @@ impl Monitor for Fallbacks {
             EventKind::HttpAnswered { exchange, status, .. } if *status >= 400 => {
                 self.clients_of(event).for_each(|(_, client)| client.refuse(event.seq, exchange));
             }
-            // What was known of the server may be wrong now.
+            // Earlier knowledge about the server may be wrong now.
             EventKind::FaultDelivered { impairs: Impact::Answers | Impact::Connection, .. }
             | EventKind::SessionClosed { how: WireEnd::ByServer | WireEnd::Broken, .. }
             | EventKind::ConnectionClosed { how: WireEnd::ByServer | WireEnd::Broken, .. } => {
@@ -217,7 +217,7 @@ impl Fallback {
         }
     }
 
-    /// An HTTP response says no.
+    /// An HTTP response refuses a request.
     fn refuse(&mut self, now: Seq, exchange: &ExchangeId) {
         let is_probe = self.probe.as_ref().is_some_and(|(.., of)| of.as_ref() == Some(exchange));
         if is_probe {
@@ -262,7 +262,7 @@ struct RefusedRevisions {
     refused: Table<Sender, Refusal>,
 }
 
-/// The revision of one request, and what it may have come from.
+/// The revision of one request, and its possible senders.
 type AskedRevision = (String, Vec<Sender>);
 
 /// The newest answer that named revisions, or refused one, for a client.
@@ -357,8 +357,8 @@ fn revisions(list: Option<&Value>) -> Option<BTreeSet<String>> {
     Some(list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
 }
 
-/// Counter-examples: A client may be configured to keep its name to itself; then it never says it. Two clients of one
-/// server may differ. A client that fell back to `initialize` has said its name there.
+/// Counter-examples: A client may be configured not to send its name; then it never sends it. Two clients of one server
+/// may differ. A client that fell back to `initialize` has said its name there.
 pub(super) const CLIENT_NAMED: Invariant = Invariant {
     id: "modern-client-named",
     property: Property::Safety,

@@ -10,8 +10,8 @@ use crate::history::{Event, EventKind, Header, Kind, Message, Seq, Table};
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: A program of 2024-11-05 asks for its stream at any server. So the GET counts only if it comes from the
-/// client that was refused: on its socket, from a program that the harness started, or while nobody else has ever reached
-/// the server. Up to 2025-06-18 any 4xx may ask for the old transport.
+/// client that was refused: on its socket, from a program that the harness started, or while no other client has ever
+/// reached the server. Up to 2025-06-18 any 4xx may ask for the old transport.
 pub(super) const FALLBACK_AFTER_REFUSAL: Invariant = Invariant {
     id: "fallback-after-refusal",
     property: Property::Safety,
@@ -32,7 +32,8 @@ pub(super) const FALLBACK_AFTER_REFUSAL: Invariant = Invariant {
     start: |header: &Header| -> Box<dyn Monitor> { Box::new(Fallbacks::new(header, false)) },
 };
 
-/// Counter-examples: as for `fallback-after-refusal`. A server of 2026-07-28 answers 404 to an unknown method: the body tells.
+/// Counter-examples: as for `fallback-after-refusal`. A server of 2026-07-28 answers 404 to an unknown method: the body
+/// shows that.
 pub(super) const MODERN_FALLBACK_AFTER_REFUSAL: Invariant = Invariant {
     id: "modern-fallback-after-refusal",
     property: Property::Safety,
@@ -137,7 +138,7 @@ impl Monitor for Fallbacks {
 }
 
 impl Fallbacks {
-    /// Takes the message of a probe. Of the generation with a handshake, only `initialize` is one.
+    /// Takes the message of a probe. In the handshake generation, only `initialize` is a probe.
     fn posted(&mut self, key: &ServerExchange, message: &Message) {
         if !self.is_stateless && !message.is_request("initialize") {
             self.probes.swap_remove(key);

@@ -9,8 +9,8 @@ use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Ta
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table};
 use crate::plan::{Promise, Revision};
 
-/// Counter-examples: An answer that gives nothing, such as a declined request for input or an empty list of roots,
-/// serves nothing; common libraries answer like this, and an error that should be there is a warning. A client that
+/// Counter-examples: An answer without content, such as a declined request for input or an empty list of roots, does
+/// not serve the feature. Common libraries answer like this, so a missing error is only a warning. A client that
 /// declared a feature may still answer with an error.
 pub(super) const FEATURES_DECLARED: Invariant = Invariant {
     id: "features-declared",
@@ -40,8 +40,8 @@ struct Features {
 struct AskedFeature {
     method: String,
     feature: &'static str,
-    /// A part of the feature that must be declared on its own: its path, and the code of the error that is due without
-    /// it.
+    /// A part of the feature that must be declared on its own: its path, and the code of the error that is required
+    /// without it.
     part: Option<(&'static [&'static str], Option<i64>)>,
     /// Whether the revision has no such request.
     is_foreign: bool,
@@ -151,7 +151,7 @@ impl Features {
     }
 }
 
-/// Whether a part of a feature was declared. An empty elicitation stands for forms.
+/// Whether a part of a feature was declared. An empty elicitation means forms.
 fn declares(agreement: &Agreement, path: &[&str]) -> bool {
     let is_empty = |value: &Value| value.as_object().is_some_and(Map::is_empty);
     let stands_for_forms = path == ["elicitation", "form"] && agreement.of_client(&path[..1]).is_some_and(is_empty);

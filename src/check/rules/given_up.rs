@@ -34,9 +34,10 @@ pub(super) struct GivenUpCall {
 impl GivenUpCalls {
     /// Takes an event. `is_open` says whether a request is open as far as its exchange shows.
     ///
-    /// Counter-examples: A call that the driver cancelled, or that a cleanup overtook, is another rule's. A fault that garbles
-    /// messages may have answered the request. If the connection ended, or the answer came before the client went on,
-    /// nothing is left to cancel. A client that ends its connection at once after the failure has let go of the request.
+    /// Counter-examples: Other rules judge a call that the driver cancelled, or that a cleanup overtook. A fault that
+    /// garbles messages may have answered the request. If the connection ended, or the answer came before the next
+    /// request of the client, nothing is left to cancel. A client that ends its connection at once after the failure
+    /// has abandoned the request properly.
     pub(super) fn see(&mut self, event: &Event, view: &View, is_open: impl Fn(&ConnectionId, &Name) -> bool) {
         match &event.kind {
             EventKind::OperationCompleted { operation, outcome: Outcome::Failed(_) } => {
@@ -57,7 +58,7 @@ impl GivenUpCalls {
                     }
                 }
             }
-            // What a driver asks for next comes after what the loader did about the failure.
+            // The next operation of the driver comes after everything that the loader did about the failure.
             EventKind::OperationInvoked { .. } => {
                 self.all.retain(|call| call.owed.is_some() || is_pending(view, &call.connection, &call.id));
                 for call in self.all.iter_mut().filter(|call| call.owed.is_none()) {

@@ -16,9 +16,9 @@ use crate::plan::Promise;
 
 /// Counter-examples: A client of both generations may send `server/discover` first, or any request of the stateless
 /// generation. Pings, responses and cancellations belong to no phase. Two
-/// sockets have no order, so a request may overtake the notification on another one. A client may send `initialize` again after an error, or
-/// go on without a handshake, as a server of the stateless generation expects. If a script garbles answers so that the
-/// journal does not show what the client read, the connection is not judged any further.
+/// sockets have no order, so a request may overtake the notification on another one. A client may send `initialize`
+/// again after an error, or continue without a handshake, as a server of the stateless generation expects. If a script
+/// garbles answers so that the journal does not show what the client read, the connection is not judged any further.
 pub(super) const HANDSHAKE_ORDER: Invariant = Invariant {
     id: "handshake-order",
     property: Property::Safety,
@@ -65,7 +65,8 @@ struct Handshake {
     is_odd: bool,
     /// Whether judging has stopped: the handshake was broken already, or a script garbles answers.
     has_stopped: bool,
-    /// A request that came before notifications/initialized, on which socket: on another one, that may be under way.
+    /// A request that came before notifications/initialized, and its socket: on another socket, the notification may be
+    /// under way.
     raced: Option<(Violation, Seq, Carrier)>,
 }
 
@@ -137,8 +138,8 @@ impl Monitor for Handshakes {
 }
 
 impl Handshake {
-    /// Decides about a request that came before notifications/initialized, once that arrives: it was under way if its
-    /// socket is another one and was open already.
+    /// Judges a request that came before notifications/initialized, once the notification arrives. The notification was
+    /// under way if its socket is another one and was open already.
     fn settle(&mut self, message: &Message, (carrier, opened): (Option<&Carrier>, Option<Seq>), tally: &mut Tally) {
         if message.method() != Some("notifications/initialized") {
             return;
@@ -214,7 +215,7 @@ impl Handshake {
             return;
         }
         self.has_stopped = true;
-        // LC-INIT-05 is a SHOULD NOT, and LC-INIT-04 follows from what the text says; the others are MUSTs.
+        // LC-INIT-05 is a SHOULD NOT, and LC-INIT-04 follows from the text; the others are MUSTs.
         let is_should = matches!(variant, "request-before-answer" | "after-refusal");
         tally.broken(if is_should { violation.as_warning() } else { violation });
     }
@@ -331,7 +332,7 @@ impl Monitor for InitializedConnections {
                 self.asked.insert(connection.clone(), id);
             }
             EventKind::WireReceived { connection, message } if !self.owed.is_empty() => {
-                // One with an id is another rule's case.
+                // Another rule judges one with an id.
                 let is_notice = |part: &Message| part.method() == Some("notifications/initialized");
                 if parts(message).iter().any(is_notice) && self.owed.swap_remove(connection).is_some() {
                     tally.held();
@@ -419,7 +420,7 @@ impl Monitor for InitializedSessions {
                 self.owed.insert(connection.clone(), event.seq);
             }
             EventKind::WireReceived { connection, message } => {
-                // One with an id is another rule's case.
+                // Another rule judges one with an id.
                 let is_notice = parts(message).iter().any(|part| part.method() == Some("notifications/initialized"));
                 if is_notice && self.owed.swap_remove(connection).is_some() {
                     tally.held();

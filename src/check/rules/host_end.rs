@@ -151,7 +151,7 @@ fn judge_signal(event: &Event, _view: &View) -> Judged {
     }
 }
 
-/// Counter-example: the machine may be slow. The user chose the limit, so the violation stands, and the reason mentions
+/// Counter-example: the machine may be slow. The user chose the limit, so the violation counts, and the reason mentions
 /// the delay.
 pub(super) const ENDS_IN_TIME: Invariant = Invariant {
     id: "ends-in-time",

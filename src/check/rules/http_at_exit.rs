@@ -95,9 +95,9 @@ impl StreamsAtExit {
     }
 }
 
-/// Counter-examples: The client need not read the last bytes of a stream of events, nor what tells it nothing: the answer
-/// to a notification, to its DELETE, to a request that it has cancelled, or on a session that it has deleted. A socket that
-/// the mock resets proves nothing.
+/// Counter-examples: The client need not read the last bytes of a stream of events, nor an answer without information:
+/// the answer to a notification, to its DELETE, to a request that it has cancelled, or on a session that it has
+/// deleted. A socket that the mock resets proves nothing.
 pub(super) const ANSWERS_READ: Invariant = Invariant {
     id: "answers-read",
     property: Property::Liveness,
@@ -137,7 +137,7 @@ struct OpenRequest {
 }
 
 impl UnreadAnswers {
-    /// Nobody waits for these answers any more.
+    /// No caller waits for these answers any more.
     fn forget(&mut self, is_it: impl Fn(&OpenRequest) -> bool) {
         self.asked.retain(|_, asked| !is_it(asked));
         self.answered.retain(|_, asked| !is_it(asked));

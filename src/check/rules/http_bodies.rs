@@ -63,7 +63,7 @@ pub(super) const SESSION_ID_IN_HEADER_ONLY: Invariant = Invariant {
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(SessionSecrets::default()) },
 };
 
-/// A shorter id may stand in a text by chance.
+/// A shorter id may be in a text by chance.
 const SECRET_CHARS_MIN: usize = 8;
 
 #[derive(Default)]

@@ -10,7 +10,7 @@ use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Ta
 use crate::history::{ConnectionId, Event, EventKind, Header, KeySet, Kind, Message, Seq, SessionId, Table};
 use crate::plan::{Promise, Revision};
 
-/// Counter-examples: A client owes no id to a server that assigns none. A ping or a probe of the generation may come
+/// Counter-examples: If a server assigns no id, its client sends none. A ping or a probe of the generation may come
 /// before the session, and so may a request of a client that has none: over HTTP with server-sent events a stream is
 /// requested without one, and since 2026-07-28 everything is. Metadata documents and preflights are not requests of a
 /// session. The journal of a mock alone does not know the ids of the server that had its address before.
@@ -165,10 +165,10 @@ impl SessionIds {
     }
 }
 
-/// Counter-examples: 2025-03-26 has no such header, and what a session agreed on counts, not what the plan offers. A
-/// server that answers with an unknown revision, or with none, has
-/// agreed on none: the client may still send requests to end the session. A client that sends nothing but the DELETE after
-/// `initialize` may have been unable to read the answer, and then knows no revision.
+/// Counter-examples: 2025-03-26 has no such header, and the agreed revision counts, not the revision of the plan. If a
+/// server answers with an unknown revision, or with none, there is no agreed revision: the client may still send
+/// requests to end the session. A client that sends nothing but the DELETE after `initialize` may have been unable to
+/// read the answer, and then knows no revision.
 pub(super) const PROTOCOL_VERSION_SENT: Invariant = Invariant {
     id: "protocol-version-sent",
     property: Property::Safety,
@@ -192,7 +192,7 @@ pub(super) const PROTOCOL_VERSION_SENT: Invariant = Invariant {
     },
 };
 
-/// Judges a request of a session. `used`: connections whose client has gone on after `initialize`.
+/// Judges a request of a session. `used`: connections whose client has sent further messages after `initialize`.
 fn judge_version(event: &Event, view: &View, used: &mut KeySet<ConnectionId>, tally: &mut Tally) {
     let EventKind::HttpReceived { verb, connection: Some(connection), headers, .. } = &event.kind else { return };
     let agreed = view.agreement(connection).and_then(Agreement::revision);

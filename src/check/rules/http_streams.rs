@@ -7,7 +7,7 @@ use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, 
 use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, KeySet, Kind, Name, Seq, SessionId, Table};
 use crate::plan::Promise;
 
-/// Upper bound on the streams that a client may request in one window, for one session.
+/// Largest number of streams that a client may request in one window, for one session.
 const STREAMS_MAX: usize = 5;
 /// Length of that window, on the mock's own clock.
 const WINDOW_US: u64 = 1_000_000;

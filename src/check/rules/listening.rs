@@ -11,12 +11,13 @@ use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, 
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, LinkPeer, Message, Seq, Table};
 use crate::plan::Promise;
 
-/// Number of times that make a habit.
+/// Number of repetitions after which a behaviour counts.
 const AGAIN: usize = 3;
 
-/// Counter-examples: A client may list its tools at any time, before each call for instance. Only one that makes several
-/// calls in a row without a list, lists after each strange notification, and lists at no other time is judged. A number
-/// and its text count as the same name. A notification for a subscription that has ended may have been under way.
+/// Counter-examples: A client may list its tools at any time, before each call for instance. Only a client that makes
+/// several calls in a row without a list, lists after each strange notification, and lists at no other time is judged.
+/// A number and its text count as the same name. A notification for a subscription that has ended may have been under
+/// way.
 pub(super) const STRANGE_NOTICE_IGNORED: Invariant = Invariant {
     id: "strange-notice-ignored",
     property: Property::Safety,
@@ -43,7 +44,7 @@ struct StrangeNotices {
     connections: Table<ConnectionId, Listener>,
 }
 
-/// A client with a subscription, and how it goes on after notifications and without any.
+/// A client with a subscription, and its requests after notifications and without any.
 #[derive(Default)]
 struct Listener {
     ids: BTreeSet<String>,
@@ -56,7 +57,7 @@ struct Listener {
     n_untold: usize,
     /// Whether the newest request was a list.
     has_listed: bool,
-    /// Whether it let a strange notification pass, or listed without one.
+    /// Whether it ignored a strange notification, or listed without one.
     is_excused: bool,
 }
 
@@ -128,8 +129,8 @@ fn plain(id: &str) -> String {
 /// After this time, and this many further requests one by one, a client over pipes has read what its server sent.
 const READ_BY_THEN: (Duration, usize) = (Duration::from_secs(1), 2);
 
-/// Counter-examples: Both sides may end a subscription at the same time. Only a client that takes turns, and went on for
-/// some requests, has read that its server was first.
+/// Counter-examples: Both sides may end a subscription at the same time. Only a client that sends one request at a
+/// time, and has sent some further requests, has read that its server was first.
 pub(super) const TORN_DOWN_SUBSCRIPTION_LEFT: Invariant = Invariant {
     id: "torn-down-subscription-left",
     property: Property::Safety,
@@ -164,7 +165,7 @@ struct TearDown {
     n_requests: usize,
 }
 
-/// The requests of one client beside its subscriptions, which stay open.
+/// The requests of one client other than its subscriptions, which stay open.
 #[derive(Default)]
 struct TurnsBesides {
     n_requests: usize,
@@ -244,10 +245,10 @@ const TIME_TO_LISTEN: Duration = Duration::from_millis(500);
 /// Calls that a new process must have answered before a missing subscription counts.
 const N_CALLS: usize = 2;
 
-/// Counter-examples: A client that closed the pipes itself wants nothing any more. A client that never goes on with the
-/// server owes nothing, nor one that goes away at once. Another connection that was open at the time may be another
-/// client. A new process of the other generation, or one that announces no changes, has nothing to subscribe to. The end
-/// of a subscription by its server is not a loss of the connection.
+/// Counter-examples: A client that closed the pipes itself needs no subscription any more. A client that never uses the
+/// server again need not subscribe, nor a client that exits at once. Another connection that was open at the time may
+/// be another client. A new process of the other generation, or one that announces no changes, has nothing to subscribe
+/// to. The end of a subscription by its server is not a loss of the connection.
 pub(super) const SUBSCRIPTION_SENT_AGAIN: Invariant = Invariant {
     id: "subscription-sent-again",
     property: Property::Liveness,

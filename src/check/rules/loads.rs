@@ -102,8 +102,9 @@ fn failure_reported(event: &Event, view: &View, tally: &mut Tally) {
     }
 }
 
-/// A call without a text is a warning: its type says something, and the program may show that. The type says enough of a
-/// call whose request has no answer: the loader has waited no longer, and may have cancelled the request before.
+/// An error of a call without a text is only a warning, because its type says something, and the program may show the
+/// type. If the request of a call has no answer, the type is enough: the call timed out, and the loader may have
+/// cancelled the request before.
 fn call_failed(event: &Event, view: &View, tally: &mut Tally) {
     let EventKind::OperationCompleted { operation, outcome: Outcome::Failed(failure) } = &event.kind else { return };
     let call = view.operation(*operation).filter(|operation| operation.action == Action::Call);

@@ -11,12 +11,11 @@ use crate::plan::Promise;
 
 /// Time in which a request that no person answers should be answered.
 const PROMPT: Duration = Duration::from_secs(1);
-/// Time within which a client that is released from its own wait answers what it had put aside.
+/// Time within which a client answers postponed requests after its own wait has ended.
 const RELEASED: Duration = Duration::from_millis(250);
 
 /// Counter-examples: A person may take as long as it needs, so only requests are judged that no person answers: roots and
-/// pings. A client that is slow for another reason answers in its own time, and not in the moment in which its own
-/// request ends.
+/// pings. A client that is slow for another reason does not answer exactly when its own request ends.
 pub(super) const REQUESTS_SERVED_MEANWHILE: Invariant = Invariant {
     id: "requests-served-meanwhile",
     property: Property::Liveness,
@@ -124,16 +123,16 @@ impl Meanwhile {
     }
 }
 
-/// Number of calls after which the change counts as heard of.
+/// Number of calls after which the client must have noticed the change.
 const N_CALLS: usize = 3;
 
 /// Time for which a client may gather changes before it lists.
 const GATHERED: Duration = Duration::from_secs(1);
 
-/// Counter-examples: A loader lists again at its next load, which is another rule's case. A program that goes away, or
-/// makes no more calls, need not list. A server that did not declare `listChanged` said nothing that counts. A client that
-/// has not read the notification knows of no change, however much time has passed: it has read it if it takes turns and
-/// goes on.
+/// Counter-examples: A loader lists again at its next load, which another rule judges. A program that exits, or makes
+/// no more calls, need not list. If a server did not declare `listChanged`, its notification does not count. A client
+/// that has not read the notification knows of no change, however much time has passed. It has read the notification if
+/// it sends one request at a time and has sent further requests.
 pub(super) const CHANGED_LIST_FETCHED: Invariant = Invariant {
     id: "changed-list-fetched",
     property: Property::Safety,

@@ -15,9 +15,10 @@ use crate::plan::{Promise, Revision};
 
 /// Counter-examples: The number 1 and the string "1" are two ids. A response carries the server's id, which may be any.
 /// A probe of the generation comes before the session, so its id is not of the session. Without sessions (from
-/// 2026-07-28) an id is free again once it is answered, and two clients of one server may use the same one. Instances of one
-/// program say one name and count alike, so over HTTP only a socket shows that two requests have one sender. A request that
-/// HTTP refused, for example with 401, or sent elsewhere is the same request when it comes again.
+/// 2026-07-28) an id is free again once it is answered, and two clients of one server may use the same one. Instances
+/// of one program have the same name and the same counters, so over HTTP only a socket shows that two requests have one
+/// sender. If HTTP refused a request, for example with 401, or redirected it, the client may send the same request
+/// again.
 pub(super) const REQUEST_ID_UNIQUE: Invariant = Invariant {
     id: "request-id-unique",
     property: Property::Safety,
@@ -48,12 +49,12 @@ pub(super) const REQUEST_ID_UNIQUE: Invariant = Invariant {
 /// A request id, the connection that carried it, and its client.
 type SentId = (ConnectionId, Name, Client);
 
-/// The socket that carried a request over HTTP, and what its client calls itself. Both are empty in a session.
+/// The socket that carried a request over HTTP, and the name of its client. Both are empty in a session.
 type Client = (Option<SocketId>, Option<Name>);
 
-/// The client of a request, as far as it is proved. Without sessions, everything that a server hears over HTTP is one
-/// connection, whichever client sent it. Two sockets with one name may be one client with a pool of them, or two processes
-/// of one program. One socket with two names is a proxy.
+/// The client of a request, as far as the history proves it. Without sessions, all messages that a server receives over
+/// HTTP are one connection, whichever client sent them. Two sockets with one name may be one client with a pool of
+/// them, or two processes of one program. One socket with two names is a proxy.
 fn client_of(request: &Message, connection: &ConnectionId, event: &Event, view: &View) -> Client {
     if !view.is_stateless(connection) {
         return (None, None);
@@ -133,8 +134,9 @@ fn malformed_id(event: &Event, _view: &View) -> Judged {
     Judged::Unrelated
 }
 
-/// Counter-examples: A loader that got a signal, or whose process ended, may have been cut off inside a line, and so may
-/// the client of a mock that nobody watched, in its last one. A line that is longer than a mock reads may be a whole message.
+/// Counter-examples: A loader that got a signal, or whose process ended, may have been cut off inside a line, and so
+/// may the client of a standalone mock, in its last line. A line that is longer than a mock reads may be a whole
+/// message.
 pub(super) const STDIN_CARRIES_MESSAGES_ONLY: Invariant = Invariant {
     id: "stdin-carries-messages-only",
     property: Property::Safety,
@@ -181,7 +183,7 @@ impl Monitor for Bytes {
                 }
                 self.last.insert(connection.clone(), violation).into_iter().for_each(|before| tally.broken(before));
             }
-            // What comes last is half a line where the client was killed, which no journal of a mock shows.
+            // The last bytes are half a line if the client was killed, which no journal of a mock shows.
             EventKind::WireEof { connection } => {
                 self.last.swap_remove(connection);
             }
@@ -218,7 +220,7 @@ pub(super) const ONE_MESSAGE_AT_A_TIME: Invariant = Invariant {
         let mut before: Option<(Carrier, Seq)> = None;
         Box::new(move |event: &Event, view: &View, tally: &mut Tally| {
             let carrier = view.carrier(event).cloned();
-            // A server that takes a batch for one records its messages one by one.
+            // A server that accepts a batch records its messages one by one.
             let first = before.take().filter(|(known, _)| carrier.as_ref() == Some(known)).map(|(_, first)| first);
             before = carrier.map(|carrier| (carrier, first.unwrap_or(event.seq)));
             judge_batch(event, view, (offered, first), tally);
@@ -280,7 +282,7 @@ fn judge_form(event: &Event, _view: &View) -> Judged {
     Judged::Held
 }
 
-/// The first thing that is wrong about the form of a message: variant and text.
+/// The first mistake in the form of a message: variant and text.
 fn fault_of_form(message: &Message) -> Option<(&'static str, String)> {
     let field = |name: &str| message.at(&[name]);
     let holds = |name: &str| field(name).is_some_and(|value| !value.is_null());

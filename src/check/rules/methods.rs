@@ -12,8 +12,8 @@ use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq}
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: The revision of the session counts, not that of the plan. A probe of the generation comes before
-/// the session. A side that declared experiments or extensions may have methods of its own. A client of the stateless
-/// generation that turns to `initialize` is another rule's case.
+/// the session. A side that declared experiments or extensions may have methods of its own. Another rule judges a
+/// client of the stateless generation that sends `initialize`.
 pub(super) const METHODS_KNOWN: Invariant = Invariant {
     id: "methods-known",
     property: Property::Safety,
@@ -106,7 +106,8 @@ fn in_stateless(
     }
     let Some(known) = known else { return unknown(seq, connection, name) };
     let violation = misplaced(seq, connection, name, (known, revision));
-    // The text only says that older methods are gone; what belongs to an extension must be declared.
+    // The text only says that older methods are gone. A client must declare an extension before it uses the methods of
+    // the extension.
     let is_must = known.is_of_servers_in(revision) || name.starts_with("tasks/");
     Judged::Broken(if is_must { violation } else { violation.as_warning() })
 }

@@ -214,7 +214,7 @@ pub const INVARIANTS: &[Invariant] = &[
 
 /// The rules for programs that the harness only starts and watches: conformance clients and applications.
 ///
-/// Some of them are rules for loaders, too; those judge only the wire, processes and output.
+/// Some of them are rules for loaders, too; those judge only messages, processes and output.
 pub const HOST_RULES: &[Invariant] = &[
     scenario::SERVERS_REACHED,
     scenario::STEPS_MET,

@@ -17,7 +17,8 @@ const FEATURES: [(&str, &str); 3] =
 /// Counter-examples: Two clients of one server may differ: requests are compared only if they came over the same pipes or
 /// the same socket and carry the same name. Clients of one program may share a pool of sockets: an id that comes with
 /// different features shows two counters. Options inside a feature, and extensions, may depend on the request. A client
-/// that declines what it never declared serves nothing. A connection that was opened with `initialize` declares once.
+/// that declines a request for an undeclared feature does not serve the feature. A connection that was opened with
+/// `initialize` declares once.
 pub(super) const FEATURES_IN_EACH_REQUEST: Invariant = Invariant {
     id: "modern-features-declared",
     property: Property::Safety,

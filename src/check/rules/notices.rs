@@ -77,7 +77,7 @@ impl Monitor for Notified {
     }
 }
 
-/// Whether a message is an error about something that could be read and had no id.
+/// Whether a message is an error about a readable message without an id.
 fn answers_nothing(message: &Message) -> bool {
     let code = message.at(&["error", "code"]).and_then(Value::as_i64);
     message.method().is_none() && message.id().is_none() && code.is_some_and(|code| !UNREADABLE.contains(&code))

@@ -175,7 +175,7 @@ const BLIND_REPEATS_MAX: usize = 3;
 
 /// Counter-examples: A client may tell its caller at once, and the caller may call again. A call with other headers or
 /// other arguments is another attempt. Calls that were sent together are all refused: only those behind the refusal on
-/// its socket count. A new list of tools begins anew.
+/// its socket count. After a new list of tools, counting begins again.
 pub(super) const MISMATCH_LISTED_AGAIN: Invariant = Invariant {
     id: "mismatched-call-listed-again",
     property: Property::Safety,

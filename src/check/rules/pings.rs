@@ -8,7 +8,7 @@ use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, 
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Seq, Table};
 use crate::plan::Promise;
 
-/// A rate that is no longer modest: this many pings of one connection...
+/// Too many pings: this many pings of one connection...
 const MANY: usize = 30;
 /// ... in this time.
 const SHORT: Duration = Duration::from_secs(1);
@@ -73,13 +73,13 @@ impl Monitor for PingRate {
     }
 }
 
-/// Number of pings without an answer after which nothing speaks for the connection.
+/// Number of pings without an answer after which the connection counts as dead.
 const UNANSWERED: usize = 3;
 /// Time for the answer to the last of them.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Counter-examples: One ping that is lost is no failure. A client that opens a new session, or goes away, has drawn its
-/// conclusion. Answers to anything else show that the server lives.
+/// Counter-examples: One lost ping is not a failure. A client that opens a new session, or exits, has reacted. Answers
+/// to other requests show that the server works.
 pub(super) const SILENT_CONNECTION_LEFT: Invariant = Invariant {
     id: "silent-connection-left",
     property: Property::Safety,

@@ -5,7 +5,7 @@ use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, 
 use crate::history::{Action, Event, EventKind, Header, Kind, LinkPeer, Outcome, ProcessId, Seq, Table};
 use crate::plan::Promise;
 
-/// Counter-examples: A load that runs concurrently with cleanup may start a server that is rightly there afterwards. A
+/// Counter-examples: A load that runs concurrently with cleanup may start a server that correctly runs afterwards. A
 /// helper process of the language (role `other`) may outlive cleanup, but not the program. An HTTP server is a process
 /// of the harness, so an open link proves nothing there. After a cleanup that the driver cancelled, only the end of the
 /// program counts.

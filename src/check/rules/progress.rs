@@ -229,7 +229,7 @@ fn token_of_two(
     Violation::new("token-of-two", because, &[earlier, seq])
 }
 
-/// The tasks that a message of their server tells to be over.
+/// The tasks whose end a message of their server reports.
 fn ended_tasks(message: &Message) -> Vec<&str> {
     let of = |outer: &str| {
         let status = message.at(&[outer, "status"]).and_then(Value::as_str);
@@ -240,7 +240,8 @@ fn ended_tasks(message: &Message) -> Vec<&str> {
     [of("result"), of("params"), related.and_then(Value::as_str)].into_iter().flatten().collect()
 }
 
-/// Whether what one exchange carries was sent after what another carried: they share a socket, or there are only lines.
+/// Whether the message of one exchange was sent after the message of another: they share a socket, or there are only
+/// lines.
 fn is_later(now: &Option<Carrier>, before: &Option<Carrier>) -> bool {
     match (now, before) {
         (Some(now), Some(before)) => now.mock == before.mock && now.socket == before.socket,

@@ -16,17 +16,17 @@ use crate::plan::Promise;
 
 /// The statuses with which a server of the handshake generation refuses without an error that names the request.
 const OF_HANDSHAKE: [u16; 3] = [400, 404, 405];
-/// Number of requests behind a refusal that show that the client goes on all the same.
+/// Number of requests after a refusal that show that the client continues in spite of it.
 const AGAIN: usize = 3;
 /// Time after which silence is an answer, from the first probe to the last.
 const SILENCE: Duration = Duration::from_secs(2);
 
 /// Counter-examples: A server that answered one such request speaks the stateless generation, and so does one that
 /// refuses with an error of that generation. Over HTTP, 404 with -32601 is one, but not for `server/discover`, which
-/// every server of that generation has. Other statuses than 400, 404 and 405 tell no generation, whatever error is in the
-/// body. A client that sends several requests at once has not read the first refusal. One that gives the server up is
-/// right, whether or not it knows both generations. Where somebody initialized the server, the history does not show
-/// whose requests the others are.
+/// every server of that generation has. Other statuses than 400, 404 and 405 say nothing about the generation, whatever
+/// error is in the body. A client that sends several requests at once has not read the first refusal. A client may give
+/// up the server, whether or not it supports both generations. If any client initialized the server, the history does
+/// not show which client sent the other requests.
 pub(super) const REFUSED_GENERATION_LEFT: Invariant = Invariant {
     id: "refused-generation-left",
     property: Property::Safety,
@@ -63,7 +63,7 @@ struct Refusals {
     senders: Senders,
     /// Clients that have sent nothing but requests without a handshake.
     clients: Table<Sender, Refused>,
-    /// Servers that somebody initialized, or that speak without a handshake.
+    /// Servers that a client initialized, or that answer without a handshake.
     known: BTreeSet<String>,
 }
 
@@ -233,7 +233,7 @@ impl Refusals {
         });
     }
 
-    /// Judges a client that only ever asked, and was never answered.
+    /// Judges a client that sent only probes and got no answer.
     fn leave(&mut self, event: &Event, connection: &ConnectionId, tally: &mut Tally) {
         let server = event.source.to_name();
         for (_, client) in self.clients.iter_mut().filter(|(sender, _)| sender.server == server) {

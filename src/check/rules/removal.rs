@@ -9,7 +9,7 @@ use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, OpId,
 use crate::plan::Promise;
 
 /// Counter-examples: A reload that was cancelled or failed may not have reached the point of closing. A server that
-/// exits slowly has received its EOF all the same.
+/// exits slowly has received its EOF.
 pub(super) const REMOVED_SERVER_CLOSED: Invariant = Invariant {
     id: "removed-server-closed",
     property: Property::Liveness,

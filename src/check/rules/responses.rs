@@ -16,7 +16,8 @@ use crate::plan::Promise;
 
 /// Counter-examples: A response to a request that the server took back may have crossed the notice. After a lost session
 /// a response may come on the new one. A client whose POST failed may post its response again. An error without an id
-/// answers what could not be read, and says so by its code. A server that repeats a request under its id gets a response to each. A server that a script made misbehave may have sent a request that is not on record.
+/// answers a message that could not be read, and its code says so. A server that repeats a request under its id gets a
+/// response to each. A server that a script made misbehave may have sent a request that is not on record.
 pub(super) const RESPONSES_MATCH_REQUESTS: Invariant = Invariant {
     id: "responses-match-requests",
     property: Property::Safety,
@@ -45,7 +46,7 @@ pub(super) const RESPONSES_MATCH_REQUESTS: Invariant = Invariant {
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Responses::default()) },
 };
 
-/// Codes of errors that answer what could not be read: a parse error, and an invalid request.
+/// Codes of errors that answer an unreadable message: a parse error, and an invalid request.
 const UNREADABLE: [i64; 2] = [-32700, -32600];
 
 #[derive(Default)]
@@ -142,7 +143,8 @@ impl Responses {
         let key = (connection.clone(), id.clone());
         match self.asked.get(&key) {
             Some(ServerRequest { answered: Some((earlier, before)), n_unanswered: 0, .. }) => {
-                // Over HTTP, a response is posted again where the first POST failed: one on the same socket did not.
+                // Over HTTP, a client posts a response again if the first POST failed. A second response on the same
+                // socket shows that the first POST did not fail.
                 let is_certain = match (&carrier, before) {
                     (Some(now), Some(before)) => now.mock == before.mock && now.socket == before.socket,
                     (None, None) => true,
@@ -178,13 +180,13 @@ impl Responses {
 
 /// Time in which a request of the server should be answered.
 const PROMPT: Duration = Duration::from_secs(1);
-/// Number of later requests that show that the client goes on.
+/// Number of later requests that show that the client continues.
 const N_LATER: usize = 2;
 
-/// Counter-examples: `ping-answered` judges pings. A person may think about a request for input, or for leave to
-/// sample, for as long as the session lasts, so such a request is owed an answer only where the client did not declare
-/// the feature. A client that does not go on with requests of its own has left nothing unanswered. A request that was sent shortly
-/// before the end may have come too late, and one that the server took back needs no answer.
+/// Counter-examples: `ping-answered` judges pings. A person may think about a request for input, or for permission to
+/// sample, as long as the session lasts, so such a request needs an answer only if the client did not declare the
+/// feature. A client that sends no further requests of its own is not judged. A request that was sent shortly before
+/// the end may have come too late, and one that the server took back needs no answer.
 pub(super) const SERVER_REQUESTS_ANSWERED: Invariant = Invariant {
     id: "server-requests-answered",
     property: Property::Liveness,

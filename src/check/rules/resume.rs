@@ -83,7 +83,7 @@ struct EndedStream {
 }
 
 impl EndedStream {
-    /// Whether its client has waited as long as the server had asked it to.
+    /// Whether its client has waited as long as the server had asked.
     fn is_due(&self, event: &Event) -> bool {
         let waited_us = event.at_us.saturating_sub(self.at_us);
         self.stream.retry_us.is_none_or(|retry_us| waited_us + EARLY_US >= retry_us)

@@ -45,9 +45,9 @@ fn judge_verb(event: &Event, _view: &View) -> Judged {
     }
 }
 
-/// Counter-examples: A client whose network dropped has not read the last event. If the server ended the stream, and the
-/// client goes on with its socket, then the client has read the stream to its end. However a stream ended, a client that has
-/// answered a request of the server, or handed out an answer, has read the events before it.
+/// Counter-examples: A client whose network dropped has not read the last event. If the server ended the stream, and
+/// the client keeps using its socket, then the client has read the stream to its end. However a stream ended, a client
+/// that has answered a request of the server, or handed out an answer, has read the events before it.
 pub(super) const RESUMED_FROM_LAST_EVENT: Invariant = Invariant {
     id: "resumed-from-last-event",
     property: Property::Safety,
@@ -81,7 +81,7 @@ pub(super) const RESUMED_FROM_LAST_EVENT: Invariant = Invariant {
 struct LastEvents {
     open: Table<ServerExchange, IdStream>,
     ended: Vec<IdStream>,
-    /// Resumptions behind an older event, by the socket that must go on.
+    /// Resumptions after an older event, by the socket that the client must keep using.
     suspected: Table<ServerSocket, Violation>,
     reading: Reading,
     /// Requests of servers, with the stream that brought each, and the number of its events before it.
@@ -189,7 +189,7 @@ impl Monitor for LastEvents {
 }
 
 impl LastEvents {
-    /// Notes what a message of a server stands behind, if it is known which stream brought it.
+    /// Records the events before a message of a server, if it is known which stream brought the message.
     fn send(&mut self, event: &Event, view: &View, connection: &ConnectionId, message: &Message) {
         let key = (connection.clone(), message.id_text());
         if message.is_response() {
@@ -198,7 +198,7 @@ impl LastEvents {
                 stream.answers.push((key, stream.ids.len()));
             }
         } else if message.is_any_request() {
-            // Of several streams, an older history does not show which one brings a request.
+            // If there are several streams, an older history does not show which of them brings a request.
             let server = event.source.server();
             let mut streams = self.open.values().filter(|stream| Some(stream.exchange.0.as_str()) == server);
             let only = streams.next().filter(|_| streams.next().is_none());
@@ -209,7 +209,7 @@ impl LastEvents {
         }
     }
 
-    /// Notes what a message of a client proves, and to which operation it belongs.
+    /// Records the evidence in a message of a client, and the operation to which the message belongs.
     fn receive(&mut self, event: &Event, view: &View, connection: &ConnectionId, message: &Message) {
         let key = (connection.clone(), message.id_text());
         if message.is_response() {
@@ -225,7 +225,7 @@ impl LastEvents {
         }
     }
 
-    /// Takes a resumption, and returns the stream that it goes on with.
+    /// Takes a resumption, and returns the stream that it continues.
     fn resumed(
         &mut self,
         event: &Event,
@@ -248,7 +248,7 @@ impl LastEvents {
                 stream.note_read(n_events, evidence);
             }
         }
-        // On its own socket, behind the whole stream.
+        // On its own socket, after the whole stream.
         if stream.is_whole && stream.socket == *socket && !is_pipelined {
             stream.note_read(stream.ids.len(), event.seq);
         }
@@ -281,10 +281,10 @@ impl LastEvents {
     }
 }
 
-/// Counter-examples: A client may cancel the request instead, or go away: only one that goes on, long after the waiting
-/// time or by making the same request again, has forgotten the answer. A server that refuses the GET, or has lost the
-/// session, has nothing to resume. `resumed-by-get` judges a POST that names an event. A GET without an id may be that for
-/// the stream of the session, except in a scenario in which the client has nothing else to wait for.
+/// Counter-examples: A client may cancel the request instead, or exit. Only a client that continues, long after the
+/// waiting time or by making the same request again, has forgotten the answer. A server that refuses the GET, or has
+/// lost the session, has nothing to resume. `resumed-by-get` judges a POST that names an event. A GET without an id may
+/// open the stream of the session, except in a scenario in which the client has nothing else to wait for.
 pub(super) const CUT_STREAM_RESUMED: Invariant = Invariant {
     id: "cut-stream-resumed",
     property: Property::Liveness,
@@ -383,8 +383,8 @@ impl Monitor for CutStreams {
     }
 }
 
-/// Counter-examples: One resumption may cross the cancellation. An answer that got lost on the way is asked for again, and
-/// a stream that the server ends each time has not brought it.
+/// Counter-examples: One resumption may cross the cancellation. A client may ask again for an answer that was lost on
+/// the way, and for an answer on a stream that the server ends each time.
 pub(super) const RESUME_STOPS: Invariant = Invariant {
     id: "resume-stops",
     property: Property::Safety,

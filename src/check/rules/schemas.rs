@@ -10,10 +10,10 @@ use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, 
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table};
 use crate::plan::{Promise, Revision};
 
-/// Counter-examples: Unknown members are welcome everywhere. `initialize` is written under the revision that it offers.
+/// Counter-examples: Unknown members are allowed everywhere. `initialize` is written under the revision that it offers.
 /// Other rules judge what `initialize` must carry, a cancellation without a request, progress without a number, and
-/// parameters that are not an object. A library that writes null for what is absent breaks the schema, and every server reads
-/// it.
+/// parameters that are not an object. A library that writes null for an absent member breaks the schema, but every
+/// server accepts it.
 pub(super) const PARAMS_MATCH_SCHEMA: Invariant = Invariant {
     id: "params-match-schema",
     property: Property::Safety,
@@ -84,7 +84,7 @@ fn revision_of(view: &View, connection: &ConnectionId, message: &Message) -> Opt
     }
 }
 
-/// Whether another rule judges what is missing.
+/// Whether another rule judges the missing member.
 fn is_judged_elsewhere(method: &str, message: &Message) -> bool {
     let param = |path: &[&str]| message.at(&[&["params"], path].concat());
     if message.at(&["params"]).is_some_and(|params| !params.is_null() && !params.is_object()) {
@@ -103,8 +103,8 @@ fn is_judged_elsewhere(method: &str, message: &Message) -> bool {
     }
 }
 
-/// Counter-examples: A refusal is an error, and has no result. A request of a method that the revision does not have is
-/// another rule's case. A request that became a task is answered with the task.
+/// Counter-examples: A refusal is an error, and has no result. Another rule judges a request of a method that the
+/// revision does not have. A request that became a task is answered with the task.
 pub(super) const RESULTS_MATCH_SCHEMA: Invariant = Invariant {
     id: "results-match-schema",
     property: Property::Safety,
@@ -208,9 +208,8 @@ fn foreign_root(result: &Value) -> Option<&str> {
     uris.find(|uri| !uri.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("file://")))
 }
 
-/// Counter-examples: What a client says in `initialize` comes before the agreement. `capabilities-respected` judges
-/// `task` in the revision that has tasks, where it needs a capability. What no published revision has is an extension, and
-/// welcome.
+/// Counter-examples: `initialize` comes before the agreement. `capabilities-respected` judges `task` in the revision
+/// that has tasks, where it needs a capability. A member that no published revision has is an extension, and allowed.
 pub(super) const FIELDS_OF_REVISION: Invariant = Invariant {
     id: "fields-of-revision",
     property: Property::Safety,
@@ -247,7 +246,7 @@ fn judge_fields(event: &Event, view: &View) -> Judged {
         }
         let is_newer = |name: &&String| {
             let name = name.as_str();
-            // A task may be asked for with any request, whatever the server takes as one.
+            // Any request may ask for a task, whichever requests the server runs as tasks.
             let is_task = name == "task" && revision < Revision::R20251125;
             name != "_meta"
                 && !Schema::of(revision).has_param(method, name)

@@ -68,7 +68,7 @@ impl Monitor for EnteringTask {
     }
 }
 
-/// The line of the loader's code, for a sentence; empty if the adapter does not tell it.
+/// The line of the loader's code, for a sentence; empty if the adapter does not report it.
 fn at(code: Option<&CodeLine>) -> String {
     code.map(|line| format!(" at {line}")).unwrap_or_default()
 }
@@ -113,7 +113,7 @@ pub(super) const EXIT_EXPLICIT: Invariant = Invariant {
 
 #[derive(Default)]
 struct ExplicitExit {
-    /// What a sentence says of each open scope: its name and where it was entered.
+    /// The text about each open scope: its name and the place where it was entered.
     entered: Table<ScopeId, String>,
 }
 

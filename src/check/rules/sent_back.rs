@@ -52,13 +52,13 @@ struct CallRounds {
     reading: Reading,
     /// The requests of each call that were not answered.
     made: Table<CallKey, Vec<CallRound>>,
-    /// What servers have sent back. Of a call that names its operation, only the newest.
+    /// Calls that servers have sent back; for a call that names its operation, only the newest.
     sent_back: Table<CallKey, Vec<SentBack>>,
     /// The states that servers have sent, and the call that each was sent for.
     given: Vec<(String, Value, CallKey, Seq)>,
     /// The keys of inputs that servers have asked for.
     asked: Vec<(String, String, CallKey, Seq)>,
-    /// Calls of which an answer may be another client's.
+    /// Calls with an answer that may belong to another client.
     unclear: KeySet<CallKey>,
     /// Whether the recorder kept a call without its parameters.
     has_cut: bool,
@@ -147,7 +147,7 @@ impl CallRounds {
         let Some(id) = message.id().filter(|_| message.is_response()) else { return };
         let exchange = view.answered(event).map(|carrier| carrier.exchange.clone());
         let answer = CallRound { connection: connection.clone(), id: id.clone(), exchange };
-        // Where two clients used one id at once, it is not known whom the server answers.
+        // If two clients used one id at once, the history does not show which of them the server answers.
         let is_it = |made: &&CallRound| **made == answer;
         let found = self.made.iter().find_map(|(call, made)| Some((call.clone(), made.iter().find(is_it)?.clone())));
         let Some((call, round)) = found else {
@@ -191,7 +191,7 @@ impl CallRounds {
             } else if brings_inputs(request) && is_first_life && self.asked.iter().all(|(_, _, of, _)| of != call) {
                 let because =
                     format!("{} at {now} carries inputs for which no server had asked", describe(call, request));
-                // The text forbids the inputs of another call; that there are none unasked follows from it.
+                // The text forbids the inputs of another call, and so also inputs that no server asked for.
                 tally.broken(Violation::new("inputs-made-up", because, &[now]).as_warning());
             }
             return;
@@ -203,7 +203,7 @@ impl CallRounds {
         if is_new_call {
             return;
         }
-        // A state has served once the client has read the answer to the call that returned it.
+        // A state is used up once the client has read the answer to the call that returned it.
         let has_served = |back: &SentBack| back.repeated.as_ref().is_some_and(|key| reading.read(key).is_some());
         let fitting = |(_, back): &(usize, &SentBack)| back.state.as_ref() == returned;
         let fits: Vec<usize> = backs.iter().enumerate().filter(fitting).map(|(index, _)| index).collect();
@@ -272,7 +272,7 @@ impl CallRounds {
     }
 }
 
-/// Whether a request gives an answer to some question.
+/// Whether a request carries an input.
 fn brings_inputs(request: &Message) -> bool {
     let inputs = request.at(&["params", "inputResponses"]).and_then(Value::as_object);
     inputs.is_some_and(|inputs| !inputs.is_empty())

@@ -12,8 +12,8 @@ use crate::plan::Promise;
 
 /// Counter-examples: A server that exits because the loader closed it has not died. A loader that promises to reconnect
 /// may retry the call elsewhere and take its time. The caller may learn of the death before the recorder reads the end
-/// of the link, so the mock announces its death before it dies. A call that was answered before the death owes nothing.
-/// A script that garbles answers may have sent one that is not in the journal.
+/// of the link, so the mock announces its death before it dies. A call that was answered before the death need not
+/// fail. A script that garbles answers may have sent one that is not in the journal.
 pub(super) const FAILURE_PROMPT: Invariant = Invariant {
     id: "failure-prompt-after-server-death",
     property: Property::Liveness,

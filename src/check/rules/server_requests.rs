@@ -12,7 +12,7 @@ use crate::plan::Promise;
 /// Bound on the answer to a ping. The specification says "promptly"; a busy client in Python takes a tenth of this
 /// time.
 const PROMPT: Duration = Duration::from_secs(1);
-/// An answer that takes longer than this is not prompt, however busy the client is.
+/// An answer that takes longer than this is late, however busy the client is.
 const LATE: Duration = Duration::from_secs(5);
 
 /// Counter-examples: A ping that was sent shortly before the end of the session or of the program may have come too

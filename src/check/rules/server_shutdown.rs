@@ -11,8 +11,8 @@ const SAME_MOMENT_US: u64 = 5_000;
 
 /// Counter-examples: A signal to the program's whole process group reaches its servers as well, so nothing is judged
 /// after one. The system may kill the children of a program that exits before they have read their EOF. A client may
-/// end a server that a script made misbehave in any way. A mock that loses its recorder ends without a farewell. A mock
-/// may journal EOF and SIGTERM of the same moment in either order.
+/// end a server that a script made misbehave in any way. A mock that loses its recorder ends without a last event. A
+/// mock may journal EOF and SIGTERM of the same moment in either order.
 pub(super) const EOF_BEFORE_SIGNAL: Invariant = Invariant {
     id: "eof-before-signal",
     property: Property::Safety,
@@ -148,7 +148,7 @@ pub(super) const TERM_BEFORE_KILL: Invariant = Invariant {
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(ShutdownLadders::default()) },
 };
 
-/// How far each server is in its shutdown, by server and incarnation.
+/// The stage of each server's shutdown, by server and incarnation.
 #[derive(Default)]
 struct ShutdownLadders {
     servers: Table<(String, u32), Rung>,
@@ -191,7 +191,7 @@ impl Monitor for ShutdownLadders {
     }
 }
 
-/// Least time between two rungs of the ladder.
+/// Least time between two steps of the shutdown.
 const TIME_TO_END_US: u64 = 20_000;
 
 /// Counter-examples: A signal to the program's whole process group reaches its servers as well. EOF and a signal reach
@@ -216,7 +216,7 @@ pub(super) const TIME_BEFORE_SIGNAL: Invariant = Invariant {
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(LadderTimes::default()) },
 };
 
-/// The newest rung of each server's ladder, by server and incarnation.
+/// The newest step of each server's shutdown, by server and incarnation.
 #[derive(Default)]
 struct LadderTimes {
     ended: Table<(String, u32), (Seq, u64)>,

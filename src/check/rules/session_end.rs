@@ -7,9 +7,9 @@ use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, 
 use crate::history::{Event, EventKind, Header, Kind, Seq, ServerEnd, SessionId, Table};
 use crate::plan::Promise;
 
-/// Counter-examples: A server may refuse the DELETE or never answer it; sending it is enough. The client owes no DELETE
-/// for a session that was lost, or whose server was made to misbehave since. If cleanup overtakes `initialize`, the
-/// client may never have read the id, so a session that no request has named is not judged.
+/// Counter-examples: A server may refuse the DELETE or never answer it; sending it is enough. The client need not send
+/// a DELETE for a session that was lost, or whose server was made to misbehave since. If cleanup overtakes
+/// `initialize`, the client may never have read the id, so a session that no request has named is not judged.
 pub(super) const SESSION_DELETED: Invariant = Invariant {
     id: "session-deleted",
     property: Property::Liveness,
@@ -83,9 +83,9 @@ impl DeletedSessions {
     }
 }
 
-/// Counter-examples: The server may read later what was sent on another socket before. A second DELETE is only useless. A
-/// server that refuses the DELETE, with 405 because clients do not end sessions or with 401 because a token is missing,
-/// keeps the session, and the client may use it. A server may give a later session the same id.
+/// Counter-examples: The server may read a message of another socket late. A second DELETE is only useless. A server
+/// that refuses the DELETE, with 405 because clients do not end sessions or with 401 because a token is missing, keeps
+/// the session, and the client may use it. A server may give a later session the same id.
 pub(super) const DELETED_SESSION_SILENT: Invariant = Invariant {
     id: "deleted-session-silent",
     property: Property::Safety,
@@ -118,7 +118,7 @@ struct SilentSessions {
 struct SessionDelete {
     seq: Seq,
     at_us: u64,
-    /// What its client learns, once it is answered.
+    /// The outcome that its client learns, once it is answered.
     lesson: Option<Lesson>,
     /// Later uses, as long as its answer may still refuse it.
     uses: Vec<Violation>,
@@ -213,7 +213,7 @@ pub(super) const SILENT_AFTER_END: Invariant = Invariant {
 #[derive(Default)]
 struct EndedSessions {
     asked: Table<ServerExchange, SessionId>,
-    /// The answer to the DELETE of each session: event, time, and what its client learns.
+    /// The answer to the DELETE of each session: event, time, and the outcome that its client learns.
     ended: Table<SessionId, (Seq, u64, Lesson)>,
     sockets: Sockets,
 }
@@ -252,9 +252,10 @@ impl Monitor for EndedSessions {
 }
 
 /// Counter-examples: A server may refuse the DELETE; sending it is enough. A client that the harness killed had no chance
-/// to send it. A loader owes a DELETE only if it promises one, and `session-deleted` judges its cleanup; a loader that
-/// crashed or that a signal ended may have had no time, and a server that was made to misbehave may never have told the id.
-/// The journal of a mock alone shows no end of its client, but for the end of its sockets before that of the mock.
+/// to send it. A loader must send a DELETE only if it promises one, and `session-deleted` judges its cleanup. A loader
+/// that crashed or that a signal ended may have had no time, and a server that was made to misbehave may never have
+/// sent the id. The journal of a mock alone does not show the end of its client, except by the end of all sockets
+/// before the end of the mock.
 pub(super) const SESSION_ENDED: Invariant = Invariant {
     id: "session-ended",
     property: Property::Liveness,
@@ -316,7 +317,7 @@ impl Monitor for OpenSessions {
                 self.sockets.entry(server()).and_modify(|n_open| *n_open = n_open.saturating_sub(1));
             }
             EventKind::ProcessExited { role, code: Some(0), .. } if role == "loader" => self.has_exited = true,
-            // Only in the journal of a mock alone no other source tells of the client.
+            // Only in the journal of a standalone mock no other source reports on the client.
             EventKind::MockEnding { how: ServerEnd::Signal(_) }
                 if !self.is_host && !view.is_ready() && self.sockets.get(&server()) == Some(&0) =>
             {

@@ -111,7 +111,7 @@ struct LostSession {
 
 /// So many equal requests may be a queue of callers that waited for the socket; of calls there may be one more.
 const REPEATS_MAX: usize = 2;
-/// So many answers are kept for what they teach.
+/// Number of answers that are kept as evidence of what the client has read.
 const LESSONS_MAX: usize = 8;
 
 impl Monitor for StaleSessions {
@@ -167,8 +167,8 @@ impl StaleSessions {
         }
     }
 
-    /// The violation, if the client sent a request after it had learned of the loss. The order on a socket or of operations
-    /// proves that, or the time does.
+    /// The violation, if the client sent a request after it had learned of the loss. The order on a socket or of
+    /// operations proves that, or the elapsed time.
     fn used(&self, lost: &LostSession, event: &Event, view: &View) -> Option<Violation> {
         let EventKind::HttpReceived { socket, verb, message, .. } = &event.kind else { return None };
         let socket = socket_of(event, socket);
@@ -195,7 +195,7 @@ impl StaleSessions {
     }
 }
 
-/// Whether a message is too short to take its time on the way.
+/// Whether a message is too short to be under way for long.
 fn is_short(message: &Message) -> bool {
     !message.is_cut() && message.body().to_string().len() < SHORT_BYTES
 }
@@ -361,7 +361,7 @@ impl RenewedSessions {
     }
 }
 
-/// Whether no fault, kill or delay has affected a server since an event.
+/// Whether a server was unaffected by faults, kills and delays since an event.
 fn is_untroubled_since(view: &View, server: &str, since: Seq) -> bool {
     let Some(server) = view.server(server) else { return false };
     let newest = server.newest.as_ref().and_then(|newest| view.connection(newest));

@@ -10,10 +10,10 @@ use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, Seq, 
 use crate::plan::{ContextKind, PlaceKind, Promise};
 
 /// Counter-examples: A program that crashes closes every pipe, and its servers may report that before the supervisor
-/// reports the crash, so an end counts only after a later sign of life from the loader. A server that died or was made
-/// to misbehave has lost its connection by itself. A load may open a connection, drop it and use a second one: the
-/// newest counts, or an older one that is still open after it. A context that the driver ended takes its sessions along
-/// if the loader does not promise to survive that.
+/// reports the crash, so an end counts only after a later event of the loader. A server that died or was made to
+/// misbehave has lost its connection by itself. A load may open a connection, drop it and use a second one: the newest
+/// counts, or an older one that is still open after it. A context that the driver ended ends its sessions as well,
+/// unless the loader promises to survive that.
 pub(super) const OPEN_UNTIL_CLEANUP: Invariant = Invariant {
     id: "scope-open-until-cleanup",
     property: Property::Safety,

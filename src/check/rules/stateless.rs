@@ -99,7 +99,7 @@ fn judge(
     }
 }
 
-/// The first value that a request lacks or that is wrong: variant and text.
+/// The first missing or wrong value of a request: variant and text.
 fn lacking(request: &Message, header: Option<&BTreeMap<String, String>>) -> Option<(&'static str, &'static str)> {
     let meta = |name: &str| request.at(&["params", "_meta", name]);
     let version = meta(VERSION).and_then(Value::as_str);
@@ -158,9 +158,9 @@ const PATIENCE_US: u64 = 1_000_000;
 
 /// Counter-examples: A server that was opened with `initialize` may be initialized again. A server that restarts may be
 /// of another generation and counts as another server. A client that takes silence for the handshake generation may
-/// send `initialize` while the answer is on its way. Two clients with two names on two sockets know different things, and so
-/// do two instances of one program, whose name is one: if the first one goes on without a handshake, the second one
-/// initialized.
+/// send `initialize` while the answer is on its way. Two clients with two names on two sockets know different things.
+/// So do two instances of one program, which have the same name: if the first instance continues without a handshake,
+/// the second instance sent `initialize`.
 pub(super) const GENERATION_KEPT: Invariant = Invariant {
     id: "modern-era-kept",
     property: Property::Safety,
@@ -186,13 +186,13 @@ pub(super) const GENERATION_KEPT: Invariant = Invariant {
 
 struct KnownGenerations {
     senders: Senders,
-    /// The generation that each server has shown first, and to whom.
+    /// The generation that each server has shown first, and the client that saw it.
     shown: Table<Name, (ShownGeneration, Option<Sender>)>,
     /// The unanswered requests by server and id.
     asked: Table<(Name, Name), AskedServer>,
     /// Exchanges whose error says that the method is unknown: with status 404 the server is stateless.
     unknown: Table<(Name, ExchangeId), (Seq, Sender)>,
-    /// What clients did that share no more than their name with the one that had the answer, by server.
+    /// Requests of clients that share only their name with the client that had the answer, by server.
     doubted: Table<Name, Vec<Violation>>,
 }
 
@@ -306,10 +306,10 @@ impl KnownGenerations {
     }
 }
 
-/// Counter-examples: A server is stateless once it has answered without a handshake; before that a client may still try
-/// what the older revisions have, but no session that it was never given. A server of both generations has sessions with
-/// a client that initializes. An older client on another socket may try a GET. A request that names a revision without
-/// sessions and an event id needs no answer before it: its client knows that nothing can be resumed.
+/// Counter-examples: A server is stateless once it has answered without a handshake. Before that a client may still try
+/// features of older revisions, but not a session that it was never given. A server of both generations has sessions
+/// with a client that initializes. An older client on another socket may try a GET. A request that names a revision
+/// without sessions and an event id needs no answer before it: its client knows that nothing can be resumed.
 pub(super) const SESSIONS_OVER: Invariant = Invariant {
     id: "modern-without-session",
     property: Property::Safety,

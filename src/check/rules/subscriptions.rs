@@ -20,7 +20,7 @@ pub(super) fn id_of(message: &Message) -> String {
     message.id().map(ToString::to_string).unwrap_or_default()
 }
 
-/// Whether a notification tells a change that only subscribers hear of.
+/// Whether a notification announces a change of which only subscribers are notified.
 pub(super) fn is_change(message: &Message) -> bool {
     let method = message.method().unwrap_or_default();
     method.ends_with("/list_changed") || method == "notifications/resources/updated"

@@ -10,7 +10,7 @@ use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, 
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table, WireEnd};
 use crate::plan::{Promise, Revision};
 
-/// Number of requests that show that a client does something else, or the same again and again.
+/// Number of requests that show that a client makes other requests, or repeats the same one.
 const AGAIN: usize = 3;
 /// Number of polls in a row that show that a client does not keep the interval.
 const HASTY: usize = 5;
@@ -18,8 +18,7 @@ const HASTY: usize = 5;
 const TIME_TO_POLL: Duration = Duration::from_secs(1);
 
 /// Counter-examples: A poll may cross the answer that ends the task, or the first of a new interval. A client that goes
-/// away may leave its tasks to their time to live. A client that was told the end by notification asks only for the
-/// result.
+/// away may leave its tasks to their time to live. A client that got the end by notification asks only for the result.
 pub(super) const TASKS_FOLLOWED: Invariant = Invariant {
     id: "tasks-followed",
     property: Property::Safety,
@@ -60,7 +59,7 @@ struct FollowedTask {
     told_us: Option<u64>,
     /// Polls in a row that came too soon.
     n_hasty: usize,
-    /// The answer that told the end, and the polls since.
+    /// The answer that reported the end, and the polls since.
     ended: Option<(Seq, usize)>,
 }
 
@@ -119,7 +118,7 @@ impl FollowedTasks {
                 task.told_us = Some(event.at_us);
             }
             if found.has_ended {
-                // Who is told by notification need not poll.
+                // A client that gets notifications need not poll.
                 task.is_asked_for |= message.method().is_some();
                 task.ended.get_or_insert((event.seq, 0));
             }

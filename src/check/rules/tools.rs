@@ -157,7 +157,7 @@ impl ListedTools {
 }
 
 impl ToolList {
-    /// The page that nobody asked for although the load handed out tools of the pages before it.
+    /// The page that the loader did not request although the load handed out tools of the pages before it.
     fn left(&self, view: &View, server: &str, tools: &[Tool]) -> Option<&(String, Seq)> {
         if self.whole.is_some() {
             return None;
@@ -203,13 +203,15 @@ fn judge_list(seq: Seq, operation: &Operation, server: &str, list: &ToolList, to
 /// Time for a client to process the notification before a load counts. A busy client in Python takes a tenth of it.
 const HEARD: Duration = Duration::from_millis(250);
 
-/// Answers behind one notification that are remembered: the operations that they complete tell that it was read.
+/// Number of answers after one notification that are remembered: the operations that they complete show that it was
+/// read.
 const BEHIND_MAX: usize = 64;
 
-/// Counter-examples: A load that begins a moment after the notification cannot know of it, unless an operation had completed before
-/// with an answer that stood behind the notification on its stream. A list that the client requested in between may be the new one;
-/// the request may still be under way when the load completes. Before `notifications/initialized` no tools were handed out, so none could
-/// have changed. Over streamable HTTP a client may have no stream that would carry the notification.
+/// Counter-examples: A load that begins a moment after the notification cannot know of it, unless an operation had
+/// completed before with an answer that came after the notification on its stream. A list that the client requested in
+/// between may be the new one; the request may still be under way when the load completes. Before
+/// `notifications/initialized` no tools were handed out, so none could have changed. Over streamable HTTP a client may
+/// have no stream that would carry the notification.
 pub(super) const CHANGED_TOOLS_LISTED_AGAIN: Invariant = Invariant {
     id: "changed-tools-listed-again",
     property: Property::Safety,
@@ -242,7 +244,7 @@ pub(super) const CHANGED_TOOLS_LISTED_AGAIN: Invariant = Invariant {
 struct ChangedTools {
     /// Servers that announced a change and got no `tools/list` since.
     announced: Table<String, ToolChange>,
-    /// Loads whose loader knew of a change when they began, with the changed servers and how it is shown.
+    /// Loads whose loader knew of a change when they began, with the changed servers and the evidence.
     late: Table<OpId, Vec<(String, Shown)>>,
     /// Loads that handed out old tools, unless the next message of the client asks for the new ones.
     stale: Table<ConnectionId, StaleLoad>,
@@ -253,7 +255,7 @@ struct ChangedTools {
 enum Shown {
     /// It had time.
     ByTime,
-    /// It had read what stood behind it.
+    /// It had read a later answer on the stream.
     ByAnswer,
 }
 
@@ -266,14 +268,14 @@ struct ToolChange {
     connection: ConnectionId,
     seq: Seq,
     at_us: u64,
-    /// The answers that stood behind it on its stream.
+    /// The answers after it on its stream.
     behind: Vec<Seq>,
     /// Whether an operation has completed with one of them.
     is_read: bool,
 }
 
 impl ToolChange {
-    /// An answer stands behind it. The first few are enough.
+    /// An answer came after it. The first few are enough.
     fn behind(&mut self, answer: Seq) {
         if !self.is_read && self.behind.len() < BEHIND_MAX {
             self.behind.push(answer);

@@ -12,9 +12,9 @@ use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, 
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq, Table};
 use crate::plan::Promise;
 
-/// Counter-examples: A client may make the same call again, which is a new call. Only one that gives the inputs of a call
-/// that no answer has sent back takes a result for one that asks for input. Of two open calls with the same arguments one
-/// may have been sent back.
+/// Counter-examples: A client may make the same call again, which is a new call. Only a client that sends inputs for a
+/// call that no answer has sent back mistakes a result for a request for input. Of two open calls with the same
+/// arguments one may have been sent back.
 pub(super) const UNTYPED_RESULT_COMPLETE: Invariant = Invariant {
     id: "untyped-result-complete",
     property: Property::Safety,
@@ -96,7 +96,7 @@ impl Monitor for UntypedResults {
 /// Requests about a task that show that its client does not accept its end.
 const AGAIN: usize = 3;
 
-/// Counter-examples: One more poll may cross the answer that tells the end. A client that goes away may leave its tasks.
+/// Counter-examples: One more poll may cross the answer that reports the end. A client that exits may leave its tasks.
 /// A task that is over before its cancellation was acknowledged is another case.
 pub(super) const CANCELLED_TASK_OVER: Invariant = Invariant {
     id: "cancelled-task-over",
@@ -129,7 +129,7 @@ struct CancelledTasks {
 
 struct CancelledTask {
     acknowledged: Seq,
-    /// The answer that tells another end, and the requests since.
+    /// The answer that reports another end, and the requests since.
     ended: Option<(Seq, String, usize)>,
 }
 

@@ -7,9 +7,9 @@ use crate::check::{
 use crate::history::{ConnectionId, Event, EventKind, Header, KeySet, Kind, Message};
 use crate::plan::{Promise, Revision};
 
-/// Counter-examples: A client may know a revision that this program does not, and says so by offering it. A message that
-/// crosses the answer is another rule's case. A revision without a handshake cannot be spoken after `initialize`. A server
-/// that refuses the revision in the header has received the message all the same: its client went on.
+/// Counter-examples: A client may know a revision that this program does not, and says so by offering it. Another rule
+/// judges a message that crosses the answer. A revision without a handshake cannot be used after `initialize`. A server
+/// that refuses the revision in the header has still received the message, so its client has continued.
 pub(super) const UNKNOWN_VERSION_LEFT: Invariant = Invariant {
     id: "unknown-version-left",
     property: Property::Safety,
@@ -39,7 +39,7 @@ impl Monitor for AcceptedVersions {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireReceived { connection, message } => self.receive(event, connection, message, view, tally),
-            // A message that the server refuses as HTTP does.
+            // A message that the server refuses with an HTTP status.
             EventKind::HttpReceived { connection: Some(connection), message: Some(message), verb, .. }
                 if verb == "POST" =>
             {
