@@ -233,7 +233,7 @@ _STANDARD_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 
 @functools.lru_cache(maxsize=None)
 def _shown(path):
-    """A file as a reader knows it: seen from the loader's folder, else from the folder it is imported from."""
+    """The path of a file relative to the loader's folder, or else to the folder it is imported from."""
     path = os.path.abspath(path)
     main = getattr(sys.modules.get("__main__"), "__file__", None)
     folders = [_adapter.folder, os.path.dirname(os.path.abspath(main)) if main else "", *map(str, sys.path)]
@@ -245,7 +245,7 @@ def _shown(path):
 
 
 def _line_of(frame, line):
-    """A line of the loader's own code, or None for code of others."""
+    """A line of the loader's own code, or None for other code."""
     code = frame.f_code
     path = code.co_filename
     if path == _HERE:
@@ -282,13 +282,13 @@ def _takes_code():
 
 
 def _with_code(event, find, *given):
-    """Adds the lines of the loader's own code to an event, where mcp-lifecheck takes them and there are any."""
+    """Adds the lines of the loader's own code to an event, if there are any and mcp-lifecheck accepts them."""
     if not _takes_code():
         return event
     try:
         code = find(*given)
     except Exception:
-        # Frames of a dying thread or interpreter. The event matters more than where it happened.
+        # Frames of an ending thread or interpreter. The event matters more than its place in the code.
         return event
     return {**event, "code": code} if code else event
 
@@ -618,7 +618,7 @@ class _Template:
             _exit_now(LINK_LOST)
 
     def _trace_of_imports(self):
-        """What the imports have left that a fork would not have as a new process has it; None if nothing."""
+        """The remains of the imports that would make a fork differ from a new process; None if there are none."""
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):
                 stream.flush()
@@ -810,7 +810,7 @@ class _Scopes:
             scope.id = f"s{next(self.numbers)}"
             self._report_enter(scope)
         event = {"event": "scope.exit", "scope": scope.id, "how": how, "context": context}
-        # A finaliser and the end of a loop run in the middle of any code, which did not leave the scope.
+        # A finaliser and the end of a loop interrupt code that did not leave the scope.
         self.emit(_with_code(event, _code_here) if how == "explicit" else event)
 
     def _report_enter(self, scope):
@@ -1405,7 +1405,8 @@ class _Thread:
         handler = self.host.handler(operation.do)
         wants_loop = _is_async(handler) if handler is not None else self.host.asynchronous
         if not wants_loop:
-            # Beside a running command, a program calls a blocking function from its loop. Otherwise, it would wait for the other one.
+            # While a command runs, a program calls a blocking function from its loop. Otherwise, the function would
+            # wait for that command.
             return self.driven if self.driven is not None and self.driven.busy else None
         return self.turns.get(place.loop) or self._make(place.loop)
 
@@ -1708,7 +1709,7 @@ def _short(thing):
 
 
 def _stacks():
-    """What hangs first: the operations that run, the tasks of all known loops, then all threads, idle ones last.
+    """The stacks, those that may hang first: the running operations, the tasks of all known loops, then all threads, idle ones last.
 
     Each thread has its innermost frame first. Takes no lock and imports nothing.
     """

@@ -24,7 +24,7 @@ pub(super) struct AfterAnswers {
 
 impl AfterAnswers {
     /// A violation for each cancellation of a call whose caller got the answer, or else one for all, if the client cancels most
-    /// calls behind their answers.
+    /// calls after their answers.
     pub(super) fn violations(&self) -> Vec<Violation> {
         if self.is_habit(&self.given_out) {
             let violation = |at: &[Seq; 2]| {

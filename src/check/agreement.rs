@@ -124,7 +124,7 @@ impl Agreements {
 
     fn asked(&mut self, connection: &ConnectionId, message: &Message) {
         let before = self.all.get(connection).map(|agreement| &agreement.answer);
-        // What was agreed once stays.
+        // An agreement does not change later.
         if matches!(before, Some(Some(InitializeAnswer::Accepted { .. }))) {
             return;
         }

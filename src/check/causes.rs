@@ -2,35 +2,36 @@
 
 use crate::check::{Finding, Verdict};
 
-/// A violation, and those that follow from it.
+/// A violation, and the violations that follow from it.
 struct Cause {
     /// Signature of the violation.
     of: &'static str,
-    /// Signatures of the violations that say nothing more, once the cause is known.
+    /// Signatures of the violations that are redundant once the cause is known.
     consequences: &'static [&'static str],
     /// How the history shows that they follow from it.
     shown: Shown,
-    /// What the consequences then lack.
+    /// Why the consequences are redundant.
     because: &'static str,
 }
 
 /// How a history shows that one violation follows from another.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Shown {
-    /// The rule of the cause held nowhere.
+    /// The rule of the cause never held.
     NeverHeld,
     /// The same, and there are no more consequences than causes.
     NeverHeldAsOften,
     /// An event proves both, and there are no more consequences than causes.
     OneEvent,
-    /// The same, and the consequence says what led to the graver finding, which then names its requirements as well.
+    /// The same, and the consequence explains the more serious finding, which then names its requirements as well.
     OneEventExplained,
 }
 
 /// Every cause.
 const CAUSES: &[Cause] = &[
     // A client that sends no DELETE at all leaves each session open, so that a removed server, a second connection and the end of the
-    // program look wrong as well. A client that forgets one session of several is told of each place: there the places differ.
+    // program look wrong as well. If a client forgets only one session of several, each violation is reported, because
+    // their places differ.
     Cause {
         of: "session-deleted/not-deleted",
         consequences: &[
@@ -41,14 +42,14 @@ const CAUSES: &[Cause] = &[
         shown: Shown::NeverHeld,
         because: "over HTTP only a DELETE shows the end of a session, and the client sent none: see session-deleted",
     },
-    // A loader that starts the siblings of a removed server anew closes their sessions for that.
+    // A loader that starts the siblings of a removed server again closes their sessions first.
     Cause {
         of: "removal-spares-siblings/sibling-closed",
         consequences: &["unchanged-server-kept/connected-anew", "scope-open-until-cleanup/closed-by-rerun"],
         shown: Shown::OneEvent,
         because: "each session that was closed or opened again belongs to a sibling: see removal-spares-siblings",
     },
-    // A loader that opens every session anew when the program runs again closes the old ones for that.
+    // A loader that opens every session again when the program runs again closes the old ones first.
     Cause {
         of: "unchanged-server-kept/connected-anew",
         consequences: &["scope-open-until-cleanup/closed-by-rerun"],
@@ -69,14 +70,14 @@ const CAUSES: &[Cause] = &[
         shown: Shown::OneEvent,
         because: "the server that is still open should have been replaced: see changed-server-replaced",
     },
-    // A call after cleanup must fail at once, and one that never ends has not.
+    // A call after cleanup must fail at once, and a call that never ends does not.
     Cause {
         of: "call-after-cleanup-fails/overdue",
         consequences: &["operation-completes/call-overdue"],
         shown: Shown::OneEvent,
         because: "the call that never ended came after cleanup: see call-after-cleanup-fails",
     },
-    // A call on a session that was lost must end, and one that is overdue has not.
+    // A call on a lost session must end, and an overdue call does not.
     Cause {
         of: "lost-session-calls-end/never",
         consequences: &["failure-prompt-after-server-death/never", "operation-completes/call-overdue"],
@@ -97,14 +98,14 @@ const CAUSES: &[Cause] = &[
         shown: Shown::NeverHeldAsOften,
         because: "the missing message is notifications/initialized: see session-initialized",
     },
-    // A cancellation behind the answer has no reason either.
+    // A cancellation after the answer has no reason either.
     Cause {
         of: "cancel-only-open-requests/each-after-its-answer",
         consequences: &["cancel-has-a-reason/unasked"],
         shown: Shown::OneEvent,
         because: "each call that was cancelled had its answer: see cancel-only-open-requests",
     },
-    // A scenario waits for the answer for which its client did not come back rightly.
+    // A scenario waits for the answer for which its client did not come back correctly.
     Cause {
         of: "exchange-complete/not-answered",
         consequences: &["cut-stream-resumed/unnamed"],
@@ -120,9 +121,9 @@ const CAUSES: &[Cause] = &[
     },
 ];
 
-/// What is known of the rule of a finding beside the finding.
+/// Facts about the rule of a finding, in addition to the finding.
 pub(super) struct Counts {
-    /// Whether the rule held nowhere.
+    /// Whether the rule never held.
     pub never_held: bool,
     /// How often it was broken.
     pub n_broken: usize,
@@ -163,7 +164,7 @@ impl Shown {
     }
 }
 
-/// Adds to a finding what another says of it.
+/// Adds the explanation of another finding to a finding.
 fn explain(finding: &mut Finding, requirement: &[&'static str], because: &str) {
     finding.requirement.extend(requirement);
     finding.because = format!("{}: {because}", finding.because);
@@ -193,7 +194,8 @@ mod tests {
         }
     }
 
-    /// How many findings stay: the cause, which held somewhere or nowhere, and consequences, each with how often it was broken.
+    /// How many findings remain: the cause, whose rule held sometimes or never, and consequences, each with the number
+    /// of its violations.
     fn left(never_held: bool, found: &[(&str, &[u64], usize)]) -> usize {
         let mut findings: Vec<Finding> =
             found.iter().map(|(signature, witness, _)| broken(signature, witness)).collect();

@@ -10,7 +10,7 @@ use std::hash::Hash;
 use crate::check::{Monitor, Tally, View, Violation};
 use crate::history::{Event, Seq, Table};
 
-/// What one event means to a stateless rule.
+/// The meaning of one event for a stateless rule.
 pub(super) enum Judged {
     /// The rule does not concern it, or excuses it.
     Unrelated,
@@ -29,7 +29,7 @@ pub(super) fn each(judge: fn(&Event, &View) -> Judged) -> Box<dyn Monitor> {
     })
 }
 
-/// What one event means to [`at_most`].
+/// The meaning of one event for [`at_most`].
 pub(super) enum Count<K> {
     /// The rule does not count it.
     Unrelated,
@@ -71,7 +71,7 @@ pub(super) fn at_most<K: Eq + Hash + 'static>(
     })
 }
 
-/// What one event means to [`once_then`].
+/// The meaning of one event for [`once_then`].
 pub(super) enum Obligation {
     /// The rule does not concern it.
     Unrelated,

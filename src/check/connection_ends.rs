@@ -3,7 +3,7 @@
 use crate::check::{Connection, Tally, View, Violation};
 use crate::history::{Action, ConnectionId, Event, EventKind, LinkPeer, Seq, ServerEnd, Source, WireEnd};
 
-/// Violations that a crash of the loader would also explain. They count after the next sign of life from the loader.
+/// Violations that a crash of the loader would also explain. They count after the next event of the loader.
 #[derive(Default)]
 pub(super) struct UnprovenEnds {
     waiting: Vec<Violation>,

@@ -41,7 +41,7 @@ impl Course {
             EventKind::SignalSent { .. } => {
                 self.faulted.get_or_insert(seq);
             }
-            // An alteration counts once its answer shows that it was none that a conforming server may give.
+            // An alteration counts once its answer shows that no conforming server may give it.
             EventKind::FaultDelivered { impairs: Impact::Answers | Impact::Connection, fault }
                 if method_of_alteration(fault).is_none() =>
             {

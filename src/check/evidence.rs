@@ -37,7 +37,7 @@ enum Evidence {
     Beginnings,
 }
 
-/// What a rule can do without a sort of evidence.
+/// How a rule handles missing evidence of one sort.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     /// Nothing.
@@ -73,11 +73,11 @@ const ROLES: &[(Evidence, Role, &[&str])] = &[
     (Evidence::Ends, Role::Excuses, &["server-requests-answered"]),
     // Only its link shows that a server was killed.
     (Evidence::Links, Role::ShowsAbsence, &["eof-before-signal", "term-before-kill", "time-before-signal"]),
-    // A server that was killed hears no request after that, so the rule judges nothing that came later.
+    // A killed server receives no more requests, so the rule judges nothing that came later.
     (Evidence::Links, Role::Spare, &["cut-stream-resumed", "resume-stops"]),
-    // The end of an operation proves that the client has read an answer, or that it goes on.
+    // The end of an operation proves that the client has read an answer, or that it continues.
     (Evidence::Operations, Role::ShowsAbsence, &["cancel-only-open-requests", "abandoned-call-cancelled"]),
-    // That an answer never came shows only at the end of the wait for it.
+    // Only the end of the wait for an answer shows that it never came.
     (Evidence::Ends, Role::ShowsAbsence, &["ping-answered"]),
     // A request that was refused as HTTP does may be sent again, and two requests on two sockets have no order.
     (Evidence::Http, Role::Excuses, &["request-id-unique", "handshake-order"]),

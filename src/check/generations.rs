@@ -17,7 +17,7 @@ use crate::plan::Revision;
 pub(super) enum Spoke {
     /// Sessions that open with `initialize`.
     Handshake,
-    /// Requests that stand alone.
+    /// Stateless requests.
     Stateless,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Generations {
     opened: KeySet<ConnectionId>,
     /// Connections that have carried a request of the stateless generation.
     asked: KeySet<ConnectionId>,
-    /// What the evidence shows.
+    /// The generation that the evidence shows.
     shown: Table<ConnectionId, Spoke>,
     /// Servers that have accepted `initialize`.
     initialized: KeySet<Name>,
@@ -81,7 +81,7 @@ impl Generations {
         self.of_plan == Some(Spoke::Stateless)
     }
 
-    /// Whether the requests on a connection stand alone.
+    /// Whether the requests on a connection are stateless.
     pub(super) fn is_stateless(&self, connection: &ConnectionId) -> bool {
         self.shown.get(connection).map_or(self.is_stateless_plan(), |shown| *shown == Spoke::Stateless)
     }
@@ -98,7 +98,7 @@ impl Generations {
                     }
                 }
             }
-            // A client that is served without a handshake may initialize its server all the same.
+            // A client may initialize its server even if the server serves it without a handshake.
             EventKind::WireSent { connection, message } if self.shown.get(connection) != Some(&Spoke::Handshake) => {
                 if agreements.of(connection).and_then(Agreement::revision).is_some() {
                     self.show(connection, Spoke::Handshake);
@@ -179,7 +179,7 @@ fn generation_of(revision: Revision) -> Spoke {
     if revision > Revision::NEWEST_HANDSHAKE { Spoke::Stateless } else { Spoke::Handshake }
 }
 
-/// Whether a client speaks the stateless generation with a message.
+/// Whether a message belongs to the stateless generation.
 fn is_of_stateless_generation(message: &Message) -> bool {
     let says = message.at(&["params", "_meta", VERSION]).and_then(Value::as_str);
     let says = says.and_then(|says| says.parse().ok()).map(generation_of);

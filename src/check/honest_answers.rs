@@ -8,8 +8,8 @@ use crate::check::call_results::is_legal_success;
 use crate::check::shape::Schema;
 use crate::plan::Revision;
 
-/// Whether a conforming server may answer with this result, and a client must be able to go on with it. The client asked for
-/// `version` if the method is `initialize`; `revision` is spoken on the connection.
+/// Whether a conforming server may answer with this result, and a client must accept it. The client asked for `version`
+/// if the method is `initialize`; `revision` is in use on the connection.
 ///
 /// Counter-examples: A client may refuse a revision for which it did not ask. It may refuse a list that has a name twice, or a
 /// name that some revisions do not permit. Without tools there is nothing to hand out. A client may refuse an address that is

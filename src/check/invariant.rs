@@ -29,7 +29,7 @@ pub struct Invariant {
     pub kinds: &'static [Kind],
     /// The reason of the finding if the trigger never happened.
     pub vacuous: &'static str,
-    /// What breaks, why it matters, where to look, how to fix it.
+    /// The mistake, its consequences, where to look, and how to fix it.
     pub explain: &'static str,
     /// Starts its monitor for one history.
     pub start: fn(&Header) -> Box<dyn Monitor>,
@@ -60,7 +60,7 @@ pub enum Property {
     Liveness,
 }
 
-/// Where a demand comes from, and so the verdict of a violation.
+/// The source of a demand, which decides the verdict of a violation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
     /// A MUST of the specification: Fail.
@@ -173,7 +173,7 @@ impl AppliesTo {
     /// Servers that are child processes.
     pub const STDIO: Self = Self { transports: Transports::Only(Transport::Stdio), ..Self::ALL };
 
-    /// The same, for conformance clients only.
+    /// These conditions, for conformance clients only.
     #[must_use]
     pub const fn of_clients(self) -> Self {
         Self { subject: Subject::Client, ..self }

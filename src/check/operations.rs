@@ -83,8 +83,8 @@ pub struct WireRequest {
     pub received: Seq,
     /// The event of the mock's answer.
     pub answered: Option<Seq>,
-    /// Whether that answer has no result of the call: an error, a result that says of itself that it is one, or a result that
-    /// the revision does not know.
+    /// Whether that answer has no result of the call: an error, a result that is marked as one, or a result that the
+    /// revision does not know.
     pub is_refused: bool,
 }
 
@@ -260,8 +260,8 @@ pub(super) fn owner_of(operations: &mut Table<OpId, Operation>, server: &str, me
 
 /// Whether an answer to a call has no result that a caller could get.
 ///
-/// Counter-examples: A server may send a call back for input that nobody gives. A result without a list of contents is
-/// none, and neither is one of an unknown type.
+/// Counter-examples: A server may send a call back for input that the client does not have. A result without a list of
+/// contents is none, and neither is one of an unknown type.
 pub(super) fn refuses_call(answer: &Message) -> bool {
     let Some(result) = answer.at(&["result"]).filter(|result| result.is_object()) else { return true };
     let is_complete = result.get("resultType").is_none_or(|kind| kind == "complete");

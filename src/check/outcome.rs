@@ -157,7 +157,7 @@ fn is_held(view: &View, server: &str, ended: OperationEnd<'_>) -> bool {
 /// Judges the end of a call to a server that was loaded when it was invoked.
 ///
 /// Counter-examples: A call cannot succeed while a script holds its request. A call fails if its server answered it with an
-/// error: `answer-reaches-its-caller` judges what its caller is told. A call may fail if it was in flight when
+/// error: `answer-reaches-its-caller` judges the result that its caller gets. A call may fail if it was in flight when
 /// cleanup began, if the driver cancelled it, or if a reload removed its server.
 pub(super) fn judge_call(event: &Event, view: &View, operation: &Operation, ended: OperationEnd<'_>) -> Success {
     let Some(server) = &operation.server else { return Success::Excused };

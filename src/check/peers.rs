@@ -45,7 +45,7 @@ pub struct Server {
     pub newest: Option<ConnectionId>,
     /// The latest faults that only altered answers.
     altered: Option<Alteration>,
-    /// The first alteration whose answer was none that a conforming server may give.
+    /// The first alteration whose answer no conforming server may give.
     garbled: Option<Seq>,
     /// Whether a tool has a schema for its output, to which results may not keep.
     has_output_schemas: bool,
@@ -56,7 +56,7 @@ pub struct Server {
 struct Alteration {
     /// The latest of them.
     seq: Seq,
-    /// What had impaired the server before the first of them.
+    /// The impact of faults on the server before the first of them.
     before: Option<Seq>,
     /// The method of the list whose next page is still to be asked for.
     list: Option<String>,
@@ -240,7 +240,7 @@ impl Peers {
         self.servers.iter_mut()
     }
 
-    /// The first alteration after which an answer is still to come, or was none that a conforming server may give.
+    /// The first alteration after which an answer is still missing, or was one that no conforming server may give.
     pub(super) fn altered(&self) -> Option<Seq> {
         let of = |server: &Server| server.garbled.or(server.altered.as_ref().map(|altered| altered.seq));
         self.servers.values().filter_map(of).min()
@@ -342,7 +342,7 @@ impl Peers {
         let pending = known.unanswered.swap_remove(&message.id_text())?;
         let server = known.server.clone();
         let result = message.at(&["result"]);
-        // Only behind an alteration does it matter whether another request was open, and few servers have many connections.
+        // It matters only after an alteration whether another request was open, and few servers have many connections.
         let is_altered = self.server_mut(&server).altered.is_some();
         let is_alone = !is_altered || !self.connections_of(&server).any(|(_, other)| !other.unanswered.is_empty());
         self.server_mut(&server).hear(&pending, result.filter(|_| is_alone), revision);

@@ -65,9 +65,9 @@ pub(super) struct PolledRequest {
     pub n_useless: usize,
     /// A GET without an event id since the stream ended.
     pub unnamed: Option<Seq>,
-    /// The message that shows that its client goes on without the answer.
+    /// The message that shows that its client continues without the answer.
     pub went_on: Option<Seq>,
-    /// Whether its server let go of it, or another rule judges what became of it.
+    /// Whether its server dropped it, or another rule judges its end.
     pub is_waived: bool,
 }
 

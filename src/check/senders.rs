@@ -14,7 +14,7 @@ pub(super) struct Sender {
     pub(super) server: Name,
     /// The socket; none if the server has one client.
     socket: Option<SocketId>,
-    /// What the client calls itself, if it says so. A proxy carries several clients over one socket.
+    /// The name of the client, if it sends one. A proxy carries several clients over one socket.
     name: Option<Name>,
 }
 

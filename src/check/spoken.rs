@@ -4,19 +4,19 @@ use crate::check::{Spoken, View};
 use crate::history::ConnectionId;
 
 impl View {
-    /// Whether the requests on a connection stand alone, without a handshake and without a session.
+    /// Whether the requests on a connection are stateless, without a handshake and without a session.
     #[must_use]
     pub fn is_stateless(&self, connection: &ConnectionId) -> bool {
         self.generations.is_stateless(connection)
     }
 
-    /// Whether the plan is of the generation without a handshake; what a client speaks may be another one.
+    /// Whether the plan is of the stateless generation; a client may use the other generation.
     #[must_use]
     pub fn is_stateless_plan(&self) -> bool {
         self.generations.is_stateless_plan()
     }
 
-    /// What is spoken on a connection.
+    /// The revision and generation of a connection.
     #[must_use]
     pub fn spoken(&self, connection: &ConnectionId) -> Spoken<'_> {
         match self.agreement(connection) {

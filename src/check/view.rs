@@ -234,7 +234,7 @@ impl View {
         self.course.faulted.or_else(|| self.peers.altered())
     }
 
-    /// What was agreed on a connection with `initialize`, up to its end.
+    /// The agreement of client and server on a connection with `initialize`, until the connection ends.
     #[must_use]
     pub fn agreement(&self, connection: &ConnectionId) -> Option<&Agreement> {
         self.agreements.of(connection)
@@ -252,7 +252,7 @@ impl View {
         self.course.longest_delay
     }
 
-    /// Whether the history stops although the plan went on.
+    /// Whether the history stops although the plan continued.
     #[must_use]
     pub fn is_cut_off(&self) -> bool {
         !self.course.is_over && !self.is_killed()
@@ -263,7 +263,7 @@ impl View {
         self.course.not_applicable.as_deref()
     }
 
-    /// The ids of the requirements that a server put to the test, and of which a violation with this witness speaks.
+    /// The ids of the requirements that a server put to the test, and that a violation with this witness concerns.
     pub(super) fn requirements_under_test(&self, rule: &str, witness: &[Seq]) -> Vec<&'static str> {
         if witness.is_empty() { Vec::new() } else { self.under_test.requirements(rule, witness, self.transport) }
     }

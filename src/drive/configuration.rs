@@ -23,7 +23,7 @@ pub(super) struct Configuration<'a> {
     changed: Vec<String>,
 }
 
-/// What an operation that loads receives.
+/// The configuration that an operation that loads receives.
 pub(super) struct Handed {
     /// Names of the configured servers.
     pub servers: Vec<String>,
@@ -69,7 +69,7 @@ impl<'a> Configuration<'a> {
         }
     }
 
-    /// What an operation receives; `None` for an operation that does not load.
+    /// The configuration that an operation receives; `None` for an operation that does not load.
     pub(super) fn handed_to(&mut self, action: Action) -> Option<Handed> {
         if !action.loads() {
             return None;

@@ -129,8 +129,8 @@ impl<'a> Driver<'a> {
 
     /// How a step ends after the wait for its operation, which has not completed.
     ///
-    /// A call that hangs ends the part of its server. The plan goes on if it has calls to other servers, and if the adapter can run
-    /// them.
+    /// After a call that hangs, the driver skips all steps about its server. The plan continues if it has calls to
+    /// other servers, and if the adapter can run them.
     async fn left(&mut self, running: Running, waited: Waited) -> StepEnd {
         let is_call = running.server.is_some();
         let leaves_its_thread = self.operations.adapter.has_tasks() || !running.place.is_on_main_thread();

@@ -106,7 +106,7 @@ pub(super) async fn take_stacks(context: Context<'_>, adapter: &mut Adapter) {
     let reply = adapter.command("stacks", Map::new());
     if let Ok(Ok(Completion::Ok(reply))) = tokio::time::timeout(context.limits().stacks, reply).await {
         let text = reply.get("text").and_then(Value::as_str).unwrap_or_default().to_owned();
-        // Where operations wait is for readers, and not every adapter can tell it.
+        // The lines where operations wait are for readers, and not every adapter can report them.
         let operations = reply.get("operations").cloned().map(serde_json::from_value).and_then(Result::ok);
         let (of, operations) = ("loader".to_owned(), operations.unwrap_or_default());
         context.stage.recorder.note(Source::Loader, EventKind::StacksTaken { of, text, operations });

@@ -18,7 +18,7 @@ pub(super) enum HelloError {
     NoHello { limit: Duration, refused: String, stderr: String },
     #[error("the loader's process ended before its hello ({how}); its stderr ends with: {stderr}")]
     EndedEarly { how: String, stderr: String },
-    #[error("the loader's process said a hello that was refused: {because}")]
+    #[error("the loader's process sent a hello that was refused: {because}")]
     Refused { because: String },
     #[error("a limit on the loader's process was hit before its hello")]
     BrokenEarly,

@@ -56,7 +56,7 @@ impl LoaderLaunch {
         }
     }
 
-    /// What in its command and its own environment is secret.
+    /// The secrets in its command and its own environment.
     pub(super) fn secrets(&self) -> Secrets {
         let variables = self.env.iter().map(|(name, value)| (name.into(), value.into()));
         Secrets::default().and_of_environment(variables).and_of_command(&self.command)

@@ -18,7 +18,7 @@ pub(super) struct Operations<'a> {
     context: Context<'a>,
     pub adapter: Adapter,
     running: Vec<Running>,
-    /// Calls whose limit has passed. They may keep their contexts busy for ever.
+    /// Calls whose limit has passed. They may keep their contexts busy forever.
     hung: Vec<Running>,
     /// Operations by the name that a step gave them with `as`.
     named: BTreeMap<String, OpId>,

@@ -56,7 +56,7 @@ pub(super) async fn await_server_end(context: Context<'_>, number: u32, mock: &M
     }
 }
 
-/// Samples the loader's process between two operations. Returns whether the plan can go on.
+/// Samples the loader's process between two operations. Returns whether the plan can continue.
 pub(super) async fn sample_between(context: Context<'_>) -> bool {
     let sample = tokio::select! {
         sample = context.supervised.sample(Duration::ZERO) => sample,

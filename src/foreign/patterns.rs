@@ -164,12 +164,12 @@ fn find_named(text: &str, found: &mut Vec<Range<usize>>) {
     }
 }
 
-/// What separates a name from its value.
+/// The text between a name and its value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Separator {
     Equals,
     Colon,
-    /// A colon with a blank behind it, as in a sentence.
+    /// A colon followed by a blank, as in a sentence.
     SpacedColon,
     Blank,
 }
@@ -215,7 +215,7 @@ fn value_at(text: &str, quote: Option<char>) -> &str {
     &text[..text.find(is_end).unwrap_or(text.len())]
 }
 
-/// Where the credentials behind a scheme begin and end.
+/// Begin and end of the credentials after a scheme.
 fn value_with_scheme(text: &str, quote: Option<char>) -> Option<(usize, usize)> {
     let (scheme, _) = text.split_once(' ')?;
     if !SCHEMES.contains(&scheme.to_ascii_lowercase().as_str()) {

@@ -46,7 +46,7 @@ pub struct Header {
     /// Expectations of a host: a program that mcp-lifecheck starts and observes, but sends no operations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<HostFacts>,
-    /// What recorded the history.
+    /// The recorder of the history.
     #[serde(default, skip_serializing_if = "Origin::is_harness")]
     pub origin: Origin,
 }

@@ -16,7 +16,7 @@ use smol_str::{SmolStr, SmolStrBuilder, format_smolstr};
 pub struct Name(SmolStr);
 
 impl Name {
-    /// What a value displays.
+    /// The text that a value displays.
     pub fn of(value: impl fmt::Display) -> Self {
         Self(format_smolstr!("{value}"))
     }

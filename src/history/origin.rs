@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What recorded a history.
+/// The recorder of a history.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {

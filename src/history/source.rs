@@ -38,7 +38,7 @@ impl Source {
         }
     }
 
-    /// What it displays: of a mock, its server and incarnation.
+    /// The displayed text; for a mock its server and incarnation.
     #[must_use]
     pub fn to_name(&self) -> Name {
         match self {

@@ -33,7 +33,7 @@ pub struct HostInput {
     pub command: Vec<String>,
     /// Variables that are added to the inherited environment, or replace those in it.
     pub env: BTreeMap<String, String>,
-    /// What the rules expect of the host.
+    /// The expectations of the rules for the host.
     pub facts: HostFacts,
     /// Limits in force.
     pub limits: Limits,
@@ -104,7 +104,7 @@ impl HostInput {
         }
     }
 
-    /// What in its command, its own environment and its configuration is secret.
+    /// The secrets in its command, its own environment and its configuration.
     fn secrets(&self) -> Secrets {
         let variables = self.env.iter().map(|(name, value)| (name.into(), value.into()));
         let secrets = Secrets::default().and_of_environment(variables).and_of_command(&self.command);

@@ -53,7 +53,7 @@ pub struct Prepared {
     pub servers: BTreeMap<String, Script>,
     /// The transport to the servers.
     pub transport: Transport,
-    /// What the rules expect of the host.
+    /// The expectations of the rules for the host.
     pub facts: HostFacts,
     /// Limits in force.
     pub limits: Limits,

@@ -24,7 +24,7 @@ pub struct ClientScenario {
     pub revisions: Vec<Revision>,
     /// More values for `MCP_CONFORMANCE_CONTEXT`. Empty if the scenario has no context.
     pub context: BTreeMap<String, toml::Value>,
-    /// What the rules expect of the client.
+    /// The expectations of the rules for the client.
     pub facts: HostFacts,
 }
 

@@ -28,7 +28,7 @@ fn names_an_error(line: &str) -> bool {
     let is_name = |part: &str| {
         part.starts_with(|c: char| c.is_alphabetic()) && part.chars().all(|c| c.is_alphanumeric() || c == '_')
     };
-    // Node writes a code behind the name: `TypeError [ERR_CODE]: `.
+    // Node writes a code after the name: `TypeError [ERR_CODE]: `.
     let name = name.split_once(" [").filter(|(_, code)| code.ends_with(']')).map_or(name, |(name, _)| name);
     (name.ends_with("Error") || name.ends_with("Exception")) && name.split('.').all(is_name)
 }

@@ -170,7 +170,7 @@ impl Values {
                 let entries = self.servers.iter().map(|(name, entry)| (name.clone(), ConfigShape::Claude.entry(entry)));
                 json(Value::Object(entries.collect()))
             }
-            // The placeholder stands inside quotes.
+            // The placeholder is inside quotes.
             Hole::Command(name) => {
                 let quoted = json(command(name)?.0.as_str().into());
                 quoted.strip_prefix('"')?.strip_suffix('"')?.to_owned()
@@ -181,7 +181,7 @@ impl Values {
     }
 }
 
-/// The word in braces at `open`, the name behind its colon, and the end of the placeholder.
+/// The word in braces at `open`, the name after its colon, and the end of the placeholder.
 fn word_at(text: &str, open: usize) -> Option<(&str, Option<&str>, usize)> {
     let inner = &text[open + 1..];
     let close = inner.find(['}', '{', '\n'])?;

@@ -59,7 +59,8 @@ pub(crate) struct Response {
     _driver: JoinSet<()>,
 }
 
-/// Sends a request and waits for the head of the response. The connection is asked to close behind it.
+/// Sends a request and waits for the head of the response. The request asks the server to close the connection
+/// afterwards.
 pub(crate) async fn send(request: Request<'_>) -> Result<Response, RequestError> {
     let uri: Uri = request.url.parse().map_err(|_| RequestError::Url)?;
     let host = uri.host().filter(|_| uri.scheme_str() == Some("http")).ok_or(RequestError::Url)?;

@@ -18,7 +18,7 @@ const BODY_BYTES_MAX: usize = 64 << 10;
 /// The variable that marks every process of a run.
 const RUN_VARIABLE: &str = "MCP_LIFECHECK_RUN";
 
-/// What a mock needs to reach the recorder of a life.
+/// The address and the token with which a mock reaches the recorder.
 #[derive(Clone, Copy)]
 pub(crate) struct MockLink<'a> {
     pub environment: &'a RunEnvironment,

@@ -31,11 +31,11 @@ use crate::supervise::OrphanReaper;
 const EXCHANGE_LIMIT: Duration = Duration::from_secs(10);
 /// Most bytes of a response that are looked at.
 const RESPONSE_BYTES_MAX: usize = 64 << 10;
-/// What is sent to a mock.
+/// The request for a mock.
 const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
-/// What is sent to a mock that speaks the stateless generation alone, which has no ping.
+/// The request for a mock of the stateless generation alone, which has no ping.
 const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
-/// What goes with it over HTTP.
+/// The header fields of the request over HTTP.
 const LIST_FIELDS: &[(&str, &str)] = &[("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Method", "tools/list")];
 /// Type of the bodies that are sent.
 const JSON: &str = "application/json";
@@ -206,7 +206,7 @@ async fn ping_sse(url: &str) -> String {
 /// The lines of a stream of events.
 struct EventLines {
     stream: Response,
-    /// Bytes that arrived behind the last line.
+    /// Bytes that arrived after the last line.
     buffer: Vec<u8>,
     n_bytes: usize,
 }

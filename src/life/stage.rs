@@ -17,7 +17,7 @@ use crate::record::{EndpointOptions, MockSetup, Recorder, RecorderEndpoint};
 use crate::script::Script;
 use crate::supervise::{Sample, Supervised};
 
-/// What a stage needs to know of its subject before the subject starts.
+/// The facts about a subject that a stage needs before the subject starts.
 pub struct Setup {
     /// First line of the history.
     pub header: Header,
@@ -29,7 +29,7 @@ pub struct Setup {
     pub framing: Framing,
     /// How each mock is welcomed, by name of the server.
     pub mocks: BTreeMap<String, MockSetup>,
-    /// What in the subject's command, environment and configuration is secret.
+    /// The secrets in the subject's command, environment and configuration.
     pub secrets: Secrets,
 }
 
@@ -61,7 +61,7 @@ impl<'a> Stage<'a> {
         Ok(Self { environment, recorder, endpoint, adapter_token, mock_token, stderr, _sampler })
     }
 
-    /// What a mock needs to reach the recorder.
+    /// The address and the token with which a mock reaches the recorder.
     pub(crate) fn mock_link(&self) -> MockLink<'_> {
         MockLink { environment: self.environment, endpoint: self.endpoint.addr(), token: &self.mock_token }
     }

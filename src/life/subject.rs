@@ -16,7 +16,7 @@ use crate::supervise::{StartKind, SuperviseError};
 
 /// A program under test: a loader, a finished application, or a conformance client.
 pub trait Subject: Sync {
-    /// What the stage needs before the subject starts.
+    /// The facts that the stage needs before the subject starts.
     fn setup(&self) -> Setup;
 
     /// Starts the subject, watches it to its end, and kills what it leaves.

@@ -36,7 +36,7 @@ pub(crate) enum After {
     Exit,
 }
 
-/// What the events so far leave open.
+/// The sockets and sessions that are open according to the events so far.
 #[derive(Debug, Default)]
 struct OpenWire {
     sockets: BTreeSet<(String, SocketId)>,

@@ -32,7 +32,7 @@ const ONE_ACT: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 /// Longest wait for the machine to take what the client wrote before it closed the input.
 const TAKEN_MAX: Duration = Duration::from_millis(500);
 
-/// Whether the machine has been told of the end of the input.
+/// Whether the machine knows of the end of the input.
 #[derive(Debug, Default)]
 pub(super) struct InputEnd {
     is_told: Mutex<bool>,
@@ -45,7 +45,7 @@ impl InputEnd {
         self.told.notify_all();
     }
 
-    /// Waits until the machine has been told of the end, if the client has closed the input or closes it now.
+    /// Waits until the machine knows of the end, if the client has closed the input or closes it now.
     ///
     /// A client that closes the input and sends a signal in the next instruction has kept the order. The reader and the signals
     /// have a thread each, and which of them is quicker says nothing about the client.
@@ -125,7 +125,7 @@ impl Lines {
     }
 }
 
-/// Lets the reader go on, one line at a time.
+/// Lets the reader continue, one line at a time.
 pub(super) struct Credit {
     taken: Receiver<()>,
     /// Makes the reader close the input; none if no script does.

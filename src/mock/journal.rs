@@ -159,7 +159,7 @@ impl Journal for FileJournal {
             state.n_bytes = BYTES_MAX;
         }
         state.append(&line)?;
-        // This mock alone writes the history, which is complete when the mock ends in order.
+        // This mock alone writes the history, which is complete when the mock ends gracefully.
         if matches!(kind, EventKind::MockEnding { .. }) {
             state.n_events += 1;
             let seq = Seq(state.n_events);

@@ -16,7 +16,7 @@ use crate::server::Input;
 
 /// Most bytes that wait for a client that does not read.
 pub(super) const BACKLOG_BYTES_MAX: usize = 16 << 20;
-/// What a pipe that is ready takes without blocking: PIPE_BUF.
+/// Number of bytes that a ready pipe takes without blocking: PIPE_BUF.
 const CHUNK_BYTES: usize = 4_096;
 
 /// The smallest pipe.

@@ -42,7 +42,7 @@ pub(super) fn spawn(grandchild: Grandchild) -> io::Result<()> {
     Builder::new().name("grandchild".to_owned()).stack_size(STACK_BYTES).spawn(reap).map(drop)
 }
 
-/// Reports on stderr what no journal can take any more. A closed stderr is not a reason to fail.
+/// Reports on stderr an error that no journal can record any more. A closed stderr is not a reason to fail.
 pub(super) fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "mcp-mock: {message}");
 }

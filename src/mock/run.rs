@@ -11,7 +11,7 @@ use crate::mock::stdio::{run_linked_stdio, run_standalone_stdio};
 /// Exit code of a mock that cannot listen at the address that its arguments name.
 const USAGE_CODE: u8 = 2;
 
-/// What runs a mock to its end, and returns its exit code.
+/// The function that runs a mock to its end and returns its exit code.
 struct Driver {
     /// With a recorder.
     linked: fn(&LinkedArgs) -> Result<u8, MockError>,

@@ -41,7 +41,7 @@ pub(super) fn run_standalone_stdio(args: &StandaloneArgs) -> Result<u8, MockErro
     Ok(StdioDriver { machine, journal, sender, inputs, input_end, life_ends }.run())
 }
 
-/// Passes on signals, each behind the end of the input where the client has closed it before.
+/// Passes on signals, each after the end of the input if the client has closed the input before.
 fn signals_behind_input(sender: &Sender<Input>) -> io::Result<Arc<InputEnd>> {
     let input_end = Arc::<InputEnd>::default();
     let (signals, end) = (sender.clone(), Arc::clone(&input_end));

@@ -26,7 +26,7 @@ pub(super) struct StdioDriver<J> {
     pub life_ends: Instant,
 }
 
-/// Why a mock cannot go on.
+/// Why a mock cannot continue.
 #[derive(Debug, thiserror::Error)]
 enum DriverError {
     #[error(transparent)]

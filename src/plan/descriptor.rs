@@ -53,8 +53,8 @@ pub struct Descriptor {
     /// Whether it is a published client, used as its documentation shows. All others are designs of this project, good or
     /// broken.
     pub adapter: bool,
-    /// The command, for every lane but `rust`. `{python}` stands for the interpreter of the stack, `{node}` for the Node that was
-    /// found, and `{modules}` for the folder of its packages.
+    /// The command, for every lane but `rust`. `{python}` stands for the interpreter of the stack, `{node}` for the Node
+    /// that was found, and `{modules}` for the folder of its packages.
     pub command: Vec<String>,
     /// The stacks on which it runs; empty for lanes without stacks.
     pub stacks: Vec<String>,

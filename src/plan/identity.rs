@@ -76,8 +76,8 @@ impl Plan {
         format!("{scenario}.{loader}.{transport}.{revision}.{server}")
     }
 
-    /// Makes the id anew from the other fields. The id in a file is untrusted input: only the number of a repeat at its end is
-    /// kept.
+    /// Makes the id again from the other fields. The id in a file is untrusted input: only the number of a repeat at
+    /// its end is kept.
     pub fn rebuild_id(&mut self) {
         let first = Self::id_of(&self.scenario, &self.loader, self.transport, self.revision, self.server);
         self.id = match repeat_of(&self.id) {

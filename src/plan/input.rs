@@ -84,6 +84,10 @@ impl InputError {
     pub fn json(file: &str, line: usize, error: &serde_json::Error) -> Self {
         let text = error.to_string();
         let message = with_suggestion(text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message));
+        let message = match error.is_syntax() || error.is_eof() {
+            true => format!("found text that is not JSON ({message})"),
+            false => message,
+        };
         Self { file: file.to_owned(), line: line + error.line().saturating_sub(1), column: error.column(), message }
     }
 }
@@ -194,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_longer_than_its_facts_say_is_refused_all_the_same() {
+    fn a_file_that_is_longer_than_its_facts_say_is_still_refused() {
         // Files in /proc report a length of 0.
         let path = Path::new("/proc/self/status");
         assert!(matches!(read_bytes(path, 16), Err(ReadError::TooLong { bytes_max: 16 })));

@@ -12,7 +12,7 @@ use crate::plan::suggest::did_you_mean;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Place {
-    /// What sort of context it is: the part before the colon.
+    /// The sort of the context: the part before the colon.
     pub kind: PlaceKind,
     /// The name that the scenario gives it: the part after the colon.
     pub name: String,
@@ -51,7 +51,7 @@ impl Place {
         Self { kind: PlaceKind::Task, name: "main".to_owned() }
     }
 
-    /// What a loader promises when it promises to work there.
+    /// The kind of context that a loader must promise in order to work there.
     #[must_use]
     pub fn promise(&self) -> ContextKind {
         match self.kind {

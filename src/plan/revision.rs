@@ -30,7 +30,7 @@ impl Revision {
     /// The newest revision of the handshake generation: those that open with `initialize`.
     pub const NEWEST_HANDSHAKE: Self = Self::R20251125;
 
-    /// The date, as it is written on the wire.
+    /// The date, in the form of the protocol.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -65,7 +65,7 @@ pub enum StepDo {
         /// `INT`, `TERM`, `HUP` or `KILL`.
         signal: String,
     },
-    /// Open a gate, so that the held action of a mock goes on.
+    /// Open a gate, so that the held action of a mock continues.
     OpenGate {
         /// Name of the gate in the script.
         gate: String,
@@ -84,13 +84,13 @@ pub enum StepDo {
 pub struct Invoked {
     /// The name that `cancel` and `wait` steps use; given with `as`.
     pub name: Option<String>,
-    /// The moment at which the driver goes on.
+    /// The moment at which the driver continues.
     pub until: Until,
     /// Number of repetitions after the first time; each waits for the one before.
     pub again: u32,
 }
 
-/// When the driver goes on to the next step.
+/// When the driver continues with the next step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Until {

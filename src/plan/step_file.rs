@@ -13,7 +13,7 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 /// Most times one step is done.
 const REPEAT_MAX: u32 = 1_000;
 
-/// What a step does: a variant for each name that `do` may have, with the fields that belong to it.
+/// The action of a step: a variant for each name that `do` may have, with the fields that belong to it.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 enum StepFile {

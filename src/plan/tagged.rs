@@ -94,7 +94,7 @@ impl<'t> StepTable<'t> {
     }
 }
 
-/// What serde says about a step, at the key or value that it is about.
+/// An error of serde about a step, at the key or value that it concerns.
 fn flaw(step: usize, name: &Spanned<DeString<'_>>, error: &toml::de::Error) -> StepFlaw {
     let message = with_suggestion(&error.message().trim_end().replace('\n', ", "));
     let offset = error.span().map_or(step, |span| span.start);

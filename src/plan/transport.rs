@@ -20,7 +20,7 @@ pub enum Transport {
     Sse,
 }
 
-/// Where the servers of a transport live, and who starts and ends them.
+/// Where the servers of a transport run, and which process starts and ends them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerHome {
     /// In the process of their client, which starts them through a connector. They have no process, so they take no signals, and
@@ -32,7 +32,7 @@ pub enum ServerHome {
     OwnProcess,
 }
 
-/// What distinguishes a transport from the others.
+/// The properties of a transport.
 struct Properties {
     /// The name on the command line and in histories.
     name: &'static str,
@@ -120,7 +120,7 @@ impl Transport {
         self.properties().explain
     }
 
-    /// Where its servers live.
+    /// Where its servers run.
     #[must_use]
     pub fn home(self) -> ServerHome {
         self.properties().home

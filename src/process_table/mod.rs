@@ -6,7 +6,7 @@
 
 use std::fs;
 
-/// What `/proc/PID/stat` says about one process or thread.
+/// The facts in `/proc/PID/stat` about one process or thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stat {
     /// Process id; of a thread, its thread id.

@@ -69,7 +69,7 @@ impl Completion {
         }
         if let Some(failed) = fields.remove("failed") {
             let text = |name: &str| failed.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-            // Where it happened is for readers. A failure without it is a failure as well.
+            // The lines of code are for readers. A failure without them is a failure as well.
             let code = failed.get("code").cloned().map(serde_json::from_value::<Vec<CodeLine>>);
             let code = code.and_then(Result::ok).unwrap_or_default();
             return Some(Self::Failed(Failure { kind: text("type"), message: text("message"), code }));

@@ -226,7 +226,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let hello = match tokio::time::timeout(shared.options.hello_limit, lines.next()).await {
         Ok(Some(Ok(line))) => line,
         Ok(Some(Err(error))) => return answer(&mut write, shared.refuse(&format!("no hello: {error}"))).await,
-        Ok(None) => return answer(&mut write, shared.refuse("the peer left without a hello")).await,
+        Ok(None) => return answer(&mut write, shared.refuse("the peer disconnected without a hello")).await,
         Err(_) => return answer(&mut write, shared.refuse("no hello within its limit")).await,
     };
     match read_hello(&hello, &shared.options) {

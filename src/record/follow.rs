@@ -88,7 +88,7 @@ fn head(line: &str) -> String {
 #[non_exhaustive]
 pub enum LineError {
     /// The source may not report this event, because only another source can know of it.
-    #[error("found event {0}, which is not this source's to report")]
+    #[error("found event {0}, which is not an event that this source may report")]
     NotItsOwn(&'static str),
     /// The line is not a JSON object.
     #[error("found {0:?}, expected a JSON object")]

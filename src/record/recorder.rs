@@ -20,7 +20,7 @@ const BYTES_MAX: u64 = 64 << 20;
 /// Assigns sequence numbers and keeps the history of one plan. Cheap to clone.
 ///
 /// It appends each event to `history.jsonl` before it returns the number. So every acknowledged event is on file. Where the file takes
-/// no more, the history goes on in memory: a full disk is no reason to judge a program differently.
+/// no more, the history continues in memory: a full disk must not change a verdict.
 #[derive(Clone)]
 pub struct Recorder {
     inner: Arc<Inner>,
@@ -151,7 +151,7 @@ impl Recorder {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner).unwritten.take()
     }
 
-    /// What no event keeps.
+    /// The secrets that no event keeps.
     #[must_use]
     pub fn secrets(&self) -> &Secrets {
         &self.inner.secrets

@@ -18,7 +18,7 @@ const MOCKS_LIMIT: Duration = Duration::from_secs(1);
 pub(super) struct HostedMocks(Arc<MemoryMocks>);
 
 impl HostedMocks {
-    /// What connects a loader to them.
+    /// The connector between a loader and these mocks.
     pub(super) fn connector(&self) -> Arc<dyn Connector> {
         Arc::<MemoryMocks>::clone(&self.0)
     }

@@ -32,7 +32,7 @@ fn overdue_in(history: &History, finding: &Finding) -> Option<(OpId, Seq)> {
     })
 }
 
-/// What was going on when the limit of an operation passed.
+/// The running operations and the last messages when the limit of an operation passed.
 struct Hang {
     operation: OpId,
     /// The servers of the operation, in their order; of a cleanup, those that are loaded.
@@ -153,7 +153,7 @@ impl Hang {
         let Some((at_us, _)) = self.started else {
             return Some("its context never started it".to_owned());
         };
-        let since = format!("it has been running since {} ms", at_us / 1_000);
+        let since = format!("it began at {} ms", at_us / 1_000);
         match (self.waits.as_slice(), &self.last_seen) {
             ([], Some((line, what))) => Some(format!("{since}, and last {what} at {line}")),
             ([], None) => Some(since),
@@ -168,7 +168,7 @@ impl Hang {
         let named: Vec<&str> = self.beside.values().take(NAMED_MAX).map(String::as_str).collect();
         let more = self.beside.len().saturating_sub(NAMED_MAX);
         let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-        (!named.is_empty()).then(|| format!("beside it ran {}{more}", named.join(", ")))
+        (!named.is_empty()).then(|| format!("running at the same time: {}{more}", named.join(", ")))
     }
 
     fn cleanup_sentence(&self) -> Option<String> {
@@ -223,7 +223,7 @@ mod tests {
     use crate::check::judge;
     use crate::history::{Header, history_from_text};
 
-    /// What a load that worked leaves in a history, up to event 9.
+    /// The events of a successful load, up to event 9.
     const LOADED: &str = r#"loader loader.ready adapter=t language=t operations=["load","call","close"]
 driver operation.invoked operation=1 action=load in=task:a servers=["files"]
 loader operation.started operation=1 context={"thread":1,"loop":1,"task":1}
@@ -254,7 +254,7 @@ driver operation.overdue operation=2 limit=operation bound_ms=10000
 loader stacks.taken of=loader text=t operations=[{"operation":2,"code":[{"file":"loader.py","line":77,"in":"call"},{"file":"adapter.py","line":9,"in":"run"}]}]
 "#,
         );
-        insta::assert_snapshot!(because, @r#"call of read on files (operation 2), invoked at #8, had not completed within 10000 ms at #13; it has been running since 8 ms, and waits at loader.py:77 in call, called at adapter.py:9 in run; files last received tools/call 1 (read {"n":2}) at #12 and last sent the answer to 0 at #6; beside it ran call of write on files (operation 3), to be cancelled since #11"#);
+        insta::assert_snapshot!(because, @r#"call of read on files (operation 2), invoked at #8, had not completed within 10000 ms at #13; it began at 8 ms, and waits at loader.py:77 in call, called at adapter.py:9 in run; files last received tools/call 1 (read {"n":2}) at #12 and last sent the answer to 0 at #6; running at the same time: call of write on files (operation 3), to be cancelled since #11"#);
     }
 
     #[test]
@@ -265,6 +265,6 @@ loader scope.enter scope=s2 name=Client form=context-manager context={"thread":1
 driver operation.overdue operation=2 limit=operation bound_ms=10000
 "#,
         );
-        insta::assert_snapshot!(because, @"call of read on files (operation 2), invoked at #8, had not completed within 10000 ms at #12; it has been running since 8 ms, and last entered Client at loader.mjs:41; files last received tools/list 0 at #5 and last sent the answer to 0 at #6");
+        insta::assert_snapshot!(because, @"call of read on files (operation 2), invoked at #8, had not completed within 10000 ms at #12; it began at 8 ms, and last entered Client at loader.mjs:41; files last received tools/list 0 at #5 and last sent the answer to 0 at #6");
     }
 }

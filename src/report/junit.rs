@@ -72,7 +72,7 @@ fn status(plan: &PlanRow) -> TestCaseStatus {
             let because = message("the loader cannot be run here");
             non_success(NonSuccessKind::Error, Some(("unavailable", &because)), text)
         }
-        RunVerdict::Vacuous => skipped(&message("nothing came about that could be judged")),
+        RunVerdict::Vacuous => skipped(&message("nothing happened that could be judged")),
         RunVerdict::NotApplicable => skipped(&message("nothing applies")),
     }
 }

@@ -62,7 +62,7 @@ fn request(message: &Message) -> Option<(String, String)> {
     })
 }
 
-/// Whether a text has a word, with nothing of a word beside it.
+/// Whether a text has a word that is not part of a longer word.
 fn has_word(text: &str, word: &str) -> bool {
     let is_of_word = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '#');
     text.match_indices(word).any(|(at, _)| {

@@ -19,8 +19,8 @@ struct Told<'a> {
     plans: Vec<usize>,
 }
 
-/// What these plans found, each finding once: in full from the plan with the shortest history, with the names of the others. Plans
-/// without a finding have a line where there is something to say, one for all with the same reason.
+/// The findings of these plans, each once: in full from the plan with the shortest history, with the names of the other
+/// plans. Plans without a finding have a note if necessary, one line for all plans with the same reason.
 #[must_use]
 pub fn told_once(plans: &[&PlanRow]) -> String {
     let told = told(plans);
@@ -42,8 +42,8 @@ pub fn told_once(plans: &[&PlanRow]) -> String {
     text
 }
 
-/// What was found in several plans, by the plans that have it: findings of the same plans have most often one cause. Empty where every
-/// full finding is above.
+/// The findings of several plans, grouped by the plans in which they occur: findings of the same plans usually have one
+/// cause. Empty if every full finding is above.
 #[must_use]
 pub fn causes_text(plans: &[&PlanRow]) -> String {
     let told = told(plans);
@@ -58,7 +58,7 @@ pub fn causes_text(plans: &[&PlanRow]) -> String {
         }
     }
     causes.sort_by_key(|(with, _)| std::cmp::Reverse(with.len()));
-    let mut text = "found, by the plans that have it:\n".to_owned();
+    let mut text = "findings, grouped by the plans in which they occur:\n".to_owned();
     for (with, found) in causes {
         let mut scenarios: Vec<&str> = with.iter().map(|index| plans[*index].scenario.as_str()).collect();
         scenarios.dedup();
@@ -88,7 +88,7 @@ fn told<'a>(plans: &[&'a PlanRow]) -> Vec<Told<'a>> {
     let mut known: BTreeMap<(&str, &str, Verdict, &str), usize> = BTreeMap::new();
     for (index, plan) in plans.iter().enumerate().filter(|(_, plan)| !plan.is_interrupted) {
         for finding in &plan.findings {
-            // What went wrong with an experiment has many causes and few signatures.
+            // Failures of an experiment have many causes and few signatures.
             let because = if finding.verdict == Verdict::Inconclusive { finding.because.as_str() } else { "" };
             let key = (plan.loader.as_str(), finding.signature.as_str(), finding.verdict, because);
             let at = *known.entry(key).or_insert(told.len());
@@ -190,7 +190,7 @@ mod tests {
             plan("short", "stubborn", 11, &[("c", "alone")]),
         ];
         insta::assert_snapshot!(causes_text(&plans.iter().collect::<Vec<_>>()), @"
-        found, by the plans that have it:
+        findings, grouped by the plans in which they occur:
           2 plans of l (long, short):
             FAIL a/x
             FAIL b/x

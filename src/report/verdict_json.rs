@@ -51,7 +51,7 @@ pub struct FindingRow {
     pub signature: String,
     /// The command line that repeats the plan.
     pub repeat: String,
-    /// The finding as a person reads it, where the history is at hand. Not written to a report.
+    /// The finding as text, if the history is available. Not written to a report.
     #[serde(skip)]
     pub text: String,
 }

@@ -50,7 +50,7 @@ pub enum Jobs {
 }
 
 impl Jobs {
-    /// What a run does where the user sets no number.
+    /// The behaviour of a run if the user sets no number.
     #[must_use]
     pub fn usual() -> Self {
         Self::AsRoomAllows((n_cores() * PLANS_PER_CORE_MAX).min(PLANS_MAX))
@@ -96,7 +96,7 @@ pub(super) struct Admission {
     n_crowded: u32,
 }
 
-/// What one look at the machine shows.
+/// One measurement of the machine.
 #[derive(Debug, Clone, Copy)]
 struct Look {
     now: Instant,

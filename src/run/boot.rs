@@ -15,7 +15,7 @@ use crate::run::{ExitReason, RunError};
 use crate::stack::is_interrupted;
 use crate::supervise::OrphanReaper;
 
-/// Whose process this is.
+/// The kind of process that boots: the command or a test.
 #[derive(Debug)]
 pub enum Ownership {
     /// A command of its own. Signals interrupt the run, and every orphan belongs to the run.
@@ -58,7 +58,7 @@ impl RunProcess {
         Ok(Self { runtime, environment: RunEnvironment { executable, run_id, reaper, interrupted } })
     }
 
-    /// What every life of the run shares.
+    /// The environment that all plans of the run share.
     #[must_use]
     pub fn environment(&self) -> RunEnvironment {
         self.environment.clone()
@@ -72,8 +72,8 @@ impl RunProcess {
     }
 }
 
-/// The first signal, or the end of the parent, interrupts the run in order. A second signal ends this process at once, and the
-/// supervisors kill what it leaves.
+/// The first signal, or the end of the parent, interrupts the run gracefully. A second signal ends this process at
+/// once, and the supervisors kill what it leaves.
 fn watch_interruptions(interrupt: watch::Sender<bool>, parent: Option<OwnedFd>) -> io::Result<()> {
     let interrupt = Arc::new(interrupt);
     for number in interrupting_signals() {

@@ -102,7 +102,7 @@ impl Checkout {
         }
         let kind = if is_shipped { "of another lane" } else { "described by a file, whose command is its own" };
         Err(RunError::usage(format!(
-            "found {flag} with loader {:?}, which is {kind}; expected a shipped loader of lane {word} (see `mcp-lifecheck list loaders`)",
+            "found {flag} for loader {:?}, which is {kind}; expected a shipped loader of lane {word} (see `mcp-lifecheck list loaders`)",
             descriptor.name
         )))
     }

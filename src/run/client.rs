@@ -211,13 +211,18 @@ pub fn read_expected(file: &Path, known: &[ClientScenario]) -> Result<Baseline, 
     for entry in baseline.entries.iter().filter(|entry| !is_served_elsewhere(&entry.scenario)) {
         if !known.iter().any(|scenario| scenario.name == entry.scenario) {
             let near = did_you_mean(&entry.scenario, known.iter().map(|scenario| &scenario.name));
-            let message = format!("found scenario {:?}, expected one that exists{near}", entry.scenario);
+            let message =
+                format!("found scenario {:?}, expected a scenario for conformance clients{near}", entry.scenario);
             return Err(InputError::whole(&shown, message).into());
         }
         let is_unknown = |id: &&String| HOST_RULES.iter().all(|rule| rule.id != id.as_str());
         if let Some(id) = entry.invariant.as_ref().filter(is_unknown) {
             let near = did_you_mean(id, HOST_RULES.iter().map(|rule| rule.id));
-            return Err(InputError::whole(&shown, format!("found check {id:?}, expected one that exists{near}")).into());
+            return Err(InputError::whole(
+                &shown,
+                format!("found check {id:?}, expected the id of an invariant{near}"),
+            )
+            .into());
         }
     }
     Ok(baseline)

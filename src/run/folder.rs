@@ -16,7 +16,7 @@ pub struct RunFolder {
     path: PathBuf,
     /// The system releases the lock when this process ends in any way. None where the folder could not be made.
     _lock: Option<File>,
-    /// What takes the files of the run in its place, and why.
+    /// The spare folder for the files of the run, and the reason for it.
     spare: Option<(SpareFolder, String)>,
 }
 

@@ -18,7 +18,7 @@ use crate::supervise::StartKind;
 
 /// A history with its judgement.
 pub struct JudgedHistory {
-    /// What happened; of a history that was judged while it was read, the events that its findings show.
+    /// The history; if it was judged while it was read, only the events that its findings show.
     pub history: History,
     /// The findings of every rule that applies.
     pub judgement: Judgement,
@@ -131,7 +131,7 @@ impl JudgedHistory {
         row.n_events = self.history.events().len();
         row.text = self.findings_text();
         if self.verdict() == PlanVerdict::Vacuous {
-            row.note = format!("VACUOUS {}: nothing came about that could be judged", self.history.header().plan);
+            row.note = format!("VACUOUS {}: nothing happened that could be judged", self.history.header().plan);
             row.text.push_str(&format!("{}\n", row.note));
         }
     }

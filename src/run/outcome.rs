@@ -27,7 +27,10 @@ pub fn known_baseline(shown: &str, baseline: &Baseline, selected: &[Selected]) -
             || crate::catalogue::shipped_scenario(&entry.scenario)?.is_some();
         if !known_scenario {
             let near = did_you_mean(&entry.scenario, scenario_names());
-            let message = format!("found scenario {:?}, expected one that exists{near}", entry.scenario);
+            let message = format!(
+                "found scenario {:?}, expected one that `mcp-lifecheck list scenarios` shows{near}",
+                entry.scenario
+            );
             return Err(InputError::whole(shown, message).into());
         }
         entry.invariant.iter().try_for_each(|id| check_invariant(shown, id))?;
@@ -41,7 +44,10 @@ pub(in crate::run) fn check_invariant(shown: &str, id: &str) -> Result<(), Input
         return Ok(());
     }
     let near = did_you_mean(id, INVARIANTS.iter().chain(HOST_RULES).map(|known| known.id));
-    Err(InputError::whole(shown, format!("found invariant {id:?}, expected one that exists{near}")))
+    Err(InputError::whole(
+        shown,
+        format!("found invariant {id:?}, expected one that `mcp-lifecheck list invariants` shows{near}"),
+    ))
 }
 
 /// The findings that baselines accept.

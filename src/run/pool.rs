@@ -119,7 +119,7 @@ impl Pool<'_> {
 
 /// Plans whose loader never came to its hello say nothing about the loader where its stack fails its own import.
 ///
-/// Asked behind the last plan: until then, this process kills children that no plan knows.
+/// Asked after the last plan: until then, this process kills children that no plan knows.
 fn unavailable_where_damaged(selected: &[Selected], finished: &mut [Finished]) {
     let mut asked: BTreeMap<&str, Option<String>> = BTreeMap::new();
     for (one, selected) in finished.iter_mut().zip(selected).filter(|(one, _)| one.is_never_ready) {

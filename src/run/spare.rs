@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 /// Bytes of the file by which a folder shows that it takes files.
 const PROBE_BYTES: usize = 64 << 10;
-/// Where a file system lives in memory.
+/// The folder of a file system in memory.
 const IN_MEMORY: &str = "/dev/shm";
 
 /// A folder among the temporary files. Dropping it removes it.
@@ -44,7 +44,7 @@ impl SpareFolder {
 
 impl Drop for SpareFolder {
     fn drop(&mut self) {
-        // What cannot be removed stays among the temporary files.
+        // Files that cannot be removed remain in the folder for temporary files.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

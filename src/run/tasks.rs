@@ -18,7 +18,7 @@ const OWN: usize = 16;
 const OF_A_PLAN: usize = 14;
 /// Those of a server, with one that starts it and one that replaces it.
 const OF_A_SERVER: usize = 4;
-/// A limit that leaves more than this beside what is needed is not tried.
+/// A limit that exceeds the need by more than this is not tested.
 const PLENTY: u64 = 8_192;
 /// Memory of a thread that does nothing.
 const STACK_BYTES: usize = 16 << 10;

@@ -45,7 +45,7 @@ impl WarmStarts {
                 loaders.entry(one.target.name.clone()).or_default().n_plans += 1;
             }
         }
-        // Where all plans start at once, each would have a template of its own.
+        // If all plans start at once, each would have a template of its own.
         loaders.retain(|_, loader| loader.n_plans > n_at_once);
         Self { loaders }
     }
@@ -91,8 +91,8 @@ impl WarmStarts {
 impl Loader {
     /// Whether warm starts work and pay.
     fn goes_on(&self) -> bool {
-        let is_in_vain = self.n_not_passed >= NOT_PASSED_MAX && self.n_not_passed > self.n_passed;
-        self.refused.is_none() && !is_in_vain
+        let is_useless = self.n_not_passed >= NOT_PASSED_MAX && self.n_not_passed > self.n_passed;
+        self.refused.is_none() && !is_useless
     }
 }
 

@@ -14,7 +14,7 @@ use crate::script::{Bytes, Death, ErrorAnswer, Grandchild, Many, OwnMessage, Spa
 /// One table: the variants, their names in a script and their families.
 macro_rules! actions {
     ($($(#[$doc:meta])* $variant:ident $(($value:ident: $payload:ty))? = $name:literal in $family:ident;)*) => {
-        /// One action of a rule. The actions of a rule run in order; the server then handles by default what no action settled.
+        /// One action of a rule. The actions of a rule run in order, and the default handling comes last.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[cfg_attr(feature = "schemas", derive(JsonSchema))]
         pub enum Action {
@@ -42,13 +42,13 @@ macro_rules! actions {
 }
 
 actions! {
-    /// Hold what follows until this gate is open.
+    /// Hold the following actions until this gate is open.
     Hold(gate: String) = "hold" in Pause;
-    /// Hold what follows for a time.
+    /// Hold the following actions for a time.
     Delay(time: Span) = "delay" in Pause;
-    /// Hold what follows until the server has sent another answer on the connection.
+    /// Hold the following actions until the server has sent another answer on the connection.
     Reorder = "reorder" in Pause;
-    /// Hold what follows until the client has answered a request of the server's own.
+    /// Hold the following actions until the client has answered a request of the server's own.
     AwaitResponse = "await-response" in Pause;
     /// Send the conforming answer now, so that the following actions come after it.
     Answer = "answer" in Answer;
@@ -144,13 +144,13 @@ actions! {
     Pretty = "pretty" in MalformedLine;
     /// Send the conforming answer after a header with its length, as language servers do.
     LengthHeader = "length-header" in MalformedLine;
-    /// Close the output and go on reading.
+    /// Close the output and continue to read.
     CloseStdout = "close-stdout" in Line;
-    /// Close the input and go on living.
+    /// Close the input and keep running.
     CloseStdin = "close-stdin" in Line;
     /// Write this text and a line end to stderr.
     Stderr(text: String) = "stderr" in Process;
-    /// Write this many bytes to stderr, and hold what follows until they are written.
+    /// Write this many bytes to stderr, and hold the following actions until they are written.
     StderrFlood(n_bytes: u32) = "stderr-flood" in Process;
     /// Answer this HTTP request with this status code instead.
     Status(status: u16) = "status" in Response;
@@ -186,7 +186,7 @@ actions! {
     StalledHead = "stalled-head" in Raw;
     /// Begin a response, and never end its body.
     StalledBody = "stalled-body" in Raw;
-    /// Write half of a response, close this side of the socket, and go on reading.
+    /// Write half of a response, close this side of the socket, and continue to read.
     HalfClose = "half-close" in Raw;
     /// Send the conforming answer, and close the socket without announcing that.
     CloseAfter = "close-after" in Raw;
@@ -210,7 +210,7 @@ actions! {
     SameSession = "same-session" in Session;
     /// End the session: its id becomes unknown, and its streams end.
     ExpireSession = "expire-session" in Session;
-    /// End the stream of events in order.
+    /// End the stream of events gracefully.
     EndStream = "end-stream" in Session;
     /// Close the socket of the stream of events in the middle.
     CutStream = "cut-stream" in Session;
@@ -224,9 +224,9 @@ actions! {
     Stop = "stop" in Process;
     /// Start a child that lives for a time.
     Grandchild(grandchild: Grandchild) = "grandchild" in Process;
-    /// Exit with this code, in order.
+    /// Exit gracefully, with this code.
     Exit(code: u8) = "exit" in Process;
-    /// End at once, without a farewell in the journal.
+    /// End at once, without a last event in the journal.
     Die(death: Death) = "die" in Process;
     /// Do not end, although the input ended or a signal arrived.
     Ignore = "ignore" in Process;
@@ -259,7 +259,8 @@ impl Action {
         Some((format!("{}:{detail}", info.id), impairs))
     }
 
-    /// What it impairs at this trigger. A fault on a DELETE impairs the end alone, and one on the stream of a GET no answer.
+    /// Its impact at this trigger. A fault on a DELETE impairs only the end, and a fault on the stream of a GET impairs
+    /// no answer.
     fn impairs(&self, when: &When, usual: Impact) -> Impact {
         let is_of_stream = matches!(self, Self::Drop | Self::EndStream | Self::CutStream);
         match when {

@@ -22,16 +22,16 @@ pub enum Defect {
         second: &'static str,
     },
     /// `start = false` and the like.
-    #[error("found {0} = false, which never comes about: expected true, or leave it out")]
+    #[error("found {0} = false, which never happens: expected true, or leave it out")]
     FlagFalse(&'static str),
     /// `nth = 0`; triggers are counted from 1.
-    #[error("found nth = 0, which never comes about: occasions are counted from 1")]
+    #[error("found nth = 0, which never happens: occurrences are counted from 1")]
     NthZero,
     /// `connection = 0`; connections are counted from 1.
-    #[error("found connection = 0, which never comes about: connections are counted from 1")]
+    #[error("found connection = 0, which never happens: connections are counted from 1")]
     ConnectionZero,
     /// A phase in which the trigger never occurs.
-    #[error("found {trigger} in phase {phase}, where it never comes about: leave the phase out or name another one")]
+    #[error("found {trigger} in phase {phase}, where it never happens: leave the phase out or name another one")]
     NeverInPhase {
         /// The trigger.
         trigger: String,
@@ -55,7 +55,7 @@ pub enum Defect {
         nearest: &'static str,
     },
     /// An n-th occurrence of a trigger that occurs once.
-    #[error("found nth = {nth} of {trigger}, which comes about once on a connection: leave nth out")]
+    #[error("found nth = {nth} of {trigger}, which happens once on a connection: leave nth out")]
     NthOfOne {
         /// The value found.
         nth: u32,
@@ -69,7 +69,9 @@ pub enum Defect {
     #[error("found notification {0:?}, which is never sent: the names of all notifications begin with notifications/")]
     NotANotification(String),
     /// `tool` next to a trigger other than a call.
-    #[error("found tool beside {trigger}, expected it alone or with request = \"tools/call\": only calls name a tool")]
+    #[error(
+        "found tool together with {trigger}, expected it alone or with request = \"tools/call\": only calls name a tool"
+    )]
     ToolWithoutCall {
         /// The other trigger.
         trigger: &'static str,
@@ -92,7 +94,7 @@ pub enum Defect {
         trigger: String,
     },
     /// A request answered twice.
-    #[error("found {second} after {first}, expected one of them: the answer is settled by then (see duplicate)")]
+    #[error("found {second} after {first}, expected one of them: the answer is already determined (see duplicate)")]
     AnswerSettled {
         /// The action that settles it.
         first: &'static str,
@@ -172,7 +174,7 @@ pub enum Defect {
     },
     /// A script that fits no transport.
     #[error(
-        "found {second}, which needs {second_needs}, beside {first}, which needs {first_needs}: write a script for each"
+        "found {second}, which needs {second_needs}, together with {first}, which needs {first_needs}: write a script for each"
     )]
     NoTransport {
         /// The first part.

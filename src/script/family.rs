@@ -22,7 +22,7 @@ pub enum Family<'a> {
     MalformedEvent(MalformedEvent),
     /// Sends no answer.
     Silence(Silence),
-    /// Sends messages for ever instead of an answer.
+    /// Sends messages forever instead of an answer.
     Endless(Endless<'a>),
     /// Sends a message that is not an answer.
     Message(Message<'a>),
@@ -77,13 +77,13 @@ impl Family<'_> {
 /// Delays what follows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pause<'a> {
-    /// Hold what follows until this gate is open.
+    /// Hold the following actions until this gate is open.
     Hold(&'a String),
-    /// Hold what follows for a time.
+    /// Hold the following actions for a time.
     Delay(&'a Span),
-    /// Hold what follows until the server has sent another answer on the connection.
+    /// Hold the following actions until the server has sent another answer on the connection.
     Reorder,
-    /// Hold what follows until the client has answered a request of the server's own.
+    /// Hold the following actions until the client has answered a request of the server's own.
     AwaitResponse,
 }
 
@@ -181,7 +181,7 @@ pub enum Silence {
     Drop,
 }
 
-/// Sends messages for ever instead of an answer.
+/// Sends messages forever instead of an answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Endless<'a> {
     /// Report progress of the request again and again, and never answer it.
@@ -224,9 +224,9 @@ pub enum Line<'a> {
     Bytes(&'a Bytes),
     /// Write this many bytes, without a line end.
     EndlessLine(&'a u32),
-    /// Close the output and go on reading.
+    /// Close the output and continue to read.
     CloseStdout,
-    /// Close the input and go on living.
+    /// Close the input and keep running.
     CloseStdin,
 }
 
@@ -274,7 +274,7 @@ pub enum Raw<'a> {
     StalledHead,
     /// Begin a response, and never end its body.
     StalledBody,
-    /// Write half of a response, close this side of the socket, and go on reading.
+    /// Write half of a response, close this side of the socket, and continue to read.
     HalfClose,
     /// Send the conforming answer, and close the socket without announcing that.
     CloseAfter,
@@ -306,7 +306,7 @@ pub enum Session<'a> {
     SameSession,
     /// End the session: its id becomes unknown, and its streams end.
     ExpireSession,
-    /// End the stream of events in order.
+    /// End the stream of events gracefully.
     EndStream,
     /// Close the socket of the stream of events in the middle.
     CutStream,
@@ -321,7 +321,7 @@ pub enum Process<'a> {
     Tools(&'a Vec<String>),
     /// Write this text and a line end to stderr.
     Stderr(&'a String),
-    /// Write this many bytes to stderr, and hold what follows until they are written.
+    /// Write this many bytes to stderr, and hold the following actions until they are written.
     StderrFlood(&'a u32),
     /// Freeze: the server neither reads nor answers any more.
     Freeze,
@@ -329,9 +329,9 @@ pub enum Process<'a> {
     Stop,
     /// Start a child that lives for a time.
     Grandchild(&'a Grandchild),
-    /// Exit with this code, in order.
+    /// Exit gracefully, with this code.
     Exit(&'a u8),
-    /// End at once, without a farewell in the journal.
+    /// End at once, without a last event in the journal.
     Die(&'a Death),
     /// Do not end, although the input ended or a signal arrived.
     Ignore,

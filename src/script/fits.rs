@@ -55,7 +55,7 @@ impl fmt::Display for Need {
 }
 
 impl Script {
-    /// Checks that the script can act in a server that lives there and speaks this framing.
+    /// Checks that a server with this home and framing can run the script.
     ///
     /// # Errors
     /// With the rule that cannot act there.

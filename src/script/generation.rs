@@ -14,7 +14,7 @@ pub enum Generation {
     /// The generation that opens with `initialize`: up to revision 2025-11-25.
     #[serde(rename = "legacy")]
     Handshake,
-    /// The generation whose requests stand alone: revision 2026-07-28.
+    /// The generation with stateless requests: revision 2026-07-28.
     #[serde(rename = "modern")]
     Stateless,
     /// The generation with which the client opens.

@@ -3,7 +3,7 @@
 use crate::plan::nearest;
 use crate::script::Defect;
 
-/// Stands for every method in a trigger.
+/// Means every method in a trigger.
 pub const EVERY: &str = "*";
 /// The request for a subscription, which only the stateless generation has.
 pub const LISTEN: &str = "subscriptions/listen";

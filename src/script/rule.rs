@@ -13,7 +13,7 @@ use crate::script::trigger::{Trigger, When};
 pub struct Rule {
     /// When it acts.
     pub on: Trigger,
-    /// What it does, in order.
+    /// The actions, in order.
     pub actions: Vec<Action>,
     /// Whether the experiment is valid although the rule never acted.
     pub optional: bool,
@@ -26,7 +26,7 @@ pub struct Rule {
 pub(super) struct RuleFile<T, A> {
     /// When it acts.
     pub on: T,
-    /// What it does, in order.
+    /// The actions, in order.
     #[serde(rename = "do")]
     pub actions: Vec<A>,
     /// Whether the experiment is valid although the rule never acted.

@@ -14,7 +14,7 @@ use crate::script::{
     Action, Defect, Features, Generation, LOG_MESSAGE, Many, OwnMessage, Signal, ToolKind, Trigger, When,
 };
 
-/// What a mock server does where it departs from the protocol or delays it. Every rule of a script can act.
+/// The deviations and delays of a mock server. Every rule of a script can act.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "ScriptJson", into = "ScriptJson")]
 pub struct Script {
@@ -49,7 +49,7 @@ struct ScriptToml {
 #[cfg_attr(feature = "schemas", schemars(title = "A script of a mock server"))]
 #[expect(dead_code, reason = "only its schema is made")]
 struct ScriptFile {
-    /// What it is for, in one sentence.
+    /// Its purpose, in one sentence.
     about: String,
     /// The protocol generation that it speaks, or one for each start. By default that of the revision.
     #[serde(default)]
@@ -63,7 +63,7 @@ struct ScriptFile {
     /// The tools with answers of their own.
     #[serde(default)]
     tool: Vec<ToolKind>,
-    /// What it does other than by default.
+    /// The rules for its deviations.
     #[serde(default)]
     rule: Vec<RuleFile<TriggerFile, Action>>,
 }
@@ -120,7 +120,7 @@ impl Script {
         &self.name
     }
 
-    /// What it is for, in one sentence.
+    /// Its purpose, in one sentence.
     #[must_use]
     pub fn about(&self) -> &str {
         &self.about
@@ -182,13 +182,13 @@ impl Script {
         names
     }
 
-    /// The names of the gates that hold an action, in script order. A gate with nothing behind it only shows progress.
+    /// The names of the gates that hold an action, in script order. A gate that holds no action only shows progress.
     #[must_use]
     pub fn gates(&self) -> Vec<&str> {
         self.rules.iter().flat_map(gates_of).collect()
     }
 
-    /// What a conforming server must announce to do what this script says.
+    /// The capabilities that a conforming server must announce for this script.
     #[must_use]
     pub fn features(&self) -> Features {
         let announces =

@@ -120,7 +120,7 @@ fn a_defective_script_is_refused_where_it_is_defective() {
         (rule("{ eof = true, nth = 2 }", "[\"ignore\"]"), "s.toml:3:6: found nth = 2 of eof"),
         (rule("{ request = \"notifications/x\" }", "[\"drop\"]"), "s.toml:3:6: found request"),
         (rule("{ notification = \"tools/call\" }", "[{ exit = 1 }]"), "s.toml:3:6: found notification"),
-        (rule("{ request = \"ping\", tool = \"read\" }", "[\"drop\"]"), "s.toml:3:6: found tool beside request"),
+        (rule("{ request = \"ping\", tool = \"read\" }", "[\"drop\"]"), "s.toml:3:6: found tool together with request"),
         (rule("{ tool = \"wirte\" }", "[\"drop\"]"), "s.toml:3:6: found tool \"wirte\", which the script never"),
         (rule("{ signal = \"KILL\" }", "[\"ignore\"]"), "s.toml:3:6: found signal KILL as a trigger"),
         (rule("{ signal = \"SIGTERM\" }", "[\"ignore\"]"), "s.toml:3:17: found signal \"SIGTERM\""),
@@ -164,7 +164,7 @@ fn a_defective_script_is_refused_where_it_is_defective() {
         (rule("{ request = \"initialize\" }", "[\"expire-session\"]"), "s.toml:4:7: found expire-session before"),
         (
             rule(call, "[\"close-stdout\"]") + "[[rule]]\non = { get = true }\ndo = [\"drop\"]\n",
-            "s.toml:6:6: found get, which needs HTTP, beside close-stdout, which needs lines over pipes",
+            "s.toml:6:6: found get, which needs HTTP, together with close-stdout, which needs lines over pipes",
         ),
         (
             rule("{ request = \"tools/cal\" }", "[\"drop\"]"),
@@ -180,7 +180,7 @@ fn a_defective_script_is_refused_where_it_is_defective() {
         (rule("{ elapsed = \"61s\" }", "[{ exit = 1 }]"), "s.toml:3:6: found elapsed 61000ms"),
         (
             rule("{ request = \"initialize\", phase = \"before-initialize\" }", "[\"drop\"]"),
-            "s.toml:3:6: found initialize in phase before-initialize, where it never comes about",
+            "s.toml:3:6: found initialize in phase before-initialize, where it never happens",
         ),
         (rule("{ gate = \"g\", phase = \"after-initialize\" }", "[{ exit = 1 }]"), "s.toml:3:6: found gate-g in phase"),
         (rule("{ start = true, phase = \"soon\" }", "[{ exit = 1 }]"), "s.toml:3:30: unknown variant `soon`"),
@@ -221,7 +221,7 @@ fn a_defective_script_is_refused_where_it_is_defective() {
     }
 }
 
-/// Where the earlier rule ends the mock on some occasions alone, the later one may act on others.
+/// If the earlier rule ends the mock only in some cases, the later one may act in others.
 #[test]
 fn a_rule_behind_an_end_is_taken_where_it_can_act() {
     for (on, then) in [

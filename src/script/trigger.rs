@@ -71,7 +71,7 @@ pub(super) struct TriggerFile {
     /// A notification arrived; its method, or `*` for each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     notification: Option<String>,
-    /// A call of this tool arrived; also beside `request = "tools/call"`.
+    /// A call of this tool arrived; also together with `request = "tools/call"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tool: Option<String>,
     /// The client answered a request of the server's own: true.

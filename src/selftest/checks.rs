@@ -7,7 +7,7 @@ pub struct Check {
     pub id: &'static str,
     /// The rule, as one sentence.
     pub claim: &'static str,
-    /// What the author of an adapter does about a failure.
+    /// How the author of an adapter fixes a failure.
     pub remedy: &'static str,
 }
 
@@ -76,7 +76,7 @@ checks! {
     "drop-context": "drop-context ends the context, and its name then means a new context",
         "End the task, thread or loop, and forget its name; or remove `drop-context` from the hello's operations.";
     "close": "close completes with ok, and ends the servers if the description promises that",
-        "Call the loader's cleanup, and complete when it has ended. If the loader keeps its servers, set `closes-servers = false`.";
+        "Call the loader's cleanup, and complete when it has ended. It must end the servers of every load and reload. If the loader keeps its servers, set `closes-servers = false`.";
     "error-channels": "the adapter reports an error on an observed channel, with that channel's name",
         "Hook the channel, and send error.reported before you call the previous hook.";
     "exit": "the adapter completes exit, and the program ends by itself with code 0",

@@ -66,7 +66,7 @@ async fn context(session: &mut Session<'_>, kind: &str, check: &'static str) -> 
     let (Some(main), Some(first), Some(again)) = (main, first, again) else { return Some(()) };
     let numbers = (number(kind, main), number(kind, first), number(kind, again));
     let (Some(of_main), Some(of_first), Some(of_again)) = numbers else {
-        let why = format!("its operations report no {kind}, so they run outside any");
+        let why = format!("its operations report no {kind}, so they run outside of any {kind}");
         session.notes.absent(check, why);
         return Some(());
     };

@@ -22,7 +22,7 @@ const WITNESSES: [&str; 7] = [
     "panic",
 ];
 
-/// Accepts the adapter's link and hello; `None` if the session cannot go on.
+/// Accepts the adapter's link and hello; `None` if the session cannot continue.
 pub(super) async fn welcome(bench: &Bench<'_>, notes: &mut Notes) -> Option<(AdapterEnd, AdapterHello)> {
     let stream = accept(bench, notes).await?;
     let (mut lines, mut write) = split(stream);

@@ -38,7 +38,7 @@ pub(super) async fn whole_life(
     Ok(notes)
 }
 
-/// Runs every check in turn; `None` if the session cannot go on.
+/// Runs every check in turn; `None` if the session cannot continue.
 async fn live(session: &mut Session<'_>) -> Option<()> {
     before_load(session).await?;
     let can_reload = session.can("reload");
@@ -78,7 +78,7 @@ async fn before_load(session: &mut Session<'_>) -> Option<()> {
         None => Err("the command did not complete within limit operation".to_owned()),
     };
     session.notes.judge("unknown-command", unknown);
-    // What it wrote before its hello counts as well: no code of the loader has run for it.
+    // Output before its hello counts as well, because no operation of the loader has run yet.
     let written = session.bench.output();
     let quiet = written.map_or(Ok(()), |output| Err(format!("{output}, before the first call of the loader")));
     session.notes.judge("quiet-streams", quiet);

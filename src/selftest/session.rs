@@ -134,7 +134,10 @@ impl Session<'_> {
         if found.is_ok() && over.closes_servers && over.transport.has_children() {
             let grace = self.bench.limits().grace;
             if !self.bench.endpoint.no_mock_left(grace).await {
-                found = Err(format!("a server still ran {} ms after close (limit grace)", grace.as_millis()));
+                found = Err(format!(
+                    "a server of a load or reload still ran {} ms after close (limit grace)",
+                    grace.as_millis()
+                ));
             }
         }
         self.notes.judge("close", found);

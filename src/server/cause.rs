@@ -6,7 +6,7 @@ use crate::script::{Signal, Span};
 use crate::server::batch::Seat;
 use crate::server::http_io::ExchangeNo;
 
-/// Where something happened.
+/// The place of an event.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Place {
     /// The number of the connection; none for what concerns the whole server.
@@ -29,7 +29,7 @@ impl Place {
     }
 }
 
-/// What happened.
+/// The event.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Cause {
     Start,

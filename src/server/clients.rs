@@ -215,7 +215,7 @@ impl Clients {
         }
     }
 
-    /// Sends a message on the stream of an exchange, which goes on. Over lines there is only the output.
+    /// Sends a message on the stream of an exchange, which stays open. Over lines there is only the output.
     pub(super) fn stream(&mut self, place: Place, line: Vec<u8>) {
         match &mut self.framing {
             FramingState::Lines(lines) => lines.send(line, &mut self.state.outbox),

@@ -48,7 +48,7 @@ pub enum Effect {
         /// The response.
         response: Response,
     },
-    /// Begin a response whose body goes on; the body of `response` comes first.
+    /// Begin a response whose body continues; the body of `response` comes first.
     BeginStream {
         /// The exchange.
         exchange: ExchangeNo,
@@ -74,14 +74,14 @@ pub enum Effect {
         exchange: ExchangeNo,
         /// The bytes.
         bytes: Vec<u8>,
-        /// What the driver then does with the socket.
+        /// The action of the driver on the socket afterwards.
         after: After,
     },
     /// End the server; nothing follows.
     End(End),
 }
 
-/// What happens to a socket after a script's own bytes.
+/// The end of a socket after a script's own bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum After {
     /// The driver closes it. This ends the exchange.

@@ -15,7 +15,7 @@ use crate::script::{Action, DISCOVER, Family, Generation, LISTEN, Trigger};
 use crate::server::cause::Cause;
 use crate::server::conforming::{is_error_of_generation, is_refused_revision};
 
-/// What `action` impairs when `cause` triggers it on a server of this generation; by default `usual`.
+/// The impact of `action` when `cause` triggers it on a server of this generation; by default `usual`.
 pub(super) fn impairs(
     action: &Action,
     trigger: &Trigger,
@@ -47,7 +47,7 @@ fn of_handshake_opening(action: &Action, generation: Generation, usual: Impact) 
         Family::Answer(Answer::AnswerError(error)) if !is_error_of_generation(error.code) => Impact::Nothing,
         Family::MalformedMessage(MalformedMessage::NullId) if generation == Generation::Handshake => Impact::Nothing,
         Family::Response(Response::Status(400 | 404 | 405) | Response::BareStatus(400 | 404 | 405)) => Impact::Nothing,
-        // Whatever else is sent, the client does not take it for a refusal.
+        // The client does not treat any other answer as a refusal.
         Family::Answer(_) | Family::MalformedMessage(_) | Family::LongMessage(_) | Family::MalformedLine(_) => usual,
         Family::MalformedEvent(_) | Family::Response(_) | Family::Raw(_) | Family::Endless(_) => usual,
         Family::Pause(_) | Family::Message(_) | Family::Line(_) | Family::Event(_) => usual,
@@ -55,7 +55,8 @@ fn of_handshake_opening(action: &Action, generation: Generation, usual: Impact) 
     }
 }
 
-/// A client goes on with a revision that the answer names. It may take silence for a server of the handshake generation.
+/// A client continues with a revision that the answer names. It may treat silence as a server of the handshake
+/// generation.
 fn of_stateless_opening(action: &Action, trigger: &Trigger, usual: Impact) -> Impact {
     match action.family() {
         Family::MalformedMessage(MalformedMessage::AlterResult(members))
@@ -63,7 +64,7 @@ fn of_stateless_opening(action: &Action, trigger: &Trigger, usual: Impact) -> Im
         {
             Impact::Nothing
         }
-        // A client that the server always refuses cannot go on.
+        // A client that the server always refuses cannot continue.
         Family::Answer(Answer::AnswerError(error)) if trigger.nth.is_some() && is_refused_revision(error.code) => {
             let supported = error.data.as_ref().and_then(|data| data.get("supported"));
             if names_ours(supported) { Impact::Nothing } else { usual }
@@ -129,7 +130,7 @@ mod tests {
     use crate::script::Script;
     use crate::server::{Effect, Endpoint, Input, Machine, Setup};
 
-    /// What a rule of a server of this generation impairs that acts on a request.
+    /// The impact of a rule that acts on a request, on a server of this generation.
     fn impaired(generation: &str, nth: &str, method: &str, action: &str) -> Impact {
         let rule = format!("[[rule]]\non = {{ request = \"{method}\"{nth} }}\ndo = [{action}]\n");
         let script =
@@ -175,7 +176,7 @@ mod tests {
     fn a_server_of_the_stateless_generation_that_names_the_revision_can_be_talked_to() {
         let discovered = |nth: &str, action: &str| impaired("modern", nth, "server/discover", action);
         assert_eq!(discovered(", nth = 1", &refusal(-32_022, SUPPORTED)), Impact::Nothing);
-        assert_eq!(discovered("", &refusal(-32_022, SUPPORTED)), Impact::Answers, "for ever");
+        assert_eq!(discovered("", &refusal(-32_022, SUPPORTED)), Impact::Answers, "forever");
         assert_eq!(discovered(", nth = 1", &refusal(-32_022, "{ supported = [] }")), Impact::Answers);
         for (versions, expected) in [
             ("[\"2099-01-01\", \"2026-07-28\"]", Impact::Nothing),

@@ -63,7 +63,8 @@ impl Lines {
         self.eof_ignored = true;
     }
 
-    /// The client closed the output. Returns whether the server goes on: one that ignores the end of its input does.
+    /// The client closed the output. Returns whether the server keeps running: a server that ignores the end of its
+    /// input does.
     pub(super) fn output_broken(&mut self, outbox: &mut Outbox) -> bool {
         self.close(WireEnd::Broken, outbox);
         self.output_open = false;

@@ -413,7 +413,7 @@ impl Machine {
         }
     }
 
-    /// What an action, or the conforming answer, must wait for, as far as the server can hold more.
+    /// The event for which an action, or the conforming answer, must wait, as far as the server can hold more.
     fn pending_work(&self, task: &Task, action: Option<&Action>) -> Option<Wait> {
         work::pending(task, action, &self.clients).filter(|_| self.why_full().is_none())
     }
@@ -437,7 +437,7 @@ impl Machine {
     }
 }
 
-/// Whether the machine goes on with a task.
+/// Whether the machine continues a task.
 enum Flow {
     On,
     Hold(Wait),

@@ -13,8 +13,8 @@ use crate::server::wire;
 
 /// Handles a request to listen, and returns whether the request needs no further answer.
 ///
-/// The server acknowledges a valid request and keeps it open. A script that settles it once more ends it in order: then the
-/// request gets its conforming answer.
+/// The server acknowledges a valid request and keeps it open. A script that settles it once more ends it gracefully:
+/// then the request gets its conforming answer.
 pub(super) fn listen(cause: &Cause, place: Place, clients: &mut Clients) -> bool {
     let Cause::Request { id, method, params } = cause else { return false };
     if method != LISTEN {

@@ -18,7 +18,7 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Value> {
     read.or_else(|| serde_json::from_slice(&readable(bytes)?).ok())
 }
 
-/// Whether JSON can be kept as it is.
+/// Whether JSON can be kept unchanged.
 pub(super) fn is_readable(bytes: &[u8]) -> bool {
     matches!(readable(bytes), Some(Cow::Borrowed(_)))
 }
@@ -46,11 +46,11 @@ fn readable(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
 struct Scan<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// What is replaced, in order.
+    /// The replaced parts, in order.
     edits: Vec<(Range<usize>, &'static [u8])>,
 }
 
-/// What may come next.
+/// The tokens that may come next.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
     Value,
@@ -66,7 +66,7 @@ enum Next {
 impl Scan<'_> {
     fn document(&mut self) -> Option<()> {
         let mut open: Vec<u8> = Vec::new();
-        // Where the first level begins that is too deep.
+        // The beginning of the first level that is too deep.
         let mut too_deep = 0;
         let mut next = Next::Value;
         loop {

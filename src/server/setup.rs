@@ -37,7 +37,7 @@ impl Setup {
         self.script.generation(self.incarnation).unwrap_or_else(|| Generation::of(self.revision))
     }
 
-    /// The settings of a polite server that stands alone: the first of its name, without a pid.
+    /// The settings of a polite standalone server: the first of its name, without a pid.
     #[must_use]
     pub fn alone(script: Script, revision: Revision, endpoint: Endpoint) -> Self {
         Self {

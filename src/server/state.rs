@@ -14,7 +14,7 @@ pub(super) struct ServerState {
     pub wakeups: Wakeups,
 }
 
-/// Events that may let held tasks go on, until the machine resumes those tasks.
+/// Events that may resume held tasks, until the machine resumes those tasks.
 #[derive(Debug, Default)]
 pub(super) struct Wakeups {
     /// Connections on which the server sent an answer.

@@ -30,7 +30,7 @@ pub(super) struct Step {
     pub fault: Option<(String, Impact)>,
 }
 
-/// What a held task waits for.
+/// The event for which a held task waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wait {
     Gate(String),
@@ -43,7 +43,7 @@ pub(super) enum Wait {
     Response(u64),
 }
 
-/// How a task goes on after one action.
+/// How a task continues after one action.
 #[derive(Debug)]
 pub(super) enum Next {
     /// With the next step.

@@ -181,7 +181,7 @@ fn a_gate_that_was_opened_before_it_is_reached_holds_nothing() {
     assert_eq!(mock.handle(Input::GateOpened("before-answer".to_owned())), []);
     let effects = mock.handle(line(CALL));
     let reached = EventKind::GateReached { gate: "before-answer".to_owned() };
-    assert!(effects.contains(&Effect::Journal(reached)), "a driver that waits for the gate must not wait for ever");
+    assert!(effects.contains(&Effect::Journal(reached)), "a driver that waits for the gate must not wait forever");
     assert!(written(&effects).contains("\"id\":7"));
 }
 

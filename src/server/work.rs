@@ -7,7 +7,7 @@ use crate::server::clients::Clients;
 use crate::server::conforming::RESULT;
 use crate::server::task::{Task, Wait};
 
-/// What an action must wait for, if it needs the result of an MCP task that still works. Without an action: the same for the
+/// The wait of an action that needs the result of an MCP task that still works. Without an action: the same for the
 /// conforming answer.
 pub(super) fn pending(task: &Task, action: Option<&Action>, clients: &Clients) -> Option<Wait> {
     let Cause::Request { method, params, .. } = &task.cause else { return None };

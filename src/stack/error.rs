@@ -33,7 +33,7 @@ pub enum StackError {
     /// Node is missing or too old.
     #[error("no usable node: {because}")]
     NoNode {
-        /// What was found, and what was expected.
+        /// What was found and what was expected.
         because: String,
     },
     /// A step of the installation failed.

@@ -12,7 +12,7 @@ use signal_hook::low_level::pipe;
 /// Becomes readable with the first signal, and stays so.
 static SIGNALLED: OnceLock<UnixStream> = OnceLock::new();
 
-/// From now on these signals end an installation in order, instead of this process.
+/// From now on these signals end an installation gracefully, instead of this process.
 ///
 /// # Errors
 /// When the system refuses a pair of sockets or a handler.
@@ -37,7 +37,7 @@ pub fn is_interrupted() -> bool {
     signalled().is_some_and(|signalled| readable(signalled).is_ok_and(|n_ready| n_ready > 0))
 }
 
-/// What becomes readable with the first signal; none in a process that does not watch.
+/// A descriptor that becomes readable with the first signal; none in a process that does not watch.
 pub(super) fn signalled() -> Option<BorrowedFd<'static>> {
     SIGNALLED.get().map(AsFd::as_fd)
 }

@@ -9,7 +9,7 @@ pub struct StackLimit {
     pub name: &'static str,
     /// Its length; no option changes it.
     pub default: Duration,
-    /// What it limits, as one sentence.
+    /// The wait that it limits, as one sentence.
     pub about: &'static str,
 }
 

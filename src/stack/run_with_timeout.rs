@@ -97,7 +97,7 @@ fn finish_with_timeout(command: &mut Command, limit: Duration) -> io::Result<End
     Ok(Ended::ByItself(status, whole_text(stderr)?))
 }
 
-/// What came first.
+/// The first event: the end or the timeout.
 enum Awaited {
     End,
     Limit,

@@ -66,7 +66,7 @@ pub struct Supervised {
     child: Child,
     pid: u32,
     variables: Vec<String>,
-    /// What the supervisor's template depends on, if it has one.
+    /// The inputs of the supervisor's template, if it has one.
     template: Option<String>,
     requests: mpsc::UnboundedSender<String>,
     shared: Arc<Shared>,
@@ -170,7 +170,7 @@ impl Supervised {
         }
     }
 
-    /// Lets a fork go on, whose start is recorded by now. Notes what became of the template.
+    /// Lets a fork continue, after its start was recorded. Notes the state of the template.
     fn goes_on(&mut self, how: StartKind, key: Option<String>) {
         match how {
             StartKind::Fresh => {}

@@ -32,7 +32,7 @@ pub(super) struct SupervisorProcess {
     pub reports: Reports,
     /// Names of the variables of its launch. A loader inherits them, so the next launch must set the same ones.
     pub variables: Vec<String>,
-    /// What its template depends on, if it has one.
+    /// The inputs of its template, if it has one.
     pub template: Option<String>,
 }
 

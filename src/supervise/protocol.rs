@@ -44,7 +44,7 @@ pub struct LaunchSpec {
 }
 
 impl LaunchSpec {
-    /// What a template of this launch depends on, as text. Launches with the same text can share a template.
+    /// The inputs of a template of this launch, as text. Launches with the same text can share a template.
     pub(super) fn template_key(&self) -> String {
         let shared: BTreeMap<_, _> = self.env.iter().filter(|(name, _)| !self.is_of_plan(name)).collect();
         serde_json::to_string(&(&self.command, &self.directory, shared)).expect("texts and paths that were JSON before")
@@ -102,7 +102,7 @@ pub struct Request {
     pub kind: RequestKind,
 }
 
-/// What a supervisor can do on request.
+/// The requests to a supervisor.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum RequestKind {
@@ -134,8 +134,8 @@ pub enum RequestKind {
     },
     /// List the stacks and wait channels of every thread of the tree.
     Stacks,
-    /// Let the loader's process go on, if it is the fork of a template. Its start is recorded. The supervisor does not
-    /// answer.
+    /// Let the loader's process continue, if it is the fork of a template. Its start is recorded. The supervisor does
+    /// not answer.
     GoOn,
     /// Release a process that waits to exit. The supervisor does not answer.
     LetExit {
@@ -288,7 +288,7 @@ impl ProcessFacts {
     }
 }
 
-/// What a process uses.
+/// The resource use of a process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sample {

@@ -16,7 +16,7 @@ const LINE_BYTES_MAX: usize = 1 << 20;
 /// The lines that the reporting process writes. Their end is the end of the lifeline.
 type Requests = FramedRead<pipe::Receiver, LinesCodec>;
 
-/// What a supervisor keeps from one launch to the next.
+/// The state that a supervisor keeps from one launch to the next.
 pub(super) struct Session {
     pub requests: Requests,
     pub signals: Signals,

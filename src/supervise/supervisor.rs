@@ -106,7 +106,7 @@ struct Supervisor {
     root_pid: Option<u32>,
     /// The gate of the loader's process, while it is the fork of a template and waits.
     forked: Option<Forked>,
-    /// What ended the launch before it had a process.
+    /// The reason that ended the launch before it had a process.
     stopped: Option<Turn>,
     born: Instant,
     worst_delay_us: u64,

@@ -127,7 +127,7 @@ impl Template {
         Ok(Self { key, process, control, is_ready: false })
     }
 
-    /// What the template depends on.
+    /// The inputs of the template.
     pub(super) fn key(&self) -> &str {
         &self.key
     }
@@ -202,7 +202,7 @@ impl Template {
 }
 
 impl Forked {
-    /// Opens the gate: the fork goes on as the loader's process.
+    /// Opens the gate: the fork continues as the loader's process.
     pub(super) async fn go_on(mut self) {
         // A fork that was killed meanwhile needs no gate.
         let _ = self.gate.write_all(b"\n").await;

@@ -17,7 +17,7 @@ use crate::supervise::tree::{reap_child, sweep};
 /// Maximum time for ending a template and what its imports have left.
 const END_LIMIT: Duration = Duration::from_secs(2);
 
-/// What came of a template for one launch.
+/// The result of using a template for one launch.
 pub(super) enum Prepared {
     /// The launch wants a new process.
     Fresh,
@@ -108,7 +108,7 @@ async fn fork(
     template.fork(spec, files).await
 }
 
-/// What a request means while a launch is prepared. The only request that fits is its end.
+/// The meaning of a request while a launch is prepared. The only valid request is its end.
 fn turn_of(line: &str) -> Turn {
     match serde_json::from_str(line) {
         Ok(Request { kind: RequestKind::End, .. }) => Turn::EndTree,

@@ -129,7 +129,8 @@ fn the_sessions_of_the_python_helper_keep_to_the_schema() {
     keep_to_the_schema(&lines, &EVERYWHERE);
 }
 
-/// The committed schema is the one of the types; `mcp-lifecheck doctor --adapter-schema > adapters/protocol.schema.json` makes it anew.
+/// The committed schema is the one of the types;
+/// `mcp-lifecheck doctor --adapter-schema > adapters/protocol.schema.json` writes it.
 #[test]
 fn the_schema_of_the_protocol_is_that_of_its_types() {
     let path = root().join("adapters/protocol.schema.json");

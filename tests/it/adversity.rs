@@ -366,7 +366,10 @@ fn messages_name_what_was_found_and_what_to_do() {
     assert!(ran.code == 1 || ran.code == 3, "{}{}", ran.stdout, ran.stderr);
     let ran = rig.finish(rig.command(&["replay", rig.out().to_str().unwrap()]));
     assert_eq!(ran.code, 2, "{}", ran.stderr);
-    let told = ["found the results of a program that is not a loader", "to repeat it: mcp-lifecheck host"];
+    let told = [
+        "found the results of a program that is not a loader",
+        "to repeat the plan of that program: mcp-lifecheck host",
+    ];
     assert!(told.iter().all(|part| ran.stderr.contains(part)), "{}", ran.stderr);
 }
 

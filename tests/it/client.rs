@@ -119,7 +119,7 @@ fn differs(mode: &str, scenario: &str, failing: &[&str], warned: &[&str]) -> Opt
     let run = Run::of(mode, &["--scenario", scenario]);
     let expected = (i32::from(!failing.is_empty()), strings(failing), strings(warned));
     let found = (run.ran.code, run.checks("FAILURE"), run.checks("WARNING"));
-    // A session that is left in a wrong way is told as well.
+    // A session that is left in a wrong way is reported as well.
     let is_warned = found.2 == expected.2 || !failing.is_empty() && found.2.iter().all(|id| id == "session-ended");
     run.rig.assert_nothing_left(Duration::from_secs(5));
     let is_so = found.0 == expected.0 && found.1 == expected.1 && is_warned;

@@ -109,7 +109,7 @@ fn a_server_that_a_scenario_calls_stubborn_is_so_in_every_plan_and_the_others_ar
     assert!(ran.plans().iter().all(|plan| plan["scenario"] != "interrupt"), "{}", ran.stdout);
 }
 
-/// The committed schema is the one of the types; `mcp-mock schema > mock-servers/script.schema.json` makes it anew.
+/// The committed schema is the one of the types; `mcp-mock schema > mock-servers/script.schema.json` writes it.
 #[test]
 fn the_schema_of_scripts_is_that_of_what_reads_them() {
     let root = root();

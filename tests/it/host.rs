@@ -39,7 +39,7 @@ struct Run {
 }
 
 impl Run {
-    /// `plan` is the text of one, in which SHORT is how long a wait that is in vain lasts.
+    /// `plan` is the text of one, in which SHORT is the length of a wait that fails.
     fn of(plan: &str, options: &[&str], command: &[&str]) -> Self {
         let rig = Rig::new();
         let is_vain = options.contains(&"--vain");

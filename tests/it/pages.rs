@@ -13,7 +13,7 @@ use crate::rig::{Rig, finish};
 
 /// An application that serves a page, which nobody has taught anything.
 const PLAN: &str = r#"
-about = "A page is opened and waited for in vain."
+about = "A page is opened, and the wait for it fails."
 [[step]]
 do = "ready"
 url = "http://127.0.0.1:{port}/"

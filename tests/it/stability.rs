@@ -29,8 +29,8 @@ const BY_DEFAULT: (&str, &str) = ("python-closed-early", "mcp-1.30");
 /// How long all the plans of one loader may take together: twenty times the whole suite, with stubborn servers.
 pub const LIMIT: Duration = Duration::from_secs(1_200);
 
-/// How often each plan is run; `MCP_LIFECHECK_REPEATS` asks for more, for stubborn servers with every Rust loader, and for every
-/// Python loader and stack.
+/// How often each plan is run; `MCP_LIFECHECK_REPEATS` asks for more, for stubborn servers with every Rust loader, and
+/// for every Python loader and stack.
 fn n_repeats() -> usize {
     wanted_repeats().unwrap_or(2)
 }

@@ -13,7 +13,7 @@ const OF_OTHER_CLIENTS: [(&str, &str); 18] = [
     ("token-sent", "the reference loader has no token that it could be asked for"),
     ("cursor-of-session", "no shipped script has a second page"),
     ("bearer-token-used", "the reference loader has no token that it could be asked for"),
-    ("resumed-from-last-event", "no shipped script ends a stream in order after an event id"),
+    ("resumed-from-last-event", "no shipped script ends a stream gracefully after an event id"),
     ("fallback-after-refusal", "the reference loader does not look for the old transport by itself"),
     ("modern-fallback-after-refusal", "the reference loader does not look for the old transport by itself"),
     ("results-match-schema", "the reference loader declares no feature of clients"),

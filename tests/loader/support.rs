@@ -151,7 +151,7 @@ pub fn alive(pid: u32) -> Option<String> {
 pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "waited in vain until {what}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "waited too long until {what}");
         tokio::time::sleep(ms(2)).await;
     }
 }

@@ -203,7 +203,7 @@ impl Web {
         self.inner.state().session = None;
     }
 
-    /// Lets go of the server's ends of streams that are closed.
+    /// Drops the server's ends of closed streams.
     pub fn clear(&self) {
         self.inner.state().streams.clear();
     }

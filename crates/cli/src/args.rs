@@ -35,9 +35,10 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// List the built-in loaders, scenarios, suites, scripts, faults, invariants and more.
     List(ListArgs),
-    /// Explain a scenario, script, fault, invariant, requirement, promise, limit, transport or loader.
+    /// Explain a scenario, suite, script, fault, invariant, requirement, promise, limit, transport, loader or word of
+    /// the glossary.
     Explain(ExplainArgs),
-    /// Show which lanes and stacks this machine can run, and why not.
+    /// Show which lanes and stacks this machine can run, and why it cannot run the others.
     Doctor(DoctorArgs),
 }
 
@@ -58,7 +59,8 @@ pub(crate) struct RunArgs {
     /// Accept the known findings of shipped loaders: apply the baselines that ship with them.
     #[arg(long)]
     pub shipped_baselines: bool,
-    /// Start a new process for each plan of a Python loader. By default, one process imports, and plans run in forks of it.
+    /// Start a new process for each plan of a Python loader. By default, one process imports the program, and each plan
+    /// runs in a fork of that process.
     #[arg(long)]
     pub fresh: bool,
     #[command(flatten)]
@@ -69,7 +71,7 @@ pub(crate) struct RunArgs {
     pub output: OutputArgs,
 }
 
-/// The packages on which shipped loaders run in place of their locked ones.
+/// The packages that replace the locked packages of shipped loaders.
 #[derive(Debug, Args, Clone)]
 #[group(id = "checkout", multiple = true)]
 pub(crate) struct CheckoutArgs {
@@ -209,10 +211,10 @@ pub(crate) struct ClientArgs {
     /// File of expected failures: `client:` with `scenario` or `scenario:check-id`.
     #[arg(long, value_name = "FILE")]
     pub expected_failures: Option<PathBuf>,
-    /// Longest life of the client, with all its processes, in each scenario.
+    /// Time limit of each scenario. After it, the client is killed with all its processes.
     #[arg(long, value_name = "MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     pub timeout: u64,
-    /// Scenarios at once, at most one for each core.
+    /// How many scenarios run at once, at most one for each core.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub jobs: u32,
     /// Folder for the results.
@@ -225,7 +227,7 @@ pub(crate) struct ClientArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct HostArgs {
-    /// Shape of the configuration for the host [default: claude].
+    /// Shape of the configuration for the application [default: claude].
     #[arg(long, value_name = "SHAPE", conflicts_with = "config_template")]
     pub config_shape: Option<ConfigShapeArg>,
     /// Your own configuration file, with placeholders such as {servers}, {url:NAME}, {command:NAME} and {args:NAME}.
@@ -257,7 +259,7 @@ pub(crate) struct HostArgs {
     pub format: Vec<&'static Format>,
     #[command(flatten)]
     pub results: ResultArgs,
-    /// The host and its arguments. Placeholders {config}, {port}, {url} and {url:NAME} are filled in.
+    /// The application and its arguments. The placeholders {config}, {port}, {url} and {url:NAME} are replaced.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }
@@ -287,7 +289,7 @@ pub(crate) struct CheckArgs {
     /// Histories, journals or traces, or plan folders.
     #[arg(value_name = "HISTORY", required = true)]
     pub histories: Vec<PathBuf>,
-    /// What recorded the files. Without it, each file shows that by its first line.
+    /// The recorder of the files. By default, the first line of each file shows it.
     #[arg(long, value_name = "KIND")]
     pub from: Option<FromArg>,
     /// Output format.

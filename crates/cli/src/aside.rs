@@ -32,7 +32,7 @@ pub(crate) struct Called {
 /// Why a child has no parent to watch.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ParentError {
-    #[error("found no process id behind {MARK}, expected that of the parent")]
+    #[error("found no process id after {MARK}, expected that of the parent")]
     NoPid,
     #[error("the parent has ended already")]
     Gone,

@@ -99,12 +99,19 @@ fn invariant_page(invariant: &Invariant) -> String {
     let others: Vec<&str> = requirement.iter().copied().filter(|id| !source.starts_with(id)).collect();
     let others = if others.is_empty() { String::new() } else { format!(" ({})", others.join(", ")) };
     let level = format!("Level: {} ({}).", level.name(), level.verdict());
-    let differences = level_differences(id).map(|difference| {
+    let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
+    for difference in level_differences(id) {
         let [one, other] = difference.rules;
         let other = if one == *id { other } else { one };
-        let beside = if other == *id { "another subject".to_owned() } else { format!("`{other}`") };
-        format!("\n\nIts level is not that of {beside}: {}.", difference.because)
-    });
+        let other = if other == *id { "another subject".to_owned() } else { format!("`{other}`") };
+        match reasons.iter_mut().find(|(because, _)| *because == difference.because) {
+            Some((_, others)) => others.push(other),
+            None => reasons.push((difference.because, vec![other])),
+        }
+    }
+    let differences = reasons
+        .iter()
+        .map(|(because, others)| format!("\n\nIts level differs from the level of {}: {because}.", others.join(", ")));
     let differences: String = differences.collect();
     format!("invariant {id}\n\nClaim: {claim}.\n{level}\nSource: {source}{others}.{needs}\n\n{explain}{differences}")
 }

@@ -24,6 +24,6 @@ fn point_into(error: &InputError) -> Option<String> {
     let end = line_start + columns.clone().nth(error.column.max(1)).unwrap_or(line.len());
     let place = AnnotationKind::Primary.span(start..end.max(start));
     let snippet = Snippet::source(&text).path(&error.file).annotation(place);
-    let report = [Level::NOTE.primary_title("in this place").element(snippet)];
+    let report = [Level::NOTE.primary_title("found here").element(snippet)];
     Some(format!("{}\n", Renderer::plain().render(&report)))
 }

@@ -114,7 +114,7 @@ fn repeat_of_host(file: &Path) -> Option<String> {
     let verdict = read_text(&file.with_file_name("verdict.json")).ok().and_then(|text| json(&text));
     let repeat = verdict.and_then(|verdict| verdict.pointer("/findings/0/repeat")?.as_str().map(str::to_owned));
     let command = if host.get("application").is_some() { "mcp-lifecheck host" } else { "mcp-lifecheck client" };
-    Some(repeat.unwrap_or_else(|| format!("{command} with the arguments of that time")))
+    Some(repeat.unwrap_or_else(|| format!("{command} with the same arguments")))
 }
 
 fn plans(scenarios: &[Chosen], targets: &[Target], variants: &Variants) -> Result<Vec<Selected>, RunError> {

@@ -27,7 +27,8 @@ pub struct Requirement {
     pub id: String,
     /// The role that it binds, in the words of the specification.
     pub who: String,
-    /// The keywords of its text; `prose` if it has none, `derived` if it follows from other rows, `own` if it is ours.
+    /// The keywords of its text; `prose` if it has none, `derived` if it follows from other rows, `own` if it is a
+    /// requirement of this project.
     pub level: String,
     /// The revisions that have it.
     pub revisions: Vec<Revision>,
@@ -38,20 +39,20 @@ pub struct Requirement {
     pub about: String,
     /// The page and the section of the specification that have it.
     pub source: String,
-    /// Where a violation shows.
+    /// Where a violation is visible.
     pub channel: Vec<Channel>,
     /// Why no client can break it, if none can.
     pub unbreakable: Option<Unbreakable>,
-    /// Why no rule judges it yet, if that is on purpose.
+    /// Why no rule judges it yet, if that is intended.
     pub deferred: Option<Deferred>,
-    /// The reading that counts, where the specification contradicts itself. Both are accepted.
+    /// The preferred reading, if the specification contradicts itself. Rules accept both readings.
     pub reading: Option<String>,
-    /// Where rules judge it that do not name it themselves.
+    /// The plans in which rules judge it that do not name it themselves.
     #[serde(default)]
     pub judged: Vec<Judged>,
 }
 
-/// Where a violation of a requirement shows.
+/// Where a violation of a requirement is visible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Channel {
@@ -61,9 +62,9 @@ pub enum Channel {
     Process,
     /// HTTP requests, headers and sockets.
     Http,
-    /// What the caller of the loader sees.
+    /// The results that the caller of the loader gets.
     Api,
-    /// What the mock server itself keeps.
+    /// The behaviour of the mock server itself.
     Mock,
 }
 
@@ -85,9 +86,9 @@ pub enum UnbreakableKind {
     ServerDuty,
     /// It permits, and demands nothing.
     Permission,
-    /// It speaks of an operating system on which this tool does not run.
+    /// It is about an operating system on which this tool does not run.
     OtherPlatform,
-    /// It speaks of something that a client offers, and not of what it does.
+    /// It is about a feature that a client offers, not about its behaviour.
     NoBehaviour,
 }
 

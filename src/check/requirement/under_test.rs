@@ -9,7 +9,7 @@ use crate::check::requirement::{Judged, Oddity, Requirement, requirements};
 use crate::history::{ConnectionId, Event, EventKind, Header, Message, Name, Seq, Table};
 use crate::plan::{Revision, Transport};
 
-/// What puts requirements to the test: scripts, faults, odd messages, and transports.
+/// The means that put requirements to the test: scripts, faults, odd messages, and transports.
 struct Tests {
     rows: Vec<Row>,
     scripts: BTreeSet<&'static str>,
@@ -72,14 +72,14 @@ impl Tokens {
     }
 }
 
-/// What one server does that puts requirements to the test.
+/// The behaviour of one server that puts requirements to the test.
 #[derive(Debug, Default)]
 struct Tested {
     /// Its script, if that does.
     script: Option<&'static str>,
     /// The kinds of faults that it delivered, each with the first event.
     faults: BTreeMap<&'static str, Seq>,
-    /// What it sent that is odd, each with the first event.
+    /// The odd messages that it sent, each with the first event.
     sent: BTreeMap<Oddity, Seq>,
 }
 
@@ -132,7 +132,7 @@ impl UnderTest {
         }
     }
 
-    /// What is odd about a message of a server, whose results have types or not.
+    /// The oddity of a message of a server, whose results have types or not.
     fn oddity(&mut self, connection: &ConnectionId, sent: &Message, has_types: bool) -> Option<Oddity> {
         if sent.is_notification("notifications/progress") {
             let token = Name::of(sent.at(&["params", "progressToken"])?);
@@ -163,7 +163,7 @@ impl UnderTest {
         self.told.extend(place.map(|place| (seq, place)));
     }
 
-    /// The ids of the requirements of which a violation of a rule speaks beyond those that the rule names itself.
+    /// The ids of the requirements that a violation concerns, in addition to those that the rule names itself.
     ///
     /// The witness tells the server. If it does not, as for a load, the only server under test is meant.
     pub(in crate::check) fn requirements(

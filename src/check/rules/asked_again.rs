@@ -1,4 +1,4 @@
-//! Subscriptions that a server grants only partly, or ends regularly: when a client asks again.
+//! Subscriptions that a server grants only partly, or ends gracefully: when a client asks again.
 
 use serde_json::{Map, Value};
 
@@ -17,7 +17,7 @@ const AGAIN: usize = 3;
 
 /// A subscription that is asked for again within this time was asked for at once.
 const AT_ONCE_US: u64 = 250_000;
-/// Number of regularly ended subscriptions that a client asks for again at once, before that counts.
+/// Number of gracefully ended subscriptions that a client asks for again at once, before that counts.
 const STORM: usize = 6;
 
 /// Counter-examples: A client may subscribe again when its server has ended a subscription, and at once the first times.
@@ -28,17 +28,17 @@ pub(super) const ENDED_SUBSCRIPTION_CALM: Invariant = Invariant {
     id: "ended-subscription-calm",
     property: Property::Safety,
     level: Level::Should,
-    claim: "a client slows down where its server ends each subscription in order",
+    claim: "a client slows down if its server ends each subscription gracefully",
     source: "2026-07-28, basic/patterns/subscriptions, Graceful Closure; VG-19: reconnects slow down",
     requirement: &["LC-SUB-09"],
     applies: AppliesTo::STATELESS,
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent],
-    vacuous: "no server ended a subscription in order",
-    explain: "The server ended the subscription regularly, by answering the request, and the client subscribed again \
-        at once, each time. The client treats a regular end like a broken connection. One such client keeps a \
-        processor busy; a thousand of them prevent a server from shutting down.\n\n\
+    vacuous: "no server ended a subscription gracefully",
+    explain: "The server ended the subscription gracefully, by answering the request, and the client subscribed again \
+        at once, each time. The client treats this end like a broken connection. One such client keeps a processor \
+        busy; a thousand of them prevent a server from shutting down.\n\n\
         Look at the answers to `subscriptions/listen` and at the time of the request after each. To fix it, \
         distinguish an answer from an error, and wait longer after each subscription that brought no notification.",
     start: |header: &Header| -> Box<dyn Monitor> {
@@ -57,7 +57,7 @@ struct EndedSubscriptions {
 /// Subscriptions of one client, one after the other.
 #[derive(Default)]
 struct Chain {
-    /// The end of the newest subscription in order, and its time.
+    /// The graceful end of the newest subscription, and its time.
     ended: Option<(Seq, u64)>,
     /// The ends after which it was asked for again at once.
     again: Vec<Seq>,
@@ -113,7 +113,7 @@ impl Chain {
         if self.again.len() >= STORM {
             let first = self.again[0];
             let because = format!(
-                "a subscription that its server had ended in order was asked for again at once {} times in a row, from {first} to {}",
+                "a subscription that its server had ended gracefully was asked for again at once {} times in a row, from {first} to {}",
                 self.again.len(),
                 event.seq
             );

@@ -270,23 +270,23 @@ impl Starts {
     }
 }
 
-/// Counter-examples: The plan must demand it, because a host may open a session for each run. A server that the harness
-/// killed must be opened again. An exchange that names no session is not a connection.
+/// Counter-examples: The plan must demand it, because an application may open a session for each run. A server that the
+/// harness killed must be opened again. An exchange that names no session is not a connection.
 pub(super) const SERVERS_KEPT: Invariant = Invariant {
     id: "servers-kept",
     property: Property::Safety,
     level: Level::Own,
-    claim: "if the plan demands it, the host keeps the connections that it opened first",
+    claim: "if the plan demands it, the application keeps the connections that it opened first",
     source: "VG-03: sessions stay open from load to cleanup; VG-18: one connection per server",
     requirement: &["VG-03", "VG-18"],
     applies: AppliesTo::ALL.of_applications(),
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::ConnectionOpened, Kind::SignalSent, Kind::HostPrompted],
-    vacuous: "the plan does not demand it, or the host did not run again",
-    explain: "The driver made the host run again, and the host opened a server that it had open already. A script \
-        that runs from its top on every click does that if its loader is not cached: each run starts servers, and \
-        the servers of the previous run stay until a garbage collector finds them.\n\n\
+    vacuous: "the plan does not demand it, or the application did not run again",
+    explain: "The driver made the application run again, and it opened a server that it had open already. A script \
+        that runs from its top on every click does that if its loader is not cached: each run starts servers, and the \
+        servers of the previous run stay until a garbage collector finds them.\n\n\
         Look at the prompt just before the second connection. To fix it, keep the loader outside of the code that \
         runs again.",
     start: |header: &Header| -> Box<dyn Monitor> {

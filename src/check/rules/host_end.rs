@@ -6,23 +6,23 @@ use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, 
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table};
 use crate::plan::Promise;
 
-/// Counter-examples: A host may let the signal end it, or catch the signal and exit with 0 or with 128 plus its number:
-/// each is right after a signal. A host that has done its work may exit with 0 before the driver asks. No monitor gets
-/// the events that follow a kill by the harness.
+/// Counter-examples: An application may let the signal end it, or catch the signal and exit with 0 or with 128 plus its
+/// number: each is right after a signal. An application that has done its work may exit with 0 before the driver asks.
+/// No monitor gets the events that follow a kill by the harness.
 pub(super) const ENDS_AS_ASKED: Invariant = Invariant {
     id: "ends-as-asked",
     property: Property::Safety,
     level: Level::Own,
-    claim: "the host ends with success, or by the signal that requested its end",
+    claim: "the application ends with success, or by the signal that requested its end",
     source: "VG-11 and VG-14: the program does not crash, and its exit status is right",
     requirement: &["VG-11", "VG-14"],
     applies: AppliesTo::ALL.of_applications(),
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::SignalSent, Kind::ProcessExited],
-    vacuous: "the host did not end by itself",
-    explain: "The host exited with a status that reports a failure, or ended by a signal that the harness had not \
-        sent. After Ctrl-C a program may end by SIGINT, or exit with status 0 or 130; anything else is an error in \
+    vacuous: "the application did not end by itself",
+    explain: "The application exited with a status that reports a failure, or a signal ended it that the harness had \
+        not sent. After Ctrl-C a program may end by SIGINT, or exit with status 0 or 130; anything else is an error in \
         its cleanup, or a crash.\n\n\
         Look at the end of stderr.txt. ABRT is a panic or a failed assertion, SEGV a crash.",
     start: |header: &Header| -> Box<dyn Monitor> {
@@ -55,7 +55,8 @@ impl Monitor for ExpectedEnd {
                 };
                 let mut witness: Vec<Seq> = self.asked.iter().map(|(_, seq)| *seq).collect();
                 witness.push(event.seq);
-                let because = format!("the host ended {how} at {}, {}", event.seq, self.expected(code.is_some()));
+                let because =
+                    format!("the application ended {how} at {}, {}", event.seq, self.expected(code.is_some()));
                 tally.broken(Violation::new("other-end", because, &witness));
             }
             _ => {}

@@ -128,21 +128,21 @@ impl ScenarioExchange {
     }
 }
 
-/// Counter-examples: A host may connect to a server on first use, so one server is enough; the plan says which servers
-/// it needs. A host that the harness killed may also have reached none.
+/// Counter-examples: An application may connect to a server on first use, so one server is enough; the plan says which
+/// servers it needs. An application that the harness killed may also have reached none.
 pub(super) const SERVERS_REACHED: Invariant = Invariant {
     id: "servers-reached",
     property: Property::Liveness,
     level: Level::Own,
-    claim: "the host sends a message to a server of its configuration",
-    source: "VG-04: healthy servers load; a host that never connects proves nothing",
+    claim: "the application sends a message to a server of its configuration",
+    source: "VG-04: healthy servers load; an application that never connects proves nothing",
     requirement: &["VG-04"],
     applies: AppliesTo::ALL.of_applications(),
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::ProcessExited, Kind::StepUnmet, Kind::LimitHit],
-    vacuous: "the host never ran",
-    explain: "The host ran and sent no message to any server, so nothing can be judged. Most often the host did not \
+    vacuous: "the application never ran",
+    explain: "The application ran and sent no message to any server, so nothing can be judged. Most often it did not \
         find its configuration: it reads another file, or the file has another shape.\n\n\
         Look at the argument that replaces `{config}` in the command, at `--config-shape`, and at stderr.txt. The \
         path of the configuration is also in the environment, as `MCP_LIFECHECK_CONFIG`.",
@@ -171,7 +171,7 @@ impl Monitor for ReachedServers {
     fn end(&self, view: &View, tally: &mut Tally) {
         let Some(last) = self.last.filter(|_| self.reached.is_empty() && is_responsible(view)) else { return };
         let because = format!(
-            "the host never connected to a server: no message of it had reached {} by {last}",
+            "the application never connected to a server: no message of it had reached {} by {last}",
             self.servers.join(", ")
         );
         tally.broken(Violation::new("nothing-received", because, &[last]));
@@ -193,9 +193,9 @@ pub(super) const STEPS_MET: Invariant = Invariant {
     kinds: &[Kind::StepMet, Kind::StepUnmet],
     vacuous: "the plan reached no step that waits",
     explain: "A step of the plan waited for something that did not happen: a list of tools, a call, an answer with \
-        another status, or an exit. The driver skipped the later steps and ended the host as Ctrl-C does.\n\n\
-        Look at what the driver observed instead, and at stdout.txt and stderr.txt of the host. Use `within` to give \
-        a step more time.",
+        another status, or an exit. The driver skipped the later steps and ended the application as Ctrl-C does.\n\n\
+        Look at the events that the driver observed instead, and at stdout.txt and stderr.txt of the application. Use \
+        `within` to give a step more time.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_step) },
 };
 

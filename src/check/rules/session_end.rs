@@ -291,7 +291,7 @@ struct OpenSessions {
     open: Table<SessionId, OpenSession>,
     /// Number of open sockets of each server.
     sockets: Table<String, usize>,
-    /// Whether the program of a loader has ended in order.
+    /// Whether the program of a loader has ended gracefully.
     has_exited: bool,
 }
 

@@ -55,7 +55,7 @@ fn where_a_rule_holds_or_is_vacuous_no_other_rule_is_broken() {
         "call-after-load-succeeds/vacuous-held-by-script",
         // A crash is operation-completes/process-lost, and nothing else.
         "scope-open-until-cleanup/vacuous-loader-crashed",
-        // A load that waits for ever is operation-completes/load-overdue, and nothing else.
+        // A load that waits forever is operation-completes/load-overdue, and nothing else.
         "load-succeeds/vacuous-silent",
         // Its rungs are a millisecond apart, because it is written without times.
         "eof-before-signal/holds-whole-ladder",

@@ -32,7 +32,7 @@ const N_OF_CLIENTS: usize = 7;
 const KEPT: [&str; 10] =
     ["type", "properties", "required", "items", "enum", "const", "anyOf", "allOf", "additionalProperties", "$ref"];
 
-/// `MCP_LIFECHECK_WRITE_DOCS=1 cargo test --lib schemas` writes the extracts anew.
+/// `MCP_LIFECHECK_WRITE_DOCS=1 cargo test --lib schemas` writes the extracts.
 #[test]
 fn the_extracts_are_those_of_the_published_schemas() {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));

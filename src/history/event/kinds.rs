@@ -2,7 +2,7 @@
 
 macro_rules! event_kinds {
     ($($(#[$doc:meta])* $variant:ident = $name:literal { $($(#[$field_meta:meta])* $field:ident : $type:ty),* $(,)? })*) => {
-        /// What happened. In JSON, `kind` holds the name, and the fields stand at the same level.
+        /// The kind of an event. In JSON, `kind` holds the name, and the fields are at the same level.
         #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
         #[serde(tag = "kind", deny_unknown_fields)]
         pub enum EventKind {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WireEnd {
-    /// The client closed it in order.
+    /// The client closed it gracefully.
     ByClient,
     /// The server closed it, as its script says.
     ByServer,

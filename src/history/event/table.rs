@@ -17,7 +17,7 @@ event_kinds! {
         /// The step in words, for a reader.
         about: String,
     }
-    /// The driver could not run a step as written. The plan goes on.
+    /// The driver could not run a step as written. The plan continues.
     StepSkipped = "step.skipped" {
         /// Position in the scenario, from 1.
         step: u32,
@@ -104,7 +104,7 @@ event_kinds! {
         /// The limit, in milliseconds.
         bound_ms: u64,
     }
-    /// The driver opened a gate. Actions that wait there go on.
+    /// The driver opened a gate. Actions that wait there continue.
     GateOpened = "gate.opened" {
         /// Name of the gate, as the script gives it.
         gate: String,
@@ -392,7 +392,7 @@ event_kinds! {
         /// `by-client`: the client sent DELETE. `by-server`: the script let the session expire.
         how: WireEnd,
     }
-    /// A mock is about to end, in order or because of its script.
+    /// A mock is about to end, gracefully or because of its script.
     MockEnding = "mock.ending" {
         /// The cause of its end.
         how: ServerEnd,

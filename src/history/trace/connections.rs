@@ -29,7 +29,7 @@ struct Known {
     /// Whether its beginning is on record.
     begins: bool,
     initialize: Option<Initialize>,
-    /// What the client calls itself in the metadata of its requests.
+    /// The name of the client in the metadata of its requests.
     client: Option<Value>,
 }
 

@@ -68,7 +68,7 @@ pub fn read_trace(file: &str, text: &str) -> Result<History, InputError> {
     trace.end(file, cut)
 }
 
-/// What has been read so far.
+/// The part that has been read so far.
 #[derive(Default)]
 struct Trace {
     events: Vec<Event>,

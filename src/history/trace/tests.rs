@@ -134,7 +134,7 @@ fn a_line_that_is_not_as_it_must_be_says_where() {
     for (text, expected) in [
         ("", "t: found no message"),
         ("3\n", "t:1:1: found a value that is not a line of a trace"),
-        ("\n{\"direction\":\n", "t:2:13: EOF while parsing"),
+        ("\n{\"direction\":\n", "t:2:13: found text that is not JSON (EOF while parsing"),
         ("{}\n", "t:1:1: found no `direction`, expected client-to-server or server-to-client"),
         ("{\"direction\":\"up\"}\n", "t:1:2: found direction \"up\", expected client-to-server or server-to-client"),
         (

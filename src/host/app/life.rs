@@ -12,7 +12,7 @@ use crate::life::{Servers, ms};
 use crate::plan::{HostDo, HostStep, host_limit};
 use crate::supervise::{Signalled, Supervised};
 
-/// A window is quiet when the host uses at most one part in so many of one processor.
+/// A window is quiet when the application uses at most one part in so many of one processor.
 const QUIET_PARTS: u64 = 4;
 
 /// An application while it runs.
@@ -25,10 +25,10 @@ pub(in crate::host) struct ApplicationLife<'a> {
     pub(super) progress: Progress,
 }
 
-/// What the driver has done so far.
+/// The progress of the driver.
 #[derive(Default)]
 pub(super) struct Progress {
-    /// Position in the history of the last prompt to the host, counted from 0.
+    /// Position in the history of the last prompt to the application, counted from 0.
     pub prompted: usize,
     /// Whether the driver has sent a signal that ends a program.
     pub is_signalled: bool,
@@ -109,7 +109,7 @@ impl<'a> ApplicationLife<'a> {
             self.ending.scan_stderr();
             return self.ending.stage.note_undelivered(&self.input.servers);
         }
-        let because = format!("the host had not ended within {} ms", self.exit_limit().as_millis());
+        let because = format!("the application had not ended within {} ms", self.exit_limit().as_millis());
         self.ending.overdue(because).await;
     }
 
@@ -125,7 +125,7 @@ impl<'a> ApplicationLife<'a> {
         self.ending.stage.recorder.header().limits.exit
     }
 
-    /// Whether the host has ended, or the experiment is over.
+    /// Whether the application has ended, or the experiment is over.
     fn is_over(&self) -> bool {
         let supervised = self.supervised();
         supervised.loader_end_now().is_some()
@@ -133,7 +133,7 @@ impl<'a> ApplicationLife<'a> {
             || self.ending.stage.environment.is_interrupted()
     }
 
-    /// Waits until the host has ended, or the experiment is over.
+    /// Waits until the application has ended, or the experiment is over.
     pub(super) async fn over(&self) {
         tokio::select! {
             () = self.supervised().broken_or_ended() => {}
@@ -141,7 +141,7 @@ impl<'a> ApplicationLife<'a> {
         }
     }
 
-    /// Waits for the end of the host, at most for `limit`.
+    /// Waits for the end of the application, at most for `limit`.
     async fn await_end(&self, limit: Duration) {
         // The caller checks the result.
         let _ = tokio::time::timeout(limit, self.over()).await;
@@ -152,13 +152,13 @@ impl<'a> ApplicationLife<'a> {
         Template::parse(text, Strictness::Strict).map_or_else(|_| text.to_owned(), |text| text.fill(self.values))
     }
 
-    /// How the host ended, as the end of a sentence.
+    /// How the application ended, as the end of a sentence.
     pub(super) fn how_it_ended(&self) -> String {
         match self.supervised().loader_end_now().map(|end| (end.code, end.signal)) {
-            Some((Some(code), _)) => format!("the host ended with status {code}"),
-            Some((None, Some(signal))) => format!("the host ended of SIG{signal}"),
-            Some((None, None)) => "the host ended".to_owned(),
-            None => "the host is gone".to_owned(),
+            Some((Some(code), _)) => format!("the application ended with status {code}"),
+            Some((None, Some(signal))) => format!("the application was ended by SIG{signal}"),
+            Some((None, None)) => "the application ended".to_owned(),
+            None => "the application is gone".to_owned(),
         }
     }
 
@@ -168,7 +168,7 @@ impl<'a> ApplicationLife<'a> {
         self.await_end(host_limit("host-stdin-end")).await;
     }
 
-    /// Sends a signal that ends a program. Returns whether the host was there to receive it.
+    /// Sends a signal that ends a program. Returns whether the application was there to receive it.
     pub(super) async fn request_end(&mut self, signal: &str) -> bool {
         if self.is_over() {
             return false;
@@ -182,7 +182,7 @@ impl<'a> ApplicationLife<'a> {
         matches!(sent, Ok(Signalled::Sent))
     }
 
-    /// Samples the host in windows without a request, until a window is quiet or the last one is over.
+    /// Samples the application in windows without a request, until a window is quiet or the last one is over.
     pub(super) async fn idle(&self, window: Duration) -> StepEnd {
         self.note(EventKind::IdleBegan {});
         let mut settling = Settling::default();
@@ -236,7 +236,7 @@ impl<'a> ApplicationLife<'a> {
             (Some(_), _) => StepEnd::Met(self.how_it_ended()),
             (None, _) => {
                 self.progress.is_overdue = self.progress.is_signalled;
-                StepEnd::Unmet(format!("the host was still there after {} ms", limit.as_millis()))
+                StepEnd::Unmet(format!("the application was still there after {} ms", limit.as_millis()))
             }
         }
     }

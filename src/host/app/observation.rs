@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::history::{Event, EventKind, LinkPeer, Message};
 use crate::plan::HostDo;
 
-/// What each server has seen.
+/// The events of each server.
 #[derive(Debug, Default)]
 pub(super) struct Observation {
     servers: BTreeMap<String, OfServer>,
@@ -115,7 +115,7 @@ impl Observation {
         }
     }
 
-    /// What the servers of a step have seen, as text.
+    /// The events of the servers of a step, as text.
     pub(super) fn text(&self, step: &HostDo) -> String {
         if let HostDo::Gate { gate } = step {
             let word = if self.gates.contains(gate) { "was" } else { "was not" };

@@ -11,7 +11,7 @@ use crate::host::app::step_end::StepEnd;
 use crate::plan::{HostDo, HostStep, PageAction};
 use crate::supervise::{Signalled, Written};
 
-/// Pause between two requests to a host that does not listen yet. The system reports no event when another process begins to listen.
+/// Pause between two requests to an application that does not listen yet. The system reports no event when another process begins to listen.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// Longest wait for one of these requests.
 const TRY_LIMIT: Duration = Duration::from_secs(5);
@@ -51,7 +51,7 @@ impl ApplicationLife<'_> {
         }
     }
 
-    /// Waits until the servers have seen what a step waits for, from position `from` on. Stops at `limit` or at the end of the host.
+    /// Waits until the servers have seen what a step waits for, from position `from` on. Stops at `limit` or at the end of the application.
     async fn await_seen(&self, step: &HostDo, from: usize, limit: Duration) -> StepEnd {
         let nothing = || Observation::of(self.input.servers.keys().cloned());
         let mut seen = nothing();
@@ -75,7 +75,7 @@ impl ApplicationLife<'_> {
         }
     }
 
-    /// The host ended, or the run was interrupted, before the step saw what it waits for. `last` looks once more.
+    /// The application ended, or the run was interrupted, before the step saw what it waits for. `last` looks once more.
     fn ended_before(&self, last: impl FnOnce() -> (bool, String)) -> StepEnd {
         if self.supervised().is_broken() || self.ending.stage.environment.is_interrupted() {
             return StepEnd::Lost;
@@ -107,7 +107,7 @@ impl ApplicationLife<'_> {
         }
     }
 
-    /// Records that the driver prompts the host. Later messages may follow from the prompt.
+    /// Records that the driver prompts the application. Later messages may follow from the prompt.
     fn prompt(&mut self, how: &str) {
         let seq = self.ending.stage.recorder.note(Source::Driver, EventKind::HostPrompted { how: how.to_owned() });
         self.progress.prompted = usize::try_from(seq.0).unwrap_or(usize::MAX).saturating_sub(1);
@@ -138,8 +138,8 @@ impl ApplicationLife<'_> {
         self.prompt("line");
         match self.supervised().write_line(text).await {
             Ok(Written::Done) => StepEnd::Done,
-            Ok(Written::Gone) => StepEnd::Unmet("the host's stdin is closed".to_owned()),
-            Ok(Written::Full) => StepEnd::Unmet("its stdin is full: the host does not read it".to_owned()),
+            Ok(Written::Gone) => StepEnd::Unmet("the application's stdin is closed".to_owned()),
+            Ok(Written::Full) => StepEnd::Unmet("its stdin is full: the application does not read it".to_owned()),
             Err(_) => StepEnd::Lost,
         }
     }
@@ -159,7 +159,7 @@ impl ApplicationLife<'_> {
         let filled = [url, text, expect, absent].map(|text| text.as_ref().map(|text| self.filled(text)));
         let [url, text, expect, absent] = filled.each_ref().map(Option::as_deref);
         let asked = PageRequest { action: *action, tab, url, text, expect, absent };
-        // Taken out, so that the driver can watch the host meanwhile.
+        // Taken out, so that the driver can watch the application meanwhile.
         let mut page = match self.progress.page.take() {
             Some(page) => page,
             None => {

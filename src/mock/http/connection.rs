@@ -146,7 +146,7 @@ async fn exchange(
         return Ok(response_of(response, |_| MockBody::Stream { parts, open, cut: CutState::No }));
     }
     if let Ok(Reply::Raw(raw)) = answer {
-        // An exchange that goes on ends when its socket does.
+        // An unfinished exchange ends with its socket.
         if raw.after == After::Close {
             open.settle();
         }

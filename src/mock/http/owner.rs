@@ -31,7 +31,7 @@ pub struct HttpMock<J> {
     is_full_journalled: bool,
 }
 
-/// What a client still waits for.
+/// The responses for which a client still waits.
 enum Answering {
     Nothing(oneshot::Sender<Reply>),
     Stream(PartSender),

@@ -115,7 +115,7 @@ pub enum HostDo {
         /// Name of the gate.
         gate: String,
     },
-    /// Opens a gate, so that the held action goes on.
+    /// Opens a gate, so that the held action continues.
     OpenGate {
         /// Name of the gate.
         gate: String,
@@ -300,7 +300,7 @@ impl HostDo {
         }
         match self {
             Self::Signal { signal } if !SIGNALS.contains(&signal.as_str()) => Err(format!(
-                "found signal {signal:?}, expected one of {}; `interrupt` and `terminate` end a host{}",
+                "found signal {signal:?}, expected one of {}; `interrupt` and `terminate` end an application{}",
                 SIGNALS.join(", "),
                 did_you_mean(signal, SIGNALS)
             )),

@@ -185,13 +185,13 @@ fn other_kind(
     if !scenario.is_for_sessions(promised) {
         let needed: Vec<_> = scenario.sessions.iter().map(ToString::to_string).collect();
         let needed = needed.join(", ");
-        return Some(format!("found sessions that are {promised}, and the scenario is about ones that are {needed}"));
+        return Some(format!("found sessions that are {promised}, expected sessions that are {needed}"));
     }
     let framing = framing_of_plan(transport, scenario, scripts.values());
     scripts.values().find_map(|script| script.fits(transport.home(), framing).err()).map(|misfit| misfit.to_string())
 }
 
-/// Refuses a server that speaks a generation alone to which no client of this revision can speak.
+/// Refuses a server that speaks only a generation that no client of this revision supports.
 fn check_generations(
     scenario: &Scenario,
     scripts: &BTreeMap<String, Script>,

@@ -69,7 +69,7 @@ pub fn versus(found: &mut Vec<Target>, against: &str, notify: Notify<'_>) -> Res
         return Err(not_one("--against", &more));
     };
     if other.name == of.name {
-        let message = format!("found loader {:?} held against itself, expected another one", of.name);
+        let message = format!("found loader {:?} compared with itself, expected another one", of.name);
         return Err(RunError::usage(message));
     }
     let versus = Versus { of: of.name.clone(), against: other.name.clone() };

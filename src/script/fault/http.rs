@@ -30,7 +30,7 @@ pub(super) const ROWS: &[FaultInfo] = &[
         about: "answers an HTTP request with 429",
         impairs: Impact::Answers,
         explain: "`{ retry-after = 1 }`, with that many seconds in its header. A client must not retry earlier, or \
-                  for ever.",
+                  forever.",
     },
     FaultInfo {
         id: "redirect",
@@ -50,14 +50,14 @@ pub(super) const ROWS: &[FaultInfo] = &[
         about: "answers an HTTP request with a body of another type",
         impairs: Impact::Answers,
         explain: "`{ content-type = \"text/html\" }`, for a request: the conforming answer under this type, like the \
-                  page of a proxy. A client fails the request; the session goes on.",
+                  page of a proxy. A client fails the request; the session continues.",
     },
     FaultInfo {
         id: "empty-body",
         about: "answers an HTTP request with an empty body of type JSON",
         impairs: Impact::Answers,
         explain: "`\"empty-body\"`, for a request: status 200, `application/json`, and no bytes. A client fails the \
-                  request; the session goes on.",
+                  request; the session continues.",
     },
     FaultInfo {
         id: "accepted",
@@ -160,7 +160,7 @@ pub(super) const ROWS: &[FaultInfo] = &[
         about: "sets the reconnection time of a stream",
         impairs: Impact::Timing,
         explain: "`{ retry = 0 }`, in milliseconds, on a stream as `event-id`. With 0, a client must not reconnect \
-                  for ever without a pause.",
+                  forever without a pause.",
     },
     FaultInfo {
         id: "comments",
@@ -204,14 +204,14 @@ pub(super) const ROWS: &[FaultInfo] = &[
         impairs: Impact::Connection,
         explain: "`\"expire-session\"`, of the connection on which the rule acts; on `start` and `signal`, of all \
                   connections. The server then answers every HTTP request that names the session with 404, even \
-                  those that wait for an answer. Its streams end in order. A client must open a new session.",
+                  those that wait for an answer. Its streams end gracefully. A client must open a new session.",
     },
     FaultInfo {
         id: "end-stream",
-        about: "ends a stream of events in order",
+        about: "ends a stream of events gracefully",
         impairs: Impact::Timing,
         explain: "`\"end-stream\"`: the stream of the request itself if `sse` or `answer` has begun one, otherwise \
-                  the stream that the session's GET opened. The session goes on: either side may close that stream \
+                  the stream that the session's GET opened. The session continues: either side may close that stream \
                   at any time. With server-sent events (`sse`) that stream is the connection, and both end.",
     },
     FaultInfo {

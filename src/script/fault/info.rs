@@ -7,9 +7,9 @@ use crate::history::Impact;
 pub struct FaultInfo {
     /// Its name in a script. In a history a detail follows, as in `hold:before-answer`.
     pub id: &'static str,
-    /// What it does, in one sentence.
+    /// Its effect, in one sentence.
     pub about: &'static str,
-    /// What a loader need not achieve any more once the server has delivered it.
+    /// The demands that a loader need not meet any more once the server has delivered it.
     pub impairs: Impact,
     /// Its form in a script, and its details.
     pub explain: &'static str,

@@ -101,7 +101,7 @@ pub(super) const ROWS: &[FaultInfo] = &[
     },
     FaultInfo {
         id: "close-stdout",
-        about: "closes its output and goes on reading",
+        about: "closes its output and continues to read",
         impairs: Impact::Connection,
         explain: "`\"close-stdout\"`. The server sends nothing more; the process ends with its input.",
     },

@@ -6,14 +6,14 @@ use crate::script::fault::info::FaultInfo;
 pub(super) const ROWS: &[FaultInfo] = &[
     FaultInfo {
         id: "hold",
-        about: "holds what follows until a gate is opened",
+        about: "holds the following actions until a gate is opened",
         impairs: Impact::Timing,
         explain: "`{ hold = \"before-answer\" }`. It holds this action only: the server handles other messages, EOF \
                   and signals meanwhile. An open gate holds nothing, and a gate stays open.",
     },
     FaultInfo {
         id: "delay",
-        about: "waits before what follows",
+        about: "waits before the following actions",
         impairs: Impact::Timing,
         explain: "`{ delay = \"250ms\" }`, at most 60s. Holds this action only. Prefer a gate: it needs no clock.",
     },
@@ -52,8 +52,8 @@ pub(super) const ROWS: &[FaultInfo] = &[
         id: "reorder",
         about: "answers a request after the next one",
         impairs: Impact::Timing,
-        explain: "`\"reorder\"`, for a request: holds what follows until the server has sent another answer on the \
-                  connection. Answers may come in any order; a client matches them by their ids.",
+        explain: "`\"reorder\"`, for a request: holds the following actions until the server has sent another answer \
+                  on the connection. Answers may come in any order; a client matches them by their ids.",
     },
     FaultInfo {
         id: "unknown-id",
@@ -209,7 +209,7 @@ pub(super) const ROWS: &[FaultInfo] = &[
     },
     FaultInfo {
         id: "progress-forever",
-        about: "reports progress of a request for ever, and never answers it",
+        about: "reports progress of a request forever, and never answers it",
         impairs: Impact::Answers,
         explain: "`{ progress-forever = \"20ms\" }`, for a request: a report after each pause, until the client \
                   cancels the request or leaves. Progress may extend the timeout of a call, but a maximum must \
@@ -220,8 +220,8 @@ pub(super) const ROWS: &[FaultInfo] = &[
         about: "cancels a request of the client",
         impairs: Impact::Answers,
         explain: "`\"cancel-request\"`, for a request: `notifications/cancelled` with its id, which only the sender \
-                  of the request may send. The following actions still run: an answer, or `drop`. Behind an `\"answer\"` to \
-                  `subscriptions/listen` it tears the subscription down, as a server may.",
+                  of the request may send. The following actions still run: an answer, or `drop`. After an \
+                  `\"answer\"` to `subscriptions/listen` it tears the subscription down, as a server may.",
     },
     FaultInfo {
         id: "stray-answer",

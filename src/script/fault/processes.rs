@@ -42,7 +42,7 @@ pub(super) const ROWS: &[FaultInfo] = &[
     },
     FaultInfo {
         id: "exit",
-        about: "exits with a code, in order",
+        about: "exits gracefully, with a code",
         impairs: Impact::Connection,
         explain: "`{ exit = 3 }`: it records its end in the journal and exits.",
     },
@@ -50,12 +50,11 @@ pub(super) const ROWS: &[FaultInfo] = &[
         id: "die",
         about: "dies abruptly: by a signal, or with a code",
         impairs: Impact::Connection,
-        explain: "`{ die = { signal = \"KILL\" } }` or `{ die = { code = 101 } }`: without a farewell in the \
-                  journal, as in a crash.",
+        explain: "`{ die = { signal = \"KILL\" } }` or `{ die = { code = 101 } }`: without a last event in the journal, as in a crash.",
     },
     FaultInfo {
         id: "ignore",
-        about: "goes on when its input ends or a signal asks it to end",
+        about: "keeps running when its input ends or a signal asks it to end",
         impairs: Impact::Ending,
         explain: "`\"ignore\"`, for `eof` and `signal`. It is optional by nature, so mark the rule as optional.",
     },

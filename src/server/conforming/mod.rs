@@ -1,7 +1,7 @@
 //! Conforming servers: the correct answer to each request, for either protocol generation.
 //!
 //! Start at [`Conforming`]. [`Handshake`](handshake::Handshake) opens with `initialize`;
-//! [`Stateless`](stateless::Stateless) has requests that stand alone.
+//! [`Stateless`](stateless::Stateless) has stateless requests.
 
 mod handshake;
 mod log;

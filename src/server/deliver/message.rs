@@ -44,7 +44,7 @@ pub(super) fn deliver(message: Message<'_>, task: &Task, clients: &mut Clients) 
 /// Reports progress of the request of a task.
 pub(super) fn report_progress(task: &Task, done: u64, clients: &mut Clients) {
     let Cause::Request { id, params, .. } = &task.cause else { return };
-    // A client that wants no progress gets it all the same, under the id.
+    // A client that did not ask for progress still gets it, under the id.
     let token = params.pointer("/_meta/progressToken").unwrap_or(id);
     let params = json!({ "progressToken": token, "progress": done });
     clients.notify_about(task.place, &wire::notification_line("notifications/progress", Some(&params)));

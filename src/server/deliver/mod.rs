@@ -20,7 +20,7 @@ use crate::server::clients::Clients;
 use crate::server::scheduler::Scheduler;
 use crate::server::task::{Next, Task};
 
-/// Does one action, and says how its task goes on.
+/// Performs one action, and returns how its task continues.
 pub(super) fn deliver(action: &Action, task: &mut Task, clients: &mut Clients, scheduler: &mut Scheduler) -> Next {
     match action.family() {
         Family::Pause(pause) => return pause::deliver(pause, task.place, clients, scheduler),

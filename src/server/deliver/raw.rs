@@ -15,7 +15,7 @@ const MISSING: usize = 64;
 /// The beginning of a head without its end.
 const HALF_A_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: applica";
 
-/// What a response consists of behind its first header field, and what then happens to the socket.
+/// The parts of a response after its first header field, and the end of its socket.
 struct RawAnswer {
     framing: String,
     body: Vec<u8>,

@@ -79,7 +79,7 @@ impl Http {
         !self.is_sse() && self.exchanges.streams(no)
     }
 
-    /// The name of a connection; 0 stands for requests without a session.
+    /// The name of a connection; 0 means requests without a session.
     pub(super) fn connection_id(&self, number: Option<u64>) -> ConnectionId {
         ConnectionId(format!("{}.{}", self.name, number.unwrap_or(0)).into())
     }
@@ -179,7 +179,7 @@ impl Http {
         self.respond(no, refusal.status, &headers, refusal.line(), state);
     }
 
-    /// Begins a response whose body goes on, unless a response has begun.
+    /// Begins a response whose body continues, unless a response has begun.
     pub(in crate::server) fn begin_stream(&mut self, no: ExchangeNo, state: &mut ServerState) {
         if !self.exchanges.is_waiting(no) {
             return;
@@ -235,7 +235,7 @@ impl Http {
         state.outbox.push(Effect::StreamPart { exchange: no, bytes });
     }
 
-    /// Ends a stream in order.
+    /// Ends a stream gracefully.
     pub(in crate::server) fn end_stream(&mut self, no: ExchangeNo, state: &mut ServerState) {
         if self.end_exchange(no, WireEnd::ByServer, state) {
             state.outbox.push(Effect::EndStream(no));

@@ -107,7 +107,7 @@ fn hold(pid: u32, ports: &[u16], exits: &UnboundedSender<Held>) {
     let (let_go, gone) = mpsc::channel();
     let n_sockets = u32::try_from(connections(pid, ports)).unwrap_or(u32::MAX);
     if exits.send(Held { pid, n_sockets, let_go }).is_ok() {
-        // The process goes on after a release and after a timeout.
+        // The process continues after a release and after a timeout.
         let _ = gone.recv_timeout(HELD_MAX);
     }
 }

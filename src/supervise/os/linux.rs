@@ -148,7 +148,7 @@ pub(in crate::supervise) fn runnable_us(pid: u32) -> BTreeMap<u32, u64> {
     threads.flatten().filter_map(of_thread).collect()
 }
 
-/// What a process uses now. `cpu_us` is the CPU time so far; the caller takes two samples and subtracts.
+/// The current resource use of a process. `cpu_us` is the CPU time so far; the caller takes two samples and subtracts.
 pub(in crate::supervise) fn sample(pid: u32) -> Option<Sample> {
     let cpu_us = cpu_us(pid)?;
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;

@@ -20,7 +20,7 @@ const hello = (changes = {}) => ({
 
 const line = (link, message) => link.write(`${JSON.stringify(message)}\n`);
 
-// Writes for ever, as fast as the other end takes it.
+// Writes forever, as fast as the other end takes it.
 const pour = (link, bytes) => {
   const more = () => {
     while (link.write(bytes));

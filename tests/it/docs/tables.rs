@@ -1,6 +1,6 @@
 //! The tables of the reference are what `mcp-lifecheck list` shows.
 //!
-//! `MCP_LIFECHECK_WRITE_DOCS=1 cargo test --test it docs::tables` writes them anew.
+//! `MCP_LIFECHECK_WRITE_DOCS=1 cargo test --test it docs::tables` writes them.
 
 use std::fs;
 
@@ -88,7 +88,7 @@ fn compare(page: &str, name: &str, expected: &str) {
         fs::write(&path, format!("{before}{begin}{expected}{end}{after}")).unwrap();
     } else {
         let hint = "MCP_LIFECHECK_WRITE_DOCS=1 cargo test --test it docs::tables";
-        assert!(found == expected, "{} is not what `{name}` shows; `{hint}` writes it anew", path.display());
+        assert!(found == expected, "{} is not what `{name}` shows; `{hint}` writes it", path.display());
     }
 }
 

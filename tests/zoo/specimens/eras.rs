@@ -30,13 +30,13 @@ const REMEMBERED: (&[&str], &str) = (&["LC-ERA-10"], "era-remembered");
 
 pub(super) const SPECIMENS: &[Specimen] = &[
     row(
-        ("initialize-after-discover", "Discovers a server and initializes it all the same."),
+        ("initialize-after-discover", "Discovers a server and still initializes it."),
         http(MODERN, DUAL),
         SHOWN,
         initialize_after_discover,
     ),
     row(
-        ("initialize-after-discover-in-a-pipe", "Discovers a server over pipes and initializes it all the same."),
+        ("initialize-after-discover-in-a-pipe", "Discovers a server over pipes and still initializes it."),
         stdio(MODERN, POLITE),
         SHOWN,
         initialize_after_discover,

@@ -112,7 +112,7 @@ pub(super) const SPECIMENS: &[Specimen] = lives! {
     "status-400-for-the-end": "Takes the status 400 to a question about the generation for the end.",
         "never-falls-back" over "http" from MODERN in CALLS with "discover-status-400",
         breaks "LC-ERA-08" told by "load-succeeds";
-    "no-common-revision-untold": "Waits for ever when its server has no revision of its own.",
+    "no-common-revision-untold": "Waits forever when its server has no revision of its own.",
         "failures-untold" over "stdio" from MODERN in LOAD with "discover-unknown-versions",
         breaks "LC-ERA-15" told by "operation-completes";
     "own-code-for-the-end": "Takes an error with a code of the server's own for the end.",
@@ -124,10 +124,10 @@ pub(super) const SPECIMENS: &[Specimen] = lives! {
     "acceptance-with-a-body-refused": "Takes a 202 with a body for a refusal.",
         "accepted-empty" over "http" from R2511 in BESIDE with "initialized-accepted-with-body",
         breaks "LC-HTTP-04" told by "load-succeeds";
-    "end-of-a-stream-untold": "Waits for ever when the stream of a call ends without an answer.",
+    "end-of-a-stream-untold": "Waits forever when the stream of a call ends without an answer.",
         "failures-untold" over "http" from R2506 in CALLS with "call-stream-ends",
         breaks "LC-HTTP-09" told by "operation-completes";
-    "status-400-untold": "Waits for ever when a call is refused with 400.",
+    "status-400-untold": "Waits forever when a call is refused with 400.",
         "failures-untold" over "http" from R2511 in CALLS with "call-400-empty",
         breaks "LC-HTTP-15" told by "operation-completes";
     "comment-for-the-end": "Takes a comment of a stream for its end.",
@@ -136,7 +136,7 @@ pub(super) const SPECIMENS: &[Specimen] = lives! {
     "ping-in-the-handshake-refused": "Takes a ping before its handshake is over for the end.",
         "strict" over "stdio" from R2511 in CALLS with "ping-before-initialized",
         breaks "LC-INIT-06" told by "load-succeeds";
-    "silence-untold": "Waits for ever for the answer to `initialize`.",
+    "silence-untold": "Waits forever for the answer to `initialize`.",
         "unbounded" over "stdio" from R2411 in LOAD with "mute-initialize",
         breaks "LC-INIT-14" "LC-TMO-06" told by "operation-completes";
     "connected-twice": "Opens two sessions with one server.",
@@ -145,16 +145,16 @@ pub(super) const SPECIMENS: &[Specimen] = lives! {
     "answers-in-order-alone": "Reads answers only in the order of its requests.",
         "deaf" over "stdio" from MODERN in TWO_CALLS with "call-reordered",
         breaks "LC-META-08" told by "call-after-load-succeeds";
-    "server-for-each-run": "Starts its server anew when the program runs again.",
+    "server-for-each-run": "Starts its server again when the program runs again.",
         "restart-on-rerun" over "stdio" from MODERN in AGAIN with "polite",
         breaks "LC-META-10" told by "unchanged-server-kept";
     "arguments-lost": "Calls without the arguments that its caller gave.",
         "arguments-lost" over "stdio" from MODERN in CALLS with "polite",
         breaks "LC-META-11" told by "call-arrives-as-made";
-    "input-required-untold": "Waits for ever when it cannot give what a call needs.",
+    "input-required-untold": "Waits forever when it cannot give what a call needs.",
         "failures-untold" over "stdio" from MODERN in CALLS with "input-required-for-ever",
         breaks "LC-MRTR-07" told by "operation-completes";
-    "sent-back-unread": "Waits for ever when a call is sent back for more input.",
+    "sent-back-unread": "Waits forever when a call is sent back for more input.",
         "sent-back-unread" over "stdio" from MODERN in CALLS with "input-required-once",
         breaks "LC-MRTR-06" told by "operation-completes";
     "stray-error-and-stuck": "Reads nothing more after an error without an id.",
@@ -223,10 +223,10 @@ pub(super) const SPECIMENS: &[Specimen] = lives! {
     "task-refused": "Asks for a task, and does not follow it.",
         "task-asked" over "http" from R2511 in CALLS with "tasks-served",
         breaks "LC-TASK-04" told by "call-after-load-succeeds";
-    "task-unasked-untold": "Waits for ever when a call is answered with a task that it did not ask for.",
+    "task-unasked-untold": "Waits forever when a call is answered with a task that it did not ask for.",
         "failures-untold" over "stdio" from MODERN in CALLS with "task-unasked",
         breaks "LC-TASK-09" told by "operation-completes";
-    "call-without-a-bound": "Waits for ever for the answer to a call.",
+    "call-without-a-bound": "Waits forever for the answer to a call.",
         "unbounded" over "stdio" from R2511 in CALLS with "call-mute",
         breaks "LC-TMO-01" "LC-TMO-05" told by "operation-completes";
     "progress-without-a-bound": "Waits for as long as a call makes progress.",
@@ -289,7 +289,7 @@ pub(super) const SPECIMENS: &[Specimen] = lives! {
     "changed-entry-ignored": "Keeps a server whose entry has changed.",
         "first-entry-kept" over "stdio" from R2511 in "reload-changes" with "polite",
         breaks "VG-18" told by "changed-server-replaced";
-    "call-after-close-untold": "Waits for ever when a call comes after its cleanup.",
+    "call-after-close-untold": "Waits forever when a call comes after its cleanup.",
         "failures-untold" over "stdio" from R2511 in "call-after-close" with "polite",
         breaks "VG-15" told by "call-after-cleanup-fails";
     "panic-aside": "Panics in another thread when it closes.",

@@ -62,7 +62,7 @@ pub(super) const CANCEL: &str = scenario!(
     )("close")
 );
 
-/// Cancels a call that the script `hold-call` holds for ever.
+/// Cancels a call that the script `hold-call` holds forever.
 pub(super) const LEFT: &str = scenario!(
     "A call is cancelled in flight and never answered, the next one is answered, and nothing is asked for a while.", held,
     ("cancel", operation = "first")
@@ -133,7 +133,7 @@ pub(super) const HELD_BESIDE: &str = scenario!(
     ("call", server = "odd")("open-gate", gate = "before-answer")("wait", operation = "first")("close")
 );
 
-/// Cancels a call that is answered all the same, and makes two more, whichever of which meets the late answer.
+/// Cancels a call that the server still answers, and makes two more calls, one of which may get the late answer.
 pub(super) const CANCELLED_LATE: &str = scenario!(
     "A call is cancelled and answered late.",
     held,

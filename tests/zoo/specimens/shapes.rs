@@ -134,7 +134,7 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         input_missing,
     ),
     row(
-        ("input-with-a-refusal", "Declines a form and gives it all the same."),
+        ("input-with-a-refusal", "Declines a form and still sends its content."),
         stdio("2025-11-25", FORM),
         ASKED,
         input_with_refusal,

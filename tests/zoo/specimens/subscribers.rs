@@ -30,9 +30,9 @@ on = { request = "subscriptions/listen" }
 do = ["answer", "cancel-request"]
 "#,
 );
-/// Ends each subscription in order as soon as it has granted it.
+/// Ends each subscription gracefully as soon as it has granted it.
 pub(super) const ENDING: Script = Script::Written(
-    r#"about = "Ends each subscription in order."
+    r#"about = "Ends each subscription gracefully."
 [[rule]]
 on = { request = "subscriptions/listen" }
 do = ["answer", "answer-anyway"]
@@ -93,13 +93,13 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         torn_down,
     ),
     row(
-        ("ended-and-asked-again", "Asks again at once for a subscription that its server ends in order."),
+        ("ended-and-asked-again", "Asks again at once for a subscription that its server ends gracefully."),
         stdio(MODERN, ENDING),
         CALM,
         asked_again,
     ),
     row(
-        ("ended-and-posted-again", "Posts again at once for a subscription that its server ends in order."),
+        ("ended-and-posted-again", "Posts again at once for a subscription that its server ends gracefully."),
         http(MODERN, ENDING),
         CALM,
         asked_again,

@@ -45,7 +45,7 @@ struct Stdio {
 struct Http {
     #[command(flatten)]
     served: Served,
-    /// Listen here, on loopback; port 0 is a fresh one.
+    /// Loopback address to listen on; port 0 chooses a free port.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", conflicts_with = "link")]
     listen: SocketAddr,
 }
@@ -55,22 +55,22 @@ struct Served {
     /// A built-in script by name, or a script file.
     #[arg(long, value_name = "NAME|FILE", required_unless_present = "link")]
     script: Option<String>,
-    /// Write a history here; where a file is already, beside it with a number.
+    /// Write a history to this file. If the file exists, write to a new file with a number next to it.
     #[arg(long, value_name = "FILE", conflicts_with = "link")]
     journal: Option<PathBuf>,
     /// End after this time, with exit code 88.
     #[arg(long, value_name = "DURATION", default_value = "60m", value_parser = parse_duration)]
     max_life: Duration,
-    /// The newest revision to speak, where the script names no era of its own.
+    /// Newest protocol revision of the mock, unless the script names an `era`.
     #[arg(long, default_value = "2025-11-25")]
     revision: Revision,
-    /// Report to mcp-lifecheck at this address and take the script from there.
+    /// For mcp-lifecheck: report to the recorder at this address, and take the script from it.
     #[arg(long, value_name = "ADDR", conflicts_with = "script", requires_all = ["token", "server"])]
     link: Option<SocketAddr>,
-    /// The secret of the run.
+    /// For mcp-lifecheck: the token of the link.
     #[arg(long, requires = "link")]
     token: Option<String>,
-    /// Name of the server in the scenario.
+    /// For mcp-lifecheck: name of the server in the scenario.
     #[arg(long, value_name = "NAME", requires = "link")]
     server: Option<String>,
 }

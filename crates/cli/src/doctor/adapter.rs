@@ -67,7 +67,7 @@ fn described(state: &State) -> (&'static str, &str) {
         State::Ok => ("ok", ""),
         State::Failed(because) => ("FAIL", because),
         State::NotOffered(because) => ("not offered", because),
-        State::NotReached => ("not reached", "what failed before ended the session"),
+        State::NotReached => ("not reached", "an earlier failure ended the session"),
     }
 }
 

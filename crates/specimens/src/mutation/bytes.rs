@@ -20,7 +20,7 @@ struct Strict {
 enum Then {
     /// The end of the stream.
     End,
-    /// Nothing, for ever.
+    /// Nothing, forever.
     Silence,
 }
 

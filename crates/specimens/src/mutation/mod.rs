@@ -169,8 +169,8 @@ mutations! {
         "cancelled-without-query", http::cancelled_without_query, "cancels a call at the address that the stream names, without its query";
     }
     bounds {
-        "stream-at-once", http::stream_at_once, "opens a stream again as soon as it ends, for ever";
-        "stream-steadily", http::stream_steadily, "opens a stream again one second after it ends, for ever";
+        "stream-at-once", http::stream_at_once, "opens a stream again as soon as it ends, forever";
+        "stream-steadily", http::stream_steadily, "opens a stream again one second after it ends, forever";
     }
     stateless {
         "metadata-lost", Hooks::with(wire::metadata_lost), "does not name the revision in a call";
@@ -187,15 +187,15 @@ mutations! {
         "stderr-unread", |options| sewn(options, Hooks::with_stderr_left()), "connects the stderr of its servers to a pipe that it does not read";
         "changes-unheard", |options| sewn(options, Hooks::with(wire::changes_unheard)), "drops the notification that a list of tools has changed";
         "tools-assumed", |options| sewn(options, Hooks::with(wire::tools_assumed)), "assumes that every server has tools";
-        "content-assumed", |options| sewn(unbounded(options), Hooks::with(wire::content_assumed)), "waits for ever when a result has no content";
+        "content-assumed", |options| sewn(unbounded(options), Hooks::with(wire::content_assumed)), "waits forever when a result has no content";
         "one-fails-all", |options| around(options, around::OneFailsAll), "closes everything when one server fails";
         "streamless", |options| one_fails_all(options, http::streamless), "opens no stream, and closes everything when one server fails";
         "accepted-empty", |options| one_fails_all(options, responses::accepted_empty), "takes a 202 with a content type for a refusal, and closes everything when one server fails";
         "dead-ids-remembered", |options| one_fails_all(options, responses::dead_ids_remembered), "never names a session again after a 404 to it, and closes everything when one server fails";
-        "stream-needed", |options| sewn(unbounded(options), Hooks::with_http(responses::stream_needed)), "waits for ever for the stream of the session before it calls, and takes a comment for the end of the stream";
+        "stream-needed", |options| sewn(unbounded(options), Hooks::with_http(responses::stream_needed)), "waits forever for the stream of the session before it calls, and takes a comment for the end of the stream";
         "delete-insisted", |options| around(options, around::DeleteInsisted), "fails to close when a server does not end its session";
         "socket-kept", |options| sewn(options, Hooks::with_http(responses::socket_kept)), "sends the next request on the socket of the last one, without checking it";
-        "unbounded", |options| Arc::new(ToolsLoader::new(unbounded(options))), "waits for ever for an answer";
+        "unbounded", |options| Arc::new(ToolsLoader::new(unbounded(options))), "waits forever for an answer";
         "never-falls-back", |options| Arc::new(ToolsLoader::new(Options { opening: Opening::Discover, ..options })), "opens with `server/discover` alone";
         "never-discovers", |options| Arc::new(ToolsLoader::new(Options { opening: Opening::Initialize, ..options })), "opens with `initialize` alone";
         "first-revision-alone", |options| sewn(options, Hooks::with(stateless::first_revision_alone)), "reads only the first revision that a server names";
@@ -211,7 +211,7 @@ mutations! {
         "first-page-kept", |options| sewn(options, Hooks::with(stateless::first_page_kept)), "takes the first page of a list for every page";
         "handlers-awaited", |options| around(Options { hooks: Hooks::with(wire::answers_owed), ..unbounded(options) }, around::HandlersAwaited), "closes only after it has answered every request of its servers, and never does";
         "session-believed", |options| sewn(options, Hooks::with_http(responses::session_believed)), "names the session of the newest response, in every request";
-        "patient", |options| Arc::new(ToolsLoader::new(patient(options))), "waits for ever for a server to exit by itself";
+        "patient", |options| Arc::new(ToolsLoader::new(patient(options))), "waits forever for a server to exit by itself";
         "close-queued", |options| around(unbounded(options), around::CloseQueued::default()), "closes only after the load before it has ended, and that has no bound";
     }
     zoo {
@@ -229,7 +229,7 @@ mutations! {
         "deaf", |options| sewn(options, Hooks::with_bytes(bytes::stuck)), "reads nothing more after any bytes but the next plain answer, and waits no longer than its bounds";
         "late-answer-feared", |options| sewn(options, Hooks::with(wire::late_answer_feared)), "receives nothing more once a cancelled call was answered";
         "answer-kept", |options| sewn(options, Hooks::with(wire::answer_kept)), "takes an answer that comes twice for the answer to the next call";
-        "sent-back-unread", |options| sewn(unbounded(options), Hooks::with(stateless::sent_back_unread)), "waits for ever when a call is sent back for more input";
+        "sent-back-unread", |options| sewn(unbounded(options), Hooks::with(stateless::sent_back_unread)), "waits forever when a call is sent back for more input";
         "respawns", |options| around(options, restless::Respawns), "starts every server several times before it keeps one";
         "errors-left-out", |options| around(options, restless::ErrorsLeftOut), "leaves out which servers it could not load";
         "tool-made-up", |options| around(options, restless::ToolMadeUp), "hands out a tool that no server has";
@@ -258,7 +258,7 @@ fn unbounded(options: Options) -> Options {
     Options { bounds: Bounds { connect, call, delete, ..bounds }, ..options }
 }
 
-/// Waits for ever for a server to exit by itself.
+/// Waits forever for a server to exit by itself.
 fn patient(options: Options) -> Options {
     Options { ladder: Ladder { eof_grace: NEVER, ..options.ladder }, ..options }
 }

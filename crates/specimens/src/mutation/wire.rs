@@ -131,7 +131,7 @@ impl Tamper for AnswersLost {
 /// Number of requests of servers that this process has not answered.
 pub(super) static N_OWED: AtomicUsize = AtomicUsize::new(0);
 
-/// Keeps each response to a request of the server, as long as its handler lives: for ever.
+/// Keeps each response to a request of the server, as long as its handler lives: forever.
 struct AnswersOwed;
 
 impl Tamper for AnswersOwed {
@@ -238,7 +238,8 @@ pub(super) fn tools_assumed() -> Box<dyn Tamper> {
     })
 }
 
-/// Drops a result without content, so the call waits for ever. rmcp reads a result that lacks `content` as one with an empty list.
+/// Drops a result without content, so the call waits forever. rmcp reads a result that lacks `content` as one with an
+/// empty list.
 pub(super) fn content_assumed() -> Box<dyn Tamper> {
     Box::new(Sees(|message| (message.pointer("/result/content") != Some(&json!([]))).then_some(message)))
 }

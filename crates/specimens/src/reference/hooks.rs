@@ -41,7 +41,7 @@ pub(crate) trait TamperHttp: Send {
         vec![request]
     }
 
-    /// Observes how the exchange of a request of this method goes on, and decides what becomes of its response.
+    /// Observes the exchange of a request of this method, and decides how its response is handled.
     fn see(&mut self, _method: &Method, _seen: Seen<'_>) -> Fate {
         Fate::Taken
     }
@@ -63,7 +63,7 @@ pub(crate) enum Seen<'a> {
     Over,
 }
 
-/// What becomes of a response.
+/// The further handling of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// The client takes it as it is.

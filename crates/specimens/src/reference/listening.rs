@@ -49,7 +49,7 @@ async fn hear(mut subscription: Subscription, closing: &watch::Receiver<bool>, c
     }
 }
 
-/// What comes of `work`, unless the session is to be closed before.
+/// The result of `work`, unless the session is to be closed before.
 async fn until_closed<T>(closing: &watch::Receiver<bool>, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;

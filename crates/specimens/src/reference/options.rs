@@ -16,7 +16,7 @@ pub struct Options {
     pub opening: Opening,
     /// The protocol revision to offer in `initialize`.
     pub revision: Revision,
-    /// What becomes of a server's stderr.
+    /// The destination of a server's stderr.
     pub stderr: ServerStderr,
     /// The bounds on every wait.
     pub bounds: Bounds,

@@ -52,7 +52,7 @@ impl PipedServer {
     }
 
     /// Ends its input, then its process. Without a process there is nothing to signal: the server has as long as a process to end
-    /// its output, and then the pipes are all there is to let go of.
+    /// its output, and then only the pipes are left to close.
     pub(super) async fn shut_down(self) -> Ending {
         drop(self.stdin.take());
         let stdout = self.stdout.take();

@@ -43,7 +43,7 @@ impl fmt::Display for Exit {
     }
 }
 
-/// How a server was left: which step of the ladder ended its whole process group, or what became of its session.
+/// How a server ended: the shutdown step that ended its whole process group, or the end of its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ending {

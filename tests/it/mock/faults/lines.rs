@@ -288,7 +288,7 @@ fn progress_is_reported_until_the_request_is_cancelled() {
 }
 
 #[test]
-fn a_call_that_was_cancelled_is_answered_all_the_same() {
+fn a_cancelled_call_is_still_answered() {
     let home = Home::new(&script(CALL, "[{ hold = \"late\" }, \"answer-anyway\"]"), Polite);
     let mut client = Client::linked(&home);
     client.open();

@@ -31,7 +31,7 @@ do = ["sse", "drop"]
 "#,
 );
 const ASKING: Script = Script::Written(
-    r#"about = "Asks for roots, a completion, input and a sign of life in its first call."
+    r#"about = "Asks for roots, a completion, input and a ping in its first call."
 [[rule]]
 on = { request = "tools/call", nth = 1 }
 do = [
@@ -45,7 +45,7 @@ do = [
 );
 /// The same on the stream of the call.
 const ASKING_STREAM: Script = Script::Written(
-    r#"about = "Asks for roots, a completion, input and a sign of life on the stream of its first call."
+    r#"about = "Asks for roots, a completion, input and a ping on the stream of its first call."
 [[rule]]
 on = { request = "tools/call", nth = 1 }
 do = [

@@ -380,7 +380,7 @@ impl Driver {
         // What was listed in the old session may not hold in the new one.
         let client = self.client();
         self.in_flight.push(Box::pin(async move {
-            // An error means that rmcp has let go.
+            // An error means that rmcp has dropped the conversation.
             let _ = client.deliver(tools_changed()).await;
             Event::Nothing
         }));

@@ -40,7 +40,7 @@ pub(super) struct Answer {
     pub(super) rest: Option<Exchange>,
 }
 
-/// What becomes of a stream that breaks off before the answer.
+/// The handling of a stream that breaks off before the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Broken {
     /// It is opened again with GET.

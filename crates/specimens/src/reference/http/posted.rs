@@ -69,6 +69,6 @@ impl Mail {
 }
 
 pub(super) fn settle(done: Done, outcome: Result<(), HttpError>) {
-    // If rmcp has let go, nobody needs to know.
+    // If rmcp has dropped the conversation, the answer has no receiver.
     let _ = done.send(outcome.map_err(Arc::new));
 }

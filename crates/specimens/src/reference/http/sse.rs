@@ -142,7 +142,8 @@ impl SseCarrier {
                 self.asked.remove(&id);
             }
         }
-        // There is room: nobody else sends, and it was waited for. If rmcp has let go, nobody needs to know.
+        // There is room: no other code sends, and this code has waited for it. If rmcp has dropped the conversation,
+        // the answer has no receiver.
         let _ = self.mail.inbox.try_send(message);
     }
 
@@ -239,7 +240,7 @@ impl SseCarrier {
             }
             Err(error) => {
                 let error = Arc::new(error);
-                // If rmcp has let go, nobody needs to know.
+                // If rmcp has dropped the conversation, the answer has no receiver.
                 let _ = done.send(Err(Arc::clone(&error)));
                 if is_gone(&error) || matches!(*error, HttpError::SessionExpired) {
                     self.lose(error);
@@ -305,7 +306,7 @@ impl Stream {
         drop(inbox.reserve().await.map_err(|_| HttpError::Closed)?);
         loop {
             while let Some(data) = self.events.next() {
-                // An event that is not a message is nobody's answer: nothing waits for it.
+                // An event that is not a message answers no request.
                 self.heard.extend(messages(data.as_bytes()).unwrap_or_default());
             }
             if let Some(message) = self.heard.pop_front() {

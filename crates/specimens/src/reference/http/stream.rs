@@ -128,7 +128,7 @@ async fn hear(client: &SessionClient, mut exchange: Exchange, events: &mut Event
             }
         }
         while let Some(data) = events.next() {
-            // An event that is not a message is nobody's answer: nothing waits for it.
+            // An event that is not a message answers no request.
             for message in messages(data.as_bytes()).unwrap_or_default() {
                 if client.deliver(message).await.is_err() {
                     return (n_heard, HttpError::Closed);
