@@ -582,7 +582,7 @@ class _Template:
     with a thread, a descriptor, a child or another trace of its imports that all forks would share or lack.
 
     It speaks JSON lines with the supervisor. It sends `ready` or `refused`. A launch has the variables of the plan, and
-    three descriptors: stdout, stderr and a gate. The fork writes its pid into the gate, and goes on when it reads a
+    three descriptors: stdout, stderr and a gate. The fork writes its pid into the gate, and continues when it reads a
     byte. The template answers `forked` when the supervisor has adopted the fork.
     """
 

@@ -2,7 +2,7 @@
 //!
 //! Start at [`Machine`], the coordinator. Each part below it owns its state: connections, framings, held tasks, rules. Pure: no
 //! tokio, no clock, no files. An I/O driver in [`mock`](crate::mock) moves the bytes: it performs the effects in order, and waits
-//! for the acknowledgement of each [`Effect::Journal`] before it goes on.
+//! for the acknowledgement of each [`Effect::Journal`] before it continues.
 //!
 //! Deliberately absent: any judgement.
 

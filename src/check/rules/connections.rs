@@ -12,9 +12,9 @@ use crate::history::{
 use crate::plan::{Promise, SessionPromise};
 
 /// Counter-examples: A load may open a connection, drop it and use a second one, and the mock may journal the end of
-/// the first later, so only what is open when the program goes on counts. Over HTTP a load that the caller gives up may
-/// never have read its session id, and a client of both generations probes without a session: a connection that was
-/// never initialized does not count there.
+/// the first later, so only a connection that is open when the program continues counts. Over HTTP a load that the
+/// caller gives up may never have read its session id, and a client of both generations probes without a session: a
+/// connection that was never initialized does not count there.
 pub(super) const ONE_CONNECTION_PER_SERVER: Invariant = Invariant {
     id: "one-connection-per-server",
     property: Property::Safety,
@@ -26,7 +26,7 @@ pub(super) const ONE_CONNECTION_PER_SERVER: Invariant = Invariant {
     needs: Promise::PersistentSession,
     witness: Witness::Always,
     kinds: &[Kind::OperationInvoked, Kind::ExitRequested],
-    vacuous: "no loaded server was connected when the program went on",
+    vacuous: "no loaded server was connected when the program continued",
     explain: "A server had several open connections from one loader. Loads that run concurrently, or one after \
         another without a look at the existing sessions, each open their own. The loader's table keeps only the last \
         one, and no code closes the others.\n\n\

@@ -14,7 +14,7 @@ pub(super) const REMOVED_SERVER_CLOSED: Invariant = Invariant {
     id: "removed-server-closed",
     property: Property::Liveness,
     level: Level::Own,
-    claim: "a server that a reload removes or replaces is closed before the program goes on",
+    claim: "a server that a reload removes or replaces is closed before the program continues",
     source: "VG-18: a reload closes the servers that it removes",
     requirement: &["VG-18", "VG-06"],
     applies: AppliesTo::ALL,
@@ -25,7 +25,7 @@ pub(super) const REMOVED_SERVER_CLOSED: Invariant = Invariant {
     explain: "A reload removed a server from the configuration, and its connection stayed open. The user removed it \
         for a reason, and it keeps running with its access until the program ends; after a few changes several \
         copies are running.\n\n\
-        Look at the connection in the reason: no EOF came before the program went on. To fix it, close every server \
+        Look at the connection in the reason: no EOF came before the program continued. To fix it, close every server \
         that is not in the new configuration before the reload returns.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(RemovedConnections::default()) },
 };

@@ -199,8 +199,8 @@ pub(super) const SERVER_REQUESTS_ANSWERED: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::WireSent, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
     vacuous: "no server made a request that had time to be answered",
-    explain: "The server asked its client for roots, a completion or input, and never got an answer, although the client \
-        went on with requests of its own. The call that needed the answer waits until a timeout.\n\n\
+    explain: "The server asked its client for roots, a completion or input, and never got an answer, although the \
+        client continued with requests of its own. The call that needed the answer waits until a timeout.\n\n\
         Look at the request in the witness. A client without a handler often drops the request silently. A client \
         whose reader waits for its own answer never reads the request. To fix it, answer each request that has no \
         handler with the error -32601, and run handlers in other tasks than the reader.",

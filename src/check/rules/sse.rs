@@ -130,7 +130,8 @@ pub(super) const OLD_TRANSPORT_ALONE: Invariant = Invariant {
     kinds: &[Kind::HttpReceived, Kind::HttpStray],
     vacuous: "no request was received",
     explain: "The client sent DELETE to a server of HTTP with server-sent events, as streamable HTTP ends a session. This \
-        transport has no such request: the server refuses it, and the session goes on until its stream is closed.\n\n\
+        transport has no such request: the server refuses it, and the session continues until its stream is \
+        closed.\n\n\
         Look at the request of the witness; often the code that closes a session does not know its transport. \
         To fix it, choose the transport once, when the `endpoint` event arrives, and close the stream at the end.",
     start: |_: &Header| -> Box<dyn Monitor> { each(judge_old_verb) },

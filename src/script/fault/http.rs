@@ -8,8 +8,7 @@ pub(super) const ROWS: &[FaultInfo] = &[
         id: "status",
         about: "answers an HTTP request with a status code of its choice",
         impairs: Impact::Answers,
-        explain: "`{ status = 405 }`, from 400 to 599, for a request, a notification, `get` and `delete`. The \
-                  session goes on. On `get` it impairs no answer, and on `delete` only the end.",
+        explain: "`{ status = 405 }`, from 400 to 599, for a request, a notification, `get` and `delete`. The session continues. On `get` it impairs no answer, and on `delete` only the end.",
     },
     FaultInfo {
         id: "bare-status",
@@ -43,7 +42,7 @@ pub(super) const ROWS: &[FaultInfo] = &[
         id: "redirect-loop",
         about: "redirects an HTTP request to the same path",
         impairs: Impact::Answers,
-        explain: "`{ redirect-loop = 308 }`: a client that follows it must stop at some time.",
+        explain: "`{ redirect-loop = 308 }`: a client that follows it must stop eventually.",
     },
     FaultInfo {
         id: "content-type",
@@ -90,7 +89,7 @@ pub(super) const ROWS: &[FaultInfo] = &[
         about: "closes the socket in the middle of a chunk",
         impairs: Impact::Answers,
         explain: "`\"truncate-chunk\"`, for a request: a chunk header with the length of the answer, half of the \
-                  answer, and the end. The session goes on.",
+                  answer, and the end. The session continues.",
     },
     FaultInfo {
         id: "long-length",
@@ -146,7 +145,7 @@ pub(super) const ROWS: &[FaultInfo] = &[
         about: "resets the TCP socket of an HTTP request",
         impairs: Impact::Answers,
         explain: "`\"reset\"`, for a request, a notification, `get` and `delete`: the client gets a reset connection \
-                  and no answer. The session goes on.",
+                  and no answer. The session continues.",
     },
     FaultInfo {
         id: "event-id",

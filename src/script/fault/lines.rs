@@ -8,8 +8,7 @@ pub(super) const ROWS: &[FaultInfo] = &[
         id: "carriage-return",
         about: "ends the line of an answer with a carriage return as well",
         impairs: Impact::Timing,
-        explain: "`\"carriage-return\"`, for a request: the conforming answer, `\\r\\n`. JSON takes a carriage return \
-                  for white space, so a client that reads lines must understand it.",
+        explain: "`\"carriage-return\"`, for a request: the conforming answer, `\\r\\n`. JSON treats a carriage return as white space, so a client that reads lines must understand it.",
     },
     FaultInfo {
         id: "byte-order-mark",

@@ -204,8 +204,8 @@ pub(super) const ROWS: &[FaultInfo] = &[
         about: "reports progress of a request",
         impairs: Impact::Timing,
         explain: "`{ progress = 3 }`, for a request, this many times: with the token of the request, or with its id \
-                  if the client requested no progress. Over HTTP the response thereby becomes a stream. After \
-                  `answer` it is too late.",
+                  if the client requested no progress. Over HTTP the response then becomes a stream. It must come \
+                  before `answer`.",
     },
     FaultInfo {
         id: "progress-forever",

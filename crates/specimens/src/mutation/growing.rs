@@ -18,7 +18,7 @@ use crate::reference::{CommandLine, Config, Endpoint, Options, ToolsLoader};
 
 /// How much memory a load keeps, in bytes.
 const KEPT_BYTES: usize = 256 << 10;
-/// How long after a close the work goes on: longer than a message may be under way, and shorter than any grace.
+/// How long after a close the work continues: longer than a message may be under way, and shorter than any grace.
 const AFTER_CLOSE: Duration = Duration::from_millis(150);
 
 /// Keeps one more of something with each load.

@@ -30,7 +30,7 @@ use super::session::{PendingCall, Session};
 /// Dropping the loader closes everything, as cleanup does, and **blocks** until that is done, at most
 /// `closing_max` plus [`owner_slack`](super::Bounds::owner_slack), because the program may end right after. So await
 /// [`cleanup`](Self::cleanup) first. On a runtime of the caller's (see [`on`](Self::on)), a drop inside a runtime
-/// does not wait: the owner tasks close everything if that runtime goes on, and kill everything if it ends.
+/// does not wait: the owner tasks close everything if that runtime continues, and kill everything if it ends.
 pub struct ToolsLoader {
     options: Arc<Options>,
     home: Home,
