@@ -36,9 +36,9 @@ pub(super) const NOTHING_SURVIVES: Invariant = Invariant {
         stdin closes. The stubborn servers of the suite ignore EOF and SIGTERM, as real servers behind `sh -c` or \
         npx do.\n\n\
         Look at the role of the surviving process and at its journal: without an EOF the session was never closed; \
-        with an EOF and no signal the shutdown ladder stops too early. To fix it, apply all steps (EOF, SIGTERM, \
-        SIGKILL) to the process group, even if the caller's task is cancelled, and register this shutdown for the end \
-        of the program.",
+        with an EOF and no signal the shutdown stops too early. To fix it, apply all steps (EOF, SIGTERM, SIGKILL) to \
+        the process group, even if the caller's task is cancelled, and register this shutdown for the end of the \
+        program.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Survivors::default()) },
 };
 

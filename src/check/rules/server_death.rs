@@ -35,8 +35,8 @@ pub(super) const FAILURE_PROMPT: Invariant = Invariant {
         Kind::OperationAbandoned,
     ],
     vacuous: "no server died with a call in flight",
-    explain: "The server died, and the caller was not informed, was informed only after the whole shutdown ladder, \
-        or got a success. The reader task found the end of the stream and did not wake the tasks that wait for \
+    explain: "The server died, and the caller was not informed, was informed only after the whole shutdown of the \
+        server, or got a success. The reader task found the end of the stream and did not wake the tasks that wait for \
         answers.\n\n\
         Look at the time between the server's end and the completion of the call. To fix it, fail every waiting \
         request when the reader ends, before any other cleanup.",
