@@ -16,6 +16,10 @@ const LIFE: &str = "rerun-hop";
 /// Lengths at which the cost of one event is compared, in events.
 const LENGTHS: [(&str, u64); 3] = [("checker/50k", 50_000), ("checker/500k", 500_000), ("checker/5M", 5_000_000)];
 
+/// The same for one session that goes on, in the history of this transport.
+const SESSION_LENGTHS: [(&str, u64); 2] = [("checker/session-100k", 100_000), ("checker/session-1M", 1_000_000)];
+const SESSION_TRANSPORTS: [&str; 2] = ["stdio", "http"];
+
 /// Measures judging decoded histories, and reading and judging them from JSONL; then how the cost of an event grows.
 pub fn measure(ledger: &Ledger) {
     if !is_wanted("checker") {
@@ -41,11 +45,21 @@ pub fn measure(ledger: &Ledger) {
     if !is_wanted("checker/lengths") {
         return;
     }
-    let life = recorded.iter().find(|one| one.history.header().scenario == LIFE).expect("it is part of the suite");
+    let is_life = |one: &&Recorded| one.history.header().scenario == LIFE;
+    let life = recorded.iter().find(is_life).expect("it is part of the suite");
     let life = Life::of(&life.history);
     for (name, n_events) in LENGTHS {
         let (cpu, n_judged) = judge_long(&life, n_events);
         ledger.add(name, cpu, n_judged);
+    }
+    for transport in SESSION_TRANSPORTS {
+        let mut lives = recorded.iter().filter(is_life);
+        let life = lives.find(|one| one.history.header().transport == transport).expect("it runs over both");
+        let life = Life::of_one_session(&life.history);
+        for (name, n_events) in SESSION_LENGTHS {
+            let (cpu, n_judged) = judge_long(&life, n_events);
+            ledger.add(name, cpu, n_judged);
+        }
     }
 }
 
@@ -55,21 +69,23 @@ pub fn bounds(ledger: &Ledger) -> bool {
         let Some(mean) = ledger.mean(name) else { return true };
         at_least(&format!("{name}, million events per CPU-second"), 1e-6 / mean.as_secs_f64(), bound, "M/s")
     };
-    let is_linear = match (ledger.mean(LENGTHS[0].0), ledger.mean(LENGTHS[2].0)) {
-        // A quarter: what caches and an allocator that grows may cost, far below what a second pass over anything would.
-        (Some(short), Some(long)) => {
-            let growth = long.as_secs_f64() / short.as_secs_f64();
-            at_most("cost of an event among 5 million, against one among 50 thousand", growth, 1.25, "times")
-        }
+    // A quarter: what caches and an allocator that grows may cost, far below what a second pass over anything would.
+    let is_linear = |short, long, what| match (ledger.mean(short), ledger.mean(long)) {
+        (Some(short), Some(long)) => at_most(what, long.as_secs_f64() / short.as_secs_f64(), 1.25, "times"),
         _ => true,
     };
     let kept = [
-        rate("checker/decoded", 1.0),
-        rate("checker/jsonl", 0.35),
+        rate("checker/decoded", 1.5),
+        rate("checker/jsonl", 0.7),
         rate(LENGTHS[0].0, 1.0),
         rate(LENGTHS[1].0, 1.0),
         rate(LENGTHS[2].0, 1.0),
-        is_linear,
+        is_linear(LENGTHS[0].0, LENGTHS[2].0, "cost of an event among 5 million, against one among 50 thousand"),
+        is_linear(
+            SESSION_LENGTHS[0].0,
+            SESSION_LENGTHS[1].0,
+            "cost of an event of one session among a million, against one among 100 thousand",
+        ),
     ];
     kept.into_iter().all(|kept| kept)
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use mcp_lifecheck::history::{Event, EventKind, Header, History, Seq, Source, read_history};
+use mcp_lifecheck::history::{Action, Event, EventKind, Header, History, Seq, Source, read_history};
 use serde_json::{Map, Value};
 
 /// A history as it stands on file, and as it is read.
@@ -35,18 +35,20 @@ fn read(path: &Path) -> Recorded {
     Recorded { text, history }
 }
 
-/// One life of a loader that can be lived again: what comes before its first load, from there to its exit, and its end.
+/// A history with a part that can be repeated, between what comes before it and what comes after it.
 pub struct Life {
     pub header: Header,
     before: Vec<Event>,
     body: Vec<Event>,
     after: Vec<Event>,
+    /// What gets a new name in each turn.
+    renames: &'static [&'static str],
     n_operations: u64,
     n_incarnations: u64,
 }
 
 impl Life {
-    /// Cuts a recorded history.
+    /// Repeats everything from the first load to the exit.
     pub fn of(history: &History) -> Self {
         let events = history.events();
         let begins = |event: &Event| matches!(event.kind, EventKind::StepBegan { .. });
@@ -64,7 +66,26 @@ impl Life {
             body: events[first..last].to_vec(),
             after: events[last..].to_vec(),
             n_operations: operations.count() as u64,
+            renames: &["connection", "scope", "parent", "process", "session", "socket", "exchange"],
             n_incarnations: events.iter().map(incarnation).max().unwrap_or(0),
+        }
+    }
+
+    /// Repeats the first call, all in one session.
+    pub fn of_one_session(history: &History) -> Self {
+        let events = history.events();
+        let is_call = |event: &Event| matches!(event.kind, EventKind::OperationInvoked { action: Action::Call, .. });
+        let ends = |event: &Event| matches!(event.kind, EventKind::OperationCompleted { .. });
+        let first = events.iter().position(is_call).expect("the scenario has calls");
+        let last = first + events[first..].iter().position(ends).expect("the call completed") + 1;
+        let whole = Self::of(history);
+        Self {
+            before: events[..first].to_vec(),
+            body: events[first..last].to_vec(),
+            after: events[last..].to_vec(),
+            renames: &["socket", "exchange"],
+            n_incarnations: 0,
+            ..whole
         }
     }
 
@@ -108,11 +129,15 @@ impl Life {
     fn renamed(&self, fields: Map<String, Value>, turn: u64) -> Map<String, Value> {
         let rename = |(name, value): (String, Value)| {
             let value = match (name.as_str(), value) {
+                // A session that goes on needs new ids of requests.
+                ("message", Value::Object(mut message)) if !self.renames.contains(&"session") => {
+                    message.entry("id").and_modify(|id| *id = Value::from(format!("{id}.{turn}")));
+                    Value::Object(message)
+                }
                 ("message", message) => message,
-                (
-                    "connection" | "scope" | "parent" | "process" | "session" | "socket" | "exchange",
-                    Value::String(text),
-                ) if text != "p1" => Value::from(format!("{text}.{turn}")),
+                (name, Value::String(text)) if self.renames.contains(&name) && text != "p1" => {
+                    Value::from(format!("{text}.{turn}"))
+                }
                 ("operation", Value::Number(number)) => {
                     Value::from(number.as_u64().unwrap_or(0) + turn * self.n_operations)
                 }
