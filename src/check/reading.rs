@@ -98,7 +98,9 @@ impl Reading {
                     let carried = self.carried.swap_remove(&carrier).unwrap_or_default();
                     if *how == WireEnd::ByServer {
                         let complete = self.complete.entry((mock, carrier.socket.clone())).or_default();
-                        complete.requests.extend(carried.requests);
+                        // An answer that comes later comes on another stream.
+                        let answered = carried.requests.into_iter().filter(|key| self.answered.contains_key(key));
+                        complete.requests.extend(answered);
                         complete.told.extend(carried.told);
                     }
                 }
@@ -139,7 +141,8 @@ impl Reading {
             if message.is_request("initialize") {
                 self.opening.insert(connection.clone(), key.clone());
             }
-            if let Some(carrier) = view.carrier(event) {
+            // The answers to what is posted beside a stream of events come on that stream.
+            if let Some(carrier) = view.carrier(event).filter(|_| !view.is_sse()) {
                 self.carried.entry(carrier.clone()).or_default().requests.push(key);
             }
             for name in ["cursor", "taskId", "requestState"] {

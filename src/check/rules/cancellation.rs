@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::check::after_answers::{AfterAnswers, CROSSED_BY_THEN};
+use crate::check::after_answers::{AfterAnswers, CROSSED_BY_THEN, OWN_TIMEOUT_LEAST};
 use crate::check::combinator::Judged;
 use crate::check::parts::parts;
 use crate::check::reading::{Reading, RequestKey};
@@ -392,7 +392,7 @@ impl CancelledRequests {
                     let operation = asked.operation.and_then(|operation| view.operation(operation));
                     let is_short = operation.is_some_and(|operation| !may_have_timed_out(event, view, operation));
                     asked.late = is_short.then_some([answered, seq]);
-                    if !is_delayed {
+                    if !is_delayed && waited < Some(OWN_TIMEOUT_LEAST) {
                         self.after_answers.entry(connection.clone()).or_default().cancelled.push([answered, seq]);
                     }
                 }

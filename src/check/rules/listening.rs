@@ -130,7 +130,7 @@ const TOLD_BY_THEN: Duration = Duration::from_secs(1);
 
 /// Counter-examples: Both sides may end a subscription at the same time. A client that goes on, however long, may not have
 /// read that its server was first: the use of something in a later answer proves that it has. Then the part of it
-/// that reads still has to tell the part that subscribed.
+/// that reads must still tell the part that subscribed.
 pub(super) const TORN_DOWN_SUBSCRIPTION_LEFT: Invariant = Invariant {
     id: "torn-down-subscription-left",
     property: Property::Safety,

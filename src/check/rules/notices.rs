@@ -88,7 +88,7 @@ const TOLD_BY_THEN: Duration = Duration::from_millis(500);
 
 /// Counter-examples: A response may cross the notification that takes its request back. However much time has passed, the
 /// client may not have read the notification: an answer to a later request of the server, for instance, proves that it
-/// has. Then the part of it that reads still has to tell the part that works on the request.
+/// has. Then the part of it that reads must still tell the part that works on the request.
 pub(super) const TAKEN_BACK_UNANSWERED: Invariant = Invariant {
     id: "taken-back-request-unanswered",
     property: Property::Safety,

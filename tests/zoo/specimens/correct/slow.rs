@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::super::client::{Client, MODERN, Pending};
 use super::super::subscribers::{TEARING, hear, listen_message};
-use super::super::{Correct, POLITE, Script, http, started, stdio};
+use super::super::{Correct, POLITE, Script, http, sse, started, stdio};
 use super::row;
 
 const DUAL: Script = Script::Shipped("dual");
@@ -33,6 +33,18 @@ pub(super) const SPECIMENS: &[Correct] = &[
         "Stands still for two seconds while a timer calls, and cancels a call whose answer it has not read.",
         stdio("2025-11-25", POLITE),
         cancels_unread,
+    ),
+    row(
+        "cancels-what-it-has-not-read-on-its-stream",
+        "Posts calls on one socket and reads its stream late, and cancels a call whose answer it has not read.",
+        sse("2024-11-05", POLITE),
+        cancels_unread,
+    ),
+    row(
+        "gives-up-each-call-unread",
+        "Gives each of five calls up by its own timeout, because it reads their answers too late.",
+        stdio("2025-06-18", POLITE),
+        gives_up_each,
     ),
     row(
         "cancels-a-subscription-before-it-reads",
@@ -88,6 +100,20 @@ fn cancels_unread(client: &mut Client) {
     let first = client.last_id + 1;
     let calls = calls_by_timer(client);
     client.cancel(&json!(first));
+    calls.into_iter().for_each(|call| drop(client.finish(call)));
+}
+
+fn gives_up_each(client: &mut Client) {
+    client.open();
+    let calls: Vec<Pending> = (1..=5)
+        .map(|n| {
+            let call = client.call_message(n);
+            let pending = client.begin(&call);
+            sleep(Duration::from_millis(300));
+            client.cancel(&call["id"]);
+            pending
+        })
+        .collect();
     calls.into_iter().for_each(|call| drop(client.finish(call)));
 }
 
