@@ -341,3 +341,27 @@ async fn serve_adapter(hello: AdapterHello, lines: Lines, mut write: OwnedWriteH
     shared.book().adapter_open = false;
     shared.touch();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{Header, Message};
+
+    #[test]
+    fn a_process_that_was_only_asked_for_its_generation_is_a_probe() {
+        let recorder = Recorder::in_memory(Header::new("test"));
+        let asked = [
+            ("files", 1, "server/discover"),
+            ("files", 2, "server/discover"),
+            ("files", 2, "initialize"),
+            ("files", 3, "initialize"),
+            ("search", 1, "server/discover"),
+        ];
+        for (server, incarnation, method) in asked {
+            let source = Source::Mock { server: server.to_owned(), incarnation };
+            let message = Message::new(json!({ "jsonrpc": "2.0", "id": 1, "method": method }));
+            recorder.note(source, EventKind::WireReceived { connection: ConnectionId::from("c1"), message });
+        }
+        assert_eq!(["files", "search", "mail"].map(|server| n_probes(&recorder, server)), [1, 1, 0]);
+    }
+}
