@@ -85,7 +85,7 @@ const ROLES: &[(Evidence, Role, &[&str])] = &[
     (
         Evidence::Http,
         Role::Spare,
-        &["server-requests-answered", "changed-list-fetched", "taken-back-request-unanswered"],
+        &["server-requests-answered", "changed-list-fetched", "taken-back-request-unanswered", "ping-answered"],
     ),
     // A trace has a message that its server refused like any other.
     (Evidence::Http, Role::Spare, &["unknown-version-left"]),

@@ -65,12 +65,12 @@ on = { request = "tools/call", nth = 2 }
 do = [{ delay = "1200ms" }]
 "#,
 );
-/// Sends a ping in a call, and answers the next call late.
+/// Sends a ping and asks for roots in a call, and answers the next call late.
 const PING_THEN_SLOW: Script = Script::Written(
-    r#"about = "Sends a ping in its first call, and answers the second after a while."
+    r#"about = "Sends a ping and asks for roots in its first call, and answers the second after a while."
 [[rule]]
 on = { request = "tools/call", nth = 1 }
-do = [{ ask = "ping" }, "answer"]
+do = [{ ask = "ping" }, { ask = "roots/list" }, "answer"]
 [[rule]]
 on = { request = "tools/call", nth = 2 }
 do = [{ delay = "1200ms" }]
@@ -114,7 +114,7 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         ("ping-ignored", "Never answers a ping, and goes on for a second."),
         stdio("2025-06-18", PING_THEN_SLOW),
         PINGED,
-        ignored,
+        ping_ignored,
     ),
     row(
         ("early-ping-refused", "Refuses a ping before the answer to initialize."),
@@ -248,6 +248,14 @@ fn roots_ignored(client: &mut Client, is_broken: bool) {
             if request["method"] == "ping" { vec![result(request, json!({}))] } else { Vec::new() }
         },
     );
+    client.call(3);
+}
+
+/// Refuses the request for roots, and ignores the ping.
+fn ping_ignored(client: &mut Client, is_broken: bool) {
+    serving(client, is_broken, |request| {
+        if request["method"] == "ping" { Vec::new() } else { vec![proper(request, &json!({}))] }
+    });
     client.call(3);
 }
 

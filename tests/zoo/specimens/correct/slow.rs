@@ -25,6 +25,7 @@ on = { request = "tools/call", nth = 1 }
 do = [{ ask = "roots/list" }, { notify-with = { method = "notifications/cancelled", params = { requestId = 0 } } }, { ask = "ping" }, "answer"]
 "#,
 );
+const PING: Script = Script::Shipped("ping-in-call");
 const ROOTS: Script = Script::Shipped("roots-asked-in-call");
 
 pub(super) const SPECIMENS: &[Correct] = &[
@@ -69,6 +70,12 @@ pub(super) const SPECIMENS: &[Correct] = &[
         "Makes two calls with a pause, and ends before it reads a request of its server.",
         stdio("2025-11-25", ROOTS),
         ends_unread,
+    ),
+    row(
+        "ends-before-it-reads-a-ping",
+        "Stands still for a moment before its end, and has not read the ping of its server.",
+        stdio("2025-03-26", PING),
+        ends_before_ping,
     ),
     row(
         "probed-by-another-instance",
@@ -152,6 +159,13 @@ fn ends_unread(client: &mut Client) {
         client.begin(&call);
         sleep(Duration::from_millis(600));
     }
+}
+
+fn ends_before_ping(client: &mut Client) {
+    client.open();
+    let call = client.call_message(1);
+    client.begin(&call);
+    sleep(Duration::from_millis(1_200));
 }
 
 fn probed_by_another(client: &mut Client) {
