@@ -26,6 +26,13 @@ do = [{ ask = "roots/list" }, { notify-with = { method = "notifications/cancelle
 "#,
 );
 const PING: Script = Script::Shipped("ping-in-call");
+const LOST: Script = Script::Written(
+    r#"about = "Knows the session of no call."
+[[rule]]
+on = { request = "tools/call" }
+do = [{ status = 404 }]
+"#,
+);
 const ROOTS: Script = Script::Shipped("roots-asked-in-call");
 
 pub(super) const SPECIMENS: &[Correct] = &[
@@ -70,6 +77,18 @@ pub(super) const SPECIMENS: &[Correct] = &[
         "Makes two calls with a pause, and ends before it reads a request of its server.",
         stdio("2025-11-25", ROOTS),
         ends_unread,
+    ),
+    row(
+        "calls-on-before-it-reads-a-404",
+        "Calls by a timer over several sockets, and has not read that its session is lost.",
+        http("2025-11-25", LOST),
+        calls_on_unread,
+    ),
+    row(
+        "asks-for-a-stream-before-it-reads-a-405",
+        "Asks for its stream by a timer, and has not read that there is none.",
+        http("2025-11-25", Script::Shipped("get-refused")),
+        asks_again_unread,
     ),
     row(
         "ends-before-it-reads-a-ping",
@@ -159,6 +178,29 @@ fn ends_unread(client: &mut Client) {
         client.begin(&call);
         sleep(Duration::from_millis(600));
     }
+}
+
+fn calls_on_unread(client: &mut Client) {
+    client.open();
+    let calls = calls_by_timer(client);
+    calls.into_iter().for_each(|call| drop(client.finish(call)));
+    client.vanish();
+}
+
+fn asks_again_unread(client: &mut Client) {
+    client.open();
+    let fields = client.http().fields_of_get(None);
+    let path = client.http().path.clone();
+    let sockets: Vec<_> = (0..3)
+        .map(|_| {
+            let mut socket = client.http().fresh();
+            socket.send("GET", &path, &fields, None);
+            sleep(Duration::from_millis(500));
+            socket
+        })
+        .collect();
+    sockets.into_iter().for_each(|mut socket| drop(socket.head()));
+    client.call(1);
 }
 
 fn ends_before_ping(client: &mut Client) {
