@@ -81,6 +81,12 @@ const ROLES: &[(Evidence, Role, &[&str])] = &[
     (Evidence::Ends, Role::ShowsAbsence, &["ping-answered"]),
     // A request that was refused as HTTP does may be sent again, and two requests on two sockets have no order.
     (Evidence::Http, Role::Excuses, &["request-id-unique", "handshake-order"]),
+    // An exchange only shows more of what a client has read.
+    (
+        Evidence::Http,
+        Role::Spare,
+        &["server-requests-answered", "changed-list-fetched", "taken-back-request-unanswered", "ping-answered"],
+    ),
     // A trace has a message that its server refused like any other.
     (Evidence::Http, Role::Spare, &["unknown-version-left"]),
     // Bytes that are not a message cannot be a request that a trace of messages would have shown.

@@ -76,6 +76,11 @@ impl Sockets {
         self.opened.get(socket).is_some_and(|(opened, _)| *opened > seq)
     }
 
+    /// Whether a socket is on file as open.
+    fn is_open(&self, socket: &ServerSocket) -> bool {
+        self.opened.contains_key(socket)
+    }
+
     /// How long after a moment a socket was opened, if that is too long for a request that was under way.
     pub(super) fn opened_later(&self, socket: &ServerSocket, at_us: u64) -> Option<Duration> {
         let (_, opened_us) = self.opened.get(socket)?;
@@ -113,6 +118,11 @@ impl Lesson {
     /// The request that shows that the client has read it.
     pub(super) fn read(&self) -> Option<Seq> {
         self.read
+    }
+
+    /// Whether it may still wait in its socket, which is open and was not used since.
+    pub(super) fn may_wait(&self, sockets: &Sockets) -> bool {
+        self.read.is_none() && self.socket.as_ref().is_some_and(|socket| sockets.is_open(socket))
     }
 
     /// Whether the client had read it when it sent the request that just arrived on this socket. That is so if the request

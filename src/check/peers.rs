@@ -29,6 +29,8 @@ pub struct Server {
     pub asked: Option<Seq>,
     /// The latest failure of a call of its tools.
     pub last_failed: Option<Seq>,
+    /// Whether it has ended by itself, at the end of its input or by its script, and not by a signal.
+    pub ended_by_itself: bool,
     /// The latest end of one of its links, and the time of that event in microseconds.
     pub ended: Option<(Seq, u64)>,
     /// The latest invocation of a load so long after that end that its loader must have known of it.
@@ -287,6 +289,7 @@ impl Peers {
                 }
             }
             (EventKind::MockEnding { how }, Source::Mock { server, incarnation }) => {
+                self.server_mut(server).ended_by_itself |= !matches!(how, ServerEnd::Signal(_));
                 match how {
                     ServerEnd::Script | ServerEnd::MaxLife => self.server_mut(server).lose(seq),
                     ServerEnd::Eof | ServerEnd::Signal(_) | ServerEnd::BrokenPipe => {}

@@ -32,6 +32,11 @@ impl Sender {
         Self { name: request.at(path).map(Name::of), ..self }
     }
 
+    /// What the client calls itself, if it says so.
+    pub(super) fn name(&self) -> Option<&Name> {
+        self.name.as_ref()
+    }
+
     /// Whether both have said the same name.
     pub(super) fn shares_name(&self, other: &Self) -> bool {
         self.name.is_some() && self.name == other.name

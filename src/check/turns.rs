@@ -1,8 +1,7 @@
-//! Turns: whether the client of a pair of pipes waits for each answer before it sends its next request.
+//! Turns: whether a client waits for each answer before it sends its next request.
 //!
-//! Over pipes, the mock cannot see what a client has read. If a client never had two requests open at once, and made
-//! several requests, it reads its answers: a client that does not read could wait for each answer only by chance. A
-//! ping proves nothing, because a timer may send it while no code reads.
+//! What a client has read is not visible over pipes. A client that never had two requests open at once probably reads its
+//! answers. That is a hint, and no evidence: a timer may send while nobody reads. A ping is not even a hint.
 
 use crate::check::View;
 use crate::check::parts::parts;
@@ -16,7 +15,7 @@ pub(super) struct Turns {
 
 #[derive(Debug, Default)]
 struct Turn {
-    n_requests: usize,
+    has_asked: bool,
     has_overlap: bool,
 }
 
@@ -30,13 +29,13 @@ impl Turns {
                 if requests().next().is_none() {
                     return;
                 }
-                let n_requests = requests().filter(|part| !part.is_request("ping")).count();
+                let has_asked = requests().any(|part| !part.is_request("ping"));
                 let n_open = view.connection(connection).map_or(0, |connection| connection.unanswered.len());
                 if !self.connections.contains_key(connection) {
                     self.connections.insert(connection.clone(), Turn::default());
                 }
                 if let Some(turn) = self.connections.get_mut(connection) {
-                    turn.n_requests += n_requests;
+                    turn.has_asked |= has_asked;
                     turn.has_overlap |= n_open > 1;
                 }
             }
@@ -47,8 +46,8 @@ impl Turns {
         }
     }
 
-    /// The number of requests so far, without pings, of a client that takes turns; none for any other.
-    pub(super) fn n_requests(&self, connection: &ConnectionId) -> Option<usize> {
-        self.connections.get(connection).filter(|turn| !turn.has_overlap).map(|turn| turn.n_requests)
+    /// Whether a client has made requests, without pings, and each after the answer to the one before.
+    pub(super) fn takes_turns(&self, connection: &ConnectionId) -> bool {
+        self.connections.get(connection).is_some_and(|turn| turn.has_asked && !turn.has_overlap)
     }
 }

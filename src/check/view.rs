@@ -160,6 +160,13 @@ impl View {
         self.server(server).is_none_or(|server| server.unshown.is_none())
     }
 
+    /// Whether a role is that of a process that a server has started and left behind when it ended by itself.
+    #[must_use]
+    pub fn is_left_by_its_server(&self, role: &str) -> bool {
+        let server = role.strip_prefix("child:").and_then(|server| self.server(server));
+        server.is_some_and(|server| server.ended_by_itself)
+    }
+
     /// A live connection, or the last one of its server.
     #[must_use]
     pub fn connection(&self, id: &ConnectionId) -> Option<&Connection> {

@@ -23,6 +23,11 @@ impl Adapter {
         self.link.hello().operations.iter().any(|known| known == operation)
     }
 
+    /// Whether what its program no longer uses waits until it is collected, and the adapter can have it collected.
+    pub(super) fn can_collect_garbage(&self) -> bool {
+        self.can("collect") && !self.link.hello().language.starts_with("rust")
+    }
+
     /// Whether it runs operations in tasks of their own. Without them, every task of the main thread is the main thread.
     pub(super) fn has_tasks(&self) -> bool {
         self.has_contexts("task")

@@ -215,15 +215,27 @@ impl<'a> Driver<'a> {
             if !matches!(end, StepEnd::GoOn) || self.context.supervised.is_lost() {
                 return end;
             }
-            if n_done % REPEATS_PER_SAMPLE == 1 && !sample_between(self.context).await {
-                return StepEnd::Stop(StepsEnd::Lost);
+            if n_done % REPEATS_PER_SAMPLE == 1 {
+                end = self.sample_between(step).await;
+                if !matches!(end, StepEnd::GoOn) {
+                    return end;
+                }
             }
             end = self.operate_once(action, step, invoked).await;
         }
-        if invoked.again > 0 && matches!(end, StepEnd::GoOn) && !sample_between(self.context).await {
-            return StepEnd::Stop(StepsEnd::Lost);
+        if invoked.again > 0 && matches!(end, StepEnd::GoOn) { self.sample_between(step).await } else { end }
+    }
+
+    /// Samples the loader's process between two operations. What waits to be collected is not kept, so it is collected
+    /// before, where the adapter can.
+    async fn sample_between(&mut self, step: &Step) -> StepEnd {
+        if self.operations.adapter.can_collect_garbage() {
+            let end = self.operate_once(Action::Collect, step, &Invoked::default()).await;
+            if !matches!(end, StepEnd::GoOn) {
+                return end;
+            }
         }
-        end
+        if sample_between(self.context).await { StepEnd::GoOn } else { StepEnd::Stop(StepsEnd::Lost) }
     }
 
     async fn operate_once(&mut self, action: Action, step: &Step, invoked: &Invoked) -> StepEnd {

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::history::ProcessId;
-use crate::record::RecorderEndpoint;
-use crate::supervise::{ProcessFacts, Supervised};
+use crate::record::{CHILD_OF, RecorderEndpoint};
+use crate::supervise::{ProcessFacts, Supervised, variable};
 
 /// Pause between two looks at the process table. The kernel reports no event when another process reaps its child.
 const LOOK: Duration = Duration::from_millis(5);
@@ -28,12 +28,16 @@ pub(crate) async fn await_vanishing(
     }
 }
 
-/// The id and the role of a process. A mock is known by the pid in its hello, any other process by its own pid.
+/// The id and the role of a process. A mock is known by the pid in its hello, any other process by its own pid. What a mock
+/// has started says so in its environment.
 pub(crate) fn identify(endpoint: &RecorderEndpoint, process: &ProcessFacts) -> (ProcessId, String) {
     let mocks = endpoint.mocks();
     // An earlier mock may have had the same pid, so the newest one counts.
-    match mocks.iter().rposition(|mock| mock.pid == process.pid) {
-        Some(index) => (ProcessId(format!("p{}", index + 2).into()), format!("server:{}", mocks[index].server)),
-        None => (ProcessId(format!("other-{}", process.pid).into()), "other".to_owned()),
+    let of = |pid: u32| mocks.iter().rposition(|mock| mock.pid == pid);
+    if let Some(index) = of(process.pid) {
+        return (ProcessId(format!("p{}", index + 2).into()), format!("server:{}", mocks[index].server));
     }
+    let parent = variable(process.pid, CHILD_OF).and_then(|pid| of(pid.parse().ok()?));
+    let role = parent.map_or_else(|| "other".to_owned(), |index| format!("child:{}", mocks[index].server));
+    (ProcessId(format!("other-{}", process.pid).into()), role)
 }

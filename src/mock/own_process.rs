@@ -6,6 +6,7 @@ use std::thread::Builder;
 
 use rustix::process::{self, Resource, Rlimit, getpid, kill_process, setrlimit};
 
+use crate::record::CHILD_OF;
 use crate::script::{Grandchild, Signal};
 
 /// Stack of a thread that does nothing but wait.
@@ -30,7 +31,7 @@ pub(super) fn stop() {
 /// Starts a process that lives for a time and does nothing.
 pub(super) fn spawn(grandchild: Grandchild) -> io::Result<()> {
     let mut command = Command::new("sleep");
-    command.arg(format!("{:.3}", grandchild.life.0.as_secs_f64()));
+    command.arg(format!("{:.3}", grandchild.life.0.as_secs_f64())).env(CHILD_OF, std::process::id().to_string());
     if !grandchild.holds_pipes {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     }

@@ -22,6 +22,8 @@ pub(super) struct Welcome {
     connection: ConnectionId,
     #[serde(default = "first")]
     incarnation: u64,
+    #[serde(default)]
+    n_probes: u64,
     script: Script,
     #[serde(rename = "temperament")]
     shutdown_behaviour: ShutdownBehaviour,
@@ -59,6 +61,7 @@ impl Welcome {
             revision: self.revision,
             connection: self.connection,
             incarnation: self.incarnation,
+            n_probes: self.n_probes,
             endpoint,
             pid: self.pid,
             body_bytes_max: self.body_bytes_max,

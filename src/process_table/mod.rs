@@ -57,6 +57,14 @@ pub fn stat(pid: u32) -> Option<Stat> {
     Stat::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
+/// A variable of the environment with which a process was started. `None` if it has none, or belongs to another user.
+#[must_use]
+pub fn variable(pid: u32, name: &str) -> Option<String> {
+    let bytes = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    text.split('\0').find_map(|entry| entry.strip_prefix(name)?.strip_prefix('=')).map(str::to_owned)
+}
+
 /// Every process of the machine. Empty when `/proc` cannot be read.
 pub fn processes() -> impl Iterator<Item = Stat> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -109,6 +117,18 @@ mod tests {
         for text in ["", "9 (a) S 1 7", "x (a) S 1 7 7 0", "9"] {
             assert_eq!(Stat::parse(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_process_shows_the_environment_it_was_started_with() {
+        let mut child = Command::new("cat");
+        child.env("ONE", "1=2").env("ONE_MORE", "3").stdin(Stdio::piped());
+        let mut child = child.spawn().unwrap();
+        let value = |name: &str| variable(child.id(), name);
+        assert_eq!((value("ONE").as_deref(), value("ONE_MORE").as_deref()), (Some("1=2"), Some("3")));
+        assert_eq!(value("MORE"), None);
+        drop(child.stdin.take());
+        child.wait().unwrap();
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! The endpoint acknowledges each line after the recorder has stored it. Only then does the source act.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -276,6 +276,7 @@ async fn serve_mock(server: String, pid: u32, lines: Lines, mut write: OwnedWrit
     welcome.insert("welcome".to_owned(), Value::from(1));
     welcome.insert("connection".to_owned(), Value::from(connection.to_string()));
     welcome.insert("incarnation".to_owned(), Value::from(incarnation));
+    welcome.insert("n_probes".to_owned(), Value::from(n_probes(&shared.recorder, &server)));
     let mut follower = Follower::new(Source::Mock { server, incarnation }, None);
     if send(&mut write, &Value::Object(welcome).to_string()).await.is_ok() {
         follower.follow(lines, write, commands, &shared.recorder).await;
@@ -284,6 +285,22 @@ async fn serve_mock(server: String, pid: u32, lines: Lines, mut write: OwnedWrit
     shared.recorder.note(Source::Recorder, EventKind::LinkClosed { peer, farewell: follower.farewell() });
     shared.book().mocks[index].open = false;
     shared.touch();
+}
+
+/// How many processes of a server were only asked for their generation.
+fn n_probes(recorder: &Recorder, server: &str) -> usize {
+    let (mut probed, mut used) = (BTreeSet::new(), BTreeSet::new());
+    recorder.any(|event| {
+        if let (Source::Mock { server: of, incarnation }, EventKind::WireReceived { message, .. }) =
+            (&event.source, &event.kind)
+            && of == server
+        {
+            let asked = if message.is_request("server/discover") { &mut probed } else { &mut used };
+            asked.insert(*incarnation);
+        }
+        false
+    });
+    probed.difference(&used).count()
 }
 
 async fn serve_adapter(hello: AdapterHello, lines: Lines, mut write: OwnedWriteHalf, shared: &Arc<Shared>) {
@@ -323,4 +340,28 @@ async fn serve_adapter(hello: AdapterHello, lines: Lines, mut write: OwnedWriteH
     shared.recorder.note(Source::Recorder, closed);
     shared.book().adapter_open = false;
     shared.touch();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{Header, Message};
+
+    #[test]
+    fn a_process_that_was_only_asked_for_its_generation_is_a_probe() {
+        let recorder = Recorder::in_memory(Header::new("test"));
+        let asked = [
+            ("files", 1, "server/discover"),
+            ("files", 2, "server/discover"),
+            ("files", 2, "initialize"),
+            ("files", 3, "initialize"),
+            ("search", 1, "server/discover"),
+        ];
+        for (server, incarnation, method) in asked {
+            let source = Source::Mock { server: server.to_owned(), incarnation };
+            let message = Message::new(json!({ "jsonrpc": "2.0", "id": 1, "method": method }));
+            recorder.note(source, EventKind::WireReceived { connection: ConnectionId::from("c1"), message });
+        }
+        assert_eq!(["files", "search", "mail"].map(|server| n_probes(&recorder, server)), [1, 1, 0]);
+    }
 }

@@ -34,3 +34,6 @@ pub use options::{EndpointOptions, MockSetup};
 pub use protocol::adapter_schema;
 pub use recorder::Recorder;
 pub use secret::secret;
+
+/// The variable with which a mock starts a process of its own: the pid of the mock.
+pub(crate) const CHILD_OF: &str = "MCP_LIFECHECK_CHILD_OF";

@@ -18,7 +18,8 @@ pub struct Trigger {
     pub when: When,
     /// Only the n-th such cause on a connection, from 1. By default each one.
     pub nth: Option<u32>,
-    /// Only on the n-th connection to this server, from 1: over stdio its n-th process, over HTTP the connection of its n-th
+    /// Only on the n-th connection to this server, from 1: over stdio its n-th process, without those
+    /// that were only asked for their generation, over HTTP the connection of its n-th
     /// `initialize`. By default on each one.
     pub connection: Option<u64>,
     /// Only in this phase of the connection. By default in each one.

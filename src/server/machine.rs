@@ -66,7 +66,7 @@ impl Machine {
             wakeups: Wakeups::default(),
         };
         let framing = match &setup.endpoint {
-            Endpoint::Lines => FramingState::Lines(Lines::new(setup.connection.clone(), setup.incarnation)),
+            Endpoint::Lines => FramingState::Lines(Lines::new(setup.connection.clone(), setup.connection_number())),
             Endpoint::Http(http) => {
                 let http = Http::new(http.clone(), setup.connection.clone(), setup.generation(), setup.revision);
                 FramingState::Http(Box::new(http))
@@ -74,7 +74,7 @@ impl Machine {
         };
         let mut clients = Clients::new(framing, state);
         if setup.endpoint == Endpoint::Lines {
-            clients.open_pipes(setup.incarnation, setup.connection.clone(), setup.generation());
+            clients.open_pipes(setup.connection_number(), setup.connection.clone(), setup.generation());
         }
         let rules = Rules::new(setup.script.rules());
         Self { setup, clients, scheduler: Scheduler::default(), rules, life: Life::Serving }

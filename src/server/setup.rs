@@ -17,8 +17,10 @@ pub struct Setup {
     pub revision: Revision,
     /// The name of its connection; over HTTP, the prefix of the names of its connections.
     pub connection: ConnectionId,
-    /// The number of this process among those that serve the name, from 1; over lines also the number of its connection.
+    /// The number of this process among those that serve the name, from 1.
     pub incarnation: u64,
+    /// How many of those before it were only asked for their generation.
+    pub n_probes: u64,
     /// Where clients reach it.
     pub endpoint: Endpoint,
     /// The process id, for the journal alone.
@@ -37,7 +39,12 @@ impl Setup {
         self.script.generation(self.incarnation).unwrap_or_else(|| Generation::of(self.revision))
     }
 
-    /// The settings of a polite standalone server: the first of its name, without a pid.
+    /// Over lines, the number of its connection. A client may probe a process of its own first: that is no connection.
+    pub(super) fn connection_number(&self) -> u64 {
+        self.incarnation.saturating_sub(self.n_probes)
+    }
+
+    /// The settings of a polite server that stands alone: the first of its name, without a pid.
     #[must_use]
     pub fn alone(script: Script, revision: Revision, endpoint: Endpoint) -> Self {
         Self {
@@ -46,6 +53,7 @@ impl Setup {
             revision,
             connection: ConnectionId::from("c1"),
             incarnation: 1,
+            n_probes: 0,
             endpoint,
             pid: None,
             body_bytes_max: BODY_BYTES_MAX,

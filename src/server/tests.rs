@@ -40,6 +40,17 @@ fn a_rule_may_be_for_one_connection_alone() {
     }
 }
 
+#[test]
+fn a_process_that_was_only_asked_for_its_generation_is_no_connection() {
+    let script = read(&rule("{ request = \"tools/call\", connection = 1 }", "[\"drop\"]")).unwrap();
+    for (n_probes, is_answered) in [(0, true), (1, false)] {
+        let setup = setup(script.clone(), ShutdownBehaviour::Polite, Revision::R20251125);
+        let mut mock = Machine::new(Setup { incarnation: 2, n_probes, ..setup });
+        mock.handle(line(INITIALIZE));
+        assert_eq!(!written(&mock.handle(line(CALL))).is_empty(), is_answered, "{n_probes}");
+    }
+}
+
 /// What a mock with one rule writes about each of some inputs; whether it did what the rule says.
 fn acts(on: &str, inputs: &[Input]) -> Vec<bool> {
     let script = read(&rule(on, "[{ noise = \"now\" }]")).unwrap();

@@ -24,6 +24,11 @@ pub use protocol::{LaunchSpec, ProcessFacts, Sample, Signalled, StartKind, Stdin
 pub use reaper::OrphanReaper;
 pub use supervisor::run_supervisor;
 
+/// A variable of the environment with which a process was started, if the system shows it.
+pub(crate) fn variable(pid: u32, name: &str) -> Option<String> {
+    os::variable(pid, name)
+}
+
 /// How many tasks of the whole machine run or wait for a core, without the caller; `None` where the system does not say.
 #[must_use]
 pub fn n_runnable() -> Option<usize> {

@@ -274,7 +274,7 @@ pub type Row = (&'static str, &'static str, &'static str, &'static str, &'static
 fn lived((mutation, transport, revision): (&str, &str, Option<&str>), rows: &[&Row]) -> String {
     let rig = Rig::new();
     let text = format!(
-        "name = \"{PREFIX}{mutation}\"\nlane = \"rust\"\ntransports = [\"{transport}\"]\n[promises]\nsession = \"persistent\"\n"
+        "name = \"{PREFIX}{mutation}\"\nlane = \"rust\"\ntransports = [\"{transport}\"]\n[promises]\nsession = \"persistent\"\ncloses-children = true\n"
     );
     let broken = rig.file(&format!("{mutation}.toml"), &text).display().to_string();
     let mut files = Vec::new();

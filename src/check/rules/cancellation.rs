@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
-use crate::check::after_answers::{AfterAnswers, CROSSED_BY_THEN};
+use crate::check::after_answers::{AfterAnswers, CROSSED_BY_THEN, OWN_TIMEOUT_LEAST};
 use crate::check::combinator::Judged;
 use crate::check::parts::parts;
 use crate::check::reading::{Reading, RequestKey};
@@ -176,15 +174,13 @@ impl Monitor for PromptCancellations {
     }
 }
 
-/// After this time, and this many further requests one by one, a client over pipes has read an answer.
-const READ_BY_THEN: (Duration, usize) = (Duration::from_secs(1), 2);
-
-/// Counter-examples: A cancellation may cross the answer: without evidence that the client had read the answer, the
-/// rule assumes that it had not. Over lines, a client that sends one request at a time and has sent some further
-/// requests has read it. If a client cancels call after call after the answer, that is not chance. If a script delays
-/// the answers, a timeout of the loader may end each call close to its answer: then only calls count whose answers the
-/// loader gave to their callers. Two sockets have no order, so a cancellation may overtake its request. If bytes
-/// arrived that are not a message, or a request was cut off or refused unread, the request may have been among them.
+/// Counter-examples: A cancellation may cross the answer: without evidence that the client had read it, it had not. A
+/// client that seems to wait for each answer proves nothing, however long it goes on: its reader may stand still while a
+/// timer sends. Over lines, one that takes turns and cancels call after call behind
+/// the answer crosses no answer by chance. If a script delays the answers, its own time-out may end each call close to its
+/// answer: then only calls count whose answers the loader gave to their callers. Two
+/// sockets have no order, so a cancellation may overtake its request. If bytes arrived that are no message, or a request
+/// was cut off or refused unread, the request may have been among them.
 pub(super) const CANCEL_ONLY_OPEN_REQUESTS: Invariant = Invariant {
     id: "cancel-only-open-requests",
     property: Property::Safety,
@@ -238,21 +234,14 @@ struct TrackedRequest {
     method: String,
     received: Seq,
     operation: Option<OpId>,
-    answered: Option<AnsweredAt>,
+    /// The answer, and its time.
+    answered: Option<(Seq, u64)>,
     is_cancel_wanted: bool,
     cancelled: Option<Seq>,
     /// The answer and a cancellation without a reason, which came so long after the answer that the two have hardly
     /// crossed.
     late: Option<[Seq; 2]>,
     consumed: Option<Seq>,
-}
-
-#[derive(Clone, Copy)]
-struct AnsweredAt {
-    seq: Seq,
-    at_us: u64,
-    /// The requests of its client until then, if it takes turns.
-    n_requests: Option<usize>,
 }
 
 impl Monitor for CancelledRequests {
@@ -272,10 +261,8 @@ impl Monitor for CancelledRequests {
             EventKind::WireSent { connection, message } => {
                 for id in parts(message).iter().filter(|part| part.is_response()).filter_map(Message::id) {
                     let key = (connection.clone(), Name::from(id));
-                    let n_requests = self.turns.n_requests(connection);
-                    let answered = AnsweredAt { seq: event.seq, at_us: event.at_us, n_requests };
                     if let Some(asked) = self.requests.get_mut(&key) {
-                        asked.answered = Some(answered);
+                        asked.answered = Some((event.seq, event.at_us));
                         if asked.method == "tools/call" && view.is_line() {
                             self.after_answers.entry(connection.clone()).or_default().n_calls += 1;
                         }
@@ -365,7 +352,6 @@ impl CancelledRequests {
             return tally.broken(Violation::new("no-request", because, &[seq]));
         };
         let key = (connection.clone(), Name::from(id));
-        let turn = self.turns.n_requests(connection);
         let Some(asked) = self.requests.get_mut(&key) else {
             if !self.noisy.contains(connection) {
                 self.early.insert(key, seq);
@@ -395,9 +381,6 @@ impl CancelledRequests {
             let violation = Violation::new("twice", because, &[asked.received, earlier, seq]);
             return tally.broken(violation.as_warning());
         }
-        if let Some(violation) = cancelled_late(event, id, asked, turn).filter(|_| read.is_none()) {
-            return tally.broken(violation);
-        }
         let consumed = asked.consumed.map(|consumed| (consumed, "returned"));
         match consumed.or(read.map(|read| (read, "read"))).filter(|_| !asked.is_cancel_wanted) {
             Some((had, how)) => {
@@ -410,14 +393,15 @@ impl CancelledRequests {
             None => {
                 let is_delayed =
                     event.source.server().and_then(|server| view.server(server)).is_some_and(|it| it.delayed.is_some());
-                let late = asked.answered.filter(|_| turn.is_some() && !asked.is_cancel_wanted);
-                let waited = late.map(|answered| Duration::from_micros(event.at_us.saturating_sub(answered.at_us)));
-                if let Some(answered) = late.filter(|_| waited >= Some(CROSSED_BY_THEN)) {
+                let takes_turns = self.turns.takes_turns(connection);
+                let late = asked.answered.filter(|_| takes_turns && !asked.is_cancel_wanted);
+                let waited = late.map(|(_, at_us)| Duration::from_micros(event.at_us.saturating_sub(at_us)));
+                if let Some((answered, _)) = late.filter(|_| waited >= Some(CROSSED_BY_THEN)) {
                     let operation = asked.operation.and_then(|operation| view.operation(operation));
                     let is_short = operation.is_some_and(|operation| !may_have_timed_out(event, view, operation));
-                    asked.late = is_short.then_some([answered.seq, seq]);
-                    if !is_delayed {
-                        self.after_answers.entry(connection.clone()).or_default().cancelled.push([answered.seq, seq]);
+                    asked.late = is_short.then_some([answered, seq]);
+                    if !is_delayed && waited < Some(OWN_TIMEOUT_LEAST) {
+                        self.after_answers.entry(connection.clone()).or_default().cancelled.push([answered, seq]);
                     }
                 }
                 tally.held();
@@ -439,26 +423,6 @@ impl CancelledRequests {
         self.judge_early(tally, |of| of == connection);
         self.early.retain(|(of, _), _| of != connection);
     }
-}
-
-/// The violation of a client over pipes that sends one request at a time and cancels a request that was answered long
-/// before.
-fn cancelled_late(event: &Event, id: &Value, asked: &TrackedRequest, turn: Option<usize>) -> Option<Violation> {
-    let (time, n_further) = READ_BY_THEN;
-    let answered = asked.answered.filter(|_| !asked.is_cancel_wanted && asked.consumed.is_none())?;
-    let waited = Duration::from_micros(event.at_us.saturating_sub(answered.at_us));
-    let n_since = turn?.saturating_sub(answered.n_requests?);
-    if waited < time || n_since < n_further {
-        return None;
-    }
-    let because = format!(
-        "request {id} of {} was cancelled at {}, {} ms and {n_since} requests after its answer of {}",
-        asked.received,
-        event.seq,
-        waited.as_millis(),
-        answered.seq
-    );
-    Some(Violation::new("already-answered", because, &[asked.received, answered.seq, event.seq]).of_bound(time))
 }
 
 /// The operation to which a request belongs without doubt: its call, or the only running load.

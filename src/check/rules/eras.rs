@@ -357,8 +357,13 @@ fn revisions(list: Option<&Value>) -> Option<BTreeSet<String>> {
     Some(list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
 }
 
-/// Counter-examples: A client may be configured not to send its name; then it never sends it. Two clients of one server
-/// may differ. A client that fell back to `initialize` has said its name there.
+/// Ids of one client that are kept.
+const IDS_MAX: usize = 10_000;
+
+/// Counter-examples: A client may be configured to keep its name to itself; then it never says it. Two clients of one
+/// server may differ, also two of one program, which may share a pool of sockets: over HTTP, only one socket on which every
+/// id is another number shows one counter, and so one client. A client that fell back to `initialize` has said its name
+/// there.
 pub(super) const CLIENT_NAMED: Invariant = Invariant {
     id: "modern-client-named",
     property: Property::Safety,
@@ -369,7 +374,7 @@ pub(super) const CLIENT_NAMED: Invariant = Invariant {
     applies: AppliesTo::STATELESS,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::HttpReceived, Kind::WireReceived],
+    kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::PlanEnded],
     vacuous: "no client said its name",
     explain: "One request of the client carried `clientInfo` and another one did not. A stateless server keeps nothing \
         between two requests, so it does not know which client it serves, and a gateway that admits clients by name \
@@ -395,39 +400,79 @@ struct ClientNames {
 struct ClientName {
     said: Option<Seq>,
     unsaid: Option<Seq>,
+    /// Over HTTP, the ids of the requests so far.
+    ids: KeySet<Name>,
+    /// Whether an id came twice, or is no number: then it is not known that one client sent all.
+    are_several: bool,
+    /// Requests unlike an earlier one, if one client sent them.
+    unlike: Vec<Violation>,
 }
 
 impl Monitor for ClientNames {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         self.senders.see(event);
-        let EventKind::WireReceived { connection, message } = &event.kind else { return };
-        let sender = self.senders.program(event, view);
-        for part in parts(message).iter().filter(|part| part.is_any_request() && !part.is_cut()) {
-            if part.is_request("initialize") {
-                self.initialized.insert(connection.clone());
-            }
-            if revision_of(part).is_none() || self.initialized.contains(connection) {
-                continue;
-            }
-            let is_named = part.at(&["params", "_meta", CLIENT]).is_some_and(|client| client.get("name").is_some());
-            let client = self.clients.entry(sender.clone()).or_default();
-            let (this, other) =
-                if is_named { (&mut client.said, client.unsaid) } else { (&mut client.unsaid, client.said) };
-            let is_first = this.is_none();
-            this.get_or_insert(event.seq);
-            match other {
-                // One cause: a client that began silently is reported once.
-                Some(other) if !is_named || is_first => {
-                    let method = part.method().unwrap_or_default();
-                    let how = if is_named { "says who its client is" } else { "does not say who its client is" };
-                    let unlike = if is_named { "did not" } else { "did" };
-                    let because = format!("{method} at {} {how}, and the request of {other} {unlike}", event.seq);
-                    tally.broken(Violation::new("not-said", because, &[other, event.seq]));
+        match &event.kind {
+            EventKind::WireReceived { connection, message } => {
+                let sender = self.senders.connection(event);
+                for part in parts(message).iter().filter(|part| part.is_any_request() && !part.is_cut()) {
+                    if part.is_request("initialize") {
+                        self.initialized.insert(connection.clone());
+                    }
+                    if revision_of(part).is_some() && !self.initialized.contains(connection) {
+                        let client = self.clients.entry(sender.clone()).or_default();
+                        if !view.is_line() {
+                            client.count(part);
+                        }
+                        client.name(event.seq, part, tally);
+                    }
                 }
-                Some(_) => {}
-                None if is_named => tally.held(),
-                None => {}
             }
+            EventKind::PlanEnded {} => {
+                unlike(&self.clients).for_each(|violation| tally.broken(violation.clone()));
+                self.clients.clear();
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&self, view: &View, tally: &mut Tally) {
+        for violation in unlike(&self.clients) {
+            if view.is_cut_off() {
+                tally.open("a later request may show that there are two clients".to_owned(), &[]);
+            } else {
+                tally.broken(violation.clone());
+            }
+        }
+    }
+}
+
+fn unlike(clients: &Table<Sender, ClientName>) -> impl Iterator<Item = &Violation> {
+    clients.values().filter(|client| !client.are_several).flat_map(|client| &client.unlike)
+}
+
+impl ClientName {
+    fn count(&mut self, request: &Message) {
+        self.are_several |= !request.id().is_some_and(Value::is_number) || self.ids.len() >= IDS_MAX;
+        self.are_several |= !self.are_several && !self.ids.insert(request.id_text());
+    }
+
+    fn name(&mut self, now: Seq, request: &Message, tally: &mut Tally) {
+        let is_named = request.at(&["params", "_meta", CLIENT]).is_some_and(|client| client.get("name").is_some());
+        let (this, other) = if is_named { (&mut self.said, self.unsaid) } else { (&mut self.unsaid, self.said) };
+        let is_first = this.is_none();
+        this.get_or_insert(now);
+        match other {
+            // One cause: a client that began silently is reported once.
+            Some(other) if !is_named || is_first => {
+                let method = request.method().unwrap_or_default();
+                let how = if is_named { "says who its client is" } else { "does not say who its client is" };
+                let unlike = if is_named { "did not" } else { "did" };
+                let because = format!("{method} at {now} {how}, and the request of {other} {unlike}");
+                self.unlike.push(Violation::new("not-said", because, &[other, now]));
+            }
+            Some(_) => {}
+            None if is_named => tally.held(),
+            None => {}
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Growth: resources that increase while the driver repeats a step.
 //!
 //! The driver takes samples between the operations of a repeated step, and the rules judge their slope. Caches fill and
-//! pools warm up, so the first samples do not count, and a single jump is not growth.
+//! pools warm up, so the first samples do not count. A single jump is no growth, and neither is a rise that comes to an end:
+//! growth goes on, so it shows in both halves of the samples.
 
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Event, EventKind, Header, Kind, LinkPeer, Seq};
+use crate::history::{Action, Event, EventKind, Header, Kind, LinkPeer, OpId, Outcome, Seq};
 use crate::plan::Promise;
 
 const KINDS: &[Kind] = &[Kind::SampleTaken];
@@ -68,21 +69,16 @@ pub(super) const REPEATS_KEEP_THREADS: Invariant = growth(
     },
 );
 
-/// Counter-example: an allocator takes memory in steps of 1 MiB, so less than two steps are not growth.
+/// Counter-examples: An allocator takes memory in steps of 1 MiB, so less than two steps are no growth. A collector lets
+/// garbage grow for hundreds of runs, so only a sample behind a collection counts, or one of a language without a collector.
 pub(super) const REPEATS_KEEP_MEMORY: Invariant = growth(
     "repeats-keep-memory",
     "the loader's process needs no more memory after many reruns than after a few",
-    KINDS,
+    &[Kind::SampleTaken, Kind::LoaderReady, Kind::OperationInvoked, Kind::OperationCompleted],
     "Each rerun left something in memory: a session table that only grows, tool lists of old runs, or callbacks that \
      keep a closed session alive. Programs that run for days are restarted because of this.\n\n\
      Look at the resident memory in the samples. To fix it, drop the objects of a run with its session.",
-    |_| {
-        Box::new(Growth::new("KiB of memory", 20.0, 2_048.0, |kind| match kind {
-            #[expect(clippy::cast_precision_loss, reason = "a process has less memory than 2^52 KiB")]
-            EventKind::SampleTaken { rss_kib, .. } => Some(*rss_kib as f64),
-            _ => None,
-        }))
-    },
+    |_| Box::new(KeptMemory::new()),
 );
 
 /// Counter-example: between two runs one server may be ending while its successor starts.
@@ -101,6 +97,8 @@ pub(super) const REPEATS_KEEP_SERVERS: Invariant = growth(
 const WARM_UP: u32 = 2;
 /// Least number of counted samples for a slope.
 const SAMPLES_MIN: u32 = 5;
+/// Each half of the samples has half of a steady rise. Steps of an allocator move some of it to the other half.
+const SHARE_OF_A_HALF: f64 = 0.25;
 /// Operations between two samples.
 const OPERATIONS_PER_SAMPLE: f64 = 10.0;
 
@@ -113,6 +111,7 @@ struct Growth {
     first: Option<(Seq, f64)>,
     last: Option<(Seq, f64)>,
     sums: Sums,
+    counted: Vec<f64>,
 }
 
 /// Sums for a straight line through the samples.
@@ -143,7 +142,17 @@ impl Sums {
 
 impl Growth {
     fn new(what: &'static str, slope_max: f64, rise_max: f64, measure: fn(&EventKind) -> Option<f64>) -> Self {
-        Self { what, slope_max, rise_max, measure, n_seen: 0, first: None, last: None, sums: Sums::default() }
+        Self {
+            what,
+            slope_max,
+            rise_max,
+            measure,
+            n_seen: 0,
+            first: None,
+            last: None,
+            sums: Sums::default(),
+            counted: Vec::new(),
+        }
     }
 
     fn sample(&mut self, seq: Seq, value: f64) {
@@ -152,6 +161,7 @@ impl Growth {
             return;
         }
         self.sums.add(f64::from(self.n_seen) * OPERATIONS_PER_SAMPLE, value);
+        self.counted.push(value);
         self.first.get_or_insert((seq, value));
         self.last = Some((seq, value));
     }
@@ -162,12 +172,21 @@ impl Growth {
             return;
         }
         let slope = self.sums.slope();
-        if slope < self.slope_max || to - from < self.rise_max {
+        if slope < self.slope_max || to - from < self.rise_max || !self.goes_on(from, to) {
             tally.held();
             return;
         }
         let because = format!("{} grew from {from} at {first} to {to} at {last}, by {slope:.2} a rerun", self.what);
         tally.broken(Violation::new("grew", because, &[first, last]));
+    }
+}
+
+impl Growth {
+    /// Whether each half of the counted samples has its share of the rise.
+    fn goes_on(&self, from: f64, to: f64) -> bool {
+        let middle = self.counted.get(self.counted.len() / 2).copied().unwrap_or(from);
+        let least = (to - from) * SHARE_OF_A_HALF;
+        middle - from >= least && to - middle >= least
     }
 }
 
@@ -184,6 +203,48 @@ impl Monitor for Growth {
 
     fn end(&self, _view: &View, tally: &mut Tally) {
         self.judge(tally);
+    }
+}
+
+/// The memory of the process, sampled behind collections.
+struct KeptMemory {
+    growth: Growth,
+    /// Whether the language of the loader has no garbage.
+    is_exact: bool,
+    /// The collections that run, and whether one has completed since the last sample.
+    collecting: Vec<OpId>,
+    is_collected: bool,
+}
+
+impl KeptMemory {
+    fn new() -> Self {
+        let growth = Growth::new("KiB of memory", 20.0, 2_048.0, |_| None);
+        Self { growth, is_exact: false, collecting: Vec::new(), is_collected: false }
+    }
+}
+
+impl Monitor for KeptMemory {
+    fn see(&mut self, event: &Event, _view: &View, _tally: &mut Tally) {
+        match &event.kind {
+            EventKind::LoaderReady { language, .. } => self.is_exact = language.starts_with("rust"),
+            EventKind::OperationInvoked { operation, action: Action::Collect, .. } => self.collecting.push(*operation),
+            EventKind::OperationCompleted { operation, outcome: Outcome::Ok { .. } } => {
+                self.is_collected |= self.collecting.contains(operation);
+            }
+            #[expect(clippy::cast_precision_loss, reason = "a process has less memory than 2^52 KiB")]
+            EventKind::SampleTaken { rss_kib, .. } if is_repeated(&event.kind) => {
+                if self.is_exact || self.is_collected {
+                    self.growth.sample(event.seq, *rss_kib as f64);
+                }
+                self.collecting.clear();
+                self.is_collected = false;
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&self, _view: &View, tally: &mut Tally) {
+        self.growth.judge(tally);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::check::lessons::{Lesson, Sockets, socket_of};
 use crate::check::rules::resume::EARLY_US;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, KeySet, Kind, Name, Seq, SessionId, Table};
@@ -182,7 +183,8 @@ impl StreamRequests {
 }
 
 /// Counter-examples: A second attempt may be on its way when the client reads the refusal, so the second is a warning and
-/// the third is a failure. A GET with the id of an event resumes the stream of a call, which was not refused.
+/// the third is a failure. A GET with the id of an event resumes the stream of a call, which was not refused. Where no harness
+/// watches how busy the machine is, nothing shows that a client has read a refusal that still waits in an open socket.
 pub(super) const REFUSED_STREAM_ACCEPTED: Invariant = Invariant {
     id: "refused-stream-accepted",
     property: Property::Safety,
@@ -193,7 +195,14 @@ pub(super) const REFUSED_STREAM_ACCEPTED: Invariant = Invariant {
     applies: AppliesTo::SESSIONS,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::StreamEvent],
+    kinds: &[
+        Kind::HttpReceived,
+        Kind::HttpAnswered,
+        Kind::HttpEnded,
+        Kind::StreamEvent,
+        Kind::SocketOpened,
+        Kind::SocketClosed,
+    ],
     vacuous: "no stream was refused",
     explain: "The server has no stream and answered 405, as it may, and the client kept requesting one. A later \
         request gets the same error: each attempt costs a request, and a log line on both sides, as long as the \
@@ -208,20 +217,29 @@ type Wanted = (SessionId, Option<String>);
 #[derive(Default)]
 struct RefusedStreams {
     asked: Table<(Name, ExchangeId), Wanted>,
-    refused: Table<Wanted, Seq>,
+    refused: Table<Wanted, (Seq, Lesson)>,
+    sockets: Sockets,
     again: KeySet<Wanted>,
     /// The ids of all events.
     ids: BTreeSet<String>,
 }
 
 impl Monitor for RefusedStreams {
-    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         let Some(server) = event.source.server() else { return };
+        if let EventKind::HttpReceived { socket, .. } = &event.kind {
+            let socket = socket_of(event, socket);
+            for (_, lesson) in self.refused.values_mut() {
+                lesson.was_read(event, &socket, &self.sockets);
+            }
+        }
         match &event.kind {
             EventKind::HttpReceived { verb, session: Some(session), exchange, headers, .. } if verb == "GET" => {
                 let resumed = headers.get("last-event-id").filter(|id| self.ids.contains(*id)).cloned();
                 let wanted = (session.clone(), resumed);
-                if let Some(refused) = self.refused.get(&wanted) {
+                let refused = self.refused.get(&wanted);
+                let is_known = |lesson: &Lesson| view.is_ready() || !lesson.may_wait(&self.sockets);
+                if let Some((refused, _)) = refused.filter(|(_, lesson)| is_known(lesson)) {
                     let because = format!("a stream was requested at {}, after it was refused at {refused}", event.seq);
                     let violation = Violation::new("asked-again", because, &[*refused, event.seq]);
                     let is_first = self.again.insert(wanted.clone());
@@ -233,13 +251,16 @@ impl Monitor for RefusedStreams {
                 self.ids.insert(id.clone());
             }
             EventKind::HttpAnswered { exchange, status, .. } if !self.asked.is_empty() => {
-                let Some(wanted) = self.asked.swap_remove(&(server.into(), exchange.clone())) else { return };
-                if *status == 405 {
-                    self.refused.entry(wanted).or_insert(event.seq);
+                if let Some(wanted) = self.asked.swap_remove(&(server.into(), exchange.clone()))
+                    && *status == 405
+                {
+                    let lesson = self.sockets.lesson(event, exchange);
+                    self.refused.entry(wanted).or_insert((event.seq, lesson));
                     tally.held();
                 }
             }
             _ => {}
         }
+        self.sockets.see(event);
     }
 }

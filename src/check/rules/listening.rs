@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::check::agreement::Spoken;
 use crate::check::parts::parts;
+use crate::check::reading::Reading;
 use crate::check::rules::subscriptions::{LISTEN, id_of, is_change, subscription_in};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, LinkPeer, Message, Seq, Table};
@@ -126,11 +127,12 @@ fn plain(id: &str) -> String {
     id.trim_matches('"').to_owned()
 }
 
-/// After this time, and this many further requests one by one, a client over pipes has read what its server sent.
-const READ_BY_THEN: (Duration, usize) = (Duration::from_secs(1), 2);
+/// Time in which one part of a client may tell another that a subscription has ended.
+const TOLD_BY_THEN: Duration = Duration::from_secs(1);
 
-/// Counter-examples: Both sides may end a subscription at the same time. Only a client that sends one request at a
-/// time, and has sent some further requests, has read that its server was first.
+/// Counter-examples: Both sides may end a subscription at the same time. A client that goes on, however long, may not have
+/// read that its server was first: the use of something in a later answer proves that it has. Then the part of it
+/// that reads must still tell the part that subscribed.
 pub(super) const TORN_DOWN_SUBSCRIPTION_LEFT: Invariant = Invariant {
     id: "torn-down-subscription-left",
     property: Property::Safety,
@@ -141,7 +143,7 @@ pub(super) const TORN_DOWN_SUBSCRIPTION_LEFT: Invariant = Invariant {
     applies: AppliesTo::STATELESS_STDIO,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
+    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed, Kind::OperationCompleted],
     vacuous: "no server tore down a subscription by notification",
     explain: "A server that ends a subscription sends `notifications/cancelled` with the id of the subscription. The \
         client did not treat that as the end: much later it cancelled the same subscription. Until then it waited for \
@@ -153,90 +155,67 @@ pub(super) const TORN_DOWN_SUBSCRIPTION_LEFT: Invariant = Invariant {
 
 #[derive(Default)]
 struct TornDown {
-    turns: Table<ConnectionId, TurnsBesides>,
-    /// Open subscriptions, by connection and id, with their end by the server.
-    open: Table<(ConnectionId, String), Option<TearDown>>,
-}
-
-struct TearDown {
-    seq: Seq,
-    at_us: u64,
-    /// The requests of the client until then.
-    n_requests: usize,
-}
-
-/// The requests of one client other than its subscriptions, which stay open.
-#[derive(Default)]
-struct TurnsBesides {
-    n_requests: usize,
-    open: BTreeSet<String>,
-    has_overlap: bool,
+    reading: Reading,
+    /// Open subscriptions, by connection and id, with their end by the server and its time.
+    open: Table<(ConnectionId, String), Option<(Seq, u64)>>,
 }
 
 impl Monitor for TornDown {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        if let EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } = &event.kind {
-            self.open.retain(|(of, _), torn| {
-                if of == connection && torn.is_some() {
-                    tally.held();
-                }
-                of != connection
-            });
-            self.turns.swap_remove(connection);
-        }
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
+                self.reading.see(event, view);
                 for part in parts(message).iter() {
                     if part.is_request(LISTEN) && !matches!(view.spoken(connection), Spoken::Handshake(..)) {
                         self.open.insert((connection.clone(), id_of(part)), None);
                     } else if let Some(id) = part.cancelled_request().map(ToString::to_string) {
                         self.cancel(event, connection, id, tally);
-                    } else if part.is_any_request() {
-                        let turns = self.turns.entry(connection.clone()).or_default();
-                        turns.n_requests += 1;
-                        turns.has_overlap |= !turns.open.is_empty();
-                        turns.open.insert(id_of(part));
                     }
                 }
+                return;
             }
             EventKind::WireSent { connection, message } if !self.open.is_empty() => {
                 for part in parts(message).iter() {
-                    let turns = self.turns.entry(connection.clone()).or_default();
                     if part.is_response() {
-                        turns.open.remove(&id_of(part));
                         self.open.swap_remove(&(connection.clone(), id_of(part)));
                     } else if let Some(id) = part.cancelled_request().map(ToString::to_string)
                         && let Some(torn) = self.open.get_mut(&(connection.clone(), id))
                     {
-                        let n_requests = turns.n_requests;
-                        torn.get_or_insert(TearDown { seq: event.seq, at_us: event.at_us, n_requests });
+                        torn.get_or_insert((event.seq, event.at_us));
                     }
                 }
             }
+            EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
+                self.open.retain(|(of, _), torn| {
+                    if of == connection && torn.is_some() {
+                        tally.held();
+                    }
+                    of != connection
+                });
+            }
             _ => {}
         }
+        self.reading.see(event, view);
     }
 }
 
 impl TornDown {
     fn cancel(&mut self, event: &Event, connection: &ConnectionId, id: String, tally: &mut Tally) {
         let key = (connection.clone(), id);
-        let Some(torn) = self.open.swap_remove(&key).flatten() else { return };
-        let Some(turns) = self.turns.get(connection).filter(|turns| !turns.has_overlap) else { return };
-        let waited = Duration::from_micros(event.at_us.saturating_sub(torn.at_us));
-        let n_since = turns.n_requests.saturating_sub(torn.n_requests);
-        let (time, n_further) = READ_BY_THEN;
-        if n_since < n_further || waited < time {
+        let Some((torn, torn_us)) = self.open.swap_remove(&key).flatten() else { return };
+        let Some(read) = self.reading.has_read(connection, torn) else { return };
+        let waited = Duration::from_micros(event.at_us.saturating_sub(torn_us));
+        if waited < TOLD_BY_THEN {
             return;
         }
         let because = format!(
-            "the server of connection {connection} tore down subscription {} at {}, and the client cancelled it at {}, {} ms and {n_since} requests later",
+            "the server of connection {connection} tore down subscription {} at {torn}, and the client, which had read that at {read}, cancelled it at {}, {} ms later",
             key.1,
-            torn.seq,
             event.seq,
             waited.as_millis()
         );
-        tally.broken(Violation::new("cancelled", because, &[torn.seq, event.seq]).of_bound(time));
+        let witness = [torn, read, event.seq];
+        tally.broken(Violation::new("cancelled", because, &witness).of_bound(TOLD_BY_THEN));
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::check::agreement::Spoken;
 use crate::check::parts::parts;
-use crate::check::turns::Turns;
+use crate::check::reading::Reading;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, KeySet, Kind, Message, Name, Seq, Table};
 use crate::plan::Promise;
@@ -123,16 +125,16 @@ impl Meanwhile {
     }
 }
 
-/// Number of calls after which the client must have noticed the change.
+/// Number of calls after which the change counts as ignored.
 const N_CALLS: usize = 3;
 
-/// Time for which a client may gather changes before it lists.
-const GATHERED: Duration = Duration::from_secs(1);
+/// No client gathers changes for so long before it lists.
+const GATHERED: Duration = Duration::from_secs(10);
 
-/// Counter-examples: A loader lists again at its next load, which another rule judges. A program that exits, or makes
-/// no more calls, need not list. If a server did not declare `listChanged`, its notification does not count. A client
-/// that has not read the notification knows of no change, however much time has passed. It has read the notification if
-/// it sends one request at a time and has sent further requests.
+/// Counter-examples: A loader lists again at its next load, which is another rule's case. A program that goes away, or
+/// makes no more calls, need not list. A server that did not declare `listChanged` said nothing that counts. A client that
+/// has not read the notification knows of no change, however much time has passed. One that has read it may gather changes
+/// for some seconds before it lists, unless it hears that a tool is gone, and calls that tool again.
 pub(super) const CHANGED_LIST_FETCHED: Invariant = Invariant {
     id: "changed-list-fetched",
     property: Property::Safety,
@@ -143,7 +145,14 @@ pub(super) const CHANGED_LIST_FETCHED: Invariant = Invariant {
     applies: AppliesTo::SERVER_PUSH,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::WireSent, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
+    kinds: &[
+        Kind::HttpReceived,
+        Kind::HttpEnded,
+        Kind::WireSent,
+        Kind::WireReceived,
+        Kind::WireEof,
+        Kind::ConnectionClosed,
+    ],
     vacuous: "no server that had declared listChanged announced a change of its tools before a call",
     explain: "The server announced that its tools had changed, and the client continued to call tools from the old \
         list and never asked for the new list. The model sees tools that are gone, its calls of them fail, and it \
@@ -155,7 +164,7 @@ pub(super) const CHANGED_LIST_FETCHED: Invariant = Invariant {
 
 #[derive(Default)]
 struct ChangedLists {
-    turns: Turns,
+    reading: Reading,
     /// The first change of each server since its client listed its tools, and the calls since.
     changed: Table<ConnectionId, ChangedList>,
 }
@@ -166,53 +175,113 @@ struct ChangedList {
     n_calls: usize,
     /// The newest call, and its time.
     newest: (Seq, u64),
-    /// Whether each request so far was sent after the answer to the one before.
-    is_in_turn: bool,
+    /// Whether the client had read the change when it made the newest call.
+    is_read: bool,
+    /// The tools of open calls, by id.
+    open: Table<Name, String>,
+    /// Calls that were refused because there is no such tool, with the refusals.
+    refused: Vec<(String, Name, Seq)>,
+    /// A refusal that the client had read, and a later call of the same tool.
+    in_vain: Option<[Seq; 2]>,
 }
 
 impl Monitor for ChangedLists {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        self.turns.see(event, view);
         match &event.kind {
             EventKind::WireSent { connection, message } => {
-                if !parts(message).iter().any(|part| part.method() == Some("notifications/tools/list_changed")) {
-                    return;
-                }
-                let Spoken::Handshake(_, agreement) = view.spoken(connection) else { return };
-                let declared = agreement.of_server(&["tools", "listChanged"]).and_then(serde_json::Value::as_bool);
-                if declared == Some(true) && view.connection(connection).is_some_and(|one| one.is_initialized) {
-                    let newest = (event.seq, event.at_us);
-                    let change =
-                        ChangedList { seq: event.seq, at_us: event.at_us, n_calls: 0, newest, is_in_turn: false };
-                    self.changed.entry(connection.clone()).or_insert(change);
+                for part in parts(message).iter() {
+                    if part.method() == Some("notifications/tools/list_changed") {
+                        self.announce(event, view, connection);
+                    } else if let Some(change) = self.changed.get_mut(connection).filter(|_| part.is_response()) {
+                        change.answer(event.seq, part);
+                    }
                 }
             }
             EventKind::WireReceived { connection, message } if !self.changed.is_empty() => {
+                self.reading.see(event, view);
                 for part in parts(message).iter() {
                     if part.is_request("tools/list") && self.changed.swap_remove(connection).is_some() {
                         tally.held();
                     } else if part.is_request("tools/call")
                         && let Some(change) = self.changed.get_mut(connection)
                     {
-                        change.n_calls += 1;
-                        change.newest = (event.seq, event.at_us);
-                        change.is_in_turn = self.turns.n_requests(connection).is_some();
+                        change.call(event, connection, part, &self.reading);
                     }
                 }
+                return;
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
-                let Some(change) = self.changed.swap_remove(connection).filter(|_| !view.is_ready()) else { return };
-                let (newest, newest_us) = change.newest;
-                let had_time = Duration::from_micros(newest_us.saturating_sub(change.at_us)) >= GATHERED;
-                if change.is_in_turn && change.n_calls >= N_CALLS && had_time {
-                    let because = format!(
-                        "the server of connection {connection} announced at {} that its tools had changed; its client made {} calls, the last at {newest}, and never listed them again",
-                        change.seq, change.n_calls
-                    );
-                    tally.broken(Violation::new("never", because, &[change.seq, newest]).of_bound(GATHERED));
+                let change = self.changed.swap_remove(connection).filter(|_| !view.is_ready());
+                if let Some(change) = change.filter(|change| change.is_read) {
+                    change.judge(connection, tally);
                 }
             }
             _ => {}
+        }
+        self.reading.see(event, view);
+    }
+}
+
+impl ChangedLists {
+    fn announce(&mut self, event: &Event, view: &View, connection: &ConnectionId) {
+        let Spoken::Handshake(_, agreement) = view.spoken(connection) else { return };
+        let declared = agreement.of_server(&["tools", "listChanged"]).and_then(Value::as_bool);
+        if declared == Some(true) && view.connection(connection).is_some_and(|one| one.is_initialized) {
+            self.changed.entry(connection.clone()).or_insert_with(|| ChangedList {
+                seq: event.seq,
+                at_us: event.at_us,
+                n_calls: 0,
+                newest: (event.seq, event.at_us),
+                is_read: false,
+                open: Table::default(),
+                refused: Vec::new(),
+                in_vain: None,
+            });
+        }
+    }
+}
+
+impl ChangedList {
+    fn call(&mut self, event: &Event, connection: &ConnectionId, call: &Message, reading: &Reading) {
+        self.n_calls += 1;
+        self.newest = (event.seq, event.at_us);
+        self.is_read |= reading.has_read(connection, self.seq).is_some();
+        let Some(tool) = call.at(&["params", "name"]).and_then(Value::as_str) else { return };
+        let is_known = |(of, id, _): &&(String, Name, Seq)| {
+            of == tool && reading.read(&(connection.clone(), id.clone())).is_some()
+        };
+        if let Some((_, _, refused)) = self.refused.iter().find(is_known) {
+            self.in_vain.get_or_insert([*refused, event.seq]);
+        }
+        self.open.insert(call.id_text(), tool.to_owned());
+    }
+
+    fn answer(&mut self, seq: Seq, answer: &Message) {
+        let id = answer.id_text();
+        let Some(tool) = self.open.swap_remove(&id) else { return };
+        let text = answer.at(&["error", "message"]).and_then(Value::as_str).unwrap_or_default();
+        if text.to_lowercase().starts_with("unknown tool") {
+            self.refused.push((tool, id, seq));
+        }
+    }
+
+    /// Judges a change that the client has read, and after which it never listed.
+    fn judge(&self, connection: &ConnectionId, tally: &mut Tally) {
+        let (newest, newest_us) = self.newest;
+        let went_on = Duration::from_micros(newest_us.saturating_sub(self.at_us));
+        let announced =
+            format!("the server of connection {connection} announced at {} that its tools had changed", self.seq);
+        if let Some([refused, called]) = self.in_vain {
+            let because = format!(
+                "{announced}; its client called a tool again at {called} that was gone, as it knew from {refused}, and never listed them again"
+            );
+            tally.broken(Violation::new("called-in-vain", because, &[self.seq, refused, called]));
+        } else if self.n_calls >= N_CALLS && went_on >= GATHERED {
+            let because = format!(
+                "{announced}; its client made {} calls, the last at {newest}, and never listed them again",
+                self.n_calls
+            );
+            tally.broken(Violation::new("never", because, &[self.seq, newest]).of_bound(GATHERED));
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::check::parts::parts;
+use crate::check::reading::Reading;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table};
 use crate::plan::Promise;
@@ -83,10 +84,12 @@ fn answers_nothing(message: &Message) -> bool {
     message.method().is_none() && message.id().is_none() && code.is_some_and(|code| !UNREADABLE.contains(&code))
 }
 
-/// After this time a response no longer crosses the notification that takes its request back.
-const CROSSED: Duration = Duration::from_millis(500);
+/// Time in which one part of a client may tell another that a request was taken back.
+const TOLD_BY_THEN: Duration = Duration::from_millis(500);
 
-/// Counter-example: a response may cross the notification that takes its request back.
+/// Counter-examples: A response may cross the notification that takes its request back. However much time has passed, the
+/// client may not have read the notification: an answer to a later request of the server, for instance, proves that it
+/// has. Then the part of it that reads must still tell the part that works on the request.
 pub(super) const TAKEN_BACK_UNANSWERED: Invariant = Invariant {
     id: "taken-back-request-unanswered",
     property: Property::Safety,
@@ -97,7 +100,15 @@ pub(super) const TAKEN_BACK_UNANSWERED: Invariant = Invariant {
     applies: AppliesTo::HANDSHAKE,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::WireSent, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
+    kinds: &[
+        Kind::HttpReceived,
+        Kind::HttpEnded,
+        Kind::WireSent,
+        Kind::WireReceived,
+        Kind::WireEof,
+        Kind::ConnectionClosed,
+        Kind::OperationCompleted,
+    ],
     vacuous: "no server took back a request that had not been answered",
     explain: "The server took back a request of its own, and the client still answered it, long after it could have \
         read the notification. The handler continued without need: it asked a person, or paid for a completion, \
@@ -110,12 +121,13 @@ pub(super) const TAKEN_BACK_UNANSWERED: Invariant = Invariant {
 
 #[derive(Default)]
 struct TakenBack {
+    reading: Reading,
     /// Unanswered requests of servers, by connection and id, with the notification that took each back, and its time.
     asked: Table<(ConnectionId, Name), Option<(Seq, u64)>>,
 }
 
 impl Monitor for TakenBack {
-    fn see(&mut self, event: &Event, _view: &View, tally: &mut Tally) {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match &event.kind {
             EventKind::WireSent { connection, message } => {
                 for part in parts(message).iter() {
@@ -132,14 +144,16 @@ impl Monitor for TakenBack {
                     let id = part.id_text();
                     let asked = self.asked.swap_remove(&(connection.clone(), id.clone()));
                     let Some((taken_back, since_us)) = asked.flatten() else { continue };
+                    let Some(read) = self.reading.has_read(connection, taken_back) else { continue };
                     let waited = Duration::from_micros(event.at_us.saturating_sub(since_us));
-                    if waited >= CROSSED {
+                    if waited >= TOLD_BY_THEN {
                         let because = format!(
-                            "request {id} of the server on connection {connection} was answered at {}, {} ms after the server took it back at {taken_back}",
+                            "request {id} of the server on connection {connection} was answered at {}, {} ms after the server took it back at {taken_back}, which the client had read at {read}",
                             event.seq,
                             waited.as_millis()
                         );
-                        tally.broken(Violation::new("answered", because, &[taken_back, event.seq]).of_bound(CROSSED));
+                        let witness = [taken_back, read, event.seq];
+                        tally.broken(Violation::new("answered", because, &witness).of_bound(TOLD_BY_THEN));
                     }
                 }
             }
@@ -153,5 +167,6 @@ impl Monitor for TakenBack {
             }
             _ => {}
         }
+        self.reading.see(event, view);
     }
 }

@@ -5,8 +5,10 @@ use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, 
 use crate::history::{Action, Event, EventKind, Header, Kind, LinkPeer, Outcome, ProcessId, Seq, Table};
 use crate::plan::Promise;
 
-/// Counter-examples: A load that runs concurrently with cleanup may start a server that correctly runs afterwards. A
-/// helper process of the language (role `other`) may outlive cleanup, but not the program. An HTTP server is a process
+/// Counter-examples: A load that runs concurrently with cleanup may start a server that is rightly there afterwards. A
+/// helper process of the language (role `other`) may outlive cleanup, but not the program. No text asks a client to look after
+/// what a server has started: if the server ended by itself, only a loader that promises so owes their end. A client that
+/// ended a server by a signal cut off its own cleanup. An HTTP server is a process
 /// of the harness, so an open link proves nothing there. After a cleanup that the driver cancelled, only the end of the
 /// program counts.
 pub(super) const NOTHING_SURVIVES: Invariant = Invariant {
@@ -76,6 +78,9 @@ impl Monitor for Survivors {
             EventKind::ProcessLeft { process, role } => self.left(event, view, process, role, tally),
             EventKind::ProcessOrphan { process, role, .. } => {
                 self.orphans.push(role.clone());
+                if view.is_left_by_its_server(role) && !view.promises().closes_children {
+                    return;
+                }
                 let is_server = role.starts_with("server:");
                 let because = format!(
                     "{process} ({role}) was still there at {}, after the program's end and the grace",

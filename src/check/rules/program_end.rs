@@ -142,6 +142,11 @@ fn signalled(event: &Event, view: &View, since: Option<Seq>) -> Obligation {
             if is_request_to_end && view.loader_exited().is_none() { Obligation::Opens } else { Obligation::Unrelated }
         }
         (EventKind::ProcessExited { role, .. }, Some(_)) if role == "loader" => Obligation::Meets,
+        (EventKind::ProcessOrphan { role, .. }, Some(_))
+            if view.is_left_by_its_server(role) && !view.promises().closes_children =>
+        {
+            Obligation::Unrelated
+        }
         (EventKind::ProcessOrphan { process, role, .. }, Some(signal)) => {
             let because =
                 format!("the program was signalled at {signal}, and {process} ({role}) was left at {}", event.seq);

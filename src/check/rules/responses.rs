@@ -8,6 +8,8 @@ use crate::check::agreement::Spoken;
 use crate::check::carriers::Carrier;
 use crate::check::host::is_responsible;
 use crate::check::parts::parts;
+use crate::check::reading::Reading;
+use crate::check::turns::Turns;
 use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{
     ConnectionId, Event, EventKind, ExchangeId, Header, KeySet, Kind, Message, Name, Seq, Table, WireEnd,
@@ -178,15 +180,18 @@ impl Responses {
     }
 }
 
-/// Time in which a request of the server should be answered.
-const PROMPT: Duration = Duration::from_secs(1);
-/// Number of later requests that show that the client continues.
-const N_LATER: usize = 2;
+/// How long a client goes on without an answer until that counts: for so many requests, and so long.
+type GoesOn = (usize, Duration);
+/// A client that has read the request of its server.
+const HAS_READ: GoesOn = (2, Duration::from_secs(1));
+/// A client that shows nothing of what it reads, and takes turns: a reader that stands still by chance goes on by then.
+const MAY_HAVE_READ: GoesOn = (4, Duration::from_secs(2));
 
-/// Counter-examples: `ping-answered` judges pings. A person may think about a request for input, or for permission to
-/// sample, as long as the session lasts, so such a request needs an answer only if the client did not declare the
-/// feature. A client that sends no further requests of its own is not judged. A request that was sent shortly before
-/// the end may have come too late, and one that the server took back needs no answer.
+/// Counter-examples: `ping-answered` judges pings. A person may think about a request for input, or for leave to
+/// sample, for as long as the session lasts, so such a request is owed an answer only where the client did not declare
+/// the feature. A client that does not go on with requests of its own has left nothing unanswered. A request that was sent shortly
+/// before the end may have come too late, and one that the server took back needs no answer. A client that goes on may not
+/// have read the request: without evidence that it has, it must go on for longer, and wait for each answer of its own.
 pub(super) const SERVER_REQUESTS_ANSWERED: Invariant = Invariant {
     id: "server-requests-answered",
     property: Property::Liveness,
@@ -197,7 +202,15 @@ pub(super) const SERVER_REQUESTS_ANSWERED: Invariant = Invariant {
     applies: AppliesTo::HANDSHAKE,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::WireSent, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
+    kinds: &[
+        Kind::HttpReceived,
+        Kind::HttpEnded,
+        Kind::WireSent,
+        Kind::WireReceived,
+        Kind::WireEof,
+        Kind::ConnectionClosed,
+        Kind::OperationCompleted,
+    ],
     vacuous: "no server made a request that had time to be answered",
     explain: "The server asked its client for roots, a completion or input, and never got an answer, although the \
         client continued with requests of its own. The call that needed the answer waits until a timeout.\n\n\
@@ -219,6 +232,8 @@ fn asks_a_person(method: &str, agreement: Option<&Agreement>) -> bool {
 
 #[derive(Default)]
 struct OwedAnswers {
+    reading: Reading,
+    turns: Turns,
     owed: Table<(ConnectionId, Name), OwedAnswer>,
 }
 
@@ -229,10 +244,17 @@ struct OwedAnswer {
     at_us: u64,
     /// Requests of the client that came later, and the newest of them.
     later: (usize, Seq, u64),
+    /// Whether the client had read this request when it sent the newest, and whether it took turns until then.
+    is_read: bool,
+    takes_turns: bool,
 }
 
 impl Monitor for OwedAnswers {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        self.turns.see(event, view);
+        if matches!(event.kind, EventKind::WireReceived { .. }) {
+            self.reading.see(event, view);
+        }
         match &event.kind {
             EventKind::WireSent { connection, message } => {
                 for part in parts(message).iter() {
@@ -247,7 +269,15 @@ impl Monitor for OwedAnswers {
                     }
                     let (seq, at_us) = (event.seq, event.at_us);
                     let server = event.source.server().unwrap_or_default().into();
-                    let owed = OwedAnswer { method: method.to_owned(), server, seq, at_us, later: (0, seq, at_us) };
+                    let owed = OwedAnswer {
+                        method: method.to_owned(),
+                        server,
+                        seq,
+                        at_us,
+                        later: (0, seq, at_us),
+                        is_read: false,
+                        takes_turns: false,
+                    };
                     self.owed.insert((connection.clone(), Name::from(id)), owed);
                 }
             }
@@ -261,6 +291,8 @@ impl Monitor for OwedAnswers {
                     } else if part.is_any_request() {
                         for (_, owed) in self.owed.iter_mut().filter(|((of, _), _)| of == connection) {
                             owed.later = (owed.later.0 + 1, event.seq, event.at_us);
+                            owed.is_read |= self.reading.has_read(connection, owed.seq).is_some();
+                            owed.takes_turns = self.turns.takes_turns(connection);
                         }
                     }
                 }
@@ -273,6 +305,9 @@ impl Monitor for OwedAnswers {
                 self.owed.retain(|(of, _), _| of != connection);
             }
             _ => {}
+        }
+        if !matches!(event.kind, EventKind::WireReceived { .. }) {
+            self.reading.see(event, view);
         }
     }
 
@@ -288,12 +323,14 @@ impl OwedAnswers {
         for ((connection, id), owed) in self.owed.iter().filter(|((connection, _), _)| concerns(connection)) {
             let (n_later, later, later_us) = owed.later;
             let waited = Duration::from_micros(later_us.saturating_sub(owed.at_us));
-            if n_later >= N_LATER && waited >= PROMPT && view.shows_messages(&owed.server) {
+            let (n_min, time) = if owed.is_read { HAS_READ } else { MAY_HAVE_READ };
+            let is_due = n_later >= n_min && waited >= time && (owed.is_read || owed.takes_turns);
+            if is_due && view.shows_messages(&owed.server) {
                 let because = format!(
                     "{} of the server (request {id} on connection {connection}, {}) was never answered, and the client continued with {n_later} requests, the last at {later}",
                     owed.method, owed.seq
                 );
-                tally.broken(Violation::new("never", because, &[owed.seq, later]).of_bound(PROMPT));
+                tally.broken(Violation::new("never", because, &[owed.seq, later]).of_bound(time));
             }
         }
     }

@@ -158,9 +158,8 @@ const PATIENCE_US: u64 = 1_000_000;
 
 /// Counter-examples: A server that was opened with `initialize` may be initialized again. A server that restarts may be
 /// of another generation and counts as another server. A client that takes silence for the handshake generation may
-/// send `initialize` while the answer is on its way. Two clients with two names on two sockets know different things.
-/// So do two instances of one program, which have the same name: if the first instance continues without a handshake,
-/// the second instance sent `initialize`.
+/// send `initialize` while the answer is on its way. Two clients on two sockets know different things, also two of one
+/// program, whose name is one. Only if every id under that name continues one counter, one client sent all.
 pub(super) const GENERATION_KEPT: Invariant = Invariant {
     id: "modern-era-kept",
     property: Property::Safety,
@@ -180,7 +179,8 @@ pub(super) const GENERATION_KEPT: Invariant = Invariant {
         that the server names, and fall back only after an error that is not specific to a generation.",
     start: |header: &Header| -> Box<dyn Monitor> {
         let (shown, asked, unknown) = (Table::default(), Table::default(), Table::default());
-        Box::new(KnownGenerations { senders: Senders::new(header), shown, asked, unknown, doubted: Table::default() })
+        let (counters, doubted) = (Table::default(), Table::default());
+        Box::new(KnownGenerations { senders: Senders::new(header), shown, asked, unknown, counters, doubted })
     },
 };
 
@@ -192,8 +192,19 @@ struct KnownGenerations {
     asked: Table<(Name, Name), AskedServer>,
     /// Exchanges whose error says that the method is unknown: with status 404 the server is stateless.
     unknown: Table<(Name, ExchangeId), (Seq, Sender)>,
-    /// Requests of clients that share only their name with the client that had the answer, by server.
-    doubted: Table<Name, Vec<Violation>>,
+    /// The ids of requests, by server and the name of the client.
+    counters: Table<(Name, Name), Counter>,
+    /// What clients did that share no more than their name with the one that had the answer, by server and that name.
+    doubted: Table<(Name, Name), Vec<Violation>>,
+}
+
+/// The newest id of the clients of one name; none if their ids do not continue one counter.
+struct Counter(Option<i64>);
+
+impl Counter {
+    fn count(&mut self, id: Option<i64>) {
+        self.0 = self.0.zip(id).filter(|(newest, id)| newest.checked_add(1) == Some(*id)).map(|(_, id)| id);
+    }
 }
 
 struct AskedServer {
@@ -222,7 +233,7 @@ impl Monitor for KnownGenerations {
         self.senders.see(event);
         match &event.kind {
             EventKind::WireReceived { message, .. } => {
-                let sender = self.senders.program(event, view);
+                let sender = self.senders.connection(event);
                 for part in parts(message).iter().filter(|part| part.is_any_request()) {
                     self.receive(event, part, sender.clone().named_in(part), tally);
                 }
@@ -239,14 +250,29 @@ impl Monitor for KnownGenerations {
         }
     }
 
-    fn end(&self, _view: &View, tally: &mut Tally) {
-        self.doubted.values().flatten().cloned().for_each(|violation| tally.broken(violation));
+    fn end(&self, view: &View, tally: &mut Tally) {
+        let is_one = |key: &(Name, Name)| self.counters.get(key).is_some_and(|counter| counter.0.is_some());
+        for violation in self.doubted.iter().filter(|(key, _)| is_one(key)).flat_map(|(_, violations)| violations) {
+            if view.is_cut_off() {
+                tally.open("a later request may show that there are two clients".to_owned(), &[]);
+            } else {
+                tally.broken(violation.clone());
+            }
+        }
     }
 }
 
 impl KnownGenerations {
     fn receive(&mut self, event: &Event, request: &Message, client: Sender, tally: &mut Tally) {
         let server = event.source.to_name();
+        let name = client.name().map(|name| (server.clone(), name.clone()));
+        if let Some(name) = &name {
+            let id = request.id().and_then(Value::as_i64);
+            match self.counters.get_mut(name) {
+                Some(counter) => counter.count(id),
+                None => drop(self.counters.insert(name.clone(), Counter(id))),
+            }
+        }
         if let Some(id) = request.id() {
             let asked = AskedServer {
                 client: client.clone(),
@@ -266,13 +292,13 @@ impl KnownGenerations {
                 let violation = Violation::new("initialized", because, &[*shown, event.seq]);
                 if first.as_ref().is_none_or(|first| first.shares_place(&client)) {
                     tally.broken(violation);
-                } else {
-                    self.doubted.entry(server).or_default().push(violation);
+                } else if let Some(name) = name {
+                    self.doubted.entry(name).or_default().push(violation);
                 }
             }
             Some((ShownGeneration::Stateless(_), _)) => {
-                if request.at(&["params", "_meta", VERSION]).is_some() {
-                    self.doubted.swap_remove(&server);
+                if let Some(name) = name.filter(|_| request.at(&["params", "_meta", VERSION]).is_some()) {
+                    self.doubted.swap_remove(&name);
                 }
                 tally.held();
             }

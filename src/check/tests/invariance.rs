@@ -255,8 +255,8 @@ impl Renaming {
                     names.iter_mut().for_each(|name| self.value_of_server(name));
                 }
                 ("role" | "target", Value::String(text)) => {
-                    if let Some(server) = text.strip_prefix("server:") {
-                        *text = format!("server:{}", self.server(server));
+                    if let Some((role @ ("server" | "child"), server)) = text.split_once(':') {
+                        *text = format!("{role}:{}", self.server(server));
                     }
                 }
                 ("errors", Value::Object(errors)) => {

@@ -440,7 +440,7 @@ event_kinds! {
     ProcessOrphan = "process.orphan" {
         /// The process that is still alive.
         process: ProcessId,
-        /// `server:NAME` or `other`.
+        /// `server:NAME`, `child:NAME` for a process that this server has started, or `other`.
         role: String,
         /// Its pid, for a reader.
         #[serde(default, skip_serializing_if = "Option::is_none")] pid: Option<u32>,

@@ -10,4 +10,4 @@ pub(super) use linux::{
     stacks,
 };
 
-pub(super) use crate::process_table::children;
+pub(super) use crate::process_table::{children, variable};

@@ -11,13 +11,23 @@ use super::client::{Client, failure, proper, result};
 use super::{POLITE, Script, Specimen, http, row, sse, stdio};
 
 const LOGS: Script = Script::Shipped("logs-in-call");
-const CHANGING: Script = Script::Shipped("tools-that-change");
-/// Takes a request for roots back at once.
-const TAKEN_BACK: Script = Script::Written(
-    r#"about = "Asks for roots in its first call, and takes that back."
+/// Has another tool than before after the first call. Pings show what its client has read.
+const CHANGING: Script = Script::Written(
+    r#"about = "Has another tool after the first call, and pings in the later ones."
 [[rule]]
 on = { request = "tools/call", nth = 1 }
-do = [{ ask = "roots/list" }, { notify-with = { method = "notifications/cancelled", params = { requestId = 0 } } }, "answer"]
+do = ["answer", { tools = ["write"] }, { notify = "notifications/tools/list_changed" }]
+[[rule]]
+on = { request = "tools/call", nth = 3 }
+do = [{ ask = "ping" }]
+"#,
+);
+/// Takes a request for roots back at once, and asks for a sign of life behind that.
+const TAKEN_BACK: Script = Script::Written(
+    r#"about = "Asks for roots in its first call, takes that back, and pings."
+[[rule]]
+on = { request = "tools/call", nth = 1 }
+do = [{ ask = "roots/list" }, { notify-with = { method = "notifications/cancelled", params = { requestId = 0 } } }, { ask = "ping" }, "await-response", "answer"]
 "#,
 );
 /// Waits long for the roots that it asks for in a call.
@@ -144,7 +154,7 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         changed_roots,
     ),
     row(
-        ("changed-tools-unlisted", "Goes on calling tools after they changed, and never lists them again."),
+        ("changed-tools-unlisted", "Goes on calling a tool that is gone, and never lists them again."),
         stdio("2025-06-18", CHANGING),
         FETCHED,
         changed_tools,
@@ -181,9 +191,14 @@ fn roots_at_last(client: &mut Client) {
     client.send(&answer);
 }
 
+/// Answers pings, and puts everything else aside.
+fn pings_alone(request: &Value) -> Vec<Value> {
+    if request["method"] == "ping" { vec![result(request, json!({}))] } else { Vec::new() }
+}
+
 fn answer_taken_back(client: &mut Client, is_broken: bool) {
     client.capabilities = json!({ "roots": {} });
-    client.serve = Some(Box::new(|_| Vec::new()));
+    client.serve = Some(Box::new(pings_alone));
     client.open();
     client.call(1);
     sleep(Duration::from_millis(700));
@@ -246,8 +261,7 @@ fn changed_tools(client: &mut Client, is_broken: bool) {
     client.open();
     client.list();
     client.call(1);
-    for n in 2..=5 {
-        sleep(Duration::from_millis(400));
+    for n in 2..=4 {
         if n == 3 && !is_broken {
             client.list();
         }

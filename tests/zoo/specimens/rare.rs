@@ -209,7 +209,7 @@ fn stream_unread(client: &mut Client, is_broken: bool) {
     if !is_broken {
         client.send_aside(&proper(&asked, &json!({})));
     }
-    for _ in 0..4 {
+    for _ in 0..6 {
         sleep(Duration::from_millis(400));
         client.list();
     }

@@ -1,5 +1,8 @@
 //! Requests of the server: pings, responses that match, and progress.
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::client::{Client, MODERN, failure, proper, result};
@@ -51,23 +54,23 @@ on = { request = "tools/call", nth = 1 }
 do = [{ ask-with = { method = "sampling/createMessage", params = { messages = [], maxTokens = 1, _meta = { progressToken = "p1" } } } }, "await-response", "answer"]
 "#,
 );
-/// Asks for roots in a call and answers the call at once; later ones it answers late.
+/// Asks for roots and for a sign of life in a call and answers the call at once; later ones it answers late.
 const THEN_SLOW: Script = Script::Written(
-    r#"about = "Asks for roots in its first call, and answers the second after a while."
+    r#"about = "Asks for roots and pings in its first call, and answers the second after a while."
 [[rule]]
 on = { request = "tools/call", nth = 1 }
-do = [{ ask = "roots/list" }, "answer"]
+do = [{ ask = "roots/list" }, { ask = "ping" }, "answer"]
 [[rule]]
 on = { request = "tools/call", nth = 2 }
 do = [{ delay = "1200ms" }]
 "#,
 );
-/// Sends a ping in a call, and answers the next call late.
+/// Sends a ping and asks for roots in a call, and answers the next call late.
 const PING_THEN_SLOW: Script = Script::Written(
-    r#"about = "Sends a ping in its first call, and answers the second after a while."
+    r#"about = "Sends a ping and asks for roots in its first call, and answers the second after a while."
 [[rule]]
 on = { request = "tools/call", nth = 1 }
-do = [{ ask = "ping" }, "answer"]
+do = [{ ask = "ping" }, { ask = "roots/list" }, "answer"]
 [[rule]]
 on = { request = "tools/call", nth = 2 }
 do = [{ delay = "1200ms" }]
@@ -111,7 +114,7 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         ("ping-ignored", "Never answers a ping, and goes on for a second."),
         stdio("2025-06-18", PING_THEN_SLOW),
         PINGED,
-        ignored,
+        ping_ignored,
     ),
     row(
         ("early-ping-refused", "Refuses a ping before the answer to initialize."),
@@ -166,7 +169,13 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         ("roots-request-ignored", "Ignores a request for roots, and goes on."),
         stdio("2025-11-25", THEN_SLOW),
         ANSWERED,
-        ignored,
+        roots_ignored,
+    ),
+    row(
+        ("all-requests-ignored", "Reads nothing but the answers to its own requests, and goes on for long."),
+        stdio("2024-11-05", ROOTS),
+        ANSWERED,
+        all_ignored,
     ),
     Specimen {
         breaks: &["LC-S2C-03"],
@@ -228,6 +237,34 @@ fn ping_with_more(client: &mut Client, is_broken: bool) {
 fn ignored(client: &mut Client, is_broken: bool) {
     serving(client, is_broken, |_| Vec::new());
     client.call(3);
+}
+
+/// Answers pings, and ignores the request for roots.
+fn roots_ignored(client: &mut Client, is_broken: bool) {
+    serving(
+        client,
+        is_broken,
+        |request| {
+            if request["method"] == "ping" { vec![result(request, json!({}))] } else { Vec::new() }
+        },
+    );
+    client.call(3);
+}
+
+/// Refuses the request for roots, and ignores the ping.
+fn ping_ignored(client: &mut Client, is_broken: bool) {
+    serving(client, is_broken, |request| {
+        if request["method"] == "ping" { Vec::new() } else { vec![proper(request, &json!({}))] }
+    });
+    client.call(3);
+}
+
+fn all_ignored(client: &mut Client, is_broken: bool) {
+    serving(client, is_broken, |_| Vec::new());
+    for n in 3..=7 {
+        sleep(Duration::from_millis(500));
+        client.call(n);
+    }
 }
 
 fn dropped_in_call(client: &mut Client, is_broken: bool) {

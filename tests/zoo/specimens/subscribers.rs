@@ -24,10 +24,18 @@ do = ["answer", { notify-with = { method = "notifications/tools/list_changed", p
 );
 /// Tears down each subscription soon after it has granted it.
 pub(super) const TEARING: Script = Script::Written(
-    r#"about = "Tears down each subscription."
+    r#"about = "Tears down each subscription, and has a second page of tools."
 [[rule]]
 on = { request = "subscriptions/listen" }
 do = ["answer", "cancel-request"]
+[[rule]]
+on = { request = "tools/list", nth = 1 }
+do = [{ alter-result = { nextCursor = "page-2" } }]
+optional = true
+[[rule]]
+on = { request = "tools/list", nth = 2 }
+do = [{ answer-result = { tools = [], ttlMs = 0, cacheScope = "private" } }]
+optional = true
 "#,
 );
 /// Ends each subscription gracefully as soon as it has granted it.
@@ -199,6 +207,9 @@ fn strange_notice(client: &mut Client, is_broken: bool) {
 fn torn_down(client: &mut Client, is_broken: bool) {
     let id = listen(client, TOOLS);
     hear(client, "notifications/cancelled");
+    // The cursor comes behind the notification, so its use shows that the client has read both.
+    client.list();
+    client.request("tools/list", json!({ "cursor": "page-2" }));
     for n in 1..=4 {
         sleep(Duration::from_millis(400));
         client.call(n);

@@ -6,6 +6,7 @@ mod plain;
 mod refused;
 mod requests;
 mod sessions;
+mod slow;
 mod streams;
 mod subscribers;
 
@@ -24,4 +25,5 @@ pub(super) const SPECIMENS: &[&[Correct]] = &[
     subscribers::SPECIMENS,
     instances::SPECIMENS,
     refused::SPECIMENS,
+    slow::SPECIMENS,
 ];
