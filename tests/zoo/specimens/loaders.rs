@@ -217,6 +217,9 @@ pub(super) const SPECIMENS: &[Specimen] = lives! {
     "killed-without-term": "Kills a server that does not exit, without SIGTERM.",
         "killed-without-term" over "stdio" from R2511 in CALLS with "stubborn",
         breaks "LC-STD-08" "LC-STD-09" told by "term-before-kill";
+    "killed-after-an-interrupt": "Interrupts a server that does not exit, and kills it, without SIGTERM.",
+        "killed-after-an-interrupt" over "stdio" from R2511 in CALLS with "stubborn",
+        breaks "LC-STD-08" told by "term-before-kill";
     "subscription-unacknowledged": "Refuses answers until its subscription is acknowledged.",
         "acknowledgement-awaited" over "stdio" from MODERN in CALLS with "listen-mute",
         breaks "LC-SUB-04" told by "call-after-load-succeeds";

@@ -220,7 +220,8 @@ mutations! {
         "cancel-blocks", |options| around(options, slow::CancelBlocks), "blocks the thread of a call that is cancelled";
         "close-stuck", |options| around(options, slow::CloseStuck), "closes everything, and never says that it has";
         "spins", |options| around(options, slow::Spins::default()), "keeps a processor busy";
-        "killed-without-term", |options| around(patient(options), slow::KilledWithoutTerm), "kills a server that does not exit by itself, without SIGTERM";
+        "killed-without-term", |options| around(patient(options), slow::KilledWithoutTerm { interrupts: false }), "kills a server that does not exit by itself, without SIGTERM";
+        "killed-after-an-interrupt", |options| around(patient(options), slow::KilledWithoutTerm { interrupts: true }), "interrupts a server that does not exit by itself and then kills it, without SIGTERM";
         "scope-dropped", |options| { let scopes = options.scopes.clone(); around(options, slow::OwnScope::dropped(scopes)) }, "drops a scope that it has entered";
         "scope-left-by-close", |options| { let scopes = options.scopes.clone(); around(options, slow::OwnScope::left_by_close(scopes)) }, "leaves the scope of a load in the task that closes";
         "type-assumed", |options| sewn(options, Hooks::with(stateless::type_assumed)), "takes a result of any type for a complete one";
