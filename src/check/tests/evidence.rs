@@ -28,6 +28,7 @@ const OTHERWISE: &[(&str, &str, &str)] = &[
     ("sent-back-call-keeps-state", "sent-back-call-keeps-state/violated-other-state", "only a driver numbers calls"),
     ("sent-back-call-keeps-state", "sent-back-call-keeps-state/violated-without-state", "only a driver numbers calls"),
     ("changed-list-fetched", "changed-list-fetched/vacuous-loader", "no journal shows whose the loads are"),
+    ("methods-known", "methods-known/violated-cancel-posted", "no trace shows that a notice was posted"),
     ("one-message-at-a-time", "one-message-at-a-time/violated-batch-taken", "no trace shows what came in one POST"),
     (
         "stdin-carries-messages-only",
