@@ -208,6 +208,7 @@ pub const INVARIANTS: &[Invariant] = &[
     cursors::CURSOR_OF_SESSION,
     abandoned::ABANDONED_CALL_CANCELLED,
     sse::POSTED_TO_ENDPOINT,
+    sse::CLOSED_STREAM_SILENT,
     sse::OLD_TRANSPORT_ALONE,
     sse::STREAM_CLOSED,
 ];
@@ -263,6 +264,7 @@ pub const HOST_RULES: &[Invariant] = &[
     fallback::FALLBACK_AFTER_REFUSAL,
     fallback::MODERN_FALLBACK_AFTER_REFUSAL,
     sse::POSTED_TO_ENDPOINT,
+    sse::CLOSED_STREAM_SILENT,
     sse::OLD_TRANSPORT_ALONE,
     cursors::CURSOR_OF_SESSION,
     server_requests::DEFAULTS_APPLIED,
