@@ -19,6 +19,7 @@ mod completion;
 mod connections;
 mod credentials;
 mod cursors;
+mod cut_subscriptions;
 mod declared;
 mod elicited;
 mod eras;
@@ -188,6 +189,7 @@ pub const INVARIANTS: &[Invariant] = &[
     http_headers::PROTOCOL_VERSION_SENT,
     http_headers::ACCEPT_OFFERS_BOTH,
     http_streams::STREAM_REOPENED_SLOWLY,
+    cut_subscriptions::CUT_SUBSCRIPTION_CALM,
     http_streams::REFUSED_STREAM_ACCEPTED,
     resume::RETRY_HONOURED,
     resume::EVENT_ID_KNOWN,
@@ -244,6 +246,7 @@ pub const HOST_RULES: &[Invariant] = &[
     http_headers::PROTOCOL_VERSION_SENT,
     http_headers::ACCEPT_OFFERS_BOTH,
     http_streams::STREAM_REOPENED_SLOWLY,
+    cut_subscriptions::CUT_SUBSCRIPTION_CALM,
     http_streams::REFUSED_STREAM_ACCEPTED,
     calls::CALL_MADE_ONCE,
     abandoned::ABANDONED_CALL_CANCELLED,

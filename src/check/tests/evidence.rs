@@ -154,7 +154,7 @@ const OF_JOURNALS: &str = "
     retry-honoured session-ended session-id-in-header-only session-id-sent silent-connection-left
     stale-session-unused stdin-carries-messages-only strange-notice-ignored stream-reopened-slowly
     taken-back-request-unanswered task-answers-related task-input-awaited tasks-followed token-sent
-    torn-down-subscription-left unauthorized-not-repeated closed-stream-silent
+    cut-subscription-calm torn-down-subscription-left unauthorized-not-repeated closed-stream-silent
 ";
 
 #[test]
