@@ -234,6 +234,7 @@ mutations! {
         "respawns", |options| around(options, restless::Respawns), "starts every server several times before it keeps one";
         "errors-left-out", |options| around(options, restless::ErrorsLeftOut), "leaves out which servers it could not load";
         "tool-made-up", |options| around(options, restless::ToolMadeUp), "hands out a tool that no server has";
+        "names-narrowed", |options| around(options, restless::NamesNarrowed), "leaves out each tool whose name is no identifier";
         "tools-doubled", |options| around(options, restless::ToolsDoubled), "hands out each tool twice";
         "first-entry-kept", |options| around(options, restless::FirstEntryKept::default()), "keeps the first entry of a server when it changes";
         "panics-aside", |options| around(options, restless::PanicsAside), "panics in another thread when it closes";
