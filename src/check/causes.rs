@@ -25,6 +25,9 @@ enum Shown {
     OneEvent,
     /// The same, and the consequence explains the more serious finding, which then names its requirements as well.
     OneEventExplained,
+    /// An event proves both, there are no more consequences than causes, and the finding of the cause names the requirements of
+    /// both.
+    OneEventShared,
 }
 
 /// Every cause.
@@ -84,6 +87,19 @@ const CAUSES: &[Cause] = &[
         shown: Shown::OneEvent,
         because: "the call that never ended had lost its session: see lost-session-calls-end",
     },
+    // A cleanup that never ends is an operation that never ends.
+    Cause {
+        of: "cleanup-repeatable/overdue",
+        consequences: &["operation-completes/close-overdue"],
+        shown: Shown::OneEventShared,
+        because: "the operation that never ended is the cleanup: see cleanup-repeatable",
+    },
+    Cause {
+        of: "cleanup-repeatable/repeat-overdue",
+        consequences: &["operation-completes/close-overdue"],
+        shown: Shown::OneEventShared,
+        because: "the operation that never ended is the repeated cleanup: see cleanup-repeatable",
+    },
     // A server that is kept holds its pipes, the threads that read them, and memory.
     Cause {
         of: "repeats-keep-servers/grew",
@@ -141,9 +157,11 @@ pub(super) fn withdraw_consequences(findings: &mut [Finding], counts: &[Counts])
                 && cause.consequences.contains(&finding.signature.as_str())
                 && cause.shown.holds((&findings[at], &counts[at]), (finding, &counts[index]))
             {
-                if cause.shown == Shown::OneEventExplained {
-                    let (requirement, because) = (finding.requirement.clone(), finding.because.clone());
-                    explain(&mut findings[at], &requirement, &because);
+                let (requirement, because) = (finding.requirement.clone(), finding.because.clone());
+                match cause.shown {
+                    Shown::OneEventExplained => explain(&mut findings[at], &requirement, &because),
+                    Shown::OneEventShared => share(&mut findings[at], &requirement),
+                    Shown::NeverHeld | Shown::NeverHeldAsOften | Shown::OneEvent => {}
                 }
                 withdraw(&mut findings[index], cause.because);
             }
@@ -157,7 +175,7 @@ impl Shown {
         match self {
             Self::NeverHeld => caused.never_held,
             Self::NeverHeldAsOften => caused.never_held && is_as_often,
-            Self::OneEvent | Self::OneEventExplained => {
+            Self::OneEvent | Self::OneEventExplained | Self::OneEventShared => {
                 is_as_often && finding.witness.iter().any(|seq| cause.witness.contains(seq))
             }
         }
@@ -166,8 +184,15 @@ impl Shown {
 
 /// Adds the explanation of another finding to a finding.
 fn explain(finding: &mut Finding, requirement: &[&'static str], because: &str) {
-    finding.requirement.extend(requirement);
+    share(finding, requirement);
     finding.because = format!("{}: {because}", finding.because);
+}
+
+/// Adds the requirements of another finding.
+fn share(finding: &mut Finding, requirement: &[&'static str]) {
+    let lacking = requirement.iter().filter(|id| !finding.requirement.contains(id)).copied();
+    let lacking: Vec<_> = lacking.collect();
+    finding.requirement.extend(lacking);
 }
 
 fn withdraw(finding: &mut Finding, because: &str) {
@@ -258,6 +283,23 @@ mod tests {
         withdraw_consequences(&mut findings, &[counts(), counts()]);
         assert_eq!(findings[0].verdict, Verdict::NotObservable);
         assert_eq!((findings[1].verdict, &findings[1].requirement), (Verdict::Fail, &vec!["VG-04", "LC-RES-01"]));
+    }
+
+    #[test]
+    fn a_cleanup_that_hangs_is_one_finding_and_a_call_beside_it_another() {
+        let found = |n_overdue: usize| {
+            left(
+                false,
+                &[
+                    ("cleanup-repeatable/overdue", &[4, 9], 1),
+                    ("operation-completes/close-overdue", &[4, 9], n_overdue),
+                ],
+            )
+        };
+        assert_eq!((found(1), found(2)), (1, 2));
+        let call =
+            [("cleanup-repeatable/overdue", &[4, 9][..], 1), ("operation-completes/call-overdue", &[2, 7][..], 1)];
+        assert_eq!(left(false, &call), 2);
     }
 
     #[test]

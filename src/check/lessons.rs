@@ -95,6 +95,14 @@ impl Sockets {
         event.at_us.checked_sub(answered_us + BEGUN_LATER_US).map(Duration::from_micros)
     }
 
+    /// How long a socket had been free since a moment, before the request that has just arrived, if that is too long for one that
+    /// was under way at that moment.
+    pub(super) fn free_since(&self, event: &Event, socket: &ServerSocket, at_us: u64) -> Option<Duration> {
+        let (_, answered_us) =
+            self.answered.get(socket).filter(|_| !self.carrying.values().any(|busy| busy == socket))?;
+        event.at_us.checked_sub(at_us.max(*answered_us) + BEGUN_LATER_US).map(Duration::from_micros)
+    }
+
     /// An answer that its client reads from the socket of this open exchange.
     pub(super) fn lesson(&self, event: &Event, exchange: &ExchangeId) -> Lesson {
         Lesson { socket: self.of(event, exchange).cloned(), read: None }

@@ -10,6 +10,10 @@ pub(super) const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 pub(super) const CLIENT: &str = "io.modelcontextprotocol/clientInfo";
 /// The member of `_meta` that holds the capabilities of the client.
 pub(super) const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+/// The member of `_meta` that asks for the log of a request.
+pub(super) const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
+/// The levels of a log, in every revision.
+pub(super) const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
 /// The member of `_meta` that names the subscription of a notification.
 pub(super) const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 /// Codes of errors that only servers of this generation send.

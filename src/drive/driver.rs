@@ -102,12 +102,12 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Why a step is pointless: it concerns a call that hangs, or its server.
+    /// Why a step is pointless: it concerns an operation that hangs, or its server.
     fn hangs(&self, step: &Step) -> Option<String> {
         match &step.action {
             StepDo::Call { server, .. } => {
-                let hung = self.operations.hung_on(server)?;
-                Some(format!("{hung}, a call on server {server}, hangs"))
+                let (hung, action) = self.operations.hung_on(server)?;
+                Some(format!("{hung}, a {} on server {server}, hangs", action.name()))
             }
             StepDo::Cancel { operation } | StepDo::Wait(WaitFor::Operation(operation)) => {
                 self.operations.is_hung(operation).then(|| format!("operation {operation} hangs"))
@@ -129,13 +129,14 @@ impl<'a> Driver<'a> {
 
     /// How a step ends after the wait for its operation, which has not completed.
     ///
-    /// After a call that hangs, the driver skips all steps about its server. The plan continues if it has calls to
-    /// other servers, and if the adapter can run them.
+    /// A call that hangs ends the part of its server, and a list that of the servers whose answer it lacks. The plan goes on if it
+    /// has calls to other servers, and if the adapter can run them. A load or a cleanup that hangs ends the plan: before the end of
+    /// a load nothing was handed out that could be called, and behind a cleanup nothing may be.
     async fn left(&mut self, running: Running, waited: Waited) -> StepEnd {
-        let is_call = running.server.is_some();
+        let has_servers = matches!(running.action, Action::Call | Action::List);
         let leaves_its_thread = self.operations.adapter.has_tasks() || !running.place.is_on_main_thread();
         match waited {
-            Waited::Overdue if is_call && leaves_its_thread => {
+            Waited::Overdue if has_servers && leaves_its_thread => {
                 let is_first = !self.operations.any_hung();
                 self.operations.set_aside(running);
                 if !self.calls_others() {

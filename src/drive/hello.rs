@@ -76,6 +76,9 @@ fn no_hello(endpoint: &RecorderEndpoint, is_early: bool, limit: Duration, stderr
     }
 }
 
+/// So many lines at the end of a stderr are shown.
+const SHOWN_LINES: usize = 5;
+
 /// The last lines of the loader's stderr.
 fn stderr_tail(stderr: &File) -> String {
     last_lines(&String::from_utf8_lossy(&read_head(stderr, OUTPUT_BYTES_MAX)))
@@ -85,8 +88,19 @@ fn last_lines(text: &str) -> String {
     if text.trim().is_empty() {
         return "nothing; does the program serve its loader?".to_owned();
     }
-    let lines: Vec<&str> = text.lines().rev().take(5).collect();
+    let mut lines: Vec<&str> = text.lines().rev().take(SHOWN_LINES).collect();
+    // Some runtimes write their stack and more behind the error.
+    if !lines.iter().any(|line| names_an_error(line)) {
+        lines.extend(text.lines().rfind(|line| names_an_error(line)));
+    }
     lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
+}
+
+/// Whether a line has the type of an error, a colon, and what it says.
+fn names_an_error(line: &str) -> bool {
+    let Some((types, _)) = line.rsplit_once(": ") else { return false };
+    let words = types.split(": ").map(|part| part.split(" [").next().unwrap_or_default());
+    words.into_iter().any(|word| word.ends_with("Error") || word.ends_with("Exception"))
 }
 
 #[cfg(test)]
@@ -97,5 +111,18 @@ mod tests {
     fn the_last_lines_are_shown_or_that_there_are_none() {
         assert_eq!(last_lines("1\n2\n3\n4\n5\n6\n"), "2 | 3 | 4 | 5 | 6");
         assert_eq!(last_lines("\n"), "nothing; does the program serve its loader?");
+    }
+
+    #[test]
+    fn the_error_is_shown_where_a_stack_stands_behind_it() {
+        let node = "node:internal/modules/cjs/loader:1228\n  throw err;\n  ^\n\nError: Cannot find module 'x'\nRequire stack:\n- /a\n    \
+                    at Module.load\n  code: 'MODULE_NOT_FOUND',\n  requireStack: [ '/a' ]\n}\n\nNode.js v20\n";
+        assert_eq!(
+            last_lines(node),
+            "Error: Cannot find module 'x' |   code: 'MODULE_NOT_FOUND', |   requireStack: [ '/a' ] | } |  | Node.js v20"
+        );
+        let esm = format!("Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'x'\n{}", "    at run\n".repeat(9));
+        assert!(last_lines(&esm).starts_with("Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'x' | "), "{esm}");
+        assert_eq!(last_lines("a\nValueError: b\n"), "a | ValueError: b");
     }
 }

@@ -1,5 +1,6 @@
 //! One operation of the loader: its request, its limit, and how it looks on the wire.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
@@ -48,8 +49,8 @@ pub(super) struct Running {
     pub id: OpId,
     pub action: Action,
     pub place: Place,
-    /// The server of a call.
-    pub server: Option<String>,
+    /// The server of a call, or of a list that hangs: those that it waits for.
+    pub servers: BTreeSet<String>,
     /// Position of its invocation in the history.
     pub from: usize,
     pub began: Instant,

@@ -18,7 +18,7 @@ pub(super) struct Operations<'a> {
     context: Context<'a>,
     pub adapter: Adapter,
     running: Vec<Running>,
-    /// Calls whose limit has passed. They may keep their contexts busy forever.
+    /// Calls and lists whose limit has passed. They may keep their contexts busy for ever.
     hung: Vec<Running>,
     /// Operations by the name that a step gave them with `as`.
     named: BTreeMap<String, OpId>,
@@ -49,7 +49,8 @@ impl<'a> Operations<'a> {
             changed,
         });
         let completion = self.adapter.send(id.0, command);
-        Running { id, action, place, server, from, began: Instant::now(), completion }
+        let servers = server.into_iter().collect();
+        Running { id, action, place, servers, from, began: Instant::now(), completion }
     }
 
     /// Waits for an operation as long as its step says. `server` is the one that a call goes to.
@@ -184,25 +185,47 @@ impl<'a> Operations<'a> {
         format!("the adapter never started {}: another operation occupies its thread", names.join(" and "))
     }
 
-    /// Sets a call aside that has passed its limit.
-    pub(super) fn set_aside(&mut self, running: Running) {
+    /// Sets a call or a list aside that has passed its limit.
+    pub(super) fn set_aside(&mut self, mut running: Running) {
+        if running.action == Action::List {
+            running.servers = self.silent_since(running.from);
+        }
         self.hung.push(running);
     }
 
-    /// The call that hangs on this server.
-    pub(super) fn hung_on(&self, server: &str) -> Option<OpId> {
-        let is_its = |hung: &&Running| hung.server.as_deref() == Some(server);
-        self.hung.iter().find(is_its).map(|hung| hung.id)
+    /// The servers that have not answered a request that came since a position in the history.
+    fn silent_since(&self, from: usize) -> BTreeSet<String> {
+        let (mut open, mut n_seen) = (BTreeSet::new(), 0);
+        self.context.stage.recorder.any(|event| {
+            n_seen += 1;
+            let server = event.source.server().filter(|_| n_seen > from);
+            match (&event.kind, server) {
+                (EventKind::WireReceived { message, .. }, Some(server)) if message.is_any_request() => {
+                    open.insert((server.to_owned(), message.id_text()));
+                }
+                (EventKind::WireSent { message, .. }, Some(server)) if message.is_response() => {
+                    open.remove(&(server.to_owned(), message.id_text()));
+                }
+                _ => {}
+            }
+            false
+        });
+        open.into_iter().map(|(server, _)| server).collect()
     }
 
-    /// Whether any call hangs.
+    /// The operation that hangs on this server.
+    pub(super) fn hung_on(&self, server: &str) -> Option<(OpId, Action)> {
+        self.hung.iter().find(|hung| hung.servers.contains(server)).map(|hung| (hung.id, hung.action))
+    }
+
+    /// Whether any operation hangs and the plan goes on.
     pub(super) fn any_hung(&self) -> bool {
         !self.hung.is_empty()
     }
 
     /// Whether a call runs on a server on which none hangs.
     pub(super) fn any_on_another_server(&self) -> bool {
-        self.running.iter().filter_map(|running| running.server.as_deref()).any(|server| self.hung_on(server).is_none())
+        self.running.iter().flat_map(|running| &running.servers).any(|server| self.hung_on(server).is_none())
     }
 
     /// Whether the operation that a step named hangs.

@@ -166,6 +166,50 @@ fn a_call_that_hangs_ends_the_part_of_its_server_alone() {
     rig.assert_nothing_left(std::time::Duration::from_secs(6));
 }
 
+const MUTE_LIST: &str = r#"
+about = "One server of two never answers its second request for its tools."
+servers = [{ name = "files", script = "SCRIPT" }, { name = "search", script = "polite" }]
+[[step]]
+do = "load"
+[[step]]
+do = "list"
+[[step]]
+do = "call"
+server = "files"
+[[step]]
+do = "call"
+server = "search"
+[[step]]
+do = "close"
+"#;
+
+const MUTE_SECOND_LIST: &str = r#"
+about = "Never answers its second request for its tools."
+[[rule]]
+on = { request = "tools/list", nth = 2 }
+do = ["drop"]
+"#;
+
+#[test]
+fn a_list_that_hangs_ends_the_part_of_the_server_that_it_waits_for() {
+    let rig = Rig::new();
+    let script = rig.file("mute-second-list.toml", MUTE_SECOND_LIST).display().to_string();
+    let scenario = rig.scenario(&MUTE_LIST.replace("SCRIPT", &script));
+    let loader = small(&rig, "lists-for-ever", TASKS);
+    let ran = rig.run(&[&scenario, "--loader", &loader, "--limit", "operation=2s"]);
+    assert_eq!(ran.invariants("fail"), ["operation-completes"], "{}", ran.stdout);
+    assert_eq!(ran.invariants("inconclusive"), Vec::<String>::new(), "{}", ran.stdout);
+    let events = rig.events(&ran.id());
+    let of = |kind: &str| events.iter().filter(|event| event["kind"] == kind).count();
+    assert_eq!((of("operation.overdue"), of("step.skipped")), (1, 1), "the call to the mute server is skipped");
+    let called = |event: &&Value| event["kind"] == "operation.invoked" && event["action"] == "call";
+    let calls: Vec<&Value> = events.iter().filter(called).collect();
+    assert!(matches!(calls[..], [call] if call["server"] == "search"), "{calls:?}");
+    // Its twin keeps its lists.
+    let ran = rig.run(&[&scenario, "--loader", &small(&rig, "", TASKS), "--limit", "operation=2s"]);
+    assert_eq!(ran.invariants("fail"), Vec::<String>::new(), "{}", ran.stdout);
+}
+
 #[test]
 fn a_blocking_close_runs_beside_a_call_of_the_same_loop() {
     let rig = Rig::new();

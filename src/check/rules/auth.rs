@@ -12,9 +12,10 @@ use crate::plan::Promise;
 
 /// Counter-examples: A client has no token before a server asks for one, and drops a token that a 401 refused. Two clients
 /// on one server have tokens of their own, so a session shows whose request it is; without sessions only a socket does, to
-/// a server that asks for tokens. A request on another socket may have been written before the token was known: a
-/// socket that was opened after further exchanges, or after a pause, shows that it was not. A DELETE is the last
-/// request of its session, so its client knows the token. Metadata documents are fetched without a token.
+/// a server that asks for tokens. A request on another socket may have been written before the token was known: only that
+/// the socket was opened after further exchanges, or after a pause, shows that it was not. A DELETE is the last request of
+/// its session, so its client knows the token. Metadata documents are fetched without a token. The name of the scheme alone is
+/// no token.
 pub(super) const TOKEN_SENT: Invariant = Invariant {
     id: "token-sent",
     property: Property::Safety,
@@ -158,7 +159,7 @@ impl Tokens {
         let sockets = &self.sockets;
         let has_learned =
             known.accepted.as_mut().is_some_and(|(_, accepted)| accepted.was_read(event, verb, &socket, sockets));
-        let token = headers.get("authorization");
+        let token = headers.get("authorization").filter(|credentials| !is_bare_scheme(credentials));
         let was_refused = token
             .and_then(|token| known.refused.get_mut(token))
             .map(|refused| refused.was_read(event, verb, &socket, sockets));
@@ -218,6 +219,11 @@ impl Tokens {
             known.refused.entry(token).or_insert(answered);
         }
     }
+}
+
+/// Whether credentials are the name of the scheme, and no token.
+fn is_bare_scheme(credentials: &str) -> bool {
+    credentials.trim().eq_ignore_ascii_case("bearer")
 }
 
 /// Whether a query has a parameter for a token.

@@ -16,9 +16,10 @@ use crate::plan::Promise;
 
 /// Counter-examples: A client of both generations may send `server/discover` first, or any request of the stateless
 /// generation. Pings, responses and cancellations belong to no phase. Two
-/// sockets have no order, so a request may overtake the notification on another one. A client may send `initialize`
-/// again after an error, or continue without a handshake, as a server of the stateless generation expects. If a script
-/// garbles answers so that the journal does not show what the client read, the connection is not judged any further.
+/// sockets have no order, so a request may overtake the notification on another one. A client may send `initialize` again after an error, or
+/// go on without a handshake, as a server of the stateless generation expects. If a script garbles answers so that the
+/// journal does not show what the client read, a connection is not judged any further once it has carried `initialize`.
+/// Nothing that a client may have read lets it leave that out.
 pub(super) const HANDSHAKE_ORDER: Invariant = Invariant {
     id: "handshake-order",
     property: Property::Safety,
@@ -63,7 +64,9 @@ struct Handshake {
     initialized: Option<Seq>,
     /// Whether a script made the answer to `initialize` odd.
     is_odd: bool,
-    /// Whether judging has stopped: the handshake was broken already, or a script garbles answers.
+    /// Whether the journal may not show what the client read.
+    is_garbled: bool,
+    /// Whether judging has stopped: the handshake was broken already, or the server has closed its output.
     has_stopped: bool,
     /// A request that came before notifications/initialized, and its socket: on another socket, the notification may be
     /// under way.
@@ -109,7 +112,7 @@ impl Monitor for Handshakes {
                 let Some(server) = event.source.server() else { return };
                 for (id, handshake) in &mut self.open {
                     let is_of_server = view.connection(id).is_none_or(|connection| connection.server == server);
-                    handshake.has_stopped |= is_of_server;
+                    handshake.is_garbled |= is_of_server;
                 }
             }
             EventKind::WireReceived { connection, message } => {
@@ -166,6 +169,10 @@ impl Handshake {
         let has_no_session = self.initialize.is_none() || self.answer == Some(InitializeAnswer::Error);
         let is_probe = (method == "server/discover" || is_of_revision && is_request) && has_no_session;
         if is_of_no_phase || is_probe {
+            return;
+        }
+        if self.is_garbled && self.initialize.is_some() {
+            self.has_stopped = true;
             return;
         }
         let (variant, what, before) = match (&self.initialize, method) {

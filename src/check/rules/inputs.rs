@@ -12,8 +12,8 @@ use crate::plan::Promise;
 
 /// Counter-examples: A call that is made once more without an input and without a state is a new call. An answer that
 /// requires no input may be repeated at once. Two calls with the same arguments that were both sent back may be repeated
-/// in any order, so the rule accepts any of their answers that fits. `sent-back-call-keeps-state` judges the state. A
-/// person may decline: that is an input, too.
+/// in any order, so any of their answers that fits is meant. `sent-back-call-keeps-state` judges the state. A person may
+/// decline: that is an input, too. A client may bring the inputs of earlier rounds once more.
 pub(super) const SENT_BACK_HAS_INPUTS: Invariant = Invariant {
     id: "sent-back-call-has-inputs",
     property: Property::Safety,
@@ -79,7 +79,17 @@ impl RequiredInputs {
         let fitting = || asked.iter().filter(|asked| asked.state.as_ref() == state);
         let Some(newest) = fitting().next_back() else { return };
         if fitting().any(|asked| asked.keys.iter().all(has)) {
-            // Without a key there was no input to bring.
+            let was_asked = |key: &&String| asked.iter().any(|asked| asked.keys.contains(*key));
+            if let Some(key) = given.into_iter().flatten().map(|(key, _)| key).find(|key| !was_asked(key)) {
+                let because = format!(
+                    "{} was sent back at {}, and repeated at {now} with the input {key}, for which its server has not asked",
+                    request.method().unwrap_or_default(),
+                    newest.sent
+                );
+                tally.broken(Violation::new("unasked-input", because, &[newest.sent, now]).as_warning());
+                return;
+            }
+            // Without a key there was nothing to bring.
             if !newest.keys.is_empty() {
                 tally.held();
             }

@@ -15,10 +15,9 @@ use crate::plan::{Promise, Revision};
 
 /// Counter-examples: The number 1 and the string "1" are two ids. A response carries the server's id, which may be any.
 /// A probe of the generation comes before the session, so its id is not of the session. Without sessions (from
-/// 2026-07-28) an id is free again once it is answered, and two clients of one server may use the same one. Instances
-/// of one program have the same name and the same counters, so over HTTP only a socket shows that two requests have one
-/// sender. If HTTP refused a request, for example with 401, or redirected it, the client may send the same request
-/// again.
+/// 2026-07-28) an id is free again once it is answered, and two clients of one server may use the same one. Instances of one
+/// program say one name and count alike, so over HTTP a socket shows that two requests have one sender, and so does an id
+/// that is random: no second client draws the same. A request that HTTP refused, for example with 401, or sent elsewhere is the same request when it comes again.
 pub(super) const REQUEST_ID_UNIQUE: Invariant = Invariant {
     id: "request-id-unique",
     property: Property::Safety,
@@ -49,18 +48,29 @@ pub(super) const REQUEST_ID_UNIQUE: Invariant = Invariant {
 /// A request id, the connection that carried it, and its client.
 type SentId = (ConnectionId, Name, Client);
 
-/// The socket that carried a request over HTTP, and the name of its client. Both are empty in a session.
+/// The socket that carried a request over HTTP, and what its client calls itself. Both are empty in a session, and for an id
+/// that only one client can have.
 type Client = (Option<SocketId>, Option<Name>);
 
 /// The client of a request, as far as the history proves it. Without sessions, all messages that a server receives over
 /// HTTP are one connection, whichever client sent them. Two sockets with one name may be one client with a pool of
 /// them, or two processes of one program. One socket with two names is a proxy.
 fn client_of(request: &Message, connection: &ConnectionId, event: &Event, view: &View) -> Client {
-    if !view.is_stateless(connection) {
+    if !view.is_stateless(connection) || request.id().and_then(Value::as_str).is_some_and(is_random) {
         return (None, None);
     }
     let socket = view.carrier(event).map(|carrier| carrier.socket.clone());
     (socket, request.at(&["params", "_meta", CLIENT]).map(Name::of))
+}
+
+/// Whether a text is a UUID of random bits (version 4) or of a time and random bits (version 7).
+fn is_random(id: &str) -> bool {
+    let groups: Vec<&str> = id.split('-').collect();
+    let is_hex = |group: &str| group.bytes().all(|byte| byte.is_ascii_hexdigit());
+    groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
+        && groups.iter().all(|group| is_hex(group))
+        && groups[2].starts_with(['4', '7'])
+        && groups[3].to_ascii_lowercase().starts_with(['8', '9', 'a', 'b'])
 }
 
 fn request_ids(event: &Event, view: &View) -> Count<SentId> {

@@ -12,8 +12,9 @@ use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq}
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: The revision of the session counts, not that of the plan. A probe of the generation comes before
-/// the session. A side that declared experiments or extensions may have methods of its own. Another rule judges a
-/// client of the stateless generation that sends `initialize`.
+/// the session. A side that declared experiments or extensions may have methods of its own. A client of the stateless
+/// generation that turns to `initialize` is another rule's case. A declared extension may
+/// have a use for a notice of cancellation that is posted.
 pub(super) const METHODS_KNOWN: Invariant = Invariant {
     id: "methods-known",
     property: Property::Safety,
@@ -29,6 +30,7 @@ pub(super) const METHODS_KNOWN: Invariant = Invariant {
         "LC-MSG-01",
         "LC-ERA-16",
         "LC-ERA-17",
+        "LC-CAN-05",
     ],
     applies: AppliesTo::ALL,
     needs: Promise::None,
@@ -39,9 +41,9 @@ pub(super) const METHODS_KNOWN: Invariant = Invariant {
         send. At best a server answers with an error. Some servers treat an unknown notification as a sign of a broken \
         client, and close the session.\n\n\
         Look at the method in the witness and at the revision in the answer to `initialize`. The usual reasons are a \
-        method of another protocol, such as `shutdown`, and a client that uses its newest revision whatever the server \
-        answered. To fix it, choose methods by the negotiated revision. A session needs no method for its end, because \
-        it ends with its transport.",
+        habit from another protocol, such as `shutdown`, and a client that speaks its newest revision whatever the \
+        server answered. To fix it, choose methods by the negotiated revision; a session ends with its transport. \
+        `cancel-posted`: over HTTP, since 2026-07-28, a client cancels a request by closing its response stream.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(see) },
 };
 
@@ -56,7 +58,7 @@ fn see(event: &Event, view: &View, tally: &mut Tally) {
             }
             Spoken::Stateless => {
                 let has_initialized = view.agreement(connection).is_some();
-                in_stateless(event.seq, connection, (part, name), has_initialized)
+                in_stateless(event.seq, connection, (part, name), (has_initialized, view.carrier(event).is_some()))
             }
         };
         match judged {
@@ -88,7 +90,7 @@ fn in_stateless(
     seq: Seq,
     connection: &ConnectionId,
     (message, name): (&Message, &str),
-    has_initialized: bool,
+    (has_initialized, is_posted): (bool, bool),
 ) -> Judged {
     let revision = Revision::R20260728;
     let has_extensions = || {
@@ -98,6 +100,13 @@ fn in_stateless(
     };
     let is_of_handshake = name == "initialize" || (name == "notifications/initialized" && has_initialized);
     let known = method(name);
+    if is_posted && name == "notifications/cancelled" && !has_extensions() {
+        let because = format!(
+            "{name} was posted on connection {connection} at {seq}, and without sessions only the end of a response \
+             stream cancels its request"
+        );
+        return Judged::Broken(Violation::new("cancel-posted", because, &[seq]).as_warning());
+    }
     if known.is_some_and(|method| method.is_of_clients(revision)) {
         return Judged::Held;
     }

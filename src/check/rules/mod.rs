@@ -19,6 +19,7 @@ mod completion;
 mod connections;
 mod credentials;
 mod cursors;
+mod cut_subscriptions;
 mod declared;
 mod elicited;
 mod eras;
@@ -188,6 +189,7 @@ pub const INVARIANTS: &[Invariant] = &[
     http_headers::PROTOCOL_VERSION_SENT,
     http_headers::ACCEPT_OFFERS_BOTH,
     http_streams::STREAM_REOPENED_SLOWLY,
+    cut_subscriptions::CUT_SUBSCRIPTION_CALM,
     http_streams::REFUSED_STREAM_ACCEPTED,
     resume::RETRY_HONOURED,
     resume::EVENT_ID_KNOWN,
@@ -208,6 +210,7 @@ pub const INVARIANTS: &[Invariant] = &[
     cursors::CURSOR_OF_SESSION,
     abandoned::ABANDONED_CALL_CANCELLED,
     sse::POSTED_TO_ENDPOINT,
+    sse::CLOSED_STREAM_SILENT,
     sse::OLD_TRANSPORT_ALONE,
     sse::STREAM_CLOSED,
 ];
@@ -243,6 +246,7 @@ pub const HOST_RULES: &[Invariant] = &[
     http_headers::PROTOCOL_VERSION_SENT,
     http_headers::ACCEPT_OFFERS_BOTH,
     http_streams::STREAM_REOPENED_SLOWLY,
+    cut_subscriptions::CUT_SUBSCRIPTION_CALM,
     http_streams::REFUSED_STREAM_ACCEPTED,
     calls::CALL_MADE_ONCE,
     abandoned::ABANDONED_CALL_CANCELLED,
@@ -263,6 +267,7 @@ pub const HOST_RULES: &[Invariant] = &[
     fallback::FALLBACK_AFTER_REFUSAL,
     fallback::MODERN_FALLBACK_AFTER_REFUSAL,
     sse::POSTED_TO_ENDPOINT,
+    sse::CLOSED_STREAM_SILENT,
     sse::OLD_TRANSPORT_ALONE,
     cursors::CURSOR_OF_SESSION,
     server_requests::DEFAULTS_APPLIED,

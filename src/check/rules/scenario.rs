@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::check::combinator::{Judged, each};
 use crate::check::host::is_responsible;
 use crate::check::parts::parts;
@@ -11,7 +13,8 @@ use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, 
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table};
 use crate::plan::Promise;
 
-/// Counter-examples: An error is not the answer that the scenario needs: a call of a missing tool has called nothing. A
+/// Counter-examples: An error is not the answer that the scenario needs: a call of a missing tool has called nothing, and
+/// neither has one that its tool refuses because of the arguments. A
 /// client that the harness killed reached only part of the scenario, and the reason says which part is missing.
 pub(super) const EXCHANGE_COMPLETE: Invariant = Invariant {
     id: "exchange-complete",
@@ -106,7 +109,8 @@ impl ScenarioExchange {
     fn send(&mut self, seq: Seq, connection: &ConnectionId, message: &Message) {
         let Some(id) = message.id().filter(|_| message.is_response()) else { return };
         let Some((method, _)) = self.open.swap_remove(&(connection.clone(), Name::from(id))) else { return };
-        if message.is_error() {
+        let is_error_of_tool = message.at(&["result", "isError"]).and_then(Value::as_bool) == Some(true);
+        if message.is_error() || is_error_of_tool {
             self.failed.insert(method, seq);
         } else {
             self.done.insert(method);

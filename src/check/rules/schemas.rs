@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::check::agreement::Spoken;
 use crate::check::combinator::{Judged, each};
+use crate::check::metadata::{LEVELS, LOG_LEVEL};
 use crate::check::parts::parts;
 use crate::check::shape::Schema;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
@@ -55,7 +56,9 @@ fn judge_params(seq: Seq, view: &View, connection: &ConnectionId, message: &Mess
     }
     let none = Value::Object(Map::new());
     let params = message.at(&["params"]).filter(|params| !params.is_null()).unwrap_or(&none);
-    let Some(mismatch) = schema.mismatch_of_params(method, params) else { return Judged::Held };
+    let Some(mismatch) = schema.mismatch_of_params(method, params) else {
+        return judge_log_level(seq, connection, (message, method), revision);
+    };
     let because = format!(
         "{method} was sent on connection {connection} at {seq} under revision {revision}, and {}",
         mismatch.describe("params")
@@ -65,6 +68,26 @@ fn judge_params(seq: Seq, view: &View, connection: &ConnectionId, message: &Mess
     } else {
         Violation::new("other-shape", because, &[seq])
     })
+}
+
+/// Judges the level of the log that a request of the stateless generation asks for; the rest of its metadata is another
+/// rule's case.
+fn judge_log_level(
+    seq: Seq,
+    connection: &ConnectionId,
+    (message, method): (&Message, &str),
+    revision: Revision,
+) -> Judged {
+    let level = message.at(&["params", "_meta", LOG_LEVEL]).filter(|_| revision > Revision::NEWEST_HANDSHAKE);
+    let Some(level) = level.filter(|level| !level.as_str().is_some_and(|level| LEVELS.contains(&level))) else {
+        return Judged::Held;
+    };
+    let because = format!(
+        "{method} was sent on connection {connection} at {seq} under revision {revision}, and asks for a log of level {level}, \
+         expected one of {}",
+        LEVELS.join(", ")
+    );
+    Judged::Broken(Violation::new("log-level", because, &[seq]))
 }
 
 /// The revision under which a message was written.

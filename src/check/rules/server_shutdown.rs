@@ -128,7 +128,8 @@ fn is_judged(view: &View, server: &str) -> bool {
 }
 
 /// Counter-examples: After the end of the program, or a signal to it, the system may have killed the server. A client
-/// may end a server that a script made misbehave in any way.
+/// may end a server that a script made misbehave in any way. A server may end because of any signal; only one that is killed
+/// after it had outlived another signal has missed SIGTERM.
 pub(super) const TERM_BEFORE_KILL: Invariant = Invariant {
     id: "term-before-kill",
     property: Property::Safety,
@@ -148,7 +149,10 @@ pub(super) const TERM_BEFORE_KILL: Invariant = Invariant {
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(ShutdownLadders::default()) },
 };
 
-/// The stage of each server's shutdown, by server and incarnation.
+/// The signal that asks a server to end, as a mock names it.
+const TERM: &str = "TERM";
+
+/// How far each server is in its shutdown, by server and incarnation.
 #[derive(Default)]
 struct ShutdownLadders {
     servers: Table<(String, u32), Rung>,
@@ -158,7 +162,9 @@ struct ShutdownLadders {
 enum Rung {
     /// Its stdin was closed.
     Eof,
-    /// It got a signal, or exits by itself.
+    /// Then it got a signal that is not SIGTERM.
+    Other(Seq),
+    /// It got SIGTERM, or exits by itself.
     Asked,
 }
 
@@ -168,10 +174,16 @@ impl Monitor for ShutdownLadders {
             (EventKind::WireEof { .. }, Source::Mock { server, incarnation }) => {
                 self.servers.entry((server.clone(), *incarnation)).or_insert(Rung::Eof);
             }
-            (EventKind::SignalReceived { .. }, Source::Mock { server, incarnation }) => {
+            (EventKind::SignalReceived { signal }, Source::Mock { server, incarnation }) if signal == TERM => {
                 let before = self.servers.insert((server.clone(), *incarnation), Rung::Asked);
-                if before == Some(Rung::Eof) {
+                if matches!(before, Some(Rung::Eof | Rung::Other(_))) {
                     tally.held();
+                }
+            }
+            (EventKind::SignalReceived { .. }, Source::Mock { server, incarnation }) => {
+                let rung = self.servers.entry((server.clone(), *incarnation)).or_insert(Rung::Asked);
+                if *rung == Rung::Eof {
+                    *rung = Rung::Other(event.seq);
                 }
             }
             (EventKind::MockEnding { .. }, Source::Mock { server, incarnation }) => {
@@ -179,11 +191,18 @@ impl Monitor for ShutdownLadders {
             }
             (EventKind::LinkClosed { peer: LinkPeer::Mock { server, incarnation }, farewell }, _) => {
                 let rung = self.servers.swap_remove(&(server.clone(), *incarnation));
-                let is_killed = rung == Some(Rung::Eof) && !farewell;
-                if is_killed && view.ending().is_none() && is_judged(view, server) {
-                    let because =
-                        format!("server {server} was killed at {} and had received no signal before", event.seq);
-                    tally.broken(Violation::new("unasked", because, &[event.seq]).of_link());
+                let is_judged = !farewell && view.ending().is_none() && is_judged(view, server);
+                let killed = format!("server {server} was killed at {}", event.seq);
+                match rung.filter(|_| is_judged) {
+                    Some(Rung::Eof) => {
+                        let because = format!("{killed} and had received no signal before");
+                        tally.broken(Violation::new("unasked", because, &[event.seq]).of_link());
+                    }
+                    Some(Rung::Other(other)) => {
+                        let because = format!("{killed} and had received another signal at {other}, and no SIGTERM");
+                        tally.broken(Violation::new("other-signal", because, &[other, event.seq]).of_link());
+                    }
+                    Some(Rung::Asked) | None => {}
                 }
             }
             _ => {}

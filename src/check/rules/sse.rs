@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::check::combinator::{Judged, each};
+use crate::check::host::{ServerExchange, exchange_of};
+use crate::check::lessons::{Lesson, ServerSocket, Sockets, socket_of};
 use crate::check::metadata::says_revision;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{
@@ -149,6 +151,117 @@ fn judge_old_verb(event: &Event, _view: &View) -> Judged {
         }
         _ => Judged::Unrelated,
     }
+}
+
+/// Counter-examples: A message that was under way when its client closed the stream arrives later. A request that follows the
+/// refusal of another one on its own socket was not, and neither was one on a socket that had been idle for a while, or was
+/// opened later. A stream that its server ended, or that broke, may have ended without the notice of its client.
+pub(super) const CLOSED_STREAM_SILENT: Invariant = Invariant {
+    id: "closed-stream-silent",
+    property: Property::Safety,
+    level: Level::Own,
+    claim: "nothing is posted to the address of a stream that its client has closed",
+    source: "VG-20: an ended session is not used; 2024-11-05, basic/lifecycle, Shutdown, HTTP: closing the connection is the shutdown",
+    requirement: &["VG-20", "LC-SSE-04", "LC-SSE-02"],
+    applies: AppliesTo::SSE,
+    needs: Promise::None,
+    witness: Witness::Always,
+    kinds: &[
+        Kind::SessionOpened,
+        Kind::SessionClosed,
+        Kind::SocketOpened,
+        Kind::SocketClosed,
+        Kind::HttpReceived,
+        Kind::HttpStray,
+        Kind::HttpAnswered,
+        Kind::HttpEnded,
+    ],
+    vacuous: "no client closed its stream",
+    explain: "The client closed the stream that is its session, and posted a message of that session later. Its server has \
+        ended the session and refuses the message, and there is no stream on which an answer could come: the caller waits \
+        until its timeout. Often a client that has connected again keeps the address of the stream before.\n\n\
+        Look at the stream and at the message of the witness. To fix it, keep the address with the stream, and drop both \
+        together.",
+    start: |_: &Header| -> Box<dyn Monitor> { Box::new(ClosedStreams::default()) },
+};
+
+#[derive(Default)]
+struct ClosedStreams {
+    sockets: Sockets,
+    closed: Table<ServerSession, ClosedStream>,
+    /// The session of each message that came later, by its exchange.
+    late: Table<ServerExchange, ServerSession>,
+}
+
+/// A session and its server.
+type ServerSession = (Name, SessionId);
+
+/// A stream that its client has closed.
+struct ClosedStream {
+    seq: Seq,
+    at_us: u64,
+    /// The answer to the first message that came later.
+    refusal: Option<Lesson>,
+}
+
+impl Monitor for ClosedStreams {
+    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        let server = event.source.server().unwrap_or_default();
+        match &event.kind {
+            EventKind::SessionOpened { session, .. } => {
+                self.closed.swap_remove(&(server.into(), session.clone()));
+            }
+            EventKind::SessionClosed { session, how: WireEnd::ByClient, .. } => {
+                let closed = ClosedStream { seq: event.seq, at_us: event.at_us, refusal: None };
+                self.closed.insert((server.into(), session.clone()), closed);
+                tally.held();
+            }
+            EventKind::HttpReceived { verb, session, query, socket, exchange, .. } if verb == "POST" => {
+                let is_named = |id: &SessionId| session.as_ref() == Some(id) || names(query.as_deref(), id);
+                let named = self.closed.keys().find(|(of, id)| **of == *server && is_named(id));
+                if let Some(id) = named.cloned().filter(|_| view.signalled().is_none()) {
+                    self.posted(event, &id, &socket_of(event, socket), tally);
+                    self.late.insert(exchange_of(event, exchange), id);
+                }
+            }
+            EventKind::HttpAnswered { exchange, .. } => {
+                let late = self.late.swap_remove(&exchange_of(event, exchange));
+                if let Some(closed) = late.and_then(|id| self.closed.get_mut(&id)) {
+                    let lesson = self.sockets.lesson(event, exchange);
+                    closed.refusal.get_or_insert(lesson);
+                }
+            }
+            _ => {}
+        }
+        self.sockets.see(event);
+    }
+}
+
+impl ClosedStreams {
+    /// Takes a message that names a session whose stream is closed.
+    fn posted(&mut self, event: &Event, id: &ServerSession, socket: &ServerSocket, tally: &mut Tally) {
+        let Some(closed) = self.closed.get_mut(id) else { return };
+        let sockets = &self.sockets;
+        let is_behind = closed.refusal.as_mut().is_some_and(|refusal| refusal.was_read(event, socket, sockets));
+        let over =
+            sockets.free_since(event, socket, closed.at_us).or_else(|| sockets.opened_later(socket, closed.at_us));
+        let because = format!(
+            "a message was posted at {} to the address of a stream that its client had closed at {}",
+            event.seq, closed.seq
+        );
+        let violation = Violation::new("posted", because, &[closed.seq, event.seq]);
+        match over {
+            _ if is_behind => tally.broken(violation),
+            Some(over) => tally.broken(violation.of_lateness(over)),
+            None => {}
+        }
+    }
+}
+
+/// Whether a query names a session.
+fn names(query: Option<&str>, session: &SessionId) -> bool {
+    let values = query.unwrap_or_default().split('&').filter_map(|part| part.split_once('='));
+    values.into_iter().any(|(_, value)| *value == *session.0)
 }
 
 /// Counter-examples: A server that has ended has no stream. A server that misbehaved may still have one, and the client

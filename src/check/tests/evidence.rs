@@ -28,6 +28,7 @@ const OTHERWISE: &[(&str, &str, &str)] = &[
     ("sent-back-call-keeps-state", "sent-back-call-keeps-state/violated-other-state", "only a driver numbers calls"),
     ("sent-back-call-keeps-state", "sent-back-call-keeps-state/violated-without-state", "only a driver numbers calls"),
     ("changed-list-fetched", "changed-list-fetched/vacuous-loader", "no journal shows whose the loads are"),
+    ("methods-known", "methods-known/violated-cancel-posted", "no trace shows that a notice was posted"),
     ("one-message-at-a-time", "one-message-at-a-time/violated-batch-taken", "no trace shows what came in one POST"),
     (
         "stdin-carries-messages-only",
@@ -159,7 +160,7 @@ const OF_JOURNALS: &str = "
     retry-honoured session-ended session-id-in-header-only session-id-sent silent-connection-left
     stale-session-unused stdin-carries-messages-only strange-notice-ignored stream-reopened-slowly
     taken-back-request-unanswered task-answers-related task-input-awaited tasks-followed token-sent
-    torn-down-subscription-left unauthorized-not-repeated
+    cut-subscription-calm torn-down-subscription-left unauthorized-not-repeated closed-stream-silent
 ";
 
 #[test]

@@ -25,6 +25,8 @@ impl Digests {
     fn of_credentials(&self, credentials: &str) -> String {
         match credentials.trim().split_once(' ') {
             Some((scheme, secret)) => format!("{scheme} {}", self.of(secret.trim())),
+            // The name of the scheme alone is no secret, and shows that the token is missing.
+            None if credentials.trim().eq_ignore_ascii_case("bearer") => credentials.trim().to_owned(),
             None => self.of(credentials.trim()),
         }
     }
@@ -95,6 +97,7 @@ mod tests {
         assert_eq!(given("Bearer one"), given("Bearer one"));
         assert_ne!(given("Bearer one"), given("Bearer other"));
         assert!(given("Bearer one").starts_with("Bearer ~") && !given("Bearer one").contains("one"));
+        assert_eq!((given("Bearer ").as_str(), given("bearer").as_str()), ("Bearer", "bearer"));
         assert_ne!(given("one"), Digests::default().of_headers(&headers(&[("authorization", "one")]))["authorization"]);
         let query = digests.of_query("session=s-1&access_token=one&x");
         assert!(query.starts_with("session=s-1&access_token=~") && query.ends_with("&x"), "{query}");

@@ -3,6 +3,7 @@
 - `stale-tools`: a load hands out the tools of a server that has ended;
 - `gives-up`: after one call without a usable answer, every later call to that server fails;
 - `waits-for-ever`: a call has no bound;
+- `lists-for-ever`: a list asks every server again, without a bound;
 - `blocking-close`: none; its close is a plain function, as in a program that only signals its servers;
 - `races`: none; loads do not wait for each other.
 """
@@ -20,6 +21,7 @@ MISTAKE = sys.argv[1] if len(sys.argv) > 1 else ""
 CALL_LIMIT = 2.0
 GRACE = 1.0
 LINE_MAX = 1 << 20
+UNBOUNDED = {("tools/call", "waits-for-ever"), ("tools/list", "lists-for-ever")}
 
 
 class Ended(ConnectionError):
@@ -37,6 +39,7 @@ class Server:
         self.tools = []
         self.has_ended = False
         self.is_given_up = False
+        self.is_open = False
 
     async def open(self):
         env = {**os.environ, **(self.entry.get("env") or {})}
@@ -54,6 +57,10 @@ class Server:
         offer = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client}
         await self.request("initialize", offer)
         await self.send({"method": "notifications/initialized"})
+        await self.fetch()
+        self.is_open = True
+
+    async def fetch(self):
         self.tools = [tool["name"] for tool in (await self.request("tools/list", {}))["tools"]]
 
     async def read(self):
@@ -94,7 +101,8 @@ class Server:
         future = self.waiting[number] = asyncio.get_running_loop().create_future()
         try:
             await self.send({"id": number, "method": method, "params": params})
-            if method == "tools/call" and MISTAKE == "waits-for-ever":
+            is_unbounded = (method, MISTAKE) in UNBOUNDED and self.is_open
+            if is_unbounded:
                 answer = await future
             else:
                 answer = await asyncio.wait_for(future, CALL_LIMIT)
@@ -178,10 +186,16 @@ class Loader:
                 await server.close()
             else:
                 self.servers[name] = server
-        return self.list()
+        return self.tools()
 
-    def list(self):
+    def tools(self):
         return {name: server.tools for name, server in self.servers.items()}
+
+    async def list(self):
+        if MISTAKE == "lists-for-ever":
+            for server in self.servers.values():
+                await server.fetch()
+        return self.tools()
 
     def errors(self):
         return self.failed

@@ -63,6 +63,12 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         deleted_at_end,
     ),
     row(
+        ("posts-to-the-address-of-before", "Connects again, and goes on posting to the address of the stream before."),
+        sse("2024-11-05", POLITE),
+        (&["LC-SSE-02"], "closed-stream-silent"),
+        address_of_before,
+    ),
+    row(
         ("deleted-between-calls", "Sends a DELETE to the address of its messages, and goes on."),
         sse("2024-11-05", POLITE),
         ALONE,
@@ -176,4 +182,24 @@ fn older_transport_modern(client: &mut Client, is_broken: bool) {
     } else {
         client.list();
     }
+}
+
+/// Two clients, one after the other; the broken first one posts on after the end of its stream, until it has been refused twice.
+fn address_of_before(client: &mut Client, is_broken: bool) {
+    client.open();
+    client.call(1);
+    let target = client.events().target.clone();
+    let mut next = client.another();
+    client.end();
+    next.open();
+    next.call(1);
+    for n in 2..=3 {
+        if is_broken {
+            let call = next.call_message(n);
+            next.events().post_to(&target, &call);
+        } else {
+            next.call(n);
+        }
+    }
+    next.end();
 }

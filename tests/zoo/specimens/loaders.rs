@@ -52,6 +52,13 @@ do = [{ tools = ["read", "write"] }, { notify = "notifications/tools/list_change
 "#,
 );
 
+/// Uses every kind of character that the name of a tool may have.
+const ODD_NAMES: Script = Script::Written(
+    r#"about = "Its tools have names that are no identifiers."
+tools = ["read", "read.all", "read-2", "READ_3"]
+"#,
+);
+
 /// Sends an error without an id, as a script of a user may.
 const STRAY_ERROR: Script = Script::Written(
     r#"about = "Sends an error without an id."
@@ -217,6 +224,9 @@ pub(super) const SPECIMENS: &[Specimen] = lives! {
     "killed-without-term": "Kills a server that does not exit, without SIGTERM.",
         "killed-without-term" over "stdio" from R2511 in CALLS with "stubborn",
         breaks "LC-STD-08" "LC-STD-09" told by "term-before-kill";
+    "killed-after-an-interrupt": "Interrupts a server that does not exit, and kills it, without SIGTERM.",
+        "killed-after-an-interrupt" over "stdio" from R2511 in CALLS with "stubborn",
+        breaks "LC-STD-08" told by "term-before-kill";
     "subscription-unacknowledged": "Refuses answers until its subscription is acknowledged.",
         "acknowledgement-awaited" over "stdio" from MODERN in CALLS with "listen-mute",
         breaks "LC-SUB-04" told by "call-after-load-succeeds";
@@ -404,6 +414,28 @@ pub(super) const SPECIAL: &[Specimen] = &[
             caught_by: "changed-tools-listed-again",
             stage: run("stdio", R2511, (AGAIN, "polite")),
             life: Life::Loader("changes-unheard"),
+        },
+    ),
+    scripted(
+        CHANGES_IN_CALL,
+        Specimen {
+            name: "changed-tools-and-deaf",
+            about: "Reads nothing more after the notice that the tools of a server have changed.",
+            breaks: &["VG-04"],
+            caught_by: "call-after-load-succeeds",
+            stage: run("stdio", R2511, (CALLS, "polite")),
+            life: Life::Loader("deaf"),
+        },
+    ),
+    scripted(
+        ODD_NAMES,
+        Specimen {
+            name: "tool-with-a-dot-left-out",
+            about: "Leaves out the tools whose names are no identifiers.",
+            breaks: &["VG-04"],
+            caught_by: "tools-match-offer",
+            stage: run("stdio", R2511, (CALLS, "polite")),
+            life: Life::Loader("names-narrowed"),
         },
     ),
     scripted(

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a specimen fails by panicking")]
 
 mod agreed;
+mod alone;
 mod bodies;
 pub mod client;
 mod correct;
@@ -176,6 +177,7 @@ const fn promising(promises: &'static str, specimen: Specimen) -> Specimen {
 pub const BROKEN: &[&[Specimen]] = &[
     opening::SPECIMENS,
     agreed::SPECIMENS,
+    alone::SPECIMENS,
     messages::SPECIMENS,
     methods::SPECIMENS,
     features::SPECIMENS,

@@ -62,6 +62,12 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         one_of_two,
     ),
     row(
+        ("input-more-than-asked", "Repeats a call that was sent back for a name with a name and an age."),
+        http(MODERN, ASKING),
+        INPUTS,
+        more_than_asked,
+    ),
+    row(
         ("rounds-without-end", "Repeats a call as often as its server sends it back."),
         stdio(MODERN, FOR_EVER),
         BOUNDED,
@@ -138,6 +144,16 @@ fn one_of_two(client: &mut Client, is_broken: bool) {
     let back = client.call(1);
     let mut inputs = json!({ "name": accepted(json!({})) });
     if !is_broken {
+        inputs["age"] = json!({ "action": "decline" });
+    }
+    repeat(client, &back, inputs);
+}
+
+fn more_than_asked(client: &mut Client, is_broken: bool) {
+    client.capabilities = json!({ "elicitation": {} });
+    let back = client.call(1);
+    let mut inputs = json!({ "name": accepted(json!({ "name": "Ada" })) });
+    if is_broken {
         inputs["age"] = json!({ "action": "decline" });
     }
     repeat(client, &back, inputs);

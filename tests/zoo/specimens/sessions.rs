@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::client::{Client, On};
+use super::client::{Client, MODERN, On};
 use super::{POLITE, Script, Specimen, row_over_http};
 
 /// Forgets its first session when it hears of changed roots there.
@@ -67,6 +67,15 @@ pub(super) const SPECIMENS: &[Specimen] = &[
             lost_streamed,
         )
     },
+    row_over_http(
+        (
+            "lost-session-never-renewed",
+            "Falls back to a session, loses it in a call, and goes on without one and without initialize.",
+        ),
+        ("2025-11-25", FORGETFUL_IN_CALL),
+        (&["LC-INIT-01"], "handshake-order"),
+        lost_after_fallback,
+    ),
     row_over_http(
         ("call-after-delete", "Calls on a session that it has deleted."),
         ("2025-11-25", POLITE),
@@ -155,6 +164,20 @@ fn lost_in_call(client: &mut Client, is_broken: bool) {
     if is_broken {
         client.http().session = None;
     }
+}
+
+fn lost_after_fallback(client: &mut Client, is_broken: bool) {
+    client.revision = MODERN.to_owned();
+    client.request("server/discover", json!({}));
+    client.revision = "2025-11-25".to_owned();
+    client.open();
+    client.call(1);
+    if is_broken {
+        client.http().session = None;
+    } else {
+        renew(client);
+    }
+    client.call(2);
 }
 
 fn lost_streamed(client: &mut Client, is_broken: bool) {

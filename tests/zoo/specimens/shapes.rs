@@ -84,6 +84,12 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         title_number,
     ),
     row(("capability-a-flag", "Declares roots as true."), stdio("2025-03-26", POLITE), DECLARED, capability_flag),
+    row(
+        ("level-of-its-own-in-each-request", "Asks in its metadata for logs of a level that is none."),
+        http(MODERN, POLITE),
+        PARAMS,
+        level_in_metadata,
+    ),
     row(("level-of-its-own", "Asks for logs of a level that is none."), stdio("2025-11-25", LOGS), LEVEL, level),
     row(
         ("sample-without-a-model", "Gives a completion and does not say of which model."),
@@ -176,6 +182,12 @@ fn capability_flag(client: &mut Client, is_broken: bool) {
 fn level(client: &mut Client, is_broken: bool) {
     client.open();
     client.request("logging/setLevel", json!({ "level": if is_broken { "verbose" } else { "debug" } }));
+    client.call(1);
+}
+
+fn level_in_metadata(client: &mut Client, is_broken: bool) {
+    let level = if is_broken { "verbose" } else { "debug" };
+    client.request("tools/list", json!({ "_meta": { "io.modelcontextprotocol/logLevel": level } }));
     client.call(1);
 }
 

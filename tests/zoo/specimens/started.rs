@@ -30,6 +30,12 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         (&["VG-18"], "sessions-used"),
         second_unused,
     ),
+    row(
+        ("numbers-as-texts", "Passes the numbers of its call as texts."),
+        CALLS,
+        (&["VG-04"], "exchange-complete"),
+        numbers_as_texts,
+    ),
     row(("stream-left-at-exit", "Exits with an open stream."), CALLS, (&["LC-HTTP-12"], "streams-closed"), stream_left),
     row(
         ("subscription-left-at-exit", "Exits with an open subscription."),
@@ -113,6 +119,16 @@ fn never_initialized(client: &mut Client, is_broken: bool) {
     if !is_broken {
         client.initialized();
     }
+}
+
+fn numbers_as_texts(client: &mut Client, is_broken: bool) {
+    client.open();
+    client.list();
+    let mut call = add(client);
+    if is_broken {
+        call["params"]["arguments"] = json!({ "a": "1", "b": "2" });
+    }
+    client.exchange(&call);
 }
 
 fn second_unused(client: &mut Client, is_broken: bool) {

@@ -38,7 +38,15 @@ do = [{ answer-result = { tools = [], ttlMs = 0, cacheScope = "private" } }]
 optional = true
 "#,
 );
-/// Ends each subscription gracefully as soon as it has granted it.
+/// Cuts the stream of each subscription as soon as it has granted it.
+const CUTTING: Script = Script::Written(
+    r#"about = "Cuts the stream of each subscription."
+[[rule]]
+on = { request = "subscriptions/listen" }
+do = ["answer", "cut-stream"]
+"#,
+);
+/// Ends each subscription in order as soon as it has granted it.
 pub(super) const ENDING: Script = Script::Written(
     r#"about = "Ends each subscription gracefully."
 [[rule]]
@@ -88,6 +96,12 @@ const COMPLETE: (&[&str], &str) = (&["LC-META-12"], "untyped-result-complete");
 const ACCEPTED: (&[&str], &str) = (&["LC-TASK-11"], "cancelled-task-over");
 
 pub(super) const SPECIMENS: &[Specimen] = &[
+    row(
+        ("cut-and-asked-again", "Asks at once for a subscription whose stream is cut, each time."),
+        http(MODERN, CUTTING),
+        (&["VG-19"], "cut-subscription-calm"),
+        cut,
+    ),
     row(
         ("strange-notice-acted-on", "Lists again after each notification, whatever subscription it names."),
         stdio(MODERN, STRANGE),
@@ -295,4 +309,18 @@ fn ask(client: &mut Client, method: &str) {
     } else {
         client.exchange(&message);
     }
+}
+
+/// The twin waits longer each time.
+fn cut(client: &mut Client, is_broken: bool) {
+    client.request("server/discover", json!({}));
+    for n in 0..8_u32 {
+        let listen = client.message("subscriptions/listen", json!({ "notifications": { "toolsListChanged": true } }));
+        let pending = client.begin(&listen);
+        client.finish(pending);
+        if !is_broken {
+            sleep(Duration::from_millis(100 * u64::from(n)));
+        }
+    }
+    client.call(1);
 }

@@ -25,6 +25,12 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         missing_in_call,
     ),
     row_over_http(
+        ("token-empty-in-a-call", "Names the scheme of its token in a call, and leaves the token out."),
+        ("2025-11-25", POLITE),
+        MISSING,
+        empty_in_call,
+    ),
+    row_over_http(
         ("token-missing-in-a-stream", "Asks for a stream without its token."),
         ("2025-03-26", POLITE),
         MISSING,
@@ -71,6 +77,13 @@ fn missing_in_call(client: &mut Client, is_broken: bool) {
     if is_broken {
         client.http().more.clear();
     }
+    client.call(2);
+    set(client, "secret");
+}
+
+fn empty_in_call(client: &mut Client, is_broken: bool) {
+    open(client);
+    set(client, if is_broken { "" } else { "secret" });
     client.call(2);
     set(client, "secret");
 }

@@ -220,7 +220,8 @@ mutations! {
         "cancel-blocks", |options| around(options, slow::CancelBlocks), "blocks the thread of a call that is cancelled";
         "close-stuck", |options| around(options, slow::CloseStuck), "closes everything, and never says that it has";
         "spins", |options| around(options, slow::Spins::default()), "keeps a processor busy";
-        "killed-without-term", |options| around(patient(options), slow::KilledWithoutTerm), "kills a server that does not exit by itself, without SIGTERM";
+        "killed-without-term", |options| around(patient(options), slow::KilledWithoutTerm { interrupts: false }), "kills a server that does not exit by itself, without SIGTERM";
+        "killed-after-an-interrupt", |options| around(patient(options), slow::KilledWithoutTerm { interrupts: true }), "interrupts a server that does not exit by itself and then kills it, without SIGTERM";
         "scope-dropped", |options| { let scopes = options.scopes.clone(); around(options, slow::OwnScope::dropped(scopes)) }, "drops a scope that it has entered";
         "scope-left-by-close", |options| { let scopes = options.scopes.clone(); around(options, slow::OwnScope::left_by_close(scopes)) }, "leaves the scope of a load in the task that closes";
         "type-assumed", |options| sewn(options, Hooks::with(stateless::type_assumed)), "takes a result of any type for a complete one";
@@ -233,6 +234,7 @@ mutations! {
         "respawns", |options| around(options, restless::Respawns), "starts every server several times before it keeps one";
         "errors-left-out", |options| around(options, restless::ErrorsLeftOut), "leaves out which servers it could not load";
         "tool-made-up", |options| around(options, restless::ToolMadeUp), "hands out a tool that no server has";
+        "names-narrowed", |options| around(options, restless::NamesNarrowed), "leaves out each tool whose name is no identifier";
         "tools-doubled", |options| around(options, restless::ToolsDoubled), "hands out each tool twice";
         "first-entry-kept", |options| around(options, restless::FirstEntryKept::default()), "keeps the first entry of a server when it changes";
         "panics-aside", |options| around(options, restless::PanicsAside), "panics in another thread when it closes";

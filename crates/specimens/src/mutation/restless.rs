@@ -71,6 +71,19 @@ impl Alter for ToolsDoubled {
     }
 }
 
+/// Leaves out each tool whose name is no identifier, as a framework does that turns tools into functions.
+pub(super) struct NamesNarrowed;
+
+impl Alter for NamesNarrowed {
+    fn load<'a>(&'a self, inner: &'a dyn Loader, config: &'a Value) -> BoxFuture<'a, Result<Loaded, Failure>> {
+        Box::pin(async move {
+            let mut loaded = inner.load(config).await?;
+            loaded.tools.retain(|(_, tool)| tool.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+            Ok(loaded)
+        })
+    }
+}
+
 /// Keeps the first entry of each server, whatever becomes of it in the configuration.
 #[derive(Default)]
 pub(super) struct FirstEntryKept {

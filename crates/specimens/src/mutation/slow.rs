@@ -142,13 +142,19 @@ impl Alter for Spins {
 }
 
 /// Kills every server that has not exited by itself soon after the end of its input.
-pub(super) struct KilledWithoutTerm;
+pub(super) struct KilledWithoutTerm {
+    /// Whether it interrupts the server before.
+    pub(super) interrupts: bool,
+}
 
 impl Alter for KilledWithoutTerm {
     fn close<'a>(&'a self, inner: &'a ToolsLoader) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async {
             let kill = async {
                 sleep(UNTIL_KILL).await;
+                if self.interrupts {
+                    signal_children(Signal::INT).await;
+                }
                 signal_children(Signal::KILL).await;
             };
             let (closed, ()) = tokio::join!(inner.close(), kill);
