@@ -1,10 +1,10 @@
 //! What a client has read: evidence, not time.
 //!
-//! A response reaches its client through pipes, sockets and threads, so that it was sent does not prove that it was read.
-//! These prove it: an answer to a request that the server sent later in the same order; everywhere, a request that uses a
-//! cursor, a task or a state of the response, and a call that ended with the response; over HTTP/1.1, a further request on
-//! the socket of a complete response. Lines, and the stream of events of the oldest transport, have one order for all
-//! messages of a server; over HTTP each response has its own.
+//! A response reaches its client through pipes, sockets and threads, so a sent response is not necessarily read. The
+//! following events prove that the client has read it: an answer to a request that the server sent later in the same
+//! order; a request that uses a cursor, a task or a state of the response; a call that ended with the response; over
+//! HTTP/1.1, a further request on the socket of a complete response. Lines, and the stream of events of the oldest
+//! transport, have one order for all messages of a server. Over streamable HTTP each response has its own order.
 
 use serde_json::Value;
 

@@ -1,7 +1,8 @@
 //! Turns: whether a client waits for each answer before it sends its next request.
 //!
-//! What a client has read is not visible over pipes. A client that never had two requests open at once probably reads its
-//! answers. That is a hint, and no evidence: a timer may send while nobody reads. A ping is not even a hint.
+//! Over pipes, the mock cannot see what a client has read. A client that never had two requests open at once probably
+//! reads its answers. That is a hint and not evidence, because a timer may send requests while no code reads. A ping is
+//! not even a hint.
 
 use crate::check::View;
 use crate::check::parts::parts;

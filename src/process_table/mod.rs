@@ -103,6 +103,7 @@ pub fn descendants(root: u32) -> Vec<Stat> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
     use std::process::{Command, Stdio};
 
     use super::*;
@@ -122,8 +123,11 @@ mod tests {
     #[test]
     fn a_process_shows_the_environment_it_was_started_with() {
         let mut child = Command::new("cat");
-        child.env("ONE", "1=2").env("ONE_MORE", "3").stdin(Stdio::piped());
+        child.env("ONE", "1=2").env("ONE_MORE", "3").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = child.spawn().unwrap();
+        // What it echoes shows that it runs its own program: before that its environment may not be there yet.
+        child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
         let value = |name: &str| variable(child.id(), name);
         assert_eq!((value("ONE").as_deref(), value("ONE_MORE").as_deref()), (Some("1=2"), Some("3")));
         assert_eq!(value("MORE"), None);

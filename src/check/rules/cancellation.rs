@@ -174,13 +174,13 @@ impl Monitor for PromptCancellations {
     }
 }
 
-/// Counter-examples: A cancellation may cross the answer: without evidence that the client had read it, it had not. A
-/// client that seems to wait for each answer proves nothing, however long it goes on: its reader may stand still while a
-/// timer sends. Over lines, one that takes turns and cancels call after call behind
-/// the answer crosses no answer by chance. If a script delays the answers, its own time-out may end each call close to its
-/// answer: then only calls count whose answers the loader gave to their callers. Two
-/// sockets have no order, so a cancellation may overtake its request. If bytes arrived that are no message, or a request
-/// was cut off or refused unread, the request may have been among them.
+/// Counter-examples: A cancellation may cross the answer: without evidence that the client had read the answer, the
+/// rule assumes that it had not. A client that seems to wait for each answer proves nothing, however long it does so:
+/// its reader may be blocked while a timer sends. Over lines, if a client sends one request at a time and cancels call
+/// after call after the answer, that is not chance. If a script delays the answers, a timeout of the loader may end
+/// each call close to its answer: then only calls count whose answers the loader gave to their callers. Two sockets have
+/// no order, so a cancellation may overtake its request. If bytes arrived that are not a message, or a request was cut
+/// off or refused unread, the request may have been among them.
 pub(super) const CANCEL_ONLY_OPEN_REQUESTS: Invariant = Invariant {
     id: "cancel-only-open-requests",
     property: Property::Safety,

@@ -130,9 +130,9 @@ fn plain(id: &str) -> String {
 /// Time in which one part of a client may tell another that a subscription has ended.
 const TOLD_BY_THEN: Duration = Duration::from_secs(1);
 
-/// Counter-examples: Both sides may end a subscription at the same time. A client that goes on, however long, may not have
-/// read that its server was first: the use of something in a later answer proves that it has. Then the part of it
-/// that reads must still tell the part that subscribed.
+/// Counter-examples: Both sides may end a subscription at the same time. A client that sends further requests, for
+/// however long, may not have read that its server was first: only the use of a later answer proves that. The part of
+/// the client that reads may then need some time to notify the part that subscribed.
 pub(super) const TORN_DOWN_SUBSCRIPTION_LEFT: Invariant = Invariant {
     id: "torn-down-subscription-left",
     property: Property::Safety,

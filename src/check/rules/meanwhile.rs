@@ -128,13 +128,14 @@ impl Meanwhile {
 /// Number of calls after which the change counts as ignored.
 const N_CALLS: usize = 3;
 
-/// No client gathers changes for so long before it lists.
+/// A client that gathers changes before it lists does so for less than this time.
 const GATHERED: Duration = Duration::from_secs(10);
 
-/// Counter-examples: A loader lists again at its next load, which is another rule's case. A program that goes away, or
-/// makes no more calls, need not list. A server that did not declare `listChanged` said nothing that counts. A client that
-/// has not read the notification knows of no change, however much time has passed. One that has read it may gather changes
-/// for some seconds before it lists, unless it hears that a tool is gone, and calls that tool again.
+/// Counter-examples: A loader lists again at its next load, which another rule judges. A program that exits, or makes
+/// no more calls, need not list. If a server did not declare `listChanged`, its notification does not count. A client
+/// that has not read the notification knows of no change, however much time has passed. A client that has read it may
+/// gather changes for some seconds before it lists. If an error says that a tool is gone, and the client calls that
+/// tool again, it does not gather.
 pub(super) const CHANGED_LIST_FETCHED: Invariant = Invariant {
     id: "changed-list-fetched",
     property: Property::Safety,
@@ -182,7 +183,7 @@ struct ChangedList {
     /// Calls that were refused because there is no such tool, with the refusals.
     refused: Vec<(String, Name, Seq)>,
     /// A refusal that the client had read, and a later call of the same tool.
-    in_vain: Option<[Seq; 2]>,
+    called_when_gone: Option<[Seq; 2]>,
 }
 
 impl Monitor for ChangedLists {
@@ -235,7 +236,7 @@ impl ChangedLists {
                 is_read: false,
                 open: Table::default(),
                 refused: Vec::new(),
-                in_vain: None,
+                called_when_gone: None,
             });
         }
     }
@@ -251,7 +252,7 @@ impl ChangedList {
             of == tool && reading.read(&(connection.clone(), id.clone())).is_some()
         };
         if let Some((_, _, refused)) = self.refused.iter().find(is_known) {
-            self.in_vain.get_or_insert([*refused, event.seq]);
+            self.called_when_gone.get_or_insert([*refused, event.seq]);
         }
         self.open.insert(call.id_text(), tool.to_owned());
     }
@@ -271,11 +272,11 @@ impl ChangedList {
         let went_on = Duration::from_micros(newest_us.saturating_sub(self.at_us));
         let announced =
             format!("the server of connection {connection} announced at {} that its tools had changed", self.seq);
-        if let Some([refused, called]) = self.in_vain {
+        if let Some([refused, called]) = self.called_when_gone {
             let because = format!(
                 "{announced}; its client called a tool again at {called} that was gone, as it knew from {refused}, and never listed them again"
             );
-            tally.broken(Violation::new("called-in-vain", because, &[self.seq, refused, called]));
+            tally.broken(Violation::new("called-when-gone", because, &[self.seq, refused, called]));
         } else if self.n_calls >= N_CALLS && went_on >= GATHERED {
             let because = format!(
                 "{announced}; its client made {} calls, the last at {newest}, and never listed them again",

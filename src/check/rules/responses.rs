@@ -180,18 +180,20 @@ impl Responses {
     }
 }
 
-/// How long a client goes on without an answer until that counts: for so many requests, and so long.
-type GoesOn = (usize, Duration);
-/// A client that has read the request of its server.
-const HAS_READ: GoesOn = (2, Duration::from_secs(1));
-/// A client that shows nothing of what it reads, and takes turns: a reader that stands still by chance goes on by then.
-const MAY_HAVE_READ: GoesOn = (4, Duration::from_secs(2));
+/// How many requests of its own a client sends, and for how long, before a missing answer counts.
+type Continues = (usize, Duration);
+/// For a client that has read the request of its server.
+const HAS_READ: Continues = (2, Duration::from_secs(1));
+/// For a client that sends one request at a time, without evidence of what it has read. A reader that was blocked by
+/// chance reads again within this time.
+const MAY_HAVE_READ: Continues = (4, Duration::from_secs(2));
 
-/// Counter-examples: `ping-answered` judges pings. A person may think about a request for input, or for leave to
-/// sample, for as long as the session lasts, so such a request is owed an answer only where the client did not declare
-/// the feature. A client that does not go on with requests of its own has left nothing unanswered. A request that was sent shortly
-/// before the end may have come too late, and one that the server took back needs no answer. A client that goes on may not
-/// have read the request: without evidence that it has, it must go on for longer, and wait for each answer of its own.
+/// Counter-examples: `ping-answered` judges pings. A person may think about a request for input, or for permission to
+/// sample, as long as the session lasts, so such a request needs an answer only if the client did not declare the
+/// feature. A client that sends no further requests of its own is not judged. A request that was sent shortly before
+/// the end may have come too late, and one that the server took back needs no answer. A client may send further requests
+/// although it has not read the request of its server. Without evidence that it has read it, the client must send more
+/// requests, for a longer time, and wait for the answer to each.
 pub(super) const SERVER_REQUESTS_ANSWERED: Invariant = Invariant {
     id: "server-requests-answered",
     property: Property::Liveness,

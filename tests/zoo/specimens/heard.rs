@@ -22,7 +22,7 @@ on = { request = "tools/call", nth = 3 }
 do = [{ ask = "ping" }]
 "#,
 );
-/// Takes a request for roots back at once, and asks for a sign of life behind that.
+/// Takes a request for roots back at once, and sends a ping after that.
 const TAKEN_BACK: Script = Script::Written(
     r#"about = "Asks for roots in its first call, takes that back, and pings."
 [[rule]]

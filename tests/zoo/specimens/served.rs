@@ -54,7 +54,7 @@ on = { request = "tools/call", nth = 1 }
 do = [{ ask-with = { method = "sampling/createMessage", params = { messages = [], maxTokens = 1, _meta = { progressToken = "p1" } } } }, "await-response", "answer"]
 "#,
 );
-/// Asks for roots and for a sign of life in a call and answers the call at once; later ones it answers late.
+/// Asks for roots and sends a ping during a call, and answers the call at once. It answers later calls late.
 const THEN_SLOW: Script = Script::Written(
     r#"about = "Asks for roots and pings in its first call, and answers the second after a while."
 [[rule]]
