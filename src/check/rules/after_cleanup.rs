@@ -9,7 +9,7 @@ use crate::history::{Action, Event, EventKind, Header, Kind, Outcome, Seq, Socke
 use crate::plan::Promise;
 
 /// A mock may read a message this long after the loader wrote it.
-const UNDER_WAY_US: u64 = 100_000;
+const UNDER_WAY_US: u64 = 300_000;
 
 /// Counter-examples: A loader that opens a session for each call may do so for a call that is still running. A pool of
 /// HTTP connections may replace a socket that was broken, as Node's `fetch` does when a stream is aborted: a socket

@@ -18,8 +18,8 @@ use crate::reference::{CommandLine, Config, Endpoint, Options, ToolsLoader};
 
 /// How much memory a load keeps, in bytes.
 const KEPT_BYTES: usize = 256 << 10;
-/// How long after a close the work continues: longer than a message may be under way, and shorter than any grace.
-const AFTER_CLOSE: Duration = Duration::from_millis(150);
+/// How long after a close the work continues: longer than a message may be under way, and shorter than the wait of a scenario.
+const AFTER_CLOSE: Duration = Duration::from_millis(400);
 
 /// Keeps one more of something with each load.
 pub(super) struct Kept<T> {
