@@ -129,10 +129,15 @@ impl Life {
     fn renamed(&self, fields: Map<String, Value>, turn: u64) -> Map<String, Value> {
         let rename = |(name, value): (String, Value)| {
             let value = match (name.as_str(), value) {
-                // A session that goes on needs new ids of requests.
-                ("message", Value::Object(mut message)) if !self.renames.contains(&"session") => {
-                    message.entry("id").and_modify(|id| *id = Value::from(format!("{id}.{turn}")));
-                    Value::Object(message)
+                // In one session each request needs an id of its own, and each call names its operation.
+                ("message", mut message) if !self.renames.contains(&"session") => {
+                    if let Some(id) = message.get_mut("id") {
+                        *id = Value::from(format!("{id}.{turn}"));
+                    }
+                    if let Some(n) = message.pointer_mut("/params/arguments/n") {
+                        *n = Value::from(n.as_u64().unwrap_or(0) + turn * self.n_operations);
+                    }
+                    message
                 }
                 ("message", message) => message,
                 (name, Value::String(text)) if self.renames.contains(&name) && text != "p1" => {
