@@ -78,7 +78,7 @@ fn of_two_loaders_one_is_judged_and_what_differs_is_told() {
 fn runs_that_cannot_be_compared_are_refused_before_anything_runs() {
     let rig = Rig::new();
     for (arguments, because) in [
-        (["--loader", "reference", "--against", "rust-owner-task"], "against itself"),
+        (["--loader", "reference", "--against", "rust-owner-task"], "with itself"),
         (["--loader", "reference", "--against", "no-such-loader"], "no-such-loader"),
         (["--all-available", "--polite-only", "--against", "reference"], "--against"),
     ] {
