@@ -77,7 +77,7 @@ impl Sockets {
     }
 
     /// Whether a socket is on file as open.
-    fn is_open(&self, socket: &ServerSocket) -> bool {
+    pub(super) fn is_open(&self, socket: &ServerSocket) -> bool {
         self.opened.contains_key(socket)
     }
 
@@ -90,9 +90,7 @@ impl Sockets {
 
     /// How long a socket was idle before the request that has just arrived, if that is too long for one that was under way.
     pub(super) fn idle(&self, event: &Event, socket: &ServerSocket) -> Option<Duration> {
-        let (_, answered_us) =
-            self.answered.get(socket).filter(|_| !self.carrying.values().any(|busy| busy == socket))?;
-        event.at_us.checked_sub(answered_us + BEGUN_LATER_US).map(Duration::from_micros)
+        self.free_since(event, socket, 0)
     }
 
     /// How long a socket had been free since a moment, before the request that has just arrived, if that is too long for one that

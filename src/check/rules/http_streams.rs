@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::check::lessons::{Lesson, Sockets, socket_of};
+use crate::check::lessons::{ServerSocket, Sockets, socket_of};
 use crate::check::rules::resume::EARLY_US;
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, KeySet, Kind, Name, Seq, SessionId, Table};
@@ -217,29 +217,38 @@ type Wanted = (SessionId, Option<String>);
 #[derive(Default)]
 struct RefusedStreams {
     asked: Table<(Name, ExchangeId), Wanted>,
-    refused: Table<Wanted, (Seq, Lesson)>,
+    refused: Table<Wanted, Refusal>,
+    /// The refusals that may still wait in each open socket.
+    waiting: Table<ServerSocket, Vec<Wanted>>,
     sockets: Sockets,
     again: KeySet<Wanted>,
     /// The ids of all events.
     ids: BTreeSet<String>,
 }
 
+/// The first refusal of a stream.
+struct Refusal {
+    seq: Seq,
+    /// Whether it may still wait in its socket, which is open and was not used since.
+    may_wait: bool,
+}
+
 impl Monitor for RefusedStreams {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         let Some(server) = event.source.server() else { return };
-        if let EventKind::HttpReceived { socket, .. } = &event.kind {
-            let socket = socket_of(event, socket);
-            for (_, lesson) in self.refused.values_mut() {
-                lesson.was_read(event, &socket, &self.sockets);
+        if let EventKind::HttpReceived { socket, pipelined: false, .. } | EventKind::SocketClosed { socket, .. } =
+            &event.kind
+        {
+            for wanted in self.waiting.swap_remove(&socket_of(event, socket)).unwrap_or_default() {
+                self.refused.entry(wanted).and_modify(|refusal| refusal.may_wait = false);
             }
         }
         match &event.kind {
             EventKind::HttpReceived { verb, session: Some(session), exchange, headers, .. } if verb == "GET" => {
                 let resumed = headers.get("last-event-id").filter(|id| self.ids.contains(*id)).cloned();
                 let wanted = (session.clone(), resumed);
-                let refused = self.refused.get(&wanted);
-                let is_known = |lesson: &Lesson| view.is_ready() || !lesson.may_wait(&self.sockets);
-                if let Some((refused, _)) = refused.filter(|(_, lesson)| is_known(lesson)) {
+                let known = self.refused.get(&wanted).filter(|refusal| view.is_ready() || !refusal.may_wait);
+                if let Some(Refusal { seq: refused, .. }) = known {
                     let because = format!("a stream was requested at {}, after it was refused at {refused}", event.seq);
                     let violation = Violation::new("asked-again", because, &[*refused, event.seq]);
                     let is_first = self.again.insert(wanted.clone());
@@ -254,9 +263,15 @@ impl Monitor for RefusedStreams {
                 if let Some(wanted) = self.asked.swap_remove(&(server.into(), exchange.clone()))
                     && *status == 405
                 {
-                    let lesson = self.sockets.lesson(event, exchange);
-                    self.refused.entry(wanted).or_insert((event.seq, lesson));
                     tally.held();
+                    if !self.refused.contains_key(&wanted) {
+                        let socket = self.sockets.of(event, exchange).filter(|socket| self.sockets.is_open(socket));
+                        let refusal = Refusal { seq: event.seq, may_wait: socket.is_some() };
+                        if let Some(socket) = socket {
+                            self.waiting.entry(socket.clone()).or_default().push(wanted.clone());
+                        }
+                        self.refused.insert(wanted, refusal);
+                    }
                 }
             }
             _ => {}

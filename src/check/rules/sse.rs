@@ -217,9 +217,10 @@ impl Monitor for ClosedStreams {
                 tally.held();
             }
             EventKind::HttpReceived { verb, session, query, socket, exchange, .. } if verb == "POST" => {
-                let is_named = |id: &SessionId| session.as_ref() == Some(id) || names(query.as_deref(), id);
-                let named = self.closed.keys().find(|(of, id)| **of == *server && is_named(id));
-                if let Some(id) = named.cloned().filter(|_| view.signalled().is_none()) {
+                let named = session.iter().cloned().chain(values(query.as_deref()));
+                let mut named = named.map(|id| (Name::from(server), id));
+                let closed = named.find(|id| self.closed.contains_key(id));
+                if let Some(id) = closed.filter(|_| view.signalled().is_none()) {
                     self.posted(event, &id, &socket_of(event, socket), tally);
                     self.late.insert(exchange_of(event, exchange), id);
                 }
@@ -258,10 +259,10 @@ impl ClosedStreams {
     }
 }
 
-/// Whether a query names a session.
-fn names(query: Option<&str>, session: &SessionId) -> bool {
+/// The values of a query, each of which may name a session.
+fn values(query: Option<&str>) -> impl Iterator<Item = SessionId> {
     let values = query.unwrap_or_default().split('&').filter_map(|part| part.split_once('='));
-    values.into_iter().any(|(_, value)| *value == *session.0)
+    values.map(|(_, value)| SessionId(value.into()))
 }
 
 /// Counter-examples: A server that has ended has no stream. A server that misbehaved may still have one, and the client
