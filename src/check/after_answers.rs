@@ -9,7 +9,7 @@ use crate::history::Seq;
 /// A cancellation that comes this long after the answer over pipes has rarely crossed it.
 pub(super) const CROSSED_BY_THEN: Duration = Duration::from_millis(10);
 /// A client that gives a call up by its own timeout waits at least this long. If it has not read the answer by then, the
-/// cancellation comes behind that answer.
+/// cancellation comes after that answer.
 pub(super) const OWN_TIMEOUT_LEAST: Duration = Duration::from_millis(250);
 /// Number of answered calls of one connection that were cancelled, which is no accident any more.
 const N_ACCIDENTS: usize = 4;
@@ -21,7 +21,7 @@ pub(super) struct AfterAnswers {
     pub n_calls: usize,
     /// The answer and the cancellation of each call that was cancelled soon after its answer, where no script delays answers.
     pub cancelled: Vec<[Seq; 2]>,
-    /// The same number for calls that had no reason to be given up, and whose callers got the answers afterwards.
+    /// The same for calls that had no reason to be given up, and whose callers got the answers afterwards.
     pub given_out: Vec<[Seq; 2]>,
 }
 

@@ -12,8 +12,19 @@ use crate::check::View;
 use crate::check::carriers::Carrier;
 use crate::check::parts::parts;
 use crate::history::{
-    ConnectionId, Event, EventKind, ExchangeId, KeySet, Message, Name, Outcome, Seq, SocketId, Table, WireEnd,
+    ConnectionId, Event, EventKind, ExchangeId, KeySet, Kind, Message, Name, Outcome, Seq, SocketId, Table, WireEnd,
 };
+
+/// The events of a rule that asks what a client has read, and gets the messages of both sides.
+pub(super) const KINDS: &[Kind] = &[
+    Kind::HttpReceived,
+    Kind::HttpEnded,
+    Kind::WireSent,
+    Kind::WireReceived,
+    Kind::WireEof,
+    Kind::ConnectionClosed,
+    Kind::OperationCompleted,
+];
 
 /// A request on the wire: its connection and its id as JSON text.
 pub(super) type RequestKey = (ConnectionId, Name);
@@ -191,7 +202,7 @@ impl Reading {
 
     /// Notes a message over HTTP that is no response, where one exchange alone can carry it.
     fn tell(&mut self, event: &Event, message: &Message) {
-        // There may be many of these, and nobody asks for them.
+        // There may be many of these, and no rule asks for them.
         if matches!(message.method(), Some("notifications/progress" | "notifications/message")) {
             return;
         }

@@ -32,7 +32,7 @@ impl Sender {
         Self { name: request.at(path).map(Name::of), ..self }
     }
 
-    /// What the client calls itself, if it says so.
+    /// The name of the client, if it sends one.
     pub(super) fn name(&self) -> Option<&Name> {
         self.name.as_ref()
     }

@@ -129,9 +129,9 @@ impl<'a> Driver<'a> {
 
     /// How a step ends after the wait for its operation, which has not completed.
     ///
-    /// A call that hangs ends the part of its server, and a list that of the servers whose answer it lacks. The plan goes on if it
-    /// has calls to other servers, and if the adapter can run them. A load or a cleanup that hangs ends the plan: before the end of
-    /// a load nothing was handed out that could be called, and behind a cleanup nothing may be.
+    /// A call that hangs ends the part of its server, and a list that hangs ends the part of the servers that have not answered it.
+    /// The plan continues if it has calls to other servers, and if the adapter can run them. A load or a cleanup that hangs ends the
+    /// plan: before the end of a load no tool was handed out, and after a cleanup none may be called.
     async fn left(&mut self, running: Running, waited: Waited) -> StepEnd {
         let has_servers = matches!(running.action, Action::Call | Action::List);
         let leaves_its_thread = self.operations.adapter.has_tasks() || !running.place.is_on_main_thread();

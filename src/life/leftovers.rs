@@ -28,8 +28,8 @@ pub(crate) async fn await_vanishing(
     }
 }
 
-/// The id and the role of a process. A mock is known by the pid in its hello, any other process by its own pid. What a mock
-/// has started says so in its environment.
+/// The id and the role of a process. A mock is known by the pid in its hello, any other process by its own pid. The
+/// environment of a process that a mock has started names that mock.
 pub(crate) fn identify(endpoint: &RecorderEndpoint, process: &ProcessFacts) -> (ProcessId, String) {
     let mocks = endpoint.mocks();
     // An earlier mock may have had the same pid, so the newest one counts.

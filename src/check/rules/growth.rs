@@ -1,8 +1,8 @@
 //! Growth: resources that increase while the driver repeats a step.
 //!
 //! The driver takes samples between the operations of a repeated step, and the rules judge their slope. Caches fill and
-//! pools warm up, so the first samples do not count. A single jump is no growth, and neither is a rise that comes to an end:
-//! growth goes on, so it shows in both halves of the samples.
+//! pools warm up, so the first samples do not count. A single jump is not growth, and neither is a rise that comes to an end:
+//! growth continues, so it shows in both halves of the samples.
 
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Action, Event, EventKind, Header, Kind, LinkPeer, OpId, Outcome, Seq};

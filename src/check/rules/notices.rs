@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::check::parts::parts;
-use crate::check::reading::Reading;
+use crate::check::reading::{self, Reading};
 use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table};
 use crate::plan::Promise;
@@ -100,15 +100,7 @@ pub(super) const TAKEN_BACK_UNANSWERED: Invariant = Invariant {
     applies: AppliesTo::HANDSHAKE,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[
-        Kind::HttpReceived,
-        Kind::HttpEnded,
-        Kind::WireSent,
-        Kind::WireReceived,
-        Kind::WireEof,
-        Kind::ConnectionClosed,
-        Kind::OperationCompleted,
-    ],
+    kinds: reading::KINDS,
     vacuous: "no server took back a request that had not been answered",
     explain: "The server took back a request of its own, and the client still answered it, long after it could have \
         read the notification. The handler continued without need: it asked a person, or paid for a completion, \

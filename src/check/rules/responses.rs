@@ -8,7 +8,7 @@ use crate::check::agreement::Spoken;
 use crate::check::carriers::Carrier;
 use crate::check::host::is_responsible;
 use crate::check::parts::parts;
-use crate::check::reading::Reading;
+use crate::check::reading::{self, Reading};
 use crate::check::turns::Turns;
 use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{
@@ -204,15 +204,7 @@ pub(super) const SERVER_REQUESTS_ANSWERED: Invariant = Invariant {
     applies: AppliesTo::HANDSHAKE,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[
-        Kind::HttpReceived,
-        Kind::HttpEnded,
-        Kind::WireSent,
-        Kind::WireReceived,
-        Kind::WireEof,
-        Kind::ConnectionClosed,
-        Kind::OperationCompleted,
-    ],
+    kinds: reading::KINDS,
     vacuous: "no server made a request that had time to be answered",
     explain: "The server asked its client for roots, a completion or input, and never got an answer, although the \
         client continued with requests of its own. The call that needed the answer waits until a timeout.\n\n\

@@ -259,6 +259,7 @@ fn ping_ignored(client: &mut Client, is_broken: bool) {
     client.call(3);
 }
 
+/// Ignores every request of its server for as long as a client without evidence of reading must, before that counts.
 fn all_ignored(client: &mut Client, is_broken: bool) {
     serving(client, is_broken, |_| Vec::new());
     for n in 3..=7 {

@@ -1,4 +1,6 @@
 //! Clients that read late, and pairs of clients that look like one.
+//!
+//! The pauses are what these clients do: a timer sends while no code reads. Nothing here waits for another process by them.
 
 use std::thread::sleep;
 use std::time::Duration;
