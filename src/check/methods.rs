@@ -104,6 +104,7 @@ pub(super) fn has_completions_capability(revision: Revision) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::KnownMethod;
 
     #[test]
     fn each_side_has_its_methods_in_its_revisions() {
@@ -113,6 +114,14 @@ mod tests {
         assert!(may("server/discover", R20260728) && !may("server/discover", R20251125));
         assert!(!may("roots/list", R20251125) && !may("shutdown", R20251125));
         assert!(method("notifications/progress").is_some_and(|method| method.is_of_servers_in(R20260728)));
+    }
+
+    #[test]
+    fn the_table_has_each_method_of_the_protocol() {
+        for known in KnownMethod::ALL {
+            assert!(method(known.as_str()).is_some(), "{known:?}");
+        }
+        assert_eq!(METHODS.len(), KnownMethod::ALL.len());
     }
 
     #[test]

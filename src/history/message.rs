@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use crate::history::Name;
+use crate::history::{KnownMethod, Name};
 
 /// A JSON-RPC message as it crossed the wire. Of a body above the size limit, it keeps `method`, `id`, the beginning,
 /// the length and a hash.
@@ -15,10 +15,13 @@ use crate::history::Name;
 pub struct Message {
     body: Value,
     method: Option<Cow<'static, str>>,
+    known: Option<KnownMethod>,
     /// `id` as JSON text; empty if it is missing or null.
     id_text: Name,
     has_id: bool,
     has_error: bool,
+    has_result: bool,
+    is_cut: bool,
 }
 
 impl Message {
@@ -26,11 +29,16 @@ impl Message {
     #[must_use]
     pub fn new(body: Value) -> Self {
         let field = |name: &str| body.as_object().and_then(|fields| fields.get(name));
-        let method = field("method").and_then(Value::as_str).map(method_name);
+        let name = field("method").and_then(Value::as_str);
+        let known = name.and_then(KnownMethod::named);
+        // A known name needs no copy.
+        let method = name.map(|name| known.map_or_else(|| Cow::Owned(name.to_owned()), |known| known.as_str().into()));
         let id = field("id").filter(|id| !id.is_null());
         let id_text = id.map(Name::from).unwrap_or_default();
-        let (has_id, has_error) = (id.is_some(), field("error").is_some());
-        Self { body, method, id_text, has_id, has_error }
+        let has_id = id.is_some();
+        let (has_error, has_result) = (field("error").is_some(), field("result").is_some());
+        let is_cut = field("cut").is_some();
+        Self { body, method, known, id_text, has_id, has_error, has_result, is_cut }
     }
 
     /// The whole message.
@@ -49,6 +57,12 @@ impl Message {
     #[must_use]
     pub fn method(&self) -> Option<&str> {
         self.method.as_deref()
+    }
+
+    /// `method`, if the protocol has it.
+    #[must_use]
+    pub fn known_method(&self) -> Option<KnownMethod> {
+        self.known
     }
 
     /// `id`, unless it is missing or null.
@@ -93,39 +107,22 @@ impl Message {
         self.is_response() && self.has_error
     }
 
+    /// Whether it carries a result or an error.
+    #[must_use]
+    pub fn has_outcome(&self) -> bool {
+        self.has_result || self.has_error
+    }
+
     /// Whether the mock shortened it because of its size.
     #[must_use]
     pub fn is_cut(&self) -> bool {
-        self.at(&["cut"]).is_some()
+        self.is_cut
     }
 
     /// The id of the request that a `notifications/cancelled` cancels.
     #[must_use]
     pub fn cancelled_request(&self) -> Option<&Value> {
         if self.is_notification("notifications/cancelled") { self.at(&["params", "requestId"]) } else { None }
-    }
-}
-
-/// The methods of nearly all messages. A message that has one of them needs no copy of its name.
-const USUAL_METHODS: [&str; 12] = [
-    "tools/call",
-    "tools/list",
-    "initialize",
-    "notifications/initialized",
-    "notifications/cancelled",
-    "notifications/progress",
-    "notifications/message",
-    "ping",
-    "server/discover",
-    "resources/read",
-    "prompts/get",
-    "roots/list",
-];
-
-fn method_name(name: &str) -> Cow<'static, str> {
-    match USUAL_METHODS.iter().find(|usual| **usual == name) {
-        Some(usual) => Cow::Borrowed(*usual),
-        None => Cow::Owned(name.to_owned()),
     }
 }
 
