@@ -190,10 +190,11 @@ impl Reading {
             self.asked.insert(key, seq);
             return;
         }
-        let result = |path: &[&str]| message.at(&[&["result"], path].concat()).and_then(Value::as_str);
-        let task =
-            result(&["task", "taskId"]).or(result(&["taskId"]).filter(|_| result(&["resultType"]) == Some("task")));
-        for handed_out in [task, result(&["nextCursor"]), result(&["requestState"])].into_iter().flatten() {
+        let result = message.at(&["result"]);
+        let text = |name: &str| result.and_then(|result| result.get(name)).and_then(Value::as_str);
+        let task = result.and_then(|result| result.get("task")?.get("taskId")).and_then(Value::as_str);
+        let task = task.or(text("taskId").filter(|_| text("resultType") == Some("task")));
+        for handed_out in [task, text("nextCursor"), text("requestState")].into_iter().flatten() {
             // Of two responses with one cursor, its use proves that the first was read.
             self.handed_out.entry((connection.clone(), handed_out.into())).or_insert_with(|| key.clone());
         }
