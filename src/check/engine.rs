@@ -5,11 +5,12 @@ use std::sync::LazyLock;
 use crate::check::causes::{Counts, withdraw_consequences};
 use crate::check::evidence::Missing;
 use crate::check::experiment::Experiment;
-use crate::check::generations::Spoke;
+use crate::check::generations::{Hearers, Spoke};
+use crate::check::subscribers::{Rows, Subscribers};
 use crate::check::{
-    Finding, HOST_RULES, INVARIANTS, Invariant, Judgement, Monitor, PlanVerdict, Tally, Verdict, View, Witness,
+    Finding, HOST_RULES, INVARIANTS, Invariant, Judgement, Monitor, PlanVerdict, Plans, Tally, Verdict, View, Witness,
 };
-use crate::history::{Event, Header, Kind};
+use crate::history::{Event, Header};
 
 /// Judges a history event by event.
 pub struct Engine {
@@ -18,23 +19,16 @@ pub struct Engine {
     /// In the order of the table.
     rows: Vec<Row>,
     subscribers: &'static Subscribers,
+    /// The rows whose rules may find something.
+    watching: Rows,
+    /// The rows that nothing concerns yet, except a few events.
+    asleep: Rows,
+    /// The generations whose rules await a session, with a handshake and stateless.
+    awaited: (bool, bool),
 }
 
-/// For each kind of event, the indexes of the rows that subscribe to it: the same for every history.
-type Subscribers = Vec<Vec<usize>>;
-
-static OF_LOADERS: LazyLock<Subscribers> = LazyLock::new(|| subscribers(INVARIANTS));
-static OF_HOSTS: LazyLock<Subscribers> = LazyLock::new(|| subscribers(HOST_RULES));
-
-fn subscribers(table: &[Invariant]) -> Subscribers {
-    let mut subscribers = vec![Vec::new(); Kind::ALL.len()];
-    for (index, invariant) in table.iter().enumerate() {
-        for kind in invariant.kinds {
-            subscribers[*kind as usize].push(index);
-        }
-    }
-    subscribers
-}
+static OF_LOADERS: LazyLock<Subscribers> = LazyLock::new(|| Subscribers::of(INVARIANTS));
+static OF_HOSTS: LazyLock<Subscribers> = LazyLock::new(|| Subscribers::of(HOST_RULES));
 
 struct Row {
     invariant: &'static Invariant,
@@ -73,8 +67,19 @@ impl Engine {
     }
 
     fn of(table: &'static [Invariant], subscribers: &'static Subscribers, header: &Header) -> Self {
-        let rows = table.iter().map(|invariant| Row::new(invariant, header)).collect();
-        Self { view: View::new(header), experiment: Experiment::default(), rows, subscribers }
+        let rows: Vec<Row> = table.iter().map(|invariant| Row::new(invariant, header)).collect();
+        let view = View::new(header);
+        let mut watching = Rows::default();
+        let watched = rows.iter().enumerate().filter(|(_, row)| matches!(row.standing, Standing::Watching { .. }));
+        watched.for_each(|(index, _)| watching.insert(index));
+        let asleep = subscribers.asleep(|plans| match plans {
+            Plans::Every => true,
+            Plans::OnLines => view.is_line(),
+            Plans::WithHandshake => !view.is_stateless_plan(),
+        });
+        let awaits = |spoke| rows.iter().any(|row| row.awaits.as_ref().is_some_and(|(awaited, _)| *awaited == spoke));
+        let awaited = (awaits(Spoke::Handshake), awaits(Spoke::Stateless));
+        Self { view, experiment: Experiment::default(), rows, subscribers, watching, asleep, awaited }
     }
 
     /// Takes one event, in recorded order.
@@ -87,18 +92,27 @@ impl Engine {
         self.view.see(event);
         self.experiment.see(event);
         if !was_killed {
-            let foreign = self.view.generations.foreign(event);
-            for index in &self.subscribers[event.kind.kind() as usize] {
-                let Row { invariant, standing, awaits } = &mut self.rows[*index];
-                let hearers = if awaits.is_some() { foreign } else { own };
-                if let Standing::Watching { monitor, tally, .. } = standing
-                    && invariant.applies.is_heard_by(hearers)
-                {
+            for index in self.hearers(event, own).iter() {
+                if let Standing::Watching { monitor, tally, .. } = &mut self.rows[index].standing {
                     monitor.see(event, &self.view, tally);
                 }
             }
         }
         self.view.forget(event);
+    }
+
+    /// The rows that get an event, and which it wakes.
+    fn hearers(&mut self, event: &Event, own: Hearers) -> Rows {
+        let (awaits_handshake, awaits_stateless) = self.awaited;
+        let foreign = self.view.generations.foreign(event);
+        let of_generations = self.subscribers.of_generations(
+            if awaits_handshake { foreign.handshake } else { own.handshake },
+            if awaits_stateless { foreign.stateless } else { own.stateless },
+        );
+        let concerned = self.subscribers.concerned(self.view.topic(event));
+        self.asleep = self.asleep.without(concerned.woken.and(of_generations));
+        let heard = concerned.awake.without(self.asleep).or(concerned.asleep);
+        heard.and(of_generations).and(self.watching)
     }
 
     /// Ends the history and gives the judgement.
@@ -120,6 +134,16 @@ impl Engine {
 
 #[cfg(test)]
 impl Engine {
+    /// One whose rules hear every event of their kinds.
+    pub(super) fn without_selection(header: &Header) -> Self {
+        static OF_LOADERS: LazyLock<Subscribers> = LazyLock::new(|| Subscribers::without_selection(INVARIANTS));
+        static OF_HOSTS: LazyLock<Subscribers> = LazyLock::new(|| Subscribers::without_selection(HOST_RULES));
+        match header.host {
+            None => Self::of(INVARIANTS, &OF_LOADERS, header),
+            Some(_) => Self::of(HOST_RULES, &OF_HOSTS, header),
+        }
+    }
+
     /// The finding of one rule if the history ended here. What follows from another violation is not withdrawn.
     pub(super) fn own_finding(&self, id: &str) -> Finding {
         let row = self.rows.iter().find(|row| row.invariant.id == id).unwrap();
@@ -137,7 +161,7 @@ pub(super) struct Alone {
 #[cfg(test)]
 impl Alone {
     pub(super) fn new(invariant: &'static Invariant) -> Self {
-        Self { invariant, subscribers: Box::leak(Box::new(subscribers(std::slice::from_ref(invariant)))) }
+        Self { invariant, subscribers: Box::leak(Box::new(Subscribers::of(std::slice::from_ref(invariant)))) }
     }
 
     /// The finding of the rule.

@@ -1,7 +1,7 @@
 //! An invariant: a table row and a monitor.
 
-use crate::check::generations::{Hearers, Spoke};
-use crate::check::{Tally, Verdict, View};
+use crate::check::generations::Spoke;
+use crate::check::{Hears, Tally, Verdict, View};
 use crate::history::{Event, Header, Kind, UNKNOWN_TRANSPORT};
 use crate::plan::{Framing, Promise, Revision, Transport};
 
@@ -27,6 +27,8 @@ pub struct Invariant {
     pub witness: Witness,
     /// The kinds of events that its monitor gets.
     pub kinds: &'static [Kind],
+    /// Which events of these kinds may concern it.
+    pub hears: Hears,
     /// The reason of the finding if the trigger never happened.
     pub vacuous: &'static str,
     /// The mistake, its consequences, where to look, and how to fix it.
@@ -237,23 +239,19 @@ impl AppliesTo {
     /// The generation to which it is bound although the plan is of another one, and the reason why it does not apply
     /// as long as no session of that generation is on record.
     pub(super) fn awaits(self, header: &Header) -> Option<(Spoke, String)> {
-        let spoke = match self.generation {
-            Generation::Any => return None,
-            Generation::Handshake => Spoke::Handshake,
-            Generation::Stateless => Spoke::Stateless,
-        };
+        let spoke = self.spoke()?;
         let is_of_plan = self.revisions().any(|revision| header.revision.parse() == Ok(revision));
         let has = if spoke == Spoke::Handshake { "with" } else { "without" };
         let because = || ["applies to revisions ", has, " a handshake, this is ", &header.revision].concat();
         (!is_of_plan).then(|| (spoke, because()))
     }
 
-    /// Whether it gets an event that these rules hear.
-    pub(super) fn is_heard_by(self, hearers: Hearers) -> bool {
+    /// The generation to which it is bound, if it is bound to one.
+    pub(super) fn spoke(self) -> Option<Spoke> {
         match self.generation {
-            Generation::Any => true,
-            Generation::Handshake => hearers.handshake,
-            Generation::Stateless => hearers.stateless,
+            Generation::Any => None,
+            Generation::Handshake => Some(Spoke::Handshake),
+            Generation::Stateless => Some(Spoke::Stateless),
         }
     }
 }

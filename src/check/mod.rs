@@ -47,9 +47,11 @@ mod senders;
 mod session_lifetime;
 mod shape;
 mod spoken;
+mod subscribers;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod topics;
 mod turns;
 mod verdict;
 mod view;
@@ -68,6 +70,7 @@ pub use requirement::{
 pub use rules::{HOST_RULES, INVARIANTS, invariant};
 pub use session_lifetime::{LifetimeTally, SessionLifetime};
 pub use tally::{Tally, Violation};
+pub use topics::{Hears, Of, Plans, Selection};
 pub use verdict::{Finding, Judgement, PlanVerdict, Verdict};
 pub use view::View;
 

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use crate::check::honest_answers::{is_honest, is_last_page};
 use crate::history::{
-    ConnectionId, Event, EventKind, Impact, LinkPeer, Message, Name, OpId, Seq, ServerEnd, Source, Table, WireEnd,
+    ConnectionId, Event, EventKind, Impact, KnownMethod, LinkPeer, Message, Name, OpId, Seq, ServerEnd, Source, Table,
+    WireEnd,
 };
 use crate::plan::Revision;
 
@@ -81,6 +82,8 @@ pub struct Connection {
     pub gone: Option<(Seq, Gone)>,
     /// Unanswered requests, by id as JSON text.
     pub unanswered: Table<Name, PendingRequest>,
+    /// Whether it was unclear once which request an answer belongs to: a request was cancelled, or an open id used again.
+    pub(super) is_unclear: bool,
 }
 
 /// The side that ended a connection.
@@ -99,6 +102,7 @@ pub enum Gone {
 pub struct PendingRequest {
     /// The JSON-RPC method.
     pub method: String,
+    pub(super) known: Option<KnownMethod>,
     /// The call to which it belongs, if known.
     pub operation: Option<OpId>,
     /// The revision that its client asked for, in a request to initialize.
@@ -325,12 +329,14 @@ impl Peers {
         }
         if let Some(cancelled) = message.cancelled_request() {
             known.unanswered.swap_remove(&Name::of(cancelled));
+            known.is_unclear = true;
         }
         if let (Some(method), Some(_)) = (message.method(), message.id()) {
             let version = message.at(&["params", "protocolVersion"]).and_then(Value::as_str);
             let version = version.filter(|_| method == "initialize").map(str::to_owned);
-            let pending = PendingRequest { method: method.to_owned(), operation: owner, version };
-            known.unanswered.insert(message.id_text(), pending);
+            let pending =
+                PendingRequest { method: method.to_owned(), known: message.known_method(), operation: owner, version };
+            known.is_unclear |= known.unanswered.insert(message.id_text(), pending).is_some();
         }
     }
 
@@ -377,6 +383,7 @@ impl Peers {
             ready: None,
             gone: None,
             unanswered: Table::default(),
+            is_unclear: self.connections.contains_key(id),
         };
         self.connections.insert(id.clone(), connection);
         let server = self.server_mut(server);

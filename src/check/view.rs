@@ -14,6 +14,7 @@ use crate::check::parts::parts;
 use crate::check::peers::Peers;
 use crate::check::refusals::Refusals;
 use crate::check::requirement::UnderTest;
+use crate::check::topics::Answered;
 use crate::check::{Agreement, Connection, Operation, Server};
 use crate::history::{
     Action, ConnectionId, Event, EventKind, Header, Message, Name, OpId, Outcome, Seq, Source, Table,
@@ -46,6 +47,8 @@ pub struct View {
     pub(super) generations: Generations,
     agreements: Agreements,
     under_test: UnderTest,
+    /// The request that the current event answers.
+    pub(super) answering: Answered,
 }
 
 impl View {
@@ -71,6 +74,7 @@ impl View {
             generations: Generations::of(header),
             agreements: Agreements::default(),
             under_test: UnderTest::of(header),
+            answering: Answered::Unknown,
         }
     }
 
@@ -461,11 +465,15 @@ impl View {
     }
 
     fn send(&mut self, seq: Seq, connection: &ConnectionId, message: &Message) {
+        self.answering = Answered::Unknown;
         for part in parts(message).iter().filter(|part| part.is_response()) {
             let agreed = self.agreements.of(connection).and_then(Agreement::revision);
             let revision = agreed.or(self.is_stateless(connection).then_some(Revision::R20260728));
-            let owner = self.peers.answer(connection, part, revision).and_then(|pending| pending.operation);
-            let Some(operation) = owner.and_then(|id| self.operations.get_mut(&id)) else { continue };
+            let Some(pending) = self.peers.answer(connection, part, revision) else { continue };
+            if self.peers.connection(connection).is_some_and(|known| !known.is_unclear) {
+                self.answering = Answered::of(pending.known);
+            }
+            let Some(operation) = pending.operation.and_then(|id| self.operations.get_mut(&id)) else { continue };
             let id = part.id().map(|_| part.id_text());
             // A request that is repeated on a new connection may keep its id.
             let is_it =

@@ -3,7 +3,9 @@
 use super::given_up::{GivenUpCall, GivenUpCalls, TOLD_BY_THEN};
 use crate::check::host::{ServerExchange, exchange_of, is_responsible};
 use crate::check::parts::parts;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
+use crate::check::{
+    AppliesTo, Hears, Invariant, Level, Monitor, Of, Operation, Property, Tally, View, Violation, Witness,
+};
 use crate::history::{
     Action, ConnectionId, Event, EventKind, Header, KeySet, Kind, Name, Outcome, Seq, Table, WireEnd,
 };
@@ -37,6 +39,7 @@ pub(super) const ABANDONED_CALL_CANCELLED: Invariant = Invariant {
         Kind::WireSent,
         Kind::HttpEnded,
     ],
+    hears: Hears::only(&[(Kind::OperationCompleted, &[Of::Action(Action::Call)])]),
     vacuous: "no request was answered or abandoned",
     explain: "The client closed the connection on which it waited for an answer and never sent \
         `notifications/cancelled`. Before 2026-07-28 the end of a connection does not cancel a request: the server \

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::check::lessons::{ServerSocket, socket_of};
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Event, EventKind, Header, KeySet, Kind, Seq, SessionId, Table};
 use crate::plan::Promise;
 
@@ -21,6 +21,7 @@ pub(super) const ENDPOINT_USED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::HttpStray, Kind::HttpAnswered, Kind::SessionOpened, Kind::SocketClosed],
+    hears: Hears::ALL,
     vacuous: "nothing was posted",
     explain: "The client sent a message to another path of the host than the endpoint, or with another verb than POST. \
         A program that answers there is not the MCP server, and it receives the message, the session id and the \

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::check::combinator::{Judged, each};
 use crate::check::outcome::OperationEnd;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
 use crate::history::{Action, Event, EventKind, Header, Kind, Outcome, Seq, SocketId, Source, Table};
 use crate::plan::Promise;
 
@@ -25,6 +25,8 @@ pub(super) const CLOSED_STAYS_CLOSED: Invariant = Invariant {
     needs: Promise::PersistentSession,
     witness: Witness::Always,
     kinds: &[Kind::OperationCompleted, Kind::ConnectionOpened, Kind::SocketOpened, Kind::HttpReceived],
+    hears: Hears::only(&[(Kind::OperationCompleted, &[Of::Action(Action::Close)])])
+        .from(&[(Kind::OperationCompleted, &[Of::Action(Action::Close)])]),
     vacuous: "no cleanup succeeded",
     explain: "Cleanup had reported success, and then the loader connected to a server again. A reconnect timer that \
         is still running, a health check, or a call that opens a session by itself brings back a server that no code \
@@ -77,6 +79,8 @@ pub(super) const CLOSED_STAYS_SILENT: Invariant = Invariant {
     needs: Promise::ClosesServers,
     witness: Witness::Always,
     kinds: &[Kind::OperationCompleted, Kind::WireReceived, Kind::HttpReceived],
+    hears: Hears::only(&[(Kind::OperationCompleted, &[Of::Action(Action::Close)])])
+        .from(&[(Kind::OperationCompleted, &[Of::Action(Action::Close)])]),
     vacuous: "no cleanup succeeded",
     explain: "Cleanup was over, no operation was running, and a server still received a message. A task of the \
         session outlived it: a ping timer, a reader that reconnects its stream, a request that is retried. Such \
@@ -117,6 +121,8 @@ pub(super) const CALL_AFTER_CLEANUP_FAILS: Invariant = Invariant {
     needs: Promise::PersistentSession,
     witness: Witness::Always,
     kinds: &[Kind::OperationCompleted, Kind::OperationOverdue],
+    hears: Hears::only(&[(Kind::OperationCompleted, &[Of::Action(Action::Call)])])
+        .from(&[(Kind::OperationCompleted, &[Of::Action(Action::Close)])]),
     vacuous: "no tool was called after cleanup",
     explain: "The program kept a tool beyond cleanup and called it. There are three variants. The call worked, because \
         the server was still there or came back. It hung, because it waited for an answer from a closed session. Or \

@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use crate::check::operations::sent_back;
 use crate::check::parts::parts;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
 use crate::history::{
-    Action, ConnectionId, Event, EventKind, Header, Impact, KeySet, Kind, Message, OpId, Outcome, Seq, Table,
+    Action, ConnectionId, Event, EventKind, Header, Impact, KeySet, Kind, KnownMethod, Message, OpId, Outcome, Seq,
+    Table,
 };
 use crate::plan::Promise;
 
@@ -39,6 +40,20 @@ pub(super) const ANSWER_REACHES_ITS_CALLER: Invariant = Invariant {
         Kind::OperationCompleted,
         Kind::OperationAbandoned,
     ],
+    hears: Hears::only(&[
+        (Kind::WireReceived, &[Of::Request(KnownMethod::ToolsCall)]),
+        (Kind::WireSent, &[Of::Answer(KnownMethod::ToolsCall)]),
+        (
+            Kind::OperationCompleted,
+            &[
+                Of::Loads,
+                Of::Action(Action::List),
+                Of::Action(Action::Call),
+                Of::Action(Action::Close),
+                Of::Action(Action::Collect),
+            ],
+        ),
+    ]),
     vacuous: "no call that names its operation was answered and succeeded",
     explain: "A call succeeded with another text than its server had answered: the answer to another call, a late \
         answer to an abandoned call, or a cached one. This is the most harmful mistake of concurrent calls, because no \

@@ -6,7 +6,7 @@ use crate::check::agreement::Spoken;
 use crate::check::parts::parts;
 use crate::check::rules::subscriptions::{LISTEN, id_of, is_change, subscription_in};
 use crate::check::senders::{Sender, Senders};
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq, Table};
 use crate::plan::Promise;
 
@@ -35,6 +35,7 @@ pub(super) const ENDED_SUBSCRIPTION_CALM: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent],
+    hears: Hears::ALL,
     vacuous: "no server ended a subscription gracefully",
     explain: "The server ended the subscription gracefully, by answering the request, and the client subscribed again \
         at once, each time. The client treats this end like a broken connection. One such client keeps a processor \
@@ -138,6 +139,7 @@ pub(super) const SMALLER_FILTER_ACCEPTED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent],
+    hears: Hears::ALL,
     vacuous: "no server granted less than a client had asked for",
     explain: "The server granted only some kinds of the notifications that the client asked for, as it may, and its \
         acknowledgement says so. The client ended the subscription and asked for the same filter again, several times. \

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::check::host::{ServerExchange, exchange_of};
 use crate::check::lessons::{Lesson, ServerSocket, Sockets, socket_of};
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{
     ConnectionId, Event, EventKind, ExchangeId, Header, KeySet, Kind, Message, Name, Seq, SessionId, Table,
 };
@@ -36,6 +36,7 @@ pub(super) const TOKEN_SENT: Invariant = Invariant {
         Kind::SessionOpened,
         Kind::WireReceived,
     ],
+    hears: Hears::ALL,
     vacuous: "no request carried a token",
     explain: "A request came without `Authorization`, although an earlier request of its session had a token and was \
         accepted. A session id is not proof of identity, so a server must refuse the request. Often other code sends \

@@ -8,7 +8,7 @@ use crate::check::agreement::Spoken;
 use crate::check::parts::parts;
 use crate::check::rules::subscriptions::{id_of, is_change};
 use crate::check::senders::{Sender, Senders};
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq, Table};
 use crate::plan::Promise;
 
@@ -34,6 +34,7 @@ pub(super) const FRESH_LIST_KEPT: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent],
+    hears: Hears::ALL,
     vacuous: "no client made another request while a list was fresh",
     explain: "The server said with `ttlMs` how long its list may be kept, and the client asked for the same list several \
         times within that time, although no notification had announced a change. Each request costs the server a list, \
@@ -178,6 +179,7 @@ pub(super) const LIST_NOT_POLLED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent],
+    hears: Hears::ALL,
     vacuous: "no client made a request after a list with a time to live",
     explain: "The client treats `ttlMs` as a polling interval: each time that it is over, the client asks for the list \
         again, although no code uses the list. All clients that were started together then ask at the same moments, as \

@@ -13,11 +13,12 @@ use crate::check::outcome::{MissKind, OperationEnd, Success, judge_call};
 use crate::check::parts::parts;
 use crate::check::refusals::{declines, is_unserved};
 use crate::check::{
-    AppliesTo, ContextSwitch, Gone, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation,
+    AppliesTo, ContextSwitch, Gone, Hears, Invariant, Level, Monitor, Of, Operation, Property, Tally, View, Violation,
     WireRequest, Witness,
 };
 use crate::history::{
-    Action, ConnectionId, Event, EventKind, ExchangeId, Header, KeySet, Kind, Message, Name, OpId, Seq, Table, WireEnd,
+    Action, ConnectionId, Event, EventKind, ExchangeId, Header, KeySet, Kind, KnownMethod, Message, Name, OpId, Seq,
+    Table, WireEnd,
 };
 use crate::plan::Promise;
 
@@ -33,6 +34,7 @@ pub(super) const CALL_AFTER_LOAD_SUCCEEDS: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::OperationCompleted, Kind::OperationOverdue],
+    hears: Hears::only(&[(Kind::OperationCompleted, &[Of::Action(Action::Call)])]),
     vacuous: "no call to a loaded server ran undisturbed before the first cleanup",
     explain: "The loader had handed out the tools, cleanup had not begun, the server was healthy, and the call \
         failed or never returned. The typical cause: `load` opens sessions in a scope, lists the tools, leaves the \
@@ -116,6 +118,12 @@ pub(super) const CALL_SENT_ONCE: Invariant = Invariant {
         Kind::OperationCompleted,
         Kind::OperationAbandoned,
     ],
+    hears: Hears::only(&[
+        (Kind::WireReceived, &[Of::Request(KnownMethod::ToolsCall)]),
+        (Kind::WireSent, &[Of::Answer(KnownMethod::ToolsCall), Of::Answer(KnownMethod::ToolsList), Of::OtherAnswer]),
+        (Kind::HttpAnswered, &[Of::Failure, Of::OtherStatus]),
+        (Kind::OperationCompleted, &[Of::Action(Action::Call)]),
+    ]),
     vacuous: "no call that names its operation reached a server",
     explain: "The program called a tool once, and a server received the call twice. The cause is a retry in a layer \
         below the caller, after a lost answer or a new session: the mail goes out twice, the row is written twice, and \
@@ -262,6 +270,10 @@ pub(super) const CALL_ARRIVES_AS_MADE: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::OperationInvoked, Kind::WireReceived],
+    hears: Hears::only(&[
+        (Kind::OperationInvoked, &[Of::Action(Action::Call)]),
+        (Kind::WireReceived, &[Of::Request(KnownMethod::ToolsCall)]),
+    ]),
     vacuous: "no call reached a server while it ran",
     explain: "A call reached another server or another tool than the one that the caller named, or it lost or gained \
         an argument. Some loaders keep the tools of several servers in one table; when two have the same name, the \
@@ -368,6 +380,11 @@ pub(super) const CALL_MADE_ONCE: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::HttpAnswered, Kind::HttpEnded],
+    hears: Hears::only(&[
+        (Kind::WireReceived, &[Of::Request(KnownMethod::ToolsCall), Of::Notice(KnownMethod::Cancelled)]),
+        (Kind::WireSent, &[Of::Answer(KnownMethod::ToolsCall)]),
+        (Kind::HttpAnswered, &[Of::Failure, Of::OtherStatus]),
+    ]),
     vacuous: "no tool was called",
     explain: "The server received the same call twice, and the second one came after the first had lost its stream or \
         was given up. The cause is a retry after a timeout or a lost stream: the mail goes out twice, the row is \

@@ -7,9 +7,12 @@ use crate::check::combinator::Judged;
 use crate::check::parts::parts;
 use crate::check::reading::{Reading, RequestKey};
 use crate::check::turns::Turns;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
+use crate::check::{
+    AppliesTo, Hears, Invariant, Level, Monitor, Of, Operation, Property, Tally, View, Violation, Witness,
+};
 use crate::history::{
-    ConnectionId, Event, EventKind, Header, KeySet, Kind, Message, Name, OpId, Outcome, Seq, Table, WireEnd,
+    Action, ConnectionId, Event, EventKind, Header, KeySet, Kind, KnownMethod, Message, Name, OpId, Outcome, Seq,
+    Table, WireEnd,
 };
 use crate::plan::Promise;
 
@@ -31,6 +34,10 @@ pub(super) const CANCEL_HAS_A_REASON: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::OperationCompleted, Kind::ConnectionClosed],
+    hears: Hears::only(&[
+        (Kind::WireReceived, &[Of::Notice(KnownMethod::Cancelled)]),
+        (Kind::OperationCompleted, &[Of::Action(Action::Call)]),
+    ]),
     vacuous: "no call was cancelled on the wire",
     explain: "A call was in flight, its caller was still waiting, and the loader told the server to cancel it. A \
         cancel scope that does not belong to the call was cancelled: the session of a sibling was closed, or the \
@@ -111,6 +118,7 @@ pub(super) const CANCEL_PROMPT: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::CancelRequested, Kind::CancelDelivered, Kind::OperationCompleted],
+    hears: Hears::ALL.from(&[(Kind::CancelRequested, &[Of::Any])]),
     vacuous: "no operation that was cancelled came to an end",
     explain: "The user pressed stop and still had to wait. The cancellation was delivered, but the operation was in \
         code that cannot be interrupted: the shutdown of a server, a lock, a shielded wait.\n\n\
@@ -203,6 +211,7 @@ pub(super) const CANCEL_ONLY_OPEN_REQUESTS: Invariant = Invariant {
         Kind::CancelRequested,
         Kind::OperationCompleted,
     ],
+    hears: Hears::only(&[(Kind::OperationCompleted, &[Of::Loads, Of::Action(Action::Call)])]),
     vacuous: "nothing was cancelled on the wire",
     explain: "The client cancelled a request that it never made on that connection, a request whose answer it \
         already had, a call that had become a task, or `initialize`. A server that tracks its requests may drop another \

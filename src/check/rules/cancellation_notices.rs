@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use crate::check::parts::parts;
 use crate::check::reading::RequestKey;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
+use crate::check::{
+    AppliesTo, Hears, Invariant, Level, Monitor, Of, Operation, Property, Tally, View, Violation, Witness,
+};
 use crate::history::{
-    Action, ConnectionId, Event, EventKind, ExchangeId, Header, KeySet, Kind, LinkPeer, Message, Name, OpId, Outcome,
-    Seq, Source, Table, WireEnd,
+    Action, ConnectionId, Event, EventKind, ExchangeId, Header, KeySet, Kind, KnownMethod, LinkPeer, Message, Name,
+    OpId, Outcome, Seq, Source, Table, WireEnd,
 };
 use crate::plan::Promise;
 
@@ -42,6 +44,18 @@ pub(super) const CANCEL_ANNOUNCED: Invariant = Invariant {
         Kind::GraceExpired,
         Kind::PlanEnded,
     ],
+    hears: Hears::only(&[
+        (Kind::HttpReceived, &[]),
+        (Kind::WireReceived, &[Of::AnyRequest, Of::AnyAnswer, Of::Notice(KnownMethod::Cancelled)]),
+        (Kind::OperationCompleted, &[Of::Action(Action::Call)]),
+    ])
+    .sleeping(
+        &[(Kind::CancelRequested, &[Of::Any])],
+        &[
+            (Kind::WireReceived, &[Of::AnyRequest, Of::AnyAnswer, Of::Notice(KnownMethod::Cancelled)]),
+            (Kind::HttpEnded, &[Of::Any]),
+        ],
+    ),
     vacuous: "no call was cancelled while its request was in flight",
     explain: "The user pressed stop, the caller got its cancellation, and the server received no notice. It keeps \
         working for a caller that is gone, and may hold a lock or spend money meanwhile.\n\n\
@@ -64,6 +78,18 @@ pub(super) const STATELESS_CANCEL_SENT: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: CANCEL_ANNOUNCED.kinds,
+    hears: Hears::only(&[
+        (Kind::HttpReceived, &[]),
+        (Kind::WireReceived, &[Of::AnyRequest, Of::AnyAnswer, Of::Notice(KnownMethod::Cancelled)]),
+        (Kind::OperationCompleted, &[Of::Action(Action::Call)]),
+    ])
+    .sleeping(
+        &[(Kind::CancelRequested, &[Of::Any])],
+        &[
+            (Kind::WireReceived, &[Of::AnyRequest, Of::AnyAnswer, Of::Notice(KnownMethod::Cancelled)]),
+            (Kind::HttpEnded, &[Of::Any]),
+        ],
+    ),
     vacuous: "no call was cancelled while its request was in flight",
     explain: "The caller gave up its call, and the client did not tell the server, which is of the stateless \
         generation. Over stdio only `notifications/cancelled` tells the server, and over HTTP only the end of the \

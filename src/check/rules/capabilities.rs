@@ -6,7 +6,9 @@ use crate::check::agreement::Spoken;
 use crate::check::combinator::Judged;
 use crate::check::methods::{has_completions_capability, method};
 use crate::check::parts::parts;
-use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{
+    Agreement, AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness,
+};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
 use crate::plan::{Promise, Revision};
 
@@ -24,6 +26,7 @@ pub(super) const CAPABILITIES_RESPECTED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived],
+    hears: Hears::only(&[(Kind::WireReceived, &[Of::AnyRequest])]),
     vacuous: "no request that needs a capability reached a server that had sent its capabilities",
     explain: "The client requested prompts, resources, completions, tools or tasks from a server that had not \
         advertised them, or subscribed to resources although the server does not offer subscriptions. Many servers \

@@ -1,7 +1,9 @@
 //! Cleanup: it succeeds, it can be repeated, and it opens nothing.
 
 use crate::check::outcome::{Miss, MissKind, OperationEnd, Success, judge_call, judge_load, miss_of};
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
+use crate::check::{
+    AppliesTo, Hears, Invariant, Level, Monitor, Of, Operation, Property, Tally, View, Violation, Witness,
+};
 use crate::history::{Action, Event, EventKind, Header, Kind, OpId, Outcome, Seq};
 use crate::plan::Promise;
 
@@ -19,6 +21,10 @@ pub(super) const CLEANUP_REPEATABLE: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::OperationCompleted, Kind::OperationOverdue],
+    hears: Hears::only(&[(
+        Kind::OperationCompleted,
+        &[Of::Loads, Of::Action(Action::Call), Of::Action(Action::Close)],
+    )]),
     vacuous: "no cleanup ran undisturbed",
     explain: "Cleanup raised, never returned, could not be repeated, or left the loader unable to load again. \
         Programs clean up from any context: another task, an exit handler, a second tab. If cleanup must run in the \
@@ -104,6 +110,10 @@ pub(super) const CLEANUP_OPENS_NOTHING: Invariant = Invariant {
     needs: Promise::PersistentSession,
     witness: Witness::Always,
     kinds: &[Kind::OperationInvoked, Kind::OperationCompleted, Kind::OperationOverdue, Kind::ConnectionOpened],
+    hears: Hears::only(&[
+        (Kind::OperationInvoked, &[Of::Loads, Of::Action(Action::Close)]),
+        (Kind::OperationCompleted, &[Of::Loads, Of::Action(Action::Close)]),
+    ]),
     vacuous: "no cleanup ran without a concurrent load",
     explain: "The loader connected to a server while its cleanup was running. The usual reason is restart logic that \
         mistakes a close for a crash: the watcher notices that its server ended and starts it again, and no code \
@@ -167,6 +177,21 @@ pub(super) const REPEATED_CLEANUP_QUIET: Invariant = Invariant {
     needs: Promise::ClosesServers,
     witness: Witness::Always,
     kinds: &[Kind::OperationInvoked, Kind::OperationCompleted, Kind::WireReceived, Kind::HttpReceived],
+    hears: Hears::only(&[
+        (
+            Kind::OperationInvoked,
+            &[
+                Of::Loads,
+                Of::Action(Action::List),
+                Of::Action(Action::Call),
+                Of::Action(Action::Close),
+                Of::Action(Action::Collect),
+            ],
+        ),
+        (Kind::OperationCompleted, &[Of::Action(Action::Close)]),
+        (Kind::WireReceived, &[Of::AnyRequest]),
+    ])
+    .from(&[(Kind::OperationCompleted, &[Of::Action(Action::Close)])]),
     vacuous: "no cleanup followed one that had succeeded",
     explain: "All sessions were closed, an exit handler or other code called cleanup again, and a server received a \
         request. The second cleanup went through a list that the first had not emptied, or opened a session in order \

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::check::outcome::OperationEnd;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
 use crate::history::{Action, Event, EventKind, Header, Kind, LINK_LOST_CODE, OpId, Outcome, Seq, Table};
 use crate::plan::{Bound, Promise};
 
@@ -29,6 +29,7 @@ pub(super) const OPERATION_COMPLETES: Invariant = Invariant {
         Kind::ContextOverdue,
         Kind::ProcessExited,
     ],
+    hears: Hears::ALL,
     vacuous: "no operation ran undisturbed",
     explain: "An operation of the loader never ended, or its process died. Hangs are worse than errors: the program \
         logs nothing, the user waits, and in the end someone kills the process, which leaves its servers behind. \

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use crate::check::connection_ends::{is_open, moves_on, newest_open, sees_ends};
 use crate::check::host::is_responsible;
 use crate::check::outcome::loaded;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
+use crate::check::{
+    AppliesTo, Hears, Invariant, Level, Monitor, Of, Operation, Property, Tally, View, Violation, Witness,
+};
 use crate::history::{
     Action, ConnectionId, Event, EventKind, Header, Impact, KeySet, Kind, LinkPeer, Name, OpId, Seq, Source, Table,
 };
@@ -26,6 +28,7 @@ pub(super) const ONE_CONNECTION_PER_SERVER: Invariant = Invariant {
     needs: Promise::PersistentSession,
     witness: Witness::Always,
     kinds: &[Kind::OperationInvoked, Kind::ExitRequested],
+    hears: Hears::only(&[(Kind::OperationInvoked, &[Of::Loads, Of::Action(Action::Close)])]),
     vacuous: "no loaded server was connected when the program continued",
     explain: "A server had several open connections from one loader. Loads that run concurrently, or one after \
         another without a look at the existing sessions, each open their own. The loader's table keeps only the last \
@@ -65,6 +68,7 @@ pub(super) const UNCHANGED_SERVER_KEPT: Invariant = Invariant {
     needs: Promise::PersistentSession,
     witness: Witness::Always,
     kinds: &[Kind::OperationInvoked, Kind::OperationCompleted],
+    hears: Hears::only(&[(Kind::OperationInvoked, &[Of::Loads]), (Kind::OperationCompleted, &[Of::Loads])]),
     vacuous: "no server was loaded again while it was connected",
     explain: "The program ran again with the same configuration, and the loader opened a new connection to a healthy \
         server that was connected already. The state of the old session is lost, the server starts a second time, \
@@ -132,6 +136,7 @@ pub(super) const CHANGED_SERVER_REPLACED: Invariant = Invariant {
     needs: Promise::PersistentSession,
     witness: Witness::Always,
     kinds: &[Kind::OperationInvoked, Kind::OperationCompleted],
+    hears: Hears::only(&[(Kind::OperationInvoked, &[Of::Loads]), (Kind::OperationCompleted, &[Of::Loads])]),
     vacuous: "no reload changed the entry of a server that was connected",
     explain: "The entry of a server changed, its environment or its arguments, and the reload kept the old process. \
         The user has given the server a new key or folder, sees no error, and works with the old one.\n\n\
@@ -202,6 +207,16 @@ pub(super) const SERVER_NOT_RESPAWNED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::MockStarted, Kind::MockEnding, Kind::LinkClosed, Kind::FaultDelivered, Kind::OperationInvoked],
+    hears: Hears::only(&[(
+        Kind::OperationInvoked,
+        &[
+            Of::Loads,
+            Of::Action(Action::List),
+            Of::Action(Action::Call),
+            Of::Action(Action::Close),
+            Of::Action(Action::Collect),
+        ],
+    )]),
     vacuous: "no server was started",
     explain: "The loader started a server again and again, although the server exits as soon as it starts. Each start \
         costs a process and all the work of its start-up, so one broken entry in the configuration keeps the machine \
@@ -283,6 +298,7 @@ pub(super) const SERVERS_KEPT: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::ConnectionOpened, Kind::SignalSent, Kind::HostPrompted],
+    hears: Hears::ALL,
     vacuous: "the plan does not demand it, or the application did not run again",
     explain: "The driver made the application run again, and it opened a server that it had open already. A script \
         that runs from its top on every click does that if its loader is not cached: each run starts servers, and the \

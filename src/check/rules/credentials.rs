@@ -3,7 +3,7 @@
 use crate::check::host::{ServerExchange, exchange_of};
 use crate::check::lessons::{Lesson, ServerSocket, Sockets, socket_of};
 use crate::check::rules::auth::Client;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Event, EventKind, Header, KeySet, Kind, Message, Seq, Table};
 use crate::plan::Promise;
 
@@ -20,6 +20,7 @@ pub(super) const BEARER_TOKEN_USED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::HttpEnded, Kind::SocketOpened, Kind::SocketClosed],
+    hears: Hears::ALL,
     vacuous: "no client that was asked for a token sent credentials",
     explain: "The server answered 401, and the client then sent an `Authorization` header without a Bearer token: the \
         bare token without its scheme, or another scheme such as Basic. A server reads the scheme first, so it refuses \
@@ -87,6 +88,7 @@ pub(super) const UNAUTHORIZED_NOT_REPEATED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: REPEATED,
+    hears: Hears::ALL,
     vacuous: "no request got 401",
     explain: "The server answered 401, and the client sent the same request with the same credentials, or with none, \
         more than five times in ten seconds. 401 means that these credentials are not sufficient: the answer cannot \
@@ -108,6 +110,7 @@ pub(super) const FORBIDDEN_NOT_REPEATED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: REPEATED,
+    hears: Hears::ALL,
     vacuous: "no request got 403",
     explain: "The server answered 403, and the client sent the same request with the same credentials more than five \
         times in ten seconds. The token is valid and its scope is too small, or the server refuses the origin: neither \

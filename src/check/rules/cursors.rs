@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::check::parts::parts;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, KeySet, Kind, Message, Name, Table};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, Header, KeySet, Kind, KnownMethod, Message, Name, Table};
 use crate::plan::Promise;
 
 /// Counter-examples: A client may ask for the same page again, also later. The recorder keeps a long answer without its
@@ -23,6 +23,32 @@ pub(super) const CURSOR_OF_SESSION: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent],
+    hears: Hears::only(&[
+        (
+            Kind::WireReceived,
+            &[
+                Of::Request(KnownMethod::ToolsList),
+                Of::Request(KnownMethod::PromptsList),
+                Of::Request(KnownMethod::ResourcesList),
+                Of::Request(KnownMethod::ResourcesTemplatesList),
+                Of::Request(KnownMethod::TasksList),
+                Of::Request(KnownMethod::RootsList),
+                Of::OtherRequest,
+            ],
+        ),
+        (
+            Kind::WireSent,
+            &[
+                Of::Answer(KnownMethod::ToolsList),
+                Of::Answer(KnownMethod::PromptsList),
+                Of::Answer(KnownMethod::ResourcesList),
+                Of::Answer(KnownMethod::ResourcesTemplatesList),
+                Of::Answer(KnownMethod::TasksList),
+                Of::Answer(KnownMethod::RootsList),
+                Of::OtherAnswer,
+            ],
+        ),
+    ]),
     vacuous: "no client asked for a second page",
     explain: "The client sent a cursor that this session never gave for this list: it belongs to a session that is over, \
         to another list, or was made by the client. A cursor is opaque, and what it means ends with its session: the \

@@ -5,7 +5,8 @@ use serde_json::Value;
 use crate::check::metadata::CLIENT;
 use crate::check::parts::parts;
 use crate::check::rules::subscriptions::{LISTEN, is_change};
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::topics::FIRST_MESSAGE;
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, Kind, Message, Name, Seq, Table, WireEnd};
 use crate::plan::Promise;
 
@@ -32,6 +33,7 @@ pub(super) const CUT_SUBSCRIPTION_CALM: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent, Kind::HttpEnded],
+    hears: Hears::ALL.from(FIRST_MESSAGE),
     vacuous: "no client asked for a subscription",
     explain: "The server cut the stream of a subscription, and the client asked for it again and again, \
         without a pause. One such client keeps a processor busy; a thousand of them after a deployment are an outage.\n\n\

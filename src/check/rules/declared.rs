@@ -8,8 +8,12 @@ use crate::check::agreement::Spoken;
 use crate::check::host::is_responsible;
 use crate::check::methods::method as method_named;
 use crate::check::parts::parts;
-use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, KeySet, Kind, Message, Name, Seq, Table, WireEnd};
+use crate::check::{
+    Agreement, AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness,
+};
+use crate::history::{
+    ConnectionId, Event, EventKind, Header, KeySet, Kind, KnownMethod, Message, Name, Seq, Table, WireEnd,
+};
 use crate::plan::{Promise, Revision};
 
 /// The code of the error that says that there is no such method.
@@ -28,6 +32,8 @@ pub(super) const DECLARED_FEATURES_SERVED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireSent, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
+    hears: Hears::only(&[(Kind::WireSent, &[Of::AnyRequest]), (Kind::WireReceived, &[Of::AnyAnswer])])
+        .from(&[(Kind::WireSent, &[Of::AnyRequest])]),
     vacuous: "no client was asked for a feature that it had declared",
     explain: "The client declared a feature in `initialize`, and answered the first request for it with the error -32601: \
         it has no such method. A server relies on the declared features. Its tools ask the client, so they fail with \
@@ -114,6 +120,14 @@ pub(super) const CHANGED_ROOTS_TOLD: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireSent, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
+    hears: Hears::only(&[
+        (Kind::WireSent, &[Of::Request(KnownMethod::RootsList)]),
+        (Kind::WireReceived, &[Of::AnyAnswer, Of::Notice(KnownMethod::RootsListChanged)]),
+    ])
+    .from(&[
+        (Kind::WireSent, &[Of::Request(KnownMethod::RootsList)]),
+        (Kind::WireReceived, &[Of::Notice(KnownMethod::RootsListChanged)]),
+    ]),
     vacuous: "no client that declared roots.listChanged sent its roots twice, or announced a change of them",
     explain: "The client declared `roots.listChanged`, its roots changed, and it never sent \
         `notifications/roots/list_changed`. A server keeps the roots until the client announces a change, so it works \

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::check::parts::parts;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, KnownMethod, Message, Name, Seq, Table};
 use crate::plan::Promise;
 
 /// Counter-examples: Only what the requested schema says is compared; formats and patterns are not. Fields that it does
@@ -20,6 +20,11 @@ pub(super) const INPUT_MATCHES_REQUEST: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireSent, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
+    hears: Hears::only(&[
+        (Kind::WireSent, &[Of::Request(KnownMethod::ElicitationCreate)]),
+        (Kind::WireReceived, &[Of::AnyAnswer]),
+    ])
+    .from(&[(Kind::WireSent, &[Of::Request(KnownMethod::ElicitationCreate)])]),
     vacuous: "no client answered a request for input",
     explain: "The server asked for input and said with a schema which fields it needs. Either the client accepted, and \
         a required field is missing or the schema does not allow a value; or it declined and still sent input. The \

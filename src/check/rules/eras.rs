@@ -7,9 +7,10 @@ use serde_json::Value;
 use crate::check::metadata::{CLIENT, VERSION};
 use crate::check::parts::parts;
 use crate::check::senders::{Sender, Senders};
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
 use crate::history::{
-    ConnectionId, Event, EventKind, ExchangeId, Header, Impact, KeySet, Kind, Message, Name, Seq, Table, WireEnd,
+    ConnectionId, Event, EventKind, ExchangeId, Header, Impact, KeySet, Kind, KnownMethod, Message, Name, Seq, Table,
+    WireEnd,
 };
 use crate::plan::Promise;
 
@@ -50,6 +51,18 @@ pub(super) const GENERATION_REMEMBERED: Invariant = Invariant {
         Kind::ConnectionClosed,
         Kind::PlanEnded,
     ],
+    hears: Hears::only(&[(Kind::WireReceived, &[Of::AnyRequest]), (Kind::WireSent, &[Of::AnyAnswer])]).sleeping(
+        &[(Kind::WireReceived, &[Of::LoneRequest, Of::Request(KnownMethod::ServerDiscover)])],
+        &[
+            (Kind::HttpReceived, &[Of::Any]),
+            (Kind::WireReceived, &[Of::Request(KnownMethod::Initialize)]),
+            (Kind::WireSent, &[Of::Answer(KnownMethod::Initialize)]),
+            (Kind::FaultDelivered, &[Of::Any]),
+            (Kind::SessionClosed, &[Of::Any]),
+            (Kind::ConnectionClosed, &[Of::Any]),
+            (Kind::PlanEnded, &[Of::Any]),
+        ],
+    ),
     vacuous: "no client fell back to initialize after its server had refused a request of the stateless generation",
     explain: "The server had refused a request of the stateless generation, and the client had opened a session with \
         `initialize`. Before the next session it asked again, and was refused again: each session costs a request \
@@ -245,6 +258,8 @@ pub(super) const REFUSED_REVISION_DROPPED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent, Kind::FaultDelivered],
+    hears: Hears::only(&[(Kind::WireReceived, &[Of::LoneRequest]), (Kind::WireSent, &[Of::AnyAnswer])])
+        .sleeping(&[(Kind::WireReceived, &[Of::LoneRequest])], &[(Kind::HttpReceived, &[Of::Any])]),
     vacuous: "no client sent a request after its server had refused a revision, or named those that it speaks",
     explain: "The server refused a revision and named those that it speaks, and the client sent the refused one again. \
         The server will refuse it every time, so the client repeats a request that cannot succeed.\n\n\
@@ -375,6 +390,7 @@ pub(super) const CLIENT_NAMED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::PlanEnded],
+    hears: Hears::ALL,
     vacuous: "no client said its name",
     explain: "One request of the client carried `clientInfo` and another one did not. A stateless server keeps nothing \
         between two requests, so it does not know which client it serves, and a gateway that admits clients by name \

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::check::host::{ServerExchange, exchange_of};
 use crate::check::lessons::{ServerSocket, socket_of};
 use crate::check::metadata::{STATELESS_ERRORS, UNKNOWN_METHOD};
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
 use crate::history::{Event, EventKind, Header, Kind, Message, Seq, Table};
 use crate::plan::{Promise, Revision};
 
@@ -23,6 +23,7 @@ pub(super) const FALLBACK_AFTER_REFUSAL: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: FALLBACK,
+    hears: Hears::only(&[(Kind::WireSent, &[Of::AnyAnswer])]),
     vacuous: "no client fell back to the old transport",
     explain: "`initialize` failed with a status that says nothing about the transport, such as 500 or 401, and the client \
         asked for the stream of the old transport. The client mistakes a failing server for an old one: it tells the \
@@ -45,6 +46,7 @@ pub(super) const MODERN_FALLBACK_AFTER_REFUSAL: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: FALLBACK,
+    hears: Hears::only(&[(Kind::WireSent, &[Of::AnyAnswer])]),
     vacuous: "no client fell back to the old transport",
     explain: "The server answered with an error of the new protocol, such as 404 with -32601 for a method that it does not \
         have, and the client asked for the stream of the old transport. The client mistakes an answer for a missing \

@@ -5,8 +5,10 @@ use serde_json::{Map, Value};
 use crate::check::agreement::Spoken;
 use crate::check::methods::method as method_named;
 use crate::check::parts::parts;
-use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table};
+use crate::check::{
+    Agreement, AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness,
+};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, KnownMethod, Message, Name, Seq, Table};
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: An answer without content, such as a declined request for input or an empty list of roots, does
@@ -23,6 +25,17 @@ pub(super) const FEATURES_DECLARED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireSent, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
+    hears: Hears::only(&[
+        (Kind::WireSent, &[Of::AnyRequest]),
+        (
+            Kind::WireReceived,
+            &[Of::AnyAnswer, Of::Notice(KnownMethod::RootsListChanged), Of::Notice(KnownMethod::TasksStatus)],
+        ),
+    ])
+    .from(&[
+        (Kind::WireSent, &[Of::AnyRequest]),
+        (Kind::WireReceived, &[Of::Notice(KnownMethod::RootsListChanged), Of::Notice(KnownMethod::TasksStatus)]),
+    ]),
     vacuous: "no client announced a feature or answered a request for one",
     explain: "The client handed out its roots, a completion or input, or said that its roots had changed, and had not \
         declared that in `initialize`. Most servers ask only clients that declared a feature, so the feature does not \

@@ -4,11 +4,15 @@
 //! pools warm up, so the first samples do not count. A single jump is not growth, and neither is a rise that comes to an end:
 //! growth continues, so it shows in both halves of the samples.
 
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
 use crate::history::{Action, Event, EventKind, Header, Kind, LinkPeer, OpId, Outcome, Seq};
 use crate::plan::Promise;
 
 const KINDS: &[Kind] = &[Kind::SampleTaken];
+const HEARS: Hears = Hears::only(&[
+    (Kind::OperationInvoked, &[Of::Action(Action::Collect)]),
+    (Kind::OperationCompleted, &[Of::Action(Action::Collect)]),
+]);
 const VACUOUS: &str = "no step was repeated often enough to separate growth from noise";
 const SOURCE: &str = "VG-17: the resources of a program do not grow with the number of its runs";
 
@@ -30,6 +34,7 @@ const fn growth(
         needs: Promise::None,
         witness: Witness::Always,
         kinds,
+        hears: HEARS,
         vacuous: VACUOUS,
         explain,
         start,

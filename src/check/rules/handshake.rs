@@ -8,9 +8,9 @@ use crate::check::host::is_responsible;
 use crate::check::metadata::says_revision;
 use crate::check::parts::parts;
 use crate::check::peers::is_on_record;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
 use crate::history::{
-    ConnectionId, Event, EventKind, Header, Impact, Kind, Message, Name, Seq, SocketId, Table, WireEnd,
+    ConnectionId, Event, EventKind, Header, Impact, Kind, KnownMethod, Message, Name, Seq, SocketId, Table, WireEnd,
 };
 use crate::plan::Promise;
 
@@ -40,6 +40,7 @@ pub(super) const HANDSHAKE_ORDER: Invariant = Invariant {
         Kind::WireSent,
         Kind::FaultDelivered,
     ],
+    hears: Hears::only(&[(Kind::WireSent, &[Of::Answer(KnownMethod::Initialize)])]),
     vacuous: "no client sent a message",
     explain: "The client sent a message out of turn while a session was being opened. Lenient servers accept it; \
         strict ones refuse the session or drop the request, so the program works on one machine and not on the next. \
@@ -249,6 +250,7 @@ pub(super) const INITIALIZE_COMPLETE: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived],
+    hears: Hears::only(&[(Kind::WireReceived, &[Of::Request(KnownMethod::Initialize)])]),
     vacuous: "no client sent initialize",
     explain: "The client sent `initialize` without a revision, without its capabilities, or without its name and \
         version. A strict server refuses the session. Lenient servers guess the revision, and different servers guess \
@@ -268,7 +270,8 @@ fn judge_initialize(event: &Event, _view: &View) -> Judged {
         let because = format!("initialize was sent on connection {connection} at {} and offers {offered:?}", event.seq);
         return Judged::Broken(Violation::new("no-such-version", because, &[event.seq]));
     }
-    let param = |path: &[&str]| message.at(&[&["params"], path].concat());
+    let params = message.at(&["params"]);
+    let param = |path: &[&str]| path.iter().try_fold(params?, |value, name| value.get(*name));
     let is_text = |path: &[&str]| param(path).is_some_and(Value::is_string);
     let missing = if !is_text(&["protocolVersion"]) {
         "protocol-version"
@@ -314,6 +317,18 @@ pub(super) const INITIALIZED_SENT: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed, Kind::OperationCompleted],
+    hears: Hears::only(&[
+        (
+            Kind::WireReceived,
+            &[
+                Of::Request(KnownMethod::Initialize),
+                Of::Notice(KnownMethod::Initialized),
+                Of::Request(KnownMethod::Ping),
+            ],
+        ),
+        (Kind::WireSent, &[Of::Answer(KnownMethod::Initialize)]),
+        (Kind::OperationCompleted, &[Of::Loads]),
+    ]),
     vacuous: "no server answered initialize",
     explain: "The server answered `initialize`, the load handed out its tools, and the client never sent \
         `notifications/initialized`. Until the server receives that notification, it may refuse every request and may \
@@ -407,6 +422,7 @@ pub(super) const SESSION_INITIALIZED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::SessionOpened, Kind::WireReceived],
+    hears: Hears::only(&[(Kind::WireReceived, &[Of::Notice(KnownMethod::Initialized)])]),
     vacuous: "no session was opened",
     explain: "The server answered `initialize`, and the client never sent `notifications/initialized`. Until the \
         server receives that notification, it may refuse every request and may not send requests of its own.\n\n\

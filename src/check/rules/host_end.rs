@@ -2,7 +2,7 @@
 
 use crate::check::combinator::{Judged, each};
 use crate::check::parts::parts;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table};
 use crate::plan::Promise;
 
@@ -20,6 +20,7 @@ pub(super) const ENDS_AS_ASKED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::SignalSent, Kind::ProcessExited],
+    hears: Hears::ALL,
     vacuous: "the application did not end by itself",
     explain: "The application exited with a status that reports a failure, or a signal ended it that the harness had \
         not sent. After Ctrl-C a program may end by SIGINT, or exit with status 0 or 130; anything else is an error in \
@@ -103,6 +104,7 @@ pub(super) const EXITS_WITH_SUCCESS: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::ProcessExited],
+    hears: Hears::ALL,
     vacuous: "the client did not exit by itself",
     explain: "The client exited with a status other than 0, so it reports a failure itself, even if all its messages \
         are correct.\n\n\
@@ -133,6 +135,7 @@ pub(super) const ENDED_BY_NO_SIGNAL: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::ProcessExited],
+    hears: Hears::ALL,
     vacuous: "the client did not end",
     explain: "A signal that the harness did not send ended the client: the client crashed or aborted, or the system \
         killed it.\n\n\
@@ -165,6 +168,7 @@ pub(super) const ENDS_IN_TIME: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::ProcessExited, Kind::LimitHit],
+    hears: Hears::ALL,
     vacuous: "the harness ended the client for another reason",
     explain: "The client was still running when its limit had passed, and the harness ended it with every process \
         that it had started.\n\n\

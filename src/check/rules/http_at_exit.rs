@@ -4,7 +4,7 @@ use crate::check::host::{ServerExchange, exchange_of, is_responsible};
 use crate::check::lessons::{ServerSocket, socket_of};
 use crate::check::parts::parts;
 use crate::check::rules::subscriptions::LISTEN;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table, WireEnd};
 use crate::plan::Promise;
 
@@ -23,6 +23,7 @@ pub(super) const STREAMS_CLOSED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::HttpEnded, Kind::ProcessExiting, Kind::GraceExpired],
+    hears: Hears::only(&[(Kind::HttpAnswered, &[Of::Stream])]),
     vacuous: "no client whose exit was recorded had requested a stream",
     explain: "The client exited with an open stream of events, so the operating system closed the stream, not the \
         client. In a program that keeps running, such streams cost a task, a socket and a session for each connection \
@@ -109,6 +110,7 @@ pub(super) const ANSWERS_READ: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::WireReceived, Kind::SocketClosed, Kind::FaultDelivered],
+    hears: Hears::ALL,
     vacuous: "nothing was answered",
     explain: "The client closed a connection before it had read the answer on it. The code that waited for the \
         answer does not learn that it will never come, or no code waited at all.\n\n\

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::check::combinator::{Judged, each};
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
 use crate::history::{Event, EventKind, Header, KeySet, Kind, Name, SessionId, Table};
 use crate::plan::Promise;
 
@@ -20,6 +20,7 @@ pub(super) const POSTS_SAY_JSON: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived],
+    hears: Hears::only(&[(Kind::HttpReceived, &[Of::Post])]),
     vacuous: "no POST had a content type",
     explain: "The `content-type` of a POST said that its body is not JSON. Most servers choose the parser by the \
         content type and refuse any other with 415, so this client works only with servers that ignore the \
@@ -54,6 +55,7 @@ pub(super) const SESSION_ID_IN_HEADER_ONLY: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::SessionOpened, Kind::HttpReceived, Kind::HttpStray, Kind::WireReceived],
+    hears: Hears::ALL,
     vacuous: "no request of a session was received",
     explain: "The id of a session was in the address of a request, or in the content of a message. Everybody who knows \
         the id can take over the session. Proxies and servers log addresses. The author of a tool and the transcript \

@@ -6,7 +6,7 @@ use crate::check::combinator::{Judged, each};
 use crate::check::lessons::{ServerSocket, socket_of};
 use crate::check::metadata::says_revision;
 use crate::check::parts::parts;
-use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{Agreement, AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, KeySet, Kind, Message, Seq, SessionId, Table};
 use crate::plan::{Promise, Revision};
 
@@ -33,6 +33,7 @@ pub(super) const SESSION_ID_SENT: Invariant = Invariant {
         Kind::HttpAnswered,
         Kind::WireReceived,
     ],
+    hears: Hears::ALL,
     vacuous: "no session had an id",
     explain: "The server assigned an id to the session, and a request came without it. Servers answer that with 400, \
         or open another session for it. Often calls work while notifications and cancellations get lost, because other \
@@ -180,6 +181,7 @@ pub(super) const PROTOCOL_VERSION_SENT: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived],
+    hears: Hears::ALL,
     vacuous: "no request of a session was received",
     explain: "A request of a session came without `MCP-Protocol-Version`. A server then assumes 2025-03-26 and may \
         answer as that revision does, or refuse the request: a client that works with one server fails with the \
@@ -224,6 +226,7 @@ pub(super) const ACCEPT_OFFERS_BOTH: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived],
+    hears: Hears::ALL,
     vacuous: "no POST or GET was received",
     explain: "A request did not accept both kinds of answer. The server chooses the kind; a strict server refuses \
         the request with 406, and any release can make a server strict.\n\n\

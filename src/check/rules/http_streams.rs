@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::check::lessons::{ServerSocket, Sockets, socket_of};
 use crate::check::rules::resume::EARLY_US;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, ExchangeId, Header, KeySet, Kind, Name, Seq, SessionId, Table};
 use crate::plan::Promise;
 
@@ -31,6 +31,7 @@ pub(super) const STREAM_REOPENED_SLOWLY: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::StreamEvent, Kind::HttpEnded, Kind::WireSent],
+    hears: Hears::only(&[(Kind::WireSent, &[Of::AnyRequest, Of::AnyNotice])]),
     vacuous: "no client requested a stream",
     explain: "The server closed a stream that it need not keep, and the client opened it again and again, without a \
         pause or with the same pause each time. One such client keeps a processor busy; a thousand such clients after \
@@ -203,6 +204,7 @@ pub(super) const REFUSED_STREAM_ACCEPTED: Invariant = Invariant {
         Kind::SocketOpened,
         Kind::SocketClosed,
     ],
+    hears: Hears::ALL,
     vacuous: "no stream was refused",
     explain: "The server has no stream and answered 405, as it may, and the client kept requesting one. A later \
         request gets the same error: each attempt costs a request, and a log line on both sides, as long as the \

@@ -1,7 +1,7 @@
 //! Idle time: processor use while no operation runs.
 
 use crate::check::combinator::{Judged, each};
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, View, Violation, Witness};
 use crate::history::{Event, EventKind, Header, Kind, cpu_percent, is_busy};
 use crate::plan::Promise;
 
@@ -23,6 +23,7 @@ pub(super) const IDLE_WITHOUT_CPU: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::SampleTaken],
+    hears: Hears::ALL,
     vacuous: "no idle window was observed",
     explain: "No operation was running, and the loader kept a processor busy. A cancel scope that was left in the \
         wrong task delivers its cancellation again forever, fifty to a hundred thousand times a second. A reconnect \

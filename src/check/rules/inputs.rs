@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::check::operations::sent_back;
 use crate::check::rules::sent_back::CallKey;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table};
 use crate::plan::Promise;
 
@@ -25,6 +25,7 @@ pub(super) const SENT_BACK_HAS_INPUTS: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent],
+    hears: Hears::ALL,
     vacuous: "no call was repeated for which a server had asked for input",
     explain: "The server sent a call back and asked for some inputs, each under a key. The client repeated the call \
         before it had all of them, or sent one under another key. The server then asks the person again, or continues \
@@ -123,6 +124,7 @@ pub(super) const SENT_BACK_BOUNDED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived],
+    hears: Hears::ALL,
     vacuous: "no call that a server had sent back was repeated",
     explain: "A server may send a call back on every attempt. The client repeated one call more than fifty times, so \
         it has no limit: its caller waits forever, and client and server keep each other busy.\n\n\

@@ -8,7 +8,8 @@ use crate::check::agreement::Spoken;
 use crate::check::parts::parts;
 use crate::check::reading::Reading;
 use crate::check::rules::subscriptions::{LISTEN, id_of, is_change, subscription_in};
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::topics::FIRST_MESSAGE;
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, LinkPeer, Message, Seq, Table};
 use crate::plan::Promise;
 
@@ -30,6 +31,7 @@ pub(super) const STRANGE_NOTICE_IGNORED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
+    hears: Hears::ALL.from(FIRST_MESSAGE),
     vacuous: "no client with a subscription got a notification for another one before its next request",
     explain: "Over pipes every notification arrives on one channel, and the id in its metadata says for which \
         subscription it is. The client acted on notifications whose id belongs to no subscription of its own, so it \
@@ -144,6 +146,7 @@ pub(super) const TORN_DOWN_SUBSCRIPTION_LEFT: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed, Kind::OperationCompleted],
+    hears: Hears::ALL.from(FIRST_MESSAGE),
     vacuous: "no server tore down a subscription by notification",
     explain: "A server that ends a subscription sends `notifications/cancelled` with the id of the subscription. The \
         client did not treat that as the end: much later it cancelled the same subscription. Until then it waited for \
@@ -246,6 +249,7 @@ pub(super) const SUBSCRIPTION_SENT_AGAIN: Invariant = Invariant {
         Kind::MockEnding,
         Kind::LinkClosed,
     ],
+    hears: Hears::ALL,
     vacuous: "no client that lost a server with an open subscription used it again for long enough",
     explain: "A server died while a subscription was open. The client started it again and continued without \
         subscribing. A new server process knows nothing of the old subscription, so the client misses every later \

@@ -1,7 +1,7 @@
 //! Loads: which loads succeed, and what a load reports about the servers that it could not load.
 
 use crate::check::outcome::{MissKind, OperationEnd, Success, judge_load, loaded};
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
 use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, Outcome};
 use crate::plan::Promise;
 
@@ -17,6 +17,7 @@ pub(super) const LOAD_SUCCEEDS: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::OperationCompleted, Kind::OperationOverdue],
+    hears: Hears::only(&[(Kind::OperationCompleted, &[Of::Loads])]),
     vacuous: "no load ran undisturbed before the first cleanup",
     explain: "The driver requested a load of servers that the harness itself can talk to. The load failed, never \
         returned, or left out the tools of a working server. Users see an agent without tools, often after the second \
@@ -67,6 +68,7 @@ pub(super) const FAILURE_REPORTED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::OperationCompleted],
+    hears: Hears::only(&[(Kind::OperationCompleted, &[Of::Loads, Of::Action(Action::Call)])]),
     vacuous: "no load succeeded without the tools of some server, and no call failed",
     explain: "A load succeeded, one server of the configuration had no tools in it, and the load reported no error. \
         The agent works without a tool that its configuration has, and the user notices only from its answers.\n\n\

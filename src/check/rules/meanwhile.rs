@@ -7,8 +7,8 @@ use serde_json::Value;
 use crate::check::agreement::Spoken;
 use crate::check::parts::parts;
 use crate::check::reading::Reading;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, KeySet, Kind, Message, Name, Seq, Table};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Plans, Property, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, Header, KeySet, Kind, KnownMethod, Message, Name, Seq, Table};
 use crate::plan::Promise;
 
 /// Time in which a request that no person answers should be answered.
@@ -29,6 +29,11 @@ pub(super) const REQUESTS_SERVED_MEANWHILE: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireSent, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
+    hears: Hears::only(&[
+        (Kind::WireSent, &[Of::AnyAnswer, Of::Request(KnownMethod::RootsList), Of::Request(KnownMethod::Ping)]),
+        (Kind::WireReceived, &[Of::AnyAnswer, Of::Notice(KnownMethod::Cancelled)]),
+    ])
+    .from(&[(Kind::WireSent, &[Of::Request(KnownMethod::RootsList), Of::Request(KnownMethod::Ping)])]),
     vacuous: "no server asked for roots or sent a ping while a request of its client was open",
     explain: "The server asked its client for something while it worked on a request of that client, and the client \
         answered only once its own request was over, by an answer or by its timeout. If the server needs the answer to \
@@ -154,6 +159,17 @@ pub(super) const CHANGED_LIST_FETCHED: Invariant = Invariant {
         Kind::WireEof,
         Kind::ConnectionClosed,
     ],
+    hears: Hears::ALL
+        .sleeping(
+            &[(Kind::WireSent, &[Of::Notice(KnownMethod::ToolsListChanged)])],
+            &[
+                (Kind::WireSent, &[Of::Any]),
+                (Kind::WireReceived, &[Of::Request(KnownMethod::Initialize)]),
+                (Kind::WireEof, &[Of::Any]),
+                (Kind::ConnectionClosed, &[Of::Any]),
+            ],
+        )
+        .on(Plans::OnLines),
     vacuous: "no server that had declared listChanged announced a change of its tools before a call",
     explain: "The server announced that its tools had changed, and the client continued to call tools from the old \
         list and never asked for the new list. The model sees tools that are gone, its calls of them fail, and it \

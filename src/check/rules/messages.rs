@@ -7,9 +7,11 @@ use crate::check::combinator::{Count, Judged, at_most, both, each};
 use crate::check::metadata::CLIENT;
 use crate::check::methods::{is_notification, method};
 use crate::check::parts::parts;
-use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{
+    Agreement, AppliesTo, Hears, Invariant, Level, Monitor, Of, Plans, Property, Tally, View, Violation, Witness,
+};
 use crate::history::{
-    ConnectionId, Event, EventKind, Header, Kind, LONGEST_LINE_BYTES, Message, Name, Seq, SocketId, Table,
+    ConnectionId, Event, EventKind, Header, Kind, KnownMethod, LONGEST_LINE_BYTES, Message, Name, Seq, SocketId, Table,
 };
 use crate::plan::{Promise, Revision};
 
@@ -36,6 +38,18 @@ pub(super) const REQUEST_ID_UNIQUE: Invariant = Invariant {
         Kind::WireEof,
         Kind::ConnectionClosed,
     ],
+    hears: Hears::only(&[(Kind::WireReceived, &[Of::AnyRequest, Of::OtherNotice]), (Kind::WireSent, &[Of::AnyAnswer])])
+        .sleeping(
+            &[(Kind::WireReceived, &[Of::LoneRequest, Of::Request(KnownMethod::ServerDiscover)])],
+            &[
+                (Kind::WireReceived, &[Of::AnyRequest, Of::OtherNotice]),
+                (Kind::HttpAnswered, &[Of::Any]),
+                (Kind::HttpEnded, &[Of::Any]),
+                (Kind::WireEof, &[Of::Any]),
+                (Kind::ConnectionClosed, &[Of::Any]),
+            ],
+        )
+        .on(Plans::WithHandshake),
     vacuous: "no request was sent on any connection",
     explain: "Two requests of one session carried the same id, or an id was null, a fraction or no value at all. The client then delivers the \
         answer of one to the other, or a late answer to a request that timed out completes a later call with a wrong \
@@ -158,6 +172,7 @@ pub(super) const STDIN_CARRIES_MESSAGES_ONLY: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireNoise, Kind::WireEof],
+    hears: Hears::ALL,
     vacuous: "no client sent a message",
     explain: "A server received bytes that are not a message: half a line, or text that belongs elsewhere. A write that \
         is cancelled in the middle leaves half a line; the next message is then joined to it and lost as well.\n\n\
@@ -221,6 +236,7 @@ pub(super) const ONE_MESSAGE_AT_A_TIME: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived],
+    hears: Hears::ALL,
     vacuous: "no client sent a message",
     explain: "The client sent several messages as one array. Since 2025-06-18 a server need not support batches, and \
         most servers answer with one error without an id: every call in the batch then waits until its timeout.\n\n\
@@ -270,6 +286,7 @@ pub(super) const MESSAGES_WELL_FORMED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived],
+    hears: Hears::ALL,
     vacuous: "no client sent a message",
     explain: "The client sent a message that is neither a request nor a notification nor a response: `jsonrpc: \
         \"2.0\"` is missing, a response holds both a result and an error or neither, a notification has an id, or a \
@@ -354,6 +371,7 @@ pub(super) const POSTS_ARE_MESSAGES: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireNoise],
+    hears: Hears::ALL,
     vacuous: "nothing was posted",
     explain: "The body of a POST was not a message: it was not JSON, or it was JSON but not an object. A server \
         answers with an error without an id, so the caller waits until its timeout.\n\n\

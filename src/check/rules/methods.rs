@@ -7,7 +7,7 @@ use crate::check::combinator::Judged;
 use crate::check::metadata::CAPABILITIES;
 use crate::check::methods::{Method, method};
 use crate::check::parts::parts;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq};
 use crate::plan::{Promise, Revision};
 
@@ -36,6 +36,7 @@ pub(super) const METHODS_KNOWN: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived],
+    hears: Hears::only(&[(Kind::WireReceived, &[Of::AnyRequest, Of::AnyNotice])]),
     vacuous: "no client sent a request or a notification under a revision that is known",
     explain: "The client sent a method that no revision has, that only another revision has, or that only servers may \
         send. At best a server answers with an error. Some servers treat an unknown notification as a sign of a broken \

@@ -6,7 +6,7 @@ use crate::check::agreement::Spoken;
 use crate::check::metadata::{CAPABILITIES, CLIENT};
 use crate::check::parts::parts;
 use crate::check::senders::{Sender, Senders};
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Event, EventKind, Header, KeySet, Kind, Message, Name, Seq, Table};
 use crate::plan::Promise;
 
@@ -30,6 +30,7 @@ pub(super) const FEATURES_IN_EACH_REQUEST: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent, Kind::PlanEnded],
+    hears: Hears::ALL,
     vacuous: "no client made two requests on one connection, or served a feature",
     explain: "Without sessions a server knows only what the request itself declares. A client whose requests declare \
         different features gets input requests for one call and an error for the next. A client that serves features \

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::check::parts::parts;
 use crate::check::reading::{self, Reading};
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Plans, Property, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, KnownMethod, Message, Name, Seq, Table};
 use crate::plan::Promise;
 
 /// The codes of errors about a message that could not be read, so that its id is unknown.
@@ -27,6 +27,8 @@ pub(super) const NOTIFICATIONS_UNANSWERED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireSent, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
+    hears: Hears::only(&[(Kind::WireSent, &[Of::AnyNotice]), (Kind::WireReceived, &[])])
+        .from(&[(Kind::WireSent, &[Of::AnyNotice])]),
     vacuous: "no server sent a notification before the end of its connection",
     explain: "The server sent a notification, and the client answered it with an error, under a null id because a \
         notification has none. The server cannot tell which message the error is about. Some servers treat it as a \
@@ -101,6 +103,17 @@ pub(super) const TAKEN_BACK_UNANSWERED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: reading::KINDS,
+    hears: Hears::ALL
+        .sleeping(
+            &[(Kind::WireSent, &[Of::AnyRequest])],
+            &[
+                (Kind::WireSent, &[Of::Any]),
+                (Kind::WireReceived, &[Of::Request(KnownMethod::Initialize)]),
+                (Kind::WireEof, &[Of::Any]),
+                (Kind::ConnectionClosed, &[Of::Any]),
+            ],
+        )
+        .on(Plans::OnLines),
     vacuous: "no server took back a request that had not been answered",
     explain: "The server took back a request of its own, and the client still answered it, long after it could have \
         read the notification. The handler continued without need: it asked a person, or paid for a completion, \

@@ -5,8 +5,8 @@ use serde_json::Value;
 use crate::check::agreement::Spoken;
 use crate::check::metadata::VERSION;
 use crate::check::parts::parts;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, KeySet, Kind, Message};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, Header, KeySet, Kind, KnownMethod, Message};
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: A probe comes before the answer to `initialize` was read; `notifications/initialized` shows that it
@@ -22,6 +22,7 @@ pub(super) const OLDER_ERA_KEPT: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
+    hears: Hears::only(&[(Kind::WireReceived, &[Of::AnyRequest, Of::Notice(KnownMethod::Initialized)])]),
     vacuous: "no connection that was opened with initialize carried a later request",
     explain: "The client opened the connection with `initialize`, and later sent a request that carries its own \
         revision, as the stateless generation demands. The server serves the handshake generation there. A server of \

@@ -1,7 +1,7 @@
 //! Output: error channels, stderr, and how much a program writes.
 
 use crate::check::combinator::{Judged, each};
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, View, Violation, Witness};
 use crate::history::{Channel, Event, EventKind, Header, Kind};
 use crate::plan::Promise;
 
@@ -19,6 +19,7 @@ pub(super) const ERROR_CHANNELS_SILENT: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::LoaderReady, Kind::ErrorReported],
+    hears: Hears::ALL,
     vacuous: "the loader was never ready",
     explain: "An error was raised where no code could catch it: in a finaliser, in a task that no code awaits, or in \
         a hook at the end of a loop. The operation that caused it reported success. Lifecycle bugs show first as \
@@ -64,6 +65,7 @@ pub(super) const STDERR_WITHOUT_ERRORS: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::ProcessExited, Kind::ErrorReported],
+    hears: Hears::ALL,
     vacuous: "the client did not end by itself",
     explain: "The program wrote an uncaught error to stderr: a line that begins with the name of an error and a \
         colon, a traceback, or a panic. Many such errors change no exit status, because they are raised where no \
@@ -106,6 +108,7 @@ pub(super) const OUTPUT_BOUNDED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::ProcessExited, Kind::LimitHit],
+    hears: Hears::ALL,
     vacuous: "the program did not end by itself",
     explain: "The program wrote so much, or started so many processes, that the supervisor ended it. A loop that \
         retries without a pause and logs each failure reaches these limits within seconds.\n\n\

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use crate::check::lessons::{Lesson, Sockets, socket_of};
 use crate::check::parts::parts;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::topics::FIRST_MESSAGE;
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{
     Event, EventKind, ExchangeId, Header, Kind, Message, Name, Outcome, Seq, SocketId, Table, header_text,
 };
@@ -38,6 +39,7 @@ pub(super) const PARAMETERS_MIRRORED: Invariant = Invariant {
         Kind::WireSent,
         Kind::OperationCompleted,
     ],
+    hears: Hears::ALL.from(FIRST_MESSAGE),
     vacuous: "no tool was called that marks an argument with x-mcp-header, by a client that knew it",
     explain: "The server listed a tool that marks an argument with `x-mcp-header`, so that a gateway can route the call \
         by it. The call came without that header, or with another value than in its body. A server must refuse such a \
@@ -195,6 +197,7 @@ pub(super) const MISMATCH_LISTED_AGAIN: Invariant = Invariant {
         Kind::WireReceived,
         Kind::WireSent,
     ],
+    hears: Hears::ALL.from(FIRST_MESSAGE),
     vacuous: "no call was refused for its headers",
     explain: "The server refused a call with -32020: its headers do not match its body, or the schema that the client \
         knows is old. The client sent the same call again and again, with the same headers. Each is refused for the \

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::check::parts::parts;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Seq, Table};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, KnownMethod, Seq, Table};
 use crate::plan::Promise;
 
 /// Too many pings: this many pings of one connection...
@@ -25,6 +25,8 @@ pub(super) const PINGS_MODEST: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
+    hears: Hears::only(&[(Kind::WireReceived, &[Of::Request(KnownMethod::Ping)])])
+        .from(&[(Kind::WireReceived, &[Of::Request(KnownMethod::Ping)])]),
     vacuous: "no client sent a ping",
     explain: "The client pinged one connection dozens of times within a second. Each ping costs both sides a message and a \
         wake-up, and over HTTP a request. Such pings show nothing more than a ping every few seconds, and servers that \
@@ -91,6 +93,8 @@ pub(super) const SILENT_CONNECTION_LEFT: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
+    hears: Hears::only(&[(Kind::WireReceived, &[Of::AnyRequest]), (Kind::WireSent, &[Of::AnyAnswer])])
+        .from(&[(Kind::WireReceived, &[Of::Request(KnownMethod::Ping)])]),
     vacuous: "no ping of a client was answered or left unanswered",
     explain: "The client pinged its server again and again, got no answer to anything, and then sent the next request on \
         the same connection. A ping without an answer shows that the connection is dead. The next request on it waits \

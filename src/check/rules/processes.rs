@@ -1,7 +1,7 @@
 //! Processes: which survive, and which are not reaped.
 
 use crate::check::combinator::{Judged, each};
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
 use crate::history::{Action, Event, EventKind, Header, Kind, LinkPeer, Outcome, ProcessId, Seq, Table};
 use crate::plan::Promise;
 
@@ -32,6 +32,10 @@ pub(super) const NOTHING_SURVIVES: Invariant = Invariant {
         Kind::ProcessOrphan,
         Kind::GraceExpired,
     ],
+    hears: Hears::only(&[
+        (Kind::OperationInvoked, &[Of::Action(Action::Close)]),
+        (Kind::OperationCompleted, &[Of::Action(Action::Close)]),
+    ]),
     vacuous: "no server was started, or no grace after it ended",
     explain: "A server process outlived cleanup or the program. Leaked servers hold ports, locks and memory, and a \
         desktop that ran an agent all day has dozens of them. Polite servers hide this, because they exit when their \
@@ -152,6 +156,7 @@ pub(super) const CHILDREN_REAPED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::ProcessZombie, Kind::GraceExpired],
+    hears: Hears::ALL,
     vacuous: "no grace after a cleanup ended",
     explain: "A server exited and the program did not wait for it. One zombie is harmless; one for each rerun of a \
         program that runs for days fills the process table.\n\n\

@@ -1,7 +1,7 @@
 //! The end of a program that the driver asks to exit, or that a signal ends.
 
 use crate::check::combinator::{Obligation, once_then};
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Action, Event, EventKind, Header, Kind, Seq, Source};
 use crate::plan::Promise;
 
@@ -17,6 +17,7 @@ pub(super) const EXIT_OPENS_NOTHING: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::ExitRequested, Kind::SignalSent, Kind::ConnectionOpened, Kind::ProcessExited],
+    hears: Hears::ALL,
     vacuous: "there was no request to exit while no operation ran",
     explain: "The loader connected to a server while the program was ending, by itself or after a signal. Exit \
         handlers that load in order to close, and watchers that restart a server during the exit, leave servers \
@@ -72,6 +73,7 @@ pub(super) const EXIT_PROMPT_AFTER_CLEANUP: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::ExitRequested, Kind::SignalSent, Kind::ProcessExited],
+    hears: Hears::ALL,
     vacuous: "there was no request to exit after a successful cleanup",
     explain: "All sessions were closed, and the program still took seconds to exit. It waited for a thread that is \
         joined at exit, a connection pool that drains, or a timer that was not cancelled. Users see a command that has \
@@ -126,6 +128,7 @@ pub(super) const SIGNAL_ENDS_PROCESS: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::SignalSent, Kind::ProcessExited, Kind::ProcessOrphan, Kind::LimitHit],
+    hears: Hears::ALL,
     vacuous: "no signal was sent to the program",
     explain: "Ctrl-C, a service manager or a closed terminal asked the program to end, and the program stayed alive \
         or left its servers behind. The usual reasons are a patched event loop that swallows the interrupt, a \
@@ -177,6 +180,7 @@ pub(super) const EXIT_COMPLETES: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::ExitRequested, Kind::SignalSent, Kind::ProcessExited, Kind::LimitHit],
+    hears: Hears::ALL,
     vacuous: "there was no request to exit, or a signal was sent as well",
     explain: "The program left its main function and its process stayed: a thread, a timer or a pipe of a child kept \
         it alive, or an exit handler waited for a loop that was closed before it ran. In CI that is a job that times \

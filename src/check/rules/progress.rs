@@ -5,8 +5,8 @@ use serde_json::Value;
 use crate::check::agreement::Spoken;
 use crate::check::carriers::Carrier;
 use crate::check::parts::parts;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, KnownMethod, Message, Name, Seq, Table};
 use crate::plan::Promise;
 
 /// Counter-examples: A request is active until it is answered or cancelled; a cancellation may be overtaken by the
@@ -32,6 +32,14 @@ pub(super) const PROGRESS_TOKENS_VALID: Invariant = Invariant {
         Kind::WireEof,
         Kind::ConnectionClosed,
     ],
+    hears: Hears::only(&[
+        (Kind::HttpReceived, &[]),
+        (Kind::HttpAnswered, &[Of::Failure]),
+        (
+            Kind::WireReceived,
+            &[Of::AnyRequest, Of::AnyAnswer, Of::Notice(KnownMethod::Cancelled), Of::Notice(KnownMethod::Progress)],
+        ),
+    ]),
     vacuous: "no client gave a progress token or reported progress",
     explain: "Two open requests had the same progress token, so the progress of one reached the caller of the other. \
         Or the client reported progress of a request that its server never made or that was already answered, or \

@@ -10,8 +10,8 @@ use crate::check::host::{ServerExchange, exchange_of};
 use crate::check::metadata::{STATELESS_ERRORS, UNKNOWN_METHOD, VERSION};
 use crate::check::parts::parts;
 use crate::check::senders::{Sender, Senders};
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table, WireEnd};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, KnownMethod, Message, Name, Seq, Table, WireEnd};
 use crate::plan::Promise;
 
 /// The statuses with which a server of the handshake generation refuses without an error that names the request.
@@ -46,6 +46,10 @@ pub(super) const REFUSED_GENERATION_LEFT: Invariant = Invariant {
         Kind::ConnectionClosed,
         Kind::SocketClosed,
     ],
+    hears: Hears::only(&[(Kind::WireReceived, &[Of::AnyRequest]), (Kind::WireSent, &[Of::AnyAnswer])]).sleeping(
+        &[(Kind::WireReceived, &[Of::LoneRequest])],
+        &[(Kind::HttpReceived, &[Of::Any]), (Kind::WireReceived, &[Of::Request(KnownMethod::Initialize)])],
+    ),
     vacuous: "no server refused a request without a handshake",
     explain: "A server of the handshake generation refused the first request of the client, and the client continued \
         without a handshake, or kept asking a server that stays silent. Silence means that the server wants \

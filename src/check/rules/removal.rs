@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::check::connection_ends::{UnprovenEnds, ended_connections, is_open, moves_on, newest_open, sees_ends};
 use crate::check::outcome::{MissKind, OperationEnd, Success, judge_call, judge_load, loaded};
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
 use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, OpId, Seq, Table};
 use crate::plan::Promise;
 
@@ -21,6 +21,10 @@ pub(super) const REMOVED_SERVER_CLOSED: Invariant = Invariant {
     needs: Promise::ClosesServers,
     witness: Witness::Always,
     kinds: &[Kind::OperationInvoked, Kind::OperationCompleted, Kind::ExitRequested],
+    hears: Hears::only(&[
+        (Kind::OperationInvoked, &[Of::Loads, Of::Action(Action::Close)]),
+        (Kind::OperationCompleted, &[Of::Loads]),
+    ]),
     vacuous: "no reload removed a server that was connected",
     explain: "A reload removed a server from the configuration, and its connection stayed open. The user removed it \
         for a reason, and it keeps running with its access until the program ends; after a few changes several \
@@ -113,6 +117,7 @@ pub(super) const REMOVAL_SPARES_SIBLINGS: Invariant = Invariant {
         Kind::MockEnding,
         Kind::LinkClosed,
     ],
+    hears: Hears::only(&[(Kind::OperationInvoked, &[Of::Loads, Of::Action(Action::Close)])]),
     vacuous: "no reload removed one of several loaded servers",
     explain: "A reload removed one server from the configuration, and another server lost its session, or the reload \
         itself failed. Sessions that one task enters one after another are nested: their cancel scopes form a stack. \

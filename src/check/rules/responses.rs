@@ -10,9 +10,11 @@ use crate::check::host::is_responsible;
 use crate::check::parts::parts;
 use crate::check::reading::{self, Reading};
 use crate::check::turns::Turns;
-use crate::check::{Agreement, AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{
+    Agreement, AppliesTo, Hears, Invariant, Level, Monitor, Of, Plans, Property, Tally, View, Violation, Witness,
+};
 use crate::history::{
-    ConnectionId, Event, EventKind, ExchangeId, Header, KeySet, Kind, Message, Name, Seq, Table, WireEnd,
+    ConnectionId, Event, EventKind, ExchangeId, Header, KeySet, Kind, KnownMethod, Message, Name, Seq, Table, WireEnd,
 };
 use crate::plan::Promise;
 
@@ -38,6 +40,12 @@ pub(super) const RESPONSES_MATCH_REQUESTS: Invariant = Invariant {
         Kind::WireEof,
         Kind::ConnectionClosed,
     ],
+    hears: Hears::only(&[
+        (Kind::HttpReceived, &[]),
+        (Kind::HttpAnswered, &[Of::Failure, Of::OtherStatus]),
+        (Kind::WireSent, &[Of::AnyRequest, Of::Notice(KnownMethod::Cancelled)]),
+        (Kind::WireReceived, &[Of::AnyAnswer]),
+    ]),
     vacuous: "no client sent a response",
     explain: "The client sent a response that belongs to no request: its id is not one of the server's, or was answered \
         before. The server waits for the right one until its timeout. A response may also complete a later request that \
@@ -205,6 +213,17 @@ pub(super) const SERVER_REQUESTS_ANSWERED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: reading::KINDS,
+    hears: Hears::ALL
+        .sleeping(
+            &[(Kind::WireSent, &[Of::AnyRequest])],
+            &[
+                (Kind::WireSent, &[Of::Any]),
+                (Kind::WireReceived, &[Of::AnyRequest]),
+                (Kind::WireEof, &[Of::Any]),
+                (Kind::ConnectionClosed, &[Of::Any]),
+            ],
+        )
+        .on(Plans::OnLines),
     vacuous: "no server made a request that had time to be answered",
     explain: "The server asked its client for roots, a completion or input, and never got an answer, although the \
         client continued with requests of its own. The call that needed the answer waits until a timeout.\n\n\

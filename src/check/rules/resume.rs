@@ -1,7 +1,7 @@
 //! Streams that end: how soon a client comes back, and what it resumes.
 
 use crate::check::host::{ServerExchange, exchange_of};
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Event, EventKind, Header, KeySet, Kind, Name, Seq, SessionId, SocketId, Table, WireEnd};
 use crate::plan::Promise;
 
@@ -30,6 +30,7 @@ pub(super) const RETRY_HONOURED: Invariant = Invariant {
         Kind::SocketClosed,
         Kind::SessionClosed,
     ],
+    hears: Hears::ALL,
     vacuous: "no stream with a retry time was resumed",
     explain: "The server had sent a waiting time and ended the stream, and the client resumed it earlier. Servers \
         use that time to spread their clients after a restart; clients that do not wait cause the load that keeps the \
@@ -245,6 +246,7 @@ pub(super) const EVENT_ID_KNOWN: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::StreamEvent, Kind::HttpEnded],
+    hears: Hears::ALL,
     vacuous: "no client resumed a stream",
     explain: "The client sent `Last-Event-ID` with an id that the server never sent in that session: made up, changed, or \
         kept from another session. The server replays from that id, so the client loses events or gets those of \

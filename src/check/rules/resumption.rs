@@ -6,7 +6,9 @@ use crate::check::lessons::{ServerSocket, socket_of};
 use crate::check::parts::parts;
 use crate::check::polls::{Asked, PolledRequests};
 use crate::check::reading::{Reading, RequestKey};
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, WireRequest, Witness};
+use crate::check::{
+    AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, WireRequest, Witness,
+};
 use crate::history::{
     ConnectionId, Event, EventKind, Header, Kind, Message, Name, OpId, Outcome, Seq, SessionId, Table, WireEnd,
 };
@@ -24,6 +26,7 @@ pub(super) const RESUMED_BY_GET: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived],
+    hears: Hears::ALL,
     vacuous: "no request named an event id",
     explain: "A POST or DELETE came with `Last-Event-ID`. Only a GET resumes a stream. A server treats the POST as a \
         new message: it does the work a second time, on a new stream, and the client never reads the answer to the \
@@ -68,6 +71,7 @@ pub(super) const RESUMED_FROM_LAST_EVENT: Invariant = Invariant {
         Kind::WireSent,
         Kind::OperationCompleted,
     ],
+    hears: Hears::ALL,
     vacuous: "no client resumed a stream that its server had ended",
     explain: "A stream ended, and the client resumed it after an event that was not the last event that it had read. \
         The server sends the later events again, so the client gets some messages twice: a progress goes back, and a \
@@ -305,6 +309,7 @@ pub(super) const CUT_STREAM_RESUMED: Invariant = Invariant {
         Kind::MockEnding,
         Kind::LinkClosed,
     ],
+    hears: Hears::ALL,
     vacuous: "no stream ended after an event id and before the answer",
     explain: "The server ended the stream of a request after an event id, which asks the client to come back for the \
         answer. The client never came back, and did not cancel the request either: it continued with other requests, \
@@ -405,6 +410,7 @@ pub(super) const RESUME_STOPS: Invariant = Invariant {
         Kind::MockEnding,
         Kind::LinkClosed,
     ],
+    hears: Hears::ALL,
     vacuous: "no stream was resumed",
     explain: "The request was answered, or the client itself had cancelled it, and the client kept opening its stream again. \
         That stream can bring no further message. Each attempt costs a request, and a server keeps the events of a \

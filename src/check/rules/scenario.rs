@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::check::combinator::{Judged, each};
 use crate::check::host::is_responsible;
 use crate::check::parts::parts;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table};
 use crate::plan::Promise;
 
@@ -27,6 +27,7 @@ pub(super) const EXCHANGE_COMPLETE: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::ProcessExited, Kind::LimitHit],
+    hears: Hears::ALL,
     vacuous: "the scenario expects no message, or the client never ran",
     explain: "The client ended before the scenario was over: a message that belongs to the scenario never came, or \
         its answer was an error or is missing. A client that exits early with status 0 looks correct everywhere \
@@ -145,6 +146,7 @@ pub(super) const SERVERS_REACHED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::ProcessExited, Kind::StepUnmet, Kind::LimitHit],
+    hears: Hears::ALL,
     vacuous: "the application never ran",
     explain: "The application ran and sent no message to any server, so nothing can be judged. Most often it did not \
         find its configuration: it reads another file, or the file has another shape.\n\n\
@@ -195,6 +197,7 @@ pub(super) const STEPS_MET: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::StepMet, Kind::StepUnmet],
+    hears: Hears::ALL,
     vacuous: "the plan reached no step that waits",
     explain: "A step of the plan waited for something that did not happen: a list of tools, a call, an answer with \
         another status, or an exit. The driver skipped the later steps and ended the application as Ctrl-C does.\n\n\

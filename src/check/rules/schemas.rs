@@ -7,7 +7,7 @@ use crate::check::combinator::{Judged, each};
 use crate::check::metadata::{LEVELS, LOG_LEVEL};
 use crate::check::parts::parts;
 use crate::check::shape::Schema;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table};
 use crate::plan::{Promise, Revision};
 
@@ -26,6 +26,7 @@ pub(super) const PARAMS_MATCH_SCHEMA: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived],
+    hears: Hears::only(&[(Kind::WireReceived, &[Of::AnyRequest, Of::AnyNotice])]),
     vacuous: "no client sent parameters whose schema is known",
     explain: "The client sent parameters that the schema of the agreed revision does not allow: a member is missing, \
         has another type, or has a value that the schema does not allow. Strict servers refuse the request with \
@@ -109,8 +110,9 @@ fn revision_of(view: &View, connection: &ConnectionId, message: &Message) -> Opt
 
 /// Whether another rule judges the missing member.
 fn is_judged_elsewhere(method: &str, message: &Message) -> bool {
-    let param = |path: &[&str]| message.at(&[&["params"], path].concat());
-    if message.at(&["params"]).is_some_and(|params| !params.is_null() && !params.is_object()) {
+    let params = message.at(&["params"]);
+    let param = |path: &[&str]| path.iter().try_fold(params?, |value, name| value.get(*name));
+    if params.is_some_and(|params| !params.is_null() && !params.is_object()) {
         return true;
     }
     match method {
@@ -139,6 +141,8 @@ pub(super) const RESULTS_MATCH_SCHEMA: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireSent, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
+    hears: Hears::only(&[(Kind::WireSent, &[Of::AnyRequest]), (Kind::WireReceived, &[Of::AnyAnswer])])
+        .from(&[(Kind::WireSent, &[Of::AnyRequest])]),
     vacuous: "no client sent a result whose schema is known",
     explain: "The server asked its client for roots, a completion or input, and the result does not have the shape that \
         the schema of the agreed revision demands: a member is missing, has another type, or has a value that the \
@@ -244,6 +248,7 @@ pub(super) const FIELDS_OF_REVISION: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived],
+    hears: Hears::only(&[(Kind::WireReceived, &[Of::AnyRequest, Of::AnyNotice])]),
     vacuous: "no client sent parameters under a revision that was agreed on",
     explain: "The client sent a parameter that a later revision introduced, on a session that agreed on an earlier one. A \
         server of that revision ignores the parameter, so the answer does not fit the request, or it refuses the \

@@ -1,6 +1,6 @@
 //! Scopes: which context leaves them, and how.
 
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{CodeLine, Context, Event, EventKind, Header, Kind, Leaving, ScopeForm, ScopeId, Seq, Table};
 use crate::plan::Promise;
 
@@ -17,6 +17,7 @@ pub(super) const EXITS_IN_ENTERING_TASK: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Scopes,
     kinds: &[Kind::ScopeEntered, Kind::ScopeLeft],
+    hears: Hears::ALL,
     vacuous: "no task-bound scope was left",
     explain: "A cancel scope or task group was entered in one task and left in another. The library raises \
         (\"Attempted to exit cancel scope in a different task than it was entered in\"), the tasks of the session \
@@ -101,6 +102,7 @@ pub(super) const EXIT_EXPLICIT: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Scopes,
     kinds: &[Kind::ScopeEntered, Kind::ScopeLeft],
+    hears: Hears::ALL,
     vacuous: "no scope was left",
     explain: "The async-generator hook, garbage collection, or the end of `asyncio.run` or of a runtime closed a \
         session or transport, instead of the code that opened it. When that happens depends on the collector. Its \

@@ -7,7 +7,8 @@ use crate::check::operations::sent_back;
 use crate::check::outcome::loaded;
 use crate::check::parts::parts;
 use crate::check::reading::{Reading, RequestKey};
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::topics::FIRST_MESSAGE;
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{
     ConnectionId, Event, EventKind, ExchangeId, Header, KeySet, Kind, Message, Name, OpId, Outcome, Seq, Source, Table,
 };
@@ -37,6 +38,7 @@ pub(super) const SENT_BACK_KEEPS_STATE: Invariant = Invariant {
         Kind::OperationCompleted,
         Kind::OperationAbandoned,
     ],
+    hears: Hears::ALL.from(FIRST_MESSAGE),
     vacuous: "no call that a server had sent back was repeated",
     explain: "A stateless server stores nothing about a call that it sends back: the state that it returns has the \
         work so far. Without that state the call starts from the beginning. With the state of an earlier round the \
@@ -301,6 +303,7 @@ pub(super) const RESULT_TYPE_KNOWN: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::OperationCompleted, Kind::OperationAbandoned],
+    hears: Hears::ALL.from(FIRST_MESSAGE),
     vacuous: "no call that names its operation got a result",
     explain: "The result of a call had a type that the client does not know, and the caller got it as a success. Such \
         a result may contain the promise of a later result, or a question, instead of the result of the tool.\n\n\

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use std::time::Duration;
 
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
+use crate::check::{
+    AppliesTo, Hears, Invariant, Level, Monitor, Of, Operation, Property, Tally, View, Violation, Witness,
+};
 use crate::history::{
     Action, Event, EventKind, Header, Impact, Kind, LinkPeer, OpId, Outcome, Seq, ServerEnd, Source, Table, WireEnd,
 };
@@ -34,6 +36,12 @@ pub(super) const FAILURE_PROMPT: Invariant = Invariant {
         Kind::OperationOverdue,
         Kind::OperationAbandoned,
     ],
+    hears: Hears::ALL.from(&[
+        (Kind::MockEnding, &[Of::Any]),
+        (Kind::LinkClosed, &[Of::Any]),
+        (Kind::ConnectionClosed, &[Of::Any]),
+        (Kind::FaultDelivered, &[Of::Any]),
+    ]),
     vacuous: "no server died with a call in flight",
     explain: "The server died, and the caller was not informed, was informed only after the whole shutdown of the \
         server, or got a success. The reader task found the end of the stream and did not wake the tasks that wait for \

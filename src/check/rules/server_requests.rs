@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 
 use crate::check::parts::parts;
 use crate::check::reading::Reading;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Plans, Property, Tally, View, Violation, Witness};
+use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, KnownMethod, Message, Name, Seq, Table};
 use crate::plan::Promise;
 
 /// Bound on the answer to a ping. The specification says "promptly"; a busy client in Python takes a tenth of this
@@ -41,6 +41,17 @@ pub(super) const PING_ANSWERED: Invariant = Invariant {
         Kind::ExitRequested,
         Kind::SignalSent,
     ],
+    hears: Hears::only(&[(Kind::OperationInvoked, &[Of::Action(Action::Close)])])
+        .sleeping(
+            &[(Kind::WireSent, &[Of::Request(KnownMethod::Ping)])],
+            &[
+                (Kind::WireSent, &[Of::Any]),
+                (Kind::WireReceived, &[Of::Request(KnownMethod::Initialize)]),
+                (Kind::WireEof, &[Of::Any]),
+                (Kind::ConnectionClosed, &[Of::Any]),
+            ],
+        )
+        .on(Plans::OnLines),
     vacuous: "no server sent a ping that had time to be answered",
     explain: "A server sent a ping, and its client refused it or never answered. Servers close the sessions of \
         silent clients, so tools vanish during work for no visible reason. A loader fails to answer if no task reads \
@@ -147,6 +158,11 @@ pub(super) const DEFAULTS_APPLIED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireSent, Kind::WireReceived],
+    hears: Hears::only(&[
+        (Kind::WireSent, &[Of::Request(KnownMethod::ElicitationCreate)]),
+        (Kind::WireReceived, &[Of::AnyAnswer]),
+    ])
+    .from(&[(Kind::WireSent, &[Of::Request(KnownMethod::ElicitationCreate)])]),
     vacuous: "no request for input with defaults was answered",
     explain: "The server requested input, with defaults for its fields, and the answer left out such a field or did \
         not accept the request. A server that relies on its defaults then has no value.\n\n\

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Event, EventKind, Header, Kind, LinkPeer, Seq, Source, Table};
 use crate::plan::Promise;
 
@@ -24,6 +24,7 @@ pub(super) const EOF_BEFORE_SIGNAL: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireEof, Kind::SignalReceived, Kind::MockEnding, Kind::LinkClosed],
+    hears: Hears::ALL,
     vacuous: "no client ended a server",
     explain: "The client signalled or killed a server while its stdin was still open. The server had no chance to \
         write its caches or half-written files and to release its locks. The specification describes these steps: \
@@ -141,6 +142,7 @@ pub(super) const TERM_BEFORE_KILL: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireEof, Kind::SignalReceived, Kind::MockEnding, Kind::LinkClosed],
+    hears: Hears::ALL,
     vacuous: "no server outlived its stdin",
     explain: "A server did not exit when its stdin closed, and the client killed it without a SIGTERM. A server that \
         waits for its own children, or for a write to disk, has a handler for SIGTERM and none for SIGKILL.\n\n\
@@ -227,6 +229,7 @@ pub(super) const TIME_BEFORE_SIGNAL: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireEof, Kind::SignalReceived, Kind::MockEnding, Kind::LinkClosed],
+    hears: Hears::ALL,
     vacuous: "no server got a signal after its stdin had closed",
     explain: "The client closed the server's stdin and sent the signal at once, or sent SIGTERM and killed the server \
         at once. A server that needs a moment to write its data cannot finish, and may leave a damaged file of the \

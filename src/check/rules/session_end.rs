@@ -3,7 +3,7 @@
 use crate::check::host::{ServerExchange, exchange_of, is_responsible};
 use crate::check::lessons::{Lesson, ServerSocket, Sockets, socket_of};
 use crate::check::rules::session_loss::lateness;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Event, EventKind, Header, Kind, Seq, ServerEnd, SessionId, Table};
 use crate::plan::Promise;
 
@@ -21,6 +21,7 @@ pub(super) const SESSION_DELETED: Invariant = Invariant {
     needs: Promise::SendsDelete,
     witness: Witness::Always,
     kinds: &[Kind::SessionOpened, Kind::SessionClosed, Kind::HttpReceived, Kind::GraceExpired],
+    hears: Hears::ALL,
     vacuous: "cleanup found no session whose id was in use",
     explain: "Cleanup was over, and the client had not deleted a session. The server keeps the session and its \
         resources until it expires; on a remote server these are memory and licences that somebody else pays for.\n\n\
@@ -97,6 +98,7 @@ pub(super) const DELETED_SESSION_SILENT: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::SessionOpened, Kind::HttpReceived, Kind::HttpAnswered, Kind::HttpEnded, Kind::SocketClosed],
+    hears: Hears::ALL,
     vacuous: "no session was deleted",
     explain: "The client deleted a session and then used it. Its server answers 404, which the client treats as a lost \
         session, so it opens a new one: the session that was just closed is open again, and no code closes the new \
@@ -202,6 +204,7 @@ pub(super) const SILENT_AFTER_END: Invariant = Invariant {
         Kind::HttpEnded,
         Kind::SocketClosed,
     ],
+    hears: Hears::ALL,
     vacuous: "no client deleted its session",
     explain: "The client ended its session with DELETE, got the answer, and then sent a request on the session. The \
         server answers 404, which a client treats as a lost session, so it opens a new one: the session that was just \
@@ -276,6 +279,7 @@ pub(super) const SESSION_ENDED: Invariant = Invariant {
         Kind::ProcessExited,
         Kind::PlanEnded,
     ],
+    hears: Hears::ALL,
     vacuous: "no session was opened",
     explain: "The client exited and had not ended its session with DELETE. The server keeps it until it expires.\n\n\
         The specification only recommends the DELETE, so the verdict is Warn. To fix it, send DELETE where the client \

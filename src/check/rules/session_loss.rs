@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::check::lessons::{Lesson, ServerSocket, Sockets, socket_of};
 use crate::check::rules::credentials::content;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
 use crate::history::{
     Action, Event, EventKind, ExchangeId, Header, KeySet, Kind, Message, Name, OpId, Outcome, Seq, SessionId, Table,
     WireEnd,
@@ -76,6 +76,18 @@ pub(super) const STALE_SESSION_UNUSED: Invariant = Invariant {
         Kind::SocketOpened,
         Kind::SocketClosed,
     ],
+    hears: Hears::ALL.sleeping(
+        &[(Kind::HttpAnswered, &[Of::Failure])],
+        &[
+            (Kind::CancelRequested, &[Of::Any]),
+            (Kind::SessionOpened, &[Of::Any]),
+            (Kind::HttpReceived, &[Of::Any]),
+            (Kind::HttpAnswered, &[Of::Any]),
+            (Kind::HttpEnded, &[Of::Any]),
+            (Kind::SocketOpened, &[Of::Any]),
+            (Kind::SocketClosed, &[Of::Any]),
+        ],
+    ),
     vacuous: "no request for a session got a 404",
     explain: "The server had answered 404 to the id of a session, and the client kept using it. Each such request is \
         lost. The usual reasons are a stream that the client reopens forever, and an id that was copied into a task \
@@ -253,6 +265,15 @@ pub(super) const LOST_SESSION_RENEWED_ONCE: Invariant = Invariant {
         Kind::OperationCompleted,
         Kind::ExitRequested,
     ],
+    hears: Hears::only(&[
+        (Kind::WireSent, &[Of::AnyAnswer]),
+        (Kind::OperationInvoked, &[Of::Loads, Of::Action(Action::Close)]),
+        (Kind::OperationCompleted, &[Of::Action(Action::Call)]),
+    ])
+    .sleeping(
+        &[(Kind::HttpAnswered, &[Of::Failure])],
+        &[(Kind::HttpReceived, &[Of::Any]), (Kind::HttpAnswered, &[Of::Any])],
+    ),
     vacuous: "no request was answered with 404 for its session",
     explain: "A server restarted or let the session expire, and answered 404. There are three ways to get it wrong. \
         The client never opened a new session, so every later call fails until the program restarts. It opened one \
@@ -386,6 +407,8 @@ pub(super) const LOST_SESSION_CALLS_END: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::SessionClosed, Kind::OperationCompleted, Kind::OperationOverdue, Kind::OperationAbandoned],
+    hears: Hears::only(&[(Kind::OperationCompleted, &[Of::Action(Action::Call)])])
+        .from(&[(Kind::SessionClosed, &[Of::Any])]),
     vacuous: "no session was lost with a call in flight",
     explain: "The session was lost while a call was in flight on it, and the caller never got an outcome. The answer \
         would have arrived on the lost session; the renewal replaced it and dropped the list of waiting callers.\n\n\

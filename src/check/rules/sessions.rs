@@ -4,7 +4,8 @@ use crate::check::connection_ends::{UnprovenEnds, ended_connections, newest_open
 use crate::check::host::is_responsible;
 use crate::check::parts::parts;
 use crate::check::{
-    AppliesTo, Connection, Gone, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness,
+    AppliesTo, Connection, Gone, Hears, Invariant, Level, Monitor, Of, Operation, Property, Tally, View, Violation,
+    Witness,
 };
 use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, Seq, Table};
 use crate::plan::{ContextKind, PlaceKind, Promise};
@@ -37,6 +38,7 @@ pub(super) const OPEN_UNTIL_CLEANUP: Invariant = Invariant {
         Kind::MockEnding,
         Kind::LinkClosed,
     ],
+    hears: Hears::only(&[(Kind::OperationInvoked, &[Of::Loads, Of::Action(Action::Close)])]),
     vacuous: "no load handed out tools",
     explain: "The load handed out tools, and the connection behind them ended before cleanup began. Either its scope \
         was left when `load` returned (`async with session: return tools`), or the task, loop or runtime that loaded \
@@ -190,6 +192,7 @@ pub(super) const SESSIONS_USED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::SessionOpened, Kind::HttpReceived, Kind::WireReceived],
+    hears: Hears::only(&[(Kind::WireReceived, &[Of::AnyRequest]), (Kind::HttpReceived, &[Of::Get])]),
     vacuous: "no session was opened",
     explain: "The client opened several sessions with one server and sent no request on one of them. A second \
         connect next to the first, or a retry of an open that had succeeded, leaves such a session on the server \

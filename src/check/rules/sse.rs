@@ -6,7 +6,7 @@ use crate::check::combinator::{Judged, each};
 use crate::check::host::{ServerExchange, exchange_of};
 use crate::check::lessons::{Lesson, ServerSocket, Sockets, socket_of};
 use crate::check::metadata::says_revision;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{
     ConnectionId, Event, EventKind, ExchangeId, Header, KeySet, Kind, LinkPeer, Message, Name, Seq, SessionId, Table,
     WireEnd,
@@ -34,6 +34,7 @@ pub(super) const POSTED_TO_ENDPOINT: Invariant = Invariant {
         Kind::HttpStray,
         Kind::HttpAnswered,
     ],
+    hears: Hears::ALL,
     vacuous: "nothing was posted",
     explain: "The first event of the stream names the address for messages, and the client posted a message \
         elsewhere. The address may be relative and usually has a query, which names the session. A client that \
@@ -130,6 +131,7 @@ pub(super) const OLD_TRANSPORT_ALONE: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::HttpStray],
+    hears: Hears::ALL,
     vacuous: "no request was received",
     explain: "The client sent DELETE to a server of HTTP with server-sent events, as streamable HTTP ends a session. This \
         transport has no such request: the server refuses it, and the session continues until its stream is \
@@ -176,6 +178,7 @@ pub(super) const CLOSED_STREAM_SILENT: Invariant = Invariant {
         Kind::HttpAnswered,
         Kind::HttpEnded,
     ],
+    hears: Hears::ALL,
     vacuous: "no client closed its stream",
     explain: "The client closed the stream that is its session, and posted a message of that session later. Its server has \
         ended the session and refuses the message, and there is no stream on which an answer could come: the caller waits \
@@ -278,6 +281,7 @@ pub(super) const STREAM_CLOSED: Invariant = Invariant {
     needs: Promise::ClosesServers,
     witness: Witness::Always,
     kinds: &[Kind::SessionOpened, Kind::ConnectionClosed, Kind::MockEnding, Kind::LinkClosed, Kind::GraceExpired],
+    hears: Hears::ALL,
     vacuous: "no stream was open at a cleanup",
     explain: "Cleanup and its grace were over, and the stream of a session was still open. Over this transport only \
         the end of the stream ends a session: the server keeps it, with a socket and its resources, as long as the \

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::check::metadata::{CAPABILITIES, STATELESS_ERRORS, UNKNOWN_METHOD, VERSION};
 use crate::check::parts::parts;
 use crate::check::senders::{Sender, Senders};
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{
     ConnectionId, Event, EventKind, ExchangeId, Header, KeySet, Kind, Message, Name, Seq, SessionId, Source, Table,
     header_text, is_header_text,
@@ -28,6 +28,7 @@ pub(super) const METADATA_SENT: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived],
+    hears: Hears::ALL,
     vacuous: "no request was made without a handshake",
     explain: "Without sessions, each request must carry its revision and the capabilities of its client, and over \
         HTTP its headers must repeat the values that gateways read. A server must refuse a request without them. \
@@ -171,6 +172,7 @@ pub(super) const GENERATION_KEPT: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::HttpAnswered, Kind::WireReceived, Kind::WireSent],
+    hears: Hears::ALL,
     vacuous: "no server that had shown that it is stateless got a later request",
     explain: "The server answered `server/discover`, or refused a request with an error that only the stateless \
         generation has, and the client still sent `initialize`. A stateless server refuses it, and the load fails. A \
@@ -347,6 +349,7 @@ pub(super) const SESSIONS_OVER: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::SessionOpened, Kind::WireReceived, Kind::WireSent],
+    hears: Hears::ALL,
     vacuous: "no server that had answered without a handshake got a later request",
     explain: "The client used a feature that only revisions with sessions have: it named a session, opened or \
         deleted one, or resumed a stream. A stateless server does not support any of these and may refuse the \

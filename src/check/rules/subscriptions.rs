@@ -3,7 +3,8 @@
 use crate::check::host::{ServerExchange, exchange_of};
 use crate::check::metadata::SUBSCRIPTION;
 use crate::check::parts::parts;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::topics::FIRST_MESSAGE;
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{Event, EventKind, Header, Kind, Message, Name, Seq, Table};
 use crate::plan::Promise;
 
@@ -40,6 +41,7 @@ pub(super) const SUBSCRIPTION_CLOSED: Invariant = Invariant {
     needs: Promise::ClosesServers,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::HttpEnded, Kind::MockEnding, Kind::GraceExpired],
+    hears: Hears::ALL.from(FIRST_MESSAGE),
     vacuous: "no subscription was opened before a cleanup",
     explain: "Cleanup is over, and the stream of a subscription is still open. It holds a task, a socket, and a server \
         that continues to send notifications. A stateless server has no session whose end would close the stream.\n\n\

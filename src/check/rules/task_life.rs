@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::check::agreement::Spoken;
 use crate::check::parts::parts;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table, WireEnd};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, KnownMethod, Message, Name, Seq, Table, WireEnd};
 use crate::plan::{Promise, Revision};
 
 /// Number of requests that show that a client makes other requests, or repeats the same one.
@@ -30,6 +30,10 @@ pub(super) const TASKS_FOLLOWED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
+    hears: Hears::only(&[
+        (Kind::WireReceived, &[Of::AnyRequest]),
+        (Kind::WireSent, &[Of::AnyAnswer, Of::Notice(KnownMethod::TasksStatus)]),
+    ]),
     vacuous: "no call became a task that its client asked for",
     explain: "A call became a task, and the client did not poll the task correctly: it never polled and made other \
         requests, it kept polling although the task was over, or it polled far more often than `pollInterval` \
@@ -224,6 +228,10 @@ pub(super) const TASK_INPUT_AWAITED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
+    hears: Hears::only(&[
+        (Kind::WireReceived, &[Of::AnyRequest]),
+        (Kind::WireSent, &[Of::AnyAnswer, Of::Notice(KnownMethod::TasksStatus)]),
+    ]),
     vacuous: "no task needed input",
     explain: "A task had the status `input_required`, and the client continued to poll. The server sends its request \
         for input on the stream of `tasks/result`, because it knows that the client listens there. As long as the \
@@ -296,6 +304,8 @@ pub(super) const TASK_ANSWERS_RELATED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireSent, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
+    hears: Hears::only(&[(Kind::WireSent, &[Of::AnyRequest]), (Kind::WireReceived, &[Of::AnyAnswer])])
+        .from(&[(Kind::WireSent, &[Of::AnyRequest])]),
     vacuous: "no client answered a request that belongs to a task",
     explain: "The server sent a request on behalf of a task, and marked it with the metadata \
         `io.modelcontextprotocol/related-task`. The client's result does not carry that metadata, or names another \

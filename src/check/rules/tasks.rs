@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use crate::check::agreement::Spoken;
 use crate::check::parts::parts;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Name, Seq, Table};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, KnownMethod, Message, Name, Seq, Table};
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: A client that has not listed a tool knows nothing of its tasks. A call that crosses a list, or a
@@ -21,6 +21,10 @@ pub(super) const TASK_SUPPORT_FOLLOWED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
+    hears: Hears::only(&[
+        (Kind::WireReceived, &[Of::Request(KnownMethod::ToolsList), Of::Request(KnownMethod::ToolsCall)]),
+        (Kind::WireSent, &[Of::Answer(KnownMethod::ToolsList)]),
+    ]),
     vacuous: "no tool of a server with tasks was called",
     explain: "The list of tools says how each is to be called, and the client did not follow it: it called a tool that \
         requires a task without one, or called a tool as a task that does not support tasks. The server must refuse \

@@ -8,9 +8,12 @@ use serde_json::Value;
 
 use crate::check::outcome::loaded;
 use crate::check::parts::parts;
-use crate::check::{AppliesTo, Gone, Invariant, Level, Monitor, Operation, Property, Tally, View, Violation, Witness};
+use crate::check::{
+    AppliesTo, Gone, Hears, Invariant, Level, Monitor, Of, Operation, Property, Tally, View, Violation, Witness,
+};
 use crate::history::{
-    ConnectionId, Event, EventKind, Header, KeySet, Kind, Message, Name, OpId, Outcome, Seq, Table, Tool,
+    Action, ConnectionId, Event, EventKind, Header, KeySet, Kind, KnownMethod, Message, Name, OpId, Outcome, Seq,
+    Table, Tool,
 };
 use crate::plan::Promise;
 
@@ -28,6 +31,11 @@ pub(super) const TOOLS_MATCH_OFFER: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::OperationCompleted],
+    hears: Hears::only(&[
+        (Kind::WireReceived, &[Of::Request(KnownMethod::ToolsList)]),
+        (Kind::WireSent, &[Of::Answer(KnownMethod::ToolsList), Of::OtherAnswer]),
+        (Kind::OperationCompleted, &[Of::Loads]),
+    ]),
     vacuous: "no load handed out tools of a server that had listed them",
     explain: "The tools that the load handed out are not the tools that the server listed: one is missing, or one is \
         no longer there. The usual reasons are a list that is cached longer than its server lives, and tools of two \
@@ -230,6 +238,12 @@ pub(super) const CHANGED_TOOLS_LISTED_AGAIN: Invariant = Invariant {
         Kind::OperationInvoked,
         Kind::OperationCompleted,
     ],
+    hears: Hears::only(&[
+        (Kind::WireSent, &[Of::Notice(KnownMethod::ToolsListChanged), Of::AnyAnswer]),
+        (Kind::OperationInvoked, &[Of::Loads]),
+        (Kind::OperationCompleted, &[Of::Loads, Of::Action(Action::Call)]),
+    ])
+    .from(&[(Kind::WireSent, &[Of::Notice(KnownMethod::ToolsListChanged)])]),
     vacuous: "no server announced a change of its tools before a load",
     explain: "A server announced that its list of tools had changed, and the next load handed out the old list: the \
         loader keeps its sessions, each with a list. The model sees tools that are gone, and never sees the new \

@@ -8,7 +8,7 @@ use crate::check::operations::sent_back;
 use crate::check::parts::parts;
 use crate::check::rules::sent_back::CallKey;
 use crate::check::rules::subscriptions::id_of;
-use crate::check::{AppliesTo, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, Message, Seq, Table};
 use crate::plan::Promise;
 
@@ -26,6 +26,7 @@ pub(super) const UNTYPED_RESULT_COMPLETE: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent],
+    hears: Hears::ALL,
     vacuous: "no call was answered with a result without a type before a further request",
     explain: "Servers of earlier revisions write no `resultType`, and a result without one is complete. The client \
         treated it as a call that was sent back, and made the call again with inputs that the server had not asked \
@@ -109,6 +110,7 @@ pub(super) const CANCELLED_TASK_OVER: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent],
+    hears: Hears::ALL,
     vacuous: "after an acknowledged cancellation, no task ended in another way",
     explain: "The server acknowledged the cancellation of a task, but the task ended in another way: it was complete, \
         or it failed. The specification allows that, because a cancellation is only a request. The client keeps asking \

@@ -2,9 +2,10 @@
 
 use crate::check::parts::parts;
 use crate::check::{
-    Agreement, AppliesTo, InitializeAnswer, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness,
+    Agreement, AppliesTo, Hears, InitializeAnswer, Invariant, Level, Monitor, Of, Property, Tally, View, Violation,
+    Witness,
 };
-use crate::history::{ConnectionId, Event, EventKind, Header, KeySet, Kind, Message};
+use crate::history::{ConnectionId, Event, EventKind, Header, KeySet, Kind, KnownMethod, Message};
 use crate::plan::{Promise, Revision};
 
 /// Counter-examples: A client may know a revision that this program does not, and says so by offering it. Another rule
@@ -21,6 +22,10 @@ pub(super) const UNKNOWN_VERSION_LEFT: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireEof, Kind::ConnectionClosed],
+    hears: Hears::only(&[
+        (Kind::HttpReceived, &[Of::Post]),
+        (Kind::WireReceived, &[Of::AnyRequest, Of::Notice(KnownMethod::Initialized)]),
+    ]),
     vacuous: "no client sent anything after the answer to initialize",
     explain: "The server answered `initialize` with a revision that does not exist, and the client continued as if it \
         supported that revision. From then on neither side knows which rules apply, and either may misread messages \

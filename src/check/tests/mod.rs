@@ -11,6 +11,7 @@ mod properties;
 mod removal;
 mod requirements;
 mod schemas;
+mod selection;
 
 use std::sync::{LazyLock, OnceLock};
 
