@@ -147,14 +147,17 @@ pub(super) struct Counts {
 
 /// Withdraws the consequences of each cause. There are counts for each finding.
 pub(super) fn withdraw_consequences(findings: &mut [Finding], counts: &[Counts]) {
+    let is_broken = |finding: &Finding| matches!(finding.verdict, Verdict::Fail | Verdict::Warn);
+    if !findings.iter().any(is_broken) {
+        return;
+    }
     for cause in CAUSES {
-        let is_broken = |finding: &Finding| matches!(finding.verdict, Verdict::Fail | Verdict::Warn);
         let is_cause = |finding: &Finding| is_broken(finding) && finding.signature == cause.of;
         let Some(at) = findings.iter().position(is_cause) else { continue };
         for index in 0..findings.len() {
             let finding = &findings[index];
             if is_broken(finding)
-                && cause.consequences.contains(&finding.signature.as_str())
+                && cause.consequences.contains(&&*finding.signature)
                 && cause.shown.holds((&findings[at], &counts[at]), (finding, &counts[index]))
             {
                 let (requirement, because) = (finding.requirement.clone(), finding.because.clone());
@@ -185,21 +188,21 @@ impl Shown {
 /// Adds the explanation of another finding to a finding.
 fn explain(finding: &mut Finding, requirement: &[&'static str], because: &str) {
     share(finding, requirement);
-    finding.because = format!("{}: {because}", finding.because);
+    finding.because = format!("{}: {because}", finding.because).into();
 }
 
 /// Adds the requirements of another finding.
 fn share(finding: &mut Finding, requirement: &[&'static str]) {
     let lacking = requirement.iter().filter(|id| !finding.requirement.contains(id)).copied();
     let lacking: Vec<_> = lacking.collect();
-    finding.requirement.extend(lacking);
+    finding.requirement.to_mut().extend(lacking);
 }
 
-fn withdraw(finding: &mut Finding, because: &str) {
+fn withdraw(finding: &mut Finding, because: &'static str) {
     finding.verdict = Verdict::NotObservable;
-    finding.because = because.to_owned();
+    finding.because = because.into();
     finding.witness.clear();
-    finding.signature = format!("{}/{}", finding.invariant, Verdict::NotObservable);
+    finding.signature = format!("{}/{}", finding.invariant, Verdict::NotObservable).into();
 }
 
 #[cfg(test)]
@@ -212,10 +215,10 @@ mod tests {
         Finding {
             invariant,
             verdict: Verdict::Fail,
-            because: String::new(),
+            because: String::new().into(),
             witness: witness.iter().copied().map(Seq).collect(),
-            requirement: Vec::new(),
-            signature: signature.to_owned(),
+            requirement: Vec::new().into(),
+            signature: signature.to_owned().into(),
         }
     }
 
@@ -277,12 +280,15 @@ mod tests {
     fn what_led_to_a_missing_answer_is_told_with_it() {
         let mut findings =
             vec![broken("cut-stream-resumed/unnamed", &[3, 5]), broken("exchange-complete/not-answered", &[3, 9])];
-        findings[0].requirement = vec!["LC-RES-01"];
-        findings[1].requirement = vec!["VG-04"];
+        findings[0].requirement = vec!["LC-RES-01"].into();
+        findings[1].requirement = vec!["VG-04"].into();
         let counts = || Counts { never_held: true, n_broken: 1 };
         withdraw_consequences(&mut findings, &[counts(), counts()]);
         assert_eq!(findings[0].verdict, Verdict::NotObservable);
-        assert_eq!((findings[1].verdict, &findings[1].requirement), (Verdict::Fail, &vec!["VG-04", "LC-RES-01"]));
+        assert_eq!(
+            (findings[1].verdict, &findings[1].requirement),
+            (Verdict::Fail, &vec!["VG-04", "LC-RES-01"].into())
+        );
     }
 
     #[test]

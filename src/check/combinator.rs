@@ -151,6 +151,7 @@ impl Monitor for Both {
 mod tests {
     use super::*;
     use crate::check::INVARIANTS;
+    use crate::check::subscribers::Signatures;
     use crate::history::Header;
 
     /// Holds once, at the end.
@@ -168,6 +169,7 @@ mod tests {
     fn each_of_two_monitors_takes_the_end() {
         let (view, mut tally) = (View::new(&Header::new("test")), Tally::default());
         both(Box::new(HoldsAtEnd), Box::new(HoldsAtEnd)).end(&view, &mut tally);
-        assert_eq!(tally.finding(&INVARIANTS[0], &view).because, "held each of 2 times");
+        let signatures = Box::leak(Box::new(Signatures::of(INVARIANTS[0].id)));
+        assert_eq!(tally.finding(&INVARIANTS[0], signatures, &view).because, "held each of 2 times");
     }
 }

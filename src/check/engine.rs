@@ -1,19 +1,22 @@
 //! One pass over a history: the view first, then the monitors that subscribe to the kind of the event.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use crate::check::causes::{Counts, withdraw_consequences};
 use crate::check::evidence::Missing;
 use crate::check::experiment::Experiment;
 use crate::check::generations::{Hearers, Spoke};
-use crate::check::subscribers::{Rows, Subscribers};
+use crate::check::subscribers::{Rows, Signatures, Subscribers};
 use crate::check::{
     Finding, HOST_RULES, INVARIANTS, Invariant, Judgement, Monitor, PlanVerdict, Plans, Tally, Verdict, View, Witness,
 };
 use crate::history::{Event, Header};
+use crate::plan::Revision;
 
 /// Judges a history event by event.
 pub struct Engine {
+    header: Header,
     view: View,
     experiment: Experiment,
     /// In the order of the table.
@@ -23,8 +26,33 @@ pub struct Engine {
     watching: Rows,
     /// The rows that nothing concerns yet, except a few events.
     asleep: Rows,
-    /// The generations whose rules await a session, with a handshake and stateless.
-    awaited: (bool, bool),
+    awaited: Awaited,
+}
+
+/// For each generation that is not the plan's, the reason why its rules do not apply as long as the history shows no session of
+/// it.
+struct Awaited {
+    handshake: Option<String>,
+    stateless: Option<String>,
+}
+
+impl Awaited {
+    fn of(header: &Header) -> Self {
+        let revision: Option<Revision> = header.revision.parse().ok();
+        let because = |has: &str| ["applies to revisions ", has, " a handshake, this is ", &header.revision].concat();
+        let has_handshake = |revision: Revision| revision <= Revision::NEWEST_HANDSHAKE;
+        Self {
+            handshake: (!revision.is_some_and(has_handshake)).then(|| because("with")),
+            stateless: revision.is_none_or(has_handshake).then(|| because("without")),
+        }
+    }
+
+    fn because(&self, spoke: Spoke) -> Option<&String> {
+        match spoke {
+            Spoke::Handshake => self.handshake.as_ref(),
+            Spoke::Stateless => self.stateless.as_ref(),
+        }
+    }
 }
 
 static OF_LOADERS: LazyLock<Subscribers> = LazyLock::new(|| Subscribers::of(INVARIANTS));
@@ -32,25 +60,28 @@ static OF_HOSTS: LazyLock<Subscribers> = LazyLock::new(|| Subscribers::of(HOST_R
 
 struct Row {
     invariant: &'static Invariant,
+    signatures: &'static Signatures,
     standing: Standing,
-    /// Of a rule of another generation than the plan's: the generation, and the reason why the rule does not apply as long
-    /// as the history shows no session of it.
-    awaits: Option<(Spoke, String)>,
+    /// The generation of the rule, if it is another one than the plan's.
+    awaits: Option<Spoke>,
 }
 
 enum Standing {
-    Watching {
-        monitor: Box<dyn Monitor>,
-        tally: Tally,
-        missing: Missing,
-    },
+    Watching(Watch),
     NotApplicable {
-        because: String,
+        because: Cow<'static, str>,
     },
     /// Nothing that it could find would prove anything.
     NotObservable {
         because: String,
     },
+}
+
+struct Watch {
+    /// Started with the first event that it gets: most rules get none in most histories.
+    monitor: Option<Box<dyn Monitor>>,
+    tally: Tally,
+    missing: Missing,
 }
 
 impl Engine {
@@ -67,19 +98,21 @@ impl Engine {
     }
 
     fn of(table: &'static [Invariant], subscribers: &'static Subscribers, header: &Header) -> Self {
-        let rows: Vec<Row> = table.iter().map(|invariant| Row::new(invariant, header)).collect();
+        let numbered = table.iter().enumerate();
+        let awaited = Awaited::of(header);
+        let new = |(row, invariant)| Row::new(invariant, subscribers.signatures(row), header, &awaited);
+        let rows: Vec<Row> = numbered.map(new).collect();
         let view = View::new(header);
         let mut watching = Rows::default();
-        let watched = rows.iter().enumerate().filter(|(_, row)| matches!(row.standing, Standing::Watching { .. }));
+        let watched = rows.iter().enumerate().filter(|(_, row)| matches!(row.standing, Standing::Watching(_)));
         watched.for_each(|(index, _)| watching.insert(index));
         let asleep = subscribers.asleep(|plans| match plans {
             Plans::Every => true,
             Plans::OnLines => view.is_line(),
             Plans::WithHandshake => !view.is_stateless_plan(),
         });
-        let awaits = |spoke| rows.iter().any(|row| row.awaits.as_ref().is_some_and(|(awaited, _)| *awaited == spoke));
-        let awaited = (awaits(Spoke::Handshake), awaits(Spoke::Stateless));
-        Self { view, experiment: Experiment::default(), rows, subscribers, watching, asleep, awaited }
+        let header = header.clone();
+        Self { header, view, experiment: Experiment::default(), rows, subscribers, watching, asleep, awaited }
     }
 
     /// Takes one event, in recorded order.
@@ -93,7 +126,9 @@ impl Engine {
         self.experiment.see(event);
         if !was_killed {
             for index in self.hearers(event, own).iter() {
-                if let Standing::Watching { monitor, tally, .. } = &mut self.rows[index].standing {
+                let Row { invariant, standing, .. } = &mut self.rows[index];
+                if let Standing::Watching(Watch { monitor, tally, .. }) = standing {
+                    let monitor = monitor.get_or_insert_with(|| (invariant.start)(&self.header));
                     monitor.see(event, &self.view, tally);
                 }
             }
@@ -103,11 +138,10 @@ impl Engine {
 
     /// The rows that get an event, and which it wakes.
     fn hearers(&mut self, event: &Event, own: Hearers) -> Rows {
-        let (awaits_handshake, awaits_stateless) = self.awaited;
         let foreign = self.view.generations.foreign(event);
         let of_generations = self.subscribers.of_generations(
-            if awaits_handshake { foreign.handshake } else { own.handshake },
-            if awaits_stateless { foreign.stateless } else { own.stateless },
+            if self.awaited.handshake.is_some() { foreign.handshake } else { own.handshake },
+            if self.awaited.stateless.is_some() { foreign.stateless } else { own.stateless },
         );
         let concerned = self.subscribers.concerned(self.view.topic(event));
         self.asleep = self.asleep.without(concerned.woken.and(of_generations));
@@ -123,11 +157,16 @@ impl Engine {
 
     /// The judgement of the history if it ended here.
     pub(super) fn so_far(&self) -> Judgement {
-        let Self { view, experiment, rows, .. } = self;
-        let (mut findings, counts): (Vec<Finding>, Vec<Counts>) = rows.iter().map(|row| row.finding(view)).unzip();
+        let mut findings: Vec<Finding> = Vec::with_capacity(self.rows.len());
+        let mut counts: Vec<Counts> = Vec::with_capacity(self.rows.len());
+        for row in &self.rows {
+            let (finding, count) = row.finding(self);
+            findings.push(finding);
+            counts.push(count);
+        }
         withdraw_consequences(&mut findings, &counts);
-        experiment.doubt(&mut findings);
-        findings.extend(experiment.findings());
+        self.experiment.doubt(&mut findings);
+        findings.extend(self.experiment.findings());
         Judgement { verdict: PlanVerdict::of(&findings), findings }
     }
 }
@@ -147,7 +186,7 @@ impl Engine {
     /// The finding of one rule if the history ended here. What follows from another violation is not withdrawn.
     pub(super) fn own_finding(&self, id: &str) -> Finding {
         let row = self.rows.iter().find(|row| row.invariant.id == id).unwrap();
-        row.finding(&self.view).0
+        row.finding(self).0
     }
 }
 
@@ -173,48 +212,64 @@ impl Alone {
 }
 
 impl Row {
-    fn new(invariant: &'static Invariant, header: &Header) -> Self {
+    fn new(invariant: &'static Invariant, signatures: &'static Signatures, header: &Header, awaited: &Awaited) -> Self {
         let refused = invariant.applies.refuses(header);
-        let withheld = (!invariant.needs.is_given(&header.promises))
-            .then(|| format!("needs the promise {}, which the loader does not give", invariant.needs.id()));
-        let awaits = refused.is_none().then(|| invariant.applies.awaits(header)).flatten();
-        let standing = match (refused.or(withheld), Missing::of(invariant, header)) {
-            (Some(because), _) => Standing::NotApplicable { because },
-            (None, Missing { absence: Some(because), excuse: Some(_) }) => Standing::NotObservable { because },
-            (None, missing) => {
-                Standing::Watching { monitor: (invariant.start)(header), tally: Tally::default(), missing }
-            }
+        let is_foreign = |spoke: &Spoke| awaited.because(*spoke).is_some();
+        let awaits = if refused.is_none() { invariant.applies.spoke().filter(is_foreign) } else { None };
+        let withheld = || {
+            let because = || format!("needs the promise {}, which the loader does not give", invariant.needs.id());
+            (!invariant.needs.is_given(&header.promises)).then(because).map(Cow::Owned)
         };
-        Self { invariant, standing, awaits }
+        let standing = match refused.or_else(withheld) {
+            Some(because) => Standing::NotApplicable { because },
+            None => match Missing::of(invariant, header) {
+                Missing { absence: Some(because), excuse: Some(_) } => Standing::NotObservable { because },
+                missing => Standing::Watching(Watch { monitor: None, tally: Tally::default(), missing }),
+            },
+        };
+        Self { invariant, signatures, standing, awaits }
     }
 
-    /// The finding if the history ended here.
-    fn finding(&self, view: &View) -> (Finding, Counts) {
-        let Self { invariant, standing, awaits } = self;
-        let plain = |verdict: Verdict, because: String| Finding {
-            invariant: invariant.id,
+    fn plain(&self, verdict: Verdict, because: Cow<'static, str>) -> Finding {
+        Finding {
+            invariant: self.invariant.id,
             verdict,
             because,
             witness: Vec::new(),
-            requirement: invariant.requirement.to_vec(),
-            signature: [invariant.id, "/", verdict.name()].concat(),
-        };
-        let unjudged = |verdict: Verdict, because: &str| {
-            (plain(verdict, because.to_owned()), Counts { never_held: true, n_broken: 0 })
-        };
-        let awaits = awaits.as_ref().filter(|(spoke, _)| !view.generations.has(*spoke));
-        if let (Some((_, because)), None) = (awaits, view.not_applicable()) {
-            return unjudged(Verdict::NotApplicable, because);
+            requirement: self.invariant.requirement.into(),
+            signature: self.signatures.verdict(verdict).into(),
         }
-        let (monitor, mut tally, missing) = match (standing, view.not_applicable()) {
-            (_, Some(because)) => return unjudged(Verdict::NotApplicable, because),
-            (Standing::NotApplicable { because }, None) => return unjudged(Verdict::NotApplicable, because),
-            (Standing::NotObservable { because }, None) => return unjudged(Verdict::NotObservable, because),
-            (Standing::Watching { monitor, tally, missing }, None) => (monitor, tally.clone(), missing),
+    }
+
+    /// The finding if the history ended here.
+    fn finding(&self, engine: &Engine) -> (Finding, Counts) {
+        let view = &engine.view;
+        let unjudged = |verdict: Verdict, because: Cow<'static, str>| {
+            (self.plain(verdict, because), Counts { never_held: true, n_broken: 0 })
         };
-        monitor.end(view, &mut tally);
+        if let Some(because) = view.not_applicable() {
+            return unjudged(Verdict::NotApplicable, because.to_owned().into());
+        }
+        let awaits = self.awaits.filter(|spoke| !view.generations.has(*spoke));
+        if let Some(because) = awaits.and_then(|spoke| engine.awaited.because(spoke)) {
+            return unjudged(Verdict::NotApplicable, because.clone().into());
+        }
+        match &self.standing {
+            Standing::NotApplicable { because } => unjudged(Verdict::NotApplicable, because.clone()),
+            Standing::NotObservable { because } => unjudged(Verdict::NotObservable, because.clone().into()),
+            Standing::Watching(watch) => self.judged(watch, engine),
+        }
+    }
+
+    fn judged(&self, Watch { monitor, tally, missing }: &Watch, engine: &Engine) -> (Finding, Counts) {
+        let (invariant, view, mut tally) = (self.invariant, &engine.view, tally.clone());
+        match monitor {
+            Some(monitor) => monitor.end(view, &mut tally),
+            None if invariant.hears.judges_silence() => (invariant.start)(&engine.header).end(view, &mut tally),
+            None => {}
+        }
         let counts = Counts { never_held: tally.never_held(), n_broken: tally.n_broken() };
-        let finding = tally.finding(invariant, view);
+        let finding = tally.finding(invariant, self.signatures, view);
         let scopes = match invariant.witness {
             Witness::Always => None,
             Witness::Scopes => view.scopes_missing_because(),
@@ -228,7 +283,7 @@ impl Row {
             Verdict::NotObservable | Verdict::NotApplicable => None,
         };
         let finding = match because {
-            Some(because) => plain(Verdict::NotObservable, because),
+            Some(because) => self.plain(Verdict::NotObservable, because.into()),
             None => finding,
         };
         (finding, counts)

@@ -72,7 +72,10 @@ impl Experiment {
             let is_later = finding.witness.last().is_some_and(|last| *last >= unread);
             if is_later && matches!(finding.verdict, Verdict::Fail | Verdict::Warn) {
                 finding.verdict = Verdict::Inconclusive;
-                finding.because.push_str(&format!(", but a mock could not read a message as it was meant at {unread}"));
+                finding
+                    .because
+                    .to_mut()
+                    .push_str(&format!(", but a mock could not read a message as it was meant at {unread}"));
             }
         }
     }
@@ -90,10 +93,10 @@ impl Experiment {
                 findings.push(Finding {
                     invariant: "experiment",
                     verdict: Verdict::Inconclusive,
-                    because: format!("{because}{more}"),
+                    because: format!("{because}{more}").into(),
                     witness: if seq == Seq(0) { Vec::new() } else { vec![seq] },
-                    requirement: Vec::new(),
-                    signature: format!("experiment/{}", cause.id),
+                    requirement: Vec::new().into(),
+                    signature: format!("experiment/{}", cause.id).into(),
                 });
             }
         }

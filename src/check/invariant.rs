@@ -1,5 +1,8 @@
 //! An invariant: a table row and a monitor.
 
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
 use crate::check::generations::Spoke;
 use crate::check::{Hears, Tally, Verdict, View};
 use crate::history::{Event, Header, Kind, UNKNOWN_TRANSPORT};
@@ -127,6 +130,25 @@ impl Transports {
             Self::Only(only) => transport == only,
         }
     }
+
+    /// The reason why a rule for these does not apply to a history over another transport.
+    fn refuse(self, transport: &str) -> String {
+        let names: Vec<&str> = self.all().map(Transport::as_str).collect();
+        ["applies to transport ", &names.join(" and "), ", this is ", transport].concat()
+    }
+
+    fn all(self) -> impl Iterator<Item = Transport> {
+        Transport::ALL.into_iter().filter(move |transport| self.contain(*transport))
+    }
+
+    /// Every reason of this kind.
+    fn refusals() -> Vec<(Self, Transport, String)> {
+        let only = Transport::ALL.into_iter().map(Self::Only);
+        let sets: Vec<Self> = [Self::Stateless, Self::Push, Self::Posted].into_iter().chain(only).collect();
+        let others = |set: Self| Transport::ALL.into_iter().filter(move |transport| !set.contain(*transport));
+        let of_set = |set: Self| others(set).map(move |transport| (set, transport, set.refuse(transport.as_str())));
+        sets.into_iter().flat_map(of_set).collect()
+    }
 }
 
 /// The kind of started program to which a rule applies.
@@ -189,7 +211,7 @@ impl AppliesTo {
 
     /// The transports to which it applies.
     pub fn transports(self) -> impl Iterator<Item = Transport> {
-        Transport::ALL.into_iter().filter(move |transport| self.transports.contain(*transport))
+        self.transports.all()
     }
 
     /// The revisions to which it applies, on a transport that has them.
@@ -217,33 +239,25 @@ impl AppliesTo {
     }
 
     /// The reason why it does not apply to a history, if it does not.
-    pub(super) fn refuses(self, header: &Header) -> Option<String> {
+    pub(super) fn refuses(self, header: &Header) -> Option<Cow<'static, str>> {
         match (self.subject, header.application()) {
             (Subject::Client, Some(_)) => {
-                return Some("applies to conformance clients, this is a finished application".to_owned());
+                return Some("applies to conformance clients, this is a finished application".into());
             }
             (Subject::Application, None) => {
-                return Some("applies to finished applications, this is a conformance client".to_owned());
+                return Some("applies to finished applications, this is a conformance client".into());
             }
             (Subject::Any | Subject::Client | Subject::Application, _) => {}
         }
         let transport = header.carried_by();
-        let is_known = transport != UNKNOWN_TRANSPORT;
-        if is_known && self.names_transports() && !self.transports().any(|known| known.as_str() == transport) {
-            let names: Vec<&str> = self.transports().map(Transport::as_str).collect();
-            return Some(["applies to transport ", &names.join(" and "), ", this is ", transport].concat());
+        if !self.names_transports() || transport == UNKNOWN_TRANSPORT {
+            return None;
         }
-        None
-    }
-
-    /// The generation to which it is bound although the plan is of another one, and the reason why it does not apply
-    /// as long as no session of that generation is on record.
-    pub(super) fn awaits(self, header: &Header) -> Option<(Spoke, String)> {
-        let spoke = self.spoke()?;
-        let is_of_plan = self.revisions().any(|revision| header.revision.parse() == Ok(revision));
-        let has = if spoke == Spoke::Handshake { "with" } else { "without" };
-        let because = || ["applies to revisions ", has, " a handshake, this is ", &header.revision].concat();
-        (!is_of_plan).then(|| (spoke, because()))
+        let Some(known) = Transport::named(transport) else { return Some(self.transports.refuse(transport).into()) };
+        // Nearly half of the rules refuse a plan, and there are few reasons.
+        static REFUSALS: LazyLock<Vec<(Transports, Transport, String)>> = LazyLock::new(Transports::refusals);
+        let is_it = |refusal: &&(Transports, Transport, String)| refusal.0 == self.transports && refusal.1 == known;
+        REFUSALS.iter().find(is_it).map(|(.., because)| because.as_str().into())
     }
 
     /// The generation to which it is bound, if it is bound to one.

@@ -2,7 +2,7 @@
 
 use crate::check::generations::Spoke;
 use crate::check::topics::{N_TOPICS, Topic};
-use crate::check::{Invariant, Plans};
+use crate::check::{Invariant, Plans, Verdict};
 use crate::history::Kind;
 
 /// A set of rules, by their places in a table.
@@ -41,6 +41,23 @@ impl Rows {
     }
 }
 
+/// The signatures of a rule where it was not broken, by verdict.
+#[derive(Debug)]
+pub(super) struct Signatures([(Verdict, String); 4]);
+
+impl Signatures {
+    pub(super) fn of(id: &str) -> Self {
+        let unbroken = [Verdict::Pass, Verdict::Vacuous, Verdict::NotObservable, Verdict::NotApplicable];
+        Self(unbroken.map(|verdict| (verdict, [id, "/", verdict.name()].concat())))
+    }
+
+    /// The signature; empty for the verdict of a violation, whose signature names its variant.
+    pub(super) fn verdict(&self, verdict: Verdict) -> &str {
+        let found = self.0.iter().find(|(known, _)| *known == verdict);
+        found.map_or("", |(_, signature)| signature)
+    }
+}
+
 /// The rules that one topic concerns.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Concerned {
@@ -63,6 +80,8 @@ pub(super) struct Subscribers {
     of_stateless: Rows,
     /// The rules that sleep at first, by the plans in which they do.
     sleepers: Vec<(Plans, Rows)>,
+    /// By the place of each rule.
+    signatures: Vec<Signatures>,
 }
 
 impl Subscribers {
@@ -112,7 +131,12 @@ impl Subscribers {
                 Some(Spoke::Stateless) => of_stateless.insert(row),
             }
         }
-        Self { topics, of_any, of_handshake, of_stateless, sleepers: Vec::new() }
+        let signatures = table.iter().map(|invariant| Signatures::of(invariant.id)).collect();
+        Self { topics, of_any, of_handshake, of_stateless, sleepers: Vec::new(), signatures }
+    }
+
+    pub(super) fn signatures(&self, row: usize) -> &Signatures {
+        &self.signatures[row]
     }
 
     pub(super) fn concerned(&self, topic: Topic) -> &Concerned {

@@ -1,8 +1,10 @@
 //! The findings of a monitor so far.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::check::subscribers::Signatures;
 use crate::check::{Finding, Invariant, Level, Verdict, View};
 use crate::history::Seq;
 
@@ -100,23 +102,42 @@ impl Tally {
         self.n_held == 0
     }
 
+    /// Whether nothing was recorded.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.n_held == 0 && self.broken.is_empty() && self.open.is_none()
+    }
+
     /// How often the invariant was broken.
     pub(super) fn n_broken(&self) -> usize {
         self.broken.values().map(|(_, n)| n).sum()
     }
 
     /// Turns the tally into the finding.
-    pub(super) fn finding(self, invariant: &Invariant, view: &View) -> Finding {
+    pub(super) fn finding(
+        self,
+        invariant: &'static Invariant,
+        signatures: &'static Signatures,
+        view: &View,
+    ) -> Finding {
         let found = |verdict: Verdict, because: String, witness: Vec<Seq>, variant: &str| Finding {
             invariant: invariant.id,
             verdict,
-            because: shortened(because),
+            because: shortened(because).into(),
             requirement: match witness.is_empty() {
-                true => invariant.requirement.to_vec(),
-                false => [invariant.requirement, &view.requirements_under_test(invariant.id, &witness)].concat(),
+                true => invariant.requirement.into(),
+                false => [invariant.requirement, &view.requirements_under_test(invariant.id, &witness)].concat().into(),
             },
             witness,
-            signature: [invariant.id, "/", variant].concat(),
+            signature: [invariant.id, "/", variant].concat().into(),
+        };
+        let plain = |verdict: Verdict, because: Cow<'static, str>| Finding {
+            invariant: invariant.id,
+            verdict,
+            because,
+            witness: Vec::new(),
+            requirement: invariant.requirement.into(),
+            signature: signatures.verdict(verdict).into(),
         };
         let n_broken = self.n_broken();
         let weighed = self.broken.into_values().map(|(violation, _)| {
@@ -134,16 +155,16 @@ impl Tally {
             return found(Verdict::Inconclusive, format!("{because} when the history was cut off"), witness, "cut-off");
         }
         match self.n_held {
-            0 => found(Verdict::Vacuous, invariant.vacuous.to_owned(), Vec::new(), Verdict::Vacuous.name()),
-            n => found(Verdict::Pass, held(n), Vec::new(), Verdict::Pass.name()),
+            0 => plain(Verdict::Vacuous, invariant.vacuous.into()),
+            n => plain(Verdict::Pass, held(n)),
         }
     }
 }
 
-fn held(n_times: u64) -> String {
+fn held(n_times: u64) -> Cow<'static, str> {
     match n_times {
-        1 => "held".to_owned(),
-        n => format!("held each of {n} times"),
+        1 => "held".into(),
+        n => format!("held each of {n} times").into(),
     }
 }
 

@@ -14,6 +14,8 @@ pub struct Hears {
     /// For some kinds, what may concern the rule; all events of the others may.
     only: &'static [Selection],
     sleep: Option<Sleep>,
+    /// Whether the rule may find something in a history of which it heard nothing.
+    judges_silence: bool,
 }
 
 /// Of one kind of events, those that are about one of these.
@@ -42,12 +44,12 @@ pub enum Plans {
 
 impl Hears {
     /// Every event of its kinds.
-    pub const ALL: Self = Self { only: &[], sleep: None };
+    pub const ALL: Self = Self { only: &[], sleep: None, judges_silence: false };
 
     /// Of these kinds, only what is selected.
     #[must_use]
     pub const fn only(only: &'static [Selection]) -> Self {
-        Self { only, sleep: None }
+        Self { only, ..Self::ALL }
     }
 
     /// The same, and nothing before the first event that is selected here.
@@ -69,6 +71,17 @@ impl Hears {
             Some(sleep) => Self { sleep: Some(Sleep { on, ..sleep }), ..self },
             None => self,
         }
+    }
+
+    /// The same, for a rule that may find something in a history of which it heard nothing.
+    #[must_use]
+    pub const fn and_silence(self) -> Self {
+        Self { judges_silence: true, ..self }
+    }
+
+    /// Whether the rule may find something in a history of which it heard nothing.
+    pub(super) fn judges_silence(self) -> bool {
+        self.judges_silence
     }
 
     /// The plans in which the rule sleeps at first.

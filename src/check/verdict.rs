@@ -1,5 +1,6 @@
 //! Verdicts: of one invariant on one history, and of a whole plan.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -114,13 +115,13 @@ pub struct Finding {
     /// The verdict.
     pub verdict: Verdict,
     /// The reason, which a reader can check by hand against the history.
-    pub because: String,
+    pub because: Cow<'static, str>,
     /// The events that prove it, in order; never empty for Fail and Warn.
     pub witness: Vec<Seq>,
     /// Ids of the requirements that the invariant covers, then those that the script of the server put to the test.
-    pub requirement: Vec<&'static str>,
+    pub requirement: Cow<'static, [&'static str]>,
     /// `INVARIANT/VARIANT` for a violation, else `INVARIANT/VERDICT`; stable, and never a message text.
-    pub signature: String,
+    pub signature: Cow<'static, str>,
 }
 
 /// The findings of a history, and its verdict.
@@ -137,7 +138,7 @@ impl Judgement {
     #[must_use]
     pub fn not_applicable_because(&self) -> Option<&str> {
         let first = self.findings.first().filter(|_| self.verdict == PlanVerdict::NotApplicable)?;
-        self.findings.iter().all(|finding| finding.because == first.because).then_some(first.because.as_str())
+        self.findings.iter().all(|finding| finding.because == first.because).then_some(&*first.because)
     }
 
     /// The finding of one invariant.

@@ -86,7 +86,7 @@ fn row(history: &History, finding: &Finding, timestamp: &str) -> CheckRow {
         spec_references: rule.map(references).unwrap_or_default(),
         details: json!({ "verdict": finding.verdict, "because": finding.because, "signature": finding.signature,
                          "requirement": finding.requirement, "witness": witness }),
-        error_message: has_message.then(|| finding.because.clone()),
+        error_message: has_message.then(|| finding.because.to_string()),
     }
 }
 

@@ -19,7 +19,7 @@ pub fn tell_hangs(history: &History, judgement: &mut Judgement) {
         }
         if let Some((operation, at)) = overdue_in(history, finding) {
             let hang = Hang::of(history, operation, at);
-            hang.sentences(history).for_each(|sentence| finding.because.push_str(&format!("; {sentence}")));
+            hang.sentences(history).for_each(|sentence| finding.because.to_mut().push_str(&format!("; {sentence}")));
         }
     }
 }

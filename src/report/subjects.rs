@@ -23,7 +23,7 @@ pub fn name_subjects(history: &History, judgement: &mut Judgement) {
             }
         }
         if !names.is_empty() {
-            finding.because.push_str(&format!(" [{}]", names.join(", ")));
+            finding.because.to_mut().push_str(&format!(" [{}]", names.join(", ")));
         }
     }
 }

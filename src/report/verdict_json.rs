@@ -64,11 +64,11 @@ pub fn finding_rows(history: &History, judgement: &Judgement, repeat: &str) -> V
         invariant: finding.invariant.to_owned(),
         verdict: finding.verdict,
         claim: invariant(finding.invariant).map(|rule| rule.claim.to_owned()),
-        because: finding.because.clone(),
+        because: finding.because.to_string(),
         witness: finding.witness.clone(),
         events: witness_texts(history, finding),
         requirement: finding.requirement.iter().map(|id| (*id).to_owned()).collect(),
-        signature: finding.signature.clone(),
+        signature: finding.signature.to_string(),
         repeat: repeat.to_owned(),
         text: String::new(),
     };

@@ -170,6 +170,6 @@ fn word(finding: &Finding, is_expected: bool, is_verbose: bool) -> Option<&'stat
 fn sentence(finding: &Finding) -> String {
     match (finding.verdict, invariant(finding.invariant)) {
         (Verdict::Pass, Some(rule)) => rule.claim.to_owned(),
-        _ => finding.because.clone(),
+        _ => finding.because.to_string(),
     }
 }

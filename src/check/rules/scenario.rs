@@ -27,7 +27,7 @@ pub(super) const EXCHANGE_COMPLETE: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::WireReceived, Kind::WireSent, Kind::ProcessExited, Kind::LimitHit],
-    hears: Hears::ALL,
+    hears: Hears::ALL.and_silence(),
     vacuous: "the scenario expects no message, or the client never ran",
     explain: "The client ended before the scenario was over: a message that belongs to the scenario never came, or \
         its answer was an error or is missing. A client that exits early with status 0 looks correct everywhere \

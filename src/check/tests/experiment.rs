@@ -15,7 +15,7 @@ fn experiments(text: &str) -> Vec<String> {
     findings
         .iter()
         .filter(|finding| finding.invariant == "experiment")
-        .map(|finding| finding.signature.clone())
+        .map(|finding| finding.signature.to_string())
         .collect()
 }
 

@@ -79,11 +79,11 @@ fn numbered(header: &Header, mut events: Vec<Event>) -> History {
 /// Verdict and signature of one rule.
 fn essence(judgement: &Judgement, id: &str) -> (Verdict, String) {
     let finding = judgement.finding(id).unwrap();
-    (finding.verdict, finding.signature.clone())
+    (finding.verdict, finding.signature.to_string())
 }
 
 fn all_essences(judgement: &Judgement) -> Vec<(String, Verdict)> {
-    judgement.findings.iter().map(|finding| (finding.signature.clone(), finding.verdict)).collect()
+    judgement.findings.iter().map(|finding| (finding.signature.to_string(), finding.verdict)).collect()
 }
 
 fn is_violation(verdict: Verdict) -> bool {

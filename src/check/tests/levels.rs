@@ -43,7 +43,7 @@ fn violated() -> BTreeMap<String, BTreeMap<bool, BTreeSet<Verdict>>> {
         let judgement = history.judge();
         let finding = judgement.finding(&history.invariant).unwrap();
         if matches!(finding.verdict, Verdict::Fail | Verdict::Warn) {
-            let subjects = found.entry(finding.signature.clone()).or_default();
+            let subjects = found.entry(finding.signature.to_string()).or_default();
             subjects.entry(history.header.host.is_some()).or_default().insert(finding.verdict);
         }
     }

@@ -114,7 +114,7 @@ fn with_strangers(history: &RuleHistory, places: &[(prop::sample::Index, prop::s
 /// Verdict and signature of the history's own invariant.
 fn essence(judgement: &Judgement, invariant: &str) -> (Verdict, String) {
     let finding = judgement.finding(invariant).unwrap();
-    (finding.verdict, finding.signature.clone())
+    (finding.verdict, finding.signature.to_string())
 }
 
 #[test]

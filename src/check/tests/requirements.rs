@@ -77,7 +77,7 @@ fn named(make_odd: impl Fn(&mut EventKind)) -> Vec<&'static str> {
     let judgement = judge(&History::from_events(header.clone(), events).unwrap());
     let finding = judgement.finding(rule).unwrap();
     assert_eq!(finding.verdict, Verdict::Fail);
-    finding.requirement.clone()
+    finding.requirement.to_vec()
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! The selection of events by their topics decides no verdict: without it, each judgement is the same.
 
+use std::collections::BTreeSet;
+
 use super::RuleHistory;
-use crate::check::{Engine, Finding};
+use crate::check::{Engine, Finding, HOST_RULES, INVARIANTS, Tally, View};
 use crate::history::{Event, Header, Seq};
 
 /// Transports and revisions under which a history is judged, too.
@@ -50,4 +52,28 @@ fn variants(n: usize, history: &RuleHistory) -> Vec<(String, Header, Vec<Event>)
         all.push((format!("with event {} at the beginning, too", place + 1), header, events(more)));
     }
     all
+}
+
+#[test]
+fn only_a_rule_that_says_so_finds_something_where_it_heard_nothing() {
+    let mut found = BTreeSet::new();
+    for history in RuleHistory::all() {
+        let mut view = View::new(&history.header);
+        for event in &history.events {
+            view.see(event);
+            view.forget(event);
+        }
+        let table = if history.header.host.is_some() { HOST_RULES } else { INVARIANTS };
+        for invariant in table {
+            let mut tally = Tally::default();
+            (invariant.start)(&history.header).end(&view, &mut tally);
+            if !tally.is_empty() {
+                found.insert(invariant.id);
+            }
+        }
+    }
+    let all = INVARIANTS.iter().chain(HOST_RULES);
+    let judging: BTreeSet<&str> =
+        all.filter(|invariant| invariant.hears.judges_silence()).map(|invariant| invariant.id).collect();
+    assert_eq!(found, judging);
 }
