@@ -48,6 +48,8 @@ pub(super) struct Reading {
     streams: KeySet<(Name, ExchangeId)>,
     /// Messages of servers over HTTP that are no responses, with the evidence that they were read.
     told: Table<Seq, Seq>,
+    /// Whether the answers of now prove nothing that will be asked.
+    rests: bool,
 }
 
 /// What one HTTP response carries.
@@ -81,6 +83,21 @@ impl Reading {
     /// Whether a request was answered with a task.
     pub(super) fn is_task(&self, key: &RequestKey) -> bool {
         self.answered.get(key).is_some_and(|answered| answered.is_task)
+    }
+
+    /// Forgets the response to a request: nobody will ask whether it was read.
+    pub(super) fn forget(&mut self, key: &RequestKey) {
+        self.answered.swap_remove(key);
+    }
+
+    /// Takes an event. While nothing `is_asked` about which evidence matters, no response needs to be kept: evidence that a
+    /// response was read says nothing about what is sent later.
+    pub(super) fn see_while(&mut self, is_asked: bool, event: &Event, view: &View) {
+        self.rests = !is_asked;
+        if self.rests && !self.answered.is_empty() {
+            self.answered.clear();
+        }
+        self.see(event, view);
     }
 
     pub(super) fn see(&mut self, event: &Event, view: &View) {
@@ -137,6 +154,10 @@ impl Reading {
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
                 self.answered.retain(|(of, _), _| of != connection);
+                self.complete.retain(|_, carried| {
+                    carried.requests.retain(|(of, _)| of != connection);
+                    !carried.requests.is_empty() || !carried.told.is_empty()
+                });
                 self.asked.retain(|(of, _), _| of != connection);
                 self.handed_out.retain(|(of, _), _| of != connection);
                 self.opening.swap_remove(connection);
@@ -198,7 +219,9 @@ impl Reading {
             // Of two responses with one cursor, its use proves that the first was read.
             self.handed_out.entry((connection.clone(), handed_out.into())).or_insert_with(|| key.clone());
         }
-        self.answered.insert(key, Answered { sent: seq, read: None, is_task: task.is_some() });
+        if !self.rests {
+            self.answered.insert(key, Answered { sent: seq, read: None, is_task: task.is_some() });
+        }
     }
 
     /// Notes a message over HTTP that is no response, where one exchange alone can carry it.

@@ -215,7 +215,7 @@ impl Monitor for ChangedLists {
                 }
             }
             EventKind::WireReceived { connection, message } if !self.changed.is_empty() => {
-                self.reading.see(event, view);
+                self.reading.see_while(!self.changed.is_empty(), event, view);
                 for part in parts(message).iter() {
                     if part.is_request("tools/list") && self.changed.swap_remove(connection).is_some() {
                         tally.held();
@@ -235,7 +235,7 @@ impl Monitor for ChangedLists {
             }
             _ => {}
         }
-        self.reading.see(event, view);
+        self.reading.see_while(!self.changed.is_empty(), event, view);
     }
 }
 

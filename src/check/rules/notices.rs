@@ -172,6 +172,6 @@ impl Monitor for TakenBack {
             }
             _ => {}
         }
-        self.reading.see(event, view);
+        self.reading.see_while(!self.asked.is_empty(), event, view);
     }
 }

@@ -266,7 +266,7 @@ impl Monitor for OwedAnswers {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         self.turns.see(event, view);
         if matches!(event.kind, EventKind::WireReceived { .. }) {
-            self.reading.see(event, view);
+            self.reading.see_while(!self.owed.is_empty(), event, view);
         }
         match &event.kind {
             EventKind::WireSent { connection, message } => {
@@ -320,7 +320,7 @@ impl Monitor for OwedAnswers {
             _ => {}
         }
         if !matches!(event.kind, EventKind::WireReceived { .. }) {
-            self.reading.see(event, view);
+            self.reading.see_while(!self.owed.is_empty(), event, view);
         }
     }
 

@@ -147,7 +147,8 @@ impl Monitor for LastEvents {
                 self.open.insert(stream.exchange.clone(), stream);
             }
             EventKind::HttpAnswered { exchange, streams: false, .. } => {
-                self.open.swap_remove(&exchange_of(event, exchange));
+                let stream = self.open.swap_remove(&exchange_of(event, exchange));
+                stream.into_iter().for_each(|stream| self.forget(&stream));
             }
             EventKind::StreamEvent { exchange, id: Some(id), .. } => {
                 self.open.entry(exchange_of(event, exchange)).and_modify(|stream| stream.ids.push(id.clone()));
@@ -175,8 +176,11 @@ impl Monitor for LastEvents {
             EventKind::HttpEnded { exchange, how } => {
                 let stream = self.open.swap_remove(&exchange_of(event, exchange));
                 let is_whole = *how == WireEnd::ByServer;
-                let stream = stream.filter(|stream| !stream.ids.is_empty());
-                self.ended.extend(stream.map(|stream| IdStream { ended: event.seq, is_whole, ..stream }));
+                match stream {
+                    Some(stream) if stream.ids.is_empty() => self.forget(&stream),
+                    Some(stream) => self.ended.push(IdStream { ended: event.seq, is_whole, ..stream }),
+                    None => {}
+                }
             }
             EventKind::SocketClosed { socket, .. } => {
                 let socket = socket_of(event, socket);
@@ -193,6 +197,11 @@ impl Monitor for LastEvents {
 }
 
 impl LastEvents {
+    /// A stream has ended that cannot be resumed.
+    fn forget(&mut self, stream: &IdStream) {
+        stream.answers.iter().for_each(|(key, _)| self.reading.forget(key));
+    }
+
     /// Records the events before a message of a server, if it is known which stream brought the message.
     fn send(&mut self, event: &Event, view: &View, connection: &ConnectionId, message: &Message) {
         let key = (connection.clone(), message.id_text());

@@ -90,7 +90,7 @@ impl Monitor for Pings {
             | EventKind::SignalSent { .. } => self.end_of_wait(event, view, tally, |_| true),
             _ => {}
         }
-        self.reading.see(event, view);
+        self.reading.see_while(!self.open.is_empty(), event, view);
     }
 
     fn end(&self, _view: &View, tally: &mut Tally) {
