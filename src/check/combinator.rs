@@ -1,14 +1,11 @@
 //! Temporal combinators: monitors that need no struct of their own.
 //!
 //! - [`each`]: judges every event by itself.
-//! - [`at_most`]: allows at most n events per key.
 //! - [`once_then`]: after one event, requires another before the wait ends.
 //! - [`both`]: runs two monitors for one invariant.
 
-use std::hash::Hash;
-
 use crate::check::{Monitor, Tally, View, Violation};
-use crate::history::{Event, Seq, Table};
+use crate::history::{Event, Seq};
 
 /// The meaning of one event for a stateless rule.
 pub(super) enum Judged {
@@ -26,48 +23,6 @@ pub(super) fn each(judge: fn(&Event, &View) -> Judged) -> Box<dyn Monitor> {
         Judged::Unrelated => {}
         Judged::Held => tally.held(),
         Judged::Broken(violation) => tally.broken(violation),
-    })
-}
-
-/// The meaning of one event for [`at_most`].
-pub(super) enum Count<K> {
-    /// The rule does not count it.
-    Unrelated,
-    /// Adds one to each of these keys.
-    These(Vec<K>),
-    /// Removes the keys for which the predicate holds.
-    Forget(fn(&K, &Event, &View) -> bool),
-}
-
-/// Allows at most `n` events per key. `broken` builds the violation from the key, the last counted event and the event
-/// that is too many.
-pub(super) fn at_most<K: Eq + Hash + 'static>(
-    n: usize,
-    count: fn(&Event, &View) -> Count<K>,
-    broken: fn(&K, Seq, &Event) -> Violation,
-) -> Box<dyn Monitor> {
-    let mut counted: Table<K, (usize, Seq)> = Table::default();
-    Box::new(move |event: &Event, view: &View, tally: &mut Tally| match count(event, view) {
-        Count::Unrelated => {}
-        Count::Forget(is_over) => counted.retain(|key, _| !is_over(key, event, view)),
-        Count::These(keys) => {
-            for key in keys {
-                match counted.get_mut(&key) {
-                    Some((so_far, last)) if *so_far >= n => {
-                        tally.broken(broken(&key, *last, event));
-                        *last = event.seq;
-                    }
-                    Some((so_far, last)) => {
-                        tally.held();
-                        (*so_far, *last) = (*so_far + 1, event.seq);
-                    }
-                    None => {
-                        tally.held();
-                        counted.insert(key, (1, event.seq));
-                    }
-                }
-            }
-        }
     })
 }
 

@@ -21,6 +21,7 @@ mod combinator;
 mod connection_ends;
 mod course;
 mod coverage;
+mod digests;
 mod engine;
 mod evidence;
 mod experiment;

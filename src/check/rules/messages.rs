@@ -3,15 +3,15 @@
 use serde_json::Value;
 
 use crate::check::carriers::Carrier;
-use crate::check::combinator::{Count, Judged, at_most, both, each};
-use crate::check::metadata::CLIENT;
+use crate::check::combinator::{Judged, both, each};
 use crate::check::methods::{is_notification, method};
 use crate::check::parts::parts;
+use crate::check::rules::used_ids::UsedIds;
 use crate::check::{
     Agreement, AppliesTo, Hears, Invariant, Level, Monitor, Of, Plans, Property, Tally, View, Violation, Witness,
 };
 use crate::history::{
-    ConnectionId, Event, EventKind, Header, Kind, KnownMethod, LONGEST_LINE_BYTES, Message, Name, Seq, SocketId, Table,
+    ConnectionId, Event, EventKind, Header, Kind, KnownMethod, LONGEST_LINE_BYTES, Message, Seq, Table,
 };
 use crate::plan::{Promise, Revision};
 
@@ -56,90 +56,8 @@ pub(super) const REQUEST_ID_UNIQUE: Invariant = Invariant {
         result. A server that reads ids as integers refuses a fraction.\n\n\
         Look at the two requests. The usual reasons are counters that start again after a reconnect within one \
         session, and one counter for each task. To fix it, use one counter that belongs to the connection.",
-    start: |_: &Header| -> Box<dyn Monitor> { both(at_most(1, request_ids, id_used_twice), each(malformed_id)) },
+    start: |_: &Header| -> Box<dyn Monitor> { both(Box::new(UsedIds::default()), each(malformed_id)) },
 };
-
-/// A request id, the connection that carried it, and its client.
-type SentId = (ConnectionId, Name, Client);
-
-/// The socket that carried a request over HTTP, and what its client calls itself. Both are empty in a session, and for an id
-/// that only one client can have.
-type Client = (Option<SocketId>, Option<Name>);
-
-/// The client of a request, as far as the history proves it. Without sessions, all messages that a server receives over
-/// HTTP are one connection, whichever client sent them. Two sockets with one name may be one client with a pool of
-/// them, or two processes of one program. One socket with two names is a proxy.
-fn client_of(request: &Message, connection: &ConnectionId, event: &Event, view: &View) -> Client {
-    if !view.is_stateless(connection) || request.id().and_then(Value::as_str).is_some_and(is_random) {
-        return (None, None);
-    }
-    let socket = view.carrier(event).map(|carrier| carrier.socket.clone());
-    (socket, request.at(&["params", "_meta", CLIENT]).map(Name::of))
-}
-
-/// Whether a text is a UUID of random bits (version 4) or of a time and random bits (version 7).
-fn is_random(id: &str) -> bool {
-    let groups: Vec<&str> = id.split('-').collect();
-    let is_hex = |group: &str| group.bytes().all(|byte| byte.is_ascii_hexdigit());
-    groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
-        && groups.iter().all(|group| is_hex(group))
-        && groups[2].starts_with(['4', '7'])
-        && groups[3].to_ascii_lowercase().starts_with(['8', '9', 'a', 'b'])
-}
-
-fn request_ids(event: &Event, view: &View) -> Count<SentId> {
-    match &event.kind {
-        EventKind::WireReceived { connection, message } => {
-            let parts = parts(message);
-            let counts = |part: &&Message| view.is_stateless(connection) || part.method() != Some("server/discover");
-            let requests = parts.iter().filter(|part| part.is_any_request()).filter(counts);
-            let id_of = |request: &Message| request.id().and_then(text_of_id);
-            let ids =
-                requests.filter_map(|request| Some((id_of(request)?, client_of(request, connection, event, view))));
-            Count::These(ids.map(|(id, client)| (connection.clone(), id, client)).collect())
-        }
-        EventKind::WireSent { connection, .. } if view.is_stateless(connection) => Count::Forget(is_answered),
-        EventKind::HttpAnswered { .. } if !view.refusals().now().is_empty() => Count::Forget(is_refused),
-        EventKind::HttpEnded { .. } if !view.refusals().dropped().is_empty() => Count::Forget(is_refused),
-        EventKind::WireEof { .. } | EventKind::ConnectionClosed { .. } => Count::Forget(is_of_ended_connection),
-        _ => Count::Unrelated,
-    }
-}
-
-/// The text of an id, in which 7.0 is 7; none for a number that a reader may know only roughly.
-fn text_of_id(id: &Value) -> Option<Name> {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    match id.as_f64().filter(|_| id.is_f64()) {
-        Some(number) => (number.fract() == 0.0 && number.abs() < EXACT).then(|| Name::of(format_args!("{number:.0}"))),
-        None => Some(Name::from(id)),
-    }
-}
-
-fn is_refused((of, id, _): &SentId, _event: &Event, view: &View) -> bool {
-    let is_it = |freed: &str| freed == id || freed.strip_suffix(".0") == Some(id);
-    // A dropped stream cancels a request only where there is no session.
-    let dropped = view.refusals().dropped().iter().filter(|(on, _)| view.is_stateless(on));
-    let mut freed = view.refusals().now().iter().chain(dropped);
-    freed.any(|(connection, freed)| connection == of && is_it(freed))
-}
-
-fn is_answered((of, id, _): &SentId, event: &Event, _view: &View) -> bool {
-    let EventKind::WireSent { connection, message } = &event.kind else { return false };
-    of == connection
-        && parts(message).iter().any(|part| part.is_response() && part.id().and_then(text_of_id).as_ref() == Some(id))
-}
-
-fn is_of_ended_connection((of, ..): &SentId, event: &Event, _view: &View) -> bool {
-    match &event.kind {
-        EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => of == connection,
-        _ => false,
-    }
-}
-
-fn id_used_twice((connection, id, _): &SentId, first: Seq, event: &Event) -> Violation {
-    let because = format!("request id {id} was used on connection {connection} at {first} and again at {}", event.seq);
-    Violation::new("used-twice", because, &[first, event.seq])
-}
 
 fn malformed_id(event: &Event, _view: &View) -> Judged {
     let EventKind::WireReceived { connection, message } = &event.kind else { return Judged::Unrelated };

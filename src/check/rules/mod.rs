@@ -71,6 +71,7 @@ mod task_life;
 mod tasks;
 mod tools;
 mod untyped;
+mod used_ids;
 mod versions;
 
 use crate::check::Invariant;

@@ -1,0 +1,15 @@
+//! What remains of the requests of a long session.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+
+/// A map by the digest of an id, for lookups alone: a session may have millions of requests, and the texts of their ids would
+/// take most of the memory.
+pub(super) type Digests<V> = HashMap<u64, V, FixedState>;
+
+/// Eight bytes that stand for an id.
+pub(super) fn digest(id: &str) -> u64 {
+    FixedState::default().hash_one(id)
+}
