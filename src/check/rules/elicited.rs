@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::check::metadata::says_revision;
 use crate::check::operations::sent_back;
 use crate::check::parts::parts;
 use crate::check::rules::sent_back::CallKey;
@@ -62,6 +63,10 @@ impl Monitor for AskedInput {
                         Some(Ok(())) => tally.held(),
                         None => {}
                     }
+                }
+                // A key costs more than this look, and no session needs one.
+                if !says_revision(message) {
+                    return;
                 }
                 let (Some(call), Some(id)) = (CallKey::of(event, view, message), message.id()) else { return };
                 self.judge_inputs(event.seq, connection, &call, message, tally);
