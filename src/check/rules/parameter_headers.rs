@@ -18,7 +18,8 @@ const FIELD_MAX: usize = 256;
 
 /// Counter-examples: A client that has not read the list of tools does not know of the header. An argument that is not
 /// there, or null, has no header. A number may be written in several ways. A value that is not plain ASCII is in base64.
-/// A tool whose marks are malformed must not be called at all, so its headers are not judged.
+/// A tool whose marks are malformed must not be called at all, so its headers are not judged. The type `number` may not be
+/// marked, and some servers do so all the same: a client may leave that header out. A list may have several pages.
 pub(super) const PARAMETERS_MIRRORED: Invariant = Invariant {
     id: "modern-parameters-mirrored",
     property: Property::Safety,
@@ -54,17 +55,25 @@ struct MarkedArguments {
     sockets: Sockets,
     /// The headers and the socket of the request whose message comes next, by mock.
     newest: Table<Name, (BTreeMap<String, String>, SocketId)>,
-    /// For each server the newest list of tools that marks any argument.
-    lists: Table<Name, MarkingList>,
+    /// By server and tool: what the newest list with that tool marks. Another page leaves it alone.
+    tools: Table<(Name, String), MarkedTool>,
 }
 
-struct MarkingList {
+struct MarkedTool {
     sent: Seq,
     lesson: Lesson,
-    /// Whether a load handed its tools out.
+    /// Whether a load handed the tool out.
     is_loaded: bool,
-    /// By tool: arguments, each with the name of its header in small letters.
-    marks: Table<String, Vec<(String, String)>>,
+    marks: Vec<Mark>,
+}
+
+struct Mark {
+    /// Where the argument is: the names of objects in objects.
+    path: Vec<String>,
+    /// The name of its header in small letters.
+    header: String,
+    /// Whether a client may leave the header out.
+    is_optional: bool,
 }
 
 impl Monitor for MarkedArguments {
@@ -79,12 +88,12 @@ impl Monitor for MarkedArguments {
                 for part in parts(message).iter() {
                     if let Some(Value::Array(tools)) = part.at(&["result", "tools"]) {
                         let lesson = self.sockets.lesson(event, &carrier.exchange);
-                        self.list(event, tools, lesson);
+                        self.list(event, tools, &lesson);
                     }
                 }
             }
             EventKind::OperationCompleted { outcome: Outcome::Ok { .. }, .. } => {
-                self.lists.values_mut().for_each(|list| list.is_loaded = true);
+                self.tools.values_mut().for_each(|tool| tool.is_loaded = true);
             }
             _ => {}
         }
@@ -93,63 +102,90 @@ impl Monitor for MarkedArguments {
 }
 
 impl MarkedArguments {
-    fn list(&mut self, event: &Event, tools: &[Value], lesson: Lesson) {
-        let marks: Table<_, _> = tools.iter().filter_map(marks_of).filter(|(_, marks)| !marks.is_empty()).collect();
-        let server = event.source.to_name();
-        if marks.is_empty() {
-            self.lists.swap_remove(&server);
-        } else {
-            self.lists.insert(server, MarkingList { sent: event.seq, lesson, is_loaded: false, marks });
+    fn list(&mut self, event: &Event, tools: &[Value], lesson: &Lesson) {
+        for tool in tools {
+            let Some(name) = tool.get("name").and_then(Value::as_str) else { continue };
+            let key = (event.source.to_name(), name.to_owned());
+            self.tools.swap_remove(&key);
+            if let Some(marks) = marks_of(tool).filter(|marks| !marks.is_empty()) {
+                let lesson = lesson.clone();
+                self.tools.insert(key, MarkedTool { sent: event.seq, lesson, is_loaded: false, marks });
+            }
         }
     }
 
     fn receive(&mut self, event: &Event, call: &Message, tally: &mut Tally) {
-        let Some((headers, socket)) = self.newest.swap_remove(&event.source.to_name()) else { return };
-        let Some(list) = self.lists.get_mut(&event.source.to_name()).filter(|_| call.is_request("tools/call")) else {
+        let server = event.source.to_name();
+        let Some((headers, socket)) = self.newest.swap_remove(&server).filter(|_| call.is_request("tools/call")) else {
             return;
         };
         let name = call.at(&["params", "name"]).and_then(Value::as_str).unwrap_or_default();
-        let Some(marks) = list.marks.get(name) else { return };
-        if !list.lesson.was_read(event, &socket_of(event, &socket), &self.sockets) && !list.is_loaded {
+        let Some(tool) = self.tools.get_mut(&(server, name.to_owned())) else { return };
+        if !tool.lesson.was_read(event, &socket_of(event, &socket), &self.sockets) && !tool.is_loaded {
             return;
         }
-        for (argument, header) in marks {
-            let value = call.at(&["params", "arguments", argument]).filter(|value| !value.is_null());
+        for Mark { path, header, is_optional } in &tool.marks {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            let value = call.at(&[&["params", "arguments"], &path[..]].concat()).filter(|value| !value.is_null());
             let field = headers.get(header).map(String::as_str);
             let (variant, how) = match (value, field) {
                 (None, None) => continue,
+                (Some(_), None) if *is_optional => continue,
                 (Some(_), None) => ("missing", format!("does not repeat it in {header}")),
                 (None, Some(field)) => ("other-value", format!("has {header}: {field}, and no such argument")),
                 (Some(value), Some(field)) if shows(field, value) => {
                     tally.held();
                     continue;
                 }
+                (Some(Value::Bool(value)), Some(field)) if field.trim().eq_ignore_ascii_case(&value.to_string()) => {
+                    ("other-case", format!("has {header}: {field}, which is not in small letters"))
+                }
                 (Some(value), Some(field)) => {
                     ("other-value", format!("has {header}: {field}, where the body has {value}"))
                 }
             };
             let because = format!(
-                "the list sent at {} marks the argument {argument} of {name}, and the call at {} {how}",
-                list.sent, event.seq
+                "the list sent at {} marks the argument {} of {name}, and the call at {} {how}",
+                tool.sent,
+                path.join("."),
+                event.seq
             );
-            tally.broken(Violation::new(variant, because, &[list.sent, event.seq]));
+            let violation = Violation::new(variant, because, &[tool.sent, event.seq]);
+            tally.broken(if variant == "other-case" { violation.as_warning() } else { violation });
         }
     }
 }
 
-/// The arguments that a tool marks. None if a mark is malformed.
-fn marks_of(tool: &Value) -> Option<(String, Vec<(String, String)>)> {
-    let name = tool.get("name")?.as_str()?.to_owned();
-    let properties = tool.get("inputSchema")?.get("properties")?.as_object()?;
-    let mut marks: Vec<(String, String)> = Vec::new();
-    for (argument, schema) in properties {
+/// The arguments that a tool marks. None if a mark is malformed, or is where a client cannot reach its argument.
+fn marks_of(tool: &Value) -> Option<Vec<Mark>> {
+    let mut marks = Vec::new();
+    let schema = tool.get("inputSchema")?;
+    add_marks(schema, &[], &mut marks)?;
+    (marks.len() == n_marks(schema)).then_some(marks)
+}
+
+fn add_marks(schema: &Value, path: &[String], marks: &mut Vec<Mark>) -> Option<()> {
+    for (argument, schema) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        let path = [path, std::slice::from_ref(argument)].concat();
+        add_marks(schema, &path, marks)?;
         let Some(mark) = schema.get("x-mcp-header") else { continue };
         let kind = schema.get("type").and_then(Value::as_str);
         let is_plain = matches!(kind, Some("string" | "integer" | "number" | "boolean"));
         let mark = mark.as_str().filter(|mark| is_plain && is_token(mark))?.to_ascii_lowercase();
-        marks.push((argument.clone(), format!("mcp-param-{mark}")));
+        marks.push(Mark { path, header: format!("mcp-param-{mark}"), is_optional: kind == Some("number") });
     }
-    Some((name, marks))
+    Some(())
+}
+
+/// How often a schema has a mark anywhere.
+fn n_marks(schema: &Value) -> usize {
+    match schema {
+        Value::Object(members) => {
+            members.iter().map(|(name, member)| usize::from(name == "x-mcp-header") + n_marks(member)).sum()
+        }
+        Value::Array(members) => members.iter().map(n_marks).sum(),
+        _ => 0,
+    }
 }
 
 fn is_token(text: &str) -> bool {
@@ -166,7 +202,7 @@ fn shows(field: &str, value: &Value) -> bool {
     match value {
         Value::String(value) => text == *value,
         Value::Number(value) => text.trim().parse::<f64>().ok() == value.as_f64(),
-        Value::Bool(value) => text.trim().eq_ignore_ascii_case(&value.to_string()),
+        Value::Bool(value) => text.trim() == value.to_string(),
         // Only plain values can be marked.
         Value::Null | Value::Array(_) | Value::Object(_) => true,
     }

@@ -31,6 +31,22 @@ on = { request = "tools/list" }
 do = [{ alter-result = { tools = [{ name = "read", inputSchema = { type = "object", properties = { region = { type = "string", "x-mcp-header" = "Region" } } } }] } }]
 "#,
 );
+/// Its tool marks a truth value.
+const MARKED_TRUTH: Script = Script::Written(
+    r#"about = "Its tool marks a truth value for a header field."
+[[rule]]
+on = { request = "tools/list" }
+do = [{ alter-result = { tools = [{ name = "read", inputSchema = { type = "object", properties = { dry = { type = "boolean", "x-mcp-header" = "Dry" } } } }] } }]
+"#,
+);
+/// Its tool has a marked argument inside another one.
+const MARKED_WITHIN: Script = Script::Written(
+    r#"about = "Its tool marks an argument that is in an object."
+[[rule]]
+on = { request = "tools/list" }
+do = [{ alter-result = { tools = [{ name = "read", inputSchema = { type = "object", properties = { at = { type = "object", properties = { region = { type = "string", "x-mcp-header" = "Region" } } } } } }] } }]
+"#,
+);
 /// Refuses every call for its header fields.
 const MISMATCHED: Script = Script::Written(
     r#"about = "Refuses every call for its header fields."
@@ -41,6 +57,7 @@ do = [{ answer-error = { code = -32020, message = "Header mismatch" } }]
 );
 
 const INPUTS: (&[&str], &str) = (&["LC-MRTR-01"], "sent-back-call-has-inputs");
+const FORM: (&[&str], &str) = (&["LC-MSG-01"], "input-matches-request");
 const UNASKED: (&[&str], &str) = (&["LC-MRTR-04"], "sent-back-call-keeps-state");
 const BOUNDED: (&[&str], &str) = (&["LC-MRTR-05"], "sent-back-call-bounded");
 const DECLARED: (&[&str], &str) = (&["LC-META-06"], "modern-features-declared");
@@ -66,6 +83,18 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         http(MODERN, ASKING),
         INPUTS,
         more_than_asked,
+    ),
+    row(
+        ("number-sent-back-for-a-text", "Repeats a call that was sent back for a text with a number."),
+        http(MODERN, ASKING),
+        FORM,
+        other_type,
+    ),
+    row(
+        ("number-sent-back-for-a-text-over-pipes", "Sends a call that was sent back for a text again with a number."),
+        stdio(MODERN, ASKING),
+        FORM,
+        other_type,
     ),
     row(
         ("rounds-without-end", "Repeats a call as often as its server sends it back."),
@@ -108,6 +137,18 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         http(MODERN, MARKED),
         RIGHT,
         mark_other,
+    ),
+    row(
+        ("marked-truth-in-a-capital", "Shows a marked truth value as Python writes it."),
+        http(MODERN, MARKED_TRUTH),
+        RIGHT,
+        mark_capital,
+    ),
+    row(
+        ("marked-argument-within-not-shown", "Leaves a marked argument that is in an object out of the header."),
+        http(MODERN, MARKED_WITHIN),
+        MIRRORED,
+        mark_within,
     ),
     row(
         ("mismatched-call-repeated", "Repeats a call that was refused for its header, and never lists again."),
@@ -159,6 +200,13 @@ fn more_than_asked(client: &mut Client, is_broken: bool) {
     repeat(client, &back, inputs);
 }
 
+fn other_type(client: &mut Client, is_broken: bool) {
+    client.capabilities = json!({ "elicitation": {} });
+    let back = client.call(1);
+    let name = if is_broken { json!(7) } else { json!("7") };
+    repeat(client, &back, json!({ "name": accepted(json!({ "name": name })) }));
+}
+
 fn rounds_without_end(client: &mut Client, is_broken: bool) {
     let mut back = client.call(1);
     for _ in 0..if is_broken { 60 } else { 10 } {
@@ -193,23 +241,34 @@ fn served_undeclared(client: &mut Client, is_broken: bool) {
     repeat(client, &back, json!({ "name": accepted(json!({ "name": "Ada" })) }));
 }
 
-/// Lists the tools and calls one with a marked argument, which the header shows in this way.
-fn marked(client: &mut Client, shown: Option<&str>) {
+/// Lists the tools and calls one with these arguments, and with this header if there is one.
+fn marked(client: &mut Client, arguments: Value, header: Option<(&'static str, &str)>) {
     client.list();
-    let call = client.message("tools/call", json!({ "name": "read", "arguments": { "region": "north" } }));
+    let call = client.message("tools/call", json!({ "name": "read", "arguments": arguments }));
     let mut fields = client.http().fields_of(&call);
-    if let Some(shown) = shown {
-        fields.set("Mcp-Param-Region", shown);
+    if let Some((name, shown)) = header {
+        fields.set(name, shown);
     }
     client.exchange_with(&fields, &call);
 }
 
 fn mark_missing(client: &mut Client, is_broken: bool) {
-    marked(client, (!is_broken).then_some("north"));
+    marked(client, json!({ "region": "north" }), (!is_broken).then_some(("Mcp-Param-Region", "north")));
 }
 
 fn mark_other(client: &mut Client, is_broken: bool) {
-    marked(client, Some(if is_broken { "south" } else { "north" }));
+    let shown = if is_broken { "south" } else { "north" };
+    marked(client, json!({ "region": "north" }), Some(("Mcp-Param-Region", shown)));
+}
+
+fn mark_capital(client: &mut Client, is_broken: bool) {
+    let shown = if is_broken { "True" } else { "true" };
+    marked(client, json!({ "dry": true }), Some(("Mcp-Param-Dry", shown)));
+}
+
+fn mark_within(client: &mut Client, is_broken: bool) {
+    let shown = (!is_broken).then_some(("Mcp-Param-Region", "north"));
+    marked(client, json!({ "at": { "region": "north" } }), shown);
 }
 
 fn mismatched(client: &mut Client, is_broken: bool) {
