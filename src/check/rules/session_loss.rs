@@ -14,6 +14,9 @@ use crate::plan::Promise;
 /// A server may read a request this long after the client sent it on another socket.
 const UNDER_WAY_US: u64 = 100_000;
 
+/// A client that sends requests for longer than this after a 404 does not stand still: it never reads its answers.
+const STILL_US: u64 = 5_000_000;
+
 /// A message below this length is written at once.
 const SHORT_BYTES: usize = 16_384;
 
@@ -54,8 +57,8 @@ impl UnknownSessionRequests {
 /// that began after another operation had failed is a violation, however soon it is sent. So is one that follows the 404
 /// on its own socket while a loader runs no other operation, after a pause, after the next session was opened there, or as
 /// the same request for the third time.
-/// A DELETE of a lost session is only useless. Where no harness watches how busy the machine is, no time shows that a client has
-/// read a 404 that still waits in an open socket.
+/// A DELETE of a lost session is only useless. Where no harness watches how busy the machine is, a client need not have read
+/// a 404 that still waits in an open socket, unless it opens sockets and sends requests for many seconds after it.
 pub(super) const STALE_SESSION_UNUSED: Invariant = Invariant {
     id: "stale-session-unused",
     property: Property::Safety,
@@ -186,7 +189,8 @@ impl StaleSessions {
             return Some(violation);
         }
         if !view.is_ready() && lost.lessons.iter().all(|lesson| lesson.may_wait(&self.sockets)) {
-            return None;
+            let over = self.sockets.opened_later(&socket, lost.at_us + STILL_US);
+            return over.map(|over| violation.of_lateness(over));
         }
         let over = if !is_post {
             lateness(event, lost.at_us)
