@@ -67,6 +67,8 @@ const ROLES: &[(Evidence, Role, &[&str])] = &[
             "cancel-only-open-requests",
             "older-era-kept",
             "sent-back-call-keeps-state",
+            "fresh-list-kept",
+            "refused-version-dropped",
         ],
     ),
     // An answer may come after the last line.

@@ -88,17 +88,16 @@ impl Sockets {
         Some(Duration::from_micros(over_us))
     }
 
-    /// How long a socket was idle before the request that has just arrived, if that is too long for one that was under way.
-    pub(super) fn idle(&self, event: &Event, socket: &ServerSocket) -> Option<Duration> {
-        self.free_since(event, socket, 0)
+    /// Whether the last complete answer on a socket was sent after an event.
+    pub(super) fn is_answered_after(&self, socket: &ServerSocket, seq: Seq) -> bool {
+        self.answered.get(socket).is_some_and(|(answered, _)| *answered > seq)
     }
 
-    /// How long a socket had been free since a moment, before the request that has just arrived, if that is too long for one that
-    /// was under way at that moment.
-    pub(super) fn free_since(&self, event: &Event, socket: &ServerSocket, at_us: u64) -> Option<Duration> {
+    /// How long a socket was idle before the request that has just arrived, if that is too long for one that was under way.
+    pub(super) fn idle(&self, event: &Event, socket: &ServerSocket) -> Option<Duration> {
         let (_, answered_us) =
             self.answered.get(socket).filter(|_| !self.carrying.values().any(|busy| busy == socket))?;
-        event.at_us.checked_sub(at_us.max(*answered_us) + BEGUN_LATER_US).map(Duration::from_micros)
+        event.at_us.checked_sub(*answered_us + BEGUN_LATER_US).map(Duration::from_micros)
     }
 
     /// An answer that its client reads from the socket of this open exchange.

@@ -52,7 +52,7 @@ pub struct Promises {
     pub session: SessionPromise,
     /// Cleanup ends the servers. When `false`, they may live on.
     pub closes_servers: bool,
-    /// Cleanup also ends what a server has started, when the server itself has ended without a signal.
+    /// Cleanup also ends what a server has started, however the server itself has ended.
     #[serde(skip_serializing_if = "is_false")]
     pub closes_children: bool,
     /// At the end of an HTTP session that has an id, the loader sends a DELETE.
@@ -188,11 +188,7 @@ impl Promise {
 pub const PROMISES: &[(&str, &str, &str)] = &[
     ("session", "persistent", "How long a session lives: persistent, per-call, lazy or pooled."),
     ("closes-servers", "true", "Cleanup ends the servers; with false, they may live on."),
-    (
-        "closes-children",
-        "false",
-        "Cleanup also ends what a server has started, when the server itself has ended without a signal.",
-    ),
+    ("closes-children", "false", "Cleanup also ends what a server has started, however the server itself has ended."),
     ("sends-delete", "true", "At the end of an HTTP session that has an id, the loader sends a DELETE."),
     ("announces-cancel", "true", "The loader announces a cancelled call to the server with notifications/cancelled."),
     ("reconnects", "false", "The loader reconnects a lost server by itself."),

@@ -16,7 +16,7 @@ use crate::record::{EndpointOptions, Recorder, RecorderEndpoint};
 use crate::script::{Script, shipped};
 use crate::selftest::input::{SelfTestInput, SelfTestTransport};
 use crate::selftest::link::AdapterEnd;
-use crate::supervise::Supervised;
+use crate::supervise::{Supervised, command_line};
 
 /// The servers and their scripts. One server answers at once; the other holds its first call.
 const SERVERS: [(&str, &str); 2] = [(FILES, "polite"), (HELD, "hold-first-call")];
@@ -122,6 +122,16 @@ impl<'a> Bench<'a> {
             false
         });
         found
+    }
+
+    /// The servers that still run, each with its pid and the beginning of its command line.
+    pub(super) fn servers_left(&self) -> Vec<String> {
+        let left = self.endpoint.mocks().into_iter().filter(|mock| mock.open);
+        left.map(|mock| {
+            let command = command_line(mock.pid);
+            format!("{} (pid {}, {:?})", mock.server, mock.pid, without_secrets(&command))
+        })
+        .collect()
     }
 
     /// The first line that the adapter wrote to stdout or stderr, with the name of the stream.

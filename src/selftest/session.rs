@@ -135,8 +135,9 @@ impl Session<'_> {
             let grace = self.bench.limits().grace;
             if !self.bench.endpoint.no_mock_left(grace).await {
                 found = Err(format!(
-                    "a server of a load or reload still ran {} ms after close (limit grace)",
-                    grace.as_millis()
+                    "a server of a load or reload still ran {} ms after close (limit grace): {}",
+                    grace.as_millis(),
+                    self.bench.servers_left().join(", ")
                 ));
             }
         }

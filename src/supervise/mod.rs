@@ -29,6 +29,11 @@ pub(crate) fn variable(pid: u32, name: &str) -> Option<String> {
     os::variable(pid, name)
 }
 
+/// The beginning of the command line of a process; empty if the process has ended.
+pub(crate) fn command_line(pid: u32) -> String {
+    os::command_line(pid)
+}
+
 /// How many tasks of the whole machine run or wait for a core, without the caller; `None` where the system does not say.
 #[must_use]
 pub fn n_runnable() -> Option<usize> {

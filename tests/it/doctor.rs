@@ -56,6 +56,10 @@ fn each_mistake_of_an_adapter_fails_its_check_alone() {
         if ran.code != 1 || found != [check.id] {
             wrong.lock().unwrap().push(format!("{}: exit code {}, found {found:?} {}", check.id, ran.code, ran.stderr));
         }
+        let names_server = ran.stdout.contains("files (pid ") && !ran.stdout.contains(r#", \"\")"#);
+        if check.id == "close" && !names_server {
+            wrong.lock().unwrap().push(format!("close: it does not name the server that is left: {}", ran.stdout));
+        }
     });
     let wrong = wrong.into_inner().unwrap();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::check::agreement::Spoken;
 use crate::check::parts::parts;
+use crate::check::reading::{self, Reading, RequestKey};
 use crate::check::rules::subscriptions::{id_of, is_change};
 use crate::check::senders::{Sender, Senders};
 use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
@@ -22,7 +23,8 @@ const EARLY: usize = 3;
 /// Counter-examples: A client may ask before the time is over if it has reason to believe that something changed: a
 /// notification, or an error. One or two requests may come from parts of a program that share no cache yet. Each page is a
 /// list of its own. Two clients of one server are told apart by pipes, sockets and names. The clock of a client starts when
-/// it reads the answer, and one client may ask a little early.
+/// it reads the answer, and one client may ask a little early. A client that has not read the answer does not know that it
+/// may keep the list.
 pub(super) const FRESH_LIST_KEPT: Invariant = Invariant {
     id: "fresh-list-kept",
     property: Property::Safety,
@@ -33,7 +35,7 @@ pub(super) const FRESH_LIST_KEPT: Invariant = Invariant {
     applies: AppliesTo::STATELESS,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent],
+    kinds: reading::KINDS,
     hears: Hears::ALL,
     vacuous: "no client made another request while a list was fresh",
     explain: "The server said with `ttlMs` how long its list may be kept, and the client asked for the same list several \
@@ -42,7 +44,12 @@ pub(super) const FRESH_LIST_KEPT: Invariant = Invariant {
         Look at `ttlMs` in the answer and at the requests after it. To fix it, store a list with its expiry time. Ask \
         again when the list is used after that time, or when a notification says that it changed.",
     start: |header: &Header| -> Box<dyn Monitor> {
-        Box::new(FreshLists { senders: Senders::new(header), open: Table::default(), kept: Table::default() })
+        Box::new(FreshLists {
+            senders: Senders::new(header),
+            reading: Reading::default(),
+            open: Table::default(),
+            kept: Table::default(),
+        })
     },
 };
 
@@ -51,6 +58,7 @@ type ListKey = (Sender, String);
 
 struct FreshLists {
     senders: Senders,
+    reading: Reading,
     /// Open requests.
     open: Table<(ConnectionId, String), (Sender, Option<ListKey>)>,
     kept: Table<ListKey, Fresh>,
@@ -58,6 +66,8 @@ struct FreshLists {
 
 /// A list that its client may keep.
 struct Fresh {
+    /// The request for it, whose answer says that it is fresh.
+    request: RequestKey,
     sent: Seq,
     until_us: u64,
     /// Requests for it while it was fresh.
@@ -67,6 +77,7 @@ struct Fresh {
 impl Monitor for FreshLists {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         self.senders.see(event);
+        self.reading.see(event, view);
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
                 if matches!(view.spoken(connection), Spoken::Handshake(..)) {
@@ -88,7 +99,8 @@ impl Monitor for FreshLists {
                         let server = event.source.to_string();
                         self.kept.retain(|(sender, _), _| sender.server != server);
                     } else if let Some((sender, key)) = self.open.swap_remove(&(connection.clone(), id_of(part))) {
-                        self.answer(event, part, &sender, key);
+                        let request = (connection.clone(), part.id_text());
+                        self.answer(event, part, request, (&sender, key));
                     }
                 }
             }
@@ -100,6 +112,9 @@ impl Monitor for FreshLists {
 impl FreshLists {
     fn ask(&mut self, event: &Event, key: &ListKey, tally: &mut Tally) {
         let Some(fresh) = self.kept.get_mut(key).filter(|fresh| event.at_us < fresh.until_us) else { return };
+        if self.reading.read(&fresh.request).is_none() {
+            return;
+        }
         fresh.early.push(event.seq);
         if fresh.early.len() == EARLY {
             let (first, left_us) = (fresh.early[0], fresh.until_us - event.at_us);
@@ -122,7 +137,13 @@ impl FreshLists {
         }
     }
 
-    fn answer(&mut self, event: &Event, answer: &Message, sender: &Sender, key: Option<ListKey>) {
+    fn answer(
+        &mut self,
+        event: &Event,
+        answer: &Message,
+        request: RequestKey,
+        (sender, key): (&Sender, Option<ListKey>),
+    ) {
         let is_failure = answer.is_error() || answer.at(&["result", "isError"]) == Some(&Value::Bool(true));
         if is_failure {
             // An error is a reason to ask again.
@@ -134,9 +155,9 @@ impl FreshLists {
             return;
         };
         let until_us = event.at_us.saturating_add(us(ttl) / 10 * 9);
-        let fresh = self.kept.entry(key).or_insert(Fresh { sent: event.seq, until_us, early: Vec::new() });
-        if event.at_us >= fresh.until_us {
-            *fresh = Fresh { sent: event.seq, until_us, early: Vec::new() };
+        let is_kept = self.kept.get(&key).is_some_and(|fresh| event.at_us < fresh.until_us);
+        if !is_kept {
+            self.kept.insert(key, Fresh { request, sent: event.seq, until_us, early: Vec::new() });
         }
     }
 }

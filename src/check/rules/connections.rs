@@ -194,8 +194,8 @@ fn judge_replaced(
 /// Upper bound on the starts of one server by one operation.
 const STARTS_MAX: usize = 3;
 
-/// Counter-examples: A loader that opens a session for each call starts a server for each call, and calls may run
-/// together. A pool starts several servers, and starts none of them again unless one has ended.
+/// Counter-examples: A load may start each server twice, one after the other: that is waste, and no text forbids it. A loader
+/// that opens a session for each call starts a server for each call, and calls may run together. A pool starts several servers, and starts none of them again unless one has ended.
 pub(super) const SERVER_NOT_RESPAWNED: Invariant = Invariant {
     id: "server-not-respawned",
     property: Property::Safety,
@@ -222,7 +222,9 @@ pub(super) const SERVER_NOT_RESPAWNED: Invariant = Invariant {
         costs a process and all the work of its start-up, so one broken entry in the configuration keeps the machine \
         busy.\n\n\
         Look at the starts between two operations. To fix it, give up after a few attempts, wait longer before each \
-        one, and try again only for a new operation.",
+        one, and try again only for a new operation. A second start breaks no rule: a client may ask one process for \
+        its generation and initialize another, and no text forbids it to start a server to list its tools and once \
+        more to call them.",
     start: |_: &Header| -> Box<dyn Monitor> { Box::new(Starts::default()) },
 };
 

@@ -1,7 +1,5 @@
 //! Generations: a client remembers the generation of a server for its next requests.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
 use crate::check::metadata::{CLIENT, VERSION};
@@ -14,11 +12,8 @@ use crate::history::{
 };
 use crate::plan::Promise;
 
-/// The code of the error that refuses a revision.
-const REFUSED: i64 = -32_022;
-
 /// The revision that a request of the stateless generation carries.
-fn revision_of(request: &Message) -> Option<&str> {
+pub(super) fn revision_of(request: &Message) -> Option<&str> {
     request.at(&["params", "_meta", VERSION]).and_then(Value::as_str)
 }
 
@@ -239,137 +234,6 @@ impl Fallback {
             (self.known, self.refused) = (None, None);
         }
     }
-}
-
-/// How many requests a client may have sent before it has read a refusal, where the history cannot show it.
-const AHEAD_MAX: usize = 4;
-
-/// Counter-examples: Requests that a client sends together are all refused; a request on the same socket comes after the
-/// answer to the one before. A client that cannot speak any of the named revisions gives up. A client of both
-/// generations may then be made to send the revision that its user chose.
-pub(super) const REFUSED_REVISION_DROPPED: Invariant = Invariant {
-    id: "refused-version-dropped",
-    property: Property::Safety,
-    level: Level::Should,
-    claim: "after a server has refused a revision or named its revisions, its client sends one of these, or none",
-    source: "2026-07-28, basic/versioning, Protocol Version Negotiation; basic/transports, Backward Compatibility",
-    requirement: &["LC-ERA-04", "LC-ERA-05", "LC-ERA-12"],
-    applies: AppliesTo::ALL,
-    needs: Promise::None,
-    witness: Witness::Always,
-    kinds: &[Kind::HttpReceived, Kind::WireReceived, Kind::WireSent, Kind::FaultDelivered],
-    hears: Hears::only(&[(Kind::WireReceived, &[Of::LoneRequest]), (Kind::WireSent, &[Of::AnyAnswer])])
-        .sleeping(&[(Kind::WireReceived, &[Of::LoneRequest])], &[(Kind::HttpReceived, &[Of::Any])]),
-    vacuous: "no client sent a request after its server had refused a revision, or named those that it speaks",
-    explain: "The server refused a revision and named those that it speaks, and the client sent the refused one again. \
-        The server will refuse it every time, so the client repeats a request that cannot succeed.\n\n\
-        Look at `data.supported` in the refusal. To fix it, continue with a revision that is named there, or tell the \
-        caller that no revision is supported by both sides.",
-    start: |header: &Header| -> Box<dyn Monitor> {
-        Box::new(RefusedRevisions { senders: Senders::new(header), asked: Table::default(), refused: Table::default() })
-    },
-};
-
-struct RefusedRevisions {
-    senders: Senders,
-    /// The unanswered requests, by server, connection and id.
-    asked: Table<(Name, ConnectionId, Name), Vec<AskedRevision>>,
-    refused: Table<Sender, Refusal>,
-}
-
-/// The revision of one request, and its possible senders.
-type AskedRevision = (String, Vec<Sender>);
-
-/// The newest answer that named revisions, or refused one, for a client.
-struct Refusal {
-    seq: Seq,
-    /// The revision that was refused; none if the server only named those that it speaks.
-    revision: Option<String>,
-    named: Option<BTreeSet<String>>,
-    n_again: usize,
-}
-
-impl Monitor for RefusedRevisions {
-    fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
-        self.senders.see(event);
-        match &event.kind {
-            EventKind::WireReceived { connection, message } => {
-                let (place, program) = (self.senders.connection(event), self.senders.program(event, view));
-                for part in parts(message).iter().filter(|part| part.is_any_request()) {
-                    let (Some(revision), Some(id)) = (revision_of(part), part.id()) else { continue };
-                    let mut senders = vec![place.clone().named_in(part), program.clone().named_in(part)];
-                    senders.dedup();
-                    if !self.senders.is_pipelined(event) {
-                        self.judge(event.seq, part, revision, &senders, tally);
-                    }
-                    let key = (event.source.to_name(), connection.clone(), Name::from(id));
-                    self.asked.entry(key).or_default().push((revision.to_owned(), senders.clone()));
-                }
-            }
-            EventKind::WireSent { connection, message } => {
-                for part in parts(message).iter().filter(|part| part.is_response()) {
-                    let id = part.id_text();
-                    let asked = self.asked.swap_remove(&(event.source.to_name(), connection.clone(), id));
-                    // Of several requests with one id, the history does not tell which is answered.
-                    let Some([(revision, senders)]) = asked.as_deref() else { continue };
-                    if part.at(&["error", "code"]).and_then(Value::as_i64) == Some(REFUSED) {
-                        let named = revisions(part.at(&["error", "data", "supported"]));
-                        self.learn(event.seq, Some(revision.clone()), named, senders);
-                    } else if let Some(named) = revisions(part.at(&["result", "supportedVersions"])) {
-                        self.learn(event.seq, None, Some(named), senders);
-                    }
-                }
-            }
-            EventKind::FaultDelivered { impairs: Impact::Connection, .. } => {
-                let server = event.source.to_name();
-                self.refused.retain(|sender, _| sender.server != server);
-            }
-            _ => {}
-        }
-    }
-}
-
-impl RefusedRevisions {
-    fn learn(&mut self, seq: Seq, revision: Option<String>, named: Option<BTreeSet<String>>, senders: &[Sender]) {
-        for sender in senders {
-            let before = self.refused.get(sender).filter(|before| before.revision == revision);
-            let n_again = before.map_or(0, |before| before.n_again);
-            let refusal = Refusal { seq, revision: revision.clone(), named: named.clone(), n_again };
-            self.refused.insert(sender.clone(), refusal);
-        }
-    }
-
-    fn judge(&mut self, now: Seq, request: &Message, revision: &str, senders: &[Sender], tally: &mut Tally) {
-        for sender in senders {
-            let Some(refusal) = self.refused.get_mut(sender) else { continue };
-            let is_named = refusal.named.as_ref().is_some_and(|named| named.contains(revision));
-            let is_unnamed = refusal.named.as_ref().is_some_and(|named| !named.is_empty() && !is_named);
-            if is_named || !(is_unnamed || refusal.revision.as_deref() == Some(revision)) {
-                return tally.held();
-            }
-            refusal.n_again += 1;
-            if sender.is_whole_server() && refusal.n_again < AHEAD_MAX {
-                continue;
-            }
-            let method = request.method().unwrap_or_default();
-            let named = refusal.named.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(", ");
-            let (variant, how) = match &refusal.revision {
-                Some(refused) => (
-                    "sent-again",
-                    format!("after {refused} was refused at {} by a server that names {named}", refusal.seq),
-                ),
-                None => ("not-named", format!("and the server named {named} at {}", refusal.seq)),
-            };
-            let because = format!("{method} at {now} carries revision {revision}, {how}");
-            return tally.broken(Violation::new(variant, because, &[refusal.seq, now]));
-        }
-    }
-}
-
-/// The revisions in a list that a server sent.
-fn revisions(list: Option<&Value>) -> Option<BTreeSet<String>> {
-    let list = list?.as_array()?;
-    Some(list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
 }
 
 /// Ids of one client that are kept.

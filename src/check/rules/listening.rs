@@ -1,16 +1,16 @@
 //! Subscriptions over pipes: notifications that name none, an end by the server, and the death of the server.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use std::time::Duration;
 
 use crate::check::agreement::Spoken;
 use crate::check::parts::parts;
-use crate::check::reading::Reading;
+use crate::check::reading::{Reading, RequestKey};
 use crate::check::rules::subscriptions::{LISTEN, id_of, is_change, subscription_in};
 use crate::check::topics::FIRST_MESSAGE;
 use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Property, Tally, View, Violation, Witness};
-use crate::history::{ConnectionId, Event, EventKind, Header, Kind, LinkPeer, Message, Seq, Table};
+use crate::history::{ConnectionId, Event, EventKind, Header, Kind, LinkPeer, Message, Name, Seq, Table};
 use crate::plan::Promise;
 
 /// Number of repetitions after which a behaviour counts.
@@ -222,13 +222,14 @@ impl TornDown {
     }
 }
 
-/// A client that uses a new process for this long should have subscribed there.
+/// A client that calls a new process, reads the answer, and calls it again this much later should have subscribed there.
 const TIME_TO_LISTEN: Duration = Duration::from_millis(500);
-/// Calls that a new process must have answered before a missing subscription counts.
+/// Calls whose answers the client must have read before a missing subscription counts.
 const N_CALLS: usize = 2;
 
 /// Counter-examples: A client that closed the pipes itself needs no subscription any more. A client that never uses the
-/// server again need not subscribe, nor a client that exits at once. Another connection that was open at the time may
+/// server again need not subscribe, nor a client that exits at once. A client that stands still reads no answer, however
+/// many calls a timer sends meanwhile: only calls count whose answers it has read. Another connection that was open at the time may
 /// be another client. A new process of the other generation, or one that announces no changes, has nothing to subscribe
 /// to. The end of a subscription by its server is not a loss of the connection.
 pub(super) const SUBSCRIPTION_SENT_AGAIN: Invariant = Invariant {
@@ -246,6 +247,8 @@ pub(super) const SUBSCRIPTION_SENT_AGAIN: Invariant = Invariant {
         Kind::WireReceived,
         Kind::WireSent,
         Kind::WireEof,
+        Kind::ConnectionClosed,
+        Kind::OperationCompleted,
         Kind::MockEnding,
         Kind::LinkClosed,
     ],
@@ -261,6 +264,7 @@ pub(super) const SUBSCRIPTION_SENT_AGAIN: Invariant = Invariant {
 
 #[derive(Default)]
 struct LostSubscriptions {
+    reading: Reading,
     servers: Table<String, SubscribedServer>,
 }
 
@@ -277,15 +281,47 @@ struct SubscribedServer {
 struct Renewed {
     connection: ConnectionId,
     opened: Seq,
-    n_calls: usize,
-    /// The first answered call, and the newest.
-    used: Option<(Seq, u64)>,
-    newest: (Seq, u64),
-    calls: BTreeSet<String>,
+    /// Calls that were not answered yet, with the times at which they came.
+    calls: Table<Name, u64>,
+    /// Answered calls: the request, the answer, and when the call came. The client has not read these answers yet.
+    answered: VecDeque<(RequestKey, Seq, u64)>,
+    /// Number of calls whose answers the client has read, when it showed that of the first, and the newest such answer.
+    n_read: usize,
+    used_us: u64,
+    newest: Seq,
+    /// Whether the client called again long enough after it had read an answer.
+    is_used: bool,
+}
+
+impl Renewed {
+    /// Takes over the answers that the client has read by now.
+    fn read(&mut self, event: &Event, reading: &Reading) {
+        // Pipes have one order, so the oldest answer is read first.
+        while let Some((_, answered, called_us)) = self.answered.pop_front_if(|(key, ..)| reading.read(key).is_some()) {
+            if self.n_read == 0 {
+                self.used_us = event.at_us;
+            }
+            self.n_read += 1;
+            self.newest = self.newest.max(answered);
+            let used_for = Duration::from_micros(called_us.saturating_sub(self.used_us));
+            self.is_used |= used_for >= TIME_TO_LISTEN;
+        }
+    }
 }
 
 impl Monitor for LostSubscriptions {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        // The end of a connection would let `reading` forget what the client has read there.
+        if !matches!(event.kind, EventKind::WireEof { .. } | EventKind::ConnectionClosed { .. }) {
+            self.reading.see(event, view);
+            let of_server = event.source.server();
+            for (name, server) in &mut self.servers {
+                let concerns = of_server.is_none_or(|of_server| of_server == name);
+                if let Some(renewed) = server.renewed.as_mut().filter(|_| concerns) {
+                    renewed.read(event, &self.reading);
+                }
+            }
+        }
         if let EventKind::LinkClosed { peer: LinkPeer::Mock { server, .. }, farewell: false } = &event.kind {
             self.servers.entry(server.clone()).or_default().lose(event.seq);
             return;
@@ -304,7 +340,7 @@ impl Monitor for LostSubscriptions {
             EventKind::WireSent { connection, message } => {
                 let Some(server) = self.servers.get_mut(name) else { return };
                 for part in parts(message).iter() {
-                    server.send(event, connection, part);
+                    server.send(event.seq, connection, part);
                 }
             }
             EventKind::WireEof { connection } => {
@@ -338,10 +374,12 @@ impl SubscribedServer {
             self.renewed = Some(Renewed {
                 connection: connection.clone(),
                 opened: event.seq,
-                n_calls: 0,
-                used: None,
-                newest: (event.seq, event.at_us),
-                calls: BTreeSet::new(),
+                calls: Table::default(),
+                answered: VecDeque::new(),
+                n_read: 0,
+                used_us: event.at_us,
+                newest: event.seq,
+                is_used: false,
             });
         }
     }
@@ -380,11 +418,11 @@ impl SubscribedServer {
         } else if message.is_request("initialize") || matches!(view.spoken(connection), Spoken::Handshake(..)) {
             self.excuse(is_renewed);
         } else if let Some(renewed) = self.renewed.as_mut().filter(|_| is_renewed && message.is_request("tools/call")) {
-            renewed.calls.insert(id_of(message));
+            renewed.calls.insert(message.id_text(), event.at_us);
         }
     }
 
-    fn send(&mut self, event: &Event, connection: &ConnectionId, message: &Message) {
+    fn send(&mut self, seq: Seq, connection: &ConnectionId, message: &Message) {
         if !message.is_response() {
             if let Some(id) = message.cancelled_request()
                 && let Some(open) = self.live.get_mut(connection)
@@ -398,10 +436,8 @@ impl SubscribedServer {
             open.swap_remove(&id);
         }
         let Some(renewed) = self.renewed.as_mut().filter(|renewed| renewed.connection == *connection) else { return };
-        if renewed.calls.remove(&id) {
-            renewed.n_calls += 1;
-            renewed.used.get_or_insert((event.seq, event.at_us));
-            renewed.newest = (event.seq, event.at_us);
+        if let Some(called_us) = renewed.calls.swap_remove(&message.id_text()) {
+            renewed.answered.push_back(((connection.clone(), message.id_text()), seq, called_us));
         }
         let capabilities = message.at(&["result", "capabilities"]);
         let announces = capabilities.is_none_or(|capabilities| capabilities.to_string().contains("listChanged"));
@@ -417,15 +453,13 @@ impl SubscribedServer {
     /// Judges a connection that its client used instead of the lost one, and where it did not subscribe.
     fn judge(&self, tally: &mut Tally) {
         let (Some((opened, lost)), Some(renewed)) = (self.owed, &self.renewed) else { return };
-        let Some((_, used_us)) = renewed.used else { return };
-        let (newest, newest_us) = renewed.newest;
-        let used_for = Duration::from_micros(newest_us.saturating_sub(used_us));
-        if renewed.n_calls < N_CALLS || used_for < TIME_TO_LISTEN {
+        if renewed.n_read < N_CALLS || !renewed.is_used {
             return;
         }
+        let newest = renewed.newest;
         let because = format!(
-            "the subscription of {opened} was lost with its server at {lost}; the client started the server again at {}, made {} calls there up to {newest}, and did not subscribe",
-            renewed.opened, renewed.n_calls
+            "the subscription of {opened} was lost with its server at {lost}; the client started the server again at {}, read the answers of {} calls there up to {newest}, and did not subscribe",
+            renewed.opened, renewed.n_read
         );
         let witness = [opened, lost, renewed.opened, newest];
         tally.broken(Violation::new("not-sent", because, &witness).of_bound(TIME_TO_LISTEN));

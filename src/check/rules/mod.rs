@@ -50,6 +50,7 @@ mod processes;
 mod program_end;
 mod progress;
 mod refused_generation;
+mod refused_revisions;
 mod removal;
 mod responses;
 mod resume;
@@ -105,7 +106,7 @@ pub const INVARIANTS: &[Invariant] = &[
     eras::CLIENT_NAMED,
     stateless::GENERATION_KEPT,
     eras::GENERATION_REMEMBERED,
-    eras::REFUSED_REVISION_DROPPED,
+    refused_revisions::REFUSED_REVISION_DROPPED,
     refused_generation::REFUSED_GENERATION_LEFT,
     stateless::SESSIONS_OVER,
     subscriptions::SUBSCRIPTION_CLOSED,
@@ -305,7 +306,7 @@ pub const HOST_RULES: &[Invariant] = &[
     eras::CLIENT_NAMED,
     stateless::GENERATION_KEPT,
     eras::GENERATION_REMEMBERED,
-    eras::REFUSED_REVISION_DROPPED,
+    refused_revisions::REFUSED_REVISION_DROPPED,
     refused_generation::REFUSED_GENERATION_LEFT,
     sent_back::SENT_BACK_KEEPS_STATE,
     inputs::SENT_BACK_HAS_INPUTS,

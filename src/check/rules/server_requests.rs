@@ -6,8 +6,10 @@ use serde_json::{Map, Value};
 
 use crate::check::parts::parts;
 use crate::check::reading::Reading;
-use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Plans, Property, Tally, View, Violation, Witness};
-use crate::history::{Action, ConnectionId, Event, EventKind, Header, Kind, KnownMethod, Message, Name, Seq, Table};
+use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
+use crate::history::{
+    Action, ConnectionId, Event, EventKind, Header, Kind, KnownMethod, Message, Name, Outcome, Seq, Table,
+};
 use crate::plan::Promise;
 
 /// Bound on the answer to a ping. The specification says "promptly"; a busy client in Python takes a tenth of this
@@ -17,8 +19,8 @@ const PROMPT: Duration = Duration::from_secs(1);
 const LATE: Duration = Duration::from_secs(5);
 
 /// Counter-examples: A ping that was sent shortly before the end of the session or of the program may have come too
-/// late. Where no harness watches how busy the machine is, a client that shows nothing of what it reads may have stood still
-/// for a moment before its end. An answer that is some seconds late is an answer. Over HTTP a ping counts only once it was sent on a stream.
+/// late. A client that shows nothing of what it reads may have stood still for a moment before its end: it counts as awake
+/// once it has answered a later request, or completed an operation with a later answer. An answer that is some seconds late is an answer. Over HTTP a ping counts only once it was sent on a stream.
 pub(super) const PING_ANSWERED: Invariant = Invariant {
     id: "ping-answered",
     property: Property::Safety,
@@ -41,17 +43,7 @@ pub(super) const PING_ANSWERED: Invariant = Invariant {
         Kind::ExitRequested,
         Kind::SignalSent,
     ],
-    hears: Hears::only(&[(Kind::OperationInvoked, &[Of::Action(Action::Close)])])
-        .sleeping(
-            &[(Kind::WireSent, &[Of::Request(KnownMethod::Ping)])],
-            &[
-                (Kind::WireSent, &[Of::Any]),
-                (Kind::WireReceived, &[Of::Request(KnownMethod::Initialize)]),
-                (Kind::WireEof, &[Of::Any]),
-                (Kind::ConnectionClosed, &[Of::Any]),
-            ],
-        )
-        .on(Plans::OnLines),
+    hears: Hears::ALL,
     vacuous: "no server sent a ping that had time to be answered",
     explain: "A server sent a ping, and its client refused it or never answered. Servers close the sessions of \
         silent clients, so tools vanish during work for no visible reason. A loader fails to answer if no task reads \
@@ -67,6 +59,8 @@ struct Pings {
     reading: Reading,
     /// Unanswered pings, with the event and time of each.
     open: Table<(ConnectionId, Name), (Seq, u64)>,
+    /// The newest answer on each connection with which an operation was completed.
+    completed: Table<ConnectionId, Seq>,
 }
 
 impl Monitor for Pings {
@@ -83,11 +77,19 @@ impl Monitor for Pings {
                 }
             }
             EventKind::WireEof { connection } | EventKind::ConnectionClosed { connection, .. } => {
-                self.end_of_wait(event, view, tally, |of| of == connection);
+                self.end_of_wait(event, tally, |of| of == connection);
+            }
+            EventKind::OperationCompleted { operation, outcome: Outcome::Ok { .. } } => {
+                for request in view.operation(*operation).into_iter().flat_map(|operation| &operation.requests) {
+                    let newest = self.completed.get(&request.connection).copied();
+                    if let Some(answered) = request.answered.max(newest) {
+                        self.completed.insert(request.connection.clone(), answered);
+                    }
+                }
             }
             EventKind::OperationInvoked { action: Action::Close, .. }
             | EventKind::ExitRequested { .. }
-            | EventKind::SignalSent { .. } => self.end_of_wait(event, view, tally, |_| true),
+            | EventKind::SignalSent { .. } => self.end_of_wait(event, tally, |_| true),
             _ => {}
         }
         self.reading.see_while(!self.open.is_empty(), event, view);
@@ -130,11 +132,12 @@ impl Pings {
     }
 
     /// Ends the wait for answers on the connections for which the predicate holds.
-    fn end_of_wait(&mut self, event: &Event, view: &View, tally: &mut Tally, concerns: impl Fn(&ConnectionId) -> bool) {
+    fn end_of_wait(&mut self, event: &Event, tally: &mut Tally, concerns: impl Fn(&ConnectionId) -> bool) {
         self.open.retain(|(connection, _), (sent, at_us)| {
             let is_over = concerns(connection);
             let waited = Duration::from_micros(event.at_us.saturating_sub(*at_us));
-            let is_shown = view.is_ready() || self.reading.has_read(connection, *sent).is_some();
+            let has_gone_on = self.completed.get(connection).is_some_and(|answered| answered > sent);
+            let is_shown = has_gone_on || self.reading.has_read(connection, *sent).is_some();
             if is_over && waited >= if is_shown { PROMPT } else { LATE } {
                 let ms = waited.as_millis();
                 let because = format!("the ping of {sent} had not been answered after {ms} ms, at {}", event.seq);

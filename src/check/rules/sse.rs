@@ -155,9 +155,9 @@ fn judge_old_verb(event: &Event, _view: &View) -> Judged {
     }
 }
 
-/// Counter-examples: A message that was under way when its client closed the stream arrives later. A request that follows the
-/// refusal of another one on its own socket was not, and neither was one on a socket that had been idle for a while, or was
-/// opened later. A stream that its server ended, or that broke, may have ended without the notice of its client.
+/// Counter-examples: A message that was under way when its client closed the stream arrives later, also much later where
+/// the client stood still. A request that follows, on its own socket, an answer that was sent after the end of the stream was
+/// not under way, and neither was one behind the refusal of another. A stream that its server ended, or that broke, may have ended without the notice of its client.
 pub(super) const CLOSED_STREAM_SILENT: Invariant = Invariant {
     id: "closed-stream-silent",
     property: Property::Safety,
@@ -202,7 +202,6 @@ type ServerSession = (Name, SessionId);
 /// A stream that its client has closed.
 struct ClosedStream {
     seq: Seq,
-    at_us: u64,
     /// The answer to the first message that came later.
     refusal: Option<Lesson>,
 }
@@ -215,7 +214,7 @@ impl Monitor for ClosedStreams {
                 self.closed.swap_remove(&(server.into(), session.clone()));
             }
             EventKind::SessionClosed { session, how: WireEnd::ByClient, .. } => {
-                let closed = ClosedStream { seq: event.seq, at_us: event.at_us, refusal: None };
+                let closed = ClosedStream { seq: event.seq, refusal: None };
                 self.closed.insert((server.into(), session.clone()), closed);
                 tally.held();
             }
@@ -247,19 +246,20 @@ impl ClosedStreams {
         let Some(closed) = self.closed.get_mut(id) else { return };
         let sockets = &self.sockets;
         let is_behind = closed.refusal.as_mut().is_some_and(|refusal| refusal.was_read(event, socket, sockets));
-        let over =
-            sockets.free_since(event, socket, closed.at_us).or_else(|| sockets.opened_later(socket, closed.at_us));
-        let because = format!(
-            "a message was posted at {} to the address of a stream that its client had closed at {}",
-            event.seq, closed.seq
-        );
-        let violation = Violation::new("posted", because, &[closed.seq, event.seq]);
-        match over {
-            _ if is_behind => tally.broken(violation),
-            Some(over) => tally.broken(violation.of_lateness(over)),
-            None => {}
+        // Its client had read an answer that was sent after the end of the stream, and then wrote this.
+        let is_later = !is_pipelined(event) && sockets.is_answered_after(socket, closed.seq);
+        if is_behind || is_later {
+            let because = format!(
+                "a message was posted at {} to the address of a stream that its client had closed at {}",
+                event.seq, closed.seq
+            );
+            tally.broken(Violation::new("posted", because, &[closed.seq, event.seq]));
         }
     }
+}
+
+fn is_pipelined(event: &Event) -> bool {
+    matches!(event.kind, EventKind::HttpReceived { pipelined: true, .. })
 }
 
 /// The values of a query, each of which may name a session.

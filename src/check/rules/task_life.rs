@@ -6,19 +6,22 @@ use serde_json::Value;
 
 use crate::check::agreement::Spoken;
 use crate::check::parts::parts;
+use crate::check::reading::{self, Reading, RequestKey};
 use crate::check::{AppliesTo, Hears, Invariant, Level, Monitor, Of, Property, Tally, View, Violation, Witness};
 use crate::history::{ConnectionId, Event, EventKind, Header, Kind, KnownMethod, Message, Name, Seq, Table, WireEnd};
 use crate::plan::{Promise, Revision};
 
 /// Number of requests that show that a client makes other requests, or repeats the same one.
 const AGAIN: usize = 3;
-/// Number of polls in a row that show that a client does not keep the interval.
+/// Number of polls that show that a client does not keep the interval.
 const HASTY: usize = 5;
-/// Time that a client has for its first poll.
+/// Time that a client has for its first poll, where its server suggests no longer one.
 const TIME_TO_POLL: Duration = Duration::from_secs(1);
 
-/// Counter-examples: A poll may cross the answer that ends the task, or the first of a new interval. A client that goes
-/// away may leave its tasks to their time to live. A client that got the end by notification asks only for the result.
+/// Counter-examples: A client that has not read that there is a task, or that it is over, does not know it, however many
+/// requests a timer sends meanwhile. A client that goes away may leave its tasks to their time to live. A client that got
+/// the end by notification asks only for the result. Polls that were sent at the interval may arrive all at once, so they
+/// are counted since the last answer that the client is known to have read.
 pub(super) const TASKS_FOLLOWED: Invariant = Invariant {
     id: "tasks-followed",
     property: Property::Safety,
@@ -29,11 +32,8 @@ pub(super) const TASKS_FOLLOWED: Invariant = Invariant {
     applies: AppliesTo::HANDSHAKE,
     needs: Promise::None,
     witness: Witness::Always,
-    kinds: &[Kind::WireReceived, Kind::WireSent, Kind::WireEof, Kind::ConnectionClosed],
-    hears: Hears::only(&[
-        (Kind::WireReceived, &[Of::AnyRequest]),
-        (Kind::WireSent, &[Of::AnyAnswer, Of::Notice(KnownMethod::TasksStatus)]),
-    ]),
+    kinds: reading::KINDS,
+    hears: Hears::ALL,
     vacuous: "no call became a task that its client asked for",
     explain: "A call became a task, and the client did not poll the task correctly: it never polled and made other \
         requests, it kept polling although the task was over, or it polled far more often than `pollInterval` \
@@ -46,29 +46,89 @@ pub(super) const TASKS_FOLLOWED: Invariant = Invariant {
 
 #[derive(Default)]
 struct FollowedTasks {
+    reading: Reading,
     /// Unanswered `tasks/get`, by connection and id, with their tasks.
-    polls: Table<(ConnectionId, Name), String>,
+    polls: Table<RequestKey, String>,
     tasks: Table<(ConnectionId, Name), FollowedTask>,
 }
 
 struct FollowedTask {
     created: Seq,
-    created_us: u64,
-    interval: Option<Duration>,
+    /// The call that became the task.
+    call: RequestKey,
+    pace: Pace,
     /// Whether its client asked for it in any way.
     is_asked_for: bool,
-    /// Other requests of the client since it was created, and the newest.
-    others: (usize, Seq, u64),
-    /// When the newest answer to a poll was sent.
-    told_us: Option<u64>,
-    /// Polls in a row that came too soon.
-    n_hasty: usize,
-    /// The answer that reported the end, and the polls since.
-    ended: Option<(Seq, usize)>,
+    /// Other requests of the client since it is known to have read of the task.
+    others: Option<Others>,
+    /// What reported the end, and the polls since the client had read it.
+    ended: Option<(Option<RequestKey>, Seq, usize)>,
+}
+
+struct Others {
+    since_us: u64,
+    n_requests: usize,
+    newest: (Seq, u64),
+}
+
+/// How often a client polls.
+struct Pace {
+    /// The interval that the client has read.
+    interval: Option<Duration>,
+    /// Other intervals that its server has suggested since.
+    suggested: Vec<Told>,
+    /// The newest answer to a poll.
+    newest: Option<Told>,
+    /// When an answer was sent that the client had read, and the polls since.
+    since_us: u64,
+    n_polls: usize,
+}
+
+/// An answer about a task.
+struct Told {
+    request: RequestKey,
+    at_us: u64,
+    interval: Duration,
+}
+
+impl Pace {
+    fn told(&mut self, request: RequestKey, at_us: u64, interval: Option<Duration>) {
+        let newest = self.suggested.last().map(|told| told.interval).or(self.interval);
+        if let Some(interval) = interval.filter(|interval| newest != Some(*interval)) {
+            self.suggested.push(Told { request: request.clone(), at_us, interval });
+        }
+        self.newest = Some(Told { request, at_us, interval: interval.unwrap_or_default() });
+    }
+
+    fn restart(&mut self, since_us: u64) {
+        (self.since_us, self.n_polls) = (since_us, 0);
+    }
+
+    /// Takes a poll; gives the interval and the time in which so many polls came, if they came too soon.
+    fn poll(&mut self, now_us: u64, reading: &Reading) -> Option<(Duration, Duration)> {
+        let read = self.suggested.iter().rposition(|told| reading.read(&told.request).is_some());
+        if let Some(told) = read.and_then(|read| self.suggested.drain(..=read).next_back()) {
+            self.interval = Some(told.interval);
+            self.restart(told.at_us);
+        }
+        self.n_polls += 1;
+        // A client that may have read of a shorter interval may keep that one.
+        let interval = self.suggested.iter().map(|told| told.interval).chain(self.interval).min();
+        let interval = interval.filter(|_| self.interval.is_some())?;
+        let within = Duration::from_micros(now_us.saturating_sub(self.since_us));
+        if within < interval / 2 * u32::try_from(self.n_polls).unwrap_or(u32::MAX) {
+            return Some((interval, within));
+        }
+        if let Some(told) = self.newest.take_if(|told| reading.read(&told.request).is_some()) {
+            self.restart(told.at_us);
+        }
+        None
+    }
 }
 
 impl Monitor for FollowedTasks {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
+        self.reading.see(event, view);
         match &event.kind {
             EventKind::WireReceived { connection, message } => {
                 if self.tasks.is_empty() {
@@ -101,30 +161,26 @@ impl FollowedTasks {
     fn send(&mut self, event: &Event, connection: &ConnectionId, message: &Message) {
         let Some(found) = task_in(message) else { return };
         let key = (connection.clone(), found.id.into());
-        let poll = message.id().map(|id| (connection.clone(), Name::from(id)));
-        let is_poll = poll.is_some_and(|poll| self.polls.swap_remove(&poll).is_some());
-        if found.is_new {
-            let others = (0, event.seq, event.at_us);
-            let task = FollowedTask {
-                created: event.seq,
-                created_us: event.at_us,
+        let request = message.id().map(|id| (connection.clone(), Name::from(id)));
+        let poll = request.clone().filter(|request| self.polls.swap_remove(request).is_some());
+        if let (true, Some(call)) = (found.is_new, request) {
+            let pace = Pace {
                 interval: found.interval,
-                is_asked_for: false,
-                others,
-                told_us: None,
-                n_hasty: 0,
-                ended: None,
+                suggested: Vec::new(),
+                newest: None,
+                since_us: event.at_us,
+                n_polls: 0,
             };
+            let task = FollowedTask { created: event.seq, call, pace, is_asked_for: false, others: None, ended: None };
             self.tasks.insert(key, task);
         } else if let Some(task) = self.tasks.get_mut(&key) {
-            task.interval = found.interval.or(task.interval);
-            if is_poll {
-                task.told_us = Some(event.at_us);
+            if let Some(poll) = &poll {
+                task.pace.told(poll.clone(), event.at_us, found.interval);
             }
             if found.has_ended {
                 // A client that gets notifications need not poll.
                 task.is_asked_for |= message.method().is_some();
-                task.ended.get_or_insert((event.seq, 0));
+                task.ended.get_or_insert((poll, event.seq, 0));
             }
         }
     }
@@ -134,9 +190,15 @@ impl FollowedTasks {
         let asked = request.at(&["params", "taskId"]).and_then(Value::as_str).filter(|_| of_tasks);
         let Some(id) = asked else {
             let is_list = request.is_request("tasks/list");
+            let reading = &self.reading;
             for (_, task) in self.tasks.iter_mut().filter(|((of, _), _)| of == connection) {
                 task.is_asked_for |= is_list;
-                task.others = (task.others.0 + 1, event.seq, event.at_us);
+                if reading.read(&task.call).is_some() {
+                    let newest = (event.seq, event.at_us);
+                    let others = Others { since_us: event.at_us, n_requests: 0, newest };
+                    let others = task.others.get_or_insert(others);
+                    (others.n_requests, others.newest) = (others.n_requests + 1, newest);
+                }
             }
             return;
         };
@@ -145,10 +207,10 @@ impl FollowedTasks {
         if !request.is_request("tasks/get") {
             return tally.held();
         }
-        let poll = request.id_text();
-        self.polls.insert((connection.clone(), poll), id.to_owned());
-        if let Some((ended, n_polls)) = &mut task.ended {
-            *n_polls += 1;
+        self.polls.insert((connection.clone(), request.id_text()), id.to_owned());
+        if let Some((poll, ended, n_polls)) = &mut task.ended {
+            let read = poll.as_ref().and_then(|poll| self.reading.read(poll));
+            *n_polls += usize::from(read.or_else(|| self.reading.has_read(connection, *ended)).is_some());
             if *n_polls == AGAIN {
                 let because = format!(
                     "task {id} of connection {connection} was asked for again and again until {}, although {ended} had shown that it was over",
@@ -158,19 +220,14 @@ impl FollowedTasks {
             }
             return;
         }
-        let since_us = task.told_us.unwrap_or(task.created_us);
-        let waited = Duration::from_micros(event.at_us.saturating_sub(since_us));
-        let is_hasty = task.interval.is_some_and(|interval| waited < interval / 2);
-        task.n_hasty = if is_hasty { task.n_hasty + 1 } else { 0 };
-        if !is_hasty {
-            return tally.held();
-        }
-        if task.n_hasty == HASTY {
+        let Some((interval, within)) = task.pace.poll(event.at_us, &self.reading) else { return tally.held() };
+        if task.pace.n_polls == HASTY {
             let because = format!(
-                "task {id} of connection {connection}, of {}, was asked for {HASTY} times in a row before half its interval of {} ms had passed, last at {}",
+                "task {id} of connection {connection}, of {}, was asked for {HASTY} times within {} ms, last at {}, although its server suggests {} ms between two polls",
                 task.created,
-                task.interval.unwrap_or_default().as_millis(),
-                event.seq
+                within.as_millis(),
+                event.seq,
+                interval.as_millis()
             );
             tally.broken(Violation::new("too-soon", because, &[task.created, event.seq]));
         }
@@ -179,16 +236,20 @@ impl FollowedTasks {
     fn left(&mut self, now: Seq, connection: &ConnectionId, tally: &mut Tally) {
         self.polls.retain(|(of, _), _| of != connection);
         self.tasks.retain(|(of, id), task| {
-            let (n_others, newest, newest_us) = task.others;
-            let had_time = Duration::from_micros(newest_us.saturating_sub(task.created_us)) >= TIME_TO_POLL;
-            if of == connection && !task.is_asked_for && n_others >= AGAIN && had_time {
+            let Some(others) = task.others.as_ref().filter(|_| of == connection && !task.is_asked_for) else {
+                return of != connection;
+            };
+            let (newest, newest_us) = others.newest;
+            let lived_on = Duration::from_micros(newest_us.saturating_sub(others.since_us));
+            let time_to_poll = TIME_TO_POLL.max(task.pace.interval.unwrap_or_default() * 2);
+            if others.n_requests >= AGAIN && lived_on >= time_to_poll {
                 let because = format!(
-                    "task {id} of connection {connection}, of {}, was never asked for until {now}, and the client made {n_others} other requests, the last at {newest}",
-                    task.created
+                    "task {id} of connection {connection}, of {}, was never asked for until {now}, and the client made {} other requests, the last at {newest}",
+                    task.created, others.n_requests
                 );
-                tally.broken(Violation::new("never", because, &[task.created, newest, now]).of_bound(TIME_TO_POLL));
+                tally.broken(Violation::new("never", because, &[task.created, newest, now]).of_bound(time_to_poll));
             }
-            of != connection
+            false
         });
     }
 }

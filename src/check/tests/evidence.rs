@@ -37,7 +37,7 @@ const OTHERWISE: &[(&str, &str, &str)] = &[
     ),
     ("session-ended", "session-ended/violated-not-deleted-loader", "the excerpt lacks the end of the mock"),
     ("resumed-from-last-event", "resumed-from-last-event/violated-older-event-returned", "no journal shows operations"),
-    ("ping-answered", "ping-answered/violated-never", "only a harness shows how busy the machine is"),
+    ("ping-answered", "ping-answered/violated-never", "only the call shows that the loader read on"),
     (
         "server-requests-answered",
         "server-requests-answered/violated-never",

@@ -88,10 +88,15 @@ pub(in crate::supervise) fn facts(pid: u32) -> Option<ProcessFacts> {
 /// Fills in command lines. A separate step, because reading a command line takes a lock of that process.
 pub(in crate::supervise) fn name_commands(processes: &mut [ProcessFacts]) {
     for process in processes {
-        let command = fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
-        let command = String::from_utf8_lossy(&command).replace('\0', " ");
-        process.command = command.trim_end().chars().take(COMMAND_CHARS_MAX).collect();
+        process.command = command_line(process.pid);
     }
+}
+
+/// The beginning of the command line of a process; empty if the process has ended.
+pub(in crate::supervise) fn command_line(pid: u32) -> String {
+    let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let command = String::from_utf8_lossy(&command).replace('\0', " ");
+    command.trim_end().chars().take(COMMAND_CHARS_MAX).collect()
 }
 
 /// Whether the process with this pid and start has ended or is a zombie.

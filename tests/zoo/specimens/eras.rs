@@ -16,6 +16,17 @@ const MUTE: Script = Script::Shipped("discover-mute");
 const OWN_CODE: Script = Script::Shipped("discover-error-own-code");
 /// Refuses the question with status 400.
 const BAD_REQUEST: Script = Script::Shipped("discover-status-400");
+/// Has a second page of tools, whose cursor shows what its client has read.
+const PAGES: Script = Script::Written(
+    r#"about = "Has a second page of tools in the revision that it speaks."
+[[rule]]
+on = { request = "tools/list", nth = 2 }
+do = [{ answer-result = { tools = [], nextCursor = "page-2", ttlMs = 0, cacheScope = "private" } }]
+[[rule]]
+on = { request = "tools/list", nth = 3 }
+do = [{ answer-result = { tools = [], ttlMs = 0, cacheScope = "private" } }]
+"#,
+);
 const REFUSING: Script = Script::Shipped("discover-unsupported-once");
 
 const SHOWN: (&[&str], &str) = (&["LC-ERA-04"], "modern-era-kept");
@@ -69,8 +80,8 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         revision_of_no_list,
     ),
     row(
-        ("refused-revision-for-ever", "Sends a refused revision in a loop."),
-        stdio(MODERN, POLITE),
+        ("refused-revision-for-ever", "Turns back to a refused revision, and sends it in a loop."),
+        stdio(MODERN, PAGES),
         DROPPED,
         refused_for_ever,
     ),
@@ -161,6 +172,8 @@ fn revision_of_no_list(client: &mut Client, is_broken: bool) {
 
 fn refused_for_ever(client: &mut Client, is_broken: bool) {
     list_under(client, "2099-01-01");
+    client.list();
+    client.request("tools/list", json!({ "cursor": "page-2" }));
     for _ in 0..6 {
         list_under(client, if is_broken { "2099-01-01" } else { MODERN });
     }

@@ -30,20 +30,26 @@ on = { request = "tools/call", nth = 1 }
 do = [{ ask = "roots/list" }, { notify-with = { method = "notifications/cancelled", params = { requestId = 0 } } }, { ask = "ping" }, "await-response", "answer"]
 "#,
 );
-/// Waits long for the roots that it asks for in a call.
+/// Waits long for the roots that it asks for in two calls, and not for the same time.
 const PATIENT: Script = Script::Written(
-    r#"about = "Asks for roots in its first call, and answers that more than a second later."
+    r#"about = "Asks for roots in its first two calls, and answers the one after a second and the other after two."
 [[rule]]
 on = { request = "tools/call", nth = 1 }
 do = [{ ask = "roots/list" }, { delay = "1200ms" }, "answer"]
+[[rule]]
+on = { request = "tools/call", nth = 2 }
+do = [{ ask = "roots/list" }, { delay = "2s" }, "answer"]
 "#,
 );
-/// The same on the stream of the call.
+/// The same on the streams of the calls.
 const PATIENT_STREAM: Script = Script::Written(
-    r#"about = "Asks for roots on the stream of its first call, and answers that more than a second later."
+    r#"about = "Asks for roots on the streams of its first two calls, and answers the one after a second and the other after two."
 [[rule]]
 on = { request = "tools/call", nth = 1 }
 do = ["sse", { ask = "roots/list" }, { delay = "1200ms" }, "answer"]
+[[rule]]
+on = { request = "tools/call", nth = 2 }
+do = ["sse", { ask = "roots/list" }, { delay = "2s" }, "answer"]
 "#,
 );
 const ROOTS: Script = Script::Shipped("roots-asked-in-call");
@@ -80,9 +86,6 @@ do = ["drop"]
 "#,
 );
 
-/// The id of the first request of a mock.
-const FIRST: u32 = 0;
-
 const UNANSWERED: (&[&str], &str) = (&["LC-MSG-08"], "notifications-unanswered");
 const OVER: (&[&str], &str) = (&["LC-CAN-10"], "taken-back-request-unanswered");
 const MEANWHILE: (&[&str], &str) = (&["LC-S2C-03"], "requests-served-meanwhile");
@@ -118,13 +121,13 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         answer_taken_back,
     ),
     row(
-        ("answer-after-its-own", "Answers its server only when its own call was answered."),
+        ("answer-after-its-own", "Answers its server only when its own calls were answered."),
         stdio("2025-11-25", PATIENT),
         MEANWHILE,
         answer_afterwards,
     ),
     row(
-        ("answer-posted-after-its-own", "Posts an answer to its server only when its own call was answered."),
+        ("answer-posted-after-its-own", "Posts answers to its server only when its own calls were answered."),
         http("2025-06-18", PATIENT_STREAM),
         MEANWHILE,
         answer_afterwards,
@@ -184,10 +187,10 @@ fn notification_answered(client: &mut Client, is_broken: bool) {
     client.call(2);
 }
 
-/// The answer to the first request of a mock.
-fn roots_at_last(client: &mut Client) {
-    let first = json!({ "id": FIRST, "method": "roots/list" });
-    let answer = proper(&first, &client.capabilities);
+/// The answer to a request of a mock, which counts its ids from 0.
+fn roots_at_last(client: &mut Client, id: u32) {
+    let request = json!({ "id": id, "method": "roots/list" });
+    let answer = proper(&request, &client.capabilities);
     client.send(&answer);
 }
 
@@ -203,7 +206,7 @@ fn answer_taken_back(client: &mut Client, is_broken: bool) {
     client.call(1);
     sleep(Duration::from_millis(700));
     if is_broken {
-        roots_at_last(client);
+        roots_at_last(client, 0);
     }
     client.call(2);
 }
@@ -214,9 +217,11 @@ fn answer_afterwards(client: &mut Client, is_broken: bool) {
         client.serve = Some(Box::new(|_| Vec::new()));
     }
     client.open();
-    client.call(1);
-    if is_broken {
-        roots_at_last(client);
+    for id in 0..2 {
+        client.call(id);
+        if is_broken {
+            roots_at_last(client, id);
+        }
     }
     client.call(2);
 }

@@ -1,5 +1,6 @@
 //! Sessions over HTTP: their loss, their renewal and their end.
 
+use std::thread::sleep;
 use std::time::Duration;
 
 use serde_json::json;
@@ -24,6 +25,15 @@ do = ["expire-session"]
 "#,
 );
 
+/// Knows the session of no call.
+const LOSING: Script = Script::Written(
+    r#"about = "Knows the session of no call."
+[[rule]]
+on = { request = "tools/call" }
+do = [{ status = 404 }]
+"#,
+);
+
 const ROOTS_CHANGED: &str = "notifications/roots/list_changed";
 
 const LOST: (&[&str], &str) = (&["VG-20"], "stale-session-unused");
@@ -36,6 +46,15 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         ("2025-11-25", FORGETFUL),
         LOST,
         lost_in_notice,
+    ),
+    row_over_http(
+        (
+            "lost-session-unread",
+            "Calls on and on, each time over a new socket, and never reads that its session is lost.",
+        ),
+        ("2025-11-25", LOSING),
+        LOST,
+        lost_unread,
     ),
     Specimen {
         breaks: &["LC-SESS-05"],
@@ -137,6 +156,21 @@ fn lost_in_notice(client: &mut Client, is_broken: bool) {
         client.notify(ROOTS_CHANGED, json!({}));
     });
     client.call(3);
+}
+
+/// The twin reads the first answer, and ends. The pauses are those of a timer.
+fn lost_unread(client: &mut Client, is_broken: bool) {
+    client.open();
+    let mut calls = Vec::new();
+    for n in 1..=if is_broken { 8 } else { 1 } {
+        let call = client.call_message(n);
+        calls.push(client.begin(&call));
+        if is_broken {
+            sleep(Duration::from_millis(900));
+        }
+    }
+    calls.into_iter().for_each(|call| drop(client.finish(call)));
+    client.vanish();
 }
 
 fn lost_called(client: &mut Client, is_broken: bool) {

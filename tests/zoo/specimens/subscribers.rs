@@ -39,7 +39,7 @@ optional = true
 "#,
 );
 /// Cuts the stream of each subscription as soon as it has granted it.
-const CUTTING: Script = Script::Written(
+pub(super) const CUTTING: Script = Script::Written(
     r#"about = "Cuts the stream of each subscription."
 [[rule]]
 on = { request = "subscriptions/listen" }
@@ -60,6 +60,29 @@ pub(super) const FRESH: Script = Script::Written(
 [[rule]]
 on = { request = "tools/list" }
 do = [{ alter-result = { ttlMs = 60000 } }]
+"#,
+);
+/// The same, and its first list has a second page, whose cursor shows what its client has read.
+const FRESH_PAGES: Script = Script::Written(
+    r#"about = "Lets its clients keep its list for a minute, and has a second page at first."
+[[rule]]
+on = { request = "tools/list", nth = 1 }
+do = [{ alter-result = { ttlMs = 60000, nextCursor = "page-2" } }]
+[[rule]]
+on = { request = "tools/list", nth = 2 }
+do = [{ answer-result = { tools = [], ttlMs = 60000, cacheScope = "private" } }]
+[[rule]]
+on = { request = "tools/list", nth = 3 }
+do = [{ alter-result = { ttlMs = 60000 } }]
+optional = true
+[[rule]]
+on = { request = "tools/list", nth = 4 }
+do = [{ alter-result = { ttlMs = 60000 } }]
+optional = true
+[[rule]]
+on = { request = "tools/list", nth = 5 }
+do = [{ alter-result = { ttlMs = 60000 } }]
+optional = true
 "#,
 );
 /// Its list stays fresh for a moment.
@@ -134,13 +157,13 @@ pub(super) const SPECIMENS: &[Specimen] = &[
     ),
     row(
         ("fresh-list-before-each-call", "Asks for a list before each call although it is fresh."),
-        stdio(MODERN, FRESH),
+        stdio(MODERN, FRESH_PAGES),
         KEPT,
         fresh_list,
     ),
     row(
         ("fresh-list-posted-before-each-call", "Posts for a list before each call although it is fresh."),
-        http(MODERN, FRESH),
+        http(MODERN, FRESH_PAGES),
         KEPT,
         fresh_list,
     ),
@@ -257,6 +280,7 @@ fn filter_refused(client: &mut Client, is_broken: bool) {
 
 fn fresh_list(client: &mut Client, is_broken: bool) {
     client.list();
+    client.request("tools/list", json!({ "cursor": "page-2" }));
     for n in 1..=4 {
         if is_broken {
             client.list();

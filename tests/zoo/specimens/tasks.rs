@@ -8,8 +8,15 @@ use serde_json::{Value, json};
 use super::client::{Client, result};
 use super::{Script, Specimen, http, row, stdio};
 
-/// Takes the first call as a task that goes on.
-const WORKING: Script = Script::Shipped("task-held");
+/// Takes the first call as a task that goes on, and pings behind that.
+pub(super) const WORKING: Script = Script::Written(
+    r#"about = "Takes its first call as a task that goes on, and sends a ping behind that."
+tasks = true
+[[rule]]
+on = { request = "tools/call", nth = 1 }
+do = ["answer", { ask = "ping" }, { hold = "before-result" }]
+"#,
+);
 /// Takes calls as tasks, which are done at once.
 const DONE: Script = Script::Shipped("tasks-served");
 /// Asks for few polls of a task that goes on.
@@ -18,10 +25,13 @@ const SLOW: Script = Script::Written(
 tasks = true
 [[rule]]
 on = { request = "tools/call", nth = 1 }
-do = ["answer", { hold = "before-result" }]
+do = [{ answer-result = { task = { taskId = "t1", status = "working", createdAt = "2025-11-25T00:00:00Z", lastUpdatedAt = "2025-11-25T00:00:00Z", ttl = 60000, pollInterval = 1000 } } }]
 [[rule]]
 on = { request = "tasks/get" }
-do = [{ alter-result = { pollInterval = 1000 } }]
+do = [{ answer-result = { taskId = "t1", status = "working", createdAt = "2025-11-25T00:00:00Z", lastUpdatedAt = "2025-11-25T00:00:00Z", ttl = 60000, pollInterval = 1000 } }]
+[[rule]]
+on = { request = "tasks/cancel" }
+do = [{ answer-result = { taskId = "t1", status = "cancelled", createdAt = "2025-11-25T00:00:00Z", lastUpdatedAt = "2025-11-25T00:00:00Z", ttl = 60000 } }]
 "#,
 );
 /// A task that needs input.
@@ -120,7 +130,8 @@ fn forgotten(client: &mut Client, is_broken: bool) {
     if !is_broken {
         poll(client, &task, 1, 100);
     }
-    for _ in 0..4 {
+    // The first answer comes behind the ping, whose answer shows that the client has read of the task.
+    for _ in 0..5 {
         sleep(Duration::from_millis(400));
         client.list();
     }

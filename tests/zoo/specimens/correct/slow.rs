@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::super::client::{Client, MODERN, Pending};
-use super::super::subscribers::{TEARING, hear, listen_message};
+use super::super::subscribers::{CUTTING, FRESH, TEARING, hear, listen_message};
+use super::super::tasks::WORKING;
 use super::super::{Correct, POLITE, Script, http, sse, started, stdio};
 use super::row;
 
@@ -97,6 +98,30 @@ pub(super) const SPECIMENS: &[Correct] = &[
         "Stands still for a moment before its end, and has not read the ping of its server.",
         stdio("2025-03-26", PING),
         ends_before_ping,
+    ),
+    row(
+        "lists-before-it-reads",
+        "Asks for tools by a timer, and has not read that it may keep the list.",
+        stdio(MODERN, FRESH),
+        lists_unread,
+    ),
+    row(
+        "sends-a-revision-before-it-reads",
+        "Asks for tools by a timer, and has not read that its revision is refused.",
+        stdio(MODERN, POLITE),
+        revision_unread,
+    ),
+    row(
+        "lists-before-it-reads-of-its-task",
+        "Asks for tools by a timer, and has not read that its call became a task.",
+        stdio("2025-11-25", WORKING),
+        task_unread,
+    ),
+    row(
+        "eight-subscribe-once",
+        "Has eight instances of one name, and each asks once for a subscription that is cut.",
+        http(MODERN, CUTTING),
+        eight_subscribe,
     ),
     row(
         "probed-by-another-instance",
@@ -210,6 +235,53 @@ fn ends_before_ping(client: &mut Client) {
     let call = client.call_message(1);
     client.begin(&call);
     sleep(Duration::from_millis(1_200));
+}
+
+fn lists_unread(client: &mut Client) {
+    let lists: Vec<Pending> = (0..5)
+        .map(|_| {
+            let list = client.message("tools/list", json!({}));
+            client.begin(&list)
+        })
+        .collect();
+    lists.into_iter().for_each(|list| drop(client.finish(list)));
+    client.call(1);
+}
+
+fn revision_unread(client: &mut Client) {
+    let lists: Vec<Pending> = (0..6)
+        .map(|_| {
+            let mut list = client.message("tools/list", json!({}));
+            list["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"] = json!("2099-01-01");
+            sleep(Duration::from_millis(100));
+            client.begin(&list)
+        })
+        .collect();
+    lists.into_iter().for_each(|list| drop(client.finish(list)));
+    client.list();
+}
+
+fn task_unread(client: &mut Client) {
+    client.open();
+    let mut call = client.call_message(1);
+    call["params"]["task"] = json!({ "ttl": 60_000 });
+    client.begin(&call);
+    for _ in 0..4 {
+        sleep(Duration::from_millis(400));
+        let list = client.message("tools/list", json!({}));
+        client.begin(&list);
+    }
+}
+
+fn eight_subscribe(client: &mut Client) {
+    for n in 1..=8 {
+        let mut one = client.another();
+        one.last_id = 2 * n;
+        let message = listen_message(&mut one, &["toolsListChanged"]);
+        let pending = one.begin(&message);
+        one.finish(pending);
+        one.end();
+    }
 }
 
 fn probed_by_another(client: &mut Client) {
