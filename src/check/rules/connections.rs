@@ -195,7 +195,8 @@ fn judge_replaced(
 const STARTS_MAX: usize = 3;
 
 /// Counter-examples: A load may start each server twice, one after the other: that is waste, and no text forbids it. A loader
-/// that opens a session for each call starts a server for each call, and calls may run together. A pool starts several servers, and starts none of them again unless one has ended.
+/// that opens a session for each call starts a server for each call, and calls may run together. A pool starts several
+/// servers, and starts none of them again unless one has ended.
 pub(super) const SERVER_NOT_RESPAWNED: Invariant = Invariant {
     id: "server-not-respawned",
     property: Property::Safety,

@@ -21,8 +21,8 @@ const KEPT_MAX: usize = 10_000;
 /// Counter-examples: A client may ask again at once after a cut, and some times more. It may have several subscriptions,
 /// each with its own filter. A subscription that told a change was useful, and a client that makes other requests in between
 /// does something else as well. Instances of one program say one name, however many there are, and each asks once: only
-/// ids that one counter gave, one after the other and none twice, show that one client asks again and again. `ended-subscription-calm` judges ends in order. A client that ends its
-/// subscription by itself is no burden of this kind.
+/// ids that one counter gave, one after the other and none twice, show that one client asks again and again.
+/// `ended-subscription-calm` judges ends in order. A client that ends its subscription by itself is no burden of this kind.
 pub(super) const CUT_SUBSCRIPTION_CALM: Invariant = Invariant {
     id: "cut-subscription-calm",
     property: Property::Safety,

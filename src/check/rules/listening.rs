@@ -229,9 +229,9 @@ const N_CALLS: usize = 2;
 
 /// Counter-examples: A client that closed the pipes itself needs no subscription any more. A client that never uses the
 /// server again need not subscribe, nor a client that exits at once. A client that stands still reads no answer, however
-/// many calls a timer sends meanwhile: only calls count whose answers it has read. Another connection that was open at the time may
-/// be another client. A new process of the other generation, or one that announces no changes, has nothing to subscribe
-/// to. The end of a subscription by its server is not a loss of the connection.
+/// many calls a timer sends meanwhile: only calls count whose answers it has read. Another connection that was open at the
+/// time may be another client. A new process of the other generation, or one that announces no changes, has nothing to
+/// subscribe to. The end of a subscription by its server is not a loss of the connection.
 pub(super) const SUBSCRIPTION_SENT_AGAIN: Invariant = Invariant {
     id: "subscription-sent-again",
     property: Property::Liveness,

@@ -8,9 +8,9 @@ use crate::plan::Promise;
 /// Counter-examples: A load that runs concurrently with cleanup may start a server that is rightly there afterwards. A
 /// helper process of the language (role `other`) may outlive cleanup, but not the program. No text asks a client to look after
 /// what a server has started: if the server ended by itself, only a loader that promises so owes their end. A client that
-/// ended a server by a signal may have cut off the server's own cleanup, so without that promise it gets a warning. An HTTP server is a process
-/// of the harness, so an open link proves nothing there. After a cleanup that the driver cancelled, only the end of the
-/// program counts.
+/// ended a server by a signal may have cut off the server's own cleanup, so without that promise it gets a warning. An HTTP
+/// server is a process of the harness, so an open link proves nothing there. After a cleanup that the driver cancelled, only
+/// the end of the program counts.
 pub(super) const NOTHING_SURVIVES: Invariant = Invariant {
     id: "nothing-survives",
     property: Property::Liveness,

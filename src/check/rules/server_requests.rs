@@ -20,7 +20,8 @@ const LATE: Duration = Duration::from_secs(5);
 
 /// Counter-examples: A ping that was sent shortly before the end of the session or of the program may have come too
 /// late. A client that shows nothing of what it reads may have stood still for a moment before its end: it counts as awake
-/// once it has answered a later request, or completed an operation with a later answer. An answer that is some seconds late is an answer. Over HTTP a ping counts only once it was sent on a stream.
+/// once it has answered a later request, or completed an operation with a later answer. An answer that is some seconds late
+/// is an answer. Over HTTP a ping counts only once it was sent on a stream.
 pub(super) const PING_ANSWERED: Invariant = Invariant {
     id: "ping-answered",
     property: Property::Safety,

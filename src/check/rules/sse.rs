@@ -157,7 +157,8 @@ fn judge_old_verb(event: &Event, _view: &View) -> Judged {
 
 /// Counter-examples: A message that was under way when its client closed the stream arrives later, also much later where
 /// the client stood still. A request that follows, on its own socket, an answer that was sent after the end of the stream was
-/// not under way, and neither was one behind the refusal of another. A stream that its server ended, or that broke, may have ended without the notice of its client.
+/// not under way, and neither was one behind the refusal of another. A stream that its server ended, or that broke, may have
+/// ended without the notice of its client.
 pub(super) const CLOSED_STREAM_SILENT: Invariant = Invariant {
     id: "closed-stream-silent",
     property: Property::Safety,
