@@ -8,10 +8,11 @@ use crate::check::evidence::Missing;
 use crate::check::experiment::Experiment;
 use crate::check::generations::{Hearers, Spoke};
 use crate::check::subscribers::{Rows, Signatures, Subscribers};
+use crate::check::topics::Topic;
 use crate::check::{
     Finding, HOST_RULES, INVARIANTS, Invariant, Judgement, Monitor, PlanVerdict, Plans, Tally, Verdict, View, Witness,
 };
-use crate::history::{Event, Header};
+use crate::history::{Event, EventKind, Header};
 use crate::plan::Revision;
 
 /// Judges a history event by event.
@@ -143,7 +144,7 @@ impl Engine {
             if self.awaited.handshake.is_some() { foreign.handshake } else { own.handshake },
             if self.awaited.stateless.is_some() { foreign.stateless } else { own.stateless },
         );
-        let concerned = self.subscribers.concerned(self.view.topic(event));
+        let concerned = self.subscribers.concerned(topic(event, &self.view));
         self.asleep = self.asleep.without(concerned.woken.and(of_generations));
         let heard = concerned.awake.without(self.asleep).or(concerned.asleep);
         heard.and(of_generations).and(self.watching)
@@ -169,6 +170,15 @@ impl Engine {
         findings.extend(self.experiment.findings());
         Judgement { verdict: PlanVerdict::of(&findings), findings }
     }
+}
+
+/// What an event that the view has seen is about.
+fn topic(event: &Event, view: &View) -> Topic {
+    let completed = match &event.kind {
+        EventKind::OperationCompleted { operation, .. } => view.operation(*operation).map(|known| known.action),
+        _ => None,
+    };
+    Topic::of(event, view.answering, completed)
 }
 
 #[cfg(test)]

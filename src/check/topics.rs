@@ -4,7 +4,6 @@
 //! kinds may concern it, and the engine passes only those to it. The selection never decides a verdict: without it, each
 //! judgement is the same. Where a message cannot be classified with certainty, every rule that subscribes to its kind gets it.
 
-use crate::check::View;
 use crate::check::metadata::says_revision;
 use crate::history::{Action, Event, EventKind, Kind, KnownMethod, Message};
 
@@ -373,17 +372,6 @@ impl Topic {
             _ => vec![Facet::Plain],
         };
         facets.into_iter().map(|facet| Self { kind, facet }).collect()
-    }
-}
-
-impl View {
-    /// What the current event is about.
-    pub(super) fn topic(&self, event: &Event) -> Topic {
-        let completed = match &event.kind {
-            EventKind::OperationCompleted { operation, .. } => self.operation(*operation).map(|known| known.action),
-            _ => None,
-        };
-        Topic::of(event, self.answering, completed)
     }
 }
 

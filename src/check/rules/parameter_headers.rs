@@ -19,7 +19,7 @@ const FIELD_MAX: usize = 256;
 /// Counter-examples: A client that has not read the list of tools does not know of the header. An argument that is not
 /// there, or null, has no header. A number may be written in several ways. A value that is not plain ASCII is in base64.
 /// A tool whose marks are malformed must not be called at all, so its headers are not judged. The type `number` may not be
-/// marked, and some servers do so all the same: a client may leave that header out. A list may have several pages.
+/// marked, and some servers do so: a client may leave that header out. A list may have several pages.
 pub(super) const PARAMETERS_MIRRORED: Invariant = Invariant {
     id: "modern-parameters-mirrored",
     property: Property::Safety,
