@@ -48,7 +48,7 @@ impl Hears {
     /// Of these kinds, only what is selected.
     #[must_use]
     pub const fn only(only: &'static [Selection]) -> Self {
-        Self { only, ..Self::ALL }
+        Self { only, sleep: None, judges_silence: false }
     }
 
     /// The same, and nothing before the first event that is selected here.
