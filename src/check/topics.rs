@@ -290,6 +290,20 @@ const ACTIONS: [Action; 8] = [
     Action::Probe,
 ];
 
+/// The place of an action in [`ACTIONS`].
+fn place(action: Action) -> usize {
+    match action {
+        Action::Load => 0,
+        Action::Rerun => 1,
+        Action::Reload => 2,
+        Action::List => 3,
+        Action::Call => 4,
+        Action::Close => 5,
+        Action::Collect => 6,
+        Action::Probe => 7,
+    }
+}
+
 /// The known methods, and one for all others.
 const N_METHODS: usize = KnownMethod::ALL.len() + 1;
 /// Places of the facets of a message: requests, lone requests, notifications, answers, an unknown answer, and odd ones.
@@ -344,8 +358,8 @@ impl Topic {
             Facet::Odd => of_message + 4 * N_METHODS + 1,
             Facet::Verb(verb) => VERB + verb as usize,
             Facet::Response { status, streams } => RESPONSE + 2 * status as usize + usize::from(streams),
-            Facet::Action(action) if self.kind == Kind::OperationInvoked => INVOKED + action as usize,
-            Facet::Action(action) => COMPLETED + action as usize,
+            Facet::Action(action) if self.kind == Kind::OperationInvoked => INVOKED + place(action),
+            Facet::Action(action) => COMPLETED + place(action),
             Facet::Unknown => COMPLETED + ACTIONS.len(),
         }
     }

@@ -43,16 +43,6 @@ pub(super) const ANSWER_REACHES_ITS_CALLER: Invariant = Invariant {
     hears: Hears::only(&[
         (Kind::WireReceived, &[Of::Request(KnownMethod::ToolsCall)]),
         (Kind::WireSent, &[Of::Answer(KnownMethod::ToolsCall)]),
-        (
-            Kind::OperationCompleted,
-            &[
-                Of::Loads,
-                Of::Action(Action::List),
-                Of::Action(Action::Call),
-                Of::Action(Action::Close),
-                Of::Action(Action::Collect),
-            ],
-        ),
     ]),
     vacuous: "no call that names its operation was answered and succeeded",
     explain: "A call succeeded with another text than its server had answered: the answer to another call, a late \

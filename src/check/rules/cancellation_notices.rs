@@ -78,18 +78,7 @@ pub(super) const STATELESS_CANCEL_SENT: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: CANCEL_ANNOUNCED.kinds,
-    hears: Hears::only(&[
-        (Kind::HttpReceived, &[]),
-        (Kind::WireReceived, &[Of::AnyRequest, Of::AnyAnswer, Of::Notice(KnownMethod::Cancelled)]),
-        (Kind::OperationCompleted, &[Of::Action(Action::Call)]),
-    ])
-    .sleeping(
-        &[(Kind::CancelRequested, &[Of::Any])],
-        &[
-            (Kind::WireReceived, &[Of::AnyRequest, Of::AnyAnswer, Of::Notice(KnownMethod::Cancelled)]),
-            (Kind::HttpEnded, &[Of::Any]),
-        ],
-    ),
+    hears: CANCEL_ANNOUNCED.hears,
     vacuous: "no call was cancelled while its request was in flight",
     explain: "The caller gave up its call, and the client did not tell the server, which is of the stateless \
         generation. Over stdio only `notifications/cancelled` tells the server, and over HTTP only the end of the \

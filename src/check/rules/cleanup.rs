@@ -178,16 +178,6 @@ pub(super) const REPEATED_CLEANUP_QUIET: Invariant = Invariant {
     witness: Witness::Always,
     kinds: &[Kind::OperationInvoked, Kind::OperationCompleted, Kind::WireReceived, Kind::HttpReceived],
     hears: Hears::only(&[
-        (
-            Kind::OperationInvoked,
-            &[
-                Of::Loads,
-                Of::Action(Action::List),
-                Of::Action(Action::Call),
-                Of::Action(Action::Close),
-                Of::Action(Action::Collect),
-            ],
-        ),
         (Kind::OperationCompleted, &[Of::Action(Action::Close)]),
         (Kind::WireReceived, &[Of::AnyRequest]),
     ])

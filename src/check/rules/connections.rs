@@ -208,16 +208,7 @@ pub(super) const SERVER_NOT_RESPAWNED: Invariant = Invariant {
     needs: Promise::None,
     witness: Witness::Always,
     kinds: &[Kind::MockStarted, Kind::MockEnding, Kind::LinkClosed, Kind::FaultDelivered, Kind::OperationInvoked],
-    hears: Hears::only(&[(
-        Kind::OperationInvoked,
-        &[
-            Of::Loads,
-            Of::Action(Action::List),
-            Of::Action(Action::Call),
-            Of::Action(Action::Close),
-            Of::Action(Action::Collect),
-        ],
-    )]),
+    hears: Hears::ALL,
     vacuous: "no server was started",
     explain: "The loader started a server again and again, although the server exits as soon as it starts. Each start \
         costs a process and all the work of its start-up, so one broken entry in the configuration keeps the machine \

@@ -1,6 +1,5 @@
 //! Sessions over HTTP: their loss, their renewal and their end.
 
-use std::thread::sleep;
 use std::time::Duration;
 
 use serde_json::json;
@@ -158,7 +157,7 @@ fn lost_in_notice(client: &mut Client, is_broken: bool) {
     client.call(3);
 }
 
-/// The twin reads the first answer, and ends. The pauses are those of a timer.
+/// The twin reads the first answer, and ends. The pauses are what the client does: a timer calls, and no code reads.
 fn lost_unread(client: &mut Client, is_broken: bool) {
     client.open();
     let mut calls = Vec::new();
@@ -166,7 +165,7 @@ fn lost_unread(client: &mut Client, is_broken: bool) {
         let call = client.call_message(n);
         calls.push(client.begin(&call));
         if is_broken {
-            sleep(Duration::from_millis(900));
+            std::thread::sleep(Duration::from_millis(900));
         }
     }
     calls.into_iter().for_each(|call| drop(client.finish(call)));
