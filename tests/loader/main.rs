@@ -13,6 +13,7 @@ mod growth;
 mod hops;
 mod http;
 mod http_faults;
+mod parts;
 mod sse;
 mod support;
 mod web;

@@ -12,3 +12,12 @@ pub mod broken;
 pub mod mutation;
 pub mod reference;
 pub mod registry;
+
+/// The parts that `tests/loader` also tests alone. No other crate may rely on them.
+///
+/// Their tests are not in this crate, because the compiler would translate the whole crate a second time for them.
+#[doc(hidden)]
+pub mod parts {
+    pub use crate::broken::or_end;
+    pub use crate::reference::{Backoff, Events, PostTarget, RequestMetadata};
+}

@@ -20,6 +20,8 @@ mod web;
 
 pub use closed_early::ClosedEarly;
 pub use drop_outside_runtime::DropOutsideRuntime;
+#[doc(hidden)]
+pub use plain::or_end;
 pub use rmcp_readme::RmcpReadme;
 pub use run_per_step::RunPerStep;
 pub use runtime_not_driven::RuntimeNotDriven;

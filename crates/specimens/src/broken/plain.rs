@@ -25,7 +25,7 @@ use crate::reference::{Config, Endpoint, called};
 /// A session as rmcp hands it out.
 pub(super) type Service = RunningService<RoleClient, ()>;
 /// The handle that calls go through. Does not keep its session alive.
-pub(super) type Handle = Peer<RoleClient>;
+pub type Handle = Peer<RoleClient>;
 /// Sessions by server name.
 pub(super) type Services = BTreeMap<String, Service>;
 
@@ -108,7 +108,10 @@ pub(super) async fn call(peer: &Handle, tool: &str, arguments: Value) -> Result<
 /// rmcp does not always report the end. A request that enters the queue of a session while the session's task drops the queue stays
 /// there, and rmcp waits for its answer for as long as a handle exists. It depends on nanoseconds, and a broken loader has the same
 /// outcome each time.
-async fn or_end<T>(peer: &Handle, request: impl Future<Output = Result<T, ServiceError>>) -> Result<T, ServiceError> {
+pub async fn or_end<T>(
+    peer: &Handle,
+    request: impl Future<Output = Result<T, ServiceError>>,
+) -> Result<T, ServiceError> {
     let mut request = pin!(request);
     let ended = async {
         while !peer.is_transport_closed() {
@@ -148,30 +151,4 @@ fn service_failure(error: &ServiceError) -> Failure {
         _ => "ServiceError",
     };
     Failure::of(kind, error)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::future::{pending, ready};
-
-    use rmcp::service::serve_directly;
-    use tokio::time::timeout;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_request_that_stays_in_the_queue_ends_with_its_session() {
-        let (client, _server) = tokio::io::duplex(64);
-        let service = serve_directly((), client, None);
-        let peer = service.peer().clone();
-        let waiting = tokio::spawn({
-            let peer = peer.clone();
-            async move { or_end::<()>(&peer, pending()).await }
-        });
-        service.cancel().await.expect("the session's task ends");
-        let ended = timeout(Duration::from_secs(10), waiting).await.expect("the call ends").expect("without a panic");
-        assert!(matches!(ended, Err(ServiceError::TransportClosed)), "{ended:?}");
-        // An answer that has come counts, also when the session has ended since.
-        assert!(matches!(or_end(&peer, ready(Ok(1))).await, Ok(1)));
-    }
 }

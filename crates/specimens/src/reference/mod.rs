@@ -53,6 +53,8 @@ pub use config::{
 pub use error::{CallError, LoaderError, LookupError, RequestError, SessionError};
 pub use hooks::Hooks;
 pub use http::HttpError;
+#[doc(hidden)]
+pub use http::{Backoff, Events, PostTarget, RequestMetadata};
 pub use options::{Bounds, Ladder, Opening, Options, Revision, ServerStderr};
 pub use process::{Ending, Exit};
 pub use report::{CleanupReport, DuplicateName, FoundTool, LoadReport, ServerTools};

@@ -6,7 +6,7 @@ use super::error::HttpError;
 
 /// The target of a POST: a path with its query, at the server that named it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Endpoint(String);
+pub struct Endpoint(String);
 
 impl Endpoint {
     /// Resolves what a server says, which may be relative to the address of its stream.
@@ -17,7 +17,7 @@ impl Endpoint {
     /// [`HttpError::ForeignEndpoint`] or [`HttpError::BadEndpoint`].
     ///
     /// Source: RFC 3986, 5.2, Relative Resolution.
-    pub(super) fn resolve(authority: &str, target: &str, found: &str) -> Result<Self, HttpError> {
+    pub fn resolve(authority: &str, target: &str, found: &str) -> Result<Self, HttpError> {
         let reference = found.trim().split('#').next().unwrap_or_default();
         let bad = || HttpError::BadEndpoint { found: found.to_owned() };
         let foreign = || HttpError::ForeignEndpoint { found: found.to_owned(), origin: format!("http://{authority}") };
@@ -41,7 +41,8 @@ impl Endpoint {
         Ok(Self(resolved))
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    /// The path with its query.
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -95,71 +96,4 @@ fn without_dots(path: &str) -> String {
     }
     let end = if ends_in_folder && !kept.is_empty() { "/" } else { "" };
     format!("/{}{end}", kept.join("/"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn resolved(found: &str) -> Result<String, HttpError> {
-        Endpoint::resolve("host:8000", "/a/sse?x=1", found).map(|endpoint| endpoint.0)
-    }
-
-    #[test]
-    fn relative_and_absolute_endpoints_are_resolved() {
-        for (found, expected) in [
-            ("/messages?session=1", "/messages?session=1"),
-            ("/messages/?session_id=1", "/messages/?session_id=1"),
-            ("messages", "/a/messages"),
-            ("./messages?x=../y", "/a/messages?x=../y"),
-            ("../messages", "/messages"),
-            ("../../../messages", "/messages"),
-            ("..", "/"),
-            ("?session=1", "/a/sse?session=1"),
-            ("", "/a/sse"),
-            ("//host:8000/m", "/m"),
-            ("http://host:8000/m?s=1", "/m?s=1"),
-            ("HTTP://HOST:8000/m", "/m"),
-            ("http://host:8000", "/"),
-            (" /messages#part ", "/messages"),
-            ("/m?url=http://elsewhere/", "/m?url=http://elsewhere/"),
-        ] {
-            assert_eq!(resolved(found).unwrap(), expected, "{found}");
-        }
-        let of_port_80 = Endpoint::resolve("host", "/sse", "http://host:80/m").unwrap();
-        assert_eq!(of_port_80.as_str(), "/m");
-    }
-
-    #[test]
-    fn another_origin_is_refused() {
-        for found in [
-            "http://host/m",
-            "http://host:8001/m",
-            "https://host:8000/m",
-            "//elsewhere:8000/m",
-            "http://elsewhere:8000/m",
-            "http://host:8000@elsewhere/m",
-            "http://user@host:8000/m",
-            "ftp://host:8000/m",
-            "file:///etc/passwd",
-        ] {
-            let error = resolved(found).unwrap_err();
-            assert!(
-                matches!(error, HttpError::ForeignEndpoint { .. } | HttpError::BadEndpoint { .. }),
-                "{found}: {error}"
-            );
-        }
-        assert!(matches!(resolved("//elsewhere/m"), Err(HttpError::ForeignEndpoint { .. })));
-    }
-
-    #[test]
-    fn what_is_no_target_is_refused() {
-        for found in ["/a b", "/a\u{7f}", "http://", "http:///m"] {
-            let error = resolved(found).unwrap_err();
-            assert!(
-                matches!(error, HttpError::BadEndpoint { .. } | HttpError::ForeignEndpoint { .. }),
-                "{found}: {error}"
-            );
-        }
-    }
 }

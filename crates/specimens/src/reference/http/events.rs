@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::error::HttpError;
 
 /// Takes a stream apart. It outlives a connection: the last id and the delay hold for the next one.
-pub(super) struct Events {
+pub struct Events {
     bytes_max: usize,
     line: Vec<u8>,
     after_cr: bool,
@@ -22,7 +22,8 @@ pub(super) struct Events {
 }
 
 impl Events {
-    pub(super) fn new(bytes_max: usize) -> Self {
+    /// At the start of a stream, with a bound on the bytes of one event.
+    pub fn new(bytes_max: usize) -> Self {
         Self {
             bytes_max,
             line: Vec::new(),
@@ -38,17 +39,17 @@ impl Events {
     }
 
     /// The id of the last event that had one.
-    pub(super) fn last_id(&self) -> Option<&str> {
+    pub fn last_id(&self) -> Option<&str> {
         self.last_id.as_deref()
     }
 
     /// The delay that the server asks for before the next connection.
-    pub(super) fn retry(&self) -> Option<Duration> {
+    pub fn retry(&self) -> Option<Duration> {
         self.retry
     }
 
     /// Begins a new connection: what was unfinished in the last one is no event.
-    pub(super) fn restart(&mut self) {
+    pub fn restart(&mut self) {
         self.line.clear();
         self.after_cr = false;
         self.at_start = true;
@@ -57,12 +58,12 @@ impl Events {
     }
 
     /// The data of the next message that is complete.
-    pub(super) fn next(&mut self) -> Option<String> {
+    pub fn next_message(&mut self) -> Option<String> {
         self.ready.pop_front()
     }
 
     /// The data of the first event that says where to post, as revision 2024-11-05 has it.
-    pub(super) fn endpoint(&self) -> Option<&str> {
+    pub fn endpoint(&self) -> Option<&str> {
         self.endpoint.as_deref()
     }
 
@@ -70,7 +71,7 @@ impl Events {
     ///
     /// # Errors
     /// [`HttpError::TooLarge`] when an event does not end.
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), HttpError> {
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), HttpError> {
         for &byte in bytes {
             let ends_crlf = std::mem::take(&mut self.after_cr) && byte == b'\n';
             match byte {
@@ -131,71 +132,5 @@ impl Events {
             "endpoint" if self.endpoint.is_none() => self.endpoint = data,
             _ => {}
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn events(chunks: &[&[u8]]) -> (Vec<String>, Events) {
-        let mut events = Events::new(64);
-        for chunk in chunks {
-            events.feed(chunk).unwrap();
-        }
-        let found = std::iter::from_fn(|| events.next()).collect();
-        (found, events)
-    }
-
-    #[test]
-    fn every_line_end_and_every_split_gives_the_same_events() {
-        let texts =
-            ["id: 7\ndata: a\ndata: b\n\n: ping\n\ndata:c\n\n", "id: 7\rdata: a\rdata: b\r\r: ping\r\rdata:c\r\r"];
-        for text in texts.iter().map(|text| (*text).to_owned()).chain([texts[0].replace('\n', "\r\n")]) {
-            for at in 0..=text.len() {
-                let (first, second) = text.as_bytes().split_at(at);
-                let (found, events) = events(&[first, second]);
-                assert_eq!(found, ["a\nb", "c"], "split at {at} of {text:?}");
-                assert_eq!(events.last_id(), Some("7"));
-            }
-        }
-    }
-
-    #[test]
-    fn only_messages_with_data_are_messages() {
-        let (found, events) =
-            events(&["\u{feff}data: x\n\nid: 1\ndata:\n\nevent: other\ndata: y\n\ndata: cut off".as_bytes()]);
-        assert_eq!(found, ["x"]);
-        assert_eq!(events.last_id(), Some("1"));
-    }
-
-    #[test]
-    fn the_first_endpoint_stands_and_is_no_message() {
-        let (found, events) = events(&[b"event: endpoint\r\ndata: /a\r\n\r\nevent: endpoint\ndata: /b\n\ndata: x\n\n"]);
-        assert_eq!((events.endpoint(), found.as_slice()), (Some("/a"), &["x".to_owned()][..]));
-    }
-
-    #[test]
-    fn an_empty_id_takes_the_last_one_back_and_retry_is_digits() {
-        let (_, mut events) = events(&[b"id: 1\n\nretry: 500\nid:\nretry: -1\nretry: 2s\n\n"]);
-        assert_eq!((events.last_id(), events.retry()), (None, Some(Duration::from_millis(500))));
-        events.feed(b"retry: 99999999999999999999999\n\n").unwrap();
-        assert_eq!(events.retry(), Some(Duration::from_millis(u64::MAX)));
-    }
-
-    #[test]
-    fn what_was_unfinished_is_gone_with_its_connection() {
-        let (_, mut events) = events(&[b"id: 1\ndata: half"]);
-        events.restart();
-        events.feed(b"data: whole\n\n").unwrap();
-        assert_eq!((events.next().as_deref(), events.last_id()), (Some("whole"), Some("1")));
-    }
-
-    #[test]
-    fn an_event_that_does_not_end_is_refused() {
-        let mut events = Events::new(64);
-        assert!(matches!(events.feed(&[b'x'; 65]), Err(HttpError::TooLarge { bytes_max: 64 })));
-        let mut events = Events::new(64);
-        assert!(events.feed("data: 1234567890\n".repeat(9).as_bytes()).is_err());
     }
 }

@@ -55,8 +55,11 @@ mod turns;
 
 pub(super) use conversation::Conversation;
 pub(super) use dial::Dial;
+pub use endpoint::Endpoint as PostTarget;
 pub use error::HttpError;
+pub use events::Events;
 pub(super) use posted::Posted;
+pub use request_metadata::RequestMetadata;
 pub(super) use socket::Stream;
-pub(super) use stream::Backoff;
+pub use stream::Backoff;
 pub(super) use target::Target;

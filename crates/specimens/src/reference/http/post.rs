@@ -145,7 +145,7 @@ impl SessionClient {
     ) -> Result<Option<Message>, HttpError> {
         while let Some(bytes) = exchange.chunk().await? {
             events.feed(&bytes)?;
-            while let Some(data) = events.next() {
+            while let Some(data) = events.next_message() {
                 if let Some(answer) = self.sort(messages(data.as_bytes())?, id).await? {
                     return Ok(Some(answer));
                 }

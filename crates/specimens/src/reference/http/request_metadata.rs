@@ -13,7 +13,7 @@ const NAME: HeaderName = HeaderName::from_static("mcp-name");
 
 /// The parts of a request that its header shows.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct RequestMetadata {
+pub struct RequestMetadata {
     version: String,
     method: String,
     name: Option<String>,
@@ -40,7 +40,7 @@ struct Meta {
 
 impl RequestMetadata {
     /// What is shown of a body; nothing where it does not say of which revision it is.
-    pub(super) fn of(body: &[u8]) -> Option<Self> {
+    pub fn of(body: &[u8]) -> Option<Self> {
         let Body { method, params } = serde_json::from_slice(body).ok()?;
         let name = params.name.filter(|_| method == "tools/call");
         Some(Self { version: params.meta.version, method, name })
@@ -50,7 +50,7 @@ impl RequestMetadata {
     ///
     /// # Errors
     /// [`HttpError::BadHeader`] for what no field can hold.
-    pub(super) fn show(&self, headers: &mut HeaderMap) -> Result<(), HttpError> {
+    pub fn show(&self, headers: &mut HeaderMap) -> Result<(), HttpError> {
         let fields =
             [(PROTOCOL_VERSION, Some(&self.version)), (METHOD, Some(&self.method)), (NAME, self.name.as_ref())];
         for (field, value) in fields {
@@ -59,25 +59,5 @@ impl RequestMetadata {
             headers.insert(field.clone(), HeaderValue::from_str(value).map_err(bad)?);
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shown(body: &str) -> Option<(String, String, Option<String>)> {
-        RequestMetadata::of(body.as_bytes()).map(|metadata| (metadata.version, metadata.method, metadata.name))
-    }
-
-    #[test]
-    fn a_request_is_shown_where_it_says_of_which_revision_it_is() {
-        let meta = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#;
-        let call = format!(r#"{{"id":1,"method":"tools/call","params":{{"name":"read",{meta}}}}}"#);
-        assert_eq!(shown(&call), Some(("2026-07-28".into(), "tools/call".into(), Some("read".into()))));
-        let list = format!(r#"{{"id":1,"method":"tools/list","params":{{{meta}}}}}"#);
-        assert_eq!(shown(&list), Some(("2026-07-28".into(), "tools/list".into(), None)));
-        assert_eq!(shown(r#"{"id":1,"method":"tools/call","params":{"name":"read","_meta":{}}}"#), None);
-        assert_eq!(shown(r#"{"method":"notifications/initialized"}"#), None);
     }
 }

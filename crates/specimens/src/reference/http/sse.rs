@@ -292,7 +292,7 @@ impl Stream {
                 let endpoint = Arc::new(target.endpoint(found)?);
                 return Ok(Self { exchange, events, heard: VecDeque::new(), endpoint });
             }
-            if events.next().is_some() {
+            if events.next_message().is_some() {
                 return Err(HttpError::NoEndpoint);
             }
         }
@@ -305,7 +305,7 @@ impl Stream {
     async fn next(&mut self, inbox: &mpsc::Sender<Message>) -> Result<Message, HttpError> {
         drop(inbox.reserve().await.map_err(|_| HttpError::Closed)?);
         loop {
-            while let Some(data) = self.events.next() {
+            while let Some(data) = self.events.next_message() {
                 // An event that is not a message answers no request.
                 self.heard.extend(messages(data.as_bytes()).unwrap_or_default());
             }

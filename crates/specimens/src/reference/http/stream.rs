@@ -27,7 +27,7 @@ pub(super) enum StreamOver {
 
 /// How long to wait before the next of a row of attempts: twice as long each time, without jitter, until they are
 /// too many.
-pub(in super::super) struct Backoff {
+pub struct Backoff {
     n_tried: u32,
     shortest: Duration,
     longest: Duration,
@@ -35,7 +35,8 @@ pub(in super::super) struct Backoff {
 }
 
 impl Backoff {
-    pub(in super::super) fn new(bounds: &Bounds) -> Self {
+    /// A row with the delays of these bounds.
+    pub fn new(bounds: &Bounds) -> Self {
         Self {
             n_tried: 0,
             shortest: bounds.stream_retry_min,
@@ -45,16 +46,17 @@ impl Backoff {
     }
 
     /// Whether there was an attempt.
-    pub(in super::super) fn has_begun(&self) -> bool {
+    pub fn has_begun(&self) -> bool {
         self.n_tried > 0
     }
 
-    fn reset(&mut self) {
+    /// Begins the row anew.
+    pub fn reset(&mut self) {
         self.n_tried = 0;
     }
 
     /// The next delay, at least as long as the server asks for; None when there were enough attempts.
-    pub(in super::super) fn next(&mut self, retry: Option<Duration>) -> Option<Duration> {
+    pub fn next(&mut self, retry: Option<Duration>) -> Option<Duration> {
         if self.n_tried >= self.n_max {
             return None;
         }
@@ -127,7 +129,7 @@ async fn hear(client: &SessionClient, mut exchange: Exchange, events: &mut Event
                 }
             }
         }
-        while let Some(data) = events.next() {
+        while let Some(data) = events.next_message() {
             // An event that is not a message answers no request.
             for message in messages(data.as_bytes()).unwrap_or_default() {
                 if client.deliver(message).await.is_err() {
@@ -136,44 +138,5 @@ async fn hear(client: &SessionClient, mut exchange: Exchange, events: &mut Event
                 n_heard += 1;
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn bounds() -> Bounds {
-        Bounds {
-            stream_retry_min: Duration::from_millis(500),
-            stream_retry_max: Duration::from_secs(3),
-            n_stream_retries_max: 5,
-            ..Bounds::default()
-        }
-    }
-
-    fn delays(retry: Option<Duration>) -> Vec<u128> {
-        let mut backoff = Backoff::new(&bounds());
-        std::iter::from_fn(|| backoff.next(retry)).map(|delay| delay.as_millis()).collect()
-    }
-
-    #[test]
-    fn delays_grow_to_their_bound_and_end() {
-        assert_eq!(delays(None), [500, 1000, 2000, 3000, 3000]);
-    }
-
-    #[test]
-    fn a_server_can_ask_for_more_patience_and_not_for_less() {
-        assert_eq!(delays(Some(Duration::ZERO)), [500, 1000, 2000, 3000, 3000]);
-        assert_eq!(delays(Some(Duration::from_millis(1500))), [1500, 1500, 2000, 3000, 3000]);
-        assert_eq!(delays(Some(Duration::from_secs(60))), [60_000; 5]);
-    }
-
-    #[test]
-    fn a_reset_begins_the_row_anew() {
-        let mut backoff = Backoff::new(&bounds());
-        while backoff.next(None).is_some() {}
-        backoff.reset();
-        assert_eq!(backoff.next(None), Some(Duration::from_millis(500)));
     }
 }
