@@ -27,7 +27,11 @@ mod junit;
 mod killing;
 mod lanes;
 mod layers;
+#[path = "../../crates/cli/src/letters.rs"]
+mod letters;
 mod limits;
+#[path = "../../crates/cli/src/lines.rs"]
+mod lines;
 mod load_guard;
 mod matrix;
 mod memory;

@@ -8,6 +8,8 @@ mod doctor;
 mod explain;
 mod format;
 mod host;
+mod letters;
+mod lines;
 mod list;
 mod lost;
 mod matrix;

@@ -7,6 +7,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use mcp_lifecheck::check::Verdict;
 use mcp_lifecheck::report::{Comparison, Difference, RunReport, RunVerdict, worse};
 
+use crate::letters::letters;
 use crate::table::BLANK;
 
 /// Loaders by scenarios, with the CPU time of each, and loaders by the invariants that some loader breaks.
@@ -111,15 +112,6 @@ fn new_table(first: &str, report: &RunReport) -> Table {
     table
 }
 
-/// A, B, … Z, AA, AB, …
-fn letters(index: usize) -> String {
-    let letter = |index: usize| char::from(b'A' + u8::try_from(index % 26).unwrap_or(0));
-    match index / 26 {
-        0 => letter(index).to_string(),
-        n => format!("{}{}", letters(n - 1), letter(index)),
-    }
-}
-
 fn plan_sign(verdict: RunVerdict) -> &'static str {
     match verdict {
         RunVerdict::Pass => "ok",
@@ -146,17 +138,4 @@ fn sign(verdict: Verdict) -> &'static str {
 
 fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     writeln!(text, "{arguments}").expect("writing to a string cannot fail");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::letters;
-
-    #[test]
-    fn columns_are_named_by_letters_and_none_twice() {
-        let names: Vec<_> = [0, 1, 25, 26, 27, 51, 52].into_iter().map(letters).collect();
-        assert_eq!(names, ["A", "B", "Z", "AA", "AB", "AZ", "BA"]);
-        let all: std::collections::BTreeSet<_> = (0..1000).map(letters).collect();
-        assert_eq!(all.len(), 1000);
-    }
 }
