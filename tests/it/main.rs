@@ -51,6 +51,7 @@ mod requirements;
 mod revisions;
 mod rig;
 mod robust;
+mod schema;
 mod snapshots;
 mod sse;
 mod stability;
