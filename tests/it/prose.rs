@@ -45,9 +45,14 @@ fn words(text: &str) -> Vec<(usize, String)> {
     words
 }
 
-fn banned() -> Vec<Vec<&'static str>> {
+/// The banned phrases by their first words: of most words of a text no phrase begins.
+fn banned() -> BTreeMap<&'static str, Vec<Vec<&'static str>>> {
     let lines = PHRASES.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
-    lines.map(|line| line.split(' ').collect()).collect()
+    let mut banned = BTreeMap::<_, Vec<_>>::new();
+    for phrase in lines.map(|line| line.split(' ').collect::<Vec<_>>()) {
+        banned.entry(phrase[0]).or_default().push(phrase);
+    }
+    banned
 }
 
 /// Banned phrases of a text, each with its line.
@@ -56,8 +61,8 @@ fn found(text: &str) -> Vec<(usize, String)> {
     let starts = |at: usize, phrase: &[&str]| {
         words.len() >= at + phrase.len() && phrase.iter().zip(&words[at..]).all(|(wanted, (_, word))| wanted == word)
     };
-    let at =
-        |at: usize| banned.iter().filter(move |phrase| starts(at, phrase)).map(move |phrase| (at, phrase.join(" ")));
+    let of_word = |at: usize| banned.get(words[at].1.as_str()).into_iter().flatten();
+    let at = |at: usize| of_word(at).filter(move |phrase| starts(at, phrase)).map(move |phrase| (at, phrase.join(" ")));
     (0..words.len()).flat_map(at).map(|(at, phrase)| (words[at].0, phrase)).collect()
 }
 
