@@ -1,4 +1,7 @@
 //! Integration tests: the executable as its users meet it. One binary, for the sake of compile times.
+//!
+//! Tests start in the order of their names. A long test that starts last leaves a core idle, so the name of a module with long tests
+//! does not come last in the alphabet.
 
 #![expect(clippy::unwrap_used, reason = "tests and their helpers fail by panicking")]
 
@@ -17,6 +20,7 @@ mod eras;
 mod exit_codes;
 mod falsified;
 mod fastmcp;
+mod forks;
 mod formats;
 mod helper;
 mod host;
@@ -62,4 +66,3 @@ mod suggestions;
 mod tasks;
 mod traces;
 mod vacuity;
-mod warm;

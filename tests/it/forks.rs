@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::lanes::unavailable;
 use crate::pythons::LOADER;
-use crate::rig::{Ran, Rig, files, finish};
+use crate::rig::{Ran, Rig, few_at_once, files, finish};
 use crate::stability::is_thorough;
 
 /// Three plans over stdio, one at a time, so that one template has them all.
@@ -126,6 +126,8 @@ fn each_repeat_is_a_new_process() {
 
 /// What imports leave, and why a template with it cannot be forked.
 const TRACES: &[(&str, &str)] = &[
+    // The one that only waits comes first, so that the others run beside it.
+    ("import time\nif len(noted('imports')) == 1:\n    time.sleep(3600)", "its imports took longer than 20 s"),
     (
         "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()",
         "its imports started a thread",
@@ -146,12 +148,11 @@ const TRACES: &[(&str, &str)] = &[
         "its imports entered a scope or reported an error",
     ),
     ("if len(noted('imports')) == 1:\n    os._exit(7)", "its template ended"),
-    ("import time\nif len(noted('imports')) == 1:\n    time.sleep(3600)", "its imports took longer than 20 s"),
 ];
 
 #[test]
 fn a_template_with_a_trace_of_its_imports_is_not_forked() {
-    for (at_import, because) in TRACES {
+    few_at_once(2, TRACES.iter(), |(at_import, because)| {
         let Some(loader) = Loader::new(at_import, "") else { return };
         // The other imports have the usual limit: on a busy machine an import takes seconds.
         let limit: &[&str] = if because.contains("longer than") { &["--limit", "start=20s"] } else { &[] };
@@ -163,7 +164,7 @@ fn a_template_with_a_trace_of_its_imports_is_not_forked() {
         assert_eq!((loader.noted("imports").len(), loader.noted("starts").len()), (4, 3), "{at_import}");
         let fresh = loader.run(&[&limited[..], &["--fresh"]].concat());
         assert_eq!(verdicts(&ran), verdicts(&fresh), "{at_import}");
-    }
+    });
 }
 
 #[test]
