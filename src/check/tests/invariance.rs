@@ -250,6 +250,12 @@ impl Renaming {
                     *text = self.name(name, text);
                 }
                 ("scope" | "parent", Value::String(text)) => *text = self.name("scope", text),
+                // The address of a stream names its session.
+                ("query", Value::String(text)) => {
+                    if let Some(session) = text.strip_prefix("session=") {
+                        *text = format!("session={}", self.name("session", session));
+                    }
+                }
                 ("server", Value::String(text)) => *text = self.server(text),
                 ("servers" | "changed", Value::Array(names)) => {
                     names.iter_mut().for_each(|name| self.value_of_server(name));
