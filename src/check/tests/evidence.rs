@@ -19,6 +19,12 @@ const OTHERWISE: &[(&str, &str, &str)] = &[
         "no journal shows the signal",
     ),
     ("eof-before-signal", "eof-before-signal/vacuous-group-signal", "no journal shows who else got the signal"),
+    ("eof-before-signal", "signal-ends-process/violated-orphan-left-child", "no journal shows the end of a program"),
+    (
+        "eof-before-signal",
+        "signal-ends-process/violated-orphan-left-child-promised",
+        "no journal shows the end of a program",
+    ),
     (
         "modern-parameters-mirrored",
         "modern-parameters-mirrored/violated-missing-after-load",
