@@ -19,12 +19,20 @@ const OTHERWISE: &[(&str, &str, &str)] = &[
         "no journal shows the signal",
     ),
     ("eof-before-signal", "eof-before-signal/vacuous-group-signal", "no journal shows who else got the signal"),
+    ("eof-before-signal", "eof-before-signal/vacuous-parent-death", "no journal shows the end of a program"),
+    ("eof-before-signal", "eof-before-signal/vacuous-parent-ended-by-signal", "no journal shows the end of a program"),
+    (
+        "eof-before-signal",
+        "eof-before-signal/vacuous-launcher-outlives-program",
+        "no journal shows the end of a program",
+    ),
     ("eof-before-signal", "signal-ends-process/violated-orphan-left-child", "no journal shows the end of a program"),
     (
         "eof-before-signal",
         "signal-ends-process/violated-orphan-left-child-promised",
         "no journal shows the end of a program",
     ),
+    ("time-before-signal", "time-before-signal/vacuous-signalled-at-exit", "no journal shows the end of a program"),
     (
         "modern-parameters-mirrored",
         "modern-parameters-mirrored/violated-missing-after-load",
