@@ -120,7 +120,7 @@ impl Follower {
 
     /// Stores lines until the link ends or breaks its rules.
     ///
-    /// A peer that died takes no acknowledgement any more. The lines that it had sent before are evidence all the same.
+    /// A peer that died takes no acknowledgement any more. The lines that it had sent before are still evidence.
     pub(super) async fn follow(
         &mut self,
         mut lines: Lines,
@@ -211,6 +211,7 @@ fn may_report(source: &Source, kind: &EventKind) -> bool {
         | EventKind::WireReceived { .. }
         | EventKind::WireSent { .. }
         | EventKind::WireNoise { .. }
+        | EventKind::WireRepeated { .. }
         | EventKind::WireEof { .. }
         | EventKind::SignalReceived { .. }
         | EventKind::FaultDelivered { .. }

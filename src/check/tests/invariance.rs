@@ -348,7 +348,7 @@ fn groups_of_mock(history: &RuleHistory) -> Vec<Vec<Event>> {
     let mut groups: Vec<Vec<Event>> = Vec::new();
     let mut is_open = false;
     for event in history.events.iter().filter(|event| matches!(event.source, Source::Mock { .. })) {
-        let joins = is_open && matches!(event.kind, EventKind::WireReceived { .. } | EventKind::WireNoise { .. });
+        let joins = is_open && matches!(event.kind.kind(), Kind::WireReceived | Kind::WireRepeated | Kind::WireNoise);
         match groups.last_mut().filter(|_| joins) {
             Some(group) => group.push(event.clone()),
             None => groups.push(vec![event.clone()]),
