@@ -18,6 +18,7 @@ const OTHERWISE: &[(&str, &str, &str)] = &[
         "stdin-carries-messages-only/holds-cut-off-by-signal",
         "no journal shows the signal",
     ),
+    ("handshake-order", "handshake-order/violated-stream-before-answer", "no trace shows a GET"),
     ("messages-well-formed", "messages-well-formed/violated-name-twice", "a trace has one value for each name"),
     ("eof-before-signal", "eof-before-signal/vacuous-group-signal", "no journal shows who else got the signal"),
     ("eof-before-signal", "eof-before-signal/vacuous-parent-death", "no journal shows the end of a program"),
