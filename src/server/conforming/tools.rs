@@ -84,7 +84,8 @@ fn described(name: &str, kind: Option<&ToolKind>) -> Value {
     json!({
         "name": name,
         "description": format!("Answers with its name and its arguments: {name}."),
-        "inputSchema": { "type": "object", "properties": { "path": { "type": "string" } } },
+        // The driver calls with `n`, and some clients drop what is not declared.
+        "inputSchema": { "type": "object", "properties": { "n": { "type": "integer" }, "path": { "type": "string" } } },
     })
 }
 
