@@ -33,7 +33,7 @@ pub(super) fn is_end_signal(event: &Event) -> bool {
 ///
 /// An exit with a code is the last act of a program that no signal has ended. A shell or a launcher reports by a code above 128 that
 /// a signal has ended what it ran.
-fn is_sign_of_life(event: &Event) -> bool {
+fn shows_life(event: &Event) -> bool {
     match &event.kind {
         EventKind::OperationStarted { .. } | EventKind::OperationCompleted { .. } => event.source == Source::Loader,
         EventKind::WireReceived { .. } | EventKind::HttpReceived { .. } => true,
@@ -45,7 +45,7 @@ fn is_sign_of_life(event: &Event) -> bool {
 impl Course {
     pub(super) fn see(&mut self, event: &Event) {
         let seq = event.seq;
-        if is_sign_of_life(event) && self.alive.is_none_or(|(_, at_us)| at_us <= event.at_us) {
+        if shows_life(event) && self.alive.is_none_or(|(_, at_us)| at_us <= event.at_us) {
             self.alive = Some((seq, event.at_us));
         }
         match &event.kind {

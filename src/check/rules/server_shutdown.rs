@@ -12,7 +12,7 @@ use crate::plan::Promise;
 
 /// EOF and a signal reach a mock over two paths; within this time their order in its journal proves nothing.
 const SAME_MOMENT_US: u64 = 5_000;
-/// Least time from an act against a server to a sign of life of a signalled program. The death of a program and the end of its
+/// Least time from an act against a server to the event that shows a signalled program alive. The death of a program and the end of its
 /// servers reach the history over different paths.
 const ALIVE_FOR_US: u64 = 100_000;
 
@@ -115,7 +115,7 @@ impl Suspects {
         }
     }
 
-    /// Judges them by the last sign of life of the program.
+    /// Judges them by the last event that shows the program alive.
     fn end(&self, view: &View, tally: &mut Tally) {
         let Some((alive, alive_us)) = view.course.alive else { return };
         for (at_us, violation) in &self.0 {
