@@ -98,3 +98,14 @@ pub(in crate::server) fn server_info() -> Value {
 pub(in crate::server) fn shortened(name: &str) -> String {
     name.chars().take(80).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::described;
+
+    #[test]
+    fn a_tool_declares_the_argument_that_the_driver_passes() {
+        let tool = described("read", None);
+        assert_eq!(tool["inputSchema"]["properties"]["n"]["type"], "integer");
+    }
+}
