@@ -166,7 +166,7 @@ impl Monitor for InputClosedFirst {
                         format!("server {server} was killed at {} and its stdin had not been closed", event.seq);
                     let violation = Violation::new("killed-without-eof", because, &[event.seq]);
                     let whose = Whose::of_kill(view, server);
-                    self.suspects.take(unheard(violation), event.at_us, whose, tally);
+                    self.suspects.take(unheard(violation, None, event.at_us), event.at_us, whose, tally);
                 }
             }
             _ => {}
@@ -195,12 +195,17 @@ impl InputClosedFirst {
     }
 }
 
+/// Longest time for which a mock that the machine keeps waiting is doubted. It is less than the least wait of the known clients
+/// between SIGTERM and SIGKILL.
+const UNHEARD_MAX_US: u64 = 200_000;
+
 /// The violation of a kill that counts only if the mock had been able to report what came before the kill.
 ///
-/// A client that waits at least [`TIME_TO_END_US`] between two steps is right, and a mock that the machine keeps waiting for as
-/// long is killed before it has journalled the first of the two.
-fn unheard(violation: Violation) -> Violation {
-    violation.of_link().of_lateness(Duration::from_micros(TIME_TO_END_US))
+/// A client that sends SIGTERM in between and then waits has its kill recorded in the same way, if the machine keeps the mock waiting
+/// for as long. The known clients wait as long after SIGTERM as before it. `last_us`: the time of the step before.
+fn unheard(violation: Violation, last_us: Option<u64>, killed_us: u64) -> Violation {
+    let half_us = last_us.map_or(UNHEARD_MAX_US, |last_us| killed_us.saturating_sub(last_us) / 2);
+    violation.of_link().of_lateness(Duration::from_micros(half_us.min(UNHEARD_MAX_US)))
 }
 
 /// Counter-examples: After the end of the program, or a signal to it, the system may have killed the server. A client
@@ -241,12 +246,12 @@ struct ShutdownLadders {
     suspects: Suspects,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Rung {
-    /// Its stdin was closed.
-    Eof,
-    /// Then it got a signal that is not SIGTERM.
-    Other(Seq),
+    /// Its stdin was closed at this time.
+    Eof(u64),
+    /// Then it got a signal that is not SIGTERM, at this time.
+    Other(Seq, u64),
     /// It got SIGTERM, or exits by itself.
     Asked,
 }
@@ -255,18 +260,18 @@ impl Monitor for ShutdownLadders {
     fn see(&mut self, event: &Event, view: &View, tally: &mut Tally) {
         match (&event.kind, &event.source) {
             (EventKind::WireEof { .. }, Source::Mock { server, incarnation }) => {
-                self.servers.entry((server.clone(), *incarnation)).or_insert(Rung::Eof);
+                self.servers.entry((server.clone(), *incarnation)).or_insert(Rung::Eof(event.at_us));
             }
             (EventKind::SignalReceived { signal }, Source::Mock { server, incarnation }) if signal == TERM => {
                 let before = self.servers.insert((server.clone(), *incarnation), Rung::Asked);
-                if matches!(before, Some(Rung::Eof | Rung::Other(_))) {
+                if matches!(before, Some(Rung::Eof(_) | Rung::Other(..))) {
                     tally.held();
                 }
             }
             (EventKind::SignalReceived { .. }, Source::Mock { server, incarnation }) => {
                 let rung = self.servers.entry((server.clone(), *incarnation)).or_insert(Rung::Asked);
-                if *rung == Rung::Eof {
-                    *rung = Rung::Other(event.seq);
+                if matches!(rung, Rung::Eof(_)) {
+                    *rung = Rung::Other(event.seq, event.at_us);
                 }
             }
             (EventKind::MockEnding { .. }, Source::Mock { server, incarnation }) => {
@@ -275,19 +280,19 @@ impl Monitor for ShutdownLadders {
             (EventKind::LinkClosed { peer: LinkPeer::Mock { server, incarnation }, farewell }, _) => {
                 let rung = self.servers.swap_remove(&(server.clone(), *incarnation));
                 let killed = format!("server {server} was killed at {}", event.seq);
-                let violation = match rung.filter(|_| !farewell) {
-                    Some(Rung::Eof) => {
+                let (violation, last_us) = match rung.filter(|_| !farewell) {
+                    Some(Rung::Eof(at_us)) => {
                         let because = format!("{killed} and had received no signal before");
-                        Violation::new("unasked", because, &[event.seq])
+                        (Violation::new("unasked", because, &[event.seq]), at_us)
                     }
-                    Some(Rung::Other(other)) => {
+                    Some(Rung::Other(other, at_us)) => {
                         let because = format!("{killed} and had received another signal at {other}, and no SIGTERM");
-                        Violation::new("other-signal", because, &[other, event.seq])
+                        (Violation::new("other-signal", because, &[other, event.seq]), at_us)
                     }
                     Some(Rung::Asked) | None => return,
                 };
                 let whose = Whose::of_kill(view, server);
-                self.suspects.take(unheard(violation), event.at_us, whose, tally);
+                self.suspects.take(unheard(violation, Some(last_us), event.at_us), event.at_us, whose, tally);
             }
             _ => {}
         }
